@@ -1,0 +1,177 @@
+"""Which models exist and what is known of them: a fold over the last message of every subject.
+
+The fold is commutative and idempotent: whatever the order of messages, the same set of them gives the same
+catalogue, because each subject keeps its highest sequence and everything else is derived on reading.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Generic, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from vedette.events import (
+    EndpointObserved,
+    Event,
+    Lifecycle,
+    ModelBenchmarked,
+    ModelEvaluated,
+    ModelEvent,
+    ModelFound,
+    ModelLost,
+    ModelProbed,
+)
+from vedette.types import EndpointState, Health, ModelInfo, ModelRef, Performance, Quality
+
+E = TypeVar("E")
+
+
+class Held(Struct, Generic[E], frozen=True):
+    """The last event of a subject and its stream sequence."""
+
+    sequence: int
+    event: E
+
+
+class ModelState(Struct, frozen=True, kw_only=True):
+    """Everything held of one model. Derived views follow the rules of the fold."""
+
+    model: ModelRef
+    lifecycle: Held[Lifecycle] | None = None
+    found: Held[ModelFound] | None = None
+    probed: Held[ModelProbed] | None = None
+    benchmarked: Held[ModelBenchmarked] | None = None
+    evaluated: Held[ModelEvaluated] | None = None
+    sequence: int = 0  # the highest of any of its subjects
+
+    @property
+    def info(self) -> ModelInfo | None:
+        """Its description after the newest lifecycle event."""
+        return self.lifecycle.event.info if self.lifecycle else None
+
+    @property
+    def revision(self) -> int:
+        """How many lifecycle events it has had."""
+        return self.lifecycle.event.revision if self.lifecycle else 0
+
+    @property
+    def present(self) -> bool:
+        """Whether it is there: some lifecycle event, and the newest is not `lost`."""
+        return self.lifecycle is not None and not isinstance(self.lifecycle.event, ModelLost)
+
+    @property
+    def lost_at(self) -> datetime | None:
+        """When it was lost, if it is."""
+        held = self.lifecycle
+        return held.event.at if held and isinstance(held.event, ModelLost) else None
+
+    @property
+    def found_at(self) -> datetime | None:
+        """When it was last found."""
+        return self.found.event.at if self.found else None
+
+    @property
+    def health(self) -> Health | None:
+        """Its health, which counts only if it is newer than the last `found`."""
+        if self.probed is None or (self.found and self.probed.sequence < self.found.sequence):
+            return None
+        return self.probed.event.health
+
+    @property
+    def performance(self) -> Performance | None:
+        """Its speed, which counts only for the present digest."""
+        performance = self.benchmarked.event.performance if self.benchmarked else None
+        return performance if performance and self._is_current(performance.digest) else None
+
+    @property
+    def quality(self) -> Quality | None:
+        """Its quality, which counts only for the present digest."""
+        quality = self.evaluated.event.quality if self.evaluated else None
+        return quality if quality and self._is_current(quality.digest) else None
+
+    def _is_current(self, digest: str | None) -> bool:
+        info = self.info
+        return info is not None and info.digest == digest
+
+
+# Which field of ModelState keeps the last of which event; a found model is lifecycle as well.
+_SLOTS: tuple[tuple[type[Event], str], ...] = (
+    (Lifecycle, "lifecycle"),
+    (ModelFound, "found"),
+    (ModelProbed, "probed"),
+    (ModelBenchmarked, "benchmarked"),
+    (ModelEvaluated, "evaluated"),
+)
+
+
+def fold(state: ModelState, event: ModelEvent, sequence: int) -> ModelState:
+    """Return *state* after *event*, which stands at *sequence* of its stream."""
+    changes: dict[str, object] = {}
+    for kind, slot in _SLOTS:
+        held = getattr(state, slot)
+        if isinstance(event, kind) and (held is None or sequence > held.sequence):
+            changes[slot] = Held(sequence, event)
+    if sequence > state.sequence:
+        changes["sequence"] = sequence
+    return msgspec.structs.replace(state, **changes) if changes else state
+
+
+class Catalogue:
+    """All models and endpoints, by reference and by name. Filled by `apply`, read by everybody else."""
+
+    def __init__(self) -> None:
+        self._models: dict[ModelRef, ModelState] = {}
+        self._endpoints: dict[str, Held[EndpointState]] = {}
+        self.sequence = 0  # of the stream MODELS
+
+    def apply(self, event: Event, sequence: int) -> bool:
+        """Fold one event in; return whether that changed anything."""
+        if isinstance(event, EndpointObserved):
+            seen = self._endpoints.get(event.endpoint)
+            if seen is not None and sequence <= seen.sequence:
+                return False
+            self._endpoints[event.endpoint] = Held(sequence, event.state)
+            return True
+        if not isinstance(event, ModelEvent):
+            return False
+        self.sequence = max(self.sequence, sequence)
+        before = self._models.get(event.model) or ModelState(model=event.model)
+        after = fold(before, event, sequence)
+        self._models[event.model] = after
+        return after is not before
+
+    def get(self, model: ModelRef) -> ModelState | None:
+        """Return what is held of *model*, present or lost."""
+        return self._models.get(model)
+
+    def present(self) -> Iterator[ModelState]:
+        """Yield the models that are there."""
+        return (state for state in self._models.values() if state.present)
+
+    def of_endpoint(self, endpoint: str) -> list[ModelState]:
+        """Return the models that are there at *endpoint*, by name."""
+        return sorted(
+            (state for state in self.present() if state.model.endpoint == endpoint),
+            key=lambda state: state.model.name,
+        )
+
+    def endpoint(self, name: str) -> Held[EndpointState] | None:
+        """Return the last observation of the endpoint *name*, with its sequence in ENDPOINTS."""
+        return self._endpoints.get(name)
+
+    def forget_lost(self, before: datetime) -> None:
+        """Drop models that were lost before *before*: the rule by which history lets them go too."""
+        self._models = {
+            ref: state
+            for ref, state in self._models.items()
+            if state.lost_at is None or state.lost_at >= before
+        }
+
+    @classmethod
+    def of(cls, events: Iterable[tuple[int, Event]]) -> "Catalogue":
+        """Return the catalogue that the (sequence, event) pairs give."""
+        catalogue = cls()
+        for sequence, event in events:
+            catalogue.apply(event, sequence)
+        return catalogue

@@ -1,0 +1,95 @@
+"""Every error that Vedette raises on purpose.
+
+    VedetteError
+    ├── ConfigurationError        a file, key or value of the configuration
+    ├── StateDirectoryError       the state directory is in use or cannot be written
+    ├── NotRunning                nothing to talk to
+    ├── BusError
+    │   ├── BusUnreachable        no NATS server, or none that lets us in
+    │   ├── ConsumerVanished      a durable consumer was deleted under a running service
+    │   ├── ProvisioningError     a stream cannot be made or altered
+    │   └── Conflict              compare-and-set lost too often
+    ├── RequestError              a request that cannot be answered as asked; carries the field's path
+    │   └── NoAnswer              nobody answered in time
+    ├── ProviderError             a contact that failed; carries an Outcome
+    ├── UndecodableMessage        bytes that are not the message their subject promises
+    └── TooFewSamples             a figure that too few samples cannot carry
+
+A class's docstring is its message; its fields fill the braces. A class exists only if some caller catches it.
+"""
+
+from typing import Any
+
+from vedette.types import Outcome
+
+
+class VedetteError(Exception):
+    """Something went wrong that a person can mend."""
+
+    def __init__(self, **fields: Any) -> None:
+        self.fields = fields
+        super().__init__((type(self).__doc__ or "").strip().format(**fields))
+
+
+class ConfigurationError(VedetteError):
+    """{where}: {problem}"""  # noqa: D400, D415 - a message, not a sentence
+
+
+class StateDirectoryError(VedetteError):
+    """{path}: {problem}"""  # noqa: D400, D415
+
+
+class NotRunning(VedetteError):
+    """no running Vedette was found ({problem}); start one with "vedette up", or name a server with --nats URL"""  # noqa: D400, D403, D415
+
+
+class BusError(VedetteError):
+    """{problem}"""  # noqa: D400, D415
+
+
+class BusUnreachable(BusError):
+    """{url}: {problem}"""  # noqa: D400, D415
+
+
+class ConsumerVanished(BusError):
+    """the consumer {durable} of the stream {stream} was deleted; starting again recreates it"""  # noqa: D400, D403, D415
+
+
+class ProvisioningError(BusError):
+    """stream {stream}: {problem}"""  # noqa: D400, D403, D415
+
+
+class Conflict(BusError):
+    """{subject}: changed by others {attempts} times while this change was being written"""  # noqa: D400, D415
+
+
+class RequestError(VedetteError):
+    """{message}"""  # noqa: D400, D415
+
+    def __init__(self, *, code: str, message: str, field: str | None = None) -> None:
+        super().__init__(message=message)
+        self.code = code
+        self.message = message
+        self.field = field
+
+
+class NoAnswer(RequestError):
+    """{message}"""  # noqa: D400, D415
+
+
+class ProviderError(VedetteError):
+    """{detail}"""  # noqa: D400, D415
+
+    def __init__(self, outcome: Outcome, detail: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(detail=detail)
+        self.outcome = outcome
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+
+
+class UndecodableMessage(VedetteError):
+    """{subject}: {problem}"""  # noqa: D400, D415
+
+
+class TooFewSamples(VedetteError):
+    """{figure} needs {needed} samples and has {given}"""  # noqa: D400, D403, D415

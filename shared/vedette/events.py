@@ -1,0 +1,574 @@
+"""Read this first: every message of Vedette, its subject, who sends it, who hears it.
+
+| message          | subject                                        | sent by                 | heard by |
+|------------------|------------------------------------------------|-------------------------|----------|
+| Tick             | schedule.<job>                                 | ticker                  | the service that owns the job |
+| Job              | job.<kind>.<host group>.<endpoint>[.<name>]    | services, command line  | discoverer, prober, benchmarker |
+| EndpointObserved | endpoint.observed.<endpoint>                   | discoverer, prober      | recorder, recommender, both senders |
+| ModelFound       | model.found.<endpoint>.<name>                  | discoverer              | all services, and anybody on `model.found` |
+| ModelChanged     | model.changed.<endpoint>.<name>                | discoverer              | the same, on `model.changed` |
+| ModelLost        | model.lost.<endpoint>.<name>                   | discoverer              | the same, on `model.lost` |
+| ModelProbed      | model.probed.<endpoint>.<name>                 | prober                  | recorder, recommender |
+| ModelBenchmarked | model.benchmarked.<endpoint>.<name>            | benchmarker             | recorder, recommender |
+| ModelEvaluated   | model.evaluated.<endpoint>.<name>              | benchmarker             | recorder, recommender |
+| Progress         | progress.<job id>                              | whoever does the job    | the command line |
+| DeadLetter       | dead.<service>                                 | any service             | operators |
+
+An event carries the new fact **and the state that results from it**, so the last message of a subject is the
+current state. Events are open: readers ignore fields they do not know, and fields are only ever added, with
+defaults. Requests are strict: an unknown field is an error that names it.
+
+Times are aware UTC; units stand in the names, as in `types`.
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from vedette import subjects
+from vedette.errors import RequestError, UndecodableMessage
+from vedette.types import (
+    Capability,
+    EndpointName,
+    EndpointState,
+    Evidence,
+    FieldChange,
+    Health,
+    Locality,
+    ModelInfo,
+    ModelRef,
+    Outcome,
+    Performance,
+    ProbeSample,
+    Quality,
+    RunSample,
+    Status,
+    Text,
+    UtcTime,
+)
+
+ScheduledJob = Literal["discovery", "availability", "performance", "quality", "retention"]
+JobKind = Literal["discover", "probe", "benchmark", "evaluate"]
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """A fact about the past. `id` is deterministic: the same work done twice gives the same id."""
+
+    TYPE: ClassVar[str]
+    id: str
+    at: UtcTime
+
+    @property
+    def subject(self) -> str:
+        """The subject this event is published on."""
+        raise NotImplementedError
+
+
+class Tick(Event, frozen=True, kw_only=True):
+    """A job is due. `slot` is its aligned time; `missed` slots passed without a tick before it."""
+
+    TYPE = "schedule"
+    job: ScheduledJob
+    slot: UtcTime
+    missed: int = 0
+
+    @property
+    def subject(self) -> str:
+        """schedule.<job>."""
+        return f"schedule.{self.job}"
+
+
+class Job(Event, frozen=True, kw_only=True):
+    """A piece of work for one worker: an endpoint, or one of its models. `cause` says what asked for it."""
+
+    TYPE = "job"
+    kind: JobKind
+    group: Text
+    endpoint: EndpointName
+    model: ModelRef | None = None
+    cause: Literal["tick", "found", "changed", "listing", "start", "manual"] = "tick"
+
+    @property
+    def subject(self) -> str:
+        """job.<kind>.<host group>.<endpoint>[.<name>]."""
+        return subjects.of_job(self.kind, self.group, self.endpoint, self.model)
+
+
+class EndpointObserved(Event, frozen=True, kw_only=True):
+    """An endpoint was contacted."""
+
+    TYPE = "endpoint.observed"
+    endpoint: EndpointName
+    state: EndpointState
+
+    @property
+    def subject(self) -> str:
+        """endpoint.observed.<endpoint>."""
+        return f"endpoint.observed.{self.endpoint}"
+
+
+class ModelEvent(Event, frozen=True, kw_only=True):
+    """Something about one model."""
+
+    model: ModelRef
+
+    @property
+    def subject(self) -> str:
+        """model.<event>.<endpoint>.<name>."""
+        return subjects.of_model(self.TYPE.removeprefix("model."), self.model)
+
+
+class Lifecycle(ModelEvent, frozen=True, kw_only=True):
+    """A model came, changed or went. `revision` counts these; of several, the highest sequence holds."""
+
+    info: ModelInfo
+    revision: int
+
+
+class ModelFound(Lifecycle, frozen=True, kw_only=True):
+    """A model that was not there: new, or back `again` after it was lost."""
+
+    TYPE = "model.found"
+    again: bool = False
+
+
+class ModelChanged(Lifecycle, frozen=True, kw_only=True):
+    """A model's description changed. After `digest_changed` its speed and quality must be measured anew."""
+
+    TYPE = "model.changed"
+    changes: tuple[FieldChange, ...]
+    digest_changed: bool = False
+
+
+class ModelLost(Lifecycle, frozen=True, kw_only=True):
+    """A model is gone: `absent` from two successful listings, or its endpoint left the configuration."""
+
+    TYPE = "model.lost"
+    reason: Literal["absent", "endpoint_removed"]
+
+
+class ModelProbed(ModelEvent, frozen=True, kw_only=True):
+    """A model was probed; `health` is the state after it."""
+
+    TYPE = "model.probed"
+    sample: ProbeSample
+    health: Health
+
+
+class ModelBenchmarked(ModelEvent, frozen=True, kw_only=True):
+    """A model was benchmarked; `performance` holds the rolling figures after it."""
+
+    TYPE = "model.benchmarked"
+    job_id: str
+    outcome: Outcome
+    detail: Text | None = None
+    samples: tuple[RunSample, ...] = ()
+    resident_before: bool | None = None
+    vram_share: float | None = None  # fraction of the loaded model held in VRAM
+    performance: Performance
+
+
+class ModelEvaluated(ModelEvent, frozen=True, kw_only=True):
+    """A model's answers were checked; `quality` holds the scores after it."""
+
+    TYPE = "model.evaluated"
+    job_id: str
+    outcome: Outcome
+    quality: Quality
+
+
+class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How far a job is: step of steps, with a line for people. Core NATS: the newest is what counts."""
+
+    job_id: str
+    at: UtcTime
+    state: Literal["started", "step", "done", "failed"]
+    step: int = 0
+    steps: int = 0
+    message: str = ""
+    model: ModelRef | None = None
+
+    @property
+    def subject(self) -> str:
+        """progress.<job id>."""
+        return f"progress.{self.job_id}"
+
+
+class DeadLetter(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A message that could not be handled, whole, with the reason."""
+
+    service: str
+    at: UtcTime
+    reason: str
+    subject: str
+    payload: bytes
+    headers: dict[str, str] = {}
+    stream: str | None = None
+    sequence: int | None = None
+    deliveries: int = 1
+
+
+EVENTS: tuple[type[Event], ...] = (
+    Tick,
+    Job,
+    EndpointObserved,
+    ModelFound,
+    ModelChanged,
+    ModelLost,
+    ModelProbed,
+    ModelBenchmarked,
+    ModelEvaluated,
+)
+
+_encoder = msgspec.json.Encoder()
+_event_decoders = {event.TYPE: msgspec.json.Decoder(event) for event in EVENTS}
+
+
+def encode(message: Struct) -> bytes:
+    """Return *message* as JSON."""
+    return _encoder.encode(message)
+
+
+def decode_event(subject: str, payload: bytes) -> Event:
+    """Return the event that *subject* promises. Raises UndecodableMessage with the reason."""
+    first, _, rest = subject.partition(".")
+    kind = first if first in _event_decoders else f"{first}.{rest.partition('.')[0]}"
+    decoder = _event_decoders.get(kind)
+    if decoder is None:
+        raise UndecodableMessage(subject=subject, problem="no event lives on this subject")
+    try:
+        return decoder.decode(payload)
+    # RecursionError: nesting that is valid JSON; UnicodeDecodeError: invalid UTF-8 inside a string.
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UndecodableMessage(subject=subject, problem=str(error)) from error
+
+
+# --- Requests and replies ------------------------------------------------------------------------------------
+
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+Limit = Annotated[int, Meta(ge=1, le=100)]
+Names = Annotated[tuple[Text, ...], Meta(max_length=256)]
+Signal = Literal["quality", "speed", "ttft", "reliability", "context", "price"]
+Risk = Literal["conservative", "neutral", "explore"]
+MAX_REQUEST_BYTES = 64 * 1024
+
+
+class Constraints(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a model must satisfy. Everything absent is free."""
+
+    min_context_tokens: Annotated[int, Meta(ge=1, le=2**40)] | None = None
+    max_ttft_ms: Annotated[float, Meta(gt=0)] | None = None
+    min_output_tps: Annotated[float, Meta(gt=0)] | None = None
+    max_price_usd_per_mtok: Annotated[float, Meta(ge=0)] | None = None
+    locality: Literal["local", "remote"] | None = None
+    providers: Names | None = None
+    endpoints: Names | None = None
+    families: Names | None = None
+    licenses: Names | None = None
+    min_parameters: Annotated[int, Meta(ge=0)] | None = None
+    max_parameters: Annotated[int, Meta(ge=0)] | None = None
+    exclude: Names = ()  # models by endpoint/name, or by name at every endpoint
+    statuses: Annotated[tuple[Status, ...], Meta(max_length=16)] | None = None
+    min_uptime_24h: Fraction | None = None
+    evidence: Evidence = Evidence.INFERRED
+    unmeasured: Literal["keep", "reject"] = "keep"
+
+
+class RecommendRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What an agent asks: a use case, what the model must be able to do, and limits."""
+
+    use_case: Annotated[str, Meta(min_length=1, max_length=64)]
+    capabilities: Annotated[tuple[Capability, ...], Meta(max_length=32)] = ()
+    limit: Limit = 3
+    constraints: Constraints = Constraints()
+    weights: dict[Signal, Annotated[float, Meta(ge=0, le=1000)]] = {}
+    risk: Risk = "conservative"
+    caller: Annotated[str, Meta(max_length=128)] | None = None
+
+
+class ModelsRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which models to list. `text` matches anywhere in a name; `lost` models are left out unless asked for."""
+
+    capabilities: Annotated[tuple[Capability, ...], Meta(max_length=32)] = ()
+    provider: Text | None = None
+    endpoint: Text | None = None
+    family: Text | None = None
+    status: Status | None = None
+    text: Text | None = None
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 1000
+    offset: Annotated[int, Meta(ge=0)] = 0
+
+
+class ModelRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One model whole, by `endpoint/name` or by its two parts."""
+
+    model: ModelRef | Annotated[str, Meta(min_length=3, max_length=1024)]
+
+
+class EndpointsRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All endpoints."""
+
+
+class AsOf(Struct, frozen=True, kw_only=True):
+    """What an answer reflects: the stream up to `sequence`, scored at `scored_at` (floored to 60 s)."""
+
+    sequence: int
+    scored_at: UtcTime
+
+
+class Contribution(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One signal of one candidate. `points` of all signals add up to the raw score."""
+
+    signal: Signal
+    raw: float | None = None
+    unit: str = ""
+    utility: float
+    confidence: float
+    weight: float
+    points: float
+    kind: Literal["measured", "declared", "inferred", "prior", "peers", "floor", "user"]
+    n: int | None = None
+    age_s: float | None = None
+    note: str = ""
+
+
+class Recommendation(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A model, how it scored, and what is needed to call it at once. Scores are 0 to 100."""
+
+    model: ModelRef
+    provider: str
+    url: str
+    api: str
+    score: float
+    raw_score: float
+    confidence: float
+    status: Status
+    resident: bool | None = None
+    equivalent: bool = False  # within the error band of the best
+    base_url: str | None = None  # for OpenAI clients
+    key_ref: str | None = None
+    context_tokens: int | None = None
+    output_tps: float | None = None
+    ttft_ms: float | None = None
+    ttft_cold_ms: float | None = None
+    expected_ttft_ms: float | None = None  # now, given whether the model is resident
+    multipliers: dict[str, float] = {}
+    contributions: tuple[Contribution, ...] = ()
+
+
+class Rejection(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why a model is no candidate: a code, what was needed, what it has."""
+
+    model: ModelRef
+    code: str
+    need: object = None
+    value: object = None
+
+
+class Relaxation(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The constraint whose relaxation admits the nearest model."""
+
+    constraint: str
+    need: object = None
+    to: object = None
+    model: ModelRef
+
+
+class BestReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The best model, those behind it, and how the field was narrowed."""
+
+    use_case: str
+    recommendation: Recommendation | None
+    fallbacks: tuple[Recommendation, ...]
+    considered: int
+    rejected: dict[str, int]
+    as_of: AsOf
+    relax: Relaxation | None = None
+
+
+class TopReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The best models in order."""
+
+    use_case: str
+    recommendations: tuple[Recommendation, ...]
+    considered: int
+    rejected: dict[str, int]
+    as_of: AsOf
+    relax: Relaxation | None = None
+
+
+class ExplainReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The ranking with every contribution, every rejection, and what would change it."""
+
+    use_case: str
+    recommendations: tuple[Recommendation, ...]
+    rejections: tuple[Rejection, ...]
+    considered: int
+    rejected: dict[str, int]
+    weights: dict[str, float]
+    risk: Risk
+    as_of: AsOf
+    summary: tuple[str, ...]
+    relax: Relaxation | None = None
+
+
+class Availability(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How reliably a model answered, as fractions of telling probes, and when it was last seen to."""
+
+    checked_at: UtcTime
+    since: UtcTime
+    answered_at: UtcTime | None = None
+    uptime_24h: float | None = None
+    uptime_7d: float | None = None
+    uptime_30d: float | None = None
+    last: ProbeSample | None = None
+
+
+class MeasuredSpeed(Struct, frozen=True, kw_only=True):
+    """Medians and percentiles of the last benchmarks; milliseconds and tokens per second."""
+
+    output_tps: float | None
+    ttft_ms: float | None
+    ttft_cold_ms: float | None
+    load_ms: float | None
+    ttft_p95_ms: float | None
+    ttft_long_ms: float | None
+    itl_p50_ms: float | None
+    itl_p95_ms: float | None
+    output_tps_min: float | None
+    output_tps_max: float | None
+    texts_per_s: float | None
+    n: int
+    failures: int
+    measured_at: UtcTime
+
+
+class ModelView(Struct, frozen=True, kw_only=True):
+    """One model as the catalogue holds it now. `info` and `capabilities` carry their evidence."""
+
+    model: ModelRef
+    provider: str
+    url: str
+    api: str
+    info: ModelInfo
+    capabilities: dict[str, object]
+    status: Status
+    resident: bool | None
+    availability: Availability | None
+    performance: MeasuredSpeed | None
+    found_at: UtcTime | None
+    revision: int
+
+
+class ModelsReply(Struct, frozen=True, kw_only=True):
+    """Models, how many match in all, and the stream sequence they reflect."""
+
+    models: tuple[ModelView, ...]
+    total: int
+    as_of: AsOf
+
+
+class EndpointView(Struct, frozen=True, kw_only=True):
+    """A configured endpoint with its last observation, or None before the first."""
+
+    endpoint: str
+    provider: str
+    url: str
+    models: int
+    state: EndpointState | None
+
+
+class EndpointsReply(Struct, frozen=True, kw_only=True):
+    """All configured endpoints, by name."""
+
+    endpoints: tuple[EndpointView, ...]
+    as_of: AsOf
+
+
+class ErrorBody(Struct, frozen=True, kw_only=True):
+    """What is wrong with a request: a stable code, a sentence, and the path of the field."""
+
+    code: str
+    message: str
+    field: str | None = None
+
+
+class ErrorReply(Struct, frozen=True, kw_only=True):
+    """The body of every error reply."""
+
+    error: ErrorBody
+
+    @classmethod
+    def of(cls, error: RequestError) -> "ErrorReply":
+        """Return *error* as it goes over the wire."""
+        return cls(error=ErrorBody(code=error.code, message=error.message, field=error.field))
+
+
+# --- Request/reply subjects: the request, the reply, and who serves them ------------------------------------
+
+
+class Question(Struct, frozen=True, kw_only=True):
+    """A request subject, its two shapes and the service that answers."""
+
+    subject: str
+    request: type[Struct]
+    reply: type[Struct]
+    service: str
+    doc: str
+
+
+QUESTIONS: tuple[Question, ...] = (
+    Question(
+        subject="recommend.best",
+        request=RecommendRequest,
+        reply=BestReply,
+        service="recommender",
+        doc="The best model for a use case under constraints, and fallbacks in order.",
+    ),
+    Question(
+        subject="recommend.top",
+        request=RecommendRequest,
+        reply=TopReply,
+        service="recommender",
+        doc="The best models in order, as many as `limit`.",
+    ),
+    Question(
+        subject="recommend.explain",
+        request=RecommendRequest,
+        reply=ExplainReply,
+        service="recommender",
+        doc="The ranking with every contribution, rejection, and what would change it.",
+    ),
+    Question(
+        subject="models.list",
+        request=ModelsRequest,
+        reply=ModelsReply,
+        service="recommender",
+        doc="Models by capability, provider, endpoint, family, status and text.",
+    ),
+    Question(
+        subject="models.get",
+        request=ModelRequest,
+        reply=ModelsReply,
+        service="recommender",
+        doc="One model whole.",
+    ),
+    Question(
+        subject="endpoints.list",
+        request=EndpointsRequest,
+        reply=EndpointsReply,
+        service="recommender",
+        doc="Configured endpoints with their last observation.",
+    ),
+)
+
+# What anybody may subscribe to: copies that the broker itself republishes from the streams.
+PUBLIC_EVENTS: tuple[str, ...] = (
+    "model.found",
+    "model.changed",
+    "model.lost",
+    "model.probed",
+    "model.benchmarked",
+    "model.evaluated",
+)

@@ -1,0 +1,185 @@
+"""The port to providers: what one must offer, and the registry through which each is found.
+
+A provider is one module with one object, named by an entry point of the group `vedette.providers`. Built-in
+providers come through the same door as anybody's. What a server cannot do, its provider declares in
+`Features` or answers with None; it never guesses. Every failure is a `ProviderError` with an `Outcome`.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from importlib.metadata import entry_points
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from vedette.clock import Clock
+from vedette.errors import ConfigurationError
+from vedette.types import Claim, Kind, Locality, Outcome, Residency
+
+
+class Access(Struct, frozen=True, kw_only=True):
+    """How to reach an endpoint. Secrets are already resolved; this never leaves the process."""
+
+    endpoint: str
+    url: str
+    headers: Mapping[str, str] = {}  # among them Authorization, when a key or basic login is configured
+    ca_file: str | None = None
+    verify: bool = True
+    timeout_s: float = 10.0  # deadline of a whole call that is not a generation
+    max_body_bytes: int = 16 * 1024 * 1024
+    flavour: str | None = None
+
+
+class Listing(Struct, frozen=True, kw_only=True):
+    """One entry of an endpoint's listing, with what the listing itself tells."""
+
+    name: str
+    digest: str | None = None
+    facts: Mapping[str, Any] = {}  # ModelInfo fields the listing already knows
+
+
+class Described(Struct, frozen=True, kw_only=True):
+    """What a server declares of one model.
+
+    `facts` holds fields of ModelInfo by name; `sources` the origin of each. `claims` are what the server
+    itself declares (evidence `declared`), or what its templates and keys imply (`inferred`).
+    """
+
+    kind: Kind = "unknown"
+    facts: Mapping[str, Any] = {}
+    sources: Mapping[str, str] = {}
+    claims: Mapping[str, Claim] = {}
+    locality: Locality = "unknown"
+
+
+class Server(Struct, frozen=True, kw_only=True):
+    """What answered: a product ("ollama", "llama.cpp", "vllm", …) and its version, where it tells."""
+
+    product: str | None = None
+    version: str | None = None
+
+
+class Delta(Struct, frozen=True, kw_only=True):
+    """A piece of a streamed answer, at `at` seconds of the monotonic clock. Empty pieces are not yielded."""
+
+    at: float
+    text: str = ""
+    thinking: str = ""
+
+
+class Finished(Struct, frozen=True, kw_only=True):
+    """The end of a streamed answer, with the server's own account where it gives one."""
+
+    at: float
+    reason: str | None = None
+    prompt_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    load_ms: float | None = None
+    server_output_tps: float | None = None
+    server_prompt_tps: float | None = None
+
+
+class Generation(Struct, frozen=True, kw_only=True):
+    """What to generate. Nothing that alters a server's state (keep-alive, context size) can be asked for."""
+
+    model: str
+    prompt: str
+    max_tokens: int
+    temperature: float = 0.0
+    chat: bool = True  # False: raw completion, for models without a chat template
+    think: bool | None = None  # None: the model's own default
+    deadline_s: float = 120.0
+
+
+class Embedded(Struct, frozen=True, kw_only=True):
+    """The result of one embedding call: how many vectors, of which dimension, from how many tokens."""
+
+    sent_at: float  # monotonic seconds
+    done_at: float
+    vectors: int
+    dimensions: int
+    prompt_tokens: int | None = None
+    load_ms: float | None = None
+
+
+class Features(Struct, frozen=True, kw_only=True):
+    """What a provider can tell at all."""
+
+    residency: bool = False  # `resident` answers with something
+    digests: bool = False
+    free_to_ask: bool = True  # False: a paid service; probes that generate need leave
+
+
+class Endpoint(Protocol):
+    """One open endpoint. Every method has a deadline; every failure is a ProviderError."""
+
+    features: Features
+
+    async def reach(self) -> Server:
+        """Return what answers at the endpoint, by the cheapest request there is."""
+        ...
+
+    async def list_models(self) -> list[Listing]:
+        """Return all models the endpoint lists, every page of them."""
+        ...
+
+    async def describe(self, model: Listing) -> Described:
+        """Return what the server declares of *model* (as it was listed)."""
+        ...
+
+    async def resident(self) -> Mapping[str, Residency] | None:
+        """Return residency by model name, or None where the server does not tell. Absent means not loaded."""
+        ...
+
+    def generate(self, request: Generation) -> AsyncIterator[Delta | Finished]:
+        """Stream an answer; the last item is Finished. A stream that breaks off raises INCOMPLETE."""
+        ...
+
+    async def embed(self, model: str, texts: list[str], *, deadline_s: float = 60.0) -> Embedded:
+        """Embed *texts* in one call."""
+        ...
+
+
+class Provider(Protocol):
+    """A kind of server. `api` is the protocol an agent calls it by: "ollama", "openai", …."""
+
+    name: str
+    api: str
+
+    def open(self, access: Access, *, clock: Clock) -> AbstractAsyncContextManager[Endpoint]:
+        """Open an endpoint; its connections close with the context."""
+        ...
+
+    def base_url(self, url: str) -> str | None:
+        """Return the base URL for OpenAI clients at the endpoint *url*, or None when there is none."""
+        ...
+
+
+def names() -> list[str]:
+    """Return the names of all registered providers, sorted."""
+    return sorted(point.name for point in entry_points(group="vedette.providers"))
+
+
+def load(name: str) -> Provider:
+    """Return the provider registered as *name*. Raises ConfigurationError naming those that are."""
+    for point in entry_points(group="vedette.providers"):
+        if point.name == name:
+            provider: Provider = point.load()
+            return provider
+    raise ConfigurationError(
+        where=f"provider {name!r}", problem=f"not installed; there are {', '.join(names())}"
+    )
+
+
+# Outcomes that are the endpoint's failure, not one model's: no further model need be tried this round.
+ENDPOINT_WIDE = frozenset(
+    {
+        Outcome.REFUSED,
+        Outcome.RESET,
+        Outcome.TIMEOUT,
+        Outcome.UNREACHABLE,
+        Outcome.AUTH_FAILED,
+        Outcome.RATE_LIMITED,
+    }
+)

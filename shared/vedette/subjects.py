@@ -1,0 +1,50 @@
+"""Subjects: how names become tokens, and which subject a thing lives on. One function each way."""
+
+import hashlib
+import re
+
+from vedette.types import ModelRef
+
+MAX_TOKEN_BYTES = 120
+_KEPT_BYTES = 80
+_LEGAL = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
+_TOKEN = re.compile(r"(?:[A-Za-z0-9_-]|=[0-9A-F]{2})*\Z")
+
+
+def escape(name: str) -> str:
+    """Return *name* as one subject token: every byte outside `[A-Za-z0-9_-]` as `=HH`.
+
+    A token longer than 120 bytes is cut to 80 without splitting an escape and closed with `=-` and 16 hex
+    digits of the name's SHA-256, which cannot be turned back; payloads carry the true name.
+    """
+    pieces = [chr(b) if b in _LEGAL else f"={b:02X}" for b in name.encode()]
+    token = "".join(pieces)
+    if len(token) <= MAX_TOKEN_BYTES:
+        return token
+    kept = ""
+    for piece in pieces:
+        if len(kept) + len(piece) > _KEPT_BYTES:
+            break
+        kept += piece
+    return f"{kept}=-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+
+
+def unescape(token: str) -> str | None:
+    """Return the name that *token* stands for, or None when the token was shortened. Raises ValueError."""
+    if "=-" in token:
+        return None
+    if not _TOKEN.match(token):
+        raise ValueError(f"{token!r} is not an escaped name")
+    raw = re.sub(r"=([0-9A-F]{2})", lambda m: chr(int(m[1], 16)), token).encode("latin-1")
+    return raw.decode()
+
+
+def of_model(event: str, model: ModelRef) -> str:
+    """Return the subject of a model's *event* (`found`, …, or `*` for all of them)."""
+    return f"model.{event}.{model.endpoint}.{escape(model.name)}"
+
+
+def of_job(kind: str, group: str, endpoint: str, model: ModelRef | None = None) -> str:
+    """Return the subject of a job of *kind* at an endpoint, or for one of its models."""
+    subject = f"job.{kind}.{escape(group)}.{endpoint}"
+    return f"{subject}.{escape(model.name)}" if model else subject

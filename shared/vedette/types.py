@@ -1,0 +1,381 @@
+"""The nouns that events carry: what a model is, whether it answers, how fast and how well.
+
+All are frozen and keyword-only. Times are aware UTC. A value that is not known is `None` (or absent from a
+mapping); it is never zero, never false, never best. Units stand in the names: `_ms`, `_s`, `_bytes`,
+`_tokens`, `_usd_per_mtok` (US dollars per million tokens), `_tps` (tokens per second).
+"""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+UtcTime = Annotated[datetime, Meta(tz=True)]
+EndpointName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,62}\Z")]
+# A provider's own name for a model: any text without control characters. Subjects carry it escaped.
+ModelName = Annotated[str, Meta(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f-\x9f]+\Z")]
+Text = Annotated[str, Meta(max_length=2048)]
+# SQL and JSON readers elsewhere hold 64-bit integers at most; servers have been seen to send more.
+Count = Annotated[int, Meta(ge=0, le=2**62)]
+Positive = Annotated[float, Meta(ge=0)]
+
+
+class ModelRef(Struct, frozen=True, order=True):
+    """A model as served at one configured endpoint; written `endpoint/name`."""
+
+    endpoint: EndpointName
+    name: ModelName
+
+    def __str__(self) -> str:
+        return f"{self.endpoint}/{self.name}"
+
+    @classmethod
+    def parse(cls, text: str) -> "ModelRef":
+        """Return the model that *text* (`endpoint/name`) names. Raises ValueError when it names none."""
+        endpoint, slash, name = text.partition("/")
+        if not slash:
+            raise ValueError(f"{text!r} is not of the form endpoint/name")
+        try:
+            return msgspec.convert({"endpoint": endpoint, "name": name}, cls)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"{text!r} does not name a model: {error}") from error
+
+
+class Evidence(StrEnum):
+    """Why a capability is believed, weakest first."""
+
+    INFERRED = "inferred"
+    DECLARED = "declared"
+    VERIFIED = "verified"
+
+    @property
+    def strength(self) -> int:
+        """Zero for the weakest; compare with `>=`."""
+        return list(Evidence).index(self)
+
+
+class Capability(StrEnum):
+    """What a model can be asked to do. The first group are interfaces, the second tasks."""
+
+    CHAT = "chat"
+    COMPLETION = "completion"
+    EMBEDDING = "embedding"
+    RERANK = "rerank"
+    TOOLS = "tools"
+    JSON_SCHEMA = "json_schema"
+    VISION = "vision"
+    AUDIO = "audio"
+    THINKING = "thinking"
+    INSERT = "insert"
+
+    CODE_GENERATION = "code_generation"
+    CODE_UNDERSTANDING = "code_understanding"
+    REASONING = "reasoning"
+    DOCUMENTATION = "documentation"
+    SUMMARISATION = "summarisation"
+    EXTRACTION = "extraction"
+
+
+class Claim(Struct, frozen=True, kw_only=True):
+    """One capability: yes or no, on what evidence, from where. An absent claim means unknown."""
+
+    value: bool
+    evidence: Evidence
+    source: Text
+    contradicted_by: Text | None = None
+
+
+class Price(Struct, frozen=True, kw_only=True):
+    """What a million tokens cost (USD), who said so and when."""
+
+    input_usd_per_mtok: Positive
+    output_usd_per_mtok: Positive
+    source: Text
+    as_of: Text | None = None
+
+
+Kind = Literal["chat", "completion", "embedding", "rerank", "unknown"]
+Locality = Literal["local", "remote", "unknown"]
+
+
+class ModelInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is known of a model without calling it. `sources` says where each field came from."""
+
+    model: ModelRef
+    provider: Text
+    url: Text
+    api: Text
+    kind: Kind = "unknown"
+    digest: Text | None = None
+    family: Text | None = None
+    architecture: Text | None = None
+    parameters: Count | None = None
+    active_parameters: Count | None = None
+    quantization: Text | None = None
+    format: Text | None = None
+    size_bytes: Count | None = None
+    license: Text | None = None
+    native_context_tokens: Count | None = None
+    configured_context_tokens: Count | None = None
+    served_context_tokens: Count | None = None
+    embedding_dimensions: Count | None = None
+    input_modalities: tuple[Text, ...] = ()
+    output_modalities: tuple[Text, ...] = ()
+    locality: Locality = "unknown"
+    knowledge_cutoff: Text | None = None
+    modified_at: UtcTime | None = None
+    capabilities: dict[str, Claim] = {}
+    price: Price | None = None
+    key_ref: Text | None = None  # where the caller finds the key ("env:GPU_KEY"), never the key
+    described: bool = True  # False: listed, but its description could not be read
+    description_error: Text | None = None
+    sources: dict[str, Text] = {}
+
+    @property
+    def context_tokens(self) -> int | None:
+        """The context a caller can count on: served, else configured, else native."""
+        return self.served_context_tokens or self.configured_context_tokens or self.native_context_tokens
+
+
+class FieldChange(Struct, frozen=True, kw_only=True):
+    """One field of ModelInfo before and after, as JSON values."""
+
+    field: str
+    old: object = None
+    new: object = None
+
+
+class Outcome(StrEnum):
+    """How one contact with an endpoint ended."""
+
+    OK = "ok"
+    LOADING = "loading"
+    BUSY = "busy"
+    RATE_LIMITED = "rate_limited"
+    AUTH_FAILED = "auth_failed"
+    NOT_FOUND = "not_found"
+    UNSUPPORTED = "unsupported"
+    BAD_REQUEST = "bad_request"
+    SERVER_ERROR = "server_error"
+    GARBAGE = "garbage"
+    TOO_LARGE = "too_large"
+    INCOMPLETE = "incomplete"
+    TIMEOUT = "timeout"
+    REFUSED = "refused"
+    RESET = "reset"
+    UNREACHABLE = "unreachable"
+
+
+class Level(StrEnum):
+    """How deep a probe went, shallowest first."""
+
+    REACH = "reach"
+    LIST = "list"
+    DESCRIBE = "describe"
+    ANSWER = "answer"
+
+
+class Status(StrEnum):
+    """What may be expected of a model now."""
+
+    AVAILABLE = "available"
+    DEGRADED = "degraded"
+    BUSY = "busy"
+    LOADING = "loading"
+    RATE_LIMITED = "rate_limited"
+    AUTH_FAILED = "auth_failed"
+    UNSUPPORTED = "unsupported"
+    NOT_FOUND = "not_found"
+    UNREACHABLE = "unreachable"
+    UNKNOWN = "unknown"
+
+
+class Residency(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whether a model is loaded. `expires_at` is when the server will unload it, where it says so."""
+
+    resident: bool
+    expires_at: UtcTime | None = None
+    context_tokens: Count | None = None
+    size_bytes: Count | None = None
+    vram_bytes: Count | None = None
+
+    def is_resident(self, now: datetime) -> bool:
+        """Return whether the model is loaded at *now*, which is true only until the seen expiry."""
+        return self.resident and (self.expires_at is None or now < self.expires_at)
+
+
+class ProbeSample(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One probe. `cause` is `endpoint` when the endpoint failed as a whole, once for all its models."""
+
+    job_id: str
+    at: UtcTime
+    outcome: Outcome
+    level: Level
+    latency_ms: Positive | None = None
+    cause: Literal["model", "endpoint"] = "model"
+    detail: Text | None = None
+
+
+class Tally(Struct, frozen=True, kw_only=True):
+    """Probes by outcome within one hour or one day that begins at `start`."""
+
+    start: UtcTime
+    counts: dict[str, int]
+
+
+# A probe that was turned away for its rate says nothing about downtime; a wrong question neither.
+NOT_DOWNTIME = frozenset({Outcome.RATE_LIMITED, Outcome.UNSUPPORTED, Outcome.BAD_REQUEST})
+UP = frozenset({Outcome.OK, Outcome.BUSY, Outcome.LOADING})
+
+
+class Health(Struct, frozen=True, kw_only=True):
+    """A model's availability after its last probe; every figure is a fold over all its probes."""
+
+    status: Status
+    since: UtcTime
+    checked_at: UtcTime
+    answered_at: UtcTime | None = None
+    streak: int = 1  # probes in a row with the present verdict, whether or not it is the status yet
+    outcomes: tuple[ProbeSample, ...] = ()  # the last 20, oldest first
+    hourly: tuple[Tally, ...] = ()  # the last 24 hours with a probe
+    daily: tuple[Tally, ...] = ()  # the last 30 days with a probe
+    residency: Residency | None = None
+
+    def counts(self, now: datetime, *, hours: int) -> dict[str, int]:
+        """Return probes by outcome over the last *hours*: hourly tallies to 24, daily ones beyond."""
+        tallies = self.hourly if hours <= 24 else self.daily
+        since = now - timedelta(hours=hours)
+        total: dict[str, int] = {}
+        for tally in tallies:
+            if tally.start > since:
+                for outcome, n in tally.counts.items():
+                    total[outcome] = total.get(outcome, 0) + n
+        return total
+
+    def uptime(self, now: datetime, *, hours: int) -> float | None:
+        """Return the fraction of probes that found the model up, or None when none was telling."""
+        counts = {Outcome(o): n for o, n in self.counts(now, hours=hours).items() if o in _OUTCOMES}
+        telling = sum(n for o, n in counts.items() if o not in NOT_DOWNTIME)
+        if not telling:
+            return None
+        return sum(n for o, n in counts.items() if o in UP) / telling
+
+
+_OUTCOMES = frozenset(Outcome)
+
+
+class Figure(Struct, frozen=True, kw_only=True):
+    """A measured quantity over n samples. `spread` is the interquartile range over the median."""
+
+    n: int
+    median: float
+    p95: float
+    min: float
+    max: float
+    spread: float
+
+
+PromptLength = Literal["short", "long"]
+
+
+class RunSample(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One measured generation or embedding call. The server's own figures stand beside the client's."""
+
+    job_id: str
+    at: UtcTime
+    prompt: PromptLength
+    cold: bool  # the model was not resident when the request was sent
+    outcome: Outcome = Outcome.OK
+    detail: Text | None = None
+    prompt_tokens: Count | None = None
+    output_tokens: Count | None = None
+    estimated: bool = False  # output_tokens are counted deltas, because the server gave no usage
+    ttft_ms: Positive | None = None  # request sent to first content or thinking
+    ttfo_ms: Positive | None = None  # request sent to first content that is not thinking
+    itl_p50_ms: Positive | None = None
+    itl_p95_ms: Positive | None = None
+    e2e_ms: Positive | None = None
+    output_tps: Positive | None = None
+    load_ms: Positive | None = None
+    server_output_tps: Positive | None = None
+    server_prompt_tps: Positive | None = None
+    texts_per_s: Positive | None = None
+    embedding_tps: Positive | None = None
+    digest: Text | None = None
+    server_version: Text | None = None
+
+
+class Performance(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How fast a model is: figures over its last samples of the current digest, cold and warm apart."""
+
+    measured_at: UtcTime
+    n: int  # successful warm samples behind the figures
+    failures: int = 0
+    digest: Text | None = None
+    server_version: Text | None = None
+    output_tps: Figure | None = None  # warm, both prompt lengths
+    ttft_ms: Figure | None = None  # warm, short prompt
+    ttft_long_ms: Figure | None = None  # warm, long prompt
+    itl_ms: Figure | None = None  # medians of the runs
+    e2e_ms: Figure | None = None
+    ttft_cold_ms: Figure | None = None
+    load_ms: Figure | None = None
+    texts_per_s: Figure | None = None
+    embedding_tps: Figure | None = None
+    server_output_tps: Figure | None = None
+    samples: tuple[RunSample, ...] = ()  # the last 30 per prompt length and temperature, oldest first
+
+
+class Score(Struct, frozen=True, kw_only=True):
+    """Successes and trials of one suite kind at one suite version."""
+
+    successes: int
+    trials: int
+    suite: str
+
+
+class Quality(Struct, frozen=True, kw_only=True):
+    """How well a model answers: per suite kind, of the current digest."""
+
+    measured_at: UtcTime
+    digest: Text | None = None
+    scores: dict[str, Score] = {}
+
+
+class Listed(Struct, frozen=True, kw_only=True):
+    """A model in an endpoint's listing. `misses` counts successful listings in a row without it."""
+
+    name: ModelName
+    digest: Text | None = None
+    misses: int = 0
+
+
+class Spent(Struct, frozen=True, kw_only=True):
+    """What probes have used at an endpoint on one day (UTC)."""
+
+    day: str
+    requests: int = 0
+    tokens: int = 0
+
+
+class EndpointState(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the last contact with an endpoint told, and what follows for the next."""
+
+    url: Text
+    provider: Text
+    fingerprint: Text  # of the configuration that was used, without secrets
+    checked_at: UtcTime
+    outcome: Outcome
+    latency_ms: Positive | None = None
+    detail: Text | None = None
+    server: Text | None = None
+    server_version: Text | None = None
+    listing: tuple[Listed, ...] = ()
+    listed_at: UtcTime | None = None
+    discovery_job: str | None = None  # the last discovery whose misses are counted here
+    failing_since: UtcTime | None = None
+    paused_until: UtcTime | None = None
+    paused_reason: Text | None = None
+    spent: Spent | None = None
