@@ -1,0 +1,53 @@
+"""Tick each job when its slot comes, by compare-and-set on the last tick."""
+
+import asyncio
+from datetime import datetime
+
+from vedette import identity
+from vedette.bus import Bus
+from vedette.catalogue import Held
+from vedette.clock import Clock
+from vedette.events import ScheduledJob, Tick
+from vedette_ticker.schedule import Cron, Interval, due
+
+_LONGEST_SLEEP_S = 60.0  # a stepped or resumed clock is noticed within this
+
+
+class Ticker:
+    """Ticks one job. Of any number of replicas, exactly one wins each slot."""
+
+    def __init__(
+        self, *, job: ScheduledJob, slots: Interval | Cron, run_on_startup: bool, bus: Bus, clock: Clock
+    ) -> None:
+        self._job = job
+        self._slots = slots
+        self._run_on_startup = run_on_startup
+        self._bus = bus
+        self._clock = clock
+        self._first_seen: datetime | None = None
+
+    async def run(self) -> None:
+        """Tick for ever."""
+        while True:
+            await self.tick_if_due()
+            now = self._clock.now()
+            wait_s = (self._slots.after(self._slots.slot(now)) - now).total_seconds()
+            await asyncio.sleep(min(max(wait_s, 0.0), _LONGEST_SLEEP_S))
+
+    async def tick_if_due(self) -> Tick | None:
+        """Publish the tick that is due, if one is and no replica was first; return it."""
+        now = self._clock.now()
+        self._first_seen = self._first_seen or self._slots.slot(now)
+
+        def step(held: Held[Tick] | None) -> Tick | None:
+            # Never ticked and not to run at start: the slot we began in counts as ticked.
+            last = held.event.slot if held else None if self._run_on_startup else self._first_seen
+            found = due(self._slots, now=now, last=last, run_on_startup=self._run_on_startup)
+            return self._tick(*found, now) if found else None
+
+        return await self._bus.advance("SCHEDULE", f"schedule.{self._job}", step)
+
+    def _tick(self, slot: datetime, missed: int, now: datetime) -> Tick:
+        return Tick(
+            id=identity.derive(slot, "schedule", self._job), at=now, job=self._job, slot=slot, missed=missed
+        )

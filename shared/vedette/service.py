@@ -1,0 +1,287 @@
+"""What a service is: a FastStream application on its own connection, with a catalogue, jobs and questions.
+
+A service's `app.py` opens one with `open_service`, binds its handlers, calls `start`, and yields it. On the
+way out the service takes nothing more, gives back what is in hand, answers what it has accepted, and closes.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import entry_points
+from typing import Any
+
+import msgspec
+import nats.errors
+from faststream import AckPolicy, FastStream
+from faststream.nats import JStream, NatsBroker, NatsCredentials, NatsSecurity, NatsUserPassword, PullSub
+from nats.micro.request import Request
+from nats.micro.service import EndpointConfig, ServiceConfig
+from nats.micro.service import Service as MicroService
+
+from vedette import __version__, log, telemetry
+from vedette.bus import RECONNECT_FOR_EVER, Bus, Durable, ensure_durable, provision, why, without_secrets
+from vedette.catalogue import Catalogue
+from vedette.clock import Clock, SystemClock
+from vedette.errors import BusUnreachable, ConfigurationError, RequestError
+from vedette.events import ErrorReply, Event, Job, Question, decode_event, encode
+from vedette.settings import Nats, Settings
+
+Answer = Callable[[str, bytes], bytes]
+Serve = Callable[[Settings], AbstractAsyncContextManager["Service"]]
+# A cold broker behind fifty services that start at once needs a while; an absent one should be said soon.
+_CONNECT_TIMEOUT_S = 30.0
+_DRAIN_TIMEOUT_S = 5.0
+_WARM_TIMEOUT_S = 30.0
+
+
+class EventCodec:
+    """FastStream's way to our events: the subject says which one, msgspec decodes it."""
+
+    async def decode(self, msg: Any) -> Any:
+        """Return the event in *msg*. Raises UndecodableMessage."""
+        return decode_event(msg.raw_message.subject, msg.body)
+
+    async def encode(self, msg: Any, serializer: Any = None) -> tuple[bytes, str | None]:
+        """Return *msg* as JSON with its content type."""
+        return encode(msg), "application/json"
+
+
+class Service:
+    """A running service: what it is bound to, whether it is ready, and its end."""
+
+    def __init__(self, name: str, settings: Settings, broker: NatsBroker, bus: Bus, clock: Clock) -> None:
+        self.name = name
+        self.settings = settings
+        self.clock = clock
+        self.bus = bus
+        self.log = bus.log
+        self.catalogue = Catalogue()
+        self._broker = broker
+        self._app = FastStream(broker, logger=None)
+        self._warm: list[asyncio.Event] = []
+        self._work: list[Awaitable[None]] = []
+        self._micro: MicroService | None = None
+        self._stopping = False
+
+    def on(self, durable: Durable, handle: Callable[[Any], Awaitable[None]]) -> None:
+        """Call *handle* with each event of *durable*, one at a time, shared with the other replicas."""
+        self.bus.watch(durable)
+
+        async def handler(message: Event) -> None:
+            await handle(message)
+            telemetry.EVENTS.labels(self.name, type(message).TYPE, "handled").inc()
+
+        self._broker.subscriber(
+            durable.filters[0],
+            durable=durable.name,
+            stream=JStream(durable.stream, declare=False),
+            pull_sub=PullSub(batch_size=1, timeout=5.0),
+            ack_policy=AckPolicy.NACK_ON_ERROR,
+        )(handler)
+
+    async def follow(
+        self, *streams: tuple[str, str], then: Callable[[Event], object] | None = None
+    ) -> None:
+        """Keep the catalogue current from *streams* (name and subject); return when it is warm.
+
+        *then* is called after each event that changed the catalogue.
+        """
+
+        def apply(event: Event, sequence: int) -> None:
+            if self.catalogue.apply(event, sequence) and then is not None:
+                then(event)
+
+        for stream, subject in streams:
+            following = await self.bus.follow(stream, subject, apply)
+            self._warm.append(following.warm)
+        async with asyncio.timeout(_WARM_TIMEOUT_S):
+            for warm in self._warm:
+                await warm.wait()
+
+    async def work(
+        self, durable: Durable, handle: Callable[[Job], Awaitable[None]], *, concurrency: int, timeout_s: float
+    ) -> None:
+        """Handle the jobs of *durable* from `start` on."""
+        await ensure_durable(self.bus.connection, durable)
+        self.bus.watch(durable)
+
+        async def handle_and_tell(job: Job) -> None:
+            with telemetry.JOB_SECONDS.labels(self.name, job.kind).time():
+                await handle(job)
+            telemetry.JOBS.labels(self.name, job.kind, "done").inc()
+
+        self._work.append(
+            self.bus.work(durable, handle_and_tell, concurrency=concurrency, timeout_s=timeout_s)
+        )
+
+    async def answer(self, questions: Iterable[Question], answer: Answer) -> None:
+        """Answer *questions* through the NATS Services API, with the other replicas in one queue group."""
+        self._micro = MicroService(
+            self.bus.connection,
+            ServiceConfig(
+                name=f"vedette-{self.name}",
+                version=__version__,
+                description="Which language model to use now, and why.",
+                metadata={"project": "vedette"},
+                queue_group=self.name,
+                stats_handler=lambda _: {},
+            ),
+        )
+        await self._micro.start()
+        for question in questions:
+            await self._micro.add_endpoint(
+                EndpointConfig(
+                    name=question.subject.replace(".", "-"),
+                    subject=question.subject,
+                    handler=self._responder(question.subject, answer),
+                    metadata=_schemas(question),
+                )
+            )
+
+    def _responder(self, subject: str, answer: Answer) -> Callable[[Request], Awaitable[None]]:
+        answered = telemetry.REQUESTS.labels(subject, "ok")
+        refused = telemetry.REQUESTS.labels(subject, "refused")
+        failed = telemetry.REQUESTS.labels(subject, "failed")
+
+        async def respond(request: Request) -> None:
+            try:
+                await request.respond(answer(subject, request.data))
+                answered.inc()
+            except RequestError as error:
+                refused.inc()
+                await request.respond_error("400", _one_line(error.message), encode(ErrorReply.of(error)))
+            except Exception as error:  # noqa: BLE001 - a requester gets a typed error, never our internals
+                failed.inc()
+                self.log.error("request.failed", subject=subject, exc_info=error)
+                internal = RequestError(code="internal", message="the question could not be answered")
+                await request.respond_error("500", internal.message, encode(ErrorReply.of(internal)))
+
+        return respond
+
+    async def start(self) -> None:
+        """Begin to take events and jobs."""
+        await self._app.start()
+        for work in self._work:
+            self.bus.spawn(_as_task(work))
+        self.bus.spawn(self.bus.watchdog())
+        # A flush is no barrier for subscriptions made just before it; two are (PING precedes pending SUBs).
+        await self.bus.connection.flush()
+        await self.bus.connection.flush()
+        self.log.info("service.started")
+
+    async def ready(self) -> str | None:
+        """Return None when this service can do its work, else what is wrong."""
+        if self._stopping:
+            return "stopping"
+        if self.bus.fatal.done():
+            return str(self.bus.fatal.exception())
+        if not all(warm.is_set() for warm in self._warm):
+            return "not warm yet"
+        try:
+            await self.bus.connection.flush(timeout=2)
+        except (nats.errors.Error, asyncio.TimeoutError, OSError):
+            return "NATS does not answer"
+        return None
+
+    async def stop(self) -> None:
+        """Take nothing more, give back what is in hand, answer what was accepted, and close."""
+        self._stopping = True
+        await self.bus.close()
+        for subscriber in self._broker.subscribers:
+            subscription = getattr(subscriber, "subscription", None)
+            drain = getattr(subscription, "drain", None)
+            if drain is not None:
+                await _within(drain())
+        # Draining the connection drains the micro service's subscriptions: its own stop would drop requests.
+        await _within(self.bus.connection.drain())
+        await _within(self._app.stop())
+        self.log.info("service.stopped")
+
+
+async def _as_task(work: Awaitable[None]) -> None:
+    await work
+
+
+async def _within(work: Awaitable[Any]) -> None:
+    try:
+        async with asyncio.timeout(_DRAIN_TIMEOUT_S):
+            await work
+    except (TimeoutError, nats.errors.Error):
+        return
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:500]
+
+
+def _schemas(question: Question) -> dict[str, str]:
+    return {
+        "description": question.doc,
+        "request_schema": msgspec.json.encode(msgspec.json.schema(question.request)).decode(),
+        "reply_schema": msgspec.json.encode(msgspec.json.schema(question.reply)).decode(),
+    }
+
+
+def _security(settings: Nats) -> NatsSecurity | None:
+    if settings.credentials:
+        return NatsCredentials(settings.credentials)
+    if settings.user:
+        password = settings.password.read("nats.password") if settings.password else ""
+        return NatsUserPassword(settings.user, password)
+    return None
+
+
+@asynccontextmanager
+async def open_service(
+    name: str, settings: Settings, *, clock: Clock | None = None
+) -> AsyncIterator[Service]:
+    """Connect the service *name* and yield it unbound; stop it on the way out.
+
+    Raises BusUnreachable when no NATS server answers, or none that lets us in.
+    """
+    if settings.nats.url is None:
+        raise ConfigurationError(where="nats.url", problem='not set; "vedette up" starts a private server')
+    time = clock or SystemClock()
+    logger = log.logger(name)
+    closing: list[Callable[[], None]] = []
+
+    async def on_error(error: Exception) -> None:
+        logger.warning("nats.error", error=f"{type(error).__name__}: {error}")
+
+    async def on_closed() -> None:
+        for call in closing:
+            call()
+
+    broker = NatsBroker(
+        settings.nats.url,
+        name=f"vedette-{name}",
+        apply_types=False,
+        serializer=None,
+        codec=EventCodec(),
+        logger=None,
+        ack_policy=AckPolicy.NACK_ON_ERROR,
+        error_cb=on_error,
+        closed_cb=on_closed,
+        security=_security(settings.nats),
+        **RECONNECT_FOR_EVER,
+    )
+    try:
+        async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+            connection = await broker.connect()
+    except (TimeoutError, nats.errors.Error, OSError) as error:
+        raise BusUnreachable(url=without_secrets(settings.nats.url), problem=why(error)) from error
+    bus = Bus(connection, name=name, clock=time, log=logger)
+    broker.add_middleware(bus.backoff.middleware())
+    service = Service(name, settings, broker, bus, time)
+
+    def fail_unless_stopping() -> None:
+        if not service._stopping:  # noqa: SLF001 - this function is part of opening one
+            bus.fail(BusUnreachable(url="NATS", problem="the connection was closed for good"))
+
+    closing.append(fail_unless_stopping)
+    try:
+        if settings.nats.provision:
+            await provision(connection, settings)
+        yield service
+    finally:
+        await service.stop()

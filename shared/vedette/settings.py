@@ -1,0 +1,358 @@
+"""The configuration: one TOML file into one struct, unknown keys refused with a suggestion.
+
+No file is needed. Durations are text (`"500ms"`, `"30s"`, `"30m"`, `"6h"`, `"7d"`) or seconds. Secrets are
+never written here: they are named, as `{ env = "NAME" }` or `{ file = "/path" }`.
+"""
+
+import difflib
+import hashlib
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
+
+import msgspec
+from cronsim import CronSim, CronSimError
+from msgspec import Meta, Struct
+
+from vedette.errors import ConfigurationError
+from vedette.types import Price
+
+DEFAULT_FILE = "vedette.toml"
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\Z")
+_ENDPOINT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
+
+T = TypeVar("T")
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+Seconds = Annotated[float, Meta(gt=0)]
+
+
+class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the configuration file."""
+
+
+class Secret(Section, frozen=True, kw_only=True):
+    """Where a secret is found. Read at use, so that a rotated secret is picked up by a restart alone."""
+
+    env: str | None = None
+    file: str | None = None
+
+    def read(self, where: str) -> str:
+        """Return the secret. Raises ConfigurationError naming *where* it was asked for, never its value."""
+        if self.env is not None:
+            value = os.environ.get(self.env)
+            if not value:
+                raise ConfigurationError(
+                    where=where, problem=f"the environment variable {self.env} is not set"
+                )
+            return value
+        try:
+            return Path(self.file or "").read_text().strip()
+        except OSError as error:
+            raise ConfigurationError(
+                where=where, problem=f"{self.file} cannot be read: {error.strerror}"
+            ) from error
+
+    @property
+    def reference(self) -> str:
+        """How a caller is told where the secret is: `env:NAME` or `file:/path`."""
+        return f"env:{self.env}" if self.env else f"file:{self.file}"
+
+
+class Basic(Section, frozen=True, kw_only=True):
+    """A login by user name and password."""
+
+    user: str
+    password: Secret
+
+
+class Budget(Section, frozen=True, kw_only=True):
+    """What probes may use at an endpoint in a day (UTC). Absent is unlimited."""
+
+    requests_per_day: int | None = None
+    tokens_per_day: int | None = None
+
+
+class EndpointSettings(Section, frozen=True, kw_only=True):
+    """One endpoint. `answer` says when a probe may ask for tokens: only of a `resident` model, or …."""
+
+    provider: str = "ollama"
+    url: str
+    flavour: str | None = None
+    api_key: Secret | None = None
+    basic: Basic | None = None
+    headers: dict[str, str | Secret] = {}
+    ca_file: str | None = None
+    verify: bool = True
+    host_group: str | None = None
+    timeout_s: Seconds = 10.0
+    answer: Literal["resident", "always", "never"] = "resident"
+    benchmark: bool = True
+    budget: Budget = Budget()
+    price: Price | None = None
+    exclude: tuple[str, ...] = ()
+
+    @property
+    def group(self) -> str:
+        """The host group whose processor this endpoint uses: as configured, else the host of its URL."""
+        return self.host_group or urlsplit(self.url).hostname or "unknown"
+
+    @property
+    def fingerprint(self) -> str:
+        """A short digest of everything configured, secrets by their reference only."""
+        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()[:16]
+
+
+class Schedule(Section, frozen=True, kw_only=True):
+    """How often each job runs: a duration, or five cron fields (UTC)."""
+
+    discovery: str | float = "24h"
+    availability: str | float = "30m"
+    performance: str | float = "6h"
+    quality: str | float = "7d"
+    retention: str | float = "24h"
+    run_on_startup: bool = True
+
+
+class Nats(Section, frozen=True, kw_only=True):
+    """The NATS server. Without a URL a private one is started on loopback, on `port` or a free one."""
+
+    url: str | None = None
+    port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    credentials: str | None = None  # a .creds file
+    user: str | None = None
+    password: Secret | None = None
+    ca_file: str | None = None
+    replicas: Annotated[int, Meta(ge=1, le=5)] = 1
+    expected_models: Annotated[int, Meta(ge=1)] = 1000  # sizes the byte limit of the stream MODELS
+    provision: bool = True  # False: streams are made by "vedette provision" alone
+
+
+class Database(Section, frozen=True, kw_only=True):
+    """Where history is kept: SQLite under the state directory unless a URL is given."""
+
+    url: str | None = None
+    retention_days: Annotated[int, Meta(ge=1, le=3650)] = 30
+
+
+class Http(Section, frozen=True, kw_only=True):
+    """Where /livez, /readyz and /metrics are served. Port 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 0
+
+
+class Probing(Section, frozen=True, kw_only=True):
+    """How many endpoints are worked on at once, and how many results in a row change a status."""
+
+    concurrency: Annotated[int, Meta(ge=1, le=1024)] = 16
+    per_endpoint: Annotated[int, Meta(ge=1, le=64)] = 4
+    confirm: Annotated[int, Meta(ge=1, le=20)] = 2
+    window: Annotated[int, Meta(ge=1, le=20)] = 2
+    answer_timeout_s: Seconds = 30.0
+    job_timeout_s: Seconds = 600.0
+    misses_until_lost: Annotated[int, Meta(ge=1, le=100)] = 2
+
+
+class Benchmarking(Section, frozen=True, kw_only=True):
+    """How a model is measured."""
+
+    runs: Annotated[int, Meta(ge=1, le=100)] = 3
+    output_tokens: Annotated[int, Meta(ge=16, le=4096)] = 64
+    run_timeout_s: Seconds = 300.0
+
+
+class CustomUseCase(Section, frozen=True, kw_only=True):
+    """A use case of one's own, or other weights for a built-in one."""
+
+    weights: dict[Literal["quality", "speed", "ttft", "reliability", "context", "price"], float]
+    capabilities: tuple[str, ...] = ()
+
+
+class Recommend(Section, frozen=True, kw_only=True):
+    """How recommendations are made."""
+
+    use_cases: dict[str, CustomUseCase] = {}
+
+
+class Settings(Section, frozen=True, kw_only=True):
+    """The whole configuration, with a default for everything."""
+
+    endpoints: dict[str, EndpointSettings] = {}
+    schedule: Schedule = Schedule()
+    nats: Nats = Nats()
+    database: Database = Database()
+    http: Http = Http()
+    probing: Probing = Probing()
+    benchmarking: Benchmarking = Benchmarking()
+    recommend: Recommend = Recommend()
+
+
+def load(path: str | None = None, *, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Return the settings of the file *path*, else of `VEDETTE_CONFIG`, else of `./vedette.toml`, if any.
+
+    Raises ConfigurationError with the file, the key, the reason and, for a misspelling, the nearest key.
+    """
+    named = path or environ.get("VEDETTE_CONFIG")
+    file = Path(named or DEFAULT_FILE)
+    if not named and not file.is_file():
+        return parse({}, where=DEFAULT_FILE, environ=environ)
+    try:
+        document = tomllib.loads(file.read_text())
+    except OSError as error:
+        raise ConfigurationError(where=file, problem=f"cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(where=file, problem=f"is not valid TOML: {error}") from error
+    return parse(document, where=str(file), environ=environ)
+
+
+def parse(
+    document: Mapping[str, Any], *, where: str, environ: Mapping[str, str] = os.environ
+) -> Settings:
+    """Return the settings that *document* gives. Raises ConfigurationError, naming *where* and the key."""
+    for problem in _unknown_keys(document, Settings, ()):
+        raise ConfigurationError(where=where, problem=problem)
+    settings = _convert(document, where)
+    for name, endpoint in settings.endpoints.items():
+        _check_endpoint(name, endpoint, f"{where}: endpoints.{name}")
+    for job in ("discovery", "availability", "performance", "quality", "retention"):
+        _check_interval(getattr(settings.schedule, job), f"{where}: schedule.{job}")
+    if 2 * settings.probing.confirm <= settings.probing.window:
+        raise ConfigurationError(
+            where=f"{where}: probing.confirm",
+            problem="must be more than half of probing.window, else alternating results would flap",
+        )
+    if settings.endpoints:
+        return settings
+    ollama = EndpointSettings(provider="ollama", url=ollama_url(environ.get("OLLAMA_HOST", "")))
+    return msgspec.structs.replace(settings, endpoints={"ollama": ollama})
+
+
+def ollama_url(host: str) -> str:
+    """Return the URL that *host* means to Ollama's own client: scheme and port are optional in it."""
+    text = host.strip().strip("\"'") or "127.0.0.1"
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        scheme, rest = "http", text
+    default_port = {"http": 80, "https": 443}.get(scheme, 11434) if separator else 11434
+    parts = urlsplit(f"//{rest}")
+    name = parts.hostname or "127.0.0.1"
+    # A server's wildcard address is no address to call.
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(name, name)  # noqa: S104
+    bracketed = f"[{name}]" if ":" in name else name
+    return f"{scheme}://{bracketed}:{parts.port or default_port}{parts.path.rstrip('/')}"
+
+
+def seconds(value: str | float) -> float:
+    """Return a duration in seconds. Raises ValueError for text that is none."""
+    if isinstance(value, int | float):
+        amount = float(value)
+    else:
+        match = _DURATION.match(value.strip())
+        if not match:
+            raise ValueError(f'{value!r} is not a duration such as "30s", "30m", "6h" or "7d"')
+        amount = float(match[1]) * _UNITS_S[match[2]]
+    if amount <= 0:
+        raise ValueError("a duration must be positive")
+    return amount
+
+
+def is_cron(value: str | float) -> bool:
+    """Return whether a schedule is given as cron fields."""
+    return isinstance(value, str) and len(value.split()) >= 5
+
+
+def _check_interval(value: str | float, where: str) -> None:
+    try:
+        if isinstance(value, str) and is_cron(value):
+            CronSim(value, datetime(2000, 1, 1))  # noqa: DTZ001 - only parsed
+        else:
+            seconds(value)
+    except (CronSimError, ValueError) as error:
+        raise ConfigurationError(
+            where=where, problem=f'{error}; give a duration ("30m") or cron fields ("0 4 * * *")'
+        ) from error
+
+
+def _check_endpoint(name: str, endpoint: EndpointSettings, where: str) -> None:
+    if not _ENDPOINT_NAME.match(name):
+        raise ConfigurationError(
+            where=where, problem="an endpoint's name is lower-case letters, digits and hyphens, at most 63"
+        )
+    parts = urlsplit(endpoint.url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigurationError(
+            where=f"{where}.url", problem=f"{endpoint.url!r} is not an http or https URL"
+        )
+    if parts.username or parts.password:
+        raise ConfigurationError(
+            where=f"{where}.url",
+            problem='holds a secret; use api_key = { env = "NAME" } or basic = { user = …, password = … }',
+        )
+    secrets = [endpoint.api_key, endpoint.basic.password if endpoint.basic else None]
+    for secret in (s for s in secrets if s is not None):
+        if (secret.env is None) == (secret.file is None):
+            raise ConfigurationError(where=where, problem='a secret has either "env" or "file"')
+
+
+def _convert(document: Mapping[str, Any], where: str) -> Settings:
+    # Values under a table's own keys are converted one by one, because msgspec names such keys "[...]".
+    whole = dict(document)
+    for table, kind in (("endpoints", EndpointSettings),):
+        entries = whole.get(table)
+        if isinstance(entries, Mapping):
+            whole[table] = {
+                name: _convert_one(value, kind, f"{where}: {table}.{name}") for name, value in entries.items()
+            }
+    return _convert_one(whole, Settings, where)
+
+
+def _convert_one(value: Any, kind: type[T], where: str) -> T:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `$")
+        key = path.strip("`").lstrip(".")
+        joint = "." if ": " in where else ": "
+        raise ConfigurationError(
+            where=f"{where}{joint}{key}" if key else where, problem=_explain(reason)
+        ) from error
+
+
+def _explain(reason: str) -> str:
+    if reason.startswith("Expected `object") and "got `str`" in reason:
+        return f'{reason}; secrets are not written here: use {{ env = "NAME" }} or {{ file = "/path" }}'
+    return reason
+
+
+def _unknown_keys(value: Any, kind: Any, path: tuple[str, ...]) -> Iterator[str]:
+    kind = _table_of(kind, value)
+    if kind is None or not isinstance(value, Mapping):
+        return
+    if get_origin(kind) is dict:
+        for key, inner in value.items():
+            yield from _unknown_keys(inner, get_args(kind)[1], (*path, key))
+        return
+    fields = get_type_hints(kind, include_extras=True)
+    for key, inner in value.items():
+        if key in kind.__struct_fields__:
+            yield from _unknown_keys(inner, fields[key], (*path, key))
+        else:
+            near = difflib.get_close_matches(key, kind.__struct_fields__, n=1, cutoff=0.5)
+            hint = f'did you mean "{near[0]}"?' if near else f"known: {', '.join(kind.__struct_fields__)}"
+            yield f"{'.'.join((*path, key))}: unknown key; {hint}"
+
+
+def _table_of(kind: Any, value: Any) -> Any:
+    if get_origin(kind) in (Union, UnionType):
+        options = [option for option in get_args(kind) if _table_of(option, value) is not None]
+        return options[0] if options and isinstance(value, Mapping) else None
+    if get_origin(kind) is dict:
+        return kind
+    return kind if isinstance(kind, type) and issubclass(kind, Struct) else None

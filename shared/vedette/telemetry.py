@@ -1,0 +1,84 @@
+"""What a process tells of itself: Prometheus metrics, and /livez, /readyz and /metrics over HTTP."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from prometheus_client import Counter, Gauge, Histogram, make_asgi_app
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.routing import Mount, Route
+
+from vedette.errors import ConfigurationError
+from vedette.settings import Http
+
+EVENTS = Counter("vedette_events_total", "Events handled or published.", ["service", "event", "outcome"])
+JOBS = Counter("vedette_jobs_total", "Jobs done, by how they ended.", ["service", "kind", "outcome"])
+JOB_SECONDS = Histogram(
+    "vedette_job_seconds",
+    "How long jobs took.",
+    ["service", "kind"],
+    buckets=(0.01, 0.05, 0.25, 1, 5, 15, 60, 300, 1800),
+)
+REQUESTS = Counter("vedette_requests_total", "Requests answered.", ["subject", "outcome"])
+RECORDED = Counter("vedette_recorded_total", "Messages the recorder has settled.", ["stream", "outcome"])
+MODELS = Gauge("vedette_models", "Models that are there now, by status.", ["status"])
+SEQUENCE = Gauge("vedette_catalogue_sequence", "The stream sequence that the catalogue reflects.")
+
+# A check returns None when all is well, else what is wrong, in a few words.
+Check = Callable[[], Awaitable[str | None]]
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that leaves signals to the process it is part of."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Do nothing: Ctrl-C and SIGTERM are `vedette run`'s to handle."""
+        yield
+
+
+@asynccontextmanager
+async def serve(settings: Http, checks: dict[str, Check]) -> AsyncIterator[str]:
+    """Serve health and metrics; yield the URL. Raises ConfigurationError when the port is taken."""
+
+    async def live(_: Request) -> PlainTextResponse:
+        return PlainTextResponse("ok\n")
+
+    async def ready(_: Request) -> JSONResponse:
+        results = await asyncio.gather(*(check() for check in checks.values()))
+        problems = {name: problem for name, problem in zip(checks, results, strict=True) if problem}
+        return JSONResponse(
+            {"ready": not problems, "services": sorted(checks), "problems": problems},
+            status_code=503 if problems else 200,
+        )
+
+    app = Starlette(
+        routes=[Route("/livez", live), Route("/readyz", ready), Mount("/metrics", make_asgi_app())]
+    )
+    config = uvicorn.Config(
+        app, host=settings.host, port=settings.port, log_level="critical", lifespan="off", access_log=False
+    )
+    try:
+        listener = socket.create_server((settings.host, settings.port), family=_family(settings.host))
+    except OSError as error:
+        raise ConfigurationError(
+            where="http.port", problem=f"{settings.host}:{settings.port}: {error.strerror}"
+        ) from error
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    host, port = listener.getsockname()[:2]
+    try:
+        yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    finally:
+        server.should_exit = True
+        await task
+        listener.close()
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET

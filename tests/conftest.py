@@ -1,0 +1,44 @@
+"""Fixtures that every tier may use: a real nats-server, a bus on it, settings that point there."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import nats
+import pytest
+from require import missing
+
+from vedette import log, nats_server
+from vedette.bus import RECONNECT_FOR_EVER, Bus, provision
+from vedette.clock import SystemClock
+from vedette.errors import ConfigurationError
+from vedette.nats_server import NatsServer
+from vedette.settings import Nats, Settings
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[NatsServer]:
+    """A private nats-server of the test's own."""
+    try:
+        nats_server.find_binary()
+    except ConfigurationError as error:
+        missing("nats-server", str(error))
+    async with nats_server.run(tmp_path / "nats") as running:
+        yield running
+
+
+@pytest.fixture
+def settings(server: NatsServer) -> Settings:
+    """Settings whose services connect to the test's server."""
+    return msgspec.structs.replace(Settings(), nats=Nats(url=server.url("service"), expected_models=10))
+
+
+@pytest.fixture
+async def bus(server: NatsServer, settings: Settings) -> AsyncIterator[Bus]:
+    """A provisioned bus."""
+    connection = await nats.connect(server.url("service"), **RECONNECT_FOR_EVER)
+    await provision(connection, settings)
+    made = Bus(connection, name="test", clock=SystemClock(), log=log.logger("test"))
+    yield made
+    await made.close()
+    await connection.close()

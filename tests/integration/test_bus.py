@@ -1,0 +1,240 @@
+"""State on the real server: compare-and-set, warm starts, queues, and what cannot be handled."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import nats.errors
+import pytest
+from samples import lifecycle_event, probe_event
+
+from vedette import bus as bus_module
+from vedette import identity
+from vedette.bus import Bus, Durable, host_jobs, jobs, provision
+from vedette.catalogue import Catalogue, Held, ModelState
+from vedette.events import Event, Job, Lifecycle, ModelProbed, encode
+from vedette.settings import Settings
+from vedette.types import ModelRef
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+MODEL = ModelRef("local", "smol lm/2:135m.*>")
+
+
+def job(n: int, group: str = "host") -> Job:
+    name = ModelRef("local", f"m{n}")
+    return Job(
+        id=identity.derive(NOW, str(n)), at=NOW, kind="benchmark", group=group, endpoint="local", model=name
+    )
+
+
+async def test_provisioning_twice_changes_nothing(bus: Bus, settings: Settings) -> None:
+    """A second provisioning finds everything as it wants it."""
+    assert await provision(bus.connection, settings) == []
+
+
+async def test_racing_writers_lose_no_update_though_acks_are_lost(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three workers with the same jobs, every third ack dropped, leave each job in the state once."""
+    publish, calls = bus.js.publish, iter(range(10_000))
+
+    async def forgetful(*args: Any, **kwargs: Any) -> Any:
+        ack = await publish(*args, **kwargs)
+        if next(calls) % 3 == 0:
+            raise nats.errors.TimeoutError
+        return ack
+
+    monkeypatch.setattr(bus.js, "publish", forgetful)
+
+    def step_for(n: int) -> Callable[[Held[Any] | None], ModelProbed | None]:
+        job_id = identity.derive(NOW + timedelta(seconds=n), "job")
+
+        def step(held: Held[Any] | None) -> ModelProbed | None:
+            before = held.event.health.outcomes if held else ()
+            if any(sample.job_id == job_id for sample in before):
+                return None
+            return probe_event(MODEL, at=NOW + timedelta(seconds=n), job_id=job_id, before=before)
+
+        return step
+
+    async def worker() -> None:
+        for n in range(18):
+            await bus.advance("MODELS", bus_module.subjects.of_model("probed", MODEL), step_for(n))
+
+    await asyncio.gather(worker(), worker(), worker())
+    last = await bus.last("MODELS", bus_module.subjects.of_model("probed", MODEL))
+    assert last is not None
+    assert len({s.job_id for s in last.event.health.outcomes}) == 18  # type: ignore[attr-defined]
+    assert len(last.event.health.outcomes) == 18  # type: ignore[attr-defined]
+
+
+async def test_lifecycle_events_compare_against_the_model_as_a_whole(bus: Bus) -> None:
+    """A `lost` and a `changed` from the same stale state do not both succeed."""
+
+    def found(_: ModelState) -> Lifecycle:
+        return lifecycle_event("found", MODEL, at=NOW)
+
+    await bus.advance_model(MODEL, found, known=None)
+    stale = await bus.read_model(MODEL)
+    seen: list[int] = []
+
+    def step(kind: str) -> Callable[[ModelState], Lifecycle | None]:
+        def decide(state: ModelState) -> Lifecycle | None:
+            seen.append(state.revision)
+            if state.revision != stale.revision:
+                return None
+            return lifecycle_event(kind, MODEL, at=NOW, revision=state.revision + 1)
+
+        return decide
+
+    results = await asyncio.gather(
+        bus.advance_model(MODEL, step("lost"), known=stale),
+        bus.advance_model(MODEL, step("changed"), known=stale),
+    )
+    assert sum(result is not None for result in results) == 1
+    assert (await bus.read_model(MODEL)).revision == stale.revision + 1
+    assert seen.count(stale.revision) == 2
+
+
+async def test_following_is_warm_at_once_on_an_empty_stream(bus: Bus) -> None:
+    """A follower of nothing has seen all there is."""
+    following = await bus.follow("MODELS", "model.>", lambda *_: None)
+    assert following.warm.is_set()
+
+
+async def test_following_gives_the_last_of_each_subject_then_what_comes(bus: Bus) -> None:
+    """A follower is warm with one event per subject, and hears the next."""
+    for n in range(3):
+        event = probe_event(MODEL, at=NOW + timedelta(seconds=n), job_id=str(n))
+        await bus.advance("MODELS", event.subject, lambda _, event=event: event)  # type: ignore[misc]
+    await bus.advance_model(MODEL, lambda _: lifecycle_event("found", MODEL, at=NOW), known=await bus.read_model(MODEL))
+    catalogue, heard = Catalogue(), []
+
+    def apply(event: Event, sequence: int) -> None:
+        catalogue.apply(event, sequence)
+        heard.append(type(event).TYPE)
+
+    following = await bus.follow("MODELS", "model.>", apply)
+    async with asyncio.timeout(5):
+        await following.warm.wait()
+    assert sorted(heard) == ["model.found", "model.probed"]
+    event = probe_event(MODEL, at=NOW + timedelta(seconds=9), job_id="9")
+    await bus.advance("MODELS", event.subject, lambda _: event)
+    async with asyncio.timeout(5):
+        while len(heard) < 3:
+            await asyncio.sleep(0)
+    state = catalogue.get(MODEL)
+    assert state is not None
+    assert state.health is not None
+
+
+async def test_a_job_is_queued_once_per_subject(bus: Bus) -> None:
+    """The second job for the same work follows the first."""
+    first = await bus.enqueue(job(1))
+    again = await bus.enqueue(Job(**{f: getattr(job(1), f) for f in Job.__struct_fields__ if f != "id"}, id="other"))
+    assert again.id == first.id
+
+
+async def test_a_host_group_is_measured_one_job_at_a_time_by_two_replicas(bus: Bus) -> None:
+    """Never are two jobs of one host group in hand, and each is done once."""
+    await bus_module.ensure_durable(bus.connection, host_jobs("host"))
+    for n in range(6):
+        await bus.enqueue(job(n))
+    in_hand, done, finished = 0, [], asyncio.Event()
+
+    async def handle(taken: Job) -> None:
+        nonlocal in_hand
+        in_hand += 1
+        assert in_hand == 1
+        await bus.connection.flush()  # let the other replica try
+        in_hand -= 1
+        done.append(str(taken.model))
+        if len(done) == 6:
+            finished.set()
+
+    for _ in range(2):
+        bus.spawn(bus.work(host_jobs("host"), handle, concurrency=1, timeout_s=10))
+    async with asyncio.timeout(10):
+        await finished.wait()
+    assert sorted(done) == [f"local/m{n}" for n in range(6)]
+
+
+async def test_a_job_that_fails_comes_again(bus: Bus) -> None:
+    """A bug gives the job back with a delay, and it is done when the bug is gone."""
+    queue = jobs("prober", "probe")
+    await bus.enqueue(Job(id="1", at=NOW, kind="probe", group="host", endpoint="local"))
+    tries, finished = [], asyncio.Event()
+
+    async def handle(taken: Job) -> None:
+        tries.append(taken.id)
+        if len(tries) == 1:
+            raise ZeroDivisionError
+        finished.set()
+
+    bus.spawn(bus.work(queue, handle, concurrency=4, timeout_s=10))
+    async with asyncio.timeout(10):
+        await finished.wait()
+    assert tries == ["1", "1"]
+
+
+async def test_poison_goes_to_dead_and_the_next_job_is_done(bus: Bus) -> None:
+    """Bytes that are no job are kept in DEAD with the reason, once, and stop nothing."""
+    queue, finished = jobs("prober", "probe"), asyncio.Event()
+    await bus.js.publish("job.probe.host.poison", b'{"nonsense": [')
+
+    async def handle(_: Job) -> None:
+        finished.set()
+
+    bus.spawn(bus.work(queue, handle, concurrency=1, timeout_s=10))
+    await bus.enqueue(Job(id="2", at=NOW, kind="probe", group="host", endpoint="local"))
+    async with asyncio.timeout(10):
+        await finished.wait()
+    dead = await bus.js.get_last_msg("DEAD", "dead.test")
+    assert dead.data is not None
+    assert b"job.probe.host.poison" in dead.data
+
+
+async def test_batches_give_everything_once_in_order(bus: Bus) -> None:
+    """Three hundred messages come in lists, each once, in order."""
+    await bus_module.ensure_durable(bus.connection, whole := Durable(stream="DEAD", name="reader", filters=()))
+    for n in range(300):
+        await bus.js.publish("dead.test", str(n).encode())
+    got: list[int] = []
+    async with asyncio.timeout(20), aclosing(bus.batches(whole, most=128, linger_s=0.05)) as source:
+        async for batch in source:
+            got += [int(message.data) for message in batch]
+            for message in batch:
+                await message.ack_sync()
+            if len(got) >= 300:
+                break
+    assert got == list(range(300))
+
+
+async def test_a_deleted_durable_is_fatal(bus: Bus) -> None:
+    """The watchdog notices that a consumer is gone, so that the process exits instead of going deaf."""
+    queue = jobs("prober", "probe")
+    bus.watch(queue)
+    await bus.js.delete_consumer(queue.stream, queue.name)
+    with pytest.raises(bus_module.ConsumerVanished):
+        await bus._watch_once()
+    assert bus.fatal.done()
+
+
+async def test_the_bare_event_subject_carries_every_found_model(bus: Bus, server: Any) -> None:
+    """An agent that knows only `model.found` hears of each model, with the stream's sequence."""
+    import nats as client
+
+    agent = await client.connect(server.url("agent"))
+    heard = await agent.subscribe("model.found")
+    await agent.flush()
+    await agent.flush()
+    event = lifecycle_event("found", MODEL, at=NOW)
+    await bus.advance_model(MODEL, lambda _: event, known=None)
+    message = await heard.next_msg(timeout=5)
+    assert message.data == encode(event)
+    assert message.headers is not None
+    assert message.headers["Nats-Sequence"] == "1"
+    assert message.headers["ce-type"] == "vedette.model.found"
+    await agent.close()

@@ -1,0 +1,39 @@
+"""Events as tests need them: valid, small, with the parts that matter given by the caller."""
+
+from datetime import datetime
+
+from vedette import identity
+from vedette.events import Lifecycle, ModelChanged, ModelFound, ModelLost, ModelProbed
+from vedette.types import Health, Level, ModelInfo, ModelRef, Outcome, ProbeSample, Status
+
+
+def model_info(model: ModelRef, **facts: object) -> ModelInfo:
+    """Return a description with *facts* on top of the least there is."""
+    return ModelInfo(**{"model": model, "provider": "ollama", "url": "http://h:1", "api": "ollama"} | facts)  # type: ignore[arg-type]
+
+
+def lifecycle_event(
+    kind: str, model: ModelRef, *, at: datetime, revision: int = 1, info: ModelInfo | None = None
+) -> Lifecycle:
+    """Return a found, changed or lost event."""
+    common = {
+        "id": identity.derive(at, kind, str(model), str(revision)),
+        "at": at,
+        "model": model,
+        "info": info or model_info(model),
+        "revision": revision,
+    }
+    if kind == "found":
+        return ModelFound(**common)  # type: ignore[arg-type]
+    if kind == "lost":
+        return ModelLost(**common, reason="absent")  # type: ignore[arg-type]
+    return ModelChanged(**common, changes=())  # type: ignore[arg-type]
+
+
+def probe_event(
+    model: ModelRef, *, at: datetime, job_id: str, before: tuple[ProbeSample, ...] = ()
+) -> ModelProbed:
+    """Return a successful probe on top of the samples *before*."""
+    sample = ProbeSample(job_id=job_id, at=at, outcome=Outcome.OK, level=Level.ANSWER)
+    health = Health(status=Status.AVAILABLE, since=at, checked_at=at, outcomes=(*before, sample))
+    return ModelProbed(id=identity.derive(at, str(model), job_id), at=at, model=model, sample=sample, health=health)
