@@ -47,6 +47,7 @@ from vedette.events import (
     Lifecycle,
     ModelEvent,
     Progress,
+    ProgressState,
     decode_event,
     encode,
 )
@@ -538,8 +539,19 @@ class Bus:
             return held.event if held and isinstance(held.event, Job) else await self.enqueue(job)
         return job
 
-    async def tell(self, progress: Progress) -> None:
-        """Publish progress for whoever listens now."""
+    async def tell(
+        self, job: Job, state: ProgressState, message: str, *, step: int = 0, steps: int = 0
+    ) -> None:
+        """Publish how far *job* is, for whoever listens now."""
+        progress = Progress(
+            job_id=job.id,
+            at=self.clock.now(),
+            state=state,
+            step=step,
+            steps=steps,
+            message=message,
+            model=job.model,
+        )
         await self.connection.publish(progress.subject, encode(progress))
 
     async def bury(self, message: Msg, *, reason: str) -> None:

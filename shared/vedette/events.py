@@ -50,6 +50,9 @@ from vedette.types import (
 
 ScheduledJob = Literal["discovery", "availability", "performance", "quality", "retention"]
 JobKind = Literal["discover", "probe", "benchmark", "evaluate"]
+JobCause = Literal["tick", "found", "changed", "listing", "start", "manual"]
+LossReason = Literal["absent", "endpoint_removed"]
+ProgressState = Literal["started", "step", "done", "failed"]
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -87,7 +90,7 @@ class Job(Event, frozen=True, kw_only=True):
     group: Text
     endpoint: EndpointName
     model: ModelRef | None = None
-    cause: Literal["tick", "found", "changed", "listing", "start", "manual"] = "tick"
+    cause: JobCause = "tick"
 
     @property
     def subject(self) -> str:
@@ -145,7 +148,7 @@ class ModelLost(Lifecycle, frozen=True, kw_only=True):
     """A model is gone: `absent` from two successful listings, or its endpoint left the configuration."""
 
     TYPE = "model.lost"
-    reason: Literal["absent", "endpoint_removed"]
+    reason: LossReason
 
 
 class ModelProbed(ModelEvent, frozen=True, kw_only=True):
@@ -183,7 +186,7 @@ class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     job_id: str
     at: UtcTime
-    state: Literal["started", "step", "done", "failed"]
+    state: ProgressState
     step: int = 0
     steps: int = 0
     message: str = ""

@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from vedette.errors import BusUnreachable, ConfigurationError
 from vedette.events import PUBLIC_EVENTS
+from vedette.instance import write_private
 
 # What agents may ask and hear (DESIGN §11). `report.outcome` and `history.>` are answered by later services.
 ASKED = ("recommend.>", "models.>", "endpoints.list", "history.>", "report.outcome")
@@ -81,7 +82,7 @@ async def run(directory: Path, *, port: int = 0) -> AsyncIterator[NatsServer]:
     credentials = _credentials(directory / "credentials.json")
     chosen = _free_port(port)
     configuration = directory / "nats-server.conf"
-    _write_private(configuration, _configuration(directory, chosen, credentials))
+    write_private(configuration, _configuration(directory, chosen, credentials))
     log = directory / "nats-server.log"
     with log.open("ab") as sink:
         process = await asyncio.create_subprocess_exec(
@@ -109,17 +110,8 @@ def _credentials(path: Path) -> Credentials:
     if path.exists():
         return Credentials(**json.loads(path.read_text()))
     made = Credentials(**{user: secrets.token_urlsafe(24) for user in Credentials.__struct_fields__})
-    _write_private(path, json.dumps({user: getattr(made, user) for user in Credentials.__struct_fields__}))
+    write_private(path, json.dumps({user: getattr(made, user) for user in Credentials.__struct_fields__}))
     return made
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Write *text* so that it is at no moment readable by others, and never half there."""
-    temporary = path.with_suffix(path.suffix + ".new")
-    temporary.unlink(missing_ok=True)
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    temporary.replace(path)
 
 
 def _free_port(port: int) -> int:

@@ -5,7 +5,7 @@ way out the service takes nothing more, gives back what is in hand, answers what
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import entry_points
 from typing import Any
@@ -59,8 +59,9 @@ class Service:
         self._broker = broker
         self._app = FastStream(broker, logger=None)
         self._warm: list[asyncio.Event] = []
-        self._work: list[Awaitable[None]] = []
+        self._work: list[Coroutine[Any, Any, None]] = []
         self._micro: MicroService | None = None
+        self._checks: list[telemetry.Check] = []
         self._stopping = False
 
     def on(self, durable: Durable, handle: Callable[[Any], Awaitable[None]]) -> None:
@@ -78,6 +79,15 @@ class Service:
             pull_sub=PullSub(batch_size=1, timeout=5.0),
             ack_policy=AckPolicy.NACK_ON_ERROR,
         )(handler)
+
+    def consume(self, durable: Durable, consume: Callable[[Durable], Coroutine[Any, Any, None]]) -> None:
+        """Run *consume*, which takes the messages of *durable* itself, beside the service."""
+        self.bus.watch(durable)
+        self.bus.spawn(consume(durable))
+
+    def check(self, check: telemetry.Check) -> None:
+        """Have *check* asked as well when this service is asked whether it is ready."""
+        self._checks.append(check)
 
     async def follow(
         self, *streams: tuple[str, str], then: Callable[[Event], object] | None = None
@@ -162,7 +172,7 @@ class Service:
         """Begin to take events and jobs."""
         await self._app.start()
         for work in self._work:
-            self.bus.spawn(_as_task(work))
+            self.bus.spawn(work)
         self.bus.spawn(self.bus.watchdog())
         # A flush is no barrier for subscriptions made just before it; two are (PING precedes pending SUBs).
         await self.bus.connection.flush()
@@ -181,6 +191,9 @@ class Service:
             await self.bus.connection.flush(timeout=2)
         except (nats.errors.Error, asyncio.TimeoutError, OSError):
             return "NATS does not answer"
+        for check in self._checks:
+            if problem := await check():
+                return problem
         return None
 
     async def stop(self) -> None:
@@ -196,10 +209,6 @@ class Service:
         await _within(self.bus.connection.drain())
         await _within(self._app.stop())
         self.log.info("service.stopped")
-
-
-async def _as_task(work: Awaitable[None]) -> None:
-    await work
 
 
 async def _within(work: Awaitable[Any]) -> None:

@@ -161,11 +161,15 @@ class Probing(Section, frozen=True, kw_only=True):
 
 
 class Benchmarking(Section, frozen=True, kw_only=True):
-    """How a model is measured."""
+    """How a model is measured: measured runs per prompt length, tokens asked for in each, deadlines.
+
+    The first run has a deadline of its own because it may load the model; Ollama gives a load up after 5 min.
+    """
 
     runs: Annotated[int, Meta(ge=1, le=100)] = 3
     output_tokens: Annotated[int, Meta(ge=16, le=4096)] = 64
-    run_timeout_s: Seconds = 300.0
+    run_timeout_s: Seconds = 120.0
+    first_run_timeout_s: Seconds = 360.0
 
 
 class CustomUseCase(Section, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 
 import uvicorn
@@ -43,7 +43,7 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serve(settings: Http, checks: dict[str, Check]) -> AsyncIterator[str]:
+async def serve(settings: Http, checks: Mapping[str, Check]) -> AsyncIterator[str]:
     """Serve health and metrics; yield the URL. Raises ConfigurationError when the port is taken."""
 
     async def live(_: Request) -> PlainTextResponse:

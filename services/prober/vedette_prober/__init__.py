@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""The prober: watches whether each model answers, without disturbing it."""

@@ -1,1 +1,1 @@
-"""Placeholder."""
+"""The recorder: every event into SQL, once."""

@@ -1,0 +1,42 @@
+"""Wiring of the benchmarker."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from random import SystemRandom
+
+from vedette.bus import host_jobs, lifecycle, ticks
+from vedette.clock import SystemClock
+from vedette.endpoints import open_endpoints
+from vedette.service import Service, open_service
+from vedette.settings import Settings
+from vedette_benchmarker.handlers import Benchmarks
+
+_JOB_TIMEOUT_S = 3600.0
+
+
+@asynccontextmanager
+async def serve(settings: Settings) -> AsyncIterator[Service]:
+    """Run the benchmarker while the context is open."""
+    async with (
+        open_endpoints(settings, clock=SystemClock()) as endpoints,
+        open_service("benchmarker", settings) as service,
+    ):
+        await service.follow(("MODELS", "model.>"), ("ENDPOINTS", "endpoint.observed.*"))
+        benchmarks = Benchmarks(
+            bus=service.bus,
+            catalogue=service.catalogue,
+            endpoints=endpoints,
+            settings=settings.benchmarking,
+            clock=service.clock,
+            rng=SystemRandom(),  # a seed repeated at a restart would meet the server's prompt cache
+        )
+        service.on(ticks("benchmarker", "performance"), benchmarks.on_tick)
+        service.on(lifecycle("benchmarker", "found"), benchmarks.on_found)
+        service.on(lifecycle("benchmarker", "changed"), benchmarks.on_changed)
+        # Endpoints on one host share its processor: one durable per host group, one job of it in hand.
+        for group in sorted({endpoint.settings.group for endpoint in endpoints}):
+            await service.work(
+                host_jobs(group), benchmarks.on_job, concurrency=1, timeout_s=_JOB_TIMEOUT_S
+            )
+        await service.start()
+        yield service

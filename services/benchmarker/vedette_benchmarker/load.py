@@ -1,0 +1,348 @@
+"""The work a benchmark asks of a model, and what one run of it measures (DESIGN section 7).
+
+Runs follow each other, none is retried, and each looks first whether the model is loaded. Every prompt opens
+with a nonce, because servers keep the prefixes they have seen and a repeated prompt measures that cache.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import pairwise
+from random import Random
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from vedette.clock import Clock
+from vedette.errors import ProviderError
+from vedette.providers import ENDPOINT_WIDE, Delta, Embedded, Endpoint, Finished, Generation
+from vedette.settings import Benchmarking
+from vedette.types import Kind, ModelInfo, Outcome, PromptLength, RunSample
+from vedette_benchmarker.statistics import quantile
+
+PROMPT_TOKENS: dict[PromptLength, int] = {"short": 100, "long": 1000}
+EMBEDDED_TEXTS = 8
+MIN_TOKENS = 8  # below this a rate is mostly the error of its two end points
+MIN_PROMPT_TOKENS = 8
+MAX_DRIFT_S = 0.5  # time of day against monotonic clock; NTP slews 0.5 ms a second (ntp_adjtime(2))
+# `text` on the tokenizer of SmolLM2-135M (llama.cpp, 2026-11): 97 and 978 tokens for 100 and 1,000 asked.
+TOKENS_PER_WORD = 1.12
+# Beyond its estimate a prompt may need a template with a system prompt, and a vocabulary may cut words finer.
+TEMPLATE_TOKENS = 64
+FINEST_VOCABULARY = 1.5
+# What a server's own figure must lie in to be kept (ms or tokens/s): it is text from outside.
+PLAUSIBLE = (1e-3, 1e9)
+CLOCK_STEPPED = "no figures: the clock stepped during the run"
+
+OnStep = Callable[[int, int, str], Awaitable[None]]
+
+
+class Run(Struct, frozen=True, kw_only=True):
+    """One call to make: about `prompt_tokens` in, at most `output_tokens` out."""
+
+    prompt: PromptLength
+    prompt_tokens: int
+    output_tokens: int
+    deadline_s: float
+    warm_up: bool = False
+
+    def __str__(self) -> str:
+        return "warm-up" if self.warm_up else f"{self.prompt} prompt"
+
+
+def plan(info: ModelInfo, settings: Benchmarking) -> list[Run]:
+    """Return the runs for a model: a warm-up, then `runs` of each prompt length that fits.
+
+    A kind of model that cannot be asked gets none.
+    """
+    if info.kind not in _ASK:
+        return []
+    budget = _output_budget(info, settings)
+    sizes = _prompt_sizes(info.context_tokens, budget)
+    warm_up = Run(
+        prompt="short",
+        prompt_tokens=sizes["short"],
+        output_tokens=budget,
+        deadline_s=settings.first_run_timeout_s,
+        warm_up=True,
+    )
+    measured = [
+        Run(prompt=length, prompt_tokens=tokens, output_tokens=budget, deadline_s=settings.run_timeout_s)
+        for length, tokens in sizes.items()
+        for _ in range(settings.runs)
+    ]
+    return [warm_up, *measured]
+
+
+def _output_budget(info: ModelInfo, settings: Benchmarking) -> int:
+    """Return how many tokens to ask for: none of an embedding model, at most a quarter of a known context."""
+    if info.kind == "embedding":
+        return 0
+    return min(settings.output_tokens, (info.context_tokens or 4 * settings.output_tokens) // 4)
+
+
+def _prompt_sizes(context_tokens: int | None, output_tokens: int) -> dict[PromptLength, int]:
+    """Return prompt lengths (tokens): a short one always, cut to fit; a long one where it fits whole."""
+    if context_tokens is None:
+        return dict(PROMPT_TOKENS)
+    room = int((context_tokens - output_tokens - TEMPLATE_TOKENS) / FINEST_VOCABULARY)
+    sizes: dict[PromptLength, int] = {"short": max(MIN_PROMPT_TOKENS, min(PROMPT_TOKENS["short"], room))}
+    if PROMPT_TOKENS["long"] <= room:
+        sizes["long"] = PROMPT_TOKENS["long"]
+    return sizes
+
+
+async def measure(
+    endpoint: Endpoint,
+    info: ModelInfo,
+    *,
+    job_id: str,
+    rng: Random,
+    clock: Clock,
+    plan: Sequence[Run],
+    on_step: OnStep,
+    server_version: str | None = None,
+) -> list[RunSample]:
+    """Make the runs of *plan* one after another and return their samples, failures among them.
+
+    `on_step(step, steps, message)` is awaited before each run. A warm-up is a sample only when it found the
+    model not resident, or failed. A failed warm-up ends the job, since nothing after it would be warm; so
+    does a failure of the whole endpoint, which is one failure and not as many as there are runs left.
+    """
+    bench = _Bench(
+        endpoint=endpoint,
+        info=info,
+        rng=rng,
+        clock=clock,
+        stamp={"job_id": job_id, "digest": info.digest, "server_version": server_version},
+    )
+    samples = [] if plan else [bench.unsupported()]
+    for step, run in enumerate(plan, start=1):
+        await on_step(step, len(plan), str(run))
+        sample = await bench.sample(run)
+        failed = sample.outcome is not Outcome.OK
+        if failed or sample.cold or not run.warm_up:
+            samples.append(sample)
+        if failed and (run.warm_up or sample.outcome in ENDPOINT_WIDE):
+            break
+    return samples
+
+
+class _Bench(Struct, frozen=True, kw_only=True):
+    """What all runs of one job share; `stamp` holds the fields that all its samples carry."""
+
+    endpoint: Endpoint
+    info: ModelInfo
+    rng: Random
+    clock: Clock
+    stamp: dict[str, Any]
+
+    def unsupported(self) -> RunSample:
+        """Return the sample of a model that there is no way to ask."""
+        detail = f"models of kind {self.info.kind} are not benchmarked"
+        blank = RunSample(at=self.clock.now(), prompt="short", cold=False, **self.stamp)
+        return msgspec.structs.replace(blank, outcome=Outcome.UNSUPPORTED, detail=detail)
+
+    async def sample(self, run: Run) -> RunSample:
+        """Make *run* and return its sample, without figures where the clock stepped meanwhile."""
+        cold = await self._is_cold()
+        blank = RunSample(at=self.clock.now(), prompt=run.prompt, cold=cold, **self.stamp)
+        started = self.clock.monotonic()
+        try:
+            figures = await _ASK[self.info.kind](self, run)
+        except ProviderError as error:
+            return msgspec.structs.replace(blank, outcome=error.outcome, detail=error.detail[:2048])
+        passed = self.clock.monotonic() - started
+        if abs((self.clock.now() - blank.at).total_seconds() - passed) > MAX_DRIFT_S:
+            return msgspec.structs.replace(blank, detail=CLOCK_STEPPED)
+        if not cold:
+            figures.pop("load_ms", None)
+        return msgspec.structs.replace(blank, **figures)
+
+    async def _is_cold(self) -> bool:
+        """Return whether the model is known not to be loaded; what cannot be told is not called cold."""
+        try:
+            residency = await self.endpoint.resident()
+        except ProviderError:
+            return False
+        if residency is None:
+            return False
+        held = residency.get(self.info.model.name)
+        return held is None or not held.is_resident(self.clock.now())
+
+    async def generate(self, run: Run) -> dict[str, Any]:
+        """Stream one answer and return its figures. Raises ProviderError."""
+        chat = self.info.kind == "chat"
+        request = Generation(
+            model=self.info.model.name,
+            prompt=prompt(self.rng, run.prompt_tokens, chat=chat),
+            max_tokens=run.output_tokens,
+            chat=chat,
+            deadline_s=run.deadline_s,
+        )
+        sent_at = self.clock.monotonic()
+        items = [item async for item in self.endpoint.generate(request)]
+        return answer_figures(sent_at, items)
+
+    async def embed(self, run: Run) -> dict[str, Any]:
+        """Embed texts in one call and return its figures. Raises ProviderError."""
+        texts = [text(self.rng, run.prompt_tokens) for _ in range(EMBEDDED_TEXTS)]
+        embedded = await self.endpoint.embed(self.info.model.name, texts, deadline_s=run.deadline_s)
+        if embedded.vectors != len(texts):
+            detail = f"{embedded.vectors} vectors for {len(texts)} texts"
+            raise ProviderError(Outcome.GARBAGE, detail)
+        return embedding_figures(embedded)
+
+
+# How each kind of model is asked. A kind that is not here cannot be benchmarked.
+_ASK: dict[Kind, Callable[[_Bench, Run], Awaitable[dict[str, Any]]]] = {
+    "chat": _Bench.generate,
+    "completion": _Bench.generate,
+    "embedding": _Bench.embed,
+}
+
+
+def answer_figures(sent_at: float, items: Sequence[Delta | Finished]) -> dict[str, Any]:
+    """Return the fields of RunSample that a stream of *items* gives, sent at *sent_at* (monotonic seconds).
+
+    A figure that its times or its tokens cannot carry is left out. Raises ProviderError for a stream without
+    its end.
+    """
+    deltas = [item for item in items if isinstance(item, Delta)]
+    finished = items[-1] if items else None
+    if not isinstance(finished, Finished):
+        raise ProviderError(Outcome.INCOMPLETE, "the stream broke off")
+    counted = _count(finished.output_tokens)
+    tokens = counted or len(deltas)
+    return {
+        "prompt_tokens": _count(finished.prompt_tokens),
+        "output_tokens": tokens,
+        "estimated": not counted,
+        "load_ms": _plausible(finished.load_ms),
+        "server_output_tps": _plausible(finished.server_output_tps),
+        "server_prompt_tps": _plausible(finished.server_prompt_tps),
+        **_timed_figures(sent_at, deltas, finished.at, tokens),
+    }
+
+
+def _timed_figures(sent_at: float, deltas: Sequence[Delta], done_at: float, tokens: int) -> dict[str, Any]:
+    """Return what the client's own clock tells of an answer, or as `detail` why it tells nothing."""
+    times = [delta.at for delta in deltas]
+    if not times:
+        return {"detail": "no figures: the answer was empty"}
+    if any(after < before for before, after in pairwise([sent_at, *times, done_at])):
+        return {"detail": CLOCK_STEPPED}
+    content_at = next((delta.at for delta in deltas if delta.text), None)
+    return {
+        "ttft_ms": _ms(times[0] - sent_at),
+        "ttfo_ms": None if content_at is None else _ms(content_at - sent_at),
+        "e2e_ms": _ms(done_at - sent_at),
+        **_decode_figures(times, tokens),
+    }
+
+
+def _decode_figures(times: Sequence[float], tokens: int) -> dict[str, float]:
+    """Return tokens/s as (n - 1) / (last - first) and the gaps between deltas, unless too few carry them.
+
+    Few deltas of many tokens are refused as well: a proxy that collects the stream leaves nothing to time.
+    """
+    if min(tokens, len(times)) < MIN_TOKENS or times[-1] <= times[0]:
+        return {}
+    gaps = [after - before for before, after in pairwise(times)]
+    return {
+        "output_tps": round((tokens - 1) / (times[-1] - times[0]), 3),
+        "itl_p50_ms": _ms(quantile(gaps, 0.5)),
+        "itl_p95_ms": _ms(quantile(gaps, 0.95)),
+    }
+
+
+def embedding_figures(embedded: Embedded) -> dict[str, Any]:
+    """Return the fields of RunSample that one embedding call gives; tokens/s only by the server's count."""
+    took_s = embedded.done_at - embedded.sent_at
+    tokens = _count(embedded.prompt_tokens)
+    figures = {"prompt_tokens": tokens, "load_ms": _plausible(embedded.load_ms)}
+    if took_s <= 0:
+        return figures | {"detail": CLOCK_STEPPED}
+    return figures | {
+        "e2e_ms": _ms(took_s),
+        "texts_per_s": round(embedded.vectors / took_s, 3),
+        "embedding_tps": round(tokens / took_s, 3) if tokens else None,
+    }
+
+
+def _ms(seconds: float) -> float:
+    """Return *seconds* as milliseconds, to the microsecond."""
+    return round(seconds * 1000, 3)
+
+
+def _count(tokens: int | None) -> int | None:
+    """Return a server's token count unless it cannot be one."""
+    return tokens if tokens is not None and 0 <= tokens < 2**32 else None
+
+
+def _plausible(value: float | None) -> float | None:
+    """Return a server's own figure (ms or tokens/s) unless it cannot be one."""
+    low, high = PLAUSIBLE
+    return round(value, 3) if value is not None and low <= value <= high else None
+
+
+def prompt(rng: Random, tokens: int, *, chat: bool) -> str:
+    """Return a prompt of about *tokens* tokens that asks for a long continuation."""
+    if not chat:
+        return text(rng, tokens)
+    return f"{text(rng, tokens - _TASK_TOKENS)}\n\n{_TASK}"
+
+
+def text(rng: Random, tokens: int) -> str:
+    """Return plain English of about *tokens* tokens, opened by a nonce of 64 bits."""
+    words = [f"{rng.getrandbits(64):016x}"]
+    wanted = max(1, int((tokens - _NONCE_TOKENS) / TOKENS_PER_WORD))
+    while len(words) <= wanted:
+        words += _sentence(rng).split()
+    return " ".join(words[: wanted + 1])
+
+
+def _sentence(rng: Random) -> str:
+    return rng.choice(_SENTENCES).format_map({kind: rng.choice(words) for kind, words in _WORDS.items()})
+
+
+_TASK = "Continue this story with many more sentences. Do not stop early."
+_TASK_TOKENS = 15
+_NONCE_TOKENS = 14
+
+_SENTENCES = (
+    "The {quality} {person} {deed} the {thing} near the {place}.",
+    "In the {time}, a {person} {deed} every {thing} from the {place}.",
+    "Nobody at the {place} knew why the {person} {deed} the {quality} {thing}.",
+    "After that {time}, the {place} looked {quality} and the {person} went home.",
+    "A {quality} {thing} lay in the {place} until the {person} {deed} it.",
+)
+_WORDS = {
+    "quality": ("old", "quiet", "bright", "heavy", "small", "green", "broken", "strange", "warm", "plain"),
+    "person": (
+        "farmer",
+        "sailor",
+        "teacher",
+        "child",
+        "doctor",
+        "baker",
+        "guard",
+        "singer",
+        "king",
+        "writer",
+    ),
+    "deed": ("found", "carried", "sold", "painted", "lost", "watched", "opened", "kept", "moved", "cleaned"),
+    "thing": ("box", "letter", "lamp", "boat", "chair", "book", "stone", "map", "clock", "coat"),
+    "place": (
+        "river",
+        "market",
+        "school",
+        "forest",
+        "harbour",
+        "station",
+        "garden",
+        "bridge",
+        "tower",
+        "field",
+    ),
+    "time": ("morning", "winter", "summer", "evening", "storm", "night", "autumn", "spring", "week", "year"),
+}

@@ -1,0 +1,111 @@
+"""Figures over samples, and the fold that keeps the last of them: pure, so that history can be recomputed."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import msgspec
+
+from vedette.errors import TooFewSamples
+from vedette.types import Figure, Outcome, Performance, RunSample
+
+KEPT = 30  # samples per prompt length and temperature
+
+
+def quantile(values: Sequence[float], p: float) -> float:
+    """Return the p-quantile of *values*, linear between closest ranks [Hyndman & Fan 1996, type 7].
+
+    Raises TooFewSamples when there is no value.
+    """
+    if not values:
+        raise TooFewSamples(figure="a quantile", needed=1, given=0)
+    ordered = sorted(values)
+    rank = (len(ordered) - 1) * p
+    low = ordered[int(rank)]
+    high = ordered[min(int(rank) + 1, len(ordered) - 1)]
+    # Rounding can carry the interpolated value one step past its upper neighbour.
+    return min(high, low + (high - low) * (rank % 1))
+
+
+def figure(values: Iterable[float | None]) -> Figure | None:
+    """Return the figure over those *values* that are known, or None where none is."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    median = quantile(known, 0.5)
+    return Figure(
+        n=len(known),
+        median=median,
+        p95=quantile(known, 0.95),
+        min=min(known),
+        max=max(known),
+        spread=(quantile(known, 0.75) - quantile(known, 0.25)) / median if median else 0.0,
+    )
+
+
+def fold(
+    previous: Performance | None,
+    samples: Sequence[RunSample],
+    *,
+    at: datetime,
+    digest: str | None,
+    server_version: str | None,
+) -> Performance:
+    """Return the performance after *samples* were taken of the weights *digest*.
+
+    Another digest starts anew. A job that is already among the kept samples counts once, so that a
+    redelivered job, even one measured twice, leaves *previous* as it was.
+    """
+    before = previous if previous is not None and previous.digest == digest else None
+    known = before.samples if before else ()
+    jobs = {sample.job_id for sample in known}
+    fresh = [sample for sample in samples if sample.job_id not in jobs]
+    if before is not None and not fresh:
+        return before
+    return _performance(_last([*known, *fresh]), measured_at=at, digest=digest, server_version=server_version)
+
+
+def _age(sample: RunSample) -> tuple[datetime, bytes]:
+    """Order samples by time and, at the same time, by content: a total order, whatever order they came in."""
+    return sample.at, msgspec.json.encode(sample)
+
+
+def _last(samples: Iterable[RunSample]) -> tuple[RunSample, ...]:
+    """Return the last KEPT samples of each prompt length and temperature, oldest first."""
+    groups: dict[tuple[str, bool], list[RunSample]] = defaultdict(list)
+    for sample in sorted(samples, key=_age):
+        groups[sample.prompt, sample.cold].append(sample)
+    return tuple(sorted((sample for group in groups.values() for sample in group[-KEPT:]), key=_age))
+
+
+def _performance(
+    kept: tuple[RunSample, ...], *, measured_at: datetime, digest: str | None, server_version: str | None
+) -> Performance:
+    """Return the figures over *kept*: only successes, and cold ones only in the figures named for them."""
+    successes = [sample for sample in kept if sample.outcome is Outcome.OK]
+    warm = [sample for sample in successes if not sample.cold]
+    cold = [sample for sample in successes if sample.cold]
+    short = [sample for sample in warm if sample.prompt == "short"]
+    return Performance(
+        measured_at=measured_at,
+        n=sum(1 for sample in warm if sample.e2e_ms is not None),
+        failures=sum(1 for sample in kept if _failed(sample)),
+        digest=digest,
+        server_version=server_version,
+        output_tps=figure(sample.output_tps for sample in warm),
+        ttft_ms=figure(sample.ttft_ms for sample in short),
+        ttft_long_ms=figure(sample.ttft_ms for sample in warm if sample.prompt == "long"),
+        itl_ms=figure(sample.itl_p50_ms for sample in warm),
+        e2e_ms=figure(sample.e2e_ms for sample in short),
+        ttft_cold_ms=figure(sample.ttft_ms for sample in cold),
+        load_ms=figure(sample.load_ms for sample in cold),
+        texts_per_s=figure(sample.texts_per_s for sample in short),
+        embedding_tps=figure(sample.embedding_tps for sample in warm),
+        server_output_tps=figure(sample.server_output_tps for sample in warm),
+        samples=kept,
+    )
+
+
+def _failed(sample: RunSample) -> bool:
+    """Return whether the model failed; one that cannot be asked this way has not."""
+    return sample.outcome not in {Outcome.OK, Outcome.UNSUPPORTED}

@@ -1,0 +1,38 @@
+"""Wiring of the discoverer."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from vedette.bus import jobs, ticks
+from vedette.clock import SystemClock
+from vedette.endpoints import open_endpoints
+from vedette.service import Service, open_service
+from vedette.settings import Settings
+from vedette_discoverer.handlers import Discovery
+
+
+@asynccontextmanager
+async def serve(settings: Settings) -> AsyncIterator[Service]:
+    """Run the discoverer while the context is open."""
+    async with (
+        open_endpoints(settings, clock=SystemClock()) as endpoints,
+        open_service("discoverer", settings) as service,
+    ):
+        await service.follow(("MODELS", "model.>"), ("ENDPOINTS", "endpoint.observed.*"))
+        discovery = Discovery(
+            bus=service.bus,
+            catalogue=service.catalogue,
+            endpoints=endpoints,
+            settings=settings.probing,
+            clock=service.clock,
+        )
+        service.on(ticks("discoverer", "discovery"), discovery.on_tick)
+        await service.work(
+            jobs("discoverer", "discover"),
+            discovery.on_job,
+            concurrency=settings.probing.concurrency,
+            timeout_s=settings.probing.job_timeout_s,
+        )
+        await service.start()
+        await discovery.on_start()
+        yield service

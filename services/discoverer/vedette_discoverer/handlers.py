@@ -1,0 +1,159 @@
+"""Discovery jobs: list an endpoint, describe its models, publish what came, changed and went."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+
+from vedette.bus import Bus
+from vedette.catalogue import Catalogue, ModelState
+from vedette.clock import Clock
+from vedette.contact import count_misses, pause
+from vedette.endpoints import Endpoints, OpenEndpoint, observe
+from vedette.errors import ProviderError
+from vedette.events import Job, Lifecycle, Tick
+from vedette.providers import Described, Listing
+from vedette.settings import Probing
+from vedette.types import EndpointState, ModelInfo, ModelRef
+from vedette_discoverer.capabilities import infer
+from vedette_discoverer.changes import gone, seen
+
+
+class Discovery:
+    """Turns ticks into one job per endpoint, and jobs into lifecycle events."""
+
+    def __init__(
+        self, *, bus: Bus, catalogue: Catalogue, endpoints: Endpoints, settings: Probing, clock: Clock
+    ) -> None:
+        self._bus = bus
+        self._catalogue = catalogue
+        self._endpoints = endpoints
+        self._settings = settings
+        self._clock = clock
+
+    async def on_tick(self, tick: Tick) -> None:
+        """Queue a discovery of every endpoint."""
+        for endpoint in self._endpoints:
+            await self._bus.enqueue(endpoint.job("discover", at=tick.slot, cause="tick", seed=tick.id))
+
+    async def on_start(self) -> None:
+        """Queue endpoints never observed or configured anew; lose the models of those no longer configured."""
+        now = self._clock.now()
+        for endpoint in self._endpoints:
+            held = self._catalogue.endpoint(endpoint.name)
+            if held is None or held.event.fingerprint != endpoint.settings.fingerprint:
+                await self._bus.enqueue(endpoint.job("discover", at=now, cause="start", seed="start"))
+        for state in list(self._catalogue.present()):
+            if self._endpoints.get(state.model.endpoint) is None:
+                await self._lose_removed(state, now)
+
+    async def _lose_removed(self, state: ModelState, now: datetime) -> None:
+        job = Job(id=str(state.model), at=now, kind="discover", group="-", endpoint=state.model.endpoint)
+        await self._publish(state.model, lambda s: gone(s, reason="endpoint_removed", job=job, now=now))
+
+    async def on_job(self, job: Job) -> None:
+        """Discover one endpoint."""
+        endpoint = self._endpoints.get(job.endpoint)
+        if endpoint is None:
+            await self._bus.tell(job, "failed", f"{job.endpoint}: not a configured endpoint")
+            return
+        reason = self._paused(endpoint, job)
+        if reason:
+            await self._bus.tell(job, "failed", f"{job.endpoint}: paused: {reason}")
+            return
+        await self._bus.tell(job, "started", f"{job.endpoint}: listing")
+        contact = await endpoint.contact()
+        state = await observe(self._bus, endpoint, contact, job, also=self._counting_misses(contact.listing, job))
+        if contact.listing is None:
+            await self._bus.tell(job, "failed", f"{job.endpoint}: {contact.detail or contact.outcome}")
+            return
+        await self._describe_all(endpoint, contact.listing, job)
+        await self._lose_absent(endpoint, state, job)
+        await self._bus.tell(job, "done", f"{job.endpoint}: {len(contact.listing)} models")
+
+    def _paused(self, endpoint: OpenEndpoint, job: Job) -> str | None:
+        if job.cause in ("manual", "start"):
+            return None  # a person asks, or a secret may just have been replaced
+        held = self._catalogue.endpoint(endpoint.name)
+        return pause(held.event if held else None, endpoint.settings, self._clock.now())
+
+    def _counting_misses(
+        self, listing: list[Listing] | None, job: Job
+    ) -> Callable[[EndpointState | None, EndpointState], EndpointState]:
+        present = [state.model.name for state in self._catalogue.of_endpoint(job.endpoint)]
+
+        def also(before: EndpointState | None, after: EndpointState) -> EndpointState:
+            if listing is None or (before is not None and before.discovery_job == job.id):
+                return after  # nothing was listed, or this job has counted before
+            counted = count_misses(before.listing if before else (), listing, present)
+            return msgspec.structs.replace(
+                after, listing=counted, listed_at=after.checked_at, discovery_job=job.id
+            )
+
+        return also
+
+    async def _describe_all(self, endpoint: OpenEndpoint, listing: list[Listing], job: Job) -> None:
+        slots = asyncio.Semaphore(self._settings.per_endpoint)
+        done = 0
+
+        async def one(entry: Listing) -> None:
+            nonlocal done
+            async with slots:
+                info = await self._describe(endpoint, entry)
+            now = self._clock.now()
+            await self._publish(info.model, lambda state: seen(state, info, job=job, now=now))
+            done += 1
+            await self._bus.tell(job, "step", str(info.model), step=done, steps=len(listing))
+
+        async with asyncio.TaskGroup() as group:
+            for entry in listing:
+                group.create_task(one(entry))
+
+    async def _describe(self, endpoint: OpenEndpoint, entry: Listing) -> ModelInfo:
+        try:
+            described, problem = await endpoint.endpoint.describe(entry), None
+        except ProviderError as error:
+            described, problem = Described(), error.detail
+        return compose(endpoint, entry, described, problem)
+
+    async def _lose_absent(self, endpoint: OpenEndpoint, state: EndpointState, job: Job) -> None:
+        now = self._clock.now()
+        for entry in state.listing:
+            if entry.misses >= self._settings.misses_until_lost:
+                model = ModelRef(endpoint.name, entry.name)
+                await self._publish(model, lambda s: gone(s, reason="absent", job=job, now=now))
+
+    async def _publish(self, model: ModelRef, step: Callable[[ModelState], Lifecycle | None]) -> None:
+        event = await self._bus.advance_model(model, step, known=self._catalogue.get(model))
+        if event is not None:
+            self._bus.log.info(event.TYPE, model=str(model), revision=event.revision)
+
+
+def compose(
+    endpoint: OpenEndpoint, entry: Listing, described: Described, problem: str | None
+) -> ModelInfo:
+    """Return what is known of a listed model: the listing's facts under the description's, with claims.
+
+    A fact that does not have its field's shape is left out: a server's absurdity is not knowledge.
+    """
+    kind, claims = infer(described, entry.name)
+    configured = endpoint.settings
+    facts = {**entry.facts, **described.facts}
+    sources = {name: "listing" for name in entry.facts} | dict(described.sources)
+    return ModelInfo(
+        model=ModelRef(endpoint.name, entry.name),
+        provider=configured.provider,
+        url=configured.url,
+        api=endpoint.provider.api,
+        kind=kind,
+        digest=entry.digest,
+        locality=described.locality,
+        capabilities=claims,
+        price=configured.price,
+        key_ref=configured.api_key.reference if configured.api_key else None,
+        described=problem is None,
+        description_error=problem,
+        sources={name: source for name, source in sources.items() if name in facts},
+        **facts,
+    )

@@ -1,0 +1,39 @@
+"""Wiring of the prober."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from vedette.bus import jobs, lifecycle, ticks
+from vedette.clock import SystemClock
+from vedette.endpoints import open_endpoints
+from vedette.service import Service, open_service
+from vedette.settings import Settings
+from vedette_prober.handlers import Probes
+
+
+@asynccontextmanager
+async def serve(settings: Settings) -> AsyncIterator[Service]:
+    """Run the prober while the context is open."""
+    async with (
+        open_endpoints(settings, clock=SystemClock()) as endpoints,
+        open_service("prober", settings) as service,
+    ):
+        await service.follow(("MODELS", "model.>"), ("ENDPOINTS", "endpoint.observed.*"))
+        probes = Probes(
+            bus=service.bus,
+            catalogue=service.catalogue,
+            endpoints=endpoints,
+            settings=settings.probing,
+            clock=service.clock,
+        )
+        service.on(ticks("prober", "availability"), probes.on_tick)
+        service.on(lifecycle("prober", "found"), probes.on_found)
+        service.on(lifecycle("prober", "changed"), probes.on_changed)
+        await service.work(
+            jobs("prober", "probe"),
+            probes.on_job,
+            concurrency=settings.probing.concurrency,
+            timeout_s=settings.probing.job_timeout_s,
+        )
+        await service.start()
+        yield service

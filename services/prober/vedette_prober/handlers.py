@@ -1,0 +1,281 @@
+"""Probe jobs: one contact with an endpoint, then each of its models as deep as does no harm."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+
+import msgspec
+
+from vedette import identity, subjects
+from vedette.bus import Bus
+from vedette.catalogue import Catalogue, Held, ModelState
+from vedette.clock import Clock
+from vedette.contact import Contact, pause
+from vedette.endpoints import Endpoints, OpenEndpoint, observe
+from vedette.errors import ProviderError
+from vedette.events import Job, ModelChanged, ModelFound, ModelProbed, Tick
+from vedette.providers import Listing
+from vedette.settings import Probing
+from vedette.types import Health, Level, ModelInfo, ModelRef, Outcome, ProbeSample, Residency, Spent
+from vedette_prober.budget import ANSWER_COST_TOKENS, deepest, may_spend
+from vedette_prober.levels import LEVELS
+from vedette_prober.verdict import fold
+
+
+class Probes:
+    """Turns ticks and newly found models into jobs, and jobs into `model.probed`."""
+
+    def __init__(
+        self, *, bus: Bus, catalogue: Catalogue, endpoints: Endpoints, settings: Probing, clock: Clock
+    ) -> None:
+        self._bus = bus
+        self._catalogue = catalogue
+        self._endpoints = endpoints
+        self._settings = settings
+        self._clock = clock
+
+    async def on_tick(self, tick: Tick) -> None:
+        """Queue a probe of every endpoint."""
+        for endpoint in self._endpoints:
+            await self._bus.enqueue(endpoint.job("probe", at=tick.slot, cause="tick", seed=tick.id))
+
+    async def on_found(self, event: ModelFound) -> None:
+        """Queue the first probe of a model that has just come."""
+        endpoint = self._endpoints.get(event.model.endpoint)
+        if endpoint is not None:
+            await self._bus.enqueue(
+                endpoint.job("probe", at=event.at, cause="found", seed=event.id, model=event.model)
+            )
+
+    async def on_changed(self, event: ModelChanged) -> None:
+        """Queue a probe of a model whose weights are new."""
+        endpoint = self._endpoints.get(event.model.endpoint)
+        if endpoint is not None and event.digest_changed:
+            await self._bus.enqueue(
+                endpoint.job("probe", at=event.at, cause="changed", seed=event.id, model=event.model)
+            )
+
+    async def on_job(self, job: Job) -> None:
+        """Probe one endpoint, or one model of it."""
+        endpoint = self._endpoints.get(job.endpoint)
+        if endpoint is None:
+            await self._bus.tell(job, "failed", f"{job.endpoint}: not a configured endpoint")
+            return
+        reason = self._left_alone(endpoint, job)
+        if reason:
+            await self._bus.tell(job, "failed", f"{job.endpoint}: left alone: {reason}")
+            return
+        await self._bus.tell(job, "started", f"{job.endpoint}: listing")
+        contact = await endpoint.contact()
+        models = self._targets(job)
+        if contact.listing is None:
+            await self._fail_all(models, contact, job)
+            await observe(self._bus, endpoint, contact, job)
+            await self._bus.tell(job, "failed", f"{job.endpoint}: {contact.detail or contact.outcome}")
+            return
+        if self._differs(endpoint, contact.listing):
+            await self._bus.enqueue(endpoint.job("discover", at=job.at, cause="listing", seed=job.id))
+        spent = await self._probe_all(endpoint, contact.listing, models, job)
+        cost = msgspec.structs.replace(
+            contact, requests=contact.requests + spent.requests, tokens=contact.tokens + spent.tokens
+        )
+        await observe(self._bus, endpoint, cost, job)
+        await self._bus.tell(job, "done", f"{job.endpoint}: {len(models)} models probed")
+
+    def _left_alone(self, endpoint: OpenEndpoint, job: Job) -> str | None:
+        if job.cause == "manual":
+            return None
+        held = self._catalogue.endpoint(endpoint.name)
+        state, now = held.event if held else None, self._clock.now()
+        reason = pause(state, endpoint.settings, now)
+        if reason is None and not may_spend(
+            endpoint.settings, state.spent if state else None, now, requests=2, tokens=0
+        ):
+            return "the day's probe budget is used up"
+        return reason
+
+    def _targets(self, job: Job) -> list[ModelState]:
+        if job.model is None:
+            return self._catalogue.of_endpoint(job.endpoint)
+        state = self._catalogue.get(job.model)
+        return [state] if state and state.present else []
+
+    def _differs(self, endpoint: OpenEndpoint, listing: list[Listing]) -> bool:
+        known = {
+            (state.model.name, state.info.digest if state.info else None)
+            for state in self._catalogue.of_endpoint(endpoint.name)
+        }
+        return known != {(entry.name, entry.digest) for entry in listing}
+
+    async def _fail_all(self, models: list[ModelState], contact: Contact, job: Job) -> None:
+        sample = ProbeSample(
+            job_id=job.id,
+            at=self._clock.now(),
+            outcome=contact.outcome,
+            level=Level.LIST,
+            latency_ms=contact.latency_ms,
+            cause="endpoint",
+            detail=contact.detail,
+        )
+        for state in models:
+            await self._publish(state.model, sample, None, job)
+
+    async def _probe_all(
+        self, endpoint: OpenEndpoint, listing: list[Listing], models: list[ModelState], job: Job
+    ) -> Spent:
+        """Probe *models* side by side, as many as the endpoint may be asked at once; return the cost."""
+        residency = await _residency(endpoint)
+        held = self._catalogue.endpoint(endpoint.name)
+        prober = Round(
+            endpoint=endpoint,
+            entries={entry.name: entry for entry in listing},
+            residency=residency,
+            before=held.event.spent if held else None,
+            timeout_s=self._settings.answer_timeout_s,
+            clock=self._clock,
+            job=job,
+        )
+        slots = asyncio.Semaphore(self._settings.per_endpoint)
+        done = 0
+
+        async def one(state: ModelState) -> None:
+            nonlocal done
+            async with slots:
+                sample = await prober.probe(state)
+            await self._publish(state.model, sample, prober.residency_of(state.model.name), job)
+            done += 1
+            await self._bus.tell(job, "step", str(state.model), step=done, steps=len(models))
+
+        async with asyncio.TaskGroup() as group:
+            for state in models:
+                group.create_task(one(state))
+        return prober.spent
+
+    async def _publish(
+        self, model: ModelRef, sample: ProbeSample, residency: Residency | None, job: Job
+    ) -> None:
+        """Fold *sample* into the model's health and publish both; a sample that is in it already is not."""
+
+        def step(held: Held[ModelProbed] | None) -> ModelProbed | None:
+            previous = self._counting(model, held)
+            if previous is not None and any(s.job_id == job.id for s in previous.outcomes):
+                return None
+            health = fold(
+                previous,
+                sample,
+                residency,
+                confirm=self._settings.confirm,
+                window=self._settings.window,
+            )
+            subject = subjects.of_model("probed", model)
+            return ModelProbed(
+                id=identity.derive(job.at, subject, job.id),
+                at=sample.at,
+                model=model,
+                sample=sample,
+                health=health,
+            )
+
+        state = self._catalogue.get(model)
+        event = await self._bus.advance(
+            "MODELS", subjects.of_model("probed", model), step, known=state.probed if state else None
+        )
+        if event is not None:
+            self._bus.log.info(
+                "probe.done", model=str(model), outcome=sample.outcome, status=event.health.status
+            )
+
+    def _counting(self, model: ModelRef, held: Held[ModelProbed] | None) -> Health | None:
+        """Return the health that counts: not that of a model since lost and found again."""
+        state = self._catalogue.get(model)
+        found = state.found.sequence if state and state.found else 0
+        return held.event.health if held and held.sequence > found else None
+
+
+class Round:
+    """The probing of one endpoint's models for one job: what was listed, what is loaded, what it costs."""
+
+    def __init__(
+        self,
+        *,
+        endpoint: OpenEndpoint,
+        entries: Mapping[str, Listing],
+        residency: Mapping[str, Residency] | None,
+        before: Spent | None,
+        timeout_s: float,
+        clock: Clock,
+        job: Job,
+    ) -> None:
+        self._endpoint = endpoint
+        self._entries = entries
+        self._residency = residency
+        self._before = before
+        self._timeout_s = timeout_s
+        self._clock = clock
+        self._job = job
+        self.spent = Spent(day=clock.now().date().isoformat())
+
+    def residency_of(self, name: str) -> Residency | None:
+        """Return whether the model is loaded, or None where the server does not tell."""
+        if self._residency is None:
+            return None
+        return self._residency.get(name, Residency(resident=False))
+
+    async def probe(self, state: ModelState) -> ProbeSample:
+        """Probe one model; a failure is a result."""
+        entry, info = self._entries.get(state.model.name), state.info
+        if entry is None or info is None:
+            return self._sample(Outcome.NOT_FOUND, Level.LIST, None, "not in the endpoint's listing")
+        level = self._depth(info)
+        started = self._clock.monotonic()
+        outcome, detail = Outcome.OK, None
+        try:
+            await LEVELS[level](self._endpoint.endpoint, entry, info, self._timeout_s)
+        except ProviderError as error:
+            outcome, detail = error.outcome, error.detail
+        return self._sample(outcome, level, (self._clock.monotonic() - started) * 1000, detail)
+
+    def _depth(self, info: ModelInfo) -> Level:
+        """Return how deep to go, and count its cost, so that one round stays within the budget."""
+        level = deepest(
+            info,
+            residency=self.residency_of(info.model.name),
+            endpoint=self._endpoint.settings,
+            features=self._endpoint.endpoint.features,
+            spent=self._total(),
+            now=self._clock.now(),
+        )
+        self.spent = msgspec.structs.replace(
+            self.spent,
+            requests=self.spent.requests + (level is not Level.LIST),
+            tokens=self.spent.tokens + (ANSWER_COST_TOKENS if level is Level.ANSWER else 0),
+        )
+        return level
+
+    def _total(self) -> Spent:
+        before = self._before
+        if before is None or before.day != self.spent.day:
+            return self.spent
+        return msgspec.structs.replace(
+            before,
+            requests=before.requests + self.spent.requests,
+            tokens=before.tokens + self.spent.tokens,
+        )
+
+    def _sample(
+        self, outcome: Outcome, level: Level, latency_ms: float | None, detail: str | None
+    ) -> ProbeSample:
+        return ProbeSample(
+            job_id=self._job.id,
+            at=self._clock.now(),
+            outcome=outcome,
+            level=level,
+            latency_ms=latency_ms,
+            detail=detail,
+        )
+
+
+async def _residency(endpoint: OpenEndpoint) -> Mapping[str, Residency] | None:
+    with suppress(ProviderError):  # not told is unknown, and then no answer is asked for
+        return await endpoint.endpoint.resident()
+    return None

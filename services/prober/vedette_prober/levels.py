@@ -1,0 +1,45 @@
+"""The probe levels: one function each, from the shallowest to the deepest that may be done."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+
+from vedette.providers import Delta, Endpoint, Generation, Listing
+from vedette.types import Level, ModelInfo
+from vedette_prober.budget import ANSWER_TOKENS
+
+_PROMPT = "Reply with one word: ready"
+
+
+async def listed(endpoint: Endpoint, entry: Listing, info: ModelInfo, timeout_s: float) -> None:
+    """Add nothing: that the model is in the listing is already known."""
+
+
+async def describe(endpoint: Endpoint, entry: Listing, info: ModelInfo, timeout_s: float) -> None:
+    """Have the server describe the model, which loads nothing."""
+    await endpoint.describe(entry)
+
+
+async def answer(endpoint: Endpoint, entry: Listing, info: ModelInfo, timeout_s: float) -> None:
+    """Have the model say something: the first token, thought or spoken, is proof enough."""
+    if info.kind == "embedding":
+        await endpoint.embed(entry.name, [_PROMPT], deadline_s=timeout_s)
+        return
+    request = Generation(
+        model=entry.name,
+        prompt=_PROMPT,
+        max_tokens=ANSWER_TOKENS,
+        chat=info.kind == "chat",
+        deadline_s=timeout_s,
+    )
+    # Closing the stream after the first token frees the server for others within a second.
+    async with aclosing(endpoint.generate(request)) as stream:  # type: ignore[type-var]
+        async for item in stream:
+            if isinstance(item, Delta):
+                return
+
+
+LEVELS: dict[Level, Callable[[Endpoint, Listing, ModelInfo, float], Awaitable[None]]] = {
+    Level.LIST: listed,
+    Level.DESCRIBE: describe,
+    Level.ANSWER: answer,
+}

@@ -1,0 +1,102 @@
+"""What a probe says of a model, and the health that follows from all of them. Pure."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from vedette.types import Health, Outcome, ProbeSample, Residency, Status, Tally
+
+OUTCOMES_KEPT = 20
+HOURS_KEPT = 24
+DAYS_KEPT = 30
+
+_STATUS: dict[Outcome, Status] = {
+    Outcome.OK: Status.AVAILABLE,
+    Outcome.LOADING: Status.LOADING,
+    Outcome.BUSY: Status.BUSY,
+    Outcome.RATE_LIMITED: Status.RATE_LIMITED,
+    Outcome.AUTH_FAILED: Status.AUTH_FAILED,
+    Outcome.NOT_FOUND: Status.NOT_FOUND,
+    Outcome.UNSUPPORTED: Status.UNSUPPORTED,
+    Outcome.BAD_REQUEST: Status.UNSUPPORTED,
+    Outcome.SERVER_ERROR: Status.DEGRADED,
+    Outcome.GARBAGE: Status.DEGRADED,
+    Outcome.TOO_LARGE: Status.DEGRADED,
+    Outcome.INCOMPLETE: Status.DEGRADED,
+    Outcome.TIMEOUT: Status.UNREACHABLE,
+    Outcome.REFUSED: Status.UNREACHABLE,
+    Outcome.RESET: Status.UNREACHABLE,
+    Outcome.UNREACHABLE: Status.UNREACHABLE,
+}
+
+
+def verdict(sample: ProbeSample) -> Status:
+    """Return what one *sample* alone says."""
+    if sample.outcome is Outcome.TIMEOUT and sample.cause == "model":
+        return Status.DEGRADED  # its endpoint answers; this model alone does not
+    return _STATUS[sample.outcome]
+
+
+def fold(
+    previous: Health | None,
+    sample: ProbeSample,
+    residency: Residency | None,
+    *,
+    confirm: int = 2,
+    window: int = 2,
+) -> Health:
+    """Return the health after *sample*: the status changes when *confirm* of the last *window* agree.
+
+    The first sample decides at once. With *confirm* more than half of *window*, alternating results change
+    nothing.
+    """
+    latest = verdict(sample)
+    if previous is None:
+        status, since, streak = latest, sample.at, 1
+        outcomes: tuple[ProbeSample, ...] = (sample,)
+    else:
+        outcomes = (*previous.outcomes, sample)[-max(OUTCOMES_KEPT, window) :]
+        recent = [verdict(s) for s in outcomes[-window:]]
+        confirmed = recent.count(latest) >= confirm
+        status = latest if confirmed else previous.status
+        since = previous.since if status is previous.status else sample.at
+        streak = _streak(outcomes)
+    answered = sample.at if _answered(sample) else previous.answered_at if previous else None
+    return Health(
+        status=status,
+        since=since,
+        checked_at=max(sample.at, previous.checked_at) if previous else sample.at,
+        answered_at=answered,
+        streak=streak,
+        outcomes=outcomes,
+        hourly=_tally(previous.hourly if previous else (), sample, _hour(sample.at), HOURS_KEPT),
+        daily=_tally(previous.daily if previous else (), sample, _day(sample.at), DAYS_KEPT),
+        residency=residency,
+    )
+
+
+def _answered(sample: ProbeSample) -> bool:
+    return sample.outcome is Outcome.OK and sample.level == "answer"
+
+
+def _streak(outcomes: Sequence[ProbeSample]) -> int:
+    latest, count = verdict(outcomes[-1]), 0
+    for sample in reversed(outcomes):
+        if verdict(sample) is not latest:
+            break
+        count += 1
+    return count
+
+
+def _tally(tallies: tuple[Tally, ...], sample: ProbeSample, start: datetime, kept: int) -> tuple[Tally, ...]:
+    by_start = {tally.start: tally.counts for tally in tallies}
+    counts = by_start.get(start, {})
+    by_start[start] = counts | {sample.outcome.value: counts.get(sample.outcome.value, 0) + 1}
+    return tuple(Tally(start=at, counts=by_start[at]) for at in sorted(by_start))[-kept:]
+
+
+def _hour(at: datetime) -> datetime:
+    return at - timedelta(minutes=at.minute, seconds=at.second, microseconds=at.microsecond)
+
+
+def _day(at: datetime) -> datetime:
+    return _hour(at) - timedelta(hours=at.hour)

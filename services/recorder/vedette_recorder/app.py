@@ -1,0 +1,36 @@
+"""Wiring of the recorder."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from vedette.bus import recording, ticks
+from vedette.errors import ConfigurationError
+from vedette.service import Service, open_service
+from vedette.settings import Settings
+from vedette_recorder.handlers import Recording
+from vedette_recorder.store import Store
+
+
+@asynccontextmanager
+async def serve(settings: Settings) -> AsyncIterator[Service]:
+    """Run the recorder while the context is open."""
+    url = settings.database.url
+    if url is None:
+        raise ConfigurationError(
+            where="database.url", problem='not set; for example "sqlite+aiosqlite:///vedette.db"'
+        )
+    async with Store(url) as store, open_service("recorder", settings) as service:
+        await store.migrate()
+        recorder = Recording(
+            bus=service.bus,
+            store=store,
+            clock=service.clock,
+            retention=timedelta(days=settings.database.retention_days),
+        )
+        service.check(recorder.trouble)
+        service.on(ticks("recorder", "retention"), recorder.on_tick)
+        await service.start()
+        for stream in ("MODELS", "ENDPOINTS"):
+            service.consume(recording(stream), recorder.record)
+        yield service

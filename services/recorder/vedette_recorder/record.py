@@ -1,0 +1,309 @@
+"""Which rows a message becomes. Pure, so that the same message gives the same rows however often it comes."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from vedette.errors import UndecodableMessage
+from vedette.events import (
+    EndpointObserved,
+    Event,
+    Lifecycle,
+    ModelBenchmarked,
+    ModelChanged,
+    ModelEvaluated,
+    ModelEvent,
+    ModelFound,
+    ModelLost,
+    ModelProbed,
+)
+from vedette.types import UP
+
+Values = dict[str, object]
+
+
+class Message(Struct, frozen=True, kw_only=True):
+    """A message as its stream holds it. `at` is when the broker stored it.
+
+    Sequences begin anew when a stream is made anew, so they compare only together with `stream_created_at`.
+    """
+
+    stream: str
+    stream_created_at: datetime
+    sequence: int
+    at: datetime
+    subject: str
+    payload: bytes
+    headers: Mapping[str, str] = {}
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """One row for the store, and the message it came from.
+
+    `table` names a table, or `model_seen`: an update that moves a model's `last_seen_at` forward.
+    """
+
+    table: str
+    values: Values
+    message: Message
+
+
+class Position(Struct, frozen=True, kw_only=True):
+    """How far a stream has been recorded."""
+
+    stream_created_at: datetime
+    sequence: int
+
+
+def rows_of(event: Event, message: Message) -> tuple[Row, ...]:
+    """Return the rows of *event*, which came as *message*. Raises UndecodableMessage when they disagree."""
+    if event.subject != message.subject:
+        raise UndecodableMessage(subject=message.subject, problem=f"the payload belongs on {event.subject}")
+    rows = [("current_state", _current_state(event, message)), *_history_of(event, message)]
+    return tuple(Row(table=table, values=values, message=message) for table, values in rows)
+
+
+def position_rows(before: Position | None, messages: Iterable[Message]) -> tuple[Row, ...]:
+    """Return how far *messages*, all of one stream, bring its recording, and the gaps they leave.
+
+    Give every message that was fetched, dead ones too. Only whoever reads the stream alone and in order can
+    tell a gap: recorders that share a consumer would take each other's messages for missing.
+    """
+    reached = _place(before) if before else None
+    new = sorted((m for m in messages if reached is None or _place(m) > reached), key=_place)
+    gaps = [
+        _gap(first, message)
+        for place, message in zip([reached, *map(_place, new)], new, strict=False)
+        if (first := _next(place, message)) < message.sequence
+    ]
+    return (*gaps, *map(_position, new[-1:]))
+
+
+def dead_letter(message: Message, reason: str, *, table: str = "") -> Row:
+    """Return *message* as a dead letter; *table* names the one table that could not take its row.
+
+    Whatever the message holds, a database can hold this: the payload stays bytes, texts are escaped.
+    """
+    values: Values = {
+        "stream": message.stream,
+        "stream_created_at": message.stream_created_at,
+        "sequence": message.sequence,
+        "table_name": table,
+        "subject": _storable(message.subject),
+        "at": message.at,
+        "reason": _storable(reason),
+        "headers": {_storable(key): _storable(value) for key, value in message.headers.items()},
+        "payload": message.payload,
+    }
+    return Row(table="dead_letters", values=values, message=message)
+
+
+def _place(reached: Position | Message) -> tuple[datetime, int]:
+    return (reached.stream_created_at, reached.sequence)
+
+
+def _next(place: tuple[datetime, int] | None, message: Message) -> int:
+    """Return the sequence that should follow *place* in the stream of *message*: 1 in a stream made anew."""
+    return place[1] + 1 if place and place[0] == message.stream_created_at else 1
+
+
+def _position(message: Message) -> Row:
+    values: Values = {
+        "stream": message.stream,
+        "stream_created_at": message.stream_created_at,
+        "sequence": message.sequence,
+    }
+    return Row(table="ingest_position", values=values, message=message)
+
+
+def _gap(first: int, message: Message) -> Row:
+    values: Values = {
+        "stream": message.stream,
+        "stream_created_at": message.stream_created_at,
+        "first_sequence": first,
+        "last_sequence": message.sequence - 1,
+        "at": message.at,
+    }
+    return Row(table="stream_gaps", values=values, message=message)
+
+
+def _storable(text: str) -> str:
+    """Return *text* with what no database stores as text (NUL, lone surrogates) escaped."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
+
+
+def _current_state(event: Event, message: Message) -> Values:
+    model = event.model if isinstance(event, ModelEvent) else None
+    return {
+        "subject": message.subject,
+        "endpoint": model.endpoint if model else getattr(event, "endpoint", None),
+        "model": model.name if model else None,
+        "stream": message.stream,
+        "stream_created_at": message.stream_created_at,
+        "sequence": message.sequence,
+        "revision": event.revision if isinstance(event, Lifecycle) else None,
+        "event_id": event.id,
+        "at": event.at,
+        "headers": dict(message.headers),
+        "payload": message.payload,
+    }
+
+
+def _history_of(event: Event, message: Message) -> Iterator[tuple[str, Values]]:
+    rows = _ROWS.get(type(event))
+    return rows(event, message) if rows else iter(())
+
+
+def _about_model(event: ModelEvent, message: Message) -> Values:
+    return {
+        "event_id": event.id,
+        "endpoint": event.model.endpoint,
+        "model": event.model.name,
+        "measured_at": event.at,
+        "sequence": message.sequence,
+    }
+
+
+def _lifecycle(event: Lifecycle, message: Message) -> Iterator[tuple[str, Values]]:
+    lost = isinstance(event, ModelLost)
+    yield (
+        "model_info_history",
+        {
+            **_about_model(event, message),
+            "event": event.TYPE.removeprefix("model."),
+            "revision": event.revision,
+            "digest": event.info.digest,
+            "reason": event.reason if isinstance(event, ModelLost) else None,
+            "changes": event.changes if isinstance(event, ModelChanged) else None,
+            "info": event.info,
+        },
+    )
+    yield (
+        "model_info",
+        {
+            "endpoint": event.model.endpoint,
+            "model": event.model.name,
+            "stream_created_at": message.stream_created_at,
+            "revision": event.revision,
+            "event_id": event.id,
+            "provider": event.info.provider,
+            "kind": event.info.kind,
+            "family": event.info.family,
+            "digest": event.info.digest,
+            "first_seen_at": event.at,
+            "last_seen_at": None if lost else event.at,
+            "lost_at": event.at if lost else None,
+            "info": event.info,
+        },
+    )
+
+
+def _probed(event: ModelProbed, message: Message) -> Iterator[tuple[str, Values]]:
+    sample, health = event.sample, event.health
+    yield (
+        "model_availability_history",
+        {
+            **_about_model(event, message),
+            "job_id": sample.job_id,
+            "outcome": sample.outcome,
+            "level": sample.level,
+            "cause": sample.cause,
+            "latency_ms": sample.latency_ms,
+            "status": health.status,
+            "status_since": health.since,
+            "resident": health.residency.resident if health.residency else None,
+            "detail": sample.detail,
+            "residency": health.residency,
+        },
+    )
+    if sample.outcome in UP:
+        yield (
+            "model_seen",
+            {"of_endpoint": event.model.endpoint, "of_model": event.model.name, "seen_at": event.at},
+        )
+
+
+# The figures of Performance whose medians are columns.
+_MEDIANS = (
+    "output_tps",
+    "ttft_ms",
+    "ttft_long_ms",
+    "ttft_cold_ms",
+    "itl_ms",
+    "e2e_ms",
+    "load_ms",
+    "texts_per_s",
+    "embedding_tps",
+)
+
+
+def _benchmarked(event: ModelBenchmarked, message: Message) -> Iterator[tuple[str, Values]]:
+    performance = event.performance
+    figures = {name: getattr(performance, name) for name in _MEDIANS}
+    yield (
+        "model_performance_history",
+        {
+            **_about_model(event, message),
+            "job_id": event.job_id,
+            "outcome": event.outcome,
+            "detail": event.detail,
+            "digest": performance.digest,
+            "server_version": performance.server_version,
+            "resident_before": event.resident_before,
+            "vram_share": event.vram_share,
+            "n": performance.n,
+            "failures": performance.failures,
+            **{name: figure.median if figure else None for name, figure in figures.items()},
+            # Its rolling samples are left out: they are those of this row and of earlier ones.
+            "figures": msgspec.structs.replace(performance, samples=()),
+            "samples": event.samples,
+        },
+    )
+
+
+def _evaluated(event: ModelEvaluated, message: Message) -> Iterator[tuple[str, Values]]:
+    yield (
+        "model_quality_history",
+        {
+            **_about_model(event, message),
+            "job_id": event.job_id,
+            "outcome": event.outcome,
+            "digest": event.quality.digest,
+            "scores": event.quality.scores,
+        },
+    )
+
+
+def _observed(event: EndpointObserved, message: Message) -> Iterator[tuple[str, Values]]:
+    state = event.state
+    yield (
+        "endpoint_history",
+        {
+            "event_id": event.id,
+            "endpoint": event.endpoint,
+            "measured_at": event.at,
+            "sequence": message.sequence,
+            "outcome": state.outcome,
+            "latency_ms": state.latency_ms,
+            "models": sum(not listed.misses for listed in state.listing),
+            "server_version": state.server_version,
+            "paused_until": state.paused_until,
+            "detail": state.detail,
+            # A listing can be long and is the same most of the time; current_state has the last one.
+            "state": msgspec.structs.replace(state, listing=()),
+        },
+    )
+
+
+_ROWS: dict[type[Event], Callable[[Any, Message], Iterator[tuple[str, Values]]]] = {
+    ModelFound: _lifecycle,
+    ModelChanged: _lifecycle,
+    ModelLost: _lifecycle,
+    ModelProbed: _probed,
+    ModelBenchmarked: _benchmarked,
+    ModelEvaluated: _evaluated,
+    EndpointObserved: _observed,
+}

@@ -1,0 +1,408 @@
+"""The database: migrations, writing rows once, quarantine of what cannot be stored, retention.
+
+The URL decides between SQLite and PostgreSQL; the statements are the same. Whatever keeps the database from
+answering is DatabaseUnavailable, and nothing of the transaction is kept: try again with the same rows.
+"""
+
+import os
+import sqlite3
+from asyncio import Lock
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self, cast
+
+import msgspec
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from msgspec import Struct
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, StatementError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from vedette.errors import ConfigurationError
+from vedette_recorder import tables
+from vedette_recorder.errors import DatabaseUnavailable
+from vedette_recorder.record import Position, Row, dead_letter
+
+SUPPORTED = ("sqlite+aiosqlite", "postgresql+asyncpg")
+CONNECT_TIMEOUT_S = 10
+COMMAND_TIMEOUT_S = 60
+DELETE_BATCH = 1_000
+_MIGRATION_LOCK = 0x7665_6465_7474  # "vedett": what PostgreSQL's advisory lock is known by
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+# Classes of SQLSTATE that a value causes: data exception, constraint violation, program limit exceeded.
+_STATES_OF_ROWS = ("22", "23", "54")
+_SQLITE_ERRORS_OF_ROWS = (
+    sqlite3.DataError,
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+)
+
+
+# The two dialects' inserts have no common type that knows ON CONFLICT.
+Insert = Callable[[sa.Table], postgresql.Insert]
+
+
+class Target(Struct, frozen=True, kw_only=True):
+    """How rows of one kind are written, and the values by which they are ordered."""
+
+    statement: sa.Executable
+    key: tuple[str, ...]
+
+
+class Store:
+    """The recorder's database. Enter it, `migrate`, then write and read."""
+
+    def __init__(self, url: str) -> None:
+        self._url = _parse(url)
+        self._engine = _engine(self._url)
+        self._writer = self._engine.execution_options(begin="BEGIN IMMEDIATE")
+        self._targets = _targets(self._engine.dialect.name)
+        # SQLite has one writer; waiting here costs less than waiting for its lock.
+        self._turn: AbstractAsyncContextManager[None] = Lock() if _is_sqlite(self._url) else nullcontext()
+
+    async def __aenter__(self) -> Self:
+        if _is_sqlite(self._url):
+            _require_writable(self._url)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._engine.dispose()
+
+    async def migrate(self, revision: str = "head") -> None:
+        """Bring the tables up to *revision*; processes that do so at once wait for each other."""
+        async with self._transaction() as connection:
+            await _lock_migrations(connection)
+            await connection.run_sync(_alembic, command.upgrade, revision)
+
+    async def downgrade(self, revision: str) -> None:
+        """Take the tables back to *revision* (`base`: none at all), and what they held with them."""
+        async with self._transaction() as connection:
+            await _lock_migrations(connection)
+            await connection.run_sync(_alembic, command.downgrade, revision)
+
+    async def write(self, rows: Iterable[Row]) -> tuple[Row, ...]:
+        """Write *rows* in one transaction, each once; return the dead letters of those it cannot hold."""
+        groups = _group(rows, self._targets)
+        async with self._transaction() as connection:
+            dead: list[Row] = []
+            for target, group in groups:
+                dead += await _write(connection, target, group)
+            if dead:
+                statement = self._targets[tables.dead_letters.name].statement
+                await connection.execute(statement, [row.values for row in dead])
+        return tuple(dead)
+
+    async def position(self, stream: str) -> Position | None:
+        """Return how far *stream* was recorded, or None when it never was."""
+        table = tables.ingest_position
+        query = sa.select(table.c.stream_created_at, table.c.sequence).where(table.c.stream == stream)
+        rows = await self.read(query)
+        return Position(**rows[0]) if rows else None
+
+    async def count(self, table: sa.Table) -> int:
+        """Return how many rows *table* has."""
+        rows = await self.read(sa.select(sa.func.count().label("n")).select_from(table))
+        return int(rows[0]["n"])
+
+    async def read(self, query: sa.Select[Any]) -> Sequence[sa.RowMapping]:
+        """Return the rows of *query*."""
+        with _translated(self._url):
+            async with self._engine.connect() as connection:
+                rows: Sequence[sa.RowMapping] = (await connection.execute(query)).mappings().all()
+        return rows
+
+    async def delete_older_than(self, cutoff: datetime, *, batch: int = DELETE_BATCH) -> dict[str, int]:
+        """Delete history before *cutoff* and models lost before it; return how many rows by table.
+
+        No transaction deletes more than *batch* rows of a table, so that ingest always finds its turn.
+        Current state does not age: only a model lost before *cutoff* is forgotten.
+        """
+        deleted: dict[str, int] = {}
+        for table, old in _aged(cutoff):
+            deleted[table.name] = deleted.get(table.name, 0) + await self._delete(table, old, batch)
+        deleted[tables.model_info.name] = await self._forget_lost(cutoff, batch)
+        return deleted
+
+    async def _delete(self, table: sa.Table, old: sa.ColumnElement[bool], batch: int) -> int:
+        key = sa.tuple_(*table.primary_key.columns)
+        some = sa.select(*table.primary_key.columns).where(old).limit(batch)
+        total, full = 0, True
+        while full:
+            async with self._transaction() as connection:
+                count = (await connection.execute(sa.delete(table).where(key.in_(some)))).rowcount
+            total, full = total + count, count == batch
+        return total
+
+    async def _forget_lost(self, cutoff: datetime, batch: int) -> int:
+        total, full = 0, True
+        while full:
+            async with self._transaction() as connection:
+                count = await _forget_some(connection, cutoff, batch)
+            total, full = total + count, count == batch
+        return total
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
+        with _translated(self._url):
+            async with self._turn, self._writer.begin() as connection:
+                yield connection
+
+
+def _parse(url: str) -> sa.URL:
+    try:
+        parsed = sa.make_url(url)
+    except ArgumentError as error:
+        raise ConfigurationError(where="database.url", problem="is not a database URL") from error
+    if parsed.drivername not in SUPPORTED:
+        problem = f'"{parsed.drivername}" is not supported; use {" or ".join(SUPPORTED)}'
+        raise ConfigurationError(where="database.url", problem=problem)
+    if _is_sqlite(parsed) and parsed.database in (None, "", ":memory:"):
+        raise ConfigurationError(where="database.url", problem="names no file")
+    return parsed
+
+
+def _is_sqlite(url: sa.URL) -> bool:
+    return url.drivername == SUPPORTED[0]
+
+
+def _engine(url: sa.URL) -> AsyncEngine:
+    timeouts = {"timeout": CONNECT_TIMEOUT_S, "command_timeout": COMMAND_TIMEOUT_S}
+    try:
+        engine = create_async_engine(
+            url,
+            connect_args={} if _is_sqlite(url) else timeouts,
+            hide_parameters=True,
+            json_serializer=_to_json,
+            json_deserializer=msgspec.json.decode,
+            pool_use_lifo=True,
+        )
+    except (ImportError, NoSuchModuleError) as error:
+        problem = f"{url.drivername} is not installed ({error}); install vedette[postgres]"
+        raise ConfigurationError(where="database.url", problem=problem) from error
+    if _is_sqlite(url):
+        sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _to_json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    # The driver's own transactions leave DDL out and begin late; `begin` below says it instead.
+    connection.isolation_level = None
+    # The busy timeout is the driver's: 5 s, or `?timeout=` in the URL.
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")  # NORMAL lost acknowledged events in a power cut
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # A deferred transaction that turns out to write fails at once when another one has written meanwhile.
+    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
+
+
+def _require_writable(url: sa.URL) -> None:
+    """Make the directory of the database. Raises ConfigurationError when it or the file cannot be written."""
+    path = Path(url.database or "").absolute()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        problem = f"the directory {path.parent} cannot be made: {error.strerror}"
+        raise ConfigurationError(where="database.url", problem=problem) from error
+    for needed in (path.parent, path):
+        if needed.exists() and not os.access(needed, os.W_OK):
+            raise ConfigurationError(where="database.url", problem=f"{needed} cannot be written")
+
+
+async def _lock_migrations(connection: AsyncConnection) -> None:
+    """Wait for other migrations. On SQLite the transaction itself is the lock."""
+    if connection.dialect.name == "postgresql":
+        await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+
+
+def _alembic(connection: sa.Connection, run: Any, revision: str) -> None:
+    config = Config()
+    # Alembic reads its options through configparser, to which a percent sign is special.
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    try:
+        run(config, revision)
+    except CommandError as error:
+        problem = f"its tables are of another version of Vedette: {error}"
+        raise ConfigurationError(where="database.url", problem=problem) from error
+
+
+@contextmanager
+def _translated(url: sa.URL) -> Iterator[None]:
+    try:
+        yield
+    except (DBAPIError, sa.exc.TimeoutError, OSError) as error:
+        problem = str(getattr(error, "orig", None) or error) or type(error).__name__
+        # A password can stand in the query as well.
+        shown = url.set(query={}).render_as_string(hide_password=True)
+        raise DatabaseUnavailable(url=shown, problem=problem) from error
+
+
+# --- Writing ------------------------------------------------------------------------------------------------
+
+
+def _targets(dialect: str) -> dict[str, Target]:
+    """Return how each kind of row is written, in the order of writing.
+
+    `model_info` comes first: whoever forgets a lost model locks it there before its state.
+    """
+    insert = cast("Insert", sqlite.insert) if dialect == "sqlite" else postgresql.insert
+    targets = {
+        "model_info": _target(tables.model_info, _upsert_model(insert)),
+        "model_seen": Target(statement=_see_model(), key=("of_endpoint", "of_model")),
+        "current_state": _target(tables.current_state, _upsert(insert, tables.current_state)),
+        "ingest_position": _target(tables.ingest_position, _upsert(insert, tables.ingest_position)),
+    }
+    for table in tables.metadata.sorted_tables:
+        if table.name not in targets:
+            targets[table.name] = _target(table, insert(table).on_conflict_do_nothing())
+    return targets
+
+
+def _target(table: sa.Table, statement: sa.Executable) -> Target:
+    return Target(statement=statement, key=tuple(column.name for column in table.primary_key.columns))
+
+
+def _upsert(insert: Insert, table: sa.Table) -> sa.Executable:
+    """Return an insert into *table* that gives way to a message further on in its stream."""
+    statement = insert(table)
+    held, new = table.c, statement.excluded
+    return statement.on_conflict_do_update(
+        index_elements=list(table.primary_key.columns),
+        set_={column.name: new[column.name] for column in table.columns if not column.primary_key},
+        where=sa.tuple_(new.stream_created_at, new.sequence)
+        > sa.tuple_(held.stream_created_at, held.sequence),
+    )
+
+
+def _upsert_model(insert: Insert) -> sa.Executable:
+    """Return an insert into `model_info` that keeps the higher revision, whatever comes first."""
+    table = tables.model_info
+    statement = insert(table)
+    held, new = table.c, statement.excluded
+    newer = sa.tuple_(new.stream_created_at, new.revision) > sa.tuple_(held.stream_created_at, held.revision)
+    changes = {
+        column.name: sa.case((newer, new[column.name]), else_=column)
+        for column in table.columns
+        if not column.primary_key
+    }
+    first, last = held.first_seen_at, held.last_seen_at
+    changes["first_seen_at"] = sa.case((new.first_seen_at < first, new.first_seen_at), else_=first)
+    changes["last_seen_at"] = sa.case(
+        (last > new.last_seen_at, last), else_=sa.func.coalesce(new.last_seen_at, last)
+    )
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changes)
+
+
+def _see_model() -> sa.Executable:
+    """Return the update that a sign of life makes to `model_info`."""
+    table = tables.model_info
+    return (
+        sa.update(table)
+        .where(table.c.endpoint == sa.bindparam("of_endpoint"), table.c.model == sa.bindparam("of_model"))
+        .where(table.c.last_seen_at < sa.bindparam("seen_at"))
+        .values(last_seen_at=sa.bindparam("seen_at"))
+    )
+
+
+def _group(rows: Iterable[Row], targets: dict[str, Target]) -> list[tuple[Target, list[Row]]]:
+    """Return *rows* by target, in order of key, so that two recorders that write at once do not deadlock."""
+    groups: dict[str, list[Row]] = {table: [] for table in targets}
+    for row in rows:
+        groups[row.table].append(row)
+    return [
+        (target, sorted(group, key=lambda row: [str(row.values[name]) for name in target.key]))
+        for target, group in ((targets[table], group) for table, group in groups.items() if group)
+    ]
+
+
+async def _write(connection: AsyncConnection, target: Target, rows: list[Row]) -> list[Row]:
+    """Write *rows*; when the database refuses some, find them by halving and return them as dead letters."""
+    try:
+        async with connection.begin_nested():
+            await connection.execute(target.statement, [row.values for row in rows])
+    # Drivers raise a bare OverflowError, TypeError or ValueError for a value that they cannot bind.
+    except (StatementError, OverflowError, TypeError, ValueError) as error:
+        if not _blames_row(error):
+            raise
+        if len(rows) == 1:
+            return [dead_letter(rows[0].message, _reason(error), table=rows[0].table)]
+        middle = len(rows) // 2
+        first = await _write(connection, target, rows[:middle])
+        return first + await _write(connection, target, rows[middle:])
+    return []
+
+
+def _blames_row(error: Exception) -> bool:
+    """Return whether a value caused *error*, and not the database's own state."""
+    if not isinstance(error, DBAPIError):
+        return True
+    cause = error.orig
+    state = getattr(cause, "sqlstate", None)
+    if error.connection_invalidated or cause is None:
+        return False
+    if state:
+        return str(state).startswith(_STATES_OF_ROWS)
+    return isinstance(cause, _SQLITE_ERRORS_OF_ROWS) or isinstance(cause.__cause__, TypeError | ValueError)
+
+
+def _reason(error: Exception) -> str:
+    cause = getattr(error, "orig", None) or error
+    return f"{type(cause).__name__}: {cause}"
+
+
+# --- Retention ----------------------------------------------------------------------------------------------
+
+
+def _aged(cutoff: datetime) -> Iterator[tuple[sa.Table, sa.ColumnElement[bool]]]:
+    """Yield what may go, in order. A description goes when a later one was already valid at *cutoff*."""
+    for table in (
+        tables.model_availability_history,
+        tables.model_performance_history,
+        tables.model_quality_history,
+        tables.model_reports,
+        tables.endpoint_history,
+    ):
+        yield table, table.c.measured_at < cutoff
+    for table in (tables.dead_letters, tables.stream_gaps):
+        yield table, table.c.at < cutoff
+    info = tables.model_info_history
+    other = info.alias()
+    same = sa.and_(other.c.endpoint == info.c.endpoint, other.c.model == info.c.model)
+    later = sa.exists().where(same, other.c.measured_at > info.c.measured_at, other.c.measured_at < cutoff)
+    yield info, sa.and_(info.c.measured_at < cutoff, later)
+    # The loss itself goes last: without it, an earlier description would seem to be valid still.
+    earlier = sa.exists().where(same, other.c.measured_at < info.c.measured_at)
+    yield info, sa.and_(info.c.measured_at < cutoff, info.c.event == "lost", ~earlier)
+
+
+async def _forget_some(connection: AsyncConnection, cutoff: datetime, batch: int) -> int:
+    """Delete some models lost before *cutoff*, with their current state; return how many."""
+    info, state = tables.model_info, tables.current_state
+    model = sa.tuple_(info.c.endpoint, info.c.model)
+    some = (
+        sa.select(info.c.endpoint, info.c.model)
+        .where(info.c.lost_at < cutoff)
+        .order_by(info.c.endpoint, info.c.model)
+    )
+    lost = [tuple(row) for row in await connection.execute(some.limit(batch).with_for_update())]
+    if lost:
+        await connection.execute(sa.delete(state).where(sa.tuple_(state.c.endpoint, state.c.model).in_(lost)))
+        await connection.execute(sa.delete(info).where(model.in_(lost)))
+    return len(lost)

@@ -1,0 +1,223 @@
+"""The tables of the recorder (DESIGN §9): SQLAlchemy Core, the same on SQLite and PostgreSQL.
+
+What is filtered by or drawn is a column; the rest is JSON. The event id is the key of every history row, so a
+message that arrives twice is stored once. `sequence` is the message's place in its stream.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC time. SQLite keeps it as text of fixed width, which sorts as the time does."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return *value* in UTC, as the database wants it. Raises ValueError for a naive time."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return *value* as aware UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+class EventId(TypeDecorator[str]):
+    """The id of an event: a UUID to the database, its text to everybody else."""
+
+    impl = sa.Uuid()
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> UUID | None:
+        """Return the UUID that *value* writes. Raises ValueError when it writes none."""
+        return None if value is None else UUID(value)
+
+    def process_result_value(self, value: UUID | None, dialect: Dialect) -> str | None:
+        """Return the text of *value*."""
+        return None if value is None else str(value)
+
+
+# JSON for what is asked about, plain text JSON for what is only kept: JSONB refuses an escaped NUL.
+Json = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+KeptJson = sa.JSON(none_as_null=True)
+
+metadata = sa.MetaData()
+
+
+def _history(name: str, *columns: sa.Column[Any]) -> sa.Table:
+    """Return a table of events, each about a model."""
+    return sa.Table(
+        name,
+        metadata,
+        sa.Column("event_id", EventId, primary_key=True),
+        sa.Column("endpoint", sa.Text, nullable=False),
+        sa.Column("model", sa.Text, nullable=False),
+        sa.Column("measured_at", UtcDateTime, nullable=False),
+        sa.Column("sequence", sa.BigInteger, nullable=False),
+        *columns,
+        sa.Index(f"ix_{name}_model", "endpoint", "model", "measured_at"),
+        sa.Index(f"ix_{name}_measured_at", "measured_at"),
+    )
+
+
+current_state = sa.Table(
+    "current_state",
+    metadata,
+    sa.Column("subject", sa.Text, primary_key=True),
+    sa.Column("endpoint", sa.Text),
+    sa.Column("model", sa.Text),
+    sa.Column("stream", sa.Text, nullable=False),
+    sa.Column("stream_created_at", UtcDateTime, nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("revision", sa.BigInteger),
+    sa.Column("event_id", EventId, nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("headers", KeptJson, nullable=False),
+    sa.Column("payload", sa.LargeBinary, nullable=False),
+    sa.Index("ix_current_state_model", "endpoint", "model"),
+)
+
+model_info = sa.Table(
+    "model_info",
+    metadata,
+    sa.Column("endpoint", sa.Text, primary_key=True),
+    sa.Column("model", sa.Text, primary_key=True),
+    sa.Column("stream_created_at", UtcDateTime, nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Column("event_id", EventId, nullable=False),
+    sa.Column("provider", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("family", sa.Text),
+    sa.Column("digest", sa.Text),
+    sa.Column("first_seen_at", UtcDateTime, nullable=False),
+    sa.Column("last_seen_at", UtcDateTime),
+    sa.Column("lost_at", UtcDateTime, index=True),
+    sa.Column("info", Json, nullable=False),
+)
+
+model_info_history = _history(
+    "model_info_history",
+    sa.Column("event", sa.Text, nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Column("digest", sa.Text),
+    sa.Column("reason", sa.Text),
+    sa.Column("changes", Json),
+    sa.Column("info", Json, nullable=False),
+)
+
+model_availability_history = _history(
+    "model_availability_history",
+    sa.Column("job_id", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("level", sa.Text, nullable=False),
+    sa.Column("cause", sa.Text, nullable=False),
+    sa.Column("latency_ms", sa.Double),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("status_since", UtcDateTime, nullable=False),
+    sa.Column("resident", sa.Boolean),
+    sa.Column("detail", sa.Text),
+    sa.Column("residency", Json),
+)
+
+model_performance_history = _history(
+    "model_performance_history",
+    sa.Column("job_id", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("detail", sa.Text),
+    sa.Column("digest", sa.Text),
+    sa.Column("server_version", sa.Text),
+    sa.Column("resident_before", sa.Boolean),
+    sa.Column("vram_share", sa.Double),
+    sa.Column("n", sa.BigInteger, nullable=False),
+    sa.Column("failures", sa.BigInteger, nullable=False),
+    sa.Column("output_tps", sa.Double),
+    sa.Column("ttft_ms", sa.Double),
+    sa.Column("ttft_long_ms", sa.Double),
+    sa.Column("ttft_cold_ms", sa.Double),
+    sa.Column("itl_ms", sa.Double),
+    sa.Column("e2e_ms", sa.Double),
+    sa.Column("load_ms", sa.Double),
+    sa.Column("texts_per_s", sa.Double),
+    sa.Column("embedding_tps", sa.Double),
+    sa.Column("figures", Json, nullable=False),
+    sa.Column("samples", Json, nullable=False),
+)
+
+model_quality_history = _history(
+    "model_quality_history",
+    sa.Column("job_id", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text),
+    sa.Column("scores", Json, nullable=False),
+)
+
+model_reports = _history(
+    "model_reports",
+    sa.Column("calls", sa.BigInteger, nullable=False),
+    sa.Column("failures", sa.BigInteger, nullable=False),
+    sa.Column("figures", Json, nullable=False),
+)
+
+endpoint_history = sa.Table(
+    "endpoint_history",
+    metadata,
+    sa.Column("event_id", EventId, primary_key=True),
+    sa.Column("endpoint", sa.Text, nullable=False),
+    sa.Column("measured_at", UtcDateTime, nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("latency_ms", sa.Double),
+    sa.Column("models", sa.BigInteger, nullable=False),
+    sa.Column("server_version", sa.Text),
+    sa.Column("paused_until", UtcDateTime),
+    sa.Column("detail", sa.Text),
+    sa.Column("state", Json, nullable=False),
+    sa.Index("ix_endpoint_history_endpoint", "endpoint", "measured_at"),
+    sa.Index("ix_endpoint_history_measured_at", "measured_at"),
+)
+
+dead_letters = sa.Table(
+    "dead_letters",
+    metadata,
+    sa.Column("stream", sa.Text, primary_key=True),
+    sa.Column("stream_created_at", UtcDateTime, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, primary_key=True),
+    sa.Column("table_name", sa.Text, primary_key=True),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False, index=True),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("headers", KeptJson, nullable=False),
+    sa.Column("payload", sa.LargeBinary, nullable=False),
+)
+
+ingest_position = sa.Table(
+    "ingest_position",
+    metadata,
+    sa.Column("stream", sa.Text, primary_key=True),
+    sa.Column("stream_created_at", UtcDateTime, nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+)
+
+stream_gaps = sa.Table(
+    "stream_gaps",
+    metadata,
+    sa.Column("stream", sa.Text, primary_key=True),
+    sa.Column("stream_created_at", UtcDateTime, primary_key=True),
+    sa.Column("first_sequence", sa.BigInteger, primary_key=True),
+    sa.Column("last_sequence", sa.BigInteger, nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False, index=True),
+)

@@ -1,0 +1,138 @@
+"""The configured endpoints, open: the one way services reach a model server."""
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
+from fnmatch import fnmatchcase
+
+from vedette import identity, providers
+from vedette.bus import Bus
+from vedette.catalogue import Held
+from vedette.clock import Clock
+from vedette.contact import Contact, after
+from vedette.errors import ProviderError
+from vedette.events import EndpointObserved, Job, JobCause, JobKind
+from vedette.providers import Endpoint, Listing, Provider, Server
+from vedette.providers.access import access
+from vedette.settings import EndpointSettings, Settings
+from vedette.types import EndpointState, ModelRef, Outcome
+
+
+class OpenEndpoint:
+    """One endpoint: its name, its settings, its provider, and the open connection to it."""
+
+    def __init__(
+        self, *, name: str, settings: EndpointSettings, provider: Provider, endpoint: Endpoint, clock: Clock
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.provider = provider
+        self.endpoint = endpoint
+        self._clock = clock
+
+    async def contact(self) -> Contact:
+        """Ask who answers and what is listed there, in one attempt; a failure is a result."""
+        started = self._clock.monotonic()
+        server: Server | None = None
+        try:
+            listing = [entry for entry in await self.endpoint.list_models() if not self._excluded(entry)]
+            answered = self._clock.monotonic()
+            server = await self._server()
+        except ProviderError as error:
+            return Contact(
+                outcome=error.outcome,
+                detail=error.detail,
+                latency_ms=(self._clock.monotonic() - started) * 1000,
+                retry_after_s=error.retry_after_s,
+            )
+        return Contact(
+            outcome=Outcome.OK,
+            latency_ms=(answered - started) * 1000,
+            listing=listing,
+            server=server,
+            requests=2,
+        )
+
+    async def _server(self) -> Server | None:
+        try:
+            return await self.endpoint.reach()
+        except ProviderError:
+            return None  # it lists models, so it is there; only its name and version stay unknown
+
+    def _excluded(self, entry: Listing) -> bool:
+        return any(fnmatchcase(entry.name, pattern) for pattern in self.settings.exclude)
+
+    def job(
+        self, kind: JobKind, *, at: datetime, cause: JobCause, seed: str, model: ModelRef | None = None
+    ) -> Job:
+        """Return a job here, or for *model*; its id follows from *at* and *seed*."""
+        return Job(
+            id=identity.derive(at, kind, self.name, str(model or ""), seed),
+            at=at,
+            kind=kind,
+            group=self.settings.group,
+            endpoint=self.name,
+            model=model,
+            cause=cause,
+        )
+
+
+class Endpoints:
+    """All configured endpoints, by name."""
+
+    def __init__(self, entries: dict[str, OpenEndpoint]) -> None:
+        self._entries = entries
+
+    def get(self, name: str) -> OpenEndpoint | None:
+        """Return the endpoint *name*, or None when it is not configured."""
+        return self._entries.get(name)
+
+    def __iter__(self) -> Iterator[OpenEndpoint]:
+        return iter(self._entries.values())
+
+
+@asynccontextmanager
+async def open_endpoints(settings: Settings, *, clock: Clock) -> AsyncIterator[Endpoints]:
+    """Open every configured endpoint; close them on the way out. Nothing is contacted yet.
+
+    Raises ConfigurationError for an unknown provider or a secret that cannot be read.
+    """
+    async with AsyncExitStack() as stack:
+        entries = {}
+        for name, configured in settings.endpoints.items():
+            provider = providers.load(configured.provider)
+            opened = await stack.enter_async_context(provider.open(access(name, configured), clock=clock))
+            entries[name] = OpenEndpoint(
+                name=name, settings=configured, provider=provider, endpoint=opened, clock=clock
+            )
+        yield Endpoints(entries)
+
+
+async def observe(
+    bus: Bus,
+    endpoint: OpenEndpoint,
+    contact: Contact,
+    job: Job,
+    *,
+    also: Callable[[EndpointState | None, EndpointState], EndpointState] = lambda _, state: state,
+) -> EndpointState:
+    """Publish what *contact* told of the endpoint; return the state that results.
+
+    *also* may add to the new state what only its caller counts, given the state before.
+    """
+
+    def step(held: Held[EndpointObserved] | None) -> EndpointObserved:
+        before = held.event.state if held else None
+        now = bus.clock.now()
+        state = also(before, after(before, endpoint=endpoint.settings, contact=contact, now=now))
+        return EndpointObserved(
+            id=identity.derive(job.at, "endpoint.observed", endpoint.name, job.id),
+            at=now,
+            endpoint=endpoint.name,
+            state=state,
+        )
+
+    event = await bus.advance("ENDPOINTS", f"endpoint.observed.{endpoint.name}", step)
+    if event is None:
+        raise AssertionError("an observation always has a next state")
+    return event.state

@@ -1,0 +1,113 @@
+"""A running Vedette on this machine: its state directory, who holds it, and how to reach it."""
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from vedette.errors import NotRunning, StateDirectoryError
+
+_CONNECTION = "connection.json"
+_LOCK = "lock"
+
+
+class Connection(Struct, frozen=True, kw_only=True):
+    """How to reach a running instance. Written with mode 0600: the URLs carry credentials."""
+
+    nats_url: str  # with the agent's credentials
+    operator_url: str
+    database_url: str
+    health_url: str
+    pid: int
+
+
+def state_directory(named: str | None, *, environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the state directory: as *named*, else `VEDETTE_STATE_DIR`, else the user's data directory."""
+    chosen = named or environ.get("VEDETTE_STATE_DIR")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    data = environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data) / "vedette"
+
+
+@contextmanager
+def hold(directory: Path) -> Iterator[None]:
+    """Hold *directory* for this process alone, made if need be.
+
+    Raises StateDirectoryError when another process holds it, naming it, or when it cannot be written.
+    """
+    lock = directory / _LOCK
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StateDirectoryError(
+            path=directory,
+            problem=f"cannot be written ({error.strerror}); choose another with --state-dir",
+        ) from error
+    try:
+        _lock(descriptor, directory)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, directory: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.pread(descriptor, 32, 0).decode() or "unknown"
+        raise StateDirectoryError(
+            path=directory,
+            problem=f"in use by another Vedette (process {holder}); stop that one, or choose another with --state-dir",
+        ) from error
+
+
+@contextmanager
+def announced(directory: Path, connection: Connection) -> Iterator[None]:
+    """Write `connection.json` into *directory* for as long as the context is open."""
+    path = directory / _CONNECTION
+    write_private(path, msgspec.json.format(msgspec.json.encode(connection), indent=2).decode())
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def find(directory: Path) -> Connection:
+    """Return how to reach the instance of *directory*. Raises NotRunning when there is none alive."""
+    path = directory / _CONNECTION
+    try:
+        connection = msgspec.json.decode(path.read_bytes(), type=Connection)
+    except FileNotFoundError as error:
+        raise NotRunning(problem=f"{directory} has no {_CONNECTION}") from error
+    except (OSError, msgspec.DecodeError) as error:
+        raise NotRunning(problem=f"{path} cannot be read: {error}") from error
+    if not _alive(connection.pid):
+        raise NotRunning(problem=f"process {connection.pid} of {path} is gone")
+    return connection
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write *text* so that it is at no moment readable by others, and never half there."""
+    temporary = path.with_name(path.name + ".new")
+    temporary.unlink(missing_ok=True)
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    temporary.replace(path)

@@ -1,0 +1,160 @@
+"""A process that runs services: all of them (`vedette up`) or some (`vedette run`), until told to stop."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from vedette import instance, nats_server, telemetry
+from vedette.bus import without_secrets
+from vedette.errors import ConfigurationError
+from vedette.instance import Connection
+from vedette.service import Serve, Service
+from vedette.settings import Settings
+
+# The order in which services come up; those of other packages follow. They go down in reverse, so that the
+# recommender still answers and the recorder still writes while the others give back what they hold.
+_ORDER = ("recorder", "recommender", "benchmarker", "prober", "discoverer", "ticker")
+
+
+def service_names() -> list[str]:
+    """Return the names of all installed services, in the order in which they start."""
+    return sorted((point.name for point in _points()), key=_rank)
+
+
+def _points() -> list[EntryPoint]:
+    return list(entry_points(group="vedette.services"))
+
+
+def _rank(name: str) -> tuple[int, str]:
+    return (_ORDER.index(name) if name in _ORDER else len(_ORDER), name)
+
+
+def _load(name: str) -> Serve:
+    for point in _points():
+        if point.name == name:
+            serve: Serve = point.load()
+            return serve
+    raise ConfigurationError(
+        where=f"service {name!r}", problem=f"not installed; there are {', '.join(service_names())}"
+    )
+
+
+class Running(Struct, frozen=True, kw_only=True):
+    """Services that are up and warm, and how to reach them."""
+
+    connection: Connection
+    services: tuple[Service, ...]
+    nats_place: str  # for people: where NATS is, without credentials
+
+    async def until_failure(self) -> None:
+        """Wait for ever; raise the failure of the first service that can serve no longer."""
+        await asyncio.wait([s.bus.fatal for s in self.services], return_when=asyncio.FIRST_COMPLETED)
+        for service in self.services:
+            if service.bus.fatal.done():
+                service.bus.fatal.result()
+
+
+@asynccontextmanager
+async def up(
+    settings: Settings, directory: Path, *, say: Callable[[str], None] = lambda _: None
+) -> AsyncIterator[Running]:
+    """Run every service on a private nats-server, or on the one that *settings* name; yield when all are warm.
+
+    *say* is told each thing that has come up. Raises StateDirectoryError, ConfigurationError, BusUnreachable.
+    """
+    async with AsyncExitStack() as stack:
+        stack.enter_context(instance.hold(directory))
+        agent_url = operator_url = settings.nats.url
+        if settings.nats.url is None:
+            server = await stack.enter_async_context(
+                nats_server.run(directory / "nats", port=settings.nats.port)
+            )
+            agent_url, operator_url = server.url("agent"), server.url("operator")
+            settings = _with_nats(settings, server.url("service"))
+        settings = _with_database(settings, directory)
+        running = await stack.enter_async_context(
+            run(settings, service_names(), agent_url=agent_url, operator_url=operator_url)
+        )
+        stack.enter_context(instance.announced(directory, running.connection))
+        say(f"NATS      {running.nats_place}")
+        say(f"database  {without_secrets(running.connection.database_url)}")
+        say(f"health    {running.connection.health_url}/readyz")
+        yield running
+
+
+@asynccontextmanager
+async def run(
+    settings: Settings, names: list[str], *, agent_url: str | None = None, operator_url: str | None = None
+) -> AsyncIterator[Running]:
+    """Run the services *names* on the NATS server of *settings*; yield when all are warm."""
+    async with AsyncExitStack() as stack:
+        services: list[Service] = [
+            await stack.enter_async_context(_load(name)(settings)) for name in sorted(names, key=_rank)
+        ]
+        checks = {service.name: service.ready for service in services}
+        health_url = await stack.enter_async_context(telemetry.serve(settings.http, checks))
+        url = settings.nats.url or ""
+        yield Running(
+            connection=Connection(
+                nats_url=agent_url or url,
+                operator_url=operator_url or url,
+                database_url=settings.database.url or "",
+                health_url=health_url,
+                pid=os.getpid(),
+            ),
+            services=tuple(services),
+            nats_place=without_secrets(url),
+        )
+
+
+@asynccontextmanager
+async def stop_signals() -> AsyncIterator[asyncio.Event]:
+    """Yield an event that Ctrl-C and SIGTERM set. A second Ctrl-C interrupts as usual."""
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+
+    def stop() -> None:
+        stopped.set()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    try:
+        yield stopped
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with suppress(ValueError):
+                loop.remove_signal_handler(number)
+
+
+async def until_stopped(running: Running, stopped: asyncio.Event) -> None:
+    """Return when told to stop; raise when a service can serve no longer."""
+    failure = asyncio.create_task(running.until_failure())
+    told = asyncio.create_task(stopped.wait())
+    try:
+        await asyncio.wait([failure, told], return_when=asyncio.FIRST_COMPLETED)
+        if failure.done():
+            failure.result()
+    finally:
+        failure.cancel()
+        told.cancel()
+        await asyncio.gather(failure, told, return_exceptions=True)
+
+
+def _with_nats(settings: Settings, url: str) -> Settings:
+    return msgspec.structs.replace(settings, nats=msgspec.structs.replace(settings.nats, url=url))
+
+
+def _with_database(settings: Settings, directory: Path) -> Settings:
+    if settings.database.url:
+        return settings
+    url = f"sqlite+aiosqlite:///{directory / 'vedette.db'}"
+    return msgspec.structs.replace(settings, database=msgspec.structs.replace(settings.database, url=url))
+
