@@ -1,0 +1,82 @@
+"""The fold: the same events give the same catalogue, in whatever order they come."""
+
+import random
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+from samples import lifecycle_event, model_info, probe_event
+
+from vedette.catalogue import Catalogue
+from vedette.events import Event
+from vedette.types import ModelRef
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+MODELS = [ModelRef("a", "one"), ModelRef("b", "two")]
+steps = st.tuples(st.sampled_from(["found", "changed", "lost", "probed"]), st.sampled_from(MODELS))
+
+
+def history(kinds: list[tuple[str, ModelRef]]) -> list[tuple[int, Event]]:
+    made: list[tuple[int, Event]] = []
+    for sequence, (kind, model) in enumerate(kinds, start=1):
+        at = NOW + timedelta(seconds=sequence)
+        event: Event = (
+            probe_event(model, at=at, job_id=str(sequence))
+            if kind == "probed"
+            else lifecycle_event(kind, model, at=at, revision=sequence, info=model_info(model, digest=str(sequence)))
+        )
+        made.append((sequence, event))
+    return made
+
+
+def view(catalogue: Catalogue) -> list[object]:
+    return [catalogue.get(model) for model in MODELS]
+
+
+@given(st.lists(steps, max_size=20), st.randoms(use_true_random=False))
+def test_order_does_not_matter(kinds: list[tuple[str, ModelRef]], rng: random.Random) -> None:
+    """A permutation of the stream gives the same catalogue."""
+    events = history(kinds)
+    shuffled = rng.sample(events, len(events))
+    assert view(Catalogue.of(events)) == view(Catalogue.of(shuffled))
+
+
+@given(st.lists(steps, max_size=20))
+def test_the_last_of_each_subject_is_enough(kinds: list[tuple[str, ModelRef]]) -> None:
+    """A warm start from last messages equals the fold over the whole history."""
+    events = history(kinds)
+    last = {event.subject: (sequence, event) for sequence, event in events}
+    assert view(Catalogue.of(events)) == view(Catalogue.of(last.values()))
+
+
+@given(st.lists(steps, max_size=20))
+def test_the_same_event_twice_changes_nothing(kinds: list[tuple[str, ModelRef]]) -> None:
+    """Redelivery has no effect, and says so."""
+    events = history(kinds)
+    catalogue = Catalogue.of(events)
+    before = view(catalogue)
+    assert not any(catalogue.apply(event, sequence) for sequence, event in events)
+    assert view(catalogue) == before
+
+
+def test_only_found_revives_a_lost_model_and_its_old_health_does_not_count() -> None:
+    """A late probe of a lost model does not bring it back; found again, it starts without health."""
+    model = MODELS[0]
+    kinds = [("found", model), ("probed", model), ("lost", model), ("probed", model)]
+    catalogue = Catalogue.of(history(kinds))
+    assert list(catalogue.present()) == []
+    again = Catalogue.of(history([*kinds, ("found", model)]))
+    state = again.get(model)
+    assert state is not None
+    assert state.present
+    assert state.health is None
+
+
+def test_what_was_lost_long_ago_is_forgotten_by_rule() -> None:
+    """Lost before the cut-off goes; present and lately lost stay."""
+    catalogue = Catalogue.of(history([("found", MODELS[0]), ("found", MODELS[1]), ("lost", MODELS[0])]))
+    catalogue.forget_lost(NOW)
+    assert catalogue.get(MODELS[0]) is not None
+    catalogue.forget_lost(NOW + timedelta(days=1))
+    assert catalogue.get(MODELS[0]) is None
+    assert catalogue.get(MODELS[1]) is not None

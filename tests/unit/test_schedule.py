@@ -1,0 +1,62 @@
+"""Slots are aligned, shared by all replicas, and caught up once."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from vedette_ticker.schedule import Cron, Interval, due, parse
+
+moments = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
+periods = st.sampled_from([0.5, 1.0, 7.0, 60.0, 1800.0, 21_600.0, 86_400.0])
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+@given(moments, periods)
+def test_a_slot_holds_its_moment(now: datetime, period_s: float) -> None:
+    """The newest slot is not in the future, and the next one is."""
+    slots = Interval(period_s)
+    slot = slots.slot(now)
+    assert slot <= now < slots.after(slot)
+    assert slots.slot(slot) == slot
+    assert slots.after(slot) - slot == timedelta(seconds=period_s)
+
+
+@given(moments, periods, st.integers(1, 500))
+def test_what_was_missed_is_counted(now: datetime, period_s: float, passed: int) -> None:
+    """After *passed* periods one tick is due, and it carries the others."""
+    slots = Interval(period_s)
+    last = slots.slot(now)
+    found = due(slots, now=last + timedelta(seconds=passed * period_s), last=last, run_on_startup=True)
+    assert found == (last + timedelta(seconds=passed * period_s), passed - 1)
+
+
+def test_the_first_tick_is_due_at_once_if_wanted() -> None:
+    """Without a last tick, run_on_startup decides."""
+    assert due(Interval(3600), now=NOON, last=None, run_on_startup=True) == (NOON, 0)
+    assert due(Interval(3600), now=NOON, last=None, run_on_startup=False) is None
+
+
+def test_nothing_is_due_twice_nor_when_the_clock_steps_back() -> None:
+    """A slot that was ticked is over, even if the clock says it is yet to come."""
+    assert due(Interval(3600), now=NOON, last=NOON, run_on_startup=True) is None
+    assert due(Interval(3600), now=NOON - timedelta(hours=1), last=NOON, run_on_startup=True) is None
+
+
+def test_cron_slots_are_found_and_counted() -> None:
+    """Four o'clock each morning, in UTC."""
+    slots = parse("0 4 * * *")
+    assert isinstance(slots, Cron)
+    four = datetime(2026, 11, 23, 4, tzinfo=UTC)
+    assert slots.slot(NOON) == four
+    assert slots.slot(four) == four
+    assert slots.after(four) == four + timedelta(days=1)
+    assert due(slots, now=NOON, last=four - timedelta(days=3), run_on_startup=True) == (four, 2)
+
+
+@pytest.mark.parametrize(("text", "period_s"), [("30m", 1800), ("7d", 604800), (2.5, 2.5), ("250ms", 0.25)])
+def test_durations_are_read(text: str | float, period_s: float) -> None:
+    """Units from milliseconds to weeks, or plain seconds."""
+    slots = parse(text)
+    assert isinstance(slots, Interval)
+    assert slots.period_s == period_s

@@ -1,0 +1,105 @@
+"""A wrong configuration is refused with the file, the key, the reason and the remedy."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vedette.errors import ConfigurationError
+from vedette.settings import Secret, load, ollama_url, parse, seconds
+
+
+@pytest.mark.parametrize(
+    ("document", "says"),
+    [
+        ({"endpoints": {"local": {"ulr": "http://h"}}}, 'endpoints.local.ulr: unknown key; did you mean "url"?'),
+        ({"endpoint": {}}, 'endpoint: unknown key; did you mean "endpoints"?'),
+        ({"endpoints": {"a": {}}}, "endpoints.a: Object missing required field `url`"),
+        ({"endpoints": {"a": {"url": "ftp://h"}}}, "endpoints.a.url: 'ftp://h' is not an http or https URL"),
+        ({"endpoints": {"A b": {"url": "http://h"}}}, "an endpoint's name is lower-case letters"),
+        ({"endpoints": {"a": {"url": "http://u:p@h"}}}, "endpoints.a.url: holds a secret"),
+        ({"endpoints": {"a": {"url": "http://h", "api_key": "sk-1"}}}, "secrets are not written here"),
+        ({"endpoints": {"a": {"url": "http://h", "api_key": {}}}}, 'a secret has either "env" or "file"'),
+        ({"schedule": {"availability": "5x"}}, "schedule.availability: '5x' is not a duration"),
+        ({"schedule": {"discovery": "99 4 * * *"}}, "schedule.discovery"),
+        ({"nats": {"port": 70000}}, "nats.port"),
+        ({"database": {"retention_days": 0}}, "database.retention_days"),
+        ({"probing": {"confirm": 2, "window": 4}}, "probing.confirm"),
+    ],
+)
+def test_a_mistake_is_named(document: dict[str, Any], says: str) -> None:
+    """The message holds the file and what to look at."""
+    with pytest.raises(ConfigurationError) as caught:
+        parse(document, where="vedette.toml", environ={})
+    assert str(caught.value).startswith("vedette.toml: ")
+    assert says in str(caught.value)
+
+
+def test_a_secret_in_the_wrong_place_is_not_repeated() -> None:
+    """The message about a key written into the file does not print it."""
+    with pytest.raises(ConfigurationError) as caught:
+        parse({"endpoints": {"a": {"url": "http://h", "api_key": "sk-canary"}}}, where="f", environ={})
+    assert "canary" not in str(caught.value)
+
+
+def test_no_file_means_ollama_where_its_own_client_would_look() -> None:
+    """The default endpoint follows OLLAMA_HOST."""
+    assert parse({}, where="f", environ={}).endpoints["ollama"].url == "http://127.0.0.1:11434"
+    moved = parse({}, where="f", environ={"OLLAMA_HOST": "0.0.0.0:9999"})
+    assert moved.endpoints["ollama"].url == "http://127.0.0.1:9999"
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("", "http://127.0.0.1:11434"),
+        ("box", "http://box:11434"),
+        ("box:1", "http://box:1"),
+        ("https://box", "https://box:443"),
+        ("http://box/base/", "http://box:80/base"),
+        ("[::]:7", "http://[::1]:7"),
+    ],
+)
+def test_ollama_host_is_read_as_its_own_client_reads_it(host: str, url: str) -> None:
+    """Scheme, port and path are optional; a wildcard address means this machine."""
+    assert ollama_url(host) == url
+
+
+def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
+    """A named file that is missing or broken is an error with its name."""
+    with pytest.raises(ConfigurationError, match=r"none\.toml: cannot be read"):
+        load(str(tmp_path / "none.toml"), environ={})
+    (tmp_path / "bad.toml").write_text("a = [")
+    with pytest.raises(ConfigurationError, match=r"bad\.toml: is not valid TOML"):
+        load(str(tmp_path / "bad.toml"), environ={})
+
+
+def test_the_environment_names_the_file(tmp_path: Path) -> None:
+    """VEDETTE_CONFIG is used when no file is named."""
+    (tmp_path / "v.toml").write_text('[endpoints.gpu]\nprovider = "openai-compatible"\nurl = "http://gpu:8000"\n')
+    settings = load(environ={"VEDETTE_CONFIG": str(tmp_path / "v.toml")})
+    assert settings.endpoints["gpu"].group == "gpu"
+
+
+def test_secrets_are_read_from_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a variable or a file; a missing one is named, with where it was asked for."""
+    monkeypatch.setenv("A_KEY", "k1")
+    (tmp_path / "key").write_text("k2\n")
+    assert Secret(env="A_KEY").read("x") == "k1"
+    assert Secret(file=str(tmp_path / "key")).read("x") == "k2"
+    with pytest.raises(ConfigurationError, match=r"endpoints\.a\.api_key: the environment variable NO_KEY is not set"):
+        Secret(env="NO_KEY").read("endpoints.a.api_key")
+
+
+def test_a_fingerprint_follows_the_configuration_and_holds_no_secret() -> None:
+    """The same configuration gives the same one, another key reference another."""
+    one = parse({"endpoints": {"a": {"url": "http://h", "api_key": {"env": "A"}}}}, where="f", environ={})
+    two = parse({"endpoints": {"a": {"url": "http://h", "api_key": {"env": "B"}}}}, where="f", environ={})
+    assert one.endpoints["a"].fingerprint == one.endpoints["a"].fingerprint != two.endpoints["a"].fingerprint
+
+
+@pytest.mark.parametrize("text", ["", "h", "-1s", "0s", "1y", "1 2"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    """Durations have an amount, a unit, and are positive."""
+    with pytest.raises(ValueError, match="duration"):
+        seconds(text)

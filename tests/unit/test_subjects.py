@@ -1,0 +1,63 @@
+"""Names become tokens and come back."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vedette import subjects
+from vedette.types import ModelRef
+
+TOKEN = re.compile(r"[A-Za-z0-9_=-]+\Z")
+
+
+@given(st.text(min_size=1, max_size=20))
+def test_a_short_name_comes_back_as_it_was(name: str) -> None:
+    """Whatever a name holds, its token is legal and gives the name again."""
+    try:
+        token = subjects.escape(name)
+    except UnicodeEncodeError:
+        return  # a lone surrogate is no text; no provider's JSON can carry one into a name
+    assert TOKEN.match(token)
+    if len(token) <= subjects.MAX_TOKEN_BYTES and "=-" not in token:
+        assert subjects.unescape(token) == name
+
+
+@given(st.text(alphabet="é/:.*> 模😀", min_size=41, max_size=300))
+def test_a_long_name_is_shortened_without_cutting_an_escape(name: str) -> None:
+    """A long token stays within its bound, is legal, and cannot be turned back."""
+    token = subjects.escape(name)
+    assert len(token) <= subjects.MAX_TOKEN_BYTES
+    digest = token.rpartition("=-")[2]
+    assert len(digest) == 16
+    assert subjects.unescape(token) is None
+
+
+def test_two_long_names_that_begin_alike_have_different_tokens() -> None:
+    """The hash keeps apart what the cut would have made one."""
+    assert subjects.escape("x" * 300) != subjects.escape("x" * 301)
+
+
+def test_the_documented_example_holds() -> None:
+    """`llama3.1:8b` is `llama3=2E1=3A8b`."""
+    assert subjects.of_model("found", ModelRef("local", "llama3.1:8b")) == "model.found.local.llama3=2E1=3A8b"
+
+
+@pytest.mark.parametrize("token", ["a.b", "a b", "=2", "=zz", "é"])
+def test_what_is_no_token_is_refused(token: str) -> None:
+    """Only what `escape` makes is turned back."""
+    with pytest.raises(ValueError, match="not an escaped name"):
+        subjects.unescape(token)
+
+
+@pytest.mark.parametrize("text", ["noslash", "/name", "UPPER/x", "local/", "local/a\x00b", "a" * 64 + "/x"])
+def test_what_names_no_model_is_refused(text: str) -> None:
+    """A reference has a legal endpoint and a name without control characters."""
+    with pytest.raises(ValueError, match="endpoint/name|does not name"):
+        ModelRef.parse(text)
+
+
+def test_a_reference_keeps_slashes_in_the_name() -> None:
+    """Only the first slash divides."""
+    assert ModelRef.parse("gpu/org/model:tag") == ModelRef("gpu", "org/model:tag")

@@ -1,0 +1,92 @@
+"""Health follows from probes: slowly enough not to flap, fast enough to be of use."""
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+from vedette_prober.verdict import fold, verdict
+
+from vedette.types import UP, Health, Level, Outcome, ProbeSample, Status
+
+START = datetime(2026, 11, 23, tzinfo=UTC)
+outcomes = st.sampled_from(list(Outcome))
+
+
+def sample(outcome: Outcome, minutes: float, cause: str = "model") -> ProbeSample:
+    return ProbeSample(
+        job_id=f"{minutes}",
+        at=START + timedelta(minutes=minutes),
+        outcome=outcome,
+        level=Level.ANSWER,
+        cause=cause,  # type: ignore[arg-type]
+    )
+
+
+def folded(results: list[Outcome], every_min: float = 30, confirm: int = 2, window: int = 2) -> Health:
+    health: Health | None = None
+    for n, outcome in enumerate(results):
+        health = fold(health, sample(outcome, n * every_min), None, confirm=confirm, window=window)
+    assert health is not None
+    return health
+
+
+@given(outcomes)
+def test_the_first_probe_decides_at_once(outcome: Outcome) -> None:
+    """Nothing is known before it, so nothing speaks against it."""
+    assert folded([outcome]).status is verdict(sample(outcome, 0))
+
+
+@given(st.integers(2, 30), st.sampled_from([(2, 2), (3, 3), (3, 4), (4, 5)]))
+def test_alternating_results_never_flap(length: int, n_of_m: tuple[int, int]) -> None:
+    """The status stays what it was first."""
+    confirm, window = n_of_m
+    results = [Outcome.OK if n % 2 == 0 else Outcome.REFUSED for n in range(length)]
+    for end in range(1, length + 1):
+        assert folded(results[:end], confirm=confirm, window=window).status is Status.AVAILABLE
+
+
+@given(st.lists(outcomes, min_size=1, max_size=20), st.integers(1, 4))
+def test_a_lasting_change_is_seen_within_as_many_probes_as_confirm(before: list[Outcome], confirm: int) -> None:
+    """As many results in a row as asked for are always enough."""
+    health = folded([*before, *[Outcome.REFUSED] * confirm], confirm=confirm, window=confirm)
+    assert health.status is Status.UNREACHABLE
+
+
+@given(st.lists(outcomes, min_size=1, max_size=60))
+def test_uptime_folded_equals_uptime_computed_from_all_probes(results: list[Outcome]) -> None:
+    """The tallies lose nothing that the last 24 hours and 30 days need."""
+    health = folded(results, every_min=20)
+    now = health.checked_at
+    since = (now - timedelta(hours=24)).replace(minute=0)
+    told = [
+        outcome
+        for n, outcome in enumerate(results)
+        if (START + timedelta(minutes=20 * n)).replace(minute=0) > since
+        and outcome not in (Outcome.RATE_LIMITED, Outcome.UNSUPPORTED, Outcome.BAD_REQUEST)
+    ]
+    expected = sum(outcome in UP for outcome in told) / len(told) if told else None
+    assert health.uptime(now, hours=24) == expected
+
+
+@given(st.lists(outcomes, min_size=1, max_size=80))
+def test_state_is_bounded(results: list[Outcome]) -> None:
+    """However long a model is watched, its health stays small."""
+    health = folded(results, every_min=600)
+    assert len(health.outcomes) <= 20
+    assert len(health.hourly) <= 24
+    assert len(health.daily) <= 30
+    assert health.outcomes[-1].outcome is results[-1]
+
+
+def test_a_model_that_alone_times_out_is_degraded_an_endpoint_unreachable() -> None:
+    """The same time-out means different things, by its cause."""
+    assert verdict(sample(Outcome.TIMEOUT, 0)) is Status.DEGRADED
+    assert verdict(sample(Outcome.TIMEOUT, 0, cause="endpoint")) is Status.UNREACHABLE
+
+
+def test_since_is_when_the_status_last_changed() -> None:
+    """Not when it was first suspected."""
+    health = folded([Outcome.OK, Outcome.REFUSED, Outcome.REFUSED, Outcome.REFUSED])
+    assert health.status is Status.UNREACHABLE
+    assert health.since == START + timedelta(minutes=60)
+    assert health.streak == 3
