@@ -4,7 +4,7 @@ No fake waits: a scripted delay moves a `FakeClock`, and a piece of an answer ca
 had.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -131,7 +131,7 @@ class FakeEndpoint:
         self._called("resident")
         return None if self.residency is None else dict(self.residency)
 
-    async def generate(self, request: Generation) -> AsyncIterator[Delta | Finished]:
+    async def generate(self, request: Generation) -> AsyncGenerator[Delta | Finished, None]:
         """Stream the scripted answer to *request*."""
         self._called("generate", request)
         self._load(request.model)

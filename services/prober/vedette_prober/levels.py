@@ -32,7 +32,7 @@ async def answer(endpoint: Endpoint, entry: Listing, info: ModelInfo, timeout_s:
         deadline_s=timeout_s,
     )
     # Closing the stream after the first token frees the server for others within a second.
-    async with aclosing(endpoint.generate(request)) as stream:  # type: ignore[type-var]
+    async with aclosing(endpoint.generate(request)) as stream:
         async for item in stream:
             if isinstance(item, Delta):
                 return

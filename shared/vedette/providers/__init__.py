@@ -5,7 +5,7 @@ providers come through the same door as anybody's. What a server cannot do, its 
 `Features` or answers with None; it never guesses. Every failure is a `ProviderError` with an `Outcome`.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import entry_points
 from typing import Any, Protocol
@@ -132,7 +132,7 @@ class Endpoint(Protocol):
         """Return residency by model name, or None where the server does not tell. Absent means not loaded."""
         ...
 
-    def generate(self, request: Generation) -> AsyncIterator[Delta | Finished]:
+    def generate(self, request: Generation) -> AsyncGenerator[Delta | Finished, None]:
         """Stream an answer; the last item is Finished. A stream that breaks off raises INCOMPLETE."""
         ...
 

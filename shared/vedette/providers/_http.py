@@ -1,0 +1,263 @@
+"""HTTP to one endpoint: bounded in time and size, and the one translation of its errors to our outcomes.
+
+Nothing else imports an HTTP client.
+"""
+
+import asyncio
+import base64
+import logging
+import socket
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import msgspec
+
+from vedette import __version__
+from vedette.clock import Clock
+from vedette.errors import ConfigurationError, ProviderError
+from vedette.providers import Access
+from vedette.providers._lenient import mapping, text
+from vedette.types import Outcome
+
+_CONNECT_TIMEOUT_S = 5.0
+_MOST_ERROR_BYTES = 64 * 1024
+_MOST_DETAIL = 300
+_LONGEST_RETRY_AFTER_S = 86_400.0
+
+# Its INFO line prints whole URLs; a key in one would stand in the log.
+for _noisy in ("httpx", "httpcore"):
+    logging.getLogger(_noisy).setLevel(logging.WARNING)
+
+_BY_STATUS: dict[int, Outcome] = {
+    400: Outcome.BAD_REQUEST,
+    401: Outcome.AUTH_FAILED,
+    403: Outcome.AUTH_FAILED,
+    404: Outcome.NOT_FOUND,
+    408: Outcome.TIMEOUT,
+    429: Outcome.RATE_LIMITED,
+    501: Outcome.UNSUPPORTED,
+    503: Outcome.BUSY,
+    504: Outcome.TIMEOUT,
+}
+
+
+class Http:
+    """Requests to one origin. Every failure is a ProviderError with its outcome; nothing is retried."""
+
+    def __init__(self, access: Access, *, clock: Clock) -> None:
+        self._access = access
+        self._clock = clock
+        self._client = httpx.AsyncClient(
+            base_url=access.url.rstrip("/") + "/",
+            # Compression would let a small body become an endless one.
+            headers={
+                "User-Agent": f"vedette/{__version__}",
+                "Accept-Encoding": "identity",
+                **access.headers,
+            },
+            verify=_tls(access),
+            timeout=httpx.Timeout(None, connect=_CONNECT_TIMEOUT_S),
+            follow_redirects=False,
+            # Endpoints are named by the operator; a proxy variable or a .netrc must not reroute their keys.
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    async def status(self, method: str, path: str) -> int:
+        """Return the status of a request whose body does not matter. Raises ProviderError."""
+        async with self._within(self._access.timeout_s), self._opened(method, path, None) as response:
+            return response.status_code
+
+    async def get(self, path: str) -> Any:
+        """Return the JSON at *path*, with the response's headers. Raises ProviderError."""
+        return (await self.call("GET", path))[0]
+
+    async def call(
+        self, method: str, path: str, body: object = None, *, deadline_s: float | None = None
+    ) -> tuple[Any, httpx.Headers]:
+        """Return the decoded JSON reply and its headers. Raises ProviderError."""
+        async with (
+            self._within(deadline_s or self._access.timeout_s),
+            self._opened(method, path, body) as response,
+        ):
+            raw = await self._read(response, self._access.max_body_bytes)
+            return _decode(raw), response.headers
+
+    async def chunks(
+        self, path: str, body: object, *, deadline_s: float
+    ) -> AsyncGenerator[tuple[float, bytes], None]:
+        """Yield (monotonic seconds, bytes) of a streamed reply as they arrive. Raises ProviderError."""
+        ends = self._clock.monotonic() + deadline_s
+        async with self._opened_within(path, body, deadline_s) as response:
+            total, stream = 0, response.aiter_raw()
+            while True:
+                async with self._within(ends - self._clock.monotonic()):
+                    with _translated(self._access.url, broken=Outcome.INCOMPLETE):
+                        chunk = await anext(stream, None)
+                if chunk is None:
+                    return
+                total += len(chunk)
+                if total > self._access.max_body_bytes:
+                    raise ProviderError(Outcome.TOO_LARGE, f"more than {self._access.max_body_bytes} bytes")
+                yield self._clock.monotonic(), chunk
+
+    @asynccontextmanager
+    async def _opened_within(
+        self, path: str, body: object, deadline_s: float
+    ) -> AsyncIterator[httpx.Response]:
+        opened = self._opened("POST", path, body)
+        async with self._within(deadline_s):
+            response = await opened.__aenter__()
+        try:
+            yield response
+        finally:
+            await opened.__aexit__(None, None, None)
+
+    @asynccontextmanager
+    async def _opened(self, method: str, path: str, body: object) -> AsyncIterator[httpx.Response]:
+        content = None if body is None else msgspec.json.encode(body)
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        request = self._client.build_request(method, path.lstrip("/"), content=content, headers=headers)
+        with _translated(self._access.url):
+            response = await self._client.send(request, stream=True)
+        try:
+            await self._check(response)
+            yield response
+        finally:
+            await response.aclose()
+
+    async def _check(self, response: httpx.Response) -> None:
+        status = response.status_code
+        if response.headers.get("Content-Encoding", "identity") not in ("", "identity"):
+            raise ProviderError(Outcome.GARBAGE, "the reply is compressed, which was not asked for")
+        if 200 <= status < 300:
+            return
+        if 300 <= status < 400:
+            raise ProviderError(Outcome.GARBAGE, f"HTTP {status}: redirects are not followed")
+        said = _said(await self._read(response, _MOST_ERROR_BYTES))
+        raise ProviderError(
+            _outcome(status, said),
+            f"HTTP {status}{f': {said}' if said else ''}",
+            retry_after_s=self._retry_after(response.headers.get("Retry-After")),
+        )
+
+    async def _read(self, response: httpx.Response, most: int) -> bytes:
+        raw = bytearray()
+        with _translated(self._access.url, broken=Outcome.INCOMPLETE):
+            async for chunk in response.aiter_raw():
+                raw += chunk
+                if len(raw) > most:
+                    raise ProviderError(Outcome.TOO_LARGE, f"the reply is larger than {most} bytes")
+        return bytes(raw)
+
+    @asynccontextmanager
+    async def _within(self, deadline_s: float) -> AsyncIterator[None]:
+        # httpx's own timeouts start anew with every byte: a slow-loris never meets them.
+        try:
+            async with asyncio.timeout(max(0.0, deadline_s)):
+                yield
+        except TimeoutError as error:
+            raise ProviderError(Outcome.TIMEOUT, "no complete reply in time") from error
+
+    def _retry_after(self, value: str | None) -> float | None:
+        if value is None:
+            return None
+        try:
+            asked = float(value)
+        except ValueError:
+            try:
+                asked = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
+            except (ValueError, TypeError):
+                return None
+        return min(max(asked, 0.0), _LONGEST_RETRY_AFTER_S) if asked == asked else None
+
+
+def basic(user: str, password: str) -> str:
+    """Return the value of an Authorization header for a login by name and password."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def _tls(access: Access) -> ssl.SSLContext | bool:
+    if not access.url.startswith("https") or not access.verify:
+        return access.verify
+    try:
+        return ssl.create_default_context(cafile=access.ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(
+            where=f"endpoints.{access.endpoint}.ca_file", problem=f"{access.ca_file}: {error}"
+        ) from error
+
+
+def _outcome(status: int, said: str) -> Outcome:
+    if status == 503 and "loading" in said.lower():
+        return Outcome.LOADING
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    return Outcome.SERVER_ERROR if status >= 500 else Outcome.BAD_REQUEST
+
+
+def _said(raw: bytes) -> str:
+    """Return an error body's own words: of an object, of a text, or none of an HTML page."""
+    try:
+        body = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        plain = text(raw.decode("utf-8", "replace"), _MOST_DETAIL)
+        return "" if plain is None or plain.lstrip().startswith("<") else plain
+    error = mapping(body).get("error", mapping(body).get("detail"))
+    words = mapping(error).get("message", error)
+    return text(words, _MOST_DETAIL) or ""
+
+
+def _decode(raw: bytes) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        looks = "an HTML page" if raw.lstrip()[:1] == b"<" else f"not JSON ({error})"
+        raise ProviderError(Outcome.GARBAGE, f"the reply is {looks}") from error
+
+
+@contextmanager
+def _translated(url: str, *, broken: Outcome = Outcome.RESET) -> Iterator[None]:
+    try:
+        yield
+    except httpx.ConnectTimeout as error:
+        raise ProviderError(Outcome.TIMEOUT, f"{url}: no connection within {_CONNECT_TIMEOUT_S:g} s") from error
+    except httpx.ConnectError as error:
+        raise _unconnected(url, error) from error
+    except (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError) as error:
+        raise ProviderError(broken, f"{url}: the connection broke off") from error
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError) as error:
+        raise ProviderError(Outcome.UNREACHABLE, f"{url}: {type(error).__name__}") from error
+
+
+def _unconnected(url: str, error: httpx.ConnectError) -> ProviderError:
+    causes = list(_causes(error))
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+        return ProviderError(Outcome.REFUSED, f"nothing listens at {url}")
+    if any(isinstance(cause, socket.gaierror) for cause in causes):
+        return ProviderError(Outcome.UNREACHABLE, f"{url}: no such host")
+    if any(isinstance(cause, ssl.SSLError) for cause in causes):
+        return ProviderError(Outcome.UNREACHABLE, f"{url}: TLS: {text(str(error), 200)}")
+    return ProviderError(Outcome.UNREACHABLE, f"{url}: {text(str(error), 200) or 'cannot connect'}")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            for inner in error.exceptions:
+                yield from _causes(inner)
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,89 @@
+"""Reading what a server sent: what has not the shape it should have is not known, and nothing worse."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from vedette.providers import Listing
+
+MOST_TEXT = 2048
+MOST_NAME = 512
+_MOST_COUNT = 2**62
+
+
+def text(value: object, most: int = MOST_TEXT) -> str | None:
+    """Return *value* if it is text with something in it, on one line and without control characters."""
+    if not isinstance(value, str):
+        return None
+    cleaned = "".join(" " if c in "\n\t" else c for c in value if c.isprintable() or c in "\n\t").strip()
+    return cleaned[:most] or None
+
+
+def count(value: object) -> int | None:
+    """Return *value* if it is a whole number from 0 to 2**62."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if 0 <= value <= _MOST_COUNT else None
+
+
+def number(value: object) -> float | None:
+    """Return *value* if it is a finite number from 0 on."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) and 0 <= value <= 1e15 else None
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """Return *value* if it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def sequence(value: object) -> list[Any]:
+    """Return *value* if it is an array, else an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def moment(value: object) -> datetime | None:
+    """Return *value* if it is an RFC 3339 time, in UTC."""
+    if not isinstance(value, str):
+        return None
+    try:
+        return datetime.fromisoformat(value).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def known(**facts: object) -> dict[str, Any]:
+    """Return the facts that are not None."""
+    return {name: fact for name, fact in facts.items() if fact is not None}
+
+
+def rate(amount: object, duration_ns: object) -> float | None:
+    """Return *amount* per second from a duration in nanoseconds, or None where either is missing or nothing."""
+    n, ns = number(amount), number(duration_ns)
+    return n / (ns / 1e9) if n and ns else None
+
+
+def milliseconds(duration_ns: object) -> float | None:
+    """Return a duration given in nanoseconds as milliseconds."""
+    ns = number(duration_ns)
+    return None if ns is None else ns / 1e6
+
+
+def listings(entries: Iterable[Listing]) -> Iterator[Listing]:
+    """Yield *entries* whose names can be carried, each name once, as it first came."""
+    seen: set[str] = set()
+    for entry in entries:
+        if is_name(entry.name) and entry.name not in seen:
+            seen.add(entry.name)
+            yield entry
+
+
+def is_name(value: object) -> bool:
+    """Return whether *value* can be a model's name: text of 1 to 512 characters, none of them a control."""
+    return (
+        isinstance(value, str)
+        and 0 < len(value) <= MOST_NAME
+        and not any(ord(c) < 32 or 127 <= ord(c) < 160 or 0xD800 <= ord(c) < 0xE000 for c in value)
+    )

@@ -1,0 +1,329 @@
+"""Ollama, by its own API.
+
+Facts about versions were read in its source (v0.1 to v0.32) and seen in recorded replies of 0.12.11 and
+0.32.15, 2026-11-23. No request here carries `keep_alive` or a runner option such as `num_ctx`: they change
+the order of eviction or force a reload.
+"""
+
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+from vedette.clock import Clock
+from vedette.errors import ProviderError
+from vedette.providers import (
+    Access,
+    Delta,
+    Described,
+    Embedded,
+    Endpoint,
+    Features,
+    Finished,
+    Generation,
+    Listing,
+    Server,
+)
+from vedette.providers._http import Http
+from vedette.providers._lenient import (
+    count,
+    is_name,
+    known,
+    listings,
+    mapping,
+    milliseconds,
+    moment,
+    rate,
+    sequence,
+    text,
+)
+from vedette.providers._stream import decoded, lines
+from vedette.types import Capability, Claim, Evidence, Kind, Locality, Outcome, Residency
+
+# What /api/show calls a capability (types/model/capability.go, v0.32), and what it is to us.
+_CAPABILITIES = {
+    "completion": None,  # chat or raw completion: the template tells which
+    "tools": Capability.TOOLS,
+    "insert": Capability.INSERT,
+    "vision": Capability.VISION,
+    "audio": Capability.AUDIO,
+    "embedding": Capability.EMBEDDING,
+    "thinking": Capability.THINKING,
+}
+_CONTEXT_PARAMETER = re.compile(r"^num_ctx\s+(\d+)\s*$", re.MULTILINE)
+_SIZE = re.compile(r"([\d.]+)\s*([KMBT])\Z")
+_SCALE = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
+
+
+class OllamaEndpoint:
+    """One Ollama server."""
+
+    features = Features(residency=True, digests=True)
+
+    def __init__(self, http: Http, *, clock: Clock) -> None:
+        self._http = http
+        self._clock = clock
+        self._listed: dict[str, str | None] = {}
+
+    async def reach(self) -> Server:
+        """Return the server's version. Before 0.1.14 there is no such question, only the listing."""
+        try:
+            return Server(
+                product="ollama", version=text(mapping(await self._http.get("/api/version")).get("version"))
+            )
+        except ProviderError as error:
+            if error.outcome is not Outcome.NOT_FOUND:
+                raise
+        await self._http.status("HEAD", "/api/tags")
+        return Server(product="ollama")
+
+    async def list_models(self) -> list[Listing]:
+        """Return what /api/tags lists. Its capabilities can be wrong and are not taken from it."""
+        body = await self._http.get("/api/tags")
+        if not isinstance(mapping(body).get("models"), list | None):
+            raise ProviderError(Outcome.GARBAGE, "/api/tags did not list models")
+        if "models" not in mapping(body):
+            raise ProviderError(Outcome.GARBAGE, "/api/tags has no models field; is this an Ollama server?")
+        entries = [mapping(entry) for entry in sequence(body["models"])]
+        found = list(listings(_listing(entry) for entry in entries if is_name(entry.get("name"))))
+        self._listed = {entry.name: entry.digest for entry in found}
+        return found
+
+    async def describe(self, model: Listing) -> Described:
+        """Return what /api/show declares. `name` is understood by every version, `model` since 0.1.18."""
+        body, _ = await self._http.call("POST", "/api/show", {"model": model.name, "name": model.name})
+        return _described(mapping(body))
+
+    async def resident(self) -> Mapping[str, Residency] | None:
+        """Return what /api/ps holds loaded. Names that share weights share a runner; ps names only one."""
+        try:
+            body = await self._http.get("/api/ps")
+        except ProviderError as error:
+            if error.outcome is Outcome.NOT_FOUND:  # before 0.1.38
+                return None
+            raise
+        loaded: dict[str, Residency] = {}
+        for entry in map(mapping, sequence(mapping(body).get("models"))):
+            residency = _residency(entry)
+            digest = text(entry.get("digest"))
+            names = [n for n, d in self._listed.items() if d is not None and d == digest]
+            loaded |= dict.fromkeys([*names, str(entry.get("name"))], residency)
+        return loaded
+
+    async def generate(self, request: Generation) -> AsyncGenerator[Delta | Finished, None]:
+        """Stream an answer by /api/chat, or by /api/generate for a model without a template."""
+        path, body = ("/api/chat", _chat(request)) if request.chat else ("/api/generate", _raw(request))
+        async with aclosing(self._http.chunks(path, body, deadline_s=request.deadline_s)) as chunks:
+            async for at, line in lines(chunks):
+                item = mapping(decoded(line))
+                if "error" in item:
+                    raise ProviderError(Outcome.SERVER_ERROR, text(item["error"], 300) or "failed in mid-stream")
+                delta = _delta(at, item)
+                if delta is not None:
+                    yield delta
+                if item.get("done") is True:
+                    yield _finished(at, item)
+                    return
+        raise ProviderError(Outcome.INCOMPLETE, "the stream ended before it was done")
+
+    async def embed(self, model: str, texts: list[str], *, deadline_s: float = 60.0) -> Embedded:
+        """Embed by /api/embed; before 0.2.6 by /api/embeddings, one text a call."""
+        sent_at = self._clock.monotonic()
+        try:
+            body, _ = await self._http.call(
+                "POST", "/api/embed", {"model": model, "input": texts}, deadline_s=deadline_s
+            )
+            vectors = sequence(mapping(body).get("embeddings"))
+        except ProviderError as error:
+            if error.outcome is not Outcome.NOT_FOUND or "not found" in error.detail:
+                raise
+            body, vectors = {}, [await self._embed_one(model, one, deadline_s) for one in texts]
+        if len(vectors) != len(texts) or not all(sequence(vector) for vector in vectors):
+            raise ProviderError(Outcome.GARBAGE, f"{len(texts)} texts gave {len(vectors)} vectors")
+        return Embedded(
+            sent_at=sent_at,
+            done_at=self._clock.monotonic(),
+            vectors=len(vectors),
+            dimensions=len(vectors[0]),
+            prompt_tokens=count(mapping(body).get("prompt_eval_count")),
+            load_ms=milliseconds(mapping(body).get("load_duration")),
+        )
+
+    async def _embed_one(self, model: str, one: str, deadline_s: float) -> list[Any]:
+        body, _ = await self._http.call(
+            "POST", "/api/embeddings", {"model": model, "prompt": one}, deadline_s=deadline_s
+        )
+        return sequence(mapping(body).get("embedding"))
+
+
+def _listing(entry: Mapping[str, Any]) -> Listing:
+    details = mapping(entry.get("details"))
+    return Listing(
+        name=entry["name"],
+        digest=text(entry.get("digest")),
+        facts=known(
+            size_bytes=count(entry.get("size")) or None,
+            modified_at=moment(entry.get("modified_at")),
+            format=text(details.get("format")),
+            family=text(details.get("family")),
+            quantization=text(details.get("quantization_level")),
+            parameters=_parameters(details.get("parameter_size")),
+        ),
+    )
+
+
+def _parameters(size: object) -> int | None:
+    match = _SIZE.match(size.strip().upper()) if isinstance(size, str) else None
+    if match is None or match[1].count(".") > 1:
+        return None
+    return round(float(match[1]) * _SCALE[match[2]])
+
+
+def _described(body: Mapping[str, Any]) -> Described:
+    details, model_info = mapping(body.get("details")), mapping(body.get("model_info"))
+    architecture = text(model_info.get("general.architecture"))
+    own = {
+        key.removeprefix(f"{architecture}."): value
+        for key, value in model_info.items()
+        if architecture and key.startswith(f"{architecture}.")
+    }
+    claims = _claims(body, own, details)
+    kind = _kind(claims, text(body.get("template"), 100_000) or "")
+    configured = _CONTEXT_PARAMETER.search(body["parameters"]) if isinstance(body.get("parameters"), str) else None
+    facts = known(
+        architecture=architecture,
+        parameters=count(model_info.get("general.parameter_count")) or _parameters(details.get("parameter_size")),
+        family=text(details.get("family")),
+        format=text(details.get("format")),
+        quantization=text(details.get("quantization_level")),
+        license=text(model_info.get("general.license"), 200) or _first_line(body.get("license")),
+        native_context_tokens=count(own.get("context_length")) or None,
+        configured_context_tokens=int(configured[1]) if configured and len(configured[1]) < 12 else None,
+        embedding_dimensions=count(own.get("embedding_length")) if kind == "embedding" else None,
+        input_modalities=("text", "image") if _claimed(claims, Capability.VISION) else ("text",),
+        output_modalities=("embedding",) if kind == "embedding" else ("text",),
+    )
+    remote = text(body.get("remote_host"))
+    locality: Locality = "remote" if remote else "local"
+    return Described(
+        kind=kind, facts=facts, sources=dict.fromkeys(facts, "ollama /api/show"), claims=claims, locality=locality
+    )
+
+
+def _claims(
+    body: Mapping[str, Any], own: Mapping[str, Any], details: Mapping[str, Any]
+) -> dict[str, Claim]:
+    declared = body.get("capabilities")
+    if isinstance(declared, list):  # since 0.6.4
+        return {
+            capability: Claim(
+                value=name in declared, evidence=Evidence.DECLARED, source="ollama /api/show capabilities"
+            )
+            for name, capability in _CAPABILITIES.items()
+            if capability is not None
+        }
+    template = body.get("template") if isinstance(body.get("template"), str) else ""
+    families = {text(family) for family in sequence(details.get("families"))} | {text(details.get("family"))}
+    implied = {
+        Capability.TOOLS: ".Tools" in str(template),
+        Capability.INSERT: ".Suffix" in str(template),
+        Capability.VISION: bool(body.get("projector_info")) or bool(families & {"clip", "mllama"}),
+        Capability.EMBEDDING: "pooling_type" in own or bool(families & {"bert", "nomic-bert"}),
+    }
+    return {
+        capability: Claim(value=True, evidence=Evidence.INFERRED, source="ollama /api/show template and keys")
+        for capability, value in implied.items()
+        if value
+    }
+
+
+def _claimed(claims: Mapping[str, Claim], capability: Capability) -> bool:
+    claim = claims.get(capability)
+    return claim is not None and claim.value
+
+
+def _kind(claims: Mapping[str, Claim], template: str) -> Kind:
+    if _claimed(claims, Capability.EMBEDDING):
+        return "embedding"
+    # A template that only passes the prompt on is a base model's: it continues text, it does not converse.
+    return "completion" if template.replace(" ", "") in ("", "{{.Prompt}}") else "chat"
+
+
+def _first_line(license_text: object) -> str | None:
+    return text(license_text.strip().splitlines()[0], 200) if isinstance(license_text, str) and license_text.strip() else None
+
+
+def _residency(entry: Mapping[str, Any]) -> Residency:
+    return Residency(
+        resident=True,
+        expires_at=moment(entry.get("expires_at")),
+        context_tokens=count(entry.get("context_length")),
+        size_bytes=count(entry.get("size")),
+        vram_bytes=count(entry.get("size_vram")),
+    )
+
+
+def _options(request: Generation) -> dict[str, Any]:
+    return {"temperature": request.temperature, "num_predict": request.max_tokens}
+
+
+def _chat(request: Generation) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "model": request.model,
+        "messages": [{"role": "user", "content": request.prompt}],
+        "stream": True,
+        "options": _options(request),
+    }
+    return body if request.think is None else body | {"think": request.think}
+
+
+def _raw(request: Generation) -> dict[str, Any]:
+    return {
+        "model": request.model,
+        "prompt": request.prompt,
+        "raw": True,
+        "stream": True,
+        "options": _options(request),
+    }
+
+
+def _delta(at: float, item: Mapping[str, Any]) -> Delta | None:
+    message = mapping(item.get("message"))
+    said = message.get("content") or item.get("response")
+    thought = message.get("thinking") or item.get("thinking")
+    if not isinstance(said, str) and not isinstance(thought, str) and not message.get("tool_calls"):
+        return None
+    spoken = said if isinstance(said, str) else ""
+    return Delta(at=at, text=spoken, thinking=thought if isinstance(thought, str) else "")
+
+
+def _finished(at: float, item: Mapping[str, Any]) -> Finished:
+    return Finished(
+        at=at,
+        reason=text(item.get("done_reason"), 64),
+        prompt_tokens=count(item.get("prompt_eval_count")),
+        output_tokens=count(item.get("eval_count")),
+        load_ms=milliseconds(item.get("load_duration")),
+        server_output_tps=rate(item.get("eval_count"), item.get("eval_duration")),
+        server_prompt_tps=rate(item.get("prompt_eval_count"), item.get("prompt_eval_duration")),
+    )
+
+
+class Ollama:
+    """Ollama as a provider."""
+
+    name = "ollama"
+    api = "ollama"
+
+    @asynccontextmanager
+    async def open(self, access: Access, *, clock: Clock) -> AsyncIterator[Endpoint]:
+        """Open a connection to one server."""
+        async with Http(access, clock=clock) as http:
+            yield OllamaEndpoint(http, clock=clock)
+
+    def base_url(self, url: str) -> str | None:
+        """Return where Ollama answers OpenAI clients (since 0.1.24)."""
+        return f"{url.rstrip('/')}/v1"
+
+
+PROVIDER = Ollama()

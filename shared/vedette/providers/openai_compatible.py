@@ -1,0 +1,380 @@
+"""Servers that speak OpenAI's protocol: llama.cpp, vLLM, LM Studio, and those nobody has named.
+
+What differs between them is a row of data, `FLAVOURS`, from recorded replies of llama.cpp (PyPI xllamacpp
+2026.10) and vLLM 0.32, 2026-11-23, and the servers' own sources. A server is told by what it lists.
+"""
+
+import ipaddress
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct
+
+from vedette.clock import Clock
+from vedette.errors import ConfigurationError, ProviderError
+from vedette.providers import (
+    Access,
+    Delta,
+    Described,
+    Embedded,
+    Endpoint,
+    Features,
+    Finished,
+    Generation,
+    Listing,
+    Server,
+)
+from vedette.providers._http import Http
+from vedette.providers._lenient import count, is_name, known, listings, mapping, number, sequence, text
+from vedette.providers._stream import decoded, server_sent
+from vedette.types import Capability, Claim, Evidence, Kind, Locality, Outcome, Residency
+
+_MOST_PAGES = 100
+
+
+class Flavour(Struct, frozen=True, kw_only=True):
+    """How one server differs from the bare protocol."""
+
+    name: str
+    owned_by: tuple[str, ...] = ()  # what its listing says of who owns a model
+    server_header: str | None = None
+    entry_field: str | None = None  # a field that only its listing has
+    locality: Locality = "unknown"
+    resident: Literal["always", "by_status", "unknown"] = "unknown"
+    health: str | None = None  # answers 503 while a model loads
+    version: str | None = None  # a path that tells {"version": …}
+    props: str | None = None  # a path that tells of the one model served
+    answers_any_name: bool = False  # a model that is not there is answered by another
+
+
+FLAVOURS = (
+    Flavour(
+        name="llama.cpp-router", entry_field="status", locality="local", resident="by_status", health="health"
+    ),
+    Flavour(
+        name="llama.cpp",
+        owned_by=("llamacpp",),
+        server_header="llama.cpp",
+        locality="local",
+        resident="always",
+        health="health",
+        props="props",
+        answers_any_name=True,
+    ),
+    Flavour(
+        name="vllm",
+        owned_by=("vllm",),
+        entry_field="max_model_len",
+        locality="local",
+        resident="always",
+        health="health",
+        version="version",
+    ),
+    Flavour(name="lm-studio", owned_by=("organization_owner",), locality="local"),
+    Flavour(name="ollama", owned_by=("library",), version="api/version"),
+    Flavour(name="llama-cpp-python", owned_by=("me",), locality="local", answers_any_name=True),
+)
+GENERIC = Flavour(name="generic", answers_any_name=True)
+
+
+class OpenAICompatibleEndpoint:
+    """One server that speaks OpenAI's protocol."""
+
+    def __init__(self, http: Http, *, flavour: Flavour | None, free_to_ask: bool, clock: Clock) -> None:
+        self.features = Features(residency=True, free_to_ask=free_to_ask)
+        self._http = http
+        self._clock = clock
+        self._given = flavour
+        self._flavour = flavour or GENERIC
+        self._entries: dict[str, Mapping[str, Any]] = {}
+
+    async def reach(self) -> Server:
+        """Return what answers: by its health where it has one, else by its listing."""
+        if self._flavour.health:
+            await self._http.status("GET", self._flavour.health)
+        elif not self._entries:
+            await self.list_models()
+        name = None if self._flavour is GENERIC else self._flavour.name
+        return Server(product=name, version=await self._version())
+
+    async def _version(self) -> str | None:
+        if self._flavour.version:
+            return text(mapping(await self._http.get(self._flavour.version)).get("version"), 64)
+        if self._flavour.props:
+            return text((await self._props()).get("build_info"), 64)
+        return None
+
+    async def _props(self) -> Mapping[str, Any]:
+        """Return what the server tells of its one model; a server may have that question switched off."""
+        try:
+            return mapping(await self._http.get(self._flavour.props or ""))
+        except ProviderError as error:
+            if error.outcome in (Outcome.NOT_FOUND, Outcome.UNSUPPORTED, Outcome.AUTH_FAILED):
+                return {}
+            raise
+
+    async def list_models(self) -> list[Listing]:
+        """Return what /v1/models lists, page by page, and learn from it which server this is."""
+        entries: list[Mapping[str, Any]] = []
+        path = "v1/models"
+        for _ in range(_MOST_PAGES):
+            body, headers = await self._http.call("GET", path)
+            page = mapping(body)
+            if not isinstance(page.get("data"), list):
+                raise ProviderError(Outcome.GARBAGE, "/v1/models did not list models")
+            entries += [entry for entry in map(mapping, page["data"]) if is_name(entry.get("id"))]
+            self._flavour = self._given or _detect(entries, headers.get("Server", ""))
+            last = text(page.get("last_id"), 512)
+            if page.get("has_more") is not True or last is None:
+                break
+            path = f"v1/models?after={last}"
+        self._entries = {entry["id"]: entry for entry in entries}
+        return list(listings(Listing(name=entry["id"]) for entry in entries))
+
+    async def describe(self, model: Listing) -> Described:
+        """Return what the listing and, where there are any, the server's properties tell."""
+        if model.name not in self._entries:
+            await self.list_models()
+        entry = self._entries.get(model.name)
+        if entry is None:
+            raise ProviderError(Outcome.NOT_FOUND, f"{model.name} is not listed")
+        props = await self._props() if self._flavour.props else {}
+        return _described(entry, props, self._flavour)
+
+    async def resident(self) -> Mapping[str, Residency] | None:
+        """Return what is loaded, where the server is one that tells."""
+        if not self._entries:
+            await self.list_models()
+        if self._flavour.resident == "unknown":
+            return None
+        if self._flavour.resident == "by_status":
+            return {name: Residency(resident=_status(entry) == "loaded") for name, entry in self._entries.items()}
+        asleep = self._flavour.props is not None and (await self._props()).get("is_sleeping") is True
+        return {
+            name: Residency(resident=not asleep, context_tokens=_served(entry))
+            for name, entry in self._entries.items()
+        }
+
+    async def generate(self, request: Generation) -> AsyncGenerator[Delta | Finished, None]:
+        """Stream an answer; it is whole only with a finish_reason or [DONE]."""
+        await self._require(request.model)
+        path = "v1/chat/completions" if request.chat else "v1/completions"
+        answer = _Answer()
+        async with aclosing(
+            self._http.chunks(path, _body(request), deadline_s=request.deadline_s)
+        ) as chunks:
+            async for at, data in server_sent(chunks):
+                if data == b"[DONE]":
+                    answer.whole = True
+                    break
+                delta = answer.take(at, mapping(decoded(data)))
+                if delta is not None:
+                    yield delta
+        if not answer.whole:
+            raise ProviderError(Outcome.INCOMPLETE, "the stream ended without finish_reason or [DONE]")
+        yield answer.finished(self._clock.monotonic())
+
+    async def _require(self, model: str) -> None:
+        """Refuse a model that is not listed, where the server would answer as another."""
+        if not self._flavour.answers_any_name or model in self._entries:
+            return
+        await self.list_models()
+        if model not in self._entries:
+            raise ProviderError(Outcome.NOT_FOUND, f"{model} is not listed, and another would answer for it")
+
+    async def embed(self, model: str, texts: list[str], *, deadline_s: float = 60.0) -> Embedded:
+        """Embed by /v1/embeddings."""
+        await self._require(model)
+        sent_at = self._clock.monotonic()
+        body, _ = await self._http.call(
+            "POST", "v1/embeddings", {"model": model, "input": texts}, deadline_s=deadline_s
+        )
+        vectors = [sequence(mapping(entry).get("embedding")) for entry in sequence(mapping(body).get("data"))]
+        if len(vectors) != len(texts) or not all(vectors):
+            raise ProviderError(Outcome.GARBAGE, f"{len(texts)} texts gave {len(vectors)} vectors")
+        return Embedded(
+            sent_at=sent_at,
+            done_at=self._clock.monotonic(),
+            vectors=len(vectors),
+            dimensions=len(vectors[0]),
+            prompt_tokens=count(mapping(mapping(body).get("usage")).get("prompt_tokens")),
+        )
+
+
+class _Answer:
+    """What a stream has told so far beside its deltas."""
+
+    def __init__(self) -> None:
+        self.whole = False
+        self._reason: str | None = None
+        self._usage: Mapping[str, Any] = {}
+        self._timings: Mapping[str, Any] = {}
+
+    def take(self, at: float, chunk: Mapping[str, Any]) -> Delta | None:
+        """Take one chunk in; return its delta if it has content. Raises ProviderError for an error chunk."""
+        if "error" in chunk:
+            said = mapping(chunk["error"]).get("message", chunk["error"])
+            raise ProviderError(Outcome.SERVER_ERROR, text(said, 300) or "failed in mid-stream")
+        self._usage = mapping(chunk.get("usage")) or self._usage
+        self._timings = mapping(chunk.get("timings")) or self._timings
+        choice = mapping(next(iter(sequence(chunk.get("choices"))), None))
+        reason = text(choice.get("finish_reason"), 64)
+        if reason:
+            self._reason, self.whole = reason, True
+        return _delta(at, choice)
+
+    def finished(self, at: float) -> Finished:
+        """Return the end of the answer, with the server's own account where it gave one."""
+        details = mapping(self._usage.get("prompt_tokens_details"))
+        return Finished(
+            at=at,
+            reason=self._reason,
+            prompt_tokens=count(self._usage.get("prompt_tokens")),
+            output_tokens=count(self._usage.get("completion_tokens")),
+            cached_tokens=count(details.get("cached_tokens", self._timings.get("cache_n"))),
+            server_output_tps=number(self._timings.get("predicted_per_second")),
+            server_prompt_tps=number(self._timings.get("prompt_per_second")),
+        )
+
+
+def _delta(at: float, choice: Mapping[str, Any]) -> Delta | None:
+    delta = mapping(choice.get("delta"))
+    said = delta.get("content", choice.get("text"))
+    thought = delta.get("reasoning_content") or delta.get("reasoning")
+    spoken = said if isinstance(said, str) else ""
+    thinking = thought if isinstance(thought, str) else ""
+    if not spoken and not thinking:
+        return None
+    return Delta(at=at, text=spoken, thinking=thinking)
+
+
+def _body(request: Generation) -> dict[str, Any]:
+    asked: dict[str, Any] = (
+        {"messages": [{"role": "user", "content": request.prompt}]} if request.chat else {"prompt": request.prompt}
+    )
+    return {
+        "model": request.model,
+        **asked,
+        # Not max_completion_tokens alone: Ollama and llama-cpp-python ignore it and go on for minutes.
+        "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+
+
+def _detect(entries: list[Mapping[str, Any]], server_header: str) -> Flavour:
+    for flavour in FLAVOURS:
+        by_owner = any(entry.get("owned_by") in flavour.owned_by for entry in entries)
+        by_field = any(flavour.entry_field in entry for entry in entries) if flavour.entry_field else False
+        if by_owner or by_field or (flavour.server_header and flavour.server_header == server_header):
+            return flavour
+    return GENERIC
+
+
+def _status(entry: Mapping[str, Any]) -> str | None:
+    return text(mapping(entry.get("status")).get("value"), 64)
+
+
+def _served(entry: Mapping[str, Any]) -> int | None:
+    meta = mapping(entry.get("meta"))
+    served = (entry.get("max_model_len"), meta.get("n_ctx"), entry.get("context_length"))
+    return next((n for n in map(count, served) if n), None)
+
+
+def _described(entry: Mapping[str, Any], props: Mapping[str, Any], flavour: Flavour) -> Described:
+    meta = mapping(entry.get("meta"))
+    inputs = sequence(mapping(entry.get("architecture")).get("input_modalities"))
+    facts = known(
+        native_context_tokens=count(meta.get("n_ctx_train")) or None,
+        served_context_tokens=_served(entry),
+        parameters=count(meta.get("n_params")) or None,
+        size_bytes=count(meta.get("size")) or None,
+        quantization=text(meta.get("ftype")) or text(props.get("model_ftype")),
+        format="gguf" if meta.get("ftype") else None,
+        input_modalities=tuple(filter(None, map(text, inputs))) or None,
+    )
+    source = f"{flavour.name} /v1/models"
+    claims = _claims(props)
+    kind: Kind = "chat" if _claims_chat(claims) else "unknown"
+    return Described(
+        kind=kind, facts=facts, sources=dict.fromkeys(facts, source), claims=claims, locality=flavour.locality
+    )
+
+
+def _claims(props: Mapping[str, Any]) -> dict[str, Claim]:
+    """Return what llama.cpp's /props declares: the template's abilities and the modalities."""
+    if not props:
+        return {}
+    caps, modalities = mapping(props.get("chat_template_caps")), mapping(props.get("modalities"))
+    told = {
+        Capability.CHAT: isinstance(props.get("chat_template"), str) and bool(props["chat_template"]),
+        Capability.TOOLS: caps.get("supports_tools"),
+        Capability.VISION: modalities.get("vision"),
+        Capability.AUDIO: modalities.get("audio"),
+    }
+    return {
+        capability: Claim(value=value, evidence=Evidence.DECLARED, source="llama.cpp /props")
+        for capability, value in told.items()
+        if isinstance(value, bool)
+    }
+
+
+def _claims_chat(claims: Mapping[str, Claim]) -> bool:
+    chat = claims.get(Capability.CHAT)
+    return chat is not None and chat.value
+
+
+def is_ours(url: str) -> bool:
+    """Return whether a host is one's own: loopback, a private address, or a name without a public suffix.
+
+    Elsewhere an answer may cost money, so that probes and benchmarks need leave.
+    """
+    host = urlsplit(url).hostname or ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return "." not in host or host.endswith((".local", ".internal", ".lan", ".svc", ".cluster.local"))
+    return address.is_private or address.is_loopback or address.is_link_local
+
+
+class OpenAICompatible:
+    """A server that speaks OpenAI's protocol, as a provider."""
+
+    name = "openai-compatible"
+    api = "openai"
+
+    @asynccontextmanager
+    async def open(self, access: Access, *, clock: Clock) -> AsyncIterator[Endpoint]:
+        """Open a connection to one server. Raises ConfigurationError for an unknown flavour."""
+        root = msgspec.structs.replace(access, url=_root(access.url))
+        async with Http(root, clock=clock) as http:
+            yield OpenAICompatibleEndpoint(
+                http, flavour=_flavour(access), free_to_ask=is_ours(access.url), clock=clock
+            )
+
+    def base_url(self, url: str) -> str | None:
+        """Return the base URL for OpenAI clients."""
+        return f"{_root(url)}/v1"
+
+
+def _root(url: str) -> str:
+    return url.rstrip("/").removesuffix("/v1")
+
+
+def _flavour(access: Access) -> Flavour | None:
+    if access.flavour is None:
+        return None
+    for flavour in (*FLAVOURS, GENERIC):
+        if flavour.name == access.flavour:
+            return flavour
+    raise ConfigurationError(
+        where=f"endpoints.{access.endpoint}.flavour",
+        problem=f"{access.flavour!r} is not known; there are {', '.join(f.name for f in (*FLAVOURS, GENERIC))}",
+    )
+
+
+PROVIDER = OpenAICompatible()
