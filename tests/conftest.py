@@ -6,11 +6,12 @@ from pathlib import Path
 import msgspec
 import nats
 import pytest
-from require import missing
 
+from require import missing
 from vedette import log, nats_server
-from vedette.bus import RECONNECT_FOR_EVER, Bus, provision
+from vedette.bus import Bus, provision
 from vedette.clock import SystemClock
+from vedette.connecting import RECONNECT_FOR_EVER
 from vedette.errors import ConfigurationError
 from vedette.nats_server import NatsServer
 from vedette.settings import Nats, Settings
@@ -18,7 +19,7 @@ from vedette.settings import Nats, Settings
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[NatsServer]:
-    """A private nats-server of the test's own."""
+    """Run a private nats-server of the test's own."""
     try:
         nats_server.find_binary()
     except ConfigurationError as error:
@@ -29,13 +30,13 @@ async def server(tmp_path: Path) -> AsyncIterator[NatsServer]:
 
 @pytest.fixture
 def settings(server: NatsServer) -> Settings:
-    """Settings whose services connect to the test's server."""
+    """Return settings whose services connect to the test's server."""
     return msgspec.structs.replace(Settings(), nats=Nats(url=server.url("service"), expected_models=10))
 
 
 @pytest.fixture
 async def bus(server: NatsServer, settings: Settings) -> AsyncIterator[Bus]:
-    """A provisioned bus."""
+    """Yield a provisioned bus."""
     connection = await nats.connect(server.url("service"), **RECONNECT_FOR_EVER)
     await provision(connection, settings)
     made = Bus(connection, name="test", clock=SystemClock(), log=log.logger("test"))

@@ -36,4 +36,6 @@ def probe_event(
     """Return a successful probe on top of the samples *before*."""
     sample = ProbeSample(job_id=job_id, at=at, outcome=Outcome.OK, level=Level.ANSWER)
     health = Health(status=Status.AVAILABLE, since=at, checked_at=at, outcomes=(*before, sample))
-    return ModelProbed(id=identity.derive(at, str(model), job_id), at=at, model=model, sample=sample, health=health)
+    return ModelProbed(
+        id=identity.derive(at, str(model), job_id), at=at, model=model, sample=sample, health=health
+    )

@@ -12,11 +12,10 @@ The only place that declares streams and consumers, and the only one that speaks
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, suppress
 from typing import Any, Literal, TypeVar
 
 import msgspec
-import nats
 import nats.errors
 import nats.js.errors
 from faststream import BaseMiddleware
@@ -38,7 +37,7 @@ from nats.js.api import (
 from vedette import subjects
 from vedette.catalogue import Held, ModelState, fold
 from vedette.clock import Clock
-from vedette.errors import BusUnreachable, Conflict, ConsumerVanished, ProvisioningError, UndecodableMessage
+from vedette.errors import Conflict, ConsumerVanished, ProvisioningError, UndecodableMessage
 from vedette.events import (
     DeadLetter,
     Event,
@@ -51,7 +50,7 @@ from vedette.events import (
     decode_event,
     encode,
 )
-from vedette.settings import Nats, Settings, is_cron, seconds
+from vedette.settings import Settings, is_cron, seconds
 from vedette.types import ModelRef
 
 EventT = TypeVar("EventT", bound=Event)
@@ -65,63 +64,6 @@ _PUBLISH_TIMEOUT_S = 5.0
 _PULL_EXPIRES_S = 5.0
 _HEARTBEAT_S = 1.0
 _WATCH_EVERY_S = 15.0
-
-
-# --- Connecting -----------------------------------------------------------------------------------------------
-
-# A default budget of attempts ends in a client that is deaf and says nothing; a half-open server would be
-# noticed after minutes.
-RECONNECT_FOR_EVER: dict[str, Any] = {
-    "max_reconnect_attempts": -1,
-    "reconnect_time_wait": 1,
-    "ping_interval": 5,
-    "max_outstanding_pings": 2,
-    "drain_timeout": 5,
-}
-
-
-def without_secrets(url: str) -> str:
-    """Return *url* without user and password."""
-    scheme, separator, rest = url.rpartition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
-
-
-def why(error: BaseException) -> str:
-    """Return in words why a connection to NATS failed."""
-    text = str(error).strip("' ") or type(error).__name__
-    if isinstance(error, nats.errors.AuthorizationError) or "uthorization" in text:
-        return "refused these credentials"
-    if isinstance(error, TimeoutError | asyncio.TimeoutError):
-        return "no NATS server answered in time"
-    return f"no NATS server answers ({text})"
-
-
-@asynccontextmanager
-async def connect(settings: Nats, *, name: str, timeout_s: float = 5.0) -> AsyncIterator[NatsClient]:
-    """Open a connection for a command; drain it on the way out. Raises BusUnreachable, soon."""
-    url = settings.url or ""
-    options: dict[str, Any] = {}
-    if settings.credentials:
-        options["user_credentials"] = settings.credentials
-    if settings.user:
-        options["user"] = settings.user
-        options["password"] = settings.password.read("nats.password") if settings.password else ""
-
-    async def quiet(_: Exception) -> None:
-        """Leave it to the caller, who gets the failure as an exception."""
-
-    try:
-        async with asyncio.timeout(timeout_s):
-            connection = await nats.connect(
-                url, name=name, error_cb=quiet, allow_reconnect=False, connect_timeout=3, **options
-            )
-    except (TimeoutError, nats.errors.Error, OSError) as error:
-        raise BusUnreachable(url=without_secrets(url), problem=why(error)) from error
-    try:
-        yield connection
-    finally:
-        with suppress(nats.errors.Error, TimeoutError):
-            await connection.drain()
 
 
 # --- Provisioning ---------------------------------------------------------------------------------------------
@@ -179,9 +121,7 @@ def streams(settings: Settings) -> list[StreamConfig]:
         StreamConfig(
             name="REPORTS", subjects=["report.*.*"], max_age=30 * DAY_S, max_bytes=256 * 2**20, **common
         ),
-        StreamConfig(
-            name="DEAD", subjects=["dead.*"], max_age=30 * DAY_S, max_bytes=256 * 2**20, **common
-        ),
+        StreamConfig(name="DEAD", subjects=["dead.*"], max_age=30 * DAY_S, max_bytes=256 * 2**20, **common),
     ]
 
 
@@ -351,7 +291,7 @@ class Backoff:
             async def consume_scope(self, call_next: Any, msg: Any) -> Any:
                 try:
                     return await call_next(msg)
-                except Exception as error:  # noqa: BLE001 - the one place that settles failures
+                except Exception as error:
                     delay = await backoff.settle(msg.raw_message, error)
                     if delay is None:
                         raise RejectMessage from error
@@ -573,9 +513,9 @@ class Bus:
     # Following -----------------------------------------------------------------------------------------------
 
     async def follow(
-        self, stream: str, subject: str, apply: Callable[[Event, int], object]
+        self, stream: str, subject: str, apply: Callable[[Event, int], object], *, new_only: bool = False
     ) -> Following:
-        """Call *apply* with the last event of every subject, then with each new one, in stream order.
+        """Call *apply* with the last event of every subject unless *new_only*, then with each new one, in order.
 
         What cannot be decoded is logged and passed over here; the recorder keeps it in DEAD.
         """
@@ -595,7 +535,7 @@ class Bus:
             subject,
             stream=stream,
             ordered_consumer=True,
-            deliver_policy=DeliverPolicy.LAST_PER_SUBJECT,
+            deliver_policy=DeliverPolicy.NEW if new_only else DeliverPolicy.LAST_PER_SUBJECT,
             cb=on_message,
         )
         info = await subscription.consumer_info()
@@ -629,7 +569,9 @@ class Bus:
             if state.last_seq < following.sequence:
                 raise ConsumerVanished(durable="(the tail)", stream=following.stream)
 
-    async def messages(self, durable: Durable, room: Callable[[], Awaitable[int]]) -> AsyncGenerator[Msg | None, None]:
+    async def messages(
+        self, durable: Durable, room: Callable[[], Awaitable[int]]
+    ) -> AsyncGenerator[Msg | None, None]:
         """Yield messages of *durable*, through one outstanding pull at a time; None when nothing came for a while.
 
         *room* says how many may be asked for now, and waits while there is no room.
@@ -680,7 +622,9 @@ class Bus:
             reply=inbox,
         )
 
-    async def batches(self, durable: Durable, *, most: int, linger_s: float) -> AsyncGenerator[list[Msg], None]:
+    async def batches(
+        self, durable: Durable, *, most: int, linger_s: float
+    ) -> AsyncGenerator[list[Msg], None]:
         """Yield messages of *durable* in lists: as many as *most*, or what came within *linger_s*."""
         queue: asyncio.Queue[Msg] = asyncio.Queue(maxsize=most)
         stopped = asyncio.Event()
@@ -708,7 +652,12 @@ class Bus:
                 await queue.get_nowait().nak()
 
     async def work(
-        self, durable: Durable, handle: Callable[[Job], Awaitable[None]], *, concurrency: int, timeout_s: float
+        self,
+        durable: Durable,
+        handle: Callable[[Job], Awaitable[None]],
+        *,
+        concurrency: int,
+        timeout_s: float,
     ) -> None:
         """Handle jobs of *durable* for ever, at most *concurrency* in hand, each within *timeout_s*.
 
@@ -773,4 +722,3 @@ async def _gather(queue: asyncio.Queue[Msg], most: int, linger_s: float) -> list
             while len(batch) < most:
                 batch.append(await queue.get())
     return batch
-

@@ -32,39 +32,39 @@ class VedetteError(Exception):
 
 
 class ConfigurationError(VedetteError):
-    """{where}: {problem}"""  # noqa: D400, D415 - a message, not a sentence
+    """{where}: {problem}"""  # noqa: D400 - a message, not a sentence
 
 
 class StateDirectoryError(VedetteError):
-    """{path}: {problem}"""  # noqa: D400, D415
+    """{path}: {problem}"""  # noqa: D400
 
 
 class NotRunning(VedetteError):
-    """no running Vedette was found ({problem}); start one with "vedette up", or name a server with --nats URL"""  # noqa: D400, D403, D415
+    """no running Vedette was found ({problem}); start one with "vedette up", or name a server with --nats URL"""  # noqa: D400
 
 
 class BusError(VedetteError):
-    """{problem}"""  # noqa: D400, D415
+    """{problem}"""  # noqa: D400
 
 
 class BusUnreachable(BusError):
-    """{url}: {problem}"""  # noqa: D400, D415
+    """{url}: {problem}"""  # noqa: D400
 
 
 class ConsumerVanished(BusError):
-    """the consumer {durable} of the stream {stream} was deleted; starting again recreates it"""  # noqa: D400, D403, D415
+    """the consumer {durable} of the stream {stream} was deleted; starting again recreates it"""  # noqa: D400
 
 
 class ProvisioningError(BusError):
-    """stream {stream}: {problem}"""  # noqa: D400, D403, D415
+    """stream {stream}: {problem}"""  # noqa: D400
 
 
 class Conflict(BusError):
-    """{subject}: changed by others {attempts} times while this change was being written"""  # noqa: D400, D415
+    """{subject}: changed by others {attempts} times while this change was being written"""  # noqa: D400
 
 
 class RequestError(VedetteError):
-    """{message}"""  # noqa: D400, D415
+    """{message}"""  # noqa: D400
 
     def __init__(self, *, code: str, message: str, field: str | None = None) -> None:
         super().__init__(message=message)
@@ -74,11 +74,11 @@ class RequestError(VedetteError):
 
 
 class NoAnswer(RequestError):
-    """{message}"""  # noqa: D400, D415
+    """{message}"""  # noqa: D400
 
 
 class ProviderError(VedetteError):
-    """{detail}"""  # noqa: D400, D415
+    """{detail}"""  # noqa: D400
 
     def __init__(self, outcome: Outcome, detail: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(detail=detail)
@@ -88,8 +88,8 @@ class ProviderError(VedetteError):
 
 
 class UndecodableMessage(VedetteError):
-    """{subject}: {problem}"""  # noqa: D400, D415
+    """{subject}: {problem}"""  # noqa: D400
 
 
 class TooFewSamples(VedetteError):
-    """{figure} needs {needed} samples and has {given}"""  # noqa: D400, D403, D415
+    """{figure} needs {needed} samples and has {given}"""  # noqa: D400

@@ -1,18 +1,21 @@
 """Read this first: every message of Vedette, its subject, who sends it, who hears it.
 
-| message          | subject                                        | sent by                 | heard by |
-|------------------|------------------------------------------------|-------------------------|----------|
-| Tick             | schedule.<job>                                 | ticker                  | the service that owns the job |
-| Job              | job.<kind>.<host group>.<endpoint>[.<name>]    | services, command line  | discoverer, prober, benchmarker |
-| EndpointObserved | endpoint.observed.<endpoint>                   | discoverer, prober      | recorder, recommender, both senders |
-| ModelFound       | model.found.<endpoint>.<name>                  | discoverer              | all services, and anybody on `model.found` |
-| ModelChanged     | model.changed.<endpoint>.<name>                | discoverer              | the same, on `model.changed` |
-| ModelLost        | model.lost.<endpoint>.<name>                   | discoverer              | the same, on `model.lost` |
-| ModelProbed      | model.probed.<endpoint>.<name>                 | prober                  | recorder, recommender |
-| ModelBenchmarked | model.benchmarked.<endpoint>.<name>            | benchmarker             | recorder, recommender |
-| ModelEvaluated   | model.evaluated.<endpoint>.<name>              | benchmarker             | recorder, recommender |
-| Progress         | progress.<job id>                              | whoever does the job    | the command line |
-| DeadLetter       | dead.<service>                                 | any service             | operators |
+| message          | subject                                    | sent by            | heard by                |
+|------------------|--------------------------------------------|--------------------|-------------------------|
+| Tick             | schedule.<job>                             | ticker             | who owns the job        |
+| Job              | job.<kind>.<host group>.<endpoint>[.<name>] | services, commands | who does that kind      |
+| EndpointObserved | endpoint.observed.<endpoint>               | discoverer, prober | both, the keepers       |
+| ModelFound       | model.found.<endpoint>.<name>              | discoverer         | all, and anybody        |
+| ModelChanged     | model.changed.<endpoint>.<name>            | discoverer         | all, and anybody        |
+| ModelLost        | model.lost.<endpoint>.<name>               | discoverer         | all, and anybody        |
+| ModelProbed      | model.probed.<endpoint>.<name>             | prober             | the keepers, anybody    |
+| ModelBenchmarked | model.benchmarked.<endpoint>.<name>        | benchmarker        | the keepers, anybody    |
+| ModelEvaluated   | model.evaluated.<endpoint>.<name>          | benchmarker        | the keepers, anybody    |
+| Progress         | progress.<job id>                          | who does the job   | the command line        |
+| DeadLetter       | dead.<service>                             | any service        | operators               |
+
+The keepers are the recorder (into SQL) and the recommender (into memory). Anybody may subscribe to the copies
+that the broker republishes on `model.found` and the like.
 
 An event carries the new fact **and the state that results from it**, so the last message of a subject is the
 current state. Events are open: readers ignore fields they do not know, and fields are only ever added, with
@@ -21,7 +24,7 @@ defaults. Requests are strict: an unknown field is an error that names it.
 Times are aware UTC; units stand in the names, as in `types`.
 """
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -30,12 +33,12 @@ from vedette import subjects
 from vedette.errors import RequestError, UndecodableMessage
 from vedette.types import (
     Capability,
+    Claim,
     EndpointName,
     EndpointState,
     Evidence,
     FieldChange,
     Health,
-    Locality,
     ModelInfo,
     ModelRef,
     Outcome,
@@ -52,7 +55,7 @@ ScheduledJob = Literal["discovery", "availability", "performance", "quality", "r
 JobKind = Literal["discover", "probe", "benchmark", "evaluate"]
 JobCause = Literal["tick", "found", "changed", "listing", "start", "manual"]
 LossReason = Literal["absent", "endpoint_removed"]
-ProgressState = Literal["started", "step", "done", "failed"]
+ProgressState = Literal["queued", "started", "step", "done", "failed"]
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -291,7 +294,7 @@ class RecommendRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class ModelsRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Which models to list. `text` matches anywhere in a name; `lost` models are left out unless asked for."""
+    """Which models to list. `text` matches anywhere in a name; models that are lost are left out."""
 
     capabilities: Annotated[tuple[Capability, ...], Meta(max_length=32)] = ()
     provider: Text | None = None
@@ -365,17 +368,18 @@ class Rejection(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     model: ModelRef
     code: str
-    need: object = None
-    value: object = None
+    need: Any = None
+    value: Any = None
 
 
 class Relaxation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The constraint whose relaxation admits the nearest model."""
 
     constraint: str
-    need: object = None
-    to: object = None
+    need: Any = None
+    to: Any = None
     model: ModelRef
+    also: tuple[str, ...] = ()  # further constraints in the way of the same model
 
 
 class BestReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -455,8 +459,9 @@ class ModelView(Struct, frozen=True, kw_only=True):
     url: str
     api: str
     info: ModelInfo
-    capabilities: dict[str, object]
+    capabilities: dict[str, Claim]
     status: Status
+    stale: bool  # the status is unknown because its last probe is too old
     resident: bool | None
     availability: Availability | None
     performance: MeasuredSpeed | None
@@ -478,6 +483,7 @@ class EndpointView(Struct, frozen=True, kw_only=True):
     endpoint: str
     provider: str
     url: str
+    group: str  # the host group whose processor it uses
     models: int
     state: EndpointState | None
 

@@ -5,15 +5,10 @@ JetStream; CLIENT holds agents, who see the exported questions and event subject
 """
 
 import asyncio
-import ctypes
 import json
 import os
 import secrets
 import shutil
-import signal
-import socket
-import subprocess
-import sys
 import sysconfig
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,6 +16,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from vedette.children import child, free_port, last_line
 from vedette.errors import BusUnreachable, ConfigurationError
 from vedette.events import PUBLIC_EVENTS
 from vedette.instance import write_private
@@ -29,8 +25,6 @@ from vedette.instance import write_private
 ASKED = ("recommend.>", "models.>", "endpoints.list", "history.>", "report.outcome")
 HEARD = (*PUBLIC_EVENTS, "recommend.changed.*")
 _START_TIMEOUT_S = 15.0
-_STOP_TIMEOUT_S = 10.0
-_PR_SET_PDEATHSIG = 1
 
 
 class Credentials(Struct, frozen=True, kw_only=True):
@@ -78,32 +72,20 @@ async def run(directory: Path, *, port: int = 0) -> AsyncIterator[NatsServer]:
     Raises BusUnreachable when it does not come up, with the last line of its log, and ConfigurationError
     when the port is taken.
     """
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    credentials = _credentials(directory / "credentials.json")
-    chosen = _free_port(port)
-    configuration = directory / "nats-server.conf"
-    write_private(configuration, _configuration(directory, chosen, credentials))
+    credentials, chosen, configuration = _prepare(directory, port)
     log = directory / "nats-server.log"
-    with log.open("ab") as sink:
-        process = await asyncio.create_subprocess_exec(
-            find_binary(),
-            "--config",
-            str(configuration),
-            stdout=sink,
-            stderr=sink,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is ours: the server stops after the services have drained
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
-        )
-    try:
+    async with child([find_binary(), "--config", str(configuration)], log=log) as process:
         await _wait_until_up(process, chosen, log)
         yield NatsServer(port=chosen, pid=process.pid, credentials=credentials)
-    finally:
-        await _stop(process)
 
 
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def _prepare(directory: Path, port: int) -> tuple[Credentials, int, Path]:
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    credentials = _credentials(directory / "credentials.json")
+    chosen = _port(port)
+    configuration = directory / "nats-server.conf"
+    write_private(configuration, _configuration(directory, chosen, credentials))
+    return credentials, chosen, configuration
 
 
 def _credentials(path: Path) -> Credentials:
@@ -114,17 +96,14 @@ def _credentials(path: Path) -> Credentials:
     return made
 
 
-def _free_port(port: int) -> int:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise ConfigurationError(
-                where=f"port {port}",
-                problem=f"cannot be used for NATS: {error.strerror}; choose another with --port, or 0 for a free one",
-            ) from error
-        return int(probe.getsockname()[1])
+def _port(port: int) -> int:
+    try:
+        return free_port(port)
+    except OSError as error:
+        raise ConfigurationError(
+            where=f"port {port}",
+            problem=f"cannot be used for NATS: {error.strerror}; choose another with --port, or 0 for a free one",
+        ) from error
 
 
 def _configuration(directory: Path, port: int, credentials: Credentials) -> str:
@@ -171,12 +150,12 @@ async def _wait_until_up(process: asyncio.subprocess.Process, port: int, log: Pa
         async with asyncio.timeout(_START_TIMEOUT_S):
             while not await _greets(port):
                 if process.returncode is not None:
-                    raise BusUnreachable(url=f"nats-server on port {port}", problem=_last_line(log))
+                    raise BusUnreachable(url=f"nats-server on port {port}", problem=last_line(log))
                 await asyncio.sleep(0.02)
     except TimeoutError as error:
         raise BusUnreachable(
             url=f"nats-server on port {port}",
-            problem=f"not up after {_START_TIMEOUT_S:g} s: {_last_line(log)}",
+            problem=f"not up after {_START_TIMEOUT_S:g} s: {last_line(log)}",
         ) from error
 
 
@@ -188,20 +167,3 @@ async def _greets(port: int) -> bool:
     greeting = await reader.readline()
     writer.close()
     return greeting.startswith(b"INFO ")
-
-
-def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is not None:
-        return
-    process.terminate()
-    try:
-        async with asyncio.timeout(_STOP_TIMEOUT_S):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from vedette import instance, nats_server, telemetry
-from vedette.bus import without_secrets
+from vedette.connecting import without_secrets
 from vedette.errors import ConfigurationError
 from vedette.instance import Connection
 from vedette.service import Serve, Service
@@ -157,4 +157,3 @@ def _with_database(settings: Settings, directory: Path) -> Settings:
         return settings
     url = f"sqlite+aiosqlite:///{directory / 'vedette.db'}"
     return msgspec.structs.replace(settings, database=msgspec.structs.replace(settings.database, url=url))
-

@@ -6,6 +6,7 @@ never written here: they are named, as `{ env = "NAME" }` or `{ file = "/path" }
 
 import difflib
 import hashlib
+import itertools
 import os
 import re
 import tomllib
@@ -21,16 +22,19 @@ from cronsim import CronSim, CronSimError
 from msgspec import Meta, Struct
 
 from vedette.errors import ConfigurationError
-from vedette.types import Price
+from vedette.types import Capability, Price
 
 DEFAULT_FILE = "vedette.toml"
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\Z")
 _ENDPOINT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 
+_SLOTS_LOOKED_AT = 50
+
 T = TypeVar("T")
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Seconds = Annotated[float, Meta(gt=0)]
+Weight = Annotated[float, Meta(ge=0, le=1000)]
 
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -175,8 +179,11 @@ class Benchmarking(Section, frozen=True, kw_only=True):
 class CustomUseCase(Section, frozen=True, kw_only=True):
     """A use case of one's own, or other weights for a built-in one."""
 
-    weights: dict[Literal["quality", "speed", "ttft", "reliability", "context", "price"], float]
-    capabilities: tuple[str, ...] = ()
+    weights: Annotated[
+        dict[Literal["quality", "speed", "ttft", "reliability", "context", "price"], Weight],
+        Meta(min_length=1),
+    ]
+    capabilities: tuple[Capability, ...] = ()
 
 
 class Recommend(Section, frozen=True, kw_only=True):
@@ -216,9 +223,7 @@ def load(path: str | None = None, *, environ: Mapping[str, str] = os.environ) ->
     return parse(document, where=str(file), environ=environ)
 
 
-def parse(
-    document: Mapping[str, Any], *, where: str, environ: Mapping[str, str] = os.environ
-) -> Settings:
+def parse(document: Mapping[str, Any], *, where: str, environ: Mapping[str, str] = os.environ) -> Settings:
     """Return the settings that *document* gives. Raises ConfigurationError, naming *where* and the key."""
     for problem in _unknown_keys(document, Settings, ()):
         raise ConfigurationError(where=where, problem=problem)
@@ -232,6 +237,11 @@ def parse(
             where=f"{where}: probing.confirm",
             problem="must be more than half of probing.window, else alternating results would flap",
         )
+    for name, use_case in settings.recommend.use_cases.items():
+        if not any(use_case.weights.values()):
+            raise ConfigurationError(
+                where=f"{where}: recommend.use_cases.{name}.weights", problem="at least one must be positive"
+            )
     if settings.endpoints:
         return settings
     ollama = EndpointSettings(provider="ollama", url=ollama_url(environ.get("OLLAMA_HOST", "")))
@@ -267,6 +277,14 @@ def seconds(value: str | float) -> float:
     return amount
 
 
+def interval_s(value: str | float) -> float:
+    """Return the longest time in seconds between two slots of a schedule."""
+    if not (isinstance(value, str) and is_cron(value)):
+        return seconds(value)
+    slots = list(itertools.islice(CronSim(value, datetime(2000, 1, 1)), _SLOTS_LOOKED_AT))
+    return max((b - a).total_seconds() for a, b in itertools.pairwise(slots))
+
+
 def is_cron(value: str | float) -> bool:
     """Return whether a schedule is given as cron fields."""
     return isinstance(value, str) and len(value.split()) >= 5
@@ -275,7 +293,7 @@ def is_cron(value: str | float) -> bool:
 def _check_interval(value: str | float, where: str) -> None:
     try:
         if isinstance(value, str) and is_cron(value):
-            CronSim(value, datetime(2000, 1, 1))  # noqa: DTZ001 - only parsed
+            CronSim(value, datetime(2000, 1, 1))
         else:
             seconds(value)
     except (CronSimError, ValueError) as error:

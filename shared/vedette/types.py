@@ -7,7 +7,7 @@ mapping); it is never zero, never false, never best. Units stand in the names: `
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -143,8 +143,8 @@ class FieldChange(Struct, frozen=True, kw_only=True):
     """One field of ModelInfo before and after, as JSON values."""
 
     field: str
-    old: object = None
-    new: object = None
+    old: Any = None
+    new: Any = None
 
 
 class Outcome(StrEnum):

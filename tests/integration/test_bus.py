@@ -8,8 +8,8 @@ from typing import Any
 
 import nats.errors
 import pytest
-from samples import lifecycle_event, probe_event
 
+from samples import lifecycle_event, probe_event
 from vedette import bus as bus_module
 from vedette import identity
 from vedette.bus import Bus, Durable, host_jobs, jobs, provision
@@ -109,7 +109,9 @@ async def test_following_gives_the_last_of_each_subject_then_what_comes(bus: Bus
     for n in range(3):
         event = probe_event(MODEL, at=NOW + timedelta(seconds=n), job_id=str(n))
         await bus.advance("MODELS", event.subject, lambda _, event=event: event)  # type: ignore[misc]
-    await bus.advance_model(MODEL, lambda _: lifecycle_event("found", MODEL, at=NOW), known=await bus.read_model(MODEL))
+    await bus.advance_model(
+        MODEL, lambda _: lifecycle_event("found", MODEL, at=NOW), known=await bus.read_model(MODEL)
+    )
     catalogue, heard = Catalogue(), []
 
     def apply(event: Event, sequence: int) -> None:
@@ -123,7 +125,7 @@ async def test_following_gives_the_last_of_each_subject_then_what_comes(bus: Bus
     event = probe_event(MODEL, at=NOW + timedelta(seconds=9), job_id="9")
     await bus.advance("MODELS", event.subject, lambda _: event)
     async with asyncio.timeout(5):
-        while len(heard) < 3:
+        while len(heard) < 3:  # noqa: ASYNC110
             await asyncio.sleep(0)
     state = catalogue.get(MODEL)
     assert state is not None
@@ -133,7 +135,9 @@ async def test_following_gives_the_last_of_each_subject_then_what_comes(bus: Bus
 async def test_a_job_is_queued_once_per_subject(bus: Bus) -> None:
     """The second job for the same work follows the first."""
     first = await bus.enqueue(job(1))
-    again = await bus.enqueue(Job(**{f: getattr(job(1), f) for f in Job.__struct_fields__ if f != "id"}, id="other"))
+    again = await bus.enqueue(
+        Job(**{f: getattr(job(1), f) for f in Job.__struct_fields__ if f != "id"}, id="other")
+    )
     assert again.id == first.id
 
 
@@ -198,7 +202,9 @@ async def test_poison_goes_to_dead_and_the_next_job_is_done(bus: Bus) -> None:
 
 async def test_batches_give_everything_once_in_order(bus: Bus) -> None:
     """Three hundred messages come in lists, each once, in order."""
-    await bus_module.ensure_durable(bus.connection, whole := Durable(stream="DEAD", name="reader", filters=()))
+    await bus_module.ensure_durable(
+        bus.connection, whole := Durable(stream="DEAD", name="reader", filters=())
+    )
     for n in range(300):
         await bus.js.publish("dead.test", str(n).encode())
     got: list[int] = []

@@ -293,7 +293,7 @@ async def test_tables_of_a_newer_version_are_refused(store: Store, url: str) -> 
     async with engine.begin() as connection:
         await connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     await engine.dispose()
-    with pytest.raises(ConfigurationError, match="another version of Vedette.*9999"):
+    with pytest.raises(ConfigurationError, match=r"another version of Vedette.*9999"):
         await store.migrate()
 
 
@@ -335,7 +335,7 @@ async def test_a_locked_database_is_unavailable_until_it_is_free(tmp_path: Path)
         await store.migrate()
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            with pytest.raises(DatabaseUnavailable, match="locked"):
+            with pytest.raises(DatabaseUnavailable, match=r"locked"):
                 await store.write(rows(found(), 1))
         await store.write(rows(found(), 1))
         assert await store.count(tables.model_info) == 1
@@ -371,7 +371,7 @@ async def test_a_cancelled_write_leaves_nothing_half_done(store: Store) -> None:
 async def test_a_schema_that_is_missing_blames_no_row(url: str) -> None:
     """Without its tables the database is unavailable; nothing is quarantined."""
     async with Store(url) as store:
-        with pytest.raises(DatabaseUnavailable, match="model_info"):
+        with pytest.raises(DatabaseUnavailable, match=r"model_info"):
             await store.write(rows(found(), 1))
 
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import lifecycle_event, model_info, probe_event
 
+from samples import lifecycle_event, model_info, probe_event
 from vedette.catalogue import Catalogue
 from vedette.events import Event
 from vedette.types import ModelRef
@@ -23,7 +23,9 @@ def history(kinds: list[tuple[str, ModelRef]]) -> list[tuple[int, Event]]:
         event: Event = (
             probe_event(model, at=at, job_id=str(sequence))
             if kind == "probed"
-            else lifecycle_event(kind, model, at=at, revision=sequence, info=model_info(model, digest=str(sequence)))
+            else lifecycle_event(
+                kind, model, at=at, revision=sequence, info=model_info(model, digest=str(sequence))
+            )
         )
         made.append((sequence, event))
     return made

@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 
 import msgspec
-from samples import lifecycle_event, model_info
-from vedette_discoverer.changes import diff, gone, seen
 
+from samples import lifecycle_event, model_info
 from vedette.catalogue import ModelState, fold
 from vedette.events import Job, Lifecycle, ModelChanged, ModelFound, ModelLost
 from vedette.types import Claim, Evidence, ModelRef
+from vedette_discoverer.changes import diff, gone, seen
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 MODEL = ModelRef("local", "m")
@@ -31,9 +31,7 @@ def test_an_unknown_model_is_found_and_a_lost_one_again() -> None:
     first = seen(ModelState(model=MODEL), INFO, job=JOB, now=NOW)
     assert isinstance(first, ModelFound)
     assert (first.revision, first.again) == (1, False)
-    lost = having(
-        lifecycle_event("found", MODEL, at=NOW), lifecycle_event("lost", MODEL, at=NOW, revision=2)
-    )
+    lost = having(lifecycle_event("found", MODEL, at=NOW), lifecycle_event("lost", MODEL, at=NOW, revision=2))
     again = seen(lost, INFO, job=JOB, now=NOW)
     assert isinstance(again, ModelFound)
     assert (again.revision, again.again) == (3, True)
@@ -42,7 +40,9 @@ def test_an_unknown_model_is_found_and_a_lost_one_again() -> None:
 def test_what_is_the_same_is_no_event() -> None:
     """Nor is another source of the same fact."""
     assert seen(FOUND, INFO, job=JOB, now=NOW) is None
-    assert seen(FOUND, msgspec.structs.replace(INFO, sources={"family": "elsewhere"}), job=JOB, now=NOW) is None
+    assert (
+        seen(FOUND, msgspec.structs.replace(INFO, sources={"family": "elsewhere"}), job=JOB, now=NOW) is None
+    )
 
 
 def test_a_change_names_its_fields_before_and_after() -> None:

@@ -14,7 +14,9 @@ moments = st.datetimes(datetime(2000, 1, 1), datetime(2200, 1, 1), timezones=st.
 @given(moments, st.text(max_size=30), st.text(max_size=30).filter(lambda t: "\ud800" not in t))
 def test_an_id_is_a_uuid_of_version_8(at: datetime, one: str, two: str) -> None:
     """The version and variant bits are those of RFC 9562."""
-    made = UUID(identity.derive(at, one.encode("utf-8", "replace").decode(), two.encode("utf-8", "replace").decode()))
+    made = UUID(
+        identity.derive(at, one.encode("utf-8", "replace").decode(), two.encode("utf-8", "replace").decode())
+    )
     assert made.version == 8
     assert made.variant == "specified in RFC 4122"
 

@@ -12,7 +12,10 @@ from vedette.settings import Secret, load, ollama_url, parse, seconds
 @pytest.mark.parametrize(
     ("document", "says"),
     [
-        ({"endpoints": {"local": {"ulr": "http://h"}}}, 'endpoints.local.ulr: unknown key; did you mean "url"?'),
+        (
+            {"endpoints": {"local": {"ulr": "http://h"}}},
+            'endpoints.local.ulr: unknown key; did you mean "url"?',
+        ),
         ({"endpoint": {}}, 'endpoint: unknown key; did you mean "endpoints"?'),
         ({"endpoints": {"a": {}}}, "endpoints.a: Object missing required field `url`"),
         ({"endpoints": {"a": {"url": "ftp://h"}}}, "endpoints.a.url: 'ftp://h' is not an http or https URL"),
@@ -76,7 +79,9 @@ def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
 
 def test_the_environment_names_the_file(tmp_path: Path) -> None:
     """VEDETTE_CONFIG is used when no file is named."""
-    (tmp_path / "v.toml").write_text('[endpoints.gpu]\nprovider = "openai-compatible"\nurl = "http://gpu:8000"\n')
+    (tmp_path / "v.toml").write_text(
+        '[endpoints.gpu]\nprovider = "openai-compatible"\nurl = "http://gpu:8000"\n'
+    )
     settings = load(environ={"VEDETTE_CONFIG": str(tmp_path / "v.toml")})
     assert settings.endpoints["gpu"].group == "gpu"
 
@@ -87,7 +92,9 @@ def test_secrets_are_read_from_where_they_are(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "key").write_text("k2\n")
     assert Secret(env="A_KEY").read("x") == "k1"
     assert Secret(file=str(tmp_path / "key")).read("x") == "k2"
-    with pytest.raises(ConfigurationError, match=r"endpoints\.a\.api_key: the environment variable NO_KEY is not set"):
+    with pytest.raises(
+        ConfigurationError, match=r"endpoints\.a\.api_key: the environment variable NO_KEY is not set"
+    ):
         Secret(env="NO_KEY").read("endpoints.a.api_key")
 
 

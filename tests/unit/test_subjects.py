@@ -47,14 +47,14 @@ def test_the_documented_example_holds() -> None:
 @pytest.mark.parametrize("token", ["a.b", "a b", "=2", "=zz", "é"])
 def test_what_is_no_token_is_refused(token: str) -> None:
     """Only what `escape` makes is turned back."""
-    with pytest.raises(ValueError, match="not an escaped name"):
+    with pytest.raises(ValueError, match=r"not an escaped name"):
         subjects.unescape(token)
 
 
 @pytest.mark.parametrize("text", ["noslash", "/name", "UPPER/x", "local/", "local/a\x00b", "a" * 64 + "/x"])
 def test_what_names_no_model_is_refused(text: str) -> None:
     """A reference has a legal endpoint and a name without control characters."""
-    with pytest.raises(ValueError, match="endpoint/name|does not name"):
+    with pytest.raises(ValueError, match=r"endpoint/name|does not name"):
         ModelRef.parse(text)
 
 

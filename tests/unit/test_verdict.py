@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
-from vedette_prober.verdict import fold, verdict
 
 from vedette.types import UP, Health, Level, Outcome, ProbeSample, Status
+from vedette_prober.verdict import fold, verdict
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
 outcomes = st.sampled_from(list(Outcome))
@@ -46,7 +46,9 @@ def test_alternating_results_never_flap(length: int, n_of_m: tuple[int, int]) ->
 
 
 @given(st.lists(outcomes, min_size=1, max_size=20), st.integers(1, 4))
-def test_a_lasting_change_is_seen_within_as_many_probes_as_confirm(before: list[Outcome], confirm: int) -> None:
+def test_a_lasting_change_is_seen_within_as_many_probes_as_confirm(
+    before: list[Outcome], confirm: int
+) -> None:
     """As many results in a row as asked for are always enough."""
     health = folded([*before, *[Outcome.REFUSED] * confirm], confirm=confirm, window=confirm)
     assert health.status is Status.UNREACHABLE

@@ -35,8 +35,6 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         service.on(lifecycle("benchmarker", "changed"), benchmarks.on_changed)
         # Endpoints on one host share its processor: one durable per host group, one job of it in hand.
         for group in sorted({endpoint.settings.group for endpoint in endpoints}):
-            await service.work(
-                host_jobs(group), benchmarks.on_job, concurrency=1, timeout_s=_JOB_TIMEOUT_S
-            )
+            await service.work(host_jobs(group), benchmarks.on_job, concurrency=1, timeout_s=_JOB_TIMEOUT_S)
         await service.start()
         yield service

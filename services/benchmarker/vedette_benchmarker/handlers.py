@@ -105,7 +105,9 @@ class Benchmarks:
         event = await self._publish(info, samples, before, await _residency(endpoint, info), job)
         ok = event is None or event.outcome is Outcome.OK
         detail = event.detail or event.outcome if event else ""
-        await self._bus.tell(job, "done" if ok else "failed", str(info.model) if ok else f"{info.model}: {detail}")
+        await self._bus.tell(
+            job, "done" if ok else "failed", str(info.model) if ok else f"{info.model}: {detail}"
+        )
 
     async def _publish(
         self,

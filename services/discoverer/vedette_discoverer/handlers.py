@@ -64,7 +64,9 @@ class Discovery:
             return
         await self._bus.tell(job, "started", f"{job.endpoint}: listing")
         contact = await endpoint.contact()
-        state = await observe(self._bus, endpoint, contact, job, also=self._counting_misses(contact.listing, job))
+        state = await observe(
+            self._bus, endpoint, contact, job, also=self._counting_misses(contact.listing, job)
+        )
         if contact.listing is None:
             await self._bus.tell(job, "failed", f"{job.endpoint}: {contact.detail or contact.outcome}")
             return
@@ -130,9 +132,7 @@ class Discovery:
             self._bus.log.info(event.TYPE, model=str(model), revision=event.revision)
 
 
-def compose(
-    endpoint: OpenEndpoint, entry: Listing, described: Described, problem: str | None
-) -> ModelInfo:
+def compose(endpoint: OpenEndpoint, entry: Listing, described: Described, problem: str | None) -> ModelInfo:
     """Return what is known of a listed model: the listing's facts under the description's, with claims.
 
     A fact that does not have its field's shape is left out: a server's absurdity is not knowledge.
@@ -140,7 +140,7 @@ def compose(
     kind, claims = infer(described, entry.name)
     configured = endpoint.settings
     facts = {**entry.facts, **described.facts}
-    sources = {name: "listing" for name in entry.facts} | dict(described.sources)
+    sources = dict.fromkeys(entry.facts, "listing") | dict(described.sources)
     return ModelInfo(
         model=ModelRef(endpoint.name, entry.name),
         provider=configured.provider,

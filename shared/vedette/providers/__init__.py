@@ -5,16 +5,18 @@ providers come through the same door as anybody's. What a server cannot do, its 
 `Features` or answers with None; it never guesses. Every failure is a `ProviderError` with an `Outcome`.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import entry_points
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
 
-from vedette.clock import Clock
 from vedette.errors import ConfigurationError
 from vedette.types import Claim, Kind, Locality, Outcome, Residency
+
+if TYPE_CHECKING:
+    from vedette.clock import Clock
 
 
 class Access(Struct, frozen=True, kw_only=True):
@@ -147,7 +149,7 @@ class Provider(Protocol):
     name: str
     api: str
 
-    def open(self, access: Access, *, clock: Clock) -> AbstractAsyncContextManager[Endpoint]:
+    def open(self, access: Access, *, clock: "Clock") -> AbstractAsyncContextManager[Endpoint]:
         """Open an endpoint; its connections close with the context."""
         ...
 

@@ -234,7 +234,9 @@ def _translated(url: str, *, broken: Outcome = Outcome.RESET) -> Iterator[None]:
     try:
         yield
     except httpx.ConnectTimeout as error:
-        raise ProviderError(Outcome.TIMEOUT, f"{url}: no connection within {_CONNECT_TIMEOUT_S:g} s") from error
+        raise ProviderError(
+            Outcome.TIMEOUT, f"{url}: no connection within {_CONNECT_TIMEOUT_S:g} s"
+        ) from error
     except httpx.ConnectError as error:
         raise _unconnected(url, error) from error
     except (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError) as error:

@@ -17,7 +17,7 @@ async def lines(chunks: AsyncIterable[tuple[float, bytes]]) -> AsyncIterator[tup
     Raises ProviderError for a line beyond a megabyte.
     """
     kept, at = b"", 0.0
-    async for at, chunk in chunks:  # noqa: B007 - the last time is used after the loop
+    async for at, chunk in chunks:
         *whole, kept = (kept + chunk).split(b"\n")
         for line in whole:
             if stripped := line.strip():

@@ -117,7 +117,9 @@ class OllamaEndpoint:
             async for at, line in lines(chunks):
                 item = mapping(decoded(line))
                 if "error" in item:
-                    raise ProviderError(Outcome.SERVER_ERROR, text(item["error"], 300) or "failed in mid-stream")
+                    raise ProviderError(
+                        Outcome.SERVER_ERROR, text(item["error"], 300) or "failed in mid-stream"
+                    )
                 delta = _delta(at, item)
                 if delta is not None:
                     yield delta
@@ -189,10 +191,13 @@ def _described(body: Mapping[str, Any]) -> Described:
     }
     claims = _claims(body, own, details)
     kind = _kind(claims, text(body.get("template"), 100_000) or "")
-    configured = _CONTEXT_PARAMETER.search(body["parameters"]) if isinstance(body.get("parameters"), str) else None
+    configured = (
+        _CONTEXT_PARAMETER.search(body["parameters"]) if isinstance(body.get("parameters"), str) else None
+    )
     facts = known(
         architecture=architecture,
-        parameters=count(model_info.get("general.parameter_count")) or _parameters(details.get("parameter_size")),
+        parameters=count(model_info.get("general.parameter_count"))
+        or _parameters(details.get("parameter_size")),
         family=text(details.get("family")),
         format=text(details.get("format")),
         quantization=text(details.get("quantization_level")),
@@ -206,13 +211,15 @@ def _described(body: Mapping[str, Any]) -> Described:
     remote = text(body.get("remote_host"))
     locality: Locality = "remote" if remote else "local"
     return Described(
-        kind=kind, facts=facts, sources=dict.fromkeys(facts, "ollama /api/show"), claims=claims, locality=locality
+        kind=kind,
+        facts=facts,
+        sources=dict.fromkeys(facts, "ollama /api/show"),
+        claims=claims,
+        locality=locality,
     )
 
 
-def _claims(
-    body: Mapping[str, Any], own: Mapping[str, Any], details: Mapping[str, Any]
-) -> dict[str, Claim]:
+def _claims(body: Mapping[str, Any], own: Mapping[str, Any], details: Mapping[str, Any]) -> dict[str, Claim]:
     declared = body.get("capabilities")
     if isinstance(declared, list):  # since 0.6.4
         return {
@@ -250,7 +257,11 @@ def _kind(claims: Mapping[str, Claim], template: str) -> Kind:
 
 
 def _first_line(license_text: object) -> str | None:
-    return text(license_text.strip().splitlines()[0], 200) if isinstance(license_text, str) and license_text.strip() else None
+    return (
+        text(license_text.strip().splitlines()[0], 200)
+        if isinstance(license_text, str) and license_text.strip()
+        else None
+    )
 
 
 def _residency(entry: Mapping[str, Any]) -> Residency:

@@ -151,7 +151,9 @@ class OpenAICompatibleEndpoint:
         if self._flavour.resident == "unknown":
             return None
         if self._flavour.resident == "by_status":
-            return {name: Residency(resident=_status(entry) == "loaded") for name, entry in self._entries.items()}
+            return {
+                name: Residency(resident=_status(entry) == "loaded") for name, entry in self._entries.items()
+            }
         asleep = self._flavour.props is not None and (await self._props()).get("is_sleeping") is True
         return {
             name: Residency(resident=not asleep, context_tokens=_served(entry))
@@ -163,9 +165,7 @@ class OpenAICompatibleEndpoint:
         await self._require(request.model)
         path = "v1/chat/completions" if request.chat else "v1/completions"
         answer = _Answer()
-        async with aclosing(
-            self._http.chunks(path, _body(request), deadline_s=request.deadline_s)
-        ) as chunks:
+        async with aclosing(self._http.chunks(path, _body(request), deadline_s=request.deadline_s)) as chunks:
             async for at, data in server_sent(chunks):
                 if data == b"[DONE]":
                     answer.whole = True
@@ -253,7 +253,9 @@ def _delta(at: float, choice: Mapping[str, Any]) -> Delta | None:
 
 def _body(request: Generation) -> dict[str, Any]:
     asked: dict[str, Any] = (
-        {"messages": [{"role": "user", "content": request.prompt}]} if request.chat else {"prompt": request.prompt}
+        {"messages": [{"role": "user", "content": request.prompt}]}
+        if request.chat
+        else {"prompt": request.prompt}
     )
     return {
         "model": request.model,

@@ -1,0 +1,46 @@
+"""Wiring of the recommender."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import lru_cache
+
+from vedette import providers
+from vedette.errors import ConfigurationError
+from vedette.events import QUESTIONS
+from vedette.service import Service, open_service
+from vedette.settings import Settings, interval_s
+from vedette_recommender.answers import Answers
+from vedette_recommender.constants import STALE_INTERVALS
+from vedette_recommender.usecases import known
+
+
+@lru_cache(maxsize=1024)
+def base_url(provider: str, url: str) -> str | None:
+    """Return the base URL for OpenAI clients, where the provider is installed here and has one."""
+    try:
+        return providers.load(provider).base_url(url)
+    except ConfigurationError:
+        return None
+
+
+@asynccontextmanager
+async def serve(settings: Settings) -> AsyncIterator[Service]:
+    """Run the recommender while the context is open."""
+    async with open_service("recommender", settings) as service:
+        answers = Answers(
+            catalogue=service.catalogue,
+            endpoints=settings.endpoints,
+            use_cases=known(settings.recommend.use_cases),
+            stale_after=timedelta(seconds=STALE_INTERVALS * interval_s(settings.schedule.availability)),
+            base_url=base_url,
+            clock=service.clock,
+        )
+        await service.follow(
+            ("MODELS", "model.>"),
+            ("ENDPOINTS", "endpoint.observed.*"),
+            then=lambda _: answers.changed(),
+        )
+        await service.answer((q for q in QUESTIONS if q.service == service.name), answers.answer)
+        await service.start()
+        yield service

@@ -1,0 +1,86 @@
+"""From the bytes of a request to the request, or to an error that names the field and the remedy. Pure."""
+
+import difflib
+import re
+from enum import StrEnum
+from types import UnionType
+from typing import Annotated, Any, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Struct
+
+from vedette.errors import RequestError
+from vedette.events import MAX_REQUEST_BYTES
+from vedette.types import Capability, Evidence, Status
+
+T = TypeVar("T", bound=Struct)
+_AT = re.compile(r"(?P<reason>.*?)(?: - at (?:`key` in )?`\$(?P<path>.*)`)?\Z", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`\Z", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.*)`\Z")
+_MOST_QUOTED = 64
+_VOCABULARIES: dict[str, type[StrEnum]] = {
+    "capabilities": Capability,
+    "statuses": Status,
+    "status": Status,
+    "evidence": Evidence,
+}
+
+
+def decode(payload: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
+    """Return the request in *payload*; nothing at all stands for `{}`. Raises RequestError."""
+    if len(payload) > MAX_REQUEST_BYTES:
+        raise RequestError(
+            code="too_large",
+            message=f"a request has at most {MAX_REQUEST_BYTES} bytes; this one has {len(payload)}",
+        )
+    try:
+        return decoder.decode(payload or b"{}")
+    except msgspec.ValidationError as error:
+        _refuse(str(error), decoder.type)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RequestError(code="invalid_json", message=f"the request is not JSON: {error}") from error
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """Return a hint for a *name* that is not among the *known*: the nearest one, else all of them."""
+    near = difflib.get_close_matches(name[:_MOST_QUOTED], known, n=1, cutoff=0.5)
+    return f'did you mean "{near[0]}"?' if near else f"known: {', '.join(known)}"
+
+
+def _refuse(problem: str, kind: Any) -> NoReturn:
+    match = _AT.match(problem)
+    reason, at = (match["reason"], match["path"] or "") if match else (problem, "")
+    path = re.sub(r"\[(\.\.\.|\d+)\]", "", at).lstrip(".")
+    if unknown := _UNKNOWN.match(reason):
+        name = unknown[1]
+        known = list(_struct_at(kind, path).__struct_fields__)
+        shown = name if len(name) <= _MOST_QUOTED else f"{name[:_MOST_QUOTED]}…"
+        raise RequestError(
+            code="unknown_field",
+            message=f"unknown field {shown!r}; {nearest(name, known)}",
+            field=_join(path, shown),
+        ) from None
+    if missing := _MISSING.match(reason):
+        raise RequestError(
+            code="missing_field",
+            message=f"the field {missing[1]!r} is required",
+            field=_join(path, missing[1]),
+        ) from None
+    message = f"{path}: {reason}" if path else reason
+    vocabulary = _VOCABULARIES.get(path.rpartition(".")[2])
+    if vocabulary is not None and reason.startswith("Invalid enum value"):
+        message += f"; known: {', '.join(vocabulary)}"
+    raise RequestError(code="invalid_value", message=message, field=path or None) from None
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _struct_at(kind: Any, path: str) -> type[Struct]:
+    for name in filter(None, path.split(".")):
+        kind = get_type_hints(kind)[name]
+        if get_origin(kind) in (Union, UnionType, Annotated):
+            kind = next(option for option in get_args(kind) if hasattr(option, "__struct_fields__"))
+    found: type[Struct] = kind
+    return found

@@ -1,0 +1,69 @@
+"""Use cases: how much each signal weighs, and what a model must be able to do. Pure.
+
+The weights are DESIGN's table; they are normalised on use, so only their ratios count.
+"""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from vedette.events import Signal
+from vedette.settings import CustomUseCase
+from vedette.types import Capability
+
+SIGNALS: tuple[Signal, ...] = ("quality", "speed", "ttft", "reliability", "context", "price")
+
+
+class UseCase(Struct, frozen=True, kw_only=True):
+    """A purpose: weights by signal, and the capabilities without which a model is no candidate."""
+
+    name: str
+    weights: dict[Signal, float]
+    requires: tuple[Capability, ...]
+
+    @property
+    def embeds(self) -> bool:
+        """Whether the models wanted are embedding models, whose speed is counted in texts."""
+        return Capability.EMBEDDING in self.requires
+
+
+C = Capability
+# name, weights in the order of SIGNALS, required capabilities
+_TABLE: tuple[tuple[str, tuple[float, ...], tuple[Capability, ...]], ...] = (
+    ("chat", (0.35, 0.15, 0.20, 0.15, 0.05, 0.10), (C.CHAT,)),
+    ("code_generation", (0.45, 0.15, 0.10, 0.15, 0.10, 0.05), (C.CHAT, C.CODE_GENERATION)),
+    ("code_understanding", (0.45, 0.10, 0.10, 0.15, 0.15, 0.05), (C.CHAT, C.CODE_UNDERSTANDING)),
+    ("reasoning", (0.55, 0.10, 0.05, 0.15, 0.10, 0.05), (C.CHAT, C.REASONING)),
+    ("documentation", (0.40, 0.15, 0.10, 0.15, 0.15, 0.05), (C.CHAT, C.DOCUMENTATION)),
+    ("agent", (0.40, 0.10, 0.15, 0.20, 0.10, 0.05), (C.CHAT, C.TOOLS)),
+    ("summarisation", (0.30, 0.15, 0.10, 0.15, 0.25, 0.05), (C.CHAT, C.SUMMARISATION)),
+    ("extraction", (0.40, 0.15, 0.15, 0.20, 0.05, 0.05), (C.CHAT, C.EXTRACTION)),
+    ("vision", (0.50, 0.10, 0.10, 0.15, 0.10, 0.05), (C.CHAT, C.VISION)),
+    ("embedding", (0.30, 0.40, 0.10, 0.15, 0.00, 0.05), (C.EMBEDDING,)),
+    ("fast", (0.15, 0.30, 0.25, 0.15, 0.05, 0.10), (C.CHAT,)),
+)
+
+BUILT_IN: dict[str, UseCase] = {
+    name: UseCase(name=name, weights=dict(zip(SIGNALS, weights, strict=True)), requires=requires)
+    for name, weights, requires in _TABLE
+}
+
+
+def known(configured: Mapping[str, CustomUseCase]) -> dict[str, UseCase]:
+    """Return all use cases: the built-in ones, with those *configured* added or in their place.
+
+    One configured under a built-in name keeps that one's capabilities unless it names its own.
+    """
+    own = {
+        name: UseCase(
+            name=name,
+            weights={signal: custom.weights.get(signal, 0.0) for signal in SIGNALS},
+            requires=custom.capabilities or _built_in_capabilities(name),
+        )
+        for name, custom in configured.items()
+    }
+    return BUILT_IN | own
+
+
+def _built_in_capabilities(name: str) -> tuple[Capability, ...]:
+    return BUILT_IN[name].requires if name in BUILT_IN else (Capability.CHAT,)

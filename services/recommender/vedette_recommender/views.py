@@ -1,0 +1,90 @@
+"""How models, endpoints and scores look in a reply. Pure."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from vedette.events import Availability, MeasuredSpeed, ModelView, Recommendation
+from vedette.types import Health, Performance
+from vedette_recommender.candidate import Candidate, median
+from vedette_recommender.scoring import Scored
+
+# From a provider's name and an endpoint's URL to the base URL for OpenAI clients, if there is one.
+BaseUrl = Callable[[str, str], str | None]
+
+
+def recommendation(scored: Scored, base_url: BaseUrl, *, contributions: bool) -> Recommendation:
+    """Return *scored* with what is needed to call the model at once."""
+    candidate, info = scored.candidate, scored.candidate.info
+    return Recommendation(
+        model=info.model,
+        provider=info.provider,
+        url=info.url,
+        api=info.api,
+        score=scored.score,
+        raw_score=scored.raw_score,
+        confidence=scored.confidence,
+        status=candidate.status,
+        resident=candidate.resident,
+        equivalent=scored.equivalent,
+        base_url=base_url(info.provider, info.url),
+        key_ref=info.key_ref,
+        context_tokens=info.context_tokens,
+        output_tps=candidate.output_tps,
+        ttft_ms=candidate.ttft_ms,
+        ttft_cold_ms=candidate.ttft_cold_ms,
+        expected_ttft_ms=candidate.expected_ttft_ms,
+        multipliers=scored.multipliers,
+        contributions=scored.contributions if contributions else (),
+    )
+
+
+def model_view(candidate: Candidate, *, found_at: datetime | None, revision: int) -> ModelView:
+    """Return one model as the catalogue holds it."""
+    info = candidate.info
+    return ModelView(
+        model=info.model,
+        provider=info.provider,
+        url=info.url,
+        api=info.api,
+        info=info,
+        capabilities=info.capabilities,
+        status=candidate.status,
+        stale=candidate.stale,
+        resident=candidate.resident,
+        availability=_availability(candidate.health, candidate.at) if candidate.health else None,
+        performance=_speed(candidate.performance) if candidate.performance else None,
+        found_at=found_at,
+        revision=revision,
+    )
+
+
+def _availability(health: Health, at: datetime) -> Availability:
+    return Availability(
+        checked_at=health.checked_at,
+        since=health.since,
+        answered_at=health.answered_at,
+        uptime_24h=health.uptime(at, hours=24),
+        uptime_7d=health.uptime(at, hours=7 * 24),
+        uptime_30d=health.uptime(at, hours=30 * 24),
+        last=health.outcomes[-1] if health.outcomes else None,
+    )
+
+
+def _speed(performance: Performance) -> MeasuredSpeed:
+    tps, ttft, itl = performance.output_tps, performance.ttft_ms, performance.itl_ms
+    return MeasuredSpeed(
+        output_tps=median(tps),
+        ttft_ms=median(ttft),
+        ttft_cold_ms=median(performance.ttft_cold_ms),
+        load_ms=median(performance.load_ms),
+        ttft_p95_ms=ttft.p95 if ttft else None,
+        ttft_long_ms=median(performance.ttft_long_ms),
+        itl_p50_ms=median(itl),
+        itl_p95_ms=itl.p95 if itl else None,
+        output_tps_min=tps.min if tps else None,
+        output_tps_max=tps.max if tps else None,
+        texts_per_s=median(performance.texts_per_s),
+        n=performance.n,
+        failures=performance.failures,
+        measured_at=performance.measured_at,
+    )

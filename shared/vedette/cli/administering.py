@@ -1,0 +1,176 @@
+"""`doctor`, `provision` and `config check`: what an operator needs before and beside running."""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from msgspec import Struct
+from rich.text import Text
+
+from vedette import bus, instance, nats_server, providers
+from vedette.cli import options
+from vedette.cli.output import document, out, run, say
+from vedette.cli.remedies import REMEDIES
+from vedette.client import Client
+from vedette.clock import SystemClock
+from vedette.connecting import connect, without_secrets
+from vedette.endpoints import OpenEndpoint, open_endpoints
+from vedette.errors import ConfigurationError, NotRunning, VedetteError
+from vedette.settings import Settings
+from vedette.types import Outcome
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """One thing that was looked at: whether it is well, what was seen, what to do."""
+
+    what: str
+    ok: bool
+    seen: str
+    remedy: str = ""
+
+
+def doctor(
+    *, config: options.Config = None, json: options.Json = False, where: options.Instance = options.HERE
+) -> int:
+    """Look at everything Vedette needs: what is reachable, what is not, what to do."""
+    return run(_doctor(config, where, json))
+
+
+async def _doctor(config: str | None, where: options.Instance, as_json: bool) -> int:
+    findings = [finding async for finding in _findings(config, where)]
+    if as_json:
+        document({"findings": findings, "ok": all(finding.ok for finding in findings)})
+    else:
+        for finding in findings:
+            mark = ("ok    ", "green") if finding.ok else ("wrong ", "bold red")
+            out.print(Text.assemble(mark, (f"{finding.what}: ", "bold"), finding.seen))
+            if finding.remedy:
+                out.print(f"       → {finding.remedy}")
+    return 0 if all(finding.ok for finding in findings) else 1
+
+
+async def _findings(config: str | None, where: options.Instance) -> AsyncIterator[Finding]:
+    try:
+        settings = options.settings(config)
+    except ConfigurationError as error:
+        yield Finding(
+            what="configuration",
+            ok=False,
+            seen=str(error),
+            remedy="correct the file; nothing runs until then",
+        )
+        return
+    count = len(settings.endpoints)
+    yield Finding(what="configuration", ok=True, seen=f"{count} endpoint{'s' if count != 1 else ''}")
+    yield _state(instance.state_directory(where.state_dir))
+    if settings.nats.url is None and where.nats is None:
+        yield _binary()
+    async for finding in _endpoints(settings):
+        yield finding
+    yield await _running(where, settings)
+
+
+def _state(directory: Path) -> Finding:
+    existing = next(path for path in (directory, *directory.parents) if path.exists())
+    if os.access(existing, os.W_OK):
+        return Finding(what="state directory", ok=True, seen=str(directory))
+    return Finding(
+        what="state directory",
+        ok=False,
+        seen=f"{directory} cannot be written",
+        remedy="choose another with --state-dir, or set VEDETTE_STATE_DIR",
+    )
+
+
+def _binary() -> Finding:
+    try:
+        return Finding(what="nats-server", ok=True, seen=nats_server.find_binary())
+    except ConfigurationError as error:
+        return Finding(what="nats-server", ok=False, seen="not found", remedy=error.fields["problem"])
+
+
+async def _endpoints(settings: Settings) -> AsyncIterator[Finding]:
+    try:
+        async with open_endpoints(settings, clock=SystemClock()) as endpoints:
+            for endpoint in endpoints:
+                yield await _endpoint(endpoint)
+    except ConfigurationError as error:
+        known = ", ".join(providers.names())
+        yield Finding(what="endpoints", ok=False, seen=str(error), remedy=f"providers installed: {known}")
+
+
+async def _endpoint(endpoint: OpenEndpoint) -> Finding:
+    what = f"endpoint {endpoint.name}"
+    contact = await endpoint.contact()
+    if contact.outcome is not Outcome.OK:
+        seen = contact.detail or f"{endpoint.settings.url}: {contact.outcome}"
+        return Finding(what=what, ok=False, seen=seen, remedy=REMEDIES[contact.outcome])
+    server = contact.server
+    name = " ".join(filter(None, (server.product, server.version))) if server else ""
+    listed = len(contact.listing or ())
+    return Finding(
+        what=what,
+        ok=True,
+        seen=f"{endpoint.settings.url} answers in {contact.latency_ms:.0f} ms with {listed} models"
+        + (f" ({name})" if name else ""),
+        remedy="" if listed else "it has no models yet: pull or load one",
+    )
+
+
+async def _running(where: options.Instance, settings: Settings) -> Finding:
+    what = "running Vedette"
+    try:
+        async with where.client() as client:
+            return await _answering(what, client)
+    except NotRunning as error:
+        place = f"; NATS is {without_secrets(settings.nats.url)}" if settings.nats.url else ""
+        return Finding(
+            what=what, ok=False, seen=error.fields["problem"] + place, remedy='start one with "vedette up"'
+        )
+    except VedetteError as error:
+        return Finding(
+            what=what, ok=False, seen=str(error), remedy="see the log of the recommender and of NATS"
+        )
+
+
+async def _answering(what: str, client: Client) -> Finding:
+    models = await client.models()
+    measured = sum(1 for model in models.models if model.performance is not None)
+    return Finding(what=what, ok=True, seen=f"answers; {models.total} models, {measured} of them measured")
+
+
+def provision(*, config: options.Config = None, where: options.Instance = options.HERE) -> int:
+    """Make the streams and consumers on the NATS server, or bring them up to date. Twice does nothing."""
+    return run(_provision(config, where))
+
+
+async def _provision(config: str | None, where: options.Instance) -> int:
+    settings = options.settings(config)
+    async with connect(where.nats_of(settings), name="vedette-provision") as connection:
+        done = await bus.provision(connection, settings)
+    for line in done or ["nothing to do: streams and consumers are as they should be"]:
+        say(line)
+    return 0
+
+
+def check(
+    file: Annotated[str | None, Parameter(help="Default: as for `up`.")] = None, *, json: options.Json = False
+) -> int:
+    """Read the configuration as `up` would, and say what it comes to."""
+    settings = options.settings(file)
+    if json:
+        document(settings)
+        return 0
+    for name, endpoint in settings.endpoints.items():
+        say(f"endpoint  {name}: {endpoint.provider} at {endpoint.url}")
+    schedule = settings.schedule
+    say(
+        f"schedule  discovery {schedule.discovery}, availability {schedule.availability}, "
+        f"performance {schedule.performance}, quality {schedule.quality}, retention {schedule.retention}"
+    )
+    nats, database = settings.nats.url, settings.database.url
+    say(f"NATS      {without_secrets(nats) if nats else 'a private server'}")
+    say(f"database  {without_secrets(database) if database else 'SQLite in the state directory'}")
+    return 0

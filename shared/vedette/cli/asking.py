@@ -1,0 +1,336 @@
+"""`models`, `recommend` and `explain`: what an agent would be told, for people."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+from rich.table import Table
+from rich.text import Text
+
+from vedette.cli import options
+from vedette.cli.output import document, ms, number, out, percent, run, size, table, tokens
+from vedette.client import Client
+from vedette.events import (
+    BestReply,
+    Contribution,
+    ExplainReply,
+    ModelView,
+    Recommendation,
+    Relaxation,
+    Risk,
+)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """What the model must satisfy."""
+
+    capability: Annotated[
+        tuple[str, ...], Parameter(help="It must be able to do this; may be repeated.")
+    ] = ()
+    min_context_tokens: int | None = None
+    max_ttft_ms: float | None = None
+    min_output_tps: float | None = None
+    max_price_usd_per_mtok: float | None = None
+    locality: Literal["local", "remote"] | None = None
+    provider: Annotated[tuple[str, ...], Parameter(help="One of these providers.")] = ()
+    endpoint: Annotated[tuple[str, ...], Parameter(help="At one of these endpoints.")] = ()
+    family: Annotated[tuple[str, ...], Parameter(help="Of one of these families.")] = ()
+    license: Annotated[tuple[str, ...], Parameter(help="Under one of these licences.")] = ()
+    min_parameters: int | None = None
+    max_parameters: int | None = None
+    exclude: Annotated[
+        tuple[str, ...], Parameter(help="Not this model (endpoint/name, or a name anywhere).")
+    ] = ()
+    min_uptime_24h: Annotated[float | None, Parameter(help="A fraction from 0 to 1.")] = None
+    evidence: Annotated[
+        Literal["inferred", "declared", "verified"] | None,
+        Parameter(help="The least evidence of a capability."),
+    ] = None
+    unmeasured: Annotated[
+        Literal["keep", "reject"] | None,
+        Parameter(help="What becomes of models whose figure under a limit is unknown."),
+    ] = None
+
+    def wanted(self) -> dict[str, Any]:
+        """Return what was given, as the client takes it."""
+        plurals = {
+            "capability": "capabilities",
+            "provider": "providers",
+            "endpoint": "endpoints",
+            "family": "families",
+            "license": "licenses",
+        }
+        given = {plurals.get(name, name): value for name, value in vars(self).items()}
+        return {name: value for name, value in given.items() if value not in (None, ())}
+
+
+NOTHING = Need()
+Limit = Annotated[int, Parameter(help="How many models to name, 1 to 100.")]
+
+
+def models(
+    text: str | None = None,
+    *,
+    capability: tuple[str, ...] = (),
+    provider: str | None = None,
+    endpoint: str | None = None,
+    family: str | None = None,
+    status: str | None = None,
+    json: options.Json = False,
+    where: options.Instance = options.HERE,
+) -> int:
+    """List the models, or those whose name contains TEXT, with what was measured of them."""
+
+    async def ask(client: Client) -> int:
+        reply = await client.models(
+            text=text,
+            capabilities=capability,
+            provider=provider,
+            endpoint=endpoint,
+            family=family,
+            status=status,
+        )
+        if json:
+            document(reply)
+        else:
+            show_models(reply.models, total=reply.total)
+        return 0
+
+    return _with(where, ask)
+
+
+def recommend(
+    use_case: str,
+    *,
+    need: Need = NOTHING,
+    limit: Limit = 3,
+    risk: Risk = "conservative",
+    json: options.Json = False,
+    where: options.Instance = options.HERE,
+) -> int:
+    """Name the best model for USE_CASE now, and those to fall back on."""
+
+    async def ask(client: Client) -> int:
+        reply = await client.best(use_case, limit=limit, risk=risk, **need.wanted())
+        if json:
+            document(reply)
+        else:
+            _show_best(reply)
+        return 0 if reply.recommendation else 4
+
+    return _with(where, ask)
+
+
+def explain(
+    use_case: str,
+    *,
+    need: Need = NOTHING,
+    limit: Limit = 3,
+    risk: Risk = "conservative",
+    json: options.Json = False,
+    where: options.Instance = options.HERE,
+) -> int:
+    """Show how the models for USE_CASE score, signal by signal, and why the others are no candidates."""
+
+    async def ask(client: Client) -> int:
+        reply = await client.explain(use_case, limit=limit, risk=risk, **need.wanted())
+        if json:
+            document(reply)
+        else:
+            show_explanation(reply)
+        return 0 if reply.recommendations else 4
+
+    return _with(where, ask)
+
+
+def _with(where: options.Instance, ask: Callable[[Client], Awaitable[int]]) -> int:
+    async def asked() -> int:
+        async with where.client() as client:
+            return await ask(client)
+
+    return run(asked())
+
+
+# --- For people ------------------------------------------------------------------------------------------------
+
+
+def show_models(shown: Sequence[ModelView], *, total: int | None = None) -> None:
+    """Print models with what was measured of them, and of how many in all they are part."""
+    if not shown:
+        out.print('No models. "vedette doctor" tells which endpoints answer.')
+        return
+    rows = table(
+        "model",
+        ">size",
+        "quant",
+        ">context",
+        "status",
+        ">up 24 h",
+        ">tokens/s",
+        ">TTFT",
+        ">cold TTFT",
+        ">load",
+        ">runs",
+    )
+    for model in shown:
+        rows.add_row(*_model_row(model))
+    out.print(rows)
+    if total is not None and total > len(shown):
+        out.print(f"{len(shown)} of {total}")
+
+
+def _model_row(model: ModelView) -> tuple[str, ...]:
+    speed, info = model.performance, model.info
+    loaded = {True: ", loaded", False: "", None: ""}[model.resident]
+    texts_per_s = speed.texts_per_s if speed else None
+    rate = (
+        number(speed.output_tps if speed else None, 1) if texts_per_s is None else f"{texts_per_s:,.0f} texts"
+    )
+    return (
+        str(model.model),
+        size(info.parameters),
+        info.quantization or "-",
+        tokens(info.context_tokens),
+        model.status + (" (stale)" if model.stale else loaded),
+        percent(model.availability.uptime_24h if model.availability else None),
+        rate,
+        ms(speed.ttft_ms if speed else None),
+        ms(speed.ttft_cold_ms if speed else None),
+        ms(speed.load_ms if speed else None),
+        (f"{speed.n}" + (f" (+{speed.failures} failed)" if speed.failures else "")) if speed else "-",
+    )
+
+
+def _show_best(reply: BestReply) -> None:
+    best = reply.recommendation
+    if best is None:
+        out.print(f"No model fits {reply.use_case}: {_counted(reply.rejected, reply.considered)}.")
+        _show_relaxation(reply.relax)
+        return
+    out.print(
+        Text.assemble(
+            (str(best.model), "bold green"),
+            f"  {best.score:.1f} of 100, confidence {percent(best.confidence)}",
+        )
+    )
+    out.print(
+        f"  call it: {best.api} at {best.base_url or best.url}"
+        + (f", key in {best.key_ref}" if best.key_ref else "")
+    )
+    state = {True: "loaded", False: "not loaded", None: ""}[best.resident]
+    out.print(
+        f"  {', '.join(filter(None, (best.status, state)))} · {number(best.output_tps, 1)} tokens/s · "
+        f"TTFT {ms(best.ttft_ms)} warm, {ms(best.ttft_cold_ms)} cold · context {number(best.context_tokens)}"
+    )
+    if reply.fallbacks:
+        out.print("\nelse")
+        out.print(_ranking(reply.fallbacks))
+    if reply.rejected:
+        out.print(f"\n{_counted(reply.rejected, reply.considered)}")
+
+
+def _ranking(recommendations: Sequence[Recommendation]) -> Table:
+    rows = table("model", ">score", ">confidence", "status", ">tokens/s", ">TTFT", "")
+    for one in recommendations:
+        rows.add_row(
+            str(one.model),
+            f"{one.score:.1f}",
+            percent(one.confidence),
+            one.status,
+            number(one.output_tps, 1),
+            ms(one.ttft_ms),
+            "as good as the best" if one.equivalent else "",
+        )
+    return rows
+
+
+def show_explanation(reply: ExplainReply) -> None:
+    """Print how the candidates score and why the others are none."""
+    for sentence in reply.summary:
+        out.print(sentence)
+    for one in reply.recommendations:
+        out.print()
+        out.print(_contributions(one))
+    if reply.rejections:
+        out.print()
+        rows = table("no candidate", "because", "needed", "has")
+        for rejection in reply.rejections:
+            rows.add_row(
+                str(rejection.model),
+                rejection.code.replace("_", " "),
+                _plain(rejection.need),
+                _plain(rejection.value),
+            )
+        out.print(rows)
+
+
+def _contributions(one: Recommendation) -> Table:
+    multiplied = "".join(f" · {value:.3f} ({name})" for name, value in one.multipliers.items())
+    rows = table(
+        "signal",
+        ">value",
+        ">utility",
+        ">confidence",
+        ">weight",
+        ">points",
+        "because",
+        title=f"{one.model}: {one.raw_score:.1f}{multiplied} = {one.score:.1f}",
+    )
+    for part in one.contributions:
+        digits = 3 if part.unit in ("fraction", "probability") else 1
+        rows.add_row(
+            part.signal,
+            "-" if part.raw is None else f"{number(part.raw, digits)} {part.unit}",
+            f"{part.utility:.2f}",
+            percent(part.confidence),
+            percent(part.weight),
+            f"{part.points:.1f}",
+            _because(part),
+        )
+    return rows
+
+
+def _because(part: Contribution) -> str:
+    """Return where a signal's value is from, and what was assumed for the rest."""
+    source: str = part.kind if part.raw is not None else ""
+    if part.n is not None:
+        source += f" {part.n} times, last {_ago(part.age_s)}"
+    return "; ".join(filter(None, (source, part.note)))
+
+
+def _ago(seconds: float | None) -> str:
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds is not None and seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit} ago"
+    return "just now"
+
+
+def _counted(rejected: dict[str, int], considered: int) -> str:
+    reasons = ", ".join(f"{n} for {code.replace('_', ' ')}" for code, n in sorted(rejected.items()))
+    return f"{considered} considered, {sum(rejected.values())} rejected" + (
+        f" ({reasons})" if reasons else ""
+    )
+
+
+def _show_relaxation(relax: Relaxation | None) -> None:
+    if relax is None:
+        out.print('Nothing is in the catalogue yet; "vedette doctor" tells which endpoints answer.')
+        return
+    also = f", and {', '.join(relax.also)}" if relax.also else ""
+    change = (
+        f" from {_plain(relax.need)} to {_plain(relax.to)}"
+        if relax.to is not None
+        else f" ({_plain(relax.need)})"
+    )
+    out.print(f"Nearest is {relax.model}: relax {relax.constraint}{change}{also}.")
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    return "-" if value is None else str(value)

@@ -1,0 +1,69 @@
+"""Options that several commands share, and what they come to."""
+
+import os
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+from cyclopts import Parameter
+
+from vedette import instance
+from vedette.client import URL_VARIABLE, Client
+from vedette.errors import NotRunning
+from vedette.settings import Nats, Settings, load
+
+Json = Annotated[
+    bool, Parameter(name="--json", negative="", help="Print one JSON document instead of a table.")
+]
+Config = Annotated[
+    str | None,
+    Parameter(
+        name="--config", help="Configuration file. Default: VEDETTE_CONFIG, else ./vedette.toml, else none."
+    ),
+]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Instance:
+    """Which Vedette a command talks to: the one that runs here, unless told otherwise."""
+
+    nats: Annotated[
+        str | None,
+        Parameter(help=f"URL of the NATS server. Default: {URL_VARIABLE}, else the Vedette that runs here."),
+    ] = None
+    state_dir: Annotated[
+        str | None,
+        Parameter(
+            help="State directory of the Vedette that runs here. Default: in the user's data directory."
+        ),
+    ] = None
+
+    def client(self) -> Client:
+        """Return a client of it, as an agent has one."""
+        return Client(self.nats, state_dir=self.state_dir)
+
+    def operator(self) -> Nats:
+        """Return how to reach it as its operator. Raises NotRunning."""
+        url = self.nats or os.environ.get(URL_VARIABLE)
+        return Nats(url=url or instance.find(instance.state_directory(self.state_dir)).operator_url)
+
+    def nats_of(self, settings: Settings) -> Nats:
+        """Return how to reach its server where it need not run: by option, here, or by *settings*."""
+        if self.nats is None and settings.nats.url is not None:
+            return settings.nats
+        try:
+            return self.operator()
+        except NotRunning as error:
+            raise NotRunning(problem="no NATS server is named, and none runs here") from error
+
+
+HERE = Instance()
+
+
+def settings(config: str | None, nats: str | None = None, port: int | None = None) -> Settings:
+    """Return the configuration with what the command line says of NATS on top."""
+    loaded = load(config)
+    given = {"url": nats, "port": port}
+    changed = {key: value for key, value in given.items() if value is not None}
+    return msgspec.structs.replace(loaded, nats=msgspec.structs.replace(loaded.nats, **changed))

@@ -1,0 +1,84 @@
+"""How commands print: documents and tables on standard output, everything else on standard error."""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_PIPED_WIDTH = 160  # a table that goes into a file or a pipe is not folded for a terminal that is not there
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def run(command: Coroutine[Any, Any, int]) -> int:
+    """Run *command* on the fastest event loop there is; return its exit code."""
+    try:
+        import uvloop
+    except ImportError:  # not built for this system
+        return asyncio.run(command)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(command)
+
+
+def complain(problem: str) -> None:
+    """Print one line on what is wrong to standard error."""
+    err.print(Text.assemble(("vedette: ", "bold red"), problem))
+
+
+def say(line: str) -> None:
+    """Print *line* as it is, at once, whoever reads."""
+    print(line, flush=True)  # noqa: T201 - the one place that prints
+
+
+def document(value: Any) -> None:
+    """Print *value* as JSON."""
+    say(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def table(*columns: str, title: str | None = None) -> Table:
+    """Return an empty table; columns whose name begins with `>` are numbers."""
+    made = Table(
+        title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0)
+    )
+    for column in columns:
+        if column.startswith(">"):
+            made.add_column(column[1:], justify="right", no_wrap=True)
+        else:
+            made.add_column(column, overflow="fold")
+    return made
+
+
+def number(value: float | None, digits: int = 0) -> str:
+    """Return *value* for a table: grouped, or a dash for what is not known."""
+    return "-" if value is None else f"{value:,.{digits}f}"
+
+
+def ms(value: float | None) -> str:
+    """Return milliseconds for a table: seconds from ten on."""
+    if value is None:
+        return "-"
+    return f"{value / 1000:,.1f} s" if value >= 10_000 else f"{value:,.0f} ms"
+
+
+def percent(value: float | None) -> str:
+    """Return a fraction for a table."""
+    return "-" if value is None else f"{100 * value:.0f} %"
+
+
+def size(value: int | None) -> str:
+    """Return a parameter count for a table: 135M, 7.2B."""
+    if value is None:
+        return "-"
+    return f"{value / 1e9:.1f}B" if value >= 1e9 else f"{value / 1e6:.0f}M"
+
+
+def tokens(value: int | None) -> str:
+    """Return a context length for a table: 4k, 128k."""
+    if value is None:
+        return "-"
+    return f"{value / 1024:.0f}k" if value >= 1024 else str(value)

@@ -1,0 +1,22 @@
+"""What a person can do about an endpoint, by how the contact with it ended."""
+
+from vedette.types import Outcome
+
+REMEDIES: dict[Outcome, str] = {
+    Outcome.OK: "nothing to do",
+    Outcome.LOADING: "it is loading its model; wait",
+    Outcome.BUSY: "it has more requests than it can take; wait, or give it more slots",
+    Outcome.RATE_LIMITED: "it asked for a pause, which is kept; probe it less often or raise its limit",
+    Outcome.AUTH_FAILED: 'give it a key: api_key = { env = "NAME" } under its [endpoints.<name>]',
+    Outcome.NOT_FOUND: "its provider or url is not right: what answers there does not know this path",
+    Outcome.UNSUPPORTED: "its provider is not right, or it is too old",
+    Outcome.BAD_REQUEST: "its provider is not right, or it is too old",
+    Outcome.SERVER_ERROR: "it answers with an error of its own; see its log",
+    Outcome.GARBAGE: "its provider or url is not right: what answers there is something else",
+    Outcome.TOO_LARGE: "its url is not right: no listing of models is that large",
+    Outcome.INCOMPLETE: "it broke off in the middle of its answer; see its log",
+    Outcome.TIMEOUT: "it accepts connections and says nothing; see its log, or raise its timeout_s",
+    Outcome.REFUSED: "start it, or name your endpoints in vedette.toml",
+    Outcome.RESET: "it closes connections; see its log, or the proxy's in front of it",
+    Outcome.UNREACHABLE: "no such host or no way to it; correct its url",
+}

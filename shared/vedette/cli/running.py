@@ -1,0 +1,94 @@
+"""`up` and `run`: services in this process, until told to stop."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from vedette import instance, log, process
+from vedette.bus import Bus
+from vedette.cli import options
+from vedette.cli.output import run as run_now
+from vedette.cli.output import say
+from vedette.cli.remedies import REMEDIES
+from vedette.clock import SystemClock
+from vedette.connecting import connect
+from vedette.events import EndpointObserved, Event, ModelFound, ModelLost
+from vedette.settings import Nats
+from vedette.types import EndpointState, Outcome
+
+
+def up(
+    *,
+    config: options.Config = None,
+    state_dir: Annotated[str | None, Parameter(help="Where streams and history are kept.")] = None,
+    nats: Annotated[str | None, Parameter(help="Use this NATS server instead of a private one.")] = None,
+    port: Annotated[
+        int | None, Parameter(help="Port of the private NATS server. Default: a free one.")
+    ] = None,
+) -> int:
+    """Run everything in one process: all services, a private NATS server and SQLite. Ctrl-C stops it."""
+    return run_now(_up(config, state_dir, nats, port))
+
+
+async def _up(config: str | None, state_dir: str | None, nats: str | None, port: int | None) -> int:
+    settings = options.settings(config, nats, port)
+    directory = instance.state_directory(state_dir)
+    async with process.stop_signals() as stopped, process.up(settings, directory, say=say) as running:
+        operator = Nats(url=running.connection.operator_url)
+        async with connect(operator, name="vedette-up", reconnect=True) as connection:
+            bus = Bus(connection, name="up", clock=SystemClock(), log=log.logger("up"))
+            tell = _Teller(say).tell
+            for event in ("found", "lost"):
+                await bus.follow("MODELS", f"model.{event}.>", tell, new_only=True)
+            say(f"ready     {len(running.services)} services; Ctrl-C stops them")
+            await bus.follow("ENDPOINTS", "endpoint.observed.*", tell)
+            await process.until_stopped(running, stopped)
+    say("stopped")
+    return 0
+
+
+class _Teller:
+    """Tells in a line each what a person who has just started Vedette wants to know."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._known: dict[str, Outcome] = {}
+
+    def tell(self, event: Event, _: int) -> None:
+        """Tell what *event* says that was not known before."""
+        if isinstance(event, EndpointObserved) and self._known.get(event.endpoint) is not event.state.outcome:
+            self._known[event.endpoint] = event.state.outcome
+            self._say(f"endpoint  {event.endpoint}: {_describe(event.state)}")
+        elif isinstance(event, ModelFound):
+            self._say(f"found     {event.model}")
+        elif isinstance(event, ModelLost):
+            self._say(f"lost      {event.model} ({event.reason.replace('_', ' ')})")
+
+
+def _describe(state: EndpointState) -> str:
+    if state.outcome is Outcome.OK:
+        server = " ".join(filter(None, (state.server, state.server_version)))
+        return f"{state.url} answers" + (f" ({server})" if server else "")
+    return f"{state.detail or f'{state.url}: {state.outcome}'}; {REMEDIES[state.outcome]}"
+
+
+def run(
+    *services: str,
+    config: options.Config = None,
+    nats: Annotated[str | None, Parameter(help="URL of the NATS server.")] = None,
+) -> int:
+    """Run the named services, as a pod does, on an existing NATS server; without names, all of them."""
+    return run_now(_run(list(services), config, nats))
+
+
+async def _run(services: list[str], config: str | None, nats: str | None) -> int:
+    settings = options.settings(config, nats)
+    names = services or process.service_names()
+    async with process.stop_signals() as stopped, process.run(settings, names) as running:
+        say(f"NATS      {running.nats_place}")
+        say(f"health    {running.connection.health_url}/readyz")
+        say(f"ready     {', '.join(service.name for service in running.services)}")
+        await process.until_stopped(running, stopped)
+    say("stopped")
+    return 0

@@ -1,0 +1,157 @@
+"""`discover`, `probe` and `benchmark`: have it done now, and watch."""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+from nats.aio.client import Client as NatsClient
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from vedette import events
+from vedette.cli import options
+from vedette.cli.asking import show_models
+from vedette.cli.output import document, err, out, run
+from vedette.client import Client
+from vedette.connecting import connect
+from vedette.errors import RequestError
+from vedette.events import Job, JobKind
+from vedette.operation import Target, operating
+
+
+def discover(*endpoints: str, json: options.Json = False, where: options.Instance = options.HERE) -> int:
+    """Look for models now, at the named endpoints or at all."""
+    return run(_do("discover", endpoints, where, json))
+
+
+def probe(*targets: str, json: options.Json = False, where: options.Instance = options.HERE) -> int:
+    """Check now whether models answer: of the named endpoints, the named models (endpoint/name), or all."""
+    return run(_do("probe", targets, where, json))
+
+
+def benchmark(*models: str, json: options.Json = False, where: options.Instance = options.HERE) -> int:
+    """Measure the speed of models now: of the named ones (endpoint/name), of endpoints, or of all."""
+    return run(_do("benchmark", models, where, json))
+
+
+async def _do(kind: JobKind, named: Sequence[str], where: options.Instance, as_json: bool) -> int:
+    operator = where.operator()
+    async with where.client() as client, connect(operator, name="vedette-operator") as connection:
+        targets = await _targets(client, kind, named)
+        if not targets:
+            err.print(
+                f'Nothing to {kind}: no models are known. "vedette doctor" tells which endpoints answer.'
+            )
+            return 1
+        ended = await _follow(connection, kind, targets)
+        known = await client.models()
+    touched = {str(target.model or target.endpoint) for target in targets}
+    models = [model for model in known.models if touched & {str(model.model), model.model.endpoint}]
+    if as_json:
+        document(
+            {
+                "jobs": [_told(job, progress) for job, progress in ended],
+                "models": models,
+                "as_of": known.as_of,
+            }
+        )
+    elif models:
+        out.print()
+        show_models(models)
+    return 1 if any(progress.state == "failed" for _, progress in ended) else 0
+
+
+def _told(job: Job, progress: events.Progress) -> dict[str, object]:
+    return {
+        "id": job.id,
+        "kind": job.kind,
+        "target": str(job.model or job.endpoint),
+        "state": progress.state,
+        "message": progress.message,
+    }
+
+
+async def _targets(client: Client, kind: JobKind, named: Sequence[str]) -> list[Target]:
+    """Return what *named* (endpoints, or models as endpoint/name) comes to. Raises RequestError for neither."""
+    endpoints = {view.endpoint: view.group for view in (await client.endpoints()).endpoints}
+    models = {str(view.model): view.model for view in (await client.models()).models}
+    chosen: list[Target] = []
+    for name in named or endpoints:
+        if name in endpoints:
+            chosen += (
+                [Target(endpoint=name, group=endpoints[name])]
+                if kind != "benchmark"
+                else [
+                    Target(endpoint=name, group=endpoints[name], model=model)
+                    for model in models.values()
+                    if model.endpoint == name
+                ]
+            )
+        elif name in models and kind != "discover":
+            model = models[name]
+            chosen.append(Target(endpoint=model.endpoint, group=endpoints[model.endpoint], model=model))
+        else:
+            raise RequestError(
+                code="unknown_target", message=_unknown(name, kind, list(endpoints), list(models))
+            )
+    return chosen
+
+
+def _unknown(name: str, kind: JobKind, endpoints: list[str], models: list[str]) -> str:
+    known = ", ".join(endpoints if kind == "discover" else [*endpoints, *models])
+    what = "endpoint" if kind == "discover" else "endpoint or model"
+    return f"no {what} {name!r}; known: {known or 'none'}"
+
+
+async def _follow(
+    connection: NatsClient, kind: JobKind, targets: Sequence[Target]
+) -> list[tuple[Job, events.Progress]]:
+    """Queue the jobs and show how far they are; return how each ended."""
+    ended = []
+    shown = _Bars()
+    async with operating(connection) as operation:
+        jobs = await operation.request(kind, targets)
+        with shown.bars if err.is_terminal else nullcontext():
+            async for job, progress in operation.follow(jobs):
+                shown.show(job, progress)
+                if progress.state in ("done", "failed"):
+                    ended.append((job, progress))
+    return ended
+
+
+class _Bars:
+    """A bar for each job on a terminal; elsewhere a line for each beginning and end."""
+
+    def __init__(self) -> None:
+        self.bars = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=err,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def show(self, job: Job, progress: events.Progress) -> None:
+        """Show *progress*."""
+        if not err.is_terminal:
+            if progress.state in ("started", "done", "failed"):
+                err.print(f"{progress.state:8}{progress.message}")
+            return
+        task = self._tasks.get(job.id)
+        if task is None:
+            task = self._tasks[job.id] = self.bars.add_task(progress.message, total=None)
+        color = {"done": "[green]", "failed": "[red]", "queued": "[dim]"}.get(progress.state, "")
+        self.bars.update(task, description=f"{color}{progress.message}")
+        if progress.state == "step":
+            self.bars.update(task, total=progress.steps, completed=progress.step)
+        elif progress.state == "done":
+            total = self.bars.tasks[task].total or 1
+            self.bars.update(task, total=total, completed=total)

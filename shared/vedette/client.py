@@ -1,0 +1,213 @@
+"""Ask Vedette which model to use now.
+
+    async with Client() as vedette:
+        best = await vedette.best("code_generation", min_context_tokens=32768)
+        if best.recommendation:
+            print(best.recommendation.model, best.recommendation.base_url)
+
+The client finds a Vedette that runs on this machine by itself; elsewhere it is told the URL of NATS.
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack
+
+import msgspec
+import nats.errors
+from nats.aio.client import Client as NatsClient
+from nats.aio.msg import Msg
+
+from vedette import instance
+from vedette.connecting import open_connection
+from vedette.errors import NoAnswer, RequestError
+from vedette.events import (
+    QUESTIONS,
+    BestReply,
+    EndpointsReply,
+    ErrorReply,
+    ExplainReply,
+    ModelsReply,
+    Risk,
+    Signal,
+    TopReply,
+)
+from vedette.settings import Nats
+from vedette.types import ModelRef
+
+T = TypeVar("T", bound=msgspec.Struct)
+URL_VARIABLE = "VEDETTE_NATS_URL"
+_RETRY_AFTER_S = 0.25
+_REPLIES = {question.subject: msgspec.json.Decoder(question.reply) for question in QUESTIONS}
+_ERRORS = msgspec.json.Decoder(ErrorReply)
+
+
+class Limits(TypedDict, total=False):
+    """What a recommended model must satisfy; the fields of `events.Constraints`."""
+
+    min_context_tokens: int
+    max_ttft_ms: float
+    min_output_tps: float
+    max_price_usd_per_mtok: float
+    locality: Literal["local", "remote"]
+    providers: Sequence[str]
+    endpoints: Sequence[str]
+    families: Sequence[str]
+    licenses: Sequence[str]
+    min_parameters: int
+    max_parameters: int
+    exclude: Sequence[str]
+    statuses: Sequence[str]
+    min_uptime_24h: float
+    evidence: Literal["inferred", "declared", "verified"]
+    unmeasured: Literal["keep", "reject"]
+
+
+class Wanted(Limits, total=False):
+    """Everything a recommendation may be asked with, beside the use case."""
+
+    capabilities: Sequence[str]
+    limit: int
+    weights: Mapping[Signal, float]
+    risk: Risk
+    caller: str
+
+
+class Client:
+    """A connection to Vedette. Use it as an async context manager, or call `connect` and `close`.
+
+    *url* is that of NATS; without it VEDETTE_NATS_URL is used, and else the Vedette that runs in *state_dir*
+    (the user's own by default). *timeout_s* is how long one attempt waits for an answer; there are two.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        credentials: str | None = None,
+        state_dir: str | None = None,
+        timeout_s: float = 2.0,
+    ) -> None:
+        self._url = url
+        self._credentials = credentials
+        self._state_dir = state_dir
+        self._timeout_s = timeout_s
+        self._connection: NatsClient | None = None
+
+    async def connect(self) -> None:
+        """Connect. Raises NotRunning when nothing is known to connect to, BusUnreachable when it is not there."""
+        url = self._url or os.environ.get(URL_VARIABLE)
+        if not url:
+            url = instance.find(instance.state_directory(self._state_dir)).nats_url
+        self._connection = await open_connection(
+            Nats(url=url, credentials=self._credentials), name="vedette-client", reconnect=True
+        )
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def best(self, use_case: str, **wanted: Unpack[Wanted]) -> BestReply:
+        """Return the best model for *use_case* now, and fallbacks in order.
+
+        No candidate is an answer, not an error: `recommendation` is None and `relax` says what stands in the
+        way. Raises RequestError (unknown use case, unknown field, …) and NoAnswer.
+        """
+        return await self._recommend("recommend.best", use_case, wanted, BestReply)
+
+    async def top(self, use_case: str, **wanted: Unpack[Wanted]) -> TopReply:
+        """Return the best models for *use_case* in order, as many as `limit`. Raises as `best`."""
+        return await self._recommend("recommend.top", use_case, wanted, TopReply)
+
+    async def explain(self, use_case: str, **wanted: Unpack[Wanted]) -> ExplainReply:
+        """Return the ranking with every contribution and every rejection. Raises as `best`."""
+        return await self._recommend("recommend.explain", use_case, wanted, ExplainReply)
+
+    async def models(
+        self,
+        *,
+        capabilities: Sequence[str] = (),
+        provider: str | None = None,
+        endpoint: str | None = None,
+        family: str | None = None,
+        status: str | None = None,
+        text: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> ModelsReply:
+        """Return the models that match all that is given. Raises RequestError and NoAnswer."""
+        asked = {
+            "capabilities": list(capabilities),
+            "provider": provider,
+            "endpoint": endpoint,
+            "family": family,
+            "status": status,
+            "text": text,
+            "limit": limit,
+            "offset": offset,
+        }
+        return await self._ask("models.list", {k: v for k, v in asked.items() if v is not None}, ModelsReply)
+
+    async def model(self, model: ModelRef | str) -> ModelsReply:
+        """Return one model (`endpoint/name`) whole. Raises RequestError when there is none of that name."""
+        return await self._ask("models.get", {"model": model}, ModelsReply)
+
+    async def endpoints(self) -> EndpointsReply:
+        """Return the configured endpoints with their last observation. Raises NoAnswer."""
+        return await self._ask("endpoints.list", {}, EndpointsReply)
+
+    async def _recommend(self, subject: str, use_case: str, wanted: Wanted, reply: type[T]) -> T:
+        request: dict[str, Any] = {"use_case": use_case}
+        constraints: dict[str, Any] = {}
+        for name, value in wanted.items():
+            # What is neither of the request nor a limit goes along, so that the answer names it.
+            (request if name in _REQUEST_FIELDS else constraints)[name] = value
+        if constraints:
+            request["constraints"] = constraints
+        return await self._ask(subject, request, reply)
+
+    async def _ask(self, subject: str, request: Mapping[str, Any], reply: type[T]) -> T:
+        message = await self._request(subject, msgspec.json.encode(request))
+        if (message.headers or {}).get("Nats-Service-Error-Code"):
+            error = _ERRORS.decode(message.data).error
+            raise RequestError(code=error.code, message=error.message, field=error.field)
+        answer = _REPLIES[subject].decode(message.data)
+        if not isinstance(answer, reply):
+            raise TypeError(f"{subject} is answered with {type(answer).__name__}, not {reply.__name__}")
+        return answer
+
+    async def _request(self, subject: str, payload: bytes) -> Msg:
+        if self._connection is None:
+            await self.connect()
+        connection = self._connection
+        assert connection is not None  # noqa: S101 - connect has just set it
+        try:
+            return await connection.request(subject, payload, timeout=self._timeout_s)
+        except (nats.errors.NoRespondersError, nats.errors.TimeoutError):
+            # A recommender that is just being replaced, or a connection that is just being mended.
+            await asyncio.sleep(_RETRY_AFTER_S)
+        try:
+            return await connection.request(subject, payload, timeout=self._timeout_s)
+        except nats.errors.NoRespondersError as error:
+            raise NoAnswer(
+                code="no_answer", message=f"nobody answers {subject}; is a recommender running?"
+            ) from error
+        except (TimeoutError, nats.errors.Error) as error:
+            raise NoAnswer(
+                code="no_answer", message=f"{subject} was not answered within {self._timeout_s:g} s"
+            ) from error
+
+
+_REQUEST_FIELDS = Wanted.__annotations__.keys() - Limits.__annotations__.keys()

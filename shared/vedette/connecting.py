@@ -1,0 +1,75 @@
+"""How anything connects to NATS: services, agents and commands alike."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import nats
+import nats.errors
+from nats.aio.client import Client as NatsClient
+
+from vedette.errors import BusUnreachable
+from vedette.settings import Nats
+
+# A default budget of attempts ends in a client that is deaf and says nothing; a half-open server would be
+# noticed after minutes.
+RECONNECT_FOR_EVER: dict[str, Any] = {
+    "max_reconnect_attempts": -1,
+    "reconnect_time_wait": 1,
+    "ping_interval": 5,
+    "max_outstanding_pings": 2,
+    "drain_timeout": 5,
+}
+
+
+def without_secrets(url: str) -> str:
+    """Return *url* without user and password."""
+    scheme, separator, rest = url.rpartition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+
+
+def why(error: BaseException) -> str:
+    """Return in words why a connection to NATS failed."""
+    text = str(error).strip("' ") or type(error).__name__
+    if isinstance(error, nats.errors.AuthorizationError) or "uthorization" in text:
+        return "refused these credentials"
+    if isinstance(error, TimeoutError | asyncio.TimeoutError):
+        return "no NATS server answered in time"
+    return f"no NATS server answers ({text})"
+
+
+async def open_connection(
+    settings: Nats, *, name: str, reconnect: bool = False, timeout_s: float = 5.0
+) -> NatsClient:
+    """Return a connection that was made within *timeout_s*; later breaks are mended if *reconnect*.
+
+    Raises BusUnreachable with the URL, without its secrets, and the reason.
+    """
+    url = settings.url or ""
+    options: dict[str, Any] = dict(RECONNECT_FOR_EVER) if reconnect else {"allow_reconnect": False}
+    if settings.credentials:
+        options["user_credentials"] = settings.credentials
+    if settings.user:
+        options["user"] = settings.user
+        options["password"] = settings.password.read("nats.password") if settings.password else ""
+
+    async def quiet(_: Exception) -> None:
+        """Leave it to the caller, who gets the failure as an exception."""
+
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await nats.connect(url, name=name, error_cb=quiet, connect_timeout=3, **options)
+    except (TimeoutError, nats.errors.Error, OSError, ValueError) as error:
+        raise BusUnreachable(url=without_secrets(url), problem=why(error)) from error
+
+
+@asynccontextmanager
+async def connect(settings: Nats, *, name: str, reconnect: bool = False) -> AsyncIterator[NatsClient]:
+    """Open a connection; drain it on the way out. Raises BusUnreachable, soon."""
+    connection = await open_connection(settings, name=name, reconnect=reconnect)
+    try:
+        yield connection
+    finally:
+        with suppress(nats.errors.Error, TimeoutError):
+            await connection.drain()

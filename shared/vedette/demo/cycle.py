@@ -1,0 +1,75 @@
+"""When one cycle is complete: every endpoint observed, every model listed there found, probed and measured."""
+
+from vedette.events import (
+    EndpointObserved,
+    Event,
+    ModelBenchmarked,
+    ModelEvent,
+    ModelFound,
+    ModelProbed,
+    Progress,
+)
+from vedette.types import ModelRef, Outcome
+
+_STAGES: tuple[tuple[type[ModelEvent], str], ...] = (
+    (ModelFound, "found"),
+    (ModelProbed, "probed"),
+    (ModelBenchmarked, "measured"),
+)
+
+
+class Cycle:
+    """What has been heard of a cycle over *endpoints*. Filled by `apply`; the order of events is free."""
+
+    def __init__(self, endpoints: set[str]) -> None:
+        self._unobserved = set(endpoints)
+        self._done: dict[ModelRef, set[str]] = {}
+
+    def apply(self, event: Event) -> str | None:
+        """Take *event* in; return what it says in a line, or None when that was known."""
+        if isinstance(event, EndpointObserved):
+            return self._observed(event)
+        for kind, stage in _STAGES:
+            if isinstance(event, kind):
+                done = self._done.setdefault(event.model, set())
+                if stage in done:
+                    return None
+                done.add(stage)
+                return f"{stage:9} {event.model}{_result(event)}"
+        return None
+
+    def _observed(self, event: EndpointObserved) -> str | None:
+        if event.endpoint not in self._unobserved:
+            return None
+        self._unobserved.discard(event.endpoint)
+        listed = [entry.name for entry in event.state.listing if not entry.misses]
+        for name in listed:
+            self._done.setdefault(ModelRef(event.endpoint, name), set())
+        ok = event.state.outcome is Outcome.OK
+        told = f"{len(listed)} listed" if ok else event.state.detail or event.state.outcome
+        return f"observed  {event.endpoint}: {told}"
+
+    def give_up(self, progress: Progress) -> None:
+        """Stop waiting for a measurement that was refused: its job says so and no event follows."""
+        if progress.state == "failed" and progress.model is not None:
+            self._done.setdefault(progress.model, set()).add("measured")
+
+    def missing(self) -> list[str]:
+        """Return what is still waited for, a line each."""
+        return [f"{endpoint}: not observed" for endpoint in sorted(self._unobserved)] + [
+            f"{model}: not {stage}"
+            for model, done in sorted(self._done.items())
+            for _, stage in _STAGES
+            if stage not in done
+        ]
+
+
+def _result(event: ModelEvent) -> str:
+    if isinstance(event, ModelProbed):
+        return f": {event.health.status}"
+    if isinstance(event, ModelBenchmarked):
+        figure = event.performance.output_tps
+        if event.outcome is not Outcome.OK:
+            return f": {event.detail or event.outcome}"
+        return f": {figure.median:.1f} tokens/s" if figure else ""
+    return ""

