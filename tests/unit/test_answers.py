@@ -1,0 +1,234 @@
+"""The recommender's answers, from a catalogue in memory."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from samples import lifecycle_event, model_info, probe_event
+from vedette import providers
+from vedette.catalogue import Catalogue
+from vedette.errors import RequestError
+from vedette.events import (
+    QUESTIONS,
+    BestReply,
+    EndpointObserved,
+    EndpointsReply,
+    ExplainReply,
+    ModelBenchmarked,
+    ModelsReply,
+    TopReply,
+)
+from vedette.settings import CustomUseCase, EndpointSettings
+from vedette.testing import EPOCH, FakeClock
+from vedette.types import Claim, EndpointState, Evidence, Figure, ModelRef, Outcome, Performance
+from vedette_recommender.answers import Answers
+from vedette_recommender.usecases import known
+
+FAST, SLOW = ModelRef("gpu", "org/fast:7b"), ModelRef("box", "slow")
+ENDPOINTS = {
+    "gpu": EndpointSettings(provider="openai-compatible", url="http://gpu:8000"),
+    "box": EndpointSettings(url="http://box:11434"),
+}
+REPLIES: dict[str, type[Any]] = {question.subject: question.reply for question in QUESTIONS}
+
+
+class Asked:
+    """A recommender over two models, with a clock that moves when told to."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock(EPOCH)
+        self.catalogue = Catalogue()
+        self.answers = Answers(
+            catalogue=self.catalogue,
+            endpoints=ENDPOINTS,
+            use_cases=known({"short": CustomUseCase(weights={"ttft": 1.0})}),
+            stale_after=timedelta(minutes=90),
+            base_url=lambda provider, url: providers.load(provider).base_url(url),
+            clock=self.clock,
+        )
+        self.sequence = 0
+
+    def apply(self, event: Any) -> None:
+        self.sequence += 1
+        self.catalogue.apply(event, self.sequence)
+        self.answers.changed()
+
+    def ask(self, subject: str, **request: Any) -> Any:
+        payload = self.answers.answer(subject, json.dumps(request).encode())
+        return msgspec.json.decode(payload, type=REPLIES[subject])
+
+
+def benchmark(model: ModelRef, tps: float) -> ModelBenchmarked:
+    figure = Figure(n=6, median=tps, p95=tps, min=tps, max=tps, spread=0.0)
+    return ModelBenchmarked(
+        id=f"{model}{tps}",
+        at=EPOCH,
+        model=model,
+        job_id="j",
+        outcome=Outcome.OK,
+        performance=Performance(measured_at=EPOCH, n=6, output_tps=figure, ttft_ms=figure),
+    )
+
+
+@pytest.fixture
+def asked() -> Asked:
+    """Return a recommender that knows a fast model and a slow one, both probed and measured."""
+    made = Asked()
+    chat = {"chat": Claim(value=True, evidence=Evidence.DECLARED, source="test")}
+    for model, tps, context in ((FAST, 80.0, 32_768), (SLOW, 4.0, 4096)):
+        endpoint = ENDPOINTS[model.endpoint]
+        info = model_info(
+            model,
+            provider=endpoint.provider,
+            url=endpoint.url,
+            capabilities=chat,
+            native_context_tokens=context,
+            locality="local",
+            family="llama" if model is FAST else "qwen2",
+        )
+        made.apply(lifecycle_event("found", model, at=EPOCH, info=info))
+        made.apply(probe_event(model, at=EPOCH, job_id="p"))
+        made.apply(benchmark(model, tps))
+    return made
+
+
+def test_the_best_comes_with_all_that_is_needed_to_call_it(asked: Asked) -> None:
+    """Model, provider, URL, base URL for OpenAI clients, and how it was chosen."""
+    reply: BestReply = asked.ask("recommend.best", use_case="chat")
+    best = reply.recommendation
+    assert best is not None
+    assert (best.model, best.provider, best.url) == (FAST, "openai-compatible", "http://gpu:8000")
+    assert best.base_url == "http://gpu:8000/v1"
+    assert (best.output_tps, best.context_tokens, best.status) == (80.0, 32_768, "available")
+    assert [other.model for other in reply.fallbacks] == [SLOW]
+    assert (reply.considered, reply.rejected) == (2, {})
+    assert reply.as_of.sequence == asked.sequence
+    assert best.contributions == ()
+
+
+def test_top_gives_as_many_as_were_asked_for(asked: Asked) -> None:
+    """`limit` limits."""
+    reply: TopReply = asked.ask("recommend.top", use_case="chat", limit=1)
+    assert [one.model for one in reply.recommendations] == [FAST]
+
+
+def test_no_candidate_is_an_answer_with_a_way_out(asked: Asked) -> None:
+    """The recommendation is null, the rejections are counted, and the nearest model named."""
+    reply: BestReply = asked.ask(
+        "recommend.best", use_case="chat", constraints={"min_context_tokens": 40_000}
+    )
+    assert reply.recommendation is None
+    assert reply.rejected == {"context": 2}
+    assert reply.relax is not None
+    assert (reply.relax.model, reply.relax.constraint) == (FAST, "constraints.min_context_tokens")
+    assert (reply.relax.need, reply.relax.to) == (40_000, 32_768)
+
+
+def test_an_explanation_has_every_part(asked: Asked) -> None:
+    """Contributions of each candidate, rejections of the others, weights and two sentences."""
+    reply: ExplainReply = asked.ask("recommend.explain", use_case="chat", constraints={"families": ["llama"]})
+    (one,) = reply.recommendations
+    assert one.raw_score == sum(part.points for part in one.contributions)
+    assert [(r.model, r.code, r.need, r.value) for r in reply.rejections] == [
+        (SLOW, "family", ["llama"], "qwen2")
+    ]
+    assert "org/fast:7b is best for chat" in reply.summary[0]
+    assert reply.weights["quality"] == 0.35
+
+
+def test_an_unknown_use_case_names_the_known_ones(asked: Asked) -> None:
+    """With the nearest first; one's own are among them."""
+    with pytest.raises(RequestError, match="did you mean") as caught:
+        asked.ask("recommend.best", use_case="code_generaton")
+    assert (caught.value.code, caught.value.field) == ("unknown_use_case", "use_case")
+    assert "short" in caught.value.message
+
+
+def test_ones_own_use_case_and_weights_count(asked: Asked) -> None:
+    """Weights of a request stand in the place of the use case's; all zero is an error."""
+    assert asked.ask("recommend.best", use_case="short").recommendation.model == SLOW  # 4 ms against 80 ms
+    override = {"ttft": 0, "speed": 1}
+    assert asked.ask("recommend.best", use_case="short", weights=override).recommendation.model == FAST
+    with pytest.raises(RequestError, match="at least one"):
+        asked.ask("recommend.best", use_case="short", weights={"ttft": 0})
+
+
+def test_health_that_is_too_old_is_unknown(asked: Asked) -> None:
+    """After three intervals without a probe the status is no longer believed, and the score says so."""
+    asked.clock.advance(91 * 60)
+    best = asked.ask("recommend.best", use_case="chat").recommendation
+    assert best.status == "unknown"
+    assert best.multipliers["unknown"] < 1
+    view = asked.ask("models.get", model=str(FAST)).models[0]
+    assert (view.status, view.stale) == ("unknown", True)
+
+
+def test_the_same_question_gets_the_same_bytes_until_something_changes(asked: Asked) -> None:
+    """Remembered answers go with the next event, and with the next minute."""
+    request = b'{"use_case": "chat"}'
+    first = asked.answers.answer("recommend.best", request)
+    asked.clock.advance(30)
+    assert asked.answers.answer("recommend.best", request) is first
+    asked.clock.advance(31)
+    later = asked.answers.answer("recommend.best", request)
+    assert later != first
+    asked.apply(benchmark(SLOW, 5000.0))
+    changed = msgspec.json.decode(asked.answers.answer("recommend.best", request), type=BestReply)
+    assert changed.as_of.sequence == asked.sequence
+
+
+def test_models_are_listed_by_what_was_asked(asked: Asked) -> None:
+    """Every condition narrows; nothing at all lists everything."""
+
+    def found(**conditions: Any) -> list[ModelRef]:
+        reply: ModelsReply = asked.ask("models.list", **conditions)
+        assert reply.total >= len(reply.models)
+        return [view.model for view in reply.models]
+
+    assert found() == [SLOW, FAST]
+    assert msgspec.json.decode(asked.answers.answer("models.list", b""), type=ModelsReply).total == 2
+    assert found(text="FAST") == [FAST]
+    assert found(family="qwen2") == [SLOW]
+    assert found(endpoint="gpu", provider="openai-compatible", status="available", capabilities=["chat"]) == [
+        FAST
+    ]
+    assert found(capabilities=["vision"]) == []
+    assert found(limit=1) == [SLOW]
+    assert found(limit=1, offset=1) == [FAST]
+
+
+def test_a_model_is_shown_whole(asked: Asked) -> None:
+    """By `endpoint/name` or by parts; slashes in names are the name's own."""
+    for named in (str(FAST), {"endpoint": "gpu", "name": "org/fast:7b"}):
+        (view,) = asked.ask("models.get", model=named).models
+        assert view.model == FAST
+        assert view.performance.output_tps == 80.0
+        assert view.availability.uptime_24h is None  # the sample has no tallies
+        assert view.found_at == EPOCH
+    with pytest.raises(RequestError, match='did you mean "gpu/org/fast:7b"') as caught:
+        asked.ask("models.get", model="gpu/org/fast:8b")
+    assert caught.value.code == "unknown_model"
+    with pytest.raises(RequestError, match="endpoint/name"):
+        asked.ask("models.get", model="fast")
+
+
+def test_endpoints_are_listed_observed_or_not(asked: Asked) -> None:
+    """One that was never contacted has no state."""
+    state = EndpointState(
+        url="http://box:11434", provider="ollama", fingerprint="f", checked_at=EPOCH, outcome=Outcome.REFUSED
+    )
+    asked.apply(EndpointObserved(id="o", at=EPOCH, endpoint="box", state=state))
+    reply: EndpointsReply = asked.ask("endpoints.list")
+    box, gpu = reply.endpoints
+    assert (box.endpoint, box.state, box.models, box.group) == ("box", state, 1, "box")
+    assert (gpu.endpoint, gpu.state) == ("gpu", None)
+
+
+def test_a_lost_model_is_no_candidate(asked: Asked) -> None:
+    """Lost is lost, in lists and in recommendations."""
+    asked.apply(lifecycle_event("lost", FAST, at=EPOCH, revision=2))
+    assert asked.ask("recommend.best", use_case="chat").recommendation.model == SLOW
+    assert asked.ask("models.list").total == 1

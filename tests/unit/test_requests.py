@@ -1,0 +1,67 @@
+"""Requests are strict, and their errors name the field and the remedy."""
+
+import json
+
+import msgspec
+import pytest
+
+from vedette.client import Limits, Wanted
+from vedette.errors import RequestError
+from vedette.events import MAX_REQUEST_BYTES, Constraints, ModelsRequest, RecommendRequest
+from vedette_recommender.requests import decode
+
+RECOMMEND = msgspec.json.Decoder(RecommendRequest)
+
+
+@pytest.mark.parametrize(
+    ("payload", "code", "field", "says"),
+    [
+        (b"best model, please", "invalid_json", None, "not JSON"),
+        (b'{"use_case": "ch\xff"}', "invalid_json", None, "not JSON"),
+        (b'{"use_case": "ch', "invalid_json", None, "not JSON"),
+        (b"[]", "invalid_value", None, "object"),
+        (b"{}", "missing_field", "use_case", "required"),
+        (b'{"use_case": 7}', "invalid_value", "use_case", "str"),
+        (b'{"usecase": "chat"}', "unknown_field", "usecase", 'did you mean "use_case"?'),
+        (
+            b'{"use_case": "chat", "constraints": {"min_context": 1}}',
+            "unknown_field",
+            "constraints.min_context",
+            'did you mean "min_context_tokens"?',
+        ),
+        (b'{"use_case": "chat", "qqqqqq": 1}', "unknown_field", "qqqqqq", "known: use_case"),
+        (b'{"use_case": "chat", "limit": 101}', "invalid_value", "limit", "100"),
+        (b'{"use_case": "chat", "limit": 0}', "invalid_value", "limit", "1"),
+        (b'{"use_case": "chat", "capabilities": ["flying"]}', "invalid_value", "capabilities", "known: chat"),
+        (b'{"use_case": "chat", "weights": {"beauty": 1}}', "invalid_value", "weights", "beauty"),
+        (b'{"use_case": "chat", "weights": {"speed": -1}}', "invalid_value", "weights", "0"),
+        (
+            b'{"use_case": "chat", "constraints": {"min_uptime_24h": 1.5}}',
+            "invalid_value",
+            "constraints.min_uptime_24h",
+            "1",
+        ),
+        (b'{"use_case": "chat", "risk": "wild"}', "invalid_value", "risk", "wild"),
+        (b'{"use_case": "chat", "caller": "' + b"x" * MAX_REQUEST_BYTES + b'"}', "too_large", None, "65536"),
+    ],
+)
+def test_a_bad_request_names_the_field(payload: bytes, code: str, field: str | None, says: str) -> None:
+    """Every way to be wrong has a stable code, the path of the field, and a sentence that helps."""
+    with pytest.raises(RequestError) as caught:
+        decode(payload, RECOMMEND)
+    assert (caught.value.code, caught.value.field) == (code, field)
+    assert says in caught.value.message
+    assert len(caught.value.message) < 700
+
+
+def test_nothing_stands_for_no_conditions() -> None:
+    """A list may be asked for with an empty payload."""
+    assert decode(b"", msgspec.json.Decoder(ModelsRequest)) == ModelsRequest()
+
+
+def test_the_client_can_say_everything_a_request_can() -> None:
+    """The client's typed arguments are exactly the request's fields."""
+    assert set(Limits.__annotations__) == set(Constraints.__struct_fields__)
+    fields = set(RecommendRequest.__struct_fields__) - {"use_case", "constraints"}
+    assert set(Wanted.__annotations__) - set(Limits.__annotations__) == fields
+    assert json.loads(msgspec.json.encode(RecommendRequest(use_case="chat"))) == {"use_case": "chat"}

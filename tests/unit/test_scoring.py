@@ -1,0 +1,419 @@
+"""The score is what DESIGN says it is, and orders models as anybody would expect."""
+
+import math
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from samples import model_info
+from vedette.events import Constraints, RecommendRequest, Signal
+from vedette.testing import EPOCH
+from vedette.types import (
+    Claim,
+    Evidence,
+    Figure,
+    Health,
+    ModelRef,
+    Performance,
+    Price,
+    Quality,
+    Score,
+    Status,
+    Tally,
+)
+from vedette_recommender.candidate import Candidate
+from vedette_recommender.constants import STATUS_MULTIPLIERS, WANTED_CONTEXT_TOKENS
+from vedette_recommender.explain import relaxation
+from vedette_recommender.filtering import rejections
+from vedette_recommender.scoring import (
+    Scored,
+    confidence,
+    context_utility,
+    falling,
+    nines,
+    quality_prior,
+    rank,
+    rising,
+)
+from vedette_recommender.usecases import BUILT_IN, SIGNALS
+
+CHAT = BUILT_IN["chat"]
+YES = Claim(value=True, evidence=Evidence.DECLARED, source="test")
+
+
+def figure(value: float, n: int = 6) -> Figure:
+    return Figure(n=n, median=value, p95=value, min=value, max=value, spread=0.0)
+
+
+def candidate(
+    name: str,
+    *,
+    tps: float | None = None,
+    ttft_ms: float | None = None,
+    right: int | None = None,
+    trials: int = 40,
+    probes: dict[str, int] | None = None,
+    status: Status = Status.AVAILABLE,
+    n: int = 6,
+    **facts: Any,
+) -> Candidate:
+    performance = None
+    if tps is not None or ttft_ms is not None:
+        performance = Performance(
+            measured_at=EPOCH,
+            n=n,
+            output_tps=figure(tps) if tps is not None else None,
+            ttft_ms=figure(ttft_ms) if ttft_ms is not None else None,
+        )
+    quality = None
+    if right is not None:
+        scores = {"sums": Score(successes=right, trials=trials, suite="sums@1")}
+        quality = Quality(measured_at=EPOCH, scores=scores)
+    health = None
+    if probes is not None:
+        health = Health(
+            status=status, since=EPOCH, checked_at=EPOCH, daily=(Tally(start=EPOCH, counts=probes),)
+        )
+    described = {"locality": "local", "capabilities": {"chat": YES}} | facts
+    return Candidate(
+        at=EPOCH,
+        info=model_info(ModelRef("gpu", name), **described),
+        status=status,
+        health=health,
+        performance=performance,
+        quality=quality,
+    )
+
+
+def ranked(*candidates: Candidate, use_case: str = "chat", **options: Any) -> list[Scored]:
+    chosen = BUILT_IN[use_case]
+    given = {"weights": chosen.weights, "risk": "conservative", "wanted_context": WANTED_CONTEXT_TOKENS}
+    return rank(candidates, chosen, **(given | options))
+
+
+def names(scored: list[Scored]) -> list[str]:
+    return [one.candidate.model.name for one in scored]
+
+
+def test_utilities_have_their_fixed_points() -> None:
+    """Nothing is worth nothing, the half earns one half, and three nines are worth everything."""
+    assert (rising(0, 20), rising(20, 20)) == (0, 0.5)
+    assert (falling(0, 1000), falling(1000, 1000)) == (1, 0.5)
+    assert nines(0.9) == pytest.approx(1 / 3)
+    assert nines(0.9999) == 1.0
+    assert nines(1.0) == 1.0
+    assert context_utility(1024, 32_768) == 0
+    assert context_utility(32_768, 32_768) == 1
+    assert context_utility(131_072, 32_768) == 1
+    assert context_utility(8192, 32_768) == pytest.approx(3 / 5)
+    assert context_utility(2048, 512) == 1
+
+
+def test_confidence_grows_with_samples_and_halves_with_age() -> None:
+    """N / (n + k), halved at each half-life."""
+    assert confidence("quality", 10, 0) == 0.5
+    assert confidence("speed", 3, 7 * 86_400) == 0.25
+    assert confidence("reliability", 0, 0) == 0.0
+
+
+def test_the_quality_prior_knows_size_and_quantisation() -> None:
+    """Larger is better, coarser worse, a mixture counts by the geometric mean, and no model is perfect."""
+    assert quality_prior(7_000_000_000, None, "Q8_0") == pytest.approx(0.5)
+    assert quality_prior(7_000_000_000, None, "Q4_K_M") == pytest.approx(0.48)
+    assert quality_prior(7_000_000_000, None, "IQ2_XXS") == pytest.approx(0.38)
+    assert quality_prior(30_000_000_000, 3_000_000_000, None) < quality_prior(30_000_000_000, None, None)
+    assert quality_prior(10**15, None, None) == 0.85
+
+
+@given(
+    tps=st.none() | st.floats(0.1, 1000),
+    ttft=st.none() | st.floats(1, 60_000),
+    right=st.none() | st.integers(0, 40),
+    ok=st.integers(0, 300),
+    bad=st.integers(0, 300),
+    context=st.none() | st.integers(1, 10**7),
+    use_case=st.sampled_from(sorted(BUILT_IN)),
+)
+def test_contributions_add_up_exactly(
+    tps: float | None,
+    ttft: float | None,
+    right: int | None,
+    ok: int,
+    bad: int,
+    context: int | None,
+    use_case: str,
+) -> None:
+    """The raw score is the sum of its parts to the last bit, and lies between 0 and 100."""
+    one = candidate(
+        "m",
+        tps=tps,
+        ttft_ms=ttft,
+        right=right,
+        probes={"ok": ok, "timeout": bad},
+        native_context_tokens=context,
+    )
+    (scored,) = ranked(one, use_case=use_case)
+    assert scored.raw_score == sum(part.points for part in scored.contributions)
+    assert 0 <= scored.score <= scored.raw_score <= 100.000001
+    assert 0 <= scored.confidence <= 1
+    assert [part.signal for part in scored.contributions] == list(SIGNALS)
+
+
+SPEEDS = st.floats(0.5, 500)
+
+
+@given(low=SPEEDS, by=st.floats(0.1, 500), other=SPEEDS)
+def test_a_faster_model_never_ranks_lower(low: float, by: float, other: float) -> None:
+    """Raising one signal never lowers a model's place."""
+
+    def place(tps: float) -> int:
+        one = candidate("a", tps=tps, ttft_ms=500, right=20, probes={"ok": 40})
+        two = candidate("b", tps=other, ttft_ms=500, right=20, probes={"ok": 40})
+        return names(ranked(one, two)).index("a")
+
+    assert place(low + by) <= place(low)
+
+
+@given(right=st.integers(0, 39), other=st.integers(0, 40))
+def test_a_better_model_never_ranks_lower(right: int, other: int) -> None:
+    """The same for quality."""
+
+    def place(successes: int) -> int:
+        one = candidate("a", tps=30, right=successes)
+        return names(ranked(one, candidate("b", tps=30, right=other))).index("a")
+
+    assert place(right + 1) <= place(right)
+
+
+@given(order=st.permutations(range(6)))
+def test_the_order_of_models_changes_nothing(order: list[int]) -> None:
+    """A ranking is of a set."""
+    models = [
+        candidate(f"m{i}", tps=10.0 * i or None, right=5 * i, probes={"ok": i}, parameters=10**9 * i)
+        for i in range(6)
+    ]
+    expected = [(s.candidate.model.name, s.score) for s in ranked(*models)]
+    assert [(s.candidate.model.name, s.score) for s in ranked(*(models[i] for i in order))] == expected
+
+
+@given(tps=st.floats(40, 1000), ttft=st.floats(1, 400), right=st.integers(30, 40))
+@pytest.mark.parametrize("risk", ["conservative", "neutral"])
+def test_unknown_never_beats_the_same_model_measured_good(
+    risk: str, tps: float, ttft: float, right: int
+) -> None:
+    """Nothing is gained by not having been looked at."""
+    known = candidate("known", tps=tps, ttft_ms=ttft, right=right, probes={"ok": 300}, parameters=10**9)
+    unknown = candidate("unknown", parameters=10**9)
+    assert names(ranked(unknown, known, risk=risk))[0] == "known"
+
+
+@given(tps=SPEEDS)
+def test_an_unrelated_model_changes_no_order(tps: float) -> None:
+    """Two models keep their order whatever a third is like, while peers do not come into it."""
+    one, two = candidate("one", tps=50, right=30, probes={}), candidate("two", tps=20, right=30, probes={})
+    without = names(ranked(one, two))
+    assert [
+        name for name in names(ranked(one, two, candidate("third", tps=tps))) if name != "third"
+    ] == without
+
+
+def test_status_takes_its_share_and_says_so() -> None:
+    """A degraded model loses 15 % in the open."""
+    fine, poor = ranked(candidate("a", tps=50), candidate("b", tps=50, status=Status.DEGRADED))
+    assert poor.multipliers["degraded"] == STATUS_MULTIPLIERS[Status.DEGRADED] == 0.85
+    assert poor.score == pytest.approx(fine.score * 0.85)
+    assert "available" not in fine.multipliers
+
+
+def test_exploring_rewards_the_unknown_by_a_tenth_at_most() -> None:
+    """Explore's bonus is shown among the multipliers."""
+    (one,) = ranked(candidate("a"), risk="explore")
+    assert 1.0 < one.multipliers["risk"] <= 1.1
+
+
+def test_within_the_error_band_models_are_equal() -> None:
+    """A tenth of a point is no difference; a large one is."""
+    best, near, far = ranked(
+        candidate("a", tps=50.0, right=30),
+        candidate("b", tps=50.1, right=30),
+        candidate("c", tps=5.0, right=2),
+    )
+    assert not best.equivalent
+    assert near.equivalent
+    assert not far.equivalent
+
+
+def test_ties_go_to_the_smaller_model_then_the_name() -> None:
+    """With the same score and confidence, fewer parameters win; these are so many that all priors are capped."""
+    one, two, three = (
+        candidate(n, tps=50, right=30, parameters=p * 10**15) for n, p in (("c", 2), ("b", 1), ("a", 2))
+    )
+    assert names(ranked(one, two, three)) == ["b", "a", "c"]
+
+
+# --- Filtering -------------------------------------------------------------------------------------------------
+
+LIMITS = st.fixed_dictionaries(
+    {},
+    optional={
+        "min_context_tokens": st.integers(1, 200_000),
+        "max_ttft_ms": st.floats(1, 5000),
+        "min_output_tps": st.floats(0.1, 200),
+        "max_price_usd_per_mtok": st.floats(0, 20),
+        "min_parameters": st.integers(0, 10**11),
+        "max_parameters": st.integers(0, 10**11),
+        "locality": st.sampled_from(["local", "remote"]),
+        "families": st.just(("llama",)),
+        "unmeasured": st.sampled_from(["keep", "reject"]),
+        "exclude": st.just(("m",)),
+    },
+)
+
+
+@given(
+    limits=LIMITS,
+    tps=st.none() | st.floats(0.1, 300),
+    ttft=st.none() | st.floats(1, 9000),
+    context=st.none() | st.integers(1, 300_000),
+    parameters=st.none() | st.integers(0, 10**11),
+    price=st.none() | st.floats(0, 30),
+    locality=st.sampled_from(["local", "remote", "unknown"]),
+    family=st.sampled_from([None, "llama", "Llama", "qwen2"]),
+    name=st.sampled_from(["m", "n"]),
+)
+def test_every_limit_is_kept(
+    limits: dict[str, Any],
+    tps: float | None,
+    ttft: float | None,
+    context: int | None,
+    parameters: int | None,
+    price: float | None,
+    locality: str,
+    family: str | None,
+    name: str,
+) -> None:
+    """A candidate satisfies everything that was asked; what is not known passes only where it may."""
+    one = candidate(
+        name,
+        tps=tps,
+        ttft_ms=ttft,
+        native_context_tokens=context,
+        parameters=parameters,
+        locality=locality,
+        family=family,
+        price=Price(input_usd_per_mtok=price, output_usd_per_mtok=price, source="test")
+        if price is not None
+        else None,
+    )
+    need = Constraints(**limits)
+    if rejections(one, RecommendRequest(use_case="chat", constraints=need), CHAT):
+        return
+
+    def kept(value: float | None, low: float | None, high: float | None) -> bool:
+        if value is None:
+            return (low is None and high is None) or need.unmeasured == "keep"
+        return (low is None or value >= low) and (high is None or value <= high)
+
+    assert kept(context, need.min_context_tokens, None)
+    assert kept(ttft, None, need.max_ttft_ms)
+    assert kept(tps, need.min_output_tps, None)
+    assert kept(parameters, need.min_parameters, need.max_parameters)
+    free = 0.0 if locality == "local" else None
+    assert kept(price if price is not None else free, None, need.max_price_usd_per_mtok)
+    assert need.locality in (None, locality)
+    assert need.families is None or (family or "").lower() == "llama"
+    assert name not in need.exclude
+
+
+@pytest.mark.parametrize(
+    ("limits", "code", "constraint", "to"),
+    [
+        ({"max_ttft_ms": 100.0}, "ttft", "constraints.max_ttft_ms", 500.0),
+        ({"min_output_tps": 90.0}, "output_tps", "constraints.min_output_tps", 40.0),
+        ({"min_context_tokens": 9000}, "context", "constraints.min_context_tokens", 8192),
+        ({"locality": "remote"}, "locality", "constraints.locality", "local"),
+        ({"max_parameters": 10}, "parameters", "constraints.max_parameters", 1000),
+        ({"min_parameters": 2000}, "parameters", "constraints.min_parameters", 1000),
+        ({"licenses": ("mit",)}, "license_unknown", "constraints.licenses", None),
+        ({"min_uptime_24h": 0.9, "unmeasured": "reject"}, "uptime_unknown", "constraints.unmeasured", "keep"),
+        ({"evidence": Evidence.VERIFIED}, "evidence", "constraints.evidence", Evidence.DECLARED),
+        ({"statuses": (Status.BUSY,)}, "status", "constraints.statuses", Status.AVAILABLE),
+    ],
+)
+def test_the_constraint_in_the_way_is_named(
+    limits: dict[str, Any], code: str, constraint: str, to: object
+) -> None:
+    """Each rejection has its code, and leads to the field whose relaxation admits the model."""
+    one = candidate("m", tps=40.0, ttft_ms=500.0, native_context_tokens=8192, parameters=1000)
+    request = RecommendRequest(use_case="chat", constraints=Constraints(**limits))
+    reasons = rejections(one, request, CHAT)
+    assert [reason.code for reason in reasons] == [code]
+    relax = relaxation([reasons], request, CHAT)
+    assert relax is not None
+    assert (relax.constraint, relax.to, relax.also) == (constraint, to, ())
+
+
+def test_the_nearest_model_is_the_one_to_relax_for() -> None:
+    """Fewest constraints first, then the smallest distance."""
+    request = RecommendRequest(
+        use_case="chat", constraints=Constraints(min_output_tps=50.0, max_ttft_ms=100.0)
+    )
+    far, near, both = (
+        candidate("far", tps=5.0, ttft_ms=50.0),
+        candidate("near", tps=45.0, ttft_ms=50.0),
+        candidate("both", tps=49.0, ttft_ms=101.0),
+    )
+    relax = relaxation([rejections(one, request, CHAT) for one in (far, both, near)], request, CHAT)
+    assert relax is not None
+    assert (relax.model.name, relax.constraint, relax.to) == ("near", "constraints.min_output_tps", 45.0)
+    relax = relaxation([rejections(both, request, CHAT)], request, CHAT)
+    assert relax is not None
+    assert relax.also == ("constraints.min_output_tps",)
+
+
+def test_a_capability_must_be_known_and_sure_enough() -> None:
+    """Unknown is not yes, no is not unknown, and weak evidence is its own reason."""
+    claims = {
+        "chat": YES,
+        "tools": msgspec.structs.replace(YES, evidence=Evidence.INFERRED),
+        "vision": msgspec.structs.replace(YES, value=False),
+    }
+    one = candidate("m", capabilities=claims)
+
+    def codes(*capabilities: str, evidence: str = "inferred") -> list[str]:
+        request = msgspec.convert(
+            {"use_case": "chat", "capabilities": capabilities, "constraints": {"evidence": evidence}},
+            RecommendRequest,
+        )
+        return [reason.code for reason in rejections(one, request, CHAT)]
+
+    assert codes("tools") == []
+    assert codes("tools", evidence="declared") == ["evidence"]
+    assert codes("vision") == ["capability"]
+    assert codes("audio") == ["capability_unknown"]
+
+
+def test_every_use_case_of_the_design_is_there_with_weights_that_add_up() -> None:
+    """Eleven use cases; each weighs its signals to one."""
+    assert len(BUILT_IN) == 11
+    for use_case in BUILT_IN.values():
+        assert math.isclose(sum(use_case.weights.values()), 1.0)
+
+
+def test_age_lowers_confidence_not_the_measurement() -> None:
+    """An old figure counts for less, and moves towards the prior."""
+    fresh = candidate("fresh", tps=100)
+    old = msgspec.structs.replace(candidate("old", tps=100), at=EPOCH + timedelta(days=14))
+    by_name = {one.candidate.model.name: one for one in ranked(fresh, old)}
+
+    def speed(name: str) -> Any:
+        return next(part for part in by_name[name].contributions if part.signal == signal)
+
+    signal: Signal = "speed"
+    assert speed("old").raw == speed("fresh").raw == 100
+    assert speed("old").confidence == pytest.approx(speed("fresh").confidence / 4)
+    assert speed("old").points < speed("fresh").points
