@@ -302,10 +302,9 @@ def _delta(at: float, item: Mapping[str, Any]) -> Delta | None:
     message = mapping(item.get("message"))
     said = message.get("content") or item.get("response")
     thought = message.get("thinking") or item.get("thinking")
-    if not isinstance(said, str) and not isinstance(thought, str) and not message.get("tool_calls"):
-        return None
     spoken = said if isinstance(said, str) else ""
-    return Delta(at=at, text=spoken, thinking=thought if isinstance(thought, str) else "")
+    thinking = thought if isinstance(thought, str) else ""
+    return Delta(at=at, text=spoken, thinking=thinking) if spoken or thinking else None
 
 
 def _finished(at: float, item: Mapping[str, Any]) -> Finished:

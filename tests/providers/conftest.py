@@ -1,0 +1,26 @@
+"""The replaying server, and endpoints opened on it."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+
+import pytest
+
+from providers.replay import Replay, replaying
+from vedette import providers
+from vedette.clock import SystemClock
+from vedette.providers import Access, Endpoint
+
+
+@pytest.fixture
+async def replay() -> AsyncIterator[Replay]:
+    """Run a replaying server for one test."""
+    async with replaying() as server:
+        yield server
+
+
+def opened(
+    provider: str, url: str, *, timeout_s: float = 5.0, max_body_bytes: int = 1 << 20
+) -> AbstractAsyncContextManager[Endpoint]:
+    """Open an endpoint of *provider* as services do."""
+    access = Access(endpoint="test", url=url, timeout_s=timeout_s, max_body_bytes=max_body_bytes)
+    return providers.load(provider).open(access, clock=SystemClock())

@@ -1,0 +1,223 @@
+"""One contract, kept by every registered provider, over what real servers have said."""
+
+from collections.abc import Callable
+from contextlib import aclosing
+
+import pytest
+from msgspec import Struct
+
+from providers.conftest import opened
+from providers.replay import Replay, recorded_stream
+from vedette import providers
+from vedette.errors import ProviderError
+from vedette.providers import Delta, Finished, Generation, Listing
+from vedette.types import Claim, Outcome
+
+
+class Case(Struct, frozen=True, kw_only=True):
+    """A recorded server, and what is true of it."""
+
+    provider: str
+    prepare: Callable[[Replay], object]
+    product: str
+    version: str | None
+    model: str
+    listed: int
+    facts: dict[str, object]
+    loaded: tuple[str, ...] | None  # names among those loaded; None where the server does not tell
+    embeds: str | None = None  # an embedding model
+    digests: bool = False
+
+
+def _ollama(version: str) -> Callable[[Replay], object]:
+    return lambda replay: replay.recorded(f"ollama/{version}")
+
+
+def _llamacpp(replay: Replay) -> None:
+    replay.recorded("llamacpp/2026.10")
+    replay.routes["GET", "/v1/models"] = replay.recorded("llamacpp/2026.10").routes["GET", "/v1/models"]
+    stream = recorded_stream("llamacpp/2026.10/chat_stream_usage.stream.txt")
+    replay.routes["POST", "/v1/chat/completions"] = stream
+
+
+def _vllm(replay: Replay) -> None:
+    replay.recorded("vllm/0.32.0")
+    stream = recorded_stream("vllm/0.32.0/chat_stream_usage.stream.txt")
+    replay.routes["POST", "/v1/chat/completions", "smollm2-135m"] = stream
+
+
+SMOLLM2 = {"native_context_tokens": 8192, "parameters": 134_515_008, "family": "llama"}
+CASES = {
+    "ollama-0.12.11": Case(
+        provider="ollama",
+        prepare=_ollama("0.12.11"),
+        product="ollama",
+        version="0.12.11",
+        model="smollm2:135m",
+        listed=9,
+        facts=SMOLLM2,
+        loaded=("smollm2:135m",),
+        embeds="all-minilm",
+        digests=True,
+    ),
+    "ollama-0.32.15": Case(
+        provider="ollama",
+        prepare=_ollama("0.32.15"),
+        product="ollama",
+        version="0.32.15",
+        model="smollm2:135m",
+        listed=9,
+        facts=SMOLLM2,
+        loaded=("smollm2:135m",),
+        embeds="all-minilm",
+        digests=True,
+    ),
+    "llama.cpp": Case(
+        provider="openai-compatible",
+        prepare=_llamacpp,
+        product="llama.cpp",
+        version="b0-unknown",
+        model="smollm2:135m",
+        listed=1,
+        facts={"native_context_tokens": 8192, "served_context_tokens": 2048, "parameters": 134_515_008},
+        loaded=("smollm2:135m",),
+    ),
+    "vllm": Case(
+        provider="openai-compatible",
+        prepare=_vllm,
+        product="vllm",
+        version="0.32.0",
+        model="smollm2-135m",
+        listed=2,
+        facts={"served_context_tokens": 2048},
+        loaded=("smollm2-135m",),
+    ),
+}
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest, replay: Replay) -> Case:
+    """Return one recorded server, playing."""
+    chosen = CASES[request.param]
+    chosen.prepare(replay)
+    return chosen
+
+
+def test_every_registered_provider_is_under_contract() -> None:
+    """A provider without a case would be trusted unseen."""
+    assert {chosen.provider for chosen in CASES.values()} == set(providers.names())
+
+
+async def test_it_lists_models(case: Case, replay: Replay) -> None:
+    """Names as the server has them, each once, with digests where there are any."""
+    async with opened(case.provider, replay.url) as endpoint:
+        listing = await endpoint.list_models()
+    names = [entry.name for entry in listing]
+    assert len(names) == len(set(names)) == case.listed
+    assert case.model in names
+    assert all(entry.digest is not None for entry in listing) is case.digests
+
+
+async def test_it_describes_a_model(case: Case, replay: Replay) -> None:
+    """Facts with where each is from, claims with their evidence."""
+    async with opened(case.provider, replay.url) as endpoint:
+        listing = {entry.name: entry for entry in await endpoint.list_models()}
+        described = await endpoint.describe(listing[case.model])
+    facts = {**listing[case.model].facts, **described.facts}
+    assert {name: facts.get(name) for name in case.facts} == case.facts
+    assert described.sources.keys() == described.facts.keys()
+    assert all(isinstance(claim, Claim) and claim.source for claim in described.claims.values())
+
+
+async def test_it_tells_what_answers(case: Case, replay: Replay) -> None:
+    """Product and version, once the listing has told which server it is."""
+    async with opened(case.provider, replay.url) as endpoint:
+        await endpoint.list_models()
+        server = await endpoint.reach()
+    assert (server.product, server.version) == (case.product, case.version)
+
+
+async def test_it_tells_what_is_loaded(case: Case, replay: Replay) -> None:
+    """Names that are loaded, or None where the server does not tell."""
+    async with opened(case.provider, replay.url) as endpoint:
+        await endpoint.list_models()
+        loaded = await endpoint.resident()
+    if case.loaded is None:
+        assert loaded is None
+    else:
+        assert loaded is not None
+        assert all(loaded[name].resident for name in case.loaded)
+
+
+async def test_it_streams_an_answer(case: Case, replay: Replay) -> None:
+    """Pieces in order of time, none of them empty, then the end with the server's own count."""
+    async with opened(case.provider, replay.url) as endpoint:
+        items = [item async for item in endpoint.generate(asking(case.model))]
+    *deltas, finished = items
+    assert isinstance(finished, Finished)
+    assert finished.output_tokens
+    assert finished.reason
+    assert deltas
+    for delta in deltas:
+        assert isinstance(delta, Delta)
+        assert delta.text or delta.thinking
+    times = [item.at for item in items]
+    assert times == sorted(times)
+
+
+async def test_a_stream_may_be_left_early(case: Case, replay: Replay) -> None:
+    """Whoever has seen enough closes it, and nothing is left open."""
+    async with (
+        opened(case.provider, replay.url) as endpoint,
+        aclosing(endpoint.generate(asking(case.model))) as answer,
+    ):
+        async for _ in answer:
+            break
+
+
+async def test_it_embeds(case: Case, replay: Replay) -> None:
+    """As many vectors as texts, all of one dimension; what cannot embed says so."""
+    async with opened(case.provider, replay.url) as endpoint:
+        await endpoint.list_models()
+        if case.embeds is None:
+            with pytest.raises(ProviderError) as caught:
+                await endpoint.embed(case.model, ["hello"])
+            assert caught.value.outcome in (Outcome.UNSUPPORTED, Outcome.NOT_FOUND)
+            return
+        embedded = await endpoint.embed(case.embeds, ["hello", "world"])
+    assert (embedded.vectors, embedded.dimensions) == (2, 384)
+    assert embedded.prompt_tokens
+    assert embedded.done_at >= embedded.sent_at
+
+
+async def test_a_model_that_is_not_there_is_not_found(case: Case, replay: Replay) -> None:
+    """Also on a server that would answer as another model."""
+    async with opened(case.provider, replay.url) as endpoint:
+        await endpoint.list_models()
+        with pytest.raises(ProviderError) as asked:
+            _ = [item async for item in endpoint.generate(asking("nope"))]
+        with pytest.raises(ProviderError) as described:
+            await endpoint.describe(Listing(name="nope"))
+    assert asked.value.outcome is Outcome.NOT_FOUND
+    assert described.value.outcome is Outcome.NOT_FOUND
+
+
+async def test_nothing_sent_changes_the_server(case: Case, replay: Replay) -> None:
+    """No request carries a keep-alive, a context size or any other runner option."""
+    async with opened(case.provider, replay.url) as endpoint:
+        listing = {entry.name: entry for entry in await endpoint.list_models()}
+        await endpoint.describe(listing[case.model])
+        await endpoint.resident()
+        await endpoint.reach()
+        _ = [item async for item in endpoint.generate(asking(case.model))]
+    allowed = {"temperature", "num_predict"}
+    assert replay.requests
+    for request in replay.requests:
+        body = request.body or {}
+        assert not {"keep_alive", "num_ctx"} & body.keys()
+        assert set(body.get("options", {})) <= allowed
+
+
+def asking(model: str) -> Generation:
+    """Return a small question to *model*."""
+    return Generation(model=model, prompt="Write two sentences about the sea.", max_tokens=24, deadline_s=5)

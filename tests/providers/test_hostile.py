@@ -1,0 +1,216 @@
+"""Servers that refuse, hang, lie and flood: each is one outcome, soon, and nothing else happens."""
+
+import json
+import socket
+from typing import Any
+
+import pytest
+
+from providers.conftest import opened
+from providers.replay import Handler, Replay, flood, hang, recorded_stream, reply, stream, trickle
+from vedette import providers
+from vedette.errors import ProviderError
+from vedette.providers import Generation
+from vedette.types import Outcome
+
+LISTINGS = {"ollama": ("/api/tags", "models", "name"), "openai-compatible": ("/v1/models", "data", "id")}
+STREAMS = {"ollama": "/api/chat", "openai-compatible": "/v1/chat/completions"}
+
+BAD: dict[str, tuple[Handler, Outcome]] = {
+    "hangs": (hang, Outcome.TIMEOUT),
+    "trickles": (trickle, Outcome.TIMEOUT),
+    "floods": (flood, Outcome.TOO_LARGE),
+    "401": (reply(401, {"error": {"message": "no key"}}), Outcome.AUTH_FAILED),
+    "403": (reply(403), Outcome.AUTH_FAILED),
+    "404": (reply(404, "404 page not found"), Outcome.NOT_FOUND),
+    "429": (reply(429, {"error": "slow down"}, Retry_After="7"), Outcome.RATE_LIMITED),
+    "500": (reply(500, "oops"), Outcome.SERVER_ERROR),
+    "busy": (reply(503, {"error": "server busy, please try again"}), Outcome.BUSY),
+    "loading": (reply(503, {"error": {"message": "Loading model"}}), Outcome.LOADING),
+    "html": (reply(200, "<html><body>Welcome to nginx!</body></html>"), Outcome.GARBAGE),
+    "truncated": (reply(200, '{"models": [{"na', Content_Length="500"), Outcome.INCOMPLETE),
+    "half": (reply(200, '{"models": [{"na'), Outcome.GARBAGE),
+    "redirects": (reply(302, Location="http://127.0.0.1:1/"), Outcome.GARBAGE),
+    "compresses": (reply(200, b"\x1f\x8b\x08", Content_Encoding="gzip"), Outcome.GARBAGE),
+    "binary": (reply(200, bytes(range(256))), Outcome.GARBAGE),
+    "nests": (reply(200, "[" * 100_000), Outcome.GARBAGE),
+    "another": (reply(200, {"hello": "world"}), Outcome.GARBAGE),
+    "a list": (reply(200, []), Outcome.GARBAGE),
+    "a number": (reply(200, 7), Outcome.GARBAGE),
+}
+
+
+@pytest.fixture(params=providers.names())
+def provider(request: pytest.FixtureRequest) -> str:
+    """Return the name of each registered provider."""
+    return str(request.param)
+
+
+@pytest.mark.parametrize("bad", BAD)
+async def test_a_bad_listing_is_one_outcome(provider: str, bad: str, replay: Replay) -> None:
+    """No answer of a server gets past the provider as anything but an outcome."""
+    replay.otherwise, outcome = BAD[bad]
+    async with opened(provider, replay.url, timeout_s=0.3) as endpoint:
+        with pytest.raises(ProviderError) as caught:
+            await endpoint.list_models()
+    assert caught.value.outcome is outcome
+    assert len(caught.value.detail) < 400
+    assert caught.value.retry_after_s == (7.0 if bad == "429" else None)
+    assert len(replay.requests) == 1  # nothing is retried
+
+
+async def test_nothing_listens(provider: str) -> None:
+    """A closed port is refused, and the message says what to do about it."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    async with opened(provider, f"http://127.0.0.1:{port}") as endpoint:
+        with pytest.raises(ProviderError, match="nothing listens") as caught:
+            await endpoint.list_models()
+    assert caught.value.outcome is Outcome.REFUSED
+
+
+async def test_no_such_host(provider: str) -> None:
+    """A name that resolves to nothing is unreachable."""
+    async with opened(provider, "http://no-such-host.invalid:1") as endpoint:
+        with pytest.raises(ProviderError) as caught:
+            await endpoint.list_models()
+    assert caught.value.outcome is Outcome.UNREACHABLE
+
+
+ODD_NAMES = ["a/b:c.d*e>f g", "🦙", "n" * 300, "ein name", "null"]
+ABSURD: list[Any] = [
+    None,
+    7,
+    [],
+    {},
+    {"name": None, "id": None},
+    {"name": "", "id": ""},
+    {"name": ["x"], "id": ["x"]},
+    {"name": "with\x00null", "id": "with\nnewline"},
+    {"name": "y" * 600, "id": "y" * 600},
+]
+
+
+async def test_odd_entries_are_kept_or_left_out(provider: str, replay: Replay) -> None:
+    """A legal name is kept whatever it looks like; what has none, or absurd fields, harms nobody else."""
+    path, field, key = LISTINGS[provider]
+    absurd_fields = {
+        "size": -5,
+        "digest": 7,
+        "modified_at": "yesterday",
+        "details": "none",
+        "meta": [],
+        "created": "x",
+    }
+    entries = [*ABSURD, *({key: name, **absurd_fields} for name in ODD_NAMES)]
+    replay.routes["GET", path] = reply(200, {field: entries})
+    async with opened(provider, replay.url) as endpoint:
+        listing = await endpoint.list_models()
+    assert [entry.name for entry in listing] == ODD_NAMES
+    assert all("size_bytes" not in entry.facts for entry in listing)
+
+
+async def test_a_name_listed_twice_is_one_model(provider: str, replay: Replay) -> None:
+    """The first entry counts."""
+    path, field, key = LISTINGS[provider]
+    replay.routes["GET", path] = reply(200, {field: [{key: "m"}, {key: "m"}]})
+    async with opened(provider, replay.url) as endpoint:
+        assert [entry.name for entry in await endpoint.list_models()] == ["m"]
+
+
+STREAM_LINES = {
+    "ollama": ('{"message": {"content": "Hi"}}',),
+    "openai-compatible": ('data: {"choices": [{"delta": {"content": "Hi"}}]}', ""),
+}
+BAD_STREAMS: dict[str, tuple[Any, Outcome]] = {
+    "ends early": (lambda lines: stream(*lines), Outcome.INCOMPLETE),
+    "breaks off": (lambda lines: stream(*lines, whole=False), Outcome.INCOMPLETE),
+    "is refused": (lambda _: reply(503, {"error": "server busy"}), Outcome.BUSY),
+    "hangs": (lambda _: hang, Outcome.TIMEOUT),
+    "trickles": (lambda _: trickle, Outcome.TIMEOUT),
+    "floods": (lambda _: flood, Outcome.TOO_LARGE),
+    "is not JSON": (lambda _: stream("data: {oops", "", "{oops"), Outcome.GARBAGE),
+}
+
+
+@pytest.mark.parametrize("bad", BAD_STREAMS)
+async def test_a_bad_stream_is_one_outcome(provider: str, bad: str, replay: Replay) -> None:
+    """Only a stream with its end is an answer."""
+    path, field, key = LISTINGS[provider]
+    make, outcome = BAD_STREAMS[bad]
+    replay.routes["GET", path] = reply(200, {field: [{key: "m"}]})
+    replay.routes["POST", STREAMS[provider]] = make(STREAM_LINES[provider])
+    async with opened(provider, replay.url) as endpoint:
+        with pytest.raises(ProviderError) as caught:
+            _ = [
+                item
+                async for item in endpoint.generate(
+                    Generation(
+                        model="m", prompt="x", max_tokens=4, deadline_s=1.0 if bad != "floods" else 5.0
+                    )
+                )
+            ]
+    assert caught.value.outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("name", "recorded", "outcome"),
+    [
+        ("ollama", "ollama/0.32.15/err_runner_killed_midstream_api_chat.json", Outcome.SERVER_ERROR),
+        (
+            "openai-compatible",
+            "ollama/0.32.15/err_runner_killed_midstream_v1_chat_completions.json",
+            Outcome.INCOMPLETE,
+        ),
+    ],
+)
+async def test_a_runner_killed_in_mid_stream_is_seen(
+    name: str, recorded: str, outcome: Outcome, replay: Replay
+) -> None:
+    """Ollama says so on its own API; on /v1 the stream just ends."""
+    path, field, key = LISTINGS[name]
+    replay.routes["GET", path] = reply(200, {field: [{key: "tinyllama:1.1b"}]})
+    replay.routes["POST", STREAMS[name]] = recorded_stream(recorded)
+    async with opened(name, replay.url) as endpoint:
+        with pytest.raises(ProviderError) as caught:
+            _ = [
+                i
+                async for i in endpoint.generate(Generation(model="tinyllama:1.1b", prompt="x", max_tokens=4))
+            ]
+    assert caught.value.outcome is outcome
+
+
+async def test_secrets_go_to_their_endpoint_and_nowhere_else(replay: Replay) -> None:
+    """A key is sent as configured, and stands in no error."""
+    from vedette.clock import SystemClock
+    from vedette.providers import Access
+
+    access = Access(endpoint="t", url=replay.url, headers={"Authorization": "Bearer s3cr3t"})
+    replay.otherwise = reply(401, {"error": {"message": "Invalid API Key"}})
+    async with providers.load("openai-compatible").open(access, clock=SystemClock()) as endpoint:
+        with pytest.raises(ProviderError) as caught:
+            await endpoint.list_models()
+    assert replay.requests[0].headers["authorization"] == "Bearer s3cr3t"
+    assert "s3cr3t" not in str(caught.value)
+
+
+async def test_an_embedding_model_asked_to_chat_is_a_wrong_question(replay: Replay) -> None:
+    """400 of Ollama for `/api/chat` says nothing against the model."""
+    replay.recorded("ollama/0.32.15")
+    async with opened("ollama", replay.url) as endpoint:
+        with pytest.raises(ProviderError, match="does not support chat") as caught:
+            _ = [i async for i in endpoint.generate(Generation(model="all-minilm", prompt="x", max_tokens=4))]
+    assert caught.value.outcome is Outcome.BAD_REQUEST
+
+
+async def test_pages_of_models_are_followed(replay: Replay) -> None:
+    """`has_more` and `last_id` lead on; a server that never ends is left after a while."""
+
+    async def page(exchange: Any, write: Any) -> None:
+        after = int(exchange.path.partition("after=")[2] or 0)
+        body = {"data": [{"id": f"{after + 1}"}], "has_more": after < 2, "last_id": f"{after + 1}"}
+        await reply(200, json.loads(json.dumps(body)))(exchange, write)
+
+    replay.routes["GET", "/v1/models"] = page
+    async with opened("openai-compatible", replay.url) as endpoint:
+        assert [entry.name for entry in await endpoint.list_models()] == ["1", "2", "3"]
