@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-import nats
 import nats.errors
 from nats.aio.client import Client as NatsClient
 
@@ -57,10 +56,14 @@ async def open_connection(
     async def quiet(_: Exception) -> None:
         """Leave it to the caller, who gets the failure as an exception."""
 
+    connection = NatsClient()
     try:
         async with asyncio.timeout(timeout_s):
-            return await nats.connect(url, name=name, error_cb=quiet, connect_timeout=3, **options)
+            await connection.connect(url, name=name, error_cb=quiet, connect_timeout=3, **options)
+        return connection
     except (TimeoutError, nats.errors.Error, OSError, ValueError) as error:
+        with suppress(nats.errors.Error, OSError):
+            await connection.close()  # a refused one keeps its socket
         raise BusUnreachable(url=without_secrets(url), problem=why(error)) from error
 
 

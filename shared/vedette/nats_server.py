@@ -109,7 +109,7 @@ def _port(port: int) -> int:
 def _configuration(directory: Path, port: int, credentials: Credentials) -> str:
     no_forgery = {"publish": {"deny": [*PUBLIC_EVENTS, "recommend.changed.>"]}}
     agent = {
-        "publish": {"allow": [*ASKED, "$SRV.>"]},
+        "publish": {"allow": [*ASKED, "$SRV.>"], "deny": ["recommend.changed.>"]},
         "subscribe": {"allow": ["_INBOX.>", *HEARD]},
     }
     configuration = {

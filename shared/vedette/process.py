@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from vedette import instance, nats_server, telemetry
-from vedette.connecting import without_secrets
+from vedette.connecting import connect, without_secrets
 from vedette.errors import ConfigurationError
 from vedette.instance import Connection
 from vedette.service import Serve, Service
@@ -78,6 +78,10 @@ async def up(
             )
             agent_url, operator_url = server.url("agent"), server.url("operator")
             settings = _with_nats(settings, server.url("service"))
+        else:
+            # Services wait long for a server that is still starting; a wrong URL must be said soon.
+            async with connect(settings.nats, name="vedette-up"):
+                pass
         settings = _with_database(settings, directory)
         running = await stack.enter_async_context(
             run(settings, service_names(), agent_url=agent_url, operator_url=operator_url)

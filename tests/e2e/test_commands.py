@@ -1,0 +1,94 @@
+"""Commands given something wrong: one line that names the thing and the remedy, and the documented exit code."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from commands import vedette
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[endpoints", "is not valid TOML"),
+        ("[endpoint.gpu]\nurl = 'http://x'", 'endpoint: unknown key; did you mean "endpoints"?'),
+        ("[endpoints.gpu]\nurll = 'http://x'", 'endpoints.gpu.urll: unknown key; did you mean "url"?'),
+        (
+            "[endpoints.gpu]\nurl = 'gpu-box:8000'",
+            "endpoints.gpu.url: 'gpu-box:8000' is not an http or https URL",
+        ),
+        ("[endpoints.gpu]\nurl = 'http://x'\napi_key = 'sk-1'", 'use { env = "NAME" }'),
+        (
+            "[endpoints.gpu]\nprovider = 'olama'\nurl = 'http://x'",
+            "provider 'olama': not installed; there are",
+        ),
+        ("[schedule]\navailability = 'often'", "schedule.availability: 'often' is not a duration"),
+        (
+            "[endpoints.gpu]\nurl = 'http://x'\napi_key = { env = 'NOT_SET_ANYWHERE' }",
+            "NOT_SET_ANYWHERE is not set",
+        ),
+        ("[recommend.use_cases.mine]\nweights = { speed = 0 }", "at least one must be positive"),
+    ],
+)
+async def test_a_broken_configuration_is_one_line(tmp_path: Path, text: str, says: str) -> None:
+    """File, key, reason, suggestion."""
+    file = tmp_path / "vedette.toml"
+    file.write_text(text)
+    ended = await vedette("up", "--config", str(file), "--state-dir", str(tmp_path / "state"))
+    assert ended.code == 2, ended.err
+    assert says in ended.err
+    assert len(ended.err.strip().splitlines()) == 1
+
+
+async def test_a_missing_configuration_is_named(tmp_path: Path) -> None:
+    """A file that was asked for must be there."""
+    ended = await vedette("config", "check", str(tmp_path / "none.toml"))
+    assert ended.code == 2
+    assert "none.toml" in ended.err
+
+
+async def test_a_state_directory_that_cannot_be_written(tmp_path: Path) -> None:
+    """Said with the way out; a file in its way stands for every reason, because root may write anywhere."""
+    (tmp_path / "file").write_text("")
+    ended = await vedette("up", "--state-dir", str(tmp_path / "file" / "state"))
+    assert ended.code == 2
+    assert "--state-dir" in ended.err
+
+
+async def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    """NATS's port, with how to choose another."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = await vedette("up", "--state-dir", str(tmp_path / "state"), "--port", port)
+    assert ended.code == 2
+    assert port in ended.err
+    assert "--port" in ended.err
+
+
+async def test_no_nats_server_there(tmp_path: Path) -> None:
+    """Soon, and without its password."""
+    url = "nats://me:secret@127.0.0.1:1"
+    for command in (("up", "--state-dir", str(tmp_path)), ("models",), ("provision",)):
+        ended = await vedette(*command, "--nats", url)
+        assert ended.code == 3, ended.err
+        assert "127.0.0.1:1" in ended.err
+        assert "secret" not in ended.err
+
+
+async def test_an_unknown_command_is_a_usage_error() -> None:
+    """With the nearest one."""
+    ended = await vedette("recomend")
+    assert ended.code == 2
+    assert "recommend" in ended.out + ended.err
+
+
+async def test_doctor_names_what_is_wrong(tmp_path: Path) -> None:
+    """What is not reachable, and what to do about it."""
+    ended = await vedette("doctor", "--json", "--state-dir", str(tmp_path))
+    assert ended.code == 1
+    findings = {finding["what"]: finding for finding in ended.json()["findings"]}
+    assert not findings["endpoint ollama"]["ok"]
+    assert findings["endpoint ollama"]["remedy"]
+    assert findings["nats-server"]["ok"]
+    assert not findings["running Vedette"]["ok"]

@@ -1,0 +1,138 @@
+"""`vedette up` as people run it: a subprocess, a real nats-server, a real model."""
+
+import json
+import signal
+from pathlib import Path
+
+import nats
+import pytest
+
+from commands import Up, up, vedette
+from eventually import eventually
+from vedette.connecting import open_connection
+from vedette.errors import BusUnreachable
+from vedette.settings import EndpointSettings, Nats
+
+QUICK = """
+[benchmarking]
+runs = 1
+output_tokens = 16
+"""
+
+
+async def measured(running: Up) -> list[dict[str, object]]:
+    """Return the models as `vedette models --json` shows them, once all of them are measured."""
+
+    async def ask() -> list[dict[str, object]]:
+        ended = await running.ask("models", "--json")
+        assert ended.code == 0, ended.err
+        models: list[dict[str, object]] = ended.json()["models"]
+        return models if models and all(model["performance"] for model in models) else []
+
+    return await eventually(ask, within_s=120, what="every model measured")
+
+
+async def test_from_a_start_to_an_explained_recommendation(
+    tmp_path: Path, model_server: EndpointSettings
+) -> None:
+    """Nothing is commanded: found, probed and measured by itself; then every question has its answer."""
+    config = f'{QUICK}[endpoints.local]\nprovider = "openai-compatible"\nurl = "{model_server.url}"\n'
+    async with up(tmp_path / "state", config) as running:
+        await running.line("ready")
+        assert [line.split()[0] for line in running.lines[:4]] == ["NATS", "database", "health", "ready"]
+        (model,) = await measured(running)
+        assert model["model"] == {"endpoint": "local", "name": "smollm2:135m"}
+        assert model["status"] == "available"
+        speed = model["performance"]
+        assert isinstance(speed, dict)
+        assert speed["output_tps"] > 0
+        assert speed["ttft_ms"] > 0
+        assert speed["ttft_cold_ms"] > 0  # the server had unloaded the model before
+
+        best = (await running.ask("recommend", "chat", "--json")).json()
+        assert best["recommendation"]["model"] == model["model"]
+        assert best["recommendation"]["base_url"] == f"{model_server.url}/v1"
+        explained = await running.ask("explain", "chat")
+        assert explained.code == 0
+        assert "local/smollm2:135m is best for chat" in explained.out
+        assert (await running.ask("recommend", "chat")).out.startswith("local/smollm2:135m")
+
+        none = await running.ask("recommend", "chat", "--min-context-tokens", "999999")
+        assert none.code == 4
+        assert "relax constraints.min_context_tokens from 999999 to 4096" in none.out
+        wrong = await running.ask("recommend", "chatt")
+        assert wrong.code == 2
+        assert 'did you mean "chat"?' in wrong.err
+
+        for command in ("discover", "probe", "benchmark"):
+            done = await running.ask(command, "local", "--json")
+            assert done.code == 0, done.err
+            assert [job["state"] for job in done.json()["jobs"]] == ["done"]
+            assert "started" in done.err
+        unknown = await running.ask("benchmark", "local/nope")
+        assert unknown.code == 2
+        assert "known: local" in unknown.err
+
+        healthy = await running.ask("doctor", "--config", str(tmp_path / "state.toml"), "--json")
+        assert healthy.code == 0, healthy.out
+        assert await running.stop(signal.SIGINT) == 0
+        assert running.lines[-1] == "stopped"
+    assert not (tmp_path / "state" / "connection.json").exists()
+    gone = await vedette("models", "--state-dir", str(tmp_path / "state"))
+    assert gone.code == 3
+    assert "vedette up" in gone.err
+
+
+async def test_agents_see_what_is_theirs_and_nothing_else(tmp_path: Path) -> None:
+    """The services tell their schemas; nobody may forge an event; without credentials nobody gets in."""
+    async with up(tmp_path / "state") as running:
+        await running.line("ready")
+        errors: list[Exception] = []
+
+        async def on_error(error: Exception) -> None:
+            errors.append(error)
+
+        agent = await nats.connect(running.connection.nats_url, error_cb=on_error)
+        info = json.loads((await agent.request("$SRV.INFO.vedette-recommender", timeout=5)).data)
+        subjects = {endpoint["subject"]: endpoint["metadata"] for endpoint in info["endpoints"]}
+        assert "recommend.best" in subjects
+        assert json.loads(subjects["recommend.best"]["request_schema"])["$defs"]["RecommendRequest"]
+        assert json.loads(subjects["models.list"]["reply_schema"])
+
+        for forged in ("model.found", "model.found.local.x", "job.probe.h.local", "recommend.changed.chat"):
+            errors.clear()
+            await agent.publish(forged, b"{}")
+            await agent.flush()
+            assert any("ermissions" in str(error) for error in errors), forged
+        await agent.close()
+
+        operator = await nats.connect(running.connection.operator_url, error_cb=on_error)
+        errors.clear()
+        await operator.publish("model.found", b"{}")
+        await operator.flush()
+        assert any("ermissions" in str(error) for error in errors)
+        await operator.close()
+
+        anonymous = running.connection.nats_url.rpartition("@")[2]
+        with pytest.raises(BusUnreachable, match="refused these credentials"):
+            await open_connection(Nats(url=f"nats://{anonymous}"), name="anonymous")
+        assert (tmp_path / "state" / "connection.json").stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_second_one_is_refused_and_told_who_holds_it(tmp_path: Path) -> None:
+    """One process per state directory."""
+    async with up(tmp_path / "state") as running:
+        await running.line("ready")
+        second = await vedette("up", "--state-dir", str(tmp_path / "state"))
+        assert second.code == 2
+        assert f"process {running.connection.pid}" in second.err
+        assert len(second.err.strip().splitlines()) == 1
+
+
+async def test_no_ollama_is_one_clear_line(tmp_path: Path) -> None:
+    """The normal case on a fresh machine: said once, with what to do."""
+    async with up(tmp_path / "state") as running:
+        line = await running.line("endpoint")
+        assert "nothing listens at http://127.0.0.1:1; start it, or name your endpoints" in line
+        assert await running.stop() == 0
+        assert await running.complaints() == ""

@@ -1,0 +1,20 @@
+"""Waiting for what another process, or another task, will do: until it is so, or until a deadline."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+_EVERY_S = 0.05
+
+
+async def eventually(ask: Callable[[], Awaitable[T]], *, within_s: float = 30.0, what: str = "it") -> T:
+    """Return the first truthy result of *ask*; fail after *within_s* with the last one."""
+    result: T | None = None
+    try:
+        async with asyncio.timeout(within_s):
+            while not (result := await ask()):  # noqa: ASYNC110
+                await asyncio.sleep(_EVERY_S)
+    except TimeoutError:
+        raise AssertionError(f"{what} was not so within {within_s:g} s; last: {result!r}") from None
+    return result
