@@ -11,6 +11,8 @@ from nats.aio.client import Client as NatsClient
 from vedette.errors import BusUnreachable
 from vedette.settings import Nats
 
+# To begin with, one more attempt, soon: a person who has mistyped a URL should not wait.
+_GIVE_UP_SOON: dict[str, Any] = {"max_reconnect_attempts": 1, "reconnect_time_wait": 0.1}
 # A default budget of attempts ends in a client that is deaf and says nothing; a half-open server would be
 # noticed after minutes.
 RECONNECT_FOR_EVER: dict[str, Any] = {
@@ -35,6 +37,8 @@ def why(error: BaseException) -> str:
         return "refused these credentials"
     if isinstance(error, TimeoutError | asyncio.TimeoutError):
         return "no NATS server answered in time"
+    if isinstance(error, ConnectionRefusedError):
+        return "no NATS server listens there"
     return f"no NATS server answers ({text})"
 
 
@@ -46,25 +50,31 @@ async def open_connection(
     Raises BusUnreachable with the URL, without its secrets, and the reason.
     """
     url = settings.url or ""
-    options: dict[str, Any] = dict(RECONNECT_FOR_EVER) if reconnect else {"allow_reconnect": False}
+    options: dict[str, Any] = {**RECONNECT_FOR_EVER, **_GIVE_UP_SOON, "allow_reconnect": reconnect}
     if settings.credentials:
         options["user_credentials"] = settings.credentials
     if settings.user:
         options["user"] = settings.user
         options["password"] = settings.password.read("nats.password") if settings.password else ""
 
-    async def quiet(_: Exception) -> None:
-        """Leave it to the caller, who gets the failure as an exception."""
+    failures: list[Exception] = []
+
+    async def remember(error: Exception) -> None:
+        """Keep what an attempt failed of: nats-py itself only says that there was none left."""
+        failures[:] = [error]
 
     connection = NatsClient()
     try:
         async with asyncio.timeout(timeout_s):
-            await connection.connect(url, name=name, error_cb=quiet, connect_timeout=3, **options)
-        return connection
+            await connection.connect(url, name=name, error_cb=remember, connect_timeout=3, **options)
     except (TimeoutError, nats.errors.Error, OSError, ValueError) as error:
         with suppress(nats.errors.Error, OSError):
             await connection.close()  # a refused one keeps its socket
-        raise BusUnreachable(url=without_secrets(url), problem=why(error)) from error
+        raise BusUnreachable(
+            url=without_secrets(url), problem=why(failures[0] if failures else error)
+        ) from error
+    connection.options.update(RECONNECT_FOR_EVER)
+    return connection
 
 
 @asynccontextmanager

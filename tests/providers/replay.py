@@ -53,14 +53,15 @@ def reply(status: int, body: bytes | str | object = b"", **headers: str) -> Hand
     return handle
 
 
-def stream(*lines: str, status: int = 200, whole: bool = True) -> Handler:
-    """Return a handler that streams *lines* in chunks; not *whole*, the connection breaks before the last chunk."""
+def stream(*lines: str, status: int = 200, whole: bool = True, pace_s: float = 0.0) -> Handler:
+    """Return a handler that streams *lines* in chunks, *pace_s* apart; not *whole*, it breaks off at the end."""
 
     async def handle(_: Exchange, write: Write) -> None:
         await write(f"HTTP/1.1 {status} X\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
         for line in lines:
             data = f"{line}\n".encode()
             await write(f"{len(data):X}\r\n".encode() + data + b"\r\n")
+            await asyncio.sleep(pace_s)
         if whole:
             await write(b"0\r\n\r\n")
 

@@ -1,0 +1,127 @@
+"""SIGKILL at any moment, and start again: nothing twice, nothing lost."""
+
+import asyncio
+import random
+import signal
+import sqlite3
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+import nats
+from nats.js.client import JetStreamContext
+
+from commands import Up, up
+from eventually import eventually
+from providers.fake_ollama import fake_ollama
+from vedette.client import Client
+from vedette.events import Tick
+
+KILLS = 5
+BUSY = """
+[schedule]
+availability = "1s"
+discovery = "2s"
+performance = "3s"
+[benchmarking]
+runs = 1
+output_tokens = 16
+"""
+QUIET = """
+[schedule]
+run_on_startup = false
+"""
+HISTORY = (
+    "model_info_history",
+    "model_availability_history",
+    "model_performance_history",
+    "model_quality_history",
+    "endpoint_history",
+)
+
+
+def config(base: str, **urls: str) -> str:
+    """Return *base* with an endpoint for each of *urls*."""
+    return base + "".join(
+        f'[endpoints.{name}]\nurl = "{url}"\nhost_group = "{name}"\n' for name, url in urls.items()
+    )
+
+
+async def stored(js: JetStreamContext, stream: str) -> list[tuple[str, str]]:
+    """Return (subject, event id) of every message in *stream*."""
+    total = (await js.stream_info(stream)).state.messages
+    subscription = await js.subscribe("", stream=stream, ordered_consumer=True)
+    found = []
+    for _ in range(total):
+        message = await subscription.next_msg(timeout=10)
+        found.append((message.subject, (message.headers or {})["Nats-Msg-Id"]))
+    await subscription.unsubscribe()
+    return found
+
+
+async def recorded(js: JetStreamContext) -> bool:
+    """Return whether the recorder has acknowledged everything in its streams."""
+    infos = [await js.consumer_info(stream, "recorder") for stream in ("MODELS", "ENDPOINTS")]
+    return not any(info.num_pending or info.num_ack_pending for info in infos)
+
+
+async def watch_ticks(running: Up, seen: Counter[tuple[str, str]]) -> nats.NATS:
+    """Count the ticks that *running* publishes, by job and slot."""
+
+    async def on_tick(message: nats.aio.msg.Msg) -> None:
+        tick = msgspec.json.decode(message.data, type=Tick)
+        seen[tick.job, tick.slot.isoformat()] += 1
+
+    connection = await nats.connect(
+        running.connection.operator_url, error_cb=_quiet, max_reconnect_attempts=1
+    )
+    await connection.subscribe("schedule.*", cb=on_tick)
+    await connection.flush()
+    return connection
+
+
+async def _quiet(_: Exception) -> None:
+    """Say nothing: it is about to be killed."""
+
+
+async def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path: Path) -> None:
+    """Warm again, nothing found twice, no slot ticked twice, every event in the database exactly once."""
+    moments = random.Random(7)
+    ticks: Counter[tuple[str, str]] = Counter()
+    state = tmp_path / "state"
+    async with fake_ollama(a="1", b="2", c="3") as one, fake_ollama(a="1", d="4") as two:
+        for _ in range(KILLS):
+            async with up(state, config(BUSY, one=one.url, two=two.url)) as running:
+                await running.line("ready")
+                watching = await watch_ticks(running, ticks)
+                await asyncio.sleep(moments.uniform(0.1, 4))  # the moment is the point
+                await running.stop(signal.SIGKILL)
+                await watching.close()
+        # No more work is begun; what was in hand comes back after its acknowledgement is overdue.
+        async with up(state, config(QUIET, one=one.url, two=two.url)) as running:
+            await running.line("ready")
+            async with Client(running.connection.nats_url) as client:
+                assert {str(view.model) for view in (await client.models()).models} == {
+                    "one/a",
+                    "one/b",
+                    "one/c",
+                    "two/a",
+                    "two/d",
+                }
+            operator = await nats.connect(running.connection.operator_url)
+            js = operator.jetstream()
+            await eventually(lambda: recorded(js), within_s=120, what="everything recorded")
+            events = await stored(js, "MODELS") + await stored(js, "ENDPOINTS")
+            await operator.close()
+            assert await running.stop() == 0
+
+    found = Counter(subject for subject, _ in events if subject.startswith("model.found."))
+    assert set(found.values()) == {1}
+    assert len(found) == 5
+    assert ticks
+    assert set(ticks.values()) == {1}
+    with sqlite3.connect(state / "vedette.db") as database:
+        held = [row[0] for table in HISTORY for row in database.execute(f"SELECT event_id FROM {table}")]
+    database.close()
+    normal = [str(event_id).replace("-", "") for event_id in held]
+    assert Counter(normal) == Counter(event_id.replace("-", "") for _, event_id in events)

@@ -1,0 +1,212 @@
+"""All services together on a real nats-server, over endpoints whose models come and go."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import nats
+import pytest
+
+from eventually import eventually
+from providers.fake_ollama import FakeOllama, fake_ollama
+from providers.replay import hang, replaying
+from require import missing
+from vedette import Client, nats_server, process
+from vedette.errors import ConfigurationError
+from vedette.events import ModelChanged, ModelFound, ModelLost, decode_event
+from vedette.process import Running
+from vedette.settings import Benchmarking, EndpointSettings, Schedule, Settings
+from vedette.types import ModelRef, Outcome
+
+ODD_NAMES = ("library/a:b.c*d>e f", "🦙", "n" * 300, "=2E")
+
+
+@pytest.fixture(autouse=True)
+def needs_nats() -> None:
+    """Say so when there is no nats-server."""
+    try:
+        nats_server.find_binary()
+    except ConfigurationError as error:
+        missing("nats-server", str(error))
+
+
+def settings(availability: str = "1s", discovery: str = "1h", **urls: str) -> Settings:
+    """Return settings for Ollama endpoints by name, probed often."""
+    return Settings(
+        endpoints={
+            name: EndpointSettings(url=url, host_group=name, timeout_s=1.0) for name, url in urls.items()
+        },
+        schedule=Schedule(availability=availability, discovery=discovery),
+        benchmarking=Benchmarking(runs=1, output_tokens=16),
+    )
+
+
+@asynccontextmanager
+async def running(chosen: Settings, directory: Path) -> AsyncIterator[tuple[Running, Client]]:
+    """Run everything on *chosen*, and a client of it."""
+    async with process.up(chosen, directory) as up, Client(up.connection.nats_url) as client:
+        yield up, client
+
+
+async def listed(client: Client, count: int) -> list[ModelRef]:
+    """Return the models once there are *count* of them."""
+
+    async def ask() -> list[ModelRef]:
+        models = [view.model for view in (await client.models()).models]
+        return models if len(models) == count else []
+
+    return await eventually(ask, what=f"{count} models")
+
+
+async def test_a_model_that_appears_is_found_probed_measured_and_recommended(tmp_path: Path) -> None:
+    """With no command at all, by the next availability tick; the discovery tick is an hour away."""
+    async with fake_ollama() as ollama, running(settings(box=ollama.url), tmp_path) as (up, client):
+        subscriber = await nats.connect(up.connection.nats_url)
+        events = await subscriber.subscribe("model.found")
+        await subscriber.flush()
+        assert (await client.best("chat")).recommendation is None
+
+        ollama.models["fresh:1b"] = "d1"
+        found = await events.next_msg(timeout=30)
+        event = decode_event(found.subject, found.data)
+        assert isinstance(event, ModelFound)
+        assert event.model == ModelRef("box", "fresh:1b")
+
+        async def recommended() -> bool:
+            best = (await client.best("chat")).recommendation
+            return best is not None and best.output_tps is not None and best.status == "available"
+
+        await eventually(recommended, what="recommended with a measured speed")
+        await subscriber.close()
+
+
+async def test_a_model_that_goes_is_lost_after_two_listings_and_found_again(tmp_path: Path) -> None:
+    """One listing without it proves nothing; two do; and it may come back."""
+    async with (
+        fake_ollama(stays="d1", goes="d2") as ollama,
+        running(settings(discovery="1s", box=ollama.url), tmp_path) as (up, client),
+    ):
+        await listed(client, 2)
+        subscriber = await nats.connect(up.connection.nats_url)
+        lost = await subscriber.subscribe("model.lost")
+        found = await subscriber.subscribe("model.found")
+        await subscriber.flush()
+        before = ollama.tags_asked
+        del ollama.models["goes"]
+        message = await lost.next_msg(timeout=30)
+        event = decode_event(message.subject, message.data)
+        assert isinstance(event, ModelLost)
+        assert (event.model.name, event.reason, event.revision) == ("goes", "absent", 2)
+        assert ollama.tags_asked - before >= 2
+        assert await listed(client, 1) == [ModelRef("box", "stays")]
+
+        ollama.models["goes"] = "d2"
+        message = await found.next_msg(timeout=30)
+        again = decode_event(message.subject, message.data)
+        assert isinstance(again, ModelFound)
+        assert (again.again, again.revision) == (True, 3)
+        await subscriber.close()
+
+
+async def test_new_weights_are_a_change_and_are_measured_anew(tmp_path: Path) -> None:
+    """The digest differs: `changed` says so, field by field, and the old speed no longer counts."""
+    async with fake_ollama(m="d1") as ollama, running(settings(box=ollama.url), tmp_path) as (up, client):
+        await eventually(lambda: _measured(client), what="measured")
+        subscriber = await nats.connect(up.connection.nats_url)
+        changed = await subscriber.subscribe("model.changed")
+        await subscriber.flush()
+        ollama.models["m"] = "d2"
+        message = await changed.next_msg(timeout=30)
+        event = decode_event(message.subject, message.data)
+        assert isinstance(event, ModelChanged)
+        assert event.digest_changed
+        assert [(c.field, c.old, c.new) for c in event.changes] == [("digest", "d1", "d2")]
+
+        async def measured_again() -> bool:
+            (view,) = (await client.models()).models
+            return view.info.digest == "d2" and view.performance is not None
+
+        await eventually(measured_again, what="the new weights measured")
+        await subscriber.close()
+
+
+async def _measured(client: Client) -> bool:
+    models = (await client.models()).models
+    return bool(models) and all(view.performance is not None for view in models)
+
+
+async def test_an_endpoint_that_leaves_the_configuration_loses_its_models(tmp_path: Path) -> None:
+    """At the next start, and with that as the reason."""
+    async with fake_ollama(a="d1") as one, fake_ollama(b="d2") as two:
+        async with running(settings(one=one.url, two=two.url), tmp_path) as (_, client):
+            await listed(client, 2)
+        async with running(settings(two=two.url), tmp_path) as (_, client):
+            assert await listed(client, 1) == [ModelRef("two", "b")]
+            assert [view.endpoint for view in (await client.endpoints()).endpoints] == ["two"]
+
+
+async def test_the_same_model_at_two_endpoints_is_two_models(tmp_path: Path) -> None:
+    """Each with its own measurements; a recommendation says where to call."""
+    async with (
+        fake_ollama(m="d1") as one,
+        fake_ollama(m="d1") as two,
+        running(settings(one=one.url, two=two.url), tmp_path) as (_, client),
+    ):
+        assert await listed(client, 2) == [ModelRef("one", "m"), ModelRef("two", "m")]
+        await eventually(lambda: _measured(client), what="both measured")
+        best = await client.best("chat")
+        assert best.recommendation is not None
+        assert {best.recommendation.url, best.fallbacks[0].url} == {one.url, two.url}
+
+
+async def test_names_of_any_kind_go_all_the_way(tmp_path: Path) -> None:
+    """Slashes, dots, wildcards, spaces, emoji, 300 characters: found, measured, asked for by name."""
+    async with (
+        fake_ollama(**dict.fromkeys(ODD_NAMES, "d")) as ollama,
+        running(settings(box=ollama.url), tmp_path) as (_, client),
+    ):
+        assert {model.name for model in await listed(client, len(ODD_NAMES))} == set(ODD_NAMES)
+        await eventually(lambda: _measured(client), what="all measured")
+        for name in ODD_NAMES:
+            (view,) = (await client.model(ModelRef("box", name))).models
+            assert view.model.name == name
+
+
+async def test_a_dead_endpoint_stops_no_other(tmp_path: Path) -> None:
+    """One hangs, one refuses; the third is found and measured all the same, and each is told apart."""
+    async with replaying() as silent, fake_ollama(m="d1") as ollama:
+        silent.otherwise = hang
+        chosen = settings(box=ollama.url, silent=silent.url, absent="http://127.0.0.1:1")
+        async with running(chosen, tmp_path) as (_, client):
+            await eventually(lambda: _measured(client), what="measured")
+
+            async def outcomes() -> dict[str, Outcome] | None:
+                views = (await client.endpoints()).endpoints
+                if any(view.state is None for view in views):
+                    return None
+                return {view.endpoint: view.state.outcome for view in views if view.state}
+
+            assert await eventually(outcomes, what="all observed") == {
+                "absent": Outcome.REFUSED,
+                "box": Outcome.OK,
+                "silent": Outcome.TIMEOUT,
+            }
+
+
+async def test_no_request_of_ours_loads_or_configures(tmp_path: Path) -> None:
+    """Over a whole cycle of all services, probes generate nothing where nothing is loaded."""
+    async with fake_ollama(m="d1") as ollama:
+        ollama.unloads = True
+        async with running(settings(box=ollama.url), tmp_path) as (_, client):
+            await eventually(lambda: _measured(client), what="measured")
+            before = ollama.tags_asked
+            await eventually(lambda: _asked_again(ollama, before + 3), what="three more cycles of probes")
+        generated = [r for r in ollama.replay.requests if r.path == "/api/chat"]
+        assert len(generated) == 3  # the benchmark's warm-up and its runs, and no probe
+        for request in ollama.replay.requests:
+            assert "keep_alive" not in (request.body or {})
+            assert "num_ctx" not in (request.body or {}).get("options", {})
+
+
+async def _asked_again(ollama: FakeOllama, times: int) -> bool:
+    return ollama.tags_asked >= times
