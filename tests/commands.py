@@ -111,14 +111,16 @@ class Up:
 
 
 @asynccontextmanager
-async def up(directory: Path, config: str | None = None, *arguments: str) -> AsyncIterator[Up]:
+async def up(
+    directory: Path, config: str | None = None, *arguments: str, **environment: str
+) -> AsyncIterator[Up]:
     """Run `vedette up` in *directory* on a configuration (TOML); kill it on the way out if it still runs."""
     options = ["--state-dir", str(directory), *arguments]
     if config is not None:
         file = directory.with_suffix(".toml")
         file.write_text(config)
         options += ["--config", str(file)]
-    process = await _start("up", *options)
+    process = await _start("up", *options, **environment)
     running = Up(process, directory)
     try:
         yield running

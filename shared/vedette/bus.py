@@ -512,10 +512,8 @@ class Bus:
 
     # Following -----------------------------------------------------------------------------------------------
 
-    async def follow(
-        self, stream: str, subject: str, apply: Callable[[Event, int], object], *, new_only: bool = False
-    ) -> Following:
-        """Call *apply* with the last event of every subject unless *new_only*, then with each new one, in order.
+    async def follow(self, stream: str, subject: str, apply: Callable[[Event, int], object]) -> Following:
+        """Call *apply* with the last event of every subject, then with each new one, in order.
 
         What cannot be decoded is logged and passed over here; the recorder keeps it in DEAD.
         """
@@ -535,7 +533,7 @@ class Bus:
             subject,
             stream=stream,
             ordered_consumer=True,
-            deliver_policy=DeliverPolicy.NEW if new_only else DeliverPolicy.LAST_PER_SUBJECT,
+            deliver_policy=DeliverPolicy.LAST_PER_SUBJECT,
             cb=on_message,
         )
         info = await subscription.consumer_info()

@@ -77,6 +77,15 @@ async def open_connection(
     return connection
 
 
+async def barrier(connection: NatsClient) -> None:
+    """Return when the server has taken in everything sent before, subscriptions and published messages alike.
+
+    One flush does not tell: nats-py writes its PING ahead of what still waits to be written. Two do.
+    """
+    await connection.flush()
+    await connection.flush()
+
+
 @asynccontextmanager
 async def connect(settings: Nats, *, name: str, reconnect: bool = False) -> AsyncIterator[NatsClient]:
     """Open a connection; drain it on the way out. Raises BusUnreachable, soon."""

@@ -13,6 +13,7 @@ from nats.aio.subscription import Subscription
 from vedette import identity, log, subjects
 from vedette.bus import Bus
 from vedette.clock import Clock, SystemClock
+from vedette.connecting import barrier
 from vedette.events import Job, JobKind, Progress
 from vedette.types import ModelRef
 
@@ -110,9 +111,7 @@ class Operation:
 async def operating(connection: NatsClient) -> AsyncIterator[Operation]:
     """Listen to the progress of all jobs, so that nothing is missed of those asked for in the context."""
     heard = await connection.subscribe("progress.*")
-    # A flush is no barrier for a subscription made just before it; two are.
-    await connection.flush()
-    await connection.flush()
+    await barrier(connection)
     try:
         yield Operation(connection, heard, SystemClock())
     finally:

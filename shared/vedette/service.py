@@ -21,7 +21,7 @@ from vedette import __version__, log, telemetry
 from vedette.bus import Bus, Durable, ensure_durable, provision
 from vedette.catalogue import Catalogue
 from vedette.clock import Clock, SystemClock
-from vedette.connecting import RECONNECT_FOR_EVER, why, without_secrets
+from vedette.connecting import RECONNECT_FOR_EVER, barrier, why, without_secrets
 from vedette.errors import BusUnreachable, ConfigurationError, RequestError
 from vedette.events import ErrorReply, Event, Job, Question, decode_event, encode
 from vedette.settings import Nats, Settings
@@ -177,9 +177,7 @@ class Service:
         for work in self._work:
             self.bus.spawn(work)
         self.bus.spawn(self.bus.watchdog())
-        # A flush is no barrier for subscriptions made just before it; two are (PING precedes pending SUBs).
-        await self.bus.connection.flush()
-        await self.bus.connection.flush()
+        await barrier(self.bus.connection)
         self.log.info("service.started")
 
     async def ready(self) -> str | None:

@@ -9,7 +9,7 @@ import pytest
 
 from commands import Up, up, vedette
 from eventually import eventually
-from vedette.connecting import open_connection
+from vedette.connecting import barrier, open_connection
 from vedette.errors import BusUnreachable
 from vedette.settings import EndpointSettings, Nats
 
@@ -102,14 +102,14 @@ async def test_agents_see_what_is_theirs_and_nothing_else(tmp_path: Path) -> Non
         for forged in ("model.found", "model.found.local.x", "job.probe.h.local", "recommend.changed.chat"):
             errors.clear()
             await agent.publish(forged, b"{}")
-            await agent.flush()
+            await barrier(agent)
             assert any("ermissions" in str(error) for error in errors), forged
         await agent.close()
 
         operator = await nats.connect(running.connection.operator_url, error_cb=on_error)
         errors.clear()
         await operator.publish("model.found", b"{}")
-        await operator.flush()
+        await barrier(operator)
         assert any("ermissions" in str(error) for error in errors)
         await operator.close()
 

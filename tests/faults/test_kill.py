@@ -15,6 +15,7 @@ from commands import Up, up
 from eventually import eventually
 from providers.fake_ollama import fake_ollama
 from vedette.client import Client
+from vedette.connecting import barrier
 from vedette.events import Tick
 
 KILLS = 5
@@ -76,7 +77,7 @@ async def watch_ticks(running: Up, seen: Counter[tuple[str, str]]) -> nats.NATS:
         running.connection.operator_url, error_cb=_quiet, max_reconnect_attempts=1
     )
     await connection.subscribe("schedule.*", cb=on_tick)
-    await connection.flush()
+    await barrier(connection)
     return connection
 
 

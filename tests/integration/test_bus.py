@@ -14,6 +14,7 @@ from vedette import bus as bus_module
 from vedette import identity
 from vedette.bus import Bus, Durable, host_jobs, jobs, provision
 from vedette.catalogue import Catalogue, Held, ModelState
+from vedette.connecting import barrier
 from vedette.events import Event, Job, Lifecycle, ModelProbed, encode
 from vedette.settings import Settings
 from vedette.types import ModelRef
@@ -234,8 +235,7 @@ async def test_the_bare_event_subject_carries_every_found_model(bus: Bus, server
 
     agent = await client.connect(server.url("agent"))
     heard = await agent.subscribe("model.found")
-    await agent.flush()
-    await agent.flush()
+    await barrier(agent)
     event = lifecycle_event("found", MODEL, at=NOW)
     await bus.advance_model(MODEL, lambda _: event, known=None)
     message = await heard.next_msg(timeout=5)

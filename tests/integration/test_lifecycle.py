@@ -12,6 +12,7 @@ from providers.fake_ollama import FakeOllama, fake_ollama
 from providers.replay import hang, replaying
 from require import missing
 from vedette import Client, nats_server, process
+from vedette.connecting import barrier
 from vedette.errors import ConfigurationError
 from vedette.events import ModelChanged, ModelFound, ModelLost, decode_event
 from vedette.process import Running
@@ -63,7 +64,7 @@ async def test_a_model_that_appears_is_found_probed_measured_and_recommended(tmp
     async with fake_ollama() as ollama, running(settings(box=ollama.url), tmp_path) as (up, client):
         subscriber = await nats.connect(up.connection.nats_url)
         events = await subscriber.subscribe("model.found")
-        await subscriber.flush()
+        await barrier(subscriber)
         assert (await client.best("chat")).recommendation is None
 
         ollama.models["fresh:1b"] = "d1"
@@ -90,7 +91,7 @@ async def test_a_model_that_goes_is_lost_after_two_listings_and_found_again(tmp_
         subscriber = await nats.connect(up.connection.nats_url)
         lost = await subscriber.subscribe("model.lost")
         found = await subscriber.subscribe("model.found")
-        await subscriber.flush()
+        await barrier(subscriber)
         before = ollama.tags_asked
         del ollama.models["goes"]
         message = await lost.next_msg(timeout=30)
@@ -114,7 +115,7 @@ async def test_new_weights_are_a_change_and_are_measured_anew(tmp_path: Path) ->
         await eventually(lambda: _measured(client), what="measured")
         subscriber = await nats.connect(up.connection.nats_url)
         changed = await subscriber.subscribe("model.changed")
-        await subscriber.flush()
+        await barrier(subscriber)
         ollama.models["m"] = "d2"
         message = await changed.next_msg(timeout=30)
         event = decode_event(message.subject, message.data)

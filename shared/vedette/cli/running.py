@@ -1,6 +1,7 @@
 """`up` and `run`: services in this process, until told to stop."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -34,13 +35,14 @@ def up(
 async def _up(config: str | None, state_dir: str | None, nats: str | None, port: int | None) -> int:
     settings = options.settings(config, nats, port)
     directory = instance.state_directory(state_dir)
+    began = SystemClock().now()
     async with process.stop_signals() as stopped, process.up(settings, directory, say=say) as running:
         operator = Nats(url=running.connection.operator_url)
         async with connect(operator, name="vedette-up", reconnect=True) as connection:
             bus = Bus(connection, name="up", clock=SystemClock(), log=log.logger("up"))
-            tell = _Teller(say).tell
+            tell = _Teller(say, since=began).tell
             for event in ("found", "lost"):
-                await bus.follow("MODELS", f"model.{event}.>", tell, new_only=True)
+                await bus.follow("MODELS", f"model.{event}.>", tell)
             say(f"ready     {len(running.services)} services; Ctrl-C stops them")
             await bus.follow("ENDPOINTS", "endpoint.observed.*", tell)
             await process.until_stopped(running, stopped)
@@ -51,8 +53,9 @@ async def _up(config: str | None, state_dir: str | None, nats: str | None, port:
 class _Teller:
     """Tells in a line each what a person who has just started Vedette wants to know."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[str], None], *, since: datetime) -> None:
         self._say = say
+        self._since = since
         self._known: dict[str, Outcome] = {}
 
     def tell(self, event: Event, _: int) -> None:
@@ -60,6 +63,8 @@ class _Teller:
         if isinstance(event, EndpointObserved) and self._known.get(event.endpoint) is not event.state.outcome:
             self._known[event.endpoint] = event.state.outcome
             self._say(f"endpoint  {event.endpoint}: {_describe(event.state)}")
+        elif event.at < self._since:
+            return
         elif isinstance(event, ModelFound):
             self._say(f"found     {event.model}")
         elif isinstance(event, ModelLost):

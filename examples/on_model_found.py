@@ -1,0 +1,29 @@
+"""Do something whenever a model is found, without Vedette's client: any NATS client in any language can.
+
+Run it beside a Vedette: `python examples/on_model_found.py ~/.local/share/vedette/connection.json`.
+"""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import nats
+
+
+async def main(url: str) -> None:
+    connection = await nats.connect(url)
+    # Subscribe first, then list: `as_of.sequence` says which of the events heard are already in the list.
+    events = await connection.subscribe("model.found")
+    listed = json.loads((await connection.request("models.list", b"{}", timeout=5)).data)
+    for model in listed["models"]:
+        print("known", model["model"]["endpoint"], model["model"]["name"], flush=True)
+    async for message in events.messages:
+        if int(message.headers["Nats-Sequence"]) <= listed["as_of"]["sequence"]:
+            continue
+        found = json.loads(message.data)
+        print("found", found["model"]["endpoint"], found["model"]["name"], flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(json.loads(Path(sys.argv[1]).read_text())["nats_url"]))

@@ -1,0 +1,38 @@
+"""What a provider is built with: bounded HTTP, readers that take nothing on trust, streams cut into lines.
+
+Providers in packages of their own import from here; the modules behind may move.
+"""
+
+from vedette.providers._http import Http
+from vedette.providers._lenient import (
+    count,
+    is_name,
+    known,
+    listings,
+    mapping,
+    milliseconds,
+    moment,
+    number,
+    rate,
+    sequence,
+    text,
+)
+from vedette.providers._stream import decoded, lines, server_sent
+
+__all__ = [
+    "Http",
+    "count",
+    "decoded",
+    "is_name",
+    "known",
+    "lines",
+    "listings",
+    "mapping",
+    "milliseconds",
+    "moment",
+    "number",
+    "rate",
+    "sequence",
+    "server_sent",
+    "text",
+]
