@@ -25,7 +25,7 @@ test *ARGS:
 
 # Figures for docs/benchmarks.md: ratios, side by side, in one run.
 bench *ARGS:
-    uv run python -m benchmarks {{ARGS}}
+    cd tests && uv run python -m benchmarks {{ARGS}}
 
 demo:
     uv run --extra demo vedette demo

@@ -3,8 +3,18 @@
 from datetime import datetime
 
 from vedette import identity
-from vedette.events import Lifecycle, ModelChanged, ModelFound, ModelLost, ModelProbed
-from vedette.types import Health, Level, ModelInfo, ModelRef, Outcome, ProbeSample, Status
+from vedette.events import Lifecycle, ModelBenchmarked, ModelChanged, ModelFound, ModelLost, ModelProbed
+from vedette.types import (
+    Figure,
+    Health,
+    Level,
+    ModelInfo,
+    ModelRef,
+    Outcome,
+    Performance,
+    ProbeSample,
+    Status,
+)
 
 
 def model_info(model: ModelRef, **facts: object) -> ModelInfo:
@@ -38,4 +48,20 @@ def probe_event(
     health = Health(status=Status.AVAILABLE, since=at, checked_at=at, outcomes=(*before, sample))
     return ModelProbed(
         id=identity.derive(at, str(model), job_id), at=at, model=model, sample=sample, health=health
+    )
+
+
+def benchmark_event(model: ModelRef, *, at: datetime, tps: float, ttft_ms: float = 100.0) -> ModelBenchmarked:
+    """Return a benchmark whose figures are *tps* and *ttft_ms* without spread."""
+    speed, first = (
+        Figure(n=6, median=value, p95=value, min=value, max=value, spread=0.0) for value in (tps, ttft_ms)
+    )
+    job_id = identity.derive(at, str(model), "benchmark", str(tps))
+    return ModelBenchmarked(
+        id=identity.derive(at, str(model), job_id),
+        at=at,
+        model=model,
+        job_id=job_id,
+        outcome=Outcome.OK,
+        performance=Performance(measured_at=at, n=6, output_tps=speed, ttft_ms=first),
     )

@@ -1,6 +1,7 @@
 """How anything connects to NATS: services, agents and commands alike."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -8,11 +9,12 @@ from typing import Any
 import nats.errors
 from nats.aio.client import Client as NatsClient
 
-from vedette.errors import BusUnreachable
+from vedette.errors import BusUnreachable, ConfigurationError
 from vedette.settings import Nats
 
 # To begin with, one more attempt, soon: a person who has mistyped a URL should not wait.
 _GIVE_UP_SOON: dict[str, Any] = {"max_reconnect_attempts": 1, "reconnect_time_wait": 0.1}
+_CLOSE_TIMEOUT_S = 1.0
 # A default budget of attempts ends in a client that is deaf and says nothing; a half-open server would be
 # noticed after minutes.
 RECONNECT_FOR_EVER: dict[str, Any] = {
@@ -30,6 +32,19 @@ def without_secrets(url: str) -> str:
     return f"{scheme}{separator}{rest.rpartition('@')[2]}"
 
 
+def tls(settings: Nats) -> ssl.SSLContext | None:
+    """Return how the server's certificate is checked, where the settings ask for a check of their own.
+
+    Raises ConfigurationError when the file of authorities cannot be used.
+    """
+    if settings.ca_file is None:
+        return None
+    try:
+        return ssl.create_default_context(cafile=settings.ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(where="nats.ca_file", problem=f"{settings.ca_file}: {error}") from error
+
+
 def why(error: BaseException) -> str:
     """Return in words why a connection to NATS failed."""
     text = str(error).strip("' ") or type(error).__name__
@@ -37,6 +52,10 @@ def why(error: BaseException) -> str:
         return "refused these credentials"
     if isinstance(error, TimeoutError | asyncio.TimeoutError):
         return "no NATS server answered in time"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"its certificate does not hold ({error.verify_message}); nats.ca_file names who vouches for it"
+        )
     if isinstance(error, ConnectionRefusedError):
         return "no NATS server listens there"
     return f"no NATS server answers ({text})"
@@ -56,6 +75,8 @@ async def open_connection(
     if settings.user:
         options["user"] = settings.user
         options["password"] = settings.password.read("nats.password") if settings.password else ""
+    if context := tls(settings):
+        options["tls"] = context
 
     failures: list[Exception] = []
 
@@ -68,8 +89,10 @@ async def open_connection(
         async with asyncio.timeout(timeout_s):
             await connection.connect(url, name=name, error_cb=remember, connect_timeout=3, **options)
     except (TimeoutError, nats.errors.Error, OSError, ValueError) as error:
-        with suppress(nats.errors.Error, OSError):
-            await connection.close()  # a refused one keeps its socket
+        # A refused connection keeps its socket; one whose TLS handshake failed never says that it is closed.
+        with suppress(nats.errors.Error, OSError, TimeoutError):
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                await connection.close()
         raise BusUnreachable(
             url=without_secrets(url), problem=why(failures[0] if failures else error)
         ) from error

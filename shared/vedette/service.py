@@ -21,7 +21,7 @@ from vedette import __version__, log, telemetry
 from vedette.bus import Bus, Durable, ensure_durable, provision
 from vedette.catalogue import Catalogue
 from vedette.clock import Clock, SystemClock
-from vedette.connecting import RECONNECT_FOR_EVER, barrier, why, without_secrets
+from vedette.connecting import RECONNECT_FOR_EVER, barrier, tls, why, without_secrets
 from vedette.errors import BusUnreachable, ConfigurationError, RequestError
 from vedette.events import ErrorReply, Event, Job, Question, decode_event, encode
 from vedette.settings import Nats, Settings
@@ -42,8 +42,8 @@ class EventCodec:
         return decode_event(msg.raw_message.subject, msg.body)
 
     async def encode(self, msg: Any, serializer: Any = None) -> tuple[bytes, str | None]:
-        """Return *msg* as JSON with its content type."""
-        return encode(msg), "application/json"
+        """Return *msg* as JSON with its content type; bytes are that already."""
+        return msg if isinstance(msg, bytes) else encode(msg), "application/json"
 
 
 class Service:
@@ -232,13 +232,14 @@ def _schemas(question: Question) -> dict[str, str]:
     }
 
 
-def _security(settings: Nats) -> NatsSecurity | None:
+def _security(settings: Nats) -> NatsSecurity:
+    context = tls(settings)
     if settings.credentials:
-        return NatsCredentials(settings.credentials)
+        return NatsCredentials(settings.credentials, ssl_context=context)
     if settings.user:
         password = settings.password.read("nats.password") if settings.password else ""
-        return NatsUserPassword(settings.user, password)
-    return None
+        return NatsUserPassword(settings.user, password, ssl_context=context)
+    return NatsSecurity(ssl_context=context)
 
 
 @asynccontextmanager
@@ -254,8 +255,10 @@ async def open_service(
     time = clock or SystemClock()
     logger = log.logger(name)
     closing: list[Callable[[], None]] = []
+    failures: list[Exception] = []  # the last one: nats-py itself only says that no attempt was left
 
     async def on_error(error: Exception) -> None:
+        failures[:] = [error]
         logger.warning("nats.error", error=f"{type(error).__name__}: {error}")
 
     async def on_closed() -> None:
@@ -279,7 +282,8 @@ async def open_service(
         async with asyncio.timeout(_CONNECT_TIMEOUT_S):
             connection = await broker.connect()
     except (TimeoutError, nats.errors.Error, OSError) as error:
-        raise BusUnreachable(url=without_secrets(settings.nats.url), problem=why(error)) from error
+        problem = why(failures[0] if failures else error)
+        raise BusUnreachable(url=without_secrets(settings.nats.url), problem=problem) from error
     bus = Bus(connection, name=name, clock=time, log=logger)
     broker.add_middleware(bus.backoff.middleware())
     service = Service(name, settings, broker, bus, time)

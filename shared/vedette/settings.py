@@ -83,6 +83,24 @@ class Budget(Section, frozen=True, kw_only=True):
     tokens_per_day: int | None = None
 
 
+class Rates(Section, frozen=True, kw_only=True):
+    """What a million tokens cost at an endpoint, in US dollars, and since when that holds."""
+
+    input_usd_per_mtok: Annotated[float, Meta(ge=0)]
+    output_usd_per_mtok: Annotated[float, Meta(ge=0)]
+    as_of: str | None = None
+
+    @property
+    def price(self) -> Price:
+        """These rates as a model carries them."""
+        return Price(
+            input_usd_per_mtok=self.input_usd_per_mtok,
+            output_usd_per_mtok=self.output_usd_per_mtok,
+            source="configuration",
+            as_of=self.as_of,
+        )
+
+
 class EndpointSettings(Section, frozen=True, kw_only=True):
     """One endpoint. `answer` says when a probe may ask for tokens: only of a `resident` model, or …."""
 
@@ -99,7 +117,7 @@ class EndpointSettings(Section, frozen=True, kw_only=True):
     answer: Literal["resident", "always", "never"] = "resident"
     benchmark: bool = True
     budget: Budget = Budget()
-    price: Price | None = None
+    price: Rates | None = None
     exclude: tuple[str, ...] = ()
 
     @property

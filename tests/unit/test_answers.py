@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from samples import lifecycle_event, model_info, probe_event
+from samples import benchmark_event, lifecycle_event, model_info, probe_event
 from vedette import providers
 from vedette.catalogue import Catalogue
 from vedette.errors import RequestError
@@ -17,13 +17,12 @@ from vedette.events import (
     EndpointObserved,
     EndpointsReply,
     ExplainReply,
-    ModelBenchmarked,
     ModelsReply,
     TopReply,
 )
 from vedette.settings import CustomUseCase, EndpointSettings
 from vedette.testing import EPOCH, FakeClock
-from vedette.types import Claim, EndpointState, Evidence, Figure, ModelRef, Outcome, Performance
+from vedette.types import Claim, EndpointState, Evidence, ModelRef, Outcome
 from vedette_recommender.answers import Answers
 from vedette_recommender.usecases import known
 
@@ -61,18 +60,6 @@ class Asked:
         return msgspec.json.decode(payload, type=REPLIES[subject])
 
 
-def benchmark(model: ModelRef, tps: float) -> ModelBenchmarked:
-    figure = Figure(n=6, median=tps, p95=tps, min=tps, max=tps, spread=0.0)
-    return ModelBenchmarked(
-        id=f"{model}{tps}",
-        at=EPOCH,
-        model=model,
-        job_id="j",
-        outcome=Outcome.OK,
-        performance=Performance(measured_at=EPOCH, n=6, output_tps=figure, ttft_ms=figure),
-    )
-
-
 @pytest.fixture
 def asked() -> Asked:
     """Return a recommender that knows a fast model and a slow one, both probed and measured."""
@@ -91,7 +78,7 @@ def asked() -> Asked:
         )
         made.apply(lifecycle_event("found", model, at=EPOCH, info=info))
         made.apply(probe_event(model, at=EPOCH, job_id="p"))
-        made.apply(benchmark(model, tps))
+        made.apply(benchmark_event(model, at=EPOCH, tps=tps))
     return made
 
 
@@ -175,7 +162,7 @@ def test_the_same_question_gets_the_same_bytes_until_something_changes(asked: As
     asked.clock.advance(31)
     later = asked.answers.answer("recommend.best", request)
     assert later != first
-    asked.apply(benchmark(SLOW, 5000.0))
+    asked.apply(benchmark_event(SLOW, at=EPOCH, tps=5000.0))
     changed = msgspec.json.decode(asked.answers.answer("recommend.best", request), type=BestReply)
     assert changed.as_of.sequence == asked.sequence
 

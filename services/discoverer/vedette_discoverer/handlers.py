@@ -150,7 +150,7 @@ def compose(endpoint: OpenEndpoint, entry: Listing, described: Described, proble
         digest=entry.digest,
         locality=described.locality,
         capabilities=claims,
-        price=configured.price,
+        price=configured.price.price if configured.price else None,
         key_ref=configured.api_key.reference if configured.api_key else None,
         described=problem is None,
         description_error=problem,

@@ -41,9 +41,9 @@ async def _up(config: str | None, state_dir: str | None, nats: str | None, port:
         async with connect(operator, name="vedette-up", reconnect=True) as connection:
             bus = Bus(connection, name="up", clock=SystemClock(), log=log.logger("up"))
             tell = _Teller(say, since=began).tell
+            say(f"ready     {len(running.services)} services; Ctrl-C stops them")
             for event in ("found", "lost"):
                 await bus.follow("MODELS", f"model.{event}.>", tell)
-            say(f"ready     {len(running.services)} services; Ctrl-C stops them")
             await bus.follow("ENDPOINTS", "endpoint.observed.*", tell)
             await process.until_stopped(running, stopped)
     say("stopped")

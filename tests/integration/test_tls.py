@@ -1,0 +1,65 @@
+"""A NATS server with a certificate of its own authority, as an organisation runs it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+import trustme
+
+from eventually import eventually
+from require import missing
+from vedette import nats_server
+from vedette.children import child, free_port
+from vedette.connecting import connect, open_connection
+from vedette.errors import BusUnreachable, ConfigurationError
+from vedette.service import open_service
+from vedette.settings import Nats, Settings
+
+
+@pytest.fixture
+async def secured(tmp_path: Path) -> AsyncIterator[Nats]:
+    """Run a server that speaks TLS only; yield how to reach it with its authority named."""
+    try:
+        binary = nats_server.find_binary()
+    except ConfigurationError as error:
+        missing("nats-server", str(error))
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    issued.private_key_pem.write_to_path(tmp_path / "key.pem")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    port = free_port()
+    command = [binary, "-js", "-sd", str(tmp_path / "js"), "-a", "127.0.0.1", "-p", str(port)]
+    command += ["--tls", "--tlscert", str(tmp_path / "cert.pem"), "--tlskey", str(tmp_path / "key.pem")]
+    settings = Nats(url=f"tls://127.0.0.1:{port}", ca_file=str(tmp_path / "ca.pem"))
+
+    async def listens() -> bool:
+        try:
+            async with connect(settings, name="test"):
+                return True
+        except BusUnreachable:
+            return False
+
+    async with child(command, log=tmp_path / "nats.log"):
+        await eventually(listens, what="nats-server with TLS")
+        yield settings
+
+
+async def test_a_service_runs_behind_a_private_authority(secured: Nats) -> None:
+    """The named authority is enough, for services as for commands."""
+    async with open_service("test", msgspec.structs.replace(Settings(), nats=secured)) as service:
+        await service.start()
+        assert await service.ready() is None
+
+
+async def test_an_unknown_authority_is_refused_with_the_remedy(secured: Nats) -> None:
+    """Without it nobody talks to the server, and the error says what to set."""
+    with pytest.raises(BusUnreachable, match=r"nats\.ca_file"):
+        await open_connection(Nats(url=secured.url), name="test")
+
+
+async def test_a_file_that_is_no_authority_is_named(secured: Nats, tmp_path: Path) -> None:
+    """A wrong file is a configuration error, not a failed connection."""
+    with pytest.raises(ConfigurationError, match=r"nats\.ca_file: .*key\.pem"):
+        await open_connection(Nats(url=secured.url, ca_file=str(tmp_path / "key.pem")), name="test")
