@@ -11,6 +11,7 @@ from vedette.clock import Clock
 from vedette.errors import ProviderError
 from vedette.providers import (
     Access,
+    Activity,
     Delta,
     Described,
     Embedded,
@@ -19,6 +20,7 @@ from vedette.providers import (
     Finished,
     Generation,
     Listing,
+    Reranked,
     Server,
 )
 from vedette.providers.kit import Http, count, decoded, known, mapping, server_sent, text
@@ -76,6 +78,16 @@ class KoboldCppEndpoint:
                     yield Finished(at=at, reason=reason)
                     return
         raise ProviderError(Outcome.INCOMPLETE, "the stream ended without a finish_reason")
+
+    async def activity(self) -> Activity | None:
+        """Return nothing: it does not tell of other work."""
+        return None
+
+    async def rerank(
+        self, model: str, query: str, documents: list[str], *, deadline_s: float = 60.0
+    ) -> Reranked:
+        """Refuse: it cannot rerank."""
+        raise ProviderError(Outcome.UNSUPPORTED, "KoboldCpp's own API does not rerank")
 
     async def embed(self, model: str, texts: list[str], *, deadline_s: float = 60.0) -> Embedded:
         """Refuse: it cannot embed."""

@@ -37,7 +37,7 @@ from nats.js.api import (
 from vedette import subjects
 from vedette.catalogue import Held, ModelState, fold
 from vedette.clock import Clock
-from vedette.errors import Conflict, ConsumerVanished, ProvisioningError, UndecodableMessage
+from vedette.errors import Conflict, ConsumerVanished, NotYet, ProvisioningError, UndecodableMessage
 from vedette.events import (
     DeadLetter,
     Event,
@@ -155,7 +155,7 @@ def host_jobs(group: str) -> Durable:
     return Durable(
         stream="JOBS",
         name=f"benchmarker-{token.replace('=', '_')}",
-        filters=(f"job.benchmark.{token}.>", f"job.evaluate.{token}.>"),
+        filters=tuple(f"job.{kind}.{token}.>" for kind in ("benchmark", "verify", "evaluate")),
         max_ack_pending=1,
     )
 
@@ -698,6 +698,8 @@ class Bus:
         except asyncio.CancelledError:
             await message.nak()
             raise
+        except NotYet as error:
+            await message.nak(delay=error.wait_s)
         except Exception as error:  # noqa: BLE001 - the one other place that settles failures
             delay = await self.backoff.settle(message, error)
             await (message.term() if delay is None else message.nak(delay=delay))

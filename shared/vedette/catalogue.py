@@ -21,8 +21,9 @@ from vedette.events import (
     ModelFound,
     ModelLost,
     ModelProbed,
+    ModelVerified,
 )
-from vedette.types import EndpointState, Health, ModelInfo, ModelRef, Performance, Quality
+from vedette.types import Claim, EndpointState, Health, ModelInfo, ModelRef, Performance, Quality
 
 E = TypeVar("E")
 
@@ -42,13 +43,27 @@ class ModelState(Struct, frozen=True, kw_only=True):
     found: Held[ModelFound] | None = None
     probed: Held[ModelProbed] | None = None
     benchmarked: Held[ModelBenchmarked] | None = None
+    verified: Held[ModelVerified] | None = None
     evaluated: Held[ModelEvaluated] | None = None
     sequence: int = 0  # the highest of any of its subjects
 
     @property
     def info(self) -> ModelInfo | None:
-        """Its description after the newest lifecycle event."""
+        """Its description after the newest lifecycle event: what is declared and inferred."""
         return self.lifecycle.event.info if self.lifecycle else None
+
+    @property
+    def known(self) -> ModelInfo | None:
+        """Its description with what the present weights have proved beside what is declared and inferred."""
+        info, proof = self.info, self.verified.event if self.verified else None
+        if info is None or proof is None or not self._is_current(proof.digest):
+            return info
+        claims = {
+            **info.capabilities,
+            **{name: _beside(claim, info.capabilities.get(name)) for name, claim in proof.claims.items()},
+        }
+        dimensions = proof.embedding_dimensions or info.embedding_dimensions
+        return msgspec.structs.replace(info, capabilities=claims, embedding_dimensions=dimensions)
 
     @property
     def revision(self) -> int:
@@ -95,12 +110,17 @@ class ModelState(Struct, frozen=True, kw_only=True):
         return info is not None and info.digest == digest
 
 
+def _beside(claim: Claim, other: Claim | None) -> Claim:
+    return claim if other is None else claim.beside(other)
+
+
 # Which field of ModelState keeps the last of which event; a found model is lifecycle as well.
 _SLOTS: tuple[tuple[type[Event], str], ...] = (
     (Lifecycle, "lifecycle"),
     (ModelFound, "found"),
     (ModelProbed, "probed"),
     (ModelBenchmarked, "benchmarked"),
+    (ModelVerified, "verified"),
     (ModelEvaluated, "evaluated"),
 )
 

@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 import msgspec
 from msgspec import Struct
 
+from vedette.ledger import charge
 from vedette.providers import Listing, Server
 from vedette.settings import EndpointSettings
-from vedette.types import EndpointState, Listed, Outcome, Spent
+from vedette.types import EndpointState, Exchange, Listed, Outcome, Use
 
 # A key that was refused will be refused again; new configuration lifts the pause at once (see `pause`).
 _AUTH_PAUSE = timedelta(hours=1)
@@ -26,8 +27,8 @@ class Contact(Struct, frozen=True, kw_only=True):
     server: Server | None = None
     listing: list[Listing] | None = None
     retry_after_s: float | None = None
-    requests: int = 1
-    tokens: int = 0
+    exchange: Exchange | None = None
+    use: Use = Use(requests=1)
 
 
 def pause(state: EndpointState | None, endpoint: EndpointSettings, now: datetime) -> str | None:
@@ -38,9 +39,14 @@ def pause(state: EndpointState | None, endpoint: EndpointSettings, now: datetime
 
 
 def after(
-    previous: EndpointState | None, *, endpoint: EndpointSettings, contact: Contact, now: datetime
+    previous: EndpointState | None,
+    *,
+    endpoint: EndpointSettings,
+    contact: Contact,
+    now: datetime,
+    purpose: str,
 ) -> EndpointState:
-    """Return an endpoint's state after *contact*. The listing's misses are the discoverer's to count."""
+    """Return an endpoint's state after *contact* for *purpose*. The listing's misses are not counted here."""
     ok = contact.outcome is Outcome.OK
     base = previous or EndpointState(
         url=endpoint.url, provider=endpoint.provider, fingerprint="", checked_at=now, outcome=contact.outcome
@@ -56,12 +62,13 @@ def after(
         outcome=contact.outcome,
         latency_ms=contact.latency_ms,
         detail=contact.detail[:_MOST_DETAIL] if contact.detail else None,
+        exchange=contact.exchange,
         server=server.product,
         server_version=server.version,
         failing_since=None if ok else base.failing_since or now,
         paused_until=until,
         paused_reason=reason,
-        spent=spend(base.spent, contact, now),
+        ledger=charge(base.ledger, purpose, contact.use, now),
     )
 
 
@@ -72,15 +79,6 @@ def _pause_after(contact: Contact, now: datetime) -> tuple[datetime | None, str 
         asked = timedelta(seconds=contact.retry_after_s) if contact.retry_after_s else _RATE_PAUSE
         return now + min(asked, _LONGEST_PAUSE), "the endpoint asked for a pause (429)"
     return None, None
-
-
-def spend(spent: Spent | None, contact: Contact, now: datetime) -> Spent:
-    """Return the day's use of an endpoint by probes after *contact*; a new day (UTC) begins at nothing."""
-    today = now.date().isoformat()
-    before = spent if spent and spent.day == today else Spent(day=today)
-    return Spent(
-        day=today, requests=before.requests + contact.requests, tokens=before.tokens + contact.tokens
-    )
 
 
 def count_misses(

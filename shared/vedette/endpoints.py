@@ -5,6 +5,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from fnmatch import fnmatchcase
 
+import msgspec
+
 from vedette import identity, providers
 from vedette.bus import Bus
 from vedette.catalogue import Held
@@ -12,10 +14,11 @@ from vedette.clock import Clock
 from vedette.contact import Contact, after
 from vedette.errors import ProviderError
 from vedette.events import EndpointObserved, Job, JobCause, JobKind
+from vedette.ledger import charge
 from vedette.providers import Endpoint, Listing, Provider, Server
 from vedette.providers.access import access
 from vedette.settings import EndpointSettings, Settings
-from vedette.types import EndpointState, ModelRef, Outcome
+from vedette.types import EndpointState, ModelRef, Outcome, Use
 
 
 class OpenEndpoint:
@@ -44,13 +47,14 @@ class OpenEndpoint:
                 detail=error.detail,
                 latency_ms=(self._clock.monotonic() - started) * 1000,
                 retry_after_s=error.retry_after_s,
+                exchange=error.exchange,
             )
         return Contact(
             outcome=Outcome.OK,
             latency_ms=(answered - started) * 1000,
             listing=listing,
             server=server,
-            requests=2,
+            use=Use(requests=2),
         )
 
     async def _server(self) -> Server | None:
@@ -124,7 +128,8 @@ async def observe(
     def step(held: Held[EndpointObserved] | None) -> EndpointObserved:
         before = held.event.state if held else None
         now = bus.clock.now()
-        state = also(before, after(before, endpoint=endpoint.settings, contact=contact, now=now))
+        contacted = after(before, endpoint=endpoint.settings, contact=contact, now=now, purpose=job.kind)
+        state = also(before, contacted)
         return EndpointObserved(
             id=identity.derive(job.at, "endpoint.observed", endpoint.name, job.id),
             at=now,
@@ -136,3 +141,21 @@ async def observe(
     if event is None:
         raise AssertionError("an observation always has a next state")
     return event.state
+
+
+async def account(bus: Bus, endpoint: OpenEndpoint, use: Use, job: Job) -> None:
+    """Enter what *job* used of the endpoint into its ledger; of one never observed there is none."""
+
+    def step(held: Held[EndpointObserved] | None) -> EndpointObserved | None:
+        if held is None:
+            return None
+        now = bus.clock.now()
+        state = held.event.state
+        return EndpointObserved(
+            id=identity.derive(job.at, "endpoint.observed", endpoint.name, job.id),
+            at=now,
+            endpoint=endpoint.name,
+            state=msgspec.structs.replace(state, ledger=charge(state.ledger, job.kind, use, now)),
+        )
+
+    await bus.advance("ENDPOINTS", f"endpoint.observed.{endpoint.name}", step)

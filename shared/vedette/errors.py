@@ -11,6 +11,7 @@
     │   └── Conflict              compare-and-set lost too often
     ├── RequestError              a request that cannot be answered as asked; carries the field's path
     │   └── NoAnswer              nobody answered in time
+    ├── NotYet                    a job whose time has not come; it is given back until then
     ├── ProviderError             a contact that failed; carries an Outcome
     ├── UndecodableMessage        bytes that are not the message their subject promises
     └── TooFewSamples             a figure that too few samples cannot carry
@@ -20,7 +21,7 @@ A class's docstring is its message; its fields fill the braces. A class exists o
 
 from typing import Any
 
-from vedette.types import Outcome
+from vedette.types import Exchange, Outcome
 
 
 class VedetteError(Exception):
@@ -77,14 +78,30 @@ class NoAnswer(RequestError):
     """{message}"""  # noqa: D400
 
 
+class NotYet(VedetteError):
+    """not for {wait_s} s"""  # noqa: D400
+
+    def __init__(self, *, wait_s: float) -> None:
+        super().__init__(wait_s=wait_s)
+        self.wait_s = wait_s
+
+
 class ProviderError(VedetteError):
     """{detail}"""  # noqa: D400
 
-    def __init__(self, outcome: Outcome, detail: str, *, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self,
+        outcome: Outcome,
+        detail: str,
+        *,
+        retry_after_s: float | None = None,
+        exchange: Exchange | None = None,
+    ) -> None:
         super().__init__(detail=detail)
         self.outcome = outcome
         self.detail = detail
         self.retry_after_s = retry_after_s
+        self.exchange = exchange
 
 
 class UndecodableMessage(VedetteError):

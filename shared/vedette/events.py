@@ -4,12 +4,13 @@
 |------------------|--------------------------------------------|--------------------|-------------------------|
 | Tick             | schedule.<job>                             | ticker             | who owns the job        |
 | Job              | job.<kind>.<host group>.<endpoint>[.<name>] | services, commands | who does that kind      |
-| EndpointObserved | endpoint.observed.<endpoint>               | discoverer, prober | both, the keepers       |
+| EndpointObserved | endpoint.observed.<endpoint>               | who contacted it   | workers, the keepers    |
 | ModelFound       | model.found.<endpoint>.<name>              | discoverer         | all, and anybody        |
 | ModelChanged     | model.changed.<endpoint>.<name>            | discoverer         | all, and anybody        |
 | ModelLost        | model.lost.<endpoint>.<name>               | discoverer         | all, and anybody        |
 | ModelProbed      | model.probed.<endpoint>.<name>             | prober             | the keepers, anybody    |
 | ModelBenchmarked | model.benchmarked.<endpoint>.<name>        | benchmarker        | the keepers, anybody    |
+| ModelVerified    | model.verified.<endpoint>.<name>           | benchmarker        | the keepers, anybody    |
 | ModelEvaluated   | model.evaluated.<endpoint>.<name>          | benchmarker        | the keepers, anybody    |
 | Progress         | progress.<job id>                          | who does the job   | the command line        |
 | DeadLetter       | dead.<service>                             | any service        | operators               |
@@ -37,6 +38,7 @@ from vedette.types import (
     EndpointName,
     EndpointState,
     Evidence,
+    Failure,
     FieldChange,
     Health,
     ModelInfo,
@@ -48,11 +50,12 @@ from vedette.types import (
     RunSample,
     Status,
     Text,
+    Use,
     UtcTime,
 )
 
 ScheduledJob = Literal["discovery", "availability", "performance", "quality", "retention"]
-JobKind = Literal["discover", "probe", "benchmark", "evaluate"]
+JobKind = Literal["discover", "probe", "verify", "benchmark", "evaluate"]
 JobCause = Literal["tick", "found", "changed", "listing", "start", "manual"]
 LossReason = Literal["absent", "endpoint_removed"]
 ProgressState = Literal["queued", "started", "step", "done", "failed"]
@@ -86,7 +89,10 @@ class Tick(Event, frozen=True, kw_only=True):
 
 
 class Job(Event, frozen=True, kw_only=True):
-    """A piece of work for one worker: an endpoint, or one of its models. `cause` says what asked for it."""
+    """A piece of work for one worker: an endpoint, or one of its models. `cause` says what asked for it.
+
+    `streams` asks a benchmark for a concurrency sweep as well, over these numbers of streams.
+    """
 
     TYPE = "job"
     kind: JobKind
@@ -94,6 +100,7 @@ class Job(Event, frozen=True, kw_only=True):
     endpoint: EndpointName
     model: ModelRef | None = None
     cause: JobCause = "tick"
+    streams: tuple[Annotated[int, Meta(ge=1, le=256)], ...] = ()
 
     @property
     def subject(self) -> str:
@@ -175,6 +182,28 @@ class ModelBenchmarked(ModelEvent, frozen=True, kw_only=True):
     performance: Performance
 
 
+class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One call that was to prove a capability: what was asked, what came, what that says."""
+
+    capability: Capability
+    asked: Text
+    answered: Text | None = None
+    proved: bool | None = None  # None: it failed, or proved nothing either way
+    detail: Text | None = None
+
+
+class ModelVerified(ModelEvent, frozen=True, kw_only=True):
+    """Capabilities of a model were put to the proof; `claims` hold for the weights `digest`."""
+
+    TYPE = "model.verified"
+    job_id: str
+    outcome: Outcome
+    digest: Text | None = None
+    claims: dict[str, Claim] = {}
+    embedding_dimensions: int | None = None
+    attempts: tuple[Attempt, ...] = ()
+
+
 class ModelEvaluated(ModelEvent, frozen=True, kw_only=True):
     """A model's answers were checked; `quality` holds the scores after it."""
 
@@ -224,6 +253,7 @@ EVENTS: tuple[type[Event], ...] = (
     ModelLost,
     ModelProbed,
     ModelBenchmarked,
+    ModelVerified,
     ModelEvaluated,
 )
 
@@ -448,6 +478,8 @@ class MeasuredSpeed(Struct, frozen=True, kw_only=True):
     texts_per_s: float | None
     n: int
     failures: int
+    contended: int
+    spread: float | None  # interquartile range over median, of the headline rate
     measured_at: UtcTime
 
 
@@ -467,6 +499,9 @@ class ModelView(Struct, frozen=True, kw_only=True):
     performance: MeasuredSpeed | None
     found_at: UtcTime | None
     revision: int
+    same_weights: tuple[ModelRef, ...] = ()  # at other endpoints, or by other names
+    failures: tuple[Failure, ...] = ()  # transcripts; `models.get` alone gives them
+    attempts: tuple[Attempt, ...] = ()  # what its capabilities were put to; `models.get` alone gives them
 
 
 class ModelsReply(Struct, frozen=True, kw_only=True):
@@ -486,6 +521,8 @@ class EndpointView(Struct, frozen=True, kw_only=True):
     group: str  # the host group whose processor it uses
     models: int
     state: EndpointState | None
+    used: Use = Use()  # today (UTC), by Vedette itself; by purpose in `state.ledger`
+    budget: dict[str, float] = {}  # what it may use in a day; absent is unlimited
 
 
 class EndpointsReply(Struct, frozen=True, kw_only=True):
@@ -579,5 +616,6 @@ PUBLIC_EVENTS: tuple[str, ...] = (
     "model.lost",
     "model.probed",
     "model.benchmarked",
+    "model.verified",
     "model.evaluated",
 )

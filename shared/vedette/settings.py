@@ -77,10 +77,11 @@ class Basic(Section, frozen=True, kw_only=True):
 
 
 class Budget(Section, frozen=True, kw_only=True):
-    """What probes may use at an endpoint in a day (UTC). Absent is unlimited."""
+    """What Vedette may use at an endpoint in a day (UTC) of its own accord. Absent is unlimited."""
 
-    requests_per_day: int | None = None
-    tokens_per_day: int | None = None
+    requests_per_day: Annotated[int, Meta(ge=0)] | None = None
+    tokens_per_day: Annotated[int, Meta(ge=0)] | None = None
+    usd_per_day: Annotated[float, Meta(ge=0)] | None = None  # counted where the endpoint has a price
 
 
 class Rates(Section, frozen=True, kw_only=True):
@@ -116,6 +117,7 @@ class EndpointSettings(Section, frozen=True, kw_only=True):
     timeout_s: Seconds = 10.0
     answer: Literal["resident", "always", "never"] = "resident"
     benchmark: bool = True
+    verify_capabilities: bool = True
     budget: Budget = Budget()
     price: Rates | None = None
     exclude: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ from vedette.clock import Clock
 from vedette.errors import ProviderError
 from vedette.providers import (
     Access,
+    Activity,
     Delta,
     Described,
     Embedded,
@@ -22,6 +23,7 @@ from vedette.providers import (
     Finished,
     Generation,
     Listing,
+    Reranked,
     Server,
 )
 from vedette.types import Outcome, Residency
@@ -106,6 +108,7 @@ class FakeEndpoint:
         self.answer = answer
         self.embedding_s = embedding_s
         self.embedding = dict(embedding or {})  # fields of Embedded in place of the plausible ones
+        self.activities: list[Activity] = []
         self.failures: dict[str, ProviderError] = {}
         self.calls: list[tuple[str, object]] = []
 
@@ -144,6 +147,21 @@ class FakeEndpoint:
         if answer.failure:
             raise answer.failure
         yield Finished(**{"at": at, "reason": "stop", **answer.finished})
+
+    async def activity(self) -> Activity | None:
+        """Return the scripted activities one after the other, the last one for ever."""
+        self._called("activity")
+        return self.activities.pop(0) if len(self.activities) > 1 else next(iter(self.activities), None)
+
+    async def rerank(
+        self, model: str, query: str, documents: list[str], *, deadline_s: float = 60.0
+    ) -> Reranked:
+        """Score *documents* by the words they share with *query*."""
+        self._called("rerank", (model, query, documents))
+        self._load(model)
+        at, asked = self.clock.monotonic(), set(query.lower().split())
+        scores = [float(len(asked & set(document.lower().split()))) for document in documents]
+        return Reranked(sent_at=at, done_at=at, scores=scores)
 
     async def embed(self, model: str, texts: list[str], *, deadline_s: float = 60.0) -> Embedded:
         """Embed *texts* in `embedding_s` seconds, a token for each word."""

@@ -86,6 +86,15 @@ class Claim(Struct, frozen=True, kw_only=True):
     source: Text
     contradicted_by: Text | None = None
 
+    def beside(self, other: "Claim") -> "Claim":
+        """Return the claim on stronger evidence, self where they are equal; what contradicts it is noted."""
+        stronger, weaker = (
+            (self, other) if self.evidence.strength >= other.evidence.strength else (other, self)
+        )
+        if stronger.value == weaker.value or stronger.contradicted_by is not None:
+            return stronger
+        return msgspec.structs.replace(stronger, contradicted_by=f"{weaker.evidence}: {weaker.source}")
+
 
 class Price(Struct, frozen=True, kw_only=True):
     """What a million tokens cost (USD), who said so and when."""
@@ -109,6 +118,7 @@ class ModelInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     api: Text
     kind: Kind = "unknown"
     digest: Text | None = None
+    canonical: Text | None = None  # the same weights by another name or elsewhere have the same
     family: Text | None = None
     architecture: Text | None = None
     parameters: Count | None = None
@@ -174,6 +184,7 @@ class Level(StrEnum):
     REACH = "reach"
     LIST = "list"
     DESCRIBE = "describe"
+    RESIDENCY = "residency"
     ANSWER = "answer"
 
 
@@ -218,6 +229,22 @@ class ProbeSample(Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: Text | None = None
 
 
+class Exchange(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One request and what came back, as far as it came; both cut to what a person reads. No secrets."""
+
+    sent: Text
+    received: Text | None = None
+
+
+class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The transcript of a probe that failed for its model's own sake."""
+
+    at: UtcTime
+    level: Level
+    outcome: Outcome
+    exchange: Exchange
+
+
 class Tally(Struct, frozen=True, kw_only=True):
     """Probes by outcome within one hour or one day that begins at `start`."""
 
@@ -242,6 +269,7 @@ class Health(Struct, frozen=True, kw_only=True):
     hourly: tuple[Tally, ...] = ()  # the last 24 hours with a probe
     daily: tuple[Tally, ...] = ()  # the last 30 days with a probe
     residency: Residency | None = None
+    failures: tuple[Failure, ...] = ()  # the last 20, oldest first
 
     def counts(self, now: datetime, *, hours: int) -> dict[str, int]:
         """Return probes by outcome over the last *hours*: hourly tallies to 24, daily ones beyond."""
@@ -305,6 +333,25 @@ class RunSample(Struct, frozen=True, kw_only=True, omit_defaults=True):
     embedding_tps: Positive | None = None
     digest: Text | None = None
     server_version: Text | None = None
+    contended: Text | None = None  # what else the endpoint was seen to do during the run
+
+
+class StreamsLoad(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an endpoint gives to several streams at once: throughput over all, latency of each."""
+
+    streams: int
+    throughput_tps: Positive  # output tokens of all streams over the time from first token to last
+    output_tps: Figure  # of a single stream
+    ttft_ms: Figure
+    failures: int = 0
+
+
+class Sweep(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One concurrency sweep, by rising number of streams."""
+
+    measured_at: UtcTime
+    loads: tuple[StreamsLoad, ...]
+    digest: Text | None = None
 
 
 class Performance(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -313,6 +360,7 @@ class Performance(Struct, frozen=True, kw_only=True, omit_defaults=True):
     measured_at: UtcTime
     n: int  # successful warm samples behind the figures
     failures: int = 0
+    contended: int = 0  # of the n, those during which the endpoint had other work
     digest: Text | None = None
     server_version: Text | None = None
     output_tps: Figure | None = None  # warm, both prompt lengths
@@ -326,6 +374,7 @@ class Performance(Struct, frozen=True, kw_only=True, omit_defaults=True):
     embedding_tps: Figure | None = None
     server_output_tps: Figure | None = None
     samples: tuple[RunSample, ...] = ()  # the last 30 per prompt length and temperature, oldest first
+    sweep: Sweep | None = None  # the last one asked for
 
 
 class Score(Struct, frozen=True, kw_only=True):
@@ -352,12 +401,31 @@ class Listed(Struct, frozen=True, kw_only=True):
     misses: int = 0
 
 
-class Spent(Struct, frozen=True, kw_only=True):
-    """What probes have used at an endpoint on one day (UTC)."""
+class Use(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was used of an endpoint: requests, tokens in and out, and what they cost where that is known."""
 
-    day: str
     requests: int = 0
     tokens: int = 0
+    usd: Positive = 0.0
+
+    def __add__(self, other: "Use") -> "Use":
+        return Use(
+            requests=self.requests + other.requests,
+            tokens=self.tokens + other.tokens,
+            usd=self.usd + other.usd,
+        )
+
+
+class Ledger(Struct, frozen=True, kw_only=True):
+    """What Vedette itself has used of an endpoint on one day (UTC), by purpose (the kinds of job)."""
+
+    day: str
+    by: dict[str, Use] = {}
+
+    @property
+    def total(self) -> Use:
+        """All purposes together."""
+        return sum(self.by.values(), Use())
 
 
 class EndpointState(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -370,6 +438,7 @@ class EndpointState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     outcome: Outcome
     latency_ms: Positive | None = None
     detail: Text | None = None
+    exchange: Exchange | None = None  # the transcript of a contact that failed
     server: Text | None = None
     server_version: Text | None = None
     listing: tuple[Listed, ...] = ()
@@ -378,4 +447,4 @@ class EndpointState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     failing_since: UtcTime | None = None
     paused_until: UtcTime | None = None
     paused_reason: Text | None = None
-    spent: Spent | None = None
+    ledger: Ledger | None = None

@@ -60,6 +60,7 @@ def _matches(pattern: str, subject: str) -> bool:
         "job.discover.h.local",
         "job.probe.h.local",
         "job.benchmark.h.local.m",
+        "job.verify.h.local.m",
         "job.evaluate.h.local.m",
         "endpoint.observed.local",
         *(f"{subject}.local.m" for subject in events.PUBLIC_EVENTS),

@@ -37,6 +37,7 @@ HISTORY = (
     "model_availability_history",
     "model_performance_history",
     "model_quality_history",
+    "model_capability_history",
     "endpoint_history",
 )
 

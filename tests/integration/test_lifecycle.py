@@ -203,7 +203,8 @@ async def test_no_request_of_ours_loads_or_configures(tmp_path: Path) -> None:
             before = ollama.tags_asked
             await eventually(lambda: _asked_again(ollama, before + 3), what="three more cycles of probes")
         generated = [r for r in ollama.replay.requests if r.path == "/api/chat"]
-        assert len(generated) == 3  # the benchmark's warm-up and its runs, and no probe
+        # The benchmark's warm-up and its two runs, three calls that prove capabilities, and no probe.
+        assert len(generated) == 6
         for request in ollama.replay.requests:
             assert "keep_alive" not in (request.body or {})
             assert "num_ctx" not in (request.body or {}).get("options", {})

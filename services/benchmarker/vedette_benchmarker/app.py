@@ -9,7 +9,9 @@ from vedette.clock import SystemClock
 from vedette.endpoints import open_endpoints
 from vedette.service import Service, open_service
 from vedette.settings import Settings
-from vedette_benchmarker.handlers import Benchmarks
+from vedette_benchmarker.capabilities import Capabilities
+from vedette_benchmarker.handlers import Measurements
+from vedette_benchmarker.speed import Speed
 
 _JOB_TIMEOUT_S = 3600.0
 
@@ -22,19 +24,23 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         open_service("benchmarker", settings) as service,
     ):
         await service.follow(("MODELS", "model.>"), ("ENDPOINTS", "endpoint.observed.*"))
-        benchmarks = Benchmarks(
-            bus=service.bus,
+        bus, clock = service.bus, service.clock
+        rng = SystemRandom()  # a seed repeated at a restart would meet the server's prompt cache
+        speed = Speed(
+            bus=bus, catalogue=service.catalogue, settings=settings.benchmarking, clock=clock, rng=rng
+        )
+        measurements = Measurements(
+            bus=bus,
             catalogue=service.catalogue,
             endpoints=endpoints,
-            settings=settings.benchmarking,
-            clock=service.clock,
-            rng=SystemRandom(),  # a seed repeated at a restart would meet the server's prompt cache
+            clock=clock,
+            measures={"benchmark": speed, "verify": Capabilities(bus=bus, clock=clock, rng=rng)},
         )
-        service.on(ticks("benchmarker", "performance"), benchmarks.on_tick)
-        service.on(lifecycle("benchmarker", "found"), benchmarks.on_found)
-        service.on(lifecycle("benchmarker", "changed"), benchmarks.on_changed)
+        service.on(ticks("benchmarker", "performance"), measurements.on_tick)
+        service.on(lifecycle("benchmarker", "found"), measurements.on_found)
+        service.on(lifecycle("benchmarker", "changed"), measurements.on_changed)
         # Endpoints on one host share its processor: one durable per host group, one job of it in hand.
         for group in sorted({endpoint.settings.group for endpoint in endpoints}):
-            await service.work(host_jobs(group), benchmarks.on_job, concurrency=1, timeout_s=_JOB_TIMEOUT_S)
+            await service.work(host_jobs(group), measurements.on_job, concurrency=1, timeout_s=_JOB_TIMEOUT_S)
         await service.start()
         yield service

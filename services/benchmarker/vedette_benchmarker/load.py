@@ -14,9 +14,10 @@ from msgspec import Struct
 
 from vedette.clock import Clock
 from vedette.errors import ProviderError
-from vedette.providers import ENDPOINT_WIDE, Delta, Embedded, Endpoint, Finished, Generation
+from vedette.providers import ENDPOINT_WIDE, Activity, Delta, Embedded, Endpoint, Finished, Generation
 from vedette.settings import Benchmarking
 from vedette.types import Kind, ModelInfo, Outcome, PromptLength, RunSample
+from vedette_benchmarker.contention import other_work
 from vedette_benchmarker.statistics import quantile
 
 PROMPT_TOKENS: dict[PromptLength, int] = {"short": 100, "long": 1000}
@@ -145,6 +146,8 @@ class _Bench(Struct, frozen=True, kw_only=True):
     async def sample(self, run: Run) -> RunSample:
         """Make *run* and return its sample, without figures where the clock stepped meanwhile."""
         cold = await self._is_cold()
+        # Of a sleeping server even its metrics may not be asked: that would wake the model before its cold run.
+        before = None if cold else await self._activity()
         blank = RunSample(at=self.clock.now(), prompt=run.prompt, cold=cold, **self.stamp)
         started = self.clock.monotonic()
         try:
@@ -156,7 +159,16 @@ class _Bench(Struct, frozen=True, kw_only=True):
             return msgspec.structs.replace(blank, detail=CLOCK_STEPPED)
         if not cold:
             figures.pop("load_ms", None)
-        return msgspec.structs.replace(blank, **figures)
+        after = None if before is None else await self._activity()
+        tokens = figures.get("output_tokens") or 0
+        disturbed = other_work(before, after, model=self.info.model.name, own_tokens=tokens)
+        return msgspec.structs.replace(blank, **figures, contended=disturbed)
+
+    async def _activity(self) -> Activity | None:
+        try:
+            return await self.endpoint.activity()
+        except ProviderError:
+            return None
 
     async def _is_cold(self) -> bool:
         """Return whether the model is known not to be loaded; what cannot be told is not called cold."""
@@ -171,14 +183,7 @@ class _Bench(Struct, frozen=True, kw_only=True):
 
     async def generate(self, run: Run) -> dict[str, Any]:
         """Stream one answer and return its figures. Raises ProviderError."""
-        chat = self.info.kind == "chat"
-        request = Generation(
-            model=self.info.model.name,
-            prompt=prompt(self.rng, run.prompt_tokens, chat=chat),
-            max_tokens=run.output_tokens,
-            chat=chat,
-            deadline_s=run.deadline_s,
-        )
+        request = generation(self.info, run, self.rng)
         sent_at = self.clock.monotonic()
         items = [item async for item in self.endpoint.generate(request)]
         return answer_figures(sent_at, items)
@@ -191,6 +196,18 @@ class _Bench(Struct, frozen=True, kw_only=True):
             detail = f"{embedded.vectors} vectors for {len(texts)} texts"
             raise ProviderError(Outcome.GARBAGE, detail)
         return embedding_figures(embedded)
+
+
+def generation(info: ModelInfo, run: Run, rng: Random) -> Generation:
+    """Return what *run* asks of a model that generates: always a prompt that was never asked before."""
+    chat = info.kind == "chat"
+    return Generation(
+        model=info.model.name,
+        prompt=prompt(rng, run.prompt_tokens, chat=chat),
+        max_tokens=run.output_tokens,
+        chat=chat,
+        deadline_s=run.deadline_s,
+    )
 
 
 # How each kind of model is asked. A kind that is not here cannot be benchmarked.

@@ -7,8 +7,9 @@ from datetime import datetime
 import msgspec
 
 from vedette.errors import TooFewSamples
-from vedette.types import Figure, Outcome, Performance, RunSample
+from vedette.types import Figure, Outcome, Performance, RunSample, Sweep
 
+QUIET = 3  # undisturbed runs from which on the disturbed ones do not count
 KEPT = 30  # samples per prompt length and temperature
 
 
@@ -50,11 +51,12 @@ def fold(
     at: datetime,
     digest: str | None,
     server_version: str | None,
+    sweep: Sweep | None = None,
 ) -> Performance:
     """Return the performance after *samples* were taken of the weights *digest*.
 
     Another digest starts anew. A job that is already among the kept samples counts once, so that a
-    redelivered job, even one measured twice, leaves *previous* as it was.
+    redelivered job, even one measured twice, leaves *previous* as it was. *sweep* takes the last one's place.
     """
     before = previous if previous is not None and previous.digest == digest else None
     known = before.samples if before else ()
@@ -62,7 +64,10 @@ def fold(
     fresh = [sample for sample in samples if sample.job_id not in jobs]
     if before is not None and not fresh:
         return before
-    return _performance(_last([*known, *fresh]), measured_at=at, digest=digest, server_version=server_version)
+    performance = _performance(
+        _last([*known, *fresh]), measured_at=at, digest=digest, server_version=server_version
+    )
+    return msgspec.structs.replace(performance, sweep=sweep or (before.sweep if before else None))
 
 
 def _age(sample: RunSample) -> tuple[datetime, bytes]:
@@ -83,18 +88,20 @@ def _performance(
 ) -> Performance:
     """Return the figures over *kept*: only successes, and cold ones only in the figures named for them."""
     successes = [sample for sample in kept if sample.outcome is Outcome.OK]
-    warm = [sample for sample in successes if not sample.cold]
-    cold = [sample for sample in successes if sample.cold]
-    short = [sample for sample in warm if sample.prompt == "short"]
+    short = _quiet(s for s in successes if not s.cold and s.prompt == "short")
+    long = _quiet(s for s in successes if not s.cold and s.prompt == "long")
+    warm, cold = [*short, *long], [sample for sample in successes if sample.cold]
+    measured = [sample for sample in warm if sample.e2e_ms is not None]
     return Performance(
         measured_at=measured_at,
-        n=sum(1 for sample in warm if sample.e2e_ms is not None),
+        n=len(measured),
         failures=sum(1 for sample in kept if _failed(sample)),
+        contended=sum(1 for sample in measured if sample.contended),
         digest=digest,
         server_version=server_version,
         output_tps=figure(sample.output_tps for sample in warm),
         ttft_ms=figure(sample.ttft_ms for sample in short),
-        ttft_long_ms=figure(sample.ttft_ms for sample in warm if sample.prompt == "long"),
+        ttft_long_ms=figure(sample.ttft_ms for sample in long),
         itl_ms=figure(sample.itl_p50_ms for sample in warm),
         e2e_ms=figure(sample.e2e_ms for sample in short),
         ttft_cold_ms=figure(sample.ttft_ms for sample in cold),
@@ -104,6 +111,13 @@ def _performance(
         server_output_tps=figure(sample.server_output_tps for sample in warm),
         samples=kept,
     )
+
+
+def _quiet(samples: Iterable[RunSample]) -> list[RunSample]:
+    """Return the undisturbed of *samples*, or all of them while those are too few to stand alone."""
+    known = list(samples)
+    quiet = [sample for sample in known if not sample.contended]
+    return quiet if len(quiet) >= QUIET else known
 
 
 def _failed(sample: RunSample) -> bool:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 
-import msgspec
 from msgspec import Struct
 
 from vedette.providers import Described
@@ -75,7 +74,7 @@ def infer(described: Described, name: str) -> tuple[Kind, dict[str, Claim]]:
     claims: dict[str, Claim] = {str(capability): claim for capability, claim in described.claims.items()}
     for capability, claim in [*_by_name(rules, kind), *_by_kind(kind)]:
         known = claims.get(capability)
-        claims[capability] = claim if known is None else _weigh(known, claim)
+        claims[capability] = claim if known is None else known.beside(claim)
     return kind, claims
 
 
@@ -114,13 +113,3 @@ def _by_kind(kind: Kind) -> Iterator[tuple[Capability, Claim]]:
 
 def _inferred(*, value: bool, source: str) -> Claim:
     return Claim(value=value, evidence=Evidence.INFERRED, source=source)
-
-
-def _weigh(known: Claim, other: Claim) -> Claim:
-    """Return the claim on stronger evidence, with the other noted where it says the opposite."""
-    stronger, weaker = (
-        (known, other) if known.evidence.strength >= other.evidence.strength else (other, known)
-    )
-    if stronger.value == weaker.value or stronger.contradicted_by is not None:
-        return stronger
-    return msgspec.structs.replace(stronger, contradicted_by=f"{weaker.evidence}: {weaker.source}")

@@ -7,7 +7,7 @@ from vedette.bus import jobs, lifecycle, ticks
 from vedette.clock import SystemClock
 from vedette.endpoints import open_endpoints
 from vedette.service import Service, open_service
-from vedette.settings import Settings
+from vedette.settings import Settings, interval_s
 from vedette_prober.handlers import Probes
 
 
@@ -24,6 +24,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             catalogue=service.catalogue,
             endpoints=endpoints,
             settings=settings.probing,
+            interval_s=interval_s(settings.schedule.availability),
             clock=service.clock,
         )
         service.on(ticks("prober", "availability"), probes.on_tick)

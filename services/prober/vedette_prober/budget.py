@@ -1,15 +1,36 @@
-"""How deep a probe may go: what disturbs nothing, and what the day's budget still allows. Pure."""
+"""How deep a probe may go, and when: what disturbs nothing, and what the day's budget allows. Pure."""
 
+import hashlib
 from datetime import datetime
 
+from vedette.ledger import cost, covers
 from vedette.providers import Features
 from vedette.settings import EndpointSettings
-from vedette.types import Level, ModelInfo, Residency, Spent
+from vedette.types import Capability, Ledger, Level, ModelInfo, Residency, Use
 
-# The longest answer a probe asks for: room for a thinking model's first token, nothing more.
+# The longest answer a probe asks for: the first token, thought or spoken, ends it. A thinking model may need
+# some before it shows any: where a server cuts the marks of thinking out, the first tokens are nothing yet.
 ANSWER_TOKENS = 8
+THINKING_ANSWER_TOKENS = 64
 _PROMPT_TOKENS = 16  # about what the probe's own prompt and its template cost
-ANSWER_COST_TOKENS = ANSWER_TOKENS + _PROMPT_TOKENS
+_ASKABLE = ("chat", "completion", "embedding", "rerank")
+
+
+def answer_tokens(info: ModelInfo) -> int:
+    """Return how many tokens a probe of *info* may ask for."""
+    if info.kind not in ("chat", "completion"):
+        return 0
+    thinks = info.capabilities.get(Capability.THINKING)
+    return THINKING_ANSWER_TOKENS if thinks and thinks.value else ANSWER_TOKENS
+
+
+def level_cost(level: Level, info: ModelInfo, endpoint: EndpointSettings) -> Use:
+    """Return what going to *level* costs beyond the one contact with the endpoint."""
+    if level is Level.LIST:
+        return Use()
+    if level is not Level.ANSWER:
+        return Use(requests=1)
+    return cost(endpoint, requests=1, prompt_tokens=_PROMPT_TOKENS, output_tokens=answer_tokens(info))
 
 
 def deepest(
@@ -18,7 +39,7 @@ def deepest(
     residency: Residency | None,
     endpoint: EndpointSettings,
     features: Features,
-    spent: Spent | None,
+    ledger: Ledger | None,
     now: datetime,
 ) -> Level:
     """Return how deep a probe of this model may go now.
@@ -26,24 +47,33 @@ def deepest(
     Asking for an answer would load a model that is not resident, evict another, or cost money; so it is done
     only where the model is known to be resident, or the endpoint's settings allow it.
     """
-    if info.kind not in ("chat", "completion", "embedding"):
+    for level in (_harmless(info, residency, endpoint, features, now), Level.DESCRIBE):
+        if covers(endpoint.budget, ledger, level_cost(level, info, endpoint), now):
+            return level
+    return Level.LIST
+
+
+def _harmless(
+    info: ModelInfo,
+    residency: Residency | None,
+    endpoint: EndpointSettings,
+    features: Features,
+    now: datetime,
+) -> Level:
+    if info.kind not in _ASKABLE or endpoint.answer == "never":
         return Level.DESCRIBE
-    if not may_spend(endpoint, spent, now, requests=1, tokens=ANSWER_COST_TOKENS):
-        return Level.DESCRIBE if may_spend(endpoint, spent, now, requests=1, tokens=0) else Level.LIST
     if endpoint.answer == "always":
         return Level.ANSWER
-    if endpoint.answer == "never" or not features.free_to_ask or info.locality == "remote":
+    if not features.free_to_ask or info.locality == "remote":
         return Level.DESCRIBE
     resident = residency is not None and residency.is_resident(now)
     return Level.ANSWER if resident else Level.DESCRIBE
 
 
-def may_spend(
-    endpoint: EndpointSettings, spent: Spent | None, now: datetime, *, requests: int, tokens: int
-) -> bool:
-    """Return whether the day's budget (UTC) covers *requests* and *tokens* more."""
-    used = spent if spent and spent.day == now.date().isoformat() else Spent(day="")
-    budget = endpoint.budget
-    requests_fit = budget.requests_per_day is None or used.requests + requests <= budget.requests_per_day
-    tokens_fit = budget.tokens_per_day is None or used.tokens + tokens <= budget.tokens_per_day
-    return requests_fit and tokens_fit
+def jitter_s(endpoint: str, interval_s: float) -> float:
+    """Return how long after its slot *endpoint* is probed: a fixed share, so that not all are at once.
+
+    At most a tenth of the interval, and half a minute; the same for every replica.
+    """
+    share = int.from_bytes(hashlib.sha256(endpoint.encode()).digest()[:4], "big") / 2**32
+    return share * min(0.1 * interval_s, 30.0)

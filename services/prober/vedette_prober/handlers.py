@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import NamedTuple
 
 import msgspec
 
@@ -12,26 +13,58 @@ from vedette.catalogue import Catalogue, Held, ModelState
 from vedette.clock import Clock
 from vedette.contact import Contact, pause
 from vedette.endpoints import Endpoints, OpenEndpoint, observe
-from vedette.errors import ProviderError
+from vedette.errors import NotYet, ProviderError
 from vedette.events import Job, ModelChanged, ModelFound, ModelProbed, Tick
+from vedette.ledger import charge, covers
 from vedette.providers import Listing
 from vedette.settings import Probing
-from vedette.types import Health, Level, ModelInfo, ModelRef, Outcome, ProbeSample, Residency, Spent
-from vedette_prober.budget import ANSWER_COST_TOKENS, deepest, may_spend
+from vedette.types import (
+    Exchange,
+    Failure,
+    Health,
+    Ledger,
+    Level,
+    ModelInfo,
+    ModelRef,
+    Outcome,
+    ProbeSample,
+    Residency,
+    Use,
+)
+from vedette_prober.budget import deepest, jitter_s, level_cost
 from vedette_prober.levels import LEVELS
 from vedette_prober.verdict import fold
+
+# A contact that ended so never came as far as a listing.
+_NOT_REACHED = frozenset({Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.RESET, Outcome.TIMEOUT})
+
+
+class Probed(NamedTuple):
+    """One probe of one model: its sample, whether the model is loaded, and the transcript if it failed."""
+
+    sample: ProbeSample
+    residency: Residency | None = None
+    failure: Failure | None = None
 
 
 class Probes:
     """Turns ticks and newly found models into jobs, and jobs into `model.probed`."""
 
     def __init__(
-        self, *, bus: Bus, catalogue: Catalogue, endpoints: Endpoints, settings: Probing, clock: Clock
+        self,
+        *,
+        bus: Bus,
+        catalogue: Catalogue,
+        endpoints: Endpoints,
+        settings: Probing,
+        interval_s: float,
+        clock: Clock,
     ) -> None:
         self._bus = bus
         self._catalogue = catalogue
         self._endpoints = endpoints
         self._settings = settings
+        self._interval_s = interval_s
         self._clock = clock
 
     async def on_tick(self, tick: Tick) -> None:
@@ -65,6 +98,10 @@ class Probes:
         if reason:
             await self._bus.tell(job, "failed", f"{job.endpoint}: left alone: {reason}")
             return
+        if job.cause == "tick":
+            wait_s = jitter_s(job.endpoint, self._interval_s) - (self._clock.now() - job.at).total_seconds()
+            if wait_s > 0:
+                raise NotYet(wait_s=wait_s)
         await self._bus.tell(job, "started", f"{job.endpoint}: listing")
         contact = await endpoint.contact()
         models = self._targets(job)
@@ -75,11 +112,8 @@ class Probes:
             return
         if self._differs(endpoint, contact.listing):
             await self._bus.enqueue(endpoint.job("discover", at=job.at, cause="listing", seed=job.id))
-        spent = await self._probe_all(endpoint, contact.listing, models, job)
-        cost = msgspec.structs.replace(
-            contact, requests=contact.requests + spent.requests, tokens=contact.tokens + spent.tokens
-        )
-        await observe(self._bus, endpoint, cost, job)
+        use = await self._probe_all(endpoint, contact.listing, models, job)
+        await observe(self._bus, endpoint, msgspec.structs.replace(contact, use=contact.use + use), job)
         await self._bus.tell(job, "done", f"{job.endpoint}: {len(models)} models probed")
 
     def _left_alone(self, endpoint: OpenEndpoint, job: Job) -> str | None:
@@ -88,11 +122,12 @@ class Probes:
         held = self._catalogue.endpoint(endpoint.name)
         state, now = held.event if held else None, self._clock.now()
         reason = pause(state, endpoint.settings, now)
-        if reason is None and not may_spend(
-            endpoint.settings, state.spent if state else None, now, requests=2, tokens=0
-        ):
-            return "the day's probe budget is used up"
-        return reason
+        if reason is not None:
+            return reason
+        ledger, paced = state.ledger if state else None, job.cause == "tick"
+        if not covers(endpoint.settings.budget, ledger, Use(requests=2), now, paced=paced):
+            return "its budget is spread over the day" if paced else "the day's budget is used up"
+        return None
 
     def _targets(self, job: Job) -> list[ModelState]:
         if job.model is None:
@@ -112,17 +147,17 @@ class Probes:
             job_id=job.id,
             at=self._clock.now(),
             outcome=contact.outcome,
-            level=Level.LIST,
+            level=Level.REACH if contact.outcome in _NOT_REACHED else Level.LIST,
             latency_ms=contact.latency_ms,
             cause="endpoint",
             detail=contact.detail,
         )
         for state in models:
-            await self._publish(state.model, sample, None, job)
+            await self._publish(state.model, Probed(sample), job)
 
     async def _probe_all(
         self, endpoint: OpenEndpoint, listing: list[Listing], models: list[ModelState], job: Job
-    ) -> Spent:
+    ) -> Use:
         """Probe *models* side by side, as many as the endpoint may be asked at once; return the cost."""
         residency = await _residency(endpoint)
         held = self._catalogue.endpoint(endpoint.name)
@@ -130,7 +165,7 @@ class Probes:
             endpoint=endpoint,
             entries={entry.name: entry for entry in listing},
             residency=residency,
-            before=held.event.spent if held else None,
+            before=held.event.ledger if held else None,
             timeout_s=self._settings.answer_timeout_s,
             clock=self._clock,
             job=job,
@@ -141,20 +176,19 @@ class Probes:
         async def one(state: ModelState) -> None:
             nonlocal done
             async with slots:
-                sample = await prober.probe(state)
-            await self._publish(state.model, sample, prober.residency_of(state.model.name), job)
+                probed = await prober.probe(state)
+            await self._publish(state.model, probed, job)
             done += 1
             await self._bus.tell(job, "step", str(state.model), step=done, steps=len(models))
 
         async with asyncio.TaskGroup() as group:
             for state in models:
                 group.create_task(one(state))
-        return prober.spent
+        return prober.use
 
-    async def _publish(
-        self, model: ModelRef, sample: ProbeSample, residency: Residency | None, job: Job
-    ) -> None:
-        """Fold *sample* into the model's health and publish both; a sample that is in it already is not."""
+    async def _publish(self, model: ModelRef, probed: Probed, job: Job) -> None:
+        """Fold a sample into the model's health and publish both; a sample that is in it already is not."""
+        sample = probed.sample
 
         def step(held: Held[ModelProbed] | None) -> ModelProbed | None:
             previous = self._counting(model, held)
@@ -163,7 +197,8 @@ class Probes:
             health = fold(
                 previous,
                 sample,
-                residency,
+                probed.residency,
+                failure=probed.failure,
                 confirm=self._settings.confirm,
                 window=self._settings.window,
             )
@@ -201,7 +236,7 @@ class Round:
         endpoint: OpenEndpoint,
         entries: Mapping[str, Listing],
         residency: Mapping[str, Residency] | None,
-        before: Spent | None,
+        before: Ledger | None,
         timeout_s: float,
         clock: Clock,
         job: Job,
@@ -213,7 +248,7 @@ class Round:
         self._timeout_s = timeout_s
         self._clock = clock
         self._job = job
-        self.spent = Spent(day=clock.now().date().isoformat())
+        self.use = Use()
 
     def residency_of(self, name: str) -> Residency | None:
         """Return whether the model is loaded, or None where the server does not tell."""
@@ -221,19 +256,22 @@ class Round:
             return None
         return self._residency.get(name, Residency(resident=False))
 
-    async def probe(self, state: ModelState) -> ProbeSample:
+    async def probe(self, state: ModelState) -> Probed:
         """Probe one model; a failure is a result."""
-        entry, info = self._entries.get(state.model.name), state.info
+        entry, info = self._entries.get(state.model.name), state.known
         if entry is None or info is None:
-            return self._sample(Outcome.NOT_FOUND, Level.LIST, None, "not in the endpoint's listing")
-        level = self._depth(info)
+            return Probed(self._sample(Outcome.NOT_FOUND, Level.LIST, None, "not in the endpoint's listing"))
+        residency, level = self.residency_of(info.model.name), self._depth(info)
         started = self._clock.monotonic()
-        outcome, detail = Outcome.OK, None
         try:
             await LEVELS[level](self._endpoint.endpoint, entry, info, self._timeout_s)
         except ProviderError as error:
-            outcome, detail = error.outcome, error.detail
-        return self._sample(outcome, level, (self._clock.monotonic() - started) * 1000, detail)
+            took_ms = (self._clock.monotonic() - started) * 1000
+            sample = self._sample(error.outcome, level, took_ms, error.detail)
+            return Probed(sample, residency, _transcript(sample, info, error))
+        told = Level.RESIDENCY if level is Level.DESCRIBE and residency is not None else level
+        took_ms = (self._clock.monotonic() - started) * 1000
+        return Probed(self._sample(Outcome.OK, told, took_ms, None), residency)
 
     def _depth(self, info: ModelInfo) -> Level:
         """Return how deep to go, and count its cost, so that one round stays within the budget."""
@@ -242,25 +280,11 @@ class Round:
             residency=self.residency_of(info.model.name),
             endpoint=self._endpoint.settings,
             features=self._endpoint.endpoint.features,
-            spent=self._total(),
+            ledger=charge(self._before, self._job.kind, self.use, self._clock.now()),
             now=self._clock.now(),
         )
-        self.spent = msgspec.structs.replace(
-            self.spent,
-            requests=self.spent.requests + (level is not Level.LIST),
-            tokens=self.spent.tokens + (ANSWER_COST_TOKENS if level is Level.ANSWER else 0),
-        )
+        self.use += level_cost(level, info, self._endpoint.settings)
         return level
-
-    def _total(self) -> Spent:
-        before = self._before
-        if before is None or before.day != self.spent.day:
-            return self.spent
-        return msgspec.structs.replace(
-            before,
-            requests=before.requests + self.spent.requests,
-            tokens=before.tokens + self.spent.tokens,
-        )
 
     def _sample(
         self, outcome: Outcome, level: Level, latency_ms: float | None, detail: str | None
@@ -273,6 +297,11 @@ class Round:
             latency_ms=latency_ms,
             detail=detail,
         )
+
+
+def _transcript(sample: ProbeSample, info: ModelInfo, error: ProviderError) -> Failure:
+    exchange = error.exchange or Exchange(sent=f"{sample.level} of {info.model.name}", received=error.detail)
+    return Failure(at=sample.at, level=sample.level, outcome=sample.outcome, exchange=exchange)
 
 
 async def _residency(endpoint: OpenEndpoint) -> Mapping[str, Residency] | None:

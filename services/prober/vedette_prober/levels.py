@@ -3,9 +3,10 @@
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
+from vedette.errors import ProviderError
 from vedette.providers import Delta, Endpoint, Generation, Listing
-from vedette.types import Level, ModelInfo
-from vedette_prober.budget import ANSWER_TOKENS
+from vedette.types import Level, ModelInfo, Outcome
+from vedette_prober.budget import answer_tokens
 
 _PROMPT = "Reply with one word: ready"
 
@@ -23,19 +24,26 @@ async def answer(endpoint: Endpoint, entry: Listing, info: ModelInfo, timeout_s:
     """Have the model say something: the first token, thought or spoken, is proof enough."""
     if info.kind == "embedding":
         await endpoint.embed(entry.name, [_PROMPT], deadline_s=timeout_s)
-        return
+    elif info.kind == "rerank":
+        await endpoint.rerank(entry.name, _PROMPT, ["ready", "not yet"], deadline_s=timeout_s)
+    else:
+        await _say(endpoint, entry, info, timeout_s)
+
+
+async def _say(endpoint: Endpoint, entry: Listing, info: ModelInfo, timeout_s: float) -> None:
     request = Generation(
         model=entry.name,
         prompt=_PROMPT,
-        max_tokens=ANSWER_TOKENS,
+        max_tokens=answer_tokens(info),
         chat=info.kind == "chat",
         deadline_s=timeout_s,
     )
     # Closing the stream after the first token frees the server for others within a second.
     async with aclosing(endpoint.generate(request)) as stream:
         async for item in stream:
-            if isinstance(item, Delta):
-                return
+            if isinstance(item, Delta) or item.output_tokens:
+                return  # tokens that the server keeps to itself, marks of thinking say, are signs of life too
+    raise ProviderError(Outcome.INCOMPLETE, "it answered without a single token")
 
 
 LEVELS: dict[Level, Callable[[Endpoint, Listing, ModelInfo, float], Awaitable[None]]] = {

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from vedette.types import Health, Outcome, ProbeSample, Residency, Status, Tally
+from vedette.types import Failure, Health, Outcome, ProbeSample, Residency, Status, Tally
 
 OUTCOMES_KEPT = 20
+FAILURES_KEPT = 20
 HOURS_KEPT = 24
 DAYS_KEPT = 30
 
@@ -41,13 +42,14 @@ def fold(
     sample: ProbeSample,
     residency: Residency | None,
     *,
+    failure: Failure | None = None,
     confirm: int = 2,
     window: int = 2,
 ) -> Health:
     """Return the health after *sample*: the status changes when *confirm* of the last *window* agree.
 
     The first sample decides at once. With *confirm* more than half of *window*, alternating results change
-    nothing.
+    nothing. *failure* is the transcript of a sample that failed.
     """
     latest = verdict(sample)
     if previous is None:
@@ -60,6 +62,7 @@ def fold(
         status = latest if confirmed else previous.status
         since = previous.since if status is previous.status else sample.at
         streak = _streak(outcomes)
+    failures = (failure,) if failure else ()
     answered = sample.at if _answered(sample) else previous.answered_at if previous else None
     return Health(
         status=status,
@@ -71,6 +74,7 @@ def fold(
         hourly=_tally(previous.hourly if previous else (), sample, _hour(sample.at), HOURS_KEPT),
         daily=_tally(previous.daily if previous else (), sample, _day(sample.at), DAYS_KEPT),
         residency=residency,
+        failures=((*previous.failures, *failures) if previous else failures)[-FAILURES_KEPT:],
     )
 
 

@@ -33,12 +33,14 @@ from vedette.events import (
     TopReply,
     encode,
 )
-from vedette.settings import EndpointSettings
+from vedette.ledger import used
+from vedette.settings import Budget, EndpointSettings
 from vedette.types import ModelRef
 from vedette_recommender.candidate import Candidate, candidate
 from vedette_recommender.constants import WANTED_CONTEXT_TOKENS
 from vedette_recommender.explain import relaxation, summary
 from vedette_recommender.filtering import rejections
+from vedette_recommender.grouping import same_weights
 from vedette_recommender.requests import decode, nearest
 from vedette_recommender.scoring import Scored, rank
 from vedette_recommender.usecases import UseCase
@@ -91,6 +93,7 @@ class Answers:
         self._remembered: dict[tuple[str, bytes], bytes] = {}
         self._scored_at = datetime.min
         self._seen: list[Candidate] | None = None
+        self._same: dict[ModelRef, tuple[ModelRef, ...]] | None = None
         self._questions: dict[str, Callable[[bytes], Struct]] = {
             "recommend.best": self._best,
             "recommend.top": self._top,
@@ -104,6 +107,7 @@ class Answers:
         """Forget every remembered answer: the catalogue is another."""
         self._remembered.clear()
         self._seen = None
+        self._same = None
 
     def answer(self, subject: str, payload: bytes) -> bytes:
         """Return the encoded reply to *payload* on *subject*. Raises RequestError, which is a reply too."""
@@ -133,9 +137,9 @@ class Answers:
         """Return every present model as it must be seen at `scored_at`."""
         if self._seen is None:
             self._seen = [
-                candidate(state, state.info, self._scored_at, stale_after=self._stale_after)
+                candidate(state, info, self._scored_at, stale_after=self._stale_after)
                 for state in self._catalogue.present()
-                if state.info is not None
+                if (info := state.known) is not None
             ]
         return self._seen
 
@@ -249,20 +253,21 @@ class Answers:
                 message=f"no model {ref}; {nearest(str(ref), [str(model) for model in sorted(known)][:1000])}",
                 field="model",
             )
-        return self._reply([known[ref]], total=1)
+        return self._reply([known[ref]], total=1, whole=True)
 
-    def _reply(self, candidates: Sequence[Candidate], *, total: int) -> ModelsReply:
-        views = []
-        for one in candidates:
-            state = self._catalogue.get(one.model)
-            views.append(
-                model_view(
-                    one,
-                    found_at=state.found_at if state else None,
-                    revision=state.revision if state else 0,
-                )
-            )
-        return ModelsReply(models=tuple(views), total=total, as_of=self._as_of)
+    def _reply(self, candidates: Sequence[Candidate], *, total: int, whole: bool = False) -> ModelsReply:
+        same = self._same_weights()
+        views = tuple(
+            model_view(one, self._catalogue.get(one.model), same.get(one.model, ()), whole=whole)
+            for one in candidates
+        )
+        return ModelsReply(models=views, total=total, as_of=self._as_of)
+
+    def _same_weights(self) -> dict[ModelRef, tuple[ModelRef, ...]]:
+        """Return, by model, the others that are the same weights. Kept until the catalogue changes."""
+        if self._same is None:
+            self._same = same_weights([one.info for one in self._candidates()])
+        return self._same
 
     def _list_endpoints(self, payload: bytes) -> EndpointsReply:
         decode(payload, _DECODERS["endpoints.list"])
@@ -277,9 +282,15 @@ class Answers:
                     group=settings.group,
                     models=len(self._catalogue.of_endpoint(name)),
                     state=held.event if held else None,
+                    used=used(held.event.ledger if held else None, self._clock.now()),
+                    budget=_limits(settings.budget),
                 )
             )
         return EndpointsReply(endpoints=tuple(views), as_of=self._as_of)
+
+
+def _limits(budget: Budget) -> dict[str, float]:
+    return {name: limit for name, limit in msgspec.to_builtins(budget).items() if limit is not None}
 
 
 def _reference(named: ModelRef | str) -> ModelRef:

@@ -186,7 +186,8 @@ def _timed(
         raw=value,
         unit=unit,
         utility=utility(value),
-        confidence=confidence(signal, performance.n, age_s),
+        # A run beside other work is worth half of one that had the endpoint to itself.
+        confidence=confidence(signal, performance.n - performance.contended / 2, age_s),
         kind="measured",
         n=performance.n,
         age_s=age_s,

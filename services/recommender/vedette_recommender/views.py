@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from datetime import datetime
 
+from vedette.catalogue import ModelState
 from vedette.events import Availability, MeasuredSpeed, ModelView, Recommendation
-from vedette.types import Health, Performance
+from vedette.types import Health, ModelRef, Performance
 from vedette_recommender.candidate import Candidate, median
 from vedette_recommender.scoring import Scored
 
@@ -38,8 +39,10 @@ def recommendation(scored: Scored, base_url: BaseUrl, *, contributions: bool) ->
     )
 
 
-def model_view(candidate: Candidate, *, found_at: datetime | None, revision: int) -> ModelView:
-    """Return one model as the catalogue holds it."""
+def model_view(
+    candidate: Candidate, state: ModelState | None, same: tuple[ModelRef, ...], *, whole: bool
+) -> ModelView:
+    """Return one model as the catalogue holds it; *whole* with the transcripts of what failed and was proved."""
     info = candidate.info
     return ModelView(
         model=info.model,
@@ -53,8 +56,11 @@ def model_view(candidate: Candidate, *, found_at: datetime | None, revision: int
         resident=candidate.resident,
         availability=_availability(candidate.health, candidate.at) if candidate.health else None,
         performance=_speed(candidate.performance) if candidate.performance else None,
-        found_at=found_at,
-        revision=revision,
+        found_at=state.found_at if state else None,
+        revision=state.revision if state else 0,
+        same_weights=same,
+        failures=candidate.health.failures if whole and candidate.health else (),
+        attempts=state.verified.event.attempts if whole and state and state.verified else (),
     )
 
 
@@ -72,6 +78,7 @@ def _availability(health: Health, at: datetime) -> Availability:
 
 def _speed(performance: Performance) -> MeasuredSpeed:
     tps, ttft, itl = performance.output_tps, performance.ttft_ms, performance.itl_ms
+    headline = tps or performance.texts_per_s
     return MeasuredSpeed(
         output_tps=median(tps),
         ttft_ms=median(ttft),
@@ -86,5 +93,7 @@ def _speed(performance: Performance) -> MeasuredSpeed:
         texts_per_s=median(performance.texts_per_s),
         n=performance.n,
         failures=performance.failures,
+        contended=performance.contended,
+        spread=headline.spread if headline else None,
         measured_at=performance.measured_at,
     )

@@ -19,6 +19,7 @@ from vedette.events import (
     ModelFound,
     ModelLost,
     ModelProbed,
+    ModelVerified,
 )
 from vedette.types import UP
 
@@ -264,6 +265,20 @@ def _benchmarked(event: ModelBenchmarked, message: Message) -> Iterator[tuple[st
     )
 
 
+def _verified(event: ModelVerified, message: Message) -> Iterator[tuple[str, Values]]:
+    yield (
+        "model_capability_history",
+        {
+            **_about_model(event, message),
+            "job_id": event.job_id,
+            "outcome": event.outcome,
+            "digest": event.digest,
+            "claims": event.claims,
+            "attempts": event.attempts,
+        },
+    )
+
+
 def _evaluated(event: ModelEvaluated, message: Message) -> Iterator[tuple[str, Values]]:
     yield (
         "model_quality_history",
@@ -304,6 +319,7 @@ _ROWS: dict[type[Event], Callable[[Any, Message], Iterator[tuple[str, Values]]]]
     ModelLost: _lifecycle,
     ModelProbed: _probed,
     ModelBenchmarked: _benchmarked,
+    ModelVerified: _verified,
     ModelEvaluated: _evaluated,
     EndpointObserved: _observed,
 }

@@ -165,6 +165,15 @@ model_quality_history = _history(
     sa.Column("scores", Json, nullable=False),
 )
 
+model_capability_history = _history(
+    "model_capability_history",
+    sa.Column("job_id", sa.Text, nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text),
+    sa.Column("claims", Json, nullable=False),
+    sa.Column("attempts", KeptJson, nullable=False),
+)
+
 model_reports = _history(
     "model_reports",
     sa.Column("calls", sa.BigInteger, nullable=False),

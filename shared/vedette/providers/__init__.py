@@ -69,6 +69,21 @@ class Delta(Struct, frozen=True, kw_only=True):
     thinking: str = ""
 
 
+class Tool(Struct, frozen=True, kw_only=True):
+    """A function that a model may ask for; `parameters` is the JSON Schema of its arguments."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+
+class ToolCall(Struct, frozen=True, kw_only=True):
+    """A function that a model asks for. `arguments` are None when they were not a JSON object."""
+
+    name: str
+    arguments: Mapping[str, Any] | None = None
+
+
 class Finished(Struct, frozen=True, kw_only=True):
     """The end of a streamed answer, with the server's own account where it gives one."""
 
@@ -80,6 +95,7 @@ class Finished(Struct, frozen=True, kw_only=True):
     load_ms: float | None = None
     server_output_tps: float | None = None
     server_prompt_tps: float | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 class Generation(Struct, frozen=True, kw_only=True):
@@ -91,6 +107,9 @@ class Generation(Struct, frozen=True, kw_only=True):
     temperature: float = 0.0
     chat: bool = True  # False: raw completion, for models without a chat template
     think: bool | None = None  # None: the model's own default
+    tools: tuple[Tool, ...] = ()
+    schema: Mapping[str, Any] | None = None  # the JSON Schema that the answer is to be held to
+    image: bytes | None = None  # a PNG that goes with the prompt
     deadline_s: float = 120.0
 
 
@@ -103,6 +122,23 @@ class Embedded(Struct, frozen=True, kw_only=True):
     dimensions: int
     prompt_tokens: int | None = None
     load_ms: float | None = None
+
+
+class Reranked(Struct, frozen=True, kw_only=True):
+    """The result of one rerank call: a score for each document, in the order given."""
+
+    sent_at: float  # monotonic seconds
+    done_at: float
+    scores: list[float]
+    prompt_tokens: int | None = None
+
+
+class Activity(Struct, frozen=True, kw_only=True):
+    """What an endpoint is doing, as far as it tells. Of two, taken before and after, the difference counts."""
+
+    running: int | None = None  # requests being worked on now
+    generated_tokens: int | None = None  # by all requests ever; only ever grows
+    used: Mapping[str, str] = {}  # by model: a mark that moves whenever the model is used
 
 
 class Features(Struct, frozen=True, kw_only=True):
@@ -136,6 +172,16 @@ class Endpoint(Protocol):
 
     def generate(self, request: Generation) -> AsyncGenerator[Delta | Finished, None]:
         """Stream an answer; the last item is Finished. A stream that breaks off raises INCOMPLETE."""
+        ...
+
+    async def activity(self) -> Activity | None:
+        """Return what the endpoint is doing, or None where it does not tell. Loads nothing."""
+        ...
+
+    async def rerank(
+        self, model: str, query: str, documents: list[str], *, deadline_s: float = 60.0
+    ) -> Reranked:
+        """Score *documents* against *query* in one call."""
         ...
 
     async def embed(self, model: str, texts: list[str], *, deadline_s: float = 60.0) -> Embedded:

@@ -8,12 +8,12 @@ import base64
 import logging
 import socket
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import httpx
 import msgspec
@@ -23,11 +23,14 @@ from vedette.clock import Clock
 from vedette.errors import ConfigurationError, ProviderError
 from vedette.providers import Access
 from vedette.providers._lenient import mapping, text
-from vedette.types import Outcome
+from vedette.types import Exchange, Outcome
 
+T = TypeVar("T")
 _CONNECT_TIMEOUT_S = 5.0
 _MOST_ERROR_BYTES = 64 * 1024
 _MOST_DETAIL = 300
+_MOST_TRANSCRIPT = 500  # bytes of a request's body, and of a reply's, that a transcript keeps
+_SHORTEST_SECRET = 6
 _LONGEST_RETRY_AFTER_S = 86_400.0
 
 # Its INFO line prints whole URLs; a key in one would stand in the log.
@@ -78,7 +81,8 @@ class Http:
 
     async def status(self, method: str, path: str) -> int:
         """Return the status of a request whose body does not matter. Raises ProviderError."""
-        async with self._within(self._access.timeout_s), self._opened(method, path, None) as response:
+        told = _Transcript(method, path, None)
+        async with self._within(self._access.timeout_s, told), self._opened(told) as response:
             return response.status_code
 
     async def get(self, path: str) -> Any:
@@ -89,37 +93,47 @@ class Http:
         self, method: str, path: str, body: object = None, *, deadline_s: float | None = None
     ) -> tuple[Any, httpx.Headers]:
         """Return the decoded JSON reply and its headers. Raises ProviderError."""
-        async with (
-            self._within(deadline_s or self._access.timeout_s),
-            self._opened(method, path, body) as response,
-        ):
-            raw = await self._read(response, self._access.max_body_bytes)
-            return _decode(raw), response.headers
+        return await self._whole(method, path, body, deadline_s or self._access.timeout_s, _decode)
+
+    async def text(self, path: str) -> str:
+        """Return the text at *path*: metrics, say. Raises ProviderError."""
+        plain, _ = await self._whole(
+            "GET", path, None, self._access.timeout_s, lambda raw: raw.decode(errors="replace")
+        )
+        return plain
+
+    async def _whole(
+        self, method: str, path: str, body: object, deadline_s: float, decode: Callable[[bytes], T]
+    ) -> tuple[T, httpx.Headers]:
+        told = _Transcript(method, path, body)
+        async with self._within(deadline_s, told), self._opened(told) as response:
+            raw = await self._read(response, self._access.max_body_bytes, told)
+            return decode(raw), response.headers
 
     async def chunks(
         self, path: str, body: object, *, deadline_s: float
     ) -> AsyncGenerator[tuple[float, bytes], None]:
         """Yield (monotonic seconds, bytes) of a streamed reply as they arrive. Raises ProviderError."""
         ends = self._clock.monotonic() + deadline_s
-        async with self._opened_within(path, body, deadline_s) as response:
+        told = _Transcript("POST", path, body)
+        async with self._opened_within(told, deadline_s) as response:
             total, stream = 0, response.aiter_raw()
             while True:
-                async with self._within(ends - self._clock.monotonic()):
+                async with self._within(ends - self._clock.monotonic(), told):
                     with _translated(self._access.url, broken=Outcome.INCOMPLETE):
                         chunk = await anext(stream, None)
                 if chunk is None:
                     return
+                told.take(chunk)
                 total += len(chunk)
                 if total > self._access.max_body_bytes:
                     raise ProviderError(Outcome.TOO_LARGE, f"more than {self._access.max_body_bytes} bytes")
                 yield self._clock.monotonic(), chunk
 
     @asynccontextmanager
-    async def _opened_within(
-        self, path: str, body: object, deadline_s: float
-    ) -> AsyncIterator[httpx.Response]:
-        opened = self._opened("POST", path, body)
-        async with self._within(deadline_s):
+    async def _opened_within(self, told: "_Transcript", deadline_s: float) -> AsyncIterator[httpx.Response]:
+        opened = self._opened(told)
+        async with self._within(deadline_s, told):
             response = await opened.__aenter__()
         try:
             yield response
@@ -127,19 +141,21 @@ class Http:
             await opened.__aexit__(None, None, None)
 
     @asynccontextmanager
-    async def _opened(self, method: str, path: str, body: object) -> AsyncIterator[httpx.Response]:
-        content = None if body is None else msgspec.json.encode(body)
-        headers = {} if body is None else {"Content-Type": "application/json"}
-        request = self._client.build_request(method, path.lstrip("/"), content=content, headers=headers)
+    async def _opened(self, told: "_Transcript") -> AsyncIterator[httpx.Response]:
+        headers = {} if told.content is None else {"Content-Type": "application/json"}
+        request = self._client.build_request(
+            told.method, told.path.lstrip("/"), content=told.content, headers=headers
+        )
         with _translated(self._access.url):
             response = await self._client.send(request, stream=True)
         try:
-            await self._check(response)
+            told.status = response.status_code
+            await self._check(response, told)
             yield response
         finally:
             await response.aclose()
 
-    async def _check(self, response: httpx.Response) -> None:
+    async def _check(self, response: httpx.Response, told: "_Transcript") -> None:
         status = response.status_code
         if response.headers.get("Content-Encoding", "identity") not in ("", "identity"):
             raise ProviderError(Outcome.GARBAGE, "the reply is compressed, which was not asked for")
@@ -147,30 +163,48 @@ class Http:
             return
         if 300 <= status < 400:
             raise ProviderError(Outcome.GARBAGE, f"HTTP {status}: redirects are not followed")
-        said = _said(await self._read(response, _MOST_ERROR_BYTES))
+        said = self._without_secrets(_said(await self._read(response, _MOST_ERROR_BYTES, told)))
         raise ProviderError(
             _outcome(status, said),
             f"HTTP {status}{f': {said}' if said else ''}",
             retry_after_s=self._retry_after(response.headers.get("Retry-After")),
         )
 
-    async def _read(self, response: httpx.Response, most: int) -> bytes:
+    def _without_secrets(self, said: str) -> str:
+        """Return *said* without the credentials we sent: a server may quote them back."""
+        for value in self._access.headers.values():
+            secret = value.rpartition(" ")[2]
+            if len(secret) >= _SHORTEST_SECRET:
+                said = said.replace(secret, "***")
+        return said
+
+    async def _read(self, response: httpx.Response, most: int, told: "_Transcript") -> bytes:
         raw = bytearray()
         with _translated(self._access.url, broken=Outcome.INCOMPLETE):
             async for chunk in response.aiter_raw():
                 raw += chunk
+                told.take(chunk)
                 if len(raw) > most:
                     raise ProviderError(Outcome.TOO_LARGE, f"the reply is larger than {most} bytes")
         return bytes(raw)
 
     @asynccontextmanager
-    async def _within(self, deadline_s: float) -> AsyncIterator[None]:
+    async def _within(self, deadline_s: float, told: "_Transcript") -> AsyncIterator[None]:
+        """Bound what is done inside to *deadline_s*; a failure takes the transcript of its exchange along."""
         # httpx's own timeouts start anew with every byte: a slow-loris never meets them.
         try:
             async with asyncio.timeout(max(0.0, deadline_s)):
                 yield
         except TimeoutError as error:
-            raise ProviderError(Outcome.TIMEOUT, "no complete reply in time") from error
+            late = "no complete reply in time"
+            raise ProviderError(Outcome.TIMEOUT, late, exchange=self._exchange(told)) from error
+        except ProviderError as error:
+            error.exchange = error.exchange or self._exchange(told)
+            raise
+
+    def _exchange(self, told: "_Transcript") -> Exchange:
+        received = told.received
+        return Exchange(sent=told.sent, received=self._without_secrets(received) if received else None)
 
     def _retry_after(self, value: str | None) -> float | None:
         if value is None:
@@ -183,6 +217,37 @@ class Http:
             except (ValueError, TypeError):
                 return None
         return min(max(asked, 0.0), _LONGEST_RETRY_AFTER_S) if asked == asked else None
+
+
+class _Transcript:
+    """One request and the beginning of its reply, as far as it has come."""
+
+    def __init__(self, method: str, path: str, body: object) -> None:
+        self.method = method
+        self.path = path
+        self.content = None if body is None else msgspec.json.encode(body)
+        self.status: int | None = None
+        self._raw = b""
+
+    def take(self, chunk: bytes) -> None:
+        """Keep the beginning of the reply."""
+        if len(self._raw) < _MOST_TRANSCRIPT:
+            self._raw = (self._raw + chunk)[:_MOST_TRANSCRIPT]
+
+    @property
+    def sent(self) -> str:
+        """The request: method, path and the beginning of its body. Headers, where secrets are, are not kept."""
+        body = (self.content or b"")[:_MOST_TRANSCRIPT].decode(errors="replace")
+        return f"{self.method} /{self.path.lstrip('/')} {body}".strip()
+
+    @property
+    def received(self) -> str | None:
+        """The reply's status and the beginning of its body, or None when nothing came."""
+        if self.status is None:
+            return None
+        return (
+            f"HTTP {self.status} {text(self._raw.decode(errors='replace'), _MOST_TRANSCRIPT) or ''}".strip()
+        )
 
 
 def basic(user: str, password: str) -> str:

@@ -1,15 +1,17 @@
 """Reading what a server sent: what has not the shape it should have is not known, and nothing worse."""
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from vedette.providers import Listing
+from vedette.providers import Listing, Tool
 
 MOST_TEXT = 2048
 MOST_NAME = 512
 _MOST_COUNT = 2**62
+_SAMPLE = re.compile(r"([A-Za-z_:][\w:]*)(?:\{.*\})? ([-+]?[\d.]+(?:[eE][-+]?\d+)?)(?: \d+)?\s*\Z")
 
 
 def text(value: object, most: int = MOST_TEXT) -> str | None:
@@ -78,6 +80,22 @@ def listings(entries: Iterable[Listing]) -> Iterator[Listing]:
         if is_name(entry.name) and entry.name not in seen:
             seen.add(entry.name)
             yield entry
+
+
+def tool_object(tool: Tool) -> dict[str, Any]:
+    """Return *tool* as OpenAI's protocol and Ollama's write it."""
+    function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
+    return {"type": "function", "function": function}
+
+
+def counters(exposition: str) -> dict[str, float]:
+    """Return the values of a Prometheus text exposition by name, summed over their labels."""
+    found: dict[str, float] = {}
+    for line in exposition.splitlines():
+        match = _SAMPLE.match(line)
+        if match and math.isfinite(value := float(match[2])):
+            found[match[1]] = found.get(match[1], 0.0) + value
+    return found
 
 
 def is_name(value: object) -> bool:

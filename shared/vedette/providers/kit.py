@@ -6,6 +6,7 @@ Providers in packages of their own import from here; the modules behind may move
 from vedette.providers._http import Http
 from vedette.providers._lenient import (
     count,
+    counters,
     is_name,
     known,
     listings,
@@ -16,12 +17,14 @@ from vedette.providers._lenient import (
     rate,
     sequence,
     text,
+    tool_object,
 )
 from vedette.providers._stream import decoded, lines, server_sent
 
 __all__ = [
     "Http",
     "count",
+    "counters",
     "decoded",
     "is_name",
     "known",
@@ -35,4 +38,5 @@ __all__ = [
     "sequence",
     "server_sent",
     "text",
+    "tool_object",
 ]

@@ -5,6 +5,7 @@ Facts about versions were read in its source (v0.1 to v0.32) and seen in recorde
 the order of eviction or force a reload.
 """
 
+import base64
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
@@ -14,6 +15,7 @@ from vedette.clock import Clock
 from vedette.errors import ProviderError
 from vedette.providers import (
     Access,
+    Activity,
     Delta,
     Described,
     Embedded,
@@ -22,7 +24,9 @@ from vedette.providers import (
     Finished,
     Generation,
     Listing,
+    Reranked,
     Server,
+    ToolCall,
 )
 from vedette.providers._http import Http
 from vedette.providers._lenient import (
@@ -36,6 +40,7 @@ from vedette.providers._lenient import (
     rate,
     sequence,
     text,
+    tool_object,
 )
 from vedette.providers._stream import decoded, lines
 from vedette.types import Capability, Claim, Evidence, Kind, Locality, Outcome, Residency
@@ -110,12 +115,23 @@ class OllamaEndpoint:
             loaded |= dict.fromkeys([*names, str(entry.get("name"))], residency)
         return loaded
 
+    async def activity(self) -> Activity | None:
+        """Return when each loaded model was last used: every use moves its expiry (kept for ever, none does)."""
+        loaded = await self.resident()
+        if loaded is None:
+            return None
+        return Activity(
+            used={name: r.expires_at.isoformat() for name, r in loaded.items() if r.expires_at is not None}
+        )
+
     async def generate(self, request: Generation) -> AsyncGenerator[Delta | Finished, None]:
         """Stream an answer by /api/chat, or by /api/generate for a model without a template."""
         path, body = ("/api/chat", _chat(request)) if request.chat else ("/api/generate", _raw(request))
+        called: list[ToolCall] = []
         async with aclosing(self._http.chunks(path, body, deadline_s=request.deadline_s)) as chunks:
             async for at, line in lines(chunks):
                 item = mapping(decoded(line))
+                called += _tool_calls(item)
                 if "error" in item:
                     raise ProviderError(
                         Outcome.SERVER_ERROR, text(item["error"], 300) or "failed in mid-stream"
@@ -124,9 +140,15 @@ class OllamaEndpoint:
                 if delta is not None:
                     yield delta
                 if item.get("done") is True:
-                    yield _finished(at, item)
+                    yield _finished(at, item, called)
                     return
         raise ProviderError(Outcome.INCOMPLETE, "the stream ended before it was done")
+
+    async def rerank(
+        self, model: str, query: str, documents: list[str], *, deadline_s: float = 60.0
+    ) -> Reranked:
+        """Refuse: no version of Ollama reranks (to 0.32)."""
+        raise ProviderError(Outcome.UNSUPPORTED, "Ollama does not rerank")
 
     async def embed(self, model: str, texts: list[str], *, deadline_s: float = 60.0) -> Embedded:
         """Embed by /api/embed; before 0.2.6 by /api/embeddings, one text a call."""
@@ -279,13 +301,22 @@ def _options(request: Generation) -> dict[str, Any]:
 
 
 def _chat(request: Generation) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "user", "content": request.prompt}
+    if request.image is not None:
+        message["images"] = [base64.b64encode(request.image).decode()]
     body: dict[str, Any] = {
         "model": request.model,
-        "messages": [{"role": "user", "content": request.prompt}],
+        "messages": [message],
         "stream": True,
         "options": _options(request),
     }
-    return body if request.think is None else body | {"think": request.think}
+    if request.think is not None:
+        body["think"] = request.think
+    if request.schema is not None:
+        body["format"] = request.schema
+    if request.tools:
+        body["tools"] = [tool_object(tool) for tool in request.tools]
+    return body
 
 
 def _raw(request: Generation) -> dict[str, Any]:
@@ -307,7 +338,17 @@ def _delta(at: float, item: Mapping[str, Any]) -> Delta | None:
     return Delta(at=at, text=spoken, thinking=thinking) if spoken or thinking else None
 
 
-def _finished(at: float, item: Mapping[str, Any]) -> Finished:
+def _tool_calls(item: Mapping[str, Any]) -> list[ToolCall]:
+    calls = sequence(mapping(item.get("message")).get("tool_calls"))
+    functions = [mapping(mapping(call).get("function")) for call in calls]
+    return [
+        ToolCall(name=name, arguments=mapping(function.get("arguments")))
+        for function in functions
+        if (name := text(function.get("name"), 256))
+    ]
+
+
+def _finished(at: float, item: Mapping[str, Any], called: list[ToolCall]) -> Finished:
     return Finished(
         at=at,
         reason=text(item.get("done_reason"), 64),
@@ -316,6 +357,7 @@ def _finished(at: float, item: Mapping[str, Any]) -> Finished:
         load_ms=milliseconds(item.get("load_duration")),
         server_output_tps=rate(item.get("eval_count"), item.get("eval_duration")),
         server_prompt_tps=rate(item.get("prompt_eval_count"), item.get("prompt_eval_duration")),
+        tool_calls=tuple(called),
     )
 
 

@@ -4,10 +4,11 @@ What differs between them is a row of data, `FLAVOURS`, from recorded replies of
 2026.10) and vLLM 0.32, 2026-11-23, and the servers' own sources. A server is told by what it lists.
 """
 
+import base64
 import ipaddress
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -17,6 +18,7 @@ from vedette.clock import Clock
 from vedette.errors import ConfigurationError, ProviderError
 from vedette.providers import (
     Access,
+    Activity,
     Delta,
     Described,
     Embedded,
@@ -25,13 +27,27 @@ from vedette.providers import (
     Finished,
     Generation,
     Listing,
+    Reranked,
     Server,
+    ToolCall,
 )
 from vedette.providers._http import Http
-from vedette.providers._lenient import count, is_name, known, listings, mapping, number, sequence, text
+from vedette.providers._lenient import (
+    count,
+    counters,
+    is_name,
+    known,
+    listings,
+    mapping,
+    number,
+    sequence,
+    text,
+    tool_object,
+)
 from vedette.providers._stream import decoded, server_sent
 from vedette.types import Capability, Claim, Evidence, Kind, Locality, Outcome, Residency
 
+T = TypeVar("T")
 _MOST_PAGES = 100
 
 
@@ -47,6 +63,9 @@ class Flavour(Struct, frozen=True, kw_only=True):
     health: str | None = None  # answers 503 while a model loads
     version: str | None = None  # a path that tells {"version": …}
     props: str | None = None  # a path that tells of the one model served
+    running: str | None = None  # its gauge of requests being worked on, in /metrics
+    generated: str | None = None  # its counter of generated tokens, in /metrics
+    slots: str | None = None  # a path that lists slots with `is_processing`, where /metrics is off
     answers_any_name: bool = False  # a model that is not there is answered by another
 
 
@@ -62,6 +81,9 @@ FLAVOURS = (
         resident="always",
         health="health",
         props="props",
+        running="llamacpp:requests_processing",
+        generated="llamacpp:tokens_predicted_total",
+        slots="slots",
         answers_any_name=True,
     ),
     Flavour(
@@ -72,6 +94,8 @@ FLAVOURS = (
         resident="always",
         health="health",
         version="version",
+        running="vllm:num_requests_running",
+        generated="vllm:generation_tokens_total",
     ),
     Flavour(name="lm-studio", owned_by=("organization_owner",), locality="local"),
     Flavour(name="ollama", owned_by=("library",), version="api/version"),
@@ -108,13 +132,8 @@ class OpenAICompatibleEndpoint:
         return None
 
     async def _props(self) -> Mapping[str, Any]:
-        """Return what the server tells of its one model; a server may have that question switched off."""
-        try:
-            return mapping(await self._http.get(self._flavour.props or ""))
-        except ProviderError as error:
-            if error.outcome in (Outcome.NOT_FOUND, Outcome.UNSUPPORTED, Outcome.AUTH_FAILED):
-                return {}
-            raise
+        """Return what the server tells of its one model."""
+        return mapping(await self._optional(self._http.get(self._flavour.props or "")))
 
     async def list_models(self) -> list[Listing]:
         """Return what /v1/models lists, page by page, and learn from it which server this is."""
@@ -160,6 +179,31 @@ class OpenAICompatibleEndpoint:
             for name, entry in self._entries.items()
         }
 
+    async def activity(self) -> Activity | None:
+        """Return what the server's metrics, or its slots, tell of the work it has."""
+        if self._flavour.running is not None:
+            exposition = await self._optional(self._http.text("metrics"))
+            told = counters(exposition or "")
+            running, generated = told.get(self._flavour.running), told.get(self._flavour.generated or "")
+            if running is not None:
+                return Activity(
+                    running=int(running), generated_tokens=None if generated is None else int(generated)
+                )
+        if self._flavour.slots is None:
+            return None
+        slots = await self._optional(self._http.get(self._flavour.slots))
+        busy = [mapping(slot).get("is_processing") is True for slot in sequence(slots)]
+        return Activity(running=sum(busy)) if busy else None
+
+    async def _optional(self, asked: Awaitable[T]) -> T | None:
+        """Return what was *asked*, or None of a server that has that question switched off."""
+        try:
+            return await asked
+        except ProviderError as error:
+            if error.outcome in (Outcome.NOT_FOUND, Outcome.UNSUPPORTED, Outcome.AUTH_FAILED):
+                return None
+            raise
+
     async def generate(self, request: Generation) -> AsyncGenerator[Delta | Finished, None]:
         """Stream an answer; it is whole only with a finish_reason or [DONE]."""
         await self._require(request.model)
@@ -184,6 +228,26 @@ class OpenAICompatibleEndpoint:
         await self.list_models()
         if model not in self._entries:
             raise ProviderError(Outcome.NOT_FOUND, f"{model} is not listed, and another would answer for it")
+
+    async def rerank(
+        self, model: str, query: str, documents: list[str], *, deadline_s: float = 60.0
+    ) -> Reranked:
+        """Rerank by /v1/rerank (Jina's form, which llama.cpp and vLLM speak)."""
+        await self._require(model)
+        sent_at = self._clock.monotonic()
+        asked = {"model": model, "query": query, "documents": documents}
+        body, _ = await self._http.call("POST", "v1/rerank", asked, deadline_s=deadline_s)
+        results = [mapping(entry) for entry in sequence(mapping(body).get("results"))]
+        scores = {entry.get("index"): entry.get("relevance_score") for entry in results}
+        found = [scores.get(place) for place in range(len(documents))]
+        if not all(isinstance(score, int | float) for score in found):
+            raise ProviderError(Outcome.GARBAGE, f"{len(documents)} documents gave {len(results)} scores")
+        return Reranked(
+            sent_at=sent_at,
+            done_at=self._clock.monotonic(),
+            scores=[float(score) for score in found if score is not None],
+            prompt_tokens=count(mapping(mapping(body).get("usage")).get("prompt_tokens")),
+        )
 
     async def embed(self, model: str, texts: list[str], *, deadline_s: float = 60.0) -> Embedded:
         """Embed by /v1/embeddings."""
@@ -212,6 +276,7 @@ class _Answer:
         self._reason: str | None = None
         self._usage: Mapping[str, Any] = {}
         self._timings: Mapping[str, Any] = {}
+        self._called: dict[object, tuple[str, str]] = {}  # by index: name and arguments so far
 
     def take(self, at: float, chunk: Mapping[str, Any]) -> Delta | None:
         """Take one chunk in; return its delta if it has content. Raises ProviderError for an error chunk."""
@@ -224,7 +289,26 @@ class _Answer:
         reason = text(choice.get("finish_reason"), 64)
         if reason:
             self._reason, self.whole = reason, True
+        for call in map(mapping, sequence(mapping(choice.get("delta")).get("tool_calls"))):
+            self._take_call(call)
         return _delta(at, choice)
+
+    def _take_call(self, call: Mapping[str, Any]) -> None:
+        """Take in a piece of a tool call: its name comes once, its arguments in pieces."""
+        function = mapping(call.get("function"))
+        name, arguments = self._called.get(call.get("index", 0), ("", ""))
+        piece = function.get("arguments")
+        self._called[call.get("index", 0)] = (
+            name or text(function.get("name"), 256) or "",
+            arguments + (piece if isinstance(piece, str) else ""),
+        )
+
+    def _tool_calls(self) -> tuple[ToolCall, ...]:
+        return tuple(
+            ToolCall(name=name, arguments=_arguments(written))
+            for name, written in self._called.values()
+            if name
+        )
 
     def finished(self, at: float) -> Finished:
         """Return the end of the answer, with the server's own account where it gave one."""
@@ -237,7 +321,16 @@ class _Answer:
             cached_tokens=count(details.get("cached_tokens", self._timings.get("cache_n"))),
             server_output_tps=number(self._timings.get("predicted_per_second")),
             server_prompt_tps=number(self._timings.get("prompt_per_second")),
+            tool_calls=self._tool_calls(),
         )
+
+
+def _arguments(written: str) -> Mapping[str, Any] | None:
+    try:
+        arguments = msgspec.json.decode(written or "{}")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return arguments if isinstance(arguments, dict) else None
 
 
 def _delta(at: float, choice: Mapping[str, Any]) -> Delta | None:
@@ -253,10 +346,15 @@ def _delta(at: float, choice: Mapping[str, Any]) -> Delta | None:
 
 def _body(request: Generation) -> dict[str, Any]:
     asked: dict[str, Any] = (
-        {"messages": [{"role": "user", "content": request.prompt}]}
+        {"messages": [{"role": "user", "content": _content(request)}]}
         if request.chat
         else {"prompt": request.prompt}
     )
+    if request.tools:
+        asked["tools"] = [tool_object(tool) for tool in request.tools]
+    if request.schema is not None:
+        schema = {"name": "answer", "strict": True, "schema": request.schema}
+        asked["response_format"] = {"type": "json_schema", "json_schema": schema}
     return {
         "model": request.model,
         **asked,
@@ -266,6 +364,13 @@ def _body(request: Generation) -> dict[str, Any]:
         "stream": True,
         "stream_options": {"include_usage": True},
     }
+
+
+def _content(request: Generation) -> str | list[dict[str, Any]]:
+    if request.image is None:
+        return request.prompt
+    url = "data:image/png;base64," + base64.b64encode(request.image).decode()
+    return [{"type": "text", "text": request.prompt}, {"type": "image_url", "image_url": {"url": url}}]
 
 
 def _detect(entries: list[Mapping[str, Any]], server_header: str) -> Flavour:

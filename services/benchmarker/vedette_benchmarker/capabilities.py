@@ -1,0 +1,99 @@
+"""The measure `verify`: which capabilities a model proves when asked, and which it does not."""
+
+from random import Random
+
+from vedette import identity, subjects
+from vedette.bus import Bus
+from vedette.catalogue import Held, ModelState
+from vedette.clock import Clock
+from vedette.endpoints import OpenEndpoint
+from vedette.events import Attempt, Job, ModelVerified
+from vedette.ledger import cost
+from vedette.types import ModelInfo, Outcome, Use
+from vedette_benchmarker.handlers import Ended
+from vedette_benchmarker.proof import Proof, calls, claims, prove, prove_embedding, prove_rerank
+
+_PROMPT_TOKENS = 150  # of the longest call, tool and template with it
+_VECTORS = {"embedding": prove_embedding, "rerank": prove_rerank}
+
+
+class Capabilities:
+    """Puts one model to the proof for one job."""
+
+    def __init__(self, *, bus: Bus, clock: Clock, rng: Random) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._rng = rng
+
+    def is_done(self, state: ModelState, job: Job) -> bool:
+        """Return whether the model was put to the proof by this very job."""
+        return state.verified is not None and state.verified.event.job_id == job.id
+
+    def is_wanted(self, endpoint: OpenEndpoint) -> bool:
+        """Return whether models of the endpoint are to prove anything without being asked."""
+        return endpoint.settings.verify_capabilities
+
+    def estimate(self, endpoint: OpenEndpoint, info: ModelInfo) -> Use:
+        """Return what all calls come to if each answer is as long as allowed."""
+        made = [call.generation.max_tokens for call in calls(info, self._rng)] or [0]
+        return cost(
+            endpoint.settings,
+            requests=len(made),
+            prompt_tokens=_PROMPT_TOKENS * len(made),
+            output_tokens=sum(made),
+        )
+
+    async def run(self, endpoint: OpenEndpoint, state: ModelState, info: ModelInfo, job: Job) -> Ended:
+        """Ask, judge, publish."""
+        proof = await self._prove(endpoint, info, job)
+        event = await self._publish(info, proof, job)
+        ok = event is None or event.outcome is Outcome.OK
+        return Ended(
+            ok=ok,
+            detail=_told(event.attempts) if event and ok else (proof.failure.detail if proof.failure else ""),
+            use=cost(
+                endpoint.settings,
+                requests=proof.requests,
+                prompt_tokens=proof.prompt_tokens,
+                output_tokens=proof.output_tokens,
+            ),
+        )
+
+    async def _prove(self, endpoint: OpenEndpoint, info: ModelInfo, job: Job) -> Proof:
+        if info.kind in _VECTORS:
+            return await _VECTORS[info.kind](endpoint.endpoint, info)
+        made = calls(info, self._rng)
+        proof = Proof()
+        for step, call in enumerate(made, start=1):
+            await self._bus.tell(job, "step", f"{info.model}: {call.capability}", step=step, steps=len(made))
+            proof = await prove(endpoint.endpoint, call, proof)
+            if proof.failure is not None:
+                break  # the endpoint could not serve it; what it says to the next call proves no more
+        return proof
+
+    async def _publish(self, info: ModelInfo, proof: Proof, job: Job) -> ModelVerified | None:
+        subject, now = subjects.of_model("verified", info.model), self._clock.now()
+
+        def step(held: Held[ModelVerified] | None) -> ModelVerified | None:
+            if held is not None and held.event.job_id == job.id:
+                return None
+            return ModelVerified(
+                id=identity.derive(job.at, subject, job.id),
+                at=now,
+                model=info.model,
+                job_id=job.id,
+                outcome=proof.failure.outcome if proof.failure else Outcome.OK,
+                digest=info.digest,
+                claims=claims(proof.attempts),
+                embedding_dimensions=proof.dimensions,
+                attempts=proof.attempts,
+            )
+
+        event = await self._bus.advance("MODELS", subject, step)
+        self._bus.log.info("verify.done", model=str(info.model), claims=_told(proof.attempts))
+        return event
+
+
+def _told(attempts: tuple[Attempt, ...]) -> str:
+    words = {True: "yes", False: "no", None: "nothing proved"}
+    return ", ".join(f"{attempt.capability} {words[attempt.proved]}" for attempt in attempts)

@@ -1,0 +1,34 @@
+"""Whether an endpoint had other work during a run: from what it told before and after. Pure."""
+
+from vedette.providers import Activity
+
+# Servers count a token or two differently than they report them in `usage` (llama.cpp counts the last one too).
+_COUNTING_SLACK_TOKENS = 4
+
+
+def other_work(before: Activity | None, after: Activity | None, *, model: str, own_tokens: int) -> str | None:
+    """Return what else the endpoint did between *before* and *after* a run of *model*, or None.
+
+    The run's own *own_tokens* are taken off. What an endpoint does not tell is not held against the run.
+    """
+    if before is None or after is None:
+        return None
+    if before.running:
+        return f"{before.running} other requests when it began"
+    if after.running:
+        return f"{after.running} other requests when it ended"
+    others = _generated(before, after) - own_tokens
+    if others > _COUNTING_SLACK_TOKENS:
+        return f"{others} tokens generated for others"
+    used = sorted(
+        name
+        for name, mark in after.used.items()
+        if name != model and mark != before.used.get(name) and mark != after.used.get(model)
+    )
+    return f"{', '.join(used)} used" if used else None
+
+
+def _generated(before: Activity, after: Activity) -> int:
+    if before.generated_tokens is None or after.generated_tokens is None:
+        return 0
+    return after.generated_tokens - before.generated_tokens

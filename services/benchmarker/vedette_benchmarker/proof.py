@@ -1,0 +1,304 @@
+"""What a model must do to prove a capability: a small call each, and how its answer is judged.
+
+Asked once, when a model is found or its weights change; temperature 0. An answer that fails disproves only what
+the model was plainly asked for; a call that the endpoint could not serve proves nothing.
+"""
+
+import re
+import struct
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from random import Random
+
+import msgspec
+from msgspec import Struct
+
+from vedette.errors import ProviderError
+from vedette.events import Attempt
+from vedette.providers import Delta, Endpoint, Finished, Generation, Tool
+from vedette.types import Capability, Claim, Evidence, ModelInfo, Outcome
+
+ANSWER_TOKENS = 64
+THINKING_TOKENS = 512  # room to think before the answer
+DEADLINE_S = 120.0
+_REFUSALS = frozenset({Outcome.BAD_REQUEST, Outcome.UNSUPPORTED})
+_MOST_SHOWN = 500
+_CITIES = ("Lisbon", "Oslo", "Nairobi", "Quito", "Hanoi", "Riga", "Lima", "Cairo")
+_NAMES = ("Ada", "Bruno", "Chen", "Dalia", "Emil", "Farah", "Goran", "Hana")
+_COLOURS = {"red": (220, 20, 20), "green": (20, 160, 20), "blue": (20, 40, 220)}
+
+
+class Answered(Struct, frozen=True, kw_only=True):
+    """A whole answer: its text, what it thought, and how it ended."""
+
+    text: str
+    thinking: str
+    finished: Finished
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """A call that is to prove *capability*. `judge` answers None where the answer proves nothing."""
+
+    capability: Capability
+    generation: Generation
+    judge: Callable[[Answered], bool | None]
+
+
+class _Person(Struct, forbid_unknown_fields=True):
+    name: str
+    age: int
+
+
+_PERSON_SCHEMA = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
+    "required": ["name", "age"],
+    "additionalProperties": False,
+}
+
+
+def calls(info: ModelInfo, rng: Random) -> list[Call]:
+    """Return the generations to ask of the model *info*; each item is drawn anew, so no answer is learnt."""
+    if info.kind not in ("chat", "completion"):
+        return []
+    made = [_speaks(info, rng)]
+    if info.kind == "chat":
+        made += [_calls_tool(info, rng), _keeps_schema(info, rng)]
+        if _says(info, Capability.VISION) is not False and "image" in info.input_modalities:
+            made.append(_sees(info, rng))
+    return made
+
+
+def _says(info: ModelInfo, capability: Capability) -> bool | None:
+    claim = info.capabilities.get(capability)
+    return claim.value if claim else None
+
+
+def _generation(info: ModelInfo, prompt: str, rng: Random) -> Generation:
+    thinks = _says(info, Capability.THINKING)
+    return Generation(
+        model=info.model.name,
+        # The nonce keeps the server's prompt cache, and a benchmark's figures, out of this.
+        prompt=f"[{rng.getrandbits(32):08x}] {prompt}",
+        max_tokens=THINKING_TOKENS if thinks else ANSWER_TOKENS,
+        chat=info.kind == "chat",
+        deadline_s=DEADLINE_S,
+    )
+
+
+def _speaks(info: ModelInfo, rng: Random) -> Call:
+    capability = Capability.CHAT if info.kind == "chat" else Capability.COMPLETION
+    return Call(
+        capability=capability,
+        generation=_generation(info, "Say hello, and one sentence about the sea.", rng),
+        judge=lambda answered: bool(answered.text.strip() or answered.thinking.strip()),
+    )
+
+
+def _calls_tool(info: ModelInfo, rng: Random) -> Call:
+    city = rng.choice(_CITIES)
+    tool = Tool(
+        name="get_weather",
+        description="Get the present weather of a city.",
+        parameters={
+            "type": "object",
+            "properties": {"city": {"type": "string", "description": "Name of the city"}},
+            "required": ["city"],
+        },
+    )
+    asked = _generation(info, f"What is the weather in {city} now? Use the tool get_weather.", rng)
+
+    def judge(answered: Answered) -> bool:
+        return any(
+            call.name == tool.name and city.lower() in str((call.arguments or {}).get("city", "")).lower()
+            for call in answered.finished.tool_calls
+        )
+
+    return Call(
+        capability=Capability.TOOLS, generation=msgspec.structs.replace(asked, tools=(tool,)), judge=judge
+    )
+
+
+def _keeps_schema(info: ModelInfo, rng: Random) -> Call:
+    name, age = rng.choice(_NAMES), rng.randint(20, 80)
+    asked = _generation(info, f"{name} is {age} years old. Give the person's name and age as JSON.", rng)
+
+    def judge(answered: Answered) -> bool | None:
+        try:
+            msgspec.json.decode(answered.text, type=_Person)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            # Cut off in mid-answer says nothing of the schema.
+            return (
+                None if answered.finished.reason == "length" and answered.text.lstrip()[:1] == "{" else False
+            )
+        return True  # whether name and age are right is for its quality to say
+
+    return Call(
+        capability=Capability.JSON_SCHEMA,
+        generation=msgspec.structs.replace(asked, schema=_PERSON_SCHEMA),
+        judge=judge,
+    )
+
+
+def _sees(info: ModelInfo, rng: Random) -> Call:
+    colour = rng.choice(sorted(_COLOURS))
+    asked = _generation(info, "Which colour fills this picture? Answer with one word.", rng)
+
+    def judge(answered: Answered) -> bool:
+        named = set(re.findall(r"[a-z]+", answered.text.lower())) & _COLOURS.keys()
+        return named == {colour}
+
+    return Call(
+        capability=Capability.VISION,
+        generation=msgspec.structs.replace(asked, image=png(_COLOURS[colour])),
+        judge=judge,
+    )
+
+
+def png(colour: tuple[int, int, int], side: int = 64) -> bytes:
+    """Return a PNG of one *colour*, *side* pixels square [PNG, W3C 2003, §5 and §11]."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    rows = (b"\x00" + bytes(colour) * side) * side
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+
+
+class Proof(Struct, frozen=True, kw_only=True):
+    """What calls have proved so far, what they used, and the failure after which no more were made."""
+
+    attempts: tuple[Attempt, ...] = ()
+    requests: int = 0
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+    dimensions: int | None = None  # of the vectors of a model that embeds
+    failure: ProviderError | None = None
+
+
+async def prove(endpoint: Endpoint, call: Call, before: Proof) -> Proof:
+    """Make *call*; return *before* with what came of it. Never raises for an endpoint's failure."""
+    try:
+        items = [item async for item in endpoint.generate(call.generation)]
+    except ProviderError as error:
+        return _failed(before, call.capability, call.generation.prompt, error)
+    finished = items[-1] if items else None
+    if not isinstance(finished, Finished):
+        broken = ProviderError(Outcome.INCOMPLETE, "the stream broke off")
+        return _failed(before, call.capability, call.generation.prompt, broken)
+    deltas = [item for item in items if isinstance(item, Delta)]
+    answered = whole(deltas, finished)
+    return msgspec.structs.replace(
+        before,
+        attempts=(*before.attempts, *_attempts(call, answered)),
+        requests=before.requests + 1,
+        prompt_tokens=before.prompt_tokens + (finished.prompt_tokens or 0),
+        output_tokens=before.output_tokens + (finished.output_tokens or len(deltas)),
+    )
+
+
+async def prove_embedding(endpoint: Endpoint, info: ModelInfo) -> Proof:
+    """Have the model embed a text: that it can, and how long its vectors are."""
+    asked = "The quick brown fox jumps over the lazy dog."
+    try:
+        embedded = await endpoint.embed(info.model.name, [asked], deadline_s=DEADLINE_S)
+    except ProviderError as error:
+        return _failed(Proof(), Capability.EMBEDDING, asked, error)
+    told = f"{embedded.dimensions} dimensions"
+    return Proof(
+        attempts=(Attempt(capability=Capability.EMBEDDING, asked=asked, answered=told, proved=True),),
+        requests=1,
+        prompt_tokens=embedded.prompt_tokens or 0,
+        dimensions=embedded.dimensions,
+    )
+
+
+async def prove_rerank(endpoint: Endpoint, info: ModelInfo) -> Proof:
+    """Have the model rank two texts of which one plainly answers the question."""
+    asked = "What is the capital of France?"
+    documents = ["Bread is baked in an oven.", "Paris is the capital of France."]
+    try:
+        reranked = await endpoint.rerank(info.model.name, asked, documents, deadline_s=DEADLINE_S)
+    except ProviderError as error:
+        return _failed(Proof(), Capability.RERANK, asked, error)
+    proved = reranked.scores[1] > reranked.scores[0]
+    told = ", ".join(f"{score:.3g}" for score in reranked.scores)
+    return Proof(
+        attempts=(Attempt(capability=Capability.RERANK, asked=asked, answered=told, proved=proved),),
+        requests=1,
+        prompt_tokens=reranked.prompt_tokens or 0,
+    )
+
+
+def _failed(before: Proof, capability: Capability, asked: str, error: ProviderError) -> Proof:
+    """Return *before* with a call that failed: refused as a wrong question it disproves, else proves nothing."""
+    refused = error.outcome in _REFUSALS
+    attempt = Attempt(
+        capability=capability,
+        asked=asked,
+        proved=False if refused else None,
+        detail=error.detail[:_MOST_SHOWN],
+    )
+    return msgspec.structs.replace(
+        before,
+        attempts=(*before.attempts, attempt),
+        requests=before.requests + 1,
+        failure=None if refused else error,
+    )
+
+
+def whole(deltas: Sequence[Delta], finished: Finished) -> Answered:
+    """Return the answer that *deltas* make up."""
+    return Answered(
+        text="".join(delta.text for delta in deltas),
+        thinking="".join(delta.thinking for delta in deltas),
+        finished=finished,
+    )
+
+
+def _attempts(call: Call, answered: Answered) -> Iterator[Attempt]:
+    """Yield what an answer says of the capability asked for, and of thinking, which shows by itself."""
+    yield Attempt(
+        capability=call.capability,
+        asked=call.generation.prompt,
+        answered=_shown(answered),
+        proved=call.judge(answered),
+    )
+    if answered.thinking:
+        yield Attempt(
+            capability=Capability.THINKING,
+            asked=call.generation.prompt,
+            answered=answered.thinking[:_MOST_SHOWN],
+            proved=True,
+        )
+
+
+def _shown(answered: Answered) -> str:
+    called = [
+        f"{tool.name}({msgspec.json.encode(tool.arguments).decode()})"
+        for tool in answered.finished.tool_calls
+    ]
+    return " ".join(filter(None, (answered.text.strip()[:_MOST_SHOWN], *called)))[: 2 * _MOST_SHOWN]
+
+
+def claims(attempts: Sequence[Attempt]) -> dict[str, Claim]:
+    """Return what *attempts* verify. What proved nothing is not there."""
+    return {
+        str(attempt.capability): Claim(
+            value=attempt.proved, evidence=Evidence.VERIFIED, source=_because(attempt)
+        )
+        for attempt in attempts
+        if attempt.proved is not None
+    }
+
+
+def _because(attempt: Attempt) -> str:
+    if attempt.proved:
+        return "did it when asked"
+    return f"refused: {attempt.detail}" if attempt.detail else "did not do it when asked"

@@ -1,0 +1,170 @@
+"""The measure `benchmark`: how fast a model is, and, where asked for, under how many streams."""
+
+from collections.abc import Sequence
+from random import Random
+
+from vedette import identity, subjects
+from vedette.bus import Bus
+from vedette.catalogue import Catalogue, Held, ModelState
+from vedette.clock import Clock
+from vedette.endpoints import OpenEndpoint
+from vedette.errors import ProviderError
+from vedette.events import Job, ModelBenchmarked
+from vedette.ledger import cost
+from vedette.settings import Benchmarking
+from vedette.types import ModelInfo, Outcome, Residency, RunSample, StreamsLoad, Sweep, Use
+from vedette_benchmarker.handlers import Ended
+from vedette_benchmarker.load import OnStep, Run, measure, plan
+from vedette_benchmarker.statistics import fold
+from vedette_benchmarker.sweep import GENERATING, at_once
+
+
+class Speed:
+    """Benchmarks one model for one job."""
+
+    def __init__(
+        self, *, bus: Bus, catalogue: Catalogue, settings: Benchmarking, clock: Clock, rng: Random
+    ) -> None:
+        self._bus = bus
+        self._catalogue = catalogue
+        self._settings = settings
+        self._clock = clock
+        self._rng = rng
+
+    def is_done(self, state: ModelState, job: Job) -> bool:
+        """Return whether the model's figures hold the job's samples already."""
+        return state.benchmarked is not None and _holds(state.benchmarked, job)
+
+    def is_wanted(self, endpoint: OpenEndpoint) -> bool:
+        """Return whether the endpoint is to be benchmarked without being asked."""
+        return endpoint.settings.benchmark
+
+    def estimate(self, endpoint: OpenEndpoint, info: ModelInfo) -> Use:
+        """Return what the plan comes to if every run goes through."""
+        runs = plan(info, self._settings)
+        return cost(
+            endpoint.settings,
+            requests=len(runs),
+            prompt_tokens=sum(run.prompt_tokens for run in runs),
+            output_tokens=sum(run.output_tokens for run in runs),
+        )
+
+    async def run(self, endpoint: OpenEndpoint, state: ModelState, info: ModelInfo, job: Job) -> Ended:
+        """Measure, fold, publish."""
+        runs = plan(info, self._settings)
+        steps = len(runs) + len(job.streams)
+
+        async def on_step(step: int, _: int, message: str) -> None:
+            await self._bus.tell(job, "step", f"{info.model}: {message}", step=step, steps=steps)
+
+        before = await _residency(endpoint, info)
+        held = self._catalogue.endpoint(endpoint.name)
+        samples = await measure(
+            endpoint.endpoint,
+            info,
+            job_id=job.id,
+            rng=self._rng,
+            clock=self._clock,
+            plan=runs,
+            on_step=on_step,
+            server_version=held.event.server_version if held else None,
+        )
+        loads = await self._sweep(endpoint, info, runs, job, on_step) if _went_well(samples) else []
+        event = await self._publish(info, samples, loads, before, await _residency(endpoint, info), job)
+        ok = event is None or event.outcome is Outcome.OK
+        detail = "" if ok or event is None else str(event.detail or event.outcome)
+        return Ended(ok=ok, detail=detail, use=_used(endpoint, samples, loads, runs))
+
+    async def _sweep(
+        self, endpoint: OpenEndpoint, info: ModelInfo, runs: Sequence[Run], job: Job, on_step: OnStep
+    ) -> list[StreamsLoad]:
+        """Ask for as many streams at once as the job names, fewest first; an endpoint that fails ends it."""
+        loads: list[StreamsLoad] = []
+        if info.kind not in GENERATING:
+            return loads
+        for number, streams in enumerate(sorted(set(job.streams)), start=1):
+            await on_step(len(runs) + number, 0, f"{streams} stream{'s' if streams > 1 else ''} at once")
+            load = await at_once(streams, endpoint.endpoint, info, runs[-1], rng=self._rng, clock=self._clock)
+            if load is None:
+                break
+            loads.append(load)
+        return loads
+
+    async def _publish(
+        self,
+        info: ModelInfo,
+        samples: list[RunSample],
+        loads: list[StreamsLoad],
+        before: Residency | None,
+        after: Residency | None,
+        job: Job,
+    ) -> ModelBenchmarked | None:
+        subject = subjects.of_model("benchmarked", info.model)
+        worst = next((s for s in samples if s.outcome is not Outcome.OK), samples[0])
+        told = next((s for s in samples if s.outcome is Outcome.OK), worst)
+        now = self._clock.now()
+        sweep = Sweep(measured_at=now, loads=tuple(loads), digest=info.digest) if loads else None
+
+        def step(held: Held[ModelBenchmarked] | None) -> ModelBenchmarked | None:
+            if held is not None and _holds(held, job):
+                return None
+            return ModelBenchmarked(
+                id=identity.derive(job.at, subject, job.id),
+                at=now,
+                model=info.model,
+                job_id=job.id,
+                outcome=told.outcome,
+                detail=worst.detail,
+                samples=tuple(samples),
+                resident_before=before.resident if before else None,
+                vram_share=_vram_share(after),
+                performance=fold(
+                    held.event.performance if held else None,
+                    samples,
+                    at=now,
+                    digest=info.digest,
+                    server_version=samples[-1].server_version,
+                    sweep=sweep,
+                ),
+            )
+
+        event = await self._bus.advance("MODELS", subject, step)
+        self._bus.log.info("benchmark.done", model=str(info.model), outcome=told.outcome)
+        return event
+
+
+def _went_well(samples: Sequence[RunSample]) -> bool:
+    return samples[-1].outcome is Outcome.OK
+
+
+def _used(
+    endpoint: OpenEndpoint, samples: Sequence[RunSample], loads: Sequence[StreamsLoad], runs: Sequence[Run]
+) -> Use:
+    """Return what the runs used: by the servers' counts, and by the plan where they give none."""
+    streams = sum(load.streams for load in loads)
+    planned = runs[0].output_tokens if runs else 0
+    return cost(
+        endpoint.settings,
+        requests=len(samples) + streams,
+        prompt_tokens=sum(s.prompt_tokens or 0 for s in samples)
+        + streams * (runs[-1].prompt_tokens if runs else 0),
+        output_tokens=sum(s.output_tokens or 0 for s in samples) + streams * planned,
+    )
+
+
+def _holds(held: Held[ModelBenchmarked], job: Job) -> bool:
+    return held.event.job_id == job.id or any(s.job_id == job.id for s in held.event.performance.samples)
+
+
+async def _residency(endpoint: OpenEndpoint, info: ModelInfo) -> Residency | None:
+    try:
+        loaded = await endpoint.endpoint.resident()
+    except ProviderError:
+        return None
+    return None if loaded is None else loaded.get(info.model.name, Residency(resident=False))
+
+
+def _vram_share(residency: Residency | None) -> float | None:
+    if residency is None or not residency.size_bytes or residency.vram_bytes is None:
+        return None
+    return min(1.0, residency.vram_bytes / residency.size_bytes)

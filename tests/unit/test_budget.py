@@ -1,0 +1,80 @@
+"""How deep a probe goes, and when."""
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from samples import model_info
+from vedette.ledger import charge
+from vedette.providers import Features
+from vedette.settings import Budget, EndpointSettings
+from vedette.types import Claim, Evidence, Level, ModelInfo, ModelRef, Residency, Use
+from vedette_prober.budget import ANSWER_TOKENS, THINKING_ANSWER_TOKENS, answer_tokens, deepest, jitter_s
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+ENDPOINT = EndpointSettings(url="http://h:1")
+LOADED = Residency(resident=True, expires_at=NOW + timedelta(minutes=5))
+
+
+def info(**facts: object) -> ModelInfo:
+    return model_info(ModelRef("box", "m"), **{"kind": "chat", "locality": "local"} | facts)
+
+
+def depth(about: ModelInfo, residency: Residency | None = LOADED, **settings: object) -> Level:
+    endpoint = msgspec.structs.replace(ENDPOINT, **settings)
+    return deepest(
+        about, residency=residency, endpoint=endpoint, features=Features(residency=True), ledger=None, now=NOW
+    )
+
+
+@pytest.mark.parametrize("kind", ["chat", "completion", "embedding", "rerank"])
+def test_only_a_loaded_model_is_asked(kind: str) -> None:
+    """Not one that is not loaded, nor one whose time has run out, nor where nobody tells."""
+    assert depth(info(kind=kind)) is Level.ANSWER
+    gone = msgspec.structs.replace(LOADED, expires_at=NOW)
+    for residency in (None, Residency(resident=False), gone):
+        assert depth(info(kind=kind), residency) is Level.DESCRIBE
+
+
+def test_settings_and_locality_decide() -> None:
+    """`always` asks in any case, `never` in none; what may cost money is asked only by `always`."""
+    assert depth(info(), None, answer="always") is Level.ANSWER
+    assert depth(info(), answer="never") is Level.DESCRIBE
+    assert depth(info(locality="remote")) is Level.DESCRIBE
+    assert depth(info(kind="unknown"), answer="always") is Level.DESCRIBE
+
+
+def test_a_budget_makes_probes_shallower_before_it_ends_them() -> None:
+    """Tokens gone: describe; requests gone: the listing alone, which the contact has paid for."""
+    tokens = msgspec.structs.replace(ENDPOINT, budget=Budget(tokens_per_day=100))
+    requests = msgspec.structs.replace(ENDPOINT, budget=Budget(requests_per_day=10))
+    ledger = charge(None, "probe", Use(requests=10, tokens=90), NOW)
+    features = Features(residency=True)
+    for endpoint, level in ((tokens, Level.DESCRIBE), (requests, Level.LIST)):
+        found = deepest(
+            info(), residency=LOADED, endpoint=endpoint, features=features, ledger=ledger, now=NOW
+        )
+        assert found is level
+
+
+def test_thinking_models_get_room() -> None:
+    claim = Claim(value=True, evidence=Evidence.DECLARED, source="test")
+    assert answer_tokens(info()) == ANSWER_TOKENS
+    assert answer_tokens(info(capabilities={"thinking": claim})) == THINKING_ANSWER_TOKENS
+    assert answer_tokens(info(kind="embedding")) == 0
+
+
+@given(endpoint=st.from_regex(r"[a-z0-9][a-z0-9-]{0,62}", fullmatch=True), interval_s=st.floats(1, 1e6))
+def test_jitter_is_bounded_and_the_same_for_every_replica(endpoint: str, interval_s: float) -> None:
+    wait_s = jitter_s(endpoint, interval_s)
+    assert 0 <= wait_s <= min(0.1 * interval_s, 30)
+    assert wait_s == jitter_s(endpoint, interval_s)
+
+
+def test_jitter_spreads_endpoints() -> None:
+    """Fifty endpoints do not begin in the same second."""
+    waits = {int(jitter_s(f"endpoint-{n}", 1800)) for n in range(50)}
+    assert len(waits) > 15
