@@ -19,8 +19,16 @@ async def replay() -> AsyncIterator[Replay]:
 
 
 def opened(
-    provider: str, url: str, *, timeout_s: float = 5.0, max_body_bytes: int = 1 << 20
+    provider: str,
+    url: str,
+    *,
+    timeout_s: float = 5.0,
+    max_body_bytes: int = 1 << 20,
+    secret: str | None = None,
 ) -> AbstractAsyncContextManager[Endpoint]:
     """Open an endpoint of *provider* as services do."""
-    access = Access(endpoint="test", url=url, timeout_s=timeout_s, max_body_bytes=max_body_bytes)
+    headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+    access = Access(
+        endpoint="test", url=url, headers=headers, timeout_s=timeout_s, max_body_bytes=max_body_bytes
+    )
     return providers.load(provider).open(access, clock=SystemClock())

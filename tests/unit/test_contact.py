@@ -30,21 +30,9 @@ def test_a_refused_key_pauses_until_the_configuration_changes() -> None:
 
 def test_retry_after_is_honoured_within_reason() -> None:
     """What the server asks for, but never more than a day."""
-    asked = after(
-        None,
-        endpoint=ENDPOINT,
-        contact=contact(Outcome.RATE_LIMITED, retry_after_s=30),
-        now=NOW,
-        purpose="probe",
-    )
+    asked = met(None, contact(Outcome.RATE_LIMITED, retry_after_s=30))
     assert asked.paused_until == NOW + timedelta(seconds=30)
-    absurd = after(
-        None,
-        endpoint=ENDPOINT,
-        contact=contact(Outcome.RATE_LIMITED, retry_after_s=1e9),
-        now=NOW,
-        purpose="probe",
-    )
+    absurd = met(None, contact(Outcome.RATE_LIMITED, retry_after_s=1e9))
     assert absurd.paused_until == NOW + timedelta(days=1)
     assert pause(asked, ENDPOINT, NOW + timedelta(seconds=31)) is None
 
@@ -52,11 +40,7 @@ def test_retry_after_is_honoured_within_reason() -> None:
 def test_failing_since_is_the_first_failure_and_ends_with_success() -> None:
     """An outage has one beginning."""
     first = met(None, contact(Outcome.REFUSED))
-    second = met(
-        first,
-        contact(Outcome.TIMEOUT),
-        NOW + timedelta(hours=1),
-    )
+    second = met(first, contact(Outcome.TIMEOUT), NOW + timedelta(hours=1))
     assert second.failing_since == NOW
     healed = met(second, contact(Outcome.OK), NOW + timedelta(hours=2))
     assert healed.failing_since is None
