@@ -500,6 +500,7 @@ class ModelView(Struct, frozen=True, kw_only=True):
     found_at: UtcTime | None
     revision: int
     same_weights: tuple[ModelRef, ...] = ()  # at other endpoints, or by other names
+    figures: Performance | None = None  # every figure with its spread; `models.get` alone gives them
     failures: tuple[Failure, ...] = ()  # transcripts; `models.get` alone gives them
     attempts: tuple[Attempt, ...] = ()  # what its capabilities were put to; `models.get` alone gives them
 

@@ -41,7 +41,9 @@ class Operation:
         self._clock = clock
         self._bus = Bus(connection, name="operator", clock=clock, log=log.logger("operator"))
 
-    async def request(self, kind: JobKind, targets: Iterable[Target]) -> list[Job]:
+    async def request(
+        self, kind: JobKind, targets: Iterable[Target], *, streams: tuple[int, ...] = ()
+    ) -> list[Job]:
         """Queue a job of *kind* for each target; where one is queued or in hand already, that one counts."""
         now = self._clock.now()
         return [
@@ -54,6 +56,7 @@ class Operation:
                     endpoint=target.endpoint,
                     model=target.model,
                     cause="manual",
+                    streams=streams,
                 )
             )
             for target in targets

@@ -84,7 +84,7 @@ class Speed:
             return loads
         for number, streams in enumerate(sorted(set(job.streams)), start=1):
             await on_step(len(runs) + number, 0, f"{streams} stream{'s' if streams > 1 else ''} at once")
-            load = await at_once(streams, endpoint.endpoint, info, runs[-1], rng=self._rng, clock=self._clock)
+            load = await at_once(streams, endpoint.endpoint, info, runs[0], rng=self._rng, clock=self._clock)
             if load is None:
                 break
             loads.append(load)
@@ -142,13 +142,14 @@ def _used(
 ) -> Use:
     """Return what the runs used: by the servers' counts, and by the plan where they give none."""
     streams = sum(load.streams for load in loads)
-    planned = runs[0].output_tokens if runs else 0
+    asked = runs[0] if runs else None
     return cost(
         endpoint.settings,
         requests=len(samples) + streams,
         prompt_tokens=sum(s.prompt_tokens or 0 for s in samples)
-        + streams * (runs[-1].prompt_tokens if runs else 0),
-        output_tokens=sum(s.output_tokens or 0 for s in samples) + streams * planned,
+        + (streams * asked.prompt_tokens if asked else 0),
+        output_tokens=sum(s.output_tokens or 0 for s in samples)
+        + (streams * asked.output_tokens if asked else 0),
     )
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+import msgspec
+
 from vedette.types import Failure, Health, Outcome, ProbeSample, Residency, Status, Tally
 
 OUTCOMES_KEPT = 20
@@ -73,9 +75,16 @@ def fold(
         outcomes=outcomes,
         hourly=_tally(previous.hourly if previous else (), sample, _hour(sample.at), HOURS_KEPT),
         daily=_tally(previous.daily if previous else (), sample, _day(sample.at), DAYS_KEPT),
-        residency=residency,
+        residency=_remembering(previous.residency if previous else None, residency),
         failures=((*previous.failures, *failures) if previous else failures)[-FAILURES_KEPT:],
     )
+
+
+def _remembering(before: Residency | None, residency: Residency | None) -> Residency | None:
+    """Return *residency* with the context that the model was last served with, where it is not loaded now."""
+    if residency is None or residency.context_tokens is not None or before is None:
+        return residency
+    return msgspec.structs.replace(residency, context_tokens=before.context_tokens)
 
 
 def _answered(sample: ProbeSample) -> bool:

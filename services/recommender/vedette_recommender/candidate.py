@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+import msgspec
 from msgspec import Struct
 
 from vedette.catalogue import ModelState
@@ -69,6 +70,10 @@ def candidate(state: ModelState, info: ModelInfo, at: datetime, *, stale_after: 
     stale = health is not None and at - health.checked_at > stale_after
     believed = None if stale else health
     residency = believed.residency if believed else None
+    seen = health.residency.context_tokens if health and health.residency else None
+    if seen is not None and info.served_context_tokens is None:
+        # What the server allots when it loads the model, which can be less than the model was made for.
+        info = msgspec.structs.replace(info, served_context_tokens=seen)
     return Candidate(
         at=at,
         info=info,

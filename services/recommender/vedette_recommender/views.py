@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from datetime import datetime
 
+import msgspec
+
 from vedette.catalogue import ModelState
 from vedette.events import Availability, MeasuredSpeed, ModelView, Recommendation
 from vedette.types import Health, ModelRef, Performance
@@ -59,9 +61,15 @@ def model_view(
         found_at=state.found_at if state else None,
         revision=state.revision if state else 0,
         same_weights=same,
+        figures=_figures(candidate.performance) if whole and candidate.performance else None,
         failures=candidate.health.failures if whole and candidate.health else (),
         attempts=state.verified.event.attempts if whole and state and state.verified else (),
     )
+
+
+def _figures(performance: Performance) -> Performance:
+    """Return *performance* without the single runs behind it."""
+    return msgspec.structs.replace(performance, samples=())
 
 
 def _availability(health: Health, at: datetime) -> Availability:

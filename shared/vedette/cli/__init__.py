@@ -37,6 +37,8 @@ for place, line in (
     ("working:discover", "Look for models now."),
     ("working:probe", "Check now whether models answer."),
     ("working:benchmark", "Measure the speed of models now."),
+    ("working:verify", "Have models prove now what they can do."),
+    ("administering:endpoints", "List the endpoints, and what was used of each today."),
     ("administering:doctor", "Tell what is reachable, what is not, what to do."),
     ("administering:provision", "Make the streams and consumers on a NATS server."),
 ):

@@ -1,4 +1,4 @@
-"""`doctor`, `provision` and `config check`: what an operator needs before and beside running."""
+"""`doctor`, `endpoints`, `provision` and `config check`: what an operator needs before and beside running."""
 
 import os
 from collections.abc import AsyncIterator
@@ -11,13 +11,16 @@ from rich.text import Text
 
 from vedette import bus, instance, nats_server, providers
 from vedette.cli import options
-from vedette.cli.output import document, out, run, say
+from vedette.cli.asking import show_models
+from vedette.cli.measured import show_proofs, show_transcripts
+from vedette.cli.output import document, number, out, run, say, sheet
 from vedette.cli.remedies import REMEDIES
 from vedette.client import Client
 from vedette.clock import SystemClock
 from vedette.connecting import connect, without_secrets
 from vedette.endpoints import OpenEndpoint, open_endpoints
 from vedette.errors import ConfigurationError, NotRunning, VedetteError
+from vedette.events import EndpointView
 from vedette.settings import Settings
 from vedette.types import Outcome
 
@@ -32,10 +35,72 @@ class Finding(Struct, frozen=True, kw_only=True):
 
 
 def doctor(
-    *, config: options.Config = None, json: options.Json = False, where: options.Instance = options.HERE
+    model: Annotated[str | None, Parameter(help="Look at this model (endpoint/name) instead.")] = None,
+    *,
+    config: options.Config = None,
+    json: options.Json = False,
+    where: options.Instance = options.HERE,
 ) -> int:
-    """Look at everything Vedette needs: what is reachable, what is not, what to do."""
-    return run(_doctor(config, where, json))
+    """Look at everything Vedette needs: what is reachable, what is not, what to do.
+
+    With MODEL: how it stands, what it has proved, and the transcripts of its last failed probes.
+    """
+    return run(_doctor(config, where, json) if model is None else _examine(model, where, json))
+
+
+async def _examine(model: str, where: options.Instance, as_json: bool) -> int:
+    async with where.client() as client:
+        reply = await client.model(model)
+    (view,) = reply.models
+    if as_json:
+        document(reply)
+        return 0
+    show_models([view])
+    out.print()
+    show_proofs([view], "table")
+    out.print()
+    show_transcripts(view)
+    return 0
+
+
+def endpoints(*, json: options.Json = False, where: options.Instance = options.HERE) -> int:
+    """List the endpoints: how the last contact ended, and what Vedette has used of each today."""
+    return run(_list_endpoints(where, json))
+
+
+async def _list_endpoints(where: options.Instance, as_json: bool) -> int:
+    async with where.client() as client:
+        reply = await client.endpoints()
+    if as_json:
+        document(reply)
+        return 0
+    columns = ("endpoint", "url", "server", "outcome", ">models", ">requests", ">tokens", ">USD", "today for")
+    sheet(columns, [_endpoint_row(view) for view in reply.endpoints], "table")
+    for view in reply.endpoints:
+        if view.state and view.state.paused_until and view.state.paused_until > SystemClock().now():
+            until = f"{view.state.paused_until:%H:%M:%S}Z"
+            out.print(f"{view.endpoint}: left alone until {until}: {view.state.paused_reason}")
+    return 0
+
+
+def _endpoint_row(view: EndpointView) -> tuple[str, ...]:
+    state, used, budget = view.state, view.used, view.budget
+    server = filter(None, (state.server, state.server_version)) if state else ()
+    return (
+        view.endpoint,
+        view.url,
+        " ".join(server) or "-",
+        state.outcome if state else "not contacted yet",
+        str(view.models),
+        _of(number(used.requests), number(budget.get("requests_per_day"))),
+        _of(number(used.tokens), number(budget.get("tokens_per_day"))),
+        _of(number(used.usd, 4), number(budget.get("usd_per_day"), 2)),
+        ", ".join(sorted(state.ledger.by)) if state and state.ledger else "",
+    )
+
+
+def _of(used: str, limit: str) -> str:
+    return used if limit == "-" else f"{used} of {limit}"
 
 
 async def _doctor(config: str | None, where: options.Instance, as_json: bool) -> int:

@@ -1,9 +1,11 @@
 """How commands print: documents and tables on standard output, everything else on standard error."""
 
 import asyncio
+import csv
+import io
 import sys
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Coroutine, Sequence
+from typing import Any, Literal
 
 import msgspec
 from rich.console import Console
@@ -51,6 +53,28 @@ def table(*columns: str, title: str | None = None) -> Table:
         else:
             made.add_column(column, overflow="fold")
     return made
+
+
+Style = Literal["table", "md", "csv"]
+
+
+def sheet(columns: Sequence[str], rows: Sequence[Sequence[str]], style: Style) -> None:
+    """Print *rows* for people, as Markdown or as CSV; columns whose name begins with `>` are numbers."""
+    if style == "table":
+        made = table(*columns)
+        for row in rows:
+            made.add_row(*row)
+        out.print(made)
+        return
+    names = [column.removeprefix(">") for column in columns]
+    if style == "csv":
+        written = io.StringIO()
+        csv.writer(written, lineterminator="\n").writerows([names, *rows])
+        say(written.getvalue().rstrip("\n"))
+        return
+    rule = ["---:" if column.startswith(">") else "---" for column in columns]
+    for cells in (names, rule, *rows):
+        say(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
 
 
 def number(value: float | None, digits: int = 0) -> str:

@@ -1,8 +1,10 @@
-"""`discover`, `probe` and `benchmark`: have it done now, and watch."""
+"""`discover`, `probe`, `benchmark` and `verify`: have it done now, and watch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from typing import Annotated, Any, Literal
 
+from cyclopts import Parameter
 from nats.aio.client import Client as NatsClient
 from rich.progress import (
     BarColumn,
@@ -17,11 +19,12 @@ from rich.progress import (
 from vedette import events
 from vedette.cli import options
 from vedette.cli.asking import show_models
-from vedette.cli.output import document, err, out, run
+from vedette.cli.measured import show_figures, show_proofs
+from vedette.cli.output import Style, document, err, out, run
 from vedette.client import Client
 from vedette.connecting import connect
-from vedette.errors import RequestError
-from vedette.events import Job, JobKind
+from vedette.errors import ConfigurationError, RequestError
+from vedette.events import Job, JobKind, ModelView
 from vedette.operation import Target, operating
 
 
@@ -35,12 +38,51 @@ def probe(*targets: str, json: options.Json = False, where: options.Instance = o
     return run(_do("probe", targets, where, json))
 
 
-def benchmark(*models: str, json: options.Json = False, where: options.Instance = options.HERE) -> int:
-    """Measure the speed of models now: of the named ones (endpoint/name), of endpoints, or of all."""
-    return run(_do("benchmark", models, where, json))
+def benchmark(
+    *models: str,
+    sweep: Annotated[
+        str | None, Parameter(help="Then ask for so many streams at once as well, for example 1,2,4,8.")
+    ] = None,
+    output: Annotated[
+        Style | Literal["json"], Parameter(help="How the figures are printed at the end.")
+    ] = "table",
+    json: options.Json = False,
+    where: options.Instance = options.HERE,
+) -> int:
+    """Measure the speed of models now: of the named ones (endpoint/name), of endpoints, or of all.
+
+    At the end every figure is shown with its spread: vedette benchmark gpu/qwen3:8b --sweep 1,2,4,8
+    """
+    as_json = json or output == "json"
+    return run(_do("benchmark", models, where, as_json, streams=_streams(sweep), style=output))
 
 
-async def _do(kind: JobKind, named: Sequence[str], where: options.Instance, as_json: bool) -> int:
+def verify(*models: str, json: options.Json = False, where: options.Instance = options.HERE) -> int:
+    """Have models prove now what they can do: of the named ones (endpoint/name), of endpoints, or of all."""
+    return run(_do("verify", models, where, json))
+
+
+def _streams(sweep: str | None) -> tuple[int, ...]:
+    try:
+        streams = tuple(int(part) for part in sweep.split(",")) if sweep else ()
+    except ValueError:
+        streams = (0,)
+    if not all(1 <= number <= 256 for number in streams):
+        raise ConfigurationError(
+            where="--sweep", problem=f"{sweep!r} is no list of numbers from 1 to 256, such as 1,2,4,8"
+        )
+    return streams
+
+
+async def _do(
+    kind: JobKind,
+    named: Sequence[str],
+    where: options.Instance,
+    as_json: bool,
+    *,
+    streams: tuple[int, ...] = (),
+    style: str = "table",
+) -> int:
     operator = where.operator()
     async with where.client() as client, connect(operator, name="vedette-operator") as connection:
         targets = await _targets(client, kind, named)
@@ -49,10 +91,12 @@ async def _do(kind: JobKind, named: Sequence[str], where: options.Instance, as_j
                 f'Nothing to {kind}: no models are known. "vedette doctor" tells which endpoints answer.'
             )
             return 1
-        ended = await _follow(connection, kind, targets)
+        ended = await _follow(connection, kind, targets, streams)
         known = await client.models()
-    touched = {str(target.model or target.endpoint) for target in targets}
-    models = [model for model in known.models if touched & {str(model.model), model.model.endpoint}]
+        touched = {str(target.model or target.endpoint) for target in targets}
+        models = [model for model in known.models if touched & {str(model.model), model.model.endpoint}]
+        if kind in ("benchmark", "verify"):
+            models = [view for model in models for view in (await client.model(model.model)).models]
     if as_json:
         document(
             {
@@ -62,9 +106,21 @@ async def _do(kind: JobKind, named: Sequence[str], where: options.Instance, as_j
             }
         )
     elif models:
-        out.print()
-        show_models(models)
+        if style == "table":
+            out.print()
+        _SHOWN.get(kind, _show_models)(models, style)
     return 1 if any(progress.state == "failed" for _, progress in ended) else 0
+
+
+def _show_models(models: Sequence[ModelView], _: str) -> None:
+    show_models(models)
+
+
+# What is shown at the end of each kind of work.
+_SHOWN: dict[JobKind, Callable[[Sequence[ModelView], Any], None]] = {
+    "benchmark": show_figures,
+    "verify": show_proofs,
+}
 
 
 def _told(job: Job, progress: events.Progress) -> dict[str, object]:
@@ -86,7 +142,7 @@ async def _targets(client: Client, kind: JobKind, named: Sequence[str]) -> list[
         if name in endpoints:
             chosen += (
                 [Target(endpoint=name, group=endpoints[name])]
-                if kind != "benchmark"
+                if kind in ("discover", "probe")
                 else [
                     Target(endpoint=name, group=endpoints[name], model=model)
                     for model in models.values()
@@ -110,13 +166,13 @@ def _unknown(name: str, kind: JobKind, endpoints: list[str], models: list[str]) 
 
 
 async def _follow(
-    connection: NatsClient, kind: JobKind, targets: Sequence[Target]
+    connection: NatsClient, kind: JobKind, targets: Sequence[Target], streams: tuple[int, ...]
 ) -> list[tuple[Job, events.Progress]]:
     """Queue the jobs and show how far they are; return how each ended."""
     ended = []
     shown = _Bars()
     async with operating(connection) as operation:
-        jobs = await operation.request(kind, targets)
+        jobs = await operation.request(kind, targets, streams=streams)
         with shown.bars if err.is_terminal else nullcontext():
             async for job, progress in operation.follow(jobs):
                 shown.show(job, progress)

@@ -1,0 +1,107 @@
+"""How measurements of single models are shown: figures with their spread, proofs, transcripts of failures."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.text import Text
+
+from vedette.cli.output import Style, number, out, percent, sheet
+from vedette.events import ModelView
+from vedette.types import Failure, Figure, Performance
+
+# Which figures are shown, in order: field of Performance, what it is called, unit, digits.
+_FIGURES = (
+    ("output_tps", "output", "tokens/s", 1),
+    ("ttft_ms", "TTFT, short prompt", "ms", 0),
+    ("ttft_long_ms", "TTFT, long prompt", "ms", 0),
+    ("itl_ms", "inter-token latency", "ms", 1),
+    ("e2e_ms", "whole answer", "ms", 0),
+    ("ttft_cold_ms", "TTFT, cold", "ms", 0),
+    ("load_ms", "load", "ms", 0),
+    ("texts_per_s", "embedding", "texts/s", 1),
+    ("embedding_tps", "embedding", "tokens/s", 0),
+    ("server_output_tps", "output, by the server", "tokens/s", 1),
+)
+_COLUMNS = ("model", "figure", ">median", ">p95", ">min", ">max", ">spread", ">n", "unit")
+
+
+def show_figures(models: Sequence[ModelView], style: Style) -> None:
+    """Print every figure of *models* with its spread, then their sweeps, then what went wrong."""
+    rows = [row for model in models if model.figures for row in _figure_rows(model, model.figures)]
+    sheet(_COLUMNS, rows, style)
+    loads = [row for model in models if model.figures for row in _load_rows(model, model.figures)]
+    if loads and style != "csv":  # one table is one CSV document
+        out.print()
+        sheet(("model", ">streams", ">tokens/s, all", ">each", ">TTFT", ">p95", ">failed"), loads, style)
+    if style == "table":
+        for model in models:
+            for line in _remarks(model):
+                out.print(line)
+
+
+def _figure_rows(model: ModelView, performance: Performance) -> Iterator[tuple[str, ...]]:
+    for field, name, unit, digits in _FIGURES:
+        figure: Figure | None = getattr(performance, field)
+        if figure is not None:
+            values = (figure.median, figure.p95, figure.min, figure.max)
+            shown = (number(value, digits) for value in values)
+            yield str(model.model), name, *shown, percent(figure.spread), str(figure.n), unit
+
+
+def _load_rows(model: ModelView, performance: Performance) -> Iterator[tuple[str, ...]]:
+    for load in performance.sweep.loads if performance.sweep else ():
+        yield (
+            str(model.model),
+            str(load.streams),
+            number(load.throughput_tps, 1),
+            number(load.output_tps.median, 1),
+            f"{number(load.ttft_ms.median)} ms",
+            f"{number(load.ttft_ms.p95)} ms",
+            str(load.failures),
+        )
+
+
+def _remarks(model: ModelView) -> Iterator[str]:
+    figures = model.figures
+    if figures is None:
+        yield f"{model.model}: never measured"
+        return
+    server = f", server {figures.server_version}" if figures.server_version else ""
+    yield f"{model.model}: {figures.n} warm runs behind the figures{server}"
+    if figures.contended:
+        yield f"{model.model}: {figures.contended} of them while the endpoint had other work; they count less"
+    if figures.failures:
+        yield f"{model.model}: {figures.failures} runs failed; they are in no figure"
+
+
+def show_proofs(models: Sequence[ModelView], style: Style) -> None:
+    """Print what *models* are known to be able to do, on what evidence."""
+    rows = [
+        (
+            str(model.model),
+            capability,
+            "yes" if claim.value else "no",
+            claim.evidence,
+            claim.source,
+            claim.contradicted_by or "",
+        )
+        for model in models
+        for capability, claim in sorted(model.capabilities.items())
+    ]
+    sheet(("model", "capability", "", "evidence", "because", "against"), rows, style)
+
+
+def show_transcripts(model: ModelView) -> None:
+    """Print what was sent and received when probes of *model* failed, newest last."""
+    if not model.failures:
+        out.print("No probe of it has failed for its own sake; an endpoint's failures are the endpoint's.")
+    for failure in model.failures:
+        out.print()
+        out.print(_title(failure))
+        out.print(Text(f"  sent      {failure.exchange.sent}"))
+        out.print(Text(f"  received  {failure.exchange.received or 'nothing'}"))
+
+
+def _title(failure: Failure) -> Text:
+    return Text.assemble(
+        (f"{failure.at:%Y-%m-%d %H:%M:%S}Z", "bold"), f"  {failure.level}: {failure.outcome}"
+    )
