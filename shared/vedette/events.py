@@ -459,6 +459,7 @@ class Availability(Struct, frozen=True, kw_only=True, omit_defaults=True):
     uptime_24h: float | None = None
     uptime_7d: float | None = None
     uptime_30d: float | None = None
+    probes_24h: int = 0
     last: ProbeSample | None = None
 
 

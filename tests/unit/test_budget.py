@@ -23,10 +23,22 @@ def info(**facts: object) -> ModelInfo:
     return model_info(ModelRef("box", "m"), **{"kind": "chat", "locality": "local"} | facts)
 
 
-def depth(about: ModelInfo, residency: Residency | None = LOADED, **settings: object) -> Level:
+def depth(
+    about: ModelInfo,
+    residency: Residency | None = LOADED,
+    *,
+    seen: Residency | None = None,
+    **settings: object,
+) -> Level:
     endpoint = msgspec.structs.replace(ENDPOINT, **settings)
     return deepest(
-        about, residency=residency, endpoint=endpoint, features=Features(residency=True), ledger=None, now=NOW
+        about,
+        residency=residency,
+        seen=seen,
+        endpoint=endpoint,
+        features=Features(residency=True),
+        ledger=None,
+        now=NOW,
     )
 
 
@@ -37,6 +49,17 @@ def test_only_a_loaded_model_is_asked(kind: str) -> None:
     gone = msgspec.structs.replace(LOADED, expires_at=NOW)
     for residency in (None, Residency(resident=False), gone):
         assert depth(info(kind=kind), residency) is Level.DESCRIBE
+
+
+def test_a_model_that_nobody_else_uses_is_let_go() -> None:
+    """Our own question would keep it loaded for ever; one that is loaded for good is asked all the same."""
+    used = msgspec.structs.replace(LOADED, expires_at=NOW + timedelta(minutes=6))
+    assert depth(info(), LOADED, seen=LOADED) is Level.DESCRIBE
+    assert depth(info(), used, seen=LOADED) is Level.ANSWER
+    assert depth(info(), LOADED, seen=Residency(resident=False)) is Level.ANSWER
+    for expires_at in (None, datetime(2319, 1, 1, tzinfo=UTC)):
+        pinned = Residency(resident=True, expires_at=expires_at)
+        assert depth(info(), pinned, seen=pinned) is Level.ANSWER
 
 
 def test_settings_and_locality_decide() -> None:
@@ -55,7 +78,7 @@ def test_a_budget_makes_probes_shallower_before_it_ends_them() -> None:
     features = Features(residency=True)
     for endpoint, level in ((tokens, Level.DESCRIBE), (requests, Level.LIST)):
         found = deepest(
-            info(), residency=LOADED, endpoint=endpoint, features=features, ledger=ledger, now=NOW
+            info(), residency=LOADED, seen=None, endpoint=endpoint, features=features, ledger=ledger, now=NOW
         )
         assert found is level
 

@@ -1,7 +1,7 @@
 """How deep a probe may go, and when: what disturbs nothing, and what the day's budget allows. Pure."""
 
 import hashlib
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from vedette.ledger import cost, covers
 from vedette.providers import Features
@@ -13,6 +13,7 @@ from vedette.types import Capability, Ledger, Level, ModelInfo, Residency, Use
 ANSWER_TOKENS = 8
 THINKING_ANSWER_TOKENS = 64
 _PROMPT_TOKENS = 16  # about what the probe's own prompt and its template cost
+_FOR_EVER = timedelta(days=365)  # Ollama writes "never" as the year 2319
 _ASKABLE = ("chat", "completion", "embedding", "rerank")
 
 
@@ -30,24 +31,27 @@ def level_cost(level: Level, info: ModelInfo, endpoint: EndpointSettings) -> Use
         return Use()
     if level is not Level.ANSWER:
         return Use(requests=1)
-    return cost(endpoint, requests=1, prompt_tokens=_PROMPT_TOKENS, output_tokens=answer_tokens(info))
+    # The second request looks what the first has done to the time at which the model will be unloaded.
+    return cost(endpoint, requests=2, prompt_tokens=_PROMPT_TOKENS, output_tokens=answer_tokens(info))
 
 
 def deepest(
     info: ModelInfo,
     *,
     residency: Residency | None,
+    seen: Residency | None,
     endpoint: EndpointSettings,
     features: Features,
     ledger: Ledger | None,
     now: datetime,
 ) -> Level:
-    """Return how deep a probe of this model may go now.
+    """Return how deep a probe of this model may go now; *seen* is its residency after the probe before.
 
     Asking for an answer would load a model that is not resident, evict another, or cost money; so it is done
-    only where the model is known to be resident, or the endpoint's settings allow it.
+    only where the model is known to be resident, or the endpoint's settings allow it. Nor is a model asked that
+    nobody else has used since the last probe: the server counts our question as use and would keep it loaded.
     """
-    for level in (_harmless(info, residency, endpoint, features, now), Level.DESCRIBE):
+    for level in (_harmless(info, residency, seen, endpoint, features, now), Level.DESCRIBE):
         if covers(endpoint.budget, ledger, level_cost(level, info, endpoint), now):
             return level
     return Level.LIST
@@ -56,6 +60,7 @@ def deepest(
 def _harmless(
     info: ModelInfo,
     residency: Residency | None,
+    seen: Residency | None,
     endpoint: EndpointSettings,
     features: Features,
     now: datetime,
@@ -66,8 +71,17 @@ def _harmless(
         return Level.ANSWER
     if not features.free_to_ask or info.locality == "remote":
         return Level.DESCRIBE
-    resident = residency is not None and residency.is_resident(now)
-    return Level.ANSWER if resident else Level.DESCRIBE
+    if residency is None or not residency.is_resident(now) or _is_idle(residency, seen, now):
+        return Level.DESCRIBE
+    return Level.ANSWER
+
+
+def _is_idle(residency: Residency, seen: Residency | None, now: datetime) -> bool:
+    """Return whether the model is about to be unloaded and was not used since it was *seen*."""
+    expires_at = residency.expires_at
+    if expires_at is None or expires_at - now > _FOR_EVER:
+        return False
+    return seen is not None and seen.expires_at == expires_at
 
 
 def jitter_s(endpoint: str, interval_s: float) -> float:

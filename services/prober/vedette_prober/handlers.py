@@ -250,7 +250,7 @@ class Round:
         self._job = job
         self.use = Use()
 
-    def residency_of(self, name: str) -> Residency | None:
+    def _residency_of(self, name: str) -> Residency | None:
         """Return whether the model is loaded, or None where the server does not tell."""
         if self._residency is None:
             return None
@@ -261,7 +261,9 @@ class Round:
         entry, info = self._entries.get(state.model.name), state.known
         if entry is None or info is None:
             return Probed(self._sample(Outcome.NOT_FOUND, Level.LIST, None, "not in the endpoint's listing"))
-        residency, level = self.residency_of(info.model.name), self._depth(info)
+        name = info.model.name
+        seen = state.health.residency if state.health else None
+        residency, level = self._residency_of(name), self._depth(info, seen)
         started = self._clock.monotonic()
         try:
             await LEVELS[level](self._endpoint.endpoint, entry, info, self._timeout_s)
@@ -269,15 +271,20 @@ class Round:
             took_ms = (self._clock.monotonic() - started) * 1000
             sample = self._sample(error.outcome, level, took_ms, error.detail)
             return Probed(sample, residency, _transcript(sample, info, error))
-        told = Level.RESIDENCY if level is Level.DESCRIBE and residency is not None else level
         took_ms = (self._clock.monotonic() - started) * 1000
-        return Probed(self._sample(Outcome.OK, told, took_ms, None), residency)
+        told = Level.RESIDENCY if level is Level.DESCRIBE and residency is not None else level
+        if level is Level.ANSWER:
+            self._residency = await _residency(
+                self._endpoint
+            )  # its answer has moved when it will be unloaded
+        return Probed(self._sample(Outcome.OK, told, took_ms, None), self._residency_of(name))
 
-    def _depth(self, info: ModelInfo) -> Level:
+    def _depth(self, info: ModelInfo, seen: Residency | None) -> Level:
         """Return how deep to go, and count its cost, so that one round stays within the budget."""
         level = deepest(
             info,
-            residency=self.residency_of(info.model.name),
+            residency=self._residency_of(info.model.name),
+            seen=seen,
             endpoint=self._endpoint.settings,
             features=self._endpoint.endpoint.features,
             ledger=charge(self._before, self._job.kind, self.use, self._clock.now()),

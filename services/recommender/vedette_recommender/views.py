@@ -80,6 +80,7 @@ def _availability(health: Health, at: datetime) -> Availability:
         uptime_24h=health.uptime(at, hours=24),
         uptime_7d=health.uptime(at, hours=7 * 24),
         uptime_30d=health.uptime(at, hours=30 * 24),
+        probes_24h=sum(health.counts(at, hours=24).values()),
         last=health.outcomes[-1] if health.outcomes else None,
     )
 
