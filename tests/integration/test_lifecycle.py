@@ -1,23 +1,26 @@
 """All services together on a real nats-server, over endpoints whose models come and go."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import nats
 import pytest
 
 from eventually import eventually
 from providers.fake_ollama import FakeOllama, fake_ollama
-from providers.replay import hang, replaying
+from providers.replay import hang, replaying, reply
 from require import missing
 from vedette import Client, nats_server, process
-from vedette.connecting import barrier
+from vedette.connecting import barrier, connect
 from vedette.errors import ConfigurationError
-from vedette.events import ModelChanged, ModelFound, ModelLost, decode_event
+from vedette.events import ModelChanged, ModelFound, ModelLost, ModelView, decode_event
+from vedette.operation import Target, operating
 from vedette.process import Running
-from vedette.settings import Benchmarking, EndpointSettings, Schedule, Settings
-from vedette.types import ModelRef, Outcome
+from vedette.settings import Benchmarking, Budget, EndpointSettings, Nats, Schedule, Settings
+from vedette.types import Evidence, ModelRef, Outcome
 
 ODD_NAMES = ("library/a:b.c*d>e f", "🦙", "n" * 300, "=2E")
 
@@ -212,3 +215,76 @@ async def test_no_request_of_ours_loads_or_configures(tmp_path: Path) -> None:
 
 async def _asked_again(ollama: FakeOllama, times: int) -> bool:
     return ollama.tags_asked >= times
+
+
+async def test_a_found_model_proves_what_it_can_do_after_its_first_benchmark(tmp_path: Path) -> None:
+    """Proof outweighs declaration, the cold figures are the benchmark's, and all use is in the ledger."""
+    async with (
+        fake_ollama(m="d1") as ollama,
+        running(settings(box=ollama.url), tmp_path) as (_, client),
+    ):
+
+        async def proved() -> ModelView | None:
+            views = (await client.models()).models
+            view = (await client.model(views[0].model)).models[0] if views else None
+            return view if view and view.attempts else None
+
+        view = await eventually(proved, what="proved")
+        assert view is not None
+        assert view.capabilities["chat"].evidence is Evidence.VERIFIED
+        tools = view.capabilities["tools"]
+        assert (tools.value, tools.evidence) == (False, Evidence.VERIFIED)
+        assert view.performance is not None
+        assert view.performance.ttft_cold_ms is not None
+
+        async def accounted() -> set[str]:
+            (box,) = (await client.endpoints()).endpoints
+            ledger = box.state.ledger if box.state else None
+            return set(ledger.by) if ledger and "verify" in ledger.by else set()
+
+        assert await eventually(accounted, what="accounted") == {"benchmark", "discover", "probe", "verify"}
+        explained = await client.explain("agent")
+        (rejection,) = [reason for reason in explained.rejections if reason.code == "capability"]
+        assert rejection.value == "no (verified)"
+
+
+async def test_failed_probes_leave_their_transcripts(tmp_path: Path) -> None:
+    """What was sent and what came back, of a model that fails while its endpoint answers."""
+    async with fake_ollama(m="d1") as ollama, running(settings(box=ollama.url), tmp_path) as (_, client):
+        await eventually(lambda: _measured(client), what="measured")
+        ollama.replay.routes["POST", "/api/show"] = reply(500, {"error": "out of memory"})
+        ollama.replay.routes["POST", "/api/chat"] = reply(500, {"error": "out of memory"})
+
+        async def failed() -> ModelView | None:
+            view = (await client.model("box/m")).models[0]
+            return view if view.status == "degraded" and view.failures else None
+
+        view = await eventually(failed, what="a failure with its transcript")
+        assert view is not None
+        exchange = view.failures[-1].exchange
+        assert exchange.sent.startswith("POST /api/")
+        assert exchange.received == 'HTTP 500 {"error": "out of memory"}'
+        assert (await client.models()).models[0].failures == ()
+
+
+async def test_a_budget_ends_what_is_done_unasked(tmp_path: Path) -> None:
+    """A benchmark that it does not cover is not begun; what a person asks for is done all the same."""
+    chosen = settings(box="")
+    async with fake_ollama(m="d1") as ollama:
+        tight = EndpointSettings(url=ollama.url, host_group="box", budget=Budget(tokens_per_day=50))
+        chosen = msgspec.structs.replace(chosen, endpoints={"box": tight})
+        async with running(chosen, tmp_path) as (up, client):
+            await eventually(lambda: _probed(client), what="probed")
+            assert [r for r in ollama.replay.requests if r.path == "/api/chat"] == []
+            operator = Nats(url=up.connection.operator_url)
+            async with connect(operator, name="test") as connection, operating(connection) as operation:
+                target = Target(endpoint="box", group="box", model=ModelRef("box", "m"))
+                jobs = await operation.request("benchmark", [target])
+                async with asyncio.timeout(30):
+                    told = [progress async for _, progress in operation.follow(jobs)]
+            assert told[-1].state == "done"
+
+
+async def _probed(client: Client) -> bool:
+    views = (await client.models()).models
+    return bool(views) and views[0].availability is not None and views[0].availability.probes_24h > 2

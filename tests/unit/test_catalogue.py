@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from samples import lifecycle_event, model_info, probe_event
 from vedette.catalogue import Catalogue
-from vedette.events import Event
-from vedette.types import ModelRef
+from vedette.events import Event, ModelVerified
+from vedette.types import Claim, Evidence, ModelRef, Outcome
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 MODELS = [ModelRef("a", "one"), ModelRef("b", "two")]
@@ -82,3 +82,40 @@ def test_what_was_lost_long_ago_is_forgotten_by_rule() -> None:
     catalogue.forget_lost(NOW + timedelta(days=1))
     assert catalogue.get(MODELS[0]) is None
     assert catalogue.get(MODELS[1]) is not None
+
+
+def claim(value: bool, evidence: Evidence) -> Claim:
+    return Claim(value=value, evidence=evidence, source=str(evidence))
+
+
+def proved(digest: str | None, *, tools: bool) -> ModelVerified:
+    return ModelVerified(
+        id=f"v{digest}",
+        at=NOW,
+        model=MODELS[0],
+        job_id="j",
+        outcome=Outcome.OK,
+        digest=digest,
+        claims={"tools": claim(tools, Evidence.VERIFIED)},
+        embedding_dimensions=384,
+    )
+
+
+def test_what_was_proved_stands_beside_what_is_declared() -> None:
+    """It outweighs it, names what it contradicts, adds what nobody declared, and ends with other weights."""
+    declared = {"tools": claim(True, Evidence.DECLARED), "chat": claim(True, Evidence.INFERRED)}
+    found = lifecycle_event(
+        "found", MODELS[0], at=NOW, info=model_info(MODELS[0], digest="1", capabilities=declared)
+    )
+    state = Catalogue.of([(1, found), (2, proved("1", tools=False))]).get(MODELS[0])
+    assert state is not None
+    assert state.known is not None
+    tools = state.known.capabilities["tools"]
+    assert (tools.value, tools.evidence) == (False, Evidence.VERIFIED)
+    assert tools.contradicted_by == "declared: declared"
+    assert state.known.capabilities["chat"] == declared["chat"]
+    assert state.known.embedding_dimensions == 384
+    assert state.info == found.info  # what the server says is kept as it said it
+    other = Catalogue.of([(1, found), (2, proved("0", tools=False))]).get(MODELS[0])
+    assert other is not None
+    assert other.known == found.info

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vedette.errors import TooFewSamples
-from vedette.types import Outcome, Performance, RunSample
+from vedette.types import Outcome, Performance, RunSample, Sweep
 from vedette_benchmarker.statistics import KEPT, figure, fold, quantile
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -155,6 +155,25 @@ def test_no_group_grows_beyond_what_is_kept(history: list[list[RunSample]]) -> N
         for cold in (False, True):
             assert sum(s.prompt == prompt and s.cold == cold for s in kept) <= KEPT
     assert [s.at for s in kept] == sorted(s.at for s in kept)
+
+
+def test_disturbed_runs_stand_in_until_there_are_enough_quiet_ones() -> None:
+    """And how many of those behind the figures were disturbed is said."""
+    disturbed = [run(f"d{n}", e2e_ms=1.0, output_tps=5.0, contended="2 other requests") for n in range(4)]
+    quiet = [run(f"q{n}", minutes=n, e2e_ms=1.0, output_tps=50.0) for n in range(3)]
+    few = folded(None, [*disturbed, *quiet[:2]])
+    assert few.output_tps is not None
+    assert (few.n, few.contended, few.output_tps.n) == (6, 4, 6)
+    enough = folded(None, [*disturbed, *quiet])
+    assert enough.output_tps is not None
+    assert (enough.n, enough.contended, enough.output_tps.min) == (3, 0, 50.0)
+
+
+def test_a_sweep_stays_until_the_next_one_or_other_weights() -> None:
+    sweep = Sweep(measured_at=START, loads=())
+    first = fold(None, [run("a")], at=START, digest=DIGEST, server_version=None, sweep=sweep)
+    assert folded(first, [run("b")]).sweep == sweep
+    assert folded(first, [run("b")], digest="sha256:b").sweep is None
 
 
 def test_failures_are_counted_and_never_averaged() -> None:
