@@ -10,9 +10,9 @@ from vedette.errors import ProviderError
 from vedette.providers import Finished, Generation, Reranked, ToolCall
 from vedette.testing import Answer, FakeClock, FakeEndpoint, Piece
 from vedette.types import Capability, Claim, Evidence, ModelInfo, ModelRef, Outcome
+from vedette_benchmarker.answered import Answered
 from vedette_benchmarker.proof import (
     THINKING_TOKENS,
-    Answered,
     Call,
     Proof,
     calls,

@@ -15,8 +15,9 @@ from msgspec import Struct
 
 from vedette.errors import ProviderError
 from vedette.events import Attempt
-from vedette.providers import Delta, Endpoint, Finished, Generation, Tool
+from vedette.providers import Endpoint, Generation, Tool
 from vedette.types import Capability, Claim, Evidence, ModelInfo, Outcome
+from vedette_benchmarker.answered import Answered, whole
 
 ANSWER_TOKENS = 64
 THINKING_TOKENS = 512  # room to think before the answer
@@ -26,14 +27,6 @@ _MOST_SHOWN = 500
 _CITIES = ("Lisbon", "Oslo", "Nairobi", "Quito", "Hanoi", "Riga", "Lima", "Cairo")
 _NAMES = ("Ada", "Bruno", "Chen", "Dalia", "Emil", "Farah", "Goran", "Hana")
 _COLOURS = {"red": (220, 20, 20), "green": (20, 160, 20), "blue": (20, 40, 220)}
-
-
-class Answered(Struct, frozen=True, kw_only=True):
-    """A whole answer: its text, what it thought, and how it ended."""
-
-    text: str
-    thinking: str
-    finished: Finished
 
 
 class Call(Struct, frozen=True, kw_only=True):
@@ -185,21 +178,15 @@ class Proof(Struct, frozen=True, kw_only=True):
 async def prove(endpoint: Endpoint, call: Call, before: Proof) -> Proof:
     """Make *call*; return *before* with what came of it. Never raises for an endpoint's failure."""
     try:
-        items = [item async for item in endpoint.generate(call.generation)]
+        answered = whole([item async for item in endpoint.generate(call.generation)])
     except ProviderError as error:
         return _failed(before, call.capability, call.generation.prompt, error)
-    finished = items[-1] if items else None
-    if not isinstance(finished, Finished):
-        broken = ProviderError(Outcome.INCOMPLETE, "the stream broke off")
-        return _failed(before, call.capability, call.generation.prompt, broken)
-    deltas = [item for item in items if isinstance(item, Delta)]
-    answered = whole(deltas, finished)
     return msgspec.structs.replace(
         before,
         attempts=(*before.attempts, *_attempts(call, answered)),
         requests=before.requests + 1,
-        prompt_tokens=before.prompt_tokens + (finished.prompt_tokens or 0),
-        output_tokens=before.output_tokens + (finished.output_tokens or len(deltas)),
+        prompt_tokens=before.prompt_tokens + (answered.finished.prompt_tokens or 0),
+        output_tokens=before.output_tokens + (answered.output_tokens or 0),
     )
 
 
@@ -250,15 +237,6 @@ def _failed(before: Proof, capability: Capability, asked: str, error: ProviderEr
         attempts=(*before.attempts, attempt),
         requests=before.requests + 1,
         failure=None if refused else error,
-    )
-
-
-def whole(deltas: Sequence[Delta], finished: Finished) -> Answered:
-    """Return the answer that *deltas* make up."""
-    return Answered(
-        text="".join(delta.text for delta in deltas),
-        thinking="".join(delta.thinking for delta in deltas),
-        finished=finished,
     )
 
 

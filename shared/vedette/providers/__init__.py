@@ -5,7 +5,7 @@ providers come through the same door as anybody's. What a server cannot do, its 
 `Features` or answers with None; it never guesses. Every failure is a `ProviderError` with an `Outcome`.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Protocol
@@ -114,12 +114,16 @@ class Generation(Struct, frozen=True, kw_only=True):
 
 
 class Embedded(Struct, frozen=True, kw_only=True):
-    """The result of one embedding call: how many vectors, of which dimension, from how many tokens."""
+    """The result of one embedding call: how many vectors, of which dimension, from how many tokens.
+
+    `values` are the vectors themselves, in the order of the texts; they go no further than who judges them.
+    """
 
     sent_at: float  # monotonic seconds
     done_at: float
     vectors: int
     dimensions: int
+    values: Sequence[Sequence[float]] = ()
     prompt_tokens: int | None = None
     load_ms: float | None = None
 

@@ -169,6 +169,7 @@ class OllamaEndpoint:
             done_at=self._clock.monotonic(),
             vectors=len(vectors),
             dimensions=len(vectors[0]),
+            values=vectors,
             prompt_tokens=count(mapping(body).get("prompt_eval_count")),
             load_ms=milliseconds(mapping(body).get("load_duration")),
         )

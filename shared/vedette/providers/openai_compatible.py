@@ -264,6 +264,7 @@ class OpenAICompatibleEndpoint:
             done_at=self._clock.monotonic(),
             vectors=len(vectors),
             dimensions=len(vectors[0]),
+            values=vectors,
             prompt_tokens=count(mapping(mapping(body).get("usage")).get("prompt_tokens")),
         )
 
