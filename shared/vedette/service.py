@@ -136,7 +136,7 @@ class Service:
             ServiceConfig(
                 name=f"vedette-{self.name}",
                 version=__version__,
-                description="Which language model to use now, and why.",
+                description=f"The {self.name} of Vedette: which language model to use now, and why.",
                 metadata={"project": "vedette"},
                 queue_group=self.name,
                 stats_handler=lambda _: {},

@@ -13,9 +13,9 @@ from vedette_recorder.history import Window
 from vedette_recorder.tables import model_availability_history as availability
 from vedette_recorder.tables import model_performance_history as performance
 
-# A month of probes every two minutes. Reading so many takes a tenth of a second, and other services may share
-# the process.
-MOST_ROWS = 20_000
+# A month of probes every five minutes. Reading so many takes an eighth of a second, during which other services
+# may share the process.
+MOST_ROWS = 10_000
 
 
 def probes(model: ModelRef, window: Window) -> sa.Select[Any]:
