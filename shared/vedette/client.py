@@ -11,6 +11,7 @@ The client finds a Vedette that runs on this machine by itself; elsewhere it is 
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack
 
@@ -24,11 +25,13 @@ from vedette.connecting import open_connection
 from vedette.errors import NoAnswer, RequestError
 from vedette.events import (
     QUESTIONS,
+    AvailabilityHistory,
     BestReply,
     EndpointsReply,
     ErrorReply,
     ExplainReply,
     ModelsReply,
+    PerformanceHistory,
     Risk,
     Signal,
     TopReply,
@@ -40,6 +43,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 URL_VARIABLE = "VEDETTE_NATS_URL"
 _RETRY_AFTER_S = 0.25
 _REPLIES = {question.subject: msgspec.json.Decoder(question.reply) for question in QUESTIONS}
+_SERVICES = {question.subject: question.service for question in QUESTIONS}
 _ERRORS = msgspec.json.Decoder(ErrorReply)
 
 
@@ -168,6 +172,36 @@ class Client:
         """Return the configured endpoints with their last observation. Raises NoAnswer."""
         return await self._ask("endpoints.list", {}, EndpointsReply)
 
+    async def history_availability(
+        self,
+        model: ModelRef | str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        buckets: int | None = None,
+    ) -> AvailabilityHistory:
+        """Return how *model* answered its probes, over the last 24 h unless *since* and *until* say otherwise.
+
+        A model of which nothing is recorded has no probes. Raises RequestError and NoAnswer.
+        """
+        asked = _history(model, since, until, buckets)
+        return await self._ask("history.availability", asked, AvailabilityHistory)
+
+    async def history_performance(
+        self,
+        model: ModelRef | str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        buckets: int | None = None,
+    ) -> PerformanceHistory:
+        """Return how fast *model* was, over the last 7 days unless *since* and *until* say otherwise.
+
+        A model of which nothing is recorded has no points. Raises RequestError and NoAnswer.
+        """
+        asked = _history(model, since, until, buckets)
+        return await self._ask("history.performance", asked, PerformanceHistory)
+
     async def _recommend(self, subject: str, use_case: str, wanted: Wanted, reply: type[T]) -> T:
         request: dict[str, Any] = {"use_case": use_case}
         constraints: dict[str, Any] = {}
@@ -180,9 +214,10 @@ class Client:
 
     async def _ask(self, subject: str, request: Mapping[str, Any], reply: type[T]) -> T:
         message = await self._request(subject, msgspec.json.encode(request))
-        if (message.headers or {}).get("Nats-Service-Error-Code"):
+        if status := (message.headers or {}).get("Nats-Service-Error-Code"):
             error = _ERRORS.decode(message.data).error
-            raise RequestError(code=error.code, message=error.message, field=error.field)
+            kind = NoAnswer if status == "503" else RequestError
+            raise kind(code=error.code, message=error.message, field=error.field)
         answer = _REPLIES[subject].decode(message.data)
         if not isinstance(answer, reply):
             raise TypeError(f"{subject} is answered with {type(answer).__name__}, not {reply.__name__}")
@@ -196,18 +231,25 @@ class Client:
         try:
             return await connection.request(subject, payload, timeout=self._timeout_s)
         except (nats.errors.NoRespondersError, nats.errors.TimeoutError):
-            # A recommender that is just being replaced, or a connection that is just being mended.
+            # A service that is just being replaced, or a connection that is just being mended.
             await asyncio.sleep(_RETRY_AFTER_S)
         try:
             return await connection.request(subject, payload, timeout=self._timeout_s)
         except nats.errors.NoRespondersError as error:
             raise NoAnswer(
-                code="no_answer", message=f"nobody answers {subject}; is a recommender running?"
+                code="no_answer", message=f"nobody answers {subject}; is a {_SERVICES[subject]} running?"
             ) from error
         except (TimeoutError, nats.errors.Error) as error:
             raise NoAnswer(
                 code="no_answer", message=f"{subject} was not answered within {self._timeout_s:g} s"
             ) from error
+
+
+def _history(
+    model: ModelRef | str, since: datetime | None, until: datetime | None, buckets: int | None
+) -> dict[str, Any]:
+    asked = {"model": model, "since": since, "until": until, "buckets": buckets}
+    return {name: value for name, value in asked.items() if value is not None}
 
 
 _REQUEST_FIELDS = Wanted.__annotations__.keys() - Limits.__annotations__.keys()

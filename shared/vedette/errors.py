@@ -10,7 +10,7 @@
     │   ├── ProvisioningError     a stream cannot be made or altered
     │   └── Conflict              compare-and-set lost too often
     ├── RequestError              a request that cannot be answered as asked; carries the field's path
-    │   └── NoAnswer              nobody answered in time
+    │   └── NoAnswer              nobody can answer it now
     ├── NotYet                    a job whose time has not come; it is given back until then
     ├── ProviderError             a contact that failed; carries an Outcome
     ├── UndecodableMessage        bytes that are not the message their subject promises

@@ -45,6 +45,7 @@ from vedette.types import (
     ModelRef,
     Outcome,
     Performance,
+    ProbeCause,
     ProbeSample,
     Quality,
     RunSample,
@@ -346,6 +347,19 @@ class EndpointsRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """All endpoints."""
 
 
+class HistoryRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The past of one model from `since` until just before `until`, told in as many `buckets`.
+
+    It ends now unless `until` says otherwise, and begins 24 h before that for availability, 7 days before for
+    performance.
+    """
+
+    model: ModelRef | Annotated[str, Meta(min_length=3, max_length=1024)]
+    since: UtcTime | None = None
+    until: UtcTime | None = None
+    buckets: Annotated[int, Meta(ge=1, le=500)] = 60
+
+
 class AsOf(Struct, frozen=True, kw_only=True):
     """What an answer reflects: the stream up to `sequence`, scored at `scored_at` (floored to 60 s)."""
 
@@ -534,6 +548,58 @@ class EndpointsReply(Struct, frozen=True, kw_only=True):
     as_of: AsOf
 
 
+class AvailabilityBucket(Struct, frozen=True, kw_only=True):
+    """Probes from `start` until the next bucket. Latencies are those of probes that found the model up."""
+
+    start: UtcTime
+    probes: int
+    counts: dict[Outcome, int]
+    uptime: float | None  # a fraction; None when no probe was telling
+    latency_p50_ms: float | None
+    latency_p95_ms: float | None
+
+
+class AvailabilityHistory(Struct, frozen=True, kw_only=True):
+    """How a model answered: buckets of equal length, empty ones too, and figures over all of the time."""
+
+    model: ModelRef
+    since: UtcTime
+    until: UtcTime
+    buckets: tuple[AvailabilityBucket, ...]
+    probes: int
+    uptime: float | None
+    down_by_cause: dict[ProbeCause, int]  # probes that count as downtime, by what failed
+
+
+class PerformancePoint(Struct, frozen=True, kw_only=True):
+    """One benchmark, or those of one bucket: medians of their figures, the rest as of the last of them.
+
+    A benchmark's figures are the rolling ones after it; one that failed has none.
+    """
+
+    measured_at: UtcTime
+    outcome: Outcome
+    benchmarks: int
+    failed: int
+    n: int  # warm runs behind the figures
+    contended: int  # of the n, those during which the endpoint had other work
+    output_tps: float | None
+    ttft_ms: float | None
+    ttft_cold_ms: float | None
+    load_ms: float | None
+    texts_per_s: float | None
+
+
+class PerformanceHistory(Struct, frozen=True, kw_only=True):
+    """How fast a model was, in order of time. With more benchmarks than buckets, a point is a bucket."""
+
+    model: ModelRef
+    since: UtcTime
+    until: UtcTime
+    points: tuple[PerformancePoint, ...]
+    benchmarks: int
+
+
 class ErrorBody(Struct, frozen=True, kw_only=True):
     """What is wrong with a request: a stable code, a sentence, and the path of the field."""
 
@@ -608,6 +674,20 @@ QUESTIONS: tuple[Question, ...] = (
         reply=EndpointsReply,
         service="recommender",
         doc="Configured endpoints with their last observation.",
+    ),
+    Question(
+        subject="history.availability",
+        request=HistoryRequest,
+        reply=AvailabilityHistory,
+        service="recorder",
+        doc="How one model answered its probes over time.",
+    ),
+    Question(
+        subject="history.performance",
+        request=HistoryRequest,
+        reply=PerformanceHistory,
+        service="recorder",
+        doc="How fast one model was over time.",
     ),
 )
 

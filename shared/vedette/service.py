@@ -22,11 +22,13 @@ from vedette.bus import Bus, Durable, ensure_durable, provision
 from vedette.catalogue import Catalogue
 from vedette.clock import Clock, SystemClock
 from vedette.connecting import RECONNECT_FOR_EVER, barrier, tls, why, without_secrets
-from vedette.errors import BusUnreachable, ConfigurationError, RequestError
+from vedette.errors import BusUnreachable, ConfigurationError, NoAnswer, RequestError
 from vedette.events import ErrorReply, Event, Job, Question, decode_event, encode
 from vedette.settings import Nats, Settings
 
-Answer = Callable[[str, bytes], bytes]
+# From a question's subject and request to its reply: at once, or awaited, and then the next request on that
+# subject waits its turn.
+Answer = Callable[[str, bytes], bytes | Awaitable[bytes]]
 Serve = Callable[[Settings], AbstractAsyncContextManager["Service"]]
 # A cold broker behind fifty services that start at once needs a while; an absent one should be said soon.
 _CONNECT_TIMEOUT_S = 30.0
@@ -134,7 +136,7 @@ class Service:
             ServiceConfig(
                 name=f"vedette-{self.name}",
                 version=__version__,
-                description="Which language model to use now, and why.",
+                description=f"The {self.name} of Vedette: which language model to use now, and why.",
                 metadata={"project": "vedette"},
                 queue_group=self.name,
                 stats_handler=lambda _: {},
@@ -158,11 +160,13 @@ class Service:
 
         async def respond(request: Request) -> None:
             try:
-                await request.respond(answer(subject, request.data))
+                reply = answer(subject, request.data)
+                await request.respond(reply if isinstance(reply, bytes) else await reply)
                 answered.inc()
             except RequestError as error:
                 refused.inc()
-                await request.respond_error("400", _one_line(error.message), encode(ErrorReply.of(error)))
+                status = "503" if isinstance(error, NoAnswer) else "400"
+                await request.respond_error(status, _one_line(error.message), encode(ErrorReply.of(error)))
             except Exception as error:
                 failed.inc()
                 self.log.error("request.failed", subject=subject, exc_info=error)

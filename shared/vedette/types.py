@@ -5,6 +5,7 @@ mapping); it is never zero, never false, never best. Units stand in the names: `
 `_tokens`, `_usd_per_mtok` (US dollars per million tokens), `_tps` (tokens per second).
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -217,6 +218,9 @@ class Residency(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.resident and (self.expires_at is None or now < self.expires_at)
 
 
+ProbeCause = Literal["model", "endpoint"]
+
+
 class ProbeSample(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One probe. `cause` is `endpoint` when the endpoint failed as a whole, once for all its models."""
 
@@ -225,7 +229,7 @@ class ProbeSample(Struct, frozen=True, kw_only=True, omit_defaults=True):
     outcome: Outcome
     level: Level
     latency_ms: Positive | None = None
-    cause: Literal["model", "endpoint"] = "model"
+    cause: ProbeCause = "model"
     detail: Text | None = None
 
 
@@ -257,6 +261,14 @@ NOT_DOWNTIME = frozenset({Outcome.RATE_LIMITED, Outcome.UNSUPPORTED, Outcome.BAD
 UP = frozenset({Outcome.OK, Outcome.BUSY, Outcome.LOADING})
 
 
+def uptime(counts: Mapping[Outcome, int]) -> float | None:
+    """Return the fraction of probes, counted by outcome, that found a model up; None when none was telling."""
+    telling = sum(n for outcome, n in counts.items() if outcome not in NOT_DOWNTIME)
+    if not telling:
+        return None
+    return sum(n for outcome, n in counts.items() if outcome in UP) / telling
+
+
 class Health(Struct, frozen=True, kw_only=True):
     """A model's availability after its last probe; every figure is a fold over all its probes."""
 
@@ -285,10 +297,7 @@ class Health(Struct, frozen=True, kw_only=True):
     def uptime(self, now: datetime, *, hours: int) -> float | None:
         """Return the fraction of probes that found the model up, or None when none was telling."""
         counts = {Outcome(o): n for o, n in self.counts(now, hours=hours).items() if o in _OUTCOMES}
-        telling = sum(n for o, n in counts.items() if o not in NOT_DOWNTIME)
-        if not telling:
-            return None
-        return sum(n for o, n in counts.items() if o in UP) / telling
+        return uptime(counts)
 
 
 _OUTCOMES = frozenset(Outcome)

@@ -4,7 +4,6 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,27 +26,11 @@ from vedette_recorder.errors import DatabaseUnavailable
 from vedette_recorder.record import Message, Position, Row, position_rows, rows_of
 from vedette_recorder.store import Store
 
-pytest_plugins = ("postgres",)
+pytest_plugins = ("database",)
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 CREATED = NOW - timedelta(days=90)
 MODEL = ModelRef("local", "llama3.1:8b")
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Give the URL of an empty database, of each kind in turn."""
-    if request.param == "postgresql":
-        return str(request.getfixturevalue("postgres_url"))
-    return f"sqlite+aiosqlite:///{tmp_path}/vedette.db"
-
-
-@pytest.fixture
-async def store(url: str) -> AsyncIterator[Store]:
-    """Give a store with its tables made."""
-    async with Store(url) as store:
-        await store.migrate()
-        yield store
 
 
 def found(at: datetime = NOW, *, revision: int = 1, model: ModelRef = MODEL, digest: str = "d") -> ModelFound:

@@ -8,7 +8,7 @@ import pytest
 from vedette.client import Limits, Wanted
 from vedette.errors import RequestError
 from vedette.events import MAX_REQUEST_BYTES, Constraints, ModelsRequest, RecommendRequest
-from vedette_recommender.requests import decode
+from vedette.requests import decode
 
 RECOMMEND = msgspec.json.Decoder(RecommendRequest)
 

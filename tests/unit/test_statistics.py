@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vedette.errors import TooFewSamples
+from vedette.quantiles import quantile
 from vedette.types import Outcome, Performance, RunSample, Sweep
-from vedette_benchmarker.statistics import KEPT, figure, fold, quantile
+from vedette_benchmarker.statistics import KEPT, figure, fold
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DIGEST = "sha256:a"

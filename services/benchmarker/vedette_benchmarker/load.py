@@ -15,10 +15,10 @@ from msgspec import Struct
 from vedette.clock import Clock
 from vedette.errors import ProviderError
 from vedette.providers import ENDPOINT_WIDE, Activity, Delta, Embedded, Endpoint, Finished, Generation
+from vedette.quantiles import quantile
 from vedette.settings import Benchmarking
 from vedette.types import Kind, ModelInfo, Outcome, PromptLength, RunSample
 from vedette_benchmarker.contention import other_work
-from vedette_benchmarker.statistics import quantile
 
 PROMPT_TOKENS: dict[PromptLength, int] = {"short": 100, "long": 1000}
 EMBEDDED_TEXTS = 8

@@ -6,26 +6,11 @@ from datetime import datetime
 
 import msgspec
 
-from vedette.errors import TooFewSamples
+from vedette.quantiles import quantile
 from vedette.types import Figure, Outcome, Performance, RunSample, Sweep
 
 QUIET = 3  # undisturbed runs from which on the disturbed ones do not count
 KEPT = 30  # samples per prompt length and temperature
-
-
-def quantile(values: Sequence[float], p: float) -> float:
-    """Return the p-quantile of *values*, linear between closest ranks [Hyndman & Fan 1996, type 7].
-
-    Raises TooFewSamples when there is no value.
-    """
-    if not values:
-        raise TooFewSamples(figure="a quantile", needed=1, given=0)
-    ordered = sorted(values)
-    rank = (len(ordered) - 1) * p
-    low = ordered[int(rank)]
-    high = ordered[min(int(rank) + 1, len(ordered) - 1)]
-    # Rounding can carry the interpolated value one step past its upper neighbour.
-    return min(high, low + (high - low) * (rank % 1))
 
 
 def figure(values: Iterable[float | None]) -> Figure | None:

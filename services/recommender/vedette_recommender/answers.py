@@ -34,6 +34,7 @@ from vedette.events import (
     encode,
 )
 from vedette.ledger import used
+from vedette.requests import decode, nearest, reference
 from vedette.settings import Budget, EndpointSettings
 from vedette.types import ModelRef
 from vedette_recommender.candidate import Candidate, candidate
@@ -41,7 +42,6 @@ from vedette_recommender.constants import WANTED_CONTEXT_TOKENS
 from vedette_recommender.explain import relaxation, summary
 from vedette_recommender.filtering import rejections
 from vedette_recommender.grouping import same_weights
-from vedette_recommender.requests import decode, nearest
 from vedette_recommender.scoring import Scored, rank
 from vedette_recommender.usecases import UseCase
 from vedette_recommender.views import BaseUrl, model_view, recommendation
@@ -245,7 +245,7 @@ class Answers:
 
     def _model(self, payload: bytes) -> ModelsReply:
         request: ModelRequest = decode(payload, _DECODERS["models.get"])
-        ref = _reference(request.model)
+        ref = reference(request.model)
         known = {one.model: one for one in self._candidates()}
         if ref not in known:
             raise RequestError(
@@ -291,15 +291,6 @@ class Answers:
 
 def _limits(budget: Budget) -> dict[str, float]:
     return {name: limit for name, limit in msgspec.to_builtins(budget).items() if limit is not None}
-
-
-def _reference(named: ModelRef | str) -> ModelRef:
-    if isinstance(named, ModelRef):
-        return named
-    try:
-        return ModelRef.parse(named)
-    except ValueError as error:
-        raise RequestError(code="invalid_value", message=f"model: {error}", field="model") from error
 
 
 def _matches(one: Candidate, request: ModelsRequest) -> bool:

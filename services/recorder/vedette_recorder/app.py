@@ -6,8 +6,10 @@ from datetime import timedelta
 
 from vedette.bus import recording, ticks
 from vedette.errors import ConfigurationError
+from vedette.events import QUESTIONS
 from vedette.service import Service, open_service
 from vedette.settings import Settings
+from vedette_recorder.answers import Answers
 from vedette_recorder.handlers import Recording
 from vedette_recorder.store import Store
 
@@ -30,6 +32,8 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         )
         service.check(recorder.trouble)
         service.on(ticks("recorder", "retention"), recorder.on_tick)
+        answers = Answers(store=store, clock=service.clock)
+        await service.answer((q for q in QUESTIONS if q.service == service.name), answers.answer)
         await service.start()
         for stream in ("MODELS", "ENDPOINTS"):
             service.consume(recording(stream), recorder.record)

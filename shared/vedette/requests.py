@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from vedette.errors import RequestError
 from vedette.events import MAX_REQUEST_BYTES
-from vedette.types import Capability, Evidence, Status
+from vedette.types import Capability, Evidence, ModelRef, Status
 
 T = TypeVar("T", bound=Struct)
 _AT = re.compile(r"(?P<reason>.*?)(?: - at (?:`key` in )?`\$(?P<path>.*)`)?\Z", re.DOTALL)
@@ -41,10 +41,20 @@ def decode(payload: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
         raise RequestError(code="invalid_json", message=f"the request is not JSON: {error}") from error
 
 
+def reference(named: ModelRef | str) -> ModelRef:
+    """Return the model that a request's field `model` names. Raises RequestError."""
+    if isinstance(named, ModelRef):
+        return named
+    try:
+        return ModelRef.parse(named)
+    except ValueError as error:
+        raise RequestError(code="invalid_value", message=f"model: {error}", field="model") from error
+
+
 def nearest(name: str, known: list[str]) -> str:
     """Return a hint for a *name* that is not among the *known*: the nearest one, else all of them."""
     near = difflib.get_close_matches(name[:_MOST_QUOTED], known, n=1, cutoff=0.5)
-    return f'did you mean "{near[0]}"?' if near else f"known: {', '.join(known)}"
+    return f'did you mean "{near[0]}"?' if near else f"known: {', '.join(known) or 'none'}"
 
 
 def _refuse(problem: str, kind: Any) -> NoReturn:

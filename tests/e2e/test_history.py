@@ -1,0 +1,86 @@
+"""`vedette history`: of a model that was probed and measured, of one that is not, and of a wrong one."""
+
+from pathlib import Path
+
+from commands import Ended, Up, up
+from eventually import eventually
+from providers.fake_ollama import fake_ollama
+
+OFTEN = """
+[schedule]
+availability = "1s"
+[benchmarking]
+runs = 1
+output_tokens = 16
+[endpoints.box]
+url = "{url}"
+"""
+
+
+async def recorded(running: Up) -> Ended:
+    """Return the history of the model as JSON, once it was probed and measured."""
+
+    async def ask() -> Ended | None:
+        ended = await running.ask("history", "box/m:1b", "--json")
+        if ended.code:
+            return None
+        told = ended.json()
+        return ended if told["availability"]["probes"] and told["performance"]["points"] else None
+
+    return await eventually(ask, within_s=60, what="history recorded")
+
+
+async def test_a_model_s_history_as_json_as_tables_and_drawn(tmp_path: Path) -> None:
+    """From the database of a running Vedette; drawn in at most 80 columns and without colour."""
+    async with (
+        fake_ollama(**{"m:1b": "d1"}) as ollama,
+        up(tmp_path / "s", OFTEN.format(url=ollama.url)) as running,
+    ):
+        await running.line("ready")
+        told = (await recorded(running)).json()
+        assert len(told["availability"]["buckets"]) == 24
+        assert told["availability"]["uptime"] == 1.0
+        assert told["performance"]["points"][0]["output_tps"] > 0
+
+        tables = await running.ask("history", "box/m:1b", "--since", "2h", "--buckets", "3")
+        assert tables.code == 0, tables.err
+        assert tables.out.startswith("box/m:1b: ")
+        assert "up in 100 % of those that tell" in tables.out
+        assert "tokens/s" in tables.out
+
+        drawn = await running.ask("history", "box/m:1b", "--since", "2h", "--plot")
+        assert drawn.code == 0, drawn.err
+        titles = [line.partition(" (")[0] for line in drawn.out.splitlines() if "(· not measured)" in line]
+        assert titles == ["tokens/s", "TTFT", "availability"]
+        assert "█" in drawn.out
+        assert "\x1b" not in drawn.out
+        assert max(map(len, drawn.out.splitlines())) <= 80
+
+        for name in ("box/m:2b", "m:1b"):
+            wrong = await running.ask("history", name)
+            assert wrong.code == 2
+            assert wrong.err == f'vedette: no model {name}; did you mean "box/m:1b"?\n'
+        for arguments, says in (
+            (("--since", "often"), "--since: 'often' is not a duration"),
+            (("--since", "9999d"), "nothing is kept so long"),
+            (("--buckets", "501"), "buckets: Expected `int` <= 500"),
+        ):
+            wrong = await running.ask("history", "box/m:1b", *arguments)
+            assert wrong.code == 2
+            assert says in wrong.err
+            assert len(wrong.err.splitlines()) == 1
+
+
+async def test_a_known_model_without_history_is_no_error(tmp_path: Path) -> None:
+    """It was found, and what is told of a time before that is nothing."""
+    quiet = OFTEN.replace('availability = "1s"', "run_on_startup = false")
+    async with (
+        fake_ollama(**{"m:1b": "d1"}) as ollama,
+        up(tmp_path / "s", quiet.format(url=ollama.url)) as running,
+    ):
+        await running.line("ready")
+        await recorded(running)
+        for shape in ((), ("--plot",)):
+            ended = await running.ask("history", "box/m:1b", "--since", "1ms", *shape)
+            assert ended.code == 0, ended.err
+            assert "box/m:1b: 0 probes" in ended.out

@@ -1,0 +1,186 @@
+"""Windows, buckets and medians of history."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from vedette.errors import RequestError
+from vedette.events import HistoryRequest
+from vedette.types import ModelRef, Outcome
+from vedette_recorder.history import Benchmark, Probe, Window, availability, performance, window
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+MODEL = ModelRef("local", "m")
+HOUR = timedelta(hours=1)
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> Window:
+    """Draw windows of a microsecond to ten years."""
+    length = draw(st.timedeltas(min_value=timedelta(microseconds=1), max_value=timedelta(days=3650)))
+    return Window(since=NOW - length, until=NOW, buckets=draw(st.integers(1, 500)))
+
+
+@st.composite
+def probed(draw: st.DrawFn) -> tuple[Window, list[Probe]]:
+    """Draw a window and probes in it."""
+    chosen = draw(windows())
+    last = chosen.until - timedelta(microseconds=1)
+    probe = st.builds(
+        Probe,
+        measured_at=st.datetimes(
+            chosen.since.replace(tzinfo=None), last.replace(tzinfo=None), timezones=st.just(UTC)
+        ),
+        outcome=st.sampled_from(Outcome),
+        cause=st.sampled_from(["model", "endpoint"]),
+        latency_ms=st.none() | st.floats(0, 1e6),
+    )
+    return chosen, draw(st.lists(probe, max_size=20))
+
+
+def probe(at: datetime, outcome: Outcome = Outcome.OK, latency_ms: float | None = None) -> Probe:
+    """Return a probe whose failure is the endpoint's."""
+    return Probe(measured_at=at, outcome=outcome, cause="endpoint", latency_ms=latency_ms)
+
+
+def benchmark(at: datetime, output_tps: float | None, outcome: Outcome = Outcome.OK) -> Benchmark:
+    """Return a benchmark of which only the rate is known."""
+    return Benchmark(
+        measured_at=at,
+        outcome=outcome,
+        n=6,
+        contended=1,
+        output_tps=output_tps,
+        ttft_ms=None,
+        ttft_cold_ms=None,
+        load_ms=None,
+        texts_per_s=None,
+    )
+
+
+@given(probed())
+def test_counts_add_up(drawn: tuple[Window, list[Probe]]) -> None:
+    """Every probe is in one bucket and under one outcome, and uptime follows from the counts."""
+    told = availability(MODEL, *drawn)
+    assert len(told.buckets) == drawn[0].buckets
+    assert sum(bucket.probes for bucket in told.buckets) == told.probes == len(drawn[1])
+    for bucket in told.buckets:
+        assert sum(bucket.counts.values()) == bucket.probes
+        assert bucket.uptime is None or 0 <= bucket.uptime <= 1
+    assert sum(told.down_by_cause.values()) <= told.probes
+
+
+@given(probed())
+def test_latencies_are_bounded(drawn: tuple[Window, list[Probe]]) -> None:
+    """Percentiles are ordered, lie between the extremes, and are there when a latency is."""
+    chosen, probes = drawn
+    for n, bucket in enumerate(availability(MODEL, chosen, probes).buckets):
+        known = [
+            probe.latency_ms
+            for probe in probes
+            if chosen.bucket(probe.measured_at) == n
+            and probe.outcome in (Outcome.OK, Outcome.BUSY, Outcome.LOADING)
+            and probe.latency_ms is not None
+        ]
+        p50, p95 = bucket.latency_p50_ms, bucket.latency_p95_ms
+        if not known:
+            assert (p50, p95) == (None, None)
+            continue
+        assert p50 is not None
+        assert p95 is not None
+        assert min(known) <= p50 <= max(known)
+        assert p50 <= p95 * (1 + 1e-12)
+        assert p95 <= max(known)
+
+
+@given(windows(), st.integers(0, 499))
+def test_buckets_are_half_open(chosen: Window, n: int) -> None:
+    """A bucket begins at its start, and the microsecond before belongs to the one before."""
+    assume(n < chosen.buckets)
+    assume(chosen.until - chosen.since >= timedelta(microseconds=chosen.buckets))
+    start = chosen.start(n)
+    assert chosen.bucket(start) == n
+    assert chosen.bucket(start - timedelta(microseconds=1)) == n - 1
+    assert chosen.bucket(chosen.until - timedelta(microseconds=1)) == chosen.buckets - 1
+
+
+def test_an_empty_bucket_knows_nothing() -> None:
+    """Not zero, not one: None; and a probe that tells nothing is counted all the same."""
+    chosen = Window(since=NOW - 4 * HOUR, until=NOW, buckets=4)
+    told = availability(
+        MODEL,
+        chosen,
+        [
+            probe(NOW - 4 * HOUR, latency_ms=10),
+            probe(NOW - 4 * HOUR, Outcome.REFUSED, latency_ms=9000),
+            probe(NOW - 2 * HOUR, Outcome.RATE_LIMITED),
+        ],
+    )
+    assert [bucket.uptime for bucket in told.buckets] == [0.5, None, None, None]
+    assert [bucket.probes for bucket in told.buckets] == [2, 0, 1, 0]
+    assert [bucket.start for bucket in told.buckets] == [NOW - n * HOUR for n in (4, 3, 2, 1)]
+    assert told.buckets[0].latency_p95_ms == 10
+    assert told.buckets[0].counts == {Outcome.OK: 1, Outcome.REFUSED: 1}
+    assert (told.uptime, told.down_by_cause) == (0.5, {"endpoint": 1})
+
+
+def test_few_benchmarks_are_told_one_by_one() -> None:
+    """Even in the same bucket; one that failed has no figures, though its row has those before it."""
+    chosen = Window(since=NOW - HOUR, until=NOW, buckets=2)
+    told = performance(MODEL, chosen, [benchmark(NOW - HOUR, 10), benchmark(NOW - HOUR, 10, Outcome.TIMEOUT)])
+    assert [(point.output_tps, point.n, point.failed) for point in told.points] == [(10, 6, 0), (None, 0, 1)]
+
+
+def test_many_benchmarks_become_medians() -> None:
+    """Of those in a bucket that know the figure; buckets without any are left out."""
+    chosen = Window(since=NOW - 3 * HOUR, until=NOW, buckets=3)
+    early = [
+        benchmark(NOW - 3 * HOUR + n * timedelta(minutes=1), tps) for n, tps in enumerate((1, 4, 8, None))
+    ]
+    late = [benchmark(NOW - HOUR, 7), benchmark(NOW - HOUR, 99, Outcome.TIMEOUT)]
+    first, last = performance(MODEL, chosen, [*early, *late]).points
+    assert (first.output_tps, first.benchmarks, first.measured_at) == (4, 4, early[-1].measured_at)
+    assert (last.output_tps, last.benchmarks, last.failed, last.outcome) == (7, 2, 1, Outcome.TIMEOUT)
+    assert first.ttft_ms is None
+
+
+@given(
+    st.lists(st.timedeltas(timedelta(), HOUR - timedelta(microseconds=1)), max_size=30), st.integers(1, 20)
+)
+def test_points_are_few_in_order_and_complete(ages: list[timedelta], buckets: int) -> None:
+    """However many benchmarks there were."""
+    chosen = Window(since=NOW - HOUR, until=NOW, buckets=buckets)
+    told = performance(MODEL, chosen, [benchmark(chosen.since + age, 1.0) for age in sorted(ages)])
+    times = [point.measured_at for point in told.points]
+    assert times == sorted(times)
+    assert len(told.points) <= buckets
+    assert sum(point.benchmarks for point in told.points) == told.benchmarks == len(ages)
+
+
+def test_a_window_ends_now_and_is_as_long_as_usual() -> None:
+    """Unless the request says otherwise, in whatever zone."""
+    usual = window(HistoryRequest(model=MODEL), now=NOW, usual=HOUR)
+    assert usual == Window(since=NOW - HOUR, until=NOW, buckets=60)
+    east = datetime(2026, 11, 23, 12, tzinfo=timezone(2 * HOUR))
+    told = window(HistoryRequest(model=MODEL, until=east, buckets=7), now=NOW, usual=HOUR)
+    assert told == Window(since=NOW - 3 * HOUR, until=NOW - 2 * HOUR, buckets=7)
+    assert told.since.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "says"),
+    [
+        (NOW, NOW, "not before the end"),
+        (NOW + HOUR, None, "not before the end"),
+        (NOW - timedelta(days=3651), None, "3650 days"),
+        (datetime(1, 1, 1, tzinfo=timezone(HOUR)), None, "no date in UTC"),
+        (None, datetime(1, 1, 1, tzinfo=UTC), "no date in UTC"),
+    ],
+)
+def test_a_window_that_is_none_is_refused(since: datetime | None, until: datetime | None, says: str) -> None:
+    """With the field that is wrong."""
+    with pytest.raises(RequestError, match=says) as caught:
+        window(HistoryRequest(model=MODEL, since=since, until=until), now=NOW, usual=HOUR)
+    assert (caught.value.code, caught.value.field) == ("invalid_value", "since")
