@@ -108,6 +108,8 @@ class Replay:
             model = (request["body"] or {}).get("model") if isinstance(request["body"], dict) else None
             key = (request["method"], request["path"], *([model] if model else []))
             self.routes[key] = _played(told)
+            if request["path"].startswith("/api/") and model and ":" not in model:
+                self.routes[*key[:2], f"{model}:latest"] = self.routes[key]  # to Ollama they are one
         return self
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -10,6 +10,7 @@ import pytest
 from samples import benchmark_event, lifecycle_event, model_info, probe_event
 from vedette import providers
 from vedette.catalogue import Catalogue
+from vedette.cli.asking import show_models
 from vedette.errors import RequestError
 from vedette.events import (
     QUESTIONS,
@@ -219,3 +220,18 @@ def test_a_lost_model_is_no_candidate(asked: Asked) -> None:
     asked.apply(lifecycle_event("lost", FAST, at=EPOCH, revision=2))
     assert asked.ask("recommend.best", use_case="chat").recommendation.model == SLOW
     assert asked.ask("models.list").total == 1
+
+
+def test_models_with_the_same_weights_are_shown_as_such(
+    asked: Asked, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a column that is there only when there are any."""
+    show_models(asked.ask("models.list").models)
+    assert "same weights" not in capsys.readouterr().out
+    for model in (FAST, SLOW):
+        info = model_info(model, canonical="smollm2-135m-instruct:q4_1")
+        asked.apply(lifecycle_event("changed", model, at=EPOCH, revision=2, info=info))
+    show_models(asked.ask("models.list").models)
+    shown = capsys.readouterr().out
+    assert "same weights" in shown
+    assert shown.count("box/slow") == 2

@@ -15,9 +15,12 @@ from vedette.errors import ProviderError
 from vedette.events import Job, Lifecycle, Tick
 from vedette.providers import Described, Listing
 from vedette.settings import Probing
-from vedette.types import EndpointState, ModelInfo, ModelRef
+from vedette.types import EndpointState, ModelInfo, ModelRef, Price
 from vedette_discoverer.capabilities import infer
 from vedette_discoverer.changes import gone, seen
+from vedette_discoverer.licences import identifier
+from vedette_discoverer.names import identify
+from vedette_discoverer.prices import listed_price
 
 
 class Discovery:
@@ -117,7 +120,8 @@ class Discovery:
             described, problem = await endpoint.endpoint.describe(entry), None
         except ProviderError as error:
             described, problem = Described(), error.detail
-        return compose(endpoint, entry, described, problem)
+        price = await price_of(endpoint, entry.name)
+        return compose(endpoint, entry, described, problem, price=price)
 
     async def _lose_absent(self, endpoint: OpenEndpoint, state: EndpointState, job: Job) -> None:
         now = self._clock.now()
@@ -132,15 +136,46 @@ class Discovery:
             self._bus.log.info(event.TYPE, model=str(model), revision=event.revision)
 
 
-def compose(endpoint: OpenEndpoint, entry: Listing, described: Described, problem: str | None) -> ModelInfo:
-    """Return what is known of a listed model: the listing's facts under the description's, with claims.
+async def price_of(endpoint: OpenEndpoint, name: str) -> Price | None:
+    """Return what *name* costs: as configured, else by list price where asking is not free."""
+    if endpoint.settings.price is not None:
+        return endpoint.settings.price.price
+    if endpoint.endpoint.features.free_to_ask:
+        return None
+    # In a thread: the first look-up imports the tables, which takes most of a second.
+    return await asyncio.to_thread(listed_price, name, url=endpoint.settings.url)
+
+
+def compose(
+    endpoint: OpenEndpoint,
+    entry: Listing,
+    described: Described,
+    problem: str | None,
+    *,
+    price: Price | None = None,
+) -> ModelInfo:
+    """Return what is known of a listed model: what it is described as over what it is listed as over its name.
 
     A fact that does not have its field's shape is left out: a server's absurdity is not knowledge.
     """
     kind, claims = infer(described, entry.name)
     configured = endpoint.settings
-    facts = {**entry.facts, **described.facts}
+    told = {"locality": described.locality, **entry.facts, **described.facts}
     sources = dict.fromkeys(entry.facts, "listing") | dict(described.sources)
+    named = identify(
+        entry.name,
+        origin=described.origin,
+        kind=described.kind,
+        parameters=told.get("parameters"),
+        told=told.get("quantization"),
+    )
+    facts = {**named.facts, **told}
+    sources = dict(named.sources) | sources
+    if kind != "embedding":
+        facts.pop("embedding_dimensions", None)  # the width of a layer inside, which gives no vectors away
+    if "license" in facts and (licence := identifier(facts["license"])) != facts["license"]:
+        sources["license"] = f"{sources['license']}: {facts['license']}"
+        facts["license"] = licence
     return ModelInfo(
         model=ModelRef(endpoint.name, entry.name),
         provider=configured.provider,
@@ -148,9 +183,9 @@ def compose(endpoint: OpenEndpoint, entry: Listing, described: Described, proble
         api=endpoint.provider.api,
         kind=kind,
         digest=entry.digest,
-        locality=described.locality,
+        canonical=named.canonical,
         capabilities=claims,
-        price=configured.price.price if configured.price else None,
+        price=price,
         key_ref=configured.api_key.reference if configured.api_key else None,
         described=problem is None,
         description_error=problem,

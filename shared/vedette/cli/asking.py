@@ -157,26 +157,32 @@ def _with(where: options.Instance, ask: Callable[[Client], Awaitable[int]]) -> i
 # --- For people ------------------------------------------------------------------------------------------------
 
 
+_MODEL_COLUMNS = (
+    "model",
+    ">size",
+    "quant",
+    ">context",
+    "status",
+    ">up 24 h",
+    ">tokens/s",
+    ">TTFT",
+    ">cold TTFT",
+    ">load",
+    ">runs",
+)
+
+
 def show_models(shown: Sequence[ModelView], *, total: int | None = None) -> None:
     """Print models with what was measured of them, and of how many in all they are part."""
     if not shown:
         out.print('No models. "vedette doctor" tells which endpoints answer.')
         return
-    rows = table(
-        "model",
-        ">size",
-        "quant",
-        ">context",
-        "status",
-        ">up 24 h",
-        ">tokens/s",
-        ">TTFT",
-        ">cold TTFT",
-        ">load",
-        ">runs",
-    )
+    joined = any(model.same_weights for model in shown)
+    rows = table(*_MODEL_COLUMNS, *(["same weights"] if joined else []))
     for model in shown:
-        rows.add_row(*_model_row(model))
+        rows.add_row(
+            *_model_row(model), *([", ".join(map(str, model.same_weights)) or "-"] if joined else [])
+        )
     out.print(rows)
     if total is not None and total > len(shown):
         out.print(f"{len(shown)} of {total}")

@@ -44,7 +44,8 @@ class Described(Struct, frozen=True, kw_only=True):
     """What a server declares of one model.
 
     `facts` holds fields of ModelInfo by name; `sources` the origin of each. `claims` are what the server
-    itself declares (evidence `declared`), or what its templates and keys imply (`inferred`).
+    itself declares (evidence `declared`), or what its templates and keys imply (`inferred`). `origin` is the
+    file or repository that the server says the model is from, which often names it better than its alias.
     """
 
     kind: Kind = "unknown"
@@ -52,6 +53,7 @@ class Described(Struct, frozen=True, kw_only=True):
     sources: Mapping[str, str] = {}
     claims: Mapping[str, Claim] = {}
     locality: Locality = "unknown"
+    origin: str | None = None
 
 
 class Server(Struct, frozen=True, kw_only=True):

@@ -57,6 +57,14 @@ _CAPABILITIES = {
 }
 _CONTEXT_PARAMETER = re.compile(r"^num_ctx\s+(\d+)\s*$", re.MULTILINE)
 _SIZE = re.compile(r"([\d.]+)\s*([KMBT])\Z")
+# Architectures in which every block, but for `leading_dense_block_count` at the start, has the same experts of
+# three matrices each, and the key that says how wide they are (llama.cpp, src/llama-model.cpp, 2026-11).
+_EXPERT_WIDTH = {
+    "llama": "feed_forward_length",
+    "qwen3moe": "expert_feed_forward_length",
+    "qwen2moe": "expert_feed_forward_length",
+    "deepseek2": "expert_feed_forward_length",
+}
 _SCALE = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 
 
@@ -183,18 +191,27 @@ class OllamaEndpoint:
 
 def _listing(entry: Mapping[str, Any]) -> Listing:
     details = mapping(entry.get("details"))
+    remote = (
+        text(entry.get("remote_host")) is not None
+    )  # since 0.12: a cloud model, of which only a stub is here
     return Listing(
         name=entry["name"],
         digest=text(entry.get("digest")),
         facts=known(
-            size_bytes=count(entry.get("size")) or None,
+            locality="remote" if remote else None,
+            size_bytes=None if remote else count(entry.get("size")) or None,
             modified_at=moment(entry.get("modified_at")),
             format=text(details.get("format")),
             family=text(details.get("family")),
-            quantization=text(details.get("quantization_level")),
+            quantization=_quantization(details),
             parameters=_parameters(details.get("parameter_size")),
         ),
     )
+
+
+def _quantization(details: Mapping[str, Any]) -> str | None:
+    level = text(details.get("quantization_level"))
+    return None if level == "unknown" else level
 
 
 def _parameters(size: object) -> int | None:
@@ -213,30 +230,36 @@ def _described(body: Mapping[str, Any]) -> Described:
         if architecture and key.startswith(f"{architecture}.")
     }
     claims = _claims(body, own, details)
-    kind = _kind(claims, text(body.get("template"), 100_000) or "")
+    remote = text(body.get("remote_host")) is not None
+    kind = _kind(claims, body, remote=remote)
+    parameters = count(model_info.get("general.parameter_count")) or _parameters(
+        details.get("parameter_size")
+    )
     configured = (
         _CONTEXT_PARAMETER.search(body["parameters"]) if isinstance(body.get("parameters"), str) else None
     )
     facts = known(
         architecture=architecture,
-        parameters=count(model_info.get("general.parameter_count"))
-        or _parameters(details.get("parameter_size")),
+        parameters=parameters,
+        active_parameters=_active(parameters, architecture, own),
         family=text(details.get("family")),
         format=text(details.get("format")),
-        quantization=text(details.get("quantization_level")),
+        quantization=_quantization(details),
         license=text(model_info.get("general.license"), 200) or _first_line(body.get("license")),
         native_context_tokens=count(own.get("context_length")) or None,
         configured_context_tokens=int(configured[1]) if configured and len(configured[1]) < 12 else None,
         embedding_dimensions=count(own.get("embedding_length")) if kind == "embedding" else None,
-        input_modalities=("text", "image") if _claimed(claims, Capability.VISION) else ("text",),
+        input_modalities=_inputs(claims),
         output_modalities=("embedding",) if kind == "embedding" else ("text",),
     )
-    remote = text(body.get("remote_host"))
     locality: Locality = "remote" if remote else "local"
+    sources = dict.fromkeys(facts, "ollama /api/show")
+    if "active_parameters" in sources:
+        sources["active_parameters"] = "ollama /api/show, parameters without the experts that rest"
     return Described(
         kind=kind,
         facts=facts,
-        sources=dict.fromkeys(facts, "ollama /api/show"),
+        sources=sources,
         claims=claims,
         locality=locality,
     )
@@ -272,9 +295,37 @@ def _claimed(claims: Mapping[str, Claim], capability: Capability) -> bool:
     return claim is not None and claim.value
 
 
-def _kind(claims: Mapping[str, Claim], template: str) -> Kind:
+def _inputs(claims: Mapping[str, Claim]) -> tuple[str, ...]:
+    also = (("image", Capability.VISION), ("audio", Capability.AUDIO))
+    return ("text", *(modality for modality, capability in also if _claimed(claims, capability)))
+
+
+def _active(parameters: int | None, architecture: str | None, own: Mapping[str, Any]) -> int | None:
+    """Return the parameters that one token passes through: all but the experts it does not use."""
+    experts, used, blocks, length, width = (
+        count(own.get(key))
+        for key in (
+            "expert_count",
+            "expert_used_count",
+            "block_count",
+            "embedding_length",
+            _EXPERT_WIDTH.get(architecture or "", ""),
+        )
+    )
+    if not (parameters and experts and used and blocks and length and width):
+        return None
+    sparse = blocks - (count(own.get("leading_dense_block_count")) or 0)
+    active = parameters - (experts - used) * 3 * length * width * sparse
+    return active if 0 < active < parameters else None
+
+
+def _kind(claims: Mapping[str, Claim], body: Mapping[str, Any], *, remote: bool) -> Kind:
     if _claimed(claims, Capability.EMBEDDING):
         return "embedding"
+    # Since 0.12 a renderer can stand for the template; a cloud model's template is not here.
+    if remote or text(body.get("renderer")) or _claimed(claims, Capability.TOOLS):
+        return "chat"
+    template = text(body.get("template"), 100_000) or ""
     # A template that only passes the prompt on is a base model's: it continues text, it does not converse.
     return "completion" if template.replace(" ", "") in ("", "{{.Prompt}}") else "chat"
 

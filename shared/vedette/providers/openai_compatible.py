@@ -395,7 +395,9 @@ def _served(entry: Mapping[str, Any]) -> int | None:
 
 def _described(entry: Mapping[str, Any], props: Mapping[str, Any], flavour: Flavour) -> Described:
     meta = mapping(entry.get("meta"))
-    inputs = sequence(mapping(entry.get("architecture")).get("input_modalities"))
+    modalities = mapping(entry.get("architecture"))
+    # vLLM's root of an adapter is the adapter's, whatever the model that it changes.
+    origin = text(props.get("model_path")) or (None if entry.get("parent") else text(entry.get("root")))
     facts = known(
         native_context_tokens=count(meta.get("n_ctx_train")) or None,
         served_context_tokens=_served(entry),
@@ -403,14 +405,25 @@ def _described(entry: Mapping[str, Any], props: Mapping[str, Any], flavour: Flav
         size_bytes=count(meta.get("size")) or None,
         quantization=text(meta.get("ftype")) or text(props.get("model_ftype")),
         format="gguf" if meta.get("ftype") else None,
-        input_modalities=tuple(filter(None, map(text, inputs))) or None,
+        embedding_dimensions=count(meta.get("n_embd")) or None,
+        input_modalities=_modalities(modalities.get("input_modalities")),
+        output_modalities=_modalities(modalities.get("output_modalities")),
     )
     source = f"{flavour.name} /v1/models"
     claims = _claims(props)
     kind: Kind = "chat" if _claims_chat(claims) else "unknown"
     return Described(
-        kind=kind, facts=facts, sources=dict.fromkeys(facts, source), claims=claims, locality=flavour.locality
+        kind=kind,
+        facts=facts,
+        sources=dict.fromkeys(facts, source),
+        claims=claims,
+        locality=flavour.locality,
+        origin=origin,
     )
+
+
+def _modalities(told: object) -> tuple[str, ...] | None:
+    return tuple(filter(None, map(text, sequence(told)))) or None
 
 
 def _claims(props: Mapping[str, Any]) -> dict[str, Claim]:

@@ -1,0 +1,31 @@
+"""What a remote model costs by the tables of PyPI's `genai-prices`, where that is installed.
+
+The package is imported when first asked, never by Vedette itself, and only its bundled data is used.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from importlib.util import find_spec
+
+from vedette.types import Price
+
+_PACKAGE = "genai_prices"
+_TOKENS = 1000  # below every tier: the base price
+
+
+def listed_price(name: str, *, url: str) -> Price | None:
+    """Return the list price of *name* at the service behind *url*, or None where it is in no table."""
+    if find_spec(_PACKAGE) is None:
+        return None
+    package = import_module(_PACKAGE)
+    usage = package.Usage(input_tokens=_TOKENS, output_tokens=_TOKENS)
+    try:
+        found = package.calc_price(usage, name, provider_api_url=url)
+    except LookupError:
+        return None
+    return Price(
+        input_usd_per_mtok=float(found.input_price * (1_000_000 // _TOKENS)),
+        output_usd_per_mtok=float(found.output_price * (1_000_000 // _TOKENS)),
+        # The data has no date of its own: it is that of the release.
+        source=f"genai-prices {version(_PACKAGE)}, {found.provider.id}/{found.model.id}",
+    )
