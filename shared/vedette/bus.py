@@ -563,8 +563,9 @@ class Bus:
                 self.fail(ConsumerVanished(durable=durable.name, stream=durable.stream))
                 raise ConsumerVanished(durable=durable.name, stream=durable.stream) from error
         for following in self._followings:
+            seen = following.sequence  # before asking: what comes meanwhile is ahead of the reply
             state = (await self.js.stream_info(following.stream)).state
-            if state.last_seq < following.sequence:
+            if state.last_seq < seen:
                 raise ConsumerVanished(durable="(the tail)", stream=following.stream)
 
     async def messages(
