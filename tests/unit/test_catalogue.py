@@ -82,3 +82,11 @@ def test_what_was_lost_long_ago_is_forgotten_by_rule() -> None:
     catalogue.forget_lost(NOW + timedelta(days=1))
     assert catalogue.get(MODELS[0]) is None
     assert catalogue.get(MODELS[1]) is not None
+
+
+def test_an_endpoints_models_come_by_name_without_the_lost() -> None:
+    """And without those of other endpoints."""
+    models = [ModelRef("a", "two"), ModelRef("a", "one"), ModelRef("b", "one"), ModelRef("a", "gone")]
+    catalogue = Catalogue.of(history([*(("found", model) for model in models), ("lost", models[-1])]))
+    assert [state.model for state in catalogue.of_endpoint("a")] == [models[1], models[0]]
+    assert catalogue.of_endpoint("c") == []
