@@ -1,13 +1,15 @@
 """The benchmarks as commands."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import cyclopts
 import uvloop
 
-from benchmarks import recommender
+from benchmarks import recommender, scale
+from vedette.settings import Probing
 
 app = cyclopts.App(name="benchmarks", help="Measure what docs/benchmarks.md claims.")
 
@@ -15,13 +17,30 @@ app = cyclopts.App(name="benchmarks", help="Measure what docs/benchmarks.md clai
 @app.command(name="recommender")
 def ask_recommender(*, models: int = 100, requests: int = 4000, rounds: int = 5) -> None:
     """Time the recommender beside a raw echo: requests per second, latency, a changed answer, a warm start."""
+    _run(lambda directory: recommender.measure(directory, models=models, requests=requests, rounds=rounds))
 
-    async def measure() -> None:
-        with TemporaryDirectory(prefix="vedette-bench-") as directory:
-            await recommender.measure(Path(directory), models=models, requests=requests, rounds=rounds)
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(measure())
+@app.command(name="scale")
+def discover_and_probe_many(
+    *, models: int = 10_000, endpoints: int = 50, latency_ms: float = 250.0, at_once: int = 4
+) -> None:
+    """Time a discovery and a probe cycle of many models beside the bound of latency and synced publishing."""
+    size = scale.Size(
+        models=models,
+        endpoints=endpoints,
+        latency_ms=latency_ms,
+        at_once=at_once,
+        probing=Probing(per_endpoint=at_once),
+    )
+    _run(lambda directory: scale.measure(directory, size))
+
+
+def _run(measure: Callable[[Path], Coroutine[None, None, None]]) -> None:
+    with (
+        TemporaryDirectory(prefix="vedette-bench-") as directory,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(measure(Path(directory)))
 
 
 app()
