@@ -170,7 +170,8 @@ DURABLES: tuple[Durable, ...] = (
     ticks("prober", "availability"),
     ticks("benchmarker", "performance"),
     ticks("recorder", "retention"),
-    *(lifecycle(s, e) for s in ("prober", "benchmarker") for e in ("found", "changed")),
+    lifecycle("prober", "changed"),
+    *(lifecycle("benchmarker", event) for event in ("found", "changed")),
     jobs("discoverer", "discover"),
     jobs("prober", "probe"),
     *(recording(stream) for stream in ("MODELS", "ENDPOINTS")),
@@ -563,8 +564,9 @@ class Bus:
                 self.fail(ConsumerVanished(durable=durable.name, stream=durable.stream))
                 raise ConsumerVanished(durable=durable.name, stream=durable.stream) from error
         for following in self._followings:
+            seen = following.sequence  # before asking: what comes meanwhile is ahead of the reply
             state = (await self.js.stream_info(following.stream)).state
-            if state.last_seq < following.sequence:
+            if state.last_seq < seen:
                 raise ConsumerVanished(durable="(the tail)", stream=following.stream)
 
     async def messages(

@@ -141,7 +141,7 @@ class Catalogue:
     """All models and endpoints, by reference and by name. Filled by `apply`, read by everybody else."""
 
     def __init__(self) -> None:
-        self._models: dict[ModelRef, ModelState] = {}
+        self._models: dict[str, dict[str, ModelState]] = {}  # by endpoint, by name
         self._endpoints: dict[str, Held[EndpointState]] = {}
         self.sequence = 0  # of the stream MODELS
 
@@ -156,25 +156,25 @@ class Catalogue:
         if not isinstance(event, ModelEvent):
             return False
         self.sequence = max(self.sequence, sequence)
-        before = self._models.get(event.model) or ModelState(model=event.model)
+        model = event.model
+        at_endpoint = self._models.setdefault(model.endpoint, {})
+        before = at_endpoint.get(model.name) or ModelState(model=model)
         after = fold(before, event, sequence)
-        self._models[event.model] = after
+        at_endpoint[model.name] = after
         return after is not before
 
     def get(self, model: ModelRef) -> ModelState | None:
         """Return what is held of *model*, present or lost."""
-        return self._models.get(model)
+        return self._models.get(model.endpoint, {}).get(model.name)
 
     def present(self) -> Iterator[ModelState]:
         """Yield the models that are there."""
-        return (state for state in self._models.values() if state.present)
+        return (state for models in self._models.values() for state in models.values() if state.present)
 
     def of_endpoint(self, endpoint: str) -> list[ModelState]:
         """Return the models that are there at *endpoint*, by name."""
-        return sorted(
-            (state for state in self.present() if state.model.endpoint == endpoint),
-            key=lambda state: state.model.name,
-        )
+        models = self._models.get(endpoint, {})
+        return [models[name] for name in sorted(models) if models[name].present]
 
     def endpoint(self, name: str) -> Held[EndpointState] | None:
         """Return the last observation of the endpoint *name*, with its sequence in ENDPOINTS."""
@@ -183,9 +183,12 @@ class Catalogue:
     def forget_lost(self, before: datetime) -> None:
         """Drop models that were lost before *before*: the rule by which history lets them go too."""
         self._models = {
-            ref: state
-            for ref, state in self._models.items()
-            if state.lost_at is None or state.lost_at >= before
+            endpoint: {
+                name: state
+                for name, state in models.items()
+                if state.lost_at is None or state.lost_at >= before
+            }
+            for endpoint, models in self._models.items()
         }
 
     @classmethod

@@ -1,5 +1,6 @@
 """The configured endpoints, open: the one way services reach a model server."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
@@ -22,19 +23,34 @@ from vedette.types import EndpointState, ModelRef, Outcome, Use
 
 
 class OpenEndpoint:
-    """One endpoint: its name, its settings, its provider, and the open connection to it."""
+    """One endpoint: its name, its settings, its provider, and the open connection to it.
+
+    `slots` are the requests that a service may have there at once; whoever asks takes one, whatever its job.
+    """
 
     def __init__(
-        self, *, name: str, settings: EndpointSettings, provider: Provider, endpoint: Endpoint, clock: Clock
+        self,
+        *,
+        name: str,
+        settings: EndpointSettings,
+        provider: Provider,
+        endpoint: Endpoint,
+        clock: Clock,
+        at_once: int = 4,
     ) -> None:
         self.name = name
         self.settings = settings
         self.provider = provider
         self.endpoint = endpoint
+        self.slots = asyncio.Semaphore(at_once)
         self._clock = clock
 
     async def contact(self) -> Contact:
         """Ask who answers and what is listed there, in one attempt; a failure is a result."""
+        async with self.slots:
+            return await self._contact()
+
+    async def _contact(self) -> Contact:
         started = self._clock.monotonic()
         server: Server | None = None
         try:
@@ -107,7 +123,12 @@ async def open_endpoints(settings: Settings, *, clock: Clock) -> AsyncIterator[E
             provider = providers.load(configured.provider)
             opened = await stack.enter_async_context(provider.open(access(name, configured), clock=clock))
             entries[name] = OpenEndpoint(
-                name=name, settings=configured, provider=provider, endpoint=opened, clock=clock
+                name=name,
+                settings=configured,
+                provider=provider,
+                endpoint=opened,
+                clock=clock,
+                at_once=settings.probing.per_endpoint,
             )
         yield Endpoints(entries)
 

@@ -92,6 +92,7 @@ class Tick(Event, frozen=True, kw_only=True):
 class Job(Event, frozen=True, kw_only=True):
     """A piece of work for one worker: an endpoint, or one of its models. `cause` says what asked for it.
 
+    A probe because of `found` names the newest model of its endpoint, and is of all that were never probed.
     `streams` asks a benchmark for a concurrency sweep as well, over these numbers of streams.
     """
 

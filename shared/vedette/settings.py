@@ -173,7 +173,10 @@ class Http(Section, frozen=True, kw_only=True):
 
 
 class Probing(Section, frozen=True, kw_only=True):
-    """How many endpoints are worked on at once, and how many results in a row change a status."""
+    """How much is done at once, and how many results in a row change a status.
+
+    A service works on `concurrency` endpoints at once, with `per_endpoint` requests at each, whatever its jobs.
+    """
 
     concurrency: Annotated[int, Meta(ge=1, le=1024)] = 16
     per_endpoint: Annotated[int, Meta(ge=1, le=64)] = 4

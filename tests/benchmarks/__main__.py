@@ -1,14 +1,15 @@
 """The benchmarks as commands."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import cyclopts
 import uvloop
 
-from benchmarks import fidelity, recommender
+from benchmarks import fidelity, recommender, scale
+from vedette.settings import Probing
 
 app = cyclopts.App(name="benchmarks", help="Measure what docs/benchmarks.md claims.")
 
@@ -25,13 +26,27 @@ def compare_with_the_socket(*, pairs: int = 30, tokens: int = 128) -> None:
     _run(lambda directory: fidelity.measure_fidelity(directory, pairs=pairs, tokens=tokens))
 
 
-def _run(measure: Callable[[Path], Awaitable[None]]) -> None:
-    async def measured() -> None:
-        with TemporaryDirectory(prefix="vedette-bench-") as directory:
-            await measure(Path(directory))
+@app.command(name="scale")
+def discover_and_probe_many(
+    *, models: int = 10_000, endpoints: int = 50, latency_ms: float = 250.0, at_once: int = 4
+) -> None:
+    """Time a discovery and a probe cycle of many models beside the bound of latency and synced publishing."""
+    size = scale.Size(
+        models=models,
+        endpoints=endpoints,
+        latency_ms=latency_ms,
+        at_once=at_once,
+        probing=Probing(per_endpoint=at_once),
+    )
+    _run(lambda directory: scale.measure(directory, size))
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(measured())
+
+def _run(measure: Callable[[Path], Coroutine[None, None, None]]) -> None:
+    with (
+        TemporaryDirectory(prefix="vedette-bench-") as directory,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(measure(Path(directory)))
 
 
 app()

@@ -229,6 +229,24 @@ async def test_a_deleted_durable_is_fatal(bus: Bus) -> None:
     assert bus.fatal.done()
 
 
+async def test_a_stream_that_grows_while_the_watchdog_asks_is_no_loss(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the follower hears after the server has told its last sequence does not look like a step back."""
+    heard: asyncio.Queue[int] = asyncio.Queue()
+    await bus.follow("MODELS", "model.>", lambda _, sequence: heard.put_nowait(sequence))
+    stream_info = bus.js.stream_info
+
+    async def late(name: str) -> Any:
+        told = await stream_info(name)
+        await bus.advance_model(MODEL, lambda _: lifecycle_event("found", MODEL, at=NOW), known=None)
+        await heard.get()
+        return told
+
+    monkeypatch.setattr(bus.js, "stream_info", late)
+    await bus._watch_once()
+
+
 async def test_the_bare_event_subject_carries_every_found_model(bus: Bus, server: Any) -> None:
     """An agent that knows only `model.found` hears of each model, with the stream's sequence."""
     import nats as client

@@ -22,7 +22,7 @@ verify_capabilities = false
 
 
 async def test_fifty_cycles_leave_residency_as_it_was(ollama: Ollama, tmp_path: Path) -> None:
-    """Of the one that is loaded one answer is asked for, once; then it is left to expire."""
+    """Of the one that is loaded an answer is asked for to begin with; then it is left to expire."""
     await ollama.load("first", "10m")
     before = await ollama.resident()
     assert set(before) == {"first:latest"}
@@ -41,7 +41,8 @@ async def test_fifty_cycles_leave_residency_as_it_was(ollama: Ollama, tmp_path: 
             (first,) = (await client.model("box/first:latest")).models
             (second,) = (await client.model("box/second:latest")).models
     assert all(set(state) == {"first:latest"} for state in seen)
-    assert len(seen) <= 2  # as its user left it, and after our one question
+    # As its user left it, and after our one question; the first probe and the first tick's may both ask it.
+    assert len(seen) <= 3
     assert first.resident is True
     assert second.resident is False
     assert second.availability is not None

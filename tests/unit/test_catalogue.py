@@ -119,3 +119,11 @@ def test_what_was_proved_stands_beside_what_is_declared() -> None:
     other = Catalogue.of([(1, found), (2, proved("0", tools=False))]).get(MODELS[0])
     assert other is not None
     assert other.known == found.info
+
+
+def test_an_endpoints_models_come_by_name_without_the_lost() -> None:
+    """And without those of other endpoints."""
+    models = [ModelRef("a", "two"), ModelRef("a", "one"), ModelRef("b", "one"), ModelRef("a", "gone")]
+    catalogue = Catalogue.of(history([*(("found", model) for model in models), ("lost", models[-1])]))
+    assert [state.model for state in catalogue.of_endpoint("a")] == [models[1], models[0]]
+    assert catalogue.of_endpoint("c") == []

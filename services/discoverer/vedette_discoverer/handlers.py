@@ -12,7 +12,7 @@ from vedette.clock import Clock
 from vedette.contact import count_misses, pause
 from vedette.endpoints import Endpoints, OpenEndpoint, observe
 from vedette.errors import ProviderError
-from vedette.events import Job, Lifecycle, Tick
+from vedette.events import Job, Lifecycle, ModelFound, Tick
 from vedette.providers import Described, Listing
 from vedette.settings import Probing
 from vedette.types import EndpointState, ModelInfo, ModelRef, Price
@@ -73,8 +73,9 @@ class Discovery:
         if contact.listing is None:
             await self._bus.tell(job, "failed", f"{job.endpoint}: {contact.detail or contact.outcome}")
             return
-        await self._describe_all(endpoint, contact.listing, job)
+        found = await self._describe_all(endpoint, contact.listing, job)
         await self._lose_absent(endpoint, state, job)
+        await self._have_probed(endpoint, found, job)
         await self._bus.tell(job, "done", f"{job.endpoint}: {len(contact.listing)} models")
 
     def _paused(self, endpoint: OpenEndpoint, job: Job) -> str | None:
@@ -98,22 +99,40 @@ class Discovery:
 
         return also
 
-    async def _describe_all(self, endpoint: OpenEndpoint, listing: list[Listing], job: Job) -> None:
+    async def _describe_all(self, endpoint: OpenEndpoint, listing: list[Listing], job: Job) -> list[ModelRef]:
+        """Describe all that is listed and publish what is new; return the models found, the newest last."""
+        # Its own come first, so that another job here need not wait for the whole of this one.
         slots = asyncio.Semaphore(self._settings.per_endpoint)
+        found: list[ModelRef] = []
         done = 0
 
         async def one(entry: Listing) -> None:
             nonlocal done
-            async with slots:
+            async with slots, endpoint.slots:
                 info = await self._describe(endpoint, entry)
             now = self._clock.now()
-            await self._publish(info.model, lambda state: seen(state, info, job=job, now=now))
+            event = await self._publish(info.model, lambda state: seen(state, info, job=job, now=now))
+            if isinstance(event, ModelFound):
+                found.append(event.model)
             done += 1
             await self._bus.tell(job, "step", str(info.model), step=done, steps=len(listing))
 
         async with asyncio.TaskGroup() as group:
             for entry in listing:
                 group.create_task(one(entry))
+        return found
+
+    async def _have_probed(self, endpoint: OpenEndpoint, found: list[ModelRef], job: Job) -> None:
+        """Queue one first probe of all models here that have had none; it is named after the newest.
+
+        Those that an attempt before this one found, and did not come as far as this, are in the catalogue.
+        """
+        held = [state for state in self._catalogue.of_endpoint(endpoint.name) if state.health is None]
+        waiting = [state.model for state in sorted(held, key=lambda state: state.sequence)] + found
+        if waiting:
+            await self._bus.enqueue(
+                endpoint.job("probe", at=job.at, cause="found", seed=job.id, model=waiting[-1])
+            )
 
     async def _describe(self, endpoint: OpenEndpoint, entry: Listing) -> ModelInfo:
         try:
@@ -130,10 +149,13 @@ class Discovery:
                 model = ModelRef(endpoint.name, entry.name)
                 await self._publish(model, lambda s: gone(s, reason="absent", job=job, now=now))
 
-    async def _publish(self, model: ModelRef, step: Callable[[ModelState], Lifecycle | None]) -> None:
+    async def _publish(
+        self, model: ModelRef, step: Callable[[ModelState], Lifecycle | None]
+    ) -> Lifecycle | None:
         event = await self._bus.advance_model(model, step, known=self._catalogue.get(model))
         if event is not None:
             self._bus.log.info(event.TYPE, model=str(model), revision=event.revision)
+        return event
 
 
 async def price_of(endpoint: OpenEndpoint, name: str) -> Price | None:

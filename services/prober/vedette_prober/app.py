@@ -28,7 +28,6 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             clock=service.clock,
         )
         service.on(ticks("prober", "availability"), probes.on_tick)
-        service.on(lifecycle("prober", "found"), probes.on_found)
         service.on(lifecycle("prober", "changed"), probes.on_changed)
         await service.work(
             jobs("prober", "probe"),

@@ -81,7 +81,7 @@ def _is_idle(residency: Residency, seen: Residency | None, now: datetime) -> boo
     expires_at = residency.expires_at
     if expires_at is None or expires_at - now > _FOR_EVER:
         return False
-    return seen is not None and seen.expires_at == expires_at
+    return seen is not None and seen.expires_at is not None and seen.expires_at >= expires_at
 
 
 def jitter_s(endpoint: str, interval_s: float) -> float:

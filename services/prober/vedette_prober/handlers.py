@@ -14,7 +14,7 @@ from vedette.clock import Clock
 from vedette.contact import Contact, pause
 from vedette.endpoints import Endpoints, OpenEndpoint, observe
 from vedette.errors import NotYet, ProviderError
-from vedette.events import Job, ModelChanged, ModelFound, ModelProbed, Tick
+from vedette.events import Job, ModelChanged, ModelProbed, Tick
 from vedette.ledger import charge, covers
 from vedette.providers import Listing
 from vedette.settings import Probing
@@ -38,6 +38,8 @@ from vedette_prober.verdict import fold
 # A contact that ended so never came as far as a listing.
 _NOT_REACHED = frozenset({Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.RESET, Outcome.TIMEOUT})
 
+_CATCHING_UP_S = 0.5
+
 
 class Probed(NamedTuple):
     """One probe of one model: its sample, whether the model is loaded, and the transcript if it failed."""
@@ -48,7 +50,7 @@ class Probed(NamedTuple):
 
 
 class Probes:
-    """Turns ticks and newly found models into jobs, and jobs into `model.probed`."""
+    """Turns ticks and new weights into jobs, and jobs into `model.probed`."""
 
     def __init__(
         self,
@@ -72,14 +74,6 @@ class Probes:
         for endpoint in self._endpoints:
             await self._bus.enqueue(endpoint.job("probe", at=tick.slot, cause="tick", seed=tick.id))
 
-    async def on_found(self, event: ModelFound) -> None:
-        """Queue the first probe of a model that has just come."""
-        endpoint = self._endpoints.get(event.model.endpoint)
-        if endpoint is not None:
-            await self._bus.enqueue(
-                endpoint.job("probe", at=event.at, cause="found", seed=event.id, model=event.model)
-            )
-
     async def on_changed(self, event: ModelChanged) -> None:
         """Queue a probe of a model whose weights are new."""
         endpoint = self._endpoints.get(event.model.endpoint)
@@ -102,6 +96,8 @@ class Probes:
             wait_s = jitter_s(job.endpoint, self._interval_s) - (self._clock.now() - job.at).total_seconds()
             if wait_s > 0:
                 raise NotYet(wait_s=wait_s)
+        if await self._lags(job):
+            raise NotYet(wait_s=_CATCHING_UP_S)
         await self._bus.tell(job, "started", f"{job.endpoint}: listing")
         contact = await endpoint.contact()
         models = self._targets(job)
@@ -129,9 +125,18 @@ class Probes:
             return "its budget is spread over the day" if paced else "the day's budget is used up"
         return None
 
+    async def _lags(self, job: Job) -> bool:
+        """Return whether the job's model is in the stream and not yet in our view, nor is what came before."""
+        state = self._catalogue.get(job.model) if job.model else None
+        if job.model is None or (state is not None and state.present):
+            return False
+        return (await self._bus.read_model(job.model)).present
+
     def _targets(self, job: Job) -> list[ModelState]:
         if job.model is None:
             return self._catalogue.of_endpoint(job.endpoint)
+        if job.cause == "found":
+            return [state for state in self._catalogue.of_endpoint(job.endpoint) if state.health is None]
         state = self._catalogue.get(job.model)
         return [state] if state and state.present else []
 
@@ -170,13 +175,15 @@ class Probes:
             clock=self._clock,
             job=job,
         )
+        # Its own come first, so that another job here need not wait for the whole of this one.
         slots = asyncio.Semaphore(self._settings.per_endpoint)
         done = 0
 
         async def one(state: ModelState) -> None:
             nonlocal done
-            async with slots:
-                probed = await prober.probe(state)
+            async with slots, endpoint.slots:
+                # What another job has seen meanwhile counts: two must not keep a model loaded between them.
+                probed = await prober.probe(self._catalogue.get(state.model) or state)
             await self._publish(state.model, probed, job)
             done += 1
             await self._bus.tell(job, "step", str(state.model), step=done, steps=len(models))
@@ -313,5 +320,6 @@ def _transcript(sample: ProbeSample, info: ModelInfo, error: ProviderError) -> F
 
 async def _residency(endpoint: OpenEndpoint) -> Mapping[str, Residency] | None:
     with suppress(ProviderError):  # not told is unknown, and then no answer is asked for
-        return await endpoint.endpoint.resident()
+        async with endpoint.slots:
+            return await endpoint.endpoint.resident()
     return None
