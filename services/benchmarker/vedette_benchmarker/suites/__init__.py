@@ -1,19 +1,28 @@
 """Evaluation suites: questions whose answers can be checked without a judge.
 
-A suite is one file with one object, listed in `SUITES`. Its items are made from a seed by templates, so there is no
-end of them and none can have been learnt; its version goes up whenever an item of the same seed would be another or
-be judged otherwise, because scores of two versions do not compare. Everything here is pure.
+A suite is one file with one object, listed in `registry.SUITES`. Its items are made from a seed by templates, so
+there is no end of them and none can have been learnt; its version goes up whenever an item of the same seed would be
+another or be judged otherwise, because scores of two versions do not compare. Everything here is pure.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
-from vedette.providers import Tool
+from vedette.providers import Tool, ToolCall
 from vedette.types import Capability
 from vedette_benchmarker.answered import Answered
+
+_PIECE = re.compile(r"[A-Za-z]{1,7}|[^\sA-Za-z]")
+
+
+def estimated_tokens(text: str) -> int:
+    """Return about how many tokens *text* has, rather too many: one for seven letters, a digit, any other sign."""
+    return len(_PIECE.findall(text))
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -24,24 +33,42 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
 
 class Item(Struct, frozen=True, kw_only=True):
-    """One question to a model that generates, and how its answer is judged."""
+    """One question to a model that generates, and how its answer is judged.
+
+    `truth` (and `truth_calls`, where tools are to be called) is one right answer, to show to people.
+    `program_tests` are assertions, a line each, that hold of a right program once it has run; `check` runs
+    nothing, so on its own it judges a program by its shape.
+    """
 
     prompt: str
     check: Callable[[Answered], Verdict]
+    truth: str = ""
+    truth_calls: tuple[ToolCall, ...] = ()
     max_tokens: int = 64
     tools: tuple[Tool, ...] = ()
     schema: Mapping[str, Any] | None = None
+    program_tests: tuple[str, ...] = ()
+
+    @property
+    def prompt_tokens(self) -> int:
+        """About how many tokens the question has, its tools and its schema among them."""
+        beside = msgspec.json.encode((self.tools, self.schema)).decode() if self.tools or self.schema else ""
+        return estimated_tokens(self.prompt) + estimated_tokens(beside)
 
 
 class VectorItem(Struct, frozen=True, kw_only=True):
-    """Texts for a model that embeds, and how their vectors (one for each text, in order) are judged."""
+    """Texts for a model that embeds, and how their vectors (one for each text, in order) are judged.
+
+    `truth` numbers the meaning of each text: those of one number belong together.
+    """
 
     texts: tuple[str, ...]
     check: Callable[[Sequence[Sequence[float]]], Verdict]
+    truth: tuple[int, ...] = ()
 
 
 class Suite(Struct, frozen=True, kw_only=True):
-    """A kind of question. `items` yields endlessly, from a seeded generator.
+    """A kind of question. `items` yields endlessly, from a seeded generator; of a suite of one's own, each once.
 
     `capability` is what an item puts to the proof by the way: passed, the model has it; failed, it has not.
     `needs` is what a model must not be known to lack, else it is not asked.

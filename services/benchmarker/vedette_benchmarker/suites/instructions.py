@@ -1,0 +1,225 @@
+"""Instructions whose keeping shows: how often, in which order, in which letters, with and without which words."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+from random import Random
+
+from vedette_benchmarker.suites import Item, Suite
+from vedette_benchmarker.suites.checks import Check, by_text, exact, fold, sentences, unwrapped
+from vedette_benchmarker.suites.rounds import rounds
+from vedette_benchmarker.suites.words import MONTHS, NOUNS
+
+_FEWEST_WORDS = 5  # less is not a sentence
+_MOST_WORDS = 40
+_COUNTS = {2: "twice", 3: "three times", 4: "four times", 5: "five times", 6: "six times", 7: "seven times"}
+_WORD = re.compile(r"\w+(?:['-]\w+)*")
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text)
+
+
+def _two_words(rng: Random) -> Item:
+    one, other = rng.sample(NOUNS, 2)
+    truth = f"{one} {other}"
+    prompt = f"Write these two words in this order and nothing else: {one} {other}"
+    return Item(prompt=prompt, check=exact(truth, f"{one}, {other}"), truth=truth, max_tokens=24)
+
+
+def _capitals(rng: Random) -> Item:
+    one, other = rng.sample(NOUNS, 2)
+    truth = f"{one} {other}".upper()
+    prompt = f"Write the words '{one} {other}' in capital letters only. Write nothing else."
+    return Item(prompt=prompt, check=exact(truth, case=True), truth=truth, max_tokens=24)
+
+
+def _times(rng: Random) -> Item:
+    word, count = rng.choice(NOUNS), rng.choice(sorted(_COUNTS))
+    truth = " ".join([word] * count)
+    prompt = f"Write the word '{word}' {_COUNTS[count]}, separated by spaces, and nothing else."
+    return Item(prompt=prompt, check=exact(truth), truth=truth, max_tokens=48)
+
+
+def _listed(words: Sequence[str]) -> Check:
+    """Return a check for *words* in this order: with commas, or each on a line, numbered or not."""
+
+    def judge(text: str) -> str:
+        marked = re.split(r"[,\n]", unwrapped(text).strip(" ."))
+        found = [re.sub(r"^\s*(?:[-*]|[0-9]+[.)])\s+", "", one).strip(" .'\"") for one in marked]
+        return (
+            "" if [fold(one) for one in found if one] == [fold(word) for word in words] else "not that list"
+        )
+
+    return by_text(judge)
+
+
+def _sorted(rng: Random) -> Item:
+    count = rng.randint(3, 6)
+    words = rng.sample(NOUNS, count)
+    while words == sorted(words):
+        rng.shuffle(words)
+    truth = ", ".join(sorted(words))
+    prompt = f"Put these words into alphabetical order, separated by commas: {', '.join(words)}. Write only the list."
+    return Item(prompt=prompt, check=_listed(sorted(words)), truth=truth)
+
+
+def _reversed(rng: Random) -> Item:
+    words = rng.sample(NOUNS, rng.randint(3, 6))
+    turned = words[::-1]
+    prompt = (
+        f"Write this list in reverse order, the last word first, separated by commas: {', '.join(words)}. "
+        "Write only the list."
+    )
+    return Item(prompt=prompt, check=_listed(turned), truth=", ".join(turned))
+
+
+def _condition(rng: Random) -> Item:
+    (yes, no), (one, other) = rng.sample(NOUNS, 2), rng.sample(range(10, 1000), 2)
+    twice = rng.choice(("", " twice"))
+    word = yes if one > other else no
+    truth = f"{word} {word}" if twice else word
+    prompt = (
+        f"If {one} is larger than {other}, write '{yes}'{twice}; if it is not, write '{no}'{twice}. "
+        "Write nothing else."
+    )
+    return Item(prompt=prompt, check=exact(truth, truth.replace(" ", ", ")), truth=truth, max_tokens=24)
+
+
+def _date(rng: Random) -> Item:
+    day = date(rng.randint(1970, 2035), rng.randint(1, 12), rng.randint(1, 28))
+    shape, truth = rng.choice(
+        (
+            ("YYYY-MM-DD", day.isoformat()),
+            ("DD.MM.YYYY", f"{day:%d.%m.%Y}"),
+            ("MM/DD/YYYY", f"{day:%m/%d/%Y}"),
+        )
+    )
+    prompt = f"Write the date {day.day} {MONTHS[day.month - 1]} {day.year} in the format {shape}. Write only the date."
+    return Item(prompt=prompt, check=exact(truth), truth=truth, max_tokens=32)
+
+
+def _sentence(judge: Callable[[list[str]], str]) -> Check:
+    """Return a check for one sentence by *judge* of its words, of which five are different at least."""
+
+    def check(text: str) -> str:
+        answer = unwrapped(text)
+        if len(sentences(answer)) != 1:
+            return "not one sentence"
+        words = _words(answer)
+        if len(set(map(str.lower, words))) < min(_FEWEST_WORDS, len(words)) or len(words) > _MOST_WORDS:
+            return "no sentence"
+        return judge(words)
+
+    return by_text(check)
+
+
+def _without(rng: Random) -> Item:
+    wanted, *forbidden = rng.sample(NOUNS, 4)
+
+    def judge(words: list[str]) -> str:
+        lower = [word.lower() for word in words]
+        if len(words) < _FEWEST_WORDS:
+            return "no sentence"
+        if wanted not in lower:
+            return f"{wanted!r} is missing"
+        return next((f"has {word!r}" for word in (*forbidden, "the") if word in lower), "")
+
+    prompt = (
+        f"Write one sentence with the word '{wanted}' in it. Do not use any of these words: the, "
+        f"{', '.join(forbidden)}."
+    )
+    return Item(prompt=prompt, check=_sentence(judge), truth=f"My old {wanted} was lost on a rainy day.")
+
+
+def _begin_and_end(rng: Random) -> Item:
+    first, last = rng.sample(NOUNS, 2)
+
+    def judge(words: list[str]) -> str:
+        if len(words) < _FEWEST_WORDS:
+            return "no sentence"
+        ends = (words[0].lower(), words[-1].lower())
+        return "" if ends == (first, last) else f"begins with {ends[0]!r}, ends with {ends[1]!r}"
+
+    prompt = f"Write one sentence whose first word is '{first.capitalize()}' and whose last word is '{last}'."
+    return Item(
+        prompt=prompt, check=_sentence(judge), truth=f"{first.capitalize()} is a word that goes with {last}."
+    )
+
+
+_FILLER = ("now", "again", "today", "slowly", "often", "here", "quietly", "alone", "gladly", "there")
+
+
+def _counted(rng: Random) -> Item:
+    one, other = rng.sample(NOUNS, 2)
+    count = rng.randint(6, 12)
+
+    def judge(words: list[str]) -> str:
+        lower = [word.lower() for word in words]
+        missing = [word for word in (one, other) if word not in lower]
+        if missing:
+            return f"{missing[0]!r} is missing"
+        return "" if len(words) == count else f"{len(words)} words, not {count}"
+
+    prompt = f"Write one sentence of exactly {count} words that has the words '{one}' and '{other}' in it."
+    truth = " ".join(["My", one, "and", other, *_FILLER[: count - 4]]) + "."
+    return Item(prompt=prompt, check=_sentence(judge), truth=truth)
+
+
+def _points(rng: Random) -> Item:
+    word, count = rng.choice(NOUNS), rng.randint(2, 5)
+
+    def judge(text: str) -> str:
+        lines = [line.strip() for line in unwrapped(text).splitlines() if line.strip()]
+        if len(set(lines)) != count or len(lines) != count:
+            return f"{len(lines)} lines, not {count} different ones"
+        if not all(line.startswith("- ") for line in lines):
+            return "a line does not begin with '- '"
+        if any(word not in map(str.lower, _words(line)) for line in lines):
+            return f"a line is without {word!r}"
+        return "" if all(len(_words(line)) > 1 for line in lines) else "a line says nothing"
+
+    prompt = (
+        f"Write {count} different lines. Every line begins with '- ' and has the word '{word}' and at least one other "
+        "word in it. Write nothing else."
+    )
+    truth = "\n".join(f"- {filler} a {word}" for filler in _FILLER[:count])
+    return Item(prompt=prompt, check=by_text(judge), truth=truth, max_tokens=96)
+
+
+def _small_letters(rng: Random) -> Item:
+    word, other = rng.sample(NOUNS, 2)
+
+    def judge(words: list[str]) -> str:
+        if len(words) < _FEWEST_WORDS:
+            return "no sentence"
+        if word not in words or other not in words:
+            return f"without {word!r} and {other!r}"
+        return "" if all(one == one.lower() for one in words) else "has capital letters"
+
+    prompt = f"Write one sentence with the words '{word}' and '{other}' in it, without any capital letter."
+    return Item(prompt=prompt, check=_sentence(judge), truth=f"my {word} and your {other} are on a table.")
+
+
+_MAKERS = (
+    _two_words,
+    _sorted,
+    _without,
+    _capitals,
+    _condition,
+    _counted,
+    _times,
+    _date,
+    _begin_and_end,
+    _reversed,
+    _points,
+    _small_letters,
+)
+
+
+def items(rng: Random) -> Iterator[Item]:
+    """Yield instructions, from copying two words to a sentence of so many."""
+    return rounds(rng, _MAKERS)
+
+
+SUITE = Suite(kind="instructions", version=1, items=items)

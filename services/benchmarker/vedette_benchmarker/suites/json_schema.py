@@ -1,0 +1,43 @@
+"""Facts to be given as JSON to which the server holds the answer by JSON Schema."""
+
+from collections.abc import Iterator
+from random import Random
+
+import msgspec
+
+from vedette.types import Capability
+from vedette_benchmarker.suites import Item, Suite
+from vedette_benchmarker.suites.checks import json
+from vedette_benchmarker.suites.json_words import QUESTIONS
+from vedette_benchmarker.suites.rounds import Maker, rounds
+
+
+def _maker(index: int) -> Maker:
+    def make(rng: Random) -> Item:
+        question = QUESTIONS[index](rng)
+        return Item(
+            prompt=f"{question.facts}\n\nGive these facts as JSON: {question.shape}.",
+            check=json(question.answer),
+            truth=msgspec.json.encode(question.answer).decode(),
+            schema=question.schema,
+            max_tokens=256,
+        )
+
+    return make
+
+
+_MAKERS = tuple(_maker(index) for index in range(len(QUESTIONS)))
+
+
+def items(rng: Random) -> Iterator[Item]:
+    """Yield facts to be put into JSON of a schema."""
+    return rounds(rng, _MAKERS)
+
+
+SUITE = Suite(
+    kind="json_schema",
+    version=1,
+    items=items,
+    capability=Capability.JSON_SCHEMA,
+    needs=Capability.JSON_SCHEMA,
+)

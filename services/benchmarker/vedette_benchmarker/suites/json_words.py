@@ -1,0 +1,134 @@
+"""Facts to be given as JSON whose shape is described in words."""
+
+from collections.abc import Iterator, Mapping
+from random import Random
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from vedette_benchmarker.suites import Item, Suite
+from vedette_benchmarker.suites.checks import json
+from vedette_benchmarker.suites.rounds import Maker, rounds
+from vedette_benchmarker.suites.words import NAMES, NOUNS, SURNAMES, TOWNS
+
+Schema = dict[str, Any]
+
+
+class Question(Struct, frozen=True, kw_only=True):
+    """A question for JSON: the facts, the shape in words, the shape as JSON Schema, and the right answer."""
+
+    facts: str
+    shape: str
+    schema: Schema
+    answer: Mapping[str, Any]
+
+
+def _object(**properties: Schema) -> Schema:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _array(of: Schema) -> Schema:
+    return {"type": "array", "items": of}
+
+
+_STRING: Schema = {"type": "string"}
+_INTEGER: Schema = {"type": "integer"}
+_BOOLEAN: Schema = {"type": "boolean"}
+
+
+def person(rng: Random) -> Question:
+    """Return the easiest: a name and an age."""
+    name, age, town = rng.choice(NAMES), rng.randint(18, 90), rng.choice(TOWNS)
+    return Question(
+        facts=f"{name} is {age} years old and lives in {town}.",
+        shape='"name" (a string), "age" (a whole number) and "town" (a string)',
+        schema=_object(name=_STRING, age=_INTEGER, town=_STRING),
+        answer={"name": name, "age": age, "town": town},
+    )
+
+
+def stock(rng: Random) -> Question:
+    """Return one thing with a number, a truth value and a price."""
+    thing, count, sold = rng.choice(NOUNS), rng.randint(2, 400), rng.random() < 0.5
+    price = rng.randint(101, 9999) / 100
+    available = "is no longer for sale" if sold else "is still for sale"
+    return Question(
+        facts=f"We have {count} pieces of the article '{thing}'. It costs {price} euros and {available}.",
+        shape='"article" (a string), "pieces" (a whole number), "price" (a number) and "for_sale" (true or false)',
+        schema=_object(article=_STRING, pieces=_INTEGER, price={"type": "number"}, for_sale=_BOOLEAN),
+        answer={"article": thing, "pieces": count, "price": price, "for_sale": not sold},
+    )
+
+
+def team(rng: Random) -> Question:
+    """Return a list of names, and a count that is not written in the facts."""
+    count = rng.randint(3, 5)
+    members, lead = rng.sample(NAMES, count), rng.choice(SURNAMES)
+    said = f"{', '.join(members[:-1])} and {members[-1]}"
+    return Question(
+        facts=f"The team led by Ms {lead} has these members: {said}.",
+        shape=(
+            '"lead" (a string, the surname only), "members" (a list of strings in the order given) and "size" (the '
+            "number of members without the lead)"
+        ),
+        schema=_object(lead=_STRING, members=_array(_STRING), size=_INTEGER),
+        answer={"lead": lead, "members": members, "size": count},
+    )
+
+
+def order(rng: Random) -> Question:
+    """Return an object in an object, a list of objects, and a null."""
+    name, town = rng.choice(NAMES), rng.choice(TOWNS)
+    things, paid = rng.sample(NOUNS, rng.randint(2, 3)), rng.random() < 0.5
+    lines = [{"article": thing, "count": rng.randint(2, 40)} for thing in things]
+    code = f"{rng.choice('ABCDEFGH')}{rng.randint(100, 999)}" if rng.random() < 0.5 else None
+    said = ", ".join(f"{line['count']} of '{line['article']}'" for line in lines)
+    coupon = f"the coupon {code}" if code else "no coupon"
+    return Question(
+        facts=f"{name} from {town} orders {said}, uses {coupon}, and has {'' if paid else 'not '}paid.",
+        shape=(
+            '"customer" (an object with "name" and "town"), "lines" (a list of objects with "article" and "count"), '
+            '"coupon" (a string, or null if there is none) and "paid" (true or false)'
+        ),
+        schema=_object(
+            customer=_object(name=_STRING, town=_STRING),
+            lines=_array(_object(article=_STRING, count=_INTEGER)),
+            coupon={"type": ["string", "null"]},
+            paid=_BOOLEAN,
+        ),
+        answer={"customer": {"name": name, "town": town}, "lines": lines, "coupon": code, "paid": paid},
+    )
+
+
+QUESTIONS = (person, stock, team, order)
+
+
+def _maker(index: int) -> Maker:
+    def make(rng: Random) -> Item:
+        question = QUESTIONS[index](rng)
+        return Item(
+            prompt=f"{question.facts}\n\nGive these facts as one JSON object with the keys {question.shape}. "
+            "Answer with the JSON only.",
+            check=json(question.answer),
+            truth=msgspec.json.encode(question.answer).decode(),
+            max_tokens=256,
+        )
+
+    return make
+
+
+_MAKERS = tuple(_maker(index) for index in range(len(QUESTIONS)))
+
+
+def items(rng: Random) -> Iterator[Item]:
+    """Yield facts to be put into JSON, from three keys to lists of objects."""
+    return rounds(rng, _MAKERS)
+
+
+SUITE = Suite(kind="json_words", version=1, items=items)

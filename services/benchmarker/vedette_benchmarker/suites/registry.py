@@ -1,0 +1,36 @@
+"""All evaluation suites that come with Vedette, in the order in which they are asked."""
+
+from vedette_benchmarker.suites import (
+    Suite,
+    arithmetic,
+    choice,
+    code_generation,
+    code_understanding,
+    extraction,
+    instructions,
+    json_schema,
+    json_words,
+    multilingual,
+    needle,
+    paraphrase,
+    retrieval,
+    tool_restraint,
+    tools,
+)
+
+SUITES: tuple[Suite, ...] = (
+    instructions.SUITE,
+    arithmetic.SUITE,
+    choice.SUITE,
+    extraction.SUITE,
+    code_understanding.SUITE,
+    code_generation.SUITE,
+    multilingual.SUITE,
+    json_words.SUITE,
+    json_schema.SUITE,
+    tools.SUITE,
+    tool_restraint.SUITE,
+    needle.SUITE,
+    paraphrase.SUITE,
+    retrieval.SUITE,
+)

@@ -1,0 +1,24 @@
+"""Items in rounds of their difficulty, so that any few of them are as hard as any others."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle
+from random import Random
+
+from vedette_benchmarker.suites import Item
+
+_TRIES = 50
+
+Maker = Callable[[Random], Item]
+
+
+def rounds(rng: Random, makers: Sequence[Maker]) -> Iterator[Item]:
+    """Yield an item of each of *makers* in turn, endlessly; none twice while its maker has others to give."""
+    seen: set[str] = set()
+    for make in cycle(makers):
+        item = make(rng)
+        for _ in range(_TRIES):
+            if item.prompt not in seen:
+                break
+            item = make(rng)
+        seen.add(item.prompt)
+        yield item

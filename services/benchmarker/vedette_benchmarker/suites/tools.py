@@ -1,0 +1,161 @@
+"""Tools to be called: the right one of several, with the right arguments."""
+
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import Any
+
+from vedette.providers import Tool, ToolCall
+from vedette.types import Capability
+from vedette_benchmarker.suites import Item, Suite
+from vedette_benchmarker.suites.checks import calls
+from vedette_benchmarker.suites.rounds import Maker, rounds
+from vedette_benchmarker.suites.words import NAMES, NOUNS, TOWNS, WEEKDAYS
+
+
+def _tool(
+    name: str, description: str, **parameters: tuple[str, str] | tuple[str, str, tuple[str, ...]]
+) -> Tool:
+    """Return a tool; each of its *parameters* has a type, what it says, and at times its only values."""
+    properties: dict[str, dict[str, Any]] = {}
+    for parameter, (kind, says, *values) in parameters.items():
+        properties[parameter] = {"type": kind, "description": says} | (
+            {"enum": list(values[0])} if values else {}
+        )
+    return Tool(
+        name=name,
+        description=description,
+        parameters={"type": "object", "properties": properties, "required": list(properties)},
+    )
+
+
+WEATHER = _tool("get_weather", "Get the present weather of a town.", town=("string", "Name of the town"))
+TRAIN = _tool(
+    "book_train",
+    "Book train tickets from one town to another.",
+    origin=("string", "Town of departure"),
+    destination=("string", "Town of arrival"),
+    seats=("integer", "How many seats"),
+)
+ALARM = _tool(
+    "set_alarm",
+    "Set an alarm.",
+    day=("string", "Day of the week", WEEKDAYS),
+    hour=("integer", "Hour, from 0 to 23"),
+    minute=("integer", "Minute, from 0 to 59"),
+)
+MESSAGE = _tool(
+    "send_message",
+    "Send a text message to a person.",
+    recipient=("string", "First name of who gets it"),
+    text=("string", "The message, word for word"),
+)
+LIGHT = _tool(
+    "set_light",
+    "Switch the light of a room.",
+    room=("string", "Name of the room"),
+    on=("boolean", "true to switch it on, false to switch it off"),
+)
+STOCK = _tool(
+    "count_stock", "Tell how many pieces of an article are in stock.", article=("string", "The article")
+)
+TOOLS = (WEATHER, TRAIN, ALARM, MESSAGE, LIGHT, STOCK)
+_ROOMS = ("kitchen", "bathroom", "hall", "office", "cellar", "bedroom", "attic", "garage")
+
+Wish = tuple[str, ToolCall]
+
+
+def _call(tool: Tool, **arguments: Any) -> ToolCall:
+    return ToolCall(name=tool.name, arguments=arguments)
+
+
+def _weather(rng: Random) -> Wish:
+    town = rng.choice(TOWNS)
+    asked = rng.choice(
+        ("What is the weather in {} now?", "Is it raining in {} at the moment?", "How warm is {} now?")
+    )
+    return asked.format(town), _call(WEATHER, town=town)
+
+
+def _stock(rng: Random) -> Wish:
+    article = rng.choice(NOUNS)
+    asked = rng.choice(
+        ("How many pieces of the article '{}' are in stock?", "Look up our stock of '{}', please.")
+    )
+    return asked.format(article), _call(STOCK, article=article)
+
+
+def _light(rng: Random) -> Wish:
+    room, on = rng.choice(_ROOMS), rng.random() < 0.5
+    return f"Please switch the light in the {room} {'on' if on else 'off'}.", _call(LIGHT, room=room, on=on)
+
+
+def _train(rng: Random) -> Wish:
+    (origin, destination), seats = rng.sample(TOWNS, 2), rng.randint(2, 9)
+    wish = f"We are {seats} people and want to go to {destination} by train; we start in {origin}. Book it."
+    return wish, _call(TRAIN, origin=origin, destination=destination, seats=seats)
+
+
+def _alarm(rng: Random) -> Wish:
+    day, hour, minute = rng.choice(WEEKDAYS), rng.randint(1, 11), rng.randint(1, 59)
+    half = rng.choice(("am", "pm"))
+    wish = f"Wake me on {day} at {hour}:{minute:02} {half}."
+    return wish, _call(ALARM, day=day, hour=hour + 12 * (half == "pm"), minute=minute)
+
+
+def _message(rng: Random) -> Wish:
+    name, thing = rng.choice(NAMES), rng.choice(NOUNS)
+    text = rng.choice(
+        ("I have found the {}", "please bring the {}", "the {} is ready", "do not forget the {}")
+    )
+    wish = f'Send {name} this message, word for word: "{text.format(thing)}"'
+    return wish, _call(MESSAGE, recipient=name, text=text.format(thing))
+
+
+def _one(wish: Callable[[Random], Wish], others: int) -> Maker:
+    """Return a maker of a wish that takes one call, with *others* of the tools beside the right one."""
+
+    def make(rng: Random) -> Item:
+        said, call = wish(rng)
+        right = next(tool for tool in TOOLS if tool.name == call.name)
+        return _item(rng, said, (call,), (right,), others)
+
+    return make
+
+
+def _two(rng: Random) -> Item:
+    """Return an item that takes two calls of different tools."""
+    (said, call), (also, other) = (wish(rng) for wish in rng.sample((_weather, _light, _message, _alarm), 2))
+    wanted = tuple(tool for tool in TOOLS if tool.name in (call.name, other.name))
+    return _item(rng, f"Do two things. First: {said} Second: {also}", (call, other), wanted, 2)
+
+
+def _item(rng: Random, said: str, wanted: tuple[ToolCall, ...], right: tuple[Tool, ...], others: int) -> Item:
+    beside = rng.sample([tool for tool in TOOLS if tool not in right], others)
+    offered = [*right, *beside]
+    rng.shuffle(offered)
+    return Item(
+        prompt=said,
+        check=calls(*wanted),
+        truth_calls=wanted,
+        tools=tuple(offered),
+        max_tokens=192,
+    )
+
+
+_MAKERS = (
+    _one(_weather, 2),
+    _one(_train, 4),
+    _one(_stock, 2),
+    _one(_alarm, 5),
+    _one(_light, 3),
+    _one(_message, 5),
+    _two,
+)
+
+
+def items(rng: Random) -> Iterator[Item]:
+    """Yield wishes that take a tool, from one argument to two calls."""
+    return rounds(rng, _MAKERS)
+
+
+SUITE = Suite(kind="tools", version=1, items=items, capability=Capability.TOOLS, needs=Capability.TOOLS)
