@@ -14,7 +14,8 @@
     ├── NotYet                    a job whose time has not come; it is given back until then
     ├── ProviderError             a contact that failed; carries an Outcome
     ├── UndecodableMessage        bytes that are not the message their subject promises
-    └── TooFewSamples             a figure that too few samples cannot carry
+    ├── TooFewSamples             a figure that too few samples cannot carry
+    └── NoSandbox                 a program that was not run, because it could not be isolated
 
 A class's docstring is its message; its fields fill the braces. A class exists only if some caller catches it.
 """
@@ -110,3 +111,7 @@ class UndecodableMessage(VedetteError):
 
 class TooFewSamples(VedetteError):
     """{figure} needs {needed} samples and has {given}"""  # noqa: D400
+
+
+class NoSandbox(VedetteError):
+    """programs cannot be run in isolation here: {problem}"""  # noqa: D400

@@ -1,0 +1,253 @@
+"""A program that a model wrote, run where it can do no harm, and judged where it cannot reach.
+
+The program runs in processes of its own (`sandboxed.py`): it sees no file but the standard library, no network, no
+other process and no environment, and has little memory and time. What it is called with goes in, what comes out is
+compared here: the values that are right never enter its process, so nothing that it says, patches or exits with
+can pass for an answer. Either every protection holds or nothing runs.
+"""
+
+import ast
+import asyncio
+import itertools
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from vedette.errors import NoSandbox
+from vedette_benchmarker import sandboxed
+
+_OUTPUT_BYTES = 65536  # of answers, and of what is printed
+_START_S = 20.0  # for the interpreter to start and the walls to be built, on a busy machine
+_STOP_TIMEOUT_S = 2.0
+_CPU_S = (2, 5)
+_WHY_CHARACTERS = 200
+# -I and -S: no code of a user's or of an installed package runs, in the process that still has power.
+_COMMAND = (sys.executable, "-I", "-S", "-B", "-X", "utf8", str(Path(sandboxed.__file__).resolve()))
+# Loads an extension: an interpreter whose libraries cannot be read inside is found out before a model is.
+_TRIAL = ("import decimal\ndef one(): return int(decimal.Decimal(1))", ("assert one() == 1",))
+
+
+class Ran(Struct, frozen=True):
+    """Whether every test passed; *why* says in a few words what did not, in part in the program's own."""
+
+    ok: bool
+    why: str = ""
+
+
+class Case(Struct, frozen=True, kw_only=True):
+    """A call, and what is right for it to return."""
+
+    call: str
+    expected: Any
+
+
+class _Ended(Struct, frozen=True, kw_only=True):
+    status: int
+    said: bytes
+    printed: bytes
+
+
+async def run(program: str, tests: Sequence[str], *, timeout_s: float = 5.0) -> Ran:
+    """Return whether *program* passes *tests*, lines of the form `assert call(…) == literal`, run in order.
+
+    Values compare as Python's do (`5 == 5.0`), of the plain types that literals have. Raises ValueError for a test
+    of another form, and NoSandbox, which is no fault of the program's, when a protection cannot be had.
+    """
+    cases = [parsed(line) for line in tests]
+    ended = await _run(_request(program, cases, timeout_s), patience_s=timeout_s + _START_S)
+    return _judged(ended, cases)
+
+
+def available() -> str | None:
+    """Return None when programs can be run in isolation here, else why not. Blocks while one is (~0.1 s)."""
+    program, tests = _TRIAL
+    cases = [parsed(line) for line in tests]
+    try:
+        ended = _run_trial(_request(program, cases, _START_S))
+        ran = _judged(ended, cases)
+    except NoSandbox as error:
+        return str(error.fields["problem"])
+    return None if ran.ok else f"a trial failed: {ran.why}"
+
+
+def parsed(test: str) -> Case:
+    """Return what the line *test* calls and expects. Raises ValueError unless it is `assert call(…) == literal`."""
+    try:
+        statements = ast.parse(test).body
+        match statements:
+            case [ast.Assert(ast.Compare(ast.Call() as call, [ast.Eq()], [literal]), msg=None)]:
+                return Case(call=ast.unparse(call), expected=ast.literal_eval(literal))
+    except (SyntaxError, ValueError) as error:
+        raise ValueError(f"{test!r}: {error}") from error
+    raise ValueError(f"{test!r} is not of the form: assert call(…) == literal")
+
+
+def _request(program: str, cases: Sequence[Case], timeout_s: float) -> bytes:
+    if not cases:
+        raise ValueError("a program without tests proves nothing")
+    shortest, longest = _CPU_S
+    request = {
+        "parent": os.getpid(),
+        "program": program,
+        "calls": [case.call for case in cases],
+        "timeout_s": timeout_s,
+        "cpu_s": max(shortest, min(longest, math.ceil(timeout_s))),
+    }
+    return json.dumps(request).encode()
+
+
+async def _run(request: bytes, *, patience_s: float) -> _Ended:
+    _need_linux()
+    process = await asyncio.create_subprocess_exec(
+        *_COMMAND, stdin=PIPE, stdout=PIPE, stderr=PIPE, env={}, cwd="/", start_new_session=True
+    )
+    try:
+        async with asyncio.timeout(patience_s):
+            _, said, printed, status = await asyncio.gather(
+                _tell(process, request),
+                _heard(process, process.stdout),
+                _heard(process, process.stderr),
+                process.wait(),
+            )
+            return _Ended(status=status, said=said, printed=printed)
+    except TimeoutError as error:
+        raise NoSandbox(problem=f"it did not end within {patience_s:g} s") from error
+    finally:
+        await _stop(process)
+
+
+def _run_trial(request: bytes) -> _Ended:
+    _need_linux()
+    try:
+        done = subprocess.run(  # noqa: S603 - our own script
+            _COMMAND, input=request, capture_output=True, env={}, cwd="/", timeout=2 * _START_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NoSandbox(problem=f"a trial failed: {error}") from error
+    return _Ended(status=done.returncode, said=done.stdout, printed=done.stderr)
+
+
+def _need_linux() -> None:
+    if sys.platform != "linux":
+        raise NoSandbox(problem=f"it is made of what Linux has, and this is {sys.platform}")
+
+
+async def _tell(process: Process, request: bytes) -> None:
+    if process.stdin is None:
+        return
+    with suppress(BrokenPipeError, ConnectionResetError):  # it ended: its exit status says why
+        process.stdin.write(request)
+        await process.stdin.drain()
+    process.stdin.close()
+
+
+async def _heard(process: Process, stream: asyncio.StreamReader | None) -> bytes:
+    """Return what *stream* has, up to one byte too much, at which the program is stopped and the rest let go."""
+    if stream is None:
+        return b""
+    try:
+        flood = await stream.readexactly(_OUTPUT_BYTES + 1)
+    except asyncio.IncompleteReadError as ended:
+        return ended.partial
+    _terminate(process)
+    while await stream.read(_OUTPUT_BYTES):
+        pass
+    return flood
+
+
+def _terminate(process: Process) -> None:
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            process.terminate()
+
+
+async def _stop(process: Process) -> None:
+    """Have the supervisor end everything, else kill it. Reads on, because asyncio waits for the pipes' ends too."""
+    _terminate(process)
+    try:
+        async with asyncio.timeout(_STOP_TIMEOUT_S):
+            await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.communicate()
+
+
+def _judged(ended: _Ended, cases: Sequence[Case]) -> Ran:
+    if max(len(ended.said), len(ended.printed)) > _OUTPUT_BYTES:
+        return Ran(ok=False, why=f"wrote more than {_OUTPUT_BYTES // 1024} KiB")
+    if ended.status == sandboxed.TIMED_OUT:
+        return Ran(ok=False, why="took too long")
+    if ended.status > sandboxed.KILLED_BY:
+        return Ran(ok=False, why=f"was killed by {_signal_name(ended.status - sandboxed.KILLED_BY)}")
+    if ended.status != sandboxed.ENDED:
+        raise NoSandbox(problem=_failure(ended))
+    for case, line in itertools.zip_longest(cases, ended.said.splitlines()):
+        if why := _wrong(case, line):
+            return Ran(ok=False, why=_printable(why))
+    return Ran(ok=True)
+
+
+def _failure(ended: _Ended) -> str:
+    """Return the supervisor's own words; only with its own status are they not the program's."""
+    words = ended.printed.decode(errors="replace") if ended.status == sandboxed.UNISOLATED else ""
+    return _printable(words) or f"the supervisor ended with status {ended.status}"
+
+
+def _wrong(case: Case | None, line: bytes | None) -> str:
+    """Return what is wrong with the answer *line* to *case*; nothing if it is right. Believes nothing it is told."""
+    if case is None:
+        return "answered more than was asked"
+    if line is None:
+        return f"{case.call}: ended without an answer"
+    try:
+        match json.loads(line):
+            case {"error": str(error)}:
+                return error
+            case {"value": value}:
+                got = decoded(value)
+                return "" if got == case.expected else f"{case.call}: {got!r}, not {case.expected!r}"
+    except (ValueError, TypeError, RecursionError):
+        pass
+    return f"{case.call}: answered with no plain value"
+
+
+def decoded(value: Any) -> Any:
+    """Return the value that `sandboxed.encoded` made JSON of. Raises ValueError or TypeError for anything else."""
+    match value:
+        case ["list", *items]:
+            return [decoded(item) for item in items]
+        case ["tuple", *items]:
+            return tuple(decoded(item) for item in items)
+        case ["set", *items]:
+            return {decoded(item) for item in items}
+        case ["frozenset", *items]:
+            return frozenset(decoded(item) for item in items)
+        case ["dict", *pairs]:
+            return {decoded(key): decoded(item) for key, item in pairs}
+        case ["bytes", str(digits)]:
+            return bytes.fromhex(digits)
+        case None | bool() | int() | float() | str():
+            return value
+    raise ValueError(f"{value!r} has no kind")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _printable(text: str) -> str:
+    shown = "".join(letter if letter.isprintable() else " " for letter in text)
+    return shown if len(shown) <= _WHY_CHARACTERS else f"{shown[: _WHY_CHARACTERS - 1]}…"
