@@ -169,6 +169,7 @@ DURABLES: tuple[Durable, ...] = (
     ticks("discoverer", "discovery"),
     ticks("prober", "availability"),
     ticks("benchmarker", "performance"),
+    ticks("benchmarker", "quality"),
     ticks("recorder", "retention"),
     lifecycle("prober", "changed"),
     *(lifecycle("benchmarker", event) for event in ("found", "changed")),

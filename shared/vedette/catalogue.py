@@ -4,7 +4,7 @@ The fold is commutative and idempotent: whatever the order of messages, the same
 catalogue, because each subject keeps its highest sequence and everything else is derived on reading.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Generic, TypeVar
 
@@ -21,6 +21,7 @@ from vedette.events import (
     ModelFound,
     ModelLost,
     ModelProbed,
+    ModelRated,
     ModelVerified,
 )
 from vedette.types import Claim, EndpointState, Health, ModelInfo, ModelRef, Performance, Quality
@@ -45,6 +46,7 @@ class ModelState(Struct, frozen=True, kw_only=True):
     benchmarked: Held[ModelBenchmarked] | None = None
     verified: Held[ModelVerified] | None = None
     evaluated: Held[ModelEvaluated] | None = None
+    rated: Held[ModelRated] | None = None
     sequence: int = 0  # the highest of any of its subjects
 
     @property
@@ -55,15 +57,16 @@ class ModelState(Struct, frozen=True, kw_only=True):
     @property
     def known(self) -> ModelInfo | None:
         """Its description with what the present weights have proved beside what is declared and inferred."""
-        info, proof = self.info, self.verified.event if self.verified else None
-        if info is None or proof is None or not self._is_current(proof.digest):
-            return info
-        claims = {
-            **info.capabilities,
-            **{name: _beside(claim, info.capabilities.get(name)) for name, claim in proof.claims.items()},
-        }
-        dimensions = proof.embedding_dimensions or info.embedding_dimensions
-        return msgspec.structs.replace(info, capabilities=claims, embedding_dimensions=dimensions)
+        info = self.info
+        if info is None:
+            return None
+        proof = self.verified.event if self.verified else None
+        if proof is not None and self._is_current(proof.digest):
+            dimensions = proof.embedding_dimensions or info.embedding_dimensions
+            info = msgspec.structs.replace(_proved(info, proof.claims), embedding_dimensions=dimensions)
+        if self.evaluated is not None and self.quality is not None:
+            info = _proved(info, self.evaluated.event.claims)
+        return info
 
     @property
     def revision(self) -> int:
@@ -110,8 +113,11 @@ class ModelState(Struct, frozen=True, kw_only=True):
         return info is not None and info.digest == digest
 
 
-def _beside(claim: Claim, other: Claim | None) -> Claim:
-    return claim if other is None else claim.beside(other)
+def _proved(info: ModelInfo, claims: Mapping[str, Claim]) -> ModelInfo:
+    """Return *info* with *claims* beside its own: of equal evidence, the newer ones hold."""
+    own = info.capabilities
+    beside = {name: claim.beside(own[name]) if name in own else claim for name, claim in claims.items()}
+    return msgspec.structs.replace(info, capabilities={**own, **beside}) if beside else info
 
 
 # Which field of ModelState keeps the last of which event; a found model is lifecycle as well.
@@ -122,6 +128,7 @@ _SLOTS: tuple[tuple[type[Event], str], ...] = (
     (ModelBenchmarked, "benchmarked"),
     (ModelVerified, "verified"),
     (ModelEvaluated, "evaluated"),
+    (ModelRated, "rated"),
 )
 
 

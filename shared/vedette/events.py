@@ -12,6 +12,8 @@
 | ModelBenchmarked | model.benchmarked.<endpoint>.<name>        | benchmarker        | the keepers, anybody    |
 | ModelVerified    | model.verified.<endpoint>.<name>           | benchmarker        | the keepers, anybody    |
 | ModelEvaluated   | model.evaluated.<endpoint>.<name>          | benchmarker        | the keepers, anybody    |
+| ModelRegressed   | model.regressed.<endpoint>.<name>          | benchmarker        | the recorder, anybody   |
+| ModelRated       | model.rated.<endpoint>.<name>              | the command line   | the keepers, anybody    |
 | Progress         | progress.<job id>                          | who does the job   | the command line        |
 | DeadLetter       | dead.<service>                             | any service        | operators               |
 
@@ -33,8 +35,10 @@ from msgspec import Meta, Struct
 from vedette import subjects
 from vedette.errors import RequestError, UndecodableMessage
 from vedette.types import (
+    Baseline,
     Capability,
     Claim,
+    Drop,
     EndpointName,
     EndpointState,
     Evidence,
@@ -48,7 +52,9 @@ from vedette.types import (
     ProbeCause,
     ProbeSample,
     Quality,
+    Rating,
     RunSample,
+    Score,
     Status,
     Text,
     Use,
@@ -93,7 +99,8 @@ class Job(Event, frozen=True, kw_only=True):
     """A piece of work for one worker: an endpoint, or one of its models. `cause` says what asked for it.
 
     A probe because of `found` names the newest model of its endpoint, and is of all that were never probed.
-    `streams` asks a benchmark for a concurrency sweep as well, over these numbers of streams.
+    `streams` asks a benchmark for a concurrency sweep as well, over these numbers of streams; `suites` names
+    the kinds of question of an evaluation, none standing for all.
     """
 
     TYPE = "job"
@@ -103,6 +110,7 @@ class Job(Event, frozen=True, kw_only=True):
     model: ModelRef | None = None
     cause: JobCause = "tick"
     streams: tuple[Annotated[int, Meta(ge=1, le=256)], ...] = ()
+    suites: tuple[Text, ...] = ()
 
     @property
     def subject(self) -> str:
@@ -207,12 +215,38 @@ class ModelVerified(ModelEvent, frozen=True, kw_only=True):
 
 
 class ModelEvaluated(ModelEvent, frozen=True, kw_only=True):
-    """A model's answers were checked; `quality` holds the scores after it."""
+    """A model's answers were checked: `scores` are this evaluation's, `quality` is the state after it.
+
+    `claims` are capabilities that its items proved or disproved, of the weights that `quality` names.
+    """
 
     TYPE = "model.evaluated"
     job_id: str
     outcome: Outcome
+    detail: Text | None = None
+    scores: dict[str, Score] = {}
+    claims: dict[str, Claim] = {}
+    use: Use = Use()
+    took_s: float = 0.0
     quality: Quality
+
+
+class ModelRegressed(ModelEvent, frozen=True, kw_only=True):
+    """A model answers worse than before its weights or its server changed, beyond the intervals of both."""
+
+    TYPE = "model.regressed"
+    job_id: str
+    digest: Text | None = None
+    server_version: Text | None = None
+    before: Baseline
+    drops: tuple[Drop, ...]
+
+
+class ModelRated(ModelEvent, frozen=True, kw_only=True):
+    """A user vouches for how good a model is; `ratings` are all that hold now, one for each use case."""
+
+    TYPE = "model.rated"
+    ratings: tuple[Rating, ...]
 
 
 class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -257,6 +291,8 @@ EVENTS: tuple[type[Event], ...] = (
     ModelBenchmarked,
     ModelVerified,
     ModelEvaluated,
+    ModelRegressed,
+    ModelRated,
 )
 
 _encoder = msgspec.json.Encoder()
@@ -516,6 +552,8 @@ class ModelView(Struct, frozen=True, kw_only=True):
     found_at: UtcTime | None
     revision: int
     same_weights: tuple[ModelRef, ...] = ()  # at other endpoints, or by other names
+    quality: Quality | None = None
+    ratings: tuple[Rating, ...] = ()
     figures: Performance | None = None  # every figure with its spread; `models.get` alone gives them
     failures: tuple[Failure, ...] = ()  # transcripts; `models.get` alone gives them
     attempts: tuple[Attempt, ...] = ()  # what its capabilities were put to; `models.get` alone gives them
@@ -701,4 +739,6 @@ PUBLIC_EVENTS: tuple[str, ...] = (
     "model.benchmarked",
     "model.verified",
     "model.evaluated",
+    "model.regressed",
+    "model.rated",
 )

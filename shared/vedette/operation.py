@@ -42,7 +42,12 @@ class Operation:
         self._bus = Bus(connection, name="operator", clock=clock, log=log.logger("operator"))
 
     async def request(
-        self, kind: JobKind, targets: Iterable[Target], *, streams: tuple[int, ...] = ()
+        self,
+        kind: JobKind,
+        targets: Iterable[Target],
+        *,
+        streams: tuple[int, ...] = (),
+        suites: tuple[str, ...] = (),
     ) -> list[Job]:
         """Queue a job of *kind* for each target; where one is queued or in hand already, that one counts."""
         now = self._clock.now()
@@ -57,6 +62,7 @@ class Operation:
                     model=target.model,
                     cause="manual",
                     streams=streams,
+                    suites=suites,
                 )
             )
             for target in targets

@@ -22,7 +22,7 @@ from cronsim import CronSim, CronSimError
 from msgspec import Meta, Struct
 
 from vedette.errors import ConfigurationError
-from vedette.types import Capability, Price
+from vedette.types import Capability, Price, Rating
 
 DEFAULT_FILE = "vedette.toml"
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -118,6 +118,7 @@ class EndpointSettings(Section, frozen=True, kw_only=True):
     answer: Literal["resident", "always", "never"] = "resident"
     benchmark: bool = True
     verify_capabilities: bool = True
+    evaluate: bool = True
     budget: Budget = Budget()
     price: Rates | None = None
     exclude: tuple[str, ...] = ()
@@ -199,6 +200,27 @@ class Benchmarking(Section, frozen=True, kw_only=True):
     first_run_timeout_s: Seconds = 360.0
 
 
+class Evaluating(Section, frozen=True, kw_only=True):
+    """How well models answer: items asked of each suite, from `least` until the interval is narrow or `items`.
+
+    `suites` names a folder with suites of one's own (TOML or JSONL). `run_code` has programs that models write
+    run in a sandbox, where the system can isolate one; otherwise they are checked by their syntax tree alone.
+    """
+
+    items: Annotated[int, Meta(ge=1, le=1000)] = 20
+    least: Annotated[int, Meta(ge=1, le=1000)] = 8
+    interval_width: Fraction = 0.35
+    timeout_s: Seconds = 120.0
+    suites: str | None = None
+    run_code: bool = False
+
+
+class Vouched(Rating, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A rating of `model`: endpoint/name, or a name at whatever endpoint."""
+
+    model: Annotated[str, Meta(min_length=1, max_length=1024)]
+
+
 class CustomUseCase(Section, frozen=True, kw_only=True):
     """A use case of one's own, or other weights for a built-in one."""
 
@@ -207,6 +229,7 @@ class CustomUseCase(Section, frozen=True, kw_only=True):
         Meta(min_length=1),
     ]
     capabilities: tuple[Capability, ...] = ()
+    kinds: dict[str, Weight] = {}  # evaluation kinds and how much each counts; absent: all alike
 
 
 class Recommend(Section, frozen=True, kw_only=True):
@@ -225,7 +248,9 @@ class Settings(Section, frozen=True, kw_only=True):
     http: Http = Http()
     probing: Probing = Probing()
     benchmarking: Benchmarking = Benchmarking()
+    evaluating: Evaluating = Evaluating()
     recommend: Recommend = Recommend()
+    quality: tuple[Vouched, ...] = ()
 
 
 def load(path: str | None = None, *, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -377,6 +402,10 @@ def _explain(reason: str) -> str:
 
 
 def _unknown_keys(value: Any, kind: Any, path: tuple[str, ...]) -> Iterator[str]:
+    if isinstance(value, list):
+        for place, inner in enumerate(value if get_origin(kind) is tuple else ()):
+            yield from _unknown_keys(inner, get_args(kind)[0], (*path[:-1], f"{path[-1]}[{place}]"))
+        return
     kind = _table_of(kind, value)
     if kind is None or not isinstance(value, Mapping):
         return

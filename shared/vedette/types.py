@@ -5,8 +5,9 @@ mapping); it is never zero, never false, never best. Units stand in the names: `
 `_tokens`, `_usd_per_mtok` (US dollars per million tokens), `_tps` (tokens per second).
 """
 
+import math
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -387,19 +388,74 @@ class Performance(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Score(Struct, frozen=True, kw_only=True):
-    """Successes and trials of one suite kind at one suite version."""
+    """Successes and trials of one suite kind at one suite version (`kind@version`)."""
 
     successes: int
     trials: int
     suite: str
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the rate of right answers [Wilson 1927]; all of [0, 1] before any trial."""
+        if not self.trials:
+            return 0.0, 1.0
+        n, rate = self.trials, self.successes / self.trials
+        middle = (rate + _Z95**2 / (2 * n)) / (1 + _Z95**2 / n)
+        reach = _Z95 / (1 + _Z95**2 / n) * math.sqrt(rate * (1 - rate) / n + _Z95**2 / (4 * n * n))
+        return max(0.0, middle - reach), min(1.0, middle + reach)
 
-class Quality(Struct, frozen=True, kw_only=True):
-    """How well a model answers: per suite kind, of the current digest."""
+    def __add__(self, other: "Score") -> "Score":
+        return Score(
+            successes=self.successes + other.successes, trials=self.trials + other.trials, suite=self.suite
+        )
+
+
+_Z95 = 1.959964  # the standard normal's 97.5 % quantile
+
+
+class Miss(Struct, frozen=True, kw_only=True):
+    """A wrong answer: what was asked, what came, what is wrong with it."""
+
+    suite: str
+    prompt: Text
+    answer: Text
+    why: Text
+
+
+class Baseline(Struct, frozen=True, kw_only=True):
+    """How well a model answered before its weights or its server changed."""
+
+    digest: Text | None = None
+    server_version: Text | None = None
+    scores: dict[str, Score] = {}
+
+
+class Quality(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How well a model answers: per suite kind, of the present weights at the present server version."""
 
     measured_at: UtcTime
     digest: Text | None = None
+    server_version: Text | None = None
     scores: dict[str, Score] = {}
+    misses: tuple[Miss, ...] = ()  # the ten most telling wrong answers of the last evaluation
+    baseline: Baseline | None = None
+
+
+class Drop(Struct, frozen=True, kw_only=True):
+    """A suite kind in which a model has become worse beyond both intervals."""
+
+    kind: str
+    before: Score
+    after: Score
+
+
+class Rating(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A score that a user vouches for, for one use case or for all: 0 to 1, with its source and date."""
+
+    score: Annotated[float, Meta(ge=0, le=1)]
+    source: Annotated[str, Meta(min_length=1, max_length=500)]
+    as_of: date
+    use_case: Annotated[str, Meta(max_length=64)] | None = None
 
 
 class Listed(Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 import cyclopts
 import uvloop
 
-from benchmarks import fidelity, recommender, scale
+from benchmarks import fidelity, quality, recommender, scale
 from vedette.settings import Probing
 
 app = cyclopts.App(name="benchmarks", help="Measure what docs/benchmarks.md claims.")
@@ -24,6 +24,12 @@ def ask_recommender(*, models: int = 100, requests: int = 4000, rounds: int = 5)
 def compare_with_the_socket(*, pairs: int = 30, tokens: int = 128) -> None:
     """Compare what a benchmark measures with what the raw socket saw of the same exchanges."""
     _run(lambda directory: fidelity.measure_fidelity(directory, pairs=pairs, tokens=tokens))
+
+
+@app.command(name="quality")
+def evaluate_real_models(*, items: int = 40, repetitions: int = 20) -> None:
+    """Score a model and a clearly weaker one by every suite; compare the scores of two seeds, often."""
+    _run(lambda directory: quality.measure(directory, items=items, repetitions=repetitions))
 
 
 @app.command(name="scale")

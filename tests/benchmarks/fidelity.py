@@ -86,7 +86,7 @@ async def _tee(settings: EndpointSettings, notes: Path) -> AsyncIterator[Endpoin
     through = EndpointSettings(provider=settings.provider, url=f"http://127.0.0.1:{port}")
 
     async def passes() -> bool:
-        async with _opened(through) as endpoint:
+        async with opened(through) as endpoint:
             return (await endpoint.contact()).outcome is Outcome.OK
 
     async with child(command, log=notes.with_suffix(".log")):
@@ -95,7 +95,8 @@ async def _tee(settings: EndpointSettings, notes: Path) -> AsyncIterator[Endpoin
 
 
 @asynccontextmanager
-async def _opened(settings: EndpointSettings) -> AsyncIterator[OpenEndpoint]:
+async def opened(settings: EndpointSettings) -> AsyncIterator[OpenEndpoint]:
+    """Open an endpoint as the services do."""
     provider, clock = providers.load(settings.provider), SystemClock()
     async with provider.open(access("tee", settings), clock=clock) as endpoint:
         yield OpenEndpoint(name="tee", settings=settings, provider=provider, endpoint=endpoint, clock=clock)
@@ -111,8 +112,8 @@ async def _measure(settings: EndpointSettings, model: str, *, pairs: int, tokens
     async def on_step(step: int, steps: int, message: str) -> None:
         """Say nothing."""
 
-    async with _opened(settings) as opened:
-        endpoint = opened.endpoint
+    async with opened(settings) as there:
+        endpoint = there.endpoint
         await endpoint.describe(Listing(name=model))
         items = await measure(
             endpoint,

@@ -1,5 +1,6 @@
 """`vedette up` as people run it: a subprocess, a real nats-server, a real model."""
 
+import csv
 import json
 import signal
 from pathlib import Path
@@ -36,7 +37,7 @@ async def test_from_a_start_to_an_explained_recommendation(
     tmp_path: Path, model_server: EndpointSettings
 ) -> None:
     """Nothing is commanded: found, probed and measured by itself; then every question has its answer."""
-    config = f'{QUICK}[endpoints.local]\nprovider = "openai-compatible"\nurl = "{model_server.url}"\n'
+    config = f'{QUICK}[endpoints.local]\nprovider = "openai-compatible"\nurl = "{model_server.url}"\nevaluate = false\n'
     async with up(tmp_path / "state", config) as running:
         await running.line("ready")
         assert [line.split()[0] for line in running.lines[:4]] == ["NATS", "database", "health", "ready"]
@@ -69,6 +70,21 @@ async def test_from_a_start_to_an_explained_recommendation(
             assert done.code == 0, done.err
             assert [job["state"] for job in done.json()["jobs"]] == ["done"]
             assert "started" in done.err
+        swept = await running.ask("benchmark", "local", "--sweep", "1,2", "--output", "csv")
+        assert swept.code == 0, swept.err
+        rows = list(csv.DictReader(swept.out.splitlines()))
+        assert {"output", "TTFT, short prompt", "TTFT, long prompt"} <= {row["figure"] for row in rows}
+        whole = (await running.ask("doctor", "local/smollm2:135m", "--json")).json()["models"][0]
+        assert [load["streams"] for load in whole["figures"]["sweep"]["loads"]] == [1, 2]
+        proved = await running.ask("verify", "local/smollm2:135m")
+        assert proved.code == 0, proved.err
+        assert "verified" in proved.out
+        wrong = await running.ask("benchmark", "local", "--sweep", "0,many")
+        assert wrong.code == 2
+        assert "--sweep: '0,many' is no list of numbers" in wrong.err
+        used = (await running.ask("endpoints", "--json")).json()["endpoints"][0]["used"]
+        assert used["requests"] > 10
+        assert "local" in (await running.ask("endpoints")).out
         unknown = await running.ask("benchmark", "local/nope")
         assert unknown.code == 2
         assert "known: local" in unknown.err

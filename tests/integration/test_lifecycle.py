@@ -38,7 +38,8 @@ def settings(availability: str = "1s", discovery: str = "1h", **urls: str) -> Se
     """Return settings for Ollama endpoints by name, probed often."""
     return Settings(
         endpoints={
-            name: EndpointSettings(url=url, host_group=name, timeout_s=1.0) for name, url in urls.items()
+            name: EndpointSettings(url=url, host_group=name, timeout_s=1.0, evaluate=False)
+            for name, url in urls.items()
         },
         schedule=Schedule(availability=availability, discovery=discovery),
         benchmarking=Benchmarking(runs=1, output_tokens=16),

@@ -18,6 +18,7 @@ availability = "200ms"
 url = "{url}"
 benchmark = false
 verify_capabilities = false
+evaluate = false
 """
 
 

@@ -10,8 +10,10 @@ from vedette.endpoints import open_endpoints
 from vedette.service import Service, open_service
 from vedette.settings import Settings
 from vedette_benchmarker.capabilities import Capabilities
+from vedette_benchmarker.evaluation import Evaluation
 from vedette_benchmarker.handlers import Measurements
 from vedette_benchmarker.speed import Speed
+from vedette_benchmarker.suites.choosing import suites
 
 _JOB_TIMEOUT_S = 3600.0
 
@@ -34,9 +36,20 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             catalogue=service.catalogue,
             endpoints=endpoints,
             clock=clock,
-            measures={"benchmark": speed, "verify": Capabilities(bus=bus, clock=clock, rng=rng)},
+            measures={
+                "benchmark": speed,
+                "verify": Capabilities(bus=bus, clock=clock, rng=rng),
+                "evaluate": Evaluation(
+                    bus=bus,
+                    catalogue=service.catalogue,
+                    suites=suites(settings.evaluating.suites),
+                    settings=settings.evaluating,
+                    clock=clock,
+                ),
+            },
         )
         service.on(ticks("benchmarker", "performance"), measurements.on_tick)
+        service.on(ticks("benchmarker", "quality"), measurements.on_tick)
         service.on(lifecycle("benchmarker", "found"), measurements.on_found)
         service.on(lifecycle("benchmarker", "changed"), measurements.on_changed)
         # Endpoints on one host share its processor: one durable per host group, one job of it in hand.

@@ -1,5 +1,6 @@
 """The measure `verify`: which capabilities a model proves when asked, and which it does not."""
 
+from datetime import datetime
 from random import Random
 
 from vedette import identity, subjects
@@ -28,6 +29,10 @@ class Capabilities:
     def is_done(self, state: ModelState, job: Job) -> bool:
         """Return whether the model was put to the proof by this very job."""
         return state.verified is not None and state.verified.event.job_id == job.id
+
+    def measured_at(self, state: ModelState) -> datetime | None:
+        """Return when the model was last put to the proof."""
+        return state.verified.event.at if state.verified else None
 
     def is_wanted(self, endpoint: OpenEndpoint) -> bool:
         """Return whether models of the endpoint are to prove anything without being asked."""

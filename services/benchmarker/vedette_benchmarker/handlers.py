@@ -1,6 +1,7 @@
 """Measurement jobs: who is due, who may be measured now, and what that used of the endpoint."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Protocol
 
 from msgspec import Struct
@@ -9,12 +10,15 @@ from vedette.bus import Bus
 from vedette.catalogue import Catalogue, ModelState
 from vedette.clock import Clock
 from vedette.endpoints import Endpoints, OpenEndpoint, account
-from vedette.events import Job, JobCause, JobKind, ModelChanged, ModelEvent, ModelFound, Tick
+from vedette.events import Job, JobCause, JobKind, ModelChanged, ModelEvent, ModelFound, ScheduledJob, Tick
 from vedette.ledger import covers
 from vedette.types import ModelInfo, Use
 
 # In this order: the first call of a model that is not loaded must be the benchmark's, which times it.
 _FIRST: tuple[JobKind, ...] = ("benchmark", "verify")
+# Queued when the first is done, not with it: an evaluation is long, and every model's speed should be known soon.
+_THEN: dict[JobKind, JobKind] = {"verify": "evaluate"}
+_TICKED: dict[ScheduledJob, JobKind] = {"performance": "benchmark", "quality": "evaluate"}
 
 
 class Ended(Struct, frozen=True, kw_only=True):
@@ -30,6 +34,10 @@ class Measure(Protocol):
 
     def is_done(self, state: ModelState, job: Job) -> bool:
         """Return whether *state* holds what *job* asks for already."""
+        ...
+
+    def measured_at(self, state: ModelState) -> datetime | None:
+        """Return when the model was last measured so, as far as that still holds."""
         ...
 
     def is_wanted(self, endpoint: OpenEndpoint) -> bool:
@@ -64,13 +72,14 @@ class Measurements:
         self._measures = measures
 
     async def on_tick(self, tick: Tick) -> None:
-        """Queue a benchmark of every model that has not had one since the tick's slot."""
+        """Queue what is due of every model that has not had it since the tick's slot."""
+        kind = _TICKED[tick.job]
         for state in list(self._catalogue.present()):
-            performance = state.performance
+            measured_at = self._measures[kind].measured_at(state)
             endpoint = self._endpoints.get(state.model.endpoint)
-            if endpoint and (performance is None or performance.measured_at < tick.slot):
+            if endpoint and (measured_at is None or measured_at < tick.slot):
                 await self._bus.enqueue(
-                    endpoint.job("benchmark", at=tick.slot, cause="tick", seed=tick.id, model=state.model)
+                    endpoint.job(kind, at=tick.slot, cause="tick", seed=tick.id, model=state.model)
                 )
 
     async def on_found(self, event: ModelFound) -> None:
@@ -100,6 +109,7 @@ class Measurements:
             await self._bus.tell(job, "failed", f"{job.model or job.endpoint}: no such model")
             return
         if measure.is_done(state, job):
+            await self._queue_next(endpoint, job)
             await self._bus.tell(job, "done", f"{state.model}: {job.kind} done before")
             return
         reason = self._left_alone(measure, endpoint, state.info, job)
@@ -109,8 +119,17 @@ class Measurements:
         await self._bus.tell(job, "started", str(state.model))
         ended = await measure.run(endpoint, state, state.info, job)
         await account(self._bus, endpoint, ended.use, job)
+        await self._queue_next(endpoint, job)
         detail = f": {ended.detail}" if ended.detail else ""
         await self._bus.tell(job, "done" if ended.ok else "failed", f"{state.model}{detail}")
+
+    async def _queue_next(self, endpoint: OpenEndpoint, job: Job) -> None:
+        """Queue what follows a first measurement; what a person asked for stands alone."""
+        following = _THEN.get(job.kind)
+        if following is not None and job.cause in ("found", "changed"):
+            await self._bus.enqueue(
+                endpoint.job(following, at=job.at, cause=job.cause, seed=job.id, model=job.model)
+            )
 
     def _left_alone(self, measure: Measure, endpoint: OpenEndpoint, info: ModelInfo, job: Job) -> str | None:
         if job.cause == "manual":

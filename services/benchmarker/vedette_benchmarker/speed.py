@@ -1,6 +1,7 @@
 """The measure `benchmark`: how fast a model is, and, where asked for, under how many streams."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from random import Random
 
 from vedette import identity, subjects
@@ -34,6 +35,10 @@ class Speed:
     def is_done(self, state: ModelState, job: Job) -> bool:
         """Return whether the model's figures hold the job's samples already."""
         return state.benchmarked is not None and _holds(state.benchmarked, job)
+
+    def measured_at(self, state: ModelState) -> datetime | None:
+        """Return when the present weights were last measured."""
+        return state.performance.measured_at if state.performance else None
 
     def is_wanted(self, endpoint: OpenEndpoint) -> bool:
         """Return whether the endpoint is to be benchmarked without being asked."""

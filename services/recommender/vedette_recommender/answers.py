@@ -35,7 +35,7 @@ from vedette.events import (
 )
 from vedette.ledger import used
 from vedette.requests import decode, nearest, reference
-from vedette.settings import Budget, EndpointSettings
+from vedette.settings import Budget, EndpointSettings, Vouched
 from vedette.types import ModelRef
 from vedette_recommender.candidate import Candidate, candidate
 from vedette_recommender.constants import WANTED_CONTEXT_TOKENS
@@ -82,6 +82,7 @@ class Answers:
         use_cases: Mapping[str, UseCase],
         stale_after: timedelta,
         base_url: BaseUrl,
+        ratings: Sequence[Vouched] = (),
         clock: Clock,
     ) -> None:
         self._catalogue = catalogue
@@ -89,6 +90,7 @@ class Answers:
         self._use_cases = use_cases
         self._stale_after = stale_after
         self._base_url = base_url
+        self._ratings = ratings
         self._clock = clock
         self._remembered: dict[tuple[str, bytes], bytes] = {}
         self._scored_at = datetime.min
@@ -137,7 +139,13 @@ class Answers:
         """Return every present model as it must be seen at `scored_at`."""
         if self._seen is None:
             self._seen = [
-                candidate(state, info, self._scored_at, stale_after=self._stale_after)
+                candidate(
+                    state,
+                    info,
+                    self._scored_at,
+                    stale_after=self._stale_after,
+                    configured=self._ratings,
+                )
                 for state in self._catalogue.present()
                 if (info := state.known) is not None
             ]

@@ -34,6 +34,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             use_cases=known(settings.recommend.use_cases),
             stale_after=timedelta(seconds=STALE_INTERVALS * interval_s(settings.schedule.availability)),
             base_url=base_url,
+            ratings=settings.quality,
             clock=service.clock,
         )
         await service.follow(

@@ -1,12 +1,14 @@
 """One model as a request sees it: what is known of it at one moment. Pure."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 from msgspec import Struct
 
 from vedette.catalogue import ModelState
-from vedette.types import Figure, Health, ModelInfo, ModelRef, Performance, Quality, Status
+from vedette.settings import Vouched
+from vedette.types import Figure, Health, ModelInfo, ModelRef, Performance, Quality, Rating, Status
 
 
 class Candidate(Struct, frozen=True, kw_only=True):
@@ -20,11 +22,17 @@ class Candidate(Struct, frozen=True, kw_only=True):
     health: Health | None = None
     performance: Performance | None = None
     quality: Quality | None = None
+    ratings: tuple[Rating, ...] = ()  # what users vouch for; the newest of a use case holds
 
     @property
     def model(self) -> ModelRef:
         """Which model it is."""
         return self.info.model
+
+    def rating(self, use_case: str) -> Rating | None:
+        """Return what users say of it for *use_case*, else for all use cases; of several, the newest."""
+        said = [rating for rating in self.ratings if rating.use_case in (use_case, None)]
+        return max(said, key=lambda rating: (rating.use_case is not None, rating.as_of), default=None)
 
     @property
     def output_tps(self) -> float | None:
@@ -64,8 +72,18 @@ def median(figure: Figure | None) -> float | None:
     return figure.median if figure else None
 
 
-def candidate(state: ModelState, info: ModelInfo, at: datetime, *, stale_after: timedelta) -> Candidate:
-    """Return the model *state*, described by *info*, as it must be seen at the moment *at*."""
+def candidate(
+    state: ModelState,
+    info: ModelInfo,
+    at: datetime,
+    *,
+    stale_after: timedelta,
+    configured: Sequence[Vouched] = (),
+) -> Candidate:
+    """Return the model *state*, described by *info*, as it must be seen at the moment *at*.
+
+    *configured* are the ratings of the configuration, of whatever model.
+    """
     health = state.health
     stale = health is not None and at - health.checked_at > stale_after
     believed = None if stale else health
@@ -83,4 +101,8 @@ def candidate(state: ModelState, info: ModelInfo, at: datetime, *, stale_after: 
         health=health,
         performance=state.performance,
         quality=state.quality,
+        ratings=(
+            *(rating for rating in configured if rating.model in (str(info.model), info.model.name)),
+            *(state.rated.event.ratings if state.rated else ()),
+        ),
     )

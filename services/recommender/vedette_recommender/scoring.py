@@ -58,6 +58,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     kind: Kind = "floor"
     n: int | None = None
     age_s: float | None = None
+    source: str = ""
 
 
 class Scored(Struct, frozen=True, kw_only=True):
@@ -141,13 +142,26 @@ def peer_prior(evidence: Sequence[Evidence]) -> float | None:
 # --- Signals ---------------------------------------------------------------------------------------------------
 
 
-def quality(candidate: Candidate) -> Evidence:
-    """Return the fraction of checked answers that were right, over all suite kinds."""
+def quality(candidate: Candidate, use_case: UseCase) -> Evidence:
+    """Return what a user vouches for, else the rate of right answers over the kinds that tell of *use_case*."""
+    rating = candidate.rating(use_case.name)
+    if rating is not None:
+        return Evidence(
+            raw=rating.score,
+            unit="fraction",
+            utility=rating.score,
+            confidence=1.0,
+            kind="user",
+            source=f"{rating.source}, {rating.as_of}",
+        )
     measured = candidate.quality
-    trials = sum(score.trials for score in measured.scores.values()) if measured else 0
-    if measured is None or not trials:
+    scores = measured.scores if measured else {}
+    told = [(weight, scores[kind]) for kind, weight in use_case.kinds.items() if kind in scores]
+    total = math.fsum(weight for weight, score in told if score.trials)
+    if measured is None or not total:
         return Evidence(unit="fraction")
-    right = sum(score.successes for score in measured.scores.values()) / trials
+    right = math.fsum(w * score.successes / score.trials for w, score in told if score.trials) / total
+    trials = sum(score.trials for _, score in told)
     age_s = (candidate.at - measured.measured_at).total_seconds()
     return Evidence(
         raw=right,
@@ -250,7 +264,7 @@ def price(candidate: Candidate) -> Evidence:
 def evidence(candidate: Candidate, use_case: UseCase, wanted_context: int) -> dict[Signal, Evidence]:
     """Return what is known of every signal of *candidate*."""
     return {
-        "quality": quality(candidate),
+        "quality": quality(candidate, use_case),
         "speed": speed(candidate, embeds=use_case.embeds),
         "ttft": ttft(candidate, embeds=use_case.embeds),
         "reliability": reliability(candidate),
@@ -351,7 +365,7 @@ _PRIORS: dict[Kind, str] = {
 
 def _note(known: Evidence, prior: float, source: Kind) -> str:
     if known.confidence >= 1.0:
-        return ""
+        return known.source
     if known.raw is None:
         return f"not measured: {_PRIORS[source]} gives {prior:.2f}"
     return f"shrunk towards {prior:.2f} ({_PRIORS[source]})"

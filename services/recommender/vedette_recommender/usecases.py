@@ -15,11 +15,12 @@ SIGNALS: tuple[Signal, ...] = ("quality", "speed", "ttft", "reliability", "conte
 
 
 class UseCase(Struct, frozen=True, kw_only=True):
-    """A purpose: weights by signal, and the capabilities without which a model is no candidate."""
+    """A purpose: weights by signal, the capabilities without which a model is no candidate, what tells its quality."""
 
     name: str
     weights: dict[Signal, float]
     requires: tuple[Capability, ...]
+    kinds: dict[str, float]  # evaluation kinds, and how much each counts for its quality
 
     @property
     def embeds(self) -> bool:
@@ -43,10 +44,41 @@ _TABLE: tuple[tuple[str, tuple[float, ...], tuple[Capability, ...]], ...] = (
     ("fast", (0.15, 0.30, 0.25, 0.15, 0.05, 0.10), (C.CHAT,)),
 )
 
+# Which evaluation kinds tell how well a model serves a use case, and how much each counts. Our proposal: a kind
+# counts most where it asks for the very thing, less where it asks for what that thing takes.
+KINDS: dict[str, dict[str, float]] = {
+    "chat": {"instructions": 2, "multilingual": 1, "choice": 1, "arithmetic": 1},
+    "code_generation": {"code_generation": 3, "code_understanding": 1, "instructions": 1},
+    "code_understanding": {"code_understanding": 3, "needle": 1, "choice": 1},
+    "reasoning": {"arithmetic": 2, "choice": 2, "code_understanding": 1},
+    "documentation": {"instructions": 2, "extraction": 1, "needle": 1},
+    "agent": {
+        "tools": 3,
+        "json_schema": 1,
+        "json_words": 1,
+        "tool_restraint": 1,
+        "instructions": 1,
+        "choice": 1,
+    },
+    "summarisation": {"needle": 2, "extraction": 2, "instructions": 1},
+    "extraction": {"extraction": 3, "json_words": 1, "json_schema": 1, "needle": 1},
+    "vision": {"instructions": 1, "extraction": 1},
+    "embedding": {"retrieval": 2, "paraphrase": 1},
+    "fast": {"instructions": 1, "choice": 1, "arithmetic": 1},
+}
+
 BUILT_IN: dict[str, UseCase] = {
-    name: UseCase(name=name, weights=dict(zip(SIGNALS, weights, strict=True)), requires=requires)
+    name: UseCase(
+        name=name,
+        weights=dict(zip(SIGNALS, weights, strict=True)),
+        requires=requires,
+        kinds=KINDS[name],
+    )
     for name, weights, requires in _TABLE
 }
+
+
+_ALL_ALIKE = {kind: 1.0 for kinds in KINDS.values() for kind in kinds}
 
 
 def known(configured: Mapping[str, CustomUseCase]) -> dict[str, UseCase]:
@@ -59,6 +91,7 @@ def known(configured: Mapping[str, CustomUseCase]) -> dict[str, UseCase]:
             name=name,
             weights={signal: custom.weights.get(signal, 0.0) for signal in SIGNALS},
             requires=custom.capabilities or _built_in_capabilities(name),
+            kinds=dict(custom.kinds) or KINDS.get(name, _ALL_ALIKE),
         )
         for name, custom in configured.items()
     }

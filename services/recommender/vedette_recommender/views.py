@@ -7,7 +7,7 @@ import msgspec
 
 from vedette.catalogue import ModelState
 from vedette.events import Availability, MeasuredSpeed, ModelView, Recommendation
-from vedette.types import Health, ModelRef, Performance
+from vedette.types import Health, ModelRef, Performance, Quality
 from vedette_recommender.candidate import Candidate, median
 from vedette_recommender.scoring import Scored
 
@@ -62,6 +62,8 @@ def model_view(
         revision=state.revision if state else 0,
         same_weights=same,
         figures=_figures(candidate.performance) if whole and candidate.performance else None,
+        quality=_quality(candidate.quality, whole=whole) if candidate.quality else None,
+        ratings=candidate.ratings,
         failures=candidate.health.failures if whole and candidate.health else (),
         attempts=state.verified.event.attempts if whole and state and state.verified else (),
     )
@@ -70,6 +72,10 @@ def model_view(
 def _figures(performance: Performance) -> Performance:
     """Return *performance* without the single runs behind it."""
     return msgspec.structs.replace(performance, samples=())
+
+
+def _quality(quality: Quality, *, whole: bool) -> Quality:
+    return quality if whole else msgspec.structs.replace(quality, misses=(), baseline=None)
 
 
 def _availability(health: Health, at: datetime) -> Availability:

@@ -19,6 +19,8 @@ from vedette.events import (
     ModelFound,
     ModelLost,
     ModelProbed,
+    ModelRated,
+    ModelRegressed,
     ModelVerified,
 )
 from vedette.types import UP
@@ -286,10 +288,34 @@ def _evaluated(event: ModelEvaluated, message: Message) -> Iterator[tuple[str, V
             **_about_model(event, message),
             "job_id": event.job_id,
             "outcome": event.outcome,
+            "detail": event.detail,
             "digest": event.quality.digest,
-            "scores": event.quality.scores,
+            "server_version": event.quality.server_version,
+            "requests": event.use.requests,
+            "tokens": event.use.tokens,
+            "took_s": event.took_s,
+            "scores": event.scores,
+            "misses": event.quality.misses,
         },
     )
+
+
+def _regressed(event: ModelRegressed, message: Message) -> Iterator[tuple[str, Values]]:
+    yield (
+        "model_regression_history",
+        {
+            **_about_model(event, message),
+            "job_id": event.job_id,
+            "digest": event.digest,
+            "server_version": event.server_version,
+            "before": event.before,
+            "drops": event.drops,
+        },
+    )
+
+
+def _rated(event: ModelRated, message: Message) -> Iterator[tuple[str, Values]]:
+    yield "model_rating_history", {**_about_model(event, message), "ratings": event.ratings}
 
 
 def _observed(event: EndpointObserved, message: Message) -> Iterator[tuple[str, Values]]:
@@ -321,5 +347,7 @@ _ROWS: dict[type[Event], Callable[[Any, Message], Iterator[tuple[str, Values]]]]
     ModelBenchmarked: _benchmarked,
     ModelVerified: _verified,
     ModelEvaluated: _evaluated,
+    ModelRegressed: _regressed,
+    ModelRated: _rated,
     EndpointObserved: _observed,
 }

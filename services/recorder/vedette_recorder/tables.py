@@ -162,7 +162,13 @@ model_quality_history = _history(
     sa.Column("job_id", sa.Text, nullable=False),
     sa.Column("outcome", sa.Text, nullable=False),
     sa.Column("digest", sa.Text),
+    sa.Column("detail", sa.Text),
+    sa.Column("server_version", sa.Text),
+    sa.Column("requests", sa.BigInteger),
+    sa.Column("tokens", sa.BigInteger),
+    sa.Column("took_s", sa.Double),
     sa.Column("scores", Json, nullable=False),
+    sa.Column("misses", KeptJson),
 )
 
 model_capability_history = _history(
@@ -172,6 +178,20 @@ model_capability_history = _history(
     sa.Column("digest", sa.Text),
     sa.Column("claims", Json, nullable=False),
     sa.Column("attempts", KeptJson, nullable=False),
+)
+
+model_regression_history = _history(
+    "model_regression_history",
+    sa.Column("job_id", sa.Text, nullable=False),
+    sa.Column("digest", sa.Text),
+    sa.Column("server_version", sa.Text),
+    sa.Column("before", Json, nullable=False),
+    sa.Column("drops", Json, nullable=False),
+)
+
+model_rating_history = _history(
+    "model_rating_history",
+    sa.Column("ratings", Json, nullable=False),
 )
 
 model_reports = _history(

@@ -39,6 +39,7 @@ for place, line in (
     ("working:probe", "Check now whether models answer."),
     ("working:benchmark", "Measure the speed of models now."),
     ("working:verify", "Have models prove now what they can do."),
+    ("working:evaluate", "Check now how well models answer."),
     ("administering:endpoints", "List the endpoints, and what was used of each today."),
     ("administering:doctor", "Tell what is reachable, what is not, what to do."),
     ("administering:provision", "Make the streams and consumers on a NATS server."),
@@ -47,6 +48,10 @@ for place, line in (
 config = App(name="config", help="The configuration file.")
 config.command("vedette.cli.administering:check", name="check", help="Read it, and say what it comes to.")
 app.command(config)
+quality = App(name="quality", help="Scores that you vouch for.")
+quality.command("vedette.cli.rating:import_file", name="import", help="Take over the scores of a file.")
+quality.command("vedette.cli.rating:list_ratings", name="list", help="List them.")
+app.command(quality)
 
 _EXIT_CODES: tuple[tuple[type[VedetteError], int], ...] = (
     (NotRunning, 3),

@@ -90,6 +90,46 @@ def show_proofs(models: Sequence[ModelView], style: Style) -> None:
     sheet(("model", "capability", "", "evidence", "because", "against"), rows, style)
 
 
+def show_scores(models: Sequence[ModelView], style: Style) -> None:
+    """Print how well *models* answer, by kind of question, then their most telling wrong answers."""
+    rows = [row for model in models for row in _score_rows(model)]
+    if not rows and style == "table":
+        out.print("Not evaluated yet: vedette evaluate, or wait for its turn.")
+        return
+    sheet(("model", "suite", ">right", ">of", ">rate", ">at least", ">at most", "before"), rows, style)
+    if style == "table":
+        for model in models:
+            for rating in model.ratings:
+                what = rating.use_case or "all use cases"
+                out.print(f"{model.model}: {rating.score:.2f} for {what} ({rating.source}, {rating.as_of})")
+            for miss in model.quality.misses if model.quality else ():
+                out.print()
+                out.print(Text.assemble((f"{model.model}  {miss.suite}", "bold"), f"  {miss.why}"))
+                out.print(Text(f"  asked     {_line(miss.prompt)}"))
+                out.print(Text(f"  answered  {_line(miss.answer) or 'nothing'}"))
+
+
+def _score_rows(model: ModelView) -> Iterator[tuple[str, ...]]:
+    quality = model.quality
+    for kind, score in sorted(quality.scores.items()) if quality else ():
+        low, high = score.interval
+        baseline = quality.baseline.scores.get(kind) if quality and quality.baseline else None
+        yield (
+            str(model.model),
+            score.suite,
+            str(score.successes),
+            str(score.trials),
+            percent(score.successes / score.trials),
+            percent(low),
+            percent(high),
+            f"{baseline.successes}/{baseline.trials}" if baseline else "",
+        )
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
 def show_transcripts(model: ModelView) -> None:
     """Print what was sent and received when probes of *model* failed, newest last."""
     if not model.failures:

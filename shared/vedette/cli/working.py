@@ -1,8 +1,8 @@
-"""`discover`, `probe`, `benchmark` and `verify`: have it done now, and watch."""
+"""`discover`, `probe`, `benchmark`, `verify` and `evaluate`: have it done now, and watch."""
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from cyclopts import Parameter
 from nats.aio.client import Client as NatsClient
@@ -19,7 +19,7 @@ from rich.progress import (
 from vedette import events
 from vedette.cli import options
 from vedette.cli.asking import show_models
-from vedette.cli.measured import show_figures, show_proofs
+from vedette.cli.measured import show_figures, show_proofs, show_scores
 from vedette.cli.output import Style, document, err, out, run
 from vedette.client import Client
 from vedette.connecting import connect
@@ -62,6 +62,42 @@ def verify(*models: str, json: options.Json = False, where: options.Instance = o
     return run(_do("verify", models, where, json))
 
 
+def evaluate(
+    *models: str,
+    suite: Annotated[
+        tuple[str, ...], Parameter(help="Ask only this kind of question; may be repeated.")
+    ] = (),
+    show: Annotated[
+        bool, Parameter(negative="", help="Ask nothing: show what the last evaluation came to.")
+    ] = False,
+    output: Annotated[
+        Style | Literal["json"], Parameter(help="How the scores are printed at the end.")
+    ] = "table",
+    json: options.Json = False,
+    where: options.Instance = options.HERE,
+) -> int:
+    """Check now how well models answer: the named ones (endpoint/name), those of endpoints, or all.
+
+    At the end the scores are shown with their intervals, and the most telling wrong answers:
+    vedette evaluate gpu/qwen3:8b --suite tools --suite json
+    """
+    as_json = json or output == "json"
+    if show:
+        return run(_show_quality(models, where, as_json, output))
+    return run(_do("evaluate", models, where, as_json, suites=suite, style=output))
+
+
+async def _show_quality(named: Sequence[str], where: options.Instance, as_json: bool, style: str) -> int:
+    async with where.client() as client:
+        targets = await _targets(client, "evaluate", named)
+        views = [view for t in targets if t.model for view in (await client.model(t.model)).models]
+    if as_json:
+        document({"models": views})
+    else:
+        show_scores(views, cast("Style", style))
+    return 0
+
+
 def _streams(sweep: str | None) -> tuple[int, ...]:
     try:
         streams = tuple(int(part) for part in sweep.split(",")) if sweep else ()
@@ -81,6 +117,7 @@ async def _do(
     as_json: bool,
     *,
     streams: tuple[int, ...] = (),
+    suites: tuple[str, ...] = (),
     style: str = "table",
 ) -> int:
     operator = where.operator()
@@ -91,11 +128,11 @@ async def _do(
                 f'Nothing to {kind}: no models are known. "vedette doctor" tells which endpoints answer.'
             )
             return 1
-        ended = await _follow(connection, kind, targets, streams)
+        ended = await _follow(connection, kind, targets, streams, suites)
         known = await client.models()
         touched = {str(target.model or target.endpoint) for target in targets}
         models = [model for model in known.models if touched & {str(model.model), model.model.endpoint}]
-        if kind in ("benchmark", "verify"):
+        if kind in _SHOWN:
             models = [view for model in models for view in (await client.model(model.model)).models]
     if as_json:
         document(
@@ -120,6 +157,7 @@ def _show_models(models: Sequence[ModelView], _: str) -> None:
 _SHOWN: dict[JobKind, Callable[[Sequence[ModelView], Any], None]] = {
     "benchmark": show_figures,
     "verify": show_proofs,
+    "evaluate": show_scores,
 }
 
 
@@ -166,13 +204,17 @@ def _unknown(name: str, kind: JobKind, endpoints: list[str], models: list[str]) 
 
 
 async def _follow(
-    connection: NatsClient, kind: JobKind, targets: Sequence[Target], streams: tuple[int, ...]
+    connection: NatsClient,
+    kind: JobKind,
+    targets: Sequence[Target],
+    streams: tuple[int, ...],
+    suites: tuple[str, ...],
 ) -> list[tuple[Job, events.Progress]]:
     """Queue the jobs and show how far they are; return how each ended."""
     ended = []
     shown = _Bars()
     async with operating(connection) as operation:
-        jobs = await operation.request(kind, targets, streams=streams)
+        jobs = await operation.request(kind, targets, streams=streams, suites=suites)
         with shown.bars if err.is_terminal else nullcontext():
             async for job, progress in operation.follow(jobs):
                 shown.show(job, progress)

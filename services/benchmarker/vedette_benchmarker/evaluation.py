@@ -1,0 +1,191 @@
+"""The measure `evaluate`: how well a model answers questions whose answers can be checked."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+from random import Random
+
+from vedette import identity, subjects
+from vedette.bus import Bus
+from vedette.catalogue import Catalogue, Held, ModelState
+from vedette.clock import Clock
+from vedette.endpoints import OpenEndpoint
+from vedette.events import Job, ModelEvaluated, ModelRegressed
+from vedette.ledger import cost
+from vedette.settings import Evaluating
+from vedette.types import Capability, ModelInfo, Outcome, Use
+from vedette_benchmarker.asking import Asker, Spent, room_to_think
+from vedette_benchmarker.grading import Graded, claims, drops, fold, telling
+from vedette_benchmarker.handlers import Ended
+from vedette_benchmarker.suites import Item, Suite, VectorItem
+
+THINKING_TOKENS = 1024  # room to think before each answer
+_PROMPT_TOKENS = 200  # of an average item, with its template
+_FAILURES_IN_A_ROW = 3
+_WRONG_QUESTION = frozenset({Outcome.BAD_REQUEST, Outcome.UNSUPPORTED})
+
+
+class Evaluation:
+    """Evaluates one model for one job."""
+
+    def __init__(
+        self,
+        *,
+        bus: Bus,
+        catalogue: Catalogue,
+        suites: Sequence[Suite],
+        settings: Evaluating,
+        clock: Clock,
+    ) -> None:
+        self._bus = bus
+        self._catalogue = catalogue
+        self._suites = suites
+        self._settings = settings
+        self._clock = clock
+
+    def is_done(self, state: ModelState, job: Job) -> bool:
+        """Return whether the model was evaluated by this very job."""
+        return state.evaluated is not None and state.evaluated.event.job_id == job.id
+
+    def measured_at(self, state: ModelState) -> datetime | None:
+        """Return when the present weights were last evaluated."""
+        return state.quality.measured_at if state.quality else None
+
+    def is_wanted(self, endpoint: OpenEndpoint) -> bool:
+        """Return whether models of the endpoint are to be evaluated without being asked."""
+        return endpoint.settings.evaluate
+
+    def estimate(self, endpoint: OpenEndpoint, info: ModelInfo) -> Use:
+        """Return what it comes to if every suite asks all its items and every answer is as long as allowed."""
+        items = [item for suite in self._fitting(info, ()) for item in self._sample(suite)]
+        generated = sum(item.max_tokens for item in items if isinstance(item, Item))
+        return cost(
+            endpoint.settings,
+            requests=len(items),
+            prompt_tokens=_PROMPT_TOKENS * len(items),
+            output_tokens=generated + room_to_think(info) * len(items),
+        )
+
+    def _sample(self, suite: Suite) -> list[Item | VectorItem]:
+        items: Iterator[Item | VectorItem] = suite.items(Random(0))  # noqa: S311 - only their size matters
+        return list(islice(items, self._settings.items))
+
+    async def run(self, endpoint: OpenEndpoint, state: ModelState, info: ModelInfo, job: Job) -> Ended:
+        """Ask, check, publish."""
+        known, started = state.known or info, self._clock.monotonic()
+        suites = self._fitting(known, job.suites)
+        asker = Asker(endpoint.endpoint, known, self._settings)
+        graded: list[Graded] = []
+        for place, suite in enumerate(suites):
+
+            async def on_trial(so_far: Graded, place: int = place) -> None:
+                await self._tell(
+                    so_far, job, place * self._settings.items, len(suites) * self._settings.items
+                )
+
+            # The job's own seed: items are other ones each time, and the same when the job is delivered again.
+            rng = Random(f"{job.id} {suite.name}")  # noqa: S311
+            graded.append(await asker.grade(suite, rng, on_trial))
+            if asker.spent.failure is not None:
+                break
+        spent = asker.spent
+        use = cost(
+            endpoint.settings,
+            requests=spent.requests,
+            prompt_tokens=spent.prompt_tokens,
+            output_tokens=spent.output_tokens,
+        )
+        took_s = self._clock.monotonic() - started
+        event = await self._publish(endpoint, info, [g for g in graded if g.trials], spent, use, took_s, job)
+        ok = event is None or event.outcome is Outcome.OK
+        return Ended(ok=ok, detail=_told(event) if event else "", use=use)
+
+    def _fitting(self, info: ModelInfo, named: Sequence[str]) -> list[Suite]:
+        """Return the suites for a model: those *named*, or all, but none that needs what it is known to lack."""
+        wanted = [suite for suite in self._suites if not named or suite.kind in named]
+        return [suite for suite in wanted if _may_be_asked(info, suite)]
+
+    async def _tell(self, graded: Graded, job: Job, before: int, steps: int) -> None:
+        told = f"{job.model}: {graded.suite.kind} {graded.successes} of {graded.trials}"
+        await self._bus.tell(job, "step", told, step=before + graded.trials, steps=steps)
+
+    async def _publish(
+        self,
+        endpoint: OpenEndpoint,
+        info: ModelInfo,
+        graded: list[Graded],
+        spent: Spent,
+        use: Use,
+        took_s: float,
+        job: Job,
+    ) -> ModelEvaluated | None:
+        held = self._catalogue.endpoint(endpoint.name)
+        version = held.event.server_version if held else None
+        subject, now = subjects.of_model("evaluated", info.model), self._clock.now()
+        scores = {one.suite.kind: one.score for one in graded}
+
+        def step(held: Held[ModelEvaluated] | None) -> ModelEvaluated | None:
+            if held is not None and held.event.job_id == job.id:
+                return None
+            previous = held.event.quality if held else None
+            return ModelEvaluated(
+                id=identity.derive(job.at, subject, job.id),
+                at=now,
+                model=info.model,
+                job_id=job.id,
+                outcome=spent.failure.outcome if spent.failure else Outcome.OK,
+                detail=spent.failure.detail if spent.failure else None,
+                scores=scores,
+                claims=claims(graded),
+                use=use,
+                took_s=round(took_s, 3),
+                quality=fold(
+                    previous, scores, telling(graded), at=now, digest=info.digest, server_version=version
+                ),
+            )
+
+        event = await self._bus.advance("MODELS", subject, step)
+        if event is not None:
+            await self._warn(event, job)
+            self._bus.log.info("evaluation.done", model=str(info.model), outcome=event.outcome)
+        return event
+
+    async def _warn(self, event: ModelEvaluated, job: Job) -> None:
+        """Publish that the model has become worse, if it has, once for each baseline."""
+        fallen, quality = drops(event.quality), event.quality
+        baseline = quality.baseline
+        if not fallen or baseline is None:
+            return
+        subject = subjects.of_model("regressed", event.model)
+
+        def step(held: Held[ModelRegressed] | None) -> ModelRegressed | None:
+            if held is not None and (held.event.digest, held.event.server_version, held.event.before) == (
+                quality.digest, quality.server_version, baseline,
+            ):  # fmt: skip
+                return None
+            return ModelRegressed(
+                id=identity.derive(job.at, subject, job.id),
+                at=event.at,
+                model=event.model,
+                job_id=job.id,
+                digest=quality.digest,
+                server_version=quality.server_version,
+                before=baseline,
+                drops=fallen,
+            )
+
+        await self._bus.advance("MODELS", subject, step)
+
+
+def _may_be_asked(info: ModelInfo, suite: Suite) -> bool:
+    embeds = suite.needs is Capability.EMBEDDING
+    if embeds is not (info.kind == "embedding") or info.kind not in ("chat", "embedding"):
+        return False
+    needed = info.capabilities.get(str(suite.needs)) if suite.needs else None
+    return needed is None or needed.value
+
+
+def _told(event: ModelEvaluated) -> str:
+    if event.outcome is not Outcome.OK:
+        return str(event.detail or event.outcome)
+    return ", ".join(f"{kind} {score.successes}/{score.trials}" for kind, score in event.scores.items())

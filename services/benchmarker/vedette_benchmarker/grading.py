@@ -1,0 +1,116 @@
+"""From single verdicts to a model's quality: scores, when they are sure enough, what they say next to before. Pure."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from msgspec import Struct
+
+from vedette.settings import Evaluating
+from vedette.types import Baseline, Claim, Drop, Evidence, Miss, Quality, Score
+from vedette_benchmarker.suites import Suite
+
+MISSES_KEPT = 10
+_MOST_SHOWN = 500
+_ENOUGH_TO_DISPROVE = 3  # failures without a success
+
+
+class Graded(Struct, frozen=True, kw_only=True):
+    """What one suite came to so far."""
+
+    suite: Suite
+    successes: int = 0
+    trials: int = 0
+    misses: tuple[Miss, ...] = ()
+
+    @property
+    def score(self) -> Score:
+        """Its score."""
+        return Score(successes=self.successes, trials=self.trials, suite=self.suite.name)
+
+
+def is_sure(score: Score, settings: Evaluating) -> bool:
+    """Return whether no more need be asked: as many as allowed, or enough for an interval that is narrow."""
+    if score.trials >= settings.items:
+        return True
+    low, high = score.interval
+    return score.trials >= settings.least and high - low <= settings.interval_width
+
+
+def miss(suite: Suite, prompt: str, answer: str, why: str) -> Miss:
+    """Return a wrong answer as it is kept: cut to what a person reads."""
+    return Miss(suite=suite.name, prompt=_cut(prompt), answer=_cut(answer), why=_cut(why))
+
+
+def _cut(text: str) -> str:
+    # A needle's haystack says nothing; its question stands at the end.
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN // 2]} … {text[-_MOST_SHOWN // 2 :]}"
+
+
+def telling(graded: Sequence[Graded]) -> tuple[Miss, ...]:
+    """Return the most telling misses: of each suite in turn, those first in which the model is usually right."""
+    by_rate = sorted(
+        (g for g in graded if g.misses), key=lambda g: (-g.successes / max(1, g.trials), g.suite.kind)
+    )
+    longest = max((len(g.misses) for g in by_rate), default=0)
+    in_turn = [g.misses[place] for place in range(longest) for g in by_rate if place < len(g.misses)]
+    return tuple(in_turn[:MISSES_KEPT])
+
+
+def claims(graded: Sequence[Graded]) -> dict[str, Claim]:
+    """Return what the items have proved by the way: one success proves, several failures without one disprove."""
+    found = {}
+    for one in graded:
+        capability = one.suite.capability
+        if capability is not None and (one.successes or one.trials >= _ENOUGH_TO_DISPROVE):
+            source = f"{one.suite.name}: {one.successes} of {one.trials}"
+            found[str(capability)] = Claim(value=one.successes > 0, evidence=Evidence.VERIFIED, source=source)
+    return found
+
+
+def fold(
+    previous: Quality | None,
+    scores: Mapping[str, Score],
+    misses: tuple[Miss, ...],
+    *,
+    at: datetime,
+    digest: str | None,
+    server_version: str | None,
+) -> Quality:
+    """Return the quality after an evaluation that gave *scores*.
+
+    Scores add up while weights, server version and suite version stay. When weights or server change, they begin
+    anew, and those before become the baseline.
+    """
+    same = previous is not None and (previous.digest, previous.server_version) == (digest, server_version)
+    before = previous.scores if previous is not None and same else {}
+    return Quality(
+        measured_at=at,
+        digest=digest,
+        server_version=server_version,
+        scores={**before, **{kind: _added(before.get(kind), score) for kind, score in scores.items()}},
+        misses=misses,
+        baseline=_baseline(previous, same=same),
+    )
+
+
+def _added(before: Score | None, score: Score) -> Score:
+    return before + score if before is not None and before.suite == score.suite else score
+
+
+def _baseline(previous: Quality | None, *, same: bool) -> Baseline | None:
+    if previous is None:
+        return None
+    if same:
+        return previous.baseline
+    return Baseline(digest=previous.digest, server_version=previous.server_version, scores=previous.scores)
+
+
+def drops(quality: Quality) -> tuple[Drop, ...]:
+    """Return the kinds in which a model has become worse than its baseline, beyond the intervals of both."""
+    before = quality.baseline.scores if quality.baseline else {}
+    pairs = [(kind, before[kind], score) for kind, score in quality.scores.items() if kind in before]
+    return tuple(
+        Drop(kind=kind, before=old, after=new)
+        for kind, old, new in sorted(pairs, key=lambda pair: pair[0])
+        if old.suite == new.suite and new.interval[1] < old.interval[0]
+    )

@@ -1,0 +1,124 @@
+"""A model that becomes worse with its weights is told of once, with the figures; evaluations count once."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+from samples import lifecycle_event, model_info
+from vedette.bus import Bus
+from vedette.catalogue import Catalogue, ModelState
+from vedette.endpoints import OpenEndpoint
+from vedette.events import Job, ModelRegressed
+from vedette.providers import Generation
+from vedette.settings import EndpointSettings, Evaluating
+from vedette.testing import Answer, FakeEndpoint, FakeProvider, Piece
+from vedette.types import ModelInfo, ModelRef
+from vedette_benchmarker.evaluation import Evaluation
+from vedette_benchmarker.suites import Item, Suite
+from vedette_benchmarker.suites.checks import exact
+
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
+MODEL = ModelRef("box", "m")
+SETTINGS = Evaluating(items=20, least=20)
+
+
+def words(_: Random) -> Iterator[Item]:
+    while True:
+        yield Item(prompt="Say yes.", check=exact("yes"))
+
+
+SUITE = Suite(kind="words", version=1, items=words)
+
+
+class Evaluated:
+    """One model at one endpoint, evaluated as often as a test wants."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+        self.says = "yes"
+        fake = FakeEndpoint(bus.clock, answer=self._answer)
+        provider = FakeProvider({"http://box": fake})
+        self.endpoint = OpenEndpoint(
+            name="box",
+            settings=EndpointSettings(provider="fake", url="http://box"),
+            provider=provider,
+            endpoint=fake,
+            clock=bus.clock,
+        )
+        self.measure = Evaluation(
+            bus=bus, catalogue=Catalogue(), suites=(SUITE,), settings=SETTINGS, clock=bus.clock
+        )
+        self.jobs = 0
+
+    def _answer(self, _: Generation) -> Answer:
+        return Answer(pieces=(Piece(after_s=0, text=self.says),), finished={"output_tokens": 1})
+
+    async def evaluate(self, digest: str) -> Job:
+        self.jobs += 1
+        at = NOW + timedelta(hours=self.jobs)
+        job = self.endpoint.job("evaluate", at=at, cause="manual", seed=str(self.jobs), model=MODEL)
+        await self.run(job, digest)
+        return job
+
+    async def run(self, job: Job, digest: str) -> None:
+        info: ModelInfo = model_info(MODEL, digest=digest, kind="chat")
+        found = lifecycle_event("found", MODEL, at=NOW, info=info)
+        state = Catalogue.of([(1, found)]).get(MODEL) or ModelState(model=MODEL)
+        await self.measure.run(self.endpoint, state, info, job)
+
+    async def state(self) -> ModelState:
+        return await self.bus.read_model(MODEL)
+
+    async def regressed(self) -> list[ModelRegressed]:
+        info = await self.bus.js.stream_info("MODELS", subjects_filter="model.regressed.>")
+        subjects = info.state.subjects or {}
+        if not subjects:
+            return []
+        ((subject, count),) = subjects.items()
+        last = await self.bus.last("MODELS", subject)
+        assert last is not None
+        assert isinstance(last.event, ModelRegressed)
+        return [last.event] * count
+
+
+async def test_new_weights_that_are_worse_are_told_of_once(bus: Bus) -> None:
+    """With what was and what is; better ones, and the same ones, are not."""
+    model = Evaluated(bus)
+    await model.evaluate("a")
+    await model.evaluate("a")
+    model.says = "no"
+    assert await model.regressed() == []
+    await model.evaluate("b")
+    await model.evaluate("b")
+    (event,) = await model.regressed()
+    (drop,) = event.drops
+    assert (drop.kind, drop.before.successes, drop.before.trials) == ("words", 40, 40)
+    assert (drop.after.successes, drop.after.trials) == (0, 20)
+    assert (event.before.digest, event.digest) == ("a", "b")
+    model.says = "yes"
+    await model.evaluate("c")
+    assert len(await model.regressed()) == 1
+
+
+async def test_a_redelivered_evaluation_counts_once(bus: Bus) -> None:
+    """Even when it was asked all over again."""
+    model = Evaluated(bus)
+    job = await model.evaluate("a")
+    await model.run(job, "a")
+    state = await model.state()
+    assert state.evaluated is not None
+    assert state.evaluated.event.quality.scores["words"].trials == 20
+    assert model.measure.is_done(state, job)
+
+
+async def test_wrong_answers_are_kept_with_the_reason(bus: Bus) -> None:
+    model = Evaluated(bus)
+    model.says = "no"
+    await model.evaluate("a")
+    state = await model.state()
+    assert state.evaluated is not None
+    misses = state.evaluated.event.quality.misses
+    assert len(misses) == 10
+    assert (misses[0].prompt, misses[0].answer) == ("Say yes.", "no")
+    assert misses[0].why
+    assert state.evaluated.event.use.requests == 20

@@ -1,0 +1,128 @@
+"""Asking a suite: until it is sure, within what a server can be asked, counting what is used."""
+
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+from vedette.errors import ProviderError
+from vedette.providers import Generation
+from vedette.settings import Evaluating
+from vedette.testing import Answer, FakeClock, FakeEndpoint, Piece
+from vedette.types import Capability, Claim, Evidence, ModelInfo, ModelRef, Outcome
+from vedette_benchmarker.asking import THINKING_TOKENS, Asker
+from vedette_benchmarker.grading import Graded
+from vedette_benchmarker.suites import Item, Suite, VectorItem, Verdict
+from vedette_benchmarker.suites.checks import number
+
+INFO = ModelInfo(model=ModelRef("box", "m"), provider="fake", url="http://x", api="fake", kind="chat")
+SETTINGS = Evaluating(items=40, least=8, interval_width=0.35)
+
+
+def sums(rng: Random) -> Iterator[Item]:
+    while True:
+        one, other = rng.randrange(10), rng.randrange(10)
+        yield Item(prompt=f"{one}+{other}", check=number(one + other), max_tokens=8)
+
+
+SUITE = Suite(kind="sums", version=1, items=sums)
+
+
+def solving(request: Generation) -> Answer:
+    one, other = request.prompt.split("+")
+    return saying(str(int(one) + int(other)))
+
+
+def saying(text: str) -> Answer:
+    return Answer(pieces=(Piece(after_s=0.1, text=text),), finished={"prompt_tokens": 5, "output_tokens": 2})
+
+
+async def graded(endpoint: FakeEndpoint, settings: Evaluating = SETTINGS) -> tuple[Graded, Asker]:
+    asker, told = Asker(endpoint, INFO, settings), []
+
+    async def on_trial(so_far: Graded) -> None:
+        told.append(so_far.trials)
+
+    found = await asker.grade(SUITE, Random(1), on_trial)
+    assert told == sorted(told)
+    return found, asker
+
+
+async def test_who_is_always_right_is_asked_few() -> None:
+    """And what it used adds up."""
+    found, asker = await graded(FakeEndpoint(FakeClock(), answer=solving))
+    assert (found.successes, found.misses) == (found.trials, ())
+    assert found.trials < SETTINGS.items
+    low, high = found.score.interval
+    assert high - low <= SETTINGS.interval_width
+    spent = asker.spent
+    assert (spent.requests, spent.prompt_tokens, spent.output_tokens) == (
+        found.trials,
+        5 * found.trials,
+        2 * found.trials,
+    )
+
+
+async def test_who_is_sometimes_right_is_asked_more() -> None:
+    """But never more than allowed; every wrong answer is kept with the reason."""
+    turns = iter(range(1000))
+    half = FakeEndpoint(
+        FakeClock(), answer=lambda request: solving(request) if next(turns) % 2 else saying("99")
+    )
+    found, _ = await graded(half, Evaluating(items=12, least=8, interval_width=0.1))
+    assert (found.successes, found.trials) == (6, 12)
+    assert {miss.why for miss in found.misses} != {""}
+    assert all(miss.answer == "99" for miss in found.misses)
+
+
+async def test_a_question_the_server_cannot_be_asked_gives_no_score() -> None:
+    endpoint = FakeEndpoint(FakeClock())
+    endpoint.failures["generate"] = ProviderError(Outcome.BAD_REQUEST, "does not support tools")
+    found, asker = await graded(endpoint)
+    assert (found.trials, asker.spent.failure) == (0, None)
+
+
+@pytest.mark.parametrize(("outcome", "calls"), [(Outcome.REFUSED, 1), (Outcome.SERVER_ERROR, 3)])
+async def test_a_server_that_fails_is_left_alone(outcome: Outcome, calls: int) -> None:
+    """At once when it is away, after three in a row otherwise; none of that is a wrong answer."""
+    endpoint = FakeEndpoint(FakeClock())
+    endpoint.failures["generate"] = ProviderError(outcome, "no")
+    found, asker = await graded(endpoint)
+    assert (found.trials, asker.spent.requests) == (0, calls)
+    assert asker.spent.failure is not None
+
+
+async def test_thinking_models_get_room() -> None:
+    claim = Claim(value=True, evidence=Evidence.DECLARED, source="test")
+    info = ModelInfo(
+        model=INFO.model,
+        provider="fake",
+        url="",
+        api="",
+        kind="chat",
+        capabilities={Capability.THINKING: claim},
+    )
+    endpoint, asked = FakeEndpoint(FakeClock(), answer=solving), Evaluating(items=1, least=1)
+
+    async def on_trial(so_far: Graded) -> None:
+        """Say nothing."""
+
+    await Asker(endpoint, info, asked).grade(SUITE, Random(1), on_trial)
+    (request,) = [argument for _, argument in endpoint.calls if isinstance(argument, Generation)]
+    assert request.max_tokens == 8 + THINKING_TOKENS
+
+
+async def test_models_that_embed_are_judged_by_their_vectors() -> None:
+    def pairs(_: Random) -> Iterator[VectorItem]:
+        while True:
+            yield VectorItem(texts=("a", "b"), check=lambda vectors: Verdict(correct=len(vectors) == 2))
+
+    endpoint = FakeEndpoint(FakeClock(), embedding={"values": [[1.0], [0.0]]})
+    asker = Asker(endpoint, INFO, Evaluating(items=3, least=3))
+
+    async def on_trial(so_far: Graded) -> None:
+        """Say nothing."""
+
+    suite = Suite(kind="pairs", version=1, items=pairs, needs=Capability.EMBEDDING)
+    found = await asker.grade(suite, Random(1), on_trial)
+    assert (found.successes, found.trials) == (3, 3)

@@ -1,0 +1,128 @@
+"""Scores that users vouch for: how they are read, and how they count."""
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from samples import lifecycle_event, model_info
+from vedette.catalogue import Catalogue
+from vedette.cli.rating import read
+from vedette.errors import ConfigurationError
+from vedette.events import ModelEvaluated, ModelRated
+from vedette.settings import CustomUseCase, Vouched, parse
+from vedette.types import ModelRef, Outcome, Quality, Rating, Score
+from vedette_recommender.candidate import Candidate, candidate
+from vedette_recommender.scoring import quality
+from vedette_recommender.usecases import known
+
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
+MODEL = ModelRef("gpu", "qwen3:8b")
+TOML = """
+[[quality]]
+model = "gpu/qwen3:8b"
+use_case = "chat"
+score = 0.75
+source = "our tests"
+as_of = 2026-07-01
+"""
+LINE = '{"model": "gpu/qwen3:8b", "use_case": "chat", "score": 0.75, "source": "our tests", "as_of": "2026-07-01"}'
+VOUCHED = Vouched(
+    model="gpu/qwen3:8b", use_case="chat", score=0.75, source="our tests", as_of=date(2026, 7, 1)
+)
+
+
+@pytest.mark.parametrize(("name", "text"), [("s.toml", TOML), ("s.jsonl", f"{LINE}\n\n")])
+def test_a_file_of_scores_is_read(tmp_path: Path, name: str, text: str) -> None:
+    file = tmp_path / name
+    file.write_text(text)
+    assert read(file) == [VOUCHED]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "holds no scores"),
+        ("[[quality", "is not TOML"),
+        (TOML.replace("0.75", "75"), "entry 1"),
+        (TOML.replace('source = "our tests"\n', ""), "source"),
+        (TOML.replace("as_of = 2026-07-01\n", ""), "as_of"),
+        (TOML.replace("use_case", "usecase"), "usecase"),
+    ],
+)
+def test_a_mistake_in_it_is_named(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "scores.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError, match=says):
+        read(file)
+
+
+def test_the_configuration_takes_the_same_tables() -> None:
+    """And a misspelt key in one is named with the nearest."""
+    document = {"quality": [{"model": "gpu/qwen3:8b", "use_case": "chat", "score": 0.75, "source": "our tests",
+                             "as_of": date(2026, 7, 1)}]}  # fmt: skip
+    assert parse(document, where="x").quality == (VOUCHED,)
+    document["quality"][0]["usecase"] = "chat"
+    with pytest.raises(
+        ConfigurationError, match=r'quality\[0\].usecase: unknown key; did you mean "use_case"'
+    ):
+        parse(document, where="x")
+
+
+def scored(**scores: tuple[int, int]) -> ModelEvaluated:
+    made = {kind: Score(successes=s, trials=n, suite=f"{kind}@1") for kind, (s, n) in scores.items()}
+    return ModelEvaluated(
+        id="e",
+        at=NOW,
+        model=MODEL,
+        job_id="j",
+        outcome=Outcome.OK,
+        quality=Quality(measured_at=NOW, scores=made),
+    )
+
+
+def seen(*events: ModelEvaluated | ModelRated, configured: tuple[Vouched, ...] = ()) -> Candidate:
+    found = lifecycle_event("found", MODEL, at=NOW, info=model_info(MODEL))
+    state = Catalogue.of(enumerate((found, *events), start=1)).get(MODEL)
+    assert state is not None
+    assert state.known is not None
+    return candidate(state, state.known, NOW, stale_after=timedelta(hours=1), configured=configured)
+
+
+def rated(*ratings: Rating) -> ModelRated:
+    return ModelRated(id="r", at=NOW, model=MODEL, ratings=ratings)
+
+
+def test_a_use_case_is_told_by_its_own_kinds() -> None:
+    """Each by its weight; what says nothing of it does not count; what was not asked is not there."""
+    use_cases = known({})
+    one = seen(scored(tools=(10, 10), instructions=(0, 10), arithmetic=(0, 30)))
+    agent = quality(one, use_cases["agent"])
+    assert agent.raw == pytest.approx(3 / 4)  # tools weigh 3, instructions 1
+    assert (agent.kind, agent.n) == ("measured", 20)
+    assert quality(one, use_cases["embedding"]).raw is None
+    own = known({"mine": CustomUseCase(weights={"quality": 1}, kinds={"arithmetic": 1})})["mine"]
+    assert quality(one, own).raw == 0.0
+
+
+def test_what_a_user_vouches_for_counts_first() -> None:
+    """For its use case before for all, the newer before the older, imported or configured alike."""
+    use_cases = known({})
+    everywhere = Rating(score=0.2, source="paper", as_of=date(2026, 1, 1))
+    chat = Rating(score=0.9, source="us", as_of=date(2025, 1, 1), use_case="chat")
+    one = seen(scored(instructions=(0, 40)), rated(everywhere, chat))
+    found = quality(one, use_cases["chat"])
+    assert (found.raw, found.kind, found.confidence, found.source) == (0.9, "user", 1.0, "us, 2025-01-01")
+    assert quality(one, use_cases["reasoning"]).raw == 0.2
+    newer = seen(rated(chat), configured=(VOUCHED,))
+    assert quality(newer, use_cases["chat"]).raw == 0.75
+    other = seen(configured=(Vouched(model="gpu/other", score=1.0, source="x", as_of=date(2026, 1, 1)),))
+    assert quality(other, use_cases["chat"]).raw is None
+
+
+def test_every_built_in_use_case_names_suites_that_exist() -> None:
+    from vedette_benchmarker.suites.registry import SUITES
+
+    kinds = {suite.kind for suite in SUITES}
+    for use_case in known({}).values():
+        assert set(use_case.kinds) <= kinds, use_case.name
