@@ -205,6 +205,9 @@ class Status(StrEnum):
     UNKNOWN = "unknown"
 
 
+_FOR_EVER = timedelta(days=365)  # Ollama writes "never" as the year 2319
+
+
 class Residency(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whether a model is loaded. `expires_at` is when the server will unload it, where it says so."""
 
@@ -217,6 +220,10 @@ class Residency(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def is_resident(self, now: datetime) -> bool:
         """Return whether the model is loaded at *now*, which is true only until the seen expiry."""
         return self.resident and (self.expires_at is None or now < self.expires_at)
+
+    def is_pinned(self, now: datetime) -> bool:
+        """Return whether no unloading is in sight at *now*."""
+        return self.expires_at is None or self.expires_at - now > _FOR_EVER
 
 
 ProbeCause = Literal["model", "endpoint"]

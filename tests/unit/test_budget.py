@@ -57,6 +57,8 @@ def test_a_model_that_nobody_else_uses_is_let_go() -> None:
     assert depth(info(), LOADED, seen=LOADED) is Level.DESCRIBE
     assert depth(info(), used, seen=LOADED) is Level.ANSWER
     assert depth(info(), LOADED, seen=Residency(resident=False)) is Level.ANSWER
+    asked = msgspec.structs.replace(LOADED, expires_at=None)  # what our question has done, it did not tell
+    assert depth(info(), LOADED, seen=asked) is Level.DESCRIBE
     for expires_at in (None, datetime(2319, 1, 1, tzinfo=UTC)):
         pinned = Residency(resident=True, expires_at=expires_at)
         assert depth(info(), pinned, seen=pinned) is Level.ANSWER

@@ -1,7 +1,7 @@
 """How deep a probe may go, and when: what disturbs nothing, and what the day's budget allows. Pure."""
 
 import hashlib
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from vedette.ledger import cost, covers
 from vedette.providers import Features
@@ -13,7 +13,6 @@ from vedette.types import Capability, Ledger, Level, ModelInfo, Residency, Use
 ANSWER_TOKENS = 8
 THINKING_ANSWER_TOKENS = 64
 _PROMPT_TOKENS = 16  # about what the probe's own prompt and its template cost
-_FOR_EVER = timedelta(days=365)  # Ollama writes "never" as the year 2319
 _ASKABLE = ("chat", "completion", "embedding", "rerank")
 
 
@@ -31,8 +30,7 @@ def level_cost(level: Level, info: ModelInfo, endpoint: EndpointSettings) -> Use
         return Use()
     if level is not Level.ANSWER:
         return Use(requests=1)
-    # The second request looks what the first has done to the time at which the model will be unloaded.
-    return cost(endpoint, requests=2, prompt_tokens=_PROMPT_TOKENS, output_tokens=answer_tokens(info))
+    return cost(endpoint, requests=1, prompt_tokens=_PROMPT_TOKENS, output_tokens=answer_tokens(info))
 
 
 def deepest(
@@ -79,9 +77,12 @@ def _harmless(
 def _is_idle(residency: Residency, seen: Residency | None, now: datetime) -> bool:
     """Return whether the model is about to be unloaded and was not used since it was *seen*."""
     expires_at = residency.expires_at
-    if expires_at is None or expires_at - now > _FOR_EVER:
+    if expires_at is None or residency.is_pinned(now):
         return False
-    return seen is not None and seen.expires_at is not None and seen.expires_at >= expires_at
+    if seen is None or not seen.resident:
+        return False
+    # Not known after our own question: then it is that which has put the unloading off.
+    return seen.expires_at is None or seen.expires_at >= expires_at
 
 
 def jitter_s(endpoint: str, interval_s: float) -> float:

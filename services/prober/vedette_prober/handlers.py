@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -39,6 +40,8 @@ from vedette_prober.verdict import fold
 _NOT_REACHED = frozenset({Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.RESET, Outcome.TIMEOUT})
 
 _CATCHING_UP_S = 0.5
+# A server tells the new time of unloading only once it has done with the question: Ollama a moment later.
+_SETTLING_S = (0.0, 0.05, 0.2, 0.5, 1.0)
 
 
 class Probed(NamedTuple):
@@ -68,6 +71,7 @@ class Probes:
         self._settings = settings
         self._interval_s = interval_s
         self._clock = clock
+        self._turns: WeakValueDictionary[ModelRef, asyncio.Lock] = WeakValueDictionary()
 
     async def on_tick(self, tick: Tick) -> None:
         """Queue a probe of every endpoint."""
@@ -164,27 +168,31 @@ class Probes:
         self, endpoint: OpenEndpoint, listing: list[Listing], models: list[ModelState], job: Job
     ) -> Use:
         """Probe *models* side by side, as many as the endpoint may be asked at once; return the cost."""
-        residency = await _residency(endpoint)
         held = self._catalogue.endpoint(endpoint.name)
         prober = Round(
             endpoint=endpoint,
             entries={entry.name: entry for entry in listing},
-            residency=residency,
             before=held.event.ledger if held else None,
             timeout_s=self._settings.answer_timeout_s,
             clock=self._clock,
             job=job,
         )
+        async with endpoint.slots:
+            await prober.look()
         # Its own come first, so that another job here need not wait for the whole of this one.
         slots = asyncio.Semaphore(self._settings.per_endpoint)
         done = 0
 
         async def one(state: ModelState) -> None:
             nonlocal done
-            async with slots, endpoint.slots:
-                # What another job has seen meanwhile counts: two must not keep a model loaded between them.
-                probed = await prober.probe(self._catalogue.get(state.model) or state)
-            await self._publish(state.model, probed, job)
+            # What another job has done meanwhile counts: two must not keep a model loaded between them. Our
+            # view may not have it yet; the stream has, once that job's turn at the model is over.
+            async with self._turn(state.model):
+                async with slots, endpoint.slots:
+                    loaded = prober.is_resident(state.model.name)
+                    latest = await self._bus.read_model(state.model) if loaded else state
+                    probed = await prober.probe(latest)
+                await self._publish(state.model, probed, job)
             done += 1
             await self._bus.tell(job, "step", str(state.model), step=done, steps=len(models))
 
@@ -192,6 +200,9 @@ class Probes:
             for state in models:
                 group.create_task(one(state))
         return prober.use
+
+    def _turn(self, model: ModelRef) -> asyncio.Lock:
+        return self._turns.setdefault(model, asyncio.Lock())
 
     async def _publish(self, model: ModelRef, probed: Probed, job: Job) -> None:
         """Fold a sample into the model's health and publish both; a sample that is in it already is not."""
@@ -242,7 +253,6 @@ class Round:
         *,
         endpoint: OpenEndpoint,
         entries: Mapping[str, Listing],
-        residency: Mapping[str, Residency] | None,
         before: Ledger | None,
         timeout_s: float,
         clock: Clock,
@@ -250,12 +260,27 @@ class Round:
     ) -> None:
         self._endpoint = endpoint
         self._entries = entries
-        self._residency = residency
+        self._residency: Mapping[str, Residency] | None = None
+        self._looked_at = clock.now()
         self._before = before
         self._timeout_s = timeout_s
         self._clock = clock
         self._job = job
         self.use = Use()
+
+    async def look(self) -> None:
+        """Read which models are loaded, holding one of the endpoint's slots."""
+        at, loaded = self._clock.now(), None
+        with suppress(ProviderError):  # not told is unknown, and then no answer is asked for
+            loaded = await self._endpoint.endpoint.resident()
+        self._looked_at, self._residency = at, loaded
+        if loaded is not None:
+            self.use += Use(requests=1)
+
+    def is_resident(self, name: str) -> bool:
+        """Return whether the server said that the model is loaded."""
+        residency = self._residency_of(name)
+        return residency is not None and residency.resident
 
     def _residency_of(self, name: str) -> Residency | None:
         """Return whether the model is loaded, or None where the server does not tell."""
@@ -269,6 +294,8 @@ class Round:
         if entry is None or info is None:
             return Probed(self._sample(Outcome.NOT_FOUND, Level.LIST, None, "not in the endpoint's listing"))
         name = info.model.name
+        if self.is_resident(name) and state.probed and state.probed.event.at >= self._looked_at:
+            await self.look()  # another job has asked the model since
         seen = state.health.residency if state.health else None
         residency, level = self._residency_of(name), self._depth(info, seen)
         started = self._clock.monotonic()
@@ -280,11 +307,23 @@ class Round:
             return Probed(sample, residency, _transcript(sample, info, error))
         took_ms = (self._clock.monotonic() - started) * 1000
         told = Level.RESIDENCY if level is Level.DESCRIBE and residency is not None else level
-        if level is Level.ANSWER:
-            self._residency = await _residency(
-                self._endpoint
-            )  # its answer has moved when it will be unloaded
-        return Probed(self._sample(Outcome.OK, told, took_ms, None), self._residency_of(name))
+        sample = self._sample(Outcome.OK, told, took_ms, None)
+        return Probed(sample, await self._settled(name, residency) if level is Level.ANSWER else residency)
+
+    async def _settled(self, name: str, before: Residency | None) -> Residency | None:
+        """Return the residency after our question has put off when the model will be unloaded.
+
+        Where the server takes too long about that, it is not known when the model will be unloaded.
+        """
+        if before is None or before.is_pinned(self._clock.now()):
+            return before
+        for wait_s in _SETTLING_S:
+            await asyncio.sleep(wait_s)
+            await self.look()
+            now = self._residency_of(name)
+            if now != before:
+                return now
+        return msgspec.structs.replace(before, expires_at=None)
 
     def _depth(self, info: ModelInfo, seen: Residency | None) -> Level:
         """Return how deep to go, and count its cost, so that one round stays within the budget."""
@@ -316,10 +355,3 @@ class Round:
 def _transcript(sample: ProbeSample, info: ModelInfo, error: ProviderError) -> Failure:
     exchange = error.exchange or Exchange(sent=f"{sample.level} of {info.model.name}", received=error.detail)
     return Failure(at=sample.at, level=sample.level, outcome=sample.outcome, exchange=exchange)
-
-
-async def _residency(endpoint: OpenEndpoint) -> Mapping[str, Residency] | None:
-    with suppress(ProviderError):  # not told is unknown, and then no answer is asked for
-        async with endpoint.slots:
-            return await endpoint.endpoint.resident()
-    return None
