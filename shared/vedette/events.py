@@ -14,11 +14,13 @@
 | ModelEvaluated   | model.evaluated.<endpoint>.<name>          | benchmarker        | the keepers, anybody    |
 | ModelRegressed   | model.regressed.<endpoint>.<name>          | benchmarker        | the recorder, anybody   |
 | ModelRated       | model.rated.<endpoint>.<name>              | the command line   | the keepers, anybody    |
+| AnswerChanged    | answer.<use case>                          | recommender        | the same, anybody       |
+| ModelReported    | report.<endpoint>.<name>                   | recommender        | the keepers             |
 | Progress         | progress.<job id>                          | who does the job   | the command line        |
 | DeadLetter       | dead.<service>                             | any service        | operators               |
 
 The keepers are the recorder (into SQL) and the recommender (into memory). Anybody may subscribe to the copies
-that the broker republishes on `model.found` and the like.
+that the broker republishes on `model.found` and the like, and on `recommend.changed.<use case>`.
 
 An event carries the new fact **and the state that results from it**, so the last message of a subject is the
 current state. Events are open: readers ignore fields they do not know, and fields are only ever added, with
@@ -53,6 +55,7 @@ from vedette.types import (
     ProbeSample,
     Quality,
     Rating,
+    Reported,
     RunSample,
     Score,
     Status,
@@ -249,6 +252,59 @@ class ModelRated(ModelEvent, frozen=True, kw_only=True):
     ratings: tuple[Rating, ...]
 
 
+class AsOf(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an answer reflects: MODELS up to `sequence`, REPORTS up to `reports`, scored at `scored_at`.
+
+    `scored_at` is floored to a minute. Replicas that agree on all three give the same bytes.
+    """
+
+    sequence: int
+    scored_at: UtcTime
+    reports: int = 0
+
+
+class AnswerChanged(Event, frozen=True, kw_only=True):
+    """Another model is best for a use case, asked without constraints: `model` instead of `before`.
+
+    `better` takes more than the switch margin, so that near equals do not take turns; `gone` says that the one
+    before is no candidate any more; `first`, that there was none; `none`, that there is none now.
+    """
+
+    TYPE = "answer"
+    use_case: Text
+    reason: Literal["first", "better", "gone", "none"]
+    model: ModelRef | None
+    score: float | None
+    before: ModelRef | None = None
+    before_score: float | None = None  # now; None when it is no candidate
+    margin: float | None = None  # points between the two
+    detail: Text  # a sentence for people
+    as_of: AsOf
+
+    @property
+    def subject(self) -> str:
+        """answer.<use case>."""
+        return f"answer.{subjects.escape(self.use_case)}"
+
+
+class ModelReported(Event, frozen=True, kw_only=True):
+    """What callers reported of a model since the event before, counted by one recommender; `reported` after it."""
+
+    TYPE = "report"
+    model: ModelRef
+    since: UtcTime
+    calls: int
+    failures: dict[str, int] = {}  # by outcome
+    callers: int = 1
+    uncounted: int = 0  # reports over the limits
+    reported: Reported
+
+    @property
+    def subject(self) -> str:
+        """report.<endpoint>.<name>."""
+        return subjects.of_report(self.model)
+
+
 class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How far a job is: step of steps, with a line for people. Core NATS: the newest is what counts."""
 
@@ -293,6 +349,8 @@ EVENTS: tuple[type[Event], ...] = (
     ModelEvaluated,
     ModelRegressed,
     ModelRated,
+    AnswerChanged,
+    ModelReported,
 )
 
 _encoder = msgspec.json.Encoder()
@@ -395,13 +453,6 @@ class HistoryRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     since: UtcTime | None = None
     until: UtcTime | None = None
     buckets: Annotated[int, Meta(ge=1, le=500)] = 60
-
-
-class AsOf(Struct, frozen=True, kw_only=True):
-    """What an answer reflects: the stream up to `sequence`, scored at `scored_at` (floored to 60 s)."""
-
-    sequence: int
-    scored_at: UtcTime
 
 
 class Contribution(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -44,6 +44,11 @@ def of_model(event: str, model: ModelRef) -> str:
     return f"model.{event}.{model.endpoint}.{escape(model.name)}"
 
 
+def of_report(model: ModelRef) -> str:
+    """Return the subject of what callers report of *model*."""
+    return f"report.{model.endpoint}.{escape(model.name)}"
+
+
 def of_job(kind: str, group: str, endpoint: str, model: ModelRef | None = None) -> str:
     """Return the subject of a job of *kind* at an endpoint, or for one of its models."""
     subject = f"job.{kind}.{escape(group)}.{endpoint}"

@@ -394,6 +394,42 @@ class Performance(Struct, frozen=True, kw_only=True, omit_defaults=True):
     sweep: Sweep | None = None  # the last one asked for
 
 
+class Reported(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What callers report of a model with the weights `digest`: sums as of `as_of`, which halve every day.
+
+    Not our own measurements, and kept apart from them. Logarithms are natural, of milliseconds and of output
+    tokens per second: `exp(sum / n)` is the geometric mean, which one absurd report hardly moves.
+    """
+
+    as_of: UtcTime
+    digest: Text | None = None
+    calls: float = 0.0  # that tell of the model: ok, or failed for another reason than the caller's
+    succeeded: float = 0.0
+    failures: dict[str, float] = {}  # by outcome
+    ttft_n: float = 0.0
+    ttft_log_sum: float = 0.0
+    output_tps_n: float = 0.0
+    output_tps_log_sum: float = 0.0
+
+    def at(self, now: datetime) -> "Reported":
+        """Return these sums as they count at *now*."""
+        left = 2.0 ** -(max(0.0, (now - self.as_of).total_seconds()) / REPORTS_HALF_LIFE_S)
+        return msgspec.structs.replace(
+            self,
+            as_of=max(now, self.as_of),
+            calls=self.calls * left,
+            succeeded=self.succeeded * left,
+            failures={outcome: n * left for outcome, n in self.failures.items()},
+            ttft_n=self.ttft_n * left,
+            ttft_log_sum=self.ttft_log_sum * left,
+            output_tps_n=self.output_tps_n * left,
+            output_tps_log_sum=self.output_tps_log_sum * left,
+        )
+
+
+REPORTS_HALF_LIFE_S = 86_400.0
+
+
 class Score(Struct, frozen=True, kw_only=True):
     """Successes and trials of one suite kind at one suite version (`kind@version`)."""
 
