@@ -175,7 +175,7 @@ DURABLES: tuple[Durable, ...] = (
     *(lifecycle("benchmarker", event) for event in ("found", "changed")),
     jobs("discoverer", "discover"),
     jobs("prober", "probe"),
-    *(recording(stream) for stream in ("MODELS", "ENDPOINTS")),
+    *(recording(stream) for stream in ("MODELS", "ENDPOINTS", "REPORTS")),
 )
 
 

@@ -22,9 +22,10 @@ from vedette.events import (
     ModelLost,
     ModelProbed,
     ModelRated,
+    ModelReported,
     ModelVerified,
 )
-from vedette.types import Claim, EndpointState, Health, ModelInfo, ModelRef, Performance, Quality
+from vedette.types import Claim, EndpointState, Health, ModelInfo, ModelRef, Performance, Quality, Reported
 
 E = TypeVar("E")
 
@@ -47,7 +48,8 @@ class ModelState(Struct, frozen=True, kw_only=True):
     verified: Held[ModelVerified] | None = None
     evaluated: Held[ModelEvaluated] | None = None
     rated: Held[ModelRated] | None = None
-    sequence: int = 0  # the highest of any of its subjects
+    reported: Held[ModelReported] | None = None  # of the stream REPORTS, unlike the others
+    sequence: int = 0  # the highest of any of its subjects in MODELS
 
     @property
     def info(self) -> ModelInfo | None:
@@ -108,6 +110,12 @@ class ModelState(Struct, frozen=True, kw_only=True):
         quality = self.evaluated.event.quality if self.evaluated else None
         return quality if quality and self._is_current(quality.digest) else None
 
+    @property
+    def reports(self) -> Reported | None:
+        """What callers report of it, which counts only for the present digest."""
+        reported = self.reported.event.reported if self.reported else None
+        return reported if reported and self._is_current(reported.digest) else None
+
     def _is_current(self, digest: str | None) -> bool:
         info = self.info
         return info is not None and info.digest == digest
@@ -150,7 +158,10 @@ class Catalogue:
     def __init__(self) -> None:
         self._models: dict[str, dict[str, ModelState]] = {}  # by endpoint, by name
         self._endpoints: dict[str, Held[EndpointState]] = {}
+        # Kept apart, for they may be heard before their model is, and make none.
+        self._reported: dict[ModelRef, Held[ModelReported]] = {}
         self.sequence = 0  # of the stream MODELS
+        self.reports = 0  # the sequence of the stream REPORTS
 
     def apply(self, event: Event, sequence: int) -> bool:
         """Fold one event in; return whether that changed anything."""
@@ -160,15 +171,28 @@ class Catalogue:
                 return False
             self._endpoints[event.endpoint] = Held(sequence, event.state)
             return True
+        if isinstance(event, ModelReported):
+            return self._report(event, sequence)
         if not isinstance(event, ModelEvent):
             return False
         self.sequence = max(self.sequence, sequence)
         model = event.model
         at_endpoint = self._models.setdefault(model.endpoint, {})
-        before = at_endpoint.get(model.name) or ModelState(model=model)
+        before = at_endpoint.get(model.name) or ModelState(model=model, reported=self._reported.get(model))
         after = fold(before, event, sequence)
         at_endpoint[model.name] = after
         return after is not before
+
+    def _report(self, event: ModelReported, sequence: int) -> bool:
+        self.reports = max(self.reports, sequence)
+        seen = self._reported.get(event.model)
+        if seen is not None and sequence <= seen.sequence:
+            return False
+        held = self._reported[event.model] = Held(sequence, event)
+        if state := self.get(event.model):
+            changed = msgspec.structs.replace(state, reported=held)
+            self._models[event.model.endpoint][event.model.name] = changed
+        return True
 
     def get(self, model: ModelRef) -> ModelState | None:
         """Return what is held of *model*, present or lost."""
@@ -189,14 +213,10 @@ class Catalogue:
 
     def forget_lost(self, before: datetime) -> None:
         """Drop models that were lost before *before*: the rule by which history lets them go too."""
-        self._models = {
-            endpoint: {
-                name: state
-                for name, state in models.items()
-                if state.lost_at is None or state.lost_at >= before
-            }
-            for endpoint, models in self._models.items()
-        }
+        states = (state for models in self._models.values() for state in models.values())
+        for model in [state.model for state in states if state.lost_at and state.lost_at < before]:
+            del self._models[model.endpoint][model.name]
+            self._reported.pop(model, None)
 
     @classmethod
     def of(cls, events: Iterable[tuple[int, Event]]) -> "Catalogue":

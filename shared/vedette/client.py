@@ -32,12 +32,13 @@ from vedette.events import (
     ExplainReply,
     ModelsReply,
     PerformanceHistory,
+    ReportReply,
     Risk,
     Signal,
     TopReply,
 )
 from vedette.settings import Nats
-from vedette.types import ModelRef
+from vedette.types import ModelRef, Outcome
 
 T = TypeVar("T", bound=msgspec.Struct)
 URL_VARIABLE = "VEDETTE_NATS_URL"
@@ -202,6 +203,36 @@ class Client:
         asked = _history(model, since, until, buckets)
         return await self._ask("history.performance", asked, PerformanceHistory)
 
+    async def report(
+        self,
+        model: ModelRef | str,
+        outcome: Outcome | str = Outcome.OK,
+        *,
+        use_case: str | None = None,
+        ttft_ms: float | None = None,
+        e2e_ms: float | None = None,
+        prompt_tokens: int | None = None,
+        output_tokens: int | None = None,
+        caller: str | None = None,
+    ) -> ReportReply:
+        """Tell how a call to *model* ended: `ok`, or the class of the error (`types.Outcome`).
+
+        A report over the limits is not counted, and the reply says why; nothing needs to be done about it. It is
+        sent once, so that it never counts twice. Raises RequestError and NoAnswer.
+        """
+        told = {
+            "model": model,
+            "outcome": outcome,
+            "use_case": use_case,
+            "ttft_ms": ttft_ms,
+            "e2e_ms": e2e_ms,
+            "prompt_tokens": prompt_tokens,
+            "output_tokens": output_tokens,
+            "caller": caller,
+        }
+        given = {name: value for name, value in told.items() if value is not None}
+        return await self._ask("report.outcome", given, ReportReply, repeatable=False)
+
     async def _recommend(self, subject: str, use_case: str, wanted: Wanted, reply: type[T]) -> T:
         request: dict[str, Any] = {"use_case": use_case}
         constraints: dict[str, Any] = {}
@@ -212,8 +243,10 @@ class Client:
             request["constraints"] = constraints
         return await self._ask(subject, request, reply)
 
-    async def _ask(self, subject: str, request: Mapping[str, Any], reply: type[T]) -> T:
-        message = await self._request(subject, msgspec.json.encode(request))
+    async def _ask(
+        self, subject: str, request: Mapping[str, Any], reply: type[T], *, repeatable: bool = True
+    ) -> T:
+        message = await self._request(subject, msgspec.json.encode(request), repeatable)
         if status := (message.headers or {}).get("Nats-Service-Error-Code"):
             error = _ERRORS.decode(message.data).error
             kind = NoAnswer if status == "503" else RequestError
@@ -223,14 +256,17 @@ class Client:
             raise TypeError(f"{subject} is answered with {type(answer).__name__}, not {reply.__name__}")
         return answer
 
-    async def _request(self, subject: str, payload: bytes) -> Msg:
+    async def _request(self, subject: str, payload: bytes, repeatable: bool) -> Msg:
         if self._connection is None:
             await self.connect()
         connection = self._connection
         assert connection is not None  # noqa: S101 - connect has just set it
         try:
             return await connection.request(subject, payload, timeout=self._timeout_s)
-        except (nats.errors.NoRespondersError, nats.errors.TimeoutError):
+        except (nats.errors.NoRespondersError, nats.errors.TimeoutError) as error:
+            # What nobody took may be sent again; what was not answered may have been taken.
+            if not repeatable and isinstance(error, nats.errors.TimeoutError):
+                raise self._silence(subject) from error
             # A service that is just being replaced, or a connection that is just being mended.
             await asyncio.sleep(_RETRY_AFTER_S)
         try:
@@ -240,9 +276,10 @@ class Client:
                 code="no_answer", message=f"nobody answers {subject}; is a {_SERVICES[subject]} running?"
             ) from error
         except (TimeoutError, nats.errors.Error) as error:
-            raise NoAnswer(
-                code="no_answer", message=f"{subject} was not answered within {self._timeout_s:g} s"
-            ) from error
+            raise self._silence(subject) from error
+
+    def _silence(self, subject: str) -> NoAnswer:
+        return NoAnswer(code="no_answer", message=f"{subject} was not answered within {self._timeout_s:g} s")
 
 
 def _history(

@@ -288,15 +288,25 @@ class AnswerChanged(Event, frozen=True, kw_only=True):
 
 
 class ModelReported(Event, frozen=True, kw_only=True):
-    """What callers reported of a model since the event before, counted by one recommender; `reported` after it."""
+    """What callers reported of a model to one recommender from `since` on; `reported` is the state after it.
+
+    `calls` and the means are of this event alone, and count as in `Reported`. `included` names, by replica, the
+    last window that is in the state, so that a window whose acknowledgement was lost is not added twice.
+    """
 
     TYPE = "report"
     model: ModelRef
     since: UtcTime
     calls: int
     failures: dict[str, int] = {}  # by outcome
-    callers: int = 1
+    callers: int = 1  # at least so many
     uncounted: int = 0  # reports over the limits
+    use_cases: dict[str, int] = {}  # reports by use case, where one was said
+    prompt_tokens: int = 0  # of all calls whose number was said
+    output_tokens: int = 0
+    ttft_ms: float | None = None  # geometric means
+    output_tps: float | None = None
+    included: dict[str, int] = {}
     reported: Reported
 
     @property
@@ -380,6 +390,8 @@ def decode_event(subject: str, payload: bytes) -> Event:
 
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Limit = Annotated[int, Meta(ge=1, le=100)]
+Milliseconds = Annotated[float, Meta(gt=0, le=86_400_000)]
+Tokens = Annotated[int, Meta(ge=1, le=2**24)]
 Names = Annotated[tuple[Text, ...], Meta(max_length=256)]
 Signal = Literal["quality", "speed", "ttft", "reliability", "context", "price"]
 Risk = Literal["conservative", "neutral", "explore"]
@@ -440,6 +452,23 @@ class ModelRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 class EndpointsRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All endpoints."""
+
+
+class ReportRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How one call to a model ended, told by who made it: `ok`, or the class of the error; times in full.
+
+    `ttft_ms` is from the request sent to the first token, `e2e_ms` to the last. `caller` tells callers apart, so
+    that none outweighs the others; all that give none share one.
+    """
+
+    model: ModelRef | Annotated[str, Meta(min_length=3, max_length=1024)]
+    outcome: Outcome
+    use_case: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    ttft_ms: Milliseconds | None = None
+    e2e_ms: Milliseconds | None = None
+    prompt_tokens: Tokens | None = None
+    output_tokens: Tokens | None = None
+    caller: Annotated[str, Meta(max_length=128)] | None = None
 
 
 class HistoryRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -690,6 +719,13 @@ class PerformanceHistory(Struct, frozen=True, kw_only=True):
     benchmarks: int
 
 
+class ReportReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whether a report counts, and else why not: a limit, for instance."""
+
+    counted: bool
+    reason: str | None = None
+
+
 class ErrorBody(Struct, frozen=True, kw_only=True):
     """What is wrong with a request: a stable code, a sentence, and the path of the field."""
 
@@ -764,6 +800,13 @@ QUESTIONS: tuple[Question, ...] = (
         reply=EndpointsReply,
         service="recommender",
         doc="Configured endpoints with their last observation.",
+    ),
+    Question(
+        subject="report.outcome",
+        request=ReportRequest,
+        reply=ReportReply,
+        service="recommender",
+        doc="Tell how a call to a model ended.",
     ),
     Question(
         subject="history.availability",

@@ -21,7 +21,8 @@ from vedette.errors import BusUnreachable, ConfigurationError
 from vedette.events import PUBLIC_EVENTS
 from vedette.instance import write_private
 
-# What agents may ask and hear (DESIGN §11). `report.outcome` is answered by a later service.
+# What agents may ask and hear (DESIGN §11). They report to a recommender; what it makes of that, `report.<endpoint>.
+# <name>`, is not theirs to publish.
 ASKED = ("recommend.>", "models.>", "endpoints.list", "history.>", "report.outcome")
 HEARD = (*PUBLIC_EVENTS, "recommend.changed.*")
 _START_TIMEOUT_S = 15.0

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Iterable
 from enum import StrEnum
 from types import UnionType
 from typing import Annotated, Any, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -11,18 +12,20 @@ from msgspec import Struct
 
 from vedette.errors import RequestError
 from vedette.events import MAX_REQUEST_BYTES
-from vedette.types import Capability, Evidence, ModelRef, Status
+from vedette.types import Capability, Evidence, ModelRef, Outcome, Status
 
 T = TypeVar("T", bound=Struct)
 _AT = re.compile(r"(?P<reason>.*?)(?: - at (?:`key` in )?`\$(?P<path>.*)`)?\Z", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`\Z", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*)`\Z")
 _MOST_QUOTED = 64
+_MOST_COMPARED = 1000
 _VOCABULARIES: dict[str, type[StrEnum]] = {
     "capabilities": Capability,
     "statuses": Status,
     "status": Status,
     "evidence": Evidence,
+    "outcome": Outcome,
 }
 
 
@@ -49,6 +52,22 @@ def reference(named: ModelRef | str) -> ModelRef:
         return ModelRef.parse(named)
     except ValueError as error:
         raise RequestError(code="invalid_value", message=f"model: {error}", field="model") from error
+
+
+def unknown_model(model: ModelRef, known: Iterable[ModelRef]) -> RequestError:
+    """Return the error for a *model* that is not among the *known*."""
+    hint = nearest(str(model), [str(other) for other in sorted(known)][:_MOST_COMPARED])
+    return RequestError(code="unknown_model", message=f"no model {model}; {hint}", field="model")
+
+
+def unknown_use_case(name: str, known: Iterable[str]) -> RequestError:
+    """Return the error for a use case that is not among the *known*, which it names."""
+    names = sorted(known)
+    hint = nearest(name, names)
+    listed = "" if hint.startswith("known") else f" known: {', '.join(names)}"
+    return RequestError(
+        code="unknown_use_case", message=f"unknown use case {name!r}; {hint}{listed}", field="use_case"
+    )
 
 
 def nearest(name: str, known: list[str]) -> str:

@@ -64,6 +64,7 @@ class Service:
         self._work: list[Coroutine[Any, Any, None]] = []
         self._micro: MicroService | None = None
         self._checks: list[telemetry.Check] = []
+        self._last: list[Callable[[], Awaitable[None]]] = []
         self._stopping = False
 
     def on(self, durable: Durable, handle: Callable[[Any], Awaitable[None]]) -> None:
@@ -90,6 +91,10 @@ class Service:
     def check(self, check: telemetry.Check) -> None:
         """Have *check* asked as well when this service is asked whether it is ready."""
         self._checks.append(check)
+
+    def before_closing(self, last: Callable[[], Awaitable[None]]) -> None:
+        """Have *last* done when this service stops: all that was spawned has ended, NATS is still there."""
+        self._last.append(last)
 
     async def follow(self, *streams: tuple[str, str], then: Callable[[Event], object] | None = None) -> None:
         """Keep the catalogue current from *streams* (name and subject); return when it is warm.
@@ -130,8 +135,25 @@ class Service:
         )
 
     async def answer(self, questions: Iterable[Question], answer: Answer) -> None:
-        """Answer *questions* through the NATS Services API, with the other replicas in one queue group."""
-        self._micro = MicroService(
+        """Answer *questions* through the NATS Services API, with the other replicas in one queue group.
+
+        May be called again, for questions that somebody else answers.
+        """
+        if self._micro is None:
+            self._micro = self._micro_service()
+            await self._micro.start()
+        for question in questions:
+            await self._micro.add_endpoint(
+                EndpointConfig(
+                    name=question.subject.replace(".", "-"),
+                    subject=question.subject,
+                    handler=self._responder(question.subject, answer),
+                    metadata=_schemas(question),
+                )
+            )
+
+    def _micro_service(self) -> MicroService:
+        return MicroService(
             self.bus.connection,
             ServiceConfig(
                 name=f"vedette-{self.name}",
@@ -142,16 +164,6 @@ class Service:
                 stats_handler=lambda _: {},
             ),
         )
-        await self._micro.start()
-        for question in questions:
-            await self._micro.add_endpoint(
-                EndpointConfig(
-                    name=question.subject.replace(".", "-"),
-                    subject=question.subject,
-                    handler=self._responder(question.subject, answer),
-                    metadata=_schemas(question),
-                )
-            )
 
     def _responder(self, subject: str, answer: Answer) -> Callable[[Request], Awaitable[None]]:
         answered = telemetry.REQUESTS.labels(subject, "ok")
@@ -205,6 +217,8 @@ class Service:
         """Take nothing more, give back what is in hand, answer what was accepted, and close."""
         self._stopping = True
         await self.bus.close()
+        for last in self._last:
+            await _within(last())
         # Pull subscribers are stopped, not drained: nats-py loses count of what a timed-out fetch has taken
         # from its queue, and would wait for it in vain.
         await asyncio.gather(*(_within(subscriber.stop()) for subscriber in self._broker.subscribers))

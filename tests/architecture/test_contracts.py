@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = (ROOT / "shared" / "vedette", *(path for path in (ROOT / "services").glob("*/vedette_*")))
 MESSAGES: tuple[type[Struct], ...] = (*events.EVENTS, events.Progress, events.DeadLetter)
 # Messages whose sender is still to come: the test fails when it has come and this was not taken out.
-AWAITED: set[type[Struct]] = {events.AnswerChanged, events.ModelReported}
+AWAITED: set[type[Struct]] = {events.AnswerChanged}
 
 
 def _calls() -> set[str]:
@@ -37,7 +37,11 @@ def test_every_message_has_a_sender(message: type[Struct]) -> None:
 
 def _heard() -> list[str]:
     """Return every subject that somebody consumes, follows or subscribes."""
-    wholes = {"MODELS": "model.>", "ENDPOINTS": "endpoint.>"}  # what a durable without filters takes
+    wholes = {
+        "MODELS": "model.>",
+        "ENDPOINTS": "endpoint.>",
+        "REPORTS": "report.>",
+    }  # what a durable without filters takes
     heard = [f for d in (*DURABLES, host_jobs("h")) for f in d.filters or (wholes[d.stream],)]
     for package in PACKAGES:
         for file in package.rglob("*.py"):
@@ -65,6 +69,7 @@ def _matches(pattern: str, subject: str) -> bool:
         "job.evaluate.h.local.m",
         "endpoint.observed.local",
         *(f"{subject}.local.m" for subject in events.PUBLIC_EVENTS),
+        "report.local.m",
         "progress.1",
     ],
 )
@@ -75,7 +80,7 @@ def test_every_subject_has_a_hearer(subject: str) -> None:
 def test_every_stream_takes_what_is_published() -> None:
     """No event's subject falls through the streams that provisioning makes."""
     taken = [subject for stream in bus.streams(Settings()) for subject in stream.subjects or ()]
-    for subject in ("schedule.x", "job.x.y.z", "endpoint.observed.x", "model.x.y.z", "dead.x"):
+    for subject in ("schedule.x", "job.x.y.z", "endpoint.observed.x", "model.x.y.z", "report.x.y", "dead.x"):
         assert any(_matches(pattern, subject) for pattern in taken), subject
 
 

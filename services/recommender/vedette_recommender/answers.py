@@ -34,7 +34,7 @@ from vedette.events import (
     encode,
 )
 from vedette.ledger import used
-from vedette.requests import decode, nearest, reference
+from vedette.requests import decode, reference, unknown_model, unknown_use_case
 from vedette.settings import Budget, EndpointSettings, Vouched
 from vedette.types import ModelRef
 from vedette_recommender.candidate import Candidate, candidate
@@ -49,10 +49,10 @@ from vedette_recommender.views import BaseUrl, model_view, recommendation
 _SCORED_EVERY_S = 60
 _MOST_REMEMBERED = 4096
 _LONGEST_REMEMBERED_BYTES = 4096
+# A report is no question about the catalogue: it has a handler of its own, and its bytes are not remembered.
+ANSWERED = tuple(q for q in QUESTIONS if q.service == "recommender" and q.subject != "report.outcome")
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
-    question.subject: msgspec.json.Decoder(question.request)
-    for question in QUESTIONS
-    if question.service == "recommender"
+    question.subject: msgspec.json.Decoder(question.request) for question in ANSWERED
 }
 
 
@@ -72,7 +72,7 @@ class _Ranking(Struct, frozen=True, kw_only=True):
 
 
 class Answers:
-    """Answers every question of the recommender. `changed` must be called when the catalogue changes."""
+    """Answers the questions in ANSWERED. `changed` must be called when the catalogue changes."""
 
     def __init__(
         self,
@@ -133,7 +133,9 @@ class Answers:
 
     @property
     def _as_of(self) -> AsOf:
-        return AsOf(sequence=self._catalogue.sequence, scored_at=self._scored_at)
+        return AsOf(
+            sequence=self._catalogue.sequence, scored_at=self._scored_at, reports=self._catalogue.reports
+        )
 
     def _candidates(self) -> list[Candidate]:
         """Return every present model as it must be seen at `scored_at`."""
@@ -198,14 +200,7 @@ class Answers:
     def _recommend_request(self, subject: str, payload: bytes) -> RecommendRequest:
         request: RecommendRequest = decode(payload, _DECODERS[subject])
         if request.use_case not in self._use_cases:
-            known = sorted(self._use_cases)
-            hint = nearest(request.use_case, known)
-            listed = "" if hint.startswith("known") else f" known: {', '.join(known)}"
-            raise RequestError(
-                code="unknown_use_case",
-                message=f"unknown use case {request.use_case!r}; {hint}{listed}",
-                field="use_case",
-            )
+            raise unknown_use_case(request.use_case, self._use_cases)
         return request
 
     def _rank(self, request: RecommendRequest) -> _Ranking:
@@ -256,11 +251,7 @@ class Answers:
         ref = reference(request.model)
         known = {one.model: one for one in self._candidates()}
         if ref not in known:
-            raise RequestError(
-                code="unknown_model",
-                message=f"no model {ref}; {nearest(str(ref), [str(model) for model in sorted(known)][:1000])}",
-                field="model",
-            )
+            raise unknown_model(ref, known)
         return self._reply([known[ref]], total=1, whole=True)
 
     def _reply(self, candidates: Sequence[Candidate], *, total: int, whole: bool = False) -> ModelsReply:

@@ -7,11 +7,11 @@ from functools import lru_cache
 
 from vedette import providers
 from vedette.errors import ConfigurationError
-from vedette.events import QUESTIONS
 from vedette.service import Service, open_service
 from vedette.settings import Settings, interval_s
-from vedette_recommender.answers import Answers
+from vedette_recommender.answers import ANSWERED, Answers
 from vedette_recommender.constants import STALE_INTERVALS
+from vedette_recommender.reporting import REPORT, Reporting
 from vedette_recommender.usecases import known
 
 
@@ -28,20 +28,26 @@ def base_url(provider: str, url: str) -> str | None:
 async def serve(settings: Settings) -> AsyncIterator[Service]:
     """Run the recommender while the context is open."""
     async with open_service("recommender", settings) as service:
+        use_cases = known(settings.recommend.use_cases)
         answers = Answers(
             catalogue=service.catalogue,
             endpoints=settings.endpoints,
-            use_cases=known(settings.recommend.use_cases),
+            use_cases=use_cases,
             stale_after=timedelta(seconds=STALE_INTERVALS * interval_s(settings.schedule.availability)),
             base_url=base_url,
             ratings=settings.quality,
             clock=service.clock,
         )
+        reporting = Reporting(bus=service.bus, catalogue=service.catalogue, use_cases=use_cases)
         await service.follow(
             ("MODELS", "model.>"),
             ("ENDPOINTS", "endpoint.observed.*"),
+            ("REPORTS", "report.>"),
             then=lambda _: answers.changed(),
         )
-        await service.answer((q for q in QUESTIONS if q.service == service.name), answers.answer)
+        await service.answer(ANSWERED, answers.answer)
+        await service.answer([REPORT], reporting.answer)
+        service.before_closing(reporting.close)
         await service.start()
+        service.bus.spawn(reporting.run())
         yield service

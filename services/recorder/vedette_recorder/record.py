@@ -21,6 +21,7 @@ from vedette.events import (
     ModelProbed,
     ModelRated,
     ModelRegressed,
+    ModelReported,
     ModelVerified,
 )
 from vedette.types import UP
@@ -139,7 +140,7 @@ def _storable(text: str) -> str:
 
 
 def _current_state(event: Event, message: Message) -> Values:
-    model = event.model if isinstance(event, ModelEvent) else None
+    model = event.model if isinstance(event, ModelEvent | ModelReported) else None
     return {
         "subject": message.subject,
         "endpoint": model.endpoint if model else getattr(event, "endpoint", None),
@@ -160,7 +161,7 @@ def _history_of(event: Event, message: Message) -> Iterator[tuple[str, Values]]:
     return rows(event, message) if rows else iter(())
 
 
-def _about_model(event: ModelEvent, message: Message) -> Values:
+def _about_model(event: ModelEvent | ModelReported, message: Message) -> Values:
     return {
         "event_id": event.id,
         "endpoint": event.model.endpoint,
@@ -318,6 +319,19 @@ def _rated(event: ModelRated, message: Message) -> Iterator[tuple[str, Values]]:
     yield "model_rating_history", {**_about_model(event, message), "ratings": event.ratings}
 
 
+def _reported(event: ModelReported, message: Message) -> Iterator[tuple[str, Values]]:
+    elsewhere = ("id", "at", "model", "calls", "included")
+    yield (
+        "model_reports",
+        {
+            **_about_model(event, message),
+            "calls": event.calls,
+            "failures": sum(event.failures.values()),
+            "figures": {k: v for k, v in msgspec.structs.asdict(event).items() if k not in elsewhere},
+        },
+    )
+
+
 def _observed(event: EndpointObserved, message: Message) -> Iterator[tuple[str, Values]]:
     state = event.state
     yield (
@@ -349,5 +363,6 @@ _ROWS: dict[type[Event], Callable[[Any, Message], Iterator[tuple[str, Values]]]]
     ModelEvaluated: _evaluated,
     ModelRegressed: _regressed,
     ModelRated: _rated,
+    ModelReported: _reported,
     EndpointObserved: _observed,
 }

@@ -34,6 +34,7 @@ for place, line in (
     ("asking:models", "List the models with what was measured of them."),
     ("asking:recommend", "Name the best model for a use case now."),
     ("asking:explain", "Show why: every signal, every rejection."),
+    ("reporting:report", "Tell how a call to a model ended."),
     ("recalling:history", "Show how a model did over time."),
     ("working:discover", "Look for models now."),
     ("working:probe", "Check now whether models answer."),

@@ -1,0 +1,143 @@
+"""Takes agents' reports, and every few seconds publishes their sums, an event per reported model.
+
+What cannot be published stays in memory, two sums per model at most, and goes later. A replica that is killed
+loses what it has not published: the last window.
+"""
+
+import asyncio
+from collections.abc import Collection
+from uuid import uuid4
+
+import msgspec
+import nats.errors
+
+from vedette import identity, subjects
+from vedette.bus import Bus
+from vedette.catalogue import Catalogue, Held
+from vedette.errors import Conflict, RequestError, UndecodableMessage
+from vedette.events import QUESTIONS, ModelReported, ReportReply, ReportRequest, encode
+from vedette.requests import decode, reference, unknown_model, unknown_use_case
+from vedette.types import ModelRef
+from vedette_recommender.reports import Reports, Sums, fold
+
+REPORT = next(question for question in QUESTIONS if question.subject == "report.outcome")
+_DECODER = msgspec.json.Decoder(ReportRequest)
+_COUNTED = encode(ReportReply(counted=True))
+_STOPPING = encode(ReportReply(counted=False, reason="this recommender is stopping; report to the next"))
+_MOST_REPLICAS = 32  # whose last window an event names; each entry matters for a retry's time only
+
+
+class Reporting:
+    """Answers `report.outcome`, and publishes what was reported every *every_s*, once `run` is running."""
+
+    def __init__(
+        self, *, bus: Bus, catalogue: Catalogue, use_cases: Collection[str], every_s: float = 10.0
+    ) -> None:
+        self._bus = bus
+        self._catalogue = catalogue
+        self._use_cases = use_cases
+        self._every_s = every_s
+        self._replica = uuid4().hex[:12]
+        self._windows = 0
+        self._reports = Reports()
+        self._waiting: dict[ModelRef, Sums] = {}
+        # Once published, with their number: unchanged until it is certain that the stream has them.
+        self._sent: dict[ModelRef, tuple[int, Sums]] = {}
+        self._failing = False
+        self._closed = False
+
+    def answer(self, _: str, payload: bytes) -> bytes:
+        """Return the encoded reply to the report in *payload*. Raises RequestError, which is a reply too."""
+        report = decode(payload, _DECODER)
+        model = reference(report.model)
+        state = self._catalogue.get(model)
+        if state is None or state.info is None or not state.present:
+            raise unknown_model(model, (state.model for state in self._catalogue.present()))
+        if report.use_case is not None and report.use_case not in self._use_cases:
+            raise unknown_use_case(report.use_case, self._use_cases)
+        first, last = report.ttft_ms, report.e2e_ms
+        if first is not None and last is not None and first > last:
+            message = f"ttft_ms: {first:g} is more than e2e_ms, which is {last:g}"
+            raise RequestError(code="invalid_value", message=message, field="ttft_ms")
+        if self._closed:
+            return _STOPPING
+        refusal = self._reports.add(model, report, state.info.digest, self._bus.clock.now())
+        return encode(ReportReply(counted=False, reason=refusal)) if refusal else _COUNTED
+
+    async def run(self) -> None:
+        """Publish for ever."""
+        while True:
+            await asyncio.sleep(self._every_s)
+            await self.flush()
+
+    async def close(self) -> None:
+        """Take no more reports, and publish those that are left."""
+        self._closed = True
+        await self.flush()
+
+    async def flush(self) -> None:
+        """Publish what was reported; what cannot be published now is kept for the next time.
+
+        One model after the other: whatever the reports, MODELS waits behind one of them at most.
+        """
+        for model, sums in self._reports.take().items():
+            self._waiting[model] = self._waiting[model] + sums if model in self._waiting else sums
+        for model in {**self._sent, **self._waiting}:
+            try:
+                await self._publish(model)
+            except (Conflict, UndecodableMessage) as error:
+                self._bus.log.warning("reports.kept", model=str(model), error=str(error))
+            except (nats.errors.Error, TimeoutError, OSError) as error:
+                if not self._failing:  # once, not per attempt
+                    self._bus.log.error("reports.waiting", error=f"{type(error).__name__}: {error}")
+                self._failing = True
+                return
+        if self._failing:
+            self._bus.log.warning("reports.back")
+        self._failing = False
+
+    async def _publish(self, model: ModelRef) -> None:
+        """Publish the sums of *model*, first those of which it is not certain that the stream has them."""
+        subject = subjects.of_report(model)
+        while model in self._sent or model in self._waiting:
+            if model not in self._sent:
+                self._windows += 1
+                self._sent[model] = (self._windows, self._waiting.pop(model))
+            window, sums = self._sent[model]
+
+            def step(
+                held: Held[ModelReported] | None, window: int = window, sums: Sums = sums
+            ) -> ModelReported | None:
+                return self._after(held, model, window, sums)
+
+            state = self._catalogue.get(model)
+            await self._bus.advance("REPORTS", subject, step, known=state.reported if state else None)
+            del self._sent[model]
+
+    def _after(
+        self, held: Held[ModelReported] | None, model: ModelRef, window: int, sums: Sums
+    ) -> ModelReported | None:
+        """Return the event by which *sums* join the state *held*, or None when they are in it."""
+        included = dict(held.event.included) if held else {}
+        if included.pop(self._replica, 0) >= window:
+            return None
+        newest = [*included.items(), (self._replica, window)][-_MOST_REPLICAS:]
+        now, state = self._bus.clock.now(), self._catalogue.get(model)
+        digest = state.info.digest if state and state.info else None
+        return ModelReported(
+            id=identity.derive(sums.since, subjects.of_report(model), self._replica, str(window)),
+            at=now,
+            model=model,
+            since=sums.since,
+            calls=sums.calls,
+            failures=dict(sums.failures),
+            callers=sums.callers,
+            uncounted=sums.uncounted,
+            use_cases=dict(sums.use_cases),
+            prompt_tokens=sums.prompt_tokens,
+            output_tokens=sums.output_tokens,
+            ttft_ms=sums.ttft_ms,
+            output_tps=sums.output_tps,
+            included=dict(newest),
+            reported=fold(held.event.reported if held else None, sums, now, digest),
+        )

@@ -1,0 +1,194 @@
+"""What callers report of models: counted within limits, summed over a window, folded into `Reported`. Pure.
+
+A report is somebody's word, so no single caller may move much: see the limits. What it says of latencies goes
+in as a logarithm between sane limits, so that one absurd figure hardly moves the mean.
+"""
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from vedette.events import ReportRequest
+from vedette.types import NOT_DOWNTIME, ModelRef, Outcome, Reported
+
+N = TypeVar("N", int, float)
+MOST_PER_CALLER: Final = 20  # counted reports of one caller of one model, in a window
+MOST_PER_MODEL: Final = 200  # counted reports of one model, in a window
+MOST_HELD: Final = 10_000  # pairs of a model and a caller, in a window
+LEAST_RATE_TOKENS: Final = 8  # fewer output tokens tell no rate
+LEAST_DECODE_MS: Final = 1.0  # tokens that come all at once were buffered on the way
+TTFT_MS_LIMITS: Final = (1.0, 600_000.0)
+OUTPUT_TPS_LIMITS: Final = (0.01, 10_000.0)
+# The caller's key, question, size or haste is at fault, not the model: no call that tells of it.
+CALLERS_OWN: Final = NOT_DOWNTIME | {Outcome.AUTH_FAILED, Outcome.TOO_LARGE}
+
+
+class Sums(Struct, frozen=True, kw_only=True):
+    """Reports of one model with the weights `digest` from `since` to `until`, added up. See `ModelReported`."""
+
+    since: datetime
+    until: datetime
+    digest: str | None = None
+    calls: int = 0
+    succeeded: int = 0
+    failures: Mapping[str, int] = {}
+    callers: int = 0
+    uncounted: int = 0
+    use_cases: Mapping[str, int] = {}
+    prompt_tokens: int = 0
+    output_tokens: int = 0
+    ttft_n: int = 0
+    ttft_log_sum: float = 0.0
+    output_tps_n: int = 0
+    output_tps_log_sum: float = 0.0
+
+    def __add__(self, other: "Sums") -> "Sums":
+        """Return both together; of callers at least so many are different ones."""
+        if self.digest != other.digest:
+            return self if self.until > other.until else other  # the weights that are gone do not matter
+        return Sums(
+            since=min(self.since, other.since),
+            until=max(self.until, other.until),
+            digest=self.digest,
+            calls=self.calls + other.calls,
+            succeeded=self.succeeded + other.succeeded,
+            failures=_added(self.failures, other.failures),
+            callers=max(self.callers, other.callers),
+            uncounted=self.uncounted + other.uncounted,
+            use_cases=_added(self.use_cases, other.use_cases),
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            ttft_n=self.ttft_n + other.ttft_n,
+            ttft_log_sum=self.ttft_log_sum + other.ttft_log_sum,
+            output_tps_n=self.output_tps_n + other.output_tps_n,
+            output_tps_log_sum=self.output_tps_log_sum + other.output_tps_log_sum,
+        )
+
+    @property
+    def ttft_ms(self) -> float | None:
+        """The geometric mean of the reported times to the first token."""
+        return math.exp(self.ttft_log_sum / self.ttft_n) if self.ttft_n else None
+
+    @property
+    def output_tps(self) -> float | None:
+        """The geometric mean of the reported rates."""
+        return math.exp(self.output_tps_log_sum / self.output_tps_n) if self.output_tps_n else None
+
+
+def sums_of(report: ReportRequest, digest: str | None, now: datetime) -> Sums:
+    """Return what one *report* adds. Only a call that succeeded has latencies that count."""
+    ok = report.outcome is Outcome.OK
+    ttft_ms, output_tps = (report.ttft_ms, output_tps_of(report)) if ok else (None, None)
+    return Sums(
+        since=now,
+        until=now,
+        digest=digest,
+        calls=int(report.outcome not in CALLERS_OWN),
+        succeeded=int(ok),
+        failures={} if ok else {str(report.outcome): 1},
+        callers=1,
+        use_cases={report.use_case: 1} if report.use_case else {},
+        prompt_tokens=report.prompt_tokens or 0,
+        output_tokens=report.output_tokens or 0,
+        ttft_n=int(ttft_ms is not None),
+        ttft_log_sum=_log(ttft_ms, TTFT_MS_LIMITS),
+        output_tps_n=int(output_tps is not None),
+        output_tps_log_sum=_log(output_tps, OUTPUT_TPS_LIMITS),
+    )
+
+
+def output_tps_of(report: ReportRequest) -> float | None:
+    """Return the output tokens per second after the first, or None when *report* does not tell them."""
+    tokens, first, last = report.output_tokens, report.ttft_ms, report.e2e_ms
+    if tokens is None or first is None or last is None:
+        return None
+    if tokens < LEAST_RATE_TOKENS or last - first < LEAST_DECODE_MS:
+        return None
+    return (tokens - 1) / ((last - first) / 1000)
+
+
+def fold(previous: Reported | None, sums: Sums, now: datetime, digest: str | None) -> Reported:
+    """Return the state after *sums*, as of *now*, of a model whose present weights are *digest*.
+
+    Other weights begin anew, and what was said of them does not count.
+    """
+    if previous is None or previous.digest != digest:
+        previous = Reported(as_of=now, digest=digest)
+    before = previous.at(now)
+    if sums.digest != digest:
+        return before
+    new = Reported(
+        as_of=sums.until,
+        calls=sums.calls,
+        succeeded=sums.succeeded,
+        failures=dict(sums.failures),
+        ttft_n=sums.ttft_n,
+        ttft_log_sum=sums.ttft_log_sum,
+        output_tps_n=sums.output_tps_n,
+        output_tps_log_sum=sums.output_tps_log_sum,
+    ).at(before.as_of)
+    return Reported(
+        as_of=before.as_of,
+        digest=digest,
+        calls=before.calls + new.calls,
+        succeeded=before.succeeded + new.succeeded,
+        failures=_added(before.failures, new.failures),
+        ttft_n=before.ttft_n + new.ttft_n,
+        ttft_log_sum=before.ttft_log_sum + new.ttft_log_sum,
+        output_tps_n=before.output_tps_n + new.output_tps_n,
+        output_tps_log_sum=before.output_tps_log_sum + new.output_tps_log_sum,
+    )
+
+
+class Reports:
+    """The reports of one window: added one by one, taken all at once."""
+
+    def __init__(self) -> None:
+        self._sums: dict[ModelRef, Sums] = {}
+        self._counted: dict[ModelRef, dict[str | None, int]] = {}  # by caller; None: all that give no name
+        self._held = 0  # pairs in it
+
+    def add(self, model: ModelRef, report: ReportRequest, digest: str | None, now: datetime) -> str | None:
+        """Count *report*, of a *model* that exists; return None, or why it is not counted."""
+        counted = self._counted.get(model, {})
+        refusal = self._refusal(counted, report.caller)
+        if refusal is None:
+            self._held += report.caller not in counted
+            counted[report.caller] = counted.get(report.caller, 0) + 1
+            self._counted[model] = counted
+            new = sums_of(report, digest, now)
+        else:
+            new = Sums(since=now, until=now, digest=digest, uncounted=1)
+        self._sums[model] = self._sums[model] + new if model in self._sums else new
+        return refusal
+
+    def _refusal(self, counted: Mapping[str | None, int], caller: str | None) -> str | None:
+        if counted.get(caller, 0) >= MOST_PER_CALLER:
+            return f"more than {MOST_PER_CALLER} reports of one caller about this model, in too short a time"
+        if sum(counted.values()) >= MOST_PER_MODEL:
+            return f"more than {MOST_PER_MODEL} reports about this model, in too short a time"
+        if caller not in counted and self._held >= MOST_HELD:
+            return "too many models and callers, in too short a time"
+        return None
+
+    def take(self) -> dict[ModelRef, Sums]:
+        """Return the sums by model, and begin a new window."""
+        taken = {
+            model: msgspec.structs.replace(sums, callers=len(self._counted.get(model, ())))
+            for model, sums in self._sums.items()
+        }
+        self._sums, self._counted, self._held = {}, {}, 0
+        return taken
+
+
+def _added(one: Mapping[str, N], other: Mapping[str, N]) -> dict[str, N]:
+    return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
+
+
+def _log(value: float | None, limits: tuple[float, float]) -> float:
+    low, high = limits
+    return 0.0 if value is None else math.log(min(max(value, low), high))

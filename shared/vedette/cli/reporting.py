@@ -1,0 +1,47 @@
+"""`report`: what an agent would tell of a call it made."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from vedette.cli import options
+from vedette.cli.output import complain, document, run, say
+from vedette.types import Outcome
+
+
+def report(
+    model: str,
+    *,
+    outcome: Annotated[Outcome, Parameter(help="How the call ended.")] = Outcome.OK,
+    ttft_ms: Annotated[float | None, Parameter(help="From the request sent to the first token.")] = None,
+    e2e_ms: Annotated[float | None, Parameter(help="From the request sent to the last token.")] = None,
+    prompt_tokens: int | None = None,
+    output_tokens: int | None = None,
+    use_case: Annotated[str | None, Parameter(help="What the call was for.")] = None,
+    caller: Annotated[str | None, Parameter(help="Who made it; no caller outweighs the others.")] = None,
+    json: options.Json = False,
+    where: options.Instance = options.HERE,
+) -> int:
+    """Tell how a call to MODEL (endpoint/name) ended."""
+
+    async def tell() -> int:
+        async with where.client() as client:
+            reply = await client.report(
+                model,
+                outcome,
+                use_case=use_case,
+                ttft_ms=ttft_ms,
+                e2e_ms=e2e_ms,
+                prompt_tokens=prompt_tokens,
+                output_tokens=output_tokens,
+                caller=caller,
+            )
+        if json:
+            document(reply)
+        elif reply.counted:
+            say(f"{model}: counted")
+        else:
+            complain(f"{model}: not counted: {reply.reason}")
+        return 0 if reply.counted else 1
+
+    return run(tell())
