@@ -3,7 +3,15 @@
 from datetime import datetime
 
 from vedette import identity
-from vedette.events import Lifecycle, ModelBenchmarked, ModelChanged, ModelFound, ModelLost, ModelProbed
+from vedette.events import (
+    Lifecycle,
+    ModelBenchmarked,
+    ModelChanged,
+    ModelFound,
+    ModelLost,
+    ModelProbed,
+    ModelReported,
+)
 from vedette.types import (
     Figure,
     Health,
@@ -13,6 +21,7 @@ from vedette.types import (
     Outcome,
     Performance,
     ProbeSample,
+    Reported,
     Status,
 )
 
@@ -48,6 +57,20 @@ def probe_event(
     health = Health(status=Status.AVAILABLE, since=at, checked_at=at, outcomes=(*before, sample))
     return ModelProbed(
         id=identity.derive(at, str(model), job_id), at=at, model=model, sample=sample, health=health
+    )
+
+
+def report_event(
+    model: ModelRef, *, at: datetime, calls: int = 1, digest: str | None = None
+) -> ModelReported:
+    """Return reports of *calls* that succeeded, of a model of which nothing was reported before."""
+    return ModelReported(
+        id=identity.derive(at, "reported", str(model)),
+        at=at,
+        model=model,
+        since=at,
+        calls=calls,
+        reported=Reported(as_of=at, digest=digest, calls=calls, succeeded=calls),
     )
 
 

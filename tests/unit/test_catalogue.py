@@ -3,36 +3,39 @@
 import random
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from samples import lifecycle_event, model_info, probe_event
+from samples import lifecycle_event, model_info, probe_event, report_event
 from vedette.catalogue import Catalogue
-from vedette.events import Event, ModelVerified
+from vedette.events import Event, ModelReported, ModelVerified
 from vedette.types import Claim, Evidence, ModelRef, Outcome
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 MODELS = [ModelRef("a", "one"), ModelRef("b", "two")]
-steps = st.tuples(st.sampled_from(["found", "changed", "lost", "probed"]), st.sampled_from(MODELS))
+KINDS = ["found", "changed", "lost", "probed", "reported"]
+steps = st.tuples(st.sampled_from(KINDS), st.sampled_from(MODELS))
 
 
 def history(kinds: list[tuple[str, ModelRef]]) -> list[tuple[int, Event]]:
     made: list[tuple[int, Event]] = []
     for sequence, (kind, model) in enumerate(kinds, start=1):
         at = NOW + timedelta(seconds=sequence)
-        event: Event = (
-            probe_event(model, at=at, job_id=str(sequence))
-            if kind == "probed"
-            else lifecycle_event(
-                kind, model, at=at, revision=sequence, info=model_info(model, digest=str(sequence))
-            )
-        )
+        event: Event
+        if kind == "probed":
+            event = probe_event(model, at=at, job_id=str(sequence))
+        elif kind == "reported":
+            event = report_event(model, at=at, digest=str(sequence - 1))
+        else:
+            info = model_info(model, digest=str(sequence))
+            event = lifecycle_event(kind, model, at=at, revision=sequence, info=info)
         made.append((sequence, event))
     return made
 
 
 def view(catalogue: Catalogue) -> list[object]:
-    return [catalogue.get(model) for model in MODELS]
+    return [catalogue.sequence, catalogue.reports, *(catalogue.get(model) for model in MODELS)]
 
 
 @given(st.lists(steps, max_size=20), st.randoms(use_true_random=False))
@@ -61,6 +64,36 @@ def test_the_same_event_twice_changes_nothing(kinds: list[tuple[str, ModelRef]])
     assert view(catalogue) == before
 
 
+@given(st.lists(steps, max_size=20))
+def test_reports_change_nothing_but_what_is_reported(kinds: list[tuple[str, ModelRef]]) -> None:
+    """They come from another stream: without them models, lifecycle and sequence are the same."""
+    events = history(kinds)
+    whole = Catalogue.of(events)
+    measured = Catalogue.of((n, event) for n, event in events if not isinstance(event, ModelReported))
+    assert whole.sequence == measured.sequence
+    for model in MODELS:
+        state = whole.get(model)
+        assert (msgspec.structs.replace(state, reported=None) if state else None) == measured.get(model)
+    heard = [n for n, event in events if isinstance(event, ModelReported)]
+    assert (whole.reports, measured.reports) == (max(heard, default=0), 0)
+
+
+def test_reports_count_for_the_present_weights() -> None:
+    """Heard before the model or after; a report alone makes no model, and one of other weights says nothing."""
+    model = MODELS[0]
+    found = lifecycle_event("found", model, at=NOW, info=model_info(model, digest="d"))
+    told, other = report_event(model, at=NOW, digest="d"), report_event(model, at=NOW, digest="e")
+    assert Catalogue.of([(9, told)]).get(model) is None
+    state = Catalogue.of([(9, told), (1, found)]).get(model)
+    assert state is not None
+    assert state.reports == told.reported
+    assert state.sequence == 1
+    newer = Catalogue.of([(1, found), (10, other), (9, told)]).get(model)
+    assert newer is not None
+    assert newer.reported is not None
+    assert newer.reports is None
+
+
 def test_only_found_revives_a_lost_model_and_its_old_health_does_not_count() -> None:
     """A late probe of a lost model does not bring it back; found again, it starts without health."""
     model = MODELS[0]
@@ -82,6 +115,18 @@ def test_what_was_lost_long_ago_is_forgotten_by_rule() -> None:
     catalogue.forget_lost(NOW + timedelta(days=1))
     assert catalogue.get(MODELS[0]) is None
     assert catalogue.get(MODELS[1]) is not None
+
+
+def test_what_was_reported_of_a_forgotten_model_is_forgotten_too() -> None:
+    """Found again much later, it begins without; of a model that is still to be heard of, reports are kept."""
+    gone, other = MODELS
+    kinds = [("found", gone), ("reported", gone), ("lost", gone), ("reported", other)]
+    catalogue = Catalogue.of(history(kinds))
+    catalogue.forget_lost(NOW + timedelta(days=1))
+    for model in MODELS:
+        catalogue.apply(lifecycle_event("found", model, at=NOW), 99)
+    found = [catalogue.get(model) for model in MODELS]
+    assert [state.reported is not None for state in found if state] == [False, True]
 
 
 def claim(value: bool, evidence: Evidence) -> Claim:

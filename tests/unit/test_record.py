@@ -19,6 +19,7 @@ from vedette.events import (
     ModelFound,
     ModelLost,
     ModelProbed,
+    ModelReported,
     decode_event,
     encode,
 )
@@ -35,6 +36,7 @@ from vedette.types import (
     Performance,
     ProbeSample,
     Quality,
+    Reported,
     Residency,
     RunSample,
     Score,
@@ -110,7 +112,18 @@ EVALUATED = ModelEvaluated(
     outcome=Outcome.OK,
     quality=Quality(measured_at=NOW, digest="d1", scores={"code": Score(successes=3, trials=4, suite="1")}),
 )
-ALL = (FOUND, CHANGED, LOST, probed(), benchmarked(), EVALUATED, observed())
+REPORTED = ModelReported(
+    id=ID,
+    at=NOW,
+    model=MODEL,
+    since=NOW - timedelta(seconds=10),
+    calls=5,
+    failures={"timeout": 2, "rate_limited": 4},
+    ttft_ms=120.0,
+    included={"replica": 3},
+    reported=Reported(as_of=NOW, digest="d1", calls=5, succeeded=3),
+)
+ALL = (FOUND, CHANGED, LOST, probed(), benchmarked(), EVALUATED, observed(), REPORTED)
 
 
 def message(event: Event, sequence: int = 7) -> Message:
@@ -167,6 +180,7 @@ def test_current_state_keeps_the_message_as_it_came(event: Event) -> None:
         (benchmarked(), "model_performance_history"),
         (EVALUATED, "model_quality_history"),
         (observed(), "endpoint_history"),
+        (REPORTED, "model_reports"),
     ],
 )
 def test_each_event_has_one_row_of_history_under_its_id(event: Event, table: str) -> None:
@@ -199,6 +213,20 @@ def test_medians_are_columns_and_rolling_samples_are_left_out() -> None:
     assert (row["output_tps"], row["ttft_ms"], row["n"]) == (42.0, None, 5)
     assert row["samples"] == (RUN,)
     assert msgspec.to_builtins(row["figures"]).get("samples") is None
+
+
+def test_reports_are_summed_and_the_rest_is_kept() -> None:
+    """Failures of all kinds are one column; by outcome, with the means, they are among the figures."""
+    row = values(REPORTED, "model_reports")
+    assert (row["calls"], row["failures"]) == (5, 6)
+    figures = msgspec.to_builtins(row["figures"])
+    assert (figures["failures"], figures["ttft_ms"]) == ({"timeout": 2, "rate_limited": 4}, 120.0)
+    assert figures["reported"]["succeeded"] == 3
+    assert figures.keys().isdisjoint({"included", "model", "calls"})
+    assert (values(REPORTED, "current_state")["endpoint"], values(REPORTED, "current_state")["model"]) == (
+        MODEL.endpoint,
+        MODEL.name,
+    )
 
 
 def test_an_endpoints_missing_models_are_not_counted() -> None:

@@ -1,0 +1,225 @@
+"""What callers report: counted within limits, added up, folded into what is reported of a model."""
+
+import math
+import random
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Struct
+
+from vedette.events import ReportRequest
+from vedette.testing import EPOCH
+from vedette.types import ModelRef, Outcome, Reported
+from vedette_recommender import reports
+from vedette_recommender.reports import CALLERS_OWN, Reports, Sums, fold, output_tps_of, sums_of
+
+MODEL = ModelRef("box", "m")
+DAY = timedelta(days=1)
+callers = st.sampled_from([None, *"abcdefghi"])  # ten, whose limits together are that of the model
+
+
+def report(outcome: Outcome = Outcome.OK, **told: Any) -> ReportRequest:
+    return ReportRequest(model=MODEL, outcome=outcome, **told)
+
+
+reported = st.builds(
+    report,
+    st.sampled_from(Outcome),
+    caller=callers,
+    use_case=st.sampled_from([None, "chat"]),
+    ttft_ms=st.none() | st.floats(0.001, 86_400_000),
+    e2e_ms=st.none() | st.floats(0.001, 86_400_000),
+    output_tokens=st.none() | st.integers(1, 2**24),
+)
+
+
+def taken(told: list[ReportRequest]) -> Sums:
+    """Return what a window of these comes to."""
+    window = Reports()
+    for one in told:
+        window.add(MODEL, one, "d", EPOCH)
+    return window.take()[MODEL]
+
+
+def same(one: Struct, other: Struct) -> None:
+    """Fail unless both are equal but for what floats lose in adding."""
+    for name in one.__struct_fields__:
+        left, right = getattr(one, name), getattr(other, name)
+        assert left == (pytest.approx(right) if isinstance(right, float | dict) else right), name
+
+
+@given(st.lists(reported, min_size=1, max_size=300), st.randoms(use_true_random=False))
+def test_in_which_order_callers_come_does_not_matter(told: list[ReportRequest], rng: random.Random) -> None:
+    """Each caller's own order decides which of its reports count; how callers alternate does not."""
+    turns = [one.caller for one in told]
+    rng.shuffle(turns)
+    own = {caller: iter([one for one in told if one.caller == caller]) for caller in turns}
+    same(taken([next(own[caller]) for caller in turns]), taken(told))
+
+
+@given(st.lists(reported, min_size=1, max_size=300))
+def test_everything_reported_is_counted_or_said_not_to_be(told: list[ReportRequest]) -> None:
+    """Calls, failures and callers are those of the first reports of each caller; the rest is `uncounted`."""
+    window, seen, counted = Reports(), Counter[str | None](), list[ReportRequest]()
+    for one in told:
+        seen[one.caller] += 1
+        refusal = window.add(MODEL, one, "d", EPOCH)
+        assert (refusal is None) == (seen[one.caller] <= reports.MOST_PER_CALLER)
+        counted += [one] if refusal is None else []
+    sums = window.take()[MODEL]
+    assert sums.uncounted == len(told) - len(counted)
+    assert sums.calls == sum(one.outcome not in CALLERS_OWN for one in counted)
+    assert sums.succeeded == sum(one.outcome is Outcome.OK for one in counted)
+    assert sums.failures == Counter(one.outcome for one in counted if one.outcome is not Outcome.OK)
+    assert sums.callers == len(seen)
+    assert window.take() == {}
+
+
+@given(reported)
+def test_no_report_gets_past_the_limits_of_what_is_sane(one: ReportRequest) -> None:
+    """Whatever was measured, by whatever clock; what failed has no latency."""
+    sums = sums_of(one, "d", EPOCH)
+    if sums.ttft_ms is not None:
+        assert sums.ttft_ms * 1.000001 >= 1.0
+        assert sums.ttft_ms <= 600_001
+    if sums.output_tps is not None:
+        assert 0.00999 <= sums.output_tps <= 10_001
+    if one.outcome is not Outcome.OK:
+        assert (sums.ttft_n, sums.output_tps_n, sums.succeeded) == (0, 0, 0)
+
+
+def test_a_caller_with_a_hundred_thousand_reports_moves_what_twenty_move() -> None:
+    """And the other's report counts as if nothing had happened."""
+    flood = report(Outcome.SERVER_ERROR, caller="flood")
+    other = report(ttft_ms=100.0, caller="other")
+    window = Reports()
+    for _ in range(100_000):
+        window.add(MODEL, flood, "d", EPOCH)
+    assert window.add(MODEL, other, "d", EPOCH) is None
+    sums = window.take()[MODEL]
+    same(msgspec.structs.replace(sums, uncounted=0), taken([flood] * reports.MOST_PER_CALLER + [other]))
+    assert sums.uncounted == 100_000 - reports.MOST_PER_CALLER
+
+
+def test_who_gives_no_name_shares_with_all_who_give_none() -> None:
+    """Anonymity is no way around the limit."""
+    assert taken([report()] * 30).calls == reports.MOST_PER_CALLER
+
+
+def test_a_thousand_invented_callers_move_no_more_than_a_model_may_be_moved() -> None:
+    """The limit of the model holds over all of them."""
+    sums = taken([report(caller=str(n)) for n in range(1000)])
+    assert (sums.calls, sums.callers, sums.uncounted) == (200, 200, 800)
+
+
+def test_memory_is_bounded_over_models_and_callers() -> None:
+    """A pair too many is refused; a pair that is held goes on; the next window is free."""
+    window = Reports()
+    models = [ModelRef("box", str(n)) for n in range(101)]
+    for model in models[:100]:
+        for caller in range(100):
+            assert window.add(model, report(caller=str(caller)), None, EPOCH) is None
+    assert "too many" in (window.add(models[100], report(), None, EPOCH) or "")
+    assert window.add(models[0], report(caller="0"), None, EPOCH) is None
+    sums = window.take()
+    assert (sums[models[100]].calls, sums[models[100]].uncounted) == (0, 1)
+    assert window.add(models[100], report(), None, EPOCH) is None
+
+
+@pytest.mark.parametrize("outcome", sorted(CALLERS_OWN))
+def test_what_is_the_callers_fault_is_no_call_that_tells_of_the_model(outcome: Outcome) -> None:
+    """It is counted as what it is."""
+    sums = taken([report(outcome), report()])
+    assert (sums.calls, sums.succeeded, sums.failures) == (1, 1, {outcome: 1})
+
+
+@pytest.mark.parametrize("outcome", sorted(set(Outcome) - CALLERS_OWN - {Outcome.OK}))
+def test_every_other_failure_is_a_call_that_failed(outcome: Outcome) -> None:
+    """Whether it was refused, late, cut off or turned away for being busy."""
+    sums = taken([report(outcome)])
+    assert (sums.calls, sums.succeeded, sums.failures) == (1, 0, {outcome: 1})
+
+
+@pytest.mark.parametrize(
+    ("told", "output_tps"),
+    [
+        ({"ttft_ms": 500, "e2e_ms": 1500, "output_tokens": 101}, 100.0),
+        ({"ttft_ms": 500, "e2e_ms": 1500, "output_tokens": 8}, 7.0),
+        ({"ttft_ms": 500, "e2e_ms": 1500, "output_tokens": 7}, None),
+        ({"ttft_ms": 500, "e2e_ms": 500.5, "output_tokens": 100}, None),
+        ({"e2e_ms": 1500, "output_tokens": 100}, None),
+        ({"ttft_ms": 500, "output_tokens": 100}, None),
+        ({"ttft_ms": 500, "e2e_ms": 1500}, None),
+    ],
+)
+def test_a_rate_needs_all_three_and_time_between_the_tokens(
+    told: dict[str, float], output_tps: float | None
+) -> None:
+    """The first token is not decoding; a few tokens, or all at once, tell no rate."""
+    assert output_tps_of(report(**told)) == output_tps
+
+
+def test_sums_are_of_the_present_weights() -> None:
+    """New weights within a window, or while sums wait, leave only what was said of them."""
+    window = Reports()
+    window.add(MODEL, report(Outcome.TIMEOUT), "old", EPOCH)
+    window.add(MODEL, report(), "new", EPOCH)
+    sums = window.take()[MODEL]
+    assert (sums.digest, sums.calls, sums.failures) == ("new", 1, {})
+    later = sums_of(report(), "newest", EPOCH + DAY)
+    assert sums + later == later + sums == later
+
+
+def test_the_state_halves_every_day_and_takes_the_new_in() -> None:
+    """Of late sums, as much as is left of them by now."""
+    first = fold(None, taken([report(ttft_ms=100.0)] * 4), EPOCH, "d")
+    assert (first.calls, first.succeeded, first.ttft_n) == (4, 4, 4)
+    failed = sums_of(report(Outcome.TIMEOUT), "d", EPOCH + DAY)
+    second = fold(first, failed, EPOCH + DAY, "d")
+    assert second.as_of == EPOCH + DAY
+    assert (second.calls, second.succeeded, second.failures) == (3, 2, {"timeout": 1})
+    assert math.exp(second.ttft_log_sum / second.ttft_n) == pytest.approx(100.0)
+    waited = fold(first, failed, EPOCH + 2 * DAY, "d")
+    assert (waited.calls, waited.failures) == (1.5, {"timeout": 0.5})
+
+
+def test_a_replica_whose_clock_is_behind_takes_nothing_back() -> None:
+    """The state's time never goes backwards."""
+    first = fold(None, taken([report()]), EPOCH, "d")
+    second = fold(first, sums_of(report(), "d", EPOCH - DAY), EPOCH - DAY, "d")
+    assert (second.as_of, second.calls) == (EPOCH, 1.5)
+
+
+def test_new_weights_begin_anew() -> None:
+    """And what was said of the old ones in the meantime does not count."""
+    old = fold(None, taken([report()] * 9), EPOCH, "d")
+    late = taken([report(Outcome.TIMEOUT)])
+    assert fold(old, late, EPOCH, "new") == Reported(as_of=EPOCH, digest="new")
+    new = fold(old, sums_of(report(), "new", EPOCH), EPOCH, "new")
+    assert (new.digest, new.calls, new.failures) == ("new", 1, {})
+
+
+@given(st.lists(st.lists(reported, min_size=1, max_size=20), min_size=1, max_size=6), st.data())
+def test_the_state_is_that_of_all_windows_in_whatever_order(
+    windows: list[list[ReportRequest]], data: st.DataObject
+) -> None:
+    """Which replica is first does not matter, and neither does whether sums were joined while they waited."""
+    sums = [taken(told) for told in windows]
+
+    def state(order: list[Sums]) -> Reported:
+        after = None
+        for one in order:
+            after = fold(after, one, EPOCH, "d")
+        assert after is not None
+        return after
+
+    joined = sums[0]
+    for one in sums[1:]:
+        joined = joined + one
+    same(state(sums), state(data.draw(st.permutations(sums))))
+    same(state(sums), state([joined]))
