@@ -114,8 +114,15 @@ async def test_agents_see_what_is_theirs_and_nothing_else(tmp_path: Path) -> Non
         assert "recommend.best" in subjects
         assert json.loads(subjects["recommend.best"]["request_schema"])["$defs"]["RecommendRequest"]
         assert json.loads(subjects["models.list"]["reply_schema"])
+        assert json.loads(subjects["report.outcome"]["request_schema"])["$defs"]["ReportRequest"]
 
-        for forged in ("model.found", "model.found.local.x", "job.probe.h.local", "recommend.changed.chat"):
+        for forged in (
+            "model.found",
+            "model.found.local.x",
+            "job.probe.h.local",
+            "recommend.changed.chat",
+            "report.local.x",
+        ):
             errors.clear()
             await agent.publish(forged, b"{}")
             await barrier(agent)
