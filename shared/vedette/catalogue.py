@@ -22,9 +22,10 @@ from vedette.events import (
     ModelLost,
     ModelProbed,
     ModelRated,
+    ModelReported,
     ModelVerified,
 )
-from vedette.types import Claim, EndpointState, Health, ModelInfo, ModelRef, Performance, Quality
+from vedette.types import Claim, EndpointState, Health, ModelInfo, ModelRef, Performance, Quality, Reported
 
 E = TypeVar("E")
 
@@ -47,6 +48,7 @@ class ModelState(Struct, frozen=True, kw_only=True):
     verified: Held[ModelVerified] | None = None
     evaluated: Held[ModelEvaluated] | None = None
     rated: Held[ModelRated] | None = None
+    reported: Held[ModelReported] | None = None
     sequence: int = 0  # the highest of any of its subjects
 
     @property
@@ -107,6 +109,11 @@ class ModelState(Struct, frozen=True, kw_only=True):
         """Its quality, which counts only for the present digest."""
         quality = self.evaluated.event.quality if self.evaluated else None
         return quality if quality and self._is_current(quality.digest) else None
+
+    @property
+    def reports(self) -> Reported | None:
+        """TEMPORARY."""
+        return self.reported.event.reported if self.reported else None
 
     def _is_current(self, digest: str | None) -> bool:
         info = self.info

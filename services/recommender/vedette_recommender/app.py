@@ -40,8 +40,9 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         await service.follow(
             ("MODELS", "model.>"),
             ("ENDPOINTS", "endpoint.observed.*"),
-            then=lambda _: answers.changed(),
+            then=answers.changed,
         )
         await service.answer((q for q in QUESTIONS if q.service == service.name), answers.answer)
+        answers.prepare()
         await service.start()
         yield service
