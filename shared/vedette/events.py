@@ -484,6 +484,9 @@ class HistoryRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     buckets: Annotated[int, Meta(ge=1, le=500)] = 60
 
 
+ContributionKind = Literal["measured", "reported", "declared", "inferred", "prior", "peers", "floor", "user"]
+
+
 class Contribution(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One signal of one candidate. `points` of all signals add up to the raw score."""
 
@@ -494,7 +497,7 @@ class Contribution(Struct, frozen=True, kw_only=True, omit_defaults=True):
     confidence: float
     weight: float
     points: float
-    kind: Literal["measured", "declared", "inferred", "prior", "peers", "floor", "user"]
+    kind: ContributionKind
     n: int | None = None
     age_s: float | None = None
     note: str = ""
@@ -541,6 +544,21 @@ class Relaxation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     to: Any = None
     model: ModelRef
     also: tuple[str, ...] = ()  # further constraints in the way of the same model
+    score: float | None = None  # of that model then
+
+
+class Improvement(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The smallest change of one signal by which a model would come first, all else being as it is.
+
+    `by` is the change relative to what the signal is now.
+    """
+
+    model: ModelRef
+    signal: Signal | Literal["status"]
+    raw: float | None = None
+    to: float | str
+    unit: str = ""
+    by: float
 
 
 class BestReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -567,11 +585,15 @@ class TopReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ExplainReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The ranking with every contribution, every rejection, and what would change it."""
+    """The ranking with every contribution, every rejection, and what would change it.
+
+    `relax` admits the nearest of the rejected models; `improve` would bring the second model to the first place.
+    """
 
     use_case: str
     recommendations: tuple[Recommendation, ...]
-    rejections: tuple[Rejection, ...]
+    rejections: tuple[Rejection, ...]  # of the nearest models
+    rejections_omitted: int = 0  # models rejected beside those
     considered: int
     rejected: dict[str, int]
     weights: dict[str, float]
@@ -579,6 +601,7 @@ class ExplainReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
     as_of: AsOf
     summary: tuple[str, ...]
     relax: Relaxation | None = None
+    improve: Improvement | None = None
 
 
 class Availability(Struct, frozen=True, kw_only=True, omit_defaults=True):

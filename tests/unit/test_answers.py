@@ -54,7 +54,7 @@ class Asked:
     def apply(self, event: Any) -> None:
         self.sequence += 1
         self.catalogue.apply(event, self.sequence)
-        self.answers.changed()
+        self.answers.changed(event)
 
     def ask(self, subject: str, **request: Any) -> Any:
         payload = self.answers.answer(subject, json.dumps(request).encode())

@@ -1,6 +1,6 @@
 """Scores that users vouch for: how they are read, and how they count."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -9,12 +9,14 @@ from samples import lifecycle_event, model_info
 from vedette.catalogue import Catalogue
 from vedette.cli.rating import read
 from vedette.errors import ConfigurationError
-from vedette.events import ModelEvaluated, ModelRated
+from vedette.events import Contribution, ModelEvaluated, ModelRated
 from vedette.settings import CustomUseCase, Vouched, parse
 from vedette.types import ModelRef, Outcome, Quality, Rating, Score
-from vedette_recommender.candidate import Candidate, candidate
-from vedette_recommender.scoring import quality
-from vedette_recommender.usecases import known
+from vedette_recommender.candidate import facts_of
+from vedette_recommender.columns import Columns
+from vedette_recommender.explain import Account
+from vedette_recommender.field import Field
+from vedette_recommender.usecases import UseCase, known
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 MODEL = ModelRef("gpu", "qwen3:8b")
@@ -81,12 +83,19 @@ def scored(**scores: tuple[int, int]) -> ModelEvaluated:
     )
 
 
-def seen(*events: ModelEvaluated | ModelRated, configured: tuple[Vouched, ...] = ()) -> Candidate:
+def quality(
+    *events: ModelEvaluated | ModelRated, use_case: UseCase, configured: tuple[Vouched, ...] = ()
+) -> Contribution:
+    """Return what is told of the quality of a model of which all that is known are *events*."""
     found = lifecycle_event("found", MODEL, at=NOW, info=model_info(MODEL))
     state = Catalogue.of(enumerate((found, *events), start=1)).get(MODEL)
-    assert state is not None
-    assert state.known is not None
-    return candidate(state, state.known, NOW, stale_after=timedelta(hours=1), configured=configured)
+    facts = facts_of(state, configured=configured) if state else None
+    assert facts is not None
+    columns = Columns()
+    row = columns.put(facts)
+    field = Field(use_case, columns, stale_after_s=3600)
+    field.refresh(NOW.timestamp())
+    return Account(field, columns, row, field.default).contributions()[0]
 
 
 def rated(*ratings: Rating) -> ModelRated:
@@ -96,13 +105,13 @@ def rated(*ratings: Rating) -> ModelRated:
 def test_a_use_case_is_told_by_its_own_kinds() -> None:
     """Each by its weight; what says nothing of it does not count; what was not asked is not there."""
     use_cases = known({})
-    one = seen(scored(tools=(10, 10), instructions=(0, 10), arithmetic=(0, 30)))
-    agent = quality(one, use_cases["agent"])
+    one = scored(tools=(10, 10), instructions=(0, 10), arithmetic=(0, 30))
+    agent = quality(one, use_case=use_cases["agent"])
     assert agent.raw == pytest.approx(3 / 4)  # tools weigh 3, instructions 1
     assert (agent.kind, agent.n) == ("measured", 20)
-    assert quality(one, use_cases["embedding"]).raw is None
+    assert quality(one, use_case=use_cases["embedding"]).raw is None
     own = known({"mine": CustomUseCase(weights={"quality": 1}, kinds={"arithmetic": 1})})["mine"]
-    assert quality(one, own).raw == 0.0
+    assert quality(one, use_case=own).raw == 0.0
 
 
 def test_what_a_user_vouches_for_counts_first() -> None:
@@ -110,14 +119,13 @@ def test_what_a_user_vouches_for_counts_first() -> None:
     use_cases = known({})
     everywhere = Rating(score=0.2, source="paper", as_of=date(2026, 1, 1))
     chat = Rating(score=0.9, source="us", as_of=date(2025, 1, 1), use_case="chat")
-    one = seen(scored(instructions=(0, 40)), rated(everywhere, chat))
-    found = quality(one, use_cases["chat"])
-    assert (found.raw, found.kind, found.confidence, found.source) == (0.9, "user", 1.0, "us, 2025-01-01")
-    assert quality(one, use_cases["reasoning"]).raw == 0.2
-    newer = seen(rated(chat), configured=(VOUCHED,))
-    assert quality(newer, use_cases["chat"]).raw == 0.75
-    other = seen(configured=(Vouched(model="gpu/other", score=1.0, source="x", as_of=date(2026, 1, 1)),))
-    assert quality(other, use_cases["chat"]).raw is None
+    said = scored(instructions=(0, 40)), rated(everywhere, chat)
+    found = quality(*said, use_case=use_cases["chat"])
+    assert (found.raw, found.kind, found.confidence, found.note) == (0.9, "user", 1.0, "us, 2025-01-01")
+    assert quality(*said, use_case=use_cases["reasoning"]).raw == 0.2
+    assert quality(rated(chat), use_case=use_cases["chat"], configured=(VOUCHED,)).raw == 0.75
+    other = (Vouched(model="gpu/other", score=1.0, source="x", as_of=date(2026, 1, 1)),)
+    assert quality(use_case=use_cases["chat"], configured=other).raw is None
 
 
 def test_every_built_in_use_case_names_suites_that_exist() -> None:

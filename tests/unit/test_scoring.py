@@ -8,9 +8,10 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Struct
 
 from samples import model_info
-from vedette.events import Constraints, RecommendRequest, Signal
+from vedette.events import Constraints, Contribution, RecommendRequest, Rejection, Relaxation
 from vedette.testing import EPOCH
 from vedette.types import (
     Claim,
@@ -21,27 +22,28 @@ from vedette.types import (
     Performance,
     Price,
     Quality,
+    Reported,
     Score,
     Status,
     Tally,
 )
-from vedette_recommender.candidate import Candidate
-from vedette_recommender.constants import STATUS_MULTIPLIERS, WANTED_CONTEXT_TOKENS
-from vedette_recommender.explain import relaxation
-from vedette_recommender.filtering import rejections
+from vedette_recommender.candidate import Facts
+from vedette_recommender.columns import Columns
+from vedette_recommender.constants import STATUS_MULTIPLIERS
+from vedette_recommender.explain import Account
+from vedette_recommender.field import Field, Standing, shares
+from vedette_recommender.filtering import narrow, rules
+from vedette_recommender.nearest import distance, nearest, rejections, relaxation
+from vedette_recommender.priors import quality_prior
 from vedette_recommender.scoring import (
-    Scored,
     confidence,
     context_utility,
     falling,
     nines,
-    quality_prior,
-    rank,
     rising,
 )
 from vedette_recommender.usecases import BUILT_IN, SIGNALS
 
-CHAT = BUILT_IN["chat"]
 YES = Claim(value=True, evidence=Evidence.DECLARED, source="test")
 
 
@@ -49,7 +51,7 @@ def figure(value: float, n: int = 6) -> Figure:
     return Figure(n=n, median=value, p95=value, min=value, max=value, spread=0.0)
 
 
-def candidate(
+def model(
     name: str,
     *,
     tps: float | None = None,
@@ -59,44 +61,72 @@ def candidate(
     probes: dict[str, int] | None = None,
     status: Status = Status.AVAILABLE,
     n: int = 6,
+    age_s: float = 0,
+    reports: Reported | None = None,
     **facts: Any,
-) -> Candidate:
+) -> Facts:
+    measured_at = EPOCH - timedelta(seconds=age_s)
     performance = None
     if tps is not None or ttft_ms is not None:
         performance = Performance(
-            measured_at=EPOCH,
+            measured_at=measured_at,
             n=n,
             output_tps=figure(tps) if tps is not None else None,
             ttft_ms=figure(ttft_ms) if ttft_ms is not None else None,
         )
     quality = None
     if right is not None:
-        scores = {"sums": Score(successes=right, trials=trials, suite="sums@1")}
-        quality = Quality(measured_at=EPOCH, scores=scores)
-    health = None
-    if probes is not None:
-        health = Health(
-            status=status, since=EPOCH, checked_at=EPOCH, daily=(Tally(start=EPOCH, counts=probes),)
-        )
+        scores = {"arithmetic": Score(successes=right, trials=trials, suite="arithmetic@1")}
+        quality = Quality(measured_at=measured_at, scores=scores)
+    tallies = (Tally(start=EPOCH, counts=probes or {}),)
+    health = Health(status=status, since=EPOCH, checked_at=EPOCH, daily=tallies, hourly=tallies)
     described = {"locality": "local", "capabilities": {"chat": YES}} | facts
-    return Candidate(
-        at=EPOCH,
+    return Facts(
         info=model_info(ModelRef("gpu", name), **described),
-        status=status,
         health=health,
         performance=performance,
         quality=quality,
+        reports=reports,
     )
 
 
-def ranked(*candidates: Candidate, use_case: str = "chat", **options: Any) -> list[Scored]:
-    chosen = BUILT_IN[use_case]
-    given = {"weights": chosen.weights, "risk": "conservative", "wanted_context": WANTED_CONTEXT_TOKENS}
-    return rank(candidates, chosen, **(given | options))
+def field(*models: Facts, use_case: str = "chat") -> tuple[Field, Columns]:
+    columns = Columns()
+    for one in models:
+        columns.put(one)
+    made = Field(BUILT_IN[use_case], columns, stale_after_s=5400)
+    made.refresh(EPOCH.timestamp())
+    return made, columns
 
 
-def names(scored: list[Scored]) -> list[str]:
-    return [one.candidate.model.name for one in scored]
+class Ranked(Struct):
+    facts: Facts
+    standing: Standing
+    account: Account
+
+    @property
+    def parts(self) -> dict[str, Contribution]:
+        return {part.signal: part for part in self.account.contributions()}
+
+    @property
+    def score(self) -> float:
+        return self.standing.score
+
+    @property
+    def multipliers(self) -> dict[str, float]:
+        return self.standing.multipliers
+
+
+def ranked(*models: Facts, use_case: str = "chat", **options: Any) -> list[Ranked]:
+    made, columns = field(*models, use_case=use_case)
+    terms = msgspec.structs.replace(made.default, **options)
+    found = made.best(columns.present, terms, len(models))
+    accounts = [Account(made, columns, one.row, terms) for one in found]
+    return [Ranked(account.facts, one, account) for one, account in zip(found, accounts, strict=True)]
+
+
+def names(found: list[Ranked]) -> list[str]:
+    return [one.facts.model.name for one in found]
 
 
 def test_utilities_have_their_fixed_points() -> None:
@@ -148,7 +178,7 @@ def test_contributions_add_up_exactly(
     use_case: str,
 ) -> None:
     """The raw score is the sum of its parts to the last bit, and lies between 0 and 100."""
-    one = candidate(
+    one = model(
         "m",
         tps=tps,
         ttft_ms=ttft,
@@ -156,11 +186,11 @@ def test_contributions_add_up_exactly(
         probes={"ok": ok, "timeout": bad},
         native_context_tokens=context,
     )
-    (scored,) = ranked(one, use_case=use_case)
-    assert scored.raw_score == sum(part.points for part in scored.contributions)
-    assert 0 <= scored.score <= scored.raw_score <= 100.000001
-    assert 0 <= scored.confidence <= 1
-    assert [part.signal for part in scored.contributions] == list(SIGNALS)
+    scored, *_ = ranked(one, *(model(f"peer{i}", tps=10.0 + i, right=i) for i in range(4)), use_case=use_case)
+    assert scored.standing.raw == sum(part.points for part in scored.parts.values())
+    assert 0 <= scored.score <= scored.standing.raw <= 100.000001
+    assert 0 <= scored.standing.sure <= 1
+    assert list(scored.parts) == list(SIGNALS)
 
 
 SPEEDS = st.floats(0.5, 500)
@@ -171,8 +201,8 @@ def test_a_faster_model_never_ranks_lower(low: float, by: float, other: float) -
     """Raising one signal never lowers a model's place."""
 
     def place(tps: float) -> int:
-        one = candidate("a", tps=tps, ttft_ms=500, right=20, probes={"ok": 40})
-        two = candidate("b", tps=other, ttft_ms=500, right=20, probes={"ok": 40})
+        one = model("a", tps=tps, ttft_ms=500, right=20, probes={"ok": 40})
+        two = model("b", tps=other, ttft_ms=500, right=20, probes={"ok": 40})
         return names(ranked(one, two)).index("a")
 
     assert place(low + by) <= place(low)
@@ -183,8 +213,8 @@ def test_a_better_model_never_ranks_lower(right: int, other: int) -> None:
     """The same for quality."""
 
     def place(successes: int) -> int:
-        one = candidate("a", tps=30, right=successes)
-        return names(ranked(one, candidate("b", tps=30, right=other))).index("a")
+        one = model("a", tps=30, right=successes)
+        return names(ranked(one, model("b", tps=30, right=other))).index("a")
 
     assert place(right + 1) <= place(right)
 
@@ -193,11 +223,11 @@ def test_a_better_model_never_ranks_lower(right: int, other: int) -> None:
 def test_the_order_of_models_changes_nothing(order: list[int]) -> None:
     """A ranking is of a set."""
     models = [
-        candidate(f"m{i}", tps=10.0 * i or None, right=5 * i, probes={"ok": i}, parameters=10**9 * i)
+        model(f"m{i}", tps=10.0 * i or None, right=5 * i, probes={"ok": i}, parameters=10**9 * i)
         for i in range(6)
     ]
-    expected = [(s.candidate.model.name, s.score) for s in ranked(*models)]
-    assert [(s.candidate.model.name, s.score) for s in ranked(*(models[i] for i in order))] == expected
+    expected = [(s.facts.model.name, s.score) for s in ranked(*models)]
+    assert [(s.facts.model.name, s.score) for s in ranked(*(models[i] for i in order))] == expected
 
 
 @given(tps=st.floats(40, 1000), ttft=st.floats(1, 400), right=st.integers(30, 40))
@@ -206,24 +236,22 @@ def test_unknown_never_beats_the_same_model_measured_good(
     risk: str, tps: float, ttft: float, right: int
 ) -> None:
     """Nothing is gained by not having been looked at."""
-    known = candidate("known", tps=tps, ttft_ms=ttft, right=right, probes={"ok": 300}, parameters=10**9)
-    unknown = candidate("unknown", parameters=10**9)
+    known = model("known", tps=tps, ttft_ms=ttft, right=right, probes={"ok": 300}, parameters=10**9)
+    unknown = model("unknown", parameters=10**9)
     assert names(ranked(unknown, known, risk=risk))[0] == "known"
 
 
 @given(tps=SPEEDS)
 def test_an_unrelated_model_changes_no_order(tps: float) -> None:
     """Two models keep their order whatever a third is like, while peers do not come into it."""
-    one, two = candidate("one", tps=50, right=30, probes={}), candidate("two", tps=20, right=30, probes={})
+    one, two = model("one", tps=50, right=30, probes={}), model("two", tps=20, right=30, probes={})
     without = names(ranked(one, two))
-    assert [
-        name for name in names(ranked(one, two, candidate("third", tps=tps))) if name != "third"
-    ] == without
+    assert [name for name in names(ranked(one, two, model("third", tps=tps))) if name != "third"] == without
 
 
 def test_status_takes_its_share_and_says_so() -> None:
     """A degraded model loses 15 % in the open."""
-    fine, poor = ranked(candidate("a", tps=50), candidate("b", tps=50, status=Status.DEGRADED))
+    fine, poor = ranked(model("a", tps=50), model("b", tps=50, status=Status.DEGRADED))
     assert poor.multipliers["degraded"] == STATUS_MULTIPLIERS[Status.DEGRADED] == 0.85
     assert poor.score == pytest.approx(fine.score * 0.85)
     assert "available" not in fine.multipliers
@@ -231,28 +259,130 @@ def test_status_takes_its_share_and_says_so() -> None:
 
 def test_exploring_rewards_the_unknown_by_a_tenth_at_most() -> None:
     """Explore's bonus is shown among the multipliers."""
-    (one,) = ranked(candidate("a"), risk="explore")
+    (one,) = ranked(model("a"), risk="explore")
     assert 1.0 < one.multipliers["risk"] <= 1.1
 
 
 def test_within_the_error_band_models_are_equal() -> None:
     """A tenth of a point is no difference; a large one is."""
     best, near, far = ranked(
-        candidate("a", tps=50.0, right=30),
-        candidate("b", tps=50.1, right=30),
-        candidate("c", tps=5.0, right=2),
+        model("a", tps=50.0, right=30),
+        model("b", tps=50.1, right=30),
+        model("c", tps=5.0, right=2),
     )
-    assert not best.equivalent
-    assert near.equivalent
-    assert not far.equivalent
+    assert [one.standing.equivalent for one in (best, near, far)] == [False, True, False]
 
 
 def test_ties_go_to_the_smaller_model_then_the_name() -> None:
     """With the same score and confidence, fewer parameters win; these are so many that all priors are capped."""
     one, two, three = (
-        candidate(n, tps=50, right=30, parameters=p * 10**15) for n, p in (("c", 2), ("b", 1), ("a", 2))
+        model(n, tps=50, right=30, parameters=p * 10**15) for n, p in (("c", 2), ("b", 1), ("a", 2))
     )
     assert names(ranked(one, two, three)) == ["b", "a", "c"]
+
+
+# --- What would change the answer ------------------------------------------------------------------------------
+
+WEIGHED = st.fixed_dictionaries({signal: st.floats(0, 1) for signal in SIGNALS}).filter(
+    lambda weights: sum(weights.values()) > 0.1
+)
+
+
+@given(
+    weights=WEIGHED,
+    best=st.tuples(st.floats(30, 200), st.floats(20, 900), st.integers(20, 40), st.integers(8192, 65_536)),
+    second=st.tuples(st.floats(1, 100), st.floats(100, 5000), st.integers(0, 30), st.integers(1024, 16_384)),
+    status=st.sampled_from([Status.AVAILABLE, Status.DEGRADED]),
+)
+def test_the_improvement_told_is_enough_and_no_more(
+    weights: dict[str, float], best: tuple[Any, ...], second: tuple[Any, ...], status: Status
+) -> None:
+    """With it the runner-up comes first; with a little less it does not."""
+
+    def contest(tps: float, ttft: float, right: float, context: float, price: float, status: Status) -> Any:
+        one = model("best", tps=best[0], ttft_ms=best[1], right=best[2], native_context_tokens=best[3])
+        price_of = Price(input_usd_per_mtok=price, output_usd_per_mtok=price, source="test")
+        two = model(
+            "second",
+            tps=tps,
+            ttft_ms=ttft,
+            right=round(right * 4_000_000),
+            trials=4_000_000,
+            native_context_tokens=int(context),
+            price=price_of,
+            status=status,
+        )
+        return ranked(one, two, shares=shares(weights))
+
+    now = {
+        "speed": second[0],
+        "ttft": second[1],
+        "quality": second[2] / 40,
+        "context": second[3],
+        "price": 3.0,
+    }
+
+    def order(**change: float) -> list[str]:
+        said = now | change
+        at = Status.AVAILABLE if change.get("status") else status
+        return names(
+            contest(said["speed"], said["ttft"], said["quality"], said["context"], said["price"], at)
+        )
+
+    first, runner_up = contest(*now.values(), status)
+    if first.facts.model.name != "best":
+        return
+    told = runner_up.account.improvement(runner_up.standing, first.score)
+    if told is None or told.signal == "reliability":
+        return
+    if told.signal == "status":
+        assert order(status=1) == ["second", "best"]
+        return
+    assert isinstance(told.to, float)
+    assert told.raw == pytest.approx(now[told.signal])
+    beyond = told.to + 1e-4 * (told.to - told.raw)
+    assert order(**{told.signal: beyond})[0] == "second"
+    if told.signal != "context" and told.by > 1e-6:  # nor a tie, which is lost by name alone
+        short = told.to - 0.01 * (told.to - told.raw)
+        assert order(**{told.signal: short})[0] == "best"
+
+
+# --- Callers' reports ------------------------------------------------------------------------------------------
+
+
+def told(n: float, ok: float = 1.0, ttft_ms: float = 100.0, tps: float = 50.0) -> Reported:
+    return Reported(
+        as_of=EPOCH,
+        calls=n,
+        succeeded=n * ok,
+        ttft_n=n,
+        ttft_log_sum=n * math.log(ttft_ms),
+        output_tps_n=n,
+        output_tps_log_sum=n * math.log(tps),
+    )
+
+
+def test_reports_count_less_than_our_own_measurements_however_many_they_are() -> None:
+    """A million of them outweigh half of what we measured, and no more; without ours they are half sure."""
+    (one,) = ranked(model("m", tps=100, ttft_ms=100, probes={"ok": 40}, reports=told(1e6, 0.0, 60_000, 0.1)))
+    (ours,) = ranked(model("m", tps=100, ttft_ms=100, probes={"ok": 40}))
+    worst, best = one.account.evidence("speed"), ours.account.evidence("speed")
+    assert worst.utility[0] == pytest.approx(2 / 3 * best.utility[0], rel=0.01)
+    assert (one.parts["speed"].raw, one.parts["speed"].kind) == (100, "measured")
+    assert "callers" in one.parts["speed"].note
+    assert one.parts["reliability"].raw == pytest.approx((1.9 + 40) / (2 + 40 + 20))
+    (alone,) = ranked(model("m", reports=told(1e6)))
+    assert alone.parts["speed"].kind == alone.parts["ttft"].kind == "reported"
+    assert alone.parts["speed"].raw == pytest.approx(50)
+    assert alone.parts["speed"].confidence == pytest.approx(1 / 3)
+    assert alone.parts["reliability"].confidence == pytest.approx(1 / 3)
+
+
+def test_reports_fade_within_days() -> None:
+    """What was said a week ago is forgotten, and what a few said moves little."""
+    old = msgspec.structs.replace(told(1e3, 0.0), as_of=EPOCH - timedelta(days=20))
+    (faded,), (never,) = ranked(model("m", tps=9, reports=old)), ranked(model("m", tps=9))
+    assert faded.score == pytest.approx(never.score, abs=0.01)
 
 
 # --- Filtering -------------------------------------------------------------------------------------------------
@@ -297,7 +427,7 @@ def test_every_limit_is_kept(
     name: str,
 ) -> None:
     """A candidate satisfies everything that was asked; what is not known passes only where it may."""
-    one = candidate(
+    one = model(
         name,
         tps=tps,
         ttft_ms=ttft,
@@ -310,7 +440,8 @@ def test_every_limit_is_kept(
         else None,
     )
     need = Constraints(**limits)
-    if rejections(one, RecommendRequest(use_case="chat", constraints=need), CHAT):
+    made, columns = field(one)
+    if not narrow(made, columns, RecommendRequest(use_case="chat", constraints=need)).left:
         return
 
     def kept(value: float | None, low: float | None, high: float | None) -> bool:
@@ -348,31 +479,41 @@ def test_the_constraint_in_the_way_is_named(
     limits: dict[str, Any], code: str, constraint: str, to: object
 ) -> None:
     """Each rejection has its code, and leads to the field whose relaxation admits the model."""
-    one = candidate("m", tps=40.0, ttft_ms=500.0, native_context_tokens=8192, parameters=1000)
-    request = RecommendRequest(use_case="chat", constraints=Constraints(**limits))
-    reasons = rejections(one, request, CHAT)
-    assert [reason.code for reason in reasons] == [code]
-    relax = relaxation([reasons], request, CHAT)
-    assert relax is not None
+    one = model("m", tps=40.0, ttft_ms=500.0, native_context_tokens=8192, parameters=1000)
+    (reason,), relax = turned_away(one, constraints=Constraints(**limits))
+    assert reason.code == code
     assert (relax.constraint, relax.to, relax.also) == (constraint, to, ())
+
+
+def turned_away(*models: Facts, **request: Any) -> tuple[list[Rejection], Relaxation]:
+    """Return the reasons against the nearest of *models*, and what would admit it."""
+    made, columns = field(*models)
+    asked = list(rules(made, columns, RecommendRequest(use_case="chat", **request)))
+    (row,) = nearest(columns.present, distance(asked, columns.room), columns, 1)
+    relax = relaxation(asked, row, columns, 0.0)
+    assert relax is not None
+    return list(rejections(asked, row, columns)), relax
 
 
 def test_the_nearest_model_is_the_one_to_relax_for() -> None:
     """Fewest constraints first, then the smallest distance."""
-    request = RecommendRequest(
-        use_case="chat", constraints=Constraints(min_output_tps=50.0, max_ttft_ms=100.0)
-    )
+    need = Constraints(min_output_tps=50.0, max_ttft_ms=100.0)
     far, near, both = (
-        candidate("far", tps=5.0, ttft_ms=50.0),
-        candidate("near", tps=45.0, ttft_ms=50.0),
-        candidate("both", tps=49.0, ttft_ms=101.0),
+        model("far", tps=5.0, ttft_ms=50.0),
+        model("near", tps=45.0, ttft_ms=50.0),
+        model("both", tps=49.0, ttft_ms=101.0),
     )
-    relax = relaxation([rejections(one, request, CHAT) for one in (far, both, near)], request, CHAT)
-    assert relax is not None
+    _, relax = turned_away(far, both, near, constraints=need)
     assert (relax.model.name, relax.constraint, relax.to) == ("near", "constraints.min_output_tps", 45.0)
-    relax = relaxation([rejections(both, request, CHAT)], request, CHAT)
-    assert relax is not None
+    _, relax = turned_away(both, constraints=need)
     assert relax.also == ("constraints.min_output_tps",)
+
+
+def test_of_those_equally_near_the_name_decides() -> None:
+    """And not in which order they came."""
+    twins = [model(name, tps=5.0) for name in "cabd"]
+    for order in (twins, twins[::-1]):
+        assert turned_away(*order, constraints=Constraints(min_output_tps=50.0))[1].model.name == "a"
 
 
 def test_a_capability_must_be_known_and_sure_enough() -> None:
@@ -382,14 +523,15 @@ def test_a_capability_must_be_known_and_sure_enough() -> None:
         "tools": msgspec.structs.replace(YES, evidence=Evidence.INFERRED),
         "vision": msgspec.structs.replace(YES, value=False),
     }
-    one = candidate("m", capabilities=claims)
+    one = model("m", capabilities=claims)
 
     def codes(*capabilities: str, evidence: str = "inferred") -> list[str]:
         request = msgspec.convert(
             {"use_case": "chat", "capabilities": capabilities, "constraints": {"evidence": evidence}},
             RecommendRequest,
         )
-        return [reason.code for reason in rejections(one, request, CHAT)]
+        made, columns = field(one)
+        return list(narrow(made, columns, request).rejected)
 
     assert codes("tools") == []
     assert codes("tools", evidence="declared") == ["evidence"]
@@ -406,14 +548,8 @@ def test_every_use_case_of_the_design_is_there_with_weights_that_add_up() -> Non
 
 def test_age_lowers_confidence_not_the_measurement() -> None:
     """An old figure counts for less, and moves towards the prior."""
-    fresh = candidate("fresh", tps=100)
-    old = msgspec.structs.replace(candidate("old", tps=100), at=EPOCH + timedelta(days=14))
-    by_name = {one.candidate.model.name: one for one in ranked(fresh, old)}
-
-    def speed(name: str) -> Any:
-        return next(part for part in by_name[name].contributions if part.signal == signal)
-
-    signal: Signal = "speed"
-    assert speed("old").raw == speed("fresh").raw == 100
-    assert speed("old").confidence == pytest.approx(speed("fresh").confidence / 4)
-    assert speed("old").points < speed("fresh").points
+    fresh, old = model("fresh", tps=100), model("old", tps=100, age_s=14 * 86_400)
+    speeds = {one.facts.model.name: one.parts["speed"] for one in ranked(fresh, old)}
+    assert speeds["old"].raw == speeds["fresh"].raw == 100
+    assert speeds["old"].confidence == pytest.approx(speeds["fresh"].confidence / 4)
+    assert speeds["old"].points < speeds["fresh"].points

@@ -1,15 +1,15 @@
 """Answers to agents' questions, from memory alone.
 
-One request is one pass: decode, view every model at `scored_at`, filter, score, encode. The same bytes asked
-again of an unchanged catalogue within the same minute are answered with the same bytes.
+One request is one pass over columns: decode, filter, score, take the first few, encode. The same bytes asked again
+of an unchanged catalogue within the same minute are answered with the same bytes.
 """
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+import numpy as np
 from msgspec import Struct
 
 from vedette.catalogue import Catalogue
@@ -19,17 +19,20 @@ from vedette.events import (
     QUESTIONS,
     AsOf,
     BestReply,
+    Contribution,
     EndpointsReply,
     EndpointView,
+    Event,
     ExplainReply,
+    Lifecycle,
+    ModelEvent,
+    ModelReported,
     ModelRequest,
     ModelsReply,
     ModelsRequest,
     Recommendation,
     RecommendRequest,
-    Rejection,
     Relaxation,
-    Signal,
     TopReply,
     encode,
 )
@@ -37,16 +40,19 @@ from vedette.ledger import used
 from vedette.requests import decode, reference, unknown_model, unknown_use_case
 from vedette.settings import Budget, EndpointSettings, Vouched
 from vedette.types import ModelRef
-from vedette_recommender.candidate import Candidate, candidate
+from vedette_recommender.candidate import Candidate
 from vedette_recommender.constants import WANTED_CONTEXT_TOKENS
-from vedette_recommender.explain import relaxation, summary
-from vedette_recommender.filtering import rejections
+from vedette_recommender.explain import Account, summary
+from vedette_recommender.field import Field, Narrowed, Standing, Terms, shares
+from vedette_recommender.filtering import Rule, listed, narrow, rules
 from vedette_recommender.grouping import same_weights
-from vedette_recommender.scoring import Scored, rank
-from vedette_recommender.usecases import UseCase
+from vedette_recommender.nearest import distance, nearest, rejections, relaxation
+from vedette_recommender.scoreboard import Scoreboard
+from vedette_recommender.usecases import SIGNALS, UseCase
 from vedette_recommender.views import BaseUrl, model_view, recommendation
 
-_SCORED_EVERY_S = 60
+# Explained one by one; of more, the nearest are, and the rest are counted.
+_MOST_REJECTIONS = 200
 _MOST_REMEMBERED = 4096
 _LONGEST_REMEMBERED_BYTES = 4096
 # A report is no question about the catalogue: it has a handler of its own, and its bytes are not remembered.
@@ -59,16 +65,10 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
 class _Ranking(Struct, frozen=True, kw_only=True):
     """What a recommendation request comes to, before it takes the shape of a reply."""
 
-    ranked: list[Scored]
-    rejected: list[tuple[Rejection, ...]]
-    weights: Mapping[Signal, float]
-    considered: int
-    relax: Relaxation | None
-
-    @property
-    def codes(self) -> dict[str, int]:
-        """Rejected models by the first reason against each, so that the numbers add up."""
-        return dict(Counter(reasons[0].code for reasons in self.rejected))
+    field: Field
+    terms: Terms
+    narrowed: Narrowed
+    ranked: list[Standing]
 
 
 class Answers:
@@ -88,14 +88,15 @@ class Answers:
         self._catalogue = catalogue
         self._endpoints = endpoints
         self._use_cases = use_cases
-        self._stale_after = stale_after
         self._base_url = base_url
-        self._ratings = ratings
         self._clock = clock
+        self._board = Scoreboard(
+            catalogue=catalogue, use_cases=use_cases, stale_after=stale_after, ratings=ratings
+        )
         self._remembered: dict[tuple[str, bytes], bytes] = {}
         self._scored_at = datetime.min
-        self._seen: list[Candidate] | None = None
         self._same: dict[ModelRef, tuple[ModelRef, ...]] | None = None
+        self._order: list[int] | None = None
         self._questions: dict[str, Callable[[bytes], Struct]] = {
             "recommend.best": self._best,
             "recommend.top": self._top,
@@ -105,11 +106,19 @@ class Answers:
             "endpoints.list": self._list_endpoints,
         }
 
-    def changed(self) -> None:
-        """Forget every remembered answer: the catalogue is another."""
+    def changed(self, event: Event) -> None:
+        """Take account of *event*, which changed the catalogue."""
         self._remembered.clear()
-        self._seen = None
-        self._same = None
+        if isinstance(event, ModelEvent | ModelReported):
+            self._board.touch(event.model)
+        if isinstance(event, Lifecycle):
+            self._same = self._order = None
+
+    def prepare(self) -> None:
+        """Work everything out beforehand, so that the first question need not wait for it."""
+        self._tick()
+        for use_case in self._use_cases:
+            self._board.field(use_case)
 
     def answer(self, subject: str, payload: bytes) -> bytes:
         """Return the encoded reply to *payload* on *subject*. Raises RequestError, which is a reply too."""
@@ -129,7 +138,8 @@ class Answers:
         floored = now.replace(second=0, microsecond=0)
         if floored != self._scored_at:
             self._scored_at = floored
-            self.changed()
+            self._board.at(floored)
+            self._remembered.clear()
 
     @property
     def _as_of(self) -> AsOf:
@@ -137,64 +147,61 @@ class Answers:
             sequence=self._catalogue.sequence, scored_at=self._scored_at, reports=self._catalogue.reports
         )
 
-    def _candidates(self) -> list[Candidate]:
-        """Return every present model as it must be seen at `scored_at`."""
-        if self._seen is None:
-            self._seen = [
-                candidate(
-                    state,
-                    info,
-                    self._scored_at,
-                    stale_after=self._stale_after,
-                    configured=self._ratings,
-                )
-                for state in self._catalogue.present()
-                if (info := state.known) is not None
-            ]
-        return self._seen
-
     # Recommendations -----------------------------------------------------------------------------------------
 
     def _best(self, payload: bytes) -> BestReply:
         request = self._recommend_request("recommend.best", payload)
-        ranking = self._rank(request)
-        shown = self._shown(ranking.ranked[: request.limit + 1])
+        ranking = self._rank(request, request.limit + 1)
+        shown = self._shown(ranking.ranked)
         return BestReply(
             use_case=request.use_case,
             recommendation=shown[0] if shown else None,
             fallbacks=shown[1:],
-            considered=ranking.considered,
-            rejected=ranking.codes,
+            considered=len(self._board.columns),
+            rejected=ranking.narrowed.rejected,
             as_of=self._as_of,
-            relax=ranking.relax,
+            relax=None if shown else self._relax(request, ranking, list(self._rules(request, ranking))),
         )
 
     def _top(self, payload: bytes) -> TopReply:
         request = self._recommend_request("recommend.top", payload)
-        ranking = self._rank(request)
+        ranking = self._rank(request, request.limit)
+        shown = self._shown(ranking.ranked)
         return TopReply(
             use_case=request.use_case,
-            recommendations=self._shown(ranking.ranked[: request.limit]),
-            considered=ranking.considered,
-            rejected=ranking.codes,
+            recommendations=shown,
+            considered=len(self._board.columns),
+            rejected=ranking.narrowed.rejected,
             as_of=self._as_of,
-            relax=ranking.relax,
+            relax=None if shown else self._relax(request, ranking, list(self._rules(request, ranking))),
         )
 
     def _explain(self, payload: bytes) -> ExplainReply:
         request = self._recommend_request("recommend.explain", payload)
-        ranking = self._rank(request)
+        ranking, columns = self._rank(request, max(2, request.limit)), self._board.columns
+        accounts = [Account(ranking.field, columns, one.row, ranking.terms) for one in ranking.ranked]
+        rules = list(self._rules(request, ranking))
+        out = columns.present & ~ranking.narrowed.candidates
+        near = nearest(out, distance(rules, columns.room), columns, _MOST_REJECTIONS)
+        relax = self._relax(request, ranking, rules)
+        first, second = [*zip(accounts, ranking.ranked, strict=True), None, None][:2]
+        improve = second[0].improvement(second[1], ranking.ranked[0].score) if second else None
         return ExplainReply(
             use_case=request.use_case,
-            recommendations=self._shown(ranking.ranked[: request.limit], contributions=True),
-            rejections=tuple(reason for reasons in ranking.rejected for reason in reasons),
-            considered=ranking.considered,
-            rejected=ranking.codes,
-            weights={str(signal): weight for signal, weight in ranking.weights.items()},
+            recommendations=tuple(
+                self._recommendation(one, account.contributions())
+                for one, account in zip(ranking.ranked[: request.limit], accounts, strict=False)
+            ),
+            rejections=tuple(reason for row in near for reason in rejections(rules, row, columns)),
+            rejections_omitted=int(np.count_nonzero(out)) - len(near),
+            considered=len(columns),
+            rejected=ranking.narrowed.rejected,
+            weights=dict(zip(SIGNALS, ranking.terms.shares, strict=True)),
             risk=request.risk,
             as_of=self._as_of,
-            summary=summary(ranking.ranked, ranking.considered, ranking.relax, request.use_case),
-            relax=ranking.relax,
+            summary=summary(request.use_case, first, second, len(columns), relax, improve),
+            relax=relax,
+            improve=improve,
         )
 
     def _recommend_request(self, subject: str, payload: bytes) -> RecommendRequest:
@@ -203,56 +210,71 @@ class Answers:
             raise unknown_use_case(request.use_case, self._use_cases)
         return request
 
-    def _rank(self, request: RecommendRequest) -> _Ranking:
-        use_case = self._use_cases[request.use_case]
-        weights = use_case.weights | request.weights
+    def _rank(self, request: RecommendRequest, most: int) -> _Ranking:
+        field = self._board.field(request.use_case)
+        weights = field.use_case.weights | request.weights
         if not any(weights.values()):
             raise RequestError(
                 code="invalid_value", message="weights: at least one must be positive", field="weights"
             )
-        seen = self._candidates()
-        fit: list[Candidate] = []
-        rejected: list[tuple[Rejection, ...]] = []
-        for one in seen:
-            reasons = rejections(one, request, use_case)
-            if reasons:
-                rejected.append(reasons)
-            else:
-                fit.append(one)
-        return _Ranking(
-            ranked=rank(
-                fit,
-                use_case,
-                weights=weights,
-                risk=request.risk,
-                wanted_context=request.constraints.min_context_tokens or WANTED_CONTEXT_TOKENS,
-            ),
-            rejected=rejected,
-            weights=weights,
-            considered=len(seen),
-            relax=None if fit else relaxation(rejected, request, use_case),
+        terms = Terms(
+            shares=shares(weights) if request.weights else field.default.shares,
+            risk=request.risk,
+            wanted_context=request.constraints.min_context_tokens or WANTED_CONTEXT_TOKENS,
         )
+        narrowed = narrow(field, self._board.columns, request)
+        ranked = field.best(narrowed.candidates, terms, most)
+        return _Ranking(field=field, terms=terms, narrowed=narrowed, ranked=ranked)
 
-    def _shown(self, ranked: Sequence[Scored], *, contributions: bool = False) -> tuple[Recommendation, ...]:
-        return tuple(recommendation(one, self._base_url, contributions=contributions) for one in ranked)
+    def _rules(self, request: RecommendRequest, ranking: _Ranking) -> Iterator[Rule]:
+        return rules(ranking.field, self._board.columns, request)
+
+    def _relax(
+        self, request: RecommendRequest, ranking: _Ranking, rules: Sequence[Rule]
+    ) -> Relaxation | None:
+        """Return what admits the nearest of the models that are no candidates, if there are any."""
+        columns = self._board.columns
+        out = columns.present & ~ranking.narrowed.candidates
+        near = nearest(out, distance(rules, columns.room), columns, 1)
+        if not near:
+            return None
+        score = ranking.field.scores(np.array(near), ranking.terms).score[0].item()
+        return relaxation(rules, near[0], columns, score)
+
+    def _shown(self, ranked: Sequence[Standing]) -> tuple[Recommendation, ...]:
+        return tuple(self._recommendation(one) for one in ranked)
+
+    def _recommendation(
+        self, standing: Standing, contributions: tuple[Contribution, ...] = ()
+    ) -> Recommendation:
+        (one,) = self._board.candidates([standing.row])
+        return recommendation(one, standing, self._base_url, contributions)
 
     # The catalogue -------------------------------------------------------------------------------------------
 
     def _models(self, payload: bytes) -> ModelsReply:
         request: ModelsRequest = decode(payload, _DECODERS["models.list"])
-        matching = sorted(
-            (one for one in self._candidates() if _matches(one, request)), key=lambda one: one.model
-        )
+        columns = self._board.columns
+        among = listed(columns, request, self._board.statuses()).tolist()
+        text = (request.text or "").casefold()
+        matching = [row for row in self._in_order() if among[row] and columns.has_in_name(row, text)]
         page = matching[request.offset : request.offset + request.limit]
-        return self._reply(page, total=len(matching))
+        return self._reply(self._board.candidates(page), total=len(matching))
+
+    def _in_order(self) -> list[int]:
+        """Return the rows of all models, by endpoint and name. Kept until a model comes or goes."""
+        if self._order is None:
+            rows = self._board.columns.rows
+            self._order = [rows[model] for model in sorted(rows)]
+        return self._order
 
     def _model(self, payload: bytes) -> ModelsReply:
         request: ModelRequest = decode(payload, _DECODERS["models.get"])
         ref = reference(request.model)
-        known = {one.model: one for one in self._candidates()}
-        if ref not in known:
-            raise unknown_model(ref, known)
-        return self._reply([known[ref]], total=1, whole=True)
+        columns = self._board.columns
+        if ref not in columns.rows:
+            raise unknown_model(ref, columns.rows)
+        return self._reply(self._board.candidates([columns.rows[ref]]), total=1, whole=True)
 
     def _reply(self, candidates: Sequence[Candidate], *, total: int, whole: bool = False) -> ModelsReply:
         same = self._same_weights()
@@ -263,9 +285,9 @@ class Answers:
         return ModelsReply(models=views, total=total, as_of=self._as_of)
 
     def _same_weights(self) -> dict[ModelRef, tuple[ModelRef, ...]]:
-        """Return, by model, the others that are the same weights. Kept until the catalogue changes."""
+        """Return, by model, the others that are the same weights. Kept until a model comes, changes or goes."""
         if self._same is None:
-            self._same = same_weights([one.info for one in self._candidates()])
+            self._same = same_weights([facts.info for facts in self._board.columns.models()])
         return self._same
 
     def _list_endpoints(self, payload: bytes) -> EndpointsReply:
@@ -290,19 +312,3 @@ class Answers:
 
 def _limits(budget: Budget) -> dict[str, float]:
     return {name: limit for name, limit in msgspec.to_builtins(budget).items() if limit is not None}
-
-
-def _matches(one: Candidate, request: ModelsRequest) -> bool:
-    info = one.info
-    wanted: tuple[tuple[str | None, str | None], ...] = (
-        (request.provider, info.provider),
-        (request.endpoint, info.model.endpoint),
-        (request.family, info.family),
-        (request.status, one.status),
-    )
-    if any(want is not None and want != have for want, have in wanted):
-        return False
-    if request.text is not None and request.text.casefold() not in info.model.name.casefold():
-        return False
-    claims = (info.capabilities.get(capability) for capability in request.capabilities)
-    return all(claim is not None and claim.value for claim in claims)

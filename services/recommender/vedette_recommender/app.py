@@ -43,11 +43,12 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             ("MODELS", "model.>"),
             ("ENDPOINTS", "endpoint.observed.*"),
             ("REPORTS", "report.>"),
-            then=lambda _: answers.changed(),
+            then=answers.changed,
         )
         await service.answer(ANSWERED, answers.answer)
         await service.answer([REPORT], reporting.answer)
         service.before_closing(reporting.close)
+        answers.prepare()
         await service.start()
         service.bus.spawn(reporting.run())
         yield service

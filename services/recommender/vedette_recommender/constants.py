@@ -39,10 +39,21 @@ HALF_LIFE_S: Final[dict[Signal, float]] = {
 }
 RELIABILITY_WINDOW_H: Final = 7 * 24  # hours of probes behind the reliability
 
+# Callers' reports ----------------------------------------------------------------------------------------------
+
+REPORT_WEIGHT: Final = 0.25  # of one of our own measurements: callers' clocks and prompts are not ours
+REPORTS_BESIDE: Final = 0.5  # all reports count for at most this times our own measurements of the same thing
+REPORTS_ALONE: Final[dict[Signal, float]] = {
+    "reliability": 10.0,
+    "speed": 1.5,
+    "ttft": 1.5,
+}  # where there are none
+
 # Shrinking -----------------------------------------------------------------------------------------------------
 
 PEER_CONFIDENCE: Final = 0.3  # a peer counts when it is surer than this
 PEERS_NEEDED: Final = 3
+PEERS_STEPS: Final = 1000  # the median is told to a thousandth, so that it can be kept current by counting
 PEERS_CAP: Final = 0.5  # what is unknown is never assumed to be better than this
 FLOORS: Final[dict[Signal, float]] = {
     "quality": 0.35,

@@ -1,136 +1,285 @@
-"""Why the answer is what it is, in words, and which constraint stands in the way. Pure."""
+"""Why the answer is what it is: every signal's part, what would change it, and two sentences. Pure."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Mapping, Sequence
+from typing import Final
 
-from msgspec import Struct
+import numpy as np
 
-from vedette.events import RecommendRequest, Rejection, Relaxation
-from vedette_recommender.scoring import Scored
-from vedette_recommender.usecases import UseCase
+from vedette.events import Contribution, ContributionKind, Improvement, Relaxation, Signal
+from vedette_recommender import scoring
+from vedette_recommender.candidate import Facts
+from vedette_recommender.columns import Columns
+from vedette_recommender.constants import (
+    HALF_OUTPUT_TPS,
+    HALF_PRICE_USD_PER_MTOK,
+    HALF_TEXTS_PER_S,
+    HALF_TTFT_MS,
+    LEAST_CONTEXT_TOKENS,
+    RELIABILITY_NINES,
+    RELIABILITY_WINDOW_H,
+)
+from vedette_recommender.field import Field, Standing, Terms
+from vedette_recommender.scoring import CONTEXT, QUALITY, Evidence
+from vedette_recommender.usecases import SIGNALS
 
-# By rejection code: the field of the request to change. `parameters` and `capability…` depend on more.
-_FIELDS = {
-    "excluded": "constraints.exclude",
-    "status": "constraints.statuses",
-    "evidence": "constraints.evidence",
-    "provider": "constraints.providers",
-    "endpoint": "constraints.endpoints",
-    "family": "constraints.families",
-    "license": "constraints.licenses",
-    "locality": "constraints.locality",
-    "context": "constraints.min_context_tokens",
-    "ttft": "constraints.max_ttft_ms",
-    "output_tps": "constraints.min_output_tps",
-    "price": "constraints.max_price_usd_per_mtok",
-    "uptime": "constraints.min_uptime_24h",
+_UNITS: Final[dict[Signal, str]] = {
+    "quality": "fraction",
+    "speed": "tokens/s",
+    "ttft": "ms",
+    "reliability": "probability",
+    "price": "USD/Mtok",
+    "context": "tokens",
 }
-# What has no distance is taken to be farther than any number that is off by less than this many times itself.
-_SET_GAP = 10.0
-_UNKNOWN_GAP = 5.0
-_LIMITS = ("context", "ttft", "output_tps", "price", "parameters", "uptime")
+_SOURCES: Final[Mapping[str, str]] = {
+    "prior": "size and quantisation",
+    "peers": "the median of its peers",
+    "floor": "the floor",
+}
+# Beyond the runner-up's reach by a hair: what ends in a tie is not won.
+_A_HAIR: Final = 1e-9
 
 
-class _Step(Struct, frozen=True, kw_only=True):
-    """One constraint in the way of one model, and how far away it is."""
+class Account:
+    """The account of one model's score: what is known of each signal, and what it adds."""
 
-    field: str
-    need: object
-    to: object
-    gap: float
+    def __init__(self, field: Field, columns: Columns, row: int, terms: Terms) -> None:
+        rows = np.array([row])
+        self.row = row
+        self._field = field
+        self._columns = columns
+        self._terms = terms
+        self._known = field.evidence(rows, terms.wanted_context)
+        self._prior = scoring.priors(field.peers, columns.quality_prior[rows])[:, 0].tolist()
+        self._shrunk = [
+            *field.utility[:CONTEXT, row].tolist(),
+            field.context(rows, terms.wanted_context)[0].item(),
+        ]
+        _, telling = columns.daily.since(field.at - RELIABILITY_WINDOW_H * 3600, rows)
+        self._probes = telling[0].item()
 
+    @property
+    def facts(self) -> Facts:
+        """Whose account it is."""
+        facts = self._columns.facts[self.row]
+        if facts is None:
+            raise LookupError(f"no model is in row {self.row}")
+        return facts
 
-def relaxation(
-    rejected: Iterable[Sequence[Rejection]], request: RecommendRequest, use_case: UseCase
-) -> Relaxation | None:
-    """Return what admits the nearest of the *rejected* models: the fewest constraints, by the least.
+    def evidence(self, signal: Signal) -> Evidence:
+        """Return what is known of *signal*, before it is shrunk."""
+        return self._known[SIGNALS.index(signal)]
 
-    *rejected* holds the rejections of each model. None when there is no model at all.
-    """
-    nearest: tuple[tuple[int, float, str], list[_Step], Sequence[Rejection]] | None = None
-    for reasons in rejected:
-        steps = _merge(_step(reason, request, use_case) for reason in reasons)
-        key = (len(steps), sum(step.gap for step in steps), str(reasons[0].model))
-        if nearest is None or key < nearest[0]:
-            nearest = key, steps, reasons
-    if nearest is None:
-        return None
-    _, (first, *others), reasons = nearest
-    return Relaxation(
-        constraint=first.field,
-        need=first.need,
-        to=first.to,
-        model=reasons[0].model,
-        also=tuple(step.field for step in others),
-    )
+    def contributions(self) -> tuple[Contribution, ...]:
+        """Return the part of each signal; the points add up to the raw score."""
+        return tuple(self._contribution(place, signal) for place, signal in enumerate(SIGNALS))
 
-
-def _merge(steps: Iterable[_Step]) -> list[_Step]:
-    """Return one step per field: two missing capabilities are one constraint to relax."""
-    return list({step.field: step for step in steps}.values())
-
-
-def _step(reason: Rejection, request: RecommendRequest, use_case: UseCase) -> _Step:
-    code = reason.code.removesuffix("_unknown")
-    if code in _LIMITS and reason.value is None:
-        return _Step(field="constraints.unmeasured", need="reject", to="keep", gap=_UNKNOWN_GAP)
-    if code == "capability":
-        required = reason.need in use_case.requires
-        return _Step(
-            field="use_case" if required else "capabilities", need=reason.need, to=None, gap=_SET_GAP
+    def _contribution(self, place: int, signal: Signal) -> Contribution:
+        known, share = self._known[place], self._terms.shares[place]
+        raw = known.raw[0].item()
+        n, measured_at = self._samples(signal)
+        told = known.told[0].item() if known.told is not None else 0.0
+        kind = self._kind(signal, place) if not math.isnan(raw) else self._source(place)
+        return Contribution(
+            signal=signal,
+            raw=None if math.isnan(raw) else raw,
+            unit=self.unit(signal),
+            utility=self._shrunk[place],
+            confidence=known.confidence[0].item(),
+            weight=share,
+            points=scoring.points(share, self._shrunk[place]),
+            kind=kind,
+            n=None if n is None or kind == "reported" else n,
+            age_s=None if n is None or kind == "reported" else self._field.at - measured_at,
+            note=self._note(place, known, told),
         )
-    if isinstance(reason.need, int | float) and isinstance(reason.value, int | float):
-        gap = abs(reason.need - reason.value) / max(abs(reason.need), 1e-9)
-        return _Step(field=_number_field(code, reason), need=reason.need, to=reason.value, gap=gap)
-    return _Step(field=_FIELDS[code], need=reason.need, to=reason.value, gap=_SET_GAP)
+
+    def unit(self, signal: Signal) -> str:
+        """Return the unit of the signal's value."""
+        return "texts/s" if signal == "speed" and self._field.use_case.embeds else _UNITS[signal]
+
+    def _samples(self, signal: Signal) -> tuple[int | None, float]:
+        """Return how many samples of our own are behind a signal, and when the last was taken."""
+        columns, facts = self._columns, self.facts
+        if signal == "quality":
+            trials = self._field.trials(self.row)
+            at = facts.quality.measured_at.timestamp() if facts.quality else math.nan
+            return (int(trials), at) if math.isfinite(trials) else (None, at)
+        if signal == "reliability" and facts.health:
+            return int(self._probes), columns.checked_at[self.row].item()
+        if signal in ("speed", "ttft") and facts.performance:
+            return facts.performance.n, columns.measured_at[self.row].item()
+        return None, math.nan
+
+    def _kind(self, signal: Signal, place: int) -> ContributionKind:
+        facts, embeds = self.facts, self._field.use_case.embeds
+        if signal == "quality":
+            return "user" if math.isinf(self._field.trials(self.row)) else "measured"
+        if signal == "reliability":
+            return "measured" if facts.health else "reported"
+        if signal == "price":
+            return "declared" if facts.info.price else "inferred"
+        if signal == "context":
+            return "declared"
+        own = facts.output_tps if signal == "speed" else facts.ttft_ms
+        return "measured" if embeds or own is not None else "reported"
+
+    def _source(self, place: int) -> ContributionKind:
+        """Return where the expectation of a signal is from."""
+        if place == QUALITY and self.facts.info.parameters is not None:
+            return "prior"
+        return "floor" if math.isnan(self._field.peers[place]) else "peers"
+
+    def _note(self, place: int, known: Evidence, told: float) -> str:
+        sure = known.confidence[0].item()
+        beside = f"callers' reports count for {told:.1f} samples" if told > 0 else ""
+        if sure >= 1.0:
+            rating = self.facts.rating(self._field.use_case.name) if place == QUALITY else None
+            return f"{rating.source}, {rating.as_of}" if rating else beside
+        expected = f"{self._prior[place]:.2f}"
+        source = _SOURCES[self._source(place)]
+        if math.isnan(known.raw[0].item()):
+            return f"not measured: {source} gives {expected}"
+        return "; ".join(filter(None, (f"shrunk towards {expected} ({source})", beside)))
+
+    def improvement(self, standing: Standing, needed: float) -> Improvement | None:
+        """Return the smallest change by which the model, now of that *standing*, would score *needed*."""
+        sure_of = scoring.risk_multiplier(self._terms.risk, standing.sure)
+        status = scoring.multiplier(self._terms.risk, standing.sure, self._field.status[self.row]) / sure_of
+        aim = needed * (1.0 + _A_HAIR)
+        if status < 1.0 and standing.raw * sure_of >= aim:
+            return Improvement(model=self.facts.model, signal="status", to="available", by=0.0)
+        lacking = float(aim / (sure_of * status) - standing.raw)
+        found = [
+            change
+            for place, signal in enumerate(SIGNALS)
+            if (change := self._change(place, signal, lacking)) is not None
+        ]
+        return min(found, key=lambda change: change.by, default=None)
+
+    def _change(self, place: int, signal: Signal, lacking: float) -> Improvement | None:
+        """Return what *signal* would have to be to add *lacking* points, all else being as it is."""
+        known, share = self._known[place], self._terms.shares[place]
+        raw, sure = known.raw[0].item(), known.confidence[0].item()
+        if not share or not sure or math.isnan(raw):
+            return None
+        part = self._own_part(signal, known)
+        if not part:
+            return None
+        own = self._utility_of(signal, raw)
+        to = self._value_of(signal, own + lacking / (100.0 * share * sure * part))
+        if to is None:
+            return None
+        by = abs(to - raw) / abs(raw) if raw else math.inf
+        return Improvement(
+            model=self.facts.model, signal=signal, raw=raw, to=to, unit=self.unit(signal), by=by
+        )
+
+    def _own_part(self, signal: Signal, known: Evidence) -> float:
+        """Return the part of our own samples in what *signal* is worth: callers' reports would not change."""
+        told = known.told[0].item() if known.told is not None else 0.0
+        if signal == "reliability" or not told:
+            return 1.0
+        own = self._columns.runs[self.row].item() if self._kind(signal, 0) == "measured" else 0.0
+        return float(own / (own + told))
+
+    def _utility_of(self, signal: Signal, value: float) -> float:
+        match signal:
+            case "speed":
+                return float(scoring.rising(value, self._half_speed))
+            case "ttft":
+                return float(scoring.falling(value, HALF_TTFT_MS))
+            case "price":
+                return float(scoring.falling(value, HALF_PRICE_USD_PER_MTOK))
+            case "reliability":
+                return float(scoring.nines(value))
+            case "context":
+                return float(scoring.context_utility(value, self._terms.wanted_context))
+            case _:
+                return value
+
+    def _value_of(self, signal: Signal, utility: float) -> float | None:
+        """Return the value that is worth *utility*, or None where none is."""
+        if utility > 1.0 or (utility == 1.0 and signal in ("speed", "ttft")):
+            return None
+        match signal:
+            case "speed":
+                return self._half_speed * utility / (1.0 - utility)
+            case "ttft":
+                return HALF_TTFT_MS * (1.0 - utility) / utility
+            case "price":
+                return HALF_PRICE_USD_PER_MTOK * (1.0 - utility) / utility
+            case "reliability":
+                return float(1.0 - 10.0 ** (-RELIABILITY_NINES * utility))
+            case "context":
+                wanted = max(self._terms.wanted_context, LEAST_CONTEXT_TOKENS)
+                return float(math.ceil(LEAST_CONTEXT_TOKENS * (wanted / LEAST_CONTEXT_TOKENS) ** utility))
+            case _:
+                return utility
+
+    @property
+    def _half_speed(self) -> float:
+        return HALF_TEXTS_PER_S if self._field.use_case.embeds else HALF_OUTPUT_TPS
 
 
-def _number_field(code: str, reason: Rejection) -> str:
-    if code != "parameters":
-        return _FIELDS[code]
-    below = isinstance(reason.value, int) and isinstance(reason.need, int) and reason.value < reason.need
-    return "constraints.min_parameters" if below else "constraints.max_parameters"
+# --- In words --------------------------------------------------------------------------------------------------
 
 
 def summary(
-    ranked: Sequence[Scored], considered: int, relax: Relaxation | None, use_case: str
+    use_case: str,
+    best: tuple[Account, Standing] | None,
+    second: tuple[Account, Standing] | None,
+    considered: int,
+    relax: Relaxation | None,
+    improve: Improvement | None,
 ) -> tuple[str, ...]:
-    """Return the answer in one or two sentences."""
-    if not ranked:
-        return (f"No model is a candidate for {use_case}; {considered} considered.", *_advice(relax))
-    best = ranked[0]
-    strongest = max(best.contributions, key=lambda part: part.points)
-    weakest = max(best.contributions, key=lambda part: part.weight * (1.0 - part.utility))
+    """Return the answer in two sentences."""
+    if best is None:
+        return (f"No model is a candidate for {use_case}; {considered} considered.", advice(relax))
+    account, standing = best
+    parts = account.contributions()
+    strongest = max(parts, key=lambda part: part.points)
+    weakest = max(parts, key=lambda part: part.weight * (1.0 - part.utility))
     opening = (
-        f"{best.candidate.model} is best for {use_case} with {best.score:.1f} of 100: most of it from "
+        f"{account.facts.model} is best for {use_case} with {standing.score:.1f} of 100: most of it from "
         f"{strongest.signal} ({strongest.points:.1f}), least of what it could have from {weakest.signal}."
     )
-    return opening, _rivals(ranked)
+    if second is None:
+        return opening, "There is no other candidate."
+    return opening, _rival(parts, standing, *second, improve)
 
 
-def _rivals(ranked: Sequence[Scored]) -> str:
-    if len(ranked) == 1:
-        return "There is no other candidate."
-    second, margin = ranked[1], ranked[0].score - ranked[1].score
+def _rival(
+    best: Sequence[Contribution],
+    standing: Standing,
+    account: Account,
+    second: Standing,
+    improve: Improvement | None,
+) -> str:
+    margin, name = standing.score - second.score, account.facts.model
+    change = f"; it would win with {_changed(improve)}" if improve else ""
     if second.equivalent:
-        return f"{second.candidate.model} is its equal: {margin:.1f} points behind, within the error band."
-    return f"{second.candidate.model} follows {margin:.1f} points behind{_lead(ranked[0], second)}."
-
-
-def _lead(best: Scored, second: Scored) -> str:
-    gaps = [
-        (a.points - b.points, a.signal) for a, b in zip(best.contributions, second.contributions, strict=True)
-    ]
+        return f"{name} is its equal: {margin:.1f} points behind, within the error band{change}."
+    gaps = [(a.points - b.points, a.signal) for a, b in zip(best, account.contributions(), strict=True)]
     lead, signal = max(gaps)
-    return f", mostly for its {signal} ({lead:+.1f})" if lead > 0 else ""
+    mostly = f", mostly for its {signal} ({lead:+.1f})" if lead > 0 else ""
+    return f"{name} follows {margin:.1f} points behind{mostly}{change}."
 
 
-def _advice(relax: Relaxation | None) -> tuple[str, ...]:
+def _changed(improve: Improvement) -> str:
+    if improve.signal == "status":
+        return f"the status {improve.to}"
+    return f"a {improve.signal} of {improve.to:,.4g} {improve.unit} instead of {improve.raw:,.4g}"
+
+
+def advice(relax: Relaxation | None) -> str:
+    """Return in a sentence what would admit the nearest model."""
     if relax is None:
-        return ("Nothing is in the catalogue yet.",)
+        return "Nothing is in the catalogue yet."
     also = f" and {', '.join(relax.also)}" if relax.also else ""
     if relax.constraint == "use_case":
-        return (f"{relax.model} is nearest, but is not known to have the capability {relax.need}{also}.",)
+        return f"{relax.model} is nearest, but is not known to have the capability {relax.need}{also}."
     change = f"changing {relax.constraint} from {relax.need} to {relax.to}"
     if relax.to is None:
         change = f"dropping {relax.need} from {relax.constraint}"
-    return (f"{relax.model} is nearest: {change}{also} admits it.",)
+    return f"{relax.model} is nearest: {change}{also} admits it."

@@ -6,88 +6,265 @@ reject); where the caller names a set (families, licences, locality), what is no
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Final
 
-from vedette.events import Constraints, RecommendRequest, Rejection
-from vedette.types import Capability, Evidence
-from vedette_recommender.candidate import Candidate
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from vedette.events import Constraints, ModelsRequest, RecommendRequest
+from vedette.types import Capability, Evidence, ModelRef, Status
+from vedette_recommender.candidate import Facts
+from vedette_recommender.columns import (
+    CAPABILITIES,
+    LOCALITIES,
+    STATUSES,
+    Codes,
+    Columns,
+    Floats,
+    Mask,
+    Names,
+)
 from vedette_recommender.constants import STATUS_MULTIPLIERS
-from vedette_recommender.usecases import UseCase
+from vedette_recommender.field import ALL, Field, Narrowed
 
 DEFAULT_STATUSES = tuple(STATUS_MULTIPLIERS)
-# A rule that rejects says: code, need, value.
-Verdict = tuple[str, object, object]
+_DAY_S = 86_400.0
+# What has no distance is taken to be farther than any number that is off by less than this many times itself.
+_SET_GAP: Final = 10.0
+_UNKNOWN_GAP: Final = 5.0
 
 
-def rejections(candidate: Candidate, request: RecommendRequest, use_case: UseCase) -> tuple[Rejection, ...]:
-    """Return every reason why *candidate* cannot answer *request*; none when it can."""
-    found = (*_conditions(candidate, request, use_case), *_limits(candidate, request.constraints))
-    return tuple(
-        Rejection(model=candidate.model, code=code, need=need, value=value) for code, need, value in found
-    )
+class Rule(Struct, frozen=True, kw_only=True):
+    """One reason to reject: which models it hits, and what of the request would have to change for them."""
+
+    code: str
+    field: str
+    need: object
+    hits: Mask
+    has: Callable[[int], object]  # by row
+    values: Floats | None = None  # what the models have, where that has a distance from the need
+    gap: float = _SET_GAP  # how far away they are otherwise, relative to the need
 
 
-def _conditions(candidate: Candidate, request: RecommendRequest, use_case: UseCase) -> Iterator[Verdict]:
+def narrow(field: Field, columns: Columns, request: RecommendRequest) -> Narrowed:
+    """Return who can answer *request*."""
+    everybody = Narrowed(candidates=columns.present, left=len(columns), rejected={})
+    if request.constraints.statuses or request.constraints.evidence.strength:
+        return _apply(rules(field, columns, request), everybody)
+    if field.narrowed is None:
+        field.narrowed = _apply(_first(field, columns, Constraints()), everybody)
+    return _apply(_further(field, columns, request), field.narrowed)
+
+
+def _apply(rules: Iterable[Rule], before: Narrowed) -> Narrowed:
+    candidates, left, rejected = before.candidates, before.left, dict(before.rejected)
+    for rule in rules:
+        candidates = candidates & ~rule.hits
+        were, left = left, int(np.count_nonzero(candidates))
+        if left < were:
+            rejected[rule.code] = rejected.get(rule.code, 0) + were - left
+    return Narrowed(candidates=candidates, left=left, rejected=rejected)
+
+
+def rules(field: Field, columns: Columns, request: RecommendRequest) -> Iterator[Rule]:
+    """Yield the rules of *request*, in the order in which they count."""
+    yield from _first(field, columns, request.constraints)
+    yield from _further(field, columns, request)
+
+
+def _first(field: Field, columns: Columns, need: Constraints) -> Iterator[Rule]:
+    """Yield what nearly all requests for a use case have in common."""
+    yield _status(field, need.statuses or DEFAULT_STATUSES)
+    for capability in field.use_case.requires:
+        yield from _able(columns, capability, need.evidence, "use_case")
+
+
+def _further(field: Field, columns: Columns, request: RecommendRequest) -> Iterator[Rule]:
     need = request.constraints
-    yield from _excluded(candidate, need.exclude)
-    statuses = need.statuses or DEFAULT_STATUSES
-    if candidate.status not in statuses:
-        yield "status", list(statuses), candidate.status
-    for capability in dict.fromkeys((*use_case.requires, *request.capabilities)):
-        yield from _lacks(candidate, capability, need.evidence)
-    yield from _outside("provider", need.providers, candidate.info.provider)
-    yield from _outside("endpoint", need.endpoints, candidate.model.endpoint)
-    yield from _outside("family", need.families, candidate.info.family)
-    yield from _outside("license", need.licenses, candidate.info.license)
-    known = None if candidate.info.locality == "unknown" else candidate.info.locality
-    yield from _outside("locality", (need.locality,) if need.locality else None, known)
+    for capability in dict.fromkeys(request.capabilities):
+        if capability not in field.use_case.requires:
+            yield from _able(columns, capability, need.evidence, "capabilities")
+    if need.exclude:
+        yield _excluded(columns, need.exclude)
+    for code, values, names, allowed in (
+        ("provider", columns.provider, columns.providers, need.providers),
+        ("endpoint", columns.endpoint, columns.endpoints, need.endpoints),
+        ("family", columns.family, columns.families, need.families),
+        ("license", columns.license, columns.licenses, need.licenses),
+    ):
+        if allowed is not None:
+            yield from _within(columns, code, values, names, allowed)
+    if need.locality is not None:
+        yield from _located(columns, need.locality)
+    yield from _limits(columns, need, field.at)
 
 
-def _excluded(candidate: Candidate, exclude: Iterable[str]) -> Iterator[Verdict]:
-    for name in exclude:
-        if name in (str(candidate.model), candidate.model.name):
-            yield "excluded", None, name
-            return
-
-
-def _lacks(candidate: Candidate, capability: Capability, least: Evidence) -> Iterator[Verdict]:
-    claim = candidate.info.capabilities.get(capability)
-    if claim is None:
-        yield "capability_unknown", capability, None
-    elif not claim.value:
-        yield "capability", capability, f"no ({claim.evidence})"
-    elif claim.evidence.strength < least.strength:
-        yield "evidence", f"{capability} {least}", claim.evidence
-
-
-def _outside(code: str, allowed: tuple[str, ...] | None, value: str | None) -> Iterator[Verdict]:
-    if allowed is None or (value is not None and value.casefold() in {a.casefold() for a in allowed}):
-        return
-    yield code if value is not None else f"{code}_unknown", list(allowed), value
-
-
-def _limits(candidate: Candidate, need: Constraints) -> Iterator[Verdict]:
-    price, parameters = candidate.price_usd_per_mtok, candidate.info.parameters
-    checks: tuple[tuple[str, float | None, float | None, Callable[[float, float], bool]], ...] = (
-        ("context", need.min_context_tokens, candidate.info.context_tokens, _at_least),
-        ("ttft", need.max_ttft_ms, candidate.ttft_ms, _at_most),
-        ("output_tps", need.min_output_tps, candidate.output_tps, _at_least),
-        ("price", need.max_price_usd_per_mtok, max(price) if price else None, _at_most),
-        ("parameters", need.min_parameters, parameters, _at_least),
-        ("parameters", need.max_parameters, parameters, _at_most),
-        ("uptime", need.min_uptime_24h, candidate.uptime_24h, _at_least),
+def _status(field: Field, allowed: tuple[Status, ...]) -> Rule:
+    table = np.array([status not in allowed for status in STATUSES])
+    return Rule(
+        code="status",
+        field="constraints.statuses",
+        need=list(allowed),
+        hits=table[field.status],
+        has=lambda row: STATUSES[field.status[row]],
     )
-    for code, limit, value, holds in checks:
-        if limit is None or (value is not None and holds(value, limit)):
-            continue
-        if value is not None:
-            yield code, limit, value
-        elif need.unmeasured == "reject":
-            yield f"{code}_unknown", limit, None
 
 
-def _at_least(value: float, limit: float) -> bool:
-    return value >= limit
+def _able(columns: Columns, capability: Capability, least: Evidence, field: str) -> Iterator[Rule]:
+    claims = columns.claims[CAPABILITIES.index(capability)]
+
+    def evidence(row: int) -> Evidence | None:
+        facts = columns.facts[row]
+        claim = facts.info.capabilities.get(capability) if facts else None
+        return claim.evidence if claim else None
+
+    yield Rule(
+        code="capability_unknown", field=field, need=capability, hits=claims == 0, has=lambda row: None
+    )
+    yield Rule(
+        code="capability",
+        field=field,
+        need=capability,
+        hits=claims < 0,
+        has=lambda row: f"no ({evidence(row)})",
+    )
+    if least.strength:
+        yield Rule(
+            code="evidence",
+            field="constraints.evidence",
+            need=f"{capability} {least}",
+            hits=(claims > 0) & (claims <= least.strength),
+            has=evidence,
+        )
 
 
-def _at_most(value: float, limit: float) -> bool:
-    return value <= limit
+def _excluded(columns: Columns, exclude: Iterable[str]) -> Rule:
+    hits = np.zeros(columns.room, np.bool_)
+    by_row: dict[int, str] = {}
+    for name in exclude:
+        for row in columns.named.get(name, ()):
+            by_row.setdefault(row, name)
+        endpoint, slash, rest = name.partition("/")
+        found = columns.rows.get(ModelRef(endpoint, rest)) if slash else None
+        if found is not None:
+            by_row.setdefault(found, name)
+    hits[list(by_row)] = True
+    return Rule(code="excluded", field="constraints.exclude", need=None, hits=hits, has=by_row.get)
+
+
+def _within(
+    columns: Columns, code: str, values: Codes, names: Names, allowed: tuple[str, ...]
+) -> Iterator[Rule]:
+    field = {"license": "constraints.licenses", "family": "constraints.families"}.get(
+        code, f"constraints.{code}s"
+    )
+    inside = np.zeros(columns.room, np.bool_)
+    for name in allowed:
+        inside |= values == names.find(name)
+    unknown = values == 0
+    yield Rule(
+        code=code,
+        field=field,
+        need=list(allowed),
+        hits=~(inside | unknown),
+        has=lambda row: _described(columns, row, code),
+    )
+    yield Rule(code=f"{code}_unknown", field=field, need=list(allowed), hits=unknown, has=lambda row: None)
+
+
+def _located(columns: Columns, wanted: str) -> Iterator[Rule]:
+    unknown = columns.locality == 0
+    other = ~unknown & (columns.locality != LOCALITIES.index(wanted))
+    yield Rule(
+        code="locality",
+        field="constraints.locality",
+        need=[wanted],
+        hits=other,
+        has=lambda row: LOCALITIES[columns.locality[row]],
+    )
+    yield Rule(
+        code="locality_unknown",
+        field="constraints.locality",
+        need=[wanted],
+        hits=unknown,
+        has=lambda row: None,
+    )
+
+
+def _described(columns: Columns, row: int, code: str) -> str | None:
+    facts: Facts | None = columns.facts[row]
+    if facts is None:
+        return None
+    if code == "endpoint":
+        return facts.model.endpoint
+    return getattr(facts.info, code)  # type: ignore[no-any-return]
+
+
+def _limits(columns: Columns, need: Constraints, at: float) -> Iterator[Rule]:
+    for code, name, limit, values, least in (
+        ("context", "min_context_tokens", need.min_context_tokens, columns.context_tokens, True),
+        ("ttft", "max_ttft_ms", need.max_ttft_ms, columns.ttft_ms, False),
+        ("output_tps", "min_output_tps", need.min_output_tps, columns.output_tps, True),
+        ("price", "max_price_usd_per_mtok", need.max_price_usd_per_mtok, columns.price_usd_per_mtok, False),
+        ("parameters", "min_parameters", need.min_parameters, columns.parameters, True),
+        ("parameters", "max_parameters", need.max_parameters, columns.parameters, False),
+    ):
+        if limit is not None:
+            yield from _limit(code, name, limit, values, need, least=least)
+    if need.min_uptime_24h is not None:
+        values = uptime(columns, at, hours=24)
+        yield from _limit("uptime", "min_uptime_24h", need.min_uptime_24h, values, need, least=True)
+
+
+_WHOLE: Final = frozenset({"context", "parameters"})
+
+
+def _limit(
+    code: str, name: str, limit: float, values: Floats, need: Constraints, *, least: bool
+) -> Iterator[Rule]:
+    def has(row: int) -> object:
+        value = values[row].item()
+        return int(value) if code in _WHOLE else value
+
+    yield Rule(
+        code=code,
+        field=f"constraints.{name}",
+        need=limit,
+        hits=values < limit if least else values > limit,
+        has=has,
+        values=values,
+    )
+    if need.unmeasured == "reject":
+        yield Rule(
+            code=f"{code}_unknown",
+            field="constraints.unmeasured",
+            need=limit,
+            hits=np.isnan(values),
+            has=lambda row: None,
+            gap=_UNKNOWN_GAP,
+        )
+
+
+def listed(columns: Columns, request: ModelsRequest, statuses: NDArray[np.int8]) -> Mask:
+    """Return the models that a list is to hold, by everything but the text in their names."""
+    among = columns.present.copy()
+    for values, names, wanted in (
+        (columns.provider, columns.providers, request.provider),
+        (columns.endpoint, columns.endpoints, request.endpoint),
+        (columns.family, columns.families, request.family),
+    ):
+        if wanted is not None:
+            among &= values == names.find(wanted)
+    if request.status is not None:
+        among &= statuses == STATUSES.index(request.status)
+    for capability in request.capabilities:
+        among &= columns.claims[CAPABILITIES.index(capability)] > 0
+    return among
+
+
+def uptime(columns: Columns, at: float, *, hours: int) -> Floats:
+    """Return the fraction of telling probes that found each model up; NaN where none was telling."""
+    up, telling = columns.hourly.since(at - hours * 3600, ALL)
+    fraction: Floats = np.divide(up, telling, out=np.full(columns.room, np.nan), where=telling > 0)
+    return fraction

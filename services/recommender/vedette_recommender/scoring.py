@@ -1,26 +1,22 @@
-"""From what is known of a candidate to its score: utility, confidence, shrink, weigh, rank. Pure.
+"""From the columns to scores: utility, confidence, shrink, weigh. Pure.
 
 u   utility of each signal, in [0, 1], absolute: the same value is worth the same tomorrow
 c   confidence in it:        n / (n + k) · 2^(-age / half-life)
 û   shrunk utility:          c·u + (1 - c)·u₀
 S   raw score:               Σ w·û / Σ w      C   confidence:  Σ w·c / Σ w
-score                        100 · S · (1 - λ·(1 - C)) · multipliers
+score                        100 · S · (1 - λ·(1 - C)) · multiplier of the status
+
+Every formula is worked out for many models at once: arrays have a place per model, in the order of the rows asked for.
 """
 
-import math
-import re
-import statistics
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import Any, Final, NamedTuple
 
-import msgspec
-from msgspec import Struct
+import numpy as np
 
-from vedette.events import Contribution, Risk, Signal
-from vedette.types import NOT_DOWNTIME, UP
-from vedette_recommender.candidate import Candidate, median
+from vedette.events import Risk, Signal
+from vedette.types import REPORTS_HALF_LIFE_S
+from vedette_recommender.columns import STATUSES, Columns, Floats, Mask, Rows
 from vedette_recommender.constants import (
-    ERROR_BAND_POINTS,
     FLOORS,
     HALF_LIFE_S,
     HALF_OUTPUT_TPS,
@@ -31,357 +27,257 @@ from vedette_recommender.constants import (
     PEER_CONFIDENCE,
     PEERS_CAP,
     PEERS_NEEDED,
+    PEERS_STEPS,
     PRICE_BLEND,
-    QUALITY_PRIOR_BASE,
-    QUALITY_PRIOR_CAP,
-    QUALITY_PRIOR_PER_DOUBLING,
-    QUANTIZATION_LOSS,
     RELIABILITY_NINES,
     RELIABILITY_PRIOR,
     RELIABILITY_WINDOW_H,
+    REPORT_WEIGHT,
+    REPORTS_ALONE,
+    REPORTS_BESIDE,
     RISK_LAMBDA,
     SAMPLES_K,
     STATUS_MULTIPLIERS,
 )
-from vedette_recommender.usecases import SIGNALS, UseCase
+from vedette_recommender.usecases import SIGNALS
 
-Kind = Literal["measured", "declared", "inferred", "prior", "peers", "floor", "user"]
-
-
-class Evidence(Struct, frozen=True, kw_only=True):
-    """What is known of one signal: its value, what that is worth, and how sure it is. All absent: unknown."""
-
-    raw: float | None = None
-    unit: str = ""
-    utility: float = 0.0
-    confidence: float = 0.0
-    kind: Kind = "floor"
-    n: int | None = None
-    age_s: float | None = None
-    source: str = ""
+# A number, or an array of them.
+Number = Any
+QUALITY, SPEED, TTFT, RELIABILITY, PRICE, CONTEXT = range(len(SIGNALS))
+_MULTIPLIERS: Final = np.array(
+    [STATUS_MULTIPLIERS.get(status, min(STATUS_MULTIPLIERS.values())) for status in STATUSES]
+)
+_FLOORS: Final = np.array([FLOORS[signal] for signal in SIGNALS])
 
 
-class Scored(Struct, frozen=True, kw_only=True):
-    """A candidate with its score (0 to 100) and every part of it."""
+class Evidence(NamedTuple):
+    """What is known of one signal: the value (NaN: nothing), what it is worth, how sure that is."""
 
-    candidate: Candidate
-    score: float
-    raw_score: float
-    confidence: float
-    multipliers: dict[str, float]
-    contributions: tuple[Contribution, ...]
-    equivalent: bool = False
+    raw: Floats
+    utility: Floats  # 0 where nothing is known
+    confidence: Floats
+    told: Floats | None = None  # of the samples behind it, what callers' reports count for
 
 
 # --- Utility ---------------------------------------------------------------------------------------------------
 
 
-def rising(value: float, half: float) -> float:
+def rising(value: Number, half: float) -> Number:
     """Return the utility of a value of which more is better: 0 at none, one half at *half*, 1 at infinity."""
     return value / (value + half)
 
 
-def falling(value: float, half: float) -> float:
+def falling(value: Number, half: float) -> Number:
     """Return the utility of a value of which less is better: 1 at none, one half at *half*."""
     return half / (half + value)
 
 
-def nines(probability: float) -> float:
+def nines(probability: Number) -> Number:
     """Return the utility of a probability of success, in nines: 90 % a third, 99.9 % and more one."""
-    missing = 1.0 - probability
-    return 1.0 if missing <= 0 else min(1.0, -math.log10(missing) / RELIABILITY_NINES)
+    with np.errstate(divide="ignore"):
+        return np.minimum(1.0, -np.log10(1.0 - np.minimum(probability, 1.0)) / RELIABILITY_NINES)
 
 
-def context_utility(tokens: int, wanted: int) -> float:
+def context_utility(tokens: Number, wanted: int) -> Number:
     """Return the utility of a context of *tokens* where *wanted* are all that is needed: by doublings."""
     if wanted <= LEAST_CONTEXT_TOKENS:
-        return 1.0 if tokens >= wanted else 0.0
-    ratio = math.log2(max(tokens, 1) / LEAST_CONTEXT_TOKENS) / math.log2(wanted / LEAST_CONTEXT_TOKENS)
-    return min(1.0, max(0.0, ratio))
+        return np.where(np.less(tokens, wanted), 0.0, 1.0)
+    doublings = np.log2(np.maximum(tokens, 1.0) / LEAST_CONTEXT_TOKENS)
+    return np.clip(doublings / np.log2(wanted / LEAST_CONTEXT_TOKENS), 0.0, 1.0)
 
 
-# --- Confidence, priors, shrinking -----------------------------------------------------------------------------
+# --- Confidence ------------------------------------------------------------------------------------------------
 
 
-def confidence(signal: Signal, n: float, age_s: float) -> float:
+def decay(signal: Signal, age_s: Number) -> Number:
+    """Return what is left of the confidence in a measurement of *signal* that is *age_s* seconds old."""
+    return np.exp2(np.maximum(0.0, age_s) / -HALF_LIFE_S[signal])
+
+
+def confidence(signal: Signal, n: Number, age_s: Number) -> Number:
     """Return how sure *n* samples, the newest *age_s* seconds old, make of *signal*."""
-    if n <= 0:
-        return 0.0
-    return n / (n + SAMPLES_K[signal]) * float(2 ** (-max(0.0, age_s) / HALF_LIFE_S[signal]))
+    return n / (n + SAMPLES_K[signal]) * decay(signal, age_s)
 
 
-def quality_prior(parameters: int, active: int | None, quantization: str | None) -> float:
-    """Return what quality to expect of a model by its size and quantisation alone (uncalibrated).
-
-    Of a mixture of experts the geometric mean of total and active parameters counts.
-    """
-    effective = math.sqrt(parameters * active) if active else float(parameters)
-    size = QUALITY_PRIOR_BASE + QUALITY_PRIOR_PER_DOUBLING * math.log2(1 + effective / 1e9)
-    return max(0.0, min(QUALITY_PRIOR_CAP, size) - QUANTIZATION_LOSS.get(_bits(quantization), 0.0))
-
-
-def _bits(quantization: str | None) -> int:
-    match = re.search(r"(?:^|[^A-Z])I?Q(\d)|INT(\d)|(\d)[- ]?BIT", (quantization or "").upper())
-    return int(next(group for group in match.groups() if group)) if match else 16
-
-
-def own_prior(signal: Signal, candidate: Candidate) -> float | None:
-    """Return the prior that the model itself gives for *signal*, if it gives one."""
-    info = candidate.info
-    if signal != "quality" or info.parameters is None:
-        return None
-    return quality_prior(info.parameters, info.active_parameters, info.quantization)
-
-
-def peer_prior(evidence: Sequence[Evidence]) -> float | None:
-    """Return the capped median of the peers that are sure enough, or None when they are too few."""
-    sure = [peer.utility for peer in evidence if peer.confidence > PEER_CONFIDENCE]
-    return min(PEERS_CAP, statistics.median(sure)) if len(sure) >= PEERS_NEEDED else None
+def weight_of_reports(signal: Signal, reports: Number, own: Number) -> Number:
+    """Return how many of our own samples so many *reports* count for, beside *own* ones."""
+    most = np.where(own > 0, REPORTS_BESIDE * own, REPORTS_ALONE[signal])
+    return np.minimum(REPORT_WEIGHT * reports, most)
 
 
 # --- Signals ---------------------------------------------------------------------------------------------------
 
 
-def quality(candidate: Candidate, use_case: UseCase) -> Evidence:
-    """Return what a user vouches for, else the rate of right answers over the kinds that tell of *use_case*."""
-    rating = candidate.rating(use_case.name)
-    if rating is not None:
-        return Evidence(
-            raw=rating.score,
-            unit="fraction",
-            utility=rating.score,
-            confidence=1.0,
-            kind="user",
-            source=f"{rating.source}, {rating.as_of}",
-        )
-    measured = candidate.quality
-    scores = measured.scores if measured else {}
-    told = [(weight, scores[kind]) for kind, weight in use_case.kinds.items() if kind in scores]
-    total = math.fsum(weight for weight, score in told if score.trials)
-    if measured is None or not total:
-        return Evidence(unit="fraction")
-    right = math.fsum(w * score.successes / score.trials for w, score in told if score.trials) / total
-    trials = sum(score.trials for _, score in told)
-    age_s = (candidate.at - measured.measured_at).total_seconds()
-    return Evidence(
-        raw=right,
-        unit="fraction",
-        utility=right,
-        confidence=confidence("quality", trials, age_s),
-        kind="measured",
-        n=trials,
-        age_s=age_s,
-    )
+def quality(known: Floats, at: float) -> Evidence:
+    """Return what a user vouches for (of which there is no end of trials), else the rate of right answers.
+
+    *known* are three rows: value, trials, and when it was measured.
+    """
+    value, trials, measured_at = known
+    with np.errstate(invalid="ignore"):
+        sure = np.where(np.isinf(trials), 1.0, confidence("quality", trials, at - measured_at))
+    return Evidence(value, _known(value), _known(sure))
 
 
-def speed(candidate: Candidate, *, embeds: bool) -> Evidence:
+def speed(columns: Columns, at: float, rows: Rows, *, embeds: bool) -> Evidence:
     """Return output tokens per second, or texts per second of a model that embeds."""
     if embeds:
-        figure = candidate.performance.texts_per_s if candidate.performance else None
-        return _timed(candidate, "speed", median(figure), "texts/s", lambda v: rising(v, HALF_TEXTS_PER_S))
-    return _timed(candidate, "speed", candidate.output_tps, "tokens/s", lambda v: rising(v, HALF_OUTPUT_TPS))
+        return _timed("speed", columns, at, rows, columns.texts_per_s[rows], None, HALF_TEXTS_PER_S, rising)
+    told = columns.reported_output_tps_n[rows], columns.reported_output_tps[rows]
+    return _timed("speed", columns, at, rows, columns.output_tps[rows], told, HALF_OUTPUT_TPS, rising)
 
 
-def ttft(candidate: Candidate, *, embeds: bool) -> Evidence:
+def ttft(columns: Columns, at: float, rows: Rows, *, embeds: bool) -> Evidence:
     """Return the time to the first token, or to the vectors of a short call, warm."""
-    figure = candidate.performance.e2e_ms if candidate.performance else None
-    value = median(figure) if embeds else candidate.ttft_ms
-    return _timed(candidate, "ttft", value, "ms", lambda v: falling(v, HALF_TTFT_MS))
+    if embeds:
+        return _timed("ttft", columns, at, rows, columns.e2e_ms[rows], None, HALF_TTFT_MS, falling)
+    told = columns.reported_ttft_n[rows], columns.reported_ttft_ms[rows]
+    return _timed("ttft", columns, at, rows, columns.ttft_ms[rows], told, HALF_TTFT_MS, falling)
 
 
 def _timed(
-    candidate: Candidate, signal: Signal, value: float | None, unit: str, utility: Callable[[float], float]
+    signal: Signal,
+    columns: Columns,
+    at: float,
+    rows: Rows,
+    own: Floats,
+    told: tuple[Floats, Floats] | None,
+    half: float,
+    utility: Any,
 ) -> Evidence:
-    performance = candidate.performance
-    if performance is None or value is None:
-        return Evidence(unit=unit)
-    age_s = (candidate.at - performance.measured_at).total_seconds()
-    return Evidence(
-        raw=value,
-        unit=unit,
-        utility=utility(value),
-        # A run beside other work is worth half of one that had the endpoint to itself.
-        confidence=confidence(signal, performance.n - performance.contended / 2, age_s),
-        kind="measured",
-        n=performance.n,
-        age_s=age_s,
-    )
+    n = np.where(np.isnan(own), 0.0, columns.runs[rows])
+    reports = np.zeros_like(n)
+    worth_told: Floats | float = 0.0
+    raw = own
+    if told is not None:
+        reports = weight_of_reports(signal, told[0] * _left(columns, at, rows), n)
+        worth_told = _known(utility(told[1], half))
+        raw = np.where(np.isnan(own) & (reports > 0), told[1], own)
+    worth = _mean(_known(utility(own, half)), n, worth_told, reports)
+    age_s = at - columns.measured_at[rows]
+    return Evidence(raw, worth, _sure(signal, n, age_s, reports), reports)
 
 
-def reliability(candidate: Candidate) -> Evidence:
+def reliability(columns: Columns, at: float, rows: Rows) -> Evidence:
     """Return the probability that the model is up, from its probes of the last week on top of a prior."""
-    health = candidate.health
-    if health is None:
-        return Evidence(unit="probability")
-    counts = health.counts(candidate.at, hours=RELIABILITY_WINDOW_H)
-    telling = {outcome: n for outcome, n in counts.items() if outcome not in NOT_DOWNTIME}
-    up = sum(n for outcome, n in telling.items() if outcome in UP)
-    n = sum(telling.values())
+    up, n = columns.daily.since(at - RELIABILITY_WINDOW_H * 3600, rows)
+    calls = columns.reported_calls[rows]
+    reports = weight_of_reports("reliability", calls * _left(columns, at, rows), n)
+    share = np.divide(columns.reported_succeeded[rows], calls, out=np.zeros_like(n), where=calls > 0)
     successes, failures = RELIABILITY_PRIOR
-    probability = (successes + up) / (successes + failures + n)
-    age_s = (candidate.at - health.checked_at).total_seconds()
-    return Evidence(
-        raw=probability,
-        unit="probability",
-        utility=nines(probability),
-        confidence=confidence("reliability", n, age_s),
-        kind="measured",
-        n=n,
-        age_s=age_s,
-    )
+    probability = (successes + up + share * reports) / (successes + failures + n + reports)
+    checked_at = columns.checked_at[rows]
+    raw = np.where(np.isnan(checked_at) & (reports == 0), np.nan, probability)
+    return Evidence(raw, _known(nines(raw)), _sure("reliability", n, at - checked_at, reports), reports)
 
 
-def context(candidate: Candidate, wanted: int) -> Evidence:
+def context(columns: Columns, rows: Rows, wanted: int) -> Evidence:
     """Return the context that a caller can count on, in tokens."""
-    tokens = candidate.info.context_tokens
-    if tokens is None:
-        return Evidence(unit="tokens")
-    return Evidence(
-        raw=float(tokens),
-        unit="tokens",
-        utility=context_utility(tokens, wanted),
-        confidence=1.0,
-        kind="declared",
-    )
+    tokens = columns.context_tokens[rows]
+    return Evidence(tokens, _known(context_utility(tokens, wanted)), _certain(tokens))
 
 
-def price(candidate: Candidate) -> Evidence:
+def price(columns: Columns, rows: Rows) -> Evidence:
     """Return the price of a million tokens, three of four of them input."""
-    known = candidate.price_usd_per_mtok
-    if known is None:
-        return Evidence(unit="USD/Mtok")
-    parts = sum(PRICE_BLEND)
-    blended = (PRICE_BLEND[0] * known[0] + PRICE_BLEND[1] * known[1]) / parts
-    return Evidence(
-        raw=blended,
-        unit="USD/Mtok",
-        utility=falling(blended, HALF_PRICE_USD_PER_MTOK),
-        confidence=1.0,
-        kind="declared" if candidate.info.price else "inferred",
-    )
+    into, out_of = PRICE_BLEND
+    blended = (into * columns.price_input[rows] + out_of * columns.price_output[rows]) / sum(PRICE_BLEND)
+    return Evidence(blended, _known(falling(blended, HALF_PRICE_USD_PER_MTOK)), _certain(blended))
 
 
-def evidence(candidate: Candidate, use_case: UseCase, wanted_context: int) -> dict[Signal, Evidence]:
-    """Return what is known of every signal of *candidate*."""
-    return {
-        "quality": quality(candidate, use_case),
-        "speed": speed(candidate, embeds=use_case.embeds),
-        "ttft": ttft(candidate, embeds=use_case.embeds),
-        "reliability": reliability(candidate),
-        "context": context(candidate, wanted_context),
-        "price": price(candidate),
-    }
+def _left(columns: Columns, at: float, rows: Rows) -> Floats:
+    """Return what is left of the callers' reports by now; nothing where there were none."""
+    age_s = np.maximum(0.0, at - columns.reported_at[rows])
+    return _known(np.exp2(age_s / -REPORTS_HALF_LIFE_S))
 
 
-# --- Weighing and ranking --------------------------------------------------------------------------------------
+def _sure(signal: Signal, n: Floats, age_s: Floats, reports: Floats) -> Floats:
+    """Return the confidence of *n* samples of that age and of reports, whose age is in their number."""
+    fresh = np.where(n > 0, n * decay(signal, age_s), 0.0)
+    return (fresh + reports) / (n + reports + SAMPLES_K[signal])
 
 
-def rank(
-    candidates: Sequence[Candidate],
-    use_case: UseCase,
-    *,
-    weights: Mapping[Signal, float],
-    risk: Risk,
-    wanted_context: int,
-) -> list[Scored]:
-    """Return *candidates* with their scores, best first; those within the error band of the best are marked.
+def _mean(a: Floats, n: Floats, b: Floats | float, m: Floats) -> Floats:
+    total = n + m
+    return np.divide(a * n + b * m, total, out=np.zeros_like(total), where=total > 0)
 
-    *weights* are normalised to a sum of one; at least one must be positive.
+
+def _known(values: Floats) -> Floats:
+    return np.where(np.isnan(values), 0.0, values)
+
+
+def _certain(values: Floats) -> Floats:
+    return np.where(np.isnan(values), 0.0, 1.0)
+
+
+# --- Priors and shrinking --------------------------------------------------------------------------------------
+
+
+class Peers:
+    """The median utility of those that are sure enough, signal by signal, kept current by counting.
+
+    Counts are by thousandths, so the median is one, too; it does not depend on the order in which models came.
     """
-    known = [evidence(candidate, use_case, wanted_context) for candidate in candidates]
-    peers = {signal: peer_prior([signals[signal] for signals in known]) for signal in SIGNALS}
-    total = math.fsum(weights.values())
-    normalised = {signal: weights.get(signal, 0.0) / total for signal in SIGNALS}
-    scored = [
-        score(candidate, signals, peers, weights=normalised, risk=risk)
-        for candidate, signals in zip(candidates, known, strict=True)
-    ]
-    scored.sort(key=_order)
-    return [_marked(entry, scored[0]) for entry in scored]
+
+    def __init__(self, room: int) -> None:
+        self._places = np.full((len(SIGNALS), room), -1, np.int16)  # where each model is counted; -1: nowhere
+        self._counts = np.zeros((len(SIGNALS), PEERS_STEPS + 1), np.int64)
+
+    def put(self, rows: Rows, utility: Floats, confidence: Floats, among: Mask) -> None:
+        """Count the models of *rows* anew: by what they are worth, those *among* which it is to be told."""
+        sure = (confidence > PEER_CONFIDENCE) & among
+        places = np.where(sure, np.rint(utility * PEERS_STEPS), -1).astype(np.int16)
+        before = self._places[:, rows]
+        for signal in range(len(SIGNALS)):
+            self._counts[signal] -= self._count(before[signal])
+            self._counts[signal] += self._count(places[signal])
+        self._places[:, rows] = places
+
+    @staticmethod
+    def _count(places: Any) -> Any:
+        return np.bincount(places[places >= 0], minlength=PEERS_STEPS + 1)
+
+    def priors(self) -> Floats:
+        """Return, by signal, the capped median; NaN where too few are sure."""
+        summed = self._counts.cumsum(axis=1)
+        priors = np.full(len(SIGNALS), np.nan)
+        for signal, counted in enumerate(summed):
+            if (n := int(counted[-1])) >= PEERS_NEEDED:
+                low, high = np.searchsorted(counted, [(n - 1) // 2 + 1, n // 2 + 1])
+                priors[signal] = min(PEERS_CAP, (low + high) / 2 / PEERS_STEPS)
+        return priors
 
 
-def score(
-    candidate: Candidate,
-    signals: Mapping[Signal, Evidence],
-    peers: Mapping[Signal, float | None],
-    *,
-    weights: Mapping[Signal, float],
-    risk: Risk,
-) -> Scored:
-    """Return the score of one candidate; *weights* add up to one. The contributions add up to the raw score."""
-    contributions = tuple(
-        _contribution(signal, signals[signal], candidate, peers[signal], weights[signal])
-        for signal in SIGNALS
-    )
-    raw_score = sum(part.points for part in contributions)
-    sure = min(1.0, sum(part.weight * part.confidence for part in contributions))
-    multipliers = {"risk": 1.0 - RISK_LAMBDA[risk] * (1.0 - sure)}
-    status = STATUS_MULTIPLIERS.get(candidate.status, min(STATUS_MULTIPLIERS.values()))
-    if status != 1.0:
-        multipliers[candidate.status.value] = status
-    return Scored(
-        candidate=candidate,
-        score=raw_score * math.prod(multipliers.values()),
-        raw_score=raw_score,
-        confidence=sure,
-        multipliers=multipliers,
-        contributions=contributions,
-    )
+def expected(peers: Floats) -> Floats:
+    """Return, by signal, what to expect of a model of which nothing is known: what its peers do, else the floor."""
+    return np.where(np.isnan(peers), _FLOORS, peers)
 
 
-def _contribution(
-    signal: Signal, known: Evidence, candidate: Candidate, peers: float | None, weight: float
-) -> Contribution:
-    prior, source = _prior(signal, candidate, peers)
-    shrunk = known.confidence * known.utility + (1.0 - known.confidence) * prior
-    return Contribution(
-        signal=signal,
-        raw=known.raw,
-        unit=known.unit,
-        utility=shrunk,
-        confidence=known.confidence,
-        weight=weight,
-        points=100.0 * weight * shrunk,
-        kind=known.kind if known.raw is not None else source,
-        n=known.n,
-        age_s=known.age_s,
-        note=_note(known, prior, source),
-    )
+def priors(peers: Floats, quality_priors: Floats) -> Floats:
+    """Return what to expect, by signal and model: of quality, what the model itself lets expect."""
+    common = expected(peers)
+    by_model = np.repeat(common[:, None], len(quality_priors), axis=1)
+    by_model[QUALITY] = np.where(np.isnan(quality_priors), common[QUALITY], quality_priors)
+    return by_model
 
 
-def _prior(signal: Signal, candidate: Candidate, peers: float | None) -> tuple[float, Kind]:
-    own = own_prior(signal, candidate)
-    if own is not None:
-        return own, "prior"
-    return (peers, "peers") if peers is not None else (FLOORS[signal], "floor")
+def shrink(utility: Number, confidence: Number, prior: Number) -> Number:
+    """Return the utility to count with, between what was seen and what was to be expected."""
+    return confidence * utility + (1.0 - confidence) * prior
 
 
-_PRIORS: dict[Kind, str] = {
-    "prior": "size and quantisation",
-    "peers": "the median of its peers",
-    "floor": "the floor",
-}
+# --- Weighing --------------------------------------------------------------------------------------------------
 
 
-def _note(known: Evidence, prior: float, source: Kind) -> str:
-    if known.confidence >= 1.0:
-        return known.source
-    if known.raw is None:
-        return f"not measured: {_PRIORS[source]} gives {prior:.2f}"
-    return f"shrunk towards {prior:.2f} ({_PRIORS[source]})"
+def points(weight: Number, shrunk: Number) -> Number:
+    """Return what a signal adds to the raw score; *weight* is its share of all weights."""
+    return 100.0 * weight * shrunk
 
 
-def _order(scored: Scored) -> tuple[float, float, float, str]:
-    parameters = scored.candidate.info.parameters
-    return (
-        -scored.score,
-        -scored.confidence,
-        math.inf if parameters is None else parameters,
-        str(scored.candidate.model),
-    )
+def multiplier(risk: Risk, sure: Number, status: Any) -> Number:
+    """Return what not being sure, and the status, take off the score."""
+    return risk_multiplier(risk, sure) * _MULTIPLIERS[status]
 
 
-def _marked(scored: Scored, best: Scored) -> Scored:
-    if scored is best or best.score - scored.score > ERROR_BAND_POINTS:
-        return scored
-    return msgspec.structs.replace(scored, equivalent=True)
+def risk_multiplier(risk: Risk, sure: Number) -> Number:
+    """Return what not being sure takes off the score, or adds to it."""
+    return 1.0 - RISK_LAMBDA[risk] * (1.0 - sure)

@@ -11,7 +11,9 @@ from vedette.events import Signal
 from vedette.settings import CustomUseCase
 from vedette.types import Capability
 
-SIGNALS: tuple[Signal, ...] = ("quality", "speed", "ttft", "reliability", "context", "price")
+# In the order in which contributions are added up. The context is last because what it is worth depends on what
+# a request wants: all that comes before can be added up beforehand, and the sum is the same to the last bit.
+SIGNALS: tuple[Signal, ...] = ("quality", "speed", "ttft", "reliability", "price", "context")
 
 
 class UseCase(Struct, frozen=True, kw_only=True):
@@ -29,7 +31,8 @@ class UseCase(Struct, frozen=True, kw_only=True):
 
 
 C = Capability
-# name, weights in the order of SIGNALS, required capabilities
+_ORDER: tuple[Signal, ...] = ("quality", "speed", "ttft", "reliability", "context", "price")
+# name, weights in that order, required capabilities
 _TABLE: tuple[tuple[str, tuple[float, ...], tuple[Capability, ...]], ...] = (
     ("chat", (0.35, 0.15, 0.20, 0.15, 0.05, 0.10), (C.CHAT,)),
     ("code_generation", (0.45, 0.15, 0.10, 0.15, 0.10, 0.05), (C.CHAT, C.CODE_GENERATION)),
@@ -70,7 +73,7 @@ KINDS: dict[str, dict[str, float]] = {
 BUILT_IN: dict[str, UseCase] = {
     name: UseCase(
         name=name,
-        weights=dict(zip(SIGNALS, weights, strict=True)),
+        weights=dict(zip(_ORDER, weights, strict=True)),
         requires=requires,
         kinds=KINDS[name],
     )

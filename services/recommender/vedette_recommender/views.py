@@ -6,38 +6,40 @@ from datetime import datetime
 import msgspec
 
 from vedette.catalogue import ModelState
-from vedette.events import Availability, MeasuredSpeed, ModelView, Recommendation
+from vedette.events import Availability, Contribution, MeasuredSpeed, ModelView, Recommendation
 from vedette.types import Health, ModelRef, Performance, Quality
 from vedette_recommender.candidate import Candidate, median
-from vedette_recommender.scoring import Scored
+from vedette_recommender.field import Standing
 
 # From a provider's name and an endpoint's URL to the base URL for OpenAI clients, if there is one.
 BaseUrl = Callable[[str, str], str | None]
 
 
-def recommendation(scored: Scored, base_url: BaseUrl, *, contributions: bool) -> Recommendation:
-    """Return *scored* with what is needed to call the model at once."""
-    candidate, info = scored.candidate, scored.candidate.info
+def recommendation(
+    candidate: Candidate, standing: Standing, base_url: BaseUrl, contributions: tuple[Contribution, ...]
+) -> Recommendation:
+    """Return *candidate* with its *standing* and what is needed to call the model at once."""
+    facts, info = candidate.facts, candidate.facts.info
     return Recommendation(
         model=info.model,
         provider=info.provider,
         url=info.url,
         api=info.api,
-        score=scored.score,
-        raw_score=scored.raw_score,
-        confidence=scored.confidence,
+        score=standing.score,
+        raw_score=standing.raw,
+        confidence=standing.sure,
         status=candidate.status,
         resident=candidate.resident,
-        equivalent=scored.equivalent,
+        equivalent=standing.equivalent,
         base_url=base_url(info.provider, info.url),
         key_ref=info.key_ref,
         context_tokens=info.context_tokens,
-        output_tps=candidate.output_tps,
-        ttft_ms=candidate.ttft_ms,
-        ttft_cold_ms=candidate.ttft_cold_ms,
+        output_tps=facts.output_tps,
+        ttft_ms=facts.ttft_ms,
+        ttft_cold_ms=facts.ttft_cold_ms,
         expected_ttft_ms=candidate.expected_ttft_ms,
-        multipliers=scored.multipliers,
-        contributions=scored.contributions if contributions else (),
+        multipliers=standing.multipliers,
+        contributions=contributions,
     )
 
 
@@ -45,7 +47,7 @@ def model_view(
     candidate: Candidate, state: ModelState | None, same: tuple[ModelRef, ...], *, whole: bool
 ) -> ModelView:
     """Return one model as the catalogue holds it; *whole* with the transcripts of what failed and was proved."""
-    info = candidate.info
+    facts, info = candidate.facts, candidate.facts.info
     return ModelView(
         model=info.model,
         provider=info.provider,
@@ -56,15 +58,15 @@ def model_view(
         status=candidate.status,
         stale=candidate.stale,
         resident=candidate.resident,
-        availability=_availability(candidate.health, candidate.at) if candidate.health else None,
-        performance=_speed(candidate.performance) if candidate.performance else None,
+        availability=_availability(facts.health, candidate.at) if facts.health else None,
+        performance=_speed(facts.performance) if facts.performance else None,
         found_at=state.found_at if state else None,
         revision=state.revision if state else 0,
         same_weights=same,
-        figures=_figures(candidate.performance) if whole and candidate.performance else None,
-        quality=_quality(candidate.quality, whole=whole) if candidate.quality else None,
-        ratings=candidate.ratings,
-        failures=candidate.health.failures if whole and candidate.health else (),
+        figures=_figures(facts.performance) if whole and facts.performance else None,
+        quality=_quality(facts.quality, whole=whole) if facts.quality else None,
+        ratings=facts.ratings,
+        failures=facts.health.failures if whole and facts.health else (),
         attempts=state.verified.event.attempts if whole and state and state.verified else (),
     )
 

@@ -1,0 +1,263 @@
+"""All present models as columns of numbers, a row for each, so that a request is a few passes over arrays. Pure.
+
+A row holds what does not depend on the time of asking nor on the request. What is not known is NaN, or the code 0.
+Rows of models that are lost are empty until another model takes them.
+"""
+
+import math
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vedette.types import NOT_DOWNTIME, UP, Capability, Figure, ModelRef, Performance, Status, Tally
+from vedette_recommender.candidate import Facts, median
+from vedette_recommender.constants import RELIABILITY_WINDOW_H
+from vedette_recommender.priors import quality_prior
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int32]
+Mask = NDArray[np.bool_]
+# Which rows a formula is to be worked out for: all of them, or those at some places.
+Rows = slice | NDArray[np.intp]
+
+STATUSES: Final = tuple(Status)
+CAPABILITIES: Final = tuple(Capability)
+LOCALITIES: Final = ("unknown", "local", "remote")
+_UNKNOWN: Final = STATUSES.index(Status.UNKNOWN)
+_PLACES: Final[dict[str, int]] = {capability: place for place, capability in enumerate(CAPABILITIES)}
+_FIRST_ROWS = 256
+_HOURS = 24
+_DAYS = RELIABILITY_WINDOW_H // 24 + 1
+_NUMBERS = (
+    "parameters",
+    "quality_prior",  # what quality to expect of the model by itself
+    "context_tokens",
+    "price_usd_per_mtok",  # the dearer of input and output
+    "price_input",
+    "price_output",
+    "output_tps",
+    "ttft_ms",
+    "texts_per_s",
+    "e2e_ms",
+    "runs",  # behind the figures; one beside other work is worth half of one that had the endpoint to itself
+    "measured_at",  # seconds since 1970, as all times here
+    "checked_at",
+    "reported_at",
+    "reported_calls",
+    "reported_succeeded",
+    "reported_ttft_n",
+    "reported_ttft_ms",
+    "reported_output_tps_n",
+    "reported_output_tps",
+)
+
+
+class Names:
+    """The values of a column of texts as numbers: 0 is unknown; case does not count."""
+
+    def __init__(self) -> None:
+        self._codes: dict[str, int] = {}
+
+    def take(self, text: str | None) -> int:
+        """Return the code of *text*, a new one when it was not seen before."""
+        return 0 if text is None else self._codes.setdefault(text.casefold(), len(self._codes) + 1)
+
+    def find(self, text: str) -> int:
+        """Return the code of *text*, or -1 when no model has it."""
+        return self._codes.get(text.casefold(), -1)
+
+
+class Tallies:
+    """Probes by hour or day: `width` tallies a row, of which those count that lie within a window."""
+
+    def __init__(self, rows: int, width: int) -> None:
+        self._start = np.full((rows, width), -np.inf)
+        self._up = np.zeros((rows, width), np.int32)
+        self._telling = np.zeros((rows, width), np.int32)
+
+    def put(self, row: int, tallies: tuple[Tally, ...]) -> None:
+        """Set those of one row: the last ones, as many as there is room for."""
+        width = self._start.shape[1]
+        self._start[row] = -np.inf
+        for place, tally in enumerate(tallies[-width:]):
+            self._start[row, place] = tally.start.timestamp()
+            up = telling = 0
+            for outcome, n in tally.counts.items():
+                if outcome not in NOT_DOWNTIME:
+                    telling += n
+                    up += n if outcome in UP else 0
+            self._up[row, place], self._telling[row, place] = up, telling
+
+    def since(self, moment: float, rows: Rows) -> tuple[Floats, Floats]:
+        """Return how many probes found the model up, and how many were telling, in tallies begun after *moment*."""
+        within = self._start[rows] > moment
+        up, telling = (np.where(within, counts[rows], 0).sum(axis=1) for counts in (self._up, self._telling))
+        return up.astype(np.float64), telling.astype(np.float64)
+
+
+class Columns:
+    """The columns, and which model is in which row. `room` is how many rows there are, empty ones too."""
+
+    # Floats, NaN where unknown
+    parameters: Floats
+    quality_prior: Floats
+    context_tokens: Floats
+    price_usd_per_mtok: Floats
+    price_input: Floats
+    price_output: Floats
+    output_tps: Floats
+    ttft_ms: Floats
+    texts_per_s: Floats
+    e2e_ms: Floats
+    runs: Floats
+    measured_at: Floats
+    checked_at: Floats
+    reported_at: Floats
+    reported_calls: Floats
+    reported_succeeded: Floats
+    reported_ttft_n: Floats
+    reported_ttft_ms: Floats
+    reported_output_tps_n: Floats
+    reported_output_tps: Floats
+
+    def __init__(self, room: int = _FIRST_ROWS) -> None:
+        self.room = room
+        self.rows: dict[ModelRef, int] = {}
+        self.named: dict[str, set[int]] = {}  # rows of the models of a name, at whatever endpoint
+        self.facts: list[Facts | None] = [None] * room
+        self._free = list(range(room - 1, -1, -1))
+        for name in _NUMBERS:
+            setattr(self, name, np.full(room, np.nan))
+        self.present: Mask = np.zeros(room, np.bool_)
+        self.status = np.zeros(room, np.int8)  # places in STATUSES, as last probed
+        self.locality = np.zeros(room, np.int8)  # places in LOCALITIES
+        self.provider, self.endpoint, self.family, self.license = (np.zeros(room, np.int32) for _ in range(4))
+        self.providers, self.endpoints, self.families, self.licenses = (Names() for _ in range(4))
+        # A row for each capability: 0 unknown, negative no, positive yes; the size is the evidence's strength + 1.
+        self.claims = np.zeros((len(CAPABILITIES), room), np.int8)
+        self.hourly = Tallies(room, _HOURS)
+        self.daily = Tallies(room, _DAYS)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def with_room_for(self, models: int) -> "Columns":
+        """Return the same models with room for so many."""
+        larger = Columns(max(_FIRST_ROWS, 1 << (models - 1).bit_length()))
+        for facts in self.models():
+            larger.put(facts)
+        return larger
+
+    def models(self) -> Iterator[Facts]:
+        """Yield what is known of every present model."""
+        return (facts for facts in self.facts if facts is not None)
+
+    def drop(self, model: ModelRef) -> int | None:
+        """Empty the row of *model*, and return which it was; None when there is none."""
+        row = self.rows.pop(model, None)
+        if row is not None:
+            self.named[model.name].discard(row)
+            self.facts[row] = None
+            self.present[row] = False
+            self._free.append(row)
+        return row
+
+    def put(self, facts: Facts) -> int:
+        """Write the row of a model anew, and return which it is. There must be room for a new one."""
+        model = facts.model
+        row = self.rows.get(model)
+        if row is None:
+            row = self.rows[model] = self._free.pop()
+            self.named.setdefault(model.name, set()).add(row)
+        self.facts[row] = facts
+        self.present[row] = True
+        self._describe(row, facts)
+        self._time(row, facts.performance)
+        self._watch(row, facts)
+        self._hear(row, facts)
+        return row
+
+    def _describe(self, row: int, facts: Facts) -> None:
+        info = facts.info
+        self.parameters[row] = _number(info.parameters)
+        self.quality_prior[row] = (
+            np.nan
+            if info.parameters is None
+            else quality_prior(info.parameters, info.active_parameters, info.quantization)
+        )
+        self.context_tokens[row] = _number(info.context_tokens)
+        price = facts.price_usd_per_mtok
+        self.price_input[row], self.price_output[row] = price or (np.nan, np.nan)
+        self.price_usd_per_mtok[row] = max(price) if price else np.nan
+        self.locality[row] = LOCALITIES.index(info.locality)
+        self.provider[row] = self.providers.take(info.provider)
+        self.endpoint[row] = self.endpoints.take(info.model.endpoint)
+        self.family[row] = self.families.take(info.family)
+        self.license[row] = self.licenses.take(info.license)
+        self.claims[:, row] = 0
+        for name, claim in info.capabilities.items():
+            if (place := _PLACES.get(name)) is not None:
+                strength = claim.evidence.strength + 1
+                self.claims[place, row] = strength if claim.value else -strength
+
+    def _time(self, row: int, performance: Performance | None) -> None:
+        self.output_tps[row], self.ttft_ms[row], self.texts_per_s[row], self.e2e_ms[row] = (
+            _median(figure)
+            for figure in (
+                (performance.output_tps, performance.ttft_ms, performance.texts_per_s, performance.e2e_ms)
+                if performance
+                else (None, None, None, None)
+            )
+        )
+        self.runs[row] = performance.n - performance.contended / 2 if performance else np.nan
+        self.measured_at[row] = _seconds(performance.measured_at if performance else None)
+
+    def _watch(self, row: int, facts: Facts) -> None:
+        health = facts.health
+        self.status[row] = STATUSES.index(health.status) if health else _UNKNOWN
+        self.checked_at[row] = _seconds(health.checked_at if health else None)
+        self.hourly.put(row, health.hourly if health else ())
+        self.daily.put(row, health.daily if health else ())
+
+    def _hear(self, row: int, facts: Facts) -> None:
+        told = facts.reports
+        if told is None:
+            self.reported_at[row] = np.nan
+            self.reported_calls[row] = self.reported_ttft_n[row] = self.reported_output_tps_n[row] = 0.0
+            return
+        self.reported_at[row] = told.as_of.timestamp()
+        self.reported_calls[row] = told.calls
+        self.reported_succeeded[row] = told.succeeded
+        self.reported_ttft_n[row] = told.ttft_n
+        self.reported_ttft_ms[row] = _geometric_mean(told.ttft_log_sum, told.ttft_n)
+        self.reported_output_tps_n[row] = told.output_tps_n
+        self.reported_output_tps[row] = _geometric_mean(told.output_tps_log_sum, told.output_tps_n)
+
+    def has_in_name(self, row: int, text: str) -> bool:
+        """Return whether the name of the model in *row* holds *text*, which is in lower case."""
+        facts = self.facts[row]
+        return not text or (facts is not None and text in facts.model.name.casefold())
+
+    def statuses(self, at: float, stale_after_s: float, rows: Rows) -> NDArray[np.int8]:
+        """Return the status that may still be believed at *at*."""
+        stale = at - self.checked_at[rows] > stale_after_s
+        return np.where(stale, np.int8(_UNKNOWN), self.status[rows])
+
+
+def _number(value: float | None) -> float:
+    return np.nan if value is None else float(value)
+
+
+def _median(figure: Figure | None) -> float:
+    return _number(median(figure))
+
+
+def _geometric_mean(log_sum: float, n: float) -> float:
+    return math.exp(log_sum / n) if n > 0 else math.nan
+
+
+def _seconds(moment: datetime | None) -> float:
+    return np.nan if moment is None else moment.timestamp()

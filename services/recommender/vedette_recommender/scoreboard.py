@@ -1,0 +1,94 @@
+"""The catalogue as columns, and the field of each use case, kept current by the events that come. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vedette.catalogue import Catalogue
+from vedette.settings import Vouched
+from vedette.types import ModelRef
+from vedette_recommender.candidate import Candidate, Facts, candidate, facts_of
+from vedette_recommender.columns import Columns
+from vedette_recommender.field import Field
+from vedette_recommender.usecases import UseCase
+
+
+class Scoreboard:
+    """What is known of all present models at one minute. Call `touch` when a model changed, `at` when time did.
+
+    Nothing is worked out before it is asked for: a thousand events between two questions cost each model once.
+    """
+
+    def __init__(
+        self,
+        *,
+        catalogue: Catalogue,
+        use_cases: Mapping[str, UseCase],
+        stale_after: timedelta,
+        ratings: Sequence[Vouched] = (),
+    ) -> None:
+        self.scored_at = datetime.min
+        self._catalogue = catalogue
+        self._use_cases = use_cases
+        self._stale_after = stale_after
+        self._ratings = ratings
+        self._columns = Columns()
+        self._fields: dict[str, Field] = {}
+        self._touched = {state.model for state in catalogue.present()}
+
+    def touch(self, model: ModelRef) -> None:
+        """Have *model* looked at again."""
+        self._touched.add(model)
+
+    def at(self, scored_at: datetime) -> None:
+        """Move on to another minute."""
+        self.scored_at = scored_at
+
+    @property
+    def columns(self) -> Columns:
+        """The models, as they are now."""
+        if self._touched:
+            self._settle()
+        return self._columns
+
+    def field(self, use_case: str) -> Field:
+        """Return the field of *use_case*, as it is now."""
+        columns = self.columns
+        field = self._fields.get(use_case)
+        if field is None:
+            field = Field(self._use_cases[use_case], columns, self._stale_after.total_seconds())
+            self._fields[use_case] = field
+        field.refresh(self.scored_at.timestamp())
+        return field
+
+    def statuses(self) -> NDArray[np.int8]:
+        """Return the status that may be believed at this minute, by row."""
+        columns, rows = self.columns, slice(None)
+        return columns.statuses(self.scored_at.timestamp(), self._stale_after.total_seconds(), rows)
+
+    def candidate(self, facts: Facts) -> Candidate:
+        """Return the model of *facts* as it must be seen at this minute."""
+        return candidate(facts, self.scored_at, stale_after=self._stale_after)
+
+    def candidates(self, rows: Iterable[int]) -> list[Candidate]:
+        """Return the models in *rows* as they must be seen at this minute."""
+        facts = (self.columns.facts[row] for row in rows)
+        return [self.candidate(one) for one in facts if one is not None]
+
+    def _settle(self) -> None:
+        known: list[tuple[ModelRef, Facts | None]] = []
+        for model in self._touched:
+            state = self._catalogue.get(model)
+            known.append((model, facts_of(state, configured=self._ratings) if state else None))
+        self._touched.clear()
+        new = sum(facts is not None and model not in self._columns.rows for model, facts in known)
+        if len(self._columns) + new > self._columns.room:
+            self._columns = self._columns.with_room_for(len(self._columns) + new)
+            self._fields.clear()
+        for model, facts in known:
+            row = self._columns.drop(model) if facts is None else self._columns.put(facts)
+            if row is not None:
+                for field in self._fields.values():
+                    field.touch(row)
