@@ -94,6 +94,7 @@ class Answers:
             catalogue=catalogue, use_cases=use_cases, stale_after=stale_after, ratings=ratings
         )
         self._remembered: dict[tuple[str, bytes], bytes] = {}
+        self._recommended: dict[int, Recommendation] = {}  # by row, but for the score
         self._scored_at = datetime.min
         self._same: dict[ModelRef, tuple[ModelRef, ...]] | None = None
         self._order: list[int] | None = None
@@ -109,6 +110,7 @@ class Answers:
     def changed(self, event: Event) -> None:
         """Take account of *event*, which changed the catalogue."""
         self._remembered.clear()
+        self._recommended.clear()
         if isinstance(event, ModelEvent | ModelReported):
             self._board.touch(event.model)
         if isinstance(event, Lifecycle):
@@ -140,6 +142,7 @@ class Answers:
             self._scored_at = floored
             self._board.at(floored)
             self._remembered.clear()
+            self._recommended.clear()
 
     @property
     def _as_of(self) -> AsOf:
@@ -247,8 +250,19 @@ class Answers:
     def _recommendation(
         self, standing: Standing, contributions: tuple[Contribution, ...] = ()
     ) -> Recommendation:
-        (one,) = self._board.candidates([standing.row])
-        return recommendation(one, standing, self._base_url, contributions)
+        shown = self._recommended.get(standing.row)
+        if shown is None:
+            (one,) = self._board.candidates([standing.row])
+            shown = self._recommended[standing.row] = recommendation(one, self._base_url)
+        return msgspec.structs.replace(
+            shown,
+            score=standing.score,
+            raw_score=standing.raw,
+            confidence=standing.sure,
+            equivalent=standing.equivalent,
+            multipliers=standing.multipliers,
+            contributions=contributions,
+        )
 
     # The catalogue -------------------------------------------------------------------------------------------
 

@@ -145,11 +145,11 @@ class Account:
     def improvement(self, standing: Standing, needed: float) -> Improvement | None:
         """Return the smallest change by which the model, now of that *standing*, would score *needed*."""
         sure_of = scoring.risk_multiplier(self._terms.risk, standing.sure)
-        status = scoring.multiplier(self._terms.risk, standing.sure, self._field.status[self.row]) / sure_of
+        status = scoring.STATUS_MULTIPLIER[self._field.status[self.row]].item()
         aim = needed * (1.0 + _A_HAIR)
         if status < 1.0 and standing.raw * sure_of >= aim:
             return Improvement(model=self.facts.model, signal="status", to="available", by=0.0)
-        lacking = float(aim / (sure_of * status) - standing.raw)
+        lacking = aim / (sure_of * status) - standing.raw
         found = [
             change
             for place, signal in enumerate(SIGNALS)

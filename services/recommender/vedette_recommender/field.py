@@ -1,7 +1,8 @@
 """What every model is worth for one use case at one minute, kept current row by row. Pure."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -12,14 +13,16 @@ from vedette.events import Risk, Signal
 from vedette_recommender import scoring
 from vedette_recommender.candidate import Facts
 from vedette_recommender.columns import CAPABILITIES, STATUSES, Columns, Floats, Mask, Rows
-from vedette_recommender.constants import ERROR_BAND_POINTS, STATUS_MULTIPLIERS, WANTED_CONTEXT_TOKENS
+from vedette_recommender.constants import ERROR_BAND_POINTS, WANTED_CONTEXT_TOKENS
 from vedette_recommender.scoring import CONTEXT, Evidence, Peers
 from vedette_recommender.usecases import SIGNALS, UseCase
 
 ALL: Final = slice(None)
 # With fewer candidates than this share of all models, only theirs are looked at instead of everything.
 _FEW: Final = 0.25
-_BLOCK: Final = 64  # rows are a power of two, and more than this
+_BLOCK: Final = 64
+_PIECE: Final = 8192  # rows of six signals that fit into a processor's second cache
+_MOST_CONTEXTS: Final = 8  # wanted by requests, beside the usual one, and kept worked out
 
 
 class Terms(Struct, frozen=True, kw_only=True):
@@ -84,7 +87,9 @@ class Field:
         self._counted = Peers(room)
         self._required = [CAPABILITIES.index(capability) for capability in use_case.requires]
         # By the use case's own weights: what all signals but the context come to, and the confidence.
+        self._by_status: Floats = np.ones(room)  # what the status takes off the score
         self._expected_context = 0.0
+        self._contexts: dict[int, Floats] = {}  # by what is wanted
         self._partial: Floats = np.zeros(room)
         self._sure: Floats = np.zeros(room)
         self._touched: set[int] = set(columns.rows.values())
@@ -105,6 +110,7 @@ class Field:
         else:
             return False
         self.narrowed = None
+        self._contexts.clear()
         self._touched.clear()
         return True
 
@@ -142,6 +148,7 @@ class Field:
         self.utility[:, rows] = scoring.shrink(utility, sure, prior)
         self.confidence[:, rows] = sure
         self.status[rows] = self._columns.statuses(self.at, self._stale_after_s, rows)
+        self._by_status[rows] = scoring.STATUS_MULTIPLIER[self.status[rows]]
         self._partial[rows], self._sure[rows] = self._weigh(self.default.shares, rows)
         return None
 
@@ -170,10 +177,6 @@ class Field:
 
     # Scores --------------------------------------------------------------------------------------------------
 
-    def scores(self, rows: NDArray[np.intp], terms: Terms) -> Scores:
-        """Return the scores of *rows* by *terms*."""
-        return self._scores(rows, terms)
-
     def best(self, among: Mask, terms: Terms, most: int) -> list[Standing]:
         """Return the best of the models *among* which to choose, in order, *most* of them at most.
 
@@ -183,18 +186,17 @@ class Field:
         if not count:
             return []
         if count < _FEW * len(among):
-            rows = np.flatnonzero(among)
-            scores = self._scores(rows, terms)
-            places = _at_least(scores.score, _bar(scores.score, most))
+            (rows,) = among.nonzero()
+            scores = self.scores(rows, terms)
+            places = _highest(scores.score, most)
             rows = rows[places]
         else:
-            scores = self._scores(ALL, terms)
-            score = np.where(among, scores.score, -np.inf)
-            # At least so many models score no less than the last of the best blocks does.
-            rows = places = _at_least(score, _bar(score.reshape(-1, _BLOCK).max(axis=1), most))
-        columns = (rows, scores.score[places], scores.raw[places], scores.sure[places])
-        chosen = sorted(zip(*(column.tolist() for column in columns), strict=True), key=self._order)[:most]
-        best = chosen[0][1]
+            scores = self.scores(ALL, terms)
+            rows = places = _highest(np.where(among, scores.score, -np.inf), most)
+        columns = (scores.score[places], scores.sure[places], scores.raw[places], rows)
+        found = sorted(zip(*(column.tolist() for column in columns), strict=True), reverse=True)
+        if any(a[:2] == b[:2] for a, b in pairwise(found)):
+            found.sort(key=self._order)
         return [
             Standing(
                 row=row,
@@ -202,13 +204,13 @@ class Field:
                 raw=raw,
                 sure=sure,
                 multipliers=self._multipliers(row, sure, terms.risk),
-                equivalent=place > 0 and best - score <= ERROR_BAND_POINTS,
+                equivalent=place > 0 and found[0][0] - score <= ERROR_BAND_POINTS,
             )
-            for place, (row, score, raw, sure) in enumerate(chosen)
+            for place, (score, sure, raw, row) in enumerate(found[:most])
         ]
 
-    def _order(self, found: tuple[int, float, float, float]) -> tuple[float, float, float, str]:
-        row, score, _, sure = found
+    def _order(self, found: tuple[float, float, float, int]) -> tuple[float, float, float, str]:
+        score, sure, _, row = found
         parameters = self._columns.parameters[row].item()
         facts = self._columns.facts[row]
         return (
@@ -219,45 +221,64 @@ class Field:
         )
 
     def _multipliers(self, row: int, sure: float, risk: Risk) -> dict[str, float]:
-        status = STATUSES[self.status[row]]
-        multipliers = {"risk": float(scoring.risk_multiplier(risk, sure))}
-        if (taken := STATUS_MULTIPLIERS.get(status, min(STATUS_MULTIPLIERS.values()))) != 1.0:
-            multipliers[status.value] = taken
+        multipliers = {"risk": scoring.risk_multiplier(risk, sure)}
+        if (taken := self._by_status[row].item()) != 1.0:
+            multipliers[STATUSES[self.status[row]].value] = taken
         return multipliers
 
-    def _scores(self, rows: Rows, terms: Terms) -> Scores:
+    def scores(self, rows: Rows, terms: Terms) -> Scores:
+        """Return the scores of *rows* by *terms*."""
         if terms.shares == self.default.shares:
             partial, sure = self._partial[rows], self._sure[rows]
         else:
             partial, sure = self._weigh(terms.shares, rows)
         raw = partial + scoring.points(terms.shares[CONTEXT], self.context(rows, terms.wanted_context))
-        return Scores(raw * scoring.multiplier(terms.risk, sure, self.status[rows]), raw, sure)
+        return Scores(raw * scoring.risk_multiplier(terms.risk, sure) * self._by_status[rows], raw, sure)
 
     def _weigh(self, shares: tuple[float, ...], rows: Rows) -> tuple[Floats, Floats]:
-        """Return the points of all signals but the context, added up, and the confidence in all of them."""
-        # One signal after the other: in the order in which contributions are added, and within the cache.
-        partial, sure = scoring.points(shares[0], self.utility[0, rows]), shares[0] * self.confidence[0, rows]
-        for place in range(1, CONTEXT):
-            partial += scoring.points(shares[place], self.utility[place, rows])
-        for place in range(1, len(SIGNALS)):
-            sure += shares[place] * self.confidence[place, rows]
-        return partial, np.minimum(1.0, sure)
+        """Return the points of all signals but the context, added up, and the confidence in all of them.
+
+        They are added in the order in which contributions are, and by pieces that stay in the cache.
+        """
+        weights = np.array(shares)[:, None]
+        points, sure = [], []
+        for utility, confidence in zip(
+            _pieces(self.utility, rows), _pieces(self.confidence, rows), strict=True
+        ):
+            points.append(np.add.reduce(scoring.points(weights[:CONTEXT], utility[:CONTEXT]), axis=0))
+            sure.append(np.minimum(1.0, np.add.reduce(weights * confidence, axis=0)))
+        return (points[0], sure[0]) if len(points) == 1 else (np.concatenate(points), np.concatenate(sure))
 
     def context(self, rows: Rows, wanted: int) -> Floats:
         """Return the shrunk utility of the context where *wanted* tokens are all that is needed."""
         if wanted == WANTED_CONTEXT_TOKENS:
             return self.utility[CONTEXT, rows]
-        _, utility, confidence, _ = scoring.context(self._columns, rows, wanted)
-        shrunk: Floats = scoring.shrink(utility, confidence, self._expected_context)
-        return shrunk
+        shrunk = self._contexts.get(wanted)
+        if shrunk is None:
+            _, utility, confidence, _ = scoring.context(self._columns, ALL, wanted)
+            shrunk = scoring.shrink(utility, confidence, self._expected_context)
+            if len(self._contexts) >= _MOST_CONTEXTS:
+                self._contexts.clear()
+            self._contexts[wanted] = shrunk
+        return shrunk[rows]
 
 
-def _bar(scores: Floats, most: int) -> float:
-    """Return the *most*-th highest score, or less than any where there are not so many."""
-    if len(scores) <= most:
-        return -math.inf
-    return float(np.partition(scores, len(scores) - most)[len(scores) - most])
+def _pieces(by_signal: Floats, rows: Rows) -> Iterator[Floats]:
+    if not isinstance(rows, slice):
+        yield by_signal[:, rows]
+        return
+    for start in range(0, by_signal.shape[1], _PIECE):
+        yield by_signal[:, start : start + _PIECE]
 
 
-def _at_least(scores: Floats, bar: float) -> NDArray[np.intp]:
-    return np.flatnonzero(scores >= bar) if bar > -math.inf else np.flatnonzero(scores > bar)
+def _highest(scores: Floats, most: int) -> NDArray[np.intp]:
+    """Return the places of the *most* highest of *scores*, and of all that are as high; never one of -inf."""
+    ranked = scores
+    if len(scores) % _BLOCK == 0 and len(scores) >= _BLOCK * most * 4:
+        # At least so many score no less than the last of as many blocks does.
+        ranked = scores.reshape(-1, _BLOCK).max(axis=1)
+    bar = -math.inf
+    if len(ranked) > most:
+        bar = np.partition(ranked, len(ranked) - most)[len(ranked) - most].item()
+    (places,) = (scores >= bar if bar > -math.inf else scores > bar).nonzero()
+    return places

@@ -60,7 +60,7 @@ def narrow(field: Field, columns: Columns, request: RecommendRequest) -> Narrowe
 def _apply(rules: Iterable[Rule], before: Narrowed) -> Narrowed:
     candidates, left, rejected = before.candidates, before.left, dict(before.rejected)
     for rule in rules:
-        candidates = candidates & ~rule.hits
+        candidates = candidates > rule.hits  # and not
         were, left = left, int(np.count_nonzero(candidates))
         if left < were:
             rejected[rule.code] = rejected.get(rule.code, 0) + were - left
@@ -87,14 +87,14 @@ def _further(field: Field, columns: Columns, request: RecommendRequest) -> Itera
             yield from _able(columns, capability, need.evidence, "capabilities")
     if need.exclude:
         yield _excluded(columns, need.exclude)
-    for code, values, names, allowed in (
-        ("provider", columns.provider, columns.providers, need.providers),
-        ("endpoint", columns.endpoint, columns.endpoints, need.endpoints),
-        ("family", columns.family, columns.families, need.families),
-        ("license", columns.license, columns.licenses, need.licenses),
-    ):
-        if allowed is not None:
-            yield from _within(columns, code, values, names, allowed)
+    if need.providers is not None:
+        yield from _within(columns, "provider", columns.provider, columns.providers, need.providers)
+    if need.endpoints is not None:
+        yield from _within(columns, "endpoint", columns.endpoint, columns.endpoints, need.endpoints)
+    if need.families is not None:
+        yield from _within(columns, "family", columns.family, columns.families, need.families)
+    if need.licenses is not None:
+        yield from _within(columns, "license", columns.license, columns.licenses, need.licenses)
     if need.locality is not None:
         yield from _located(columns, need.locality)
     yield from _limits(columns, need, field.at)

@@ -44,7 +44,7 @@ from vedette_recommender.usecases import SIGNALS
 # A number, or an array of them.
 Number = Any
 QUALITY, SPEED, TTFT, RELIABILITY, PRICE, CONTEXT = range(len(SIGNALS))
-_MULTIPLIERS: Final = np.array(
+STATUS_MULTIPLIER: Final = np.array(  # by place in STATUSES
     [STATUS_MULTIPLIERS.get(status, min(STATUS_MULTIPLIERS.values())) for status in STATUSES]
 )
 _FLOORS: Final = np.array([FLOORS[signal] for signal in SIGNALS])
@@ -271,11 +271,6 @@ def shrink(utility: Number, confidence: Number, prior: Number) -> Number:
 def points(weight: Number, shrunk: Number) -> Number:
     """Return what a signal adds to the raw score; *weight* is its share of all weights."""
     return 100.0 * weight * shrunk
-
-
-def multiplier(risk: Risk, sure: Number, status: Any) -> Number:
-    """Return what not being sure, and the status, take off the score."""
-    return risk_multiplier(risk, sure) * _MULTIPLIERS[status]
 
 
 def risk_multiplier(risk: Risk, sure: Number) -> Number:

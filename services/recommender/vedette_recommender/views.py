@@ -6,31 +6,27 @@ from datetime import datetime
 import msgspec
 
 from vedette.catalogue import ModelState
-from vedette.events import Availability, Contribution, MeasuredSpeed, ModelView, Recommendation
+from vedette.events import Availability, MeasuredSpeed, ModelView, Recommendation
 from vedette.types import Health, ModelRef, Performance, Quality
 from vedette_recommender.candidate import Candidate, median
-from vedette_recommender.field import Standing
 
 # From a provider's name and an endpoint's URL to the base URL for OpenAI clients, if there is one.
 BaseUrl = Callable[[str, str], str | None]
 
 
-def recommendation(
-    candidate: Candidate, standing: Standing, base_url: BaseUrl, contributions: tuple[Contribution, ...]
-) -> Recommendation:
-    """Return *candidate* with its *standing* and what is needed to call the model at once."""
+def recommendation(candidate: Candidate, base_url: BaseUrl) -> Recommendation:
+    """Return what is needed to call the model of *candidate* at once; its score is still to be filled in."""
     facts, info = candidate.facts, candidate.facts.info
     return Recommendation(
         model=info.model,
         provider=info.provider,
         url=info.url,
         api=info.api,
-        score=standing.score,
-        raw_score=standing.raw,
-        confidence=standing.sure,
+        score=0.0,
+        raw_score=0.0,
+        confidence=0.0,
         status=candidate.status,
         resident=candidate.resident,
-        equivalent=standing.equivalent,
         base_url=base_url(info.provider, info.url),
         key_ref=info.key_ref,
         context_tokens=info.context_tokens,
@@ -38,8 +34,6 @@ def recommendation(
         ttft_ms=facts.ttft_ms,
         ttft_cold_ms=facts.ttft_cold_ms,
         expected_ttft_ms=candidate.expected_ttft_ms,
-        multipliers=standing.multipliers,
-        contributions=contributions,
     )
 
 
