@@ -25,19 +25,29 @@ from vedette.events import (
     ModelReported,
     ModelVerified,
 )
-from vedette.types import Claim, EndpointState, Health, ModelInfo, ModelRef, Performance, Quality, Reported
+from vedette.types import (
+    Claim,
+    EndpointState,
+    Health,
+    ModelInfo,
+    ModelRef,
+    Performance,
+    Quality,
+    Reported,
+    Value,
+)
 
 E = TypeVar("E")
 
 
-class Held(Struct, Generic[E], frozen=True):
+class Held(Struct, Generic[E], frozen=True, gc=False):
     """The last event of a subject and its stream sequence."""
 
     sequence: int
     event: E
 
 
-class ModelState(Struct, frozen=True, kw_only=True):
+class ModelState(Value, frozen=True, kw_only=True):
     """Everything held of one model. Derived views follow the rules of the fold."""
 
     model: ModelRef

@@ -71,7 +71,7 @@ LossReason = Literal["absent", "endpoint_removed"]
 ProgressState = Literal["queued", "started", "step", "done", "failed"]
 
 
-class Event(Struct, frozen=True, kw_only=True):
+class Event(Struct, frozen=True, kw_only=True, gc=False):
     """A fact about the past. `id` is deterministic: the same work done twice gives the same id."""
 
     TYPE: ClassVar[str]

@@ -24,7 +24,14 @@ Count = Annotated[int, Meta(ge=0, le=2**62)]
 Positive = Annotated[float, Meta(ge=0)]
 
 
-class ModelRef(Struct, frozen=True, order=True):
+class Value(Struct, frozen=True, gc=False):
+    """What every noun is: a value, and none of the garbage collector's business, since no cycle leads back to it.
+
+    A catalogue of ten thousand models is a million values, over which it would walk again and again.
+    """
+
+
+class ModelRef(Value, frozen=True, order=True):
     """A model as served at one configured endpoint; written `endpoint/name`."""
 
     endpoint: EndpointName
@@ -55,7 +62,10 @@ class Evidence(StrEnum):
     @property
     def strength(self) -> int:
         """Zero for the weakest; compare with `>=`."""
-        return list(Evidence).index(self)
+        return _EVIDENCE.index(self)
+
+
+_EVIDENCE = tuple(Evidence)
 
 
 class Capability(StrEnum):
@@ -80,7 +90,7 @@ class Capability(StrEnum):
     EXTRACTION = "extraction"
 
 
-class Claim(Struct, frozen=True, kw_only=True):
+class Claim(Value, frozen=True, kw_only=True):
     """One capability: yes or no, on what evidence, from where. An absent claim means unknown."""
 
     value: bool
@@ -98,7 +108,7 @@ class Claim(Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(stronger, contradicted_by=f"{weaker.evidence}: {weaker.source}")
 
 
-class Price(Struct, frozen=True, kw_only=True):
+class Price(Value, frozen=True, kw_only=True):
     """What a million tokens cost (USD), who said so and when."""
 
     input_usd_per_mtok: Positive
@@ -111,7 +121,7 @@ Kind = Literal["chat", "completion", "embedding", "rerank", "unknown"]
 Locality = Literal["local", "remote", "unknown"]
 
 
-class ModelInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ModelInfo(Value, frozen=True, kw_only=True, omit_defaults=True):
     """What is known of a model without calling it. `sources` says where each field came from."""
 
     model: ModelRef
@@ -151,7 +161,7 @@ class ModelInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.served_context_tokens or self.configured_context_tokens or self.native_context_tokens
 
 
-class FieldChange(Struct, frozen=True, kw_only=True):
+class FieldChange(Value, frozen=True, kw_only=True):
     """One field of ModelInfo before and after, as JSON values."""
 
     field: str
@@ -208,7 +218,7 @@ class Status(StrEnum):
 _FOR_EVER = timedelta(days=365)  # Ollama writes "never" as the year 2319
 
 
-class Residency(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Residency(Value, frozen=True, kw_only=True, omit_defaults=True):
     """Whether a model is loaded. `expires_at` is when the server will unload it, where it says so."""
 
     resident: bool
@@ -229,7 +239,7 @@ class Residency(Struct, frozen=True, kw_only=True, omit_defaults=True):
 ProbeCause = Literal["model", "endpoint"]
 
 
-class ProbeSample(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ProbeSample(Value, frozen=True, kw_only=True, omit_defaults=True):
     """One probe. `cause` is `endpoint` when the endpoint failed as a whole, once for all its models."""
 
     job_id: str
@@ -241,14 +251,14 @@ class ProbeSample(Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: Text | None = None
 
 
-class Exchange(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Exchange(Value, frozen=True, kw_only=True, omit_defaults=True):
     """One request and what came back, as far as it came; both cut to what a person reads. No secrets."""
 
     sent: Text
     received: Text | None = None
 
 
-class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Failure(Value, frozen=True, kw_only=True, omit_defaults=True):
     """The transcript of a probe that failed for its model's own sake."""
 
     at: UtcTime
@@ -257,7 +267,7 @@ class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True):
     exchange: Exchange
 
 
-class Tally(Struct, frozen=True, kw_only=True):
+class Tally(Value, frozen=True, kw_only=True):
     """Probes by outcome within one hour or one day that begins at `start`."""
 
     start: UtcTime
@@ -277,7 +287,7 @@ def uptime(counts: Mapping[Outcome, int]) -> float | None:
     return sum(n for outcome, n in counts.items() if outcome in UP) / telling
 
 
-class Health(Struct, frozen=True, kw_only=True):
+class Health(Value, frozen=True, kw_only=True):
     """A model's availability after its last probe; every figure is a fold over all its probes."""
 
     status: Status
@@ -311,7 +321,7 @@ class Health(Struct, frozen=True, kw_only=True):
 _OUTCOMES = frozenset(Outcome)
 
 
-class Figure(Struct, frozen=True, kw_only=True):
+class Figure(Value, frozen=True, kw_only=True):
     """A measured quantity over n samples. `spread` is the interquartile range over the median."""
 
     n: int
@@ -325,7 +335,7 @@ class Figure(Struct, frozen=True, kw_only=True):
 PromptLength = Literal["short", "long"]
 
 
-class RunSample(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RunSample(Value, frozen=True, kw_only=True, omit_defaults=True):
     """One measured generation or embedding call. The server's own figures stand beside the client's."""
 
     job_id: str
@@ -353,7 +363,7 @@ class RunSample(Struct, frozen=True, kw_only=True, omit_defaults=True):
     contended: Text | None = None  # what else the endpoint was seen to do during the run
 
 
-class StreamsLoad(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class StreamsLoad(Value, frozen=True, kw_only=True, omit_defaults=True):
     """What an endpoint gives to several streams at once: throughput over all, latency of each."""
 
     streams: int
@@ -363,7 +373,7 @@ class StreamsLoad(Struct, frozen=True, kw_only=True, omit_defaults=True):
     failures: int = 0
 
 
-class Sweep(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Sweep(Value, frozen=True, kw_only=True, omit_defaults=True):
     """One concurrency sweep, by rising number of streams."""
 
     measured_at: UtcTime
@@ -371,7 +381,7 @@ class Sweep(Struct, frozen=True, kw_only=True, omit_defaults=True):
     digest: Text | None = None
 
 
-class Performance(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Performance(Value, frozen=True, kw_only=True, omit_defaults=True):
     """How fast a model is: figures over its last samples of the current digest, cold and warm apart."""
 
     measured_at: UtcTime
@@ -394,7 +404,7 @@ class Performance(Struct, frozen=True, kw_only=True, omit_defaults=True):
     sweep: Sweep | None = None  # the last one asked for
 
 
-class Reported(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Reported(Value, frozen=True, kw_only=True, omit_defaults=True):
     """What callers report of a model with the weights `digest`: sums as of `as_of`, which halve every day.
 
     Not our own measurements, and kept apart from them. Logarithms are natural, of milliseconds and of output
@@ -430,7 +440,7 @@ class Reported(Struct, frozen=True, kw_only=True, omit_defaults=True):
 REPORTS_HALF_LIFE_S = 86_400.0
 
 
-class Score(Struct, frozen=True, kw_only=True):
+class Score(Value, frozen=True, kw_only=True):
     """Successes and trials of one suite kind at one suite version (`kind@version`)."""
 
     successes: int
@@ -456,7 +466,7 @@ class Score(Struct, frozen=True, kw_only=True):
 _Z95 = 1.959964  # the standard normal's 97.5 % quantile
 
 
-class Miss(Struct, frozen=True, kw_only=True):
+class Miss(Value, frozen=True, kw_only=True):
     """A wrong answer: what was asked, what came, what is wrong with it."""
 
     suite: str
@@ -465,7 +475,7 @@ class Miss(Struct, frozen=True, kw_only=True):
     why: Text
 
 
-class Baseline(Struct, frozen=True, kw_only=True):
+class Baseline(Value, frozen=True, kw_only=True):
     """How well a model answered before its weights or its server changed."""
 
     digest: Text | None = None
@@ -473,7 +483,7 @@ class Baseline(Struct, frozen=True, kw_only=True):
     scores: dict[str, Score] = {}
 
 
-class Quality(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Quality(Value, frozen=True, kw_only=True, omit_defaults=True):
     """How well a model answers: per suite kind, of the present weights at the present server version."""
 
     measured_at: UtcTime
@@ -484,7 +494,7 @@ class Quality(Struct, frozen=True, kw_only=True, omit_defaults=True):
     baseline: Baseline | None = None
 
 
-class Drop(Struct, frozen=True, kw_only=True):
+class Drop(Value, frozen=True, kw_only=True):
     """A suite kind in which a model has become worse beyond both intervals."""
 
     kind: str
@@ -492,7 +502,7 @@ class Drop(Struct, frozen=True, kw_only=True):
     after: Score
 
 
-class Rating(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Rating(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A score that a user vouches for, for one use case or for all: 0 to 1, with its source and date."""
 
     score: Annotated[float, Meta(ge=0, le=1)]
@@ -501,7 +511,7 @@ class Rating(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     use_case: Annotated[str, Meta(max_length=64)] | None = None
 
 
-class Listed(Struct, frozen=True, kw_only=True):
+class Listed(Value, frozen=True, kw_only=True):
     """A model in an endpoint's listing. `misses` counts successful listings in a row without it."""
 
     name: ModelName
@@ -509,7 +519,7 @@ class Listed(Struct, frozen=True, kw_only=True):
     misses: int = 0
 
 
-class Use(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Use(Value, frozen=True, kw_only=True, omit_defaults=True):
     """What was used of an endpoint: requests, tokens in and out, and what they cost where that is known."""
 
     requests: int = 0
@@ -524,7 +534,7 @@ class Use(Struct, frozen=True, kw_only=True, omit_defaults=True):
         )
 
 
-class Ledger(Struct, frozen=True, kw_only=True):
+class Ledger(Value, frozen=True, kw_only=True):
     """What Vedette itself has used of an endpoint on one day (UTC), by purpose (the kinds of job)."""
 
     day: str
@@ -536,7 +546,7 @@ class Ledger(Struct, frozen=True, kw_only=True):
         return sum(self.by.values(), Use())
 
 
-class EndpointState(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class EndpointState(Value, frozen=True, kw_only=True, omit_defaults=True):
     """What the last contact with an endpoint told, and what follows for the next."""
 
     url: Text

@@ -8,10 +8,21 @@ from msgspec import Struct
 
 from vedette.catalogue import ModelState
 from vedette.settings import Vouched
-from vedette.types import Figure, Health, ModelInfo, ModelRef, Performance, Quality, Rating, Reported, Status
+from vedette.types import (
+    Figure,
+    Health,
+    ModelInfo,
+    ModelRef,
+    Performance,
+    Quality,
+    Rating,
+    Reported,
+    Status,
+    Value,
+)
 
 
-class Facts(Struct, frozen=True, kw_only=True):
+class Facts(Value, frozen=True, kw_only=True):
     """What is known of a present model, whenever it is asked."""
 
     info: ModelInfo

@@ -5,7 +5,7 @@ Rows of models that are lost are empty until another model takes them.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -29,6 +29,8 @@ LOCALITIES: Final = ("unknown", "local", "remote")
 _UNKNOWN: Final = STATUSES.index(Status.UNKNOWN)
 _PLACES: Final[dict[str, int]] = {capability: place for place, capability in enumerate(CAPABILITIES)}
 _FIRST_ROWS = 256
+_UP: Final = frozenset(map(str, UP))  # the hash of a plain text is known already
+_NOT_TELLING: Final = frozenset(map(str, NOT_DOWNTIME))
 _HOURS = 24
 _DAYS = RELIABILITY_WINDOW_H // 24 + 1
 _NUMBERS = (
@@ -80,16 +82,13 @@ class Tallies:
 
     def put(self, row: int, tallies: tuple[Tally, ...]) -> None:
         """Set those of one row: the last ones, as many as there is room for."""
-        width = self._start.shape[1]
+        last = tallies[-self._start.shape[1] :]
         self._start[row] = -np.inf
-        for place, tally in enumerate(tallies[-width:]):
-            self._start[row, place] = tally.start.timestamp()
-            up = telling = 0
-            for outcome, n in tally.counts.items():
-                if outcome not in NOT_DOWNTIME:
-                    telling += n
-                    up += n if outcome in UP else 0
-            self._up[row, place], self._telling[row, place] = up, telling
+        if not last:
+            return
+        counted = [_up_and_telling(tally.counts) for tally in last]
+        self._start[row, : len(last)] = [tally.start.timestamp() for tally in last]
+        self._up[row, : len(last)], self._telling[row, : len(last)] = zip(*counted, strict=True)
 
     def since(self, moment: float, rows: Rows) -> tuple[Floats, Floats]:
         """Return how many probes found the model up, and how many were telling, in tallies begun after *moment*."""
@@ -245,6 +244,17 @@ class Columns:
         """Return the status that may still be believed at *at*."""
         stale = at - self.checked_at[rows] > stale_after_s
         return np.where(stale, np.int8(_UNKNOWN), self.status[rows])
+
+
+def _up_and_telling(counts: Mapping[str, int]) -> tuple[int, int]:
+    up = telling = 0
+    for outcome, n in counts.items():
+        if outcome in _UP:
+            up += n
+        elif outcome in _NOT_TELLING:
+            continue
+        telling += n
+    return up, telling
 
 
 def _number(value: float | None) -> float:

@@ -100,8 +100,10 @@ class Field:
 
     def refresh(self, at: float) -> bool:
         """Work out what has changed until *at*; return whether anything has."""
-        for row in self._touched:
-            self._quality[:, row] = self._quality_of(self._columns.facts[row])
+        if self._touched:
+            facts = self._columns.facts
+            known = [self._quality_of(facts[row]) for row in self._touched]
+            self._quality[:, list(self._touched)] = np.array(known).T
         if at != self.at:
             self.at = at
             self._work_out(ALL)
@@ -118,20 +120,20 @@ class Field:
         """Return what a user vouches for, else the rate of right answers over the kinds that tell of it."""
         if facts is None or not (facts.ratings or facts.quality):
             return math.nan, math.nan, math.nan
-        rating = facts.rating(self.use_case.name)
+        rating = facts.rating(self.use_case.name) if facts.ratings else None
         if rating is not None:
             return rating.score, math.inf, math.nan
-        measured = facts.quality
-        told = [
-            (weight, score)
-            for kind, weight in self.use_case.kinds.items()
-            if measured and (score := measured.scores.get(kind)) is not None and score.trials
-        ]
-        total = math.fsum(weight for weight, _ in told)
+        right = total = 0.0
+        trials, measured = 0, facts.quality
+        for kind, weight in self.use_case.kinds.items():
+            score = measured.scores.get(kind) if measured else None
+            if score is not None and score.trials:
+                right += weight * score.successes / score.trials
+                total += weight
+                trials += score.trials
         if measured is None or not total:
             return math.nan, math.nan, math.nan
-        right = math.fsum(weight * score.successes / score.trials for weight, score in told) / total
-        return right, float(sum(score.trials for _, score in told)), measured.measured_at.timestamp()
+        return right / total, float(trials), measured.measured_at.timestamp()
 
     def _work_out(self, rows: Rows) -> None:
         known = self.evidence(rows)
