@@ -20,7 +20,7 @@ from vedette_recommender.usecases import SIGNALS, UseCase
 ALL: Final = slice(None)
 # With fewer candidates than this share of all models, only theirs are looked at instead of everything.
 _FEW: Final = 0.25
-_BLOCK: Final = 64
+_BLOCK: Final = 16
 _PIECE: Final = 8192  # rows of six signals that fit into a processor's second cache
 _MOST_CONTEXTS: Final = 8  # wanted by requests, beside the usual one, and kept worked out
 
