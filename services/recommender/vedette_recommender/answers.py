@@ -45,6 +45,7 @@ from vedette_recommender.grouping import same_weights
 from vedette_recommender.scoring import Scored, rank
 from vedette_recommender.usecases import UseCase
 from vedette_recommender.views import BaseUrl, model_view, recommendation
+from vedette_recommender.winners import Standing, because
 
 _SCORED_EVERY_S = 60
 _MOST_REMEMBERED = 4096
@@ -240,6 +241,20 @@ class Answers:
 
     def _shown(self, ranked: Sequence[Scored], *, contributions: bool = False) -> tuple[Recommendation, ...]:
         return tuple(recommendation(one, self._base_url, contributions=contributions) for one in ranked)
+
+    def standing(self, use_case: str, before: ModelRef | None) -> Standing:
+        """Return who is best for *use_case* now, asked without constraints, and how *before* does beside it."""
+        self._tick()
+        ranking = self._rank(RecommendRequest(use_case=use_case))
+        scores = {one.candidate.model: one.score for one in ranking.ranked}
+        against = next((reasons for reasons in ranking.rejected if reasons[0].model == before), ())
+        out = before is not None and before not in scores
+        return Standing(
+            best=next(iter(scores.items()), None),
+            score=scores.get(before) if before else None,
+            out=because(self._catalogue.get(before), against) if before and out else "",
+            as_of=self._as_of,
+        )
 
     # The catalogue -------------------------------------------------------------------------------------------
 
