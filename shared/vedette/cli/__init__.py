@@ -35,6 +35,7 @@ for place, line in (
     ("asking:recommend", "Name the best model for a use case now."),
     ("asking:explain", "Show why: every signal, every rejection."),
     ("recalling:history", "Show how a model did over time."),
+    ("watching:watch", "Show what happens, as it happens."),
     ("working:discover", "Look for models now."),
     ("working:probe", "Check now whether models answer."),
     ("working:benchmark", "Measure the speed of models now."),
