@@ -58,7 +58,7 @@ async def vedette(*arguments: str, within_s: float = 120.0, **environment: str) 
 
 
 class Up:
-    """A running `vedette up` in a state directory of its own."""
+    """A command that runs until it is told to stop, in or against a state directory: `vedette up`, for one."""
 
     def __init__(self, process: asyncio.subprocess.Process, directory: Path) -> None:
         self._process = process
@@ -85,6 +85,12 @@ class Up:
                 if self._reader.done():
                     raise AssertionError(f"ended without {begins!r}: {self.lines} {await self.complaints()}")
                 await self._changed.wait()
+
+    async def complaint(self) -> str:
+        """Wait for the next line on standard error."""
+        assert self._process.stderr is not None
+        async with asyncio.timeout(READY_WITHIN_S):
+            return (await self._process.stderr.readline()).decode().rstrip()
 
     async def complaints(self) -> str:
         """Return what it said on standard error, once it has ended."""
@@ -120,7 +126,14 @@ async def up(
         file = directory.with_suffix(".toml")
         file.write_text(config)
         options += ["--config", str(file)]
-    process = await _start("up", *options, **environment)
+    async with started(directory, "up", *options, **environment) as running:
+        yield running
+
+
+@asynccontextmanager
+async def started(directory: Path, *arguments: str, **environment: str) -> AsyncIterator[Up]:
+    """Start a command; kill it on the way out if it still runs."""
+    process = await _start(*arguments, **environment)
     running = Up(process, directory)
     try:
         yield running

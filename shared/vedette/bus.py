@@ -22,6 +22,7 @@ from faststream import BaseMiddleware
 from faststream.exceptions import NackMessage, RejectMessage
 from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
+from nats.js import JetStreamContext
 from nats.js.api import (
     AckPolicy,
     ConsumerConfig,
@@ -312,6 +313,21 @@ class Following:
         self.stream = stream
         self.warm = asyncio.Event()
         self.sequence = 0
+        self.delivered = (
+            0  # the last message's number by its consumer, which counts anew when it is made anew
+        )
+        self.subscription: JetStreamContext.PushSubscription | None = None
+
+    async def current(self) -> bool:
+        """Return whether all that is there now has been seen."""
+        if self.subscription is None or not self.warm.is_set():
+            return False
+        try:
+            info = await self.subscription.consumer_info()
+        except nats.js.errors.NotFoundError:
+            return False  # it is being made anew
+        sent = info.delivered.consumer_seq if info.delivered else 0
+        return info.num_pending == 0 and sent in (0, self.delivered)
 
 
 class Bus:
@@ -524,6 +540,7 @@ class Bus:
         async def on_message(message: Msg) -> None:
             metadata = message.metadata
             following.sequence = metadata.sequence.stream
+            following.delivered = metadata.sequence.consumer
             try:
                 apply(decode_event(message.subject, message.data), metadata.sequence.stream)
             except UndecodableMessage as error:
@@ -541,8 +558,13 @@ class Bus:
         info = await subscription.consumer_info()
         if info.num_pending == 0 and not (info.delivered and info.delivered.consumer_seq):
             following.warm.set()
+        following.subscription = subscription
         self._followings.append(following)
         return following
+
+    async def current(self) -> bool:
+        """Return whether everything in what is followed has been seen: not so after a break, or in a burst."""
+        return all([await following.current() for following in self._followings])
 
     # Pulling -------------------------------------------------------------------------------------------------
 

@@ -14,16 +14,19 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack
+from weakref import WeakSet
 
 import msgspec
 import nats.errors
 from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 
-from vedette import instance
+from vedette import instance, subjects
 from vedette.connecting import open_connection
 from vedette.errors import NoAnswer, RequestError
 from vedette.events import (
+    PUBLIC_ANSWERS,
+    PUBLIC_EVENTS,
     QUESTIONS,
     AvailabilityHistory,
     BestReply,
@@ -37,8 +40,10 @@ from vedette.events import (
     Signal,
     TopReply,
 )
+from vedette.requests import nearest
 from vedette.settings import Nats
 from vedette.types import ModelRef, Outcome
+from vedette.watching import Watching
 
 T = TypeVar("T", bound=msgspec.Struct)
 URL_VARIABLE = "VEDETTE_NATS_URL"
@@ -99,6 +104,7 @@ class Client:
         self._state_dir = state_dir
         self._timeout_s = timeout_s
         self._connection: NatsClient | None = None
+        self._watching: WeakSet[Watching] = WeakSet()
 
     async def connect(self) -> None:
         """Connect. Raises NotRunning when nothing is known to connect to, BusUnreachable when it is not there."""
@@ -110,7 +116,9 @@ class Client:
         )
 
     async def close(self) -> None:
-        """Close the connection."""
+        """Close the connection. Whoever watches is at the end."""
+        for watching in self._watching:
+            watching.end()
         if self._connection is not None:
             await self._connection.close()
             self._connection = None
@@ -233,6 +241,27 @@ class Client:
         given = {name: value for name, value in told.items() if value is not None}
         return await self._ask("report.outcome", given, ReportReply, repeatable=False)
 
+    def watch(self, *, events: Sequence[str] = (), use_cases: Sequence[str] = ()) -> Watching:
+        """Return the *events* (`model.found`, …) and the changed answers of *use_cases*, as they happen.
+
+        `use_cases=["*"]` are all use cases; with neither of the two, everything is watched. Iterate over it:
+
+            async for event in vedette.watch(events=["model.found"], use_cases=["chat"]):
+
+        or enter it first (`async with vedette.watch(…) as events:`), and nothing that happens from then on is
+        missed, whatever is asked in between. Raises RequestError for events that there are not.
+        """
+        for event in events:
+            if event not in PUBLIC_EVENTS:
+                problem = f"{event!r} is no event; {nearest(event, list(PUBLIC_EVENTS))}"
+                raise RequestError(code="unknown_event", message=problem, field="events")
+        if not events and not use_cases:
+            events, use_cases = PUBLIC_EVENTS, ("*",)
+        answers = (name if name == "*" else subjects.escape(name) for name in use_cases)
+        made = Watching(self._connected, (*events, *(f"{PUBLIC_ANSWERS}{name}" for name in answers)))
+        self._watching.add(made)
+        return made
+
     async def _recommend(self, subject: str, use_case: str, wanted: Wanted, reply: type[T]) -> T:
         request: dict[str, Any] = {"use_case": use_case}
         constraints: dict[str, Any] = {}
@@ -256,11 +285,14 @@ class Client:
             raise TypeError(f"{subject} is answered with {type(answer).__name__}, not {reply.__name__}")
         return answer
 
-    async def _request(self, subject: str, payload: bytes, repeatable: bool) -> Msg:
+    async def _connected(self) -> NatsClient:
         if self._connection is None:
             await self.connect()
-        connection = self._connection
-        assert connection is not None  # noqa: S101 - connect has just set it
+        assert self._connection is not None  # noqa: S101 - connect has just set it
+        return self._connection
+
+    async def _request(self, subject: str, payload: bytes, repeatable: bool) -> Msg:
+        connection = await self._connected()
         try:
             return await connection.request(subject, payload, timeout=self._timeout_s)
         except (nats.errors.NoRespondersError, nats.errors.TimeoutError) as error:

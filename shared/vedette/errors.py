@@ -11,6 +11,7 @@
     │   └── Conflict              compare-and-set lost too often
     ├── RequestError              a request that cannot be answered as asked; carries the field's path
     │   └── NoAnswer              nobody can answer it now
+    ├── FellBehind                a watcher that took its events too slowly
     ├── NotYet                    a job whose time has not come; it is given back until then
     ├── ProviderError             a contact that failed; carries an Outcome
     ├── UndecodableMessage        bytes that are not the message their subject promises
@@ -77,6 +78,10 @@ class RequestError(VedetteError):
 
 class NoAnswer(RequestError):
     """{message}"""  # noqa: D400
+
+
+class FellBehind(VedetteError):
+    """more than {most} events wait to be taken; those that came after them are lost"""  # noqa: D400
 
 
 class NotYet(VedetteError):

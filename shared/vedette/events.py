@@ -266,7 +266,7 @@ class AsOf(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class AnswerChanged(Event, frozen=True, kw_only=True):
     """Another model is best for a use case, asked without constraints: `model` instead of `before`.
 
-    `better` takes more than the switch margin, so that near equals do not take turns; `gone` says that the one
+    `better` takes at least the switch margin, so that near equals do not take turns; `gone` says that the one
     before is no candidate any more; `first`, that there was none; `none`, that there is none now.
     """
 
@@ -363,6 +363,20 @@ EVENTS: tuple[type[Event], ...] = (
     ModelReported,
 )
 
+# What anybody may subscribe to: copies that the broker itself republishes from the streams.
+PUBLIC_EVENTS: tuple[str, ...] = (
+    "model.found",
+    "model.changed",
+    "model.lost",
+    "model.probed",
+    "model.benchmarked",
+    "model.verified",
+    "model.evaluated",
+    "model.regressed",
+    "model.rated",
+)
+PUBLIC_ANSWERS = "recommend.changed."  # followed by the use case
+
 _encoder = msgspec.json.Encoder()
 _event_decoders = {event.TYPE: msgspec.json.Decoder(event) for event in EVENTS}
 
@@ -373,7 +387,12 @@ def encode(message: Struct) -> bytes:
 
 
 def decode_event(subject: str, payload: bytes) -> Event:
-    """Return the event that *subject* promises. Raises UndecodableMessage with the reason."""
+    """Return the event that *subject*, its own or its public copy's, promises.
+
+    Raises UndecodableMessage with the reason.
+    """
+    if subject.startswith(PUBLIC_ANSWERS):
+        subject = f"{AnswerChanged.TYPE}.{subject.removeprefix(PUBLIC_ANSWERS)}"
     first, _, rest = subject.partition(".")
     kind = first if first in _event_decoders else f"{first}.{rest.partition('.')[0]}"
     decoder = _event_decoders.get(kind)
@@ -845,17 +864,4 @@ QUESTIONS: tuple[Question, ...] = (
         service="recorder",
         doc="How fast one model was over time.",
     ),
-)
-
-# What anybody may subscribe to: copies that the broker itself republishes from the streams.
-PUBLIC_EVENTS: tuple[str, ...] = (
-    "model.found",
-    "model.changed",
-    "model.lost",
-    "model.probed",
-    "model.benchmarked",
-    "model.verified",
-    "model.evaluated",
-    "model.regressed",
-    "model.rated",
 )

@@ -18,13 +18,13 @@ from msgspec import Struct
 
 from vedette.children import child, free_port, last_line
 from vedette.errors import BusUnreachable, ConfigurationError
-from vedette.events import PUBLIC_EVENTS
+from vedette.events import PUBLIC_ANSWERS, PUBLIC_EVENTS
 from vedette.instance import write_private
 
 # What agents may ask and hear (DESIGN §11). They report to a recommender; what it makes of that, `report.<endpoint>.
 # <name>`, is not theirs to publish.
 ASKED = ("recommend.>", "models.>", "endpoints.list", "history.>", "report.outcome")
-HEARD = (*PUBLIC_EVENTS, "recommend.changed.*")
+HEARD = (*PUBLIC_EVENTS, f"{PUBLIC_ANSWERS}*")
 _START_TIMEOUT_S = 15.0
 
 

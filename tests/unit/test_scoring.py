@@ -31,7 +31,7 @@ from vedette_recommender.candidate import Facts
 from vedette_recommender.columns import Columns
 from vedette_recommender.constants import STATUS_MULTIPLIERS
 from vedette_recommender.explain import Account
-from vedette_recommender.field import Field, Standing, shares
+from vedette_recommender.field import Field, Place, shares
 from vedette_recommender.filtering import narrow, rules
 from vedette_recommender.nearest import distance, nearest, rejections, relaxation
 from vedette_recommender.priors import quality_prior
@@ -101,7 +101,7 @@ def field(*models: Facts, use_case: str = "chat") -> tuple[Field, Columns]:
 
 class Ranked(Struct):
     facts: Facts
-    standing: Standing
+    place: Place
     account: Account
 
     @property
@@ -110,11 +110,11 @@ class Ranked(Struct):
 
     @property
     def score(self) -> float:
-        return self.standing.score
+        return self.place.score
 
     @property
     def multipliers(self) -> dict[str, float]:
-        return self.standing.multipliers
+        return self.place.multipliers
 
 
 def ranked(*models: Facts, use_case: str = "chat", **options: Any) -> list[Ranked]:
@@ -187,9 +187,9 @@ def test_contributions_add_up_exactly(
         native_context_tokens=context,
     )
     scored, *_ = ranked(one, *(model(f"peer{i}", tps=10.0 + i, right=i) for i in range(4)), use_case=use_case)
-    assert scored.standing.raw == sum(part.points for part in scored.parts.values())
-    assert 0 <= scored.score <= scored.standing.raw <= 100.000001
-    assert 0 <= scored.standing.sure <= 1
+    assert scored.place.raw == sum(part.points for part in scored.parts.values())
+    assert 0 <= scored.score <= scored.place.raw <= 100.000001
+    assert 0 <= scored.place.sure <= 1
     assert list(scored.parts) == list(SIGNALS)
 
 
@@ -270,7 +270,7 @@ def test_within_the_error_band_models_are_equal() -> None:
         model("b", tps=50.1, right=30),
         model("c", tps=5.0, right=2),
     )
-    assert [one.standing.equivalent for one in (best, near, far)] == [False, True, False]
+    assert [one.place.equivalent for one in (best, near, far)] == [False, True, False]
 
 
 def test_ties_go_to_the_smaller_model_then_the_name() -> None:
@@ -332,7 +332,7 @@ def test_the_improvement_told_is_enough_and_no_more(
     first, runner_up = contest(*now.values(), status)
     if first.facts.model.name != "best":
         return
-    told = runner_up.account.improvement(runner_up.standing, first.score)
+    told = runner_up.account.improvement(runner_up.place, first.score)
     if told is None or told.signal == "reliability":
         return
     if told.signal == "status":

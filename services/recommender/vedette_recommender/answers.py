@@ -43,13 +43,14 @@ from vedette.types import ModelRef
 from vedette_recommender.candidate import Candidate
 from vedette_recommender.constants import WANTED_CONTEXT_TOKENS
 from vedette_recommender.explain import Account, summary
-from vedette_recommender.field import Field, Narrowed, Standing, Terms, shares
+from vedette_recommender.field import Field, Narrowed, Place, Terms, shares
 from vedette_recommender.filtering import Rule, listed, narrow, rules
 from vedette_recommender.grouping import same_weights
 from vedette_recommender.nearest import distance, nearest, rejections, relaxation
 from vedette_recommender.scoreboard import Scoreboard
 from vedette_recommender.usecases import SIGNALS, UseCase
 from vedette_recommender.views import BaseUrl, model_view, recommendation
+from vedette_recommender.winners import Standing, because
 
 # Explained one by one; of more, the nearest are, and the rest are counted.
 _MOST_REJECTIONS = 200
@@ -68,7 +69,7 @@ class _Ranking(Struct, frozen=True, kw_only=True):
     field: Field
     terms: Terms
     narrowed: Narrowed
-    ranked: list[Standing]
+    ranked: list[Place]
 
 
 class Answers:
@@ -244,24 +245,38 @@ class Answers:
         score = ranking.field.scores(np.array(near), ranking.terms).score[0].item()
         return relaxation(rules, near[0], columns, score)
 
-    def _shown(self, ranked: Sequence[Standing]) -> tuple[Recommendation, ...]:
+    def _shown(self, ranked: Sequence[Place]) -> tuple[Recommendation, ...]:
         return tuple(self._recommendation(one) for one in ranked)
 
-    def _recommendation(
-        self, standing: Standing, contributions: tuple[Contribution, ...] = ()
-    ) -> Recommendation:
-        shown = self._recommended.get(standing.row)
+    def _recommendation(self, place: Place, contributions: tuple[Contribution, ...] = ()) -> Recommendation:
+        shown = self._recommended.get(place.row)
         if shown is None:
-            (one,) = self._board.candidates([standing.row])
-            shown = self._recommended[standing.row] = recommendation(one, self._base_url)
+            (one,) = self._board.candidates([place.row])
+            shown = self._recommended[place.row] = recommendation(one, self._base_url)
         return msgspec.structs.replace(
             shown,
-            score=standing.score,
-            raw_score=standing.raw,
-            confidence=standing.sure,
-            equivalent=standing.equivalent,
-            multipliers=standing.multipliers,
+            score=place.score,
+            raw_score=place.raw,
+            confidence=place.sure,
+            equivalent=place.equivalent,
+            multipliers=place.multipliers,
             contributions=contributions,
+        )
+
+    def standing(self, use_case: str, before: ModelRef | None) -> Standing:
+        """Return who is best for *use_case* now, asked without constraints, and how *before* does beside it."""
+        self._tick()
+        request = RecommendRequest(use_case=use_case)
+        ranking, columns = self._rank(request, 1), self._board.columns
+        best = ranking.ranked[0] if ranking.ranked else None
+        row = columns.rows.get(before) if before else None
+        fits = row is not None and bool(ranking.narrowed.candidates[row])
+        reasons = () if row is None or fits else rejections(list(self._rules(request, ranking)), row, columns)
+        return Standing(
+            best=(self._board.model(best.row), best.score) if best else None,
+            score=ranking.field.scores(np.array([row]), ranking.terms).score[0].item() if fits else None,
+            out=because(self._catalogue.get(before), reasons) if before and not fits else "",
+            as_of=self._as_of,
         )
 
     # The catalogue -------------------------------------------------------------------------------------------

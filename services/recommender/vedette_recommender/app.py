@@ -7,8 +7,10 @@ from functools import lru_cache
 
 from vedette import providers
 from vedette.errors import ConfigurationError
+from vedette.events import Event
 from vedette.service import Service, open_service
 from vedette.settings import Settings, interval_s
+from vedette_recommender.announcing import Announcing
 from vedette_recommender.answers import ANSWERED, Answers
 from vedette_recommender.constants import STALE_INTERVALS
 from vedette_recommender.reporting import REPORT, Reporting
@@ -39,16 +41,26 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             clock=service.clock,
         )
         reporting = Reporting(bus=service.bus, catalogue=service.catalogue, use_cases=use_cases)
+        announcing = Announcing(
+            bus=service.bus, answers=answers, use_cases=use_cases, clock=service.clock, log=service.log
+        )
+
+        def on_change(event: Event) -> None:
+            answers.changed(event)
+            announcing.poke()
+
         await service.follow(
             ("MODELS", "model.>"),
             ("ENDPOINTS", "endpoint.observed.*"),
             ("REPORTS", "report.>"),
-            then=answers.changed,
+            then=on_change,
         )
         await service.answer(ANSWERED, answers.answer)
         await service.answer([REPORT], reporting.answer)
         service.before_closing(reporting.close)
         answers.prepare()
+        await announcing.listen()
         await service.start()
         service.bus.spawn(reporting.run())
+        service.bus.spawn(announcing.run())
         yield service

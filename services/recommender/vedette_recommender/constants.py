@@ -80,4 +80,5 @@ STATUS_MULTIPLIERS: Final[dict[Status, float]] = {
     Status.UNKNOWN: 0.7,
 }
 ERROR_BAND_POINTS: Final = 1.0  # models closer than this to the best are its equals
+SWITCH_MARGIN_POINTS: Final = 2.0  # by so much another must be better before it is announced as the best
 STALE_INTERVALS: Final = 3  # health older than so many availability intervals is unknown

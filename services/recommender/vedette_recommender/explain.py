@@ -19,7 +19,7 @@ from vedette_recommender.constants import (
     RELIABILITY_NINES,
     RELIABILITY_WINDOW_H,
 )
-from vedette_recommender.field import Field, Standing, Terms
+from vedette_recommender.field import Field, Place, Terms
 from vedette_recommender.scoring import CONTEXT, QUALITY, Evidence
 from vedette_recommender.usecases import SIGNALS
 
@@ -142,7 +142,7 @@ class Account:
             return f"not measured: {source} gives {expected}"
         return "; ".join(filter(None, (f"shrunk towards {expected} ({source})", beside)))
 
-    def improvement(self, standing: Standing, needed: float) -> Improvement | None:
+    def improvement(self, standing: Place, needed: float) -> Improvement | None:
         """Return the smallest change by which the model, now of that *standing*, would score *needed*."""
         sure_of = scoring.risk_multiplier(self._terms.risk, standing.sure)
         status = scoring.STATUS_MULTIPLIER[self._field.status[self.row]].item()
@@ -227,8 +227,8 @@ class Account:
 
 def summary(
     use_case: str,
-    best: tuple[Account, Standing] | None,
-    second: tuple[Account, Standing] | None,
+    best: tuple[Account, Place] | None,
+    second: tuple[Account, Place] | None,
     considered: int,
     relax: Relaxation | None,
     improve: Improvement | None,
@@ -251,9 +251,9 @@ def summary(
 
 def _rival(
     best: Sequence[Contribution],
-    standing: Standing,
+    standing: Place,
     account: Account,
-    second: Standing,
+    second: Place,
     improve: Improvement | None,
 ) -> str:
     margin, name = standing.score - second.score, account.facts.model

@@ -55,7 +55,7 @@ class Narrowed(Struct, frozen=True, kw_only=True):
     rejected: dict[str, int]
 
 
-class Standing(Struct, frozen=True, kw_only=True):
+class Place(Struct, frozen=True, kw_only=True):
     """One model's place in a ranking: its row, and its score from 0 to 100."""
 
     row: int
@@ -179,7 +179,7 @@ class Field:
 
     # Scores --------------------------------------------------------------------------------------------------
 
-    def best(self, among: Mask, terms: Terms, most: int) -> list[Standing]:
+    def best(self, among: Mask, terms: Terms, most: int) -> list[Place]:
         """Return the best of the models *among* which to choose, in order, *most* of them at most.
 
         Ties are ordered by confidence, then fewer parameters, then name.
@@ -200,7 +200,7 @@ class Field:
         if any(a[:2] == b[:2] for a, b in pairwise(found)):
             found.sort(key=self._order)
         return [
-            Standing(
+            Place(
                 row=row,
                 score=score,
                 raw=raw,

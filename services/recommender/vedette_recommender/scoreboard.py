@@ -68,6 +68,13 @@ class Scoreboard:
         columns, rows = self.columns, slice(None)
         return columns.statuses(self.scored_at.timestamp(), self._stale_after.total_seconds(), rows)
 
+    def model(self, row: int) -> ModelRef:
+        """Return which model is in *row*. Raises LookupError when none is."""
+        facts = self.columns.facts[row]
+        if facts is None:
+            raise LookupError(f"no model is in row {row}")
+        return facts.model
+
     def candidate(self, facts: Facts) -> Candidate:
         """Return the model of *facts* as it must be seen at this minute."""
         return candidate(facts, self.scored_at, stale_after=self._stale_after)

@@ -36,6 +36,7 @@ for place, line in (
     ("asking:explain", "Show why: every signal, every rejection."),
     ("reporting:report", "Tell how a call to a model ended."),
     ("recalling:history", "Show how a model did over time."),
+    ("watching:watch", "Show what happens, as it happens."),
     ("working:discover", "Look for models now."),
     ("working:probe", "Check now whether models answer."),
     ("working:benchmark", "Measure the speed of models now."),

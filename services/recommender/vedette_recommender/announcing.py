@@ -1,0 +1,110 @@
+"""Announces, once for all replicas, when another model becomes the best for a use case."""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from vedette import subjects
+from vedette.bus import Bus
+from vedette.catalogue import Held
+from vedette.clock import Clock
+from vedette.events import AnswerChanged, Event
+from vedette_recommender.answers import Answers
+from vedette_recommender.winners import decide, knows_more
+
+_REST_S = 0.25  # between two rounds: what changes together is looked at together
+_SHARE = 5  # a round is followed by a rest of four times its length: answering comes first
+_MINUTE_S = 60
+_WARM_TIMEOUT_S = 30.0
+
+
+class Announcing:
+    """Looks at every use case after a change of the catalogue and at each new minute; `poke` tells of a change."""
+
+    def __init__(
+        self, *, bus: Bus, answers: Answers, use_cases: Iterable[str], clock: Clock, log: Any
+    ) -> None:
+        self._bus = bus
+        self._answers = answers
+        self._use_cases = tuple(use_cases)
+        self._clock = clock
+        self._log = log
+        self._heard: dict[str, Held[AnswerChanged]] = {}
+        self._poked = asyncio.Event()
+
+    def poke(self) -> None:
+        """Have every use case looked at soon."""
+        self._poked.set()
+
+    async def listen(self) -> None:
+        """Follow what has been announced; return when the last announcement of each use case is known."""
+        following = await self._bus.follow("ANSWERS", "answer.*", self._hear)
+        async with asyncio.timeout(_WARM_TIMEOUT_S):
+            await following.warm.wait()
+
+    def _hear(self, event: Event, sequence: int) -> None:
+        if isinstance(event, AnswerChanged):
+            self._heard[event.use_case] = Held(sequence, event)
+
+    async def run(self) -> None:
+        """Announce for ever, once the catalogue is warm and `listen` has returned."""
+        while True:
+            self._poked.clear()
+            began = self._clock.monotonic()
+            for use_case in self._use_cases:
+                await self._look_at(use_case)
+                await asyncio.sleep(0)  # questions that came meanwhile are answered before the next one
+            took_s = self._clock.monotonic() - began
+            await asyncio.sleep(max(_REST_S, (_SHARE - 1) * took_s))
+            await self._until_poked(_to_next_minute_s(self._clock.now()))
+
+    async def _until_poked(self, longest_s: float) -> None:
+        try:
+            async with asyncio.timeout(longest_s):
+                await self._poked.wait()
+        except TimeoutError:
+            return
+
+    async def _look_at(self, use_case: str) -> None:
+        try:
+            await self._announce(use_case)
+        except Exception as error:  # noqa: BLE001 - what is announced must not end what is answered
+            self._log.error("announcement.failed", use_case=use_case, exc_info=error)
+
+    async def _announce(self, use_case: str) -> None:
+        heard = self._heard.get(use_case)
+
+        def step(held: Held[AnswerChanged] | None) -> AnswerChanged | None:
+            return self._next(use_case, held, heard)
+
+        if step(heard) is None:
+            return
+        if not await self._bus.current():
+            self.poke()  # what it is decided on is old: a new connection, or a burst of events
+            return
+        subject = f"answer.{subjects.escape(use_case)}"
+        announced = await self._bus.advance("ANSWERS", subject, step, known=heard)
+        if announced is not None:
+            self._log.info("answer.changed", use_case=use_case, detail=announced.detail)
+
+    def _next(
+        self, use_case: str, held: Held[AnswerChanged] | None, heard: Held[AnswerChanged] | None
+    ) -> AnswerChanged | None:
+        """Return what to announce after *held*, unless whoever announced it knew more than this replica does.
+
+        What *heard* knew is in the streams, which have been seen to their end since it was heard; if they do not
+        reach so far, they were made anew.
+        """
+        before = held.event if held else None
+        standing = self._answers.standing(use_case, before.model if before else None)
+        if before is not None and (
+            before.as_of.scored_at > standing.as_of.scored_at
+            or (held is not heard and knows_more(before, standing.as_of))
+        ):
+            return None
+        return decide(use_case, before, standing, now=self._clock.now())
+
+
+def _to_next_minute_s(now: datetime) -> float:
+    return _MINUTE_S - now.second - now.microsecond / 1e6

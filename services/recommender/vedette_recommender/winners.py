@@ -1,0 +1,119 @@
+"""When another model becomes the best for a use case, and what is announced of it. Pure.
+
+The one that was announced stays until it is no candidate any more, or until another beats it by the switch
+margin: two near equals would else take turns at every measurement.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+
+from vedette import identity
+from vedette.catalogue import ModelState
+from vedette.events import AnswerChanged, AsOf, ModelLost, Rejection
+from vedette.types import ModelRef
+from vedette_recommender.constants import SWITCH_MARGIN_POINTS
+
+Reason = Literal["first", "better", "gone", "none"]
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """Who is best for a use case, and how the one that was announced does beside it, as of one moment."""
+
+    best: tuple[ModelRef, float] | None  # with its score; None when no model is a candidate
+    score: float | None = None  # of the one announced; None when it is no candidate, or nobody was announced
+    out: str = ""  # why it is no candidate: what follows after a colon
+    as_of: AsOf
+
+
+def decide(
+    use_case: str, before: AnswerChanged | None, standing: Standing, *, now: datetime
+) -> AnswerChanged | None:
+    """Return what is to be announced after *before*, or None while it holds.
+
+    Replicas that decide the same at the same `as_of` give it the same id.
+    """
+    announced = before.model if before else None
+    model, score = standing.best or (None, None)
+    reason = _reason(announced, standing)
+    if reason is None:
+        return None
+    margin = score - standing.score if score is not None and standing.score is not None else None
+    said = (use_case, before.id if before else "", str(model))
+    return AnswerChanged(
+        id=identity.derive(standing.as_of.scored_at, "answer", *said),
+        at=now,
+        use_case=use_case,
+        reason=reason,
+        model=model,
+        score=score,
+        before=announced,
+        before_score=standing.score,
+        margin=margin,
+        detail=_detail(reason, use_case, announced, standing),
+        as_of=standing.as_of,
+    )
+
+
+def _reason(announced: ModelRef | None, standing: Standing) -> Reason | None:
+    if standing.best is None:
+        return "none" if announced else None
+    model, score = standing.best
+    if announced is None:
+        return "first"
+    if model == announced:
+        return None
+    if standing.score is None:
+        return "gone"
+    return "better" if score - standing.score >= SWITCH_MARGIN_POINTS else None
+
+
+def knows_more(before: AnswerChanged, as_of: AsOf) -> bool:
+    """Return whether *before* was decided on something that *as_of* does not hold yet."""
+    told = before.as_of
+    return told.sequence > as_of.sequence or told.reports > as_of.reports
+
+
+def because(state: ModelState | None, reasons: Sequence[Rejection]) -> str:
+    """Return why a model is no candidate: what *reasons* reject it, or what has become of its *state*."""
+    if reasons:
+        return " and ".join(map(_in_words, reasons))
+    held = state.lifecycle if state else None
+    if held is None or not isinstance(held.event, ModelLost):
+        return "nothing is known of it any more"
+    gone = {"absent": "its endpoint lists it no more", "endpoint_removed": "its endpoint was removed"}
+    return f"it is lost, {gone[held.event.reason]}"
+
+
+def _in_words(reason: Rejection) -> str:
+    if reason.code == "status":
+        return f"its status is {reason.value}"
+    if reason.code == "capability":
+        return f"it lacks the capability {reason.need}"
+    if reason.code == "capability_unknown":
+        return f"nothing tells that it has the capability {reason.need}"
+    return f"it was rejected for {reason.code.replace('_', ' ')}"
+
+
+def _detail(reason: Reason, use_case: str, announced: ModelRef | None, standing: Standing) -> str:
+    model, score = standing.best or (None, 0.0)
+    match reason:
+        case "first":
+            return f"{model} is best for {use_case} with {score:.1f} of 100; there was none before it."
+        case "better":
+            behind = standing.score or 0.0
+            return (
+                f"{model} is best for {use_case} with {score:.1f} of 100, "
+                f"{score - behind:.1f} points ahead of {announced} with {behind:.1f}."
+            )
+        case "gone":
+            return (
+                f"{model} is best for {use_case} with {score:.1f} of 100; "
+                f"{announced} is no candidate any more: {standing.out}."
+            )
+        case "none":
+            return (
+                f"No model is a candidate for {use_case} any more; {announced} was the last: {standing.out}."
+            )

@@ -1,0 +1,224 @@
+"""`watch`: what happens, a line each, as it happens."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from typing import Annotated, Any
+
+import msgspec
+from cyclopts import Parameter
+from rich.text import Text
+
+from vedette.cli import options
+from vedette.cli.output import err, ms, number, out, percent, run, say, size, tokens
+from vedette.client import Client
+from vedette.events import (
+    PUBLIC_ANSWERS,
+    AnswerChanged,
+    Event,
+    ModelBenchmarked,
+    ModelChanged,
+    ModelEvaluated,
+    ModelEvent,
+    ModelFound,
+    ModelLost,
+    ModelProbed,
+    ModelRated,
+    ModelRegressed,
+    ModelVerified,
+)
+from vedette.types import Outcome, Score, Status
+
+_PREFIX = "model."
+_STATUS_STYLES = {Status.AVAILABLE: "green", Status.UNKNOWN: "dim", Status.BUSY: "yellow"}
+_LOST = {"absent": "its endpoint lists it no more", "endpoint_removed": "its endpoint was removed"}
+
+
+def watch(
+    *use_case: str,
+    recommendations: Annotated[
+        bool, Parameter(negative="", help="Show when another model becomes the best for any use case.")
+    ] = False,
+    event: Annotated[
+        tuple[str, ...], Parameter(help="Only events of this kind (found, lost, probed, …); may be repeated.")
+    ] = (),
+    model: Annotated[
+        str | None, Parameter(help="Only models whose endpoint/name matches, for example 'gpu/*'.")
+    ] = None,
+    seconds: Annotated[float | None, Parameter(help="End after so long. Default: with Ctrl-C.")] = None,
+    json: Annotated[bool, Parameter(negative="", help="Print a JSON document a line.")] = False,
+    where: options.Instance = options.HERE,
+) -> int:
+    """Show what happens as it happens: everything, or only what is named.
+
+    With use cases, when another model becomes the best for one of them: vedette watch chat embedding
+    """
+    events = tuple(name if name.startswith(_PREFIX) else f"{_PREFIX}{name}" for name in event)
+    use_cases = ("*",) if recommendations else use_case
+    show = _show_json if json else _show
+    with suppress(KeyboardInterrupt):  # the usual end
+        return run(_watch(where, events, use_cases, use_case, model, seconds, show))
+    return 0
+
+
+async def _watch(
+    where: options.Instance,
+    events: Sequence[str],
+    use_cases: Sequence[str],
+    asked: Sequence[str],
+    model: str | None,
+    seconds: float | None,
+    show: Callable[[Event], None],
+) -> int:
+    async with where.client() as client, client.watch(events=events, use_cases=use_cases) as happening:
+        for use_case in asked:
+            await _say_who_is_best(client, use_case)
+        err.print("watching; Ctrl-C ends it", style="dim")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                async for event in happening:
+                    if model is None or any(fnmatchcase(str(named), model) for named in _models(event)):
+                        show(event)
+    return 0
+
+
+async def _say_who_is_best(client: Client, use_case: str) -> None:
+    best = (await client.best(use_case, limit=1)).recommendation
+    now = f"{best.model} is best now with {best.score:.1f} of 100" if best else "no model is a candidate now"
+    err.print(_printable(f"{use_case}: {now}"))
+
+
+def _models(event: Event) -> list[object]:
+    if isinstance(event, AnswerChanged):
+        return [named for named in (event.model, event.before) if named]
+    return [event.model] if isinstance(event, ModelEvent) else []
+
+
+# --- For programs ----------------------------------------------------------------------------------------------
+
+
+def _show_json(event: Event) -> None:
+    kind = f"{PUBLIC_ANSWERS}{event.use_case}" if isinstance(event, AnswerChanged) else event.TYPE
+    say(msgspec.json.encode({"event": kind, **msgspec.to_builtins(event)}).decode())
+
+
+# --- For people ------------------------------------------------------------------------------------------------
+
+
+def _show(event: Event) -> None:
+    out.print(line(event))
+
+
+def line(event: Event) -> Text:
+    """Return *event* in a line: when (local time), of what, what happened, and more of it."""
+    subject, (what, style), more = _told(event)
+    return Text.assemble(
+        (f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}  ", "dim"),
+        (_printable(subject), "bold"),
+        " ",
+        (_printable(what), style),
+        _printable(f": {more}" if more else ""),
+    )
+
+
+def _told(event: Event) -> tuple[str, tuple[str, str], str]:
+    """Return whom *event* is of, what happened (with how it looks), and details."""
+    if isinstance(event, AnswerChanged):
+        return f"{event.use_case}:", _winner(event), event.detail
+    if isinstance(event, ModelEvent) and (tell := _TELLERS.get(type(event))):
+        what, style, more = tell(event)
+        return str(event.model), (what, style), more
+    return event.subject, (event.TYPE, ""), ""
+
+
+def _winner(event: AnswerChanged) -> tuple[str, str]:
+    if event.model is None:
+        return "no model", "red"
+    if event.before is None:
+        return str(event.model), "green"
+    return f"{event.model} instead of {event.before}", "green"
+
+
+def _found(event: ModelFound) -> tuple[str, str, str]:
+    info = event.info
+    facts = (
+        size(info.parameters) if info.parameters is not None else None,
+        info.quantization,
+        f"context {tokens(info.context_tokens)}" if info.context_tokens is not None else None,
+        info.description_error,
+    )
+    return "is back" if event.again else "found", "green", ", ".join(filter(None, facts))
+
+
+def _changed(event: ModelChanged) -> tuple[str, str, str]:
+    what = "has new weights" if event.digest_changed else "changed"
+    return what, "yellow", ", ".join(change.field for change in event.changes)
+
+
+def _lost(event: ModelLost) -> tuple[str, str, str]:
+    return "lost", "red", _LOST[event.reason]
+
+
+def _probed(event: ModelProbed) -> tuple[str, str, str]:
+    sample, status = event.sample, event.health.status
+    took = f"{sample.level} in {ms(sample.latency_ms)}" if sample.latency_ms is not None else sample.level
+    more = took if sample.outcome is Outcome.OK else f"{sample.outcome}, {sample.detail or took}"
+    return f"is {status}".replace("_", " "), _STATUS_STYLES.get(status, "red"), more
+
+
+def _benchmarked(event: ModelBenchmarked) -> tuple[str, str, str]:
+    if event.outcome is not Outcome.OK:
+        return "could not be benchmarked", "red", event.detail or str(event.outcome)
+    speed = event.performance
+    if speed.texts_per_s is not None:
+        return "benchmarked", "cyan", f"{number(speed.texts_per_s.median, 1)} texts/s"
+    rate = number(speed.output_tps.median if speed.output_tps else None, 1)
+    first = ms(speed.ttft_ms.median if speed.ttft_ms else None)
+    return "benchmarked", "cyan", f"{rate} tokens/s, TTFT {first}"
+
+
+def _verified(event: ModelVerified) -> tuple[str, str, str]:
+    if event.outcome is not Outcome.OK:
+        return "could not be verified", "red", str(event.outcome)
+    proofs = (f"{name} {'yes' if claim.value else 'no'}" for name, claim in event.claims.items())
+    return "verified", "cyan", ", ".join(proofs) or "nothing proved either way"
+
+
+def _evaluated(event: ModelEvaluated) -> tuple[str, str, str]:
+    if event.outcome is not Outcome.OK:
+        return "could not be evaluated", "red", event.detail or str(event.outcome)
+    scores = (f"{kind} {score.successes} of {score.trials}" for kind, score in event.scores.items())
+    return "evaluated", "cyan", ", ".join(scores)
+
+
+def _regressed(event: ModelRegressed) -> tuple[str, str, str]:
+    drops = (f"{drop.kind} {_share(drop.before)} to {_share(drop.after)}" for drop in event.drops)
+    return "answers worse than before", "red", ", ".join(drops)
+
+
+def _share(score: Score) -> str:
+    return percent(score.successes / score.trials if score.trials else None)
+
+
+def _rated(event: ModelRated) -> tuple[str, str, str]:
+    ratings = (f"{r.score:.2f} for {r.use_case or 'all use cases'} by {r.source}" for r in event.ratings)
+    return "rated", "cyan", ", ".join(ratings)
+
+
+_TELLERS: dict[type[Event], Callable[[Any], tuple[str, str, str]]] = {
+    ModelFound: _found,
+    ModelChanged: _changed,
+    ModelLost: _lost,
+    ModelProbed: _probed,
+    ModelBenchmarked: _benchmarked,
+    ModelVerified: _verified,
+    ModelEvaluated: _evaluated,
+    ModelRegressed: _regressed,
+    ModelRated: _rated,
+}
+
+
+def _printable(text: str) -> str:
+    """Return *text* in one line: what servers say may hold anything, orders to the terminal too."""
+    return "".join(character if character.isprintable() else " " for character in text)

@@ -1,0 +1,98 @@
+"""`vedette watch` as people and scripts run it."""
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+
+from commands import Up, started, up, vedette
+from eventually import eventually
+from providers.fake_ollama import fake_ollama
+
+CONFIG = """
+[schedule]
+discovery = "1h"
+availability = "1s"
+performance = "1h"
+quality = "1h"
+[benchmarking]
+runs = 1
+output_tokens = 16
+[endpoints.box]
+url = "{url}"
+evaluate = false
+"""
+
+
+async def watching(running: Up) -> None:
+    """Return when *running* says that it watches."""
+    async with asyncio.timeout(30):
+        while "watching" not in await running.complaint():
+            pass
+
+
+async def until_seen(running: Up, words: str) -> str:
+    """Return the first line with *words* in it."""
+
+    async def ask() -> str:
+        return next((line for line in running.lines if words in line), "")
+
+    return await eventually(ask, what=words)
+
+
+async def test_what_happens_is_shown_as_it_happens(tmp_path: Path) -> None:
+    """A line each for people, a document each for programs; Ctrl-C is the usual end."""
+    state = tmp_path / "state"
+    here = ("--state-dir", str(state))
+    async with fake_ollama(a="1") as ollama, up(state, CONFIG.format(url=ollama.url)) as running:
+        await running.line("ready")
+        await until_best(running, "box/a")
+        async with (
+            started(state, "watch", *here) as everything,
+            started(state, "watch", "chat", *here) as chat,
+            started(state, "watch", "--event", "lost", "--model", "box/a*", "--json", *here) as programs,
+        ):
+            assert (await chat.complaint()).startswith("chat: box/a is best now with ")
+            for watcher in (everything, chat, programs):
+                await watching(watcher)
+            ollama.models = {"b": "2"}
+            line = await until_seen(everything, "box/a lost: its endpoint lists it no more")
+            assert line[:4].isdigit()
+            await until_seen(everything, "box/b found: 135M, context 8k")
+            await until_seen(everything, "chat: ")
+            told = await until_seen(chat, "chat: ")
+            assert "box/b" in told
+            document = json.loads(await until_seen(programs, "{"))
+            assert (document["event"], document["model"]["name"]) == ("model.lost", "a")
+            assert not [shown for shown in chat.lines if "chat: " not in shown]
+            for watcher in (everything, chat, programs):
+                assert await watcher.stop(signal.SIGINT) == 0
+                assert await watcher.complaints() == ""
+            assert len(programs.lines) == 1
+
+
+async def until_best(running: Up, model: str) -> None:
+    """Return when *model* is recommended and measured."""
+
+    async def ask() -> bool:
+        models = (await running.ask("models", "--json")).json()["models"]
+        best = await running.ask("recommend", "chat")
+        return best.out.startswith(model) and all(one["performance"] for one in models)
+
+    await eventually(ask, what=f"{model} best")
+
+
+async def test_a_bounded_watch_ends_by_itself(tmp_path: Path) -> None:
+    """With nothing said on standard output; what is wrongly named is said at once."""
+    async with up(tmp_path / "state") as running:
+        await running.line("ready")
+        ended = await running.ask("watch", "--recommendations", "--seconds", "0.2")
+        assert (ended.code, ended.out) == (0, "")
+        wrong = await running.ask("watch", "--event", "fund")
+        assert wrong.code == 2
+        assert 'did you mean "model.found"?' in wrong.err
+        unknown = await running.ask("watch", "chatt", "--seconds", "5")
+        assert unknown.code == 2
+        assert 'did you mean "chat"?' in unknown.err
+    gone = await vedette("watch", "--state-dir", str(tmp_path / "state"))
+    assert gone.code == 3

@@ -1,0 +1,127 @@
+"""How events are shown to people: one line each, whatever is in them."""
+
+from datetime import timedelta
+
+import pytest
+
+from samples import benchmark_event, lifecycle_event, model_info, probe_event
+from vedette.cli.watching import line
+from vedette.events import (
+    PUBLIC_EVENTS,
+    AnswerChanged,
+    AsOf,
+    Event,
+    ModelEvaluated,
+    ModelEvent,
+    ModelRated,
+    ModelRegressed,
+    ModelVerified,
+)
+from vedette.testing import EPOCH
+from vedette.types import (
+    Baseline,
+    Claim,
+    Drop,
+    Evidence,
+    ModelRef,
+    Outcome,
+    Quality,
+    Rating,
+    Score,
+)
+
+A, B = ModelRef("gpu", "a"), ModelRef("box", "b")
+FULL, HALF = (Score(successes=n, trials=10, suite="arithmetic@1") for n in (10, 5))
+CHAT = Claim(value=True, evidence=Evidence.VERIFIED, source="test")
+
+
+def changed(model: ModelRef | None, before: ModelRef | None, detail: str = "So it is.") -> AnswerChanged:
+    """Return that *model* is best for chat instead of *before*."""
+    return AnswerChanged(
+        id="1",
+        at=EPOCH,
+        use_case="chat",
+        reason="better",
+        model=model,
+        score=50.0,
+        before=before,
+        detail=detail,
+        as_of=AsOf(sequence=1, scored_at=EPOCH),
+    )
+
+
+EVENTS: list[tuple[Event, str]] = [
+    (changed(A, B), "chat: gpu/a instead of box/b: So it is."),
+    (changed(A, None), "chat: gpu/a: So it is."),
+    (changed(None, B), "chat: no model: So it is."),
+    (
+        lifecycle_event(
+            "found",
+            A,
+            at=EPOCH,
+            info=model_info(A, parameters=7_000_000_000, quantization="Q4_0", native_context_tokens=8192),
+        ),
+        "gpu/a found: 7.0B, Q4_0, context 8k",
+    ),
+    (lifecycle_event("changed", A, at=EPOCH), "gpu/a changed"),
+    (lifecycle_event("lost", A, at=EPOCH), "gpu/a lost: its endpoint lists it no more"),
+    (probe_event(A, at=EPOCH, job_id="p"), "gpu/a is available: answer"),
+    (benchmark_event(A, at=EPOCH, tps=40.0), "gpu/a benchmarked: 40.0 tokens/s, TTFT 100 ms"),
+    (
+        ModelVerified(id="1", at=EPOCH, model=A, job_id="j", outcome=Outcome.OK, claims={"chat": CHAT}),
+        "gpu/a verified: chat yes",
+    ),
+    (
+        ModelEvaluated(
+            id="1",
+            at=EPOCH,
+            model=A,
+            job_id="j",
+            outcome=Outcome.TIMEOUT,
+            detail="no word in 5 s",
+            quality=Quality(measured_at=EPOCH),
+        ),
+        "gpu/a could not be evaluated: no word in 5 s",
+    ),
+    (
+        ModelRegressed(
+            id="1",
+            at=EPOCH,
+            model=A,
+            job_id="j",
+            before=Baseline(),
+            drops=(Drop(kind="arithmetic", before=FULL, after=HALF),),
+        ),
+        "gpu/a answers worse than before: arithmetic 100 % to 50 %",
+    ),
+    (
+        ModelRated(
+            id="1", at=EPOCH, model=A, ratings=(Rating(score=0.5, source="a board", as_of=EPOCH.date()),)
+        ),
+        "gpu/a rated: 0.50 for all use cases by a board",
+    ),
+]
+
+
+@pytest.mark.parametrize(("event", "says"), EVENTS, ids=lambda value: getattr(value, "TYPE", ""))
+def test_an_event_is_a_line(event: Event, says: str) -> None:
+    """When, in local time; then what."""
+    local = EPOCH.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    assert line(event).plain == f"{local}  {says}"
+
+
+def test_every_public_event_has_its_line() -> None:
+    shown = {type(event).TYPE for event, _ in EVENTS if isinstance(event, ModelEvent)}
+    assert shown == set(PUBLIC_EVENTS)
+
+
+def test_what_a_server_says_gives_no_orders_to_the_terminal() -> None:
+    """Nor a second line."""
+    shown = line(changed(A, B, "one\ntwo\x1b[2J\r")).plain
+    assert shown.isprintable()
+    assert shown.endswith("one two [2J ")
+
+
+def test_times_are_local() -> None:
+    late = lifecycle_event("lost", A, at=EPOCH + timedelta(hours=5))
+    assert line(late).plain.startswith(f"{(EPOCH + timedelta(hours=5)).astimezone():%Y-%m-%d %H}")
