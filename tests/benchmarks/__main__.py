@@ -20,7 +20,7 @@ def _numbers(_: Any, tokens: Sequence[cyclopts.Token]) -> tuple[int, ...]:
     return tuple(int(one.replace("_", "")) for token in tokens for one in token.value.split(","))
 
 
-Numbers = Annotated[tuple[int, ...], cyclopts.Parameter(converter=_numbers, n_tokens=1)]
+Numbers = Annotated[tuple[int, ...], cyclopts.Parameter(converter=_numbers, n_tokens=1, negative="")]
 
 
 @app.command(name="recommender")

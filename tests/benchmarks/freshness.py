@@ -142,7 +142,7 @@ async def _until_told(on: Bench, question: bytes, tps: float) -> float | None:
 def _row(models: int, what: str, times: Sequence[float], given_up: int) -> str:
     if len(times) < 2:
         return f"| {models} | {what} | {len(times)} | | | | | {given_up} |"
-    cuts = statistics.quantiles(times, n=100)
+    cuts = statistics.quantiles(times, n=100, method="inclusive")
     return (
         f"| {models} | {what} | {len(times)} | {cuts[49]:.2f} | {cuts[94]:.2f} | {cuts[98]:.2f} | {max(times):.2f} | "
         f"{given_up} |"
@@ -152,7 +152,7 @@ def _row(models: int, what: str, times: Sequence[float], given_up: int) -> str:
 def _others(models: int, told: Told, wanted_per_s: float) -> str:
     if len(told.took_us) < 2:
         return f"| {models} | the questions meanwhile: none was answered | 0 | | | | | {told.missed} |"
-    cuts = [cut / 1000 for cut in statistics.quantiles(told.took_us, n=100)]
+    cuts = [cut / 1000 for cut in statistics.quantiles(told.took_us, n=100, method="inclusive")]
     return (
         f"| {models} | (the questions meanwhile, from when they were due: {told.per_s:.0f}/s of {wanted_per_s:g}/s) | "
         f"{len(told.took_us)} | {cuts[49]:.2f} | {cuts[94]:.2f} | {cuts[98]:.2f} | {max(told.took_us) / 1000:.2f} | "

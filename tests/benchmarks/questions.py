@@ -2,8 +2,8 @@
 
 The mix, from a seed: a use case by weight; of the questions, 70 % need a context (4k to 32k), 50 % a speed (2 to
 20 tokens/s), 50 % a time to first token (400 to 4,000 ms; the others one that all models have), 40 % weigh signals
-anew, 30 % exclude up to five models, 25 % name the locality and 25 % four families; one to ten models are asked for. The
-limit on the time to first token makes each question of a process another, to the ten-thousandth of a millisecond.
+anew, 30 % exclude up to five models, 25 % name the locality and 25 % four families; one to ten models are asked for.
+The limit on the time to first token makes each question of a process another, by a ten-thousandth of a millisecond.
 """
 
 import json

@@ -142,8 +142,8 @@ async def _warm(on: Bench, plan: Plan) -> str:
         imported.append(time.perf_counter() - began)
     medians = [statistics.median(times) for times in (imported, started)]
     return (
-        f"| {on.models} | {restarts} | {medians[0]:.2f} ({max(imported):.2f}) | {medians[1]:.2f} ({max(started):.2f}) | "
-        f"{medians[1] - medians[0]:.2f} |"
+        f"| {on.models} | {restarts} | {medians[0]:.2f} ({max(imported):.2f}) | "
+        f"{medians[1]:.2f} ({max(started):.2f}) | {medians[1] - medians[0]:.2f} |"
     )
 
 
@@ -155,7 +155,8 @@ def _libraries() -> list[str]:
 
 
 _IN_PROCESS_HEADER = (
-    f"| models | taking {population.EVENTS_PER_MODEL} events of each in, s | questions (top {inprocess.LIMIT}) | n | first ms | p50 ms | p99 ms |",
+    f"| models | taking {population.EVENTS_PER_MODEL} events of each in, s | questions (top {inprocess.LIMIT}) | "
+    "n | first ms | p50 ms | p99 ms |",
     "|---|---|---|---|---|---|---|",
 )
 

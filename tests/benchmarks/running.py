@@ -133,7 +133,7 @@ async def _answers(connection: NatsClient, subject: str = "recommend.best") -> b
 
 
 async def _says_ready(output: Path) -> bool:
-    return "\nready" in output.read_text()
+    return "\nready" in await asyncio.to_thread(output.read_text)
 
 
 @asynccontextmanager

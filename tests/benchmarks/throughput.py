@@ -35,12 +35,12 @@ DIFFERENT = Way("best, all different", "recommend.best", "different")
 
 
 class Round(Struct, frozen=True, kw_only=True):
-    """What one round gave; `busy` as shares of one processor, of the machine of all; `cpu_us` of the responder per answer."""
+    """What one round gave; `busy` are shares of one processor, of the machine those of all."""
 
     per_s: float
     p50_ms: float
     p99_ms: float
-    cpu_us: float
+    cpu_us: float  # of the responder for an answer
     busy: dict[str, float]
     empty: float  # share of the answers
 
@@ -101,7 +101,7 @@ def _row(models: int, in_flight: int, way: Way, taken: Mapping[Way, list[Round]]
 
 
 def _median(rounds: Sequence[Round], field: str) -> float:
-    return statistics.median(getattr(one, field) for one in rounds)
+    return float(statistics.median(getattr(one, field) for one in rounds))
 
 
 def busy(rounds: Sequence[Round], who: str) -> str:
@@ -160,7 +160,7 @@ def _round(
     if len(took_us) < 2 or refused:
         raise RuntimeError(f"{way.name}: {len(took_us)} answers, {refused} of them errors")
     lasted_s = max(one.seconds for one in told)
-    cuts = statistics.quantiles(took_us, n=100)
+    cuts = statistics.quantiles(took_us, n=100, method="inclusive")
     return Round(
         per_s=sum(one.per_s for one in told),
         p50_ms=cuts[49] / 1000,
@@ -175,8 +175,8 @@ def _round(
 def replicas_header() -> list[str]:
     """Return the head of the table of `replicas`."""
     return [
-        "| models | what | one replica, answers/s | two replicas | ratio (of the rounds) | responder µs CPU/answer: one | two "
-        "| with two, busy: client | broker | busiest replica | machine |",
+        "| models | what | one replica, answers/s | two replicas | ratio (of the rounds) | "
+        "responder µs CPU/answer: one | two | with two, busy: client | broker | busiest replica | machine |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
 
