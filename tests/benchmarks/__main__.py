@@ -10,7 +10,7 @@ import cyclopts
 import msgspec
 import uvloop
 
-from benchmarks import fidelity, quality, recommender, scale
+from benchmarks import fidelity, peers, quality, recommender, scale
 from vedette.settings import Probing
 
 app = cyclopts.App(name="benchmarks", help="Measure what docs/benchmarks.md claims.")
@@ -78,6 +78,21 @@ def ask_recommender(
             plan, models=(100, 1_000), in_flight=(1, 64), rounds=2, seconds=0.3, restarts=1, fresh_s=3.0
         )
     _run(lambda directory: recommender.measure(directory, plan))
+
+
+@app.command(name="peers")
+def ask_others(*, sizes: Numbers = (10, 1_000), quick: bool = False) -> None:
+    """Ask LiteLLM's router and llmfit what `recommend.best` is asked, over the same models.
+
+    Parameters
+    ----------
+    sizes
+        Over how many models the time of an answer is compared, separated by commas. With 10,000, LiteLLM's router
+        takes minutes to be made.
+    quick
+        A smoke run: ten models.
+    """
+    _run(lambda directory: peers.measure(directory, sizes=(10,) if quick else sizes))
 
 
 @app.command(name="fidelity")
