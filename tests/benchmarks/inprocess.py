@@ -15,7 +15,7 @@ from msgspec import Struct
 from benchmarks import population, questions
 from vedette.catalogue import Catalogue
 from vedette.clock import SystemClock
-from vedette.events import ModelEvent
+from vedette.events import Event
 from vedette.settings import Settings
 from vedette_recommender.answers import Answers
 from vedette_recommender.app import base_url
@@ -59,7 +59,7 @@ class Filled:
             clock=SystemClock(),
         )
 
-    def apply(self, event: ModelEvent) -> None:
+    def apply(self, event: Event) -> None:
         """Take one event in."""
         self._sequence += 1
         if self._catalogue.apply(event, self._sequence):

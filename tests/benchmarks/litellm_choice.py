@@ -65,11 +65,10 @@ def _report_latencies(router: Any, deployments: list[str]) -> None:
         )
 
 
-async def main(order: Path, told: Path) -> None:
-    asked = json.loads(order.read_text())
-    answers = [await choose(asked, strategy) for strategy in asked["strategies"]]
-    told.write_text(json.dumps(answers))
+async def choose_by_each(order: dict[str, Any]) -> list[dict[str, Any]]:
+    return [await choose(order, strategy) for strategy in order["strategies"]]
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2])))
+    answers = asyncio.run(choose_by_each(json.loads(Path(sys.argv[1]).read_text())))
+    Path(sys.argv[2]).write_text(json.dumps(answers))
