@@ -70,6 +70,7 @@ async def rows(on: Bench, *, questions_per_s: float, changes_per_s: float, secon
         changes = await _change(on, delivered, changes_per_s, seconds)
         told = await others
     await subscription.unsubscribe()
+    await _restore(on)
     return [
         _row(on.models, "a plain subscriber", [change.delivered for change in changes], 0),
         _row(
@@ -93,6 +94,14 @@ async def _change(
         model = candidates[number % len(candidates)]
         following.append(asyncio.create_task(_one(on, delivered, model, _FASTEST_TPS + number)))
     return await asyncio.gather(*following)
+
+
+async def _restore(on: Bench) -> None:
+    """Make every model as fast again as it was, for what is measured next."""
+    now, js = datetime.now(UTC), on.connection.jetstream()
+    for number in range(on.models):
+        _, _, benchmarked, _ = population.events_of(number, now)
+        await js.publish(benchmarked.subject, encode(benchmarked), timeout=30)
 
 
 def _may_be_recommended(number: int) -> bool:
