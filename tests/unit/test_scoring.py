@@ -31,7 +31,7 @@ from vedette_recommender.candidate import Facts
 from vedette_recommender.columns import Columns
 from vedette_recommender.constants import STATUS_MULTIPLIERS
 from vedette_recommender.explain import Account
-from vedette_recommender.field import Field, Standing
+from vedette_recommender.field import Field, Standing, shares
 from vedette_recommender.filtering import narrow, rules
 from vedette_recommender.nearest import distance, nearest, rejections, relaxation
 from vedette_recommender.priors import quality_prior
@@ -279,6 +279,110 @@ def test_ties_go_to_the_smaller_model_then_the_name() -> None:
         model(n, tps=50, right=30, parameters=p * 10**15) for n, p in (("c", 2), ("b", 1), ("a", 2))
     )
     assert names(ranked(one, two, three)) == ["b", "a", "c"]
+
+
+# --- What would change the answer ------------------------------------------------------------------------------
+
+WEIGHED = st.fixed_dictionaries({signal: st.floats(0, 1) for signal in SIGNALS}).filter(
+    lambda weights: sum(weights.values()) > 0.1
+)
+
+
+@given(
+    weights=WEIGHED,
+    best=st.tuples(st.floats(30, 200), st.floats(20, 900), st.integers(20, 40), st.integers(8192, 65_536)),
+    second=st.tuples(st.floats(1, 100), st.floats(100, 5000), st.integers(0, 30), st.integers(1024, 16_384)),
+    status=st.sampled_from([Status.AVAILABLE, Status.DEGRADED]),
+)
+def test_the_improvement_told_is_enough_and_no_more(
+    weights: dict[str, float], best: tuple[Any, ...], second: tuple[Any, ...], status: Status
+) -> None:
+    """With it the runner-up comes first; with a little less it does not."""
+
+    def contest(tps: float, ttft: float, right: float, context: float, price: float, status: Status) -> Any:
+        one = model("best", tps=best[0], ttft_ms=best[1], right=best[2], native_context_tokens=best[3])
+        price_of = Price(input_usd_per_mtok=price, output_usd_per_mtok=price, source="test")
+        two = model(
+            "second",
+            tps=tps,
+            ttft_ms=ttft,
+            right=round(right * 4_000_000),
+            trials=4_000_000,
+            native_context_tokens=int(context),
+            price=price_of,
+            status=status,
+        )
+        return ranked(one, two, shares=shares(weights))
+
+    now = {
+        "speed": second[0],
+        "ttft": second[1],
+        "quality": second[2] / 40,
+        "context": second[3],
+        "price": 3.0,
+    }
+
+    def order(**change: float) -> list[str]:
+        said = now | change
+        at = Status.AVAILABLE if change.get("status") else status
+        return names(
+            contest(said["speed"], said["ttft"], said["quality"], said["context"], said["price"], at)
+        )
+
+    first, runner_up = contest(*now.values(), status)
+    if first.facts.model.name != "best":
+        return
+    told = runner_up.account.improvement(runner_up.standing, first.score)
+    if told is None or told.signal == "reliability":
+        return
+    if told.signal == "status":
+        assert order(status=1) == ["second", "best"]
+        return
+    assert isinstance(told.to, float)
+    assert told.raw == pytest.approx(now[told.signal])
+    beyond = told.to + 1e-4 * (told.to - told.raw)
+    assert order(**{told.signal: beyond})[0] == "second"
+    if told.signal != "context" and told.by > 1e-6:  # nor a tie, which is lost by name alone
+        short = told.to - 0.01 * (told.to - told.raw)
+        assert order(**{told.signal: short})[0] == "best"
+
+
+# --- Callers' reports ------------------------------------------------------------------------------------------
+
+
+def told(n: float, ok: float = 1.0, ttft_ms: float = 100.0, tps: float = 50.0) -> Reported:
+    return Reported(
+        as_of=EPOCH,
+        calls=n,
+        succeeded=n * ok,
+        ttft_n=n,
+        ttft_log_sum=n * math.log(ttft_ms),
+        output_tps_n=n,
+        output_tps_log_sum=n * math.log(tps),
+    )
+
+
+def test_reports_count_less_than_our_own_measurements_however_many_they_are() -> None:
+    """A million of them outweigh half of what we measured, and no more; without ours they are half sure."""
+    (one,) = ranked(model("m", tps=100, ttft_ms=100, probes={"ok": 40}, reports=told(1e6, 0.0, 60_000, 0.1)))
+    (ours,) = ranked(model("m", tps=100, ttft_ms=100, probes={"ok": 40}))
+    worst, best = one.account.evidence("speed"), ours.account.evidence("speed")
+    assert worst.utility[0] == pytest.approx(2 / 3 * best.utility[0], rel=0.01)
+    assert (one.parts["speed"].raw, one.parts["speed"].kind) == (100, "measured")
+    assert "callers" in one.parts["speed"].note
+    assert one.parts["reliability"].raw == pytest.approx((1.9 + 40) / (2 + 40 + 20))
+    (alone,) = ranked(model("m", reports=told(1e6)))
+    assert alone.parts["speed"].kind == alone.parts["ttft"].kind == "reported"
+    assert alone.parts["speed"].raw == pytest.approx(50)
+    assert alone.parts["speed"].confidence == pytest.approx(1 / 3)
+    assert alone.parts["reliability"].confidence == pytest.approx(1 / 3)
+
+
+def test_reports_fade_within_days() -> None:
+    """What was said a week ago is forgotten, and what a few said moves little."""
+    old = msgspec.structs.replace(told(1e3, 0.0), as_of=EPOCH - timedelta(days=20))
+    (faded,), (never,) = ranked(model("m", tps=9, reports=old)), ranked(model("m", tps=9))
+    assert faded.score == pytest.approx(never.score, abs=0.01)
 
 
 # --- Filtering -------------------------------------------------------------------------------------------------

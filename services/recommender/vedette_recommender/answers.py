@@ -45,7 +45,7 @@ from vedette_recommender.candidate import Candidate
 from vedette_recommender.constants import WANTED_CONTEXT_TOKENS
 from vedette_recommender.explain import Account, summary
 from vedette_recommender.field import Field, Narrowed, Standing, Terms, shares
-from vedette_recommender.filtering import Rule, narrow, rules
+from vedette_recommender.filtering import Rule, listed, narrow, rules
 from vedette_recommender.grouping import same_weights
 from vedette_recommender.nearest import distance, nearest, rejections, relaxation
 from vedette_recommender.scoreboard import Scoreboard
@@ -97,6 +97,7 @@ class Answers:
         self._remembered: dict[tuple[str, bytes], bytes] = {}
         self._scored_at = datetime.min
         self._same: dict[ModelRef, tuple[ModelRef, ...]] | None = None
+        self._order: list[int] | None = None
         self._questions: dict[str, Callable[[bytes], Struct]] = {
             "recommend.best": self._best,
             "recommend.top": self._top,
@@ -112,7 +113,7 @@ class Answers:
         if isinstance(event, ModelEvent | ModelReported):
             self._board.touch(event.model)
         if isinstance(event, Lifecycle):
-            self._same = None
+            self._same = self._order = None
 
     def prepare(self) -> None:
         """Work everything out beforehand, so that the first question need not wait for it."""
@@ -259,16 +260,19 @@ class Answers:
 
     def _models(self, payload: bytes) -> ModelsReply:
         request: ModelsRequest = decode(payload, _DECODERS["models.list"])
-        matching = sorted(
-            (
-                one
-                for one in map(self._board.candidate, self._board.columns.models())
-                if _matches(one, request)
-            ),
-            key=lambda one: one.model,
-        )
+        columns = self._board.columns
+        among = listed(columns, request, self._board.statuses()).tolist()
+        text = (request.text or "").casefold()
+        matching = [row for row in self._in_order() if among[row] and columns.has_in_name(row, text)]
         page = matching[request.offset : request.offset + request.limit]
-        return self._reply(page, total=len(matching))
+        return self._reply(self._board.candidates(page), total=len(matching))
+
+    def _in_order(self) -> list[int]:
+        """Return the rows of all models, by endpoint and name. Kept until a model comes or goes."""
+        if self._order is None:
+            rows = self._board.columns.rows
+            self._order = [rows[model] for model in sorted(rows)]
+        return self._order
 
     def _model(self, payload: bytes) -> ModelsReply:
         request: ModelRequest = decode(payload, _DECODERS["models.get"])
@@ -315,19 +319,3 @@ class Answers:
 
 def _limits(budget: Budget) -> dict[str, float]:
     return {name: limit for name, limit in msgspec.to_builtins(budget).items() if limit is not None}
-
-
-def _matches(one: Candidate, request: ModelsRequest) -> bool:
-    info = one.facts.info
-    wanted: tuple[tuple[str | None, str | None], ...] = (
-        (request.provider, info.provider),
-        (request.endpoint, info.model.endpoint),
-        (request.family, info.family),
-        (request.status, one.status),
-    )
-    if any(want is not None and want != have for want, have in wanted):
-        return False
-    if request.text is not None and request.text.casefold() not in info.model.name.casefold():
-        return False
-    claims = (info.capabilities.get(capability) for capability in request.capabilities)
-    return all(claim is not None and claim.value for claim in claims)

@@ -66,6 +66,10 @@ class Account:
             raise LookupError(f"no model is in row {self.row}")
         return facts
 
+    def evidence(self, signal: Signal) -> Evidence:
+        """Return what is known of *signal*, before it is shrunk."""
+        return self._known[SIGNALS.index(signal)]
+
     def contributions(self) -> tuple[Contribution, ...]:
         """Return the part of each signal; the points add up to the raw score."""
         return tuple(self._contribution(place, signal) for place, signal in enumerate(SIGNALS))

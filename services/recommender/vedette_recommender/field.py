@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from msgspec import Struct
@@ -19,6 +19,7 @@ from vedette_recommender.usecases import SIGNALS, UseCase
 ALL: Final = slice(None)
 # With fewer candidates than this share of all models, only theirs are looked at instead of everything.
 _FEW: Final = 0.25
+_BLOCK: Final = 64  # rows are a power of two, and more than this
 
 
 class Terms(Struct, frozen=True, kw_only=True):
@@ -35,14 +36,12 @@ def shares(weights: Mapping[Signal, float]) -> tuple[float, ...]:
     return tuple(weights.get(signal, 0.0) / total for signal in SIGNALS)
 
 
-class Scores(Struct, frozen=True, kw_only=True):
-    """The scores of some rows, a place for each: `score` is `raw` times `multiplier`."""
+class Scores(NamedTuple):
+    """The scores of some rows, from 0 to 100; `score` is `raw` after the multipliers."""
 
-    rows: NDArray[np.intp]
+    score: Floats
     raw: Floats
     sure: Floats
-    multiplier: Floats
-    score: Floats
 
 
 class Narrowed(Struct, frozen=True, kw_only=True):
@@ -85,6 +84,7 @@ class Field:
         self._counted = Peers(room)
         self._required = [CAPABILITIES.index(capability) for capability in use_case.requires]
         # By the use case's own weights: what all signals but the context come to, and the confidence.
+        self._expected_context = 0.0
         self._partial: Floats = np.zeros(room)
         self._sure: Floats = np.zeros(room)
         self._touched: set[int] = set(columns.rows.values())
@@ -138,6 +138,7 @@ class Field:
             if rows is not ALL:  # what the peers say counts for everybody
                 return self._work_out(ALL)
         prior = scoring.priors(peers, self._columns.quality_prior[rows])
+        self._expected_context = float(scoring.expected(peers)[CONTEXT])
         self.utility[:, rows] = scoring.shrink(utility, sure, prior)
         self.confidence[:, rows] = sure
         self.status[rows] = self._columns.statuses(self.at, self._stale_after_s, rows)
@@ -171,34 +172,28 @@ class Field:
 
     def scores(self, rows: NDArray[np.intp], terms: Terms) -> Scores:
         """Return the scores of *rows* by *terms*."""
-        return self._scores(rows, rows, terms)
+        return self._scores(rows, terms)
 
     def best(self, among: Mask, terms: Terms, most: int) -> list[Standing]:
         """Return the best of the models *among* which to choose, in order, *most* of them at most.
 
         Ties are ordered by confidence, then fewer parameters, then name.
         """
-        rows = np.flatnonzero(among)
-        if not len(rows):
+        count = int(np.count_nonzero(among))
+        if not count:
             return []
-        few = len(rows) < _FEW * len(among)
-        scores = self._scores(rows, rows if few else ALL, terms)
-        score = scores.score if few else scores.score[rows]
-        first = np.arange(len(rows))
-        if len(rows) > most:
-            bar = np.partition(score, len(rows) - most)[len(rows) - most]
-            first = np.flatnonzero(score >= bar)
-        places = first if few else rows[first]
-        chosen = sorted(
-            zip(
-                rows[first].tolist(),
-                scores.score[places].tolist(),
-                scores.raw[places].tolist(),
-                scores.sure[places].tolist(),
-                strict=True,
-            ),
-            key=self._order,
-        )[:most]
+        if count < _FEW * len(among):
+            rows = np.flatnonzero(among)
+            scores = self._scores(rows, terms)
+            places = _at_least(scores.score, _bar(scores.score, most))
+            rows = rows[places]
+        else:
+            scores = self._scores(ALL, terms)
+            score = np.where(among, scores.score, -np.inf)
+            # At least so many models score no less than the last of the best blocks does.
+            rows = places = _at_least(score, _bar(score.reshape(-1, _BLOCK).max(axis=1), most))
+        columns = (rows, scores.score[places], scores.raw[places], scores.sure[places])
+        chosen = sorted(zip(*(column.tolist() for column in columns), strict=True), key=self._order)[:most]
         best = chosen[0][1]
         return [
             Standing(
@@ -230,24 +225,39 @@ class Field:
             multipliers[status.value] = taken
         return multipliers
 
-    def _scores(self, named: NDArray[np.intp], rows: Rows, terms: Terms) -> Scores:
+    def _scores(self, rows: Rows, terms: Terms) -> Scores:
         if terms.shares == self.default.shares:
             partial, sure = self._partial[rows], self._sure[rows]
         else:
             partial, sure = self._weigh(terms.shares, rows)
         raw = partial + scoring.points(terms.shares[CONTEXT], self.context(rows, terms.wanted_context))
-        multiplier = scoring.multiplier(terms.risk, sure, self.status[rows])
-        return Scores(rows=named, raw=raw, sure=sure, multiplier=multiplier, score=raw * multiplier)
+        return Scores(raw * scoring.multiplier(terms.risk, sure, self.status[rows]), raw, sure)
 
     def _weigh(self, shares: tuple[float, ...], rows: Rows) -> tuple[Floats, Floats]:
         """Return the points of all signals but the context, added up, and the confidence in all of them."""
-        weights = np.array(shares)[:, None]
-        partial = np.add.reduce(scoring.points(weights[:CONTEXT], self.utility[:CONTEXT, rows]), axis=0)
-        return partial, np.minimum(1.0, np.add.reduce(weights * self.confidence[:, rows], axis=0))
+        # One signal after the other: in the order in which contributions are added, and within the cache.
+        partial, sure = scoring.points(shares[0], self.utility[0, rows]), shares[0] * self.confidence[0, rows]
+        for place in range(1, CONTEXT):
+            partial += scoring.points(shares[place], self.utility[place, rows])
+        for place in range(1, len(SIGNALS)):
+            sure += shares[place] * self.confidence[place, rows]
+        return partial, np.minimum(1.0, sure)
 
     def context(self, rows: Rows, wanted: int) -> Floats:
         """Return the shrunk utility of the context where *wanted* tokens are all that is needed."""
         if wanted == WANTED_CONTEXT_TOKENS:
             return self.utility[CONTEXT, rows]
         _, utility, confidence, _ = scoring.context(self._columns, rows, wanted)
-        return scoring.shrink(utility, confidence, scoring.priors(self.peers, np.zeros(1))[CONTEXT])  # type: ignore[no-any-return]
+        shrunk: Floats = scoring.shrink(utility, confidence, self._expected_context)
+        return shrunk
+
+
+def _bar(scores: Floats, most: int) -> float:
+    """Return the *most*-th highest score, or less than any where there are not so many."""
+    if len(scores) <= most:
+        return -math.inf
+    return float(np.partition(scores, len(scores) - most)[len(scores) - most])
+
+
+def _at_least(scores: Floats, bar: float) -> NDArray[np.intp]:
+    return np.flatnonzero(scores >= bar) if bar > -math.inf else np.flatnonzero(scores > bar)

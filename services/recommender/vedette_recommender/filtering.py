@@ -10,11 +10,21 @@ from typing import Final
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
-from vedette.events import Constraints, RecommendRequest
+from vedette.events import Constraints, ModelsRequest, RecommendRequest
 from vedette.types import Capability, Evidence, ModelRef, Status
 from vedette_recommender.candidate import Facts
-from vedette_recommender.columns import CAPABILITIES, LOCALITIES, STATUSES, Columns, Floats, Mask, Names
+from vedette_recommender.columns import (
+    CAPABILITIES,
+    LOCALITIES,
+    STATUSES,
+    Codes,
+    Columns,
+    Floats,
+    Mask,
+    Names,
+)
 from vedette_recommender.constants import STATUS_MULTIPLIERS
 from vedette_recommender.field import ALL, Field, Narrowed
 
@@ -33,7 +43,8 @@ class Rule(Struct, frozen=True, kw_only=True):
     need: object
     hits: Mask
     has: Callable[[int], object]  # by row
-    gap: Floats | float = _SET_GAP  # how far away, relative to the need
+    values: Floats | None = None  # what the models have, where that has a distance from the need
+    gap: float = _SET_GAP  # how far away they are otherwise, relative to the need
 
 
 def narrow(field: Field, columns: Columns, request: RecommendRequest) -> Narrowed:
@@ -143,7 +154,7 @@ def _excluded(columns: Columns, exclude: Iterable[str]) -> Rule:
 
 
 def _within(
-    columns: Columns, code: str, values: np.ndarray, names: Names, allowed: tuple[str, ...]
+    columns: Columns, code: str, values: Codes, names: Names, allowed: tuple[str, ...]
 ) -> Iterator[Rule]:
     field = {"license": "constraints.licenses", "family": "constraints.families"}.get(
         code, f"constraints.{code}s"
@@ -222,7 +233,7 @@ def _limit(
         need=limit,
         hits=values < limit if least else values > limit,
         has=has,
-        gap=np.abs(limit - values) / max(abs(limit), 1e-9),
+        values=values,
     )
     if need.unmeasured == "reject":
         yield Rule(
@@ -233,6 +244,23 @@ def _limit(
             has=lambda row: None,
             gap=_UNKNOWN_GAP,
         )
+
+
+def listed(columns: Columns, request: ModelsRequest, statuses: NDArray[np.int8]) -> Mask:
+    """Return the models that a list is to hold, by everything but the text in their names."""
+    among = columns.present.copy()
+    for values, names, wanted in (
+        (columns.provider, columns.providers, request.provider),
+        (columns.endpoint, columns.endpoints, request.endpoint),
+        (columns.family, columns.families, request.family),
+    ):
+        if wanted is not None:
+            among &= values == names.find(wanted)
+    if request.status is not None:
+        among &= statuses == STATUSES.index(request.status)
+    for capability in request.capabilities:
+        among &= columns.claims[CAPABILITIES.index(capability)] > 0
+    return among
 
 
 def uptime(columns: Columns, at: float, *, hours: int) -> Floats:

@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vedette.catalogue import Catalogue
 from vedette.settings import Vouched
 from vedette.types import ModelRef
@@ -59,6 +62,11 @@ class Scoreboard:
             self._fields[use_case] = field
         field.refresh(self.scored_at.timestamp())
         return field
+
+    def statuses(self) -> NDArray[np.int8]:
+        """Return the status that may be believed at this minute, by row."""
+        columns, rows = self.columns, slice(None)
+        return columns.statuses(self.scored_at.timestamp(), self._stale_after.total_seconds(), rows)
 
     def candidate(self, facts: Facts) -> Candidate:
         """Return the model of *facts* as it must be seen at this minute."""

@@ -247,12 +247,17 @@ class Peers:
         return priors
 
 
+def expected(peers: Floats) -> Floats:
+    """Return, by signal, what to expect of a model of which nothing is known: what its peers do, else the floor."""
+    return np.where(np.isnan(peers), _FLOORS, peers)
+
+
 def priors(peers: Floats, quality_priors: Floats) -> Floats:
-    """Return what to expect of a model, by signal and model: its own prior, else its peers', else the floor."""
-    common = np.where(np.isnan(peers), _FLOORS, peers)
-    expected = np.repeat(common[:, None], len(quality_priors), axis=1)
-    expected[QUALITY] = np.where(np.isnan(quality_priors), common[QUALITY], quality_priors)
-    return expected
+    """Return what to expect, by signal and model: of quality, what the model itself lets expect."""
+    common = expected(peers)
+    by_model = np.repeat(common[:, None], len(quality_priors), axis=1)
+    by_model[QUALITY] = np.where(np.isnan(quality_priors), common[QUALITY], quality_priors)
+    return by_model
 
 
 def shrink(utility: Number, confidence: Number, prior: Number) -> Number:

@@ -271,6 +271,11 @@ def show_explanation(reply: ExplainReply) -> None:
                 _plain(rejection.value),
             )
         out.print(rows)
+        if reply.rejections_omitted:
+            out.print(f"and {reply.rejections_omitted:,} models more, farther away")
+    if reply.recommendations and reply.relax:
+        out.print()
+        _show_relaxation(reply.relax)
 
 
 def _contributions(one: Recommendation) -> Table:
@@ -331,7 +336,8 @@ def _show_relaxation(relax: Relaxation | None) -> None:
         if relax.to is not None
         else f" ({_plain(relax.need)})"
     )
-    out.print(f"Nearest is {relax.model}: relax {relax.constraint}{change}{also}.")
+    score = f"; it would score {relax.score:.1f}" if relax.score is not None else ""
+    out.print(f"The nearest of the others is {relax.model}: relax {relax.constraint}{change}{also}{score}.")
 
 
 def _plain(value: object) -> str:
