@@ -33,7 +33,7 @@ from vedette.types import ModelRef
 from vedette_recommender.answers import Answers
 
 _QUESTION = {"use_case": "chat", "constraints": {"min_context_tokens": 2048}}
-_MEASURED_WITHIN_S = 300.0
+_MEASURED_WITHIN_S = 600.0
 _CONFIGURATION = "[schedule]\nrun_on_startup = false\n"
 _ENDPOINT = """
 [endpoints.{name}]
