@@ -39,6 +39,7 @@ _ENDPOINT = """
 [endpoints.{name}]
 provider = "{provider}"
 url = "{url}"
+evaluate = false
 """
 
 
@@ -113,7 +114,7 @@ async def _vedette(directory: Path, endpoints: Sequence[Served]) -> list[Answere
     name = f"{best['model']['endpoint']}/{best['model']['name']}" if best else "none"
     what = f"{name} at {best['url']}" if best else name
     considers = (
-        "use case, capabilities with evidence, context, measured TTFT and tokens/s, measured quality, uptime, price, "
+        "use case, capabilities with evidence, context, measured TTFT and tokens/s, quality (not evaluated here, which takes minutes), uptime, price, "
         "residency; every limit of the request"
     )
     here = "yes" if name in expected else "no"
