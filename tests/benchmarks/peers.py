@@ -114,8 +114,8 @@ async def _vedette(directory: Path, endpoints: Sequence[Served]) -> list[Answere
     name = f"{best['model']['endpoint']}/{best['model']['name']}" if best else "none"
     what = f"{name} at {best['url']}" if best else name
     considers = (
-        "use case, capabilities with evidence, context, measured TTFT and tokens/s, quality (not evaluated here, which takes minutes), uptime, price, "
-        "residency; every limit of the request"
+        "use case, capabilities with evidence, context, measured TTFT and tokens/s, quality (not evaluated here, "
+        "which takes minutes), uptime, price, residency; every limit of the request"
     )
     here = "yes" if name in expected else "no"
     in_process_ms = _times(lambda number: answers.answer("recommend.best", _another(number)))
