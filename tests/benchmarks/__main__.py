@@ -28,13 +28,13 @@ def ask_recommender(
     *,
     models: Numbers = (100, 1_000, 10_000, 100_000),
     in_flight: Numbers = (1, 16, 64, 256),
-    rounds: int = 5,
+    rounds: int = 4,
     seconds: float = 0.6,
     clients: int = 2,
     restarts: int = 5,
     questions_per_s: float = 1000.0,
     changes_per_s: float = 20.0,
-    fresh_s: float = 20.0,
+    fresh_s: float = 15.0,
     quick: bool = False,
 ) -> None:
     """Time the recommender beside a raw echo, one replica, a plain subscriber and bare imports.

@@ -40,6 +40,7 @@ _ENDPOINT = """
 provider = "{provider}"
 url = "{url}"
 evaluate = false
+verify_capabilities = false
 """
 
 
