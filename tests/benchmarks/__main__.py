@@ -1,6 +1,7 @@
 """The benchmarks as commands."""
 
 import asyncio
+import signal
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -127,7 +128,14 @@ def _run(measure: Callable[[Path], Coroutine[None, None, None]]) -> None:
         TemporaryDirectory(prefix="vedette-bench-") as directory,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(measure(Path(directory)))
+        runner.run(_until_told(measure(Path(directory))))
+
+
+async def _until_told(work: Coroutine[None, None, None]) -> None:
+    """Do *work*, and end what it has started when told to stop."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await task
 
 
 app()
