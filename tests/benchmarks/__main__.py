@@ -1,23 +1,99 @@
 """The benchmarks as commands."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import signal
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Annotated, Any
 
 import cyclopts
+import msgspec
 import uvloop
 
-from benchmarks import fidelity, quality, recommender, scale
+from benchmarks import fidelity, peers, quality, recommender, scale
 from vedette.settings import Probing
 
 app = cyclopts.App(name="benchmarks", help="Measure what docs/benchmarks.md claims.")
 
 
+def _numbers(_: Any, tokens: Sequence[cyclopts.Token]) -> tuple[int, ...]:
+    return tuple(int(one.replace("_", "")) for token in tokens for one in token.value.split(","))
+
+
+Numbers = Annotated[tuple[int, ...], cyclopts.Parameter(converter=_numbers, n_tokens=1, negative="")]
+
+
 @app.command(name="recommender")
-def ask_recommender(*, models: int = 100, requests: int = 4000, rounds: int = 5) -> None:
-    """Time the recommender beside a raw echo: requests per second, latency, a changed answer, a warm start."""
-    _run(lambda directory: recommender.measure(directory, models=models, requests=requests, rounds=rounds))
+def ask_recommender(
+    *,
+    models: Numbers = (100, 1_000, 10_000, 100_000),
+    in_flight: Numbers = (1, 16, 64, 256),
+    rounds: int = 4,
+    seconds: float = 0.6,
+    clients: int = 2,
+    restarts: int = 5,
+    questions_per_s: float = 1000.0,
+    changes_per_s: float = 20.0,
+    fresh_s: float = 15.0,
+    quick: bool = False,
+) -> None:
+    """Time the recommender beside a raw echo, one replica, a plain subscriber and bare imports.
+
+    Parameters
+    ----------
+    models
+        Over how many models, separated by commas. Freshness is measured with 1,000 alone.
+    in_flight
+        With how many requests in flight, separated by commas.
+    rounds
+        How many rounds of each thing that is timed, in turns.
+    seconds
+        How long each round asks.
+    clients
+        How many client processes ask together.
+    restarts
+        How many starts are timed; one with over 10,000 models.
+    questions_per_s
+        How many questions a second are asked while measurements are published.
+    changes_per_s
+        How many measurements a second are published meanwhile.
+    fresh_s
+        For how long.
+    quick
+        A smoke run of under a minute: 100 and 1,000 models, two rounds, one start; its figures tell little.
+    """
+    plan = recommender.Plan(
+        models=models,
+        in_flight=in_flight,
+        rounds=rounds,
+        seconds=seconds,
+        clients=clients,
+        restarts=restarts,
+        questions_per_s=questions_per_s,
+        changes_per_s=changes_per_s,
+        fresh_s=fresh_s,
+    )
+    if quick:
+        plan = msgspec.structs.replace(
+            plan, models=(100, 1_000), in_flight=(1, 64), rounds=2, seconds=0.3, restarts=1, fresh_s=3.0
+        )
+    _run(lambda directory: recommender.measure(directory, plan))
+
+
+@app.command(name="peers")
+def ask_others(*, sizes: Numbers = (10, 1_000), quick: bool = False) -> None:
+    """Ask LiteLLM's router and llmfit what `recommend.best` is asked, over the same models.
+
+    Parameters
+    ----------
+    sizes
+        Over how many models the time of an answer is compared, separated by commas. With 10,000, LiteLLM's router
+        takes minutes to be made.
+    quick
+        A smoke run: ten models.
+    """
+    _run(lambda directory: peers.measure(directory, sizes=(10,) if quick else sizes))
 
 
 @app.command(name="fidelity")
@@ -52,7 +128,14 @@ def _run(measure: Callable[[Path], Coroutine[None, None, None]]) -> None:
         TemporaryDirectory(prefix="vedette-bench-") as directory,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
-        runner.run(measure(Path(directory)))
+        runner.run(_until_told(measure(Path(directory))))
+
+
+async def _until_told(work: Coroutine[None, None, None]) -> None:
+    """Do *work*, and end what it has started when told to stop."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await task
 
 
 app()

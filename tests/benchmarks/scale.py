@@ -8,7 +8,6 @@ import asyncio
 import itertools
 import json
 import math
-import os
 import sys
 import time
 from asyncio.subprocess import Process
@@ -24,6 +23,7 @@ from msgspec import Struct
 from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 
+from benchmarks.machine import Cpu, peak_mb
 from eventually import eventually
 from vedette import identity, log, nats_server
 from vedette.bus import Bus, provision, streams
@@ -204,35 +204,10 @@ class _Report:
         print(
             f"| {what} | {took_s:.1f} | {bound_s:.1f} | {took_s / bound_s:.2f} | {requests_s:.1f} | "
             f"{publishing_s:.1f} | {messages / took_s:.0f} | {raw_per_s:.0f} | {requests} | {counted['most']} | "
-            f"{counted.get('violations', 0)} | {ours_s:.1f} | {busy:.0%} | {_peak_mb(self._services.pid):.0f} |",
+            f"{counted.get('violations', 0)} | {ours_s:.1f} | {busy:.0%} | {peak_mb(self._services.pid):.0f} |",
             flush=True,
         )
         self._cpu = Cpu.now(self._services.pid)
-
-
-class Cpu(Struct, frozen=True, kw_only=True):
-    """Processor time in ticks until now: of one process, of the whole machine, and of that the idle part."""
-
-    process: int
-    total: int
-    idle: int
-
-    @classmethod
-    def now(cls, pid: int) -> "Cpu":
-        """Read them of the process *pid* [proc(5)]."""
-        machine = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
-        of_process = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return cls(
-            process=int(of_process[11]) + int(of_process[12]),
-            total=sum(machine),
-            idle=machine[3] + machine[4],
-        )
-
-    def since(self, before: "Cpu") -> tuple[float, float]:
-        """Return the seconds that the process used since, and the share of the machine that all used."""
-        total = max(1, self.total - before.total)
-        used_s = (self.process - before.process) / os.sysconf("SC_CLK_TCK")
-        return used_s, 1 - (self.idle - before.idle) / total
 
 
 @asynccontextmanager
@@ -313,8 +288,3 @@ async def _raw_rate(connection: NatsClient, settings: Settings, like: Msg) -> fl
     per_s = _RAW_MESSAGES / (time.perf_counter() - began)
     await js.delete_stream("BENCH")
     return per_s
-
-
-def _peak_mb(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
