@@ -5,7 +5,7 @@ of an unchanged catalogue within the same minute are answered with the same byte
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -54,6 +54,7 @@ from vedette_recommender.winners import Standing, because
 
 # Explained one by one; of more, the nearest are, and the rest are counted.
 _MOST_REJECTIONS = 200
+_SCORED_EVERY = timedelta(minutes=1)
 _MOST_REMEMBERED = 4096
 _LONGEST_REMEMBERED_BYTES = 4096
 # A report is no question about the catalogue: it has a handler of its own, and its bytes are not remembered.
@@ -96,7 +97,7 @@ class Answers:
         )
         self._remembered: dict[tuple[str, bytes], bytes] = {}
         self._recommended: dict[int, Recommendation] = {}  # by row, but for the score
-        self._scored_at = datetime.min
+        self._scored_at = self._scored_until = datetime.min.replace(tzinfo=UTC)
         self._same: dict[ModelRef, tuple[ModelRef, ...]] | None = None
         self._order: list[int] | None = None
         self._questions: dict[str, Callable[[bytes], Struct]] = {
@@ -138,8 +139,9 @@ class Answers:
     def _tick(self) -> None:
         """Move `scored_at` on: now, floored to a minute, so that replicas agree and answers can be reused."""
         now = self._clock.now()
-        floored = now.replace(second=0, microsecond=0)
-        if floored != self._scored_at:
+        if not self._scored_at <= now < self._scored_until:
+            floored = now.replace(second=0, microsecond=0)
+            self._scored_until = floored + _SCORED_EVERY
             self._scored_at = floored
             self._board.at(floored)
             self._remembered.clear()

@@ -202,27 +202,26 @@ def _described(columns: Columns, row: int, code: str) -> str | None:
 
 
 def _limits(columns: Columns, need: Constraints, at: float) -> Iterator[Rule]:
-    for code, name, limit, values, least in (
-        ("context", "min_context_tokens", need.min_context_tokens, columns.context_tokens, True),
-        ("ttft", "max_ttft_ms", need.max_ttft_ms, columns.ttft_ms, False),
-        ("output_tps", "min_output_tps", need.min_output_tps, columns.output_tps, True),
-        ("price", "max_price_usd_per_mtok", need.max_price_usd_per_mtok, columns.price_usd_per_mtok, False),
-        ("parameters", "min_parameters", need.min_parameters, columns.parameters, True),
-        ("parameters", "max_parameters", need.max_parameters, columns.parameters, False),
-    ):
-        if limit is not None:
-            yield from _limit(code, name, limit, values, need, least=least)
-    if need.min_uptime_24h is not None:
-        values = uptime(columns, at, hours=24)
-        yield from _limit("uptime", "min_uptime_24h", need.min_uptime_24h, values, need, least=True)
+    if (tokens := need.min_context_tokens) is not None:
+        yield from _limit("context", "min_context_tokens", tokens, columns.context_tokens, need)
+    if (ttft := need.max_ttft_ms) is not None:
+        yield from _limit("ttft", "max_ttft_ms", ttft, columns.ttft_ms, need)
+    if (tps := need.min_output_tps) is not None:
+        yield from _limit("output_tps", "min_output_tps", tps, columns.output_tps, need)
+    if (usd := need.max_price_usd_per_mtok) is not None:
+        yield from _limit("price", "max_price_usd_per_mtok", usd, columns.price_usd_per_mtok, need)
+    if (least := need.min_parameters) is not None:
+        yield from _limit("parameters", "min_parameters", least, columns.parameters, need)
+    if (most := need.max_parameters) is not None:
+        yield from _limit("parameters", "max_parameters", most, columns.parameters, need)
+    if (up := need.min_uptime_24h) is not None:
+        yield from _limit("uptime", "min_uptime_24h", up, uptime(columns, at, hours=24), need)
 
 
 _WHOLE: Final = frozenset({"context", "parameters"})
 
 
-def _limit(
-    code: str, name: str, limit: float, values: Floats, need: Constraints, *, least: bool
-) -> Iterator[Rule]:
+def _limit(code: str, name: str, limit: float, values: Floats, need: Constraints) -> Iterator[Rule]:
     def has(row: int) -> object:
         value = values[row].item()
         return int(value) if code in _WHOLE else value
@@ -231,7 +230,7 @@ def _limit(
         code=code,
         field=f"constraints.{name}",
         need=limit,
-        hits=values < limit if least else values > limit,
+        hits=values < limit if name.startswith("min_") else values > limit,
         has=has,
         values=values,
     )
