@@ -1,7 +1,8 @@
 """A client in a process of its own: `python -m benchmarks.asking URL NAME`; it does what it is told on bench.ask.NAME.
 
-It speaks just as much of the NATS protocol as asking takes (docs.nats.io, "Client Protocol"), so that it can ask
-several times as fast as one process answers: a client that is slower than what it times would time itself.
+It asks with nats-py, as agents do, which is slower than what answers and so times the whole of a call; or `bare`, with
+just as much of the NATS protocol as asking takes (docs.nats.io, "Client Protocol"), several times as fast as one
+process answers, which times the answering alone.
 """
 
 import asyncio
@@ -36,6 +37,7 @@ class Order(Struct, frozen=True, kw_only=True):
     seconds: float
     models: int
     seed: int
+    by: Literal["nats-py", "bare"] = "bare"
     in_flight: int = 0
     per_s: float = 0.0
 
@@ -114,8 +116,9 @@ class Wire(asyncio.Protocol):
 class Asker:
     """Carries out orders, one at a time."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, connection: NatsClient) -> None:
         self._wire = wire
+        self._connection = connection
         self._wire.on_reply = self._on_reply
         self._payloads: dict[tuple[int, int], Iterator[bytes]] = {}
         self._number = 0
@@ -141,6 +144,9 @@ class Asker:
         missed = 0
         if order.per_s:
             missed = await self._paced(order, send, began)
+        elif order.by == "nats-py":
+            loops = (self._one_by_one(order.subject, payloads, until) for _ in range(order.in_flight))
+            await asyncio.gather(*loops)
         else:
 
             def again() -> None:
@@ -161,6 +167,19 @@ class Asker:
             empty=self._empty,
             missed=missed,
         )
+
+    async def _one_by_one(self, subject: str, payloads: Iterator[bytes], until: float) -> None:
+        while (sent := time.perf_counter()) < until:
+            reply = await self._connection.request(subject, next(payloads), timeout=_DRAIN_S)
+            self._note(sent, reply.data, b"Nats-Service-Error" if reply.headers else b"")
+
+    def _note(self, sent: float, payload: bytes, headers: bytes) -> None:
+        self._last = time.perf_counter()
+        self._took_us.append(int((self._last - sent) * 1e6))
+        if b"Nats-Service-Error" in headers:
+            self._refused += 1
+        elif b'"recommendation":null' in payload:
+            self._empty += 1
 
     def _questions(self, order: Order) -> Iterator[bytes]:
         if order.kind == "same":
@@ -192,12 +211,8 @@ class Asker:
         sent = self._sent.pop(number, None)
         if sent is None:
             return  # of an order that was given up
-        self._last = time.perf_counter()
-        self._took_us.append(int((self._last - sent) * 1e6))
-        if headed and (payload.startswith(_NOBODY) or b"Nats-Service-Error" in payload):
-            self._refused += 1
-        elif b'"recommendation":null' in payload:
-            self._empty += 1
+        nobody = headed and payload.startswith(_NOBODY)
+        self._note(sent, payload, b"Nats-Service-Error" if nobody else payload if headed else b"")
         if self._again is not None:
             self._again()
 
@@ -223,8 +238,8 @@ async def main(url: str, name: str) -> None:
         lambda: Wire(url, name), parts.hostname or "127.0.0.1", parts.port or 4222
     )
     await wire.up
-    asker = Asker(wire)
-    connection = await nats.connect(url)
+    connection = await nats.connect(url, pending_size=64 * 2**20)
+    asker = Asker(wire, connection)
 
     async def on_order(message: Msg) -> None:
         told = await asker.do(msgspec.json.decode(message.data, type=Order))

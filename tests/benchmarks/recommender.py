@@ -86,10 +86,14 @@ async def _measure_one(on: Bench, plan: Plan, tables: _Tables, empty_mb: float) 
     async with recommender(on) as running:
         warm_mb = resident_mb(running.pid)
         shape: dict[str, Any] = {"rounds": plan.rounds, "seconds": plan.seconds, "processes": plan.clients}
+        agents = shape | {"processes": 1}  # which it keeps as busy as it can
         tables.add(
             "Answers per second",
             throughput.header(),
-            await throughput.rows(on, running.pid, in_flights=plan.in_flight, **shape),
+            [
+                *await throughput.rows(on, running.pid, by="nats-py", in_flights=plan.in_flight, **agents),
+                *await throughput.rows(on, running.pid, by="bare", in_flights=plan.in_flight[-1:], **shape),
+            ],
         )
         tables.add(
             f"Two replicas beside one, {throughput.REPLICAS_IN_FLIGHT} in flight",

@@ -17,6 +17,7 @@ from benchmarks.asking import Client, Order, Told
 from benchmarks.machine import Cpu
 from benchmarks.running import Bench, clients, echo, recommender, say
 
+By = Literal["nats-py", "bare"]
 REPLICAS_IN_FLIGHT = 64
 _TOO_LONG_S = 8.0  # what all in flight may take together before more in flight are left out
 
@@ -48,23 +49,31 @@ class Round(Struct, frozen=True, kw_only=True):
 def header() -> list[str]:
     """Return the head of the table of `rows`."""
     return [
-        "| models | in flight | what | answers/s | p50 ms | p99 ms | ratio of answers/s to raw (of the rounds) | "
+        "| models | asked by | in flight | what | answers/s | p50 ms | p99 ms | "
+        "ratio of answers/s to raw (of the rounds) | "
         "responder µs CPU/answer | ratio | busy: client | broker | responder | machine | nothing to recommend |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
 
 
 async def rows(
-    on: Bench, responder: int, *, in_flights: Sequence[int], rounds: int, seconds: float, processes: int
+    on: Bench,
+    responder: int,
+    *,
+    by: By,
+    in_flights: Sequence[int],
+    rounds: int,
+    seconds: float,
+    processes: int,
 ) -> list[str]:
-    """Time the three ways over the models of *on*, answered by the process *responder*; return rows."""
+    """Time the three ways over the models of *on*, answered by *responder*; return rows."""
     size = len((await on.connection.request("recommend.best", questions.SAME, timeout=60)).data)
     table: list[str] = []
     slowest: dict[Way, float] = {}
     async with echo(on, size) as raw, clients(on, processes) as asking:
         pids = {RAW: [raw.pid], SAME: [responder], DIFFERENT: [responder]}
         for way in pids:  # so that nothing is done for the first time in a round
-            await measured(on, asking, way, pids[way], in_flight=4, seconds=min(0.3, seconds), seed=99)
+            await measured(on, asking, way, pids[way], in_flight=4, seconds=min(0.3, seconds), seed=99, by=by)
         for in_flight in in_flights:
             ways = [way for way in pids if in_flight / slowest.get(way, 1e9) < _TOO_LONG_S]
             say(f"{on.models} models, {in_flight} in flight: {', '.join(way.name for way in ways)}")
@@ -72,29 +81,30 @@ async def rows(
             for turn in range(rounds):
                 for way in ways if turn % 2 == 0 else reversed(ways):
                     one = await measured(
-                        on, asking, way, pids[way], in_flight=in_flight, seconds=seconds, seed=1
+                        on, asking, way, pids[way], in_flight=in_flight, seconds=seconds, seed=1, by=by
                     )
                     taken[way].append(one)
                     slowest[way] = one.per_s
-            table += [_row(on.models, in_flight, way, taken) for way in ways]
+            table += [_row(on.models, by, in_flight, way, taken) for way in ways]
             table += [
-                f"| {on.models} | {in_flight} | {way.name} | left out: {in_flight} answers take over {_TOO_LONG_S:g} s "
-                "| | | | | | | | | | |"
+                f"| {on.models} | {by} | {in_flight} | {way.name} | left out: all in flight take over "
+                f"{_TOO_LONG_S:g} s | | | | | | | | | | |"
                 for way in pids
                 if way not in ways
             ]
     return table
 
 
-def _row(models: int, in_flight: int, way: Way, taken: Mapping[Way, list[Round]]) -> str:
+def _row(models: int, by: By, in_flight: int, way: Way, taken: Mapping[Way, list[Round]]) -> str:
     mine, raw = taken[way], taken[RAW]
     each = [one.per_s / beside.per_s for one, beside in zip(mine, raw, strict=True)]
     cpu_us, raw_cpu_us = (statistics.fmean(one.cpu_us for one in rounds) for rounds in (mine, raw))
     ratio = f"**{statistics.median(each):.2f}** ({min(each):.2f}-{max(each):.2f})" if way is not RAW else ""
     cost = f"{cpu_us / raw_cpu_us:.2f}" if way is not RAW and raw_cpu_us else ""
     return (
-        f"| {models} | {in_flight} | {way.name} | {_median(mine, 'per_s'):,.0f} | {_median(mine, 'p50_ms'):.2f} | "
-        f"{_median(mine, 'p99_ms'):.2f} | {ratio} | {cpu_us:.0f} | {cost} | {busy(mine, 'client')} | "
+        f"| {models} | {by} | {in_flight} | {way.name} | {_median(mine, 'per_s'):,.0f} | "
+        f"{_median(mine, 'p50_ms'):.2f} | {_median(mine, 'p99_ms'):.2f} | {ratio} | "
+        f"{cpu_us:.0f} | {cost} | {busy(mine, 'client')} | "
         f"{busy(mine, 'broker')} | {busy(mine, 'responder')} | {busy(mine, 'machine')} | "
         f"{'' if way is RAW else format(statistics.fmean(one.empty for one in mine), '.0%')} |"
     )
@@ -118,6 +128,7 @@ async def measured(
     in_flight: int,
     seconds: float,
     seed: int,
+    by: By = "bare",
 ) -> Round:
     """Have all clients ask together, *in_flight* in all; return what came of it."""
     active = asking[:in_flight]  # one in flight is one client's
@@ -137,6 +148,7 @@ async def measured(
                     seconds=seconds,
                     models=on.models,
                     seed=seed * 100 + number,
+                    by=by,
                     in_flight=in_flight // len(active) + (number < in_flight % len(active)),
                 ),
             )

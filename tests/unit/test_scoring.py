@@ -31,7 +31,7 @@ from vedette_recommender.candidate import Facts
 from vedette_recommender.columns import Columns
 from vedette_recommender.constants import STATUS_MULTIPLIERS
 from vedette_recommender.explain import Account
-from vedette_recommender.field import Field, Place, shares
+from vedette_recommender.field import Field, Narrowed, Place, shares
 from vedette_recommender.filtering import narrow, rules
 from vedette_recommender.nearest import distance, nearest, rejections, relaxation
 from vedette_recommender.priors import quality_prior
@@ -120,7 +120,7 @@ class Ranked(Struct):
 def ranked(*models: Facts, use_case: str = "chat", **options: Any) -> list[Ranked]:
     made, columns = field(*models, use_case=use_case)
     terms = msgspec.structs.replace(made.default, **options)
-    found = made.best(columns.present, terms, len(models))
+    found = made.best(Narrowed(columns.present, len(columns), {}), terms, len(models))
     accounts = [Account(made, columns, one.row, terms) for one in found]
     return [Ranked(account.facts, one, account) for one, account in zip(found, accounts, strict=True)]
 
@@ -488,7 +488,7 @@ def test_the_constraint_in_the_way_is_named(
 def turned_away(*models: Facts, **request: Any) -> tuple[list[Rejection], Relaxation]:
     """Return the reasons against the nearest of *models*, and what would admit it."""
     made, columns = field(*models)
-    asked = list(rules(made, columns, RecommendRequest(use_case="chat", **request)))
+    asked = rules(made, columns, RecommendRequest(use_case="chat", **request))
     (row,) = nearest(columns.present, distance(asked, columns.room), columns, 1)
     relax = relaxation(asked, row, columns, 0.0)
     assert relax is not None

@@ -4,7 +4,7 @@ One request is one pass over columns: decode, filter, score, take the first few,
 of an unchanged catalogue within the same minute are answered with the same bytes.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -132,7 +132,11 @@ class Answers:
         if remembered is not None:
             return remembered
         reply = encode(self._questions[subject](payload))
-        if len(payload) <= _LONGEST_REMEMBERED_BYTES and len(self._remembered) < _MOST_REMEMBERED:
+        if len(payload) <= _LONGEST_REMEMBERED_BYTES:
+            if len(self._remembered) >= _MOST_REMEMBERED:
+                del self._remembered[
+                    next(iter(self._remembered))
+                ]  # the oldest; what is asked often comes again
             self._remembered[key] = reply
         return reply
 
@@ -166,7 +170,7 @@ class Answers:
             considered=len(self._board.columns),
             rejected=ranking.narrowed.rejected,
             as_of=self._as_of,
-            relax=None if shown else self._relax(request, ranking, list(self._rules(request, ranking))),
+            relax=None if shown else self._relax(request, ranking, self._rules(request, ranking)),
         )
 
     def _top(self, payload: bytes) -> TopReply:
@@ -179,14 +183,14 @@ class Answers:
             considered=len(self._board.columns),
             rejected=ranking.narrowed.rejected,
             as_of=self._as_of,
-            relax=None if shown else self._relax(request, ranking, list(self._rules(request, ranking))),
+            relax=None if shown else self._relax(request, ranking, self._rules(request, ranking)),
         )
 
     def _explain(self, payload: bytes) -> ExplainReply:
         request = self._recommend_request("recommend.explain", payload)
         ranking, columns = self._rank(request, max(2, request.limit)), self._board.columns
         accounts = [Account(ranking.field, columns, one.row, ranking.terms) for one in ranking.ranked]
-        rules = list(self._rules(request, ranking))
+        rules = self._rules(request, ranking)
         out = columns.present & ~ranking.narrowed.candidates
         near = nearest(out, distance(rules, columns.room), columns, _MOST_REJECTIONS)
         relax = self._relax(request, ranking, rules)
@@ -229,10 +233,10 @@ class Answers:
             wanted_context=request.constraints.min_context_tokens or WANTED_CONTEXT_TOKENS,
         )
         narrowed = narrow(field, self._board.columns, request)
-        ranked = field.best(narrowed.candidates, terms, most)
+        ranked = field.best(narrowed, terms, most)
         return _Ranking(field=field, terms=terms, narrowed=narrowed, ranked=ranked)
 
-    def _rules(self, request: RecommendRequest, ranking: _Ranking) -> Iterator[Rule]:
+    def _rules(self, request: RecommendRequest, ranking: _Ranking) -> list[Rule]:
         return rules(ranking.field, self._board.columns, request)
 
     def _relax(
@@ -273,7 +277,7 @@ class Answers:
         best = ranking.ranked[0] if ranking.ranked else None
         row = columns.rows.get(before) if before else None
         fits = row is not None and bool(ranking.narrowed.candidates[row])
-        reasons = () if row is None or fits else rejections(list(self._rules(request, ranking)), row, columns)
+        reasons = () if row is None or fits else rejections(self._rules(request, ranking), row, columns)
         return Standing(
             best=(self._board.model(best.row), best.score) if best else None,
             score=ranking.field.scores(np.array([row]), ranking.terms).score[0].item() if fits else None,

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 from msgspec import Struct
@@ -17,12 +17,14 @@ from vedette_recommender.constants import ERROR_BAND_POINTS, WANTED_CONTEXT_TOKE
 from vedette_recommender.scoring import CONTEXT, Evidence, Peers
 from vedette_recommender.usecases import SIGNALS, UseCase
 
+K = TypeVar("K")
+V = TypeVar("V")
 ALL: Final = slice(None)
-# With fewer candidates than this share of all models, only theirs are looked at instead of everything.
+# With fewer candidates than this share of many models, only theirs are looked at instead of everything.
 _FEW: Final = 0.25
 _BLOCK: Final = 16
 _PIECE: Final = 8192  # rows of six signals that fit into a processor's second cache
-_MOST_CONTEXTS: Final = 8  # wanted by requests, beside the usual one, and kept worked out
+_MOST_KEPT: Final = 8
 
 
 class Terms(Struct, frozen=True, kw_only=True):
@@ -47,7 +49,7 @@ class Scores(NamedTuple):
     sure: Floats
 
 
-class Narrowed(Struct, frozen=True, kw_only=True):
+class Narrowed(Struct, frozen=True):
     """What a request's rules leave: the candidates, and how many each rule took first, so that the numbers add up."""
 
     candidates: Mask
@@ -55,7 +57,7 @@ class Narrowed(Struct, frozen=True, kw_only=True):
     rejected: dict[str, int]
 
 
-class Place(Struct, frozen=True, kw_only=True):
+class Place(Struct, frozen=True):
     """One model's place in a ranking: its row, and its score from 0 to 100."""
 
     row: int
@@ -89,7 +91,9 @@ class Field:
         # By the use case's own weights: what all signals but the context come to, and the confidence.
         self._by_status: Floats = np.ones(room)  # what the status takes off the score
         self._expected_context = 0.0
-        self._contexts: dict[int, Floats] = {}  # by what is wanted
+        # What was asked for last: scores by the use case's own weights, and contexts by what is wanted.
+        self._kept: dict[tuple[Risk, int], Scores] = {}
+        self._contexts: dict[int, Floats] = {}
         self._partial: Floats = np.zeros(room)
         self._sure: Floats = np.zeros(room)
         self._touched: set[int] = set(columns.rows.values())
@@ -112,6 +116,7 @@ class Field:
         else:
             return False
         self.narrowed = None
+        self._kept.clear()
         self._contexts.clear()
         self._touched.clear()
         return True
@@ -179,34 +184,27 @@ class Field:
 
     # Scores --------------------------------------------------------------------------------------------------
 
-    def best(self, among: Mask, terms: Terms, most: int) -> list[Place]:
+    def best(self, among: Narrowed, terms: Terms, most: int) -> list[Place]:
         """Return the best of the models *among* which to choose, in order, *most* of them at most.
 
         Ties are ordered by confidence, then fewer parameters, then name.
         """
-        count = int(np.count_nonzero(among))
-        if not count:
-            return []
-        if count < _FEW * len(among):
-            (rows,) = among.nonzero()
+        if len(among.candidates) > _PIECE and among.left < _FEW * len(among.candidates):
+            (rows,) = among.candidates.nonzero()
             scores = self.scores(rows, terms)
             places = _highest(scores.score, most)
             rows = rows[places]
         else:
             scores = self.scores(ALL, terms)
-            rows = places = _highest(np.where(among, scores.score, -np.inf), most)
+            rows = places = _highest(np.where(among.candidates, scores.score, -np.inf), most)
         columns = (scores.score[places], scores.sure[places], scores.raw[places], rows)
         found = sorted(zip(*(column.tolist() for column in columns), strict=True), reverse=True)
         if any(a[:2] == b[:2] for a, b in pairwise(found)):
             found.sort(key=self._order)
+        near = found[0][0] - ERROR_BAND_POINTS if found else 0.0
         return [
             Place(
-                row=row,
-                score=score,
-                raw=raw,
-                sure=sure,
-                multipliers=self._multipliers(row, sure, terms.risk),
-                equivalent=place > 0 and found[0][0] - score <= ERROR_BAND_POINTS,
+                row, score, raw, sure, self._multipliers(row, sure, terms.risk), place > 0 and score >= near
             )
             for place, (score, sure, raw, row) in enumerate(found[:most])
         ]
@@ -230,12 +228,16 @@ class Field:
 
     def scores(self, rows: Rows, terms: Terms) -> Scores:
         """Return the scores of *rows* by *terms*."""
-        if terms.shares == self.default.shares:
-            partial, sure = self._partial[rows], self._sure[rows]
-        else:
-            partial, sure = self._weigh(terms.shares, rows)
+        usual = terms.shares == self.default.shares
+        kept = self._kept.get((terms.risk, terms.wanted_context)) if usual and rows is ALL else None
+        if kept is not None:
+            return kept
+        partial, sure = (self._partial[rows], self._sure[rows]) if usual else self._weigh(terms.shares, rows)
         raw = partial + scoring.points(terms.shares[CONTEXT], self.context(rows, terms.wanted_context))
-        return Scores(raw * scoring.risk_multiplier(terms.risk, sure) * self._by_status[rows], raw, sure)
+        found = Scores(raw * scoring.risk_multiplier(terms.risk, sure) * self._by_status[rows], raw, sure)
+        if usual and rows is ALL:
+            _keep(self._kept, (terms.risk, terms.wanted_context), found)
+        return found
 
     def _weigh(self, shares: tuple[float, ...], rows: Rows) -> tuple[Floats, Floats]:
         """Return the points of all signals but the context, added up, and the confidence in all of them.
@@ -259,10 +261,14 @@ class Field:
         if shrunk is None:
             _, utility, confidence, _ = scoring.context(self._columns, ALL, wanted)
             shrunk = scoring.shrink(utility, confidence, self._expected_context)
-            if len(self._contexts) >= _MOST_CONTEXTS:
-                self._contexts.clear()
-            self._contexts[wanted] = shrunk
+            _keep(self._contexts, wanted, shrunk)
         return shrunk[rows]
+
+
+def _keep(kept: dict[K, V], key: K, value: V) -> None:
+    if len(kept) >= _MOST_KEPT:
+        del kept[next(iter(kept))]  # the oldest
+    kept[key] = value
 
 
 def _pieces(by_signal: Floats, rows: Rows) -> Iterator[Floats]:
@@ -278,7 +284,7 @@ def _highest(scores: Floats, most: int) -> NDArray[np.intp]:
     ranked = scores
     if len(scores) % _BLOCK == 0 and len(scores) >= _BLOCK * most * 4:
         # At least so many score no less than the last of as many blocks does.
-        ranked = scores.reshape(-1, _BLOCK).max(axis=1)
+        ranked = np.maximum.reduce(scores.reshape(_BLOCK, -1), axis=0)
     bar = -math.inf
     if len(ranked) > most:
         bar = np.partition(ranked, len(ranked) - most)[len(ranked) - most].item()

@@ -5,8 +5,8 @@ Every rule gives a code, what was needed and what the model has. Where a value i
 reject); where the caller names a set (families, licences, locality), what is not known to be in it is not.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple
 
 import numpy as np
 from msgspec import Struct
@@ -33,9 +33,34 @@ _DAY_S = 86_400.0
 # What has no distance is taken to be farther than any number that is off by less than this many times itself.
 _SET_GAP: Final = 10.0
 _UNKNOWN_GAP: Final = 5.0
+_PLURALS: Final = {
+    "provider": "providers",
+    "endpoint": "endpoints",
+    "family": "families",
+    "license": "licenses",
+}
 
 
-class Rule(Struct, frozen=True, kw_only=True):
+class Limit(NamedTuple):
+    """A numeric limit of a request: the code of its rejections, and the column that it is about."""
+
+    code: str
+    column: str | None  # None: worked out when asked for
+    whole: bool = False  # whether the values are whole numbers
+
+
+_LIMITS: Final = {
+    "min_context_tokens": Limit("context", "context_tokens", whole=True),
+    "max_ttft_ms": Limit("ttft", "ttft_ms"),
+    "min_output_tps": Limit("output_tps", "output_tps"),
+    "max_price_usd_per_mtok": Limit("price", "price_usd_per_mtok"),
+    "min_parameters": Limit("parameters", "parameters", whole=True),
+    "max_parameters": Limit("parameters", "parameters", whole=True),
+    "min_uptime_24h": Limit("uptime", None),
+}
+
+
+class Rule(Struct, frozen=True):
     """One reason to reject: which models it hits, and what of the request would have to change for them."""
 
     code: str
@@ -49,7 +74,7 @@ class Rule(Struct, frozen=True, kw_only=True):
 
 def narrow(field: Field, columns: Columns, request: RecommendRequest) -> Narrowed:
     """Return who can answer *request*."""
-    everybody = Narrowed(candidates=columns.present, left=len(columns), rejected={})
+    everybody = Narrowed(columns.present, len(columns), {})
     if request.constraints.statuses or request.constraints.evidence.strength:
         return _apply(rules(field, columns, request), everybody)
     if field.narrowed is None:
@@ -58,60 +83,61 @@ def narrow(field: Field, columns: Columns, request: RecommendRequest) -> Narrowe
 
 
 def _apply(rules: Iterable[Rule], before: Narrowed) -> Narrowed:
-    candidates, left, rejected = before.candidates, before.left, dict(before.rejected)
+    candidates, left, rejected = before.candidates, before.left, before.rejected.copy()
     for rule in rules:
         candidates = candidates > rule.hits  # and not
         were, left = left, int(np.count_nonzero(candidates))
         if left < were:
             rejected[rule.code] = rejected.get(rule.code, 0) + were - left
-    return Narrowed(candidates=candidates, left=left, rejected=rejected)
+    return Narrowed(candidates, left, rejected)
 
 
-def rules(field: Field, columns: Columns, request: RecommendRequest) -> Iterator[Rule]:
-    """Yield the rules of *request*, in the order in which they count."""
-    yield from _first(field, columns, request.constraints)
-    yield from _further(field, columns, request)
+def rules(field: Field, columns: Columns, request: RecommendRequest) -> list[Rule]:
+    """Return the rules of *request*, in the order in which they count."""
+    return [*_first(field, columns, request.constraints), *_further(field, columns, request)]
 
 
-def _first(field: Field, columns: Columns, need: Constraints) -> Iterator[Rule]:
-    """Yield what nearly all requests for a use case have in common."""
-    yield _status(field, need.statuses or DEFAULT_STATUSES)
+def _first(field: Field, columns: Columns, need: Constraints) -> list[Rule]:
+    """Return what nearly all requests for a use case have in common."""
+    found = [_status(field, need.statuses or DEFAULT_STATUSES)]
     for capability in field.use_case.requires:
-        yield from _able(columns, capability, need.evidence, "use_case")
+        found += _able(columns, capability, need.evidence, "use_case")
+    return found
 
 
-def _further(field: Field, columns: Columns, request: RecommendRequest) -> Iterator[Rule]:
+def _further(field: Field, columns: Columns, request: RecommendRequest) -> list[Rule]:
     need = request.constraints
+    found: list[Rule] = []
     for capability in dict.fromkeys(request.capabilities):
         if capability not in field.use_case.requires:
-            yield from _able(columns, capability, need.evidence, "capabilities")
+            found += _able(columns, capability, need.evidence, "capabilities")
     if need.exclude:
-        yield _excluded(columns, need.exclude)
+        found.append(_excluded(columns, need.exclude))
     if need.providers is not None:
-        yield from _within(columns, "provider", columns.provider, columns.providers, need.providers)
+        found += _within(columns, "provider", columns.provider, columns.providers, need.providers)
     if need.endpoints is not None:
-        yield from _within(columns, "endpoint", columns.endpoint, columns.endpoints, need.endpoints)
+        found += _within(columns, "endpoint", columns.endpoint, columns.endpoints, need.endpoints)
     if need.families is not None:
-        yield from _within(columns, "family", columns.family, columns.families, need.families)
+        found += _within(columns, "family", columns.family, columns.families, need.families)
     if need.licenses is not None:
-        yield from _within(columns, "license", columns.license, columns.licenses, need.licenses)
+        found += _within(columns, "license", columns.license, columns.licenses, need.licenses)
     if need.locality is not None:
-        yield from _located(columns, need.locality)
-    yield from _limits(columns, need, field.at)
+        found += _located(columns, need.locality)
+    for name in _LIMITS:
+        if (limit := getattr(need, name)) is not None:
+            found += _limit(columns, name, limit, need, field.at)
+    return found
 
 
 def _status(field: Field, allowed: tuple[Status, ...]) -> Rule:
     table = np.array([status not in allowed for status in STATUSES])
+    hits = table[field.status]
     return Rule(
-        code="status",
-        field="constraints.statuses",
-        need=list(allowed),
-        hits=table[field.status],
-        has=lambda row: STATUSES[field.status[row]],
+        "status", "constraints.statuses", list(allowed), hits, lambda row: STATUSES[field.status[row]]
     )
 
 
-def _able(columns: Columns, capability: Capability, least: Evidence, field: str) -> Iterator[Rule]:
+def _able(columns: Columns, capability: Capability, least: Evidence, field: str) -> list[Rule]:
     claims = columns.claims[CAPABILITIES.index(capability)]
 
     def evidence(row: int) -> Evidence | None:
@@ -119,24 +145,18 @@ def _able(columns: Columns, capability: Capability, least: Evidence, field: str)
         claim = facts.info.capabilities.get(capability) if facts else None
         return claim.evidence if claim else None
 
-    yield Rule(
-        code="capability_unknown", field=field, need=capability, hits=claims == 0, has=lambda row: None
-    )
-    yield Rule(
-        code="capability",
-        field=field,
-        need=capability,
-        hits=claims < 0,
-        has=lambda row: f"no ({evidence(row)})",
-    )
+    found = [
+        Rule("capability_unknown", field, capability, claims == 0, _unknown),
+        Rule("capability", field, capability, claims < 0, lambda row: f"no ({evidence(row)})"),
+    ]
     if least.strength:
-        yield Rule(
-            code="evidence",
-            field="constraints.evidence",
-            need=f"{capability} {least}",
-            hits=(claims > 0) & (claims <= least.strength),
-            has=evidence,
-        )
+        weak = (claims > 0) & (claims <= least.strength)
+        found.append(Rule("evidence", "constraints.evidence", f"{capability} {least}", weak, evidence))
+    return found
+
+
+def _unknown(_: int) -> None:
+    """Return what a model has of which nothing is known."""
 
 
 def _excluded(columns: Columns, exclude: Iterable[str]) -> Rule:
@@ -150,46 +170,28 @@ def _excluded(columns: Columns, exclude: Iterable[str]) -> Rule:
         if found is not None:
             by_row.setdefault(found, name)
     hits[list(by_row)] = True
-    return Rule(code="excluded", field="constraints.exclude", need=None, hits=hits, has=by_row.get)
+    return Rule("excluded", "constraints.exclude", None, hits, by_row.get)
 
 
-def _within(
-    columns: Columns, code: str, values: Codes, names: Names, allowed: tuple[str, ...]
-) -> Iterator[Rule]:
-    field = {"license": "constraints.licenses", "family": "constraints.families"}.get(
-        code, f"constraints.{code}s"
-    )
+def _within(columns: Columns, code: str, values: Codes, names: Names, allowed: tuple[str, ...]) -> list[Rule]:
+    field, need = f"constraints.{_PLURALS[code]}", list(allowed)
     inside = np.zeros(columns.room, np.bool_)
     for name in allowed:
         inside |= values == names.find(name)
     unknown = values == 0
-    yield Rule(
-        code=code,
-        field=field,
-        need=list(allowed),
-        hits=~(inside | unknown),
-        has=lambda row: _described(columns, row, code),
-    )
-    yield Rule(code=f"{code}_unknown", field=field, need=list(allowed), hits=unknown, has=lambda row: None)
+    return [
+        Rule(code, field, need, ~(inside | unknown), lambda row: _described(columns, row, code)),
+        Rule(f"{code}_unknown", field, need, unknown, _unknown),
+    ]
 
 
-def _located(columns: Columns, wanted: str) -> Iterator[Rule]:
-    unknown = columns.locality == 0
+def _located(columns: Columns, wanted: str) -> list[Rule]:
+    field, unknown = "constraints.locality", columns.locality == 0
     other = ~unknown & (columns.locality != LOCALITIES.index(wanted))
-    yield Rule(
-        code="locality",
-        field="constraints.locality",
-        need=[wanted],
-        hits=other,
-        has=lambda row: LOCALITIES[columns.locality[row]],
-    )
-    yield Rule(
-        code="locality_unknown",
-        field="constraints.locality",
-        need=[wanted],
-        hits=unknown,
-        has=lambda row: None,
-    )
+    return [
+        Rule("locality", field, [wanted], other, lambda row: LOCALITIES[columns.locality[row]]),
+        Rule("locality_unknown", field, [wanted], unknown, _unknown),
+    ]
 
 
 def _described(columns: Columns, row: int, code: str) -> str | None:
@@ -201,48 +203,22 @@ def _described(columns: Columns, row: int, code: str) -> str | None:
     return getattr(facts.info, code)  # type: ignore[no-any-return]
 
 
-def _limits(columns: Columns, need: Constraints, at: float) -> Iterator[Rule]:
-    if (tokens := need.min_context_tokens) is not None:
-        yield from _limit("context", "min_context_tokens", tokens, columns.context_tokens, need)
-    if (ttft := need.max_ttft_ms) is not None:
-        yield from _limit("ttft", "max_ttft_ms", ttft, columns.ttft_ms, need)
-    if (tps := need.min_output_tps) is not None:
-        yield from _limit("output_tps", "min_output_tps", tps, columns.output_tps, need)
-    if (usd := need.max_price_usd_per_mtok) is not None:
-        yield from _limit("price", "max_price_usd_per_mtok", usd, columns.price_usd_per_mtok, need)
-    if (least := need.min_parameters) is not None:
-        yield from _limit("parameters", "min_parameters", least, columns.parameters, need)
-    if (most := need.max_parameters) is not None:
-        yield from _limit("parameters", "max_parameters", most, columns.parameters, need)
-    if (up := need.min_uptime_24h) is not None:
-        yield from _limit("uptime", "min_uptime_24h", up, uptime(columns, at, hours=24), need)
+def _limit(columns: Columns, name: str, limit: float, need: Constraints, at: float) -> list[Rule]:
+    code, column, whole = _LIMITS[name]
+    values: Floats = getattr(columns, column) if column else uptime(columns, at, hours=24)
 
-
-_WHOLE: Final = frozenset({"context", "parameters"})
-
-
-def _limit(code: str, name: str, limit: float, values: Floats, need: Constraints) -> Iterator[Rule]:
     def has(row: int) -> object:
         value = values[row].item()
-        return int(value) if code in _WHOLE else value
+        return int(value) if whole else value
 
-    yield Rule(
-        code=code,
-        field=f"constraints.{name}",
-        need=limit,
-        hits=values < limit if name.startswith("min_") else values > limit,
-        has=has,
-        values=values,
-    )
+    hits = values < limit if name.startswith("min_") else values > limit
+    found = [Rule(code, f"constraints.{name}", limit, hits, has, values)]
     if need.unmeasured == "reject":
-        yield Rule(
-            code=f"{code}_unknown",
-            field="constraints.unmeasured",
-            need=limit,
-            hits=np.isnan(values),
-            has=lambda row: None,
-            gap=_UNKNOWN_GAP,
+        unknown = np.isnan(values)
+        found.append(
+            Rule(f"{code}_unknown", "constraints.unmeasured", limit, unknown, _unknown, None, _UNKNOWN_GAP)
         )
+    return found
 
 
 def listed(columns: Columns, request: ModelsRequest, statuses: NDArray[np.int8]) -> Mask:
