@@ -99,7 +99,6 @@ class Answers:
         self._recommended: dict[int, Recommendation] = {}  # by row, but for the score
         self._scored_at = self._scored_until = datetime.min.replace(tzinfo=UTC)
         self._same: dict[ModelRef, tuple[ModelRef, ...]] | None = None
-        self._order: list[int] | None = None
         self._questions: dict[str, Callable[[bytes], Struct]] = {
             "recommend.best": self._best,
             "recommend.top": self._top,
@@ -116,7 +115,7 @@ class Answers:
         if isinstance(event, ModelEvent | ModelReported):
             self._board.touch(event.model)
         if isinstance(event, Lifecycle):
-            self._same = self._order = None
+            self._same = None
 
     def prepare(self) -> None:
         """Work everything out beforehand, so that the first question need not wait for it."""
@@ -292,16 +291,9 @@ class Answers:
         columns = self._board.columns
         among = listed(columns, request, self._board.statuses()).tolist()
         text = (request.text or "").casefold()
-        matching = [row for row in self._in_order() if among[row] and columns.has_in_name(row, text)]
+        matching = [row for row in columns.order if among[row] and columns.has_in_name(row, text)]
         page = matching[request.offset : request.offset + request.limit]
         return self._reply(self._board.candidates(page), total=len(matching))
-
-    def _in_order(self) -> list[int]:
-        """Return the rows of all models, by endpoint and name. Kept until a model comes or goes."""
-        if self._order is None:
-            rows = self._board.columns.rows
-            self._order = [rows[model] for model in sorted(rows)]
-        return self._order
 
     def _model(self, payload: bytes) -> ModelsReply:
         request: ModelRequest = decode(payload, _DECODERS["models.get"])

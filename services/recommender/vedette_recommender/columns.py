@@ -127,6 +127,8 @@ class Columns:
         self.rows: dict[ModelRef, int] = {}
         self.named: dict[str, set[int]] = {}  # rows of the models of a name, at whatever endpoint
         self.facts: list[Facts | None] = [None] * room
+        self._order: list[int] | None = None
+        self._rank: NDArray[np.int64] | None = None
         self._free = list(range(room - 1, -1, -1))
         for name in _NUMBERS:
             setattr(self, name, np.full(room, np.nan))
@@ -154,10 +156,26 @@ class Columns:
         """Yield what is known of every present model."""
         return (facts for facts in self.facts if facts is not None)
 
+    @property
+    def rank(self) -> NDArray[np.int64]:
+        """The place of each row when the models are ordered by endpoint and name."""
+        if self._rank is None:
+            self._rank = np.zeros(self.room, np.int64)
+            self._rank[self.order] = np.arange(len(self.rows))
+        return self._rank
+
+    @property
+    def order(self) -> list[int]:
+        """The rows, ordered by endpoint and name."""
+        if self._order is None:
+            self._order = [self.rows[model] for model in sorted(self.rows)]
+        return self._order
+
     def drop(self, model: ModelRef) -> int | None:
         """Empty the row of *model*, and return which it was; None when there is none."""
         row = self.rows.pop(model, None)
         if row is not None:
+            self._order = self._rank = None
             self.named[model.name].discard(row)
             self.facts[row] = None
             self.present[row] = False
@@ -169,6 +187,7 @@ class Columns:
         model = facts.model
         row = self.rows.get(model)
         if row is None:
+            self._order = self._rank = None
             row = self.rows[model] = self._free.pop()
             self.named.setdefault(model.name, set()).add(row)
         self.facts[row] = facts

@@ -42,16 +42,14 @@ def _gap(rule: Rule) -> Floats | float:
 
 def nearest(rejected: Mask, distance: Distance, columns: Columns, most: int) -> list[int]:
     """Return the rows of the *rejected* models that are nearest: fewest fields, then smallest gap, then name."""
-    rows = np.flatnonzero(rejected)
-    order = np.lexsort((distance.gap[rows], distance.fields[rows]))
-    rows = rows[order]
-    if len(rows) > most:  # keep those that tie with the last one, so that the name decides and not the row
-        last = rows[most - 1]
-        tied = (distance.fields[rows] == distance.fields[last]) & (distance.gap[rows] == distance.gap[last])
-        rows = rows[: max(most, int(np.flatnonzero(tied)[-1]) + 1)]
-    return sorted(
-        rows.tolist(), key=lambda row: (distance.fields[row], distance.gap[row], _name(columns, row))
-    )[:most]
+    (rows,) = rejected.nonzero()
+    fields, gap = distance.fields[rows], distance.gap[rows]
+    if len(rows) > most:
+        far = fields + gap / (1.0 + gap)  # a gap is never as much as one field more
+        near = far <= np.partition(far, most - 1)[most - 1]
+        rows, fields, gap = rows[near], fields[near], gap[near]
+    order = np.lexsort((columns.rank[rows], gap, fields))[:most]
+    return rows[order].tolist()  # type: ignore[no-any-return]
 
 
 def rejections(rules: Sequence[Rule], row: int, columns: Columns) -> tuple[Rejection, ...]:
@@ -85,8 +83,3 @@ def relaxation(rules: Sequence[Rule], row: int, columns: Columns, score: float) 
         also=tuple(rule.field for rule in others),
         score=score,
     )
-
-
-def _name(columns: Columns, row: int) -> str:
-    facts = columns.facts[row]
-    return str(facts.model) if facts else ""
