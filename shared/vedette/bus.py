@@ -65,6 +65,7 @@ _PUBLISH_TIMEOUT_S = 5.0
 _PULL_EXPIRES_S = 5.0
 _HEARTBEAT_S = 1.0
 _WATCH_EVERY_S = 15.0
+_SILENT_S = 30.0
 
 
 # --- Provisioning ---------------------------------------------------------------------------------------------
@@ -313,10 +314,20 @@ class Following:
         self.stream = stream
         self.warm = asyncio.Event()
         self.sequence = 0
-        self.delivered = (
-            0  # the last message's number by its consumer, which counts anew when it is made anew
-        )
+        # The last message's number by its consumer, which counts anew when it is made anew.
+        self.delivered = 0
         self.subscription: JetStreamContext.PushSubscription | None = None
+
+    async def until_warm(self) -> None:
+        """Wait until it is warm. Raises TimeoutError when nothing comes for too long, however much there is."""
+        while not self.warm.is_set():
+            seen = self.delivered
+            try:
+                async with asyncio.timeout(_SILENT_S):
+                    await self.warm.wait()
+            except TimeoutError:
+                if self.delivered == seen:
+                    raise
 
     async def current(self) -> bool:
         """Return whether all that is there now has been seen."""

@@ -6,6 +6,7 @@ catalogue, because each subject keeps its highest sequence and everything else i
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import cache
 from typing import Generic, TypeVar
 
 import msgspec
@@ -150,12 +151,17 @@ _SLOTS: tuple[tuple[type[Event], str], ...] = (
 )
 
 
+@cache
+def _slots_of(kind: type[Event]) -> tuple[str, ...]:
+    return tuple(slot for held, slot in _SLOTS if issubclass(kind, held))
+
+
 def fold(state: ModelState, event: ModelEvent, sequence: int) -> ModelState:
     """Return *state* after *event*, which stands at *sequence* of its stream."""
     changes: dict[str, object] = {}
-    for kind, slot in _SLOTS:
+    for slot in _slots_of(type(event)):
         held = getattr(state, slot)
-        if isinstance(event, kind) and (held is None or sequence > held.sequence):
+        if held is None or sequence > held.sequence:
             changes[slot] = Held(sequence, event)
     if sequence > state.sequence:
         changes["sequence"] = sequence

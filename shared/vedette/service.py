@@ -18,7 +18,7 @@ from nats.micro.service import EndpointConfig, ServiceConfig
 from nats.micro.service import Service as MicroService
 
 from vedette import __version__, log, telemetry
-from vedette.bus import Bus, Durable, ensure_durable, provision
+from vedette.bus import Bus, Durable, Following, ensure_durable, provision
 from vedette.catalogue import Catalogue
 from vedette.clock import Clock, SystemClock
 from vedette.connecting import RECONNECT_FOR_EVER, barrier, tls, why, without_secrets
@@ -33,7 +33,6 @@ Serve = Callable[[Settings], AbstractAsyncContextManager["Service"]]
 # A cold broker behind fifty services that start at once needs a while; an absent one should be said soon.
 _CONNECT_TIMEOUT_S = 30.0
 _DRAIN_TIMEOUT_S = 5.0
-_WARM_TIMEOUT_S = 30.0
 
 
 class EventCodec:
@@ -60,7 +59,7 @@ class Service:
         self.catalogue = Catalogue()
         self._broker = broker
         self._app = FastStream(broker, logger=None)
-        self._warm: list[asyncio.Event] = []
+        self._followings: list[Following] = []
         self._work: list[Coroutine[Any, Any, None]] = []
         self._micro: MicroService | None = None
         self._checks: list[telemetry.Check] = []
@@ -108,10 +107,9 @@ class Service:
 
         for stream, subject in streams:
             following = await self.bus.follow(stream, subject, apply)
-            self._warm.append(following.warm)
-        async with asyncio.timeout(_WARM_TIMEOUT_S):
-            for warm in self._warm:
-                await warm.wait()
+            self._followings.append(following)
+        for following in self._followings:
+            await following.until_warm()
 
     async def work(
         self,
@@ -202,7 +200,7 @@ class Service:
             return "stopping"
         if self.bus.fatal.done():
             return str(self.bus.fatal.exception())
-        if not all(warm.is_set() for warm in self._warm):
+        if not all(following.warm.is_set() for following in self._followings):
             return "not warm yet"
         try:
             await self.bus.connection.flush(timeout=2)

@@ -16,7 +16,6 @@ from vedette_recommender.winners import decide, knows_more
 _REST_S = 0.25  # between two rounds: what changes together is looked at together
 _SHARE = 5  # a round is followed by a rest of four times its length: answering comes first
 _MINUTE_S = 60
-_WARM_TIMEOUT_S = 30.0
 
 
 class Announcing:
@@ -40,8 +39,7 @@ class Announcing:
     async def listen(self) -> None:
         """Follow what has been announced; return when the last announcement of each use case is known."""
         following = await self._bus.follow("ANSWERS", "answer.*", self._hear)
-        async with asyncio.timeout(_WARM_TIMEOUT_S):
-            await following.warm.wait()
+        await following.until_warm()
 
     def _hear(self, event: Event, sequence: int) -> None:
         if isinstance(event, AnswerChanged):

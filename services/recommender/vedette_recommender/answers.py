@@ -118,10 +118,9 @@ class Answers:
             self._same = None
 
     def prepare(self) -> None:
-        """Work everything out beforehand, so that the first question need not wait for it."""
+        """Take in all models that came so far, so that the first question need not wait for that."""
         self._tick()
-        for use_case in self._use_cases:
-            self._board.field(use_case)
+        self._board.settle()
 
     def answer(self, subject: str, payload: bytes) -> bytes:
         """Return the encoded reply to *payload* on *subject*. Raises RequestError, which is a reply too."""

@@ -49,8 +49,7 @@ class Scoreboard:
     @property
     def columns(self) -> Columns:
         """The models, as they are now."""
-        if self._touched:
-            self._settle()
+        self.settle()
         return self._columns
 
     def field(self, use_case: str) -> Field:
@@ -84,7 +83,10 @@ class Scoreboard:
         facts = (self.columns.facts[row] for row in rows)
         return [self.candidate(one) for one in facts if one is not None]
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
+        """Bring the columns up to what has come."""
+        if not self._touched:
+            return
         known: list[tuple[ModelRef, Facts | None]] = []
         for model in self._touched:
             state = self._catalogue.get(model)
