@@ -1,0 +1,280 @@
+"""What must hold of every answer, whatever the catalogue: asked as the service asks."""
+
+from random import Random
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from catalogues import EPOCH, Facts, Pair, Recommender, catalogue, figure, model, request
+from samples import lifecycle_event, model_info
+from vedette.events import ModelBenchmarked, ModelEvaluated, ModelProbed
+from vedette.types import (
+    Claim,
+    Evidence,
+    Health,
+    Level,
+    ModelRef,
+    Outcome,
+    Performance,
+    Price,
+    ProbeSample,
+    Quality,
+    Score,
+    Status,
+    Tally,
+)
+from vedette_recommender.constants import STATUS_MULTIPLIERS
+from vedette_recommender.usecases import BUILT_IN
+
+SEEDS = st.integers(0, 2**32)
+CHAT = {"chat": Claim(value=True, evidence=Evidence.DECLARED, source="test")}
+
+
+def ref(shown: dict[str, Any]) -> ModelRef:
+    return ModelRef(**shown["model"])
+
+
+# --- Constraints -----------------------------------------------------------------------------------------------
+
+
+def fits(one: Facts, asked: dict[str, Any]) -> bool:
+    """Return whether a model may be recommended, worked out without the product's own filter."""
+    need = asked["constraints"]
+    least = list(Evidence).index(Evidence(need.get("evidence", "inferred")))
+    for name in (*BUILT_IN[asked["use_case"]].requires, *asked.get("capabilities", ())):
+        claim = one.capabilities.get(str(name))
+        if claim is None or not claim.value or list(Evidence).index(claim.evidence) < least:
+            return False
+    if one.status not in need.get("statuses", [*map(str, STATUS_MULTIPLIERS)]):
+        return False
+    if set(need.get("exclude", ())) & {str(one.model), one.model.name}:
+        return False
+    for key, value in (
+        ("families", one.family),
+        ("licenses", one.license),
+        ("endpoints", one.model.endpoint),
+        ("locality", None if one.locality == "unknown" else one.locality),
+    ):
+        allowed = need.get(key)
+        if allowed is not None:
+            allowed = [allowed] if isinstance(allowed, str) else allowed
+            if value is None or value.lower() not in [name.lower() for name in allowed]:
+                return False
+    return all(
+        limit is None or (need.get("unmeasured") != "reject" if value is None else holds(value, limit))
+        for limit, value, holds in (
+            (need.get("min_context_tokens"), one.context_tokens, float.__ge__),
+            (need.get("max_ttft_ms"), one.ttft_ms, float.__le__),
+            (need.get("min_output_tps"), one.output_tps, float.__ge__),
+            (need.get("max_price_usd_per_mtok"), one.usd_per_mtok, float.__le__),
+            (need.get("min_parameters"), one.parameters, float.__ge__),
+            (need.get("max_parameters"), one.parameters, float.__le__),
+            (need.get("min_uptime_24h"), one.uptime_24h, float.__ge__),
+        )
+        for value, limit in [
+            (None if value is None else float(value), None if limit is None else float(limit))
+        ]
+    )
+
+
+@pytest.mark.parametrize("block", range(10))
+def test_every_constraint_is_honoured_by_every_answer(block: int) -> None:
+    """A thousand catalogues: exactly the models that fit are ranked, and the others are counted."""
+    answered = 0
+    for seed in range(block * 100, block * 100 + 100):
+        rng = Random(seed)
+        facts, pairs = catalogue(rng, rng.choice((0, 1, 5, 30)))
+        recommender = Recommender().hear(*pairs)
+        for _ in range(3):
+            asked = request(rng, facts) | {"limit": 100}
+            reply = recommender.told("recommend.top", asked)
+            expected = {one.model for one in facts.values() if fits(one, asked)}
+            assert {ref(shown) for shown in reply["recommendations"]} == expected, (seed, asked)
+            assert reply["considered"] == len(facts)
+            assert sum(reply["rejected"].values()) == len(facts) - len(expected)
+            answered += bool(expected)
+    assert answered > 20  # or nothing was tested
+
+
+# --- Agreement -------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=SEEDS)
+def test_replies_agree_with_each_other_and_with_their_parts(seed: int) -> None:
+    """Contributions add up exactly; best, top and explain say the same; scores fall; all reasons are told."""
+    rng = Random(seed)
+    facts, pairs = catalogue(rng, 25)
+    recommender, asked = Recommender().hear(*pairs), request(rng, facts)
+    explained = recommender.told("recommend.explain", asked)
+    top = recommender.told("recommend.top", asked)["recommendations"]
+    best = recommender.told("recommend.best", asked)
+    for shown in explained["recommendations"]:
+        assert shown["raw_score"] == sum(part["points"] for part in shown["contributions"])
+        multiplied = shown["raw_score"]
+        for factor in shown["multipliers"].values():
+            multiplied *= factor
+        assert shown["score"] == pytest.approx(multiplied, rel=1e-12)
+    plain = [
+        {k: v for k, v in shown.items() if k != "contributions"} for shown in explained["recommendations"]
+    ]
+    assert plain == top
+    first = [one for one in (best["recommendation"], *best["fallbacks"]) if one]
+    assert first[: asked["limit"]] == top
+    scores = [shown["score"] for shown in top]
+    assert scores == sorted(scores, reverse=True)
+    told = {ref(reason) for reason in explained["rejections"]}
+    assert len(told) + explained.get("rejections_omitted", 0) == sum(explained["rejected"].values())
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=SEEDS, order=st.randoms(use_true_random=False))
+def test_replicas_that_have_seen_the_same_give_the_same_bytes(seed: int, order: Any) -> None:
+    """All at once or one by one, in whatever order, with questions between, and a minute later as well."""
+    rng = Random(seed)
+    facts, pairs = catalogue(rng, 12)
+    questions = [request(rng, facts) for _ in range(3)]
+    shuffled: list[Pair] = list(pairs)
+    order.shuffle(shuffled)
+    one, other = Recommender().hear(*pairs), Recommender()
+    for number, pair in enumerate(shuffled):
+        other.hear(pair)
+        if number % 3 == 0:
+            other.ask("recommend.top", questions[number % 2])
+    for _ in range(2):
+        for subject in ("recommend.best", "recommend.top", "recommend.explain"):
+            for asked in questions:
+                assert one.ask(subject, asked) == other.ask(subject, asked)
+        assert one.ask("models.list", {}) == other.ask("models.list", {})
+        one.clock.advance(61)
+        other.clock.advance(61)
+
+
+# --- Order -----------------------------------------------------------------------------------------------------
+
+
+def measured(name: str, start: int, **values: float) -> list[Pair]:
+    """Return a chat model of which everything is known, with *values* of its signals."""
+    of = ModelRef("host-0", name)
+    v = {"tps": 40.0, "ttft_ms": 500.0, "right": 20, "up": 50, "context": 8192, "usd": 1.0} | values
+    price = Price(input_usd_per_mtok=v["usd"], output_usd_per_mtok=v["usd"], source="test")
+    info = model_info(of, capabilities=CHAT, price=price, native_context_tokens=int(v["context"]))
+    counts = {"ok": int(v["up"]), "timeout": 100 - int(v["up"])}
+    sample = ProbeSample(job_id="p", at=EPOCH, outcome=Outcome.OK, level=Level.ANSWER)
+    tallies = (Tally(start=EPOCH, counts=counts),)
+    health = Health(status=Status.AVAILABLE, since=EPOCH, checked_at=EPOCH, hourly=tallies, daily=tallies)
+    performance = Performance(
+        measured_at=EPOCH, n=6, output_tps=figure(v["tps"]), ttft_ms=figure(v["ttft_ms"])
+    )
+    score = Score(successes=int(v["right"]), trials=40, suite="instructions@1")
+    quality = Quality(measured_at=EPOCH, scores={"instructions": score})
+    events = (
+        lifecycle_event("found", of, at=EPOCH, info=info),
+        ModelProbed(id=f"p{name}", at=EPOCH, model=of, sample=sample, health=health),
+        ModelBenchmarked(
+            id=f"b{name}", at=EPOCH, model=of, job_id="b", outcome=Outcome.OK, performance=performance
+        ),
+        ModelEvaluated(id=f"e{name}", at=EPOCH, model=of, job_id="e", outcome=Outcome.OK, quality=quality),
+    )
+    return list(enumerate(events, start=start))
+
+
+def ranking(*models: list[Pair], **asked: Any) -> list[str]:
+    recommender = Recommender().hear(*(pair for one in models for pair in one))
+    reply = recommender.told("recommend.top", {"use_case": "chat", "limit": 100} | asked)
+    return [shown["model"]["name"] for shown in reply["recommendations"]]
+
+
+VALUES = {
+    "tps": st.floats(0.5, 300),
+    "ttft_ms": st.floats(5, 8000),
+    "right": st.integers(0, 40),
+    "up": st.integers(0, 100),
+    "context": st.integers(512, 200_000),
+    "usd": st.floats(0, 20),
+}
+FALLING = ("ttft_ms", "usd")
+MODEL = st.fixed_dictionaries(VALUES)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    mine=MODEL,
+    others=st.lists(MODEL, min_size=1, max_size=5),
+    signal=st.sampled_from(sorted(VALUES)),
+    share=st.floats(0, 1),
+    risk=st.sampled_from(["conservative", "neutral", "explore"]),
+)
+def test_raising_a_signal_never_lowers_the_rank(
+    mine: dict[str, float], others: list[dict[str, float]], signal: str, share: float, risk: str
+) -> None:
+    """Whatever the signal, whatever the others: better measured is no worse placed."""
+    rest = [measured(f"other-{n}", 10 * n + 10, **values) for n, values in enumerate(others)]
+
+    def place(**change: float) -> int:
+        return ranking(measured("mine", 1, **(mine | change)), *rest, risk=risk).index("mine")
+
+    worst, best = {
+        "tps": (0.5, 300),
+        "ttft_ms": (8000, 5),
+        "right": (0, 40),
+        "up": (0, 100),
+        "context": (512, 200_000),
+        "usd": (20, 0),
+    }[signal]
+    better = mine[signal] + share * (best - mine[signal])
+    if isinstance(mine[signal], int):
+        better = int(better)
+    assert place(**{signal: better}) <= place()
+    assert place(**{signal: best}) <= place(**{signal: worst})
+
+
+@settings(max_examples=100, deadline=None)
+@given(mine=st.lists(MODEL, min_size=2, max_size=6), seed=SEEDS)
+def test_an_unrelated_model_changes_no_order(mine: list[dict[str, float]], seed: int) -> None:
+    """One that cannot do what is asked for is no peer: nothing changes, scores neither."""
+    models = [measured(f"m{n}", 10 * n + 1, **values) for n, values in enumerate(mine)]
+    _, events = model(Random(seed), 1)
+    first = events[0]
+    embeds = {"embedding": CHAT["chat"]}
+    events[0] = msgspec.structs.replace(first, info=msgspec.structs.replace(first.info, capabilities=embeds))  # type: ignore[attr-defined]
+    unrelated = list(enumerate(events, start=1000))
+
+    def scores(*those: list[Pair]) -> list[tuple[str, float]]:
+        recommender = Recommender().hear(*(pair for one in those for pair in one))
+        reply = recommender.told("recommend.top", {"use_case": "chat", "limit": 100})
+        return [(shown["model"]["name"], shown["score"]) for shown in reply["recommendations"]]
+
+    assert scores(*models, unrelated) == scores(*models)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    tps=st.floats(40, 300),
+    ttft_ms=st.floats(5, 400),
+    right=st.integers(30, 40),
+    up=st.integers(99, 100),
+    others=st.lists(MODEL, max_size=6),
+    risk=st.sampled_from(["conservative", "neutral"]),
+    weights=st.dictionaries(st.sampled_from(["quality", "speed", "ttft", "reliability"]), st.floats(0, 1)),
+)
+def test_unknown_never_beats_the_same_model_measured_good(
+    tps: float,
+    ttft_ms: float,
+    right: int,
+    up: int,
+    others: list[dict[str, float]],
+    risk: str,
+    weights: dict[str, float],
+) -> None:
+    """Nothing is gained by not having been looked at, whoever else is there and whatever counts."""
+    good = measured("good", 1, tps=tps, ttft_ms=ttft_ms, right=right, up=up)
+    unseen = [(20, msgspec.structs.replace(good[0][1], model=ModelRef("host-0", "unseen")))]
+    info = msgspec.structs.replace(unseen[0][1].info, model=ModelRef("host-0", "unseen"))  # type: ignore[attr-defined]
+    unseen = [(20, msgspec.structs.replace(unseen[0][1], info=info))]
+    rest = [measured(f"other-{n}", 10 * n + 100, **values) for n, values in enumerate(others)]
+    order = ranking(good, unseen, *rest, risk=risk, weights=weights)
+    assert order.index("good") < order.index("unseen")
