@@ -197,9 +197,7 @@ def events_of(model: Model, endpoint: Endpoint) -> Iterator[ModelEvent]:
     if model.speed:
         at = NOW - timedelta(days=model.speed.days_ago)
         performance = _performance(model.speed, at, info.digest)
-        yield ModelBenchmarked(
-            **_head(ref, "benchmarked", at), outcome=Outcome.OK, performance=performance
-        )
+        yield ModelBenchmarked(**_head(ref, "benchmarked", at), outcome=Outcome.OK, performance=performance)
     if model.quality:
         at = NOW - timedelta(days=model.quality.days_ago)
         scores = {kind: _score(kind, right) for kind, right in model.quality.right.items()}
@@ -236,7 +234,9 @@ def _info(ref: ModelRef, model: Model, endpoint: Endpoint) -> ModelInfo:
         served_context_tokens=model.context.served,
         locality=model.locality,
         capabilities=claims,
-        price=Price(input_usd_per_mtok=price[0], output_usd_per_mtok=price[1], source="list") if price else None,
+        price=Price(input_usd_per_mtok=price[0], output_usd_per_mtok=price[1], source="list")
+        if price
+        else None,
     )
 
 
@@ -258,14 +258,14 @@ def _probed(ref: ModelRef, probes: Probes, loaded: Loaded | None) -> ModelProbed
         outcomes=samples[-20:],
         hourly=_tallies(samples, minute=0)[-24:],
         daily=_tallies(samples, minute=0, hour=0)[-30:],
-        residency=_residency(loaded, last) if loaded else None,
+        residency=_residency(loaded) if loaded else None,
     )
     return ModelProbed(
         id=identity.derive(last, "probed", str(ref)), at=last, model=ref, sample=samples[-1], health=health
     )
 
 
-def _residency(loaded: Loaded, at: datetime) -> Residency:
+def _residency(loaded: Loaded) -> Residency:
     minutes = loaded.expires_in_minutes
     return Residency(
         resident=loaded.resident, expires_at=None if minutes is None else NOW + timedelta(minutes=minutes)
@@ -366,7 +366,9 @@ def _in_words(best: BestReply, told: ExplainReply, expected: Expected) -> Expect
         statuses=None if expected.statuses is None else {name: one.status for name, one in by_name.items()},
         expected_ttft_ms=None
         if expected.expected_ttft_ms is None
-        else {name: one.expected_ttft_ms for name, one in by_name.items() if one.expected_ttft_ms is not None},
+        else {
+            name: one.expected_ttft_ms for name, one in by_name.items() if one.expected_ttft_ms is not None
+        },
     )
 
 
@@ -376,7 +378,9 @@ def _in_words(best: BestReply, told: ExplainReply, expected: Expected) -> Expect
 def _cases() -> Iterator[Any]:
     for file in FILES:
         case = read(file.read_text())
-        marks = [pytest.mark.xfail(reason=case.xfail, strict=True, raises=AssertionError)] if case.xfail else []
+        marks = (
+            [pytest.mark.xfail(reason=case.xfail, strict=True, raises=AssertionError)] if case.xfail else []
+        )
         yield pytest.param(case, id=file.stem, marks=marks)
 
 
@@ -397,8 +401,19 @@ def test_the_answer_comes_from_the_catalogue(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "table", ["", "expected", "endpoint.laptop", "model.0", "model.0.context", "model.0.yes", "model.0.probes",
-              "model.0.residency", "model.0.speed", "model.0.quality"],
+    "table",
+    [
+        "",
+        "expected",
+        "endpoint.laptop",
+        "model.0",
+        "model.0.context",
+        "model.0.yes",
+        "model.0.probes",
+        "model.0.residency",
+        "model.0.speed",
+        "model.0.quality",
+    ],
 )
 def test_a_key_that_is_not_known_is_an_error(table: str) -> None:
     """A misspelling in a case would otherwise leave out what it means to say."""
