@@ -1,7 +1,8 @@
 """Catalogues with the answer that an expert would give, written by hand in `tests/cases/`, one file for each.
 
 The expert's answer was written before Vedette's was seen. Where the two differ and the expert is right, the case has
-an `xfail` with the reason; it fails as soon as Vedette answers as the expert does.
+an `xfail` with the reason; it fails as soon as Vedette answers as the expert does. Where the expert was persuaded, the
+case says so.
 """
 
 import json
@@ -173,6 +174,7 @@ class Case(Section, frozen=True, kw_only=True):
 
 
 def read(text: str) -> Case:
+    """Return the case that the TOML *text* is. Raises ValidationError for a key that is not known."""
     return msgspec.convert(tomllib.loads(text), Case)
 
 
@@ -384,7 +386,7 @@ def _cases() -> Iterator[Any]:
         yield pytest.param(case, id=file.stem, marks=marks)
 
 
-@pytest.mark.parametrize("case", _cases())
+@pytest.mark.parametrize("case", list(_cases()))
 def test_the_answer_is_the_experts(case: Case) -> None:
     """The model, and whatever else the expert spoke of."""
     assert answer(case) == case.expected, case.why
