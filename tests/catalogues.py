@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from samples import lifecycle_event, model_info
@@ -91,10 +92,11 @@ def model(rng: Random, number: int) -> tuple[Facts, list[Event]]:
         else Price(input_usd_per_mtok=usd / 2, output_usd_per_mtok=usd, source="test"),
     )
     events: list[Event] = [lifecycle_event("found", ref, at=EPOCH, info=info)]
-    status, uptime = Status.UNKNOWN, None
+    status, uptime, cold = Status.UNKNOWN, None, False
     if rng.random() < 0.85:
         probed, uptime = _probed(ref, rng)
         stale = EPOCH - probed.health.checked_at > STALE_AFTER
+        cold = not stale and probed.health.residency is not None
         status = Status.UNKNOWN if stale else probed.health.status
         events.append(probed)
     speed = _benchmarked(ref, rng) if rng.random() < 0.7 else None
@@ -103,6 +105,9 @@ def model(rng: Random, number: int) -> tuple[Facts, list[Event]]:
     if rng.random() < 0.6:
         events.append(_evaluated(ref, rng))
     measured = speed.performance if speed else None
+    if measured and cold:
+        # Each residency of this generator is over, so the next call waits for the model to load.
+        measured = msgspec.structs.replace(measured, ttft_ms=measured.ttft_cold_ms)
     return Facts(
         model=ref,
         status=status,
@@ -154,6 +159,7 @@ def _benchmarked(ref: ModelRef, rng: Random) -> ModelBenchmarked:
         ttft_ms=None if ttft is None else figure(ttft),
         texts_per_s=figure(rng.uniform(1, 900)) if rng.random() < 0.3 else None,
         e2e_ms=figure(rng.uniform(1, 900)) if rng.random() < 0.3 else None,
+        ttft_cold_ms=figure(rng.uniform(1, 20_000)) if rng.random() < 0.5 else None,
     )
     return ModelBenchmarked(
         id=_id(ref, "benchmarked"),

@@ -12,7 +12,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from vedette.types import NOT_DOWNTIME, UP, Capability, Figure, ModelRef, Performance, Status, Tally
+from vedette.types import (
+    NOT_DOWNTIME,
+    UP,
+    Capability,
+    Figure,
+    ModelRef,
+    Performance,
+    Residency,
+    Status,
+    Tally,
+)
 from vedette_recommender.candidate import Facts, median
 from vedette_recommender.constants import RELIABILITY_WINDOW_H
 from vedette_recommender.priors import quality_prior
@@ -42,11 +52,13 @@ _NUMBERS = (
     "price_output",
     "output_tps",
     "ttft_ms",
+    "ttft_cold_ms",
     "texts_per_s",
     "e2e_ms",
     "runs",  # behind the figures; one beside other work is worth half of one that had the endpoint to itself
     "measured_at",  # seconds since 1970, as all times here
     "checked_at",
+    "resident_until",  # -inf where it is known not to be loaded, inf where no end is in sight
     "reported_at",
     "reported_calls",
     "reported_succeeded",
@@ -109,11 +121,13 @@ class Columns:
     price_output: Floats
     output_tps: Floats
     ttft_ms: Floats
+    ttft_cold_ms: Floats
     texts_per_s: Floats
     e2e_ms: Floats
     runs: Floats
     measured_at: Floats
     checked_at: Floats
+    resident_until: Floats
     reported_at: Floats
     reported_calls: Floats
     reported_succeeded: Floats
@@ -222,14 +236,8 @@ class Columns:
                 self.claims[place, row] = strength if claim.value else -strength
 
     def _time(self, row: int, performance: Performance | None) -> None:
-        self.output_tps[row], self.ttft_ms[row], self.texts_per_s[row], self.e2e_ms[row] = (
-            _median(figure)
-            for figure in (
-                (performance.output_tps, performance.ttft_ms, performance.texts_per_s, performance.e2e_ms)
-                if performance
-                else (None, None, None, None)
-            )
-        )
+        for name in ("output_tps", "ttft_ms", "ttft_cold_ms", "texts_per_s", "e2e_ms"):
+            getattr(self, name)[row] = _median(getattr(performance, name) if performance else None)
         self.runs[row] = performance.n - performance.contended / 2 if performance else np.nan
         self.measured_at[row] = _seconds(performance.measured_at if performance else None)
 
@@ -237,6 +245,7 @@ class Columns:
         health = facts.health
         self.status[row] = STATUSES.index(health.status) if health else _UNKNOWN
         self.checked_at[row] = _seconds(health.checked_at if health else None)
+        self.resident_until[row] = _resident_until(health.residency if health else None)
         self.hourly.put(row, health.hourly if health else ())
         self.daily.put(row, health.daily if health else ())
 
@@ -261,8 +270,16 @@ class Columns:
 
     def statuses(self, at: float, stale_after_s: float, rows: Rows) -> NDArray[np.int8]:
         """Return the status that may still be believed at *at*."""
-        stale = at - self.checked_at[rows] > stale_after_s
-        return np.where(stale, np.int8(_UNKNOWN), self.status[rows])
+        return np.where(self._stale(at, stale_after_s, rows), np.int8(_UNKNOWN), self.status[rows])
+
+    def expected_ttft_ms(self, at: float, stale_after_s: float, rows: Rows) -> Floats:
+        """Return the time to the first token to expect: the cold one where a model is known not to be loaded."""
+        gone = (self.resident_until[rows] <= at) & ~self._stale(at, stale_after_s, rows)
+        return np.where(gone, self.ttft_cold_ms[rows], self.ttft_ms[rows])
+
+    def _stale(self, at: float, stale_after_s: float, rows: Rows) -> Mask:
+        stale: Mask = at - self.checked_at[rows] > stale_after_s
+        return stale
 
 
 def _up_and_telling(counts: Mapping[str, int]) -> tuple[int, int]:
@@ -274,6 +291,14 @@ def _up_and_telling(counts: Mapping[str, int]) -> tuple[int, int]:
             continue
         telling += n
     return up, telling
+
+
+def _resident_until(residency: Residency | None) -> float:
+    if residency is None:
+        return math.nan
+    if not residency.resident:
+        return -math.inf
+    return residency.expires_at.timestamp() if residency.expires_at else math.inf
 
 
 def _number(value: float | None) -> float:

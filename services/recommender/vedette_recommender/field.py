@@ -80,6 +80,7 @@ class Field:
         self.confidence: Floats = np.zeros((len(SIGNALS), room))
         self.peers: Floats = np.full(len(SIGNALS), np.nan)
         self.status = np.zeros(room, np.int8)
+        self.expected_ttft_ms: Floats = np.full(room, np.nan)
         self.narrowed: Narrowed | None = (
             None  # kept by `filtering`: who passes where nothing special is asked
         )
@@ -155,6 +156,7 @@ class Field:
         self.utility[:, rows] = scoring.shrink(utility, sure, prior)
         self.confidence[:, rows] = sure
         self.status[rows] = self._columns.statuses(self.at, self._stale_after_s, rows)
+        self.expected_ttft_ms[rows] = self._columns.expected_ttft_ms(self.at, self._stale_after_s, rows)
         self._by_status[rows] = scoring.STATUS_MULTIPLIER[self.status[rows]]
         self._partial[rows], self._sure[rows] = self._weigh(self.default.shares, rows)
         return None

@@ -51,7 +51,7 @@ class Limit(NamedTuple):
 
 _LIMITS: Final = {
     "min_context_tokens": Limit("context", "context_tokens", whole=True),
-    "max_ttft_ms": Limit("ttft", "ttft_ms"),
+    "max_ttft_ms": Limit("ttft", None),
     "min_output_tps": Limit("output_tps", "output_tps"),
     "max_price_usd_per_mtok": Limit("price", "price_usd_per_mtok"),
     "min_parameters": Limit("parameters", "parameters", whole=True),
@@ -125,7 +125,7 @@ def _further(field: Field, columns: Columns, request: RecommendRequest) -> list[
         found += _located(columns, need.locality)
     for name in _LIMITS:
         if (limit := getattr(need, name)) is not None:
-            found += _limit(columns, name, limit, need, field.at)
+            found += _limit(field, columns, name, limit, need)
     return found
 
 
@@ -203,9 +203,14 @@ def _described(columns: Columns, row: int, code: str) -> str | None:
     return getattr(facts.info, code)  # type: ignore[no-any-return]
 
 
-def _limit(columns: Columns, name: str, limit: float, need: Constraints, at: float) -> list[Rule]:
+def _limit(field: Field, columns: Columns, name: str, limit: float, need: Constraints) -> list[Rule]:
     code, column, whole = _LIMITS[name]
-    values: Floats = getattr(columns, column) if column else uptime(columns, at, hours=24)
+    values: Floats
+    if column:
+        values = getattr(columns, column)
+    else:
+        # A limit on the time to the first token is about the next call, which may have to wait for a model to load.
+        values = field.expected_ttft_ms if code == "ttft" else uptime(columns, field.at, hours=24)
 
     def has(row: int) -> object:
         value = values[row].item()
