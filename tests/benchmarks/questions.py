@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks import population
 
 SAME = b'{"use_case":"chat","constraints":{"min_context_tokens":4096}}'
-_USE_CASES = (
+USE_CASES = (
     "chat",
     "code_generation",
     "agent",
@@ -43,7 +43,7 @@ def unconstrained(*, seed: int, limit: int) -> Iterator[bytes]:
     rng = Random(seed)
     templates = []
     for _ in range(_TEMPLATES):
-        use_case = rng.choices(_USE_CASES[:1] + _USE_CASES[5:6], (70, 30))[0]
+        use_case = rng.choices(USE_CASES[:1] + USE_CASES[5:6], (70, 30))[0]
         weights: dict[str, Any] = {signal: rng.randint(0, 100) for signal in _SIGNALS[1:]}
         templates.append(
             _template(use_case, limit, {}, weights | {"quality": _HERE}, base=rng.randint(1, 100))
@@ -66,7 +66,7 @@ def _constrained(rng: Random, models: int, limit: int | None) -> tuple[bytes, fl
     if rng.random() < 0.25:
         constraints["families"] = rng.sample(_FAMILIES, 4)
     weights = {signal: rng.randint(1, 10) for signal in rng.sample(_SIGNALS, 2)} if rng.random() < 0.4 else {}
-    use_case = rng.choices(_USE_CASES, _USE_CASE_WEIGHTS)[0]
+    use_case = rng.choices(USE_CASES, _USE_CASE_WEIGHTS)[0]
     return _template(use_case, limit or rng.randint(1, 10), constraints, weights, base=ttft_ms)
 
 

@@ -99,6 +99,48 @@ def test_every_constraint_is_honoured_by_every_answer(block: int) -> None:
     assert answered > 20  # or nothing was tested
 
 
+def relaxed(asked: dict[str, Any], relax: dict[str, Any]) -> dict[str, Any] | None:
+    """Return *asked* with what *relax* names changed as it says; None where only another use case would do."""
+    if relax["constraint"] == "use_case":
+        return None
+    name, need, to = relax["constraint"].removeprefix("constraints."), relax.get("need"), relax.get("to")
+    if name == "capabilities":
+        gone = need if isinstance(need, list) else [need]
+        return asked | {"capabilities": [other for other in asked["capabilities"] if other not in gone]}
+    limits = dict(asked["constraints"])
+    if to is None or name == "exclude":
+        del limits[name]
+    elif name == "locality":
+        limits[name] = to
+    elif isinstance(need, list):
+        limits[name] = [*need, to]
+    else:
+        limits[name] = to
+    return asked | {"constraints": limits}
+
+
+def test_the_relaxation_that_is_told_admits_the_model() -> None:
+    """Do as it says, and the model is among those recommended, with the score that was told."""
+    tried = set()
+    for seed in range(600):
+        rng = Random(seed)
+        facts, pairs = catalogue(rng, 6)
+        recommender, asked = Recommender().hear(*pairs), request(rng, facts) | {"limit": 100}
+        relax = recommender.told("recommend.explain", asked).get("relax")
+        if relax is None or relax.get("also"):
+            continue
+        easier = relaxed(asked, relax)
+        if easier is None:
+            continue
+        shown = recommender.told("recommend.top", easier)["recommendations"]
+        scores = {ref(one): one["score"] for one in shown}
+        assert ref(relax) in scores, (seed, asked, relax)
+        if relax["constraint"] != "constraints.min_context_tokens":  # which says what is wanted, too
+            assert scores[ref(relax)] == relax["score"]
+        tried.add(relax["constraint"])
+    assert len(tried) > 10, tried
+
+
 # --- Agreement -------------------------------------------------------------------------------------------------
 
 

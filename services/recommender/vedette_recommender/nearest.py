@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vedette.events import Rejection, Relaxation
+from vedette.types import Evidence
 from vedette_recommender.columns import Columns, Floats, Mask
 from vedette_recommender.filtering import Rule
 
@@ -69,17 +70,29 @@ def relaxation(rules: Sequence[Rule], row: int, columns: Columns, score: float) 
     facts = columns.facts[row]
     if facts is None:
         return None
-    by_field: dict[str, Rule] = {}
+    by_field: dict[str, list[Rule]] = {}
     for rule in rules:
         if rule.hits[row]:
-            by_field.setdefault(rule.field, rule)
-    first, *others = by_field.values()
-    unmeasured = first.field == "constraints.unmeasured"
-    return Relaxation(
-        constraint=first.field,
-        need="reject" if unmeasured else first.need,
-        to="keep" if unmeasured else None if first.field in ("use_case", "capabilities") else first.has(row),
-        model=facts.model,
-        also=tuple(rule.field for rule in others),
-        score=score,
-    )
+            by_field.setdefault(rule.field, []).append(rule)
+    field, *others = by_field
+    need, to = _change(by_field[field], row)
+    return Relaxation(constraint=field, need=need, to=to, model=facts.model, also=tuple(others), score=score)
+
+
+def _change(hit: Sequence[Rule], row: int) -> tuple[object, object]:
+    """Return what a field of the request is, and what it would have to be; None: without it, or without that in it."""
+    first = hit[0]
+    match first.field:
+        case "constraints.unmeasured":
+            return "reject", "keep"
+        case "use_case" | "capabilities":
+            needs = [rule.need for rule in hit]
+            return needs[0] if len(needs) == 1 else needs, None
+        case "constraints.evidence":
+            has = (rule.has(row) for rule in hit)
+            weakest = min(
+                has, key=lambda evidence: evidence.strength if isinstance(evidence, Evidence) else 0
+            )
+            return first.need, weakest
+        case _:
+            return first.need, first.has(row) or None  # no limit can be nothing
