@@ -239,7 +239,8 @@ def summary(
     account, standing = best
     parts = account.contributions()
     strongest = max(parts, key=lambda part: part.points)
-    weakest = max(parts, key=lambda part: part.weight * (1.0 - part.utility))
+    others = [part for part in parts if part is not strongest]
+    weakest = max(others, key=lambda part: part.weight * (1.0 - part.utility))
     opening = (
         f"{account.facts.model} is best for {use_case} with {standing.score:.1f} of 100: most of it from "
         f"{strongest.signal} ({strongest.points:.1f}), least of what it could have from {weakest.signal}."
@@ -267,8 +268,12 @@ def _rival(
 
 
 def _changed(improve: Improvement) -> str:
-    if improve.signal == "status":
+    if improve.signal == "status" or isinstance(improve.to, str) or improve.raw is None:
         return f"the status {improve.to}"
+    if improve.unit in ("fraction", "probability"):
+        return f"a {improve.signal} of {100 * improve.to:.1f} % instead of {100 * improve.raw:.1f} %"
+    if improve.unit == "tokens":
+        return f"a {improve.signal} of {improve.to:,.0f} tokens instead of {improve.raw:,.0f}"
     return f"a {improve.signal} of {improve.to:,.4g} {improve.unit} instead of {improve.raw:,.4g}"
 
 

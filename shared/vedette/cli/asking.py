@@ -291,7 +291,7 @@ def _contributions(one: Recommendation) -> Table:
         title=f"{one.model}: {one.raw_score:.1f}{multiplied} = {one.score:.1f}",
     )
     for part in one.contributions:
-        digits = 3 if part.unit in ("fraction", "probability") else 1
+        digits = {"fraction": 3, "probability": 3, "tokens": 0}.get(part.unit, 1)
         rows.add_row(
             part.signal,
             "-" if part.raw is None else f"{number(part.raw, digits)} {part.unit}",
