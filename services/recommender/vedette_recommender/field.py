@@ -81,22 +81,21 @@ class Field:
         self.peers: Floats = np.full(len(SIGNALS), np.nan)
         self.status = np.zeros(room, np.int8)
         self.expected_ttft_ms: Floats = np.full(room, np.nan)
-        self.narrowed: Narrowed | None = (
-            None  # kept by `filtering`: who passes where nothing special is asked
-        )
+        # Kept by `filtering`: who passes where nothing special is asked.
+        self.narrowed: Narrowed | None = None
         self._columns = columns
         self._stale_after_s = stale_after_s
         self._quality: Floats = np.full((3, room), np.nan)  # value, trials, when
         self._counted = Peers(room)
         self._required = [CAPABILITIES.index(capability) for capability in use_case.requires]
-        # By the use case's own weights: what all signals but the context come to, and the confidence.
         self._by_status: Floats = np.ones(room)  # what the status takes off the score
         self._expected_context = 0.0
+        # By the use case's own weights: what all signals but the context come to, and the confidence.
+        self._partial: Floats = np.zeros(room)
+        self._sure: Floats = np.zeros(room)
         # What was asked for last: scores by the use case's own weights, and contexts by what is wanted.
         self._kept: dict[tuple[Risk, int], Scores] = {}
         self._contexts: dict[int, Floats] = {}
-        self._partial: Floats = np.zeros(room)
-        self._sure: Floats = np.zeros(room)
         self._touched: set[int] = set(columns.rows.values())
 
     def touch(self, row: int) -> None:
