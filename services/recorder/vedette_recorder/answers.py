@@ -103,7 +103,7 @@ class Answers:
         named = [reference(model, field="models") for model in request.models]
         found = await self._all(queries.known(request, named), Known)
         models = found[: request.limit]
-        refs = [one.ref for one in models]
+        refs = [history.ref(one) for one in models]
         told = history.summaries(
             models,
             await self._all(queries.counts_of(refs, window), CountedOfModel),

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -73,62 +73,79 @@ class Ranked(Struct, frozen=True, kw_only=True):
     latency_ms: float
 
 
-class InBucket(Struct, frozen=True, kw_only=True):
-    """What is said of one bucket."""
+class CountedInBucket(Counted, frozen=True, kw_only=True):
+    """How many probes of a bucket ended so for that cause."""
 
     bucket: int
 
 
-class CountedInBucket(Counted, InBucket, frozen=True, kw_only=True):
-    """How many probes of a bucket ended so for that cause."""
-
-
-class RankedInBucket(Ranked, InBucket, frozen=True, kw_only=True):
+class RankedInBucket(Ranked, frozen=True, kw_only=True):
     """A latency among those of a bucket."""
 
+    bucket: int
 
-class OfModel(Struct, frozen=True, kw_only=True):
-    """What is said of one model."""
+
+class OfModel(Protocol):
+    """A row that is about one model."""
+
+    @property
+    def endpoint(self) -> str:
+        """Its endpoint."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """Its name there."""
+        ...
+
+
+class Known(Struct, frozen=True, kw_only=True):
+    """A model of which history is kept, and when it was lost if it is."""
+
+    endpoint: str
+    model: str
+    lost_at: datetime | None
+
+
+class CountedOfModel(Counted, frozen=True, kw_only=True):
+    """How many probes of a model ended so for that cause."""
 
     endpoint: str
     model: str
 
-    @property
-    def ref(self) -> ModelRef:
-        """Which model it is."""
-        return ModelRef(self.endpoint, self.model)
 
-
-About = TypeVar("About", bound=OfModel)
-
-
-class Known(OfModel, frozen=True, kw_only=True):
-    """A model of which history is kept, and when it was lost if it is."""
-
-    lost_at: datetime | None
-
-
-class CountedOfModel(Counted, OfModel, frozen=True, kw_only=True):
-    """How many probes of a model ended so for that cause."""
-
-
-class RankedOfModel(Ranked, OfModel, frozen=True, kw_only=True):
+class RankedOfModel(Ranked, frozen=True, kw_only=True):
     """A latency among those of a model."""
 
+    endpoint: str
+    model: str
 
-class Benchmarked(OfModel, frozen=True, kw_only=True):
+
+class Benchmarked(Struct, frozen=True, kw_only=True):
     """How many benchmarks of a model there were, and how many failed."""
 
+    endpoint: str
+    model: str
     benchmarks: int
     failed: int
 
 
-class Rate(OfModel, frozen=True, kw_only=True):
-    """How fast a model was after its first or its last good benchmark: `place` is 1, or what it is."""
+class Rate(Struct, frozen=True, kw_only=True):
+    """How fast a model was after its `place`th good benchmark."""
 
+    endpoint: str
+    model: str
     place: int
     output_tps: float | None
     texts_per_s: float | None
+
+
+def ref(row: OfModel) -> ModelRef:
+    """Return which model *row* is about."""
+    return ModelRef(row.endpoint, row.model)
+
+
+About = TypeVar("About", bound=OfModel)
 
 
 class Window(Struct, frozen=True, kw_only=True):
@@ -333,8 +350,8 @@ def summaries(
 ) -> tuple[ModelSummary, ...]:
     """Return a line for each of the *models*, in their order."""
     by_model = _Grouping(counts=_by(counts), latencies=_by(latencies), rates=_by(rates))
-    benchmarked = {one.ref: one for one in benchmarks}
-    return tuple(_summary(one, by_model, benchmarked.get(one.ref)) for one in models)
+    benchmarked = {ref(one): one for one in benchmarks}
+    return tuple(_summary(one, by_model, benchmarked.get(ref(one))) for one in models)
 
 
 class _Grouping(Struct, frozen=True, kw_only=True):
@@ -344,18 +361,18 @@ class _Grouping(Struct, frozen=True, kw_only=True):
 
 
 def _by(rows: Iterable[About]) -> dict[ModelRef, list[About]]:
-    return _grouped(rows, lambda row: row.ref)
+    return _grouped(rows, ref)
 
 
 def _summary(known: Known, of: _Grouping, benchmarked: Benchmarked | None) -> ModelSummary:
-    counts = of.counts.get(known.ref, [])
+    counts = of.counts.get(ref(known), [])
     total = _total(counts)
-    p50, _ = _percentiles(of.latencies.get(known.ref, ()))
-    rates = sorted(of.rates.get(known.ref, ()), key=lambda rate: rate.place)
+    p50, _ = _percentiles(of.latencies.get(ref(known), ()))
+    rates = sorted(of.rates.get(ref(known), ()), key=lambda rate: rate.place)
     embeds = any(rate.texts_per_s is not None for rate in rates)
     figures = [rate.texts_per_s if embeds else rate.output_tps for rate in rates]
     return ModelSummary(
-        model=known.ref,
+        model=ref(known),
         lost_at=known.lost_at,
         probes=sum(total.values()),
         uptime=uptime(total),

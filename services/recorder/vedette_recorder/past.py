@@ -22,7 +22,7 @@ from vedette.events import (
     encode,
 )
 from vedette.types import Health, ModelRef, Outcome, ProbeSample, Tally
-from vedette_recorder.history import OfModel
+from vedette_recorder.history import ref
 
 Row = Mapping[str, Any]
 E = TypeVar("E", bound=ModelEvent | ModelReported)
@@ -34,9 +34,11 @@ HOURS, DAYS = timedelta(hours=24), timedelta(days=30)
 MOST_BYTES = 700_000
 
 
-class Tallied(OfModel, frozen=True, kw_only=True):
+class Tallied(Struct, frozen=True, kw_only=True):
     """How many probes of a model ended so in the `span`th hour or day since 1970."""
 
+    endpoint: str
+    model: str
     span: int
     outcome: Outcome
     n: int
@@ -53,7 +55,7 @@ def tally(rows: Iterable[Tallied], length_s: int) -> dict[ModelRef, tuple[Tally,
     """Return the tallies of every model from *rows*, whose spans are *length_s* long."""
     counts: dict[ModelRef, dict[int, dict[str, int]]] = {}
     for row in rows:
-        counts.setdefault(row.ref, {}).setdefault(row.span, {})[row.outcome.value] = row.n
+        counts.setdefault(ref(row), {}).setdefault(row.span, {})[row.outcome.value] = row.n
     return {
         model: tuple(
             Tally(start=datetime.fromtimestamp(span * length_s, UTC), counts=of[span]) for span in sorted(of)
