@@ -240,7 +240,9 @@ def tallies(since: Mapping[ModelRef, datetime], at: datetime, length_s: int) -> 
         sa.and_(_about(availability, model), availability.c.measured_at >= begin)
         for model, begin in since.items()
     )
-    return _counted(sa.select(*columns, span).where(sa.or_(sa.false(), *chosen), availability.c.measured_at <= at))
+    return _counted(
+        sa.select(*columns, span).where(sa.or_(sa.false(), *chosen), availability.c.measured_at <= at)
+    )
 
 
 def oldest_probe() -> sa.Select[Any]:

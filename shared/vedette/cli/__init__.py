@@ -1,6 +1,7 @@
 """The command line: its commands, and what its exit codes mean."""
 
 import sys
+from importlib.metadata import entry_points
 from typing import NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
@@ -47,6 +48,9 @@ for place, line in (
     ("administering:provision", "Make the streams and consumers on a NATS server."),
 ):
     app.command(f"vedette.cli.{place}", name=place.partition(":")[2], help=line)
+# Those that need what a service alone may know, its database for one, come from that service.
+for point in entry_points(group="vedette.commands"):
+    app.command(point.value, name=point.name)
 config = App(name="config", help="The configuration file.")
 config.command("vedette.cli.administering:check", name="check", help="Read it, and say what it comes to.")
 app.command(config)
