@@ -51,9 +51,7 @@ Write = Callable[[Sequence[Mapping[Any, Any]]], None]
 def export(
     *,
     table: Annotated[Name, Parameter(help="Of what; `models` are their descriptions.")] = "availability",
-    format: Annotated[
-        Format, Parameter(help="CSV with a line of names, or a JSON object per line.")
-    ] = "csv",
+    format: Annotated[Format, Parameter(help="CSV with a line of names, or a JSON object per line.")] = "csv",
     since: Annotated[str | None, Parameter(help=f"From when on: {options.MOMENT}")] = None,
     until: Annotated[str | None, Parameter(help=f"Until just before: {options.MOMENT}")] = None,
     model: Annotated[str | None, Parameter(help="Of this one only (endpoint/name).")] = None,

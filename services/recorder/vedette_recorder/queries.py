@@ -6,7 +6,7 @@ and ranked by the database.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,7 +16,6 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from vedette.events import SummariesRequest
 from vedette.types import UP, ModelRef, Outcome
-from vedette_recorder import tables
 from vedette_recorder.history import PERCENTS, Window
 from vedette_recorder.tables import model_availability_history as availability
 from vedette_recorder.tables import model_info, model_info_history
@@ -25,6 +24,8 @@ from vedette_recorder.tables import model_performance_history as performance
 # A month of probes every five minutes. Reading so many takes an eighth of a second, during which other services
 # may share the process.
 MOST_ROWS = 10_000
+
+_EPOCH, _MICROSECOND = datetime.fromtimestamp(0, UTC), timedelta(microseconds=1)
 
 Of = ModelRef | str  # a model, or all of an endpoint
 Condition = sa.ColumnElement[bool]
@@ -114,13 +115,13 @@ def latencies_at(endpoint: str, window: Window) -> sa.Select[Any]:
 def counts_of(models: Iterable[ModelRef], window: Window) -> sa.Select[Any]:
     """Return the query for the rows of `history.CountedOfModel`."""
     columns = (availability.c.endpoint, availability.c.model, availability.c.outcome, availability.c.cause)
-    return _counted(sa.select(*columns).where(_among(availability, models), *_within(availability, window)))
+    return _counted(sa.select(*columns).where(_of_each(availability, models, window)))
 
 
 def latencies_of(models: Iterable[ModelRef], window: Window) -> sa.Select[Any]:
     """Return the query for the rows of `history.RankedOfModel`."""
     columns = (availability.c.endpoint, availability.c.model, availability.c.latency_ms)
-    return _ranked(sa.select(*columns).where(_among(availability, models), *_within(availability, window)))
+    return _ranked(sa.select(*columns).where(_of_each(availability, models, window)))
 
 
 def benchmarked(models: Iterable[ModelRef], window: Window) -> sa.Select[Any]:
@@ -129,7 +130,7 @@ def benchmarked(models: Iterable[ModelRef], window: Window) -> sa.Select[Any]:
     failed = sa.func.sum(sa.case((performance.c.outcome == Outcome.OK, 0), else_=1))
     return (
         sa.select(*key, sa.func.count().label("benchmarks"), failed.label("failed"))
-        .where(_among(performance, models), *_within(performance, window))
+        .where(_of_each(performance, models, window))
         .group_by(*key)
     )
 
@@ -147,7 +148,7 @@ def rates(models: Iterable[ModelRef], window: Window) -> sa.Select[Any]:
             sa.func.count().over(partition_by=key).label("n"),
         )
         .where(performance.c.outcome == Outcome.OK)
-        .where(_among(performance, models), *_within(performance, window))
+        .where(_of_each(performance, models, window))
         .subquery()
     )
     return sa.select(good).where(sa.or_(good.c.place == 1, good.c.place == good.c.n))
@@ -165,13 +166,19 @@ def known(request: SummariesRequest, models: Sequence[ModelRef]) -> sa.Select[An
 
 
 def _bucket(window: Window) -> sa.ColumnElement[int]:
-    since, until = (sa.literal(at, tables.UtcDateTime) for at in (window.since, window.until))
-    passed = Microseconds(availability.c.measured_at) - Microseconds(since)
-    return (passed * window.buckets // (Microseconds(until) - Microseconds(since))).label("bucket")
+    since, length = (window.since - _EPOCH) // _MICROSECOND, (window.until - window.since) // _MICROSECOND
+    passed = Microseconds(availability.c.measured_at) - since
+    return (passed * window.buckets // length).label("bucket")
 
 
 def _among(table: sa.Table, models: Iterable[ModelRef]) -> Condition:
     return sa.tuple_(table.c.endpoint, table.c.model).in_([(model.endpoint, model.name) for model in models])
+
+
+def _of_each(table: sa.Table, models: Iterable[ModelRef], window: Window) -> Condition:
+    # One by one, or SQLite would read all models of the time: a list of pairs is not what it looks up in an index.
+    each = (sa.and_(_about(table, model), *_within(table, window)) for model in models)
+    return sa.or_(sa.false(), *each)
 
 
 def _behind(model: ModelRef) -> Condition:
@@ -234,10 +241,11 @@ def _last(table: sa.Table, at: datetime, **having: str) -> sa.Select[Any]:
 
 def tallies(since: Mapping[ModelRef, datetime], at: datetime, length_s: int) -> sa.Select[Any]:
     """Return the query for the rows of `past.Tallied`: probes by outcome in spans of *length_s*, of each model."""
+    probed_at = availability.c.measured_at
     columns = (availability.c.endpoint, availability.c.model, availability.c.outcome)
-    span = (Microseconds(availability.c.measured_at) // (length_s * 1_000_000)).label("span")
+    span = (Microseconds(probed_at) // (length_s * 1_000_000)).label("span")
     chosen = (
-        sa.and_(_about(availability, model), availability.c.measured_at >= begin)
+        sa.and_(_about(availability, model), probed_at >= begin, probed_at <= at)
         for model, begin in since.items()
     )
     return _counted(

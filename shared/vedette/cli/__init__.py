@@ -36,7 +36,7 @@ for place, line in (
     ("asking:recommend", "Name the best model for a use case now."),
     ("asking:explain", "Show why: every signal, every rejection."),
     ("reporting:report", "Tell how a call to a model ended."),
-    ("recalling:history", "Show how a model did over time."),
+    ("recalling:history", "Show how models did over time."),
     ("watching:watch", "Show what happens, as it happens."),
     ("working:discover", "Look for models now."),
     ("working:probe", "Check now whether models answer."),

@@ -122,7 +122,7 @@ def recommend(
     async def ask(client: Client) -> int:
         if at is not None:
             then = options.moment(at, "at")
-            past = await client.asof(use_case, then, limit=limit, risk=risk, **need.wanted())
+            past = await client.asof(use_case, then, limit=min(limit + 1, 100), risk=risk, **need.wanted())
             return _told_of_the_past(past, json, lambda: _show_best(_best_of(past.explanation)))
         reply = await client.best(use_case, limit=limit, risk=risk, **need.wanted())
         if json:
