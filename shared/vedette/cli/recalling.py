@@ -227,7 +227,7 @@ def _list(each: SummariesReply, title: str | None) -> None:
             ms(one.latency_p50_ms),
             str(one.benchmarks) + (f" ({one.failed} failed)" if one.failed else ""),
             "-" if one.last is None else f"{number(one.last, 1)} {unit}",
-            _change(one.first, one.last),
+            _change(one.first, one.last) if one.benchmarks - one.failed > 1 else "-",
         )
     out.print(rows)
 
