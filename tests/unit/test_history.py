@@ -108,7 +108,7 @@ def test_latencies_are_bounded(drawn: tuple[Window, list[Probe]]) -> None:
 
 
 def ranked(chosen: Window, probes: list[Probe]) -> list[RankedInBucket]:
-    """Return every latency of probes that found a model up, with its place in its bucket, as the database ranks them."""
+    """Return the latencies of probes that found a model up with their places, as the database ranks them."""
     rows = []
     for n in range(chosen.buckets):
         latencies = sorted(
