@@ -517,7 +517,7 @@ class SummariesRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     endpoint: EndpointName | None = None
     since: UtcTime | None = None
     until: UtcTime | None = None
-    limit: Limit = 50
+    limit: Limit = 20
     after: ModelRef | None = None
 
 
@@ -525,7 +525,7 @@ class PastRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     """The catalogue as it stood at `at`, a page at a time: `limit` models at most, from behind `after` on."""
 
     at: UtcTime
-    limit: Limit = 50
+    limit: Limit = 20
     after: ModelRef | None = None
 
 

@@ -37,7 +37,7 @@ PAST = next(question for question in QUESTIONS if question.subject == "recommend
 _DECODER = msgspec.json.Decoder(RecommendPastRequest)
 # Of the recorder, for all pages; who asks waits a little longer.
 DEADLINE_S = 25.0
-_PAGE = 100
+_PAGE = 50
 
 # From a page of the past that is wanted to that page. Raises RequestError, NoAnswer where there is none now.
 Recall = Callable[[PastRequest], Awaitable[PastReply]]
