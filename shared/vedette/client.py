@@ -34,10 +34,13 @@ from vedette.events import (
     ErrorReply,
     ExplainReply,
     ModelsReply,
+    PastReply,
     PerformanceHistory,
+    RecommendPastReply,
     ReportReply,
     Risk,
     Signal,
+    SummariesReply,
     TopReply,
 )
 from vedette.requests import nearest
@@ -48,6 +51,7 @@ from vedette.watching import Watching
 T = TypeVar("T", bound=msgspec.Struct)
 URL_VARIABLE = "VEDETTE_NATS_URL"
 _RETRY_AFTER_S = 0.25
+_PAST_TIMEOUT_S = 30.0  # a recommender gives up before
 _REPLIES = {question.subject: msgspec.json.Decoder(question.reply) for question in QUESTIONS}
 _SERVICES = {question.subject: question.service for question in QUESTIONS}
 _ERRORS = msgspec.json.Decoder(ErrorReply)
@@ -183,33 +187,70 @@ class Client:
 
     async def history_availability(
         self,
-        model: ModelRef | str,
+        model: ModelRef | str | None = None,
         *,
+        endpoint: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         buckets: int | None = None,
     ) -> AvailabilityHistory:
-        """Return how *model* answered its probes, over the last 24 h unless *since* and *until* say otherwise.
+        """Return how *model*, or all at *endpoint*, answered probes, over the last 24 h unless told otherwise.
 
         A model of which nothing is recorded has no probes. Raises RequestError and NoAnswer.
         """
-        asked = _history(model, since, until, buckets)
-        return await self._ask("history.availability", asked, AvailabilityHistory)
+        wanted = _given(model=model, endpoint=endpoint, since=since, until=until, buckets=buckets)
+        return await self._ask("history.availability", wanted, AvailabilityHistory)
 
     async def history_performance(
         self,
-        model: ModelRef | str,
+        model: ModelRef | str | None = None,
         *,
+        endpoint: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         buckets: int | None = None,
     ) -> PerformanceHistory:
-        """Return how fast *model* was, over the last 7 days unless *since* and *until* say otherwise.
+        """Return how fast *model*, or all at *endpoint*, were, over the last 7 days unless told otherwise.
 
         A model of which nothing is recorded has no points. Raises RequestError and NoAnswer.
         """
-        asked = _history(model, since, until, buckets)
-        return await self._ask("history.performance", asked, PerformanceHistory)
+        wanted = _given(model=model, endpoint=endpoint, since=since, until=until, buckets=buckets)
+        return await self._ask("history.performance", wanted, PerformanceHistory)
+
+    async def history_models(
+        self,
+        models: Sequence[ModelRef | str] = (),
+        *,
+        endpoint: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+        after: ModelRef | None = None,
+    ) -> SummariesReply:
+        """Return how *models* (those at *endpoint*, or all) did over the last 24 h, in a line each.
+
+        The next page begins *after* the `next` of the one before. Raises RequestError and NoAnswer.
+        """
+        wanted = _given(endpoint=endpoint, since=since, until=until, limit=limit, after=after)
+        if models:
+            wanted["models"] = list(models)
+        return await self._ask("history.models", wanted, SummariesReply)
+
+    async def history_asof(
+        self, at: datetime, *, limit: int | None = None, after: ModelRef | None = None
+    ) -> PastReply:
+        """Return a page of the catalogue as it stood at the time *at*. Raises RequestError and NoAnswer."""
+        return await self._ask("history.asof", _given(at=at, limit=limit, after=after), PastReply)
+
+    async def asof(self, use_case: str, at: datetime, **wanted: Unpack[Wanted]) -> RecommendPastReply:
+        """Return what would have been recommended for *use_case* at the time *at*, explained.
+
+        History is read for it, which takes a while where there are many models. Raises as `best`.
+        """
+        request = {**_recommendation(use_case, wanted), "at": at}
+        return await self._ask(
+            "recommend.asof", request, RecommendPastReply, repeatable=False, timeout_s=_PAST_TIMEOUT_S
+        )
 
     async def report(
         self,
@@ -263,27 +304,25 @@ class Client:
         return made
 
     async def _recommend(self, subject: str, use_case: str, wanted: Wanted, reply: type[T]) -> T:
-        request: dict[str, Any] = {"use_case": use_case}
-        constraints: dict[str, Any] = {}
-        for name, value in wanted.items():
-            # What is neither of the request nor a limit goes along, so that the answer names it.
-            (request if name in _REQUEST_FIELDS else constraints)[name] = value
-        if constraints:
-            request["constraints"] = constraints
-        return await self._ask(subject, request, reply)
+        return await self._ask(subject, _recommendation(use_case, wanted), reply)
 
     async def _ask(
-        self, subject: str, request: Mapping[str, Any], reply: type[T], *, repeatable: bool = True
+        self,
+        subject: str,
+        request: Mapping[str, Any],
+        reply: type[T],
+        *,
+        repeatable: bool = True,
+        timeout_s: float | None = None,
     ) -> T:
-        message = await self._request(subject, msgspec.json.encode(request), repeatable)
-        if status := (message.headers or {}).get("Nats-Service-Error-Code"):
-            error = _ERRORS.decode(message.data).error
-            kind = NoAnswer if status == "503" else RequestError
-            raise kind(code=error.code, message=error.message, field=error.field)
-        answer = _REPLIES[subject].decode(message.data)
-        if not isinstance(answer, reply):
-            raise TypeError(f"{subject} is answered with {type(answer).__name__}, not {reply.__name__}")
-        return answer
+        return await ask(
+            await self._connected(),
+            subject,
+            msgspec.json.encode(request),
+            reply,
+            timeout_s=timeout_s or self._timeout_s,
+            repeatable=repeatable,
+        )
 
     async def _connected(self) -> NatsClient:
         if self._connection is None:
@@ -291,33 +330,65 @@ class Client:
         assert self._connection is not None  # noqa: S101 - connect has just set it
         return self._connection
 
-    async def _request(self, subject: str, payload: bytes, repeatable: bool) -> Msg:
-        connection = await self._connected()
-        try:
-            return await connection.request(subject, payload, timeout=self._timeout_s)
-        except (nats.errors.NoRespondersError, nats.errors.TimeoutError) as error:
-            # What nobody took may be sent again; what was not answered may have been taken.
-            if not repeatable and isinstance(error, nats.errors.TimeoutError):
-                raise self._silence(subject) from error
-            # A service that is just being replaced, or a connection that is just being mended.
-            await asyncio.sleep(_RETRY_AFTER_S)
-        try:
-            return await connection.request(subject, payload, timeout=self._timeout_s)
-        except nats.errors.NoRespondersError as error:
-            raise NoAnswer(
-                code="no_answer", message=f"nobody answers {subject}; is a {_SERVICES[subject]} running?"
-            ) from error
-        except (TimeoutError, nats.errors.Error) as error:
-            raise self._silence(subject) from error
 
-    def _silence(self, subject: str) -> NoAnswer:
-        return NoAnswer(code="no_answer", message=f"{subject} was not answered within {self._timeout_s:g} s")
+async def ask(
+    connection: NatsClient,
+    subject: str,
+    payload: bytes,
+    reply: type[T],
+    *,
+    timeout_s: float,
+    repeatable: bool = True,
+) -> T:
+    """Return the reply to *payload*; what is *repeatable* is asked twice. Raises RequestError and NoAnswer."""
+    message = await _request(connection, subject, payload, timeout_s, repeatable)
+    if status := (message.headers or {}).get("Nats-Service-Error-Code"):
+        error = _ERRORS.decode(message.data).error
+        kind = NoAnswer if status == "503" else RequestError
+        raise kind(code=error.code, message=error.message, field=error.field)
+    answer = _REPLIES[subject].decode(message.data)
+    if not isinstance(answer, reply):
+        raise TypeError(f"{subject} is answered with {type(answer).__name__}, not {reply.__name__}")
+    return answer
 
 
-def _history(
-    model: ModelRef | str, since: datetime | None, until: datetime | None, buckets: int | None
-) -> dict[str, Any]:
-    asked = {"model": model, "since": since, "until": until, "buckets": buckets}
+async def _request(
+    connection: NatsClient, subject: str, payload: bytes, timeout_s: float, repeatable: bool
+) -> Msg:
+    try:
+        return await connection.request(subject, payload, timeout=timeout_s)
+    except (nats.errors.NoRespondersError, nats.errors.TimeoutError) as error:
+        # What nobody took may be sent again; what was not answered may have been taken.
+        if not repeatable and isinstance(error, nats.errors.TimeoutError):
+            raise _silence(subject, timeout_s) from error
+        # A service that is just being replaced, or a connection that is just being mended.
+        await asyncio.sleep(_RETRY_AFTER_S)
+    try:
+        return await connection.request(subject, payload, timeout=timeout_s)
+    except nats.errors.NoRespondersError as error:
+        raise NoAnswer(
+            code="no_answer", message=f"nobody answers {subject}; is a {_SERVICES[subject]} running?"
+        ) from error
+    except (TimeoutError, nats.errors.Error) as error:
+        raise _silence(subject, timeout_s) from error
+
+
+def _silence(subject: str, timeout_s: float) -> NoAnswer:
+    return NoAnswer(code="no_answer", message=f"{subject} was not answered within {timeout_s:g} s")
+
+
+def _recommendation(use_case: str, wanted: Wanted) -> dict[str, Any]:
+    request: dict[str, Any] = {"use_case": use_case}
+    constraints: dict[str, Any] = {}
+    for name, value in wanted.items():
+        # What is neither of the request nor a limit goes along, so that the answer names it.
+        (request if name in _REQUEST_FIELDS else constraints)[name] = value
+    if constraints:
+        request["constraints"] = constraints
+    return request
+
+
+def _given(**asked: Any) -> dict[str, Any]:
     return {name: value for name, value in asked.items() if value is not None}
 
 

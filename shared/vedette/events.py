@@ -491,16 +491,50 @@ class ReportRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class HistoryRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The past of one model from `since` until just before `until`, told in as many `buckets`.
+    """The past of one model, or of all at an endpoint, from `since` until just before `until`, in `buckets`.
 
     It ends now unless `until` says otherwise, and begins 24 h before that for availability, 7 days before for
     performance.
     """
 
-    model: ModelRef | Annotated[str, Meta(min_length=3, max_length=1024)]
+    model: ModelRef | Annotated[str, Meta(min_length=3, max_length=1024)] | None = None
+    endpoint: EndpointName | None = None  # instead of `model`
     since: UtcTime | None = None
     until: UtcTime | None = None
     buckets: Annotated[int, Meta(ge=1, le=500)] = 60
+
+
+class SummariesRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The past of many models in a line each: of all, of those at `endpoint`, or of the `models` named.
+
+    The time is the last 24 h unless `since` and `until` say otherwise. A page has `limit` models at most, by
+    endpoint and name; the next begins behind `after`, which the reply calls `next`.
+    """
+
+    models: Annotated[
+        tuple[ModelRef | Annotated[str, Meta(min_length=3, max_length=1024)], ...], Meta(max_length=100)
+    ] = ()
+    endpoint: EndpointName | None = None
+    since: UtcTime | None = None
+    until: UtcTime | None = None
+    limit: Limit = 20
+    after: ModelRef | None = None
+
+
+class PastRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The catalogue as it stood at `at`, a page at a time: `limit` models at most, from behind `after` on."""
+
+    at: UtcTime
+    limit: Limit = 20
+    after: ModelRef | None = None
+
+
+class RecommendPastRequest(
+    RecommendRequest, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """A recommendation as it would have been made at `at`."""
+
+    at: UtcTime
 
 
 ContributionKind = Literal["measured", "reported", "declared", "inferred", "prior", "peers", "floor", "user"]
@@ -721,15 +755,19 @@ class AvailabilityBucket(Struct, frozen=True, kw_only=True):
 
 
 class AvailabilityHistory(Struct, frozen=True, kw_only=True):
-    """How a model answered: buckets of equal length, empty ones too, and figures over all of the time."""
+    """How a model, or all at an endpoint, answered: buckets of equal length, empty ones too, and all of the time.
 
-    model: ModelRef
+    Whoever asks for a model is told of a `model`, whoever asks for an endpoint of an `endpoint`.
+    """
+
+    model: ModelRef | None
     since: UtcTime
     until: UtcTime
     buckets: tuple[AvailabilityBucket, ...]
     probes: int
     uptime: float | None
     down_by_cause: dict[ProbeCause, int]  # probes that count as downtime, by what failed
+    endpoint: EndpointName | None = None
 
 
 class PerformancePoint(Struct, frozen=True, kw_only=True):
@@ -752,13 +790,81 @@ class PerformancePoint(Struct, frozen=True, kw_only=True):
 
 
 class PerformanceHistory(Struct, frozen=True, kw_only=True):
-    """How fast a model was, in order of time. With more benchmarks than buckets, a point is a bucket."""
+    """How fast a model, or those of an endpoint, were, in order of time.
 
-    model: ModelRef
+    With more benchmarks than buckets, a point is a bucket.
+    """
+
+    model: ModelRef | None
     since: UtcTime
     until: UtcTime
     points: tuple[PerformancePoint, ...]
     benchmarks: int
+    endpoint: EndpointName | None = None
+
+
+class ModelSummary(Struct, frozen=True, kw_only=True):
+    """How one model did: `first` and `last` are the rates after the first and the last good benchmark of the time.
+
+    The rate is in texts per second where `embeds`, else in output tokens per second.
+    """
+
+    model: ModelRef
+    lost_at: UtcTime | None  # it is not there any more since then
+    probes: int
+    uptime: float | None  # a fraction; None when no probe was telling
+    down_by_cause: dict[ProbeCause, int]
+    latency_p50_ms: float | None  # of probes that found the model up
+    benchmarks: int
+    failed: int
+    first: float | None
+    last: float | None
+    embeds: bool = False
+
+
+class SummariesReply(Struct, frozen=True, kw_only=True):
+    """Models by endpoint and name, and where the next page begins: None at the end."""
+
+    since: UtcTime
+    until: UtcTime
+    models: tuple[ModelSummary, ...]
+    next: ModelRef | None = None
+
+
+class PastEvent(Struct, frozen=True, kw_only=True):
+    """An event of the past as its stream held it, less what history does not keep."""
+
+    subject: str
+    sequence: int
+    event: msgspec.Raw
+
+
+class PastModel(Struct, frozen=True, kw_only=True):
+    """A model that was there: the last event of each kind up to then, oldest first."""
+
+    model: ModelRef
+    events: tuple[PastEvent, ...]
+
+
+class PastReply(Struct, frozen=True, kw_only=True):
+    """The models that were there at `at`, by endpoint and name, and where the next page begins: None at the end.
+
+    Their events carry what history keeps: a probe's health has its status and its tallies, counted from the
+    recorded probes, but neither its streak nor transcripts; a benchmark's figures come without their samples.
+    """
+
+    at: UtcTime
+    models: tuple[PastModel, ...]
+    probes_since: UtcTime | None = None  # the oldest probe that is still recorded, of whatever model
+    next: ModelRef | None = None
+
+
+class RecommendPastReply(Struct, frozen=True, kw_only=True):
+    """What would have been recommended at `at`, explained, and in what it may differ from what was said then."""
+
+    at: UtcTime
+    explanation: ExplainReply
+    unknown: tuple[str, ...]
 
 
 class ReportReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -855,13 +961,34 @@ QUESTIONS: tuple[Question, ...] = (
         request=HistoryRequest,
         reply=AvailabilityHistory,
         service="recorder",
-        doc="How one model answered its probes over time.",
+        doc="How a model, or all at an endpoint, answered probes over time.",
     ),
     Question(
         subject="history.performance",
         request=HistoryRequest,
         reply=PerformanceHistory,
         service="recorder",
-        doc="How fast one model was over time.",
+        doc="How fast a model, or those at an endpoint, were over time.",
+    ),
+    Question(
+        subject="history.models",
+        request=SummariesRequest,
+        reply=SummariesReply,
+        service="recorder",
+        doc="How many models did over time, in a line each.",
+    ),
+    Question(
+        subject="history.asof",
+        request=PastRequest,
+        reply=PastReply,
+        service="recorder",
+        doc="The catalogue as it stood at a time.",
+    ),
+    Question(
+        subject="recommend.asof",
+        request=RecommendPastRequest,
+        reply=RecommendPastReply,
+        service="recommender",
+        doc="What would have been recommended at a time, explained.",
     ),
 )

@@ -44,14 +44,14 @@ def decode(payload: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
         raise RequestError(code="invalid_json", message=f"the request is not JSON: {error}") from error
 
 
-def reference(named: ModelRef | str) -> ModelRef:
-    """Return the model that a request's field `model` names. Raises RequestError."""
+def reference(named: ModelRef | str, *, field: str = "model") -> ModelRef:
+    """Return the model that a request's *field* names. Raises RequestError."""
     if isinstance(named, ModelRef):
         return named
     try:
         return ModelRef.parse(named)
     except ValueError as error:
-        raise RequestError(code="invalid_value", message=f"model: {error}", field="model") from error
+        raise RequestError(code="invalid_value", message=f"{field}: {error}", field=field) from error
 
 
 def unknown_model(model: ModelRef, known: Iterable[ModelRef]) -> RequestError:

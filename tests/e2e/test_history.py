@@ -1,8 +1,10 @@
 """`vedette history`: of a model that was probed and measured, of one that is not, and of a wrong one."""
 
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 
-from commands import Ended, Up, up
+from commands import Ended, Up, up, vedette
 from eventually import eventually
 from providers.fake_ollama import fake_ollama
 
@@ -69,6 +71,54 @@ async def test_a_model_s_history_as_json_as_tables_and_drawn(tmp_path: Path) -> 
             assert wrong.code == 2
             assert says in wrong.err
             assert len(wrong.err.splitlines()) == 1
+
+
+async def test_many_models_and_the_past(tmp_path: Path) -> None:
+    """An endpoint, the candidates for a use case and all models; what was recommended; what was recorded."""
+    async with fake_ollama(**{"m:1b": "d1", "n:2b": "d2"}) as ollama:
+        async with up(tmp_path / "s", OFTEN.format(url=ollama.url)) as running:
+            await running.line("ready")
+
+            async def told() -> Ended | None:
+                ended = await running.ask("history", "--use-case", "chat", "--json")
+                if ended.code:
+                    return None
+                models = ended.json()["models"]["models"]
+                return ended if len(models) == 2 and all(one["benchmarks"] for one in models) else None
+
+            await eventually(told, within_s=60, what="both models recorded")
+            for asked, says in (
+                (("--endpoint", "box"), "box: "),
+                (("--use-case", "chat"), "chat, since "),
+                ((), "all models, since "),
+            ):
+                ended = await running.ask("history", *asked)
+                assert ended.code == 0, ended.err
+                assert says in ended.out
+                assert "box/n:2b" in ended.out
+                assert "box/m:1b" in ended.out
+            wrong = await running.ask("history", "--endpoint", "bax")
+            assert (wrong.code, wrong.err) == (2, 'vedette: no endpoint bax; did you mean "box"?\n')
+            wrong = await running.ask("history", "box/m:1b", "--endpoint", "box")
+            assert (wrong.code, len(wrong.err.splitlines())) == (2, 1)
+
+            at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}"
+            then = await running.ask("recommend", "chat", "--at", at)
+            assert then.code == 0, then.err
+            assert "As of " in then.out
+            whole = await running.ask("explain", "chat", "--at", at, "--json")
+            assert len(whole.json()["explanation"]["recommendations"]) == 2
+            before = await running.ask("explain", "chat", "--at", "2020-01-01T00:00")
+            assert before.code == 4
+            assert "As of 2020-01-01 00:00 UTC" in before.out
+            later = await running.ask("recommend", "chat", "--at", "2999-01-01")
+            assert (later.code, later.err) == (2, "vedette: at: is still to come\n")
+        # What was recorded is there when nothing runs any more.
+        ended = await vedette("export", "--format", "jsonl", "--state-dir", str(tmp_path / "s"))
+        assert ended.code == 0, ended.err
+        probes = [json.loads(line) for line in ended.out.splitlines()]
+        assert {probe["model"] for probe in probes} == {"m:1b", "n:2b"}
+        assert ended.err == ""
 
 
 async def test_a_known_model_without_history_is_no_error(tmp_path: Path) -> None:

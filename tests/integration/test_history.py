@@ -1,9 +1,11 @@
 """Questions about the past: on SQLite and PostgreSQL, and over a real nats-server."""
 
 import asyncio
+import random
 import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,18 +13,18 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from eventually import eventually
-from samples import benchmark_event, probe_event
+from samples import benchmark_event, lifecycle_event, probe_event
 from vedette import Client, identity
 from vedette.bus import Bus
 from vedette.errors import NoAnswer, RequestError
-from vedette.events import AvailabilityHistory, Event, ModelProbed, PerformanceHistory, encode
+from vedette.events import AvailabilityHistory, Event, ModelProbed, PerformanceHistory, SummariesReply, encode
 from vedette.nats_server import NatsServer
 from vedette.settings import Database, Settings
 from vedette.testing import FakeClock
 from vedette.types import ModelRef, Outcome
-from vedette_recorder import app, queries
+from vedette_recorder import app, history, queries
 from vedette_recorder.answers import Answers
-from vedette_recorder.history import Window
+from vedette_recorder.history import Probe, Window
 from vedette_recorder.record import Message, Row, rows_of
 from vedette_recorder.store import Store
 
@@ -103,6 +105,113 @@ async def test_performance_is_told_benchmark_by_benchmark(store: Store) -> None:
     assert (told.points[0].ttft_ms, told.points[0].load_ms) == (120.0, None)
 
 
+async def test_an_endpoint_is_told_as_its_models_together(store: Store) -> None:
+    """What the database counts and ranks is what would be counted from all its probes; other endpoints are none."""
+    rng = random.Random(7)
+    elsewhere = ModelRef("other", "m")
+    models = [ModelRef("local", name) for name in "abc"]
+    probes = []
+    for model in [*models, elsewhere]:
+        for _ in range(60):
+            at = NOW - timedelta(seconds=rng.randrange(1, 25 * 3600), microseconds=rng.randrange(1_000_000))
+            made = probe(
+                at, rng.choice([Outcome.OK, Outcome.BUSY, Outcome.REFUSED, Outcome.RATE_LIMITED]), model
+            )
+            latency_ms = rng.choice([None, 10.0, rng.uniform(1, 500)])
+            sample = msgspec.structs.replace(made.sample, latency_ms=latency_ms)
+            probes.append(msgspec.structs.replace(made, sample=sample))
+    found = [lifecycle_event("found", model, at=NOW - 48 * HOUR) for model in [*models, elsewhere]]
+    edge = NOW - HOUR  # the first moment of a bucket, and the last of the one before
+    probes += [probe(at, model=models[0]) for at in (edge, edge - timedelta(microseconds=1))]
+    await record(store, *found, *probes)
+    reply = await ask(store, "availability", {"endpoint": "local", "buckets": 24})
+    told = msgspec.json.decode(reply, type=AvailabilityHistory)
+    window = Window(since=NOW - 24 * HOUR, until=NOW, buckets=24)
+    rows = [
+        Probe(
+            measured_at=event.at,
+            outcome=event.sample.outcome,
+            cause=event.sample.cause,
+            latency_ms=event.sample.latency_ms,
+        )
+        for event in probes
+        if event.model.endpoint == "local" and event.at >= window.since
+    ]
+    expected = history.availability(models[0], window, rows)
+    assert (told.model, told.endpoint) == (None, "local")
+    assert told.buckets == tuple(
+        msgspec.structs.replace(
+            bucket, latency_p50_ms=approx(bucket.latency_p50_ms), latency_p95_ms=approx(bucket.latency_p95_ms)
+        )
+        for bucket in expected.buckets
+    )
+    assert (told.probes, told.uptime, told.down_by_cause) == (
+        expected.probes,
+        expected.uptime,
+        expected.down_by_cause,
+    )
+
+
+def approx(value: float | None) -> Any:
+    """Return what a percentile may be: the last bit aside, the same."""
+    return None if value is None else pytest.approx(value)
+
+
+async def test_an_endpoint_s_benchmarks_are_told_together(store: Store) -> None:
+    """In order of time, whichever model they were of."""
+    await record(
+        store,
+        lifecycle_event("found", MODEL, at=NOW - 9 * HOUR),
+        lifecycle_event("found", OTHER, at=NOW - 9 * HOUR),
+        benchmark_event(MODEL, at=NOW - 3 * HOUR, tps=40.0),
+        benchmark_event(OTHER, at=NOW - 2 * HOUR, tps=20.0),
+        benchmark_event(MODEL, at=NOW - HOUR, tps=44.0),
+    )
+    reply = await ask(store, "performance", {"endpoint": "local"})
+    told = msgspec.json.decode(reply, type=PerformanceHistory)
+    assert (told.endpoint, told.model, told.benchmarks) == ("local", None, 3)
+    assert [point.output_tps for point in told.points] == [40.0, 20.0, 44.0]
+
+
+async def test_many_models_are_told_in_a_line_each(store: Store) -> None:
+    """By name, page by page: uptime, causes, median latency, and the rate from first to last."""
+    failed = benchmark_event(MODEL, at=NOW - HOUR, tps=99.0)
+    await record(
+        store,
+        lifecycle_event("found", MODEL, at=NOW - 30 * HOUR),
+        lifecycle_event("found", OTHER, at=NOW - 30 * HOUR),
+        lifecycle_event("lost", OTHER, at=NOW - 2 * HOUR, revision=2),
+        lifecycle_event("found", ModelRef("zoo", "z"), at=NOW - 30 * HOUR),
+        probe(NOW - 3 * HOUR),
+        probe(NOW - 2 * HOUR, Outcome.REFUSED),
+        probe(NOW - 25 * HOUR, Outcome.REFUSED),
+        benchmark_event(MODEL, at=NOW - 5 * HOUR, tps=40.0),
+        benchmark_event(MODEL, at=NOW - 4 * HOUR, tps=50.0),
+        benchmark_event(MODEL, at=NOW - 3 * HOUR, tps=30.0),
+        msgspec.structs.replace(failed, outcome=Outcome.TIMEOUT),
+    )
+    first = msgspec.json.decode(await ask(store, "models", {"limit": 2}), type=SummariesReply)
+    assert [one.model for one in first.models] == [OTHER, MODEL]
+    lost, model = first.models
+    assert (lost.lost_at, lost.probes, lost.uptime, lost.last) == (NOW - 2 * HOUR, 0, None, None)
+    assert (model.lost_at, model.probes, model.uptime, model.down_by_cause) == (None, 2, 0.5, {"endpoint": 1})
+    assert (model.latency_p50_ms, model.benchmarks, model.failed) == (20.0, 4, 1)
+    assert (model.first, model.last, model.embeds) == (40.0, 30.0, False)
+    assert first.next == MODEL
+    last = msgspec.json.decode(
+        await ask(store, "models", {"limit": 2, "after": first.next}), type=SummariesReply
+    )
+    assert ([one.model.name for one in last.models], last.next) == (["z"], None)
+
+    async def asked(**request: object) -> list[str]:
+        reply = msgspec.json.decode(await ask(store, "models", request), type=SummariesReply)
+        return [one.model.name for one in reply.models]
+
+    assert await asked(endpoint="zoo") == ["z"]
+    assert await asked(models=["zoo/z", MODEL]) == [MODEL.name, "z"]
+    assert await asked(endpoint="nowhere") == []
+
+
 async def test_nothing_recorded_is_an_empty_answer(store: Store) -> None:
     """Not an error: the recorder does not know which models exist now."""
     request: dict[str, object] = {"model": "nowhere/nothing", "buckets": 3}
@@ -127,6 +236,8 @@ async def test_more_rows_than_may_be_told_are_refused(store: Store, monkeypatch:
     [
         ({}, "model"),
         ({"model": "no-slash"}, "model"),
+        ({"model": "local/m", "endpoint": "local"}, "endpoint"),
+        ({"endpoint": "No Endpoint"}, "endpoint"),
         ({"model": "local/m", "buckets": 501}, "buckets"),
         ({"model": "local/m", "since": "2026-11-23T12:00:00"}, "since"),
         ({"model": "local/m", "untill": "2026-11-23T12:00:00Z"}, "untill"),
@@ -166,6 +277,40 @@ async def test_both_queries_read_a_range_of_the_index(store: Store, url: str) ->
             assert "history_model" in plan, plan
             assert "Sort" not in plan, plan
             assert "TEMP B-TREE" not in plan, plan
+    await engine.dispose()
+
+
+_PLANS_OF_MANY = {
+    "sqlite": ("ANALYZE", "EXPLAIN QUERY PLAN "),
+    "postgresql": ("ANALYZE", "SET enable_seqscan = off", "EXPLAIN "),
+}
+
+
+async def test_questions_about_many_models_read_a_range_of_the_index_for_each(store: Store, url: str) -> None:
+    """However many other models there are in that time."""
+    times = [NOW - n * HOUR for n in range(1, 41)]
+    models = [ModelRef(f"e{n % 20}", str(n)) for n in range(40)]
+    await record(store, *(lifecycle_event("found", model, at=NOW - 50 * HOUR) for model in models))
+    await record(store, *(probe(at, model=model) for at in times for model in models))
+    await record(store, *(benchmark_event(model, at=at, tps=1) for at in times for model in models))
+    window = Window(since=NOW - 50 * HOUR, until=NOW, buckets=24)
+    engine = create_async_engine(url)
+    *preparations, explain = _PLANS_OF_MANY[engine.dialect.name]
+    few = models[:3]
+    async with engine.connect() as connection:
+        for preparation in preparations:
+            await connection.exec_driver_sql(preparation)
+        for query in (
+            queries.counts_of(few, window),
+            queries.latencies_of(few, window),
+            queries.benchmarked(few, window),
+            queries.rates(few, window),
+            queries.counts_at("e0", window),
+        ):
+            literal = query.compile(engine.sync_engine, compile_kwargs={"literal_binds": True})
+            plan = str((await connection.execute(sa.text(f"{explain}{literal}"))).all())
+            assert "history_model" in plan, plan
+            assert "history_measured_at" not in plan, plan
     await engine.dispose()
 
 

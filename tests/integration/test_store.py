@@ -185,6 +185,21 @@ async def test_position_and_gaps_are_kept(store: Store) -> None:
     assert (gap["first_sequence"], gap["last_sequence"]) == (3, 4)
 
 
+@pytest.mark.parametrize("chunk", [1, 3, 5, 6, 100])
+async def test_rows_are_streamed_in_order_and_each_once(store: Store, chunk: int) -> None:
+    """However many at a time, and where several share a moment; what comes behind the place reached comes too."""
+    table = tables.model_availability_history
+    ids = [identity.derive(NOW, str(n)) for n in range(6)]
+    for n in (5, 1, 3, 0, 4):
+        await store.write(rows(probed(NOW + timedelta(seconds=n // 3), event_id=ids[n]), n))
+    expected = sorted((n // 3, ids[n]) for n in (0, 1, 3, 4, 5))
+    streamed = []
+    async for some in store.stream(sa.select(table), (table.c.measured_at, table.c.event_id), chunk=chunk):
+        assert len(some) <= chunk
+        streamed += [((row["measured_at"] - NOW).seconds, row["event_id"]) for row in some]
+    assert streamed == expected
+
+
 async def test_retention_deletes_history_in_batches(store: Store) -> None:
     """What is as old as the cutoff stays, and so does current state of any age."""
     events = [probed(NOW - timedelta(days=n)) for n in range(10)]

@@ -8,8 +8,20 @@ from hypothesis import strategies as st
 
 from vedette.errors import RequestError
 from vedette.events import HistoryRequest
-from vedette.types import ModelRef, Outcome
-from vedette_recorder.history import Benchmark, Probe, Window, availability, performance, window
+from vedette.types import UP, ModelRef, Outcome
+from vedette_recorder.history import (
+    PERCENTS,
+    Benchmark,
+    CountedInBucket,
+    Probe,
+    RankedInBucket,
+    Window,
+    availability,
+    availability_at,
+    performance,
+    ranks,
+    window,
+)
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 MODEL = ModelRef("local", "m")
@@ -93,6 +105,56 @@ def test_latencies_are_bounded(drawn: tuple[Window, list[Probe]]) -> None:
         assert min(known) <= p50 <= max(known)
         assert p50 <= p95 * (1 + 1e-12)
         assert p95 <= max(known)
+
+
+def ranked(chosen: Window, probes: list[Probe]) -> list[RankedInBucket]:
+    """Return the latencies of probes that found a model up with their places, as the database ranks them."""
+    rows = []
+    for n in range(chosen.buckets):
+        latencies = sorted(
+            probe.latency_ms
+            for probe in probes
+            if chosen.bucket(probe.measured_at) == n and probe.outcome in UP and probe.latency_ms is not None
+        )
+        rows += [
+            RankedInBucket(bucket=n, rank=rank, n=len(latencies), latency_ms=latency_ms)
+            for rank, latency_ms in enumerate(latencies)
+        ]
+    return rows
+
+
+@given(probed())
+def test_counts_and_ranks_tell_what_the_probes_tell(drawn: tuple[Window, list[Probe]]) -> None:
+    """An endpoint, of which the database counts and ranks, is told as a model, of which all probes are read."""
+    chosen, probes = drawn
+    counts = [
+        CountedInBucket(
+            bucket=chosen.bucket(probe.measured_at), outcome=probe.outcome, cause=probe.cause, n=1
+        )
+        for probe in probes
+    ]
+    told = availability_at("local", chosen, counts, ranked(chosen, probes))
+    of_model = availability(MODEL, chosen, probes)
+    assert (told.probes, told.uptime, told.down_by_cause) == (
+        of_model.probes,
+        of_model.uptime,
+        of_model.down_by_cause,
+    )
+    for bucket, expected in zip(told.buckets, of_model.buckets, strict=True):
+        assert (bucket.start, bucket.probes, bucket.counts) == (
+            expected.start,
+            expected.probes,
+            expected.counts,
+        )
+        assert bucket.latency_p50_ms == pytest.approx(expected.latency_p50_ms)
+        assert bucket.latency_p95_ms == pytest.approx(expected.latency_p95_ms)
+
+
+@given(st.integers(1, 10_000), st.sampled_from(PERCENTS))
+def test_a_percentile_lies_between_neighbours(n: int, percent: int) -> None:
+    """Both are among the values."""
+    low, high = ranks(n, percent)
+    assert 0 <= low <= high <= min(low + 1, n - 1)
 
 
 @given(windows(), st.integers(0, 499))

@@ -57,8 +57,10 @@ _MOST_REJECTIONS = 200
 _SCORED_EVERY = timedelta(minutes=1)
 _MOST_REMEMBERED = 4096
 _LONGEST_REMEMBERED_BYTES = 4096
-# A report is no question about the catalogue: it has a handler of its own, and its bytes are not remembered.
-ANSWERED = tuple(q for q in QUESTIONS if q.service == "recommender" and q.subject != "report.outcome")
+# A report is no question about the catalogue, and neither is one about the past: they have handlers of their own,
+# and their bytes are not remembered.
+_ELSEWHERE = ("report.outcome", "recommend.asof")
+ANSWERED = tuple(q for q in QUESTIONS if q.service == "recommender" and q.subject not in _ELSEWHERE)
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     question.subject: msgspec.json.Decoder(question.request) for question in ANSWERED
 }
@@ -185,7 +187,11 @@ class Answers:
         )
 
     def _explain(self, payload: bytes) -> ExplainReply:
-        request = self._recommend_request("recommend.explain", payload)
+        return self.explain(self._recommend_request("recommend.explain", payload))
+
+    def explain(self, request: RecommendRequest) -> ExplainReply:
+        """Return the ranking that *request*, whose use case is known, comes to. Raises RequestError."""
+        self._tick()
         ranking, columns = self._rank(request, max(2, request.limit)), self._board.columns
         accounts = [Account(ranking.field, columns, one.row, ranking.terms) for one in ranking.ranked]
         rules = self._rules(request, ranking)

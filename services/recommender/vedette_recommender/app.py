@@ -5,16 +5,22 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import lru_cache
 
+from nats.aio.client import Client as Connection
+
 from vedette import providers
+from vedette.client import ask
 from vedette.errors import ConfigurationError
-from vedette.events import Event
+from vedette.events import Event, PastReply, PastRequest, encode
 from vedette.service import Service, open_service
 from vedette.settings import Settings, interval_s
 from vedette_recommender.announcing import Announcing
 from vedette_recommender.answers import ANSWERED, Answers
 from vedette_recommender.constants import STALE_INTERVALS
+from vedette_recommender.past import PAST, Past, Recall
 from vedette_recommender.reporting import REPORT, Reporting
 from vedette_recommender.usecases import known
+
+_PAGE_TIMEOUT_S = 5.0
 
 
 @lru_cache(maxsize=1024)
@@ -26,16 +32,35 @@ def base_url(provider: str, url: str) -> str | None:
         return None
 
 
+def recall(connection: Connection) -> Recall:
+    """Return how a recorder is asked for a page of the past."""
+
+    async def page(wanted: PastRequest) -> PastReply:
+        return await ask(connection, "history.asof", encode(wanted), PastReply, timeout_s=_PAGE_TIMEOUT_S)
+
+    return page
+
+
 @asynccontextmanager
 async def serve(settings: Settings) -> AsyncIterator[Service]:
     """Run the recommender while the context is open."""
     async with open_service("recommender", settings) as service:
         use_cases = known(settings.recommend.use_cases)
+        stale_after = timedelta(seconds=STALE_INTERVALS * interval_s(settings.schedule.availability))
         answers = Answers(
             catalogue=service.catalogue,
             endpoints=settings.endpoints,
             use_cases=use_cases,
-            stale_after=timedelta(seconds=STALE_INTERVALS * interval_s(settings.schedule.availability)),
+            stale_after=stale_after,
+            base_url=base_url,
+            ratings=settings.quality,
+            clock=service.clock,
+        )
+        past = Past(
+            recall=recall(service.bus.connection),
+            endpoints=settings.endpoints,
+            use_cases=use_cases,
+            stale_after=stale_after,
             base_url=base_url,
             ratings=settings.quality,
             clock=service.clock,
@@ -57,6 +82,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         )
         await service.answer(ANSWERED, answers.answer)
         await service.answer([REPORT], reporting.answer)
+        await service.answer([PAST], past.answer)
         service.before_closing(reporting.close)
         answers.prepare()
         await announcing.listen()

@@ -1,9 +1,9 @@
 """Answers to questions about the past: request → window → rows → reply."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from datetime import timedelta
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, TypeVar, cast
 
 import msgspec
 import sqlalchemy as sa
@@ -11,11 +11,33 @@ from msgspec import Struct
 
 from vedette.clock import Clock
 from vedette.errors import NoAnswer, RequestError
-from vedette.events import QUESTIONS, AvailabilityHistory, HistoryRequest, PerformanceHistory, encode
+from vedette.events import (
+    QUESTIONS,
+    AvailabilityHistory,
+    HistoryRequest,
+    PastReply,
+    PastRequest,
+    PerformanceHistory,
+    SummariesReply,
+    SummariesRequest,
+    encode,
+)
 from vedette.requests import decode, reference
-from vedette_recorder import history, queries
+from vedette.types import ModelRef
+from vedette_recorder import history, past, queries, tables
 from vedette_recorder.errors import DatabaseUnavailable
-from vedette_recorder.history import Benchmark, Probe
+from vedette_recorder.history import (
+    Benchmark,
+    Benchmarked,
+    CountedInBucket,
+    CountedOfModel,
+    Known,
+    Probe,
+    RankedInBucket,
+    RankedOfModel,
+    Rate,
+)
+from vedette_recorder.past import Row, Tallied, Tallies
 from vedette_recorder.store import Store
 
 T = TypeVar("T", bound=Struct)
@@ -39,37 +61,126 @@ class Answers:
         self._questions: dict[str, Callable[[Any], Awaitable[Struct]]] = {
             "history.availability": self._availability,
             "history.performance": self._performance,
+            "history.models": self._models,
+            "history.asof": self._as_of,
         }
 
     async def answer(self, subject: str, payload: bytes) -> bytes:
-        """Return the encoded reply to *payload* on *subject*. Raises RequestError, which is a reply too."""
-        return encode(await self._questions[subject](decode(payload, _DECODERS[subject])))
+        """Return the encoded reply to *payload* on *subject*.
 
-    async def _availability(self, request: HistoryRequest) -> AvailabilityHistory:
-        model = reference(request.model)
-        window = history.window(request, now=self._clock.now(), usual=_AVAILABILITY_USUAL)
-        return history.availability(model, window, await self._rows(queries.probes(model, window), Probe))
-
-    async def _performance(self, request: HistoryRequest) -> PerformanceHistory:
-        model = reference(request.model)
-        window = history.window(request, now=self._clock.now(), usual=_PERFORMANCE_USUAL)
-        rows = await self._rows(queries.benchmarks(model, window), Benchmark)
-        return history.performance(model, window, rows)
-
-    async def _rows(self, query: sa.Select[Any], kind: type[T]) -> list[T]:
-        """Return the rows of *query*. Raises RequestError when they are too many, NoAnswer when none come."""
+        Raises RequestError, which is a reply too: NoAnswer when the database gives none in time.
+        """
+        request = decode(payload, _DECODERS[subject])
         try:
             async with asyncio.timeout(_DEADLINE_S):
-                rows = await self._store.read(query)
+                return encode(await self._questions[subject](request))
         except DatabaseUnavailable as error:
             raise NoAnswer(code="unavailable", message=f"history cannot be read now: {error}") from error
         except TimeoutError as error:
             problem = f"history cannot be read now: the database took longer than {_DEADLINE_S:g} s"
             raise NoAnswer(code="unavailable", message=problem) from error
+
+    async def _availability(self, request: HistoryRequest) -> AvailabilityHistory:
+        of = _of(request)
+        window = history.window(request, now=self._clock.now(), usual=_AVAILABILITY_USUAL)
+        if isinstance(of, ModelRef):
+            return history.availability(of, window, await self._rows(queries.probes(of, window), Probe))
+        return history.availability_at(
+            of,
+            window,
+            await self._all(queries.counts_at(of, window), CountedInBucket),
+            await self._all(queries.latencies_at(of, window), RankedInBucket),
+        )
+
+    async def _performance(self, request: HistoryRequest) -> PerformanceHistory:
+        of = _of(request)
+        window = history.window(request, now=self._clock.now(), usual=_PERFORMANCE_USUAL)
+        rows = await self._rows(queries.benchmarks(of, window), Benchmark)
+        return history.performance(of, window, rows)
+
+    async def _models(self, request: SummariesRequest) -> SummariesReply:
+        window = history.window(request, now=self._clock.now(), usual=_AVAILABILITY_USUAL)
+        named = [reference(model, field="models") for model in request.models]
+        found = await self._all(queries.known(request, named), Known)
+        models = found[: request.limit]
+        refs = [history.ref(one) for one in models]
+        told = history.summaries(
+            models,
+            await self._all(queries.counts_of(refs, window), CountedOfModel),
+            await self._all(queries.latencies_of(refs, window), RankedOfModel),
+            await self._all(queries.benchmarked(refs, window), Benchmarked),
+            await self._all(queries.rates(refs, window), Rate),
+        )
+        return SummariesReply(
+            since=window.since,
+            until=window.until,
+            models=told,
+            next=refs[-1] if len(found) > len(models) else None,
+        )
+
+    async def _as_of(self, request: PastRequest) -> PastReply:
+        at = history.utc(request.at, "at")
+        there = await self._read(queries.present(at, request.after, request.limit + 1))
+        shown = there[: request.limit]
+        models = [ModelRef(row["endpoint"], row["model"]) for row in shown]
+        found = await self._read(queries.found(models, at))
+        tallies = await self._tallies(models, found, at)
+        others = {name: await self._last(tables.metadata.tables[name], models, at) for name in past.EVENTS}
+        probes = await self._last(tables.model_availability_history, models, at)
+        known = past.page(past.models(shown, found, probes, tallies, others))
+        (oldest,) = await self._read(queries.oldest_probe())
+        return PastReply(
+            at=at,
+            models=known,
+            probes_since=oldest["at"],
+            next=known[-1].model if len(known) < len(there) else None,
+        )
+
+    async def _tallies(
+        self, models: Sequence[ModelRef], found: Sequence[Row], at: datetime
+    ) -> Callable[[ModelRef], Tallies]:
+        found_at = {ModelRef(row["endpoint"], row["model"]): row["measured_at"] for row in found}
+        by_length = []
+        for length_s, back in ((past.HOUR_S, past.HOURS), (past.DAY_S, past.DAYS)):
+            since = {model: past.begin(at, back, found_at.get(model)) for model in models}
+            rows = await self._all(queries.tallies(since, at, length_s), Tallied)
+            by_length.append(past.tally(rows, length_s))
+        hourly, daily = by_length
+        return lambda model: Tallies(hourly=hourly.get(model, ()), daily=daily.get(model, ()))
+
+    async def _last(self, table: sa.Table, models: Sequence[ModelRef], at: datetime) -> Sequence[Row]:
+        return await self._read(queries.last(table, models, at))
+
+    async def _read(self, query: sa.Select[Any]) -> Sequence[Row]:
+        # By name; to its own type a row's keys are columns as well.
+        return cast("Sequence[Row]", await self._store.read(query))
+
+    async def _all(self, query: sa.Select[Any], kind: type[T]) -> list[T]:
+        """Return the rows of *query*, which are few by what it asks."""
+        return msgspec.convert(await self._store.read(query), list[kind])  # type: ignore[valid-type]
+
+    async def _rows(self, query: sa.Select[Any], kind: type[T]) -> list[T]:
+        """Return the rows of *query*. Raises RequestError when they are too many."""
+        rows = await self._all(query, kind)
         if len(rows) > queries.MOST_ROWS:
             raise RequestError(
                 code="too_large",
                 message=f"since: more than {queries.MOST_ROWS:,} rows are recorded from there; ask for less time",
                 field="since",
             )
-        return msgspec.convert(rows, list[kind])  # type: ignore[valid-type]
+        return rows
+
+
+def _of(request: HistoryRequest) -> ModelRef | str:
+    """Return the model, or the endpoint, that *request* asks about. Raises RequestError for none and for both."""
+    if request.model is not None and request.endpoint is not None:
+        raise RequestError(
+            code="invalid_value", message="endpoint: not beside a model; one of the two", field="endpoint"
+        )
+    if request.model is not None:
+        return reference(request.model)
+    if request.endpoint is not None:
+        return request.endpoint
+    raise RequestError(
+        code="missing_field", message="the field 'model' is required, or 'endpoint'", field="model"
+    )

@@ -278,6 +278,7 @@ def _verified(event: ModelVerified, message: Message) -> Iterator[tuple[str, Val
             "digest": event.digest,
             "claims": event.claims,
             "attempts": event.attempts,
+            "embedding_dimensions": event.embedding_dimensions,
         },
     )
 
@@ -297,6 +298,8 @@ def _evaluated(event: ModelEvaluated, message: Message) -> Iterator[tuple[str, V
             "took_s": event.took_s,
             "scores": event.scores,
             "misses": event.quality.misses,
+            "claims": event.claims,
+            "quality": msgspec.structs.replace(event.quality, misses=()),  # they are a column
         },
     )
 

@@ -118,6 +118,22 @@ class Store:
                 rows: Sequence[sa.RowMapping] = (await connection.execute(query)).mappings().all()
         return rows
 
+    async def stream(
+        self, query: sa.Select[Any], key: Sequence[sa.Column[Any]], *, chunk: int = 1_000
+    ) -> AsyncIterator[Sequence[sa.RowMapping]]:
+        """Yield the rows of *query* in the order of the unique *key*, *chunk* at a time, each read by itself.
+
+        So neither memory nor a transaction grows with them; *query* must select the columns of the key.
+        """
+        ordered = query.order_by(*key).limit(chunk)
+        rows = await self.read(ordered)
+        while rows:
+            yield rows
+            if len(rows) < chunk:
+                return
+            reached = [sa.literal(rows[-1][column.name], column.type) for column in key]
+            rows = await self.read(ordered.where(sa.tuple_(*key) > sa.tuple_(*reached)))
+
     async def delete_older_than(self, cutoff: datetime, *, batch: int = DELETE_BATCH) -> dict[str, int]:
         """Delete history before *cutoff* and models lost before it; return how many rows by table.
 

@@ -169,6 +169,8 @@ model_quality_history = _history(
     sa.Column("took_s", sa.Double),
     sa.Column("scores", Json, nullable=False),
     sa.Column("misses", KeptJson),
+    sa.Column("claims", Json),
+    sa.Column("quality", Json),
 )
 
 model_capability_history = _history(
@@ -178,6 +180,7 @@ model_capability_history = _history(
     sa.Column("digest", sa.Text),
     sa.Column("claims", Json, nullable=False),
     sa.Column("attempts", KeptJson, nullable=False),
+    sa.Column("embedding_dimensions", sa.BigInteger),
 )
 
 model_regression_history = _history(

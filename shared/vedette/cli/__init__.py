@@ -1,6 +1,7 @@
 """The command line: its commands, and what its exit codes mean."""
 
 import sys
+from importlib.metadata import entry_points
 from typing import NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
@@ -35,7 +36,7 @@ for place, line in (
     ("asking:recommend", "Name the best model for a use case now."),
     ("asking:explain", "Show why: every signal, every rejection."),
     ("reporting:report", "Tell how a call to a model ended."),
-    ("recalling:history", "Show how a model did over time."),
+    ("recalling:history", "Show how models did over time."),
     ("watching:watch", "Show what happens, as it happens."),
     ("working:discover", "Look for models now."),
     ("working:probe", "Check now whether models answer."),
@@ -47,6 +48,9 @@ for place, line in (
     ("administering:provision", "Make the streams and consumers on a NATS server."),
 ):
     app.command(f"vedette.cli.{place}", name=place.partition(":")[2], help=line)
+# Those that need what a service alone may know, its database for one, come from that service.
+for point in entry_points(group="vedette.commands"):
+    app.command(point.value, name=point.name)
 config = App(name="config", help="The configuration file.")
 config.command("vedette.cli.administering:check", name="check", help="Read it, and say what it comes to.")
 app.command(config)

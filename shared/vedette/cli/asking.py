@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -17,6 +18,7 @@ from vedette.events import (
     ExplainReply,
     ModelView,
     Recommendation,
+    RecommendPastReply,
     Relaxation,
     Risk,
 )
@@ -68,6 +70,9 @@ class Need:
 
 
 NOTHING = Need()
+At = Annotated[
+    str | None, Parameter(help=f"What would have been said then, from recorded history: {options.MOMENT}")
+]
 Limit = Annotated[int, Parameter(help="How many models to name, 1 to 100.")]
 
 
@@ -108,12 +113,17 @@ def recommend(
     need: Need = NOTHING,
     limit: Limit = 3,
     risk: Risk = "conservative",
+    at: At = None,
     json: options.Json = False,
     where: options.Instance = options.HERE,
 ) -> int:
     """Name the best model for USE_CASE now, and those to fall back on."""
 
     async def ask(client: Client) -> int:
+        if at is not None:
+            then = options.moment(at, "at")
+            past = await client.asof(use_case, then, limit=min(limit + 1, 100), risk=risk, **need.wanted())
+            return _told_of_the_past(past, json, lambda: _show_best(_best_of(past.explanation)))
         reply = await client.best(use_case, limit=limit, risk=risk, **need.wanted())
         if json:
             document(reply)
@@ -130,12 +140,17 @@ def explain(
     need: Need = NOTHING,
     limit: Limit = 3,
     risk: Risk = "conservative",
+    at: At = None,
     json: options.Json = False,
     where: options.Instance = options.HERE,
 ) -> int:
     """Show how the models for USE_CASE score, signal by signal, and why the others are no candidates."""
 
     async def ask(client: Client) -> int:
+        if at is not None:
+            then = options.moment(at, "at")
+            past = await client.asof(use_case, then, limit=limit, risk=risk, **need.wanted())
+            return _told_of_the_past(past, json, lambda: show_explanation(past.explanation))
         reply = await client.explain(use_case, limit=limit, risk=risk, **need.wanted())
         if json:
             document(reply)
@@ -144,6 +159,28 @@ def explain(
         return 0 if reply.recommendations else 4
 
     return _with(where, ask)
+
+
+def _told_of_the_past(reply: RecommendPastReply, json: bool, show: Callable[[], None]) -> int:
+    if json:
+        document(reply)
+    else:
+        show()
+        out.print(f"\nAs of {reply.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC; {'; '.join(reply.unknown)}.")
+    return 0 if reply.explanation.recommendations else 4
+
+
+def _best_of(explained: ExplainReply) -> BestReply:
+    best, *others = explained.recommendations or (None,)
+    return BestReply(
+        use_case=explained.use_case,
+        recommendation=best,
+        fallbacks=tuple(other for other in others if other is not None),
+        considered=explained.considered,
+        rejected=explained.rejected,
+        as_of=explained.as_of,
+        relax=explained.relax,
+    )
 
 
 def _with(where: options.Instance, ask: Callable[[Client], Awaitable[int]]) -> int:

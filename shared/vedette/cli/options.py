@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import msgspec
@@ -9,8 +10,8 @@ from cyclopts import Parameter
 
 from vedette import instance
 from vedette.client import URL_VARIABLE, Client
-from vedette.errors import NotRunning
-from vedette.settings import Nats, Settings, load
+from vedette.errors import NotRunning, RequestError
+from vedette.settings import Nats, Settings, load, seconds
 
 Json = Annotated[
     bool, Parameter(name="--json", negative="", help="Print one JSON document instead of a table.")
@@ -59,6 +60,24 @@ class Instance:
 
 
 HERE = Instance()
+MOMENT = "as long ago (90m, 24h, 30d) or at a time (2026-11-24T10:00, UTC unless it says otherwise)."
+
+
+def moment(text: str, option: str) -> datetime:
+    """Return when *text*, the value of *option*, is: so long ago, or at that time. Raises RequestError."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return _ago(text, option)
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
+
+
+def _ago(text: str, option: str) -> datetime:
+    try:
+        return datetime.now(UTC) - timedelta(seconds=seconds(text))
+    except (ValueError, OverflowError) as error:
+        problem = f"--{option}: {error}, nor a time such as 2026-11-24T10:00"
+        raise RequestError(code="invalid_value", message=problem, field=option) from error
 
 
 def settings(config: str | None, nats: str | None = None, port: int | None = None) -> Settings:

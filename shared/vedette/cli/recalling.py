@@ -1,9 +1,10 @@
-"""`history`: how one model did over time, as tables or drawn."""
+"""`history`: how a model, an endpoint or many models did over time, as tables or drawn."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Annotated
 
+import msgspec
 from cyclopts import Parameter
 from rich.table import Table
 from rich.text import Text
@@ -13,24 +14,29 @@ from vedette.cli.output import document, ms, number, out, percent, run, table
 from vedette.cli.plotting import Chart
 from vedette.client import Client
 from vedette.errors import RequestError
-from vedette.events import AvailabilityHistory, PerformanceHistory
+from vedette.events import AvailabilityHistory, PerformanceHistory, SummariesReply
 from vedette.requests import nearest
-from vedette.settings import seconds
-from vedette.types import Outcome
+from vedette.types import ModelRef, Outcome, ProbeCause
 
 _LINES = 24  # an hour each, in the usual window
 _COLUMNS = 60
 _NARROWEST = 10
+_MOST = 100  # candidates that are named
+_PAGE = 50  # models asked for at once: a month of them takes the database half a second
 
 Told = tuple[AvailabilityHistory, PerformanceHistory]
 
 
 def history(
-    model: str,
+    model: str | None = None,
     *,
+    endpoint: Annotated[str | None, Parameter(help="All models at this endpoint together, and each.")] = None,
+    use_case: Annotated[
+        str | None, Parameter(help="Each of the models that are candidates for this use case now.")
+    ] = None,
     since: Annotated[
         str | None,
-        Parameter(help="How far back, such as 90m, 24h, 30d. Default: 24h of probes, 7d of benchmarks."),
+        Parameter(help=f"From when on: {options.MOMENT} Default: 24h, and 7d of benchmarks."),
     ] = None,
     buckets: Annotated[
         int | None, Parameter(help="In how many parts the time is told, 1 to 500; drawn, as many as fit.")
@@ -41,21 +47,39 @@ def history(
     json: options.Json = False,
     where: options.Instance = options.HERE,
 ) -> int:
-    """Show how MODEL (endpoint/name) did over time: whether it answered, and how fast."""
+    """Show how MODEL (endpoint/name), an endpoint, or many models did over time: whether they answered, how fast."""
+    if sum(named is not None for named in (model, endpoint, use_case)) > 1:
+        raise RequestError(
+            code="invalid_value", message="one of MODEL, --endpoint and --use-case, not several"
+        )
+    begin = options.moment(since, "since") if since else None
     columns = _columns(buckets) if plot and not json else None
 
     async def ask() -> int:
         async with where.client() as client:
-            told = await _told(client, model, since=since, buckets=buckets, columns=columns)
+            named = await _candidates(client, use_case) if use_case else []
+            if use_case and not named:
+                out.print(f"No model is a candidate for {use_case} now.")
+                return 4
+            told = None
+            if model is not None or endpoint is not None:
+                told = await _told(client, model, endpoint, since=begin, buckets=buckets, columns=columns)
+            each = None if model else await _each(client, endpoint, named, since=begin)
         if json:
-            document(dict(zip(("availability", "performance"), told, strict=True)))
-        elif columns:
-            _draw(*told)
+            document(_documented(told, each))
         else:
-            _show(*told)
+            if told is not None:
+                (_draw if columns else _show)(*told)
+            if each is not None:
+                _list(each, use_case or endpoint)
         return 0
 
     return run(ask())
+
+
+def _documented(told: Told | None, each: SummariesReply | None) -> Mapping[str, object]:
+    whole = dict(zip(("availability", "performance"), told, strict=True)) if told else {}
+    return whole | ({"models": each} if each else {})
 
 
 def _columns(buckets: int | None) -> int:
@@ -64,24 +88,48 @@ def _columns(buckets: int | None) -> int:
 
 
 async def _told(
-    client: Client, model: str, *, since: str | None, buckets: int | None, columns: int | None
+    client: Client,
+    model: str | None,
+    endpoint: str | None,
+    *,
+    since: datetime | None,
+    buckets: int | None,
+    columns: int | None,
 ) -> Told:
-    """Return the past of *model*. Raises RequestError with the nearest known one when it has none."""
-    if "/" not in model:
+    """Return the past of *model*, or of *endpoint*. Raises RequestError with the nearest known one when it has none."""
+    if model is not None and "/" not in model:
         await _refuse_unknown(client, model)
-    begin = _time(since) if since else None
-    up = await client.history_availability(model, since=begin, buckets=columns or buckets or _LINES)
-    fast = await client.history_performance(model, since=begin, buckets=columns or buckets)
+    up = await client.history_availability(
+        model, endpoint=endpoint, since=since, buckets=columns or buckets or _LINES
+    )
+    fast = await client.history_performance(model, endpoint=endpoint, since=since, buckets=columns or buckets)
     if not up.probes and not fast.points:
-        await _refuse_unknown(client, model)
+        if model is not None:
+            await _refuse_unknown(client, model)
+        else:
+            await _refuse_unknown_endpoint(client, endpoint or "")
     return up, fast
 
 
-def _time(since: str) -> datetime:
-    try:
-        return datetime.now(UTC) - timedelta(seconds=seconds(since))
-    except (ValueError, OverflowError) as error:
-        raise RequestError(code="invalid_value", message=f"--since: {error}", field="since") from error
+async def _candidates(client: Client, use_case: str) -> list[ModelRef]:
+    """Return the models that would be recommended for *use_case* now, the best first."""
+    return [one.model for one in (await client.top(use_case, limit=_MOST)).recommendations]
+
+
+async def _each(
+    client: Client, endpoint: str | None, models: Sequence[ModelRef], *, since: datetime | None
+) -> SummariesReply:
+    """Return the *models* in a line each, in their order; without any, all those at *endpoint*, or all."""
+    page = await client.history_models(models, endpoint=endpoint, since=since, limit=_PAGE)
+    told = list(page.models)
+    while page.next is not None:
+        page = await client.history_models(
+            models, endpoint=endpoint, since=page.since, until=page.until, limit=_PAGE, after=page.next
+        )
+        told += page.models
+    places = {model: place for place, model in enumerate(models)}
+    told.sort(key=lambda one: places.get(one.model, 0))
+    return msgspec.structs.replace(page, models=tuple(told))
 
 
 async def _refuse_unknown(client: Client, model: str) -> None:
@@ -89,6 +137,16 @@ async def _refuse_unknown(client: Client, model: str) -> None:
     if model not in known:
         raise RequestError(
             code="unknown_model", message=f"no model {model}; {nearest(model, known)}", field="model"
+        )
+
+
+async def _refuse_unknown_endpoint(client: Client, endpoint: str) -> None:
+    known = [view.endpoint for view in (await client.endpoints()).endpoints]
+    if endpoint not in known:
+        raise RequestError(
+            code="unknown_endpoint",
+            message=f"no endpoint {endpoint}; {nearest(endpoint, known)}",
+            field="endpoint",
         )
 
 
@@ -105,10 +163,11 @@ def _show(up: AvailabilityHistory, fast: PerformanceHistory) -> None:
 
 
 def _summary(up: AvailabilityHistory) -> str:
-    down = ", ".join(f"{cause} {n}" for cause, n in sorted(up.down_by_cause.items()))
+    down = _causes(up.down_by_cause)
     found = f", up in {percent(up.uptime)} of those that tell" if up.uptime is not None else ""
-    return f"{up.model}: {_counted(up.probes, 'probe')} since {_minute(up.since)} UTC{found}" + (
-        f"; down: {down}" if down else ""
+    return (
+        f"{up.model or up.endpoint}: {_counted(up.probes, 'probe')} since {_minute(up.since)} UTC{found}"
+        + (f"; down: {down}" if down else "")
     )
 
 
@@ -145,6 +204,42 @@ def _benchmarks(fast: PerformanceHistory) -> Table:
             point.outcome.replace("_", " ") + failed,
         )
     return rows
+
+
+def _list(each: SummariesReply, title: str | None) -> None:
+    rows = table(
+        "model",
+        ">probes",
+        ">up",
+        "down",
+        ">p50",
+        ">benchmarks",
+        ">rate",
+        ">since then",
+        title=f"\n{title or 'all models'}, since {_minute(each.since)} UTC",
+    )
+    for one in each.models:
+        unit = "texts/s" if one.embeds else "tokens/s"
+        rows.add_row(
+            f"{one.model} (lost)" if one.lost_at else str(one.model),
+            str(one.probes),
+            percent(one.uptime),
+            _causes(one.down_by_cause) or "-",
+            ms(one.latency_p50_ms),
+            str(one.benchmarks) + (f" ({one.failed} failed)" if one.failed else ""),
+            "-" if one.last is None else f"{number(one.last, 1)} {unit}",
+            _change(one.first, one.last) if one.benchmarks - one.failed > 1 else "-",
+        )
+    out.print(rows)
+
+
+def _causes(down: dict[ProbeCause, int]) -> str:
+    return ", ".join(f"{cause} {n}" for cause, n in sorted(down.items()))
+
+
+def _change(first: float | None, last: float | None) -> str:
+    """Return by how much a rate has changed."""
+    return "-" if not first or last is None else f"{100 * (last / first - 1):+.0f} %"
 
 
 def _rate(fast: PerformanceHistory) -> tuple[str, str]:

@@ -1,0 +1,205 @@
+"""From rows of history back to the events that they came from, as far as they are kept. Pure."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from vedette.events import (
+    ModelBenchmarked,
+    ModelChanged,
+    ModelEvaluated,
+    ModelEvent,
+    ModelFound,
+    ModelProbed,
+    ModelRated,
+    ModelReported,
+    ModelVerified,
+    PastEvent,
+    PastModel,
+    encode,
+)
+from vedette.types import Health, ModelRef, Outcome, ProbeSample, Tally
+from vedette_recorder.history import ref
+
+Row = Mapping[str, Any]
+E = TypeVar("E", bound=ModelEvent | ModelReported)
+S = TypeVar("S", bound=Struct)
+HOUR_S, DAY_S = 3600, 86_400
+# What a model's health keeps tallies of.
+HOURS, DAYS = timedelta(hours=24), timedelta(days=30)
+# A reply must stay well under what NATS takes (1 MiB).
+MOST_BYTES = 700_000
+
+
+class Tallied(Struct, frozen=True, kw_only=True):
+    """How many probes of a model ended so in the `span`th hour or day since 1970."""
+
+    endpoint: str
+    model: str
+    span: int
+    outcome: Outcome
+    n: int
+
+
+class Tallies(Struct, frozen=True, kw_only=True):
+    """A model's tallies, as `Health` has them."""
+
+    hourly: tuple[Tally, ...] = ()
+    daily: tuple[Tally, ...] = ()
+
+
+def tally(rows: Iterable[Tallied], length_s: int) -> dict[ModelRef, tuple[Tally, ...]]:
+    """Return the tallies of every model from *rows*, whose spans are *length_s* long."""
+    counts: dict[ModelRef, dict[int, dict[str, int]]] = {}
+    for row in rows:
+        counts.setdefault(ref(row), {}).setdefault(row.span, {})[row.outcome.value] = row.n
+    return {
+        model: tuple(
+            Tally(start=datetime.fromtimestamp(span * length_s, UTC), counts=of[span]) for span in sorted(of)
+        )
+        for model, of in counts.items()
+    }
+
+
+def begin(at: datetime, back: timedelta, found_at: datetime | None) -> datetime:
+    """Return from when on probes count in tallies at *at*: those since the model was *found_at*, and *back* at most."""
+    return max(at - back, found_at) if found_at else at - back
+
+
+def described(row: Row) -> ModelEvent:
+    """Return the lifecycle event of a row of `model_info_history` that is no loss."""
+    if row["event"] == "found":
+        return _event(ModelFound, row, info=row["info"], revision=row["revision"])
+    return _event(ModelChanged, row, info=row["info"], revision=row["revision"], changes=row["changes"] or ())
+
+
+def probed(row: Row, tallies: Tallies) -> ModelProbed:
+    """Return the probe of a row, with the health after it: its status, and *tallies* of what is recorded."""
+    at = row["measured_at"]
+    sample = _of(ProbeSample, row, "job_id", "outcome", "level", "latency_ms", "cause", "detail", at=at)
+    health = msgspec.convert(
+        {
+            "status": row["status"],
+            "since": row["status_since"],
+            "checked_at": at,
+            "residency": row["residency"],
+            "outcomes": (),
+        },
+        Health,
+    )
+    health = msgspec.structs.replace(health, outcomes=(sample,), hourly=tallies.hourly, daily=tallies.daily)
+    return ModelProbed(id=row["event_id"], at=at, model=_model(row), sample=sample, health=health)
+
+
+def benchmarked(row: Row) -> ModelBenchmarked:
+    """Return the benchmark of a row, with the figures after it, without samples."""
+    told = ("job_id", "outcome", "detail", "resident_before", "vram_share")
+    return _event(ModelBenchmarked, row, *told, performance=row["figures"])
+
+
+def verified(row: Row) -> ModelVerified:
+    """Return the proof of a row, without transcripts."""
+    return _event(ModelVerified, row, "job_id", "outcome", "digest", "claims", "embedding_dimensions")
+
+
+def evaluated(row: Row) -> ModelEvaluated:
+    """Return the evaluation of a row, with the quality after it.
+
+    What was recorded before the quality was kept has the scores of that evaluation alone.
+    """
+    alone = {
+        "measured_at": row["measured_at"],
+        "digest": row["digest"],
+        "server_version": row["server_version"],
+        "scores": row["scores"],
+    }
+    return _event(
+        ModelEvaluated,
+        row,
+        "job_id",
+        "outcome",
+        "detail",
+        "scores",
+        claims=row["claims"] or {},
+        took_s=row["took_s"] or 0.0,
+        quality=row["quality"] or alone,
+    )
+
+
+def rated(row: Row) -> ModelRated:
+    """Return what users vouched for by then."""
+    return _event(ModelRated, row, "ratings")
+
+
+def reported(row: Row) -> ModelReported:
+    """Return what callers had reported by then."""
+    return _event(ModelReported, row, "calls", **row["figures"])
+
+
+# The tables of which a model's last row becomes an event by itself.
+EVENTS: dict[str, Callable[[Row], ModelEvent | ModelReported]] = {
+    "model_performance_history": benchmarked,
+    "model_capability_history": verified,
+    "model_quality_history": evaluated,
+    "model_rating_history": rated,
+    "model_reports": reported,
+}
+
+
+def models(
+    present: Sequence[Row],
+    found: Iterable[Row],
+    probes: Iterable[Row],
+    tallies: Callable[[ModelRef], Tallies],
+    others: Mapping[str, Iterable[Row]],
+) -> Iterator[PastModel]:
+    """Yield the models whose last descriptions are the rows *present*, in that order, with all that is known of them.
+
+    *others* are rows by table, of those in EVENTS.
+    """
+    events: dict[ModelRef, list[tuple[Row, ModelEvent | ModelReported]]] = {}
+    for row in present:
+        events[_model(row)] = [(row, described(row))]
+    for row in found:
+        before = events[_model(row)]
+        if before[0][0]["event_id"] != row["event_id"]:
+            before.append((row, described(row)))
+    for row in probes:
+        events[_model(row)].append((row, probed(row, tallies(_model(row)))))
+    for table, rows in others.items():
+        for row in rows:
+            events[_model(row)].append((row, EVENTS[table](row)))
+    for model, happened in events.items():
+        happened.sort(key=lambda one: (one[0]["measured_at"], one[0]["sequence"]))
+        yield PastModel(model=model, events=tuple(_past(row, event) for row, event in happened))
+
+
+def page(known: Iterable[PastModel], most_bytes: int = MOST_BYTES) -> tuple[PastModel, ...]:
+    """Return as many of the models *known*, from the first on, as go into a reply: one at least."""
+    taken: list[PastModel] = []
+    left = most_bytes
+    for model in known:
+        left -= len(encode(model))
+        if taken and left < 0:
+            break
+        taken.append(model)
+    return tuple(taken)
+
+
+def _past(row: Row, event: ModelEvent | ModelReported) -> PastEvent:
+    return PastEvent(subject=event.subject, sequence=row["sequence"], event=msgspec.Raw(encode(event)))
+
+
+def _model(row: Row) -> ModelRef:
+    return ModelRef(row["endpoint"], row["model"])
+
+
+def _event(kind: type[E], row: Row, *same: str, **other: Any) -> E:
+    return _of(kind, row, *same, id=row["event_id"], at=row["measured_at"], model=_model(row), **other)
+
+
+def _of(kind: type[S], row: Row, *same: str, **other: Any) -> S:
+    return msgspec.convert({name: row[name] for name in same} | other, kind)
