@@ -624,7 +624,9 @@ class Bus:
             at=raw.time or datetime.fromtimestamp(0, UTC),
             subject=raw.subject or "",
             payload=raw.data or b"",
-            headers={key: value for key, value in (raw.headers or {}).items() if key not in _ADDED_ON_READING},
+            headers={
+                key: value for key, value in (raw.headers or {}).items() if key not in _ADDED_ON_READING
+            },
         )
 
     async def count(self, stream: str, subject: str) -> int:
@@ -874,7 +876,14 @@ class Bus:
 
 # What the broker adds to a message that is read, as its own headers.
 _ADDED_ON_READING = frozenset(
-    {"Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp", "Nats-Num-Pending", "Nats-Last-Sequence"}
+    {
+        "Nats-Stream",
+        "Nats-Subject",
+        "Nats-Sequence",
+        "Nats-Time-Stamp",
+        "Nats-Num-Pending",
+        "Nats-Last-Sequence",
+    }
 )
 
 N = TypeVar("N", int, float)

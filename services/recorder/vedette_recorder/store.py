@@ -68,7 +68,9 @@ class Store:
         self._insert = _insert(self._engine.dialect.name)
         self._targets = _targets(self._insert)
         # SQLite has one writer; waiting here costs less than waiting for its lock.
-        self._turn: AbstractAsyncContextManager[None] = asyncio.Lock() if _is_sqlite(self._url) else nullcontext()
+        self._turn: AbstractAsyncContextManager[None] = (
+            asyncio.Lock() if _is_sqlite(self._url) else nullcontext()
+        )
 
     async def __aenter__(self) -> Self:
         if _is_sqlite(self._url):
@@ -115,7 +117,9 @@ class Store:
         async def upsert(connection: AsyncConnection) -> None:
             statement = self._insert(tables.ingest_position).values(values)
             await connection.execute(
-                statement.on_conflict_do_update(index_elements=["stream"], set_=msgspec.structs.asdict(position))
+                statement.on_conflict_do_update(
+                    index_elements=["stream"], set_=msgspec.structs.asdict(position)
+                )
             )
 
         await self._transact(upsert)
