@@ -1,6 +1,7 @@
 """The command line: its commands, and what its exit codes mean."""
 
 import sys
+from importlib.metadata import entry_points
 from typing import NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
@@ -54,6 +55,9 @@ quality = App(name="quality", help="Scores that you vouch for.")
 quality.command("vedette.cli.rating:import_file", name="import", help="Take over the scores of a file.")
 quality.command("vedette.cli.rating:list_ratings", name="list", help="List them.")
 app.command(quality)
+# A service, or anybody's package, adds its own: an entry point names a function that is given the app.
+for point in entry_points(group="vedette.commands"):
+    point.load()(app)
 
 _EXIT_CODES: tuple[tuple[type[VedetteError], int], ...] = (
     (NotRunning, 3),
