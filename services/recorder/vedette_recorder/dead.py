@@ -44,30 +44,30 @@ def show(
 
 
 def replay(
-    *named: str,
+    *ids: str,
     every: _All = False,
     json: options.Json = False,
     config: options.Config = None,
     where: options.Instance = options.HERE,
 ) -> int:
-    """Try LETTERS again, say after an upgrade: events are recorded, jobs are queued. What fails again stays.
+    """Try the letters of these IDS again, say after an upgrade. What fails again stays.
 
-    Doing it twice does no harm. Ticks and events that a service could not handle are not published again: by
-    now they would be old news.
+    Events are recorded, jobs are queued; twice does no harm. Ticks and events that a service could not handle
+    are not published again: by now they would be old news.
     """
-    return run(_replay(named, every, json, config, where))
+    return run(_replay(ids, every, json, config, where))
 
 
 def drop(
-    *named: str,
+    *ids: str,
     every: _All = False,
     yes: Annotated[bool, Parameter(name="--yes", negative="", help="Do not ask.")] = False,
     json: options.Json = False,
     config: options.Config = None,
     where: options.Instance = options.HERE,
 ) -> int:
-    """Delete LETTERS for good."""
-    return run(_drop(named, every, yes, json, config, where))
+    """Delete the letters of these IDS for good."""
+    return run(_drop(ids, every, yes, json, config, where))
 
 
 class _Places:

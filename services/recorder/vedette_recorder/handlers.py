@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -69,8 +69,12 @@ class Recording:
         created_at = info.created or datetime.fromtimestamp(0, UTC)
         async with aclosing(self._bus.batches(durable, most=BATCH, linger_s=LINGER_S)) as batches:
             async for batch in batches:
-                await self._require_same(durable, created_at)
-                await self._record(durable.stream, created_at, batch)
+                try:
+                    await self._require_same(durable, created_at)
+                    await self._record(durable.stream, created_at, batch)
+                except BaseException:
+                    await _give_back(batch)
+                    raise
 
     async def _require_same(self, durable: Durable, created_at: datetime) -> None:
         """Raise ConsumerVanished when the stream was made anew, by whomever: its sequences begin again then.
@@ -142,6 +146,13 @@ class Recording:
             self._bus.log.warning("retention.postponed", problem=str(error))
             return
         self._bus.log.info("retention.done", **deleted)
+
+
+async def _give_back(batch: Sequence[Msg]) -> None:
+    """Have what is not acknowledged delivered again at once, not after the ack wait."""
+    for message in batch:
+        with suppress(nats.errors.Error):
+            await message.nak()
 
 
 def _as_stored(message: Msg, stream: str, created_at: datetime) -> Message:
