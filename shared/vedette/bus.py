@@ -6,13 +6,15 @@ The only place that declares streams and consumers, and the only one that speaks
 - `Bus.advance` publishes an event by compare-and-set against the last message of its subject;
 - `Bus.follow` reads the last message of every subject, says when it is warm, and follows live;
 - `Bus.batches` and `Bus.work` consume durables through one outstanding pull;
+- `Bus.put_back` and `Bus.held` are for who repairs a stream: messages as they were, back in and out;
 - `Backoff` is the one policy for what could not be handled: again later, and in the end to `DEAD`.
 """
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import aclosing, suppress
+from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -60,6 +62,7 @@ ACK_WAIT_S = 60.0
 MAX_DELIVERIES = 8
 _WRONG_LAST_SEQUENCE = frozenset({10071, 10164})
 _ALREADY_QUEUED = 10077
+_EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 _CONFLICTS_TOLERATED = 50
 _PUBLISH_TIMEOUT_S = 5.0
 _PULL_EXPIRES_S = 5.0
@@ -232,6 +235,33 @@ def _remedy(error: nats.js.errors.APIError, config: StreamConfig) -> str:
             "or give the NATS server more JetStream storage"
         )
     return reason
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a durable has come in its stream, as the broker tells it; 0 is before the first message."""
+
+    created_at: datetime  # of the stream: sequences begin anew when it is made anew
+    first: int
+    last: int
+    messages: int
+    bytes: int
+    delivered: int  # everything up to here was delivered at least once
+    settled: int  # everything up to here was acknowledged
+    waiting: int  # messages after `delivered` that the stream still has
+    in_hand: int
+    most_per_subject: int | None
+    most_bytes: int | None  # where reaching it deletes what is oldest
+    longest_s: float | None
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """A message as its stream holds it."""
+
+    sequence: int
+    at: datetime
+    subject: str
+    payload: bytes
+    headers: dict[str, str]
 
 
 async def ensure_durable(connection: NatsClient, durable: Durable) -> None:
@@ -471,14 +501,19 @@ class Bus:
         raise Conflict(subject=subject, attempts=_CONFLICTS_TOLERATED)
 
     async def read_model(self, model: ModelRef) -> ModelState:
-        """Return *model* as the stream holds it now, from the last message of each of its subjects."""
+        """Return *model* as the stream holds it now, from the last message of each of its subjects.
+
+        An event of a newer version says nothing here, but what is published next comes after it too.
+        """
         state = ModelState(model=model)
         async for sequence, event in self._last_of_each(subjects.of_model("*", model)):
             if isinstance(event, ModelEvent):
                 state = fold(state, event, sequence)
+            else:
+                state = msgspec.structs.replace(state, sequence=max(state.sequence, sequence))
         return state
 
-    async def _last_of_each(self, subject: str) -> AsyncIterator[tuple[int, Event]]:
+    async def _last_of_each(self, subject: str) -> AsyncIterator[tuple[int, Event | None]]:
         # A batched direct get (ADR-31); the end of the batch is a message with status 204, nothing is 404.
         inbox = self.connection.new_inbox()
         subscription = await self.connection.subscribe(inbox)
@@ -490,7 +525,7 @@ class Bus:
                 headers = message.headers or {}
                 if "Status" in headers:
                     return
-                yield int(headers["Nats-Sequence"]), decode_event(headers["Nats-Subject"], message.data)
+                yield int(headers["Nats-Sequence"]), _known(headers["Nats-Subject"], message.data)
         finally:
             await subscription.unsubscribe()
 
@@ -538,6 +573,100 @@ class Bus:
             deliveries=stored.num_delivered if stored else 1,
         )
         await self.js.publish(f"dead.{self.name}", encode(letter), timeout=_PUBLISH_TIMEOUT_S)
+
+    # Repairing -----------------------------------------------------------------------------------------------
+
+    async def put_back(
+        self,
+        subject: str,
+        payload: bytes,
+        headers: Mapping[str, str],
+        *,
+        after: tuple[str, int] | None = None,
+    ) -> int | None:
+        """Publish a message as it was; return its sequence, or None when the stream has it or does not want it.
+
+        *after* is a subject (`*` allowed) and the last sequence that may be on it: 0 for none.
+        """
+        kept = {key: value for key, value in headers.items() if not key.startswith("Nats-Expected-")}
+        if after is not None:
+            kept |= {_EXPECTED: str(after[1]), f"{_EXPECTED}-Subject": after[0]}
+        try:
+            ack = await self.js.publish(subject, payload, timeout=_PUBLISH_TIMEOUT_S, headers=kept)
+            if ack.duplicate:  # of one that was published a moment ago, and is gone since
+                kept.pop("Nats-Msg-Id", None)
+                ack = await self.js.publish(subject, payload, timeout=_PUBLISH_TIMEOUT_S, headers=kept)
+        except nats.js.errors.APIError as error:
+            if error.err_code in {*_WRONG_LAST_SEQUENCE, _ALREADY_QUEUED}:
+                return None
+            raise
+        return ack.seq
+
+    async def held(self, stream: str) -> AsyncIterator[Stored]:
+        """Yield every message that *stream* holds now, oldest first."""
+        state = (await self.js.stream_info(stream)).state
+        sequence = state.first_seq
+        while state.messages and sequence <= state.last_seq:
+            stored = await self.first_from(stream, sequence)
+            if stored is None:
+                return
+            yield stored
+            sequence = stored.sequence + 1
+
+    async def first_from(self, stream: str, sequence: int, subject: str = ">") -> Stored | None:
+        """Return the first message of *stream* on *subject* that has *sequence* or comes after it."""
+        try:
+            raw = await self.js.get_msg(stream, max(1, sequence), subject, direct=True, next=True)
+        except nats.js.errors.NotFoundError:
+            return None
+        return Stored(
+            sequence=raw.seq or 0,
+            at=raw.time or datetime.fromtimestamp(0, UTC),
+            subject=raw.subject or "",
+            payload=raw.data or b"",
+            headers={
+                key: value for key, value in (raw.headers or {}).items() if key not in _ADDED_ON_READING
+            },
+        )
+
+    async def count(self, stream: str, subject: str) -> int:
+        """Return how many messages *stream* holds on *subject*."""
+        return sum(((await self.js.stream_info(stream, subject)).state.subjects or {}).values())
+
+    async def remove(self, stream: str, sequence: int) -> bool:
+        """Delete one message of *stream*; return whether it was there."""
+        try:
+            return await self.js.delete_msg(stream, sequence)
+        except nats.js.errors.APIError:
+            return False
+
+    async def standing(self, durable: Durable) -> Standing:
+        """Return how far *durable* has come in its stream."""
+        # In this order: what is published in between makes too few look missing, never too many.
+        stream = await self.js.stream_info(durable.stream)
+        consumer = await self.js.consumer_info(durable.stream, durable.name)
+        config, state = stream.config, stream.state
+        drops = config.discard is not DiscardPolicy.NEW
+        return Standing(
+            created_at=stream.created or datetime.fromtimestamp(0, UTC),
+            first=state.first_seq,
+            last=state.last_seq,
+            messages=state.messages,
+            bytes=state.bytes,
+            delivered=consumer.delivered.stream_seq if consumer.delivered else 0,
+            settled=consumer.ack_floor.stream_seq if consumer.ack_floor else 0,
+            waiting=consumer.num_pending or 0,
+            in_hand=consumer.num_ack_pending or 0,
+            most_per_subject=_limit(config.max_msgs_per_subject),
+            most_bytes=_limit(config.max_bytes) if drops else None,
+            longest_s=_limit(config.max_age),
+        )
+
+    async def start_over(self, durable: Durable) -> None:
+        """Have *durable* deliver its stream from the beginning."""
+        with suppress(nats.js.errors.NotFoundError):
+            await self.js.delete_consumer(durable.stream, durable.name)
+        await ensure_durable(self.connection, durable)
 
     # Following -----------------------------------------------------------------------------------------------
 
@@ -743,6 +872,33 @@ class Bus:
             await message.ack()
         finally:
             alive.cancel()
+
+
+# What the broker adds to a message that is read, as its own headers.
+_ADDED_ON_READING = frozenset(
+    {
+        "Nats-Stream",
+        "Nats-Subject",
+        "Nats-Sequence",
+        "Nats-Time-Stamp",
+        "Nats-Num-Pending",
+        "Nats-Last-Sequence",
+    }
+)
+
+N = TypeVar("N", int, float)
+
+
+def _limit(value: N | None) -> N | None:
+    """Return a limit of a stream; the server says that one is off with -1 or 0."""
+    return value if value is not None and value > 0 else None
+
+
+def _known(subject: str, payload: bytes) -> Event | None:
+    try:
+        return decode_event(subject, payload)
+    except UndecodableMessage:
+        return None
 
 
 async def _keep_alive(message: Msg) -> None:

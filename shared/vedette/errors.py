@@ -15,6 +15,7 @@
     ├── NotYet                    a job whose time has not come; it is given back until then
     ├── ProviderError             a contact that failed; carries an Outcome
     ├── UndecodableMessage        bytes that are not the message their subject promises
+    │   └── UnknownEvent          an event that this version has never heard of
     ├── TooFewSamples             a figure that too few samples cannot carry
     └── NoSandbox                 a program that was not run, because it could not be isolated
 
@@ -112,6 +113,10 @@ class ProviderError(VedetteError):
 
 class UndecodableMessage(VedetteError):
     """{subject}: {problem}"""  # noqa: D400
+
+
+class UnknownEvent(UndecodableMessage):
+    """{subject}: no event that this version of Vedette knows"""  # noqa: D400
 
 
 class TooFewSamples(VedetteError):

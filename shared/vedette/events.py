@@ -35,7 +35,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from vedette import subjects
-from vedette.errors import RequestError, UndecodableMessage
+from vedette.errors import RequestError, UndecodableMessage, UnknownEvent
 from vedette.types import (
     Baseline,
     Capability,
@@ -389,7 +389,7 @@ def encode(message: Struct) -> bytes:
 def decode_event(subject: str, payload: bytes) -> Event:
     """Return the event that *subject*, its own or its public copy's, promises.
 
-    Raises UndecodableMessage with the reason.
+    Raises UndecodableMessage with the reason; UnknownEvent when no event of this version lives there.
     """
     if subject.startswith(PUBLIC_ANSWERS):
         subject = f"{AnswerChanged.TYPE}.{subject.removeprefix(PUBLIC_ANSWERS)}"
@@ -397,7 +397,7 @@ def decode_event(subject: str, payload: bytes) -> Event:
     kind = first if first in _event_decoders else f"{first}.{rest.partition('.')[0]}"
     decoder = _event_decoders.get(kind)
     if decoder is None:
-        raise UndecodableMessage(subject=subject, problem="no event lives on this subject")
+        raise UnknownEvent(subject=subject)
     try:
         return decoder.decode(payload)
     # RecursionError: nesting that is valid JSON; UnicodeDecodeError: invalid UTF-8 inside a string.

@@ -34,6 +34,16 @@ def state_directory(named: str | None, *, environ: Mapping[str, str] = os.enviro
     return Path(data) / "vedette"
 
 
+def database_file(directory: Path) -> Path:
+    """Return the file of the database in a state directory, for who configures none."""
+    return directory / "vedette.db"
+
+
+def database_url(directory: Path) -> str:
+    """Return the URL of that file."""
+    return f"sqlite+aiosqlite:///{database_file(directory)}"
+
+
 @contextmanager
 def hold(directory: Path) -> Iterator[None]:
     """Hold *directory* for this process alone, made if need be.

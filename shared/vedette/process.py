@@ -159,5 +159,5 @@ def _with_nats(settings: Settings, url: str) -> Settings:
 def _with_database(settings: Settings, directory: Path) -> Settings:
     if settings.database.url:
         return settings
-    url = f"sqlite+aiosqlite:///{directory / 'vedette.db'}"
-    return msgspec.structs.replace(settings, database=msgspec.structs.replace(settings.database, url=url))
+    database = msgspec.structs.replace(settings.database, url=instance.database_url(directory))
+    return msgspec.structs.replace(settings, database=database)

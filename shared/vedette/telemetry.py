@@ -26,6 +26,17 @@ JOB_SECONDS = Histogram(
 )
 REQUESTS = Counter("vedette_requests_total", "Requests answered.", ["subject", "outcome"])
 RECORDED = Counter("vedette_recorded_total", "Messages the recorder has settled.", ["stream", "outcome"])
+LAG_MESSAGES = Gauge("vedette_lag_messages", "Messages of a stream that are not recorded yet.", ["stream"])
+LAG_SECONDS = Gauge("vedette_lag_seconds", "Age of the oldest message that is not recorded yet.", ["stream"])
+LAG_ROOM_USED = Gauge(
+    "vedette_lag_room_used",
+    "Part of the room before a stream drops unrecorded messages (at 1 it does).",
+    ["stream"],
+)
+LOST = Gauge(
+    "vedette_lost_messages", "Messages in the last gap: dropped before they were recorded.", ["stream"]
+)
+DATABASE_WAITING = Gauge("vedette_database_waiting", "1 while messages wait for the database.", ["stream"])
 MODELS = Gauge("vedette_models", "Models that are there now, by status.", ["status"])
 SEQUENCE = Gauge("vedette_catalogue_sequence", "The stream sequence that the catalogue reflects.")
 

@@ -11,7 +11,7 @@ from samples import benchmark_event, lifecycle_event, probe_event
 from vedette.errors import ConfigurationError
 from vedette.events import Event, encode
 from vedette.types import ModelRef
-from vedette_recorder import commands
+from vedette_recorder import exporting
 from vedette_recorder.record import Message, rows_of
 from vedette_recorder.store import Store
 
@@ -55,14 +55,14 @@ async def recorded(store: Store) -> None:
 def test_lines_of_json(config: str, tmp_path: Path) -> None:
     """One model in one window, oldest first; times in UTC, and what is JSON is JSON."""
     into = tmp_path / "out.jsonl"
-    code = commands.export(
+    code = exporting.export(
         format="jsonl", model="local/a,b", since="2026-11-23T14:00", output=into, config=config
     )
     lines = [json.loads(line) for line in into.read_text().splitlines()]
     assert code == 0
     assert [line["measured_at"] for line in lines] == ["2026-11-23T14:00:00Z", "2026-11-23T15:00:00Z"]
     assert {line["model"] for line in lines} == {"a,b"}
-    commands.export(table="performance", format="jsonl", output=into, config=config)
+    exporting.export(table="performance", format="jsonl", output=into, config=config)
     (line,) = [json.loads(line) for line in into.read_text().splitlines()]
     assert line["figures"]["output_tps"]["median"] == 40.0
     assert sorted(path.name for path in tmp_path.glob("out*")) == ["out.jsonl"]
@@ -72,7 +72,7 @@ def test_lines_of_json(config: str, tmp_path: Path) -> None:
 def test_csv(config: str, tmp_path: Path) -> None:
     """With a line of names; commas in a name do no harm, and what is not known is empty."""
     into = tmp_path / "out.csv"
-    commands.export(until="2026-11-23T14:00Z", output=into, config=config)
+    exporting.export(until="2026-11-23T14:00Z", output=into, config=config)
     with into.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["model"], row["measured_at"]) for row in rows] == [
@@ -80,20 +80,20 @@ def test_csv(config: str, tmp_path: Path) -> None:
         ("a,b", "2026-11-23T13:00:00Z"),
     ]
     assert rows[0]["latency_ms"] == ""
-    commands.export(table="models", output=into, config=config)
+    exporting.export(table="models", output=into, config=config)
     with into.open(newline="") as file:
         (model,) = csv.DictReader(file)
     assert json.loads(model["info"])["model"] == {"endpoint": "local", "name": "a,b"}
 
 
 @pytest.mark.usefixtures("recorded")
-@pytest.mark.parametrize("table", commands.TABLES)
-def test_every_table_can_be_exported(config: str, tmp_path: Path, table: commands.Name) -> None:
+@pytest.mark.parametrize("table", exporting.TABLES)
+def test_every_table_can_be_exported(config: str, tmp_path: Path, table: exporting.Name) -> None:
     """Even one without rows: then there are the names alone."""
     into = tmp_path / "out.csv"
-    assert commands.export(table=table, output=into, config=config) == 0
+    assert exporting.export(table=table, output=into, config=config) == 0
     with into.open(newline="") as file:
-        assert next(csv.reader(file)) == [column.name for column in commands.TABLES[table].columns]
+        assert next(csv.reader(file)) == [column.name for column in exporting.TABLES[table].columns]
 
 
 @pytest.mark.usefixtures("store")
@@ -105,11 +105,11 @@ def test_a_file_that_was_there_stays_when_it_cannot_be_done(
     into.write_text("before")
     file.write_text(f'[database]\nurl = "sqlite+aiosqlite:///{tmp_path}/gone.db"\n')
     with pytest.raises(ConfigurationError, match="there is no file"):
-        commands.export(output=into, config=str(file))
+        exporting.export(output=into, config=str(file))
     assert into.read_text() == "before"
     assert not (tmp_path / "gone.db").exists()
     file.write_text(f'[database]\nurl = "{url}"\n')
     with pytest.raises(ConfigurationError, match="--output"):
-        commands.export(output=tmp_path / "no" / "out.csv", config=str(file))
+        exporting.export(output=tmp_path / "no" / "out.csv", config=str(file))
     with pytest.raises(ConfigurationError, match="not about a model"):
-        commands.export(table="endpoints", model="a/b", output=into, config=str(file))
+        exporting.export(table="endpoints", model="a/b", output=into, config=str(file))

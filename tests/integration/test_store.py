@@ -23,7 +23,7 @@ from vedette.events import Event, ModelFound, ModelLost, ModelProbed, encode
 from vedette.types import Health, Level, ModelInfo, ModelRef, Outcome, ProbeSample, Status
 from vedette_recorder import tables
 from vedette_recorder.errors import DatabaseUnavailable
-from vedette_recorder.record import Message, Position, Row, position_rows, rows_of
+from vedette_recorder.record import Gap, Message, Position, Row, rows_of
 from vedette_recorder.store import Store
 
 pytest_plugins = ("database",)
@@ -174,15 +174,41 @@ async def test_nul_in_a_text_loses_nothing(store: Store, url: str) -> None:
     assert await store.count(tables.current_state) == 2
 
 
-async def test_position_and_gaps_are_kept(store: Store) -> None:
-    """A recorder that starts again knows where it was, and gaps are not hidden."""
+async def test_the_position_is_the_last_one_said(store: Store) -> None:
+    """A recorder that starts again knows where it was, further on or further back."""
     assert await store.position("MODELS") is None
-    messages = [message(probed(), sequence) for sequence in (1, 2, 5)]
-    await store.write(position_rows(None, messages))
-    await store.write(position_rows(None, messages[:1]))
-    assert await store.position("MODELS") == Position(stream_created_at=CREATED, sequence=5)
-    gap = await only(store, tables.stream_gaps)
-    assert (gap["first_sequence"], gap["last_sequence"]) == (3, 4)
+    for sequence in (5, 9, 7):
+        position = Position(stream_created_at=CREATED, sequence=sequence)
+        await store.reach("MODELS", position)
+        assert await store.position("MODELS") == position
+
+
+async def test_gaps_that_overlap_are_kept_as_one(store: Store) -> None:
+    """However often and by whomever they are noticed; what is known already is no news."""
+    first = gap(3, 9, missing=2)
+    assert await store.note(first) == first
+    assert await store.note(first) is None
+    assert await store.note(gap(20, 30, missing=1)) is not None
+    wider = await store.note(gap(8, 12, missing=4))
+    assert wider is not None
+    assert (wider.first_sequence, wider.last_sequence, wider.missing) == (3, 12, 4)
+    kept = await store.read(sa.select(tables.stream_gaps).order_by(tables.stream_gaps.c.first_sequence))
+    assert [(row["first_sequence"], row["last_sequence"], row["missing"]) for row in kept] == [
+        (3, 12, 4),
+        (20, 30, 1),
+    ]
+
+
+def gap(first: int, last: int, *, missing: int) -> Gap:
+    """Return a gap in MODELS."""
+    return Gap(
+        stream="MODELS",
+        stream_created_at=CREATED,
+        first_sequence=first,
+        last_sequence=last,
+        missing=missing,
+        at=NOW,
+    )
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 5, 6, 100])

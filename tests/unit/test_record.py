@@ -43,7 +43,7 @@ from vedette.types import (
     Status,
 )
 from vedette_recorder import tables
-from vedette_recorder.record import Message, Position, Row, dead_letter, position_rows, rows_of
+from vedette_recorder.record import Gap, Message, dead_letter, rows_of
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 CREATED = NOW - timedelta(days=1)
@@ -253,30 +253,22 @@ def test_a_dead_letter_escapes_what_no_database_stores() -> None:
     assert dead.values.keys() == set(tables.dead_letters.columns.keys())
 
 
-def _gaps(rows: tuple[Row, ...]) -> list[tuple[Any, Any]]:
-    found = (row.values for row in rows if row.table == "stream_gaps")
-    return [(row["first_sequence"], row["last_sequence"]) for row in found]
-
-
-@given(st.sets(st.integers(1, 40)), st.integers(0, 20))
-def test_recorded_and_missing_sequences_make_up_the_stream(arrived: set[int], reached: int) -> None:
-    """Whatever arrives after a position, each sequence up to the new one is recorded or in one gap."""
-    before = Position(stream_created_at=CREATED, sequence=reached)
-    rows = position_rows(before, [message(FOUND, sequence) for sequence in arrived])
-    new = {sequence for sequence in arrived if sequence > reached}
-    missing = [sequence for first, last in _gaps(rows) for sequence in range(first, last + 1)]
-    assert sorted([*new, *missing]) == list(range(reached + 1, max(new, default=reached) + 1))
-    ends = [row.values["sequence"] for row in rows if row.table == "ingest_position"]
-    assert ends == ([max(new)] if new else [])
-
-
-def test_a_stream_made_anew_is_recorded_from_its_start() -> None:
-    """Sequences of another life of the stream say nothing about this one."""
-    before = Position(stream_created_at=CREATED - timedelta(days=1), sequence=900)
-    assert _gaps(position_rows(before, [message(FOUND, 1), message(FOUND, 2)])) == []
-    assert _gaps(position_rows(before, [message(FOUND, 3)])) == [(1, 2)]
-
-
-def test_the_first_position_counts_from_the_streams_start() -> None:
-    """What was dropped before the first recording is a gap as well."""
-    assert _gaps(position_rows(None, [message(FOUND, 3), message(FOUND, 3)])) == [(1, 2)]
+@given(st.lists(st.tuples(st.integers(1, 40), st.integers(0, 9), st.integers(1, 9)), min_size=1))
+def test_gaps_that_overlap_are_one_that_covers_them(spans: list[tuple[int, int, int]]) -> None:
+    """And at least as many are missing as in the worst of them: some may be the same messages."""
+    gaps = [
+        Gap(
+            stream="MODELS",
+            stream_created_at=CREATED,
+            first_sequence=first,
+            last_sequence=first + length,
+            missing=missing,
+            at=NOW,
+        )
+        for first, length, missing in spans
+    ]
+    merged = gaps[0].with_all(gaps[1:])
+    assert all(merged.first_sequence <= gap.first_sequence for gap in gaps)
+    assert all(merged.last_sequence >= gap.last_sequence for gap in gaps)
+    assert merged.missing == max(missing for _, _, missing in spans)
+    assert merged.with_all(gaps) == merged

@@ -11,6 +11,7 @@ from vedette.service import Service, open_service
 from vedette.settings import Settings
 from vedette_recorder.answers import Answers
 from vedette_recorder.handlers import Recording
+from vedette_recorder.oversight import Oversight
 from vedette_recorder.store import Store
 
 
@@ -23,14 +24,15 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             where="database.url", problem='not set; for example "sqlite+aiosqlite:///vedette.db"'
         )
     async with Store(url) as store, open_service("recorder", settings) as service:
-        await store.migrate()
         recorder = Recording(
             bus=service.bus,
             store=store,
+            oversight=Oversight(bus=service.bus, store=store, clock=service.clock),
             clock=service.clock,
             retention=timedelta(days=settings.database.retention_days),
         )
         service.check(recorder.trouble)
+        await recorder.open()
         service.on(ticks("recorder", "retention"), recorder.on_tick)
         answers = Answers(store=store, clock=service.clock)
         await service.answer((q for q in QUESTIONS if q.service == service.name), answers.answer)

@@ -1,162 +1,26 @@
-"""`vedette export`: recorded history as it is, row by row, however much there is."""
+"""What the recorder adds to the command line. Each command is loaded when it is called."""
 
-import csv
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from datetime import datetime
-from pathlib import Path
-from typing import Annotated, Any, Literal, TextIO
-
-import msgspec
-import sqlalchemy as sa
-from cyclopts import Parameter
-
-from vedette import instance
-from vedette.cli import options
-from vedette.cli.output import err, run
-from vedette.errors import ConfigurationError, NotRunning
-from vedette.requests import reference
-from vedette_recorder import tables
-from vedette_recorder.store import Store
-
-Format = Literal["csv", "jsonl"]
-Name = Literal[
-    "availability",
-    "performance",
-    "quality",
-    "capabilities",
-    "regressions",
-    "ratings",
-    "reports",
-    "models",
-    "endpoints",
-]
-TABLES: dict[Name, sa.Table] = {
-    "availability": tables.model_availability_history,
-    "performance": tables.model_performance_history,
-    "quality": tables.model_quality_history,
-    "capabilities": tables.model_capability_history,
-    "regressions": tables.model_regression_history,
-    "ratings": tables.model_rating_history,
-    "reports": tables.model_reports,
-    "models": tables.model_info_history,
-    "endpoints": tables.endpoint_history,
-}
-_DATABASE = "vedette.db"
-
-Write = Callable[[Sequence[Mapping[Any, Any]]], None]
+from cyclopts import App
 
 
-def export(
-    *,
-    table: Annotated[Name, Parameter(help="Of what; `models` are their descriptions.")] = "availability",
-    format: Annotated[Format, Parameter(help="CSV with a line of names, or a JSON object per line.")] = "csv",
-    since: Annotated[str | None, Parameter(help=f"From when on: {options.MOMENT}")] = None,
-    until: Annotated[str | None, Parameter(help=f"Until just before: {options.MOMENT}")] = None,
-    model: Annotated[str | None, Parameter(help="Of this one only (endpoint/name).")] = None,
-    output: Annotated[Path | None, Parameter(help="Into this file, which is there when it is whole.")] = None,
-    config: options.Config = None,
-    where: options.Instance = options.HERE,
-) -> int:
-    """Write recorded history to standard output or a file, oldest first, straight from the database."""
-    chosen = TABLES[table]
-    query = _query(chosen, since=since, until=until, model=model)
-    url = _database(config, where)
-    with _sink(output) as file:
-        write = _WRITERS[format](file, [column.name for column in chosen.columns])
-        return run(_export(url, chosen, query, write))
-
-
-async def _export(url: str, table: sa.Table, query: sa.Select[Any], write: Write) -> int:
-    told = err.is_terminal and not sys.stdout.isatty()
-    rows = 0
-    async with Store(url) as store:
-        async for some in _chunks(store, table, query):
-            write(some)
-            rows += len(some)
-            if told:
-                err.print(f"{rows:,} rows", end="\r")
-    if told:
-        err.print(f"{rows:,} rows")
-    return 0
-
-
-def _chunks(store: Store, table: sa.Table, query: sa.Select[Any]) -> AsyncIterator[Sequence[sa.RowMapping]]:
-    return store.stream(query, (table.c.measured_at, table.c.event_id))
-
-
-def _query(table: sa.Table, *, since: str | None, until: str | None, model: str | None) -> sa.Select[Any]:
-    query = sa.select(table)
-    if since:
-        query = query.where(table.c.measured_at >= options.moment(since, "since"))
-    if until:
-        query = query.where(table.c.measured_at < options.moment(until, "until"))
-    if model:
-        if "model" not in table.c:
-            raise ConfigurationError(where="--model", problem="endpoints are not about a model")
-        named = reference(model)
-        query = query.where(table.c.endpoint == named.endpoint, table.c.model == named.name)
-    return query
-
-
-def _database(config: str | None, where: options.Instance) -> str:
-    """Return the URL of the database: as configured, else that of the Vedette that runs here, or ran."""
-    url = options.settings(config).database.url
-    if url is None:
-        directory = instance.state_directory(where.state_dir)
-        try:
-            url = instance.find(directory).database_url
-        except NotRunning:
-            url = f"sqlite+aiosqlite:///{directory / _DATABASE}"
-    parsed = sa.make_url(url)
-    # Reading must not make an empty database where there is none.
-    if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file():
-        raise ConfigurationError(where="database.url", problem=f"there is no file {parsed.database}")
-    return url
-
-
-@contextmanager
-def _sink(output: Path | None) -> Iterator[TextIO]:
-    """Give where to write to: standard output, or a file that replaces *output* when all is written."""
-    if output is None:
-        yield sys.stdout
-        sys.stdout.flush()
-        return
-    part = output.with_name(f"{output.name}.part")
-    try:
-        with part.open("w", encoding="utf-8", newline="") as file:
-            yield file
-        part.replace(output)
-    except OSError as error:
-        raise ConfigurationError(where=f"--output {output}", problem=str(error.strerror or error)) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-
-
-def _csv(file: TextIO, names: Sequence[str]) -> Write:
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(names)
-    return lambda rows: writer.writerows([_cell(row[name]) for name in names] for row in rows)
-
-
-def _jsonl(file: TextIO, names: Sequence[str]) -> Write:
-    encoder = msgspec.json.Encoder()
-
-    def write(rows: Sequence[Mapping[Any, Any]]) -> None:
-        file.writelines(encoder.encode({name: row[name] for name in names}).decode() + "\n" for row in rows)
-
-    return write
-
-
-_WRITERS: dict[Format, Callable[[TextIO, Sequence[str]], Write]] = {"csv": _csv, "jsonl": _jsonl}
-
-
-def _cell(value: object) -> object:
-    """Return *value* as CSV has it: times as in JSON, lists and mappings as JSON."""
-    if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
-    if isinstance(value, dict | list):
-        return msgspec.json.encode(value).decode()
-    return value
+def add(app: App) -> None:
+    """Add the recorder's commands to *app*."""
+    dead = App(name="dead", help="What could not be handled: look at it, try it again, drop it.")
+    for name, line in (
+        ("list_", "List what could not be handled, and why."),
+        ("show", "Show one letter whole."),
+        ("replay", "Try letters again, with what this version knows."),
+        ("drop", "Delete letters for good."),
+    ):
+        dead.command(f"vedette_recorder.dead:{name}", name=name.rstrip("_"), help=line)
+    app.command(dead)
+    app.command(
+        "vedette_recorder.exporting:export",
+        name="export",
+        help="Write recorded history as CSV or JSON lines.",
+    )
+    app.command(
+        "vedette_recorder.rebuilding:rebuild",
+        name="rebuild",
+        help="Put the last known state back into streams that have lost it.",
+    )

@@ -1,86 +1,158 @@
 """Ingest: messages of a stream into one transaction, acknowledged after its commit."""
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import aclosing
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
+import nats.errors
+import nats.js.errors
 from nats.aio.msg import Msg
 
 from vedette import telemetry
 from vedette.bus import Bus, Durable
 from vedette.clock import Clock
-from vedette.errors import UndecodableMessage
+from vedette.errors import ConsumerVanished, UndecodableMessage, UnknownEvent
 from vedette.events import Tick, decode_event
 from vedette_recorder.errors import DatabaseUnavailable
+from vedette_recorder.oversight import Oversight
 from vedette_recorder.record import Message, Row, dead_letter, rows_of
 from vedette_recorder.store import Store
 
 BATCH = 500
 LINGER_S = 0.1
-_LONGEST_WAIT_S = 30.0
+_FIRST_WAIT_S = 0.25
+_LONGEST_WAIT_S = 5.0
+T = TypeVar("T")
 
 
 class Recording:
     """Records one stream after another batch, and deletes what is old."""
 
-    def __init__(self, *, bus: Bus, store: Store, clock: Clock, retention: timedelta) -> None:
+    def __init__(
+        self, *, bus: Bus, store: Store, oversight: Oversight, clock: Clock, retention: timedelta
+    ) -> None:
         self._bus = bus
         self._store = store
+        self._oversight = oversight
         self._clock = clock
         self._retention = retention
+        self._opened = asyncio.Event()
         self._trouble: dict[str, str] = {}
 
     async def trouble(self) -> str | None:
         """Return what keeps events from the database now, or None."""
         return next(iter(self._trouble.values()), None)
 
+    async def open(self) -> None:
+        """Make the tables: now, or beside the service as soon as the database answers."""
+        try:
+            await self._store.migrate()
+        except DatabaseUnavailable as error:
+            self._say("tables", str(error))
+            self._bus.spawn(self._open_later())
+        else:
+            self._opened.set()
+
+    async def _open_later(self) -> None:
+        await self._insist("tables", self._store.migrate)
+        self._opened.set()
+
     async def record(self, durable: Durable) -> None:
         """Record the stream of *durable* for ever."""
+        await self._opened.wait()
+        await self._insist(durable.stream, lambda: self._oversight.begin(durable))
+        self._bus.spawn(self._oversight.watch(durable))
         info = await self._bus.js.stream_info(durable.stream)
         created_at = info.created or datetime.fromtimestamp(0, UTC)
         async with aclosing(self._bus.batches(durable, most=BATCH, linger_s=LINGER_S)) as batches:
             async for batch in batches:
-                await self._record(durable.stream, created_at, batch)
+                try:
+                    await self._require_same(durable, created_at)
+                    await self._record(durable.stream, created_at, batch)
+                except BaseException:
+                    await _give_back(batch)
+                    raise
 
-    async def _record(self, stream: str, created_at: datetime, batch: Sequence[Msg]) -> None:
-        rows = [row for message in batch for row in _rows(_as_stored(message, stream, created_at))]
-        dead = await self._write(stream, rows, batch)
-        for row in dead:
-            self._bus.log.error("event.dead", subject=row.message.subject, reason=row.values["reason"])
-        for message in batch:
-            await message.ack()
-        telemetry.RECORDED.labels(stream, "dead").inc(len(dead))
-        telemetry.RECORDED.labels(stream, "recorded").inc(len(batch) - len(dead))
+    async def _require_same(self, durable: Durable, created_at: datetime) -> None:
+        """Raise ConsumerVanished when the stream was made anew, by whomever: its sequences begin again then.
 
-    async def _write(self, stream: str, rows: list[Row], batch: Sequence[Msg]) -> list[Row]:
-        """Write *rows* as soon as the database takes them; return those that became dead letters."""
-        quarantined = [row for row in rows if row.table == "dead_letters"]
-        wait_s = 0.25
+        Asked after a batch has come, so that no message of a new stream is taken for one of the old.
+        """
         while True:
             try:
-                refused = await self._store.write(rows)
-            except DatabaseUnavailable as error:
-                await self._wait(stream, str(error), wait_s, batch)
-                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+                info = await self._bus.js.stream_info(durable.stream)
+            except nats.js.errors.NotFoundError as error:
+                raise ConsumerVanished(durable=durable.name, stream=durable.stream) from error
+            except (nats.errors.Error, TimeoutError):
+                await asyncio.sleep(_FIRST_WAIT_S)  # the broker is away, and what is in hand with it
                 continue
-            if self._trouble.pop(stream, None):
-                self._bus.log.warning("database.back", stream=stream)
-            return [*quarantined, *refused]
+            if info.created != created_at:
+                raise ConsumerVanished(durable=durable.name, stream=durable.stream)
+            return
 
-    async def _wait(self, stream: str, problem: str, wait_s: float, batch: Sequence[Msg]) -> None:
-        if stream not in self._trouble:  # once, not per attempt
-            self._bus.log.error("database.unavailable", stream=stream, problem=problem)
-        self._trouble[stream] = problem
-        await asyncio.sleep(wait_s)
-        # What is in hand stays ours: without this the broker would deliver it again, here or elsewhere.
+    async def _record(self, stream: str, created_at: datetime, batch: Sequence[Msg]) -> None:
+        taken = [_take(_as_stored(message, stream, created_at)) for message in batch]
+        rows = [row for _, rows in taken for row in rows]
+        refused = await self._insist(stream, lambda: self._store.write(rows), batch)
         for message in batch:
-            await message.in_progress()
+            await message.ack()
+        dead = [*(row for row in rows if row.table == "dead_letters"), *refused]
+        self._tell_of_dead(stream, dead)
+        outcomes = Counter(outcome for outcome, _ in taken)
+        late = len({row.message.sequence for row in refused})
+        for outcome, count in {**outcomes, "recorded": outcomes["recorded"] - late, "refused": late}.items():
+            telemetry.RECORDED.labels(stream, outcome).inc(count)
+
+    def _tell_of_dead(self, stream: str, dead: Sequence[Row]) -> None:
+        """Log dead letters, once for each reason in a batch."""
+        for reason, count in Counter(str(row.values["reason"]) for row in dead).items():
+            self._bus.log.error(
+                "event.dead", stream=stream, reason=reason, letters=count, remedy="vedette dead list"
+            )
+
+    async def _insist(self, what: str, attempt: Callable[[], Awaitable[T]], in_hand: Sequence[Msg] = ()) -> T:
+        """Return what *attempt* returns once the database answers; the messages *in_hand* stay ours until then."""
+        wait_s = _FIRST_WAIT_S
+        while True:
+            try:
+                result = await attempt()
+            except DatabaseUnavailable as error:
+                self._say(what, str(error))
+                await asyncio.sleep(wait_s)
+                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+                # Without this the broker would deliver them again, here or elsewhere.
+                for message in in_hand:
+                    await message.in_progress()
+                continue
+            if self._trouble.pop(what, None):
+                telemetry.DATABASE_WAITING.labels(what).set(0)
+                self._bus.log.warning("database.back", waited=what)
+            return result
+
+    def _say(self, what: str, problem: str) -> None:
+        if what not in self._trouble:  # once, not per attempt
+            self._bus.log.error("database.unavailable", waits=what, problem=problem)
+            telemetry.DATABASE_WAITING.labels(what).set(1)
+        self._trouble[what] = problem
 
     async def on_tick(self, tick: Tick) -> None:
-        """Delete history that is older than the retention."""
-        deleted = await self._store.delete_older_than(self._clock.now() - self._retention)
+        """Delete history that is older than the retention; without a database, the next tick does it."""
+        try:
+            deleted = await self._store.delete_older_than(self._clock.now() - self._retention)
+        except DatabaseUnavailable as error:
+            self._bus.log.warning("retention.postponed", problem=str(error))
+            return
         self._bus.log.info("retention.done", **deleted)
+
+
+async def _give_back(batch: Sequence[Msg]) -> None:
+    """Have what is not acknowledged delivered again at once, not after the ack wait."""
+    for message in batch:
+        with suppress(nats.errors.Error):
+            await message.nak()
 
 
 def _as_stored(message: Msg, stream: str, created_at: datetime) -> Message:
@@ -96,8 +168,11 @@ def _as_stored(message: Msg, stream: str, created_at: datetime) -> Message:
     )
 
 
-def _rows(message: Message) -> tuple[Row, ...]:
+def _take(message: Message) -> tuple[str, tuple[Row, ...]]:
+    """Return how *message* counts, and its rows: what cannot be read now is kept whole, for a later version."""
     try:
-        return rows_of(decode_event(message.subject, message.payload), message)
+        return "recorded", rows_of(decode_event(message.subject, message.payload), message)
+    except UnknownEvent as error:
+        return "unknown", (dead_letter(message, str(error)),)
     except UndecodableMessage as error:
-        return (dead_letter(message, str(error)),)
+        return "dead", (dead_letter(message, str(error)),)

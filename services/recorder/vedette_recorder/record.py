@@ -56,10 +56,33 @@ class Row(Struct, frozen=True, kw_only=True):
 
 
 class Position(Struct, frozen=True, kw_only=True):
-    """How far a stream has been recorded."""
+    """How far a stream has been recorded: everything up to `sequence`."""
 
     stream_created_at: datetime
     sequence: int
+
+
+class Gap(Struct, frozen=True, kw_only=True):
+    """Messages that a stream dropped before they were recorded: at least so many, between two sequences."""
+
+    stream: str
+    stream_created_at: datetime
+    first_sequence: int
+    last_sequence: int
+    missing: int
+    at: datetime  # when it was noticed
+
+    def with_all(self, others: Iterable["Gap"]) -> "Gap":
+        """Return this gap and *others*, which overlap it, as one."""
+        gaps = [self, *others]
+        return msgspec.structs.replace(
+            self,
+            first_sequence=min(gap.first_sequence for gap in gaps),
+            last_sequence=max(gap.last_sequence for gap in gaps),
+            # Those that overlap have messages in common: the sum would count them twice.
+            missing=max(gap.missing for gap in gaps),
+            at=min(gap.at for gap in gaps),
+        )
 
 
 def rows_of(event: Event, message: Message) -> tuple[Row, ...]:
@@ -68,22 +91,6 @@ def rows_of(event: Event, message: Message) -> tuple[Row, ...]:
         raise UndecodableMessage(subject=message.subject, problem=f"the payload belongs on {event.subject}")
     rows = [("current_state", _current_state(event, message)), *_history_of(event, message)]
     return tuple(Row(table=table, values=values, message=message) for table, values in rows)
-
-
-def position_rows(before: Position | None, messages: Iterable[Message]) -> tuple[Row, ...]:
-    """Return how far *messages*, all of one stream, bring its recording, and the gaps they leave.
-
-    Give every message that was fetched, dead ones too. Only whoever reads the stream alone and in order can
-    tell a gap: recorders that share a consumer would take each other's messages for missing.
-    """
-    reached = _place(before) if before else None
-    new = sorted((m for m in messages if reached is None or _place(m) > reached), key=_place)
-    gaps = [
-        _gap(first, message)
-        for place, message in zip([reached, *map(_place, new)], new, strict=False)
-        if (first := _next(place, message)) < message.sequence
-    ]
-    return (*gaps, *map(_position, new[-1:]))
 
 
 def dead_letter(message: Message, reason: str, *, table: str = "") -> Row:
@@ -103,35 +110,6 @@ def dead_letter(message: Message, reason: str, *, table: str = "") -> Row:
         "payload": message.payload,
     }
     return Row(table="dead_letters", values=values, message=message)
-
-
-def _place(reached: Position | Message) -> tuple[datetime, int]:
-    return (reached.stream_created_at, reached.sequence)
-
-
-def _next(place: tuple[datetime, int] | None, message: Message) -> int:
-    """Return the sequence that should follow *place* in the stream of *message*: 1 in a stream made anew."""
-    return place[1] + 1 if place and place[0] == message.stream_created_at else 1
-
-
-def _position(message: Message) -> Row:
-    values: Values = {
-        "stream": message.stream,
-        "stream_created_at": message.stream_created_at,
-        "sequence": message.sequence,
-    }
-    return Row(table="ingest_position", values=values, message=message)
-
-
-def _gap(first: int, message: Message) -> Row:
-    values: Values = {
-        "stream": message.stream,
-        "stream_created_at": message.stream_created_at,
-        "first_sequence": first,
-        "last_sequence": message.sequence - 1,
-        "at": message.at,
-    }
-    return Row(table="stream_gaps", values=values, message=message)
 
 
 def _storable(text: str) -> str:

@@ -4,14 +4,15 @@ The URL decides between SQLite and PostgreSQL; the statements are the same. What
 answering is DatabaseUnavailable, and nothing of the transaction is kept: try again with the same rows.
 """
 
+import asyncio
 import os
 import sqlite3
-from asyncio import Lock
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar, cast
 
 import msgspec
 import sqlalchemy as sa
@@ -26,8 +27,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from vedette.errors import ConfigurationError
 from vedette_recorder import tables
 from vedette_recorder.errors import DatabaseUnavailable
-from vedette_recorder.record import Position, Row, dead_letter
+from vedette_recorder.record import Gap, Position, Row, dead_letter
 
+T = TypeVar("T")
 SUPPORTED = ("sqlite+aiosqlite", "postgresql+asyncpg")
 CONNECT_TIMEOUT_S = 10
 COMMAND_TIMEOUT_S = 60
@@ -63,9 +65,12 @@ class Store:
         self._url = _parse(url)
         self._engine = _engine(self._url)
         self._writer = self._engine.execution_options(begin="BEGIN IMMEDIATE")
-        self._targets = _targets(self._engine.dialect.name)
+        self._insert = _insert(self._engine.dialect.name)
+        self._targets = _targets(self._insert)
         # SQLite has one writer; waiting here costs less than waiting for its lock.
-        self._turn: AbstractAsyncContextManager[None] = Lock() if _is_sqlite(self._url) else nullcontext()
+        self._turn: AbstractAsyncContextManager[None] = (
+            asyncio.Lock() if _is_sqlite(self._url) else nullcontext()
+        )
 
     async def __aenter__(self) -> Self:
         if _is_sqlite(self._url):
@@ -77,27 +82,26 @@ class Store:
 
     async def migrate(self, revision: str = "head") -> None:
         """Bring the tables up to *revision*; processes that do so at once wait for each other."""
-        async with self._transaction() as connection:
-            await _lock_migrations(connection)
-            await connection.run_sync(_alembic, command.upgrade, revision)
+        await self._transact(partial(_migrate, command.upgrade, revision))
 
     async def downgrade(self, revision: str) -> None:
         """Take the tables back to *revision* (`base`: none at all), and what they held with them."""
-        async with self._transaction() as connection:
-            await _lock_migrations(connection)
-            await connection.run_sync(_alembic, command.downgrade, revision)
+        await self._transact(partial(_migrate, command.downgrade, revision))
 
     async def write(self, rows: Iterable[Row]) -> tuple[Row, ...]:
         """Write *rows* in one transaction, each once; return the dead letters of those it cannot hold."""
         groups = _group(rows, self._targets)
-        async with self._transaction() as connection:
+
+        async def write(connection: AsyncConnection) -> tuple[Row, ...]:
             dead: list[Row] = []
             for target, group in groups:
                 dead += await _write(connection, target, group)
             if dead:
                 statement = self._targets[tables.dead_letters.name].statement
                 await connection.execute(statement, [row.values for row in dead])
-        return tuple(dead)
+            return tuple(dead)
+
+        return await self._transact(write)
 
     async def position(self, stream: str) -> Position | None:
         """Return how far *stream* was recorded, or None when it never was."""
@@ -105,6 +109,24 @@ class Store:
         query = sa.select(table.c.stream_created_at, table.c.sequence).where(table.c.stream == stream)
         rows = await self.read(query)
         return Position(**rows[0]) if rows else None
+
+    async def reach(self, stream: str, position: Position) -> None:
+        """Note that *stream* is recorded up to *position*, further on or further back than before."""
+        values = {"stream": stream, **msgspec.structs.asdict(position)}
+
+        async def upsert(connection: AsyncConnection) -> None:
+            statement = self._insert(tables.ingest_position).values(values)
+            await connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["stream"], set_=msgspec.structs.asdict(position)
+                )
+            )
+
+        await self._transact(upsert)
+
+    async def note(self, gap: Gap) -> Gap | None:
+        """Note *gap*, as one with those it overlaps; return what is noted then, or None if nothing is new."""
+        return await self._transact(partial(_note, gap, self._insert))
 
     async def count(self, table: sa.Table) -> int:
         """Return how many rows *table* has."""
@@ -146,29 +168,56 @@ class Store:
         deleted[tables.model_info.name] = await self._forget_lost(cutoff, batch)
         return deleted
 
+    async def delete(self, table: sa.Table, where: sa.ColumnElement[bool]) -> int:
+        """Delete the rows of *table* that are so; return how many."""
+
+        async def delete(connection: AsyncConnection) -> int:
+            return (await connection.execute(sa.delete(table).where(where))).rowcount
+
+        return await self._transact(delete)
+
     async def _delete(self, table: sa.Table, old: sa.ColumnElement[bool], batch: int) -> int:
         key = sa.tuple_(*table.primary_key.columns)
         some = sa.select(*table.primary_key.columns).where(old).limit(batch)
         total, full = 0, True
         while full:
-            async with self._transaction() as connection:
-                count = (await connection.execute(sa.delete(table).where(key.in_(some)))).rowcount
+            count = await self.delete(table, key.in_(some))
             total, full = total + count, count == batch
         return total
 
     async def _forget_lost(self, cutoff: datetime, batch: int) -> int:
         total, full = 0, True
         while full:
-            async with self._transaction() as connection:
-                count = await _forget_some(connection, cutoff, batch)
+            count = await self._transact(partial(_forget_some, cutoff=cutoff, batch=batch))
             total, full = total + count, count == batch
         return total
 
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
+    async def _transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Return what *work* comes to in a transaction of its own."""
         with _translated(self._url):
-            async with self._turn, self._writer.begin() as connection:
-                yield connection
+            async with self._turn:
+                running = self._begin(work)
+                return await (_to_its_end(running) if _is_sqlite(self._url) else running)
+
+    async def _begin(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        async with self._writer.begin() as connection:
+            return await work(connection)
+
+
+async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Return what *work* returns; when cancelled, be so only after its end.
+
+    A SQLite connection that is closed in the midst of a statement lives on, transaction and lock and all,
+    until the last cursor of it is garbage (sqlite3_close_v2), and whoever writes next finds the database locked.
+    """
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # nobody is left to hear it
+        raise
 
 
 def _parse(url: str) -> sa.URL:
@@ -241,6 +290,11 @@ def _require_writable(url: sa.URL) -> None:
             raise ConfigurationError(where="database.url", problem=f"{needed} cannot be written")
 
 
+async def _migrate(run: Any, revision: str, connection: AsyncConnection) -> None:
+    await _lock_migrations(connection)
+    await connection.run_sync(_alembic, run, revision)
+
+
 async def _lock_migrations(connection: AsyncConnection) -> None:
     """Wait for other migrations. On SQLite the transaction itself is the lock."""
     if connection.dialect.name == "postgresql":
@@ -273,17 +327,19 @@ def _translated(url: sa.URL) -> Iterator[None]:
 # --- Writing ------------------------------------------------------------------------------------------------
 
 
-def _targets(dialect: str) -> dict[str, Target]:
+def _insert(dialect: str) -> Insert:
+    return cast("Insert", sqlite.insert) if dialect == "sqlite" else postgresql.insert
+
+
+def _targets(insert: Insert) -> dict[str, Target]:
     """Return how each kind of row is written, in the order of writing.
 
     `model_info` comes first: whoever forgets a lost model locks it there before its state.
     """
-    insert = cast("Insert", sqlite.insert) if dialect == "sqlite" else postgresql.insert
     targets = {
         "model_info": _target(tables.model_info, _upsert_model(insert)),
         "model_seen": Target(statement=_see_model(), key=("of_endpoint", "of_model")),
         "current_state": _target(tables.current_state, _upsert(insert, tables.current_state)),
-        "ingest_position": _target(tables.ingest_position, _upsert(insert, tables.ingest_position)),
     }
     for table in tables.metadata.sorted_tables:
         if table.name not in targets:
@@ -381,6 +437,29 @@ def _blames_row(error: Exception) -> bool:
 def _reason(error: Exception) -> str:
     cause = getattr(error, "orig", None) or error
     return f"{type(cause).__name__}: {cause}"
+
+
+# --- Gaps -----------------------------------------------------------------------------------------------------
+
+
+async def _note(gap: Gap, insert: Insert, connection: AsyncConnection) -> Gap | None:
+    table = tables.stream_gaps
+    overlapping = sa.and_(
+        table.c.stream == gap.stream,
+        table.c.stream_created_at == gap.stream_created_at,
+        table.c.first_sequence <= gap.last_sequence,
+        table.c.last_sequence >= gap.first_sequence,
+    )
+    rows = (await connection.execute(sa.select(table).where(overlapping).with_for_update())).mappings()
+    held = [Gap(**row) for row in rows]
+    merged = gap.with_all(held)
+    if held == [merged]:
+        return None
+    await connection.execute(sa.delete(table).where(overlapping))
+    # Another recorder may have noted the same at the same moment.
+    statement = insert(table).values(msgspec.structs.asdict(merged)).on_conflict_do_nothing()
+    await connection.execute(statement)
+    return merged
 
 
 # --- Retention ----------------------------------------------------------------------------------------------

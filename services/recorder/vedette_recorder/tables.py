@@ -251,5 +251,6 @@ stream_gaps = sa.Table(
     sa.Column("stream_created_at", UtcDateTime, primary_key=True),
     sa.Column("first_sequence", sa.BigInteger, primary_key=True),
     sa.Column("last_sequence", sa.BigInteger, nullable=False),
+    sa.Column("missing", sa.BigInteger, nullable=False),
     sa.Column("at", UtcDateTime, nullable=False, index=True),
 )

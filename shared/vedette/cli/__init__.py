@@ -48,9 +48,6 @@ for place, line in (
     ("administering:provision", "Make the streams and consumers on a NATS server."),
 ):
     app.command(f"vedette.cli.{place}", name=place.partition(":")[2], help=line)
-# Those that need what a service alone may know, its database for one, come from that service.
-for point in entry_points(group="vedette.commands"):
-    app.command(point.value, name=point.name)
 config = App(name="config", help="The configuration file.")
 config.command("vedette.cli.administering:check", name="check", help="Read it, and say what it comes to.")
 app.command(config)
@@ -58,6 +55,9 @@ quality = App(name="quality", help="Scores that you vouch for.")
 quality.command("vedette.cli.rating:import_file", name="import", help="Take over the scores of a file.")
 quality.command("vedette.cli.rating:list_ratings", name="list", help="List them.")
 app.command(quality)
+# A service, or anybody's package, adds its own: an entry point names a function that is given the app.
+for point in entry_points(group="vedette.commands"):
+    point.load()(app)
 
 _EXIT_CODES: tuple[tuple[type[VedetteError], int], ...] = (
     (NotRunning, 3),

@@ -58,6 +58,18 @@ class Instance:
         except NotRunning as error:
             raise NotRunning(problem="no NATS server is named, and none runs here") from error
 
+    def database_of(self, settings: Settings) -> str:
+        """Return the URL of its database: by *settings*, or of what runs or ran here. Raises NotRunning."""
+        if settings.database.url is not None:
+            return settings.database.url
+        directory = instance.state_directory(self.state_dir)
+        try:
+            return instance.find(directory).database_url
+        except NotRunning:
+            if not instance.database_file(directory).exists():
+                raise
+            return instance.database_url(directory)
+
 
 HERE = Instance()
 MOMENT = "as long ago (90m, 24h, 30d) or at a time (2026-11-24T10:00, UTC unless it says otherwise)."

@@ -1,0 +1,148 @@
+"""Looking after ingest: how far it is behind, what is near loss or lost, and whether a stream still is the same.
+
+One look costs the broker three small requests for a stream.
+"""
+
+import asyncio
+from contextlib import suppress
+
+import nats.errors
+import nats.js.errors
+
+from vedette import telemetry
+from vedette.bus import Bus, Durable, Standing
+from vedette.clock import Clock
+from vedette.errors import ConsumerVanished
+from vedette_recorder.backlog import (
+    FAR_FROM_LOSS,
+    NEAR_LOSS,
+    Backlog,
+    Oldest,
+    backlog,
+    gap,
+    is_doubtful,
+    unrecorded,
+)
+from vedette_recorder.errors import DatabaseUnavailable
+from vedette_recorder.record import Position
+from vedette_recorder.store import Store
+
+LOOK_EVERY_S = 15.0
+
+
+class Oversight:
+    """Looks at the recording of streams, tells it in metrics and log, and notes positions and gaps."""
+
+    def __init__(self, *, bus: Bus, store: Store, clock: Clock) -> None:
+        self._bus = bus
+        self._store = store
+        self._clock = clock
+        self._known: dict[str, int] = {}  # recorded before this process read the stream
+        self._seen: dict[str, Standing] = {}
+        self._noted: dict[str, Position] = {}
+        self._near_loss: set[str] = set()
+
+    async def begin(self, durable: Durable) -> None:
+        """Compare the stream with what was recorded of it: one that is shorter is read from its start again.
+
+        A stream made anew comes with a durable made anew, which reads it from the start by itself.
+        """
+        stream, standing = durable.stream, await self._bus.standing(durable)
+        held = await self._store.position(stream)
+        self._known[stream], self._seen[stream] = 0, standing
+        if held is None:
+            return
+        if held.stream_created_at != standing.created_at:
+            self._bus.log.warning(
+                "stream.made_anew",
+                stream=stream,
+                recorded=held.sequence,
+                remedy="vedette rebuild puts the last known state back",
+            )
+        elif standing.last < held.sequence:
+            self._bus.log.error("stream.went_back", stream=stream, recorded=held.sequence, last=standing.last)
+            await self._bus.start_over(durable)
+            await self._store.reach(
+                stream, Position(stream_created_at=standing.created_at, sequence=standing.last)
+            )
+            self._known[stream] = standing.last
+        else:
+            self._known[stream] = held.sequence
+
+    async def watch(self, durable: Durable) -> None:
+        """Look at *durable* for ever. Raises ConsumerVanished when its stream is no longer the one it was."""
+        while True:
+            # The broker and the database have their own alarms.
+            with suppress(nats.errors.Error, TimeoutError, DatabaseUnavailable):
+                await self.look(durable)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def look(self, durable: Durable) -> Backlog:
+        """Look once: set the metrics, say what is near loss, note what is lost and how far recording has come."""
+        stream = durable.stream
+        try:
+            standing = await self._bus.standing(durable)
+        except nats.js.errors.NotFoundError as error:
+            raise ConsumerVanished(durable=durable.name, stream=stream) from error
+        before = self._seen.get(stream, standing)
+        if standing.created_at != before.created_at or standing.last < before.settled:
+            raise ConsumerVanished(durable=durable.name, stream=stream)
+        self._seen[stream] = standing
+        waiting = backlog(standing, await self._oldest(stream, standing))
+        telemetry.LAG_MESSAGES.labels(stream).set(waiting.messages)
+        telemetry.LAG_SECONDS.labels(stream).set(waiting.oldest_s)
+        telemetry.LAG_ROOM_USED.labels(stream).set(waiting.used)
+        self._warn(stream, waiting)
+        await self._note(stream, standing)
+        return waiting
+
+    async def _oldest(self, stream: str, standing: Standing) -> Oldest | None:
+        if not unrecorded(standing):
+            return None
+        oldest = await self._bus.first_from(stream, standing.settled + 1)
+        if oldest is None:
+            return None
+        now = self._clock.now()
+        age_s = max(0.0, (now - oldest.at).total_seconds())
+        first = await self._bus.first_from(stream, 1, oldest.subject) if is_doubtful(standing) else None
+        if first is None:
+            return Oldest(age_s=age_s)
+        return Oldest(
+            age_s=age_s,
+            on_subject=await self._bus.count(stream, oldest.subject),
+            subject_age_s=(now - first.at).total_seconds(),
+        )
+
+    def _warn(self, stream: str, waiting: Backlog) -> None:
+        if stream in self._near_loss:
+            if waiting.used < FAR_FROM_LOSS:
+                self._near_loss.discard(stream)
+                self._bus.log.warning("backlog.small_again", stream=stream, messages=waiting.messages)
+        elif waiting.used >= NEAR_LOSS:
+            self._near_loss.add(stream)
+            self._bus.log.error(
+                "backlog.near_loss",
+                stream=stream,
+                messages=waiting.messages,
+                oldest_s=round(waiting.oldest_s),
+                used=round(waiting.used, 2),
+                limit=waiting.limit,
+            )
+
+    async def _note(self, stream: str, standing: Standing) -> None:
+        lost = gap(stream, standing, known=self._known.get(stream, 0), at=self._clock.now())
+        noted = await self._store.note(lost) if lost else None
+        if noted:
+            telemetry.LOST.labels(stream).set(noted.missing)
+            self._bus.log.error(
+                "stream.gap",
+                stream=stream,
+                first=noted.first_sequence,
+                last=noted.last_sequence,
+                missing=noted.missing,
+            )
+        position = Position(stream_created_at=standing.created_at, sequence=standing.settled)
+        # Further back while it is read again: what was known stays known.
+        if standing.settled > self._known.get(stream, 0) and self._noted.get(stream) != position:
+            await self._store.reach(stream, position)
+            self._noted[stream] = position
