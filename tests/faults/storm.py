@@ -87,19 +87,21 @@ class Findings(Struct, frozen=True, kw_only=True):
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """What the storm was, and what was found after it."""
+    """What happened in the storm, and what was found after it."""
 
-    plan: Plan
+    kills: int
+    database_outages: int
+    broker_kills: int
+    again: int  # events published again, their acknowledgement being lost
     findings: Findings
-    again: int
     seconds: float
 
     def line(self, database: str) -> str:
         """Return it in a line."""
-        found, plan = self.findings, self.plan
+        found = self.findings
         return (
-            f"{database}: {found.events} events ({self.again} published again), {plan.kills} recorder kills, "
-            f"{plan.database_outages} database outages, {plan.broker_kills} broker kills: "
+            f"{database}: {found.events} events ({self.again} published again), {self.kills} recorder kills, "
+            f"{self.database_outages} database outages, {self.broker_kills} broker kills: "
             f"{found.lost} lost, {found.doubled} doubled, {found.unknown} unknown, {found.stale} stale; "
             f"{self.seconds:.0f} s"
         )
@@ -118,44 +120,54 @@ class Scene:
         source: Iterator[Event],
     ) -> None:
         self._directory = directory
+        self._broker = broker
+        self._js = connection.jetstream()
+        self._database = database
         self._source = source
-        self.broker = broker
-        self.connection = connection
-        self.database = database
         self.publisher = Publisher(connection)
+        self.database_outages = 0
+        self.broker_kills = 0
 
     async def publish(self, number: int) -> None:
         """Have the next *number* events acknowledged."""
         await self.publisher.publish(islice(self._source, number))
 
+    async def database_down(self, for_s: float) -> None:
+        """Have the database take nothing for *for_s*."""
+        self.database_outages += 1
+        await self._database.break_down(for_s)
+
+    async def broker_down(self, for_s: float) -> None:
+        """Kill the broker, and start it again after *for_s*."""
+        self.broker_kills += 1
+        await self._broker.break_down(for_s)
+
     def recorder(self) -> AbstractAsyncContextManager[Up]:
         """Start a recorder."""
         config = self._directory / "recorder.toml"
         config.write_text(
-            f'[nats]\nexpected_models = {_EXPECTED_MODELS}\n[database]\nurl = "{self.database.url}"\n'
+            f'[nats]\nexpected_models = {_EXPECTED_MODELS}\n[database]\nurl = "{self._database.url}"\n'
         )
-        url = self.broker.server.url("service")
+        url = self._broker.server.url("service")
         return started(self._directory, "run", "recorder", "--nats", url, "--config", str(config))
 
     async def recorded(self) -> bool:
         """Return whether the recorder has acknowledged everything there is."""
-        js = self.connection.jetstream()
-        infos = [await js.consumer_info(stream, recording(stream).name) for stream in STREAMS]
+        infos = [await self._js.consumer_info(stream, recording(stream).name) for stream in STREAMS]
         return not any(info.num_pending or info.num_ack_pending for info in infos)
 
     async def shorten_ack_wait(self, to_s: float) -> None:
         """Have what a killed recorder held delivered again after *to_s*, so that nobody waits for a minute."""
-        js = self.connection.jetstream()
         for stream in STREAMS:
-            config = (await js.consumer_info(stream, recording(stream).name)).config
+            config = (await self._js.consumer_info(stream, recording(stream).name)).config
             assert isinstance(config, ConsumerConfig)
-            await js.add_consumer(stream, config.evolve(ack_wait=to_s))
+            await self._js.add_consumer(stream, config.evolve(ack_wait=to_s))
 
     async def findings(self) -> Findings:
         """Compare the database with what was acknowledged."""
         published = Counter((table, event_id) for event_id, table in self.publisher.acknowledged.items())
         held: Counter[tuple[str, str]] = Counter()
-        async with Store(self.database.url) as store:
+        async with Store(self._database.url) as store:
             for table in {table.name: table for table in TABLES.values()}.values():
                 rows = await store.read(sa.select(table.c.event_id))
                 held.update((table.name, row["event_id"]) for row in rows)
@@ -207,15 +219,19 @@ async def weather(directory: Path, database: Database, plan: Plan) -> Outcome:
             await last.line("ready")
             await asyncio.gather(
                 on.publish(plan.events),
-                on.database.break_down(plan.longest_outage_s),
-                on.broker.break_down(1),
+                on.database_down(plan.longest_outage_s),
+                on.broker_down(1.0),
             )
             await eventually(on.recorded, within_s=_QUIET_WITHIN_S, what="everything recorded")
             code = await last.stop()
             assert code == 0, await last.complaints()
-        findings = await on.findings()
         return Outcome(
-            plan=plan, findings=findings, again=on.publisher.again, seconds=time.monotonic() - began
+            kills=plan.kills,
+            database_outages=on.database_outages,
+            broker_kills=on.broker_kills,
+            again=on.publisher.again,
+            findings=await on.findings(),
+            seconds=time.monotonic() - began,
         )
 
 
@@ -232,7 +248,7 @@ async def _live_and_die(on: Scene, one: Round) -> None:
 
         harm = [kill()]
         if one.database_down_s is not None:
-            harm.append(on.database.break_down(one.database_down_s))
+            harm.append(on.database_down(one.database_down_s))
         if one.broker_down_s is not None:
-            harm.append(on.broker.break_down(one.broker_down_s))
+            harm.append(on.broker_down(one.broker_down_s))
         await asyncio.gather(*harm)
