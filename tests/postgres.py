@@ -1,7 +1,4 @@
-"""A PostgreSQL of the tests' own, from the machine's binaries: a fixture plugin.
-
-It listens on a Unix socket in a temporary directory only, and each test gets an empty database.
-"""
+"""A PostgreSQL of the tests' own, from the machine's binaries. It listens on a Unix socket in its directory only."""
 
 import os
 import shutil
@@ -11,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
-
-import pytest
 
 # PostgreSQL refuses to run as root; in a container this user can.
 UNPRIVILEGED = "nobody"
@@ -74,20 +69,3 @@ def create_database(binaries: Path, socket: Path) -> str:
     create = [str(binaries / "createdb"), "--host", str(socket), "--username", "postgres", name]
     subprocess.run(create, check=True, timeout=60)
     return f"postgresql+asyncpg://postgres@/{name}?host={socket}"
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[tuple[Path, Path]]:
-    """Give the binaries and the socket directory of a running server; skip where there is none."""
-    binaries = find_binaries()
-    if binaries is None:
-        absent = pytest.fail if "postgres" in os.environ.get("VEDETTE_REQUIRE", "") else pytest.skip
-        absent("PostgreSQL is not installed")
-    with server(binaries) as socket:
-        yield binaries, socket
-
-
-@pytest.fixture
-def postgres_url(postgres_server: tuple[Path, Path]) -> str:
-    """Give the URL of an empty database."""
-    return create_database(*postgres_server)

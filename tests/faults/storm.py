@@ -222,7 +222,12 @@ async def weather(directory: Path, database: Database, plan: Plan) -> Outcome:
                 on.database_down(plan.longest_outage_s),
                 on.broker_down(1.0),
             )
-            await eventually(on.recorded, within_s=_QUIET_WITHIN_S, what="everything recorded")
+
+            async def quiet() -> bool:
+                await last.lives()
+                return await on.recorded()
+
+            await eventually(quiet, within_s=_QUIET_WITHIN_S, what="everything recorded")
             code = await last.stop()
             assert code == 0, await last.complaints()
         return Outcome(

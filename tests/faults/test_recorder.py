@@ -19,7 +19,7 @@ from faults.breaking import Database, Postgres, Sqlite, locked
 from faults.storm import Findings, Plan, Scene, scene, weather
 from require import missing
 
-pytest_plugins = ("postgres",)
+pytest_plugins = ("database",)
 
 # A hundredth of what `just bench recorder-faults` does, in which the acknowledgement wait is the product's own.
 SMALL = Plan(

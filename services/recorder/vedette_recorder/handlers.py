@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 
+import nats.errors
+import nats.js.errors
 from nats.aio.msg import Msg
 
 from vedette import telemetry
@@ -19,6 +21,7 @@ from vedette_recorder.store import Store
 BATCH = 500
 LINGER_S = 0.1
 _LONGEST_WAIT_S = 30.0
+_ASK_AGAIN_S = 1.0
 
 
 class Recording:
@@ -37,11 +40,20 @@ class Recording:
 
     async def record(self, durable: Durable) -> None:
         """Record the stream of *durable* for ever."""
-        info = await self._bus.js.stream_info(durable.stream)
-        created_at = info.created or datetime.fromtimestamp(0, UTC)
+        created_at = await self._created_at(durable.stream)
         async with aclosing(self._bus.batches(durable, most=BATCH, linger_s=LINGER_S)) as batches:
             async for batch in batches:
                 await self._record(durable.stream, created_at, batch)
+
+    async def _created_at(self, stream: str) -> datetime:
+        """Return when *stream* was made, as soon as the broker says so: it may break down while we start."""
+        while True:
+            try:
+                info = await self._bus.js.stream_info(stream)
+            except (nats.errors.TimeoutError, nats.js.errors.ServiceUnavailableError):
+                await asyncio.sleep(_ASK_AGAIN_S)
+            else:
+                return info.created or datetime.fromtimestamp(0, UTC)
 
     async def _record(self, stream: str, created_at: datetime, batch: Sequence[Msg]) -> None:
         rows = [row for message in batch for row in _rows(_as_stored(message, stream, created_at))]
