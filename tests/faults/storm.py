@@ -53,6 +53,7 @@ class Round(Struct, frozen=True, kw_only=True):
     events: int
     early: bool
     kill_after_s: float
+    break_after_s: float
     database_down_s: float | None
     broker_down_s: float | None
 
@@ -71,6 +72,7 @@ def rounds(plan: Plan) -> Iterator[Round]:
             early=early,
             # Half of those that meet an outage live to see its end.
             kill_after_s=rng.uniform(0, 2 * (database_down_s or broker_down_s or 0.75)),
+            break_after_s=rng.uniform(0, 0.2),
             database_down_s=database_down_s,
             broker_down_s=broker_down_s,
         )
@@ -214,7 +216,7 @@ async def weather(directory: Path, database: Database, plan: Plan) -> Outcome:
         if plan.ack_wait_s:
             await on.shorten_ack_wait(plan.ack_wait_s)
         for one in rounds(plan):
-            await asyncio.gather(on.publish(one.events), _live_and_die(on, one))
+            await _live_and_die(on, one)
         async with on.recorder() as last:
             await last.line("ready")
             await asyncio.gather(
@@ -241,9 +243,10 @@ async def weather(directory: Path, database: Database, plan: Plan) -> Outcome:
 
 
 async def _live_and_die(on: Scene, one: Round) -> None:
+    waiting = 0 if one.early else one.events // 2
     async with on.recorder() as recorder:
         if not one.early:
-            await recorder.line("ready")
+            await asyncio.gather(on.publish(waiting), recorder.line("ready"))
 
         async def kill() -> None:
             await asyncio.sleep(one.kill_after_s)  # the moment is the point
@@ -251,9 +254,11 @@ async def _live_and_die(on: Scene, one: Round) -> None:
             # It lives through whatever else happens.
             assert code == -signal.SIGKILL, await recorder.complaints()
 
-        harm = [kill()]
-        if one.database_down_s is not None:
-            harm.append(on.database_down(one.database_down_s))
-        if one.broker_down_s is not None:
-            harm.append(on.broker_down(one.broker_down_s))
-        await asyncio.gather(*harm)
+        async def break_down() -> None:
+            await asyncio.sleep(one.break_after_s)
+            if one.database_down_s is not None:
+                await on.database_down(one.database_down_s)
+            if one.broker_down_s is not None:
+                await on.broker_down(one.broker_down_s)
+
+        await asyncio.gather(on.publish(one.events - waiting), kill(), break_down())
