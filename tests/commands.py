@@ -86,6 +86,10 @@ class Up:
                     raise AssertionError(f"ended without {begins!r}: {self.lines} {await self.complaints()}")
                 await self._changed.wait()
 
+    async def lives(self) -> None:
+        """Fail with what it said if it has ended."""
+        assert self._process.returncode is None, f"ended: {self.lines} {await self.complaints()}"
+
     async def complaint(self) -> str:
         """Wait for the next line on standard error."""
         assert self._process.stderr is not None

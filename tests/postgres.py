@@ -1,7 +1,4 @@
-"""A PostgreSQL of the tests' own, from the machine's binaries: a fixture plugin.
-
-It listens on a Unix socket in a temporary directory only, and each test gets an empty database.
-"""
+"""A PostgreSQL of the tests' own, from the machine's binaries. It listens on a Unix socket in its directory only."""
 
 import os
 import shutil
@@ -11,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
-
-import pytest
 
 # PostgreSQL refuses to run as root; in a container this user can.
 UNPRIVILEGED = "nobody"
@@ -30,54 +25,47 @@ def find_binaries() -> Path | None:
 
 @contextmanager
 def server(binaries: Path) -> Iterator[Path]:
-    """Run a server of *binaries*; yield the directory of its socket."""
+    """Run a server of *binaries*; yield its directory, which is that of its socket."""
     directory = Path(tempfile.mkdtemp(prefix="vedette-pg-"))
-    root = os.geteuid() == 0
-    if root:
+    if os.geteuid() == 0:
         shutil.chown(directory, UNPRIVILEGED)
-
-    def run(program: str, *arguments: str) -> None:
-        subprocess.run(
-            [binaries / program, "-D", directory / "data", *arguments],
-            check=True,
-            cwd=directory,
-            stdout=subprocess.DEVNULL,
-            user=UNPRIVILEGED if root else None,
-            timeout=60,
-        )
-
     try:
-        run("initdb", "--username=postgres", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
-        run("pg_ctl", "start", "--wait", "--log", str(directory / "log"), "-o", f"{_SETTINGS}{directory}")
+        options = ("--username=postgres", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
+        _run(binaries, directory, "initdb", *options)
+        start(binaries, directory)
         try:
             yield directory
         finally:
-            run("pg_ctl", "stop", "--wait", "--mode=immediate")
+            stop(binaries, directory)
     finally:
         shutil.rmtree(directory)
 
 
-def _create_database(binaries: Path, socket: Path) -> str:
+def start(binaries: Path, directory: Path) -> None:
+    """Start the server in *directory*; return when it takes connections."""
+    log, settings = str(directory / "log"), f"{_SETTINGS}{directory}"
+    _run(binaries, directory, "pg_ctl", "start", "--wait", "--log", log, "-o", settings)
+
+
+def stop(binaries: Path, directory: Path) -> None:
+    """Stop the server in *directory* as a crash would: it ends no transaction and writes no checkpoint."""
+    _run(binaries, directory, "pg_ctl", "stop", "--wait", "--mode=immediate")
+
+
+def _run(binaries: Path, directory: Path, program: str, *arguments: str) -> None:
+    subprocess.run(
+        [binaries / program, "-D", directory / "data", *arguments],
+        check=True,
+        cwd=directory,
+        stdout=subprocess.DEVNULL,
+        user=UNPRIVILEGED if os.geteuid() == 0 else None,
+        timeout=60,
+    )
+
+
+def create_database(binaries: Path, socket: Path) -> str:
+    """Make an empty database; return its URL."""
     name = f"test_{uuid4().hex}"
     create = [str(binaries / "createdb"), "--host", str(socket), "--username", "postgres", name]
     subprocess.run(create, check=True, timeout=60)
-    return name
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[tuple[Path, Path]]:
-    """Give the binaries and the socket directory of a running server; skip where there is none."""
-    binaries = find_binaries()
-    if binaries is None:
-        absent = pytest.fail if "postgres" in os.environ.get("VEDETTE_REQUIRE", "") else pytest.skip
-        absent("PostgreSQL is not installed")
-    with server(binaries) as socket:
-        yield binaries, socket
-
-
-@pytest.fixture
-def postgres_url(postgres_server: tuple[Path, Path]) -> str:
-    """Give the URL of an empty database."""
-    binaries, socket = postgres_server
-    name = _create_database(binaries, socket)
     return f"postgresql+asyncpg://postgres@/{name}?host={socket}"

@@ -11,7 +11,8 @@ import cyclopts
 import msgspec
 import uvloop
 
-from benchmarks import fidelity, peers, quality, recommender, scale
+from benchmarks import fidelity, peers, quality, recommender, scale, storms
+from faults.storm import Plan
 from vedette.settings import Probing
 
 app = cyclopts.App(name="benchmarks", help="Measure what docs/benchmarks.md claims.")
@@ -121,6 +122,13 @@ def discover_and_probe_many(
         probing=Probing(per_endpoint=at_once),
     )
     _run(lambda directory: scale.measure(directory, size))
+
+
+@app.command(name="recorder-faults")
+def break_what_the_recorder_needs(*, events: int = 50_000, kills: int = 20, seed: int = 6) -> None:
+    """Kill the recorder, its database and its broker again and again; count what is lost and what is doubled."""
+    plan = Plan(events=events, kills=kills, seed=seed)
+    _run(lambda directory: storms.measure(directory, plan))
 
 
 def _run(measure: Callable[[Path], Coroutine[None, None, None]]) -> None:

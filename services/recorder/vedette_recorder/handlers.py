@@ -63,10 +63,8 @@ class Recording:
     async def record(self, durable: Durable) -> None:
         """Record the stream of *durable* for ever."""
         await self._opened.wait()
-        await self._insist(durable.stream, lambda: self._oversight.begin(durable))
+        created_at = await self._begin(durable)
         self._bus.spawn(self._oversight.watch(durable))
-        info = await self._bus.js.stream_info(durable.stream)
-        created_at = info.created or datetime.fromtimestamp(0, UTC)
         async with aclosing(self._bus.batches(durable, most=BATCH, linger_s=LINGER_S)) as batches:
             async for batch in batches:
                 try:
@@ -75,6 +73,17 @@ class Recording:
                 except BaseException:
                     await _give_back(batch)
                     raise
+
+    async def _begin(self, durable: Durable) -> datetime:
+        """Return when the stream was made, once broker and database have told: either may break down meanwhile."""
+        while True:
+            try:
+                await self._insist(durable.stream, lambda: self._oversight.begin(durable))
+                info = await self._bus.js.stream_info(durable.stream)
+            except (nats.errors.TimeoutError, nats.js.errors.ServiceUnavailableError):
+                await asyncio.sleep(_FIRST_WAIT_S)
+            else:
+                return info.created or datetime.fromtimestamp(0, UTC)
 
     async def _require_same(self, durable: Durable, created_at: datetime) -> None:
         """Raise ConsumerVanished when the stream was made anew, by whomever: its sequences begin again then.
