@@ -69,6 +69,7 @@ _PULL_EXPIRES_S = 5.0
 _HEARTBEAT_S = 1.0
 _WATCH_EVERY_S = 15.0
 _SILENT_S = 30.0
+_CANCEL_AGAIN_S = 1.0
 
 
 # --- Provisioning ---------------------------------------------------------------------------------------------
@@ -407,10 +408,13 @@ class Bus:
 
     async def close(self) -> None:
         """Stop everything that was spawned."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        tasks = set(self._tasks)
+        while tasks:
+            for task in tasks:
+                task.cancel()
+            # Again, when one goes on: before Python 3.12, `wait_for`, by which nats-py awaits replies, loses a
+            # cancellation that comes together with the reply.
+            _, tasks = await asyncio.wait(tasks, timeout=_CANCEL_AGAIN_S)
 
     # Publishing ----------------------------------------------------------------------------------------------
 
