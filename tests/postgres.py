@@ -16,7 +16,7 @@ import pytest
 
 # PostgreSQL refuses to run as root; in a container this user can.
 UNPRIVILEGED = "nobody"
-_SETTINGS = "-c listen_addresses='' -c fsync=off -c max_connections=50 -c unix_socket_directories="
+_SETTINGS = "-c listen_addresses='' -c max_connections=50 -c unix_socket_directories="
 
 
 def find_binaries() -> Path | None:
@@ -29,8 +29,8 @@ def find_binaries() -> Path | None:
 
 
 @contextmanager
-def server(binaries: Path) -> Iterator[Path]:
-    """Run a server of *binaries*; yield the directory of its socket."""
+def server(binaries: Path, *, fsync: bool = False) -> Iterator[Path]:
+    """Run a server of *binaries*; yield the directory of its socket. Tests need no *fsync*, figures do."""
     directory = Path(tempfile.mkdtemp(prefix="vedette-pg-"))
     root = os.geteuid() == 0
     if root:
@@ -48,7 +48,8 @@ def server(binaries: Path) -> Iterator[Path]:
 
     try:
         run("initdb", "--username=postgres", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
-        run("pg_ctl", "start", "--wait", "--log", str(directory / "log"), "-o", f"{_SETTINGS}{directory}")
+        settings = f"-c fsync={'on' if fsync else 'off'} {_SETTINGS}{directory}"
+        run("pg_ctl", "start", "--wait", "--log", str(directory / "log"), "-o", settings)
         try:
             yield directory
         finally:
@@ -57,11 +58,19 @@ def server(binaries: Path) -> Iterator[Path]:
         shutil.rmtree(directory)
 
 
-def _create_database(binaries: Path, socket: Path) -> str:
+def create_database(binaries: Path, socket: Path) -> str:
+    """Make an empty database on the server at *socket*; return its URL."""
     name = f"test_{uuid4().hex}"
     create = [str(binaries / "createdb"), "--host", str(socket), "--username", "postgres", name]
     subprocess.run(create, check=True, timeout=60)
-    return name
+    return f"postgresql+asyncpg://postgres@/{name}?host={socket}"
+
+
+def drop_database(binaries: Path, socket: Path, url: str) -> None:
+    """Drop the database at *url* on the server at *socket*, whoever is connected to it."""
+    name = url.partition("@/")[2].partition("?")[0]
+    drop = [str(binaries / "dropdb"), "--force", "--host", str(socket), "--username", "postgres", name]
+    subprocess.run(drop, check=True, timeout=60)
 
 
 @pytest.fixture(scope="session")
@@ -78,6 +87,4 @@ def postgres_server() -> Iterator[tuple[Path, Path]]:
 @pytest.fixture
 def postgres_url(postgres_server: tuple[Path, Path]) -> str:
     """Give the URL of an empty database."""
-    binaries, socket = postgres_server
-    name = _create_database(binaries, socket)
-    return f"postgresql+asyncpg://postgres@/{name}?host={socket}"
+    return create_database(*postgres_server)
