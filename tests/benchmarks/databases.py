@@ -62,8 +62,10 @@ class Database(Struct, frozen=True, kw_only=True):
                 yield _Sqlite(connection)
         else:
             connection = await asyncpg.connect(self.url.replace("+asyncpg", ""))
-            yield _Postgres(connection)
-            await connection.close()
+            try:
+                yield _Postgres(connection)
+            finally:
+                await connection.close()
 
 
 class Databases:
@@ -176,5 +178,7 @@ def noted() -> Iterator[list[Statement]]:
             statements.append(Statement(sql, list(parameters) if many else [parameters]))
 
     sa.event.listen(sa.Engine, "before_cursor_execute", note)
-    yield statements
-    sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)

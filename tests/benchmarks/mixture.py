@@ -42,6 +42,11 @@ def events(number: int, *, first: int, until: int) -> Iterator[Event]:
         yield _found(n) if n < models else _measured(n, models)
 
 
+def benchmark() -> ModelBenchmarked:
+    """Return a benchmark such as the stream holds."""
+    return _templates(0)[2]
+
+
 def _found(n: int) -> ModelFound:
     return _templates(n)[0]
 

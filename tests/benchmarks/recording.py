@@ -38,9 +38,11 @@ async def served(directory: Path, settings: Settings) -> AsyncIterator[Served]:
     """Run a nats-server, as `vedette up` does, on the streams in *directory*."""
     async with nats_server.run(directory / "nats") as server:
         connection = await nats.connect(server.url("service"), pending_size=64 * 2**20)
-        await provision(connection, settings)
-        yield Served(server=server, connection=connection, directory=directory, settings=settings)
-        await connection.close()
+        try:
+            await provision(connection, settings)
+            yield Served(server=server, connection=connection, directory=directory, settings=settings)
+        finally:
+            await connection.close()
 
 
 class Recorder(Struct, frozen=True, kw_only=True):
