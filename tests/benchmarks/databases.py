@@ -142,6 +142,7 @@ class _Sqlite:
 class _Postgres:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
+        self._turn = asyncio.Lock()  # asyncpg does one thing at a time, and says so
 
     async def transact(self, statements: Sequence[Statement]) -> None:
         async with self._connection.transaction():
@@ -151,7 +152,8 @@ class _Postgres:
     async def fetch(self, sql: str, *values: object) -> list[Any]:
         first, *others = sql.split("?")
         numbered = first + "".join(f"${n}{part}" for n, part in enumerate(others, 1))
-        return list(await self._connection.fetch(numbered, *values))
+        async with self._turn:
+            return list(await self._connection.fetch(numbered, *values))
 
     async def fill(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         for chunk in _chunks(rows):

@@ -48,6 +48,7 @@ async def tables(directory: Path, databases: Databases, *, events: int, of_round
             taken = [await _round(on, databases, kind, batches, of_round, turn) for turn in range(rounds)]
             throughput.append(_throughput_row(kind, taken))
             parts.append(_parts_row(kind, taken))
+            say(f"{throughput[-1]} {parts[-1]}")
     del batches
     await _fill(directory, events, of_round, events)
     async with served(directory, mixture.settings(events)) as on:

@@ -57,6 +57,7 @@ async def table(directory: Path, databases: Databases, *, old_rows: int, per_s: 
     for kind in databases.kinds:
         async with served(directory / f"retention-{kind}", settings) as on:
             rows.append(await _row(on, databases, kind, old_rows, per_s, alone_s))
+            say(rows[-1])
     return "\n".join(rows)
 
 
