@@ -4,10 +4,11 @@ The URL decides between SQLite and PostgreSQL; the statements are the same. What
 answering is DatabaseUnavailable, and nothing of the transaction is kept: try again with the same rows.
 """
 
+import asyncio
 import os
 import sqlite3
-from asyncio import Lock
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
@@ -33,7 +34,7 @@ from vedette_recorder.record import Position, Row, dead_letter
 SUPPORTED = ("sqlite+aiosqlite", "postgresql+asyncpg")
 CONNECT_TIMEOUT_S = 10
 COMMAND_TIMEOUT_S = 60
-DELETE_BATCH = 1_000
+DELETE_BATCH = 500
 _MIGRATION_LOCK = 0x7665_6465_7474  # "vedett": what PostgreSQL's advisory lock is known by
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -92,7 +93,9 @@ class Store:
         self._writer = self._engine.execution_options(begin="BEGIN IMMEDIATE")
         self._targets = _targets(self._engine.dialect)
         # SQLite has one writer; waiting here costs less than waiting for its lock.
-        self._turn: AbstractAsyncContextManager[None] = Lock() if _is_sqlite(self._url) else nullcontext()
+        self._turn: AbstractAsyncContextManager[None] = (
+            asyncio.Lock() if _is_sqlite(self._url) else nullcontext()
+        )
 
     async def __aenter__(self) -> Self:
         if _is_sqlite(self._url):
@@ -158,20 +161,33 @@ class Store:
     async def _delete(self, table: sa.Table, old: sa.ColumnElement[bool], batch: int) -> int:
         key = sa.tuple_(*table.primary_key.columns)
         some = sa.select(*table.primary_key.columns).where(old).limit(batch)
-        total, full = 0, True
-        while full:
-            async with self._transaction() as connection:
-                count = (await connection.execute(sa.delete(table).where(key.in_(some)))).rowcount
-            total, full = total + count, count == batch
-        return total
+        statement = sa.delete(table).where(key.in_(some))
+
+        async def delete(connection: AsyncConnection) -> int:
+            return (await connection.execute(statement)).rowcount
+
+        return await self._in_batches(delete, batch)
 
     async def _forget_lost(self, cutoff: datetime, batch: int) -> int:
-        total, full = 0, True
-        while full:
+        async def forget(connection: AsyncConnection) -> int:
+            return await _forget_some(connection, cutoff, batch)
+
+        return await self._in_batches(forget, batch)
+
+    async def _in_batches(self, delete: Callable[[AsyncConnection], Awaitable[int]], batch: int) -> int:
+        """Call *delete* in a transaction of its own until it deletes fewer than *batch*; return how many in all.
+
+        After each it rests as long as that took, so that at least half of the database's time is ingest's.
+        """
+        total = 0
+        while True:
+            began = time.monotonic()
             async with self._transaction() as connection:
-                count = await _forget_some(connection, cutoff, batch)
-            total, full = total + count, count == batch
-        return total
+                count = await delete(connection)
+            total += count
+            if count < batch:
+                return total
+            await asyncio.sleep(time.monotonic() - began)
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncConnection]:
