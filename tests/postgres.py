@@ -1,17 +1,32 @@
-"""A PostgreSQL of the tests' own, from the machine's binaries. It listens on a Unix socket in its directory only."""
+"""A PostgreSQL of the tests' own: a fixture plugin. Each test gets an empty database.
 
+Where a Docker engine answers it is a container, by testcontainers; else it comes from the machine's binaries and
+listens on a Unix socket in a temporary directory only.
+"""
+
+import gc
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+import docker
+import docker.errors
+import pytest
+import sqlalchemy as sa
+
+from require import missing
+
+IMAGE = "postgres:17-alpine"
 # PostgreSQL refuses to run as root; in a container this user can.
 UNPRIVILEGED = "nobody"
-_SETTINGS = "-c listen_addresses='' -c fsync=off -c max_connections=50 -c unix_socket_directories="
+_TEXT = ("--encoding=UTF8", "--locale=C")
+_SETTINGS = "-c listen_addresses='' -c max_connections=50 -c unix_socket_directories="
 
 
 def find_binaries() -> Path | None:
@@ -24,15 +39,14 @@ def find_binaries() -> Path | None:
 
 
 @contextmanager
-def server(binaries: Path) -> Iterator[Path]:
-    """Run a server of *binaries*; yield its directory, which is that of its socket."""
+def server(binaries: Path, *, fsync: bool = False) -> Iterator[Path]:
+    """Run a server of *binaries*; yield the directory of its socket. Tests need no *fsync*, figures do."""
     directory = Path(tempfile.mkdtemp(prefix="vedette-pg-"))
     if os.geteuid() == 0:
         shutil.chown(directory, UNPRIVILEGED)
     try:
-        options = ("--username=postgres", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C")
-        _run(binaries, directory, "initdb", *options)
-        start(binaries, directory)
+        _run(binaries, directory, "initdb", "--username=postgres", "--auth=trust", "--no-sync", *_TEXT)
+        start(binaries, directory, fsync=fsync)
         try:
             yield directory
         finally:
@@ -41,9 +55,10 @@ def server(binaries: Path) -> Iterator[Path]:
         shutil.rmtree(directory)
 
 
-def start(binaries: Path, directory: Path) -> None:
+def start(binaries: Path, directory: Path, *, fsync: bool = False) -> None:
     """Start the server in *directory*; return when it takes connections."""
-    log, settings = str(directory / "log"), f"{_SETTINGS}{directory}"
+    settings = f"-c fsync={'on' if fsync else 'off'} {_SETTINGS}{directory}"
+    log = str(directory / "log")
     _run(binaries, directory, "pg_ctl", "start", "--wait", "--log", log, "-o", settings)
 
 
@@ -64,8 +79,66 @@ def _run(binaries: Path, directory: Path, program: str, *arguments: str) -> None
 
 
 def create_database(binaries: Path, socket: Path) -> str:
-    """Make an empty database; return its URL."""
+    """Make an empty database on the server at *socket*; return its URL."""
     name = f"test_{uuid4().hex}"
     create = [str(binaries / "createdb"), "--host", str(socket), "--username", "postgres", name]
     subprocess.run(create, check=True, timeout=60)
     return f"postgresql+asyncpg://postgres@/{name}?host={socket}"
+
+
+def drop_database(binaries: Path, socket: Path, url: str) -> None:
+    """Drop the database at *url* on the server at *socket*, whoever is connected to it."""
+    name = url.partition("@/")[2].partition("?")[0]
+    drop = [str(binaries / "dropdb"), "--force", "--host", str(socket), "--username", "postgres", name]
+    subprocess.run(drop, check=True, timeout=60)
+
+
+def docker_answers() -> bool:
+    """Return whether there is a Docker engine to ask for containers."""
+    with warnings.catch_warnings():
+        # When nobody answers, docker 7.2 leaves its socket to the collector, which would complain in some test.
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            with closing(docker.from_env(timeout=5)) as client:
+                return bool(client.ping())
+        except (docker.errors.DockerException, OSError):
+            return False
+        finally:
+            gc.collect()
+
+
+@contextmanager
+def container() -> Iterator[Callable[[], str]]:
+    """Run a server in a container; yield what makes an empty database and returns its URL."""
+    from testcontainers.community.postgres import PostgresContainer  # a second's import, for engines only
+
+    with PostgresContainer(IMAGE, driver="asyncpg") as running:
+
+        def make() -> str:
+            name = f"test_{uuid4().hex}"
+            code, output = running.exec(["createdb", "--username", running.username, name])
+            assert code == 0, output
+            url = sa.make_url(running.get_connection_url()).set(database=name)
+            return url.render_as_string(hide_password=False)
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Callable[[], str]]:
+    """Give what makes an empty database on a running server; skip where there is no way to run one."""
+    if docker_answers():
+        with container() as make:
+            yield make
+        return
+    binaries = find_binaries()
+    if binaries is None:
+        missing("postgres", "install PostgreSQL, or start a Docker engine")
+    with server(binaries) as socket:
+        yield lambda: create_database(binaries, socket)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: Callable[[], str]) -> str:
+    """Give the URL of an empty database."""
+    return postgres_server()

@@ -56,6 +56,7 @@ from vedette.events import (
 from vedette.settings import Settings, is_cron, seconds
 from vedette.types import ModelRef
 
+T = TypeVar("T")
 EventT = TypeVar("EventT", bound=Event)
 DAY_S = 86_400.0
 ACK_WAIT_S = 60.0
@@ -744,7 +745,13 @@ class Bus:
         *room* says how many may be asked for now, and waits while there is no room.
         """
         inbox = self.connection.new_inbox()
-        subscription = await self.connection.subscribe(inbox)
+        arrived: asyncio.Queue[Msg] = asyncio.Queue()  # never more than were asked for
+
+        async def arrive(message: Msg) -> None:
+            arrived.put_nowait(message)
+
+        # Not next_msg: in nats-py 2.16 it makes two tasks, a timer and a UUID for every message.
+        subscription = await self.connection.subscribe(inbox, cb=arrive)
         outstanding, silent_since = 0, 0.0
         try:
             while True:
@@ -752,9 +759,8 @@ class Bus:
                     outstanding = await room()
                     await self._pull(durable, inbox, outstanding)
                     silent_since = self.clock.monotonic()
-                try:
-                    message = await subscription.next_msg(timeout=_HEARTBEAT_S)
-                except nats.errors.TimeoutError:
+                message = await _next(arrived, _HEARTBEAT_S)
+                if message is None:
                     # Two heartbeats missed: the pull is gone, with its server or its consumer.
                     if self.clock.monotonic() - silent_since > 2.5 * _HEARTBEAT_S:
                         outstanding = 0
@@ -771,8 +777,10 @@ class Bus:
                         await asyncio.sleep(_HEARTBEAT_S)
         finally:
             # What was delivered to us and not taken goes back at once, not after the ack wait.
-            while subscription.pending_msgs:
-                left = await subscription.next_msg(timeout=_HEARTBEAT_S)
+            while subscription.pending_msgs or not arrived.empty():
+                left = await _next(arrived, _HEARTBEAT_S)
+                if left is None:  # the connection is closed, and nothing moves any more
+                    break
                 if left.reply.startswith("$JS.ACK"):
                     await left.nak()
             await subscription.unsubscribe()
@@ -909,6 +917,16 @@ async def _keep_alive(message: Msg) -> None:
     while True:
         await asyncio.sleep(ACK_WAIT_S / 3)
         await message.in_progress()
+
+
+async def _next(queue: asyncio.Queue[T], within_s: float) -> T | None:
+    """Return the next of *queue*, or None when there is none for so long."""
+    if not queue.empty():
+        return queue.get_nowait()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            return await queue.get()
+    return None
 
 
 async def _gather(queue: asyncio.Queue[Msg], most: int, linger_s: float) -> list[Msg]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from functools import lru_cache
 
 from vedette.types import ModelRef
 
@@ -11,6 +12,7 @@ _LEGAL = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456
 _TOKEN = re.compile(r"(?:[A-Za-z0-9_-]|=[0-9A-F]{2})*\Z")
 
 
+@lru_cache(maxsize=16_384)  # every message that is published or recorded asks, mostly for the same names
 def escape(name: str) -> str:
     """Return *name* as one subject token: every byte outside `[A-Za-z0-9_-]` as `=HH`.
 

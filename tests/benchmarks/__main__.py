@@ -11,7 +11,7 @@ import cyclopts
 import msgspec
 import uvloop
 
-from benchmarks import fidelity, peers, quality, recommender, scale, storms
+from benchmarks import fidelity, peers, quality, recommender, recorder, scale, storms
 from faults.storm import Plan
 from vedette.settings import Probing
 
@@ -80,6 +80,63 @@ def ask_recommender(
             plan, models=(100, 1_000), in_flight=(1, 64), rounds=2, seconds=0.3, restarts=1, fresh_s=3.0
         )
     _run(lambda directory: recommender.measure(directory, plan))
+
+
+@app.command(name="recorder")
+def fill_and_ask_recorder(
+    *,
+    events: int = 200_000,
+    of_round: int = 20_000,
+    rounds: int = 3,
+    old_rows: int = 1_000_000,
+    events_per_s: float = 500.0,
+    alone_s: float = 20.0,
+    models: int = 1_000,
+    asked: int = 200,
+    only: recorder.Part | None = None,
+    quick: bool = False,
+) -> None:
+    """Time the recorder on SQLite and PostgreSQL: writing, beside the bare driver; deleting; answering.
+
+    Parameters
+    ----------
+    events
+        How many events are read in one go, to see whether memory stays flat.
+    of_round
+        How many events a round of recorder and bare driver has.
+    rounds
+        How many rounds on each database.
+    old_rows
+        How many rows retention deletes while events come.
+    events_per_s
+        How many come a second.
+    alone_s
+        How long they come before retention begins.
+    models
+        Of how many models questions about the past are asked, over 30 days.
+    asked
+        How often each question is asked.
+    only
+        Only this part.
+    quick
+        A smoke run of under a minute; its figures tell little.
+    """
+    plan = recorder.Plan(
+        events=events,
+        of_round=of_round,
+        rounds=rounds,
+        old_rows=old_rows,
+        events_per_s=events_per_s,
+        alone_s=alone_s,
+        models=models,
+        asked=asked,
+        parts=(only,) if only else recorder.PARTS,
+    )
+    if quick:
+        plan = msgspec.structs.replace(
+            plan, events=4_000, of_round=2_000, rounds=1, old_rows=20_000, alone_s=2.0, models=20, asked=20
+        )
+    _run(lambda directory: recorder.measure(directory, plan))
 
 
 @app.command(name="peers")

@@ -21,6 +21,7 @@ from vedette import nats_server
 from vedette.bus import provision
 from vedette.children import child, last_line
 from vedette.nats_server import NatsServer
+from vedette.settings import Settings
 
 _START_TIMEOUT_S = 180.0
 _ASK_AGAIN_S = 0.01
@@ -46,21 +47,29 @@ class Bench(Struct, frozen=True, kw_only=True):
 
 
 async def fill(directory: Path, *, present: int, models: int) -> None:
-    """Bring the streams in *directory* from *present* models to *models*.
+    """Bring the streams in *directory* from *present* models to *models*."""
+    async with filling(directory / "nats", population.settings("", models)) as connection:
+        took_s = await population.fill(connection, present, models)
+    events = (models - present) * population.EVENTS_PER_MODEL
+    say(f"{models} models: {events} events published in {took_s:.1f} s ({events / took_s:.0f}/s)")
 
-    The server that takes them does not sync every write, which nobody measures here; the one after it does.
+
+@asynccontextmanager
+async def filling(directory: Path, settings: Settings) -> AsyncIterator[NatsClient]:
+    """Connect to a nats-server that takes what fills the streams in *directory*.
+
+    It does not sync every write, which nobody measures here; the one after it does.
     """
-    nats_directory = directory / "nats"
-    async with nats_server.run(nats_directory) as server:  # writes credentials and configuration
+    async with nats_server.run(directory) as server:  # writes credentials and configuration
         connection = await nats.connect(server.url("service"))
-        await provision(connection, population.settings(server.url("service"), models))
+        await provision(connection, settings)
         await connection.close()
-    configuration = json.loads((nats_directory / "nats-server.conf").read_text())
+    configuration = json.loads((directory / "nats-server.conf").read_text())
     configuration["jetstream"]["sync_interval"] = "10m"
-    unsynced = nats_directory / "unsynced.conf"
+    unsynced = directory / "unsynced.conf"
     unsynced.write_text(json.dumps(configuration))
     command = [nats_server.find_binary(), "--config", str(unsynced)]
-    async with child(command, log=nats_directory / "unsynced.log"):
+    async with child(command, log=directory / "unsynced.log"):
 
         async def up() -> NatsClient | None:
             try:
@@ -73,12 +82,9 @@ async def fill(directory: Path, *, present: int, models: int) -> None:
             except (OSError, nats.errors.Error):
                 return None
 
-        filling = await eventually(up, what="the nats-server that is filled")
-        assert filling is not None
-        took_s = await population.fill(filling, present, models)
-        await filling.close()
-    events = (models - present) * population.EVENTS_PER_MODEL
-    say(f"{models} models: {events} events published in {took_s:.1f} s ({events / took_s:.0f}/s)")
+        connection = await eventually(up, what="the nats-server that is filled")
+        yield connection
+        await connection.close()
 
 
 async def _say_nothing(_: Exception) -> None:

@@ -267,6 +267,56 @@ async def test_a_model_lost_long_ago_is_forgotten(store: Store) -> None:
         assert (await only(store, table))["model"] == "other"
 
 
+_HISTORIES = [table for table in tables.metadata.sorted_tables if "measured_at" in table.columns]
+
+
+async def test_retention_finds_what_is_old_by_index(store: Store, url: str) -> None:
+    """However much is younger: in every history, the range of old times is read from the index over time."""
+    engine = create_async_engine(url)
+    explain = "EXPLAIN QUERY PLAN" if engine.dialect.name == "sqlite" else "EXPLAIN"
+    deletions: list[tuple[str, Any]] = []
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, ___: Any, ____: bool) -> None:
+        if statement.startswith("DELETE"):
+            deletions.append((statement, parameters))
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        await store.delete_older_than(NOW)
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    async with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":  # its tables are empty, and so read whole for choice
+            await connection.exec_driver_sql("SET enable_seqscan = off")
+        for table in _HISTORIES:
+            statement, parameters = next(
+                d for d in deletions if d[0].startswith(f"DELETE FROM {table.name} ")
+            )
+            plan = str((await connection.exec_driver_sql(f"{explain} {statement}", parameters)).all())
+            assert f"ix_{table.name}_measured_at" in plan, plan
+    await engine.dispose()
+
+
+async def test_times_sort_as_text_on_sqlite(tmp_path: Path) -> None:
+    """With microseconds or without, and as SQLAlchemy's own type reads and writes them."""
+    times = [NOW, NOW + timedelta(microseconds=1), NOW + timedelta(seconds=1)]
+    async with Store(f"sqlite+aiosqlite:///{tmp_path}/vedette.db") as store:
+        await store.migrate()
+        await store.write(
+            [
+                row
+                for n, at in enumerate(times)
+                for row in rows(probed(at, event_id=identity.derive(at, str(n))), n)
+            ]
+        )
+        kept = await store.read(
+            sa.select(sa.type_coerce(tables.model_availability_history.c.measured_at, sa.Text))
+        )
+    assert sorted(row["measured_at"] for row in kept) == [
+        sa.dialects.sqlite.DATETIME().bind_processor(sa.dialects.sqlite.dialect())(at) for at in times
+    ]
+
+
 async def test_ingest_goes_on_during_retention(store: Store) -> None:
     """Both write at once, and neither fails nor waits for the other's end."""
     old = [probed(NOW - timedelta(days=60, seconds=n)) for n in range(200)]

@@ -7,6 +7,7 @@ answering is DatabaseUnavailable, and nothing of the transaction is kept: try ag
 import asyncio
 import os
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from datetime import datetime
@@ -21,8 +22,10 @@ from alembic.config import Config
 from alembic.util import CommandError
 from msgspec import Struct
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from vedette.errors import ConfigurationError
 from vedette_recorder import tables
@@ -33,12 +36,14 @@ T = TypeVar("T")
 SUPPORTED = ("sqlite+aiosqlite", "postgresql+asyncpg")
 CONNECT_TIMEOUT_S = 10
 COMMAND_TIMEOUT_S = 60
-DELETE_BATCH = 1_000
+DELETE_BATCH = 500
 _MIGRATION_LOCK = 0x7665_6465_7474  # "vedett": what PostgreSQL's advisory lock is known by
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 # Classes of SQLSTATE that a value causes: data exception, constraint violation, program limit exceeded.
 _STATES_OF_ROWS = ("22", "23", "54")
+# Drivers raise a bare OverflowError, TypeError or ValueError for a value that they cannot take.
+_REFUSED = (StatementError, OverflowError, TypeError, ValueError)
 _SQLITE_ERRORS_OF_ROWS = (
     sqlite3.DataError,
     sqlite3.IntegrityError,
@@ -51,11 +56,34 @@ _SQLITE_ERRORS_OF_ROWS = (
 Insert = Callable[[sa.Table], postgresql.Insert]
 
 
-class Target(Struct, frozen=True, kw_only=True):
-    """How rows of one kind are written, and the values by which they are ordered."""
+# What a value raises that its column's type cannot turn into what the driver takes.
+_UNBINDABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
-    statement: sa.Executable
+
+class Target(Struct, frozen=True, kw_only=True):
+    """How rows of one kind are written, and the values by which they are ordered.
+
+    `sql` and `parameters` are the statement compiled once, and what turns each value into the driver's: for each
+    row anew, SQLAlchemy would spend more time on this than SQLite on storing it.
+    """
+
+    sql: str
+    parameters: tuple[tuple[str, Callable[[Any], Any] | None], ...]
     key: tuple[str, ...]
+
+    def bind(self, row: Row) -> tuple[Any, ...]:
+        """Return the values of *row* as the driver takes them. Raises one of _UNBINDABLE."""
+        values = row.values
+        return tuple(
+            [process(values[name]) if process else values[name] for name, process in self.parameters]
+        )
+
+
+class Bound(Struct, frozen=True):
+    """A row, and its values as the driver takes them."""
+
+    row: Row
+    values: tuple[Any, ...]
 
 
 class Store:
@@ -66,7 +94,7 @@ class Store:
         self._engine = _engine(self._url)
         self._writer = self._engine.execution_options(begin="BEGIN IMMEDIATE")
         self._insert = _insert(self._engine.dialect.name)
-        self._targets = _targets(self._insert)
+        self._targets = _targets(self._engine.dialect)
         # SQLite has one writer; waiting here costs less than waiting for its lock.
         self._turn: AbstractAsyncContextManager[None] = (
             asyncio.Lock() if _is_sqlite(self._url) else nullcontext()
@@ -90,15 +118,13 @@ class Store:
 
     async def write(self, rows: Iterable[Row]) -> tuple[Row, ...]:
         """Write *rows* in one transaction, each once; return the dead letters of those it cannot hold."""
-        groups = _group(rows, self._targets)
+        groups, unbindable = _group(rows, self._targets)
 
         async def write(connection: AsyncConnection) -> tuple[Row, ...]:
-            dead: list[Row] = []
-            for target, group in groups:
-                dead += await _write(connection, target, group)
+            dead = [*unbindable, *await _write_groups(connection, groups)]
             if dead:
-                statement = self._targets[tables.dead_letters.name].statement
-                await connection.execute(statement, [row.values for row in dead])
+                target = self._targets[tables.dead_letters.name]
+                await _execute(connection, target, [Bound(row, target.bind(row)) for row in dead])
             return tuple(dead)
 
         return await self._transact(write)
@@ -179,18 +205,32 @@ class Store:
     async def _delete(self, table: sa.Table, old: sa.ColumnElement[bool], batch: int) -> int:
         key = sa.tuple_(*table.primary_key.columns)
         some = sa.select(*table.primary_key.columns).where(old).limit(batch)
-        total, full = 0, True
-        while full:
-            count = await self.delete(table, key.in_(some))
-            total, full = total + count, count == batch
-        return total
+        statement = sa.delete(table).where(key.in_(some))
+
+        async def delete(connection: AsyncConnection) -> int:
+            return (await connection.execute(statement)).rowcount
+
+        return await self._in_batches(delete, batch)
 
     async def _forget_lost(self, cutoff: datetime, batch: int) -> int:
-        total, full = 0, True
-        while full:
-            count = await self._transact(partial(_forget_some, cutoff=cutoff, batch=batch))
-            total, full = total + count, count == batch
-        return total
+        async def forget(connection: AsyncConnection) -> int:
+            return await _forget_some(connection, cutoff, batch)
+
+        return await self._in_batches(forget, batch)
+
+    async def _in_batches(self, delete: Callable[[AsyncConnection], Awaitable[int]], batch: int) -> int:
+        """Call *delete* in a transaction of its own until it deletes fewer than *batch*; return how many in all.
+
+        After each it rests as long as that took, so that at least half of the database's time is ingest's.
+        """
+        total = 0
+        while True:
+            began = time.monotonic()
+            count = await self._transact(delete)
+            total += count
+            if count < batch:
+                return total
+            await asyncio.sleep(time.monotonic() - began)
 
     async def _transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Return what *work* comes to in a transaction of its own."""
@@ -331,27 +371,43 @@ def _insert(dialect: str) -> Insert:
     return cast("Insert", sqlite.insert) if dialect == "sqlite" else postgresql.insert
 
 
-def _targets(insert: Insert) -> dict[str, Target]:
+def _targets(dialect: Dialect) -> dict[str, Target]:
     """Return how each kind of row is written, in the order of writing.
 
     `model_info` comes first: whoever forgets a lost model locks it there before its state.
     """
+    insert = _insert(dialect.name)
+    info, state, position = tables.model_info, tables.current_state, tables.ingest_position
     targets = {
-        "model_info": _target(tables.model_info, _upsert_model(insert)),
-        "model_seen": Target(statement=_see_model(), key=("of_endpoint", "of_model")),
-        "current_state": _target(tables.current_state, _upsert(insert, tables.current_state)),
+        "model_info": _target(dialect, _upsert_model(insert), _key(info)),
+        "model_seen": _target(dialect, _see_model(), ("of_endpoint", "of_model")),
+        "current_state": _target(dialect, _upsert(insert, state), _key(state)),
+        "ingest_position": _target(dialect, _upsert(insert, position), _key(position)),
     }
     for table in tables.metadata.sorted_tables:
         if table.name not in targets:
-            targets[table.name] = _target(table, insert(table).on_conflict_do_nothing())
+            once = insert(table).on_conflict_do_nothing()
+            targets[table.name] = _target(dialect, once, _key(table))
     return targets
 
 
-def _target(table: sa.Table, statement: sa.Executable) -> Target:
-    return Target(statement=statement, key=tuple(column.name for column in table.primary_key.columns))
+def _key(table: sa.Table) -> tuple[str, ...]:
+    return tuple(column.name for column in table.primary_key.columns)
 
 
-def _upsert(insert: Insert, table: sa.Table) -> sa.Executable:
+def _target(dialect: Dialect, statement: sa.ClauseElement, key: tuple[str, ...]) -> Target:
+    compiled = cast("SQLCompiler", statement.compile(dialect=dialect))
+    names = compiled.positiontup or ()
+    return Target(
+        sql=str(compiled),
+        parameters=tuple(
+            (name, compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect)) for name in names
+        ),
+        key=key,
+    )
+
+
+def _upsert(insert: Insert, table: sa.Table) -> sa.ClauseElement:
     """Return an insert into *table* that gives way to a message further on in its stream."""
     statement = insert(table)
     held, new = table.c, statement.excluded
@@ -363,7 +419,7 @@ def _upsert(insert: Insert, table: sa.Table) -> sa.Executable:
     )
 
 
-def _upsert_model(insert: Insert) -> sa.Executable:
+def _upsert_model(insert: Insert) -> sa.ClauseElement:
     """Return an insert into `model_info` that keeps the higher revision, whatever comes first."""
     table = tables.model_info
     statement = insert(table)
@@ -382,7 +438,7 @@ def _upsert_model(insert: Insert) -> sa.Executable:
     return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changes)
 
 
-def _see_model() -> sa.Executable:
+def _see_model() -> sa.ClauseElement:
     """Return the update that a sign of life makes to `model_info`."""
     table = tables.model_info
     return (
@@ -393,32 +449,59 @@ def _see_model() -> sa.Executable:
     )
 
 
-def _group(rows: Iterable[Row], targets: dict[str, Target]) -> list[tuple[Target, list[Row]]]:
-    """Return *rows* by target, in order of key, so that two recorders that write at once do not deadlock."""
-    groups: dict[str, list[Row]] = {table: [] for table in targets}
+def _group(
+    rows: Iterable[Row], targets: dict[str, Target]
+) -> tuple[list[tuple[Target, list[Bound]]], list[Row]]:
+    """Return *rows* by target, in order of key, so that two recorders that write at once do not deadlock.
+
+    Beside them, the dead letters of those that no driver takes.
+    """
+    groups: dict[str, list[Bound]] = {table: [] for table in targets}
+    dead = []
     for row in rows:
-        groups[row.table].append(row)
-    return [
-        (target, sorted(group, key=lambda row: [str(row.values[name]) for name in target.key]))
+        try:
+            groups[row.table].append(Bound(row, targets[row.table].bind(row)))
+        except _UNBINDABLE as error:
+            dead.append(dead_letter(row.message, _reason(error), table=row.table))
+    ordered = [
+        (target, sorted(group, key=lambda bound: [str(bound.row.values[name]) for name in target.key]))
         for target, group in ((targets[table], group) for table, group in groups.items() if group)
     ]
+    return ordered, dead
 
 
-async def _write(connection: AsyncConnection, target: Target, rows: list[Row]) -> list[Row]:
-    """Write *rows*; when the database refuses some, find them by halving and return them as dead letters."""
+async def _write_groups(connection: AsyncConnection, groups: list[tuple[Target, list[Bound]]]) -> list[Row]:
+    """Write *groups* at once; only when the database refuses some of it, group by group."""
     try:
         async with connection.begin_nested():
-            await connection.execute(target.statement, [row.values for row in rows])
-    # Drivers raise a bare OverflowError, TypeError or ValueError for a value that they cannot bind.
-    except (StatementError, OverflowError, TypeError, ValueError) as error:
+            for target, group in groups:
+                await _execute(connection, target, group)
+    except _REFUSED as error:
         if not _blames_row(error):
             raise
-        if len(rows) == 1:
-            return [dead_letter(rows[0].message, _reason(error), table=rows[0].table)]
-        middle = len(rows) // 2
-        first = await _write(connection, target, rows[:middle])
-        return first + await _write(connection, target, rows[middle:])
+        return [dead for target, group in groups for dead in await _write(connection, target, group)]
     return []
+
+
+async def _write(connection: AsyncConnection, target: Target, group: list[Bound]) -> list[Row]:
+    """Write *group*; when the database refuses some, find them by halving and return them as dead letters."""
+    try:
+        async with connection.begin_nested():
+            await _execute(connection, target, group)
+    except _REFUSED as error:
+        if not _blames_row(error):
+            raise
+        if len(group) == 1:
+            row = group[0].row
+            return [dead_letter(row.message, _reason(error), table=row.table)]
+        middle = len(group) // 2
+        first = await _write(connection, target, group[:middle])
+        return first + await _write(connection, target, group[middle:])
+    return []
+
+
+async def _execute(connection: AsyncConnection, target: Target, group: list[Bound]) -> None:
+    await connection.exec_driver_sql(target.sql, [bound.values for bound in group])
 
 
 def _blames_row(error: Exception) -> bool:

@@ -1,0 +1,85 @@
+"""Questions about the past over a month of a thousand models, asked of the recorder's process over NATS."""
+
+import statistics
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+
+import msgspec
+from msgspec import Struct
+
+from benchmarks import months
+from benchmarks.databases import Databases, Kind
+from benchmarks.recording import Served, ready, recorder, served
+from benchmarks.running import say
+from vedette.settings import Nats, Settings
+from vedette.types import ModelRef
+
+TARGET_P95_MS = {"sqlite": 100.0, "postgresql": 50.0}
+_DAYS = timedelta(days=30)
+
+
+def _of_model(model: ModelRef, since: datetime) -> dict[str, object]:
+    return {"model": model, "since": since}
+
+
+class Question(Struct, frozen=True):
+    """A question, over how many days, and the request it is asked by, given a model and the time it begins."""
+
+    subject: str
+    days: int
+    request: Callable[[ModelRef, datetime], dict[str, object]] = _of_model
+
+
+QUESTIONS = (
+    *(Question("history.availability", days) for days in (1, 7, 30)),
+    *(Question("history.performance", days) for days in (1, 7, 30)),
+)
+
+
+async def table(directory: Path, databases: Databases, *, models: int, asked: int) -> str:
+    """Return the table of both databases; each question is asked *asked* times, of random models."""
+    rows = [
+        "| database | question | days | p50 ms | p95 ms | target p95 ms | p95 ÷ target | KB of the reply |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    settings = Settings(nats=Nats(expected_models=models))
+    for kind in databases.kinds:
+        async with served(directory / f"past-{kind}", settings) as on:
+            rows += await _rows(on, databases, kind, models, asked)
+    return "\n".join(rows)
+
+
+async def _rows(on: Served, databases: Databases, kind: Kind, models: int, asked: int) -> list[str]:
+    until = datetime.now(UTC)
+    async with databases.empty(kind) as database:
+        async with database.bare() as bare:
+            probes, benchmarks = (_DAYS // every for every in (months.PROBE_EVERY, months.BENCHMARK_EVERY))
+            say(f"{kind}: filling {models * probes} probes and {models * benchmarks} benchmarks")
+            await months.fill_probes(bare, models=models, slots=probes, until=until)
+            await months.fill_benchmarks(bare, models=models, slots=benchmarks, until=until)
+        async with recorder(on, database) as process:
+            await ready(process)
+            say(f"{kind}: asking")
+            return [await _row(on, kind, question, models, asked, until) for question in QUESTIONS]
+
+
+async def _row(on: Served, kind: Kind, question: Question, models: int, asked: int, until: datetime) -> str:
+    rng, known = Random(question.days), months.references(models)
+    took_ms, sizes = [], []
+    for _ in range(asked):
+        request = question.request(rng.choice(known), until - timedelta(days=question.days))
+        began = time.perf_counter()
+        reply = await on.connection.request(question.subject, msgspec.json.encode(request), timeout=10)
+        took_ms.append(1000 * (time.perf_counter() - began))
+        sizes.append(len(reply.data))
+        if "Nats-Service-Error" in (reply.headers or {}):
+            raise RuntimeError(f"{question.subject}: {reply.data.decode()}")
+    cuts = statistics.quantiles(took_ms, n=100, method="inclusive")
+    target = TARGET_P95_MS[kind]
+    return (
+        f"| {kind} | {question.subject} | {question.days} | {cuts[49]:.1f} | {cuts[94]:.1f} | {target:g} | "
+        f"**{cuts[94] / target:.2f}** | {statistics.fmean(sizes) / 1024:.1f} |"
+    )
