@@ -1,4 +1,4 @@
-"""A PostgreSQL of the tests' own: a fixture plugin. Each test gets an empty database.
+"""A PostgreSQL of the tests' own.
 
 Where a Docker engine answers it is a container, by testcontainers; else it comes from the machine's binaries and
 listens on a Unix socket in a temporary directory only.
@@ -17,10 +17,8 @@ from uuid import uuid4
 
 import docker
 import docker.errors
-import pytest
 import sqlalchemy as sa
 
-from require import missing
 
 IMAGE = "postgres:17-alpine"
 # PostgreSQL refuses to run as root; in a container this user can.
@@ -122,23 +120,3 @@ def container() -> Iterator[Callable[[], str]]:
             return url.render_as_string(hide_password=False)
 
         yield make
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[Callable[[], str]]:
-    """Give what makes an empty database on a running server; skip where there is no way to run one."""
-    if docker_answers():
-        with container() as make:
-            yield make
-        return
-    binaries = find_binaries()
-    if binaries is None:
-        missing("postgres", "install PostgreSQL, or start a Docker engine")
-    with server(binaries) as socket:
-        yield lambda: create_database(binaries, socket)
-
-
-@pytest.fixture
-def postgres_url(postgres_server: Callable[[], str]) -> str:
-    """Give the URL of an empty database."""
-    return postgres_server()
