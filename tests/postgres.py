@@ -19,7 +19,6 @@ import docker
 import docker.errors
 import sqlalchemy as sa
 
-
 IMAGE = "postgres:17-alpine"
 # PostgreSQL refuses to run as root; in a container this user can.
 UNPRIVILEGED = "nobody"
