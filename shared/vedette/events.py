@@ -603,7 +603,7 @@ class Relaxation(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Improvement(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The smallest change of one signal by which a model would come first, all else being as it is.
 
-    `by` is the change relative to what the signal is now.
+    `by` is the change relative to what the signal is now; None where that is nothing.
     """
 
     model: ModelRef
@@ -611,7 +611,7 @@ class Improvement(Struct, frozen=True, kw_only=True, omit_defaults=True):
     raw: float | None = None
     to: float | str
     unit: str = ""
-    by: float
+    by: float | None = None
 
 
 class BestReply(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from catalogues import EPOCH, Facts, Pair, Recommender, catalogue, figure, model, request
 from samples import lifecycle_event, model_info
-from vedette.events import ModelBenchmarked, ModelEvaluated, ModelProbed
+from vedette.events import ExplainReply, ModelBenchmarked, ModelEvaluated, ModelProbed
 from vedette.types import (
     Claim,
     Evidence,
@@ -152,6 +152,7 @@ def test_replies_agree_with_each_other_and_with_their_parts(seed: int) -> None:
     facts, pairs = catalogue(rng, 25)
     recommender, asked = Recommender().hear(*pairs), request(rng, facts)
     explained = recommender.told("recommend.explain", asked)
+    msgspec.convert(explained, ExplainReply)  # which JSON's null for an infinity would not be
     top = recommender.told("recommend.top", asked)["recommendations"]
     best = recommender.told("recommend.best", asked)
     for shown in explained["recommendations"]:

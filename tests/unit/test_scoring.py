@@ -342,7 +342,9 @@ def test_the_improvement_told_is_enough_and_no_more(
     assert told.raw == pytest.approx(now[told.signal])
     beyond = told.to + 1e-4 * (told.to - told.raw)
     assert order(**{told.signal: beyond})[0] == "second"
-    if told.signal != "context" and told.by > 1e-6:  # nor a tie, which is lost by name alone
+    if told.signal != "context" and (
+        told.by is None or told.by > 1e-6
+    ):  # nor a tie, which is lost by name alone
         short = told.to - 0.01 * (told.to - told.raw)
         assert order(**{told.signal: short})[0] == "best"
 

@@ -148,14 +148,14 @@ class Account:
         status = scoring.STATUS_MULTIPLIER[self._field.status[self.row]].item()
         aim = needed * (1.0 + _A_HAIR)
         if status < 1.0 and standing.raw * sure_of >= aim:
-            return Improvement(model=self.facts.model, signal="status", to="available", by=0.0)
+            return Improvement(model=self.facts.model, signal="status", to="available")
         lacking = aim / (sure_of * status) - standing.raw
         found = [
             change
             for place, signal in enumerate(SIGNALS)
             if (change := self._change(place, signal, lacking)) is not None
         ]
-        return min(found, key=lambda change: change.by, default=None)
+        return min(found, key=lambda change: math.inf if change.by is None else change.by, default=None)
 
     def _change(self, place: int, signal: Signal, lacking: float) -> Improvement | None:
         """Return what *signal* would have to be to add *lacking* points, all else being as it is."""
@@ -170,7 +170,7 @@ class Account:
         to = self._value_of(signal, own + lacking / (100.0 * share * sure * part))
         if to is None:
             return None
-        by = abs(to - raw) / abs(raw) if raw else math.inf
+        by = abs(to - raw) / abs(raw) if raw else None
         return Improvement(
             model=self.facts.model, signal=signal, raw=raw, to=to, unit=self.unit(signal), by=by
         )
