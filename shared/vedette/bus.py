@@ -776,14 +776,14 @@ class Bus:
                     if status not in ("404", "408"):
                         await asyncio.sleep(_HEARTBEAT_S)
         finally:
+            # Nothing more may come here: what is given back would be delivered to the same pull again.
+            with suppress(nats.errors.Error):
+                await subscription.drain()  # type: ignore[no-untyped-call]
             # What was delivered to us and not taken goes back at once, not after the ack wait.
-            while subscription.pending_msgs or not arrived.empty():
-                left = await _next(arrived, _HEARTBEAT_S)
-                if left is None:  # the connection is closed, and nothing moves any more
-                    break
+            while not arrived.empty():
+                left = arrived.get_nowait()
                 if left.reply.startswith("$JS.ACK"):
                     await left.nak()
-            await subscription.unsubscribe()
 
     async def _pull(self, durable: Durable, inbox: str, batch: int) -> None:
         request = {

@@ -65,14 +65,16 @@ class Recording:
         await self._opened.wait()
         created_at = await self._begin(durable)
         self._bus.spawn(self._oversight.watch(durable))
-        async with aclosing(self._bus.batches(durable, most=BATCH, linger_s=LINGER_S)) as batches:
-            async for batch in batches:
-                try:
+        in_hand: Sequence[Msg] = ()
+        try:
+            async with aclosing(self._bus.batches(durable, most=BATCH, linger_s=LINGER_S)) as batches:
+                async for batch in batches:
+                    in_hand = batch
                     await self._require_same(durable, created_at)
                     await self._record(durable.stream, created_at, batch)
-                except BaseException:
-                    await _give_back(batch)
-                    raise
+                    in_hand = ()
+        finally:
+            await _give_back(in_hand)  # after the pull is over, which would get it again at once
 
     async def _begin(self, durable: Durable) -> datetime:
         """Return when the stream was made, once broker and database have told: either may break down meanwhile."""
