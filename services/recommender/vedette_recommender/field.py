@@ -102,8 +102,8 @@ class Field:
         """Have *row* worked out again: its model is another, or was measured."""
         self._touched.add(row)
 
-    def refresh(self, at: float) -> bool:
-        """Work out what has changed until *at*; return whether anything has."""
+    def refresh(self, at: float) -> None:
+        """Work out what has changed until *at*."""
         if self._touched:
             facts = self._columns.facts
             known = [self._quality_of(facts[row]) for row in self._touched]
@@ -114,12 +114,11 @@ class Field:
         elif self._touched:
             self._work_out(np.fromiter(self._touched, np.intp))
         else:
-            return False
+            return
         self.narrowed = None
         self._kept.clear()
         self._contexts.clear()
         self._touched.clear()
-        return True
 
     def _quality_of(self, facts: Facts | None) -> tuple[float, float, float]:
         """Return what a user vouches for, else the rate of right answers over the kinds that tell of it."""
