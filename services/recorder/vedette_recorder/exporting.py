@@ -112,7 +112,8 @@ def _database(config: str | None, where: options.Instance) -> str:
     parsed = sa.make_url(url)
     # Reading must not make an empty database where there is none.
     if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file():
-        raise ConfigurationError(where="database.url", problem=f"there is no file {parsed.database}")
+        problem = f'there is no file {parsed.database}; "vedette up" makes it, or name another with --config'
+        raise ConfigurationError(where="database.url", problem=problem)
     return url
 
 
