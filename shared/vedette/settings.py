@@ -31,6 +31,14 @@ _ENDPOINT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 
 _SLOTS_LOOKED_AT = 50
 
+# Where the services are whose provider is told without a URL.
+SERVICES = {
+    "anthropic": "https://api.anthropic.com",
+    "gemini": "https://generativelanguage.googleapis.com",
+    "openai": "https://api.openai.com",
+    "openrouter": "https://openrouter.ai/api",
+}
+
 T = TypeVar("T")
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Seconds = Annotated[float, Meta(gt=0)]
@@ -151,19 +159,32 @@ class Nats(Section, frozen=True, kw_only=True):
     url: str | None = None
     port: Annotated[int, Meta(ge=0, le=65535)] = 0
     credentials: str | None = None  # a .creds file
-    user: str | None = None
+    user: str | Secret | None = None
     password: Secret | None = None
     ca_file: str | None = None
     replicas: Annotated[int, Meta(ge=1, le=5)] = 1
     expected_models: Annotated[int, Meta(ge=1)] = 1000  # sizes the byte limit of the stream MODELS
     provision: bool = True  # False: streams are made by "vedette provision" alone
 
+    @property
+    def login(self) -> tuple[str, str] | None:
+        """The user's name and password, or None without a user. Raises ConfigurationError."""
+        if self.user is None:
+            return None
+        user = self.user.read("nats.user") if isinstance(self.user, Secret) else self.user
+        return user, self.password.read("nats.password") if self.password else ""
+
 
 class Database(Section, frozen=True, kw_only=True):
-    """Where history is kept: SQLite under the state directory unless a URL is given."""
+    """Where history is kept: SQLite under the state directory unless a URL is given, as text or as a secret."""
 
-    url: str | None = None
+    url: str | Secret | None = None
     retention_days: Annotated[int, Meta(ge=1, le=3650)] = 30
+
+    @property
+    def address(self) -> str | None:
+        """The URL, read where it is a secret. Raises ConfigurationError."""
+        return self.url.read("database.url") if isinstance(self.url, Secret) else self.url
 
 
 class Http(Section, frozen=True, kw_only=True):
@@ -278,6 +299,13 @@ def parse(document: Mapping[str, Any], *, where: str, environ: Mapping[str, str]
     settings = _convert(document, where)
     for name, endpoint in settings.endpoints.items():
         _check_endpoint(name, endpoint, f"{where}: endpoints.{name}")
+    nats, database = settings.nats, settings.database
+    for key, secret in (
+        ("nats.user", nats.user),
+        ("nats.password", nats.password),
+        ("database.url", database.url),
+    ):
+        _check_secret(secret, f"{where}: {key}")
     for job in ("discovery", "availability", "performance", "quality", "retention"):
         _check_interval(getattr(settings.schedule, job), f"{where}: schedule.{job}")
     if 2 * settings.probing.confirm <= settings.probing.window:
@@ -365,10 +393,13 @@ def _check_endpoint(name: str, endpoint: EndpointSettings, where: str) -> None:
             where=f"{where}.url",
             problem='holds a secret; use api_key = { env = "NAME" } or basic = { user = …, password = … }',
         )
-    secrets = [endpoint.api_key, endpoint.basic.password if endpoint.basic else None]
-    for secret in (s for s in secrets if s is not None):
-        if (secret.env is None) == (secret.file is None):
-            raise ConfigurationError(where=where, problem='a secret has either "env" or "file"')
+    for secret in (endpoint.api_key, endpoint.basic.password if endpoint.basic else None):
+        _check_secret(secret, where)
+
+
+def _check_secret(secret: str | Secret | None, where: str) -> None:
+    if isinstance(secret, Secret) and (secret.env is None) == (secret.file is None):
+        raise ConfigurationError(where=where, problem='a secret has either "env" or "file"')
 
 
 def _convert(document: Mapping[str, Any], where: str) -> Settings:
@@ -378,9 +409,18 @@ def _convert(document: Mapping[str, Any], where: str) -> Settings:
         entries = whole.get(table)
         if isinstance(entries, Mapping):
             whole[table] = {
-                name: _convert_one(value, kind, f"{where}: {table}.{name}") for name, value in entries.items()
+                name: _convert_one(_placed(value), kind, f"{where}: {table}.{name}")
+                for name, value in entries.items()
             }
     return _convert_one(whole, Settings, where)
+
+
+def _placed(endpoint: Any) -> Any:
+    """Return *endpoint* with the URL of the service that its provider is for, unless it has one."""
+    if not isinstance(endpoint, Mapping):
+        return endpoint
+    url = SERVICES.get(str(endpoint.get("provider")))
+    return {"url": url, **endpoint} if url else endpoint
 
 
 def _convert_one(value: Any, kind: type[T], where: str) -> T:

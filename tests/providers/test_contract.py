@@ -1,4 +1,4 @@
-"""One contract, kept by every registered provider, over what real servers have said."""
+"""One contract, kept by every registered provider, over what servers have said, or are described to say."""
 
 from collections.abc import Callable
 from contextlib import aclosing
@@ -6,6 +6,7 @@ from contextlib import aclosing
 import pytest
 from msgspec import Struct
 
+from providers import written
 from providers.conftest import opened
 from providers.replay import Replay, recorded_stream
 from vedette import providers
@@ -15,7 +16,7 @@ from vedette.types import Claim, Outcome
 
 
 class Case(Struct, frozen=True, kw_only=True):
-    """A recorded server, and what is true of it."""
+    """A server, recorded or written after its description, and what is true of it."""
 
     provider: str
     prepare: Callable[[Replay], object]
@@ -27,6 +28,8 @@ class Case(Struct, frozen=True, kw_only=True):
     loaded: tuple[str, ...] | None  # names among those loaded; None where the server does not tell
     embeds: str | None = None  # an embedding model
     digests: bool = False
+    claims: dict[str, bool] = {}  # some of what it declares of the model
+    counts_texts: bool = True  # it tells how many tokens it embedded
 
 
 def _ollama(version: str) -> Callable[[Replay], object]:
@@ -92,6 +95,90 @@ CASES = {
         facts={"served_context_tokens": 2048},
         loaded=("smollm2-135m",),
     ),
+    "llama.cpp router": Case(
+        provider="openai-compatible",
+        prepare=written.router,
+        product="llama.cpp-router",
+        version=None,
+        model="qwen3-8b",
+        listed=2,
+        facts={},
+        loaded=("qwen3-8b",),
+    ),
+    "LM Studio": Case(
+        provider="openai-compatible",
+        prepare=written.lm_studio,
+        product="lm-studio",
+        version=None,
+        model="qwen2.5-coder-7b-instruct",
+        listed=3,
+        facts={
+            "native_context_tokens": 32_768,
+            "served_context_tokens": 8192,
+            "quantization": "Q4_K_M",
+            "format": "gguf",
+            "architecture": "qwen2",
+        },
+        claims={"chat": True, "tools": True, "vision": False},
+        loaded=("qwen2.5-coder-7b-instruct",),
+        embeds="text-embedding-nomic-embed-text-v1.5",
+    ),
+    "Text Generation Inference": Case(
+        provider="openai-compatible",
+        prepare=written.text_generation_inference,
+        product="text-generation-inference",
+        version="3.3.5",
+        model="Qwen/Qwen2.5-7B-Instruct",
+        listed=1,
+        facts={"served_context_tokens": 4096},
+        loaded=("Qwen/Qwen2.5-7B-Instruct",),
+    ),
+    "OpenAI": Case(
+        provider="openai",
+        prepare=written.openai,
+        product="openai",
+        version=None,
+        model="gpt-5-mini",
+        listed=5,
+        facts={},
+        loaded=None,
+        embeds="text-embedding-3-small",
+    ),
+    "OpenRouter": Case(
+        provider="openrouter",
+        prepare=written.openrouter,
+        product="openrouter",
+        version=None,
+        model="qwen/qwen3-coder",
+        listed=2,
+        facts={"native_context_tokens": 262_144, "served_context_tokens": 131_072},
+        claims={"chat": True, "tools": True, "json_schema": True, "vision": False, "thinking": False},
+        loaded=None,
+    ),
+    "Anthropic": Case(
+        provider="anthropic",
+        prepare=written.anthropic,
+        product="anthropic",
+        version=None,
+        model="claude-haiku-4-5",
+        listed=2,
+        facts={"native_context_tokens": 200_000},
+        claims={"chat": True, "tools": True, "json_schema": True, "vision": True, "thinking": True},
+        loaded=None,
+    ),
+    "Gemini": Case(
+        provider="gemini",
+        prepare=written.gemini,
+        product="gemini",
+        version=None,
+        model="gemini-2.5-flash",
+        listed=3,
+        facts={"native_context_tokens": 1_048_576},
+        claims={"chat": True, "embedding": False, "thinking": True},
+        loaded=None,
+        embeds="gemini-embedding-001",
+        counts_texts=False,
+    ),
 }
 
 
@@ -126,6 +213,7 @@ async def test_it_describes_a_model(case: Case, replay: Replay) -> None:
     facts = {**listing[case.model].facts, **described.facts}
     assert {name: facts.get(name) for name in case.facts} == case.facts
     assert described.sources.keys() == described.facts.keys()
+    assert {name: described.claims[name].value for name in case.claims} == case.claims
     assert all(isinstance(claim, Claim) and claim.source for claim in described.claims.values())
 
 
@@ -186,7 +274,7 @@ async def test_it_embeds(case: Case, replay: Replay) -> None:
             return
         embedded = await endpoint.embed(case.embeds, ["hello", "world"])
     assert (embedded.vectors, embedded.dimensions) == (2, 384)
-    assert embedded.prompt_tokens
+    assert (embedded.prompt_tokens is not None) is case.counts_texts
     assert embedded.done_at >= embedded.sent_at
 
 

@@ -13,8 +13,23 @@ from vedette.errors import ProviderError
 from vedette.providers import Generation
 from vedette.types import Outcome
 
-LISTINGS = {"ollama": ("/api/tags", "models", "name"), "openai-compatible": ("/v1/models", "data", "id")}
-STREAMS = {"ollama": "/api/chat", "openai-compatible": "/v1/chat/completions"}
+_OPENAI = ("/v1/models", "data", "id")
+LISTINGS = {
+    "anthropic": _OPENAI,
+    "gemini": ("/v1beta/models", "models", "name"),
+    "ollama": ("/api/tags", "models", "name"),
+    "openai": _OPENAI,
+    "openai-compatible": _OPENAI,
+    "openrouter": _OPENAI,
+}
+STREAMS = {
+    "anthropic": "/v1/messages",
+    "gemini": "/v1beta/models/m:streamGenerateContent",
+    "ollama": "/api/chat",
+    "openai": "/v1/chat/completions",
+    "openai-compatible": "/v1/chat/completions",
+    "openrouter": "/v1/chat/completions",
+}
 
 BAD: dict[str, tuple[Handler, Outcome]] = {
     "hangs": (hang, Outcome.TIMEOUT),
@@ -118,9 +133,17 @@ async def test_a_name_listed_twice_is_one_model(provider: str, replay: Replay) -
         assert [entry.name for entry in await endpoint.list_models()] == ["m"]
 
 
+_OPENAI_LINES = ('data: {"choices": [{"delta": {"content": "Hi"}}]}', "")
 STREAM_LINES = {
+    "anthropic": (
+        'data: {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hi"}}',
+        "",
+    ),
+    "gemini": ('data: {"candidates": [{"content": {"parts": [{"text": "Hi"}]}}]}', ""),
     "ollama": ('{"message": {"content": "Hi"}}',),
-    "openai-compatible": ('data: {"choices": [{"delta": {"content": "Hi"}}]}', ""),
+    "openai": _OPENAI_LINES,
+    "openai-compatible": _OPENAI_LINES,
+    "openrouter": _OPENAI_LINES,
 }
 BAD_STREAMS: dict[str, tuple[Any, Outcome]] = {
     "ends early": (lambda lines: stream(*lines), Outcome.INCOMPLETE),
@@ -180,17 +203,20 @@ async def test_a_runner_killed_in_mid_stream_is_seen(
     assert caught.value.outcome is outcome
 
 
-async def test_secrets_go_to_their_endpoint_and_nowhere_else(replay: Replay) -> None:
-    """A key is sent as configured, and stands in no error."""
-    from vedette.clock import SystemClock
-    from vedette.providers import Access
+KEYS = {"anthropic": ("x-api-key", "s3cr3t"), "gemini": ("x-goog-api-key", "s3cr3t")}
 
-    access = Access(endpoint="t", url=replay.url, headers={"Authorization": "Bearer s3cr3t"})
-    replay.otherwise = reply(401, {"error": {"message": "Invalid API Key"}})
-    async with providers.load("openai-compatible").open(access, clock=SystemClock()) as endpoint:
+
+async def test_secrets_go_to_their_endpoint_and_nowhere_else(provider: str, replay: Replay) -> None:
+    """A key is sent where its API looks for it, in a header; it stands in no URL and in no error."""
+    replay.otherwise = reply(401, {"error": {"message": "Invalid API Key s3cr3t"}})
+    async with opened(provider, replay.url, secret="s3cr3t") as endpoint:
         with pytest.raises(ProviderError) as caught:
             await endpoint.list_models()
-    assert replay.requests[0].headers["authorization"] == "Bearer s3cr3t"
+    header, value = KEYS.get(provider, ("authorization", "Bearer s3cr3t"))
+    (request,) = replay.requests
+    assert request.headers[header] == value
+    assert [name for name, value in request.headers.items() if "s3cr3t" in value] == [header]
+    assert "s3cr3t" not in request.path
     assert "s3cr3t" not in str(caught.value)
 
 

@@ -8,10 +8,14 @@ import pytest
 from vedette import providers
 from vedette.clock import SystemClock
 from vedette.endpoints import OpenEndpoint
-from vedette.providers import Access
+from vedette.providers import Access, Described
 from vedette.settings import EndpointSettings, Rates
+from vedette.types import Price
 from vedette_discoverer.handlers import price_of
 from vedette_discoverer.prices import listed_price
+
+RATES = Rates(input_usd_per_mtok=1, output_usd_per_mtok=2)
+TOLD = Price(input_usd_per_mtok=3, output_usd_per_mtok=4, source="service")
 
 
 def test_a_listed_model_has_its_price_with_source() -> None:
@@ -37,14 +41,17 @@ def test_the_package_is_imported_only_when_asked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "rates", "source"),
+    ("url", "rates", "told", "source"),
     [
-        ("https://api.openai.com/v1", None, "genai-prices"),
-        ("https://api.openai.com/v1", Rates(input_usd_per_mtok=1, output_usd_per_mtok=2), "configuration"),
-        ("http://localhost:8000", None, None),
+        ("https://api.openai.com/v1", None, None, "genai-prices"),
+        ("https://api.openai.com/v1", None, TOLD, "service"),
+        ("https://api.openai.com/v1", RATES, TOLD, "configuration"),
+        ("http://localhost:8000", None, None, None),
     ],
 )
-async def test_the_configuration_beats_the_list(url: str, rates: Rates | None, source: str | None) -> None:
+async def test_the_configuration_beats_the_list(
+    url: str, rates: Rates | None, told: Price | None, source: str | None
+) -> None:
     """And one's own server has no list price, whatever the model is called."""
     provider = providers.load("openai-compatible")
     async with provider.open(Access(endpoint="e", url=url), clock=SystemClock()) as opened:
@@ -55,5 +62,5 @@ async def test_the_configuration_beats_the_list(url: str, rates: Rates | None, s
             endpoint=opened,
             clock=SystemClock(),
         )
-        price = await price_of(endpoint, "gpt-4o-mini")
+        price = await price_of(endpoint, "gpt-4o-mini", Described(price=told))
     assert (price.source.partition(" ")[0] if price else None) == source

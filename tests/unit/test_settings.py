@@ -26,6 +26,11 @@ from vedette.settings import Secret, load, ollama_url, parse, seconds
         ({"schedule": {"availability": "5x"}}, "schedule.availability: '5x' is not a duration"),
         ({"schedule": {"discovery": "99 4 * * *"}}, "schedule.discovery"),
         ({"nats": {"port": 70000}}, "nats.port"),
+        ({"nats": {"user": {}}}, 'nats.user: a secret has either "env" or "file"'),
+        (
+            {"database": {"url": {"env": "A", "file": "b"}}},
+            'database.url: a secret has either "env" or "file"',
+        ),
         ({"database": {"retention_days": 0}}, "database.retention_days"),
         ({"probing": {"confirm": 2, "window": 4}}, "probing.confirm"),
     ],
@@ -96,6 +101,24 @@ def test_secrets_are_read_from_where_they_are(tmp_path: Path, monkeypatch: pytes
         ConfigurationError, match=r"endpoints\.a\.api_key: the environment variable NO_KEY is not set"
     ):
         Secret(env="NO_KEY").read("endpoints.a.api_key")
+
+
+def test_who_connects_and_to_which_database_may_be_secrets(tmp_path: Path) -> None:
+    """A mounted secret holds user, password and URL; the configuration holds where they are."""
+    for name in ("user", "password", "url"):
+        (tmp_path / name).write_text(f"the-{name}\n")
+    held = {name: {"file": str(tmp_path / name)} for name in ("user", "password", "url")}
+    settings = parse(
+        {
+            "nats": {"user": held["user"], "password": held["password"]},
+            "database": {"url": held["url"]},
+        },
+        where="f",
+        environ={},
+    )
+    assert settings.nats.login == ("the-user", "the-password")
+    assert settings.database.address == "the-url"
+    assert parse({}, where="f", environ={}).nats.login is None
 
 
 def test_a_fingerprint_follows_the_configuration_and_holds_no_secret() -> None:

@@ -139,7 +139,7 @@ class Discovery:
             described, problem = await endpoint.endpoint.describe(entry), None
         except ProviderError as error:
             described, problem = Described(), error.detail
-        price = await price_of(endpoint, entry.name)
+        price = await price_of(endpoint, entry.name, described)
         return compose(endpoint, entry, described, problem, price=price)
 
     async def _lose_absent(self, endpoint: OpenEndpoint, state: EndpointState, job: Job) -> None:
@@ -158,10 +158,12 @@ class Discovery:
         return event
 
 
-async def price_of(endpoint: OpenEndpoint, name: str) -> Price | None:
-    """Return what *name* costs: as configured, else by list price where asking is not free."""
+async def price_of(endpoint: OpenEndpoint, name: str, described: Described) -> Price | None:
+    """Return what *name* costs: as configured, else as the service says, else by list price where it is not free."""
     if endpoint.settings.price is not None:
         return endpoint.settings.price.price
+    if described.price is not None:
+        return described.price
     if endpoint.endpoint.features.free_to_ask:
         return None
     # In a thread: the first look-up imports the tables, which takes most of a second.

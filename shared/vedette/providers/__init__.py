@@ -7,13 +7,14 @@ providers come through the same door as anybody's. What a server cannot do, its 
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
 
 from vedette.errors import ConfigurationError
-from vedette.types import Claim, Kind, Locality, Outcome, Residency
+from vedette.types import Claim, Kind, Locality, Outcome, Price, Residency
 
 if TYPE_CHECKING:
     from vedette.clock import Clock
@@ -46,6 +47,7 @@ class Described(Struct, frozen=True, kw_only=True):
     `facts` holds fields of ModelInfo by name; `sources` the origin of each. `claims` are what the server
     itself declares (evidence `declared`), or what its templates and keys imply (`inferred`). `origin` is the
     file or repository that the server says the model is from, which often names it better than its alias.
+    `price` is what the service itself says a call costs.
     """
 
     kind: Kind = "unknown"
@@ -54,6 +56,7 @@ class Described(Struct, frozen=True, kw_only=True):
     claims: Mapping[str, Claim] = {}
     locality: Locality = "unknown"
     origin: str | None = None
+    price: Price | None = None
 
 
 class Server(Struct, frozen=True, kw_only=True):
@@ -215,6 +218,7 @@ def names() -> list[str]:
     return sorted(point.name for point in entry_points(group="vedette.providers"))
 
 
+@cache  # what is installed stays so, and looking takes milliseconds
 def load(name: str) -> Provider:
     """Return the provider registered as *name*. Raises ConfigurationError naming those that are."""
     for point in entry_points(group="vedette.providers"):

@@ -40,6 +40,7 @@ for _noisy in ("httpx", "httpcore"):
 _BY_STATUS: dict[int, Outcome] = {
     400: Outcome.BAD_REQUEST,
     401: Outcome.AUTH_FAILED,
+    402: Outcome.AUTH_FAILED,  # no credit left with this key
     403: Outcome.AUTH_FAILED,
     404: Outcome.NOT_FOUND,
     408: Outcome.TIMEOUT,
@@ -47,6 +48,7 @@ _BY_STATUS: dict[int, Outcome] = {
     501: Outcome.UNSUPPORTED,
     503: Outcome.BUSY,
     504: Outcome.TIMEOUT,
+    529: Outcome.BUSY,  # Anthropic's "overloaded"
 }
 
 

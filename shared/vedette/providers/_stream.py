@@ -1,6 +1,6 @@
-"""Lines of a streamed reply, each with the moment it arrived."""
+"""Lines of a streamed reply, each with the moment it arrived, and what is put together from their pieces."""
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from typing import Any
 
 import msgspec
@@ -45,3 +45,12 @@ def decoded(line: bytes) -> Any:
         return msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProviderError(Outcome.GARBAGE, f"a line of the stream is not JSON ({error})") from error
+
+
+def arguments(written: str) -> Mapping[str, Any] | None:
+    """Return the arguments of a tool call from the JSON that came in pieces, or None if it is no object."""
+    try:
+        read = msgspec.json.decode(written or "{}")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return read if isinstance(read, dict) else None

@@ -19,10 +19,11 @@ from vedette.providers._lenient import (
     text,
     tool_object,
 )
-from vedette.providers._stream import decoded, lines, server_sent
+from vedette.providers._stream import arguments, decoded, lines, server_sent
 
 __all__ = [
     "Http",
+    "arguments",
     "count",
     "counters",
     "decoded",

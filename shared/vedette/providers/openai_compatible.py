@@ -1,18 +1,16 @@
 """Servers that speak OpenAI's protocol: llama.cpp, vLLM, LM Studio, and those nobody has named.
 
-What differs between them is a row of data, `FLAVOURS`, from recorded replies of llama.cpp (PyPI xllamacpp
-2026.10) and vLLM 0.32, 2026-11-23, and the servers' own sources. A server is told by what it lists.
+What differs between them is a row of data each (`_flavours`). A server is told by what it lists.
 """
 
 import base64
 import ipaddress
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Struct
 
 from vedette.clock import Clock
 from vedette.errors import ConfigurationError, ProviderError
@@ -31,12 +29,12 @@ from vedette.providers import (
     Server,
     ToolCall,
 )
+from vedette.providers._flavours import FLAVOURS, GENERIC, Flavour, detect, served_context
 from vedette.providers._http import Http
 from vedette.providers._lenient import (
     count,
     counters,
     is_name,
-    known,
     listings,
     mapping,
     number,
@@ -44,64 +42,11 @@ from vedette.providers._lenient import (
     text,
     tool_object,
 )
-from vedette.providers._stream import decoded, server_sent
-from vedette.types import Capability, Claim, Evidence, Kind, Locality, Outcome, Residency
+from vedette.providers._stream import arguments, decoded, server_sent
+from vedette.types import Outcome, Residency
 
 T = TypeVar("T")
 _MOST_PAGES = 100
-
-
-class Flavour(Struct, frozen=True, kw_only=True):
-    """How one server differs from the bare protocol."""
-
-    name: str
-    owned_by: tuple[str, ...] = ()  # what its listing says of who owns a model
-    server_header: str | None = None
-    entry_field: str | None = None  # a field that only its listing has
-    locality: Locality = "unknown"
-    resident: Literal["always", "by_status", "unknown"] = "unknown"
-    health: str | None = None  # answers 503 while a model loads
-    version: str | None = None  # a path that tells {"version": …}
-    props: str | None = None  # a path that tells of the one model served
-    running: str | None = None  # its gauge of requests being worked on, in /metrics
-    generated: str | None = None  # its counter of generated tokens, in /metrics
-    slots: str | None = None  # a path that lists slots with `is_processing`, where /metrics is off
-    answers_any_name: bool = False  # a model that is not there is answered by another
-
-
-FLAVOURS = (
-    Flavour(
-        name="llama.cpp-router", entry_field="status", locality="local", resident="by_status", health="health"
-    ),
-    Flavour(
-        name="llama.cpp",
-        owned_by=("llamacpp",),
-        server_header="llama.cpp",
-        locality="local",
-        resident="always",
-        health="health",
-        props="props",
-        running="llamacpp:requests_processing",
-        generated="llamacpp:tokens_predicted_total",
-        slots="slots",
-        answers_any_name=True,
-    ),
-    Flavour(
-        name="vllm",
-        owned_by=("vllm",),
-        entry_field="max_model_len",
-        locality="local",
-        resident="always",
-        health="health",
-        version="version",
-        running="vllm:num_requests_running",
-        generated="vllm:generation_tokens_total",
-    ),
-    Flavour(name="lm-studio", owned_by=("organization_owner",), locality="local"),
-    Flavour(name="ollama", owned_by=("library",), version="api/version"),
-    Flavour(name="llama-cpp-python", owned_by=("me",), locality="local", answers_any_name=True),
-)
-GENERIC = Flavour(name="generic", answers_any_name=True)
 
 
 class OpenAICompatibleEndpoint:
@@ -114,6 +59,7 @@ class OpenAICompatibleEndpoint:
         self._given = flavour
         self._flavour = flavour or GENERIC
         self._entries: dict[str, Mapping[str, Any]] = {}
+        self._native: dict[str, Mapping[str, Any]] = {}
 
     async def reach(self) -> Server:
         """Return what answers: by its health where it has one, else by its listing."""
@@ -126,7 +72,9 @@ class OpenAICompatibleEndpoint:
 
     async def _version(self) -> str | None:
         if self._flavour.version:
-            return text(mapping(await self._http.get(self._flavour.version)).get("version"), 64)
+            return text(
+                mapping(await self._optional(self._http.get(self._flavour.version))).get("version"), 64
+            )
         if self._flavour.props:
             return text((await self._props()).get("build_info"), 64)
         return None
@@ -145,13 +93,22 @@ class OpenAICompatibleEndpoint:
             if not isinstance(page.get("data"), list):
                 raise ProviderError(Outcome.GARBAGE, "/v1/models did not list models")
             entries += [entry for entry in map(mapping, page["data"]) if is_name(entry.get("id"))]
-            self._flavour = self._given or _detect(entries, headers.get("Server", ""))
+            self._flavour = self._given or detect(entries, headers.get("Server", ""))
             last = text(page.get("last_id"), 512)
             if page.get("has_more") is not True or last is None:
                 break
             path = f"v1/models?after={last}"
         self._entries = {entry["id"]: entry for entry in entries}
+        self._native = await self._own_listing()
         return list(listings(Listing(name=entry["id"]) for entry in entries))
+
+    async def _own_listing(self) -> dict[str, Mapping[str, Any]]:
+        """Return what the server lists in its own way, by name, where it has one."""
+        if self._flavour.native is None:
+            return {}
+        body = mapping(await self._optional(self._http.get(self._flavour.native)))
+        entries = map(mapping, sequence(body.get("data")))
+        return {entry["id"]: entry for entry in entries if is_name(entry.get("id"))}
 
     async def describe(self, model: Listing) -> Described:
         """Return what the listing and, where there are any, the server's properties tell."""
@@ -160,8 +117,9 @@ class OpenAICompatibleEndpoint:
         entry = self._entries.get(model.name)
         if entry is None:
             raise ProviderError(Outcome.NOT_FOUND, f"{model.name} is not listed")
-        props = await self._props() if self._flavour.props else {}
-        return _described(entry, props, self._flavour)
+        told = await self._props() if self._flavour.props else self._native.get(model.name, {})
+        described = self._flavour.reads(entry, told)
+        return msgspec.structs.replace(described, locality=self._flavour.locality)
 
     async def resident(self) -> Mapping[str, Residency] | None:
         """Return what is loaded, where the server is one that tells."""
@@ -173,9 +131,15 @@ class OpenAICompatibleEndpoint:
             return {
                 name: Residency(resident=_status(entry) == "loaded") for name, entry in self._entries.items()
             }
+        if self._flavour.resident == "by_state":
+            self._native = await self._own_listing()
+            return {
+                name: Residency(resident=entry.get("state") == "loaded")
+                for name, entry in self._native.items()
+            } or None
         asleep = self._flavour.props is not None and (await self._props()).get("is_sleeping") is True
         return {
-            name: Residency(resident=not asleep, context_tokens=_served(entry))
+            name: Residency(resident=not asleep, context_tokens=served_context(entry))
             for name, entry in self._entries.items()
         }
 
@@ -209,7 +173,8 @@ class OpenAICompatibleEndpoint:
         await self._require(request.model)
         path = "v1/chat/completions" if request.chat else "v1/completions"
         answer = _Answer()
-        async with aclosing(self._http.chunks(path, _body(request), deadline_s=request.deadline_s)) as chunks:
+        body = _body(request, reasons=self._flavour.reasons)
+        async with aclosing(self._http.chunks(path, body, deadline_s=request.deadline_s)) as chunks:
             async for at, data in server_sent(chunks):
                 if data == b"[DONE]":
                     answer.whole = True
@@ -306,7 +271,7 @@ class _Answer:
 
     def _tool_calls(self) -> tuple[ToolCall, ...]:
         return tuple(
-            ToolCall(name=name, arguments=_arguments(written))
+            ToolCall(name=name, arguments=arguments(written))
             for name, written in self._called.values()
             if name
         )
@@ -326,14 +291,6 @@ class _Answer:
         )
 
 
-def _arguments(written: str) -> Mapping[str, Any] | None:
-    try:
-        arguments = msgspec.json.decode(written or "{}")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    return arguments if isinstance(arguments, dict) else None
-
-
 def _delta(at: float, choice: Mapping[str, Any]) -> Delta | None:
     delta = mapping(choice.get("delta"))
     said = delta.get("content", choice.get("text"))
@@ -345,7 +302,7 @@ def _delta(at: float, choice: Mapping[str, Any]) -> Delta | None:
     return Delta(at=at, text=spoken, thinking=thinking)
 
 
-def _body(request: Generation) -> dict[str, Any]:
+def _body(request: Generation, *, reasons: bool) -> dict[str, Any]:
     asked: dict[str, Any] = (
         {"messages": [{"role": "user", "content": _content(request)}]}
         if request.chat
@@ -356,12 +313,17 @@ def _body(request: Generation) -> dict[str, Any]:
     if request.schema is not None:
         schema = {"name": "answer", "strict": True, "schema": request.schema}
         asked["response_format"] = {"type": "json_schema", "json_schema": schema}
+    # Not max_completion_tokens alone: Ollama and llama-cpp-python ignore it and go on for minutes. OpenAI's own
+    # models that think refuse max_tokens, and any temperature but their own.
+    limits: dict[str, Any] = (
+        {"max_completion_tokens": request.max_tokens}
+        if reasons
+        else {"max_tokens": request.max_tokens, "temperature": request.temperature}
+    )
     return {
         "model": request.model,
         **asked,
-        # Not max_completion_tokens alone: Ollama and llama-cpp-python ignore it and go on for minutes.
-        "max_tokens": request.max_tokens,
-        "temperature": request.temperature,
+        **limits,
         "stream": True,
         "stream_options": {"include_usage": True},
     }
@@ -374,79 +336,8 @@ def _content(request: Generation) -> str | list[dict[str, Any]]:
     return [{"type": "text", "text": request.prompt}, {"type": "image_url", "image_url": {"url": url}}]
 
 
-def _detect(entries: list[Mapping[str, Any]], server_header: str) -> Flavour:
-    for flavour in FLAVOURS:
-        by_owner = any(entry.get("owned_by") in flavour.owned_by for entry in entries)
-        by_field = any(flavour.entry_field in entry for entry in entries) if flavour.entry_field else False
-        if by_owner or by_field or (flavour.server_header and flavour.server_header == server_header):
-            return flavour
-    return GENERIC
-
-
 def _status(entry: Mapping[str, Any]) -> str | None:
     return text(mapping(entry.get("status")).get("value"), 64)
-
-
-def _served(entry: Mapping[str, Any]) -> int | None:
-    meta = mapping(entry.get("meta"))
-    served = (entry.get("max_model_len"), meta.get("n_ctx"), entry.get("context_length"))
-    return next((n for n in map(count, served) if n), None)
-
-
-def _described(entry: Mapping[str, Any], props: Mapping[str, Any], flavour: Flavour) -> Described:
-    meta = mapping(entry.get("meta"))
-    modalities = mapping(entry.get("architecture"))
-    # vLLM's root of an adapter is the adapter's, whatever the model that it changes.
-    origin = text(props.get("model_path")) or (None if entry.get("parent") else text(entry.get("root")))
-    facts = known(
-        native_context_tokens=count(meta.get("n_ctx_train")) or None,
-        served_context_tokens=_served(entry),
-        parameters=count(meta.get("n_params")) or None,
-        size_bytes=count(meta.get("size")) or None,
-        quantization=text(meta.get("ftype")) or text(props.get("model_ftype")),
-        format="gguf" if meta.get("ftype") else None,
-        embedding_dimensions=count(meta.get("n_embd")) or None,
-        input_modalities=_modalities(modalities.get("input_modalities")),
-        output_modalities=_modalities(modalities.get("output_modalities")),
-    )
-    source = f"{flavour.name} /v1/models"
-    claims = _claims(props)
-    kind: Kind = "chat" if _claims_chat(claims) else "unknown"
-    return Described(
-        kind=kind,
-        facts=facts,
-        sources=dict.fromkeys(facts, source),
-        claims=claims,
-        locality=flavour.locality,
-        origin=origin,
-    )
-
-
-def _modalities(told: object) -> tuple[str, ...] | None:
-    return tuple(filter(None, map(text, sequence(told)))) or None
-
-
-def _claims(props: Mapping[str, Any]) -> dict[str, Claim]:
-    """Return what llama.cpp's /props declares: the template's abilities and the modalities."""
-    if not props:
-        return {}
-    caps, modalities = mapping(props.get("chat_template_caps")), mapping(props.get("modalities"))
-    told = {
-        Capability.CHAT: isinstance(props.get("chat_template"), str) and bool(props["chat_template"]),
-        Capability.TOOLS: caps.get("supports_tools"),
-        Capability.VISION: modalities.get("vision"),
-        Capability.AUDIO: modalities.get("audio"),
-    }
-    return {
-        capability: Claim(value=value, evidence=Evidence.DECLARED, source="llama.cpp /props")
-        for capability, value in told.items()
-        if isinstance(value, bool)
-    }
-
-
-def _claims_chat(claims: Mapping[str, Claim]) -> bool:
-    chat = claims.get(Capability.CHAT)
-    return chat is not None and chat.value
 
 
 def is_ours(url: str) -> bool:
@@ -471,18 +362,18 @@ class OpenAICompatible:
     @asynccontextmanager
     async def open(self, access: Access, *, clock: Clock) -> AsyncIterator[Endpoint]:
         """Open a connection to one server. Raises ConfigurationError for an unknown flavour."""
-        root = msgspec.structs.replace(access, url=_root(access.url))
-        async with Http(root, clock=clock) as http:
+        async with Http(msgspec.structs.replace(access, url=root(access.url)), clock=clock) as http:
             yield OpenAICompatibleEndpoint(
                 http, flavour=_flavour(access), free_to_ask=is_ours(access.url), clock=clock
             )
 
     def base_url(self, url: str) -> str | None:
         """Return the base URL for OpenAI clients."""
-        return f"{_root(url)}/v1"
+        return f"{root(url)}/v1"
 
 
-def _root(url: str) -> str:
+def root(url: str) -> str:
+    """Return *url* without the version that base URLs of OpenAI clients end in."""
     return url.rstrip("/").removesuffix("/v1")
 
 

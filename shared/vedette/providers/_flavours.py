@@ -1,0 +1,225 @@
+"""What differs between servers that speak OpenAI's protocol: a row of data each, and a reader of what it tells.
+
+From recorded replies of llama.cpp (PyPI xllamacpp 2026.10) and vLLM 0.32, 2026-11-23; from LM Studio's REST
+documentation (/api/v0) and Text Generation Inference's API description (/info, metrics), 2026-11-27.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from vedette.providers import Described
+from vedette.providers._lenient import count, known, mapping, sequence, text
+from vedette.types import Capability, Claim, Evidence, Kind, Locality
+
+Entry = Mapping[str, Any]
+
+
+def served_context(entry: Entry) -> int | None:
+    """Return the context that *entry* of a listing says is served, in tokens."""
+    meta = mapping(entry.get("meta"))
+    served = (entry.get("max_model_len"), meta.get("n_ctx"), entry.get("context_length"))
+    return next((n for n in map(count, served) if n), None)
+
+
+def modalities(told: object) -> tuple[str, ...] | None:
+    """Return a list of modalities as facts hold them."""
+    return tuple(filter(None, map(text, sequence(told)))) or None
+
+
+def declared(source: str, told: Mapping[Capability, object]) -> dict[str, Claim]:
+    """Return what a server declares, where it says yes or no."""
+    return {
+        capability: Claim(value=value, evidence=Evidence.DECLARED, source=source)
+        for capability, value in told.items()
+        if isinstance(value, bool)
+    }
+
+
+def _usual(entry: Entry, told: Entry) -> Described:
+    """Read a listing with llama.cpp's or vLLM's additions, and llama.cpp's /props."""
+    meta, architecture = mapping(entry.get("meta")), mapping(entry.get("architecture"))
+    # vLLM's root of an adapter is the adapter's, whatever the model that it changes.
+    origin = text(told.get("model_path")) or (None if entry.get("parent") else text(entry.get("root")))
+    facts = known(
+        native_context_tokens=count(meta.get("n_ctx_train")) or None,
+        served_context_tokens=served_context(entry),
+        parameters=count(meta.get("n_params")) or None,
+        size_bytes=count(meta.get("size")) or None,
+        quantization=text(meta.get("ftype")) or text(told.get("model_ftype")),
+        format="gguf" if meta.get("ftype") else None,
+        embedding_dimensions=count(meta.get("n_embd")) or None,
+        input_modalities=modalities(architecture.get("input_modalities")),
+        output_modalities=modalities(architecture.get("output_modalities")),
+    )
+    claims = _props(told)
+    chats = claims.get(Capability.CHAT)
+    return Described(
+        kind="chat" if chats is not None and chats.value else "unknown",
+        facts=facts,
+        sources=dict.fromkeys(facts, "/v1/models"),
+        claims=claims,
+        origin=origin,
+    )
+
+
+def _props(told: Entry) -> dict[str, Claim]:
+    """Return what llama.cpp's /props declares: the template's abilities and the modalities."""
+    if not told:
+        return {}
+    caps, can = mapping(told.get("chat_template_caps")), mapping(told.get("modalities"))
+    return declared(
+        "llama.cpp /props",
+        {
+            Capability.CHAT: isinstance(told.get("chat_template"), str) and bool(told["chat_template"]),
+            Capability.TOOLS: caps.get("supports_tools"),
+            Capability.VISION: can.get("vision"),
+            Capability.AUDIO: can.get("audio"),
+        },
+    )
+
+
+_LM_STUDIO_KINDS: dict[str | None, Kind] = {"llm": "chat", "vlm": "chat", "embeddings": "embedding"}
+
+
+def _lm_studio(entry: Entry, told: Entry) -> Described:
+    """Read LM Studio's own listing, which tells more than its OpenAI one."""
+    kind = _LM_STUDIO_KINDS.get(text(told.get("type")), "unknown")
+    facts = known(
+        native_context_tokens=count(told.get("max_context_length")) or None,
+        served_context_tokens=count(told.get("loaded_context_length")) or None,
+        architecture=text(told.get("arch")),
+        quantization=text(told.get("quantization")),
+        format=text(told.get("compatibility_type")),
+        input_modalities=("text", "image") if told.get("type") == "vlm" else None,
+    )
+    able = sequence(told.get("capabilities"))
+    source = "LM Studio /api/v0/models"
+    claims = declared(
+        source,
+        {
+            Capability.CHAT: True if kind == "chat" else None,
+            Capability.EMBEDDING: True if kind == "embedding" else None,
+            Capability.VISION: told.get("type") == "vlm" if kind == "chat" else None,
+            # Versions before 0.3.16 list no abilities: silence says nothing then.
+            Capability.TOOLS: "tool_use" in able if "capabilities" in told and kind == "chat" else None,
+        },
+    )
+    publisher, name = text(told.get("publisher")), text(entry.get("id"))
+    return Described(
+        kind=kind,
+        facts=facts,
+        sources=dict.fromkeys(facts, source),
+        claims=claims,
+        origin=f"{publisher}/{name}" if publisher and name and "/" not in name else None,
+    )
+
+
+def _text_generation_inference(entry: Entry, told: Entry) -> Described:
+    """Read what Text Generation Inference tells of the one model it serves."""
+    facts = known(
+        served_context_tokens=count(told.get("max_total_tokens")) or None,
+        quantization=text(told.get("quantize")) or text(told.get("model_dtype")),
+    )
+    generates = told.get("model_pipeline_tag", "text-generation") in ("text-generation", "image-text-to-text")
+    return Described(
+        kind="chat" if generates else "unknown",
+        facts=facts,
+        sources=dict.fromkeys(facts, "Text Generation Inference /info"),
+        claims=declared(
+            "Text Generation Inference /info",
+            {Capability.VISION: told.get("model_pipeline_tag") == "image-text-to-text" if told else None},
+        ),
+        origin=text(told.get("model_id")) or text(entry.get("id")),
+    )
+
+
+class Flavour(Struct, frozen=True, kw_only=True):
+    """How one server differs from the bare protocol."""
+
+    name: str
+    owned_by: tuple[str, ...] = ()  # what its listing says of who owns a model
+    owned_by_itself: bool = False  # its listing says that a model owns itself
+    server_header: str | None = None
+    entry_field: str | None = None  # a field that only its listing has
+    locality: Locality = "unknown"
+    resident: Literal["always", "by_status", "by_state", "unknown"] = "unknown"
+    health: str | None = None  # answers 503 while a model loads
+    version: str | None = None  # a path that tells {"version": …}
+    props: str | None = None  # a path that tells of the one model served
+    native: str | None = None  # a path that lists the models in the server's own way
+    reads: Callable[[Entry, Entry], Described] = _usual  # an entry, and what props or native tell of it
+    running: str | None = None  # its gauge of requests being worked on, in /metrics
+    generated: str | None = None  # its counter of generated tokens, in /metrics
+    slots: str | None = None  # a path that lists slots with `is_processing`, where /metrics is off
+    answers_any_name: bool = False  # a model that is not there is answered by another
+    reasons: bool = False  # its models may think: they take no temperature, and count thinking in their limit
+
+
+FLAVOURS = (
+    Flavour(
+        name="llama.cpp-router", entry_field="status", locality="local", resident="by_status", health="health"
+    ),
+    Flavour(
+        name="llama.cpp",
+        owned_by=("llamacpp",),
+        server_header="llama.cpp",
+        locality="local",
+        resident="always",
+        health="health",
+        props="props",
+        running="llamacpp:requests_processing",
+        generated="llamacpp:tokens_predicted_total",
+        slots="slots",
+        answers_any_name=True,
+    ),
+    Flavour(
+        name="vllm",
+        owned_by=("vllm",),
+        entry_field="max_model_len",
+        locality="local",
+        resident="always",
+        health="health",
+        version="version",
+        running="vllm:num_requests_running",
+        generated="vllm:generation_tokens_total",
+    ),
+    Flavour(
+        name="lm-studio",
+        owned_by=("organization_owner",),
+        locality="local",
+        native="api/v0/models",
+        resident="by_state",
+        reads=_lm_studio,
+        answers_any_name=True,  # it loads what is named, or answers with what is loaded
+    ),
+    Flavour(
+        name="text-generation-inference",
+        owned_by_itself=True,
+        locality="local",
+        resident="always",
+        health="health",
+        version="info",
+        props="info",
+        reads=_text_generation_inference,
+        running="tgi_batch_current_size",
+        generated="tgi_request_generated_tokens_sum",
+        answers_any_name=True,
+    ),
+    Flavour(name="ollama", owned_by=("library",), version="api/version"),
+    Flavour(name="llama-cpp-python", owned_by=("me",), locality="local", answers_any_name=True),
+)
+GENERIC = Flavour(name="generic", answers_any_name=True)
+
+
+def detect(entries: list[Entry], server_header: str) -> Flavour:
+    """Return which server lists *entries* under that Server header."""
+    for flavour in FLAVOURS:
+        by_owner = any(entry.get("owned_by") in flavour.owned_by for entry in entries)
+        by_itself = flavour.owned_by_itself and any(e.get("owned_by") == e.get("id") for e in entries)
+        by_field = any(flavour.entry_field in entry for entry in entries) if flavour.entry_field else False
+        by_header = flavour.server_header is not None and flavour.server_header == server_header
+        if by_owner or by_itself or by_field or by_header:
+            return flavour
+    return GENERIC

@@ -1,0 +1,253 @@
+"""Anthropic, by its own Messages API. From the types of its Python SDK (PyPI anthropic), 2026-11-27."""
+
+import base64
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from vedette.clock import Clock
+from vedette.errors import ProviderError
+from vedette.providers import (
+    Access,
+    Activity,
+    Delta,
+    Described,
+    Embedded,
+    Endpoint,
+    Features,
+    Finished,
+    Generation,
+    Listing,
+    Reranked,
+    Server,
+    ToolCall,
+)
+from vedette.providers._flavours import declared
+from vedette.providers._http import Http
+from vedette.providers._lenient import count, is_name, known, listings, mapping, moment, text
+from vedette.providers._stream import arguments, decoded, server_sent
+from vedette.types import Capability, Claim, Evidence, Outcome, Residency
+
+_VERSION = "2023-06-01"
+_PAGE = 1000
+_MOST_PAGES = 20
+_SOURCE = "Anthropic /v1/models"
+_EVERY_MODEL = "Anthropic's documentation: every model takes tools"
+
+
+class AnthropicEndpoint:
+    """Anthropic's API, or a service that speaks it."""
+
+    features = Features(free_to_ask=False)
+
+    def __init__(self, http: Http, *, clock: Clock) -> None:
+        self._http = http
+        self._clock = clock
+        self._entries: dict[str, Mapping[str, Any]] = {}
+
+    async def reach(self) -> Server:
+        """Return what answers. It tells no version."""
+        if not self._entries:
+            await self.list_models()
+        return Server(product="anthropic")
+
+    async def list_models(self) -> list[Listing]:
+        """Return all models that can still be called, page by page."""
+        entries: list[Mapping[str, Any]] = []
+        path = f"v1/models?limit={_PAGE}"
+        for _ in range(_MOST_PAGES):
+            page = mapping(await self._http.get(path))
+            if not isinstance(page.get("data"), list):
+                raise ProviderError(Outcome.GARBAGE, "/v1/models did not list models")
+            entries += [entry for entry in map(mapping, page["data"]) if is_name(entry.get("id"))]
+            last = text(page.get("last_id"), 512)
+            if page.get("has_more") is not True or last is None:
+                break
+            path = f"v1/models?limit={_PAGE}&after_id={quote(last, safe='')}"
+        self._entries = {entry["id"]: entry for entry in entries if entry.get("lifecycle") != "retired"}
+        return list(
+            listings(
+                Listing(name=name, facts=known(modified_at=moment(entry.get("created_at"))))
+                for name, entry in self._entries.items()
+            )
+        )
+
+    async def describe(self, model: Listing) -> Described:
+        """Return what the listing declares of *model*."""
+        if model.name not in self._entries:
+            await self.list_models()
+        entry = self._entries.get(model.name)
+        if entry is None:
+            raise ProviderError(Outcome.NOT_FOUND, f"{model.name} is not listed")
+        facts = known(native_context_tokens=count(entry.get("max_input_tokens")) or None)
+        abilities = mapping(entry.get("capabilities"))
+        claims = declared(
+            _SOURCE,
+            {
+                Capability.CHAT: True,
+                Capability.VISION: mapping(abilities.get("image_input")).get("supported"),
+                Capability.JSON_SCHEMA: mapping(abilities.get("structured_outputs")).get("supported"),
+                Capability.THINKING: mapping(abilities.get("thinking")).get("supported"),
+            },
+        )
+        claims[Capability.TOOLS] = Claim(value=True, evidence=Evidence.INFERRED, source=_EVERY_MODEL)
+        return Described(
+            kind="chat",
+            facts=facts,
+            sources=dict.fromkeys(facts, _SOURCE),
+            claims=claims,
+            locality="remote",
+        )
+
+    async def resident(self) -> Mapping[str, Residency] | None:
+        """Return None: the service does not tell."""
+        return None
+
+    async def activity(self) -> Activity | None:
+        """Return None: the service does not tell."""
+        return None
+
+    async def generate(self, request: Generation) -> AsyncGenerator[Delta | Finished, None]:
+        """Stream an answer; it is whole only with message_stop."""
+        if not request.chat:
+            raise ProviderError(Outcome.UNSUPPORTED, "Anthropic's models continue no plain text")
+        answer = _Answer()
+        chunks = self._http.chunks("v1/messages", _body(request), deadline_s=request.deadline_s)
+        async with aclosing(chunks) as opened:
+            async for at, data in server_sent(opened):
+                delta = answer.take(at, mapping(decoded(data)))
+                if delta is not None:
+                    yield delta
+                if answer.whole:
+                    break
+        if not answer.whole:
+            raise ProviderError(Outcome.INCOMPLETE, "the stream ended without message_stop")
+        yield answer.finished(self._clock.monotonic())
+
+    async def rerank(
+        self, model: str, query: str, documents: list[str], *, deadline_s: float = 60.0
+    ) -> Reranked:
+        """Raise ProviderError: there are no such models."""
+        raise ProviderError(Outcome.UNSUPPORTED, "Anthropic has no models that rerank")
+
+    async def embed(self, model: str, texts: list[str], *, deadline_s: float = 60.0) -> Embedded:
+        """Raise ProviderError: there are no such models."""
+        raise ProviderError(Outcome.UNSUPPORTED, "Anthropic has no models that embed")
+
+
+class _Answer:
+    """What a stream has told so far beside its deltas."""
+
+    def __init__(self) -> None:
+        self.whole = False
+        self._reason: str | None = None
+        self._usage: dict[str, Any] = {}
+        self._called: dict[object, tuple[str, str]] = {}  # by block: name and arguments so far
+
+    def take(self, at: float, event: Mapping[str, Any]) -> Delta | None:
+        """Take one event in; return its delta if it has content. Raises ProviderError for an error."""
+        kind, block = event.get("type"), event.get("index")
+        if kind == "error" or ("error" in event and kind is None):
+            error = mapping(event.get("error"))
+            overloaded = error.get("type") == "overloaded_error"
+            raise ProviderError(
+                Outcome.BUSY if overloaded else Outcome.SERVER_ERROR,
+                text(error.get("message"), 300) or "failed in mid-stream",
+            )
+        if kind == "message_start":
+            self._usage.update(mapping(mapping(event.get("message")).get("usage")))
+        elif kind == "content_block_start":
+            started = mapping(event.get("content_block"))
+            if started.get("type") == "tool_use":
+                self._called[block] = (text(started.get("name"), 256) or "", "")
+        elif kind == "content_block_delta":
+            return self._delta(at, block, mapping(event.get("delta")))
+        elif kind == "message_delta":
+            self._usage.update(known(**mapping(event.get("usage"))))
+            self._reason = text(mapping(event.get("delta")).get("stop_reason"), 64) or self._reason
+        elif kind == "message_stop":
+            self.whole = True
+        return None
+
+    def _delta(self, at: float, block: object, delta: Mapping[str, Any]) -> Delta | None:
+        said, thought, piece = delta.get("text"), delta.get("thinking"), delta.get("partial_json")
+        if isinstance(piece, str) and block in self._called:
+            name, written = self._called[block]
+            self._called[block] = (name, written + piece)
+        spoken = said if isinstance(said, str) else ""
+        thinking = thought if isinstance(thought, str) else ""
+        return Delta(at=at, text=spoken, thinking=thinking) if spoken or thinking else None
+
+    def finished(self, at: float) -> Finished:
+        """Return the end of the answer, with the service's own account."""
+        parts = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+        asked = [n for part in parts if (n := count(self._usage.get(part))) is not None]
+        return Finished(
+            at=at,
+            reason=self._reason,
+            prompt_tokens=sum(asked) if asked else None,
+            output_tokens=count(self._usage.get("output_tokens")),
+            cached_tokens=count(self._usage.get("cache_read_input_tokens")),
+            tool_calls=tuple(
+                ToolCall(name=name, arguments=arguments(written))
+                for name, written in self._called.values()
+                if name
+            ),
+        )
+
+
+def _body(request: Generation) -> dict[str, Any]:
+    # Without a temperature: newer models refuse any but their own.
+    asked: dict[str, Any] = {
+        "model": request.model,
+        "max_tokens": request.max_tokens,
+        "messages": [{"role": "user", "content": _content(request)}],
+        "stream": True,
+    }
+    if request.tools:
+        asked["tools"] = [
+            {"name": tool.name, "description": tool.description, "input_schema": tool.parameters}
+            for tool in request.tools
+        ]
+    if request.schema is not None:
+        asked["output_config"] = {"format": {"type": "json_schema", "schema": request.schema}}
+    return asked
+
+
+def _content(request: Generation) -> str | list[dict[str, Any]]:
+    if request.image is None:
+        return request.prompt
+    data = base64.b64encode(request.image).decode()
+    source = {"type": "base64", "media_type": "image/png", "data": data}
+    return [{"type": "image", "source": source}, {"type": "text", "text": request.prompt}]
+
+
+class Anthropic:
+    """Anthropic as a provider."""
+
+    name = "anthropic"
+    api = "anthropic"
+
+    @asynccontextmanager
+    async def open(self, access: Access, *, clock: Clock) -> AsyncIterator[Endpoint]:
+        """Open a connection; the key goes where this API looks for it."""
+        headers = {"anthropic-version": _VERSION, **access.headers}
+        if key := headers.pop("Authorization", "").removeprefix("Bearer "):
+            headers["x-api-key"] = key
+        own = msgspec.structs.replace(access, url=_root(access.url), headers=headers)
+        async with Http(own, clock=clock) as http:
+            yield AnthropicEndpoint(http, clock=clock)
+
+    def base_url(self, url: str) -> str | None:
+        """Return where Anthropic answers OpenAI clients."""
+        return f"{_root(url)}/v1/"
+
+
+def _root(url: str) -> str:
+    return url.rstrip("/").removesuffix("/v1")
+
+
+PROVIDER = Anthropic()

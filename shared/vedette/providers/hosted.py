@@ -1,0 +1,112 @@
+"""Services that speak OpenAI's protocol and are paid for: OpenAI itself, and OpenRouter.
+
+OpenAI's listing tells nothing but names, so what a model is for is inferred from its name. OpenRouter's tells
+contexts, modalities, prices and parameters. From their API descriptions, 2026-11-27.
+"""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from vedette.clock import Clock
+from vedette.providers import Access, Described, Endpoint
+from vedette.providers._flavours import Entry, Flavour, declared, modalities
+from vedette.providers._http import Http
+from vedette.providers._lenient import count, known, mapping, sequence, text
+from vedette.providers.openai_compatible import OpenAICompatibleEndpoint, root
+from vedette.types import Capability, Claim, Evidence, Kind, Price
+
+# What chat completions cannot be asked of: other modalities, and models that only the Responses API serves.
+_NO_CHAT = re.compile(
+    r"audio|realtime|transcribe|tts|whisper|image|dall-e|sora|moderation|embedding"
+    r"|-pro\b|codex|deep-research|computer-use"
+)
+_CHAT = re.compile(r"(gpt-|chatgpt-|o\d|ft:)")
+_COMPLETION = re.compile(r"(gpt-3\.5-turbo-instruct|davinci|babbage)")
+
+
+def _kind(name: str) -> Kind:
+    if "embedding" in name:
+        return "embedding"
+    if _COMPLETION.match(name):
+        return "completion"
+    return "chat" if _CHAT.match(name) and not _NO_CHAT.search(name) else "unknown"
+
+
+def _openai(entry: Entry, _: Entry) -> Described:
+    name = text(entry.get("id")) or ""
+    kind = _kind(name)
+    # Without a word on it, a model that no chat can be had with would count as one that might.
+    silent = Claim(value=False, evidence=Evidence.INFERRED, source="its name among OpenAI's models")
+    return Described(kind=kind, claims={Capability.CHAT: silent} if kind == "unknown" else {})
+
+
+def _openrouter(entry: Entry, _: Entry) -> Described:
+    architecture, top = mapping(entry.get("architecture")), mapping(entry.get("top_provider"))
+    taken = modalities(architecture.get("input_modalities")) or ()
+    given = modalities(architecture.get("output_modalities")) or ()
+    able, source = sequence(entry.get("supported_parameters")), "OpenRouter /v1/models"
+    facts = known(
+        native_context_tokens=count(entry.get("context_length")) or None,
+        served_context_tokens=count(top.get("context_length")) or None,
+        input_modalities=taken or None,
+        output_modalities=given or None,
+        knowledge_cutoff=text(entry.get("knowledge_cutoff")),
+    )
+    claims = declared(
+        source,
+        {
+            Capability.CHAT: "text" in given if given else None,
+            Capability.VISION: "image" in taken if taken else None,
+            Capability.AUDIO: "audio" in taken if taken else None,
+            Capability.TOOLS: "tools" in able if able else None,
+            Capability.JSON_SCHEMA: "structured_outputs" in able if able else None,
+            Capability.THINKING: "reasoning" in able if able else None,
+        },
+    )
+    return Described(
+        kind="chat" if "text" in given else "unknown",
+        facts=facts,
+        sources=dict.fromkeys(facts, source),
+        claims=claims,
+        origin=text(entry.get("hugging_face_id")),
+        price=_price(entry, source),
+    )
+
+
+def _price(entry: Entry, source: str) -> Price | None:
+    """Return what OpenRouter asks, which it tells in dollars for one token; a router's own price is -1."""
+    pricing = mapping(entry.get("pricing"))
+    try:
+        asked, answered = (1e6 * float(pricing.get(part, "")) for part in ("prompt", "completion"))
+    except (TypeError, ValueError):
+        return None
+    if not (0 <= asked < 1e6 and 0 <= answered < 1e6):
+        return None
+    return Price(input_usd_per_mtok=round(asked, 6), output_usd_per_mtok=round(answered, 6), source=source)
+
+
+class Hosted:
+    """A paid service that speaks OpenAI's protocol, as a provider."""
+
+    api = "openai"
+
+    def __init__(self, flavour: Flavour) -> None:
+        self.name = flavour.name
+        self._flavour = flavour
+
+    @asynccontextmanager
+    async def open(self, access: Access, *, clock: Clock) -> AsyncIterator[Endpoint]:
+        """Open a connection to the service."""
+        async with Http(msgspec.structs.replace(access, url=root(access.url)), clock=clock) as http:
+            yield OpenAICompatibleEndpoint(http, flavour=self._flavour, free_to_ask=False, clock=clock)
+
+    def base_url(self, url: str) -> str | None:
+        """Return the base URL for OpenAI clients."""
+        return f"{root(url)}/v1"
+
+
+OPENAI = Hosted(Flavour(name="openai", locality="remote", reads=_openai, reasons=True))
+OPENROUTER = Hosted(Flavour(name="openrouter", locality="remote", reads=_openrouter))

@@ -1,0 +1,185 @@
+"""What is peculiar to the services that are paid for: prices, kinds, keys that are refused, tools, limits."""
+
+import json
+from typing import Any
+
+import pytest
+
+from providers import written
+from providers.conftest import opened
+from providers.replay import Replay, reply, stream
+from vedette.errors import ProviderError
+from vedette.providers import Described, Finished, Generation, Listing, Tool
+from vedette.settings import SERVICES, parse
+from vedette.types import Capability, Outcome
+
+TOOL = Tool(name="weather", description="Tells the weather.", parameters={"type": "object", "properties": {}})
+ASKED = {"type": "object", "properties": {"n": {"type": "integer"}}}
+NAMES = {"anthropic": "claude-haiku-4-5", "gemini": "gemini-2.5-flash", "openai": "gpt-5-mini"}
+
+
+async def _described(provider: str, replay: Replay, name: str) -> Described:
+    async with opened(provider, replay.url) as endpoint:
+        return await endpoint.describe(Listing(name=name))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("gpt-5-mini", "chat"),
+        ("gpt-5-pro", "unknown"),
+        ("text-embedding-3-small", "embedding"),
+        ("whisper-1", "unknown"),
+        ("gpt-3.5-turbo-instruct", "completion"),
+    ],
+)
+async def test_openai_tells_only_names(name: str, kind: str, replay: Replay) -> None:
+    """What is for something else than text, or another API, is no candidate for a chat."""
+    written.openai(replay)
+    described = await _described("openai", replay, name)
+    assert described.kind == kind
+    chat = described.claims.get(Capability.CHAT)
+    assert (chat is not None and not chat.value) is (kind == "unknown")
+
+
+async def test_openai_is_asked_as_its_thinking_models_will_have_it(replay: Replay) -> None:
+    """No `max_tokens`, no temperature: they answer 400 to both."""
+    written.openai(replay)
+    async with opened("openai", replay.url) as endpoint:
+        _ = [i async for i in endpoint.generate(Generation(model="gpt-5-mini", prompt="x", max_tokens=7))]
+    body = replay.requests[-1].body
+    assert body["max_completion_tokens"] == 7
+    assert not {"max_tokens", "temperature"} & body.keys()
+
+
+async def test_openrouter_tells_its_prices(replay: Replay) -> None:
+    """Dollars for a token become dollars for a million; a router, whose price depends, has none."""
+    written.openrouter(replay)
+    price = (await _described("openrouter", replay, "qwen/qwen3-coder")).price
+    assert price is not None
+    assert (price.input_usd_per_mtok, price.output_usd_per_mtok) == (0.22, 0.95)
+    assert (await _described("openrouter", replay, "openrouter/auto")).price is None
+
+
+async def test_a_gemini_that_speaks_is_not_one_that_writes(replay: Replay) -> None:
+    """It lists the method by which text is asked for, all the same."""
+    written.gemini(replay)
+    described = await _described("gemini", replay, "gemini-2.5-flash-preview-tts")
+    assert described.kind == "unknown"
+    assert not described.claims[Capability.CHAT].value
+
+
+async def test_google_refuses_a_key_with_400(replay: Replay) -> None:
+    """Which is a key that is wrong all the same, not a bad request."""
+    message = "API key not valid. Please pass a valid API key."
+    replay.otherwise = reply(400, {"error": {"code": 400, "message": message, "status": "INVALID_ARGUMENT"}})
+    async with opened("gemini", replay.url) as endpoint:
+        with pytest.raises(ProviderError) as listed:
+            await endpoint.list_models()
+        with pytest.raises(ProviderError) as asked:
+            _ = [i async for i in endpoint.generate(Generation(model="m", prompt="x", max_tokens=7))]
+    assert (listed.value.outcome, asked.value.outcome) == (Outcome.AUTH_FAILED, Outcome.AUTH_FAILED)
+
+
+@pytest.mark.parametrize(("status", "outcome"), [(529, Outcome.BUSY), (402, Outcome.AUTH_FAILED)])
+async def test_overload_and_empty_purses(status: int, outcome: Outcome, replay: Replay) -> None:
+    replay.otherwise = reply(status, {"error": {"message": "no"}})
+    async with opened("anthropic", replay.url) as endpoint:
+        with pytest.raises(ProviderError) as caught:
+            await endpoint.list_models()
+    assert caught.value.outcome is outcome
+
+
+async def test_an_overload_in_mid_stream_is_told_from_a_failure(replay: Replay) -> None:
+    written.anthropic(replay)
+    for kind, outcome in (("overloaded_error", Outcome.BUSY), ("api_error", Outcome.SERVER_ERROR)):
+        error = {"type": "error", "error": {"type": kind, "message": "sorry"}}
+        replay.routes["POST", "/v1/messages"] = stream(f"data: {json.dumps(error)}")
+        async with opened("anthropic", replay.url) as endpoint:
+            with pytest.raises(ProviderError, match="sorry") as caught:
+                _ = [i async for i in endpoint.generate(_asking("claude-haiku-4-5"))]
+        assert caught.value.outcome is outcome
+
+
+def _asking(model: str) -> Generation:
+    return Generation(
+        model=model, prompt="x", max_tokens=7, tools=(TOOL,), schema=ASKED, image=b"png", deadline_s=5
+    )
+
+
+def _calls(*events: dict[str, Any]) -> Any:
+    return stream(*(f"data: {json.dumps(event)}" for event in events))
+
+
+async def test_anthropic_takes_and_gives_tools_its_own_way(replay: Replay) -> None:
+    written.anthropic(replay)
+    block = {"type": "tool_use", "id": "t", "name": "weather", "input": {}}
+    piece = {"type": "content_block_delta", "index": 1}
+    replay.routes["POST", "/v1/messages"] = _calls(
+        {"type": "content_block_start", "index": 1, "content_block": block},
+        piece | {"delta": {"type": "input_json_delta", "partial_json": '{"pla'}},
+        piece | {"delta": {"type": "input_json_delta", "partial_json": 'ce": "Bonn"}'}},
+        {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 5}},
+        {"type": "message_stop"},
+    )
+    finished = await _finished("anthropic", replay)
+    assert [(call.name, call.arguments) for call in finished.tool_calls] == [("weather", {"place": "Bonn"})]
+    body = replay.requests[-1].body
+    assert body["tools"] == [
+        {"name": "weather", "description": TOOL.description, "input_schema": TOOL.parameters}
+    ]
+    assert body["output_config"] == {"format": {"type": "json_schema", "schema": ASKED}}
+    assert body["messages"][0]["content"][0]["source"]["data"] == "cG5n"
+    assert "temperature" not in body
+
+
+async def test_gemini_takes_and_gives_tools_its_own_way(replay: Replay) -> None:
+    written.gemini(replay)
+    thought = {"text": "Hm.", "thought": True}
+    call = {"functionCall": {"name": "weather", "args": {"place": "Bonn"}}}
+    replay.routes["POST", "/v1beta/models/gemini-2.5-flash:streamGenerateContent"] = _calls(
+        {"candidates": [{"content": {"parts": [thought, call]}, "finishReason": "STOP"}]}
+    )
+    finished = await _finished("gemini", replay)
+    assert [(call.name, call.arguments) for call in finished.tool_calls] == [("weather", {"place": "Bonn"})]
+    body = replay.requests[-1].body
+    assert body["tools"][0]["functionDeclarations"][0]["parametersJsonSchema"] == TOOL.parameters
+    assert body["generationConfig"]["responseJsonSchema"] == ASKED
+    assert body["contents"][0]["parts"][1]["inlineData"]["data"] == "cG5n"
+
+
+async def _finished(provider: str, replay: Replay) -> Finished:
+    async with opened(provider, replay.url) as endpoint:
+        items = [item async for item in endpoint.generate(_asking(NAMES[provider]))]
+    finished = items[-1]
+    assert isinstance(finished, Finished)
+    return finished
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "gemini"])
+async def test_no_plain_text_is_continued(provider: str, replay: Replay) -> None:
+    async with opened(provider, replay.url) as endpoint:
+        with pytest.raises(ProviderError) as caught:
+            _ = [
+                i
+                async for i in endpoint.generate(Generation(model="m", prompt="x", max_tokens=7, chat=False))
+            ]
+    assert caught.value.outcome is Outcome.UNSUPPORTED
+
+
+async def test_what_runs_at_text_generation_inference_is_counted(replay: Replay) -> None:
+    written.text_generation_inference(replay)
+    async with opened("openai-compatible", replay.url) as endpoint:
+        await endpoint.list_models()
+        activity = await endpoint.activity()
+    assert activity is not None
+    assert (activity.running, activity.generated_tokens) == (2, 4100)
+
+
+@pytest.mark.parametrize("provider", sorted(SERVICES))
+def test_a_service_needs_no_url(provider: str) -> None:
+    """Its provider knows it; one's own gateway in front of it is named all the same."""
+    own = {"provider": provider, "url": "https://gateway.internal"}
+    endpoints = parse({"endpoints": {"a": {"provider": provider}, "b": own}}, where="f", environ={}).endpoints
+    assert endpoints["a"].url == SERVICES[provider]
+    assert endpoints["b"].url == "https://gateway.internal"

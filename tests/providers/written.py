@@ -1,0 +1,262 @@
+"""Replies of services that cannot be had here, written by hand after their API descriptions; none is recorded.
+
+Descriptions: OpenAI's and Anthropic's Python SDKs, Google's and OpenRouter's API references, LM Studio's REST
+documentation, Text Generation Inference's OpenAPI document. All as of 2026-11-27.
+"""
+
+import json
+from typing import Any
+
+from providers.replay import Exchange, Handler, Replay, Write, reply, stream
+
+EMBEDDED = [0.5, -0.5] * 192  # of 384 dimensions
+
+
+def _paged(pages: dict[str, Any], parameter: str) -> Handler:
+    """Return a handler that answers with the page that *parameter* of the query asks for."""
+
+    async def handle(exchange: Exchange, write: Write) -> None:
+        query = dict(part.partition("=")[::2] for part in exchange.path.partition("?")[2].split("&"))
+        await reply(200, pages[query.get(parameter, "")])(exchange, write)
+
+    return handle
+
+
+def _found(known: tuple[str, ...], handler: Handler, missing: Handler) -> Handler:
+    """Return a handler that knows some models, named in the body or in the path, and no others."""
+
+    async def handle(exchange: Exchange, write: Write) -> None:
+        named = exchange.model or ""
+        await (handler if named in known else missing)(exchange, write)
+
+    return handle
+
+
+def _sse(*events: dict[str, Any], named: bool = False) -> tuple[str, ...]:
+    lines: list[str] = []
+    for event in events:
+        lines += [f"event: {event['type']}"] if named else []
+        lines += [f"data: {json.dumps(event)}", ""]
+    return tuple(lines)
+
+
+def _completion(model: str) -> Handler:
+    def chunk(delta: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
+        choice = {"index": 0, "delta": delta, "finish_reason": reason}
+        return {"id": "c", "object": "chat.completion.chunk", "model": model, "choices": [choice]}
+
+    usage = {
+        "prompt_tokens": 14,
+        "completion_tokens": 9,
+        "prompt_tokens_details": {"cached_tokens": 0},
+    }
+    return stream(
+        ": OPENROUTER PROCESSING",
+        *_sse(
+            chunk({"role": "assistant", "content": ""}),
+            chunk({"content": "The sea "}),
+            chunk({"content": "is wide."}),
+            chunk({}, "stop"),
+            {"id": "c", "object": "chat.completion.chunk", "model": model, "choices": [], "usage": usage},
+        ),
+        "data: [DONE]",
+    )
+
+
+def _openai_error(message: str) -> Handler:
+    return reply(
+        404, {"error": {"message": message, "type": "invalid_request_error", "code": "model_not_found"}}
+    )
+
+
+def openai(replay: Replay) -> None:
+    names = ("gpt-5-mini", "gpt-5-pro", "text-embedding-3-small", "whisper-1", "gpt-3.5-turbo-instruct")
+    entries = [{"id": n, "object": "model", "created": 1_700_000_000, "owned_by": "system"} for n in names]
+    replay.routes["GET", "/v1/models"] = reply(200, {"object": "list", "data": entries})
+    replay.routes["POST", "/v1/chat/completions"] = _found(
+        ("gpt-5-mini",), _completion("gpt-5-mini"), _openai_error("The model `nope` does not exist")
+    )
+    vectors = [{"object": "embedding", "index": n, "embedding": EMBEDDED} for n in (0, 1)]
+    usage = {"prompt_tokens": 2, "total_tokens": 2}
+    replay.routes["POST", "/v1/embeddings"] = reply(
+        200, {"object": "list", "data": vectors, "model": "text-embedding-3-small", "usage": usage}
+    )
+
+
+def openrouter(replay: Replay) -> None:
+    entry = {
+        "id": "qwen/qwen3-coder",
+        "canonical_slug": "qwen/qwen3-coder-480b-a35b-07-25",
+        "hugging_face_id": "Qwen/Qwen3-Coder-480B-A35B-Instruct",
+        "name": "Qwen: Qwen3 Coder",
+        "created": 1_753_230_546,
+        "context_length": 262_144,
+        "architecture": {"input_modalities": ["text"], "output_modalities": ["text"], "tokenizer": "Qwen3"},
+        "pricing": {"prompt": "0.00000022", "completion": "0.00000095", "request": "0"},
+        "top_provider": {"context_length": 131_072, "max_completion_tokens": 65_536, "is_moderated": False},
+        "supported_parameters": ["max_tokens", "temperature", "tools", "structured_outputs"],
+        "knowledge_cutoff": None,
+    }
+    router = entry | {"id": "openrouter/auto", "pricing": {"prompt": "-1", "completion": "-1"}}
+    replay.routes["GET", "/v1/models"] = reply(200, {"data": [entry, router]})
+    replay.routes["POST", "/v1/chat/completions"] = _found(
+        ("qwen/qwen3-coder",),
+        _completion("qwen/qwen3-coder"),
+        reply(404, {"error": {"code": 404, "message": "No endpoints found for nope."}}),
+    )
+
+
+def lm_studio(replay: Replay) -> None:
+    names = ("qwen2.5-coder-7b-instruct", "text-embedding-nomic-embed-text-v1.5", "gemma-3-4b-it")
+    entries = [{"id": name, "object": "model", "owned_by": "organization_owner"} for name in names]
+    replay.routes["GET", "/v1/models"] = reply(200, {"object": "list", "data": entries})
+    gguf = {"object": "model", "compatibility_type": "gguf", "publisher": "lmstudio-community"}
+    native = [
+        gguf
+        | {
+            "id": names[0],
+            "type": "llm",
+            "arch": "qwen2",
+            "quantization": "Q4_K_M",
+            "state": "loaded",
+            "max_context_length": 32_768,
+            "loaded_context_length": 8192,
+            "capabilities": ["tool_use"],
+        },
+        gguf | {"id": names[1], "type": "embeddings", "state": "not-loaded", "max_context_length": 2048},
+        gguf | {"id": names[2], "type": "vlm", "state": "not-loaded", "capabilities": []},
+    ]
+    replay.routes["GET", "/api/v0/models"] = reply(200, {"object": "list", "data": native})
+    replay.routes["POST", "/v1/chat/completions"] = _completion(names[0])
+    vectors = [{"object": "embedding", "index": n, "embedding": EMBEDDED} for n in (0, 1)]
+    replay.routes["POST", "/v1/embeddings"] = reply(200, {"data": vectors, "usage": {"prompt_tokens": 2}})
+
+
+def text_generation_inference(replay: Replay) -> None:
+    name = "Qwen/Qwen2.5-7B-Instruct"
+    entry = {"id": name, "object": "model", "created": 0, "owned_by": name}
+    replay.routes["GET", "/v1/models"] = reply(200, {"object": "list", "data": [entry]})
+    replay.routes["GET", "/info"] = reply(
+        200,
+        {
+            "model_id": name,
+            "model_sha": "a09a35458c702b33eeacc393d103063234e8bc28",
+            "model_pipeline_tag": "text-generation",
+            "max_concurrent_requests": 128,
+            "max_input_tokens": 4095,
+            "max_total_tokens": 4096,
+            "version": "3.3.5",
+            "router": "text-generation-router",
+        },
+    )
+    replay.routes["GET", "/health"] = reply(200)
+    replay.routes["GET", "/metrics"] = reply(
+        200, "tgi_batch_current_size 2\ntgi_queue_size 0\ntgi_request_generated_tokens_sum 4100\n"
+    )
+    replay.routes["POST", "/v1/chat/completions"] = _completion(name)
+
+
+def router(replay: Replay) -> None:
+    """Play llama.cpp's server in router mode: models with a state each, loaded when they are asked."""
+
+    def entry(name: str, state: str) -> dict[str, Any]:
+        return {
+            "id": name,
+            "object": "model",
+            "owned_by": "llamacpp",
+            "created": 1_764_000_000,
+            "in_cache": True,
+            "status": {"value": state, "args": ["llama-server", "--model", f"/models/{name}.gguf"]},
+        }
+
+    entries = [entry("qwen3-8b", "loaded"), entry("gemma-3-4b", "unloaded")]
+    replay.routes["GET", "/v1/models"] = reply(200, {"object": "list", "data": entries})
+    replay.routes["GET", "/health"] = reply(200, {"status": "ok"})
+    replay.routes["POST", "/v1/chat/completions"] = _found(
+        ("qwen3-8b",),
+        _completion("qwen3-8b"),
+        reply(404, {"error": {"message": "model 'nope' not found", "code": 404}}),
+    )
+
+
+def anthropic(replay: Replay) -> None:
+    def supported(yes: bool) -> dict[str, bool]:
+        return {"supported": yes}
+
+    def entry(name: str, lifecycle: str = "active") -> dict[str, Any]:
+        return {
+            "id": name,
+            "type": "model",
+            "display_name": name.title(),
+            "created_at": "2026-02-04T00:00:00Z",
+            "lifecycle": lifecycle,
+            "max_input_tokens": 200_000,
+            "max_tokens": 64_000,
+            "capabilities": {
+                "image_input": supported(True),
+                "structured_outputs": supported(True),
+                "thinking": {"supported": True, "types": {}},
+            },
+        }
+
+    first = {"data": [entry("claude-opus-4-6")], "has_more": True, "last_id": "claude-opus-4-6"}
+    last = {
+        "data": [entry("claude-haiku-4-5"), entry("claude-2.1", "retired")],
+        "has_more": False,
+        "last_id": "claude-2.1",
+    }
+    replay.routes["GET", "/v1/models"] = _paged({"": first, "claude-opus-4-6": last}, "after_id")
+    text = {"type": "content_block_delta", "index": 0}
+    message = {"id": "msg", "type": "message", "role": "assistant", "usage": {"input_tokens": 14}}
+    answer = stream(
+        *_sse(
+            {"type": "message_start", "message": message},
+            {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+            {"type": "ping"},
+            text | {"delta": {"type": "text_delta", "text": "The sea "}},
+            text | {"delta": {"type": "text_delta", "text": "is wide."}},
+            {"type": "content_block_stop", "index": 0},
+            {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 9}},
+            {"type": "message_stop"},
+            named=True,
+        )
+    )
+    missing = reply(404, {"type": "error", "error": {"type": "not_found_error", "message": "model: nope"}})
+    replay.routes["POST", "/v1/messages"] = _found(("claude-haiku-4-5",), answer, missing)
+
+
+def gemini(replay: Replay) -> None:
+    def entry(name: str, method: str, **more: object) -> dict[str, Any]:
+        return {
+            "name": f"models/{name}",
+            "version": "001",
+            "inputTokenLimit": 1_048_576,
+            "outputTokenLimit": 65_536,
+            "supportedGenerationMethods": [method, "countTokens"],
+            **more,
+        }
+
+    first = {"models": [entry("gemini-2.5-flash", "generateContent", thinking=True)], "nextPageToken": "p2"}
+    last = {
+        "models": [
+            entry("gemini-embedding-001", "embedContent"),
+            entry("gemini-2.5-flash-preview-tts", "generateContent"),
+        ]
+    }
+    replay.routes["GET", "/v1beta/models"] = _paged({"": first, "p2": last}, "pageToken")
+
+    def chunk(text: str, reason: str | None = None, **more: object) -> dict[str, Any]:
+        content = {"role": "model", "parts": [{"text": text}]}
+        candidate = {"content": content, "index": 0} | ({"finishReason": reason} if reason else {})
+        return {"candidates": [candidate], "modelVersion": "gemini-2.5-flash", **more}
+
+    usage = {"promptTokenCount": 14, "candidatesTokenCount": 9, "thoughtsTokenCount": 3}
+    replay.routes["POST", "/v1beta/models/gemini-2.5-flash:streamGenerateContent"] = stream(
+        *_sse(chunk("The sea "), chunk("is wide.", "STOP", usageMetadata=usage))
+    )
+    replay.routes["POST", "/v1beta/models/gemini-embedding-001:batchEmbedContents"] = reply(
+        200, {"embeddings": [{"values": EMBEDDED}, {"values": EMBEDDED}]}
+    )
+    replay.otherwise = reply(
+        404, {"error": {"code": 404, "message": "models/nope is not found", "status": "NOT_FOUND"}}
+    )
