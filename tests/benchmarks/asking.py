@@ -33,7 +33,7 @@ class Order(Struct, frozen=True, kw_only=True):
     """What to ask, how: so many in flight all the time, or paced at so many per second whatever the answers do."""
 
     subject: str
-    kind: Literal["same", "different"]
+    kind: Literal["same", "different", "unlike"]
     seconds: float
     models: int
     seed: int
@@ -120,7 +120,7 @@ class Asker:
         self._wire = wire
         self._connection = connection
         self._wire.on_reply = self._on_reply
-        self._payloads: dict[tuple[int, int], Iterator[bytes]] = {}
+        self._payloads: dict[tuple[str, int, int], Iterator[bytes]] = {}
         self._number = 0
         self._sent: dict[int, float] = {}
         self._took_us: list[int] = []
@@ -184,9 +184,10 @@ class Asker:
     def _questions(self, order: Order) -> Iterator[bytes]:
         if order.kind == "same":
             return repeat(questions.SAME)
-        key = (order.seed, order.models)
+        key = (order.kind, order.seed, order.models)
         if key not in self._payloads:
-            self._payloads[key] = questions.different(seed=order.seed, models=order.models)
+            mix = questions.different if order.kind == "different" else questions.unlike
+            self._payloads[key] = mix(seed=order.seed, models=order.models)
         return self._payloads[key]
 
     async def _paced(self, order: Order, send: Callable[[float], None], began: float) -> int:

@@ -32,9 +32,34 @@ async def fill_benchmarks(bare: Bare, *, models: int, slots: int, until: datetim
     await bare.fill(table.name, columns, _benchmarks(columns, models, slots, until))
 
 
+async def fill_infos(bare: Bare, *, models: int, until: datetime) -> None:
+    """Insert what *models* are, found a year before *until*."""
+    table = tables.model_info
+    columns = [column.name for column in table.columns]
+    await bare.fill(table.name, columns, _infos(columns, models, until))
+
+
 def references(models: int) -> list[ModelRef]:
     """Return the models of which there is history."""
     return [population.reference(n) for n in range(models)]
+
+
+def _infos(columns: list[str], models: int, until: datetime) -> Iterator[list[Any]]:
+    for n in range(models):
+        found = population.events_of(n, until - timedelta(days=365))[0]
+        row = dict.fromkeys(columns) | {
+            "endpoint": found.model.endpoint,
+            "model": found.model.name,
+            "stream_created_at": found.at,
+            "revision": 1,
+            "event_id": UUID(found.id),
+            "provider": found.info.provider,
+            "kind": found.info.kind,
+            "first_seen_at": found.at,
+            "last_seen_at": until,
+            "info": msgspec.json.encode(found.info).decode(),
+        }
+        yield [row[name] for name in columns]
 
 
 def _about(models: int, slots: int, until: datetime, every: timedelta) -> Iterator[dict[str, Any]]:

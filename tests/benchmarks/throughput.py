@@ -28,12 +28,13 @@ class Way(Struct, frozen=True):
 
     name: str
     subject: str
-    kind: Literal["same", "different"]
+    kind: Literal["same", "different", "unlike"]
 
 
 RAW = Way("raw echo", "bench.echo", "different")
 SAME = Way("best, repeated", "recommend.best", "same")
 DIFFERENT = Way("best, all different", "recommend.best", "different")
+UNLIKE = Way("best, none answered alike", "recommend.best", "unlike")
 
 
 class Round(Struct, frozen=True, kw_only=True):
@@ -67,12 +68,12 @@ async def rows(
     seconds: float,
     processes: int,
 ) -> list[str]:
-    """Time the three ways over the models of *on*, answered by *responder*; return rows."""
+    """Time the four ways over the models of *on*, answered by *responder*; return rows."""
     size = len((await on.connection.request("recommend.best", questions.SAME, timeout=60)).data)
     table: list[str] = []
     slowest: dict[Way, float] = {}
     async with echo(on, size) as raw, clients(on, processes) as asking:
-        pids = {RAW: [raw.pid], SAME: [responder], DIFFERENT: [responder]}
+        pids = {RAW: [raw.pid], SAME: [responder], DIFFERENT: [responder], UNLIKE: [responder]}
         for way in pids:  # so that nothing is done for the first time in a round: it may take its time
             for use_case in questions.USE_CASES:
                 payload = json.dumps({"use_case": use_case, "caller": way.name}).encode()

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from itertools import count
 
 import msgspec
 import pytest
+from nats.js.errors import NotFoundError
 
 from eventually import eventually
 from samples import benchmark_event, lifecycle_event, model_info, probe_event
@@ -78,7 +79,7 @@ async def agent(server: NatsServer) -> AsyncIterator[Watching]:
 
 async def following(heard: Watching) -> AnswerChanged:
     """Return the next changed answer that is *heard*."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         event = await anext(heard)
     assert isinstance(event, AnswerChanged)
     return event
@@ -88,15 +89,15 @@ async def announced(bus: Bus, total: int) -> list[AnswerChanged]:
     """Return what was announced for chat, once there are *total*."""
 
     async def ask() -> list[AnswerChanged]:
-        info = await bus.js.stream_info("ANSWERS", subjects_filter="answer.chat")
-        if (info.state.subjects or {}).get("answer.chat", 0) < total:
-            return []
-        events = []
-        for sequence in range(info.state.first_seq, info.state.last_seq + 1):
-            raw = await bus.js.get_msg("ANSWERS", sequence)
-            if raw.subject == "answer.chat":
-                events.append(decode_event(raw.subject, raw.data or b""))
-        return [event for event in events if isinstance(event, AnswerChanged)]
+        events, sequence = [], 1
+        with suppress(NotFoundError):  # past the last one
+            while True:
+                raw = await bus.js.get_msg("ANSWERS", seq=sequence, subject="answer.chat", next=True)
+                event = decode_event(raw.subject or "", raw.data or b"")
+                assert isinstance(event, AnswerChanged)
+                events.append(event)
+                sequence = (raw.seq or sequence) + 1
+        return events if len(events) >= total else []
 
     return await eventually(ask, what=f"{total} announcements")
 

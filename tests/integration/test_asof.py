@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -62,8 +63,13 @@ NOW = NOON + timedelta(days=1)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 FIRST, SECOND, GONE = (ModelRef("box", name) for name in ("first:1b", "second/2", "a.gone"))
 CHAT = {"chat": Claim(value=True, evidence=Evidence.DECLARED, source="test")}
-ENDPOINTS = {"box": EndpointSettings(url="http://h:1")}
-STALE_AFTER = timedelta(minutes=90)
+OVER = partial(
+    Answers,
+    endpoints={"box": EndpointSettings(url="http://h:1")},
+    use_cases=BUILT_IN,
+    stale_after=timedelta(minutes=90),
+    base_url=lambda *_: None,
+)
 
 
 class Told:
@@ -201,14 +207,7 @@ def recommender(store: Store, at: datetime = NOW) -> Past:
     async def recall(request: PastRequest) -> PastReply:
         return await recalled(store, msgspec.structs.replace(request, limit=1))
 
-    return Past(
-        recall=recall,
-        endpoints=ENDPOINTS,
-        use_cases=BUILT_IN,
-        stale_after=STALE_AFTER,
-        base_url=lambda *_: None,
-        clock=FakeClock(at),
-    )
+    return Past(recall=recall, answers=OVER, use_cases=BUILT_IN, clock=FakeClock(at))
 
 
 async def then(store: Store, at: datetime, use_case: str = "chat") -> RecommendPastReply:
@@ -221,14 +220,7 @@ async def then(store: Store, at: datetime, use_case: str = "chat") -> RecommendP
 def live(at: datetime, use_case: str = "chat") -> ExplainReply:
     """Return what a recommender that ran at *at* said."""
     heard = [(sequence, event) for sequence, event in numbered(story()) if event.at <= at]
-    answers = Answers(
-        catalogue=Catalogue.of(heard),
-        endpoints=ENDPOINTS,
-        use_cases=BUILT_IN,
-        stale_after=STALE_AFTER,
-        base_url=lambda *_: None,
-        clock=FakeClock(at),
-    )
+    answers = OVER(catalogue=Catalogue.of(heard), clock=FakeClock(at))
     reply = answers.answer("recommend.explain", msgspec.json.encode({"use_case": use_case}))
     return msgspec.json.decode(reply, type=ExplainReply)
 

@@ -196,6 +196,33 @@ def test_replicas_that_have_seen_the_same_give_the_same_bytes(seed: int, order: 
         other.clock.advance(61)
 
 
+def nudged(rng: Random, asked: dict[str, Any]) -> dict[str, Any]:
+    """Return the question of another caller, with other limits near those of *asked*."""
+    limits = {
+        name: limit * rng.uniform(0.97, 1.03) if isinstance(limit, float) else limit
+        for name, limit in asked["constraints"].items()
+        if name != "min_uptime_24h"
+    }
+    if "min_context_tokens" in limits:
+        limits["min_context_tokens"] += rng.randint(0, 300)
+    return asked | {"constraints": limits, "caller": f"agent-{rng.random()}"}
+
+
+def test_questions_that_are_answered_alike_would_be_when_asked_alone() -> None:
+    """A reply that is given again is the one that a recommender gives that was never asked anything else."""
+    given_again = 0
+    for seed in range(300):
+        rng = Random(seed)
+        facts, pairs = catalogue(rng, 12)
+        recommender, asked = Recommender().hear(*pairs), request(rng, facts)
+        for subject in ("recommend.best", "recommend.top"):
+            first, question = recommender.ask(subject, asked), nudged(rng, asked)
+            again = recommender.ask(subject, question)
+            assert again == Recommender().hear(*pairs).ask(subject, question), (seed, question)
+            given_again += again is first
+    assert given_again > 100, given_again
+
+
 # --- Order -----------------------------------------------------------------------------------------------------
 
 

@@ -1,16 +1,18 @@
 """Answers to agents' questions, from memory alone.
 
-One request is one pass over columns: decode, filter, score, take the first few, encode. The same bytes asked again
-of an unchanged catalogue within the same minute are answered with the same bytes.
+One request is one pass over columns: decode, filter, score, take the first few, encode. Of an unchanged catalogue and
+within the same minute, the same bytes asked again are answered with the same bytes, and so are questions that differ
+in nothing that the answer depends on: who asks, or by how much a limit lies between two values that models have.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from vedette.catalogue import Catalogue
 from vedette.clock import Clock
@@ -21,6 +23,7 @@ from vedette.events import (
     BestReply,
     Contribution,
     EndpointsReply,
+    EndpointsRequest,
     EndpointView,
     Event,
     ExplainReply,
@@ -39,12 +42,13 @@ from vedette.events import (
 from vedette.ledger import used
 from vedette.requests import decode, reference, unknown_model, unknown_use_case
 from vedette.settings import Budget, EndpointSettings, Vouched
-from vedette.types import ModelRef
+from vedette.types import ModelRef, Status
 from vedette_recommender.candidate import Candidate
+from vedette_recommender.columns import STATUSES
 from vedette_recommender.constants import WANTED_CONTEXT_TOKENS
 from vedette_recommender.explain import Account, summary
 from vedette_recommender.field import Field, Narrowed, Place, Terms, shares
-from vedette_recommender.filtering import Rule, listed, narrow, rules
+from vedette_recommender.filtering import Rule, alike, listed, narrow, rules
 from vedette_recommender.grouping import same_weights
 from vedette_recommender.nearest import distance, nearest, rejections, relaxation
 from vedette_recommender.scoreboard import Scoreboard
@@ -56,6 +60,7 @@ from vedette_recommender.winners import Standing, because
 _MOST_REJECTIONS = 200
 _SCORED_EVERY = timedelta(minutes=1)
 _MOST_REMEMBERED = 4096
+_MOST_ALIKE = 8192  # some 4 KB each
 _LONGEST_REMEMBERED_BYTES = 4096
 # A report is no question about the catalogue, and neither is one about the past: they have handlers of their own,
 # and their bytes are not remembered.
@@ -98,26 +103,35 @@ class Answers:
             catalogue=catalogue, use_cases=use_cases, stale_after=stale_after, ratings=ratings
         )
         self._remembered: dict[tuple[str, bytes], bytes] = {}
+        self._asked: set[int] = set()  # hashes of the questions asked once
+        self._alike: dict[Hashable, bytes] = {}  # replies by what they depend on
         self._recommended: dict[int, Recommendation] = {}  # by row, but for the score
         self._scored_at = self._scored_until = datetime.min.replace(tzinfo=UTC)
         self._same: dict[ModelRef, tuple[ModelRef, ...]] | None = None
-        self._questions: dict[str, Callable[[bytes], Struct]] = {
-            "recommend.best": self._best,
-            "recommend.top": self._top,
-            "recommend.explain": self._explain,
+        self._questions: dict[str, Callable[[Any], Struct]] = {
+            "recommend.explain": self.explain,
             "models.list": self._models,
             "models.get": self._model,
             "endpoints.list": self._list_endpoints,
         }
+        self._recommendations: dict[str, Callable[[RecommendRequest], BestReply | TopReply]] = {
+            "recommend.best": self._best,
+            "recommend.top": self._top,
+        }
 
     def changed(self, event: Event) -> None:
         """Take account of *event*, which changed the catalogue."""
-        self._remembered.clear()
-        self._recommended.clear()
+        self._forget()
         if isinstance(event, ModelEvent | ModelReported):
             self._board.touch(event.model)
         if isinstance(event, Lifecycle):
             self._same = None
+
+    def statuses(self) -> dict[Status, int]:
+        """Return how many models stand how at this minute."""
+        self._tick()
+        codes = self._board.statuses()[self._board.columns.present]
+        return dict(zip(STATUSES, np.bincount(codes, minlength=len(STATUSES)).tolist(), strict=True))
 
     def prepare(self) -> None:
         """Take in all models that came so far, so that the first question need not wait for that."""
@@ -131,14 +145,47 @@ class Answers:
         remembered = self._remembered.get(key)
         if remembered is not None:
             return remembered
-        reply = encode(self._questions[subject](payload))
+        request = decode(payload, _DECODERS[subject])
+        recommend = self._recommendations.get(subject)
+        reply = self._like(request, recommend) if recommend else encode(self._questions[subject](request))
         if len(payload) <= _LONGEST_REMEMBERED_BYTES:
-            if len(self._remembered) >= _MOST_REMEMBERED:
-                del self._remembered[
-                    next(iter(self._remembered))
-                ]  # the oldest; what is asked often comes again
-            self._remembered[key] = reply
+            self._remember(key, reply)
         return reply
+
+    def _like(
+        self, request: RecommendRequest, recommend: Callable[[RecommendRequest], BestReply | TopReply]
+    ) -> bytes:
+        """Return the reply to *request*, which is that to all that must be answered alike."""
+        like = (recommend, alike(self._field(request), self._board.columns, request))
+        reply = self._alike.get(like)
+        if reply is None:
+            answered = recommend(request)
+            reply = encode(answered)
+            if answered.relax is None:  # else it quotes the request
+                if len(self._alike) >= _MOST_ALIKE:
+                    self._alike.clear()
+                self._alike[like] = reply
+        return reply
+
+    def _remember(self, key: tuple[str, bytes], reply: bytes) -> None:
+        """Keep *reply* if its question comes the second time: most that differ at all are never asked again."""
+        asked = hash(key)
+        if asked not in self._asked:
+            if len(self._asked) >= _MOST_REMEMBERED:
+                self._asked.clear()
+            self._asked.add(asked)
+            return
+        if len(self._remembered) >= _MOST_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[key] = reply
+
+    def _forget(self) -> None:
+        self._remembered.clear()
+        self._alike.clear()
+        self._recommended.clear()
+        self._as_of = AsOf(
+            sequence=self._catalogue.sequence, scored_at=self._scored_at, reports=self._catalogue.reports
+        )
 
     def _tick(self) -> None:
         """Move `scored_at` on: now, floored to a minute, so that replicas agree and answers can be reused."""
@@ -148,19 +195,11 @@ class Answers:
             self._scored_until = floored + _SCORED_EVERY
             self._scored_at = floored
             self._board.at(floored)
-            self._remembered.clear()
-            self._recommended.clear()
-
-    @property
-    def _as_of(self) -> AsOf:
-        return AsOf(
-            sequence=self._catalogue.sequence, scored_at=self._scored_at, reports=self._catalogue.reports
-        )
+            self._forget()
 
     # Recommendations -----------------------------------------------------------------------------------------
 
-    def _best(self, payload: bytes) -> BestReply:
-        request = self._recommend_request("recommend.best", payload)
+    def _best(self, request: RecommendRequest) -> BestReply:
         ranking = self._rank(request, request.limit + 1)
         shown = self._shown(ranking.ranked)
         return BestReply(
@@ -173,8 +212,7 @@ class Answers:
             relax=None if shown else self._relax(request, ranking, self._rules(request, ranking)),
         )
 
-    def _top(self, payload: bytes) -> TopReply:
-        request = self._recommend_request("recommend.top", payload)
+    def _top(self, request: RecommendRequest) -> TopReply:
         ranking = self._rank(request, request.limit)
         shown = self._shown(ranking.ranked)
         return TopReply(
@@ -186,11 +224,8 @@ class Answers:
             relax=None if shown else self._relax(request, ranking, self._rules(request, ranking)),
         )
 
-    def _explain(self, payload: bytes) -> ExplainReply:
-        return self.explain(self._recommend_request("recommend.explain", payload))
-
     def explain(self, request: RecommendRequest) -> ExplainReply:
-        """Return the ranking that *request*, whose use case is known, comes to. Raises RequestError."""
+        """Return the ranking that *request* comes to, and why. Raises RequestError."""
         self._tick()
         ranking, columns = self._rank(request, max(2, request.limit)), self._board.columns
         accounts = [Account(ranking.field, columns, one.row, ranking.terms) for one in ranking.ranked]
@@ -218,27 +253,30 @@ class Answers:
             improve=improve,
         )
 
-    def _recommend_request(self, subject: str, payload: bytes) -> RecommendRequest:
-        request: RecommendRequest = decode(payload, _DECODERS[subject])
+    def _field(self, request: RecommendRequest) -> Field:
         if request.use_case not in self._use_cases:
             raise unknown_use_case(request.use_case, self._use_cases)
-        return request
+        return self._board.field(request.use_case)
 
     def _rank(self, request: RecommendRequest, most: int) -> _Ranking:
-        field = self._board.field(request.use_case)
-        weights = field.use_case.weights | request.weights
-        if not any(weights.values()):
-            raise RequestError(
-                code="invalid_value", message="weights: at least one must be positive", field="weights"
-            )
+        field = self._field(request)
         terms = Terms(
-            shares=shares(weights) if request.weights else field.default.shares,
+            shares=self._shares(field, request) if request.weights else field.default.shares,
             risk=request.risk,
             wanted_context=request.constraints.min_context_tokens or WANTED_CONTEXT_TOKENS,
         )
         narrowed = narrow(field, self._board.columns, request)
         ranked = field.best(narrowed, terms, most)
         return _Ranking(field=field, terms=terms, narrowed=narrowed, ranked=ranked)
+
+    @staticmethod
+    def _shares(field: Field, request: RecommendRequest) -> tuple[float, ...]:
+        weights = field.use_case.weights | request.weights
+        if not any(weights.values()):
+            raise RequestError(
+                code="invalid_value", message="weights: at least one must be positive", field="weights"
+            )
+        return shares(weights)
 
     def _rules(self, request: RecommendRequest, ranking: _Ranking) -> list[Rule]:
         return rules(ranking.field, self._board.columns, request)
@@ -256,14 +294,14 @@ class Answers:
         return relaxation(rules, near[0], columns, score)
 
     def _shown(self, ranked: Sequence[Place]) -> tuple[Recommendation, ...]:
-        return tuple(self._recommendation(one) for one in ranked)
+        return tuple([self._recommendation(one) for one in ranked])  # a generator takes twice as long
 
     def _recommendation(self, place: Place, contributions: tuple[Contribution, ...] = ()) -> Recommendation:
         shown = self._recommended.get(place.row)
         if shown is None:
             (one,) = self._board.candidates([place.row])
             shown = self._recommended[place.row] = recommendation(one, self._base_url)
-        return msgspec.structs.replace(
+        return replace(
             shown,
             score=place.score,
             raw_score=place.raw,
@@ -291,8 +329,7 @@ class Answers:
 
     # The catalogue -------------------------------------------------------------------------------------------
 
-    def _models(self, payload: bytes) -> ModelsReply:
-        request: ModelsRequest = decode(payload, _DECODERS["models.list"])
+    def _models(self, request: ModelsRequest) -> ModelsReply:
         columns = self._board.columns
         among = listed(columns, request, self._board.statuses()).tolist()
         text = (request.text or "").casefold()
@@ -300,8 +337,7 @@ class Answers:
         page = matching[request.offset : request.offset + request.limit]
         return self._reply(self._board.candidates(page), total=len(matching))
 
-    def _model(self, payload: bytes) -> ModelsReply:
-        request: ModelRequest = decode(payload, _DECODERS["models.get"])
+    def _model(self, request: ModelRequest) -> ModelsReply:
         ref = reference(request.model)
         columns = self._board.columns
         if ref not in columns.rows:
@@ -322,8 +358,7 @@ class Answers:
             self._same = same_weights([facts.info for facts in self._board.columns.models()])
         return self._same
 
-    def _list_endpoints(self, payload: bytes) -> EndpointsReply:
-        decode(payload, _DECODERS["endpoints.list"])
+    def _list_endpoints(self, _: EndpointsRequest) -> EndpointsReply:
         views = []
         for name, settings in sorted(self._endpoints.items()):
             held = self._catalogue.endpoint(name)

@@ -5,7 +5,7 @@ Rows of models that are lost are empty until another model takes them.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -43,30 +43,6 @@ _UP: Final = frozenset(map(str, UP))  # the hash of a plain text is known alread
 _NOT_TELLING: Final = frozenset(map(str, NOT_DOWNTIME))
 _HOURS = 24
 _DAYS = RELIABILITY_WINDOW_H // 24 + 1
-_NUMBERS = (
-    "parameters",
-    "quality_prior",  # what quality to expect of the model by itself
-    "context_tokens",
-    "price_usd_per_mtok",  # the dearer of input and output
-    "price_input",
-    "price_output",
-    "output_tps",
-    "ttft_ms",
-    "ttft_cold_ms",
-    "texts_per_s",
-    "e2e_ms",
-    "runs",  # behind the figures; one beside other work is worth half of one that had the endpoint to itself
-    "measured_at",  # seconds since 1970, as all times here
-    "checked_at",
-    "resident_until",  # -inf where it is known not to be loaded, inf where no end is in sight
-    "reported_at",
-    "reported_calls",
-    "reported_succeeded",
-    "reported_ttft_n",
-    "reported_ttft_ms",
-    "reported_output_tps_n",
-    "reported_output_tps",
-)
 
 
 class Names:
@@ -82,6 +58,13 @@ class Names:
     def find(self, text: str) -> int:
         """Return the code of *text*, or -1 when no model has it."""
         return self._codes.get(text.casefold(), -1)
+
+    def all_but(self, texts: Iterable[str]) -> Mask:
+        """Return, by code, which known values are none of *texts*."""
+        others = np.ones(len(self._codes) + 1, np.bool_)
+        others[0] = False
+        others[[code for text in texts if (code := self.find(text)) > 0]] = False
+        return others
 
 
 class Tallies:
@@ -112,11 +95,11 @@ class Tallies:
 class Columns:
     """The columns, and which model is in which row. `room` is how many rows there are, empty ones too."""
 
-    # Floats, NaN where unknown
+    # NaN where unknown; times are seconds since 1970
     parameters: Floats
-    quality_prior: Floats
+    quality_prior: Floats  # what quality to expect of the model by itself
     context_tokens: Floats
-    price_usd_per_mtok: Floats
+    price_usd_per_mtok: Floats  # the dearer of input and output
     price_input: Floats
     price_output: Floats
     output_tps: Floats
@@ -124,10 +107,10 @@ class Columns:
     ttft_cold_ms: Floats
     texts_per_s: Floats
     e2e_ms: Floats
-    runs: Floats
+    runs: Floats  # behind the figures; one beside other work is worth half of one that had the endpoint to itself
     measured_at: Floats
     checked_at: Floats
-    resident_until: Floats
+    resident_until: Floats  # -inf where it is known not to be loaded, inf where no end is in sight
     reported_at: Floats
     reported_calls: Floats
     reported_succeeded: Floats
@@ -144,7 +127,7 @@ class Columns:
         self._order: list[int] | None = None
         self._rank: NDArray[np.int64] | None = None
         self._free = list(range(room - 1, -1, -1))
-        for name in _NUMBERS:
+        for name in Columns.__annotations__:
             setattr(self, name, np.full(room, np.nan))
         self.present: Mask = np.zeros(room, np.bool_)
         self.status = np.zeros(room, np.int8)  # places in STATUSES, as last probed

@@ -1,9 +1,8 @@
 """What every model is worth for one use case at one minute, kept current row by row. Pure."""
 
 import math
-from collections.abc import Iterator, Mapping
-from itertools import pairwise
-from typing import Final, NamedTuple, TypeVar
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 from msgspec import Struct
@@ -21,9 +20,11 @@ K = TypeVar("K")
 V = TypeVar("V")
 ALL: Final = slice(None)
 # With fewer candidates than this share of many models, only theirs are looked at instead of everything.
-_FEW: Final = 0.25
+_FEW: Final = 0.5
+_CACHED: Final = 8192  # models, whose weighed signals fit into the second-level cache
 _BLOCK: Final = 16
-_PIECE: Final = 8192  # rows of six signals that fit into a processor's second cache
+_MANY: Final = 8192  # scores, from which on it pays to look at the best of each block first
+_ROOM: Final = 4  # blocks for each score that is wanted
 _MOST_KEPT: Final = 8
 
 
@@ -83,6 +84,7 @@ class Field:
         self.expected_ttft_ms: Floats = np.full(room, np.nan)
         # Kept by `filtering`: who passes where nothing special is asked.
         self.narrowed: Narrowed | None = None
+        self.ordered: dict[str, list[float]] = {}  # the values that a limit is about
         self._columns = columns
         self._stale_after_s = stale_after_s
         self._quality: Floats = np.full((3, room), np.nan)  # value, trials, when
@@ -116,6 +118,7 @@ class Field:
         else:
             return
         self.narrowed = None
+        self.ordered.clear()
         self._kept.clear()
         self._contexts.clear()
         self._touched.clear()
@@ -189,7 +192,7 @@ class Field:
 
         Ties are ordered by confidence, then fewer parameters, then name.
         """
-        if len(among.candidates) > _PIECE and among.left < _FEW * len(among.candidates):
+        if among.left < _FEW * len(among.candidates):
             (rows,) = among.candidates.nonzero()
             scores = self.scores(rows, terms)
             places = _highest(scores.score, most)
@@ -197,20 +200,21 @@ class Field:
         else:
             scores = self.scores(ALL, terms)
             rows = places = _highest(np.where(among.candidates, scores.score, -np.inf), most)
-        columns = (scores.score[places], scores.sure[places], scores.raw[places], rows)
-        found = sorted(zip(*(column.tolist() for column in columns), strict=True), reverse=True)
-        if any(a[:2] == b[:2] for a, b in pairwise(found)):
+        columns: list[NDArray[Any]] = [column[places] for column in scores]
+        columns += [rows, self._by_status[rows], self.status[rows]]
+        found = sorted(zip(*[column.tolist() for column in columns], strict=True), reverse=True)
+        if len({score for score, *_ in found}) < len(found):
             found.sort(key=self._order)
         near = found[0][0] - ERROR_BAND_POINTS if found else 0.0
         return [
             Place(
-                row, score, raw, sure, self._multipliers(row, sure, terms.risk), place > 0 and score >= near
+                row, score, raw, sure, _multipliers(terms.risk, sure, taken, status), n > 0 and score >= near
             )
-            for place, (score, sure, raw, row) in enumerate(found[:most])
+            for n, (score, raw, sure, row, taken, status) in enumerate(found[:most])
         ]
 
-    def _order(self, found: tuple[float, float, float, int]) -> tuple[float, float, float, str]:
-        score, sure, _, row = found
+    def _order(self, found: tuple[float, float, float, int, float, int]) -> tuple[float, float, float, str]:
+        score, _, sure, row, *_ = found
         parameters = self._columns.parameters[row].item()
         facts = self._columns.facts[row]
         return (
@@ -220,38 +224,38 @@ class Field:
             str(facts.model) if facts else "",
         )
 
-    def _multipliers(self, row: int, sure: float, risk: Risk) -> dict[str, float]:
-        multipliers = {"risk": scoring.risk_multiplier(risk, sure)}
-        if (taken := self._by_status[row].item()) != 1.0:
-            multipliers[STATUSES[self.status[row]].value] = taken
-        return multipliers
-
     def scores(self, rows: Rows, terms: Terms) -> Scores:
         """Return the scores of *rows* by *terms*."""
         usual = terms.shares == self.default.shares
-        kept = self._kept.get((terms.risk, terms.wanted_context)) if usual and rows is ALL else None
-        if kept is not None:
-            return kept
-        partial, sure = (self._partial[rows], self._sure[rows]) if usual else self._weigh(terms.shares, rows)
+        if usual and (rows is ALL or self._columns.room <= _MANY):
+            kept = self._usual(terms)
+            return kept if rows is ALL else Scores(*[column[rows] for column in kept])
+        weighed = (self._partial[rows], self._sure[rows]) if usual else self._weigh(terms.shares, rows)
+        return self._scores(rows, terms, *weighed)
+
+    def _usual(self, terms: Terms) -> Scores:
+        """Return the scores of all models by the use case's own weights, worked out once."""
+        asked = (terms.risk, terms.wanted_context)
+        kept = self._kept.get(asked)
+        if kept is None:
+            kept = self._scores(ALL, terms, self._partial, self._sure)
+            _keep(self._kept, asked, kept)
+        return kept
+
+    def _scores(self, rows: Rows, terms: Terms, partial: Floats, sure: Floats) -> Scores:
         raw = partial + scoring.points(terms.shares[CONTEXT], self.context(rows, terms.wanted_context))
-        found = Scores(raw * scoring.risk_multiplier(terms.risk, sure) * self._by_status[rows], raw, sure)
-        if usual and rows is ALL:
-            _keep(self._kept, (terms.risk, terms.wanted_context), found)
-        return found
+        return Scores(raw * scoring.risk_multiplier(terms.risk, sure) * self._by_status[rows], raw, sure)
 
     def _weigh(self, shares: tuple[float, ...], rows: Rows) -> tuple[Floats, Floats]:
         """Return the points of all signals but the context, added up, and the confidence in all of them.
 
-        They are added in the order in which contributions are, and by pieces that stay in the cache.
+        They are added in the order in which contributions are, and for one model as for all of them (which
+        `einsum` does not do).
         """
         weights = np.array(shares)[:, None]
-        points, sure = [], []
-        for utility, confidence in zip(
-            _pieces(self.utility, rows), _pieces(self.confidence, rows), strict=True
-        ):
-            points.append(np.add.reduce(scoring.points(weights[:CONTEXT], utility[:CONTEXT]), axis=0))
-            sure.append(np.minimum(1.0, np.add.reduce(weights * confidence, axis=0)))
-        return (points[0], sure[0]) if len(points) == 1 else (np.concatenate(points), np.concatenate(sure))
+        utility, confidence = _of(self.utility, rows), _of(self.confidence, rows)
+        partial = _summed(scoring.points(weights[:CONTEXT], 1.0), utility[:CONTEXT])
+        return partial, np.minimum(1.0, _summed(weights, confidence))
 
     def context(self, rows: Rows, wanted: int) -> Floats:
         """Return the shrunk utility of the context where *wanted* tokens are all that is needed."""
@@ -265,24 +269,41 @@ class Field:
         return shrunk[rows]
 
 
+def _multipliers(risk: Risk, sure: float, taken: float, status: int) -> dict[str, float]:
+    multipliers = {"risk": scoring.risk_multiplier(risk, sure)}
+    if taken != 1.0:
+        multipliers[STATUSES[status].value] = taken
+    return multipliers
+
+
 def _keep(kept: dict[K, V], key: K, value: V) -> None:
     if len(kept) >= _MOST_KEPT:
         del kept[next(iter(kept))]  # the oldest
     kept[key] = value
 
 
-def _pieces(by_signal: Floats, rows: Rows) -> Iterator[Floats]:
-    if not isinstance(rows, slice):
-        yield by_signal[:, rows]
-        return
-    for start in range(0, by_signal.shape[1], _PIECE):
-        yield by_signal[:, start : start + _PIECE]
+def _summed(weights: Floats, by_signal: Floats) -> Floats:
+    """Return the weighed sum over the signals, so many models at a time that the products stay in the cache."""
+    room = by_signal.shape[1]
+    if room <= _CACHED:
+        whole: Floats = np.add.reduce(weights * by_signal, axis=0)
+        return whole
+    summed = np.empty(room)
+    for first in range(0, room, _CACHED):
+        some = slice(first, first + _CACHED)
+        np.add.reduce(weights * by_signal[:, some], axis=0, out=summed[some])
+    return summed
+
+
+def _of(by_signal: Floats, rows: Rows) -> Floats:
+    """Return the columns of *rows*: `take` is twice as fast as an index."""
+    return by_signal if isinstance(rows, slice) else by_signal.take(rows, axis=1)
 
 
 def _highest(scores: Floats, most: int) -> NDArray[np.intp]:
     """Return the places of the *most* highest of *scores*, and of all that are as high; never one of -inf."""
     ranked = scores
-    if len(scores) % _BLOCK == 0 and len(scores) >= _BLOCK * most * 4:
+    if len(scores) % _BLOCK == 0 and len(scores) >= max(_MANY, _BLOCK * most * _ROOM):
         # At least so many score no less than the last of as many blocks does.
         ranked = np.maximum.reduce(scores.reshape(_BLOCK, -1), axis=0)
     bar = -math.inf

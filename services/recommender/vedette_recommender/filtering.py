@@ -5,11 +5,13 @@ Every rule gives a code, what was needed and what the model has. Where a value i
 reject); where the caller names a set (families, licences, locality), what is not known to be in it is not.
 """
 
-from collections.abc import Callable, Iterable
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Hashable, Iterable
 from typing import Final, NamedTuple
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from vedette.events import Constraints, ModelsRequest, RecommendRequest
@@ -33,31 +35,7 @@ _DAY_S = 86_400.0
 # What has no distance is taken to be farther than any number that is off by less than this many times itself.
 _SET_GAP: Final = 10.0
 _UNKNOWN_GAP: Final = 5.0
-_PLURALS: Final = {
-    "provider": "providers",
-    "endpoint": "endpoints",
-    "family": "families",
-    "license": "licenses",
-}
-
-
-class Limit(NamedTuple):
-    """A numeric limit of a request: the code of its rejections, and the column that it is about."""
-
-    code: str
-    column: str | None  # None: worked out when asked for
-    whole: bool = False  # whether the values are whole numbers
-
-
-_LIMITS: Final = {
-    "min_context_tokens": Limit("context", "context_tokens", whole=True),
-    "max_ttft_ms": Limit("ttft", None),
-    "min_output_tps": Limit("output_tps", "output_tps"),
-    "max_price_usd_per_mtok": Limit("price", "price_usd_per_mtok"),
-    "min_parameters": Limit("parameters", "parameters", whole=True),
-    "max_parameters": Limit("parameters", "parameters", whole=True),
-    "min_uptime_24h": Limit("uptime", None),
-}
+_MOST_SORTED: Final = 8192
 
 
 class Rule(Struct, frozen=True):
@@ -67,9 +45,153 @@ class Rule(Struct, frozen=True):
     field: str
     need: object
     hits: Mask
-    has: Callable[[int], object]  # by row
-    values: Floats | None = None  # what the models have, where that has a distance from the need
-    gap: float = _SET_GAP  # how far away they are otherwise, relative to the need
+
+    def has(self, row: int) -> object:
+        """Return what the model in *row* has of what is needed; None where nothing is known."""
+        return None
+
+    def gap(self) -> Floats | float:
+        """Return how far away the models are, relative to the need."""
+        return _SET_GAP
+
+
+class Told(Rule, frozen=True):
+    """A rule about something that is no number."""
+
+    tell: Callable[[int], object]
+
+    def has(self, row: int) -> object:
+        """Return what the model in *row* has."""
+        return self.tell(row)
+
+
+class Bound(Rule, frozen=True):
+    """A numeric limit, which the models' *values* are beyond."""
+
+    need: float
+    values: Floats
+    whole: bool
+
+    def has(self, row: int) -> int | float:
+        """Return the value of the model in *row*."""
+        value = self.values[row].item()
+        return int(value) if self.whole else value
+
+    def gap(self) -> Floats:
+        """Return how far each value is from the limit, relative to it."""
+        return np.abs(self.need - self.values) / max(abs(self.need), 1e-9)
+
+
+class Unmeasured(Rule, frozen=True):
+    """Nothing is known of what a numeric limit is about."""
+
+    def gap(self) -> float:
+        """Return the distance that stands for not being known."""
+        return _UNKNOWN_GAP
+
+
+def alike(field: Field, columns: Columns, request: RecommendRequest) -> Hashable:
+    """Return what the candidates for *request* and their scores depend on: where it is the same, they are.
+
+    Of a limit, that is its place among the values that models have. (A context that is asked for is one that all
+    candidates have, so that how much it is does not tell them apart.)
+    """
+    need, places = request.constraints, []
+    free: dict[str, None] = {}
+    for limit in _LIMITS:
+        if (value := getattr(need, limit.name)) is not None:
+            places.append(limit.place(field, columns, value))
+            free[limit.name] = None
+    return (
+        request.use_case,
+        request.capabilities,
+        request.limit,
+        request.risk,
+        tuple(request.weights.items()),
+        replace(need, **free),
+        *free,
+        *places,
+    )
+
+
+class Limit(NamedTuple):
+    """A numeric limit that a request may set: the code of its rejections, and the values that it is about."""
+
+    name: str
+    code: str
+    values: Callable[[Field, Columns], Floats]
+    whole: bool = False  # whether the values are whole numbers
+
+    def place(self, field: Field, columns: Columns, limit: float) -> float:
+        """Return how many models have values below *limit*, or not above it: where equal, the same ones do.
+
+        Among so many that sorting their values would take longer than filtering, return the limit itself.
+        """
+        if columns.room > _MOST_SORTED:
+            return limit
+        ordered = field.ordered.get(self.name)
+        if ordered is None:
+            values = self.values(field, columns)
+            ordered = field.ordered[self.name] = np.sort(values[~np.isnan(values)]).tolist()
+        return (bisect_left if self.name.startswith("min_") else bisect_right)(ordered, limit)
+
+    def rules(self, field: Field, columns: Columns, limit: float, need: Constraints) -> list[Rule]:
+        """Return who is beyond the *limit*, and who is not known to be within where that is refused, too."""
+        values = self.values(field, columns)
+        hits = values < limit if self.name.startswith("min_") else values > limit
+        found: list[Rule] = [Bound(self.code, f"constraints.{self.name}", limit, hits, values, self.whole)]
+        if need.unmeasured == "reject":
+            unknown = np.isnan(values)
+            found.append(Unmeasured(f"{self.code}_unknown", "constraints.unmeasured", limit, unknown))
+        return found
+
+
+def uptime(columns: Columns, at: float, *, hours: int) -> Floats:
+    """Return the fraction of telling probes that found each model up; NaN where none was telling."""
+    up, telling = columns.hourly.since(at - hours * 3600, ALL)
+    fraction: Floats = np.divide(up, telling, out=np.full(columns.room, np.nan), where=telling > 0)
+    return fraction
+
+
+_LIMITS: Final = (
+    Limit("min_context_tokens", "context", lambda _, columns: columns.context_tokens, whole=True),
+    # About the next call, which may have to wait for a model to load.
+    Limit("max_ttft_ms", "ttft", lambda field, _: field.expected_ttft_ms),
+    Limit("min_output_tps", "output_tps", lambda _, columns: columns.output_tps),
+    Limit("max_price_usd_per_mtok", "price", lambda _, columns: columns.price_usd_per_mtok),
+    Limit("min_parameters", "parameters", lambda _, columns: columns.parameters, whole=True),
+    Limit("max_parameters", "parameters", lambda _, columns: columns.parameters, whole=True),
+    Limit("min_uptime_24h", "uptime", lambda field, columns: uptime(columns, field.at, hours=24)),
+)
+
+
+class Choice(NamedTuple):
+    """A set of values that a request may allow: the code of its rejections, and the column of the values' codes."""
+
+    name: str
+    code: str
+    codes: Callable[[Columns], Codes]
+    names: Callable[[Columns], Names]
+
+    def rules(self, columns: Columns, allowed: tuple[str, ...]) -> list[Rule]:
+        """Return who is outside, and who is not known to be inside."""
+        field, need, codes = f"constraints.{self.name}", list(allowed), self.codes(columns)
+        outside = self.names(columns).all_but(allowed)[codes]
+        return [
+            Told(self.code, field, need, outside, lambda row: _described(columns, row, self.code)),
+            Rule(f"{self.code}_unknown", field, need, codes == 0),
+        ]
+
+
+_CHOICES: Final = (
+    Choice("providers", "provider", lambda columns: columns.provider, lambda columns: columns.providers),
+    Choice("endpoints", "endpoint", lambda columns: columns.endpoint, lambda columns: columns.endpoints),
+    Choice("families", "family", lambda columns: columns.family, lambda columns: columns.families),
+    Choice("licenses", "license", lambda columns: columns.license, lambda columns: columns.licenses),
+)
+_ELSEWHERE: Final = {  # by place in LOCALITIES
+    wanted: np.array([place not in ("unknown", wanted) for place in LOCALITIES]) for wanted in LOCALITIES
+}
 
 
 def narrow(field: Field, columns: Columns, request: RecommendRequest) -> Narrowed:
@@ -113,26 +235,21 @@ def _further(field: Field, columns: Columns, request: RecommendRequest) -> list[
             found += _able(columns, capability, need.evidence, "capabilities")
     if need.exclude:
         found.append(_excluded(columns, need.exclude))
-    if need.providers is not None:
-        found += _within(columns, "provider", columns.provider, columns.providers, need.providers)
-    if need.endpoints is not None:
-        found += _within(columns, "endpoint", columns.endpoint, columns.endpoints, need.endpoints)
-    if need.families is not None:
-        found += _within(columns, "family", columns.family, columns.families, need.families)
-    if need.licenses is not None:
-        found += _within(columns, "license", columns.license, columns.licenses, need.licenses)
+    for choice in _CHOICES:
+        if (allowed := getattr(need, choice.name)) is not None:
+            found += choice.rules(columns, allowed)
     if need.locality is not None:
         found += _located(columns, need.locality)
-    for name in _LIMITS:
-        if (limit := getattr(need, name)) is not None:
-            found += _limit(field, columns, name, limit, need)
+    for limit in _LIMITS:
+        if (value := getattr(need, limit.name)) is not None:
+            found += limit.rules(field, columns, value, need)
     return found
 
 
 def _status(field: Field, allowed: tuple[Status, ...]) -> Rule:
     table = np.array([status not in allowed for status in STATUSES])
     hits = table[field.status]
-    return Rule(
+    return Told(
         "status", "constraints.statuses", list(allowed), hits, lambda row: STATUSES[field.status[row]]
     )
 
@@ -146,17 +263,13 @@ def _able(columns: Columns, capability: Capability, least: Evidence, field: str)
         return claim.evidence if claim else None
 
     found = [
-        Rule("capability_unknown", field, capability, claims == 0, _unknown),
-        Rule("capability", field, capability, claims < 0, lambda row: f"no ({evidence(row)})"),
+        Rule("capability_unknown", field, capability, claims == 0),
+        Told("capability", field, capability, claims < 0, lambda row: f"no ({evidence(row)})"),
     ]
     if least.strength:
         weak = (claims > 0) & (claims <= least.strength)
-        found.append(Rule("evidence", "constraints.evidence", f"{capability} {least}", weak, evidence))
+        found.append(Told("evidence", "constraints.evidence", f"{capability} {least}", weak, evidence))
     return found
-
-
-def _unknown(_: int) -> None:
-    """Return what a model has of which nothing is known."""
 
 
 def _excluded(columns: Columns, exclude: Iterable[str]) -> Rule:
@@ -170,27 +283,14 @@ def _excluded(columns: Columns, exclude: Iterable[str]) -> Rule:
         if found is not None:
             by_row.setdefault(found, name)
     hits[list(by_row)] = True
-    return Rule("excluded", "constraints.exclude", None, hits, by_row.get)
-
-
-def _within(columns: Columns, code: str, values: Codes, names: Names, allowed: tuple[str, ...]) -> list[Rule]:
-    field, need = f"constraints.{_PLURALS[code]}", list(allowed)
-    inside = np.zeros(columns.room, np.bool_)
-    for name in allowed:
-        inside |= values == names.find(name)
-    unknown = values == 0
-    return [
-        Rule(code, field, need, ~(inside | unknown), lambda row: _described(columns, row, code)),
-        Rule(f"{code}_unknown", field, need, unknown, _unknown),
-    ]
+    return Told("excluded", "constraints.exclude", None, hits, by_row.get)
 
 
 def _located(columns: Columns, wanted: str) -> list[Rule]:
-    field, unknown = "constraints.locality", columns.locality == 0
-    other = ~unknown & (columns.locality != LOCALITIES.index(wanted))
+    field, need, elsewhere = "constraints.locality", [wanted], _ELSEWHERE[wanted][columns.locality]
     return [
-        Rule("locality", field, [wanted], other, lambda row: LOCALITIES[columns.locality[row]]),
-        Rule("locality_unknown", field, [wanted], unknown, _unknown),
+        Told("locality", field, need, elsewhere, lambda row: LOCALITIES[columns.locality[row]]),
+        Rule("locality_unknown", field, need, columns.locality == 0),
     ]
 
 
@@ -201,29 +301,6 @@ def _described(columns: Columns, row: int, code: str) -> str | None:
     if code == "endpoint":
         return facts.model.endpoint
     return getattr(facts.info, code)  # type: ignore[no-any-return]
-
-
-def _limit(field: Field, columns: Columns, name: str, limit: float, need: Constraints) -> list[Rule]:
-    code, column, whole = _LIMITS[name]
-    values: Floats
-    if column:
-        values = getattr(columns, column)
-    else:
-        # A limit on the time to the first token is about the next call, which may have to wait for a model to load.
-        values = field.expected_ttft_ms if code == "ttft" else uptime(columns, field.at, hours=24)
-
-    def has(row: int) -> object:
-        value = values[row].item()
-        return int(value) if whole else value
-
-    hits = values < limit if name.startswith("min_") else values > limit
-    found = [Rule(code, f"constraints.{name}", limit, hits, has, values)]
-    if need.unmeasured == "reject":
-        unknown = np.isnan(values)
-        found.append(
-            Rule(f"{code}_unknown", "constraints.unmeasured", limit, unknown, _unknown, None, _UNKNOWN_GAP)
-        )
-    return found
 
 
 def listed(columns: Columns, request: ModelsRequest, statuses: NDArray[np.int8]) -> Mask:
@@ -241,10 +318,3 @@ def listed(columns: Columns, request: ModelsRequest, statuses: NDArray[np.int8])
     for capability in request.capabilities:
         among &= columns.claims[CAPABILITIES.index(capability)] > 0
     return among
-
-
-def uptime(columns: Columns, at: float, *, hours: int) -> Floats:
-    """Return the fraction of telling probes that found each model up; NaN where none was telling."""
-    up, telling = columns.hourly.since(at - hours * 3600, ALL)
-    fraction: Floats = np.divide(up, telling, out=np.full(columns.room, np.nan), where=telling > 0)
-    return fraction

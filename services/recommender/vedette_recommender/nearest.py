@@ -29,16 +29,10 @@ def distance(rules: Sequence[Rule], room: int) -> Distance:
         hit, farthest = np.zeros(room, np.bool_), np.zeros(room)
         for rule in group:
             hit |= rule.hits
-            farthest = np.where(rule.hits, np.maximum(farthest, _gap(rule)), farthest)
+            farthest = np.where(rule.hits, np.maximum(farthest, rule.gap()), farthest)
         fields += hit
         gap += farthest
     return Distance(fields, gap)
-
-
-def _gap(rule: Rule) -> Floats | float:
-    if rule.values is None or not isinstance(rule.need, int | float):
-        return rule.gap
-    return np.abs(rule.need - rule.values) / max(abs(rule.need), 1e-9)
 
 
 def nearest(rejected: Mask, distance: Distance, columns: Columns, most: int) -> list[int]:

@@ -4,7 +4,7 @@ It takes the recorder, and as long as that needs; every other answer comes from 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -27,11 +27,9 @@ from vedette.events import (
     encode,
 )
 from vedette.requests import decode, unknown_use_case
-from vedette.settings import EndpointSettings, Vouched
+from vedette.settings import Vouched
 from vedette.types import ModelRef
 from vedette_recommender.answers import Answers
-from vedette_recommender.usecases import UseCase
-from vedette_recommender.views import BaseUrl
 
 PAST = next(question for question in QUESTIONS if question.subject == "recommend.asof")
 _DECODER = msgspec.json.Decoder(RecommendPastRequest)
@@ -72,18 +70,15 @@ class Past:
         self,
         *,
         recall: Recall,
-        endpoints: Mapping[str, EndpointSettings],
-        use_cases: Mapping[str, UseCase],
-        stale_after: timedelta,
-        base_url: BaseUrl,
+        answers: Callable[..., Answers],
+        use_cases: Collection[str],
         ratings: Sequence[Vouched] = (),
         clock: Clock,
     ) -> None:
+        """Take *answers*, which makes them of a catalogue, the ratings and a clock."""
         self._recall = recall
-        self._endpoints = endpoints
+        self._answers = answers
         self._use_cases = use_cases
-        self._stale_after = stale_after
-        self._base_url = base_url
         self._ratings = ratings
         self._clock = clock
 
@@ -123,12 +118,8 @@ class Past:
         return encode(reply)
 
     def _explain(self, request: RecommendRequest, at: datetime, known: Catalogue) -> ExplainReply:
-        return Answers(
+        return self._answers(
             catalogue=known,
-            endpoints=self._endpoints,
-            use_cases=self._use_cases,
-            stale_after=self._stale_after,
-            base_url=self._base_url,
             ratings=[rating for rating in self._ratings if rating.as_of <= at.date()],
             clock=At(at),
         ).explain(request)
