@@ -1,0 +1,29 @@
+"""What the recommender tells Prometheus of its catalogue: how many models stand how, and which endpoints answer."""
+
+import asyncio
+from collections.abc import Iterable
+
+from vedette import telemetry
+from vedette.catalogue import Catalogue
+from vedette.types import Outcome
+from vedette_recommender.answers import Answers
+
+_EVERY_S = 5.0
+
+
+async def observe(answers: Answers, catalogue: Catalogue, endpoints: Iterable[str]) -> None:
+    """Keep the gauges current until cancelled."""
+    while True:
+        tell(answers, catalogue, endpoints)
+        await asyncio.sleep(_EVERY_S)
+
+
+def tell(answers: Answers, catalogue: Catalogue, endpoints: Iterable[str]) -> None:
+    """Set the gauges to what is known now; an endpoint that was never contacted has none."""
+    for status, models in answers.statuses().items():
+        telemetry.MODELS.labels(status).set(models)
+    telemetry.SEQUENCE.set(catalogue.sequence)
+    for name in endpoints:
+        held = catalogue.endpoint(name)
+        if held is not None:
+            telemetry.ENDPOINT_OK.labels(name).set(held.event.outcome is Outcome.OK)

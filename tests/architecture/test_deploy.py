@@ -1,0 +1,144 @@
+"""What stands in `deploy/` cannot drift from the code: names, ports, paths, keys, subjects, metrics; and its policy."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client import REGISTRY
+
+from vedette import nats_server, process, telemetry
+from vedette.cli import app
+from vedette.settings import Secret, Settings, parse
+from vedette.types import Status
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+KUBERNETES = DEPLOY / "kubernetes"
+MONITORING = KUBERNETES / "components" / "monitoring"
+CONFIGURATIONS = sorted(KUBERNETES.rglob("vedette.toml"))
+
+
+def _documents(file: Path) -> Iterator[dict[str, Any]]:
+    yield from (document for document in yaml.safe_load_all(file.read_text()) if document)
+
+
+def _of(kind: str) -> dict[str, dict[str, Any]]:
+    return {
+        document["metadata"]["name"]: document
+        for file in sorted((KUBERNETES / "base").glob("*.yaml"))
+        for document in _documents(file)
+        if document.get("kind") == kind
+    }
+
+
+def _container(workload: dict[str, Any]) -> dict[str, Any]:
+    (container,) = workload["spec"]["template"]["spec"]["containers"]
+    return dict(container)
+
+
+def _settings(file: Path) -> Settings:
+    return parse(tomllib.loads(file.read_text()), where=str(file), environ={})
+
+
+@pytest.mark.parametrize("file", sorted(DEPLOY.rglob("*.yaml")), ids=lambda p: str(p.relative_to(DEPLOY)))
+def test_every_file_is_yaml(file: Path) -> None:
+    assert list(_documents(file))
+
+
+def test_there_is_a_deployment_of_every_service() -> None:
+    deployments = {name: one for name, one in _of("Deployment").items() if name != "any"}
+    assert set(deployments) == set(process.service_names())
+    for name, deployment in deployments.items():
+        container = _container(deployment)
+        assert container["args"] == ["run", name]
+        assert container["resources"]["limits"].keys() == {"cpu", "memory"}
+        pod = deployment["spec"]["template"]["spec"]
+        assert pod["serviceAccountName"] == name in _of("ServiceAccount")
+
+
+def test_jobs_run_commands_that_there_are() -> None:
+    jobs = {name: job for name, job in _of("Job").items() if name != "any"}
+    for job in jobs.values():
+        assert _container(job)["args"][0] in app
+    assert set(jobs) == {"provision", "migrate"}
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "Job"])
+def test_pods_have_no_privilege(kind: str) -> None:
+    pod = _of(kind)["any"]["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    own = _container(_of(kind)["any"])["securityContext"]
+    assert own == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    user = re.search(r"^USER (\d+):", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+    assert user is not None
+    assert pod["securityContext"]["runAsUser"] == int(user[1])
+
+
+@pytest.mark.parametrize("file", CONFIGURATIONS, ids=lambda p: p.parent.name)
+def test_configuration_and_pods_agree(file: Path) -> None:
+    """On the port, the configuration's place, and where the secrets are."""
+    settings = _settings(file)
+    container = _container(_of("Deployment")["any"])
+    (port,) = container["ports"]
+    assert (
+        settings.http.port == port["containerPort"] == _of("Service")["vedette"]["spec"]["ports"][0]["port"]
+    )
+    assert settings.nats.provision is False
+    places = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    (variable,) = container["env"]
+    assert variable == {"name": "VEDETTE_CONFIG", "value": f"{places['config']}/vedette.toml"}
+    named = (settings.nats.user, settings.nats.password, settings.database.url)
+    given = {Path(s.file).name for s in named if isinstance(s, Secret) and s.file}
+    assert {s.file for s in named if isinstance(s, Secret)} == {f"{places['secrets']}/{n}" for n in given}
+    dev = yaml.safe_load((KUBERNETES / "overlays" / "dev" / "kustomization.yaml").read_text())
+    (secret,) = [one for one in dev["secretGenerator"] if one["name"] == "vedette"]
+    assert {literal.partition("=")[0] for literal in secret["literals"]} == given
+
+
+def test_probes_ask_what_is_served() -> None:
+    container = _container(_of("Deployment")["any"])
+    paths = {
+        container[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")
+    }
+    assert paths == {"/livez", "/readyz"}
+
+
+def test_the_accounts_are_the_code_s() -> None:
+    """As of the private server; `vedette contracts --accounts` writes them."""
+    assert (DEPLOY / "nats" / "accounts.conf").read_text() == nats_server.accounts()
+
+
+def _metrics() -> set[str]:
+    assert telemetry.MODELS
+    return {
+        name
+        for family in REGISTRY.collect()
+        for name in (
+            family.name,
+            *(f"{family.name}_{suffix}" for suffix in ("total", "bucket", "sum", "count")),
+        )
+    }
+
+
+@pytest.mark.parametrize("file", ["rules.yaml", "dashboard.json"])
+def test_queries_are_about_metrics_that_there_are(file: str) -> None:
+    asked = set(re.findall(r"\bvedette_\w+", (MONITORING / file).read_text()))
+    assert len(asked) >= 6
+    assert asked <= _metrics()
+
+
+def test_rules_name_values_that_there_are() -> None:
+    text = (MONITORING / "rules.yaml").read_text()
+    assert set(re.findall(r'status="(\w+)"', text)) <= set(Status)
+    assert set(re.findall(r'service="(\w+)"', text)) <= set(process.service_names())
+    assert set(re.findall(r'event="(\w+)"', text)) <= {"schedule"}
+    assert set(re.findall(r'outcome="(\w+)"', text)) <= {"failed"}
