@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from vedette.instance import Connection
 
-READY_WITHIN_S = 60.0
+READY_WITHIN_S = 120.0
 
 
 class Ended(Struct, frozen=True):
@@ -49,7 +49,7 @@ async def _start(*arguments: str, **environment: str) -> asyncio.subprocess.Proc
     )
 
 
-async def vedette(*arguments: str, within_s: float = 120.0, **environment: str) -> Ended:
+async def vedette(*arguments: str, within_s: float = 900.0, **environment: str) -> Ended:
     """Run a command to its end."""
     process = await _start(*arguments, **environment)
     async with asyncio.timeout(within_s):

@@ -1,4 +1,4 @@
-"""Fixtures that every tier may use: a real nats-server, a bus on it, settings that point there."""
+"""Fixtures that every tier may use: a real nats-server, a bus on it, settings that point there, a real model."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,9 +12,10 @@ from vedette import log, nats_server
 from vedette.bus import Bus, provision
 from vedette.clock import SystemClock
 from vedette.connecting import RECONNECT_FOR_EVER
+from vedette.demo.server import serving, weights
 from vedette.errors import ConfigurationError
 from vedette.nats_server import NatsServer
-from vedette.settings import Nats, Settings
+from vedette.settings import EndpointSettings, Nats, Settings
 
 
 @pytest.fixture
@@ -43,3 +44,14 @@ async def bus(server: NatsServer, settings: Settings) -> AsyncIterator[Bus]:
     yield made
     await made.close()
     await connection.close()
+
+
+@pytest.fixture
+async def model_server(tmp_path: Path) -> AsyncIterator[EndpointSettings]:
+    """Serve SmolLM2-135M-Instruct on a free port."""
+    try:
+        weights()
+    except ConfigurationError as error:
+        missing("model-server", str(error))
+    async with serving(tmp_path) as endpoint:
+        yield endpoint

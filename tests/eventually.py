@@ -8,7 +8,7 @@ T = TypeVar("T")
 _EVERY_S = 0.05
 
 
-async def eventually(ask: Callable[[], Awaitable[T]], *, within_s: float = 30.0, what: str = "it") -> T:
+async def eventually(ask: Callable[[], Awaitable[T]], *, within_s: float = 60.0, what: str = "it") -> T:
     """Return the first truthy result of *ask*; fail after *within_s* with the last one."""
     result: T | None = None
     try:

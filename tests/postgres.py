@@ -91,13 +91,17 @@ def drop_database(binaries: Path, socket: Path, url: str) -> None:
 
 
 def docker_answers() -> bool:
-    """Return whether there is a Docker engine to ask for containers."""
+    """Return whether there is a Docker engine that has PostgreSQL's image, or can get it."""
     with warnings.catch_warnings():
         # When nobody answers, docker 7.2 leaves its socket to the collector, which would complain in some test.
         warnings.simplefilter("ignore", ResourceWarning)
         try:
             with closing(docker.from_env(timeout=5)) as client:
-                return bool(client.ping())
+                client.ping()
+            with closing(docker.from_env(timeout=300)) as client:
+                if not client.images.list(IMAGE):
+                    client.images.pull(IMAGE)
+                return True
         except (docker.errors.DockerException, OSError):
             return False
         finally:

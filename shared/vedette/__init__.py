@@ -1,19 +1,21 @@
 """Vedette finds the language models you can call, measures them, and says which one to use now."""
 
+from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vedette.blocking import SyncClient
+    from vedette.calling import calls
     from vedette.client import Client
 
-__all__ = ["Client", "__version__"]
+__all__ = ["Client", "SyncClient", "__version__", "calls"]
+_PLACES = {"Client": "client", "SyncClient": "blocking", "calls": "calling"}
 __version__ = version("vedette")
 
 
 def __getattr__(name: str) -> Any:
     # The client brings NATS with it; pure modules that import `vedette.types` must not pay for that.
-    if name == "Client":
-        from vedette.client import Client
-
-        return Client
+    if name in _PLACES:
+        return getattr(import_module(f"vedette.{_PLACES[name]}"), name)
     raise AttributeError(f"module 'vedette' has no attribute {name!r}")

@@ -373,6 +373,20 @@ class Following:
         return info.num_pending == 0 and sent in (0, self.delivered)
 
 
+def headers_of(event: Event, *, source: str) -> dict[str, str]:
+    """Return the headers of *event* that *source* publishes: CloudEvents 1.0 in binary mode, and no duplicates."""
+    return {
+        "Nats-Msg-Id": event.id,
+        "Content-Type": "application/json",
+        "ce-specversion": "1.0",
+        "ce-id": event.id,
+        "ce-type": f"vedette.{event.TYPE}",
+        "ce-source": f"/vedette/{source}",
+        "ce-time": event.at.isoformat(),
+        "ce-subject": event.subject,
+    }
+
+
 class Bus:
     """One service's use of NATS. Built on a live connection; `fatal` is set when it can serve no longer."""
 
@@ -419,18 +433,6 @@ class Bus:
 
     # Publishing ----------------------------------------------------------------------------------------------
 
-    def _headers(self, event: Event) -> dict[str, str]:
-        return {
-            "Nats-Msg-Id": event.id,
-            "Content-Type": "application/json",
-            "ce-specversion": "1.0",
-            "ce-id": event.id,
-            "ce-type": f"vedette.{event.TYPE}",
-            "ce-source": f"/vedette/{self.name}",
-            "ce-time": event.at.isoformat(),
-            "ce-subject": event.subject,
-        }
-
     async def _publish(self, event: Event, headers: dict[str, str]) -> int | None:
         """Publish once; return the sequence, or None when the outcome must be read from the stream."""
         try:
@@ -438,7 +440,7 @@ class Bus:
                 event.subject,
                 encode(event),
                 timeout=_PUBLISH_TIMEOUT_S,
-                headers=self._headers(event) | headers,
+                headers=headers_of(event, source=self.name) | headers,
             )
         except nats.js.errors.APIError as error:
             if error.err_code in _WRONG_LAST_SEQUENCE:
@@ -538,7 +540,10 @@ class Bus:
         """Queue *job* unless its subject already has one; return the job that is queued."""
         try:
             await self.js.publish(
-                job.subject, encode(job), timeout=_PUBLISH_TIMEOUT_S, headers=self._headers(job)
+                job.subject,
+                encode(job),
+                timeout=_PUBLISH_TIMEOUT_S,
+                headers=headers_of(job, source=self.name),
             )
         except nats.js.errors.APIError as error:
             if error.err_code != _ALREADY_QUEUED:

@@ -10,7 +10,7 @@ The client finds a Vedette that runs on this machine by itself; elsewhere it is 
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack
@@ -43,6 +43,7 @@ from vedette.events import (
     SummariesReply,
     TopReply,
 )
+from vedette.following import FOLLOWED, Followed, follow
 from vedette.requests import nearest
 from vedette.settings import Nats
 from vedette.types import ModelRef, Outcome
@@ -92,7 +93,8 @@ class Client:
     """A connection to Vedette. Use it as an async context manager, or call `connect` and `close`.
 
     *url* is that of NATS; without it VEDETTE_NATS_URL is used, and else the Vedette that runs in *state_dir*
-    (the user's own by default). *timeout_s* is how long one attempt waits for an answer; there are two.
+    (the user's own by default). *credentials* is a `.creds` file, *ca_file* names who vouches for the server's
+    certificate (`tls://`). *timeout_s* is how long one attempt waits for an answer; there are two.
     """
 
     def __init__(
@@ -100,14 +102,17 @@ class Client:
         url: str | None = None,
         *,
         credentials: str | None = None,
+        ca_file: str | None = None,
         state_dir: str | None = None,
         timeout_s: float = 2.0,
     ) -> None:
         self._url = url
         self._credentials = credentials
+        self._ca_file = ca_file
         self._state_dir = state_dir
         self._timeout_s = timeout_s
         self._connection: NatsClient | None = None
+        self._connecting = asyncio.Lock()
         self._watching: WeakSet[Watching] = WeakSet()
 
     async def connect(self) -> None:
@@ -116,7 +121,9 @@ class Client:
         if not url:
             url = instance.find(instance.state_directory(self._state_dir)).nats_url
         self._connection = await open_connection(
-            Nats(url=url, credentials=self._credentials), name="vedette-client", reconnect=True
+            Nats(url=url, credentials=self._credentials, ca_file=self._ca_file),
+            name="vedette-client",
+            reconnect=True,
         )
 
     async def close(self) -> None:
@@ -303,6 +310,17 @@ class Client:
         self._watching.add(made)
         return made
 
+    def follow_models(self) -> AsyncIterator[Followed]:
+        """Yield every model that is there, then each that comes, changes or goes, without a gap and for ever.
+
+        Close the client, or the iterator, to end it.
+        """
+
+        async def page(offset: int) -> ModelsReply:
+            return await self.models(offset=offset)
+
+        return follow(self.watch(events=FOLLOWED), page)
+
     async def _recommend(self, subject: str, use_case: str, wanted: Wanted, reply: type[T]) -> T:
         return await self._ask(subject, _recommendation(use_case, wanted), reply)
 
@@ -325,8 +343,9 @@ class Client:
         )
 
     async def _connected(self) -> NatsClient:
-        if self._connection is None:
-            await self.connect()
+        async with self._connecting:  # who asks at once shall not connect twice
+            if self._connection is None:
+                await self.connect()
         assert self._connection is not None  # noqa: S101 - connect has just set it
         return self._connection
 

@@ -12,8 +12,8 @@ from nats.aio.client import Client as NatsClient
 from vedette.errors import BusUnreachable, ConfigurationError
 from vedette.settings import Nats
 
-# To begin with, one more attempt, soon: a person who has mistyped a URL should not wait.
-_GIVE_UP_SOON: dict[str, Any] = {"max_reconnect_attempts": 1, "reconnect_time_wait": 0.1}
+# To begin with, few more attempts, soon: a person who has mistyped a URL should not wait.
+_GIVE_UP_SOON: dict[str, Any] = {"max_reconnect_attempts": 3, "reconnect_time_wait": 0.1}
 _CLOSE_TIMEOUT_S = 1.0
 # A default budget of attempts ends in a client that is deaf and says nothing; a half-open server would be
 # noticed after minutes.
@@ -45,10 +45,15 @@ def tls(settings: Nats) -> ssl.SSLContext | None:
         raise ConfigurationError(where="nats.ca_file", problem=f"{settings.ca_file}: {error}") from error
 
 
+def _refused(error: BaseException) -> bool:
+    """Return whether the server said that it does not know these credentials."""
+    return isinstance(error, nats.errors.AuthorizationError) or "uthorization" in str(error)
+
+
 def why(error: BaseException) -> str:
     """Return in words why a connection to NATS failed."""
     text = str(error).strip("' ") or type(error).__name__
-    if isinstance(error, nats.errors.AuthorizationError) or "uthorization" in text:
+    if _refused(error):
         return "refused these credentials"
     if isinstance(error, TimeoutError | asyncio.TimeoutError):
         return "no NATS server answered in time"
@@ -66,15 +71,14 @@ async def open_connection(
 ) -> NatsClient:
     """Return a connection that was made within *timeout_s*; later breaks are mended if *reconnect*.
 
-    Raises BusUnreachable with the URL, without its secrets, and the reason.
+    Raises BusUnreachable with the URL, without its secrets, and the reason; ConfigurationError for no URL.
     """
     url = settings.url or ""
     options: dict[str, Any] = {**RECONNECT_FOR_EVER, **_GIVE_UP_SOON, "allow_reconnect": reconnect}
     if settings.credentials:
         options["user_credentials"] = settings.credentials
-    if settings.user:
-        options["user"] = settings.user
-        options["password"] = settings.password.read("nats.password") if settings.password else ""
+    if login := settings.login:
+        options["user"], options["password"] = login
     if context := tls(settings):
         options["tls"] = context
 
@@ -82,20 +86,25 @@ async def open_connection(
 
     async def remember(error: Exception) -> None:
         """Keep what an attempt failed of: nats-py itself only says that there was none left."""
-        failures[:] = [error]
+        failures.append(error)
 
     connection = NatsClient()
     try:
         async with asyncio.timeout(timeout_s):
             await connection.connect(url, name=name, error_cb=remember, connect_timeout=3, **options)
     except (TimeoutError, nats.errors.Error, OSError, ValueError) as error:
+        if "connect url" in str(error):  # the one way in which nats-py tells of a URL that it cannot read
+            raise ConfigurationError(
+                where=without_secrets(url),
+                problem="is no URL of a NATS server, such as nats://127.0.0.1:4222",
+            ) from error
         # A refused connection keeps its socket; one whose TLS handshake failed never says that it is closed.
         with suppress(nats.errors.Error, OSError, TimeoutError):
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 await connection.close()
-        raise BusUnreachable(
-            url=without_secrets(url), problem=why(failures[0] if failures else error)
-        ) from error
+        # A server that refuses closes at once, and its reset may overtake its words: one attempt that heard them tells.
+        told = next(filter(_refused, failures), failures[-1] if failures else error)
+        raise BusUnreachable(url=without_secrets(url), problem=why(told)) from error
     connection.options.update(RECONNECT_FOR_EVER)
     return connection
 

@@ -11,6 +11,7 @@
     │   └── Conflict              compare-and-set lost too often
     ├── RequestError              a request that cannot be answered as asked; carries the field's path
     │   └── NoAnswer              nobody can answer it now
+    ├── NoCandidate               no model that fits can be called
     ├── FellBehind                a watcher that took its events too slowly
     ├── NotYet                    a job whose time has not come; it is given back until then
     ├── ProviderError             a contact that failed; carries an Outcome
@@ -79,6 +80,10 @@ class RequestError(VedetteError):
 
 class NoAnswer(RequestError):
     """{message}"""  # noqa: D400
+
+
+class NoCandidate(VedetteError):
+    """no model for {use_case} can be called: {problem}"""  # noqa: D400
 
 
 class FellBehind(VedetteError):

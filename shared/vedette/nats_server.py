@@ -108,11 +108,6 @@ def _port(port: int) -> int:
 
 
 def _configuration(directory: Path, port: int, credentials: Credentials) -> str:
-    no_forgery = {"publish": {"deny": [*PUBLIC_EVENTS, "recommend.changed.>"]}}
-    agent = {
-        "publish": {"allow": [*ASKED, "$SRV.>"], "deny": ["recommend.changed.>"]},
-        "subscribe": {"allow": ["_INBOX.>", *HEARD]},
-    }
     configuration = {
         "listen": f"127.0.0.1:{port}",
         "server_name": "vedette",
@@ -121,29 +116,47 @@ def _configuration(directory: Path, port: int, credentials: Credentials) -> str:
         "max_control_line": 4096,
         "write_deadline": "5s",
         "jetstream": {"store_dir": str(directory / "jetstream"), "sync_interval": "always"},
-        "accounts": {
-            "APP": {
-                "jetstream": "enabled",
-                "users": [
-                    {"user": "service", "password": credentials.service, "permissions": no_forgery},
-                    {"user": "operator", "password": credentials.operator, "permissions": no_forgery},
-                ],
-                "exports": [
-                    *({"service": subject} for subject in ASKED),
-                    {"service": "$SRV.>", "response_type": "Stream"},
-                    *({"stream": subject} for subject in HEARD),
-                ],
-            },
-            "CLIENT": {
-                "users": [{"user": "agent", "password": credentials.agent, "permissions": agent}],
-                "imports": [
-                    *({"service": {"account": "APP", "subject": s}} for s in (*ASKED, "$SRV.>")),
-                    *({"stream": {"account": "APP", "subject": s}} for s in HEARD),
-                ],
-            },
-        },
+        "accounts": _accounts(credentials),
     }
     return json.dumps(configuration, indent=1)  # the server's format is a superset of JSON
+
+
+def accounts() -> str:
+    """Return the accounts for a server of one's own to include; passwords come from its environment."""
+    names = {user: f"${user.upper()}_PASSWORD" for user in Credentials.__struct_fields__}
+    written = json.dumps({"accounts": _accounts(Credentials(**names))}, indent=1)
+    for name in names.values():
+        written = written.replace(f'"{name}"', name)  # a variable stands without quotes
+    return f"# Written by: vedette contracts --accounts\n{written[1:-1].strip()}\n"
+
+
+def _accounts(credentials: Credentials) -> dict[str, object]:
+    no_forgery = {"publish": {"deny": [*PUBLIC_EVENTS, "recommend.changed.>"]}}
+    agent = {
+        "publish": {"allow": [*ASKED, "$SRV.>"], "deny": ["recommend.changed.>"]},
+        "subscribe": {"allow": ["_INBOX.>", *HEARD]},
+    }
+    return {
+        "APP": {
+            "jetstream": "enabled",
+            "users": [
+                {"user": "service", "password": credentials.service, "permissions": no_forgery},
+                {"user": "operator", "password": credentials.operator, "permissions": no_forgery},
+            ],
+            "exports": [
+                *({"service": subject} for subject in ASKED),
+                {"service": "$SRV.>", "response_type": "Stream"},
+                *({"stream": subject} for subject in HEARD),
+            ],
+        },
+        "CLIENT": {
+            "users": [{"user": "agent", "password": credentials.agent, "permissions": agent}],
+            "imports": [
+                *({"service": {"account": "APP", "subject": s}} for s in (*ASKED, "$SRV.>")),
+                *({"stream": {"account": "APP", "subject": s}} for s in HEARD),
+            ],
+        },
+    }
 
 
 async def _wait_until_up(process: asyncio.subprocess.Process, port: int, log: Path) -> None:

@@ -17,12 +17,12 @@ from nats.micro.request import Request
 from nats.micro.service import EndpointConfig, ServiceConfig
 from nats.micro.service import Service as MicroService
 
-from vedette import __version__, log, telemetry
+from vedette import __version__, contracts, log, telemetry
 from vedette.bus import Bus, Durable, Following, ensure_durable, provision
 from vedette.catalogue import Catalogue
 from vedette.clock import Clock, SystemClock
 from vedette.connecting import RECONNECT_FOR_EVER, barrier, tls, why, without_secrets
-from vedette.errors import BusUnreachable, ConfigurationError, NoAnswer, RequestError
+from vedette.errors import BusUnreachable, ConfigurationError, NoAnswer, NotYet, RequestError
 from vedette.events import ErrorReply, Event, Job, Question, decode_event, encode
 from vedette.settings import Nats, Settings
 
@@ -71,8 +71,15 @@ class Service:
         self.bus.watch(durable)
 
         async def handler(message: Event) -> None:
-            await handle(message)
-            telemetry.EVENTS.labels(self.name, type(message).TYPE, "handled").inc()
+            outcome = "failed"
+            try:
+                await handle(message)
+                outcome = "handled"
+            except asyncio.CancelledError:
+                outcome = "stopped"
+                raise
+            finally:
+                telemetry.EVENTS.labels(self.name, type(message).TYPE, outcome).inc()
 
         self._broker.subscriber(
             durable.filters[0],
@@ -124,9 +131,19 @@ class Service:
         self.bus.watch(durable)
 
         async def handle_and_tell(job: Job) -> None:
-            with telemetry.JOB_SECONDS.labels(self.name, job.kind).time():
-                await handle(job)
-            telemetry.JOBS.labels(self.name, job.kind, "done").inc()
+            outcome = "failed"
+            try:
+                with telemetry.JOB_SECONDS.labels(self.name, job.kind).time():
+                    await handle(job)
+                outcome = "done"
+            except NotYet:
+                outcome = "put off"
+                raise
+            except asyncio.CancelledError:
+                outcome = "stopped"
+                raise
+            finally:
+                telemetry.JOBS.labels(self.name, job.kind, outcome).inc()
 
         self._work.append(
             self.bus.work(durable, handle_and_tell, concurrency=concurrency, timeout_s=timeout_s)
@@ -243,8 +260,8 @@ def _one_line(text: str) -> str:
 def _schemas(question: Question) -> dict[str, str]:
     return {
         "description": question.doc,
-        "request_schema": msgspec.json.encode(msgspec.json.schema(question.request)).decode(),
-        "reply_schema": msgspec.json.encode(msgspec.json.schema(question.reply)).decode(),
+        "request_schema": msgspec.json.encode(contracts.schema(question.request)).decode(),
+        "reply_schema": msgspec.json.encode(contracts.schema(question.reply)).decode(),
     }
 
 
@@ -252,9 +269,8 @@ def _security(settings: Nats) -> NatsSecurity:
     context = tls(settings)
     if settings.credentials:
         return NatsCredentials(settings.credentials, ssl_context=context)
-    if settings.user:
-        password = settings.password.read("nats.password") if settings.password else ""
-        return NatsUserPassword(settings.user, password, ssl_context=context)
+    if login := settings.login:
+        return NatsUserPassword(*login, ssl_context=context)
     return NatsSecurity(ssl_context=context)
 
 

@@ -38,6 +38,9 @@ LOST = Gauge(
 )
 DATABASE_WAITING = Gauge("vedette_database_waiting", "1 while messages wait for the database.", ["stream"])
 MODELS = Gauge("vedette_models", "Models that are there now, by status.", ["status"])
+ENDPOINT_OK = Gauge(
+    "vedette_endpoint_ok", "1 where the last contact with an endpoint went well.", ["endpoint"]
+)
 SEQUENCE = Gauge("vedette_catalogue_sequence", "The stream sequence that the catalogue reflects.")
 
 # A check returns None when all is well, else what is wrong, in a few words.

@@ -74,6 +74,11 @@ class Watching:
             except UndecodableMessage as error:
                 _log.warning("passed over an event: %s", error)
 
+    @property
+    def reconnects(self) -> int:
+        """How often the connection was mended: what happened meanwhile was missed."""
+        return self._connection.stats["reconnects"] if self._connection is not None else 0
+
     def end(self) -> None:
         """Let the reader come to the end after what has been heard."""
         if not self._ended:

@@ -132,19 +132,19 @@ def test_every_package_is_typed_and_every_service_described(package: Path) -> No
 
 def _example() -> dict[str, object]:
     """Return the example configuration with everything in it switched on."""
-    text = (ROOT / "deploy" / "vedette.example.toml").read_text()
+    text = (ROOT / "shared" / "vedette" / "example.toml").read_text()
     return tomllib.loads(re.sub(r"^# (?=\w+ = )", "", text, flags=re.MULTILINE))
 
 
 def test_the_example_configuration_holds() -> None:
     """As it stands, and with every line in it switched on."""
-    settings.load(str(ROOT / "deploy" / "vedette.example.toml"))
+    settings.load(str(ROOT / "shared" / "vedette" / "example.toml"))
     whole = settings.parse(_example(), where="example")
     assert whole.endpoints["gpu"].budget.requests_per_day
 
 
 def test_what_the_example_calls_a_default_is_one() -> None:
-    written = tomllib.loads((ROOT / "deploy" / "vedette.example.toml").read_text())
+    written = tomllib.loads((ROOT / "shared" / "vedette" / "example.toml").read_text())
     for name in set(Settings.__struct_fields__) - {"endpoints", "recommend", "quality"}:
         default = getattr(Settings(), name)
         for key, value in written.get(name, {}).items():

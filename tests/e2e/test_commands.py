@@ -71,7 +71,7 @@ async def test_no_nats_server_there(tmp_path: Path) -> None:
     url = "nats://me:secret@127.0.0.1:1"
     for command in (("up", "--state-dir", str(tmp_path)), ("models",), ("provision",)):
         ended = await vedette(*command, "--nats", url)
-        assert ended.code == 3, ended.err
+        assert ended.code == 4, ended.err
         assert "127.0.0.1:1" in ended.err
         assert "secret" not in ended.err
 

@@ -11,11 +11,14 @@ from vedette.errors import ConfigurationError
 
 CONFIG = """
 [benchmarking]
-runs = 2
-output_tokens = 32
+runs = 1
+output_tokens = 16
+[probing]
+job_timeout_s = 3000.0
 [evaluating]
-items = 16
+items = 12
 least = 12
+timeout_s = 500.0
 [endpoints.quick]
 provider = "openai-compatible"
 url = "{quick}"
@@ -30,7 +33,7 @@ evaluate = false
 verify_capabilities = false
 """
 BLOCKS = 3  # of thirty: fast, and lost for words
-SUITES = ("code_generation", "arithmetic")
+SUITES = ("code_generation",)
 
 
 async def test_the_faster_model_loses_when_it_is_seen_to_be_wrong(tmp_path: Path) -> None:
@@ -46,7 +49,7 @@ async def test_the_faster_model_loses_when_it_is_seen_to_be_wrong(tmp_path: Path
         up(tmp_path / "state", CONFIG.format(quick=quick.url, right=right.url)) as running,
     ):
         await running.line("ready")
-        assert await eventually(lambda: _measured(running), within_s=120, what="both measured") == 2
+        assert await eventually(lambda: _measured(running), within_s=300, what="both measured") == 2
         assert await _best(running) == "quick/pruned"
         named = [part for suite in SUITES for part in ("--suite", suite)]
         evaluated = await running.ask("evaluate", *named, "--json")

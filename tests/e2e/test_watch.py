@@ -3,7 +3,11 @@
 import asyncio
 import json
 import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from commands import Up, started, up, vedette
 from eventually import eventually
@@ -26,7 +30,7 @@ evaluate = false
 
 async def watching(running: Up) -> None:
     """Return when *running* says that it watches."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while "watching" not in await running.complaint():
             pass
 
@@ -48,6 +52,7 @@ async def test_what_happens_is_shown_as_it_happens(tmp_path: Path) -> None:
         await running.line("ready")
         await until_best(running, "box/a")
         async with (
+            subscriber(running.connection.nats_url) as stranger,
             started(state, "watch", *here) as everything,
             started(state, "watch", "chat", *here) as chat,
             started(state, "watch", "--event", "lost", "--model", "box/a*", "--json", *here) as programs,
@@ -69,6 +74,51 @@ async def test_what_happens_is_shown_as_it_happens(tmp_path: Path) -> None:
                 assert await watcher.stop(signal.SIGINT) == 0
                 assert await watcher.complaints() == ""
             assert len(programs.lines) == 1
+            await until_every_kind(stranger)
+            assert not [told for told in stranger if told["problems"]]
+
+
+@asynccontextmanager
+async def subscriber(url: str) -> AsyncIterator[list[dict[str, Any]]]:
+    """Run the program that knows only the AsyncAPI document; yield what it tells of each event, as it comes."""
+    tests = Path(__file__).parents[1]
+    arguments = [tests / "subscriber.py", tests.parent / "docs" / "asyncapi.json", url]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *map(str, arguments), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    told: list[dict[str, Any]] = []
+
+    async def read(lines: asyncio.StreamReader) -> None:
+        async for line in lines:
+            told.append(json.loads(line))  # noqa: PERF401 - as they come
+
+    async with asyncio.timeout(60):
+        assert await process.stdout.readline() == b"listening\n"
+    reading = asyncio.create_task(read(process.stdout))
+    try:
+        yield told
+    finally:
+        process.kill()
+        await process.wait()
+        await reading
+
+
+async def until_every_kind(told: list[dict[str, Any]]) -> None:
+    """Return when one event of each kind was heard that a model's coming and going makes."""
+
+    async def heard() -> bool:
+        kinds = {
+            "ModelFound",
+            "ModelLost",
+            "ModelProbed",
+            "ModelBenchmarked",
+            "ModelVerified",
+            "AnswerChanged",
+        }
+        return kinds <= {one["message"] for one in told}
+
+    await eventually(heard, within_s=180, what="every kind of event")
 
 
 async def until_best(running: Up, model: str) -> None:
@@ -95,4 +145,4 @@ async def test_a_bounded_watch_ends_by_itself(tmp_path: Path) -> None:
         assert unknown.code == 2
         assert 'did you mean "chat"?' in unknown.err
     gone = await vedette("watch", "--state-dir", str(tmp_path / "state"))
-    assert gone.code == 3
+    assert gone.code == 4

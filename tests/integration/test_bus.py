@@ -120,12 +120,12 @@ async def test_following_gives_the_last_of_each_subject_then_what_comes(bus: Bus
         heard.append(type(event).TYPE)
 
     following = await bus.follow("MODELS", "model.>", apply)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await following.warm.wait()
     assert sorted(heard) == ["model.found", "model.probed"]
     event = probe_event(MODEL, at=NOW + timedelta(seconds=9), job_id="9")
     await bus.advance("MODELS", event.subject, lambda _: event)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(heard) < 3:  # noqa: ASYNC110
             await asyncio.sleep(0)
     state = catalogue.get(MODEL)
@@ -161,7 +161,7 @@ async def test_a_host_group_is_measured_one_job_at_a_time_by_two_replicas(bus: B
 
     for _ in range(2):
         bus.spawn(bus.work(host_jobs("host"), handle, concurrency=1, timeout_s=10))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await finished.wait()
     assert sorted(done) == [f"local/m{n}" for n in range(6)]
 
@@ -179,7 +179,7 @@ async def test_a_job_that_fails_comes_again(bus: Bus) -> None:
         finished.set()
 
     bus.spawn(bus.work(queue, handle, concurrency=4, timeout_s=10))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await finished.wait()
     assert tries == ["1", "1"]
 
@@ -194,7 +194,7 @@ async def test_poison_goes_to_dead_and_the_next_job_is_done(bus: Bus) -> None:
 
     bus.spawn(bus.work(queue, handle, concurrency=1, timeout_s=10))
     await bus.enqueue(Job(id="2", at=NOW, kind="probe", group="host", endpoint="local"))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await finished.wait()
     dead = await bus.js.get_last_msg("DEAD", "dead.test")
     assert dead.data is not None
@@ -209,7 +209,7 @@ async def test_batches_give_everything_once_in_order(bus: Bus) -> None:
     for n in range(300):
         await bus.js.publish("dead.test", str(n).encode())
     got: list[int] = []
-    async with asyncio.timeout(20), aclosing(bus.batches(whole, most=128, linger_s=0.05)) as source:
+    async with asyncio.timeout(60), aclosing(bus.batches(whole, most=128, linger_s=0.05)) as source:
         async for batch in source:
             got += [int(message.data) for message in batch]
             for message in batch:

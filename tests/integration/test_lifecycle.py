@@ -281,7 +281,7 @@ async def test_a_budget_ends_what_is_done_unasked(tmp_path: Path) -> None:
             async with connect(operator, name="test") as connection, operating(connection) as operation:
                 target = Target(endpoint="box", group="box", model=ModelRef("box", "m"))
                 jobs = await operation.request("benchmark", [target])
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(60):
                     told = [progress async for _, progress in operation.follow(jobs)]
             assert told[-1].state == "done"
 

@@ -324,7 +324,7 @@ async def test_ingest_goes_on_during_retention(store: Store) -> None:
     retention = asyncio.create_task(store.delete_older_than(NOW - timedelta(days=30), batch=10))
     for n in range(20):
         await store.write(rows(probed(NOW + timedelta(seconds=n)), 1000 + n))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         assert (await retention)["model_availability_history"] == 200
     assert await store.count(tables.model_availability_history) == 20
 

@@ -52,7 +52,7 @@ async def change_answer(bus: Bus, use_case: str) -> AnswerChanged:
 
 async def take(watching: Watching, number: int) -> list[Event]:
     """Return the next *number* events."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return [await anext(watching) for _ in range(number)]
 
 
@@ -95,7 +95,7 @@ async def test_a_watch_that_was_not_entered_begins_when_it_is_read_and_ends_with
             heard.append(event)
             await client.close()
 
-    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         tasks.create_task(read())
         await begun.wait()
         assert client._connection is not None
@@ -126,7 +126,7 @@ async def test_a_break_of_the_connection_is_mentioned(
         connection = await client._connected()
         await connection._process_op_err(ConnectionResetError())  # as its read loop does
         found = lifecycle_event("found", MODEL, at=NOW)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not connection.stats["reconnects"]:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             await barrier(connection)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from nats.aio.client import Client as Connection
 
@@ -16,14 +16,16 @@ from vedette.settings import Settings, interval_s
 from vedette_recommender.announcing import Announcing
 from vedette_recommender.answers import ANSWERED, Answers
 from vedette_recommender.constants import STALE_INTERVALS
+from vedette_recommender.observing import observe
 from vedette_recommender.past import PAST, Past, Recall
 from vedette_recommender.reporting import REPORT, Reporting
 from vedette_recommender.usecases import known
 
 _PAGE_TIMEOUT_S = 5.0
+_ENDPOINTS = 65_536  # whose base URLs are kept
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=_ENDPOINTS)
 def base_url(provider: str, url: str) -> str | None:
     """Return the base URL for OpenAI clients, where the provider is installed here and has one."""
     try:
@@ -47,21 +49,18 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
     async with open_service("recommender", settings) as service:
         use_cases = known(settings.recommend.use_cases)
         stale_after = timedelta(seconds=STALE_INTERVALS * interval_s(settings.schedule.availability))
-        answers = Answers(
-            catalogue=service.catalogue,
+        over = partial(
+            Answers,
             endpoints=settings.endpoints,
             use_cases=use_cases,
             stale_after=stale_after,
             base_url=base_url,
-            ratings=settings.quality,
-            clock=service.clock,
         )
+        answers = over(catalogue=service.catalogue, ratings=settings.quality, clock=service.clock)
         past = Past(
             recall=recall(service.bus.connection),
-            endpoints=settings.endpoints,
+            answers=over,
             use_cases=use_cases,
-            stale_after=stale_after,
-            base_url=base_url,
             ratings=settings.quality,
             clock=service.clock,
         )
@@ -89,4 +88,5 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         await service.start()
         service.bus.spawn(reporting.run())
         service.bus.spawn(announcing.run())
+        service.bus.spawn(observe(answers, service.catalogue, settings.endpoints))
         yield service

@@ -18,7 +18,7 @@ from vedette_recorder.store import Store
 @asynccontextmanager
 async def serve(settings: Settings) -> AsyncIterator[Service]:
     """Run the recorder while the context is open."""
-    url = settings.database.url
+    url = settings.database.address
     if url is None:
         raise ConfigurationError(
             where="database.url", problem='not set; for example "sqlite+aiosqlite:///vedette.db"'

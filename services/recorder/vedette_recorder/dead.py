@@ -22,6 +22,7 @@ from vedette_recorder.letters import Result, Whole, letters
 from vedette_recorder.store import Store
 
 _SHOWN = 120  # characters of a reason in a table
+_Ids = Annotated[str, Parameter(help="Only these: their ids, or the beginnings of them.")]
 _All = Annotated[bool, Parameter(name="--all", negative="", help="All of them.")]
 
 
@@ -33,7 +34,8 @@ def list_(
 
 
 def show(
-    letter: str,
+    letter: Annotated[str, Parameter(help="Its id, or the beginning of it.")],
+    /,
     *,
     json: options.Json = False,
     config: options.Config = None,
@@ -44,7 +46,7 @@ def show(
 
 
 def replay(
-    *ids: str,
+    *ids: _Ids,
     every: _All = False,
     json: options.Json = False,
     config: options.Config = None,
@@ -59,7 +61,7 @@ def replay(
 
 
 def drop(
-    *ids: str,
+    *ids: _Ids,
     every: _All = False,
     yes: Annotated[bool, Parameter(name="--yes", negative="", help="Do not ask.")] = False,
     json: options.Json = False,

@@ -12,10 +12,9 @@ import msgspec
 import sqlalchemy as sa
 from cyclopts import Parameter
 
-from vedette import instance
 from vedette.cli import options
 from vedette.cli.output import err, run
-from vedette.errors import ConfigurationError, NotRunning
+from vedette.errors import ConfigurationError
 from vedette.requests import reference
 from vedette_recorder import tables
 from vedette_recorder.store import Store
@@ -43,7 +42,6 @@ TABLES: dict[Name, sa.Table] = {
     "models": tables.model_info_history,
     "endpoints": tables.endpoint_history,
 }
-_DATABASE = "vedette.db"
 
 Write = Callable[[Sequence[Mapping[Any, Any]]], None]
 
@@ -52,6 +50,7 @@ def export(
     *,
     table: Annotated[Name, Parameter(help="Of what; `models` are their descriptions.")] = "availability",
     format: Annotated[Format, Parameter(help="CSV with a line of names, or a JSON object per line.")] = "csv",
+    json: Annotated[bool, Parameter(name="--json", negative="", help="The same as --format jsonl.")] = False,
     since: Annotated[str | None, Parameter(help=f"From when on: {options.MOMENT}")] = None,
     until: Annotated[str | None, Parameter(help=f"Until just before: {options.MOMENT}")] = None,
     model: Annotated[str | None, Parameter(help="Of this one only (endpoint/name).")] = None,
@@ -62,9 +61,9 @@ def export(
     """Write recorded history to standard output or a file, oldest first, straight from the database."""
     chosen = TABLES[table]
     query = _query(chosen, since=since, until=until, model=model)
-    url = _database(config, where)
+    url = _existing(where.database_of(options.settings(config)))
     with _sink(output) as file:
-        write = _WRITERS[format](file, [column.name for column in chosen.columns])
+        write = _WRITERS["jsonl" if json else format](file, [column.name for column in chosen.columns])
         return run(_export(url, chosen, query, write))
 
 
@@ -100,15 +99,8 @@ def _query(table: sa.Table, *, since: str | None, until: str | None, model: str 
     return query
 
 
-def _database(config: str | None, where: options.Instance) -> str:
-    """Return the URL of the database: as configured, else that of the Vedette that runs here, or ran."""
-    url = options.settings(config).database.url
-    if url is None:
-        directory = instance.state_directory(where.state_dir)
-        try:
-            url = instance.find(directory).database_url
-        except NotRunning:
-            url = f"sqlite+aiosqlite:///{directory / _DATABASE}"
+def _existing(url: str) -> str:
+    """Return *url* if there is a database. Raises ConfigurationError."""
     parsed = sa.make_url(url)
     # Reading must not make an empty database where there is none.
     if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file():

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import TypeVar
 
 import nats.errors
@@ -23,6 +24,8 @@ from vedette_recorder.store import Store
 
 BATCH = 500
 LINGER_S = 0.1
+# While the database takes one batch, the next is decoded and turned into rows.
+_IN_HAND = 2
 _FIRST_WAIT_S = 0.25
 _LONGEST_WAIT_S = 5.0
 T = TypeVar("T")
@@ -65,14 +68,23 @@ class Recording:
         await self._opened.wait()
         created_at = await self._begin(durable)
         self._bus.spawn(self._oversight.watch(durable))
-        in_hand: Sequence[Msg] = ()
+        in_hand: list[Sequence[Msg]] = []
+        turns = asyncio.Semaphore(_IN_HAND)
+
+        async def write(batch: Sequence[Msg]) -> None:
+            try:
+                await self._record(durable.stream, created_at, batch)
+                in_hand.remove(batch)
+            finally:
+                turns.release()
+
         try:
             async with aclosing(self._bus.batches(durable, most=BATCH, linger_s=LINGER_S)) as batches:
                 async for batch in batches:
-                    in_hand = batch
+                    in_hand.append(batch)
                     await self._require_same(durable, created_at)
-                    await self._record(durable.stream, created_at, batch)
-                    in_hand = ()
+                    await turns.acquire()
+                    self._bus.spawn(write(batch))
         finally:
             await _give_back(in_hand)  # after the pull is over, which would get it again at once
 
@@ -159,9 +171,9 @@ class Recording:
         self._bus.log.info("retention.done", **deleted)
 
 
-async def _give_back(batch: Sequence[Msg]) -> None:
+async def _give_back(batches: Iterable[Sequence[Msg]]) -> None:
     """Have what is not acknowledged delivered again at once, not after the ack wait."""
-    for message in batch:
+    for message in chain.from_iterable(batches):
         with suppress(nats.errors.Error):
             await message.nak()
 

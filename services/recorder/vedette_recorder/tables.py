@@ -6,6 +6,7 @@ message that arrives twice is stored once. `sequence` is the message's place in 
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
+
+_WITHOUT_OFFSET = len("2026-01-01 00:00:00.000000")
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -36,6 +39,8 @@ class UtcDateTime(TypeDecorator[datetime]):
             return super().bind_processor(dialect)
 
         def text(value: datetime | None) -> str | None:
+            if value is not None and value.tzinfo is UTC:
+                return value.isoformat(" ", "microseconds")[:_WITHOUT_OFFSET]
             utc = self.process_bind_param(value, dialect)
             return None if utc is None else utc.isoformat(" ", "microseconds")
 
@@ -48,6 +53,10 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
 
 
+# All rows of an event have its id.
+_uuid = lru_cache(maxsize=2048)(UUID)
+
+
 class EventId(TypeDecorator[str]):
     """The id of an event: a UUID to the database, its text to everybody else."""
 
@@ -56,7 +65,7 @@ class EventId(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> UUID | None:
         """Return the UUID that *value* writes. Raises ValueError when it writes none."""
-        return None if value is None else UUID(value)
+        return None if value is None else _uuid(value)
 
     def process_result_value(self, value: UUID | None, dialect: Dialect) -> str | None:
         """Return the text of *value*."""

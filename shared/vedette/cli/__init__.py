@@ -7,6 +7,8 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError, Parameter
 
 from vedette import __version__, log
+from vedette.cli import entries
+from vedette.cli.entries import Entry
 from vedette.cli.output import complain
 from vedette.errors import (
     BusUnreachable,
@@ -18,51 +20,203 @@ from vedette.errors import (
     VedetteError,
 )
 
+
+def _default(value: object) -> str | None:
+    """Return a default as help shows it; what an option does unless it is given needs no word."""
+    return None if value in (None, False, ()) else str(value)
+
+
 app = App(
     name="vedette",
     version=__version__,
-    default_parameter=Parameter(negative_iterable=()),
+    default_parameter=Parameter(negative_iterable=(), show_default=_default),
     help="Discovers the language models you can call, measures them, and says which one to use now, and why.",
-    help_epilogue=(
-        "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 nothing to talk to, 4 no model fits."
+    help_format="plaintext",
+    help_epilogue=f"Each command shows examples: vedette recommend --help\n\n{entries.EXIT_CODES}",
+)
+entries.add(
+    app,
+    Entry(
+        "vedette.cli.demonstrating:demo",
+        "Try it all on a small real model that is served locally.",
+        ("vedette demo", "vedette demo --stay"),
+    ),
+    Entry(
+        "vedette.cli.running:up",
+        "Run everything in one process: services, a private NATS server, SQLite.",
+        ("vedette up", "vedette up --config vedette.toml --port 4222"),
+    ),
+    Entry(
+        "vedette.cli.running:run",
+        "Run the named services on an existing NATS server, as a pod does; without names, all.",
+        ("vedette run recommender --nats nats://nats:4222", "vedette run prober benchmarker"),
+    ),
+    group=entries.START,
+)
+entries.add(
+    app,
+    Entry(
+        "vedette.cli.asking:models",
+        "List the models, with what was measured of them.",
+        (
+            "vedette models",
+            "vedette models qwen --capability tools",
+            "vedette models --status available --json",
+        ),
+    ),
+    Entry(
+        "vedette.cli.asking:recommend",
+        "Name the best model for a use case now, and those to fall back on.",
+        (
+            "vedette recommend chat",
+            "vedette recommend code_generation --max-ttft-ms 500 --locality local",
+            "vedette recommend chat --at 24h --json",
+        ),
+    ),
+    Entry(
+        "vedette.cli.asking:explain",
+        "Show why: every signal of the best, every rejection, what would change the answer.",
+        ("vedette explain chat", "vedette explain embedding --exclude gpu/bge-m3 --json"),
+    ),
+    Entry(
+        "vedette.cli.recalling:history",
+        "Show how a model, an endpoint, or many models did over time.",
+        (
+            "vedette history",
+            "vedette history gpu/qwen3:8b --since 7d --plot",
+            "vedette history --use-case chat --json",
+        ),
+    ),
+    Entry(
+        "vedette.cli.watching:watch",
+        "Show what happens, a line each, as it happens; with use cases, when another model becomes their best.",
+        (
+            "vedette watch",
+            "vedette watch --event found --model 'gpu/*' --json",
+            "vedette watch chat embedding",
+        ),
+    ),
+    Entry(
+        "vedette.cli.reporting:report",
+        "Tell how a call to a model ended, as an agent would.",
+        ("vedette report gpu/qwen3:8b --use-case chat --e2e-ms 1200 --output-tokens 80",),
+    ),
+    group=entries.ASK,
+)
+entries.add(
+    app,
+    Entry(
+        "vedette.cli.working:discover", "Look for models now.", ("vedette discover", "vedette discover gpu")
+    ),
+    Entry(
+        "vedette.cli.working:probe",
+        "Check now whether models answer.",
+        ("vedette probe", "vedette probe gpu/qwen3:8b --json"),
+    ),
+    Entry(
+        "vedette.cli.working:benchmark",
+        "Measure the speed of models now; every figure is shown with its spread.",
+        ("vedette benchmark gpu/qwen3:8b --sweep 1,2,4,8", "vedette benchmark --output md"),
+    ),
+    Entry(
+        "vedette.cli.working:verify",
+        "Have models prove now what they can do: tools, JSON, vision, embeddings.",
+        ("vedette verify gpu/qwen3:8b",),
+    ),
+    Entry(
+        "vedette.cli.working:evaluate",
+        "Check now how well models answer; scores are shown with their intervals.",
+        ("vedette evaluate gpu/qwen3:8b --suite tools --suite arithmetic", "vedette evaluate gpu --show"),
+    ),
+    group=entries.MEASURE,
+)
+entries.add(
+    app,
+    Entry(
+        "vedette.cli.administering:doctor",
+        "Tell what is reachable, what is not, and what to do about it.",
+        ("vedette doctor", "vedette doctor gpu/qwen3:8b"),
+    ),
+    Entry(
+        "vedette.cli.administering:endpoints",
+        "List the endpoints: how the last contact ended, and what was used of each today.",
+        ("vedette endpoints", "vedette endpoints --json"),
+    ),
+    Entry(
+        "vedette.cli.administering:provision",
+        "Make the streams and consumers on a NATS server, or bring them up to date. Twice does nothing.",
+        ("vedette provision --nats nats://admin@nats:4222",),
+    ),
+    group=entries.OPERATE,
+)
+config = App(
+    name="config",
+    help="The configuration file: begin one, check it, see what it comes to.",
+    group=entries.OPERATE,
+)
+entries.add(
+    config,
+    Entry(
+        "vedette.cli.configuring:init",
+        "Begin a configuration file, with the model servers that answer on this machine.",
+        ("vedette config init", "vedette config init deploy/vedette.toml"),
+    ),
+    Entry(
+        "vedette.cli.configuring:check",
+        "Read the configuration as `up` would, and say what it comes to.",
+        ("vedette config check", "vedette config check vedette.toml --json"),
+    ),
+    Entry(
+        "vedette.cli.configuring:show",
+        "Print the whole configuration in effect as TOML, defaults marked; secrets are named, never shown.",
+        ("vedette config show", "vedette config show vedette.toml --json"),
     ),
 )
-# Each is loaded when it is called: a question to a running Vedette needs none of what running one does.
-for place, line in (
-    ("running:up", "Run everything in one process: services, a private NATS server, SQLite."),
-    ("running:run", "Run the named services on an existing NATS server, as a pod does."),
-    ("demonstrating:demo", "Try it all on a small real model that is served locally."),
-    ("asking:models", "List the models with what was measured of them."),
-    ("asking:recommend", "Name the best model for a use case now."),
-    ("asking:explain", "Show why: every signal, every rejection."),
-    ("reporting:report", "Tell how a call to a model ended."),
-    ("recalling:history", "Show how models did over time."),
-    ("watching:watch", "Show what happens, as it happens."),
-    ("working:discover", "Look for models now."),
-    ("working:probe", "Check now whether models answer."),
-    ("working:benchmark", "Measure the speed of models now."),
-    ("working:verify", "Have models prove now what they can do."),
-    ("working:evaluate", "Check now how well models answer."),
-    ("administering:endpoints", "List the endpoints, and what was used of each today."),
-    ("administering:doctor", "Tell what is reachable, what is not, what to do."),
-    ("administering:provision", "Make the streams and consumers on a NATS server."),
-):
-    app.command(f"vedette.cli.{place}", name=place.partition(":")[2], help=line)
-config = App(name="config", help="The configuration file.")
-config.command("vedette.cli.administering:check", name="check", help="Read it, and say what it comes to.")
 app.command(config)
-quality = App(name="quality", help="Scores that you vouch for.")
-quality.command("vedette.cli.rating:import_file", name="import", help="Take over the scores of a file.")
-quality.command("vedette.cli.rating:list_ratings", name="list", help="List them.")
+quality = App(name="quality", help="Scores that you vouch for.", group=entries.OPERATE)
+entries.add(
+    quality,
+    Entry(
+        "vedette.cli.rating:import_file",
+        "Take over the scores of a file, which then count before anything measured.",
+        ("vedette quality import scores.toml",),
+        name="import",
+    ),
+    Entry(
+        "vedette.cli.rating:list_ratings",
+        "List them, each with its source and date.",
+        ("vedette quality list", "vedette quality list --json"),
+        name="list",
+    ),
+)
 app.command(quality)
+entries.add(
+    app,
+    Entry(
+        "vedette.cli.serving:serve_mcp",
+        "Serve MCP tools to an agent's host on standard input and output.",
+        ("vedette serve-mcp",),
+    ),
+    Entry(
+        "vedette.cli.contracting:contracts",
+        "List what goes over the bus: subjects, who sends, who hears, with schemas.",
+        ("vedette contracts", "vedette contracts --asyncapi > asyncapi.json"),
+    ),
+    Entry(
+        "vedette.cli.completing:completion",
+        "Print the completion script of a shell, or put it where the shell looks for it.",
+        ("vedette completion bash --install", "vedette completion zsh > _vedette"),
+    ),
+    group=entries.PROGRAM,
+)
 # A service, or anybody's package, adds its own: an entry point names a function that is given the app.
 for point in entry_points(group="vedette.commands"):
     point.load()(app)
 
 _EXIT_CODES: tuple[tuple[type[VedetteError], int], ...] = (
-    (NotRunning, 3),
-    (BusUnreachable, 3),
-    (NoAnswer, 3),
+    (NotRunning, 4),
+    (BusUnreachable, 4),
+    (NoAnswer, 4),
     (ConfigurationError, 2),
     (StateDirectoryError, 2),
     (RequestError, 2),
@@ -73,11 +227,13 @@ def main(tokens: list[str] | None = None) -> NoReturn:
     """Run the command in *tokens* (default: of this process) and exit with its code."""
     log.configure()
     try:
-        code = app(tokens, exit_on_error=False, result_action="return_value")
-    except CycloptsError:
-        sys.exit(2)  # it has explained itself
+        code = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        complain(f"{_usage(error)} (see: {' '.join(('vedette', *(error.command_chain or ())))} --help)")
+        sys.exit(2)
     except VedetteError as error:
-        complain(str(error))
+        hint = '; "vedette doctor" tells what is reachable' if isinstance(error, BusUnreachable) else ""
+        complain(f"{error}{hint}")
         sys.exit(next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), 1))
     except KeyboardInterrupt:
         sys.exit(130)
@@ -86,3 +242,9 @@ def main(tokens: list[str] | None = None) -> NoReturn:
         sys.stderr.close()
         sys.exit(0)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _usage(error: CycloptsError) -> str:
+    text, *_ = " ".join(str(error).split()).partition(" Available commands:")
+    text = text.rstrip(".")
+    return text[:1].lower() + text[1:]

@@ -1,4 +1,4 @@
-"""`doctor`, `endpoints`, `provision` and `config check`: what an operator needs before and beside running."""
+"""`doctor`, `endpoints` and `provision`: what an operator needs before and beside running."""
 
 import os
 from collections.abc import AsyncIterator
@@ -36,6 +36,7 @@ class Finding(Struct, frozen=True, kw_only=True):
 
 def doctor(
     model: Annotated[str | None, Parameter(help="Look at this model (endpoint/name) instead.")] = None,
+    /,
     *,
     config: options.Config = None,
     json: options.Json = False,
@@ -206,36 +207,20 @@ async def _answering(what: str, client: Client) -> Finding:
     return Finding(what=what, ok=True, seen=f"answers; {models.total} models, {measured} of them measured")
 
 
-def provision(*, config: options.Config = None, where: options.Instance = options.HERE) -> int:
+def provision(
+    *, json: options.Json = False, config: options.Config = None, where: options.Instance = options.HERE
+) -> int:
     """Make the streams and consumers on the NATS server, or bring them up to date. Twice does nothing."""
-    return run(_provision(config, where))
+    return run(_provision(config, where, json))
 
 
-async def _provision(config: str | None, where: options.Instance) -> int:
+async def _provision(config: str | None, where: options.Instance, as_json: bool) -> int:
     settings = options.settings(config)
     async with connect(where.nats_of(settings), name="vedette-provision") as connection:
         done = await bus.provision(connection, settings)
+    if as_json:
+        document({"done": done})
+        return 0
     for line in done or ["nothing to do: streams and consumers are as they should be"]:
         say(line)
-    return 0
-
-
-def check(
-    file: Annotated[str | None, Parameter(help="Default: as for `up`.")] = None, *, json: options.Json = False
-) -> int:
-    """Read the configuration as `up` would, and say what it comes to."""
-    settings = options.settings(file)
-    if json:
-        document(settings)
-        return 0
-    for name, endpoint in settings.endpoints.items():
-        say(f"endpoint  {name}: {endpoint.provider} at {endpoint.url}")
-    schedule = settings.schedule
-    say(
-        f"schedule  discovery {schedule.discovery}, availability {schedule.availability}, "
-        f"performance {schedule.performance}, quality {schedule.quality}, retention {schedule.retention}"
-    )
-    nats, database = settings.nats.url, settings.database.url
-    say(f"NATS      {without_secrets(nats) if nats else 'a private server'}")
-    say(f"database  {without_secrets(database) if database else 'SQLite in the state directory'}")
     return 0

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vedette.cli import options
+from vedette.cli.entries import NOTHING_FOUND
 from vedette.cli.output import document, ms, number, out, percent, run, size, table, tokens
 from vedette.client import Client
 from vedette.events import (
@@ -22,6 +23,7 @@ from vedette.events import (
     Relaxation,
     Risk,
 )
+from vedette.types import Status
 
 
 @Parameter(name="*")
@@ -32,21 +34,30 @@ class Need:
     capability: Annotated[
         tuple[str, ...], Parameter(help="It must be able to do this; may be repeated.")
     ] = ()
-    min_context_tokens: int | None = None
-    max_ttft_ms: float | None = None
-    min_output_tps: float | None = None
-    max_price_usd_per_mtok: float | None = None
-    locality: Literal["local", "remote"] | None = None
+    min_context_tokens: Annotated[int | None, Parameter(help="Its context holds so many tokens.")] = None
+    max_ttft_ms: Annotated[
+        float | None, Parameter(help="Its first token comes within so many milliseconds.")
+    ] = None
+    min_output_tps: Annotated[float | None, Parameter(help="It writes so many tokens a second.")] = None
+    max_price_usd_per_mtok: Annotated[
+        float | None, Parameter(help="A million tokens cost no more than so many US dollars.")
+    ] = None
+    locality: Annotated[
+        Literal["local", "remote"] | None,
+        Parameter(help="Where it runs: on machines of yours, or elsewhere."),
+    ] = None
     provider: Annotated[tuple[str, ...], Parameter(help="One of these providers.")] = ()
     endpoint: Annotated[tuple[str, ...], Parameter(help="At one of these endpoints.")] = ()
     family: Annotated[tuple[str, ...], Parameter(help="Of one of these families.")] = ()
     license: Annotated[tuple[str, ...], Parameter(help="Under one of these licences.")] = ()
-    min_parameters: int | None = None
-    max_parameters: int | None = None
+    min_parameters: Annotated[int | None, Parameter(help="It has at least so many parameters.")] = None
+    max_parameters: Annotated[int | None, Parameter(help="It has at most so many parameters.")] = None
     exclude: Annotated[
         tuple[str, ...], Parameter(help="Not this model (endpoint/name, or a name anywhere).")
     ] = ()
-    min_uptime_24h: Annotated[float | None, Parameter(help="A fraction from 0 to 1.")] = None
+    min_uptime_24h: Annotated[
+        float | None, Parameter(help="It answered so often in the last day: 0 to 1.")
+    ] = None
     evidence: Annotated[
         Literal["inferred", "declared", "verified"] | None,
         Parameter(help="The least evidence of a capability."),
@@ -74,16 +85,23 @@ At = Annotated[
     str | None, Parameter(help=f"What would have been said then, from recorded history: {options.MOMENT}")
 ]
 Limit = Annotated[int, Parameter(help="How many models to name, 1 to 100.")]
+UseCase = Annotated[str, Parameter(help="For example chat, code_generation, embedding, or one of your own.")]
+Caution = Annotated[
+    Risk, Parameter(help="How much is expected of what is not measured: conservative, neutral or explore.")
+]
 
 
 def models(
-    text: str | None = None,
+    text: Annotated[str | None, Parameter(help="Only those whose name contains this.")] = None,
+    /,
     *,
-    capability: tuple[str, ...] = (),
-    provider: str | None = None,
-    endpoint: str | None = None,
-    family: str | None = None,
-    status: str | None = None,
+    capability: Annotated[
+        tuple[str, ...], Parameter(help="Only those that can do this; may be repeated.")
+    ] = (),
+    provider: Annotated[str | None, Parameter(help="Only those of this provider.")] = None,
+    endpoint: Annotated[str | None, Parameter(help="Only those at this endpoint.")] = None,
+    family: Annotated[str | None, Parameter(help="Only those of this family.")] = None,
+    status: Annotated[Status | None, Parameter(help="Only those that stand so.")] = None,
     json: options.Json = False,
     where: options.Instance = options.HERE,
 ) -> int:
@@ -102,17 +120,18 @@ def models(
             document(reply)
         else:
             show_models(reply.models, total=reply.total)
-        return 0
+        return 0 if reply.models else NOTHING_FOUND
 
     return _with(where, ask)
 
 
 def recommend(
-    use_case: str,
+    use_case: UseCase,
+    /,
     *,
     need: Need = NOTHING,
     limit: Limit = 3,
-    risk: Risk = "conservative",
+    risk: Caution = "conservative",
     at: At = None,
     json: options.Json = False,
     where: options.Instance = options.HERE,
@@ -129,17 +148,18 @@ def recommend(
             document(reply)
         else:
             _show_best(reply)
-        return 0 if reply.recommendation else 4
+        return 0 if reply.recommendation else NOTHING_FOUND
 
     return _with(where, ask)
 
 
 def explain(
-    use_case: str,
+    use_case: UseCase,
+    /,
     *,
     need: Need = NOTHING,
     limit: Limit = 3,
-    risk: Risk = "conservative",
+    risk: Caution = "conservative",
     at: At = None,
     json: options.Json = False,
     where: options.Instance = options.HERE,
@@ -156,7 +176,7 @@ def explain(
             document(reply)
         else:
             show_explanation(reply)
-        return 0 if reply.recommendations else 4
+        return 0 if reply.recommendations else NOTHING_FOUND
 
     return _with(where, ask)
 
@@ -167,7 +187,7 @@ def _told_of_the_past(reply: RecommendPastReply, json: bool, show: Callable[[], 
     else:
         show()
         out.print(f"\nAs of {reply.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC; {'; '.join(reply.unknown)}.")
-    return 0 if reply.explanation.recommendations else 4
+    return 0 if reply.explanation.recommendations else NOTHING_FOUND
 
 
 def _best_of(explained: ExplainReply) -> BestReply:

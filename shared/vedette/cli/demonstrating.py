@@ -19,16 +19,15 @@ from vedette import events, log, process
 from vedette.bus import Bus
 from vedette.cli import options
 from vedette.cli.asking import show_explanation, show_models
+from vedette.cli.local import answering
 from vedette.cli.output import document, err, out, run
 from vedette.client import Client
 from vedette.clock import SystemClock
 from vedette.connecting import connect
 from vedette.demo.cycle import Cycle
 from vedette.demo.server import serving
-from vedette.endpoints import open_endpoints
 from vedette.events import Event, ExplainReply, ModelView
 from vedette.settings import EndpointSettings, Nats, Settings, parse
-from vedette.types import Outcome
 
 USE_CASE = "chat"
 _LONGEST_S = 150.0
@@ -98,12 +97,8 @@ def _directory(stack: AsyncExitStack, named: str | None) -> Path:
 async def _settings(served: EndpointSettings) -> Settings:
     """Return settings for the demo's own endpoint and for Ollama, if one answers where Ollama is looked for."""
     default = parse({}, where="the defaults")
-    answering = {}
-    async with open_endpoints(default, clock=SystemClock()) as endpoints:
-        for endpoint in endpoints:
-            if (await endpoint.contact()).outcome is Outcome.OK:
-                answering[endpoint.name] = endpoint.settings
-    return msgspec.structs.replace(default, endpoints={"demo": served, **answering})
+    here = {name: default.endpoints[name] for name in await answering(default)}
+    return msgspec.structs.replace(default, endpoints={"demo": served, **here})
 
 
 async def _one_cycle(

@@ -60,8 +60,8 @@ class Instance:
 
     def database_of(self, settings: Settings) -> str:
         """Return the URL of its database: by *settings*, or of what runs or ran here. Raises NotRunning."""
-        if settings.database.url is not None:
-            return settings.database.url
+        if (url := settings.database.address) is not None:
+            return url
         directory = instance.state_directory(self.state_dir)
         try:
             return instance.find(directory).database_url

@@ -5,20 +5,21 @@ import csv
 import io
 import sys
 from collections.abc import Coroutine, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+T = TypeVar("T")
 _PIPED_WIDTH = 160  # a table that goes into a file or a pipe is not folded for a terminal that is not there
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def run(command: Coroutine[Any, Any, int]) -> int:
-    """Run *command* on the fastest event loop there is; return its exit code."""
+def run(command: Coroutine[Any, Any, T]) -> T:
+    """Run *command* on the fastest event loop there is; return what it returns."""
     try:
         import uvloop
     except ImportError:  # not built for this system

@@ -4,9 +4,10 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from cyclopts import Parameter
 
 from vedette import identity, log, subjects
 from vedette.bus import Bus
@@ -21,13 +22,21 @@ from vedette.settings import Vouched
 from vedette.types import ModelRef, Rating
 
 
-def import_file(file: str, *, json: options.Json = False, where: options.Instance = options.HERE) -> int:
-    """Take over the scores of FILE, which then count before anything measured.
-
-    FILE is TOML ([[quality]] tables) or JSON lines, each with model, score (0 to 1), source, as_of, and use_case
-    unless the score is for all: vedette quality import scores.toml
-    """
-    return run(_import(Path(file), where, json))
+def import_file(
+    file: Annotated[
+        Path,
+        Parameter(
+            help="TOML ([[quality]] tables) or JSON lines, each with model, score (0 to 1), source, as_of, "
+            "and use_case unless the score is for all."
+        ),
+    ],
+    /,
+    *,
+    json: options.Json = False,
+    where: options.Instance = options.HERE,
+) -> int:
+    """Take over the scores of FILE, which then count before anything measured."""
+    return run(_import(file, where, json))
 
 
 def list_ratings(*, json: options.Json = False, where: options.Instance = options.HERE) -> int:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vedette.cli import options, plotting
+from vedette.cli.entries import NOTHING_FOUND
 from vedette.cli.output import document, ms, number, out, percent, run, table
 from vedette.cli.plotting import Chart
 from vedette.client import Client
@@ -28,7 +29,10 @@ Told = tuple[AvailabilityHistory, PerformanceHistory]
 
 
 def history(
-    model: str | None = None,
+    model: Annotated[
+        str | None, Parameter(help="This one (endpoint/name). Default: all, a line each.")
+    ] = None,
+    /,
     *,
     endpoint: Annotated[str | None, Parameter(help="All models at this endpoint together, and each.")] = None,
     use_case: Annotated[
@@ -60,7 +64,7 @@ def history(
             named = await _candidates(client, use_case) if use_case else []
             if use_case and not named:
                 out.print(f"No model is a candidate for {use_case} now.")
-                return 4
+                return NOTHING_FOUND
             told = None
             if model is not None or endpoint is not None:
                 told = await _told(client, model, endpoint, since=begin, buckets=buckets, columns=columns)

@@ -10,13 +10,14 @@ from vedette.types import Outcome
 
 
 def report(
-    model: str,
+    model: Annotated[str, Parameter(help="The model that was called (endpoint/name).")],
+    /,
     *,
     outcome: Annotated[Outcome, Parameter(help="How the call ended.")] = Outcome.OK,
     ttft_ms: Annotated[float | None, Parameter(help="From the request sent to the first token.")] = None,
     e2e_ms: Annotated[float | None, Parameter(help="From the request sent to the last token.")] = None,
-    prompt_tokens: int | None = None,
-    output_tokens: int | None = None,
+    prompt_tokens: Annotated[int | None, Parameter(help="How long the prompt was.")] = None,
+    output_tokens: Annotated[int | None, Parameter(help="How long the answer was.")] = None,
     use_case: Annotated[str | None, Parameter(help="What the call was for.")] = None,
     caller: Annotated[str | None, Parameter(help="Who made it; no caller outweighs the others.")] = None,
     json: options.Json = False,

@@ -79,7 +79,9 @@ def _describe(state: EndpointState) -> str:
 
 
 def run(
-    *services: str,
+    *services: Annotated[
+        str, Parameter(help="Of ticker, discoverer, prober, benchmarker, recorder, recommender.")
+    ],
     config: options.Config = None,
     nats: Annotated[str | None, Parameter(help="URL of the NATS server.")] = None,
 ) -> int:

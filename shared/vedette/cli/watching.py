@@ -36,7 +36,7 @@ _LOST = {"absent": "its endpoint lists it no more", "endpoint_removed": "its end
 
 
 def watch(
-    *use_case: str,
+    *use_case: Annotated[str, Parameter(help="Only when another model becomes the best for one of these.")],
     recommendations: Annotated[
         bool, Parameter(negative="", help="Show when another model becomes the best for any use case.")
     ] = False,
@@ -50,10 +50,7 @@ def watch(
     json: Annotated[bool, Parameter(negative="", help="Print a JSON document a line.")] = False,
     where: options.Instance = options.HERE,
 ) -> int:
-    """Show what happens as it happens: everything, or only what is named.
-
-    With use cases, when another model becomes the best for one of them: vedette watch chat embedding
-    """
+    """Show what happens as it happens: everything, or only what is named."""
     events = tuple(name if name.startswith(_PREFIX) else f"{_PREFIX}{name}" for name in event)
     use_cases = ("*",) if recommendations else use_case
     show = _show_json if json else _show

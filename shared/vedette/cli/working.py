@@ -19,6 +19,7 @@ from rich.progress import (
 from vedette import events
 from vedette.cli import options
 from vedette.cli.asking import show_models
+from vedette.cli.entries import NOTHING_FOUND
 from vedette.cli.measured import show_figures, show_proofs, show_scores
 from vedette.cli.output import Style, document, err, out, run
 from vedette.client import Client
@@ -27,19 +28,29 @@ from vedette.errors import ConfigurationError, RequestError
 from vedette.events import Job, JobKind, ModelView
 from vedette.operation import Target, operating
 
+_Models = Annotated[str, Parameter(help="Only these models (endpoint/name), or all of these endpoints.")]
 
-def discover(*endpoints: str, json: options.Json = False, where: options.Instance = options.HERE) -> int:
+
+def discover(
+    *endpoints: Annotated[str, Parameter(help="Only at these.")],
+    json: options.Json = False,
+    where: options.Instance = options.HERE,
+) -> int:
     """Look for models now, at the named endpoints or at all."""
     return run(_do("discover", endpoints, where, json))
 
 
-def probe(*targets: str, json: options.Json = False, where: options.Instance = options.HERE) -> int:
+def probe(
+    *targets: Annotated[str, Parameter(help="Only these endpoints and models (endpoint/name).")],
+    json: options.Json = False,
+    where: options.Instance = options.HERE,
+) -> int:
     """Check now whether models answer: of the named endpoints, the named models (endpoint/name), or all."""
     return run(_do("probe", targets, where, json))
 
 
 def benchmark(
-    *models: str,
+    *models: _Models,
     sweep: Annotated[
         str | None, Parameter(help="Then ask for so many streams at once as well, for example 1,2,4,8.")
     ] = None,
@@ -49,21 +60,18 @@ def benchmark(
     json: options.Json = False,
     where: options.Instance = options.HERE,
 ) -> int:
-    """Measure the speed of models now: of the named ones (endpoint/name), of endpoints, or of all.
-
-    At the end every figure is shown with its spread: vedette benchmark gpu/qwen3:8b --sweep 1,2,4,8
-    """
+    """Measure the speed of models now: of the named ones (endpoint/name), of endpoints, or of all."""
     as_json = json or output == "json"
     return run(_do("benchmark", models, where, as_json, streams=_streams(sweep), style=output))
 
 
-def verify(*models: str, json: options.Json = False, where: options.Instance = options.HERE) -> int:
+def verify(*models: _Models, json: options.Json = False, where: options.Instance = options.HERE) -> int:
     """Have models prove now what they can do: of the named ones (endpoint/name), of endpoints, or of all."""
     return run(_do("verify", models, where, json))
 
 
 def evaluate(
-    *models: str,
+    *models: _Models,
     suite: Annotated[
         tuple[str, ...], Parameter(help="Ask only this kind of question; may be repeated.")
     ] = (),
@@ -78,8 +86,7 @@ def evaluate(
 ) -> int:
     """Check now how well models answer: the named ones (endpoint/name), those of endpoints, or all.
 
-    At the end the scores are shown with their intervals, and the most telling wrong answers:
-    vedette evaluate gpu/qwen3:8b --suite tools --suite json
+    At the end the scores are shown with their intervals, and the most telling wrong answers.
     """
     as_json = json or output == "json"
     if show:
@@ -127,7 +134,7 @@ async def _do(
             err.print(
                 f'Nothing to {kind}: no models are known. "vedette doctor" tells which endpoints answer.'
             )
-            return 1
+            return NOTHING_FOUND
         ended = await _follow(connection, kind, targets, streams, suites)
         known = await client.models()
         touched = {str(target.model or target.endpoint) for target in targets}

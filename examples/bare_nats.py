@@ -1,0 +1,24 @@
+"""An agent without Vedette's client: a question and a subscription over NATS, in whatever language speaks it.
+
+`vedette up` writes the URL, with an agent's credentials, into connection.json in its state directory.
+"""
+
+import asyncio
+import json
+import pathlib
+
+import nats
+
+
+async def main() -> None:
+    """Ask for the best model once, then tell of every model that is found."""
+    connection = json.loads((pathlib.Path.home() / ".local/share/vedette/connection.json").read_text())
+    nc = await nats.connect(connection["nats_url"])
+    found = await nc.subscribe("model.found")
+    reply = await nc.request("recommend.best", b'{"use_case": "chat"}', timeout=2)
+    print("best:", json.loads(reply.data)["recommendation"], flush=True)
+    async for message in found.messages:
+        print("found:", json.loads(message.data)["model"], flush=True)
+
+
+asyncio.run(main())

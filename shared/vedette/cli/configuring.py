@@ -1,0 +1,220 @@
+"""`config init`, `config check` and `config show`: begin a configuration, and see what one comes to."""
+
+import os
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import tomlkit
+from cronsim import CronSim
+from cyclopts import Parameter
+from msgspec import Struct
+from tomlkit.items import Item, Table
+
+from vedette import instance
+from vedette.cli import options
+from vedette.cli.local import answering, usual
+from vedette.cli.output import document, err, run, say
+from vedette.connecting import without_secrets
+from vedette.contact import Contact
+from vedette.errors import ConfigurationError
+from vedette.settings import DEFAULT_FILE, EndpointSettings, Schedule, Secret, Section, Settings, is_cron
+
+_HIDDEN = "(hidden)"
+_WHEN = "# --- When"  # where the example goes on after its endpoints
+_ENDPOINTS = "# --- Endpoints"
+
+File = Annotated[
+    str | None, Parameter(help="The file. Default: VEDETTE_CONFIG, else ./vedette.toml, else none.")
+]
+
+
+# --- Begin one -------------------------------------------------------------------------------------------------
+
+
+def init(
+    file: Annotated[Path, Parameter(help="Where to write it.")] = Path(DEFAULT_FILE),
+    /,
+    *,
+    force: Annotated[bool, Parameter(negative="", help="Replace a file that is there.")] = False,
+    json: options.Json = False,
+) -> int:
+    """Write a configuration with the model servers that answer here; everything else in it is commented out."""
+    if file.exists() and not force:
+        raise ConfigurationError(where=file, problem="is there already; --force replaces it")
+    found = run(_found())
+    try:
+        file.write_text(begun(found))
+    except OSError as error:
+        raise ConfigurationError(where=file, problem=f"cannot be written: {error.strerror}") from error
+    if json:
+        document({"file": str(file), "endpoints": {name: e.url for name, e in found.items()}})
+        return 0
+    for name, endpoint in found.items():
+        say(f"endpoint  {name}: {endpoint.url}")
+    if not found:
+        err.print("no model server answers on this machine at a usual port; name yours in the file")
+    say(f"wrote     {file}; next: vedette up")
+    return 0
+
+
+async def _found() -> dict[str, EndpointSettings]:
+    looked_for = usual()
+    contacts = await answering(msgspec.structs.replace(Settings(), endpoints=looked_for))
+    return {_name(name, contact): looked_for[name] for name, contact in contacts.items()}
+
+
+def _name(usual: str, contact: Contact) -> str:
+    """Return what the server calls itself, as an endpoint is named; where it does not tell, what is usual there."""
+    product = contact.server.product if contact.server else None
+    return "".join(c if c.isalnum() else "-" for c in product.lower()) if product else usual
+
+
+def begun(endpoints: Mapping[str, EndpointSettings]) -> str:
+    """Return the text of a configuration with *endpoints*, and all settings as comments."""
+    example = files("vedette").joinpath("example.toml").read_text()
+    shown, _, rest = example.partition(_WHEN)
+    title, _, shown = shown.partition(_ENDPOINTS)
+    title = "".join(
+        f"{line}\n" for line in title.replace("written here without", "written with").splitlines()
+    )
+    tables = "".join(
+        f'[endpoints.{name}]\nprovider = "{endpoint.provider}"\nurl = "{endpoint.url}"\n\n'
+        for name, endpoint in endpoints.items()
+    )
+    heading, _, shown = shown.partition("\n\n")
+    ruled, _, rest = rest.partition("\n")
+    return f"{title}{_ENDPOINTS}{heading}\n\n{tables}{_commented(shown)}{_WHEN}{ruled}\n{_commented(rest)}"
+
+
+def _commented(text: str) -> str:
+    return "\n".join(f"# {line}" if line and not line.startswith("#") else line for line in text.split("\n"))
+
+
+# --- See what one comes to -------------------------------------------------------------------------------------
+
+
+def check(file: File = None, /, *, json: options.Json = False) -> int:
+    """Read the configuration as `up` would, and say what it comes to."""
+    settings = _without_secrets(options.settings(file))
+    if json:
+        document(settings)
+        return 0
+    for name, endpoint in settings.endpoints.items():
+        say(f"endpoint  {name}: {endpoint.provider} at {endpoint.url}")
+    schedule = settings.schedule
+    say(
+        f"schedule  discovery {schedule.discovery}, availability {schedule.availability}, "
+        f"performance {schedule.performance}, quality {schedule.quality}, retention {schedule.retention}"
+    )
+    say(f"NATS      {settings.nats.url or 'a private server'}")
+    url = settings.database.url
+    say(f"database  {(url.reference if isinstance(url, Secret) else url) or 'SQLite in the state directory'}")
+    return 0
+
+
+def show(file: File = None, /, *, json: options.Json = False) -> int:
+    """Print the whole configuration in effect: what is given, and the default of everything else."""
+    settings = _without_secrets(options.settings(file))
+    if json:
+        document(settings)
+        return 0
+    place = file or os.environ.get("VEDETTE_CONFIG") or DEFAULT_FILE
+    say(
+        f"# {place if Path(place).is_file() else 'No configuration file'}; what is not in it is marked as default."
+    )
+    say(f"# State directory: {instance.state_directory(None)}\n")
+    say(tomlkit.dumps(_table(settings)).strip())
+    return 0
+
+
+def _without_secrets(settings: Settings) -> Settings:
+    """Return *settings* without what could be a secret that is written in them all the same."""
+    nats, database = settings.nats, settings.database
+    endpoints = {
+        name: msgspec.structs.replace(
+            endpoint,
+            headers={
+                header: value if isinstance(value, Secret) else _HIDDEN
+                for header, value in endpoint.headers.items()
+            },
+        )
+        for name, endpoint in settings.endpoints.items()
+    }
+    return msgspec.structs.replace(
+        settings,
+        endpoints=endpoints,
+        nats=msgspec.structs.replace(nats, url=without_secrets(nats.url) if nats.url else None),
+        database=msgspec.structs.replace(
+            database, url=without_secrets(database.url) if isinstance(database.url, str) else database.url
+        ),
+    )
+
+
+def _table(section: Struct) -> Table:
+    """Return *section* as a table of TOML: its values, those at their default marked, then its tables."""
+    table = tomlkit.table()
+    tables: list[tuple[str, Item]] = []
+    for field in msgspec.structs.fields(section):
+        value = getattr(section, field.name)
+        if _is_table(value):
+            tables.append((field.name, _nested(value)))
+        elif value is None:
+            table.add(tomlkit.comment(f"{field.name} is not set"))
+        elif value != {}:
+            item = _item(value)
+            if remark := ", ".join(_remarks(section, field, value)):
+                item.comment(remark)
+            table.add(field.name, item)
+    for name, inner in tables:
+        table.add(name, inner)
+    return table
+
+
+def _is_table(value: object) -> bool:
+    """Return whether *value* has a heading of its own: a section, a mapping of sections, a list of them."""
+    if isinstance(value, dict):
+        return any(isinstance(inner, Section) and not isinstance(inner, Secret) for inner in value.values())
+    if isinstance(value, tuple):
+        return any(isinstance(inner, Struct) for inner in value)
+    return isinstance(value, Section) and not isinstance(value, Secret)
+
+
+def _nested(value: Any) -> Item:
+    if isinstance(value, dict):
+        table = tomlkit.table(is_super_table=True)
+        for name, inner in value.items():
+            table.add(name, _table(inner))
+        return table
+    if isinstance(value, tuple):
+        tables = tomlkit.aot()
+        for inner in value:
+            tables.append(_table(inner))
+        return tables
+    return _table(value)
+
+
+def _item(value: object) -> Item:
+    plain = _without_nothing(msgspec.to_builtins(value, builtin_types=(date,)))
+    item: Item = tomlkit.item(plain)
+    if isinstance(item, Table):
+        item = tomlkit.inline_table()
+        item.update(plain)
+    return item
+
+
+def _without_nothing(value: Any) -> Any:
+    """Return *value* without the keys that have no value, for which TOML has no word."""
+    if not isinstance(value, dict):
+        return value
+    return {key: _without_nothing(inner) for key, inner in value.items() if inner is not None}
+
+
+def _remarks(section: Struct, field: msgspec.structs.FieldInfo, value: Any) -> Iterator[str]:
+    if value == field.default:
+        yield "default"
+    if isinstance(section, Schedule) and is_cron(value):
+        yield f"next {next(CronSim(value, datetime.now(UTC))):%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,77 @@
+"""`contracts`: what goes over the bus, for people and for programs."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from vedette import contracts as catalogue
+from vedette import nats_server
+from vedette.cli import options
+from vedette.cli.output import complain, document, say, sheet
+from vedette.events import QUESTIONS
+
+
+def contracts(
+    *,
+    output: Annotated[
+        Path | None, Parameter(help=f"Write {', '.join(catalogue.FILES)} into this directory.")
+    ] = None,
+    check: Annotated[
+        Path | None, Parameter(help="Fail when the files in this directory are not what would be written.")
+    ] = None,
+    asyncapi: Annotated[bool, Parameter(negative="", help="Print the AsyncAPI 3.0 document.")] = False,
+    accounts: Annotated[
+        bool, Parameter(negative="", help="Print accounts and permissions for a NATS server of your own.")
+    ] = False,
+    json: options.Json = False,
+) -> int:
+    """List what goes over the bus: subjects, who sends, who hears, what is asked and answered."""
+    if check is not None:
+        return _check(check)
+    if output is not None:
+        return _write(output)
+    if accounts:
+        say(nats_server.accounts().rstrip())
+        return 0
+    if asyncapi or json:
+        document(catalogue.asyncapi() if asyncapi else catalogue.document())
+        return 0
+    _show()
+    return 0
+
+
+def _check(directory: Path) -> int:
+    differing = [
+        name
+        for name, text in catalogue.files().items()
+        if not (directory / name).is_file() or (directory / name).read_text() != text
+    ]
+    for name in differing:
+        complain(f"{directory / name} is not what the code says; run: vedette contracts --output {directory}")
+    return 1 if differing else 0
+
+
+def _write(directory: Path) -> int:
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, text in catalogue.files().items():
+        (directory / name).write_text(text)
+        say(f"wrote {directory / name}")
+    return 0
+
+
+def _show() -> None:
+    rows = [
+        (
+            channel.copy or channel.subject,
+            channel.name,
+            ", ".join(channel.senders),
+            "anybody" if channel.copy else ", ".join(channel.hearers),
+        )
+        for channel in catalogue.CHANNELS
+    ]
+    rows += [
+        (question.subject, question.reply.__name__, question.service, "anybody, who asks")
+        for question in QUESTIONS
+    ]
+    sheet(("subject", "message", "from", "to"), rows, "table")

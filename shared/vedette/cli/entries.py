@@ -1,0 +1,40 @@
+"""How commands come into the command line: loaded when they are called, each with examples in its help."""
+
+from typing import NamedTuple
+
+from cyclopts import App, Group
+
+NOTHING_FOUND = 3
+EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 nothing found, 4 cannot reach."
+
+START = Group.create_ordered("Start")
+ASK = Group.create_ordered("Ask")
+MEASURE = Group.create_ordered("Measure now")
+OPERATE = Group.create_ordered("Operate")
+PROGRAM = Group.create_ordered("For programs")
+
+
+class Entry(NamedTuple):
+    """A command: the function (`module:name`) that it calls, what it does in a line, and how it is used.
+
+    Its name is the function's, with hyphens, unless one is given.
+    """
+
+    place: str
+    line: str
+    examples: tuple[str, ...]
+    name: str | None = None
+
+
+def add(app: App, *entries: Entry, group: Group | None = None) -> None:
+    """Add *entries* to *app*, or to *group* in its help. A function is imported when its command is called."""
+    for entry in entries:
+        name = entry.name or entry.place.partition(":")[2].replace("_", "-")
+        examples = "\n".join(f"  {example}" for example in entry.examples)
+        app.command(
+            entry.place,
+            name=name,
+            help=entry.line,
+            group=group,
+            help_epilogue=f"Example{'s' if len(entry.examples) > 1 else ''}:\n{examples}\n\n{EXIT_CODES}",
+        )

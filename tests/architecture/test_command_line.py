@@ -1,0 +1,93 @@
+"""Every command there is, of whatever package: what its help promises holds."""
+
+import inspect
+import shlex
+from collections.abc import Iterator
+
+import pytest
+from cyclopts import App
+
+from vedette import log
+from vedette.cli import app, entries, main
+
+# They run until they are stopped, or print a script for a shell: nothing that is a document.
+WITHOUT_JSON = {"up", "run", "serve-mcp", "completion"}
+
+
+def _commands(of: App, *path: str) -> Iterator[tuple[str, App]]:
+    for name in of:
+        command = of[name]
+        if not name.startswith("-"):
+            yield from _commands(command, *path, name)
+            if command.default_command is not None:
+                yield " ".join((*path, name)), command
+
+
+COMMANDS = dict(_commands(app))
+EXAMPLES = [
+    (name, line.strip())
+    for name, command in COMMANDS.items()
+    for line in (command.help_epilogue or "").split("\n\n")[0].splitlines()[1:]
+]
+
+
+def test_all_are_found() -> None:
+    assert {"recommend", "config show", "dead replay", "export", "quality import"} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_tells_what_how_and_how_it_ends(name: str) -> None:
+    command = COMMANDS[name]
+    assert command.help
+    assert command.help.endswith(".")
+    epilogue = command.help_epilogue or ""
+    assert epilogue.startswith("Example")
+    assert epilogue.endswith(entries.EXIT_CODES)
+    assert f"  vedette {name}" in epilogue
+
+
+@pytest.mark.parametrize(("name", "example"), EXAMPLES, ids=[example for _, example in EXAMPLES])
+def test_examples_are_understood(name: str, example: str) -> None:
+    """As the shell would hand them over; what follows `>` is the shell's own."""
+    _, *tokens = shlex.split(example.partition(" > ")[0])
+    command, bound, unused = app.parse_args(tokens, exit_on_error=False, print_error=False)
+    assert not unused
+    assert command == COMMANDS[name].default_command
+    inspect.signature(command).bind(*bound.args, **bound.kwargs)
+
+
+@pytest.mark.parametrize("name", sorted(set(COMMANDS) - WITHOUT_JSON))
+def test_data_comes_as_json_too(name: str) -> None:
+    names = [argument.name for argument in COMMANDS[name].assemble_argument_collection()]
+    assert "--json" in names
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_argument_is_described(name: str) -> None:
+    for argument in COMMANDS[name].assemble_argument_collection():
+        if argument.parameter.show is not False and not argument.children:
+            assert argument.parameter.help, argument.name
+
+
+@pytest.mark.parametrize(
+    ("tokens", "says"),
+    [
+        (["modles"], 'did you mean "models"'),
+        (["models", "--jsno"], "did you mean --json"),
+        (["recommend"], "use_case"),
+        (["recommend", "chat", "--limit", "many"], "--limit"),
+    ],
+)
+def test_a_slip_is_one_line_that_helps(
+    tokens: list[str], says: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A log that writes to this test's standard error would do so when it is gone.
+    monkeypatch.setattr(log, "configure", lambda: None)
+    with pytest.raises(SystemExit) as ended:
+        main(tokens)
+    assert ended.value.code == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert err.count("\n") == 1
+    assert says in err.lower()
+    assert err.rstrip().endswith("--help)")

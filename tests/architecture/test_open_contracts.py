@@ -1,0 +1,199 @@
+"""What others build on stays as it was: schemas, subjects, headers, and the documents that tell of them."""
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cloudevents.core.bindings.http import HTTPMessage, from_binary
+from cloudevents.core.formats.json import JSONFormat
+
+from require import missing
+from samples import lifecycle_event
+from vedette import bus, contracts, events
+from vedette.events import EVENTS, decode_event
+from vedette.settings import Settings
+from vedette.types import ModelRef
+
+ROOT = Path(__file__).parents[2]
+KEPT = ROOT / "tests" / "contracts"
+# What was released is never written again. A new version has a directory and a line of its own.
+RELEASED = {"0.1": "175bf2ade4a2c29d84ee704cc092aacd94f21812efe5c15d86cb4b30025d001b"}
+PARSER = "@asyncapi/parser@3.6.6"
+VALIDATE = """
+import { Parser } from '@asyncapi/parser';
+import { readFileSync } from 'fs';
+const { document, diagnostics } = await new Parser().parse(readFileSync(process.argv[2], 'utf8'));
+console.log(JSON.stringify({ parsed: !!document, problems: diagnostics.filter((one) => one.severity < 2) }));
+"""
+
+
+@pytest.mark.parametrize("name", contracts.FILES)
+def test_the_documents_are_what_the_code_says(name: str) -> None:
+    assert (ROOT / "docs" / name).read_text() == contracts.files()[name], (
+        "run: uv run vedette contracts --output docs"
+    )
+
+
+@pytest.mark.parametrize("version", RELEASED)
+def test_what_was_released_is_as_it_was(version: str) -> None:
+    kept = (KEPT / version / "contracts.json").read_bytes()
+    assert hashlib.sha256(kept).hexdigest() == RELEASED[version]
+
+
+def released() -> list[tuple[str, str]]:
+    """Return every event of every release, as version and name of the file."""
+    return [
+        (v, file.stem) for v in RELEASED for file in (KEPT / v).glob("*.json") if file.stem != "contracts"
+    ]
+
+
+@pytest.mark.parametrize(("version", "name"), sorted(released()))
+def test_payloads_of_old_still_decode(version: str, name: str) -> None:
+    """Whole, and the fields that have defaults may be missing."""
+    payload = (KEPT / version / f"{name}.json").read_bytes()
+    kind = next(event for event in EVENTS if event.__name__ == name)
+    assert type(decode_event(f"{kind.TYPE}.a.b", payload)) is kind
+    required = contracts.schemas()[name]["required"]
+    least = {key: value for key, value in json.loads(payload).items() if key in required}
+    decode_event(f"{kind.TYPE}.a.b", json.dumps(least).encode())
+
+
+@pytest.mark.parametrize("version", RELEASED)
+def test_nothing_that_was_released_is_taken_back(version: str) -> None:
+    """No message or subject is gone; no field is gone, is of another type, or has come to be required."""
+    was, now = json.loads((KEPT / version / "contracts.json").read_text()), contracts.document()
+    for part, key in (("channels", "subject"), ("questions", "subject")):
+        assert {one[key] for one in was[part]} <= {one[key] for one in now[part]}
+    problems = [
+        problem
+        for name, schema in was["schemas"].items()
+        for problem in taken_back(name, schema, now["schemas"].get(name))
+    ]
+    assert not problems, problems
+
+
+def taken_back(name: str, was: dict[str, Any], now: dict[str, Any] | None) -> Iterator[str]:
+    """Yield in what the schema *now* fails those who rely on what it *was*."""
+    if now is None:
+        yield f"{name} is gone"
+        return
+    for value in set(was.get("enum", ())) - set(now.get("enum", ())):
+        yield f"{name}: {value!r} is gone"
+    for field, schema in was.get("properties", {}).items():
+        kept = now.get("properties", {}).get(field)
+        if kept is None:
+            yield f"{name}.{field} is gone"
+        elif not kinds(schema) <= kinds(kept):
+            yield f"{name}.{field} was {kinds(schema)} and is {kinds(kept)}"
+    for field in set(now.get("required", ())) - set(was.get("required", ())):
+        yield f"{name}.{field} must be given now"
+
+
+def kinds(schema: dict[str, Any]) -> set[str]:
+    """Return what a value may be, in words that can be compared."""
+    if "anyOf" in schema:
+        return set().union(*(kinds(one) for one in schema["anyOf"]))
+    if "enum" in schema:
+        return {repr(value) for value in schema["enum"]}
+    if schema.get("type") == "array":
+        return {f"list of {kind}" for kind in kinds(schema.get("items", {}))}
+    return {str(schema.get("$ref") or schema.get("type", "anything"))}
+
+
+def test_taking_back_is_noticed() -> None:
+    """The test above can fail."""
+    was = {"properties": {"a": {"type": "string"}, "b": {"enum": [1, 2]}}, "required": ["a"]}
+    assert not [*taken_back("X", was, was | {"properties": was["properties"] | {"c": {"type": "null"}}})]
+    assert [*taken_back("X", was, None)]
+    assert [*taken_back("X", was, {"properties": {"a": {"type": "string"}}})]
+    assert [*taken_back("X", was, was | {"properties": {"a": {"type": "integer"}, "b": {"enum": [1, 2]}}})]
+    assert [*taken_back("X", was, was | {"properties": {"a": {"type": "string"}, "b": {"enum": [1]}}})]
+    assert [*taken_back("X", was, was | {"required": ["a", "b"]})]
+
+
+def test_every_message_has_a_channel_and_the_guide_to_the_events_names_it() -> None:
+    messages = {channel.message for channel in contracts.CHANNELS}
+    assert messages == {*EVENTS, events.Progress, events.DeadLetter}
+    for channel in contracts.CHANNELS:
+        assert re.search(rf"^\| {channel.name} ", events.__doc__ or "", re.MULTILINE), channel.name
+
+
+def subject(channel: contracts.Channel) -> str:
+    """Return a subject of *channel*."""
+    if channel.message is events.Job:
+        return "job.probe.h.local"
+    return re.sub(r"\{[^}]*\}", "x", channel.subject)
+
+
+@pytest.mark.parametrize("channel", contracts.CHANNELS, ids=lambda channel: channel.name)
+def test_a_channel_s_stream_takes_it_and_its_copy_goes_where_it_says(channel: contracts.Channel) -> None:
+    for stream in bus.streams(Settings()):
+        taken = any(matches(pattern, subject(channel)) for pattern in stream.subjects or ())
+        assert taken is (stream.name == channel.stream)
+        if taken and channel.copy:
+            assert stream.republish is not None
+            copied = stream.republish.dest.replace("{{wildcard(1)}}", subject(channel).split(".")[1])
+            assert copied == re.sub(r"\{[^}]*\}", "x", channel.copy)
+
+
+def matches(pattern: str, subject: str) -> bool:
+    """Return whether a subscription to *pattern* hears *subject*."""
+    expression = re.escape(pattern).replace(r"\*", r"[^.]+").replace(">", r".+")
+    return re.fullmatch(expression, subject) is not None
+
+
+@pytest.mark.parametrize("durable", [*bus.DURABLES, bus.host_jobs("h")], ids=lambda durable: durable.name)
+def test_who_consumes_is_said_to_hear(durable: bus.Durable) -> None:
+    service = durable.name.partition("-")[0]
+    consumed = [
+        channel
+        for channel in contracts.CHANNELS
+        if channel.stream == durable.stream
+        and (not durable.filters or any(overlap(one, channel.filter) for one in durable.filters))
+    ]
+    assert consumed
+    assert all(service in channel.hearers for channel in consumed)
+
+
+def overlap(one: str, other: str) -> bool:
+    """Return whether some subject matches both filters."""
+    pairs = zip(one.split("."), other.split("."), strict=False)
+    return all(a == b or {a, b} & {"*", ">"} for a, b in pairs)
+
+
+def test_the_document_is_asyncapi_by_the_official_parser(tmp_path: Path) -> None:
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        missing("node", "install Node.js and npm")
+    install = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(tmp_path), PARSER]
+    if subprocess.run(install, capture_output=True, timeout=120).returncode:
+        missing("node", f"npm cannot install {PARSER}")
+    script = tmp_path / "validate.mjs"
+    script.write_text(VALIDATE)
+    told = subprocess.run(
+        ["node", str(script), str(ROOT / "docs" / "asyncapi.json")],
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    assert json.loads(told.stdout) == {"parsed": True, "problems": []}
+
+
+def test_headers_are_a_cloudevent_by_the_official_parser() -> None:
+    event = lifecycle_event("found", ModelRef("local", "m:1 ü"), at=datetime(2026, 11, 27, 10, tzinfo=UTC))
+    headers = bus.headers_of(event, source="discoverer")
+    parsed = from_binary(HTTPMessage(headers=headers, body=events.encode(event)), JSONFormat())
+    assert parsed.get_specversion() == "1.0"
+    assert parsed.get_id() == event.id
+    assert parsed.get_type() == "vedette.model.found"
+    assert parsed.get_source() == "/vedette/discoverer"
+    assert parsed.get_time() == event.at
+    assert parsed.get_subject() == event.subject
+    assert parsed.get_datacontenttype() == "application/json"
+    assert parsed.get_data()["model"] == {"endpoint": "local", "name": "m:1 ü"}

@@ -1,0 +1,39 @@
+"""Pages that show what the code computes show what it computes today."""
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import casebook
+from vedette.cli import asking
+from vedette_recommender.usecases import BUILT_IN
+
+ROOT = Path(__file__).parents[2]
+COLUMNS = ("quality", "speed", "ttft", "reliability", "context", "price")
+
+
+def test_the_worked_example_is_what_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs" / "scores.md").read_text()
+    match = re.search(r"<!-- explained: (.*?) -->\n```text\n(.*?)\n```", page, re.DOTALL)
+    assert match is not None
+    written = io.StringIO()
+    monkeypatch.setattr(asking, "out", Console(file=written, width=170, highlight=False, soft_wrap=True))
+    asking.show_explanation(casebook.explain(casebook.read((ROOT / match[1]).read_text())))
+    assert [line.rstrip() for line in written.getvalue().strip().splitlines()] == match[2].splitlines()
+
+
+def test_the_table_of_use_cases_is_the_code_s() -> None:
+    page = (ROOT / "docs" / "use-cases.md").read_text()
+    table = page.partition("<!-- table: use cases -->\n")[2].partition("\n<!-- end -->")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    assert rows == [
+        [
+            name,
+            *(f"{use_case.weights[signal]:.2f}" for signal in COLUMNS),
+            ", ".join(use_case.requires),
+        ]
+        for name, use_case in BUILT_IN.items()
+    ]

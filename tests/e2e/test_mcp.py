@@ -1,0 +1,72 @@
+"""`vedette serve-mcp` as a host starts it: the official client over standard input and output."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from mcp import ClientSession, StdioServerParameters
+from mcp.client.stdio import stdio_client
+from mcp.types import CallToolResult, TextContent
+
+from commands import up
+from eventually import eventually
+from providers.fake_ollama import fake_ollama
+
+CONFIG = '[schedule]\navailability = "1s"\n[endpoints.box]\nurl = "{url}"\nevaluate = false\n'
+
+
+def told(result: CallToolResult) -> dict[str, Any]:
+    """Return what a tool returned."""
+    (text,) = result.content
+    assert isinstance(text, TextContent)
+    assert not result.isError, text.text
+    document: dict[str, Any] = json.loads(text.text)
+    return document
+
+
+async def test_a_host_asks_and_reports(tmp_path: Path) -> None:
+    """Every tool says what it takes, answers, and tells a mistake so that it can be mended."""
+    async with fake_ollama(m="1") as ollama, up(tmp_path / "state", CONFIG.format(url=ollama.url)) as running:
+        await running.line("ready")
+
+        async def known() -> bool:
+            return (await running.ask("recommend", "chat")).code == 0
+
+        await eventually(known, within_s=180, what="a model that can be recommended")
+        command = StdioServerParameters(
+            command=sys.executable,
+            args=[
+                "-c",
+                "from vedette.cli import main; main()",
+                "serve-mcp",
+                "--state-dir",
+                str(tmp_path / "state"),
+            ],
+            env={**os.environ, "VEDETTE_CONFIG": ""},
+        )
+        async with stdio_client(command) as (reads, writes), ClientSession(reads, writes) as session:
+            opened = await session.initialize()
+            assert opened.serverInfo.name == "vedette"
+            tools = {tool.name: tool for tool in (await session.list_tools()).tools}
+            assert tools.keys() == {"recommend", "explain", "list_models", "report"}
+            for tool in tools.values():
+                assert tool.description
+                assert tool.inputSchema["properties"]
+            best = told(await session.call_tool("recommend", {"use_case": "chat", "locality": "local"}))
+            assert best["recommendation"]["model"] == {"endpoint": "box", "name": "m"}
+            why = told(await session.call_tool("explain", {"use_case": "chat"}))
+            assert "box/m is best for chat" in why["summary"][0]
+            listed = told(await session.call_tool("list_models", {"capabilities": ["chat"]}))
+            assert listed["total"] == 1
+            counted = told(await session.call_tool("report", {"model": "box/m", "e2e_ms": 900.0}))
+            assert counted == {"counted": True}
+            nothing = told(
+                await session.call_tool("recommend", {"use_case": "chat", "min_context_tokens": 10**9})
+            )
+            assert nothing["recommendation"] is None
+            assert nothing["relax"]["constraint"] == "constraints.min_context_tokens"
+            wrong = await session.call_tool("recommend", {"use_case": "chatt"})
+            assert wrong.isError
+            assert 'did you mean "chat"?' in str(wrong.content)
