@@ -8,7 +8,6 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -123,15 +122,20 @@ _MEMORY_HEADER = (
     "MB per 100,000 models |",
     "|---|---|---|---|---|---|",
 )
+_IMPORTED = (
+    "vedette.cli",
+    "vedette.process",
+    "vedette_recommender.app",
+)  # by any recommender, however many models
 _WARM_HEADER = (
-    "| models | starts | libraries imported, nothing else: median s (max) | the first answer, warm: median s (max) | "
+    "| models | starts | all imported, nothing else: median s (max) | the first answer, warm: median s (max) | "
     "difference of the medians s |",
     "|---|---|---|---|---|",
 )
 
 
 async def _warm(on: Bench, plan: Plan) -> str:
-    """Start the recommender again and again; beside a process that imports the same libraries and ends."""
+    """Start the recommender again and again; beside a process that imports what it imports and ends."""
     restarts = plan.restarts if on.models <= _RESTARTED_AT_MOST else 1
     say(f"{on.models} models: {restarts} starts")
     started, imported = [], []
@@ -140,7 +144,7 @@ async def _warm(on: Bench, plan: Plan) -> str:
             started.append(running.first_answer_s)
         began = time.perf_counter()
         async with child(
-            [sys.executable, "-c", f"import {', '.join(_libraries())}"], log=on.directory / "bare.log"
+            [sys.executable, "-c", f"import {', '.join(_IMPORTED)}"], log=on.directory / "bare.log"
         ) as process:
             await process.wait()
         imported.append(time.perf_counter() - began)
@@ -149,13 +153,6 @@ async def _warm(on: Bench, plan: Plan) -> str:
         f"| {on.models} | {restarts} | {medians[0]:.2f} ({max(imported):.2f}) | "
         f"{medians[1]:.2f} ({max(started):.2f}) | {medians[1] - medians[0]:.2f} |"
     )
-
-
-def _libraries() -> list[str]:
-    """Return what a recommender's process imports of others."""
-    common = ["faststream.nats", "cyclopts", "msgspec", "rich", "starlette", "structlog", "uvicorn"]
-    required = metadata.requires("vedette") or []
-    return common + ["numpy"] * any(line.startswith("numpy") for line in required)
 
 
 _IN_PROCESS_HEADER = (

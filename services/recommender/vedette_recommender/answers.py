@@ -106,6 +106,7 @@ class Answers:
         self._asked: set[int] = set()  # hashes of the questions asked once
         self._alike: dict[Hashable, bytes] = {}  # replies by what they depend on
         self._recommended: dict[int, Recommendation] = {}  # by row, but for the score
+        self._outdated = True  # something has changed since the last question
         self._scored_at = self._scored_until = datetime.min.replace(tzinfo=UTC)
         self._same: dict[ModelRef, tuple[ModelRef, ...]] | None = None
         self._questions: dict[str, Callable[[Any], Struct]] = {
@@ -121,7 +122,7 @@ class Answers:
 
     def changed(self, event: Event) -> None:
         """Take account of *event*, which changed the catalogue."""
-        self._forget()
+        self._outdated = True
         if isinstance(event, ModelEvent | ModelReported):
             self._board.touch(event.model)
         if isinstance(event, Lifecycle):
@@ -180,6 +181,7 @@ class Answers:
         self._remembered[key] = reply
 
     def _forget(self) -> None:
+        self._outdated = False
         self._remembered.clear()
         self._alike.clear()
         self._recommended.clear()
@@ -188,13 +190,18 @@ class Answers:
         )
 
     def _tick(self) -> None:
-        """Move `scored_at` on: now, floored to a minute, so that replicas agree and answers can be reused."""
+        """Forget what no longer holds, and move `scored_at` on: now, floored to a minute.
+
+        So that replicas agree and answers can be reused.
+        """
         now = self._clock.now()
         if not self._scored_at <= now < self._scored_until:
             floored = now.replace(second=0, microsecond=0)
             self._scored_until = floored + _SCORED_EVERY
             self._scored_at = floored
             self._board.at(floored)
+            self._outdated = True
+        if self._outdated:
             self._forget()
 
     # Recommendations -----------------------------------------------------------------------------------------

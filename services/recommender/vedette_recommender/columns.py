@@ -5,8 +5,9 @@ Rows of models that are lost are empty until another model takes them.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -81,7 +82,7 @@ class Tallies:
         self._start[row] = -np.inf
         if not last:
             return
-        counted = [_up_and_telling(tally.counts) for tally in last]
+        counted = [_up_and_telling(tuple(tally.counts.items())) for tally in last]
         self._start[row, : len(last)] = [tally.start.timestamp() for tally in last]
         self._up[row, : len(last)], self._telling[row, : len(last)] = zip(*counted, strict=True)
 
@@ -265,9 +266,10 @@ class Columns:
         return stale
 
 
-def _up_and_telling(counts: Mapping[str, int]) -> tuple[int, int]:
+@lru_cache(maxsize=4096)  # most hours and days are alike
+def _up_and_telling(counts: tuple[tuple[str, int], ...]) -> tuple[int, int]:
     up = telling = 0
-    for outcome, n in counts.items():
+    for outcome, n in counts:
         if outcome in _UP:
             up += n
         elif outcome in _NOT_TELLING:

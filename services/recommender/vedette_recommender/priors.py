@@ -2,6 +2,7 @@
 
 import math
 import re
+from functools import lru_cache
 
 from vedette_recommender.constants import (
     QUALITY_PRIOR_BASE,
@@ -21,6 +22,7 @@ def quality_prior(parameters: int, active: int | None, quantization: str | None)
     return max(0.0, min(QUALITY_PRIOR_CAP, size) - QUANTIZATION_LOSS.get(_bits(quantization), 0.0))
 
 
+@lru_cache(maxsize=256)
 def _bits(quantization: str | None) -> int:
     match = re.search(r"(?:^|[^A-Z])I?Q(\d)|INT(\d)|(\d)[- ]?BIT", (quantization or "").upper())
     return int(next(group for group in match.groups() if group)) if match else 16
