@@ -99,6 +99,7 @@ class KoboldCpp:
 
     name = "koboldcpp"
     api = "koboldcpp"
+    home: str | None = None
 
     @asynccontextmanager
     async def open(self, access: Access, *, clock: Clock) -> AsyncIterator[Endpoint]:

@@ -46,6 +46,7 @@ from vedette.types import (
     Evidence,
     Failure,
     FieldChange,
+    Fraction,
     Health,
     ModelInfo,
     ModelRef,
@@ -53,6 +54,7 @@ from vedette.types import (
     Performance,
     ProbeCause,
     ProbeSample,
+    Published,
     Quality,
     Rating,
     Reported,
@@ -407,7 +409,6 @@ def decode_event(subject: str, payload: bytes) -> Event:
 
 # --- Requests and replies ------------------------------------------------------------------------------------
 
-Fraction = Annotated[float, Meta(ge=0, le=1)]
 Limit = Annotated[int, Meta(ge=1, le=100)]
 Milliseconds = Annotated[float, Meta(gt=0, le=86_400_000)]
 Tokens = Annotated[int, Meta(ge=1, le=2**24)]
@@ -712,6 +713,7 @@ class ModelView(Struct, frozen=True, kw_only=True):
     ratings: tuple[Rating, ...] = ()
     figures: Performance | None = None  # every figure with its spread; `models.get` alone gives them
     failures: tuple[Failure, ...] = ()  # transcripts; `models.get` alone gives them
+    published: tuple[Published, ...] = ()  # what its service says of itself; `models.get` alone gives it
     attempts: tuple[Attempt, ...] = ()  # what its capabilities were put to; `models.get` alone gives them
 
 

@@ -21,8 +21,9 @@ import msgspec
 from cronsim import CronSim, CronSimError
 from msgspec import Meta, Struct
 
+from vedette import providers
 from vedette.errors import ConfigurationError
-from vedette.types import Capability, Price, Rating
+from vedette.types import Capability, Fraction, Price, Rating
 
 DEFAULT_FILE = "vedette.toml"
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -31,16 +32,7 @@ _ENDPOINT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 
 _SLOTS_LOOKED_AT = 50
 
-# Where the services are whose provider is told without a URL.
-SERVICES = {
-    "anthropic": "https://api.anthropic.com",
-    "gemini": "https://generativelanguage.googleapis.com",
-    "openai": "https://api.openai.com",
-    "openrouter": "https://openrouter.ai/api",
-}
-
 T = TypeVar("T")
-Fraction = Annotated[float, Meta(ge=0, le=1)]
 Seconds = Annotated[float, Meta(gt=0)]
 Weight = Annotated[float, Meta(ge=0, le=1000)]
 
@@ -417,10 +409,14 @@ def _convert(document: Mapping[str, Any], where: str) -> Settings:
 
 def _placed(endpoint: Any) -> Any:
     """Return *endpoint* with the URL of the service that its provider is for, unless it has one."""
-    if not isinstance(endpoint, Mapping):
+    if (
+        not isinstance(endpoint, Mapping)
+        or "url" in endpoint
+        or endpoint.get("provider") not in providers.names()
+    ):
         return endpoint
-    url = SERVICES.get(str(endpoint.get("provider")))
-    return {"url": url, **endpoint} if url else endpoint
+    home = providers.load(endpoint["provider"]).home
+    return {"url": home, **endpoint} if home else endpoint
 
 
 def _convert_one(value: Any, kind: type[T], where: str) -> T:

@@ -197,6 +197,7 @@ class FakeProvider:
 
     name = "fake"
     api = "fake"
+    home: str | None = None
 
     def __init__(self, endpoints: Mapping[str, FakeEndpoint]) -> None:
         self.endpoints = dict(endpoints)

@@ -22,6 +22,7 @@ Text = Annotated[str, Meta(max_length=2048)]
 # SQL and JSON readers elsewhere hold 64-bit integers at most; servers have been seen to send more.
 Count = Annotated[int, Meta(ge=0, le=2**62)]
 Positive = Annotated[float, Meta(ge=0)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Value(Struct, frozen=True, gc=False):
@@ -218,6 +219,30 @@ class Status(StrEnum):
 _FOR_EVER = timedelta(days=365)  # Ollama writes "never" as the year 2319
 
 
+class Percentiles(Value, frozen=True, kw_only=True, omit_defaults=True):
+    """Percentiles as a service publishes them. Of a speed the higher are the slower ones."""
+
+    p50: Positive | None = None
+    p75: Positive | None = None
+    p90: Positive | None = None
+    p99: Positive | None = None
+
+
+class Published(Value, frozen=True, kw_only=True, omit_defaults=True):
+    """What a service publishes of a model: not measured here, kept apart from what is, and in no score.
+
+    `by` is who serves the model, where the service passes requests on. `uptime` is the fraction of requests that
+    succeeded within a day; the percentiles are over half an hour.
+    """
+
+    source: Text
+    by: Text = ""
+    as_of: UtcTime
+    uptime: Fraction | None = None
+    ttft_ms: Percentiles | None = None
+    output_tps: Percentiles | None = None
+
+
 class Residency(Value, frozen=True, kw_only=True, omit_defaults=True):
     """Whether a model is loaded. `expires_at` is when the server will unload it, where it says so."""
 
@@ -300,6 +325,7 @@ class Health(Value, frozen=True, kw_only=True):
     daily: tuple[Tally, ...] = ()  # the last 30 days with a probe
     residency: Residency | None = None
     failures: tuple[Failure, ...] = ()  # the last 20, oldest first
+    published: tuple[Published, ...] = ()  # as last told by the service, where it publishes any
 
     def counts(self, now: datetime, *, hours: int) -> dict[str, int]:
         """Return probes by outcome over the last *hours*: hourly tallies to 24, daily ones beyond."""

@@ -8,10 +8,11 @@ import pytest
 from providers import written
 from providers.conftest import opened
 from providers.replay import Replay, reply, stream
+from vedette import providers
 from vedette.errors import ProviderError
-from vedette.providers import Described, Finished, Generation, Listing, Tool
-from vedette.settings import SERVICES, parse
-from vedette.types import Capability, Outcome
+from vedette.providers import Described, Finished, Generation, Listing, Publishing, Tool
+from vedette.settings import parse
+from vedette.types import Capability, Outcome, Percentiles
 
 TOOL = Tool(name="weather", description="Tells the weather.", parameters={"type": "object", "properties": {}})
 ASKED = {"type": "object", "properties": {"n": {"type": "integer"}}}
@@ -59,6 +60,29 @@ async def test_openrouter_tells_its_prices(replay: Replay) -> None:
     assert price is not None
     assert (price.input_usd_per_mtok, price.output_usd_per_mtok) == (0.22, 0.95)
     assert (await _described("openrouter", replay, "openrouter/auto")).price is None
+
+
+async def test_openrouter_publishes_how_its_upstreams_fare(replay: Replay) -> None:
+    """One figure for each that was asked of late: percentages become fractions."""
+    written.openrouter(replay)
+    async with opened("openrouter", replay.url) as endpoint:
+        assert isinstance(endpoint, Publishing)
+        (figures,) = await endpoint.published(Listing(name="qwen/qwen3-coder"))
+    assert (figures.source, figures.by, figures.uptime) == ("OpenRouter", "DeepInfra", 0.998)
+    assert figures.ttft_ms == Percentiles(p50=420, p75=610, p90=980, p99=2100)
+    assert figures.output_tps is not None
+    assert figures.output_tps.p99 == 15.1
+
+
+@pytest.mark.parametrize(
+    "told",
+    [[], {"data": []}, {"data": {"endpoints": ["x", {"latency_last_30m": [1]}, {"uptime_last_1d": "99"}]}}],
+)
+async def test_figures_that_cannot_be_read_are_none(told: Any, replay: Replay) -> None:
+    replay.routes["GET", "/v1/models/m/endpoints"] = reply(200, told)
+    async with opened("openrouter", replay.url) as endpoint:
+        assert isinstance(endpoint, Publishing)
+        assert await endpoint.published(Listing(name="m")) == ()
 
 
 async def test_a_gemini_that_speaks_is_not_one_that_writes(replay: Replay) -> None:
@@ -176,10 +200,10 @@ async def test_what_runs_at_text_generation_inference_is_counted(replay: Replay)
     assert (activity.running, activity.generated_tokens) == (2, 4100)
 
 
-@pytest.mark.parametrize("provider", sorted(SERVICES))
+@pytest.mark.parametrize("provider", ["anthropic", "gemini", "openai", "openrouter"])
 def test_a_service_needs_no_url(provider: str) -> None:
     """Its provider knows it; one's own gateway in front of it is named all the same."""
     own = {"provider": provider, "url": "https://gateway.internal"}
     endpoints = parse({"endpoints": {"a": {"provider": provider}, "b": own}}, where="f", environ={}).endpoints
-    assert endpoints["a"].url == SERVICES[provider]
+    assert endpoints["a"].url == providers.load(provider).home
     assert endpoints["b"].url == "https://gateway.internal"

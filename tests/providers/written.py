@@ -97,6 +97,20 @@ def openrouter(replay: Replay) -> None:
         "supported_parameters": ["max_tokens", "temperature", "tools", "structured_outputs"],
         "knowledge_cutoff": None,
     }
+    upstream = {
+        "provider_name": "DeepInfra",
+        "tag": "deepinfra/fp4",
+        "quantization": "fp4",
+        "status": 0,
+        "uptime_last_1d": 99.8,
+        "uptime_last_30m": 100,
+        "latency_last_30m": {"p50": 420, "p75": 610, "p90": 980, "p99": 2100},
+        "throughput_last_30m": {"p50": 45.2, "p75": 38.5, "p90": 28.3, "p99": 15.1},
+    }
+    # To who shows no key it tells no percentiles; of who has not been asked lately, nothing.
+    unasked = {"latency_last_30m": None, "throughput_last_30m": None, "uptime_last_1d": None}
+    told = {"id": entry["id"], "endpoints": [upstream, upstream | unasked]}
+    replay.routes["GET", "/v1/models/qwen/qwen3-coder/endpoints"] = reply(200, {"data": told})
     router = entry | {"id": "openrouter/auto", "pricing": {"prompt": "-1", "completion": "-1"}}
     replay.routes["GET", "/v1/models"] = reply(200, {"data": [entry, router]})
     replay.routes["POST", "/v1/chat/completions"] = _found(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vedette.types import UP, Health, Level, Outcome, ProbeSample, Status
+from vedette.types import UP, Health, Level, Outcome, ProbeSample, Published, Status
 from vedette_prober.verdict import fold, verdict
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
@@ -92,3 +92,13 @@ def test_since_is_when_the_status_last_changed() -> None:
     assert health.status is Status.UNREACHABLE
     assert health.since == START + timedelta(minutes=60)
     assert health.streak == 3
+
+
+def test_what_its_service_published_last_is_kept() -> None:
+    """A probe to which the service published nothing does not take back what it said before."""
+    said = (Published(source="a service", as_of=START, uptime=0.99),)
+    first = fold(None, sample(Outcome.OK, 0), None, published=said)
+    second = fold(first, sample(Outcome.OK, 30), None)
+    assert first.published == second.published == said
+    later = (Published(source="a service", as_of=START, uptime=0.5),)
+    assert fold(second, sample(Outcome.OK, 60), None, published=later).published == later

@@ -17,7 +17,7 @@ from vedette.endpoints import Endpoints, OpenEndpoint, observe
 from vedette.errors import NotYet, ProviderError
 from vedette.events import Job, ModelChanged, ModelProbed, Tick
 from vedette.ledger import charge, covers
-from vedette.providers import Listing
+from vedette.providers import Listing, Publishing
 from vedette.settings import Probing
 from vedette.types import (
     Exchange,
@@ -29,6 +29,7 @@ from vedette.types import (
     ModelRef,
     Outcome,
     ProbeSample,
+    Published,
     Residency,
     Use,
 )
@@ -45,11 +46,12 @@ _SETTLING_S = (0.0, 0.05, 0.2, 0.5, 1.0)
 
 
 class Probed(NamedTuple):
-    """One probe of one model: its sample, whether the model is loaded, and the transcript if it failed."""
+    """One probe of one model: its sample, whether it is loaded, the transcript if it failed, what others say of it."""
 
     sample: ProbeSample
     residency: Residency | None = None
     failure: Failure | None = None
+    published: tuple[Published, ...] = ()
 
 
 class Probes:
@@ -217,6 +219,7 @@ class Probes:
                 sample,
                 probed.residency,
                 failure=probed.failure,
+                published=probed.published,
                 confirm=self._settings.confirm,
                 window=self._settings.window,
             )
@@ -308,7 +311,21 @@ class Round:
         took_ms = (self._clock.monotonic() - started) * 1000
         told = Level.RESIDENCY if level is Level.DESCRIBE and residency is not None else level
         sample = self._sample(Outcome.OK, told, took_ms, None)
-        return Probed(sample, await self._settled(name, residency) if level is Level.ANSWER else residency)
+        return Probed(
+            sample,
+            await self._settled(name, residency) if level is Level.ANSWER else residency,
+            published=await self._published(entry),
+        )
+
+    async def _published(self, entry: Listing) -> tuple[Published, ...]:
+        """Return what the service publishes of the model; what it does not tell now is no failure of the model."""
+        endpoint = self._endpoint.endpoint
+        if not isinstance(endpoint, Publishing):
+            return ()
+        self.use += Use(requests=1)
+        with suppress(ProviderError):
+            return await endpoint.published(entry)
+        return ()
 
     async def _settled(self, name: str, before: Residency | None) -> Residency | None:
         """Return the residency after our question has put off when the model will be unloaded.

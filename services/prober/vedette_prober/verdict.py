@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from vedette.types import Failure, Health, Outcome, ProbeSample, Residency, Status, Tally
+from vedette.types import Failure, Health, Outcome, ProbeSample, Published, Residency, Status, Tally
 
 OUTCOMES_KEPT = 20
 FAILURES_KEPT = 20
@@ -45,13 +45,14 @@ def fold(
     residency: Residency | None,
     *,
     failure: Failure | None = None,
+    published: tuple[Published, ...] = (),
     confirm: int = 2,
     window: int = 2,
 ) -> Health:
     """Return the health after *sample*: the status changes when *confirm* of the last *window* agree.
 
     The first sample decides at once. With *confirm* more than half of *window*, alternating results change
-    nothing. *failure* is the transcript of a sample that failed.
+    nothing. *failure* is the transcript of a sample that failed; what was *published* last is kept.
     """
     latest = verdict(sample)
     if previous is None:
@@ -76,6 +77,7 @@ def fold(
         hourly=_tally(previous.hourly if previous else (), sample, _hour(sample.at), HOURS_KEPT),
         daily=_tally(previous.daily if previous else (), sample, _day(sample.at), DAYS_KEPT),
         residency=_remembering(previous.residency if previous else None, residency),
+        published=published or (previous.published if previous else ()),
         failures=((*previous.failures, *failures) if previous else failures)[-FAILURES_KEPT:],
     )
 

@@ -61,6 +61,7 @@ def model_view(
         quality=_quality(facts.quality, whole=whole) if facts.quality else None,
         ratings=facts.ratings,
         failures=facts.health.failures if whole and facts.health else (),
+        published=facts.health.published if whole and facts.health else (),
         attempts=state.verified.event.attempts if whole and state and state.verified else (),
     )
 

@@ -86,6 +86,7 @@ def probed(row: Row, tallies: Tallies) -> ModelProbed:
             "since": row["status_since"],
             "checked_at": at,
             "residency": row["residency"],
+            "published": row["published"] or (),
             "outcomes": (),
         },
         Health,

@@ -199,6 +199,7 @@ def _probed(event: ModelProbed, message: Message) -> Iterator[tuple[str, Values]
             "resident": health.residency.resident if health.residency else None,
             "detail": sample.detail,
             "residency": health.residency,
+            "published": health.published or None,
         },
     )
     if sample.outcome in UP:

@@ -152,6 +152,7 @@ model_availability_history = _history(
     sa.Column("resident", sa.Boolean),
     sa.Column("detail", sa.Text),
     sa.Column("residency", Json),
+    sa.Column("published", Json),
 )
 
 model_performance_history = _history(

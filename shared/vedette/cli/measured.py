@@ -6,7 +6,7 @@ from rich.text import Text
 
 from vedette.cli.output import Style, number, out, percent, sheet
 from vedette.events import ModelView
-from vedette.types import Failure, Figure, Performance
+from vedette.types import Failure, Figure, Performance, Published
 
 # Which figures are shown, in order: field of Performance, what it is called, unit, digits.
 _FIGURES = (
@@ -61,6 +61,7 @@ def _load_rows(model: ModelView, performance: Performance) -> Iterator[tuple[str
 
 
 def _remarks(model: ModelView) -> Iterator[str]:
+    yield from map(_published, model.published)
     figures = model.figures
     if figures is None:
         yield f"{model.model}: never measured"
@@ -71,6 +72,15 @@ def _remarks(model: ModelView) -> Iterator[str]:
         yield f"{model.model}: {figures.contended} of them while the endpoint had other work; they count less"
     if figures.failures:
         yield f"{model.model}: {figures.failures} runs failed; they are in no figure"
+
+
+def _published(figures: Published) -> str:
+    told = [
+        f"{percent(figures.uptime)} up" if figures.uptime is not None else "",
+        f"TTFT {number(figures.ttft_ms.p50)} ms" if figures.ttft_ms else "",
+        f"{number(figures.output_tps.p50, 1)} tokens/s" if figures.output_tps else "",
+    ]
+    return f"{figures.source} says of {figures.by or 'it'}: {', '.join(filter(None, told))}"
 
 
 def show_proofs(models: Sequence[ModelView], style: Style) -> None:

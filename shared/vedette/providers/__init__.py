@@ -9,12 +9,12 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import cache
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
 from vedette.errors import ConfigurationError
-from vedette.types import Claim, Kind, Locality, Outcome, Price, Residency
+from vedette.types import Claim, Kind, Locality, Outcome, Price, Published, Residency
 
 if TYPE_CHECKING:
     from vedette.clock import Clock
@@ -198,11 +198,24 @@ class Endpoint(Protocol):
         ...
 
 
+@runtime_checkable
+class Publishing(Protocol):
+    """An endpoint that also tells what its service publishes of a model's availability and speed."""
+
+    async def published(self, model: Listing) -> tuple[Published, ...]:
+        """Return the figures of each upstream that serves *model*, for one request that costs nothing."""
+        ...
+
+
 class Provider(Protocol):
-    """A kind of server. `api` is the protocol an agent calls it by: "ollama", "openai", …."""
+    """A kind of server. `api` is the protocol an agent calls it by: "ollama", "openai", ….
+
+    `home` is the URL of a service of which there is one in the world; endpoints without a URL of their own are there.
+    """
 
     name: str
     api: str
+    home: str | None
 
     def open(self, access: Access, *, clock: "Clock") -> AbstractAsyncContextManager[Endpoint]:
         """Open an endpoint; its connections close with the context."""

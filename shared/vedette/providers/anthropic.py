@@ -230,6 +230,7 @@ class Anthropic:
 
     name = "anthropic"
     api = "anthropic"
+    home: str | None = "https://api.anthropic.com"
 
     @asynccontextmanager
     async def open(self, access: Access, *, clock: Clock) -> AsyncIterator[Endpoint]:

@@ -256,6 +256,7 @@ class Gemini:
 
     name = "gemini"
     api = "gemini"
+    home: str | None = "https://generativelanguage.googleapis.com"
 
     @asynccontextmanager
     async def open(self, access: Access, *, clock: Clock) -> AsyncIterator[Endpoint]:

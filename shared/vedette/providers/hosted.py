@@ -1,22 +1,25 @@
 """Services that speak OpenAI's protocol and are paid for: OpenAI itself, and OpenRouter.
 
 OpenAI's listing tells nothing but names, so what a model is for is inferred from its name. OpenRouter's tells
-contexts, modalities, prices and parameters. From their API descriptions, 2026-11-27.
+contexts, modalities, prices and parameters, and for each model the uptime, latency and throughput of those who serve
+it. From their API descriptions, 2026-11-27.
 """
 
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
+from urllib.parse import quote
 
 import msgspec
 
 from vedette.clock import Clock
-from vedette.providers import Access, Described, Endpoint
+from vedette.providers import Access, Described, Endpoint, Listing
 from vedette.providers._flavours import Entry, Flavour, declared, modalities
 from vedette.providers._http import Http
-from vedette.providers._lenient import count, known, mapping, sequence, text
+from vedette.providers._lenient import count, known, mapping, number, sequence, text
 from vedette.providers.openai_compatible import OpenAICompatibleEndpoint, root
-from vedette.types import Capability, Claim, Evidence, Kind, Price
+from vedette.types import Capability, Claim, Evidence, Kind, Percentiles, Price, Published
 
 # What chat completions cannot be asked of: other modalities, and models that only the Responses API serves.
 _NO_CHAT = re.compile(
@@ -25,6 +28,8 @@ _NO_CHAT = re.compile(
 )
 _CHAT = re.compile(r"(gpt-|chatgpt-|o\d|ft:)")
 _COMPLETION = re.compile(r"(gpt-3\.5-turbo-instruct|davinci|babbage)")
+_PERCENTILES = frozenset(Percentiles.__struct_fields__)
+_MOST_UPSTREAMS = 16  # of a model, whose published figures are kept
 
 
 def _kind(name: str) -> Kind:
@@ -88,25 +93,66 @@ def _price(entry: Entry, source: str) -> Price | None:
     return Price(input_usd_per_mtok=round(asked, 6), output_usd_per_mtok=round(answered, 6), source=source)
 
 
+class OpenRouterEndpoint(OpenAICompatibleEndpoint):
+    """OpenRouter, which also publishes how those fare who serve its models."""
+
+    async def published(self, model: Listing) -> tuple[Published, ...]:
+        """Return uptime over a day, and latency and throughput over half an hour, of each who serves *model*."""
+        told = mapping(await self._http.get(f"v1/models/{quote(model.name, safe='/:')}/endpoints"))
+        upstreams = map(mapping, sequence(mapping(told.get("data")).get("endpoints"))[:_MOST_UPSTREAMS])
+        figures = (_published(upstream, self._clock.now()) for upstream in upstreams)
+        return tuple(figure for figure in figures if figure is not None)
+
+
+def _published(upstream: Entry, at: datetime) -> Published | None:
+    uptime = number(upstream.get("uptime_last_1d"))
+    ttft, speed = (_percentiles(upstream.get(f"{what}_last_30m")) for what in ("latency", "throughput"))
+    if uptime is None and ttft is None and speed is None:
+        return None
+    return Published(
+        source="OpenRouter",
+        by=text(upstream.get("provider_name"), 64) or "",
+        as_of=at,
+        uptime=None if uptime is None else min(1.0, uptime / 100),
+        ttft_ms=ttft,
+        output_tps=speed,
+    )
+
+
+def _percentiles(told: object) -> Percentiles | None:
+    values = {name: number(value) for name, value in mapping(told).items() if name in _PERCENTILES}
+    return Percentiles(**values) if values.get("p50") is not None else None
+
+
 class Hosted:
     """A paid service that speaks OpenAI's protocol, as a provider."""
 
     api = "openai"
 
-    def __init__(self, flavour: Flavour) -> None:
+    def __init__(
+        self, flavour: Flavour, *, home: str, kind: type[OpenAICompatibleEndpoint] = OpenAICompatibleEndpoint
+    ) -> None:
         self.name = flavour.name
+        self.home: str | None = home
         self._flavour = flavour
+        self._kind = kind
 
     @asynccontextmanager
     async def open(self, access: Access, *, clock: Clock) -> AsyncIterator[Endpoint]:
         """Open a connection to the service."""
         async with Http(msgspec.structs.replace(access, url=root(access.url)), clock=clock) as http:
-            yield OpenAICompatibleEndpoint(http, flavour=self._flavour, free_to_ask=False, clock=clock)
+            yield self._kind(http, flavour=self._flavour, free_to_ask=False, clock=clock)
 
     def base_url(self, url: str) -> str | None:
         """Return the base URL for OpenAI clients."""
         return f"{root(url)}/v1"
 
 
-OPENAI = Hosted(Flavour(name="openai", locality="remote", reads=_openai, reasons=True))
-OPENROUTER = Hosted(Flavour(name="openrouter", locality="remote", reads=_openrouter))
+OPENAI = Hosted(
+    Flavour(name="openai", locality="remote", reads=_openai, reasons=True), home="https://api.openai.com"
+)
+OPENROUTER = Hosted(
+    Flavour(name="openrouter", locality="remote", reads=_openrouter),
+    home="https://openrouter.ai/api",
+    kind=OpenRouterEndpoint,
+)

@@ -418,6 +418,7 @@ class Ollama:
 
     name = "ollama"
     api = "ollama"
+    home: str | None = None
 
     @asynccontextmanager
     async def open(self, access: Access, *, clock: Clock) -> AsyncIterator[Endpoint]:

@@ -358,6 +358,7 @@ class OpenAICompatible:
 
     name = "openai-compatible"
     api = "openai"
+    home: str | None = None
 
     @asynccontextmanager
     async def open(self, access: Access, *, clock: Clock) -> AsyncIterator[Endpoint]:
