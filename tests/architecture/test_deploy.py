@@ -117,6 +117,31 @@ def test_the_accounts_are_the_code_s() -> None:
     assert (DEPLOY / "nats" / "accounts.conf").read_text() == nats_server.accounts()
 
 
+def test_compose_runs_every_service() -> None:
+    """On the same image, as narrowly, by a configuration whose secrets it hands over; all that it mounts is there."""
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    settings = _settings(DEPLOY / "compose" / "vedette.toml")
+    named = (settings.nats.user, settings.nats.password, settings.database.url)
+    variables = {secret.env for secret in named if isinstance(secret, Secret)}
+    ours = {name: one for name, one in services.items() if one["image"].startswith("vedette:")}
+    assert set(ours) == {*process.service_names(), "provision", "migrate"}
+    for name, service in ours.items():
+        command = service["command"]
+        assert command == (["run", name] if name in process.service_names() else [name])
+        assert command[0] in app
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert variables == service["environment"].keys() - {"VEDETTE_CONFIG"}
+        if name in process.service_names():
+            assert f":{settings.http.port}/readyz" in service["healthcheck"]["test"][-1]
+    assert settings.nats.provision is False
+    mounted = [
+        mount for one in services.values() for mount in one.get("volumes", ()) if mount.startswith(".")
+    ]
+    for mount in mounted:
+        assert (DEPLOY / mount.partition(":")[0]).is_file(), mount
+
+
 def _metrics() -> set[str]:
     assert telemetry.MODELS
     return {

@@ -1,0 +1,87 @@
+"""What comes of the manifests: every overlay renders, fits Kubernetes' schemas, and keeps to the policy for pods."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from require import missing
+
+OVERLAYS = Path(__file__).parents[2] / "deploy" / "kubernetes" / "overlays"
+NAMES = sorted(overlay.name for overlay in OVERLAYS.iterdir())
+# Kinds of the Prometheus operator: no schema of theirs is at hand.
+OTHERS = {"ServiceMonitor", "PrometheusRule"}
+KUBERNETES = "1.32"
+
+
+@cache
+def rendered(overlay: str) -> list[dict[str, Any]]:
+    """Return the objects of *overlay* as they would be applied."""
+    tool = shutil.which("kustomize") or shutil.which("kubectl")
+    if tool is None:
+        missing("kubectl", "kubectl is missing; it renders the overlays")
+    verb = "build" if tool.endswith("kustomize") else "kustomize"
+    command = [tool, verb, "--load-restrictor", "LoadRestrictionsNone", str(OVERLAYS / overlay)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def pods(overlay: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the pod of each workload of *overlay*, by kind and name."""
+    for one in rendered(overlay):
+        if template := one.get("spec", {}).get("template"):
+            yield f"{one['kind']} {one['metadata']['name']}", template["spec"]
+
+
+@pytest.mark.parametrize("overlay", NAMES)
+def test_every_object_fits_its_schema(overlay: str) -> None:
+    for one in rendered(overlay):
+        if one["kind"] not in OTHERS:
+            kubernetes_validate.validate(one, KUBERNETES, strict=True)
+
+
+@pytest.mark.parametrize("overlay", NAMES)
+def test_no_pod_has_privilege_or_goes_unbounded(overlay: str) -> None:
+    """As the restricted policy wants it: no root, nothing added, no token; limits and probes."""
+    seen = dict(pods(overlay))
+    assert len(seen) >= 7
+    for name, pod in seen.items():
+        assert pod["automountServiceAccountToken"] is False, name
+        assert pod["securityContext"]["runAsNonRoot"] is True, name
+        assert pod["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault", name
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys(), name
+        assert not any("hostPath" in volume for volume in pod["volumes"]), name
+        for container in pod["containers"]:
+            own = container["securityContext"]
+            assert own["allowPrivilegeEscalation"] is False, name
+            assert own["readOnlyRootFilesystem"] is True, name
+            assert own["capabilities"] == {"drop": ["ALL"]}, name
+            assert container["resources"]["limits"].keys() >= {"cpu", "memory"}, name
+            if not name.startswith("Job"):
+                assert {"livenessProbe", "readinessProbe"} <= container.keys(), name
+
+
+@pytest.mark.parametrize("overlay", NAMES)
+def test_what_is_mounted_is_there_or_told_of(overlay: str) -> None:
+    """A ConfigMap or Secret that no overlay makes is one that the operator is told to make."""
+    made = {(one["kind"], one["metadata"]["name"]) for one in rendered(overlay)}
+    page = (OVERLAYS.parents[2] / "docs" / "kubernetes.md").read_text()
+    for _, pod in pods(overlay):
+        for volume in pod["volumes"]:
+            wanted = [
+                (kind, volume[key][name])
+                for key, kind, name in (
+                    ("configMap", "ConfigMap", "name"),
+                    ("secret", "Secret", "secretName"),
+                )
+                if key in volume
+            ]
+            for kind, name in wanted:
+                assert (kind, name) in made or f"`{name}`" in page, (kind, name)
