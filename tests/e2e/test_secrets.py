@@ -1,0 +1,104 @@
+"""No secret gets further than the request it is for: canaries as keys, at servers that quote what they were sent."""
+
+import base64
+import json
+from pathlib import Path
+
+import httpx
+
+from commands import Up, up, vedette
+from eventually import eventually
+from providers.replay import Exchange, Write, replaying, reply
+from vedette.bus import Bus, streams
+from vedette.nats_server import NatsServer
+from vedette.settings import Settings
+
+KEY = "sk-canary-7f3a9c51"
+PASSWORD = "canary-5b1e22d0"
+HEADER = "canary-header-90ab"
+BASIC = base64.b64encode(f"me:{PASSWORD}".encode()).decode()
+CANARIES = (KEY, PASSWORD, HEADER, BASIC)
+SECRETS = {"CANARY_KEY": KEY, "CANARY_PASSWORD": PASSWORD, "CANARY_HEADER": HEADER, "VEDETTE_LOG": "debug"}
+CONFIG = """
+[endpoints.quoting]
+provider = "openai-compatible"
+url = "{url}"
+api_key = {{ env = "CANARY_KEY" }}
+headers = {{ X-Tenant = {{ env = "CANARY_HEADER" }} }}
+answer = "always"
+
+[endpoints.login]
+provider = "openai-compatible"
+url = "{url}"
+basic = {{ user = "me", password = {{ env = "CANARY_PASSWORD" }} }}
+answer = "always"
+
+[endpoints.closed]
+provider = "openai-compatible"
+url = "http://127.0.0.1:1"
+api_key = {{ env = "CANARY_KEY" }}
+"""
+
+
+async def _quote(exchange: Exchange, write: Write) -> None:
+    """Refuse, with the request's headers in the refusal, as a debugging proxy does."""
+    refuse = reply(400, {"error": {"message": f"bad request: {json.dumps(exchange.headers)}"}})
+    await refuse(exchange, write)
+
+
+async def _probed(running: Up) -> str:
+    """Return how the models stand, once two have failed a probe."""
+
+    async def ask() -> str:
+        ended = await running.ask("models", "--json")
+        stands = [model["status"] for model in ended.json()["models"]]
+        return ended.out if stands == ["unsupported"] * 2 else ""
+
+    return await eventually(ask, what="the failed probes")
+
+
+async def test_no_canary_is_told(tmp_path: Path, server: NatsServer, bus: Bus) -> None:
+    """In no event, reply, log line, error, metric, table or file."""
+    state = tmp_path / "state"
+    async with replaying() as replay:
+        entries = [{"id": "m", "object": "model", "owned_by": "somebody"}]
+        replay.routes["GET", "/v1/models"] = reply(200, {"object": "list", "data": entries})
+        replay.otherwise = _quote
+        config = CONFIG.format(url=replay.url)
+        async with up(state, config, "--nats", server.url("service"), **SECRETS) as running:
+            await running.line("ready")
+            told = [await _probed(running)]
+            for command in (
+                ("benchmark", "quoting/m"),
+                ("verify", "login/m"),
+                ("evaluate", "quoting/m"),
+                ("endpoints", "--json"),
+                ("doctor", "--json"),
+                ("explain", "chat", "--json"),
+                ("dead", "list", "--json"),
+            ):
+                ended = await running.ask(*command)
+                told += [ended.out, ended.err]
+            shown = await vedette("config", "show", "--config", str(state.with_suffix(".toml")), **SECRETS)
+            told += [shown.out, shown.err]
+            async with httpx.AsyncClient() as http:
+                url = running.connection.health_url
+                told += [(await http.get(f"{url}/{page}")).text for page in ("metrics", "readyz", "livez")]
+            for config_of_stream in streams(Settings()):
+                assert config_of_stream.name is not None
+                told += [
+                    f"{m.subject} {m.headers} {m.payload!r}" async for m in bus.held(config_of_stream.name)
+                ]
+            assert await running.stop() == 0
+            told += [*running.lines, await running.complaints()]
+
+        sent = json.dumps([exchange.headers for exchange in replay.requests])
+        assert all(canary in sent for canary in (KEY, HEADER, BASIC)), "no canary was ever sent"
+        assert any("***" in text for text in told), "no server's quotation was ever kept"
+        # The database, its log beside it, and whatever else was written.
+        files = [file for file in state.rglob("*") if file.is_file()]
+        assert any(file.suffix == ".db" for file in files)
+        told += [file.read_bytes().decode("latin-1") for file in files]
+        for canary in CANARIES:
+            found = [text[max(0, text.index(canary) - 200) :][:400] for text in told if canary in text]
+            assert not found, found[0]
