@@ -1,0 +1,124 @@
+"""A rolling update: each replica of each service is replaced in turn while agents ask, and no question fails."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+
+import msgspec
+import nats
+import nats.errors
+from nats.aio.client import Client as Connection
+
+from commands import Up, started
+from eventually import eventually
+from faults.test_kill import recorded
+from providers.fake_ollama import fake_ollama
+from vedette.nats_server import NatsServer
+
+QUESTIONS_PER_S = 500
+ANSWERED = "answered"
+# The recorder is alone, as it is on SQLite; nobody waits for it.
+REPLICAS = {"recommender": 2, "ticker": 2, "discoverer": 2, "prober": 2, "benchmarker": 2, "recorder": 1}
+CONFIG = """
+[schedule]
+availability = "2s"
+discovery = "2s"
+[endpoints.box]
+url = "{url}"
+[database]
+url = "sqlite+aiosqlite:///{file}"
+"""
+
+
+class Questions:
+    """What is asked, so many times a second whether answers come or not, and what became of it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.outcomes: Counter[str] = Counter()
+        self.took_ms: list[float] = []
+
+    async def run(self) -> None:
+        """Ask until cancelled, then wait for what is still to be answered."""
+        began, number = time.perf_counter(), 0
+        async with asyncio.TaskGroup() as asked:
+            with suppress(asyncio.CancelledError):
+                while True:
+                    await asyncio.sleep(began + number / QUESTIONS_PER_S - time.perf_counter())
+                    asked.create_task(self._ask(number))
+                    number += 1
+
+    async def _ask(self, number: int) -> None:
+        payload = msgspec.json.encode(
+            {
+                "use_case": "chat",
+                "limit": 1 + number % 3,
+                "constraints": {"min_context_tokens": 1 + number % 997},
+            }
+        )
+        sent = time.perf_counter()
+        try:
+            reply = await self._connection.request("recommend.best", payload, timeout=10)
+        except (nats.errors.Error, TimeoutError, OSError) as error:
+            self.outcomes[repr(error)] += 1
+            return
+        self.took_ms.append((time.perf_counter() - sent) * 1000)
+        self.outcomes[ANSWERED if b'"name":"a"' in reply.data else reply.data[:200].decode()] += 1
+
+
+@asynccontextmanager
+async def asking(server: NatsServer) -> AsyncIterator[Questions]:
+    """Have questions asked meanwhile."""
+    connection = await nats.connect(server.url("agent"))
+    questions = Questions(connection)
+    task = asyncio.create_task(questions.run())
+    try:
+        yield questions
+    finally:
+        task.cancel()
+        await task
+        await connection.close()
+
+
+async def test_no_question_fails_in_a_rolling_update(tmp_path: Path, server: NatsServer) -> None:
+    """The next is ready before its forerunner is stopped; what that has accepted it answers. All is recorded after."""
+    async with fake_ollama(a="1") as ollama, AsyncExitStack() as stack:
+        file = tmp_path / "vedette.toml"
+        file.write_text(CONFIG.format(url=ollama.url, file=tmp_path / "vedette.db"))
+
+        async def start(service: str) -> Up:
+            arguments = ("run", service, "--nats", server.url("service"), "--config", str(file))
+            running = await stack.enter_async_context(started(tmp_path, *arguments))
+            await running.line("ready")
+            return running
+
+        running = [
+            (service, await start(service)) for service, number in REPLICAS.items() for _ in range(number)
+        ]
+        async with asking(server) as questions:
+            await eventually(lambda: _answered(questions), what="an answer that names the model")
+            await asyncio.sleep(1)  # until the other replica has heard of it too
+            questions.outcomes.clear()
+            questions.took_ms.clear()
+            began = time.perf_counter()
+            for place, (service, old) in enumerate(running):
+                if REPLICAS[service] > 1:
+                    running[place] = service, await start(service)
+                assert await old.stop() == 0, service
+                if REPLICAS[service] == 1:
+                    running[place] = service, await start(service)
+            took_s = time.perf_counter() - began
+        assert questions.outcomes.keys() == {ANSWERED}, questions.outcomes
+        asked = questions.outcomes[ANSWERED]
+        print(f"{asked} questions in {took_s:.0f} s, the slowest took {max(questions.took_ms):.0f} ms")
+        assert asked > QUESTIONS_PER_S * took_s / 2
+        connection = await nats.connect(server.url("service"))
+        await eventually(lambda: recorded(connection.jetstream()), what="a record of everything")
+        await connection.close()
+
+
+async def _answered(questions: Questions) -> bool:
+    return questions.outcomes[ANSWERED] > 0
