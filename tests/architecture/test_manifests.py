@@ -1,5 +1,6 @@
 """What comes of the manifests: every overlay renders, fits Kubernetes' schemas, and keeps to the policy for pods."""
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
@@ -15,8 +17,8 @@ from require import missing
 
 OVERLAYS = Path(__file__).parents[2] / "deploy" / "kubernetes" / "overlays"
 NAMES = sorted(overlay.name for overlay in OVERLAYS.iterdir())
-# Kinds of the Prometheus operator: no schema of theirs is at hand.
-OTHERS = {"ServiceMonitor", "PrometheusRule"}
+# Kinds of the Prometheus operator, which kubernetes-validate does not know.
+OTHERS: dict[str, Any] = json.loads(Path(__file__).with_name("prometheus-operator.json").read_text())
 KUBERNETES = "1.32"
 
 
@@ -43,8 +45,23 @@ def pods(overlay: str) -> Iterator[tuple[str, dict[str, Any]]]:
 @pytest.mark.parametrize("overlay", NAMES)
 def test_every_object_fits_its_schema(overlay: str) -> None:
     for one in rendered(overlay):
-        if one["kind"] not in OTHERS:
+        if one["kind"] in OTHERS:
+            jsonschema.validate(one, OTHERS[one["kind"]])
+        else:
             kubernetes_validate.validate(one, KUBERNETES, strict=True)
+
+
+def test_prometheus_takes_the_rules(tmp_path: Path) -> None:
+    """Every expression parses, every duration is one."""
+    if shutil.which("promtool") is None:
+        missing("promtool", "promtool is missing; Debian's package prometheus has it")
+    (rules,) = [one for one in rendered("prod") if one["kind"] == "PrometheusRule"]
+    file = tmp_path / "rules.yaml"
+    file.write_text(yaml.safe_dump(rules["spec"]))
+    command = ["promtool", "check", "rules", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert len(rules["spec"]["groups"][0]["rules"]) >= 5
 
 
 @pytest.mark.parametrize("overlay", NAMES)
