@@ -12,7 +12,11 @@ def quantile(values: Sequence[float], p: float) -> float:
     """
     if not values:
         raise TooFewSamples(figure="a quantile", needed=1, given=0)
-    ordered = sorted(values)
+    return quantile_of_ordered(sorted(values), p)
+
+
+def quantile_of_ordered(ordered: Sequence[float], p: float) -> float:
+    """Return the p-quantile, as `quantile` does, of values that stand in order; one at least."""
     rank = (len(ordered) - 1) * p
     low = ordered[int(rank)]
     high = ordered[min(int(rank) + 1, len(ordered) - 1)]

@@ -91,6 +91,7 @@ def _probes(columns: list[str], models: int, slots: int, until: datetime) -> Ite
             "resident": None,
             "detail": None,
             "residency": None,
+            "published": None,
         }
         yield [row[name] for name in columns]
 
@@ -102,6 +103,6 @@ def _benchmarks(columns: list[str], models: int, slots: int, until: datetime) ->
     samples = msgspec.json.encode(event.samples).decode()
     for about in _about(models, slots, until, BENCHMARK_EVERY):
         row = dict.fromkeys(columns) | about
-        row |= {"outcome": "ok", "n": 18, "failures": 0, "output_tps": rng.uniform(20, 100)}
+        row |= {"outcome": "ok", "n": 18, "failures": 0, "contended": 0, "output_tps": rng.uniform(20, 100)}
         row |= {"ttft_ms": rng.uniform(80, 400), "figures": figures, "samples": samples}
         yield [row[name] for name in columns]

@@ -16,6 +16,7 @@ from benchmarks.recording import Served, ready, recorder, served
 from benchmarks.running import say
 from vedette.settings import Nats, Settings
 from vedette.types import ModelRef
+from vedette_recorder.store import Store
 
 TARGET_P95_MS = {"sqlite": 100.0, "postgresql": 50.0}
 _DAYS = timedelta(days=30)
@@ -80,6 +81,10 @@ async def _rows(on: Served, databases: Databases, kind: Kind, models: int, asked
             await months.fill_probes(bare, models=models, slots=probes, until=until)
             await months.fill_benchmarks(bare, models=models, slots=benchmarks, until=until)
             await months.fill_infos(bare, models=models, until=until)
+        async with Store(database.url) as store:
+            began = time.perf_counter()
+            packed = await store.pack(until)
+            say(f"{kind}: {packed} days of models packed in {time.perf_counter() - began:.1f} s")
         async with recorder(on, database) as process:
             await ready(process)
             say(f"{kind}: asking")

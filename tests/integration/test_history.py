@@ -24,7 +24,8 @@ from vedette.testing import FakeClock
 from vedette.types import ModelRef, Outcome
 from vedette_recorder import app, history, queries
 from vedette_recorder.answers import Answers
-from vedette_recorder.history import Probe, Window
+from vedette_recorder.history import Window
+from vedette_recorder.probes import Probes
 from vedette_recorder.record import Message, Row, rows_of
 from vedette_recorder.store import Store
 
@@ -106,7 +107,7 @@ async def test_performance_is_told_benchmark_by_benchmark(store: Store) -> None:
 
 
 async def test_an_endpoint_is_told_as_its_models_together(store: Store) -> None:
-    """What the database counts and ranks is what would be counted from all its probes; other endpoints are none."""
+    """As many models' probes as there are, and none of another endpoint."""
     rng = random.Random(7)
     elsewhere = ModelRef("other", "m")
     models = [ModelRef("local", name) for name in "abc"]
@@ -128,16 +129,16 @@ async def test_an_endpoint_is_told_as_its_models_together(store: Store) -> None:
     told = msgspec.json.decode(reply, type=AvailabilityHistory)
     window = Window(since=NOW - 24 * HOUR, until=NOW, buckets=24)
     rows = [
-        Probe(
-            measured_at=event.at,
-            outcome=event.sample.outcome,
-            cause=event.sample.cause,
-            latency_ms=event.sample.latency_ms,
-        )
+        {
+            "measured_at": event.at,
+            "outcome": event.sample.outcome,
+            "cause": event.sample.cause,
+            "latency_ms": event.sample.latency_ms,
+        }
         for event in probes
         if event.model.endpoint == "local" and event.at >= window.since
     ]
-    expected = history.availability(models[0], window, rows)
+    expected = history.availability(models[0], window, Probes.of(rows))
     assert (told.model, told.endpoint) == (None, "local")
     assert told.buckets == tuple(
         msgspec.structs.replace(
@@ -223,7 +224,7 @@ async def test_nothing_recorded_is_an_empty_answer(store: Store) -> None:
 
 async def test_more_rows_than_may_be_told_are_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Said with the field to change; what is cut off would look like the model's silence."""
-    monkeypatch.setattr(queries, "MOST_ROWS", 2)
+    monkeypatch.setattr(queries, "MOST_PROBES", 2)
     await record(store, *(probe(NOW - n * HOUR) for n in (1, 2, 3)))
     assert await ask(store, "availability", {"model": MODEL, "since": NOW - 2.5 * HOUR})
     with pytest.raises(RequestError, match="ask for less time") as caught:
@@ -271,7 +272,10 @@ async def test_both_queries_read_a_range_of_the_index(store: Store, url: str) ->
     async with engine.connect() as connection:
         for preparation in preparations:
             await connection.exec_driver_sql(preparation)
-        for query in (queries.probes(models[0], window), queries.benchmarks(models[0], window)):
+        for query in (
+            queries.unpacked(models[0], window.since, window.until),
+            queries.benchmarks(models[0], window),
+        ):
             literal = query.compile(engine.sync_engine, compile_kwargs={"literal_binds": True})
             plan = str((await connection.execute(sa.text(f"{explain}{literal}"))).all())
             assert "history_model" in plan, plan
@@ -301,11 +305,11 @@ async def test_questions_about_many_models_read_a_range_of_the_index_for_each(st
         for preparation in preparations:
             await connection.exec_driver_sql(preparation)
         for query in (
-            queries.counts_of(few, window),
-            queries.latencies_of(few, window),
+            queries.unpacked(few, window.since, window.until),
+            queries.stale([(model, window.since) for model in few]),
             queries.benchmarked(few, window),
             queries.rates(few, window),
-            queries.counts_at("e0", window),
+            queries.unpacked("e0", window.since, window.until),
         ):
             literal = query.compile(engine.sync_engine, compile_kwargs={"literal_binds": True})
             plan = str((await connection.execute(sa.text(f"{explain}{literal}"))).all())

@@ -1,6 +1,7 @@
 """Windows, buckets and medians of history."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
@@ -8,23 +9,19 @@ from hypothesis import strategies as st
 
 from vedette.errors import RequestError
 from vedette.events import HistoryRequest
-from vedette.types import UP, ModelRef, Outcome
+from vedette.types import ModelRef, Outcome
 from vedette_recorder.history import (
-    PERCENTS,
     Benchmark,
-    CountedInBucket,
-    Probe,
-    RankedInBucket,
     Window,
     availability,
-    availability_at,
     performance,
-    ranks,
     window,
 )
+from vedette_recorder.probes import Probes, pack, unpack
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 MODEL = ModelRef("local", "m")
+Row = dict[str, Any]
 HOUR = timedelta(hours=1)
 
 
@@ -36,25 +33,26 @@ def windows(draw: st.DrawFn) -> Window:
 
 
 @st.composite
-def probed(draw: st.DrawFn) -> tuple[Window, list[Probe]]:
+def probed(draw: st.DrawFn) -> tuple[Window, list[Row]]:
     """Draw a window and probes in it."""
     chosen = draw(windows())
     last = chosen.until - timedelta(microseconds=1)
-    probe = st.builds(
-        Probe,
-        measured_at=st.datetimes(
-            chosen.since.replace(tzinfo=None), last.replace(tzinfo=None), timezones=st.just(UTC)
-        ),
-        outcome=st.sampled_from(Outcome),
-        cause=st.sampled_from(["model", "endpoint"]),
-        latency_ms=st.none() | st.floats(0, 1e6),
+    probe = st.fixed_dictionaries(
+        {
+            "measured_at": st.datetimes(
+                chosen.since.replace(tzinfo=None), last.replace(tzinfo=None), timezones=st.just(UTC)
+            ),
+            "outcome": st.sampled_from(Outcome),
+            "cause": st.sampled_from(["model", "endpoint"]),
+            "latency_ms": st.none() | st.floats(0, 1e6),
+        }
     )
     return chosen, draw(st.lists(probe, max_size=20))
 
 
-def probe(at: datetime, outcome: Outcome = Outcome.OK, latency_ms: float | None = None) -> Probe:
+def probe(at: datetime, outcome: Outcome = Outcome.OK, latency_ms: float | None = None) -> Row:
     """Return a probe whose failure is the endpoint's."""
-    return Probe(measured_at=at, outcome=outcome, cause="endpoint", latency_ms=latency_ms)
+    return {"measured_at": at, "outcome": outcome, "cause": "endpoint", "latency_ms": latency_ms}
 
 
 def benchmark(at: datetime, output_tps: float | None, outcome: Outcome = Outcome.OK) -> Benchmark:
@@ -73,11 +71,12 @@ def benchmark(at: datetime, output_tps: float | None, outcome: Outcome = Outcome
 
 
 @given(probed())
-def test_counts_add_up(drawn: tuple[Window, list[Probe]]) -> None:
+def test_counts_add_up(drawn: tuple[Window, list[Row]]) -> None:
     """Every probe is in one bucket and under one outcome, and uptime follows from the counts."""
-    told = availability(MODEL, *drawn)
-    assert len(told.buckets) == drawn[0].buckets
-    assert sum(bucket.probes for bucket in told.buckets) == told.probes == len(drawn[1])
+    chosen, rows = drawn
+    told = availability(MODEL, chosen, Probes.of(rows))
+    assert len(told.buckets) == chosen.buckets
+    assert sum(bucket.probes for bucket in told.buckets) == told.probes == len(rows)
     for bucket in told.buckets:
         assert sum(bucket.counts.values()) == bucket.probes
         assert bucket.uptime is None or 0 <= bucket.uptime <= 1
@@ -85,16 +84,16 @@ def test_counts_add_up(drawn: tuple[Window, list[Probe]]) -> None:
 
 
 @given(probed())
-def test_latencies_are_bounded(drawn: tuple[Window, list[Probe]]) -> None:
+def test_latencies_are_bounded(drawn: tuple[Window, list[Row]]) -> None:
     """Percentiles are ordered, lie between the extremes, and are there when a latency is."""
     chosen, probes = drawn
-    for n, bucket in enumerate(availability(MODEL, chosen, probes).buckets):
+    for n, bucket in enumerate(availability(MODEL, chosen, Probes.of(probes)).buckets):
         known = [
-            probe.latency_ms
+            probe["latency_ms"]
             for probe in probes
-            if chosen.bucket(probe.measured_at) == n
-            and probe.outcome in (Outcome.OK, Outcome.BUSY, Outcome.LOADING)
-            and probe.latency_ms is not None
+            if chosen.bucket(probe["measured_at"]) == n
+            and probe["outcome"] in (Outcome.OK, Outcome.BUSY, Outcome.LOADING)
+            and probe["latency_ms"] is not None
         ]
         p50, p95 = bucket.latency_p50_ms, bucket.latency_p95_ms
         if not known:
@@ -107,54 +106,12 @@ def test_latencies_are_bounded(drawn: tuple[Window, list[Probe]]) -> None:
         assert p95 <= max(known)
 
 
-def ranked(chosen: Window, probes: list[Probe]) -> list[RankedInBucket]:
-    """Return the latencies of probes that found a model up with their places, as the database ranks them."""
-    rows = []
-    for n in range(chosen.buckets):
-        latencies = sorted(
-            probe.latency_ms
-            for probe in probes
-            if chosen.bucket(probe.measured_at) == n and probe.outcome in UP and probe.latency_ms is not None
-        )
-        rows += [
-            RankedInBucket(bucket=n, rank=rank, n=len(latencies), latency_ms=latency_ms)
-            for rank, latency_ms in enumerate(latencies)
-        ]
-    return rows
-
-
-@given(probed())
-def test_counts_and_ranks_tell_what_the_probes_tell(drawn: tuple[Window, list[Probe]]) -> None:
-    """An endpoint, of which the database counts and ranks, is told as a model, of which all probes are read."""
-    chosen, probes = drawn
-    counts = [
-        CountedInBucket(
-            bucket=chosen.bucket(probe.measured_at), outcome=probe.outcome, cause=probe.cause, n=1
-        )
-        for probe in probes
-    ]
-    told = availability_at("local", chosen, counts, ranked(chosen, probes))
-    of_model = availability(MODEL, chosen, probes)
-    assert (told.probes, told.uptime, told.down_by_cause) == (
-        of_model.probes,
-        of_model.uptime,
-        of_model.down_by_cause,
-    )
-    for bucket, expected in zip(told.buckets, of_model.buckets, strict=True):
-        assert (bucket.start, bucket.probes, bucket.counts) == (
-            expected.start,
-            expected.probes,
-            expected.counts,
-        )
-        assert bucket.latency_p50_ms == pytest.approx(expected.latency_p50_ms)
-        assert bucket.latency_p95_ms == pytest.approx(expected.latency_p95_ms)
-
-
-@given(st.integers(1, 10_000), st.sampled_from(PERCENTS))
-def test_a_percentile_lies_between_neighbours(n: int, percent: int) -> None:
-    """Both are among the values."""
-    low, high = ranks(n, percent)
-    assert 0 <= low <= high <= min(low + 1, n - 1)
+@given(probed(), st.integers(0, 20))
+def test_what_is_packed_tells_the_same(drawn: tuple[Window, list[Row]], first: int) -> None:
+    """In however many parts, whatever outcomes those have."""
+    chosen, rows = drawn
+    parts = [pack(Probes.of(some)) for some in (rows[:first], rows[first:])]
+    assert availability(MODEL, chosen, unpack(parts)) == availability(MODEL, chosen, Probes.of(rows))
 
 
 @given(windows(), st.integers(0, 499))
@@ -174,11 +131,13 @@ def test_an_empty_bucket_knows_nothing() -> None:
     told = availability(
         MODEL,
         chosen,
-        [
-            probe(NOW - 4 * HOUR, latency_ms=10),
-            probe(NOW - 4 * HOUR, Outcome.REFUSED, latency_ms=9000),
-            probe(NOW - 2 * HOUR, Outcome.RATE_LIMITED),
-        ],
+        Probes.of(
+            [
+                probe(NOW - 4 * HOUR, latency_ms=10),
+                probe(NOW - 4 * HOUR, Outcome.REFUSED, latency_ms=9000),
+                probe(NOW - 2 * HOUR, Outcome.RATE_LIMITED),
+            ]
+        ),
     )
     assert [bucket.uptime for bucket in told.buckets] == [0.5, None, None, None]
     assert [bucket.probes for bucket in told.buckets] == [2, 0, 1, 0]

@@ -1,6 +1,7 @@
 """Answers to questions about the past: request → window → rows → reply."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
@@ -26,23 +27,16 @@ from vedette.requests import decode, reference
 from vedette.types import ModelRef
 from vedette_recorder import history, past, queries, tables
 from vedette_recorder.errors import DatabaseUnavailable
-from vedette_recorder.history import (
-    Benchmark,
-    Benchmarked,
-    CountedInBucket,
-    CountedOfModel,
-    Known,
-    Probe,
-    RankedInBucket,
-    RankedOfModel,
-    Rate,
-)
-from vedette_recorder.past import Row, Tallied, Tallies
+from vedette_recorder.history import Benchmark, Benchmarked, Known, Rate
+from vedette_recorder.past import Row, Tallies
+from vedette_recorder.probes import DAY, Probes, unpack
 from vedette_recorder.store import Store
 
 T = TypeVar("T", bound=Struct)
 # Less than a client waits, so that it hears what is wrong.
 _DEADLINE_S = 1.5
+# More conditions in one statement than SQLite takes are a thousand.
+_STALE_AT_ONCE = 200
 _AVAILABILITY_USUAL = timedelta(hours=24)
 _PERFORMANCE_USUAL = timedelta(days=7)
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
@@ -83,14 +77,8 @@ class Answers:
     async def _availability(self, request: HistoryRequest) -> AvailabilityHistory:
         of = _of(request)
         window = history.window(request, now=self._clock.now(), usual=_AVAILABILITY_USUAL)
-        if isinstance(of, ModelRef):
-            return history.availability(of, window, await self._rows(queries.probes(of, window), Probe))
-        return history.availability_at(
-            of,
-            window,
-            await self._all(queries.counts_at(of, window), CountedInBucket),
-            await self._all(queries.latencies_at(of, window), RankedInBucket),
-        )
+        probes = await self._probes(of, window.since, window.until)
+        return history.availability(of, window, Probes.together(probes.values()))
 
     async def _performance(self, request: HistoryRequest) -> PerformanceHistory:
         of = _of(request)
@@ -106,8 +94,7 @@ class Answers:
         refs = [history.ref(one) for one in models]
         told = history.summaries(
             models,
-            await self._all(queries.counts_of(refs, window), CountedOfModel),
-            await self._all(queries.latencies_of(refs, window), RankedOfModel),
+            await self._probes(refs, window.since, window.until),
             await self._all(queries.benchmarked(refs, window), Benchmarked),
             await self._all(queries.rates(refs, window), Rate),
         )
@@ -124,7 +111,12 @@ class Answers:
         shown = there[: request.limit]
         models = [ModelRef(row["endpoint"], row["model"]) for row in shown]
         found = await self._read(queries.found(models, at))
-        tallies = await self._tallies(models, found, at)
+        probed = await self._probes(models, at - past.DAYS, at + past.INSTANT)
+        found_at = {ModelRef(row["endpoint"], row["model"]): row["measured_at"] for row in found}
+
+        def tallies(model: ModelRef) -> Tallies:
+            return past.tallies(probed[model], at, found_at.get(model)) if model in probed else Tallies()
+
         others = {name: await self._last(tables.metadata.tables[name], models, at) for name in past.EVENTS}
         probes = await self._last(tables.model_availability_history, models, at)
         known = past.page(past.models(shown, found, probes, tallies, others))
@@ -136,17 +128,37 @@ class Answers:
             next=known[-1].model if len(known) < len(there) else None,
         )
 
-    async def _tallies(
-        self, models: Sequence[ModelRef], found: Sequence[Row], at: datetime
-    ) -> Callable[[ModelRef], Tallies]:
-        found_at = {ModelRef(row["endpoint"], row["model"]): row["measured_at"] for row in found}
-        by_length = []
-        for length_s, back in ((past.HOUR_S, past.HOURS), (past.DAY_S, past.DAYS)):
-            since = {model: past.begin(at, back, found_at.get(model)) for model in models}
-            rows = await self._all(queries.tallies(since, at, length_s), Tallied)
-            by_length.append(past.tally(rows, length_s))
-        hourly, daily = by_length
-        return lambda model: Tallies(hourly=hourly.get(model, ()), daily=daily.get(model, ()))
+    async def _probes(self, of: queries.Of, since: datetime, until: datetime) -> dict[ModelRef, Probes]:
+        """Return the probes from *since* until just before *until*, by model. Raises RequestError for too many.
+
+        Those of days that are packed are read so; the others, and those of days to be packed again, as rows.
+        """
+        (last,) = await self._read(queries.packed_until())
+        begin = last["day"] + DAY if last["day"] else since
+        packed: dict[ModelRef, list[bytes]] = defaultdict(list)
+        stale: list[tuple[ModelRef, datetime]] = []
+        if begin > since:
+            for row in await self._read(queries.packed(of, since, min(begin, until))):
+                model = ModelRef(row["endpoint"], row["model"])
+                if row["probes"] is None:
+                    stale.append((model, row["day"]))
+                else:
+                    packed[model].append(row["probes"])
+        rows = list(await self._probe_rows(queries.unpacked(of, max(begin, since), until)))
+        for n in range(0, len(stale), _STALE_AT_ONCE):
+            rows += await self._probe_rows(queries.stale(stale[n : n + _STALE_AT_ONCE]))
+        by_model: dict[ModelRef, list[Row]] = defaultdict(list)
+        for row in rows:
+            by_model[ModelRef(row["endpoint"], row["model"])].append(row)
+        return {
+            model: Probes.together((unpack(packed[model]), Probes.of(by_model[model]))).between(since, until)
+            for model in packed.keys() | by_model.keys()
+        }
+
+    async def _probe_rows(self, query: sa.Select[Any]) -> Sequence[Row]:
+        rows = await self._read(query)
+        _limit(rows, queries.MOST_PROBES)
+        return rows
 
     async def _last(self, table: sa.Table, models: Sequence[ModelRef], at: datetime) -> Sequence[Row]:
         return await self._read(queries.last(table, models, at))
@@ -162,13 +174,15 @@ class Answers:
     async def _rows(self, query: sa.Select[Any], kind: type[T]) -> list[T]:
         """Return the rows of *query*. Raises RequestError when they are too many."""
         rows = await self._all(query, kind)
-        if len(rows) > queries.MOST_ROWS:
-            raise RequestError(
-                code="too_large",
-                message=f"since: more than {queries.MOST_ROWS:,} rows are recorded from there; ask for less time",
-                field="since",
-            )
+        _limit(rows, queries.MOST_ROWS)
         return rows
+
+
+def _limit(rows: Sequence[object], most: int) -> None:
+    """Raise RequestError when there are more than *most* rows."""
+    if len(rows) > most:
+        problem = f"since: more than {most:,} rows are recorded from there; ask for less time"
+        raise RequestError(code="too_large", message=problem, field="since")
 
 
 def _of(request: HistoryRequest) -> ModelRef | str:

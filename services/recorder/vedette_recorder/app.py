@@ -37,6 +37,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         answers = Answers(store=store, clock=service.clock)
         await service.answer((q for q in QUESTIONS if q.service == service.name), answers.answer)
         await service.start()
+        service.bus.spawn(recorder.pack())
         for stream in ("MODELS", "ENDPOINTS", "REPORTS"):
             service.consume(recording(stream), recorder.record)
         yield service

@@ -26,6 +26,8 @@ BATCH = 500
 LINGER_S = 0.1
 # While the database takes one batch, the next is decoded and turned into rows.
 _IN_HAND = 2
+# Probes of a day come until so long after it; one that comes later has it packed again.
+_STILL_COMING = timedelta(hours=1)
 _FIRST_WAIT_S = 0.25
 _LONGEST_WAIT_S = 5.0
 T = TypeVar("T")
@@ -162,13 +164,29 @@ class Recording:
         self._trouble[what] = problem
 
     async def on_tick(self, tick: Tick) -> None:
-        """Delete history that is older than the retention; without a database, the next tick does it."""
+        """Pack days that are over, and delete what is older than the retention."""
+        await self._keep("packing", self._pack)
+        await self._keep("retention", self._retain)
+
+    async def pack(self) -> None:
+        """Pack the days that were over before this began, as soon as there are tables."""
+        await self._opened.wait()
+        await self._keep("packing", self._pack)
+
+    async def _keep(self, what: str, work: Callable[[], Awaitable[dict[str, int]]]) -> None:
+        """Do *work* on what is kept; without a database, the next tick does it."""
         try:
-            deleted = await self._store.delete_older_than(self._clock.now() - self._retention)
+            done = await work()
         except DatabaseUnavailable as error:
-            self._bus.log.warning("retention.postponed", problem=str(error))
+            self._bus.log.warning(f"{what}.postponed", problem=str(error))
             return
-        self._bus.log.info("retention.done", **deleted)
+        self._bus.log.info(f"{what}.done", **done)
+
+    async def _pack(self) -> dict[str, int]:
+        return {"packed": await self._store.pack(self._clock.now() - _STILL_COMING)}
+
+    async def _retain(self) -> dict[str, int]:
+        return await self._store.delete_older_than(self._clock.now() - self._retention)
 
 
 async def _give_back(batches: Iterable[Sequence[Msg]]) -> None:

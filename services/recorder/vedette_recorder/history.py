@@ -1,11 +1,13 @@
 """From rows of history to what is told of them: windows, buckets, medians. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
+import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from vedette.errors import RequestError
 from vedette.events import (
@@ -17,32 +19,23 @@ from vedette.events import (
     PerformancePoint,
     SummariesRequest,
 )
-from vedette.quantiles import quantile
+from vedette.quantiles import quantile, quantile_of_ordered
 from vedette.types import NOT_DOWNTIME, UP, ModelRef, Outcome, ProbeCause, uptime
+from vedette_recorder.probes import ENDED, Ended, Probes, microseconds
 
 # Nothing is kept longer: the most that `database.retention_days` takes.
 LONGEST_WINDOW = timedelta(days=3650)
 PERCENTS = (50, 95)
 _FIGURES = ("output_tps", "ttft_ms", "ttft_cold_ms", "load_ms", "texts_per_s")
 
+Integers = NDArray[np.int64]
 
-class Measured(Struct, frozen=True, kw_only=True):
-    """A row of history, with as much of it as is told."""
+
+class Benchmark(Struct, frozen=True, kw_only=True):
+    """A row of `model_performance_history`, with as much of it as is told."""
 
     measured_at: datetime
     outcome: Outcome
-
-
-class Probe(Measured, frozen=True, kw_only=True):
-    """A row of `model_availability_history`."""
-
-    cause: ProbeCause
-    latency_ms: float | None
-
-
-class Benchmark(Measured, frozen=True, kw_only=True):
-    """A row of `model_performance_history`."""
-
     n: int
     contended: int
     output_tps: float | None
@@ -50,39 +43,6 @@ class Benchmark(Measured, frozen=True, kw_only=True):
     ttft_cold_ms: float | None
     load_ms: float | None
     texts_per_s: float | None
-
-
-M = TypeVar("M", bound=Measured)
-K = TypeVar("K")
-R = TypeVar("R")
-
-
-class Counted(Struct, frozen=True, kw_only=True):
-    """How many probes of a bucket, or of a model, ended so for that cause."""
-
-    outcome: Outcome
-    cause: ProbeCause
-    n: int
-
-
-class Ranked(Struct, frozen=True, kw_only=True):
-    """A latency, its place from 0 among the `n` of its bucket or model, in order."""
-
-    rank: int
-    n: int
-    latency_ms: float
-
-
-class CountedInBucket(Counted, frozen=True, kw_only=True):
-    """How many probes of a bucket ended so for that cause."""
-
-    bucket: int
-
-
-class RankedInBucket(Ranked, frozen=True, kw_only=True):
-    """A latency among those of a bucket."""
-
-    bucket: int
 
 
 class OfModel(Protocol):
@@ -105,20 +65,6 @@ class Known(Struct, frozen=True, kw_only=True):
     endpoint: str
     model: str
     lost_at: datetime | None
-
-
-class CountedOfModel(Counted, frozen=True, kw_only=True):
-    """How many probes of a model ended so for that cause."""
-
-    endpoint: str
-    model: str
-
-
-class RankedOfModel(Ranked, frozen=True, kw_only=True):
-    """A latency among those of a model."""
-
-    endpoint: str
-    model: str
 
 
 class Benchmarked(Struct, frozen=True, kw_only=True):
@@ -145,9 +91,6 @@ def ref(row: OfModel) -> ModelRef:
     return ModelRef(row.endpoint, row.model)
 
 
-About = TypeVar("About", bound=OfModel)
-
-
 class Window(Struct, frozen=True, kw_only=True):
     """The time from `since` until just before `until`, in buckets of equal length."""
 
@@ -164,9 +107,14 @@ class Window(Struct, frozen=True, kw_only=True):
         """Return the bucket that *at*, which is in the window, falls into."""
         return (at - self.since) * self.buckets // (self.until - self.since)
 
-    def split(self, rows: Iterable[M]) -> dict[int, list[M]]:
+    def places(self, probes: Probes) -> Integers:
+        """Return the bucket of each of the *probes*, all of the window."""
+        length = microseconds(self.until) - microseconds(self.since)
+        return (probes.at - microseconds(self.since)) * self.buckets // length
+
+    def split(self, rows: Iterable[Benchmark]) -> dict[int, list[Benchmark]]:
         """Return *rows*, all of the window, by bucket; buckets without any are left out."""
-        split: dict[int, list[M]] = defaultdict(list)
+        split: dict[int, list[Benchmark]] = defaultdict(list)
         for row in rows:
             split[self.bucket(row.measured_at)].append(row)
         return split
@@ -201,44 +149,24 @@ def _wrong(problem: str, field: str = "since") -> RequestError:
     return RequestError(code="invalid_value", message=f"{field}: {problem}", field=field)
 
 
-def availability(model: ModelRef, window: Window, probes: Sequence[Probe]) -> AvailabilityHistory:
-    """Return how *model* answered the *probes* of the window, bucket by bucket and in all."""
-    split = window.split(probes)
-    buckets = (_bucket(window.start(n), split.get(n, [])) for n in range(window.buckets))
-    return _availability(model, window, buckets, (counted(probe) for probe in probes))
-
-
-def availability_at(
-    endpoint: str, window: Window, counts: Sequence[CountedInBucket], latencies: Iterable[RankedInBucket]
-) -> AvailabilityHistory:
-    """Return how the models at *endpoint* answered, from how many probes ended how and what latencies they had."""
-    counted = _grouped(counts, lambda one: one.bucket)
-    ranked = _grouped(latencies, lambda one: one.bucket)
+def availability(of: ModelRef | str, window: Window, probes: Probes) -> AvailabilityHistory:
+    """Return how a model, or those of an endpoint, answered the *probes* of the window, by bucket and in all."""
+    bucket = window.places(probes)
+    counts = counts_of(bucket, probes.ended, window.buckets)
+    latencies = _latencies(bucket, probes, window.buckets)
     buckets = (
-        _told(window.start(n), _total(counted.get(n, ())), *_percentiles(ranked.get(n, ())))
-        for n in range(window.buckets)
+        _bucket(window.start(n), *of_bucket)
+        for n, of_bucket in enumerate(zip(counts.tolist(), latencies, strict=True))
     )
-    return _availability(endpoint, window, buckets, counts)
-
-
-def counted(probe: Probe) -> Counted:
-    """Return *probe* as a count of one."""
-    return Counted(outcome=probe.outcome, cause=probe.cause, n=1)
-
-
-def _availability(
-    of: ModelRef | str, window: Window, buckets: Iterable[AvailabilityBucket], counts: Iterable[Counted]
-) -> AvailabilityHistory:
-    counts = tuple(counts)
-    total = _total(counts)
+    total = counted(counts.sum(axis=0).tolist())
     return AvailabilityHistory(
         **_subject(of),
         since=window.since,
         until=window.until,
         buckets=tuple(buckets),
-        probes=sum(total.values()),
-        uptime=uptime(total),
-        down_by_cause=_down(counts),
+        probes=len(probes),
+        uptime=uptime(by_outcome(total)),
+        down_by_cause=_down(total),
     )
 
 
@@ -246,64 +174,56 @@ def _subject(of: ModelRef | str) -> dict[str, Any]:
     return {"model": of} if isinstance(of, ModelRef) else {"model": None, "endpoint": of}
 
 
-def _bucket(start: datetime, probes: list[Probe]) -> AvailabilityBucket:
-    # How long a failure took says how long somebody waited, not how fast the model is.
-    latencies = [p.latency_ms for p in probes if p.outcome in UP and p.latency_ms is not None]
-    p50, p95 = (quantile(latencies, percent / 100) if latencies else None for percent in PERCENTS)
-    return _told(start, _total(map(counted, probes)), p50, p95)
-
-
-def _told(
-    start: datetime, counts: dict[Outcome, int], p50: float | None, p95: float | None
-) -> AvailabilityBucket:
+def _bucket(start: datetime, counts: Sequence[int], latencies: Sequence[float]) -> AvailabilityBucket:
+    outcomes = by_outcome(counted(counts))
+    p50, p95 = (_percentile(latencies, percent) for percent in PERCENTS)
     return AvailabilityBucket(
         start=start,
-        probes=sum(counts.values()),
-        counts=counts,
-        uptime=uptime(counts),
+        probes=sum(outcomes.values()),
+        counts=outcomes,
+        uptime=uptime(outcomes),
         latency_p50_ms=p50,
         latency_p95_ms=p95,
     )
 
 
-def _total(counts: Iterable[Counted]) -> dict[Outcome, int]:
+def counts_of(groups: Integers, ended: NDArray[np.uint8], n: int) -> Integers:
+    """Return how many probes of each of *n* groups ended how: a row for a group, a column for a place in ENDED."""
+    return np.bincount(groups * len(ENDED) + ended, minlength=n * len(ENDED)).reshape(n, len(ENDED))
+
+
+def _latencies(groups: Integers, probes: Probes, n: int) -> list[list[float]]:
+    """Return the latencies of each of *n* groups in order."""
+    timed = probes.timed
+    groups, latencies = groups[timed], probes.latency_ms[timed]
+    order = np.lexsort((latencies, groups))
+    split = np.split(latencies[order], np.searchsorted(groups[order], np.arange(1, n)))
+    return [of_group.tolist() for of_group in split]
+
+
+def _percentile(ordered: Sequence[float], percent: int) -> float | None:
+    return quantile_of_ordered(ordered, percent / 100) if ordered else None
+
+
+def counted(counts: Sequence[int]) -> dict[Ended, int]:
+    """Return what the columns of `counts_of` count, where there is any."""
+    return {ended: n for ended, n in zip(ENDED, counts, strict=True) if n}
+
+
+def by_outcome(counts: Mapping[Ended, int]) -> dict[Outcome, int]:
+    """Return *counts* whatever the cause."""
     total: Counter[Outcome] = Counter()
-    for one in counts:
-        total[one.outcome] += one.n
+    for (outcome, _), n in counts.items():
+        total[outcome] += n
     return dict(total)
 
 
-def _down(counts: Iterable[Counted]) -> dict[ProbeCause, int]:
+def _down(counts: Mapping[Ended, int]) -> dict[ProbeCause, int]:
     down: Counter[ProbeCause] = Counter()
-    for one in counts:
-        if one.outcome not in UP | NOT_DOWNTIME:
-            down[one.cause] += one.n
+    for (outcome, cause), n in counts.items():
+        if outcome not in UP | NOT_DOWNTIME:
+            down[cause] += n
     return dict(down)
-
-
-def ranks(n: int, percent: int) -> tuple[int, int]:
-    """Return between which two of *n* values in order a percentile lies: the places that the database looks up."""
-    low = (n - 1) * percent // 100
-    return low, min(low + 1, n - 1)
-
-
-def _percentiles(ranked: Iterable[Ranked]) -> Iterator[float | None]:
-    """Yield the PERCENTS of the values of which the *ranked* are those beside them, as `quantile` does."""
-    beside = {one.rank: one for one in ranked}
-    n = next((one.n for one in beside.values()), 0)
-    for percent in PERCENTS:
-        if not n:
-            yield None
-            continue
-        low, high = (beside[rank].latency_ms for rank in ranks(n, percent))
-        yield min(high, low + (high - low) * ((n - 1) * percent % 100) / 100)
-
-
-def _grouped(rows: Iterable[R], key: Callable[[R], K]) -> dict[K, list[R]]:
-    groups: dict[K, list[R]] = defaultdict(list)
-    for row in rows:
-        groups[key(row)].append(row)
-    return groups
 
 
 def performance(of: ModelRef | str, window: Window, benchmarks: Sequence[Benchmark]) -> PerformanceHistory:
@@ -343,41 +263,36 @@ def _median(values: Iterable[float | None]) -> float | None:
 
 def summaries(
     models: Iterable[Known],
-    counts: Iterable[CountedOfModel],
-    latencies: Iterable[RankedOfModel],
+    probes: Mapping[ModelRef, Probes],
     benchmarks: Iterable[Benchmarked],
     rates: Iterable[Rate],
 ) -> tuple[ModelSummary, ...]:
-    """Return a line for each of the *models*, in their order."""
-    by_model = _Grouping(counts=_by(counts), latencies=_by(latencies), rates=_by(rates))
+    """Return a line for each of the *models*, in their order, from the *probes* of the window and its benchmarks."""
     benchmarked = {ref(one): one for one in benchmarks}
-    return tuple(_summary(one, by_model, benchmarked.get(ref(one))) for one in models)
+    rated: dict[ModelRef, list[Rate]] = defaultdict(list)
+    for rate in rates:
+        rated[ref(rate)].append(rate)
+    none = Probes.together(())
+    return tuple(
+        _summary(one, probes.get(ref(one), none), benchmarked.get(ref(one)), rated[ref(one)])
+        for one in models
+    )
 
 
-class _Grouping(Struct, frozen=True, kw_only=True):
-    counts: dict[ModelRef, list[CountedOfModel]]
-    latencies: dict[ModelRef, list[RankedOfModel]]
-    rates: dict[ModelRef, list[Rate]]
-
-
-def _by(rows: Iterable[About]) -> dict[ModelRef, list[About]]:
-    return _grouped(rows, ref)
-
-
-def _summary(known: Known, of: _Grouping, benchmarked: Benchmarked | None) -> ModelSummary:
-    counts = of.counts.get(ref(known), [])
-    total = _total(counts)
-    p50, _ = _percentiles(of.latencies.get(ref(known), ()))
-    rates = sorted(of.rates.get(ref(known), ()), key=lambda rate: rate.place)
+def _summary(
+    known: Known, probes: Probes, benchmarked: Benchmarked | None, rates: Iterable[Rate]
+) -> ModelSummary:
+    total = counted(np.bincount(probes.ended, minlength=len(ENDED)).tolist())
+    rates = sorted(rates, key=lambda rate: rate.place)
     embeds = any(rate.texts_per_s is not None for rate in rates)
     figures = [rate.texts_per_s if embeds else rate.output_tps for rate in rates]
     return ModelSummary(
         model=ref(known),
         lost_at=known.lost_at,
-        probes=sum(total.values()),
-        uptime=uptime(total),
-        down_by_cause=_down(counts),
-        latency_p50_ms=p50,
+        probes=len(probes),
+        uptime=uptime(by_outcome(total)),
+        down_by_cause=_down(total),
+        latency_p50_ms=_percentile(np.sort(probes.latency_ms[probes.timed]).tolist(), 50),
         benchmarks=benchmarked.benchmarks if benchmarked else 0,
         failed=benchmarked.failed if benchmarked else 0,
         first=figures[0] if figures else None,

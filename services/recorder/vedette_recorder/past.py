@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import msgspec
+import numpy as np
 from msgspec import Struct
 
 from vedette.events import (
@@ -21,8 +22,9 @@ from vedette.events import (
     PastModel,
     encode,
 )
-from vedette.types import Health, ModelRef, Outcome, ProbeSample, Tally
-from vedette_recorder.history import ref
+from vedette.types import Health, ModelRef, ProbeSample, Tally
+from vedette_recorder.history import by_outcome, counted, counts_of
+from vedette_recorder.probes import Probes
 
 Row = Mapping[str, Any]
 E = TypeVar("E", bound=ModelEvent | ModelReported)
@@ -30,18 +32,9 @@ S = TypeVar("S", bound=Struct)
 HOUR_S, DAY_S = 3600, 86_400
 # What a model's health keeps tallies of.
 HOURS, DAYS = timedelta(hours=24), timedelta(days=30)
+INSTANT = timedelta(microseconds=1)
 # A reply must stay well under what NATS takes (1 MiB).
 MOST_BYTES = 700_000
-
-
-class Tallied(Struct, frozen=True, kw_only=True):
-    """How many probes of a model ended so in the `span`th hour or day since 1970."""
-
-    endpoint: str
-    model: str
-    span: int
-    outcome: Outcome
-    n: int
 
 
 class Tallies(Struct, frozen=True, kw_only=True):
@@ -51,17 +44,25 @@ class Tallies(Struct, frozen=True, kw_only=True):
     daily: tuple[Tally, ...] = ()
 
 
-def tally(rows: Iterable[Tallied], length_s: int) -> dict[ModelRef, tuple[Tally, ...]]:
-    """Return the tallies of every model from *rows*, whose spans are *length_s* long."""
-    counts: dict[ModelRef, dict[int, dict[str, int]]] = {}
-    for row in rows:
-        counts.setdefault(ref(row), {}).setdefault(row.span, {})[row.outcome.value] = row.n
-    return {
-        model: tuple(
-            Tally(start=datetime.fromtimestamp(span * length_s, UTC), counts=of[span]) for span in sorted(of)
-        )
-        for model, of in counts.items()
-    }
+def tallies(probes: Probes, at: datetime, found_at: datetime | None) -> Tallies:
+    """Return the tallies at *at* of a model that was *found_at* then, from all its probes of the last DAYS."""
+    return Tallies(
+        hourly=_tally(probes.between(begin(at, HOURS, found_at), at + INSTANT), HOUR_S),
+        daily=_tally(probes.between(begin(at, DAYS, found_at), at + INSTANT), DAY_S),
+    )
+
+
+def _tally(probes: Probes, length_s: int) -> tuple[Tally, ...]:
+    spans, span = np.unique(probes.at // (length_s * 1_000_000), return_inverse=True)
+    counts = counts_of(span, probes.ended, len(spans)).tolist()
+    return tuple(
+        Tally(start=datetime.fromtimestamp(start * length_s, UTC), counts=_by_name(of_span))
+        for start, of_span in zip(spans.tolist(), counts, strict=True)
+    )
+
+
+def _by_name(counts: Sequence[int]) -> dict[str, int]:
+    return {outcome.value: n for outcome, n in by_outcome(counted(counts)).items()}
 
 
 def begin(at: datetime, back: timedelta, found_at: datetime | None) -> datetime:

@@ -1,141 +1,105 @@
-"""What is read of history: the columns that are told, of one model in one window, oldest first.
+"""What is read of history: the columns that are told, of some models in some time.
 
 Rows of one model, or of the models of an endpoint, are a range of the index over endpoint, model and time for each,
-and one row more than may be told, so that whoever has too many knows. What is told of many models at once is counted
-and ranked by the database.
+and one row more than may be told, so that whoever has too many knows.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement
 
 from vedette.events import SummariesRequest
-from vedette.types import UP, ModelRef, Outcome
-from vedette_recorder.history import PERCENTS, Window
-from vedette_recorder.tables import model_availability_history as availability
+from vedette.types import ModelRef, Outcome
+from vedette_recorder.history import Benchmark, Window
+from vedette_recorder.probes import DAY, day_of
+from vedette_recorder.tables import model_availability_history as probes
 from vedette_recorder.tables import model_info, model_info_history
 from vedette_recorder.tables import model_performance_history as performance
+from vedette_recorder.tables import probe_days as days
 
-# A month of probes every five minutes. Reading so many takes an eighth of a second, during which other services
-# may share the process.
+# Reading so many takes an eighth of a second, during which other services may share the process.
 MOST_ROWS = 10_000
+# Those that no packed day has: of today, and of yesterday until it is packed.
+MOST_PROBES = 200_000
 
-_EPOCH, _MICROSECOND = datetime.fromtimestamp(0, UTC), timedelta(microseconds=1)
-
-Of = ModelRef | str  # a model, or all of an endpoint
+Of = ModelRef | str | Sequence[ModelRef]  # a model, all of an endpoint, or some
 Condition = sa.ColumnElement[bool]
 
 
-class Microseconds(FunctionElement[int]):
-    """Microseconds from 1970 to a time, exactly."""
-
-    type = sa.BigInteger()
-    inherit_cache = True
-    name = "microseconds"
+def packed_until() -> sa.Select[Any]:
+    """Return the query for the last day of which probes are packed, or are to be: `day`, None when there is none."""
+    return sa.select(sa.func.max(days.c.day).label("day"))
 
 
-@compiles(Microseconds, "sqlite")
-def _sqlite(element: Microseconds, compiler: SQLCompiler, **options: Any) -> str:
-    at = compiler.process(element.clauses, **options)
-    # The text has six digits behind the point, from its 21st character on; strftime rounds to three.
-    return f"(CAST(strftime('%s', substr({at}, 1, 19)) AS INTEGER) * 1000000 + CAST(substr({at}, 21) AS INTEGER))"
+def packed(of: Of, since: datetime, until: datetime) -> sa.Select[Any]:
+    """Return the query for the packed days that the time from *since* to *until* reaches into."""
+    return sa.select(days).where(_range(days.c.day, of, day_of(since), until))
 
 
-@compiles(Microseconds, "postgresql")
-def _postgresql(element: Microseconds, compiler: SQLCompiler, **options: Any) -> str:
-    return f"CAST(extract(epoch FROM {compiler.process(element.clauses, **options)}) * 1000000 AS BIGINT)"
+def unpacked(of: Of, since: datetime, until: datetime) -> sa.Select[Any]:
+    """Return the query for probes as rows, in no order."""
+    return _probes(_range(probes.c.measured_at, of, since, until))
 
 
-def probes(model: ModelRef, window: Window) -> sa.Select[Any]:
-    """Return the query for the rows of `history.Probe`."""
-    columns = (availability.c.outcome, availability.c.cause, availability.c.latency_ms)
-    return _rows(availability, model, window, *columns)
+def stale(packed: Iterable[tuple[ModelRef, datetime]]) -> sa.Select[Any]:
+    """Return the query for the probes, as rows, of days that are to be packed again."""
+    return _probes(sa.or_(*(_range(probes.c.measured_at, model, day, day + DAY) for model, day in packed)))
+
+
+def _probes(where: Condition) -> sa.Select[Any]:
+    columns = ("endpoint", "model", "measured_at", "outcome", "cause", "latency_ms")
+    return sa.select(*(probes.c[name] for name in columns)).where(where).limit(MOST_PROBES + 1)
 
 
 def benchmarks(of: Of, window: Window) -> sa.Select[Any]:
     """Return the query for the rows of `history.Benchmark`."""
-    contended = performance.c.figures["contended"].as_integer()  # absent when it is zero
-    return _rows(
-        performance,
-        of,
-        window,
-        performance.c.outcome,
-        performance.c.n,
-        sa.func.coalesce(contended, 0).label("contended"),
-        performance.c.output_tps,
-        performance.c.ttft_ms,
-        performance.c.ttft_cold_ms,
-        performance.c.load_ms,
-        performance.c.texts_per_s,
-    )
-
-
-def _rows(table: sa.Table, of: Of, window: Window, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    at = table.c.measured_at
+    names = (field.name for field in msgspec.structs.fields(Benchmark))
     return (
-        sa.select(at, *columns)
-        .where(_about(table, of), *_within(table, window))
-        .order_by(at)
+        sa.select(*(performance.c[name] for name in names))
+        .where(_in_window(of, window))
+        .order_by(performance.c.measured_at)
         .limit(MOST_ROWS + 1)
     )
 
 
-def _about(table: sa.Table, of: Of) -> Condition:
-    if isinstance(of, ModelRef):
-        return sa.and_(table.c.endpoint == of.endpoint, table.c.model == of.name)
-    # By name, so that the index is of use beyond the endpoint.
-    names = sa.select(model_info.c.model).where(model_info.c.endpoint == of)
-    return sa.and_(table.c.endpoint == of, table.c.model.in_(names))
+def _in_window(of: Of, window: Window) -> Condition:
+    return _range(performance.c.measured_at, of, window.since, window.until)
 
 
-def _within(table: sa.Table, window: Window) -> tuple[Condition, Condition]:
-    return table.c.measured_at >= window.since, table.c.measured_at < window.until
+def _range(at: sa.Column[datetime], of: Of, since: datetime, until: datetime) -> Condition:
+    """Return what is true of the rows of *at*'s table about *of*, from *since* until just before *until*."""
+    of_table = at.table.c
+    within = sa.and_(at >= since, at < until)
+    if isinstance(of, str):
+        # By name, so that the index is of use beyond the endpoint.
+        names = sa.select(model_info.c.model).where(model_info.c.endpoint == of)
+        return sa.and_(of_table.endpoint == of, of_table.model.in_(names), within)
+    models = [of] if isinstance(of, ModelRef) else of
+    # One by one, or SQLite would read all models of the time: a list of pairs is not what it looks up in an index.
+    each = (
+        sa.and_(of_table.endpoint == model.endpoint, of_table.model == model.name, within) for model in models
+    )
+    return sa.or_(sa.false(), *each)
 
 
-# --- Counted and ranked by the database ------------------------------------------------------------------------
+# --- Summed up by the database ---------------------------------------------------------------------------------
 
 
-def counts_at(endpoint: str, window: Window) -> sa.Select[Any]:
-    """Return the query for the rows of `history.CountedInBucket` of all models at *endpoint*."""
-    probes = sa.select(_bucket(window), availability.c.outcome, availability.c.cause)
-    return _counted(probes.where(_about(availability, endpoint), *_within(availability, window)))
-
-
-def latencies_at(endpoint: str, window: Window) -> sa.Select[Any]:
-    """Return the query for the rows of `history.RankedInBucket` of all models at *endpoint*."""
-    probes = sa.select(_bucket(window), availability.c.latency_ms)
-    return _ranked(probes.where(_about(availability, endpoint), *_within(availability, window)))
-
-
-def counts_of(models: Iterable[ModelRef], window: Window) -> sa.Select[Any]:
-    """Return the query for the rows of `history.CountedOfModel`."""
-    columns = (availability.c.endpoint, availability.c.model, availability.c.outcome, availability.c.cause)
-    return _counted(sa.select(*columns).where(_of_each(availability, models, window)))
-
-
-def latencies_of(models: Iterable[ModelRef], window: Window) -> sa.Select[Any]:
-    """Return the query for the rows of `history.RankedOfModel`."""
-    columns = (availability.c.endpoint, availability.c.model, availability.c.latency_ms)
-    return _ranked(sa.select(*columns).where(_of_each(availability, models, window)))
-
-
-def benchmarked(models: Iterable[ModelRef], window: Window) -> sa.Select[Any]:
+def benchmarked(models: Sequence[ModelRef], window: Window) -> sa.Select[Any]:
     """Return the query for the rows of `history.Benchmarked`."""
     key = (performance.c.endpoint, performance.c.model)
     failed = sa.func.sum(sa.case((performance.c.outcome == Outcome.OK, 0), else_=1))
     return (
         sa.select(*key, sa.func.count().label("benchmarks"), failed.label("failed"))
-        .where(_of_each(performance, models, window))
+        .where(_in_window(models, window))
         .group_by(*key)
     )
 
 
-def rates(models: Iterable[ModelRef], window: Window) -> sa.Select[Any]:
+def rates(models: Sequence[ModelRef], window: Window) -> sa.Select[Any]:
     """Return the query for the rows of `history.Rate`: the first and the last of each model."""
     key = (performance.c.endpoint, performance.c.model)
     place = sa.func.row_number().over(partition_by=key, order_by=performance.c.measured_at)
@@ -148,7 +112,7 @@ def rates(models: Iterable[ModelRef], window: Window) -> sa.Select[Any]:
             sa.func.count().over(partition_by=key).label("n"),
         )
         .where(performance.c.outcome == Outcome.OK)
-        .where(_of_each(performance, models, window))
+        .where(_in_window(models, window))
         .subquery()
     )
     return sa.select(good).where(sa.or_(good.c.place == 1, good.c.place == good.c.n))
@@ -165,43 +129,13 @@ def known(request: SummariesRequest, models: Sequence[ModelRef]) -> sa.Select[An
     return query if request.after is None else query.where(_behind(request.after))
 
 
-def _bucket(window: Window) -> sa.ColumnElement[int]:
-    since, length = (window.since - _EPOCH) // _MICROSECOND, (window.until - window.since) // _MICROSECOND
-    passed = Microseconds(availability.c.measured_at) - since
-    return (passed * window.buckets // length).label("bucket")
-
-
 def _among(table: sa.Table, models: Iterable[ModelRef]) -> Condition:
     return sa.tuple_(table.c.endpoint, table.c.model).in_([(model.endpoint, model.name) for model in models])
-
-
-def _of_each(table: sa.Table, models: Iterable[ModelRef], window: Window) -> Condition:
-    # One by one, or SQLite would read all models of the time: a list of pairs is not what it looks up in an index.
-    each = (sa.and_(_about(table, model), *_within(table, window)) for model in models)
-    return sa.or_(sa.false(), *each)
 
 
 def _behind(model: ModelRef) -> Condition:
     place = sa.tuple_(model_info.c.endpoint, model_info.c.model)
     return place > sa.tuple_(sa.literal(model.endpoint), sa.literal(model.name))
-
-
-def _counted(probes: sa.Select[Any]) -> sa.Select[Any]:
-    """Return how many rows of *probes* are alike."""
-    # Grouped from without: the same expression twice, with parameters in it, is not the same to PostgreSQL.
-    rows = probes.subquery()
-    return sa.select(*rows.c, sa.func.count().label("n")).group_by(*rows.c)
-
-
-def _ranked(probes: sa.Select[Any]) -> sa.Select[Any]:
-    """Return those rows of *probes*, within all else that they tell, between which a percentile of the latency lies."""
-    up = probes.where(availability.c.outcome.in_(UP), availability.c.latency_ms.is_not(None)).subquery()
-    key = [column for column in up.c if column.name != "latency_ms"]
-    place = sa.func.row_number().over(partition_by=key, order_by=up.c.latency_ms) - 1
-    n = sa.func.count().over(partition_by=key)
-    ranked = sa.select(*up.c, place.label("rank"), n.label("n")).subquery()
-    low = [(ranked.c.n - 1) * percent // 100 for percent in PERCENTS]
-    return sa.select(ranked).where(ranked.c.rank.in_([place for one in low for place in (one, one + 1)]))
 
 
 # --- As of a time ----------------------------------------------------------------------------------------------
@@ -239,20 +173,6 @@ def _last(table: sa.Table, at: datetime, **having: str) -> sa.Select[Any]:
     return sa.select(table).select_from(model_info).join(table, table.c.event_id == newest)
 
 
-def tallies(since: Mapping[ModelRef, datetime], at: datetime, length_s: int) -> sa.Select[Any]:
-    """Return the query for the rows of `past.Tallied`: probes by outcome in spans of *length_s*, of each model."""
-    probed_at = availability.c.measured_at
-    columns = (availability.c.endpoint, availability.c.model, availability.c.outcome)
-    span = (Microseconds(probed_at) // (length_s * 1_000_000)).label("span")
-    chosen = (
-        sa.and_(_about(availability, model), probed_at >= begin, probed_at <= at)
-        for model, begin in since.items()
-    )
-    return _counted(
-        sa.select(*columns, span).where(sa.or_(sa.false(), *chosen), availability.c.measured_at <= at)
-    )
-
-
 def oldest_probe() -> sa.Select[Any]:
     """Return the query for when the oldest recorded probe was."""
-    return sa.select(sa.func.min(availability.c.measured_at).label("at"))
+    return sa.select(sa.func.min(probes.c.measured_at).label("at"))

@@ -239,6 +239,7 @@ def _benchmarked(event: ModelBenchmarked, message: Message) -> Iterator[tuple[st
             "vram_share": event.vram_share,
             "n": performance.n,
             "failures": performance.failures,
+            "contended": performance.contended,
             **{name: figure.median if figure else None for name, figure in figures.items()},
             # Its rolling samples are left out: they are those of this row and of earlier ones.
             "figures": msgspec.structs.replace(performance, samples=()),

@@ -28,8 +28,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from vedette.errors import ConfigurationError
-from vedette_recorder import tables
+from vedette_recorder import days, tables
 from vedette_recorder.errors import DatabaseUnavailable
+from vedette_recorder.probes import DAY
 from vedette_recorder.record import Gap, Position, Row, dead_letter
 
 T = TypeVar("T")
@@ -50,10 +51,6 @@ _SQLITE_ERRORS_OF_ROWS = (
     sqlite3.InterfaceError,
     sqlite3.ProgrammingError,
 )
-
-
-# The two dialects' inserts have no common type that knows ON CONFLICT.
-Insert = Callable[[sa.Table], postgresql.Insert]
 
 
 # What a value raises that its column's type cannot turn into what the driver takes.
@@ -118,13 +115,19 @@ class Store:
 
     async def write(self, rows: Iterable[Row]) -> tuple[Row, ...]:
         """Write *rows* in one transaction, each once; return the dead letters of those it cannot hold."""
+        rows = tuple(rows)
         groups, unbindable = _group(rows, self._targets)
 
         async def write(connection: AsyncConnection) -> tuple[Row, ...]:
+            await days.share(connection)
             dead = [*unbindable, *await _write_groups(connection, groups)]
             if dead:
                 target = self._targets[tables.dead_letters.name]
                 await _execute(connection, target, [Bound(row, target.bind(row)) for row in dead])
+            refused = {row.message.sequence for row in dead}
+            await days.empty(
+                connection, self._insert, (row for row in rows if row.message.sequence not in refused)
+            )
             return tuple(dead)
 
         return await self._transact(write)
@@ -182,6 +185,20 @@ class Store:
             reached = [sa.literal(rows[-1][column.name], column.type) for column in key]
             rows = await self.read(ordered.where(sa.tuple_(*key) > sa.tuple_(*reached)))
 
+    async def pack(self, until: datetime, *, batch: int = days.AT_ONCE) -> int:
+        """Pack the probes of days that were over at *until*, in short transactions; return how many rows that made."""
+
+        async def open_next(connection: AsyncConnection) -> int:
+            return await days.open_next(connection, self._insert, until)
+
+        async def fill_some(connection: AsyncConnection) -> int:
+            return await days.fill_some(connection, batch)
+
+        packed = 0
+        while await self._in_batches(open_next, 1):
+            packed += await self._in_batches(fill_some, batch)
+        return packed + await self._in_batches(fill_some, batch)
+
     async def delete_older_than(self, cutoff: datetime, *, batch: int = DELETE_BATCH) -> dict[str, int]:
         """Delete history before *cutoff* and models lost before it; return how many rows by table.
 
@@ -218,15 +235,15 @@ class Store:
 
         return await self._in_batches(forget, batch)
 
-    async def _in_batches(self, delete: Callable[[AsyncConnection], Awaitable[int]], batch: int) -> int:
-        """Call *delete* in a transaction of its own until it deletes fewer than *batch*; return how many in all.
+    async def _in_batches(self, work: Callable[[AsyncConnection], Awaitable[int]], batch: int) -> int:
+        """Call *work* in a transaction of its own until it does fewer than *batch*; return how many in all.
 
         After each it rests as long as that took, so that at least half of the database's time is ingest's.
         """
         total = 0
         while True:
             began = time.monotonic()
-            count = await self._transact(delete)
+            count = await self._transact(work)
             total += count
             if count < batch:
                 return total
@@ -367,8 +384,8 @@ def _translated(url: sa.URL) -> Iterator[None]:
 # --- Writing ------------------------------------------------------------------------------------------------
 
 
-def _insert(dialect: str) -> Insert:
-    return cast("Insert", sqlite.insert) if dialect == "sqlite" else postgresql.insert
+def _insert(dialect: str) -> days.Insert:
+    return cast("days.Insert", sqlite.insert) if dialect == "sqlite" else postgresql.insert
 
 
 def _targets(dialect: Dialect) -> dict[str, Target]:
@@ -407,7 +424,7 @@ def _target(dialect: Dialect, statement: sa.ClauseElement, key: tuple[str, ...])
     )
 
 
-def _upsert(insert: Insert, table: sa.Table) -> sa.ClauseElement:
+def _upsert(insert: days.Insert, table: sa.Table) -> sa.ClauseElement:
     """Return an insert into *table* that gives way to a message further on in its stream."""
     statement = insert(table)
     held, new = table.c, statement.excluded
@@ -419,7 +436,7 @@ def _upsert(insert: Insert, table: sa.Table) -> sa.ClauseElement:
     )
 
 
-def _upsert_model(insert: Insert) -> sa.ClauseElement:
+def _upsert_model(insert: days.Insert) -> sa.ClauseElement:
     """Return an insert into `model_info` that keeps the higher revision, whatever comes first."""
     table = tables.model_info
     statement = insert(table)
@@ -525,7 +542,7 @@ def _reason(error: Exception) -> str:
 # --- Gaps -----------------------------------------------------------------------------------------------------
 
 
-async def _note(gap: Gap, insert: Insert, connection: AsyncConnection) -> Gap | None:
+async def _note(gap: Gap, insert: days.Insert, connection: AsyncConnection) -> Gap | None:
     table = tables.stream_gaps
     overlapping = sa.and_(
         table.c.stream == gap.stream,
@@ -561,6 +578,8 @@ def _aged(cutoff: datetime) -> Iterator[tuple[sa.Table, sa.ColumnElement[bool]]]
         tables.endpoint_history,
     ):
         yield table, table.c.measured_at < cutoff
+    # Only when the whole day is too old: its probes are gone by now, above.
+    yield tables.probe_days, tables.probe_days.c.day < cutoff - DAY
     for table in (tables.dead_letters, tables.stream_gaps):
         yield table, table.c.at < cutoff
     info = tables.model_info_history

@@ -155,6 +155,21 @@ model_availability_history = _history(
     sa.Column("published", Json),
 )
 
+# The probes of a model in a day that is over, once more and as one value: what is told of a month is read from here.
+# A day that has a row here, of whichever model, has one of every model that was probed in it, and so do all days
+# before. Without `probes`, the day is to be packed (again).
+_EMPTY = "probes IS NULL"
+probe_days = sa.Table(
+    "probe_days",
+    metadata,
+    sa.Column("endpoint", sa.Text, primary_key=True),
+    sa.Column("model", sa.Text, primary_key=True),
+    sa.Column("day", UtcDateTime, primary_key=True),
+    sa.Column("probes", sa.LargeBinary),
+    sa.Index("ix_probe_days_day", "day"),
+    sa.Index("ix_probe_days_empty", "day", sqlite_where=sa.text(_EMPTY), postgresql_where=sa.text(_EMPTY)),
+)
+
 model_performance_history = _history(
     "model_performance_history",
     sa.Column("job_id", sa.Text, nullable=False),
@@ -166,6 +181,7 @@ model_performance_history = _history(
     sa.Column("vram_share", sa.Double),
     sa.Column("n", sa.BigInteger, nullable=False),
     sa.Column("failures", sa.BigInteger, nullable=False),
+    sa.Column("contended", sa.BigInteger, nullable=False),
     sa.Column("output_tps", sa.Double),
     sa.Column("ttft_ms", sa.Double),
     sa.Column("ttft_long_ms", sa.Double),
