@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import msgspec
 import sqlalchemy as sa
@@ -32,7 +32,6 @@ from vedette_recorder.past import Row, Tallies
 from vedette_recorder.probes import DAY, Probes, unpack
 from vedette_recorder.store import Store
 
-T = TypeVar("T", bound=Struct)
 # Less than a client waits, so that it hears what is wrong.
 _DEADLINE_S = 1.5
 # More conditions in one statement than SQLite takes are a thousand.
@@ -83,25 +82,25 @@ class Answers:
     async def _performance(self, request: HistoryRequest) -> PerformanceHistory:
         of = _of(request)
         window = history.window(request, now=self._clock.now(), usual=_PERFORMANCE_USUAL)
-        rows = await self._rows(queries.benchmarks(of, window), Benchmark)
+        rows = await self._store.structs(queries.benchmarks(of, window), Benchmark)
+        _limit(rows, queries.MOST_ROWS)
         return history.performance(of, window, rows)
 
     async def _models(self, request: SummariesRequest) -> SummariesReply:
         window = history.window(request, now=self._clock.now(), usual=_AVAILABILITY_USUAL)
         named = [reference(model, field="models") for model in request.models]
-        found = await self._all(queries.known(request, named), Known)
+        found = await self._store.structs(queries.known(request, named), Known)
         models = found[: request.limit]
         refs = [history.ref(one) for one in models]
-        told = history.summaries(
-            models,
-            await self._probes(refs, window.since, window.until),
-            await self._all(queries.benchmarked(refs, window), Benchmarked),
-            await self._all(queries.rates(refs, window), Rate),
+        probes, benchmarked, rates = await asyncio.gather(
+            self._probes(refs, window.since, window.until),
+            self._store.structs(queries.benchmarked(refs, window), Benchmarked),
+            self._store.structs(queries.rates(refs, window), Rate),
         )
         return SummariesReply(
             since=window.since,
             until=window.until,
-            models=told,
+            models=history.summaries(models, probes, benchmarked, rates),
             next=refs[-1] if len(found) > len(models) else None,
         )
 
@@ -166,16 +165,6 @@ class Answers:
     async def _read(self, query: sa.Select[Any]) -> Sequence[Row]:
         # By name; to its own type a row's keys are columns as well.
         return cast("Sequence[Row]", await self._store.read(query))
-
-    async def _all(self, query: sa.Select[Any], kind: type[T]) -> list[T]:
-        """Return the rows of *query*, which are few by what it asks."""
-        return msgspec.convert(await self._store.read(query), list[kind])  # type: ignore[valid-type]
-
-    async def _rows(self, query: sa.Select[Any], kind: type[T]) -> list[T]:
-        """Return the rows of *query*. Raises RequestError when they are too many."""
-        rows = await self._all(query, kind)
-        _limit(rows, queries.MOST_ROWS)
-        return rows
 
 
 def _limit(rows: Sequence[object], most: int) -> None:

@@ -31,7 +31,7 @@ _FIGURES = ("output_tps", "ttft_ms", "ttft_cold_ms", "load_ms", "texts_per_s")
 Integers = NDArray[np.int64]
 
 
-class Benchmark(Struct, frozen=True, kw_only=True):
+class Benchmark(Struct, frozen=True, array_like=True):
     """A row of `model_performance_history`, with as much of it as is told."""
 
     measured_at: datetime
@@ -59,7 +59,7 @@ class OfModel(Protocol):
         ...
 
 
-class Known(Struct, frozen=True, kw_only=True):
+class Known(Struct, frozen=True, array_like=True):
     """A model of which history is kept, and when it was lost if it is."""
 
     endpoint: str
@@ -67,7 +67,7 @@ class Known(Struct, frozen=True, kw_only=True):
     lost_at: datetime | None
 
 
-class Benchmarked(Struct, frozen=True, kw_only=True):
+class Benchmarked(Struct, frozen=True, array_like=True):
     """How many benchmarks of a model there were, and how many failed."""
 
     endpoint: str
@@ -76,7 +76,7 @@ class Benchmarked(Struct, frozen=True, kw_only=True):
     failed: int
 
 
-class Rate(Struct, frozen=True, kw_only=True):
+class Rate(Struct, frozen=True, array_like=True):
     """How fast a model was after its `place`th good benchmark."""
 
     endpoint: str

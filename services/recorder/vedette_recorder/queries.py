@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from vedette.events import SummariesRequest
 from vedette.types import ModelRef, Outcome
-from vedette_recorder.history import Benchmark, Window
+from vedette_recorder.history import Benchmark, Rate, Window
 from vedette_recorder.probes import DAY, day_of
 from vedette_recorder.tables import model_availability_history as probes
 from vedette_recorder.tables import model_info, model_info_history
@@ -115,7 +115,10 @@ def rates(models: Sequence[ModelRef], window: Window) -> sa.Select[Any]:
         .where(_in_window(models, window))
         .subquery()
     )
-    return sa.select(good).where(sa.or_(good.c.place == 1, good.c.place == good.c.n))
+    names = (field.name for field in msgspec.structs.fields(Rate))
+    return sa.select(*(good.c[name] for name in names)).where(
+        sa.or_(good.c.place == 1, good.c.place == good.c.n)
+    )
 
 
 def known(request: SummariesRequest, models: Sequence[ModelRef]) -> sa.Select[Any]:

@@ -34,6 +34,7 @@ from vedette_recorder.probes import DAY
 from vedette_recorder.record import Gap, Position, Row, dead_letter
 
 T = TypeVar("T")
+S = TypeVar("S", bound=Struct)
 SUPPORTED = ("sqlite+aiosqlite", "postgresql+asyncpg")
 CONNECT_TIMEOUT_S = 10
 COMMAND_TIMEOUT_S = 60
@@ -168,6 +169,13 @@ class Store:
             async with self._engine.connect() as connection:
                 rows: Sequence[sa.RowMapping] = (await connection.execute(query)).mappings().all()
         return rows
+
+    async def structs(self, query: sa.Select[Any], kind: type[S]) -> list[S]:
+        """Return the rows of *query*, which selects what the fields of *kind* are, in their order."""
+        with _translated(self._url):
+            async with self._engine.connect() as connection:
+                rows = [tuple(row) for row in await connection.execute(query)]
+        return msgspec.convert(rows, list[kind])  # type: ignore[valid-type]
 
     async def stream(
         self, query: sa.Select[Any], key: Sequence[sa.Column[Any]], *, chunk: int = 1_000

@@ -4,7 +4,7 @@ What is filtered by or drawn is a column; the rest is JSON. The event id is the 
 message that arrives twice is stored once. `sequence` is the message's place in its stream.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -79,8 +79,8 @@ KeptJson = sa.JSON(none_as_null=True)
 metadata = sa.MetaData()
 
 
-def _history(name: str, *columns: sa.Column[Any]) -> sa.Table:
-    """Return a table of events, each about a model."""
+def _history(name: str, *columns: sa.Column[Any], told: Sequence[str] = ()) -> sa.Table:
+    """Return a table of events, each about a model; what is *told* of many of them is in the index as well."""
     return sa.Table(
         name,
         metadata,
@@ -90,7 +90,7 @@ def _history(name: str, *columns: sa.Column[Any]) -> sa.Table:
         sa.Column("measured_at", UtcDateTime, nullable=False),
         sa.Column("sequence", sa.BigInteger, nullable=False),
         *columns,
-        sa.Index(f"ix_{name}_model", "endpoint", "model", "measured_at"),
+        sa.Index(f"ix_{name}_model", "endpoint", "model", "measured_at", *told),
         sa.Index(f"ix_{name}_measured_at", "measured_at"),
     )
 
@@ -193,6 +193,16 @@ model_performance_history = _history(
     sa.Column("embedding_tps", sa.Double),
     sa.Column("figures", Json, nullable=False),
     sa.Column("samples", Json, nullable=False),
+    told=(
+        "outcome",
+        "n",
+        "contended",
+        "output_tps",
+        "ttft_ms",
+        "ttft_cold_ms",
+        "load_ms",
+        "texts_per_s",
+    ),
 )
 
 model_quality_history = _history(

@@ -1,4 +1,4 @@
-"""Days of probes, packed; how many samples of a benchmark were contended, as a column."""
+"""Days of probes, packed; what is told of benchmarks in their index, and of contended samples in a column."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,6 +10,8 @@ branch_labels = None
 depends_on = None
 
 TABLE, COLUMN = "model_performance_history", "contended"
+INDEX, OF = "ix_model_performance_history_model", ["endpoint", "model", "measured_at"]
+TOLD = ["outcome", "n", COLUMN, "output_tps", "ttft_ms", "ttft_cold_ms", "load_ms", "texts_per_s"]
 
 
 def upgrade() -> None:
@@ -28,8 +30,12 @@ def upgrade() -> None:
     figures = sa.column("figures", sa.JSON().with_variant(JSONB(), "postgresql"))
     table = sa.table(TABLE, sa.column(COLUMN), figures)
     op.execute(sa.update(table).values({COLUMN: sa.func.coalesce(figures["contended"].as_integer(), 0)}))
+    op.drop_index(INDEX)
+    op.create_index(INDEX, TABLE, OF + TOLD)
 
 
 def downgrade() -> None:
+    op.drop_index(INDEX)
+    op.create_index(INDEX, TABLE, OF)
     op.drop_column(TABLE, COLUMN)
     op.drop_table("probe_days")
