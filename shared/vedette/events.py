@@ -452,7 +452,7 @@ class RecommendRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class ModelsRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Which models to list. `text` matches anywhere in a name; models that are lost are left out."""
+    """Which models to list. `text` matches anywhere in `endpoint/name`; models that are lost are left out."""
 
     capabilities: Annotated[tuple[Capability, ...], Meta(max_length=32)] = ()
     provider: Text | None = None

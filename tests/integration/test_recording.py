@@ -9,6 +9,7 @@ import msgspec
 import prometheus_client
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from eventually import eventually
 from samples import lifecycle_event, probe_event
@@ -259,6 +260,31 @@ async def test_a_stream_made_anew_under_a_running_recorder_is_read_from_its_star
     (state,) = await store.read(sa.select(tables.current_state))
     created = (await bus.js.stream_info("MODELS")).created
     assert (state["sequence"], state["stream_created_at"], state["event_id"]) == (2, created, probe(9).id)
+
+
+async def test_a_stream_made_anew_while_no_recorder_ran_is_said_and_read(
+    bus: Bus, chosen: Settings, store: Store
+) -> None:
+    """With what puts the state back; what is in both streams is recorded once, and no gap is invented."""
+    async with app.serve(chosen):
+        await publish(bus, *(probe(n) for n in range(3)))
+        await recorded(store, 3)
+
+        async def noted() -> bool:
+            position = await store.position("MODELS")
+            return position is not None and position.sequence == 3
+
+        await eventually(noted, within_s=60, what="how far it was recorded")
+    await bus.js.delete_stream("MODELS")
+    await provision(bus.connection, chosen)
+    await publish(bus, probe(1), probe(9))
+    with capture_logs() as logs:
+        async with app.serve(chosen):
+            await recorded(store, 4)
+    (said,) = [line for line in logs if line["event"] == "stream.made_anew"]
+    assert (said["stream"], said["recorded"]) == ("MODELS", 3)
+    assert "vedette rebuild" in said["remedy"]
+    assert await store.count(tables.stream_gaps) == 0
 
 
 async def test_a_stream_that_is_shorter_than_what_was_recorded_is_read_again(

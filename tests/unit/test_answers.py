@@ -179,6 +179,7 @@ def test_models_are_listed_by_what_was_asked(asked: Asked) -> None:
     assert found() == [SLOW, FAST]
     assert msgspec.json.decode(asked.answers.answer("models.list", b""), type=ModelsReply).total == 2
     assert found(text="FAST") == [FAST]
+    assert found(text=f"{FAST.endpoint}/{FAST.name[:2]}".upper()) == [FAST]
     assert found(family="qwen2") == [SLOW]
     assert found(endpoint="gpu", provider="openai-compatible", status="available", capabilities=["chat"]) == [
         FAST

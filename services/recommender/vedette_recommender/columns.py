@@ -248,9 +248,9 @@ class Columns:
         self.reported_output_tps[row] = _geometric_mean(told.output_tps_log_sum, told.output_tps_n)
 
     def has_in_name(self, row: int, text: str) -> bool:
-        """Return whether the name of the model in *row* holds *text*, which is in lower case."""
+        """Return whether `endpoint/name` of the model in *row* holds *text*, which is in lower case."""
         facts = self.facts[row]
-        return not text or (facts is not None and text in facts.model.name.casefold())
+        return not text or (facts is not None and text in str(facts.model).casefold())
 
     def statuses(self, at: float, stale_after_s: float, rows: Rows) -> NDArray[np.int8]:
         """Return the status that may still be believed at *at*."""

@@ -92,7 +92,7 @@ Caution = Annotated[
 
 
 def models(
-    text: Annotated[str | None, Parameter(help="Only those whose name contains this.")] = None,
+    text: Annotated[str | None, Parameter(help="Only those whose endpoint/name contains this.")] = None,
     /,
     *,
     capability: Annotated[
@@ -105,7 +105,7 @@ def models(
     json: options.Json = False,
     where: options.Instance = options.HERE,
 ) -> int:
-    """List the models, or those whose name contains TEXT, with what was measured of them."""
+    """List the models, or those whose endpoint/name contains TEXT, with what was measured of them."""
 
     async def ask(client: Client) -> int:
         reply = await client.models(
