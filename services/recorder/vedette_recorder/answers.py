@@ -84,6 +84,7 @@ class Answers:
         window = history.window(request, now=self._clock.now(), usual=_PERFORMANCE_USUAL)
         rows = await self._store.structs(queries.benchmarks(of, window), Benchmark)
         _limit(rows, queries.MOST_ROWS)
+        rows.sort(key=lambda row: row.measured_at)
         return history.performance(of, window, rows)
 
     async def _models(self, request: SummariesRequest) -> SummariesReply:

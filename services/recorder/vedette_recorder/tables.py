@@ -50,7 +50,9 @@ class UtcDateTime(TypeDecorator[datetime]):
         """Return *value* as aware UTC."""
         if value is None:
             return None
-        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+        if dialect.name == "sqlite":
+            return value.replace(tzinfo=UTC)
+        return value if value.tzinfo is UTC else value.astimezone(UTC)
 
 
 # All rows of an event have its id.
