@@ -32,13 +32,13 @@ async def server(tmp_path: Path) -> AsyncIterator[NatsServer]:
 @pytest.fixture
 def settings(server: NatsServer) -> Settings:
     """Return settings whose services connect to the test's server."""
-    return msgspec.structs.replace(Settings(), nats=Nats(url=server.url("service"), expected_models=10))
+    return msgspec.structs.replace(Settings(), nats=Nats(url=server.url("operator"), expected_models=10))
 
 
 @pytest.fixture
 async def bus(server: NatsServer, settings: Settings) -> AsyncIterator[Bus]:
     """Yield a provisioned bus."""
-    connection = await nats.connect(server.url("service"), **RECONNECT_FOR_EVER)
+    connection = await nats.connect(server.url("operator"), **RECONNECT_FOR_EVER)
     await provision(connection, settings)
     made = Bus(connection, name="test", clock=SystemClock(), log=log.logger("test"))
     yield made

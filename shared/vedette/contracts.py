@@ -77,8 +77,9 @@ class Channel(Struct, frozen=True, kw_only=True):
 
 
 def _filter(subject: str) -> str:
-    tokens = ["*" if token.startswith("{") else token for token in subject.split(".")]
-    return ".".join([*tokens[:-1], ">"] if subject.endswith("...}") else tokens)
+    rest = subject.endswith("...}")
+    tokens = ["*" if token.startswith("{") else token for token in subject.replace("...", "").split(".")]
+    return ".".join([*tokens[:-1], ">"] if rest else tokens)
 
 
 def _of_model(message: type[Struct], sender: Role) -> Channel:

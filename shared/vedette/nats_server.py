@@ -1,7 +1,7 @@
 """The private nats-server of `vedette up`, of the demo and of the tests.
 
-It listens on loopback only and lets nobody in without credentials. Two accounts: APP holds the services and
-JetStream; CLIENT holds agents, who see the exported questions and event subjects and nothing else.
+It listens on loopback only and lets nobody in without credentials. Two accounts: APP holds JetStream and a user for
+each service; CLIENT holds agents, who see the exported questions and event subjects and nothing else.
 """
 
 import asyncio
@@ -16,24 +16,16 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from vedette import permissions
 from vedette.children import child, free_port, last_line
 from vedette.errors import BusUnreachable, ConfigurationError
-from vedette.events import PUBLIC_ANSWERS, PUBLIC_EVENTS
 from vedette.instance import write_private
 
-# What agents may ask and hear (DESIGN §11). They report to a recommender; what it makes of that, `report.<endpoint>.
-# <name>`, is not theirs to publish.
-ASKED = ("recommend.>", "models.>", "endpoints.list", "history.>", "report.outcome")
-HEARD = (*PUBLIC_EVENTS, f"{PUBLIC_ANSWERS}*")
 _START_TIMEOUT_S = 15.0
 
-
-class Credentials(Struct, frozen=True, kw_only=True):
-    """The passwords of the private server's users, made once per state directory."""
-
-    service: str
-    operator: str
-    agent: str
+# A password for each user, made once per state directory.
+Credentials = dict[str, str]
+_USERS = (*permissions.users(), "agent")
 
 
 class NatsServer(Struct, frozen=True, kw_only=True):
@@ -44,8 +36,8 @@ class NatsServer(Struct, frozen=True, kw_only=True):
     credentials: Credentials
 
     def url(self, user: str) -> str:
-        """Return the URL by which *user* (service, operator, agent) connects."""
-        return f"nats://{user}:{getattr(self.credentials, user)}@127.0.0.1:{self.port}"
+        """Return the URL by which *user* (a service, operator, agent) connects."""
+        return f"nats://{user}:{self.credentials[user]}@127.0.0.1:{self.port}"
 
 
 def find_binary() -> str:
@@ -90,11 +82,11 @@ def _prepare(directory: Path, port: int) -> tuple[Credentials, int, Path]:
 
 
 def _credentials(path: Path) -> Credentials:
-    if path.exists():
-        return Credentials(**json.loads(path.read_text()))
-    made = Credentials(**{user: secrets.token_urlsafe(24) for user in Credentials.__struct_fields__})
-    write_private(path, json.dumps({user: getattr(made, user) for user in Credentials.__struct_fields__}))
-    return made
+    kept: Credentials = json.loads(path.read_text()) if path.exists() else {}
+    credentials = {user: kept.get(user) or secrets.token_urlsafe(24) for user in _USERS}
+    if credentials != kept:
+        write_private(path, json.dumps(credentials))
+    return credentials
 
 
 def _port(port: int) -> int:
@@ -123,37 +115,35 @@ def _configuration(directory: Path, port: int, credentials: Credentials) -> str:
 
 def accounts() -> str:
     """Return the accounts for a server of one's own to include; passwords come from its environment."""
-    names = {user: f"${user.upper()}_PASSWORD" for user in Credentials.__struct_fields__}
-    written = json.dumps({"accounts": _accounts(Credentials(**names))}, indent=1)
+    names = {user: f"${user.upper()}_PASSWORD" for user in _USERS}
+    written = json.dumps({"accounts": _accounts(names)}, indent=1)
     for name in names.values():
         written = written.replace(f'"{name}"', name)  # a variable stands without quotes
     return f"# Written by: vedette contracts --accounts\n{written[1:-1].strip()}\n"
 
 
 def _accounts(credentials: Credentials) -> dict[str, object]:
-    no_forgery = {"publish": {"deny": [*PUBLIC_EVENTS, "recommend.changed.>"]}}
-    agent = {
-        "publish": {"allow": [*ASKED, "$SRV.>"], "deny": ["recommend.changed.>"]},
-        "subscribe": {"allow": ["_INBOX.>", *HEARD]},
-    }
+    asked, heard = (*permissions.ASKED, permissions.SERVICE_API), permissions.HEARD
     return {
         "APP": {
             "jetstream": "enabled",
             "users": [
-                {"user": "service", "password": credentials.service, "permissions": no_forgery},
-                {"user": "operator", "password": credentials.operator, "permissions": no_forgery},
+                {"user": user, "password": credentials[user], "permissions": allowed}
+                for user, allowed in permissions.users().items()
             ],
             "exports": [
-                *({"service": subject} for subject in ASKED),
-                {"service": "$SRV.>", "response_type": "Stream"},
-                *({"stream": subject} for subject in HEARD),
+                *({"service": subject} for subject in permissions.ASKED),
+                {"service": permissions.SERVICE_API, "response_type": "Stream"},
+                *({"stream": subject} for subject in heard),
             ],
         },
         "CLIENT": {
-            "users": [{"user": "agent", "password": credentials.agent, "permissions": agent}],
+            "users": [
+                {"user": "agent", "password": credentials["agent"], "permissions": permissions.of_agent()}
+            ],
             "imports": [
-                *({"service": {"account": "APP", "subject": s}} for s in (*ASKED, "$SRV.>")),
-                *({"stream": {"account": "APP", "subject": s}} for s in HEARD),
+                *({"service": {"account": "APP", "subject": subject}} for subject in asked),
+                *({"stream": {"account": "APP", "subject": subject}} for subject in heard),
             ],
         },
     }

@@ -13,11 +13,13 @@ import msgspec
 from msgspec import Struct
 
 from vedette import instance, nats_server, telemetry
+from vedette.bus import provision
 from vedette.connecting import connect, without_secrets
 from vedette.errors import ConfigurationError
 from vedette.instance import Connection
+from vedette.nats_server import NatsServer
 from vedette.service import Serve, Service
-from vedette.settings import Settings
+from vedette.settings import Nats, Settings
 
 # The order in which services come up; those of other packages follow. They go down in reverse, so that the
 # recommender still answers and the recorder still writes while the others give back what they hold.
@@ -77,21 +79,19 @@ async def up(
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(instance.hold(directory))
-        agent_url = operator_url = settings.nats.url
+        settings = _with_database(settings, directory)
+        server = None
         if settings.nats.url is None:
             server = await stack.enter_async_context(
                 nats_server.run(directory / "nats", port=settings.nats.port)
             )
-            agent_url, operator_url = server.url("agent"), server.url("operator")
-            settings = _with_nats(settings, server.url("service"))
+            async with connect(Nats(url=server.url("operator")), name="vedette-up") as connection:
+                await provision(connection, settings)
         else:
             # Services wait long for a server that is still starting; a wrong URL must be said soon.
             async with connect(settings.nats, name="vedette-up"):
                 pass
-        settings = _with_database(settings, directory)
-        running = await stack.enter_async_context(
-            run(settings, service_names(), agent_url=agent_url, operator_url=operator_url)
-        )
+        running = await stack.enter_async_context(run(settings, service_names(), server=server))
         stack.enter_context(instance.announced(directory, running.connection))
         say(f"NATS      {running.nats_place}")
         say(f"database  {without_secrets(running.connection.database_url)}")
@@ -101,27 +101,31 @@ async def up(
 
 @asynccontextmanager
 async def run(
-    settings: Settings, names: list[str], *, agent_url: str | None = None, operator_url: str | None = None
+    settings: Settings, names: list[str], *, server: NatsServer | None = None
 ) -> AsyncIterator[Running]:
-    """Run the services *names* on the NATS server of *settings*; yield when all are warm."""
+    """Run the services *names*, on the NATS server of *settings* or each as its own user of *server*.
+
+    Yields when all are warm.
+    """
     gc.set_threshold(*_COLLECT_AFTER)
     async with AsyncExitStack() as stack:
-        services: list[Service] = [
-            await stack.enter_async_context(_load(name)(settings)) for name in sorted(names, key=_rank)
-        ]
+        services: list[Service] = []
+        for name in sorted(names, key=_rank):
+            chosen = _as_user(settings, server, name) if server else settings
+            services.append(await stack.enter_async_context(_load(name)(chosen)))
         checks = {service.name: service.ready for service in services}
         health_url = await stack.enter_async_context(telemetry.serve(settings.http, checks))
-        url = settings.nats.url or ""
+        agent_url = (server.url("agent") if server else settings.nats.url) or ""
         yield Running(
             connection=Connection(
-                nats_url=agent_url or url,
-                operator_url=operator_url or url,
-                database_url=settings.database.address or "",
+                nats_url=agent_url,
+                operator_url=server.url("operator") if server else agent_url,
+                database_url=(settings.database.address or "") if "recorder" in names else "",
                 health_url=health_url,
                 pid=os.getpid(),
             ),
             services=tuple(services),
-            nats_place=without_secrets(url),
+            nats_place=without_secrets(agent_url),
         )
 
 
@@ -159,8 +163,12 @@ async def until_stopped(running: Running, stopped: asyncio.Event) -> None:
         await asyncio.gather(failure, told, return_exceptions=True)
 
 
-def _with_nats(settings: Settings, url: str) -> Settings:
-    return msgspec.structs.replace(settings, nats=msgspec.structs.replace(settings.nats, url=url))
+def _as_user(settings: Settings, server: NatsServer, name: str) -> Settings:
+    """Return *settings* for the service *name*; one of another package, whose needs nobody knows, is an operator."""
+    url = server.url(name if name in server.credentials else "operator")
+    # Only the operator may make streams.
+    nats = msgspec.structs.replace(settings.nats, url=url, provision=False)
+    return msgspec.structs.replace(settings, nats=nats)
 
 
 def _with_database(settings: Settings, directory: Path) -> Settings:

@@ -17,7 +17,7 @@ from nats.micro.request import Request
 from nats.micro.service import EndpointConfig, ServiceConfig
 from nats.micro.service import Service as MicroService
 
-from vedette import __version__, contracts, log, telemetry
+from vedette import __version__, contracts, log, permissions, telemetry
 from vedette.bus import Bus, Durable, Following, ensure_durable, provision
 from vedette.catalogue import Catalogue
 from vedette.clock import Clock, SystemClock
@@ -87,6 +87,7 @@ class Service:
             stream=JStream(durable.stream, declare=False),
             pull_sub=PullSub(batch_size=1, timeout=5.0),
             ack_policy=AckPolicy.NACK_ON_ERROR,
+            inbox_prefix=f"{permissions.inbox(self.name)}.".encode(),
         )(handler)
 
     def consume(self, durable: Durable, consume: Callable[[Durable], Coroutine[Any, Any, None]]) -> None:
@@ -300,6 +301,7 @@ async def open_service(
     broker = NatsBroker(
         settings.nats.url,
         name=f"vedette-{name}",
+        inbox_prefix=permissions.inbox(name),
         apply_types=False,
         serializer=None,
         codec=EventCodec(),

@@ -94,14 +94,59 @@ def test_configuration_and_pods_agree(file: Path) -> None:
     )
     assert settings.nats.provision is False
     places = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
-    (variable,) = container["env"]
-    assert variable == {"name": "VEDETTE_CONFIG", "value": f"{places['config']}/vedette.toml"}
-    named = (settings.nats.user, settings.nats.password, settings.database.url)
-    given = {Path(s.file).name for s in named if isinstance(s, Secret) and s.file}
-    assert {s.file for s in named if isinstance(s, Secret)} == {f"{places['secrets']}/{n}" for n in given}
+    variables = {variable["name"]: variable for variable in container["env"]}
+    assert variables["VEDETTE_CONFIG"]["value"] == f"{places['config']}/vedette.toml"
+    component = "metadata.labels['app.kubernetes.io/component']"
+    assert variables["NATS_USER"]["valueFrom"]["fieldRef"]["fieldPath"] == component
+    assert settings.nats.user == Secret(env="NATS_USER")
+    files = (settings.nats.password, settings.database.url)
+    assert [secret.file for secret in files if isinstance(secret, Secret)] == [
+        f"{places['secrets']}/nats-password",
+        f"{places['secrets']}/database-url",
+    ]
+
+
+def test_a_pod_sees_no_secret_but_its_own() -> None:
+    """Its password on NATS; the database's URL, which has a password in it, only the recorder and who migrates."""
+    database = ("vedette", "database-url", "database-url")
+    workloads = {
+        name: one for kind in ("Deployment", "Job") for name, one in _of(kind).items() if name != "any"
+    }
+    for name, workload in workloads.items():
+        user = "operator" if name == "provision" else name
+        own = ("nats-users", f"{user.upper()}_PASSWORD", "nats-password")
+        expected = {"recorder": {own, database}, "migrate": {database}}.get(name, {own})
+        assert _secrets(workload) == expected, name
+    (provision,) = [v for v in _container(workloads["provision"])["env"] if v["name"] == "NATS_USER"]
+    assert provision["value"] == "operator"
+
+
+def _secrets(workload: dict[str, Any]) -> set[tuple[str, str, str]]:
+    """Return the secrets that a pod mounts: name, key and file."""
+    (volume,) = [one for one in workload["spec"]["template"]["spec"]["volumes"] if one["name"] == "secrets"]
+    sources = [one["secret"] for one in volume.get("projected", {}).get("sources", [volume])]
+    return {
+        (source.get("name") or source["secretName"], item["key"], item["path"])
+        for source in sources
+        for item in source["items"]
+    }
+
+
+def test_every_user_has_a_password() -> None:
+    """Wherever the accounts are: the overlays, the values of NATS's chart, Docker Compose."""
+    wanted = set(re.findall(r"\$(\w+_PASSWORD)", nats_server.accounts()))
+    assert {name.removesuffix("_PASSWORD").lower() for name in wanted} == {
+        *process.service_names(),
+        "operator",
+        "agent",
+    }
     dev = yaml.safe_load((KUBERNETES / "overlays" / "dev" / "kustomization.yaml").read_text())
-    (secret,) = [one for one in dev["secretGenerator"] if one["name"] == "vedette"]
-    assert {literal.partition("=")[0] for literal in secret["literals"]} == given
+    (secret,) = [one for one in dev["secretGenerator"] if one["name"] == "nats-users"]
+    assert {literal.partition("=")[0] for literal in secret["literals"]} == wanted
+    (values,) = _documents(KUBERNETES / "overlays" / "prod" / "nats-values.yaml")
+    assert set(values["container"]["env"]) == wanted
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    assert set(services["nats"]["environment"]) == wanted
 
 
 def test_probes_ask_what_is_served() -> None:
@@ -121,8 +166,11 @@ def test_compose_runs_every_service() -> None:
     """On the same image, as narrowly, by a configuration whose secrets it hands over; all that it mounts is there."""
     services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
     settings = _settings(DEPLOY / "compose" / "vedette.toml")
-    named = (settings.nats.user, settings.nats.password, settings.database.url)
-    variables = {secret.env for secret in named if isinstance(secret, Secret)}
+    assert (settings.nats.user, settings.nats.password) == (
+        Secret(env="NATS_USER"),
+        Secret(env="NATS_PASSWORD"),
+    )
+    assert settings.database.url == Secret(env="DATABASE_URL")
     ours = {name: one for name, one in services.items() if one["image"].startswith("vedette:")}
     assert set(ours) == {*process.service_names(), "provision", "migrate"}
     for name, service in ours.items():
@@ -131,7 +179,14 @@ def test_compose_runs_every_service() -> None:
         assert command[0] in app
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
-        assert variables == service["environment"].keys() - {"VEDETTE_CONFIG"}
+        variables = service["environment"]
+        assert ("DATABASE_URL" in variables) == (name in {"recorder", "migrate"})
+        user = {"provision": "operator", "migrate": None}.get(name, name)
+        assert variables.get("NATS_USER") == user
+        assert (
+            user is None
+            or variables["NATS_PASSWORD"] == services["nats"]["environment"][f"{user.upper()}_PASSWORD"]
+        )
         if name in process.service_names():
             assert f":{settings.http.port}/readyz" in service["healthcheck"]["test"][-1]
     assert settings.nats.provision is False

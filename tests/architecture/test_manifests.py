@@ -92,13 +92,12 @@ def test_what_is_mounted_is_there_or_told_of(overlay: str) -> None:
     page = (OVERLAYS.parents[2] / "docs" / "kubernetes.md").read_text()
     for _, pod in pods(overlay):
         for volume in pod["volumes"]:
+            sources = volume.get("projected", {}).get("sources", [volume])
             wanted = [
-                (kind, volume[key][name])
-                for key, kind, name in (
-                    ("configMap", "ConfigMap", "name"),
-                    ("secret", "Secret", "secretName"),
-                )
-                if key in volume
+                (kind, source[key].get("name") or source[key]["secretName"])
+                for source in sources
+                for key, kind in (("configMap", "ConfigMap"), ("secret", "Secret"))
+                if key in source
             ]
             for kind, name in wanted:
                 assert (kind, name) in made or f"`{name}`" in page, (kind, name)

@@ -37,7 +37,7 @@ class Served(Struct, frozen=True, kw_only=True):
 async def served(directory: Path, settings: Settings) -> AsyncIterator[Served]:
     """Run a nats-server, as `vedette up` does, on the streams in *directory*."""
     async with nats_server.run(directory / "nats") as server:
-        connection = await nats.connect(server.url("service"), pending_size=64 * 2**20)
+        connection = await nats.connect(server.url("operator"), pending_size=64 * 2**20)
         try:
             await provision(connection, settings)
             yield Served(server=server, connection=connection, directory=directory, settings=settings)
@@ -64,7 +64,7 @@ async def recorder(on: Served, database: Database) -> AsyncIterator[Recorder]:
         f"[nats]\nexpected_models = {on.settings.nats.expected_models}\n[database]\nurl = '{database.url}'\n"
     )
     output.unlink(missing_ok=True)
-    arguments = ["run", "recorder", "--nats", on.server.url("service"), "--config", str(configuration)]
+    arguments = ["run", "recorder", "--nats", on.server.url("operator"), "--config", str(configuration)]
     command = [sys.executable, "-c", "from vedette.cli import main; main()", *arguments]
     async with child(command, log=output) as process:
         yield Recorder(pid=process.pid, log=output)

@@ -43,7 +43,7 @@ class Bench(Struct, frozen=True, kw_only=True):
     @property
     def url(self) -> str:
         """Where services and clients connect."""
-        return self.server.url("service")
+        return self.server.url("operator")
 
 
 async def fill(directory: Path, *, present: int, models: int) -> None:
@@ -61,7 +61,7 @@ async def filling(directory: Path, settings: Settings) -> AsyncIterator[NatsClie
     It does not sync every write, which nobody measures here; the one after it does.
     """
     async with nats_server.run(directory) as server:  # writes credentials and configuration
-        connection = await nats.connect(server.url("service"))
+        connection = await nats.connect(server.url("operator"))
         await provision(connection, settings)
         await connection.close()
     configuration = json.loads((directory / "nats-server.conf").read_text())
@@ -74,7 +74,7 @@ async def filling(directory: Path, settings: Settings) -> AsyncIterator[NatsClie
         async def up() -> NatsClient | None:
             try:
                 return await nats.connect(
-                    server.url("service"),
+                    server.url("operator"),
                     allow_reconnect=False,
                     pending_size=64 * 2**20,
                     error_cb=_say_nothing,  # refused until it is up
@@ -95,8 +95,8 @@ async def _say_nothing(_: Exception) -> None:
 async def bench(directory: Path, models: int) -> AsyncIterator[Bench]:
     """Run a nats-server, as `vedette up` does, on the streams in *directory*, which hold *models* models."""
     async with nats_server.run(directory / "nats") as server:
-        connection = await nats.connect(server.url("service"), pending_size=64 * 2**20)
-        await provision(connection, population.settings(server.url("service"), models))
+        connection = await nats.connect(server.url("operator"), pending_size=64 * 2**20)
+        await provision(connection, population.settings(server.url("operator"), models))
         yield Bench(server=server, connection=connection, directory=directory, models=models)
         await connection.close()
 

@@ -118,7 +118,7 @@ class Crowd:
 async def measure(directory: Path, size: Size) -> None:
     """Print every figure as a row of a Markdown table."""
     async with nats_server.run(directory / "nats") as server, _crowd(directory, size) as crowd:
-        connection = await nats.connect(server.url("service"), pending_size=64 * 2**20)
+        connection = await nats.connect(server.url("operator"), pending_size=64 * 2**20)
         settings = Settings(nats=Nats(expected_models=size.models), probing=size.probing)
         await provision(connection, settings)
         heard = Heard()
@@ -243,7 +243,7 @@ async def _services(server: NatsServer, directory: Path, crowd: Crowd, size: Siz
         "discoverer",
         "prober",
         "--nats",
-        server.url("service"),
+        server.url("operator"),
         "--config",
         str(configuration),
     ]

@@ -65,7 +65,7 @@ async def test_no_canary_is_told(tmp_path: Path, server: NatsServer, bus: Bus) -
         replay.routes["GET", "/v1/models"] = reply(200, {"object": "list", "data": entries})
         replay.otherwise = _quote
         config = CONFIG.format(url=replay.url)
-        async with up(state, config, "--nats", server.url("service"), **SECRETS) as running:
+        async with up(state, config, "--nats", server.url("operator"), **SECRETS) as running:
             await running.line("ready")
             told = [await _probed(running)]
             for command in (

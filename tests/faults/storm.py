@@ -150,7 +150,7 @@ class Scene:
         config.write_text(
             f'[nats]\nexpected_models = {_EXPECTED_MODELS}\n[database]\nurl = "{self._database.url}"\n'
         )
-        url = self._broker.server.url("service")
+        url = self._broker.server.url("operator")
         return started(self._directory, "run", "recorder", "--nats", url, "--config", str(config))
 
     async def recorded(self) -> bool:
@@ -190,7 +190,7 @@ class Scene:
 async def scene(directory: Path, database: Database, *, number: int, seed: int) -> AsyncIterator[Scene]:
     """Run a broker with its streams made, for *number* events into *database*."""
     async with Broker(directory / "nats") as broker:
-        url = broker.server.url("service")
+        url = broker.server.url("operator")
         connection = await nats.connect(url, error_cb=_say_nothing, **RECONNECT_FOR_EVER)
         try:
             await provision(connection, Settings(nats=Nats(url=url, expected_models=_EXPECTED_MODELS)))

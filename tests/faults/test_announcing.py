@@ -50,7 +50,7 @@ async def test_replicas_killed_and_started_again_announce_nothing_again(
     """Not while they come up, nor after; of what changed while all were dead, once."""
 
     async def replicas(stack: AsyncExitStack, number: int) -> list[Up]:
-        command = ("run", "recommender", "--nats", server.url("service"))
+        command = ("run", "recommender", "--nats", server.url("operator"))
         running = [await stack.enter_async_context(started(tmp_path, *command)) for _ in range(number)]
         for replica in running:
             await replica.line("ready")

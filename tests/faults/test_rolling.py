@@ -90,7 +90,7 @@ async def test_no_question_fails_in_a_rolling_update(tmp_path: Path, server: Nat
         file.write_text(CONFIG.format(url=ollama.url, file=tmp_path / "vedette.db"))
 
         async def start(service: str) -> Up:
-            arguments = ("run", service, "--nats", server.url("service"), "--config", str(file))
+            arguments = ("run", service, "--nats", server.url("operator"), "--config", str(file))
             running = await stack.enter_async_context(started(tmp_path, *arguments))
             await running.line("ready")
             return running
@@ -115,7 +115,7 @@ async def test_no_question_fails_in_a_rolling_update(tmp_path: Path, server: Nat
         asked = questions.outcomes[ANSWERED]
         print(f"{asked} questions in {took_s:.0f} s, the slowest took {max(questions.took_ms):.0f} ms")
         assert asked > QUESTIONS_PER_S * took_s / 2
-        connection = await nats.connect(server.url("service"))
+        connection = await nats.connect(server.url("operator"))
         await eventually(lambda: recorded(connection.jetstream()), what="a record of everything")
         await connection.close()
 

@@ -72,7 +72,7 @@ async def broker(directory: Path, url: str) -> AsyncIterator[tuple[NatsServer, B
     except ConfigurationError as error:
         missing("nats-server", str(error))
     async with nats_server.run(directory) as server:
-        nats = Nats(url=server.url("service"), expected_models=10)
+        nats = Nats(url=server.url("operator"), expected_models=10)
         settings = msgspec.structs.replace(Settings(), nats=nats, database=Database(url=url))
         async with connect(Nats(url=server.url("operator")), name="test") as connection:
             await provision(connection, settings)
