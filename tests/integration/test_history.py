@@ -129,12 +129,7 @@ async def test_an_endpoint_is_told_as_its_models_together(store: Store) -> None:
     told = msgspec.json.decode(reply, type=AvailabilityHistory)
     window = Window(since=NOW - 24 * HOUR, until=NOW, buckets=24)
     rows = [
-        {
-            "measured_at": event.at,
-            "outcome": event.sample.outcome,
-            "cause": event.sample.cause,
-            "latency_ms": event.sample.latency_ms,
-        }
+        (event.at, event.sample.outcome, event.sample.cause, event.sample.latency_ms)
         for event in probes
         if event.model.endpoint == "local" and event.at >= window.since
     ]

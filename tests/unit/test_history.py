@@ -22,6 +22,13 @@ from vedette_recorder.probes import Probes, pack, unpack
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 MODEL = ModelRef("local", "m")
 Row = dict[str, Any]
+
+
+def values(rows: list[Row]) -> list[tuple[Any, ...]]:
+    """Return *rows* as `Probes` takes them."""
+    return [tuple(row.values()) for row in rows]
+
+
 HOUR = timedelta(hours=1)
 
 
@@ -74,7 +81,7 @@ def benchmark(at: datetime, output_tps: float | None, outcome: Outcome = Outcome
 def test_counts_add_up(drawn: tuple[Window, list[Row]]) -> None:
     """Every probe is in one bucket and under one outcome, and uptime follows from the counts."""
     chosen, rows = drawn
-    told = availability(MODEL, chosen, Probes.of(rows))
+    told = availability(MODEL, chosen, Probes.of(values(rows)))
     assert len(told.buckets) == chosen.buckets
     assert sum(bucket.probes for bucket in told.buckets) == told.probes == len(rows)
     for bucket in told.buckets:
@@ -87,7 +94,7 @@ def test_counts_add_up(drawn: tuple[Window, list[Row]]) -> None:
 def test_latencies_are_bounded(drawn: tuple[Window, list[Row]]) -> None:
     """Percentiles are ordered, lie between the extremes, and are there when a latency is."""
     chosen, probes = drawn
-    for n, bucket in enumerate(availability(MODEL, chosen, Probes.of(probes)).buckets):
+    for n, bucket in enumerate(availability(MODEL, chosen, Probes.of(values(probes))).buckets):
         known = [
             probe["latency_ms"]
             for probe in probes
@@ -110,8 +117,8 @@ def test_latencies_are_bounded(drawn: tuple[Window, list[Row]]) -> None:
 def test_what_is_packed_tells_the_same(drawn: tuple[Window, list[Row]], first: int) -> None:
     """In however many parts, whatever outcomes those have."""
     chosen, rows = drawn
-    parts = [pack(Probes.of(some)) for some in (rows[:first], rows[first:])]
-    assert availability(MODEL, chosen, unpack(parts)) == availability(MODEL, chosen, Probes.of(rows))
+    parts = [pack(Probes.of(values(some))) for some in (rows[:first], rows[first:])]
+    assert availability(MODEL, chosen, unpack(parts)) == availability(MODEL, chosen, Probes.of(values(rows)))
 
 
 @given(windows(), st.integers(0, 499))
@@ -132,11 +139,13 @@ def test_an_empty_bucket_knows_nothing() -> None:
         MODEL,
         chosen,
         Probes.of(
-            [
-                probe(NOW - 4 * HOUR, latency_ms=10),
-                probe(NOW - 4 * HOUR, Outcome.REFUSED, latency_ms=9000),
-                probe(NOW - 2 * HOUR, Outcome.RATE_LIMITED),
-            ]
+            values(
+                [
+                    probe(NOW - 4 * HOUR, latency_ms=10),
+                    probe(NOW - 4 * HOUR, Outcome.REFUSED, latency_ms=9000),
+                    probe(NOW - 2 * HOUR, Outcome.RATE_LIMITED),
+                ]
+            )
         ),
     )
     assert [bucket.uptime for bucket in told.buckets] == [0.5, None, None, None]

@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 import sqlalchemy as sa
@@ -32,6 +32,7 @@ from vedette_recorder.past import Row, Tallies
 from vedette_recorder.probes import DAY, Probes, unpack
 from vedette_recorder.store import Store
 
+K = TypeVar("K")
 # Less than a client waits, so that it hears what is wrong.
 _DEADLINE_S = 1.5
 # More conditions in one statement than SQLite takes are a thousand.
@@ -76,7 +77,7 @@ class Answers:
     async def _availability(self, request: HistoryRequest) -> AvailabilityHistory:
         of = _of(request)
         window = history.window(request, now=self._clock.now(), usual=_AVAILABILITY_USUAL)
-        probes = await self._probes(of, window.since, window.until)
+        probes = await self._probes(of, window.since, window.until, lambda *_: of)
         return history.availability(of, window, Probes.together(probes.values()))
 
     async def _performance(self, request: HistoryRequest) -> PerformanceHistory:
@@ -94,7 +95,7 @@ class Answers:
         models = found[: request.limit]
         refs = [history.ref(one) for one in models]
         probes, benchmarked, rates = await asyncio.gather(
-            self._probes(refs, window.since, window.until),
+            self._probes(refs, window.since, window.until, ModelRef),
             self._store.structs(queries.benchmarked(refs, window), Benchmarked),
             self._store.structs(queries.rates(refs, window), Rate),
         )
@@ -111,7 +112,7 @@ class Answers:
         shown = there[: request.limit]
         models = [ModelRef(row["endpoint"], row["model"]) for row in shown]
         found = await self._read(queries.found(models, at))
-        probed = await self._probes(models, at - past.DAYS, at + past.INSTANT)
+        probed = await self._probes(models, at - past.DAYS, at + past.INSTANT, ModelRef)
         found_at = {ModelRef(row["endpoint"], row["model"]): row["measured_at"] for row in found}
 
         def tallies(model: ModelRef) -> Tallies:
@@ -128,35 +129,39 @@ class Answers:
             next=known[-1].model if len(known) < len(there) else None,
         )
 
-    async def _probes(self, of: queries.Of, since: datetime, until: datetime) -> dict[ModelRef, Probes]:
-        """Return the probes from *since* until just before *until*, by model. Raises RequestError for too many.
+    async def _probes(
+        self, of: queries.Of, since: datetime, until: datetime, key: Callable[[str, str], K]
+    ) -> dict[K, Probes]:
+        """Return the probes from *since* until just before *until*, by the *key* of their endpoint and model.
 
-        Those of days that are packed are read so; the others, and those of days to be packed again, as rows.
+        Those of days that are packed are read so; the others, and those of days to be packed again, as rows. Raises
+        RequestError for too many.
         """
-        (last,) = await self._read(queries.packed_until())
-        begin = last["day"] + DAY if last["day"] else since
-        packed: dict[ModelRef, list[bytes]] = defaultdict(list)
+        (last,) = await self._store.rows(queries.packed_until())
+        begin = last.day + DAY if last.day else since
+        packed: dict[K, list[bytes]] = defaultdict(list)
         stale: list[tuple[ModelRef, datetime]] = []
         if begin > since:
-            for row in await self._read(queries.packed(of, since, min(begin, until))):
-                model = ModelRef(row["endpoint"], row["model"])
-                if row["probes"] is None:
-                    stale.append((model, row["day"]))
+            for endpoint, model, day, value in (
+                tuple(row) for row in await self._store.rows(queries.packed(of, since, min(begin, until)))
+            ):
+                if value is None:
+                    stale.append((ModelRef(endpoint, model), day))
                 else:
-                    packed[model].append(row["probes"])
-        rows = list(await self._probe_rows(queries.unpacked(of, max(begin, since), until)))
+                    packed[key(endpoint, model)].append(value)
+        rows = [*await self._probe_rows(queries.unpacked(of, max(begin, since), until))]
         for n in range(0, len(stale), _STALE_AT_ONCE):
             rows += await self._probe_rows(queries.stale(stale[n : n + _STALE_AT_ONCE]))
-        by_model: dict[ModelRef, list[Row]] = defaultdict(list)
-        for row in rows:
-            by_model[ModelRef(row["endpoint"], row["model"])].append(row)
+        unpacked: dict[K, list[Sequence[Any]]] = defaultdict(list)
+        for endpoint, model, *probe in map(tuple, rows):
+            unpacked[key(endpoint, model)].append(probe)
         return {
-            model: Probes.together((unpack(packed[model]), Probes.of(by_model[model]))).between(since, until)
-            for model in packed.keys() | by_model.keys()
+            about: Probes.together((unpack(packed[about]), Probes.of(unpacked[about]))).between(since, until)
+            for about in packed.keys() | unpacked.keys()
         }
 
-    async def _probe_rows(self, query: sa.Select[Any]) -> Sequence[Row]:
-        rows = await self._read(query)
+    async def _probe_rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+        rows = await self._store.rows(query)
         _limit(rows, queries.MOST_PROBES)
         return rows
 

@@ -76,9 +76,9 @@ async def fill_some(connection: AsyncConnection, most: int) -> int:
     keys = [(ModelRef(endpoint, model), day) for endpoint, model, day in await connection.execute(empty)]
     if not keys:
         return 0
-    probes: dict[tuple[ModelRef, datetime], list[sa.RowMapping]] = defaultdict(list)
-    for row in (await connection.execute(queries.stale(keys))).mappings():
-        probes[ModelRef(row["endpoint"], row["model"]), day_of(row["measured_at"])].append(row)
+    probes: dict[tuple[ModelRef, datetime], list[list[Any]]] = defaultdict(list)
+    for endpoint, model, at, *ended in await connection.execute(queries.stale(keys)):
+        probes[ModelRef(endpoint, model), day_of(at)].append([at, *ended])
     fill = (
         sa.update(days)
         .where(*(days.c[name] == sa.bindparam(f"of_{name}") for name in ("endpoint", "model", "day")))
@@ -88,8 +88,8 @@ async def fill_some(connection: AsyncConnection, most: int) -> int:
     return len(keys)
 
 
-def _filled(model: ModelRef, day: datetime, rows: list[sa.RowMapping]) -> dict[str, Any]:
-    packed = pack(Probes.of([dict(row) for row in rows]))
+def _filled(model: ModelRef, day: datetime, rows: list[list[Any]]) -> dict[str, Any]:
+    packed = pack(Probes.of(rows))
     return {"of_endpoint": model.endpoint, "of_model": model.name, "of_day": day, "packed": packed}
 
 

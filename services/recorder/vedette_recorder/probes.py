@@ -4,7 +4,7 @@ What is told of a month is told of tens of thousands of probes. As rows of a dat
 wherever it is counted; a day of them packed is one row, and columns are counted at once.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import product
@@ -41,15 +41,15 @@ class Probes(Struct, frozen=True, eq=False):
     latency_ms: NDArray[np.float64]
 
     @classmethod
-    def of(cls, rows: Sequence[Mapping[str, Any]]) -> Self:
-        """Return *rows*, each with `measured_at`, `outcome`, `cause` and `latency_ms`.
+    def of(cls, rows: Sequence[Sequence[Any]]) -> Self:
+        """Return *rows*, each the time, the outcome, the cause and the latency in ms, or None, of a probe.
 
         Raises KeyError for an outcome that this version does not know.
         """
         return cls(
-            np.array([microseconds(row["measured_at"]) for row in rows], _AT),
-            np.array([_PLACES[row["outcome"], row["cause"]] for row in rows], _ENDED),
-            np.array([row["latency_ms"] for row in rows], _LATENCY),
+            np.array([microseconds(at) for at, *_ in rows], _AT),
+            np.array([_PLACES[outcome, cause] for _, outcome, cause, _ in rows], _ENDED),
+            np.array([latency_ms for *_, latency_ms in rows], _LATENCY),
         )
 
     @classmethod

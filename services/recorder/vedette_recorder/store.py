@@ -164,17 +164,19 @@ class Store:
         return int(rows[0]["n"])
 
     async def read(self, query: sa.Select[Any]) -> Sequence[sa.RowMapping]:
+        """Return the rows of *query*, by name."""
+        return [row._mapping for row in await self.rows(query)]
+
+    async def rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         """Return the rows of *query*."""
         with _translated(self._url):
             async with self._engine.connect() as connection:
-                rows: Sequence[sa.RowMapping] = (await connection.execute(query)).mappings().all()
+                rows: Sequence[sa.Row[Any]] = (await connection.execute(query)).all()
         return rows
 
     async def structs(self, query: sa.Select[Any], kind: type[S]) -> list[S]:
         """Return the rows of *query*, which selects what the fields of *kind* are, in their order."""
-        with _translated(self._url):
-            async with self._engine.connect() as connection:
-                rows = [tuple(row) for row in await connection.execute(query)]
+        rows = [tuple(row) for row in await self.rows(query)]
         return msgspec.convert(rows, list[kind])  # type: ignore[valid-type]
 
     async def stream(
