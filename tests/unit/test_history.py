@@ -26,7 +26,7 @@ Row = dict[str, Any]
 
 def values(rows: list[Row]) -> list[tuple[Any, ...]]:
     """Return *rows* as `Probes` takes them."""
-    return [tuple(row.values()) for row in rows]
+    return [tuple(row[name] for name in ("measured_at", "outcome", "cause", "latency_ms")) for row in rows]
 
 
 HOUR = timedelta(hours=1)
