@@ -5,6 +5,7 @@ way out the service takes nothing more, gives back what is in hand, answers what
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
@@ -182,21 +183,22 @@ class Service:
         )
 
     def _responder(self, subject: str, answer: Answer) -> Callable[[Request], Awaitable[None]]:
-        answered = telemetry.REQUESTS.labels(subject, "ok")
-        refused = telemetry.REQUESTS.labels(subject, "refused")
-        failed = telemetry.REQUESTS.labels(subject, "failed")
+        answered, refused, failed = (
+            telemetry.REQUEST_SECONDS.labels(subject, outcome) for outcome in ("ok", "refused", "failed")
+        )
 
         async def respond(request: Request) -> None:
+            began = time.perf_counter()
             try:
                 reply = answer(subject, request.data)
                 await request.respond(reply if isinstance(reply, bytes) else await reply)
-                answered.inc()
+                answered.observe(time.perf_counter() - began)
             except RequestError as error:
-                refused.inc()
+                refused.observe(time.perf_counter() - began)
                 status = "503" if isinstance(error, NoAnswer) else "400"
                 await request.respond_error(status, _one_line(error.message), encode(ErrorReply.of(error)))
             except Exception as error:
-                failed.inc()
+                failed.observe(time.perf_counter() - began)
                 self.log.error("request.failed", subject=subject, exc_info=error)
                 internal = RequestError(code="internal", message="the question could not be answered")
                 await request.respond_error("500", internal.message, encode(ErrorReply.of(internal)))
@@ -285,7 +287,7 @@ async def open_service(
     """
     if settings.nats.url is None:
         raise ConfigurationError(where="nats.url", problem='not set; "vedette up" starts a private server')
-    time = clock or SystemClock()
+    chosen_clock = clock or SystemClock()
     logger = log.logger(name)
     closing: list[Callable[[], None]] = []
     failures: list[Exception] = []  # the last one: nats-py itself only says that no attempt was left
@@ -318,9 +320,9 @@ async def open_service(
     except (TimeoutError, nats.errors.Error, OSError) as error:
         problem = why(failures[0] if failures else error)
         raise BusUnreachable(url=without_secrets(settings.nats.url), problem=problem) from error
-    bus = Bus(connection, name=name, clock=time, log=logger)
+    bus = Bus(connection, name=name, clock=chosen_clock, log=logger)
     broker.add_middleware(bus.backoff.middleware())
-    service = Service(name, settings, broker, bus, time)
+    service = Service(name, settings, broker, bus, chosen_clock)
 
     def fail_unless_stopping() -> None:
         if not service._stopping:

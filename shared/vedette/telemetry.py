@@ -24,7 +24,12 @@ JOB_SECONDS = Histogram(
     ["service", "kind"],
     buckets=(0.01, 0.05, 0.25, 1, 5, 15, 60, 300, 1800),
 )
-REQUESTS = Counter("vedette_requests_total", "Requests answered.", ["subject", "outcome"])
+REQUEST_SECONDS = Histogram(
+    "vedette_request_seconds",
+    "How long questions took to answer here, by how that ended.",
+    ["subject", "outcome"],
+    buckets=(0.0001, 0.0005, 0.001, 0.0025, 0.01, 0.05, 0.25, 1),
+)
 RECORDED = Counter("vedette_recorded_total", "Messages the recorder has settled.", ["stream", "outcome"])
 LAG_MESSAGES = Gauge("vedette_lag_messages", "Messages of a stream that are not recorded yet.", ["stream"])
 LAG_SECONDS = Gauge("vedette_lag_seconds", "Age of the oldest message that is not recorded yet.", ["stream"])
