@@ -23,6 +23,8 @@ _FOLLOWED: dict[Role, tuple[str, ...]] = {
     **dict.fromkeys(WORKERS, _CATALOGUE),
     "recommender": (*_CATALOGUE, "REPORTS", "ANSWERS"),
 }
+# What a service asks another.
+_ASKS: dict[Role, tuple[str, ...]] = {"recommender": ("history.asof",)}
 _COPIES = (*PUBLIC_EVENTS, f"{PUBLIC_ANSWERS}>")
 # A question is answered once; the second is an error that follows an answer too long for NATS.
 _ONE_ANSWER = {"max": 2, "expires": "1m"}
@@ -64,7 +66,8 @@ def inbox(role: str) -> str:
 
 
 def _said(role: Role) -> Iterator[str]:
-    """Yield what *role* publishes by the contracts."""
+    """Yield what *role* publishes by the contracts, and what it asks."""
+    yield from _ASKS.get(role, ())
     for channel in CHANNELS:
         if role in channel.senders:
             yield f"dead.{role}" if channel.stream == "DEAD" else channel.filter
