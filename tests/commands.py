@@ -132,6 +132,10 @@ async def up(
         options += ["--config", str(file)]
     async with started(directory, "up", *options, **environment) as running:
         yield running
+    log = directory / "nats" / "nats-server.log"
+    refused = [line for line in log.read_text().splitlines() if "iolation" in line] if log.exists() else []
+    # Each service runs as a user that may do no more than it does. What agents and operators try is up to the test.
+    assert not [line for line in refused if "user:agent" not in line and "user:operator" not in line]
 
 
 @asynccontextmanager

@@ -16,8 +16,8 @@ output_tokens = 16
 [probing]
 job_timeout_s = 3000.0
 [evaluating]
-items = 12
-least = 12
+items = 8
+least = 8
 timeout_s = 500.0
 [endpoints.quick]
 provider = "openai-compatible"
