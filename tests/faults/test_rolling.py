@@ -20,8 +20,8 @@ from vedette.nats_server import NatsServer
 
 QUESTIONS_PER_S = 500
 ANSWERED = "answered"
-# The recorder is alone, as it is on SQLite; nobody waits for it.
-REPLICAS = {"recommender": 2, "ticker": 2, "discoverer": 2, "prober": 2, "benchmarker": 2, "recorder": 1}
+# For a while there are two of each but the recorder: on SQLite it is alone, and nobody waits for it.
+REPLICAS = {"recommender": 2, "ticker": 1, "discoverer": 1, "prober": 1, "benchmarker": 1, "recorder": 1}
 CONFIG = """
 [schedule]
 availability = "2s"
@@ -105,10 +105,10 @@ async def test_no_question_fails_in_a_rolling_update(tmp_path: Path, server: Nat
             questions.took_ms.clear()
             began = time.perf_counter()
             for place, (service, old) in enumerate(running):
-                if REPLICAS[service] > 1:
+                if service != "recorder":
                     running[place] = service, await start(service)
                 assert await old.stop() == 0, service
-                if REPLICAS[service] == 1:
+                if service == "recorder":
                     running[place] = service, await start(service)
             took_s = time.perf_counter() - began
         assert questions.outcomes.keys() == {ANSWERED}, questions.outcomes
