@@ -17,6 +17,23 @@ from vedette.errors import ConfigurationError
 from vedette.nats_server import NatsServer
 from vedette.settings import EndpointSettings, Nats, Settings
 
+# What takes minutes begins, so that no worker is left alone with it at the end.
+_LONGEST = (
+    "test_quality.py",
+    "test_up.py",
+    "test_demo.py",
+    "test_snippets.py",
+    "test_kill.py",
+    "test_rolling.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest tests first; all else stays in its order."""
+    items.sort(
+        key=lambda item: _LONGEST.index(item.path.name) if item.path.name in _LONGEST else len(_LONGEST)
+    )
+
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[NatsServer]:

@@ -11,7 +11,7 @@ import cyclopts
 import msgspec
 import uvloop
 
-from benchmarks import fidelity, peers, quality, recommender, recorder, scale, storms
+from benchmarks import costs, fidelity, peers, quality, recommender, recorder, scale, storms
 from faults.storm import Plan
 from vedette.settings import Probing
 
@@ -179,6 +179,12 @@ def discover_and_probe_many(
         probing=Probing(per_endpoint=at_once),
     )
     _run(lambda directory: scale.measure(directory, size))
+
+
+@app.command(name="costs")
+def start_every_service(*, models: Numbers = (100, 1_000, 10_000)) -> None:
+    """Start each service on streams of so many models: its processor time until it is ready, and its memory."""
+    _run(lambda directory: costs.measure(directory, models=models))
 
 
 @app.command(name="recorder-faults")

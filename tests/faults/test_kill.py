@@ -18,7 +18,7 @@ from vedette.client import Client
 from vedette.connecting import barrier
 from vedette.events import Tick
 
-KILLS = 5
+KILLS = 4
 BUSY = """
 [schedule]
 availability = "1s"
