@@ -26,8 +26,8 @@ _FOLLOWED: dict[Role, tuple[str, ...]] = {
 # What a service asks another.
 _ASKS: dict[Role, tuple[str, ...]] = {"recommender": ("history.asof",)}
 _COPIES = (*PUBLIC_EVENTS, f"{PUBLIC_ANSWERS}>")
-# A question is answered once; the second is an error that follows an answer too long for NATS.
-_ONE_ANSWER = {"max": 2, "expires": "1m"}
+# Who was asked may answer there for a minute, as often as it was asked: one subject may take many answers.
+_ANSWERS = {"max": -1, "expires": "1m"}
 
 Permissions = dict[str, Any]
 
@@ -43,7 +43,7 @@ def of_service(role: Role) -> Permissions:
     }
     if asked := [question.subject for question in QUESTIONS if question.service == role]:
         permissions["subscribe"]["allow"] += [*asked, SERVICE_API]
-        permissions["allow_responses"] = _ONE_ANSWER
+        permissions["allow_responses"] = _ANSWERS
     return permissions
 
 

@@ -117,9 +117,11 @@ async def recommender(on: Bench, *, replica: int = 0) -> AsyncIterator[Recommend
     output = on.directory / f"recommender-{replica}.log"
     output.unlink(missing_ok=True)
     configuration = on.directory / "recommender.toml"
-    configuration.write_text(f"[nats]\nexpected_models = {population.expected_models(on.models)}\n")
+    configuration.write_text(
+        f"[nats]\nprovision = false\nexpected_models = {population.expected_models(on.models)}\n"
+    )
     command = "from vedette.cli import main; main()"
-    arguments = ["run", "recommender", "--nats", on.url, "--config", str(configuration)]
+    arguments = ["run", "recommender", "--nats", on.server.url("recommender"), "--config", str(configuration)]
     os.environ["VEDETTE_CONFIG"] = ""
     began = time.perf_counter()
     async with child([sys.executable, "-c", command, *arguments], log=output) as process:
