@@ -1,9 +1,11 @@
 """Events as tests need them: valid, small, with the parts that matter given by the caller."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from vedette import identity
 from vedette.events import (
+    Event,
     Lifecycle,
     ModelBenchmarked,
     ModelChanged,
@@ -11,6 +13,7 @@ from vedette.events import (
     ModelLost,
     ModelProbed,
     ModelReported,
+    encode,
 )
 from vedette.types import (
     Figure,
@@ -24,6 +27,7 @@ from vedette.types import (
     Reported,
     Status,
 )
+from vedette_recorder.record import Message, Row, rows_of
 
 
 def model_info(model: ModelRef, **facts: object) -> ModelInfo:
@@ -88,3 +92,19 @@ def benchmark_event(model: ModelRef, *, at: datetime, tps: float, ttft_ms: float
         outcome=Outcome.OK,
         performance=Performance(measured_at=at, n=6, output_tps=speed, ttft_ms=first),
     )
+
+
+def recorded_rows(events: Sequence[Event], *, at: datetime) -> list[Row]:
+    """Return the rows that *events* become as the messages of a stream that was made *at*, in that order."""
+    messages = (
+        Message(
+            stream="MODELS",
+            stream_created_at=at,
+            sequence=n,
+            at=at,
+            subject=event.subject,
+            payload=encode(event),
+        )
+        for n, event in enumerate(events)
+    )
+    return [row for event, message in zip(events, messages, strict=True) for row in rows_of(event, message)]

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from docker.models.containers import Container
 
 from eventually import eventually
-from faults.test_rolling import ANSWERED, QUESTIONS_PER_S, asking
+from faults.test_rolling import ANSWERED, OFTEN, QUESTIONS_PER_S, asking
 from postgres import create_database
 from providers.fake_ollama import fake_ollama
 from require import missing
@@ -33,12 +33,9 @@ pytest_plugins = ("database",)
 
 IMAGE = "vedette:dev"
 REPLICAS = {"recommender": 2, "recorder": 2, "benchmarker": 1, "prober": 1, "discoverer": 1, "ticker": 1}
-CONFIG = """
-[schedule]
-availability = "2s"
-discovery = "2s"
-[endpoints.box]
-url = "{url}"
+CONFIG = (
+    OFTEN
+    + """
 [nats]
 user = {{ env = "NATS_USER" }}
 password = {{ env = "NATS_PASSWORD" }}
@@ -47,6 +44,7 @@ provision = false
 [database]
 url = "{database}"
 """
+)
 
 
 @contextmanager

@@ -22,15 +22,19 @@ QUESTIONS_PER_S = 500
 ANSWERED = "answered"
 # For a while there are two of each but the recorder: on SQLite it is alone, and nobody waits for it.
 REPLICAS = {"recommender": 2, "ticker": 1, "discoverer": 1, "prober": 1, "benchmarker": 1, "recorder": 1}
-CONFIG = """
+OFTEN = """
 [schedule]
 availability = "2s"
 discovery = "2s"
 [endpoints.box]
 url = "{url}"
-[database]
+"""
+CONFIG = (
+    OFTEN
+    + """[database]
 url = "sqlite+aiosqlite:///{file}"
 """
+)
 
 
 class Questions:

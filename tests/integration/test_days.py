@@ -8,15 +8,15 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from samples import lifecycle_event, probe_event
+from samples import lifecycle_event, probe_event, recorded_rows
 from vedette import identity
-from vedette.events import Event, ModelProbed, encode
+from vedette.events import Event, ModelProbed
 from vedette.testing import FakeClock
 from vedette.types import ModelRef, Outcome
 from vedette_recorder import days, tables
 from vedette_recorder.answers import Answers
 from vedette_recorder.probes import DAY, day_of
-from vedette_recorder.record import Message, Row, rows_of
+from vedette_recorder.record import Row
 from vedette_recorder.store import Store
 
 pytest_plugins = ("database",)
@@ -53,18 +53,7 @@ def probes(rng: Random, n: int, *, until: datetime = NOW) -> list[Event]:
 
 def rows(events: list[Event]) -> list[Row]:
     """Return the history rows of *events*."""
-    made: list[Row] = []
-    for n, event in enumerate(events):
-        message = Message(
-            stream="MODELS",
-            stream_created_at=NOW,
-            sequence=n,
-            at=NOW,
-            subject=event.subject,
-            payload=encode(event),
-        )
-        made += rows_of(event, message)
-    return made
+    return recorded_rows(events, at=NOW)
 
 
 async def told(store: Store) -> list[bytes]:

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from samples import benchmark_event, lifecycle_event, probe_event
+from samples import benchmark_event, lifecycle_event, probe_event, recorded_rows
 from vedette.errors import ConfigurationError
-from vedette.events import Event, encode
+from vedette.events import Event
 from vedette.types import ModelRef
 from vedette_recorder import exporting
-from vedette_recorder.record import Message, rows_of
 from vedette_recorder.store import Store
 
 pytest_plugins = ("database",)
@@ -39,16 +38,7 @@ async def recorded(store: Store) -> None:
         benchmark_event(MODEL, at=NOW, tps=40.0),
         lifecycle_event("found", MODEL, at=NOW),
     ]
-    for n, event in enumerate(events):
-        message = Message(
-            stream="MODELS",
-            stream_created_at=NOW,
-            sequence=n,
-            at=NOW,
-            subject=event.subject,
-            payload=encode(event),
-        )
-        await store.write(rows_of(event, message))
+    await store.write(recorded_rows(events, at=NOW))
 
 
 @pytest.mark.usefixtures("recorded")

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from eventually import eventually
-from samples import benchmark_event, lifecycle_event, probe_event
+from samples import benchmark_event, lifecycle_event, probe_event, recorded_rows
 from vedette import Client, identity
 from vedette.bus import Bus
 from vedette.errors import NoAnswer, RequestError
@@ -26,7 +26,6 @@ from vedette_recorder import app, history, queries
 from vedette_recorder.answers import Answers
 from vedette_recorder.history import Window
 from vedette_recorder.probes import Probes
-from vedette_recorder.record import Message, Row, rows_of
 from vedette_recorder.store import Store
 
 pytest_plugins = ("database",)
@@ -49,18 +48,7 @@ def probe(at: datetime, outcome: Outcome = Outcome.OK, model: ModelRef = MODEL) 
 
 async def record(store: Store, *events: Event) -> None:
     """Write the history rows of *events*."""
-    rows: list[Row] = []
-    for n, event in enumerate(events):
-        message = Message(
-            stream="MODELS",
-            stream_created_at=NOW,
-            sequence=n,
-            at=NOW,
-            subject=event.subject,
-            payload=encode(event),
-        )
-        rows += rows_of(event, message)
-    assert await store.write(rows) == ()
+    assert await store.write(recorded_rows(events, at=NOW)) == ()
 
 
 async def ask(store: Store, kind: str, request: dict[str, object]) -> bytes:
