@@ -18,7 +18,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from vedette.types import ModelRef
 from vedette_recorder import queries
 from vedette_recorder.probes import DAY, Probes, day_of, pack
-from vedette_recorder.record import Row
 from vedette_recorder.tables import model_availability_history as history
 from vedette_recorder.tables import probe_days as days
 
@@ -34,18 +33,16 @@ async def share(connection: AsyncConnection) -> None:
     await _lock(connection, sa.func.pg_advisory_xact_lock_shared)
 
 
-async def empty(connection: AsyncConnection, insert: Insert, stored: Iterable[Row]) -> None:
-    """Have the open days of probes among the rows just *stored* packed again."""
-    probed = [row.values for row in stored if row.table == history.name]
+async def empty(
+    connection: AsyncConnection, insert: Insert, stored: Iterable[tuple[str, str, datetime]]
+) -> None:
+    """Have the open days of probes just *stored*, each the endpoint, the model and the time, packed again."""
+    probed = tuple(stored)
     last = (await connection.execute(queries.packed_until())).scalar() if probed else None
     if last is None:
         return
     names = ("endpoint", "model", "day")
-    late = {
-        (values["endpoint"], values["model"], day_of(at))
-        for values in probed
-        if isinstance(at := values["measured_at"], datetime) and at < last + DAY
-    }
+    late = {(endpoint, model, day_of(at)) for endpoint, model, at in probed if at < last + DAY}
     if late:
         emptied = insert(days).on_conflict_do_update(index_elements=names, set_={"probes": None})
         await connection.execute(emptied, [dict(zip(names, key, strict=True)) for key in sorted(late)])

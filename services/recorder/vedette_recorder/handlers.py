@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -119,14 +119,22 @@ class Recording:
             return
 
     async def _record(self, stream: str, created_at: datetime, batch: Sequence[Msg]) -> None:
-        taken = [_take(_as_stored(message, stream, created_at)) for message in batch]
-        rows = [row for _, rows in taken for row in rows]
-        refused = await self._insist(stream, lambda: self._store.write(rows), batch)
+        outcomes: Counter[str] = Counter()
+        dead: list[Row] = []
+
+        def rows() -> Iterator[Row]:
+            for message in batch:
+                outcome, taken = _take(_as_stored(message, stream, created_at))
+                outcomes[outcome] += 1
+                if outcome != "recorded":
+                    dead.extend(taken)
+                yield from taken
+
+        bound = self._store.bind(rows())
+        refused = await self._insist(stream, lambda: self._store.put(bound), batch)
         for message in batch:
             await message.ack()
-        dead = [*(row for row in rows if row.table == "dead_letters"), *refused]
-        self._tell_of_dead(stream, dead)
-        outcomes = Counter(outcome for outcome, _ in taken)
+        self._tell_of_dead(stream, [*dead, *refused])
         late = len({row.message.sequence for row in refused})
         for outcome, count in {**outcomes, "recorded": outcomes["recorded"] - late, "refused": late}.items():
             telemetry.RECORDED.labels(stream, outcome).inc(count)

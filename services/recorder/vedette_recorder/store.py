@@ -6,14 +6,13 @@ answering is DatabaseUnavailable, and nothing of the transaction is kept: try ag
 
 import asyncio
 import os
-import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -21,17 +20,15 @@ from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 from msgspec import Struct
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Dialect
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, StatementError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.sql.compiler import SQLCompiler
 
 from vedette.errors import ConfigurationError
 from vedette_recorder import days, tables
 from vedette_recorder.errors import DatabaseUnavailable
 from vedette_recorder.probes import DAY
-from vedette_recorder.record import Gap, Position, Row, dead_letter
+from vedette_recorder.record import Gap, Position, Row
+from vedette_recorder.writing import Batch, Writer
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Struct)
@@ -42,47 +39,6 @@ DELETE_BATCH = 500
 _MIGRATION_LOCK = 0x7665_6465_7474  # "vedett": what PostgreSQL's advisory lock is known by
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
-# Classes of SQLSTATE that a value causes: data exception, constraint violation, program limit exceeded.
-_STATES_OF_ROWS = ("22", "23", "54")
-# Drivers raise a bare OverflowError, TypeError or ValueError for a value that they cannot take.
-_REFUSED = (StatementError, OverflowError, TypeError, ValueError)
-_SQLITE_ERRORS_OF_ROWS = (
-    sqlite3.DataError,
-    sqlite3.IntegrityError,
-    sqlite3.InterfaceError,
-    sqlite3.ProgrammingError,
-)
-
-
-# What a value raises that its column's type cannot turn into what the driver takes.
-_UNBINDABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-
-
-class Target(Struct, frozen=True, kw_only=True):
-    """How rows of one kind are written, and the values by which they are ordered.
-
-    `sql` and `parameters` are the statement compiled once, and what turns each value into the driver's: for each
-    row anew, SQLAlchemy would spend more time on this than SQLite on storing it.
-    """
-
-    sql: str
-    parameters: tuple[tuple[str, Callable[[Any], Any] | None], ...]
-    key: tuple[str, ...]
-
-    def bind(self, row: Row) -> tuple[Any, ...]:
-        """Return the values of *row* as the driver takes them. Raises one of _UNBINDABLE."""
-        values = row.values
-        return tuple(
-            [process(values[name]) if process else values[name] for name, process in self.parameters]
-        )
-
-
-class Bound(Struct, frozen=True):
-    """A row, and its values as the driver takes them."""
-
-    row: Row
-    values: tuple[Any, ...]
-
 
 class Store:
     """The recorder's database. Enter it, `migrate`, then write and read."""
@@ -90,9 +46,9 @@ class Store:
     def __init__(self, url: str) -> None:
         self._url = _parse(url)
         self._engine = _engine(self._url)
-        self._writer = self._engine.execution_options(writes=True)
-        self._insert = _insert(self._engine.dialect.name)
-        self._targets = _targets(self._engine.dialect)
+        self._writing = self._engine.execution_options(writes=True)
+        self._writer = Writer(self._engine.dialect)
+        self._insert = self._writer.insert
         # SQLite has one writer; waiting here costs less than waiting for its lock.
         self._turn: AbstractAsyncContextManager[None] = (
             asyncio.Lock() if _is_sqlite(self._url) else nullcontext()
@@ -114,24 +70,17 @@ class Store:
         """Take the tables back to *revision* (`base`: none at all), and what they held with them."""
         await self._transact(partial(_migrate, command.downgrade, revision))
 
+    def bind(self, rows: Iterable[Row]) -> Batch:
+        """Return *rows* as `put` takes them; of what they were made from nothing is kept."""
+        return self._writer.bind(rows)
+
+    async def put(self, batch: Batch) -> tuple[Row, ...]:
+        """Write *batch* in one transaction, each row once; return the dead letters of those that cannot be held."""
+        return await self._transact(lambda connection: self._writer.write(connection, batch))
+
     async def write(self, rows: Iterable[Row]) -> tuple[Row, ...]:
-        """Write *rows* in one transaction, each once; return the dead letters of those it cannot hold."""
-        rows = tuple(rows)
-        groups, unbindable = _group(rows, self._targets)
-
-        async def write(connection: AsyncConnection) -> tuple[Row, ...]:
-            await days.share(connection)
-            dead = [*unbindable, *await _write_groups(connection, groups)]
-            if dead:
-                target = self._targets[tables.dead_letters.name]
-                await _execute(connection, target, [Bound(row, target.bind(row)) for row in dead])
-            refused = {row.message.sequence for row in dead}
-            await days.empty(
-                connection, self._insert, (row for row in rows if row.message.sequence not in refused)
-            )
-            return tuple(dead)
-
-        return await self._transact(write)
+        """Bind *rows* and put them."""
+        return await self.put(self.bind(rows))
 
     async def position(self, stream: str) -> Position | None:
         """Return how far *stream* was recorded, or None when it never was."""
@@ -267,7 +216,7 @@ class Store:
                 return await (_to_its_end(running) if _is_sqlite(self._url) else running)
 
     async def _begin(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        async with self._writer.begin() as connection:
+        async with self._writing.begin() as connection:
             return await work(connection)
 
 
@@ -396,164 +345,6 @@ def _translated(url: sa.URL) -> Iterator[None]:
         # A password can stand in the query as well.
         shown = url.set(query={}).render_as_string(hide_password=True)
         raise DatabaseUnavailable(url=shown, problem=problem) from error
-
-
-# --- Writing ------------------------------------------------------------------------------------------------
-
-
-def _insert(dialect: str) -> days.Insert:
-    return cast("days.Insert", sqlite.insert) if dialect == "sqlite" else postgresql.insert
-
-
-def _targets(dialect: Dialect) -> dict[str, Target]:
-    """Return how each kind of row is written, in the order of writing.
-
-    `model_info` comes first: whoever forgets a lost model locks it there before its state.
-    """
-    insert = _insert(dialect.name)
-    info, state, position = tables.model_info, tables.current_state, tables.ingest_position
-    targets = {
-        "model_info": _target(dialect, _upsert_model(insert), _key(info)),
-        "model_seen": _target(dialect, _see_model(), ("of_endpoint", "of_model")),
-        "current_state": _target(dialect, _upsert(insert, state), _key(state)),
-        "ingest_position": _target(dialect, _upsert(insert, position), _key(position)),
-    }
-    for table in tables.metadata.sorted_tables:
-        if table.name not in targets:
-            once = insert(table).on_conflict_do_nothing()
-            targets[table.name] = _target(dialect, once, _key(table))
-    return targets
-
-
-def _key(table: sa.Table) -> tuple[str, ...]:
-    return tuple(column.name for column in table.primary_key.columns)
-
-
-def _target(dialect: Dialect, statement: sa.ClauseElement, key: tuple[str, ...]) -> Target:
-    compiled = cast("SQLCompiler", statement.compile(dialect=dialect))
-    names = compiled.positiontup or ()
-    return Target(
-        sql=str(compiled),
-        parameters=tuple(
-            (name, compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect)) for name in names
-        ),
-        key=key,
-    )
-
-
-def _upsert(insert: days.Insert, table: sa.Table) -> sa.ClauseElement:
-    """Return an insert into *table* that gives way to a message further on in its stream."""
-    statement = insert(table)
-    held, new = table.c, statement.excluded
-    return statement.on_conflict_do_update(
-        index_elements=list(table.primary_key.columns),
-        set_={column.name: new[column.name] for column in table.columns if not column.primary_key},
-        where=sa.tuple_(new.stream_created_at, new.sequence)
-        > sa.tuple_(held.stream_created_at, held.sequence),
-    )
-
-
-def _upsert_model(insert: days.Insert) -> sa.ClauseElement:
-    """Return an insert into `model_info` that keeps the higher revision, whatever comes first."""
-    table = tables.model_info
-    statement = insert(table)
-    held, new = table.c, statement.excluded
-    newer = sa.tuple_(new.stream_created_at, new.revision) > sa.tuple_(held.stream_created_at, held.revision)
-    changes = {
-        column.name: sa.case((newer, new[column.name]), else_=column)
-        for column in table.columns
-        if not column.primary_key
-    }
-    first, last = held.first_seen_at, held.last_seen_at
-    changes["first_seen_at"] = sa.case((new.first_seen_at < first, new.first_seen_at), else_=first)
-    changes["last_seen_at"] = sa.case(
-        (last > new.last_seen_at, last), else_=sa.func.coalesce(new.last_seen_at, last)
-    )
-    return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changes)
-
-
-def _see_model() -> sa.ClauseElement:
-    """Return the update that a sign of life makes to `model_info`."""
-    table = tables.model_info
-    return (
-        sa.update(table)
-        .where(table.c.endpoint == sa.bindparam("of_endpoint"), table.c.model == sa.bindparam("of_model"))
-        .where(table.c.last_seen_at < sa.bindparam("seen_at"))
-        .values(last_seen_at=sa.bindparam("seen_at"))
-    )
-
-
-def _group(
-    rows: Iterable[Row], targets: dict[str, Target]
-) -> tuple[list[tuple[Target, list[Bound]]], list[Row]]:
-    """Return *rows* by target, in order of key, so that two recorders that write at once do not deadlock.
-
-    Beside them, the dead letters of those that no driver takes.
-    """
-    groups: dict[str, list[Bound]] = {table: [] for table in targets}
-    dead = []
-    for row in rows:
-        try:
-            groups[row.table].append(Bound(row, targets[row.table].bind(row)))
-        except _UNBINDABLE as error:
-            dead.append(dead_letter(row.message, _reason(error), table=row.table))
-    ordered = [
-        (target, sorted(group, key=lambda bound: [str(bound.row.values[name]) for name in target.key]))
-        for target, group in ((targets[table], group) for table, group in groups.items() if group)
-    ]
-    return ordered, dead
-
-
-async def _write_groups(connection: AsyncConnection, groups: list[tuple[Target, list[Bound]]]) -> list[Row]:
-    """Write *groups* at once; only when the database refuses some of it, group by group."""
-    try:
-        async with connection.begin_nested():
-            for target, group in groups:
-                await _execute(connection, target, group)
-    except _REFUSED as error:
-        if not _blames_row(error):
-            raise
-        return [dead for target, group in groups for dead in await _write(connection, target, group)]
-    return []
-
-
-async def _write(connection: AsyncConnection, target: Target, group: list[Bound]) -> list[Row]:
-    """Write *group*; when the database refuses some, find them by halving and return them as dead letters."""
-    try:
-        async with connection.begin_nested():
-            await _execute(connection, target, group)
-    except _REFUSED as error:
-        if not _blames_row(error):
-            raise
-        if len(group) == 1:
-            row = group[0].row
-            return [dead_letter(row.message, _reason(error), table=row.table)]
-        middle = len(group) // 2
-        first = await _write(connection, target, group[:middle])
-        return first + await _write(connection, target, group[middle:])
-    return []
-
-
-async def _execute(connection: AsyncConnection, target: Target, group: list[Bound]) -> None:
-    await connection.exec_driver_sql(target.sql, [bound.values for bound in group])
-
-
-def _blames_row(error: Exception) -> bool:
-    """Return whether a value caused *error*, and not the database's own state."""
-    if not isinstance(error, DBAPIError):
-        return True
-    cause = error.orig
-    state = getattr(cause, "sqlstate", None)
-    if error.connection_invalidated or cause is None:
-        return False
-    if state:
-        return str(state).startswith(_STATES_OF_ROWS)
-    return isinstance(cause, _SQLITE_ERRORS_OF_ROWS) or isinstance(cause.__cause__, TypeError | ValueError)
-
-
-def _reason(error: Exception) -> str:
-    cause = getattr(error, "orig", None) or error
-    return f"{type(cause).__name__}: {cause}"
 
 
 # --- Gaps -----------------------------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
+# All rows of an event have its id and its time: each is turned into the driver's once.
+_OF_A_BATCH = 2048
 _WITHOUT_OFFSET = len("2026-01-01 00:00:00.000000")
 
 
@@ -37,14 +39,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         """Return what turns a value into the driver's: for SQLite the text that SQLAlchemy writes, sooner."""
         if dialect.name != "sqlite":
             return super().bind_processor(dialect)
-
-        def text(value: datetime | None) -> str | None:
-            if value is not None and value.tzinfo is UTC:
-                return value.isoformat(" ", "microseconds")[:_WITHOUT_OFFSET]
-            utc = self.process_bind_param(value, dialect)
-            return None if utc is None else utc.isoformat(" ", "microseconds")
-
-        return text
+        return lambda value: None if value is None else _text(value)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Return *value* as aware UTC."""
@@ -55,8 +50,19 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value if value.tzinfo is UTC else value.astimezone(UTC)
 
 
-# All rows of an event have its id.
-_uuid = lru_cache(maxsize=2048)(UUID)
+@lru_cache(maxsize=_OF_A_BATCH)
+def _text(value: datetime) -> str:
+    if value.tzinfo is None:
+        raise ValueError(f"{value!r} has no time zone")
+    return value.astimezone(UTC).isoformat(" ", "microseconds")[:_WITHOUT_OFFSET]
+
+
+_uuid = lru_cache(maxsize=_OF_A_BATCH)(UUID)
+
+
+@lru_cache(maxsize=_OF_A_BATCH)
+def _hex(value: str) -> str:
+    return UUID(value).hex
 
 
 class EventId(TypeDecorator[str]):
@@ -68,6 +74,12 @@ class EventId(TypeDecorator[str]):
     def process_bind_param(self, value: str | None, dialect: Dialect) -> UUID | None:
         """Return the UUID that *value* writes. Raises ValueError when it writes none."""
         return None if value is None else _uuid(value)
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[str | None], Any] | None:
+        """Return what turns a value into the driver's: for SQLite the text that SQLAlchemy writes, sooner."""
+        if dialect.name != "sqlite":
+            return super().bind_processor(dialect)
+        return lambda value: None if value is None else _hex(value)
 
     def process_result_value(self, value: UUID | None, dialect: Dialect) -> str | None:
         """Return the text of *value*."""

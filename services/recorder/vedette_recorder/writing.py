@@ -1,0 +1,259 @@
+"""Rows of a batch as the driver takes them, and in one transaction into their tables, each once.
+
+A row that its table refuses is found by halving what it came with, and becomes a dead letter.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from operator import itemgetter
+from typing import Any, cast
+
+import sqlalchemy as sa
+from msgspec import Struct
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from vedette_recorder import days, tables
+from vedette_recorder.record import Message, Row, dead_letter
+
+# Classes of SQLSTATE that a value causes: data exception, constraint violation, program limit exceeded.
+_STATES_OF_ROWS = ("22", "23", "54")
+# Drivers raise a bare OverflowError, TypeError or ValueError for a value that they cannot take.
+_REFUSED = (StatementError, OverflowError, TypeError, ValueError)
+_SQLITE_ERRORS_OF_ROWS = (
+    sqlite3.DataError,
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+)
+# What a value raises that its column's type cannot turn into what the driver takes.
+_UNBINDABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
+
+class Bound(Struct, frozen=True):
+    """A row as the driver takes its values, where it belongs among its like, and the message it came from."""
+
+    key: Any
+    values: tuple[Any, ...]
+    message: Message
+
+
+class Target(Struct, frozen=True, kw_only=True):
+    """How rows of one kind are written, and the values by which they are ordered.
+
+    `sql` and `parameters` are the statement compiled once, and what turns each value into the driver's: for each
+    row anew, SQLAlchemy would spend more time on this than SQLite on storing it.
+    """
+
+    name: str
+    sql: str
+    parameters: tuple[tuple[str, Callable[[Any], Any] | None], ...]
+    key: Callable[[Any], Any]
+
+    def bind(self, row: Row) -> Bound:
+        """Return *row* as the driver takes it. Raises one of _UNBINDABLE."""
+        values = row.values
+        bound = [process(values[name]) if process else values[name] for name, process in self.parameters]
+        return Bound(self.key(values), tuple(bound), row.message)
+
+
+class Probed(Struct, frozen=True):
+    """A probe that a batch stores: its message, and the model and time by which its day is known."""
+
+    sequence: int
+    endpoint: str
+    model: str
+    at: datetime
+
+
+class Batch(Struct, frozen=True, kw_only=True):
+    """Rows bound for one transaction, table by table; `dead` are those that no driver takes, as dead letters."""
+
+    groups: tuple[tuple[Target, list[Bound]], ...]
+    probed: tuple[Probed, ...]
+    dead: tuple[Row, ...]
+
+
+class Writer:
+    """Writes batches by the statements of one dialect."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.insert = cast("days.Insert", sqlite.insert) if dialect.name == "sqlite" else postgresql.insert
+        self._targets = _targets(dialect, self.insert)
+
+    def bind(self, rows: Iterable[Row]) -> Batch:
+        """Return *rows* as the driver takes them, in order of key, so that two recorders do not deadlock.
+
+        Nothing of a row is kept but that: drawn from an iterator, the next event finds the memory of the last
+        still in the processor's cache.
+        """
+        groups: dict[str, list[Bound]] = {table: [] for table in self._targets}
+        probed: list[Probed] = []
+        dead: list[Row] = []
+        for row in rows:
+            try:
+                groups[row.table].append(self._targets[row.table].bind(row))
+            except _UNBINDABLE as error:
+                dead.append(dead_letter(row.message, _reason(error), table=row.table))
+                continue
+            if row.table == tables.model_availability_history.name:
+                about = (row.values[name] for name in ("endpoint", "model", "measured_at"))
+                probed.append(Probed(row.message.sequence, *about))  # type: ignore[arg-type]
+        for group in groups.values():
+            group.sort(key=_key_of)
+        return Batch(
+            groups=tuple((self._targets[table], group) for table, group in groups.items() if group),
+            probed=tuple(probed),
+            dead=tuple(dead),
+        )
+
+    async def write(self, connection: AsyncConnection, batch: Batch) -> tuple[Row, ...]:
+        """Write *batch*; return the dead letters, written as well, of rows that a driver or a table refuses."""
+        await days.share(connection)
+        dead = (*batch.dead, *await _write_groups(connection, batch.groups))
+        if dead:
+            target = self._targets[tables.dead_letters.name]
+            await _execute(connection, target, [target.bind(row) for row in dead])
+        refused = {row.message.sequence for row in dead}
+        stored = ((p.endpoint, p.model, p.at) for p in batch.probed if p.sequence not in refused)
+        await days.empty(connection, self.insert, stored)
+        return dead
+
+
+def _key_of(bound: Bound) -> Any:
+    return bound.key
+
+
+def _targets(dialect: Dialect, insert: days.Insert) -> dict[str, Target]:
+    """Return how each kind of row is written, in the order of writing.
+
+    `model_info` comes first: whoever forgets a lost model locks it there before its state.
+    """
+    info, state, position = tables.model_info, tables.current_state, tables.ingest_position
+    targets = {
+        "model_info": _target(dialect, "model_info", _upsert_model(insert), _key(info)),
+        "model_seen": _target(dialect, "model_seen", _see_model(), ("of_endpoint", "of_model")),
+        "current_state": _target(dialect, "current_state", _upsert(insert, state), _key(state)),
+        "ingest_position": _target(dialect, "ingest_position", _upsert(insert, position), _key(position)),
+    }
+    for table in tables.metadata.sorted_tables:
+        if table.name not in targets:
+            once = insert(table).on_conflict_do_nothing()
+            targets[table.name] = _target(dialect, table.name, once, _key(table))
+    return targets
+
+
+def _key(table: sa.Table) -> tuple[str, ...]:
+    return tuple(column.name for column in table.primary_key.columns)
+
+
+def _target(dialect: Dialect, name: str, statement: sa.ClauseElement, key: tuple[str, ...]) -> Target:
+    compiled = cast("SQLCompiler", statement.compile(dialect=dialect))
+    names = compiled.positiontup or ()
+    return Target(
+        name=name,
+        sql=str(compiled),
+        parameters=tuple(
+            (name, compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect)) for name in names
+        ),
+        key=itemgetter(*key),
+    )
+
+
+def _upsert(insert: days.Insert, table: sa.Table) -> sa.ClauseElement:
+    """Return an insert into *table* that gives way to a message further on in its stream."""
+    statement = insert(table)
+    held, new = table.c, statement.excluded
+    return statement.on_conflict_do_update(
+        index_elements=list(table.primary_key.columns),
+        set_={column.name: new[column.name] for column in table.columns if not column.primary_key},
+        where=sa.tuple_(new.stream_created_at, new.sequence)
+        > sa.tuple_(held.stream_created_at, held.sequence),
+    )
+
+
+def _upsert_model(insert: days.Insert) -> sa.ClauseElement:
+    """Return an insert into `model_info` that keeps the higher revision, whatever comes first."""
+    table = tables.model_info
+    statement = insert(table)
+    held, new = table.c, statement.excluded
+    newer = sa.tuple_(new.stream_created_at, new.revision) > sa.tuple_(held.stream_created_at, held.revision)
+    changes = {
+        column.name: sa.case((newer, new[column.name]), else_=column)
+        for column in table.columns
+        if not column.primary_key
+    }
+    first, last = held.first_seen_at, held.last_seen_at
+    changes["first_seen_at"] = sa.case((new.first_seen_at < first, new.first_seen_at), else_=first)
+    changes["last_seen_at"] = sa.case(
+        (last > new.last_seen_at, last), else_=sa.func.coalesce(new.last_seen_at, last)
+    )
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changes)
+
+
+def _see_model() -> sa.ClauseElement:
+    """Return the update that a sign of life makes to `model_info`."""
+    table = tables.model_info
+    return (
+        sa.update(table)
+        .where(table.c.endpoint == sa.bindparam("of_endpoint"), table.c.model == sa.bindparam("of_model"))
+        .where(table.c.last_seen_at < sa.bindparam("seen_at"))
+        .values(last_seen_at=sa.bindparam("seen_at"))
+    )
+
+
+async def _write_groups(
+    connection: AsyncConnection, groups: Iterable[tuple[Target, list[Bound]]]
+) -> list[Row]:
+    """Write *groups* at once; only when the database refuses some of it, group by group."""
+    try:
+        async with connection.begin_nested():
+            for target, group in groups:
+                await _execute(connection, target, group)
+    except _REFUSED as error:
+        if not _blames_row(error):
+            raise
+        return [dead for target, group in groups for dead in await _write(connection, target, group)]
+    return []
+
+
+async def _write(connection: AsyncConnection, target: Target, group: list[Bound]) -> list[Row]:
+    """Write *group*; when the database refuses some, find them by halving and return them as dead letters."""
+    try:
+        async with connection.begin_nested():
+            await _execute(connection, target, group)
+    except _REFUSED as error:
+        if not _blames_row(error):
+            raise
+        if len(group) == 1:
+            return [dead_letter(group[0].message, _reason(error), table=target.name)]
+        middle = len(group) // 2
+        first = await _write(connection, target, group[:middle])
+        return first + await _write(connection, target, group[middle:])
+    return []
+
+
+async def _execute(connection: AsyncConnection, target: Target, group: list[Bound]) -> None:
+    await connection.exec_driver_sql(target.sql, [bound.values for bound in group])
+
+
+def _blames_row(error: Exception) -> bool:
+    """Return whether a value caused *error*, and not the database's own state."""
+    if not isinstance(error, DBAPIError):
+        return True
+    cause = error.orig
+    state = getattr(cause, "sqlstate", None)
+    if error.connection_invalidated or cause is None:
+        return False
+    if state:
+        return str(state).startswith(_STATES_OF_ROWS)
+    return isinstance(cause, _SQLITE_ERRORS_OF_ROWS) or isinstance(cause.__cause__, TypeError | ValueError)
+
+
+def _reason(error: Exception) -> str:
+    cause = getattr(error, "orig", None) or error
+    return f"{type(cause).__name__}: {cause}"
