@@ -17,6 +17,8 @@ from vedette.errors import ConfigurationError
 from vedette.nats_server import NatsServer
 from vedette.settings import EndpointSettings, Nats, Settings
 
+pytest_plugins = ("faults.table",)
+
 # What takes minutes begins, so that no worker is left alone with it at the end.
 _LONGEST = (
     "test_quality.py",

@@ -479,7 +479,7 @@ class Bus:
             if event is None or (held is not None and held.event.id == event.id):
                 return event
             expected = str(held.sequence if held else 0)
-            if await self._publish(event, {"Nats-Expected-Last-Subject-Sequence": expected}) is not None:
+            if await self._publish(event, {_EXPECTED: expected}) is not None:
                 return event
             held = await self.last(stream, subject)
             if held is not None and held.event.id == event.id:
@@ -497,8 +497,8 @@ class Bus:
             if event is None:
                 return None
             headers = {
-                "Nats-Expected-Last-Subject-Sequence": str(state.sequence),
-                "Nats-Expected-Last-Subject-Sequence-Subject": subject,
+                _EXPECTED: str(state.sequence),
+                f"{_EXPECTED}-Subject": subject,
             }
             if await self._publish(event, headers) is not None:
                 return event

@@ -54,6 +54,7 @@ async def test_a_handler_gets_the_event_that_the_subject_promises() -> None:
     assert got == [TICK]
 
 
+@pytest.mark.fault("a job that cannot be decoded, to a handler", "I5", "I13")
 async def test_what_cannot_be_decoded_is_buried_at_once() -> None:
     """No handler sees it, and it is not tried again."""
     fake = FakeBus()

@@ -148,6 +148,7 @@ async def test_agents_see_what_is_theirs_and_nothing_else(tmp_path: Path) -> Non
         assert (tmp_path / "state" / "connection.json").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.fault("two on one state directory", "I1")
 async def test_a_second_one_is_refused_and_told_who_holds_it(tmp_path: Path) -> None:
     """One process per state directory."""
     async with up(tmp_path / "state") as running:

@@ -5,6 +5,8 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from commands import Up, started
 from eventually import eventually
 from samples import benchmark_event, lifecycle_event, model_info, probe_event
@@ -44,6 +46,7 @@ async def winner(bus: Bus, model: ModelRef) -> AnswerChanged:
     return event
 
 
+@pytest.mark.fault("recommenders killed while an answer changes", "I12", trials=3)
 async def test_replicas_killed_and_started_again_announce_nothing_again(
     bus: Bus, server: NatsServer, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import nats
+import pytest
 from nats.js.client import JetStreamContext
 
 from commands import Up, up
@@ -86,6 +87,7 @@ async def _quiet(_: Exception) -> None:
     """Say nothing: it is about to be killed."""
 
 
+@pytest.mark.fault("everything killed at any moment, and started again", "I1", "I2", "I12", trials=KILLS)
 async def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path: Path) -> None:
     """Warm again, nothing found twice, no slot ticked twice, every event in the database exactly once."""
     moments = random.Random(7)

@@ -38,6 +38,13 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
     return Postgres(binaries, directory, postgres.create_database(binaries, directory))
 
 
+@pytest.mark.fault(
+    "recorder killed while its database and the broker break down",
+    "I1",
+    "I2",
+    "I3",
+    trials=SMALL.kills + SMALL.database_outages + SMALL.broker_kills,
+)
 async def test_killed_while_database_and_broker_break_down(
     database: Database, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
@@ -152,6 +159,7 @@ async def lives_through(
     assert await recorder.stop() == 0
 
 
+@pytest.mark.fault("database's disk full for a while", "I1", "I5")
 async def test_a_full_disk_is_said_and_waited_for(small_disk: Path, tmp_path: Path) -> None:
     """Events wait in their stream until there is space again."""
     file = small_disk / "vedette.db"
@@ -159,6 +167,7 @@ async def test_a_full_disk_is_said_and_waited_for(small_disk: Path, tmp_path: Pa
         await lives_through(on, full(file), recorder, "disk is full")
 
 
+@pytest.mark.fault("database locked by another for 10 s", "I1", "I5")
 async def test_a_lock_that_another_holds_is_said_and_waited_for(tmp_path: Path) -> None:
     """Ten seconds are twice as long as the driver waits for it."""
     file = tmp_path / "vedette.db"
@@ -166,6 +175,7 @@ async def test_a_lock_that_another_holds_is_said_and_waited_for(tmp_path: Path) 
         await lives_through(on, locked(file), recorder, "database is locked", at_least_s=LOCKED_S)
 
 
+@pytest.mark.fault("database read-only for a while", "I1", "I5")
 async def test_a_file_that_cannot_be_written_is_said_and_waited_for(freezable: Path) -> None:
     """Although it is open for writing already."""
     file = freezable / "vedette.db"

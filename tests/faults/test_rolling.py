@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import nats
 import nats.errors
+import pytest
 from nats.aio.client import Client as Connection
 
 from commands import Up, started
@@ -87,6 +88,9 @@ async def asking(server: NatsServer) -> AsyncIterator[Questions]:
         await connection.close()
 
 
+@pytest.mark.fault(
+    "every service replaced in turn under 500 questions/s", "I4", "I11", trials=sum(REPLICAS.values())
+)
 async def test_no_question_fails_in_a_rolling_update(tmp_path: Path, server: NatsServer) -> None:
     """The next is ready before its forerunner is stopped; what that has accepted it answers. All is recorded after."""
     async with fake_ollama(a="1") as ollama, AsyncExitStack() as stack:

@@ -226,6 +226,7 @@ async def until_looked_at(announcing: Announcing, answers: Scripted) -> None:
         await eventually(looked, what="all looked at")
 
 
+@pytest.mark.fault("the broker fails while answers are announced", "I12", "I13")
 async def test_one_use_case_that_fails_and_then_the_broker_keep_nothing_else_back(
     bus: Bus, announcing: tuple[Announcing, Scripted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,6 +249,7 @@ async def test_one_use_case_that_fails_and_then_the_broker_keep_nothing_else_bac
     assert not bus.fatal.done()
 
 
+@pytest.mark.fault("a replica that knows less than another", "I10", "I12")
 async def test_nothing_is_decided_against_who_knew_more(
     bus: Bus, announcing: tuple[Announcing, Scripted]
 ) -> None:

@@ -90,6 +90,13 @@ async def test_the_same_is_told_from_packed_days(store: Store) -> None:
     assert await store.pack(NOW) == 0
 
 
+async def _keep(*_: object) -> None:
+    """Empty nothing."""
+
+
+@pytest.mark.fault(
+    "a probe comes after its day was packed", "I1", without=("vedette_recorder.days:empty", _keep)
+)
 async def test_a_late_probe_is_told_at_once_and_packed_later(store: Store) -> None:
     """Of a day, or of a model, that had no probe when its day was packed; one stored twice is still one."""
     rng = Random(2)
@@ -109,6 +116,7 @@ async def test_a_late_probe_is_told_at_once_and_packed_later(store: Store) -> No
     assert await told(store) == in_between
 
 
+@pytest.mark.fault("days packed by one while another stores", "I1")
 async def test_what_is_stored_while_days_are_packed_is_told(store: Store) -> None:
     """By several at once."""
     rng = Random(3)
@@ -138,15 +146,11 @@ async def test_a_probe_is_lost_to_packed_days_that_are_not_emptied(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The test above would see it."""
-
-    async def keep(*_: object) -> None:
-        """Empty nothing."""
-
     rng = Random(4)
     await store.write(rows([probe(rng, MODELS[0], NOW - 2 * DAY)]))
     await store.pack(NOW)
     before = await told(store)
-    monkeypatch.setattr(days, "empty", keep)
+    monkeypatch.setattr(days, "empty", _keep)
     await store.write(rows([probe(rng, MODELS[0], NOW - 2 * DAY + timedelta(seconds=1))]))
     assert await told(store) == before
 

@@ -301,6 +301,7 @@ async def test_questions_about_many_models_read_a_range_of_the_index_for_each(st
     await engine.dispose()
 
 
+@pytest.mark.fault("database out of reach for a question", "I4")
 async def test_a_database_out_of_reach_is_said_so(tmp_path: Path) -> None:
     """At once when it refuses."""
     async with Store(f"postgresql+asyncpg://user:secret@/vedette?host={tmp_path}") as store:
@@ -310,6 +311,7 @@ async def test_a_database_out_of_reach_is_said_so(tmp_path: Path) -> None:
     assert "secret" not in caught.value.message
 
 
+@pytest.mark.fault("database does not answer a question", "I4")
 async def test_a_silent_database_is_not_waited_for(tmp_path: Path) -> None:
     """It takes the connection and says nothing: the answer comes before the client gives up."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -352,6 +354,7 @@ async def test_an_agent_asks_the_recorder(
         assert caught.value.code == "unavailable"
 
 
+@pytest.mark.fault("no recorder is there", "I4")
 async def test_without_a_recorder_that_is_what_is_said(server: NatsServer) -> None:
     """The service that would answer is named."""
     async with Client(server.url("agent")) as client:

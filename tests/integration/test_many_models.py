@@ -88,6 +88,7 @@ async def test_jobs_side_by_side_keep_to_the_endpoints_limit_together(
     assert counts["violations"] == 0
 
 
+@pytest.mark.fault("discovery cut short", "I12")
 async def test_a_model_found_by_a_discovery_that_was_cut_short_is_probed(
     bus: Bus, settings: Settings, crowded: tuple[str, Counter[str]]
 ) -> None:

@@ -78,6 +78,7 @@ def example(subject: str) -> str:
 
 
 @pytest.mark.parametrize("role", SERVICES)
+@pytest.mark.fault("a service's user publishes what is another's", "I13")
 async def test_a_service_says_nothing_but_its_own(bus: Bus, server: NatsServer, role: Role) -> None:
     """Every channel of the contracts is open to its senders and closed to the others; its copies to all."""
     async with user(server, role) as (connection, refused):
@@ -93,6 +94,7 @@ async def test_a_service_says_nothing_but_its_own(bus: Bus, server: NatsServer, 
 
 
 @pytest.mark.parametrize("role", [*SERVICES, "agent"])
+@pytest.mark.fault("a service's user reads or breaks what is another's", "I13")
 async def test_no_service_reads_or_breaks_what_is_not_its_own(
     bus: Bus, server: NatsServer, role: str
 ) -> None:
@@ -113,6 +115,7 @@ async def test_no_service_reads_or_breaks_what_is_not_its_own(
                     assert await refuses_publishing(connection, refused, subject), subject
 
 
+@pytest.mark.fault("an agent forges events and answers", "I2", "I13")
 async def test_an_agent_forges_nothing(bus: Bus, server: NatsServer) -> None:
     """No event, no job, no report of what others said, no announcement; nor does it answer for anybody."""
     async with user(server, "agent") as (connection, refused):

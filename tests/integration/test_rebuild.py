@@ -107,6 +107,7 @@ async def all_recorded(bus: Bus) -> bool:
     return not any(info.num_pending or info.num_ack_pending for info in infos)
 
 
+@pytest.mark.fault("broker's store wiped", "I1")
 async def test_a_wiped_broker_gets_its_state_back_from_the_database(
     store: Store, url: str, tmp_path: Path
 ) -> None:
@@ -144,6 +145,7 @@ async def test_a_wiped_broker_gets_its_state_back_from_the_database(
         assert await restore(bus, store) == Rebuilt(present=11)
 
 
+@pytest.mark.fault("store wiped, found anew, then restored", "I2")
 async def test_what_was_found_anew_is_not_lost_again_by_an_old_loss(
     store: Store, url: str, tmp_path: Path
 ) -> None:

@@ -60,6 +60,7 @@ def chosen(settings: Settings, url: str) -> Settings:
     return msgspec.structs.replace(settings, database=Database(url=url))
 
 
+@pytest.mark.fault("garbage and events of the future in a batch", "I1", "I2")
 async def test_what_this_version_cannot_read_is_kept_and_the_rest_recorded(
     bus: Bus, chosen: Settings, store: Store
 ) -> None:
@@ -217,6 +218,7 @@ async def test_a_locked_database_is_waited_for_from_the_start(
             assert metric("vedette_database_waiting", stream="MODELS") == 0
 
 
+@pytest.mark.fault("stream drops what was not recorded", "I10")
 async def test_what_the_stream_drops_before_it_is_recorded_is_a_gap(bus: Bus, store: Store) -> None:
     """Counted exactly, noted once, whoever looks; and the backlog says that its room is used up."""
     config = (await bus.js.stream_info("MODELS")).config
@@ -239,6 +241,7 @@ async def test_what_the_stream_drops_before_it_is_recorded_is_a_gap(bus: Bus, st
     assert metric("vedette_lost_messages", stream="MODELS") == 7
 
 
+@pytest.mark.fault("stream made anew under a recorder", "I1")
 async def test_a_stream_made_anew_under_a_running_recorder_is_read_from_its_start(
     bus: Bus, chosen: Settings, store: Store
 ) -> None:
@@ -262,6 +265,7 @@ async def test_a_stream_made_anew_under_a_running_recorder_is_read_from_its_star
     assert (state["sequence"], state["stream_created_at"], state["event_id"]) == (2, created, probe(9).id)
 
 
+@pytest.mark.fault("stream made anew while no recorder ran", "I1")
 async def test_a_stream_made_anew_while_no_recorder_ran_is_said_and_read(
     bus: Bus, chosen: Settings, store: Store
 ) -> None:
@@ -287,6 +291,7 @@ async def test_a_stream_made_anew_while_no_recorder_ran_is_said_and_read(
     assert await store.count(tables.stream_gaps) == 0
 
 
+@pytest.mark.fault("stream shorter than what was recorded", "I1")
 async def test_a_stream_that_is_shorter_than_what_was_recorded_is_read_again(
     bus: Bus, chosen: Settings, store: Store
 ) -> None:

@@ -95,6 +95,7 @@ async def test_two_replicas_add_up_and_what_they_have_goes_out_when_they_stop(
     assert events[0].ttft_ms == pytest.approx(100.0)
 
 
+@pytest.mark.fault("acknowledgements of reports lost", "I12")
 async def test_nothing_counts_twice_whatever_became_of_an_acknowledgement(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +131,7 @@ async def test_nothing_counts_twice_whatever_became_of_an_acknowledgement(
     "failure",
     [LOST_ACK, nats.js.errors.ServiceUnavailableError, nats.errors.ConnectionClosedError, OSError],
 )
+@pytest.mark.fault("broker fails while reports are summed", "I1")
 async def test_while_the_broker_fails_sums_wait(
     bus: Bus, monkeypatch: pytest.MonkeyPatch, failure: type[Exception]
 ) -> None:
@@ -185,6 +187,7 @@ async def test_reports_go_out_by_themselves(bus: Bus) -> None:
     assert "stopping" in (late.reason or "")
 
 
+@pytest.mark.fault("a caller floods with reports", "I13")
 async def test_a_flood_is_answered_and_moves_little(bus: Bus, server: NatsServer, settings: Settings) -> None:
     """Two thousand reports of one caller: each is answered, a window's few count, and questions go on."""
     await publish_models(bus)

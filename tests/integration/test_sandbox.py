@@ -229,6 +229,7 @@ class TestLimits:
         status, answers, _ = directly(program, ["1"])
         assert (status, answers) == (sandboxed.KILLED_BY + signal.SIGKILL, [])
 
+    @pytest.mark.fault("a model's program is a fork bomb", "I13")
     async def test_fork_bomb(self) -> None:
         """There is no second process."""
         await says("", "tried(os.fork)", "EPERM")
@@ -251,6 +252,7 @@ def add(a, b):
             "import mmap\ndef add(a, b):\n kept = []\n while True: kept.append(mmap.mmap(-1, 1 << 24))",
         ],
     )
+    @pytest.mark.fault("a model's program takes all memory", "I6", "I13")
     async def test_memory_bomb(self, bomb: str) -> None:
         """Memory ends at the limit."""
         reason = await why(bomb)
@@ -348,6 +350,7 @@ def wreck():
         ran = await run(TRIED + program, ["assert len(kept()) == 4"])
         assert ran == Ran(ok=True)
 
+    @pytest.mark.fault("a model's program wants the network", "I8")
     async def test_network(self) -> None:
         """No socket can be made, so nobody is reached: not loopback, not a resolver, not an abstract name."""
         program = """
@@ -491,6 +494,7 @@ class TestEnd:
             await task
         assert running() == []
 
+    @pytest.mark.fault("benchmarker killed while a program runs", "I13")
     async def test_killed_parent(self) -> None:
         """When who asked is killed, the program is."""
         code = f"import asyncio; from vedette_benchmarker.sandbox import run; asyncio.run(run('while 1: pass', {FIVE}))"

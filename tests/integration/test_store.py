@@ -79,6 +79,7 @@ async def only(store: Store, table: sa.Table) -> sa.RowMapping:
     return row
 
 
+@pytest.mark.fault("a batch delivered twice", "I1")
 async def test_the_same_rows_twice_are_stored_once(store: Store) -> None:
     """Within a batch and across batches."""
     batch = [*rows(found(), 1), *rows(probed(), 2)]
@@ -105,6 +106,7 @@ async def test_what_is_written_is_what_is_read(store: Store) -> None:
     assert history["changes"] is None
 
 
+@pytest.mark.fault("events out of order", "I1", "I10")
 async def test_old_news_does_not_replace_current_state(store: Store) -> None:
     """Whatever the order of arrival, the message furthest on in its stream is the state."""
     events = [(found(NOW - timedelta(minutes=n), revision=10 - n, digest=f"d{n}"), 10 - n) for n in range(5)]
@@ -134,6 +136,12 @@ async def test_a_probe_moves_last_seen_forward_only(store: Store) -> None:
 
 
 @pytest.mark.parametrize("where", [0, 1, 4])
+@pytest.mark.fault(
+    "a value no database holds, in a batch",
+    "I1",
+    "I5",
+    without=("vedette_recorder.writing:_blames_row", lambda _: False),
+)
 async def test_a_poison_row_is_quarantined_and_the_rest_stored(store: Store, where: int) -> None:
     """The dead letter has the reason and the original bytes."""
     poison = found(NOW + timedelta(days=1), revision=2**70)
@@ -317,6 +325,7 @@ async def test_times_sort_as_text_on_sqlite(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.fault("retention deletes while events come", "I1")
 async def test_ingest_goes_on_during_retention(store: Store) -> None:
     """Both write at once, and neither fails nor waits for the other's end."""
     old = [probed(NOW - timedelta(days=60, seconds=n)) for n in range(200)]
@@ -329,6 +338,7 @@ async def test_ingest_goes_on_during_retention(store: Store) -> None:
     assert await store.count(tables.model_availability_history) == 20
 
 
+@pytest.mark.fault("two recorders write the same at once", "I1")
 async def test_recorders_that_write_the_same_at_once_store_it_once(store: Store, url: str) -> None:
     """Two stores, the same messages, no deadlock."""
     events = [probed(NOW + timedelta(seconds=n)) for n in range(100)]
@@ -393,6 +403,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.fault("processes migrate at once", "I5")
 def test_processes_that_migrate_at_once_wait_for_each_other(url: str) -> None:
     """One makes the tables, the others find them made."""
     command = [sys.executable, "-c", _MIGRATE, url]
@@ -415,6 +426,7 @@ async def test_a_locked_database_is_unavailable_until_it_is_free(tmp_path: Path)
         assert await store.count(tables.model_info) == 1
 
 
+@pytest.mark.fault("connection to the database cut", "I1")
 async def test_a_cut_connection_costs_one_attempt(postgres_url: str) -> None:
     """What was being written is not stored, and the next attempt connects anew."""
     cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
@@ -427,6 +439,7 @@ async def test_a_cut_connection_costs_one_attempt(postgres_url: str) -> None:
         assert await store.count(tables.model_info) == 1
 
 
+@pytest.mark.fault("a write cancelled in its midst", "I1", "I3")
 async def test_a_cancelled_write_leaves_nothing_half_done(store: Store) -> None:
     """It is stored whole or not at all, and the next one finds the database free."""
     events = [probed(NOW + timedelta(seconds=n)) for n in range(50)]

@@ -53,6 +53,7 @@ async def test_a_service_runs_behind_a_private_authority(secured: Nats) -> None:
         assert await service.ready() is None
 
 
+@pytest.mark.fault("broker's certificate of an unknown authority", "I8")
 async def test_an_unknown_authority_is_refused_with_the_remedy(secured: Nats) -> None:
     """Without it nobody talks to the server, and the error says what to set."""
     with pytest.raises(BusUnreachable, match=r"nats\.ca_file"):

@@ -104,6 +104,7 @@ async def test_a_watch_that_was_not_entered_begins_when_it_is_read_and_ends_with
     assert [type(event).TYPE for event in heard] == ["model.found"]
 
 
+@pytest.mark.fault("an agent reads slower than events come", "I6", "I13")
 async def test_a_reader_that_is_too_slow_is_told(bus: Bus, client: Client) -> None:
     """It gets what was kept, then an error: not one event less without a word."""
     watching = Watching(client._connected, ("model.probed",), most_waiting=3)
@@ -118,6 +119,7 @@ async def test_a_reader_that_is_too_slow_is_told(bus: Bus, client: Client) -> No
                 await take(watching, 1)
 
 
+@pytest.mark.fault("an agent's connection breaks", "I10")
 async def test_a_break_of_the_connection_is_mentioned(
     bus: Bus, client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:

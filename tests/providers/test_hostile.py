@@ -62,6 +62,7 @@ def provider(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.mark.parametrize("bad", BAD)
+@pytest.mark.fault("a server hangs, trickles, floods, compresses, redirects, lies", "I6", "I8", "I13")
 async def test_a_bad_listing_is_one_outcome(provider: str, bad: str, replay: Replay) -> None:
     """No answer of a server gets past the provider as anything but an outcome."""
     replay.otherwise, outcome = BAD[bad]
@@ -106,6 +107,7 @@ ABSURD: list[Any] = [
 ]
 
 
+@pytest.mark.fault("absurd names and fields in a listing", "I13")
 async def test_odd_entries_are_kept_or_left_out(provider: str, replay: Replay) -> None:
     """A legal name is kept whatever it looks like; what has none, or absurd fields, harms nobody else."""
     path, field, key = LISTINGS[provider]
@@ -157,6 +159,7 @@ BAD_STREAMS: dict[str, tuple[Any, Outcome]] = {
 
 
 @pytest.mark.parametrize("bad", BAD_STREAMS)
+@pytest.mark.fault("a stream hangs, trickles, floods, breaks off", "I6", "I13")
 async def test_a_bad_stream_is_one_outcome(provider: str, bad: str, replay: Replay) -> None:
     """Only a stream with its end is an answer."""
     path, field, key = LISTINGS[provider]
@@ -187,6 +190,7 @@ async def test_a_bad_stream_is_one_outcome(provider: str, bad: str, replay: Repl
         ),
     ],
 )
+@pytest.mark.fault("a model's runner killed in mid-stream", "I10")
 async def test_a_runner_killed_in_mid_stream_is_seen(
     name: str, recorded: str, outcome: Outcome, replay: Replay
 ) -> None:
@@ -206,6 +210,11 @@ async def test_a_runner_killed_in_mid_stream_is_seen(
 KEYS = {"anthropic": ("x-api-key", "s3cr3t"), "gemini": ("x-goog-api-key", "s3cr3t")}
 
 
+@pytest.mark.fault(
+    "a server quotes its key in an error",
+    "I7",
+    without=("vedette.providers._http:Http._without_secrets", lambda _, said: said),
+)
 async def test_secrets_go_to_their_endpoint_and_nowhere_else(provider: str, replay: Replay) -> None:
     """A key is sent where its API looks for it, in a header; it stands in no URL and in no error."""
     replay.otherwise = reply(401, {"error": {"message": "Invalid API Key s3cr3t"}})

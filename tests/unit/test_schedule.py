@@ -38,6 +38,7 @@ def test_the_first_tick_is_due_at_once_if_wanted() -> None:
     assert due(Interval(3600), now=NOON, last=None, run_on_startup=False) is None
 
 
+@pytest.mark.fault("clock steps back", "I12")
 def test_nothing_is_due_twice_nor_when_the_clock_steps_back() -> None:
     """A slot that was ticked is over, even if the clock says it is yet to come."""
     assert due(Interval(3600), now=NOON, last=NOON, run_on_startup=True) is None

@@ -115,6 +115,7 @@ def test_every_public_event_has_its_line() -> None:
     assert shown == set(PUBLIC_EVENTS)
 
 
+@pytest.mark.fault("a server says escape sequences", "I13", without=("vedette.cli.watching:_printable", str))
 def test_what_a_server_says_gives_no_orders_to_the_terminal() -> None:
     """Nor a second line."""
     shown = line(changed(A, B, "one\ntwo\x1b[2J\r")).plain
