@@ -121,7 +121,9 @@ async def open_endpoints(settings: Settings, *, clock: Clock) -> AsyncIterator[E
         entries = {}
         for name, configured in settings.endpoints.items():
             provider = providers.load(configured.provider)
-            opened = await stack.enter_async_context(provider.open(access(name, configured), clock=clock))
+            opened = await stack.enter_async_context(
+                provider.open(access(name, configured, settings.outbound), clock=clock)
+            )
             entries[name] = OpenEndpoint(
                 name=name,
                 settings=configured,

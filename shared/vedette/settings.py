@@ -186,6 +186,15 @@ class Http(Section, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=0, le=65535)] = 0
 
 
+class Outbound(Section, frozen=True, kw_only=True):
+    """Where endpoints may be: names of hosts (`*.example.com`) and networks (`10.0.0.0/8`). Empty: anywhere.
+
+    Link-local addresses, behind which clouds hand out credentials, are never connected to.
+    """
+
+    allow: tuple[Annotated[str, Meta(min_length=1, max_length=253)], ...] = ()
+
+
 class Probing(Section, frozen=True, kw_only=True):
     """How much is done at once, and how many results in a row change a status.
 
@@ -259,6 +268,7 @@ class Settings(Section, frozen=True, kw_only=True):
     nats: Nats = Nats()
     database: Database = Database()
     http: Http = Http()
+    outbound: Outbound = Outbound()
     probing: Probing = Probing()
     benchmarking: Benchmarking = Benchmarking()
     evaluating: Evaluating = Evaluating()

@@ -8,9 +8,11 @@ from random import Random
 import nats.errors
 import sqlalchemy as sa
 from nats.aio.client import Client as NatsClient
+from nats.js.client import JetStreamContext
 
 from samples import benchmark_event, lifecycle_event, probe_event
 from vedette import identity
+from vedette.bus import recording
 from vedette.events import (
     EndpointObserved,
     Event,
@@ -68,6 +70,12 @@ def _observed(endpoint: str, at: datetime) -> EndpointObserved:
         url="http://h:1", provider="ollama", fingerprint="f", checked_at=at, outcome=Outcome.OK
     )
     return EndpointObserved(id=identity.derive(at, endpoint), at=at, endpoint=endpoint, state=state)
+
+
+async def recorded(js: JetStreamContext) -> bool:
+    """Return whether recorders have acknowledged everything that there is."""
+    infos = [await js.consumer_info(stream, recording(stream).name) for stream in STREAMS]
+    return not any(info.num_pending or info.num_ack_pending for info in infos)
 
 
 class Publisher:

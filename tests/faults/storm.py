@@ -23,7 +23,7 @@ from nats.js.api import ConsumerConfig
 from commands import Up, started
 from eventually import eventually
 from faults.breaking import Broker, Database
-from faults.publishing import STREAMS, TABLES, Publisher, events
+from faults.publishing import STREAMS, TABLES, Publisher, events, recorded
 from vedette.bus import provision, recording
 from vedette.connecting import RECONNECT_FOR_EVER
 from vedette.events import Event
@@ -155,8 +155,11 @@ class Scene:
 
     async def recorded(self) -> bool:
         """Return whether the recorder has acknowledged everything there is."""
-        infos = [await self._js.consumer_info(stream, recording(stream).name) for stream in STREAMS]
-        return not any(info.num_pending or info.num_ack_pending for info in infos)
+        return await recorded(self._js)
+
+    async def findings(self) -> Findings:
+        """Compare the database with what was acknowledged."""
+        return await findings(self.publisher, self._database.url)
 
     async def shorten_ack_wait(self, to_s: float) -> None:
         """Have what a killed recorder held delivered again after *to_s*, so that nobody waits for a minute."""
@@ -165,25 +168,26 @@ class Scene:
             assert isinstance(config, ConsumerConfig)
             await self._js.add_consumer(stream, config.evolve(ack_wait=to_s))
 
-    async def findings(self) -> Findings:
-        """Compare the database with what was acknowledged."""
-        published = Counter((table, event_id) for event_id, table in self.publisher.acknowledged.items())
-        held: Counter[tuple[str, str]] = Counter()
-        async with Store(self._database.url) as store:
-            for table in {table.name: table for table in TABLES.values()}.values():
-                rows = await store.read(sa.select(table.c.event_id))
-                held.update((table.name, row["event_id"]) for row in rows)
-            current = tables.current_state
-            rows = await store.read(sa.select(current.c.subject, current.c.sequence, current.c.payload))
-        state = {row["subject"]: (row["sequence"], row["payload"]) for row in rows}
-        newest = self.publisher.newest
-        return Findings(
-            events=published.total(),
-            lost=len(published - held),
-            doubled=held.total() - len(held),
-            unknown=len(held.keys() - published.keys()),
-            stale=sum(state.get(subject) != newest.get(subject) for subject in state.keys() | newest.keys()),
-        )
+
+async def findings(publisher: Publisher, url: str) -> Findings:
+    """Compare the database at *url* with what *publisher* knows to be acknowledged."""
+    published = Counter((table, event_id) for event_id, table in publisher.acknowledged.items())
+    held: Counter[tuple[str, str]] = Counter()
+    async with Store(url) as store:
+        for table in {table.name: table for table in TABLES.values()}.values():
+            rows = await store.read(sa.select(table.c.event_id))
+            held.update((table.name, row["event_id"]) for row in rows)
+        current = tables.current_state
+        rows = await store.read(sa.select(current.c.subject, current.c.sequence, current.c.payload))
+    state = {row["subject"]: (row["sequence"], row["payload"]) for row in rows}
+    newest = publisher.newest
+    return Findings(
+        events=published.total(),
+        lost=len(published - held),
+        doubled=held.total() - len(held),
+        unknown=len(held.keys() - published.keys()),
+        stale=sum(state.get(subject) != newest.get(subject) for subject in state.keys() | newest.keys()),
+    )
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """The table of faults: what was broken, what had to hold then, how often it was tried, and how often it did not hold.
 
-A test that breaks something says so by `@pytest.mark.fault(what, invariants)`. `--faults` prints the table of those
+A test that breaks something says so by `@pytest.mark.fault(what, *invariants)`; one test is
+one trial, unless the mark says `trials` or the test records them. `--faults` prints the table of those
 that ran. `--unprotected` runs those that name what protects against their fault (`without`, as `module:name`, and what
 to put in its place) with that taken away: each must fail then, or it would have shown nothing.
 """
@@ -144,12 +145,12 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 def _tried(reports: Iterator[tuple[str, Any]]) -> dict[Fault, Tried]:
     tried: dict[Fault, Tried] = defaultdict(Tried)
     for outcome, report in reports:
-        for name, value in getattr(report, "user_properties", ()):
-            if name != "fault" or (report.when != "call" and outcome == "passed"):
-                continue
-            what, invariants, trials = msgspec.convert(value, tuple[str, tuple[str, ...], int])
-            count = tried[Fault(what, invariants)]
-            if outcome != "skipped":
-                count.trials += trials
-                count.violations += outcome != "passed"
+        noted = dict(getattr(report, "user_properties", ()))
+        if "fault" not in noted or (report.when != "call" and outcome == "passed"):
+            continue
+        what, invariants, trials = msgspec.convert(noted["fault"], tuple[str, tuple[str, ...], int])
+        count = tried[Fault(what, invariants)]
+        if outcome != "skipped":
+            count.trials += int(noted.get("trials", trials))
+            count.violations += outcome != "passed"
     return tried

@@ -14,6 +14,7 @@ from nats.js.client import JetStreamContext
 
 from commands import Up, up
 from eventually import eventually
+from faults.publishing import recorded
 from providers.fake_ollama import fake_ollama
 from vedette.client import Client
 from vedette.connecting import barrier
@@ -60,12 +61,6 @@ async def stored(js: JetStreamContext, stream: str) -> list[tuple[str, str]]:
         found.append((message.subject, (message.headers or {})["Nats-Msg-Id"]))
     await subscription.unsubscribe()
     return found
-
-
-async def recorded(js: JetStreamContext) -> bool:
-    """Return whether the recorder has acknowledged everything in its streams."""
-    infos = [await js.consumer_info(stream, "recorder") for stream in ("MODELS", "ENDPOINTS")]
-    return not any(info.num_pending or info.num_ack_pending for info in infos)
 
 
 async def watch_ticks(running: Up, seen: Counter[tuple[str, str]]) -> nats.NATS:

@@ -15,7 +15,7 @@ from nats.aio.client import Client as Connection
 
 from commands import Up, started
 from eventually import eventually
-from faults.test_kill import recorded
+from faults.publishing import recorded
 from providers.fake_ollama import fake_ollama
 from vedette.nats_server import NatsServer
 

@@ -25,10 +25,16 @@ def opened(
     timeout_s: float = 5.0,
     max_body_bytes: int = 1 << 20,
     secret: str | None = None,
+    allowed: tuple[str, ...] = (),
 ) -> AbstractAsyncContextManager[Endpoint]:
     """Open an endpoint of *provider* as services do."""
     headers = {"Authorization": f"Bearer {secret}"} if secret else {}
     access = Access(
-        endpoint="test", url=url, headers=headers, timeout_s=timeout_s, max_body_bytes=max_body_bytes
+        endpoint="test",
+        url=url,
+        headers=headers,
+        timeout_s=timeout_s,
+        max_body_bytes=max_body_bytes,
+        allowed=allowed,
     )
     return providers.load(provider).open(access, clock=SystemClock())

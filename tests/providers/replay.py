@@ -138,12 +138,12 @@ class Replay:
 async def _read(reader: asyncio.StreamReader) -> Exchange | None:
     try:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        first, *lines = head.strip().split("\r\n")
+        method, path, _ = first.split(" ", 2)
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        raw = await reader.readexactly(int(headers.get("content-length", 0)))
     except asyncio.IncompleteReadError:
-        return None
-    first, *lines = head.strip().split("\r\n")
-    method, path, _ = first.split(" ", 2)
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    raw = await reader.readexactly(int(headers.get("content-length", 0)))
+        return None  # who asked has gone
     return Exchange(method=method, path=path, headers=headers, body=json.loads(raw) if raw else None)
 
 

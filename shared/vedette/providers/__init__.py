@@ -30,6 +30,7 @@ class Access(Struct, frozen=True, kw_only=True):
     verify: bool = True
     timeout_s: float = 10.0  # deadline of a whole call that is not a generation
     max_body_bytes: int = 16 * 1024 * 1024
+    allowed: tuple[str, ...] = ()  # hosts and networks that may be connected to; without any, all
     flavour: str | None = None
 
 

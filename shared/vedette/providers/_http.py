@@ -23,6 +23,7 @@ from vedette.clock import Clock
 from vedette.errors import ConfigurationError, ProviderError
 from vedette.providers import Access
 from vedette.providers._lenient import mapping, text
+from vedette.providers._outbound import Forbidden, Transport
 from vedette.types import Exchange, Outcome
 
 T = TypeVar("T")
@@ -66,7 +67,7 @@ class Http:
                 "Accept-Encoding": "identity",
                 **access.headers,
             },
-            verify=_tls(access),
+            transport=Transport(access.allowed, verify=_tls(access)),
             timeout=httpx.Timeout(None, connect=_CONNECT_TIMEOUT_S),
             follow_redirects=False,
             # Endpoints are named by the operator; a proxy variable or a .netrc must not reroute their keys.
@@ -314,6 +315,8 @@ def _translated(url: str, *, broken: Outcome = Outcome.RESET) -> Iterator[None]:
 
 def _unconnected(url: str, error: httpx.ConnectError) -> ProviderError:
     causes = list(_causes(error))
+    if forbidden := next((cause for cause in causes if isinstance(cause, Forbidden)), None):
+        return ProviderError(Outcome.UNREACHABLE, f"{url}: {forbidden}")
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         return ProviderError(Outcome.REFUSED, f"nothing listens at {url}")
     if any(isinstance(cause, socket.gaierror) for cause in causes):

@@ -2,10 +2,10 @@
 
 from vedette.providers import Access
 from vedette.providers._http import basic
-from vedette.settings import EndpointSettings, Secret
+from vedette.settings import EndpointSettings, Outbound, Secret
 
 
-def access(name: str, endpoint: EndpointSettings) -> Access:
+def access(name: str, endpoint: EndpointSettings, outbound: Outbound = Outbound()) -> Access:  # noqa: B008
     """Return how to reach the endpoint *name*. Raises ConfigurationError for a secret that cannot be read."""
     where = f"endpoints.{name}"
     headers = {
@@ -25,4 +25,5 @@ def access(name: str, endpoint: EndpointSettings) -> Access:
         verify=endpoint.verify,
         timeout_s=endpoint.timeout_s,
         flavour=endpoint.flavour,
+        allowed=outbound.allow,
     )

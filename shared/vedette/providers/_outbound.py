@@ -1,0 +1,132 @@
+"""Where connections may go: a name is resolved once, its addresses are checked, and to one of those we connect.
+
+Whoever names an endpoint is trusted, but a name's owner decides where it leads, and may change that at any time: to
+the address where a cloud hands out credentials, for one.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Any
+
+import httpcore
+import httpx
+
+Address = IPv4Address | IPv6Address
+
+# Behind these no model server lives: hosts of one link, among them every cloud's metadata service, and everybody.
+_NEVER = tuple(
+    ip_network(network)
+    for network in ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128", "224.0.0.0/4", "ff00::/8")
+)
+_KEPT = 20  # connections for the next request,
+_KEPT_FOR_S = 5.0
+_NAT64 = ip_network("64:ff9b::/96")
+
+
+class Forbidden(httpcore.ConnectError):
+    """No connection may go there."""
+
+
+def refused(host: str, address: str, allowed: Sequence[str]) -> str | None:
+    """Return why no connection to *host* at *address* may be made, or None.
+
+    *allowed* are names of hosts, `*` standing for any part, and networks; without any, all are.
+    """
+    place = _plain(ip_address(address.partition("%")[0]))
+    if any(place in network for network in _NEVER):
+        return f"{host} is at {address}, where no connection ever goes"
+    if allowed and not (_named(host, allowed) or _within(place, allowed)):
+        return f"{host} ({address}) is not in outbound.allow"
+    return None
+
+
+def _plain(address: Address) -> Address:
+    """Return the IPv4 address that an IPv6 one stands for, if any."""
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped:
+            return address.ipv4_mapped
+        if address in _NAT64:
+            return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address
+
+
+def _named(host: str, allowed: Iterable[str]) -> bool:
+    return any(fnmatchcase(host.lower(), pattern.lower()) for pattern in allowed)
+
+
+def _within(address: Address, allowed: Iterable[str]) -> bool:
+    for pattern in allowed:
+        try:
+            if address in ip_network(pattern):
+                return True
+        except ValueError:
+            continue  # the name of a host
+    return False
+
+
+class Transport(httpx.AsyncHTTPTransport):
+    """httpx's own way to a server, through connections that are `Guarded`."""
+
+    def __init__(self, allowed: Sequence[str], *, verify: ssl.SSLContext | bool) -> None:
+        super().__init__()
+        # httpx has no parameter for the one thing that differs.
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=httpx.create_ssl_context(verify=verify, trust_env=False),
+            max_connections=None,
+            max_keepalive_connections=_KEPT,
+            keepalive_expiry=_KEPT_FOR_S,
+            network_backend=Guarded(allowed),
+        )
+
+
+class Guarded(httpcore.AsyncNetworkBackend):
+    """Connects by TCP to addresses that are not refused."""
+
+    def __init__(self, allowed: Sequence[str]) -> None:
+        self._allowed = allowed
+        self._backend = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Connect to the first address of *host* that answers. Raises httpcore.ConnectError, ConnectTimeout."""
+        try:
+            async with asyncio.timeout(timeout):
+                loop = asyncio.get_running_loop()
+                found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except TimeoutError as error:
+            raise httpcore.ConnectTimeout from error
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError(str(error)) from error
+        failure: httpcore.ConnectError | None = None
+        for address in dict.fromkeys(str(told[4][0]) for told in found):
+            if problem := refused(host, address, self._allowed):
+                failure = failure or Forbidden(problem)
+                continue
+            try:
+                return await self._backend.connect_tcp(address, port, timeout, local_address, socket_options)
+            except httpcore.ConnectError as error:
+                failure = error
+        raise failure or httpcore.ConnectError(f"{host} has no address")
+
+    async def connect_unix_socket(
+        self,
+        path: str,
+        timeout: float | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Refuse: no endpoint is named so."""
+        raise Forbidden("endpoints are reached by TCP")
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)

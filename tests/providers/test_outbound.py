@@ -1,0 +1,87 @@
+"""Where connections may go, whatever a name leads to."""
+
+import asyncio
+import socket
+from typing import Any
+
+import pytest
+
+from providers.conftest import opened
+from providers.replay import Replay, reply
+from vedette.errors import ProviderError
+from vedette.providers._outbound import refused
+from vedette.types import Outcome
+
+NOWHERE = (
+    "169.254.169.254",
+    "fe80::1",
+    "fe80::1%eth0",
+    "fd00:ec2::254",
+    "::ffff:169.254.169.254",
+    "64:ff9b::a9fe:a9fe",
+)
+
+
+@pytest.mark.parametrize("address", NOWHERE)
+def test_where_credentials_are_handed_out_nobody_connects(address: str) -> None:
+    """In whichever form it is written, and whatever is allowed."""
+    assert refused("innocent.example", address, ()) is not None
+    assert refused("innocent.example", address, ("innocent.example", "0.0.0.0/0", "::/0")) is not None
+
+
+@pytest.mark.parametrize(
+    ("host", "address", "allowed", "may"),
+    [
+        ("anything", "203.0.113.7", (), True),
+        ("localhost", "127.0.0.1", (), True),
+        ("gpu", "10.1.2.3", ("10.0.0.0/8",), True),
+        ("gpu", "::ffff:10.1.2.3", ("10.0.0.0/8",), True),
+        ("gpu", "11.1.2.3", ("10.0.0.0/8",), False),
+        ("a.models.example.com", "203.0.113.7", ("*.models.example.com",), True),
+        ("A.Models.Example.com", "203.0.113.7", ("*.models.example.com",), True),
+        ("models.example.com.evil.org", "203.0.113.7", ("*.models.example.com",), False),
+        ("localhost", "127.0.0.1", ("*.example.com",), False),
+    ],
+)
+def test_what_is_allowed(host: str, address: str, allowed: tuple[str, ...], may: bool) -> None:
+    """A name, or the network of the address that it leads to."""
+    assert (refused(host, address, allowed) is None) == may
+
+
+@pytest.mark.fault(
+    "an endpoint's name leads to a cloud's metadata service, or out of what is allowed",
+    "I8",
+    without=("vedette.providers._outbound:refused", lambda *_: None),
+)
+@pytest.mark.parametrize("allowed", [(), ("10.0.0.0/8",)])
+async def test_a_name_that_leads_elsewhere_is_not_followed(
+    allowed: tuple[str, ...], replay: Replay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The outcome says why, and nothing is sent."""
+    loop = asyncio.get_running_loop()
+    resolve = loop.getaddrinfo
+    leads_to = "127.0.0.1" if allowed else "169.254.169.254"
+    dialled: list[str] = []
+
+    async def rebound(host: str, port: int, **options: Any) -> Any:
+        if host == "innocent.example":
+            dialled.append(leads_to)
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (leads_to, port))]
+        return await resolve(host, port, **options)
+
+    monkeypatch.setattr(loop, "getaddrinfo", rebound)
+    replay.otherwise = reply(200, {"models": []})
+    port = replay.url.rpartition(":")[2]
+    async with opened("ollama", f"http://innocent.example:{port}", allowed=allowed, timeout_s=1) as endpoint:
+        with pytest.raises(ProviderError, match=r"no connection ever goes|not in outbound\.allow") as caught:
+            await endpoint.list_models()
+    assert caught.value.outcome is Outcome.UNREACHABLE
+    assert dialled
+    assert not replay.requests
+
+
+async def test_what_is_allowed_by_name_is_reached(replay: Replay) -> None:
+    """The server's own test of the same way."""
+    replay.otherwise = reply(200, {"models": []})
+    async with opened("ollama", replay.url, allowed=("127.0.0.*",)) as endpoint:
+        assert await endpoint.list_models() == ()
