@@ -89,11 +89,12 @@ class Replica:
 
     async def health(self) -> int:
         """Return the status of /readyz, or 0 when nothing answers within five seconds."""
-        return await asyncio.to_thread(_status, f"{self._health()}/readyz")
+        url = self._health()
+        return await asyncio.to_thread(_status, url) if url else 0
 
-    def _health(self) -> str:
+    def _health(self) -> str | None:
         lines = self._said()[self._said_before :].splitlines()
-        return next(line.split()[1].removesuffix("/readyz") for line in lines if line.startswith("health"))
+        return next((line.split()[1] for line in lines if line.startswith("health")), None)
 
 
 def _status(url: str) -> int:

@@ -35,6 +35,7 @@ from faults.replicas import Replica
 from providers.fake_ollama import FakeOllama, fake_ollama
 from providers.replay import hang, reply
 from vedette.bus import provision
+from vedette.children import last_line
 from vedette.client import Client
 from vedette.connecting import RECONNECT_FOR_EVER
 from vedette.errors import VedetteError
@@ -238,7 +239,7 @@ class Soak:
         try:
             await fault()
         except AssertionError as error:
-            self.problems.append(f"{kind}: {error}")
+            self.complain(f"{kind}: {error}")
         self.troubles.append(Trouble(kind=kind, began=began, ended=time.monotonic()))
 
     async def _killed(self, replica: Replica) -> None:
@@ -248,7 +249,7 @@ class Soak:
     async def _terminated(self, replica: Replica) -> None:
         code = await replica.end(signal.SIGTERM, within_s=GRACE_S)
         if code:
-            self.problems.append(f"{replica} ended with {code} after SIGTERM")
+            self.complain(f"{replica} ended with {code} after SIGTERM: {last_line(replica.log)}")
         await replica.start()
 
     async def _frozen(self, replica: Replica) -> None:
@@ -280,6 +281,11 @@ class Soak:
         await asyncio.sleep(self._rng.uniform(2, 8))
         replay.otherwise = otherwise
         replay.routes.update(routes)
+
+    def complain(self, problem: str) -> None:
+        """Note what did not hold, and say so at once."""
+        _say(f"PROBLEM: {problem}")
+        self.problems.append(problem)
 
     # --- Watching -------------------------------------------------------------------------------------------
 
@@ -371,7 +377,10 @@ async def soak(directory: Path, plan: Plan) -> Soaked:
             watching.cancel()
             telling.cancel()
         for replica in replicas:
-            await eventually(lambda r=replica: _is_ready(r), what=f"{replica} ready again")  # type: ignore[misc]
+            try:
+                await eventually(lambda r=replica: _is_ready(r), what=f"{replica} ready again")  # type: ignore[misc]
+            except AssertionError as error:
+                on.complain(f"{error}: {last_line(replica.log)}")
         memory = on.memories()
         await _end_all(on, [replica for replica in replicas if replica.service != "recorder"])
         async with _connected(broker) as connection:
