@@ -23,6 +23,22 @@ lock:
 test *ARGS:
     uv run pytest {{ARGS}}
 
+# What breaks, and what holds: one table (docs/faults.md).
+faults *ARGS:
+    uv run pytest --faults {{ARGS}}
+
+# The same tests without what protects against their fault: each must fail.
+faults-bite:
+    uv run pytest --unprotected
+
+# Replicas of every service, load, and a random fault every few seconds.
+soak *ARGS:
+    cd tests && uv run python -m faults.soak {{ARGS}}
+
+# Known vulnerabilities in what is locked.
+audit:
+    bash scripts/audit
+
 # Figures for docs/benchmarks.md: ratios, side by side, in one run.
 bench *ARGS:
     cd tests && uv run python -m benchmarks {{ARGS}}

@@ -10,12 +10,13 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import msgspec
+import nats.errors
 from msgspec import Struct
 
 from vedette import instance, nats_server, telemetry
 from vedette.bus import provision
-from vedette.connecting import connect, without_secrets
-from vedette.errors import ConfigurationError
+from vedette.connecting import connect, why, without_secrets
+from vedette.errors import BusUnreachable, ConfigurationError
 from vedette.instance import Connection
 from vedette.nats_server import NatsServer
 from vedette.service import Serve, Service
@@ -112,7 +113,12 @@ async def run(
         services: list[Service] = []
         for name in sorted(names, key=_rank):
             chosen = _as_user(settings, server, name) if server else settings
-            services.append(await stack.enter_async_context(_load(name)(chosen)))
+            try:
+                services.append(await stack.enter_async_context(_load(name)(chosen)))
+            except nats.errors.Error as error:
+                # It let us in, and then said nothing: whoever started this process starts it again.
+                problem = f"{name} could not start: {why(error)}"
+                raise BusUnreachable(url=without_secrets(chosen.nats.url or ""), problem=problem) from error
         checks = {service.name: service.ready for service in services}
         health_url = await stack.enter_async_context(telemetry.serve(settings.http, checks))
         agent_url = (server.url("agent") if server else settings.nats.url) or ""

@@ -13,6 +13,7 @@ from eventually import eventually
 from vedette.children import child, last_line
 
 READY_WITHIN_S = 120.0
+_STARTS = 5
 
 
 class Replica:
@@ -41,6 +42,22 @@ class Replica:
     async def __aexit__(self, *_: object) -> None:
         self.resume()
         await self._running.aclose()
+
+    async def start_until_ready(self) -> list[str]:
+        """Start it until it is ready, as whoever runs pods does; return the last words of each that ended before."""
+        last_words: list[str] = []
+        while len(last_words) < _STARTS:
+            try:
+                await self.start()
+            except AssertionError:
+                if self.lives:
+                    raise
+                last_words.append(last_line(self.log))
+                await self._running.aclose()
+                await asyncio.sleep(1)
+            else:
+                return last_words
+        raise AssertionError(f"{self} ended {_STARTS} times while it started: {last_words}")
 
     async def start(self) -> None:
         """Start it; return when it has said that it is ready."""

@@ -29,16 +29,15 @@ from nats.aio.client import Client as NatsClient
 import postgres
 from benchmarks.machine import resident_mb
 from eventually import eventually
+from faults.asking import Question
 from faults.breaking import Broker, Postgres
 from faults.publishing import STREAMS, recorded
 from faults.replicas import Replica
 from providers.fake_ollama import FakeOllama, fake_ollama
 from providers.replay import hang, reply
 from vedette.bus import provision
-from vedette.children import last_line
-from vedette.client import Client
+from vedette.children import child, last_line
 from vedette.connecting import RECONNECT_FOR_EVER
-from vedette.errors import VedetteError
 from vedette.settings import Nats, Settings
 from vedette_recorder import tables
 from vedette_recorder.store import Store
@@ -61,8 +60,8 @@ expected_models = {models}
 [database]
 url = "{database}"
 [schedule]
-availability = "30s"
-discovery = "30s"
+availability = "60s"
+discovery = "2m"
 performance = "5m"
 [benchmarking]
 runs = 1
@@ -75,7 +74,6 @@ host_group = "host-{n}"
 evaluate = false
 verify_capabilities = false
 """
-_USE_CASES = ("chat", "code_generation", "summarisation")
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -89,16 +87,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     seed: int = 8
 
 
-class Question(Struct, frozen=True, kw_only=True):
-    """A question that was asked: when, how that ended, and how long it took."""
-
-    at: float
-    ended: str
-    took_s: float
-
-
 class Trouble(Struct, frozen=True, kw_only=True):
-    """A fault, while it lasts and until all is well again: monotonic seconds."""
+    """A fault, while it lasts and until all is well again: seconds since 1970."""
 
     kind: str
     began: float
@@ -130,6 +120,7 @@ class Soaked(Struct, frozen=True, kw_only=True):
     unknown: int
     doubled: int  # measurements of one job that stand twice
     memory: tuple[Memory, ...]
+    restarts: dict[str, int]
     problems: tuple[str, ...]
 
     @property
@@ -153,6 +144,7 @@ class Soaked(Struct, frozen=True, kw_only=True):
                 f"{one.mb_per_minute:+.2f} MB a minute"
                 for one in self.memory
             ),
+            *(f"{n} x ended while it started: {words}" for words, n in self.restarts.items()),
             *(f"PROBLEM: {problem}" for problem in self.problems),
         ]
 
@@ -162,6 +154,7 @@ class Soak:
 
     def __init__(
         self,
+        directory: Path,
         plan: Plan,
         broker: Broker,
         database: Postgres,
@@ -173,39 +166,35 @@ class Soak:
         self._broker = broker
         self._database = database
         self._servers = servers
+        self._directory = directory
         self._replicas = replicas
         self._shared = asyncio.Lock()  # one thing that all depend on is broken at a time
         self.questions: list[Question] = []
         self.troubles: list[Trouble] = []
         self.memory: dict[str, list[tuple[float, float]]] = defaultdict(list)
         self.problems: list[str] = []
+        self.restarts: Counter[str] = Counter()  # by the last words of who ended while it started
 
     # --- Asking ---------------------------------------------------------------------------------------------
 
-    async def ask(self, until: float) -> None:
-        """Ask so many questions a second, whether answers come or not."""
-        began, number = time.monotonic(), 0
-        async with Client(self._broker.server.url("agent")) as client, asyncio.TaskGroup() as asked:
-            while (due := began + number / self._plan.questions_per_s) < until:
-                await asyncio.sleep(due - time.monotonic())
-                asked.create_task(self._question(client, number))
-                number += 1
-
-    async def _question(self, client: Client, number: int) -> None:
-        began = time.monotonic()
-        try:
-            await client.best(_USE_CASES[number % 3], min_context_tokens=1 + number % 997)
-            ended = ""
-        except VedetteError as error:
-            ended = str(error) or type(error).__name__
-        self.questions.append(Question(at=began, ended=ended, took_s=time.monotonic() - began))
+    async def ask(self, seconds: float) -> None:
+        """Have questions asked by a process of its own, which this one's work does not keep waiting."""
+        file = self._directory / "questions.json"
+        url = self._broker.server.url("agent")
+        wanted = [url, str(self._plan.questions_per_s), str(seconds), str(file)]
+        command = [sys.executable, "-m", "faults.asking", *wanted]
+        log = self._directory / "asking.log"
+        async with child(command, log=log) as process:
+            if await process.wait():
+                raise RuntimeError(f"who asks has ended: {last_line(log)}")
+        self.questions = msgspec.json.decode(file.read_bytes(), type=list[Question])
 
     # --- Breaking -------------------------------------------------------------------------------------------
 
     async def break_things(self, until: float) -> None:
         """Begin a fault every few seconds, while the ones before may still last."""
         async with asyncio.TaskGroup() as faults:
-            while time.monotonic() < until:
+            while time.time() < until:
                 kind, fault = self._next()
                 faults.create_task(self._try(kind, fault))
                 await asyncio.sleep(self._plan.fault_every_s)
@@ -235,22 +224,22 @@ class Soak:
         return f"{service} {kind}", lambda: fault(victim)
 
     async def _try(self, kind: str, fault: Callable[[], Awaitable[None]]) -> None:
-        began = time.monotonic()
+        began = time.time()
         try:
             await fault()
         except AssertionError as error:
             self.complain(f"{kind}: {error}")
-        self.troubles.append(Trouble(kind=kind, began=began, ended=time.monotonic()))
+        self.troubles.append(Trouble(kind=kind, began=began, ended=time.time()))
 
     async def _killed(self, replica: Replica) -> None:
         await replica.end(signal.SIGKILL, within_s=10)
-        await replica.start()
+        self.restarts.update(await replica.start_until_ready())
 
     async def _terminated(self, replica: Replica) -> None:
         code = await replica.end(signal.SIGTERM, within_s=GRACE_S)
         if code:
             self.complain(f"{replica} ended with {code} after SIGTERM: {last_line(replica.log)}")
-        await replica.start()
+        self.restarts.update(await replica.start_until_ready())
 
     async def _frozen(self, replica: Replica) -> None:
         replica.freeze()
@@ -294,8 +283,9 @@ class Soak:
         while True:
             for replica in self._replicas:
                 if replica.starts == 1 and replica.lives:
-                    taken = (time.monotonic(), resident_mb(replica.process.pid))
-                    self.memory[str(replica)].append(taken)
+                    with suppress(OSError, IndexError):  # it may be killed at this moment
+                        taken = (time.monotonic(), resident_mb(replica.process.pid))
+                        self.memory[str(replica)].append(taken)
             for server in self._servers:
                 server.replay.requests.clear()
             await asyncio.sleep(5)
@@ -359,7 +349,7 @@ async def _cluster(
             ]
             replicas += await asyncio.gather(*(stack.enter_async_context(one) for one in made))
             _say(f"{plan.replicas} of {service} are ready")
-        yield Soak(plan, broker, database, servers, replicas), broker, database, replicas
+        yield Soak(directory, plan, broker, database, servers, replicas), broker, database, replicas
 
 
 async def soak(directory: Path, plan: Plan) -> Soaked:
@@ -369,11 +359,11 @@ async def soak(directory: Path, plan: Plan) -> Soaked:
             await eventually(
                 lambda: _measured(connection, plan.models), within_s=300, what="every model found and probed"
             )
-        until = time.monotonic() + plan.minutes * 60
+        seconds = plan.minutes * 60
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(on.watch())
             telling = group.create_task(_tell(on))
-            await asyncio.gather(on.ask(until), on.break_things(until))
+            await asyncio.gather(on.ask(seconds), on.break_things(time.time() + seconds))
             watching.cancel()
             telling.cancel()
         for replica in replicas:
@@ -390,13 +380,13 @@ async def soak(directory: Path, plan: Plan) -> Soaked:
             streamed, whole = await _streamed(connection)
         await _end_all(on, [replica for replica in replicas if replica.service == "recorder"])
         held, doubled = await _held(database)
-        refused = [q for q in on.questions if q.ended]
-        took = sorted(q.took_s for q in on.questions if not q.ended)
+        refused = [q for q in on.questions if q.refused]
+        took = sorted(q.took_s for q in on.questions if not q.refused)
         return Soaked(
             minutes=plan.minutes,
             faults=Counter(trouble.kind for trouble in on.troubles),
             answered=len(took),
-            refused=dict(Counter(q.ended for q in refused if q.took_s <= DEADLINE_S)),
+            refused=dict(Counter(q.refused for q in refused if q.took_s <= DEADLINE_S)),
             because=Counter(map(on.because, refused)),
             late=sum(q.took_s > DEADLINE_S for q in on.questions),
             slowest_s=max(q.took_s for q in on.questions),
@@ -406,6 +396,7 @@ async def soak(directory: Path, plan: Plan) -> Soaked:
             unknown=len(held - streamed) if whole else 0,
             doubled=doubled,
             memory=memory,
+            restarts=dict(on.restarts),
             problems=tuple(on.problems),
         )
 
@@ -478,10 +469,8 @@ async def _tell(on: Soak) -> None:
     began = time.monotonic()
     while True:
         await asyncio.sleep(30)
-        refused = sum(bool(question.ended) for question in on.questions)
         _say(
-            f"{time.monotonic() - began:.0f} s: {len(on.questions)} questions, {refused} refused, "
-            f"{len(on.troubles)} faults are over, {len(on.problems)} problems"
+            f"{time.monotonic() - began:.0f} s: {len(on.troubles)} faults are over, {len(on.problems)} problems"
         )
 
 
