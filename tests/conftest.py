@@ -27,6 +27,8 @@ _LONGEST = (
     "test_snippets.py",
     "test_kill.py",
     "test_rolling.py",
+    "test_hostile_bus.py",
+    "test_broker.py",
 )
 
 

@@ -20,7 +20,7 @@ from vedette.client import Client
 from vedette.connecting import barrier
 from vedette.events import Tick
 
-KILLS = 4
+KILLS = 3
 BUSY = """
 [schedule]
 availability = "1s"

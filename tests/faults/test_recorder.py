@@ -21,9 +21,9 @@ from require import missing
 
 pytest_plugins = ("database",)
 
-# A twelfth of `just bench recorder-faults`, where what a killed recorder held comes back after the product's minute.
+# A small part of `just bench recorder-faults`, where what a killed recorder held comes back after the product's minute.
 SMALL = Plan(
-    events=4_000, kills=5, database_outages=2, broker_kills=2, longest_outage_s=2.0, ack_wait_s=5.0, seed=11
+    events=3_000, kills=4, database_outages=2, broker_kills=2, longest_outage_s=1.5, ack_wait_s=5.0, seed=11
 )
 LOCKED_S = 10.0
 DISK_BYTES = 16 * 2**20
