@@ -51,7 +51,6 @@ GRACE_S = 45.0  # deploy/k8s: terminationGracePeriodSeconds
 # and a replica that is killed or frozen takes what it was asked with it. One that is told to end answers it first.
 EXCUSES = ("broker killed", "broker frozen", "recommender SIGKILL", "recommender SIGSTOP")
 _BACK_S = 6.0  # until clients have noticed that the broker is back, and tried again
-_SETTLED_S = 60.0
 _QUIET_WITHIN_S = 300.0
 _CONFIG = """
 [nats]
@@ -60,7 +59,7 @@ expected_models = {models}
 [database]
 url = "{database}"
 [schedule]
-availability = "60s"
+availability = "{probe_every_s}s"
 discovery = "2m"
 performance = "5m"
 [benchmarking]
@@ -84,6 +83,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     models: int = 1_000
     questions_per_s: float = 200.0
     fault_every_s: float = 5.0
+    probe_every_s: int = 60
+    settle_s: float = 60.0  # until memory is watched
     seed: int = 8
 
 
@@ -293,7 +294,7 @@ class Soak:
     def memories(self) -> tuple[Memory, ...]:
         """Return what each replica that was never ended had resident."""
         return tuple(
-            _memory(str(replica), self.memory[str(replica)])
+            _memory(str(replica), self.memory[str(replica)], self._plan.settle_s)
             for replica in self._replicas
             if replica.starts == 1 and len(self.memory[str(replica)]) > 3
         )
@@ -309,8 +310,8 @@ class Soak:
         return "nothing"
 
 
-def _memory(replica: str, taken: list[tuple[float, float]]) -> Memory:
-    begin = taken[0][0] + _SETTLED_S
+def _memory(replica: str, taken: list[tuple[float, float]], settle_s: float) -> Memory:
+    begin = taken[0][0] + settle_s
     settled = [(at, mb) for at, mb in taken if at >= begin] or taken
     slope = statistics.linear_regression(*zip(*settled, strict=True)).slope * 60 if len(settled) > 2 else 0.0
     return Memory(replica=replica, settled_mb=settled[0][1], last_mb=settled[-1][1], mb_per_minute=slope)
@@ -336,7 +337,7 @@ async def _cluster(
         ]
         config = directory / "vedette.toml"
         config.write_text(
-            _CONFIG.format(models=plan.models, database=database.url)
+            _CONFIG.format(models=plan.models, database=database.url, probe_every_s=plan.probe_every_s)
             + "".join(_ENDPOINT.format(n=n, url=server.url) for n, server in enumerate(servers))
         )
         connection = await nats.connect(broker.server.url("operator"))
