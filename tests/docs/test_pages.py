@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 import casebook
+from faults.table import INVARIANTS
 from vedette.cli import asking
 from vedette_recommender.usecases import BUILT_IN
 
@@ -23,6 +24,11 @@ def test_the_worked_example_is_what_is_explained(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(asking, "out", Console(file=written, width=170, highlight=False, soft_wrap=True))
     asking.show_explanation(casebook.explain(casebook.read((ROOT / match[1]).read_text())))
     assert [line.rstrip() for line in written.getvalue().strip().splitlines()] == match[2].splitlines()
+
+
+def test_the_invariants_are_those_that_tests_name() -> None:
+    page = (ROOT / "docs" / "faults.md").read_text()
+    assert dict(re.findall(r"^\| (I\d+) \| (.*) \|$", page, re.MULTILINE)) == INVARIANTS
 
 
 def test_the_table_of_use_cases_is_the_code_s() -> None:
