@@ -222,6 +222,9 @@ class Service:
             return str(self.bus.fatal.exception())
         if not all(following.warm.is_set() for following in self._followings):
             return "not warm yet"
+        # While nats-py looks for a server it says of a flush at once that it is done.
+        if not self.bus.connection.is_connected:
+            return "NATS does not answer"
         try:
             await self.bus.connection.flush(timeout=2)
         except (TimeoutError, nats.errors.Error, OSError):

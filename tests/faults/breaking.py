@@ -37,9 +37,17 @@ class Broker:
 
     async def break_down(self, for_s: float) -> None:
         """Kill it, and start it again after *for_s*."""
+        await self.kill()
+        await asyncio.sleep(for_s)
+        await self.come_back()
+
+    async def kill(self) -> None:
+        """Kill it."""
         os.kill(self.server.pid, signal.SIGKILL)
         await self._running.aclose()
-        await asyncio.sleep(for_s)
+
+    async def come_back(self) -> None:
+        """Start it again, killed, where it was."""
         await self._start(port=self.server.port)
 
 

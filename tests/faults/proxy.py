@@ -37,17 +37,20 @@ class Proxy:
     async def _connected(
         self, server_port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        with suppress(OSError):
+        try:
             there, back = await asyncio.open_connection("127.0.0.1", server_port)
-            self._writers |= {writer, back}
-            try:
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(self._pass_on(reader, back, says_server=False))
-                    group.create_task(self._pass_on(there, writer, says_server=True))
-            finally:
-                self._writers -= {writer, back}
-                back.close()
-                writer.close()
+        except OSError:
+            writer.transport.abort()  # as nobody listens there, nobody listens here
+            return
+        self._writers |= {writer, back}
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._pass_on(reader, back, says_server=False))
+                group.create_task(self._pass_on(there, writer, says_server=True))
+        finally:
+            self._writers -= {writer, back}
+            back.close()
+            writer.close()
 
     async def _pass_on(
         self, source: asyncio.StreamReader, target: asyncio.StreamWriter, *, says_server: bool
