@@ -21,6 +21,9 @@ from vedette.providers.access import access
 from vedette.settings import EndpointSettings, Settings
 from vedette.types import EndpointState, ModelRef, Outcome, Use
 
+# Of one endpoint. Each becomes an event, a subject and memory in every service: a server must not decide how much.
+MOST_MODELS = 10_000
+
 
 class OpenEndpoint:
     """One endpoint: its name, its settings, its provider, and the open connection to it.
@@ -54,7 +57,7 @@ class OpenEndpoint:
         started = self._clock.monotonic()
         server: Server | None = None
         try:
-            listing = [entry for entry in await self.endpoint.list_models() if not self._excluded(entry)]
+            listing = await self._listing()
             answered = self._clock.monotonic()
             server = await self._server()
         except ProviderError as error:
@@ -72,6 +75,15 @@ class OpenEndpoint:
             server=server,
             use=Use(requests=2),
         )
+
+    async def _listing(self) -> list[Listing]:
+        listing = [entry for entry in await self.endpoint.list_models() if not self._excluded(entry)]
+        if len(listing) > MOST_MODELS:
+            problem = (
+                f"{len(listing):,} models are listed, more than {MOST_MODELS:,}; `exclude` leaves some out"
+            )
+            raise ProviderError(Outcome.TOO_LARGE, problem)
+        return listing
 
     async def _server(self) -> Server | None:
         try:

@@ -26,6 +26,7 @@ def opened(
     max_body_bytes: int = 1 << 20,
     secret: str | None = None,
     allowed: tuple[str, ...] = (),
+    ca_file: str | None = None,
 ) -> AbstractAsyncContextManager[Endpoint]:
     """Open an endpoint of *provider* as services do."""
     headers = {"Authorization": f"Bearer {secret}"} if secret else {}
@@ -36,5 +37,6 @@ def opened(
         timeout_s=timeout_s,
         max_body_bytes=max_body_bytes,
         allowed=allowed,
+        ca_file=ca_file,
     )
     return providers.load(provider).open(access, clock=SystemClock())

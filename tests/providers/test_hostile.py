@@ -1,16 +1,23 @@
 """Servers that refuse, hang, lie and flood: each is one outcome, soon, and nothing else happens."""
 
+import asyncio
 import json
 import socket
+import ssl
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from providers.conftest import opened
 from providers.replay import Handler, Replay, flood, hang, recorded_stream, reply, stream, trickle
 from vedette import providers
+from vedette.clock import SystemClock
+from vedette.endpoints import OpenEndpoint
 from vedette.errors import ProviderError
 from vedette.providers import Generation
+from vedette.settings import EndpointSettings
 from vedette.types import Outcome
 
 _OPENAI = ("/v1/models", "data", "id")
@@ -91,6 +98,60 @@ async def test_no_such_host(provider: str) -> None:
         with pytest.raises(ProviderError) as caught:
             await endpoint.list_models()
     assert caught.value.outcome is Outcome.UNREACHABLE
+
+
+@pytest.mark.parametrize("asked", ["1e999", "-5", "nan", "soon", "9" * 400, "Wed, 21 Oct 9999 07:28:00 GMT"])
+@pytest.mark.fault("a server asks for an absurd wait", "I13")
+async def test_an_absurd_wait_is_none_or_a_day(asked: str, replay: Replay) -> None:
+    """It is a rate limit all the same."""
+    replay.otherwise = reply(429, {"error": "slow down"}, Retry_After=asked)
+    async with opened("ollama", replay.url) as endpoint:
+        with pytest.raises(ProviderError) as caught:
+            await endpoint.list_models()
+    assert caught.value.outcome is Outcome.RATE_LIMITED
+    wait_s = caught.value.retry_after_s
+    assert wait_s is None or 0 <= wait_s <= 86_400
+
+
+@pytest.mark.fault("a server lists a hundred thousand models", "I6", "I13")
+async def test_endless_models_are_one_outcome(provider: str, replay: Replay) -> None:
+    """How many are too many is not for a server to decide."""
+    path, field, key = LISTINGS[provider]
+    replay.routes["GET", path] = reply(200, {field: [{key: f"m{n}"} for n in range(100_000)]})
+    async with opened(provider, replay.url, max_body_bytes=16 << 20) as reached:
+        settings = EndpointSettings(provider=provider, url=replay.url)
+        endpoint = OpenEndpoint(
+            name="x",
+            settings=settings,
+            provider=providers.load(provider),
+            endpoint=reached,
+            clock=SystemClock(),
+        )
+        contact = await endpoint.contact()
+    assert contact.outcome is Outcome.TOO_LARGE
+    assert "100,000 models" in (contact.detail or "")
+    assert not contact.listing
+
+
+@pytest.mark.fault("a server's certificate is of an unknown authority", "I8")
+async def test_an_unknown_authority_is_told(tmp_path: Path) -> None:
+    """Nothing is sent to it; with its authority it is reached."""
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    replay = Replay()
+    replay.otherwise = reply(200, {"models": []})
+    async with await asyncio.start_server(replay.serve, "127.0.0.1", 0, ssl=context) as server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with opened("ollama", url) as endpoint:
+            with pytest.raises(ProviderError, match="TLS") as caught:
+                await endpoint.list_models()
+        assert caught.value.outcome is Outcome.UNREACHABLE
+        assert not replay.requests
+        async with opened("ollama", url, ca_file=str(tmp_path / "ca.pem")) as endpoint:
+            assert not await endpoint.list_models()
+    assert replay.requests
 
 
 ODD_NAMES = ["a/b:c.d*e>f g", "🦙", "n" * 300, "ein name", "null"]
