@@ -76,12 +76,11 @@ def _range(at: sa.Column[datetime], of: Of, since: datetime, until: datetime) ->
         # By name, so that the index is of use beyond the endpoint.
         names = sa.select(model_info.c.model).where(model_info.c.endpoint == of)
         return sa.and_(of_table.endpoint == of, of_table.model.in_(names), within)
-    models = [of] if isinstance(of, ModelRef) else of
-    # One by one, or SQLite would read all models of the time: a list of pairs is not what it looks up in an index.
-    each = (
-        sa.and_(of_table.endpoint == model.endpoint, of_table.model == model.name, within) for model in models
-    )
-    return sa.or_(sa.false(), *each)
+    if isinstance(of, ModelRef):
+        return sa.and_(of_table.endpoint == of.endpoint, of_table.model == of.name, within)
+    # From where they are known: SQLite looks pairs up in an index when they come from a query, not from a list.
+    known = sa.select(model_info.c.endpoint, model_info.c.model).where(_among(model_info, of))
+    return sa.and_(sa.tuple_(of_table.endpoint, of_table.model).in_(known), within)
 
 
 # --- Summed up by the database ---------------------------------------------------------------------------------
