@@ -34,6 +34,8 @@ Serve = Callable[[Settings], AbstractAsyncContextManager["Service"]]
 # A cold broker behind fifty services that start at once needs a while; an absent one should be said soon.
 _CONNECT_TIMEOUT_S = 30.0
 _DRAIN_TIMEOUT_S = 5.0
+_ANSWERS_WITHIN_S = 2.0
+_PONG_TIMEOUT_S = 60
 
 
 class EventCodec:
@@ -66,6 +68,7 @@ class Service:
         self._checks: list[telemetry.Check] = []
         self._last: list[Callable[[], Awaitable[None]]] = []
         self._stopping = False
+        self._pong: asyncio.Future[None] | None = None
 
     def on(self, durable: Durable, handle: Callable[[Any], Awaitable[None]]) -> None:
         """Call *handle* with each event of *durable*, one at a time, shared with the other replicas."""
@@ -222,21 +225,29 @@ class Service:
             return str(self.bus.fatal.exception())
         if not all(following.warm.is_set() for following in self._followings):
             return "not warm yet"
-        # While nats-py looks for a server it says of a flush at once that it is done.
-        if not self.bus.connection.is_connected:
-            return "NATS does not answer"
-        try:
-            await self.bus.connection.flush(timeout=2)
-        except (TimeoutError, nats.errors.Error, OSError):
+        if not await self._nats_answers():
             return "NATS does not answer"
         for check in self._checks:
             if problem := await check():
                 return problem
         return None
 
+    async def _nats_answers(self) -> bool:
+        # While nats-py looks for a server it says of a flush at once that it is done.
+        if not self.bus.connection.is_connected:
+            return False
+        # One at a time, and none is given up early: nats-py 2.16 ends reading for good at an answer to a flush that
+        # nobody waits for any more. A connection that says nothing for so long is broken off before.
+        if self._pong is None or self._pong.done():
+            self._pong = asyncio.ensure_future(self.bus.connection.flush(timeout=_PONG_TIMEOUT_S))
+        await asyncio.wait([self._pong], timeout=_ANSWERS_WITHIN_S)
+        return self._pong.done() and not self._pong.cancelled() and self._pong.exception() is None
+
     async def stop(self) -> None:
         """Take nothing more, give back what is in hand, answer what was accepted, and close."""
         self._stopping = True
+        if self._pong is not None:
+            self._pong.cancel()
         await self.bus.close()
         for last in self._last:
             await _within(last())

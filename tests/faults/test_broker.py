@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import nats
 import pytest
 from nats.aio.client import Client as NatsClient
@@ -22,6 +23,8 @@ from vedette.bus import provision
 from vedette.client import Client
 from vedette.connecting import RECONNECT_FOR_EVER
 from vedette.errors import VedetteError
+from vedette.nats_server import NatsServer
+from vedette.service import open_service
 from vedette.settings import Nats, Settings
 
 EVENTS = 400
@@ -170,3 +173,24 @@ async def test_services_say_so_and_go_on_by_themselves(
     assert await findings(publisher, database.url) == Findings(
         events=EVENTS, lost=0, doubled=0, unknown=0, stale=0
     )
+
+
+@pytest.mark.fault("broker answers a health check too late", "I5")
+async def test_a_late_pong_leaves_nobody_deaf(server: NatsServer, settings: Settings) -> None:
+    """Whoever asked is not ready meanwhile, and hears as before from the moment that the network is back."""
+    async with proxy(server.port) as network:
+        url = server.url("operator").replace(f":{server.port}", f":{network.port}")
+        behind = msgspec.structs.replace(settings, nats=msgspec.structs.replace(settings.nats, url=url))
+        async with open_service("recommender", behind) as service:
+            assert await service.ready() is None
+            network.hold()
+            assert await service.ready() == "NATS does not answer"
+            assert await service.ready() == "NATS does not answer"
+            network.heal()
+
+            async def ready() -> bool:
+                return await service.ready() is None
+
+            await eventually(ready, within_s=5, what="ready again")
+            await service.bus.connection.jetstream(timeout=2).account_info()
+            assert service.bus.connection.stats["reconnects"] == 0

@@ -9,6 +9,7 @@ import msgspec
 import prometheus_client
 import pytest
 import sqlalchemy as sa
+from nats.js.errors import NotFoundError
 from structlog.testing import capture_logs
 
 from eventually import eventually
@@ -307,7 +308,10 @@ async def test_a_stream_that_is_shorter_than_what_was_recorded_is_read_again(
     async with app.serve(chosen):
 
         async def read_again() -> bool:
-            info = await bus.js.consumer_info("MODELS", "recorder")
+            try:
+                info = await bus.js.consumer_info("MODELS", "recorder")
+            except NotFoundError:
+                return False  # it is being made anew
             return info.created > before.created and info.num_pending == info.num_ack_pending == 0
 
         await eventually(read_again, what="read again")

@@ -73,7 +73,7 @@ def provider(request: pytest.FixtureRequest) -> str:
 async def test_a_bad_listing_is_one_outcome(provider: str, bad: str, replay: Replay) -> None:
     """No answer of a server gets past the provider as anything but an outcome."""
     replay.otherwise, outcome = BAD[bad]
-    async with opened(provider, replay.url, timeout_s=0.3) as endpoint:
+    async with opened(provider, replay.url, timeout_s=0.6) as endpoint:
         with pytest.raises(ProviderError) as caught:
             await endpoint.list_models()
     assert caught.value.outcome is outcome

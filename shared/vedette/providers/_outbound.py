@@ -83,6 +83,23 @@ class Transport(httpx.AsyncHTTPTransport):
         )
 
 
+async def _addresses(host: str, port: int, timeout: float | None) -> Sequence[str]:
+    """Return where *host* is. Raises httpcore.ConnectError, ConnectTimeout."""
+    try:
+        return (str(ip_address(host)),)  # it is one itself
+    except ValueError:
+        pass
+    try:
+        async with asyncio.timeout(timeout):
+            loop = asyncio.get_running_loop()
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except TimeoutError as error:
+        raise httpcore.ConnectTimeout from error
+    except (OSError, UnicodeError) as error:
+        raise httpcore.ConnectError(str(error)) from error
+    return tuple(dict.fromkeys(str(told[4][0]) for told in found))
+
+
 class Guarded(httpcore.AsyncNetworkBackend):
     """Connects by TCP to addresses that are not refused."""
 
@@ -99,16 +116,8 @@ class Guarded(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Connect to the first address of *host* that answers. Raises httpcore.ConnectError, ConnectTimeout."""
-        try:
-            async with asyncio.timeout(timeout):
-                loop = asyncio.get_running_loop()
-                found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except TimeoutError as error:
-            raise httpcore.ConnectTimeout from error
-        except (OSError, UnicodeError) as error:
-            raise httpcore.ConnectError(str(error)) from error
         failure: httpcore.ConnectError | None = None
-        for address in dict.fromkeys(str(told[4][0]) for told in found):
+        for address in await _addresses(host, port, timeout):
             if problem := refused(host, address, self._allowed):
                 failure = failure or Forbidden(problem)
                 continue
