@@ -246,8 +246,6 @@ class Service:
     async def stop(self) -> None:
         """Take nothing more, give back what is in hand, answer what was accepted, and close."""
         self._stopping = True
-        if self._pong is not None:
-            self._pong.cancel()
         await self.bus.close()
         for last in self._last:
             await _within(last())
@@ -257,6 +255,8 @@ class Service:
         # Draining the connection drains the micro service's subscriptions: its own stop would drop requests.
         await _within(self.bus.connection.drain())
         await _within(self._app.stop())
+        if self._pong is not None:
+            self._pong.cancel()  # not before: what is to be drained is still read
         self.log.info("service.stopped")
 
 
