@@ -69,6 +69,7 @@ class Service:
         self._last: list[Callable[[], Awaitable[None]]] = []
         self._stopping = False
         self._pong: asyncio.Future[None] | None = None
+        self._asked_on = 0  # which of our connections to NATS it was asked on
 
     def on(self, durable: Durable, handle: Callable[[Any], Awaitable[None]]) -> None:
         """Call *handle* with each event of *durable*, one at a time, shared with the other replicas."""
@@ -234,12 +235,16 @@ class Service:
 
     async def _nats_answers(self) -> bool:
         # While nats-py looks for a server it says of a flush at once that it is done.
-        if not self.bus.connection.is_connected:
+        connection = self.bus.connection
+        if not connection.is_connected:
             return False
         # One at a time, and none is given up early: nats-py 2.16 ends reading for good at an answer to a flush that
         # nobody waits for any more. A connection that says nothing for so long is broken off before.
-        if self._pong is None or self._pong.done():
-            self._pong = asyncio.ensure_future(self.bus.connection.flush(timeout=_PONG_TIMEOUT_S))
+        # And no connection answers what the one before it was asked.
+        if self._pong is None or self._pong.done() or self._asked_on != connection.stats["reconnects"]:
+            self._asked_on = connection.stats["reconnects"]
+            self._pong = asyncio.ensure_future(connection.flush(timeout=_PONG_TIMEOUT_S))
+            self._pong.add_done_callback(lambda pong: pong.cancelled() or pong.exception())
         await asyncio.wait([self._pong], timeout=_ANSWERS_WITHIN_S)
         return self._pong.done() and not self._pong.cancelled() and self._pong.exception() is None
 
