@@ -104,6 +104,10 @@ class Replica:
             self.process.send_signal(signal.SIGCONT)
             self.whole = True
 
+    async def is_ready(self) -> bool:
+        """Return whether /readyz says so."""
+        return await self.health() == 200
+
     async def health(self) -> int:
         """Return the status of /readyz, or 0 when nothing answers within five seconds."""
         url = self._health()

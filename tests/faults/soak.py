@@ -46,7 +46,7 @@ SERVICES = ("recorder", "recommender", "benchmarker", "prober", "discoverer", "t
 ENDPOINTS = 10
 # The client tries twice for two seconds; the rest is this machine's, which runs everything at once.
 DEADLINE_S = 6.0
-GRACE_S = 45.0  # deploy/k8s: terminationGracePeriodSeconds
+GRACE_S = 45.0  # terminationGracePeriodSeconds of deploy/kubernetes
 # What may keep a question from its answer though two other recommenders are there: they are asked through the broker,
 # and a replica that is killed or frozen takes what it was asked with it. One that is told to end answers it first.
 EXCUSES = ("broker killed", "broker frozen", "recommender SIGKILL", "recommender SIGSTOP")
@@ -118,7 +118,7 @@ class Soaked(Struct, frozen=True, kw_only=True):
     p99_ms: float
     events: int
     lost: int
-    unknown: int
+    unknown: int | None  # None where a stream has dropped some, so that nobody can tell
     doubled: int  # measurements of one job that stand twice
     memory: tuple[Memory, ...]
     restarts: dict[str, int]
@@ -132,6 +132,7 @@ class Soaked(Struct, frozen=True, kw_only=True):
 
     def lines(self) -> list[str]:
         """Return it in lines."""
+        unknown = "nobody can tell how many" if self.unknown is None else self.unknown
         asked = self.answered + sum(self.refused.values()) + self.late
         return [
             f"{self.minutes:g} minutes, {self.faults.total()} faults: "
@@ -139,7 +140,7 @@ class Soaked(Struct, frozen=True, kw_only=True):
             f"{asked:,} questions: {self.answered:,} answered (p99 {self.p99_ms:.0f} ms), "
             f"{sum(self.refused.values())} typed errors {self.refused}, during {dict(self.because)}, "
             f"{self.late} without either; the slowest took {self.slowest_s:.1f} s",
-            f"{self.events:,} events: {self.lost} lost, {self.unknown} unknown, {self.doubled} doubled",
+            f"{self.events:,} events: {self.lost} lost, {unknown} unknown, {self.doubled} doubled",
             *(
                 f"memory of {one.replica}: {one.settled_mb:.0f} MB, {one.last_mb:.0f} MB at the end, "
                 f"{one.mb_per_minute:+.2f} MB a minute"
@@ -369,7 +370,7 @@ async def soak(directory: Path, plan: Plan) -> Soaked:
             telling.cancel()
         for replica in replicas:
             try:
-                await eventually(lambda r=replica: _is_ready(r), what=f"{replica} ready again")  # type: ignore[misc]
+                await eventually(replica.is_ready, what=f"{replica} ready again")
             except AssertionError as error:
                 on.complain(f"{error}: {last_line(replica.log)}")
         memory = on.memories()
@@ -382,7 +383,7 @@ async def soak(directory: Path, plan: Plan) -> Soaked:
         await _end_all(on, [replica for replica in replicas if replica.service == "recorder"])
         held, doubled = await _held(database)
         refused = [q for q in on.questions if q.refused]
-        took = sorted(q.took_s for q in on.questions if not q.refused)
+        took = sorted(q.took_s for q in on.questions if not q.refused and q.took_s <= DEADLINE_S)
         return Soaked(
             minutes=plan.minutes,
             faults=Counter(trouble.kind for trouble in on.troubles),
@@ -394,7 +395,7 @@ async def soak(directory: Path, plan: Plan) -> Soaked:
             p99_ms=took[len(took) * 99 // 100] * 1000,
             events=len(streamed),
             lost=len(streamed - held),
-            unknown=len(held - streamed) if whole else 0,
+            unknown=len(held - streamed) if whole else None,
             doubled=doubled,
             memory=memory,
             restarts=dict(on.restarts),
@@ -411,10 +412,6 @@ async def _end_all(on: Soak, replicas: list[Replica]) -> None:
         for replica, code in zip(replicas, codes, strict=True)
         if code != 0
     ]
-
-
-async def _is_ready(replica: Replica) -> bool:
-    return await replica.health() == 200
 
 
 @asynccontextmanager

@@ -44,7 +44,7 @@ class Scene:
 
     async def all_ready(self) -> bool:
         """Return whether all services say so, none having been started again."""
-        return all([await service.health() == 200 for service in self.services])
+        return all([await service.is_ready() for service in self.services])
 
     async def all_say_so(self) -> bool:
         """Return whether all services say that they are not ready."""

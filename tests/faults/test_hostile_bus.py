@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -59,7 +60,8 @@ VALID = {
     "history.models": {"models": [str(MODEL)], **_WINDOW},
     "history.asof": {"at": "2026-11-01T00:00:00Z", "limit": 5},
 }
-LEAKS = ("Traceback", "site-packages", ".py", "/work/", "/home/", "sqlite", "SELECT ")
+# No word of where it runs, of what, or how it asks its database.
+LEAKS = ("Traceback", "site-packages", ".py", str(Path(__file__).parents[2]), sys.prefix, "sqlite", "SELECT ")
 
 
 @pytest.fixture

@@ -101,8 +101,7 @@ class Writer:
                 dead.append(dead_letter(row.message, _reason(error), table=row.table))
                 continue
             if row.table == tables.model_availability_history.name:
-                about = (row.values[name] for name in ("endpoint", "model", "measured_at"))
-                probed.append(Probed(row.message.sequence, *about))  # type: ignore[arg-type]
+                probed.append(Probed(row.message.sequence, *_day_of_model(row.values)))
         for group in groups.values():
             group.sort(key=_key_of)
         return Batch(
@@ -122,6 +121,9 @@ class Writer:
         stored = ((p.endpoint, p.model, p.at) for p in batch.probed if p.sequence not in refused)
         await days.empty(connection, self.insert, stored)
         return dead
+
+
+_day_of_model = itemgetter("endpoint", "model", "measured_at")
 
 
 def _key_of(bound: Bound) -> Any:
