@@ -743,50 +743,51 @@ class Bus:
                 raise ConsumerVanished(durable="(the tail)", stream=following.stream)
 
     async def messages(
-        self, durable: Durable, room: Callable[[], Awaitable[int]]
-    ) -> AsyncGenerator[Msg | None, None]:
-        """Yield messages of *durable*, through one outstanding pull at a time; None when nothing came for a while.
+        self, durable: Durable, room: Callable[[], Awaitable[int]], *, linger_s: float = 0.0
+    ) -> AsyncGenerator[list[Msg], None]:
+        """Yield messages of *durable* in lists, through one outstanding pull at a time.
 
-        *room* says how many may be asked for now, and waits while there is no room.
+        *room* says how many may be asked for now, and waits while there is no room. A list waits until it has
+        all of them, but no longer than *linger_s* after its first; it is empty when nothing came for a while.
         """
         inbox = self.connection.new_inbox()
-        arrived: asyncio.Queue[Msg] = asyncio.Queue()  # never more than were asked for
+        arrived = _Arrivals()  # never more than were asked for
 
         async def arrive(message: Msg) -> None:
-            arrived.put_nowait(message)
+            arrived.add(message)
 
         # Not next_msg: in nats-py 2.16 it makes two tasks, a timer and a UUID for every message.
         subscription = await self.connection.subscribe(inbox, cb=arrive)
         outstanding, silent_since = 0, 0.0
         try:
             while True:
-                if outstanding == 0:
+                if outstanding <= 0:
                     outstanding = await room()
                     await self._pull(durable, inbox, outstanding)
                     silent_since = self.clock.monotonic()
-                message = await _next(arrived, _HEARTBEAT_S)
-                if message is None:
-                    # Two heartbeats missed: the pull is gone, with its server or its consumer.
-                    if self.clock.monotonic() - silent_since > 2.5 * _HEARTBEAT_S:
-                        outstanding = 0
-                    yield None
-                    continue
-                silent_since = self.clock.monotonic()
-                status = (message.headers or {}).get("Status") if not message.data else None
-                if status is None:
-                    outstanding -= 1
-                    yield message
-                elif status != "100":
+                await arrived.reach(1, _HEARTBEAT_S)
+                await arrived.reach(outstanding, linger_s)
+                taken = arrived.take()
+                messages = [message for message in taken if _status(message) is None]
+                outstanding -= len(messages)
+                if taken:
+                    silent_since = self.clock.monotonic()
+                elif self.clock.monotonic() - silent_since > 2.5 * _HEARTBEAT_S:
+                    outstanding = (
+                        0  # two heartbeats missed: the pull is gone, with its server or its consumer
+                    )
+                yield messages
+                ends = {status for message in taken if (status := _status(message)) not in (None, "100")}
+                if ends:
                     outstanding = 0
-                    if status not in ("404", "408"):
-                        await asyncio.sleep(_HEARTBEAT_S)
+                if ends - {"404", "408"}:
+                    await asyncio.sleep(_HEARTBEAT_S)
         finally:
             # Nothing more may come here: what is given back would be delivered to the same pull again.
             with suppress(nats.errors.Error):
                 await subscription.drain()  # type: ignore[no-untyped-call]
             # What was delivered to us and not taken goes back at once, not after the ack wait.
-            while not arrived.empty():
-                left = arrived.get_nowait()
+            for left in arrived.take():
                 if left.reply.startswith("$JS.ACK"):
                     await left.nak()
 
@@ -806,30 +807,14 @@ class Bus:
         self, durable: Durable, *, most: int, linger_s: float
     ) -> AsyncGenerator[list[Msg], None]:
         """Yield messages of *durable* in lists: as many as *most*, or what came within *linger_s*."""
-        queue: asyncio.Queue[Msg] = asyncio.Queue(maxsize=most)
-        stopped = asyncio.Event()
 
         async def room() -> int:
             return most
 
-        async def fill() -> None:
-            async with aclosing(self.messages(durable, room)) as source:
-                async for message in source:
-                    if message is not None:
-                        await queue.put(message)
-                    if stopped.is_set():
-                        return
-
-        filler = self.spawn(fill())
-        try:
-            while True:
-                yield await _gather(queue, most, linger_s)
-        finally:
-            stopped.set()
-            filler.cancel()
-            await asyncio.gather(filler, return_exceptions=True)
-            while not queue.empty():
-                await queue.get_nowait().nak()
+        async with aclosing(self.messages(durable, room, linger_s=linger_s)) as source:
+            async for batch in source:
+                if batch:
+                    yield batch
 
     async def work(
         self,
@@ -857,8 +842,8 @@ class Bus:
 
         try:
             async with aclosing(self.messages(durable, room)) as source:
-                async for message in source:
-                    if message is not None:
+                async for messages in source:
+                    for message in messages:
                         task = asyncio.create_task(run(message))
                         in_hand.add(task)
                         task.add_done_callback(in_hand.discard)
@@ -924,20 +909,30 @@ async def _keep_alive(message: Msg) -> None:
         await message.in_progress()
 
 
-async def _next(queue: asyncio.Queue[T], within_s: float) -> T | None:
-    """Return the next of *queue*, or None when there is none for so long."""
-    if not queue.empty():
-        return queue.get_nowait()
-    with suppress(TimeoutError):
-        async with asyncio.timeout(within_s):
-            return await queue.get()
-    return None
+def _status(message: Msg) -> str | None:
+    """Return what the broker says of a pull, or None for a message that it delivers."""
+    return None if message.data else (message.headers or {}).get("Status")
 
 
-async def _gather(queue: asyncio.Queue[Msg], most: int, linger_s: float) -> list[Msg]:
-    batch = [await queue.get()]
-    with suppress(TimeoutError):
-        async with asyncio.timeout(linger_s):
-            while len(batch) < most:
-                batch.append(await queue.get())
-    return batch
+class _Arrivals:
+    """What has come and was not taken yet."""
+
+    def __init__(self) -> None:
+        self._messages: list[Msg] = []
+        self._added = asyncio.Event()
+
+    def add(self, message: Msg) -> None:
+        self._messages.append(message)
+        self._added.set()
+
+    def take(self) -> list[Msg]:
+        taken, self._messages = self._messages, []
+        return taken
+
+    async def reach(self, count: int, within_s: float) -> None:
+        """Wait until there are *count*, but no longer than so."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while len(self._messages) < count:
+                    self._added.clear()
+                    await self._added.wait()
