@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vedette.errors import TooFewSamples
 
 
@@ -15,7 +18,7 @@ def quantile(values: Sequence[float], p: float) -> float:
     return quantile_of_ordered(sorted(values), p)
 
 
-def quantile_of_ordered(ordered: Sequence[float], p: float) -> float:
+def quantile_of_ordered(ordered: Sequence[float] | NDArray[np.float64], p: float) -> float:
     """Return the p-quantile, as `quantile` does, of values that stand in order; one at least."""
     rank = (len(ordered) - 1) * p
     low = ordered[int(rank)]

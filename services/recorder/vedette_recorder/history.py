@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,8 +28,10 @@ from vedette_recorder.probes import ENDED, Ended, Probes, microseconds
 LONGEST_WINDOW = timedelta(days=3650)
 PERCENTS = (50, 95)
 _FIGURES = ("output_tps", "ttft_ms", "ttft_cold_ms", "load_ms", "texts_per_s")
+_figures = attrgetter(*_FIGURES)
 
 Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 class Benchmark(Struct, frozen=True, array_like=True):
@@ -174,7 +177,7 @@ def _subject(of: ModelRef | str) -> dict[str, Any]:
     return {"model": of} if isinstance(of, ModelRef) else {"model": None, "endpoint": of}
 
 
-def _bucket(start: datetime, counts: Sequence[int], latencies: Sequence[float]) -> AvailabilityBucket:
+def _bucket(start: datetime, counts: Sequence[int], latencies: Floats) -> AvailabilityBucket:
     outcomes = by_outcome(counted(counts))
     p50, p95 = (_percentile(latencies, percent) for percent in PERCENTS)
     return AvailabilityBucket(
@@ -192,17 +195,17 @@ def counts_of(groups: Integers, ended: NDArray[np.uint8], n: int) -> Integers:
     return np.bincount(groups * len(ENDED) + ended, minlength=n * len(ENDED)).reshape(n, len(ENDED))
 
 
-def _latencies(groups: Integers, probes: Probes, n: int) -> list[list[float]]:
+def _latencies(groups: Integers, probes: Probes, n: int) -> list[Floats]:
     """Return the latencies of each of *n* groups in order."""
     timed = probes.timed
     groups, latencies = groups[timed], probes.latency_ms[timed]
-    order = np.lexsort((latencies, groups))
-    split = np.split(latencies[order], np.searchsorted(groups[order], np.arange(1, n)))
-    return [of_group.tolist() for of_group in split]
+    together = np.argsort(groups, kind="stable")
+    split = np.split(latencies[together], np.searchsorted(groups[together], np.arange(1, n)))
+    return [np.sort(of_group) for of_group in split]
 
 
-def _percentile(ordered: Sequence[float], percent: int) -> float | None:
-    return quantile_of_ordered(ordered, percent / 100) if ordered else None
+def _percentile(ordered: Floats, percent: int) -> float | None:
+    return float(quantile_of_ordered(ordered, percent / 100)) if ordered.size else None
 
 
 def counted(counts: Sequence[int]) -> dict[Ended, int]:
@@ -245,6 +248,7 @@ def performance(of: ModelRef | str, window: Window, benchmarks: Sequence[Benchma
 def _point(group: list[Benchmark]) -> PerformancePoint:
     # A benchmark that failed measured nothing: its row repeats the figures of those before it.
     good = [benchmark for benchmark in group if benchmark.outcome is Outcome.OK]
+    figures = zip(*map(_figures, good), strict=True) if good else ((),) * len(_FIGURES)
     return PerformancePoint(
         measured_at=group[-1].measured_at,
         outcome=group[-1].outcome,
@@ -252,7 +256,7 @@ def _point(group: list[Benchmark]) -> PerformancePoint:
         failed=len(group) - len(good),
         n=good[-1].n if good else 0,
         contended=good[-1].contended if good else 0,
-        **{name: _median(getattr(benchmark, name) for benchmark in good) for name in _FIGURES},
+        **dict(zip(_FIGURES, map(_median, figures), strict=True)),
     )
 
 
@@ -292,7 +296,7 @@ def _summary(
         probes=len(probes),
         uptime=uptime(by_outcome(total)),
         down_by_cause=_down(total),
-        latency_p50_ms=_percentile(np.sort(probes.latency_ms[probes.timed]).tolist(), 50),
+        latency_p50_ms=_percentile(np.sort(probes.latency_ms[probes.timed]), 50),
         benchmarks=benchmarked.benchmarks if benchmarked else 0,
         failed=benchmarked.failed if benchmarked else 0,
         first=figures[0] if figures else None,

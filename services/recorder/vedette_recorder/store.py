@@ -45,9 +45,9 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self._url = _parse(url)
-        self._engine = _engine(self._url)
-        self._writing = self._engine.execution_options(writes=True)
-        self._writer = Writer(self._engine.dialect)
+        self._reading = _reading(self._url)
+        self._writing = _writing(self._url)
+        self._writer = Writer(self._writing.dialect)
         self._insert = self._writer.insert
         # SQLite has one writer; waiting here costs less than waiting for its lock.
         self._turn: AbstractAsyncContextManager[None] = (
@@ -60,7 +60,8 @@ class Store:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._engine.dispose()
+        await self._reading.dispose()
+        await self._writing.dispose()
 
     async def migrate(self, revision: str = "head") -> None:
         """Bring the tables up to *revision*; processes that do so at once wait for each other."""
@@ -119,7 +120,7 @@ class Store:
     async def rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         """Return the rows of *query*."""
         with _translated(self._url):
-            async with self._engine.connect() as connection:
+            async with self._reading.connect() as connection:
                 rows: Sequence[sa.Row[Any]] = (await connection.execute(query)).all()
         return rows
 
@@ -253,23 +254,37 @@ def _is_sqlite(url: sa.URL) -> bool:
     return url.drivername == SUPPORTED[0]
 
 
-def _engine(url: sa.URL) -> AsyncEngine:
+def _reading(url: sa.URL) -> AsyncEngine:
+    """Return an engine whose statements are each read by themselves: a transaction would cost three round trips."""
+    # After five times PostgreSQL plans a question for any window of time, and reads all models of it: 190 ms, not 50.
+    planned_anew = {"server_settings": {"plan_cache_mode": "force_custom_plan"}}
+    return _engine(url, {} if _is_sqlite(url) else planned_anew, isolation_level="AUTOCOMMIT")
+
+
+def _writing(url: sa.URL) -> AsyncEngine:
+    engine = _engine(url, {})
+    if _is_sqlite(url):
+        sa.event.listen(engine.sync_engine, "begin", _begin_immediate)
+    return engine
+
+
+def _engine(url: sa.URL, connect_args: dict[str, Any], **options: str) -> AsyncEngine:
     timeouts = {"timeout": CONNECT_TIMEOUT_S, "command_timeout": COMMAND_TIMEOUT_S}
     try:
         engine = create_async_engine(
             url,
-            connect_args={} if _is_sqlite(url) else timeouts,
+            connect_args=connect_args if _is_sqlite(url) else {**timeouts, **connect_args},
             hide_parameters=True,
             json_serializer=_to_json,
             json_deserializer=msgspec.json.decode,
             pool_use_lifo=True,
+            **options,
         )
     except (ImportError, NoSuchModuleError) as error:
         problem = f"{url.drivername} is not installed ({error}); install vedette[postgres]"
         raise ConfigurationError(where="database.url", problem=problem) from error
     if _is_sqlite(url):
         sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-    sa.event.listen(engine.sync_engine, "begin", _begin_sqlite if _is_sqlite(url) else _begin_postgresql)
     return engine
 
 
@@ -288,16 +303,9 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     cursor.close()
 
 
-def _begin_sqlite(connection: sa.Connection) -> None:
+def _begin_immediate(connection: sa.Connection) -> None:
     # A deferred transaction that turns out to write fails at once when another one has written meanwhile.
-    writes = connection.get_execution_options().get("writes")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _begin_postgresql(connection: sa.Connection) -> None:
-    # After five times PostgreSQL plans a question for any window of time, and reads all models of it: 190 ms, not 50.
-    if not connection.get_execution_options().get("writes"):
-        connection.exec_driver_sql("SET LOCAL plan_cache_mode = force_custom_plan")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _require_writable(url: sa.URL) -> None:
