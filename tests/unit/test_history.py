@@ -1,5 +1,6 @@
 """Windows, buckets and medians of history."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -98,7 +99,7 @@ def test_latencies_are_bounded(drawn: tuple[Window, list[Row]]) -> None:
         known = [
             probe["latency_ms"]
             for probe in probes
-            if chosen.bucket(probe["measured_at"]) == n
+            if chosen.start(n) <= probe["measured_at"] < chosen.start(n + 1)
             and probe["outcome"] in (Outcome.OK, Outcome.BUSY, Outcome.LOADING)
             and probe["latency_ms"] is not None
         ]
@@ -126,10 +127,21 @@ def test_buckets_are_half_open(chosen: Window, n: int) -> None:
     """A bucket begins at its start, and the microsecond before belongs to the one before."""
     assume(n < chosen.buckets)
     assume(chosen.until - chosen.since >= timedelta(microseconds=chosen.buckets))
-    start = chosen.start(n)
-    assert chosen.bucket(start) == n
-    assert chosen.bucket(start - timedelta(microseconds=1)) == n - 1
-    assert chosen.bucket(chosen.until - timedelta(microseconds=1)) == chosen.buckets - 1
+    start, instant = chosen.start(n), timedelta(microseconds=1)
+    at = (start, start - instant, chosen.until - instant)
+    places = chosen.places(Probes.of(values([probe(one) for one in at])))
+    assert places.tolist() == [n, n - 1, chosen.buckets - 1]
+
+
+@given(probed())
+def test_benchmarks_and_probes_have_the_same_buckets(drawn: tuple[Window, list[Row]]) -> None:
+    """What comes at one time is in one bucket, whichever it is."""
+    chosen, rows = drawn
+    at = sorted(row["measured_at"] for row in rows)
+    places = Counter(chosen.places(Probes.of(values(rows))).tolist())
+    split = chosen.split([benchmark(one, None) for one in at])
+    assert [len(group) for group in split] == [places[n] for n in sorted(places)]
+    assert [one.measured_at for group in split for one in group] == at
 
 
 def test_an_empty_bucket_knows_nothing() -> None:

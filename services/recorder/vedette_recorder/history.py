@@ -1,8 +1,10 @@
 """From rows of history to what is told of them: windows, buckets, medians. Pure."""
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from operator import attrgetter
 from typing import Any, Protocol
 
@@ -29,6 +31,7 @@ LONGEST_WINDOW = timedelta(days=3650)
 PERCENTS = (50, 95)
 _FIGURES = ("output_tps", "ttft_ms", "ttft_cold_ms", "load_ms", "texts_per_s")
 _figures = attrgetter(*_FIGURES)
+_measured_at = attrgetter("measured_at")
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -103,24 +106,18 @@ class Window(Struct, frozen=True, kw_only=True):
 
     def start(self, bucket: int) -> datetime:
         """Return the first microsecond of *bucket*."""
-        # Rounded up, as `bucket` rounds down: a minus before and within the floor division.
+        # Rounded up, as `places` rounds down: a minus before and within the floor division.
         return self.since - (self.since - self.until) * bucket // self.buckets
-
-    def bucket(self, at: datetime) -> int:
-        """Return the bucket that *at*, which is in the window, falls into."""
-        return (at - self.since) * self.buckets // (self.until - self.since)
 
     def places(self, probes: Probes) -> Integers:
         """Return the bucket of each of the *probes*, all of the window."""
         length = microseconds(self.until) - microseconds(self.since)
         return (probes.at - microseconds(self.since)) * self.buckets // length
 
-    def split(self, rows: Iterable[Benchmark]) -> dict[int, list[Benchmark]]:
-        """Return *rows*, all of the window, by bucket; buckets without any are left out."""
-        split: dict[int, list[Benchmark]] = defaultdict(list)
-        for row in rows:
-            split[self.bucket(row.measured_at)].append(row)
-        return split
+    def split(self, rows: Sequence[Benchmark]) -> list[Sequence[Benchmark]]:
+        """Return *rows*, all of the window and oldest first, bucket by bucket; those without any are left out."""
+        ends = (bisect_left(rows, self.start(n), key=_measured_at) for n in range(self.buckets + 1))
+        return [rows[first:last] for first, last in pairwise(ends) if first < last]
 
 
 def window(request: HistoryRequest | SummariesRequest, *, now: datetime, usual: timedelta) -> Window:
@@ -235,7 +232,7 @@ def performance(of: ModelRef | str, window: Window, benchmarks: Sequence[Benchma
     *benchmarks* are those of the window, oldest first.
     """
     few = len(benchmarks) <= window.buckets
-    groups = [[one] for one in benchmarks] if few else list(window.split(benchmarks).values())
+    groups = [[one] for one in benchmarks] if few else window.split(benchmarks)
     return PerformanceHistory(
         **_subject(of),
         since=window.since,
@@ -245,7 +242,7 @@ def performance(of: ModelRef | str, window: Window, benchmarks: Sequence[Benchma
     )
 
 
-def _point(group: list[Benchmark]) -> PerformancePoint:
+def _point(group: Sequence[Benchmark]) -> PerformancePoint:
     # A benchmark that failed measured nothing: its row repeats the figures of those before it.
     good = [benchmark for benchmark in group if benchmark.outcome is Outcome.OK]
     figures = zip(*map(_figures, good), strict=True) if good else ((),) * len(_FIGURES)

@@ -41,13 +41,11 @@ class UtcDateTime(TypeDecorator[datetime]):
             return super().bind_processor(dialect)
         return lambda value: None if value is None else _text(value)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return *value* as aware UTC."""
-        if value is None:
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None] | None:
+        """Return what turns the driver's value into aware UTC, which asyncpg's is."""
+        if dialect.name != "sqlite":
             return None
-        if dialect.name == "sqlite":
-            return value.replace(tzinfo=UTC)
-        return value if value.tzinfo is UTC else value.astimezone(UTC)
+        return lambda text: None if text is None else datetime.fromisoformat(f"{text}Z")
 
 
 @lru_cache(maxsize=_OF_A_BATCH)
