@@ -347,7 +347,10 @@ async def test_the_last_of_each_kind_is_found_by_the_index(store: Store, url: st
         for query, index in (
             (queries.last(model_availability_history, few, NOON), "ix_model_availability_history_model"),
             (queries.found(few, NOON), "ix_model_info_history_model"),
-            (queries.unpacked(few, NOON - 50 * HOUR, NOON), "ix_model_availability_history_model"),
+            (
+                queries.unpacked(queries.some(few), NOON - 50 * HOUR, NOON),
+                "ix_model_availability_history_model",
+            ),
         ):
             literal = query.compile(engine.sync_engine, compile_kwargs={"literal_binds": True})
             plan = "\n".join(str(row) for row in await connection.execute(sa.text(f"{explain}{literal}")))

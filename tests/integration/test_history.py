@@ -288,10 +288,10 @@ async def test_questions_about_many_models_read_a_range_of_the_index_for_each(st
         for preparation in preparations:
             await connection.exec_driver_sql(preparation)
         for query in (
-            queries.unpacked(few, window.since, window.until),
+            queries.unpacked(queries.some(few), window.since, window.until),
             queries.stale([(model, window.since) for model in few]),
-            queries.benchmarked(few, window),
-            queries.rates(few, window),
+            queries.benchmarked(queries.some(few), window),
+            queries.rates(queries.some(few), window),
             queries.unpacked("e0", window.since, window.until),
         ):
             literal = query.compile(engine.sync_engine, compile_kwargs={"literal_binds": True})

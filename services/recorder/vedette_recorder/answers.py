@@ -96,10 +96,11 @@ class Answers:
         found = await self._store.structs(queries.known(request, named), Known)
         models = found[: request.limit]
         refs = [history.ref(one) for one in models]
+        of = queries.some(refs)
         probes, benchmarked, rates = await asyncio.gather(
-            self._probes(refs, window.since, window.until, ModelRef),
-            self._store.structs(queries.benchmarked(refs, window), Benchmarked),
-            self._store.structs(queries.rates(refs, window), Rate),
+            self._probes(of, window.since, window.until, ModelRef),
+            self._store.structs(queries.benchmarked(of, window), Benchmarked),
+            self._store.structs(queries.rates(of, window), Rate),
         )
         return SummariesReply(
             since=window.since,
@@ -114,7 +115,7 @@ class Answers:
         shown = there[: request.limit]
         models = [ModelRef(row["endpoint"], row["model"]) for row in shown]
         found = await self._read(queries.found(models, at))
-        probed = await self._probes(models, at - past.DAYS, at + past.INSTANT, ModelRef)
+        probed = await self._probes(queries.some(models), at - past.DAYS, at + past.INSTANT, ModelRef)
         found_at = {ModelRef(row["endpoint"], row["model"]): row["measured_at"] for row in found}
 
         def tallies(model: ModelRef) -> Tallies:

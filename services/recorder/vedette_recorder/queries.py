@@ -25,8 +25,17 @@ MOST_ROWS = 10_000
 # Those that no packed day has: of today, and of yesterday until it is packed.
 MOST_PROBES = 200_000
 
-Of = ModelRef | str | Sequence[ModelRef]  # a model, all of an endpoint, or some
+Some = sa.Select[tuple[str, str]]  # the endpoint and the name of each
+Of = ModelRef | str | Some  # a model, all of an endpoint, or some
 Condition = sa.ColumnElement[bool]
+
+
+def some(models: Sequence[ModelRef]) -> Some:
+    """Return the query for those of *models* that are known, as other queries are about them.
+
+    From a query, SQLite looks pairs up in an index; from a list, it does not.
+    """
+    return sa.select(model_info.c.endpoint, model_info.c.model).where(_among(model_info, models))
 
 
 def packed_until() -> sa.Select[Any]:
@@ -78,15 +87,13 @@ def _range(at: sa.Column[datetime], of: Of, since: datetime, until: datetime) ->
         return sa.and_(of_table.endpoint == of, of_table.model.in_(names), within)
     if isinstance(of, ModelRef):
         return sa.and_(of_table.endpoint == of.endpoint, of_table.model == of.name, within)
-    # From where they are known: SQLite looks pairs up in an index when they come from a query, not from a list.
-    known = sa.select(model_info.c.endpoint, model_info.c.model).where(_among(model_info, of))
-    return sa.and_(sa.tuple_(of_table.endpoint, of_table.model).in_(known), within)
+    return sa.and_(sa.tuple_(of_table.endpoint, of_table.model).in_(of), within)
 
 
 # --- Summed up by the database ---------------------------------------------------------------------------------
 
 
-def benchmarked(models: Sequence[ModelRef], window: Window) -> sa.Select[Any]:
+def benchmarked(models: Some, window: Window) -> sa.Select[Any]:
     """Return the query for the rows of `history.Benchmarked`."""
     key = (performance.c.endpoint, performance.c.model)
     failed = sa.func.sum(sa.case((performance.c.outcome == Outcome.OK, 0), else_=1))
@@ -97,7 +104,7 @@ def benchmarked(models: Sequence[ModelRef], window: Window) -> sa.Select[Any]:
     )
 
 
-def rates(models: Sequence[ModelRef], window: Window) -> sa.Select[Any]:
+def rates(models: Some, window: Window) -> sa.Select[Any]:
     """Return the query for the rows of `history.Rate`: the first and the last of each model."""
     key = (performance.c.endpoint, performance.c.model)
     place = sa.func.row_number().over(partition_by=key, order_by=performance.c.measured_at)
