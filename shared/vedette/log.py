@@ -27,10 +27,10 @@ def configure(level: str | None = None, *, json: bool | None = None) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
-    # nats-py reports through its callbacks, which we log ourselves; FastStream's own logger is off.
-    logging.getLogger("nats").setLevel(logging.CRITICAL)
 
 
 def logger(service: str) -> Any:
-    """Return a logger that names *service* on every line."""
+    """Return a logger that names *service* on every line; the first one decides how lines are written."""
+    if not structlog.is_configured():
+        configure()
     return structlog.get_logger().bind(service=service)

@@ -1,12 +1,13 @@
 """The command line: its commands, and what its exit codes mean."""
 
+import logging
 import sys
 from importlib.metadata import entry_points
 from typing import NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
-from vedette import __version__, log
+from vedette import __version__
 from vedette.cli import entries
 from vedette.cli.entries import Entry
 from vedette.cli.output import complain
@@ -225,7 +226,8 @@ _EXIT_CODES: tuple[tuple[type[VedetteError], int], ...] = (
 
 def main(tokens: list[str] | None = None) -> NoReturn:
     """Run the command in *tokens* (default: of this process) and exit with its code."""
-    log.configure()
+    # nats-py reports through its callbacks as well, of which we make our own words.
+    logging.getLogger("nats").setLevel(logging.CRITICAL)
     try:
         code = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
