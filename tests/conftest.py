@@ -9,12 +9,13 @@ import pytest
 
 from require import missing
 from vedette import log, nats_server
-from vedette.bus import Bus, provision
+from vedette.bus import Bus
 from vedette.clock import SystemClock
 from vedette.connecting import RECONNECT_FOR_EVER
 from vedette.demo.server import serving, weights
 from vedette.errors import ConfigurationError
 from vedette.nats_server import NatsServer
+from vedette.provisioning import provision
 from vedette.settings import EndpointSettings, Nats, Settings
 
 pytest_plugins = ("faults.table",)

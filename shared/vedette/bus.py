@@ -1,8 +1,7 @@
-"""JetStream: the streams, the consumers, and how state moves forward on them.
+"""JetStream: how state moves forward on its streams.
 
-The only place that declares streams and consumers, and the only one that speaks JetStream directly:
+Nobody else speaks JetStream, but for `provisioning`, which makes the streams, and `pulling`, which reads from them:
 
-- `provision` makes streams and durable consumers, idempotently;
 - `Bus.advance` publishes an event by compare-and-set against the last message of its subject;
 - `Bus.follow` reads the last message of every subject, says when it is warm, and follows live;
 - `Bus.batches` and `Bus.work` consume durables through one outstanding pull;
@@ -15,7 +14,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import nats.errors
@@ -25,27 +24,17 @@ from faststream.exceptions import NackMessage, RejectMessage
 from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import (
-    AckPolicy,
-    ConsumerConfig,
-    DeliverPolicy,
-    DiscardPolicy,
-    RePublish,
-    RetentionPolicy,
-    StorageType,
-    StoreCompression,
-    StreamConfig,
-)
+from nats.js.api import DeliverPolicy, DiscardPolicy
 
 from vedette import subjects
 from vedette.catalogue import Held, ModelState, fold
 from vedette.clock import Clock
-from vedette.errors import Conflict, ConsumerVanished, NotYet, ProvisioningError, UndecodableMessage
+from vedette.durables import Durable
+from vedette.errors import Conflict, ConsumerVanished, NotYet, UndecodableMessage
 from vedette.events import (
     DeadLetter,
     Event,
     Job,
-    JobKind,
     Lifecycle,
     ModelEvent,
     Progress,
@@ -53,190 +42,21 @@ from vedette.events import (
     decode_event,
     encode,
 )
-from vedette.settings import Settings, is_cron, seconds
+from vedette.provisioning import ACK_WAIT_S, ensure_durable
+from vedette.pulling import pull
 from vedette.types import ModelRef
 
 T = TypeVar("T")
 EventT = TypeVar("EventT", bound=Event)
-DAY_S = 86_400.0
-ACK_WAIT_S = 60.0
 MAX_DELIVERIES = 8
 _WRONG_LAST_SEQUENCE = frozenset({10071, 10164})
 _ALREADY_QUEUED = 10077
 _EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 _CONFLICTS_TOLERATED = 50
 _PUBLISH_TIMEOUT_S = 5.0
-_PULL_EXPIRES_S = 5.0
-_HEARTBEAT_S = 1.0
 _WATCH_EVERY_S = 15.0
 _SILENT_S = 30.0
 _CANCEL_AGAIN_S = 1.0
-
-
-# --- Provisioning ---------------------------------------------------------------------------------------------
-
-
-def _history_per_subject(settings: Settings) -> int:
-    """Return how many messages a model's subject keeps: seven days of the shortest interval, at least 200."""
-    schedule = settings.schedule
-    every = [v for v in (schedule.availability, schedule.performance) if not is_cron(v)]
-    shortest = min((seconds(v) for v in every), default=1800.0)
-    return max(200, min(10_000, int(7 * DAY_S / shortest)))
-
-
-def streams(settings: Settings) -> list[StreamConfig]:
-    """Return every stream, as `provision` makes it."""
-    kept = _history_per_subject(settings)
-    common: dict[str, Any] = {
-        "storage": StorageType.FILE,
-        "num_replicas": settings.nats.replicas,
-        "allow_direct": True,
-        "max_msg_size": 1024 * 1024,
-        "duplicate_window": 120,
-    }
-    return [
-        StreamConfig(name="SCHEDULE", subjects=["schedule.*"], max_msgs_per_subject=1, **common),
-        StreamConfig(
-            name="JOBS",
-            subjects=["job.>"],
-            retention=RetentionPolicy.WORK_QUEUE,
-            discard=DiscardPolicy.NEW,
-            discard_new_per_subject=True,
-            max_msgs_per_subject=1,
-            max_age=DAY_S,
-            **common,
-        ),
-        StreamConfig(name="ENDPOINTS", subjects=["endpoint.observed.*"], max_msgs_per_subject=200, **common),
-        StreamConfig(
-            name="MODELS",
-            subjects=["model.*.*.*"],
-            compression=StoreCompression.S2,
-            discard=DiscardPolicy.NEW,
-            max_msgs_per_subject=kept,
-            # Measured: a probed event with full tallies is 4 to 6 KB, a third of that after S2.
-            max_bytes=max(256 * 2**20, settings.nats.expected_models * kept * 4096),
-            republish=RePublish(src="model.*.*.*", dest="model.{{wildcard(1)}}"),
-            **common,
-        ),
-        StreamConfig(
-            name="ANSWERS",
-            subjects=["answer.*"],
-            max_msgs_per_subject=10,
-            republish=RePublish(src="answer.*", dest="recommend.changed.{{wildcard(1)}}"),
-            **common,
-        ),
-        StreamConfig(
-            name="REPORTS", subjects=["report.*.*"], max_age=30 * DAY_S, max_bytes=256 * 2**20, **common
-        ),
-        StreamConfig(name="DEAD", subjects=["dead.*"], max_age=30 * DAY_S, max_bytes=256 * 2**20, **common),
-    ]
-
-
-class Durable(msgspec.Struct, frozen=True, kw_only=True):
-    """A durable consumer: which stream and subjects, for whom, and how much may be in hand."""
-
-    stream: str
-    name: str
-    filters: tuple[str, ...]
-    max_ack_pending: int = 1000
-
-
-def ticks(service: str, job: str) -> Durable:
-    """Return the durable by which the replicas of *service* share the ticks of *job*."""
-    return Durable(stream="SCHEDULE", name=f"{service}-{job}", filters=(f"schedule.{job}",))
-
-
-def lifecycle(service: str, event: Literal["found", "changed"]) -> Durable:
-    """Return the durable by which the replicas of *service* share the models found or changed."""
-    return Durable(stream="MODELS", name=f"{service}-{event}", filters=(f"model.{event}.>",))
-
-
-def jobs(service: str, kind: JobKind) -> Durable:
-    """Return the durable by which the replicas of *service* share the jobs of *kind*."""
-    return Durable(stream="JOBS", name=f"{service}-{kind}", filters=(f"job.{kind}.>",))
-
-
-def host_jobs(group: str) -> Durable:
-    """Return the durable of a host group's measurements: one in hand at a time across all replicas."""
-    token = subjects.escape(group)
-    return Durable(
-        stream="JOBS",
-        name=f"benchmarker-{token.replace('=', '_')}",
-        filters=tuple(f"job.{kind}.{token}.>" for kind in ("benchmark", "verify", "evaluate")),
-        max_ack_pending=1,
-    )
-
-
-def recording(stream: str) -> Durable:
-    """Return the recorder's durable over a whole *stream*."""
-    return Durable(stream=stream, name="recorder", filters=(), max_ack_pending=10_000)
-
-
-DURABLES: tuple[Durable, ...] = (
-    ticks("discoverer", "discovery"),
-    ticks("prober", "availability"),
-    ticks("benchmarker", "performance"),
-    ticks("benchmarker", "quality"),
-    ticks("recorder", "retention"),
-    lifecycle("prober", "changed"),
-    *(lifecycle("benchmarker", event) for event in ("found", "changed")),
-    jobs("discoverer", "discover"),
-    jobs("prober", "probe"),
-    *(recording(stream) for stream in ("MODELS", "ENDPOINTS", "REPORTS")),
-)
-
-
-async def provision(connection: NatsClient, settings: Settings) -> list[str]:
-    """Make or alter every stream and durable; return what was done, a line each. Doing it twice does nothing.
-
-    Raises ProvisioningError with the stream and the server's reason.
-    """
-    js = connection.jetstream(timeout=10)
-    done = []
-    for config in streams(settings):
-        try:
-            done.append(await _provision_stream(js, config))
-        except nats.js.errors.APIError as error:
-            raise ProvisioningError(stream=config.name, problem=_remedy(error, config)) from error
-    for durable in DURABLES:
-        await ensure_durable(connection, durable)
-    return [line for line in done if line]
-
-
-async def _provision_stream(js: Any, wanted: StreamConfig) -> str:
-    try:
-        present = (await js.stream_info(wanted.name)).config.as_dict()
-    except nats.js.errors.NotFoundError:
-        await js.add_stream(wanted)
-        return f"made {wanted.name}"
-    differing = {
-        key: value
-        for key, value in wanted.as_dict().items()
-        if value is not None and _plain(present.get(key)) != _plain(value)
-    }
-    if not differing:
-        return ""
-    await js.update_stream(wanted)
-    return f"altered {wanted.name} ({', '.join(sorted(differing))})"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, RePublish):
-        return {"src": value.src, "dest": value.dest}
-    if isinstance(value, dict) and {"src", "dest"} <= value.keys():
-        return {"src": value["src"], "dest": value["dest"]}
-    # The server reports limits that are off as -1, and leaves durations out that are zero.
-    return None if value in (0, -1, "") else value
-
-
-def _remedy(error: nats.js.errors.APIError, config: StreamConfig) -> str:
-    reason = error.description or str(error)
-    if "storage" in reason or "insufficient" in reason:
-        return (
-            f"{reason}; it asks for {config.max_bytes} bytes: lower [nats] expected_models "
-            "or give the NATS server more JetStream storage"
-        )
-    return reason
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -264,26 +84,6 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     payload: bytes
     headers: dict[str, str]
-
-
-async def ensure_durable(connection: NatsClient, durable: Durable) -> None:
-    """Create *durable* unless it is there."""
-    js = connection.jetstream(timeout=10)
-    with suppress(nats.js.errors.NotFoundError):
-        await js.consumer_info(durable.stream, durable.name)
-        return
-    await js.add_consumer(
-        durable.stream,
-        ConsumerConfig(
-            durable_name=durable.name,
-            filter_subject=durable.filters[0] if len(durable.filters) == 1 else None,
-            filter_subjects=list(durable.filters) if len(durable.filters) > 1 else None,
-            ack_policy=AckPolicy.EXPLICIT,
-            ack_wait=ACK_WAIT_S,
-            max_ack_pending=durable.max_ack_pending,
-            deliver_policy=DeliverPolicy.ALL,
-        ),
-    )
 
 
 # --- What could not be handled --------------------------------------------------------------------------------
@@ -742,67 +542,6 @@ class Bus:
             if state.last_seq < seen:
                 raise ConsumerVanished(durable="(the tail)", stream=following.stream)
 
-    async def messages(
-        self, durable: Durable, room: Callable[[], Awaitable[int]], *, linger_s: float = 0.0
-    ) -> AsyncGenerator[list[Msg], None]:
-        """Yield messages of *durable* in lists, through one outstanding pull at a time.
-
-        *room* says how many may be asked for now, and waits while there is no room. A list waits until it has
-        all of them, but no longer than *linger_s* after its first; it is empty when nothing came for a while.
-        """
-        inbox = self.connection.new_inbox()
-        arrived = _Arrivals()  # never more than were asked for
-
-        async def arrive(message: Msg) -> None:
-            arrived.add(message)
-
-        # Not next_msg: in nats-py 2.16 it makes two tasks, a timer and a UUID for every message.
-        subscription = await self.connection.subscribe(inbox, cb=arrive)
-        outstanding, silent_since = 0, 0.0
-        try:
-            while True:
-                if outstanding <= 0:
-                    outstanding = await room()
-                    await self._pull(durable, inbox, outstanding)
-                    silent_since = self.clock.monotonic()
-                await arrived.reach(1, _HEARTBEAT_S)
-                await arrived.reach(outstanding, linger_s)
-                taken = arrived.take()
-                messages = [message for message in taken if _status(message) is None]
-                outstanding -= len(messages)
-                if taken:
-                    silent_since = self.clock.monotonic()
-                elif self.clock.monotonic() - silent_since > 2.5 * _HEARTBEAT_S:
-                    outstanding = (
-                        0  # two heartbeats missed: the pull is gone, with its server or its consumer
-                    )
-                yield messages
-                ends = {status for message in taken if (status := _status(message)) not in (None, "100")}
-                if ends:
-                    outstanding = 0
-                if ends - {"404", "408"}:
-                    await asyncio.sleep(_HEARTBEAT_S)
-        finally:
-            # Nothing more may come here: what is given back would be delivered to the same pull again.
-            with suppress(nats.errors.Error):
-                await subscription.drain()  # type: ignore[no-untyped-call]
-            # What was delivered to us and not taken goes back at once, not after the ack wait.
-            for left in arrived.take():
-                if left.reply.startswith("$JS.ACK"):
-                    await left.nak()
-
-    async def _pull(self, durable: Durable, inbox: str, batch: int) -> None:
-        request = {
-            "batch": batch,
-            "expires": int(_PULL_EXPIRES_S * 1e9),
-            "idle_heartbeat": int(_HEARTBEAT_S * 1e9),
-        }
-        await self.connection.publish(
-            f"$JS.API.CONSUMER.MSG.NEXT.{durable.stream}.{durable.name}",
-            json.dumps(request).encode(),
-            reply=inbox,
-        )
-
     async def batches(
         self, durable: Durable, *, most: int, linger_s: float
     ) -> AsyncGenerator[list[Msg], None]:
@@ -811,7 +550,9 @@ class Bus:
         async def room() -> int:
             return most
 
-        async with aclosing(self.messages(durable, room, linger_s=linger_s)) as source:
+        async with aclosing(
+            pull(self.connection, durable, room, clock=self.clock, linger_s=linger_s)
+        ) as source:
             async for batch in source:
                 if batch:
                     yield batch
@@ -841,7 +582,7 @@ class Bus:
                 await self._handle_job(message, handle, timeout_s)
 
         try:
-            async with aclosing(self.messages(durable, room)) as source:
+            async with aclosing(pull(self.connection, durable, room, clock=self.clock)) as source:
                 async for messages in source:
                     for message in messages:
                         task = asyncio.create_task(run(message))
@@ -907,32 +648,3 @@ async def _keep_alive(message: Msg) -> None:
     while True:
         await asyncio.sleep(ACK_WAIT_S / 3)
         await message.in_progress()
-
-
-def _status(message: Msg) -> str | None:
-    """Return what the broker says of a pull, or None for a message that it delivers."""
-    return None if message.data else (message.headers or {}).get("Status")
-
-
-class _Arrivals:
-    """What has come and was not taken yet."""
-
-    def __init__(self) -> None:
-        self._messages: list[Msg] = []
-        self._added = asyncio.Event()
-
-    def add(self, message: Msg) -> None:
-        self._messages.append(message)
-        self._added.set()
-
-    def take(self) -> list[Msg]:
-        taken, self._messages = self._messages, []
-        return taken
-
-    async def reach(self, count: int, within_s: float) -> None:
-        """Wait until there are *count*, but no longer than so."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
-                while len(self._messages) < count:
-                    self._added.clear()
-                    await self._added.wait()

@@ -7,8 +7,8 @@ publish the copies of events on `model.<event>` and `recommend.changed.<use case
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from vedette.bus import DURABLES, Durable
 from vedette.contracts import CHANNELS, SERVICES, WORKERS, Role
+from vedette.durables import DURABLES, Durable
 from vedette.events import PUBLIC_ANSWERS, PUBLIC_EVENTS, QUESTIONS
 
 # What agents may ask and hear (DESIGN §11). They report to a recommender; what it makes of that, `report.<endpoint>.

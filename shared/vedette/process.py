@@ -14,11 +14,11 @@ import nats.errors
 from msgspec import Struct
 
 from vedette import instance, nats_server, telemetry
-from vedette.bus import provision
 from vedette.connecting import connect, why, without_secrets
 from vedette.errors import BusUnreachable, ConfigurationError
 from vedette.instance import Connection
 from vedette.nats_server import NatsServer
+from vedette.provisioning import provision
 from vedette.service import Serve, Service
 from vedette.settings import Nats, Settings
 

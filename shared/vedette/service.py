@@ -19,12 +19,14 @@ from nats.micro.service import EndpointConfig, ServiceConfig
 from nats.micro.service import Service as MicroService
 
 from vedette import __version__, contracts, log, permissions, telemetry
-from vedette.bus import Bus, Durable, Following, ensure_durable, provision
+from vedette.bus import Bus, Following
 from vedette.catalogue import Catalogue
 from vedette.clock import Clock, SystemClock
 from vedette.connecting import RECONNECT_FOR_EVER, barrier, tls, why, without_secrets
+from vedette.durables import Durable
 from vedette.errors import BusUnreachable, ConfigurationError, NoAnswer, NotYet, RequestError
 from vedette.events import ErrorReply, Event, Job, Question, decode_event, encode
+from vedette.provisioning import ensure_durable, provision
 from vedette.settings import Nats, Settings
 
 # From a question's subject and request to its reply: at once, or awaited, and then the next request on that

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
-from vedette import bus, events, settings
-from vedette.bus import DURABLES, host_jobs
+from vedette import events, provisioning, settings
+from vedette.durables import DURABLES, host_jobs
 from vedette.settings import Section, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -89,7 +89,7 @@ def test_every_subject_has_a_hearer(subject: str) -> None:
 
 def test_every_stream_takes_what_is_published() -> None:
     """No event's subject falls through the streams that provisioning makes."""
-    taken = [subject for stream in bus.streams(Settings()) for subject in stream.subjects or ()]
+    taken = [subject for stream in provisioning.streams(Settings()) for subject in stream.subjects or ()]
     for subject in (
         "schedule.x",
         "job.x.y.z",

@@ -16,7 +16,7 @@ from cloudevents.core.formats.json import JSONFormat
 
 from require import missing
 from samples import lifecycle_event
-from vedette import bus, contracts, events
+from vedette import bus, contracts, durables, events, provisioning
 from vedette.events import EVENTS, decode_event
 from vedette.settings import Settings
 from vedette.types import ModelRef
@@ -134,7 +134,7 @@ def subject(channel: contracts.Channel) -> str:
 
 @pytest.mark.parametrize("channel", contracts.CHANNELS, ids=lambda channel: channel.name)
 def test_a_channel_s_stream_takes_it_and_its_copy_goes_where_it_says(channel: contracts.Channel) -> None:
-    for stream in bus.streams(Settings()):
+    for stream in provisioning.streams(Settings()):
         taken = any(matches(pattern, subject(channel)) for pattern in stream.subjects or ())
         assert taken is (stream.name == channel.stream)
         if taken and channel.copy:
@@ -149,8 +149,10 @@ def matches(pattern: str, subject: str) -> bool:
     return re.fullmatch(expression, subject) is not None
 
 
-@pytest.mark.parametrize("durable", [*bus.DURABLES, bus.host_jobs("h")], ids=lambda durable: durable.name)
-def test_who_consumes_is_said_to_hear(durable: bus.Durable) -> None:
+@pytest.mark.parametrize(
+    "durable", [*durables.DURABLES, durables.host_jobs("h")], ids=lambda durable: durable.name
+)
+def test_who_consumes_is_said_to_hear(durable: durables.Durable) -> None:
     service = durable.name.partition("-")[0]
     consumed = [
         channel

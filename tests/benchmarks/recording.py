@@ -15,9 +15,10 @@ from benchmarks.databases import Database
 from benchmarks.machine import Cpu, peak_mb, resident_mb
 from eventually import eventually
 from vedette import nats_server
-from vedette.bus import ensure_durable, provision, recording
 from vedette.children import child, last_line
+from vedette.durables import recording
 from vedette.nats_server import NatsServer
+from vedette.provisioning import ensure_durable, provision
 from vedette.settings import Settings
 
 STREAMS = ("MODELS", "ENDPOINTS")

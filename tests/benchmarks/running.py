@@ -18,9 +18,9 @@ from benchmarks import population, questions
 from benchmarks.asking import Client
 from eventually import eventually
 from vedette import nats_server
-from vedette.bus import provision
 from vedette.children import child, last_line
 from vedette.nats_server import NatsServer
+from vedette.provisioning import provision
 from vedette.settings import Settings
 
 _START_TIMEOUT_S = 180.0

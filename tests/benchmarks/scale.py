@@ -26,12 +26,13 @@ from nats.aio.msg import Msg
 from benchmarks.machine import Cpu, peak_mb
 from eventually import eventually
 from vedette import identity, log, nats_server
-from vedette.bus import Bus, provision, streams
+from vedette.bus import Bus
 from vedette.children import child
 from vedette.clock import SystemClock
 from vedette.connecting import barrier
 from vedette.events import Job, ModelProbed, ScheduledJob, Tick, decode_event
 from vedette.nats_server import NatsServer
+from vedette.provisioning import provision, streams
 from vedette.settings import Nats, Probing, Settings
 
 _LONGEST_PHASE_S = 1800.0

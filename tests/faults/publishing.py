@@ -12,7 +12,7 @@ from nats.js.client import JetStreamContext
 
 from samples import benchmark_event, lifecycle_event, probe_event
 from vedette import identity
-from vedette.bus import recording
+from vedette.durables import recording
 from vedette.events import (
     EndpointObserved,
     Event,

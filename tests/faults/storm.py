@@ -24,9 +24,10 @@ from commands import Up, started
 from eventually import eventually
 from faults.breaking import Broker, Database
 from faults.publishing import STREAMS, TABLES, Publisher, events, recorded
-from vedette.bus import provision, recording
 from vedette.connecting import RECONNECT_FOR_EVER
+from vedette.durables import recording
 from vedette.events import Event
+from vedette.provisioning import provision
 from vedette.settings import Nats, Settings
 from vedette_recorder import tables
 from vedette_recorder.store import Store

@@ -19,11 +19,11 @@ from faults.proxy import Proxy, proxy
 from faults.publishing import Publisher, events, recorded
 from faults.replicas import Replica
 from faults.storm import Findings, findings
-from vedette.bus import provision
 from vedette.client import Client
 from vedette.connecting import RECONNECT_FOR_EVER
 from vedette.errors import VedetteError
 from vedette.nats_server import NatsServer
+from vedette.provisioning import provision
 from vedette.service import open_service
 from vedette.settings import Nats, Settings
 

@@ -10,12 +10,14 @@ import nats.errors
 import pytest
 
 from samples import lifecycle_event, probe_event
-from vedette import bus as bus_module
-from vedette import identity
-from vedette.bus import Bus, Durable, host_jobs, jobs, provision
+from vedette import identity, subjects
+from vedette.bus import Bus
 from vedette.catalogue import Catalogue, Held, ModelState
 from vedette.connecting import barrier
+from vedette.durables import Durable, host_jobs, jobs
+from vedette.errors import ConsumerVanished
 from vedette.events import Event, Job, Lifecycle, ModelProbed, encode
+from vedette.provisioning import ensure_durable, provision
 from vedette.settings import Settings
 from vedette.types import ModelRef
 
@@ -70,10 +72,10 @@ async def test_racing_writers_lose_no_update_though_acks_are_lost(
             *range(first, 18),
             *range(first),
         ):  # each in an order of its own, or all would write the same
-            await bus.advance("MODELS", bus_module.subjects.of_model("probed", MODEL), step_for(n))
+            await bus.advance("MODELS", subjects.of_model("probed", MODEL), step_for(n))
 
     await asyncio.gather(worker(0), worker(6), worker(12))
-    last = await bus.last("MODELS", bus_module.subjects.of_model("probed", MODEL))
+    last = await bus.last("MODELS", subjects.of_model("probed", MODEL))
     assert last is not None
     assert len({s.job_id for s in last.event.health.outcomes}) == 18  # type: ignore[attr-defined]
     assert len(last.event.health.outcomes) == 18  # type: ignore[attr-defined]
@@ -153,7 +155,7 @@ async def test_a_job_is_queued_once_per_subject(bus: Bus) -> None:
 @pytest.mark.fault("two benchmarkers want one host group", "I12")
 async def test_a_host_group_is_measured_one_job_at_a_time_by_two_replicas(bus: Bus) -> None:
     """Never are two jobs of one host group in hand, and each is done once."""
-    await bus_module.ensure_durable(bus.connection, host_jobs("host"))
+    await ensure_durable(bus.connection, host_jobs("host"))
     for n in range(6):
         await bus.enqueue(job(n))
     in_hand, done, finished = 0, [], asyncio.Event()
@@ -214,9 +216,7 @@ async def test_poison_goes_to_dead_and_the_next_job_is_done(bus: Bus) -> None:
 
 async def test_batches_give_everything_once_in_order(bus: Bus) -> None:
     """Three hundred messages come in lists, each once, in order."""
-    await bus_module.ensure_durable(
-        bus.connection, whole := Durable(stream="DEAD", name="reader", filters=())
-    )
+    await ensure_durable(bus.connection, whole := Durable(stream="DEAD", name="reader", filters=()))
     for n in range(300):
         await bus.js.publish("dead.test", str(n).encode())
     got: list[int] = []
@@ -236,7 +236,7 @@ async def test_a_deleted_durable_is_fatal(bus: Bus) -> None:
     queue = jobs("prober", "probe")
     bus.watch(queue)
     await bus.js.delete_consumer(queue.stream, queue.name)
-    with pytest.raises(bus_module.ConsumerVanished):
+    with pytest.raises(ConsumerVanished):
         await bus._watch_once()
     assert bus.fatal.done()
 

@@ -15,13 +15,14 @@ from eventually import eventually
 from require import missing
 from samples import benchmark_event, lifecycle_event, model_info, probe_event, report_event
 from vedette import log, nats_server
-from vedette.bus import Bus, provision
+from vedette.bus import Bus
 from vedette.client import Client
 from vedette.clock import SystemClock
 from vedette.connecting import connect
 from vedette.errors import ConfigurationError, ProvisioningError
 from vedette.events import Event, ModelView, encode
 from vedette.nats_server import NatsServer
+from vedette.provisioning import provision
 from vedette.settings import Database, Nats, Settings
 from vedette.types import Claim, Evidence, ModelRef
 from vedette_recommender import app as recommender

@@ -15,10 +15,12 @@ from structlog.testing import capture_logs
 from eventually import eventually
 from samples import lifecycle_event, probe_event
 from vedette import identity
-from vedette.bus import Bus, provision, recording
+from vedette.bus import Bus
 from vedette.catalogue import ModelState
+from vedette.durables import recording
 from vedette.errors import ConsumerVanished
 from vedette.events import Event, Job, Lifecycle, encode
+from vedette.provisioning import provision
 from vedette.settings import Database, Settings
 from vedette.types import ModelRef
 from vedette_recorder import app, tables

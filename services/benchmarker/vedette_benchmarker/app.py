@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import SystemRandom
 
-from vedette.bus import host_jobs, lifecycle, ticks
 from vedette.clock import SystemClock
+from vedette.durables import host_jobs, lifecycle, ticks
 from vedette.endpoints import open_endpoints
 from vedette.service import Service, open_service
 from vedette.settings import Settings

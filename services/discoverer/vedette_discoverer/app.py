@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from vedette.bus import jobs, ticks
 from vedette.clock import SystemClock
+from vedette.durables import jobs, ticks
 from vedette.endpoints import open_endpoints
 from vedette.service import Service, open_service
 from vedette.settings import Settings

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from vedette.bus import recording, ticks
+from vedette.durables import recording, ticks
 from vedette.errors import ConfigurationError
 from vedette.events import QUESTIONS
 from vedette.service import Service, open_service

@@ -13,8 +13,9 @@ import nats.js.errors
 from nats.aio.msg import Msg
 
 from vedette import telemetry
-from vedette.bus import Bus, Durable
+from vedette.bus import Bus
 from vedette.clock import Clock
+from vedette.durables import Durable
 from vedette.errors import ConsumerVanished, UndecodableMessage, UnknownEvent
 from vedette.events import Tick, decode_event
 from vedette_recorder.errors import DatabaseUnavailable

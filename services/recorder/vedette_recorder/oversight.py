@@ -10,8 +10,9 @@ import nats.errors
 import nats.js.errors
 
 from vedette import telemetry
-from vedette.bus import Bus, Durable, Standing
+from vedette.bus import Bus, Standing
 from vedette.clock import Clock
+from vedette.durables import Durable
 from vedette.errors import ConsumerVanished
 from vedette_recorder.backlog import (
     FAR_FROM_LOSS,

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from msgspec import Struct
 from rich.text import Text
 
-from vedette import bus, instance, nats_server, providers
+from vedette import instance, nats_server, providers, provisioning
 from vedette.cli import options
 from vedette.cli.asking import show_models
 from vedette.cli.measured import show_proofs, show_transcripts
@@ -217,7 +217,7 @@ def provision(
 async def _provision(config: str | None, where: options.Instance, as_json: bool) -> int:
     settings = options.settings(config)
     async with connect(where.nats_of(settings), name="vedette-provision") as connection:
-        done = await bus.provision(connection, settings)
+        done = await provisioning.provision(connection, settings)
     if as_json:
         document({"done": done})
         return 0
