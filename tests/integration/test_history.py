@@ -291,7 +291,6 @@ async def test_questions_about_many_models_read_a_range_of_the_index_for_each(st
             queries.unpacked(queries.some(few), window.since, window.until),
             queries.stale([(model, window.since) for model in few]),
             queries.benchmarked(queries.some(few), window),
-            queries.rates(queries.some(few), window),
             queries.unpacked("e0", window.since, window.until),
         ):
             literal = query.compile(engine.sync_engine, compile_kwargs={"literal_binds": True})

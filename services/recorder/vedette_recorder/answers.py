@@ -27,7 +27,7 @@ from vedette.requests import decode, reference
 from vedette.types import ModelRef
 from vedette_recorder import history, past, queries, tables
 from vedette_recorder.errors import DatabaseUnavailable
-from vedette_recorder.history import Benchmark, Benchmarked, Known, Rate
+from vedette_recorder.history import Benchmark, Benchmarked, Known
 from vedette_recorder.past import Row, Tallies
 from vedette_recorder.probes import DAY, Probes, unpack
 from vedette_recorder.store import Store
@@ -97,15 +97,14 @@ class Answers:
         models = found[: request.limit]
         refs = [history.ref(one) for one in models]
         of = queries.some(refs)
-        probes, benchmarked, rates = await asyncio.gather(
+        probes, benchmarked = await asyncio.gather(
             self._probes(of, window.since, window.until, ModelRef),
             self._store.structs(queries.benchmarked(of, window), Benchmarked),
-            self._store.structs(queries.rates(of, window), Rate),
         )
         return SummariesReply(
             since=window.since,
             until=window.until,
-            models=history.summaries(models, probes, benchmarked, rates),
+            models=history.summaries(models, probes, benchmarked),
             next=refs[-1] if len(found) > len(models) else None,
         )
 

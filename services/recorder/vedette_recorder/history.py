@@ -1,7 +1,7 @@
 """From rows of history to what is told of them: windows, buckets, medians. Pure."""
 
 from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -74,22 +74,16 @@ class Known(Struct, frozen=True, array_like=True):
 
 
 class Benchmarked(Struct, frozen=True, array_like=True):
-    """How many benchmarks of a model there were, and how many failed."""
+    """How many benchmarks of a model there were, how many failed, and its rates after the first and last good one."""
 
     endpoint: str
     model: str
-    benchmarks: int
-    failed: int
-
-
-class Rate(Struct, frozen=True, array_like=True):
-    """How fast a model was after its `place`th good benchmark."""
-
-    endpoint: str
-    model: str
-    place: int
-    output_tps: float | None
-    texts_per_s: float | None
+    benchmarks: int = 0
+    failed: int = 0
+    first_output_tps: float | None = None
+    last_output_tps: float | None = None
+    first_texts_per_s: float | None = None
+    last_texts_per_s: float | None = None
 
 
 def ref(row: OfModel) -> ModelRef:
@@ -263,30 +257,23 @@ def _median(values: Iterable[float | None]) -> float | None:
 
 
 def summaries(
-    models: Iterable[Known],
-    probes: Mapping[ModelRef, Probes],
-    benchmarks: Iterable[Benchmarked],
-    rates: Iterable[Rate],
+    models: Iterable[Known], probes: Mapping[ModelRef, Probes], benchmarks: Iterable[Benchmarked]
 ) -> tuple[ModelSummary, ...]:
     """Return a line for each of the *models*, in their order, from the *probes* of the window and its benchmarks."""
     benchmarked = {ref(one): one for one in benchmarks}
-    rated: dict[ModelRef, list[Rate]] = defaultdict(list)
-    for rate in rates:
-        rated[ref(rate)].append(rate)
     none = Probes.together(())
     return tuple(
-        _summary(one, probes.get(ref(one), none), benchmarked.get(ref(one)), rated[ref(one)])
+        # Without an entry, the model was forgotten after it was asked for.
+        _summary(
+            one, probes.get(ref(one), none), benchmarked.get(ref(one), Benchmarked(one.endpoint, one.model))
+        )
         for one in models
     )
 
 
-def _summary(
-    known: Known, probes: Probes, benchmarked: Benchmarked | None, rates: Iterable[Rate]
-) -> ModelSummary:
+def _summary(known: Known, probes: Probes, benchmarked: Benchmarked) -> ModelSummary:
     total = counted(np.bincount(probes.ended, minlength=len(ENDED)).tolist())
-    rates = sorted(rates, key=lambda rate: rate.place)
-    embeds = any(rate.texts_per_s is not None for rate in rates)
-    figures = [rate.texts_per_s if embeds else rate.output_tps for rate in rates]
+    embeds = benchmarked.last_texts_per_s is not None
     return ModelSummary(
         model=ref(known),
         lost_at=known.lost_at,
@@ -294,9 +281,9 @@ def _summary(
         uptime=uptime(by_outcome(total)),
         down_by_cause=_down(total),
         latency_p50_ms=_percentile(np.sort(probes.latency_ms[probes.timed]), 50),
-        benchmarks=benchmarked.benchmarks if benchmarked else 0,
-        failed=benchmarked.failed if benchmarked else 0,
-        first=figures[0] if figures else None,
-        last=figures[-1] if figures else None,
+        benchmarks=benchmarked.benchmarks,
+        failed=benchmarked.failed,
+        first=benchmarked.first_texts_per_s if embeds else benchmarked.first_output_tps,
+        last=benchmarked.last_texts_per_s if embeds else benchmarked.last_output_tps,
         embeds=embeds,
     )

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from vedette.events import SummariesRequest
 from vedette.types import ModelRef, Outcome
-from vedette_recorder.history import Benchmark, Rate, Window
+from vedette_recorder.history import Benchmark, Window
 from vedette_recorder.probes import DAY, day_of
 from vedette_recorder.tables import model_availability_history as probes
 from vedette_recorder.tables import model_info, model_info_history
@@ -94,36 +94,21 @@ def _range(at: sa.Column[datetime], of: Of, since: datetime, until: datetime) ->
 
 
 def benchmarked(models: Some, window: Window) -> sa.Select[Any]:
-    """Return the query for the rows of `history.Benchmarked`."""
-    key = (performance.c.endpoint, performance.c.model)
-    failed = sa.func.sum(sa.case((performance.c.outcome == Outcome.OK, 0), else_=1))
-    return (
-        sa.select(*key, sa.func.count().label("benchmarks"), failed.label("failed"))
-        .where(_in_window(models, window))
-        .group_by(*key)
-    )
+    """Return the query for the rows of `history.Benchmarked`, one for each of the *models*."""
+    of = models.subquery()
+    at, good = performance.c.measured_at, performance.c.outcome == Outcome.OK
 
+    def told(what: sa.ColumnElement[Any], *where: Condition) -> sa.Select[Any]:
+        mine = (performance.c.endpoint == of.c.endpoint, performance.c.model == of.c.model)
+        return sa.select(what).where(*mine, at >= window.since, at < window.until, *where)
 
-def rates(models: Some, window: Window) -> sa.Select[Any]:
-    """Return the query for the rows of `history.Rate`: the first and the last of each model."""
-    key = (performance.c.endpoint, performance.c.model)
-    place = sa.func.row_number().over(partition_by=key, order_by=performance.c.measured_at)
-    good = (
-        sa.select(
-            *key,
-            performance.c.output_tps,
-            performance.c.texts_per_s,
-            place.label("place"),
-            sa.func.count().over(partition_by=key).label("n"),
-        )
-        .where(performance.c.outcome == Outcome.OK)
-        .where(_in_window(models, window))
-        .subquery()
+    counts = (told(sa.func.count()), told(sa.func.count(), ~good))
+    rates = (
+        told(column, good).order_by(order).limit(1)
+        for column in (performance.c.output_tps, performance.c.texts_per_s)
+        for order in (at, at.desc())
     )
-    names = (field.name for field in msgspec.structs.fields(Rate))
-    return sa.select(*(good.c[name] for name in names)).where(
-        sa.or_(good.c.place == 1, good.c.place == good.c.n)
-    )
+    return sa.select(of.c.endpoint, of.c.model, *(one.scalar_subquery() for one in (*counts, *rates)))
 
 
 def known(request: SummariesRequest, models: Sequence[ModelRef]) -> sa.Select[Any]:
