@@ -70,10 +70,10 @@ async def bus(server: NatsServer, settings: Settings) -> AsyncIterator[Bus]:
 
 @pytest.fixture
 async def model_server(tmp_path: Path) -> AsyncIterator[EndpointSettings]:
-    """Serve SmolLM2-135M-Instruct on a free port."""
+    """Serve SmolLM2-135M-Instruct on a free port, by one thread: two that wait for each other crawl beside others."""
     try:
         weights()
     except ConfigurationError as error:
         missing("model-server", str(error))
-    async with serving(tmp_path) as endpoint:
+    async with serving(tmp_path, threads=1) as endpoint:
         yield endpoint

@@ -85,7 +85,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Up]:
     except ConfigurationError as error:
         missing("model-server", str(error))
     async with (
-        serving(tmp_path, name=SERVED) as model_server,
+        serving(tmp_path, name=SERVED, threads=1) as model_server,
         up(tmp_path / "state", CONFIG.format(url=model_server.url)) as started,
     ):
         await started.line("ready")

@@ -14,7 +14,9 @@ async def test_the_demo_measures_a_real_model_and_cleans_up(tmp_path: Path) -> N
         weights()
     except ConfigurationError as error:
         missing("model-server", str(error))
-    ended = await vedette("demo", "--json", "--state-dir", str(tmp_path / "demo"), within_s=300)
+    ended = await vedette(
+        "demo", "--json", "--threads", "1", "--state-dir", str(tmp_path / "demo"), within_s=300
+    )
     assert ended.code == 0, ended.err
     shown = ended.json()
     (model,) = shown["models"]

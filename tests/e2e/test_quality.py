@@ -44,8 +44,8 @@ async def test_the_faster_model_loses_when_it_is_seen_to_be_wrong(tmp_path: Path
         missing("model-server", str(error))
     pruned = prune(whole, tmp_path / "pruned.gguf", keep=BLOCKS)
     async with (
-        serving(tmp_path, model=pruned, name="pruned") as quick,
-        serving(tmp_path, model=whole, name="whole") as right,
+        serving(tmp_path, model=pruned, name="pruned", threads=1) as quick,
+        serving(tmp_path, model=whole, name="whole", threads=1) as right,
         up(tmp_path / "state", CONFIG.format(quick=quick.url, right=right.url)) as running,
     ):
         await running.line("ready")

