@@ -1,5 +1,6 @@
 """Fixtures that every tier may use: a real nats-server, a bus on it, settings that point there, a real model."""
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from vedette.provisioning import provision
 from vedette.settings import EndpointSettings, Nats, Settings
 
 pytest_plugins = ("faults.table",)
+
+# Tests start processes by the hundred: without bytecode each would spend seconds on compiling what it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # What takes minutes begins, so that no worker is left alone with it at the end.
 _LONGEST = (
