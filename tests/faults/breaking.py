@@ -16,6 +16,10 @@ from vedette import nats_server
 from vedette.nats_server import NatsServer
 
 
+async def say_nothing(_: Exception) -> None:
+    """Be the callback of a connection that is meant to be cut off."""
+
+
 class Broker:
     """A nats-server as the product configures it. Killed, it comes back on its directory and port."""
 

@@ -22,7 +22,7 @@ from nats.js.api import ConsumerConfig
 
 from commands import Up, started
 from eventually import eventually
-from faults.breaking import Broker, Database
+from faults.breaking import Broker, Database, say_nothing
 from faults.publishing import STREAMS, TABLES, Publisher, events, recorded
 from vedette.connecting import RECONNECT_FOR_EVER
 from vedette.durables import recording
@@ -196,7 +196,7 @@ async def scene(directory: Path, database: Database, *, number: int, seed: int) 
     """Run a broker with its streams made, for *number* events into *database*."""
     async with Broker(directory / "nats") as broker:
         url = broker.server.url("operator")
-        connection = await nats.connect(url, error_cb=_say_nothing, **RECONNECT_FOR_EVER)
+        connection = await nats.connect(url, error_cb=say_nothing, **RECONNECT_FOR_EVER)
         try:
             await provision(connection, Settings(nats=Nats(url=url, expected_models=_EXPECTED_MODELS)))
             yield Scene(
@@ -208,10 +208,6 @@ async def scene(directory: Path, database: Database, *, number: int, seed: int) 
             )
         finally:
             await connection.close()
-
-
-async def _say_nothing(_: Exception) -> None:
-    """Say nothing: the broker is about to be killed."""
 
 
 async def weather(directory: Path, database: Database, plan: Plan) -> Outcome:

@@ -14,7 +14,7 @@ import pytest
 from nats.aio.client import Client as NatsClient
 
 from eventually import eventually
-from faults.breaking import Broker, Sqlite
+from faults.breaking import Broker, Sqlite, say_nothing
 from faults.proxy import Proxy, proxy
 from faults.publishing import Publisher, events, recorded
 from faults.replicas import Replica
@@ -103,7 +103,7 @@ async def scene(directory: Path) -> AsyncIterator[tuple[Scene, Sqlite, NatsClien
     async with AsyncExitStack() as stack:
         broker = await stack.enter_async_context(Broker(directory / "nats"))
         connection = await nats.connect(
-            broker.server.url("operator"), error_cb=_say_nothing, **RECONNECT_FOR_EVER
+            broker.server.url("operator"), error_cb=say_nothing, **RECONNECT_FOR_EVER
         )
         stack.push_async_callback(connection.close)
         await provision(connection, Settings(nats=Nats(expected_models=10)))
@@ -115,10 +115,6 @@ async def scene(directory: Path) -> AsyncIterator[tuple[Scene, Sqlite, NatsClien
         services = [Replica(name, 0, url(name), config) for name in ("recorder", "recommender")]
         await asyncio.gather(*(stack.enter_async_context(service) for service in services))
         yield Scene(broker, network, services), database, connection
-
-
-async def _say_nothing(_: Exception) -> None:
-    """Say nothing: the broker is about to break."""
 
 
 @pytest.mark.parametrize(

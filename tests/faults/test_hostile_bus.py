@@ -17,6 +17,7 @@ from nats.aio.client import Client as NatsClient
 
 from benchmarks.machine import resident_mb
 from eventually import eventually
+from faults.breaking import say_nothing
 from faults.replicas import Replica
 from samples import lifecycle_event
 from vedette.bus import Bus
@@ -82,14 +83,10 @@ async def services(bus: Bus, server: NatsServer, tmp_path: Path) -> AsyncIterato
 @asynccontextmanager
 async def agent(server: NatsServer) -> AsyncIterator[NatsClient]:
     """Connect as an agent of one's own."""
-    connection = await nats.connect(server.url("agent"), error_cb=_say_nothing, max_reconnect_attempts=0)
+    connection = await nats.connect(server.url("agent"), error_cb=say_nothing, max_reconnect_attempts=0)
     yield connection
     with suppress(nats.errors.Error):
         await connection.close()
-
-
-async def _say_nothing(_: Exception) -> None:
-    """Say nothing: this client deserves it."""
 
 
 def payloads(valid: bytes, rng: Random) -> Iterator[bytes]:

@@ -14,6 +14,7 @@ from nats.js.client import JetStreamContext
 
 from commands import Up, up
 from eventually import eventually
+from faults.breaking import say_nothing
 from faults.publishing import recorded
 from providers.fake_ollama import fake_ollama
 from vedette.client import Client
@@ -71,15 +72,11 @@ async def watch_ticks(running: Up, seen: Counter[tuple[str, str]]) -> nats.NATS:
         seen[tick.job, tick.slot.isoformat()] += 1
 
     connection = await nats.connect(
-        running.connection.operator_url, error_cb=_quiet, max_reconnect_attempts=1
+        running.connection.operator_url, error_cb=say_nothing, max_reconnect_attempts=1
     )
     await connection.subscribe("schedule.*", cb=on_tick)
     await barrier(connection)
     return connection
-
-
-async def _quiet(_: Exception) -> None:
-    """Say nothing: it is about to be killed."""
 
 
 @pytest.mark.fault("everything killed at any moment, and started again", "I1", "I2", "I12", trials=KILLS)

@@ -257,8 +257,8 @@ def _is_sqlite(url: sa.URL) -> bool:
 def _reading(url: sa.URL) -> AsyncEngine:
     """Return an engine whose statements are each read by themselves: a transaction would cost three round trips."""
     # After five times PostgreSQL plans a question for any window of time, and reads all models of it: 190 ms, not 50.
-    planned_anew = {"server_settings": {"plan_cache_mode": "force_custom_plan"}}
-    return _engine(url, {} if _is_sqlite(url) else planned_anew, isolation_level="AUTOCOMMIT")
+    planned_anew = {} if _is_sqlite(url) else {"server_settings": {"plan_cache_mode": "force_custom_plan"}}
+    return _engine(url, planned_anew, isolation_level="AUTOCOMMIT")
 
 
 def _writing(url: sa.URL) -> AsyncEngine:
@@ -269,11 +269,11 @@ def _writing(url: sa.URL) -> AsyncEngine:
 
 
 def _engine(url: sa.URL, connect_args: dict[str, Any], **options: str) -> AsyncEngine:
-    timeouts = {"timeout": CONNECT_TIMEOUT_S, "command_timeout": COMMAND_TIMEOUT_S}
+    timeouts = {} if _is_sqlite(url) else {"timeout": CONNECT_TIMEOUT_S, "command_timeout": COMMAND_TIMEOUT_S}
     try:
         engine = create_async_engine(
             url,
-            connect_args=connect_args if _is_sqlite(url) else {**timeouts, **connect_args},
+            connect_args=timeouts | connect_args,
             hide_parameters=True,
             json_serializer=_to_json,
             json_deserializer=msgspec.json.decode,
