@@ -491,3 +491,23 @@ def test_a_url_that_names_no_supported_database_is_refused(url: str, problem: st
     """The message says what is supported."""
     with pytest.raises(ConfigurationError, match=problem):
         Store(url)
+
+
+@pytest.mark.fault("PostgreSQL gone before a new connection is set up", "I4")
+async def test_a_connection_that_breaks_while_it_is_set_up_is_an_outage(
+    store: Store, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading and writing: SQLAlchemy does not translate what asyncpg raises then."""
+    if not url.startswith("postgresql"):
+        pytest.skip("of asyncpg alone")
+    asyncpg = pytest.importorskip("asyncpg")
+
+    async def broken(*_: object, **__: object) -> None:
+        raise asyncpg.InterfaceError("connection is closed")
+
+    monkeypatch.setattr(asyncpg.Connection, "set_type_codec", broken)
+    async with Store(url) as another:
+        with pytest.raises(DatabaseUnavailable, match="connection is closed"):
+            await another.count(tables.model_info)
+        with pytest.raises(DatabaseUnavailable, match="connection is closed"):
+            await another.write(rows(found(), 1))

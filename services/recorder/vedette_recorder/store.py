@@ -8,7 +8,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,13 @@ from vedette_recorder.errors import DatabaseUnavailable
 from vedette_recorder.probes import DAY
 from vedette_recorder.record import Gap, Position, Row
 from vedette_recorder.writing import Batch, Writer
+
+_UNAVAILABLE: tuple[type[Exception], ...] = (DBAPIError, sa.exc.TimeoutError, OSError)
+with suppress(ImportError):  # of the extra "postgres"
+    from asyncpg import InterfaceError, PostgresError
+
+    # SQLAlchemy lets them through as they are when a connection breaks while it is being set up.
+    _UNAVAILABLE += (InterfaceError, PostgresError)
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Struct)
@@ -348,7 +355,7 @@ def _alembic(connection: sa.Connection, run: Any, revision: str) -> None:
 def _translated(url: sa.URL) -> Iterator[None]:
     try:
         yield
-    except (DBAPIError, sa.exc.TimeoutError, OSError) as error:
+    except _UNAVAILABLE as error:
         problem = str(getattr(error, "orig", None) or error) or type(error).__name__
         # A password can stand in the query as well.
         shown = url.set(query={}).render_as_string(hide_password=True)
