@@ -8,20 +8,19 @@ from typing import Any
 import structlog
 
 
-def configure(level: str | None = None, *, json: bool | None = None) -> None:
-    """Send logs to standard error: readable on a terminal, JSON elsewhere, at `VEDETTE_LOG` or *level*."""
-    chosen = (level or os.environ.get("VEDETTE_LOG") or "warning").upper()
+def _configure() -> None:
+    """Send logs to standard error: readable on a terminal, JSON elsewhere, at the level in `VEDETTE_LOG`."""
+    chosen = os.environ.get("VEDETTE_LOG", "").upper()
     number = logging.getLevelNamesMapping().get(chosen, logging.WARNING)
-    as_json = not sys.stderr.isatty() if json is None else json
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer()
-            if as_json
-            else structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in os.environ),
+            structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in os.environ)
+            if sys.stderr.isatty()
+            else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
@@ -32,5 +31,5 @@ def configure(level: str | None = None, *, json: bool | None = None) -> None:
 def logger(service: str) -> Any:
     """Return a logger that names *service* on every line; the first one decides how lines are written."""
     if not structlog.is_configured():
-        configure()
+        _configure()
     return structlog.get_logger().bind(service=service)

@@ -10,6 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import asyncpg
 import msgspec
 import pytest
 import sqlalchemy as sa
@@ -495,19 +496,16 @@ def test_a_url_that_names_no_supported_database_is_refused(url: str, problem: st
 
 @pytest.mark.fault("PostgreSQL gone before a new connection is set up", "I4")
 async def test_a_connection_that_breaks_while_it_is_set_up_is_an_outage(
-    store: Store, url: str, monkeypatch: pytest.MonkeyPatch
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Reading and writing: SQLAlchemy does not translate what asyncpg raises then."""
-    if not url.startswith("postgresql"):
-        pytest.skip("of asyncpg alone")
-    asyncpg = pytest.importorskip("asyncpg")
 
     async def broken(*_: object, **__: object) -> None:
         raise asyncpg.InterfaceError("connection is closed")
 
     monkeypatch.setattr(asyncpg.Connection, "set_type_codec", broken)
-    async with Store(url) as another:
+    async with Store(postgres_url) as store:
         with pytest.raises(DatabaseUnavailable, match="connection is closed"):
-            await another.count(tables.model_info)
+            await store.count(tables.model_info)
         with pytest.raises(DatabaseUnavailable, match="connection is closed"):
-            await another.write(rows(found(), 1))
+            await store.write(rows(found(), 1))

@@ -70,11 +70,8 @@ def benchmarks(of: Of, window: Window) -> sa.Select[Any]:
     """
     names = (field.name for field in msgspec.structs.fields(Benchmark))
     columns = (performance.c[name] for name in names)
-    return sa.select(*columns).where(_in_window(of, window)).limit(MOST_ROWS + 1)
-
-
-def _in_window(of: Of, window: Window) -> Condition:
-    return _range(performance.c.measured_at, of, window.since, window.until)
+    where = _range(performance.c.measured_at, of, window.since, window.until)
+    return sa.select(*columns).where(where).limit(MOST_ROWS + 1)
 
 
 def _range(at: sa.Column[datetime], of: Of, since: datetime, until: datetime) -> Condition:
