@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 from cyclopts import App
 
-from vedette import log
 from vedette.cli import app, entries, main
 
 # They run until they are stopped, or print a script for a shell: nothing that is a document.
@@ -79,10 +78,8 @@ def test_every_argument_is_described(name: str) -> None:
     ],
 )
 def test_a_slip_is_one_line_that_helps(
-    tokens: list[str], says: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tokens: list[str], says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # A log that writes to this test's standard error would do so when it is gone.
-    monkeypatch.setattr(log, "configure", lambda: None)
     with pytest.raises(SystemExit) as ended:
         main(tokens)
     assert ended.value.code == 2
