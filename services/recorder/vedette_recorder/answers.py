@@ -139,31 +139,31 @@ class Answers:
         Those of days that are packed are read so; the others, and those of days to be packed again, as rows. Raises
         RequestError for too many.
         """
-        (last,) = await self._store.rows(queries.packed_until())
-        begin = last.day + DAY if last.day else since
+        ((last,),) = await self._store.tuples(queries.packed_until())
+        begin = last + DAY if last else since
         packed: dict[K, list[bytes]] = defaultdict(list)
         stale: list[tuple[ModelRef, datetime]] = []
         if begin > since:
-            for endpoint, model, day, value in (
-                tuple(row) for row in await self._store.rows(queries.packed(of, since, min(begin, until)))
+            for endpoint, model, day, value in await self._store.tuples(
+                queries.packed(of, since, min(begin, until))
             ):
                 if value is None:
                     stale.append((ModelRef(endpoint, model), day))
                 else:
                     packed[key(endpoint, model)].append(value)
-        rows = [*await self._probe_rows(queries.unpacked(of, max(begin, since), until))]
+        rows = await self._probe_rows(queries.unpacked(of, max(begin, since), until))
         for n in range(0, len(stale), _STALE_AT_ONCE):
             rows += await self._probe_rows(queries.stale(stale[n : n + _STALE_AT_ONCE]))
         unpacked: dict[K, list[Sequence[Any]]] = defaultdict(list)
-        for endpoint, model, *probe in map(tuple, rows):
-            unpacked[key(endpoint, model)].append(probe)
+        for row in rows:
+            unpacked[key(row[0], row[1])].append(row[2:])
         return {
             about: Probes.together((unpack(packed[about]), Probes.of(unpacked[about]))).between(since, until)
             for about in packed.keys() | unpacked.keys()
         }
 
-    async def _probe_rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
-        rows = await self._store.rows(query)
+    async def _probe_rows(self, query: sa.Select[Any]) -> list[tuple[Any, ...]]:
+        rows = await self._store.tuples(query)
         _limit(rows, queries.MOST_PROBES)
         return rows
 

@@ -46,10 +46,12 @@ class Probes(Struct, frozen=True, eq=False):
 
         Raises KeyError for an outcome that this version does not know.
         """
+        at, outcome, cause, latency_ms = zip(*rows, strict=True) if rows else ((),) * 4
+        ended = [_PLACES[of_probe] for of_probe in zip(outcome, cause, strict=True)]
         return cls(
-            np.array([microseconds(at) for at, *_ in rows], _AT),
-            np.array([_PLACES[outcome, cause] for _, outcome, cause, _ in rows], _ENDED),
-            np.array([latency_ms for *_, latency_ms in rows], _LATENCY),
+            np.array([microseconds(one) for one in at], _AT),
+            np.array(ended, _ENDED),
+            np.array(latency_ms, _LATENCY),
         )
 
     @classmethod
@@ -79,23 +81,29 @@ class Probes(Struct, frozen=True, eq=False):
 
 
 class _Day(Struct, frozen=True, array_like=True):
-    """Probes as they are kept: columns of bytes, and of how they `ended` an index into what is `met` among them."""
+    """Probes as they are kept: columns of bytes, and of how they `ended` an index into what is `met` among them.
 
-    met: tuple[tuple[str, ProbeCause], ...]
+    `met` is decoded by itself: it is the same for most days.
+    """
+
+    met: msgspec.Raw
     at: bytes
     ended: bytes
     latency_ms: bytes
 
 
+_Met = tuple[tuple[str, ProbeCause], ...]
+_encode = msgspec.msgpack.encode
 _decode = msgspec.msgpack.Decoder(_Day).decode
+_decode_met = msgspec.msgpack.Decoder(_Met).decode
 
 
 def pack(probes: Probes) -> bytes:
     """Return *probes* as one value, which a version that knows more outcomes reads as well."""
     met, ended = np.unique(probes.ended, return_inverse=True)
-    return msgspec.msgpack.encode(
+    return _encode(
         _Day(
-            tuple((ENDED[place][0].value, ENDED[place][1]) for place in met),
+            msgspec.Raw(_encode(tuple((ENDED[place][0].value, ENDED[place][1]) for place in met))),
             probes.at.astype(_AT).tobytes(),
             ended.astype(_ENDED).tobytes(),
             probes.latency_ms.astype(_LATENCY).tobytes(),
@@ -108,15 +116,15 @@ def unpack(packed: Iterable[bytes]) -> Probes:
     days = [_decode(value) for value in packed]
     return Probes(
         np.frombuffer(b"".join(day.at for day in days), _AT),
-        np.frombuffer(b"".join(day.ended.translate(_places(day.met)) for day in days), _ENDED),
+        np.frombuffer(b"".join(day.ended.translate(_places(bytes(day.met))) for day in days), _ENDED),
         np.frombuffer(b"".join(day.latency_ms for day in days), _LATENCY),
     )
 
 
 @lru_cache(maxsize=256)
-def _places(met: tuple[tuple[str, ProbeCause], ...]) -> bytes:
-    """Return the table of 256 that turns an index into *met* into a place in ENDED."""
-    return bytes(_PLACES[ended] for ended in met).ljust(256, b"\0")
+def _places(met: bytes) -> bytes:
+    """Return the table of 256 that turns an index into what was *met* into a place in ENDED."""
+    return bytes(_PLACES[ended] for ended in _decode_met(met)).ljust(256, b"\0")
 
 
 def microseconds(at: datetime) -> int:

@@ -122,19 +122,16 @@ class Store:
 
     async def read(self, query: sa.Select[Any]) -> Sequence[sa.RowMapping]:
         """Return the rows of *query*, by name."""
-        return [row._mapping for row in await self.rows(query)]
+        return [row._mapping for row in await self._rows(query)]
 
-    async def rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
-        """Return the rows of *query*."""
-        with _translated(self._url):
-            async with self._reading.connect() as connection:
-                rows: Sequence[sa.Row[Any]] = (await connection.execute(query)).all()
-        return rows
+    async def tuples(self, query: sa.Select[Any]) -> list[tuple[Any, ...]]:
+        """Return the rows of *query* as tuples, which is quicker than by name for thousands of them."""
+        # A slice of all is the tuple that the row keeps; `tuple` would make another.
+        return [row[:] for row in await self._rows(query)]
 
     async def structs(self, query: sa.Select[Any], kind: type[S]) -> list[S]:
         """Return the rows of *query*, which selects what the fields of *kind* are, in their order."""
-        rows = [tuple(row) for row in await self.rows(query)]
-        return msgspec.convert(rows, list[kind])  # type: ignore[valid-type]
+        return msgspec.convert(await self.tuples(query), list[kind])  # type: ignore[valid-type]
 
     async def stream(
         self, query: sa.Select[Any], key: Sequence[sa.Column[Any]], *, chunk: int = 1_000
@@ -185,6 +182,12 @@ class Store:
             return (await connection.execute(sa.delete(table).where(where))).rowcount
 
         return await self._transact(delete)
+
+    async def _rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+        with _translated(self._url):
+            async with self._reading.connect() as connection:
+                rows: Sequence[sa.Row[Any]] = (await connection.execute(query)).all()
+        return rows
 
     async def _delete(self, table: sa.Table, old: sa.ColumnElement[bool], batch: int) -> int:
         key = sa.tuple_(*table.primary_key.columns)
