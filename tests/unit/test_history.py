@@ -18,7 +18,7 @@ from vedette_recorder.history import (
     performance,
     window,
 )
-from vedette_recorder.probes import Probes, pack, unpack
+from vedette_recorder.probes import ENDED, Probes, microseconds, pack, unpack
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 MODEL = ModelRef("local", "m")
@@ -120,6 +120,21 @@ def test_what_is_packed_tells_the_same(drawn: tuple[Window, list[Row]], first: i
     chosen, rows = drawn
     parts = [pack(Probes.of(values(some))) for some in (rows[:first], rows[first:])]
     assert availability(MODEL, chosen, unpack(parts)) == availability(MODEL, chosen, Probes.of(values(rows)))
+
+
+def test_what_an_earlier_version_packed_is_read() -> None:
+    """Databases hold it for a month, and for years if they are told to."""
+    packed = (
+        "949292a26f6ba56d6f64656c92a774696d656f7574a8656e64706f696e74c4100040e2b52b5f06000140e2b52b5f0600"
+        "c4020001c4100000000000002940000000000000f87f"
+    )
+    at = datetime(2026, 11, 1, tzinfo=UTC)
+    probes = unpack([bytes.fromhex(packed)])
+    assert probes.at.tolist() == [microseconds(at), microseconds(at) + 1]
+    assert [ENDED[place] for place in probes.ended] == [(Outcome.OK, "model"), (Outcome.TIMEOUT, "endpoint")]
+    assert probes.latency_ms[0] == 12.5
+    assert probes.timed.tolist() == [True, False]
+    assert pack(probes).hex() == packed
 
 
 @given(windows(), st.integers(0, 499))
