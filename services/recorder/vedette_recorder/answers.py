@@ -141,17 +141,17 @@ class Answers:
         """
         ((last,),) = await self._store.tuples(queries.packed_until())
         begin = last + DAY if last else since
+        days, rows = await asyncio.gather(
+            self._store.tuples(queries.packed(of, since, min(begin, until))),
+            self._probe_rows(queries.unpacked(of, max(begin, since), until)),
+        )
         packed: dict[K, list[bytes]] = defaultdict(list)
         stale: list[tuple[ModelRef, datetime]] = []
-        if begin > since:
-            for endpoint, model, day, value in await self._store.tuples(
-                queries.packed(of, since, min(begin, until))
-            ):
-                if value is None:
-                    stale.append((ModelRef(endpoint, model), day))
-                else:
-                    packed[key(endpoint, model)].append(value)
-        rows = await self._probe_rows(queries.unpacked(of, max(begin, since), until))
+        for endpoint, model, day, value in days:
+            if value is None:
+                stale.append((ModelRef(endpoint, model), day))
+            else:
+                packed[key(endpoint, model)].append(value)
         for n in range(0, len(stale), _STALE_AT_ONCE):
             rows += await self._probe_rows(queries.stale(stale[n : n + _STALE_AT_ONCE]))
         unpacked: dict[K, list[Sequence[Any]]] = defaultdict(list)
