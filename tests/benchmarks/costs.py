@@ -13,6 +13,7 @@ from vedette.children import child
 from vedette.process import service_names
 
 _READY_S = 120.0
+_NOBODY = "http://127.0.0.1:9"
 
 
 async def measure(directory: Path, *, models: Sequence[int]) -> None:
@@ -28,6 +29,13 @@ async def measure(directory: Path, *, models: Sequence[int]) -> None:
                 print(await _row(directory, service, on.server.url(service), number), flush=True)
 
 
+def _endpoints(models: int) -> str:
+    """Return the settings of those that serve the *models*: of no other would a discoverer keep them."""
+    names = dict.fromkeys(population.reference(number).endpoint for number in range(models))
+    of_each = f'provider = "openai-compatible"\nurl = "{_NOBODY}"\n'
+    return "".join(f"[endpoints.{name}]\n{of_each}" for name in names)
+
+
 async def _row(directory: Path, service: str, url: str, models: int) -> str:
     say(f"{service} with {models} models")
     log = directory / f"{service}-{models}.log"
@@ -35,7 +43,7 @@ async def _row(directory: Path, service: str, url: str, models: int) -> str:
     database = directory / f"{service}-{models}.db"
     configuration.write_text(
         f"[nats]\nprovision = false\nexpected_models = {population.expected_models(models)}\n"
-        f'[database]\nurl = "sqlite+aiosqlite:///{database}"\n[endpoints]\n'
+        f'[database]\nurl = "sqlite+aiosqlite:///{database}"\n{_endpoints(models)}'
     )
     arguments = ["run", service, "--nats", url, "--config", str(configuration)]
     began = time.perf_counter()

@@ -27,6 +27,7 @@ def opened(
     secret: str | None = None,
     allowed: tuple[str, ...] = (),
     ca_file: str | None = None,
+    verify: bool = True,
 ) -> AbstractAsyncContextManager[Endpoint]:
     """Open an endpoint of *provider* as services do."""
     headers = {"Authorization": f"Bearer {secret}"} if secret else {}
@@ -38,5 +39,6 @@ def opened(
         max_body_bytes=max_body_bytes,
         allowed=allowed,
         ca_file=ca_file,
+        verify=verify,
     )
     return providers.load(provider).open(access, clock=SystemClock())

@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import ssl
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +152,21 @@ async def test_an_unknown_authority_is_told(tmp_path: Path) -> None:
         assert not replay.requests
         async with opened("ollama", url, ca_file=str(tmp_path / "ca.pem")) as endpoint:
             assert not await endpoint.list_models()
-    assert replay.requests
+        assert len(replay.requests) == 1
+        async with opened("ollama", url, verify=False) as anybody, opened("ollama", url) as strict:
+            assert not await anybody.list_models()
+            with pytest.raises(ProviderError, match="TLS"):
+                await strict.list_models()
+
+
+async def test_who_is_trusted_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for each of hundreds of endpoints: it takes a twentieth of a second, and half a megabyte."""
+    read: list[ssl.Purpose] = []
+    async with opened("ollama", "https://first"), AsyncExitStack() as others:
+        monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda _, purpose: read.append(purpose))
+        for scheme in ("http", "https"):
+            await others.enter_async_context(opened("ollama", f"{scheme}://other"))
+    assert not read
 
 
 ODD_NAMES = ["a/b:c.d*e>f g", "🦙", "n" * 300, "ein name", "null"]

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -67,7 +68,7 @@ class Http:
                 "Accept-Encoding": "identity",
                 **access.headers,
             },
-            transport=Transport(access.allowed, verify=_tls(access)),
+            transport=Transport(access.allowed, tls=_tls(access)),
             timeout=httpx.Timeout(None, connect=_CONNECT_TIMEOUT_S),
             follow_redirects=False,
             # Endpoints are named by the operator; a proxy variable or a .netrc must not reroute their keys.
@@ -258,15 +259,24 @@ def basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-def _tls(access: Access) -> ssl.SSLContext | bool:
-    if not access.url.startswith("https") or not access.verify:
-        return access.verify
+def _tls(access: Access) -> ssl.SSLContext:
+    """Return what decides whether a server is the one that it says it is."""
+    if not access.verify:
+        return httpx.create_ssl_context(verify=False)
+    if access.ca_file is None or not access.url.startswith("https"):
+        return _system_trust()
     try:
         return ssl.create_default_context(cafile=access.ca_file)
     except (OSError, ssl.SSLError) as error:
         raise ConfigurationError(
             where=f"endpoints.{access.endpoint}.ca_file", problem=f"{access.ca_file}: {error}"
         ) from error
+
+
+@cache
+def _system_trust() -> ssl.SSLContext:
+    # Of one for each of hundreds of endpoints, reading who is trusted would take most of a start.
+    return ssl.create_default_context()
 
 
 def _outcome(status: int, said: str) -> Outcome:

@@ -71,11 +71,11 @@ def _within(address: Address, allowed: Iterable[str]) -> bool:
 class Transport(httpx.AsyncHTTPTransport):
     """httpx's own way to a server, through connections that are `Guarded`."""
 
-    def __init__(self, allowed: Sequence[str], *, verify: ssl.SSLContext | bool) -> None:
-        super().__init__()
+    def __init__(self, allowed: Sequence[str], *, tls: ssl.SSLContext) -> None:
+        super().__init__(verify=tls)
         # httpx has no parameter for the one thing that differs.
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=httpx.create_ssl_context(verify=verify, trust_env=False),
+            ssl_context=tls,
             max_connections=None,
             max_keepalive_connections=_KEPT,
             keepalive_expiry=_KEPT_FOR_S,
