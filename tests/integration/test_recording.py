@@ -5,6 +5,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import asyncpg
 import msgspec
 import prometheus_client
 import pytest
@@ -23,7 +24,7 @@ from vedette.events import Event, Job, Lifecycle, encode
 from vedette.provisioning import provision
 from vedette.settings import Database, Settings
 from vedette.types import ModelRef
-from vedette_recorder import app, tables
+from vedette_recorder import app, handlers, tables
 from vedette_recorder.letters import letters
 from vedette_recorder.oversight import Oversight
 from vedette_recorder.record import Message, Position, dead_letter
@@ -219,6 +220,27 @@ async def test_a_locked_database_is_waited_for_from_the_start(
             await recorded(store, 6)
             await eventually(ready, what="ready again")
             assert metric("vedette_database_waiting", stream="MODELS") == 0
+
+
+async def test_tables_that_take_long_hold_up_no_start(
+    bus: Bus, settings: Settings, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service is there, says what it waits for, and records all when the tables are as it needs them."""
+    monkeypatch.setattr(handlers, "_TABLES_FIRST_S", 0.2)
+    chosen = msgspec.structs.replace(settings, database=Database(url=postgres_url))
+    other = await asyncpg.connect(postgres_url.replace("+asyncpg", ""))
+    async with Store(postgres_url) as store:
+        await store.migrate()
+        changing = other.transaction()
+        await changing.start()
+        await other.execute("LOCK TABLE alembic_version")
+        async with app.serve(chosen) as service:
+            assert "brought up to this version" in (await service.ready() or "")
+            await publish(bus, probe(1))
+            await changing.rollback()
+            await recorded(store, 1)
+            assert await service.ready() is None
+    await other.close()
 
 
 @pytest.mark.fault("stream drops what was not recorded", "I10")

@@ -22,6 +22,7 @@ from vedette import identity
 from vedette.errors import ConfigurationError
 from vedette.events import Event, ModelFound, ModelLost, ModelProbed, encode
 from vedette.types import Health, Level, ModelInfo, ModelRef, Outcome, ProbeSample, Status
+from vedette_recorder import store as store_module
 from vedette_recorder import tables
 from vedette_recorder.errors import DatabaseUnavailable
 from vedette_recorder.record import Gap, Message, Position, Row, rows_of
@@ -414,6 +415,24 @@ def test_processes_that_migrate_at_once_wait_for_each_other(url: str) -> None:
     assert asyncio.run(_differences(url)) == []
 
 
+async def test_changing_tables_may_take_long(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writing months of rows anew takes longer than any other command may."""
+    async with Store(postgres_url) as store:
+        await store.migrate()
+    monkeypatch.setattr(store_module, "COMMAND_TIMEOUT_S", 0.2)
+    other = await asyncpg.connect(postgres_url.replace("+asyncpg", ""))
+    async with Store(postgres_url) as store:
+        async with other.transaction():
+            await other.execute("LOCK TABLE alembic_version, model_info")
+            with pytest.raises(DatabaseUnavailable):
+                await store.write(rows(found(), 1))
+            changing = asyncio.create_task(store.migrate())
+            await asyncio.wait([changing], timeout=1)
+            assert not changing.done()
+        await changing
+    await other.close()
+
+
 async def test_a_locked_database_is_unavailable_until_it_is_free(tmp_path: Path) -> None:
     """The rows can be written again once the lock is gone."""
     path = tmp_path / "vedette.db"
@@ -433,11 +452,14 @@ async def test_a_cut_connection_costs_one_attempt(postgres_url: str) -> None:
     cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
     async with Store(postgres_url) as store, Store(postgres_url) as other:
         await store.migrate()
-        await other.read(sa.select(sa.text("1")).select_from(sa.text(f"({cut}) AS cut")))
-        with pytest.raises(DatabaseUnavailable):
-            await store.write(rows(found(), 1))
         await store.write(rows(found(), 1))
-        assert await store.count(tables.model_info) == 1
+        await other.read(sa.select(sa.text("1")).select_from(sa.text(f"({cut}) AS cut")))
+        later = rows(probed(NOW), 2)
+        with pytest.raises(DatabaseUnavailable):
+            await store.write(later)
+        assert await store.count(tables.model_availability_history) == 0
+        await store.write(later)
+        assert await store.count(tables.model_availability_history) == 1
 
 
 @pytest.mark.fault("a write cancelled in its midst", "I1", "I3")

@@ -29,6 +29,8 @@ LINGER_S = 0.1
 _IN_HAND = 2
 # Probes of a day come until so long after it; one that comes later has it packed again.
 _STILL_COMING = timedelta(hours=1)
+# Longer, and whoever started the service would think that it hangs.
+_TABLES_FIRST_S = 5.0
 _FIRST_WAIT_S = 0.25
 _LONGEST_WAIT_S = 5.0
 T = TypeVar("T")
@@ -53,16 +55,28 @@ class Recording:
         return next(iter(self._trouble.values()), None)
 
     async def open(self) -> None:
-        """Make the tables: now, or beside the service as soon as the database answers."""
+        """Make the tables: now, or beside the service while the database is away or takes long over them."""
+        making = asyncio.create_task(self._make_tables())
         try:
-            await self._store.migrate()
-        except DatabaseUnavailable as error:
-            self._say("tables", str(error))
-            self._bus.spawn(self._open_later())
-        else:
-            self._opened.set()
+            await asyncio.wait([making], timeout=_TABLES_FIRST_S)
+        except asyncio.CancelledError:
+            making.cancel()
+            raise
+        if making.done():
+            making.result()
+            return
+        if "tables" not in self._trouble:
+            self._trouble["tables"] = "the tables are being brought up to this version"
+            self._bus.log.warning(
+                "tables.changing", remedy="none is needed: recording begins when that is done"
+            )
 
-    async def _open_later(self) -> None:
+        async def finish() -> None:
+            await making
+
+        self._bus.spawn(finish())
+
+    async def _make_tables(self) -> None:
         await self._insist("tables", self._store.migrate)
         self._opened.set()
 

@@ -1,7 +1,9 @@
 """`migrate`: bring the tables up to this version before anything of it runs."""
 
+from contextlib import nullcontext
+
 from vedette.cli import options
-from vedette.cli.output import document, run, say
+from vedette.cli.output import document, err, run, say
 from vedette_recorder.store import Store
 
 
@@ -14,7 +16,8 @@ def migrate(
 
 async def _migrate(url: str, as_json: bool) -> int:
     async with Store(url) as store:
-        await store.migrate()
+        with err.status("bringing the tables up to this version") if err.is_terminal else nullcontext():
+            await store.migrate()
     if as_json:
         document({"migrated": True})
     else:

@@ -42,6 +42,8 @@ S = TypeVar("S", bound=Struct)
 SUPPORTED = ("sqlite+aiosqlite", "postgresql+asyncpg")
 CONNECT_TIMEOUT_S = 10
 COMMAND_TIMEOUT_S = 60
+# Another version may have months of rows to write anew.
+CHANGE_TIMEOUT_S = 3600
 DELETE_BATCH = 500
 _MIGRATION_LOCK = 0x7665_6465_7474  # "vedett": what PostgreSQL's advisory lock is known by
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -53,7 +55,7 @@ class Store:
     def __init__(self, url: str) -> None:
         self._url = _parse(url)
         self._reading = _reading(self._url)
-        self._writing = _writing(self._url)
+        self._writing = _writing(self._url, COMMAND_TIMEOUT_S)
         self._writer = Writer(self._writing.dialect)
         self._insert = self._writer.insert
         # SQLite has one writer; waiting here costs less than waiting for its lock.
@@ -72,11 +74,11 @@ class Store:
 
     async def migrate(self, revision: str = "head") -> None:
         """Bring the tables up to *revision*; processes that do so at once wait for each other."""
-        await self._transact(partial(_migrate, command.upgrade, revision))
+        await self._change_tables(command.upgrade, revision)
 
     async def downgrade(self, revision: str) -> None:
         """Take the tables back to *revision* (`base`: none at all), and what they held with them."""
-        await self._transact(partial(_migrate, command.downgrade, revision))
+        await self._change_tables(command.downgrade, revision)
 
     def bind(self, rows: Iterable[Row]) -> Batch:
         """Return *rows* as `put` takes them; of what they were made from nothing is kept."""
@@ -219,16 +221,26 @@ class Store:
                 return total
             await asyncio.sleep(time.monotonic() - began)
 
-    async def _transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def _change_tables(self, run: Any, revision: str) -> None:
+        patient = _writing(self._url, CHANGE_TIMEOUT_S)
+        try:
+            await self._transact(partial(_migrate, run, revision), patient)
+        finally:
+            await patient.dispose()
+
+    async def _transact(
+        self, work: Callable[[AsyncConnection], Awaitable[T]], engine: AsyncEngine | None = None
+    ) -> T:
         """Return what *work* comes to in a transaction of its own."""
         with _translated(self._url):
             async with self._turn:
-                running = self._begin(work)
+                running = _begin(engine or self._writing, work)
                 return await (_to_its_end(running) if _is_sqlite(self._url) else running)
 
-    async def _begin(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        async with self._writing.begin() as connection:
-            return await work(connection)
+
+async def _begin(engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async with engine.begin() as connection:
+        return await work(connection)
 
 
 async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
@@ -267,23 +279,23 @@ def _is_sqlite(url: sa.URL) -> bool:
 def _reading(url: sa.URL) -> AsyncEngine:
     """Return an engine whose statements are each read by themselves: a transaction would cost three round trips."""
     # After five times PostgreSQL plans a question for any window of time, and reads all models of it: 190 ms, not 50.
-    planned_anew = {} if _is_sqlite(url) else {"server_settings": {"plan_cache_mode": "force_custom_plan"}}
-    return _engine(url, planned_anew, isolation_level="AUTOCOMMIT")
+    planned_anew = {"server_settings": {"plan_cache_mode": "force_custom_plan"}}
+    return _engine(url, COMMAND_TIMEOUT_S, planned_anew, isolation_level="AUTOCOMMIT")
 
 
-def _writing(url: sa.URL) -> AsyncEngine:
-    engine = _engine(url, {})
+def _writing(url: sa.URL, command_timeout_s: float) -> AsyncEngine:
+    engine = _engine(url, command_timeout_s, {})
     if _is_sqlite(url):
         sa.event.listen(engine.sync_engine, "begin", _begin_immediate)
     return engine
 
 
-def _engine(url: sa.URL, connect_args: dict[str, Any], **options: str) -> AsyncEngine:
-    timeouts = {} if _is_sqlite(url) else {"timeout": CONNECT_TIMEOUT_S, "command_timeout": COMMAND_TIMEOUT_S}
+def _engine(url: sa.URL, command_timeout_s: float, of_asyncpg: dict[str, Any], **options: str) -> AsyncEngine:
+    waiting = {"timeout": CONNECT_TIMEOUT_S, "command_timeout": command_timeout_s}
     try:
         engine = create_async_engine(
             url,
-            connect_args=timeouts | connect_args,
+            connect_args={} if _is_sqlite(url) else waiting | of_asyncpg,
             hide_parameters=True,
             json_serializer=_to_json,
             json_deserializer=msgspec.json.decode,
