@@ -25,6 +25,7 @@ from vedette import instance, subjects
 from vedette.connecting import open_connection
 from vedette.errors import NoAnswer, RequestError
 from vedette.events import (
+    MOST_LISTED,
     PUBLIC_ANSWERS,
     PUBLIC_EVENTS,
     QUESTIONS,
@@ -34,6 +35,7 @@ from vedette.events import (
     ErrorReply,
     ExplainReply,
     ModelsReply,
+    ModelView,
     PastReply,
     PerformanceHistory,
     RecommendPastReply,
@@ -169,9 +171,12 @@ class Client:
         status: str | None = None,
         text: str | None = None,
         limit: int | None = None,
-        offset: int | None = None,
+        offset: int = 0,
     ) -> ModelsReply:
-        """Return the models that match all that is given. Raises RequestError and NoAnswer."""
+        """Return the models that match all that is given, from *offset* on: all of them, or at most *limit*.
+
+        More than go into one reply are asked for until they are there. Raises RequestError and NoAnswer.
+        """
         asked = {
             "capabilities": list(capabilities),
             "provider": provider,
@@ -179,10 +184,17 @@ class Client:
             "family": family,
             "status": status,
             "text": text,
-            "limit": limit,
-            "offset": offset,
         }
-        return await self._ask("models.list", {k: v for k, v in asked.items() if v is not None}, ModelsReply)
+        asked = {key: value for key, value in asked.items() if value is not None}
+        models: list[ModelView] = []
+        while True:
+            left = MOST_LISTED if limit is None else min(limit - len(models), MOST_LISTED)
+            page = {"offset": offset + len(models), "limit": left}
+            reply = await self._ask("models.list", asked | page, ModelsReply)
+            models += reply.models
+            there = reply.total - offset
+            if not reply.models or len(models) >= (there if limit is None else min(limit, there)):
+                return msgspec.structs.replace(reply, models=tuple(models))
 
     async def model(self, model: ModelRef | str) -> ModelsReply:
         """Return one model (`endpoint/name`) whole. Raises RequestError when there is none of that name."""
@@ -315,11 +327,7 @@ class Client:
 
         Close the client, or the iterator, to end it.
         """
-
-        async def page(offset: int) -> ModelsReply:
-            return await self.models(offset=offset)
-
-        return follow(self.watch(events=FOLLOWED), page)
+        return follow(self.watch(events=FOLLOWED), self.models)
 
     async def _recommend(self, subject: str, use_case: str, wanted: Wanted, reply: type[T]) -> T:
         return await self._ask(subject, _recommendation(use_case, wanted), reply)

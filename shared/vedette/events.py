@@ -416,6 +416,7 @@ Names = Annotated[tuple[Text, ...], Meta(max_length=256)]
 Signal = Literal["quality", "speed", "ttft", "reliability", "context", "price"]
 Risk = Literal["conservative", "neutral", "explore"]
 MAX_REQUEST_BYTES = 64 * 1024
+MOST_LISTED = 1000
 
 
 class Constraints(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -452,7 +453,11 @@ class RecommendRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class ModelsRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Which models to list. `text` matches anywhere in `endpoint/name`; models that are lost are left out."""
+    """Which models to list. `text` matches anywhere in `endpoint/name`; models that are lost are left out.
+
+    A reply has at most `limit` of them, from `offset` on, and fewer where they would not go into one message: about
+    five hundred do.
+    """
 
     capabilities: Annotated[tuple[Capability, ...], Meta(max_length=32)] = ()
     provider: Text | None = None
@@ -460,7 +465,7 @@ class ModelsRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     family: Text | None = None
     status: Status | None = None
     text: Text | None = None
-    limit: Annotated[int, Meta(ge=1, le=1000)] = 1000
+    limit: Annotated[int, Meta(ge=1, le=MOST_LISTED)] = MOST_LISTED
     offset: Annotated[int, Meta(ge=0)] = 0
 
 

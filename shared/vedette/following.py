@@ -12,11 +12,10 @@ from vedette.types import ModelInfo, ModelRef
 from vedette.watching import Watching
 
 FOLLOWED: Final = ("model.found", "model.changed", "model.lost")
-_PAGE: Final = 1000
 _LOOK_EVERY_S: Final = 1.0
 
-# From an offset to that page of the catalogue. Raises NoAnswer where there is none now.
-Page = Callable[[int], Awaitable[ModelsReply]]
+# Returns the whole catalogue. Raises NoAnswer where there is none now.
+Listing = Callable[[], Awaitable[ModelsReply]]
 
 
 class Followed(Struct, frozen=True, kw_only=True):
@@ -27,7 +26,7 @@ class Followed(Struct, frozen=True, kw_only=True):
     revision: int  # counts what became of the model
 
 
-async def follow(watching: Watching, page: Page) -> AsyncIterator[Followed]:
+async def follow(watching: Watching, listing: Listing) -> AsyncIterator[Followed]:
     """Yield every model that is there, then each that comes, changes or goes, once, for ever.
 
     It hears first and lists then, so that nothing falls between the two; after a break of the connection it lists
@@ -37,7 +36,7 @@ async def follow(watching: Watching, page: Page) -> AsyncIterator[Followed]:
     async with watching:
         while True:
             reconnects = watching.reconnects
-            for change in await _listed(page, held):
+            for change in await _listed(listing, held):
                 yield change
             while watching.reconnects == reconnects:
                 try:
@@ -53,15 +52,12 @@ async def follow(watching: Watching, page: Page) -> AsyncIterator[Followed]:
                     yield Followed(model=event.model, info=info, revision=event.revision)
 
 
-async def _listed(page: Page, held: dict[ModelRef, int]) -> list[Followed]:
+async def _listed(listing: Listing, held: dict[ModelRef, int]) -> list[Followed]:
     """Return in what the catalogue differs from what is *held*, and hold it."""
-    present: dict[ModelRef, Followed] = {}
-    while True:
-        reply = await _insist(page, len(present))
-        for view in reply.models:
-            present[view.model] = Followed(model=view.model, info=view.info, revision=view.revision)
-        if len(reply.models) < _PAGE:
-            break
+    present = {
+        view.model: Followed(model=view.model, info=view.info, revision=view.revision)
+        for view in (await _insist(listing)).models
+    }
     gone = [
         Followed(model=model, info=None, revision=revision)
         for model, revision in held.items()
@@ -74,9 +70,9 @@ async def _listed(page: Page, held: dict[ModelRef, int]) -> list[Followed]:
     return gone + new
 
 
-async def _insist(page: Page, offset: int) -> ModelsReply:
+async def _insist(listing: Listing) -> ModelsReply:
     while True:
         try:
-            return await page(offset)
+            return await listing()
         except (NoAnswer, BusUnreachable):
             await asyncio.sleep(_LOOK_EVERY_S)

@@ -1,4 +1,7 @@
-"""From the bytes of a request to the request, or to an error that names the field and the remedy. Pure."""
+"""From the bytes of a request to the request, or to an error that names the field and the remedy. Pure.
+
+And how much of what is asked for goes into one reply.
+"""
 
 import difflib
 import re
@@ -11,10 +14,12 @@ import msgspec
 from msgspec import Struct
 
 from vedette.errors import RequestError
-from vedette.events import MAX_REQUEST_BYTES
+from vedette.events import MAX_REQUEST_BYTES, encode
 from vedette.types import Capability, Evidence, ModelRef, Outcome, Status
 
 T = TypeVar("T", bound=Struct)
+# Of a reply: well under what NATS takes (1 MiB), for what it says besides.
+MOST_BYTES = 700_000
 _AT = re.compile(r"(?P<reason>.*?)(?: - at (?:`key` in )?`\$(?P<path>.*)`)?\Z", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`\Z", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*)`\Z")
@@ -42,6 +47,18 @@ def decode(payload: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
         _refuse(str(error), decoder.type)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RequestError(code="invalid_json", message=f"the request is not JSON: {error}") from error
+
+
+def fitting(items: Iterable[T], most_bytes: int = MOST_BYTES) -> tuple[T, ...]:
+    """Return as many of *items*, from the first on, as go into a reply: one at least, or nobody came past it."""
+    taken: list[T] = []
+    left = most_bytes
+    for item in items:
+        left -= len(encode(item))
+        if taken and left < 0:
+            break
+        taken.append(item)
+    return tuple(taken)
 
 
 def reference(named: ModelRef | str, *, field: str = "model") -> ModelRef:

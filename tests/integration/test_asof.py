@@ -30,6 +30,7 @@ from vedette.events import (
     encode,
 )
 from vedette.nats_server import NatsServer
+from vedette.requests import fitting
 from vedette.settings import Database, EndpointSettings, Settings
 from vedette.testing import FakeClock
 from vedette.types import (
@@ -263,7 +264,7 @@ async def test_a_page_is_no_larger_than_a_message_may_be(
 ) -> None:
     """It ends sooner; one model is always told, or nobody would come past it."""
     await record(store, story())
-    monkeypatch.setattr(past.page, "__defaults__", (1,))
+    monkeypatch.setattr(fitting, "__defaults__", (1,))
     page = await recalled(store, PastRequest(at=NOON))
     assert [model.model for model in page.models] == [FIRST]
     assert page.next == FIRST

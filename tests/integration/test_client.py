@@ -66,6 +66,27 @@ async def until_known(client: Client, number: int) -> None:
     await eventually(known, what=f"{number} models")
 
 
+async def test_more_models_than_a_message_holds(bus: Bus, agent: Client) -> None:
+    """All are told, in the order of their names; or so many, from where one likes."""
+    names = [f"{n:04}" for n in range(1100)]
+    now = datetime.now(UTC)
+    for name in names:
+        model = ModelRef("box", name)
+        info = model_info(model, license="L" * 800, capabilities=CHAT)
+        event = lifecycle_event("found", model, at=now, info=info)
+        await bus.js.publish_async(event.subject, encode(event))
+    await until_known(agent, len(names))
+    told = await agent.models()
+    assert [view.model.name for view in told.models] == names
+    assert told.total == len(names)
+    for offset, limit in ((0, 1050), (300, 700), (1090, None), (1090, 20), (1200, None)):
+        some = await agent.models(offset=offset, limit=limit)
+        assert [view.model.name for view in some.models] == names[offset:][:limit]
+        assert some.total == len(names)
+    async with aclosing(agent.follow_models()) as following:
+        assert [(await anext(following)).model.name for _ in names] == names
+
+
 # --- Calling ---------------------------------------------------------------------------------------------------
 
 

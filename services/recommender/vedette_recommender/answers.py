@@ -5,7 +5,7 @@ within the same minute, the same bytes asked again are answered with the same by
 in nothing that the answer depends on: who asks, or by how much a limit lies between two values that models have.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -40,10 +40,9 @@ from vedette.events import (
     encode,
 )
 from vedette.ledger import used
-from vedette.requests import decode, reference, unknown_model, unknown_use_case
+from vedette.requests import decode, fitting, reference, unknown_model, unknown_use_case
 from vedette.settings import Budget, EndpointSettings, Vouched
 from vedette.types import ModelRef, Status
-from vedette_recommender.candidate import Candidate
 from vedette_recommender.columns import STATUSES
 from vedette_recommender.constants import WANTED_CONTEXT_TOKENS
 from vedette_recommender.explain import Account, summary
@@ -342,22 +341,22 @@ class Answers:
         text = (request.text or "").casefold()
         matching = [row for row in columns.order if among[row] and columns.has_in_name(row, text)]
         page = matching[request.offset : request.offset + request.limit]
-        return self._reply(self._board.candidates(page), total=len(matching))
+        return self._reply(page, total=len(matching))
 
     def _model(self, request: ModelRequest) -> ModelsReply:
         ref = reference(request.model)
         columns = self._board.columns
         if ref not in columns.rows:
             raise unknown_model(ref, columns.rows)
-        return self._reply(self._board.candidates([columns.rows[ref]]), total=1, whole=True)
+        return self._reply([columns.rows[ref]], total=1, whole=True)
 
-    def _reply(self, candidates: Sequence[Candidate], *, total: int, whole: bool = False) -> ModelsReply:
+    def _reply(self, rows: Iterable[int], *, total: int, whole: bool = False) -> ModelsReply:
         same = self._same_weights()
-        views = tuple(
+        views = (
             model_view(one, self._catalogue.get(one.model), same.get(one.model, ()), whole=whole)
-            for one in candidates
+            for one in self._board.candidates(rows)
         )
-        return ModelsReply(models=views, total=total, as_of=self._as_of)
+        return ModelsReply(models=fitting(views), total=total, as_of=self._as_of)
 
     def _same_weights(self) -> dict[ModelRef, tuple[ModelRef, ...]]:
         """Return, by model, the others that are the same weights. Kept until a model comes, changes or goes."""

@@ -1,6 +1,6 @@
 """The catalogue as columns, and the field of each use case, kept current by the events that come. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -78,10 +78,10 @@ class Scoreboard:
         """Return the model of *facts* as it must be seen at this minute."""
         return candidate(facts, self.scored_at, stale_after=self._stale_after)
 
-    def candidates(self, rows: Iterable[int]) -> list[Candidate]:
-        """Return the models in *rows* as they must be seen at this minute."""
+    def candidates(self, rows: Iterable[int]) -> Iterator[Candidate]:
+        """Yield the models in *rows* as they must be seen at this minute."""
         facts = (self.columns.facts[row] for row in rows)
-        return [self.candidate(one) for one in facts if one is not None]
+        return (self.candidate(one) for one in facts if one is not None)
 
     def settle(self) -> None:
         """Bring the columns up to what has come."""

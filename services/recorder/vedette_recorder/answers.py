@@ -23,7 +23,7 @@ from vedette.events import (
     SummariesRequest,
     encode,
 )
-from vedette.requests import decode, reference
+from vedette.requests import decode, fitting, reference
 from vedette.types import ModelRef
 from vedette_recorder import history, past, queries, tables
 from vedette_recorder.errors import DatabaseUnavailable
@@ -122,7 +122,7 @@ class Answers:
 
         others = {name: await self._last(tables.metadata.tables[name], models, at) for name in past.EVENTS}
         probes = await self._last(tables.model_availability_history, models, at)
-        known = past.page(past.models(shown, found, probes, tallies, others))
+        known = fitting(past.models(shown, found, probes, tallies, others))
         (oldest,) = await self._read(queries.oldest_probe())
         return PastReply(
             at=at,

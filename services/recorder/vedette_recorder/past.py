@@ -33,8 +33,6 @@ HOUR_S, DAY_S = 3600, 86_400
 # What a model's health keeps tallies of.
 HOURS, DAYS = timedelta(hours=24), timedelta(days=30)
 INSTANT = timedelta(microseconds=1)
-# A reply must stay well under what NATS takes (1 MiB).
-MOST_BYTES = 700_000
 
 
 class Tallies(Struct, frozen=True, kw_only=True):
@@ -177,18 +175,6 @@ def models(
     for model, happened in events.items():
         happened.sort(key=lambda one: (one[0]["measured_at"], one[0]["sequence"]))
         yield PastModel(model=model, events=tuple(_past(row, event) for row, event in happened))
-
-
-def page(known: Iterable[PastModel], most_bytes: int = MOST_BYTES) -> tuple[PastModel, ...]:
-    """Return as many of the models *known*, from the first on, as go into a reply: one at least."""
-    taken: list[PastModel] = []
-    left = most_bytes
-    for model in known:
-        left -= len(encode(model))
-        if taken and left < 0:
-            break
-        taken.append(model)
-    return tuple(taken)
 
 
 def _past(row: Row, event: ModelEvent | ModelReported) -> PastEvent:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Annotated, Any, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 from rich.table import Table
 from rich.text import Text
 
@@ -85,6 +85,7 @@ At = Annotated[
     str | None, Parameter(help=f"What would have been said then, from recorded history: {options.MOMENT}")
 ]
 Limit = Annotated[int, Parameter(help="How many models to name, 1 to 100.")]
+_MOST_ROWS = 1000  # a table of them takes a second
 UseCase = Annotated[str, Parameter(help="For example chat, code_generation, embedding, or one of your own.")]
 Caution = Annotated[
     Risk, Parameter(help="How much is expected of what is not measured: conservative, neutral or explore.")
@@ -102,6 +103,13 @@ def models(
     endpoint: Annotated[str | None, Parameter(help="Only those at this endpoint.")] = None,
     family: Annotated[str | None, Parameter(help="Only those of this family.")] = None,
     status: Annotated[Status | None, Parameter(help="Only those that stand so.")] = None,
+    limit: Annotated[
+        int | None,
+        Parameter(
+            help=f"How many to list. Default: {_MOST_ROWS:,}, with --json all.",
+            validator=validators.Number(gte=1),
+        ),
+    ] = None,
     json: options.Json = False,
     where: options.Instance = options.HERE,
 ) -> int:
@@ -115,6 +123,7 @@ def models(
             endpoint=endpoint,
             family=family,
             status=status,
+            limit=limit or (None if json else _MOST_ROWS),
         )
         if json:
             document(reply)
@@ -242,7 +251,7 @@ def show_models(shown: Sequence[ModelView], *, total: int | None = None) -> None
         )
     out.print(rows)
     if total is not None and total > len(shown):
-        out.print(f"{len(shown)} of {total}")
+        out.print(f"{len(shown):,} of {total:,}; --limit lists more, a part of their names fewer")
 
 
 def _model_row(model: ModelView) -> tuple[str, ...]:
