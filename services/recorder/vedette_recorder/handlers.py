@@ -66,10 +66,7 @@ class Recording:
             making.result()
             return
         if "tables" not in self._trouble:
-            self._trouble["tables"] = "the tables are being brought up to this version"
-            self._bus.log.warning(
-                "tables.changing", remedy="none is needed: recording begins when that is done"
-            )
+            self._say("tables", "its tables are being brought up to this version; that may take minutes")
 
         async def finish() -> None:
             await making
