@@ -1,5 +1,6 @@
 """Ingest on a real broker and both databases: what it cannot read, outages, streams that are not what they were."""
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -234,7 +235,7 @@ async def test_tables_that_take_long_hold_up_no_start(
         changing = other.transaction()
         await changing.start()
         await other.execute("LOCK TABLE alembic_version")
-        async with app.serve(chosen) as service:
+        async with asyncio.timeout(30), app.serve(chosen) as service:
             assert "brought up to this version" in (await service.ready() or "")
             await publish(bus, probe(1))
             await changing.rollback()

@@ -85,7 +85,7 @@ class Answers:
     async def _performance(self, request: HistoryRequest) -> PerformanceHistory:
         of = _of(request)
         window = history.window(request, now=self._clock.now(), usual=_PERFORMANCE_USUAL)
-        rows = await self._store.structs(queries.benchmarks(of, window), Benchmark)
+        rows = await self._store.structs(queries.benchmarks(of, window), list[Benchmark])
         _limit(rows, queries.MOST_ROWS)
         rows.sort(key=lambda row: row.measured_at)
         return history.performance(of, window, rows)
@@ -93,13 +93,13 @@ class Answers:
     async def _models(self, request: SummariesRequest) -> SummariesReply:
         window = history.window(request, now=self._clock.now(), usual=_AVAILABILITY_USUAL)
         named = [reference(model, field="models") for model in request.models]
-        found = await self._store.structs(queries.known(request, named), Known)
+        found = await self._store.structs(queries.known(request, named), list[Known])
         models = found[: request.limit]
         refs = [history.ref(one) for one in models]
         of = queries.some(refs)
         probes, benchmarked = await asyncio.gather(
             self._probes(of, window.since, window.until, ModelRef),
-            self._store.structs(queries.benchmarked(of, window), Benchmarked),
+            self._store.structs(queries.benchmarked(of, window), list[Benchmarked]),
         )
         return SummariesReply(
             since=window.since,

@@ -131,9 +131,9 @@ class Store:
         # A slice of all is the tuple that the row keeps; `tuple` would make another.
         return [row[:] for row in await self._rows(query)]
 
-    async def structs(self, query: sa.Select[Any], kind: type[S]) -> list[S]:
-        """Return the rows of *query*, which selects what the fields of *kind* are, in their order."""
-        return msgspec.convert(await self.tuples(query), list[kind])  # type: ignore[valid-type]
+    async def structs(self, query: sa.Select[Any], kind: type[list[S]]) -> list[S]:
+        """Return the rows of *query*, which selects what the fields of *kind*'s structs are, in their order."""
+        return msgspec.convert(await self.tuples(query), kind)
 
     async def stream(
         self, query: sa.Select[Any], key: Sequence[sa.Column[Any]], *, chunk: int = 1_000
