@@ -3,9 +3,12 @@
 import logging
 import os
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+
+from vedette.shown import shown
 
 
 def _configure() -> None:
@@ -18,15 +21,25 @@ def _configure() -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in os.environ)
-            if sys.stderr.isatty()
-            else structlog.processors.JSONRenderer(),
+            *(
+                (_escaped, structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in os.environ))
+                if sys.stderr.isatty()
+                else (structlog.processors.JSONRenderer(),)  # escapes all that is not ASCII
+            ),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         # The standard error of whoever asks for a logger, not of the first who did: a test's is closed at its end.
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def _escaped(_: Any, __: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Show what is invisible in the texts of a line for a terminal."""
+    for name, value in fields.items():
+        if isinstance(value, str):
+            fields[name] = shown(value)
+    return fields
 
 
 def logger(service: str) -> Any:

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from vedette.errors import RequestError
 from vedette.events import MAX_REQUEST_BYTES, encode
+from vedette.shown import shown_name
 from vedette.types import Capability, Evidence, ModelRef, Outcome, Status
 
 T = TypeVar("T", bound=Struct)
@@ -73,8 +74,8 @@ def reference(named: ModelRef | str, *, field: str = "model") -> ModelRef:
 
 def unknown_model(model: ModelRef, known: Iterable[ModelRef]) -> RequestError:
     """Return the error for a *model* that is not among the *known*."""
-    hint = nearest(str(model), [str(other) for other in sorted(known)][:_MOST_COMPARED])
-    return RequestError(code="unknown_model", message=f"no model {model}; {hint}", field="model")
+    hint = nearest(str(model), [shown_name(other) for other in sorted(known)[:_MOST_COMPARED]])
+    return RequestError(code="unknown_model", message=f"no model {shown_name(model)}; {hint}", field="model")
 
 
 def unknown_use_case(name: str, known: Iterable[str]) -> RequestError:

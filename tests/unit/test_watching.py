@@ -115,12 +115,12 @@ def test_every_public_event_has_its_line() -> None:
     assert shown == set(PUBLIC_EVENTS)
 
 
-@pytest.mark.fault("a server says escape sequences", "I13", without=("vedette.cli.watching:_printable", str))
+@pytest.mark.fault("a server says escape sequences", "I13", without=("vedette.cli.output:shown", str))
 def test_what_a_server_says_gives_no_orders_to_the_terminal() -> None:
     """Nor a second line."""
     shown = line(changed(A, B, "one\ntwo\x1b[2J\r")).plain
     assert shown.isprintable()
-    assert shown.endswith("one two [2J ")
+    assert shown.endswith(r"one two\u001b[2J\u000d")
 
 
 def test_times_are_local() -> None:

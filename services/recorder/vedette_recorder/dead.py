@@ -9,12 +9,11 @@ import msgspec
 import nats.errors
 import nats.js.errors
 from cyclopts import Parameter
-from rich.text import Text
 
 from vedette import log
 from vedette.bus import Bus
 from vedette.cli import options
-from vedette.cli.output import complain, document, err, number, out, run, say, sheet
+from vedette.cli.output import complain, document, err, number, out, run, say, sheet, styled
 from vedette.clock import SystemClock
 from vedette.connecting import connect
 from vedette.errors import NoAnswer, RequestError, VedetteError
@@ -174,7 +173,7 @@ async def _show(name: str, as_json: bool, config: str | None, where: options.Ins
         **whole.headers,
     }
     for fact, value in facts.items():
-        out.print(Text.assemble((f"{fact}: ", "bold"), _printable(value)))
+        out.print(styled((f"{fact}: ", "bold"), value))
     payload = _readable(whole.payload)
     say(f"\n{payload if isinstance(payload, str) else msgspec.json.format(whole.payload, indent=2).decode()}")
     return 0
@@ -185,12 +184,7 @@ def _readable(payload: bytes) -> Any:
     try:
         return msgspec.json.decode(payload, type=dict[str, Any] | list[Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _printable(payload.decode("utf-8", "backslashreplace"))
-
-
-def _printable(text: str) -> str:
-    """Return *text* without what a terminal would act on."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+        return payload.decode("utf-8", "backslashreplace")
 
 
 async def _replay(
@@ -201,7 +195,7 @@ async def _replay(
         for whole in await places.chosen(named, every):
             results.append(await whole.replay())
             if not as_json:
-                say(f"{results[-1].id}  {results[-1].subject}: {_printable(results[-1].detail)}")
+                say(f"{results[-1].id}  {results[-1].subject}: {results[-1].detail}")
     done = sum(result.done for result in results)
     if as_json:
         document({"results": results, "done": done, "left": len(results) - done})

@@ -16,6 +16,7 @@ from vedette.cli import options
 from vedette.cli.output import err, run
 from vedette.errors import ConfigurationError
 from vedette.requests import reference
+from vedette.shown import csv_cell, shown_json
 from vedette_recorder import tables
 from vedette_recorder.store import Store
 
@@ -138,7 +139,8 @@ def _jsonl(file: TextIO, names: Sequence[str]) -> Write:
     encoder = msgspec.json.Encoder()
 
     def write(rows: Sequence[Mapping[Any, Any]]) -> None:
-        file.writelines(encoder.encode({name: row[name] for name in names}).decode() + "\n" for row in rows)
+        lines = (encoder.encode({name: row[name] for name in names}).decode() for row in rows)
+        file.writelines(f"{shown_json(line)}\n" for line in lines)
 
     return write
 
@@ -147,9 +149,9 @@ _WRITERS: dict[Format, Callable[[TextIO, Sequence[str]], Write]] = {"csv": _csv,
 
 
 def _cell(value: object) -> object:
-    """Return *value* as CSV has it: times as in JSON, lists and mappings as JSON."""
+    """Return *value* as CSV has it: times as in JSON, lists and mappings as JSON, no text a formula."""
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, dict | list):
         return msgspec.json.encode(value).decode()
-    return value
+    return csv_cell(value) if isinstance(value, str) else value

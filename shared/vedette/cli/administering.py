@@ -7,13 +7,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 from msgspec import Struct
-from rich.text import Text
 
 from vedette import instance, nats_server, providers, provisioning
 from vedette.cli import options
 from vedette.cli.asking import show_models
 from vedette.cli.measured import show_proofs, show_transcripts
-from vedette.cli.output import document, number, out, run, say, sheet
+from vedette.cli.output import document, number, out, run, say, sheet, styled
 from vedette.cli.remedies import REMEDIES
 from vedette.client import Client
 from vedette.clock import SystemClock
@@ -111,7 +110,7 @@ async def _doctor(config: str | None, where: options.Instance, as_json: bool) ->
     else:
         for finding in findings:
             mark = ("ok    ", "green") if finding.ok else ("wrong ", "bold red")
-            out.print(Text.assemble(mark, (f"{finding.what}: ", "bold"), finding.seen))
+            out.print(styled(mark, (f"{finding.what}: ", "bold"), finding.seen))
             if finding.remedy:
                 out.print(f"       → {finding.remedy}")
     return 0 if all(finding.ok for finding in findings) else 1

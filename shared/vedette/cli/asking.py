@@ -7,11 +7,10 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter, validators
 from rich.table import Table
-from rich.text import Text
 
 from vedette.cli import options
 from vedette.cli.entries import NOTHING_FOUND
-from vedette.cli.output import document, ms, number, out, percent, run, size, table, tokens
+from vedette.cli.output import document, ms, number, out, percent, run, size, styled, table, tokens
 from vedette.client import Client
 from vedette.events import (
     BestReply,
@@ -23,6 +22,7 @@ from vedette.events import (
     Relaxation,
     Risk,
 )
+from vedette.shown import shown_name
 from vedette.types import Status
 
 
@@ -247,7 +247,7 @@ def show_models(shown: Sequence[ModelView], *, total: int | None = None) -> None
     rows = table(*_MODEL_COLUMNS, *(["same weights"] if joined else []))
     for model in shown:
         rows.add_row(
-            *_model_row(model), *([", ".join(map(str, model.same_weights)) or "-"] if joined else [])
+            *_model_row(model), *([", ".join(map(shown_name, model.same_weights)) or "-"] if joined else [])
         )
     out.print(rows)
     if total is not None and total > len(shown):
@@ -262,7 +262,7 @@ def _model_row(model: ModelView) -> tuple[str, ...]:
         number(speed.output_tps if speed else None, 1) if texts_per_s is None else f"{texts_per_s:,.0f} texts"
     )
     return (
-        str(model.model),
+        shown_name(model.model),
         size(info.parameters),
         info.quantization or "-",
         tokens(info.context_tokens),
@@ -283,8 +283,8 @@ def _show_best(reply: BestReply) -> None:
         _show_relaxation(reply.relax)
         return
     out.print(
-        Text.assemble(
-            (str(best.model), "bold green"),
+        styled(
+            (shown_name(best.model), "bold green"),
             f"  {best.score:.1f} of 100, confidence {percent(best.confidence)}",
         )
     )
@@ -308,7 +308,7 @@ def _ranking(recommendations: Sequence[Recommendation]) -> Table:
     rows = table("model", ">score", ">confidence", "status", ">tokens/s", ">TTFT", "")
     for one in recommendations:
         rows.add_row(
-            str(one.model),
+            shown_name(one.model),
             f"{one.score:.1f}",
             percent(one.confidence),
             one.status,
@@ -331,7 +331,7 @@ def show_explanation(reply: ExplainReply) -> None:
         rows = table("no candidate", "because", "needed", "has")
         for rejection in reply.rejections:
             rows.add_row(
-                str(rejection.model),
+                shown_name(rejection.model),
                 rejection.code.replace("_", " "),
                 _plain(rejection.need),
                 _plain(rejection.value),
@@ -354,7 +354,7 @@ def _contributions(one: Recommendation) -> Table:
         ">weight",
         ">points",
         "because",
-        title=f"{one.model}: {one.raw_score:.1f}{multiplied} = {one.score:.1f}",
+        title=f"{shown_name(one.model)}: {one.raw_score:.1f}{multiplied} = {one.score:.1f}",
     )
     for part in one.contributions:
         digits = {"fraction": 3, "probability": 3, "tokens": 0}.get(part.unit, 1)
@@ -403,7 +403,9 @@ def _show_relaxation(relax: Relaxation | None) -> None:
         else f" ({_plain(relax.need)})"
     )
     score = f"; it would score {relax.score:.1f}" if relax.score is not None else ""
-    out.print(f"The nearest of the others is {relax.model}: relax {relax.constraint}{change}{also}{score}.")
+    out.print(
+        f"The nearest of the others is {shown_name(relax.model)}: relax {relax.constraint}{change}{also}{score}."
+    )
 
 
 def _plain(value: object) -> str:

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from vedette.cli.output import Style, number, out, percent, sheet
+from vedette.cli.output import Style, number, out, percent, sheet, styled
 from vedette.events import ModelView
+from vedette.shown import shown_name
 from vedette.types import Failure, Figure, Performance, Published
 
 # Which figures are shown, in order: field of Performance, what it is called, unit, digits.
@@ -44,13 +45,13 @@ def _figure_rows(model: ModelView, performance: Performance) -> Iterator[tuple[s
         if figure is not None:
             values = (figure.median, figure.p95, figure.min, figure.max)
             shown = (number(value, digits) for value in values)
-            yield str(model.model), name, *shown, percent(figure.spread), str(figure.n), unit
+            yield shown_name(model.model), name, *shown, percent(figure.spread), str(figure.n), unit
 
 
 def _load_rows(model: ModelView, performance: Performance) -> Iterator[tuple[str, ...]]:
     for load in performance.sweep.loads if performance.sweep else ():
         yield (
-            str(model.model),
+            shown_name(model.model),
             str(load.streams),
             number(load.throughput_tps, 1),
             number(load.output_tps.median, 1),
@@ -64,14 +65,15 @@ def _remarks(model: ModelView) -> Iterator[str]:
     yield from map(_published, model.published)
     figures = model.figures
     if figures is None:
-        yield f"{model.model}: never measured"
+        yield f"{shown_name(model.model)}: never measured"
         return
+    name = shown_name(model.model)
     server = f", server {figures.server_version}" if figures.server_version else ""
-    yield f"{model.model}: {figures.n} warm runs behind the figures{server}"
+    yield f"{name}: {figures.n} warm runs behind the figures{server}"
     if figures.contended:
-        yield f"{model.model}: {figures.contended} of them while the endpoint had other work; they count less"
+        yield f"{name}: {figures.contended} of them while the endpoint had other work; they count less"
     if figures.failures:
-        yield f"{model.model}: {figures.failures} runs failed; they are in no figure"
+        yield f"{name}: {figures.failures} runs failed; they are in no figure"
 
 
 def _published(figures: Published) -> str:
@@ -87,7 +89,7 @@ def show_proofs(models: Sequence[ModelView], style: Style) -> None:
     """Print what *models* are known to be able to do, on what evidence."""
     rows = [
         (
-            str(model.model),
+            shown_name(model.model),
             capability,
             "yes" if claim.value else "no",
             claim.evidence,
@@ -111,12 +113,14 @@ def show_scores(models: Sequence[ModelView], style: Style) -> None:
         for model in models:
             for rating in model.ratings:
                 what = rating.use_case or "all use cases"
-                out.print(f"{model.model}: {rating.score:.2f} for {what} ({rating.source}, {rating.as_of})")
+                out.print(
+                    f"{shown_name(model.model)}: {rating.score:.2f} for {what} ({rating.source}, {rating.as_of})"
+                )
             for miss in model.quality.misses if model.quality else ():
                 out.print()
-                out.print(Text.assemble((f"{model.model}  {miss.suite}", "bold"), f"  {miss.why}"))
-                out.print(Text(f"  asked     {_line(miss.prompt)}"))
-                out.print(Text(f"  answered  {_line(miss.answer) or 'nothing'}"))
+                out.print(styled((f"{shown_name(model.model)}  {miss.suite}", "bold"), f"  {miss.why}"))
+                out.print(f"  asked     {_line(miss.prompt)}")
+                out.print(f"  answered  {_line(miss.answer) or 'nothing'}")
 
 
 def _score_rows(model: ModelView) -> Iterator[tuple[str, ...]]:
@@ -125,7 +129,7 @@ def _score_rows(model: ModelView) -> Iterator[tuple[str, ...]]:
         low, high = score.interval
         baseline = quality.baseline.scores.get(kind) if quality and quality.baseline else None
         yield (
-            str(model.model),
+            shown_name(model.model),
             score.suite,
             str(score.successes),
             str(score.trials),
@@ -147,11 +151,9 @@ def show_transcripts(model: ModelView) -> None:
     for failure in model.failures:
         out.print()
         out.print(_title(failure))
-        out.print(Text(f"  sent      {failure.exchange.sent}"))
-        out.print(Text(f"  received  {failure.exchange.received or 'nothing'}"))
+        out.print(f"  sent      {failure.exchange.sent}")
+        out.print(f"  received  {failure.exchange.received or 'nothing'}")
 
 
 def _title(failure: Failure) -> Text:
-    return Text.assemble(
-        (f"{failure.at:%Y-%m-%d %H:%M:%S}Z", "bold"), f"  {failure.level}: {failure.outcome}"
-    )
+    return styled((f"{failure.at:%Y-%m-%d %H:%M:%S}Z", "bold"), f"  {failure.level}: {failure.outcome}")

@@ -9,13 +9,40 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 from rich.console import Console
+from rich.style import Style as TextStyle
 from rich.table import Table
 from rich.text import Text
 
+from vedette.shown import csv_cell, shown, shown_json
+
 T = TypeVar("T")
 _PIPED_WIDTH = 160  # a table that goes into a file or a pipe is not folded for a terminal that is not there
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class _Screen(Console):
+    """A console that takes no text for markup or emoji, and shows what is invisible, in lines and in tables."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, soft_wrap=True, markup=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return *text* for the screen; rich calls this for every text, also those of a table's cells."""
+        return super().render_str(shown(text), **options)
+
+
+out = _Screen(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+err = _Screen(stderr=True)
+
+
+def styled(*parts: str | tuple[str, str | TextStyle]) -> Text:
+    """Return one line of *parts*, each a text or a text with its style; what is invisible is shown."""
+    return Text.assemble(
+        *(_one_line(part) if isinstance(part, str) else (_one_line(part[0]), part[1]) for part in parts)
+    )
+
+
+def _one_line(text: str) -> str:
+    return shown(text).replace("\n", " ").replace("\t", " ")
 
 
 def run(command: Coroutine[Any, Any, T]) -> T:
@@ -30,17 +57,26 @@ def run(command: Coroutine[Any, Any, T]) -> T:
 
 def complain(problem: str) -> None:
     """Print one line on what is wrong to standard error."""
-    err.print(Text.assemble(("vedette: ", "bold red"), problem))
+    err.print(styled(("vedette: ", "bold red"), problem))
 
 
 def say(line: str) -> None:
-    """Print *line* as it is, at once, whoever reads."""
-    print(line, flush=True)  # noqa: T201 - the one place that prints
+    """Print *line* at once; what is invisible in it is shown."""
+    _write(shown(line))
 
 
 def document(value: Any) -> None:
-    """Print *value* as JSON."""
-    say(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    """Print *value* as JSON over several lines."""
+    _write(shown_json(msgspec.json.format(msgspec.json.encode(value), indent=2).decode()))
+
+
+def json_line(value: Any) -> None:
+    """Print *value* as JSON in one line."""
+    _write(shown_json(msgspec.json.encode(value).decode()))
+
+
+def _write(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - the one place that prints
 
 
 def table(*columns: str, title: str | None = None) -> Table:
@@ -70,12 +106,21 @@ def sheet(columns: Sequence[str], rows: Sequence[Sequence[str]], style: Style) -
     names = [column.removeprefix(">") for column in columns]
     if style == "csv":
         written = io.StringIO()
-        csv.writer(written, lineterminator="\n").writerows([names, *rows])
+        csv.writer(written, lineterminator="\n").writerows([names, *(_csv_row(columns, row) for row in rows)])
         say(written.getvalue().rstrip("\n"))
         return
     rule = ["---:" if column.startswith(">") else "---" for column in columns]
     for cells in (names, rule, *rows):
         say(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+
+
+def _csv_row(columns: Sequence[str], row: Sequence[str]) -> list[str]:
+    """Return *row* with texts that no spreadsheet runs; numbers, and the dash for an unknown one, stay."""
+    numbers = (column.startswith(">") for column in columns)
+    return [
+        cell if is_number or cell == "-" else csv_cell(cell)
+        for is_number, cell in zip(numbers, row, strict=True)
+    ]
 
 
 def number(value: float | None, digits: int = 0) -> str:

@@ -19,6 +19,7 @@ from vedette.connecting import connect
 from vedette.errors import ConfigurationError
 from vedette.events import ModelRated, ModelView
 from vedette.settings import Vouched
+from vedette.shown import shown_name
 from vedette.types import ModelRef, Rating
 
 
@@ -131,7 +132,7 @@ async def _list(where: options.Instance, as_json: bool) -> int:
 def _rows(view: ModelView) -> Iterator[tuple[str, ...]]:
     for rating in view.ratings:
         yield (
-            str(view.model),
+            shown_name(view.model),
             rating.use_case or "all",
             f"{rating.score:.2f}",
             rating.source,

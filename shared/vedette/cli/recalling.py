@@ -7,7 +7,6 @@ from typing import Annotated
 import msgspec
 from cyclopts import Parameter
 from rich.table import Table
-from rich.text import Text
 
 from vedette.cli import options, plotting
 from vedette.cli.entries import NOTHING_FOUND
@@ -17,6 +16,7 @@ from vedette.client import Client
 from vedette.errors import RequestError
 from vedette.events import AvailabilityHistory, PerformanceHistory, SummariesReply
 from vedette.requests import nearest
+from vedette.shown import shown_name
 from vedette.types import ModelRef, Outcome, ProbeCause
 
 _LINES = 24  # an hour each, in the usual window
@@ -158,10 +158,10 @@ async def _refuse_unknown_endpoint(client: Client, endpoint: str) -> None:
 
 
 def _show(up: AvailabilityHistory, fast: PerformanceHistory) -> None:
-    out.print(Text(_summary(up)))
+    out.print(_summary(up))
     if up.probes:
         out.print(_probes(up))
-    out.print(Text(f"\n{_counted(fast.benchmarks, 'benchmark')} since {_minute(fast.since)} UTC"))
+    out.print(f"\n{_counted(fast.benchmarks, 'benchmark')} since {_minute(fast.since)} UTC")
     if fast.points:
         out.print(_benchmarks(fast))
 
@@ -225,7 +225,7 @@ def _list(each: SummariesReply, title: str | None) -> None:
     for one in each.models:
         unit = "texts/s" if one.embeds else "tokens/s"
         rows.add_row(
-            f"{one.model} (lost)" if one.lost_at else str(one.model),
+            shown_name(one.model) + (" (lost)" if one.lost_at else ""),
             str(one.probes),
             percent(one.uptime),
             _causes(one.down_by_cause) or "-",
@@ -264,10 +264,10 @@ def _minute(at: datetime) -> str:
 
 
 def _draw(up: AvailabilityHistory, fast: PerformanceHistory) -> None:
-    out.print(Text(_summary(up)))
+    out.print(_summary(up))
     for chart in _charts(up, fast):
         out.print()
-        out.print(Text("\n".join(plotting.lines(chart))))
+        out.print("\n".join(plotting.lines(chart)))
 
 
 def _charts(up: AvailabilityHistory, fast: PerformanceHistory) -> Iterator[Chart]:

@@ -16,6 +16,7 @@ from vedette.clock import SystemClock
 from vedette.connecting import connect
 from vedette.events import EndpointObserved, Event, ModelFound, ModelLost
 from vedette.settings import Nats
+from vedette.shown import shown_name
 from vedette.types import EndpointState, Outcome
 
 
@@ -66,9 +67,9 @@ class _Teller:
         elif event.at < self._since:
             return
         elif isinstance(event, ModelFound):
-            self._say(f"found     {event.model}")
+            self._say(f"found     {shown_name(event.model)}")
         elif isinstance(event, ModelLost):
-            self._say(f"lost      {event.model} ({event.reason.replace('_', ' ')})")
+            self._say(f"lost      {shown_name(event.model)} ({event.reason.replace('_', ' ')})")
 
 
 def _describe(state: EndpointState) -> str:

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from rich.text import Text
 
 from vedette.cli import options
-from vedette.cli.output import err, ms, number, out, percent, run, say, size, tokens
+from vedette.cli.output import err, json_line, ms, number, out, percent, run, size, styled, tokens
 from vedette.client import Client
 from vedette.events import (
     PUBLIC_ANSWERS,
@@ -28,6 +28,7 @@ from vedette.events import (
     ModelRegressed,
     ModelVerified,
 )
+from vedette.shown import shown_name
 from vedette.types import Outcome, Score, Status
 
 _PREFIX = "model."
@@ -82,8 +83,12 @@ async def _watch(
 
 async def _say_who_is_best(client: Client, use_case: str) -> None:
     best = (await client.best(use_case, limit=1)).recommendation
-    now = f"{best.model} is best now with {best.score:.1f} of 100" if best else "no model is a candidate now"
-    err.print(_printable(f"{use_case}: {now}"))
+    now = (
+        f"{shown_name(best.model)} is best now with {best.score:.1f} of 100"
+        if best
+        else "no model is a candidate now"
+    )
+    err.print(f"{use_case}: {now}")
 
 
 def _models(event: Event) -> list[object]:
@@ -97,7 +102,7 @@ def _models(event: Event) -> list[object]:
 
 def _show_json(event: Event) -> None:
     kind = f"{PUBLIC_ANSWERS}{event.use_case}" if isinstance(event, AnswerChanged) else event.TYPE
-    say(msgspec.json.encode({"event": kind, **msgspec.to_builtins(event)}).decode())
+    json_line({"event": kind, **msgspec.to_builtins(event)})
 
 
 # --- For people ------------------------------------------------------------------------------------------------
@@ -110,12 +115,12 @@ def _show(event: Event) -> None:
 def line(event: Event) -> Text:
     """Return *event* in a line: when (local time), of what, what happened, and more of it."""
     subject, (what, style), more = _told(event)
-    return Text.assemble(
+    return styled(
         (f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}  ", "dim"),
-        (_printable(subject), "bold"),
+        (subject, "bold"),
         " ",
-        (_printable(what), style),
-        _printable(f": {more}" if more else ""),
+        (what, style),
+        f": {more}" if more else "",
     )
 
 
@@ -125,7 +130,7 @@ def _told(event: Event) -> tuple[str, tuple[str, str], str]:
         return f"{event.use_case}:", _winner(event), event.detail
     if isinstance(event, ModelEvent) and (tell := _TELLERS.get(type(event))):
         what, style, more = tell(event)
-        return str(event.model), (what, style), more
+        return shown_name(event.model), (what, style), more
     return event.subject, (event.TYPE, ""), ""
 
 
@@ -133,8 +138,8 @@ def _winner(event: AnswerChanged) -> tuple[str, str]:
     if event.model is None:
         return "no model", "red"
     if event.before is None:
-        return str(event.model), "green"
-    return f"{event.model} instead of {event.before}", "green"
+        return shown_name(event.model), "green"
+    return f"{shown_name(event.model)} instead of {shown_name(event.before)}", "green"
 
 
 def _found(event: ModelFound) -> tuple[str, str, str]:
@@ -214,8 +219,3 @@ _TELLERS: dict[type[Event], Callable[[Any], tuple[str, str, str]]] = {
     ModelRegressed: _regressed,
     ModelRated: _rated,
 }
-
-
-def _printable(text: str) -> str:
-    """Return *text* in one line: what servers say may hold anything, orders to the terminal too."""
-    return "".join(character if character.isprintable() else " " for character in text)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, cast
 
 from cyclopts import Parameter
 from nats.aio.client import Client as NatsClient
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -27,6 +28,7 @@ from vedette.connecting import connect
 from vedette.errors import ConfigurationError, RequestError
 from vedette.events import Job, JobKind, ModelView
 from vedette.operation import Target, operating
+from vedette.shown import shown
 
 _Models = Annotated[str, Parameter(help="Only these models (endpoint/name), or all of these endpoints.")]
 
@@ -254,7 +256,7 @@ class _Bars:
         if task is None:
             task = self._tasks[job.id] = self.bars.add_task(progress.message, total=None)
         color = {"done": "[green]", "failed": "[red]", "queued": "[dim]"}.get(progress.state, "")
-        self.bars.update(task, description=f"{color}{progress.message}")
+        self.bars.update(task, description=f"{color}{escape(shown(progress.message))}")
         if progress.state == "step":
             self.bars.update(task, total=progress.steps, completed=progress.step)
         elif progress.state == "done":
