@@ -18,6 +18,12 @@ async def main() -> None:
     reply = await nc.request("recommend.best", b'{"use_case": "chat"}', timeout=2)
     print("best:", json.loads(reply.data)["recommendation"], flush=True)
     async for message in found.messages:
+        # The broker repeats events from its streams, and says so. Without these headers it is no event.
+        headers = message.headers or {}
+        if headers.get("Nats-Stream") != "MODELS" or not headers.get("Nats-Subject", "").startswith(
+            "model.found."
+        ):
+            continue
         print("found:", json.loads(message.data)["model"], flush=True)
 
 

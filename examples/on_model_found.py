@@ -19,7 +19,11 @@ async def main(url: str) -> None:
     for model in listed["models"]:
         print("known", model["model"]["endpoint"], model["model"]["name"], flush=True)
     async for message in events.messages:
-        if int(message.headers["Nats-Sequence"]) <= listed["as_of"]["sequence"]:
+        headers = message.headers or {}
+        # The broker repeats events from its streams, and says so. Without these headers it is no event.
+        if headers.get("Nats-Stream") != "MODELS":
+            continue
+        if int(headers["Nats-Sequence"]) <= listed["as_of"]["sequence"]:
             continue
         found = json.loads(message.data)
         print("found", found["model"]["endpoint"], found["model"]["name"], flush=True)

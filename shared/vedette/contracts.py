@@ -428,6 +428,10 @@ def page() -> str:
         "Subscribe to the subject; the broker copies each event there once it is stored. To start with what is known,"
         " ask `models.list` after subscribing (`Client.follow_models` does both).",
         "",
+        "The copy has the headers `Nats-Stream` (`MODELS`, or `ANSWERS` for `recommend.changed`), `Nats-Subject` (the"
+        " event's own subject, such as `model.found.<endpoint>.<name>`) and `Nats-Sequence`. Ignore messages without"
+        " them: they are no events.",
+        "",
         "| subject | event | says |",
         "|---|---|---|",
         *(f"| `{c.copy}` | [{c.name}](#{c.name.lower()}) | {c.doc} |" for c in CHANNELS if c.copy),

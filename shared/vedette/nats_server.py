@@ -1,7 +1,6 @@
 """The private nats-server of `vedette up`, of the demo and of the tests.
 
-It listens on loopback only and lets nobody in without credentials. Two accounts: APP holds JetStream and a user for
-each service; CLIENT holds agents, who see the exported questions and event subjects and nothing else.
+It listens on loopback only and lets nobody in without credentials. Its accounts: shared/vedette/accounts.py.
 """
 
 import asyncio
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from vedette import permissions
+from vedette import accounts, agents
 from vedette.children import child, free_port, last_line
 from vedette.errors import BusUnreachable, ConfigurationError
 from vedette.instance import write_private
@@ -25,7 +24,7 @@ _START_TIMEOUT_S = 15.0
 
 # A password for each user, made once per state directory.
 Credentials = dict[str, str]
-_USERS = (*permissions.users(), "agent")
+_USERS = (*accounts.USERS, accounts.SYSTEM_USER)
 
 
 class NatsServer(Struct, frozen=True, kw_only=True):
@@ -74,9 +73,9 @@ async def run(directory: Path, *, port: int = 0) -> AsyncIterator[NatsServer]:
 
 def _prepare(directory: Path, port: int) -> tuple[Credentials, int, Path]:
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    credentials = _credentials(directory / "credentials.json")
+    credentials = _credentials(directory / agents.CREDENTIALS)
     chosen = _port(port)
-    configuration = directory / "nats-server.conf"
+    configuration = directory / agents.CONFIGURATION
     write_private(configuration, _configuration(directory, chosen, credentials))
     return credentials, chosen, configuration
 
@@ -108,45 +107,10 @@ def _configuration(directory: Path, port: int, credentials: Credentials) -> str:
         "max_control_line": 4096,
         "write_deadline": "5s",
         "jetstream": {"store_dir": str(directory / "jetstream"), "sync_interval": "always"},
-        "accounts": _accounts(credentials),
+        "system_account": accounts.SYSTEM,
+        "accounts": accounts.of_private(credentials, agents.kept(directory)),
     }
     return json.dumps(configuration, indent=1)  # the server's format is a superset of JSON
-
-
-def accounts() -> str:
-    """Return the accounts for a server of one's own to include; passwords come from its environment."""
-    names = {user: f"${user.upper()}_PASSWORD" for user in _USERS}
-    written = json.dumps({"accounts": _accounts(names)}, indent=1)
-    for name in names.values():
-        written = written.replace(f'"{name}"', name)  # a variable stands without quotes
-    return f"# Written by: vedette contracts --accounts\n{written[1:-1].strip()}\n"
-
-
-def _accounts(credentials: Credentials) -> dict[str, object]:
-    asked, heard = (*permissions.ASKED, permissions.SERVICE_API), permissions.HEARD
-    return {
-        "APP": {
-            "jetstream": "enabled",
-            "users": [
-                {"user": user, "password": credentials[user], "permissions": allowed}
-                for user, allowed in permissions.users().items()
-            ],
-            "exports": [
-                *({"service": subject} for subject in permissions.ASKED),
-                {"service": permissions.SERVICE_API, "response_type": "Stream"},
-                *({"stream": subject} for subject in heard),
-            ],
-        },
-        "CLIENT": {
-            "users": [
-                {"user": "agent", "password": credentials["agent"], "permissions": permissions.of_agent()}
-            ],
-            "imports": [
-                *({"service": {"account": "APP", "subject": subject}} for subject in asked),
-                *({"stream": {"account": "APP", "subject": subject}} for subject in heard),
-            ],
-        },
-    }
 
 
 async def _wait_until_up(process: asyncio.subprocess.Process, port: int, log: Path) -> None:

@@ -19,6 +19,7 @@ from nats.micro.service import EndpointConfig, ServiceConfig
 from nats.micro.service import Service as MicroService
 
 from vedette import __version__, contracts, log, permissions, telemetry
+from vedette.askers import REQUEST_INFO, Requests
 from vedette.bus import Bus, Following
 from vedette.catalogue import Catalogue
 from vedette.clock import Clock, SystemClock
@@ -32,6 +33,8 @@ from vedette.settings import Nats, Settings
 # From a question's subject and request to its reply: at once, or awaited, and then the next request on that
 # subject waits its turn.
 Answer = Callable[[str, bytes], bytes | Awaitable[bytes]]
+# The same, which is told as well who asks: the asker's account, or None where no server says.
+AnswerTo = Callable[[str, bytes, str | None], bytes | Awaitable[bytes]]
 Serve = Callable[[Settings], AbstractAsyncContextManager["Service"]]
 # A cold broker behind fifty services that start at once needs a while; an absent one should be said soon.
 _CONNECT_TIMEOUT_S = 30.0
@@ -162,6 +165,10 @@ class Service:
 
         May be called again, for questions that somebody else answers.
         """
+        await self.answer_to(questions, lambda subject, payload, _: answer(subject, payload))
+
+    async def answer_to(self, questions: Iterable[Question], answer: AnswerTo) -> None:
+        """Answer *questions* as `answer` does; *answer* is told who asks."""
         if self._micro is None:
             self._micro = self._micro_service()
             await self._micro.start()
@@ -176,8 +183,9 @@ class Service:
             )
 
     def _micro_service(self) -> MicroService:
+        connection: Any = Requests(self.bus.connection, self._refuse)
         return MicroService(
-            self.bus.connection,
+            connection,
             ServiceConfig(
                 name=f"vedette-{self.name}",
                 version=__version__,
@@ -188,7 +196,10 @@ class Service:
             ),
         )
 
-    def _responder(self, subject: str, answer: Answer) -> Callable[[Request], Awaitable[None]]:
+    def _refuse(self, subject: str) -> None:
+        telemetry.REQUESTS_REFUSED.labels(subject).inc()
+
+    def _responder(self, subject: str, answer: AnswerTo) -> Callable[[Request], Awaitable[None]]:
         answered, refused, failed = (
             telemetry.REQUEST_SECONDS.labels(subject, outcome) for outcome in ("ok", "refused", "failed")
         )
@@ -196,7 +207,8 @@ class Service:
         async def respond(request: Request) -> None:
             began = time.perf_counter()
             try:
-                reply = answer(subject, request.data)
+                who = request.headers.get(REQUEST_INFO) if request.headers else None
+                reply = answer(subject, request.data, who)
                 await request.respond(reply if isinstance(reply, bytes) else await reply)
                 answered.observe(time.perf_counter() - began)
             except RequestError as error:

@@ -30,6 +30,11 @@ REQUEST_SECONDS = Histogram(
     ["subject", "outcome"],
     buckets=(0.0001, 0.0005, 0.001, 0.0025, 0.01, 0.05, 0.25, 1),
 )
+REQUESTS_REFUSED = Counter(
+    "vedette_requests_refused_total",
+    "Requests whose reply was to go elsewhere than to an inbox.",
+    ["subject"],
+)
 RECORDED = Counter("vedette_recorded_total", "Messages the recorder has settled.", ["stream", "outcome"])
 LAG_MESSAGES = Gauge("vedette_lag_messages", "Messages of a stream that are not recorded yet.", ["stream"])
 LAG_SECONDS = Gauge("vedette_lag_seconds", "Age of the oldest message that is not recorded yet.", ["stream"])

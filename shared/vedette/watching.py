@@ -14,20 +14,35 @@ from nats.aio.subscription import Subscription
 
 from vedette.connecting import barrier
 from vedette.errors import FellBehind, UndecodableMessage
-from vedette.events import Event, decode_event
+from vedette.events import PUBLIC_ANSWERS, AnswerChanged, Event, decode_event
 
 # An agent's own logging decides what becomes of a warning; structlog is set up in Vedette's processes only.
 _log = logging.getLogger(__name__)
 MOST_WAITING = 10_000  # events; a probe of as many models
 
 
+_STREAM, _SUBJECT, _SEQUENCE = "Nats-Stream", "Nats-Subject", "Nats-Sequence"
+
+
+def repeated(message: Msg) -> bool:
+    """Return whether *message* has the headers by which the broker repeats an event of its subject from a stream."""
+    headers = message.headers or {}
+    named, kind = headers.get(_SUBJECT, ""), message.subject
+    if kind.startswith(PUBLIC_ANSWERS):
+        stream, is_its_own = "ANSWERS", named == f"{AnswerChanged.TYPE}.{kind.removeprefix(PUBLIC_ANSWERS)}"
+    else:
+        stream, is_its_own = "MODELS", named.startswith(f"{kind}.")
+    return is_its_own and headers.get(_STREAM) == stream and headers.get(_SEQUENCE, "").isdigit()
+
+
 class Watching:
     """The events of public subjects, in the order in which they came, for one reader.
 
     It hears from when it is entered, else from when the first event is asked for, until it is left or its
-    client is closed. Copies for anybody are not kept by the broker: what happens while the connection is broken
-    is missed, and a warning on the logger `vedette.watching` says between which events. A reader that is too
-    slow gets all that was kept for it, then FellBehind.
+    client is closed. It takes only what the broker repeats from a stream: what anybody else sends to these
+    subjects is passed over, and takes no room. Copies for anybody are not kept by the broker: what happens while
+    the connection is broken is missed, and a warning on the logger `vedette.watching` says between which events.
+    A reader that is too slow gets all that was kept for it, then FellBehind.
     """
 
     def __init__(
@@ -70,9 +85,12 @@ class Watching:
                 raise StopAsyncIteration
             self._mention_a_break()
             try:
-                return decode_event(message.subject, message.data)
+                event = decode_event(message.subject, message.data)
             except UndecodableMessage as error:
                 _log.warning("passed over an event: %s", error)
+                continue
+            if event.subject == (message.headers or {})[_SUBJECT]:
+                return event
 
     @property
     def reconnects(self) -> int:
@@ -103,7 +121,7 @@ class Watching:
         await barrier(self._connection)
 
     async def _hear(self, message: Msg) -> None:
-        if self._ended:
+        if self._ended or not repeated(message):
             return
         if self._waiting.qsize() < self._most_waiting:
             self._waiting.put_nowait(message)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY
 
-from vedette import nats_server, process, telemetry
+from vedette import accounts, process, telemetry
 from vedette.cli import app
 from vedette.settings import Secret, Settings, parse
 from vedette.types import Status
@@ -134,7 +134,7 @@ def _secrets(workload: dict[str, Any]) -> set[tuple[str, str, str]]:
 
 def test_every_user_has_a_password() -> None:
     """Wherever the accounts are: the overlays, the values of NATS's chart, Docker Compose."""
-    wanted = set(re.findall(r"\$(\w+_PASSWORD)", nats_server.accounts()))
+    wanted = set(re.findall(r"\$(\w+_PASSWORD)", accounts.written()))
     assert {name.removesuffix("_PASSWORD").lower() for name in wanted} == {
         *process.service_names(),
         "operator",
@@ -159,7 +159,7 @@ def test_probes_ask_what_is_served() -> None:
 
 def test_the_accounts_are_the_code_s() -> None:
     """As of the private server; `vedette contracts --accounts` writes them."""
-    assert (DEPLOY / "nats" / "accounts.conf").read_text() == nats_server.accounts()
+    assert (DEPLOY / "nats" / "accounts.conf").read_text() == accounts.written()
 
 
 def test_compose_runs_every_service() -> None:

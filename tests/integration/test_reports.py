@@ -1,6 +1,7 @@
 """Reports on the real server: replicas that add up, brokers that fail, callers that flood, and history."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import nats
 import nats.errors
 import nats.js.errors
 import pytest
@@ -18,17 +20,18 @@ import vedette_recommender.app as recommender
 import vedette_recorder.app as recorder
 from eventually import eventually
 from samples import lifecycle_event, model_info, report_event
-from vedette import Client, log, subjects
+from vedette import Client, agents, instance, log, subjects
 from vedette.bus import Bus
 from vedette.catalogue import Catalogue
 from vedette.clock import SystemClock
 from vedette.errors import RequestError
 from vedette.events import ModelReported, ReportReply, decode_event, encode
+from vedette.instance import Connection
 from vedette.nats_server import NatsServer
 from vedette.settings import Database, Settings
 from vedette.types import ModelRef, Outcome
 from vedette_recommender.reporting import Reporting
-from vedette_recommender.reports import MOST_PER_CALLER
+from vedette_recommender.reports import MAX_PER_ASKER
 from vedette_recorder import tables
 
 MODEL, OTHER = ModelRef("box", "smol lm/2:135m"), ModelRef("box", "other")
@@ -79,18 +82,18 @@ async def test_two_replicas_add_up_and_what_they_have_goes_out_when_they_stop(
         replies = await asyncio.gather(
             *(
                 client.report(str(MODEL), ttft_ms=100.0, caller=f"agent {n}", use_case="chat")
-                for n in range(60)
+                for n in range(12)
             ),
-            *(client.report(MODEL, Outcome.TIMEOUT, caller=f"agent {n}") for n in range(20)),
+            *(client.report(MODEL, Outcome.TIMEOUT, caller=f"agent {n}") for n in range(6)),
         )
         assert all(reply.counted for reply in replies)
     events = await stored(bus)
     state = events[-1].reported
     assert len(events[-1].included) == 2
-    assert sum(event.calls for event in events) == 80
-    assert sum(event.use_cases.get("chat", 0) for event in events) == 60
-    assert (state.calls, state.succeeded) == (pytest.approx(80, rel=0.01), pytest.approx(60, rel=0.01))
-    assert state.failures == {"timeout": pytest.approx(20, rel=0.01)}
+    assert sum(event.calls for event in events) == 18
+    assert sum(event.use_cases.get("chat", 0) for event in events) == 12
+    assert (state.calls, state.succeeded) == (pytest.approx(18, rel=0.01), pytest.approx(12, rel=0.01))
+    assert state.failures == {"timeout": pytest.approx(6, rel=0.01)}
     assert state.digest == "d"
     assert events[0].ttft_ms == pytest.approx(100.0)
 
@@ -199,9 +202,44 @@ async def test_a_flood_is_answered_and_moves_little(bus: Bus, server: NatsServer
         assert best.considered == 2
     counted = sum(reply.counted for reply in replies)
     events = await stored(bus)
-    assert sum(event.calls for event in events) == counted <= MOST_PER_CALLER * len(events)
+    assert sum(event.calls for event in events) == counted <= MAX_PER_ASKER * len(events)
     assert sum(event.uncounted for event in events) == 2000 - counted
-    assert all("one caller" in (reply.reason or "") for reply in replies if not reply.counted)
+    assert all("one account" in (reply.reason or "") for reply in replies if not reply.counted)
+
+
+@pytest.mark.fault(
+    "an agent reports under invented names, and says that others ask",
+    "I13",
+    without=("vedette_recommender.reports:MAX_PER_ASKER", 10**9),
+)
+async def test_reports_count_by_account_and_not_by_what_the_caller_writes(
+    bus: Bus, server: NatsServer, settings: Settings, tmp_path: Path
+) -> None:
+    """The server says which account asks; neither names nor headers make more of one; another account has its own."""
+    await publish_models(bus)
+    url = server.url("agent")
+    running = Connection(nats_url=url, operator_url=url, database_url="", health_url="", pid=os.getpid())
+    with instance.announced(tmp_path, running):
+        own = (await agents.add(tmp_path, "own")).url
+    assert own is not None
+    async with recommender.serve(settings):
+        counted = []
+        for login in (url, own):
+            connection = await nats.connect(login)
+            replies = [
+                await connection.request(
+                    "report.outcome",
+                    msgspec.json.encode({"model": MODEL, "outcome": "timeout", "caller": f"made up {n}"}),
+                    timeout=10,
+                    headers={"Nats-Request-Info": f'{{"acc":"made up {n}"}}', "nats-request-info": str(n)},
+                )
+                for n in range(50)
+            ]
+            counted.append(sum(msgspec.json.decode(r.data, type=ReportReply).counted for r in replies))
+            await connection.close()
+    # A window may end in between.
+    assert all(MAX_PER_ASKER <= number < 50 for number in counted), counted
+    assert sum(event.calls for event in await stored(bus)) == sum(counted)
 
 
 async def test_what_cannot_be_so_is_an_error_with_its_field(

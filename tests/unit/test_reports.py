@@ -20,7 +20,8 @@ from vedette_recommender.reports import CALLERS_OWN, Reports, Sums, fold, output
 
 MODEL = ModelRef("box", "m")
 DAY = timedelta(days=1)
-callers = st.sampled_from([None, *"abcdefghi"])  # ten, whose limits together are that of the model
+callers = st.sampled_from([None, *"abcdefghi"])
+askers = st.sampled_from([None, *"ABCDEFGHI"])  # ten, whose limits together are that of the model
 
 
 def report(outcome: Outcome = Outcome.OK, **told: Any) -> ReportRequest:
@@ -38,11 +39,16 @@ reported = st.builds(
 )
 
 
-def taken(told: list[ReportRequest]) -> Sums:
-    """Return what a window of these comes to."""
+def taken(told: list[ReportRequest], asker: str | None = None) -> Sums:
+    """Return what a window of these, all by *asker*, comes to."""
+    return taken_of([(asker, one) for one in told])
+
+
+def taken_of(told: list[tuple[str | None, ReportRequest]]) -> Sums:
+    """Return what a window of these, each with its asker, comes to."""
     window = Reports()
-    for one in told:
-        window.add(MODEL, one, "d", EPOCH)
+    for asker, one in told:
+        window.add(MODEL, one, "d", EPOCH, asker)
     return window.take()[MODEL]
 
 
@@ -53,30 +59,39 @@ def same(one: Struct, other: Struct) -> None:
         assert left == (pytest.approx(right) if isinstance(right, float | dict) else right), name
 
 
-@given(st.lists(reported, min_size=1, max_size=300), st.randoms(use_true_random=False))
-def test_in_which_order_callers_come_does_not_matter(told: list[ReportRequest], rng: random.Random) -> None:
-    """Each caller's own order decides which of its reports count; how callers alternate does not."""
-    turns = [one.caller for one in told]
+told_by = st.lists(st.tuples(askers, reported), min_size=1, max_size=300)
+
+
+@given(told_by, st.randoms(use_true_random=False))
+def test_in_which_order_accounts_report_does_not_matter(
+    told: list[tuple[str | None, ReportRequest]], rng: random.Random
+) -> None:
+    """Each account's own order decides which of its reports count; how accounts alternate does not."""
+    turns = [asker for asker, _ in told]
     rng.shuffle(turns)
-    own = {caller: iter([one for one in told if one.caller == caller]) for caller in turns}
-    same(taken([next(own[caller]) for caller in turns]), taken(told))
+    own = {asker: iter([one for by, one in told if by == asker]) for asker in turns}
+    same(taken_of([(asker, next(own[asker])) for asker in turns]), taken_of(told))
 
 
-@given(st.lists(reported, min_size=1, max_size=300))
-def test_everything_reported_is_counted_or_said_not_to_be(told: list[ReportRequest]) -> None:
-    """Calls, failures and callers are those of the first reports of each caller; the rest is `uncounted`."""
-    window, seen, counted = Reports(), Counter[str | None](), list[ReportRequest]()
-    for one in told:
-        seen[one.caller] += 1
-        refusal = window.add(MODEL, one, "d", EPOCH)
-        assert (refusal is None) == (seen[one.caller] <= reports.MOST_PER_CALLER)
-        counted += [one] if refusal is None else []
+@given(told_by)
+def test_everything_reported_is_counted_or_said_not_to_be(
+    told: list[tuple[str | None, ReportRequest]],
+) -> None:
+    """Calls, failures and callers are those of the first reports of each account; the rest is `uncounted`."""
+    window, seen = Reports(), Counter[str | None]()
+    counted: list[tuple[str | None, ReportRequest]] = []
+    for asker, one in told:
+        seen[asker] += 1
+        refusal = window.add(MODEL, one, "d", EPOCH, asker)
+        assert (refusal is None) == (seen[asker] <= reports.MAX_PER_ASKER)
+        counted += [(asker, one)] if refusal is None else []
     sums = window.take()[MODEL]
+    outcomes = [one.outcome for _, one in counted]
     assert sums.uncounted == len(told) - len(counted)
-    assert sums.calls == sum(one.outcome not in CALLERS_OWN for one in counted)
-    assert sums.succeeded == sum(one.outcome is Outcome.OK for one in counted)
-    assert sums.failures == Counter(one.outcome for one in counted if one.outcome is not Outcome.OK)
-    assert sums.callers == len(seen)
+    assert sums.calls == sum(outcome not in CALLERS_OWN for outcome in outcomes)
+    assert sums.succeeded == outcomes.count(Outcome.OK)
+    assert sums.failures == Counter(outcome for outcome in outcomes if outcome is not Outcome.OK)
+    assert sums.callers == len({(asker, one.caller) for asker, one in counted})
     assert window.take() == {}
 
 
@@ -93,27 +108,35 @@ def test_no_report_gets_past_the_limits_of_what_is_sane(one: ReportRequest) -> N
         assert (sums.ttft_n, sums.output_tps_n, sums.succeeded) == (0, 0, 0)
 
 
-def test_a_caller_with_a_hundred_thousand_reports_moves_what_twenty_move() -> None:
+def test_an_account_with_a_hundred_thousand_reports_moves_what_twenty_move() -> None:
     """And the other's report counts as if nothing had happened."""
-    flood = report(Outcome.SERVER_ERROR, caller="flood")
-    other = report(ttft_ms=100.0, caller="other")
+    flood, other = report(Outcome.SERVER_ERROR), report(ttft_ms=100.0)
     window = Reports()
     for _ in range(100_000):
-        window.add(MODEL, flood, "d", EPOCH)
-    assert window.add(MODEL, other, "d", EPOCH) is None
+        window.add(MODEL, flood, "d", EPOCH, "flood")
+    assert window.add(MODEL, other, "d", EPOCH, "other") is None
     sums = window.take()[MODEL]
-    same(msgspec.structs.replace(sums, uncounted=0), taken([flood] * reports.MOST_PER_CALLER + [other]))
-    assert sums.uncounted == 100_000 - reports.MOST_PER_CALLER
+    expected = taken_of([("flood", flood)] * reports.MAX_PER_ASKER + [("other", other)])
+    same(msgspec.structs.replace(sums, uncounted=0), expected)
+    assert sums.uncounted == 100_000 - reports.MAX_PER_ASKER
 
 
-def test_who_gives_no_name_shares_with_all_who_give_none() -> None:
-    """Anonymity is no way around the limit."""
-    assert taken([report()] * 30).calls == reports.MOST_PER_CALLER
+@pytest.mark.parametrize("asker", [None, "agent-a"])
+@pytest.mark.fault(
+    "an agent reports under a thousand invented names",
+    "I13",
+    without=("vedette_recommender.reports:MAX_PER_ASKER", 200),
+)
+def test_invented_names_move_no_more_than_one_name(asker: str | None) -> None:
+    """A name is text that its caller writes: it raises no limit, whether a server says who asks or not."""
+    invented = taken([report(caller=str(n)) for n in range(1000)], asker)
+    assert (invented.calls, invented.callers, invented.uncounted) == (20, 20, 980)
+    assert taken([report(caller="me")] * 1000, asker).calls == invented.calls
 
 
-def test_a_thousand_invented_callers_move_no_more_than_a_model_may_be_moved() -> None:
+def test_a_thousand_accounts_move_no_more_than_a_model_may_be_moved() -> None:
     """The limit of the model holds over all of them."""
-    sums = taken([report(caller=str(n)) for n in range(1000)])
+    sums = taken_of([(str(n), report()) for n in range(1000)])
     assert (sums.calls, sums.callers, sums.uncounted) == (200, 200, 800)
 
 
@@ -123,10 +146,10 @@ def test_memory_is_bounded_over_models_and_callers() -> None:
     window = Reports()
     models = [ModelRef("box", str(n)) for n in range(101)]
     for model in models[:100]:
-        for caller in range(100):
-            assert window.add(model, report(caller=str(caller)), None, EPOCH) is None
+        for number in range(100):
+            assert window.add(model, report(caller=str(number)), None, EPOCH, str(number // 20)) is None
     assert "too many" in (window.add(models[100], report(), None, EPOCH) or "")
-    assert window.add(models[0], report(caller="0"), None, EPOCH) is None
+    assert "too many" in (window.add(models[0], report(caller="more"), None, EPOCH, "6") or "")
     sums = window.take()
     assert (sums[models[100]].calls, sums[models[100]].uncounted) == (0, 1)
     assert window.add(models[100], report(), None, EPOCH) is None

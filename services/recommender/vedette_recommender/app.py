@@ -80,7 +80,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             then=on_change,
         )
         await service.answer(ANSWERED, answers.answer)
-        await service.answer([REPORT], reporting.answer)
+        await service.answer_to([REPORT], reporting.answer)
         await service.answer([PAST], past.answer)
         service.before_closing(reporting.close)
         answers.prepare()

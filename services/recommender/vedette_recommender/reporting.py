@@ -46,8 +46,11 @@ class Reporting:
         self._failing = False
         self._closed = False
 
-    def answer(self, _: str, payload: bytes) -> bytes:
-        """Return the encoded reply to the report in *payload*. Raises RequestError, which is a reply too."""
+    def answer(self, _: str, payload: bytes, asker: str | None = None) -> bytes:
+        """Return the encoded reply to the report in *payload* by the account *asker*.
+
+        Raises RequestError, which is a reply too.
+        """
         report = decode(payload, _DECODER)
         model = reference(report.model)
         state = self._catalogue.get(model)
@@ -61,7 +64,7 @@ class Reporting:
             raise RequestError(code="invalid_value", message=message, field="ttft_ms")
         if self._closed:
             return _STOPPING
-        refusal = self._reports.add(model, report, state.info.digest, self._bus.clock.now())
+        refusal = self._reports.add(model, report, state.info.digest, self._bus.clock.now(), asker)
         return encode(ReportReply(counted=False, reason=refusal)) if refusal else _COUNTED
 
     async def run(self) -> None:

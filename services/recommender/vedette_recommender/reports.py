@@ -1,10 +1,12 @@
 """What callers report of models: counted within limits, summed over a window, folded into `Reported`. Pure.
 
-A report is somebody's word, so no single caller may move much: see the limits. What it says of latencies goes
-in as a logarithm between sane limits, so that one absurd figure hardly moves the mean.
+A report is somebody's word, so no single account may move much: see the limits. The name of a caller is text that
+the caller writes, so it raises no limit. What a report says of latencies goes in as a logarithm between sane limits,
+so that one absurd figure hardly moves the mean.
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, TypeVar
@@ -16,9 +18,9 @@ from vedette.events import ReportRequest
 from vedette.types import NOT_DOWNTIME, ModelRef, Outcome, Reported
 
 N = TypeVar("N", int, float)
-MOST_PER_CALLER: Final = 20  # counted reports of one caller of one model, in a window
+MAX_PER_ASKER: Final = 20  # counted reports of one account on one model, in a window, whatever names it gives
 MOST_PER_MODEL: Final = 200  # counted reports of one model, in a window
-MOST_HELD: Final = 10_000  # pairs of a model and a caller, in a window
+MOST_HELD: Final = 10_000  # models with an account and a caller's name, in a window
 LEAST_RATE_TOKENS: Final = 8  # fewer output tokens tell no rate
 LEAST_DECODE_MS: Final = 1.0  # tokens that come all at once were buffered on the way
 TTFT_MS_LIMITS: Final = (1.0, 600_000.0)
@@ -149,36 +151,46 @@ class Reports:
 
     def __init__(self) -> None:
         self._sums: dict[ModelRef, Sums] = {}
-        self._counted: dict[ModelRef, dict[str | None, int]] = {}  # by caller; None: all that give no name
-        self._held = 0  # pairs in it
+        # Counted reports by account and by the caller's name; None: no server vouches for it, or no name is given.
+        self._counted: dict[ModelRef, dict[str | None, Counter[str | None]]] = {}
+        self._held = 0  # names in it
 
-    def add(self, model: ModelRef, report: ReportRequest, digest: str | None, now: datetime) -> str | None:
-        """Count *report*, of a *model* that exists; return None, or why it is not counted."""
-        counted = self._counted.get(model, {})
-        refusal = self._refusal(counted, report.caller)
+    def add(
+        self,
+        model: ModelRef,
+        report: ReportRequest,
+        digest: str | None,
+        now: datetime,
+        asker: str | None = None,
+    ) -> str | None:
+        """Count *report* by *asker*, of a *model* that exists; return None, or why it is not counted."""
+        refusal = self._refusal(self._counted.get(model, {}), asker, report.caller)
         if refusal is None:
-            self._held += report.caller not in counted
-            counted[report.caller] = counted.get(report.caller, 0) + 1
-            self._counted[model] = counted
+            callers = self._counted.setdefault(model, {}).setdefault(asker, Counter())
+            self._held += report.caller not in callers
+            callers[report.caller] += 1
             new = sums_of(report, digest, now)
         else:
             new = Sums(since=now, until=now, digest=digest, uncounted=1)
         self._sums[model] = self._sums[model] + new if model in self._sums else new
         return refusal
 
-    def _refusal(self, counted: Mapping[str | None, int], caller: str | None) -> str | None:
-        if counted.get(caller, 0) >= MOST_PER_CALLER:
-            return f"more than {MOST_PER_CALLER} reports of one caller about this model, in too short a time"
-        if sum(counted.values()) >= MOST_PER_MODEL:
+    def _refusal(
+        self, counted: Mapping[str | None, Counter[str | None]], asker: str | None, caller: str | None
+    ) -> str | None:
+        callers = counted.get(asker, Counter())
+        if callers.total() >= MAX_PER_ASKER:
+            return f"more than {MAX_PER_ASKER} reports of one account about this model, in too short a time"
+        if sum(one.total() for one in counted.values()) >= MOST_PER_MODEL:
             return f"more than {MOST_PER_MODEL} reports about this model, in too short a time"
-        if caller not in counted and self._held >= MOST_HELD:
+        if caller not in callers and self._held >= MOST_HELD:
             return "too many models and callers, in too short a time"
         return None
 
     def take(self) -> dict[ModelRef, Sums]:
         """Return the sums by model, and begin a new window."""
         taken = {
-            model: msgspec.structs.replace(sums, callers=len(self._counted.get(model, ())))
+            model: msgspec.structs.replace(sums, callers=sum(map(len, self._counted.get(model, {}).values())))
             for model, sums in self._sums.items()
         }
         self._sums, self._counted, self._held = {}, {}, 0

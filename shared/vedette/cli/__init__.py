@@ -191,6 +191,27 @@ entries.add(
     ),
 )
 app.command(quality)
+agents = App(name="agents", help="Logins for agents, each in an account of its own.", group=entries.OPERATE)
+entries.add(
+    agents,
+    Entry(
+        "vedette.cli.agents:add",
+        "Make a login for an agent; a Vedette that runs takes it at once.",
+        ("vedette agents add support-bot", "vedette agents add support-bot --accounts"),
+    ),
+    Entry(
+        "vedette.cli.agents:list_agents",
+        "List the agents that have a login of their own.",
+        ("vedette agents list", "vedette agents list --json"),
+        name="list",
+    ),
+    Entry(
+        "vedette.cli.agents:remove",
+        "Take an agent's login away; a Vedette that runs closes its connections.",
+        ("vedette agents remove support-bot",),
+    ),
+)
+app.command(agents)
 entries.add(
     app,
     Entry(

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from vedette import accounts as of_server
 from vedette import contracts as catalogue
-from vedette import nats_server
 from vedette.cli import options
 from vedette.cli.output import complain, document, say, sheet
 from vedette.events import QUESTIONS
@@ -24,6 +24,10 @@ def contracts(
     accounts: Annotated[
         bool, Parameter(negative="", help="Print accounts and permissions for a NATS server of your own.")
     ] = False,
+    agent: Annotated[
+        tuple[str, ...],
+        Parameter(help="With --accounts: an agent that gets an account of its own; may be repeated."),
+    ] = (),
     json: options.Json = False,
 ) -> int:
     """List what goes over the bus: subjects, who sends, who hears, what is asked and answered."""
@@ -32,7 +36,7 @@ def contracts(
     if output is not None:
         return _write(output)
     if accounts:
-        say(nats_server.accounts().rstrip())
+        say(of_server.written(agent).rstrip())
         return 0
     if asyncapi or json:
         document(catalogue.asyncapi() if asyncapi else catalogue.document())

@@ -1,0 +1,252 @@
+"""Agents on a real nats-server: each in an account of its own, and in whatever they name as the subject of a reply."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import nats
+import nats.errors
+import pytest
+from nats.aio.client import Client as NatsClient
+from nats.aio.msg import Msg
+
+import vedette_recommender.app as recommender
+from eventually import eventually
+from samples import lifecycle_event
+from vedette import Client, agents, instance, permissions
+from vedette.accounts import SYSTEM_USER
+from vedette.bus import Bus
+from vedette.connecting import barrier
+from vedette.errors import BusUnreachable, RequestError
+from vedette.events import encode
+from vedette.instance import Connection
+from vedette.nats_server import NatsServer
+from vedette.settings import Settings
+from vedette.telemetry import REQUESTS_REFUSED
+from vedette.types import ModelRef
+from vedette.watching import Watching
+
+MODEL = ModelRef("box", "m")
+FOUND = lifecycle_event("found", MODEL, at=datetime(2026, 11, 29, tzinfo=UTC))
+ASKED = b'{"use_case": "chat"}'
+FORGED = {"Nats-Stream": "MODELS", "Nats-Subject": "model.found.box.m", "Nats-Sequence": "1"}
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[NatsClient]:
+    """Connect; let nothing that the server refuses be an error of the test's."""
+
+    async def on_error(_: Exception) -> None:
+        pass
+
+    connection = await nats.connect(url, error_cb=on_error, allow_reconnect=False)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def heard(connection: NatsClient, *subjects: str) -> list[Msg]:
+    """Return a list that fills with what comes on *subjects*."""
+    messages: list[Msg] = []
+
+    async def take(message: Msg) -> None:
+        messages.append(message)
+
+    for subject in subjects:
+        await connection.subscribe(subject, cb=take)
+    await barrier(connection)
+    return messages
+
+
+async def settled(connection: NatsClient) -> None:
+    """Return when all requests of *connection* so far are answered: the recommender takes them in order."""
+    await barrier(connection)
+    for subject in ("recommend.best", "models.list", "$SRV.PING"):
+        await connection.request(subject, ASKED if subject == "recommend.best" else b"{}", timeout=10)
+
+
+@asynccontextmanager
+async def announced(server: NatsServer, state: Path) -> AsyncIterator[None]:
+    """Have *server* be that of the Vedette of *state*."""
+    url = server.url("agent")
+    connection = Connection(
+        nats_url=url, operator_url=server.url("operator"), database_url="", health_url="", pid=os.getpid()
+    )
+    with instance.announced(state, connection):
+        yield
+
+
+@pytest.mark.fault(
+    "an agent names an event's subject for a reply",
+    "I2",
+    "I13",
+    without=("vedette.accounts:refused", lambda subject: subject.replace("*", "{{wildcard(1)}}")),
+)
+async def test_no_reply_becomes_an_event(bus: Bus, server: NatsServer, settings: Settings) -> None:
+    """Neither of a question nor of `$SRV`, in the account that all agents share; a true event is heard."""
+    async with (
+        recommender.serve(settings),
+        connected(server.url("agent")) as attacker,
+        connected(server.url("agent")) as victim,
+    ):
+        events = await heard(victim, *permissions.HEARD)
+        for subject in permissions.HEARD:
+            reply = subject.replace("*", "chat")
+            for asked in ("recommend.best", "models.list", "endpoints.list", "$SRV.PING", "$SRV.INFO"):
+                await attacker.publish(asked, ASKED, reply=reply, headers=FORGED)
+        await settled(attacker)
+        await bus.js.publish(FOUND.subject, encode(FOUND))
+        await eventually(lambda: _any(events), what="heard")
+        assert [message.subject for message in events] == ["model.found"]
+
+
+async def _any(messages: list[Msg]) -> bool:
+    return bool(messages)
+
+
+@pytest.mark.fault(
+    "an asker writes an event's headers into its request",
+    "I2",
+    "I13",
+    without=("vedette.service:Requests", lambda connection, _: connection),
+)
+async def test_no_reply_repeats_the_headers_of_its_request(
+    bus: Bus, server: NatsServer, settings: Settings
+) -> None:
+    """A client that takes messages with the stream's headers for events takes no reply for one."""
+    async with recommender.serve(settings), connected(server.url("agent")) as attacker:
+        for asked in ("recommend.best", "recommend.nonsense", "report.outcome", "$SRV.PING", "$SRV.STATS"):
+            try:
+                reply = await attacker.request(asked, ASKED, timeout=10, headers=FORGED)
+            except nats.errors.NoRespondersError:
+                continue
+            assert not FORGED.keys() & (reply.headers or {}).keys(), asked
+
+
+@pytest.mark.fault(
+    "a request of the same account names a subject that is no inbox for its reply",
+    "I2",
+    "I13",
+    without=("vedette.askers:answerable", lambda _: True),
+)
+async def test_a_service_publishes_no_reply_but_to_an_inbox(
+    bus: Bus, server: NatsServer, settings: Settings
+) -> None:
+    """On a server without accounts it sees what the asker names, and refuses it; that is counted."""
+    before = _refused("recommend.best")
+    async with recommender.serve(settings), connected(server.url("operator")) as asker:
+        messages = await heard(asker, "somewhere.else", "report.box.m")
+        for reply in ("somewhere.else", "report.box.m"):
+            await asker.publish("recommend.best", ASKED, reply=reply)
+        await settled(asker)
+        assert messages == []
+    assert _refused("recommend.best") == before + 2
+
+
+def _refused(subject: str) -> float:
+    return sum(
+        sample.value
+        for metric in REQUESTS_REFUSED.collect()
+        for sample in metric.samples
+        if sample.name.endswith("_total") and sample.labels == {"subject": subject}
+    )
+
+
+@pytest.mark.fault(
+    "forged events flood a watcher",
+    "I2",
+    "I6",
+    "I13",
+    without=("vedette.watching:repeated", lambda _: True),
+)
+async def test_a_watcher_takes_only_what_the_broker_repeats(server: NatsServer) -> None:
+    """On a server without accounts, where anybody may publish: what is forged takes no room in the reader's queue."""
+    true = {"Nats-Stream": "MODELS", "Nats-Subject": FOUND.subject, "Nats-Sequence": "7"}
+    async with connected(server.url(SYSTEM_USER)) as anybody:
+
+        async def same() -> NatsClient:
+            return anybody
+
+        async with Watching(same, ("model.found",), most_waiting=3) as watching:
+            for headers in (None, {}, true | {"Nats-Stream": "OTHER"}, true | {"Nats-Sequence": "x"}):
+                for _ in range(10):
+                    await anybody.publish("model.found", encode(FOUND), headers=headers)
+            other = true | {"Nats-Subject": "model.lost.box.m"}
+            await anybody.publish("model.found", encode(FOUND), headers=other)
+            await anybody.publish("model.found", encode(FOUND), headers=true)
+            async with asyncio.timeout(60):
+                assert await anext(watching) == FOUND
+            watching.end()
+            assert [event async for event in watching] == []
+
+
+@pytest.mark.fault("an agent answers into the inbox of another, and overhears it", "I2", "I13")
+async def test_an_agent_with_a_login_of_its_own_is_alone(
+    bus: Bus, server: NatsServer, settings: Settings, tmp_path: Path
+) -> None:
+    """It neither sends to another's inbox nor hears what is sent there, and hears the same events."""
+    async with announced(server, tmp_path), recommender.serve(settings):
+        urls = [(await agents.add(tmp_path, name)).url or "" for name in ("one", "two")]
+        async with connected(urls[0]) as attacker, connected(urls[1]) as victim:
+            inbox = victim.new_inbox()
+            answers, events = await heard(victim, inbox), await heard(victim, "model.found")
+            overheard = await heard(attacker, "_INBOX.>")
+            for asked in ("recommend.best", "$SRV.PING"):
+                await attacker.publish(asked, ASKED, reply=inbox)
+                await attacker.publish(asked, ASKED, reply="model.found")
+            await settled(attacker)
+            mine = len(overheard)
+            await victim.request("recommend.best", ASKED, timeout=10)
+            await bus.js.publish(FOUND.subject, encode(FOUND))
+            await eventually(lambda: _any(events), what="heard")
+            await settled(victim)
+            await barrier(attacker)
+        assert answers == []
+        assert len(events) == 1
+        assert len(overheard) == mine
+
+
+async def test_logins_come_and_go_while_the_server_runs(
+    bus: Bus, server: NatsServer, settings: Settings, tmp_path: Path
+) -> None:
+    """Nobody else's connection breaks; a login that is taken away ends at once; twice gives the same one."""
+    async with announced(server, tmp_path), recommender.serve(settings):
+        async with Client(server.url("agent")) as shared, shared.watch(events=["model.found"]) as watching:
+            one = await agents.add(tmp_path, "one")
+            assert one == await agents.add(tmp_path, "one")
+            assert one.url is not None
+            async with connected(one.url) as connection:
+                await connection.request("recommend.best", ASKED, timeout=10)
+                await agents.add(tmp_path, "two")
+                await connection.request("recommend.best", ASKED, timeout=10)
+                await agents.remove(tmp_path, "one")
+
+                async def cut() -> bool:
+                    return not connection.is_connected
+
+                await eventually(cut, what="cut off")
+            with pytest.raises(BusUnreachable, match="refused these credentials"):
+                async with Client(one.url) as gone:
+                    await gone.best("chat")
+            await bus.js.publish(FOUND.subject, encode(FOUND))
+            async with asyncio.timeout(60):
+                assert await anext(watching) == FOUND
+            assert watching.reconnects == 0
+        with pytest.raises(RequestError, match="no agent 'one'; known: two"):
+            await agents.remove(tmp_path, "one")
+        with pytest.raises(RequestError, match="cannot name an agent"):
+            await agents.add(tmp_path, "O n e")
+    assert agents.kept(tmp_path / "nats").keys() == {"two"}
+    stopped = await agents.add(tmp_path, "three")
+    assert (stopped.url, stopped.user) == (None, "agent-three")
+
+
+async def test_the_server_of_somebody_else_is_left_alone(server: NatsServer, tmp_path: Path) -> None:
+    """A Vedette on a server of one's own has no logins to give."""
+    async with announced(server, tmp_path / "nats"):
+        with pytest.raises(RequestError, match="NATS server of your own; use --accounts"):
+            await agents.add(tmp_path / "nats", "one")
