@@ -64,6 +64,10 @@ class ProvisioningError(BusError):
     """stream {stream}: {problem}"""  # noqa: D400
 
 
+class StorageTooSmall(ProvisioningError):
+    """stream {stream}: {problem}"""  # noqa: D400
+
+
 class Conflict(BusError):
     """{subject}: changed by others {attempts} times while this change was being written"""  # noqa: D400
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from vedette.errors import NotRunning, StateDirectoryError
 
 _CONNECTION = "connection.json"
 _LOCK = "lock"
+MIN_FREE_BYTES = 64 * 2**20
 
 
 class Connection(Struct, frozen=True, kw_only=True):
@@ -66,6 +68,21 @@ def hold(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def room(directory: Path) -> int:
+    """Return how many bytes streams may grow to: half of what is free, so that history finds room beside them.
+
+    Raises StateDirectoryError when there is too little to start with.
+    """
+    free = shutil.disk_usage(directory).free
+    if free < MIN_FREE_BYTES:
+        raise StateDirectoryError(
+            path=directory,
+            problem=f"the disk has {free // 2**20} MiB free, Vedette needs {MIN_FREE_BYTES // 2**20} MiB to start; "
+            "free some space, or choose another directory with --state-dir",
+        )
+    return free // 2
 
 
 def _lock(descriptor: int, directory: Path) -> None:

@@ -106,7 +106,13 @@ def _configuration(directory: Path, port: int, credentials: Credentials) -> str:
         "max_pending": 64 * 1024 * 1024,
         "max_control_line": 4096,
         "write_deadline": "5s",
-        "jetstream": {"store_dir": str(directory / "jetstream"), "sync_interval": "always"},
+        # Without a limit of its own the server takes three quarters of what is free when it starts, and refuses
+        # streams that it had made before. How much streams may hold is decided once, by `provision`.
+        "jetstream": {
+            "store_dir": str(directory / "jetstream"),
+            "sync_interval": "always",
+            "max_file_store": 2**50,
+        },
         "system_account": accounts.SYSTEM,
         "accounts": accounts.of_private(credentials, agents.kept(directory)),
     }

@@ -81,13 +81,14 @@ async def up(
     async with AsyncExitStack() as stack:
         stack.enter_context(instance.hold(directory))
         settings = _with_database(settings, directory)
+        room_bytes = instance.room(directory)
         server = None
         if settings.nats.url is None:
             server = await stack.enter_async_context(
                 nats_server.run(directory / "nats", port=settings.nats.port)
             )
             async with connect(Nats(url=server.url("operator")), name="vedette-up") as connection:
-                await provision(connection, settings)
+                await provision(connection, settings, room_bytes=room_bytes)
         else:
             # Services wait long for a server that is still starting; a wrong URL must be said soon.
             async with connect(settings.nats, name="vedette-up"):

@@ -18,11 +18,18 @@ from nats.js.api import (
 )
 
 from vedette.durables import DURABLES, Durable
-from vedette.errors import ProvisioningError
+from vedette.errors import ProvisioningError, StorageTooSmall
 from vedette.settings import Settings, is_cron, seconds
 
 ACK_WAIT_S = 60.0
 _DAY_S = 86_400.0
+_MIB = 2**20
+# JetStream reserves a stream's limit when the stream is made, so the limits must fit the storage there is. They are
+# tried whole, then halved: a stream needs its limit only with as many models as [nats] expected_models.
+_SHARES = tuple(0.5**halvings for halvings in range(14))
+_MIN_BYTES = 4 * _MIB
+# Measured on 2.15: the description of a refusal for lack of storage (err_code 10047, 10002, 10005, 10028).
+_TOO_LITTLE_STORAGE = ("insufficient", "resource limits", "exceed")
 
 
 def _history_per_subject(settings: Settings) -> int:
@@ -33,8 +40,12 @@ def _history_per_subject(settings: Settings) -> int:
     return max(200, min(10_000, int(7 * _DAY_S / shortest)))
 
 
-def streams(settings: Settings) -> list[StreamConfig]:
-    """Return every stream, as `provision` makes it."""
+def streams(settings: Settings, *, share: float = 1.0) -> list[StreamConfig]:
+    """Return every stream, as `provision` makes it where *share* of the wanted storage is to be had."""
+
+    def limit(wanted_bytes: int) -> int:
+        return max(_MIN_BYTES, int(wanted_bytes * share))
+
     kept = _history_per_subject(settings)
     common: dict[str, Any] = {
         "storage": StorageType.FILE,
@@ -63,7 +74,7 @@ def streams(settings: Settings) -> list[StreamConfig]:
             discard=DiscardPolicy.NEW,
             max_msgs_per_subject=kept,
             # Measured: a probed event with full tallies is 4 to 6 KB, a third of that after S2.
-            max_bytes=max(256 * 2**20, settings.nats.expected_models * kept * 4096),
+            max_bytes=limit(max(256 * _MIB, settings.nats.expected_models * kept * 4096)),
             republish=RePublish(src="model.*.*.*", dest="model.{{wildcard(1)}}"),
             **common,
         ),
@@ -75,44 +86,106 @@ def streams(settings: Settings) -> list[StreamConfig]:
             **common,
         ),
         StreamConfig(
-            name="REPORTS", subjects=["report.*.*"], max_age=30 * _DAY_S, max_bytes=256 * 2**20, **common
+            name="REPORTS",
+            subjects=["report.*.*"],
+            max_age=30 * _DAY_S,
+            max_bytes=limit(256 * _MIB),
+            **common,
         ),
-        StreamConfig(name="DEAD", subjects=["dead.*"], max_age=30 * _DAY_S, max_bytes=256 * 2**20, **common),
+        StreamConfig(
+            name="DEAD", subjects=["dead.*"], max_age=30 * _DAY_S, max_bytes=limit(256 * _MIB), **common
+        ),
     ]
 
 
-async def provision(connection: NatsClient, settings: Settings) -> list[str]:
+async def provision(
+    connection: NatsClient, settings: Settings, *, room_bytes: int | None = None
+) -> list[str]:
     """Make or alter every stream and durable; return what was done, a line each. Doing it twice does nothing.
 
-    Raises ProvisioningError with the stream and the server's reason.
+    Limits in bytes are as large as the server's storage allows, and together at most *room_bytes* where that is
+    known. Raises ProvisioningError with the stream and the server's reason.
     """
     js = connection.jetstream(timeout=10)
-    done = []
-    for config in streams(settings):
-        try:
-            done.append(await _provision_stream(js, config))
-        except nats.js.errors.APIError as error:
-            raise ProvisioningError(stream=config.name, problem=_remedy(error, config)) from error
+    *shares, smallest = _shares(settings, room_bytes)
+    for share in shares:
+        with suppress(StorageTooSmall):
+            done = await _provision_streams(js, settings, share)
+            break
+    else:
+        done = await _provision_streams(js, settings, smallest)
     for durable in DURABLES:
         await ensure_durable(connection, durable)
+    return done
+
+
+def _shares(settings: Settings, room_bytes: int | None) -> tuple[float, ...]:
+    """Return the shares to try, largest first: those whose limits fit *room_bytes*, and always the smallest."""
+    if room_bytes is None:
+        return _SHARES
+    fitting = (share for share in _SHARES[:-1] if reserved_bytes(settings, share=share) <= room_bytes)
+    return (*fitting, _SHARES[-1])
+
+
+def reserved_bytes(settings: Settings, *, share: float = 1.0) -> int:
+    """Return how many bytes the limits of all streams come to."""
+    return sum(max(0, config.max_bytes or 0) for config in streams(settings, share=share))
+
+
+async def _provision_streams(js: Any, settings: Settings, share: float) -> list[str]:
+    done = []
+    for config, whole in zip(streams(settings, share=share), streams(settings), strict=True):
+        try:
+            done.append(await _provision_stream(js, config, most_bytes=whole.max_bytes))
+        except nats.js.errors.APIError as error:
+            reason = error.description or str(error)
+            if any(sign in reason for sign in _TOO_LITTLE_STORAGE):
+                raise StorageTooSmall(
+                    stream=config.name,
+                    problem=f"the NATS server refuses {_mib(config.max_bytes)} MiB of JetStream storage ({reason}). "
+                    f"All streams need {_mib(reserved_bytes(settings, share=_SHARES[-1]))} MiB at least. "
+                    "Give the server more storage (free disk, max_file_store, the account's limit), or lower "
+                    "[nats] expected_models",
+                ) from error
+            raise ProvisioningError(stream=config.name, problem=reason) from error
     return [line for line in done if line]
 
 
-async def _provision_stream(js: Any, wanted: StreamConfig) -> str:
+def _mib(size: int | None) -> int:
+    return (size or 0) // _MIB
+
+
+async def _provision_stream(js: Any, wanted: StreamConfig, *, most_bytes: int | None) -> str:
     try:
-        present = (await js.stream_info(wanted.name)).config.as_dict()
+        present = await js.stream_info(wanted.name)
     except nats.js.errors.NotFoundError:
         await js.add_stream(wanted)
         return f"made {wanted.name}"
+    limit = _kept_limit(wanted.max_bytes, most_bytes, present.config.max_bytes, held=present.state.bytes)
+    wanted = wanted.evolve(max_bytes=limit)
+    has = present.config.as_dict()
     differing = {
         key: value
         for key, value in wanted.as_dict().items()
-        if value is not None and _plain(present.get(key)) != _plain(value)
+        if value is not None and _plain(has.get(key)) != _plain(value)
     }
     if not differing:
         return ""
     await js.update_stream(wanted)
     return f"altered {wanted.name} ({', '.join(sorted(differing))})"
+
+
+def _kept_limit(least: int | None, most: int | None, present: int | None, *, held: int) -> int | None:
+    """Return the limit in bytes for a stream that has the limit *present* and holds *held* bytes.
+
+    It grows to *least*, which is what can be had now. It shrinks to *most*, which is all that is wanted, and never
+    below twice what the stream holds: at its limit a stream refuses new messages.
+    """
+    if least is None or most is None:
+        return least
+    if present is None or present <= 0:
+        return max(least, min(most, 2 * held))
+    return max(least, min(present, max(most, 2 * held)))
 
 
 def _plain(value: Any) -> Any:
@@ -122,16 +195,6 @@ def _plain(value: Any) -> Any:
         return {"src": value["src"], "dest": value["dest"]}
     # The server reports limits that are off as -1, and leaves durations out that are zero.
     return None if value in (0, -1, "") else value
-
-
-def _remedy(error: nats.js.errors.APIError, config: StreamConfig) -> str:
-    reason = error.description or str(error)
-    if "storage" in reason or "insufficient" in reason:
-        return (
-            f"{reason}; it asks for {config.max_bytes} bytes: lower [nats] expected_models "
-            "or give the NATS server more JetStream storage"
-        )
-    return reason
 
 
 async def ensure_durable(connection: NatsClient, durable: Durable) -> None:
