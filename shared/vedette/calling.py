@@ -7,43 +7,27 @@
                 call.used(reply.usage)
 
 The body is run for the best model, and for each fallback in order as long as the call fails in a way that another
-model may not. Whatever can call an OpenAI-compatible server can be used: `openai`, `litellm` and `pydantic_ai` need
-nothing but what they are called after.
+model may not. An exception that is not of the call is raised at once, and nothing is reported. Whatever can call an
+OpenAI-compatible server can be used: `openai`, `litellm` and `pydantic_ai` need nothing but what they are called after.
 """
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self, Unpack
 
+import nats.errors
+
 from vedette.client import Client, Wanted
-from vedette.errors import NoAnswer, NoCandidate
+from vedette.errors import BusError, NoCandidate, NotRunning, RequestError
 from vedette.events import Recommendation
+from vedette.failures import outcome_of
 from vedette.settings import Secret
 from vedette.types import ModelRef, Outcome
 
 # What servers without a key are sent by clients that insist on one.
 NO_KEY: Final = "none"
-
-_BY_STATUS: Final = {
-    400: Outcome.BAD_REQUEST,
-    401: Outcome.AUTH_FAILED,
-    403: Outcome.AUTH_FAILED,
-    404: Outcome.NOT_FOUND,
-    408: Outcome.TIMEOUT,
-    413: Outcome.TOO_LARGE,
-    422: Outcome.BAD_REQUEST,
-    429: Outcome.RATE_LIMITED,
-    503: Outcome.BUSY,
-    529: Outcome.BUSY,
-}
-# By the names of exceptions and of what they derive from, in httpx, openai, litellm, aiohttp and Python itself.
-_TIMEOUTS: Final = {"TimeoutError", "TimeoutException", "APITimeoutError", "Timeout"}
-_BREAKS: Final = {"ReadError", "RemoteProtocolError", "ConnectionResetError", "ServerDisconnectedError"}
-_UNREACHABLE: Final = {"ConnectError", "APIConnectionError", "ClientConnectionError", "OSError"}
-_GARBLED: Final = {"JSONDecodeError", "APIResponseValidationError", "UnexpectedModelBehavior"}
 
 
 class Call:
@@ -115,7 +99,7 @@ class Call:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        self.outcome = Outcome.OK if error is None else outcome_of(error)
+        self.outcome = Outcome.OK if error is None else outcome_of(error, self.base_url)
         for client in self._opened:
             await client.close()
         if self.outcome is not None:
@@ -127,7 +111,8 @@ class Call:
         times = {"e2e_ms": (ended - self._began) * 1000}
         if self._first is not None:
             times["ttft_ms"] = (self._first - self._began) * 1000
-        with suppress(NoAnswer):  # the call itself is what matters
+        # The call itself is what matters, whatever keeps us from telling of it.
+        with suppress(RequestError, BusError, NotRunning, nats.errors.Error):
             await self._client.report(
                 self.model,
                 outcome,
@@ -191,28 +176,6 @@ def _why(shown: list[Recommendation], relax: Any) -> str:
     if shown:
         return f"{shown[0].model} has no URL for OpenAI clients"
     return f"relax {relax.constraint}, and {relax.model} fits" if relax else "none is known yet"
-
-
-def outcome_of(error: BaseException) -> Outcome | None:
-    """Return the class of *error*, or None where it says nothing of the model: a bug, or that all was cancelled."""
-    if isinstance(error, asyncio.CancelledError | KeyboardInterrupt | SystemExit):
-        return None
-    status = getattr(error, "status_code", None)
-    if status is None:
-        status = getattr(getattr(error, "response", None), "status_code", None)
-    names = {kind.__name__ for kind in type(error).__mro__}
-    if names & _TIMEOUTS:
-        return Outcome.TIMEOUT
-    if isinstance(status, int) and status >= 400:
-        return _BY_STATUS.get(status, Outcome.SERVER_ERROR if status >= 500 else Outcome.BAD_REQUEST)
-    for known, outcome in (
-        (_BREAKS, Outcome.RESET),
-        (_UNREACHABLE, Outcome.UNREACHABLE),
-        (_GARBLED, Outcome.GARBAGE),
-    ):
-        if names & known:
-            return outcome
-    return None
 
 
 def _first_of(usage: object, *names: str) -> int | None:

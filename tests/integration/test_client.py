@@ -2,13 +2,13 @@
 
 import asyncio
 import inspect
+import json
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import msgspec
 import nats.js.errors
 import openai
@@ -20,7 +20,7 @@ from providers.replay import replaying, reply
 from samples import lifecycle_event, model_info, probe_event
 from vedette import Client, SyncClient, calls
 from vedette.bus import Bus
-from vedette.calling import NO_KEY, Call, outcome_of
+from vedette.calling import NO_KEY, Call
 from vedette.errors import NoCandidate, RequestError
 from vedette.events import ModelReported, decode_event, encode
 from vedette.following import Followed
@@ -153,22 +153,39 @@ async def test_a_dead_first_choice_is_reported_and_the_next_one_called(bus: Bus,
     assert (done.prompt_tokens, done.output_tokens) == (7, 2)
 
 
-async def test_the_last_choice_s_error_is_raised_and_so_is_a_bug(bus: Bus, agent: Client) -> None:
+async def test_the_last_choice_s_error_is_raised(bus: Bus, agent: Client) -> None:
     async with answering(500, {"error": {"message": "no"}}) as url:
         await found(bus, A)
         await found(bus, B, url=url)
         await until_known(agent, 2)
         with pytest.raises(openai.APIError):
             await called(agent, ask)
+
+
+@pytest.mark.parametrize(
+    "bug", [ZeroDivisionError(), FileNotFoundError(2, "gone"), json.JSONDecodeError("", "", 0)]
+)
+@pytest.mark.fault(
+    "an agent's own code fails while it calls a model",
+    "I13",
+    without=("vedette.calling:outcome_of", lambda *_: Outcome.UNREACHABLE),
+)
+async def test_a_bug_is_raised_at_once_and_reported_of_nobody(
+    bus: Bus, agent: Client, bug: Exception
+) -> None:
+    """No other model is tried for it."""
+    await found(bus, A)
+    await found(bus, B)
+    await until_known(agent, 2)
     tried = []
 
     async def mistaken(call: Call) -> str:
         tried.append(call)
-        raise ZeroDivisionError
+        raise bug
 
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(type(bug)):
         await called(agent, mistaken)
-    assert len(tried) == 1
+    assert [call.outcome for call in tried] == [None]
 
 
 async def test_nobody_to_call_says_what_to_do(bus: Bus, agent: Client) -> None:
@@ -184,30 +201,6 @@ def test_the_key_is_read_where_the_recommendation_says(monkeypatch: pytest.Monke
     call: Callable[[str | None], Call] = lambda ref: Call(Client(), one(ref, A), use_case="chat")  # noqa: E731
     assert call("env:SOME_KEY").api_key == "secret"
     assert call(None).api_key == NO_KEY
-
-
-@pytest.mark.parametrize(
-    ("error", "outcome"),
-    [
-        (TimeoutError(), Outcome.TIMEOUT),
-        (openai.APITimeoutError(httpx.Request("POST", "http://h")), Outcome.TIMEOUT),
-        (openai.APIConnectionError(request=httpx.Request("POST", "http://h")), Outcome.UNREACHABLE),
-        (httpx.ReadError("gone"), Outcome.RESET),
-        (httpx.ConnectError("no"), Outcome.UNREACHABLE),
-        (
-            httpx.HTTPStatusError("", request=httpx.Request("GET", "http://h"), response=httpx.Response(429)),
-            Outcome.RATE_LIMITED,
-        ),
-        (ConnectionRefusedError(), Outcome.UNREACHABLE),
-        (msgspec.DecodeError(), None),
-        (asyncio.CancelledError(), None),
-        (KeyError("x"), None),
-    ],
-)
-def test_errors_of_every_library_have_a_class_and_bugs_have_none(
-    error: BaseException, outcome: Outcome | None
-) -> None:
-    assert outcome_of(error) is outcome
 
 
 # --- Following -------------------------------------------------------------------------------------------------
