@@ -18,6 +18,7 @@ from vedette.events import EndpointObserved, Job, JobCause, JobKind
 from vedette.ledger import charge
 from vedette.providers import Endpoint, Listing, Provider, Server
 from vedette.providers.access import access
+from vedette.redaction import NO_SECRETS, REDACTED, Secrets
 from vedette.settings import EndpointSettings, Settings
 from vedette.types import EndpointState, ModelRef, Outcome, Use
 
@@ -28,7 +29,8 @@ MOST_MODELS = 10_000
 class OpenEndpoint:
     """One endpoint: its name, its settings, its provider, and the open connection to it.
 
-    `slots` are the requests that a service may have there at once; whoever asks takes one, whatever its job.
+    `secrets` redacts what its models answer. `slots` are the requests that a service may have there at once; whoever
+    asks takes one, whatever its job.
     """
 
     def __init__(
@@ -40,8 +42,10 @@ class OpenEndpoint:
         endpoint: Endpoint,
         clock: Clock,
         at_once: int = 4,
+        secrets: Secrets = NO_SECRETS,
     ) -> None:
         self.name = name
+        self.secrets = secrets
         self.settings = settings
         self.provider = provider
         self.endpoint = endpoint
@@ -57,7 +61,7 @@ class OpenEndpoint:
         started = self._clock.monotonic()
         server: Server | None = None
         try:
-            listing = await self._listing()
+            listing, told = await self._listing()
             answered = self._clock.monotonic()
             server = await self._server()
         except ProviderError as error:
@@ -70,20 +74,25 @@ class OpenEndpoint:
             )
         return Contact(
             outcome=Outcome.OK,
+            detail=told,
             latency_ms=(answered - started) * 1000,
             listing=listing,
             server=server,
             use=Use(requests=2),
         )
 
-    async def _listing(self) -> list[Listing]:
+    async def _listing(self) -> tuple[list[Listing], str | None]:
+        """Return what is listed and not excluded, and what is to be said of it."""
         listing = [entry for entry in await self.endpoint.list_models() if not self._excluded(entry)]
         if len(listing) > MOST_MODELS:
             problem = (
                 f"{len(listing):,} models are listed, more than {MOST_MODELS:,}; `exclude` leaves some out"
             )
             raise ProviderError(Outcome.TOO_LARGE, problem)
-        return listing
+        named = [entry for entry in listing if REDACTED not in entry.name]
+        left_out = len(listing) - len(named)
+        told = f"{left_out:,} left out of the listing: the name contains this endpoint's credentials"
+        return named, told if left_out else None
 
     async def _server(self) -> Server | None:
         try:
@@ -133,9 +142,8 @@ async def open_endpoints(settings: Settings, *, clock: Clock) -> AsyncIterator[E
         entries = {}
         for name, configured in settings.endpoints.items():
             provider = providers.load(configured.provider)
-            opened = await stack.enter_async_context(
-                provider.open(access(name, configured, settings.outbound), clock=clock)
-            )
+            way = access(name, configured, settings.outbound)
+            opened = await stack.enter_async_context(provider.open(way, clock=clock))
             entries[name] = OpenEndpoint(
                 name=name,
                 settings=configured,
@@ -143,6 +151,7 @@ async def open_endpoints(settings: Settings, *, clock: Clock) -> AsyncIterator[E
                 endpoint=opened,
                 clock=clock,
                 at_once=settings.probing.per_endpoint,
+                secrets=way.redaction,
             )
         yield Endpoints(entries)
 

@@ -9,7 +9,7 @@ import pytest
 
 from commands import Up, up, vedette
 from eventually import eventually
-from providers.replay import Exchange, Write, replaying, reply
+from providers.replay import Exchange, Handler, Write, replaying, reply
 from vedette.bus import Bus
 from vedette.nats_server import NatsServer
 from vedette.provisioning import streams
@@ -42,10 +42,26 @@ api_key = {{ env = "CANARY_KEY" }}
 """
 
 
-async def _quote(exchange: Exchange, write: Write) -> None:
-    """Refuse, with the request's headers in the refusal, as a debugging proxy does."""
-    refuse = reply(400, {"error": {"message": f"bad request: {json.dumps(exchange.headers)}"}})
-    await refuse(exchange, write)
+def _quoting(padding: int) -> Handler:
+    """Return what refuses, with *padding* and then the request's headers in the refusal, as a proxy does."""
+
+    async def quote(exchange: Exchange, write: Write) -> None:
+        said = f"bad request: {'x' * padding} {json.dumps(exchange.headers)}"
+        await reply(400, {"error": {"message": said}})(exchange, write)
+
+    return quote
+
+
+async def _list_quoting(exchange: Exchange, write: Write) -> None:
+    """List a model, and more whose names quote what came with the request, in several forms."""
+    login = exchange.headers.get("authorization", "").rpartition(" ")[2]
+    known = [PASSWORD, BASIC] if login == BASIC else [KEY, HEADER]
+    forms = [
+        form for it in known for form in (it, it.upper(), it.encode().hex(), f"%{ord(it[0]):02X}{it[1:]}")
+    ]
+    facts = {"object": "model", "owned_by": known[0], "meta": {"license": known[0]}}
+    entries = [{"id": name, **facts} for name in ("m", *(f"n-{form}" for form in forms))]
+    await reply(200, {"object": "list", "data": entries}, Server=known[0])(exchange, write)
 
 
 async def _probed(running: Up) -> str:
@@ -60,13 +76,13 @@ async def _probed(running: Up) -> str:
 
 
 @pytest.mark.fault("servers quote secrets back", "I7")
-async def test_no_canary_is_told(tmp_path: Path, server: NatsServer, bus: Bus) -> None:
-    """In no event, reply, log line, error, metric, table or file."""
+@pytest.mark.parametrize("padding", [0, 150])
+async def test_no_canary_is_told(padding: int, tmp_path: Path, server: NatsServer, bus: Bus) -> None:
+    """In no event, reply, log line, error, metric, table or file; nor the part of one that a cut left."""
     state = tmp_path / "state"
     async with replaying() as replay:
-        entries = [{"id": "m", "object": "model", "owned_by": "somebody"}]
-        replay.routes["GET", "/v1/models"] = reply(200, {"object": "list", "data": entries})
-        replay.otherwise = _quote
+        replay.routes["GET", "/v1/models"] = _list_quoting
+        replay.otherwise = _quoting(padding)
         config = CONFIG.format(url=replay.url)
         async with up(state, config, "--nats", server.url("operator"), **SECRETS) as running:
             await running.line("ready")
@@ -76,7 +92,7 @@ async def test_no_canary_is_told(tmp_path: Path, server: NatsServer, bus: Bus) -
                 ("verify", "login/m"),
                 ("evaluate", "quoting/m"),
                 ("endpoints", "--json"),
-                ("doctor", "--json"),
+                ("doctor", "--config", str(state.with_suffix(".toml")), "--json"),
                 ("explain", "chat", "--json"),
                 ("dead", "list", "--json"),
             ):
@@ -102,6 +118,6 @@ async def test_no_canary_is_told(tmp_path: Path, server: NatsServer, bus: Bus) -
         files = [file for file in state.rglob("*") if file.is_file()]
         assert any(file.suffix == ".db" for file in files)
         told += [file.read_bytes().decode("latin-1") for file in files]
-        for canary in CANARIES:
+        for canary in (*CANARIES, *(whole[:10] for whole in CANARIES), KEY.upper(), KEY.encode().hex()):
             found = [text[max(0, text.index(canary) - 200) :][:400] for text in told if canary in text]
             assert not found, found[0]

@@ -17,9 +17,11 @@ from vedette import providers
 from vedette.clock import SystemClock
 from vedette.endpoints import OpenEndpoint
 from vedette.errors import ProviderError
-from vedette.providers import Generation
+from vedette.providers import Delta, Finished, Generation, ToolCall
+from vedette.redaction import Secrets
 from vedette.settings import EndpointSettings
 from vedette.types import Outcome
+from vedette_benchmarker.answered import whole
 
 _OPENAI = ("/v1/models", "data", "id")
 LISTINGS = {
@@ -289,7 +291,7 @@ KEYS = {"anthropic": ("x-api-key", "s3cr3t"), "gemini": ("x-goog-api-key", "s3cr
 @pytest.mark.fault(
     "a server quotes its key in an error",
     "I7",
-    without=("vedette.providers._http:Http._without_secrets", lambda _, said: said),
+    without=("vedette.redaction:Secrets.clean", lambda _, raw: raw),
 )
 async def test_secrets_go_to_their_endpoint_and_nowhere_else(provider: str, replay: Replay) -> None:
     """A key is sent where its API looks for it, in a header; it stands in no URL and in no error."""
@@ -325,3 +327,85 @@ async def test_pages_of_models_are_followed(replay: Replay) -> None:
     replay.routes["GET", "/v1/models"] = page
     async with opened("openai-compatible", replay.url) as endpoint:
         assert [entry.name for entry in await endpoint.list_models()] == ["1", "2", "3"]
+
+
+KEY = "sk-canary-7f3a9c51-4be2d0"
+FACTS = {"license": KEY, "digest": KEY, "owned_by": KEY, "meta": {"license": KEY}, "details": {"family": KEY}}
+
+
+@pytest.mark.fault(
+    "an error is cut within the key that it quotes",
+    "I7",
+    without=("vedette.redaction:Secrets.clean", lambda _, raw: raw),
+)
+@pytest.mark.parametrize("padding", range(250, 294, 6))
+@pytest.mark.parametrize("form", ["an object", "a text", "a text in an object"])
+async def test_a_key_is_redacted_before_a_text_is_cut(form: str, padding: int, replay: Replay) -> None:
+    """Wherever the cut is: of the detail, and of the transcript."""
+    said = f"{'x' * padding} {KEY}"
+    bodies: dict[str, Any] = {"an object": {"error": {"message": said}}, "a text": said}
+    replay.otherwise = reply(500, bodies.get(form, {"error": said * 20}))
+    async with opened("openai-compatible", replay.url, secret=KEY) as endpoint:
+        with pytest.raises(ProviderError) as caught:
+            await endpoint.list_models()
+    for text in (caught.value.detail, str(caught.value.exchange)):
+        assert KEY[:6] not in text
+
+
+@pytest.mark.fault(
+    "a listing's names and facts quote the key",
+    "I7",
+    without=("vedette.redaction:Secrets.clean", lambda _, raw: raw),
+)
+async def test_a_name_that_quotes_the_key_is_left_out(provider: str, replay: Replay) -> None:
+    """It is counted, and the others stay; no other fact of an entry has the key in it."""
+    path, field, key = LISTINGS[provider]
+    names = ["good", f"m-{KEY}", f"m-{KEY.upper()}", f"m-{KEY.replace('-', '%2D')}", "other"]
+    replay.routes["GET", path] = reply(200, {field: [{key: name, **FACTS} for name in names]}, Server=KEY)
+    async with opened(provider, replay.url, secret=KEY) as reached:
+        settings = EndpointSettings(provider=provider, url=replay.url)
+        endpoint = OpenEndpoint(
+            name="x",
+            settings=settings,
+            provider=providers.load(provider),
+            endpoint=reached,
+            clock=SystemClock(),
+        )
+        contact = await endpoint.contact()
+    assert [entry.name for entry in contact.listing or ()] == ["good", "other"]
+    assert "left out of the listing" in (contact.detail or "")
+    assert KEY not in str(contact)
+
+
+@pytest.mark.fault(
+    "a stream quotes the key", "I7", without=("vedette.redaction:Secrets.lines", lambda _, raw: raw)
+)
+@pytest.mark.parametrize("pieces", [1, 2])
+async def test_a_stream_that_quotes_the_key(pieces: int, replay: Replay) -> None:
+    """In an error in mid-stream, whose line comes in pieces."""
+    line = f'data: {{"error": {{"message": "{"x" * 280} bad key {KEY}"}}}}\n\n'.encode()
+    cut = len(line) - 20 if pieces == 2 else len(line)
+
+    async def answer(_: Any, write: Any) -> None:
+        await write(b"HTTP/1.1 200 X\r\nContent-Length: " + str(len(line)).encode() + b"\r\n\r\n")
+        for piece in (line[:cut], line[cut:]):
+            await write(piece)
+            await asyncio.sleep(0.05)  # two reads, not one
+
+    replay.routes["GET", "/v1/models"] = reply(200, {"data": [{"id": "m"}]})
+    replay.routes["POST", "/v1/chat/completions"] = answer
+    async with opened("openai-compatible", replay.url, secret=KEY) as endpoint:
+        with pytest.raises(ProviderError) as caught:
+            _ = [i async for i in endpoint.generate(Generation(model="m", prompt="x", max_tokens=4))]
+    assert KEY[:6] not in f"{caught.value.detail} {caught.value.exchange}"
+    assert "bad key" in caught.value.detail
+
+
+@pytest.mark.fault("an answer quotes the key in pieces", "I7")
+def test_an_answer_has_no_key_that_came_in_pieces() -> None:
+    """Text, thoughts and tool calls."""
+    call = ToolCall(name=KEY, arguments={"city": [f"x {KEY}"]})
+    items = [Delta(at=0.0, text=piece, thinking=piece) for piece in KEY]
+    answered = whole([*items, Finished(at=1.0, tool_calls=(call,))], Secrets([KEY]))
+    assert (answered.text, answered.thinking) == ("***", "***")
+    assert answered.finished.tool_calls == (ToolCall(name="***", arguments={"city": ["x ***"]}),)

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from vedette.errors import NoSandbox, ProviderError
 from vedette.providers import ENDPOINT_WIDE, Endpoint, Generation
+from vedette.redaction import NO_SECRETS, Secrets
 from vedette.settings import Evaluating
 from vedette.types import Capability, ModelInfo, Outcome
 from vedette_benchmarker import sandbox
@@ -35,8 +36,11 @@ class Spent(Struct):
 class Asker:
     """Asks one model; `spent` counts what that uses, and says why no more can be asked."""
 
-    def __init__(self, endpoint: Endpoint, info: ModelInfo, settings: Evaluating) -> None:
+    def __init__(
+        self, endpoint: Endpoint, info: ModelInfo, settings: Evaluating, *, secrets: Secrets = NO_SECRETS
+    ) -> None:
         self.spent = Spent()
+        self._secrets = secrets
         self._endpoint = endpoint
         self._info = info
         self._settings = settings
@@ -84,7 +88,7 @@ class Asker:
             tools=item.tools,
             schema=item.schema,
         )
-        answered = whole([piece async for piece in self._endpoint.generate(request)])
+        answered = whole([piece async for piece in self._endpoint.generate(request)], self._secrets)
         self.spent.requests += 1
         self.spent.prompt_tokens += answered.finished.prompt_tokens or 0
         self.spent.output_tokens += answered.output_tokens or 0

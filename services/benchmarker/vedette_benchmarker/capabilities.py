@@ -71,7 +71,7 @@ class Capabilities:
         proof = Proof()
         for step, call in enumerate(made, start=1):
             await self._bus.tell(job, "step", f"{info.model}: {call.capability}", step=step, steps=len(made))
-            proof = await prove(endpoint.endpoint, call, proof)
+            proof = await prove(endpoint.endpoint, call, proof, endpoint.secrets)
             if proof.failure is not None:
                 break  # the endpoint could not serve it; what it says to the next call proves no more
         return proof

@@ -74,7 +74,7 @@ class Evaluation:
         """Ask, check, publish."""
         known, started = state.known or info, self._clock.monotonic()
         suites = self._fitting(known, job.suites)
-        asker = Asker(endpoint.endpoint, known, self._settings)
+        asker = Asker(endpoint.endpoint, known, self._settings, secrets=endpoint.secrets)
         graded: list[Graded] = []
         for place, suite in enumerate(suites):
 

@@ -16,6 +16,7 @@ from msgspec import Struct
 from vedette.errors import ProviderError
 from vedette.events import Attempt
 from vedette.providers import Endpoint, Generation, Tool
+from vedette.redaction import NO_SECRETS, Secrets
 from vedette.types import Capability, Claim, Evidence, ModelInfo, Outcome
 from vedette_benchmarker.answered import Answered, whole
 
@@ -175,10 +176,10 @@ class Proof(Struct, frozen=True, kw_only=True):
     failure: ProviderError | None = None
 
 
-async def prove(endpoint: Endpoint, call: Call, before: Proof) -> Proof:
+async def prove(endpoint: Endpoint, call: Call, before: Proof, secrets: Secrets = NO_SECRETS) -> Proof:
     """Make *call*; return *before* with what came of it. Never raises for an endpoint's failure."""
     try:
-        answered = whole([item async for item in endpoint.generate(call.generation)])
+        answered = whole([item async for item in endpoint.generate(call.generation)], secrets)
     except ProviderError as error:
         return _failed(before, call.capability, call.generation.prompt, error)
     return msgspec.structs.replace(

@@ -180,7 +180,7 @@ async def _endpoint(endpoint: OpenEndpoint) -> Finding:
         ok=True,
         seen=f"{endpoint.settings.url} answers in {contact.latency_ms:.0f} ms with {listed} models"
         + (f" ({name})" if name else ""),
-        remedy="" if listed else "it has no models yet: pull or load one",
+        remedy=contact.detail or ("" if listed else "it has no models yet: pull or load one"),
     )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from msgspec import Struct
 
 from vedette.errors import ConfigurationError
+from vedette.redaction import Secrets, credential
 from vedette.types import Claim, Kind, Locality, Outcome, Price, Published, Residency
 
 if TYPE_CHECKING:
@@ -26,12 +27,20 @@ class Access(Struct, frozen=True, kw_only=True):
     endpoint: str
     url: str
     headers: Mapping[str, str] = {}  # among them Authorization, when a key or basic login is configured
+    secrets: tuple[str, ...] | None = None  # what no text of the server may quote; None: every header's value
     ca_file: str | None = None
     verify: bool = True
     timeout_s: float = 10.0  # deadline of a whole call that is not a generation
     max_body_bytes: int = 16 * 1024 * 1024
     allowed: tuple[str, ...] = ()  # hosts and networks that may be connected to; without any, all
     flavour: str | None = None
+
+    @property
+    def redaction(self) -> Secrets:
+        """What takes the secrets out of a server's words."""
+        if self.secrets is not None:
+            return Secrets(self.secrets)
+        return Secrets(map(credential, self.headers.values()))
 
 
 class Listing(Struct, frozen=True, kw_only=True):

@@ -25,14 +25,18 @@ from vedette.errors import ConfigurationError, ProviderError
 from vedette.providers import Access
 from vedette.providers._lenient import mapping, text
 from vedette.providers._outbound import Forbidden, Transport
+from vedette.redaction import Secrets
 from vedette.types import Exchange, Outcome
 
 T = TypeVar("T")
 _CONNECT_TIMEOUT_S = 5.0
 _MOST_ERROR_BYTES = 64 * 1024
+_MAX_LINE_BYTES = 1024 * 1024
 _MOST_DETAIL = 300
-_MOST_TRANSCRIPT = 500  # bytes of a request's body, and of a reply's, that a transcript keeps
-_SHORTEST_SECRET = 6
+_MOST_TRANSCRIPT = 500  # characters of a request's body, and of a reply's, that a transcript keeps
+_MAX_TRANSCRIPT_BYTES = (
+    4096  # of a reply, from which those are taken: secrets are redacted before anything is cut
+)
 _LONGEST_RETRY_AFTER_S = 86_400.0
 
 # Its INFO line prints whole URLs; a key in one would stand in the log.
@@ -60,6 +64,7 @@ class Http:
     def __init__(self, access: Access, *, clock: Clock) -> None:
         self._access = access
         self._clock = clock
+        self._secrets = access.redaction
         self._client = httpx.AsyncClient(
             base_url=access.url.rstrip("/") + "/",
             # Compression would let a small body become an endless one.
@@ -112,27 +117,38 @@ class Http:
         told = _Transcript(method, path, body)
         async with self._within(deadline_s, told), self._opened(told) as response:
             raw = await self._read(response, self._access.max_body_bytes, told)
-            return decode(raw), response.headers
+            return decode(self._secrets.clean(raw)), response.headers
 
     async def chunks(
         self, path: str, body: object, *, deadline_s: float
     ) -> AsyncGenerator[tuple[float, bytes], None]:
-        """Yield (monotonic seconds, bytes) of a streamed reply as they arrive. Raises ProviderError."""
+        """Yield (monotonic seconds, whole lines) of a streamed reply as they arrive. Raises ProviderError.
+
+        Only in a whole line is a secret seen that came in two pieces.
+        """
         ends = self._clock.monotonic() + deadline_s
         told = _Transcript("POST", path, body)
         async with self._opened_within(told, deadline_s) as response:
-            total, stream = 0, response.aiter_raw()
+            total, stream, begun = 0, response.aiter_raw(), b""
             while True:
                 async with self._within(ends - self._clock.monotonic(), told):
                     with _translated(self._access.url, broken=Outcome.INCOMPLETE):
                         chunk = await anext(stream, None)
                 if chunk is None:
+                    if begun:
+                        yield self._clock.monotonic(), self._secrets.clean(begun)
                     return
                 told.take(chunk)
                 total += len(chunk)
                 if total > self._access.max_body_bytes:
                     raise ProviderError(Outcome.TOO_LARGE, f"more than {self._access.max_body_bytes} bytes")
-                yield self._clock.monotonic(), chunk
+                whole, end, rest = chunk.rpartition(b"\n")
+                begun = begun + whole + end if end else begun + chunk
+                if end:
+                    yield self._clock.monotonic(), self._secrets.lines(begun)
+                    begun = rest
+                if len(begun) > _MAX_LINE_BYTES:
+                    raise ProviderError(Outcome.TOO_LARGE, f"a line is longer than {_MAX_LINE_BYTES} bytes")
 
     @asynccontextmanager
     async def _opened_within(self, told: "_Transcript", deadline_s: float) -> AsyncIterator[httpx.Response]:
@@ -167,20 +183,12 @@ class Http:
             return
         if 300 <= status < 400:
             raise ProviderError(Outcome.GARBAGE, f"HTTP {status}: redirects are not followed")
-        said = self._without_secrets(_said(await self._read(response, _MOST_ERROR_BYTES, told)))
+        said = _said(self._secrets.clean(await self._read(response, _MOST_ERROR_BYTES, told)))
         raise ProviderError(
             _outcome(status, said),
             f"HTTP {status}{f': {said}' if said else ''}",
             retry_after_s=self._retry_after(response.headers.get("Retry-After")),
         )
-
-    def _without_secrets(self, said: str) -> str:
-        """Return *said* without the credentials we sent: a server may quote them back."""
-        for value in self._access.headers.values():
-            secret = value.rpartition(" ")[2]
-            if len(secret) >= _SHORTEST_SECRET:
-                said = said.replace(secret, "***")
-        return said
 
     async def _read(self, response: httpx.Response, most: int, told: "_Transcript") -> bytes:
         raw = bytearray()
@@ -207,8 +215,7 @@ class Http:
             raise
 
     def _exchange(self, told: "_Transcript") -> Exchange:
-        received = told.received
-        return Exchange(sent=told.sent, received=self._without_secrets(received) if received else None)
+        return Exchange(sent=told.sent(self._secrets), received=told.received(self._secrets))
 
     def _retry_after(self, value: str | None) -> float | None:
         if value is None:
@@ -235,23 +242,22 @@ class _Transcript:
 
     def take(self, chunk: bytes) -> None:
         """Keep the beginning of the reply."""
-        if len(self._raw) < _MOST_TRANSCRIPT:
-            self._raw = (self._raw + chunk)[:_MOST_TRANSCRIPT]
+        if len(self._raw) < _MAX_TRANSCRIPT_BYTES:
+            self._raw = (self._raw + chunk)[:_MAX_TRANSCRIPT_BYTES]
 
-    @property
-    def sent(self) -> str:
-        """The request: method, path and the beginning of its body. Headers, where secrets are, are not kept."""
-        body = (self.content or b"")[:_MOST_TRANSCRIPT].decode(errors="replace")
-        return f"{self.method} /{self.path.lstrip('/')} {body}".strip()
+    def sent(self, secrets: Secrets) -> str:
+        """Return the request: method, path and the beginning of its body. Its headers are not kept."""
+        body = _beginning(self.content or b"", secrets)
+        return f"{self.method} /{secrets.redact(self.path).lstrip('/')} {body}".strip()
 
-    @property
-    def received(self) -> str | None:
-        """The reply's status and the beginning of its body, or None when nothing came."""
-        if self.status is None:
-            return None
-        return (
-            f"HTTP {self.status} {text(self._raw.decode(errors='replace'), _MOST_TRANSCRIPT) or ''}".strip()
-        )
+    def received(self, secrets: Secrets) -> str | None:
+        """Return the reply's status and the beginning of its body, or None when nothing came."""
+        return None if self.status is None else f"HTTP {self.status} {_beginning(self._raw, secrets)}".strip()
+
+
+def _beginning(raw: bytes, secrets: Secrets) -> str:
+    begun = raw[:_MAX_TRANSCRIPT_BYTES].decode(errors="replace")
+    return text(secrets.redact(begun, cut=True), _MOST_TRANSCRIPT) or ""
 
 
 def basic(user: str, password: str) -> str:

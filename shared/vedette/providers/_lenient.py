@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from vedette.providers import Listing, Tool
+from vedette.redaction import REDACTED
 
 MOST_TEXT = 2048
 MOST_NAME = 512
@@ -15,10 +16,13 @@ _SAMPLE = re.compile(r"([A-Za-z_:][\w:]*)(?:\{.*\})? ([-+]?[\d.]+(?:[eE][-+]?\d+
 
 
 def text(value: object, most: int = MOST_TEXT) -> str | None:
-    """Return *value* if it is text with something in it, on one line and without control characters."""
+    """Return *value* if it is text with something in it, on one line, a space for each control character.
+
+    A space, for without it two halves of a secret would become one after it was redacted.
+    """
     if not isinstance(value, str):
         return None
-    cleaned = "".join(" " if c in "\n\t" else c for c in value if c.isprintable() or c in "\n\t").strip()
+    cleaned = "".join(c if c.isprintable() else " " for c in value).strip()
     return cleaned[:most] or None
 
 
@@ -74,10 +78,10 @@ def milliseconds(duration_ns: object) -> float | None:
 
 
 def listings(entries: Iterable[Listing]) -> Iterator[Listing]:
-    """Yield *entries* whose names can be carried, each name once, as it first came."""
+    """Yield *entries* whose names can be carried, each name once, as it first came; all whose name was redacted."""
     seen: set[str] = set()
     for entry in entries:
-        if is_name(entry.name) and entry.name not in seen:
+        if is_name(entry.name) and (entry.name not in seen or REDACTED in entry.name):
             seen.add(entry.name)
             yield entry
 

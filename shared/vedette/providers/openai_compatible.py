@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -97,7 +97,7 @@ class OpenAICompatibleEndpoint:
             last = text(page.get("last_id"), 512)
             if page.get("has_more") is not True or last is None:
                 break
-            path = f"v1/models?after={last}"
+            path = f"v1/models?after={quote(last, safe='')}"
         self._entries = {entry["id"]: entry for entry in entries}
         self._native = await self._own_listing()
         return list(listings(Listing(name=entry["id"]) for entry in entries))

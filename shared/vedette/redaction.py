@@ -1,0 +1,141 @@
+"""Credentials of one endpoint, found and replaced in whatever its server says, before anything is cut or kept.
+
+A server may quote a key as it is, in another case, escaped (JSON, URL, HTML, also twice), in Base64 or in hex. All of
+that is found at the speed of `str.find`: a reply may have 16 MB, and its server decides what stands in it.
+"""
+
+import base64
+import re
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+REDACTED = "***"
+# A shorter secret is no secret, and redacting it would take the same letters out of every other text.
+MIN_SECRET_CHARACTERS = 6
+_MIN_FRAGMENT = 4  # of a secret, at the end of a text that was cut
+# How a letter of a secret may be escaped: what must be there, the escape with its number, and the number's base.
+_ESCAPES = (
+    ("\\u", re.compile(r"(\\u(00[0-9a-fA-F]{2}))"), 16),
+    ("%", re.compile(r"(%([0-7][0-9a-fA-F]))"), 16),
+    ("&#", re.compile(r"(&#[xX]([0-9a-fA-F]{1,6});?)"), 16),
+    ("&#", re.compile(r"(&#([0-9]{1,6});?)"), 10),
+)
+_ENTITIES = (("&amp;", "&"), ("&quot;", '"'), ("&apos;", "'"), ("&lt;", "<"), ("&gt;", ">"))
+_JSON = re.compile(rb"[\[{]")
+
+
+class Secrets:
+    """The secrets of an endpoint. Without any, every text stays as it is."""
+
+    def __init__(self, values: Iterable[str] = ()) -> None:
+        self._values = tuple(dict.fromkeys(value for value in values if len(value) >= MIN_SECRET_CHARACTERS))
+
+    def redact(self, text: str, *, cut: bool = False) -> str:
+        """Return *text* with `***` for each secret; *cut* also takes the beginning of one off its end."""
+        if not self._values or not text:
+            return text
+        if self._quotes(text):
+            text = self._pattern.sub(REDACTED, text)
+        if self._quotes(plain := self._unescaped(text)):
+            text = self._pattern.sub(REDACTED, plain)
+        return self._without_fragment(text) if cut else text
+
+    def clean(self, raw: bytes) -> bytes:
+        """Return what a server sent without secrets; JSON, also behind `data:`, stays JSON."""
+        if not self._values:
+            return raw
+        text = raw.decode("utf-8", "replace")
+        if not (self._quotes(text) or self._quotes(self._unescaped(text))):
+            return raw
+        begin = _JSON.search(raw)
+        if begin is not None:
+            try:
+                value = msgspec.json.decode(raw[begin.start() :])
+                return raw[: begin.start()] + msgspec.json.encode(self.redacted(value))
+            except (msgspec.MsgspecError, UnicodeError, RecursionError):
+                pass  # text that only begins like JSON
+        return self.redact(text).encode()
+
+    def lines(self, raw: bytes) -> bytes:
+        """Return whole lines without secrets, each cleaned by itself."""
+        return b"\n".join(map(self.clean, raw.split(b"\n"))) if self._values else raw
+
+    def redacted(self, value: Any) -> Any:
+        """Return a JSON value with its texts redacted. Its keys are protocol: nobody keeps them."""
+        if not self._values:
+            return value
+        if isinstance(value, str):
+            return self.redact(value)
+        if isinstance(value, dict):
+            return {key: self.redacted(inner) for key, inner in value.items()}
+        return [self.redacted(inner) for inner in value] if isinstance(value, list) else value
+
+    def _quotes(self, text: str) -> bool:
+        lowered = text.lower()
+        return any(form in lowered for form in self._forms)
+
+    def _unescaped(self, text: str) -> str:
+        """Return *text* with those escapes decoded that stand for a character of a secret."""
+        if "\\" in text:
+            for _ in range(4):  # JSON in JSON in JSON in JSON
+                text = text.replace("\\\\", "\\")
+            text = text.replace("\\/", "/").replace('\\"', '"')
+        if "%25" in text:
+            text = text.replace("%25", "%").replace("%25", "%")
+        for entity, letter in _ENTITIES if "&" in text else ():
+            text = text.replace(entity, letter)
+        for mark, pattern, base in _ESCAPES:
+            for escape, digits in set(pattern.findall(text)) if mark in text else ():
+                if (code := int(digits, base)) in self._codes:
+                    text = text.replace(escape, chr(code))
+        return text
+
+    def _without_fragment(self, text: str) -> str:
+        tail = self._unescaped(text[-6 * max(map(len, self._forms)) :]).lower()
+        for form in self._forms:
+            for length in range(min(len(form) - 1, len(tail)), _MIN_FRAGMENT - 1, -1):
+                if text[-length:].lower() == form[:length]:
+                    return text[:-length] + REDACTED
+                if tail.endswith(form[:length]):  # it is escaped: back to where it must have begun
+                    kept = max(text.rfind(stop) for stop in " \"'\n:=,")
+                    return text[: kept + 1] + REDACTED
+        return text
+
+    @cached_property
+    def _forms(self) -> tuple[str, ...]:
+        """In which forms a server may quote the secrets, in lower case, the longest first."""
+        forms = {form.lower() for value in self._values for form in _forms(value)}
+        return tuple(sorted(forms, key=lambda form: (-len(form), form)))
+
+    @cached_property
+    def _codes(self) -> frozenset[int]:
+        return frozenset(ord(letter) for value in self._values for letter in value + value.swapcase() + "+/=")
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile("|".join(map(re.escape, self._forms)), re.IGNORECASE)
+
+
+def _forms(value: str) -> Iterator[str]:
+    raw = value.encode("utf-8", "replace")
+    yield value
+    yield quote(value, safe="")
+    yield raw.hex()
+    # Base64 of a text that has the secret in it: which letters are the secret's own depends on where it begins.
+    for offset, skipped in ((0, 0), (1, 2), (2, 3)):
+        whole = (8 * (offset + len(raw))) // 6
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            yield encode(bytes(offset) + raw).decode()[skipped:whole]
+
+
+def credential(header: str) -> str:
+    """Return the secret in the value of a *header*: what follows `Bearer` or another scheme, else all of it."""
+    scheme, _, rest = header.partition(" ")
+    return rest if rest and scheme.isalpha() else header
+
+
+NO_SECRETS = Secrets()
