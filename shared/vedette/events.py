@@ -556,6 +556,7 @@ class Contribution(Struct, frozen=True, kw_only=True, omit_defaults=True):
     confidence: float
     weight: float
     points: float
+    reported_points: float = 0.0  # of the points, what callers' reports changed
     kind: ContributionKind
     n: int | None = None
     age_s: float | None = None
@@ -584,6 +585,7 @@ class Recommendation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     expected_ttft_ms: float | None = None  # now, given whether the model is resident
     multipliers: dict[str, float] = {}
     contributions: tuple[Contribution, ...] = ()
+    score_without_reports: float | None = None  # with contributions, where callers' reports changed the score
 
 
 class Rejection(Struct, frozen=True, kw_only=True, omit_defaults=True):

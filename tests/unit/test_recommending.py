@@ -162,7 +162,8 @@ def test_replies_agree_with_each_other_and_with_their_parts(seed: int) -> None:
             multiplied *= factor
         assert shown["score"] == pytest.approx(multiplied, rel=1e-12)
     plain = [
-        {k: v for k, v in shown.items() if k != "contributions"} for shown in explained["recommendations"]
+        {k: v for k, v in shown.items() if k not in ("contributions", "score_without_reports")}
+        for shown in explained["recommendations"]
     ]
     assert plain == top
     first = [one for one in (best["recommendation"], *best["fallbacks"]) if one]

@@ -29,7 +29,7 @@ from vedette.types import (
 )
 from vedette_recommender.candidate import Facts
 from vedette_recommender.columns import Columns
-from vedette_recommender.constants import STATUS_MULTIPLIERS
+from vedette_recommender.constants import RISK_LAMBDA, STATUS_MULTIPLIERS, SWITCH_MARGIN_POINTS
 from vedette_recommender.explain import Account
 from vedette_recommender.field import Field, Narrowed, Place, shares
 from vedette_recommender.filtering import narrow, rules
@@ -366,20 +366,141 @@ def told(n: float, ok: float = 1.0, ttft_ms: float = 100.0, tps: float = 50.0) -
     )
 
 
-def test_reports_count_less_than_our_own_measurements_however_many_they_are() -> None:
-    """A million of them outweigh half of what we measured, and no more; without ours they are half sure."""
+def test_reports_count_beside_our_own_measurements_and_say_so() -> None:
+    """Half of what we measured at most; they add to no confidence, and without ours they are shown as what they are."""
     (one,) = ranked(model("m", tps=100, ttft_ms=100, probes={"ok": 40}, reports=told(1e6, 0.0, 60_000, 0.1)))
     (ours,) = ranked(model("m", tps=100, ttft_ms=100, probes={"ok": 40}))
-    worst, best = one.account.evidence("speed"), ours.account.evidence("speed")
-    assert worst.utility[0] == pytest.approx(2 / 3 * best.utility[0], rel=0.01)
     assert (one.parts["speed"].raw, one.parts["speed"].kind) == (100, "measured")
-    assert "callers" in one.parts["speed"].note
-    assert one.parts["reliability"].raw == pytest.approx((1.9 + 40) / (2 + 40 + 20))
+    assert "callers' reports count for 3.0 samples" in one.parts["speed"].note
+    assert one.parts["reliability"].raw == ours.parts["reliability"].raw
+    assert [part.confidence for part in one.parts.values()] == [p.confidence for p in ours.parts.values()]
+    for signal in ("speed", "ttft", "reliability"):
+        part = one.parts[signal]
+        assert part.points < ours.parts[signal].points
+        assert part.points - part.reported_points == pytest.approx(ours.parts[signal].points)
+    assert all(one.parts[signal].reported_points == 0 for signal in ("quality", "price", "context"))
     (alone,) = ranked(model("m", reports=told(1e6)))
     assert alone.parts["speed"].kind == alone.parts["ttft"].kind == "reported"
     assert alone.parts["speed"].raw == pytest.approx(50)
-    assert alone.parts["speed"].confidence == pytest.approx(1 / 3)
-    assert alone.parts["reliability"].confidence == pytest.approx(1 / 3)
+    assert alone.parts["speed"].confidence == 0
+    assert alone.parts["speed"].reported_points > 0
+
+
+CALLS = st.floats(0, 1e9)
+REPORTED = st.builds(
+    told,
+    n=CALLS,
+    ok=st.floats(0, 1),
+    ttft_ms=st.floats(1, 600_000),
+    tps=st.floats(0.01, 10_000),
+)
+MEASURED = st.fixed_dictionaries(
+    {
+        "tps": st.none() | st.floats(0.1, 1000),
+        "ttft_ms": st.none() | st.floats(1, 60_000),
+        "right": st.none() | st.integers(0, 40),
+        "probes": st.none()
+        | st.fixed_dictionaries({"ok": st.integers(0, 300), "timeout": st.integers(0, 300)}),
+        "status": st.sampled_from(Status),
+        "age_s": st.floats(0, 1e6),
+        "n": st.integers(1, 100),
+    }
+)
+
+
+@given(
+    measured=st.lists(MEASURED, min_size=2, max_size=5),
+    reports=REPORTED,
+    use_case=st.sampled_from(sorted(BUILT_IN)),
+    weights=st.none() | WEIGHED,
+    risk=st.sampled_from(list(RISK_LAMBDA)),
+)
+@pytest.mark.fault(
+    "callers report whatever they like, as often as they like",
+    "I13",
+    without=("vedette_recommender.scoring:MAX_REPORTED_POINTS", 100.0),
+)
+def test_reports_alone_move_no_score_by_more_than_half_the_switch_margin(
+    measured: list[dict[str, Any]],
+    reports: Reported,
+    use_case: str,
+    weights: dict[str, float] | None,
+    risk: Any,
+) -> None:
+    """In either direction, whatever is measured, asked and weighed; and of no other model at all."""
+    options: dict[str, Any] = {"risk": risk} | ({"shares": shares(weights)} if weights else {})
+
+    def scored(reports: Reported | None) -> dict[str, Ranked]:
+        models = [
+            model(f"m{number}", reports=reports if number == 0 else None, **one)
+            for number, one in enumerate(measured)
+        ]
+        return {one.facts.model.name: one for one in ranked(*models, use_case=use_case, **options)}
+
+    without, moved = scored(None), scored(reports)
+    assert abs(moved["m0"].score - without["m0"].score) <= SWITCH_MARGIN_POINTS / 2 + 1e-9
+    assert moved["m0"].place.raw == sum(part.points for part in moved["m0"].parts.values())
+    reported = math.fsum(part.reported_points for part in moved["m0"].parts.values())
+    assert moved["m0"].place.raw - reported == pytest.approx(without["m0"].place.raw)
+    assert moved["m0"].place.sure == without["m0"].place.sure
+    for name in moved.keys() - {"m0"}:
+        assert moved[name].score == without[name].score
+
+
+@given(
+    reports=REPORTED,
+    limits=st.sampled_from([{}, {"min_output_tps": 20.0}, {"max_ttft_ms": 500.0}, {"min_uptime_24h": 0.9}]),
+)
+def test_reports_make_no_candidate_and_unmake_none(reports: Reported, limits: dict[str, float]) -> None:
+    """Who is a candidate is for our own measurements to say."""
+    request = RecommendRequest(use_case="chat", constraints=Constraints(**limits))  # type: ignore[arg-type]
+    models = [
+        {"tps": 50.0, "ttft_ms": 100.0, "probes": {"ok": 40}},
+        {"tps": 50.0, "ttft_ms": 100.0, "probes": {"ok": 40}, "status": Status.UNREACHABLE},
+        {},
+    ]
+
+    def candidates(reports: Reported | None) -> list[bool]:
+        made, columns = field(*(model(f"m{n}", reports=reports, **one) for n, one in enumerate(models)))
+        found: list[bool] = narrow(made, columns, request).candidates.tolist()
+        return found
+
+    assert candidates(reports) == candidates(None)
+
+
+@given(reports=REPORTED, use_case=st.sampled_from(["chat", "fast"]))
+def test_reports_that_come_later_count_as_those_that_were_there(reports: Reported, use_case: str) -> None:
+    """A row that is worked out again comes to what it comes to among all, and so it does when reports are gone."""
+    peers = [model(f"p{n}", tps=10.0 * n, ttft_ms=100.0 * n, probes={"ok": 40}) for n in range(1, 5)]
+    before, after = model("m", tps=50.0), model("m", tps=50.0, reports=reports)
+    made, columns = field(before, *peers, use_case=use_case)
+    for facts in (after, before, after):
+        row = columns.put(facts)
+        made.touch(row)
+        made.refresh(EPOCH.timestamp())
+        fresh, others = field(facts, *peers, use_case=use_case)
+        expected = fresh.scores(slice(None), fresh.default).score
+        assert others.rows == columns.rows
+        assert made.scores(slice(None), made.default).score.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("calls", [2.0, 1e6])  # within the limit, and held back by it
+def test_the_improvement_told_is_enough_beside_reports(calls: float) -> None:
+    """What we would have to measure, with what callers report as it is."""
+
+    def contest(tps: float) -> list[Ranked]:
+        best = model("best", tps=60, ttft_ms=100, probes={"ok": 300})
+        reports = told(calls, 1.0, 100.0, 20.0)
+        second = model("second", tps=tps, ttft_ms=100, probes={"ok": 300}, reports=reports)
+        return ranked(best, second, use_case="fast", shares=shares({"speed": 1.0}))
+
+    first, second = contest(40.0)
+    change = second.account.improvement(second.place, first.score)
+    assert change is not None
+    assert (change.model.name, change.signal) == ("second", "speed")
+    assert isinstance(change.to, float)
+    assert names(contest(change.to * 1.0001)) == ["second", "best"]
+    assert names(contest(40.0 + 0.95 * (change.to - 40.0))) == ["best", "second"]
 
 
 def test_reports_fade_within_days() -> None:

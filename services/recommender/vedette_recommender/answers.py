@@ -5,6 +5,7 @@ within the same minute, the same bytes asked again are answered with the same by
 in nothing that the answer depends on: who asks, or by how much a limit lies between two values that models have.
 """
 
+import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -315,6 +316,7 @@ class Answers:
             equivalent=place.equivalent,
             multipliers=place.multipliers,
             contributions=contributions,
+            score_without_reports=_without_reports(place, contributions),
         )
 
     def standing(self, use_case: str, before: ModelRef | None) -> Standing:
@@ -381,6 +383,14 @@ class Answers:
                 )
             )
         return EndpointsReply(endpoints=tuple(views), as_of=self._as_of)
+
+
+def _without_reports(place: Place, contributions: Sequence[Contribution]) -> float | None:
+    """Return the score without what callers reported, or None where that changed nothing."""
+    if not any(part.reported_points for part in contributions):
+        return None
+    raw = place.raw - math.fsum(part.reported_points for part in contributions)
+    return raw * math.prod(place.multipliers.values())
 
 
 def _limits(budget: Budget) -> dict[str, float]:

@@ -247,6 +247,11 @@ class Columns:
         self.reported_output_tps_n[row] = told.output_tps_n
         self.reported_output_tps[row] = _geometric_mean(told.output_tps_log_sum, told.output_tps_n)
 
+    def told(self, rows: Rows) -> Mask:
+        """Return of which models in *rows* callers have reported something."""
+        told: Mask = ~np.isnan(self.reported_at[rows]) & self.present[rows]
+        return told
+
     def has_in_name(self, row: int, text: str) -> bool:
         """Return whether `endpoint/name` of the model in *row* holds *text*, which is in lower case."""
         facts = self.facts[row]

@@ -39,16 +39,6 @@ HALF_LIFE_S: Final[dict[Signal, float]] = {
 }
 RELIABILITY_WINDOW_H: Final = 7 * 24  # hours of probes behind the reliability
 
-# Callers' reports ----------------------------------------------------------------------------------------------
-
-REPORT_WEIGHT: Final = 0.25  # of one of our own measurements: callers' clocks and prompts are not ours
-REPORTS_BESIDE: Final = 0.5  # all reports count for at most this times our own measurements of the same thing
-REPORTS_ALONE: Final[dict[Signal, float]] = {
-    "reliability": 10.0,
-    "speed": 1.5,
-    "ttft": 1.5,
-}  # where there are none
-
 # Shrinking -----------------------------------------------------------------------------------------------------
 
 PEER_CONFIDENCE: Final = 0.3  # a peer counts when it is surer than this
@@ -82,3 +72,19 @@ STATUS_MULTIPLIERS: Final[dict[Status, float]] = {
 ERROR_BAND_POINTS: Final = 1.0  # models closer than this to the best are its equals
 SWITCH_MARGIN_POINTS: Final = 2.0  # by so much another must be better before it is announced as the best
 STALE_INTERVALS: Final = 3  # health older than so many availability intervals is unknown
+
+# Callers' reports ----------------------------------------------------------------------------------------------
+#
+# A report is the word of whoever may report. Reports move the utilities of speed, TTFT and reliability, never the
+# confidence, what peers let expect, or who is a candidate. `scoring.allowed` holds all of it within the last constant.
+
+REPORT_WEIGHT: Final = 0.25  # of one of our own measurements: callers' clocks and prompts are not ours
+REPORTS_BESIDE: Final = 0.5  # all reports count for at most this times our own measurements of the same thing
+REPORTS_ALONE: Final[dict[Signal, float]] = {
+    "reliability": 10.0,
+    "speed": 1.5,
+    "ttft": 1.5,
+}  # where there are none
+# Of 100, what all reports together move a score at most, whatever the weights and the risk. Half the switch margin, so
+# that reports against one model and for another change the difference of the two by no more than the margin.
+MAX_REPORTED_POINTS: Final = SWITCH_MARGIN_POINTS / 2 / (1.0 - min(RISK_LAMBDA.values()))

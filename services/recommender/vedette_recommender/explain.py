@@ -51,11 +51,11 @@ class Account:
         self._columns = columns
         self._terms = terms
         self._known = field.evidence(rows, terms.wanted_context)
+        self._told = field.evidence(rows, terms.wanted_context, reports=True)
         self._prior = scoring.priors(field.peers, columns.quality_prior[rows])[:, 0].tolist()
-        self._shrunk = [
-            *field.utility[:CONTEXT, row].tolist(),
-            field.context(rows, terms.wanted_context)[0].item(),
-        ]
+        context = field.context(rows, terms.wanted_context)[0].item()
+        self._own = [*field.utility[:CONTEXT, row].tolist(), context]  # without callers' reports
+        self._shrunk = [*field.counted(rows, terms.shares)[:, 0].tolist(), context]
         _, telling = columns.daily.since(field.at - RELIABILITY_WINDOW_H * 3600, rows)
         self._probes = telling[0].item()
 
@@ -68,7 +68,7 @@ class Account:
         return facts
 
     def evidence(self, signal: Signal) -> Evidence:
-        """Return what is known of *signal*, before it is shrunk."""
+        """Return what we ourselves know of *signal*, before it is shrunk."""
         return self._known[SIGNALS.index(signal)]
 
     def contributions(self) -> tuple[Contribution, ...]:
@@ -78,8 +78,10 @@ class Account:
     def _contribution(self, place: int, signal: Signal) -> Contribution:
         known, share = self._known[place], self._terms.shares[place]
         raw = known.raw[0].item()
+        if math.isnan(raw):
+            raw = self._told[place].raw[0].item()
         n, measured_at = self._samples(signal)
-        told = known.told[0].item() if known.told is not None else 0.0
+        points, own = (scoring.points(share, worth[place]) for worth in (self._shrunk, self._own))
         kind = self._kind(signal, place) if not math.isnan(raw) else self._source(place)
         return Contribution(
             signal=signal,
@@ -88,11 +90,12 @@ class Account:
             utility=self._shrunk[place],
             confidence=known.confidence[0].item(),
             weight=share,
-            points=scoring.points(share, self._shrunk[place]),
+            points=points,
+            reported_points=points - own,
             kind=kind,
             n=None if n is None or kind == "reported" else n,
             age_s=None if n is None or kind == "reported" else self._field.at - measured_at,
-            note=self._note(place, known, told),
+            note=self._note(place, raw, points - own),
         )
 
     def unit(self, signal: Signal) -> str:
@@ -131,15 +134,20 @@ class Account:
             return "prior"
         return "floor" if math.isnan(self._field.peers[place]) else "peers"
 
-    def _note(self, place: int, known: Evidence, told: float) -> str:
-        sure = known.confidence[0].item()
-        beside = f"callers' reports count for {told:.1f} samples" if told > 0 else ""
+    def _reports(self, place: int) -> float:
+        """Return how many of our own samples callers' reports count for."""
+        told = self._told[place].told
+        return float(told[0]) if told is not None else 0.0
+
+    def _note(self, place: int, raw: float, moved: float) -> str:
+        sure, told = self._known[place].confidence[0].item(), self._reports(place)
+        beside = f"callers' reports count for {told:.1f} samples: {moved:+.1f} points" if told > 0 else ""
         if sure >= 1.0:
             rating = self.facts.rating(self._field.use_case.name) if place == QUALITY else None
             return f"{rating.source}, {rating.as_of}" if rating else beside
         expected = f"{self._prior[place]:.2f}"
         source = _SOURCES[self._source(place)]
-        if math.isnan(known.raw[0].item()):
+        if math.isnan(raw):
             return f"not measured: {source} gives {expected}"
         return "; ".join(filter(None, (f"shrunk towards {expected} ({source})", beside)))
 
@@ -164,11 +172,11 @@ class Account:
         raw, sure = known.raw[0].item(), known.confidence[0].item()
         if not share or not sure or math.isnan(raw):
             return None
-        part = self._own_part(signal, known)
+        part = self._own_part(place, signal)
         if not part:
             return None
         own = self._utility_of(signal, raw)
-        to = self._value_of(signal, own + lacking / (100.0 * share * sure * part))
+        to = self._value_of(signal, own + lacking / (100.0 * share * part))
         if to is None:
             return None
         by = abs(to - raw) / abs(raw) if raw else None
@@ -176,13 +184,14 @@ class Account:
             model=self.facts.model, signal=signal, raw=raw, to=to, unit=self.unit(signal), by=by
         )
 
-    def _own_part(self, signal: Signal, known: Evidence) -> float:
-        """Return the part of our own samples in what *signal* is worth: callers' reports would not change."""
-        told = known.told[0].item() if known.told is not None else 0.0
-        if signal == "reliability" or not told:
-            return 1.0
-        own = self._columns.runs[self.row].item() if self._kind(signal, 0) == "measured" else 0.0
-        return float(own / (own + told))
+    def _own_part(self, place: int, signal: Signal) -> float:
+        """Return how much of a change of what we measure counts: callers' reports would not change."""
+        sure: float = self._known[place].confidence[0].item()
+        told = self._reports(place)
+        if signal == "reliability" or not told or self._field.held_back(self.row, self._terms.shares):
+            return sure
+        own = self._columns.runs[self.row].item()
+        return float(self._told[place].confidence[0].item() * own / (own + told))
 
     def _utility_of(self, signal: Signal, value: float) -> float:
         match signal:

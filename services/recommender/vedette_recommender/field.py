@@ -13,7 +13,7 @@ from vedette_recommender import scoring
 from vedette_recommender.candidate import Facts
 from vedette_recommender.columns import CAPABILITIES, STATUSES, Columns, Floats, Mask, Rows
 from vedette_recommender.constants import ERROR_BAND_POINTS, WANTED_CONTEXT_TOKENS
-from vedette_recommender.scoring import CONTEXT, Evidence, Peers
+from vedette_recommender.scoring import CONTEXT, REPORTED, Evidence, Peers
 from vedette_recommender.usecases import SIGNALS, UseCase
 
 K = TypeVar("K")
@@ -77,8 +77,12 @@ class Field:
         self.use_case = use_case
         self.at = -math.inf  # the minute it is of, in seconds since 1970
         self.default = Terms(shares=shares(use_case.weights))
-        self.utility: Floats = np.zeros((len(SIGNALS), room))  # shrunk
+        self.utility: Floats = np.zeros((len(SIGNALS), room))  # shrunk, by our own measurements
         self.confidence: Floats = np.zeros((len(SIGNALS), room))
+        self._moved: Floats = np.zeros(
+            (len(SIGNALS[REPORTED]), room)
+        )  # what callers' reports would add to the utility
+        self._told: Mask = np.zeros(room, np.bool_)  # where they are of a model at all
         self.peers: Floats = np.full(len(SIGNALS), np.nan)
         self.status = np.zeros(room, np.int8)
         self.expected_ttft_ms: Floats = np.full(room, np.nan)
@@ -156,23 +160,50 @@ class Field:
         self._expected_context = float(scoring.expected(peers)[CONTEXT])
         self.utility[:, rows] = scoring.shrink(utility, sure, prior)
         self.confidence[:, rows] = sure
+        self._hear(rows)
         self.status[rows] = self._columns.statuses(self.at, self._stale_after_s, rows)
         self.expected_ttft_ms[rows] = self._columns.expected_ttft_ms(self.at, self._stale_after_s, rows)
         self._by_status[rows] = scoring.STATUS_MULTIPLIER[self.status[rows]]
         self._partial[rows], self._sure[rows] = self._weigh(self.default.shares, rows)
         return None
 
-    def evidence(self, rows: Rows, wanted_context: int = WANTED_CONTEXT_TOKENS) -> tuple[Evidence, ...]:
-        """Return what is known of every signal, in the order of SIGNALS."""
+    def _hear(self, rows: Rows) -> None:
+        """Work out what callers' reports would move; of most models there are none."""
+        self._told[rows] = self._columns.told(rows)
+        self._moved[:, rows] = 0.0
+        told = _places(self._told, rows)
+        if not len(told):
+            return
+        known = self.evidence(told, reports=True)[REPORTED]
+        utility = np.stack([signal.utility for signal in known])
+        sure = np.stack([signal.confidence for signal in known])
+        prior = scoring.expected(self.peers)[REPORTED, None]
+        self._moved[:, told] = scoring.shrink(utility, sure, prior) - self.utility[REPORTED, told]
+
+    def evidence(
+        self, rows: Rows, wanted_context: int = WANTED_CONTEXT_TOKENS, *, reports: bool = False
+    ) -> tuple[Evidence, ...]:
+        """Return what is known of every signal, in the order of SIGNALS; with callers' *reports* if asked for."""
         columns, embeds = self._columns, self.use_case.embeds
         return (
             scoring.quality(self._quality[:, rows], self.at),
-            scoring.speed(columns, self.at, rows, embeds=embeds),
-            scoring.ttft(columns, self.at, rows, embeds=embeds),
-            scoring.reliability(columns, self.at, rows),
+            scoring.speed(columns, self.at, rows, embeds=embeds, reports=reports),
+            scoring.ttft(columns, self.at, rows, embeds=embeds, reports=reports),
+            scoring.reliability(columns, self.at, rows, reports=reports),
             scoring.price(columns, rows),
             scoring.context(columns, rows, wanted_context),
         )
+
+    def counted(self, rows: Rows, shares: tuple[float, ...]) -> Floats:
+        """Return the utilities that count, but for the context: our own, moved by reports within the limit."""
+        moved = self._moved[:, rows]
+        counted = _of(self.utility[:CONTEXT], rows).copy()
+        counted[REPORTED] += scoring.allowed(_points(moved, shares)) * moved
+        return counted
+
+    def held_back(self, row: int, shares: tuple[float, ...]) -> bool:
+        """Return whether callers' reports would move the model in *row* by more than the limit."""
+        return bool(scoring.allowed(_points(self._moved[:, [row]], shares))[0] < 1.0)
 
     def trials(self, row: int) -> float:
         """Return how many checked answers are behind the quality of *row*: no end of them where a user vouches."""
@@ -254,7 +285,15 @@ class Field:
         """
         weights = np.array(shares)[:, None]
         utility, confidence = _of(self.utility, rows), _of(self.confidence, rows)
-        partial = _summed(scoring.points(weights[:CONTEXT], 1.0), utility[:CONTEXT])
+        worth = scoring.points(weights[:CONTEXT], 1.0)
+        told = _places(self._told, rows)
+        if len(told) > _FEW * utility.shape[1]:
+            partial = _summed(worth, self.counted(rows, shares))
+        else:
+            partial = _summed(worth, utility[:CONTEXT])
+            if len(told):
+                places = told if isinstance(rows, slice) else self._told[rows]
+                partial[places] = _summed(worth, self.counted(told, shares))
         return partial, np.minimum(1.0, _summed(weights, confidence))
 
     def context(self, rows: Rows, wanted: int) -> Floats:
@@ -298,6 +337,17 @@ def _summed(weights: Floats, by_signal: Floats) -> Floats:
 def _of(by_signal: Floats, rows: Rows) -> Floats:
     """Return the columns of *rows*: `take` is twice as fast as an index."""
     return by_signal if isinstance(rows, slice) else by_signal.take(rows, axis=1)
+
+
+def _points(moved: Floats, shares: tuple[float, ...]) -> Floats:
+    """Return by how many points callers' reports would move raw scores, whose utilities they would move so."""
+    total: Floats = np.add.reduce(scoring.points(np.array(shares)[REPORTED, None], 1.0) * moved, axis=0)
+    return total
+
+
+def _places(mask: Mask, rows: Rows) -> NDArray[np.intp]:
+    """Return those of *rows* that are in *mask*."""
+    return mask.nonzero()[0] if isinstance(rows, slice) else rows[mask[rows]]
 
 
 def _highest(scores: Floats, most: int) -> NDArray[np.intp]:

@@ -24,6 +24,7 @@ from vedette_recommender.constants import (
     HALF_TEXTS_PER_S,
     HALF_TTFT_MS,
     LEAST_CONTEXT_TOKENS,
+    MAX_REPORTED_POINTS,
     PEER_CONFIDENCE,
     PEERS_CAP,
     PEERS_NEEDED,
@@ -44,6 +45,7 @@ from vedette_recommender.usecases import SIGNALS
 # A number, or an array of them.
 Number = Any
 QUALITY, SPEED, TTFT, RELIABILITY, PRICE, CONTEXT = range(len(SIGNALS))
+REPORTED: Final = slice(SPEED, RELIABILITY + 1)  # what callers' reports tell of
 STATUS_MULTIPLIER: Final = np.array(  # by place in STATUSES
     [STATUS_MULTIPLIERS.get(status, min(STATUS_MULTIPLIERS.values())) for status in STATUSES]
 )
@@ -56,7 +58,9 @@ class Evidence(NamedTuple):
     raw: Floats
     utility: Floats  # 0 where nothing is known
     confidence: Floats
-    told: Floats | None = None  # of the samples behind it, what callers' reports count for
+    told: Floats | None = (
+        None  # of the samples behind it, what callers' reports count for, where they are asked for
+    )
 
 
 # --- Utility ---------------------------------------------------------------------------------------------------
@@ -119,19 +123,19 @@ def quality(known: Floats, at: float) -> Evidence:
     return Evidence(value, _known(value), _known(sure))
 
 
-def speed(columns: Columns, at: float, rows: Rows, *, embeds: bool) -> Evidence:
+def speed(columns: Columns, at: float, rows: Rows, *, embeds: bool, reports: bool = False) -> Evidence:
     """Return output tokens per second, or texts per second of a model that embeds."""
     if embeds:
         return _timed("speed", columns, at, rows, columns.texts_per_s[rows], None, HALF_TEXTS_PER_S, rising)
-    told = columns.reported_output_tps_n[rows], columns.reported_output_tps[rows]
+    told = (columns.reported_output_tps_n[rows], columns.reported_output_tps[rows]) if reports else None
     return _timed("speed", columns, at, rows, columns.output_tps[rows], told, HALF_OUTPUT_TPS, rising)
 
 
-def ttft(columns: Columns, at: float, rows: Rows, *, embeds: bool) -> Evidence:
+def ttft(columns: Columns, at: float, rows: Rows, *, embeds: bool, reports: bool = False) -> Evidence:
     """Return the time to the first token, or to the vectors of a short call, warm."""
     if embeds:
         return _timed("ttft", columns, at, rows, columns.e2e_ms[rows], None, HALF_TTFT_MS, falling)
-    told = columns.reported_ttft_n[rows], columns.reported_ttft_ms[rows]
+    told = (columns.reported_ttft_n[rows], columns.reported_ttft_ms[rows]) if reports else None
     return _timed("ttft", columns, at, rows, columns.ttft_ms[rows], told, HALF_TTFT_MS, falling)
 
 
@@ -145,6 +149,7 @@ def _timed(
     half: float,
     utility: Any,
 ) -> Evidence:
+    """Return what our own runs say, and beside them what callers have *told*."""
     n = np.where(np.isnan(own), 0.0, columns.runs[rows])
     reports = np.zeros_like(n)
     worth_told: Floats | float = 0.0
@@ -158,17 +163,17 @@ def _timed(
     return Evidence(raw, worth, _sure(signal, n, age_s, reports), reports)
 
 
-def reliability(columns: Columns, at: float, rows: Rows) -> Evidence:
+def reliability(columns: Columns, at: float, rows: Rows, *, reports: bool = False) -> Evidence:
     """Return the probability that the model is up, from its probes of the last week on top of a prior."""
     up, n = columns.daily.since(at - RELIABILITY_WINDOW_H * 3600, rows)
-    calls = columns.reported_calls[rows]
-    reports = weight_of_reports("reliability", calls * _left(columns, at, rows), n)
+    calls = columns.reported_calls[rows] if reports else np.zeros_like(n)
+    told = weight_of_reports("reliability", calls * _left(columns, at, rows), n)
     share = np.divide(columns.reported_succeeded[rows], calls, out=np.zeros_like(n), where=calls > 0)
     successes, failures = RELIABILITY_PRIOR
-    probability = (successes + up + share * reports) / (successes + failures + n + reports)
+    probability = (successes + up + share * told) / (successes + failures + n + told)
     checked_at = columns.checked_at[rows]
-    raw = np.where(np.isnan(checked_at) & (reports == 0), np.nan, probability)
-    return Evidence(raw, _known(nines(raw)), _sure("reliability", n, at - checked_at, reports), reports)
+    raw = np.where(np.isnan(checked_at) & (told == 0), np.nan, probability)
+    return Evidence(raw, _known(nines(raw)), _sure("reliability", n, at - checked_at, told), told)
 
 
 def context(columns: Columns, rows: Rows, wanted: int) -> Evidence:
@@ -271,6 +276,12 @@ def shrink(utility: Number, confidence: Number, prior: Number) -> Number:
 def points(weight: Number, shrunk: Number) -> Number:
     """Return what a signal adds to the raw score; *weight* is its share of all weights."""
     return 100.0 * weight * shrunk
+
+
+def allowed(moved: Floats) -> Floats:
+    """Return the part that counts of what callers' reports would move raw scores by: no more than the limit."""
+    size = np.abs(moved)
+    return np.divide(MAX_REPORTED_POINTS, size, out=np.ones_like(size), where=size > MAX_REPORTED_POINTS)
 
 
 def risk_multiplier(risk: Risk, sure: Number) -> Number:

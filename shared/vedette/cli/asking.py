@@ -354,7 +354,7 @@ def _contributions(one: Recommendation) -> Table:
         ">weight",
         ">points",
         "because",
-        title=f"{shown_name(one.model)}: {one.raw_score:.1f}{multiplied} = {one.score:.1f}",
+        title=f"{shown_name(one.model)}: {one.raw_score:.1f}{multiplied} = {one.score:.1f}{_reported(one)}",
     )
     for part in one.contributions:
         digits = {"fraction": 3, "probability": 3, "tokens": 0}.get(part.unit, 1)
@@ -368,6 +368,12 @@ def _contributions(one: Recommendation) -> Table:
             _because(part),
         )
     return rows
+
+
+def _reported(one: Recommendation) -> str:
+    """Return what callers' reports changed of the score, where they changed anything."""
+    without = one.score_without_reports
+    return "" if without is None else f"; without callers' reports {without:.1f}"
 
 
 def _because(part: Contribution) -> str:
