@@ -19,9 +19,36 @@ NOWHERE = (
     "fd00:ec2::254",
     "::ffff:169.254.169.254",
     "64:ff9b::a9fe:a9fe",
+    "100.100.100.200",
+    "168.63.129.16",
+    "192.0.0.192",
+    "fd00:ec2::23",
+    "fd20:ce::254",
+    "fd00:42::42",
+    "255.255.255.255",
+    "::169.254.169.254",  # compatible
+    "::ffff:100.100.100.200",
+    "::ffff:0:169.254.169.254",  # translated
+    "2002:a9fe:a9fe::1",  # 6to4
+    "2002:6464:64c8::",
+    "2001:0:a9fe:a9fe::1",  # Teredo: its server, and its client
+    "2001:0:cb00:7107::5601:5601",
+    "64:ff9b:1::a9fe:a9fe",  # NAT64 of local use, with prefixes of 96, 64, 56 and 48 bits
+    "64:ff9b:1:0:a9:fea9:fe00:0",
+    "64:ff9b:1:a9:fe:a9fe::",
+    "64:ff9b:1:a9fe:a9:fe00::",
+    "fe80::5efe:a9fe:a9fe",  # ISATAP
+    "2001:db8::200:5efe:168.63.129.16",
+    "2001:db8:64::a9fe:a9fe",  # NAT64 with a network's own prefix
+    "2001:db8:64::6464:64c8",
 )
 
 
+@pytest.mark.fault(
+    "a metadata address is written as IPv6",
+    "I8",
+    without=("vedette.providers._outbound:_is_forbidden", lambda _: False),
+)
 @pytest.mark.parametrize("address", NOWHERE)
 def test_where_credentials_are_handed_out_nobody_connects(address: str) -> None:
     """In whichever form it is written, and whatever is allowed."""
@@ -41,6 +68,11 @@ def test_where_credentials_are_handed_out_nobody_connects(address: str) -> None:
         ("A.Models.Example.com", "203.0.113.7", ("*.models.example.com",), True),
         ("models.example.com.evil.org", "203.0.113.7", ("*.models.example.com",), False),
         ("localhost", "127.0.0.1", ("*.example.com",), False),
+        ("localhost", "::1", (), True),
+        ("gpu", "2001:db8::1", (), True),
+        ("gpu", "fd12:3456::7", (), True),
+        ("gpu", "2002:cb00:7107::1", (), True),
+        ("gpu", "100.100.100.201", (), True),
     ],
 )
 def test_what_is_allowed(host: str, address: str, allowed: tuple[str, ...], may: bool) -> None:

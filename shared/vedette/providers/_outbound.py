@@ -7,7 +7,7 @@ the address where a cloud hands out credentials, for one.
 import asyncio
 import socket
 import ssl
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
@@ -17,14 +17,34 @@ import httpx
 
 Address = IPv4Address | IPv6Address
 
-# Behind these no model server lives: hosts of one link, among them every cloud's metadata service, and everybody.
+# Metadata services that hand out credentials and are not link-local.
+_METADATA = (
+    "100.100.100.200/32",  # Alibaba
+    "168.63.129.16/32",  # Azure
+    "192.0.0.192/32",  # Oracle
+    "fd00:ec2::/32",  # AWS
+    "fd00:42::42/128",  # Scaleway
+    "fd20:ce::254/128",  # Google
+)
+# Behind these no model server lives: hosts of one link, among them most clouds' metadata services, and everybody.
 _NEVER = tuple(
-    ip_network(network)
-    for network in ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128", "224.0.0.0/4", "ff00::/8")
+    map(
+        ip_network,
+        ("169.254.0.0/16", "fe80::/10", "224.0.0.0/4", "255.255.255.255/32", "ff00::/8", *_METADATA),
+    )
+)
+# The one address of 169.254.0.0/16 that counts in the last 32 bits of any IPv6 address: a translator's own prefix
+# (RFC 6052) cannot be told from another network.
+_LAST_32_BITS = frozenset(
+    int(ip_network(network).network_address) for network in ("169.254.169.254/32", *_METADATA[:3])
 )
 _KEPT = 20  # connections for the next request,
 _KEPT_FOR_S = 5.0
 _NAT64 = ip_network("64:ff9b::/96")
+_LOCAL_NAT64 = ip_network("64:ff9b:1::/48")
+# Networks of IPv6 whose last 32 bits are an IPv4 address: NAT64, IPv4-compatible, IPv4-translated.
+_EMBEDDING = (_NAT64, _LOCAL_NAT64, ip_network("::/96"), ip_network("::ffff:0:0:0/96"))
+_ISATAP = (0x00005EFE, 0x02005EFE)  # the third 32 bits of an address that ends in an IPv4 one
 
 
 class Forbidden(httpcore.ConnectError):
@@ -36,8 +56,9 @@ def refused(host: str, address: str, allowed: Sequence[str]) -> str | None:
 
     *allowed* are names of hosts, `*` standing for any part, and networks; without any, all are.
     """
-    place = _plain(ip_address(address.partition("%")[0]))
-    if any(place in network for network in _NEVER):
+    written = ip_address(address.partition("%")[0])
+    place = _plain(written)
+    if _is_forbidden(written):
         return f"{host} is at {address}, where no connection ever goes"
     if allowed and not (_named(host, allowed) or _within(place, allowed)):
         return f"{host} ({address}) is not in outbound.allow"
@@ -52,6 +73,38 @@ def _plain(address: Address) -> Address:
         if address in _NAT64:
             return IPv4Address(int(address) & 0xFFFFFFFF)
     return address
+
+
+def _is_forbidden(address: Address) -> bool:
+    if isinstance(address, IPv6Address) and int(address) & 0xFFFFFFFF in _LAST_32_BITS:
+        return True
+    return any(place in network for place in (address, *_embedded(address)) for network in _NEVER)
+
+
+def _embedded(address: Address) -> Iterator[IPv4Address]:
+    """Yield every IPv4 address to which a packet for *address* may be forwarded."""
+    if isinstance(address, IPv4Address):
+        return
+    bits = int(address)
+    if address.ipv4_mapped:
+        yield address.ipv4_mapped
+    if address.sixtofour:
+        yield address.sixtofour
+    if address.teredo:
+        yield from address.teredo
+    if any(address in network for network in _EMBEDDING) or bits >> 32 & 0xFFFFFFFF in _ISATAP:
+        yield IPv4Address(bits & 0xFFFFFFFF)
+    if (
+        address in _LOCAL_NAT64
+    ):  # RFC 6052 with a prefix of 48, 56 or 64 bits: around the byte that must be zero
+        for shift in (40, 32, 24):
+            yield IPv4Address(_around_byte_8(bits, shift))
+
+
+def _around_byte_8(bits: int, shift: int) -> int:
+    """Return the 32 bits that end *shift* bits above the last, without bits 64 to 71, which are no part of them."""
+    joined = (bits >> 64 << 56) | (bits & (1 << 56) - 1)
+    return joined >> shift & 0xFFFFFFFF
 
 
 def _named(host: str, allowed: Iterable[str]) -> bool:
