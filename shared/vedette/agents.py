@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,10 +14,9 @@ import nats.errors
 from msgspec import Struct
 from nats.aio.client import Client as NatsClient
 
-from vedette import accounts, instance
+from vedette import accounts, instance, private
 from vedette.connecting import connect
 from vedette.errors import BusUnreachable, NotRunning, RequestError
-from vedette.instance import write_private
 from vedette.settings import Nats
 
 CONFIGURATION: Final = "nats-server.conf"
@@ -87,7 +87,7 @@ async def _change(
         before = kept(directory)
         after = change(before)
         if after != before:
-            write_private(directory / _AGENTS, json.dumps(after, indent=1))
+            private.write_file(directory / _AGENTS, json.dumps(after, indent=1))
             if listens is not None:
                 await _reload(directory, after, listens)
     return after, listens
@@ -110,8 +110,8 @@ def _listens(state: Path, directory: Path) -> str | None:
 @contextmanager
 def _alone(directory: Path) -> Iterator[None]:
     """Change the agents of *directory* one at a time."""
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (directory / "agents.lock").open("w") as lock:
+    private.make_directory(directory)
+    with os.fdopen(private.open_file(directory / "agents.lock", os.O_WRONLY), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -122,7 +122,7 @@ async def _reload(directory: Path, agents: dict[str, str], listens: str) -> None
     credentials = json.loads((directory / CREDENTIALS).read_text())
     configuration = json.loads(path.read_text())
     configuration["accounts"] = accounts.of_private(credentials, agents)
-    write_private(path, json.dumps(configuration, indent=1))
+    private.write_file(path, json.dumps(configuration, indent=1))
     user = accounts.SYSTEM_USER
     url = f"nats://{user}:{credentials[user]}@{listens}"
     async with connect(Nats(url=url), name="vedette-agents") as connection:

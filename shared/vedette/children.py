@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from vedette import private
+
 _STOP_TIMEOUT_S = 10.0
 _PR_SET_PDEATHSIG = 1
 
@@ -26,7 +28,7 @@ def free_port(port: int = 0) -> int:
 @asynccontextmanager
 async def child(command: Sequence[str], *, log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run *command* with its output appended to *log*; terminate it on the way out, kill it if it lingers."""
-    sink = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    sink = private.open_file(log, os.O_WRONLY | os.O_APPEND)
     try:
         process = await asyncio.create_subprocess_exec(
             *command,

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from vedette import private
 from vedette.errors import NotRunning, StateDirectoryError
 
 _CONNECTION = "connection.json"
@@ -48,14 +49,14 @@ def database_url(directory: Path) -> str:
 
 @contextmanager
 def hold(directory: Path) -> Iterator[None]:
-    """Hold *directory* for this process alone, made if need be.
+    """Hold *directory* for this process alone, made if need be; what is made meanwhile is for its user alone.
 
-    Raises StateDirectoryError when another process holds it, naming it, or when it cannot be written.
+    Raises StateDirectoryError when another process holds it, naming it, when it cannot be written, or when other
+    users can write into it.
     """
-    lock = directory / _LOCK
+    private.make_directory(directory)
     try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = private.open_file(directory / _LOCK, os.O_RDWR)
     except OSError as error:
         raise StateDirectoryError(
             path=directory,
@@ -65,7 +66,8 @@ def hold(directory: Path) -> Iterator[None]:
         _lock(descriptor, directory)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        yield
+        with private.umask():
+            yield
     finally:
         os.close(descriptor)
 
@@ -100,7 +102,7 @@ def _lock(descriptor: int, directory: Path) -> None:
 def announced(directory: Path, connection: Connection) -> Iterator[None]:
     """Write `connection.json` into *directory* for as long as the context is open."""
     path = directory / _CONNECTION
-    write_private(path, msgspec.json.format(msgspec.json.encode(connection), indent=2).decode())
+    private.write_file(path, msgspec.json.format(msgspec.json.encode(connection), indent=2).decode())
     try:
         yield
     finally:
@@ -129,12 +131,3 @@ def _alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write *text* so that it is at no moment readable by others, and never half there."""
-    temporary = path.with_name(path.name + ".new")
-    temporary.unlink(missing_ok=True)
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    temporary.replace(path)

@@ -15,10 +15,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from vedette import accounts, agents
+from vedette import accounts, agents, private
 from vedette.children import child, free_port, last_line
 from vedette.errors import BusUnreachable, ConfigurationError
-from vedette.instance import write_private
 
 _START_TIMEOUT_S = 15.0
 
@@ -72,11 +71,11 @@ async def run(directory: Path, *, port: int = 0) -> AsyncIterator[NatsServer]:
 
 
 def _prepare(directory: Path, port: int) -> tuple[Credentials, int, Path]:
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private.make_directory(directory)
     credentials = _credentials(directory / agents.CREDENTIALS)
     chosen = _port(port)
     configuration = directory / agents.CONFIGURATION
-    write_private(configuration, _configuration(directory, chosen, credentials))
+    private.write_file(configuration, _configuration(directory, chosen, credentials))
     return credentials, chosen, configuration
 
 
@@ -84,7 +83,7 @@ def _credentials(path: Path) -> Credentials:
     kept: Credentials = json.loads(path.read_text()) if path.exists() else {}
     credentials = {user: kept.get(user) or secrets.token_urlsafe(24) for user in _USERS}
     if credentials != kept:
-        write_private(path, json.dumps(credentials))
+        private.write_file(path, json.dumps(credentials))
     return credentials
 
 

@@ -23,6 +23,7 @@ from msgspec import Struct
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from vedette import private
 from vedette.errors import ConfigurationError
 from vedette_recorder import days, tables
 from vedette_recorder.errors import DatabaseUnavailable
@@ -331,16 +332,28 @@ def _begin_immediate(connection: sa.Connection) -> None:
 
 
 def _require_writable(url: sa.URL) -> None:
-    """Make the directory of the database. Raises ConfigurationError when it or the file cannot be written."""
+    """Make the database's file and directory, for their user alone. Raises ConfigurationError when it cannot."""
     path = Path(url.database or "").absolute()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         problem = f"the directory {path.parent} cannot be made: {error.strerror}"
         raise ConfigurationError(where="database.url", problem=problem) from error
     for needed in (path.parent, path):
         if needed.exists() and not os.access(needed, os.W_OK):
             raise ConfigurationError(where="database.url", problem=f"{needed} cannot be written")
+    # SQLite gives its log and shared memory the mode of the file; those of an earlier version may be there.
+    for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
+        try:
+            if file == path or os.path.lexists(file):
+                os.close(private.open_file(file, os.O_RDWR))
+        except OSError as error:
+            problem = (
+                f"{file} is a link; name the file itself"
+                if file.is_symlink()
+                else f"{file}: {error.strerror}"
+            )
+            raise ConfigurationError(where="database.url", problem=problem) from error
 
 
 async def _migrate(run: Any, revision: str, connection: AsyncConnection) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from msgspec import Struct
 
-from vedette import instance, nats_server, providers, provisioning
+from vedette import instance, nats_server, private, providers, provisioning
 from vedette.cli import options
 from vedette.cli.asking import show_models
 from vedette.cli.measured import show_proofs, show_transcripts
@@ -139,12 +139,15 @@ async def _findings(config: str | None, where: options.Instance) -> AsyncIterato
 
 def _state(directory: Path) -> Finding:
     existing = next(path for path in (directory, *directory.parents) if path.exists())
-    if os.access(existing, os.W_OK):
+    problem = "cannot be written" if not os.access(existing, os.W_OK) else None
+    if existing == directory:
+        problem = problem or private.why_not_private(directory)
+    if problem is None:
         return Finding(what="state directory", ok=True, seen=str(directory))
     return Finding(
         what="state directory",
         ok=False,
-        seen=f"{directory} cannot be written",
+        seen=f"{directory} {problem}",
         remedy="choose another with --state-dir, or set VEDETTE_STATE_DIR",
     )
 

@@ -15,7 +15,7 @@ from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from vedette import events, log, process
+from vedette import events, log, private, process
 from vedette.bus import Bus
 from vedette.cli import options
 from vedette.cli.asking import show_explanation, show_models
@@ -99,7 +99,7 @@ def _directory(stack: AsyncExitStack, named: str | None) -> Path:
     if named is None:
         return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vedette-demo-")))
     directory = Path(named).expanduser().absolute()
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private.make_directory(directory)
     return directory
 
 
