@@ -237,7 +237,7 @@ class Recommender:
         self.catalogue = Catalogue()
         self.answers = Answers(
             catalogue=self.catalogue,
-            endpoints={"host-0": EndpointSettings(url="http://h:1")},
+            endpoints={name: EndpointSettings(url="http://h:1") for name in ("host-0", "host-1", "host-9")},
             use_cases=known({}),
             stale_after=STALE_AFTER,
             base_url=lambda provider, url: f"{url}/v1",

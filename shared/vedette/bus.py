@@ -354,9 +354,16 @@ class Bus:
         return job
 
     async def tell(
-        self, job: Job, state: ProgressState, message: str, *, step: int = 0, steps: int = 0
+        self,
+        job: Job,
+        state: ProgressState,
+        message: str,
+        *,
+        step: int = 0,
+        steps: int = 0,
+        field: str | None = None,
     ) -> None:
-        """Publish how far *job* is, for whoever listens now."""
+        """Publish how far *job* is, for whoever listens now; *field* of it is wrong."""
         progress = Progress(
             job_id=job.id,
             at=self.clock.now(),
@@ -365,6 +372,7 @@ class Bus:
             steps=steps,
             message=message,
             model=job.model,
+            field=field,
         )
         await self.connection.publish(progress.subject, encode(progress))
 

@@ -61,7 +61,10 @@ _ERRORS = msgspec.json.Decoder(ErrorReply)
 
 
 class Limits(TypedDict, total=False):
-    """What a recommended model must satisfy; the fields of `events.Constraints`."""
+    """What a recommended model must satisfy; the fields of `events.Constraints`.
+
+    Under a numeric limit, models without a figure are rejected unless `unmeasured` is "keep".
+    """
 
     min_context_tokens: int
     max_ttft_ms: float

@@ -327,6 +327,7 @@ class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
     steps: int = 0
     message: str = ""
     model: ModelRef | None = None
+    field: str | None = None  # of the job, where the job failed because it asks for what does not exist
 
     @property
     def subject(self) -> str:
@@ -437,7 +438,7 @@ class Constraints(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     statuses: Annotated[tuple[Status, ...], Meta(max_length=16)] | None = None
     min_uptime_24h: Fraction | None = None
     evidence: Evidence = Evidence.INFERRED
-    unmeasured: Literal["keep", "reject"] = "keep"
+    unmeasured: Literal["keep", "reject"] = "reject"  # models without a figure for a numeric limit
 
 
 class RecommendRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -725,10 +726,11 @@ class ModelView(Struct, frozen=True, kw_only=True):
 
 
 class ModelsReply(Struct, frozen=True, kw_only=True):
-    """Models, how many match in all, and the stream sequence they reflect."""
+    """Models, how many match in all, of how many considered, and the stream sequence they reflect."""
 
     models: tuple[ModelView, ...]
     total: int
+    considered: int = 0
     as_of: AsOf
 
 

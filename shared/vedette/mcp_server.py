@@ -42,6 +42,10 @@ Price = Annotated[
 Deadline = Annotated[
     float | None, Field(description="Most milliseconds until the first token, as things are now.", gt=0)
 ]
+Unmeasured = Annotated[
+    Literal["keep", "reject"],
+    Field(description="Models whose figure for a limit is not known: keep or reject them."),
+]
 Name = Annotated[str, Field(description="A model as endpoint/name, as `list_models` writes it.")]
 
 
@@ -63,12 +67,15 @@ def serve(client: Client) -> FastMCP[Client]:
         locality: Locality = None,
         max_price_usd_per_mtok: Price = None,
         max_ttft_ms: Deadline = None,
+        unmeasured: Unmeasured = "reject",
     ) -> dict[str, Any]:
         """Say which model to use for a purpose now, with what is needed to call it, and fallbacks in order.
 
         Where no model fits, `recommendation` is null and `relax` names the constraint that stands in the way.
         """
-        wanted = _wanted(capabilities, min_context_tokens, locality, max_price_usd_per_mtok, max_ttft_ms)
+        wanted = _wanted(
+            capabilities, min_context_tokens, locality, max_price_usd_per_mtok, max_ttft_ms, unmeasured
+        )
         return await _told(client.best(use_case, **wanted))
 
     @server.tool()
@@ -79,9 +86,12 @@ def serve(client: Client) -> FastMCP[Client]:
         locality: Locality = None,
         max_price_usd_per_mtok: Price = None,
         max_ttft_ms: Deadline = None,
+        unmeasured: Unmeasured = "reject",
     ) -> dict[str, Any]:
         """Say why: each candidate's points by signal, why others were rejected, what would change the answer."""
-        wanted = _wanted(capabilities, min_context_tokens, locality, max_price_usd_per_mtok, max_ttft_ms)
+        wanted = _wanted(
+            capabilities, min_context_tokens, locality, max_price_usd_per_mtok, max_ttft_ms, unmeasured
+        )
         return await _told(client.explain(use_case, **wanted))
 
     @server.tool()
@@ -124,8 +134,9 @@ def _wanted(
     locality: Literal["local", "remote"] | None,
     max_price_usd_per_mtok: float | None,
     max_ttft_ms: float | None,
+    unmeasured: Literal["keep", "reject"],
 ) -> Wanted:
-    wanted: Wanted = {"capabilities": capabilities}
+    wanted: Wanted = {"capabilities": capabilities, "unmeasured": unmeasured}
     if min_context_tokens is not None:
         wanted["min_context_tokens"] = min_context_tokens
     if locality is not None:

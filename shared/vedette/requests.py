@@ -26,6 +26,7 @@ _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`\Z", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*)`\Z")
 _MOST_QUOTED = 64
 _MOST_COMPARED = 1000
+_MAX_LISTED = 32
 _VOCABULARIES: dict[str, type[StrEnum]] = {
     "capabilities": Capability,
     "statuses": Status,
@@ -88,10 +89,19 @@ def unknown_use_case(name: str, known: Iterable[str]) -> RequestError:
     )
 
 
+def unknown_name(what: str, name: str, known: Iterable[str], *, field: str) -> RequestError:
+    """Return the error for the *name* of an endpoint, a provider or the like that is not among the *known*."""
+    hint = nearest(name, [shown_name(other) for other in sorted(known)])
+    return RequestError(code=f"unknown_{what}", message=f"no {what} {shown_name(name)}; {hint}", field=field)
+
+
 def nearest(name: str, known: list[str]) -> str:
-    """Return a hint for a *name* that is not among the *known*: the nearest one, else all of them."""
+    """Return a hint for a *name* that is not among the *known*: the nearest one, else the first of them."""
     near = difflib.get_close_matches(name[:_MOST_QUOTED], known, n=1, cutoff=0.5)
-    return f'did you mean "{near[0]}"?' if near else f"known: {', '.join(known) or 'none'}"
+    if near:
+        return f'did you mean "{near[0]}"?'
+    more = len(known) - _MAX_LISTED
+    return f"known: {', '.join(known[:_MAX_LISTED]) or 'none'}" + (f" and {more:,} more" if more > 0 else "")
 
 
 def _refuse(problem: str, kind: Any) -> NoReturn:

@@ -87,7 +87,16 @@ async def test_from_a_start_to_an_explained_recommendation(
         assert "local" in (await running.ask("endpoints")).out
         unknown = await running.ask("benchmark", "local/nope")
         assert unknown.code == 2
-        assert "known: local" in unknown.err
+        assert 'no endpoint or model local/nope; did you mean "local"?' in unknown.err
+        suite = await running.ask("evaluate", "local", "--suite", "arithmetik")
+        assert suite.code == 2
+        assert 'no suite arithmetik; did you mean "arithmetic"?' in suite.err
+        for filtered in (("models", "--endpoint", "locl"), ("recommend", "chat", "--endpoint", "locl")):
+            refused = await running.ask(*filtered)
+            assert refused.code == 2
+            assert 'no endpoint locl; did you mean "local"?' in refused.err
+        empty = await running.ask("models", "no-such-text")
+        assert (empty.code, empty.out) == (3, "0 of 1 models match.\n")
 
         healthy = await running.ask("doctor", "--config", str(tmp_path / "state.toml"), "--json")
         assert healthy.code == 0, healthy.out

@@ -4,16 +4,19 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from random import Random
 
+import msgspec
+
 from samples import lifecycle_event, model_info
 from vedette.bus import Bus
 from vedette.catalogue import Catalogue, ModelState
 from vedette.endpoints import OpenEndpoint
-from vedette.events import Job, ModelRegressed
+from vedette.events import Job, ModelRegressed, Progress, encode
 from vedette.providers import Generation
 from vedette.settings import EndpointSettings, Evaluating
 from vedette.testing import Answer, FakeEndpoint, FakeProvider, Piece
 from vedette.types import ModelInfo, ModelRef
 from vedette_benchmarker.evaluation import Evaluation
+from vedette_benchmarker.handlers import Measurements
 from vedette_benchmarker.suites import Item, Suite
 from vedette_benchmarker.suites.checks import exact
 
@@ -98,6 +101,28 @@ async def test_new_weights_that_are_worse_are_told_of_once(bus: Bus) -> None:
     model.says = "yes"
     await model.evaluate("c")
     assert len(await model.regressed()) == 1
+
+
+async def test_an_unknown_suite_fails_the_job_and_names_the_field(bus: Bus) -> None:
+    """What was asked for is wrong, not the model: the command line ends with a usage error."""
+    model = Evaluated(bus)
+    await model.evaluate("a")
+    found = lifecycle_event("found", MODEL, at=NOW, info=model_info(MODEL, kind="chat"))
+    await bus.js.publish(found.subject, encode(found))
+    jobs = Measurements(
+        bus=bus,
+        catalogue=Catalogue(),
+        endpoints={"box": model.endpoint},
+        clock=bus.clock,
+        measures={"evaluate": model.measure},
+    )
+    heard = await bus.connection.subscribe("progress.*")
+    job = model.endpoint.job("evaluate", at=NOW, cause="manual", seed="s", model=MODEL)
+    await jobs.on_job(msgspec.structs.replace(job, suites=("wordz",)))
+    while (told := msgspec.json.decode((await heard.next_msg(30)).data, type=Progress)).state != "failed":
+        pass
+    assert (told.field, told.message) == ("suites", 'no suite wordz; did you mean "words"?')
+    assert (await model.state()).evaluated is not None  # nothing was asked in its place
 
 
 async def test_a_redelivered_evaluation_counts_once(bus: Bus) -> None:

@@ -115,6 +115,69 @@ def test_no_candidate_is_an_answer_with_a_way_out(asked: Asked) -> None:
     assert (reply.relax.need, reply.relax.to) == (40_000, 32_768)
 
 
+@pytest.mark.parametrize(
+    ("subject", "request_", "field", "says"),
+    [
+        (
+            "recommend.best",
+            {"use_case": "chat", "constraints": {"endpoints": ["gppu"]}},
+            "constraints.endpoints",
+            'no endpoint gppu; did you mean "gpu"?',
+        ),
+        (
+            "recommend.top",
+            {"use_case": "chat", "constraints": {"endpoints": ["gpu", "zzz"]}},
+            "constraints.endpoints",
+            "no endpoint zzz; known: box, gpu",
+        ),
+        (
+            "recommend.explain",
+            {"use_case": "chat", "constraints": {"providers": ["olama"]}},
+            "constraints.providers",
+            'no provider olama; did you mean "ollama"?',
+        ),
+        ("models.list", {"endpoint": "gppu"}, "endpoint", 'no endpoint gppu; did you mean "gpu"?'),
+        ("models.list", {"provider": "olama"}, "provider", 'no provider olama; did you mean "ollama"?'),
+    ],
+)
+@pytest.mark.fault("a filter names an endpoint or a provider that does not exist")
+def test_an_unknown_name_in_a_filter_is_an_error(
+    asked: Asked, subject: str, request_: dict[str, Any], field: str, says: str
+) -> None:
+    """It names the field and what is known, instead of an empty reply."""
+    with pytest.raises(RequestError) as caught:
+        asked.ask(subject, **request_)
+    assert (caught.value.field, str(caught.value)) == (field, says)
+
+
+def test_a_known_provider_without_models_matches_nothing(asked: Asked) -> None:
+    """An agent that allows several providers works wherever one of them is missing."""
+    constraints = {"providers": ["Gemini", "openai-compatible", "ollama"], "endpoints": ["GPU", "box"]}
+    assert asked.ask("recommend.best", use_case="chat", constraints=constraints).recommendation is not None
+    reply: ModelsReply = asked.ask("models.list", provider="gemini")
+    assert (reply.total, reply.considered) == (0, 2)
+
+
+def test_a_model_without_the_capability_is_not_nearest(asked: Asked) -> None:
+    """No model can see: nothing is named as nearly fitting, and the summary says why."""
+    reply: ExplainReply = asked.ask("recommend.explain", use_case="vision")
+    assert reply.relax is None
+    assert reply.summary[1] == "None of them has every capability needed."
+
+
+def test_under_a_limit_models_without_a_figure_stay_out(asked: Asked) -> None:
+    """Unless they are asked for; and the way to ask for them is told."""
+    limit = {"min_uptime_24h": 0.9}
+    reply: BestReply = asked.ask("recommend.best", use_case="chat", constraints=limit)
+    assert (reply.recommendation, reply.rejected) == (None, {"uptime_unknown": 2})
+    assert reply.relax is not None
+    assert (reply.relax.constraint, reply.relax.to) == ("constraints.unmeasured", "keep")
+    kept: BestReply = asked.ask(
+        "recommend.best", use_case="chat", constraints={**limit, "unmeasured": "keep"}
+    )
+    assert kept.recommendation is not None
+
+
 def test_an_explanation_has_every_part(asked: Asked) -> None:
     """Contributions of each candidate, rejections of the others, weights and two sentences."""
     reply: ExplainReply = asked.ask("recommend.explain", use_case="chat", constraints={"families": ["llama"]})

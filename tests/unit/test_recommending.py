@@ -64,7 +64,7 @@ def fits(one: Facts, asked: dict[str, Any]) -> bool:
             if value is None or value.lower() not in [name.lower() for name in allowed]:
                 return False
     return all(
-        limit is None or (need.get("unmeasured") != "reject" if value is None else holds(value, limit))
+        limit is None or (need.get("unmeasured") == "keep" if value is None else holds(value, limit))
         for limit, value, holds in (
             (need.get("min_context_tokens"), one.context_tokens, float.__ge__),
             (need.get("max_ttft_ms"), one.ttft_ms, float.__le__),
@@ -99,14 +99,9 @@ def test_every_constraint_is_honoured_by_every_answer(block: int) -> None:
     assert answered > 20  # or nothing was tested
 
 
-def relaxed(asked: dict[str, Any], relax: dict[str, Any]) -> dict[str, Any] | None:
-    """Return *asked* with what *relax* names changed as it says; None where only another use case would do."""
-    if relax["constraint"] == "use_case":
-        return None
+def relaxed(asked: dict[str, Any], relax: dict[str, Any]) -> dict[str, Any]:
+    """Return *asked* with what *relax* names changed as it says."""
     name, need, to = relax["constraint"].removeprefix("constraints."), relax.get("need"), relax.get("to")
-    if name == "capabilities":
-        gone = need if isinstance(need, list) else [need]
-        return asked | {"capabilities": [other for other in asked["capabilities"] if other not in gone]}
     limits = dict(asked["constraints"])
     if to is None or name == "exclude":
         del limits[name]
@@ -129,16 +124,41 @@ def test_the_relaxation_that_is_told_admits_the_model() -> None:
         relax = recommender.told("recommend.explain", asked).get("relax")
         if relax is None or relax.get("also"):
             continue
-        easier = relaxed(asked, relax)
-        if easier is None:
-            continue
-        shown = recommender.told("recommend.top", easier)["recommendations"]
+        shown = recommender.told("recommend.top", relaxed(asked, relax))["recommendations"]
         scores = {ref(one): one["score"] for one in shown}
         assert ref(relax) in scores, (seed, asked, relax)
         if relax["constraint"] != "constraints.min_context_tokens":  # which says what is wanted, too
             assert scores[ref(relax)] == relax["score"]
         tried.add(relax["constraint"])
     assert len(tried) > 10, tried
+
+
+@pytest.mark.parametrize("block", range(3))
+def test_the_nearest_model_has_every_capability(block: int) -> None:
+    """Whatever is asked: what is named as nearest can do the task, else nothing is named."""
+    named = silent = 0
+    for seed in range(block * 200, block * 200 + 200):
+        rng = Random(seed)
+        facts, pairs = catalogue(rng, 6)
+        asked = request(rng, facts)
+        reply = Recommender().hear(*pairs).told("recommend.explain", asked)
+        able = {
+            one.model
+            for one in facts.values()
+            if all(
+                (claim := one.capabilities.get(str(name))) is not None and claim.value
+                for name in (*BUILT_IN[asked["use_case"]].requires, *asked.get("capabilities", ()))
+            )
+        }
+        relax = reply.get("relax")
+        if relax is None:
+            silent += reply["considered"] > 0
+            assert able <= {ref(one) for one in reply["recommendations"]} or reply["recommendations"]
+        else:
+            assert ref(relax) in able, (seed, asked)
+            named += 1
+    assert named > 20
+    assert silent > 20
 
 
 # --- Agreement -------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from vedette.clock import Clock
 from vedette.endpoints import OpenEndpoint
 from vedette.events import Job, ModelEvaluated, ModelRegressed
 from vedette.ledger import cost
+from vedette.requests import unknown_name
 from vedette.settings import Evaluating
 from vedette.types import Capability, ModelInfo, Outcome, Use
 from vedette_benchmarker.asking import Asker, Spent, room_to_think
@@ -71,7 +72,8 @@ class Evaluation:
         return list(islice(items, self._settings.items))
 
     async def run(self, endpoint: OpenEndpoint, state: ModelState, info: ModelInfo, job: Job) -> Ended:
-        """Ask, check, publish."""
+        """Ask, check, publish. Raises RequestError for a suite that is unknown here."""
+        self._refuse_unknown(job.suites)
         known, started = state.known or info, self._clock.monotonic()
         suites = self._fitting(known, job.suites)
         asker = Asker(endpoint.endpoint, known, self._settings, secrets=endpoint.secrets)
@@ -99,6 +101,12 @@ class Evaluation:
         event = await self._publish(endpoint, info, [g for g in graded if g.trials], spent, use, took_s, job)
         ok = event is None or event.outcome is Outcome.OK
         return Ended(ok=ok, detail=_told(event) if event else "", use=use)
+
+    def _refuse_unknown(self, named: Sequence[str]) -> None:
+        known = [suite.kind for suite in self._suites]
+        for name in named:
+            if name not in known:
+                raise unknown_name("suite", name, known, field="suites")
 
     def _fitting(self, info: ModelInfo, named: Sequence[str]) -> list[Suite]:
         """Return the suites for a model: those *named*, or all, but none that needs what it is known to lack."""

@@ -10,6 +10,7 @@ from vedette.bus import Bus
 from vedette.catalogue import Catalogue, ModelState
 from vedette.clock import Clock
 from vedette.endpoints import Endpoints, OpenEndpoint, account
+from vedette.errors import RequestError
 from vedette.events import Job, JobCause, JobKind, ModelChanged, ModelEvent, ModelFound, ScheduledJob, Tick
 from vedette.ledger import covers
 from vedette.types import ModelInfo, Use
@@ -49,7 +50,7 @@ class Measure(Protocol):
         ...
 
     async def run(self, endpoint: OpenEndpoint, state: ModelState, info: ModelInfo, job: Job) -> Ended:
-        """Measure, publish, and say how it ended."""
+        """Measure, publish, and say how it ended. Raises RequestError where the job asks for what does not exist."""
         ...
 
 
@@ -117,7 +118,11 @@ class Measurements:
             await self._bus.tell(job, "failed", f"{state.model}: {reason}")
             return
         await self._bus.tell(job, "started", str(state.model))
-        ended = await measure.run(endpoint, state, state.info, job)
+        try:
+            ended = await measure.run(endpoint, state, state.info, job)
+        except RequestError as error:
+            await self._bus.tell(job, "failed", str(error), field=error.field)
+            return
         await account(self._bus, endpoint, ended.use, job)
         await self._queue_next(endpoint, job)
         detail = f": {ended.detail}" if ended.detail else ""

@@ -8,13 +8,14 @@ in nothing that the answer depends on: who asks, or by how much a limit lies bet
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
+from vedette import providers
 from vedette.catalogue import Catalogue
 from vedette.clock import Clock
 from vedette.errors import RequestError
@@ -41,7 +42,7 @@ from vedette.events import (
     encode,
 )
 from vedette.ledger import used
-from vedette.requests import decode, fitting, reference, unknown_model, unknown_use_case
+from vedette.requests import decode, fitting, reference, unknown_model, unknown_name, unknown_use_case
 from vedette.settings import Budget, EndpointSettings, Vouched
 from vedette.types import ModelRef, Status
 from vedette_recommender.columns import STATUSES
@@ -267,6 +268,9 @@ class Answers:
 
     def _rank(self, request: RecommendRequest, most: int) -> _Ranking:
         field = self._field(request)
+        need = request.constraints
+        self._refuse_unknown("endpoint", need.endpoints or (), field="constraints.endpoints")
+        self._refuse_unknown("provider", need.providers or (), field="constraints.providers")
         terms = Terms(
             shares=self._shares(field, request) if request.weights else field.default.shares,
             risk=request.risk,
@@ -275,6 +279,23 @@ class Answers:
         narrowed = narrow(field, self._board.columns, request)
         ranked = field.best(narrowed, terms, most)
         return _Ranking(field=field, terms=terms, narrowed=narrowed, ranked=ranked)
+
+    def _refuse_unknown(
+        self, what: Literal["endpoint", "provider"], wanted: Iterable[str], *, field: str
+    ) -> None:
+        """Raise RequestError for a name that no configured endpoint and no model has, and no installed provider."""
+        columns = self._board.columns
+        used = columns.endpoints if what == "endpoint" else columns.providers
+        for name in wanted:
+            if used.find(name) > 0:
+                continue
+            configured = (
+                [*self._endpoints]
+                if what == "endpoint"
+                else [*providers.names(), *(one.provider for one in self._endpoints.values())]
+            )
+            if name.casefold() not in [known.casefold() for known in configured]:
+                raise unknown_name(what, name, dict.fromkeys(configured), field=field)
 
     @staticmethod
     def _shares(field: Field, request: RecommendRequest) -> tuple[float, ...]:
@@ -291,10 +312,11 @@ class Answers:
     def _relax(
         self, request: RecommendRequest, ranking: _Ranking, rules: Sequence[Rule]
     ) -> Relaxation | None:
-        """Return what admits the nearest of the models that are no candidates, if there are any."""
+        """Return what admits the nearest of the models that are no candidates, if it has the capabilities."""
         columns = self._board.columns
-        out = columns.present & ~ranking.narrowed.candidates
-        near = nearest(out, distance(rules, columns.room), columns, 1)
+        far = distance(rules, columns.room)
+        out = columns.present & ~ranking.narrowed.candidates & far.in_reach()
+        near = nearest(out, far, columns, 1)
         if not near:
             return None
         score = ranking.field.scores(np.array(near), ranking.terms).score[0].item()
@@ -339,6 +361,8 @@ class Answers:
 
     def _models(self, request: ModelsRequest) -> ModelsReply:
         columns = self._board.columns
+        self._refuse_unknown("endpoint", filter(None, (request.endpoint,)), field="endpoint")
+        self._refuse_unknown("provider", filter(None, (request.provider,)), field="provider")
         among = listed(columns, request, self._board.statuses()).tolist()
         text = (request.text or "").casefold()
         matching = [row for row in columns.order if among[row] and columns.has_in_name(row, text)]
@@ -358,7 +382,9 @@ class Answers:
             model_view(one, self._catalogue.get(one.model), same.get(one.model, ()), whole=whole)
             for one in self._board.candidates(rows)
         )
-        return ModelsReply(models=fitting(views), total=total, as_of=self._as_of)
+        return ModelsReply(
+            models=fitting(views), total=total, considered=len(self._board.columns), as_of=self._as_of
+        )
 
     def _same_weights(self) -> dict[ModelRef, tuple[ModelRef, ...]]:
         """Return, by model, the others that are the same weights. Kept until a model comes, changes or goes."""

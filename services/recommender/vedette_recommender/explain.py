@@ -245,7 +245,10 @@ def summary(
 ) -> tuple[str, ...]:
     """Return the answer in two sentences."""
     if best is None:
-        return (f"No model is a candidate for {use_case}; {considered} considered.", advice(relax))
+        return (
+            f"No model is a candidate for {use_case}; {considered} considered.",
+            advice(relax, considered),
+        )
     account, standing = best
     parts = account.contributions()
     strongest = max(parts, key=lambda part: part.points)
@@ -287,13 +290,11 @@ def _changed(improve: Improvement) -> str:
     return f"a {improve.signal} of {improve.to:,.4g} {improve.unit} instead of {improve.raw:,.4g}"
 
 
-def advice(relax: Relaxation | None) -> str:
-    """Return in a sentence what would admit the nearest model."""
+def advice(relax: Relaxation | None, considered: int) -> str:
+    """Return in a sentence what would admit the nearest of the models *considered*."""
     if relax is None:
-        return "Nothing is in the catalogue yet."
+        return "None of them has every capability needed." if considered else "The catalogue is empty."
     also = f" and {', '.join(relax.also)}" if relax.also else ""
-    if relax.constraint == "use_case":
-        return f"{shown_name(relax.model)} is nearest, but is not known to have the capability {relax.need}{also}."
     change = f"changing {relax.constraint} from {relax.need} to {relax.to}"
     if relax.to is None:
         change = f"dropping {relax.need} from {relax.constraint}"

@@ -1,7 +1,7 @@
 """What of a request stands between it and the models that it rejects, and how far. Pure."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,10 @@ from vedette.types import Evidence
 from vedette_recommender.columns import Columns, Floats, Mask
 from vedette_recommender.filtering import Rule
 
+# Fields that no relaxation changes: a model without a capability is behind all that have it, and never near.
+_CAPABILITIES: Final = ("use_case", "capabilities")
+_OUT_OF_REACH: Final = 1000  # more than a request has fields
+
 
 class Distance(NamedTuple):
     """By row: how many fields of the request are in the way, and how far they are off in all."""
@@ -18,19 +22,23 @@ class Distance(NamedTuple):
     fields: NDArray[np.int64]
     gap: Floats
 
+    def in_reach(self) -> Mask:
+        """Return which models have every capability that is needed."""
+        return self.fields < _OUT_OF_REACH
+
 
 def distance(rules: Sequence[Rule], room: int) -> Distance:
-    """Return how far each model is from being a candidate: two missing capabilities are one field."""
+    """Return how far each model is from being a candidate."""
     fields, gap = np.zeros(room, np.int64), np.zeros(room)
     by_field: dict[str, list[Rule]] = {}
     for rule in rules:
         by_field.setdefault(rule.field, []).append(rule)
-    for group in by_field.values():
+    for field, group in by_field.items():
         hit, farthest = np.zeros(room, np.bool_), np.zeros(room)
         for rule in group:
             hit |= rule.hits
             farthest = np.where(rule.hits, np.maximum(farthest, rule.gap()), farthest)
-        fields += hit
+        fields += hit * (_OUT_OF_REACH if field in _CAPABILITIES else 1)
         gap += farthest
     return Distance(fields, gap)
 
@@ -79,9 +87,6 @@ def _change(hit: Sequence[Rule], row: int) -> tuple[object, object]:
     match first.field:
         case "constraints.unmeasured":
             return "reject", "keep"
-        case "use_case" | "capabilities":
-            needs = [rule.need for rule in hit]
-            return needs[0] if len(needs) == 1 else needs, None
         case "constraints.evidence":
             has = (rule.has(row) for rule in hit)
             weakest = min(

@@ -1,6 +1,6 @@
 """`models`, `recommend` and `explain`: what an agent would be told, for people."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Annotated, Any, Literal
@@ -63,9 +63,9 @@ class Need:
         Parameter(help="The least evidence of a capability."),
     ] = None
     unmeasured: Annotated[
-        Literal["keep", "reject"] | None,
-        Parameter(help="What becomes of models whose figure under a limit is unknown."),
-    ] = None
+        Literal["keep", "reject"],
+        Parameter(help="Models whose figure for a limit is not known: keep or reject them."),
+    ] = "reject"
 
     def wanted(self) -> dict[str, Any]:
         """Return what was given, as the client takes it."""
@@ -81,6 +81,10 @@ class Need:
 
 
 NOTHING = Need()
+# The codes of rejections for a figure that is not known; `--unmeasured keep` lifts them.
+_UNMEASURED = frozenset(
+    f"{limit}_unknown" for limit in ("context", "ttft", "output_tps", "price", "parameters", "uptime")
+)
 At = Annotated[
     str | None, Parameter(help=f"What would have been said then, from recorded history: {options.MOMENT}")
 ]
@@ -128,7 +132,7 @@ def models(
         if json:
             document(reply)
         else:
-            show_models(reply.models, total=reply.total)
+            show_models(reply.models, total=reply.total, considered=reply.considered)
         return 0 if reply.models else NOTHING_FOUND
 
     return _with(where, ask)
@@ -238,10 +242,14 @@ _MODEL_COLUMNS = (
 )
 
 
-def show_models(shown: Sequence[ModelView], *, total: int | None = None) -> None:
-    """Print models with what was measured of them, and of how many in all they are part."""
+def show_models(shown: Sequence[ModelView], *, total: int | None = None, considered: int = 0) -> None:
+    """Print models with what was measured of them, of how many in all they are part, and of how many considered."""
     if not shown:
-        out.print('No models. "vedette doctor" tells which endpoints answer.')
+        out.print(
+            f"0 of {considered:,} models match."
+            if considered
+            else 'No models are known yet. "vedette doctor" shows which endpoints answer.'
+        )
         return
     joined = any(model.same_weights for model in shown)
     rows = table(*_MODEL_COLUMNS, *(["same weights"] if joined else []))
@@ -280,7 +288,7 @@ def _show_best(reply: BestReply) -> None:
     best = reply.recommendation
     if best is None:
         out.print(f"No model fits {reply.use_case}: {_counted(reply.rejected, reply.considered)}.")
-        _show_relaxation(reply.relax)
+        _show_relaxation(reply.relax, reply.rejected, reply.considered)
         return
     out.print(
         styled(
@@ -341,7 +349,7 @@ def show_explanation(reply: ExplainReply) -> None:
             out.print(f"and {reply.rejections_omitted:,} models more, farther away")
     if reply.recommendations and reply.relax:
         out.print()
-        _show_relaxation(reply.relax)
+        _show_relaxation(reply.relax, reply.rejected, reply.considered)
 
 
 def _contributions(one: Recommendation) -> Table:
@@ -398,9 +406,24 @@ def _counted(rejected: dict[str, int], considered: int) -> str:
     )
 
 
-def _show_relaxation(relax: Relaxation | None) -> None:
+def _show_relaxation(relax: Relaxation | None, rejected: Mapping[str, int], considered: int) -> None:
+    unmeasured = sum(n for code, n in rejected.items() if code in _UNMEASURED)
+    if unmeasured and (relax is None or relax.constraint != "constraints.unmeasured"):
+        out.print(f"{unmeasured:,} have no figure for a limit: --unmeasured keep considers them.")
+    if not considered:
+        out.print('No models are known yet. "vedette doctor" shows which endpoints answer.')
+        return
     if relax is None:
-        out.print('Nothing is in the catalogue yet; "vedette doctor" tells which endpoints answer.')
+        unknown = rejected.get("capability_unknown", 0)
+        verify = f' "vedette verify" tests the {unknown:,} of which it is not known.' if unknown else ""
+        out.print(f"None of them has every capability needed.{verify}")
+        return
+    if relax.constraint == "constraints.unmeasured":
+        also = f", and relax {', '.join(relax.also)}" if relax.also else ""
+        out.print(
+            f"The nearest of the others is {shown_name(relax.model)}, which has no figure for a limit: "
+            f"--unmeasured keep admits it{also}."
+        )
         return
     also = f", and {', '.join(relax.also)}" if relax.also else ""
     change = (

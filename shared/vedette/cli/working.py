@@ -28,7 +28,8 @@ from vedette.connecting import connect
 from vedette.errors import ConfigurationError, RequestError
 from vedette.events import Job, JobKind, ModelView
 from vedette.operation import Target, operating
-from vedette.shown import shown
+from vedette.requests import nearest
+from vedette.shown import shown, shown_name
 
 _Models = Annotated[str, Parameter(help="Only these models (endpoint/name), or all of these endpoints.")]
 
@@ -143,6 +144,9 @@ async def _do(
         models = [model for model in known.models if touched & {str(model.model), model.model.endpoint}]
         if kind in _SHOWN:
             models = [view for model in models for view in (await client.model(model.model)).models]
+    for _, progress in ended:
+        if progress.field is not None:
+            raise RequestError(code="invalid_value", message=progress.message, field=progress.field)
     if as_json:
         document(
             {
@@ -200,16 +204,13 @@ async def _targets(client: Client, kind: JobKind, named: Sequence[str]) -> list[
             model = models[name]
             chosen.append(Target(endpoint=model.endpoint, group=endpoints[model.endpoint], model=model))
         else:
+            known = [*endpoints] if kind == "discover" else [*endpoints, *models]
+            what = "endpoint" if kind == "discover" else "endpoint or model"
             raise RequestError(
-                code="unknown_target", message=_unknown(name, kind, list(endpoints), list(models))
+                code="unknown_target",
+                message=f"no {what} {shown_name(name)}; {nearest(name, [*map(shown_name, known)])}",
             )
     return chosen
-
-
-def _unknown(name: str, kind: JobKind, endpoints: list[str], models: list[str]) -> str:
-    known = ", ".join(endpoints if kind == "discover" else [*endpoints, *models])
-    what = "endpoint" if kind == "discover" else "endpoint or model"
-    return f"no {what} {name!r}; known: {known or 'none'}"
 
 
 async def _follow(
