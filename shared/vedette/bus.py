@@ -24,7 +24,7 @@ from faststream.exceptions import NackMessage, RejectMessage
 from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import DeliverPolicy, DiscardPolicy
+from nats.js.api import DeliverPolicy, DiscardPolicy, PubAck
 
 from vedette import subjects
 from vedette.catalogue import Held, ModelState, fold
@@ -45,18 +45,22 @@ from vedette.events import (
 from vedette.provisioning import ACK_WAIT_S, ensure_durable
 from vedette.pulling import pull
 from vedette.types import ModelRef
+from vedette.writes import Writes
 
 T = TypeVar("T")
 EventT = TypeVar("EventT", bound=Event)
 MAX_DELIVERIES = 8
 _WRONG_LAST_SEQUENCE = frozenset({10071, 10164})
-_ALREADY_QUEUED = 10077
+_STORE_FAILED = 10077  # also of a full disk
+_ALREADY_QUEUED = "maximum messages per subject exceeded"
 _EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 _CONFLICTS_TOLERATED = 50
 _PUBLISH_TIMEOUT_S = 5.0
 _WATCH_EVERY_S = 15.0
 _SILENT_S = 30.0
 _CANCEL_AGAIN_S = 1.0
+# Without a write of its own for so long, a process tries one.
+_TRY_A_WRITE_AFTER_S = 15.0
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -201,6 +205,8 @@ class Bus:
         self._durables: list[Durable] = []
         self._followings: list[Following] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writes = Writes()
+        self._written_on = 0  # which of our connections to NATS the writes went through
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run *work* beside the service; its failure is the service's."""
@@ -233,14 +239,58 @@ class Bus:
 
     # Publishing ----------------------------------------------------------------------------------------------
 
+    async def _store(self, subject: str, payload: bytes, headers: Mapping[str, str] | None = None) -> PubAck:
+        """Publish to a stream; note whether the broker stored it. Raises what nats-py raises."""
+        try:
+            ack = await self.js.publish(
+                subject, payload, timeout=_PUBLISH_TIMEOUT_S, headers=dict(headers) if headers else None
+            )
+        except nats.js.errors.APIError as error:
+            if not _declined(error):
+                self._note_refusal(subject, error.description or str(error))
+            raise
+        except nats.js.errors.NoStreamResponseError:
+            self._note_refusal(subject, "no stream takes it")
+            raise
+        except nats.errors.TimeoutError:
+            self._note_refusal(subject, "no acknowledgement in time")
+            raise
+        self._writes.stored(subject, self.clock.monotonic())
+        return ack
+
+    def _note_refusal(self, subject: str, reason: str) -> None:
+        if self._writes_of_now().problem(self.clock.monotonic()) is None:
+            self.log.error("write.refused", subject=subject, reason=reason)
+        self._writes.refused(subject, reason, now=self.clock.monotonic(), at=self.clock.now())
+
+    def _writes_of_now(self) -> Writes:
+        # A server that was restarted takes writes again.
+        if self._written_on != (connection := self.connection.stats["reconnects"]):
+            self._written_on = connection
+            self._writes.forget()
+        return self._writes
+
+    def write_problem(self) -> str | None:
+        """Return which streams refuse what this process publishes and what to do, or None."""
+        return self._writes_of_now().problem(self.clock.monotonic())
+
+    def refusing_for(self) -> float:
+        """Return for how many seconds the broker has refused writes of this process; 0 when it takes them."""
+        return self._writes_of_now().refusing_for(self.clock.monotonic())
+
+    async def keep_writing(self) -> None:
+        """Try a write when there was none for a while, for ever: nothing else shows that the broker stores none."""
+        while True:
+            if self._writes.quiet_for(self.clock.monotonic()) >= _TRY_A_WRITE_AFTER_S:
+                with suppress(nats.errors.Error, TimeoutError):
+                    await self._store(f"canary.{self.name}", b"")
+            await asyncio.sleep(_TRY_A_WRITE_AFTER_S / 3)
+
     async def _publish(self, event: Event, headers: dict[str, str]) -> int | None:
         """Publish once; return the sequence, or None when the outcome must be read from the stream."""
         try:
-            ack = await self.js.publish(
-                event.subject,
-                encode(event),
-                timeout=_PUBLISH_TIMEOUT_S,
-                headers=headers_of(event, source=self.name) | headers,
+            ack = await self._store(
+                event.subject, encode(event), headers_of(event, source=self.name) | headers
             )
         except nats.js.errors.APIError as error:
             if error.err_code in _WRONG_LAST_SEQUENCE:
@@ -339,14 +389,9 @@ class Bus:
     async def enqueue(self, job: Job) -> Job:
         """Queue *job* unless its subject already has one; return the job that is queued."""
         try:
-            await self.js.publish(
-                job.subject,
-                encode(job),
-                timeout=_PUBLISH_TIMEOUT_S,
-                headers=headers_of(job, source=self.name),
-            )
+            await self._store(job.subject, encode(job), headers_of(job, source=self.name))
         except nats.js.errors.APIError as error:
-            if error.err_code != _ALREADY_QUEUED:
+            if not _is_queued(error):
                 raise
             held = await self.last("JOBS", job.subject)
             # It may have been finished between the two calls; then ours is free to go in.
@@ -390,7 +435,7 @@ class Bus:
             sequence=stored.sequence.stream if stored else None,
             deliveries=stored.num_delivered if stored else 1,
         )
-        await self.js.publish(f"dead.{self.name}", encode(letter), timeout=_PUBLISH_TIMEOUT_S)
+        await self._store(f"dead.{self.name}", encode(letter))
 
     # Repairing -----------------------------------------------------------------------------------------------
 
@@ -410,12 +455,12 @@ class Bus:
         if after is not None:
             kept |= {_EXPECTED: str(after[1]), f"{_EXPECTED}-Subject": after[0]}
         try:
-            ack = await self.js.publish(subject, payload, timeout=_PUBLISH_TIMEOUT_S, headers=kept)
+            ack = await self._store(subject, payload, kept)
             if ack.duplicate:  # of one that was published a moment ago, and is gone since
                 kept.pop("Nats-Msg-Id", None)
-                ack = await self.js.publish(subject, payload, timeout=_PUBLISH_TIMEOUT_S, headers=kept)
+                ack = await self._store(subject, payload, kept)
         except nats.js.errors.APIError as error:
-            if error.err_code in {*_WRONG_LAST_SEQUENCE, _ALREADY_QUEUED}:
+            if _declined(error):
                 return None
             raise
         return ack.seq
@@ -643,6 +688,15 @@ N = TypeVar("N", int, float)
 def _limit(value: N | None) -> N | None:
     """Return a limit of a stream; the server says that one is off with -1 or 0."""
     return value if value is not None and value > 0 else None
+
+
+def _is_queued(error: nats.js.errors.APIError) -> bool:
+    return error.err_code == _STORE_FAILED and _ALREADY_QUEUED in (error.description or "")
+
+
+def _declined(error: nats.js.errors.APIError) -> bool:
+    """Return whether the broker could store the message and was right not to."""
+    return error.err_code in _WRONG_LAST_SEQUENCE or _is_queued(error)
 
 
 def _known(subject: str, payload: bytes) -> Event | None:

@@ -77,14 +77,23 @@ def room(directory: Path) -> int:
 
     Raises StateDirectoryError when there is too little to start with.
     """
-    free = shutil.disk_usage(directory).free
-    if free < MIN_FREE_BYTES:
+    free = _free(directory)
+    if not has_room(directory):
         raise StateDirectoryError(
             path=directory,
             problem=f"the disk has {free // 2**20} MiB free, Vedette needs {MIN_FREE_BYTES // 2**20} MiB to start; "
             "free some space, or choose another directory with --state-dir",
         )
     return free // 2
+
+
+def has_room(directory: Path) -> bool:
+    """Return whether the disk of *directory* has what Vedette needs to start."""
+    return _free(directory) >= MIN_FREE_BYTES
+
+
+def _free(directory: Path) -> int:
+    return shutil.disk_usage(directory).free
 
 
 def _lock(descriptor: int, directory: Path) -> None:

@@ -10,10 +10,8 @@ import secrets
 import shutil
 import sysconfig
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-
-from msgspec import Struct
 
 from vedette import accounts, agents, private
 from vedette.children import child, free_port, last_line
@@ -26,16 +24,44 @@ Credentials = dict[str, str]
 _USERS = (*accounts.USERS, accounts.SYSTEM_USER)
 
 
-class NatsServer(Struct, frozen=True, kw_only=True):
-    """A running private server."""
+class NatsServer:
+    """A running private server. It may be started again: port, credentials and streams stay."""
 
-    port: int
-    pid: int
-    credentials: Credentials
+    def __init__(self, *, port: int, credentials: Credentials, configuration: Path, log: Path) -> None:
+        self.port = port
+        self.credentials = credentials
+        self._command = [find_binary(), "--config", str(configuration)]
+        self._log = log
+        self._running = AsyncExitStack()
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int:
+        """The number of its process; 0 before it runs."""
+        return self._process.pid if self._process else 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether its process is gone without having been told to."""
+        return self._process is not None and self._process.returncode is not None
 
     def url(self, user: str) -> str:
         """Return the URL by which *user* (a service, operator, agent) connects."""
         return f"nats://{user}:{self.credentials[user]}@127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        """Start it. Raises BusUnreachable when it does not come up, with the last line of its log."""
+        self._process = await self._running.enter_async_context(child(self._command, log=self._log))
+        await _wait_until_up(self._process, self.port, self._log)
+
+    async def stop(self) -> None:
+        """Stop it."""
+        await self._running.aclose()
+
+    async def restart(self) -> None:
+        """Stop it and start it again. Raises BusUnreachable."""
+        await self.stop()
+        await self.start()
 
 
 def find_binary() -> str:
@@ -65,9 +91,12 @@ async def run(directory: Path, *, port: int = 0) -> AsyncIterator[NatsServer]:
     """
     credentials, chosen, configuration = _prepare(directory, port)
     log = directory / "nats-server.log"
-    async with child([find_binary(), "--config", str(configuration)], log=log) as process:
-        await _wait_until_up(process, chosen, log)
-        yield NatsServer(port=chosen, pid=process.pid, credentials=credentials)
+    server = NatsServer(port=chosen, credentials=credentials, configuration=configuration, log=log)
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.stop()
 
 
 def _prepare(directory: Path, port: int) -> tuple[Credentials, int, Path]:

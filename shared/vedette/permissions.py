@@ -66,7 +66,8 @@ def inbox(role: str) -> str:
 
 
 def _said(role: Role) -> Iterator[str]:
-    """Yield what *role* publishes by the contracts, and what it asks."""
+    """Yield what *role* publishes by the contracts, what it asks, and its trial writes (`Bus.keep_writing`)."""
+    yield f"canary.{role}"
     yield from _ASKS.get(role, ())
     for channel in CHANNELS:
         if role in channel.senders:

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -53,6 +53,9 @@ def _load(name: str) -> Serve:
 # What services hold lives long: by the default (700, 10, 10) Python looks for garbage many times in each batch that
 # the recorder takes in, a tenth of its time (docs/benchmarks.md), and finds none.
 _COLLECT_AFTER = (20_000, 20, 100)
+# How often the private server is looked after, and how long it may refuse writes before it is restarted.
+_TEND_EVERY_S = 5.0
+_RESTART_AFTER_S = 10.0
 
 
 class Running(Struct, frozen=True, kw_only=True):
@@ -94,6 +97,8 @@ async def up(
             async with connect(settings.nats, name="vedette-up"):
                 pass
         running = await stack.enter_async_context(run(settings, service_names(), server=server))
+        if server is not None:
+            await stack.enter_async_context(_tended(server, running.services, directory, say))
         stack.enter_context(instance.announced(directory, running.connection))
         say(f"NATS      {running.nats_place}")
         say(f"database  {without_secrets(running.connection.database_url)}")
@@ -134,6 +139,39 @@ async def run(
             services=tuple(services),
             nats_place=without_secrets(agent_url),
         )
+
+
+@asynccontextmanager
+async def _tended(
+    server: NatsServer, services: Iterable[Service], directory: Path, say: Callable[[str], None]
+) -> AsyncIterator[None]:
+    """Start *server* again when it is gone, or when it refuses writes though its disk has room."""
+    task = asyncio.create_task(_tend(server, services, directory, say))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _tend(
+    server: NatsServer, services: Iterable[Service], directory: Path, say: Callable[[str], None]
+) -> None:
+    while True:
+        await asyncio.sleep(_TEND_EVERY_S)
+        refusing_s = max(service.bus.refusing_for() for service in services)
+        if server.ended:
+            reason = "its process ended"
+        elif refusing_s >= _RESTART_AFTER_S and instance.has_room(directory):
+            reason = f"it refused writes for {refusing_s:.0f} s"
+        else:
+            continue
+        try:
+            await server.restart()
+        except BusUnreachable as error:
+            say(f"NATS      did not restart after {reason}: {error}")
+        else:
+            say(f"NATS      restarted: {reason}")
 
 
 @asynccontextmanager

@@ -85,6 +85,7 @@ def streams(settings: Settings, *, share: float = 1.0) -> list[StreamConfig]:
             republish=RePublish(src="answer.*", dest="recommend.changed.{{wildcard(1)}}"),
             **common,
         ),
+        StreamConfig(name="CANARY", subjects=["canary.*"], max_msgs_per_subject=1, max_bytes=_MIB, **common),
         StreamConfig(
             name="REPORTS",
             subjects=["report.*.*"],

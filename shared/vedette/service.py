@@ -229,6 +229,7 @@ class Service:
         for work in self._work:
             self.bus.spawn(work)
         self.bus.spawn(self.bus.watchdog())
+        self.bus.spawn(self.bus.keep_writing())
         await barrier(self.bus.connection)
         self.log.info("service.started")
 
@@ -242,6 +243,8 @@ class Service:
             return "not warm yet"
         if not await self._nats_answers():
             return "NATS does not answer"
+        if problem := self.bus.write_problem():
+            return problem
         for check in self._checks:
             if problem := await check():
                 return problem

@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import json
 import socket
+import urllib.error
+import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -53,6 +56,8 @@ ENDPOINT_OK = Gauge(
 )
 SEQUENCE = Gauge("vedette_catalogue_sequence", "The stream sequence that the catalogue reflects.")
 
+_READY_TIMEOUT_S = 10.0
+
 # A check returns None when all is well, else what is wrong, in a few words.
 Check = Callable[[], Awaitable[str | None]]
 
@@ -102,6 +107,19 @@ async def serve(settings: Http, checks: Mapping[str, Check]) -> AsyncIterator[st
         server.should_exit = True
         await task
         listener.close()
+
+
+def problems(url: str) -> dict[str, str]:
+    """Return what keeps each service at the health URL *url* from being ready; all of it when nothing answers."""
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=_READY_TIMEOUT_S) as reply:  # noqa: S310 - our own
+            document = reply.read()
+    except urllib.error.HTTPError as error:
+        document = error.read()
+    except OSError as error:
+        return {"health": f"{url} does not answer ({error})"}
+    found: dict[str, str] = json.loads(document)["problems"]
+    return found
 
 
 def _family(host: str) -> socket.AddressFamily:

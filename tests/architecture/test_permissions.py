@@ -27,7 +27,7 @@ def test_a_service_may_say_what_its_contracts_say(role: Role) -> None:
     said = {one for one in permissions.of_service(role)["publish"]["allow"] if not one.startswith("$JS.")}
     named = {channel.filter for channel in CHANNELS if role in channel.senders and channel.stream != "DEAD"}
     asked = {"history.asof"} if role == "recommender" else set()
-    assert said == named | asked | {f"dead.{role}"}
+    assert said == named | asked | {f"dead.{role}", f"canary.{role}"}
 
 
 @pytest.mark.parametrize("role", SERVICES)

@@ -1,7 +1,14 @@
 """A disk that is small or full: streams fit what there is, and what a full disk stops goes on when there is room."""
 
+import asyncio
+import os
+import re
+import signal
+import urllib.error
+import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import nats
@@ -9,11 +16,15 @@ import pytest
 from nats.aio.client import Client as NatsClient
 from nats.js.api import StreamConfig
 
-from commands import vedette
-from faults.disks import MIB, disk
+from commands import Up, up, vedette
+from eventually import eventually
+from faults.disks import MIB, disk, fill
+from providers.fake_ollama import fake_ollama
 from vedette import instance, nats_server
 from vedette.children import child, free_port
+from vedette.client import Client
 from vedette.errors import StorageTooSmall
+from vedette.events import ModelProbed
 from vedette.nats_server import NatsServer
 from vedette.provisioning import provision, streams
 from vedette.settings import Nats, Schedule, Settings
@@ -117,3 +128,100 @@ async def test_a_full_disk_at_start_is_one_sentence(tmp_path: Path) -> None:
         "MiB free, Vedette needs 64 MiB to start; free some space, or choose another directory with --state-dir"
         in said
     )
+
+
+CONFIG = """
+[schedule]
+availability = "2s"
+[endpoints.box]
+url = "{url}"
+benchmark = false
+evaluate = false
+verify_capabilities = false
+"""
+
+
+def _readyz(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=10) as reply:
+            return reply.status, reply.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+async def readiness(running: Up) -> tuple[int, str]:
+    return await asyncio.to_thread(_readyz, running.connection.health_url)
+
+
+async def next_probe(running: Up) -> ModelProbed:
+    """Wait for a probe from now on, as an agent hears it."""
+    async with Client(running.connection.nats_url) as client, client.watch(events=["model.probed"]) as events:
+        async for event in events:
+            assert isinstance(event, ModelProbed)
+            return event
+    raise AssertionError("the watch ended")
+
+
+@pytest.mark.fault(
+    "the disk of broker and database fills up, and has room again",
+    "I1",
+    "I5",
+    without=("vedette.process:_RESTART_AFTER_S", 1e9),
+)
+async def test_a_full_disk_is_said_and_what_it_stopped_goes_on(tmp_path: Path) -> None:
+    """Not ready, with the reason, while writes are refused; probes go on by themselves when there is room."""
+    state = tmp_path / "state"
+    with disk(state, 200) as place:
+        async with fake_ollama(a="1") as ollama, up(state, CONFIG.format(url=ollama.url)) as running:
+            await running.line("ready")
+            ballast = fill(place)
+
+            async def refuses() -> bool:
+                status, said = await readiness(running)
+                return (
+                    status == 503
+                    and "NATS stores no messages on" in said
+                    and "restart the NATS server" in said
+                )
+
+            await eventually(refuses, what="not ready, with the reason")
+            doctor = await running.ask("doctor", "--config", str(state.with_suffix(".toml")))
+            assert doctor.code == 1
+            assert "NATS stores no messages on" in " ".join(doctor.out.split())
+            ballast.unlink()
+            freed = datetime.now(UTC)
+            said = await running.line("NATS      restarted: it refused writes for")
+            assert re.search(r"for \d+ s$", said)
+
+            async def ready() -> bool:
+                return (await readiness(running))[0] == 200
+
+            await eventually(ready, what="ready again")
+            async with asyncio.timeout(60):
+                assert (await next_probe(running)).at > freed
+            assert await running.stop() == 0
+
+
+@pytest.mark.fault("the private broker of `up` is killed", "I5")
+async def test_a_killed_private_broker_is_started_again(tmp_path: Path) -> None:
+    """`vedette up` starts its nats-server again, on the same port, and probes go on."""
+    state = tmp_path / "state"
+    async with fake_ollama(a="1") as ollama, up(state, CONFIG.format(url=ollama.url)) as running:
+        await running.line("ready")
+        url = running.connection.nats_url
+        os.kill(_broker_of(state), signal.SIGKILL)
+        await running.line("NATS      restarted: its process ended")
+        async with asyncio.timeout(60):
+            await next_probe(running)
+        assert running.connection.nats_url == url
+
+
+def _broker_of(state: Path) -> int:
+    configuration = str(state / "nats" / "nats-server.conf").encode()
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if configuration in place.read_bytes():
+                return int(place.parent.name)
+        except OSError:
+            continue
+    raise AssertionError("no nats-server runs")

@@ -3,14 +3,18 @@
 import asyncio
 from datetime import datetime
 
+import nats.errors
+
 from vedette import identity
 from vedette.bus import Bus
 from vedette.catalogue import Held
 from vedette.clock import Clock
+from vedette.errors import Conflict
 from vedette.events import ScheduledJob, Tick
 from vedette_ticker.schedule import Cron, Interval, due
 
 _LONGEST_SLEEP_S = 60.0  # a stepped or resumed clock is noticed within this
+_RETRY_AFTER_S = 2.0
 
 
 class Ticker:
@@ -29,7 +33,13 @@ class Ticker:
     async def run(self) -> None:
         """Tick for ever."""
         while True:
-            await self.tick_if_due()
+            try:
+                await self.tick_if_due()
+            except (nats.errors.Error, TimeoutError, Conflict) as error:
+                # A stream without a leader, a full disk, a broker that is away: the tick is made up for.
+                self._bus.log.warning("tick.failed", job=self._job, error=f"{type(error).__name__}: {error}")
+                await asyncio.sleep(_RETRY_AFTER_S)
+                continue
             now = self._clock.now()
             wait_s = (self._slots.after(self._slots.slot(now)) - now).total_seconds()
             await asyncio.sleep(min(max(wait_s, 0.0), _LONGEST_SLEEP_S))

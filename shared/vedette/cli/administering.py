@@ -1,5 +1,6 @@
 """`doctor`, `endpoints` and `provision`: what an operator needs before and beside running."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from msgspec import Struct
 
-from vedette import instance, nats_server, private, providers, provisioning
+from vedette import instance, nats_server, private, providers, provisioning, telemetry
 from vedette.cli import options
 from vedette.cli.asking import show_models
 from vedette.cli.measured import show_proofs, show_transcripts
@@ -135,6 +136,8 @@ async def _findings(config: str | None, where: options.Instance) -> AsyncIterato
     async for finding in _endpoints(settings):
         yield finding
     yield await _running(where, settings)
+    if ready := await _ready(where):
+        yield ready
 
 
 def _state(directory: Path) -> Finding:
@@ -201,6 +204,23 @@ async def _running(where: options.Instance, settings: Settings) -> Finding:
         return Finding(
             what=what, ok=False, seen=str(error), remedy="see the log of the recommender and of NATS"
         )
+
+
+async def _ready(where: options.Instance) -> Finding | None:
+    """Return what the services of the local instance say of themselves; None where none runs."""
+    try:
+        health_url = instance.find(instance.state_directory(where.state_dir)).health_url
+    except NotRunning:
+        return None
+    problems = await asyncio.to_thread(telemetry.problems, health_url)
+    if not problems:
+        return Finding(what="services", ok=True, seen="all ready")
+    # Services that wait for one thing say the same.
+    by_problem: dict[str, list[str]] = {}
+    for service, problem in problems.items():
+        by_problem.setdefault(problem, []).append(service)
+    seen = "; ".join(f"{', '.join(services)}: {problem}" for problem, services in by_problem.items())
+    return Finding(what="services", ok=False, seen=seen, remedy="see the log of Vedette")
 
 
 async def _answering(what: str, client: Client) -> Finding:

@@ -1,9 +1,11 @@
 """`up` and `run`: services in this process, until told to stop."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated
 
+import nats.errors
 from cyclopts import Parameter
 
 from vedette import instance, log, process
@@ -18,6 +20,8 @@ from vedette.events import EndpointObserved, Event, ModelFound, ModelLost
 from vedette.settings import Nats
 from vedette.shown import shown_name
 from vedette.types import EndpointState, Outcome
+
+_TOLD = (("MODELS", "model.found.>"), ("MODELS", "model.lost.>"), ("ENDPOINTS", "endpoint.observed.*"))
 
 
 def up(
@@ -43,12 +47,23 @@ async def _up(config: str | None, state_dir: str | None, nats: str | None, port:
             bus = Bus(connection, name="up", clock=SystemClock(), log=log.logger("up"))
             tell = _Teller(say, since=began).tell
             say(f"ready     {len(running.services)} services; Ctrl-C stops them")
-            for event in ("found", "lost"):
-                await bus.follow("MODELS", f"model.{event}.>", tell)
-            await bus.follow("ENDPOINTS", "endpoint.observed.*", tell)
-            await process.until_stopped(running, stopped)
+            telling = asyncio.create_task(_follow(bus, tell))
+            try:
+                await process.until_stopped(running, stopped)
+            finally:
+                telling.cancel()
     say("stopped")
     return 0
+
+
+async def _follow(bus: Bus, tell: Callable[[Event, int], None]) -> None:
+    for stream, subject in _TOLD:
+        while True:
+            try:
+                await bus.follow(stream, subject, tell)
+                break
+            except (nats.errors.Error, TimeoutError):
+                await asyncio.sleep(1)  # the broker is away: what runs goes on, and so does this
 
 
 class _Teller:
