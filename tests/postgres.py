@@ -36,14 +36,19 @@ def find_binaries() -> Path | None:
 
 
 @contextmanager
-def server(binaries: Path, *, fsync: bool = False) -> Iterator[Path]:
-    """Run a server of *binaries*; yield the directory of its socket. Tests need no *fsync*, figures do."""
+def server(
+    binaries: Path, *, fsync: bool = False, prepare: Callable[[Path], str] = lambda _: ""
+) -> Iterator[Path]:
+    """Run a server of *binaries*; yield the directory of its socket. Tests need no *fsync*, figures do.
+
+    *prepare* is given that directory before the server starts, and returns more of its options.
+    """
     directory = Path(tempfile.mkdtemp(prefix="vedette-pg-"))
     if os.geteuid() == 0:
         shutil.chown(directory, UNPRIVILEGED)
     try:
         _run(binaries, directory, "initdb", "--username=postgres", "--auth=trust", "--no-sync", *_TEXT)
-        start(binaries, directory, fsync=fsync)
+        start(binaries, directory, fsync=fsync, more=prepare(directory))
         try:
             yield directory
         finally:
@@ -52,9 +57,9 @@ def server(binaries: Path, *, fsync: bool = False) -> Iterator[Path]:
         shutil.rmtree(directory)
 
 
-def start(binaries: Path, directory: Path, *, fsync: bool = False) -> None:
+def start(binaries: Path, directory: Path, *, fsync: bool = False, more: str = "") -> None:
     """Start the server in *directory*; return when it takes connections."""
-    settings = f"-c fsync={'on' if fsync else 'off'} {_SETTINGS}{directory}"
+    settings = f"-c fsync={'on' if fsync else 'off'} {_SETTINGS}{directory} {more}"
     log = str(directory / "log")
     _run(binaries, directory, "pg_ctl", "start", "--wait", "--log", log, "-o", settings)
 

@@ -27,9 +27,9 @@ RECONNECT_FOR_EVER: dict[str, Any] = {
 
 
 def without_secrets(url: str) -> str:
-    """Return *url* without user and password."""
+    """Return *url* without user and password, and without its query, in which one may stand as well."""
     scheme, separator, rest = url.rpartition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+    return f"{scheme}{separator}{rest.rpartition('@')[2].partition('?')[0]}"
 
 
 def tls(settings: Nats) -> ssl.SSLContext | None:

@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from vedette import private
 from vedette.errors import ConfigurationError
-from vedette_recorder import days, tables
+from vedette_recorder import days, postgres, tables
 from vedette_recorder.errors import DatabaseUnavailable
 from vedette_recorder.probes import DAY
 from vedette_recorder.record import Gap, Position, Row
@@ -40,7 +40,9 @@ with suppress(ImportError):  # of the extra "postgres"
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Struct)
-SUPPORTED = ("sqlite+aiosqlite", "postgresql+asyncpg")
+_SQLITE = "sqlite+aiosqlite"
+SUPPORTED = (_SQLITE, postgres.DRIVER)
+_SPELT = dict.fromkeys(postgres.DRIVERS, postgres.DRIVER)
 CONNECT_TIMEOUT_S = 10
 COMMAND_TIMEOUT_S = 60
 # Another version may have months of rows to write anew.
@@ -55,8 +57,9 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self._url = _parse(url)
-        self._reading = _reading(self._url)
-        self._writing = _writing(self._url, COMMAND_TIMEOUT_S)
+        self._pooler = postgres.Pooler()
+        self._reading = _reading(self._url, self._pooler)
+        self._writing = _writing(self._url, self._pooler, COMMAND_TIMEOUT_S)
         self._writer = Writer(self._writing.dialect)
         self._insert = self._writer.insert
         # SQLite has one writer; waiting here costs less than waiting for its lock.
@@ -223,7 +226,7 @@ class Store:
             await asyncio.sleep(time.monotonic() - began)
 
     async def _change_tables(self, run: Any, revision: str) -> None:
-        patient = _writing(self._url, CHANGE_TIMEOUT_S)
+        patient = _writing(self._url, self._pooler, CHANGE_TIMEOUT_S)
         try:
             await self._transact(partial(_migrate, run, revision), patient)
         finally:
@@ -265,6 +268,7 @@ def _parse(url: str) -> sa.URL:
         parsed = sa.make_url(url)
     except ArgumentError as error:
         raise ConfigurationError(where="database.url", problem="is not a database URL") from error
+    parsed = parsed.set(drivername=_SPELT.get(parsed.drivername, parsed.drivername))
     if parsed.drivername not in SUPPORTED:
         problem = f'"{parsed.drivername}" is not supported; use {" or ".join(SUPPORTED)}'
         raise ConfigurationError(where="database.url", problem=problem)
@@ -274,29 +278,39 @@ def _parse(url: str) -> sa.URL:
 
 
 def _is_sqlite(url: sa.URL) -> bool:
-    return url.drivername == SUPPORTED[0]
+    return url.drivername == _SQLITE
 
 
-def _reading(url: sa.URL) -> AsyncEngine:
+def _reading(url: sa.URL, pooler: postgres.Pooler) -> AsyncEngine:
     """Return an engine whose statements are each read by themselves: a transaction would cost three round trips."""
     # After five times PostgreSQL plans a question for any window of time, and reads all models of it: 190 ms, not 50.
     planned_anew = {"server_settings": {"plan_cache_mode": "force_custom_plan"}}
-    return _engine(url, COMMAND_TIMEOUT_S, planned_anew, isolation_level="AUTOCOMMIT")
+    return _engine(url, pooler, COMMAND_TIMEOUT_S, planned_anew, isolation_level="AUTOCOMMIT")
 
 
-def _writing(url: sa.URL, command_timeout_s: float) -> AsyncEngine:
-    engine = _engine(url, command_timeout_s, {})
+def _writing(url: sa.URL, pooler: postgres.Pooler, command_timeout_s: float) -> AsyncEngine:
+    engine = _engine(url, pooler, command_timeout_s, {})
     if _is_sqlite(url):
         sa.event.listen(engine.sync_engine, "begin", _begin_immediate)
     return engine
 
 
-def _engine(url: sa.URL, command_timeout_s: float, of_asyncpg: dict[str, Any], **options: str) -> AsyncEngine:
-    waiting = {"timeout": CONNECT_TIMEOUT_S, "command_timeout": command_timeout_s}
+def _engine(
+    url: sa.URL,
+    pooler: postgres.Pooler,
+    command_timeout_s: float,
+    of_asyncpg: dict[str, Any],
+    **options: str,
+) -> AsyncEngine:
+    arguments: dict[str, Any] = {}
+    if not _is_sqlite(url):
+        url, asked = postgres.split(url)
+        waiting = {"timeout": CONNECT_TIMEOUT_S, "command_timeout": command_timeout_s}
+        arguments = waiting | of_asyncpg | asked
     try:
         engine = create_async_engine(
             url,
-            connect_args={} if _is_sqlite(url) else waiting | of_asyncpg,
+            connect_args=arguments,
             hide_parameters=True,
             json_serializer=_to_json,
             json_deserializer=msgspec.json.decode,
@@ -308,6 +322,8 @@ def _engine(url: sa.URL, command_timeout_s: float, of_asyncpg: dict[str, Any], *
         raise ConfigurationError(where="database.url", problem=problem) from error
     if _is_sqlite(url):
         sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    else:
+        pooler.follow(engine.sync_engine)
     return engine
 
 
