@@ -16,7 +16,7 @@ from nats.aio.client import Client as NatsClient
 
 from vedette import accounts, instance, private
 from vedette.connecting import connect
-from vedette.errors import BusUnreachable, NotRunning, RequestError
+from vedette.errors import BusUnreachable, NotRunning, ReloadFailed, RequestError
 from vedette.settings import Nats
 
 CONFIGURATION: Final = "nats-server.conf"
@@ -45,7 +45,7 @@ def kept(directory: Path) -> dict[str, str]:
 async def add(state: Path, name: str) -> Agent:
     """Return the login of the agent *name*, made if it has none; a server that runs takes it at once.
 
-    Raises RequestError for a bad name and for a server that is not ours, BusUnreachable when it does not reload.
+    Raises RequestError for a bad name and for a server that is not ours, ReloadFailed when it does not take it.
     """
     user = accounts.user_of(name)
 
@@ -82,29 +82,32 @@ async def _change(
 ) -> tuple[dict[str, str], str | None]:
     """Write what *change* makes of the passwords; return them, and where the server listens, if it runs."""
     directory = state / "nats"
-    listens = _listens(state, directory)
+    _refuse_other_server(state, directory)
     with _alone(directory):
         before = kept(directory)
         after = change(before)
         if after != before:
             private.write_file(directory / _AGENTS, json.dumps(after, indent=1))
-            if listens is not None:
-                await _reload(directory, after, listens)
-    return after, listens
+        return after, await _reload(directory, after, changed=after != before)
 
 
-def _listens(state: Path, directory: Path) -> str | None:
-    """Return host and port of the private server that runs, or None. Raises RequestError for another server."""
+def _refuse_other_server(state: Path, directory: Path) -> None:
+    """Raise RequestError when the Vedette of *state* runs on another server than that in *directory*."""
     try:
         connection = instance.find(state)
     except NotRunning:
-        return None
+        return
     place = urlsplit(connection.nats_url).netloc.rpartition("@")[2]
-    path = directory / CONFIGURATION
-    if not path.exists() or json.loads(path.read_text())["listen"] != place:
+    if place != _listens(directory):
         problem = f"Vedette in {state} runs on {place}, a NATS server of your own; use --accounts"
         raise RequestError(code="not_ours", message=problem)
-    return place
+
+
+def _listens(directory: Path) -> str | None:
+    """Return host and port of the private server that runs or ran in *directory*, if one ever did."""
+    path = directory / CONFIGURATION
+    listens: str | None = json.loads(path.read_text())["listen"] if path.exists() else None
+    return listens
 
 
 @contextmanager
@@ -116,19 +119,28 @@ def _alone(directory: Path) -> Iterator[None]:
         yield
 
 
-async def _reload(directory: Path, agents: dict[str, str], listens: str) -> None:
-    """Have the server read its configuration again, with these *agents*."""
-    path = directory / CONFIGURATION
-    credentials = json.loads((directory / CREDENTIALS).read_text())
-    configuration = json.loads(path.read_text())
-    configuration["accounts"] = accounts.of_private(credentials, agents)
-    private.write_file(path, json.dumps(configuration, indent=1))
-    user = accounts.SYSTEM_USER
-    url = f"nats://{user}:{credentials[user]}@{listens}"
-    async with connect(Nats(url=url), name="vedette-agents") as connection:
-        # nats-server 2.15 lets a new account ask only once it has read the configuration a second time.
-        for _ in range(2):
-            await _ask_to_reload(connection, listens)
+async def _reload(directory: Path, agents: dict[str, str], *, changed: bool) -> str | None:
+    """Return where the server of *directory* listens, or None if none runs; have it take these *agents*.
+
+    It is asked whether it runs, and not `connection.json`, which a Vedette writes only once all services are up.
+    """
+    listens, path = _listens(directory), directory / CONFIGURATION
+    if listens is None:
+        return None
+    credentials, user = json.loads((directory / CREDENTIALS).read_text()), accounts.SYSTEM_USER
+    url = f"nats://{user}:{credentials.get(user, '')}@{listens}"
+    try:
+        async with connect(Nats(url=url), name="vedette-agents") as connection:
+            if changed:
+                configuration = json.loads(path.read_text())
+                configuration["accounts"] = accounts.of_private(credentials, agents)
+                private.write_file(path, json.dumps(configuration, indent=1))
+                # nats-server 2.15 lets a new account ask only once it has read the configuration a second time.
+                for _ in range(2):
+                    await _ask_to_reload(connection, listens)
+            return listens
+    except BusUnreachable:
+        return None
 
 
 async def _ask_to_reload(connection: NatsClient, listens: str) -> None:
@@ -137,7 +149,6 @@ async def _ask_to_reload(connection: NatsClient, listens: str) -> None:
         server = json.loads(pong.data)["server"]["id"]
         told = await connection.request(f"$SYS.REQ.SERVER.{server}.RELOAD", timeout=_RELOAD_TIMEOUT_S)
     except nats.errors.Error as error:
-        raise BusUnreachable(url=listens, problem=f"did not reload its accounts ({error})") from error
+        raise ReloadFailed(server=listens, problem=str(error)) from error
     if refusal := json.loads(told.data).get("error"):
-        problem = f"did not reload its accounts: {refusal.get('description', refusal)}"
-        raise BusUnreachable(url=listens, problem=problem)
+        raise ReloadFailed(server=listens, problem=refusal.get("description", refusal))

@@ -24,6 +24,8 @@ RECONNECT_FOR_EVER: dict[str, Any] = {
     "max_outstanding_pings": 2,
     "drain_timeout": 5,
 }
+# What nats-py raises on a message whose headers or subjects are not UTF-8.
+UNREADABLE: tuple[type[Exception], ...] = (ValueError, LookupError)
 
 
 def without_secrets(url: str) -> str:
@@ -106,7 +108,24 @@ async def open_connection(
         told = next(filter(_refused, failures), failures[-1] if failures else error)
         raise BusUnreachable(url=without_secrets(url), problem=why(told)) from error
     connection.options.update(RECONNECT_FOR_EVER)
+    skip_unreadable(connection)
     return connection
+
+
+def skip_unreadable(connection: NatsClient) -> None:
+    """Have *connection* skip messages that cannot be read, and report them as errors.
+
+    nats-py 2.16 stops reading for good at the first one, and every agent may send one.
+    """
+    process = connection._process_msg
+
+    async def process_or_skip(sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
+        try:
+            await process(sid, subject, reply, data, headers)
+        except UNREADABLE as error:
+            await connection._error_cb(error)
+
+    connection._process_msg = process_or_skip  # type: ignore[method-assign]
 
 
 async def barrier(connection: NatsClient) -> None:

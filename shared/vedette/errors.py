@@ -56,6 +56,10 @@ class BusUnreachable(BusError):
     """{url}: {problem}"""  # noqa: D400
 
 
+class ReloadFailed(BusError):
+    """The NATS server at {server} did not reload its accounts: {problem}. Restart "vedette up"."""
+
+
 class ConsumerVanished(BusError):
     """the consumer {durable} of the stream {stream} was deleted; starting again recreates it"""  # noqa: D400
 

@@ -23,7 +23,7 @@ from vedette.askers import REQUEST_INFO, Requests
 from vedette.bus import Bus, Following
 from vedette.catalogue import Catalogue
 from vedette.clock import Clock, SystemClock
-from vedette.connecting import RECONNECT_FOR_EVER, barrier, tls, why, without_secrets
+from vedette.connecting import RECONNECT_FOR_EVER, barrier, skip_unreadable, tls, why, without_secrets
 from vedette.durables import Durable
 from vedette.errors import BusUnreachable, ConfigurationError, NoAnswer, NotYet, RequestError
 from vedette.events import ErrorReply, Event, Job, Question, decode_event, encode
@@ -353,6 +353,7 @@ async def open_service(
     try:
         async with asyncio.timeout(_CONNECT_TIMEOUT_S):
             connection = await broker.connect()
+            skip_unreadable(connection)
     except (TimeoutError, nats.errors.Error, OSError) as error:
         problem = why(failures[0] if failures else error)
         raise BusUnreachable(url=without_secrets(settings.nats.url), problem=problem) from error

@@ -1,6 +1,7 @@
 """Agents on a real nats-server: each in an account of its own, and in whatever they name as the subject of a reply."""
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -157,6 +158,35 @@ def _refused(subject: str) -> float:
 
 
 @pytest.mark.fault(
+    "an agent sends headers that are not UTF-8",
+    "I4",
+    "I5",
+    "I13",
+    without=("vedette.connecting:UNREADABLE", ()),
+)
+@pytest.mark.parametrize("status", [b" 100 \xff\xff", b"\r\n\xff: \xff"])
+async def test_no_request_stops_a_service_from_reading(
+    bus: Bus, server: NatsServer, settings: Settings, status: bytes
+) -> None:
+    """It is skipped, and the next question is answered within the time of one attempt."""
+    async with recommender.serve(settings), connected(server.url("agent")) as agent:
+        headers = b"NATS/1.0" + status + b"\r\n\r\n"
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        login = {"user": "agent", "pass": server.credentials["agent"], "headers": True, "verbose": False}
+        writer.write(b"CONNECT " + json.dumps(login).encode() + b"\r\n")
+        for subject in ("recommend.best", "report.outcome", "$SRV.PING"):
+            size = len(headers)
+            writer.write(f"HPUB {subject} _INBOX.x {size} {size}\r\n".encode() + headers + b"\r\n")
+        writer.write(b"PING\r\n")
+        while await reader.readline() != b"PONG\r\n":
+            pass
+        reply = await agent.request("recommend.best", ASKED, timeout=2)
+        assert b"considered" in reply.data
+        writer.close()
+        await writer.wait_closed()
+
+
+@pytest.mark.fault(
     "forged events flood a watcher",
     "I2",
     "I6",
@@ -241,8 +271,17 @@ async def test_logins_come_and_go_while_the_server_runs(
         with pytest.raises(RequestError, match="cannot name an agent"):
             await agents.add(tmp_path, "O n e")
     assert agents.kept(tmp_path / "nats").keys() == {"two"}
-    stopped = await agents.add(tmp_path, "three")
-    assert (stopped.url, stopped.user) == (None, "agent-three")
+
+
+async def test_a_login_is_taken_whether_vedette_is_up_or_comes_up(server: NatsServer, tmp_path: Path) -> None:
+    """While it starts, its server takes the login at once; where there is no server yet, one will."""
+    starting = await agents.add(tmp_path, "one")
+    assert starting.url is not None
+    async with connected(starting.url) as connection:
+        assert connection.is_connected
+    none_yet = await agents.add(tmp_path / "other", "one")
+    assert (none_yet.url, none_yet.user) == (None, "agent-one")
+    assert none_yet == await agents.add(tmp_path / "other", "one")
 
 
 async def test_the_server_of_somebody_else_is_left_alone(server: NatsServer, tmp_path: Path) -> None:
