@@ -6,6 +6,7 @@ Nobody else speaks JetStream, but for `provisioning`, which makes the streams, a
 - `Bus.follow` reads the last message of every subject, says when it is warm, and follows live;
 - `Bus.batches` and `Bus.work` consume durables through one outstanding pull;
 - `Bus.put_back` and `Bus.held` are for who repairs a stream: messages as they were, back in and out;
+- `Bus.clock` is this process's clock compared with the server's: while it is wrong, nothing is published;
 - `Backoff` is the one policy for what could not be handled: again later, and in the end to `DEAD`.
 """
 
@@ -26,11 +27,12 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import DeliverPolicy, DiscardPolicy, PubAck
 
-from vedette import subjects
+from vedette import permissions, subjects
 from vedette.catalogue import Held, ModelState, fold
 from vedette.clock import Clock
+from vedette.comparing import ComparedClock
 from vedette.durables import Durable
-from vedette.errors import Conflict, ConsumerVanished, NotYet, UndecodableMessage
+from vedette.errors import ClockWrong, Conflict, ConsumerVanished, NotYet, UndecodableMessage
 from vedette.events import (
     DeadLetter,
     Event,
@@ -56,6 +58,7 @@ _ALREADY_QUEUED = "maximum messages per subject exceeded"
 _EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 _CONFLICTS_TOLERATED = 50
 _PUBLISH_TIMEOUT_S = 5.0
+_TIME_TIMEOUT_S = 2.0
 _WATCH_EVERY_S = 15.0
 _SILENT_S = 30.0
 _CANCEL_AGAIN_S = 1.0
@@ -78,6 +81,12 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     most_per_subject: int | None
     most_bytes: int | None  # where reaching it deletes what is oldest
     longest_s: float | None
+
+
+class _Told(msgspec.Struct):
+    """The part of a stream's state that says when the server told it."""
+
+    ts: datetime
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,6 +140,8 @@ class Backoff:
             async def consume_scope(self, call_next: Any, msg: Any) -> Any:
                 try:
                     return await call_next(msg)
+                except NotYet as error:
+                    raise NackMessage(delay=error.wait_s) from error
                 except Exception as error:
                     delay = await backoff.settle(msg.raw_message, error)
                     if delay is None:
@@ -198,7 +209,7 @@ class Bus:
         self.connection = connection
         self.js = connection.jetstream(timeout=_PUBLISH_TIMEOUT_S)
         self.name = name
-        self.clock = clock
+        self.clock = ComparedClock(clock, self._server_time, log=log)
         self.log = log
         self.backoff = Backoff(self)
         self.fatal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -236,6 +247,20 @@ class Bus:
             # Again, when one goes on: before Python 3.12, `wait_for`, by which nats-py awaits replies, loses a
             # cancellation that comes together with the reply.
             _, tasks = await asyncio.wait(tasks, timeout=_CANCEL_AGAIN_S)
+
+    async def _server_time(self) -> datetime:
+        """Return what the NATS server's clock shows. Raises TimeoutError or nats.errors.Error."""
+        subject = f"$JS.API.STREAM.INFO.{permissions.compared(self.name)}"
+        reply = await self.connection.request(subject, timeout=_TIME_TIMEOUT_S)
+        try:
+            return msgspec.json.decode(reply.data, type=_Told).ts
+        except msgspec.DecodeError as error:  # there is no such stream yet
+            raise TimeoutError from error
+
+    async def require_right_clock(self) -> None:
+        """Return when this process's clock may stamp what is published. Raises ClockWrong."""
+        if problem := await self.clock.trouble():
+            raise ClockWrong(problem=problem)
 
     # Publishing ----------------------------------------------------------------------------------------------
 
@@ -288,6 +313,7 @@ class Bus:
 
     async def _publish(self, event: Event, headers: dict[str, str]) -> int | None:
         """Publish once; return the sequence, or None when the outcome must be read from the stream."""
+        await self.require_right_clock()
         try:
             ack = await self._store(
                 event.subject, encode(event), headers_of(event, source=self.name) | headers
@@ -387,7 +413,8 @@ class Bus:
             await subscription.unsubscribe()
 
     async def enqueue(self, job: Job) -> Job:
-        """Queue *job* unless its subject already has one; return the job that is queued."""
+        """Queue *job* unless its subject already has one; return the job that is queued. Raises ClockWrong."""
+        await self.require_right_clock()
         try:
             await self._store(job.subject, encode(job), headers_of(job, source=self.name))
         except nats.js.errors.APIError as error:
@@ -627,6 +654,7 @@ class Bus:
         in_hand: set[asyncio.Task[None]] = set()
 
         async def room() -> int:
+            await self.clock.until_right()  # until then, the other replicas take the jobs
             async with slots:
                 return max(1, concurrency - len(in_hand))
 
@@ -654,6 +682,7 @@ class Bus:
             job = decode_event(message.subject, message.data)
             if not isinstance(job, Job):
                 raise UndecodableMessage(subject=message.subject, problem="not a job")
+            await self.require_right_clock()
             async with asyncio.timeout(timeout_s):
                 await handle(job)
         except asyncio.CancelledError:

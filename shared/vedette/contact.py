@@ -9,6 +9,7 @@ from msgspec import Struct
 from vedette.ledger import charge
 from vedette.providers import Listing, Server
 from vedette.settings import EndpointSettings
+from vedette.tolerance import is_future
 from vedette.types import EndpointState, Exchange, Listed, Outcome, Use
 
 # A key that was refused will be refused again; new configuration lifts the pause at once (see `pause`).
@@ -32,8 +33,16 @@ class Contact(Struct, frozen=True, kw_only=True):
 
 
 def pause(state: EndpointState | None, endpoint: EndpointSettings, now: datetime) -> str | None:
-    """Return why *endpoint* must be left alone at *now*, or None. New configuration lifts every pause."""
-    if state is None or state.paused_until is None or state.paused_until <= now:
+    """Return why *endpoint* must be left alone at *now*, or None.
+
+    New configuration lifts every pause; a pause that a wrong clock dated holds for nobody.
+    """
+    if (
+        state is None
+        or state.paused_until is None
+        or state.paused_until <= now
+        or is_future(state.checked_at, now)
+    ):
         return None
     return state.paused_reason if state.fingerprint == endpoint.fingerprint else None
 
@@ -65,7 +74,7 @@ def after(
         exchange=contact.exchange,
         server=server.product,
         server_version=server.version,
-        failing_since=None if ok else base.failing_since or now,
+        failing_since=None if ok else min(base.failing_since or now, now),
         paused_until=until,
         paused_reason=reason,
         ledger=charge(base.ledger, purpose, contact.use, now),

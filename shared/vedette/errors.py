@@ -14,6 +14,7 @@
     ├── NoCandidate               no model that fits can be called
     ├── FellBehind                a watcher that took its events too slowly
     ├── NotYet                    a job whose time has not come; it is given back until then
+    │   └── ClockWrong            this process's clock may not be used; its work is given back
     ├── ProviderError             a contact that failed; carries an Outcome
     ├── UndecodableMessage        bytes that are not the message their subject promises
     │   └── UnknownEvent          an event that this version has never heard of
@@ -26,6 +27,9 @@ A class's docstring is its message; its fields fill the braces. A class exists o
 from typing import Any
 
 from vedette.types import Exchange, Outcome
+
+# Until then another replica, whose clock is right, may take the work.
+_CLOCK_RETRY_S = 5.0
 
 
 class VedetteError(Exception):
@@ -101,9 +105,16 @@ class FellBehind(VedetteError):
 class NotYet(VedetteError):
     """not for {wait_s} s"""  # noqa: D400
 
-    def __init__(self, *, wait_s: float) -> None:
-        super().__init__(wait_s=wait_s)
+    def __init__(self, *, wait_s: float, **fields: Any) -> None:
+        super().__init__(wait_s=wait_s, **fields)
         self.wait_s = wait_s
+
+
+class ClockWrong(NotYet):
+    """{problem}"""  # noqa: D400
+
+    def __init__(self, *, problem: str) -> None:
+        super().__init__(wait_s=_CLOCK_RETRY_S, problem=problem)
 
 
 class ProviderError(VedetteError):

@@ -5,6 +5,7 @@ from datetime import datetime, time, timedelta
 import msgspec
 
 from vedette.settings import Budget, EndpointSettings
+from vedette.tolerance import FUTURE
 from vedette.types import Ledger, Use
 
 _DAY = timedelta(days=1)
@@ -13,14 +14,14 @@ _AHEAD = timedelta(hours=1)  # how far ahead of an even pace a schedule may run
 
 def charge(ledger: Ledger | None, purpose: str, use: Use, now: datetime) -> Ledger:
     """Return the day's ledger after *use* for *purpose*; a new day (UTC) begins at nothing."""
-    day = now.date().isoformat()
+    day = _day(ledger, now)
     before = ledger if ledger and ledger.day == day else Ledger(day=day)
     return msgspec.structs.replace(before, by=before.by | {purpose: before.by.get(purpose, Use()) + use})
 
 
 def used(ledger: Ledger | None, now: datetime) -> Use:
     """Return what was used on the day of *now*, for all purposes."""
-    return ledger.total if ledger and ledger.day == now.date().isoformat() else Use()
+    return ledger.total if ledger and ledger.day == _day(ledger, now) else Use()
 
 
 def cost(endpoint: EndpointSettings, *, requests: int, prompt_tokens: int = 0, output_tokens: int = 0) -> Use:
@@ -48,6 +49,12 @@ def covers(budget: Budget, ledger: Ledger | None, more: Use, now: datetime, *, p
         (budget.usd_per_day, spent.usd),
     )
     return all(limit is None or amount <= limit * share for limit, amount in limits)
+
+
+def _day(ledger: Ledger | None, now: datetime) -> str:
+    """Return the day of *now*: the next one already where another replica, whose clock is a bit ahead, began it."""
+    ahead = (now + FUTURE).date().isoformat()
+    return ahead if ledger and ledger.day == ahead else now.date().isoformat()
 
 
 def _share_of_day(now: datetime) -> float:

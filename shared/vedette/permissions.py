@@ -108,6 +108,11 @@ def _of_others(role: Role) -> Iterator[str]:
             yield from _uses(durable)
 
 
+def compared(name: str) -> str:
+    """Return the stream whose state tells the service *name* (or any other client) the time of the NATS server."""
+    return "SCHEDULE" if name == "ticker" else "MODELS"
+
+
 def _streams(role: Role) -> Iterable[str]:
     named = {c.stream for c in CHANNELS if c.stream and role in (*c.senders, *c.hearers)}
     return sorted(named - {"DEAD"})

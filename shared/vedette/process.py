@@ -126,7 +126,8 @@ async def run(
                 problem = f"{name} could not start: {why(error)}"
                 raise BusUnreachable(url=without_secrets(chosen.nats.url or ""), problem=problem) from error
         checks = {service.name: service.ready for service in services}
-        health_url = await stack.enter_async_context(telemetry.serve(settings.http, checks))
+        notes = {service.name: service.notes for service in services}
+        health_url = await stack.enter_async_context(telemetry.serve(settings.http, checks, notes))
         agent_url = (server.url("agent") if server else settings.nats.url) or ""
         yield Running(
             connection=Connection(

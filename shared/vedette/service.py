@@ -22,7 +22,7 @@ from vedette import __version__, contracts, log, permissions, telemetry
 from vedette.askers import REQUEST_INFO, Requests
 from vedette.bus import Bus, Following
 from vedette.catalogue import Catalogue
-from vedette.clock import Clock, SystemClock
+from vedette.clock import SystemClock
 from vedette.connecting import RECONNECT_FOR_EVER, barrier, skip_unreadable, tls, why, without_secrets
 from vedette.durables import Durable
 from vedette.errors import BusUnreachable, ConfigurationError, NoAnswer, NotYet, RequestError
@@ -58,10 +58,10 @@ class EventCodec:
 class Service:
     """A running service: what it is bound to, whether it is ready, and its end."""
 
-    def __init__(self, name: str, settings: Settings, broker: NatsBroker, bus: Bus, clock: Clock) -> None:
+    def __init__(self, name: str, settings: Settings, broker: NatsBroker, bus: Bus) -> None:
         self.name = name
         self.settings = settings
-        self.clock = clock
+        self.clock = bus.clock
         self.bus = bus
         self.log = bus.log
         self.catalogue = Catalogue()
@@ -71,6 +71,7 @@ class Service:
         self._work: list[Coroutine[Any, Any, None]] = []
         self._micro: MicroService | None = None
         self._checks: list[telemetry.Check] = []
+        self._notes: list[telemetry.Check] = []
         self._last: list[Callable[[], Awaitable[None]]] = []
         self._stopping = False
         self._pong: asyncio.Future[None] | None = None
@@ -83,8 +84,12 @@ class Service:
         async def handler(message: Event) -> None:
             outcome = "failed"
             try:
+                await self.bus.require_right_clock()
                 await handle(message)
                 outcome = "handled"
+            except NotYet:
+                outcome = "put off"
+                raise
             except asyncio.CancelledError:
                 outcome = "stopped"
                 raise
@@ -108,6 +113,14 @@ class Service:
     def check(self, check: telemetry.Check) -> None:
         """Have *check* asked as well when this service is asked whether it is ready."""
         self._checks.append(check)
+
+    def note(self, note: telemetry.Check) -> None:
+        """Have *note* asked as well for what an operator should know, ready or not."""
+        self._notes.append(note)
+
+    async def notes(self) -> str | None:
+        """Return what an operator should know, or None."""
+        return "; ".join([said for note in self._notes if (said := await note())]) or None
 
     def before_closing(self, last: Callable[[], Awaitable[None]]) -> None:
         """Have *last* done when this service stops: all that was spawned has ended, NATS is still there."""
@@ -230,6 +243,7 @@ class Service:
             self.bus.spawn(work)
         self.bus.spawn(self.bus.watchdog())
         self.bus.spawn(self.bus.keep_writing())
+        self.bus.spawn(self.clock.run(telemetry.CLOCK_OFFSET.labels(self.name, "nats").set))
         await barrier(self.bus.connection)
         self.log.info("service.started")
 
@@ -244,6 +258,8 @@ class Service:
         if not await self._nats_answers():
             return "NATS does not answer"
         if problem := self.bus.write_problem():
+            return problem
+        if problem := await self.clock.trouble():
             return problem
         for check in self._checks:
             if problem := await check():
@@ -314,16 +330,13 @@ def _security(settings: Nats) -> NatsSecurity:
 
 
 @asynccontextmanager
-async def open_service(
-    name: str, settings: Settings, *, clock: Clock | None = None
-) -> AsyncIterator[Service]:
+async def open_service(name: str, settings: Settings) -> AsyncIterator[Service]:
     """Connect the service *name* and yield it unbound; stop it on the way out.
 
     Raises BusUnreachable when no NATS server answers, or none that lets us in.
     """
     if settings.nats.url is None:
         raise ConfigurationError(where="nats.url", problem='not set; "vedette up" starts a private server')
-    chosen_clock = clock or SystemClock()
     logger = log.logger(name)
     closing: list[Callable[[], None]] = []
     failures: list[Exception] = []  # the last one: nats-py itself only says that no attempt was left
@@ -357,9 +370,9 @@ async def open_service(
     except (TimeoutError, nats.errors.Error, OSError) as error:
         problem = why(failures[0] if failures else error)
         raise BusUnreachable(url=without_secrets(settings.nats.url), problem=problem) from error
-    bus = Bus(connection, name=name, clock=chosen_clock, log=logger)
+    bus = Bus(connection, name=name, clock=SystemClock(), log=logger)
     broker.add_middleware(bus.backoff.middleware())
-    service = Service(name, settings, broker, bus, chosen_clock)
+    service = Service(name, settings, broker, bus)
 
     def fail_unless_stopping() -> None:
         if not service._stopping:

@@ -2,14 +2,15 @@
 
 import asyncio
 import contextlib
-import json
 import socket
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 
+import msgspec
 import uvicorn
+from msgspec import Struct
 from prometheus_client import Counter, Gauge, Histogram, make_asgi_app
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -50,6 +51,14 @@ LOST = Gauge(
     "vedette_lost_messages", "Messages in the last gap: dropped before they were recorded.", ["stream"]
 )
 DATABASE_WAITING = Gauge("vedette_database_waiting", "1 while messages wait for the database.", ["stream"])
+RETENTION_REFUSED = Gauge(
+    "vedette_retention_refused", "1 while no history is deleted, because the clock is not borne out by it."
+)
+CLOCK_OFFSET = Gauge(
+    "vedette_clock_offset_seconds",
+    "How far the clock of this process is ahead of another: that of NATS, or of the database.",
+    ["service", "of"],
+)
 MODELS = Gauge("vedette_models", "Models that are there now, by status.", ["status"])
 ENDPOINT_OK = Gauge(
     "vedette_endpoint_ok", "1 where the last contact with an endpoint went well.", ["endpoint"]
@@ -72,17 +81,30 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serve(settings: Http, checks: Mapping[str, Check]) -> AsyncIterator[str]:
-    """Serve health and metrics; yield the URL. Raises ConfigurationError when the port is taken."""
+async def serve(
+    settings: Http, checks: Mapping[str, Check], notes: Mapping[str, Check] | None = None
+) -> AsyncIterator[str]:
+    """Serve health and metrics; yield the URL. Raises ConfigurationError when the port is taken.
+
+    *notes* say what an operator should know of a service that is ready all the same.
+    """
+
+    async def told(by: Mapping[str, Check]) -> dict[str, str]:
+        results = await asyncio.gather(*(check() for check in by.values()))
+        return {name: said for name, said in zip(by, results, strict=True) if said}
 
     async def live(_: Request) -> PlainTextResponse:
         return PlainTextResponse("ok\n")
 
     async def ready(_: Request) -> JSONResponse:
-        results = await asyncio.gather(*(check() for check in checks.values()))
-        problems = {name: problem for name, problem in zip(checks, results, strict=True) if problem}
+        problems = await told(checks)
         return JSONResponse(
-            {"ready": not problems, "services": sorted(checks), "problems": problems},
+            {
+                "ready": not problems,
+                "services": sorted(checks),
+                "problems": problems,
+                "notes": await told(notes or {}),
+            },
             status_code=503 if problems else 200,
         )
 
@@ -109,17 +131,23 @@ async def serve(settings: Http, checks: Mapping[str, Check]) -> AsyncIterator[st
         listener.close()
 
 
-def problems(url: str) -> dict[str, str]:
-    """Return what keeps each service at the health URL *url* from being ready; all of it when nothing answers."""
+class Readiness(Struct, frozen=True):
+    """What `/readyz` tells: by service, what keeps it from being ready, and what else an operator should know."""
+
+    problems: dict[str, str]
+    notes: dict[str, str] = {}
+
+
+def readiness(url: str) -> Readiness:
+    """Return what the health URL *url* tells."""
     try:
         with urllib.request.urlopen(f"{url}/readyz", timeout=_READY_TIMEOUT_S) as reply:  # noqa: S310 - our own
             document = reply.read()
     except urllib.error.HTTPError as error:
         document = error.read()
     except OSError as error:
-        return {"health": f"{url} does not answer ({error})"}
-    found: dict[str, str] = json.loads(document)["problems"]
-    return found
+        return Readiness({"health": f"{url} does not answer ({error})"})
+    return msgspec.json.decode(document, type=Readiness)
 
 
 def _family(host: str) -> socket.AddressFamily:

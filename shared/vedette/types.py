@@ -333,7 +333,7 @@ class Health(Value, frozen=True, kw_only=True):
         since = now - timedelta(hours=hours)
         total: dict[str, int] = {}
         for tally in tallies:
-            if tally.start > since:
+            if since < tally.start <= now:
                 for outcome, n in tally.counts.items():
                     total[outcome] = total.get(outcome, 0) + n
         return total

@@ -217,6 +217,28 @@ def test_health_that_is_too_old_is_unknown(asked: Asked) -> None:
     assert (view.status, view.stale) == ("unknown", True)
 
 
+@pytest.mark.fault(
+    "a wrong clock dated a model's health",
+    "I10",
+    without=("vedette_recommender.candidate:MAX_AHEAD", timedelta(days=4000)),
+)
+@pytest.mark.parametrize("behind_s", [3600, 31 * 86_400])
+def test_health_of_the_future_is_unknown(asked: Asked, behind_s: float) -> None:
+    """It never would be too old; what was counted of the future counts for nothing, and no age is negative."""
+    asked.clock.step(-behind_s)
+    best = asked.ask("recommend.explain", use_case="chat").recommendations[0]
+    assert best.status == "unknown"
+    assert all(part.age_s is None or part.age_s >= 0 for part in best.contributions)
+    view = asked.ask("models.get", model=str(FAST)).models[0]
+    assert (view.status, view.stale, view.availability.uptime_24h) == ("unknown", True, None)
+
+
+def test_health_a_little_ahead_is_believed(asked: Asked) -> None:
+    """Answers are of the minute that has begun, and replicas' clocks differ by seconds."""
+    asked.apply(probe_event(FAST, at=EPOCH + timedelta(seconds=69), job_id="q"))
+    assert asked.ask("recommend.best", use_case="chat").recommendation.status == "available"
+
+
 def test_the_same_question_gets_the_same_bytes_until_something_changes(asked: Asked) -> None:
     """Remembered answers go with the next event, and with the next minute."""
     request = b'{"use_case": "chat"}'

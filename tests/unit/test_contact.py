@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+import pytest
 
 from vedette.contact import Contact, after, count_misses, pause
 from vedette.providers import Listing, Server
@@ -26,6 +27,17 @@ def test_a_refused_key_pauses_until_the_configuration_changes() -> None:
     state = met(None, contact(Outcome.AUTH_FAILED))
     assert pause(state, ENDPOINT, NOW + timedelta(minutes=59)) is not None
     assert pause(state, msgspec.structs.replace(ENDPOINT, verify=False), NOW) is None
+
+
+@pytest.mark.fault(
+    "a wrong clock dated an endpoint's pause", "I5", without=("vedette.contact:is_future", lambda *_: False)
+)
+def test_a_pause_that_a_wrong_clock_dated_holds_for_nobody() -> None:
+    """Else the endpoint would be left alone until that date; an outage did not begin in the future either."""
+    future = NOW + timedelta(days=31)
+    state = met(None, contact(Outcome.AUTH_FAILED), future)
+    assert pause(state, ENDPOINT, NOW) is None
+    assert met(state, contact(Outcome.REFUSED)).failing_since == NOW
 
 
 def test_retry_after_is_honoured_within_reason() -> None:

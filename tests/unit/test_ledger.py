@@ -28,6 +28,23 @@ def test_use_is_counted_by_purpose_and_day() -> None:
     assert charge(ledger, "probe", Use(requests=1), tomorrow).by == {"probe": Use(requests=1)}
 
 
+def test_replicas_whose_clocks_differ_by_seconds_share_a_day() -> None:
+    """At midnight, what one has charged to the new day the other does not begin anew."""
+    midnight = NOON + timedelta(hours=12)
+    ledger = charge(None, "probe", Use(requests=3), midnight)
+    behind = midnight - timedelta(seconds=3)
+    ledger = charge(ledger, "probe", Use(requests=1), behind)
+    assert used(ledger, behind) == used(ledger, midnight) == Use(requests=4)
+
+
+@pytest.mark.fault("a wrong clock dated an endpoint's ledger", "I5")
+def test_a_ledger_of_the_future_holds_nothing_up() -> None:
+    """Today begins at nothing."""
+    ledger = charge(None, "probe", Use(requests=10), NOON + timedelta(days=31))
+    assert used(ledger, NOON) == Use()
+    assert charge(ledger, "probe", Use(requests=1), NOON).total == Use(requests=1)
+
+
 def test_money_is_counted_where_there_is_a_price() -> None:
     """Input and output have their own."""
     assert cost(FREE, requests=1, prompt_tokens=10, output_tokens=10).usd == 0

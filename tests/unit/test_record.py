@@ -207,6 +207,27 @@ def test_a_model_is_seen_when_a_probe_finds_it_up(outcome: Outcome, seen: int) -
     assert [row.table for row in rows_of(event, message(event))].count("model_seen") == seen
 
 
+@pytest.mark.fault(
+    "a wrong clock dated an event", "I2", without=("vedette_recorder.record:is_future", lambda *_: False)
+)
+@pytest.mark.parametrize("event", ALL, ids=lambda event: event.TYPE)
+def test_an_event_of_the_future_happened_when_it_was_stored(event: Event) -> None:
+    """The broker's time holds where a publisher's clock was ahead; an event is never recorded before it happened."""
+    stored = NOW - timedelta(days=31)
+    early = msgspec.structs.replace(message(event), at=stored)
+    for row in rows_of(event, early):
+        for column in (
+            "at",
+            "measured_at",
+            "first_seen_at",
+            "last_seen_at",
+            "lost_at",
+            "seen_at",
+            "status_since",
+        ):
+            assert row.values.get(column) in (None, stored), column
+
+
 def test_medians_are_columns_and_rolling_samples_are_left_out() -> None:
     """The run's own samples are kept; those of earlier runs are in earlier rows."""
     row = values(benchmarked(), "model_performance_history")

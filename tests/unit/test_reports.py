@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from vedette.events import ReportRequest
 from vedette.testing import EPOCH
+from vedette.tolerance import FUTURE
 from vedette.types import ModelRef, Outcome, Reported
 from vedette_recommender import reports
 from vedette_recommender.reports import CALLERS_OWN, Reports, Sums, fold, output_tps_of, sums_of
@@ -215,8 +216,21 @@ def test_the_state_halves_every_day_and_takes_the_new_in() -> None:
 def test_a_replica_whose_clock_is_behind_takes_nothing_back() -> None:
     """The state's time never goes backwards."""
     first = fold(None, taken([report()]), EPOCH, "d")
-    second = fold(first, sums_of(report(), "d", EPOCH - DAY), EPOCH - DAY, "d")
-    assert (second.as_of, second.calls) == (EPOCH, 1.5)
+    behind = EPOCH - FUTURE
+    second = fold(first, sums_of(report(), "d", behind), behind, "d")
+    assert (second.as_of, second.calls) == (EPOCH, pytest.approx(2, rel=1e-3))
+
+
+@pytest.mark.fault(
+    "a wrong clock dated the reports of callers",
+    "I10",
+    without=("vedette_recommender.reports:is_future", lambda *_: False),
+)
+def test_what_a_wrong_clock_dated_counts_for_nothing() -> None:
+    """Else it would not fade until that day comes."""
+    future = fold(None, taken([report()] * 9), EPOCH + 31 * DAY, "d")
+    after = fold(future, sums_of(report(), "d", EPOCH), EPOCH, "d")
+    assert (after.as_of, after.calls) == (EPOCH, 1)
 
 
 def test_new_weights_begin_anew() -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vedette.tolerance import FUTURE
 from vedette_ticker.schedule import Cron, Interval, due, parse
 
 moments = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
@@ -40,9 +41,32 @@ def test_the_first_tick_is_due_at_once_if_wanted() -> None:
 
 @pytest.mark.fault("clock steps back", "I12")
 def test_nothing_is_due_twice_nor_when_the_clock_steps_back() -> None:
-    """A slot that was ticked is over, even if the clock says it is yet to come."""
+    """A slot that was ticked is over, even if the clock of another replica says it is yet to come."""
     assert due(Interval(3600), now=NOON, last=NOON, run_on_startup=True) is None
-    assert due(Interval(3600), now=NOON - timedelta(hours=1), last=NOON, run_on_startup=True) is None
+    assert due(Interval(3600), now=NOON - FUTURE, last=NOON, run_on_startup=True) is None
+
+
+@pytest.mark.parametrize("slots", [Interval(3600), Cron("0 * * * *")])
+@pytest.mark.parametrize("ahead", [timedelta(minutes=1), timedelta(days=31), timedelta(days=3650)])
+@pytest.mark.fault(
+    "a wrong clock ticked a slot of the future",
+    "I5",
+    without=("vedette_ticker.schedule:is_future", lambda *_: False),
+)
+def test_a_last_slot_in_the_future_holds_nothing_up(slots: Interval | Cron, ahead: timedelta) -> None:
+    """The present slot is due at once, and it alone; from then on all is as ever."""
+    assert due(slots, now=NOON, last=NOON + ahead, run_on_startup=False) == (NOON, 0)
+    assert due(slots, now=NOON, last=NOON, run_on_startup=False) is None
+
+
+@pytest.mark.parametrize("slots", [Interval(3600), Cron("0 * * * *")])
+@pytest.mark.fault("the machine sleeps for eight hours", "I12")
+def test_after_a_sleep_one_tick_is_due(slots: Interval | Cron) -> None:
+    """However many slots passed; it says how many were missed."""
+    assert due(slots, now=NOON + timedelta(hours=8), last=NOON, run_on_startup=True) == (
+        NOON + timedelta(hours=8),
+        7,
+    )
 
 
 def test_cron_slots_are_found_and_counted() -> None:

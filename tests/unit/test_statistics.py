@@ -15,6 +15,7 @@ from vedette.types import Outcome, Performance, RunSample, Sweep
 from vedette_benchmarker.statistics import KEPT, figure, fold
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+END = START + timedelta(days=30)
 DIGEST = "sha256:a"
 
 values = st.lists(st.floats(min_value=1e-3, max_value=1e9), min_size=1, max_size=50)
@@ -47,7 +48,7 @@ histories = st.builds(history_of, sizes, seeds)
 
 
 def folded(
-    previous: Performance | None, job: list[RunSample], *, at: datetime = START, digest: str | None = DIGEST
+    previous: Performance | None, job: list[RunSample], *, at: datetime = END, digest: str | None = DIGEST
 ) -> Performance:
     """Fold with what these tests seldom vary."""
     return fold(previous, job, at=at, digest=digest, server_version="1.0")
@@ -112,6 +113,19 @@ def test_folding_job_by_job_equals_computing_from_the_whole_history(history: lis
     for job in history:
         rolling = folded(rolling, job)
     assert rolling == folded(None, [sample for job in history for sample in job])
+
+
+@pytest.mark.fault(
+    "a wrong clock dated a benchmark",
+    "I10",
+    without=("vedette_benchmarker.statistics:is_future", lambda *_: False),
+)
+def test_samples_of_the_future_do_not_stay_the_newest() -> None:
+    """They count as taken by now, and go when newer ones come."""
+    future = [run("late", minutes=60 * 24 * 31)]
+    after = folded(folded(None, future, at=START), [run("now", minutes=1)], at=START + timedelta(minutes=1))
+    assert [sample.job_id for sample in after.samples] == ["late", "now"]
+    assert all(sample.at <= after.measured_at for sample in after.samples)
 
 
 @given(histories, seeds)

@@ -56,6 +56,38 @@ def test_a_lasting_change_is_seen_within_as_many_probes_as_confirm(
     assert health.status is Status.UNREACHABLE
 
 
+@pytest.mark.fault(
+    "a wrong clock dated a model's health",
+    "I10",
+    "I9",
+    without=("vedette_prober.verdict:is_future", lambda *_: False),
+)
+@pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(days=31)])
+def test_health_of_the_future_gives_way_to_the_next_probe(ahead: timedelta) -> None:
+    """What a wrong clock dated counts for nothing; what was before it, and the probes since, do."""
+    health = folded([Outcome.OK, Outcome.OK], every_min=1)
+    for minutes in (2, 3, 4):
+        good = sample(Outcome.OK, minutes + ahead.total_seconds() / 60)
+        health = fold(health, good, None)
+    assert health.checked_at > START + ahead
+    for minutes in (5, 6):
+        health = fold(health, sample(Outcome.REFUSED, minutes), None)
+    now = START + timedelta(minutes=6)
+    assert (health.status, health.since, health.checked_at) == (Status.UNREACHABLE, now, now)
+    assert [one.outcome for one in health.outcomes] == [Outcome.OK] * 2 + [Outcome.REFUSED] * 2
+    assert health.answered_at is None  # the last answer has no date any more
+    assert health.counts(now, hours=24) == {"ok": 2, "refused": 2}
+
+
+def test_health_only_of_the_future_keeps_its_status_until_probes_agree() -> None:
+    """It was seen by somebody, at a time that nobody knows."""
+    health = fold(None, sample(Outcome.OK, 60), None)
+    health = fold(health, sample(Outcome.REFUSED, 0), None)
+    assert (health.status, health.checked_at) == (Status.AVAILABLE, START)
+    health = fold(health, sample(Outcome.REFUSED, 1), None)
+    assert (health.status, health.since) == (Status.UNREACHABLE, START + timedelta(minutes=1))
+
+
 @given(st.lists(outcomes, min_size=1, max_size=60))
 def test_uptime_folded_equals_uptime_computed_from_all_probes(results: list[Outcome]) -> None:
     """The tallies lose nothing that the last 24 hours and 30 days need."""

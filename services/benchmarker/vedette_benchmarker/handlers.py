@@ -13,6 +13,7 @@ from vedette.endpoints import Endpoints, OpenEndpoint, account
 from vedette.errors import RequestError
 from vedette.events import Job, JobCause, JobKind, ModelChanged, ModelEvent, ModelFound, ScheduledJob, Tick
 from vedette.ledger import covers
+from vedette.tolerance import is_future
 from vedette.types import ModelInfo, Use
 
 # In this order: the first call of a model that is not loaded must be the benchmark's, which times it.
@@ -73,12 +74,16 @@ class Measurements:
         self._measures = measures
 
     async def on_tick(self, tick: Tick) -> None:
-        """Queue what is due of every model that has not had it since the tick's slot."""
+        """Queue what is due of every model that has not had it since the tick's slot.
+
+        What is dated later than the tick was measured by a wrong clock, and is due as well.
+        """
         kind = _TICKED[tick.job]
         for state in list(self._catalogue.present()):
             measured_at = self._measures[kind].measured_at(state)
             endpoint = self._endpoints.get(state.model.endpoint)
-            if endpoint and (measured_at is None or measured_at < tick.slot):
+            due = measured_at is None or measured_at < tick.slot or is_future(measured_at, tick.at)
+            if endpoint and due:
                 await self._bus.enqueue(
                     endpoint.job(kind, at=tick.slot, cause="tick", seed=tick.id, model=state.model)
                 )

@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from vedette.quantiles import quantile
+from vedette.tolerance import is_future
 from vedette.types import Figure, Outcome, Performance, RunSample, Sweep
 
 QUIET = 3  # undisturbed runs from which on the disturbed ones do not count
@@ -44,7 +45,11 @@ def fold(
     redelivered job, even one measured twice, leaves *previous* as it was. *sweep* takes the last one's place.
     """
     before = previous if previous is not None and previous.digest == digest else None
-    known = before.samples if before else ()
+    # Dated later than now by a wrong clock, a sample would count as the newest for long.
+    known = tuple(
+        msgspec.structs.replace(sample, at=at) if is_future(sample.at, at) else sample
+        for sample in (before.samples if before else ())
+    )
     jobs = {sample.job_id for sample in known}
     fresh = [sample for sample in samples if sample.job_id not in jobs]
     if before is not None and not fresh:

@@ -34,5 +34,5 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             timeout_s=settings.probing.job_timeout_s,
         )
         await service.start()
-        await discovery.on_start()
+        service.bus.spawn(discovery.on_start())
         yield service

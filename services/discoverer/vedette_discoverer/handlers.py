@@ -41,7 +41,11 @@ class Discovery:
             await self._bus.enqueue(endpoint.job("discover", at=tick.slot, cause="tick", seed=tick.id))
 
     async def on_start(self) -> None:
-        """Queue endpoints never observed or configured anew; lose the models of those no longer configured."""
+        """Queue endpoints never observed or configured anew; lose the models of those no longer configured.
+
+        Waits until this process's clock may be used.
+        """
+        await self._bus.clock.until_right()
         now = self._clock.now()
         for endpoint in self._endpoints:
             held = self._catalogue.endpoint(endpoint.name)

@@ -19,6 +19,7 @@ from vedette.events import Job, ModelChanged, ModelProbed, Tick
 from vedette.ledger import charge, covers
 from vedette.providers import Listing, Publishing
 from vedette.settings import Probing
+from vedette.tolerance import MAX_OFFSET_S
 from vedette.types import (
     Exchange,
     Failure,
@@ -99,9 +100,9 @@ class Probes:
             await self._bus.tell(job, "failed", f"{job.endpoint}: left alone: {reason}")
             return
         if job.cause == "tick":
-            wait_s = jitter_s(job.endpoint, self._interval_s) - (self._clock.now() - job.at).total_seconds()
-            if wait_s > 0:
-                raise NotYet(wait_s=wait_s)
+            wait_s = jitter_s(job.endpoint, self._interval_s)
+            if 0 < (left_s := wait_s - (self._clock.now() - job.at).total_seconds()) <= wait_s + MAX_OFFSET_S:
+                raise NotYet(wait_s=left_s)  # longer, and a wrong clock made the job: it is due
         if await self._lags(job):
             raise NotYet(wait_s=_CATCHING_UP_S)
         await self._bus.tell(job, "started", f"{job.endpoint}: listing")

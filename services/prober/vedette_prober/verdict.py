@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from vedette.tolerance import is_future
 from vedette.types import Failure, Health, Outcome, ProbeSample, Published, Residency, Status, Tally
 
 OUTCOMES_KEPT = 20
@@ -55,6 +56,7 @@ def fold(
     nothing. *failure* is the transcript of a sample that failed; what was *published* last is kept.
     """
     latest = verdict(sample)
+    previous = without_future(previous, sample.at) if previous else None
     if previous is None:
         status, since, streak = latest, sample.at, 1
         outcomes: tuple[ProbeSample, ...] = (sample,)
@@ -79,6 +81,24 @@ def fold(
         residency=_remembering(previous.residency if previous else None, residency),
         published=published or (previous.published if previous else ()),
         failures=((*previous.failures, *failures) if previous else failures)[-FAILURES_KEPT:],
+    )
+
+
+def without_future(health: Health, now: datetime) -> Health:
+    """Return *health* without what a wrong clock dated after *now*: what was probed then counts for nothing."""
+    if not is_future(health.checked_at, now):
+        return health
+    outcomes = tuple(sample for sample in health.outcomes if not is_future(sample.at, now))
+    answered_at = health.answered_at
+    return msgspec.structs.replace(
+        health,
+        since=min(health.since, now),
+        checked_at=outcomes[-1].at if outcomes else min(health.since, now),
+        answered_at=None if answered_at is None or is_future(answered_at, now) else answered_at,
+        outcomes=outcomes,
+        hourly=tuple(tally for tally in health.hourly if tally.start <= now),
+        daily=tuple(tally for tally in health.daily if tally.start <= now),
+        failures=tuple(failure for failure in health.failures if not is_future(failure.at, now)),
     )
 
 

@@ -9,7 +9,9 @@ from vedette import subjects
 from vedette.bus import Bus
 from vedette.catalogue import Held
 from vedette.clock import Clock
+from vedette.errors import ClockWrong
 from vedette.events import AnswerChanged, Event
+from vedette.tolerance import FUTURE
 from vedette_recommender.answers import Answers
 from vedette_recommender.winners import decide, knows_more
 
@@ -67,6 +69,8 @@ class Announcing:
     async def _look_at(self, use_case: str) -> None:
         try:
             await self._announce(use_case)
+        except ClockWrong:
+            return  # said where the clock is compared; the next minute tries again
         except Exception as error:  # noqa: BLE001 - what is announced must not end what is answered
             self._log.error("announcement.failed", use_case=use_case, exc_info=error)
 
@@ -95,13 +99,15 @@ class Announcing:
         reach so far, they were made anew.
         """
         before = held.event if held else None
+        now = self._clock.now()
         standing = self._answers.standing(use_case, before.model if before else None)
         if before is not None and (
-            before.as_of.scored_at > standing.as_of.scored_at
+            # Later than now, it was decided by a wrong clock, which another decision puts right.
+            standing.as_of.scored_at < before.as_of.scored_at <= now + FUTURE
             or (held is not heard and knows_more(before, standing.as_of))
         ):
             return None
-        return decide(use_case, before, standing, now=self._clock.now())
+        return decide(use_case, before, standing, now=now)
 
 
 def _to_next_minute_s(now: datetime) -> float:

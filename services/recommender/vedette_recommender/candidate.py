@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from vedette.catalogue import ModelState
 from vedette.settings import Vouched
+from vedette.tolerance import FUTURE
 from vedette.types import (
     Figure,
     Health,
@@ -20,6 +21,10 @@ from vedette.types import (
     Status,
     Value,
 )
+
+# How far after the moment of an answer, which is floored to a minute, something can have been measured; what is dated
+# later comes from a wrong clock.
+MAX_AHEAD = timedelta(minutes=1) + FUTURE
 
 
 class Facts(Value, frozen=True, kw_only=True):
@@ -119,7 +124,7 @@ def facts_of(state: ModelState, *, configured: Sequence[Vouched] = ()) -> Facts 
 def candidate(facts: Facts, at: datetime, *, stale_after: timedelta) -> Candidate:
     """Return the model of *facts* as it must be seen at the moment *at*."""
     health = facts.health
-    stale = health is not None and at - health.checked_at > stale_after
+    stale = health is not None and not -MAX_AHEAD <= at - health.checked_at <= stale_after
     believed = None if stale else health
     residency = believed.residency if believed else None
     return Candidate(

@@ -24,7 +24,7 @@ from vedette.types import (
     Status,
     Tally,
 )
-from vedette_recommender.candidate import Facts, median
+from vedette_recommender.candidate import MAX_AHEAD, Facts, median
 from vedette_recommender.constants import RELIABILITY_WINDOW_H
 from vedette_recommender.priors import quality_prior
 
@@ -86,9 +86,10 @@ class Tallies:
         self._start[row, : len(last)] = [tally.start.timestamp() for tally in last]
         self._up[row, : len(last)], self._telling[row, : len(last)] = zip(*counted, strict=True)
 
-    def since(self, moment: float, rows: Rows) -> tuple[Floats, Floats]:
-        """Return how many probes found the model up, and how many were telling, in tallies begun after *moment*."""
-        within = self._start[rows] > moment
+    def before(self, moment: float, window_s: float, rows: Rows) -> tuple[Floats, Floats]:
+        """Return how many probes found the model up, and how many were telling, in tallies begun in the window."""
+        start = self._start[rows]
+        within = (start > moment - window_s) & (start <= moment)
         up, telling = (np.where(within, counts[rows], 0).sum(axis=1) for counts in (self._up, self._telling))
         return up.astype(np.float64), telling.astype(np.float64)
 
@@ -267,7 +268,8 @@ class Columns:
         return np.where(gone, self.ttft_cold_ms[rows], self.ttft_ms[rows])
 
     def _stale(self, at: float, stale_after_s: float, rows: Rows) -> Mask:
-        stale: Mask = at - self.checked_at[rows] > stale_after_s
+        age_s = at - self.checked_at[rows]
+        stale: Mask = (age_s > stale_after_s) | (age_s < -MAX_AHEAD.total_seconds())
         return stale
 
 

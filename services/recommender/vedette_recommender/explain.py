@@ -56,7 +56,7 @@ class Account:
         context = field.context(rows, terms.wanted_context)[0].item()
         self._own = [*field.utility[:CONTEXT, row].tolist(), context]  # without callers' reports
         self._shrunk = [*field.counted(rows, terms.shares)[:, 0].tolist(), context]
-        _, telling = columns.daily.since(field.at - RELIABILITY_WINDOW_H * 3600, rows)
+        _, telling = columns.daily.before(field.at, RELIABILITY_WINDOW_H * 3600, rows)
         self._probes = telling[0].item()
 
     @property
@@ -94,7 +94,9 @@ class Account:
             reported_points=points - own,
             kind=kind,
             n=None if n is None or kind == "reported" else n,
-            age_s=None if n is None or kind == "reported" else self._field.at - measured_at,
+            age_s=None
+            if n is None or kind == "reported"
+            else np.maximum(0.0, self._field.at - measured_at).item(),
             note=self._note(place, raw, points - own),
         )
 

@@ -148,7 +148,7 @@ class Limit(NamedTuple):
 
 def uptime(columns: Columns, at: float, *, hours: int) -> Floats:
     """Return the fraction of telling probes that found each model up; NaN where none was telling."""
-    up, telling = columns.hourly.since(at - hours * 3600, ALL)
+    up, telling = columns.hourly.before(at, hours * 3600, ALL)
     fraction: Floats = np.divide(up, telling, out=np.full(columns.room, np.nan), where=telling > 0)
     return fraction
 

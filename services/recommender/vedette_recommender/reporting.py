@@ -14,7 +14,7 @@ import nats.errors
 from vedette import identity, subjects
 from vedette.bus import Bus
 from vedette.catalogue import Catalogue, Held
-from vedette.errors import Conflict, RequestError, UndecodableMessage
+from vedette.errors import ClockWrong, Conflict, RequestError, UndecodableMessage
 from vedette.events import QUESTIONS, ModelReported, ReportReply, ReportRequest, encode
 from vedette.requests import decode, reference, unknown_model, unknown_use_case
 from vedette.types import ModelRef
@@ -88,6 +88,8 @@ class Reporting:
         for model in {**self._sent, **self._waiting}:
             try:
                 await self._publish(model)
+            except ClockWrong:
+                return  # said where the clock is compared
             except (Conflict, UndecodableMessage) as error:
                 self._bus.log.warning("reports.kept", model=str(model), error=str(error))
             except (nats.errors.Error, TimeoutError, OSError) as error:

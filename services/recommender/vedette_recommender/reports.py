@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from vedette.events import ReportRequest
+from vedette.tolerance import is_future
 from vedette.types import NOT_DOWNTIME, ModelRef, Outcome, Reported
 
 N = TypeVar("N", int, float)
@@ -116,9 +117,9 @@ def output_tps_of(report: ReportRequest) -> float | None:
 def fold(previous: Reported | None, sums: Sums, now: datetime, digest: str | None) -> Reported:
     """Return the state after *sums*, as of *now*, of a model whose present weights are *digest*.
 
-    Other weights begin anew, and what was said of them does not count.
+    Other weights begin anew, and what was said of them does not count. Nor does what a wrong clock dated.
     """
-    if previous is None or previous.digest != digest:
+    if previous is None or previous.digest != digest or is_future(previous.as_of, now):
         previous = Reported(as_of=now, digest=digest)
     before = previous.at(now)
     if sums.digest != digest:

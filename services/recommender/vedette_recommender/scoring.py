@@ -15,6 +15,7 @@ import numpy as np
 
 from vedette.events import Risk, Signal
 from vedette.types import REPORTS_HALF_LIFE_S
+from vedette_recommender.candidate import MAX_AHEAD
 from vedette_recommender.columns import STATUSES, Columns, Floats, Mask, Rows
 from vedette_recommender.constants import (
     FLOORS,
@@ -165,7 +166,7 @@ def _timed(
 
 def reliability(columns: Columns, at: float, rows: Rows, *, reports: bool = False) -> Evidence:
     """Return the probability that the model is up, from its probes of the last week on top of a prior."""
-    up, n = columns.daily.since(at - RELIABILITY_WINDOW_H * 3600, rows)
+    up, n = columns.daily.before(at, RELIABILITY_WINDOW_H * 3600, rows)
     calls = columns.reported_calls[rows] if reports else np.zeros_like(n)
     told = weight_of_reports("reliability", calls * _left(columns, at, rows), n)
     share = np.divide(columns.reported_succeeded[rows], calls, out=np.zeros_like(n), where=calls > 0)
@@ -190,9 +191,12 @@ def price(columns: Columns, rows: Rows) -> Evidence:
 
 
 def _left(columns: Columns, at: float, rows: Rows) -> Floats:
-    """Return what is left of the callers' reports by now; nothing where there were none."""
-    age_s = np.maximum(0.0, at - columns.reported_at[rows])
-    return _known(np.exp2(age_s / -REPORTS_HALF_LIFE_S))
+    """Return what is left of the callers' reports by now; nothing of none, nor of those that a wrong clock dated."""
+    age_s = at - columns.reported_at[rows]
+    left = np.where(
+        age_s < -MAX_AHEAD.total_seconds(), 0.0, np.exp2(np.maximum(0.0, age_s) / -REPORTS_HALF_LIFE_S)
+    )
+    return _known(left)
 
 
 def _sure(signal: Signal, n: Floats, age_s: Floats, reports: Floats) -> Floats:

@@ -32,12 +32,14 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             retention=timedelta(days=settings.database.retention_days),
         )
         service.check(recorder.trouble)
+        service.note(recorder.note)
         await recorder.open()
         service.on(ticks("recorder", "retention"), recorder.on_tick)
         answers = Answers(store=store, clock=service.clock)
         await service.answer((q for q in QUESTIONS if q.service == service.name), answers.answer)
         await service.start()
         service.bus.spawn(recorder.pack())
+        service.bus.spawn(recorder.watch_clock())
         for stream in ("MODELS", "ENDPOINTS", "REPORTS"):
             service.consume(recording(stream), recorder.record)
         yield service

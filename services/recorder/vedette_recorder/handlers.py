@@ -15,12 +15,15 @@ from nats.aio.msg import Msg
 from vedette import telemetry
 from vedette.bus import Bus
 from vedette.clock import Clock
+from vedette.comparing import COMPARE_EVERY_S, compared, in_words
 from vedette.durables import Durable
 from vedette.errors import ConsumerVanished, UndecodableMessage, UnknownEvent
 from vedette.events import Tick, decode_event
+from vedette.tolerance import FUTURE
 from vedette_recorder.errors import DatabaseUnavailable
 from vedette_recorder.oversight import Oversight
 from vedette_recorder.record import Message, Row, dead_letter, rows_of
+from vedette_recorder.retaining import decide, hours_needed
 from vedette_recorder.store import Store
 
 BATCH = 500
@@ -49,10 +52,16 @@ class Recording:
         self._retention = retention
         self._opened = asyncio.Event()
         self._trouble: dict[str, str] = {}
+        self._database_clock: str | None = None  # what is wrong with it
+        self._refused = ""  # why nothing was deleted at the last tick
 
     async def trouble(self) -> str | None:
-        """Return what keeps events from the database now, or None."""
-        return next(iter(self._trouble.values()), None)
+        """Return what keeps events from the database now, or its clock from being believed, or None."""
+        return next(iter(self._trouble.values()), self._database_clock)
+
+    async def note(self) -> str | None:
+        """Return why nothing is deleted, or None."""
+        return f"no history is deleted: {self._refused}" if self._refused else None
 
     async def open(self) -> None:
         """Make the tables: now, or beside the service while the database is away or takes long over them."""
@@ -184,13 +193,16 @@ class Recording:
         self._trouble[what] = problem
 
     async def on_tick(self, tick: Tick) -> None:
-        """Pack days that are over, and delete what is older than the retention."""
+        """Put right what a wrong clock dated, pack days that are over, and delete what is older than the retention."""
+        await self._keep("redating", self._redate)
         await self._keep("packing", self._pack)
         await self._keep("retention", self._retain)
 
     async def pack(self) -> None:
-        """Pack the days that were over before this began, as soon as there are tables."""
+        """Pack the days that were over before this began, as soon as there are tables and the clock is right."""
         await self._opened.wait()
+        await self._bus.clock.until_right()
+        await self._keep("redating", self._redate)
         await self._keep("packing", self._pack)
 
     async def _keep(self, what: str, work: Callable[[], Awaitable[dict[str, int]]]) -> None:
@@ -205,8 +217,58 @@ class Recording:
     async def _pack(self) -> dict[str, int]:
         return {"packed": await self._store.pack(self._clock.now() - _STILL_COMING)}
 
+    async def _redate(self) -> dict[str, int]:
+        """Move rows of the future to where they belong; where there are many, this clock may be behind."""
+        now, needed = self._clock.now(), hours_needed(self._retention)
+        future = await self._store.recorded(most_hours=needed, since=now + FUTURE)
+        if await self._clock_trouble() or len(future.hours) >= needed:
+            return {"moved": 0}
+        return {"moved": await self._store.redate(now)}
+
     async def _retain(self) -> dict[str, int]:
-        return await self._store.delete_older_than(self._clock.now() - self._retention)
+        recorded = await self._store.recorded(most_hours=hours_needed(self._retention) + 1)
+        trouble = await self._clock_trouble()
+        decision = decide(recorded, now=self._clock.now(), keep=self._retention, trouble=trouble)
+        telemetry.RETENTION_REFUSED.set(decision.cutoff is None)
+        if decision.cutoff is None:
+            if decision.refused != self._refused:
+                self._bus.log.error("retention.refused", reason=decision.refused)
+            self._refused = decision.refused
+            return {}
+        self._refused = ""
+        return await self._store.delete_older_than(decision.cutoff)
+
+    async def _clock_trouble(self) -> str | None:
+        """Return what speaks against this process's clock: that of NATS, or of the database."""
+        await self._compare()
+        return await self._bus.clock.trouble() or self._database_clock
+
+    async def watch_clock(self) -> None:
+        """Compare with the database's clock, for ever; SQLite has none of its own."""
+        await self._opened.wait()
+        while True:
+            await self._compare()
+            await asyncio.sleep(COMPARE_EVERY_S)
+
+    async def _compare(self) -> None:
+        with suppress(DatabaseUnavailable):
+            comparison = await compared(self._clock, self._database_time)
+            if comparison is None:
+                return
+            ahead_s, wrong = comparison.ahead_s, comparison.is_wrong(comparison.moment)
+            telemetry.CLOCK_OFFSET.labels("recorder", "database").set(ahead_s)
+            problem = in_words(ahead_s, "the database", "no history is deleted") if wrong else None
+            if problem and not self._database_clock:
+                self._bus.log.error("clock.wrong", offset_s=round(ahead_s, 1), problem=problem)
+            elif self._database_clock and not problem:
+                self._bus.log.warning("clock.right", offset_s=round(ahead_s, 1))
+            self._database_clock = problem
+
+    async def _database_time(self) -> datetime:
+        shown = await self._store.time()
+        if shown is None:
+            raise TimeoutError
+        return shown
 
 
 async def _give_back(batches: Iterable[Sequence[Msg]]) -> None:

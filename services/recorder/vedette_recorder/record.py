@@ -24,6 +24,7 @@ from vedette.events import (
     ModelReported,
     ModelVerified,
 )
+from vedette.tolerance import is_future
 from vedette.types import UP
 
 Values = dict[str, object]
@@ -128,7 +129,7 @@ def _current_state(event: Event, message: Message) -> Values:
         "sequence": message.sequence,
         "revision": event.revision if isinstance(event, Lifecycle) else None,
         "event_id": event.id,
-        "at": event.at,
+        "at": _when(event, message),
         "headers": dict(message.headers),
         "payload": message.payload,
     }
@@ -139,18 +140,23 @@ def _history_of(event: Event, message: Message) -> Iterator[tuple[str, Values]]:
     return rows(event, message) if rows else iter(())
 
 
+def _when(event: Event, message: Message) -> datetime:
+    """Return when *event* happened; where a wrong clock dated it after the broker stored it, that is when."""
+    return message.at if is_future(event.at, message.at) else event.at
+
+
 def _about_model(event: ModelEvent | ModelReported, message: Message) -> Values:
     return {
         "event_id": event.id,
         "endpoint": event.model.endpoint,
         "model": event.model.name,
-        "measured_at": event.at,
+        "measured_at": _when(event, message),
         "sequence": message.sequence,
     }
 
 
 def _lifecycle(event: Lifecycle, message: Message) -> Iterator[tuple[str, Values]]:
-    lost = isinstance(event, ModelLost)
+    lost, at = isinstance(event, ModelLost), _when(event, message)
     yield (
         "model_info_history",
         {
@@ -175,9 +181,9 @@ def _lifecycle(event: Lifecycle, message: Message) -> Iterator[tuple[str, Values
             "kind": event.info.kind,
             "family": event.info.family,
             "digest": event.info.digest,
-            "first_seen_at": event.at,
-            "last_seen_at": None if lost else event.at,
-            "lost_at": event.at if lost else None,
+            "first_seen_at": at,
+            "last_seen_at": None if lost else at,
+            "lost_at": at if lost else None,
             "info": event.info,
         },
     )
@@ -195,7 +201,7 @@ def _probed(event: ModelProbed, message: Message) -> Iterator[tuple[str, Values]
             "cause": sample.cause,
             "latency_ms": sample.latency_ms,
             "status": health.status,
-            "status_since": health.since,
+            "status_since": min(health.since, _when(event, message)),
             "resident": health.residency.resident if health.residency else None,
             "detail": sample.detail,
             "residency": health.residency,
@@ -205,7 +211,11 @@ def _probed(event: ModelProbed, message: Message) -> Iterator[tuple[str, Values]
     if sample.outcome in UP:
         yield (
             "model_seen",
-            {"of_endpoint": event.model.endpoint, "of_model": event.model.name, "seen_at": event.at},
+            {
+                "of_endpoint": event.model.endpoint,
+                "of_model": event.model.name,
+                "seen_at": _when(event, message),
+            },
         )
 
 
@@ -322,7 +332,7 @@ def _observed(event: EndpointObserved, message: Message) -> Iterator[tuple[str, 
         {
             "event_id": event.id,
             "endpoint": event.endpoint,
-            "measured_at": event.at,
+            "measured_at": _when(event, message),
             "sequence": message.sequence,
             "outcome": state.outcome,
             "latency_ms": state.latency_ms,

@@ -25,10 +25,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from vedette import private
 from vedette.errors import ConfigurationError
-from vedette_recorder import days, postgres, tables
+from vedette.tolerance import FUTURE
+from vedette_recorder import days, postgres, redating, tables
 from vedette_recorder.errors import DatabaseUnavailable
 from vedette_recorder.probes import DAY
 from vedette_recorder.record import Gap, Position, Row
+from vedette_recorder.retaining import Recorded
 from vedette_recorder.writing import Batch, Writer
 
 _UNAVAILABLE: tuple[type[Exception], ...] = (DBAPIError, sa.exc.TimeoutError, OSError)
@@ -50,6 +52,8 @@ CHANGE_TIMEOUT_S = 3600
 DELETE_BATCH = 500
 _MIGRATION_LOCK = 0x7665_6465_7474  # "vedett": what PostgreSQL's advisory lock is known by
 _MIGRATIONS = Path(__file__).parent / "migrations"
+# Every contact with an endpoint is in the one, every probe in the other.
+_WITNESSES = (tables.endpoint_history.c.measured_at, tables.model_availability_history.c.measured_at)
 
 
 class Store:
@@ -168,6 +172,53 @@ class Store:
         while await self._in_batches(open_next, 1):
             packed += await self._in_batches(fill_some, batch)
         return packed + await self._in_batches(fill_some, batch)
+
+    async def time(self) -> datetime | None:
+        """Return what the database's own clock shows, or None for SQLite, which has none."""
+        if _is_sqlite(self._url):
+            return None
+        rows = await self.read(sa.select(sa.func.clock_timestamp().label("now")))
+        shown: datetime = rows[0]["now"]
+        return shown
+
+    async def recorded(self, *, most_hours: int, since: datetime | None = None) -> Recorded:
+        """Return the oldest time that ages, and the newest hours (after *since*) in which something was recorded."""
+        columns = [table.c[name] for table, name in redating.dated() if table is not tables.current_state]
+        oldest = [found for column in columns if (found := await self._end(sa.func.min(column)))]
+        hours: list[datetime] = []
+        while len(hours) < most_hours:
+            before = hours[-1].replace(minute=0, second=0, microsecond=0) if hours else None
+            newest = [found for at in _WITNESSES if (found := await self._newest(at, before, since))]
+            if not newest:
+                break
+            hours.append(max(newest))
+        return Recorded(oldest=min(oldest, default=None), hours=hours)
+
+    async def _newest(
+        self, at: sa.Column[Any], before: datetime | None, since: datetime | None
+    ) -> datetime | None:
+        limits = [at < before] if before else []
+        return await self._end(sa.func.max(at), *limits, *([at > since] if since else []))
+
+    async def _end(self, of: sa.ColumnElement[Any], *where: sa.ColumnElement[bool]) -> datetime | None:
+        found: datetime | None = (await self.read(sa.select(of.label("at")).where(*where)))[0]["at"]
+        return found
+
+    async def redate(self, now: datetime) -> int:
+        """Move rows that a wrong clock dated in the future back, in short transactions; return how many."""
+        horizon = now + FUTURE
+        by = await self._transact(lambda connection: redating.shift(connection, horizon))
+        if by is None:
+            return 0
+        moved = 0
+        for of in redating.dated():
+
+            async def move(connection: AsyncConnection, of: tuple[sa.Table, str] = of) -> int:
+                return await redating.move_some(connection, self._insert, of, by, now=now, horizon=horizon)
+
+            moved += await self._in_batches(move, redating.AT_ONCE)
+        await self._transact(lambda connection: redating.close_future_days(connection, now))
+        return moved
 
     async def delete_older_than(self, cutoff: datetime, *, batch: int = DELETE_BATCH) -> dict[str, int]:
         """Delete history before *cutoff* and models lost before it; return how many rows by table.

@@ -9,7 +9,7 @@ from vedette import identity
 from vedette.bus import Bus
 from vedette.catalogue import Held
 from vedette.clock import Clock
-from vedette.errors import Conflict
+from vedette.errors import ClockWrong, Conflict
 from vedette.events import ScheduledJob, Tick
 from vedette_ticker.schedule import Cron, Interval, due
 
@@ -31,10 +31,13 @@ class Ticker:
         self._first_seen: datetime | None = None
 
     async def run(self) -> None:
-        """Tick for ever."""
+        """Tick for ever; not while this process's clock is wrong."""
         while True:
             try:
                 await self.tick_if_due()
+            except ClockWrong:
+                await asyncio.sleep(_RETRY_AFTER_S)  # said where the clock is compared
+                continue
             except (nats.errors.Error, TimeoutError, Conflict) as error:
                 # A stream without a leader, a full disk, a broker that is away: the tick is made up for.
                 self._bus.log.warning("tick.failed", job=self._job, error=f"{type(error).__name__}: {error}")
@@ -45,7 +48,8 @@ class Ticker:
             await asyncio.sleep(min(max(wait_s, 0.0), _LONGEST_SLEEP_S))
 
     async def tick_if_due(self) -> Tick | None:
-        """Publish the tick that is due, if one is and no replica was first; return it."""
+        """Publish the tick that is due, if one is and no replica was first; return it. Raises ClockWrong."""
+        await self._bus.require_right_clock()
         now = self._clock.now()
         self._first_seen = self._first_seen or self._slots.slot(now)
 
@@ -53,11 +57,11 @@ class Ticker:
             # Never ticked and not to run at start: the slot we began in counts as ticked.
             last = held.event.slot if held else None if self._run_on_startup else self._first_seen
             found = due(self._slots, now=now, last=last, run_on_startup=self._run_on_startup)
-            return self._tick(*found, now) if found else None
+            return self._tick(*found, now, after=held.sequence if held else 0) if found else None
 
         return await self._bus.advance("SCHEDULE", f"schedule.{self._job}", step)
 
-    def _tick(self, slot: datetime, missed: int, now: datetime) -> Tick:
-        return Tick(
-            id=identity.derive(slot, "schedule", self._job), at=now, job=self._job, slot=slot, missed=missed
-        )
+    def _tick(self, slot: datetime, missed: int, now: datetime, *, after: int) -> Tick:
+        # A clock that was set back brings a slot a second time: not with the id of the first, which the server drops.
+        made = identity.derive(slot, "schedule", self._job, str(after))
+        return Tick(id=made, at=now, job=self._job, slot=slot, missed=missed)

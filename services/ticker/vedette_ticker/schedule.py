@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from cronsim import CronSim
 
 from vedette.settings import is_cron, seconds
+from vedette.tolerance import is_future
 
 
 class Interval:
@@ -68,9 +69,11 @@ def due(
     """Return the slot to tick now and how many were missed before it, or None when nothing is due.
 
     However many slots passed in downtime, one tick is due. The first ever is due at once, or, without
-    *run_on_startup*, at the next slot.
+    *run_on_startup*, at the next slot. A *last* slot in the future comes from a wrong clock: the present one is due.
     """
     slot = slots.slot(now)
+    if last is not None and is_future(last, now):
+        return slot, 0
     if last is None:
         return (slot, 0) if run_on_startup else None
     if slot <= last:

@@ -2,14 +2,15 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 from msgspec import Struct
 
-from vedette import instance, nats_server, private, providers, provisioning, telemetry
+from vedette import instance, log, nats_server, private, providers, provisioning, telemetry
+from vedette.bus import Bus
 from vedette.cli import options
 from vedette.cli.asking import show_models
 from vedette.cli.measured import show_proofs, show_transcripts
@@ -19,7 +20,7 @@ from vedette.client import Client
 from vedette.clock import SystemClock
 from vedette.connecting import connect, without_secrets
 from vedette.endpoints import OpenEndpoint, open_endpoints
-from vedette.errors import ConfigurationError, NotRunning, VedetteError
+from vedette.errors import BusUnreachable, ConfigurationError, NotRunning, VedetteError
 from vedette.events import EndpointView
 from vedette.settings import Settings
 from vedette.types import Outcome
@@ -136,8 +137,10 @@ async def _findings(config: str | None, where: options.Instance) -> AsyncIterato
     async for finding in _endpoints(settings):
         yield finding
     yield await _running(where, settings)
-    if ready := await _ready(where):
-        yield ready
+    async for finding in _clock(where, settings):
+        yield finding
+    async for finding in _ready(where):
+        yield finding
 
 
 def _state(directory: Path) -> Finding:
@@ -206,21 +209,39 @@ async def _running(where: options.Instance, settings: Settings) -> Finding:
         )
 
 
-async def _ready(where: options.Instance) -> Finding | None:
-    """Return what the services of the local instance say of themselves; None where none runs."""
+async def _clock(where: options.Instance, settings: Settings) -> AsyncIterator[Finding]:
+    """Yield whether the clock of this machine agrees with that of the NATS server."""
+    try:
+        async with connect(where.nats_of(settings), name="vedette-doctor") as connection:
+            bus = Bus(connection, name="operator", clock=SystemClock(), log=log.logger("operator"))
+            trouble = await bus.clock.trouble()
+    except (NotRunning, BusUnreachable):
+        return  # said already
+    yield Finding(what="clock", ok=trouble is None, seen=trouble or "agrees with that of the NATS server")
+
+
+async def _ready(where: options.Instance) -> AsyncIterator[Finding]:
+    """Yield what the services of the local instance say of themselves; nothing where none runs."""
     try:
         health_url = instance.find(instance.state_directory(where.state_dir)).health_url
     except NotRunning:
-        return None
-    problems = await asyncio.to_thread(telemetry.problems, health_url)
-    if not problems:
-        return Finding(what="services", ok=True, seen="all ready")
-    # Services that wait for one thing say the same.
+        return
+    told = await asyncio.to_thread(telemetry.readiness, health_url)
+    if told.problems:
+        seen = _by_what_they_say(told.problems)
+        yield Finding(what="services", ok=False, seen=seen, remedy="see the log of Vedette")
+    else:
+        yield Finding(what="services", ok=True, seen="all ready")
+    if told.notes:
+        yield Finding(what="note", ok=True, seen=_by_what_they_say(told.notes))
+
+
+def _by_what_they_say(told: Mapping[str, str]) -> str:
+    """Return what services say; those that wait for one thing say the same."""
     by_problem: dict[str, list[str]] = {}
-    for service, problem in problems.items():
+    for service, problem in told.items():
         by_problem.setdefault(problem, []).append(service)
-    seen = "; ".join(f"{', '.join(services)}: {problem}" for problem, services in by_problem.items())
-    return Finding(what="services", ok=False, seen=seen, remedy="see the log of Vedette")
+    return "; ".join(f"{', '.join(services)}: {problem}" for problem, services in by_problem.items())
 
 
 async def _answering(what: str, client: Client) -> Finding:

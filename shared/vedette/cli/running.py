@@ -46,6 +46,8 @@ async def _up(config: str | None, state_dir: str | None, nats: str | None, port:
         async with connect(operator, name="vedette-up", reconnect=True) as connection:
             bus = Bus(connection, name="up", clock=SystemClock(), log=log.logger("up"))
             tell = _Teller(say, since=began).tell
+            if trouble := await bus.clock.trouble():
+                say(f"clock     {trouble}")
             say(f"ready     {len(running.services)} services; Ctrl-C stops them")
             telling = asyncio.create_task(_follow(bus, tell))
             try:

@@ -1,0 +1,72 @@
+"""Whether history may be deleted by the clock of now: what was recorded must bear it out (ADR 0013). Pure.
+
+Every clock can be wrong, also all of them together: a laptop's is one for the process, the NATS server and SQLite.
+What was recorded is the witness that remains. A clock that jumps leaves a long break in it, and so does a machine that
+was off: only time tells them apart. So after a long break nothing is deleted until hours have been recorded since.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from msgspec import Struct
+
+from vedette.tolerance import is_future
+
+_MAX_BREAK = timedelta(days=1)
+_MAX_HOURS = 12
+_PARTS = 4  # of what is kept: a break, or hours that bear the clock out, are no longer than a part
+
+
+class Recorded(Struct, frozen=True, kw_only=True):
+    """What was recorded: the oldest event, and the newest hours in which there was any, the newest first."""
+
+    oldest: datetime | None
+    hours: Sequence[datetime] = ()  # the newest event of each
+
+
+class Decision(Struct, frozen=True):
+    """What may be deleted: all before `cutoff`; or nothing, and why not."""
+
+    cutoff: datetime | None
+    refused: str = ""
+
+
+def hours_needed(keep: timedelta) -> int:
+    """Return how many hours must have been recorded since a long break, where *keep* is the retention."""
+    return max(1, min(_MAX_HOURS, keep // timedelta(hours=1) // _PARTS))
+
+
+def longest_break(keep: timedelta) -> timedelta:
+    """Return how long nothing may have been recorded for the record still to be one."""
+    return min(_MAX_BREAK, keep / _PARTS)
+
+
+def decide(recorded: Recorded, *, now: datetime, keep: timedelta, trouble: str | None) -> Decision:
+    """Return what may be deleted *now*; *trouble* is what is wrong with the clock, by comparison with others."""
+    cutoff = now - keep
+    if recorded.oldest is None or recorded.oldest >= cutoff:
+        return Decision(cutoff)  # nothing is old
+    if trouble:
+        return Decision(None, trouble)
+    newest = recorded.hours[0] if recorded.hours else recorded.oldest
+    if is_future(newest, now):
+        return Decision(None, f"the newest recorded event is of {newest:%Y-%m-%d %H:%M} UTC, after now")
+    if now - newest > longest_break(keep):
+        return Decision(None, f"nothing was recorded since {newest:%Y-%m-%d %H:%M} UTC")
+    lived, broken_at = _lived(recorded.hours, longest_break(keep))
+    if broken_at is not None and lived < hours_needed(keep):
+        return Decision(
+            None,
+            f"nothing was recorded for long before {broken_at:%Y-%m-%d %H:%M} UTC: the machine was off, or the clock "
+            f"jumped; that is known when {hours_needed(keep)} hours have been recorded since ({lived} so far)",
+        )
+    return Decision(cutoff)
+
+
+def _lived(hours: Sequence[datetime], longest: timedelta) -> tuple[int, datetime | None]:
+    """Return how many of *hours* came since the last break longer than *longest*, and when it ended."""
+    for place, (later, earlier) in enumerate(pairwise(hours), start=1):
+        if later - earlier > longest:
+            return place, later
+    return len(hours), None

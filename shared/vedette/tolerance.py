@@ -1,0 +1,14 @@
+"""How far clocks may differ, and which times only a wrong clock makes (docs/adr/0013). Pure."""
+
+from datetime import datetime, timedelta
+
+# Between a process, the NATS server and the database. NTP keeps machines within milliseconds; a virtual machine that
+# was resumed takes some seconds.
+MAX_OFFSET_S = 5.0
+# Two processes, each within the tolerance: a time further ahead comes from a wrong clock.
+FUTURE = timedelta(seconds=2 * MAX_OFFSET_S)
+
+
+def is_future(at: datetime, now: datetime) -> bool:
+    """Return whether *at* lies so far after *now* that a wrong clock made it."""
+    return at - now > FUTURE
