@@ -53,6 +53,12 @@ def shown_name(name: object, most: int = MAX_NAME_COLUMNS) -> str:
     return shortened(shown(text), most)
 
 
+def quoted_name(name: object) -> str:
+    """Return a model's name for a sentence: as in a table, and in quotation marks if it has spaces."""
+    text = shown_name(name)
+    return f'"{text}"' if " " in text or "␣" in text else text
+
+
 def shortened(text: str, most: int) -> str:
     """Return *text* in at most *most* characters: what does not fit is left out in the middle."""
     if len(text) <= most:

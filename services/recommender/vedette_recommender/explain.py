@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from vedette.events import Contribution, ContributionKind, Improvement, Relaxation, Signal
-from vedette.shown import shown_name
+from vedette.shown import quoted_name
 from vedette_recommender import scoring
 from vedette_recommender.candidate import Facts
 from vedette_recommender.columns import Columns
@@ -257,7 +257,7 @@ def summary(
     others = [part for part in parts if part is not strongest]
     weakest = max(others, key=lambda part: part.weight * (1.0 - part.utility))
     opening = (
-        f"{shown_name(account.facts.model)} is best for {use_case} with {standing.score:.1f} of 100: most of it from "
+        f"{quoted_name(account.facts.model)} is best for {use_case} with {standing.score:.1f} of 100: most of it from "
         f"{strongest.signal} ({strongest.points:.1f}), least of what it could have from {weakest.signal}."
     )
     if second is None:
@@ -272,7 +272,7 @@ def _rival(
     second: Place,
     improve: Improvement | None,
 ) -> str:
-    margin, name = standing.score - second.score, shown_name(account.facts.model)
+    margin, name = standing.score - second.score, quoted_name(account.facts.model)
     change = f"; it would win with {_changed(improve)}" if improve else ""
     if second.equivalent:
         return f"{name} is its equal: {margin:.1f} points behind, within the error band{change}."
@@ -300,4 +300,4 @@ def advice(relax: Relaxation | None, considered: int) -> str:
     change = f"changing {relax.constraint} from {relax.need} to {relax.to}"
     if relax.to is None:
         change = f"dropping {relax.need} from {relax.constraint}"
-    return f"{shown_name(relax.model)} is nearest: {change}{also} admits it."
+    return f"{quoted_name(relax.model)} is nearest: {change}{also} admits it."
