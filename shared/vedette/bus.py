@@ -25,14 +25,14 @@ from faststream.exceptions import NackMessage, RejectMessage
 from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import DeliverPolicy, DiscardPolicy, PubAck
+from nats.js.api import ClusterInfo, DeliverPolicy, DiscardPolicy, PubAck
 
 from vedette import permissions, subjects
 from vedette.catalogue import Held, ModelState, fold
 from vedette.clock import Clock
 from vedette.comparing import ComparedClock
 from vedette.durables import Durable
-from vedette.errors import ClockWrong, Conflict, ConsumerVanished, NotYet, UndecodableMessage
+from vedette.errors import ClockWrong, Conflict, ConsumerVanished, NoLeader, NotYet, UndecodableMessage
 from vedette.events import (
     DeadLetter,
     Event,
@@ -60,6 +60,7 @@ _CONFLICTS_TOLERATED = 50
 _PUBLISH_TIMEOUT_S = 5.0
 _TIME_TIMEOUT_S = 2.0
 _WATCH_EVERY_S = 15.0
+_WATCH_SILENT_EVERY_S = 2.0
 _SILENT_S = 30.0
 _CANCEL_AGAIN_S = 1.0
 # Without a write of its own for so long, a process tries one.
@@ -218,6 +219,7 @@ class Bus:
         self._tasks: set[asyncio.Task[None]] = set()
         self._writes = Writes()
         self._written_on = 0  # which of our connections to NATS the writes went through
+        self._silent: dict[str, datetime] = {}  # streams and durables that do not answer, since when
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run *work* beside the service; its failure is the service's."""
@@ -603,24 +605,64 @@ class Bus:
         self._durables.append(durable)
 
     async def watchdog(self) -> None:
-        """Fail when a durable was deleted or a followed stream went backwards: both leave us deaf."""
+        """Watch what this service reads, and note which streams and durables do not answer.
+
+        Fail when a durable was deleted or a followed stream went backwards: either way we stop receiving messages.
+        """
         while True:
-            await asyncio.sleep(_WATCH_EVERY_S)
-            with suppress(nats.errors.Error, nats.js.errors.ServiceUnavailableError, asyncio.TimeoutError):
-                await self._watch_once()
+            await asyncio.sleep(_WATCH_SILENT_EVERY_S if self._silent else _WATCH_EVERY_S)
+            await self._watch_once()
 
     async def _watch_once(self) -> None:
-        for durable in self._durables:
-            try:
-                await self.js.consumer_info(durable.stream, durable.name)
-            except nats.js.errors.NotFoundError as error:
-                self.fail(ConsumerVanished(durable=durable.name, stream=durable.stream))
-                raise ConsumerVanished(durable=durable.name, stream=durable.stream) from error
-        for following in self._followings:
-            seen = following.sequence  # before asking: what comes meanwhile is ahead of the reply
-            state = (await self.js.stream_info(following.stream)).state
-            if state.last_seq < seen:
-                raise ConsumerVanished(durable="(the tail)", stream=following.stream)
+        await asyncio.gather(
+            *(
+                self._look(f"{durable.stream} (consumer {durable.name})", self._look_at_durable(durable))
+                for durable in self._durables
+            ),
+            *(
+                self._look(following.stream, self._look_at_stream(following))
+                for following in self._followings
+            ),
+        )
+
+    async def _look(self, what: str, look: Awaitable[None]) -> None:
+        try:
+            await look
+        except ConsumerVanished as error:
+            self.fail(error)
+            raise
+        except (nats.errors.Error, NoLeader, TimeoutError) as error:
+            if what not in self._silent:
+                self._silent[what] = self.clock.now()
+                self.log.warning("stream.silent", stream=what, error=f"{type(error).__name__}: {error}")
+        else:
+            if self._silent.pop(what, None):
+                self.log.info("stream.answers", stream=what)
+
+    def silence(self) -> str | None:
+        """Return which streams and consumers do not answer, since when, and what to do, or None."""
+        if not self._silent:
+            return None
+        since = min(self._silent.values())
+        return (
+            f"JetStream does not answer for {', '.join(sorted(self._silent))} since {since:%H:%M:%S}Z. A replicated "
+            "stream needs most of its NATS servers to elect a leader: start those that are down. If all run, "
+            "restart the one whose log names the stream in an error (docs/operate.md)"
+        )
+
+    async def _look_at_durable(self, durable: Durable) -> None:
+        try:
+            info = await self.js.consumer_info(durable.stream, durable.name)
+        except nats.js.errors.NotFoundError as error:
+            raise ConsumerVanished(durable=durable.name, stream=durable.stream) from error
+        _check_leader(durable.stream, info.cluster)
+
+    async def _look_at_stream(self, following: Following) -> None:
+        seen = following.sequence  # before asking: what comes meanwhile is ahead of the reply
+        info = await self.js.stream_info(following.stream)
+        _check_leader(following.stream, info.cluster)  # before its state: that of a follower may be old
+        if info.state.last_seq < seen:
+            raise ConsumerVanished(durable="(the tail)", stream=following.stream)
 
     async def batches(
         self, durable: Durable, *, most: int, linger_s: float
@@ -726,6 +768,12 @@ def _is_queued(error: nats.js.errors.APIError) -> bool:
 def _declined(error: nats.js.errors.APIError) -> bool:
     """Return whether the broker could store the message and was right not to."""
     return error.err_code in _WRONG_LAST_SEQUENCE or _is_queued(error)
+
+
+def _check_leader(stream: str, cluster: ClusterInfo | None) -> None:
+    """Raise NoLeader when a cluster says that the stream or consumer has none; a single server says nothing."""
+    if cluster is not None and not cluster.leader:
+        raise NoLeader(stream=stream)
 
 
 def _known(subject: str, payload: bytes) -> Event | None:

@@ -68,6 +68,10 @@ class ConsumerVanished(BusError):
     """the consumer {durable} of the stream {stream} was deleted; starting again recreates it"""  # noqa: D400
 
 
+class NoLeader(BusError):
+    """the stream {stream} has no leader: not enough of its NATS servers run"""  # noqa: D400
+
+
 class ProvisioningError(BusError):
     """stream {stream}: {problem}"""  # noqa: D400
 

@@ -40,6 +40,15 @@ def _history_per_subject(settings: Settings) -> int:
     return max(200, min(10_000, int(7 * _DAY_S / shortest)))
 
 
+def _compression(replicas: int) -> StoreCompression:
+    """Return how a stream of *replicas* is compressed on disk.
+
+    nats-server 2.15.0 and 2.15.1 lose a compressed stream of several replicas when all its servers are killed at once
+    (docs/adr/0014-replicated-streams-are-not-compressed.md).
+    """
+    return StoreCompression.S2 if replicas == 1 else StoreCompression.NONE
+
+
 def streams(settings: Settings, *, share: float = 1.0) -> list[StreamConfig]:
     """Return every stream, as `provision` makes it where *share* of the wanted storage is to be had."""
 
@@ -70,7 +79,7 @@ def streams(settings: Settings, *, share: float = 1.0) -> list[StreamConfig]:
         StreamConfig(
             name="MODELS",
             subjects=["model.*.*.*"],
-            compression=StoreCompression.S2,
+            compression=_compression(settings.nats.replicas),
             discard=DiscardPolicy.NEW,
             max_msgs_per_subject=kept,
             # Measured: a probed event with full tallies is 4 to 6 KB, a third of that after S2.

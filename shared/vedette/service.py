@@ -257,7 +257,7 @@ class Service:
             return "not warm yet"
         if not await self._nats_answers():
             return "NATS does not answer"
-        if problem := self.bus.write_problem():
+        if problem := self.bus.silence() or self.bus.write_problem():
             return problem
         if problem := await self.clock.trouble():
             return problem

@@ -1,0 +1,123 @@
+"""Three nats-servers lose their majority or are all killed: nothing stored is lost, services say what they wait for."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import nats
+import nats.errors
+import pytest
+from nats.aio.client import Client as NatsClient
+from nats.js.api import StoreCompression
+
+from eventually import eventually
+from faults.breaking import say_nothing
+from faults.cluster import Cluster
+from vedette.connecting import RECONNECT_FOR_EVER
+from vedette.durables import DURABLES
+from vedette.errors import ProvisioningError
+from vedette.provisioning import provision, streams
+from vedette.service import open_service
+from vedette.settings import Nats, Settings
+
+# A cluster of three that starts on two busy cores elects its leaders within this.
+ELECTED_WITHIN_S = 90.0
+# Three blocks of a stream's file: what was written before the last snapshot of a leader is in an older one.
+MODELS, EVENTS_PER_MODEL, EVENT_BYTES = 60, 60, 6_000
+
+
+def settings_of(url: str) -> Settings:
+    return Settings(nats=Nats(url=url, replicas=3, expected_models=10, provision=False))
+
+
+@asynccontextmanager
+async def provisioned(directory: Path) -> AsyncIterator[tuple[Cluster, NatsClient]]:
+    """Run a cluster with all streams."""
+    async with Cluster(directory) as cluster:
+        connection = await nats.connect(
+            cluster.urls, error_cb=say_nothing, **(RECONNECT_FOR_EVER | {"reconnect_time_wait": 0.2})
+        )
+        try:
+
+            async def has_streams() -> bool:
+                try:
+                    await provision(connection, settings_of(cluster.urls[0]))
+                except (ProvisioningError, nats.errors.Error, TimeoutError):
+                    return False
+                return True
+
+            await eventually(has_streams, within_s=ELECTED_WITHIN_S, what="streams in a new cluster")
+            yield cluster, connection
+        finally:
+            await connection.close()
+
+
+async def _fill(connection: NatsClient) -> int:
+    """Publish several events of each model, each until it is acknowledged; return how many."""
+    js = connection.jetstream(timeout=10)
+    event = b"x" * EVENT_BYTES
+
+    async def publish(model: int) -> None:
+        for _ in range(EVENTS_PER_MODEL):
+            await js.publish(f"model.probed.host.m{model}", event)
+
+    await asyncio.gather(*(publish(model) for model in range(MODELS)))
+    return MODELS * EVENTS_PER_MODEL
+
+
+@pytest.mark.fault(
+    "all three nats-servers killed at once",
+    "I1",
+    "I5",
+    without=("vedette.provisioning:_compression", lambda replicas: StoreCompression.S2),
+)
+async def test_all_servers_killed_at_once_lose_nothing(tmp_path: Path) -> None:
+    """Every stream and every durable has a leader again, and what was acknowledged is there."""
+    async with provisioned(tmp_path) as (cluster, connection):
+        stored = await _fill(connection)
+        await cluster.kill()
+        await cluster.start()
+        js = connection.jetstream(timeout=2)
+
+        async def leaders() -> bool:
+            try:
+                led = [(await js.stream_info(config.name)).cluster for config in streams(settings_of(""))]
+                led += [
+                    (await js.consumer_info(durable.stream, durable.name)).cluster for durable in DURABLES
+                ]
+            except (nats.errors.Error, TimeoutError):
+                return False
+            return all(cluster and cluster.leader and len(cluster.replicas or ()) == 2 for cluster in led)
+
+        await eventually(leaders, within_s=ELECTED_WITHIN_S, what="a leader of every stream and durable")
+        assert (await js.stream_info("MODELS")).state.messages == stored
+        await js.publish("model.probed.host.m0", b"next")
+
+
+@pytest.mark.fault(
+    "two of three nats-servers frozen", "I5", without=("vedette.bus:Bus.silence", lambda self: None)
+)
+async def test_a_stream_without_a_leader_is_named(tmp_path: Path) -> None:
+    """The server that is left accepts connections, and no stream moves: not ready, the reason names it."""
+    async with provisioned(tmp_path) as (cluster, _):
+        left, *others = cluster.nodes
+        async with open_service("recommender", settings_of(f"nats://127.0.0.1:{left.port}")) as service:
+            await service.follow(("MODELS", "model.>"))
+            await service.start()
+            assert await service.ready() is None
+            for node in others:
+                node.freeze()
+
+            async def says_so() -> bool:
+                problem = await service.ready() or ""
+                return problem.startswith("JetStream does not answer for MODELS since ")
+
+            await eventually(says_so, within_s=60, what="not ready, with the stream's name")
+            for node in others:
+                node.resume()
+
+            async def ready() -> bool:
+                return await service.ready() is None
+
+            await eventually(ready, within_s=ELECTED_WITHIN_S, what="ready again")
