@@ -98,11 +98,15 @@ def _of_agents(user: str, password: str) -> Account:
         ],
         # nats-server does not check what an agent names as the subject of a reply. A reply to the subject of an
         # event is a message of this account, which a mapping turns away; an event comes from APP, which it does not.
-        "mappings": {subject: refused(subject) for subject in heard},
+        "mappings": {subject: refused(subject) for subject in map(_with_all_below, heard)},
     }
 
 
 def refused(subject: str) -> str:
     """Return where a message on *subject* goes that is no event."""
-    place = "{{wildcard(1)}}" if subject.endswith("*") else ""
-    return f"{_REFUSED}.{subject.removesuffix('*')}{place}"
+    return f"{_REFUSED}.{subject}"
+
+
+def _with_all_below(subject: str) -> str:
+    """Return *subject* with `>` for its wildcard: `*` does not match a token that is `>`, which an asker may name."""
+    return f"{subject.removesuffix('*')}>" if subject.endswith("*") else subject

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,14 +17,15 @@ from nats.aio.msg import Msg
 import vedette_recommender.app as recommender
 from eventually import eventually
 from samples import lifecycle_event
-from vedette import Client, agents, instance, permissions
+from vedette import Client, accounts, agents, instance, permissions
 from vedette.accounts import SYSTEM_USER
 from vedette.bus import Bus
+from vedette.children import child, free_port
 from vedette.connecting import barrier
 from vedette.errors import BusUnreachable, RequestError
 from vedette.events import encode
 from vedette.instance import Connection
-from vedette.nats_server import NatsServer
+from vedette.nats_server import NatsServer, find_binary
 from vedette.settings import Settings
 from vedette.telemetry import REQUESTS_REFUSED
 from vedette.types import ModelRef
@@ -85,7 +86,7 @@ async def announced(server: NatsServer, state: Path) -> AsyncIterator[None]:
     "an agent names an event's subject for a reply",
     "I2",
     "I13",
-    without=("vedette.accounts:refused", lambda subject: subject.replace("*", "{{wildcard(1)}}")),
+    without=("vedette.accounts:refused", lambda subject: subject),
 )
 async def test_no_reply_becomes_an_event(bus: Bus, server: NatsServer, settings: Settings) -> None:
     """Neither of a question nor of `$SRV`, in the account that all agents share; a true event is heard."""
@@ -95,14 +96,88 @@ async def test_no_reply_becomes_an_event(bus: Bus, server: NatsServer, settings:
         connected(server.url("agent")) as victim,
     ):
         events = await heard(victim, *permissions.HEARD)
-        for subject in permissions.HEARD:
-            reply = subject.replace("*", "chat")
+        wild = ("recommend.changed.*", "recommend.changed.>", "model.*", "model.>", "*.found")
+        for reply in (*(subject.replace("*", "chat") for subject in permissions.HEARD), *wild):
             for asked in ("recommend.best", "models.list", "endpoints.list", "$SRV.PING", "$SRV.INFO"):
                 await attacker.publish(asked, ASKED, reply=reply, headers=FORGED)
         await settled(attacker)
         await bus.js.publish(FOUND.subject, encode(FOUND))
         await eventually(lambda: _any(events), what="heard")
         assert [message.subject for message in events] == ["model.found"]
+
+
+@asynccontextmanager
+async def cluster(directory: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[int]]:
+    """Run two servers with the accounts that `vedette contracts --accounts` writes; yield their ports."""
+    (directory / "accounts.conf").write_text(accounts.written(["one"]))
+    for user in (*accounts.USERS, accounts.user_of("one")):
+        monkeypatch.setenv(accounts.variable_of(user), f"p-{user}")
+    ports, routes = [free_port(), free_port()], [free_port(), free_port()]
+    async with AsyncExitStack() as stack:
+        for number, (port, route) in enumerate(zip(ports, routes, strict=True)):
+            configuration = directory / f"{number}.conf"
+            configuration.write_text(
+                f"listen: 127.0.0.1:{port}\nserver_name: s{number}\njetstream {{store_dir: {directory}/{number}}}\n"
+                f"cluster {{name: c, listen: 127.0.0.1:{route}, routes: [nats://127.0.0.1:{routes[1 - number]}]}}\n"
+                "include accounts.conf\n"
+            )
+            command = [find_binary(), "--config", str(configuration)]
+            await stack.enter_async_context(child(command, log=directory / f"{number}.log"))
+
+        async def joined() -> bool:
+            log = directory / "1.log"
+            return log.exists() and "Route connection created" in log.read_text()
+
+        await eventually(joined, what="two servers joined")
+        yield ports
+
+
+@pytest.mark.fault(
+    "an agent of a cluster names an event's subject for a reply",
+    "I2",
+    "I13",
+    without=("vedette.accounts:refused", lambda subject: subject),
+)
+async def test_no_reply_becomes_an_event_in_a_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever who asks, who answers and who listens are connected: here, who answers is at the other server."""
+    async with cluster(tmp_path, monkeypatch) as ports, AsyncExitStack() as stack:
+
+        async def user(name: str, port: int) -> NatsClient:
+            url = f"nats://{name}:p-{name}@127.0.0.1:{port}"
+
+            async def up() -> NatsClient | None:
+                try:
+                    return await stack.enter_async_context(connected(url))
+                except (OSError, nats.errors.Error):
+                    return None
+
+            made = await eventually(up, what=f"{name} connected")
+            assert made is not None
+            return made
+
+        responder = await user("recommender", ports[1])
+
+        async def answer(message: Msg) -> None:
+            await responder.publish(message.reply, b"answered")
+
+        await responder.subscribe("recommend.best", cb=answer)
+        await barrier(responder)
+        attacker = await user("agent", ports[0])
+        listeners = [await user("agent", port) for port in ports]
+        heard_at = [await heard(one, *permissions.HEARD, "_INBOX.listener.*") for one in listeners]
+
+        async def answered() -> bool:
+            with suppress(nats.errors.Error):
+                await attacker.publish("recommend.best", ASKED, reply="model.found")
+                await attacker.publish("recommend.best", ASKED, reply="recommend.changed.chat")
+                await attacker.publish("recommend.best", ASKED, reply="_INBOX.listener.x")
+                await barrier(attacker)
+            return all(heard_at)
+
+        await eventually(answered, what="answered at both servers")
+        assert {message.subject for messages in heard_at for message in messages} == {"_INBOX.listener.x"}
 
 
 async def _any(messages: list[Msg]) -> bool:
@@ -224,12 +299,13 @@ async def test_an_agent_with_a_login_of_its_own_is_alone(
         async with connected(urls[0]) as attacker, connected(urls[1]) as victim:
             inbox = victim.new_inbox()
             answers, events = await heard(victim, inbox), await heard(victim, "model.found")
-            overheard = await heard(attacker, "_INBOX.>")
             for asked in ("recommend.best", "$SRV.PING"):
-                await attacker.publish(asked, ASKED, reply=inbox)
-                await attacker.publish(asked, ASKED, reply="model.found")
-            await settled(attacker)
-            mine = len(overheard)
+                for reply in (inbox, "model.found"):
+                    await attacker.publish(asked, ASKED, reply=reply)
+            for reply in ("_INBOX.>", ">"):  # within an account they have the server forget replies
+                await attacker.publish("recommend.best", ASKED, reply=reply)
+                await victim.request("recommend.best", ASKED, timeout=10)
+            overheard = await heard(attacker, "_INBOX.>")
             await victim.request("recommend.best", ASKED, timeout=10)
             await bus.js.publish(FOUND.subject, encode(FOUND))
             await eventually(lambda: _any(events), what="heard")
@@ -237,7 +313,7 @@ async def test_an_agent_with_a_login_of_its_own_is_alone(
             await barrier(attacker)
         assert answers == []
         assert len(events) == 1
-        assert len(overheard) == mine
+        assert overheard == []
 
 
 async def test_logins_come_and_go_while_the_server_runs(
