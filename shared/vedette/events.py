@@ -723,6 +723,9 @@ class ModelView(Struct, frozen=True, kw_only=True):
     failures: tuple[Failure, ...] = ()  # transcripts; `models.get` alone gives them
     published: tuple[Published, ...] = ()  # what its service says of itself; `models.get` alone gives it
     attempts: tuple[Attempt, ...] = ()  # what its capabilities were put to; `models.get` alone gives them
+    notes: tuple[
+        str, ...
+    ] = ()  # what is strange about its name: invisible characters, other names it looks like
 
 
 class ModelsReply(Struct, frozen=True, kw_only=True):

@@ -42,6 +42,7 @@ from vedette.events import (
     encode,
 )
 from vedette.ledger import used
+from vedette.lookalikes import meant, notes
 from vedette.requests import decode, fitting, reference, unknown_model, unknown_name, unknown_use_case
 from vedette.settings import Budget, EndpointSettings, Vouched
 from vedette.types import ModelRef, Status
@@ -110,6 +111,7 @@ class Answers:
         self._outdated = True  # something has changed since the last question
         self._scored_at = self._scored_until = datetime.min.replace(tzinfo=UTC)
         self._same: dict[ModelRef, tuple[ModelRef, ...]] | None = None
+        self._notes: dict[ModelRef, tuple[str, ...]] | None = None
         self._questions: dict[str, Callable[[Any], Struct]] = {
             "recommend.explain": self.explain,
             "models.list": self._models,
@@ -127,7 +129,7 @@ class Answers:
         if isinstance(event, ModelEvent | ModelReported):
             self._board.touch(event.model)
         if isinstance(event, Lifecycle):
-            self._same = None
+            self._same = self._notes = None
 
     def statuses(self) -> dict[Status, int]:
         """Return how many models stand how at this minute."""
@@ -373,18 +375,33 @@ class Answers:
         ref = reference(request.model)
         columns = self._board.columns
         if ref not in columns.rows:
-            raise unknown_model(ref, columns.rows)
+            names = [model.name for model in columns.rows if model.endpoint == ref.endpoint]
+            if (name := meant(ref.name, names)) is None:
+                raise unknown_model(ref, columns.rows)
+            ref = ModelRef(ref.endpoint, name)
         return self._reply([columns.rows[ref]], total=1, whole=True)
 
     def _reply(self, rows: Iterable[int], *, total: int, whole: bool = False) -> ModelsReply:
-        same = self._same_weights()
+        same, noted = self._same_weights(), self._noted()
         views = (
-            model_view(one, self._catalogue.get(one.model), same.get(one.model, ()), whole=whole)
+            model_view(
+                one,
+                self._catalogue.get(one.model),
+                same.get(one.model, ()),
+                whole=whole,
+                notes=noted.get(one.model, ()),
+            )
             for one in self._board.candidates(rows)
         )
         return ModelsReply(
             models=fitting(views), total=total, considered=len(self._board.columns), as_of=self._as_of
         )
+
+    def _noted(self) -> dict[ModelRef, tuple[str, ...]]:
+        """Return, by model, what is strange about its name. Kept until a model comes, changes or goes."""
+        if self._notes is None:
+            self._notes = notes(facts.model for facts in self._board.columns.models())
+        return self._notes
 
     def _same_weights(self) -> dict[ModelRef, tuple[ModelRef, ...]]:
         """Return, by model, the others that are the same weights. Kept until a model comes, changes or goes."""

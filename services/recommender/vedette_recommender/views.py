@@ -38,7 +38,12 @@ def recommendation(candidate: Candidate, base_url: BaseUrl) -> Recommendation:
 
 
 def model_view(
-    candidate: Candidate, state: ModelState | None, same: tuple[ModelRef, ...], *, whole: bool
+    candidate: Candidate,
+    state: ModelState | None,
+    same: tuple[ModelRef, ...],
+    *,
+    whole: bool,
+    notes: tuple[str, ...] = (),
 ) -> ModelView:
     """Return one model as the catalogue holds it; *whole* with the transcripts of what failed and was proved."""
     facts, info = candidate.facts, candidate.facts.info
@@ -62,6 +67,7 @@ def model_view(
         ratings=facts.ratings,
         failures=facts.health.failures if whole and facts.health else (),
         published=facts.health.published if whole and facts.health else (),
+        notes=notes,
         attempts=state.verified.event.attempts if whole and state and state.verified else (),
     )
 

@@ -23,6 +23,7 @@ from vedette.endpoints import OpenEndpoint, open_endpoints
 from vedette.errors import BusUnreachable, ConfigurationError, NotRunning, VedetteError
 from vedette.events import EndpointView
 from vedette.settings import Settings
+from vedette.shown import shown_name
 from vedette.types import Outcome
 
 
@@ -247,7 +248,17 @@ def _by_what_they_say(told: Mapping[str, str]) -> str:
 async def _answering(what: str, client: Client) -> Finding:
     models = await client.models()
     measured = sum(1 for model in models.models if model.performance is not None)
-    return Finding(what=what, ok=True, seen=f"answers; {models.total} models, {measured} of them measured")
+    strange = [model for model in models.models if model.notes]
+    seen = f"answers; {models.total} models, {measured} of them measured"
+    if not strange:
+        return Finding(what=what, ok=True, seen=seen)
+    first = f"{shown_name(strange[0].model)} {'; '.join(strange[0].notes)}"
+    return Finding(
+        what=what,
+        ok=True,
+        seen=f"{seen}; {len(strange)} with a strange name, for example {first}",
+        remedy='"vedette models" shows what is strange; check them before you call one',
+    )
 
 
 def provision(

@@ -89,6 +89,7 @@ At = Annotated[
     str | None, Parameter(help=f"What would have been said then, from recorded history: {options.MOMENT}")
 ]
 Limit = Annotated[int, Parameter(help="How many models to name, 1 to 100.")]
+_MAX_NOTED = 20
 _MOST_ROWS = 1000  # a table of them takes a second
 UseCase = Annotated[str, Parameter(help="For example chat, code_generation, embedding, or one of your own.")]
 Caution = Annotated[
@@ -258,6 +259,11 @@ def show_models(shown: Sequence[ModelView], *, total: int | None = None, conside
             *_model_row(model), *([", ".join(map(shown_name, model.same_weights)) or "-"] if joined else [])
         )
     out.print(rows)
+    strange = [model for model in shown if model.notes]
+    for model in strange[:_MAX_NOTED]:
+        out.print(f"{shown_name(model.model)}: {'; '.join(model.notes)}")
+    if len(strange) > _MAX_NOTED:
+        out.print(f"and {len(strange) - _MAX_NOTED:,} more strange names; --json has the notes of all")
     if total is not None and total > len(shown):
         out.print(f"{len(shown):,} of {total:,}; --limit lists more, a part of their names fewer")
 

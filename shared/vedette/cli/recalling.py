@@ -15,6 +15,7 @@ from vedette.cli.plotting import Chart
 from vedette.client import Client
 from vedette.errors import RequestError
 from vedette.events import AvailabilityHistory, PerformanceHistory, SummariesReply
+from vedette.lookalikes import meant
 from vedette.requests import nearest
 from vedette.shown import shown_name
 from vedette.types import ModelRef, Outcome, ProbeCause
@@ -103,6 +104,8 @@ async def _told(
     """Return the past of *model*, or of *endpoint*. Raises RequestError with the nearest known one when it has none."""
     if model is not None and "/" not in model:
         await _refuse_unknown(client, model)
+    if model is not None and not model.isascii():
+        model = meant(model, [str(view.model) for view in (await client.models()).models]) or model
     up = await client.history_availability(
         model, endpoint=endpoint, since=since, buckets=columns or buckets or _LINES
     )

@@ -27,6 +27,7 @@ from vedette.client import Client
 from vedette.connecting import connect
 from vedette.errors import ConfigurationError, RequestError
 from vedette.events import Job, JobKind, ModelView
+from vedette.lookalikes import meant
 from vedette.operation import Target, operating
 from vedette.requests import nearest
 from vedette.shown import shown, shown_name
@@ -200,8 +201,8 @@ async def _targets(client: Client, kind: JobKind, named: Sequence[str]) -> list[
                     if model.endpoint == name
                 ]
             )
-        elif name in models and kind != "discover":
-            model = models[name]
+        elif kind != "discover" and (known_as := meant(name, models)) is not None:
+            model = models[known_as]
             chosen.append(Target(endpoint=model.endpoint, group=endpoints[model.endpoint], model=model))
         else:
             known = [*endpoints] if kind == "discover" else [*endpoints, *models]
