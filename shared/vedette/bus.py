@@ -46,6 +46,7 @@ from vedette.events import (
 )
 from vedette.provisioning import ACK_WAIT_S, ensure_durable
 from vedette.pulling import pull
+from vedette.tolerance import is_future
 from vedette.types import ModelRef
 from vedette.writes import Writes
 
@@ -504,6 +505,23 @@ class Bus:
                 return
             yield stored
             sequence = stored.sequence + 1
+
+    async def drop_future_probes(self) -> int:
+        """Delete probe jobs that a wrong clock dated in the future; return how many.
+
+        A version that believed such a date gave the job back until then, and no other can be queued in its place.
+        Nothing is deleted while this process's own clock is wrong.
+        """
+        if await self.clock.trouble():
+            return 0
+        future = []
+        stored = await self.first_from("JOBS", 1, "job.probe.>")
+        while stored is not None:
+            job = _known(stored.subject, stored.payload)
+            if job is not None and is_future(job.at, self.clock.now()):
+                future.append(stored.sequence)
+            stored = await self.first_from("JOBS", stored.sequence + 1, "job.probe.>")
+        return sum([await self.remove("JOBS", sequence) for sequence in future])
 
     async def first_from(self, stream: str, sequence: int, subject: str = ">") -> Stored | None:
         """Return the first message of *stream* on *subject* that has *sequence* or comes after it."""

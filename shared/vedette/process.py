@@ -13,7 +13,9 @@ import msgspec
 import nats.errors
 from msgspec import Struct
 
-from vedette import instance, nats_server, telemetry
+from vedette import instance, log, nats_server, telemetry
+from vedette.bus import Bus
+from vedette.clock import SystemClock
 from vedette.connecting import connect, why, without_secrets
 from vedette.errors import BusUnreachable, ConfigurationError
 from vedette.instance import Connection
@@ -92,6 +94,8 @@ async def up(
             )
             async with connect(Nats(url=server.url("operator")), name="vedette-up") as connection:
                 await provision(connection, settings, room_bytes=room_bytes)
+                bus = Bus(connection, name="operator", clock=SystemClock(), log=log.logger("operator"))
+                await bus.drop_future_probes()
         else:
             # Services wait long for a server that is still starting; a wrong URL must be said soon.
             async with connect(settings.nats, name="vedette-up"):

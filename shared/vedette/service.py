@@ -382,6 +382,7 @@ async def open_service(name: str, settings: Settings) -> AsyncIterator[Service]:
     try:
         if settings.nats.provision:
             await provision(connection, settings)
+            await bus.drop_future_probes()
         yield service
     finally:
         await service.stop()

@@ -15,7 +15,7 @@ from commands import Up, started, up
 from eventually import eventually
 from faketime import faked
 from providers.fake_ollama import fake_ollama
-from samples import lifecycle_event, probe_event
+from samples import lifecycle_event, probe_event, recorded_rows
 from vedette import Client, identity, log, process
 from vedette.bus import Bus
 from vedette.clock import SystemClock
@@ -25,6 +25,10 @@ from vedette.nats_server import NatsServer
 from vedette.settings import EndpointSettings, Nats, Schedule, Settings
 from vedette.tolerance import FUTURE, is_future
 from vedette.types import ModelRef, Status
+from vedette_recorder import tables
+from vedette_recorder.handlers import Recording
+from vedette_recorder.oversight import Oversight
+from vedette_recorder.store import Store
 
 CONFIG = """
 [endpoints.box]
@@ -125,6 +129,61 @@ async def test_a_process_with_a_wrong_clock_touches_nothing_and_says_so(
             await until_more(state, before)
             assert not any(is_future(slot, datetime.now(UTC)) for slot in await ticks(running))
             assert recorded(state)[1] == 0
+
+
+class Wrong(Store):
+    """A store whose database has a clock of its own, a month ahead."""
+
+    async def time(self) -> datetime | None:
+        """Return what that clock shows."""
+        return datetime.now(UTC) + MONTH
+
+
+def old_and_new(hours: int) -> list[Event]:
+    """Return a probe that is older than is kept, and then one in each of the last *hours*."""
+    now = datetime.now(UTC)
+    times = [now - MONTH, *(now - timedelta(hours=n) for n in range(hours))]
+    return [probe_event(MODEL, at=at, job_id=f"{at:%d%H%M}") for at in times]
+
+
+@pytest.mark.fault("the database has a wrong clock", "I1", "I5")
+@pytest.mark.parametrize(("store_of", "hours"), [(Wrong, 20), (Store, 3), (Store, 20)])
+async def test_history_is_deleted_by_no_clock_that_is_in_doubt(
+    bus: Bus, tmp_path: Path, store_of: type[Store], hours: int
+) -> None:
+    """Neither while that of the database differs, nor before hours were recorded after a long break."""
+    async with store_of(f"sqlite+aiosqlite:///{tmp_path}/vedette.db") as store:
+        await store.migrate()
+        await store.write(recorded_rows(old_and_new(hours), at=datetime.now(UTC)))
+        recorder = Recording(
+            bus=bus,
+            store=store,
+            oversight=Oversight(bus=bus, store=store, clock=bus.clock),
+            clock=bus.clock,
+            retention=timedelta(days=30),
+        )
+        await recorder.open()
+        now = datetime.now(UTC)
+        for _ in range(3):  # saying it again confirms nothing
+            await recorder.on_tick(Tick(id=identity.derive(now, "t"), at=now, job="retention", slot=now))
+        left = await store.count(tables.model_availability_history)
+        trouble, note = await recorder.trouble(), await recorder.note()
+    if store_of is Wrong:
+        assert (left, "behind that of the database" in (trouble or "")) == (hours + 1, True)
+    else:
+        assert trouble is None
+        assert left == (hours + 1 if hours < 12 else hours)
+        assert (note is None) == (hours >= 12)
+
+
+@pytest.mark.fault("a wrong clock has left its dates in the streams", "I5")
+async def test_a_job_that_was_given_back_until_the_future_makes_room(bus: Bus) -> None:
+    """An older version gave it back for a month, for which the endpoint would not have been probed."""
+    await ruin(bus)
+    now = Job(id="n", at=datetime.now(UTC), kind="probe", group="h", endpoint="other", cause="tick")
+    await bus.enqueue(now)
+    assert await bus.drop_future_probes() == 1
+    assert [held.subject async for held in bus.held("JOBS")] == [now.subject]
 
 
 @pytest.mark.fault("one replica of many has a wrong clock", "I5", "I12")

@@ -1,5 +1,6 @@
 """Slots are aligned, shared by all replicas, and caught up once."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -67,6 +68,40 @@ def test_after_a_sleep_one_tick_is_due(slots: Interval | Cron) -> None:
         NOON + timedelta(hours=8),
         7,
     )
+
+
+@pytest.mark.fault("daylight saving begins and ends", "I12")
+@pytest.mark.parametrize("day", [datetime(2026, 3, 29, tzinfo=UTC), datetime(2026, 10, 25, tzinfo=UTC)])
+def test_daylight_saving_changes_no_slot(day: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the machine's time zone, cron fields are in UTC: every hour is one hour, every morning comes once."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        hourly, daily = parse("30 * * * *"), parse("30 2 * * *")
+        slots, slot = [], hourly.slot(day)
+        while slot < day + timedelta(days=1):
+            slot = hourly.after(slot)
+            slots.append(slot)
+        assert slots == [day + timedelta(hours=n, minutes=30) for n in range(25)]
+        assert daily.after(daily.slot(day)) == day + timedelta(hours=2, minutes=30)
+        assert due(
+            daily, now=day + timedelta(hours=3), last=day - timedelta(hours=21.5), run_on_startup=True
+        ) == (
+            day + timedelta(hours=2, minutes=30),
+            0,
+        )
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.fault("a leap second", "I12")
+@pytest.mark.parametrize("slots", [Interval(1), Interval(60), Cron("* * * * *")])
+def test_a_leap_second_ticks_nothing_twice(slots: Interval | Cron) -> None:
+    """Unix time shows the last second of the day twice."""
+    midnight = datetime(2027, 1, 1, tzinfo=UTC)
+    last = slots.slot(midnight)
+    assert due(slots, now=midnight - timedelta(seconds=0.5), last=last, run_on_startup=True) is None
 
 
 def test_cron_slots_are_found_and_counted() -> None:

@@ -193,7 +193,12 @@ class Recording:
         self._trouble[what] = problem
 
     async def on_tick(self, tick: Tick) -> None:
-        """Put right what a wrong clock dated, pack days that are over, and delete what is older than the retention."""
+        """Put right what a wrong clock dated, pack days that are over, and delete what is older than the retention.
+
+        Without tables there is nothing yet; the next tick finds them.
+        """
+        if not self._opened.is_set():
+            return
         await self._keep("redating", self._redate)
         await self._keep("packing", self._pack)
         await self._keep("retention", self._retain)
@@ -231,7 +236,7 @@ class Recording:
         decision = decide(recorded, now=self._clock.now(), keep=self._retention, trouble=trouble)
         telemetry.RETENTION_REFUSED.set(decision.cutoff is None)
         if decision.cutoff is None:
-            if decision.refused != self._refused:
+            if not self._refused:  # once, not at each tick
                 self._bus.log.error("retention.refused", reason=decision.refused)
             self._refused = decision.refused
             return {}

@@ -272,6 +272,9 @@ async def _provision(config: str | None, where: options.Instance, as_json: bool)
     settings = options.settings(config)
     async with connect(where.nats_of(settings), name="vedette-provision") as connection:
         done = await provisioning.provision(connection, settings)
+        bus = Bus(connection, name="operator", clock=SystemClock(), log=log.logger("operator"))
+        if dropped := await bus.drop_future_probes():
+            done.append(f"deleted {dropped} probe jobs that a wrong clock dated in the future")
     if as_json:
         document({"done": done})
         return 0
