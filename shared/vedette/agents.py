@@ -98,16 +98,16 @@ def _refuse_other_server(state: Path, directory: Path) -> None:
     except NotRunning:
         return
     place = urlsplit(connection.nats_url).netloc.rpartition("@")[2]
-    if place != _listens(directory):
+    if place != listens(directory):
         problem = f"Vedette in {state} runs on {place}, a NATS server of your own; use --accounts"
         raise RequestError(code="not_ours", message=problem)
 
 
-def _listens(directory: Path) -> str | None:
+def listens(directory: Path) -> str | None:
     """Return host and port of the private server that runs or ran in *directory*, if one ever did."""
     path = directory / CONFIGURATION
-    listens: str | None = json.loads(path.read_text())["listen"] if path.exists() else None
-    return listens
+    place: str | None = json.loads(path.read_text())["listen"] if path.exists() else None
+    return place
 
 
 @contextmanager
@@ -124,11 +124,11 @@ async def _reload(directory: Path, agents: dict[str, str], *, changed: bool) -> 
 
     It is asked whether it runs, and not `connection.json`, which a Vedette writes only once all services are up.
     """
-    listens, path = _listens(directory), directory / CONFIGURATION
-    if listens is None:
+    place, path = listens(directory), directory / CONFIGURATION
+    if place is None:
         return None
     credentials, user = json.loads((directory / CREDENTIALS).read_text()), accounts.SYSTEM_USER
-    url = f"nats://{user}:{credentials.get(user, '')}@{listens}"
+    url = f"nats://{user}:{credentials.get(user, '')}@{place}"
     try:
         async with connect(Nats(url=url), name="vedette-agents") as connection:
             if changed:
@@ -137,18 +137,18 @@ async def _reload(directory: Path, agents: dict[str, str], *, changed: bool) -> 
                 private.write_file(path, json.dumps(configuration, indent=1))
                 # nats-server 2.15 lets a new account ask only once it has read the configuration a second time.
                 for _ in range(2):
-                    await _ask_to_reload(connection, listens)
-            return listens
+                    await _ask_to_reload(connection, place)
+            return place
     except BusUnreachable:
         return None
 
 
-async def _ask_to_reload(connection: NatsClient, listens: str) -> None:
+async def _ask_to_reload(connection: NatsClient, place: str) -> None:
     try:
         pong = await connection.request("$SYS.REQ.SERVER.PING", timeout=_RELOAD_TIMEOUT_S)
         server = json.loads(pong.data)["server"]["id"]
         told = await connection.request(f"$SYS.REQ.SERVER.{server}.RELOAD", timeout=_RELOAD_TIMEOUT_S)
     except nats.errors.Error as error:
-        raise ReloadFailed(server=listens, problem=str(error)) from error
+        raise ReloadFailed(server=place, problem=str(error)) from error
     if refusal := json.loads(told.data).get("error"):
-        raise ReloadFailed(server=listens, problem=refusal.get("description", refusal))
+        raise ReloadFailed(server=place, problem=refusal.get("description", refusal))

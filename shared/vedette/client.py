@@ -5,7 +5,8 @@
         if best.recommendation:
             print(best.recommendation.model, best.recommendation.base_url)
 
-The client finds a Vedette that runs on this machine by itself; elsewhere it is told the URL of NATS.
+The client finds a Vedette that runs on this machine by itself, and finds it again when it was restarted on another
+port; elsewhere it is told the URL of NATS.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from nats.aio.msg import Msg
 
 from vedette import instance, subjects
 from vedette.connecting import open_connection
-from vedette.errors import NoAnswer, RequestError
+from vedette.errors import NoAnswer, NotRunning, RequestError
 from vedette.events import (
     MOST_LISTED,
     PUBLIC_ANSWERS,
@@ -123,13 +124,23 @@ class Client:
     async def connect(self) -> None:
         """Connect. Raises NotRunning when nothing is known to connect to, BusUnreachable when it is not there."""
         url = self._url or os.environ.get(URL_VARIABLE)
-        if not url:
-            url = instance.find(instance.state_directory(self._state_dir)).nats_url
         self._connection = await open_connection(
-            Nats(url=url, credentials=self._credentials, ca_file=self._ca_file),
+            Nats(url=url or self._url_here(), credentials=self._credentials, ca_file=self._ca_file),
             name="vedette-client",
             reconnect=True,
+            current_url=lambda: None if url else self._url_now(),
         )
+
+    def _url_here(self) -> str:
+        """Return the URL of the Vedette that runs on this machine. Raises NotRunning."""
+        return instance.find(instance.state_directory(self._state_dir)).nats_url
+
+    def _url_now(self) -> str | None:
+        """Return the same, or None while none runs."""
+        try:
+            return self._url_here()
+        except NotRunning:
+            return None
 
     async def close(self) -> None:
         """Close the connection. Whoever watches is at the end."""

@@ -2,7 +2,8 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -69,10 +70,16 @@ def why(error: BaseException) -> str:
 
 
 async def open_connection(
-    settings: Nats, *, name: str, reconnect: bool = False, timeout_s: float = 5.0
+    settings: Nats,
+    *,
+    name: str,
+    reconnect: bool = False,
+    timeout_s: float = 5.0,
+    current_url: Callable[[], str | None] = lambda: None,
 ) -> NatsClient:
     """Return a connection that was made within *timeout_s*; later breaks are mended if *reconnect*.
 
+    While it is broken, each attempt goes to the URL that *current_url* returns, if it returns one.
     Raises BusUnreachable with the URL, without its secrets, and the reason; ConfigurationError for no URL.
     """
     url = settings.url or ""
@@ -84,16 +91,33 @@ async def open_connection(
     if context := tls(settings):
         options["tls"] = context
 
-    failures: list[Exception] = []
+    # The last ones only: they come as long as the connection lives.
+    failures: deque[Exception] = deque(maxlen=8)
 
     async def remember(error: Exception) -> None:
         """Keep what an attempt failed of: nats-py itself only says that there was none left."""
         failures.append(error)
+        await follow_url()
+
+    async def follow_url() -> None:
+        """Have the next attempt go to the current URL."""
+        if connection.is_connected or connection.is_closed:
+            return
+        current = current_url()
+        if current is not None and current not in (uri.geturl() for uri in connection.servers):
+            connection.set_server_pool([current])
 
     connection = NatsClient()
     try:
         async with asyncio.timeout(timeout_s):
-            await connection.connect(url, name=name, error_cb=remember, connect_timeout=3, **options)
+            await connection.connect(
+                url,
+                name=name,
+                error_cb=remember,
+                disconnected_cb=follow_url,
+                connect_timeout=3,
+                **options,
+            )
     except (TimeoutError, nats.errors.Error, OSError, ValueError) as error:
         if "connect url" in str(error):  # the one way in which nats-py tells of a URL that it cannot read
             raise ConfigurationError(

@@ -26,6 +26,10 @@ class Connection(Struct, frozen=True, kw_only=True):
     database_url: str
     health_url: str
     pid: int
+    # The parts of nats_url, for clients that take no credentials in a URL.
+    server: str = ""
+    user: str | None = None
+    password: str | None = None
 
 
 def state_directory(named: str | None, *, environ: Mapping[str, str] = os.environ) -> Path:

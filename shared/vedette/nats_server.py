@@ -9,8 +9,8 @@ import os
 import secrets
 import shutil
 import sysconfig
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 from vedette import accounts, agents, private
@@ -18,6 +18,8 @@ from vedette.children import child, free_port, last_line
 from vedette.errors import BusUnreachable, ConfigurationError
 
 _START_TIMEOUT_S = 15.0
+# A server whose parent was killed holds its port for a moment longer than its parent held the directory.
+_FREED_WITHIN_S = 2.0
 
 # A password for each user, made once per state directory.
 Credentials = dict[str, str]
@@ -83,13 +85,16 @@ def find_binary() -> str:
 
 
 @asynccontextmanager
-async def run(directory: Path, *, port: int = 0) -> AsyncIterator[NatsServer]:
+async def run(
+    directory: Path, *, port: int = 0, say: Callable[[str], None] = lambda _: None
+) -> AsyncIterator[NatsServer]:
     """Run a private server that keeps its streams in *directory*; on the way out, stop it.
 
-    Raises BusUnreachable when it does not come up, with the last line of its log, and ConfigurationError
-    when the port is taken.
+    Without a *port* it listens where it did the last time; if that port is taken, on a free one, and *say* is
+    called with a line about it. Raises BusUnreachable when it does not come up, with the last line of its log, and
+    ConfigurationError when *port* is taken.
     """
-    credentials, chosen, configuration = _prepare(directory, port)
+    credentials, chosen, configuration = await _prepare(directory, port, say)
     log = directory / "nats-server.log"
     server = NatsServer(port=chosen, credentials=credentials, configuration=configuration, log=log)
     try:
@@ -99,10 +104,10 @@ async def run(directory: Path, *, port: int = 0) -> AsyncIterator[NatsServer]:
         await server.stop()
 
 
-def _prepare(directory: Path, port: int) -> tuple[Credentials, int, Path]:
+async def _prepare(directory: Path, port: int, say: Callable[[str], None]) -> tuple[Credentials, int, Path]:
     private.make_directory(directory)
     credentials = _credentials(directory / agents.CREDENTIALS)
-    chosen = _port(port)
+    chosen = _port(port) if port else await _port_of_before(directory, say)
     configuration = directory / agents.CONFIGURATION
     private.write_file(configuration, _configuration(directory, chosen, credentials))
     return credentials, chosen, configuration
@@ -114,6 +119,24 @@ def _credentials(path: Path) -> Credentials:
     if credentials != kept:
         private.write_file(path, json.dumps(credentials))
     return credentials
+
+
+async def _port_of_before(directory: Path, say: Callable[[str], None]) -> int:
+    """Return the port on which the server of *directory* listened the last time, or a free one."""
+    before = int((agents.listens(directory) or ":0").rpartition(":")[2])
+    try:
+        async with asyncio.timeout(_FREED_WITHIN_S):
+            while True:
+                with suppress(OSError):
+                    return free_port(before)
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        chosen = _port(0)
+        say(
+            f"NATS      port {before} of the last start is taken, so it is now {chosen}. "
+            "Give the new URL to clients that do not read connection.json."
+        )
+        return chosen
 
 
 def _port(port: int) -> int:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 import nats.errors
@@ -90,7 +91,7 @@ async def up(
         server = None
         if settings.nats.url is None:
             server = await stack.enter_async_context(
-                nats_server.run(directory / "nats", port=settings.nats.port)
+                nats_server.run(directory / "nats", port=settings.nats.port, say=say)
             )
             async with connect(Nats(url=server.url("operator")), name="vedette-up") as connection:
                 await provision(connection, settings, room_bytes=room_bytes)
@@ -136,6 +137,9 @@ async def run(
         yield Running(
             connection=Connection(
                 nats_url=agent_url,
+                server=without_secrets(agent_url),
+                user=urlsplit(agent_url).username,
+                password=urlsplit(agent_url).password,
                 operator_url=server.url("operator") if server else agent_url,
                 database_url=(settings.database.address or "") if "recorder" in names else "",
                 health_url=health_url,

@@ -146,7 +146,7 @@ class Schedule(Section, frozen=True, kw_only=True):
 
 
 class Nats(Section, frozen=True, kw_only=True):
-    """The NATS server. Without a URL a private one is started on loopback, on `port` or a free one."""
+    """The NATS server. Without a URL a private one is started on loopback, on `port` or that of the last start."""
 
     url: str | None = None
     port: Annotated[int, Meta(ge=0, le=65535)] = 0

@@ -30,7 +30,7 @@ def up(
     state_dir: Annotated[str | None, Parameter(help="Where streams and history are kept.")] = None,
     nats: Annotated[str | None, Parameter(help="Use this NATS server instead of a private one.")] = None,
     port: Annotated[
-        int | None, Parameter(help="Port of the private NATS server. Default: a free one.")
+        int | None, Parameter(help="Port of the private NATS server. Default: that of the last start.")
     ] = None,
 ) -> int:
     """Run everything in one process: all services, a private NATS server and SQLite. Ctrl-C stops it."""
