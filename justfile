@@ -35,6 +35,10 @@ faults-bite:
 soak *ARGS:
     cd tests && uv run python -m faults.soak {{ARGS}}
 
+# What grows beside an endpoint that lists other names each time.
+growth *ARGS:
+    cd tests && uv run python -m faults.growth {{ARGS}}
+
 # Known vulnerabilities in what is locked.
 audit:
     bash scripts/audit

@@ -25,14 +25,22 @@ from faststream.exceptions import NackMessage, RejectMessage
 from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import ClusterInfo, DeliverPolicy, DiscardPolicy, PubAck
+from nats.js.api import ClusterInfo, DeliverPolicy, DiscardPolicy, PubAck, StreamInfo
 
 from vedette import permissions, subjects
 from vedette.catalogue import Held, ModelState, fold
 from vedette.clock import Clock
 from vedette.comparing import ComparedClock
 from vedette.durables import Durable
-from vedette.errors import ClockWrong, Conflict, ConsumerVanished, NoLeader, NotYet, UndecodableMessage
+from vedette.errors import (
+    ClockWrong,
+    Conflict,
+    ConsumerVanished,
+    MessageTooLarge,
+    NoLeader,
+    NotYet,
+    UndecodableMessage,
+)
 from vedette.events import (
     DeadLetter,
     Event,
@@ -118,7 +126,7 @@ class Backoff:
     async def settle(self, message: Msg, error: Exception) -> float | None:
         """Log and count the failure; return the delay in seconds, or None when the message is dead."""
         deliveries = message.metadata.num_delivered if message.reply else 1
-        permanent = isinstance(error, UndecodableMessage) or deliveries >= MAX_DELIVERIES
+        permanent = isinstance(error, UndecodableMessage | MessageTooLarge) or deliveries >= MAX_DELIVERIES
         self._bus.log.error(
             "message.failed",
             subject=message.subject,
@@ -268,7 +276,9 @@ class Bus:
     # Publishing ----------------------------------------------------------------------------------------------
 
     async def _store(self, subject: str, payload: bytes, headers: Mapping[str, str] | None = None) -> PubAck:
-        """Publish to a stream; note whether the broker stored it. Raises what nats-py raises."""
+        """Publish to a stream; note whether the broker stored it. Raises MessageTooLarge and what nats-py raises."""
+        if len(payload) > self.connection.max_payload:
+            raise MessageTooLarge(subject=subject, size=len(payload), limit=self.connection.max_payload)
         try:
             ack = await self.js.publish(
                 subject, payload, timeout=_PUBLISH_TIMEOUT_S, headers=dict(headers) if headers else None
@@ -465,7 +475,13 @@ class Bus:
             sequence=stored.sequence.stream if stored else None,
             deliveries=stored.num_delivered if stored else 1,
         )
-        await self._store(f"dead.{self.name}", encode(letter))
+        encoded = encode(letter)
+        if len(encoded) > self.connection.max_payload:
+            reason = (
+                f"{letter.reason}; its payload of {len(message.data)} bytes was left out: too large to keep"
+            )
+            encoded = encode(msgspec.structs.replace(letter, payload=b"", reason=reason))
+        await self._store(f"dead.{self.name}", encoded)
 
     # Repairing -----------------------------------------------------------------------------------------------
 
@@ -549,6 +565,15 @@ class Bus:
             return await self.js.delete_msg(stream, sequence)
         except nats.js.errors.APIError:
             return False
+
+    async def used(self, stream: str) -> float:
+        """Return the part of its limits in bytes and messages that *stream* uses, the larger; 0 without limits."""
+        info = await self.js.stream_info(stream)
+        return used_part(info)
+
+    async def purge(self, stream: str, subject: str, *, through: int) -> None:
+        """Delete the messages of *stream* on *subject* (`*` allowed) up to and with the sequence *through*."""
+        await self.js.purge_stream(stream, seq=through + 1, subject=subject)
 
     async def standing(self, durable: Durable) -> Standing:
         """Return how far *durable* has come in its stream."""
@@ -757,6 +782,18 @@ class Bus:
             await message.ack()
         finally:
             alive.cancel()
+
+
+NEARLY_FULL = 0.8  # of a stream's limit
+
+
+def used_part(info: StreamInfo) -> float:
+    """Return the part of the limits in bytes and messages that a stream uses, the larger; 0 without limits."""
+    limits = (
+        (info.state.bytes, _limit(info.config.max_bytes)),
+        (info.state.messages, _limit(info.config.max_msgs)),
+    )
+    return max((used / limit for used, limit in limits if limit), default=0.0)
 
 
 # What the broker adds to a message that is read, as its own headers.

@@ -4,8 +4,8 @@ The fold is commutative and idempotent: whatever the order of messages, the same
 catalogue, because each subject keeps its highest sequence and everything else is derived on reading.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Set
+from datetime import UTC, datetime
 from functools import cache
 from typing import Generic, TypeVar
 
@@ -26,6 +26,7 @@ from vedette.events import (
     ModelReported,
     ModelVerified,
 )
+from vedette.forgetting import MAX_LOST_PER_ENDPOINT, forgettable
 from vedette.types import (
     Claim,
     EndpointState,
@@ -39,6 +40,7 @@ from vedette.types import (
 )
 
 E = TypeVar("E")
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Held(Struct, Generic[E], frozen=True, gc=False):
@@ -174,6 +176,7 @@ class Catalogue:
     def __init__(self) -> None:
         self._models: dict[str, dict[str, ModelState]] = {}  # by endpoint, by name
         self._endpoints: dict[str, Held[EndpointState]] = {}
+        self._lost: dict[str, dict[str, datetime]] = {}  # when, by endpoint, by name
         # Kept apart, for they may be heard before their model is, and make none.
         self._reported: dict[ModelRef, Held[ModelReported]] = {}
         self.sequence = 0  # of the stream MODELS
@@ -197,7 +200,23 @@ class Catalogue:
         before = at_endpoint.get(model.name) or ModelState(model=model, reported=self._reported.get(model))
         after = fold(before, event, sequence)
         at_endpoint[model.name] = after
+        if isinstance(event, Lifecycle):
+            self._note_loss(after)
         return after is not before
+
+    def _note_loss(self, state: ModelState) -> None:
+        lost = self._lost.setdefault(state.model.endpoint, {})
+        if state.lost_at is None:
+            lost.pop(state.model.name, None)
+            return
+        lost[state.model.name] = state.lost_at
+        if len(lost) > MAX_LOST_PER_ENDPOINT * 11 // 10:  # sorted once for each hundred, not for each
+            self._forget(forgettable(self._losses(state.model.endpoint), before=_NEVER))
+
+    def _losses(self, *endpoints: str) -> Iterator[tuple[ModelRef, datetime]]:
+        for endpoint in endpoints or self._lost:
+            for name, at in self._lost[endpoint].items():
+                yield ModelRef(endpoint, name), at
 
     def _report(self, event: ModelReported, sequence: int) -> bool:
         self.reports = max(self.reports, sequence)
@@ -214,6 +233,10 @@ class Catalogue:
         """Return what is held of *model*, present or lost."""
         return self._models.get(model.endpoint, {}).get(model.name)
 
+    def names_at(self, endpoint: str) -> Set[str]:
+        """Return the names at *endpoint* of which something is held, present or lost."""
+        return self._models.get(endpoint, {}).keys()
+
     def present(self) -> Iterator[ModelState]:
         """Yield the models that are there."""
         return (state for models in self._models.values() for state in models.values() if state.present)
@@ -228,10 +251,13 @@ class Catalogue:
         return self._endpoints.get(name)
 
     def forget_lost(self, before: datetime) -> None:
-        """Drop models that were lost before *before*: the rule by which history lets them go too."""
-        states = (state for models in self._models.values() for state in models.values())
-        for model in [state.model for state in states if state.lost_at and state.lost_at < before]:
+        """Drop the lost models that `forgettable` names: the rule by which stream and history let them go too."""
+        self._forget(forgettable(self._losses(), before=before))
+
+    def _forget(self, models: Iterable[ModelRef]) -> None:
+        for model in models:
             del self._models[model.endpoint][model.name]
+            del self._lost[model.endpoint][model.name]
             self._reported.pop(model, None)
 
     @classmethod

@@ -20,10 +20,12 @@ from vedette.providers import Endpoint, Listing, Provider, Server
 from vedette.providers.access import access
 from vedette.redaction import NO_SECRETS, REDACTED, Secrets
 from vedette.settings import EndpointSettings, Settings
-from vedette.types import EndpointState, ModelRef, Outcome, Use
+from vedette.types import EndpointState, Listed, ModelRef, Outcome, Use
 
 # Of one endpoint. Each becomes an event, a subject and memory in every service: a server must not decide how much.
 MOST_MODELS = 10_000
+# An observation holds the listing and the models missing from it, and must fit a message of 1 MiB whatever they are.
+MAX_LISTING_BYTES = 420_000
 
 
 class OpenEndpoint:
@@ -87,6 +89,13 @@ class OpenEndpoint:
         if len(listing) > MOST_MODELS:
             problem = (
                 f"{len(listing):,} models are listed, more than {MOST_MODELS:,}; `exclude` leaves some out"
+            )
+            raise ProviderError(Outcome.TOO_LARGE, problem)
+        size = len(msgspec.json.encode([Listed(name=e.name, digest=e.digest) for e in listing]))
+        if size > MAX_LISTING_BYTES:
+            problem = (
+                f"{len(listing):,} models are listed with {size:,} bytes of names, more than {MAX_LISTING_BYTES:,}; "
+                "`exclude` leaves some out"
             )
             raise ProviderError(Outcome.TOO_LARGE, problem)
         named = [entry for entry in listing if REDACTED not in entry.name]

@@ -80,6 +80,10 @@ class StorageTooSmall(ProvisioningError):
     """stream {stream}: {problem}"""  # noqa: D400
 
 
+class MessageTooLarge(BusError):
+    """{subject}: the message has {size} bytes, and the NATS server takes {limit} (max_payload)"""  # noqa: D400
+
+
 class Conflict(BusError):
     """{subject}: changed by others {attempts} times while this change was being written"""  # noqa: D400
 

@@ -25,6 +25,8 @@ _FOLLOWED: dict[Role, tuple[str, ...]] = {
 }
 # What a service asks another.
 _ASKS: dict[Role, tuple[str, ...]] = {"recommender": ("history.asof",)}
+# Whose messages a service may delete: the recorder forgets models that were lost long ago.
+_PURGED: dict[Role, tuple[str, ...]] = {"recorder": ("MODELS", "REPORTS")}
 _COPIES = (*PUBLIC_EVENTS, f"{PUBLIC_ANSWERS}>")
 # Who was asked may answer there for a minute, as often as it was asked: one subject may take many answers.
 _ANSWERS = {"max": -1, "expires": "1m"}
@@ -86,6 +88,10 @@ def _jetstream(role: Role) -> Iterator[str]:
         yield "$JS.FC.>"
     for durable in durables(role):
         yield from _uses(durable)
+    if role == "recorder":
+        yield "$JS.API.STREAM.INFO.*"  # it looks how full each stream is
+    for stream in _PURGED.get(role, ()):
+        yield f"$JS.API.STREAM.PURGE.{stream}"
 
 
 def _uses(durable: Durable) -> Iterator[str]:

@@ -73,9 +73,16 @@ def streams(settings: Settings, *, share: float = 1.0) -> list[StreamConfig]:
             discard_new_per_subject=True,
             max_msgs_per_subject=1,
             max_age=_DAY_S,
+            max_bytes=limit(64 * _MIB),  # 150,000 jobs; an endpoint's names are bounded
             **common,
         ),
-        StreamConfig(name="ENDPOINTS", subjects=["endpoint.observed.*"], max_msgs_per_subject=200, **common),
+        StreamConfig(
+            name="ENDPOINTS",
+            subjects=["endpoint.observed.*"],
+            max_msgs_per_subject=200,
+            max_bytes=limit(512 * _MIB),  # three endpoints whose every observation is as large as one may be
+            **common,
+        ),
         StreamConfig(
             name="MODELS",
             subjects=["model.*.*.*"],
@@ -106,6 +113,11 @@ def streams(settings: Settings, *, share: float = 1.0) -> list[StreamConfig]:
             name="DEAD", subjects=["dead.*"], max_age=30 * _DAY_S, max_bytes=limit(256 * _MIB), **common
         ),
     ]
+
+
+def stream_names(settings: Settings) -> list[str]:
+    """Return the names of all streams."""
+    return [config.name or "" for config in streams(settings)]
 
 
 async def provision(

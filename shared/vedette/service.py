@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -41,6 +42,7 @@ _CONNECT_TIMEOUT_S = 30.0
 _DRAIN_TIMEOUT_S = 5.0
 _ANSWERS_WITHIN_S = 2.0
 _PONG_TIMEOUT_S = 60
+_FORGET_EVERY_S = 3600.0
 
 
 class EventCodec:
@@ -141,6 +143,14 @@ class Service:
             self._followings.append(following)
         for following in self._followings:
             await following.until_warm()
+        self.bus.spawn(self._forget_lost())
+
+    async def _forget_lost(self) -> None:
+        """Let the catalogue go of models that were lost longer ago than history is kept, for ever."""
+        keep = timedelta(days=self.settings.database.retention_days)
+        while True:
+            self.catalogue.forget_lost(self.clock.now() - keep)
+            await asyncio.sleep(_FORGET_EVERY_S)
 
     async def work(
         self,

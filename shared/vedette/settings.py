@@ -208,6 +208,7 @@ class Probing(Section, frozen=True, kw_only=True):
     answer_timeout_s: Seconds = 30.0
     job_timeout_s: Seconds = 600.0
     misses_until_lost: Annotated[int, Meta(ge=1, le=100)] = 2
+    new_models_per_day: Annotated[int, Meta(ge=0)] = 1000  # per endpoint, after its first listing
 
 
 class Benchmarking(Section, frozen=True, kw_only=True):

@@ -47,6 +47,11 @@ LAG_ROOM_USED = Gauge(
     "Part of the room before a stream drops unrecorded messages (at 1 it does).",
     ["stream"],
 )
+STREAM_USED = Gauge(
+    "vedette_stream_used",
+    "Part of a stream's limit in bytes or messages that is used, the larger.",
+    ["stream"],
+)
 LOST = Gauge(
     "vedette_lost_messages", "Messages in the last gap: dropped before they were recorded.", ["stream"]
 )

@@ -537,7 +537,7 @@ class Rating(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
     use_case: Annotated[str, Meta(max_length=64)] | None = None
 
 
-class Listed(Value, frozen=True, kw_only=True):
+class Listed(Value, frozen=True, kw_only=True, omit_defaults=True):
     """A model in an endpoint's listing. `misses` counts successful listings in a row without it."""
 
     name: ModelName
@@ -572,6 +572,14 @@ class Ledger(Value, frozen=True, kw_only=True):
         return sum(self.by.values(), Use())
 
 
+class Intake(Value, frozen=True, kw_only=True, omit_defaults=True):
+    """How many new names an endpoint has brought since a time (24 h at most), and refused at its last listing."""
+
+    since: UtcTime
+    names: int = 0
+    refused: int = 0
+
+
 class EndpointState(Value, frozen=True, kw_only=True, omit_defaults=True):
     """What the last contact with an endpoint told, and what follows for the next."""
 
@@ -588,6 +596,7 @@ class EndpointState(Value, frozen=True, kw_only=True, omit_defaults=True):
     listing: tuple[Listed, ...] = ()
     listed_at: UtcTime | None = None
     discovery_job: str | None = None  # the last discovery whose misses are counted here
+    intake: Intake | None = None  # of new names; what it refuses is not in the listing
     failing_since: UtcTime | None = None
     paused_until: UtcTime | None = None
     paused_reason: Text | None = None

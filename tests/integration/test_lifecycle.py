@@ -1,8 +1,9 @@
 """All services together on a real nats-server, over endpoints whose models come and go."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -16,11 +17,12 @@ from require import missing
 from vedette import Client, nats_server, process
 from vedette.connecting import barrier, connect
 from vedette.errors import ConfigurationError
-from vedette.events import ModelChanged, ModelFound, ModelLost, ModelView, decode_event
+from vedette.events import EndpointView, ModelChanged, ModelFound, ModelLost, ModelView, decode_event
 from vedette.operation import Target, operating
 from vedette.process import Running
-from vedette.settings import Benchmarking, Budget, EndpointSettings, Nats, Schedule, Settings
-from vedette.types import Evidence, ModelRef, Outcome
+from vedette.providers import Listing
+from vedette.settings import Benchmarking, Budget, EndpointSettings, Nats, Probing, Schedule, Settings
+from vedette.types import EndpointState, Evidence, Intake, ModelRef, Outcome
 
 ODD_NAMES = ("library/a:b.c*d>e f", "🦙", "n" * 300, "=2E")
 
@@ -51,6 +53,13 @@ async def running(chosen: Settings, directory: Path) -> AsyncIterator[tuple[Runn
     """Run everything on *chosen*, and a client of it."""
     async with process.up(chosen, directory) as up, Client(up.connection.nats_url) as client:
         yield up, client
+
+
+def _admit_all(
+    before: EndpointState | None, listing: Sequence[Listing], *, now: datetime, **_: object
+) -> tuple[list[Listing], Intake]:
+    """Be an admission that refuses nothing."""
+    return list(listing), Intake(since=now)
 
 
 async def listed(client: Client, count: int) -> list[ModelRef]:
@@ -292,3 +301,42 @@ async def test_a_budget_ends_what_is_done_unasked(tmp_path: Path) -> None:
 async def _probed(client: Client) -> bool:
     views = (await client.models()).models
     return bool(views) and views[0].availability is not None and views[0].availability.probes_24h > 2
+
+
+@pytest.mark.fault(
+    "an endpoint lists other names each time",
+    "I6",
+    "I13",
+    without=("vedette_discoverer.handlers:admit", _admit_all),
+)
+async def test_names_that_change_at_each_listing_are_refused(tmp_path: Path) -> None:
+    """The endpoint brings its first models and a day's allowance, says what it refused, and harms no other."""
+    async with fake_ollama(good="g") as good, fake_ollama(a="1", b="2") as churning:
+        chosen = settings(discovery="1s", box=good.url, churn=churning.url)
+        chosen = msgspec.structs.replace(chosen, probing=Probing(new_models_per_day=3))
+        async with running(chosen, tmp_path) as (up, client):
+            await listed(client, 3)
+            for number in range(4):
+                asked = churning.tags_asked
+                churning.models = {f"new-{number}-{n}": "d" for n in range(2)}
+
+                async def listed_twice(asked: int = asked) -> bool:
+                    return churning.tags_asked >= asked + 3
+
+                await eventually(listed_twice, what="listings")
+
+            async def refusing() -> EndpointView | None:
+                views = {view.endpoint: view for view in (await client.endpoints()).endpoints}
+                state = views["churn"].state
+                return views["churn"] if state and state.intake and state.intake.refused else None
+
+            view = await eventually(refusing, what="names refused")
+            assert view is not None
+            assert view.state is not None
+            assert view.state.intake is not None
+            assert (view.state.intake.names, view.state.intake.refused) == (3, 2)
+            async with connect(Nats(url=up.connection.operator_url), name="test") as connection:
+                js = connection.jetstream()
+                found = (await js.stream_info("MODELS", subjects_filter="model.found.churn.*")).state.subjects
+            assert len(found or {}) == 5  # the first two, and three more
+            assert (await client.model("box/good")).models[0].status == "available"

@@ -16,6 +16,7 @@ from vedette.events import Job, Lifecycle, ModelFound, Tick
 from vedette.providers import Described, Listing
 from vedette.settings import Probing
 from vedette.types import EndpointState, ModelInfo, ModelRef, Price
+from vedette_discoverer.admission import admit
 from vedette_discoverer.capabilities import infer
 from vedette_discoverer.changes import gone, seen
 from vedette_discoverer.licences import identifier
@@ -71,16 +72,19 @@ class Discovery:
             return
         await self._bus.tell(job, "started", f"{job.endpoint}: listing")
         contact = await endpoint.contact()
-        state = await observe(
-            self._bus, endpoint, contact, job, also=self._counting_misses(contact.listing, job)
-        )
+        state = await observe(self._bus, endpoint, contact, job, also=self._admitting(contact.listing, job))
         if contact.listing is None:
             await self._bus.tell(job, "failed", f"{job.endpoint}: {contact.detail or contact.outcome}")
             return
-        found = await self._describe_all(endpoint, contact.listing, job)
+        admitted = _admitted(contact.listing, state)
+        found = await self._describe_all(endpoint, admitted, job)
         await self._lose_absent(endpoint, state, job)
         await self._have_probed(endpoint, found, job)
-        await self._bus.tell(job, "done", f"{job.endpoint}: {len(contact.listing)} models")
+        refused = state.intake.refused if state.intake else 0
+        if refused:
+            self._bus.log.warning("names.refused", endpoint=job.endpoint, names=refused)
+        too_many = f", {refused:,} new names refused for today" if refused else ""
+        await self._bus.tell(job, "done", f"{job.endpoint}: {len(admitted)} models{too_many}")
 
     def _paused(self, endpoint: OpenEndpoint, job: Job) -> str | None:
         if job.cause in ("manual", "start"):
@@ -88,17 +92,26 @@ class Discovery:
         held = self._catalogue.endpoint(endpoint.name)
         return pause(held.event if held else None, endpoint.settings, self._clock.now())
 
-    def _counting_misses(
+    def _admitting(
         self, listing: list[Listing] | None, job: Job
     ) -> Callable[[EndpointState | None, EndpointState], EndpointState]:
+        """Return what adds to the endpoint's state which names were admitted, and which models were missed."""
         present = [state.model.name for state in self._catalogue.of_endpoint(job.endpoint)]
+        known = self._catalogue.names_at(job.endpoint)
 
         def also(before: EndpointState | None, after: EndpointState) -> EndpointState:
             if listing is None or (before is not None and before.discovery_job == job.id):
                 return after  # nothing was listed, or this job has counted before
-            counted = count_misses(before.listing if before else (), listing, present)
+            admitted, intake = admit(
+                before,
+                listing,
+                known=known,
+                per_day=self._settings.new_models_per_day,
+                now=after.checked_at,
+            )
+            counted = count_misses(before.listing if before else (), admitted, present)
             return msgspec.structs.replace(
-                after, listing=counted, listed_at=after.checked_at, discovery_job=job.id
+                after, listing=counted, listed_at=after.checked_at, discovery_job=job.id, intake=intake
             )
 
         return also
@@ -160,6 +173,12 @@ class Discovery:
         if event is not None:
             self._bus.log.info(event.TYPE, model=str(model), revision=event.revision)
         return event
+
+
+def _admitted(listing: list[Listing], state: EndpointState) -> list[Listing]:
+    """Return the entries of *listing* that the observation *state* holds as listed."""
+    names = {entry.name for entry in state.listing if not entry.misses}
+    return [entry for entry in listing if entry.name in names]
 
 
 async def price_of(endpoint: OpenEndpoint, name: str, described: Described) -> Price | None:

@@ -152,7 +152,13 @@ class Probes:
             (state.model.name, state.info.digest if state.info else None)
             for state in self._catalogue.of_endpoint(endpoint.name)
         }
-        return known != {(entry.name, entry.digest) for entry in listing}
+        held = self._catalogue.endpoint(endpoint.name)
+        listed = {(entry.name, entry.digest) for entry in listing}
+        if held is not None and held.event.intake is not None and held.event.intake.refused:
+            # New names were refused: only what happens to known ones is news, until the next discovery.
+            names = self._catalogue.names_at(endpoint.name)
+            listed = {entry for entry in listed if entry[0] in names}
+        return known != listed
 
     async def _fail_all(self, models: list[ModelState], contact: Contact, job: Job) -> None:
         sample = ProbeSample(

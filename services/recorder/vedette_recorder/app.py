@@ -7,9 +7,12 @@ from datetime import timedelta
 from vedette.durables import recording, ticks
 from vedette.errors import ConfigurationError
 from vedette.events import QUESTIONS
+from vedette.provisioning import stream_names
 from vedette.service import Service, open_service
 from vedette.settings import Settings
 from vedette_recorder.answers import Answers
+from vedette_recorder.compaction import Compaction
+from vedette_recorder.fullness import Fullness
 from vedette_recorder.handlers import Recording
 from vedette_recorder.oversight import Oversight
 from vedette_recorder.store import Store
@@ -31,6 +34,12 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             clock=service.clock,
             retention=timedelta(days=settings.database.retention_days),
         )
+        compaction = Compaction(
+            bus=service.bus,
+            store=store,
+            clock=service.clock,
+            keep=timedelta(days=settings.database.retention_days),
+        )
         service.check(recorder.trouble)
         service.note(recorder.note)
         await recorder.open()
@@ -40,6 +49,8 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         await service.start()
         service.bus.spawn(recorder.pack())
         service.bus.spawn(recorder.watch_clock())
+        service.bus.spawn(compaction.run())
+        service.bus.spawn(Fullness(bus=service.bus, streams=stream_names(settings)).run())
         for stream in ("MODELS", "ENDPOINTS", "REPORTS"):
             service.consume(recording(stream), recorder.record)
         yield service

@@ -25,7 +25,7 @@ from vedette.events import (
     ModelVerified,
 )
 from vedette.tolerance import is_future
-from vedette.types import UP
+from vedette.types import UP, ModelRef
 
 Values = dict[str, object]
 
@@ -61,6 +61,27 @@ class Position(Struct, frozen=True, kw_only=True):
 
     stream_created_at: datetime
     sequence: int
+
+
+class CurrentRow(Struct, frozen=True, kw_only=True):
+    """Where the last recorded message of one of a model's subjects stands."""
+
+    endpoint: str
+    model: str
+    stream: str
+    stream_created_at: datetime
+    subject: str
+    sequence: int
+
+    @property
+    def ref(self) -> ModelRef:
+        """The model."""
+        return ModelRef(self.endpoint, self.model)
+
+    @property
+    def kind(self) -> str:
+        """Which of the model's events it is: the second token of `model.<event>.…`."""
+        return self.subject.split(".")[1]
 
 
 class Gap(Struct, frozen=True, kw_only=True):

@@ -26,10 +26,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from vedette import private
 from vedette.errors import ConfigurationError
 from vedette.tolerance import FUTURE
+from vedette.types import ModelRef
 from vedette_recorder import days, postgres, redating, tables
 from vedette_recorder.errors import DatabaseUnavailable
 from vedette_recorder.probes import DAY
-from vedette_recorder.record import Gap, Position, Row
+from vedette_recorder.record import CurrentRow, Gap, Position, Row
 from vedette_recorder.retaining import Recorded
 from vedette_recorder.writing import Batch, Writer
 
@@ -239,6 +240,29 @@ class Store:
             return (await connection.execute(sa.delete(table).where(where))).rowcount
 
         return await self._transact(delete)
+
+    async def lost_models(self) -> list[tuple[ModelRef, datetime]]:
+        """Return the lost models that are remembered, and when each was lost."""
+        info = tables.model_info.c
+        query = sa.select(info.endpoint, info.model, info.lost_at).where(info.lost_at.is_not(None))
+        return [(ModelRef(endpoint, model), at) for endpoint, model, at in await self.tuples(query)]
+
+    async def current_rows(self, models: Sequence[ModelRef]) -> list[CurrentRow]:
+        """Return where the last recorded messages of *models* stand."""
+        state = tables.current_state.c
+        columns = [state[name] for name in CurrentRow.__struct_fields__]
+        query = sa.select(*columns).where(
+            sa.tuple_(state.endpoint, state.model).in_([(model.endpoint, model.name) for model in models])
+        )
+        return [CurrentRow(**row) for row in await self.read(query)]
+
+    async def forget(self, models: Sequence[ModelRef]) -> int:
+        """Delete the description and the current state of *models* that are still lost; return how many."""
+
+        async def forget(connection: AsyncConnection) -> int:
+            return await _forget_models(connection, [(model.endpoint, model.name) for model in models])
+
+        return await self._transact(forget) if models else 0
 
     async def _rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         with _translated(self._url):
@@ -512,15 +536,25 @@ def _aged(cutoff: datetime) -> Iterator[tuple[sa.Table, sa.ColumnElement[bool]]]
 
 async def _forget_some(connection: AsyncConnection, cutoff: datetime, batch: int) -> int:
     """Delete some models lost before *cutoff*, with their current state; return how many."""
-    info, state = tables.model_info, tables.current_state
-    model = sa.tuple_(info.c.endpoint, info.c.model)
+    info = tables.model_info
     some = (
         sa.select(info.c.endpoint, info.c.model)
         .where(info.c.lost_at < cutoff)
         .order_by(info.c.endpoint, info.c.model)
     )
     lost = [tuple(row) for row in await connection.execute(some.limit(batch).with_for_update())]
-    if lost:
-        await connection.execute(sa.delete(state).where(sa.tuple_(state.c.endpoint, state.c.model).in_(lost)))
-        await connection.execute(sa.delete(info).where(model.in_(lost)))
-    return len(lost)
+    return await _forget_models(connection, lost)
+
+
+async def _forget_models(connection: AsyncConnection, models: Sequence[tuple[Any, ...]]) -> int:
+    """Delete *models* (endpoint, name) that are lost, with their current state; return how many."""
+    info, state = tables.model_info, tables.current_state
+    model = sa.tuple_(info.c.endpoint, info.c.model)
+    lost = sa.and_(model.in_(models), info.c.lost_at.is_not(None))
+    held = [
+        tuple(row) for row in await connection.execute(sa.select(info.c.endpoint, info.c.model).where(lost))
+    ]
+    if held:
+        await connection.execute(sa.delete(state).where(sa.tuple_(state.c.endpoint, state.c.model).in_(held)))
+        await connection.execute(sa.delete(info).where(model.in_(held)))
+    return len(held)

@@ -3,14 +3,16 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
+import nats.errors
 from cyclopts import Parameter
 from msgspec import Struct
 
 from vedette import instance, log, nats_server, private, providers, provisioning, telemetry
-from vedette.bus import Bus
+from vedette.bus import NEARLY_FULL, Bus, used_part
 from vedette.cli import options
 from vedette.cli.asking import show_models
 from vedette.cli.measured import show_proofs, show_transcripts
@@ -22,9 +24,9 @@ from vedette.connecting import connect, without_secrets
 from vedette.endpoints import OpenEndpoint, open_endpoints
 from vedette.errors import BusUnreachable, ConfigurationError, NotRunning, VedetteError
 from vedette.events import EndpointView
-from vedette.settings import Settings
+from vedette.settings import Nats, Settings
 from vedette.shown import shown_name
-from vedette.types import Outcome
+from vedette.types import Intake, Outcome
 
 
 class Finding(Struct, frozen=True, kw_only=True):
@@ -83,7 +85,17 @@ async def _list_endpoints(where: options.Instance, as_json: bool) -> int:
         if view.state and view.state.paused_until and view.state.paused_until > SystemClock().now():
             until = f"{view.state.paused_until:%H:%M:%S}Z"
             out.print(f"{view.endpoint}: left alone until {until}: {view.state.paused_reason}")
+        if view.state and view.state.intake and view.state.intake.refused:
+            out.print(f"{view.endpoint}: {_refused(view.state.intake)}")
     return 0
+
+
+def _refused(intake: Intake) -> str:
+    until = intake.since + timedelta(days=1)
+    return (
+        f"{intake.refused:,} new names of its listing are not taken as models until {until:%Y-%m-%d %H:%M}Z; "
+        "raise [probing] new_models_per_day if they are real"
+    )
 
 
 def _endpoint_row(view: EndpointView) -> tuple[str, ...]:
@@ -141,6 +153,8 @@ async def _findings(config: str | None, where: options.Instance) -> AsyncIterato
     async for finding in _clock(where, settings):
         yield finding
     async for finding in _ready(where):
+        yield finding
+    async for finding in _streams(where, settings):
         yield finding
 
 
@@ -243,6 +257,35 @@ def _by_what_they_say(told: Mapping[str, str]) -> str:
     for service, problem in told.items():
         by_problem.setdefault(problem, []).append(service)
     return "; ".join(f"{', '.join(services)}: {problem}" for problem, services in by_problem.items())
+
+
+async def _streams(where: options.Instance, settings: Settings) -> AsyncIterator[Finding]:
+    """Yield whether every stream of the local instance has room; nothing where none runs."""
+    try:
+        operator = Nats(url=instance.find(instance.state_directory(where.state_dir)).operator_url)
+        async with connect(operator, name="vedette-doctor") as connection:
+            infos = await connection.jetstream(timeout=5).streams_info()
+    except NotRunning:
+        return
+    except (VedetteError, nats.errors.Error, TimeoutError) as error:
+        yield Finding(what="streams", ok=False, seen=str(error), remedy="see the log of NATS")
+        return
+    used = {info.config.name: used_part(info) for info in infos}
+    missing = [name for name in provisioning.stream_names(settings) if name not in used]
+    if missing:
+        seen = f"missing: {', '.join(missing)}"
+        yield Finding(what="streams", ok=False, seen=seen, remedy='run "vedette provision"')
+        return
+    fullest = max(used, key=lambda name: used[name])
+    full = used[fullest] >= NEARLY_FULL
+    yield Finding(
+        what="streams",
+        ok=not full,
+        seen=f"{fullest} is the fullest, at {used[fullest]:.0%} of its limit",
+        remedy="raise [nats] expected_models or give NATS more storage, then run vedette provision"
+        if full
+        else "",
+    )
 
 
 async def _answering(what: str, client: Client) -> Finding:

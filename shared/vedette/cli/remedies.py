@@ -13,7 +13,7 @@ REMEDIES: dict[Outcome, str] = {
     Outcome.BAD_REQUEST: "its provider is not right, or it is too old",
     Outcome.SERVER_ERROR: "it answers with an error of its own; see its log",
     Outcome.GARBAGE: "its provider or url is not right: what answers there is something else",
-    Outcome.TOO_LARGE: "its url is not right: no listing of models is that large",
+    Outcome.TOO_LARGE: "leave models out with `exclude`, or check its url",
     Outcome.INCOMPLETE: "it broke off in the middle of its answer; see its log",
     Outcome.TIMEOUT: "it accepts connections and says nothing; see its log, or raise its timeout_s",
     Outcome.REFUSED: "start it, or name your endpoints in vedette.toml",

@@ -1,0 +1,92 @@
+"""Forgetting lost models: what the streams and the current state in SQL hold of them goes; history ages as always.
+
+The last message of a subject never expires, so names that come and go would fill the stream of models for ever. The
+recorder forgets them because it alone knows what is recorded: nothing is purged that is not (ADR 0015).
+"""
+
+import asyncio
+from collections.abc import Callable, Container, Iterable, Mapping
+from datetime import datetime, timedelta
+from functools import partial
+
+import nats.errors
+
+from vedette import subjects
+from vedette.bus import Bus
+from vedette.clock import Clock
+from vedette.forgetting import forgettable
+from vedette.types import ModelRef
+from vedette_recorder.errors import DatabaseUnavailable
+from vedette_recorder.record import CurrentRow
+from vedette_recorder.store import Store
+
+FORGET_EVERY_S = 60.0
+_AT_ONCE = 100
+# All that a model has on each stream.
+_SUBJECT: Mapping[str, Callable[[ModelRef], str]] = {
+    "MODELS": partial(subjects.of_model, "*"),
+    "REPORTS": subjects.of_report,
+}
+
+
+class Compaction:
+    """Purges the subjects of models that the rule forgets, then their current state. Replicas may do it at once."""
+
+    def __init__(self, *, bus: Bus, store: Store, clock: Clock, keep: timedelta) -> None:
+        self._bus = bus
+        self._store = store
+        self._clock = clock
+        self._keep = keep
+
+    async def run(self) -> None:
+        """Forget for ever; without broker or database, the next round does it."""
+        while True:
+            await asyncio.sleep(FORGET_EVERY_S)
+            try:
+                forgotten = await self.forget()
+            except (DatabaseUnavailable, nats.errors.Error, TimeoutError) as error:
+                self._bus.log.warning("compaction.postponed", error=f"{type(error).__name__}: {error}")
+            else:
+                if forgotten:
+                    self._bus.log.info("models.forgotten", models=forgotten)
+
+    async def forget(self) -> int:
+        """Forget what is to be forgotten now; return how many models."""
+        models = forgettable(await self._store.lost_models(), before=self._clock.now() - self._keep)
+        if not models:
+            return 0
+        created = {stream: (await self._bus.js.stream_info(stream)).created for stream in _SUBJECT}
+        forgotten = 0
+        for first in range(0, len(models), _AT_ONCE):
+            rows = await self._store.current_rows(models[first : first + _AT_ONCE])
+            lost = [model for model in models[first : first + _AT_ONCE] if is_lost(model, rows)]
+            # The stream first: a crash between the two leaves the rows by which the next round finds them again.
+            for (model, stream), through in last_recorded(rows, lost, created).items():
+                await self._bus.purge(stream, _SUBJECT[stream](model), through=through)
+            forgotten += await self._store.forget(lost)
+        return forgotten
+
+
+def is_lost(model: ModelRef, rows: Iterable[CurrentRow]) -> bool:
+    """Return whether the newest lifecycle event of *model* among *rows* is its loss."""
+    newest = max(
+        (row for row in rows if row.ref == model and row.kind in ("found", "changed", "lost")),
+        key=lambda row: (row.stream_created_at, row.sequence),
+        default=None,
+    )
+    return newest is None or newest.kind == "lost"
+
+
+def last_recorded(
+    rows: Iterable[CurrentRow], models: Container[ModelRef], created: Mapping[str, datetime | None]
+) -> dict[tuple[ModelRef, str], int]:
+    """Return the last recorded sequence of each of *models* in each stream; none of a stream made anew since.
+
+    A model that was found again meanwhile has messages after that, which are not to be purged.
+    """
+    last: dict[tuple[ModelRef, str], int] = {}
+    for row in rows:
+        if row.ref in models and row.stream_created_at == created.get(row.stream):
+            key = (row.ref, row.stream)
+            last[key] = max(last.get(key, 0), row.sequence)
+    return last

@@ -1,0 +1,48 @@
+"""How full the streams are: a stream at its limit refuses new messages, or drops its oldest."""
+
+import asyncio
+from collections.abc import Iterable
+
+import nats.errors
+
+from vedette import telemetry
+from vedette.bus import NEARLY_FULL, Bus
+
+LOOK_EVERY_S = 60.0
+_ROOM_AGAIN = 0.7  # below the other, so that one stream is not said again and again
+
+
+class Fullness:
+    """Looks at every stream; sets the metric, and says once when one is nearly full and once when it has room."""
+
+    def __init__(self, *, bus: Bus, streams: Iterable[str]) -> None:
+        self._bus = bus
+        self._streams = tuple(streams)
+        self._nearly_full: set[str] = set()
+
+    async def run(self) -> None:
+        """Look for ever; without a broker, the next look does it."""
+        while True:
+            for stream in self._streams:
+                try:
+                    await self.look(stream)
+                except (nats.errors.Error, TimeoutError):
+                    break  # the broker has its own alarm
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def look(self, stream: str) -> float:
+        """Look at *stream* once; return the part of its limits that is used."""
+        used = await self._bus.used(stream)
+        telemetry.STREAM_USED.labels(stream).set(used)
+        if used >= NEARLY_FULL and stream not in self._nearly_full:
+            self._nearly_full.add(stream)
+            self._bus.log.error(
+                "stream.nearly_full",
+                stream=stream,
+                used=round(used, 2),
+                remedy="raise [nats] expected_models or give NATS more storage, then run vedette provision",
+            )
+        elif used < _ROOM_AGAIN and stream in self._nearly_full:
+            self._nearly_full.discard(stream)
+            self._bus.log.warning("stream.has_room", stream=stream, used=round(used, 2))
+        return used
