@@ -61,7 +61,7 @@ class Store:
     """The recorder's database. Enter it, `migrate`, then write and read."""
 
     def __init__(self, url: str) -> None:
-        self._url = _parse(url)
+        self._url = parse(url)
         self._pooler = postgres.Pooler()
         self._reading = _reading(self._url, self._pooler)
         self._writing = _writing(self._url, self._pooler, COMMAND_TIMEOUT_S)
@@ -338,7 +338,8 @@ async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
         raise
 
 
-def _parse(url: str) -> sa.URL:
+def parse(url: str) -> sa.URL:
+    """Return *url* taken apart, by the driver that is used. Raises ConfigurationError."""
     try:
         parsed = sa.make_url(url)
     except ArgumentError as error:

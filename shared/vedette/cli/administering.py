@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
 
@@ -149,6 +150,8 @@ async def _findings(config: str | None, where: options.Instance) -> AsyncIterato
         yield _binary()
     async for finding in _endpoints(settings):
         yield finding
+    async for finding in _database(where, settings):
+        yield finding
     yield await _running(where, settings)
     async for finding in _clock(where, settings):
         yield finding
@@ -171,6 +174,20 @@ def _state(directory: Path) -> Finding:
         seen=f"{directory} {problem}",
         remedy="choose another with --state-dir, or set VEDETTE_STATE_DIR",
     )
+
+
+async def _database(where: options.Instance, settings: Settings) -> AsyncIterator[Finding]:
+    """Yield how the database is, as the service that keeps it tells."""
+    try:
+        url = where.database_of(settings)
+    except NotRunning:
+        return  # there is none yet
+    except ConfigurationError as error:
+        yield Finding(what="database", ok=False, seen=str(error), remedy="correct [database] url")
+        return
+    for point in entry_points(group="vedette.databases"):
+        seen, problem, remedy = await point.load()(url)
+        yield Finding(what="database", ok=problem is None, seen=problem or seen, remedy=remedy)
 
 
 def _binary() -> Finding:
