@@ -1,6 +1,7 @@
 """What stands in `deploy/` cannot drift from the code: names, ports, paths, keys, subjects, metrics; and its policy."""
 
 import re
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -222,3 +223,52 @@ def test_rules_name_values_that_there_are() -> None:
     assert set(re.findall(r'service="(\w+)"', text)) <= set(process.service_names())
     assert set(re.findall(r'event="(\w+)"', text)) <= {"schedule"}
     assert set(re.findall(r'outcome="(\w+)"', text)) <= {"failed"}
+
+
+CHECK = DEPLOY / "compose" / "check-passwords.sh"
+CHOSEN = {"AGENT_PASSWORD": "a-real-one", "OPERATOR_PASSWORD": "another"}
+
+
+@pytest.mark.fault("Compose is opened to a network with its sample passwords", "I7")
+@pytest.mark.parametrize(
+    ("bind", "passwords", "refuses", "says"),
+    [
+        ("0.0.0.0", {**CHOSEN, "TICKER_PASSWORD": "change-ticker"}, True, "REFUSED: .* TICKER_PASSWORD"),
+        ("192.168.1.7", {"DATABASE_PASSWORD": "change-database"}, True, "REFUSED"),
+        ("::", {"AGENT_PASSWORD": "change-agent"}, True, "REFUSED"),
+        ("", {"AGENT_PASSWORD": "change-agent"}, True, "REFUSED"),
+        (
+            "127.0.0.1",
+            {"AGENT_PASSWORD": "change-agent"},
+            False,
+            "WARNING: sample passwords .* AGENT_PASSWORD",
+        ),
+        ("0.0.0.0", CHOSEN, False, "^$"),
+    ],
+)
+def test_sample_passwords_stay_on_one_machine(
+    bind: str, passwords: dict[str, str], refuses: bool, says: str
+) -> None:
+    """The script of the service that everything else waits for."""
+    ended = subprocess.run(
+        ["sh", str(CHECK)],
+        env={"PATH": "/usr/bin:/bin", "VEDETTE_BIND": bind, **passwords},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert bool(ended.returncode) is refuses
+    assert re.search(says, ended.stderr), ended.stderr
+
+
+def test_compose_checks_every_password_before_anything_starts() -> None:
+    """What is published is published where the check looks, and nothing starts before it."""
+    text = (DEPLOY / "compose.yaml").read_text()
+    services = yaml.safe_load(text)["services"]
+    named = set(re.findall(r"\$\{(\w+_PASSWORD):-change-", text))
+    assert set(services["passwords"]["environment"]) == named | {"VEDETTE_BIND"}
+    for name, service in services.items():
+        waits = service.get("depends_on", {})
+        assert name == "passwords" or waits.get("passwords") or {"nats", "postgres", "provision"} & set(waits)
+        for port in service.get("ports", ()):
+            assert port.startswith("${VEDETTE_BIND:-127.0.0.1}:")
