@@ -396,6 +396,12 @@ def _check_endpoint(name: str, endpoint: EndpointSettings, where: str) -> None:
             where=f"{where}.url",
             problem='holds a secret; use api_key = { env = "NAME" } or basic = { user = …, password = … }',
         )
+    if parts.query or parts.fragment:
+        # Events carry the URL; a key in it would be told to everybody.
+        raise ConfigurationError(
+            where=f"{where}.url",
+            problem='has a query, which no request would keep; send a key as headers = { X-Key = { env = "NAME" } }',
+        )
     for secret in (endpoint.api_key, endpoint.basic.password if endpoint.basic else None):
         _check_secret(secret, where)
 

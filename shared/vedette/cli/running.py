@@ -92,7 +92,8 @@ class _Teller:
 def _describe(state: EndpointState) -> str:
     if state.outcome is Outcome.OK:
         server = " ".join(filter(None, (state.server, state.server_version)))
-        return f"{state.url} answers" + (f" ({server})" if server else "")
+        told = f"; {state.detail}" if state.detail else ""
+        return f"{state.url} answers" + (f" ({server})" if server else "") + told
     return f"{state.detail or f'{state.url}: {state.outcome}'}; {REMEDIES[state.outcome]}"
 
 
