@@ -1,6 +1,7 @@
 """How anything connects to NATS: services, agents and commands alike."""
 
 import asyncio
+import re
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -29,8 +30,18 @@ RECONNECT_FOR_EVER: dict[str, Any] = {
 UNREADABLE: tuple[type[Exception], ...] = (ValueError, LookupError)
 
 
+def servers(url: str) -> str | list[str]:
+    """Return *url* as nats-py takes it: itself, or a list where it names several servers, separated by commas."""
+    named = [one.strip() for one in url.split(",") if one.strip()]
+    return named if len(named) > 1 else url
+
+
 def without_secrets(url: str) -> str:
-    """Return *url* without user and password, and without its query, in which one may stand as well."""
+    """Return *url*, or each of several, without user and password, and without its query, in which one may stand."""
+    return ",".join(_without_secrets(one) for one in re.split(r",(?=\s*\w+://)", url))
+
+
+def _without_secrets(url: str) -> str:
     scheme, separator, rest = url.rpartition("://")
     return f"{scheme}{separator}{rest.rpartition('@')[2].partition('?')[0]}"
 
@@ -111,7 +122,7 @@ async def open_connection(
     try:
         async with asyncio.timeout(timeout_s):
             await connection.connect(
-                url,
+                servers(url),
                 name=name,
                 error_cb=remember,
                 disconnected_cb=follow_url,

@@ -24,7 +24,15 @@ from vedette.askers import REQUEST_INFO, Requests
 from vedette.bus import Bus, Following
 from vedette.catalogue import Catalogue
 from vedette.clock import SystemClock
-from vedette.connecting import RECONNECT_FOR_EVER, barrier, skip_unreadable, tls, why, without_secrets
+from vedette.connecting import (
+    RECONNECT_FOR_EVER,
+    barrier,
+    servers,
+    skip_unreadable,
+    tls,
+    why,
+    without_secrets,
+)
 from vedette.durables import Durable
 from vedette.errors import BusUnreachable, ConfigurationError, NoAnswer, NotYet, RequestError
 from vedette.events import ErrorReply, Event, Job, Question, decode_event, encode
@@ -360,7 +368,7 @@ async def open_service(name: str, settings: Settings) -> AsyncIterator[Service]:
             call()
 
     broker = NatsBroker(
-        settings.nats.url,
+        servers(settings.nats.url),
         name=f"vedette-{name}",
         inbox_prefix=permissions.inbox(name),
         apply_types=False,

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeGuard, TypeVar, Union, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
 
 import msgspec
@@ -146,7 +146,10 @@ class Schedule(Section, frozen=True, kw_only=True):
 
 
 class Nats(Section, frozen=True, kw_only=True):
-    """The NATS server. Without a URL a private one is started on loopback, on `port` or that of the last start."""
+    """The NATS server. Without a URL a private one is started on loopback, on `port` or that of the last start.
+
+    `url` is one URL or those of a cluster's servers: a list in the file, one text separated by commas elsewhere.
+    """
 
     url: str | None = None
     port: Annotated[int, Meta(ge=0, le=65535)] = 0
@@ -414,6 +417,10 @@ def _check_secret(secret: str | Secret | None, where: str) -> None:
 def _convert(document: Mapping[str, Any], where: str) -> Settings:
     # Values under a table's own keys are converted one by one, because msgspec names such keys "[...]".
     whole = dict(document)
+    nats = whole.get("nats")
+    if isinstance(nats, Mapping) and _are_texts(urls := nats.get("url")):
+        # As in VEDETTE_NATS_URL: several servers are one text, separated by commas.
+        whole["nats"] = {**nats, "url": ",".join(urls)}
     for table, kind in (("endpoints", EndpointSettings),):
         entries = whole.get(table)
         if isinstance(entries, Mapping):
@@ -422,6 +429,10 @@ def _convert(document: Mapping[str, Any], where: str) -> Settings:
                 for name, value in entries.items()
             }
     return _convert_one(whole, Settings, where)
+
+
+def _are_texts(value: Any) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
 def _placed(endpoint: Any) -> Any:

@@ -21,11 +21,13 @@ from samples import lifecycle_event, model_info, probe_event
 from vedette import Client, SyncClient, calls
 from vedette.bus import Bus
 from vedette.calling import NO_KEY, Call
+from vedette.children import free_port
 from vedette.errors import NoCandidate, RequestError
 from vedette.events import ModelReported, decode_event, encode
 from vedette.following import Followed
 from vedette.nats_server import NatsServer
-from vedette.settings import Settings
+from vedette.service import open_service
+from vedette.settings import Nats, Settings
 from vedette.types import Claim, Evidence, ModelRef, Outcome
 
 A, B = ModelRef("dead", "a"), ModelRef("alive", "b")
@@ -272,3 +274,14 @@ async def test_it_waits_in_threads_and_where_a_loop_runs(bus: Bus, agent: Client
     await asyncio.to_thread(client.close)
     client.close()
     assert "vedette-client" not in {thread.name for thread in threading.enumerate()}
+
+
+async def test_one_of_several_servers_is_enough(server: NatsServer, settings: Settings) -> None:
+    """Clients and services of a cluster connect while its first server is away."""
+    away = f"nats://127.0.0.1:{free_port()}"
+    both = f"{away},{server.url('operator')}"
+    async with open_service("test", msgspec.structs.replace(settings, nats=Nats(url=both))) as service:
+        await service.start()
+        assert await service.ready() is None
+    async with Client(f"{away},{server.url('agent')}") as client:
+        assert client is not None
