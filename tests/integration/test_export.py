@@ -38,7 +38,7 @@ async def recorded(store: Store) -> None:
         benchmark_event(MODEL, at=NOW, tps=40.0),
         lifecycle_event("found", MODEL, at=NOW),
     ]
-    await store.write(recorded_rows(events, at=NOW))
+    await store.write(recorded_rows(events, at=NOW + 3 * HOUR))
 
 
 @pytest.mark.usefixtures("recorded")
