@@ -157,7 +157,8 @@ class Service:
         """Let the catalogue go of models that were lost longer ago than history is kept, for ever."""
         keep = timedelta(days=self.settings.database.retention_days)
         while True:
-            self.catalogue.forget_lost(self.clock.now() - keep)
+            if not await self.clock.trouble():
+                self.catalogue.forget_lost(self.clock.now() - keep)
             await asyncio.sleep(_FORGET_EVERY_S)
 
     async def work(

@@ -10,7 +10,6 @@ from samples import lifecycle_event, probe_event, report_event
 from vedette import subjects
 from vedette.bus import Bus
 from vedette.catalogue import Catalogue
-from vedette.clock import SystemClock
 from vedette.durables import recording
 from vedette.errors import MessageTooLarge
 from vedette.events import Event, encode
@@ -62,7 +61,14 @@ async def test_models_lost_long_ago_leave_streams_and_current_state(
     bus: Bus, settings: Settings, store: Store, url: str
 ) -> None:
     """What was found again in the meantime, recorded or not, keeps its events; a second round does nothing."""
-    compaction = Compaction(bus=bus, store=store, clock=SystemClock(), keep=KEEP)
+
+    async def before() -> datetime:
+        return NOW - KEEP
+
+    async def in_doubt() -> None:
+        return None
+
+    compaction = Compaction(bus=bus, store=store, cutoff=before)
     async with recorder.serve(msgspec.structs.replace(settings, database=Database(url=url))):
         await publish(bus, *events())
         await eventually(lambda: all_recorded(bus), what="all recorded")
@@ -70,6 +76,8 @@ async def test_models_lost_long_ago_leave_streams_and_current_state(
     # No recorder runs: this is in the stream and not in the database.
     await publish(bus, lifecycle_event("found", BACK, at=NOW, revision=3))
 
+    assert await Compaction(bus=bus, store=store, cutoff=in_doubt).forget() == 0, "by no clock in doubt"
+    assert await on(bus, LOST) == 3
     assert await compaction.forget() == 2
     assert await on(bus, LOST) == 0
     assert await bus.count("REPORTS", subjects.of_report(LOST)) == 0

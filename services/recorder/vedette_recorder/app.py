@@ -37,8 +37,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         compaction = Compaction(
             bus=service.bus,
             store=store,
-            clock=service.clock,
-            keep=timedelta(days=settings.database.retention_days),
+            cutoff=recorder.cutoff,
         )
         service.check(recorder.trouble)
         service.note(recorder.note)

@@ -5,15 +5,14 @@ recorder forgets them because it alone knows what is recorded: nothing is purged
 """
 
 import asyncio
-from collections.abc import Callable, Container, Iterable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping
+from datetime import UTC, datetime
 from functools import partial
 
 import nats.errors
 
 from vedette import subjects
 from vedette.bus import Bus
-from vedette.clock import Clock
 from vedette.forgetting import forgettable
 from vedette.types import ModelRef
 from vedette_recorder.errors import DatabaseUnavailable
@@ -29,14 +28,20 @@ _SUBJECT: Mapping[str, Callable[[ModelRef], str]] = {
 }
 
 
-class Compaction:
-    """Purges the subjects of models that the rule forgets, then their current state. Replicas may do it at once."""
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
-    def __init__(self, *, bus: Bus, store: Store, clock: Clock, keep: timedelta) -> None:
+
+class Compaction:
+    """Purges the subjects of models that the rule forgets, then their current state. Replicas may do it at once.
+
+    *cutoff* says before when history may be deleted; None while the clock is in doubt (ADR 0013), and then age
+    forgets no model.
+    """
+
+    def __init__(self, *, bus: Bus, store: Store, cutoff: Callable[[], Awaitable[datetime | None]]) -> None:
         self._bus = bus
         self._store = store
-        self._clock = clock
-        self._keep = keep
+        self._cutoff = cutoff
 
     async def run(self) -> None:
         """Forget for ever; without broker or database, the next round does it."""
@@ -52,7 +57,7 @@ class Compaction:
 
     async def forget(self) -> int:
         """Forget what is to be forgotten now; return how many models."""
-        models = forgettable(await self._store.lost_models(), before=self._clock.now() - self._keep)
+        models = forgettable(await self._store.lost_models(), before=await self._cutoff() or _NEVER)
         if not models:
             return 0
         created = {stream: (await self._bus.js.stream_info(stream)).created for stream in _SUBJECT}

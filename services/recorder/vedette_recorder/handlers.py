@@ -231,6 +231,11 @@ class Recording:
         return {"moved": await self._store.redate(now)}
 
     async def _retain(self) -> dict[str, int]:
+        cutoff = await self.cutoff()
+        return await self._store.delete_older_than(cutoff) if cutoff else {}
+
+    async def cutoff(self) -> datetime | None:
+        """Return before when history may be deleted now, or None while the record does not bear the clock out."""
         recorded = await self._store.recorded(most_hours=hours_needed(self._retention) + 1)
         trouble = await self._clock_trouble()
         decision = decide(recorded, now=self._clock.now(), keep=self._retention, trouble=trouble)
@@ -239,9 +244,9 @@ class Recording:
             if not self._refused:  # once, not at each tick
                 self._bus.log.error("retention.refused", reason=decision.refused)
             self._refused = decision.refused
-            return {}
+            return None
         self._refused = ""
-        return await self._store.delete_older_than(decision.cutoff)
+        return decision.cutoff
 
     async def _clock_trouble(self) -> str | None:
         """Return what speaks against this process's clock: that of NATS, or of the database."""
