@@ -289,6 +289,20 @@ def test_a_model_is_shown_whole(asked: Asked) -> None:
         asked.ask("models.get", model="fast")
 
 
+def test_a_model_is_found_in_the_other_form_of_unicode(asked: Asked) -> None:
+    """While only one has its letters; twins are each found by their own name, and know of each other."""
+    composed, decomposed = ModelRef("gpu", "caf\u00e9:7b"), ModelRef("gpu", "cafe\u0301:7b")
+    asked.apply(lifecycle_event("found", composed, at=EPOCH))
+    (view,) = asked.ask("models.get", model=str(decomposed)).models
+    assert (view.model, view.notes) == (composed, ())
+    asked.apply(lifecycle_event("found", decomposed, at=EPOCH))
+    for model, twin in ((composed, r"caf\xe9:7b"), (decomposed, r"cafe\u0301:7b")):
+        (view,) = asked.ask("models.get", model=str(model)).models
+        assert view.model == model
+        assert twin not in view.notes[0]
+        assert view.notes[0].startswith("looks like gpu/caf")
+
+
 def test_endpoints_are_listed_observed_or_not(asked: Asked) -> None:
     """One that was never contacted has no state."""
     state = EndpointState(
