@@ -110,6 +110,10 @@ class Up:
         """Run a command against it."""
         return await vedette(*arguments, "--state-dir", str(self._directory))
 
+    def send(self, number: int) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
     async def stop(self, number: int = signal.SIGTERM) -> int:
         """Send it a signal and return its exit code."""
         if self._process.returncode is None:

@@ -1,10 +1,11 @@
 """The configured endpoints, open: the one way services reach a model server."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 import msgspec
 
@@ -13,10 +14,10 @@ from vedette.bus import Bus
 from vedette.catalogue import Held
 from vedette.clock import Clock
 from vedette.contact import Contact, after
-from vedette.errors import ProviderError
+from vedette.errors import NotYet, ProviderError
 from vedette.events import EndpointObserved, Job, JobCause, JobKind
 from vedette.ledger import charge
-from vedette.providers import Endpoint, Listing, Provider, Server
+from vedette.providers import Access, Endpoint, Listing, Provider, Server
 from vedette.providers.access import access
 from vedette.redaction import NO_SECRETS, REDACTED, Secrets
 from vedette.settings import EndpointSettings, Settings
@@ -26,6 +27,9 @@ from vedette.types import EndpointState, Listed, ModelRef, Outcome, Use
 MOST_MODELS = 10_000
 # An observation holds the listing and the models missing from it, and must fit a message of 1 MiB whatever they are.
 MAX_LISTING_BYTES = 420_000
+# How much later than another replica one may take on a changed configuration: kubelet takes a minute or two.
+_REPLICAS_RELOAD_WITHIN = timedelta(minutes=2)
+_LOOK_AGAIN_S = 30.0
 
 
 class OpenEndpoint:
@@ -53,6 +57,31 @@ class OpenEndpoint:
         self.endpoint = endpoint
         self.slots = asyncio.Semaphore(at_once)
         self._clock = clock
+        self._jobs: set[asyncio.Timeout] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @asynccontextmanager
+    async def in_use(self) -> AsyncIterator[None]:
+        """Keep it open meanwhile. Raises TimeoutError, and ends what is done meanwhile, once `give_up` is called."""
+        async with asyncio.timeout(None) as job:
+            self._jobs.add(job)
+            self._idle.clear()
+            try:
+                yield
+            finally:
+                self._jobs.discard(job)
+                if not self._jobs:
+                    self._idle.set()
+
+    def give_up(self) -> None:
+        """End what is being done here now."""
+        for job in self._jobs:
+            job.reschedule(asyncio.get_running_loop().time())
+
+    async def until_idle(self) -> None:
+        """Return when nothing is being done here."""
+        await self._idle.wait()
 
     async def contact(self) -> Contact:
         """Ask who answers and what is listed there, in one attempt; a failure is a result."""
@@ -127,18 +156,131 @@ class OpenEndpoint:
         )
 
 
-class Endpoints:
-    """All configured endpoints, by name."""
+class _Entry(NamedTuple):
+    """An open endpoint, the way there, and what closes it."""
 
-    def __init__(self, entries: dict[str, OpenEndpoint]) -> None:
-        self._entries = entries
+    endpoint: OpenEndpoint
+    way: Access
+    closing: AsyncExitStack
+
+
+class Reloaded(NamedTuple):
+    """The names of the endpoints that a reload opened, closed, and opened anew with other settings or secrets."""
+
+    added: list[str]
+    removed: list[str]
+    changed: list[str]
+
+
+class Endpoints:
+    """All configured endpoints, by name, open. `reload` opens and closes what has changed."""
+
+    def __init__(self, *, clock: Clock) -> None:
+        self._clock = clock
+        self._entries: dict[str, _Entry] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def reload(self, settings: Settings) -> Reloaded:
+        """Have open what *settings* name. Those that are the same there stay as they are.
+
+        A job in hand ends when its endpoint is removed or is elsewhere; of one with another budget, say, it goes on.
+        Raises ConfigurationError, and changes nothing, for an unknown provider or a secret that cannot be read.
+        """
+        opened: dict[str, _Entry] = {}
+        try:
+            for name, configured in settings.endpoints.items():
+                way = access(name, configured, settings.outbound)
+                held = self._entries.get(name)
+                if held is None or held.way != way or held.endpoint.settings != configured:
+                    opened[name] = await self._open(name, configured, way, settings.probing.per_endpoint)
+        except BaseException:
+            for entry in opened.values():
+                await entry.closing.aclose()
+            raise
+        before = self._entries
+        self._entries = {name: opened.get(name) or before[name] for name in settings.endpoints}
+        reloaded = Reloaded(
+            added=[name for name in opened if name not in before],
+            removed=[name for name in before if name not in self._entries],
+            changed=[name for name in opened if name in before],
+        )
+        for name in reloaded.removed + reloaded.changed:
+            entry = before[name]
+            if name in reloaded.removed or _elsewhere(entry.endpoint, opened[name].endpoint):
+                entry.endpoint.give_up()
+            task = asyncio.create_task(self._close(entry))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+        for name in reloaded.removed:
+            await before[name].endpoint.until_idle()
+        return reloaded
+
+    async def _open(self, name: str, configured: EndpointSettings, way: Access, at_once: int) -> _Entry:
+        provider = providers.load(configured.provider)
+        closing = AsyncExitStack()
+        opened = await closing.enter_async_context(provider.open(way, clock=self._clock))
+        endpoint = OpenEndpoint(
+            name=name,
+            settings=configured,
+            provider=provider,
+            endpoint=opened,
+            clock=self._clock,
+            at_once=at_once,
+            secrets=way.redaction,
+        )
+        return _Entry(endpoint, way, closing)
+
+    async def _close(self, entry: _Entry) -> None:
+        try:
+            await entry.endpoint.until_idle()
+        finally:
+            await entry.closing.aclose()
+
+    async def close(self) -> None:
+        """Close all of them, in use or not."""
+        for task in self._closing:
+            task.cancel()
+        await asyncio.gather(*self._closing, return_exceptions=True)
+        for entry in self._entries.values():
+            await entry.closing.aclose()
+
+    def during(self, bus: Bus, handle: Callable[[Job], Awaitable[None]]) -> Callable[[Job], Awaitable[None]]:
+        """Return *handle* for jobs, during each of which its endpoint stays open, unless that is removed."""
+
+        async def on_job(job: Job) -> None:
+            endpoint = self.get(job.endpoint)
+            if endpoint is None:
+                # Replicas do not all reload at the same time: another one may know it before this one.
+                if job.cause in ("found", "start") and self._clock.now() - job.at < _REPLICAS_RELOAD_WITHIN:
+                    raise NotYet(wait_s=_LOOK_AGAIN_S)
+                await handle(job)
+                return
+            try:
+                async with endpoint.in_use():
+                    await handle(job)
+            except TimeoutError:
+                now = self.get(job.endpoint)
+                if now is endpoint:
+                    raise
+                if now is not None:
+                    raise NotYet(wait_s=0) from None  # to be done where it is now
+                await bus.tell(job, "failed", f"{job.endpoint}: removed from the configuration")
+
+        return on_job
 
     def get(self, name: str) -> OpenEndpoint | None:
         """Return the endpoint *name*, or None when it is not configured."""
-        return self._entries.get(name)
+        entry = self._entries.get(name)
+        return entry.endpoint if entry else None
 
     def __iter__(self) -> Iterator[OpenEndpoint]:
-        return iter(self._entries.values())
+        return iter([entry.endpoint for entry in self._entries.values()])
+
+
+def _elsewhere(old: OpenEndpoint, new: OpenEndpoint) -> bool:
+    return any(
+        getattr(old.settings, key) != getattr(new.settings, key) for key in ("url", "provider", "flavour")
+    )
 
 
 @asynccontextmanager
@@ -147,22 +289,12 @@ async def open_endpoints(settings: Settings, *, clock: Clock) -> AsyncIterator[E
 
     Raises ConfigurationError for an unknown provider or a secret that cannot be read.
     """
-    async with AsyncExitStack() as stack:
-        entries = {}
-        for name, configured in settings.endpoints.items():
-            provider = providers.load(configured.provider)
-            way = access(name, configured, settings.outbound)
-            opened = await stack.enter_async_context(provider.open(way, clock=clock))
-            entries[name] = OpenEndpoint(
-                name=name,
-                settings=configured,
-                provider=provider,
-                endpoint=opened,
-                clock=clock,
-                at_once=settings.probing.per_endpoint,
-                secrets=way.redaction,
-            )
-        yield Endpoints(entries)
+    endpoints = Endpoints(clock=clock)
+    try:
+        await endpoints.reload(settings)
+        yield endpoints
+    finally:
+        await endpoints.close()
 
 
 async def observe(

@@ -22,8 +22,9 @@ from vedette.errors import BusUnreachable, ConfigurationError
 from vedette.instance import Connection
 from vedette.nats_server import NatsServer
 from vedette.provisioning import provision
+from vedette.reloading import Reloading, watched
 from vedette.service import Serve, Service
-from vedette.settings import Nats, Settings
+from vedette.settings import Nats, Settings, Source
 
 # The order in which services come up; those of other packages follow. They go down in reverse, so that the
 # recommender still answers and the recorder still writes while the others give back what they hold.
@@ -67,6 +68,7 @@ class Running(Struct, frozen=True, kw_only=True):
     connection: Connection
     services: tuple[Service, ...]
     nats_place: str  # for people: where NATS is, without credentials
+    reloading: Reloading | None = None  # None where no configuration is watched
 
     async def until_failure(self) -> None:
         """Wait for ever; raise the failure of the first service that can serve no longer."""
@@ -78,11 +80,16 @@ class Running(Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def up(
-    settings: Settings, directory: Path, *, say: Callable[[str], None] = lambda _: None
+    settings: Settings,
+    directory: Path,
+    *,
+    say: Callable[[str], None] = lambda _: None,
+    source: Source | None = None,
 ) -> AsyncIterator[Running]:
     """Run every service on a private nats-server, or on the one that *settings* name; yield when all are warm.
 
-    *say* is told each thing that has come up. Raises StateDirectoryError, ConfigurationError, BusUnreachable.
+    *say* is told each thing that has come up. *source* is where the settings came from, so that they can be reloaded.
+    Raises StateDirectoryError, ConfigurationError, BusUnreachable.
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(instance.hold(directory))
@@ -101,7 +108,9 @@ async def up(
             # Services wait long for a server that is still starting; a wrong URL must be said soon.
             async with connect(settings.nats, name="vedette-up"):
                 pass
-        running = await stack.enter_async_context(run(settings, service_names(), server=server))
+        running = await stack.enter_async_context(
+            run(settings, service_names(), server=server, source=source, say=say)
+        )
         if server is not None:
             await stack.enter_async_context(_tended(server, running.services, directory, say))
         stack.enter_context(instance.announced(directory, running.connection))
@@ -113,7 +122,12 @@ async def up(
 
 @asynccontextmanager
 async def run(
-    settings: Settings, names: list[str], *, server: NatsServer | None = None
+    settings: Settings,
+    names: list[str],
+    *,
+    server: NatsServer | None = None,
+    source: Source | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[Running]:
     """Run the services *names*, on the NATS server of *settings* or each as its own user of *server*.
 
@@ -132,6 +146,9 @@ async def run(
                 raise BusUnreachable(url=without_secrets(chosen.nats.url or ""), problem=problem) from error
         checks = {service.name: service.ready for service in services}
         notes = {service.name: service.notes for service in services}
+        reloading = Reloading(source, services, say) if source else None
+        if reloading:
+            notes["configuration"] = reloading.note
         health_url = await stack.enter_async_context(telemetry.serve(settings.http, checks, notes))
         agent_url = (server.url("agent") if server else settings.nats.url) or ""
         yield Running(
@@ -147,6 +164,7 @@ async def run(
             ),
             services=tuple(services),
             nats_place=without_secrets(agent_url),
+            reloading=reloading,
         )
 
 
@@ -204,7 +222,14 @@ async def stop_signals() -> AsyncIterator[asyncio.Event]:
 
 
 async def until_stopped(running: Running, stopped: asyncio.Event) -> None:
-    """Return when told to stop; raise when a service can serve no longer."""
+    """Return when told to stop; raise when a service can serve no longer. Reload meanwhile."""
+    async with AsyncExitStack() as stack:
+        if running.reloading is not None:
+            await stack.enter_async_context(watched(running.reloading, stopped.set))
+        await _until_stopped(running, stopped)
+
+
+async def _until_stopped(running: Running, stopped: asyncio.Event) -> None:
     failure = asyncio.create_task(running.until_failure())
     told = asyncio.create_task(stopped.wait())
     try:

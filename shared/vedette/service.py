@@ -83,6 +83,8 @@ class Service:
         self._checks: list[telemetry.Check] = []
         self._notes: list[telemetry.Check] = []
         self._last: list[Callable[[], Awaitable[None]]] = []
+        self._reload: list[Callable[[Settings], Awaitable[None]]] = []
+        self._started = False
         self._stopping = False
         self._pong: asyncio.Future[None] | None = None
         self._asked_on = 0  # which of our connections to NATS it was asked on
@@ -132,6 +134,19 @@ class Service:
         """Return what an operator should know, or None."""
         return "; ".join([said for note in self._notes if (said := await note())]) or None
 
+    def on_reload(self, take_on: Callable[[Settings], Awaitable[None]]) -> None:
+        """Have *take_on* called with settings that this service is to take on while it runs.
+
+        It raises VedetteError, and changes nothing, where it cannot.
+        """
+        self._reload.append(take_on)
+
+    async def reload(self, settings: Settings) -> None:
+        """Take on *settings*. Raises VedetteError."""
+        for take_on in self._reload:
+            await take_on(settings)
+        self.settings = settings
+
     def before_closing(self, last: Callable[[], Awaitable[None]]) -> None:
         """Have *last* done when this service stops: all that was spawned has ended, NATS is still there."""
         self._last.append(last)
@@ -169,7 +184,7 @@ class Service:
         concurrency: int,
         timeout_s: float,
     ) -> None:
-        """Handle the jobs of *durable* from `start` on."""
+        """Handle the jobs of *durable* from `start` on, or at once where this service has started."""
         await ensure_durable(self.bus.connection, durable)
         self.bus.watch(durable)
 
@@ -188,9 +203,11 @@ class Service:
             finally:
                 telemetry.JOBS.labels(self.name, job.kind, outcome).inc()
 
-        self._work.append(
-            self.bus.work(durable, handle_and_tell, concurrency=concurrency, timeout_s=timeout_s)
-        )
+        working = self.bus.work(durable, handle_and_tell, concurrency=concurrency, timeout_s=timeout_s)
+        if self._started:
+            self.bus.spawn(working)
+        else:
+            self._work.append(working)
 
     async def answer(self, questions: Iterable[Question], answer: Answer) -> None:
         """Answer *questions* through the NATS Services API, with the other replicas in one queue group.
@@ -260,6 +277,7 @@ class Service:
         await self._app.start()
         for work in self._work:
             self.bus.spawn(work)
+        self._started = True
         self.bus.spawn(self.bus.watchdog())
         self.bus.spawn(self.bus.keep_writing())
         self.bus.spawn(self.clock.run(telemetry.CLOCK_OFFSET.labels(self.name, "nats").set))

@@ -10,7 +10,7 @@ import itertools
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import UnionType
@@ -280,13 +280,26 @@ class Settings(Section, frozen=True, kw_only=True):
     quality: tuple[Vouched, ...] = ()
 
 
+class Source(Struct, frozen=True):
+    """Where the configuration of this process comes from: the file, how it is read, and what it gave at the start."""
+
+    file: Path
+    load: Callable[[], Settings]
+    started: Settings
+
+
+def settings_file(path: str | None = None, *, environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the file that `load` reads, be it there or not."""
+    return Path(path or environ.get("VEDETTE_CONFIG") or DEFAULT_FILE)
+
+
 def load(path: str | None = None, *, environ: Mapping[str, str] = os.environ) -> Settings:
     """Return the settings of the file *path*, else of `VEDETTE_CONFIG`, else of `./vedette.toml`, if any.
 
     Raises ConfigurationError with the file, the key, the reason and, for a misspelling, the nearest key.
     """
     named = path or environ.get("VEDETTE_CONFIG")
-    file = Path(named or DEFAULT_FILE)
+    file = settings_file(path, environ=environ)
     if not named and not file.is_file():
         return parse({}, where=DEFAULT_FILE, environ=environ)
     try:

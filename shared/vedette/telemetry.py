@@ -64,6 +64,11 @@ CLOCK_OFFSET = Gauge(
     "How far the clock of this process is ahead of another: that of NATS, or of the database.",
     ["service", "of"],
 )
+CONFIGURATION_IN_FORCE = Gauge(
+    "vedette_configuration_in_force",
+    "1 while the configuration file is in force as it is; 0 while it is refused and the one before it is in force.",
+)
+RELOADS = Counter("vedette_configuration_reloads_total", "Reloads of the configuration.", ["outcome"])
 MODELS = Gauge("vedette_models", "Models that are there now, by status.", ["status"])
 ENDPOINT_OK = Gauge(
     "vedette_endpoint_ok", "1 where the last contact with an endpoint went well.", ["endpoint"]

@@ -53,7 +53,20 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         service.on(lifecycle("benchmarker", "found"), measurements.on_found)
         service.on(lifecycle("benchmarker", "changed"), measurements.on_changed)
         # Endpoints on one host share its processor: one durable per host group, one job of it in hand.
-        for group in sorted({endpoint.settings.group for endpoint in endpoints}):
-            await service.work(host_jobs(group), measurements.on_job, concurrency=1, timeout_s=_JOB_TIMEOUT_S)
+        served: set[str] = set()
+
+        async def serve_hosts() -> None:
+            for group in sorted({endpoint.settings.group for endpoint in endpoints} - served):
+                on_job = endpoints.during(bus, measurements.on_job)
+                await service.work(host_jobs(group), on_job, concurrency=1, timeout_s=_JOB_TIMEOUT_S)
+                served.add(group)
+
+        async def take_on(changed: Settings) -> None:
+            reloaded = await endpoints.reload(changed)
+            await serve_hosts()
+            await measurements.on_reload(reloaded.added)
+
+        await serve_hosts()
+        service.on_reload(take_on)
         await service.start()
         yield service

@@ -1,6 +1,6 @@
 """Measurement jobs: who is due, who may be measured now, and what that used of the endpoint."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -97,10 +97,17 @@ class Measurements:
         if event.digest_changed:
             await self._queue_first(event, "changed")
 
+    async def on_reload(self, added: Sequence[str]) -> None:
+        """Queue the first measurements at endpoints that another replica knew before this one did."""
+        for name in added:
+            for state in self._catalogue.of_endpoint(name):
+                if state.lifecycle and self._measures["benchmark"].measured_at(state) is None:
+                    await self._queue_first(state.lifecycle.event, "found")
+
     async def _queue_first(self, event: ModelEvent, cause: JobCause) -> None:
         endpoint = self._endpoints.get(event.model.endpoint)
         if endpoint is None:
-            return
+            return  # not configured here: `on_reload` makes up for it
         for kind in _FIRST:
             await self._bus.enqueue(
                 endpoint.job(kind, at=event.at, cause=cause, seed=event.id, model=event.model)

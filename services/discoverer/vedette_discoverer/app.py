@@ -29,10 +29,17 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         service.on(ticks("discoverer", "discovery"), discovery.on_tick)
         await service.work(
             jobs("discoverer", "discover"),
-            discovery.on_job,
+            endpoints.during(service.bus, discovery.on_job),
             concurrency=settings.probing.concurrency,
             timeout_s=settings.probing.job_timeout_s,
         )
+
+        async def take_on(changed: Settings) -> None:
+            reloaded = await endpoints.reload(changed)
+            if any(reloaded):
+                service.bus.spawn(discovery.on_reload({*reloaded.added, *reloaded.changed}))
+
+        service.on_reload(take_on)
         await service.start()
         service.bus.spawn(discovery.on_start())
         yield service

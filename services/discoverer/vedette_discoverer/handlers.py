@@ -1,10 +1,11 @@
 """Discovery jobs: list an endpoint, describe its models, publish what came, changed and went."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 import msgspec
+import nats.errors
 
 from vedette.bus import Bus
 from vedette.catalogue import Catalogue, ModelState
@@ -22,6 +23,8 @@ from vedette_discoverer.changes import gone, seen
 from vedette_discoverer.licences import identifier
 from vedette_discoverer.names import identify
 from vedette_discoverer.prices import listed_price
+
+_TRY_AGAIN_S = 1.0
 
 
 class Discovery:
@@ -47,10 +50,26 @@ class Discovery:
         Waits until this process's clock may be used.
         """
         await self._bus.clock.until_right()
+        await self._catch_up(())
+
+    async def on_reload(self, anew: Collection[str]) -> None:
+        """Do as at the start, and queue the endpoints that were opened *anew*; try until NATS takes it."""
+        await self._bus.clock.until_right()
+        while True:
+            try:
+                if await self._bus.current():  # what jobs in hand have published is to be lost as well
+                    await self._catch_up(anew)
+                    return
+            except (nats.errors.Error, TimeoutError) as error:
+                self._bus.log.warning("reload.retried", error=f"{type(error).__name__}: {error}")
+            await asyncio.sleep(_TRY_AGAIN_S)
+
+    async def _catch_up(self, anew: Collection[str]) -> None:
         now = self._clock.now()
         for endpoint in self._endpoints:
             held = self._catalogue.endpoint(endpoint.name)
-            if held is None or held.event.fingerprint != endpoint.settings.fingerprint:
+            known = held is not None and held.event.fingerprint == endpoint.settings.fingerprint
+            if endpoint.name in anew or not known or not self._catalogue.of_endpoint(endpoint.name):
                 await self._bus.enqueue(endpoint.job("discover", at=now, cause="start", seed="start"))
         for state in list(self._catalogue.present()):
             if self._endpoints.get(state.model.endpoint) is None:

@@ -31,9 +31,15 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         service.on(lifecycle("prober", "changed"), probes.on_changed)
         await service.work(
             jobs("prober", "probe"),
-            probes.on_job,
+            endpoints.during(service.bus, probes.on_job),
             concurrency=settings.probing.concurrency,
             timeout_s=settings.probing.job_timeout_s,
         )
+
+        async def take_on(changed: Settings) -> None:
+            await endpoints.reload(changed)
+            probes.interval_s = interval_s(changed.schedule.availability)
+
+        service.on_reload(take_on)
         await service.start()
         yield service

@@ -72,7 +72,7 @@ class Probes:
         self._catalogue = catalogue
         self._endpoints = endpoints
         self._settings = settings
-        self._interval_s = interval_s
+        self.interval_s = interval_s
         self._clock = clock
         self._turns: WeakValueDictionary[ModelRef, asyncio.Lock] = WeakValueDictionary()
 
@@ -100,7 +100,7 @@ class Probes:
             await self._bus.tell(job, "failed", f"{job.endpoint}: left alone: {reason}")
             return
         if job.cause == "tick":
-            wait_s = jitter_s(job.endpoint, self._interval_s)
+            wait_s = jitter_s(job.endpoint, self.interval_s)
             if 0 < (left_s := wait_s - (self._clock.now() - job.at).total_seconds()) <= wait_s + MAX_OFFSET_S:
                 raise NotYet(wait_s=left_s)  # longer, and a wrong clock made the job: it is due
         if await self._lags(job):

@@ -34,6 +34,12 @@ class Announcing:
         self._heard: dict[str, Held[AnswerChanged]] = {}
         self._poked = asyncio.Event()
 
+    def reload(self, answers: Answers, use_cases: Iterable[str]) -> None:
+        """Look at *use_cases* in *answers* from now on."""
+        self._answers = answers
+        self._use_cases = tuple(use_cases)
+        self.poke()
+
     def poke(self) -> None:
         """Have every use case looked at soon."""
         self._poked.set()

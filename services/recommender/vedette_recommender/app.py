@@ -1,9 +1,10 @@
 """Wiring of the recommender."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import lru_cache, partial
+from typing import NamedTuple
 
 from nats.aio.client import Client as Connection
 
@@ -16,10 +17,10 @@ from vedette.settings import Settings, interval_s
 from vedette_recommender.announcing import Announcing
 from vedette_recommender.answers import ANSWERED, Answers
 from vedette_recommender.constants import STALE_INTERVALS
-from vedette_recommender.observing import observe
+from vedette_recommender.observing import forget, observe
 from vedette_recommender.past import PAST, Past, Recall
 from vedette_recommender.reporting import REPORT, Reporting
-from vedette_recommender.usecases import known
+from vedette_recommender.usecases import UseCase, known
 
 _PAGE_TIMEOUT_S = 5.0
 _ENDPOINTS = 65_536  # whose base URLs are kept
@@ -43,35 +44,64 @@ def recall(connection: Connection) -> Recall:
     return page
 
 
+class _Configured(NamedTuple):
+    """What follows from the settings in force."""
+
+    answers: Answers
+    past: Past
+    use_cases: Mapping[str, UseCase]
+    endpoints: frozenset[str]
+
+
+def _configured(service: Service, settings: Settings) -> _Configured:
+    use_cases = known(settings.recommend.use_cases)
+    over = partial(
+        Answers,
+        endpoints=settings.endpoints,
+        use_cases=use_cases,
+        stale_after=timedelta(seconds=STALE_INTERVALS * interval_s(settings.schedule.availability)),
+        base_url=base_url,
+    )
+    past = Past(
+        recall=recall(service.bus.connection),
+        answers=over,
+        use_cases=use_cases,
+        ratings=settings.quality,
+        clock=service.clock,
+    )
+    answers = over(catalogue=service.catalogue, ratings=settings.quality, clock=service.clock)
+    return _Configured(answers, past, use_cases, frozenset(settings.endpoints))
+
+
 @asynccontextmanager
 async def serve(settings: Settings) -> AsyncIterator[Service]:
     """Run the recommender while the context is open."""
     async with open_service("recommender", settings) as service:
-        use_cases = known(settings.recommend.use_cases)
-        stale_after = timedelta(seconds=STALE_INTERVALS * interval_s(settings.schedule.availability))
-        over = partial(
-            Answers,
-            endpoints=settings.endpoints,
-            use_cases=use_cases,
-            stale_after=stale_after,
-            base_url=base_url,
-        )
-        answers = over(catalogue=service.catalogue, ratings=settings.quality, clock=service.clock)
-        past = Past(
-            recall=recall(service.bus.connection),
-            answers=over,
-            use_cases=use_cases,
-            ratings=settings.quality,
-            clock=service.clock,
-        )
-        reporting = Reporting(bus=service.bus, catalogue=service.catalogue, use_cases=use_cases)
+        now = _configured(service, settings)
+        reporting = Reporting(bus=service.bus, catalogue=service.catalogue, use_cases=now.use_cases)
         announcing = Announcing(
-            bus=service.bus, answers=answers, use_cases=use_cases, clock=service.clock, log=service.log
+            bus=service.bus,
+            answers=now.answers,
+            use_cases=now.use_cases,
+            clock=service.clock,
+            log=service.log,
         )
 
         def on_change(event: Event) -> None:
-            answers.changed(event)
+            now.answers.changed(event)
             announcing.poke()
+
+        async def take_on(changed: Settings) -> None:
+            nonlocal now
+            if changed == service.settings:
+                return
+            configured = _configured(service, changed)
+            configured.answers.prepare()
+            for endpoint in now.endpoints - configured.endpoints:
+                forget(endpoint)
+            now = configured
+            reporting.use_cases = now.use_cases
+            announcing.reload(now.answers, now.use_cases)
 
         await service.follow(
             ("MODELS", "model.>"),
@@ -79,14 +109,15 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             ("REPORTS", "report.>"),
             then=on_change,
         )
-        await service.answer(ANSWERED, answers.answer)
+        await service.answer(ANSWERED, lambda subject, payload: now.answers.answer(subject, payload))
         await service.answer_to([REPORT], reporting.answer)
-        await service.answer([PAST], past.answer)
+        await service.answer([PAST], lambda subject, payload: now.past.answer(subject, payload))
         service.before_closing(reporting.close)
-        answers.prepare()
+        now.answers.prepare()
         await announcing.listen()
         await service.start()
         service.bus.spawn(reporting.run())
         service.bus.spawn(announcing.run())
-        service.bus.spawn(observe(answers, service.catalogue, settings.endpoints))
+        service.bus.spawn(observe(lambda: (now.answers, now.endpoints), service.catalogue))
+        service.on_reload(take_on)
         yield service

@@ -1,7 +1,8 @@
 """What the recommender tells Prometheus of its catalogue: how many models stand how, and which endpoints answer."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from vedette import telemetry
 from vedette.catalogue import Catalogue
@@ -11,11 +12,18 @@ from vedette_recommender.answers import Answers
 _EVERY_S = 5.0
 
 
-async def observe(answers: Answers, catalogue: Catalogue, endpoints: Iterable[str]) -> None:
-    """Keep the gauges current until cancelled."""
+async def observe(current: Callable[[], tuple[Answers, Iterable[str]]], catalogue: Catalogue) -> None:
+    """Keep the gauges current until cancelled: of the answers and the endpoints in force."""
     while True:
+        answers, endpoints = current()
         tell(answers, catalogue, endpoints)
         await asyncio.sleep(_EVERY_S)
+
+
+def forget(endpoint: str) -> None:
+    """Remove the gauge of an endpoint that is configured no longer."""
+    with suppress(KeyError):
+        telemetry.ENDPOINT_OK.remove(endpoint)
 
 
 def tell(answers: Answers, catalogue: Catalogue, endpoints: Iterable[str]) -> None:

@@ -35,7 +35,7 @@ class Reporting:
     ) -> None:
         self._bus = bus
         self._catalogue = catalogue
-        self._use_cases = use_cases
+        self.use_cases = use_cases
         self._every_s = every_s
         self._replica = uuid4().hex[:12]
         self._windows = 0
@@ -56,8 +56,8 @@ class Reporting:
         state = self._catalogue.get(model)
         if state is None or state.info is None or not state.present:
             raise unknown_model(model, (state.model for state in self._catalogue.present()))
-        if report.use_case is not None and report.use_case not in self._use_cases:
-            raise unknown_use_case(report.use_case, self._use_cases)
+        if report.use_case is not None and report.use_case not in self.use_cases:
+            raise unknown_use_case(report.use_case, self.use_cases)
         first, last = report.ttft_ms, report.e2e_ms
         if first is not None and last is not None and first > last:
             message = f"ttft_ms: {first:g} is more than e2e_ms, which is {last:g}"

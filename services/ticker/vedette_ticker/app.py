@@ -1,12 +1,13 @@
 """Wiring of the ticker."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import get_args
 
 from vedette.events import ScheduledJob
 from vedette.service import Service, open_service
-from vedette.settings import Settings
+from vedette.settings import Schedule, Settings
 from vedette_ticker.handlers import Ticker
 from vedette_ticker.schedule import parse
 
@@ -16,13 +17,26 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
     """Run the ticker while the context is open."""
     async with open_service("ticker", settings) as service:
         await service.start()
-        for job in get_args(ScheduledJob):
+        tasks: dict[ScheduledJob, asyncio.Task[None]] = {}
+
+        def begin(schedule: Schedule, job: ScheduledJob) -> None:
+            if job in tasks:
+                tasks[job].cancel()
             ticker = Ticker(
                 job=job,
-                slots=parse(getattr(settings.schedule, job)),
-                run_on_startup=settings.schedule.run_on_startup,
+                slots=parse(getattr(schedule, job)),
+                run_on_startup=schedule.run_on_startup,
                 bus=service.bus,
                 clock=service.clock,
             )
-            service.bus.spawn(ticker.run())
+            tasks[job] = service.bus.spawn(ticker.run())
+
+        async def take_on(changed: Settings) -> None:
+            for job in get_args(ScheduledJob):
+                if getattr(changed.schedule, job) != getattr(service.settings.schedule, job):
+                    begin(changed.schedule, job)
+
+        for job in get_args(ScheduledJob):
+            begin(settings.schedule, job)
+        service.on_reload(take_on)
         yield service

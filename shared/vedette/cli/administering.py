@@ -264,8 +264,16 @@ async def _ready(where: options.Instance) -> AsyncIterator[Finding]:
         yield Finding(what="services", ok=False, seen=seen, remedy="see the log of Vedette")
     else:
         yield Finding(what="services", ok=True, seen="all ready")
-    if told.notes:
-        yield Finding(what="note", ok=True, seen=_by_what_they_say(told.notes))
+    notes = dict(told.notes)
+    if said := notes.pop("configuration", None):
+        yield Finding(
+            what="configuration in force",
+            ok=False,
+            seen=f"is not that of the file: {said}",
+            remedy="correct the file, which is then reloaded, or restart Vedette",
+        )
+    if notes:
+        yield Finding(what="note", ok=True, seen=_by_what_they_say(notes))
 
 
 def _by_what_they_say(told: Mapping[str, str]) -> str:

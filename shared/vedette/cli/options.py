@@ -10,8 +10,8 @@ from cyclopts import Parameter
 
 from vedette import instance
 from vedette.client import URL_VARIABLE, Client
-from vedette.errors import NotRunning, RequestError
-from vedette.settings import Nats, Settings, load, seconds
+from vedette.errors import ConfigurationError, NotRunning, RequestError
+from vedette.settings import Nats, Settings, Source, load, seconds, settings_file
 
 Json = Annotated[
     bool, Parameter(name="--json", negative="", help="Print one JSON document instead of a table.")
@@ -90,6 +90,19 @@ def _ago(text: str, option: str) -> datetime:
     except (ValueError, OverflowError) as error:
         problem = f"--{option}: {error}, nor a time such as 2026-11-24T10:00"
         raise RequestError(code="invalid_value", message=problem, field=option) from error
+
+
+def source(config: str | None, nats: str | None = None, port: int | None = None) -> Source:
+    """Return where that configuration comes from, read once. Raises ConfigurationError."""
+    file = settings_file(config)
+    had_one = file.is_file()
+
+    def load() -> Settings:
+        if had_one and not file.is_file():
+            raise ConfigurationError(where=file, problem="is gone")
+        return settings(config, nats, port)
+
+    return Source(file, load, settings(config, nats, port))
 
 
 def settings(config: str | None, nats: str | None = None, port: int | None = None) -> Settings:

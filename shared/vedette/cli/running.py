@@ -38,10 +38,13 @@ def up(
 
 
 async def _up(config: str | None, state_dir: str | None, nats: str | None, port: int | None) -> int:
-    settings = options.settings(config, nats, port)
+    source = options.source(config, nats, port)
     directory = instance.state_directory(state_dir)
     began = SystemClock().now()
-    async with process.stop_signals() as stopped, process.up(settings, directory, say=say) as running:
+    async with (
+        process.stop_signals() as stopped,
+        process.up(source.started, directory, say=say, source=source) as running,
+    ):
         operator = Nats(url=running.connection.operator_url)
         async with connect(operator, name="vedette-up", reconnect=True) as connection:
             bus = Bus(connection, name="up", clock=SystemClock(), log=log.logger("up"))
@@ -109,9 +112,12 @@ def run(
 
 
 async def _run(services: list[str], config: str | None, nats: str | None) -> int:
-    settings = options.settings(config, nats)
+    source = options.source(config, nats)
     names = services or process.service_names()
-    async with process.stop_signals() as stopped, process.run(settings, names) as running:
+    async with (
+        process.stop_signals() as stopped,
+        process.run(source.started, names, source=source, say=say) as running,
+    ):
         say(f"NATS      {running.nats_place}")
         say(f"health    {running.connection.health_url}/readyz")
         say(f"ready     {', '.join(service.name for service in running.services)}")

@@ -1,0 +1,232 @@
+"""A running process takes on a changed configuration: its file is watched, and SIGHUP has it read at once.
+
+A configuration that is refused changes nothing: the one before it stays in force, and why is said in the log, in
+`/readyz`, in a metric and by `vedette doctor`.
+"""
+
+import asyncio
+import hashlib
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import nats.errors
+from msgspec import Struct
+
+from vedette import log, telemetry
+from vedette.errors import VedetteError
+from vedette.settings import Secret, Settings, Source
+
+# The sections that services take on while they run. Any other needs a restart.
+RELOADED = ("endpoints", "schedule", "outbound", "recommend", "quality")
+_LOOK_EVERY_S = 1.0
+
+
+class Reloadable(Protocol):
+    """What takes on settings while it runs."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        ...
+
+    async def reload(self, settings: Settings) -> None:
+        """Take on *settings*. Raises VedetteError, and keeps those in force."""
+        ...
+
+
+def merge(current: Settings, new: Settings) -> Settings:
+    """Return *current* with what can be reloaded as *new* has it."""
+    return msgspec.structs.replace(current, **{name: getattr(new, name) for name in RELOADED})
+
+
+def changes(old: Settings, new: Settings) -> list[str]:
+    """Return what differs in what can be reloaded, one phrase each."""
+    said: list[str] = []
+    before, after = old.endpoints, new.endpoints
+    said += [f"endpoint {name} added" for name in after if name not in before]
+    said += [f"endpoint {name} removed" for name in before if name not in after]
+    said += [f"endpoint {name} changed" for name in after if name in before and after[name] != before[name]]
+    for name in RELOADED[1:]:
+        said += _differences(name, getattr(old, name), getattr(new, name))
+    return said
+
+
+def restarts(running: Settings, new: Settings) -> list[str]:
+    """Return the keys in which *new* differs from what this process started with, and which need a restart."""
+    names = [name for name in Settings.__struct_fields__ if name not in RELOADED]
+    return [
+        f"{section}.{field}"
+        for section in names
+        for field in getattr(new, section).__struct_fields__
+        if getattr(getattr(running, section), field) != getattr(getattr(new, section), field)
+    ]
+
+
+def _differences(name: str, old: Any, new: Any) -> list[str]:
+    if old == new:
+        return []
+    if not isinstance(new, Struct):
+        return [f"{name} changed"]
+    pairs = [(field, getattr(old, field), getattr(new, field)) for field in new.__struct_fields__]
+    plain = (str, int, float)
+    return [
+        f"{name}.{field} {before} -> {after}"
+        if isinstance(before, plain) and isinstance(after, plain)
+        else f"{name}.{field} changed"
+        for field, before, after in pairs
+        if before != after
+    ]
+
+
+class Reloading:
+    """Has *services* take on what *source* gives, once it has changed. `reload` may be called from anywhere."""
+
+    def __init__(self, source: Source, services: Sequence[Reloadable], say: Callable[[str], None]) -> None:
+        self._source = source
+        self._current = source.started
+        self._services = services
+        self._say = say
+        self._log = log.logger("configuration")
+        self._hung_up = asyncio.Event()
+        self._trouble: str | None = None
+        self._waiting: list[str] = []
+        telemetry.CONFIGURATION_IN_FORCE.set(1)
+
+    def hang_up(self) -> None:
+        """Have the configuration read at once, also where no file has changed."""
+        self._hung_up.set()
+
+    async def note(self) -> str | None:
+        """Return what an operator should know of the configuration, or None."""
+        if self._trouble:
+            return f"refused, the configuration before it stays in force: {self._trouble}"
+        return f"needs a restart: {', '.join(self._waiting)}" if self._waiting else None
+
+    async def run(self) -> None:
+        """Watch the file and SIGHUP for ever."""
+        # The file may have changed since it was read for the start: it is read once in any case.
+        taken: str | None = None
+        seen: str | None = None
+        while True:
+            asked = await self._asked()
+            now = await asyncio.to_thread(self._fingerprint)
+            # A file that is still being written differs from one look to the next.
+            if asked or (now != taken and now == seen):
+                taken = now if await self.reload(asked=asked) else None
+            seen = now
+
+    async def _asked(self) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_EVERY_S):
+                await self._hung_up.wait()
+        asked = self._hung_up.is_set()
+        self._hung_up.clear()
+        return asked
+
+    def _fingerprint(self) -> str:
+        """Return a digest of the file and of the files its secrets are in: of a symbolic link, what it leads to."""
+        whole = hashlib.sha256()
+        for path in (self._source.file, *map(Path, _secret_files(self._current))):
+            try:
+                whole.update(path.read_bytes())
+            except OSError as error:
+                whole.update(f"\0{error.errno}".encode())
+        return whole.hexdigest()
+
+    async def reload(self, *, asked: bool = True) -> bool:
+        """Read the configuration and take it on; refuse it as a whole where any of it cannot be taken on.
+
+        Say so, unless nobody *asked* and nothing is new. Return False when NATS was away: then try it again.
+        """
+        try:
+            new = await asyncio.to_thread(self._source.load)
+            await self._take_on(new)
+        except VedetteError as error:
+            self._refuse(str(error))
+            return True
+        except (nats.errors.Error, TimeoutError) as error:
+            self._log.warning("configuration.deferred", error=f"{type(error).__name__}: {error}")
+            return False
+        done, waiting = changes(self._current, new), restarts(self._source.started, new)
+        before, quiet = self._waiting, not (asked or done or self._trouble or waiting != self._waiting)
+        self._current, self._trouble, self._waiting = new, None, waiting
+        telemetry.CONFIGURATION_IN_FORCE.set(1)
+        if quiet:
+            return True
+        telemetry.RELOADS.labels("reloaded").inc()
+        self._log.info("configuration.reloaded", file=str(self._source.file), changes=done)
+        self._say(f"config    reloaded: {'; '.join(done) or 'no change that a running Vedette takes on'}")
+        if self._waiting and self._waiting != before:
+            self._log.warning("configuration.needs_restart", keys=self._waiting)
+            self._say(f"config    needs a restart: {', '.join(self._waiting)}")
+        return True
+
+    async def _take_on(self, new: Settings) -> None:
+        done: list[tuple[Reloadable, Settings]] = []
+        try:
+            for service in self._services:
+                before = service.settings
+                await service.reload(merge(before, new))
+                done.append((service, before))
+        except (VedetteError, nats.errors.Error, TimeoutError):
+            for service, before in reversed(done):
+                await service.reload(before)
+            raise
+
+    def _refuse(self, reason: str) -> None:
+        self._trouble = reason
+        telemetry.CONFIGURATION_IN_FORCE.set(0)
+        telemetry.RELOADS.labels("refused").inc()
+        self._log.error("configuration.refused", file=str(self._source.file), reason=reason)
+        self._say(f"config    refused: {reason}; the configuration before it stays in force")
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
+def _secret_files(settings: Settings) -> list[str]:
+    return [
+        secret.file
+        for endpoint in settings.endpoints.values()
+        for secret in (
+            endpoint.api_key,
+            endpoint.basic.password if endpoint.basic else None,
+            *endpoint.headers.values(),
+        )
+        if isinstance(secret, Secret) and secret.file
+    ]
+
+
+@asynccontextmanager
+async def watched(reloading: Reloading, stop: Callable[[], None]) -> AsyncIterator[None]:
+    """Run *reloading* while the context is open, SIGHUP with it.
+
+    *stop* is called instead when SIGHUP says that the terminal of this process was closed.
+    """
+    loop = asyncio.get_running_loop()
+    attended = _has_terminal()
+
+    def on_hangup() -> None:
+        if attended and not _has_terminal():
+            stop()
+        else:
+            reloading.hang_up()
+
+    loop.add_signal_handler(signal.SIGHUP, on_hangup)
+    task = asyncio.create_task(reloading.run())
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
