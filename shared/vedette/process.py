@@ -22,7 +22,7 @@ from vedette.errors import BusUnreachable, ConfigurationError
 from vedette.instance import Connection
 from vedette.nats_server import NatsServer
 from vedette.provisioning import provision
-from vedette.reloading import Reloading, watched
+from vedette.reloading import Reloading
 from vedette.service import Serve, Service
 from vedette.settings import Nats, Settings, Source
 
@@ -201,45 +201,62 @@ async def _tend(
             say(f"NATS      restarted: {reason}")
 
 
+class Stopped(asyncio.Event):
+    """Set by Ctrl-C, by SIGTERM, and when the terminal of this process is closed; SIGHUP else sets `hung_up`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hung_up = asyncio.Event()
+
+
 @asynccontextmanager
-async def stop_signals() -> AsyncIterator[asyncio.Event]:
-    """Yield an event that Ctrl-C and SIGTERM set. A second Ctrl-C interrupts as usual."""
-    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+async def stop_signals() -> AsyncIterator[Stopped]:
+    """Yield an event that signals set. A second Ctrl-C interrupts as usual."""
+    loop, stopped, attended = asyncio.get_running_loop(), Stopped(), _has_terminal()
 
     def stop() -> None:
         stopped.set()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
 
+    def hang_up() -> None:
+        if attended and not _has_terminal():
+            stop()
+        else:
+            stopped.hung_up.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
     try:
         yield stopped
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             with suppress(ValueError):
                 loop.remove_signal_handler(number)
 
 
-async def until_stopped(running: Running, stopped: asyncio.Event) -> None:
-    """Return when told to stop; raise when a service can serve no longer. Reload meanwhile."""
-    async with AsyncExitStack() as stack:
-        if running.reloading is not None:
-            await stack.enter_async_context(watched(running.reloading, stopped.set))
-        await _until_stopped(running, stopped)
-
-
-async def _until_stopped(running: Running, stopped: asyncio.Event) -> None:
-    failure = asyncio.create_task(running.until_failure())
-    told = asyncio.create_task(stopped.wait())
+def _has_terminal() -> bool:
     try:
-        await asyncio.wait([failure, told], return_when=asyncio.FIRST_COMPLETED)
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
+async def until_stopped(running: Running, stopped: Stopped) -> None:
+    """Return when told to stop; raise when a service can serve no longer. Reload the configuration meanwhile."""
+    failure = asyncio.create_task(running.until_failure())
+    tasks = [failure, asyncio.create_task(stopped.wait())]
+    reloading = [asyncio.create_task(running.reloading.run(stopped.hung_up))] if running.reloading else []
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if failure.done():
             failure.result()
     finally:
-        failure.cancel()
-        told.cancel()
-        await asyncio.gather(failure, told, return_exceptions=True)
+        for task in tasks + reloading:
+            task.cancel()
+        await asyncio.gather(*tasks, *reloading, return_exceptions=True)
 
 
 def _as_user(settings: Settings, server: NatsServer, name: str) -> Settings:

@@ -6,10 +6,8 @@ A configuration that is refused changes nothing: the one before it stays in forc
 
 import asyncio
 import hashlib
-import os
-import signal
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -92,14 +90,9 @@ class Reloading:
         self._services = services
         self._say = say
         self._log = log.logger("configuration")
-        self._hung_up = asyncio.Event()
         self._trouble: str | None = None
         self._waiting: list[str] = []
         telemetry.CONFIGURATION_IN_FORCE.set(1)
-
-    def hang_up(self) -> None:
-        """Have the configuration read at once, also where no file has changed."""
-        self._hung_up.set()
 
     async def note(self) -> str | None:
         """Return what an operator should know of the configuration, or None."""
@@ -107,26 +100,18 @@ class Reloading:
             return f"refused, the configuration before it stays in force: {self._trouble}"
         return f"needs a restart: {', '.join(self._waiting)}" if self._waiting else None
 
-    async def run(self) -> None:
-        """Watch the file and SIGHUP for ever."""
+    async def run(self, hung_up: asyncio.Event) -> None:
+        """Watch the file for ever, and read it at once when *hung_up* is set."""
         # The file may have changed since it was read for the start: it is read once in any case.
         taken: str | None = None
         seen: str | None = None
         while True:
-            asked = await self._asked()
+            asked = await _was_set(hung_up)
             now = await asyncio.to_thread(self._fingerprint)
             # A file that is still being written differs from one look to the next.
             if asked or (now != taken and now == seen):
                 taken = now if await self.reload(asked=asked) else None
             seen = now
-
-    async def _asked(self) -> bool:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_LOOK_EVERY_S):
-                await self._hung_up.wait()
-        asked = self._hung_up.is_set()
-        self._hung_up.clear()
-        return asked
 
     def _fingerprint(self) -> str:
         """Return a digest of the file and of the files its secrets are in: of a symbolic link, what it leads to."""
@@ -152,6 +137,9 @@ class Reloading:
         except (nats.errors.Error, TimeoutError) as error:
             self._log.warning("configuration.deferred", error=f"{type(error).__name__}: {error}")
             return False
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a file must not end what runs
+            self._refuse(f"{type(error).__name__}: {error}")
+            return True
         done, waiting = changes(self._current, new), restarts(self._source.started, new)
         before, quiet = self._waiting, not (asked or done or self._trouble or waiting != self._waiting)
         self._current, self._trouble, self._waiting = new, None, waiting
@@ -173,7 +161,7 @@ class Reloading:
                 before = service.settings
                 await service.reload(merge(before, new))
                 done.append((service, before))
-        except (VedetteError, nats.errors.Error, TimeoutError):
+        except Exception:
             for service, before in reversed(done):
                 await service.reload(before)
             raise
@@ -186,12 +174,14 @@ class Reloading:
         self._say(f"config    refused: {reason}; the configuration before it stays in force")
 
 
-def _has_terminal() -> bool:
-    try:
-        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
-    except OSError:
-        return False
-    return True
+async def _was_set(hung_up: asyncio.Event) -> bool:
+    """Return whether *hung_up* was set until the next look is due; clear it."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LOOK_EVERY_S):
+            await hung_up.wait()
+    was_set = hung_up.is_set()
+    hung_up.clear()
+    return was_set
 
 
 def _secret_files(settings: Settings) -> list[str]:
@@ -205,28 +195,3 @@ def _secret_files(settings: Settings) -> list[str]:
         )
         if isinstance(secret, Secret) and secret.file
     ]
-
-
-@asynccontextmanager
-async def watched(reloading: Reloading, stop: Callable[[], None]) -> AsyncIterator[None]:
-    """Run *reloading* while the context is open, SIGHUP with it.
-
-    *stop* is called instead when SIGHUP says that the terminal of this process was closed.
-    """
-    loop = asyncio.get_running_loop()
-    attended = _has_terminal()
-
-    def on_hangup() -> None:
-        if attended and not _has_terminal():
-            stop()
-        else:
-            reloading.hang_up()
-
-    loop.add_signal_handler(signal.SIGHUP, on_hangup)
-    task = asyncio.create_task(reloading.run())
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(signal.SIGHUP)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)

@@ -54,6 +54,7 @@ class Watched:
         started = load(str(file))
         self.first, self.last = Taking(started), Taking(started, choosy=choosy)
         self.lines: list[str] = []
+        self.hung_up = asyncio.Event()
         source = Source(file, lambda: load(str(file)), started)
         self.reloading = Reloading(source, [self.first, self.last], self.lines.append)
 
@@ -68,7 +69,7 @@ class Watched:
 async def watching(file: Path, *, choosy: bool = False) -> AsyncIterator[Watched]:
     """Watch *file* while the context is open."""
     watched = Watched(file, choosy=choosy)
-    task = asyncio.create_task(watched.reloading.run())
+    task = asyncio.create_task(watched.reloading.run(watched.hung_up))
     try:
         yield watched
     finally:
@@ -167,7 +168,7 @@ async def test_a_secret_in_a_file_that_is_rotated_is_a_change(file: Path, tmp_pa
 
 async def test_hanging_up_twice_reads_it_again(file: Path) -> None:
     async with watching(file) as watched:
-        watched.reloading.hang_up()
-        watched.reloading.hang_up()
+        watched.hung_up.set()
+        watched.hung_up.set()
         await watched.until(lambda: len(watched.last.taken) >= 1)
         assert {line.partition(":")[0] for line in watched.lines} == {"config    reloaded"}
