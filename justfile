@@ -3,18 +3,18 @@ default: lint types contracts lock test
 
 # Format in place.
 fmt:
-    uv run ruff format .
-    uv run ruff check --fix .
+    uv run --group lint ruff format .
+    uv run --group lint ruff check --fix .
 
 lint:
-    uv run ruff format --check .
-    uv run ruff check .
+    uv run --group lint ruff format --check .
+    uv run --group lint ruff check .
 
 types:
-    uv run mypy
+    uv run --group lint mypy
 
 contracts:
-    uv run lint-imports
+    uv run --group lint lint-imports
 
 # requirements.lock is what the image installs; it must say what pyproject.toml says.
 lock:

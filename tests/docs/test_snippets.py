@@ -104,7 +104,16 @@ async def run(snippet: Snippet, url: str) -> str:
     if snippet.requirement is not None:
         if shutil.which("uv") is None:
             missing("uv", "pip install uv")
-        command = ["uv", "run", "--quiet", "--no-dev", "--with", snippet.requirement, "--isolated", "python"]
+        command = [
+            "uv",
+            "run",
+            "--quiet",
+            "--no-default-groups",
+            "--with",
+            snippet.requirement,
+            "--isolated",
+            "python",
+        ]
     process = await asyncio.create_subprocess_exec(
         *command,
         "-c",
