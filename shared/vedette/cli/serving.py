@@ -1,5 +1,6 @@
 """`serve-mcp`: Vedette as tools for whatever speaks the Model Context Protocol."""
 
+from vedette import installing
 from vedette.cli import options
 from vedette.cli.output import run
 from vedette.errors import ConfigurationError
@@ -14,7 +15,8 @@ def serve_mcp(*, where: options.Instance = options.HERE) -> int:
         from vedette.mcp_server import serve
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            where="serve-mcp", problem=f"{error.name} is not installed; install vedette[mcp]"
+            where="serve-mcp",
+            problem=f"{error.name} is not installed; install it ({installing.command('mcp')})",
         ) from error
 
     async def serving() -> int:

