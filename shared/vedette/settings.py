@@ -10,7 +10,7 @@ import itertools
 import os
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from datetime import datetime
 from pathlib import Path
 from types import UnionType
@@ -298,49 +298,77 @@ def load(path: str | None = None, *, environ: Mapping[str, str] = os.environ) ->
 
     Raises ConfigurationError with the file, the key, the reason and, for a misspelling, the nearest key.
     """
+    document, where = read(path, environ=environ)
+    return parse(document, where=where, environ=environ)
+
+
+def read(
+    path: str | None = None, *, environ: Mapping[str, str] = os.environ
+) -> tuple[Mapping[str, Any], str]:
+    """Return what that file holds, and how it is called. Raises ConfigurationError."""
     named = path or environ.get("VEDETTE_CONFIG")
     file = settings_file(path, environ=environ)
     if not named and not file.is_file():
-        return parse({}, where=DEFAULT_FILE, environ=environ)
+        return {}, DEFAULT_FILE
     try:
-        document = tomllib.loads(file.read_text())
+        return tomllib.loads(file.read_text()), str(file)
     except OSError as error:
         raise ConfigurationError(where=file, problem=f"cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(where=file, problem=f"is not valid TOML: {error}") from error
-    return parse(document, where=str(file), environ=environ)
 
 
 def parse(document: Mapping[str, Any], *, where: str, environ: Mapping[str, str] = os.environ) -> Settings:
     """Return the settings that *document* gives. Raises ConfigurationError, naming *where* and the key."""
-    for problem in _unknown_keys(document, Settings, ()):
-        raise ConfigurationError(where=where, problem=problem)
-    settings = _convert(document, where)
+    settings, problems = examine(document, where=where, environ=environ)
+    for problem in problems:
+        raise problem
+    return settings
+
+
+def examine(
+    document: Mapping[str, Any], *, where: str, environ: Mapping[str, str] = os.environ
+) -> tuple[Settings, list[ConfigurationError]]:
+    """Return what can be read of *document*, and all that is wrong with it.
+
+    A section that cannot be read has its defaults; an endpoint that cannot be read is left out.
+    """
+    unknown = list(_unknown_keys(document, Settings, ()))
+    problems = [
+        ConfigurationError(where=where, problem=f"{'.'.join(path)}: {hint}") for path, hint in unknown
+    ]
+    settings, unreadable = _convert(_without(document, {path for path, _ in unknown}), where)
+    problems += unreadable
+    problems += _wrong(settings, where)
+    if not settings.endpoints and not document.get("endpoints"):
+        ollama = EndpointSettings(provider="ollama", url=ollama_url(environ.get("OLLAMA_HOST", "")))
+        settings = msgspec.structs.replace(settings, endpoints={"ollama": ollama})
+    return settings, problems
+
+
+def _wrong(settings: Settings, where: str) -> Iterator[ConfigurationError]:
+    """Yield what is wrong with values that are of the right type."""
     for name, endpoint in settings.endpoints.items():
-        _check_endpoint(name, endpoint, f"{where}: endpoints.{name}")
+        yield from _wrong_with_endpoint(name, endpoint, f"{where}: endpoints.{name}")
     nats, database = settings.nats, settings.database
     for key, secret in (
         ("nats.user", nats.user),
         ("nats.password", nats.password),
         ("database.url", database.url),
     ):
-        _check_secret(secret, f"{where}: {key}")
+        yield from _wrong_with_secret(secret, f"{where}: {key}")
     for job in ("discovery", "availability", "performance", "quality", "retention"):
-        _check_interval(getattr(settings.schedule, job), f"{where}: schedule.{job}")
+        yield from _wrong_with_interval(getattr(settings.schedule, job), f"{where}: schedule.{job}")
     if 2 * settings.probing.confirm <= settings.probing.window:
-        raise ConfigurationError(
+        yield ConfigurationError(
             where=f"{where}: probing.confirm",
             problem="must be more than half of probing.window, else alternating results would flap",
         )
     for name, use_case in settings.recommend.use_cases.items():
         if not any(use_case.weights.values()):
-            raise ConfigurationError(
+            yield ConfigurationError(
                 where=f"{where}: recommend.use_cases.{name}.weights", problem="at least one must be positive"
             )
-    if settings.endpoints:
-        return settings
-    ollama = EndpointSettings(provider="ollama", url=ollama_url(environ.get("OLLAMA_HOST", "")))
-    return msgspec.structs.replace(settings, endpoints={"ollama": ollama})
 
 
 def ollama_url(host: str) -> str:
@@ -385,63 +413,83 @@ def is_cron(value: str | float) -> bool:
     return isinstance(value, str) and len(value.split()) >= 5
 
 
-def _check_interval(value: str | float, where: str) -> None:
+def _wrong_with_interval(value: str | float, where: str) -> Iterator[ConfigurationError]:
     try:
         if isinstance(value, str) and is_cron(value):
             CronSim(value, datetime(2000, 1, 1))
         else:
             seconds(value)
     except (CronSimError, ValueError) as error:
-        raise ConfigurationError(
+        yield ConfigurationError(
             where=where, problem=f'{error}; give a duration ("30m") or cron fields ("0 4 * * *")'
-        ) from error
+        )
 
 
-def _check_endpoint(name: str, endpoint: EndpointSettings, where: str) -> None:
+def _wrong_with_endpoint(name: str, endpoint: EndpointSettings, where: str) -> Iterator[ConfigurationError]:
     if not _ENDPOINT_NAME.match(name):
-        raise ConfigurationError(
+        yield ConfigurationError(
             where=where, problem="an endpoint's name is lower-case letters, digits and hyphens, at most 63"
         )
-    parts = urlsplit(endpoint.url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError(
-            where=f"{where}.url", problem=f"{endpoint.url!r} is not an http or https URL"
-        )
+    if problem := _wrong_with_url(endpoint.url):
+        yield ConfigurationError(where=f"{where}.url", problem=problem)
+    for secret in (endpoint.api_key, endpoint.basic.password if endpoint.basic else None):
+        yield from _wrong_with_secret(secret, where)
+    for header, value in endpoint.headers.items():
+        yield from _wrong_with_secret(value, f"{where}.headers.{header}")
+
+
+def _wrong_with_url(url: str) -> str | None:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        return f"{url!r} is not a URL: {error}"
+    if any(c.isspace() or not c.isprintable() for c in url):
+        return f"{url!r} is not a URL: it contains a space or a character that is not printable"
+    if parts.scheme not in ("http", "https") or not host:
+        near = f"; did you mean {f'http://{url}'!r}?" if url and "://" not in url else ""
+        return f"{url!r} is not an http or https URL{near}"
     if parts.username or parts.password:
-        raise ConfigurationError(
-            where=f"{where}.url",
-            problem='holds a secret; use api_key = { env = "NAME" } or basic = { user = …, password = … }',
-        )
+        return 'holds a secret; use api_key = { env = "NAME" } or basic = { user = …, password = … }'
     if parts.query or parts.fragment:
         # Events carry the URL; a key in it would be told to everybody.
-        raise ConfigurationError(
-            where=f"{where}.url",
-            problem='has a query, which no request would keep; send a key as headers = { X-Key = { env = "NAME" } }',
+        return (
+            'has a query, which no request would keep; send a key as headers = { X-Key = { env = "NAME" } }'
         )
-    for secret in (endpoint.api_key, endpoint.basic.password if endpoint.basic else None):
-        _check_secret(secret, where)
+    return None
 
 
-def _check_secret(secret: str | Secret | None, where: str) -> None:
+def _wrong_with_secret(secret: str | Secret | None, where: str) -> Iterator[ConfigurationError]:
     if isinstance(secret, Secret) and (secret.env is None) == (secret.file is None):
-        raise ConfigurationError(where=where, problem='a secret has either "env" or "file"')
+        yield ConfigurationError(where=where, problem='a secret has either "env" or "file"')
 
 
-def _convert(document: Mapping[str, Any], where: str) -> Settings:
-    # Values under a table's own keys are converted one by one, because msgspec names such keys "[...]".
-    whole = dict(document)
-    nats = whole.get("nats")
-    if isinstance(nats, Mapping) and _are_texts(urls := nats.get("url")):
-        # As in VEDETTE_NATS_URL: several servers are one text, separated by commas.
-        whole["nats"] = {**nats, "url": ",".join(urls)}
-    for table, kind in (("endpoints", EndpointSettings),):
-        entries = whole.get(table)
-        if isinstance(entries, Mapping):
-            whole[table] = {
-                name: _convert_one(_placed(value), kind, f"{where}: {table}.{name}")
-                for name, value in entries.items()
-            }
-    return _convert_one(whole, Settings, where)
+def _convert(document: Mapping[str, Any], where: str) -> tuple[Settings, list[ConfigurationError]]:
+    """Return *document* section by section, endpoint by endpoint, and those that have a wrong type or value."""
+    problems: list[ConfigurationError] = []
+
+    def convert(value: Any, kind: Any, place: str) -> Any:
+        try:
+            return _convert_one(value, kind, place)
+        except ConfigurationError as error:
+            problems.append(error)
+            return None
+
+    sections: dict[str, Any] = {}
+    for name, value in document.items():
+        if name == "endpoints" and isinstance(value, Mapping):
+            # One by one, because msgspec names such keys "[...]".
+            places = {one: f"{where}: endpoints.{one}" for one in value}
+            found = {one: convert(_placed(value[one]), EndpointSettings, places[one]) for one in value}
+            sections[name] = {one: endpoint for one, endpoint in found.items() if endpoint is not None}
+        else:
+            if name == "nats" and isinstance(value, Mapping) and _are_texts(urls := value.get("url")):
+                # As in VEDETTE_NATS_URL: several servers are one text, separated by commas.
+                value = {**value, "url": ",".join(urls)}
+            holder = convert({name: value}, Settings, where)
+            if holder is not None:
+                sections[name] = getattr(holder, name)
+    return Settings(**sections), problems
 
 
 def _are_texts(value: Any) -> TypeGuard[list[str]]:
@@ -478,7 +526,8 @@ def _explain(reason: str) -> str:
     return reason
 
 
-def _unknown_keys(value: Any, kind: Any, path: tuple[str, ...]) -> Iterator[str]:
+def _unknown_keys(value: Any, kind: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield the path of each unknown key, and a hint at what is meant."""
     if isinstance(value, list):
         for place, inner in enumerate(value if get_origin(kind) is tuple else ()):
             yield from _unknown_keys(inner, get_args(kind)[0], (*path[:-1], f"{path[-1]}[{place}]"))
@@ -497,7 +546,18 @@ def _unknown_keys(value: Any, kind: Any, path: tuple[str, ...]) -> Iterator[str]
         else:
             near = difflib.get_close_matches(key, kind.__struct_fields__, n=1, cutoff=0.5)
             hint = f'did you mean "{near[0]}"?' if near else f"known: {', '.join(kind.__struct_fields__)}"
-            yield f"{'.'.join((*path, key))}: unknown key; {hint}"
+            yield (*path, key), f"unknown key; {hint}"
+
+
+def _without(value: Any, paths: Set[tuple[str, ...]], path: tuple[str, ...] = ()) -> Any:
+    """Return *value* without the keys at *paths*."""
+    if isinstance(value, list):
+        return [_without(one, paths, (*path[:-1], f"{path[-1]}[{n}]")) for n, one in enumerate(value)]
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        key: _without(inner, paths, (*path, key)) for key, inner in value.items() if (*path, key) not in paths
+    }
 
 
 def _table_of(kind: Any, value: Any) -> Any:

@@ -1,6 +1,8 @@
 """`config init`, `config check` and `config show`: begin a configuration, and see what one comes to."""
 
+import itertools
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from importlib.resources import files
@@ -14,13 +16,13 @@ from cyclopts import Parameter
 from msgspec import Struct
 from tomlkit.items import Item, Table
 
-from vedette import instance
+from vedette import checking, instance
 from vedette.cli import options
 from vedette.cli.local import answering, usual
-from vedette.cli.output import document, err, run, say
+from vedette.cli.output import complain, document, err, run, say
 from vedette.connecting import without_secrets
 from vedette.contact import Contact
-from vedette.errors import ConfigurationError
+from vedette.errors import ConfigurationError, RequestError
 from vedette.settings import DEFAULT_FILE, EndpointSettings, Schedule, Secret, Section, Settings, is_cron
 
 _HIDDEN = "(hidden)"
@@ -39,26 +41,40 @@ def init(
     file: Annotated[Path, Parameter(help="Where to write it.")] = Path(DEFAULT_FILE),
     /,
     *,
-    force: Annotated[bool, Parameter(negative="", help="Replace a file that is there.")] = False,
+    force: Annotated[
+        bool, Parameter(negative="", help="Replace a file that is there; a copy of it is kept as FILE.bak.")
+    ] = False,
     json: options.Json = False,
 ) -> int:
     """Write a configuration with the model servers that answer here; everything else in it is commented out."""
     if file.exists() and not force:
-        raise ConfigurationError(where=file, problem="is there already; --force replaces it")
+        raise ConfigurationError(where=file, problem="is there already; --force replaces it and keeps a copy")
     found = run(_found())
     try:
+        backup = _backed_up(file) if file.exists() else None
         file.write_text(begun(found))
     except OSError as error:
         raise ConfigurationError(where=file, problem=f"cannot be written: {error.strerror}") from error
     if json:
-        document({"file": str(file), "endpoints": {name: e.url for name, e in found.items()}})
+        told = {"file": str(file), "endpoints": {name: e.url for name, e in found.items()}}
+        document(told | ({"backup": str(backup)} if backup else {}))
         return 0
     for name, endpoint in found.items():
         say(f"endpoint  {name}: {endpoint.url}")
     if not found:
         err.print("no model server answers on this machine at a usual port; name yours in the file")
+    if backup:
+        say(f"kept      {backup}, the file before")
     say(f"wrote     {file}; next: vedette up")
     return 0
+
+
+def _backed_up(file: Path) -> Path:
+    """Copy *file* beside itself, over no other copy; return the copy."""
+    names = (f"{file.name}.bak{number or ''}" for number in itertools.count())
+    backup = next(copy for copy in (file.with_name(name) for name in names) if not copy.exists())
+    shutil.copy2(file, backup)
+    return backup
 
 
 async def _found() -> dict[str, EndpointSettings]:
@@ -97,12 +113,22 @@ def _commented(text: str) -> str:
 # --- See what one comes to -------------------------------------------------------------------------------------
 
 
-def check(file: File = None, /, *, json: options.Json = False) -> int:
-    """Read the configuration as `up` would, and say what it comes to."""
-    settings = _without_secrets(options.settings(file))
+def check(file: File = None, /, *, config: options.Config = None, json: options.Json = False) -> int:
+    """Find everything that `up` would refuse, and say what the configuration comes to. Nothing is contacted.
+
+    Exit code 2 when something is wrong.
+    """
+    settings, problems = run(checking.check(_one(file, config)))
+    settings = _without_secrets(settings)
+    errors = [problem for problem in problems if problem.severity == "error"]
     if json:
-        document(settings)
-        return 0
+        told = {"ok": not errors, "problems": problems}
+        document(told | {name: getattr(settings, name) for name in Settings.__struct_fields__})
+        return 2 if errors else 0
+    for problem in problems:
+        complain(f"{'' if problem.severity == 'error' else 'warning: '}{problem.where}: {problem.problem}")
+    if errors:
+        return 2
     for name, endpoint in settings.endpoints.items():
         say(f"endpoint  {name}: {endpoint.provider} at {endpoint.url}")
     schedule = settings.schedule
@@ -116,8 +142,19 @@ def check(file: File = None, /, *, json: options.Json = False) -> int:
     return 0
 
 
-def show(file: File = None, /, *, json: options.Json = False) -> int:
+def _one(file: str | None, config: str | None) -> str | None:
+    if file is not None and config is not None and file != config:
+        raise RequestError(
+            code="invalid_value",
+            message=f"--config: {config!r}, but FILE is {file!r}; give one",
+            field="config",
+        )
+    return file or config
+
+
+def show(file: File = None, /, *, config: options.Config = None, json: options.Json = False) -> int:
     """Print the whole configuration in effect: what is given, and the default of everything else."""
+    file = _one(file, config)
     settings = _without_secrets(options.settings(file))
     if json:
         document(settings)

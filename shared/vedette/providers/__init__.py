@@ -5,6 +5,7 @@ providers come through the same door as anybody's. What a server cannot do, its 
 `Features` or answers with None; it never guesses. Every failure is a `ProviderError` with an `Outcome`.
 """
 
+import difflib
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import cache
@@ -248,8 +249,10 @@ def load(name: str) -> Provider:
         if point.name == name:
             provider: Provider = point.load()
             return provider
+    near = difflib.get_close_matches(name, names(), n=1)
+    hint = f'; did you mean "{near[0]}"?' if near else ""
     raise ConfigurationError(
-        where=f"provider {name!r}", problem=f"not installed; there are {', '.join(names())}"
+        where=f"provider {name!r}", problem=f"not installed; there are {', '.join(names())}{hint}"
     )
 
 
