@@ -11,7 +11,7 @@ import cyclopts
 import msgspec
 import uvloop
 
-from benchmarks import costs, fidelity, peers, quality, recommender, recorder, scale, storms
+from benchmarks import busy, costs, fidelity, peers, quality, recommender, recorder, scale, storms
 from faults.storm import Plan
 from vedette.settings import Probing
 
@@ -185,6 +185,12 @@ def discover_and_probe_many(
 def start_every_service(*, models: Numbers = (100, 1_000, 10_000)) -> None:
     """Start each service on streams of so many models: its processor time until it is ready, and its memory."""
     _run(lambda directory: costs.measure(directory, models=models))
+
+
+@app.command(name="busy")
+def ask_while_it_works(*, models: int = 1_000, seconds: float = 30.0) -> None:
+    """Ask `vedette up` while it discovers many models, benchmarks and evaluates, and while it does nothing."""
+    _run(lambda directory: busy.measure(directory, models=models, seconds=seconds))
 
 
 @app.command(name="recorder-faults")
