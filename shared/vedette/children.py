@@ -10,6 +10,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from vedette import private
 
@@ -26,24 +27,29 @@ def free_port(port: int = 0) -> int:
 
 
 @asynccontextmanager
-async def child(command: Sequence[str], *, log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run *command* with its output appended to *log*; terminate it on the way out, kill it if it lingers."""
-    sink = private.open_file(log, os.O_WRONLY | os.O_APPEND)
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdout=sink,
-            stderr=sink,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is its parent's: it is stopped after those who use it
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
-        )
-    finally:
-        os.close(sink)
+async def spawned(command: Sequence[str], **pipes: Any) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run *command*; terminate it on the way out, kill it if it lingers, or if this process is killed."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        **pipes,
+        start_new_session=True,  # Ctrl-C is its parent's: it is stopped after those who use it
+        preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+    )
     try:
         yield process
     finally:
         await _stop(process)
+
+
+@asynccontextmanager
+async def child(command: Sequence[str], *, log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run *command* with its output appended to *log*; terminate it on the way out, kill it if it lingers."""
+    sink = private.open_file(log, os.O_WRONLY | os.O_APPEND)
+    try:
+        async with spawned(command, stdout=sink, stderr=sink, stdin=subprocess.DEVNULL) as process:
+            yield process
+    finally:
+        os.close(sink)
 
 
 def _die_with_parent() -> None:

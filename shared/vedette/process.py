@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -15,6 +15,8 @@ import nats.errors
 from msgspec import Struct
 
 from vedette import instance, log, nats_server, telemetry
+from vedette.apart import Apart
+from vedette.apart import serve as serve_apart
 from vedette.bus import Bus
 from vedette.clock import SystemClock
 from vedette.connecting import connect, why, without_secrets
@@ -57,6 +59,8 @@ def _load(name: str) -> Serve:
 # What services hold lives long: by the default (700, 10, 10) Python looks for garbage many times in each batch that
 # the recorder takes in, a tenth of its time (docs/benchmarks.md), and finds none.
 _COLLECT_AFTER = (20_000, 20, 100)
+# What else one process does must not hold up a recommendation (ADR 0021).
+_APART = ("recommender",)
 # How often the private server is looked after, and how long it may refuse writes before it is restarted.
 _TEND_EVERY_S = 5.0
 _RESTART_AFTER_S = 10.0
@@ -66,16 +70,16 @@ class Running(Struct, frozen=True, kw_only=True):
     """Services that are up and warm, and how to reach them."""
 
     connection: Connection
-    services: tuple[Service, ...]
+    services: tuple[Service | Apart, ...]
     nats_place: str  # for people: where NATS is, without credentials
     reloading: Reloading | None = None  # None where no configuration is watched
 
     async def until_failure(self) -> None:
         """Wait for ever; raise the failure of the first service that can serve no longer."""
-        await asyncio.wait([s.bus.fatal for s in self.services], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([s.fatal for s in self.services], return_when=asyncio.FIRST_COMPLETED)
         for service in self.services:
-            if service.bus.fatal.done():
-                service.bus.fatal.result()
+            if service.fatal.done():
+                service.fatal.result()
 
 
 @asynccontextmanager
@@ -109,7 +113,7 @@ async def up(
             async with connect(settings.nats, name="vedette-up"):
                 pass
         running = await stack.enter_async_context(
-            run(settings, service_names(), server=server, source=source, say=say)
+            run(settings, service_names(), server=server, source=source, say=say, apart=_APART)
         )
         if server is not None:
             await stack.enter_async_context(_tended(server, running.services, directory, say))
@@ -128,16 +132,20 @@ async def run(
     server: NatsServer | None = None,
     source: Source | None = None,
     say: Callable[[str], None] = lambda _: None,
+    apart: Sequence[str] = (),
 ) -> AsyncIterator[Running]:
     """Run the services *names*, on the NATS server of *settings* or each as its own user of *server*.
 
-    Yields when all are warm.
+    Those named in *apart* get a process of their own. Yields when all are warm.
     """
     gc.set_threshold(*_COLLECT_AFTER)
     async with AsyncExitStack() as stack:
-        services: list[Service] = []
+        services: list[Service | Apart] = []
         for name in sorted(names, key=_rank):
             chosen = _as_user(settings, server, name) if server else settings
+            if name in apart:
+                services.append(await stack.enter_async_context(serve_apart(name, chosen)))
+                continue
             try:
                 services.append(await stack.enter_async_context(_load(name)(chosen)))
             except nats.errors.Error as error:
@@ -149,7 +157,8 @@ async def run(
         reloading = Reloading(source, services, say) if source else None
         if reloading:
             notes["configuration"] = reloading.note
-        health_url = await stack.enter_async_context(telemetry.serve(settings.http, checks, notes))
+        others = [service.health_url for service in services if isinstance(service, Apart)]
+        health_url = await stack.enter_async_context(telemetry.serve(settings.http, checks, notes, others))
         agent_url = (server.url("agent") if server else settings.nats.url) or ""
         yield Running(
             connection=Connection(
@@ -170,7 +179,7 @@ async def run(
 
 @asynccontextmanager
 async def _tended(
-    server: NatsServer, services: Iterable[Service], directory: Path, say: Callable[[str], None]
+    server: NatsServer, services: Iterable[Service | Apart], directory: Path, say: Callable[[str], None]
 ) -> AsyncIterator[None]:
     """Start *server* again when it is gone, or when it refuses writes though its disk has room."""
     task = asyncio.create_task(_tend(server, services, directory, say))
@@ -182,11 +191,11 @@ async def _tended(
 
 
 async def _tend(
-    server: NatsServer, services: Iterable[Service], directory: Path, say: Callable[[str], None]
+    server: NatsServer, services: Iterable[Service | Apart], directory: Path, say: Callable[[str], None]
 ) -> None:
     while True:
         await asyncio.sleep(_TEND_EVERY_S)
-        refusing_s = max(service.bus.refusing_for() for service in services)
+        refusing_s = max(service.refusing_for() for service in services)
         if server.ended:
             reason = "its process ended"
         elif refusing_s >= _RESTART_AFTER_S and instance.has_room(directory):

@@ -284,6 +284,15 @@ class Service:
         await barrier(self.bus.connection)
         self.log.info("service.started")
 
+    @property
+    def fatal(self) -> "asyncio.Future[None]":
+        """Done, with the reason, when this service can serve no longer."""
+        return self.bus.fatal
+
+    def refusing_for(self) -> float:
+        """Return for how many seconds the broker has refused writes of this service; 0 when it takes them."""
+        return self.bus.refusing_for()
+
     async def ready(self) -> str | None:
         """Return None when this service can do its work, else what is wrong."""
         if self._stopping:

@@ -5,13 +5,16 @@ import contextlib
 import socket
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
 import uvicorn
 from msgspec import Struct
-from prometheus_client import Counter, Gauge, Histogram, make_asgi_app
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, make_asgi_app
+from prometheus_client.core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
@@ -81,6 +84,39 @@ _READY_TIMEOUT_S = 10.0
 Check = Callable[[], Awaitable[str | None]]
 
 
+class _Merged(Collector):
+    """The metrics of this process and of others, each family once; of Python and the process itself only ours."""
+
+    def __init__(self, others: Sequence[str]) -> None:
+        self._others = others
+
+    def describe(self) -> Iterable[Metric]:
+        """Return nothing: what there is shows when it is collected."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Return all families."""
+        families = {family.name: family for family in REGISTRY.collect()}
+        for url in self._others:
+            for family in _metrics_of(url):
+                # When a counter began is read as a family of its own, and is written anew with the counter.
+                if not family.name.startswith("vedette_") or family.name.endswith("_created"):
+                    continue
+                if family.name in families:
+                    families[family.name].samples.extend(family.samples)
+                else:
+                    families[family.name] = family
+        return families.values()
+
+
+def _metrics_of(url: str) -> Iterable[Metric]:
+    try:
+        with urllib.request.urlopen(f"{url}/metrics/", timeout=_READY_TIMEOUT_S) as reply:  # noqa: S310 - our own
+            return list(text_string_to_metric_families(reply.read().decode()))
+    except OSError:
+        return ()  # its readiness says so
+
+
 class _Server(uvicorn.Server):
     """A uvicorn server that leaves signals to the process it is part of."""
 
@@ -92,11 +128,15 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def serve(
-    settings: Http, checks: Mapping[str, Check], notes: Mapping[str, Check] | None = None
+    settings: Http,
+    checks: Mapping[str, Check],
+    notes: Mapping[str, Check] | None = None,
+    others: Sequence[str] = (),
 ) -> AsyncIterator[str]:
     """Serve health and metrics; yield the URL. Raises ConfigurationError when the port is taken.
 
-    *notes* say what an operator should know of a service that is ready all the same.
+    *notes* say what an operator should know of a service that is ready all the same. *others* are the health URLs of
+    processes whose metrics stand among this one's.
     """
 
     async def told(by: Mapping[str, Check]) -> dict[str, str]:
@@ -118,9 +158,10 @@ async def serve(
             status_code=503 if problems else 200,
         )
 
-    app = Starlette(
-        routes=[Route("/livez", live), Route("/readyz", ready), Mount("/metrics", make_asgi_app())]
-    )
+    registry = CollectorRegistry()
+    registry.register(_Merged(others))
+    metrics = make_asgi_app(registry if others else REGISTRY)
+    app = Starlette(routes=[Route("/livez", live), Route("/readyz", ready), Mount("/metrics", metrics)])
     config = uvicorn.Config(
         app, host=settings.host, port=settings.port, log_level="critical", lifespan="off", access_log=False
     )

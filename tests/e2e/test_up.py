@@ -144,9 +144,10 @@ async def test_agents_see_what_is_theirs_and_nothing_else(tmp_path: Path) -> Non
         await barrier(operator)
         assert any("ermissions" in str(error) for error in errors)
         # One subject may take the answers to many questions, whatever client asks.
-        answers = await operator.subscribe("answers.to.all")
+        inbox = operator.new_inbox()
+        answers = await operator.subscribe(inbox)
         for _ in range(20):
-            await operator.publish("models.list", b"{}", reply="answers.to.all")
+            await operator.publish("models.list", b"{}", reply=inbox)
         for _ in range(20):
             assert json.loads((await answers.next_msg(timeout=5)).data)["models"] == []
         await operator.close()

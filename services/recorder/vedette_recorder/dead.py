@@ -13,10 +13,11 @@ from cyclopts import Parameter
 from vedette import log
 from vedette.bus import Bus
 from vedette.cli import options
-from vedette.cli.output import complain, document, err, number, out, run, say, sheet, styled
+from vedette.cli.output import complain, document, err, number, out, say, sheet, styled
 from vedette.clock import SystemClock
 from vedette.connecting import connect
 from vedette.errors import NoAnswer, RequestError, VedetteError
+from vedette.loop import run
 from vedette_recorder.letters import Result, Whole, letters
 from vedette_recorder.store import Store
 

@@ -13,8 +13,9 @@ import sqlalchemy as sa
 from cyclopts import Parameter
 
 from vedette.cli import options
-from vedette.cli.output import err, run
+from vedette.cli.output import err
 from vedette.errors import ConfigurationError
+from vedette.loop import run
 from vedette.requests import reference
 from vedette.shown import csv_cell, shown_json
 from vedette_recorder import tables

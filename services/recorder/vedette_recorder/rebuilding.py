@@ -17,11 +17,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from vedette import log, subjects
 from vedette.bus import Bus
 from vedette.cli import options
-from vedette.cli.output import document, err, run, say
+from vedette.cli.output import document, err, say
 from vedette.clock import SystemClock
 from vedette.connecting import connect
 from vedette.errors import ProvisioningError, UndecodableMessage
 from vedette.events import Event, Lifecycle, decode_event
+from vedette.loop import run
 from vedette_recorder import tables
 from vedette_recorder.store import Store
 

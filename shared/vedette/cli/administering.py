@@ -17,7 +17,7 @@ from vedette.bus import NEARLY_FULL, Bus, used_part
 from vedette.cli import options
 from vedette.cli.asking import show_models
 from vedette.cli.measured import show_proofs, show_transcripts
-from vedette.cli.output import document, number, out, run, say, sheet, styled
+from vedette.cli.output import document, number, out, say, sheet, styled
 from vedette.cli.remedies import REMEDIES
 from vedette.client import Client
 from vedette.clock import SystemClock
@@ -25,6 +25,7 @@ from vedette.connecting import connect, without_secrets
 from vedette.endpoints import OpenEndpoint, open_endpoints
 from vedette.errors import BusUnreachable, ConfigurationError, NotRunning, VedetteError
 from vedette.events import EndpointView
+from vedette.loop import run
 from vedette.settings import Nats, Settings
 from vedette.shown import shown_name
 from vedette.types import Intake, Outcome

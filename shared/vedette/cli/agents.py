@@ -8,7 +8,8 @@ from vedette import accounts as of_server
 from vedette import agents, instance
 from vedette.cli import options
 from vedette.cli.entries import NOTHING_FOUND
-from vedette.cli.output import complain, document, run, say, sheet
+from vedette.cli.output import complain, document, say, sheet
+from vedette.loop import run
 
 Name = Annotated[str, Parameter(help="The agent's name: a-z, 0-9 and -.")]
 StateDir = Annotated[

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from vedette.cli import options
 from vedette.cli.entries import NOTHING_FOUND
-from vedette.cli.output import document, ms, number, out, percent, run, size, styled, table, tokens
+from vedette.cli.output import document, ms, number, out, percent, size, styled, table, tokens
 from vedette.client import Client
 from vedette.events import (
     BestReply,
@@ -22,6 +22,7 @@ from vedette.events import (
     Relaxation,
     Risk,
 )
+from vedette.loop import run
 from vedette.shown import shown_name
 from vedette.types import Status
 

@@ -19,10 +19,11 @@ from tomlkit.items import Item, Table
 from vedette import checking, instance
 from vedette.cli import options
 from vedette.cli.local import answering, usual
-from vedette.cli.output import complain, document, err, run, say
+from vedette.cli.output import complain, document, err, say
 from vedette.connecting import without_secrets
 from vedette.contact import Contact
 from vedette.errors import ConfigurationError, RequestError
+from vedette.loop import run
 from vedette.settings import DEFAULT_FILE, EndpointSettings, Schedule, Secret, Section, Settings, is_cron
 
 _HIDDEN = "(hidden)"

@@ -20,13 +20,14 @@ from vedette.bus import Bus
 from vedette.cli import options
 from vedette.cli.asking import show_explanation, show_models
 from vedette.cli.local import answering
-from vedette.cli.output import document, err, out, run
+from vedette.cli.output import document, err, out
 from vedette.client import Client
 from vedette.clock import SystemClock
 from vedette.connecting import connect
 from vedette.demo.cycle import Cycle
 from vedette.demo.server import serving
 from vedette.events import Event, ExplainReply, ModelView
+from vedette.loop import run
 from vedette.settings import EndpointSettings, Nats, Settings, parse
 
 USE_CASE = "chat"

@@ -1,10 +1,9 @@
 """How commands print: documents and tables on standard output, everything else on standard error."""
 
-import asyncio
 import csv
 import io
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -43,16 +42,6 @@ def styled(*parts: str | tuple[str, str | TextStyle]) -> Text:
 
 def _one_line(text: str) -> str:
     return shown(text).replace("\n", " ").replace("\t", " ")
-
-
-def run(command: Coroutine[Any, Any, T]) -> T:
-    """Run *command* on the fastest event loop there is; return what it returns."""
-    try:
-        import uvloop
-    except ImportError:  # not built for this system
-        return asyncio.run(command)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(command)
 
 
 def complain(problem: str) -> None:

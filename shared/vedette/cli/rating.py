@@ -13,11 +13,12 @@ from vedette import identity, log, subjects
 from vedette.bus import Bus
 from vedette.catalogue import Held
 from vedette.cli import options
-from vedette.cli.output import document, run, say, sheet
+from vedette.cli.output import document, say, sheet
 from vedette.clock import SystemClock
 from vedette.connecting import connect
 from vedette.errors import ConfigurationError
 from vedette.events import ModelRated, ModelView
+from vedette.loop import run
 from vedette.settings import Vouched
 from vedette.shown import shown_name
 from vedette.types import ModelRef, Rating

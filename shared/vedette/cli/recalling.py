@@ -10,12 +10,13 @@ from rich.table import Table
 
 from vedette.cli import options, plotting
 from vedette.cli.entries import NOTHING_FOUND
-from vedette.cli.output import document, ms, number, out, percent, run, table
+from vedette.cli.output import document, ms, number, out, percent, table
 from vedette.cli.plotting import Chart
 from vedette.client import Client
 from vedette.errors import RequestError
 from vedette.events import AvailabilityHistory, PerformanceHistory, SummariesReply
 from vedette.lookalikes import meant
+from vedette.loop import run
 from vedette.requests import nearest
 from vedette.shown import shown_name
 from vedette.types import ModelRef, Outcome, ProbeCause

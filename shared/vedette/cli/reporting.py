@@ -5,7 +5,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from vedette.cli import options
-from vedette.cli.output import complain, document, run, say
+from vedette.cli.output import complain, document, say
+from vedette.loop import run
 from vedette.types import Outcome
 
 

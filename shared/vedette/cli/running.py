@@ -11,12 +11,12 @@ from cyclopts import Parameter
 from vedette import instance, log, process
 from vedette.bus import Bus
 from vedette.cli import options
-from vedette.cli.output import run as run_now
 from vedette.cli.output import say
 from vedette.cli.remedies import REMEDIES
 from vedette.clock import SystemClock
 from vedette.connecting import connect
 from vedette.events import EndpointObserved, Event, ModelFound, ModelLost
+from vedette.loop import run as run_now
 from vedette.settings import Nats
 from vedette.shown import shown_name
 from vedette.types import EndpointState, Outcome

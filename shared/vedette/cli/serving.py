@@ -2,8 +2,8 @@
 
 from vedette import installing
 from vedette.cli import options
-from vedette.cli.output import run
 from vedette.errors import ConfigurationError
+from vedette.loop import run
 
 
 def serve_mcp(*, where: options.Instance = options.HERE) -> int:

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from rich.text import Text
 
 from vedette.cli import options
-from vedette.cli.output import err, json_line, ms, number, out, percent, run, size, styled, tokens
+from vedette.cli.output import err, json_line, ms, number, out, percent, size, styled, tokens
 from vedette.client import Client
 from vedette.events import (
     PUBLIC_ANSWERS,
@@ -28,6 +28,7 @@ from vedette.events import (
     ModelRegressed,
     ModelVerified,
 )
+from vedette.loop import run
 from vedette.shown import shown_name
 from vedette.types import Outcome, Score, Status
 

@@ -22,12 +22,13 @@ from vedette.cli import options
 from vedette.cli.asking import show_models
 from vedette.cli.entries import NOTHING_FOUND
 from vedette.cli.measured import show_figures, show_proofs, show_scores
-from vedette.cli.output import Style, document, err, out, run
+from vedette.cli.output import Style, document, err, out
 from vedette.client import Client
 from vedette.connecting import connect
 from vedette.errors import ConfigurationError, RequestError
 from vedette.events import Job, JobKind, ModelView
 from vedette.lookalikes import meant
+from vedette.loop import run
 from vedette.operation import Target, operating
 from vedette.requests import nearest
 from vedette.shown import shown, shown_name

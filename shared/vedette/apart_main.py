@@ -1,0 +1,61 @@
+"""The process of a service that runs apart (`vedette.apart`): `python -m vedette.apart_main`."""
+
+import asyncio
+import sys
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from vedette import process
+from vedette.apart import MAX_LINE_BYTES, Said, Start
+from vedette.errors import VedetteError
+from vedette.loop import run
+from vedette.settings import Settings
+
+
+def _say(line: Said) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+async def _lines() -> asyncio.StreamReader:
+    reader = asyncio.StreamReader(limit=MAX_LINE_BYTES)
+    protocol = asyncio.StreamReaderProtocol(reader)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
+    return reader
+
+
+async def _serve() -> None:
+    lines = await _lines()
+    start = msgspec.json.decode(await lines.readline(), type=Start)
+    async with process.stop_signals() as stopped:
+        try:
+            async with process.run(start.settings, [start.name]) as running:
+                (service,) = running.services
+                _say(Said(health_url=running.connection.health_url))
+                taking = asyncio.create_task(_take_on(lines, service))
+                try:
+                    await process.until_stopped(running, stopped)
+                finally:
+                    taking.cancel()
+                    await asyncio.gather(taking, return_exceptions=True)
+        except VedetteError as error:
+            _say(Said.of(error))
+            raise SystemExit(1) from error
+
+
+async def _take_on(lines: asyncio.StreamReader, service: Any) -> None:
+    """Have *service* take on each line of settings, and say how that ended."""
+    while line := await lines.readline():
+        try:
+            await service.reload(msgspec.json.decode(line, type=Settings))
+        except VedetteError as error:
+            _say(Said.of(error))
+        else:
+            _say(Said())
+
+
+if __name__ == "__main__":
+    with suppress(KeyboardInterrupt):
+        run(_serve())

@@ -1,0 +1,83 @@
+"""The recommender's own process in `vedette up`: it ends with its parent, its end is said, its metrics are shown."""
+
+import asyncio
+import os
+import signal
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from commands import up
+from eventually import eventually
+from providers.fake_ollama import fake_ollama
+
+CONFIG = """
+[schedule]
+availability = "1s"
+[endpoints.box]
+url = "{url}"
+benchmark = false
+evaluate = false
+verify_capabilities = false
+"""
+
+
+def child_of(parent: int) -> int:
+    """Return the process in which the recommender of *parent* runs."""
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (place / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[1]) == parent and b"vedette.apart_main" in (place / "cmdline").read_bytes():
+                return int(place.name)
+        except OSError:
+            continue
+    raise AssertionError(f"process {parent} has no such child")
+
+
+async def gone(pid: int) -> bool:
+    try:
+        return (await asyncio.to_thread(Path(f"/proc/{pid}/stat").read_text)).rpartition(")")[2].split()[
+            0
+        ] == "Z"
+    except OSError:
+        return True
+
+
+@pytest.mark.fault("the recommender's process of `up` is killed", "I5")
+async def test_up_ends_when_its_recommender_ends_and_says_why(tmp_path: Path) -> None:
+    """Alive without answers would be worse: whoever started it starts it again."""
+    async with fake_ollama(a="1") as ollama, up(tmp_path / "state", CONFIG.format(url=ollama.url)) as running:
+        await running.line("ready")
+        os.kill(child_of(running.connection.pid), signal.SIGKILL)
+        code = await running.stop(0)
+        assert code != 0
+        assert "the process of the recommender ended with code -9" in await running.complaints()
+
+
+@pytest.mark.fault("`up` is killed", "I5")
+async def test_the_recommender_ends_with_its_parent(tmp_path: Path) -> None:
+    """No process is left behind."""
+    async with fake_ollama(a="1") as ollama, up(tmp_path / "state", CONFIG.format(url=ollama.url)) as running:
+        await running.line("ready")
+        child = child_of(running.connection.pid)
+        await running.stop(signal.SIGKILL)
+        await eventually(lambda: gone(child), within_s=20, what="the recommender's end")
+
+
+async def test_metrics_of_the_recommender_stand_among_those_of_up(tmp_path: Path) -> None:
+    """Each family once: what it has answered beside what the others have handled."""
+    async with fake_ollama(a="1") as ollama, up(tmp_path / "state", CONFIG.format(url=ollama.url)) as running:
+        await running.line("found     box/a")
+        assert (await running.ask("recommend", "chat", "--unmeasured", "keep")).code == 0
+
+        def read() -> str:
+            with urllib.request.urlopen(f"{running.connection.health_url}/metrics/", timeout=10) as reply:
+                return str(reply.read().decode())
+
+        text = await asyncio.to_thread(read)
+        assert 'vedette_request_seconds_count{outcome="ok",subject="recommend.best"}' in text
+        assert 'service="prober"' in text
+        families = [line for line in text.splitlines() if line.startswith("# TYPE")]
+        assert len(families) == len(set(families))
+        assert await running.stop() == 0
