@@ -1,0 +1,57 @@
+"""What `vedette doctor` asks of the database: whether it answers, and whether its file is whole."""
+
+import asyncio
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+import sqlalchemy as sa
+
+from vedette.errors import ConfigurationError
+from vedette_recorder.errors import DatabaseUnavailable
+from vedette_recorder.store import Store, parse
+
+MAX_CHECK_S = 10.0
+_STEPS = 100_000  # of SQLite's machine, between two looks at the clock
+_MALFORMED = (
+    'stop Vedette, move the file and those beside it (-wal, -shm) away, and start again: "vedette up" makes a new '
+    "database and records what NATS still holds; sqlite3's .recover reads what is left of the old one"
+)
+
+
+async def check(url: str) -> tuple[str, str | None, str]:
+    """Return what was seen of the database at *url*, what is wrong with it, and what to do."""
+    try:
+        parsed = parse(url)
+        if parsed.get_backend_name() == "sqlite":
+            return await asyncio.to_thread(_check_file, Path(parsed.database or ""))
+        async with Store(url) as store:
+            await store.read(sa.select(sa.literal(1)))
+    except (ConfigurationError, DatabaseUnavailable) as error:
+        return "", str(error), "correct [database] url, or start the database"
+    return f"{parsed.host or 'PostgreSQL'} answers", None, ""
+
+
+def _check_file(path: Path) -> tuple[str, str | None, str]:
+    if not path.exists() or not path.stat().st_size:
+        return f'{path} is made by "vedette up"', None, ""
+    ends = time.monotonic() + MAX_CHECK_S
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5)) as connection:
+            connection.set_progress_handler(lambda: time.monotonic() > ends, _STEPS)
+            (told,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError as error:
+        if time.monotonic() > ends:
+            return f"{path}: nothing wrong was found in {MAX_CHECK_S:g} s", None, ""
+        return (
+            "",
+            f"{path}: {error}",
+            "see whether the file can be read, and whether another program holds it",
+        )
+    except sqlite3.DatabaseError as error:
+        return "", f"{path}: {error}", _MALFORMED
+    if told != "ok":
+        return "", f"{path} is malformed: {' '.join(told.split())}", _MALFORMED
+    return f"{path} is whole", None, ""
