@@ -53,7 +53,7 @@ async def _made(directory: Path) -> Path:
 @pytest.mark.fault(
     "the database's file is malformed",
     "I4",
-    without=("vedette_recorder.checking:_check_file", lambda path: (str(path), None, "")),
+    without=("vedette_recorder.examining:_check_file", lambda path: (str(path), None, "")),
 )
 @pytest.mark.parametrize("how", BROKEN)
 async def test_a_malformed_database_is_seen(how: str, tmp_path: Path) -> None:
