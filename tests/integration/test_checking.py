@@ -10,7 +10,7 @@ import pytest
 
 from commands import vedette
 from vedette import instance
-from vedette_recorder import checking
+from vedette_recorder import examining
 from vedette_recorder.store import Store
 
 pytest_plugins = ("database",)
@@ -59,11 +59,11 @@ async def _made(directory: Path) -> Path:
 async def test_a_malformed_database_is_seen(how: str, tmp_path: Path) -> None:
     """What is wrong is said, and what to do."""
     file = await _made(tmp_path)
-    seen, problem, _ = await checking.check(instance.database_url(tmp_path))
+    seen, problem, _ = await examining.check(instance.database_url(tmp_path))
     assert problem is None
     assert seen.endswith("is whole")
     BROKEN[how](file)
-    _, problem, remedy = await checking.check(instance.database_url(tmp_path))
+    _, problem, remedy = await examining.check(instance.database_url(tmp_path))
     assert str(file) in (problem or "")
     assert "move the file" in remedy
 
@@ -81,14 +81,14 @@ async def test_doctor_tells(tmp_path: Path) -> None:
 async def test_a_database_in_use_is_whole(tmp_path: Path) -> None:
     """A reader is in nobody's way, and what is not there yet is not wrong."""
     url = instance.database_url(tmp_path)
-    assert (await checking.check(url))[1] is None
+    assert (await examining.check(url))[1] is None
     async with Store(url) as store:
-        await asyncio.gather(store.migrate(), checking.check(url))
-        assert (await checking.check(url))[0].endswith("is whole")
+        await asyncio.gather(store.migrate(), examining.check(url))
+        assert (await examining.check(url))[0].endswith("is whole")
 
 
 async def test_postgresql_answers_or_does_not(postgres_url: str) -> None:
-    assert (await checking.check(postgres_url))[1] is None
-    _, problem, _ = await checking.check("postgresql://me:secret@127.0.0.1:1/vedette?connect_timeout=5")
+    assert (await examining.check(postgres_url))[1] is None
+    _, problem, _ = await examining.check("postgresql://me:secret@127.0.0.1:1/vedette?connect_timeout=5")
     assert problem
     assert "secret" not in problem
