@@ -23,6 +23,8 @@ from vedette.settings import Settings, is_cron, seconds
 
 ACK_WAIT_S = 60.0
 _DAY_S = 86_400.0
+_MIN_KEPT, _MAX_KEPT = 200, 1000
+_TRIAL_INTERVAL_S = 60.0
 _MIB = 2**20
 # JetStream reserves a stream's limit when the stream is made, so the limits must fit the storage there is. They are
 # tried whole, then halved: a stream needs its limit only with as many models as [nats] expected_models.
@@ -33,11 +35,17 @@ _TOO_LITTLE_STORAGE = ("insufficient", "resource limits", "exceed")
 
 
 def _history_per_subject(settings: Settings) -> int:
-    """Return how many messages a model's subject keeps: seven days of the shortest interval, at least 200."""
+    """Return how many messages a model's subject keeps for a recorder that is behind.
+
+    Seven days of the shortest interval, at most a thousand messages, at least 200. Intervals under a minute are for
+    trials: they get the least, so that a stream levels off within the hour.
+    """
     schedule = settings.schedule
     every = [v for v in (schedule.availability, schedule.performance) if not is_cron(v)]
     shortest = min((seconds(v) for v in every), default=1800.0)
-    return max(200, min(10_000, int(7 * _DAY_S / shortest)))
+    if shortest < _TRIAL_INTERVAL_S:
+        return _MIN_KEPT
+    return max(_MIN_KEPT, min(_MAX_KEPT, int(7 * _DAY_S / shortest)))
 
 
 def _compression(replicas: int) -> StoreCompression:

@@ -19,6 +19,7 @@ from vedette_benchmarker import statistics
 from vedette_prober import verdict
 
 MODEL = ModelRef("box", "m")
+LATER = EPOCH + timedelta(days=30)  # than all samples: one of the future is dated anew
 JOBS = 40
 EventT = TypeVar("EventT", bound=Event)
 OUTCOMES = (Outcome.OK, Outcome.OK, Outcome.BUSY, Outcome.TIMEOUT, Outcome.RATE_LIMITED, Outcome.REFUSED)
@@ -54,7 +55,7 @@ def after_runs(held: Held[ModelBenchmarked] | None, samples: list[RunSample]) ->
         job_id=samples[0].job_id,
         outcome=Outcome.OK,
         samples=tuple(samples),
-        performance=statistics.fold(before, samples, at=EPOCH, digest=None, server_version=None),
+        performance=statistics.fold(before, samples, at=LATER, digest=None, server_version=None),
     )
 
 
@@ -104,5 +105,5 @@ async def test_performance_equals_what_all_runs_give(bus: Bus) -> None:
     )
     everything = [sample for event in events for sample in event.samples]
     assert len(everything) == 3 * JOBS
-    recomputed = statistics.fold(None, everything, at=EPOCH, digest=None, server_version=None)
+    recomputed = statistics.fold(None, everything, at=LATER, digest=None, server_version=None)
     assert events[-1].performance == recomputed

@@ -65,6 +65,7 @@ class Store:
         self._pooler = postgres.Pooler()
         self._reading = _reading(self._url, self._pooler)
         self._writing = _writing(self._url, self._pooler, COMMAND_TIMEOUT_S)
+        self._left: set[asyncio.Task[Any]] = set()  # reads that are under way, waited for or not
         self._writer = Writer(self._writing.dialect)
         self._insert = self._writer.insert
         # SQLite has one writer; waiting here costs less than waiting for its lock.
@@ -78,6 +79,7 @@ class Store:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await asyncio.gather(*self._left, return_exceptions=True)
         await self._reading.dispose()
         await self._writing.dispose()
 
@@ -265,10 +267,25 @@ class Store:
         return await self._transact(forget) if models else 0
 
     async def _rows(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
-        with _translated(self._url):
+        async def read() -> Sequence[sa.Row[Any]]:
             async with self._reading.connect() as connection:
                 rows: Sequence[sa.Row[Any]] = (await connection.execute(query)).all()
-        return rows
+            return rows
+
+        with _translated(self._url):
+            return await (self._beside(read()) if _is_sqlite(self._url) else read())
+
+    async def _beside(self, reading: Coroutine[Any, Any, T]) -> T:
+        """Return what *reading* returns; when cancelled, leave it to end by itself: its connection must be closed."""
+        task = asyncio.create_task(reading)
+        self._left.add(task)
+        task.add_done_callback(self._forget_reading)
+        return await asyncio.shield(task)
+
+    def _forget_reading(self, task: "asyncio.Task[Any]") -> None:
+        self._left.discard(task)
+        if not task.cancelled():
+            task.exception()  # of one that is not waited for any more
 
     async def _delete(self, table: sa.Table, old: sa.ColumnElement[bool], batch: int) -> int:
         key = sa.tuple_(*table.primary_key.columns)
