@@ -1,12 +1,18 @@
 """The command line as a subprocess: commands that end, and `vedette up` until it is told to stop."""
 
 import asyncio
+import fcntl
 import json
 import os
+import pty
+import re
 import signal
+import struct
+import subprocess
 import sys
+import termios
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -154,3 +160,30 @@ async def started(directory: Path, *arguments: str, **environment: str) -> Async
         transport = getattr(process, "_transport", None)
         if transport is not None:
             transport.close()
+
+
+async def on_screen(width: int, *arguments: str) -> str:
+    """Run a command on a terminal that is *width* characters wide; return what it showed, without colours."""
+    return await asyncio.to_thread(_on_screen, width, arguments)
+
+
+def _on_screen(width: int, arguments: tuple[str, ...]) -> str:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
+    environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
+    with subprocess.Popen(
+        [sys.executable, "-c", "from vedette.cli import main; main()", *arguments],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**environment, "TERM": "xterm", "NO_COLOR": "1", "VEDETTE_CONFIG": ""},
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        # Linux says EIO when the last one who had the terminal open has ended.
+        with suppress(OSError):
+            while part := os.read(ours, 65536):
+                shown += part
+        process.wait(60)
+    os.close(ours)
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode()).replace("\r\n", "\n")

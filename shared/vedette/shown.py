@@ -59,11 +59,11 @@ def quoted_name(name: object) -> str:
     return f'"{text}"' if " " in text or "␣" in text else text
 
 
-def shortened(text: str, most: int) -> str:
-    """Return *text* in at most *most* characters: what does not fit is left out in the middle."""
+def shortened(text: str, most: int, end: float = 1 / 2) -> str:
+    """Return *text* in at most *most* characters: what does not fit is left out, *end* of the rest is its end."""
     if len(text) <= most:
         return text
-    tail = (most - 1) // 2
+    tail = int((most - 1) * end)
     return f"{text[: most - 1 - tail]}…{text[len(text) - tail :]}"
 
 

@@ -66,9 +66,7 @@ INJECTION = (
 @pytest.mark.parametrize("name", HIDDEN.values(), ids=HIDDEN)
 def test_nothing_in_a_table_is_invisible(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Each is there as its escape, and what was around it as well."""
-    rows = output.table("model")
-    rows.add_row(name)
-    output.out.print(rows)
+    output.sheet(("model",), [(name,)])
     output.say(name)
     output.out.print(output.styled((name, "bold")))
     printed = capsys.readouterr().out
@@ -80,9 +78,7 @@ def test_nothing_in_a_table_is_invisible(name: str, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize("name", ["[bold red]x[/]", "[/]", "[link=http://evil/]x[/link]", ":skull:", "[[x]"])
 def test_markup_of_a_name_is_text(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     output.out.print(f"{name} is up")
-    rows = output.table("model")
-    rows.add_row(name)
-    output.out.print(rows)
+    output.sheet(("model",), [(name,)])
     assert capsys.readouterr().out.count(name) == 2
 
 

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from vedette.events import Contribution, ContributionKind, Improvement, Relaxation, Signal
+from vedette.figures import apart
 from vedette.shown import quoted_name
 from vedette_recommender import scoring
 from vedette_recommender.candidate import Facts
@@ -39,6 +40,7 @@ _SOURCES: Final[Mapping[str, str]] = {
 }
 # Beyond the runner-up's reach by a hair: what ends in a tie is not won.
 _A_HAIR: Final = 1e-9
+_MIN_SHOWN_POINTS: Final = 0.1
 
 
 class Account:
@@ -275,7 +277,10 @@ def _rival(
     margin, name = standing.score - second.score, quoted_name(account.facts.model)
     change = f"; it would win with {_changed(improve)}" if improve else ""
     if second.equivalent:
-        return f"{name} is its equal: {margin:.1f} points behind, within the error band{change}."
+        behind = (
+            f"{margin:.1f}" if not margin or margin >= _MIN_SHOWN_POINTS else f"less than {_MIN_SHOWN_POINTS}"
+        )
+        return f"{name} is its equal: {behind} points behind, within the error band{change}."
     gaps = [(a.points - b.points, a.signal) for a, b in zip(best, account.contributions(), strict=True)]
     lead, signal = max(gaps)
     mostly = f", mostly for its {signal} ({lead:+.1f})" if lead > 0 else ""
@@ -286,10 +291,13 @@ def _changed(improve: Improvement) -> str:
     if improve.signal == "status" or isinstance(improve.to, str) or improve.raw is None:
         return f"the status {improve.to}"
     if improve.unit in ("fraction", "probability"):
-        return f"a {improve.signal} of {100 * improve.to:.1f} % instead of {100 * improve.raw:.1f} %"
+        to, raw = apart(100 * improve.to, 100 * improve.raw, 1, fixed=True)
+        return f"a {improve.signal} of {to} % instead of {raw} %"
     if improve.unit == "tokens":
-        return f"a {improve.signal} of {improve.to:,.0f} tokens instead of {improve.raw:,.0f}"
-    return f"a {improve.signal} of {improve.to:,.4g} {improve.unit} instead of {improve.raw:,.4g}"
+        to, raw = apart(improve.to, improve.raw, 0, fixed=True)
+        return f"a {improve.signal} of {to} tokens instead of {raw}"
+    to, raw = apart(improve.to, improve.raw, 4)
+    return f"a {improve.signal} of {to} {improve.unit} instead of {raw}"
 
 
 def advice(relax: Relaxation | None, considered: int) -> str:

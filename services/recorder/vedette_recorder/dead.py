@@ -13,6 +13,7 @@ from cyclopts import Parameter
 from vedette import log
 from vedette.bus import Bus
 from vedette.cli import options
+from vedette.cli.fitting import Column
 from vedette.cli.output import complain, document, err, number, out, say, sheet, styled
 from vedette.clock import SystemClock
 from vedette.connecting import connect
@@ -148,11 +149,19 @@ async def _list(as_json: bool, config: str | None, where: options.Instance) -> i
                 letter.where,
                 letter.subject,
                 number(letter.bytes),
-                letter.reason if len(letter.reason) <= _SHOWN else f"{letter.reason[:_SHOWN]}…",
+                letter.reason,
             )
             for letter in listed
         ]
-        sheet(("id", "at (UTC)", "given up by", "subject", ">bytes", "reason"), rows, "table")
+        columns = (
+            Column("id", 0, "name"),
+            Column("at (UTC)", 3),
+            Column("given up by", 2),
+            Column("subject", 1, "name"),
+            Column("bytes", 4, "number"),
+            Column("reason"),
+        )
+        sheet(columns, rows)
     return 1 if places.unread else 0
 
 

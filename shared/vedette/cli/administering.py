@@ -16,6 +16,7 @@ from vedette import instance, log, nats_server, private, providers, provisioning
 from vedette.bus import NEARLY_FULL, Bus, used_part
 from vedette.cli import options
 from vedette.cli.asking import show_models
+from vedette.cli.fitting import Column
 from vedette.cli.measured import show_proofs, show_transcripts
 from vedette.cli.output import document, number, out, say, sheet, styled
 from vedette.cli.remedies import REMEDIES
@@ -81,8 +82,7 @@ async def _list_endpoints(where: options.Instance, as_json: bool) -> int:
     if as_json:
         document(reply)
         return 0
-    columns = ("endpoint", "url", "server", "outcome", ">models", ">requests", ">tokens", ">USD", "today for")
-    sheet(columns, [_endpoint_row(view) for view in reply.endpoints], "table")
+    sheet(_ENDPOINTS, [_endpoint_row(view) for view in reply.endpoints])
     for view in reply.endpoints:
         if view.state and view.state.paused_until and view.state.paused_until > SystemClock().now():
             until = f"{view.state.paused_until:%H:%M:%S}Z"
@@ -98,6 +98,19 @@ def _refused(intake: Intake) -> str:
         f"{intake.refused:,} new names of its listing are not taken as models until {until:%Y-%m-%d %H:%M}Z; "
         "raise [probing] new_models_per_day if they are real"
     )
+
+
+_ENDPOINTS = (
+    Column("endpoint", 0, "name"),
+    Column("url", 2, "name"),
+    Column("server", 5),
+    Column("outcome"),
+    Column("models", 1, "number"),
+    Column("requests", 3, "number"),
+    Column("tokens", 4, "number"),
+    Column("USD", 6, "number"),
+    Column("today for", 7),
+)
 
 
 def _endpoint_row(view: EndpointView) -> tuple[str, ...]:

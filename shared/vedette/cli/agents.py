@@ -8,6 +8,7 @@ from vedette import accounts as of_server
 from vedette import agents, instance
 from vedette.cli import options
 from vedette.cli.entries import NOTHING_FOUND
+from vedette.cli.fitting import Column
 from vedette.cli.output import complain, document, say, sheet
 from vedette.loop import run
 
@@ -51,7 +52,8 @@ def list_agents(*, json: options.Json = False, state_dir: StateDir = None) -> in
     if not names:
         complain("no agent has a login of its own; make one with: vedette agents add NAME")
         return NOTHING_FOUND
-    sheet(("agent", "user"), [(name, of_server.user_of(name)) for name in names], "table")
+    columns = (Column("agent", 0, "name"), Column("user", 1, "name"))
+    sheet(columns, [(name, of_server.user_of(name)) for name in names])
     return 0
 
 

@@ -6,11 +6,23 @@ from datetime import UTC
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter, validators
-from rich.table import Table
 
 from vedette.cli import options
 from vedette.cli.entries import NOTHING_FOUND
-from vedette.cli.output import document, ms, number, out, percent, size, styled, table, tokens
+from vedette.cli.fitting import Column
+from vedette.cli.output import (
+    document,
+    ms,
+    name,
+    number,
+    out,
+    percent,
+    sentence,
+    sheet,
+    size,
+    styled,
+    tokens,
+)
 from vedette.client import Client
 from vedette.events import (
     BestReply,
@@ -22,6 +34,7 @@ from vedette.events import (
     Relaxation,
     Risk,
 )
+from vedette.figures import apart
 from vedette.loop import run
 from vedette.shown import shown_name
 from vedette.types import Status
@@ -230,17 +243,18 @@ def _with(where: options.Instance, ask: Callable[[Client], Awaitable[int]]) -> i
 
 
 _MODEL_COLUMNS = (
-    "model",
-    ">size",
-    "quant",
-    ">context",
-    "status",
-    ">up 24 h",
-    ">tokens/s",
-    ">TTFT",
-    ">cold TTFT",
-    ">load",
-    ">runs",
+    Column("model", 0, "name"),
+    Column("size", 6, "number"),
+    Column("quant", 8),
+    Column("context", 5, "number"),
+    Column("status"),
+    Column("up 24 h", 4, "number"),
+    Column("tokens/s", 2, "number"),
+    Column("TTFT", 3, "number"),
+    Column("cold TTFT", 7, "number"),
+    Column("load", 9, "number"),
+    Column("runs", 10, "number"),
+    Column("same weights", 11),
 )
 
 
@@ -253,16 +267,11 @@ def show_models(shown: Sequence[ModelView], *, total: int | None = None, conside
             else 'No models are known yet. "vedette doctor" shows which endpoints answer.'
         )
         return
-    joined = any(model.same_weights for model in shown)
-    rows = table(*_MODEL_COLUMNS, *(["same weights"] if joined else []))
-    for model in shown:
-        rows.add_row(
-            *_model_row(model), *([", ".join(map(shown_name, model.same_weights)) or "-"] if joined else [])
-        )
-    out.print(rows)
+    columns = _MODEL_COLUMNS if any(model.same_weights for model in shown) else _MODEL_COLUMNS[:-1]
+    sheet(columns, [_model_row(model)[: len(columns)] for model in shown])
     strange = [model for model in shown if model.notes]
     for model in strange[:_MAX_NOTED]:
-        out.print(f"{shown_name(model.model)}: {'; '.join(model.notes)}")
+        out.print(f"{name(model.model)}: {'; '.join(model.notes)}")
     if len(strange) > _MAX_NOTED:
         out.print(f"and {len(strange) - _MAX_NOTED:,} more strange names; --json has the notes of all")
     if total is not None and total > len(shown):
@@ -277,7 +286,7 @@ def _model_row(model: ModelView) -> tuple[str, ...]:
         number(speed.output_tps if speed else None, 1) if texts_per_s is None else f"{texts_per_s:,.0f} texts"
     )
     return (
-        shown_name(model.model),
+        str(model.model),
         size(info.parameters),
         info.quantization or "-",
         tokens(info.context_tokens),
@@ -288,6 +297,7 @@ def _model_row(model: ModelView) -> tuple[str, ...]:
         ms(speed.ttft_cold_ms if speed else None),
         ms(speed.load_ms if speed else None),
         (f"{speed.n}" + (f" (+{speed.failures} failed)" if speed.failures else "")) if speed else "-",
+        ", ".join(map(shown_name, model.same_weights)) or "-",
     )
 
 
@@ -299,7 +309,7 @@ def _show_best(reply: BestReply) -> None:
         return
     out.print(
         styled(
-            (shown_name(best.model), "bold green"),
+            (name(best.model), "bold green"),
             f"  {best.score:.1f} of 100, confidence {percent(best.confidence)}",
         )
     )
@@ -314,16 +324,26 @@ def _show_best(reply: BestReply) -> None:
     )
     if reply.fallbacks:
         out.print("\nelse")
-        out.print(_ranking(reply.fallbacks))
+        _show_ranking(reply.fallbacks)
     if reply.rejected:
         out.print(f"\n{_counted(reply.rejected, reply.considered)}")
 
 
-def _ranking(recommendations: Sequence[Recommendation]) -> Table:
-    rows = table("model", ">score", ">confidence", "status", ">tokens/s", ">TTFT", "")
-    for one in recommendations:
-        rows.add_row(
-            shown_name(one.model),
+_RANKING = (
+    Column("model", 0, "name"),
+    Column("score", 0, "number"),
+    Column("confidence", 5, "number"),
+    Column("status", 2),
+    Column("tokens/s", 3, "number"),
+    Column("TTFT", 4, "number"),
+    Column("", 6),
+)
+
+
+def _show_ranking(recommendations: Sequence[Recommendation]) -> None:
+    rows = [
+        (
+            str(one.model),
             f"{one.score:.1f}",
             percent(one.confidence),
             one.status,
@@ -331,27 +351,36 @@ def _ranking(recommendations: Sequence[Recommendation]) -> Table:
             ms(one.ttft_ms),
             "as good as the best" if one.equivalent else "",
         )
-    return rows
+        for one in recommendations
+    ]
+    sheet(_RANKING, rows)
 
 
 def show_explanation(reply: ExplainReply) -> None:
     """Print how the candidates score and why the others are none."""
-    for sentence in reply.summary:
-        out.print(sentence)
+    for line in reply.summary:
+        out.print(sentence(line))
     for one in reply.recommendations:
         out.print()
-        out.print(_contributions(one))
+        _show_contributions(one)
     if reply.rejections:
         out.print()
-        rows = table("no candidate", "because", "needed", "has")
-        for rejection in reply.rejections:
-            rows.add_row(
-                shown_name(rejection.model),
+        columns = (
+            Column("no candidate", 0, "name"),
+            Column("because"),
+            Column("needed", 2),
+            Column("has", 1),
+        )
+        rows = [
+            (
+                str(rejection.model),
                 rejection.code.replace("_", " "),
                 _plain(rejection.need),
                 _plain(rejection.value),
             )
-        out.print(rows)
+            for rejection in reply.rejections
+        ]
+        sheet(columns, rows)
         if reply.rejections_omitted:
             out.print(f"and {reply.rejections_omitted:,} models more, farther away")
     if reply.recommendations and reply.relax:
@@ -359,30 +388,35 @@ def show_explanation(reply: ExplainReply) -> None:
         _show_relaxation(reply.relax, reply.rejected, reply.considered)
 
 
-def _contributions(one: Recommendation) -> Table:
-    multiplied = "".join(f" · {value:.3f} ({name})" for name, value in one.multipliers.items())
-    rows = table(
-        "signal",
-        ">value",
-        ">utility",
-        ">confidence",
-        ">weight",
-        ">points",
-        "because",
-        title=f"{shown_name(one.model)}: {one.raw_score:.1f}{multiplied} = {one.score:.1f}{_reported(one)}",
-    )
+_CONTRIBUTIONS = (
+    Column("signal"),
+    Column("value", 1, "number"),
+    Column("utility", 4, "number"),
+    Column("confidence", 5, "number"),
+    Column("weight", 3, "number"),
+    Column("points", 0, "number"),
+    Column("because", 2),
+)
+
+
+def _show_contributions(one: Recommendation) -> None:
+    multiplied = "".join(f" · {value:.3f} ({what})" for what, value in one.multipliers.items())
+    rows = []
     for part in one.contributions:
         digits = {"fraction": 3, "probability": 3, "tokens": 0}.get(part.unit, 1)
-        rows.add_row(
-            part.signal,
-            "-" if part.raw is None else f"{number(part.raw, digits)} {part.unit}",
-            f"{part.utility:.2f}",
-            percent(part.confidence),
-            percent(part.weight),
-            f"{part.points:.1f}",
-            _because(part),
+        rows.append(
+            (
+                part.signal,
+                "-" if part.raw is None else f"{number(part.raw, digits)} {part.unit}",
+                f"{part.utility:.2f}",
+                percent(part.confidence),
+                percent(part.weight),
+                f"{part.points:.1f}",
+                _because(part),
+            )
         )
-    return rows
+    title = f"{name(one.model)}: {one.raw_score:.1f}{multiplied} = {one.score:.1f}{_reported(one)}"
+    sheet(_CONTRIBUTIONS, rows, title=title)
 
 
 def _reported(one: Recommendation) -> str:
@@ -428,20 +462,22 @@ def _show_relaxation(relax: Relaxation | None, rejected: Mapping[str, int], cons
     if relax.constraint == "constraints.unmeasured":
         also = f", and relax {', '.join(relax.also)}" if relax.also else ""
         out.print(
-            f"The nearest of the others is {shown_name(relax.model)}, which has no figure for a limit: "
+            f"The nearest of the others is {name(relax.model)}, which has no figure for a limit: "
             f"--unmeasured keep admits it{also}."
         )
         return
     also = f", and {', '.join(relax.also)}" if relax.also else ""
-    change = (
-        f" from {_plain(relax.need)} to {_plain(relax.to)}"
-        if relax.to is not None
-        else f" ({_plain(relax.need)})"
-    )
+    change = f" from {_from_to(relax.need, relax.to)}" if relax.to is not None else f" ({_plain(relax.need)})"
     score = f"; it would score {relax.score:.1f}" if relax.score is not None else ""
     out.print(
-        f"The nearest of the others is {shown_name(relax.model)}: relax {relax.constraint}{change}{also}{score}."
+        f"The nearest of the others is {name(relax.model)}: relax {relax.constraint}{change}{also}{score}."
     )
+
+
+def _from_to(need: object, to: object) -> str:
+    if isinstance(need, float) and isinstance(to, int | float):
+        return " to ".join(apart(need, to, 4))
+    return f"{_plain(need)} to {_plain(to)}"
 
 
 def _plain(value: object) -> str:

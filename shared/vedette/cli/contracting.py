@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from vedette import accounts as of_server
 from vedette import contracts as catalogue
 from vedette.cli import options
+from vedette.cli.fitting import Column
 from vedette.cli.output import complain, document, say, sheet
 from vedette.events import QUESTIONS
 
@@ -78,4 +79,5 @@ def _show() -> None:
         (question.subject, question.reply.__name__, question.service, "anybody, who asks")
         for question in QUESTIONS
     ]
-    sheet(("subject", "message", "from", "to"), rows, "table")
+    columns = (Column("subject", 0, "name"), Column("message"), Column("from", 1), Column("to", 2))
+    sheet(columns, rows)

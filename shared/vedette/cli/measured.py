@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from vedette.cli.output import Style, number, out, percent, sheet, styled
+from vedette.cli.fitting import Column
+from vedette.cli.output import Style, name, number, out, percent, sheet, styled
 from vedette.events import ModelView
-from vedette.shown import shown_name
 from vedette.types import Failure, Figure, Performance, Published
 
 # Which figures are shown, in order: field of Performance, what it is called, unit, digits.
@@ -22,7 +22,44 @@ _FIGURES = (
     ("embedding_tps", "embedding", "tokens/s", 0),
     ("server_output_tps", "output, by the server", "tokens/s", 1),
 )
-_COLUMNS = ("model", "figure", ">median", ">p95", ">min", ">max", ">spread", ">n", "unit")
+_COLUMNS = (
+    Column("model", 0, "name"),
+    Column("figure"),
+    Column("median", 0, "number"),
+    Column("p95", 2, "number"),
+    Column("min", 5, "number"),
+    Column("max", 6, "number"),
+    Column("spread", 4, "number"),
+    Column("n", 3, "number"),
+    Column("unit", 1),
+)
+_LOADS = (
+    Column("model", 0, "name"),
+    Column("streams", 0, "number"),
+    Column("tokens/s, all", 0, "number"),
+    Column("each", 1, "number"),
+    Column("TTFT", 2, "number"),
+    Column("p95", 4, "number"),
+    Column("failed", 3, "number"),
+)
+_PROOFS = (
+    Column("model", 0, "name"),
+    Column("capability"),
+    Column(""),
+    Column("evidence", 1),
+    Column("because", 2),
+    Column("against", 3),
+)
+_SCORES = (
+    Column("model", 0, "name"),
+    Column("suite"),
+    Column("right", 3, "number"),
+    Column("of", 3, "number"),
+    Column("rate", 0, "number"),
+    Column("at least", 1, "number"),
+    Column("at most", 2, "number"),
+    Column("before", 4),
+)
 
 
 def show_figures(models: Sequence[ModelView], style: Style) -> None:
@@ -32,7 +69,7 @@ def show_figures(models: Sequence[ModelView], style: Style) -> None:
     loads = [row for model in models if model.figures for row in _load_rows(model, model.figures)]
     if loads and style != "csv":  # one table is one CSV document
         out.print()
-        sheet(("model", ">streams", ">tokens/s, all", ">each", ">TTFT", ">p95", ">failed"), loads, style)
+        sheet(_LOADS, loads, style)
     if style == "table":
         for model in models:
             for line in _remarks(model):
@@ -40,18 +77,18 @@ def show_figures(models: Sequence[ModelView], style: Style) -> None:
 
 
 def _figure_rows(model: ModelView, performance: Performance) -> Iterator[tuple[str, ...]]:
-    for field, name, unit, digits in _FIGURES:
+    for field, called, unit, digits in _FIGURES:
         figure: Figure | None = getattr(performance, field)
         if figure is not None:
             values = (figure.median, figure.p95, figure.min, figure.max)
             shown = (number(value, digits) for value in values)
-            yield shown_name(model.model), name, *shown, percent(figure.spread), str(figure.n), unit
+            yield str(model.model), called, *shown, percent(figure.spread), str(figure.n), unit
 
 
 def _load_rows(model: ModelView, performance: Performance) -> Iterator[tuple[str, ...]]:
     for load in performance.sweep.loads if performance.sweep else ():
         yield (
-            shown_name(model.model),
+            str(model.model),
             str(load.streams),
             number(load.throughput_tps, 1),
             number(load.output_tps.median, 1),
@@ -65,15 +102,15 @@ def _remarks(model: ModelView) -> Iterator[str]:
     yield from map(_published, model.published)
     figures = model.figures
     if figures is None:
-        yield f"{shown_name(model.model)}: never measured"
+        yield f"{name(model.model)}: never measured"
         return
-    name = shown_name(model.model)
+    who = name(model.model)
     server = f", server {figures.server_version}" if figures.server_version else ""
-    yield f"{name}: {figures.n} warm runs behind the figures{server}"
+    yield f"{who}: {figures.n} warm runs behind the figures{server}"
     if figures.contended:
-        yield f"{name}: {figures.contended} of them while the endpoint had other work; they count less"
+        yield f"{who}: {figures.contended} of them while the endpoint had other work; they count less"
     if figures.failures:
-        yield f"{name}: {figures.failures} runs failed; they are in no figure"
+        yield f"{who}: {figures.failures} runs failed; they are in no figure"
 
 
 def _published(figures: Published) -> str:
@@ -89,7 +126,7 @@ def show_proofs(models: Sequence[ModelView], style: Style) -> None:
     """Print what *models* are known to be able to do, on what evidence."""
     rows = [
         (
-            shown_name(model.model),
+            str(model.model),
             capability,
             "yes" if claim.value else "no",
             claim.evidence,
@@ -99,7 +136,7 @@ def show_proofs(models: Sequence[ModelView], style: Style) -> None:
         for model in models
         for capability, claim in sorted(model.capabilities.items())
     ]
-    sheet(("model", "capability", "", "evidence", "because", "against"), rows, style)
+    sheet(_PROOFS, rows, style)
 
 
 def show_scores(models: Sequence[ModelView], style: Style) -> None:
@@ -108,17 +145,17 @@ def show_scores(models: Sequence[ModelView], style: Style) -> None:
     if not rows and style == "table":
         out.print("Not evaluated yet: vedette evaluate, or wait for its turn.")
         return
-    sheet(("model", "suite", ">right", ">of", ">rate", ">at least", ">at most", "before"), rows, style)
+    sheet(_SCORES, rows, style)
     if style == "table":
         for model in models:
             for rating in model.ratings:
                 what = rating.use_case or "all use cases"
                 out.print(
-                    f"{shown_name(model.model)}: {rating.score:.2f} for {what} ({rating.source}, {rating.as_of})"
+                    f"{name(model.model)}: {rating.score:.2f} for {what} ({rating.source}, {rating.as_of})"
                 )
             for miss in model.quality.misses if model.quality else ():
                 out.print()
-                out.print(styled((f"{shown_name(model.model)}  {miss.suite}", "bold"), f"  {miss.why}"))
+                out.print(styled((f"{name(model.model)}  {miss.suite}", "bold"), f"  {miss.why}"))
                 out.print(f"  asked     {_line(miss.prompt)}")
                 out.print(f"  answered  {_line(miss.answer) or 'nothing'}")
 
@@ -129,7 +166,7 @@ def _score_rows(model: ModelView) -> Iterator[tuple[str, ...]]:
         low, high = score.interval
         baseline = quality.baseline.scores.get(kind) if quality and quality.baseline else None
         yield (
-            shown_name(model.model),
+            str(model.model),
             score.suite,
             str(score.successes),
             str(score.trials),

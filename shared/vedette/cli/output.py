@@ -12,25 +12,30 @@ from rich.style import Style as TextStyle
 from rich.table import Table
 from rich.text import Text
 
-from vedette.shown import csv_cell, shown, shown_json
+from vedette.cli.fitting import GAP, Column, distinct, fitted
+from vedette.shown import MAX_NAME_COLUMNS, csv_cell, shortened, shown, shown_json, shown_name
 
 T = TypeVar("T")
-_PIPED_WIDTH = 160  # a table that goes into a file or a pipe is not folded for a terminal that is not there
+_PIPED_WIDTH = 10_000  # what goes into a file or a pipe is neither folded nor shortened
 
 
-class _Screen(Console):
-    """A console that takes no text for markup or emoji, and shows what is invisible, in lines and in tables."""
+class Screen(Console):
+    """A console that takes no text for markup or emoji, and shows what is invisible, in lines and in tables.
+
+    On a terminal, lines are folded between words, so that no name is broken; elsewhere they stay whole.
+    """
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(highlight=False, soft_wrap=True, markup=False, emoji=False, **options)
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
+        self.soft_wrap = not self.is_terminal
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Return *text* for the screen; rich calls this for every text, also those of a table's cells."""
         return super().render_str(shown(text), **options)
 
 
-out = _Screen(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
-err = _Screen(stderr=True)
+out = Screen(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+err = Screen(stderr=True)
 
 
 def styled(*parts: str | tuple[str, str | TextStyle]) -> Text:
@@ -68,47 +73,96 @@ def _write(text: str) -> None:
     print(text, flush=True)  # noqa: T201 - the one place that prints
 
 
-def table(*columns: str, title: str | None = None) -> Table:
-    """Return an empty table; columns whose name begins with `>` are numbers."""
-    made = Table(
-        title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0)
-    )
-    for column in columns:
-        if column.startswith(">"):
-            made.add_column(column[1:], justify="right", no_wrap=True)
-        else:
-            made.add_column(column, overflow="fold")
-    return made
+def name(model: object) -> str:
+    """Return a model's name for a line: no longer than the screen is wide."""
+    return shown_name(model, min(MAX_NAME_COLUMNS, out.width - 1) if out.is_terminal else _PIPED_WIDTH)
+
+
+def sentence(text: str) -> str:
+    """Return *text* with every word that is wider than the screen, such as a name, cut in the middle."""
+    if not out.is_terminal:
+        return text
+    return " ".join(shortened(word, out.width - 1) for word in text.split(" "))
 
 
 Style = Literal["table", "md", "csv"]
 
 
-def sheet(columns: Sequence[str], rows: Sequence[Sequence[str]], style: Style) -> None:
-    """Print *rows* for people, as Markdown or as CSV; columns whose name begins with `>` are numbers."""
+def sheet(
+    columns: Sequence[Column | str],
+    rows: Sequence[Sequence[str]],
+    style: Style = "table",
+    *,
+    title: str | None = None,
+    screen: Console | None = None,
+) -> None:
+    """Print *rows* for people, as Markdown or as CSV.
+
+    A column may be its title alone, with `>` before it for numbers; then the last goes first where there is no room.
+    """
+    known = [
+        column if isinstance(column, Column) else _column(place, column)
+        for place, column in enumerate(columns)
+    ]
     if style == "table":
-        made = table(*columns)
-        for row in rows:
-            made.add_row(*row)
-        out.print(made)
+        _show(known, rows, title, screen or out)
         return
-    names = [column.removeprefix(">") for column in columns]
+    titles = [column.title for column in known]
     if style == "csv":
         written = io.StringIO()
-        csv.writer(written, lineterminator="\n").writerows([names, *(_csv_row(columns, row) for row in rows)])
+        csv.writer(written, lineterminator="\n").writerows([titles, *(_csv_row(known, row) for row in rows)])
         say(written.getvalue().rstrip("\n"))
         return
-    rule = ["---:" if column.startswith(">") else "---" for column in columns]
-    for cells in (names, rule, *rows):
+    rule = ["---:" if column.kind == "number" else "---" for column in known]
+    for cells in (titles, rule, *rows):
         say(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
 
 
-def _csv_row(columns: Sequence[str], row: Sequence[str]) -> list[str]:
+def _column(place: int, title: str) -> Column:
+    return Column(title.removeprefix(">"), place, "number" if title.startswith(">") else "text")
+
+
+def _show(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], title: str | None, screen: Console
+) -> None:
+    """Print the columns that fit *screen*, and how many do not."""
+    longest = MAX_NAME_COLUMNS if screen.is_terminal else _PIPED_WIDTH
+    cells = [
+        [
+            shown_name(cell, longest) if column.kind == "name" else shown(cell)
+            for column, cell in zip(columns, row, strict=True)
+        ]
+        for row in rows
+    ]
+    places, widths = fitted(columns, cells, screen.width if screen.is_terminal else None)
+    if title is not None:
+        screen.print(styled((title, "italic")))
+    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
+    shown_columns = []
+    for place, width in zip(places, widths, strict=True):
+        column = columns[place]
+        made.add_column(
+            column.title,
+            justify="right" if column.kind == "number" else "left",
+            no_wrap=column.kind != "text",
+            overflow="fold" if column.kind == "text" else "ellipsis",
+            width=width,
+        )
+        one = [row[place] for row in cells]
+        shown_columns.append(distinct(one, width) if column.kind == "name" else one)
+    for row in zip(*shown_columns, strict=True):
+        made.add_row(*row)
+    screen.print(made)
+    if left := len(columns) - len(places):
+        some = f"{left} columns" if left > 1 else "1 column"
+        screen.print(styled((f"{some} left out: widen the terminal or use --json", "dim")))
+
+
+def _csv_row(columns: Sequence[Column], row: Sequence[str]) -> list[str]:
     """Return *row* with texts that no spreadsheet runs; numbers, and the dash for an unknown one, stay."""
-    numbers = (column.startswith(">") for column in columns)
     return [
-        cell if is_number or cell == "-" else csv_cell(cell)
-        for is_number, cell in zip(numbers, row, strict=True)
+        cell if column.kind == "number" or cell == "-" else csv_cell(cell)
+        for column, cell in zip(columns, row, strict=True)
     ]
 
 

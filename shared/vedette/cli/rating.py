@@ -13,6 +13,7 @@ from vedette import identity, log, subjects
 from vedette.bus import Bus
 from vedette.catalogue import Held
 from vedette.cli import options
+from vedette.cli.fitting import Column
 from vedette.cli.output import document, say, sheet
 from vedette.clock import SystemClock
 from vedette.connecting import connect
@@ -20,7 +21,6 @@ from vedette.errors import ConfigurationError
 from vedette.events import ModelRated, ModelView
 from vedette.loop import run
 from vedette.settings import Vouched
-from vedette.shown import shown_name
 from vedette.types import ModelRef, Rating
 
 
@@ -126,14 +126,21 @@ async def _list(where: options.Instance, as_json: bool) -> int:
         document([{"model": view.model, "ratings": view.ratings} for view in views if view.ratings])
     else:
         rows = [row for view in views for row in _rows(view)]
-        sheet(("model", "use case", ">score", "source", "as of"), rows, "table")
+        columns = (
+            Column("model", 0, "name"),
+            Column("use case"),
+            Column("score", 0, "number"),
+            Column("source", 2),
+            Column("as of", 1),
+        )
+        sheet(columns, rows)
     return 0
 
 
 def _rows(view: ModelView) -> Iterator[tuple[str, ...]]:
     for rating in view.ratings:
         yield (
-            shown_name(view.model),
+            str(view.model),
             rating.use_case or "all",
             f"{rating.score:.2f}",
             rating.source,

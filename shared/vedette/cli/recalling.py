@@ -6,11 +6,11 @@ from typing import Annotated
 
 import msgspec
 from cyclopts import Parameter
-from rich.table import Table
 
 from vedette.cli import options, plotting
 from vedette.cli.entries import NOTHING_FOUND
-from vedette.cli.output import document, ms, number, out, percent, table
+from vedette.cli.fitting import Column
+from vedette.cli.output import document, ms, name, number, out, percent, sheet
 from vedette.cli.plotting import Chart
 from vedette.client import Client
 from vedette.errors import RequestError
@@ -18,7 +18,6 @@ from vedette.events import AvailabilityHistory, PerformanceHistory, SummariesRep
 from vedette.lookalikes import meant
 from vedette.loop import run
 from vedette.requests import nearest
-from vedette.shown import shown_name
 from vedette.types import ModelRef, Outcome, ProbeCause
 
 _LINES = 24  # an hour each, in the usual window
@@ -164,81 +163,109 @@ async def _refuse_unknown_endpoint(client: Client, endpoint: str) -> None:
 def _show(up: AvailabilityHistory, fast: PerformanceHistory) -> None:
     out.print(_summary(up))
     if up.probes:
-        out.print(_probes(up))
+        _show_probes(up)
     out.print(f"\n{_counted(fast.benchmarks, 'benchmark')} since {_minute(fast.since)} UTC")
     if fast.points:
-        out.print(_benchmarks(fast))
+        _show_benchmarks(fast)
 
 
 def _summary(up: AvailabilityHistory) -> str:
     down = _causes(up.down_by_cause)
     found = f", up in {percent(up.uptime)} of those that tell" if up.uptime is not None else ""
     return (
-        f"{up.model or up.endpoint}: {_counted(up.probes, 'probe')} since {_minute(up.since)} UTC{found}"
+        f"{name(up.model or up.endpoint)}: {_counted(up.probes, 'probe')} since {_minute(up.since)} UTC{found}"
         + (f"; down: {down}" if down else "")
     )
 
 
-def _probes(up: AvailabilityHistory) -> Table:
-    rows = table("from (UTC)", ">probes", ">up", ">p50", ">p95", "other than ok")
+_PROBES = (
+    Column("from (UTC)"),
+    Column("probes", 3, "number"),
+    Column("up", 0, "number"),
+    Column("p50", 2, "number"),
+    Column("p95", 4, "number"),
+    Column("other than ok", 1),
+)
+
+
+def _show_probes(up: AvailabilityHistory) -> None:
+    rows = []
     for bucket in up.buckets:
         if bucket.probes:
             others = (f"{n} {o.replace('_', ' ')}" for o, n in bucket.counts.items() if o is not Outcome.OK)
-            rows.add_row(
-                _minute(bucket.start),
-                str(bucket.probes),
-                percent(bucket.uptime),
-                ms(bucket.latency_p50_ms),
-                ms(bucket.latency_p95_ms),
-                ", ".join(others),
+            rows.append(
+                (
+                    _minute(bucket.start),
+                    str(bucket.probes),
+                    percent(bucket.uptime),
+                    ms(bucket.latency_p50_ms),
+                    ms(bucket.latency_p95_ms),
+                    ", ".join(others),
+                )
             )
-    return rows
+    sheet(_PROBES, rows)
 
 
-def _benchmarks(fast: PerformanceHistory) -> Table:
+def _show_benchmarks(fast: PerformanceHistory) -> None:
     rate, figure = _rate(fast)
-    rows = table("measured (UTC)", f">{rate}", ">TTFT", ">cold TTFT", ">load", ">runs", "outcome")
+    columns = (
+        Column("measured (UTC)"),
+        Column(rate, 0, "number"),
+        Column("TTFT", 1, "number"),
+        Column("cold TTFT", 3, "number"),
+        Column("load", 4, "number"),
+        Column("runs", 5, "number"),
+        Column("outcome", 2),
+    )
+    rows = []
     for point in fast.points:
         failed = (
             f", {point.failed} of {point.benchmarks} failed" if point.failed and point.benchmarks > 1 else ""
         )
-        rows.add_row(
-            _minute(point.measured_at),
-            number(getattr(point, figure), 1),
-            ms(point.ttft_ms),
-            ms(point.ttft_cold_ms),
-            ms(point.load_ms),
-            str(point.n) + (f" ({point.contended} disturbed)" if point.contended else ""),
-            point.outcome.replace("_", " ") + failed,
+        rows.append(
+            (
+                _minute(point.measured_at),
+                number(getattr(point, figure), 1),
+                ms(point.ttft_ms),
+                ms(point.ttft_cold_ms),
+                ms(point.load_ms),
+                str(point.n) + (f" ({point.contended} disturbed)" if point.contended else ""),
+                point.outcome.replace("_", " ") + failed,
+            )
         )
-    return rows
+    sheet(columns, rows)
+
+
+_SUMMARIES = (
+    Column("model", 0, "name"),
+    Column("probes", 4, "number"),
+    Column("up", 0, "number"),
+    Column("down", 3),
+    Column("p50", 5, "number"),
+    Column("benchmarks", 6, "number"),
+    Column("rate", 1, "number"),
+    Column("since then", 2, "number"),
+)
 
 
 def _list(each: SummariesReply, title: str | None) -> None:
-    rows = table(
-        "model",
-        ">probes",
-        ">up",
-        "down",
-        ">p50",
-        ">benchmarks",
-        ">rate",
-        ">since then",
-        title=f"\n{title or 'all models'}, since {_minute(each.since)} UTC",
-    )
+    rows = []
     for one in each.models:
         unit = "texts/s" if one.embeds else "tokens/s"
-        rows.add_row(
-            shown_name(one.model) + (" (lost)" if one.lost_at else ""),
-            str(one.probes),
-            percent(one.uptime),
-            _causes(one.down_by_cause) or "-",
-            ms(one.latency_p50_ms),
-            str(one.benchmarks) + (f" ({one.failed} failed)" if one.failed else ""),
-            "-" if one.last is None else f"{number(one.last, 1)} {unit}",
-            _change(one.first, one.last) if one.benchmarks - one.failed > 1 else "-",
+        rows.append(
+            (
+                f"{one.model}{' (lost)' if one.lost_at else ''}",
+                str(one.probes),
+                percent(one.uptime),
+                _causes(one.down_by_cause) or "-",
+                ms(one.latency_p50_ms),
+                str(one.benchmarks) + (f" ({one.failed} failed)" if one.failed else ""),
+                "-" if one.last is None else f"{number(one.last, 1)} {unit}",
+                _change(one.first, one.last) if one.benchmarks - one.failed > 1 else "-",
+            )
         )
-    out.print(rows)
+    out.print()
+    sheet(_SUMMARIES, rows, title=f"{title or 'all models'}, since {_minute(each.since)} UTC")
 
 
 def _causes(down: dict[ProbeCause, int]) -> str:
@@ -277,12 +304,12 @@ def _draw(up: AvailabilityHistory, fast: PerformanceHistory) -> None:
 def _charts(up: AvailabilityHistory, fast: PerformanceHistory) -> Iterator[Chart]:
     rate, figure = _rate(fast)
     width = len(up.buckets)
-    for title, name, write in ((rate, figure, lambda value: number(value, 1)), ("TTFT", "ttft_ms", ms)):
+    for title, shown, write in ((rate, figure, lambda value: number(value, 1)), ("TTFT", "ttft_ms", ms)):
         yield Chart(
             title=title,
             since=fast.since,
             until=fast.until,
-            values=_over_time(fast, name, width),
+            values=_over_time(fast, shown, width),
             write=write,
         )
     yield Chart(

@@ -1,0 +1,69 @@
+"""What commands show on terminals of several widths."""
+
+from pathlib import Path
+from typing import Any
+
+from commands import Up, on_screen, up
+from eventually import eventually
+from providers.fake_ollama import fake_ollama
+
+LONG = "org/Qwen2.5-Coder-32B-Instruct-AWQ-extended-context"
+CONFIG = """
+[schedule]
+availability = "2s"
+
+[endpoints.box]
+url = "{url}"
+
+[endpoints.an-endpoint-that-is-not-there]
+url = "http://127.0.0.1:1"
+"""
+WIDTHS = (60, 80, 100, 200)
+COMMANDS = (
+    ("models",),
+    ("endpoints",),
+    ("recommend", "chat"),
+    ("explain", "chat"),
+    ("explain", "vision"),
+    ("history",),
+    ("history", f"box/{LONG}-v1:latest"),
+    ("evaluate", "--show"),
+    ("doctor", f"box/{LONG}-v1:latest"),
+)
+NAMES = [f"box/{LONG}-v1:latest", f"box/{LONG}-v2:latest", "box/small:latest"]
+
+
+async def _probed(running: Up) -> Any:
+    listed = await running.ask("models", "--json")
+    found = listed.json()["models"] if listed.code == 0 else []
+    names = [f"{one['model']['endpoint']}/{one['model']['name']}" for one in found]
+    return names if len(found) == len(NAMES) and all(one.get("availability") for one in found) else None
+
+
+async def test_names_are_whole_on_every_screen(tmp_path: Path) -> None:
+    """No line is wider than the terminal, and no name is broken over lines: it is whole, or cut in the middle."""
+    models = {f"{LONG}-v1:latest": "1", f"{LONG}-v2:latest": "2", "small:latest": "3"}
+    async with (
+        fake_ollama(**models) as ollama,
+        up(tmp_path / "s", CONFIG.format(url=ollama.url)) as running,
+    ):
+        await running.line("ready")
+        assert sorted(await eventually(lambda: _probed(running), what="all were probed")) == sorted(NAMES)
+        for width in WIDTHS:
+            for command in COMMANDS:
+                shown = await on_screen(width, *command, "--state-dir", str(tmp_path / "s"))
+                assert max(map(len, shown.splitlines())) <= width, f"{width} {command}\n{shown}"
+                words = [word.rstrip(":,") for word in shown.split() if word.startswith("box/")]
+                assert all(_is_a_name(word) for word in words), f"{width} {command}\n{shown}"
+        table = await on_screen(60, "models", "--state-dir", str(tmp_path / "s"))
+        assert "columns left out: widen the terminal or use --json" in table
+        assert "left out" not in await on_screen(200, "models", "--state-dir", str(tmp_path / "s"))
+        piped = (await running.ask("models")).out
+        assert all(name in piped for name in NAMES)
+
+
+def _is_a_name(word: str) -> bool:
+    begin, _, end = word.partition("…")
+    return any(
+        name == word or ("…" in word and name.startswith(begin) and name.endswith(end)) for name in NAMES
+    )
