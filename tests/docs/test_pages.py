@@ -5,11 +5,10 @@ import re
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 import casebook
 from faults.table import INVARIANTS
-from vedette.cli import asking
+from vedette.cli import asking, output
 from vedette_recommender.usecases import BUILT_IN
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +20,9 @@ def test_the_worked_example_is_what_is_explained(monkeypatch: pytest.MonkeyPatch
     match = re.search(r"<!-- explained: (.*?) -->\n```text\n(.*?)\n```", page, re.DOTALL)
     assert match is not None
     written = io.StringIO()
-    monkeypatch.setattr(asking, "out", Console(file=written, width=170, highlight=False, soft_wrap=True))
+    screen = output.Screen(file=written, width=170)
+    monkeypatch.setattr(asking, "out", screen)
+    monkeypatch.setattr(output, "out", screen)
     asking.show_explanation(casebook.explain(casebook.read((ROOT / match[1]).read_text())))
     assert [line.rstrip() for line in written.getvalue().strip().splitlines()] == match[2].splitlines()
 
