@@ -10,6 +10,7 @@ import contextlib
 import json
 import sys
 from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import uvloop
@@ -58,12 +59,33 @@ class OllamaServer:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the requests of one connection, for as long as it lasts."""
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            while True:
-                reply = await self._answer(await _request(reader))
-                writer.write(reply)
-                await writer.drain()
-        writer.close()
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                while True:
+                    reply = await self._answer(await _request(reader))
+                    writer.write(reply)
+                    await writer.drain()
+        finally:
+            writer.close()
+
+    @contextlib.asynccontextmanager
+    async def listening(self) -> AsyncIterator[str]:
+        """Listen on a free port of loopback; yield the URL. On the way out every connection is closed."""
+        connections: set[asyncio.Task[None]] = set()
+
+        def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.create_task(self.serve(reader, writer))
+            connections.add(task)
+            task.add_done_callback(connections.discard)
+
+        async with await asyncio.start_server(connected, "127.0.0.1", 0) as server:
+            try:
+                yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            finally:
+                for connection in connections:
+                    connection.cancel()
+                await asyncio.gather(*connections, return_exceptions=True)
+                await asyncio.sleep(0)  # closed transports say so in the next turn
 
     async def _answer(self, asked: str) -> bytes:
         self._counts[asked] += 1

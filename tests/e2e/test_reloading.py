@@ -1,6 +1,5 @@
 """The configuration of a running `vedette up` is edited."""
 
-import asyncio
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -19,8 +18,8 @@ MODELS = 2
 async def url() -> AsyncIterator[str]:
     """Run a model server; yield its URL."""
     ollama = OllamaServer(models=MODELS, latency_s=0, at_once=64, counts=Counter())
-    async with await asyncio.start_server(ollama.serve, "127.0.0.1", 0) as listening:
-        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    async with ollama.listening() as url:
+        yield url
 
 
 def endpoint(name: str, url: str) -> str:

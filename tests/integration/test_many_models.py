@@ -1,6 +1,5 @@
 """Discoverer and prober on a real nats-server, at an endpoint that has many models and takes few requests."""
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -33,8 +32,8 @@ async def crowded() -> AsyncIterator[tuple[str, Counter[str]]]:
     """Run an Ollama that answers AT_ONCE requests at a time; yield its URL and what it has counted."""
     counts: Counter[str] = Counter()
     ollama = OllamaServer(models=MODELS, latency_s=0.01, at_once=AT_ONCE, counts=counts)
-    async with await asyncio.start_server(ollama.serve, "127.0.0.1", 0) as listening:
-        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", counts
+    async with ollama.listening() as url:
+        yield url, counts
 
 
 def at(url: str, settings: Settings) -> Settings:

@@ -1,9 +1,8 @@
 """Services that run take on other settings: endpoints that come, go and move, with jobs in hand."""
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,16 +29,7 @@ class Server:
     def __init__(self, *, latency_s: float = 0.0) -> None:
         self.asked: Counter[str] = Counter()
         self.url = ""
-        self._ollama = OllamaServer(models=MODELS, latency_s=latency_s, at_once=16, counts=self.asked)
-
-    async def listen(self) -> asyncio.Server:
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            with suppress(asyncio.CancelledError):
-                await self._ollama.serve(reader, writer)
-
-        listening = await asyncio.start_server(serve, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-        return listening
+        self.ollama = OllamaServer(models=MODELS, latency_s=latency_s, at_once=16, counts=self.asked)
 
 
 class Serve(Protocol):
@@ -90,8 +80,7 @@ async def serve() -> AsyncIterator[Serve]:
 
         async def start(*, latency_s: float = 0.0) -> Server:
             server = Server(latency_s=latency_s)
-            listening = await server.listen()
-            stack.callback(listening.close)
+            server.url = await stack.enter_async_context(server.ollama.listening())
             return server
 
         yield start
