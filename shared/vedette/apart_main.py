@@ -9,7 +9,7 @@ import msgspec
 
 from vedette import process
 from vedette.apart import MAX_LINE_BYTES, Said, Start
-from vedette.errors import VedetteError
+from vedette.errors import BusError, VedetteError
 from vedette.loop import run
 from vedette.settings import Settings
 
@@ -52,6 +52,8 @@ async def _take_on(lines: asyncio.StreamReader, service: Any) -> None:
             await service.reload(msgspec.json.decode(line, type=Settings))
         except VedetteError as error:
             _say(Said.of(error))
+        except Exception as error:  # noqa: BLE001 - the parent refuses the configuration, and says why
+            _say(Said.of(BusError(problem=f"{type(error).__name__}: {error}")))
         else:
             _say(Said())
 

@@ -123,7 +123,8 @@ async def _list(where: options.Instance, as_json: bool) -> int:
     async with where.client() as client:
         views = (await client.models()).models
     if as_json:
-        document([{"model": view.model, "ratings": view.ratings} for view in views if view.ratings])
+        rated = [{"model": view.model, "ratings": view.ratings} for view in views if view.ratings]
+        document({"models": rated})
     else:
         rows = [row for view in views for row in _rows(view)]
         columns = (
