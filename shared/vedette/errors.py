@@ -19,7 +19,8 @@
     ├── UndecodableMessage        bytes that are not the message their subject promises
     │   └── UnknownEvent          an event that this version has never heard of
     ├── TooFewSamples             a figure that too few samples cannot carry
-    └── NoSandbox                 a program that was not run, because it could not be isolated
+    ├── NoSandbox                 a program that was not run, because it could not be isolated
+    └── NotGraded                 an answer that is neither right nor wrong, because grading it failed
 
 A class's docstring is its message; its fields fill the braces. A class exists only if some caller catches it.
 """
@@ -157,3 +158,7 @@ class TooFewSamples(VedetteError):
 
 class NoSandbox(VedetteError):
     """programs cannot be run in isolation here: {problem}"""  # noqa: D400
+
+
+class NotGraded(VedetteError):
+    """the answer could not be graded: {problem}"""  # noqa: D400

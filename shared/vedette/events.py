@@ -62,6 +62,7 @@ from vedette.types import (
     Score,
     Status,
     Text,
+    Ungraded,
     Use,
     UtcTime,
 )
@@ -222,7 +223,8 @@ class ModelVerified(ModelEvent, frozen=True, kw_only=True):
 class ModelEvaluated(ModelEvent, frozen=True, kw_only=True):
     """A model's answers were checked: `scores` are this evaluation's, `quality` is the state after it.
 
-    `claims` are capabilities that its items proved or disproved, of the weights that `quality` names.
+    `claims` are capabilities that its items proved or disproved, of the weights that `quality` names. `ungraded`
+    counts, by kind of suite, answers that are neither right nor wrong because grading them failed.
     """
 
     TYPE = "model.evaluated"
@@ -231,6 +233,7 @@ class ModelEvaluated(ModelEvent, frozen=True, kw_only=True):
     detail: Text | None = None
     scores: dict[str, Score] = {}
     claims: dict[str, Claim] = {}
+    ungraded: dict[str, Ungraded] = {}
     use: Use = Use()
     took_s: float = 0.0
     quality: Quality

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TypeVar
 
+from vedette.normalizing import normalized
 from vedette.shown import hidden, shortened
 from vedette.types import ModelRef
 
@@ -50,12 +51,12 @@ def notes(models: Iterable[ModelRef]) -> dict[ModelRef, tuple[str, ...]]:
 
 def meant(name: str, known: Iterable[str]) -> str | None:
     """Return which of the *known* names *name* means: itself, else the only one of the same letters in Unicode."""
-    plain = unicodedata.normalize("NFC", name)
+    plain = normalized(name, "NFC")
     same = []
     for other in known:
         if other == name:
             return other
-        if not (name.isascii() and other.isascii()) and unicodedata.normalize("NFC", other) == plain:
+        if not (name.isascii() and other.isascii()) and normalized(other, "NFC") == plain:
             same.append(other)
     return same[0] if len(same) == 1 else None
 
@@ -74,7 +75,7 @@ def _shape(name: str) -> str:
     seen = "".join(
         character for character in name if not hidden(character) or unicodedata.combining(character)
     )
-    return unicodedata.normalize("NFKC", seen.translate(_SHAPES)).translate(_SHAPES).strip()
+    return normalized(seen.translate(_SHAPES), "NFKC").translate(_SHAPES).strip()
 
 
 def _strange(name: str) -> Iterable[str]:

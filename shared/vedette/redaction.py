@@ -16,6 +16,7 @@ import msgspec
 REDACTED = "***"
 # A shorter secret is no secret, and redacting it would take the same letters out of every other text.
 MIN_SECRET_CHARACTERS = 6
+_MAX_REPLACED = 64  # spellings of escapes, each by a pass over the text; more are decoded in one slower pass
 _MIN_FRAGMENT = 4  # of a secret, at the end of a text that was cut
 # How a letter of a secret may be escaped: what must be there, the escape with its number, and the number's base.
 _ESCAPES = (
@@ -89,9 +90,15 @@ class Secrets:
         for entity, letter in _ENTITIES if "&" in text else ():
             text = text.replace(entity, letter)
         for mark, pattern, base in _ESCAPES:
-            for escape, digits in set(pattern.findall(text)) if mark in text else ():
-                if (code := int(digits, base)) in self._codes:
-                    text = text.replace(escape, chr(code))
+            if mark not in text:
+                continue
+            found = {escape: int(digits, base) for escape, digits in pattern.findall(text)}
+            ours = {escape: chr(code) for escape, code in found.items() if code in self._codes}
+            if len(ours) > _MAX_REPLACED:
+                text = "".join(ours.get(piece, piece) for piece in _pieces(pattern, text))
+                continue
+            for escape, letter in ours.items():
+                text = text.replace(escape, letter)
         return text
 
     def _without_fragment(self, text: str) -> str:
@@ -118,6 +125,16 @@ class Secrets:
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         return re.compile("|".join(map(re.escape, self._forms)), re.IGNORECASE)
+
+
+def _pieces(pattern: re.Pattern[str], text: str) -> Iterator[str]:
+    """Yield the escapes in *text* and what is between them, in order."""
+    at = 0
+    for found in pattern.finditer(text):
+        yield text[at : found.start()]
+        yield found[1]
+        at = found.end()
+    yield text[at:]
 
 
 def _forms(value: str) -> Iterator[str]:

@@ -230,7 +230,7 @@ class Evaluating(Section, frozen=True, kw_only=True):
     """How well models answer: items asked of each suite, from `least` until the interval is narrow or `items`.
 
     `suites` names a folder with suites of one's own (TOML or JSONL). `run_code` has programs that models write
-    run in a sandbox, where the system can isolate one; otherwise they are checked by their syntax tree alone.
+    run in a sandbox; where the system cannot isolate one, they are not graded. Without it, their syntax trees decide.
     """
 
     items: Annotated[int, Meta(ge=1, le=1000)] = 20

@@ -501,6 +501,13 @@ class Miss(Value, frozen=True, kw_only=True):
     why: Text
 
 
+class Ungraded(Value, frozen=True, kw_only=True):
+    """Answers to one kind of suite that are neither right nor wrong, because grading them failed."""
+
+    answers: int
+    why: Text  # of the last one
+
+
 class Baseline(Value, frozen=True, kw_only=True):
     """How well a model answered before its weights or its server changed."""
 

@@ -6,6 +6,7 @@ from random import Random
 
 import msgspec
 
+from graders import Here
 from samples import lifecycle_event, model_info
 from vedette.bus import Bus
 from vedette.catalogue import Catalogue, ModelState
@@ -49,7 +50,12 @@ class Evaluated:
             clock=bus.clock,
         )
         self.measure = Evaluation(
-            bus=bus, catalogue=Catalogue(), suites=(SUITE,), settings=SETTINGS, clock=bus.clock
+            bus=bus,
+            catalogue=Catalogue(),
+            suites=(SUITE,),
+            settings=SETTINGS,
+            grader=Here(SUITE),
+            clock=bus.clock,
         )
         self.jobs = 0
 

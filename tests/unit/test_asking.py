@@ -1,19 +1,23 @@
 """Asking a suite: until it is sure, within what a server can be asked, counting what is used."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from random import Random
 
 import pytest
 
-from vedette.errors import ProviderError
+from graders import Here
+from vedette.errors import NoSandbox, NotGraded, ProviderError
 from vedette.providers import Generation
 from vedette.settings import Evaluating
 from vedette.testing import Answer, FakeClock, FakeEndpoint, Piece
 from vedette.types import Capability, Claim, Evidence, ModelInfo, ModelRef, Outcome
 from vedette_benchmarker.asking import THINKING_TOKENS, Asker
-from vedette_benchmarker.grading import Graded
+from vedette_benchmarker.grader import Given
+from vedette_benchmarker.grading import Graded, claims, ungraded
+from vedette_benchmarker.sandbox import Ran
 from vedette_benchmarker.suites import Item, Suite, VectorItem, Verdict
 from vedette_benchmarker.suites.checks import number
+from vedette_benchmarker.suites.programs import function
 
 INFO = ModelInfo(model=ModelRef("box", "m"), provider="fake", url="http://x", api="fake", kind="chat")
 SETTINGS = Evaluating(items=40, least=8, interval_width=0.35)
@@ -38,12 +42,12 @@ def saying(text: str) -> Answer:
 
 
 async def graded(endpoint: FakeEndpoint, settings: Evaluating = SETTINGS) -> tuple[Graded, Asker]:
-    asker, told = Asker(endpoint, INFO, settings), []
+    asker, told = Asker(endpoint, INFO, settings, Here(SUITE)), []
 
     async def on_trial(so_far: Graded) -> None:
         told.append(so_far.trials)
 
-    found = await asker.grade(SUITE, Random(1), on_trial)
+    found = await asker.grade(SUITE, "1", on_trial)
     assert told == sorted(told)
     return found, asker
 
@@ -107,9 +111,54 @@ async def test_thinking_models_get_room() -> None:
     async def on_trial(so_far: Graded) -> None:
         """Say nothing."""
 
-    await Asker(endpoint, info, asked).grade(SUITE, Random(1), on_trial)
+    await Asker(endpoint, info, asked, Here(SUITE)).grade(SUITE, "1", on_trial)
     (request,) = [argument for _, argument in endpoint.calls if isinstance(argument, Generation)]
     assert request.max_tokens == 8 + THINKING_TOKENS
+
+
+class Late:
+    """Grades nothing, as when every answer takes too long."""
+
+    async def verdict(self, given: Given) -> Verdict:
+        raise NotGraded(problem="grading took longer than 1 s")
+
+
+@pytest.mark.fault("no answer of a model can be graded", "I5", "I13")
+async def test_answers_that_cannot_be_graded_are_neither_right_nor_wrong() -> None:
+    """They are counted with the reason; after three in a row the model is asked no more of that suite."""
+    asker = Asker(FakeEndpoint(FakeClock(), answer=solving), INFO, SETTINGS, Late())
+
+    async def on_trial(so_far: Graded) -> None:
+        """Say nothing."""
+
+    found = await asker.grade(SUITE, "1", on_trial)
+    assert (found.successes, found.trials, found.misses, found.ungraded) == (0, 0, (), 3)
+    assert asker.spent.failure is None
+    assert ungraded([found])["sums"].why == "the answer could not be graded: grading took longer than 1 s"
+    assert claims([found]) == {}
+
+
+@pytest.mark.fault("the sandbox fails while programs are graded", "I2", "I13")
+async def test_a_program_that_was_not_run_is_not_right() -> None:
+    def programs(_: Random) -> Iterator[Item]:
+        while True:
+            check = function("add", ("a", "b"))
+            yield Item(prompt="Write add.", check=check, program_tests=("assert add(1, 2) == 3",))
+
+    async def run(program: str, tests: Sequence[str]) -> Ran:
+        raise NoSandbox(problem="user namespaces are switched off")
+
+    suite = Suite(kind="programs", version=1, items=programs)
+    endpoint = FakeEndpoint(FakeClock(), answer=lambda _: saying("def add(a, b):\n    return a + b"))
+    settings = Evaluating(items=8, least=8, run_code=True)
+    asker = Asker(endpoint, INFO, settings, Here(suite), run=run)
+
+    async def on_trial(so_far: Graded) -> None:
+        """Say nothing."""
+
+    found = await asker.grade(suite, "1", on_trial)
+    assert (found.successes, found.trials, found.ungraded) == (0, 0, 3)
+    assert "user namespaces are switched off" in found.why_ungraded
 
 
 async def test_models_that_embed_are_judged_by_their_vectors() -> None:
@@ -118,11 +167,11 @@ async def test_models_that_embed_are_judged_by_their_vectors() -> None:
             yield VectorItem(texts=("a", "b"), check=lambda vectors: Verdict(correct=len(vectors) == 2))
 
     endpoint = FakeEndpoint(FakeClock(), embedding={"values": [[1.0], [0.0]]})
-    asker = Asker(endpoint, INFO, Evaluating(items=3, least=3))
 
     async def on_trial(so_far: Graded) -> None:
         """Say nothing."""
 
     suite = Suite(kind="pairs", version=1, items=pairs, needs=Capability.EMBEDDING)
-    found = await asker.grade(suite, Random(1), on_trial)
+    asker = Asker(endpoint, INFO, Evaluating(items=3, least=3), Here(suite))
+    found = await asker.grade(suite, "1", on_trial)
     assert (found.successes, found.trials) == (3, 3)

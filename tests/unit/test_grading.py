@@ -53,10 +53,11 @@ def test_an_interval_holds_its_rate_and_narrows_with_trials(trials: int, data: s
 
 def test_asking_stops_when_the_interval_is_narrow_or_the_budget_is_used() -> None:
     """All right or all wrong is sure soon; in between takes more; never fewer than the least."""
-    assert not is_sure(score(7, 7), SETTINGS)
-    assert is_sure(score(10, 10), SETTINGS)
-    assert not is_sure(score(8, 16), SETTINGS)
-    assert is_sure(score(20, 40), SETTINGS)
+    assert not is_sure(graded("tools", 7, 0), SETTINGS)
+    assert is_sure(graded("tools", 10, 0), SETTINGS)
+    assert not is_sure(graded("tools", 8, 8), SETTINGS)
+    assert is_sure(graded("tools", 20, 20), SETTINGS)
+    assert is_sure(msgspec.structs.replace(graded("tools", 8, 8), ungraded=24), SETTINGS)
 
 
 def a_miss(name: str, place: int) -> Miss:

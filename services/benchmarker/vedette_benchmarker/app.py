@@ -11,6 +11,7 @@ from vedette.service import Service, open_service
 from vedette.settings import Settings
 from vedette_benchmarker.capabilities import Capabilities
 from vedette_benchmarker.evaluation import Evaluation
+from vedette_benchmarker.grader import open_grader
 from vedette_benchmarker.handlers import Measurements
 from vedette_benchmarker.speed import Speed
 from vedette_benchmarker.suites.choosing import suites
@@ -23,6 +24,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
     """Run the benchmarker while the context is open."""
     async with (
         open_endpoints(settings, clock=SystemClock()) as endpoints,
+        open_grader(settings.evaluating.suites) as grader,
         open_service("benchmarker", settings) as service,
     ):
         await service.follow(("MODELS", "model.>"), ("ENDPOINTS", "endpoint.observed.*"))
@@ -44,6 +46,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
                     catalogue=service.catalogue,
                     suites=suites(settings.evaluating.suites),
                     settings=settings.evaluating,
+                    grader=grader,
                     clock=clock,
                 ),
             },

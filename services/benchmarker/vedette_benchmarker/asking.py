@@ -1,27 +1,30 @@
 """Asking the items of a suite, one after the other, until its score is sure."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from random import Random
 
 import msgspec
 from msgspec import Struct
 
-from vedette.errors import NoSandbox, ProviderError
+from vedette.errors import NoSandbox, NotGraded, ProviderError
 from vedette.providers import ENDPOINT_WIDE, Endpoint, Generation
 from vedette.redaction import NO_SECRETS, Secrets
 from vedette.settings import Evaluating
 from vedette.types import Capability, ModelInfo, Outcome
 from vedette_benchmarker import sandbox
 from vedette_benchmarker.answered import Answered, whole
+from vedette_benchmarker.grader import Answer, Given, Grading, asked
 from vedette_benchmarker.grading import Graded, is_sure, miss
 from vedette_benchmarker.suites import Item, Suite, VectorItem, Verdict
 from vedette_benchmarker.suites.checks import program
 
 THINKING_TOKENS = 1024  # room to think before each answer
 _FAILURES_IN_A_ROW = 3
+_UNGRADED_IN_A_ROW = 3
 _WRONG_QUESTION = frozenset({Outcome.BAD_REQUEST, Outcome.UNSUPPORTED})
 
 OnTrial = Callable[[Graded], Awaitable[None]]
+Run = Callable[[str, Sequence[str]], Awaitable[sandbox.Ran]]  # has a program pass its tests. Raises NoSandbox
 
 
 class Spent(Struct):
@@ -37,26 +40,38 @@ class Asker:
     """Asks one model; `spent` counts what that uses, and says why no more can be asked."""
 
     def __init__(
-        self, endpoint: Endpoint, info: ModelInfo, settings: Evaluating, *, secrets: Secrets = NO_SECRETS
+        self,
+        endpoint: Endpoint,
+        info: ModelInfo,
+        settings: Evaluating,
+        grader: Grading,
+        *,
+        secrets: Secrets = NO_SECRETS,
+        run: Run = sandbox.run,
     ) -> None:
         self.spent = Spent()
         self._secrets = secrets
         self._endpoint = endpoint
         self._info = info
         self._settings = settings
+        self._grader = grader
+        self._run = run
 
-    async def grade(self, suite: Suite, rng: Random, on_trial: OnTrial) -> Graded:
-        """Ask items of *suite* until its score is sure, or the endpoint fails; *on_trial* is told before each."""
-        items: Iterator[Item | VectorItem] = suite.items(rng)
-        graded, failures = Graded(suite=suite), 0
-        while not is_sure(graded.score, self._settings):
-            item = next(items, None)
-            if item is None:
-                break  # a suite of one's own ends
+    async def grade(self, suite: Suite, seed: str, on_trial: OnTrial) -> Graded:
+        """Ask items of *suite* until its score is sure, or the endpoint fails; *on_trial* is told before each.
+
+        Three answers in a row that cannot be graded end it too.
+        """
+        items: Iterator[Item | VectorItem] = suite.items(Random(seed))  # noqa: S311
+        graded, failures, ungraded = Graded(suite=suite), 0, 0
+        for place, item in enumerate(items):  # a suite of one's own ends
+            if is_sure(graded, self._settings) or ungraded == _UNGRADED_IN_A_ROW:
+                break
             await on_trial(graded)
+            before = graded.ungraded
             try:
-                graded = await self._ask(item, graded)
-                failures = 0
+                graded = await self._ask(item, graded, seed, place)
+                failures, ungraded = 0, ungraded + 1 if graded.ungraded > before else 0
             except ProviderError as error:
                 self.spent.requests += 1
                 if error.outcome in _WRONG_QUESTION:
@@ -67,11 +82,16 @@ class Asker:
                     break
         return graded
 
-    async def _ask(self, item: Item | VectorItem, graded: Graded) -> Graded:
+    async def _ask(self, item: Item | VectorItem, graded: Graded, seed: str, place: int) -> Graded:
         """Ask one item and count its verdict. Raises ProviderError."""
-        ask = self._embed(item) if isinstance(item, VectorItem) else self._generate(item)
-        prompt, answer, verdict = await ask
-        missed = () if verdict.correct else (miss(graded.suite, prompt, answer, verdict.why),)
+        answer = await (self._embed(item) if isinstance(item, VectorItem) else self._generate(item))
+        prompt = asked(item)
+        given = Given(suite=graded.suite.name, seed=seed, place=place, prompt=prompt, answer=answer)
+        try:
+            verdict = await self._verdict(item, given)
+        except (NotGraded, NoSandbox) as error:
+            return msgspec.structs.replace(graded, ungraded=graded.ungraded + 1, why_ungraded=str(error))
+        missed = () if verdict.correct else (miss(graded.suite, prompt, _shown(answer), verdict.why),)
         return msgspec.structs.replace(
             graded,
             successes=graded.successes + verdict.correct,
@@ -79,7 +99,17 @@ class Asker:
             misses=(*graded.misses, *missed),
         )
 
-    async def _generate(self, item: Item) -> tuple[str, str, Verdict]:
+    async def _verdict(self, item: Item | VectorItem, given: Given) -> Verdict:
+        """Return whether an answer is right: its text, then what its program does. Raises NotGraded and NoSandbox."""
+        verdict, answer = await self._grader.verdict(given), given.answer
+        if not (isinstance(item, Item) and isinstance(answer, Answered)):
+            return verdict
+        if not (verdict.correct and item.program_tests and self._settings.run_code):
+            return verdict
+        ran = await self._run(program(answer.text), item.program_tests)
+        return Verdict(correct=ran.ok, why=ran.why)
+
+    async def _generate(self, item: Item) -> Answered:
         request = Generation(
             model=self._info.model.name,
             prompt=item.prompt,
@@ -92,19 +122,16 @@ class Asker:
         self.spent.requests += 1
         self.spent.prompt_tokens += answered.finished.prompt_tokens or 0
         self.spent.output_tokens += answered.output_tokens or 0
-        verdict = item.check(answered)
-        if verdict.correct and item.program_tests and self._settings.run_code:
-            verdict = await _run(answered, item)
-        return item.prompt, _shown(answered), verdict
+        return answered
 
-    async def _embed(self, item: VectorItem) -> tuple[str, str, Verdict]:
+    async def _embed(self, item: VectorItem) -> Sequence[Sequence[float]]:
         texts = list(item.texts)
         embedded = await self._endpoint.embed(
             self._info.model.name, texts, deadline_s=self._settings.timeout_s
         )
         self.spent.requests += 1
         self.spent.prompt_tokens += embedded.prompt_tokens or 0
-        return "\n".join(texts), f"{embedded.dimensions} dimensions", item.check(embedded.values)
+        return embedded.values
 
 
 def room_to_think(info: ModelInfo) -> int:
@@ -113,18 +140,10 @@ def room_to_think(info: ModelInfo) -> int:
     return THINKING_TOKENS if thinks is not None and thinks.value else 0
 
 
-def _shown(answered: Answered) -> str:
+def _shown(answer: Answer) -> str:
+    if not isinstance(answer, Answered):
+        return f"{len(answer[0]) if answer else 0} dimensions"
     called = [
-        f"{call.name}({msgspec.json.encode(call.arguments).decode()})"
-        for call in answered.finished.tool_calls
+        f"{call.name}({msgspec.json.encode(call.arguments).decode()})" for call in answer.finished.tool_calls
     ]
-    return " ".join(filter(None, (answered.text.strip(), *called)))
-
-
-async def _run(answered: Answered, item: Item) -> Verdict:
-    """Return whether the program in an answer passes its tests; where none can be run, its shape has to do."""
-    try:
-        ran = await sandbox.run(program(answered.text), item.program_tests)
-    except NoSandbox:
-        return Verdict(correct=True)
-    return Verdict(correct=ran.ok, why=ran.why)
+    return " ".join(filter(None, (answer.text.strip(), *called)))

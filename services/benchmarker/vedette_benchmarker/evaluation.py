@@ -14,9 +14,11 @@ from vedette.events import Job, ModelEvaluated, ModelRegressed
 from vedette.ledger import cost
 from vedette.requests import unknown_name
 from vedette.settings import Evaluating
+from vedette.shown import shown
 from vedette.types import Capability, ModelInfo, Outcome, Use
 from vedette_benchmarker.asking import Asker, Spent, room_to_think
-from vedette_benchmarker.grading import Graded, claims, drops, fold, telling
+from vedette_benchmarker.grader import Grading
+from vedette_benchmarker.grading import Graded, claims, drops, fold, telling, ungraded
 from vedette_benchmarker.handlers import Ended
 from vedette_benchmarker.suites import Item, Suite, VectorItem
 
@@ -36,12 +38,14 @@ class Evaluation:
         catalogue: Catalogue,
         suites: Sequence[Suite],
         settings: Evaluating,
+        grader: Grading,
         clock: Clock,
     ) -> None:
         self._bus = bus
         self._catalogue = catalogue
         self._suites = suites
         self._settings = settings
+        self._grader = grader
         self._clock = clock
 
     def is_done(self, state: ModelState, job: Job) -> bool:
@@ -76,7 +80,7 @@ class Evaluation:
         self._refuse_unknown(job.suites)
         known, started = state.known or info, self._clock.monotonic()
         suites = self._fitting(known, job.suites)
-        asker = Asker(endpoint.endpoint, known, self._settings, secrets=endpoint.secrets)
+        asker = Asker(endpoint.endpoint, known, self._settings, self._grader, secrets=endpoint.secrets)
         graded: list[Graded] = []
         for place, suite in enumerate(suites):
 
@@ -86,8 +90,7 @@ class Evaluation:
                 )
 
             # The job's own seed: items are other ones each time, and the same when the job is delivered again.
-            rng = Random(f"{job.id} {suite.name}")  # noqa: S311
-            graded.append(await asker.grade(suite, rng, on_trial))
+            graded.append(await asker.grade(suite, f"{job.id} {suite.name}", on_trial))
             if asker.spent.failure is not None:
                 break
         spent = asker.spent
@@ -98,7 +101,7 @@ class Evaluation:
             output_tokens=spent.output_tokens,
         )
         took_s = self._clock.monotonic() - started
-        event = await self._publish(endpoint, info, [g for g in graded if g.trials], spent, use, took_s, job)
+        event = await self._publish(endpoint, info, graded, spent, use, took_s, job)
         ok = event is None or event.outcome is Outcome.OK
         return Ended(ok=ok, detail=_told(event) if event else "", use=use)
 
@@ -130,7 +133,7 @@ class Evaluation:
         held = self._catalogue.endpoint(endpoint.name)
         version = held.event.server_version if held else None
         subject, now = subjects.of_model("evaluated", info.model), self._clock.now()
-        scores = {one.suite.kind: one.score for one in graded}
+        scores = {one.suite.kind: one.score for one in graded if one.trials}
 
         def step(held: Held[ModelEvaluated] | None) -> ModelEvaluated | None:
             if held is not None and held.event.job_id == job.id:
@@ -145,6 +148,7 @@ class Evaluation:
                 detail=spent.failure.detail if spent.failure else None,
                 scores=scores,
                 claims=claims(graded),
+                ungraded=ungraded(graded),
                 use=use,
                 took_s=round(took_s, 3),
                 quality=fold(
@@ -196,4 +200,6 @@ def _may_be_asked(info: ModelInfo, suite: Suite) -> bool:
 def _told(event: ModelEvaluated) -> str:
     if event.outcome is not Outcome.OK:
         return str(event.detail or event.outcome)
-    return ", ".join(f"{kind} {score.successes}/{score.trials}" for kind, score in event.scores.items())
+    scores = [f"{kind} {score.successes}/{score.trials}" for kind, score in event.scores.items()]
+    failed = [f"{kind}: {one.answers} not graded ({shown(one.why)})" for kind, one in event.ungraded.items()]
+    return ", ".join((*scores, *failed))

@@ -6,7 +6,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from vedette.settings import Evaluating
-from vedette.types import Baseline, Claim, Drop, Evidence, Miss, Quality, Score
+from vedette.types import Baseline, Claim, Drop, Evidence, Miss, Quality, Score, Ungraded
 from vedette_benchmarker.suites import Suite
 
 MISSES_KEPT = 10
@@ -21,6 +21,8 @@ class Graded(Struct, frozen=True, kw_only=True):
     successes: int = 0
     trials: int = 0
     misses: tuple[Miss, ...] = ()
+    ungraded: int = 0  # answers neither right nor wrong
+    why_ungraded: str = ""  # the last of them
 
     @property
     def score(self) -> Score:
@@ -28,9 +30,10 @@ class Graded(Struct, frozen=True, kw_only=True):
         return Score(successes=self.successes, trials=self.trials, suite=self.suite.name)
 
 
-def is_sure(score: Score, settings: Evaluating) -> bool:
+def is_sure(graded: Graded, settings: Evaluating) -> bool:
     """Return whether no more need be asked: as many as allowed, or enough for an interval that is narrow."""
-    if score.trials >= settings.items:
+    score = graded.score
+    if graded.trials + graded.ungraded >= settings.items:
         return True
     low, high = score.interval
     return score.trials >= settings.least and high - low <= settings.interval_width
@@ -54,6 +57,15 @@ def telling(graded: Sequence[Graded]) -> tuple[Miss, ...]:
     longest = max((len(g.misses) for g in by_rate), default=0)
     in_turn = [g.misses[place] for place in range(longest) for g in by_rate if place < len(g.misses)]
     return tuple(in_turn[:MISSES_KEPT])
+
+
+def ungraded(graded: Sequence[Graded]) -> dict[str, Ungraded]:
+    """Return how many answers could not be graded, by kind of suite, and why the last of each could not."""
+    return {
+        one.suite.kind: Ungraded(answers=one.ungraded, why=_cut(one.why_ungraded))
+        for one in graded
+        if one.ungraded
+    }
 
 
 def claims(graded: Sequence[Graded]) -> dict[str, Claim]:

@@ -27,6 +27,7 @@ from vedette.errors import NoSandbox
 from vedette_benchmarker import sandboxed
 
 _OUTPUT_BYTES = 65536  # of answers, and of what is printed
+MAX_VALUE_BYTES = 4096  # of one answer; what is decoded of more could be slow: sets of equal hashes, nesting
 _START_S = 20.0  # for the interpreter to start and the walls to be built, on a busy machine
 _STOP_TIMEOUT_S = 2.0
 _CPU_S = (2, 5)
@@ -209,6 +210,8 @@ def _wrong(case: Case | None, line: bytes | None) -> str:
         return "answered more than was asked"
     if line is None:
         return f"{case.call}: ended without an answer"
+    if len(line) > MAX_VALUE_BYTES:
+        return f"{case.call}: answered with more than {MAX_VALUE_BYTES} bytes"
     try:
         match json.loads(line):
             case {"error": str(error)}:

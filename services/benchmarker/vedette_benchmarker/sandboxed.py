@@ -36,6 +36,7 @@ _DISK_AT = "/tmp"  # noqa: S108 - a file system of its own
 _DISK = "size=4m,nr_inodes=256,mode=0700"
 _OPEN_FILES = 32
 _THREADS = 16
+_PENDING_SIGNALS = 16
 
 _NAMESPACES = {
     "mount": 0x0002_0000,
@@ -78,12 +79,18 @@ _REFUSED = {
     "pivot_root": _PIVOT_ROOT,
     "chroot": (161, 51),
     "socket": (41, 198),
+    "socketpair": (53, 199),
     # Memory that no limit of a process counts.
     "shmget": (29, 194),
     "semget": (64, 190),
     "msgget": (68, 186),
     "mq_open": (240, 180),
     "memfd_create": (319, 279),
+    # Timers and queued signals are memory of the kernel, and a timer can go off after the program's end.
+    "timer_create": (222, 107),
+    "timerfd_create": (283, 85),
+    "rt_sigqueueinfo": (129, 138),
+    "rt_tgsigqueueinfo": (297, 240),
     # Keys are not in a namespace: the operator's session keyring would be readable [keyrings(7)].
     "keyctl": (250, 219),
     "add_key": (248, 217),
@@ -353,6 +360,7 @@ def _limit(cpu_s: int) -> None:
         (resource.RLIMIT_CORE, (0, 0)),
         (resource.RLIMIT_MEMLOCK, (0, 0)),
         (resource.RLIMIT_MSGQUEUE, (0, 0)),
+        (resource.RLIMIT_SIGPENDING, (_PENDING_SIGNALS, _PENDING_SIGNALS)),
     ):
         try:
             resource.setrlimit(limited, limits)

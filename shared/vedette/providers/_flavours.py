@@ -10,7 +10,14 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from vedette.providers import Described
-from vedette.providers._lenient import count, known, mapping, sequence, text
+from vedette.providers._lenient import (
+    count,
+    known,
+    mapping,
+    sequence,
+    text,
+    tokens,
+)
 from vedette.types import Capability, Claim, Evidence, Kind, Locality
 
 Entry = Mapping[str, Any]
@@ -20,7 +27,7 @@ def served_context(entry: Entry) -> int | None:
     """Return the context that *entry* of a listing says is served, in tokens."""
     meta = mapping(entry.get("meta"))
     served = (entry.get("max_model_len"), meta.get("n_ctx"), entry.get("context_length"))
-    return next((n for n in map(count, served) if n), None)
+    return next((n for n in map(tokens, served) if n), None)
 
 
 def modalities(told: object) -> tuple[str, ...] | None:
@@ -43,7 +50,7 @@ def _usual(entry: Entry, told: Entry) -> Described:
     # vLLM's root of an adapter is the adapter's, whatever the model that it changes.
     origin = text(told.get("model_path")) or (None if entry.get("parent") else text(entry.get("root")))
     facts = known(
-        native_context_tokens=count(meta.get("n_ctx_train")) or None,
+        native_context_tokens=tokens(meta.get("n_ctx_train")) or None,
         served_context_tokens=served_context(entry),
         parameters=count(meta.get("n_params")) or None,
         size_bytes=count(meta.get("size")) or None,
@@ -87,8 +94,8 @@ def _lm_studio(entry: Entry, told: Entry) -> Described:
     """Read LM Studio's own listing, which tells more than its OpenAI one."""
     kind = _LM_STUDIO_KINDS.get(text(told.get("type")), "unknown")
     facts = known(
-        native_context_tokens=count(told.get("max_context_length")) or None,
-        served_context_tokens=count(told.get("loaded_context_length")) or None,
+        native_context_tokens=tokens(told.get("max_context_length")) or None,
+        served_context_tokens=tokens(told.get("loaded_context_length")) or None,
         architecture=text(told.get("arch")),
         quantization=text(told.get("quantization")),
         format=text(told.get("compatibility_type")),
@@ -119,7 +126,7 @@ def _lm_studio(entry: Entry, told: Entry) -> Described:
 def _text_generation_inference(entry: Entry, told: Entry) -> Described:
     """Read what Text Generation Inference tells of the one model it serves."""
     facts = known(
-        served_context_tokens=count(told.get("max_total_tokens")) or None,
+        served_context_tokens=tokens(told.get("max_total_tokens")) or None,
         quantization=text(told.get("quantize")) or text(told.get("model_dtype")),
     )
     generates = told.get("model_pipeline_tag", "text-generation") in ("text-generation", "image-text-to-text")

@@ -129,24 +129,24 @@ class Http:
         ends = self._clock.monotonic() + deadline_s
         told = _Transcript("POST", path, body)
         async with self._opened_within(told, deadline_s) as response:
-            total, stream, begun = 0, response.aiter_raw(), b""
+            total, stream, begun = 0, response.aiter_raw(), bytearray()
             while True:
                 async with self._within(ends - self._clock.monotonic(), told):
                     with _translated(self._access.url, broken=Outcome.INCOMPLETE):
                         chunk = await anext(stream, None)
                 if chunk is None:
                     if begun:
-                        yield self._clock.monotonic(), self._secrets.clean(begun)
+                        yield self._clock.monotonic(), self._secrets.clean(bytes(begun))
                     return
                 told.take(chunk)
                 total += len(chunk)
                 if total > self._access.max_body_bytes:
                     raise ProviderError(Outcome.TOO_LARGE, f"more than {self._access.max_body_bytes} bytes")
                 whole, end, rest = chunk.rpartition(b"\n")
-                begun = begun + whole + end if end else begun + chunk
+                begun += whole + end if end else chunk
                 if end:
-                    yield self._clock.monotonic(), self._secrets.lines(begun)
-                    begun = rest
+                    yield self._clock.monotonic(), self._secrets.lines(bytes(begun))
+                    begun = bytearray(rest)
                 if len(begun) > _MAX_LINE_BYTES:
                     raise ProviderError(Outcome.TOO_LARGE, f"a line is longer than {_MAX_LINE_BYTES} bytes")
 

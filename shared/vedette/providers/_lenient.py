@@ -11,7 +11,9 @@ from vedette.redaction import REDACTED
 
 MOST_TEXT = 2048
 MOST_NAME = 512
-_MOST_COUNT = 2**62
+MAX_COUNT = 2**53  # as JSON's readers hold exactly; a thousand of them still add up within 64 bits
+MAX_TOKENS = 10**9  # of one reply or context; a larger count is an error of the server
+MAX_NUMBER = 1e15
 _SAMPLE = re.compile(r"([A-Za-z_:][\w:]*)(?:\{.*\})? ([-+]?[\d.]+(?:[eE][-+]?\d+)?)(?: \d+)?\s*\Z")
 
 
@@ -22,22 +24,35 @@ def text(value: object, most: int = MOST_TEXT) -> str | None:
     """
     if not isinstance(value, str):
         return None
-    cleaned = "".join(c if c.isprintable() else " " for c in value).strip()
-    return cleaned[:most] or None
+    begun = value.strip()[:most]  # what is left out costs nothing
+    return "".join(c if c.isprintable() else " " for c in begun).strip() or None
 
 
 def count(value: object) -> int | None:
-    """Return *value* if it is a whole number from 0 to 2**62."""
+    """Return *value* if it is a whole number from 0 to 2**53."""
     if isinstance(value, bool) or not isinstance(value, int):
         return None
-    return value if 0 <= value <= _MOST_COUNT else None
+    return value if 0 <= value <= MAX_COUNT else None
+
+
+def tokens(value: object) -> int | None:
+    """Return *value* if it can be a number of tokens."""
+    counted = count(value)
+    return counted if counted is not None and counted <= MAX_TOKENS else None
 
 
 def number(value: object) -> float | None:
-    """Return *value* if it is a finite number from 0 on."""
+    """Return *value* if it is a number from 0 to 10**15."""
+    found = score(value)
+    return found if found is not None and found >= 0 else None
+
+
+def score(value: object) -> float | None:
+    """Return *value* if it is a number from -10**15 to 10**15."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) and 0 <= value <= 1e15 else None
+    # Compared before it becomes a float: a whole number may be too large for one, and NaN compares with nothing.
+    return float(value) if -MAX_NUMBER <= value <= MAX_NUMBER else None
 
 
 def mapping(value: object) -> Mapping[str, Any]:
@@ -60,6 +75,15 @@ def moment(value: object) -> datetime | None:
         return None
 
 
+def decimal(digits: str) -> float | None:
+    """Return the number that *digits* write, if they write a finite one."""
+    try:
+        value = float(digits)
+    except ValueError:  # 1.2.3, or only a point
+        return None
+    return value if math.isfinite(value) else None
+
+
 def known(**facts: object) -> dict[str, Any]:
     """Return the facts that are not None."""
     return {name: fact for name, fact in facts.items() if fact is not None}
@@ -68,7 +92,7 @@ def known(**facts: object) -> dict[str, Any]:
 def rate(amount: object, duration_ns: object) -> float | None:
     """Return *amount* per second from a duration in nanoseconds, or None where either is missing or nothing."""
     n, ns = number(amount), number(duration_ns)
-    return n / (ns / 1e9) if n and ns else None
+    return number(n / (ns / 1e9)) if n and ns and ns >= 1 else None
 
 
 def milliseconds(duration_ns: object) -> float | None:
@@ -97,7 +121,8 @@ def counters(exposition: str) -> dict[str, float]:
     found: dict[str, float] = {}
     for line in exposition.splitlines():
         match = _SAMPLE.match(line)
-        if match and math.isfinite(value := float(match[2])):
+        value = decimal(match[2]) if match else None
+        if match and value is not None:
             found[match[1]] = found.get(match[1], 0.0) + value
     return found
 

@@ -23,12 +23,20 @@ from vedette.providers import (
     Listing,
     Reranked,
     Server,
-    ToolCall,
 )
 from vedette.providers._flavours import declared
 from vedette.providers._http import Http
-from vedette.providers._lenient import count, is_name, known, listings, mapping, moment, text
-from vedette.providers._stream import arguments, decoded, server_sent
+from vedette.providers._lenient import (
+    count,
+    is_name,
+    known,
+    listings,
+    mapping,
+    moment,
+    text,
+    tokens,
+)
+from vedette.providers._stream import Called, called, decoded, server_sent
 from vedette.types import Capability, Claim, Evidence, Outcome, Residency
 
 _VERSION = "2023-06-01"
@@ -82,7 +90,7 @@ class AnthropicEndpoint:
         entry = self._entries.get(model.name)
         if entry is None:
             raise ProviderError(Outcome.NOT_FOUND, f"{model.name} is not listed")
-        facts = known(native_context_tokens=count(entry.get("max_input_tokens")) or None)
+        facts = known(native_context_tokens=tokens(entry.get("max_input_tokens")) or None)
         abilities = mapping(entry.get("capabilities"))
         claims = declared(
             _SOURCE,
@@ -145,11 +153,11 @@ class _Answer:
         self.whole = False
         self._reason: str | None = None
         self._usage: dict[str, Any] = {}
-        self._called: dict[object, tuple[str, str]] = {}  # by block: name and arguments so far
+        self._called: dict[int | None, Called] = {}  # by block
 
     def take(self, at: float, event: Mapping[str, Any]) -> Delta | None:
         """Take one event in; return its delta if it has content. Raises ProviderError for an error."""
-        kind, block = event.get("type"), event.get("index")
+        kind, block = event.get("type"), count(event.get("index"))
         if kind == "error" or ("error" in event and kind is None):
             error = mapping(event.get("error"))
             overloaded = error.get("type") == "overloaded_error"
@@ -162,7 +170,7 @@ class _Answer:
         elif kind == "content_block_start":
             started = mapping(event.get("content_block"))
             if started.get("type") == "tool_use":
-                self._called[block] = (text(started.get("name"), 256) or "", "")
+                self._called[block] = Called(text(started.get("name"), 256) or "")
         elif kind == "content_block_delta":
             return self._delta(at, block, mapping(event.get("delta")))
         elif kind == "message_delta":
@@ -172,11 +180,10 @@ class _Answer:
             self.whole = True
         return None
 
-    def _delta(self, at: float, block: object, delta: Mapping[str, Any]) -> Delta | None:
+    def _delta(self, at: float, block: int | None, delta: Mapping[str, Any]) -> Delta | None:
         said, thought, piece = delta.get("text"), delta.get("thinking"), delta.get("partial_json")
-        if isinstance(piece, str) and block in self._called:
-            name, written = self._called[block]
-            self._called[block] = (name, written + piece)
+        if block in self._called:
+            self._called[block].take(piece)
         spoken = said if isinstance(said, str) else ""
         thinking = thought if isinstance(thought, str) else ""
         return Delta(at=at, text=spoken, thinking=thinking) if spoken or thinking else None
@@ -184,18 +191,14 @@ class _Answer:
     def finished(self, at: float) -> Finished:
         """Return the end of the answer, with the service's own account."""
         parts = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
-        asked = [n for part in parts if (n := count(self._usage.get(part))) is not None]
+        asked = [n for part in parts if (n := tokens(self._usage.get(part))) is not None]
         return Finished(
             at=at,
             reason=self._reason,
             prompt_tokens=sum(asked) if asked else None,
-            output_tokens=count(self._usage.get("output_tokens")),
-            cached_tokens=count(self._usage.get("cache_read_input_tokens")),
-            tool_calls=tuple(
-                ToolCall(name=name, arguments=arguments(written))
-                for name, written in self._called.values()
-                if name
-            ),
+            output_tokens=tokens(self._usage.get("output_tokens")),
+            cached_tokens=tokens(self._usage.get("cache_read_input_tokens")),
+            tool_calls=called(self._called.values()),
         )
 
 

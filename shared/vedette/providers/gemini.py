@@ -28,7 +28,15 @@ from vedette.providers import (
 )
 from vedette.providers._flavours import declared
 from vedette.providers._http import Http
-from vedette.providers._lenient import count, is_name, known, listings, mapping, sequence, text
+from vedette.providers._lenient import (
+    is_name,
+    known,
+    listings,
+    mapping,
+    sequence,
+    text,
+    tokens,
+)
 from vedette.providers._stream import decoded, server_sent
 from vedette.types import Capability, Claim, Evidence, Kind, Outcome, Residency
 
@@ -81,7 +89,7 @@ class GeminiEndpoint:
         if entry is None:
             raise ProviderError(Outcome.NOT_FOUND, f"{model.name} is not listed")
         kind = _kind(entry)
-        facts = known(native_context_tokens=count(entry.get("inputTokenLimit")) or None)
+        facts = known(native_context_tokens=tokens(entry.get("inputTokenLimit")) or None)
         claims = declared(
             _SOURCE,
             {
@@ -194,14 +202,14 @@ class _Answer:
         """Return the end of the answer, with the service's own account; thoughts are paid for as output."""
         usage = self._usage
         written = [
-            n for part in ("candidatesTokenCount", "thoughtsTokenCount") if (n := count(usage.get(part)))
+            n for part in ("candidatesTokenCount", "thoughtsTokenCount") if (n := tokens(usage.get(part)))
         ]
         return Finished(
             at=at,
             reason=self.reason,
-            prompt_tokens=count(usage.get("promptTokenCount")),
+            prompt_tokens=tokens(usage.get("promptTokenCount")),
             output_tokens=sum(written) if written else None,
-            cached_tokens=count(usage.get("cachedContentTokenCount")),
+            cached_tokens=tokens(usage.get("cachedContentTokenCount")),
             tool_calls=tuple(self._called),
         )
 

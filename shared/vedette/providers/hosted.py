@@ -17,7 +17,14 @@ from vedette.clock import Clock
 from vedette.providers import Access, Described, Endpoint, Listing
 from vedette.providers._flavours import Entry, Flavour, declared, modalities
 from vedette.providers._http import Http
-from vedette.providers._lenient import count, known, mapping, number, sequence, text
+from vedette.providers._lenient import (
+    known,
+    mapping,
+    number,
+    sequence,
+    text,
+    tokens,
+)
 from vedette.providers.openai_compatible import OpenAICompatibleEndpoint, root
 from vedette.types import Capability, Claim, Evidence, Kind, Percentiles, Price, Published
 
@@ -54,8 +61,8 @@ def _openrouter(entry: Entry, _: Entry) -> Described:
     given = modalities(architecture.get("output_modalities")) or ()
     able, source = sequence(entry.get("supported_parameters")), "OpenRouter /v1/models"
     facts = known(
-        native_context_tokens=count(entry.get("context_length")) or None,
-        served_context_tokens=count(top.get("context_length")) or None,
+        native_context_tokens=tokens(entry.get("context_length")) or None,
+        served_context_tokens=tokens(top.get("context_length")) or None,
         input_modalities=taken or None,
         output_modalities=given or None,
         knowledge_cutoff=text(entry.get("knowledge_cutoff")),

@@ -17,6 +17,7 @@ from vedette.providers._lenient import (
     rate,
     sequence,
     text,
+    tokens,
     tool_object,
 )
 from vedette.providers._stream import arguments, decoded, lines, server_sent
@@ -39,5 +40,6 @@ __all__ = [
     "sequence",
     "server_sent",
     "text",
+    "tokens",
     "tool_object",
 ]

@@ -31,15 +31,18 @@ from vedette.providers import (
 from vedette.providers._http import Http
 from vedette.providers._lenient import (
     count,
+    decimal,
     is_name,
     known,
     listings,
     mapping,
     milliseconds,
     moment,
+    number,
     rate,
     sequence,
     text,
+    tokens,
     tool_object,
 )
 from vedette.providers._stream import decoded, lines
@@ -178,7 +181,7 @@ class OllamaEndpoint:
             vectors=len(vectors),
             dimensions=len(vectors[0]),
             values=vectors,
-            prompt_tokens=count(mapping(body).get("prompt_eval_count")),
+            prompt_tokens=tokens(mapping(body).get("prompt_eval_count")),
             load_ms=milliseconds(mapping(body).get("load_duration")),
         )
 
@@ -216,9 +219,9 @@ def _quantization(details: Mapping[str, Any]) -> str | None:
 
 def _parameters(size: object) -> int | None:
     match = _SIZE.match(size.strip().upper()) if isinstance(size, str) else None
-    if match is None or match[1].count(".") > 1:
-        return None
-    return round(float(match[1]) * _SCALE[match[2]])
+    written = decimal(match[1]) if match else None
+    counted = None if match is None or written is None else number(written * _SCALE[match[2]])
+    return None if counted is None else round(counted)
 
 
 def _described(body: Mapping[str, Any]) -> Described:
@@ -246,8 +249,10 @@ def _described(body: Mapping[str, Any]) -> Described:
         format=text(details.get("format")),
         quantization=_quantization(details),
         license=text(model_info.get("general.license"), 200) or _first_line(body.get("license")),
-        native_context_tokens=count(own.get("context_length")) or None,
-        configured_context_tokens=int(configured[1]) if configured and len(configured[1]) < 12 else None,
+        native_context_tokens=tokens(own.get("context_length")) or None,
+        configured_context_tokens=tokens(int(configured[1]))
+        if configured and len(configured[1]) < 12
+        else None,
         embedding_dimensions=count(own.get("embedding_length")) if kind == "embedding" else None,
         input_modalities=_inputs(claims),
         output_modalities=("embedding",) if kind == "embedding" else ("text",),
@@ -342,7 +347,7 @@ def _residency(entry: Mapping[str, Any]) -> Residency:
     return Residency(
         resident=True,
         expires_at=moment(entry.get("expires_at")),
-        context_tokens=count(entry.get("context_length")),
+        context_tokens=tokens(entry.get("context_length")),
         size_bytes=count(entry.get("size")),
         vram_bytes=count(entry.get("size_vram")),
     )
@@ -404,8 +409,8 @@ def _finished(at: float, item: Mapping[str, Any], called: list[ToolCall]) -> Fin
     return Finished(
         at=at,
         reason=text(item.get("done_reason"), 64),
-        prompt_tokens=count(item.get("prompt_eval_count")),
-        output_tokens=count(item.get("eval_count")),
+        prompt_tokens=tokens(item.get("prompt_eval_count")),
+        output_tokens=tokens(item.get("eval_count")),
         load_ms=milliseconds(item.get("load_duration")),
         server_output_tps=rate(item.get("eval_count"), item.get("eval_duration")),
         server_prompt_tps=rate(item.get("prompt_eval_count"), item.get("prompt_eval_duration")),

@@ -27,7 +27,6 @@ from vedette.providers import (
     Listing,
     Reranked,
     Server,
-    ToolCall,
 )
 from vedette.providers._flavours import FLAVOURS, GENERIC, Flavour, detect, served_context
 from vedette.providers._http import Http
@@ -38,11 +37,13 @@ from vedette.providers._lenient import (
     listings,
     mapping,
     number,
+    score,
     sequence,
     text,
+    tokens,
     tool_object,
 )
-from vedette.providers._stream import arguments, decoded, server_sent
+from vedette.providers._stream import Called, called, decoded, server_sent
 from vedette.types import Outcome, Residency
 
 T = TypeVar("T")
@@ -203,15 +204,15 @@ class OpenAICompatibleEndpoint:
         asked = {"model": model, "query": query, "documents": documents}
         body, _ = await self._http.call("POST", "v1/rerank", asked, deadline_s=deadline_s)
         results = [mapping(entry) for entry in sequence(mapping(body).get("results"))]
-        scores = {entry.get("index"): entry.get("relevance_score") for entry in results}
+        scores = {count(entry.get("index")): score(entry.get("relevance_score")) for entry in results}
         found = [scores.get(place) for place in range(len(documents))]
-        if not all(isinstance(score, int | float) for score in found):
+        if None in found:
             raise ProviderError(Outcome.GARBAGE, f"{len(documents)} documents gave {len(results)} scores")
         return Reranked(
             sent_at=sent_at,
             done_at=self._clock.monotonic(),
-            scores=[float(score) for score in found if score is not None],
-            prompt_tokens=count(mapping(mapping(body).get("usage")).get("prompt_tokens")),
+            scores=[value for value in found if value is not None],
+            prompt_tokens=tokens(mapping(mapping(body).get("usage")).get("prompt_tokens")),
         )
 
     async def embed(self, model: str, texts: list[str], *, deadline_s: float = 60.0) -> Embedded:
@@ -230,7 +231,7 @@ class OpenAICompatibleEndpoint:
             vectors=len(vectors),
             dimensions=len(vectors[0]),
             values=vectors,
-            prompt_tokens=count(mapping(mapping(body).get("usage")).get("prompt_tokens")),
+            prompt_tokens=tokens(mapping(mapping(body).get("usage")).get("prompt_tokens")),
         )
 
 
@@ -242,7 +243,7 @@ class _Answer:
         self._reason: str | None = None
         self._usage: Mapping[str, Any] = {}
         self._timings: Mapping[str, Any] = {}
-        self._called: dict[object, tuple[str, str]] = {}  # by index: name and arguments so far
+        self._called: dict[int | None, Called] = {}  # by index
 
     def take(self, at: float, chunk: Mapping[str, Any]) -> Delta | None:
         """Take one chunk in; return its delta if it has content. Raises ProviderError for an error chunk."""
@@ -261,20 +262,10 @@ class _Answer:
 
     def _take_call(self, call: Mapping[str, Any]) -> None:
         """Take in a piece of a tool call: its name comes once, its arguments in pieces."""
-        function = mapping(call.get("function"))
-        name, arguments = self._called.get(call.get("index", 0), ("", ""))
-        piece = function.get("arguments")
-        self._called[call.get("index", 0)] = (
-            name or text(function.get("name"), 256) or "",
-            arguments + (piece if isinstance(piece, str) else ""),
-        )
-
-    def _tool_calls(self) -> tuple[ToolCall, ...]:
-        return tuple(
-            ToolCall(name=name, arguments=arguments(written))
-            for name, written in self._called.values()
-            if name
-        )
+        function, index = mapping(call.get("function")), count(call.get("index", 0))
+        begun = self._called.setdefault(index, Called())
+        begun.name = begun.name or text(function.get("name"), 256) or ""
+        begun.take(function.get("arguments"))
 
     def finished(self, at: float) -> Finished:
         """Return the end of the answer, with the server's own account where it gave one."""
@@ -282,12 +273,12 @@ class _Answer:
         return Finished(
             at=at,
             reason=self._reason,
-            prompt_tokens=count(self._usage.get("prompt_tokens")),
-            output_tokens=count(self._usage.get("completion_tokens")),
-            cached_tokens=count(details.get("cached_tokens", self._timings.get("cache_n"))),
+            prompt_tokens=tokens(self._usage.get("prompt_tokens")),
+            output_tokens=tokens(self._usage.get("completion_tokens")),
+            cached_tokens=tokens(details.get("cached_tokens", self._timings.get("cache_n"))),
             server_output_tps=number(self._timings.get("predicted_per_second")),
             server_prompt_tps=number(self._timings.get("prompt_per_second")),
-            tool_calls=self._tool_calls(),
+            tool_calls=called(self._called.values()),
         )
 
 

@@ -7,7 +7,6 @@ things has named neither.
 
 import math
 import re
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from operator import mul
@@ -15,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from vedette.normalizing import normalized
 from vedette.providers import ToolCall
 from vedette_benchmarker.answered import Answered
 from vedette_benchmarker.suites import Verdict
@@ -98,7 +98,7 @@ def _wrong(why: str) -> Verdict:
 def plain(text: str) -> str:
     """Return *text* without thoughts, Markdown and typography."""
     text = _THOUSANDS.sub(",", _THOUGHT.sub("", text)).translate(_SIGNS)
-    return _MARKDOWN.sub("", _BOXED.sub(r"\1", unicodedata.normalize("NFC", text))).strip()
+    return _MARKDOWN.sub("", _BOXED.sub(r"\1", normalized(text, "NFC"))).strip()
 
 
 def unwrapped(text: str) -> str:
@@ -148,9 +148,25 @@ def _claims(text: str) -> list[str]:
 
 def _whole(words: str) -> str:
     """Return a pattern for *words* that are not part of longer ones."""
-    left = "" if _NO_SPACES.match(words[:1]) else r"(?<!\w)"
-    right = "" if _NO_SPACES.match(words[-1:]) else r"(?!\w)"
-    return f"{left}{re.escape(words)}{right}"
+    return _left(words) + _ended(words)
+
+
+def _any_of(names: Sequence[str]) -> re.Pattern[str]:
+    """Return a pattern for any of *names* as whole words, those named first before the others.
+
+    What must stand to the left is tested once for all: `re` then skips by their first letters, five times as fast.
+    """
+    lefts = sorted({_left(name) for name in names})
+    parts = ("|".join(_ended(name) for name in names if _left(name) == left) for left in lefts)
+    return re.compile("|".join(f"{left}(?:{part})" for left, part in zip(lefts, parts, strict=True)))
+
+
+def _left(words: str) -> str:
+    return "" if _NO_SPACES.match(words[:1]) else r"(?<!\w)"
+
+
+def _ended(words: str) -> str:
+    return re.escape(words) + ("" if _NO_SPACES.match(words[-1:]) else r"(?!\w)")
 
 
 # Words
@@ -192,7 +208,7 @@ def choice(right: Sequence[str], wrong: Sequence[str]) -> Check:
     whole words, the longest first. An answer that denies something names nothing.
     """
     names = {fold(plain(name)): False for name in wrong} | {fold(plain(name)): True for name in right}
-    named = re.compile("|".join(_whole(name) for name in sorted(names, key=len, reverse=True)))
+    named = _any_of(sorted(names, key=len, reverse=True))
 
     def judge(text: str) -> str:
         claims = _claims(unwrapped(text))
@@ -261,12 +277,8 @@ def _stated(sentence: str) -> set[Decimal]:
 
 
 def _hedged(sentence: str) -> bool:
-    numbers = [(found.start(), _value(found[0])) for found in _NUMBER.finditer(sentence)]
-    return any(
-        {value for at, value in numbers if at < hedge.start()}
-        and {value for at, value in numbers if at > hedge.start()}
-        for hedge in _HEDGE.finditer(sentence)
-    )
+    starts = [found.start() for found in _NUMBER.finditer(sentence)]
+    return any(starts[0] < hedge.start() < starts[-1] for hedge in _HEDGE.finditer(sentence))
 
 
 def _value(digits: str) -> Decimal:
@@ -471,6 +483,7 @@ def uncalled(check: Check) -> Check:
 
 # Vectors
 
+MAX_DIMENSIONS = 16_384  # four times as many as any model has (2026)
 _LEAST_LEAD = 1e-6  # between two cosines; below it they are one number, rounded
 
 
@@ -478,6 +491,8 @@ def nearest(partner: Mapping[int, int], among: Sequence[int]) -> VectorCheck:
     """Return a check that each text's *partner* is the nearest to it of *among*, by cosine, with none as near."""
 
     def check(vectors: Sequence[Sequence[float]]) -> Verdict:
+        if max(map(len, vectors), default=0) > MAX_DIMENSIONS:
+            return _wrong("too many dimensions")
         units = [_unit(vector) for vector in vectors]
         if any(unit is None for unit in units) or len({len(unit) for unit in units if unit}) != 1:
             return _wrong("not vectors of one length that have a direction")
