@@ -9,8 +9,8 @@ from cyclopts import App
 
 from vedette.cli import app, entries, main
 
-# They run until they are stopped, or print a script for a shell: nothing that is a document.
-WITHOUT_JSON = {"up", "run", "serve-mcp", "completion"}
+# They run until they are stopped, or print for a shell: nothing that is a document.
+WITHOUT_JSON = {"up", "run", "serve-mcp", "completion", "complete-names"}
 
 
 def _commands(of: App, *path: str) -> Iterator[tuple[str, App]]:

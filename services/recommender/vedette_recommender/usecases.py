@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from vedette.events import Signal
-from vedette.settings import CustomUseCase
+from vedette.settings import CustomUseCase, Settings
 from vedette.types import Capability
 
 # In the order in which contributions are added up. The context is last because what it is worth depends on what
@@ -99,6 +99,11 @@ def known(configured: Mapping[str, CustomUseCase]) -> dict[str, UseCase]:
         for name, custom in configured.items()
     }
     return BUILT_IN | own
+
+
+def names(settings: Settings) -> list[str]:
+    """Return the names of all use cases, for completion."""
+    return list(known(settings.recommend.use_cases))
 
 
 def _built_in_capabilities(name: str) -> tuple[Capability, ...]:

@@ -231,6 +231,15 @@ entries.add(
     ),
     group=entries.PROGRAM,
 )
+entries.add(
+    app,
+    Entry(
+        "vedette.cli.completing:complete_names",
+        "Print the names that can stand at the end of a command line. The scripts of `completion` call it.",
+        ("vedette complete-names 'vedette recommend co'",),
+    ),
+    show=False,
+)
 # A service, or anybody's package, adds its own: an entry point names a function that is given the app.
 for point in entry_points(group="vedette.commands"):
     point.load()(app)

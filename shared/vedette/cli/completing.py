@@ -1,15 +1,97 @@
-"""`completion`: what a shell needs to complete commands and options."""
+"""`completion`: what a shell needs to complete commands, options and names."""
 
+import shlex
+from collections.abc import Iterable
+from importlib.metadata import entry_points
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from vedette.cli import app
+from vedette.cli import app, options
 from vedette.cli.output import say
+from vedette.client import Client
+from vedette.errors import ConfigurationError, VedetteError
+from vedette.loop import run
+from vedette.settings import Settings
+from vedette.shown import shown
+
+Shell = Literal["bash", "zsh", "fish"]
+Kind = Literal["endpoint", "model", "target", "use-case", "suite"]
+
+# What follows an option, or stands as a positional argument of a command. A target is a model or an endpoint.
+OF_OPTIONS: dict[str, Kind] = {
+    "--endpoint": "endpoint",
+    "--exclude": "model",
+    "--model": "model",
+    "--suite": "suite",
+    "--use-case": "use-case",
+}
+OF_COMMANDS: dict[str, Kind] = {
+    "recommend": "use-case",
+    "explain": "use-case",
+    "watch": "use-case",
+    "history": "target",
+    "report": "model",
+    "discover": "endpoint",
+    "probe": "target",
+    "benchmark": "target",
+    "verify": "target",
+    "evaluate": "target",
+    "doctor": "target",
+}
+# Services name what only they know: a function of the settings.
+_GROUP = "vedette.names"
+_MAX_OFFERED = 1000
+_TIMEOUT_S = 1.0
+
+# The scripts of Cyclopts know commands and options. These add the names that `complete-names` prints, quoted: servers
+# choose the names of models.
+_IN_FISH = "(vedette complete-names (commandline -cp | string collect) 2>/dev/null)"
+_HOOKS: dict[Shell, str] = {
+    "bash": r"""
+_vedette_names() {
+  _vedette "$@"
+  local line="${COMP_LINE:0:COMP_POINT}" kept="" name
+  local word="${line##*[[:space:]]}"
+  word="${word#--*=}"
+  # Bash replaces only what follows the last colon.
+  [[ $COMP_WORDBREAKS == *:* ]] && kept="${word%"${word##*:}"}"
+  while IFS= read -r name; do
+    printf -v name '%q' "${name#"$kept"}"
+    COMPREPLY+=("$name")
+  done < <("$1" complete-names "$line" 2>/dev/null)
+}
+complete -F _vedette_names vedette
+""",
+    "zsh": r"""
+functions[_vedette_options]=$functions[_cyclopts_vedette]
+_cyclopts_vedette() {
+  local -a offered
+  offered=("${(@f)$(${words[1]} complete-names "${(j: :)words[1,CURRENT]}" 2>/dev/null)}")
+  _vedette_options "$@"
+  compset -P '--*='
+  [[ -n $offered ]] && compadd -a offered
+}
+if [[ -n ${compstate+set} ]]; then
+  _cyclopts_vedette "$@"
+else
+  compdef _cyclopts_vedette vedette
+fi
+""",
+    "fish": "\n".join(
+        [
+            "",
+            f"complete -c vedette -f -a '{_IN_FISH}'",
+            # Fish completes the value of an option by that option's own line alone.
+            *(f"complete -c vedette -l {option[2:]} -x -a '{_IN_FISH}'" for option in OF_OPTIONS),
+            "",
+        ]
+    ),
+}
 
 
 def completion(
-    shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="For which shell.")],
+    shell: Annotated[Shell, Parameter(help="For which shell.")],
     /,
     *,
     install: Annotated[
@@ -18,7 +100,77 @@ def completion(
 ) -> int:
     """Print the completion script of a shell, or put it where the shell looks for it."""
     if install:
-        say(f"wrote {app.install_completion(shell=shell)}; it works in new shells")
+        path = app.install_completion(shell=shell)
+        with path.open("a") as script:
+            script.write(_HOOKS[shell])
+        say(f"wrote {path}; it works in new shells")
     else:
-        say(app.generate_completion(shell=shell).rstrip())
+        say(app.generate_completion(shell=shell).rstrip() + "\n" + _HOOKS[shell].rstrip())
     return 0
+
+
+def complete_names(line: Annotated[str, Parameter(help="The command line up to the cursor.")], /) -> int:
+    """Print the names that can stand at the end of LINE, a command line up to the cursor."""
+    kind, begun = wanted(line)
+    if kind is not None:
+        for name in offered(run(_names(kind)), begun):
+            say(name)
+    return 0
+
+
+def wanted(line: str) -> tuple[Kind | None, str]:
+    """Return of which kind the last word of *line* is, if it is a name, and how it begins."""
+    try:
+        _, *words = shlex.split(line)
+    except ValueError:  # a quotation mark is open, or there is no word
+        return None, ""
+    begun = "" if line[-1:].isspace() or not words else words.pop()
+    option, equals, value = begun.partition("=")
+    if begun.startswith("-"):
+        return (OF_OPTIONS.get(option), value) if equals else (None, "")
+    if words and words[-1] in OF_OPTIONS:
+        return OF_OPTIONS[words[-1]], begun
+    if not words or _takes_a_value(words):
+        return None, ""
+    return OF_COMMANDS.get(words[0]), begun
+
+
+def _takes_a_value(words: list[str]) -> bool:
+    """Return whether the last of *words* is an option whose value comes next."""
+    command, last = words[0], words[-1]
+    if not last.startswith("-") or "=" in last or command not in OF_COMMANDS:
+        return False
+    arguments = app[command].assemble_argument_collection()
+    return any(last in argument.names and argument.hint is not bool for argument in arguments)
+
+
+def offered(names: Iterable[str], begun: str) -> list[str]:
+    """Return those of *names* that go on as *begun* and that a terminal shows as they are, in order."""
+    fitting = {
+        name for name in names if name.startswith(begun) and shown(name) == name and name.isprintable()
+    }
+    return sorted(fitting)[:_MAX_OFFERED]
+
+
+async def _names(kind: Kind) -> list[str]:
+    settings = _settings()
+    for point in entry_points(group=_GROUP, name=kind):
+        return list(point.load()(settings))
+    if kind in ("use-case", "suite"):  # the service that knows them is not installed
+        return []
+    try:
+        async with Client(timeout_s=_TIMEOUT_S) as client:
+            endpoints = [view.endpoint for view in (await client.endpoints()).endpoints]
+            if kind == "endpoint":
+                return endpoints
+            models = [str(view.model) for view in (await client.models()).models]
+            return models if kind == "model" else models + endpoints
+    except VedetteError:  # none runs: what is configured can be completed
+        return [] if kind == "model" else list(settings.endpoints)
+
+
+def _settings() -> Settings:
+    try:
+        return options.settings(None)
+    except ConfigurationError:
+        return Settings()

@@ -26,8 +26,11 @@ class Entry(NamedTuple):
     name: str | None = None
 
 
-def add(app: App, *entries: Entry, group: Group | None = None) -> None:
-    """Add *entries* to *app*, or to *group* in its help. A function is imported when its command is called."""
+def add(app: App, *entries: Entry, group: Group | None = None, show: bool = True) -> None:
+    """Add *entries* to *app*, or to *group* in its help; its help leaves them out unless *show*.
+
+    A function is imported when its command is called.
+    """
     for entry in entries:
         name = entry.name or entry.place.partition(":")[2].replace("_", "-")
         examples = "\n".join(f"  {example}" for example in entry.examples)
@@ -36,5 +39,6 @@ def add(app: App, *entries: Entry, group: Group | None = None) -> None:
             name=name,
             help=entry.line,
             group=group,
+            show=show,
             help_epilogue=f"Example{'s' if len(entry.examples) > 1 else ''}:\n{examples}\n\n{EXIT_CODES}",
         )

@@ -1,5 +1,6 @@
 """All evaluation suites that come with Vedette, in the order in which they are asked."""
 
+from vedette.settings import Settings
 from vedette_benchmarker.suites import (
     Suite,
     arithmetic,
@@ -34,3 +35,8 @@ SUITES: tuple[Suite, ...] = (
     paraphrase.SUITE,
     retrieval.SUITE,
 )
+
+
+def names(_: Settings) -> list[str]:
+    """Return the kinds of all suites that come with Vedette, for completion."""
+    return [suite.kind for suite in SUITES]
