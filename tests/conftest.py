@@ -27,6 +27,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # What takes minutes begins, so that no worker is left alone with it at the end.
 _LONGEST = (
     "test_quality.py",
+    "test_disk.py",
     "test_up.py",
     "test_demo.py",
     "test_snippets.py",
@@ -34,6 +35,10 @@ _LONGEST = (
     "test_rolling.py",
     "test_hostile_bus.py",
     "test_broker.py",
+    "test_clock.py",
+    "test_cluster.py",
+    "test_secrets.py",
+    "test_apart.py",
 )
 
 

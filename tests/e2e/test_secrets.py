@@ -72,7 +72,7 @@ async def _probed(running: Up) -> str:
         stands = [model["status"] for model in ended.json()["models"]]
         return ended.out if stands == ["unsupported"] * 2 else ""
 
-    return await eventually(ask, what="the failed probes")
+    return await eventually(ask, within_s=240, what="the failed probes")
 
 
 @pytest.mark.fault("servers quote secrets back", "I7")
