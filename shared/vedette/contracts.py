@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Struct
 
-from vedette import __version__, events
+from vedette import __version__, components, events, examples
 from vedette.events import QUESTIONS, ErrorReply, Question
 
 Role = Literal[
@@ -174,6 +174,7 @@ def schemas(ref: str = "#/schemas/{name}", of: Iterable[type[Struct]] | None = N
         properties = found.get(shape.__name__, {}).get("properties", {})
         remarks = _remarks(shape)
         for name, schema in properties.items():
+            _portable(schema)
             if remark := remarks.get(name):
                 schema.setdefault("description", remark)
             if unit := _unit(name):
@@ -188,6 +189,13 @@ def schema(shape: type[Struct]) -> Schema:
         "$ref": f"#/$defs/{shape.__name__}",
         "$defs": schemas("#/$defs/{name}", [shape]),
     }
+
+
+def _portable(schema: Schema) -> None:
+    """Write the end of a pattern as ECMA 262 does, whose regular expressions JSON Schema takes."""
+    for part in (schema, *schema.get("anyOf", ()), schema.get("items", {})):
+        if "pattern" in part:
+            part["pattern"] = part["pattern"].removesuffix(r"\Z") + "$"
 
 
 def _structs(shapes: Iterable[Any]) -> Iterator[type[Struct]]:
@@ -281,6 +289,20 @@ def document() -> dict[str, Any]:
     }
 
 
+def types() -> Schema:
+    """Return one JSON Schema of what others may hear and ask, from which generators make a type for each message."""
+    ref = "#/$defs/{name}"
+    shapes = [*(channel.message for channel in CHANNELS if channel.copy), *_asked()]
+    return {
+        "$schema": _DRAFT,
+        "title": "Vedette",
+        "description": "A property for each message, so that generators make a type of each. Never sent as a whole.",
+        "type": "object",
+        "properties": {shape.__name__: {"$ref": ref.format(name=shape.__name__)} for shape in shapes},
+        "$defs": components.bare(components.named(schemas(ref, shapes), ref)),
+    }
+
+
 def asyncapi() -> dict[str, Any]:
     """Return the AsyncAPI 3.0 document of Vedette: what others may hear, and what they may ask.
 
@@ -330,7 +352,7 @@ def asyncapi() -> dict[str, Any]:
                 **{channel.name: _event_message(channel) for channel in heard},
                 **{shape.__name__: _message(shape) for shape in asked},
             },
-            "schemas": schemas(ref, [*(channel.message for channel in heard), *asked]),
+            "schemas": components.named(schemas(ref, [*(channel.message for channel in heard), *asked]), ref),
         },
     }
 
@@ -397,6 +419,7 @@ def _message(shape: type[Struct]) -> Schema:
         "title": shape.__name__,
         "summary": " ".join(inspect.cleandoc(shape.__doc__ or "").split()),
         "contentType": "application/json",
+        "examples": [{"payload": examples.documents()[shape.__name__]}],
         "payload": {"$ref": f"#/components/schemas/{shape.__name__}"},
     }
 
@@ -419,10 +442,11 @@ def page() -> str:
         "# Events, requests and replies",
         "",
         "Made by `vedette contracts --output docs` from the code; the same as JSON Schema in"
-        " [contracts.json](contracts.json), and as AsyncAPI 3.0 in [asyncapi.json](asyncapi.json). Fields are only ever"
-        " added to events, with defaults, and readers ignore those that they do not know; a request with an unknown"
-        " field is refused with its name. Times are RFC 3339 in UTC, units stand in the names.",
+        " [contracts.json](contracts.json), and as AsyncAPI 3.0 in [asyncapi.json](asyncapi.json). Times are RFC 3339"
+        " in UTC, units stand in the names.",
         "",
+        *_GENERATE,
+        *_STABILITY,
         "## What anybody may hear",
         "",
         "Subscribe to the subject; the broker copies each event there once it is stored. To start with what is known,"
@@ -468,8 +492,11 @@ def page() -> str:
         "",
         "## Shapes",
     ]
+    shown = examples.documents()
     for name, shape in schemas().items():
         lines += ["", f"### {name}", "", *_described(shape)]
+        if name in shown:
+            lines += ["", "```json", _pretty(shown[name]).rstrip(), "```"]
     return "\n".join(lines) + "\n"
 
 
@@ -512,12 +539,42 @@ def _kind(schema: Schema) -> str:
             return str(kind)
 
 
-FILES: Final = ("contracts.json", "asyncapi.json", "events.md")
+_GENERATE: Final = (
+    "## Generate types",
+    "",
+    "[types.json](types.json) is one JSON Schema with a named type for each message, enumeration and union:",
+    "",
+    "<!-- not run: tests/architecture/test_open_contracts.py runs the first -->",
+    "```sh",
+    "npx json-schema-to-typescript@16.0.0 types.json > vedette.ts",
+    "npx quicktype@26.0.0 --src-lang schema --lang go --package vedette types.json > vedette.go",
+    "```",
+    "",
+    "Modelina makes the same types from asyncapi.json (5.10.1: Go and TypeScript). A field of type `ModelRefOrNull` is"
+    " a `ModelRef` or `null`; a field that is not required may be absent as well.",
+    "",
+)
+_STABILITY: Final = (
+    "## What stays before 1.0",
+    "",
+    "In every 0.x release, these of an earlier one stay: subjects, names of messages, fields and their types, and the"
+    " values of enumerations. A field that could be left out is never required later. The schemas of each release are"
+    " kept in `tests/contracts`, and tests compare.",
+    "",
+    "New fields, new values of enumerations and new subjects may come with any release. Readers ignore fields that they"
+    " do not know and treat a value that they do not know as unknown. Requests are strict: a request with an unknown"
+    " field is refused with its name, so send a new field only to a server that knows it.",
+    "",
+    "Not promised before 1.0: scores and their order, the text of messages for people, the tables of the database, and"
+    " the subjects between services (`schedule`, `job`, `progress`, `dead`).",
+    "",
+)
+FILES: Final = ("contracts.json", "asyncapi.json", "types.json", "events.md")
 
 
 def files() -> dict[str, str]:
     """Return the documents to be kept, by the name of their file."""
-    return dict(zip(FILES, (_pretty(document()), _pretty(asyncapi()), page()), strict=True))
+    return dict(zip(FILES, (_pretty(document()), _pretty(asyncapi()), _pretty(types()), page()), strict=True))
 
 
 def _pretty(value: Any) -> str:

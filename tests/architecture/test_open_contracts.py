@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from cloudevents.core.bindings.http import HTTPMessage, from_binary
 from cloudevents.core.formats.json import JSONFormat
+from jsonschema import Draft202012Validator
 
 from require import missing
 from samples import lifecycle_event
-from vedette import bus, contracts, durables, events, provisioning
+from vedette import bus, contracts, durables, events, examples, provisioning
 from vedette.events import EVENTS, decode_event
 from vedette.settings import Settings
 from vedette.types import ModelRef
@@ -26,6 +27,7 @@ KEPT = ROOT / "tests" / "contracts"
 # What was released is never written again. A new version has a directory and a line of its own.
 RELEASED = {"0.1": "175bf2ade4a2c29d84ee704cc092aacd94f21812efe5c15d86cb4b30025d001b"}
 PARSER = "@asyncapi/parser@3.6.6"
+GENERATOR = "json-schema-to-typescript@16.0.0"
 VALIDATE = """
 import { Parser } from '@asyncapi/parser';
 import { readFileSync } from 'fs';
@@ -185,6 +187,62 @@ def test_the_document_is_asyncapi_by_the_official_parser(tmp_path: Path) -> None
         timeout=60,
     )
     assert json.loads(told.stdout) == {"parsed": True, "problems": []}
+
+
+def test_a_generator_names_every_type(tmp_path: Path) -> None:
+    """No `Reason2`, `FigureOrNull7` or `AnonymousSchema_306`: a generated type has a name of the contracts."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        missing("node", "install Node.js and npm")
+    install = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(tmp_path), GENERATOR]
+    if subprocess.run(install, capture_output=True, timeout=120).returncode:
+        missing("node", f"npm cannot install {GENERATOR}")
+    generated = subprocess.run(
+        [str(tmp_path / "node_modules" / ".bin" / "json2ts"), str(ROOT / "docs" / "types.json")],
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=60,
+    ).stdout
+    made = set(re.findall(r"^export (?:interface|type) (\w+)", generated, re.MULTILINE))
+    assert made - {"Vedette"} == set(contracts.types()["$defs"])
+    assert "unknown" not in re.findall(r"^  (?:reason|model|before|as_of)\??: (\w+)", generated, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", sorted(examples.documents()))
+def test_an_example_is_what_its_schema_says(name: str) -> None:
+    """By both documents, and without a field that the schema does not know."""
+    example = examples.documents()[name]
+    for schemas, ref in ((contracts.schemas("#/$defs/{name}"), "$defs"), (typed_schemas(), "$defs")):
+        if name in schemas:
+            schema = {"$ref": f"#/{ref}/{name}", ref: schemas}
+            Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(example)
+            assert example.keys() <= schemas[name].get("properties", {}).keys()
+
+
+def typed_schemas() -> dict[str, Any]:
+    """Return the schemas that generators take."""
+    schemas: dict[str, Any] = contracts.types()["$defs"]
+    return schemas
+
+
+def test_every_event_and_query_has_an_example() -> None:
+    assert {type(message) for message in examples.MESSAGES} == {
+        channel.message for channel in contracts.CHANNELS
+    }
+    for question in events.QUESTIONS:
+        request, reply = examples.QUERIES[question.subject]
+        assert (type(request), type(reply)) == (question.request, question.reply)
+
+
+@pytest.mark.parametrize("nullable", ["score", "before", "margin"])
+def test_what_may_be_null_may_be_null_for_generators_too(nullable: str) -> None:
+    """And what may not be, may not."""
+    example = examples.documents()["AnswerChanged"]
+    schema = Draft202012Validator({"$ref": "#/$defs/AnswerChanged", "$defs": typed_schemas()})
+    assert schema.is_valid(example | {nullable: None})
+    assert not schema.is_valid(example | {nullable: []})
+    assert not schema.is_valid(example | {"as_of": None})
+    assert not schema.is_valid(example | {"reason": "whim"})
 
 
 def test_headers_are_a_cloudevent_by_the_official_parser() -> None:
