@@ -51,7 +51,7 @@ def _history_per_subject(settings: Settings) -> int:
 def _compression(replicas: int) -> StoreCompression:
     """Return how a stream of *replicas* is compressed on disk.
 
-    nats-server 2.15.0 and 2.15.1 lose a compressed stream of several replicas when all its servers are killed at once
+    nats-server 2.15.1 loses a compressed stream of several replicas when all its servers are killed at once
     (docs/adr/0014-replicated-streams-are-not-compressed.md).
     """
     return StoreCompression.S2 if replicas == 1 else StoreCompression.NONE
