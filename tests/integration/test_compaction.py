@@ -56,7 +56,7 @@ async def all_recorded(bus: Bus) -> bool:
     return True
 
 
-@pytest.mark.fault("names come and go for ever", "I6")
+@pytest.mark.fault("names come and go without end", "I6")
 async def test_models_lost_long_ago_leave_streams_and_current_state(
     bus: Bus, settings: Settings, store: Store, url: str
 ) -> None:

@@ -78,7 +78,7 @@ async def test_a_database_that_others_could_read_is_closed_to_them(tmp_path: Pat
     assert [stat.S_IMODE(file.stat().st_mode) for file in files] == [0o600] * 3
 
 
-@pytest.mark.fault("files are made with the umask of whoever starts", "I7")
+@pytest.mark.fault("files are made with the umask of the starting shell", "I7")
 async def test_no_file_of_a_running_instance_can_be_read_by_others(tmp_path: Path) -> None:
     """Database, streams, logs, passwords: whatever the umask was."""
     before = os.umask(0)

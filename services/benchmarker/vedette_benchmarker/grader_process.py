@@ -95,7 +95,7 @@ def _limit() -> None:
 
 
 def _limit_cpu() -> None:
-    """Allow the next grading its CPU time; over it the kernel ends this process, whoever waits or not."""
+    """Allow the next grading its CPU time; over it the kernel ends this process."""
     most = math.ceil(time.process_time()) + CPU_S
     with suppress(ValueError, OSError):
         _, hard = resource.getrlimit(resource.RLIMIT_CPU)
