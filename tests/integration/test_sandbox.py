@@ -1,6 +1,7 @@
 """Programs that mean harm, in the real sandbox: what they reach, what they leave, what they pass for."""
 
 import asyncio
+import fcntl
 import json
 import os
 import shutil
@@ -41,6 +42,14 @@ def called(name, *given):
 def _isolation() -> None:
     if reason := sandbox.available():
         missing("sandbox", reason)
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Have no other worker run a program meanwhile: `running` counts the processes of all."""
+    with (tmp_path_factory.getbasetemp().parent / "sandbox.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def running() -> list[int]:
