@@ -100,7 +100,8 @@ async def test_all_servers_killed_at_once_lose_nothing(tmp_path: Path) -> None:
 )
 async def test_a_stream_without_a_leader_is_named(tmp_path: Path) -> None:
     """The server that is left accepts connections, and no stream moves: not ready, the reason names it."""
-    async with provisioned(tmp_path) as (cluster, _):
+    async with provisioned(tmp_path) as (cluster, connection):
+        await connection.close()
         left, *others = cluster.nodes
         async with open_service("recommender", settings_of(f"nats://127.0.0.1:{left.port}")) as service:
             await service.follow(("MODELS", "model.>"))
