@@ -1,6 +1,7 @@
 """`vedette watch` as people and scripts run it."""
 
 import asyncio
+import contextlib
 import json
 import signal
 import sys
@@ -8,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from commands import Up, started, up, vedette
 from eventually import eventually
@@ -130,6 +132,41 @@ async def until_best(running: Up, model: str) -> None:
         return best.out.startswith(model) and all(one["performance"] for one in models)
 
     await eventually(ask, what=f"{model} best")
+
+
+async def test_a_dead_server_is_one_line_and_so_is_its_return(tmp_path: Path) -> None:
+    """However many models it has; programs get every event, an object a line."""
+    state = tmp_path / "state"
+    models = {f"m{number}": str(number) for number in range(9)}
+    here = ("--state-dir", str(state))
+    async with contextlib.AsyncExitStack() as stack:
+        async with fake_ollama(**models) as ollama:
+            config = CONFIG.format(url=ollama.url) + "benchmark = false\nverify_capabilities = false\n"
+            running = await stack.enter_async_context(up(state, config))
+            await running.line("ready")
+            await eventually(lambda: _probed(running, len(models)), within_s=120, what="all were probed")
+            people = await stack.enter_async_context(started(state, "watch", *here))
+            programs = await stack.enter_async_context(started(state, "watch", "--json", *here))
+            await watching(people)
+            await watching(programs)
+        down = await until_seen(people, "is unreachable")
+        assert "endpoint box is unreachable: connection refused, nothing listens at " in down
+        assert down.endswith("; 9 models")
+        await eventually(lambda: _failed(programs, 2 * len(models)), what="two rounds of failed probes")
+        async with fake_ollama(urlsplit(ollama.url).port or 0, **models):
+            await until_seen(people, "endpoint box is reachable again: 9 models")
+        assert len([line for line in people.lines if "is unreachable:" in line]) == 1
+        assert all(isinstance(json.loads(line), dict) for line in programs.lines)
+
+
+async def _probed(running: Up, count: int) -> bool:
+    listed = await running.ask("models", "--json")
+    return listed.code == 0 and sum(bool(one["availability"]) for one in listed.json()["models"]) == count
+
+
+async def _failed(programs: Up, count: int) -> bool:
+    told = map(json.loads, programs.lines)
+    return sum(one.get("sample", {}).get("cause") == "endpoint" for one in told) >= count
 
 
 async def test_a_bounded_watch_ends_by_itself(tmp_path: Path) -> None:

@@ -64,9 +64,9 @@ class FakeOllama:
 
 
 @asynccontextmanager
-async def fake_ollama(**models: str) -> AsyncIterator[FakeOllama]:
-    """Run one with *models* (name to digest)."""
-    async with replaying() as replay:
+async def fake_ollama(port: int = 0, /, **models: str) -> AsyncIterator[FakeOllama]:
+    """Run one with *models* (name to digest) on *port*, by default a free one."""
+    async with replaying(port) as replay:
         made = FakeOllama(replay)
         made.models.update(models)
         yield made

@@ -168,10 +168,10 @@ def recorded_stream(path: str) -> Handler:
 
 
 @asynccontextmanager
-async def replaying() -> AsyncIterator[Replay]:
-    """Run a server on a free port of loopback."""
+async def replaying(port: int = 0) -> AsyncIterator[Replay]:
+    """Run a server on *port* of loopback, by default a free one."""
     replay = Replay()
-    server = await asyncio.start_server(replay.serve, "127.0.0.1", 0, limit=1 << 20)
+    server = await asyncio.start_server(replay.serve, "127.0.0.1", port, limit=1 << 20)
     port = server.sockets[0].getsockname()[1]
     replay.url = f"http://127.0.0.1:{port}"
     try:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
@@ -11,8 +12,10 @@ from cyclopts import Parameter
 from rich.text import Text
 
 from vedette.cli import options
+from vedette.cli.outages import Outages, Turn
 from vedette.cli.output import err, json_line, ms, number, out, percent, size, styled, tokens
 from vedette.client import Client
+from vedette.errors import VedetteError
 from vedette.events import (
     PUBLIC_ANSWERS,
     AnswerChanged,
@@ -49,15 +52,16 @@ def watch(
         str | None, Parameter(help="Only models whose endpoint/name matches, for example 'gpu/*'.")
     ] = None,
     seconds: Annotated[float | None, Parameter(help="End after so long. Default: with Ctrl-C.")] = None,
-    json: Annotated[bool, Parameter(negative="", help="Print a JSON document a line.")] = False,
+    json: Annotated[
+        bool, Parameter(negative="", help="Print every event as a JSON object, one a line.")
+    ] = False,
     where: options.Instance = options.HERE,
 ) -> int:
     """Show what happens as it happens: everything, or only what is named."""
     events = tuple(name if name.startswith(_PREFIX) else f"{_PREFIX}{name}" for name in event)
     use_cases = ("*",) if recommendations else use_case
-    show = _show_json if json else _show
     with suppress(KeyboardInterrupt):  # the usual end
-        return run(_watch(where, events, use_cases, use_case, model, seconds, show))
+        return run(_watch(where, events, use_cases, use_case, model, seconds, json))
     return 0
 
 
@@ -68,17 +72,21 @@ async def _watch(
     asked: Sequence[str],
     model: str | None,
     seconds: float | None,
-    show: Callable[[Event], None],
+    json: bool,
 ) -> int:
     async with where.client() as client, client.watch(events=events, use_cases=use_cases) as happening:
         for use_case in asked:
             await _say_who_is_best(client, use_case)
         err.print("watching; Ctrl-C ends it", style="dim")
+        outages = Outages()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 async for event in happening:
                     if model is None or any(fnmatchcase(str(named), model) for named in _models(event)):
-                        show(event)
+                        if json:
+                            _show_json(event)
+                        else:
+                            await _show(client, event, outages)
     return 0
 
 
@@ -109,15 +117,38 @@ def _show_json(event: Event) -> None:
 # --- For people ------------------------------------------------------------------------------------------------
 
 
-def _show(event: Event) -> None:
-    out.print(line(event))
+async def _show(client: Client, event: Event, outages: Outages) -> None:
+    """Print *event*, or in its place what it tells of its endpoint; nothing if that is known."""
+    told = outages.told(event)
+    if isinstance(told, Turn):
+        out.print(turn_line(told, event.at, await _models_at(client, told.endpoint)))
+    elif told is not None:
+        out.print(line(told))
+
+
+async def _models_at(client: Client, endpoint: str) -> int | None:
+    with suppress(VedetteError):  # an outage is shown whether or not its models can be counted
+        views = (await client.endpoints()).endpoints
+        return next((view.models for view in views if view.endpoint == endpoint), None)
+    return None
+
+
+def turn_line(turn: Turn, at: datetime, models: int | None) -> Text:
+    """Return in a line that an endpoint, which has so many *models*, failed or works again."""
+    count = None if models is None else "1 model" if models == 1 else f"{models:,} models"
+    more = "; ".join(filter(None, (turn.why, count)))
+    return _line(at, f"endpoint {turn.endpoint}", turn.what, "green" if turn.works else "red", more)
 
 
 def line(event: Event) -> Text:
     """Return *event* in a line: when (local time), of what, what happened, and more of it."""
     subject, (what, style), more = _told(event)
+    return _line(event.at, subject, what, style, more)
+
+
+def _line(at: datetime, subject: str, what: str, style: str, more: str) -> Text:
     return styled(
-        (f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}  ", "dim"),
+        (f"{at.astimezone():%Y-%m-%d %H:%M:%S}  ", "dim"),
         (subject, "bold"),
         " ",
         (what, style),
