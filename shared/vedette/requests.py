@@ -5,7 +5,7 @@ And how much of what is asked for goes into one reply.
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from enum import StrEnum
 from types import UnionType
 from typing import Annotated, Any, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -77,6 +77,29 @@ def unknown_model(model: ModelRef, known: Iterable[ModelRef]) -> RequestError:
     """Return the error for a *model* that is not among the *known*."""
     hint = nearest(str(model), [shown_name(other) for other in sorted(known)[:_MOST_COMPARED]])
     return RequestError(code="unknown_model", message=f"no model {shown_name(model)}; {hint}", field="model")
+
+
+def folded(name: str) -> str:
+    """Return *name* such that neither case counts nor whether words are joined by a hyphen or an underscore."""
+    return name.casefold().replace("-", "_")
+
+
+def spelt(name: str, known: Iterable[str]) -> str | None:
+    """Return that of the *known* names which *name* spells, or None. An exact match comes first."""
+    names = list(known)
+    if name in names:
+        return name
+    alike = [other for other in names if folded(other) == folded(name)]
+    return alike[0] if len(alike) == 1 else None
+
+
+def use_case_of(name: str, known: Collection[str]) -> str:
+    """Return that of the *known* use cases which *name* spells. Raises RequestError."""
+    if name in known:
+        return name
+    if (found := spelt(name, known)) is None:
+        raise unknown_use_case(name, known)
+    return found
 
 
 def unknown_use_case(name: str, known: Iterable[str]) -> RequestError:

@@ -68,6 +68,41 @@ def test_every_argument_is_described(name: str) -> None:
             assert argument.parameter.help, argument.name
 
 
+CHOICES = [
+    (name, argument.name, choice)
+    for name, command in COMMANDS.items()
+    for argument in command.assemble_argument_collection()
+    for choice in argument.get_choices() or ()
+]
+
+
+def test_enumerations_are_found() -> None:
+    """Those of events and requests, in whatever command."""
+    assert {("models", "--status"), ("recommend", "--capability"), ("report", "--outcome")} <= {
+        (name, option) for name, option, _ in CHOICES
+    }
+
+
+@pytest.mark.parametrize(("name", "option", "choice"), CHOICES)
+def test_enumerations_are_shown_as_on_the_bus_and_taken_with_hyphens_too(
+    name: str, option: str, choice: str
+) -> None:
+    assert "-" not in choice
+    given = [_value(name, option, spelling) for spelling in (choice, choice.replace("_", "-"))]
+    assert given[0] == given[1]
+    assert choice in str(given[0])
+
+
+def _value(name: str, option: str, value: str) -> object:
+    """Return what the command takes *value* for."""
+    arguments = COMMANDS[name].assemble_argument_collection()
+    required = ["x" for one in arguments if one.required and one.name != option]
+    value_of_it = [option, value] if option.startswith("-") else [value]
+    tokens = [*name.split(), *required, *value_of_it]
+    _, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
+    return dict(bound.arguments)
+
+
 @pytest.mark.parametrize(
     ("tokens", "says"),
     [

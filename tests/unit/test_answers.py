@@ -198,6 +198,14 @@ def test_an_unknown_use_case_names_the_known_ones(asked: Asked) -> None:
     assert "short" in caught.value.message
 
 
+def test_a_name_counts_in_either_spelling(asked: Asked) -> None:
+    """With hyphens as with underscores; the reply has the known spelling."""
+    constraints = {"providers": ["openai_compatible", "Ollama"]}
+    reply: BestReply = asked.ask("recommend.best", use_case="code-generation", constraints=constraints)
+    assert reply.use_case == "code_generation"
+    assert reply.considered == 2
+
+
 def test_ones_own_use_case_and_weights_count(asked: Asked) -> None:
     """Weights of a request stand in the place of the use case's; all zero is an error."""
     assert asked.ask("recommend.best", use_case="short").recommendation.model == SLOW  # 4 ms against 80 ms

@@ -8,7 +8,7 @@ import pytest
 from vedette.client import Limits, Wanted
 from vedette.errors import RequestError
 from vedette.events import MAX_REQUEST_BYTES, Constraints, ModelsRequest, RecommendRequest
-from vedette.requests import decode
+from vedette.requests import decode, spelt
 
 RECOMMEND = msgspec.json.Decoder(RecommendRequest)
 
@@ -52,6 +52,21 @@ def test_a_bad_request_names_the_field(payload: bytes, code: str, field: str | N
     assert (caught.value.code, caught.value.field) == (code, field)
     assert says in caught.value.message
     assert len(caught.value.message) < 700
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "found"),
+    [
+        ("json-schema", ["json_schema", "tools"], "json_schema"),
+        ("My_Suite", ["my-suite"], "my-suite"),
+        ("a-b", ["a_b", "a-b"], "a-b"),
+        ("A-b", ["a_b", "a-b"], None),
+        ("tool", ["tools"], None),
+    ],
+)
+def test_a_name_is_found_in_either_spelling(name: str, known: list[str], found: str | None) -> None:
+    """But never one of two."""
+    assert spelt(name, known) == found
 
 
 def test_nothing_stands_for_no_conditions() -> None:

@@ -12,7 +12,7 @@ from vedette.clock import Clock
 from vedette.endpoints import OpenEndpoint
 from vedette.events import Job, ModelEvaluated, ModelRegressed
 from vedette.ledger import cost
-from vedette.requests import unknown_name
+from vedette.requests import spelt, unknown_name
 from vedette.settings import Evaluating
 from vedette.shown import shown
 from vedette.types import Capability, ModelInfo, Outcome, Use
@@ -77,9 +77,9 @@ class Evaluation:
 
     async def run(self, endpoint: OpenEndpoint, state: ModelState, info: ModelInfo, job: Job) -> Ended:
         """Ask, check, publish. Raises RequestError for a suite that is unknown here."""
-        self._refuse_unknown(job.suites)
+        named = self._known(job.suites)
         known, started = state.known or info, self._clock.monotonic()
-        suites = self._fitting(known, job.suites)
+        suites = self._fitting(known, named)
         asker = Asker(endpoint.endpoint, known, self._settings, self._grader, secrets=endpoint.secrets)
         graded: list[Graded] = []
         for place, suite in enumerate(suites):
@@ -105,11 +105,14 @@ class Evaluation:
         ok = event is None or event.outcome is Outcome.OK
         return Ended(ok=ok, detail=_told(event) if event else "", use=use)
 
-    def _refuse_unknown(self, named: Sequence[str]) -> None:
-        known = [suite.kind for suite in self._suites]
+    def _known(self, named: Sequence[str]) -> list[str]:
+        """Return the suites that *named* spells. Raises RequestError for one that is unknown here."""
+        known, found = [suite.kind for suite in self._suites], []
         for name in named:
-            if name not in known:
+            if (kind := spelt(name, known)) is None:
                 raise unknown_name("suite", name, known, field="suites")
+            found.append(kind)
+        return found
 
     def _fitting(self, info: ModelInfo, named: Sequence[str]) -> list[Suite]:
         """Return the suites for a model: those *named*, or all, but none that needs what it is known to lack."""

@@ -43,7 +43,7 @@ from vedette.events import (
 )
 from vedette.ledger import used
 from vedette.lookalikes import meant, notes
-from vedette.requests import decode, fitting, reference, unknown_model, unknown_name, unknown_use_case
+from vedette.requests import decode, fitting, folded, reference, unknown_model, unknown_name, use_case_of
 from vedette.settings import Budget, EndpointSettings, Vouched
 from vedette.types import ModelRef, Status
 from vedette_recommender.columns import STATUSES
@@ -150,6 +150,8 @@ class Answers:
         if remembered is not None:
             return remembered
         request = decode(payload, _DECODERS[subject])
+        if isinstance(request, RecommendRequest) and request.use_case not in self._use_cases:
+            request = replace(request, use_case=use_case_of(request.use_case, self._use_cases))
         recommend = self._recommendations.get(subject)
         reply = self._like(request, recommend) if recommend else encode(self._questions[subject](request))
         if len(payload) <= _LONGEST_REMEMBERED_BYTES:
@@ -264,8 +266,6 @@ class Answers:
         )
 
     def _field(self, request: RecommendRequest) -> Field:
-        if request.use_case not in self._use_cases:
-            raise unknown_use_case(request.use_case, self._use_cases)
         return self._board.field(request.use_case)
 
     def _rank(self, request: RecommendRequest, most: int) -> _Ranking:
@@ -296,7 +296,7 @@ class Answers:
                 if what == "endpoint"
                 else [*providers.names(), *(one.provider for one in self._endpoints.values())]
             )
-            if name.casefold() not in [known.casefold() for known in configured]:
+            if folded(name) not in map(folded, configured):
                 raise unknown_name(what, name, dict.fromkeys(configured), field=field)
 
     @staticmethod

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from vedette.requests import folded
 from vedette.types import (
     NOT_DOWNTIME,
     UP,
@@ -47,18 +48,18 @@ _DAYS = RELIABILITY_WINDOW_H // 24 + 1
 
 
 class Names:
-    """The values of a column of texts as numbers: 0 is unknown; case does not count."""
+    """The values of a column of texts as numbers: 0 is unknown; case, `-` and `_` do not count."""
 
     def __init__(self) -> None:
         self._codes: dict[str, int] = {}
 
     def take(self, text: str | None) -> int:
         """Return the code of *text*, a new one when it was not seen before."""
-        return 0 if text is None else self._codes.setdefault(text.casefold(), len(self._codes) + 1)
+        return 0 if text is None else self._codes.setdefault(folded(text), len(self._codes) + 1)
 
     def find(self, text: str) -> int:
         """Return the code of *text*, or -1 when no model has it."""
-        return self._codes.get(text.casefold(), -1)
+        return self._codes.get(folded(text), -1)
 
     def all_but(self, texts: Iterable[str]) -> Mask:
         """Return, by code, which known values are none of *texts*."""

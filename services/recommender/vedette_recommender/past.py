@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from vedette.catalogue import Catalogue
 from vedette.clock import Clock
@@ -26,7 +27,7 @@ from vedette.events import (
     decode_event,
     encode,
 )
-from vedette.requests import decode, unknown_use_case
+from vedette.requests import decode, use_case_of
 from vedette.settings import Vouched
 from vedette.types import ModelRef
 from vedette_recommender.answers import Answers
@@ -85,8 +86,7 @@ class Past:
     async def answer(self, _: str, payload: bytes) -> bytes:
         """Return the encoded reply to the question in *payload*. Raises RequestError, which is a reply too."""
         request = decode(payload, _DECODER)
-        if request.use_case not in self._use_cases:
-            raise unknown_use_case(request.use_case, self._use_cases)
+        request = replace(request, use_case=use_case_of(request.use_case, self._use_cases))
         if request.at > self._clock.now():
             raise RequestError(code="invalid_value", message="at: is still to come", field="at")
         try:

@@ -10,13 +10,14 @@ from uuid import uuid4
 
 import msgspec
 import nats.errors
+from msgspec.structs import replace
 
 from vedette import identity, subjects
 from vedette.bus import Bus
 from vedette.catalogue import Catalogue, Held
 from vedette.errors import ClockWrong, Conflict, RequestError, UndecodableMessage
 from vedette.events import QUESTIONS, ModelReported, ReportReply, ReportRequest, encode
-from vedette.requests import decode, reference, unknown_model, unknown_use_case
+from vedette.requests import decode, reference, unknown_model, use_case_of
 from vedette.types import ModelRef
 from vedette_recommender.reports import Reports, Sums, fold
 
@@ -56,8 +57,8 @@ class Reporting:
         state = self._catalogue.get(model)
         if state is None or state.info is None or not state.present:
             raise unknown_model(model, (state.model for state in self._catalogue.present()))
-        if report.use_case is not None and report.use_case not in self.use_cases:
-            raise unknown_use_case(report.use_case, self.use_cases)
+        if report.use_case is not None:
+            report = replace(report, use_case=use_case_of(report.use_case, self.use_cases))
         first, last = report.ttft_ms, report.e2e_ms
         if first is not None and last is not None and first > last:
             message = f"ttft_ms: {first:g} is more than e2e_ms, which is {last:g}"

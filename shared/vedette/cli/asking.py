@@ -37,7 +37,7 @@ from vedette.events import (
 from vedette.figures import apart
 from vedette.loop import run
 from vedette.shown import shown_name
-from vedette.types import Status
+from vedette.types import Capability, Status
 
 
 @Parameter(name="*")
@@ -46,7 +46,9 @@ class Need:
     """What the model must satisfy."""
 
     capability: Annotated[
-        tuple[str, ...], Parameter(help="It must be able to do this; may be repeated.")
+        tuple[Capability, ...],
+        options.Enumerated,
+        Parameter(help="It must be able to do this; may be repeated."),
     ] = ()
     min_context_tokens: Annotated[int | None, Parameter(help="Its context holds so many tokens.")] = None
     max_ttft_ms: Annotated[
@@ -116,12 +118,14 @@ def models(
     /,
     *,
     capability: Annotated[
-        tuple[str, ...], Parameter(help="Only those that can do this; may be repeated.")
+        tuple[Capability, ...],
+        options.Enumerated,
+        Parameter(help="Only those that can do this; may be repeated."),
     ] = (),
     provider: Annotated[str | None, Parameter(help="Only those of this provider.")] = None,
     endpoint: Annotated[str | None, Parameter(help="Only those at this endpoint.")] = None,
     family: Annotated[str | None, Parameter(help="Only those of this family.")] = None,
-    status: Annotated[Status | None, Parameter(help="Only those that stand so.")] = None,
+    status: Annotated[Status | None, options.Enumerated, Parameter(help="Only those that stand so.")] = None,
     limit: Annotated[
         int | None,
         Parameter(

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from vedette import instance
 from vedette.client import URL_VARIABLE, Client
 from vedette.errors import ConfigurationError, NotRunning, RequestError
+from vedette.requests import folded
 from vedette.settings import Nats, Settings, Source, load, seconds, settings_file
 
 Json = Annotated[
@@ -22,6 +23,9 @@ Config = Annotated[
         name="--config", help="Configuration file. Default: VEDETTE_CONFIG, else ./vedette.toml, else none."
     ),
 ]
+
+# An enumeration is shown as on the bus, and taken with hyphens too.
+Enumerated = Parameter(name_transform=folded)
 
 
 @Parameter(name="*")

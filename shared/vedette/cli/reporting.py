@@ -14,7 +14,7 @@ def report(
     model: Annotated[str, Parameter(help="The model that was called (endpoint/name).")],
     /,
     *,
-    outcome: Annotated[Outcome, Parameter(help="How the call ended.")] = Outcome.OK,
+    outcome: Annotated[Outcome, options.Enumerated, Parameter(help="How the call ended.")] = Outcome.OK,
     ttft_ms: Annotated[float | None, Parameter(help="From the request sent to the first token.")] = None,
     e2e_ms: Annotated[float | None, Parameter(help="From the request sent to the last token.")] = None,
     prompt_tokens: Annotated[int | None, Parameter(help="How long the prompt was.")] = None,

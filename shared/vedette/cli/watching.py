@@ -1,7 +1,7 @@
 """`watch`: what happens, a line each, as it happens."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -74,20 +74,28 @@ async def _watch(
     seconds: float | None,
     json: bool,
 ) -> int:
-    async with where.client() as client, client.watch(events=events, use_cases=use_cases) as happening:
-        for use_case in asked:
-            await _say_who_is_best(client, use_case)
-        err.print("watching; Ctrl-C ends it", style="dim")
-        outages = Outages()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                async for event in happening:
-                    if model is None or any(fnmatchcase(str(named), model) for named in _models(event)):
-                        if json:
-                            _show_json(event)
-                        else:
-                            await _show(client, event, outages)
+    async with where.client() as client:
+        known = [(await client.best(use_case, limit=1)).use_case for use_case in asked]
+        async with client.watch(events=events, use_cases=known or use_cases) as happening:
+            for use_case in known:
+                await _say_who_is_best(client, use_case)
+            await _follow(client, happening, model, seconds, json)
     return 0
+
+
+async def _follow(
+    client: Client, happening: AsyncIterable[Event], model: str | None, seconds: float | None, json: bool
+) -> None:
+    err.print("watching; Ctrl-C ends it", style="dim")
+    outages = Outages()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            async for event in happening:
+                if model is None or any(fnmatchcase(str(named), model) for named in _models(event)):
+                    if json:
+                        _show_json(event)
+                    else:
+                        await _show(client, event, outages)
 
 
 async def _say_who_is_best(client: Client, use_case: str) -> None:
