@@ -14,9 +14,7 @@ from vedette.errors import ConfigurationError, NotRunning, RequestError
 from vedette.requests import folded
 from vedette.settings import Nats, Settings, Source, load, seconds, settings_file
 
-Json = Annotated[
-    bool, Parameter(name="--json", negative="", help="Print one JSON document instead of a table.")
-]
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print a JSON object instead of a table.")]
 Config = Annotated[
     str | None,
     Parameter(

@@ -3,10 +3,11 @@
 import csv
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import msgspec
+from msgspec import Struct
 from rich.console import Console
 from rich.style import Style as TextStyle
 from rich.table import Table
@@ -59,13 +60,13 @@ def say(line: str) -> None:
     _write(shown(line))
 
 
-def document(value: Any) -> None:
-    """Print *value* as JSON over several lines."""
+def document(value: Struct | Mapping[str, object]) -> None:
+    """Print *value* as a JSON object over several lines."""
     _write(shown_json(msgspec.json.format(msgspec.json.encode(value), indent=2).decode()))
 
 
-def json_line(value: Any) -> None:
-    """Print *value* as JSON in one line."""
+def json_line(value: Struct | Mapping[str, object]) -> None:
+    """Print *value* as a JSON object in one line."""
     _write(shown_json(msgspec.json.encode(value).decode()))
 
 

@@ -64,7 +64,10 @@ def history(
         async with where.client() as client:
             named = await _candidates(client, use_case) if use_case else []
             if use_case and not named:
-                out.print(f"No model is a candidate for {use_case} now.")
+                if json:
+                    document({"models": {"models": []}})
+                else:
+                    out.print(f"No model is a candidate for {use_case} now.")
                 return NOTHING_FOUND
             told = None
             if model is not None or endpoint is not None:

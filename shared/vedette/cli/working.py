@@ -139,6 +139,8 @@ async def _do(
             err.print(
                 f'Nothing to {kind}: no models are known. "vedette doctor" tells which endpoints answer.'
             )
+            if as_json:
+                document({"jobs": [], "models": []})
             return NOTHING_FOUND
         ended = await _follow(connection, kind, targets, streams, suites)
         known = await client.models()

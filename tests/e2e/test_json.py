@@ -1,0 +1,112 @@
+"""`--json` of every command: one object; of those that print as they go, an object a line."""
+
+import json
+from pathlib import Path
+
+from cyclopts import App
+
+from commands import up, vedette
+from eventually import eventually
+from providers.fake_ollama import fake_ollama
+from vedette.cli import app
+
+CONFIG = """
+[schedule]
+availability = "1s"
+performance = "1h"
+quality = "1h"
+[endpoints.box]
+url = "{url}"
+evaluate = false
+"""
+RATING = '[[quality]]\nmodel = "box/a"\nscore = 0.5\nsource = "a board"\nas_of = 2026-11-01\n'
+# In the order in which they run: what they are given, where it is not only --json.
+GIVEN: dict[str, tuple[str, ...]] = {
+    "contracts": (),
+    "config init": ("{tmp}/made.toml",),
+    "config check": ("{tmp}/state.toml",),
+    "config show": ("{tmp}/state.toml",),
+    "agents add": ("bot",),
+    "agents list": (),
+    "agents remove": ("bot",),
+    "discover": (),
+    "probe": (),
+    "benchmark": (),
+    "verify": (),
+    "evaluate": ("--show",),
+    "models": (),
+    "recommend": ("chat", "--unmeasured", "keep"),
+    "explain": ("chat",),
+    "history": (),
+    "watch": ("--seconds", "5"),
+    "report": ("box/a",),
+    "quality import": ("{tmp}/ratings.toml",),
+    "quality list": (),
+    "endpoints": (),
+    "doctor": (),
+    "provision": (),
+    "migrate": (),
+    "export": (),
+    "rebuild": (),
+    "dead list": (),
+    "dead show": ("0193",),
+    "dead replay": ("--all",),
+    "dead drop": ("--all", "--yes"),
+}
+LINES = {"watch", "export"}
+WITHOUT_A_STATE_DIRECTORY = {"contracts", "config init", "config check", "config show"}
+SILENT = {"dead show"}  # there is none to show: said on standard error
+ELSEWHERE = {"demo"}  # tests/e2e/test_demo.py
+
+
+def _with_json(of: App, *path: str) -> set[str]:
+    found: set[str] = set()
+    for name in of:
+        if name.startswith("-"):
+            continue
+        command, whole = of[name], (*path, name)
+        found |= _with_json(command, *whole)
+        if command.default_command is not None and "--json" in [
+            one.name for one in command.assemble_argument_collection()
+        ]:
+            found.add(" ".join(whole))
+    return found
+
+
+async def test_every_command_prints_objects(tmp_path: Path) -> None:
+    """Against a running Vedette; a command that is added must be added here."""
+    assert _with_json(app) == set(GIVEN) | ELSEWHERE
+    (tmp_path / "ratings.toml").write_text(RATING)
+    async with (
+        fake_ollama(a="1") as ollama,
+        up(tmp_path / "state", CONFIG.format(url=ollama.url)) as running,
+    ):
+        await running.line("ready")
+
+        async def probed() -> bool:
+            listed = await running.ask("models", "--json")
+            return listed.code == 0 and all(one["availability"] for one in listed.json()["models"])
+
+        await eventually(probed, within_s=120, what="the model was probed")
+        for name, given in GIVEN.items():
+            arguments = [*name.split(), *(part.format(tmp=tmp_path) for part in given), "--json"]
+            ended = await (vedette if name in WITHOUT_A_STATE_DIRECTORY else running.ask)(*arguments)
+            documents = ended.out.splitlines() if name in LINES else [ended.out] if ended.out else []
+            assert documents or name in SILENT, f"{name}: {ended}"
+            for document in documents:
+                assert isinstance(json.loads(document), dict), f"{name}: {document}"
+
+
+async def test_nothing_found_is_an_object_too(tmp_path: Path) -> None:
+    """Nothing to measure, and no candidate."""
+    async with up(tmp_path / "state", '[schedule]\navailability = "1h"\n') as running:
+        await running.line("ready")
+        for arguments in (
+            ("benchmark",),
+            ("models",),
+            ("recommend", "chat"),
+            ("history", "--use-case", "chat"),
+        ):
+            ended = await running.ask(*arguments, "--json")
+            assert ended.code == 3, (arguments, ended)
+            assert isinstance(ended.json(), dict)
