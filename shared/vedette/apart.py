@@ -26,24 +26,32 @@ MAX_LINE_BYTES = 64 * 2**20  # a configuration
 
 
 class Start(Struct, frozen=True):
-    """The first line that the child reads: which service to run, and its settings. Each line after it is settings."""
+    """The first line that the child reads: which service to run, and its settings."""
 
     name: str
     settings: Settings
 
 
-class Said(Struct, frozen=True, omit_defaults=True):
-    """A line that the child writes: its health URL once it is warm, or how it took on settings."""
+class Reload(Struct, frozen=True):
+    """Each line after it: settings to take on. The reply has the same id."""
 
+    id: int
+    settings: Settings
+
+
+class Said(Struct, frozen=True, omit_defaults=True):
+    """A line that the child writes: its health URL once it is warm, or how it took on the settings of *id*."""
+
+    id: int = 0  # that of the start
     health_url: str = ""
     error: str | None = None  # the name of a class of `vedette.errors`, with its `fields`
     fields: dict[str, str] = {}
 
     @classmethod
-    def of(cls, error: VedetteError) -> "Said":
+    def of(cls, error: VedetteError, reply_to: int = 0) -> "Said":
         """Return what tells of *error*."""
         fields = {name: str(value) for name, value in error.fields.items()}
-        return cls(error=type(error).__name__, fields=fields)
+        return cls(id=reply_to, error=type(error).__name__, fields=fields)
 
     def check(self) -> None:
         """Raise the error that the child has told of, if it has."""
@@ -54,18 +62,22 @@ class Said(Struct, frozen=True, omit_defaults=True):
 class Apart:
     """A service that runs in a child process: what `vedette.process` needs of a service."""
 
-    def __init__(self, name: str, settings: Settings, child: Process) -> None:
+    def __init__(
+        self, name: str, settings: Settings, child: Process, *, reload_timeout_s: float = _RELOAD_TIMEOUT_S
+    ) -> None:
         self.name = name
         self.settings = settings
         self.health_url = ""
         self.fatal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._child = child
+        self._reload_timeout_s = reload_timeout_s
+        self._reloads = 0
 
     async def start(self) -> None:
         """Start it; return when it is warm. Raises what the service raises."""
         settings = msgspec.structs.replace(self.settings, http=Http())
         self._write(Start(self.name, settings))
-        said = await self._read(_START_TIMEOUT_S)
+        said = await self._read(0, _START_TIMEOUT_S)
         said.check()
         self.health_url = said.health_url
 
@@ -78,8 +90,9 @@ class Apart:
 
     async def reload(self, settings: Settings) -> None:
         """Take on *settings*. Raises what the service raises; then those before stay in force."""
-        self._write(msgspec.structs.replace(settings, http=Http()))
-        (await self._read(_RELOAD_TIMEOUT_S)).check()
+        self._reloads += 1
+        self._write(Reload(self._reloads, msgspec.structs.replace(settings, http=Http())))
+        (await self._read(self._reloads, self._reload_timeout_s)).check()
         self.settings = settings
 
     async def ready(self) -> str | None:
@@ -101,18 +114,20 @@ class Apart:
         assert self._child.stdin is not None  # noqa: S101 - a pipe
         self._child.stdin.write(msgspec.json.encode(line) + b"\n")
 
-    async def _read(self, timeout_s: float) -> Said:
+    async def _read(self, reply_to: int, timeout_s: float) -> Said:
+        """Return the reply to the request of that id. Late replies to earlier requests are dropped."""
         assert self._child.stdout is not None  # noqa: S101 - a pipe
         try:
             async with asyncio.timeout(timeout_s):
-                line = await self._child.stdout.readline()
+                while line := await self._child.stdout.readline():
+                    said = msgspec.json.decode(line, type=Said)
+                    if said.id == reply_to:
+                        return said
         except TimeoutError as error:
             raise BusError(
                 problem=f"the process of the {self.name} said nothing for {timeout_s:g} s"
             ) from error
-        if not line:
-            raise self._ended(await self._child.wait())
-        return msgspec.json.decode(line, type=Said)
+        raise self._ended(await self._child.wait())
 
     def _ended(self, code: int) -> BusError:
         return BusError(problem=f"the process of the {self.name} ended with code {code}; its log says why")

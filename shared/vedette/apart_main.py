@@ -8,10 +8,9 @@ from typing import Any
 import msgspec
 
 from vedette import process
-from vedette.apart import MAX_LINE_BYTES, Said, Start
+from vedette.apart import MAX_LINE_BYTES, Reload, Said, Start
 from vedette.errors import BusError, VedetteError
 from vedette.loop import run
-from vedette.settings import Settings
 
 
 def _say(line: Said) -> None:
@@ -48,14 +47,15 @@ async def _serve() -> None:
 async def _take_on(lines: asyncio.StreamReader, service: Any) -> None:
     """Have *service* take on each line of settings, and say how that ended."""
     while line := await lines.readline():
+        asked = msgspec.json.decode(line, type=Reload)
         try:
-            await service.reload(msgspec.json.decode(line, type=Settings))
+            await service.reload(asked.settings)
         except VedetteError as error:
-            _say(Said.of(error))
+            _say(Said.of(error, asked.id))
         except Exception as error:  # noqa: BLE001 - the parent refuses the configuration, and says why
-            _say(Said.of(BusError(problem=f"{type(error).__name__}: {error}")))
+            _say(Said.of(BusError(problem=f"{type(error).__name__}: {error}"), asked.id))
         else:
-            _say(Said())
+            _say(Said(id=asked.id))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 
@@ -11,6 +13,10 @@ import pytest
 from commands import up
 from eventually import eventually
 from providers.fake_ollama import fake_ollama
+from vedette.apart import Apart
+from vedette.children import spawned
+from vedette.errors import BusError, ConfigurationError
+from vedette.settings import Settings
 
 CONFIG = """
 [schedule]
@@ -63,6 +69,33 @@ async def test_the_recommender_ends_with_its_parent(tmp_path: Path) -> None:
         child = child_of(running.connection.pid)
         await running.stop(signal.SIGKILL)
         await eventually(lambda: gone(child), within_s=20, what="the recommender's end")
+
+
+# Replies to the first reload only when the second is there: to the first that it is done, to the second that it is not.
+LATE = """
+import json, sys
+read = lambda: json.loads(sys.stdin.readline())
+say = lambda **reply: print(json.dumps(reply), flush=True)
+read()
+say(health_url="http://127.0.0.1:1")
+first, second = read(), read()
+say(id=first["id"])
+say(id=second["id"], error="ConfigurationError", fields={"where": "here", "problem": "refused"})
+sys.stdin.read()
+"""
+
+
+@pytest.mark.fault("the recommender's process replies to a reload after the deadline", "I5")
+async def test_a_late_reply_is_not_taken_for_that_to_the_next_request() -> None:
+    """Else the settings that were refused would be said to be in force."""
+    command = [sys.executable, "-c", LATE]
+    async with spawned(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        apart = Apart("recommender", Settings(), child, reload_timeout_s=3)
+        await apart.start()
+        with pytest.raises(BusError, match="said nothing for 3 s"):
+            await apart.reload(Settings())
+        with pytest.raises(ConfigurationError, match="refused"):
+            await apart.reload(Settings())
 
 
 async def test_metrics_of_the_recommender_stand_among_those_of_up(tmp_path: Path) -> None:
