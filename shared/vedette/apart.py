@@ -20,7 +20,7 @@ from vedette.children import spawned
 from vedette.errors import BusError, VedetteError
 from vedette.settings import Http, Settings
 
-_START_TIMEOUT_S = 60.0
+_START_TIMEOUT_S = 180.0  # most of it imports, which take long beside other work
 _RELOAD_TIMEOUT_S = 60.0
 MAX_LINE_BYTES = 64 * 2**20  # a configuration
 

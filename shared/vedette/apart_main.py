@@ -2,14 +2,14 @@
 
 import asyncio
 import sys
-from contextlib import suppress
+from contextlib import AsyncExitStack
 from typing import Any
 
 import msgspec
 
 from vedette import process
 from vedette.apart import MAX_LINE_BYTES, Reload, Said, Start
-from vedette.errors import BusError, VedetteError
+from vedette.errors import BusError, Interrupted, VedetteError
 from vedette.loop import run
 
 
@@ -30,7 +30,9 @@ async def _serve() -> None:
     start = msgspec.json.decode(await lines.readline(), type=Start)
     async with process.stop_signals() as stopped:
         try:
-            async with process.run(start.settings, [start.name]) as running:
+            async with AsyncExitStack() as stack:
+                async with stopped.interrupting():
+                    running = await stack.enter_async_context(process.run(start.settings, [start.name]))
                 (service,) = running.services
                 _say(Said(health_url=running.connection.health_url))
                 taking = asyncio.create_task(_take_on(lines, service))
@@ -39,6 +41,8 @@ async def _serve() -> None:
                 finally:
                     taking.cancel()
                     await asyncio.gather(taking, return_exceptions=True)
+        except Interrupted:
+            raise
         except VedetteError as error:
             _say(Said.of(error))
             raise SystemExit(1) from error
@@ -59,5 +63,9 @@ async def _take_on(lines: asyncio.StreamReader, service: Any) -> None:
 
 
 if __name__ == "__main__":
-    with suppress(KeyboardInterrupt):
+    try:
         run(_serve())
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Interrupted as error:
+        sys.exit(128 + error.number)

@@ -72,6 +72,7 @@ _WATCH_EVERY_S = 15.0
 _WATCH_SILENT_EVERY_S = 2.0
 _SILENT_S = 30.0
 _CANCEL_AGAIN_S = 1.0
+_FOLLOW_AGAIN_S = 1.0
 # Without a write of its own for so long, a process tries one.
 _TRY_A_WRITE_AFTER_S = 15.0
 
@@ -636,6 +637,16 @@ class Bus:
         following.subscription = subscription
         self._followings.append(following)
         return following
+
+    async def follow_retrying(
+        self, stream: str, subject: str, apply: Callable[[Event, int], object]
+    ) -> Following:
+        """Follow as `follow` does, as soon as the broker takes it."""
+        while True:
+            try:
+                return await self.follow(stream, subject, apply)
+            except (nats.errors.Error, TimeoutError):
+                await asyncio.sleep(_FOLLOW_AGAIN_S)
 
     async def current(self) -> bool:
         """Return whether everything in what is followed has been seen: not so after a break, or in a burst."""

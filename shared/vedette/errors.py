@@ -4,6 +4,7 @@
     ├── ConfigurationError        a file, key or value of the configuration
     ├── StateDirectoryError       the state directory is in use or cannot be written
     ├── NotRunning                nothing to talk to
+    ├── Interrupted               a signal ended the command before its work was done
     ├── BusError
     │   ├── BusUnreachable        no NATS server, or none that lets us in
     │   ├── ConsumerVanished      a durable consumer was deleted under a running service
@@ -25,6 +26,7 @@
 A class's docstring is its message; its fields fill the braces. A class exists only if some caller catches it.
 """
 
+from signal import Signals
 from typing import Any
 
 from vedette.types import Exchange, Outcome
@@ -51,6 +53,14 @@ class StateDirectoryError(VedetteError):
 
 class NotRunning(VedetteError):
     """no running Vedette was found ({problem}); start one with "vedette up", or name a server with --nats URL"""  # noqa: D400
+
+
+class Interrupted(VedetteError):
+    """stopped by {signal}"""  # noqa: D400
+
+    def __init__(self, *, number: int) -> None:
+        super().__init__(signal=Signals(number).name)
+        self.number = number
 
 
 class BusError(VedetteError):

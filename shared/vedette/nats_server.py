@@ -17,7 +17,7 @@ from vedette import accounts, agents, installing, private
 from vedette.children import child, free_port, last_line
 from vedette.errors import BusUnreachable, ConfigurationError
 
-_START_TIMEOUT_S = 15.0
+_START_TIMEOUT_S = 60.0
 # A server whose parent was killed holds its port for a moment longer than its parent held the directory.
 _FREED_WITHIN_S = 2.0
 

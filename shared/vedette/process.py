@@ -20,7 +20,7 @@ from vedette.apart import serve as serve_apart
 from vedette.bus import Bus
 from vedette.clock import SystemClock
 from vedette.connecting import connect, why, without_secrets
-from vedette.errors import BusUnreachable, ConfigurationError
+from vedette.errors import BusUnreachable, ConfigurationError, Interrupted
 from vedette.instance import Connection
 from vedette.nats_server import NatsServer
 from vedette.provisioning import provision
@@ -216,33 +216,76 @@ class Stopped(asyncio.Event):
     def __init__(self) -> None:
         super().__init__()
         self.hung_up = asyncio.Event()
+        self.number: int | None = None  # of the first signal that stopped it
+
+    @asynccontextmanager
+    async def interrupting(self) -> AsyncIterator[None]:
+        """Cancel what this context does when told to stop. Raises Interrupted then."""
+        async with AsyncExitStack() as stack:
+            # A deadline that moves from never to now: it cancels the body, and no other task.
+            scope = asyncio.timeout(None)
+            watching = asyncio.create_task(self._end(scope))
+            stack.callback(watching.cancel)
+            try:
+                async with scope:
+                    yield
+            except TimeoutError:
+                if not scope.expired():
+                    raise
+        self.check()
+
+    def check(self) -> None:
+        """Return when not told to stop. Raises Interrupted."""
+        if self.number is not None:
+            raise Interrupted(number=self.number)
+
+    async def _end(self, scope: asyncio.Timeout) -> None:
+        await self.wait()
+        scope.reschedule(asyncio.get_running_loop().time())
 
 
 @asynccontextmanager
-async def stop_signals() -> AsyncIterator[Stopped]:
-    """Yield an event that signals set. A second Ctrl-C interrupts as usual."""
-    loop, stopped, attended = asyncio.get_running_loop(), Stopped(), _has_terminal()
+async def stop_signals(*, hang_up_stops: bool = False) -> AsyncIterator[Stopped]:
+    """Yield an event that signals set. A second signal cancels the clean-up's waiting, but not the clean-up.
 
-    def stop() -> None:
-        stopped.set()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
+    With *hang_up_stops* SIGHUP stops as well; without, only when the terminal of this process is closed.
+    Raises Interrupted after a second signal.
+    """
+    loop, stopped, attended = asyncio.get_running_loop(), Stopped(), _has_terminal()
+    task, hurried = asyncio.current_task(), False
+
+    def stop(number: int) -> None:
+        nonlocal hurried
+        if stopped.number is None:
+            stopped.number = number
+            stopped.set()
+        elif not hurried and task is not None:
+            hurried = True
+            task.cancel()
 
     def hang_up() -> None:
-        if attended and not _has_terminal():
-            stop()
+        if hang_up_stops or (attended and not _has_terminal()):
+            stop(signal.SIGHUP)
         else:
             stopped.hung_up.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(number, stop, number)
     loop.add_signal_handler(signal.SIGHUP, hang_up)
     try:
         yield stopped
+    except asyncio.CancelledError:
+        if not hurried or task is None or task.uncancel():
+            raise
+        stopped.check()
     finally:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             with suppress(ValueError):
                 loop.remove_signal_handler(number)
+        if stopped.is_set():
+            # Everything is cleaned up and the process ends: another signal must not change its exit code.
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
 
 
 def _has_terminal() -> bool:

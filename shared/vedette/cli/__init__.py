@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from contextlib import suppress
 from importlib.metadata import entry_points
 from typing import NoReturn
 
@@ -14,6 +15,7 @@ from vedette.cli.output import complain
 from vedette.errors import (
     BusUnreachable,
     ConfigurationError,
+    Interrupted,
     NoAnswer,
     NotRunning,
     RequestError,
@@ -263,6 +265,10 @@ def main(tokens: list[str] | None = None) -> NoReturn:
     except CycloptsError as error:
         complain(f"{_usage(error)} (see: {' '.join(('vedette', *(error.command_chain or ())))} --help)")
         sys.exit(2)
+    except Interrupted as error:
+        with suppress(OSError):  # the terminal may be gone
+            complain(str(error))
+        sys.exit(128 + error.number)
     except VedetteError as error:
         hint = '; "vedette doctor" tells what is reachable' if isinstance(error, BusUnreachable) else ""
         complain(f"{error}{hint}")

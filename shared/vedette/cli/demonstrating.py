@@ -1,12 +1,13 @@
 """`demo`: one full cycle on a real small model, served locally. It is `up`, and waiting for events."""
 
 import asyncio
+import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from cyclopts import Parameter, validators
@@ -28,10 +29,15 @@ from vedette.demo.cycle import Cycle
 from vedette.demo.server import serving
 from vedette.events import Event, ExplainReply, ModelView
 from vedette.loop import run
+from vedette.process import Running, Stopped
 from vedette.settings import EndpointSettings, Nats, Settings, parse
 
 USE_CASE = "chat"
-_LONGEST_S = 150.0
+_LOOK_EVERY_S = 1.0
+_SAY_EVERY_S = 15.0
+_REPLY_TIMEOUT_S = 60.0
+# A busy machine is slow, and not broken: a measurement may take as long as its job.
+_PATIENT_S = 3600.0
 
 
 class Shown(Struct, frozen=True, kw_only=True):
@@ -50,7 +56,13 @@ def demo(
     state_dir: Annotated[
         str | None, Parameter(help="Keep streams and history here. Default: nowhere.")
     ] = None,
-    within: Annotated[float, Parameter(help="Show what there is after so many seconds.")] = _LONGEST_S,
+    within: Annotated[
+        float | None,
+        Parameter(
+            validator=validators.Number(gt=0),
+            help="Show what there is after so many seconds. Default: when everything is measured.",
+        ),
+    ] = None,
     threads: Annotated[
         int | None,
         Parameter(
@@ -58,36 +70,62 @@ def demo(
             help="How many threads the model gets; fewer are faster on a busy machine. Default: one for each core.",
         ),
     ] = None,
+    with_ollama: Annotated[
+        bool, Parameter(negative="", help="Measure the models of the Ollama on this machine as well.")
+    ] = False,
 ) -> int:
-    """Serve a small real model; discover, probe and benchmark it (and what Ollama has here); recommend."""
-    return run(_demo(as_json=json, stay=stay, state_dir=state_dir, within=within, threads=threads))
+    """Serve a small real model; discover, probe and benchmark it; recommend. Ctrl-C shows what there is by then."""
+    return run(
+        _demo(
+            as_json=json,
+            stay=stay,
+            state_dir=state_dir,
+            within=within,
+            threads=threads,
+            with_ollama=with_ollama,
+        )
+    )
 
 
 async def _demo(
-    *, as_json: bool, stay: bool, state_dir: str | None, within: float, threads: int | None
+    *,
+    as_json: bool,
+    stay: bool,
+    state_dir: str | None,
+    within: float | None,
+    threads: int | None,
+    with_ollama: bool,
 ) -> int:
     started = time.monotonic()
-    async with AsyncExitStack() as stack:
-        stopped = await stack.enter_async_context(process.stop_signals())
-        directory = _directory(stack, state_dir)
-        err.print("serving   SmolLM2-135M-Instruct by a llama.cpp server of our own")
-        served = await stack.enter_async_context(serving(directory, threads=threads))
-        settings = await _settings(served)
-        for name, endpoint in settings.endpoints.items():
-            err.print(f"endpoint  {name}: {endpoint.url}")
-        running = await stack.enter_async_context(process.up(settings, directory, say=err.print))
-        connection = await stack.enter_async_context(
-            connect(Nats(url=running.connection.operator_url), name="vedette-demo")
-        )
-        unfinished = await _one_cycle(connection, set(settings.endpoints), stopped, within)
-        if stopped.is_set():
-            err.print("stopped")
-            return 1
+    async with process.stop_signals(hang_up_stops=True) as stopped, AsyncExitStack() as stack:
+        async with stopped.interrupting():
+            directory = _directory(stack, state_dir)
+            err.print("serving   SmolLM2-135M-Instruct by a llama.cpp server of our own")
+            waits = _Waits(err.print)
+            served = await stack.enter_async_context(
+                serving(
+                    directory,
+                    threads=threads,
+                    within_s=None,
+                    waiting=lambda line: waits.tell(f"the model server to start: {line}"),
+                )
+            )
+            settings = await _settings(served, with_ollama=with_ollama)
+            for name, endpoint in settings.endpoints.items():
+                err.print(f"endpoint  {name}: {endpoint.url}")
+            running = await stack.enter_async_context(process.up(settings, directory, say=err.print))
+            connection = await stack.enter_async_context(
+                connect(Nats(url=running.connection.operator_url), name="vedette-demo", reconnect=True)
+            )
+        unfinished = await _one_cycle(connection, set(settings.endpoints), running, stopped, within)
+        if stopped.number == signal.SIGHUP:
+            stopped.check()  # nobody is there to see more
         shown = await _ask(running.connection.nats_url, unfinished, started)
         if as_json:
             document(shown)
         else:
             _show(shown)
+        stopped.check()
         if stay:
             err.print(
                 f'staying; another terminal can ask: vedette recommend chat --state-dir "{directory}". Ctrl-C stops.'
@@ -104,17 +142,29 @@ def _directory(stack: AsyncExitStack, named: str | None) -> Path:
     return directory
 
 
-async def _settings(served: EndpointSettings) -> Settings:
-    """Return settings for the demo's own endpoint and for Ollama, if one answers where Ollama is looked for."""
+async def _settings(served: EndpointSettings, *, with_ollama: bool) -> Settings:
+    """Return settings for the demo's own endpoint and, where wanted, for the Ollama that replies here."""
     default = parse({}, where="the defaults")
-    here = {name: default.endpoints[name] for name in await answering(default)}
-    return msgspec.structs.replace(default, endpoints={"demo": served, **here})
+    here = {name: default.endpoints[name] for name in await answering(default)} if with_ollama else {}
+    if with_ollama and not here:
+        urls = ", ".join(endpoint.url for endpoint in default.endpoints.values())
+        err.print(f"endpoint  no Ollama replies at {urls}, so the demo goes on without it")
+    return msgspec.structs.replace(
+        default,
+        endpoints={"demo": served, **here},
+        probing=msgspec.structs.replace(
+            default.probing, answer_timeout_s=_PATIENT_S, job_timeout_s=_PATIENT_S
+        ),
+        benchmarking=msgspec.structs.replace(
+            default.benchmarking, run_timeout_s=_PATIENT_S, first_run_timeout_s=_PATIENT_S
+        ),
+    )
 
 
 async def _one_cycle(
-    connection: NatsClient, endpoints: set[str], stopped: asyncio.Event, within: float
+    connection: NatsClient, endpoints: set[str], running: Running, stopped: Stopped, within: float | None
 ) -> tuple[str, ...]:
-    """Wait until every model was found, probed and measured; return what was not within *within* seconds."""
+    """Wait until every model was found, probed and measured; return what was not when stopped or after *within*."""
     cycle, news = Cycle(endpoints), asyncio.Event()
     bus = Bus(connection, name="demo", clock=SystemClock(), log=log.logger("demo"))
     with _Shown.open() as shown:
@@ -129,26 +179,50 @@ async def _one_cycle(
             shown.progress(progress)
             news.set()
 
-        await connection.subscribe("progress.*", cb=on_progress)
-        await bus.follow("ENDPOINTS", "endpoint.observed.*", on_event)
-        await bus.follow("MODELS", "model.>", on_event)
+        async def until_complete() -> None:
+            await connection.subscribe("progress.*", cb=on_progress)
+            await bus.follow_retrying("ENDPOINTS", "endpoint.observed.*", on_event)
+            await bus.follow_retrying("MODELS", "model.>", on_event)
+            while missing := cycle.missing():
+                shown.waiting(missing)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_EVERY_S):
+                        await news.wait()
+                news.clear()
+
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
-                await _until(lambda: not cycle.missing(), news, stopped)
+                await _first_of(until_complete(), running.until_failure(), stopped.wait())
     return tuple(cycle.missing())
 
 
-async def _until(done: Callable[[], bool], news: asyncio.Event, stopped: asyncio.Event) -> None:
-    """Return when *done* says so, which is asked at each piece of news, or when stopped."""
-    interrupted = asyncio.create_task(stopped.wait())
+async def _first_of(*works: Coroutine[Any, Any, object]) -> None:
+    """Run *works* until one ends; raise what it raised."""
+    tasks = [asyncio.create_task(work) for work in works]
     try:
-        while not done() and not stopped.is_set():
-            heard = asyncio.create_task(news.wait())
-            await asyncio.wait([heard, interrupted], return_when=asyncio.FIRST_COMPLETED)
-            heard.cancel()
-            news.clear()
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
     finally:
-        interrupted.cancel()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _Waits:
+    """Says now and then what is waited for, and for how long so far."""
+
+    def __init__(self, say: Callable[[str], object]) -> None:
+        self._say = say
+        self._began = time.monotonic()
+        self._next_s = _SAY_EVERY_S
+
+    def tell(self, what: str) -> None:
+        """Say that *what* is waited for, if nothing was said for a while."""
+        waited_s = time.monotonic() - self._began
+        if waited_s >= self._next_s:
+            self._next_s = waited_s + _SAY_EVERY_S
+            self._say(f"waiting   {waited_s:.0f} s so far for {what}")
 
 
 class _Shown:
@@ -157,6 +231,8 @@ class _Shown:
     def __init__(self, bar: Progress | None) -> None:
         self._bar = bar
         self._task = bar.add_task("waiting for the first event", total=None) if bar else None
+        self._waits = _Waits(self.line)
+        self._last = ""
 
     @classmethod
     @contextmanager
@@ -179,8 +255,15 @@ class _Shown:
         if text is not None:
             err.print(text)
 
+    def waiting(self, missing: Sequence[str]) -> None:
+        """Say what is waited for; a terminal has the bar for that."""
+        if self._bar is None:
+            self._waits.tell(f"{'; '.join(missing)}{self._last}")
+
     def progress(self, progress: events.Progress) -> None:
-        """Move the bar."""
+        """Move the bar, and remember how far the job is."""
+        steps = f", step {progress.step} of {progress.steps}" if progress.steps else ""
+        self._last = f" ({progress.message}{steps})"
         if self._bar is not None and self._task is not None:
             self._bar.update(
                 self._task,
@@ -191,7 +274,7 @@ class _Shown:
 
 
 async def _ask(url: str, unfinished: tuple[str, ...], started: float) -> Shown:
-    async with Client(url) as client:
+    async with Client(url, timeout_s=_REPLY_TIMEOUT_S) as client:
         return Shown(
             models=(await client.models()).models,
             recommendation=await client.explain(USE_CASE),
@@ -206,5 +289,6 @@ def _show(shown: Shown) -> None:
     out.print()
     show_explanation(shown.recommendation)
     if shown.unfinished:
-        out.print(f"\nNot done in time: {'; '.join(shown.unfinished)}")
+        out.print(f"\nNot done after {shown.elapsed_s:.0f} s: {'; '.join(shown.unfinished)}")
+        return
     out.print(f"\nDone in {shown.elapsed_s:.0f} s. For your own models: vedette up")

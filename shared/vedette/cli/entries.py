@@ -5,7 +5,10 @@ from typing import NamedTuple
 from cyclopts import App, Group
 
 NOTHING_FOUND = 3
-EXIT_CODES = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 nothing found, 4 cannot reach."
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 nothing found, 4 cannot reach, "
+    "130 Ctrl-C, 143 SIGTERM."
+)
 
 START = Group.create_ordered("Start")
 ASK = Group.create_ordered("Ask")

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Annotated
 
-import nats.errors
 from cyclopts import Parameter
 
 from vedette import instance, log, process
@@ -41,10 +41,11 @@ async def _up(config: str | None, state_dir: str | None, nats: str | None, port:
     source = options.source(config, nats, port)
     directory = instance.state_directory(state_dir)
     began = SystemClock().now()
-    async with (
-        process.stop_signals() as stopped,
-        process.up(source.started, directory, say=say, source=source) as running,
-    ):
+    async with process.stop_signals() as stopped, AsyncExitStack() as stack:
+        async with stopped.interrupting():
+            running = await stack.enter_async_context(
+                process.up(source.started, directory, say=say, source=source)
+            )
         operator = Nats(url=running.connection.operator_url)
         async with connect(operator, name="vedette-up", reconnect=True) as connection:
             bus = Bus(connection, name="up", clock=SystemClock(), log=log.logger("up"))
@@ -63,12 +64,7 @@ async def _up(config: str | None, state_dir: str | None, nats: str | None, port:
 
 async def _follow(bus: Bus, tell: Callable[[Event, int], None]) -> None:
     for stream, subject in _TOLD:
-        while True:
-            try:
-                await bus.follow(stream, subject, tell)
-                break
-            except (nats.errors.Error, TimeoutError):
-                await asyncio.sleep(1)  # the broker is away: what runs goes on, and so does this
+        await bus.follow_retrying(stream, subject, tell)
 
 
 class _Teller:
@@ -114,10 +110,11 @@ def run(
 async def _run(services: list[str], config: str | None, nats: str | None) -> int:
     source = options.source(config, nats)
     names = services or process.service_names()
-    async with (
-        process.stop_signals() as stopped,
-        process.run(source.started, names, source=source, say=say) as running,
-    ):
+    async with process.stop_signals() as stopped, AsyncExitStack() as stack:
+        async with stopped.interrupting():
+            running = await stack.enter_async_context(
+                process.run(source.started, names, source=source, say=say)
+            )
         say(f"NATS      {running.nats_place}")
         say(f"health    {running.connection.health_url}/readyz")
         say(f"ready     {', '.join(service.name for service in running.services)}")

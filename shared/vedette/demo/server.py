@@ -7,7 +7,7 @@ After a few idle seconds the server unloads the model, so that its cold start ca
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +23,7 @@ MODEL = "smollm2:135m"
 CONTEXT_TOKENS = 4096
 _IDLE_S = 2
 _START_TIMEOUT_S = 60.0
+_CONTACT_TIMEOUT_S = 300.0  # the server is ours: it is slow on a busy machine, and not broken
 _POLL_S = 0.1
 
 
@@ -50,28 +51,34 @@ async def serving(
     model: Path | None = None,
     name: str = MODEL,
     threads: int | None = None,
+    within_s: float | None = _START_TIMEOUT_S,
+    waiting: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[EndpointSettings]:
     """Run the server as a child process that logs into *directory*; yield the endpoint when it is idle.
 
     It serves the file *model*, by default the demo's own weights, as *name*, by so many *threads* or as many as
-    it finds fit. Raises ConfigurationError when the extra is missing or the server does not come up.
+    it finds fit. *waiting* is called with the last line of its log until it is up. Raises ConfigurationError when
+    the extra is missing, when the server ends, or when it is not up *within_s*.
     """
     served = model or weights()
     chosen = free_port(port)
     log = directory / f"llama-server-{chosen}.log"
-    settings = EndpointSettings(provider="openai-compatible", url=f"http://127.0.0.1:{chosen}")
+    settings = EndpointSettings(
+        provider="openai-compatible", url=f"http://127.0.0.1:{chosen}", timeout_s=_CONTACT_TIMEOUT_S
+    )
     command = [sys.executable, "-m", "vedette.demo.server", str(chosen), str(served), name]
     if threads is not None:
         command.append(str(threads))
     async with child(command, log=log) as process:
         try:
-            async with asyncio.timeout(_START_TIMEOUT_S):
-                while process.returncode is None and not await _answers(settings):  # noqa: ASYNC110
+            async with asyncio.timeout(within_s):
+                while process.returncode is None and not await _answers(settings):
+                    waiting(last_line(log))
                     await asyncio.sleep(_POLL_S)
         except TimeoutError:
             raise ConfigurationError(
                 where="the demo's model server",
-                problem=f"not up after {_START_TIMEOUT_S:g} s: {last_line(log)}",
+                problem=f"not up after {within_s:g} s: {last_line(log)}",
             ) from None
         if process.returncode is not None:
             raise ConfigurationError(where="the demo's model server", problem=f"ended: {last_line(log)}")
