@@ -60,7 +60,7 @@ async def test_from_a_start_to_an_explained_recommendation(
 
         none = await running.ask("recommend", "chat", "--min-context-tokens", "999999")
         assert none.code == 3
-        assert "relax constraints.min_context_tokens from 999999 to 4096" in none.out
+        assert "relax --min-context-tokens from 999999 to 4096" in none.out
         wrong = await running.ask("recommend", "chatt")
         assert wrong.code == 2
         assert 'did you mean "chat"?' in wrong.err

@@ -167,6 +167,8 @@ async def _findings(config: str | None, where: options.Instance) -> AsyncIterato
     async for finding in _database(where, settings):
         yield finding
     yield await _running(where, settings)
+    async for finding in _refusals(where):
+        yield finding
     async for finding in _clock(where, settings):
         yield finding
     async for finding in _ready(where):
@@ -253,6 +255,26 @@ async def _running(where: options.Instance, settings: Settings) -> Finding:
         return Finding(
             what=what, ok=False, seen=str(error), remedy="see the log of the recommender and of NATS"
         )
+
+
+async def _refusals(where: options.Instance) -> AsyncIterator[Finding]:
+    """Yield the endpoints whose new names are not taken as models; nothing where no Vedette can be asked."""
+    try:
+        async with where.client() as client:
+            views = (await client.endpoints()).endpoints
+    except VedetteError:
+        return  # said already
+    for view in views:
+        if finding := refusal(view):
+            yield finding
+
+
+def refusal(view: EndpointView) -> Finding | None:
+    """Return that new names of an endpoint are refused, or None."""
+    if view.state is None or view.state.intake is None or not view.state.intake.refused:
+        return None
+    seen, _, remedy = _refused(view.state.intake).partition("; ")
+    return Finding(what=f"new models of {view.endpoint}", ok=False, seen=seen, remedy=remedy)
 
 
 async def _clock(where: options.Instance, settings: Settings) -> AsyncIterator[Finding]:

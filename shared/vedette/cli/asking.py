@@ -36,8 +36,19 @@ from vedette.events import (
 )
 from vedette.figures import apart
 from vedette.loop import run
+from vedette.requests import folded, unknown_name
 from vedette.shown import shown_name
-from vedette.types import Capability, Status
+from vedette.types import Capability, ModelInfo, Status
+
+# Options that are given once for each value, and the fields of a request that take all values.
+_PLURALS = {
+    "capability": "capabilities",
+    "provider": "providers",
+    "endpoint": "endpoints",
+    "family": "families",
+    "license": "licenses",
+}
+_SINGULARS = {plural: name for name, plural in _PLURALS.items()}
 
 
 @Parameter(name="*")
@@ -85,14 +96,7 @@ class Need:
 
     def wanted(self) -> dict[str, Any]:
         """Return what was given, as the client takes it."""
-        plurals = {
-            "capability": "capabilities",
-            "provider": "providers",
-            "endpoint": "endpoints",
-            "family": "families",
-            "license": "licenses",
-        }
-        given = {plurals.get(name, name): value for name, value in vars(self).items()}
+        given = {_PLURALS.get(name, name): value for name, value in vars(self).items()}
         return {name: value for name, value in given.items() if value not in (None, ())}
 
 
@@ -139,6 +143,7 @@ def models(
     """List the models, or those whose endpoint/name contains TEXT, with what was measured of them."""
 
     async def ask(client: Client) -> int:
+        await _refuse_unknown(client, family=(family,) if family else ())
         reply = await client.models(
             text=text,
             capabilities=capability,
@@ -175,6 +180,7 @@ def recommend(
             then = options.moment(at, "at")
             past = await client.asof(use_case, then, limit=min(limit + 1, 100), risk=risk, **need.wanted())
             return _told_of_the_past(past, json, lambda: _show_best(_best_of(past.explanation)))
+        await _refuse_unknown(client, family=need.family, license=need.license)
         reply = await client.best(use_case, limit=limit, risk=risk, **need.wanted())
         if json:
             document(reply)
@@ -203,6 +209,7 @@ def explain(
             then = options.moment(at, "at")
             past = await client.asof(use_case, then, limit=limit, risk=risk, **need.wanted())
             return _told_of_the_past(past, json, lambda: show_explanation(past.explanation))
+        await _refuse_unknown(client, family=need.family, license=need.license)
         reply = await client.explain(use_case, limit=limit, risk=risk, **need.wanted())
         if json:
             document(reply)
@@ -211,6 +218,26 @@ def explain(
         return 0 if reply.recommendations else NOTHING_FOUND
 
     return _with(where, ask)
+
+
+async def _refuse_unknown(client: Client, **named: Sequence[str]) -> None:
+    """Raise RequestError for a value that no known model has in the field of that name.
+
+    A person mistypes. An agent lists what it can use, and works where some of it is missing: the bus accepts it.
+    """
+    wanted = {field: values for field, values in named.items() if values}
+    listed = (await client.models()).models if wanted else ()
+    if listed:
+        for field, values in wanted.items():
+            refuse_unknown(field, values, [model.info for model in listed])
+
+
+def refuse_unknown(field: str, values: Sequence[str], infos: Sequence[ModelInfo]) -> None:
+    """Raise RequestError for one of *values* that none of *infos* has in *field*."""
+    known = sorted({value for info in infos if (value := getattr(info, field)) is not None})
+    for value in values:
+        if folded(value) not in map(folded, known):
+            raise unknown_name(field, value, known, field=field)
 
 
 def _told_of_the_past(reply: RecommendPastReply, json: bool, show: Callable[[], None]) -> int:
@@ -363,7 +390,7 @@ def _show_ranking(recommendations: Sequence[Recommendation]) -> None:
 def show_explanation(reply: ExplainReply) -> None:
     """Print how the candidates score and why the others are none."""
     for line in reply.summary:
-        out.print(sentence(line))
+        out.print(sentence(_with_options(line, reply.relax)))
     for one in reply.recommendations:
         out.print()
         _show_contributions(one)
@@ -464,18 +491,32 @@ def _show_relaxation(relax: Relaxation | None, rejected: Mapping[str, int], cons
         out.print(f"None of them has every capability needed.{verify}")
         return
     if relax.constraint == "constraints.unmeasured":
-        also = f", and relax {', '.join(relax.also)}" if relax.also else ""
+        also = f", and relax {', '.join(map(option, relax.also))}" if relax.also else ""
         out.print(
             f"The nearest of the others is {name(relax.model)}, which has no figure for a limit: "
             f"--unmeasured keep admits it{also}."
         )
         return
-    also = f", and {', '.join(relax.also)}" if relax.also else ""
+    also = f", and {', '.join(map(option, relax.also))}" if relax.also else ""
     change = f" from {_from_to(relax.need, relax.to)}" if relax.to is not None else f" ({_plain(relax.need)})"
     score = f"; it would score {relax.score:.1f}" if relax.score is not None else ""
     out.print(
-        f"The nearest of the others is {name(relax.model)}: relax {relax.constraint}{change}{also}{score}."
+        f"The nearest of the others is {name(relax.model)}: relax {option(relax.constraint)}{change}{also}{score}."
     )
+
+
+def option(field: str) -> str:
+    """Return the option that sets *field* of a request, or the field's own name where none does."""
+    name = field.removeprefix("constraints.")
+    name = _SINGULARS.get(name, name)
+    return f"--{name.replace('_', '-')}" if name in Need.__dataclass_fields__ else name
+
+
+def _with_options(text: str, relax: Relaxation | None) -> str:
+    for field in (relax.constraint, *relax.also) if relax else ():
+        if field.startswith("constraints."):
+            text = text.replace(field, option(field))
+    return text
 
 
 def _from_to(need: object, to: object) -> str:
