@@ -341,6 +341,12 @@ class Bus:
         # A duplicate may be another subject's message with the same id: only the stream can tell.
         return None if ack.duplicate else ack.seq
 
+    async def last_until(self, stream: str, subject: str, until: datetime) -> Event | None:
+        """Return the last event on *subject* that was stored until *until*, or None when there is none."""
+        async for _, event in self._last_of_each(stream, subject, {"up_to_time": until.isoformat()}):
+            return event
+        return None
+
     async def last(self, stream: str, subject: str) -> Held[Event] | None:
         """Return the last event on *subject*, or None when there is none."""
         try:
@@ -397,26 +403,29 @@ class Bus:
                 return event
         raise Conflict(subject=subject, attempts=_CONFLICTS_TOLERATED)
 
-    async def read_model(self, model: ModelRef) -> ModelState:
-        """Return *model* as the stream holds it now, from the last message of each of its subjects.
+    async def read_model(self, model: ModelRef, *, through: int | None = None) -> ModelState:
+        """Return *model* as the stream holds it, now or as of the sequence *through*: the last of each of its subjects.
 
         An event of a newer version says nothing here, but what is published next comes after it too.
         """
         state = ModelState(model=model)
-        async for sequence, event in self._last_of_each(subjects.of_model("*", model)):
+        upto = {} if through is None else {"up_to_seq": through}
+        async for sequence, event in self._last_of_each("MODELS", subjects.of_model("*", model), upto):
             if isinstance(event, ModelEvent):
                 state = fold(state, event, sequence)
             else:
                 state = msgspec.structs.replace(state, sequence=max(state.sequence, sequence))
         return state
 
-    async def _last_of_each(self, subject: str) -> AsyncIterator[tuple[int, Event | None]]:
+    async def _last_of_each(
+        self, stream: str, subject: str, upto: Mapping[str, int | str]
+    ) -> AsyncIterator[tuple[int, Event | None]]:
         # A batched direct get (ADR-31); the end of the batch is a message with status 204, nothing is 404.
         inbox = self.connection.new_inbox()
         subscription = await self.connection.subscribe(inbox)
         try:
-            request = json.dumps({"multi_last": [subject]}).encode()
-            await self.connection.publish("$JS.API.DIRECT.GET.MODELS", request, reply=inbox)
+            request = json.dumps({"multi_last": [subject], **upto}).encode()
+            await self.connection.publish(f"$JS.API.DIRECT.GET.{stream}", request, reply=inbox)
             while True:
                 message = await subscription.next_msg(timeout=_PUBLISH_TIMEOUT_S)
                 headers = message.headers or {}

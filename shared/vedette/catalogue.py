@@ -7,7 +7,7 @@ catalogue, because each subject keeps its highest sequence and everything else i
 from collections.abc import Iterable, Iterator, Mapping, Set
 from datetime import UTC, datetime
 from functools import cache
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -15,6 +15,7 @@ from msgspec import Struct
 from vedette.events import (
     EndpointObserved,
     Event,
+    Formerly,
     Lifecycle,
     ModelBenchmarked,
     ModelEvaluated,
@@ -56,6 +57,7 @@ class ModelState(Value, frozen=True, kw_only=True):
     model: ModelRef
     lifecycle: Held[Lifecycle] | None = None
     found: Held[ModelFound] | None = None
+    lost: Held[ModelLost] | None = None  # the last time, whatever came after
     probed: Held[ModelProbed] | None = None
     benchmarked: Held[ModelBenchmarked] | None = None
     verified: Held[ModelVerified] | None = None
@@ -76,7 +78,7 @@ class ModelState(Value, frozen=True, kw_only=True):
         if info is None:
             return None
         proof = self.verified.event if self.verified else None
-        if proof is not None and self._is_current(proof.digest):
+        if proof is not None and self._is_current(proof.digest) and self.is_own(self.verified):
             dimensions = proof.embedding_dimensions or info.embedding_dimensions
             info = msgspec.structs.replace(_proved(info, proof.claims), embedding_dimensions=dimensions)
         if self.evaluated is not None and self.quality is not None:
@@ -101,33 +103,65 @@ class ModelState(Value, frozen=True, kw_only=True):
 
     @property
     def found_at(self) -> datetime | None:
-        """When it was last found."""
-        return self.found.event.at if self.found else None
+        """When it was last found, under whichever name."""
+        if self.found is None:
+            return None
+        return self.formerly.found_at if self.formerly else self.found.event.at
+
+    @property
+    def formerly(self) -> Formerly | None:
+        """What it was before its endpoint was renamed, if it was."""
+        return self.found.event.formerly if self.found else None
+
+    @property
+    def renamed_to(self) -> ModelRef | None:
+        """The name it goes on under, if its endpoint was renamed."""
+        held = self.lifecycle
+        return held.event.renamed_to if held and isinstance(held.event, ModelLost) else None
 
     @property
     def health(self) -> Health | None:
-        """Its health, which counts only if it is newer than the last `found`."""
-        if self.probed is None or (self.found and self.probed.sequence < self.found.sequence):
-            return None
-        return self.probed.event.health
+        """Its health, which counts only if it is newer than the last `found`, or came along with a rename."""
+        return self.probed.event.health if self.probed and self.counts(self.probed) else None
+
+    def counts(self, held: Held[Any]) -> bool:
+        """Return whether *held* is of the model as it was last found: published since, or brought along by a rename."""
+        if self.found is None or held.sequence > self.found.sequence:
+            return True
+        came_from: ModelRef | None = held.event.renamed_from
+        return came_from is not None and self.formerly is not None and came_from == self.formerly.model
 
     @property
     def performance(self) -> Performance | None:
         """Its speed, which counts only for the present digest."""
-        performance = self.benchmarked.event.performance if self.benchmarked else None
-        return performance if performance and self._is_current(performance.digest) else None
+        if self.benchmarked is None or not self.is_own(self.benchmarked):
+            return None
+        performance = self.benchmarked.event.performance
+        return performance if self._is_current(performance.digest) else None
 
     @property
     def quality(self) -> Quality | None:
         """Its quality, which counts only for the present digest."""
-        quality = self.evaluated.event.quality if self.evaluated else None
-        return quality if quality and self._is_current(quality.digest) else None
+        if self.evaluated is None or not self.is_own(self.evaluated):
+            return None
+        quality = self.evaluated.event.quality
+        return quality if self._is_current(quality.digest) else None
 
     @property
     def reports(self) -> Reported | None:
         """What callers report of it, which counts only for the present digest."""
-        reported = self.reported.event.reported if self.reported else None
-        return reported if reported and self._is_current(reported.digest) else None
+        event = self.reported.event if self.reported else None
+        if event is None or not self._is_current(event.reported.digest):
+            return None
+        # Its sequence is of another stream than that of `found`: times are compared, and whose it was.
+        if self.found and self.found.event.afresh and event.at < self.found.event.at:
+            came_along = self.formerly is not None and event.renamed_from == self.formerly.model
+            return event.reported if came_along else None
+        return event.reported
+
+    def is_own(self, held: Held[Any] | None) -> bool:
+        """Return whether *held* may be of this model: not where the last `found` says that it begins afresh."""
+        return held is not None and (self.found is None or not self.found.event.afresh or self.counts(held))
 
     def _is_current(self, digest: str | None) -> bool:
         info = self.info
@@ -145,6 +179,7 @@ def _proved(info: ModelInfo, claims: Mapping[str, Claim]) -> ModelInfo:
 _SLOTS: tuple[tuple[type[Event], str], ...] = (
     (Lifecycle, "lifecycle"),
     (ModelFound, "found"),
+    (ModelLost, "lost"),
     (ModelProbed, "probed"),
     (ModelBenchmarked, "benchmarked"),
     (ModelVerified, "verified"),
@@ -209,7 +244,8 @@ class Catalogue:
         if state.lost_at is None:
             lost.pop(state.model.name, None)
             return
-        lost[state.model.name] = state.lost_at
+        # A model that was renamed is not lost: its old name is the first to be forgotten.
+        lost[state.model.name] = _NEVER if state.renamed_to else state.lost_at
         if len(lost) > MAX_LOST_PER_ENDPOINT * 11 // 10:  # sorted once for each hundred, not for each
             self._forget(forgettable(self._losses(state.model.endpoint), before=_NEVER))
 
@@ -232,6 +268,27 @@ class Catalogue:
     def get(self, model: ModelRef) -> ModelState | None:
         """Return what is held of *model*, present or lost."""
         return self._models.get(model.endpoint, {}).get(model.name)
+
+    def named(self, name: str) -> list[ModelState]:
+        """Return what is held of the models called *name*, present or lost, by endpoint."""
+        return [
+            self._models[endpoint][name]
+            for endpoint in sorted(self._models)
+            if name in self._models[endpoint]
+        ]
+
+    def renamed_since(self, model: ModelRef, sequence: int) -> ModelRef | None:
+        """Return the name that *model* goes on under since *sequence*, where its endpoint was renamed after that."""
+        to = None
+        while step := next(self._successors(to or model, sequence), None):
+            to, sequence = step
+        return to
+
+    def _successors(self, model: ModelRef, sequence: int) -> Iterator[tuple[ModelRef, int]]:
+        for state in self.named(model.name):
+            found = state.found
+            if found and found.sequence > sequence and state.formerly and state.formerly.model == model:
+                yield state.model, found.sequence
 
     def names_at(self, endpoint: str) -> Set[str]:
         """Return the names at *endpoint* of which something is held, present or lost."""

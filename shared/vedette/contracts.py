@@ -82,13 +82,13 @@ def _filter(subject: str) -> str:
     return ".".join([*tokens[:-1], ">"] if rest else tokens)
 
 
-def _of_model(message: type[Struct], sender: Role) -> Channel:
+def _of_model(message: type[Struct], *senders: Role) -> Channel:
     kind = message.TYPE  # type: ignore[attr-defined]
     return Channel(
         message=message,
         subject=f"{kind}.{{endpoint}}.{{name}}",
         stream="MODELS",
-        senders=(sender,),
+        senders=senders,
         hearers=(*WORKERS, *KEEPERS),  # each follows all of them
         copy=kind,
     )
@@ -119,12 +119,13 @@ CHANNELS: Final[tuple[Channel, ...]] = (
     _of_model(events.ModelFound, "discoverer"),
     _of_model(events.ModelChanged, "discoverer"),
     _of_model(events.ModelLost, "discoverer"),
-    _of_model(events.ModelProbed, "prober"),
-    _of_model(events.ModelBenchmarked, "benchmarker"),
-    _of_model(events.ModelVerified, "benchmarker"),
-    _of_model(events.ModelEvaluated, "benchmarker"),
+    # The discoverer repeats them under the new name of a renamed endpoint.
+    _of_model(events.ModelProbed, "prober", "discoverer"),
+    _of_model(events.ModelBenchmarked, "benchmarker", "discoverer"),
+    _of_model(events.ModelVerified, "benchmarker", "discoverer"),
+    _of_model(events.ModelEvaluated, "benchmarker", "discoverer"),
     _of_model(events.ModelRegressed, "benchmarker"),
-    _of_model(events.ModelRated, "operator"),
+    _of_model(events.ModelRated, "operator", "discoverer"),
     Channel(
         message=events.AnswerChanged,
         subject="answer.{use case}",
@@ -137,7 +138,7 @@ CHANNELS: Final[tuple[Channel, ...]] = (
         message=events.ModelReported,
         subject="report.{endpoint}.{name}",
         stream="REPORTS",
-        senders=("recommender",),
+        senders=("recommender", "discoverer"),
         hearers=KEEPERS,
     ),
     Channel(

@@ -19,6 +19,7 @@
 | Progress         | progress.<job id>                          | who does the job   | the command line        |
 | DeadLetter       | dead.<service>                             | any service        | operators               |
 
+Of a model whose endpoint was renamed, the discoverer repeats the state under the new name (`renamed_from`).
 The keepers are the recorder (into SQL) and the recommender (into memory). Anybody may subscribe to the copies
 that the broker republishes on `model.found` and the like, and on `recommend.changed.<use case>`.
 
@@ -138,9 +139,10 @@ class EndpointObserved(Event, frozen=True, kw_only=True):
 
 
 class ModelEvent(Event, frozen=True, kw_only=True):
-    """Something about one model."""
+    """Something about one model. With `renamed_from` it repeats, under the new name, what was published of that one."""
 
     model: ModelRef
+    renamed_from: ModelRef | None = None
 
     @property
     def subject(self) -> str:
@@ -155,11 +157,28 @@ class Lifecycle(ModelEvent, frozen=True, kw_only=True):
     revision: int
 
 
+class Formerly(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a model was before its endpoint was renamed: `model` until `until`, first found at `found_at`.
+
+    `replaced_at` is when an earlier model of the new name was lost; what was recorded until then is not this one's.
+    """
+
+    model: ModelRef
+    until: UtcTime
+    found_at: UtcTime
+    replaced_at: UtcTime | None = None
+
+
 class ModelFound(Lifecycle, frozen=True, kw_only=True):
-    """A model that was not there: new, or back `again` after it was lost."""
+    """A model that was not there: new, back `again` after it was lost, or `formerly` at an endpoint of another name.
+
+    With `afresh`, of what was published under this name before only that counts which has the same `renamed_from`.
+    """
 
     TYPE = "model.found"
     again: bool = False
+    afresh: bool = False
+    formerly: Formerly | None = None
 
 
 class ModelChanged(Lifecycle, frozen=True, kw_only=True):
@@ -171,10 +190,14 @@ class ModelChanged(Lifecycle, frozen=True, kw_only=True):
 
 
 class ModelLost(Lifecycle, frozen=True, kw_only=True):
-    """A model is gone: `absent` from two successful listings, or its endpoint left the configuration."""
+    """A model is gone: `absent` from two successful listings, or its endpoint left the configuration.
+
+    With `renamed_to` it is not gone: its endpoint was renamed, and the model goes on under that name.
+    """
 
     TYPE = "model.lost"
     reason: LossReason
+    renamed_to: ModelRef | None = None
 
 
 class ModelProbed(ModelEvent, frozen=True, kw_only=True):
@@ -272,7 +295,8 @@ class AnswerChanged(Event, frozen=True, kw_only=True):
     """Another model is best for a use case, asked without constraints: `model` instead of `before`.
 
     `better` takes at least the switch margin, so that near equals do not take turns; `gone` says that the one
-    before is no candidate any more; `first`, that there was none; `none`, that there is none now.
+    before is no candidate any more; `first`, that there was none; `none`, that there is none now. With `renamed`,
+    `model` is the one before under the new name of its endpoint.
     """
 
     TYPE = "answer"
@@ -283,6 +307,7 @@ class AnswerChanged(Event, frozen=True, kw_only=True):
     before: ModelRef | None = None
     before_score: float | None = None  # now; None when it is no candidate
     margin: float | None = None  # points between the two
+    renamed: bool = False
     detail: Text  # a sentence for people
     as_of: AsOf
 
@@ -313,6 +338,7 @@ class ModelReported(Event, frozen=True, kw_only=True):
     output_tps: float | None = None
     included: dict[str, int] = {}
     reported: Reported
+    renamed_from: ModelRef | None = None
 
     @property
     def subject(self) -> str:
@@ -729,6 +755,9 @@ class ModelView(Struct, frozen=True, kw_only=True):
     notes: tuple[
         str, ...
     ] = ()  # what is strange about its name: invisible characters, other names it looks like
+    formerly: ModelRef | None = (
+        None  # its name before its endpoint was renamed; what is older was measured as that
+    )
 
 
 class ModelsReply(Struct, frozen=True, kw_only=True):

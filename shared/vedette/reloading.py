@@ -6,7 +6,7 @@ A configuration that is refused changes nothing: the one before it stays in forc
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from vedette import log, telemetry
 from vedette.errors import VedetteError
-from vedette.settings import Secret, Settings, Source
+from vedette.settings import EndpointSettings, Secret, Settings, Source
 
 # The sections that services take on while they run. Any other needs a restart.
 RELOADED = ("endpoints", "schedule", "outbound", "recommend", "quality")
@@ -46,12 +46,27 @@ def changes(old: Settings, new: Settings) -> list[str]:
     """Return what differs in what can be reloaded, one phrase each."""
     said: list[str] = []
     before, after = old.endpoints, new.endpoints
-    said += [f"endpoint {name} added" for name in after if name not in before]
-    said += [f"endpoint {name} removed" for name in before if name not in after]
+    renamed = dict(_renamed(before, after))
+    said += [f"endpoint {name} renamed {to}" for name, to in renamed.items()]
+    said += [
+        f"endpoint {name} added" for name in after if name not in before and name not in renamed.values()
+    ]
+    said += [f"endpoint {name} removed" for name in before if name not in after and name not in renamed]
     said += [f"endpoint {name} changed" for name in after if name in before and after[name] != before[name]]
     for name in RELOADED[1:]:
         said += _differences(name, getattr(old, name), getattr(new, name))
     return said
+
+
+def _renamed(
+    before: Mapping[str, EndpointSettings], after: Mapping[str, EndpointSettings]
+) -> Iterator[tuple[str, str]]:
+    """Yield the names that are gone, with the new name at the same URL: two names for one server are no rename."""
+    for name in before:
+        new = [to for to in after if to not in before and after[to].url == before[name].url]
+        gone = [was for was in before if was not in after and before[was].url == before[name].url]
+        if len(new) == 1 and gone == [name]:
+            yield name, new[0]
 
 
 def restarts(running: Settings, new: Settings) -> list[str]:

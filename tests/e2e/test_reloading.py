@@ -4,12 +4,14 @@ import signal
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks.crowd import OllamaServer
 from commands import Up, up
 from eventually import eventually
+from providers.fake_ollama import fake_ollama
 
 MODELS = 2
 
@@ -68,4 +70,56 @@ async def test_the_file_is_edited_while_up_runs(tmp_path: Path, url: str) -> Non
         await running.line("config    needs a restart: nats.expected_models")
         await there(running, "two")
         await running.lives()
+        assert await running.stop() == 0
+
+
+async def test_an_endpoint_is_renamed_while_up_runs(tmp_path: Path) -> None:
+    """Its models are recommended by the new name at once, with their figures; no measurement is paid again."""
+    file = tmp_path / "state.toml"
+    config = (
+        '[endpoints.{}]\nprovider = "ollama"\nurl = "{}"\nevaluate = false\nverify_capabilities = false\n'
+        "[benchmarking]\nruns = 1\noutput_tokens = 16\n"
+    )
+    async with (
+        fake_ollama(**{"m:1b": "d1"}) as ollama,
+        up(tmp_path / "state", config.format("gpu", ollama.url)) as running,
+    ):
+
+        def calls() -> int:
+            return sum(request.path == "/api/chat" for request in ollama.replay.requests)
+
+        async def model() -> dict[str, Any] | None:
+            told = await running.ask("models", "--json")
+            models = told.json()["models"] if told.code == 0 else []
+            return (
+                models[0]
+                if len(models) == 1 and models[0]["performance"] and models[0]["availability"]
+                else None
+            )
+
+        await running.line("ready")
+        measured = await eventually(model, within_s=120, what="measured")
+        asked = calls()
+
+        file.write_text(config.format("gpu-box", ollama.url))
+        running.send(signal.SIGHUP)
+        await running.line("config    reloaded: endpoint gpu renamed gpu-box")
+        await running.line("renamed   gpu/m:1b is gpu-box/m:1b now")
+
+        async def recommended() -> bool:
+            reply = await running.ask("recommend", "chat", "--json")
+            return reply.code == 0 and reply.json()["recommendation"]["model"]["endpoint"] == "gpu-box"
+
+        async def recorded() -> bool:
+            history = (await running.ask("history", "gpu-box/m:1b", "--json")).json()
+            return bool(history["availability"]["probes"])
+
+        await eventually(recommended, what="recommended by its new name")
+        await eventually(recorded, what="its history under the new name")
+        now = await model()
+        assert now is not None
+        assert (now["performance"], now["found_at"]) == (measured["performance"], measured["found_at"])
+        assert now["formerly"] == {"endpoint": "gpu", "name": "m:1b"}
+        assert calls() == asked
+        assert not [line for line in running.lines if line.startswith("lost")]
         assert await running.stop() == 0

@@ -170,7 +170,7 @@ class Scripted:
         self.standings: dict[str, Standing | Exception] = {}
         self.asked = 0
 
-    def standing(self, use_case: str, _: ModelRef | None) -> Standing:
+    def standing(self, use_case: str, _: ModelRef | None, *, since: int = 0) -> Standing:
         """Return what is scripted for *use_case*, or raise it."""
         self.asked += 1
         scripted = self.standings[use_case]
@@ -257,7 +257,7 @@ async def test_nothing_is_decided_against_who_knew_more(
     announcer, answers = announcing
     heard = announcement(A, as_of(9))
 
-    def race(use_case: str, before: ModelRef | None) -> Standing:
+    def race(use_case: str, before: ModelRef | None, *, since: int = 0) -> Standing:
         return Standing(best=(B, 90.0), score=50.0 if before else None, as_of=as_of(3))
 
     # It does not listen: what it hears, and when, is this test's to say.

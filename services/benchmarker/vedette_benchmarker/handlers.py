@@ -89,8 +89,13 @@ class Measurements:
                 )
 
     async def on_found(self, event: ModelFound) -> None:
-        """Queue the first measurements of a model that has just come."""
-        await self._queue_first(event, "found")
+        """Queue the first measurements of a model that has just come; of a renamed one, those that it has not had."""
+        if event.formerly is None:
+            await self._queue_first(event, "found")
+            return
+        state = await self._bus.read_model(event.model)
+        lacking = [kind for kind in _FIRST if self._measures[kind].measured_at(state) is None]
+        await self._queue_first(event, "found", kinds=lacking)
 
     async def on_changed(self, event: ModelChanged) -> None:
         """Queue the first measurements of new weights."""
@@ -104,11 +109,13 @@ class Measurements:
                 if state.lifecycle and self._measures["benchmark"].measured_at(state) is None:
                     await self._queue_first(state.lifecycle.event, "found")
 
-    async def _queue_first(self, event: ModelEvent, cause: JobCause) -> None:
+    async def _queue_first(
+        self, event: ModelEvent, cause: JobCause, *, kinds: Sequence[JobKind] = _FIRST
+    ) -> None:
         endpoint = self._endpoints.get(event.model.endpoint)
         if endpoint is None:
             return  # not configured here: `on_reload` makes up for it
-        for kind in _FIRST:
+        for kind in kinds:
             await self._bus.enqueue(
                 endpoint.job(kind, at=event.at, cause=cause, seed=event.id, model=event.model)
             )
@@ -120,6 +127,12 @@ class Measurements:
         endpoint, measure = self._endpoints.get(job.endpoint), self._measures.get(job.kind)
         if endpoint is None or measure is None or state is None or state.info is None or not state.present:
             await self._bus.tell(job, "failed", f"{job.model or job.endpoint}: no such model")
+            return
+        if state.info.url != endpoint.settings.url:
+            # Whose figures those would be, only the discovery that is queued for it can say.
+            await self._bus.tell(
+                job, "failed", f"{state.model}: not discovered yet at {endpoint.settings.url}"
+            )
             return
         if measure.is_done(state, job):
             await self._queue_next(endpoint, job)

@@ -36,6 +36,8 @@ def seen(state: ModelState, info: ModelInfo, *, job: Job, now: datetime) -> Life
             info=info,
             revision=revision,
             again=known is not None,
+            # What was measured of an earlier one was measured of another server.
+            afresh=known is not None and known.url != info.url,
         )
     info = _keep_known(known, info)
     changes = diff(known, info)

@@ -7,22 +7,25 @@ from datetime import datetime
 import msgspec
 import nats.errors
 
+from vedette import subjects
 from vedette.bus import Bus
-from vedette.catalogue import Catalogue, ModelState
+from vedette.catalogue import Catalogue, Held, ModelState
 from vedette.clock import Clock
 from vedette.contact import count_misses, pause
 from vedette.endpoints import Endpoints, OpenEndpoint, observe
 from vedette.errors import ProviderError
-from vedette.events import Job, Lifecycle, ModelFound, Tick
+from vedette.events import Formerly, Job, Lifecycle, ModelEvent, ModelFound, ModelReported, Tick
 from vedette.providers import Described, Listing
 from vedette.settings import Probing
 from vedette.types import EndpointState, ModelInfo, ModelRef, Price
+from vedette_discoverer import renaming
 from vedette_discoverer.admission import admit
 from vedette_discoverer.capabilities import infer
 from vedette_discoverer.changes import gone, seen
 from vedette_discoverer.licences import identifier
 from vedette_discoverer.names import identify
 from vedette_discoverer.prices import listed_price
+from vedette_discoverer.renaming import Former
 
 _TRY_AGAIN_S = 1.0
 
@@ -65,14 +68,20 @@ class Discovery:
             await asyncio.sleep(_TRY_AGAIN_S)
 
     async def _catch_up(self, anew: Collection[str]) -> None:
-        now = self._clock.now()
+        now, configured = self._clock.now(), self._configured()
+        present = [(state, state.info.url) for state in self._catalogue.present() if state.info is not None]
+        # Their models are listed under the name that their server has now, if it has one: that job decides.
+        former = {url for state, url in present if configured.get(state.model.endpoint) != url}
         for endpoint in self._endpoints:
             held = self._catalogue.endpoint(endpoint.name)
+            models = self._catalogue.of_endpoint(endpoint.name)
             known = held is not None and held.event.fingerprint == endpoint.settings.fingerprint
-            if endpoint.name in anew or not known or not self._catalogue.of_endpoint(endpoint.name):
+            moved = any(s.info and s.info.url != endpoint.settings.url for s in models)
+            renamed = endpoint.settings.url in former
+            if endpoint.name in anew or not known or not models or moved or renamed:
                 await self._bus.enqueue(endpoint.job("discover", at=now, cause="start", seed="start"))
-        for state in list(self._catalogue.present()):
-            if self._endpoints.get(state.model.endpoint) is None:
+        for state, url in present:
+            if state.model.endpoint not in configured and url not in configured.values():
                 await self._lose_removed(state, now)
 
     async def _lose_removed(self, state: ModelState, now: datetime) -> None:
@@ -93,11 +102,13 @@ class Discovery:
         contact = await endpoint.contact()
         state = await observe(self._bus, endpoint, contact, job, also=self._admitting(contact.listing, job))
         if contact.listing is None:
+            await self._end_former(endpoint, job)  # they are taken over when the endpoint answers
             await self._bus.tell(job, "failed", f"{job.endpoint}: {contact.detail or contact.outcome}")
             return
         admitted = _admitted(contact.listing, state)
         found = await self._describe_all(endpoint, admitted, job)
         await self._lose_absent(endpoint, state, job)
+        await self._end_former(endpoint, job)
         await self._have_probed(endpoint, found, job)
         refused = state.intake.refused if state.intake else 0
         if refused:
@@ -146,9 +157,8 @@ class Discovery:
             nonlocal done
             async with slots, endpoint.slots:
                 info = await self._describe(endpoint, entry)
-            now = self._clock.now()
-            event = await self._publish(info.model, lambda state: seen(state, info, job=job, now=now))
-            if isinstance(event, ModelFound):
+            event = await self._take(info, job)
+            if isinstance(event, ModelFound) and not event.formerly:
                 found.append(event.model)
             done += 1
             await self._bus.tell(job, "step", str(info.model), step=done, steps=len(listing))
@@ -157,6 +167,89 @@ class Discovery:
             for entry in listing:
                 group.create_task(one(entry))
         return found
+
+    # Renaming ------------------------------------------------------------------------------------------------
+
+    def _configured(self) -> renaming.Configured:
+        return {endpoint.name: endpoint.settings.url for endpoint in self._endpoints}
+
+    async def _take(self, info: ModelInfo, job: Job) -> Lifecycle | None:
+        """Publish what seeing *info* makes of the catalogue: found, changed, or known by another name until now."""
+        now, configured = self._clock.now(), self._configured()
+        was = renaming.former(self._catalogue, configured, info)
+        held = self._catalogue.get(info.model)
+        if was is not None or (held and renaming.makes_way(self._catalogue, configured, held)):
+            await self._make_way(info, job, now)
+        if was is not None:
+            return await self._rename(was, info, job, now)
+        return await self._publish(info.model, lambda state: seen(state, info, job=job, now=now))
+
+    async def _make_way(self, info: ModelInfo, job: Job, now: datetime) -> None:
+        """Lose what has the name of *info* on another server, so that the stream tells the two apart."""
+
+        def step(state: ModelState) -> Lifecycle | None:
+            elsewhere = state.info is not None and state.info.url != info.url
+            return gone(state, reason="endpoint_removed", job=job, now=now) if elsewhere else None
+
+        await self._bus.advance_model(info.model, step, known=await self._bus.read_model(info.model))
+
+    async def _rename(self, was: Former, info: ModelInfo, job: Job, now: datetime) -> Lifecycle | None:
+        """Have the model go on under its new name, with all that is known of it; then end the former name.
+
+        What was measured is published first: until `found`, nothing is there under the new name. After a crash, the
+        next job does what is left.
+        """
+        source = await self._bus.read_model(was.model, through=was.through)
+        target = await self._bus.read_model(info.model)
+
+        def step(state: ModelState) -> Lifecycle | None:
+            if source.renamed_to or (state.present and state.info and state.info.url == info.url):
+                return seen(state, info, job=job, now=now)  # another replica did it
+            return renaming.found(state, info, source=source, was=was, job=job, now=now)
+
+        if not target.present and not source.renamed_to:
+            for measured in renaming.measured(source, info.model):
+                await self._bring(measured, after=target.sequence)
+            await self._bring_reports(was, info.model)
+            target = await self._bus.read_model(info.model)
+        event = await self._bus.advance_model(info.model, step, known=target)
+        if isinstance(event, ModelFound) and event.formerly:
+            self._bus.log.info("model.renamed", model=str(info.model), formerly=str(was.model))
+            if not was.replaced:
+                await self._leave(event.formerly, info, job)
+        return event
+
+    async def _bring(self, measured: ModelEvent, *, after: int) -> None:
+        """Publish *measured* unless something came after the sequence *after*: then another replica was here."""
+
+        def step(held: Held[ModelEvent] | None) -> ModelEvent | None:
+            return None if held is not None and held.sequence > after else measured
+
+        await self._bus.advance("MODELS", measured.subject, step)
+
+    async def _bring_reports(self, was: Former, target: ModelRef) -> None:
+        """Publish what callers reported of a model under its former name."""
+        until = was.until or self._clock.now()
+        last = await self._bus.last_until("REPORTS", subjects.of_report(was.model), until)
+        if isinstance(last, ModelReported):
+            brought = renaming.renamed(last, target)
+            await self._bus.advance("REPORTS", brought.subject, lambda _: brought)
+
+    async def _leave(self, was: Formerly, info: ModelInfo, job: Job) -> None:
+        await self._publish(was.model, lambda s: renaming.left(s, to=info, until=was.until, job=job))
+
+    async def _end_former(self, endpoint: OpenEndpoint, job: Job) -> None:
+        """End what is still there under a former name of *endpoint*: half done, of other weights, or not listed."""
+        configured, url, now = self._configured(), endpoint.settings.url, self._clock.now()
+        for state in list(self._catalogue.present()):
+            former = state.model.endpoint
+            if state.info is None or state.info.url != url or configured.get(former) == url:
+                continue
+            heir = self._catalogue.get(ModelRef(endpoint.name, state.model.name))
+            if heir and heir.info and heir.formerly and heir.formerly.model == state.model:
+                await self._leave(heir.formerly, heir.info, job)
+            elif former not in configured:
+                await self._lose_removed(state, now)
 
     async def _have_probed(self, endpoint: OpenEndpoint, found: list[ModelRef], job: Job) -> None:
         """Queue one first probe of all models here that have had none; it is named after the newest.

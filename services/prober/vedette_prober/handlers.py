@@ -113,8 +113,11 @@ class Probes:
             await observe(self._bus, endpoint, contact, job)
             await self._bus.tell(job, "failed", f"{job.endpoint}: {contact.detail or contact.outcome}")
             return
-        if self._differs(endpoint, contact.listing):
+        # A model of another server's is not probed here: discovery decides whether it is the same.
+        here = [s for s in models if s.info is not None and s.info.url == endpoint.settings.url]
+        if self._differs(endpoint, contact.listing) or len(here) < len(models):
             await self._bus.enqueue(endpoint.job("discover", at=job.at, cause="listing", seed=job.id))
+        models = here
         use = await self._probe_all(endpoint, contact.listing, models, job)
         await observe(self._bus, endpoint, msgspec.structs.replace(contact, use=contact.use + use), job)
         await self._bus.tell(job, "done", f"{job.endpoint}: {len(models)} models probed")
@@ -251,8 +254,7 @@ class Probes:
     def _counting(self, model: ModelRef, held: Held[ModelProbed] | None) -> Health | None:
         """Return the health that counts: not that of a model since lost and found again."""
         state = self._catalogue.get(model)
-        found = state.found.sequence if state and state.found else 0
-        return held.event.health if held and held.sequence > found else None
+        return held.event.health if held and (state is None or state.counts(held)) else None
 
 
 class Round:

@@ -106,7 +106,8 @@ class Announcing:
         """
         before = held.event if held else None
         now = self._clock.now()
-        standing = self._answers.standing(use_case, before.model if before else None)
+        announced, since = (before.model, before.as_of.sequence) if before else (None, 0)
+        standing = self._answers.standing(use_case, announced, since=since)
         if before is not None and (
             # Later than now, it was decided by a wrong clock, which another decision puts right.
             standing.as_of.scored_at < before.as_of.scored_at <= now + FUTURE

@@ -343,9 +343,14 @@ class Answers:
             score_without_reports=_without_reports(place, contributions),
         )
 
-    def standing(self, use_case: str, before: ModelRef | None) -> Standing:
-        """Return who is best for *use_case* now, asked without constraints, and how *before* does beside it."""
+    def standing(self, use_case: str, before: ModelRef | None, *, since: int = 0) -> Standing:
+        """Return who is best for *use_case* now, asked without constraints, and how *before* does beside it.
+
+        Where its endpoint was renamed after the sequence *since*, it is the one of the new name that is looked at.
+        """
         self._tick()
+        renamed_to = self._catalogue.renamed_since(before, since) if before else None
+        before = renamed_to or before
         request = RecommendRequest(use_case=use_case)
         ranking, columns = self._rank(request, 1), self._board.columns
         best = ranking.ranked[0] if ranking.ranked else None
@@ -356,6 +361,7 @@ class Answers:
             best=(self._board.model(best.row), best.score) if best else None,
             score=ranking.field.scores(np.array([row]), ranking.terms).score[0].item() if fits else None,
             out=because(self._catalogue.get(before), reasons) if before and not fits else "",
+            renamed_to=renamed_to,
             as_of=self._as_of,
         )
 

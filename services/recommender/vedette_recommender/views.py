@@ -61,6 +61,7 @@ def model_view(
         performance=_speed(facts.performance) if facts.performance else None,
         found_at=state.found_at if state else None,
         revision=state.revision if state else 0,
+        formerly=state.formerly.model if state and state.formerly else None,
         same_weights=same,
         figures=_figures(facts.performance) if whole and facts.performance else None,
         quality=_quality(facts.quality, whole=whole) if facts.quality else None,

@@ -25,6 +25,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     best: tuple[ModelRef, float] | None  # with its score; None when no model is a candidate
     score: float | None = None  # of the one announced; None when it is no candidate, or nobody was announced
     out: str = ""  # why it is no candidate: what follows after a colon
+    renamed_to: ModelRef | None = None  # the name of the one announced, since its endpoint was renamed
     as_of: AsOf
 
 
@@ -37,10 +38,15 @@ def decide(
     """
     announced = before.model if before else None
     model, score = standing.best or (None, None)
-    reason = _reason(announced, standing)
+    reason = _reason(standing.renamed_to or announced, standing)
+    renamed = reason is None and standing.renamed_to is not None
+    if renamed:
+        # For agents of a version that knows no `renamed`: the name that was announced is no candidate any more.
+        model, score, reason = standing.renamed_to, standing.score, "gone"
     if reason is None:
         return None
     margin = score - standing.score if score is not None and standing.score is not None else None
+    detail = _renamed if renamed else _detail
     said = (use_case, before.id if before else "", str(model))
     return AnswerChanged(
         id=identity.derive(standing.as_of.scored_at, "answer", *said),
@@ -52,8 +58,9 @@ def decide(
         before=announced,
         before_score=standing.score,
         margin=margin,
-        detail=_detail(reason, use_case, announced, standing),
+        detail=detail(reason, use_case, announced, standing),
         as_of=standing.as_of,
+        renamed=renamed,
     )
 
 
@@ -95,6 +102,12 @@ def _in_words(reason: Rejection) -> str:
     if reason.code == "capability_unknown":
         return f"nothing tells that it has the capability {reason.need}"
     return f"it was rejected for {reason.code.replace('_', ' ')}"
+
+
+def _renamed(_: Reason, use_case: str, announced: ModelRef | None, standing: Standing) -> str:
+    return (
+        f"{standing.renamed_to} is still best for {use_case}: it is {announced}, whose endpoint was renamed."
+    )
 
 
 def _detail(reason: Reason, use_case: str, announced: ModelRef | None, standing: Standing) -> str:

@@ -57,7 +57,8 @@ class Compaction:
 
     async def forget(self) -> int:
         """Forget what is to be forgotten now; return how many models."""
-        models = forgettable(await self._store.lost_models(), before=await self._cutoff() or _NEVER)
+        old = forgettable(await self._store.lost_models(), before=await self._cutoff() or _NEVER)
+        models = list(dict.fromkeys([*await self._store.renamed_models(), *old]))
         if not models:
             return 0
         created = {stream: (await self._bus.js.stream_info(stream)).created for stream in _SUBJECT}

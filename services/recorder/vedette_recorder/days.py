@@ -33,6 +33,11 @@ async def share(connection: AsyncConnection) -> None:
     await _lock(connection, sa.func.pg_advisory_xact_lock_shared)
 
 
+async def alone(connection: AsyncConnection) -> None:
+    """Keep packing and storing out until the transaction ends."""
+    await _lock(connection, sa.func.pg_advisory_xact_lock)
+
+
 async def empty(
     connection: AsyncConnection, insert: Insert, stored: Iterable[tuple[str, str, datetime]]
 ) -> None:

@@ -25,6 +25,7 @@ from vedette.events import (
 from vedette.types import Health, ModelRef, ProbeSample, Tally
 from vedette_recorder.history import by_outcome, counted, counts_of
 from vedette_recorder.probes import Probes
+from vedette_recorder.record import RENAMED
 
 Row = Mapping[str, Any]
 E = TypeVar("E", bound=ModelEvent | ModelReported)
@@ -70,9 +71,12 @@ def begin(at: datetime, back: timedelta, found_at: datetime | None) -> datetime:
 
 def described(row: Row) -> ModelEvent:
     """Return the lifecycle event of a row of `model_info_history` that is no loss."""
-    if row["event"] == "found":
-        return _event(ModelFound, row, info=row["info"], revision=row["revision"])
-    return _event(ModelChanged, row, info=row["info"], revision=row["revision"], changes=row["changes"] or ())
+    info = row["info"] | {
+        "model": _model(row)
+    }  # which has another name since, where its endpoint was renamed
+    if row["event"] == "found" and row["reason"] != RENAMED:
+        return _event(ModelFound, row, info=info, revision=row["revision"])
+    return _event(ModelChanged, row, info=info, revision=row["revision"], changes=row["changes"] or ())
 
 
 def probed(row: Row, tallies: Tallies) -> ModelProbed:

@@ -18,6 +18,7 @@ from vedette_recorder.probes import DAY, day_of
 from vedette_recorder.tables import model_availability_history as probes
 from vedette_recorder.tables import model_info, model_info_history
 from vedette_recorder.tables import model_performance_history as performance
+from vedette_recorder.tables import model_renames as renames
 from vedette_recorder.tables import probe_days as days
 
 # Reading so many takes an eighth of a second, during which other services may share the process.
@@ -111,7 +112,12 @@ def benchmarked(models: Some, window: Window) -> sa.Select[Any]:
 def known(request: SummariesRequest, models: Sequence[ModelRef]) -> sa.Select[Any]:
     """Return the query for the rows of `history.Known` that *request* asks for, and one more."""
     key = (model_info.c.endpoint, model_info.c.model)
-    query = sa.select(*key, model_info.c.lost_at).order_by(*key).limit(request.limit + 1)
+    renamed = sa.exists().where(
+        renames.c.former_endpoint == model_info.c.endpoint,
+        renames.c.model == model_info.c.model,
+        renames.c.until == model_info.c.lost_at,
+    )
+    query = sa.select(*key, model_info.c.lost_at).where(~renamed).order_by(*key).limit(request.limit + 1)
     if models:
         query = query.where(_among(model_info, models))
     if request.endpoint is not None:
@@ -141,7 +147,7 @@ def present(at: datetime, after: ModelRef | None, most: int) -> sa.Select[Any]:
 
 def found(models: Iterable[ModelRef], at: datetime) -> sa.Select[Any]:
     """Return the query for the last time until *at* that each of the *models* was found."""
-    return _last(model_info_history, at, event="found").where(_among(model_info, models))
+    return _last(model_info_history, at, event="found", reason=None).where(_among(model_info, models))
 
 
 def last(table: sa.Table, models: Iterable[ModelRef], at: datetime) -> sa.Select[Any]:
@@ -149,7 +155,7 @@ def last(table: sa.Table, models: Iterable[ModelRef], at: datetime) -> sa.Select
     return _last(table, at).where(_among(model_info, models))
 
 
-def _last(table: sa.Table, at: datetime, **having: str) -> sa.Select[Any]:
+def _last(table: sa.Table, at: datetime, **having: str | None) -> sa.Select[Any]:
     of = table.alias()
     newest = (
         sa.select(of.c.event_id)

@@ -11,6 +11,7 @@ from vedette.errors import UndecodableMessage
 from vedette.events import (
     EndpointObserved,
     Event,
+    Formerly,
     Lifecycle,
     ModelBenchmarked,
     ModelChanged,
@@ -25,9 +26,11 @@ from vedette.events import (
     ModelVerified,
 )
 from vedette.tolerance import is_future
-from vedette.types import UP, ModelRef
+from vedette.types import UP, FieldChange, ModelRef
 
 Values = dict[str, object]
+# The reason of a row of `model_info_history` by which a model goes on under a new name.
+RENAMED = "renamed"
 
 
 class Message(Struct, frozen=True, kw_only=True):
@@ -157,6 +160,8 @@ def _current_state(event: Event, message: Message) -> Values:
 
 
 def _history_of(event: Event, message: Message) -> Iterator[tuple[str, Values]]:
+    if getattr(event, "renamed_from", None) is not None:
+        return iter(())  # recorded under the former name, from where it moves
     rows = _ROWS.get(type(event))
     return rows(event, message) if rows else iter(())
 
@@ -178,18 +183,33 @@ def _about_model(event: ModelEvent | ModelReported, message: Message) -> Values:
 
 def _lifecycle(event: Lifecycle, message: Message) -> Iterator[tuple[str, Values]]:
     lost, at = isinstance(event, ModelLost), _when(event, message)
-    yield (
-        "model_info_history",
-        {
-            **_about_model(event, message),
-            "event": event.TYPE.removeprefix("model."),
-            "revision": event.revision,
-            "digest": event.info.digest,
-            "reason": event.reason if isinstance(event, ModelLost) else None,
-            "changes": event.changes if isinstance(event, ModelChanged) else None,
-            "info": event.info,
-        },
-    )
+    formerly = event.formerly if isinstance(event, ModelFound) else None
+    if formerly is not None:
+        yield (
+            "model_renames",
+            {
+                "event_id": event.id,
+                "endpoint": event.model.endpoint,
+                "model": event.model.name,
+                "former_endpoint": formerly.model.endpoint,
+                "at": at,
+                "until": formerly.until,
+                "replaced_at": formerly.replaced_at,
+            },
+        )
+    if not (isinstance(event, ModelLost) and event.renamed_to):  # its history goes on under the new name
+        yield (
+            "model_info_history",
+            {
+                **_about_model(event, message),
+                "event": event.TYPE.removeprefix("model."),
+                "revision": event.revision,
+                "digest": event.info.digest,
+                "reason": event.reason if isinstance(event, ModelLost) else (RENAMED if formerly else None),
+                "changes": _changes(event, formerly),
+                "info": event.info,
+            },
+        )
     yield (
         "model_info",
         {
@@ -202,12 +222,18 @@ def _lifecycle(event: Lifecycle, message: Message) -> Iterator[tuple[str, Values
             "kind": event.info.kind,
             "family": event.info.family,
             "digest": event.info.digest,
-            "first_seen_at": at,
+            "first_seen_at": formerly.found_at if formerly else at,
             "last_seen_at": None if lost else at,
             "lost_at": at if lost else None,
             "info": event.info,
         },
     )
+
+
+def _changes(event: Lifecycle, formerly: Formerly | None) -> tuple[FieldChange, ...] | None:
+    if formerly is not None:
+        return (FieldChange(field="endpoint", old=formerly.model.endpoint, new=event.model.endpoint),)
+    return event.changes if isinstance(event, ModelChanged) else None
 
 
 def _probed(event: ModelProbed, message: Message) -> Iterator[tuple[str, Values]]:

@@ -249,6 +249,13 @@ class Store:
         query = sa.select(info.endpoint, info.model, info.lost_at).where(info.lost_at.is_not(None))
         return [(ModelRef(endpoint, model), at) for endpoint, model, at in await self.tuples(query)]
 
+    async def renamed_models(self) -> list[ModelRef]:
+        """Return the former names of renamed models that are still remembered as lost."""
+        info, renames = tables.model_info.c, tables.model_renames.c
+        same = sa.and_(info.endpoint == renames.former_endpoint, info.model == renames.model)
+        query = sa.select(info.endpoint, info.model).join(tables.model_renames, same).distinct()
+        return [ModelRef(*row) for row in await self.tuples(query.where(info.lost_at == renames.until))]
+
     async def current_rows(self, models: Sequence[ModelRef]) -> list[CurrentRow]:
         """Return where the last recorded messages of *models* stand."""
         state = tables.current_state.c
@@ -542,7 +549,7 @@ def _aged(cutoff: datetime) -> Iterator[tuple[sa.Table, sa.ColumnElement[bool]]]
         yield table, table.c.measured_at < cutoff
     # Only when the whole day is too old: its probes are gone by now, above.
     yield tables.probe_days, tables.probe_days.c.day < cutoff - DAY
-    for table in (tables.dead_letters, tables.stream_gaps):
+    for table in (tables.dead_letters, tables.stream_gaps, tables.model_renames):
         yield table, table.c.at < cutoff
     info = tables.model_info_history
     other = info.alias()

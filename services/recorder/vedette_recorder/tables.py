@@ -264,6 +264,19 @@ model_reports = _history(
     sa.Column("figures", Json, nullable=False),
 )
 
+# A model that an endpoint's new name goes on with; `renaming` moves what is recorded of it.
+model_renames = sa.Table(
+    "model_renames",
+    metadata,
+    sa.Column("event_id", EventId, primary_key=True),
+    sa.Column("endpoint", sa.Text, nullable=False),
+    sa.Column("model", sa.Text, nullable=False, index=True),
+    sa.Column("former_endpoint", sa.Text, nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False, index=True),
+    sa.Column("until", UtcDateTime, nullable=False),
+    sa.Column("replaced_at", UtcDateTime),
+)
+
 endpoint_history = sa.Table(
     "endpoint_history",
     metadata,

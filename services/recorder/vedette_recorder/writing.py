@@ -17,8 +17,9 @@ from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from vedette_recorder import days, tables
+from vedette_recorder import days, renaming, tables
 from vedette_recorder.record import Message, Row, dead_letter
+from vedette_recorder.renaming import Rename, Written
 
 # Classes of SQLSTATE that a value causes: data exception, constraint violation, program limit exceeded.
 _STATES_OF_ROWS = ("22", "23", "54")
@@ -75,6 +76,8 @@ class Batch(Struct, frozen=True, kw_only=True):
 
     groups: tuple[tuple[Target, list[Bound]], ...]
     probed: tuple[Probed, ...]
+    written: tuple[Written, ...]  # rows of history, which may be of a model that was renamed
+    renames: tuple[Rename, ...]
     dead: tuple[Row, ...]
 
 
@@ -93,6 +96,8 @@ class Writer:
         """
         groups: dict[str, list[Bound]] = {table: [] for table in self._targets}
         probed: list[Probed] = []
+        written: list[Written] = []
+        renames: list[Rename] = []
         dead: list[Row] = []
         for row in rows:
             try:
@@ -100,6 +105,10 @@ class Writer:
             except _UNBINDABLE as error:
                 dead.append(dead_letter(row.message, _reason(error), table=row.table))
                 continue
+            if renaming.covers(row.table):
+                written.append(Written(row.message.sequence, row.table, *_whose(row.values)))
+            elif row.table == tables.model_renames.name:
+                renames.append(renaming.rename_of(row.values))
             if row.table == tables.model_availability_history.name:
                 probed.append(Probed(row.message.sequence, *_day_of_model(row.values)))
         for group in groups.values():
@@ -107,22 +116,40 @@ class Writer:
         return Batch(
             groups=tuple((self._targets[table], group) for table, group in groups.items() if group),
             probed=tuple(probed),
+            written=tuple(written),
+            renames=tuple(renames),
             dead=tuple(dead),
         )
 
     async def write(self, connection: AsyncConnection, batch: Batch) -> tuple[Row, ...]:
         """Write *batch*; return the dead letters, written as well, of rows that a driver or a table refuses."""
-        await days.share(connection)
+        await (days.alone(connection) if batch.renames else days.share(connection))
+        renames = await self._rename(connection, batch)
         dead = (*batch.dead, *await _write_groups(connection, batch.groups))
+        moved = await renaming.place(connection, batch.written, renames)
         if dead:
             target = self._targets[tables.dead_letters.name]
             await _execute(connection, target, [target.bind(row) for row in dead])
         refused = {row.message.sequence for row in dead}
-        stored = ((p.endpoint, p.model, p.at) for p in batch.probed if p.sequence not in refused)
+        stored = (
+            (moved.get(p.sequence, p.endpoint), p.model, p.at)
+            for p in batch.probed
+            if p.sequence not in refused
+        )
         await days.empty(connection, self.insert, stored)
         return dead
 
+    async def _rename(self, connection: AsyncConnection, batch: Batch) -> list[Rename]:
+        """Move what is recorded by the renames of *batch* that are new; return all that concern its rows."""
+        names = {row.model for row in batch.written} | {rename.model for rename in batch.renames}
+        known = await renaming.known(connection, names) if names else []
+        recorded = {rename.event_id for rename in known}
+        new = [rename for rename in batch.renames if rename.event_id not in recorded]
+        await renaming.apply(connection, self.insert, new, known)
+        return [*known, *new]
 
+
+_whose = itemgetter("event_id", "endpoint", "model", "measured_at")
 _day_of_model = itemgetter("endpoint", "model", "measured_at")
 
 

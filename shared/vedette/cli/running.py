@@ -83,8 +83,12 @@ class _Teller:
         elif event.at < self._since:
             return
         elif isinstance(event, ModelFound):
-            self._say(f"found     {shown_name(event.model)}")
-        elif isinstance(event, ModelLost):
+            if event.formerly:
+                now_of = shown_name(event.model)
+                self._say(f"renamed   {shown_name(event.formerly.model)} is {now_of} now, with its history")
+            else:
+                self._say(f"found     {shown_name(event.model)}")
+        elif isinstance(event, ModelLost) and not event.renamed_to:
             self._say(f"lost      {shown_name(event.model)} ({event.reason.replace('_', ' ')})")
 
 

@@ -127,6 +127,8 @@ def _show_json(event: Event) -> None:
 
 async def _show(client: Client, event: Event, outages: Outages) -> None:
     """Print *event*, or in its place what it tells of its endpoint; nothing if that is known."""
+    if _repeats(event):
+        return
     told = outages.told(event)
     if isinstance(told, Turn):
         out.print(turn_line(told, event.at, await _models_at(client, told.endpoint)))
@@ -146,6 +148,11 @@ def turn_line(turn: Turn, at: datetime, models: int | None) -> Text:
     count = None if models is None else "1 model" if models == 1 else f"{models:,} models"
     more = "; ".join(filter(None, (turn.why, count)))
     return _line(at, f"endpoint {turn.endpoint}", turn.what, "green" if turn.works else "red", more)
+
+
+def _repeats(event: Event) -> bool:
+    """Return whether *event* is a part of a rename, which the `found` of the new name tells whole."""
+    return bool(getattr(event, "renamed_from", None) or getattr(event, "renamed_to", None))
 
 
 def line(event: Event) -> Text:
@@ -179,10 +186,14 @@ def _winner(event: AnswerChanged) -> tuple[str, str]:
         return "no model", "red"
     if event.before is None:
         return shown_name(event.model), "green"
+    if event.renamed:
+        return f"{shown_name(event.model)}, until now {shown_name(event.before)}", "green"
     return f"{shown_name(event.model)} instead of {shown_name(event.before)}", "green"
 
 
 def _found(event: ModelFound) -> tuple[str, str, str]:
+    if event.formerly:
+        return "renamed", "yellow", f"until now {shown_name(event.formerly.model)}"
     info = event.info
     facts = (
         size(info.parameters) if info.parameters is not None else None,

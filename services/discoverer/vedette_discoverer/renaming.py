@@ -1,0 +1,171 @@
+"""Whether a model that is listed was known before, at an endpoint that has another name now (ADR 0022). Pure.
+
+A model is the same when its server (the URL), its name and its weights are: the digest, or where the server tells
+none, what it says of them. `configured` is the URL of each configured endpoint, by name.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from vedette import identity, subjects
+from vedette.catalogue import Catalogue, ModelState
+from vedette.events import Formerly, Job, Lifecycle, ModelEvent, ModelFound, ModelLost, ModelReported
+from vedette.types import ModelInfo, ModelRef
+
+Configured = Mapping[str, str]
+E = TypeVar("E", ModelEvent, ModelReported)
+
+# What a server that tells no digest says of the weights. What either side does not say is no difference.
+_DETAILS = (
+    "family",
+    "architecture",
+    "parameters",
+    "active_parameters",
+    "quantization",
+    "format",
+    "size_bytes",
+    "native_context_tokens",
+    "embedding_dimensions",
+)
+
+
+class Former(Struct, frozen=True, kw_only=True):
+    """What a model was known as: the name, until when, and the sequence up to which the stream tells of it.
+
+    `through` and `until` are None where it is still there. `replaced` says that another model has the name since.
+    """
+
+    model: ModelRef
+    sequence: int
+    through: int | None = None
+    until: datetime | None = None
+    replaced: bool = False
+
+
+def agrees(old: ModelInfo, new: ModelInfo) -> bool:
+    """Return whether the two, of one name on one server, are of the same weights, as far as the server tells."""
+    if old.digest is not None or new.digest is not None:
+        return old.digest == new.digest
+    pairs = ((getattr(old, field), getattr(new, field)) for field in _DETAILS)
+    return all(before is None or after is None or before == after for before, after in pairs)
+
+
+def heir(catalogue: Catalogue, configured: Configured, name: str, url: str) -> str | None:
+    """Return which endpoint takes over the model *name* of a former one at *url*: the first that has none yet."""
+    at_url = (endpoint for endpoint in sorted(configured) if configured[endpoint] == url)
+    return next((endpoint for endpoint in at_url if not _has(catalogue, endpoint, name, url)), None)
+
+
+def _has(catalogue: Catalogue, endpoint: str, name: str, url: str) -> bool:
+    state = catalogue.get(ModelRef(endpoint, name))
+    return state is not None and state.present and state.info is not None and state.info.url == url
+
+
+def former(catalogue: Catalogue, configured: Configured, info: ModelInfo) -> Former | None:
+    """Return what the listed model *info* was known as, or None where it is new here or known by this name."""
+    name, url = info.model.name, info.url
+    if heir(catalogue, configured, name, url) != info.model.endpoint:
+        return None
+    named = catalogue.named(name)
+    taken = [state for state in named if state.formerly is not None and state.found is not None]
+    lives = [
+        life
+        for state in named
+        # The same name is no rename, and two names for one server are two endpoints.
+        if state.model.endpoint != info.model.endpoint and configured.get(state.model.endpoint) != url
+        for life in _lives(state, info)
+    ]
+    free = [life for life in lives if not any(_took(state, life) for state in taken)]
+    return max(free, key=lambda life: life.sequence, default=None)
+
+
+def _took(state: ModelState, life: Former) -> bool:
+    return (
+        state.formerly is not None
+        and state.formerly.model == life.model
+        and state.found is not None
+        and state.found.sequence > life.sequence
+        and life.until is not None
+    )
+
+
+def _lives(state: ModelState, info: ModelInfo) -> Iterator[Former]:
+    """Yield what *state* is and, where another model has its name since, was: as far as it agrees with *info*."""
+    now, lost = state.lifecycle, state.lost
+    if now is not None and state.renamed_to is None and _same(now.event, info):
+        # What comes after a loss may be what an attempt that was broken off had brought along for the next.
+        through = None if state.present else now.sequence
+        yield Former(model=state.model, sequence=now.sequence, through=through, until=state.lost_at)
+    if now is None or lost is None or now.sequence == lost.sequence:
+        return
+    if lost.event.renamed_to is None and _same(lost.event, info):
+        at, until = lost.sequence, lost.event.at
+        yield Former(model=state.model, sequence=at, through=at, until=until, replaced=True)
+
+
+def _same(event: Lifecycle, info: ModelInfo) -> bool:
+    return event.info.url == info.url and agrees(event.info, info)
+
+
+def makes_way(catalogue: Catalogue, configured: Configured, state: ModelState) -> bool:
+    """Return whether *state*, of an endpoint that has another URL now, is to be given to the one that has its URL."""
+    info, endpoint = state.info, state.model.endpoint
+    if not state.present or info is None or configured.get(endpoint) in (None, info.url):
+        return False
+    return heir(catalogue, configured, state.model.name, info.url) is not None
+
+
+def found(
+    target: ModelState, info: ModelInfo, *, source: ModelState, was: Former, job: Job, now: datetime
+) -> ModelFound:
+    """Return the event by which *source* goes on as *target*, described as *info*."""
+    revision = target.revision + 1
+    return ModelFound(
+        id=identity.derive(job.at, subjects.of_model("found", info.model), job.id, str(revision)),
+        at=now,
+        model=info.model,
+        info=info,
+        revision=revision,
+        afresh=True,
+        formerly=Formerly(
+            model=was.model,
+            until=was.until or now,
+            found_at=source.found_at or now,
+            replaced_at=target.lost_at,
+        ),
+    )
+
+
+def measured(source: ModelState, target: ModelRef) -> Iterator[ModelEvent]:
+    """Yield what is known of *source*, as events of *target*."""
+    if source.probed is not None and source.counts(source.probed):
+        yield renamed(source.probed.event, target)
+    for held in (source.benchmarked, source.verified, source.evaluated, source.rated):
+        if held is not None and source.is_own(held):
+            yield renamed(held.event, target)
+
+
+def renamed(event: E, target: ModelRef) -> E:
+    """Return *event* of a former name as *target*'s; the same event always gets the same id."""
+    now_of = msgspec.structs.replace(event, model=target, renamed_from=event.model)
+    return msgspec.structs.replace(now_of, id=identity.derive(event.at, now_of.subject, event.id))
+
+
+def left(state: ModelState, *, to: ModelInfo, until: datetime, job: Job) -> ModelLost | None:
+    """Return the end of the former name *state*, or None where it has ended or another server's model has it."""
+    if state.info is None or state.renamed_to is not None or state.info.url != to.url:
+        return None
+    revision = state.revision + 1
+    return ModelLost(
+        id=identity.derive(job.at, subjects.of_model("lost", state.model), job.id, str(revision)),
+        at=until,
+        model=state.model,
+        info=state.info,
+        revision=revision,
+        reason="endpoint_removed",
+        renamed_to=to.model,
+    )
