@@ -30,6 +30,7 @@ class Connection(Struct, frozen=True, kw_only=True):
     server: str = ""
     user: str | None = None
     password: str | None = None
+    config: str | None = None  # the configuration file; empty without one, None where it is not known
 
 
 def state_directory(named: str | None, *, environ: Mapping[str, str] = os.environ) -> Path:

@@ -170,6 +170,7 @@ async def run(
                 database_url=(settings.database.address or "") if "recorder" in names else "",
                 health_url=health_url,
                 pid=os.getpid(),
+                config=str(source.file.absolute()) if source and source.file.is_file() else "",
             ),
             services=tuple(services),
             nats_place=without_secrets(agent_url),

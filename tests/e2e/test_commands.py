@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from commands import vedette
+from commands import up, vedette
+from providers.fake_ollama import fake_ollama
 
 
 @pytest.mark.parametrize(
@@ -81,6 +82,28 @@ async def test_an_unknown_command_is_a_usage_error() -> None:
     ended = await vedette("recomend")
     assert ended.code == 2
     assert "recommend" in ended.out + ended.err
+
+
+async def test_an_unknown_suite_is_refused_before_anything_is_queued(tmp_path: Path) -> None:
+    """By the suites of the Vedette that runs, its own ones among them."""
+    (tmp_path / "suites").mkdir()
+    (tmp_path / "suites" / "our-words.jsonl").write_text(
+        '{"prompt": "1+1?", "checker": "number", "expected": 2}\n'
+    )
+    config = (
+        f'[evaluating]\nsuites = "{tmp_path}/suites"\n[endpoints.box]\nurl = "{{url}}"\nevaluate = false\n'
+    )
+    async with (
+        fake_ollama(a="1") as ollama,
+        up(tmp_path / "state", config.format(url=ollama.url)) as running,
+    ):
+        await running.line("found     box/a")
+        wrong = await running.ask("evaluate", "box/a", "--suite", "zzz")
+        assert (wrong.code, wrong.out) == (2, "")
+        assert wrong.err.startswith("vedette: no suite zzz; known: arithmetic, ")
+        assert "our-words" in wrong.err
+        assert "started" not in wrong.err
+        assert (await running.ask("evaluate", "box/a", "--suite", "our_words")).code == 0
 
 
 async def test_doctor_names_what_is_wrong(tmp_path: Path) -> None:

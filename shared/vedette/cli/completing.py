@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterable
+from contextlib import suppress
 from importlib.metadata import entry_points
 from typing import Annotated, Literal
 
@@ -152,12 +153,18 @@ def offered(names: Iterable[str], begun: str) -> list[str]:
     return sorted(fitting)[:_MAX_OFFERED]
 
 
+def named_by_services(kind: Kind, settings: Settings) -> list[str] | None:
+    """Return the names of *kind* that a service knows by *settings*; None where it is not installed, or cannot."""
+    with suppress(ConfigurationError):
+        for point in entry_points(group=_GROUP, name=kind):
+            return list(point.load()(settings))
+    return None
+
+
 async def _names(kind: Kind) -> list[str]:
     settings = _settings()
-    for point in entry_points(group=_GROUP, name=kind):
-        return list(point.load()(settings))
-    if kind in ("use-case", "suite"):  # the service that knows them is not installed
-        return []
+    if kind in ("use-case", "suite"):
+        return named_by_services(kind, settings) or []
     try:
         async with Client(timeout_s=_TIMEOUT_S) as client:
             endpoints = [view.endpoint for view in (await client.endpoints()).endpoints]

@@ -51,6 +51,19 @@ class Instance:
         url = self.nats or os.environ.get(URL_VARIABLE)
         return Nats(url=url or instance.find(instance.state_directory(self.state_dir)).operator_url)
 
+    def configuration(self) -> Settings | None:
+        """Return the configuration of the Vedette that runs here, or None where it is not known.
+
+        Raises NotRunning.
+        """
+        if self.nats or os.environ.get(URL_VARIABLE):
+            return None
+        file = instance.find(instance.state_directory(self.state_dir)).config
+        try:
+            return load(file) if file else None if file is None else Settings()
+        except ConfigurationError:
+            return None  # `up` goes on with the one before
+
     def nats_of(self, settings: Settings) -> Nats:
         """Return how to reach its server where it need not run: by option, here, or by *settings*."""
         if self.nats is None and settings.nats.url is not None:

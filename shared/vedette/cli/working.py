@@ -20,6 +20,7 @@ from rich.progress import (
 from vedette import events
 from vedette.cli import options
 from vedette.cli.asking import show_models
+from vedette.cli.completing import named_by_services
 from vedette.cli.entries import NOTHING_FOUND
 from vedette.cli.measured import show_figures, show_proofs, show_scores
 from vedette.cli.output import Style, document, err, out
@@ -30,7 +31,7 @@ from vedette.events import Job, JobKind, ModelView
 from vedette.lookalikes import meant
 from vedette.loop import run
 from vedette.operation import Target, operating
-from vedette.requests import nearest
+from vedette.requests import nearest, spelt, unknown_name
 from vedette.shown import shown, shown_name
 
 _Models = Annotated[str, Parameter(help="Only these models (endpoint/name), or all of these endpoints.")]
@@ -96,7 +97,24 @@ def evaluate(
     as_json = json or output == "json"
     if show:
         return run(_show_quality(models, where, as_json, output))
-    return run(_do("evaluate", models, where, as_json, suites=suite, style=output))
+    return run(_do("evaluate", models, where, as_json, suites=_suites(suite, where), style=output))
+
+
+def _suites(named: tuple[str, ...], where: options.Instance) -> tuple[str, ...]:
+    """Return the suites that *named* spells. Raises RequestError for one that the Vedette here does not have.
+
+    Where its configuration is not known, as on a server elsewhere, the benchmarker decides.
+    """
+    settings = where.configuration() if named else None
+    known = named_by_services("suite", settings) if settings else None
+    if known is None:
+        return named
+    found = []
+    for name in named:
+        if (kind := spelt(name, known)) is None:
+            raise unknown_name("suite", name, known, field="suites")
+        found.append(kind)
+    return tuple(found)
 
 
 async def _show_quality(named: Sequence[str], where: options.Instance, as_json: bool, style: str) -> int:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from vedette.errors import ConfigurationError
+from vedette.settings import Settings
 from vedette_benchmarker.suites import Suite
 from vedette_benchmarker.suites.own import parse
 from vedette_benchmarker.suites.registry import SUITES
@@ -22,6 +23,11 @@ def suites(folder: str | None) -> tuple[Suite, ...]:
             raise ConfigurationError(where=file, problem="another file here has the same name; rename one")
         own[suite.kind] = suite
     return (*SUITES, *own.values())
+
+
+def names(settings: Settings) -> list[str]:
+    """Return the kinds of all suites. Raises ConfigurationError as `suites` does."""
+    return [suite.kind for suite in suites(settings.evaluating.suites)]
 
 
 def _files(folder: str) -> list[Path]:

@@ -1,6 +1,5 @@
 """All evaluation suites that come with Vedette, in the order in which they are asked."""
 
-from vedette.settings import Settings
 from vedette_benchmarker.suites import (
     Suite,
     arithmetic,
@@ -35,8 +34,3 @@ SUITES: tuple[Suite, ...] = (
     paraphrase.SUITE,
     retrieval.SUITE,
 )
-
-
-def names(_: Settings) -> list[str]:
-    """Return the kinds of all suites that come with Vedette, for completion."""
-    return [suite.kind for suite in SUITES]
