@@ -63,7 +63,16 @@ class Secrets:
 
     def lines(self, raw: bytes) -> bytes:
         """Return whole lines without secrets, each cleaned by itself."""
-        return b"\n".join(map(self.clean, raw.split(b"\n"))) if self._values else raw
+        if not self._values:
+            return raw
+        return b"".join(
+            line if not line.strip() else self._line(line) for line in raw.splitlines(keepends=True)
+        )
+
+    def _line(self, raw: bytes) -> bytes:
+        """Return a line without secrets, with the end that it has."""
+        text = raw.rstrip(b"\r\n")
+        return self.clean(text) + raw[len(text) :]
 
     def redacted(self, value: Any) -> Any:
         """Return a JSON value with its texts redacted. Its keys are protocol: nobody keeps them."""

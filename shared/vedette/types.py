@@ -378,7 +378,8 @@ class RunSample(Value, frozen=True, kw_only=True, omit_defaults=True):
     itl_p50_ms: Positive | None = None
     itl_p95_ms: Positive | None = None
     e2e_ms: Positive | None = None
-    output_tps: Positive | None = None
+    output_tps: Positive | None = None  # of the tokens after the first packet, by the client's clock
+    buffered: bool = False  # tokens came in too few packets to tell a rate: something collects the stream
     load_ms: Positive | None = None
     server_output_tps: Positive | None = None
     server_prompt_tps: Positive | None = None

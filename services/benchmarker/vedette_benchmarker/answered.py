@@ -1,6 +1,7 @@
 """A whole answer, put together from its stream. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -24,6 +25,47 @@ class Answered(Struct, frozen=True, kw_only=True):
         return self.finished.output_tokens
 
 
+# How models mark their thoughts in the text, where the server does not take them apart (templates of DeepSeek R1 and
+# Qwen, Magistral, Kimi, gpt-oss).
+THOUGHT_MARKS: Final = (
+    ("<think>", "</think>"),
+    ("<thinking>", "</thinking>"),
+    ("[THINK]", "[/THINK]"),
+    ("\u25c1think\u25b7", "\u25c1/think\u25b7"),
+    ("<|channel|>analysis<|message|>", "<|end|>"),
+)
+
+
+def thoughts_apart(deltas: Sequence[Delta]) -> list[Delta]:
+    """Return *deltas* with the thoughts that stand in their text, between marks at its beginning, as thinking.
+
+    A closing mark alone ends thoughts too: some templates open them in the prompt. The marks are left out.
+    """
+    text = "".join(delta.text for delta in deltas)
+    begun = text.lstrip()
+    for opening, closing in THOUGHT_MARKS:
+        opened, end = begun.startswith(opening), text.find(closing)
+        if opened or (end >= 0 and opening not in text):
+            start = len(text) - len(begun) + len(opening) if opened else 0
+            return list(_cut(deltas, start, len(text) if end < 0 else end, len(closing)))
+    return list(deltas)
+
+
+def _cut(deltas: Sequence[Delta], start: int, end: int, mark: int) -> Iterator[Delta]:
+    """Yield *deltas* with the characters from *start* to *end* as thinking, without the *mark* after them."""
+    place = 0
+    answering = False
+    for delta in deltas:
+        first, place = place, place + len(delta.text)
+        thinking = delta.text[max(0, start - first) : max(0, end - first)]
+        said = delta.text[max(0, end + mark - first) :]
+        if not answering:
+            said = said.lstrip()
+            answering = bool(said)
+        if said or thinking or delta.thinking:
+            yield Delta(at=delta.at, text=said, thinking=delta.thinking + thinking)
+
+
 def whole(items: Sequence[Delta | Finished], secrets: Secrets = NO_SECRETS) -> Answered:
     """Return the answer that the *items* of a stream make up, without *secrets*, which may come in pieces.
 
@@ -32,7 +74,7 @@ def whole(items: Sequence[Delta | Finished], secrets: Secrets = NO_SECRETS) -> A
     finished = items[-1] if items else None
     if not isinstance(finished, Finished):
         raise ProviderError(Outcome.INCOMPLETE, "the stream broke off")
-    deltas = [item for item in items if isinstance(item, Delta)]
+    deltas = thoughts_apart([item for item in items if isinstance(item, Delta)])
     return Answered(
         text=secrets.redact("".join(delta.text for delta in deltas)),
         thinking=secrets.redact("".join(delta.thinking for delta in deltas)),

@@ -15,14 +15,14 @@ from msgspec import Struct
 from vedette.clock import Clock
 from vedette.errors import ProviderError
 from vedette.providers import ENDPOINT_WIDE, Activity, Delta, Embedded, Endpoint, Finished, Generation
-from vedette.quantiles import quantile
 from vedette.settings import Benchmarking
 from vedette.types import Kind, ModelInfo, Outcome, PromptLength, RunSample
+from vedette_benchmarker.answered import thoughts_apart
 from vedette_benchmarker.contention import other_work
+from vedette_benchmarker.pacing import pace
 
 PROMPT_TOKENS: dict[PromptLength, int] = {"short": 100, "long": 1000}
 EMBEDDED_TEXTS = 8
-MIN_TOKENS = 8  # below this a rate is mostly the error of its two end points
 MIN_PROMPT_TOKENS = 8
 MAX_DRIFT_S = 0.5  # time of day against monotonic clock; NTP slews 0.5 ms a second (ntp_adjtime(2))
 # `text` on the tokenizer of SmolLM2-135M (llama.cpp, 2026-11): 97 and 978 tokens for 100 and 1,000 asked.
@@ -30,6 +30,9 @@ TOKENS_PER_WORD = 1.12
 # Beyond its estimate a prompt may need a template with a system prompt, and a vocabulary may cut words finer.
 TEMPLATE_TOKENS = 64
 FINEST_VOCABULARY = 1.5
+# More tokens than this for the characters that came were thought or written where nobody saw them.
+MAX_TOKENS_PER_CHARACTER = 2
+UNSEEN_TOKENS = 64
 # What a server's own figure must lie in to be kept (ms or tokens/s): it is text from outside.
 PLAUSIBLE = (1e-3, 1e9)
 CLOCK_STEPPED = "no figures: the clock stepped during the run"
@@ -224,51 +227,74 @@ def answer_figures(sent_at: float, items: Sequence[Delta | Finished]) -> dict[st
     A figure that its times or its tokens cannot carry is left out. Raises ProviderError for a stream without
     its end.
     """
-    deltas = [item for item in items if isinstance(item, Delta)]
+    deltas = thoughts_apart([item for item in items if isinstance(item, Delta)])
     finished = items[-1] if items else None
     if not isinstance(finished, Finished):
         raise ProviderError(Outcome.INCOMPLETE, "the stream broke off")
-    counted = _count(finished.output_tokens)
-    tokens = counted or len(deltas)
+    tokens, estimated, contradiction = _tokens(finished, deltas)
+    timed = _timed_figures(sent_at, deltas, finished, tokens)
+    skipped = f"{finished.skipped} events of the stream were not JSON" if finished.skipped else ""
     return {
         "prompt_tokens": _count(finished.prompt_tokens),
         "output_tokens": tokens,
-        "estimated": not counted,
+        "estimated": estimated,
         "load_ms": _plausible(finished.load_ms),
         "server_output_tps": _plausible(finished.server_output_tps),
         "server_prompt_tps": _plausible(finished.server_prompt_tps),
-        **_timed_figures(sent_at, deltas, finished.at, tokens),
+        **timed,
+        "detail": "; ".join(filter(None, (timed.get("detail"), contradiction, skipped))) or None,
     }
 
 
-def _timed_figures(sent_at: float, deltas: Sequence[Delta], done_at: float, tokens: int) -> dict[str, Any]:
+def _tokens(finished: Finished, deltas: Sequence[Delta]) -> tuple[int, bool, str]:
+    """Return how many tokens an answer has, whether that is counted from its pieces, and what contradicts its usage."""
+    counted, pieces = _count(finished.output_tokens), len(deltas)
+    if not counted:
+        return pieces, True, ""
+    if 2 * counted < pieces:  # a token may come in two pieces, not in more
+        return pieces, True, f"usage says {counted} tokens, {pieces} pieces came"
+    return counted, False, ""
+
+
+def _timed_figures(
+    sent_at: float, deltas: Sequence[Delta], finished: Finished, tokens: int
+) -> dict[str, Any]:
     """Return what the client's own clock tells of an answer, or as `detail` why it tells nothing."""
     times = [delta.at for delta in deltas]
     if not times:
         return {"detail": "no figures: the answer was empty"}
-    if any(after < before for before, after in pairwise([sent_at, *times, done_at])):
+    if any(after < before for before, after in pairwise([sent_at, *times, finished.at])):
         return {"detail": CLOCK_STEPPED}
+    e2e = {"e2e_ms": _ms(finished.at - sent_at)}
+    if not finished.streamed:
+        return e2e | {"detail": "no TTFT and no tokens/s: the server did not stream"}
     content_at = next((delta.at for delta in deltas if delta.text), None)
-    return {
+    return e2e | {
         "ttft_ms": _ms(times[0] - sent_at),
         "ttfo_ms": None if content_at is None else _ms(content_at - sent_at),
-        "e2e_ms": _ms(done_at - sent_at),
-        **_decode_figures(times, tokens),
+        **_decode_figures(sent_at, deltas, finished, tokens),
     }
 
 
-def _decode_figures(times: Sequence[float], tokens: int) -> dict[str, float]:
-    """Return tokens/s as (n - 1) / (last - first) and the gaps between deltas, unless too few carry them.
+def _decode_figures(
+    sent_at: float, deltas: Sequence[Delta], finished: Finished, tokens: int
+) -> dict[str, Any]:
+    """Return the rate of the tokens that were seen coming, or as `detail` why there is none.
 
-    Few deltas of many tokens are refused as well: a proxy that collects the stream leaves nothing to time.
+    Thoughts that the server keeps to itself came before the first piece: they are not in the rate.
     """
-    if min(tokens, len(times)) < MIN_TOKENS or times[-1] <= times[0]:
-        return {}
-    gaps = [after - before for before, after in pairwise(times)]
+    shows_thoughts = any(delta.thinking for delta in deltas)
+    seen = tokens - (0 if shows_thoughts else finished.reasoning_tokens or 0)
+    written = sum(len(delta.text) + len(delta.thinking) for delta in deltas)
+    if seen > MAX_TOKENS_PER_CHARACTER * written + UNSEEN_TOKENS:
+        return {"detail": f"no tokens/s: usage says {seen} tokens, {written} characters came"}
+    found = pace(sent_at, deltas, seen)
     return {
-        "output_tps": round((tokens - 1) / (times[-1] - times[0]), 3),
-        "itl_p50_ms": _ms(quantile(gaps, 0.5)),
-        "itl_p95_ms": _ms(quantile(gaps, 0.95)),
+        "output_tps": found.output_tps,
+        "itl_p50_ms": found.gap_ms(0.5),
+        "itl_p95_ms": found.gap_ms(0.95),
+        "buffered": bool(found.problem),
+        "detail": found.problem or None,
     }
 
 

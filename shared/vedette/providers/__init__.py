@@ -106,12 +106,15 @@ class Finished(Struct, frozen=True, kw_only=True):
     at: float
     reason: str | None = None
     prompt_tokens: int | None = None
-    output_tokens: int | None = None
+    output_tokens: int | None = None  # of thoughts and words together
+    reasoning_tokens: int | None = None  # those of thoughts, where the server counts them apart
     cached_tokens: int | None = None
     load_ms: float | None = None
     server_output_tps: float | None = None
     server_prompt_tps: float | None = None
     tool_calls: tuple[ToolCall, ...] = ()
+    streamed: bool = True  # False: the server gave the whole answer at once, though it was asked to stream
+    skipped: int = 0  # events of the stream that were not JSON
 
 
 class Generation(Struct, frozen=True, kw_only=True):

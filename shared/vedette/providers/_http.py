@@ -23,8 +23,9 @@ from vedette import __version__
 from vedette.clock import Clock
 from vedette.errors import ConfigurationError, ProviderError
 from vedette.providers import Access
-from vedette.providers._lenient import mapping, text
+from vedette.providers._lenient import decoded, text
 from vedette.providers._outbound import Forbidden, Transport
+from vedette.providers._refusals import outcome, words
 from vedette.redaction import Secrets
 from vedette.types import Exchange, Outcome
 
@@ -32,7 +33,6 @@ T = TypeVar("T")
 _CONNECT_TIMEOUT_S = 5.0
 _MOST_ERROR_BYTES = 64 * 1024
 _MAX_LINE_BYTES = 1024 * 1024
-_MOST_DETAIL = 300
 _MOST_TRANSCRIPT = 500  # characters of a request's body, and of a reply's, that a transcript keeps
 _MAX_TRANSCRIPT_BYTES = (
     4096  # of a reply, from which those are taken: secrets are redacted before anything is cut
@@ -42,20 +42,6 @@ _LONGEST_RETRY_AFTER_S = 86_400.0
 # Its INFO line prints whole URLs; a key in one would stand in the log.
 for _noisy in ("httpx", "httpcore"):
     logging.getLogger(_noisy).setLevel(logging.WARNING)
-
-_BY_STATUS: dict[int, Outcome] = {
-    400: Outcome.BAD_REQUEST,
-    401: Outcome.AUTH_FAILED,
-    402: Outcome.AUTH_FAILED,  # no credit left with this key
-    403: Outcome.AUTH_FAILED,
-    404: Outcome.NOT_FOUND,
-    408: Outcome.TIMEOUT,
-    429: Outcome.RATE_LIMITED,
-    501: Outcome.UNSUPPORTED,
-    503: Outcome.BUSY,
-    504: Outcome.TIMEOUT,
-    529: Outcome.BUSY,  # Anthropic's "overloaded"
-}
 
 
 class Http:
@@ -102,7 +88,7 @@ class Http:
         self, method: str, path: str, body: object = None, *, deadline_s: float | None = None
     ) -> tuple[Any, httpx.Headers]:
         """Return the decoded JSON reply and its headers. Raises ProviderError."""
-        return await self._whole(method, path, body, deadline_s or self._access.timeout_s, _decode)
+        return await self._whole(method, path, body, deadline_s or self._access.timeout_s, decoded)
 
     async def text(self, path: str) -> str:
         """Return the text at *path*: metrics, say. Raises ProviderError."""
@@ -142,11 +128,11 @@ class Http:
                 total += len(chunk)
                 if total > self._access.max_body_bytes:
                     raise ProviderError(Outcome.TOO_LARGE, f"more than {self._access.max_body_bytes} bytes")
-                whole, end, rest = chunk.rpartition(b"\n")
-                begun += whole + end if end else chunk
+                end = max(chunk.rfind(b"\n"), chunk.rfind(b"\r")) + 1
+                begun += chunk[:end] if end else chunk
                 if end:
                     yield self._clock.monotonic(), self._secrets.lines(bytes(begun))
-                    begun = bytearray(rest)
+                    begun = bytearray(chunk[end:])
                 if len(begun) > _MAX_LINE_BYTES:
                     raise ProviderError(Outcome.TOO_LARGE, f"a line is longer than {_MAX_LINE_BYTES} bytes")
 
@@ -183,9 +169,9 @@ class Http:
             return
         if 300 <= status < 400:
             raise ProviderError(Outcome.GARBAGE, f"HTTP {status}: redirects are not followed")
-        said = _said(self._secrets.clean(await self._read(response, _MOST_ERROR_BYTES, told)))
+        said = words(self._secrets.clean(await self._read(response, _MOST_ERROR_BYTES, told)))
         raise ProviderError(
-            _outcome(status, said),
+            outcome(status, said),
             f"HTTP {status}{f': {said}' if said else ''}",
             retry_after_s=self._retry_after(response.headers.get("Retry-After")),
         )
@@ -283,34 +269,6 @@ def _tls(access: Access) -> ssl.SSLContext:
 def _system_trust() -> ssl.SSLContext:
     # Of one for each of hundreds of endpoints, reading who is trusted would take most of a start.
     return ssl.create_default_context()
-
-
-def _outcome(status: int, said: str) -> Outcome:
-    if status == 503 and "loading" in said.lower():
-        return Outcome.LOADING
-    if status in _BY_STATUS:
-        return _BY_STATUS[status]
-    return Outcome.SERVER_ERROR if status >= 500 else Outcome.BAD_REQUEST
-
-
-def _said(raw: bytes) -> str:
-    """Return an error body's own words: of an object, of a text, or none of an HTML page."""
-    try:
-        body = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        plain = text(raw.decode("utf-8", "replace"), _MOST_DETAIL)
-        return "" if plain is None or plain.lstrip().startswith("<") else plain
-    error = mapping(body).get("error", mapping(body).get("detail"))
-    words = mapping(error).get("message", error)
-    return text(words, _MOST_DETAIL) or ""
-
-
-def _decode(raw: bytes) -> Any:
-    try:
-        return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        looks = "an HTML page" if raw.lstrip()[:1] == b"<" else f"not JSON ({error})"
-        raise ProviderError(Outcome.GARBAGE, f"the reply is {looks}") from error
 
 
 @contextmanager

@@ -1,20 +1,69 @@
 """Reading what a server sent: what has not the shape it should have is not known, and nothing worse."""
 
+import codecs
+import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
+from vedette.errors import ProviderError
 from vedette.providers import Listing, Tool
 from vedette.redaction import REDACTED
+from vedette.types import Outcome
 
 MOST_TEXT = 2048
 MOST_NAME = 512
 MAX_COUNT = 2**53  # as JSON's readers hold exactly; a thousand of them still add up within 64 bits
 MAX_TOKENS = 10**9  # of one reply or context; a larger count is an error of the server
 MAX_NUMBER = 1e15
+MAX_TITLE_AT = 16 * 1024
+_UTF16 = codecs.lookup("utf-16-le")
+_TITLE = re.compile(rb"<title[^>]*>([^<]{1,400})", re.IGNORECASE)
 _SAMPLE = re.compile(r"([A-Za-z_:][\w:]*)(?:\{.*\})? ([-+]?[\d.]+(?:[eE][-+]?\d+)?)(?: \d+)?\s*\Z")
+
+
+def decoded(raw: bytes, what: str = "the reply") -> Any:
+    """Return the JSON in *raw*, the body of *what*; NaN and infinities become None.
+
+    A byte-order mark is skipped, half of a surrogate pair becomes U+FFFD. Raises ProviderError (GARBAGE) that
+    names an empty body, an HTML page with its title, and JSON that cannot be read.
+    """
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        problem = error
+    begun = raw.removeprefix(codecs.BOM_UTF8).strip()
+    if not begun:
+        raise ProviderError(Outcome.GARBAGE, f"{what} is empty")
+    if begun[:1] == b"<":
+        title = html_title(begun)
+        raise ProviderError(Outcome.GARBAGE, f"{what} is an HTML page{f' titled {title!r}' if title else ''}")
+    try:
+        return _without_surrogates(json.loads(begun.decode(errors="replace"), parse_constant=lambda _: None))
+    except (ValueError, RecursionError):
+        raise ProviderError(Outcome.GARBAGE, f"{what} is not JSON ({problem})") from problem
+
+
+def html_title(page: bytes) -> str | None:
+    """Return the title of an HTML page, at most 80 characters."""
+    found = _TITLE.search(page[:MAX_TITLE_AT])
+    return text(found[1].decode(errors="replace"), 80) if found else None
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return (
+            value
+            if value.isprintable()
+            else _UTF16.decode(_UTF16.encode(value, "surrogatepass")[0], "replace")[0]
+        )
+    if isinstance(value, dict):
+        return {_without_surrogates(key): _without_surrogates(inner) for key, inner in value.items()}
+    return [_without_surrogates(inner) for inner in value] if isinstance(value, list) else value
 
 
 def text(value: object, most: int = MOST_TEXT) -> str | None:
@@ -53,6 +102,21 @@ def score(value: object) -> float | None:
         return None
     # Compared before it becomes a float: a whole number may be too large for one, and NaN compares with nothing.
     return float(value) if -MAX_NUMBER <= value <= MAX_NUMBER else None
+
+
+def vectors_of(told: Sequence[object], texts: Sequence[str]) -> list[list[float]]:
+    """Return the vectors in *told*, one of finite numbers for each of *texts*, all of one length.
+
+    Raises ProviderError (GARBAGE) for anything else.
+    """
+    vectors = [sequence(vector) for vector in told]
+    if len(vectors) != len(texts) or not all(vectors):
+        raise ProviderError(Outcome.GARBAGE, f"{len(texts)} texts gave {len(vectors)} vectors")
+    if any(score(value) is None for vector in vectors for value in vector):
+        raise ProviderError(Outcome.GARBAGE, "a vector has something in it that is no number")
+    if len({len(vector) for vector in vectors}) > 1:
+        raise ProviderError(Outcome.GARBAGE, "the vectors differ in length")
+    return vectors
 
 
 def mapping(value: object) -> Mapping[str, Any]:

@@ -1,61 +1,174 @@
-"""Lines of a streamed reply, each with the moment it arrived, and what is put together from their pieces."""
+"""Streamed replies: lines and server-sent events with the moment each arrived, and what their pieces make up."""
 
+import codecs
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from vedette.errors import ProviderError
 from vedette.providers import ToolCall
+from vedette.providers._lenient import count, decoded, mapping, text
 from vedette.types import Outcome
 
-_MOST_LINE_BYTES = 1024 * 1024
+MAX_LINE_BYTES: Final = 1024 * 1024
+MAX_EVENT_BYTES: Final = 1024 * 1024
+MAX_CALLS: Final = 256
+DONE: Final = b"[DONE]"
 
 
 async def lines(chunks: AsyncIterable[tuple[float, bytes]]) -> AsyncIterator[tuple[float, bytes]]:
-    """Yield (monotonic seconds, line) as soon as a line is whole; empty lines are left out.
+    """Yield (monotonic seconds, line) as soon as a line is whole, without empty lines.
 
-    Raises ProviderError for a line beyond a megabyte.
+    A line ends with LF, CR LF or CR. Raises ProviderError for a line beyond a megabyte.
     """
-    kept, at = bytearray(), 0.0
+    async for at, line in _raw_lines(chunks):
+        if stripped := line.strip():
+            yield at, stripped
+
+
+async def _raw_lines(chunks: AsyncIterable[tuple[float, bytes]]) -> AsyncIterator[tuple[float, bytes]]:
+    kept, at, after_cr = bytearray(), 0.0, False
     async for at, chunk in chunks:
-        kept += chunk
-        if b"\n" in chunk:
-            whole, _, rest = bytes(kept).rpartition(b"\n")
-            kept = bytearray(rest)
-            for line in whole.split(b"\n"):
-                if stripped := line.strip():
-                    yield at, stripped
-        if len(kept) > _MOST_LINE_BYTES:
-            raise ProviderError(Outcome.TOO_LARGE, f"a line is longer than {_MOST_LINE_BYTES} bytes")
-    if last := bytes(kept).strip():
-        yield at, last
+        if after_cr and chunk.startswith(b"\n"):  # CR LF, cut in two by the network
+            chunk = chunk[1:]
+        after_cr = chunk.endswith(b"\r")
+        end = max(chunk.rfind(b"\n"), chunk.rfind(b"\r")) + 1
+        kept += chunk[:end] if end else chunk
+        if end:
+            whole, kept = bytes(kept), bytearray(chunk[end:])
+            # Unlike str, bytes are split at CR and LF only.
+            for line in whole.splitlines():
+                yield at, line
+        if len(kept) > MAX_LINE_BYTES:
+            raise ProviderError(Outcome.TOO_LARGE, f"a line is longer than {MAX_LINE_BYTES} bytes")
+    if kept:
+        yield at, bytes(kept)
 
 
 async def server_sent(
     chunks: AsyncIterable[tuple[float, bytes]],
 ) -> AsyncIterator[tuple[float, bytes]]:
-    """Yield (monotonic seconds, data) of server-sent events; comments and other fields are left out."""
-    async for at, line in lines(chunks):
-        if line.startswith(b"data:"):
-            yield at, line[5:].strip()
-        elif line.startswith(b"{"):
-            yield at, line  # servers that fail in mid-stream have been seen to send a bare JSON error
+    """Yield (monotonic seconds, data) of each server-sent event [WHATWG HTML, §9.2.6].
+
+    Data that is whole in its first line is yielded at once, for servers that leave out the empty line after an
+    event. An event of the type `error` becomes an object `{"error": data}`. A body that is no event stream
+    (a JSON object or an HTML page) is yielded whole. Raises ProviderError for an event beyond a megabyte.
+    """
+    event, body = _Event(), bytearray()
+    begun, is_body, at = False, False, 0.0
+    async for at, line in _raw_lines(chunks):
+        if not begun:
+            line = line.removeprefix(codecs.BOM_UTF8)
+        start = line.lstrip()[:1]
+        is_body = is_body or (start == b"{" and not _is_whole(line)) or (not begun and start in (b"[", b"<"))
+        begun = begun or bool(start)
+        if is_body:
+            body += line + b"\n"
+        elif start == b"{":
+            yield at, line.strip()  # some servers that fail in mid-stream send their error without `data:`
+        elif (data := event.take(line)) is not None:
+            yield at, data
+    if data := bytes(body).strip() or event.end():
+        yield at, data
 
 
-def decoded(line: bytes) -> Any:
-    """Return the JSON of *line*. Raises ProviderError."""
+class _Event:
+    """The event that is being read."""
+
+    def __init__(self) -> None:
+        self._type = b""
+        self._data: list[bytes] = []
+        self._size = 0
+
+    def take(self, line: bytes) -> bytes | None:
+        """Take a line in; return the data of an event that is whole now. Raises ProviderError for one too large."""
+        if not line:
+            return self.end()
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"event":
+            self._type = value.strip()
+        elif field == b"data":
+            if not self._data and _is_whole(value):
+                self._data = [value]
+                return self.end(keep_type=True)
+            self._data.append(value)
+            self._size += len(value)
+            if self._size > MAX_EVENT_BYTES:
+                raise ProviderError(Outcome.TOO_LARGE, f"an event is larger than {MAX_EVENT_BYTES} bytes")
+        return None
+
+    def end(self, *, keep_type: bool = False) -> bytes | None:
+        """Return the data of the event, or None of one without data."""
+        data, kind = b"\n".join(self._data).strip(), self._type
+        self._data, self._size = [], 0
+        if not keep_type:
+            self._type = b""
+        if not data or kind != b"error" or data == DONE:
+            return data or None
+        return _as_error(data)
+
+
+def _is_whole(line: bytes) -> bool:
+    if line.strip() == DONE:
+        return True
+    if not line.rstrip().endswith((b"}", b"]")):
+        return False
     try:
-        return msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProviderError(Outcome.GARBAGE, f"a line of the stream is not JSON ({error})") from error
+        decoded(line)
+    except ProviderError:
+        return False
+    return True
+
+
+def _as_error(data: bytes) -> bytes:
+    try:
+        told = decoded(data)
+    except ProviderError:
+        told = data.decode(errors="replace")
+    if "error" in mapping(told):
+        return data
+    return msgspec.json.encode({"error": told})
+
+
+class Events:
+    """The events of a stream whose data are JSON objects; `skipped` counts those that are not."""
+
+    def __init__(self, chunks: AsyncIterable[tuple[float, bytes]]) -> None:
+        self.skipped = 0
+        self.done = False  # `[DONE]` has come
+        self._chunks = chunks
+
+    async def __aiter__(self) -> AsyncIterator[tuple[float, Mapping[str, Any]]]:
+        """Yield (monotonic seconds, object) up to `[DONE]`.
+
+        Raises ProviderError (GARBAGE) where nothing could be read, with the reason of the last that could not.
+        """
+        problem, read = None, 0
+        async for at, data in server_sent(self._chunks):
+            if data == DONE:
+                self.done = True
+                break
+            try:
+                found = decoded(data)
+            except ProviderError as error:
+                problem, self.skipped = error, self.skipped + 1
+                continue
+            if isinstance(found, dict):
+                read += 1
+                yield at, found
+            else:
+                self.skipped += 1
+        if problem is not None and not read:
+            raise problem
 
 
 def arguments(written: str) -> Mapping[str, Any] | None:
     """Return the arguments of a tool call from the JSON that came in pieces, or None if it is no object."""
     try:
-        read = msgspec.json.decode(written or "{}")
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        read = decoded(written.encode(errors="replace") or b"{}")
+    except ProviderError:
         return None
     return read if isinstance(read, dict) else None
 
@@ -63,18 +176,64 @@ def arguments(written: str) -> Mapping[str, Any] | None:
 class Called:
     """A tool call whose arguments come in pieces. They are put together once: there can be 100,000 of them."""
 
-    def __init__(self, name: str = "") -> None:
+    def __init__(self, name: str = "", identity: str | None = None) -> None:
         self.name = name
+        self.identity = identity
         self._pieces: list[str] = []
+        self._whole: Mapping[str, Any] | None = None
 
     def take(self, piece: object) -> None:
-        """Take in a piece of the arguments, if it is text."""
+        """Take in a piece of the arguments: text, or the whole object."""
         if isinstance(piece, str):
             self._pieces.append(piece)
+        elif isinstance(piece, dict):
+            self._whole = piece
 
     def arguments(self) -> Mapping[str, Any] | None:
         """Return the arguments, or None if the pieces make no JSON object."""
-        return arguments("".join(self._pieces))
+        return arguments("".join(self._pieces)) if self._whole is None else self._whole
+
+
+class Calls:
+    """The tool calls of an answer in OpenAI's form, whose pieces name their call by id, by index, or not at all."""
+
+    def __init__(self) -> None:
+        self._all: list[Called] = []
+        self._by_identity: dict[str, Called] = {}
+        self._by_index: dict[int, Called] = {}
+
+    def take(self, piece: Mapping[str, Any]) -> None:
+        """Take in a piece: of a call that began before, or of a new one. Raises ProviderError for too many."""
+        function = mapping(piece.get("function"))
+        identity, index = text(piece.get("id"), 256), count(piece.get("index"))
+        name = text(function.get("name"), 256)
+        call = self._known(identity, index, name)
+        if call is None:
+            if len(self._all) == MAX_CALLS:
+                raise ProviderError(Outcome.TOO_LARGE, f"an answer calls more than {MAX_CALLS} tools")
+            call = Called(identity=identity)
+            self._all.append(call)
+        call.name = call.name or name or ""
+        if identity:
+            self._by_identity[identity] = call
+        if index is not None:
+            self._by_index[index] = call
+        call.take(function.get("arguments"))
+
+    def _known(self, identity: str | None, index: int | None, name: str | None) -> Called | None:
+        """Return the call that a piece continues. A new id with a name, or a second name, begins a new one."""
+        if identity in self._by_identity:
+            return self._by_identity[identity]
+        begun = self._by_index.get(index) if index is not None else next(reversed(self._all), None)
+        if begun is None:
+            return None
+        if identity and name and begun.identity not in (None, identity):
+            return None
+        return None if index is None and name and begun.name else begun
+
+    def made(self) -> tuple[ToolCall, ...]:
+        """Return the calls in the order in which they began."""
+        return called(self._all)
 
 
 def called(calls: Iterable[Called]) -> tuple[ToolCall, ...]:

@@ -36,7 +36,8 @@ from vedette.providers._lenient import (
     text,
     tokens,
 )
-from vedette.providers._stream import Called, called, decoded, server_sent
+from vedette.providers._refusals import in_stream
+from vedette.providers._stream import Called, Events, called
 from vedette.types import Capability, Claim, Evidence, Outcome, Residency
 
 _VERSION = "2023-06-01"
@@ -125,15 +126,16 @@ class AnthropicEndpoint:
         answer = _Answer()
         chunks = self._http.chunks("v1/messages", _body(request), deadline_s=request.deadline_s)
         async with aclosing(chunks) as opened:
-            async for at, data in server_sent(opened):
-                delta = answer.take(at, mapping(decoded(data)))
+            events = Events(opened)
+            async for at, event in events:
+                delta = answer.take(at, event)
                 if delta is not None:
                     yield delta
                 if answer.whole:
                     break
         if not answer.whole:
             raise ProviderError(Outcome.INCOMPLETE, "the stream ended without message_stop")
-        yield answer.finished(self._clock.monotonic())
+        yield answer.finished(self._clock.monotonic(), skipped=events.skipped)
 
     async def rerank(
         self, model: str, query: str, documents: list[str], *, deadline_s: float = 60.0
@@ -159,12 +161,7 @@ class _Answer:
         """Take one event in; return its delta if it has content. Raises ProviderError for an error."""
         kind, block = event.get("type"), count(event.get("index"))
         if kind == "error" or ("error" in event and kind is None):
-            error = mapping(event.get("error"))
-            overloaded = error.get("type") == "overloaded_error"
-            raise ProviderError(
-                Outcome.BUSY if overloaded else Outcome.SERVER_ERROR,
-                text(error.get("message"), 300) or "failed in mid-stream",
-            )
+            raise in_stream(event)
         if kind == "message_start":
             self._usage.update(mapping(mapping(event.get("message")).get("usage")))
         elif kind == "content_block_start":
@@ -188,7 +185,7 @@ class _Answer:
         thinking = thought if isinstance(thought, str) else ""
         return Delta(at=at, text=spoken, thinking=thinking) if spoken or thinking else None
 
-    def finished(self, at: float) -> Finished:
+    def finished(self, at: float, *, skipped: int) -> Finished:
         """Return the end of the answer, with the service's own account."""
         parts = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
         asked = [n for part in parts if (n := tokens(self._usage.get(part))) is not None]
@@ -199,6 +196,7 @@ class _Answer:
             output_tokens=tokens(self._usage.get("output_tokens")),
             cached_tokens=tokens(self._usage.get("cache_read_input_tokens")),
             tool_calls=called(self._called.values()),
+            skipped=skipped,
         )
 
 

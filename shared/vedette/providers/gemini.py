@@ -36,8 +36,10 @@ from vedette.providers._lenient import (
     sequence,
     text,
     tokens,
+    vectors_of,
 )
-from vedette.providers._stream import decoded, server_sent
+from vedette.providers._refusals import in_stream
+from vedette.providers._stream import Events
 from vedette.types import Capability, Claim, Evidence, Kind, Outcome, Residency
 
 _PAGE = 1000
@@ -127,13 +129,14 @@ class GeminiEndpoint:
             async with aclosing(
                 self._http.chunks(path, _body(request), deadline_s=request.deadline_s)
             ) as chunks:
-                async for at, data in server_sent(chunks):
-                    delta = answer.take(at, mapping(decoded(data)))
+                events = Events(chunks)
+                async for at, chunk in events:
+                    delta = answer.take(at, chunk)
                     if delta is not None:
                         yield delta
         if answer.reason is None:
             raise ProviderError(Outcome.INCOMPLETE, "the stream ended without finishReason")
-        yield answer.finished(self._clock.monotonic())
+        yield answer.finished(self._clock.monotonic(), skipped=events.skipped)
 
     async def rerank(
         self, model: str, query: str, documents: list[str], *, deadline_s: float = 60.0
@@ -155,11 +158,8 @@ class GeminiEndpoint:
             body, _ = await self._http.call(
                 "POST", f"{path}:batchEmbedContents", asked, deadline_s=deadline_s
             )
-        vectors = [
-            sequence(mapping(entry).get("values")) for entry in sequence(mapping(body).get("embeddings"))
-        ]
-        if len(vectors) != len(texts) or not all(vectors):
-            raise ProviderError(Outcome.GARBAGE, f"{len(texts)} texts gave {len(vectors)} vectors")
+        told = [mapping(entry).get("values") for entry in sequence(mapping(body).get("embeddings"))]
+        vectors = vectors_of(told, texts)
         return Embedded(
             sent_at=sent_at,
             done_at=self._clock.monotonic(),
@@ -180,8 +180,7 @@ class _Answer:
     def take(self, at: float, chunk: Mapping[str, Any]) -> Delta | None:
         """Take one chunk in; return its delta if it has content. Raises ProviderError for an error."""
         if "error" in chunk:
-            said = text(mapping(chunk["error"]).get("message"), 300)
-            raise ProviderError(Outcome.SERVER_ERROR, said or "failed in mid-stream")
+            raise in_stream(chunk)
         self._usage = mapping(chunk.get("usageMetadata")) or self._usage
         blocked = text(mapping(chunk.get("promptFeedback")).get("blockReason"), 64)
         candidate = mapping(next(iter(sequence(chunk.get("candidates"))), None))
@@ -198,7 +197,7 @@ class _Answer:
                     spoken += said
         return Delta(at=at, text=spoken, thinking=thinking) if spoken or thinking else None
 
-    def finished(self, at: float) -> Finished:
+    def finished(self, at: float, *, skipped: int) -> Finished:
         """Return the end of the answer, with the service's own account; thoughts are paid for as output."""
         usage = self._usage
         written = [
@@ -209,8 +208,10 @@ class _Answer:
             reason=self.reason,
             prompt_tokens=tokens(usage.get("promptTokenCount")),
             output_tokens=sum(written) if written else None,
+            reasoning_tokens=tokens(usage.get("thoughtsTokenCount")),
             cached_tokens=tokens(usage.get("cachedContentTokenCount")),
             tool_calls=tuple(self._called),
+            skipped=skipped,
         )
 
 

@@ -7,6 +7,7 @@ from vedette.providers._http import Http
 from vedette.providers._lenient import (
     count,
     counters,
+    decoded,
     is_name,
     known,
     listings,
@@ -20,9 +21,11 @@ from vedette.providers._lenient import (
     tokens,
     tool_object,
 )
-from vedette.providers._stream import arguments, decoded, lines, server_sent
+from vedette.providers._stream import Calls, Events, arguments, lines, server_sent
 
 __all__ = [
+    "Calls",
+    "Events",
     "Http",
     "arguments",
     "count",

@@ -32,6 +32,7 @@ from vedette.providers._http import Http
 from vedette.providers._lenient import (
     count,
     decimal,
+    decoded,
     is_name,
     known,
     listings,
@@ -44,8 +45,10 @@ from vedette.providers._lenient import (
     text,
     tokens,
     tool_object,
+    vectors_of,
 )
-from vedette.providers._stream import decoded, lines
+from vedette.providers._refusals import in_stream
+from vedette.providers._stream import lines
 from vedette.types import Capability, Claim, Evidence, Kind, Locality, Outcome, Residency
 
 # What /api/show calls a capability (types/model/capability.go, v0.32), and what it is to us.
@@ -141,12 +144,10 @@ class OllamaEndpoint:
         called: list[ToolCall] = []
         async with aclosing(self._http.chunks(path, body, deadline_s=request.deadline_s)) as chunks:
             async for at, line in lines(chunks):
-                item = mapping(decoded(line))
+                item = mapping(decoded(line, "a line of the stream"))
                 called += _tool_calls(item)
                 if "error" in item:
-                    raise ProviderError(
-                        Outcome.SERVER_ERROR, text(item["error"], 300) or "failed in mid-stream"
-                    )
+                    raise in_stream(item)
                 delta = _delta(at, item)
                 if delta is not None:
                     yield delta
@@ -173,8 +174,7 @@ class OllamaEndpoint:
             if error.outcome is not Outcome.NOT_FOUND or "not found" in error.detail:
                 raise
             body, vectors = {}, [await self._embed_one(model, one, deadline_s) for one in texts]
-        if len(vectors) != len(texts) or not all(sequence(vector) for vector in vectors):
-            raise ProviderError(Outcome.GARBAGE, f"{len(texts)} texts gave {len(vectors)} vectors")
+        vectors = vectors_of(vectors, texts)
         return Embedded(
             sent_at=sent_at,
             done_at=self._clock.monotonic(),

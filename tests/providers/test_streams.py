@@ -1,0 +1,315 @@
+"""Streams as servers really send them: by the specification of server-sent events, and beside it."""
+
+import json
+from typing import Any
+
+import pytest
+
+from providers.conftest import opened
+from providers.replay import Replay, reply, stream
+from vedette.errors import ProviderError
+from vedette.providers import Delta, Finished, Generation, ToolCall
+from vedette.types import Outcome
+from vedette_benchmarker.answered import Answered, whole
+
+
+def chunk(delta: dict[str, Any], finish: str | None = None) -> str:
+    """Return one event's data."""
+    return json.dumps({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+
+
+HELLO, END = chunk({"content": "hello"}), chunk({}, "stop")
+
+
+def events(*data: str, end: str = "\n\n") -> str:
+    """Return *data* as server-sent events, up to `[DONE]`."""
+    return "".join(f"data: {one}{end}" for one in (*data, "[DONE]"))
+
+
+async def asked(replay: Replay, *, listed: tuple[str, ...] = ("m",)) -> tuple[Answered, list[Any]]:
+    """Ask what *replay* serves; return the answer and the pieces that it came in. Raises ProviderError."""
+    replay.routes["GET", "/v1/models"] = reply(200, {"data": [{"id": name} for name in listed]})
+    async with opened("openai-compatible", replay.url) as endpoint:
+        await endpoint.list_models()
+        request = Generation(model="m", prompt="x", max_tokens=16, deadline_s=5.0)
+        items = [item async for item in endpoint.generate(request)]
+    return whole(items), items
+
+
+WHOLE = {
+    "a keep-alive without data": "data:\n\n" + events(HELLO, END),
+    "an event that is no JSON": "data: ping\n\n" + events(HELLO, END),
+    "an event of several lines": "".join(
+        f"data: {line}\n" for line in json.dumps(json.loads(HELLO), indent=1).split("\n")
+    )
+    + "\n"
+    + events(END),
+    "a byte-order mark": "\ufeff" + events(HELLO, END),
+    "lines that end with CR": events(HELLO, END, end="\r\r"),
+    "lines that end with CR LF": events(HELLO, END, end="\r\n\r\n"),
+    "no empty line after an event": events(HELLO, END, end="\n"),
+    "no blank after the colon": events(HELLO, END).replace("data: ", "data:"),
+    "comments, ids and retries": ": ping\n\nid: 1\nretry: 3\nevent: message\n" + events(HELLO, END),
+    "NaN in another field": events(HELLO[:-1] + ', "tps": NaN, "x": [-Infinity]}', END),
+    "no choices": events('{"choices": [], "usage": null}', '{"choices": null}', "{}", HELLO, END),
+}
+
+
+@pytest.mark.parametrize("case", WHOLE)
+@pytest.mark.fault("a stream in any form that the specification allows, or servers send", "I13")
+async def test_the_answer_is_whole(case: str, replay: Replay) -> None:
+    """No event is lost, and nothing else becomes one."""
+    replay.routes["POST", "/v1/chat/completions"] = reply(200, WHOLE[case].encode())
+    answered, _ = await asked(replay)
+    assert answered.text == "hello"
+    assert answered.finished.reason == "stop"
+
+
+async def test_what_was_skipped_is_counted(replay: Replay) -> None:
+    """So that a benchmark can say so."""
+    replay.routes["POST", "/v1/chat/completions"] = reply(
+        200, "data: ping\n\ndata: 7\n\n" + events(HELLO, END)
+    )
+    answered, _ = await asked(replay)
+    assert answered.finished.skipped == 2
+
+
+async def test_half_a_character_is_no_reason_to_fail(replay: Replay) -> None:
+    """A proxy may cut the escapes of one character in two; what is published must be text."""
+    cut = events(HELLO.replace("hello", r"\ud83c"), HELLO.replace("hello", r"\udf0a b"), END)
+    replay.routes["POST", "/v1/chat/completions"] = reply(200, cut)
+    answered, _ = await asked(replay)
+    assert answered.text == "\ufffd\ufffd b"
+
+
+THOUGHTS = {
+    "reasoning": chunk({"reasoning": "hm"}),
+    "reasoning_content": chunk({"reasoning_content": "hm"}),
+    "both": chunk({"content": "", "reasoning": "hm", "reasoning_content": "hm"}),
+    "reasoning_details": chunk({"reasoning_details": [{"type": "reasoning.text", "text": "hm"}]}),
+    "thinking_blocks": chunk({"thinking_blocks": [{"type": "thinking", "thinking": "hm"}]}),
+    "a list of parts": chunk(
+        {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]}
+    ),
+}
+
+
+@pytest.mark.parametrize("case", THOUGHTS)
+async def test_thoughts_are_told_from_words(case: str, replay: Replay) -> None:
+    """Servers give them one of six places; the same thought in two of them is one."""
+    said = chunk({"content": [{"type": "text", "text": "hello"}]})
+    replay.routes["POST", "/v1/chat/completions"] = reply(200, events(THOUGHTS[case], said, END))
+    answered, items = await asked(replay)
+    assert (answered.thinking, answered.text) == ("hm", "hello")
+    assert isinstance(items[0], Delta)
+    assert items[0].thinking == "hm"
+
+
+FAILURES = {
+    "an error in a choice": (
+        events(
+            HELLO,
+            '{"choices": [{"delta": {}, "finish_reason": "error", "error": {"code": 502, "message": "gone away"}}]}',
+        ),
+        Outcome.SERVER_ERROR,
+        "gone away",
+    ),
+    "a reason that names a failure": (
+        events(chunk({}, "network_error")),
+        Outcome.SERVER_ERROR,
+        "network_error",
+    ),
+    "too few resources": (events(chunk({}, "insufficient_system_resource")), Outcome.BUSY, "insufficient"),
+    "an object named error": (
+        events('{"object": "error", "message": "engine died", "code": 500}'),
+        Outcome.SERVER_ERROR,
+        "engine died",
+    ),
+    "an event named error": (
+        'event: error\ndata: {"message": "engine died"}\n\n',
+        Outcome.SERVER_ERROR,
+        "engine died",
+    ),
+    "a rate limit in mid-stream": (
+        events('{"error": {"code": 429, "message": "failed", "metadata": {"raw": "limited upstream"}}}'),
+        Outcome.RATE_LIMITED,
+        "failed; limited upstream",
+    ),
+    "an error as a whole body": (
+        json.dumps({"error": {"message": "no credits left", "code": 402}}, indent=2),
+        Outcome.AUTH_FAILED,
+        "no credits left",
+    ),
+    "a login page": (
+        "<!doctype html>\n<html><title>Sign in</title></html>",
+        Outcome.GARBAGE,
+        "an HTML page titled 'Sign in'",
+    ),
+    "nothing but junk": (events("ping", "pong"), Outcome.GARBAGE, "not JSON"),
+}
+
+
+@pytest.mark.parametrize("case", FAILURES)
+@pytest.mark.fault("a stream that tells its failure in one of many ways", "I13")
+async def test_a_failure_is_told_in_the_servers_words(case: str, replay: Replay) -> None:
+    """With status 200 all of them look like answers."""
+    body, outcome, words = FAILURES[case]
+    replay.routes["POST", "/v1/chat/completions"] = reply(200, body)
+    with pytest.raises(ProviderError) as caught:
+        await asked(replay)
+    assert caught.value.outcome is outcome
+    assert words in caught.value.detail
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+async def test_an_answer_that_is_not_streamed_is_an_answer(indent: int | None, replay: Replay) -> None:
+    """It says so, because nothing but its end can be timed."""
+    body = {
+        "choices": [{"message": {"content": "hello"}, "finish_reason": "stop"}],
+        "usage": {"completion_tokens": 1},
+    }
+    replay.routes["POST", "/v1/chat/completions"] = reply(200, json.dumps(body, indent=indent))
+    answered, _ = await asked(replay)
+    assert answered.text == "hello"
+    assert not answered.finished.streamed
+    assert answered.finished.output_tokens == 1
+
+
+def _call(city: object, **more: object) -> dict[str, Any]:
+    return {"function": {"name": "get_weather", "arguments": city}, **more}
+
+
+OSLO, RIGA = '{"city": "Oslo"}', '{"city": "Riga"}'
+CALLS = {
+    "by index": [[_call(OSLO, index=0), _call(RIGA, index=1)]],
+    "ids that share an index": [[_call(OSLO, index=0, id="a")], [_call(RIGA, index=0, id="b")]],
+    "neither": [[_call(OSLO), _call(RIGA)]],
+    "objects": [[_call({"city": "Oslo"}, index=0), _call({"city": "Riga"}, index=1)]],
+    "in pieces": [
+        [_call('{"city"', index=0, id="a")],
+        [{"index": 0, "function": {"arguments": ': "Oslo"}'}}],
+        [_call(RIGA, index=1, id="b")],
+    ],
+    "in pieces without an index": [
+        [_call('{"city"', id="a")],
+        [{"function": {"arguments": ': "Oslo"}'}}],
+        [_call(RIGA, id="b")],
+    ],
+    "an id in each piece": [
+        [_call('{"city"', id="a")],
+        [_call(RIGA, id="b")],
+        [{"id": "a", "function": {"arguments": ': "Oslo"}'}}],
+    ],
+}
+
+
+@pytest.mark.parametrize("case", CALLS)
+async def test_two_calls_are_two_calls(case: str, replay: Replay) -> None:
+    """Servers name them by id, by index, or not at all."""
+    pieces = [chunk({"tool_calls": calls}) for calls in CALLS[case]]
+    replay.routes["POST", "/v1/chat/completions"] = reply(200, events(*pieces, chunk({}, "tool_calls")))
+    answered, _ = await asked(replay)
+    assert answered.finished.tool_calls == tuple(
+        ToolCall(name="get_weather", arguments={"city": city}) for city in ("Oslo", "Riga")
+    )
+
+
+@pytest.mark.parametrize(
+    ("named", "ok"), [("other", False), ("m-2024-08-06", True), ("/models/m.gguf", True), (None, True)]
+)
+@pytest.mark.fault("another model answers in place of the asked one", "I10")
+async def test_the_answer_of_another_model_is_refused(named: str | None, ok: bool, replay: Replay) -> None:
+    """A dated form of the name, and a name that is not listed, are the asked model."""
+    said = json.dumps(json.loads(HELLO) | ({"model": named} if named else {}))
+    replay.routes["POST", "/v1/chat/completions"] = reply(200, events(said, END))
+    if ok:
+        assert (await asked(replay, listed=("m", "other", "m-2024-08-06")))[0].text == "hello"
+        return
+    with pytest.raises(ProviderError, match="other answered in place of m"):
+        await asked(replay, listed=("m", "other"))
+
+
+USAGE = [
+    ({"completion_tokens": 30, "completion_tokens_details": {"reasoning_tokens": 20}}, 30),
+    (
+        {
+            "prompt_tokens": 5,
+            "completion_tokens": 30,
+            "total_tokens": 55,
+            "completion_tokens_details": {"reasoning_tokens": 20},
+        },
+        50,
+    ),
+    ({"completion_tokens": 10, "completion_tokens_details": {"reasoning_tokens": 100}}, 110),
+]
+
+
+@pytest.mark.parametrize(("usage", "tokens"), USAGE)
+async def test_thoughts_are_counted_once(usage: dict[str, Any], tokens: int, replay: Replay) -> None:
+    """XAI counts them beside the tokens of the answer, others within."""
+    last = json.dumps({"choices": [], "usage": usage})
+    replay.routes["POST", "/v1/chat/completions"] = reply(200, events(HELLO, END, last))
+    answered, _ = await asked(replay)
+    assert answered.finished.output_tokens == tokens
+
+
+def refusing(*parameters: str) -> Any:
+    """Return a handler that refuses requests with one of *parameters*."""
+
+    async def handle(exchange: Any, write: Any) -> None:
+        for name in parameters:
+            if name in exchange.body:
+                message = f"Unsupported parameter: '{name}' is not supported with this model."
+                await reply(400, {"error": {"message": message, "param": name}})(exchange, write)
+                return
+        await stream(*events(HELLO, END).split("\n"))(exchange, write)
+
+    return handle
+
+
+@pytest.mark.parametrize("refused", [("temperature",), ("max_tokens",), ("stream_options", "temperature")])
+@pytest.mark.fault("a model refuses an optional parameter", "I10")
+async def test_a_refused_parameter_is_left_out(refused: tuple[str, ...], replay: Replay) -> None:
+    """It is learnt for the model: the next request is right at once."""
+    replay.routes["POST", "/v1/chat/completions"] = refusing(*refused)
+    replay.routes["GET", "/v1/models"] = reply(200, {"data": [{"id": "m"}]})
+    request = Generation(model="m", prompt="x", max_tokens=16, deadline_s=5.0)
+    async with opened("openai-compatible", replay.url) as endpoint:
+        for _ in range(2):
+            items = [item async for item in endpoint.generate(request)]
+            assert isinstance(items[-1], Finished)
+    posts = [exchange.body for exchange in replay.requests if exchange.method == "POST"]
+    assert len(posts) == len(refused) + 2
+    assert not set(refused) & set(posts[-1])
+    assert posts[-1].get("max_tokens", posts[-1].get("max_completion_tokens")) == 16
+
+
+async def test_a_model_that_refuses_every_limit_fails(replay: Replay) -> None:
+    """Without a limit it might write for hours."""
+    replay.routes["POST", "/v1/chat/completions"] = refusing("max_tokens", "max_completion_tokens")
+    with pytest.raises(ProviderError, match="max_") as caught:
+        await asked(replay)
+    assert caught.value.outcome is Outcome.BAD_REQUEST
+    assert len([1 for exchange in replay.requests if exchange.method == "POST"]) == 3
+
+
+@pytest.mark.parametrize("vector", [[None] * 3, [1.0, None], ["x"], [], [float("nan")]])
+@pytest.mark.fault("vectors without numbers", "I13")
+async def test_vectors_hold_numbers(vector: list[Any], replay: Replay) -> None:
+    """A ranking by anything else would be a ranking by chance."""
+    replay.routes["GET", "/v1/models"] = reply(200, {"data": [{"id": "m"}]})
+    replay.routes["POST", "/v1/embeddings"] = reply(200, {"data": [{"embedding": vector}]})
+    async with opened("openai-compatible", replay.url) as endpoint:
+        with pytest.raises(ProviderError) as caught:
+            await endpoint.embed("m", ["a"])
+    assert caught.value.outcome is Outcome.GARBAGE
+
+
+async def test_vectors_are_ordered_by_their_index(replay: Replay) -> None:
+    """They may come in another order."""
+    replay.routes["GET", "/v1/models"] = reply(200, {"data": [{"id": "m"}]})
+    data = [{"index": place, "embedding": [float(place)]} for place in (2, 0, 1)]
+    replay.routes["POST", "/v1/embeddings"] = reply(200, {"data": data})
+    async with opened("openai-compatible", replay.url) as endpoint:
+        embedded = await endpoint.embed("m", ["a", "b", "c"])
+    assert embedded.values == [[0.0], [1.0], [2.0]]
