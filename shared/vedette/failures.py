@@ -17,6 +17,7 @@ from vedette.types import Outcome
 _BY_STATUS: Final = {
     400: Outcome.BAD_REQUEST,
     401: Outcome.AUTH_FAILED,
+    402: Outcome.NO_CREDIT,
     403: Outcome.AUTH_FAILED,
     404: Outcome.NOT_FOUND,
     408: Outcome.TIMEOUT,

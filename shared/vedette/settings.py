@@ -28,6 +28,7 @@ from vedette.types import Capability, Fraction, Price, Rating
 DEFAULT_FILE = "vedette.toml"
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\Z")
+_LOOPBACK = re.compile(r"localhost|127(?:\.\d{1,3}){3}|::1|(?:.*\.)?localhost")  # one machine by many names
 _ENDPOINT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 
 _SLOTS_LOOKED_AT = 50
@@ -114,6 +115,10 @@ class EndpointSettings(Section, frozen=True, kw_only=True):
     ca_file: str | None = None
     verify: bool = True
     host_group: str | None = None
+    locality: Literal["local", "remote"] | None = (
+        None  # on machines of your own or not; by its address if not set
+    )
+    models: tuple[str, ...] = ()  # of a server that has no listing
     timeout_s: Seconds = 10.0
     answer: Literal["resident", "always", "never"] = "resident"
     benchmark: bool = True
@@ -126,7 +131,8 @@ class EndpointSettings(Section, frozen=True, kw_only=True):
     @property
     def group(self) -> str:
         """The host group whose processor this endpoint uses: as configured, else the host of its URL."""
-        return self.host_group or urlsplit(self.url).hostname or "unknown"
+        host = (urlsplit(self.url).hostname or "unknown").rstrip(".")
+        return self.host_group or ("localhost" if _LOOPBACK.fullmatch(host) else host)
 
     @property
     def fingerprint(self) -> str:

@@ -149,8 +149,10 @@ class ModelInfo(Value, frozen=True, kw_only=True, omit_defaults=True):
     locality: Locality = "unknown"
     knowledge_cutoff: Text | None = None
     modified_at: UtcTime | None = None
+    retires_at: UtcTime | None = None  # when the service says that it ends
     capabilities: dict[str, Claim] = {}
     price: Price | None = None
+    base_url: Text | None = None  # for OpenAI clients, where it was found by asking
     key_ref: Text | None = None  # where the caller finds the key ("env:GPU_KEY"), never the key
     described: bool = True  # False: listed, but its description could not be read
     description_error: Text | None = None
@@ -177,7 +179,10 @@ class Outcome(StrEnum):
     LOADING = "loading"
     BUSY = "busy"
     RATE_LIMITED = "rate_limited"
+    QUOTA_USED = "quota_used"  # one model's own quota, of a day say
     AUTH_FAILED = "auth_failed"
+    NO_CREDIT = "no_credit"  # the account has none left
+    FORBIDDEN = "forbidden"  # by the service's policy, for this model, place or account; the key is right
     NOT_FOUND = "not_found"
     UNSUPPORTED = "unsupported"
     BAD_REQUEST = "bad_request"
@@ -300,7 +305,7 @@ class Tally(Value, frozen=True, kw_only=True):
 
 
 # A probe that was turned away for its rate says nothing about downtime; a wrong question neither.
-NOT_DOWNTIME = frozenset({Outcome.RATE_LIMITED, Outcome.UNSUPPORTED, Outcome.BAD_REQUEST})
+NOT_DOWNTIME = frozenset({Outcome.RATE_LIMITED, Outcome.QUOTA_USED, Outcome.UNSUPPORTED, Outcome.BAD_REQUEST})
 UP = frozenset({Outcome.OK, Outcome.BUSY, Outcome.LOADING})
 
 

@@ -105,7 +105,7 @@ async def test_google_refuses_a_key_with_400(replay: Replay) -> None:
     assert (listed.value.outcome, asked.value.outcome) == (Outcome.AUTH_FAILED, Outcome.AUTH_FAILED)
 
 
-@pytest.mark.parametrize(("status", "outcome"), [(529, Outcome.BUSY), (402, Outcome.AUTH_FAILED)])
+@pytest.mark.parametrize(("status", "outcome"), [(529, Outcome.BUSY), (402, Outcome.NO_CREDIT)])
 async def test_overload_and_empty_purses(status: int, outcome: Outcome, replay: Replay) -> None:
     replay.otherwise = reply(status, {"error": {"message": "no"}})
     async with opened("anthropic", replay.url) as endpoint:

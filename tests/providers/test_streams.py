@@ -137,7 +137,7 @@ FAILURES = {
     ),
     "an error as a whole body": (
         json.dumps({"error": {"message": "no credits left", "code": 402}}, indent=2),
-        Outcome.AUTH_FAILED,
+        Outcome.NO_CREDIT,
         "no credits left",
     ),
     "a login page": (

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vedette.types import UP, Health, Level, Outcome, ProbeSample, Published, Status
+from vedette.types import NOT_DOWNTIME, UP, Health, Level, Outcome, ProbeSample, Published, Status
 from vedette_prober.verdict import fold, verdict
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
@@ -97,8 +97,7 @@ def test_uptime_folded_equals_uptime_computed_from_all_probes(results: list[Outc
     told = [
         outcome
         for n, outcome in enumerate(results)
-        if (START + timedelta(minutes=20 * n)).replace(minute=0) > since
-        and outcome not in (Outcome.RATE_LIMITED, Outcome.UNSUPPORTED, Outcome.BAD_REQUEST)
+        if (START + timedelta(minutes=20 * n)).replace(minute=0) > since and outcome not in NOT_DOWNTIME
     ]
     expected = sum(outcome in UP for outcome in told) / len(told) if told else None
     assert health.uptime(now, hours=24) == expected

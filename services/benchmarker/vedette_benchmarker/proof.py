@@ -224,9 +224,34 @@ async def prove_rerank(endpoint: Endpoint, info: ModelInfo) -> Proof:
     )
 
 
+# What a refusal says that means the capability itself. Any other refusal proves nothing.
+_ABOUT: dict[Capability, re.Pattern[str]] = {
+    capability: re.compile(words, re.IGNORECASE)
+    for capability, words in {
+        Capability.CHAT: r"chat|template|not support generat|cannot generate|not a (?:text|language)|embedding model",
+        Capability.COMPLETION: r"complet|not support generat|cannot generate|embedding model",
+        Capability.TOOLS: r"tool|function",
+        Capability.JSON_SCHEMA: r"schema|response_format|json|structured|grammar|output_config|responseMimeType",
+        Capability.VISION: r"image|vision|visual|multi-?modal|picture|content type|inline_?data",
+        Capability.EMBEDDING: r"embed|pooling",
+        Capability.RERANK: r"rerank|score|rank",
+    }.items()
+}
+
+
+def _is_refused(capability: Capability, error: ProviderError) -> bool:
+    """Return whether *error* says that the model cannot do what *capability* was asked for."""
+    about = _ABOUT.get(capability)
+    return error.outcome in _REFUSALS and about is not None and about.search(error.detail) is not None
+
+
 def _failed(before: Proof, capability: Capability, asked: str, error: ProviderError) -> Proof:
-    """Return *before* with a call that failed: refused as a wrong question it disproves, else proves nothing."""
-    refused = error.outcome in _REFUSALS
+    """Return *before* with a call that failed.
+
+    It disproves where the server says that the capability is not there; any other refusal proves nothing, and
+    any other failure ends the proof.
+    """
+    refused = _is_refused(capability, error)
     attempt = Attempt(
         capability=capability,
         asked=asked,
@@ -237,7 +262,7 @@ def _failed(before: Proof, capability: Capability, asked: str, error: ProviderEr
         before,
         attempts=(*before.attempts, attempt),
         requests=before.requests + 1,
-        failure=None if refused else error,
+        failure=None if error.outcome in _REFUSALS else error,
     )
 
 

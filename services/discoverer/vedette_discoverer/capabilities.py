@@ -8,6 +8,47 @@ from msgspec import Struct
 from vedette.providers import Described
 from vedette.types import Capability, Claim, Evidence, Kind
 
+# Names of models that cannot be asked for text, by what they are. Model cards and the services' own lists, 2026-11-29.
+_OTHER_KINDS = tuple(
+    (what, re.compile(rf"(?:^|[-_/.:])(?:{words})(?:[-_:.\d]|$)"))
+    for what, words in (
+        ("a router, which names no model", r"auto|router|model-router"),
+        (
+            "a speech recognition model",
+            r"(?:distil-)?whisper|parakeet|canary-\d+b|wav2vec\d?|moonshine|stt|asr|transcribe|transcription",
+        ),
+        (
+            "a speech model",
+            r"tts|xtts|kokoro|bark|orpheus|playai|chatterbox|piper|parler|dia-1\.6b|csm-1b|zonos|speecht5|speech"
+            r"|realtime|native-audio|elevenlabs|eleven",
+        ),
+        ("a music model", r"musicgen|audiogen|lyria|stable-audio|suno|riffusion"),
+        (
+            "an image model",
+            r"dall-e|gpt-image|imagen|flux|stable-diffusion|stabilityai|sdxl|sd3|sd-turbo|playground-v\d|kandinsky"
+            r"|image|nano-banana|hidream|recraft|ideogram|midjourney|seedream|kolors|cogview|t2i|photon",
+        ),
+        (
+            "a video model",
+            r"sora|veo|wan-?ai|wan2|t2v|i2v|ti2v|hunyuanvideo|cogvideo\w*|mochi|ltx-video|kling|runway|hailuo|seedance|svd"
+            r"|video",
+        ),
+        (
+            "a moderation model",
+            r"moderation|(?:llama|prompt|wild|shield|nemo|qwen3?)[-_]?guard|guard|guardian|shieldgemma",
+        ),
+        ("a model that reads documents", r"mistral-ocr|aqa|deep-research|computer-use"),
+    )
+)
+
+
+def other_kind(name: str) -> str | None:
+    """Return what a model called *name* is, if its name says that it cannot be asked for text."""
+    lowered = name.lower()
+    if lowered.endswith("*"):
+        return "a pattern for names"
+    return next((what for what, pattern in _OTHER_KINDS if pattern.search(lowered)), None)
+
 
 class NameRule(Struct, frozen=True):
     """A pattern in a model's name, what it implies, and where that was read (2026-11-23)."""
@@ -31,15 +72,15 @@ NAME_RULES = (
         "model cards of Qwen-VL, Llama-Vision, LLaVA, Moondream, MiniCPM-V, Pixtral",
     ),
     NameRule(
-        r"(rerank)",
+        r"(rerank|cross-encoder|ms-marco)",
         (C.RERANK,),
         "model cards of BGE-reranker, Qwen3-Reranker, jina-reranker",
         kind="rerank",
     ),
     NameRule(
-        r"(embed|minilm|(^|[-_/])(bge|e5|gte)[-_])",
+        r"(embed|minilm|mpnet|sentence-t5|(^|[-_/])(bge|e5|gte|voyage|instructor|stella)[-_])",
         (C.EMBEDDING,),
-        "model cards of nomic-embed, mxbai-embed, all-MiniLM, BGE, E5, GTE",
+        "model cards of nomic-embed, mxbai-embed, all-MiniLM, all-mpnet, BGE, E5, GTE, Voyage",
         kind="embedding",
     ),
     NameRule(
@@ -70,19 +111,22 @@ _INTERFACES: dict[Kind, Capability] = {
 def infer(described: Described, name: str) -> tuple[Kind, dict[str, Claim]]:
     """Return a model's kind and its claims: stronger evidence wins, and what contradicts it is recorded."""
     rules = [rule for rule in NAME_RULES if re.search(rule.pattern, name.lower())]
-    kind = _kind(described, rules)
+    other = None if described.kind != "unknown" or any(rule.kind for rule in rules) else other_kind(name)
+    kind = _kind(described, rules, other)
     claims: dict[str, Claim] = {str(capability): claim for capability, claim in described.claims.items()}
-    for capability, claim in [*_by_name(rules, kind), *_by_kind(kind)]:
+    for capability, claim in [*_by_name(rules, kind), *_by_kind(kind, other or f"a {kind} model")]:
         known = claims.get(capability)
         claims[capability] = claim if known is None else known.beside(claim)
     return kind, claims
 
 
-def _kind(described: Described, rules: list[NameRule]) -> Kind:
+def _kind(described: Described, rules: list[NameRule], other: str | None) -> Kind:
     if described.kind != "unknown":
         return described.kind
     named = next((rule.kind for rule in rules if rule.kind is not None), None)
-    return named or "chat"
+    chats = described.claims.get(C.CHAT)
+    denied = chats is not None and not chats.value
+    return named or ("unknown" if other or denied else "chat")
 
 
 def _by_name(rules: list[NameRule], kind: Kind) -> Iterator[tuple[Capability, Claim]]:
@@ -99,16 +143,16 @@ def _fits(capability: Capability, kind: Kind) -> bool:
     return kind in ("chat", "completion")
 
 
-def _by_kind(kind: Kind) -> Iterator[tuple[Capability, Claim]]:
+def _by_kind(kind: Kind, what: str) -> Iterator[tuple[Capability, Claim]]:
     for other, interface in _INTERFACES.items():
         # What chats can also complete; the other way round it cannot.
         value = other == kind or (other == "completion" and kind == "chat")
-        yield interface, _inferred(value=value, source=f"it is a {kind} model")
+        yield interface, _inferred(value=value, source=f"it is {what}")
     for task in TASKS:
         if kind == "chat":
             yield task, _inferred(value=True, source=_ANY_CHAT)
-        elif kind in ("embedding", "rerank"):
-            yield task, _inferred(value=False, source=f"it is a {kind} model")
+        elif kind in ("embedding", "rerank", "unknown"):
+            yield task, _inferred(value=False, source=f"it is {what}")
 
 
 def _inferred(*, value: bool, source: str) -> Claim:

@@ -345,6 +345,7 @@ def compose(
         canonical=named.canonical,
         capabilities=claims,
         price=price,
+        base_url=described.base_url,
         key_ref=configured.api_key.reference if configured.api_key else None,
         described=problem is None,
         description_error=problem,

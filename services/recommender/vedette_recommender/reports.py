@@ -27,7 +27,12 @@ LEAST_DECODE_MS: Final = 1.0  # tokens that come all at once were buffered on th
 TTFT_MS_LIMITS: Final = (1.0, 600_000.0)
 OUTPUT_TPS_LIMITS: Final = (0.01, 10_000.0)
 # The caller's key, question, size or haste is at fault, not the model: no call that tells of it.
-CALLERS_OWN: Final = NOT_DOWNTIME | {Outcome.AUTH_FAILED, Outcome.TOO_LARGE}
+CALLERS_OWN: Final = NOT_DOWNTIME | {
+    Outcome.AUTH_FAILED,
+    Outcome.NO_CREDIT,
+    Outcome.FORBIDDEN,
+    Outcome.TOO_LARGE,
+}
 
 
 class Sums(Struct, frozen=True, kw_only=True):

@@ -27,7 +27,7 @@ def recommendation(candidate: Candidate, base_url: BaseUrl) -> Recommendation:
         confidence=0.0,
         status=candidate.status,
         resident=candidate.resident,
-        base_url=base_url(info.provider, info.url),
+        base_url=info.base_url or base_url(info.provider, info.url),
         key_ref=info.key_ref,
         context_tokens=info.context_tokens,
         output_tps=facts.output_tps,

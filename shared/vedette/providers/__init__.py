@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import cache
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -35,6 +35,8 @@ class Access(Struct, frozen=True, kw_only=True):
     max_body_bytes: int = 16 * 1024 * 1024
     allowed: tuple[str, ...] = ()  # hosts and networks that may be connected to; without any, all
     flavour: str | None = None
+    locality: Literal["local", "remote"] | None = None  # as configured; None: by its address
+    models: tuple[str, ...] = ()  # as configured, for a server without a listing
 
     @property
     def redaction(self) -> Secrets:
@@ -68,6 +70,7 @@ class Described(Struct, frozen=True, kw_only=True):
     locality: Locality = "unknown"
     origin: str | None = None
     price: Price | None = None
+    base_url: str | None = None  # for OpenAI clients, where it was found; None: as `Provider.base_url` says
 
 
 class Server(Struct, frozen=True, kw_only=True):
@@ -267,6 +270,7 @@ ENDPOINT_WIDE = frozenset(
         Outcome.TIMEOUT,
         Outcome.UNREACHABLE,
         Outcome.AUTH_FAILED,
+        Outcome.NO_CREDIT,
         Outcome.RATE_LIMITED,
     }
 )

@@ -5,11 +5,12 @@ documentation (/api/v0) and Text Generation Inference's API description (/info, 
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from msgspec import Struct
 
 from vedette.providers import Described
+from vedette.providers._entries import Entry, context, kind_and_claims, retires_at
 from vedette.providers._lenient import (
     count,
     known,
@@ -19,15 +20,6 @@ from vedette.providers._lenient import (
     tokens,
 )
 from vedette.types import Capability, Claim, Evidence, Kind, Locality
-
-Entry = Mapping[str, Any]
-
-
-def served_context(entry: Entry) -> int | None:
-    """Return the context that *entry* of a listing says is served, in tokens."""
-    meta = mapping(entry.get("meta"))
-    served = (entry.get("max_model_len"), meta.get("n_ctx"), entry.get("context_length"))
-    return next((n for n in map(tokens, served) if n), None)
 
 
 def modalities(told: object) -> tuple[str, ...] | None:
@@ -51,7 +43,7 @@ def _usual(entry: Entry, told: Entry) -> Described:
     origin = text(told.get("model_path")) or (None if entry.get("parent") else text(entry.get("root")))
     facts = known(
         native_context_tokens=tokens(meta.get("n_ctx_train")) or None,
-        served_context_tokens=served_context(entry),
+        served_context_tokens=context(entry),
         parameters=count(meta.get("n_params")) or None,
         size_bytes=count(meta.get("size")) or None,
         quantization=text(meta.get("ftype")) or text(told.get("model_ftype")),
@@ -59,11 +51,13 @@ def _usual(entry: Entry, told: Entry) -> Described:
         embedding_dimensions=count(meta.get("n_embd")) or None,
         input_modalities=modalities(architecture.get("input_modalities")),
         output_modalities=modalities(architecture.get("output_modalities")),
+        retires_at=retires_at(entry),
     )
-    claims = _props(told)
+    kind, claims = kind_and_claims(entry, "/v1/models")
+    claims |= _props(told)
     chats = claims.get(Capability.CHAT)
     return Described(
-        kind="chat" if chats is not None and chats.value else "unknown",
+        kind="chat" if chats is not None and chats.value else kind,
         facts=facts,
         sources=dict.fromkeys(facts, "/v1/models"),
         claims=claims,
@@ -150,8 +144,11 @@ class Flavour(Struct, frozen=True, kw_only=True):
     owned_by_itself: bool = False  # its listing says that a model owns itself
     server_header: str | None = None
     entry_field: str | None = None  # a field that only its listing has
+    status_of_each: bool = (
+        False  # its listing says of each model whether it is loaded: an object with a `value`
+    )
     locality: Locality = "unknown"
-    resident: Literal["always", "by_status", "by_state", "unknown"] = "unknown"
+    resident: Literal["always", "by_status", "by_state", "by_running", "unknown"] = "unknown"
     health: str | None = None  # answers 503 while a model loads
     version: str | None = None  # a path that tells {"version": …}
     props: str | None = None  # a path that tells of the one model served
@@ -166,7 +163,18 @@ class Flavour(Struct, frozen=True, kw_only=True):
 
 FLAVOURS = (
     Flavour(
-        name="llama.cpp-router", entry_field="status", locality="local", resident="by_status", health="health"
+        name="llama-swap",
+        owned_by=("llama-swap",),
+        locality="local",
+        resident="by_running",
+        health="health",
+    ),
+    Flavour(
+        name="llama.cpp-router",
+        status_of_each=True,
+        locality="local",
+        resident="by_status",
+        health="health",
     ),
     Flavour(
         name="llama.cpp",
@@ -226,7 +234,8 @@ def detect(entries: list[Entry], server_header: str) -> Flavour:
         by_owner = any(entry.get("owned_by") in flavour.owned_by for entry in entries)
         by_itself = flavour.owned_by_itself and any(e.get("owned_by") == e.get("id") for e in entries)
         by_field = any(flavour.entry_field in entry for entry in entries) if flavour.entry_field else False
+        by_status = flavour.status_of_each and any("value" in mapping(e.get("status")) for e in entries)
         by_header = flavour.server_header is not None and flavour.server_header == server_header
-        if by_owner or by_itself or by_field or by_header:
+        if by_owner or by_itself or by_field or by_status or by_header:
             return flavour
     return GENERIC

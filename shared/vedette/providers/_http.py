@@ -10,8 +10,6 @@ import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import cache
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -25,19 +23,20 @@ from vedette.errors import ConfigurationError, ProviderError
 from vedette.providers import Access
 from vedette.providers._lenient import decoded, text
 from vedette.providers._outbound import Forbidden, Transport
-from vedette.providers._refusals import outcome, words
+from vedette.providers._refusals import outcome, wait_s, words
 from vedette.redaction import Secrets
 from vedette.types import Exchange, Outcome
 
 T = TypeVar("T")
 _CONNECT_TIMEOUT_S = 5.0
+_IDEMPOTENT = frozenset({"GET", "HEAD"})
+_NO_HANDSHAKE = "no TLS handshake in time; if the server speaks plain HTTP, write http:// in its url"
 _MOST_ERROR_BYTES = 64 * 1024
 _MAX_LINE_BYTES = 1024 * 1024
 _MOST_TRANSCRIPT = 500  # characters of a request's body, and of a reply's, that a transcript keeps
 _MAX_TRANSCRIPT_BYTES = (
     4096  # of a reply, from which those are taken: secrets are redacted before anything is cut
 )
-_LONGEST_RETRY_AFTER_S = 86_400.0
 
 # Its INFO line prints whole URLs; a key in one would stand in the log.
 for _noisy in ("httpx", "httpcore"):
@@ -65,6 +64,11 @@ class Http:
             # Endpoints are named by the operator; a proxy variable or a .netrc must not reroute their keys.
             trust_env=False,
         )
+
+    @property
+    def url(self) -> str:
+        """The URL under which paths are asked for, without a slash at its end."""
+        return self._access.url.rstrip("/")
 
     async def __aenter__(self) -> Self:
         return self
@@ -148,18 +152,33 @@ class Http:
 
     @asynccontextmanager
     async def _opened(self, told: "_Transcript") -> AsyncIterator[httpx.Response]:
-        headers = {} if told.content is None else {"Content-Type": "application/json"}
-        request = self._client.build_request(
-            told.method, told.path.lstrip("/"), content=told.content, headers=headers
-        )
-        with _translated(self._access.url):
-            response = await self._client.send(request, stream=True)
+        response = await self._send(told)
         try:
             told.status = response.status_code
             await self._check(response, told)
             yield response
         finally:
             await response.aclose()
+
+    async def _send(self, told: "_Transcript") -> httpx.Response:
+        headers = {} if told.content is None else {"Content-Type": "application/json"}
+        while True:
+            request = self._client.build_request(
+                told.method,
+                told.path.lstrip("/"),
+                content=told.content,
+                headers=headers,
+                extensions={"trace": told.trace},
+            )
+            told.events.clear()
+            try:
+                with _translated(self._access.url):
+                    return await self._client.send(request, stream=True)
+            except ProviderError as error:
+                # The server has closed the idle connection meanwhile. A new one tells what there is.
+                reused = not any(event.startswith("connection.") for event in told.events)
+                if not (reused and told.method in _IDEMPOTENT and error.outcome is Outcome.RESET):
+                    raise
 
     async def _check(self, response: httpx.Response, told: "_Transcript") -> None:
         status = response.status_code
@@ -168,13 +187,20 @@ class Http:
         if 200 <= status < 300:
             return
         if 300 <= status < 400:
-            raise ProviderError(Outcome.GARBAGE, f"HTTP {status}: redirects are not followed")
-        said = words(self._secrets.clean(await self._read(response, _MOST_ERROR_BYTES, told)))
+            raise ProviderError(Outcome.GARBAGE, self._redirected(response))
+        body = self._secrets.clean(await self._read(response, _MOST_ERROR_BYTES, told))
+        said = words(body)
         raise ProviderError(
             outcome(status, said),
             f"HTTP {status}{f': {said}' if said else ''}",
-            retry_after_s=self._retry_after(response.headers.get("Retry-After")),
+            retry_after_s=wait_s(response.headers, body, self._clock.now()),
         )
+
+    def _redirected(self, response: httpx.Response) -> str:
+        """Return that a reply redirects, and where to, without query and secrets."""
+        place = self._secrets.redact(response.headers.get("Location", "")).partition("?")[0]
+        where = f" to {text(place, 200)}" if place.strip() else ""
+        return f"HTTP {response.status_code}: it redirects{where}, which is not followed; set url to where it leads"
 
     async def _read(self, response: httpx.Response, most: int, told: "_Transcript") -> bytes:
         raw = bytearray()
@@ -194,7 +220,7 @@ class Http:
             async with asyncio.timeout(max(0.0, deadline_s)):
                 yield
         except TimeoutError as error:
-            late = "no complete reply in time"
+            late = _NO_HANDSHAKE if told.is_in_handshake else "no complete reply in time"
             raise ProviderError(Outcome.TIMEOUT, late, exchange=self._exchange(told)) from error
         except ProviderError as error:
             error.exchange = error.exchange or self._exchange(told)
@@ -202,18 +228,6 @@ class Http:
 
     def _exchange(self, told: "_Transcript") -> Exchange:
         return Exchange(sent=told.sent(self._secrets), received=told.received(self._secrets))
-
-    def _retry_after(self, value: str | None) -> float | None:
-        if value is None:
-            return None
-        try:
-            asked = float(value)
-        except ValueError:
-            try:
-                asked = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-            except (ValueError, TypeError):
-                return None
-        return min(max(asked, 0.0), _LONGEST_RETRY_AFTER_S) if asked == asked else None
 
 
 class _Transcript:
@@ -224,7 +238,18 @@ class _Transcript:
         self.path = path
         self.content = None if body is None else msgspec.json.encode(body)
         self.status: int | None = None
+        self.events: list[str] = []  # of the connection, as httpcore names them
         self._raw = b""
+
+    async def trace(self, event: str, _: object) -> None:
+        """Note an event of the connection."""
+        self.events.append(event)
+
+    @property
+    def is_in_handshake(self) -> bool:
+        """Whether the server has taken the connection and has not answered to TLS."""
+        begun, done = (f"connection.start_tls.{event}" in self.events for event in ("started", "complete"))
+        return begun and not done
 
     def take(self, chunk: bytes) -> None:
         """Keep the beginning of the reply."""
@@ -276,13 +301,17 @@ def _translated(url: str, *, broken: Outcome = Outcome.RESET) -> Iterator[None]:
     try:
         yield
     except httpx.ConnectTimeout as error:
-        raise ProviderError(
-            Outcome.TIMEOUT, f"{url}: no connection within {_CONNECT_TIMEOUT_S:g} s"
-        ) from error
+        late = f"{url}: no connection within {_CONNECT_TIMEOUT_S:g} s"
+        if url.startswith("https:"):
+            late += "; if the server speaks plain HTTP, write http:// in its url"
+        raise ProviderError(Outcome.TIMEOUT, late) from error
     except httpx.ConnectError as error:
         raise _unconnected(url, error) from error
     except (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError) as error:
-        raise ProviderError(broken, f"{url}: the connection broke off") from error
+        hint = ""
+        if broken is Outcome.RESET and url.startswith("http:"):
+            hint = "; if the server speaks TLS, write https:// in its url"
+        raise ProviderError(broken, f"{url}: the connection broke off{hint}") from error
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError) as error:
         raise ProviderError(Outcome.UNREACHABLE, f"{url}: {type(error).__name__}") from error
 
@@ -295,9 +324,20 @@ def _unconnected(url: str, error: httpx.ConnectError) -> ProviderError:
         return ProviderError(Outcome.REFUSED, f"nothing listens at {url}")
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         return ProviderError(Outcome.UNREACHABLE, f"{url}: no such host")
-    if any(isinstance(cause, ssl.SSLError) for cause in causes):
-        return ProviderError(Outcome.UNREACHABLE, f"{url}: TLS: {text(str(error), 200)}")
+    if tls := next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None):
+        return ProviderError(Outcome.UNREACHABLE, f"{url}: TLS: {_why_no_tls(tls)}")
     return ProviderError(Outcome.UNREACHABLE, f"{url}: {text(str(error), 200) or 'cannot connect'}")
+
+
+def _why_no_tls(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"its certificate is not trusted ({error.verify_message}); name its authority with ca_file,"
+            " or set verify = false"
+        )
+    if error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNEXPECTED_EOF_WHILE_READING"):
+        return "the server speaks plain HTTP; write http:// in its url"
+    return text(str(error), 200) or "the handshake failed"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -39,7 +39,9 @@ _LAST_32_BITS = frozenset(
     int(ip_network(network).network_address) for network in ("169.254.169.254/32", *_METADATA[:3])
 )
 _KEPT = 20  # connections for the next request,
-_KEPT_FOR_S = 5.0
+_KEPT_FOR_S = (
+    2.0  # less than servers do (uvicorn and Node close after 5 s), so that none closes under a request
+)
 _NAT64 = ip_network("64:ff9b::/96")
 _LOCAL_NAT64 = ip_network("64:ff9b:1::/48")
 # Networks of IPv6 whose last 32 bits are an IPv4 address: NAT64, IPv4-compatible, IPv4-translated.

@@ -2,33 +2,71 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from vedette.errors import ProviderError
-from vedette.providers._lenient import decoded, html_title, mapping, sequence, text
+from vedette.providers._lenient import (
+    decimal,
+    decoded,
+    html_title,
+    http_date,
+    mapping,
+    moment,
+    sequence,
+    text,
+)
 from vedette.types import Outcome
 
 MAX_WORDS: Final = 300  # characters
+MAX_WAIT_S: Final = 86_400.0
 _BY_STATUS: Final[Mapping[int, Outcome]] = {
     400: Outcome.BAD_REQUEST,
     401: Outcome.AUTH_FAILED,
-    402: Outcome.AUTH_FAILED,  # no credit left with this key
+    402: Outcome.NO_CREDIT,
     403: Outcome.AUTH_FAILED,
     404: Outcome.NOT_FOUND,
+    405: Outcome.UNSUPPORTED,
+    407: Outcome.AUTH_FAILED,
     408: Outcome.TIMEOUT,
+    409: Outcome.BUSY,
+    410: Outcome.NOT_FOUND,
+    413: Outcome.TOO_LARGE,
+    424: Outcome.SERVER_ERROR,  # Text Generation Inference: the generation failed
+    425: Outcome.BUSY,
     429: Outcome.RATE_LIMITED,
+    498: Outcome.BUSY,  # Groq: no flex capacity
+    499: Outcome.TIMEOUT,  # nginx: who asked has hung up, here a proxy on the way
     501: Outcome.UNSUPPORTED,
     503: Outcome.BUSY,
     504: Outcome.TIMEOUT,
+    522: Outcome.TIMEOUT,  # Cloudflare: the origin takes no connection in time
+    524: Outcome.TIMEOUT,  # and does not answer in time
     529: Outcome.BUSY,  # Anthropic's "overloaded"
 }
+_NO_CREDIT: Final = re.compile(
+    r"credit balance|insufficient (?:credit|balance|fund|quota)|insufficient_quota|no (?:more )?credit|out of credit"
+    r"|billing|payment required|exceeded your current quota",
+    re.IGNORECASE,
+)
+_OF_THE_DAY: Final = re.compile(r"per[ _-]?day|daily|\b[TR]PD\b", re.IGNORECASE)
+_OF_THE_KEY: Final = re.compile(
+    r"(?:invalid|incorrect|missing|expired|wrong|no|bad|revoked)\W+(?:\w+\W+){0,2}?(?:key|token|credential)|authenticat",
+    re.IGNORECASE,
+)
+_BY_POLICY: Final = re.compile(
+    r"country|region|territor|location is not|moderation|flagged|gated|terms of|must be verified|restricted"
+    r"|not (?:allowed|authorized|permitted|available)|access to (?:the )?model|your chosen model|does not have access",
+    re.IGNORECASE,
+)
+_NOT_LOADED: Final = re.compile(r"no models? (?:is )?loaded|model is (?:unloaded|not loaded)", re.IGNORECASE)
 # Names that APIs give to kinds of errors, where a stream has no status: OpenAI's, Anthropic's and Google's.
 _BY_TYPE: Final[Mapping[str, Outcome]] = {
     "rate_limit_error": Outcome.RATE_LIMITED,
     "rate_limit_exceeded": Outcome.RATE_LIMITED,
     "resource_exhausted": Outcome.RATE_LIMITED,
-    "insufficient_quota": Outcome.AUTH_FAILED,
-    "billing_error": Outcome.AUTH_FAILED,
+    "insufficient_quota": Outcome.NO_CREDIT,
+    "billing_error": Outcome.NO_CREDIT,
     "authentication_error": Outcome.AUTH_FAILED,
     "permission_error": Outcome.AUTH_FAILED,
     "invalid_api_key": Outcome.AUTH_FAILED,
@@ -48,12 +86,98 @@ FAILED_REASONS: Final = frozenset(
 
 
 def outcome(status: int, said: str) -> Outcome:
-    """Return the outcome of a reply with *status* whose words are *said*."""
+    """Return the outcome of a reply with *status* whose words are *said*.
+
+    What a service refuses for money, place or policy says nothing of the model, with whatever status it comes.
+    """
     if status == 503 and "loading" in said.lower():
         return Outcome.LOADING
+    if status in (400, 404) and _NOT_LOADED.search(said):
+        return Outcome.SERVER_ERROR
+    if status == 429 and _OF_THE_DAY.search(said):
+        return Outcome.QUOTA_USED
+    if status in (400, 403, 429) and _NO_CREDIT.search(said):
+        return Outcome.NO_CREDIT
+    if status in (400, 403) and _BY_POLICY.search(said) and not _OF_THE_KEY.search(said):
+        return Outcome.BAD_REQUEST if status == 400 and "chat template" in said else Outcome.FORBIDDEN
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return Outcome.SERVER_ERROR if status >= 500 else Outcome.BAD_REQUEST
+
+
+def wait_s(headers: Mapping[str, str], body: bytes, now: datetime) -> float | None:
+    """Return how long a refusal asks to wait (s, at most a day), or None.
+
+    *headers* have lower-case names. Moments are read by the server's own `Date`, else by *now*.
+    """
+    now = http_date(headers.get("date")) or now
+    found = _plain_wait(headers, now)
+    if found is None:
+        found = _body_wait(body)
+    if found is None:
+        found = _reset_wait(headers, now)
+    return None if found is None or found != found else min(max(found, 0.0), MAX_WAIT_S)
+
+
+def _plain_wait(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Return what Retry-After says: in milliseconds (OpenAI's), in seconds, or as a date."""
+    milliseconds, told = _number(headers.get("retry-after-ms")), headers.get("retry-after")
+    if milliseconds is not None:
+        return milliseconds / 1000
+    at = http_date(told)
+    return (at - now).total_seconds() if at else _number(told)
+
+
+def _body_wait(body: bytes) -> float | None:
+    """Return the wait in a body: Google's RetryInfo, or words such as `try again in 7m12s` (Groq, OpenAI)."""
+    try:
+        error = mapping(mapping(decoded(body)).get("error"))
+    except ProviderError:
+        error = {}
+    for detail in map(mapping, sequence(error.get("details"))):
+        if "retryDelay" in detail:
+            return _duration(text(detail["retryDelay"]))
+    again = re.search(rb"try again in ([0-9hms.]{1,20}[hms])", body[:4096])
+    return _duration(again[1].decode()) if again else None
+
+
+def _reset_wait(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Return when the rate limit that is used up begins again: the latest, where several are or none says so."""
+    resets = {name: value for name, value in headers.items() if "ratelimit" in name and "reset" in name}
+    used_up = {
+        name: value
+        for name, value in resets.items()
+        if headers.get(name.replace("reset", "remaining")) == "0"
+    }
+    waits = [_until(value, now) for value in (used_up or resets).values()]
+    return max((wait for wait in waits if wait is not None), default=None)
+
+
+def _until(value: str, now: datetime) -> float | None:
+    """Return the seconds to a reset: a duration (`6m0s`), seconds, an epoch in seconds or milliseconds, a date."""
+    at = moment(value) if "-" in value else None
+    if at is not None:
+        return (at - now).total_seconds()
+    number = _number(value)
+    if number is None:
+        return _duration(value)
+    if number > _EPOCH_MS:
+        number /= 1000
+    return number - now.timestamp() if number > _EPOCH_S else number
+
+
+_EPOCH_S, _EPOCH_MS = 1e9, 1e11  # in 2001 and in 1973, and as a wait longer than any
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
+_UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def _duration(value: str | None) -> float | None:
+    parts = _DURATION.findall(value or "")
+    return sum(float(amount) * _UNITS[unit] for amount, unit in parts) if parts else None
+
+
+def _number(value: str | None) -> float | None:
+    return decimal(value.strip()) if value else None
 
 
 def words(body: bytes) -> str:

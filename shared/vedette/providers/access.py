@@ -38,4 +38,6 @@ def access(name: str, endpoint: EndpointSettings, outbound: Outbound = Outbound(
         timeout_s=endpoint.timeout_s,
         flavour=endpoint.flavour,
         allowed=outbound.allow,
+        locality=endpoint.locality,
+        models=endpoint.models,
     )

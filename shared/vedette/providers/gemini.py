@@ -47,7 +47,10 @@ _MOST_PAGES = 20
 _PREFIX = "models/"
 _SOURCE = "Gemini /v1beta/models"
 # They list generateContent as well, and answer with something other than text.
-_NO_TEXT = re.compile(r"-(tts|image|audio|live)\b|native-audio")
+# Models that answer with pictures, music, speech or a report, though they list generateContent (2026-11-29).
+_NO_TEXT = re.compile(
+    r"-(tts|image|audio|live)\b|native-audio|nano-banana|lyria|deep-research|imagen|veo-|aqa\b"
+)
 
 
 class GeminiEndpoint:

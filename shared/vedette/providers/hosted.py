@@ -15,9 +15,11 @@ import msgspec
 
 from vedette.clock import Clock
 from vedette.providers import Access, Described, Endpoint, Listing
-from vedette.providers._flavours import Entry, Flavour, declared, modalities
+from vedette.providers._entries import Entry
+from vedette.providers._flavours import Flavour, declared, modalities
 from vedette.providers._http import Http
 from vedette.providers._lenient import (
+    decimal,
     known,
     mapping,
     number,
@@ -34,7 +36,7 @@ _NO_CHAT = re.compile(
     r"|-pro\b|codex|deep-research|computer-use"
 )
 _CHAT = re.compile(r"(gpt-|chatgpt-|o\d|ft:)")
-_COMPLETION = re.compile(r"(gpt-3\.5-turbo-instruct|davinci|babbage)")
+_COMPLETION = re.compile(r"(?:ft:)?(gpt-3\.5-turbo-instruct|davinci|babbage)")
 _PERCENTILES = frozenset(Percentiles.__struct_fields__)
 _MOST_UPSTREAMS = 16  # of a model, whose published figures are kept
 
@@ -70,7 +72,10 @@ def _openrouter(entry: Entry, _: Entry) -> Described:
     claims = declared(
         source,
         {
-            Capability.CHAT: "text" in given if given else None,
+            # Of a model that also draws, only an answer shows whether a chat can be had with it.
+            Capability.CHAT: "text" in given
+            if given and set(given) - {"text"} in (set(), set(given))
+            else None,
             Capability.VISION: "image" in taken if taken else None,
             Capability.AUDIO: "audio" in taken if taken else None,
             Capability.TOOLS: "tools" in able if able else None,
@@ -97,6 +102,9 @@ def _price(entry: Entry, source: str) -> Price | None:
         return None
     if not (0 <= asked < 1e6 and 0 <= answered < 1e6):
         return None
+    fee = decimal(str(pricing.get("request") or "0"))
+    if fee:
+        source = f"{source}, beside {fee:g} USD for each request"
     return Price(input_usd_per_mtok=round(asked, 6), output_usd_per_mtok=round(answered, 6), source=source)
 
 
@@ -148,7 +156,7 @@ class Hosted:
     async def open(self, access: Access, *, clock: Clock) -> AsyncIterator[Endpoint]:
         """Open a connection to the service."""
         async with Http(msgspec.structs.replace(access, url=root(access.url)), clock=clock) as http:
-            yield self._kind(http, flavour=self._flavour, free_to_ask=False, clock=clock)
+            yield self._kind(http, flavour=self._flavour, own=False, clock=clock)
 
     def base_url(self, url: str) -> str | None:
         """Return the base URL for OpenAI clients."""

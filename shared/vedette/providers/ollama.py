@@ -8,8 +8,11 @@ the order of eviction or force a reload.
 import base64
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
+from datetime import datetime, timedelta
 from typing import Any
+
+import msgspec
 
 from vedette.clock import Clock
 from vedette.errors import ProviderError
@@ -33,6 +36,7 @@ from vedette.providers._lenient import (
     count,
     decimal,
     decoded,
+    http_date,
     is_name,
     known,
     listings,
@@ -47,6 +51,7 @@ from vedette.providers._lenient import (
     tool_object,
     vectors_of,
 )
+from vedette.providers._places import stands_on_own_machine
 from vedette.providers._refusals import in_stream
 from vedette.providers._stream import lines
 from vedette.types import Capability, Claim, Evidence, Kind, Locality, Outcome, Residency
@@ -62,6 +67,9 @@ _CAPABILITIES = {
     "thinking": Capability.THINKING,
 }
 _CONTEXT_PARAMETER = re.compile(r"^num_ctx\s+(\d+)\s*$", re.MULTILINE)
+_API_PATH = re.compile(r"/(?:v1|api)(?:/(?:chat|generate|tags|embed|chat/completions|completions|models))?\Z")
+# A reply's date has whole seconds, and the reply took a while.
+MAX_CLOCK_DIFFERENCE = timedelta(seconds=5)
 _SIZE = re.compile(r"([\d.]+)\s*([KMBT])\Z")
 # Architectures in which every block, but for `leading_dense_block_count` at the start, has the same experts of
 # three matrices each, and the key that says how wide they are (llama.cpp, src/llama-model.cpp, 2026-11).
@@ -77,9 +85,9 @@ _SCALE = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 class OllamaEndpoint:
     """One Ollama server."""
 
-    features = Features(residency=True, digests=True)
-
-    def __init__(self, http: Http, *, clock: Clock) -> None:
+    def __init__(self, http: Http, *, own: bool, clock: Clock) -> None:
+        self.features = Features(residency=True, digests=True, free_to_ask=own)
+        self._own = own
         self._http = http
         self._clock = clock
         self._listed: dict[str, str | None] = {}
@@ -111,19 +119,21 @@ class OllamaEndpoint:
     async def describe(self, model: Listing) -> Described:
         """Return what /api/show declares. `name` is understood by every version, `model` since 0.1.18."""
         body, _ = await self._http.call("POST", "/api/show", {"model": model.name, "name": model.name})
-        return _described(mapping(body))
+        described = _described(mapping(body))
+        return described if self._own else msgspec.structs.replace(described, locality="remote")
 
     async def resident(self) -> Mapping[str, Residency] | None:
         """Return what /api/ps holds loaded. Names that share weights share a runner; ps names only one."""
         try:
-            body = await self._http.get("/api/ps")
+            body, headers = await self._http.call("GET", "/api/ps")
         except ProviderError as error:
             if error.outcome is Outcome.NOT_FOUND:  # before 0.1.38
                 return None
             raise
         loaded: dict[str, Residency] = {}
+        ahead = _ahead(headers, self._clock.now())
         for entry in map(mapping, sequence(mapping(body).get("models"))):
-            residency = _residency(entry)
+            residency = _residency(entry, ahead)
             digest = text(entry.get("digest"))
             names = [n for n, d in self._listed.items() if d is not None and d == digest]
             loaded |= dict.fromkeys([*names, str(entry.get("name"))], residency)
@@ -343,10 +353,14 @@ def _first_line(license_text: object) -> str | None:
     )
 
 
-def _residency(entry: Mapping[str, Any]) -> Residency:
+def _residency(entry: Mapping[str, Any], ahead: timedelta) -> Residency:
+    """Return the residency of *entry*, its end by our clock: the server's is *ahead* of it."""
+    expires_at = moment(entry.get("expires_at"))
+    with suppress(OverflowError):
+        expires_at = expires_at - ahead if expires_at else None
     return Residency(
         resident=True,
-        expires_at=moment(entry.get("expires_at")),
+        expires_at=expires_at,
         context_tokens=tokens(entry.get("context_length")),
         size_bytes=count(entry.get("size")),
         vram_bytes=count(entry.get("size_vram")),
@@ -428,12 +442,24 @@ class Ollama:
     @asynccontextmanager
     async def open(self, access: Access, *, clock: Clock) -> AsyncIterator[Endpoint]:
         """Open a connection to one server."""
-        async with Http(access, clock=clock) as http:
-            yield OllamaEndpoint(http, clock=clock)
+        async with Http(msgspec.structs.replace(access, url=_root(access.url)), clock=clock) as http:
+            yield OllamaEndpoint(http, own=await stands_on_own_machine(access), clock=clock)
 
     def base_url(self, url: str) -> str | None:
         """Return where Ollama answers OpenAI clients (since 0.1.24)."""
-        return f"{url.rstrip('/')}/v1"
+        return f"{_root(url)}/v1"
+
+
+def _root(url: str) -> str:
+    """Return *url* without the path of one of the two APIs, which people paste."""
+    return _API_PATH.sub("", url.rstrip("/"))
+
+
+def _ahead(headers: Mapping[str, str], now: datetime) -> timedelta:
+    """Return how far the server's clock is ahead of *now*, by the date of its reply, where it is plainly wrong."""
+    at = http_date(headers.get("Date"))
+    ahead = timedelta() if at is None else at - now
+    return ahead if abs(ahead) > MAX_CLOCK_DIFFERENCE else timedelta()
 
 
 PROVIDER = Ollama()

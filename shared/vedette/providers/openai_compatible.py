@@ -4,7 +4,6 @@ What differs between them is a row of data each (`_flavours`). A server is told 
 """
 
 import base64
-import ipaddress
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Collection, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager
@@ -29,7 +28,8 @@ from vedette.providers import (
     Reranked,
     Server,
 )
-from vedette.providers._flavours import FLAVOURS, GENERIC, Flavour, detect, served_context
+from vedette.providers._entries import context, is_offered
+from vedette.providers._flavours import FLAVOURS, GENERIC, Flavour, detect
 from vedette.providers._http import Http
 from vedette.providers._lenient import (
     count,
@@ -45,19 +45,35 @@ from vedette.providers._lenient import (
     tool_object,
     vectors_of,
 )
+from vedette.providers._places import is_ours as is_ours
+from vedette.providers._places import stands_on_own_machine
 from vedette.providers._refusals import FAILED_REASONS, in_stream
 from vedette.providers._stream import Calls, Events
 from vedette.types import Outcome, Residency
 
 T = TypeVar("T")
 _MOST_PAGES = 100
+# How a server without a listing answers to a request for it.
+_NO_LISTING = frozenset({Outcome.NOT_FOUND, Outcome.UNSUPPORTED, Outcome.GARBAGE})
 
 
 class OpenAICompatibleEndpoint:
     """One server that speaks OpenAI's protocol."""
 
-    def __init__(self, http: Http, *, flavour: Flavour | None, free_to_ask: bool, clock: Clock) -> None:
-        self.features = Features(residency=True, free_to_ask=free_to_ask)
+    def __init__(
+        self,
+        http: Http,
+        *,
+        flavour: Flavour | None,
+        own: bool,
+        clock: Clock,
+        prefixes: tuple[str, ...] = ("v1/",),
+        named: tuple[str, ...] = (),
+    ) -> None:
+        self.features = Features(residency=True, free_to_ask=own)
+        self._own = own
+        self._prefixes = prefixes  # of paths, the likeliest first; one, when it is known
+        self._named = named  # models that the configuration names, for a server without a listing
         self._http = http
         self._clock = clock
         self._given = flavour
@@ -89,23 +105,51 @@ class OpenAICompatibleEndpoint:
         return mapping(await self._optional(self._http.get(self._flavour.props or "")))
 
     async def list_models(self) -> list[Listing]:
-        """Return what /v1/models lists, page by page, and learn from it which server this is."""
+        """Return what the server lists, page by page, and learn from it which server this is, and its base URL."""
         entries: list[Mapping[str, Any]] = []
-        path = "v1/models"
+        body, headers = await self._first_page()
         for _ in range(_MOST_PAGES):
-            body, headers = await self._http.call("GET", path)
             page = mapping(body)
-            if not isinstance(page.get("data"), list):
-                raise ProviderError(Outcome.GARBAGE, "/v1/models did not list models")
-            entries += [entry for entry in map(mapping, page["data"]) if is_name(entry.get("id"))]
+            entries += [entry for entry in map(mapping, _listed(body)) if is_name(entry.get("id"))]
             self._flavour = self._given or detect(entries, headers.get("Server", ""))
             last = text(page.get("last_id"), 512)
             if page.get("has_more") is not True or last is None:
                 break
-            path = f"v1/models?after={quote(last, safe='')}"
-        self._entries = {entry["id"]: entry for entry in entries}
+            body, headers = await self._http.call(
+                "GET", await self._path(f"models?after={quote(last, safe='')}")
+            )
+        listed = {entry["id"] for entry in entries}
+        entries += [{"id": name} for name in self._named if name not in listed]
+        now = self._clock.now()
+        offered = [entry for entry in entries if is_offered(entry, now)]
+        self._entries = {entry["id"]: entry for entry in offered}
         self._native = await self._own_listing()
-        return list(listings(Listing(name=entry["id"]) for entry in entries))
+        return list(listings(Listing(name=entry["id"]) for entry in offered))
+
+    async def _first_page(self) -> tuple[Any, Mapping[str, str]]:
+        """Return the first page of the listing under the first prefix where there is one. Raises ProviderError."""
+        refusals: list[ProviderError] = []
+        for prefix in self._prefixes:
+            try:
+                body, headers = await self._http.call("GET", f"{prefix}models")
+                _listed(body)
+            except ProviderError as error:
+                if error.outcome not in _NO_LISTING:
+                    raise
+                refusals.append(error)
+                continue
+            self._prefixes = (prefix,)
+            return body, headers
+        if not self._named:
+            raise refusals[0]
+        self._prefixes = self._prefixes[:1]
+        return {"data": []}, {}
+
+    async def _path(self, path: str) -> str:
+        """Return *path* under the base URL, which the first listing finds where the configured one does not say."""
+        if len(self._prefixes) > 1:
+            await self.list_models()
+        return f"{self._prefixes[0]}{path}"
 
     async def _own_listing(self) -> dict[str, Mapping[str, Any]]:
         """Return what the server lists in its own way, by name, where it has one."""
@@ -124,7 +168,13 @@ class OpenAICompatibleEndpoint:
             raise ProviderError(Outcome.NOT_FOUND, f"{model.name} is not listed")
         told = await self._props() if self._flavour.props else self._native.get(model.name, {})
         described = self._flavour.reads(entry, told)
-        return msgspec.structs.replace(described, locality=self._flavour.locality)
+        return msgspec.structs.replace(
+            described, locality=self._flavour.locality if self._own else "remote", base_url=self._base_url()
+        )
+
+    def _base_url(self) -> str:
+        """Return the base URL for OpenAI clients."""
+        return f"{self._http.url}/{self._prefixes[0]}".rstrip("/")
 
     async def resident(self) -> Mapping[str, Residency] | None:
         """Return what is loaded, where the server is one that tells."""
@@ -132,7 +182,12 @@ class OpenAICompatibleEndpoint:
             await self.list_models()
         if self._flavour.resident == "unknown":
             return None
+        if self._flavour.resident == "by_running":
+            told = sequence(mapping(await self._http.get("running")).get("running"))
+            running = {text(one.get("model")) for one in map(mapping, told) if one.get("state") == "ready"}
+            return {name: Residency(resident=name in running) for name in self._entries}
         if self._flavour.resident == "by_status":
+            await self.list_models()  # what it said when it was first asked is long past
             return {
                 name: Residency(resident=_status(entry) == "loaded") for name, entry in self._entries.items()
             }
@@ -144,7 +199,7 @@ class OpenAICompatibleEndpoint:
             } or None
         asleep = self._flavour.props is not None and (await self._props()).get("is_sleeping") is True
         return {
-            name: Residency(resident=not asleep, context_tokens=served_context(entry))
+            name: Residency(resident=not asleep, context_tokens=context(entry))
             for name, entry in self._entries.items()
         }
 
@@ -176,7 +231,7 @@ class OpenAICompatibleEndpoint:
     async def generate(self, request: Generation) -> AsyncGenerator[Delta | Finished, None]:
         """Stream an answer; it is whole only with a finish_reason or [DONE]."""
         await self._require(request.model)
-        path = "v1/chat/completions" if request.chat else "v1/completions"
+        path = await self._path("chat/completions" if request.chat else "completions")
         refused = self._refused.setdefault(request.model, set())
         while True:
             sent = _body(request, reasons=self._flavour.reasons, without=refused)
@@ -222,7 +277,7 @@ class OpenAICompatibleEndpoint:
         await self._require(model)
         sent_at = self._clock.monotonic()
         asked = {"model": model, "query": query, "documents": documents}
-        body, _ = await self._http.call("POST", "v1/rerank", asked, deadline_s=deadline_s)
+        body, _ = await self._http.call("POST", await self._path("rerank"), asked, deadline_s=deadline_s)
         results = [mapping(entry) for entry in sequence(mapping(body).get("results"))]
         scores = {count(entry.get("index")): score(entry.get("relevance_score")) for entry in results}
         found = [scores.get(place) for place in range(len(documents))]
@@ -240,7 +295,7 @@ class OpenAICompatibleEndpoint:
         await self._require(model)
         sent_at = self._clock.monotonic()
         body, _ = await self._http.call(
-            "POST", "v1/embeddings", {"model": model, "input": texts}, deadline_s=deadline_s
+            "POST", await self._path("embeddings"), {"model": model, "input": texts}, deadline_s=deadline_s
         )
         vectors = vectors_of(_in_order(list(map(mapping, sequence(mapping(body).get("data"))))), texts)
         return Embedded(
@@ -448,17 +503,18 @@ def _status(entry: Mapping[str, Any]) -> str | None:
     return text(mapping(entry.get("status")).get("value"), 64)
 
 
-def is_ours(url: str) -> bool:
-    """Return whether a host is one's own: loopback, a private address, or a name without a public suffix.
-
-    Elsewhere an answer may cost money, so that probes and benchmarks need leave.
-    """
-    host = urlsplit(url).hostname or ""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return "." not in host or host.endswith((".local", ".internal", ".lan", ".svc", ".cluster.local"))
-    return address.is_private or address.is_loopback or address.is_link_local
+def _listed(body: object) -> list[Any]:
+    """Return the entries of a listing: of an object with `data`, or of a bare array. Raises ProviderError."""
+    if isinstance(body, list) and body:
+        return body
+    page = mapping(body)
+    if isinstance(page.get("data"), list):
+        return sequence(page["data"])
+    if "data" in page and page["data"] is None and "error" not in page:
+        return []  # how Go writes an empty list
+    if "error" in page or page.get("success") is False or page.get("object") == "error":
+        raise in_stream(page)
+    raise ProviderError(Outcome.GARBAGE, "/v1/models did not list models")
 
 
 class OpenAICompatible:
@@ -473,7 +529,12 @@ class OpenAICompatible:
         """Open a connection to one server. Raises ConfigurationError for an unknown flavour."""
         async with Http(msgspec.structs.replace(access, url=root(access.url)), clock=clock) as http:
             yield OpenAICompatibleEndpoint(
-                http, flavour=_flavour(access), free_to_ask=is_ours(access.url), clock=clock
+                http,
+                flavour=_flavour(access),
+                own=await stands_on_own_machine(access),
+                clock=clock,
+                prefixes=prefixes(access.url),
+                named=access.models,
             )
 
     def base_url(self, url: str) -> str | None:
@@ -481,9 +542,28 @@ class OpenAICompatible:
         return f"{root(url)}/v1"
 
 
+# What people paste: the URL of a request in place of the base URL.
+_REQUESTS = ("/chat/completions", "/completions", "/embeddings", "/rerank", "/responses", "/models")
+
+
 def root(url: str) -> str:
-    """Return *url* without the version that base URLs of OpenAI clients end in."""
-    return url.rstrip("/").removesuffix("/v1")
+    """Return *url* without the path of a request, and without the version that base URLs of OpenAI clients end in."""
+    return _without_request(url).removesuffix("/v1")
+
+
+def prefixes(url: str) -> tuple[str, ...]:
+    """Return what may come between *url* and the paths of the protocol, the likeliest first.
+
+    A URL with a path of its own (`/api/paas/v4`, `/openai`) is a base URL already, or the place of a server.
+    """
+    base = root(url)
+    return ("", "v1/") if urlsplit(base).path.strip("/") and base == _without_request(url) else ("v1/",)
+
+
+def _without_request(url: str) -> str:
+    base = url.rstrip("/")
+    request = next((path for path in _REQUESTS if base.endswith(path)), "")
+    return base.removesuffix(request).rstrip("/")
 
 
 def _flavour(access: Access) -> Flavour | None:

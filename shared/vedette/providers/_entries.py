@@ -1,0 +1,135 @@
+"""What entries of a listing in OpenAI's form tell beside a name: kind, abilities, context, and when a model ends.
+
+Fields by the API references of Together, Mistral, Groq, Azure OpenAI, LiteLLM, Open WebUI and Xinference, 2026-11-29.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from vedette.providers._lenient import decimal, mapping, moment, sequence, text, tokens
+from vedette.redaction import REDACTED
+from vedette.types import Capability, Claim, Evidence, Kind
+
+Entry = Mapping[str, Any]
+# Where a listing says what kind of model it lists, and its words for those that are asked for text.
+_KIND_FIELDS: Final = ("type", "mode", "task", "model_type", "reported_type")
+_KINDS: Final[Mapping[str, Kind]] = {
+    "chat": "chat",
+    "llm": "chat",
+    "vlm": "chat",
+    "code": "chat",
+    "responses": "chat",
+    "text-generation": "chat",
+    "image-text-to-text": "chat",
+    "language": "completion",
+    "completion": "completion",
+    "embedding": "embedding",
+    "embeddings": "embedding",
+    "feature-extraction": "embedding",
+    "rerank": "rerank",
+    "reranker": "rerank",
+}
+# Its words for those that are not. What is in neither list is not known.
+_OTHER: Final = re.compile(
+    r"image|audio|speech|video|moderation|transcri|ocr\Z|realtime|diffusion|text-to-|search\Z|vector_store"
+)
+_CONTEXTS: Final = (
+    "max_model_len",
+    "context_length",
+    "context_window",
+    "max_context_length",
+    "max_input_tokens",
+)
+# Names of one ability in the `capabilities` of Mistral and Azure OpenAI.
+_ABILITIES: Final[Mapping[str, Capability]] = {
+    "completion_chat": Capability.CHAT,
+    "chat_completion": Capability.CHAT,
+    "function_calling": Capability.TOOLS,
+    "vision": Capability.VISION,
+    "completion_fim": Capability.INSERT,
+    "embeddings": Capability.EMBEDDING,
+}
+_ENDS: Final = ("expiration_date", "deprecation", "deprecation_date", "shutdown_date", "retirement_date")
+_SHORT_COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmM])?\Z")
+
+
+def is_offered(entry: Entry, now: datetime) -> bool:
+    """Return whether *entry* is a model that can be asked: no pattern for names, not switched off, not at its end."""
+    name = text(entry.get("id")) or ""
+    ends = retires_at(entry)
+    is_pattern = name.endswith("*") and not name.endswith(REDACTED)
+    return not is_pattern and entry.get("active") is not False and (ends is None or ends > now)
+
+
+def retires_at(entry: Entry) -> datetime | None:
+    """Return when the service says that the model ends, or None."""
+    for name in _ENDS:
+        value = entry.get(name)
+        for told in (value, mapping(value).get("inference")):
+            if at := _moment(told):
+                return at
+    return None
+
+
+def _moment(told: object) -> datetime | None:
+    if isinstance(told, int | float) and not isinstance(told, bool) and 0 < told < 1e11:
+        return datetime.fromtimestamp(told, UTC)
+    at = moment(told)
+    # A day without a time is a day in UTC, and the model is there until its end.
+    if at is not None and isinstance(told, str) and len(told) == len("2026-01-01"):
+        return datetime.fromisoformat(told).replace(tzinfo=UTC, hour=23, minute=59)
+    return at
+
+
+def context(entry: Entry) -> int | None:
+    """Return the context that *entry* says is served, in tokens: a number, or a text such as `131072` or `128k`."""
+    told = (*(entry.get(name) for name in _CONTEXTS), mapping(entry.get("meta")).get("n_ctx"))
+    return next((n for n in map(_tokens, told) if n), None)
+
+
+def _tokens(told: object) -> int | None:
+    if isinstance(told, str) and (found := _SHORT_COUNT.match(told.strip())):
+        scale = {"k": 1000, "m": 1_000_000}.get((found[2] or "").lower(), 1)
+        amount = decimal(found[1])
+        return tokens(int(amount * scale)) if amount is not None and amount < 1e9 else None
+    if isinstance(told, float) and told.is_integer() and abs(told) < 1e15:
+        return tokens(int(told))
+    return tokens(told)
+
+
+def kind_and_claims(entry: Entry, source: str) -> tuple[Kind, dict[str, Claim]]:
+    """Return the kind of model that *entry* declares, and the abilities that it declares or denies."""
+    claims = _declared_abilities(entry, source)
+    for name in _KIND_FIELDS:
+        told = (text(entry.get(name), 64) or "").lower().replace("_", "-")
+        kind = _KINDS.get(told)
+        if kind is not None:
+            claims.setdefault(Capability.CHAT, _declared(kind == "chat", f"{source}: {name} {told}"))
+            return kind, claims
+        if _OTHER.search(told.replace("-", "_")) or _OTHER.search(told):
+            claims[Capability.CHAT] = _declared(False, f"{source}: {name} {told}")
+            return "unknown", claims
+    given = [text(one, 32) for one in sequence(mapping(entry.get("architecture")).get("output_modalities"))]
+    if given and "text" not in given:
+        claims[Capability.CHAT] = _declared(
+            False, f"{source}: its answers are {', '.join(filter(None, given))}"
+        )
+    chats, embeds = claims.get(Capability.CHAT), claims.get(Capability.EMBEDDING)
+    if chats is not None and chats.value:
+        return "chat", claims
+    return ("embedding" if embeds is not None and embeds.value else "unknown"), claims
+
+
+def _declared_abilities(entry: Entry, source: str) -> dict[str, Claim]:
+    told = mapping(entry.get("capabilities"))
+    found: dict[str, Claim] = {}
+    for name, capability in _ABILITIES.items():
+        if isinstance(told.get(name), bool):
+            found[capability] = _declared(told[name], f"{source}: {name}")
+    return found
+
+
+def _declared(value: bool, source: str) -> Claim:
+    return Claim(value=value, evidence=Evidence.DECLARED, source=source)

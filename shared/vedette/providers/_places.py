@@ -1,0 +1,74 @@
+"""Whether a server stands on machines of one's own: by its address, never by what it lists."""
+
+import asyncio
+import ipaddress
+import socket
+from typing import Final
+from urllib.parse import urlsplit
+
+from vedette.providers import Access
+
+# Carrier-grade NAT: Tailscale gives its hosts addresses of it (RFC 6598).
+_TAILNET: Final = ipaddress.ip_network("100.64.0.0/10")
+# Names that only a network of one's own resolves (RFC 6762, RFC 8375, ICANN's .internal), a cluster's, a tailnet's.
+_OWN_SUFFIXES: Final = (
+    ".local",
+    ".localhost",
+    ".internal",
+    ".intranet",
+    ".lan",
+    ".home",
+    ".home.arpa",
+    ".svc",
+    ".cluster.local",
+    ".ts.net",
+)
+_LOOK_UP_TIMEOUT_S: Final = 2.0
+
+
+def is_ours(url: str) -> bool:
+    """Return whether the host of *url* is one's own by how it is written: a private address or network's name."""
+    host = _host(url)
+    try:
+        return _is_own(ipaddress.ip_address(host))
+    except ValueError:
+        return "." not in host or host.endswith(_OWN_SUFFIXES)
+
+
+async def stands_on_own_machine(access: Access) -> bool:
+    """Return whether the server is on a machine of one's own: as configured, else by its address.
+
+    A name counts as its addresses do, if all are private. One that leads to loopback does not count: somebody
+    else's name may lead there.
+    """
+    if access.locality is not None:
+        return access.locality == "local"
+    if is_ours(access.url):
+        return True
+    host = _host(access.url)
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        found = await _addresses(host)
+        return bool(found) and all(_is_own(address) and not address.is_loopback for address in found)
+    return False
+
+
+def _host(url: str) -> str:
+    return (urlsplit(url).hostname or "").rstrip(".").partition("%")[0]
+
+
+def _is_own(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    own = address.is_private or address.is_loopback or address.is_link_local
+    return own or (address.version == _TAILNET.version and address in _TAILNET)
+
+
+async def _addresses(host: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    try:
+        async with asyncio.timeout(_LOOK_UP_TIMEOUT_S):
+            told = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        return [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in told]
+    except (TimeoutError, OSError, ValueError):
+        return []

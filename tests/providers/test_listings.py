@@ -1,0 +1,361 @@
+"""Listings and addresses as people have them: what is listed, where, and what it says of a model."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from providers.conftest import opened
+from providers.replay import Replay, reply, stream
+from vedette.clock import SystemClock
+from vedette.providers import Access, Described, Generation, Listing, load
+from vedette.providers._places import is_ours
+from vedette.settings import EndpointSettings
+from vedette.types import Capability
+from vedette_discoverer.capabilities import infer
+
+
+async def described(
+    replay: Replay, *entries: Any, provider: str = "openai-compatible"
+) -> dict[str, Described]:
+    """Return what is described of each model in a listing of *entries*."""
+    replay.routes["GET", "/v1/models"] = reply(200, {"data": list(entries)})
+    async with opened(provider, replay.url) as endpoint:
+        return {entry.name: await endpoint.describe(entry) for entry in await endpoint.list_models()}
+
+
+@pytest.mark.parametrize(
+    ("path", "base"),
+    [
+        ("", "/v1"),
+        ("/v1", "/v1"),
+        ("/v1/", "/v1"),
+        ("/openai/v1", "/openai/v1"),
+        ("/llm", "/llm/v1"),
+        ("/api/paas/v4", "/api/paas/v4"),
+        ("/v1beta/openai", "/v1beta/openai"),
+        ("/v1/openai", "/v1/openai"),
+        ("/v1/chat/completions", "/v1"),
+        ("/api/v3/chat/completions", "/api/v3"),
+        ("/v1/models", "/v1"),
+    ],
+)
+async def test_a_base_url_is_taken_as_people_paste_it(path: str, base: str, replay: Replay) -> None:
+    """It is used as it is where it answers; agents are given the one that did."""
+    replay.routes["GET", f"{base}/models"] = reply(200, {"data": [{"id": "m"}]})
+    end = 'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}'
+    replay.routes["POST", f"{base}/chat/completions"] = stream(end, "")
+    async with opened("openai-compatible", replay.url + path) as endpoint:
+        _ = [item async for item in endpoint.generate(Generation(model="m", prompt="x", max_tokens=4))]
+        told = await endpoint.describe(Listing(name="m"))
+    assert told.base_url == replay.url + base
+
+
+@pytest.mark.parametrize("path", ["/v1", "/api", "/api/chat", "/v1/chat/completions", "/"])
+async def test_ollamas_other_addresses_lead_to_it(path: str, replay: Replay) -> None:
+    """Its OpenAI address, and the path of a request."""
+    replay.routes["GET", "/api/tags"] = reply(200, {"models": [{"name": "m"}]})
+    async with opened("ollama", replay.url + path) as endpoint:
+        assert [entry.name for entry in await endpoint.list_models()] == ["m"]
+    assert load("ollama").base_url(replay.url + path) == f"{replay.url}/v1"
+
+
+@pytest.mark.parametrize(
+    ("body", "names"),
+    [
+        ([{"id": "a"}, {"id": "b"}], ["a", "b"]),
+        ({"object": "list", "data": None}, []),
+        ({"data": [{"id": "openai/*"}, {"id": "*"}, {"id": "a.b*c>d"}]}, ["a.b*c>d"]),
+        ({"data": [{"id": "a"}, {"id": "off", "active": False}]}, ["a"]),
+        ({"data": [{"id": "a"}, {"id": "old", "deprecation": "2026-01-01T00:00:00Z"}]}, ["a"]),
+        ({"data": [{"id": "a"}, {"id": "old", "deprecation": {"inference": 1700000000}}]}, ["a"]),
+        ({"data": [{"id": "a"}, 7, None, {"id": None}]}, ["a"]),
+    ],
+)
+async def test_what_can_be_asked_is_listed(body: Any, names: list[str], replay: Replay) -> None:
+    """Patterns, models that are switched off and models past their end are none."""
+    replay.routes["GET", "/v1/models"] = reply(200, body)
+    async with opened("openai-compatible", replay.url) as endpoint:
+        assert [entry.name for entry in await endpoint.list_models()] == names
+
+
+async def test_models_of_a_server_without_a_listing_are_named(replay: Replay) -> None:
+    """By the configuration (Azure OpenAI, Perplexity)."""
+    access = Access(endpoint="x", url=replay.url, models=("sonar",))
+    async with load("openai-compatible").open(access, clock=SystemClock()) as endpoint:
+        assert [entry.name for entry in await endpoint.list_models()] == ["sonar"]
+
+
+async def test_an_end_that_lies_ahead_is_told(replay: Replay) -> None:
+    """So that agents can be moved in time."""
+    ends = datetime.now(UTC).replace(microsecond=0) + timedelta(days=30)
+    told = await described(replay, {"id": "m", "deprecation": ends.isoformat()})
+    assert told["m"].facts["retires_at"] == ends
+
+
+@pytest.mark.parametrize(
+    ("told", "context"),
+    [
+        ({"context_length": "131072"}, 131_072),
+        ({"context_length": "128k"}, 128_000),
+        ({"context_length": 131072.0}, 131_072),
+        ({"context_window": 8192}, 8192),
+        ({"max_context_length": 8192}, 8192),
+        *[({"context_length": value}, None) for value in (0, None, -1, 1e300, [], "x", "9" * 400)],
+    ],
+)
+async def test_a_context_is_a_number_in_any_form(
+    told: dict[str, Any], context: int | None, replay: Replay
+) -> None:
+    """What is none is not known."""
+    found = await described(replay, {"id": "m", **told})
+    assert found["m"].facts.get("served_context_tokens") == context
+
+
+KINDS = [
+    ({"type": "chat"}, True),
+    ({"mode": "chat"}, True),
+    ({"capabilities": {"completion_chat": True}}, True),
+    ({"capabilities": {"chat_completion": True, "embeddings": False}}, True),
+    ({"type": "image"}, False),
+    ({"type": "audio"}, False),
+    ({"type": "moderation"}, False),
+    ({"type": "embedding"}, False),
+    ({"mode": "image_generation"}, False),
+    ({"mode": "audio_transcription"}, False),
+    ({"capabilities": {"completion_chat": False}}, False),
+    ({"architecture": {"output_modalities": ["image"]}}, False),
+]
+
+
+@pytest.mark.parametrize(("told", "chats"), KINDS)
+async def test_the_kind_that_a_listing_declares_is_taken(
+    told: dict[str, Any], chats: bool, replay: Replay
+) -> None:
+    """Before anything that a name suggests."""
+    found = await described(replay, {"id": "acme-8b", **told})
+    _, claims = infer(found["acme-8b"], "acme-8b")
+    assert claims[Capability.CHAT].value is chats
+
+
+OTHERS = (
+    "whisper-large-v3",
+    "tts-1-hd",
+    "dall-e-3",
+    "gpt-image-1",
+    "sora-2",
+    "omni-moderation-latest",
+    "playai-tts",
+    "FLUX.1-schnell",
+    "stabilityai/stable-diffusion-xl-base-1.0",
+    "llama-prompt-guard-2-86m",
+    "Llama-Guard-3-8B",
+    "gpt-4o-realtime-preview",
+    "gpt-4o-transcribe",
+    "kokoro",
+    "bark",
+    "parakeet-tdt-0.6b-v2",
+    "voyage-3",
+    "all-mpnet-base-v2",
+    "Qwen/Qwen-Image",
+    "cross-encoder/ms-marco-MiniLM-L-6-v2",
+    "Wan-AI/Wan2.2-T2V-A14B",
+    "musicgen-small",
+    "imagen-4",
+    "openai/*",
+    "openrouter/auto",
+    "veo-3.0-generate-001",
+    "lyria-3-clip",
+    "nano-banana-pro",
+    "stable-audio-open-1.0",
+)
+CHATS = (
+    "llama-3.3-70b-versatile",
+    "openai/gpt-oss-120b",
+    "Qwen/Qwen3-VL-8B-Instruct",
+    "mistral-small-latest",
+    "gemma-3-27b-it",
+    "olive-7b",
+    "influx-coder",
+    "autodidact-7b",
+    "qwen2-audio-7b-instruct",
+    "command-r-plus",
+)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_name_of_another_kind_is_no_chat(name: str) -> None:
+    """Speech, pictures, video, music, moderation, vectors, patterns."""
+    _, claims = infer(Described(), name)
+    assert claims[Capability.CHAT].value is False
+
+
+@pytest.mark.parametrize("name", CHATS)
+def test_a_name_that_only_sounds_like_one_chats(name: str) -> None:
+    """A part of a word is not the word."""
+    _, claims = infer(Described(), name)
+    assert claims[Capability.CHAT].value is True
+
+
+@pytest.mark.parametrize(
+    ("url", "ours"),
+    [
+        ("http://127.0.0.1:1", True),
+        ("http://[::1]:1", True),
+        ("http://10.0.0.7:1", True),
+        ("http://100.77.243.5:8000", True),
+        ("http://[fd7a:115c:a1e0::1]:8000", True),
+        ("http://gpu.tail1234.ts.net:8000", True),
+        ("http://gpu.home.arpa:8000", True),
+        ("http://ollama.ai.svc.cluster.local", True),
+        ("http://gpu-box", True),
+        ("http://localhost.:1", True),
+        ("https://llm.example.com", False),
+        ("http://8.8.8.8:1", False),
+        ("http://[::ffff:8.8.8.8]:1", False),
+    ],
+)
+def test_a_place_is_told_by_its_address(url: str, ours: bool) -> None:
+    """Loopback, private networks, tailnets, names that only such networks know."""
+    assert is_ours(url) is ours
+
+
+ENGINES = {
+    "openai-compatible": {"data": [{"id": "m", "owned_by": "vllm", "max_model_len": 4096}]},
+    "ollama": {"models": [{"name": "m"}]},
+}
+
+
+@pytest.mark.parametrize("provider", ENGINES)
+@pytest.mark.parametrize("leads_to", ["127.0.0.1", "8.8.8.8"])
+@pytest.mark.fault("a hosted service that lists as an engine of one's own does", "I8", "I10")
+async def test_a_public_name_is_remote(
+    provider: str, leads_to: str, replay: Replay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it lists, and though somebody else's name leads to loopback: no prompt is said to stay at home."""
+    replay.otherwise = reply(200, ENGINES[provider])
+    port = replay.url.rpartition(":")[2]
+    loop = asyncio.get_running_loop()
+    real = loop.getaddrinfo
+
+    async def resolved(host: Any, *rest: Any, **more: Any) -> Any:
+        # The look-up before a connection is made has a port; the other only asks where the name leads.
+        place = leads_to if rest == (None,) else "127.0.0.1"
+        return await real(place if host == "llm.example.com" else host, *rest, **more)
+
+    monkeypatch.setattr(loop, "getaddrinfo", resolved)
+    async with opened(provider, f"http://llm.example.com:{port}") as endpoint:
+        (entry,) = await endpoint.list_models()
+        told = await endpoint.describe(entry)
+        assert not endpoint.features.free_to_ask
+    assert told.locality == "remote"
+
+
+async def test_a_public_name_that_leads_home_is_local(
+    replay: Replay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A company's own names look like anybody's; where they lead to a private network they are its own."""
+    replay.otherwise = reply(200, ENGINES["openai-compatible"])
+    port = replay.url.rpartition(":")[2]
+    loop = asyncio.get_running_loop()
+    real = loop.getaddrinfo
+
+    async def resolved(host: Any, *rest: Any, **more: Any) -> Any:
+        place = "10.1.2.3" if rest == (None,) else "127.0.0.1"
+        return await real(place if host == "gpu.corp.example.com" else host, *rest, **more)
+
+    monkeypatch.setattr(loop, "getaddrinfo", resolved)
+    async with opened("openai-compatible", f"http://gpu.corp.example.com:{port}") as endpoint:
+        assert endpoint.features.free_to_ask
+
+
+@pytest.mark.parametrize("configured", ["local", "remote"])
+async def test_the_configuration_says_where_a_server_is(configured: Any, replay: Replay) -> None:
+    """Before its address does."""
+    replay.otherwise = reply(200, ENGINES["openai-compatible"])
+    access = msgspec.structs.replace(Access(endpoint="x", url=replay.url), locality=configured)
+    async with load("openai-compatible").open(access, clock=SystemClock()) as endpoint:
+        (entry,) = await endpoint.list_models()
+        assert (await endpoint.describe(entry)).locality == configured
+        assert endpoint.features.free_to_ask is (configured == "local")
+
+
+def test_names_of_one_machine_are_one_host_group() -> None:
+    """Its processor is one."""
+    hosts = ("localhost", "LOCALHOST", "localhost.", "127.0.0.1", "127.0.0.5", "[::1]", "app.localhost")
+    assert {EndpointSettings(url=f"http://{host}:1").group for host in hosts} == {"localhost"}
+    assert EndpointSettings(url="http://gpu:1").group == "gpu"
+
+
+async def test_a_status_in_words_is_no_sign_of_llama_cpp(replay: Replay) -> None:
+    """Azure OpenAI and gateways tell one of each model."""
+    replay.routes["GET", "/v1/models"] = reply(200, {"data": [{"id": "m", "status": "succeeded"}]})
+    async with opened("openai-compatible", replay.url) as endpoint:
+        await endpoint.list_models()
+        assert await endpoint.resident() is None
+        assert (await endpoint.describe(Listing(name="m"))).locality != "local"
+
+
+async def test_what_is_loaded_is_asked_each_time(replay: Replay) -> None:
+    """llama.cpp's router tells it in its listing, llama-swap at a place of its own."""
+
+    def listing(status: str) -> Any:
+        return reply(200, {"data": [{"id": "m", "status": {"value": status}}]})
+
+    replay.routes["GET", "/v1/models"] = listing("unloaded")
+    async with opened("openai-compatible", replay.url) as endpoint:
+        await endpoint.list_models()
+        for status in ("loaded", "unloaded"):
+            replay.routes["GET", "/v1/models"] = listing(status)
+            assert ((await endpoint.resident()) or {})["m"].resident is (status == "loaded")
+
+
+async def test_llama_swap_tells_what_runs(replay: Replay) -> None:
+    """Recorded: commit 0bdb372."""
+    entries = [{"id": name, "owned_by": "llama-swap", "status": {"value": "unloaded"}} for name in ("a", "b")]
+    replay.routes["GET", "/v1/models"] = reply(200, {"data": entries})
+    replay.routes["GET", "/running"] = reply(200, {"running": [{"model": "b", "state": "ready", "ttl": 60}]})
+    async with opened("openai-compatible", replay.url) as endpoint:
+        held = await endpoint.resident()
+    assert held is not None
+    assert {name: one.resident for name, one in held.items()} == {"a": False, "b": True}
+
+
+@pytest.mark.fault("a server's clock is an hour behind", "I10")
+async def test_what_is_loaded_is_read_by_the_servers_clock(replay: Replay) -> None:
+    """Its `Date` says how far it is off."""
+    behind = datetime.now(UTC) - timedelta(hours=1)
+    body = {"models": [{"name": "m", "expires_at": (behind + timedelta(minutes=4)).isoformat()}]}
+    replay.routes["GET", "/api/ps"] = reply(200, body, Date=behind.strftime("%a, %d %b %Y %H:%M:%S GMT"))
+    async with opened("ollama", replay.url) as endpoint:
+        held = await endpoint.resident()
+    assert held is not None
+    assert held["m"].is_resident(datetime.now(UTC))
+
+
+@pytest.mark.fault("a server closes an idle connection under a request", "I10")
+async def test_a_connection_that_was_closed_meanwhile_is_made_again() -> None:
+    """A listing can be asked for again; it is no failure of the server."""
+    handlers: list[asyncio.Task[None] | None] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handlers.append(asyncio.current_task())
+        body = b'{"data": [{"id": "m"}]}'
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 X\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+            await writer.drain()
+            await reader.readuntil(b"\r\n\r\n")
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with opened("openai-compatible", url) as endpoint:
+            for _ in range(3):
+                assert len(await endpoint.list_models()) == 1
+        await asyncio.gather(*filter(None, handlers))
+    assert len(handlers) == 3

@@ -1,0 +1,182 @@
+"""What a refusal says: its outcome, its words, the wait it asks for, and what it proves of a model."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+
+from providers.conftest import opened
+from providers.replay import Replay, reply
+from vedette.errors import ProviderError
+from vedette.providers import ENDPOINT_WIDE
+from vedette.providers._refusals import MAX_WAIT_S, outcome, wait_s, words
+from vedette.types import Capability, Outcome
+from vedette_benchmarker.proof import Proof, _failed
+
+NOW = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
+SOON = NOW + timedelta(seconds=40)
+
+OUTCOMES = [
+    (402, "Insufficient credits", Outcome.NO_CREDIT),
+    (400, "Your credit balance is too low to access the Anthropic API.", Outcome.NO_CREDIT),
+    (400, "Billing hard limit has been reached", Outcome.NO_CREDIT),
+    (429, "You exceeded your current quota, please check your plan and billing details.", Outcome.NO_CREDIT),
+    (429, "Rate limit reached for model `m` on tokens per day (TPD)", Outcome.QUOTA_USED),
+    (429, "slow down", Outcome.RATE_LIMITED),
+    (403, "Your chosen model requires moderation and your input was flagged", Outcome.FORBIDDEN),
+    (403, "Country, region, or territory not supported", Outcome.FORBIDDEN),
+    (403, "Access to model acme/m is restricted", Outcome.FORBIDDEN),
+    (400, "User location is not supported for the API use.", Outcome.FORBIDDEN),
+    (400, "Your organization must be verified to stream this model.", Outcome.FORBIDDEN),
+    (403, "Invalid API key provided; access to model m denied", Outcome.AUTH_FAILED),
+    (403, "", Outcome.AUTH_FAILED),
+    (404, "No models loaded. Please load a model.", Outcome.SERVER_ERROR),
+    (400, "Model is unloaded.", Outcome.SERVER_ERROR),
+    (503, "Model acme/m is currently loading", Outcome.LOADING),
+    (503, "server busy, please try again", Outcome.BUSY),
+    (400, "default chat template is no longer allowed", Outcome.BAD_REQUEST),
+    *[(status, "x", Outcome.BUSY) for status in (409, 425, 498, 529)],
+    *[(status, "x", Outcome.TIMEOUT) for status in (408, 499, 504, 522, 524)],
+    *[(status, "x", Outcome.SERVER_ERROR) for status in (424, 500, 502, 520, 521, 599)],
+]
+
+
+@pytest.mark.parametrize(("status", "said", "expected"), OUTCOMES)
+@pytest.mark.fault("a service refuses for money, place or policy", "I10")
+def test_the_outcome_is_that_of_the_words(status: int, said: str, expected: Outcome) -> None:
+    """A 400 for an empty purse is no verdict on the model, nor is a 403 for one model one on the key."""
+    assert outcome(status, said) is expected
+
+
+def test_only_what_is_the_accounts_pauses_the_endpoint() -> None:
+    """One model's quota, or a model that this account may not use, leaves the others."""
+    assert {Outcome.NO_CREDIT, Outcome.AUTH_FAILED, Outcome.RATE_LIMITED} < ENDPOINT_WIDE
+    assert not {Outcome.QUOTA_USED, Outcome.FORBIDDEN} & ENDPOINT_WIDE
+
+
+BODIES: list[Any] = [
+    {"error": "quite wrong"},
+    {"error": {"message": "quite wrong"}},
+    {"error": {"error": {"message": "quite wrong"}}},
+    {"object": "error", "message": "quite wrong"},
+    {"code": 400, "msg": "quite wrong"},
+    {"errors": [{"message": "quite wrong"}], "success": False},
+    [{"error": {"code": 400, "message": "quite wrong"}}],
+    {"detail": "quite wrong"},
+    "quite wrong",
+]
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_the_words_are_found_in_any_shape(body: Any) -> None:
+    """Servers agree on none."""
+    assert words(json.dumps(body).encode()) == "quite wrong"
+
+
+def test_words_name_the_field_the_upstream_and_the_page() -> None:
+    """FastAPI's list of details, what OpenRouter's upstream said, an HTML page's title, plain text."""
+    detail = {"detail": [{"loc": ["body", "temperature"], "msg": "extra inputs are not permitted"}]}
+    assert words(json.dumps(detail).encode()) == "temperature: extra inputs are not permitted"
+    upstream = {"error": {"message": "Provider returned error", "metadata": {"raw": "limited upstream"}}}
+    assert words(json.dumps(upstream).encode()) == "Provider returned error; limited upstream"
+    assert words(b"<html><title>Sign in</title></html>") == "Sign in"
+    assert words(b"oops") == "oops"
+
+
+WAITS: list[tuple[dict[str, str], Any, float | None]] = [
+    ({"retry-after": "40"}, {}, 40),
+    ({"retry-after": format_datetime(SOON, usegmt=True)}, {}, 40),
+    ({"retry-after-ms": "40000", "retry-after": "41"}, {}, 40),
+    ({"x-ratelimit-reset-requests": "40s"}, {}, 40),
+    ({"x-ratelimit-reset-requests": "1m0.5s"}, {}, 60.5),
+    ({"x-ratelimit-reset": str(int(SOON.timestamp() * 1000))}, {}, 40),
+    ({"x-ratelimit-reset": str(int(SOON.timestamp()))}, {}, 40),
+    ({"anthropic-ratelimit-tokens-reset": SOON.isoformat()}, {}, 40),
+    (
+        {
+            "x-ratelimit-reset-requests": "40s",
+            "x-ratelimit-remaining-requests": "0",
+            "x-ratelimit-reset-tokens": "6m0s",
+            "x-ratelimit-remaining-tokens": "900",
+        },
+        {},
+        40,
+    ),
+    ({}, {"error": {"details": [{"@type": "google.rpc.RetryInfo", "retryDelay": "40s"}]}}, 40),
+    ({}, {"error": {"message": "Rate limit reached. Please try again in 7m12s."}}, 432),
+    ({"retry-after": "1e999"}, {}, None),
+    ({"retry-after": "99999999"}, {}, MAX_WAIT_S),
+    ({}, {}, None),
+]
+
+
+@pytest.mark.parametrize(("headers", "body", "expected"), WAITS)
+def test_the_wait_is_found_wherever_it_stands(
+    headers: dict[str, str], body: Any, expected: float | None
+) -> None:
+    """Seconds, milliseconds, dates, durations, epochs, Google's details, or in words."""
+    assert wait_s(headers, json.dumps(body).encode(), NOW) == pytest.approx(expected)
+
+
+@pytest.mark.fault("a server's clock is an hour ahead", "I10")
+def test_a_date_is_read_by_the_servers_own_clock() -> None:
+    """Its `Date` says what time it takes it to be."""
+    ahead = timedelta(hours=1)
+    headers = {
+        "date": format_datetime(NOW + ahead, usegmt=True),
+        "retry-after": format_datetime(SOON + ahead, usegmt=True),
+    }
+    assert wait_s(headers, b"{}", NOW) == pytest.approx(40)
+
+
+PROOFS = [
+    (Capability.TOOLS, '"auto" tool choice requires --enable-auto-tool-choice', False),
+    (Capability.TOOLS, "Unknown argument: foo", None),
+    (Capability.JSON_SCHEMA, "response_format is not supported", False),
+    (Capability.JSON_SCHEMA, "prompt is too long", None),
+    (Capability.CHAT, '"m" does not support chat', False),
+    (Capability.CHAT, "default chat template is no longer allowed", False),
+    (Capability.CHAT, "max_tokens must be at most 16", None),
+    (Capability.VISION, "this model does not take images", False),
+]
+
+
+@pytest.mark.parametrize(("capability", "said", "proved"), PROOFS)
+@pytest.mark.fault("a refusal that says nothing of the capability", "I10")
+def test_only_words_about_the_capability_disprove_it(
+    capability: Capability, said: str, proved: bool | None
+) -> None:
+    """Any other 400 says that we asked wrongly."""
+    proof = _failed(Proof(), capability, "x", ProviderError(Outcome.BAD_REQUEST, f"HTTP 400: {said}"))
+    assert proof.attempts[0].proved is proved
+    assert proof.failure is None
+
+
+async def test_a_redirect_says_where_it_leads(replay: Replay) -> None:
+    """Without its query, in which a key may stand."""
+    replay.otherwise = reply(301, Location="https://llm.example.com/v1/models?key=x")
+    async with opened("openai-compatible", replay.url) as endpoint:
+        with pytest.raises(
+            ProviderError, match=r"redirects to https://llm\.example\.com/v1/models, "
+        ) as caught:
+            await endpoint.list_models()
+    assert "key=x" not in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "the reply is empty"),
+        (b"<html><title>Sign in</title></html>", "HTML page titled 'Sign in'"),
+        (b'{"error": {"message": "invalid token"}}', "invalid token"),
+        (b'{"success": false, "message": "token expired"}', "token expired"),
+    ],
+)
+async def test_a_listing_that_is_none_says_why(body: bytes, said: str, replay: Replay) -> None:
+    """With status 200, by what it says."""
+    replay.otherwise = reply(200, body)
+    async with opened("openai-compatible", replay.url) as endpoint:
+        with pytest.raises(ProviderError, match=said):
+            await endpoint.list_models()
