@@ -12,7 +12,7 @@ Nobody else speaks JetStream, but for `provisioning`, which makes the streams, a
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -39,6 +39,7 @@ from vedette.errors import (
     MessageTooLarge,
     NoLeader,
     NotYet,
+    TooMany,
     UndecodableMessage,
 )
 from vedette.events import (
@@ -73,6 +74,7 @@ _WATCH_SILENT_EVERY_S = 2.0
 _SILENT_S = 30.0
 _CANCEL_AGAIN_S = 1.0
 _FOLLOW_AGAIN_S = 1.0
+_TOO_MANY_RESULTS = "413"  # of a batched direct get: more than 1,024 subjects
 # Without a write of its own for so long, a process tries one.
 _TRY_A_WRITE_AFTER_S = 15.0
 
@@ -229,6 +231,7 @@ class Bus:
         self._tasks: set[asyncio.Task[None]] = set()
         self._writes = Writes()
         self._written_on = 0  # which of our connections to NATS the writes went through
+        self._in_hand: dict[str, Progress | None] = {}  # the last progress of each job in hand, by its id
         self._silent: dict[str, datetime] = {}  # streams and durables that do not answer, since when
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -343,7 +346,7 @@ class Bus:
 
     async def last_until(self, stream: str, subject: str, until: datetime) -> Event | None:
         """Return the last event on *subject* that was stored until *until*, or None when there is none."""
-        async for _, event in self._last_of_each(stream, subject, {"up_to_time": until.isoformat()}):
+        async for _, event in self._last_of_each(stream, [subject], {"up_to_time": until.isoformat()}):
             return event
         return None
 
@@ -410,26 +413,48 @@ class Bus:
         """
         state = ModelState(model=model)
         upto = {} if through is None else {"up_to_seq": through}
-        async for sequence, event in self._last_of_each("MODELS", subjects.of_model("*", model), upto):
+        async for sequence, event in self._last_of_each("MODELS", [subjects.of_model("*", model)], upto):
             if isinstance(event, ModelEvent):
                 state = fold(state, event, sequence)
             else:
                 state = msgspec.structs.replace(state, sequence=max(state.sequence, sequence))
         return state
 
+    async def queued(self, durable: Durable) -> list[Job] | None:
+        """Return the unfinished jobs that *durable* delivers, oldest first; None where there are too many to list."""
+        try:
+            found = [
+                (sequence, job)
+                async for sequence, job in self._last_of_each("JOBS", durable.filters, {})
+                if isinstance(job, Job)
+            ]
+        except TooMany:
+            return None
+        return [job for _, job in sorted(found, key=lambda pair: pair[0])]
+
+    async def workers(self, durable: Durable) -> tuple[int, int]:
+        """Return how many messages of *durable* are in hand, and how many workers ask for one."""
+        try:
+            info = await self.js.consumer_info(durable.stream, durable.name)
+        except nats.js.errors.NotFoundError:
+            return 0, 0
+        return info.num_ack_pending or 0, info.num_waiting or 0
+
     async def _last_of_each(
-        self, stream: str, subject: str, upto: Mapping[str, int | str]
+        self, stream: str, matching: Sequence[str], upto: Mapping[str, int | str]
     ) -> AsyncIterator[tuple[int, Event | None]]:
         # A batched direct get (ADR-31); the end of the batch is a message with status 204, nothing is 404.
         inbox = self.connection.new_inbox()
         subscription = await self.connection.subscribe(inbox)
         try:
-            request = json.dumps({"multi_last": [subject], **upto}).encode()
+            request = json.dumps({"multi_last": matching, **upto}).encode()
             await self.connection.publish(f"$JS.API.DIRECT.GET.{stream}", request, reply=inbox)
             while True:
                 message = await subscription.next_msg(timeout=_PUBLISH_TIMEOUT_S)
                 headers = message.headers or {}
                 if "Status" in headers:
+                    if headers["Status"] == _TOO_MANY_RESULTS:
+                        raise TooMany(stream=stream)
                     return
                 yield int(headers["Nats-Sequence"]), _known(headers["Nats-Subject"], message.data)
         finally:
@@ -457,8 +482,9 @@ class Bus:
         step: int = 0,
         steps: int = 0,
         field: str | None = None,
+        retry_s: float | None = None,
     ) -> None:
-        """Publish how far *job* is, for whoever listens now; *field* of it is wrong."""
+        """Publish how far *job* is, for who listens now. *field* of it is wrong; it is tried again in *retry_s*."""
         progress = Progress(
             job_id=job.id,
             at=self.clock.now(),
@@ -468,7 +494,12 @@ class Bus:
             message=message,
             model=job.model,
             field=field,
+            kind=job.kind,
+            waits_for=None if retry_s is None else "retry",
+            retry_s=retry_s,
         )
+        if job.id in self._in_hand:
+            self._in_hand[job.id] = progress
         await self.connection.publish(progress.subject, encode(progress))
 
     async def bury(self, message: Msg, *, reason: str) -> None:
@@ -782,11 +813,14 @@ class Bus:
     async def _handle_job(
         self, message: Msg, handle: Callable[[Job], Awaitable[None]], timeout_s: float
     ) -> None:
-        alive = asyncio.create_task(_keep_alive(message))
+        alive = asyncio.create_task(self._keep_alive(message))
+        job = None
         try:
-            job = decode_event(message.subject, message.data)
-            if not isinstance(job, Job):
+            event = decode_event(message.subject, message.data)
+            if not isinstance(event, Job):
                 raise UndecodableMessage(subject=message.subject, problem="not a job")
+            job = event
+            self._in_hand[job.id] = None
             await self.require_right_clock()
             async with asyncio.timeout(timeout_s):
                 await handle(job)
@@ -795,13 +829,36 @@ class Bus:
             raise
         except NotYet as error:
             await message.nak(delay=error.wait_s)
+            await self._tell_deferred(job, f"deferred: {error}", error.wait_s)
         except Exception as error:  # noqa: BLE001 - the one other place that settles failures
             delay = await self.backoff.settle(message, error)
             await (message.term() if delay is None else message.nak(delay=delay))
+            await self._tell_deferred(job, f"failed: {type(error).__name__}: {error}", delay)
         else:
             await message.ack()
         finally:
             alive.cancel()
+            if job is not None:
+                self._in_hand.pop(job.id, None)
+
+    async def _tell_deferred(self, job: Job | None, why: str, retry_s: float | None) -> None:
+        """Say that *job* waits for its next attempt, or that it is a dead letter now."""
+        if job is None:
+            return
+        target = job.model or job.endpoint
+        if retry_s is None:
+            await self.tell(job, "failed", f"{target}: {why}; it is a dead letter now: vedette dead list")
+        else:
+            await self.tell(job, "queued", f"{target}: {why}, retry in {retry_s:.3g} s", retry_s=retry_s)
+
+    async def _keep_alive(self, message: Msg) -> None:
+        """Keep the job in hand, and repeat its last progress: who listens sees that its worker lives."""
+        job_id = json.loads(message.data).get("id")
+        while True:
+            await asyncio.sleep(ACK_WAIT_S / 3)
+            await message.in_progress()
+            if progress := self._in_hand.get(job_id):
+                await self.connection.publish(progress.subject, encode(progress))
 
 
 NEARLY_FULL = 0.8  # of a stream's limit
@@ -856,9 +913,3 @@ def _known(subject: str, payload: bytes) -> Event | None:
         return decode_event(subject, payload)
     except UndecodableMessage:
         return None
-
-
-async def _keep_alive(message: Msg) -> None:
-    while True:
-        await asyncio.sleep(ACK_WAIT_S / 3)
-        await message.in_progress()

@@ -43,6 +43,11 @@ def host_jobs(group: str) -> Durable:
     )
 
 
+def of_job(service: str, kind: JobKind, group: str) -> Durable:
+    """Return the durable that delivers jobs of *kind* for the host *group* to the workers of *service*."""
+    return jobs(service, kind) if kind in ("discover", "probe") else host_jobs(group)
+
+
 def recording(stream: str) -> Durable:
     """Return the recorder's durable over a whole *stream*."""
     return Durable(stream=stream, name="recorder", filters=(), max_ack_pending=10_000)

@@ -252,7 +252,8 @@ class Endpoints:
             if endpoint is None:
                 # Replicas do not all reload at the same time: another one may know it before this one.
                 if job.cause in ("found", "start") and self._clock.now() - job.at < _REPLICAS_RELOAD_WITHIN:
-                    raise NotYet(wait_s=_LOOK_AGAIN_S)
+                    problem = "this replica has yet to reload its configuration"
+                    raise NotYet(wait_s=_LOOK_AGAIN_S, problem=problem)
                 await handle(job)
                 return
             try:
@@ -263,7 +264,8 @@ class Endpoints:
                 if now is endpoint:
                     raise
                 if now is not None:
-                    raise NotYet(wait_s=0) from None  # to be done where it is now
+                    # To be done where it is now.
+                    raise NotYet(wait_s=0, problem="its endpoint is elsewhere now") from None
                 await bus.tell(job, "failed", f"{job.endpoint}: removed from the configuration")
 
         return on_job

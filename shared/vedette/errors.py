@@ -9,6 +9,7 @@
     │   ├── BusUnreachable        no NATS server, or none that lets us in
     │   ├── ConsumerVanished      a durable consumer was deleted under a running service
     │   ├── ProvisioningError     a stream cannot be made or altered
+    │   ├── TooMany               a batched read of more subjects than the broker lists
     │   └── Conflict              compare-and-set lost too often
     ├── RequestError              a request that cannot be answered as asked; carries the field's path
     │   └── NoAnswer              nobody can answer it now
@@ -95,6 +96,10 @@ class MessageTooLarge(BusError):
     """{subject}: the message has {size} bytes, and the NATS server takes {limit} (max_payload)"""  # noqa: D400
 
 
+class TooMany(BusError):
+    """stream {stream}: more subjects match than the NATS server lists at once"""  # noqa: D400
+
+
 class Conflict(BusError):
     """{subject}: changed by others {attempts} times while this change was being written"""  # noqa: D400
 
@@ -122,10 +127,10 @@ class FellBehind(VedetteError):
 
 
 class NotYet(VedetteError):
-    """not for {wait_s} s"""  # noqa: D400
+    """{problem}"""  # noqa: D400
 
-    def __init__(self, *, wait_s: float, **fields: Any) -> None:
-        super().__init__(wait_s=wait_s, **fields)
+    def __init__(self, *, wait_s: float, problem: str) -> None:
+        super().__init__(problem=problem)
         self.wait_s = wait_s
 
 

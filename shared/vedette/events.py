@@ -347,7 +347,12 @@ class ModelReported(Event, frozen=True, kw_only=True):
 
 
 class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How far a job is: step of steps, with a line for people. Core NATS: the newest is what counts."""
+    """How far a job is: step of steps, with a line for people. Core NATS: the newest is what counts.
+
+    While it is queued, `waits_for` says why: its turn (it has `position` of `queue` jobs of the same workers, `behind`
+    the one that runs), a worker (none is there), or the next attempt, in `retry_s` seconds. A worker repeats the last
+    progress of a job in hand every 20 s.
+    """
 
     job_id: str
     at: UtcTime
@@ -357,6 +362,12 @@ class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
     message: str = ""
     model: ModelRef | None = None
     field: str | None = None  # of the job, where the job failed because it asks for what does not exist
+    kind: JobKind | None = None
+    waits_for: Literal["turn", "worker", "retry"] | None = None
+    position: int = 0
+    queue: int = 0
+    behind: Text | None = None
+    retry_s: float | None = None
 
     @property
     def subject(self) -> str:

@@ -102,9 +102,10 @@ class Probes:
         if job.cause == "tick":
             wait_s = jitter_s(job.endpoint, self.interval_s)
             if 0 < (left_s := wait_s - (self._clock.now() - job.at).total_seconds()) <= wait_s + MAX_OFFSET_S:
-                raise NotYet(wait_s=left_s)  # longer, and a wrong clock made the job: it is due
+                # Longer, and a wrong clock made the job: it is due.
+                raise NotYet(wait_s=left_s, problem="scheduled probes are spread over their interval")
         if await self._lags(job):
-            raise NotYet(wait_s=_CATCHING_UP_S)
+            raise NotYet(wait_s=_CATCHING_UP_S, problem="the prober has yet to read of this model")
         await self._bus.tell(job, "started", f"{job.endpoint}: listing")
         contact = await endpoint.contact()
         models = self._targets(job)

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from shlex import quote
 from typing import Annotated
 
 import msgspec
@@ -10,6 +11,7 @@ from cyclopts import Parameter
 
 from vedette import instance
 from vedette.client import URL_VARIABLE, Client
+from vedette.connecting import without_secrets
 from vedette.errors import ConfigurationError, NotRunning, RequestError
 from vedette.requests import folded
 from vedette.settings import Nats, Settings, Source, load, seconds, settings_file
@@ -41,6 +43,11 @@ class Instance:
             help="State directory of the Vedette that runs here. Default: in the user's data directory."
         ),
     ] = None
+
+    def words(self) -> str:
+        """Return the options that name it, to be put behind a command that is shown; never with credentials."""
+        named = {"--nats": self.nats and without_secrets(self.nats), "--state-dir": self.state_dir}
+        return "".join(f" {option} {quote(value)}" for option, value in named.items() if value)
 
     def client(self) -> Client:
         """Return a client of it, as an agent has one."""

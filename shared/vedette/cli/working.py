@@ -1,7 +1,10 @@
 """`discover`, `probe`, `benchmark`, `verify` and `evaluate`: have it done now, and watch."""
 
+import asyncio
+import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from shlex import quote
 from typing import Annotated, Any, Literal, cast
 
 from cyclopts import Parameter
@@ -33,7 +36,18 @@ from vedette.loop import run
 from vedette.operation import Target, operating
 from vedette.requests import nearest, spelt, unknown_name
 from vedette.shown import shown, shown_name
+from vedette.waiting import described
 
+_SAY_AGAIN_S = 30.0
+_MAX_ABANDONED = 5
+# By which event of `vedette watch` the end of a job is seen.
+_ANNOUNCED_BY: dict[JobKind, str] = {
+    "discover": "found",
+    "probe": "probed",
+    "benchmark": "benchmarked",
+    "verify": "verified",
+    "evaluate": "evaluated",
+}
 _Models = Annotated[str, Parameter(help="Only these models (endpoint/name), or all of these endpoints.")]
 
 
@@ -160,7 +174,11 @@ async def _do(
             if as_json:
                 document({"jobs": [], "models": []})
             return NOTHING_FOUND
-        ended = await _follow(connection, kind, targets, streams, suites)
+        try:
+            ended = await _follow(connection, kind, targets, streams, suites)
+        except Abandoned as abandoned:
+            _show_abandoned(kind, abandoned.last, named, where, as_json)
+            raise
         known = await client.models()
         touched = {str(target.model or target.endpoint) for target in targets}
         models = [model for model in known.models if touched & {str(model.model), model.model.endpoint}]
@@ -203,7 +221,45 @@ def _told(job: Job, progress: events.Progress) -> dict[str, object]:
         "target": str(job.model or job.endpoint),
         "state": progress.state,
         "message": progress.message,
+        "waits_for": progress.waits_for,
+        "position": progress.position,
+        "queue": progress.queue,
+        "behind": progress.behind,
+        "retry_s": progress.retry_s,
     }
+
+
+class Abandoned(asyncio.CancelledError):
+    """Ctrl-C while jobs are open. They go on; `last` has the last progress of each, if there was any."""
+
+    def __init__(self, last: Sequence[tuple[Job, events.Progress]]) -> None:
+        super().__init__()
+        self.last = last
+
+
+def _show_abandoned(
+    kind: JobKind,
+    last: Sequence[tuple[Job, events.Progress]],
+    named: Sequence[str],
+    where: options.Instance,
+    as_json: bool,
+) -> None:
+    """Say what goes on in the background, and how to look at it."""
+    if as_json:
+        document({"jobs": [_told(job, progress) for job, progress in last], "models": [], "as_of": None})
+    going_on = [(job, progress) for job, progress in last if progress.state not in ("done", "failed")]
+    here = where.words()
+    for job, progress in going_on[:_MAX_ABANDONED]:
+        state = "is queued and will run" if progress.state == "queued" else "goes on"
+        err.print(f"The {described(job)} {state} in the background.")
+    if (more := len(going_on) - _MAX_ABANDONED) > 0:
+        err.print(f"So do {more:,} more.")
+    if going_on:
+        event, one = _ANNOUNCED_BY[kind], going_on[0][0]
+        chosen = f" --model {quote(str(one.model))}" if len(going_on) == 1 and one.model else ""
+        err.print(f"Wait for it again: vedette {kind}{''.join(f' {quote(name)}' for name in named)}{here}")
+        err.print(f"See it end: vedette watch --event {event}{chosen}{here}")
+        err.print("No command stops it: it ends by itself, or with the service that does it.")
 
 
 async def _targets(client: Client, kind: JobKind, named: Sequence[str]) -> list[Target]:
@@ -242,21 +298,25 @@ async def _follow(
     streams: tuple[int, ...],
     suites: tuple[str, ...],
 ) -> list[tuple[Job, events.Progress]]:
-    """Queue the jobs and show how far they are; return how each ended."""
-    ended = []
+    """Queue the jobs and show how far they are; return how each ended. Raises Abandoned on Ctrl-C."""
+    last: dict[str, tuple[Job, events.Progress]] = {}
     shown = _Bars()
     async with operating(connection) as operation:
         jobs = await operation.request(kind, targets, streams=streams, suites=suites)
-        with shown.bars if err.is_terminal else nullcontext():
-            async for job, progress in operation.follow(jobs):
-                shown.show(job, progress)
-                if progress.state in ("done", "failed"):
-                    ended.append((job, progress))
-    return ended
+        for job in jobs:
+            last[job.id] = job, operation.asked(job)
+        try:
+            with shown.bars if err.is_terminal else nullcontext():
+                async for job, progress in operation.follow(jobs):
+                    shown.show(job, progress)
+                    last[job.id] = job, progress
+        except asyncio.CancelledError:
+            raise Abandoned(list(last.values())) from None
+    return list(last.values())
 
 
 class _Bars:
-    """A bar for each job on a terminal; elsewhere a line for each beginning and end."""
+    """A bar for each job on a terminal; elsewhere a line for each beginning, wait and end."""
 
     def __init__(self) -> None:
         self.bars = Progress(
@@ -268,12 +328,12 @@ class _Bars:
             console=err,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._said: dict[str, tuple[str, float]] = {}  # the last line of each job, and when it was printed
 
     def show(self, job: Job, progress: events.Progress) -> None:
         """Show *progress*."""
         if not err.is_terminal:
-            if progress.state in ("started", "done", "failed"):
-                err.print(f"{progress.state:8}{progress.message}")
+            self._print(job, progress)
             return
         task = self._tasks.get(job.id)
         if task is None:
@@ -285,3 +345,15 @@ class _Bars:
         elif progress.state == "done":
             total = self.bars.tasks[task].total or 1
             self.bars.update(task, total=total, completed=total)
+
+    def _print(self, job: Job, progress: events.Progress) -> None:
+        """Print *progress* as a line: each state once, what is waited for when it changes and now and then."""
+        if progress.state == "step":
+            return
+        now = time.monotonic()
+        line, said_at = self._said.get(job.id, ("", 0.0))
+        said = f"{progress.state:8}{progress.message}"
+        again = progress.state == "queued" and now - said_at >= _SAY_AGAIN_S
+        if said != line or again:
+            self._said[job.id] = said, now
+            err.print(said)

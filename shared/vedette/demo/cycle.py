@@ -51,7 +51,8 @@ class Cycle:
 
     def give_up(self, progress: Progress) -> None:
         """Stop waiting for a measurement that was refused: its job says so and no event follows."""
-        if progress.state == "failed" and progress.model is not None:
+        refused = progress.state == "failed" and progress.kind in ("benchmark", None)
+        if refused and progress.model is not None:
             self._done.setdefault(progress.model, set()).add("measured")
 
     def missing(self) -> list[str]:
