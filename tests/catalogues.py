@@ -92,18 +92,20 @@ def model(rng: Random, number: int) -> tuple[Facts, list[Event]]:
         else Price(input_usd_per_mtok=usd / 2, output_usd_per_mtok=usd, source="test"),
     )
     events: list[Event] = [lifecycle_event("found", ref, at=EPOCH, info=info)]
-    status, uptime, cold = Status.UNKNOWN, None, False
+    status, cold, up, down = Status.UNKNOWN, False, 0, 0
     if rng.random() < 0.85:
-        probed, uptime = _probed(ref, rng)
+        probed, up, down = _probed(ref, rng)
         stale = EPOCH - probed.health.checked_at > STALE_AFTER
         cold = not stale and probed.health.residency is not None
         status = Status.UNKNOWN if stale else probed.health.status
         events.append(probed)
+    was_probed = any(isinstance(event, ModelProbed) for event in events)
     speed = _benchmarked(ref, rng) if rng.random() < 0.7 else None
     if speed is not None:
         events.append(speed)
     if rng.random() < 0.6:
         events.append(_evaluated(ref, rng))
+        up += 1  # an evaluation that went well, in this hour
     measured = speed.performance if speed else None
     if measured and cold:
         # Each residency of this generator is over, so the next call waits for the model to load.
@@ -120,11 +122,11 @@ def model(rng: Random, number: int) -> tuple[Facts, list[Event]]:
         usd_per_mtok=0.0 if usd is None and locality == "local" else usd,
         ttft_ms=measured.ttft_ms.median if measured and measured.ttft_ms else None,
         output_tps=measured.output_tps.median if measured and measured.output_tps else None,
-        uptime_24h=uptime,
+        uptime_24h=up / (up + down) if was_probed and up + down else None,
     ), events
 
 
-def _probed(ref: ModelRef, rng: Random) -> tuple[ModelProbed, float | None]:
+def _probed(ref: ModelRef, rng: Random) -> tuple[ModelProbed, int, int]:
     at = EPOCH - timedelta(minutes=rng.choice((0, 1, 89, 91, 5000)))
     up, down = rng.randint(0, 48), rng.choice((0, 0, rng.randint(0, 48)))
     counts = {
@@ -145,8 +147,7 @@ def _probed(ref: ModelRef, rng: Random) -> tuple[ModelProbed, float | None]:
         daily=(Tally(start=EPOCH - timedelta(days=1), counts=counts),),
         residency=rng.choice((None, Residency(resident=False), Residency(resident=True, expires_at=EPOCH))),
     )
-    uptime = up / (up + down) if up + down else None
-    return ModelProbed(id=_id(ref, "probed"), at=at, model=ref, sample=sample, health=health), uptime
+    return ModelProbed(id=_id(ref, "probed"), at=at, model=ref, sample=sample, health=health), up, down
 
 
 def _benchmarked(ref: ModelRef, rng: Random) -> ModelBenchmarked:

@@ -8,6 +8,8 @@ import msgspec
 import nats
 import pytest
 
+from hypothesis import settings
+
 from require import missing
 from vedette import log, nats_server
 from vedette.bus import Bus
@@ -23,6 +25,10 @@ pytest_plugins = ("faults.table",)
 
 # Tests start processes by the hundred: without bytecode each would spend seconds on compiling what it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# A test is right or wrong; how long it takes says only how busy the machine is.
+settings.register_profile("vedette", deadline=None)
+settings.load_profile("vedette")
 
 # What takes minutes begins, so that no worker is left alone with it at the end.
 _LONGEST = (

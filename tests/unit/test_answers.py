@@ -23,7 +23,7 @@ from vedette.events import (
 )
 from vedette.settings import CustomUseCase, EndpointSettings
 from vedette.testing import EPOCH, FakeClock
-from vedette.types import Claim, EndpointState, Evidence, ModelRef, Outcome
+from vedette.types import Claim, EndpointState, Evidence, ModelRef, Outcome, Performance, RunSample
 from vedette_recommender.answers import Answers
 from vedette_recommender.usecases import known
 
@@ -95,6 +95,28 @@ def test_the_best_comes_with_all_that_is_needed_to_call_it(asked: Asked) -> None
     assert (reply.considered, reply.rejected) == (2, {})
     assert reply.as_of.sequence == asked.sequence
     assert best.contributions == ()
+
+
+@pytest.mark.fault("a server that lists its models and fails every call", "I10")
+def test_a_model_that_fails_every_call_is_no_candidate(asked: Asked) -> None:
+    """Whatever its listing and its prior say: it is degraded, and the reason is told."""
+    failed = RunSample(
+        job_id="b", at=EPOCH, prompt="short", cold=False, outcome=Outcome.SERVER_ERROR, detail="engine died"
+    )
+    performance = Performance(measured_at=EPOCH, n=0, failures=1, samples=(failed,))
+    event = benchmark_event(FAST, at=EPOCH, tps=80.0)
+    asked.apply(
+        msgspec.structs.replace(event, outcome=Outcome.SERVER_ERROR, performance=performance, job_id="b")
+    )
+    reply: ExplainReply = asked.ask("recommend.explain", use_case="chat")
+    assert [one.model for one in reply.recommendations] == [SLOW]
+    (rejection,) = (one for one in reply.rejections if one.model == FAST)
+    assert (rejection.code, rejection.value) == ("never_answered", "benchmark: server_error, engine died")
+    listed: ModelsReply = asked.ask("models.list")
+    view = next(one for one in listed.models if one.model == FAST)
+    assert view.status == "degraded"
+    assert view.availability is not None
+    assert view.availability.uptime_24h == 0.0
 
 
 def test_top_gives_as_many_as_were_asked_for(asked: Asked) -> None:

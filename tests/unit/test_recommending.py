@@ -164,7 +164,7 @@ def test_the_nearest_model_has_every_capability(block: int) -> None:
 # --- Agreement -------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=SEEDS)
 def test_replies_agree_with_each_other_and_with_their_parts(seed: int) -> None:
     """Contributions add up exactly; best, top and explain say the same; scores fall; all reasons are told."""
@@ -194,7 +194,7 @@ def test_replies_agree_with_each_other_and_with_their_parts(seed: int) -> None:
     assert len(told) + explained.get("rejections_omitted", 0) == sum(explained["rejected"].values())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=SEEDS, order=st.randoms(use_true_random=False))
 @pytest.mark.fault("replicas that saw the same in another order", "I10")
 def test_replicas_that_have_seen_the_same_give_the_same_bytes(seed: int, order: Any) -> None:
@@ -292,7 +292,7 @@ FALLING = ("ttft_ms", "usd")
 MODEL = st.fixed_dictionaries(VALUES)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     mine=MODEL,
     others=st.lists(MODEL, min_size=1, max_size=5),
@@ -324,7 +324,7 @@ def test_raising_a_signal_never_lowers_the_rank(
     assert place(**{signal: best}) <= place(**{signal: worst})
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(mine=st.lists(MODEL, min_size=2, max_size=6), seed=SEEDS)
 def test_an_unrelated_model_changes_no_order(mine: list[dict[str, float]], seed: int) -> None:
     """One that cannot do what is asked for is no peer: nothing changes, scores neither."""
@@ -343,7 +343,7 @@ def test_an_unrelated_model_changes_no_order(mine: list[dict[str, float]], seed:
     assert scores(*models, unrelated) == scores(*models)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     tps=st.floats(40, 300),
     ttft_ms=st.floats(5, 400),

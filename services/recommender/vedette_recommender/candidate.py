@@ -21,6 +21,7 @@ from vedette.types import (
     Status,
     Value,
 )
+from vedette_recommender.measured_calls import MeasuredCall, all_failed, measured_calls
 
 # How far after the moment of an answer, which is floored to a minute, something can have been measured; what is dated
 # later comes from a wrong clock.
@@ -34,6 +35,7 @@ class Facts(Value, frozen=True, kw_only=True):
     health: Health | None = None
     performance: Performance | None = None
     quality: Quality | None = None
+    calls: tuple[MeasuredCall, ...] = ()  # by benchmarks, capability checks and evaluations
     ratings: tuple[Rating, ...] = ()  # what users vouch for; the newest of a use case holds
     reports: Reported | None = None
 
@@ -41,6 +43,18 @@ class Facts(Value, frozen=True, kw_only=True):
     def model(self) -> ModelRef:
         """Which model it is."""
         return self.info.model
+
+    @property
+    def never_answered(self) -> MeasuredCall | None:
+        """The last call, if every call of the model failed."""
+        return all_failed(self.calls, self.health, reported=self.reports.succeeded if self.reports else 0.0)
+
+    def status(self) -> Status:
+        """Return what its last probes say; a model that is listed and fails every call is not available."""
+        if self.health is None:
+            return Status.UNKNOWN
+        listed = self.health.status is Status.AVAILABLE and self.never_answered is not None
+        return Status.DEGRADED if listed else self.health.status
 
     def rating(self, use_case: str) -> Rating | None:
         """Return what users say of it for *use_case*, else for all use cases; of several, the newest."""
@@ -113,6 +127,7 @@ def facts_of(state: ModelState, *, configured: Sequence[Vouched] = ()) -> Facts 
         health=health,
         performance=state.performance,
         quality=state.quality,
+        calls=measured_calls(state),
         ratings=(
             *(rating for rating in configured if rating.model in (str(info.model), info.model.name)),
             *(state.rated.event.ratings if state.rated else ()),
@@ -130,7 +145,7 @@ def candidate(facts: Facts, at: datetime, *, stale_after: timedelta) -> Candidat
     return Candidate(
         facts=facts,
         at=at,
-        status=believed.status if believed else Status.UNKNOWN,
+        status=facts.status() if believed else Status.UNKNOWN,
         stale=stale,
         resident=residency.is_resident(at) if residency else None,
     )

@@ -27,6 +27,7 @@ from vedette.types import (
 )
 from vedette_recommender.candidate import MAX_AHEAD, Facts, median
 from vedette_recommender.constants import RELIABILITY_WINDOW_H
+from vedette_recommender.measured_calls import with_calls
 from vedette_recommender.priors import quality_prior
 
 Floats = NDArray[np.float64]
@@ -134,6 +135,7 @@ class Columns:
             setattr(self, name, np.full(room, np.nan))
         self.present: Mask = np.zeros(room, np.bool_)
         self.status = np.zeros(room, np.int8)  # places in STATUSES, as last probed
+        self.never_answered: Mask = np.zeros(room, np.bool_)  # every call of Vedette's failed
         self.locality = np.zeros(room, np.int8)  # places in LOCALITIES
         self.provider, self.endpoint, self.family, self.license = (np.zeros(room, np.int32) for _ in range(4))
         self.providers, self.endpoints, self.families, self.licenses = (Names() for _ in range(4))
@@ -229,11 +231,13 @@ class Columns:
 
     def _watch(self, row: int, facts: Facts) -> None:
         health = facts.health
-        self.status[row] = STATUSES.index(health.status) if health else _UNKNOWN
+        self.status[row] = STATUSES.index(facts.status())
+        self.never_answered[row] = facts.never_answered is not None
         self.checked_at[row] = _seconds(health.checked_at if health else None)
         self.resident_until[row] = _resident_until(health.residency if health else None)
-        self.hourly.put(row, health.hourly if health else ())
-        self.daily.put(row, health.daily if health else ())
+        seen = with_calls(health, facts.calls)
+        self.hourly.put(row, seen.hourly if seen else ())
+        self.daily.put(row, seen.daily if seen else ())
 
     def _hear(self, row: int, facts: Facts) -> None:
         told = facts.reports

@@ -221,7 +221,7 @@ def rules(field: Field, columns: Columns, request: RecommendRequest) -> list[Rul
 
 def _first(field: Field, columns: Columns, need: Constraints) -> list[Rule]:
     """Return what nearly all requests for a use case have in common."""
-    found = [_status(field, need.statuses or DEFAULT_STATUSES)]
+    found = [_status(field, need.statuses or DEFAULT_STATUSES), _answers(columns)]
     for capability in field.use_case.requires:
         found += _able(columns, capability, need.evidence, "use_case")
     return found
@@ -252,6 +252,17 @@ def _status(field: Field, allowed: tuple[Status, ...]) -> Rule:
     return Told(
         "status", "constraints.statuses", list(allowed), hits, lambda row: STATUSES[field.status[row]]
     )
+
+
+def _answers(columns: Columns) -> Rule:
+    """Return the models of which every call failed: being listed is no sign that they answer."""
+
+    def last(row: int) -> str | None:
+        facts = columns.facts[row]
+        call = facts.never_answered if facts else None
+        return f"{call.purpose}: {call.outcome}{f', {call.detail}' if call.detail else ''}" if call else None
+
+    return Told("never_answered", "calls", "a call that was answered", columns.never_answered, last)
 
 
 def _able(columns: Columns, capability: Capability, least: Evidence, field: str) -> list[Rule]:

@@ -11,8 +11,8 @@ from vedette.types import Evidence
 from vedette_recommender.columns import Columns, Floats, Mask
 from vedette_recommender.filtering import Rule
 
-# Fields that no relaxation changes: a model without a capability is behind all that have it, and never near.
-_CAPABILITIES: Final = ("use_case", "capabilities")
+# Fields that no relaxation changes: a model without a capability, or one that fails every call, is never near.
+_FIXED: Final = ("use_case", "capabilities", "calls")
 _OUT_OF_REACH: Final = 1000  # more than a request has fields
 
 
@@ -23,7 +23,7 @@ class Distance(NamedTuple):
     gap: Floats
 
     def in_reach(self) -> Mask:
-        """Return which models have every capability that is needed."""
+        """Return which models have every capability that is needed, and answer."""
         return self.fields < _OUT_OF_REACH
 
 
@@ -38,7 +38,7 @@ def distance(rules: Sequence[Rule], room: int) -> Distance:
         for rule in group:
             hit |= rule.hits
             farthest = np.where(rule.hits, np.maximum(farthest, rule.gap()), farthest)
-        fields += hit * (_OUT_OF_REACH if field in _CAPABILITIES else 1)
+        fields += hit * (_OUT_OF_REACH if field in _FIXED else 1)
         gap += farthest
     return Distance(fields, gap)
 

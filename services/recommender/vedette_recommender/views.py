@@ -1,6 +1,6 @@
 """How models, endpoints and scores look in a reply. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -9,6 +9,7 @@ from vedette.catalogue import ModelState
 from vedette.events import Availability, MeasuredSpeed, ModelView, Recommendation
 from vedette.types import Health, ModelRef, Performance, Quality
 from vedette_recommender.candidate import Candidate, median
+from vedette_recommender.measured_calls import MeasuredCall, with_calls
 
 # From a provider's name and an endpoint's URL to the base URL for OpenAI clients, if there is one.
 BaseUrl = Callable[[str, str], str | None]
@@ -57,7 +58,7 @@ def model_view(
         status=candidate.status,
         stale=candidate.stale,
         resident=candidate.resident,
-        availability=_availability(facts.health, candidate.at) if facts.health else None,
+        availability=_availability(facts.health, facts.calls, candidate.at),
         performance=_speed(facts.performance) if facts.performance else None,
         found_at=state.found_at if state else None,
         revision=state.revision if state else 0,
@@ -82,7 +83,11 @@ def _quality(quality: Quality, *, whole: bool) -> Quality:
     return quality if whole else msgspec.structs.replace(quality, misses=(), baseline=None)
 
 
-def _availability(health: Health, at: datetime) -> Availability:
+def _availability(probed: Health | None, calls: Sequence[MeasuredCall], at: datetime) -> Availability | None:
+    """Return what the last probe said, and how often probes and other *calls* went well."""
+    health = with_calls(probed, calls)
+    if probed is None or health is None:
+        return None
     return Availability(
         checked_at=health.checked_at,
         since=health.since,
@@ -90,7 +95,7 @@ def _availability(health: Health, at: datetime) -> Availability:
         uptime_24h=health.uptime(at, hours=24),
         uptime_7d=health.uptime(at, hours=7 * 24),
         uptime_30d=health.uptime(at, hours=30 * 24),
-        probes_24h=sum(health.counts(at, hours=24).values()),
+        probes_24h=sum(probed.counts(at, hours=24).values()),
         last=health.outcomes[-1] if health.outcomes else None,
     )
 

@@ -488,7 +488,10 @@ def _show_relaxation(relax: Relaxation | None, rejected: Mapping[str, int], cons
     if relax is None:
         unknown = rejected.get("capability_unknown", 0)
         verify = f' "vedette verify" tests the {unknown:,} of which it is not known.' if unknown else ""
-        out.print(f"None of them has every capability needed.{verify}")
+        failing = rejected.get("never_answered", 0)
+        out.print(
+            f"None of them has every capability needed{' and answers calls' if failing else ''}.{verify}"
+        )
         return
     if relax.constraint == "constraints.unmeasured":
         also = f", and relax {', '.join(map(option, relax.also))}" if relax.also else ""

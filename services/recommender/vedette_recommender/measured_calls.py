@@ -1,0 +1,90 @@
+"""What Vedette's own calls beside probes say of a model: benchmarks, capability checks, evaluations. Pure.
+
+A probe may do no more than describe a model. These calls ask for an answer: one that fails is a failure of the model,
+whatever its listing says.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Literal
+
+import msgspec
+
+from vedette.catalogue import ModelState
+from vedette.types import NOT_DOWNTIME, UP, Health, Outcome, Tally, Value
+
+Purpose = Literal["benchmark", "capability check", "evaluation"]
+
+
+class MeasuredCall(Value, frozen=True, kw_only=True):
+    """How one job that asked a model for answers ended."""
+
+    at: datetime
+    purpose: Purpose
+    outcome: Outcome
+    detail: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the model failed; being asked wrongly, or over a quota, is no failure of its own."""
+        return self.outcome not in UP | NOT_DOWNTIME
+
+
+def measured_calls(state: ModelState) -> tuple[MeasuredCall, ...]:
+    """Return the jobs of the present weights that are still held, oldest first."""
+    # A benchmark counts once, by its last run: a job that fails makes one run, one that goes well makes seven.
+    last = {sample.job_id: sample for sample in (state.performance.samples if state.performance else ())}
+    found = [
+        MeasuredCall(at=sample.at, purpose="benchmark", outcome=sample.outcome, detail=sample.detail)
+        for sample in last.values()
+    ]
+    if state.verified is not None and state.is_own(state.verified):
+        event = state.verified.event
+        detail = next((attempt.detail for attempt in event.attempts if attempt.detail), None)
+        found.append(
+            MeasuredCall(at=event.at, purpose="capability check", outcome=event.outcome, detail=detail)
+        )
+    if state.evaluated is not None and state.quality is not None:
+        evaluated = state.evaluated.event
+        found.append(
+            MeasuredCall(
+                at=evaluated.at, purpose="evaluation", outcome=evaluated.outcome, detail=evaluated.detail
+            )
+        )
+    return tuple(sorted(found, key=lambda call: call.at))
+
+
+def all_failed(
+    calls: Sequence[MeasuredCall], health: Health | None, *, reported: float = 0.0
+) -> MeasuredCall | None:
+    """Return the last of *calls* if every call ever made of the model failed, else None.
+
+    A probe that was answered, and calls that callers *reported* to have succeeded, are calls that did not fail.
+    """
+    answered = (health is not None and health.answered_at is not None) or reported >= 1
+    if answered or not calls or not all(call.failed for call in calls):
+        return None
+    return calls[-1]
+
+
+def with_calls(health: Health | None, calls: Sequence[MeasuredCall]) -> Health | None:
+    """Return *health* with *calls* counted in its tallies beside its probes, each in its hour and its day."""
+    if health is None or not calls:
+        return health
+    return msgspec.structs.replace(
+        health,
+        hourly=_counted(health.hourly, calls, timedelta(hours=1)),
+        daily=_counted(health.daily, calls, timedelta(days=1)),
+    )
+
+
+def _counted(
+    tallies: tuple[Tally, ...], calls: Iterable[MeasuredCall], width: timedelta
+) -> tuple[Tally, ...]:
+    by_start = {tally.start: dict(tally.counts) for tally in tallies}
+    for call in calls:
+        start = call.at.replace(minute=0, second=0, microsecond=0)
+        start = start if width < timedelta(days=1) else start.replace(hour=0)
+        counts = by_start.setdefault(start, {})
+        counts[call.outcome.value] = counts.get(call.outcome.value, 0) + 1
+    return tuple(Tally(start=start, counts=by_start[start]) for start in sorted(by_start))
