@@ -7,7 +7,6 @@ from pathlib import Path
 import msgspec
 import nats
 import pytest
-
 from hypothesis import settings
 
 from require import missing
