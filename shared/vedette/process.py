@@ -253,6 +253,7 @@ async def stop_signals(*, hang_up_stops: bool = False) -> AsyncIterator[Stopped]
     Raises Interrupted after a second signal.
     """
     loop, stopped, attended = asyncio.get_running_loop(), Stopped(), _has_terminal()
+    terminals = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
     task, hurried = asyncio.current_task(), False
 
     def stop(number: int) -> None:
@@ -265,7 +266,10 @@ async def stop_signals(*, hang_up_stops: bool = False) -> AsyncIterator[Stopped]
             task.cancel()
 
     def hang_up() -> None:
-        if hang_up_stops or (attended and not _has_terminal()):
+        closed = attended and not _has_terminal()
+        if closed:
+            _mute(terminals)
+        if closed or hang_up_stops:
             stop(signal.SIGHUP)
         else:
             stopped.hung_up.set()
@@ -287,6 +291,14 @@ async def stop_signals(*, hang_up_stops: bool = False) -> AsyncIterator[Stopped]
             # Everything is cleaned up and the process ends: another signal must not change its exit code.
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
+
+
+def _mute(descriptors: Iterable[int]) -> None:
+    """Have what is written to *descriptors* go nowhere: a closed terminal fails each write, also those of clean-up."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in descriptors:
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 def _has_terminal() -> bool:

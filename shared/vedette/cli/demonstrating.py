@@ -256,8 +256,11 @@ class _Shown:
             err.print(text)
 
     def waiting(self, missing: Sequence[str]) -> None:
-        """Say what is waited for; a terminal has the bar for that."""
-        if self._bar is None:
+        """Say what is waited for, on a terminal in the bar until that shows a job."""
+        if self._bar is not None and self._task is not None:
+            if not self._last:
+                self._bar.update(self._task, description=f"waiting for {'; '.join(missing)}")
+        else:
             self._waits.tell(f"{'; '.join(missing)}{self._last}")
 
     def progress(self, progress: events.Progress) -> None:

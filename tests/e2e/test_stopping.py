@@ -1,0 +1,130 @@
+"""`vedette up` that is told to stop while it starts, and children that do not end by themselves."""
+
+import asyncio
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from commands import started
+from eventually import eventually
+from vedette.children import spawned
+
+_DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); signal.pause()"
+
+
+def _started_in(tmp_path: Path) -> list[str]:
+    """Return the command lines of the processes whose TMPDIR is *tmp_path*."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"TMPDIR={tmp_path}\0".encode() in (place / "environ").read_bytes():
+                found.append((place / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        except OSError:
+            continue  # another user's, or it has just ended
+    return found
+
+
+MOMENTS: dict[str, Callable[[Path], bool]] = {
+    "the directory is held": lambda directory: (directory / "lock").exists(),
+    "the NATS server starts": lambda directory: (directory / "nats" / "nats-server.log").exists(),
+    "the recommender starts": lambda directory: any(
+        "vedette.apart_main" in line for line in _started_in(directory.parent)
+    ),
+}
+
+
+@pytest.mark.fault("SIGINT or SIGTERM, once or twice, while `up` starts", "I11", trials=4)
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_up_that_starts_ends_with_all_its_processes(tmp_path: Path, moment: str) -> None:
+    """It does not start to the end first; its exit code names the signal."""
+    directory = tmp_path / "state"
+
+    async def come() -> bool:
+        return await asyncio.to_thread(MOMENTS[moment], directory)
+
+    for numbers in ([signal.SIGINT], [signal.SIGTERM], [signal.SIGINT] * 2, [signal.SIGTERM] * 2):
+        async with started(directory, "up", "--state-dir", str(directory), TMPDIR=str(tmp_path)) as starting:
+            await eventually(come, what=moment)
+            for number in numbers:
+                starting.send(number)
+            code = await starting.stop(0)
+            complaints = await starting.complaints()
+        assert code == 128 + numbers[0], complaints
+        assert complaints == f"vedette: stopped by {numbers[0].name}\n"
+        assert starting.lines == []
+        assert _started_in(tmp_path) == []
+        assert not (directory / "connection.json").exists()
+        for left in ("lock", "nats/nats-server.log"):
+            (directory / left).unlink(missing_ok=True)
+
+
+@pytest.mark.fault("the terminal of `up` is closed", "I11")
+async def test_up_whose_terminal_is_closed_ends_as_usual(tmp_path: Path) -> None:
+    """Each line that it prints from then on would fail."""
+    assert await asyncio.to_thread(_close_terminal_of_up, tmp_path) == 0
+    assert _started_in(tmp_path) == []
+    assert not (tmp_path / "state" / "connection.json").exists()
+
+
+def _close_terminal_of_up(tmp_path: Path) -> int:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        # A session of its own, with this terminal.
+        ["setsid", "--ctty", "--wait", sys.executable, "-m", "vedette", "up"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={
+            **os.environ,
+            "TMPDIR": str(tmp_path),
+            "VEDETTE_STATE_DIR": str(tmp_path / "state"),
+            "VEDETTE_CONFIG": "",
+            "OLLAMA_HOST": "127.0.0.1:1",
+        },
+    ) as running:
+        os.close(theirs)
+        shown = b""
+        while b"ready" not in shown:
+            shown += os.read(ours, 65536)
+        os.close(ours)
+        return running.wait(60)
+
+
+async def _wait_without_end(process: asyncio.subprocess.Process) -> None:
+    process.terminate()
+    await process.wait()
+
+
+@pytest.mark.fault(
+    "a child ignores SIGTERM, and a second signal cuts the wait for it short",
+    "I11",
+    without=("vedette.children:_stop", _wait_without_end),
+)
+async def test_a_child_that_ignores_sigterm_is_killed_when_the_wait_is_cancelled() -> None:
+    ready, pids = asyncio.Event(), list[int]()
+
+    async def use() -> None:
+        async with spawned([sys.executable, "-c", _DEAF], stdout=subprocess.PIPE) as child:
+            assert child.stdout is not None
+            await child.stdout.readline()
+            pids.append(child.pid)
+            ready.set()
+            await asyncio.Event().wait()
+
+    using = asyncio.create_task(use())
+    await asyncio.wait_for(ready.wait(), 60)
+    for _ in range(2):
+        using.cancel()
+        await asyncio.wait({using}, timeout=0.5)
+    assert using.done()
+    try:
+        os.kill(pids[0], signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    raise AssertionError("the child was left behind")
