@@ -342,7 +342,14 @@ class Bus:
         except nats.errors.TimeoutError:
             return None  # the acknowledgement was lost, or the message was
         # A duplicate may be another subject's message with the same id: only the stream can tell.
-        return None if ack.duplicate else ack.seq
+        return ack.seq if not ack.duplicate or await self._is_stored(event, ack) else None
+
+    async def _is_stored(self, event: Event, ack: PubAck) -> bool:
+        """Return whether the message that *ack* calls the original is *event*: others may have moved on since."""
+        with suppress(nats.js.errors.NotFoundError):
+            raw = await self.js.get_msg(ack.stream, ack.seq, direct=True)
+            return raw.subject == event.subject and (raw.headers or {}).get("Nats-Msg-Id") == event.id
+        return False
 
     async def last_until(self, stream: str, subject: str, until: datetime) -> Event | None:
         """Return the last event on *subject* that was stored until *until*, or None when there is none."""

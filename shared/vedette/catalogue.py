@@ -282,7 +282,7 @@ class Catalogue:
         to = None
         while step := next(self._successors(to or model, sequence), None):
             to, sequence = step
-        return to
+        return None if to == model else to
 
     def _successors(self, model: ModelRef, sequence: int) -> Iterator[tuple[ModelRef, int]]:
         for state in self.named(model.name):

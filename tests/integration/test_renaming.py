@@ -140,13 +140,22 @@ async def measure(bus: Bus, model: ModelRef, probes: int = 3) -> None:
 
 
 async def is_now(bus: Bus, old: ModelRef, new: ModelRef) -> ModelState:
-    """Assert that *new* has everything that *old* had; return its state."""
-    state = await bus.read_model(new)
-    assert state.present
+    """Assert that *new* is *old* under another name, with everything that it had; return its state."""
+    state = await has_all(bus, old, new)
     assert state.formerly is not None
     assert state.formerly.model == old
-    assert state.health is not None
-    assert {sample.job_id for sample in state.health.outcomes} == {f"{old.endpoint}-{n}" for n in range(3)}
+    return state
+
+
+async def has_all(bus: Bus, old: ModelRef, new: ModelRef, *, found_again: bool = False) -> ModelState:
+    """Assert that *new* has everything that was measured as *old*; return its state."""
+    state = await bus.read_model(new)
+    assert state.present
+    assert state.health is not None or found_again
+    if state.health is not None:
+        assert {sample.job_id for sample in state.health.outcomes} == {
+            f"{old.endpoint}-{n}" for n in range(3)
+        }
     assert state.performance is not None
     assert state.performance.output_tps is not None
     assert state.performance.output_tps.median == TPS[old]
@@ -306,6 +315,30 @@ async def test_swapped_names_do_not_mix(bus: Bus, ollama: FakeOllama, other: Fak
         await goes_on.discover("b", "a")
     await is_now(bus, A, B)
     await is_now(bus, B, A)
+
+
+@pytest.mark.parametrize("after", [*range(16), 100])
+@pytest.mark.fault("a swap of names that was done half is taken back", "I10", "I12")
+async def test_a_swap_that_is_taken_back(bus: Bus, ollama: FakeOllama, other: FakeOllama, after: int) -> None:
+    """Each name has the figures it had, wherever the discoverer was killed.
+
+    Of a model that was lost and is found again under its own name, health begins anew, as always.
+    """
+    async with replica(bus, a=ollama.url, b=other.url) as before:
+        await before.discover("a", "b")
+    await measure(bus, A)
+    await measure(bus, B)
+    async with replica(bus, a=other.url, b=ollama.url) as dies:
+        dies.bus.left = after
+        try:
+            await dies.discover("a", "b")
+        except* KilledError:
+            pass
+    async with replica(bus, a=ollama.url, b=other.url) as again:
+        await again.discovery.on_start()
+        await again.discover("a", "b")
+    await has_all(bus, A, A, found_again=True)
+    await has_all(bus, B, B, found_again=True)
 
 
 @pytest.mark.fault(

@@ -131,7 +131,7 @@ def events_of_a_rename() -> list[tuple[int, Event]]:
     ).get(OLD)
     assert source is not None
     stale = [benchmark_event(NEW, at=NOW, tps=1), probe_event(NEW, at=NOW, job_id="stale")]
-    brought = list(renaming.measured(source, NEW))
+    brought = list(renaming.measured(source, ModelState(model=NEW)))
     return [*enumerate([*stale, *brought, renamed(OLD, NEW)], start=10)]
 
 
@@ -163,7 +163,9 @@ def test_the_same_state_is_brought_along_once() -> None:
     """Ids follow from what is repeated, so replicas publish the same."""
     source = held(found(OLD), probe_event(OLD, at=NOW, job_id="p")).get(OLD)
     assert source is not None
-    assert list(renaming.measured(source, NEW)) == list(renaming.measured(source, NEW))
+    assert list(renaming.measured(source, ModelState(model=NEW))) == list(
+        renaming.measured(source, ModelState(model=NEW))
+    )
 
 
 def test_a_winner_that_was_renamed_is_not_said_to_be_gone() -> None:

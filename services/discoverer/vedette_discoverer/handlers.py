@@ -13,7 +13,7 @@ from vedette.catalogue import Catalogue, Held, ModelState
 from vedette.clock import Clock
 from vedette.contact import count_misses, pause
 from vedette.endpoints import Endpoints, OpenEndpoint, observe
-from vedette.errors import ProviderError
+from vedette.errors import Conflict, ProviderError
 from vedette.events import Formerly, Job, Lifecycle, ModelEvent, ModelFound, ModelReported, Tick
 from vedette.providers import Described, Listing
 from vedette.settings import Probing
@@ -28,6 +28,7 @@ from vedette_discoverer.prices import listed_price
 from vedette_discoverer.renaming import Former
 
 _TRY_AGAIN_S = 1.0
+_LOOK_AGAIN_S, _LOOK_AGAIN_TIMES = 0.1, 100
 
 
 class Discovery:
@@ -176,13 +177,27 @@ class Discovery:
     async def _take(self, info: ModelInfo, job: Job) -> Lifecycle | None:
         """Publish what seeing *info* makes of the catalogue: found, changed, or known by another name until now."""
         now, configured = self._clock.now(), self._configured()
-        was = renaming.former(self._catalogue, configured, info)
+        was, source = await self._former(info, configured)
         held = self._catalogue.get(info.model)
         if was is not None or (held and renaming.makes_way(self._catalogue, configured, held)):
             await self._make_way(info, job, now)
-        if was is not None:
-            return await self._rename(was, info, job, now)
+        if was is not None and source is not None:
+            return await self._rename(was, source, info, job, now)
         return await self._publish(info.model, lambda state: seen(state, info, job=job, now=now))
+
+    async def _former(
+        self, info: ModelInfo, configured: renaming.Configured
+    ) -> tuple[Former | None, ModelState | None]:
+        """Return what *info* was known as, and its state then: read again while another job gives its name away."""
+        for _ in range(_LOOK_AGAIN_TIMES):
+            was = renaming.former(self._catalogue, configured, info)
+            if was is None:
+                return None, None
+            source = await self._bus.read_model(was.model, through=was.through)
+            if source.lifecycle is not None and source.lifecycle.sequence == was.sequence:
+                return was, source
+            await asyncio.sleep(_LOOK_AGAIN_S)  # our view lags behind
+        raise Conflict(subject=subjects.of_model("*", info.model), attempts=_LOOK_AGAIN_TIMES)
 
     async def _make_way(self, info: ModelInfo, job: Job, now: datetime) -> None:
         """Lose what has the name of *info* on another server, so that the stream tells the two apart."""
@@ -193,29 +208,30 @@ class Discovery:
 
         await self._bus.advance_model(info.model, step, known=await self._bus.read_model(info.model))
 
-    async def _rename(self, was: Former, info: ModelInfo, job: Job, now: datetime) -> Lifecycle | None:
+    async def _rename(
+        self, was: Former, source: ModelState, info: ModelInfo, job: Job, now: datetime
+    ) -> Lifecycle | None:
         """Have the model go on under its new name, with all that is known of it; then end the former name.
 
         What was measured is published first: until `found`, nothing is there under the new name. After a crash, the
         next job does what is left.
         """
-        source = await self._bus.read_model(was.model, through=was.through)
         target = await self._bus.read_model(info.model)
 
         def step(state: ModelState) -> Lifecycle | None:
-            if source.renamed_to or (state.present and state.info and state.info.url == info.url):
+            if state.present and state.info and state.info.url == info.url:
                 return seen(state, info, job=job, now=now)  # another replica did it
             return renaming.found(state, info, source=source, was=was, job=job, now=now)
 
-        if not target.present and not source.renamed_to:
-            for measured in renaming.measured(source, info.model):
+        if not target.present:
+            for measured in renaming.measured(source, target):
                 await self._bring(measured, after=target.sequence)
-            await self._bring_reports(was, info.model)
+            await self._bring_reports(was, target)
             target = await self._bus.read_model(info.model)
         event = await self._bus.advance_model(info.model, step, known=target)
         if isinstance(event, ModelFound) and event.formerly:
             self._bus.log.info("model.renamed", model=str(info.model), formerly=str(was.model))
-            if not was.replaced:
+            if not was.replaced and was.model != info.model:
                 await self._leave(event.formerly, info, job)
         return event
 
@@ -223,11 +239,12 @@ class Discovery:
         """Publish *measured* unless something came after the sequence *after*: then another replica was here."""
 
         def step(held: Held[ModelEvent] | None) -> ModelEvent | None:
-            return None if held is not None and held.sequence > after else measured
+            same = held is not None and msgspec.structs.replace(held.event, id=measured.id) == measured
+            return None if same or (held is not None and held.sequence > after) else measured
 
         await self._bus.advance("MODELS", measured.subject, step)
 
-    async def _bring_reports(self, was: Former, target: ModelRef) -> None:
+    async def _bring_reports(self, was: Former, target: ModelState) -> None:
         """Publish what callers reported of a model under its former name."""
         until = was.until or self._clock.now()
         last = await self._bus.last_until("REPORTS", subjects.of_report(was.model), until)

@@ -75,12 +75,23 @@ def former(catalogue: Catalogue, configured: Configured, info: ModelInfo) -> For
     lives = [
         life
         for state in named
-        # The same name is no rename, and two names for one server are two endpoints.
-        if state.model.endpoint != info.model.endpoint and configured.get(state.model.endpoint) != url
         for life in _lives(state, info)
+        if _is_open(state, life, info.model, configured.get(state.model.endpoint) == url)
     ]
     free = [life for life in lives if not any(_took(state, life) for state in taken)]
     return max(free, key=lambda life: life.sequence, default=None)
+
+
+def _is_open(state: ModelState, life: Former, target: ModelRef, same_url: bool) -> bool:
+    """Return whether *target* may take *life* of *state* over: two names for one URL are two endpoints.
+
+    To its own name it comes back after that was given away, or when a rename was broken off that would have done so.
+    """
+    if state.model != target:
+        return not same_url
+    measured = (state.probed, state.benchmarked, state.verified, state.evaluated, state.rated)
+    begun = any(held and held.event.renamed_from and held.sequence > life.sequence for held in measured)
+    return life.replaced or (begun and not state.present)
 
 
 def _took(state: ModelState, life: Former) -> bool:
@@ -89,7 +100,7 @@ def _took(state: ModelState, life: Former) -> bool:
         and state.formerly.model == life.model
         and state.found is not None
         and state.found.sequence > life.sequence
-        and life.until is not None
+        and state.formerly.until == life.until
     )
 
 
@@ -140,7 +151,7 @@ def found(
     )
 
 
-def measured(source: ModelState, target: ModelRef) -> Iterator[ModelEvent]:
+def measured(source: ModelState, target: ModelState) -> Iterator[ModelEvent]:
     """Yield what is known of *source*, as events of *target*."""
     if source.probed is not None and source.counts(source.probed):
         yield renamed(source.probed.event, target)
@@ -149,10 +160,15 @@ def measured(source: ModelState, target: ModelRef) -> Iterator[ModelEvent]:
             yield renamed(held.event, target)
 
 
-def renamed(event: E, target: ModelRef) -> E:
-    """Return *event* of a former name as *target*'s; the same event always gets the same id."""
-    now_of = msgspec.structs.replace(event, model=target, renamed_from=event.model)
-    return msgspec.structs.replace(now_of, id=identity.derive(event.at, now_of.subject, event.id))
+def renamed(event: E, target: ModelState) -> E:
+    """Return *event* of a former name as *target*'s.
+
+    Replicas give it the same id. A later rename gives it another: the broker would take it for a duplicate of what has
+    been replaced since.
+    """
+    now_of = msgspec.structs.replace(event, model=target.model, renamed_from=event.model)
+    repeated = identity.derive(event.at, now_of.subject, event.id, str(target.sequence))
+    return msgspec.structs.replace(now_of, id=repeated)
 
 
 def left(state: ModelState, *, to: ModelInfo, until: datetime, job: Job) -> ModelLost | None:

@@ -62,7 +62,7 @@ def model_view(
         performance=_speed(facts.performance) if facts.performance else None,
         found_at=state.found_at if state else None,
         revision=state.revision if state else 0,
-        formerly=state.formerly.model if state and state.formerly else None,
+        formerly=_formerly(state),
         same_weights=same,
         figures=_figures(facts.performance) if whole and facts.performance else None,
         quality=_quality(facts.quality, whole=whole) if facts.quality else None,
@@ -72,6 +72,12 @@ def model_view(
         notes=notes,
         attempts=state.verified.event.attempts if whole and state and state.verified else (),
     )
+
+
+def _formerly(state: ModelState | None) -> ModelRef | None:
+    """Return the other name that a model had, if any: its own may have come back to it."""
+    was = state.formerly.model if state and state.formerly else None
+    return was if state and was != state.model else None
 
 
 def _figures(performance: Performance) -> Performance:

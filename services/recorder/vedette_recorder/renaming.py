@@ -91,11 +91,17 @@ async def apply(
     """Move what is recorded by each of the *new* renames, where those *before* were applied: once, and alone."""
     applied = list(before)
     for rename in new:
-        if rename.replaced_at is not None:
-            aside = _aside(rename.endpoint, rename.replaced_at)
-            await _move(connection, insert, rename.model, rename.endpoint, aside, rename.replaced_at)
         source = _source(rename, applied)
         applied.append(rename)
+        if rename.replaced_at is not None:
+            aside = _aside(rename.endpoint, rename.replaced_at)
+            # Where a name comes back to what had it before, that stays.
+            since = rename.until if source == rename.endpoint else None
+            await _move(
+                connection, insert, rename.model, rename.endpoint, aside, rename.replaced_at, since=since
+            )
+        if source == rename.endpoint:
+            continue
         await _move(connection, insert, rename.model, source, rename.endpoint, rename.until)
 
 
@@ -115,17 +121,31 @@ async def place(
 
 
 async def _move(
-    connection: AsyncConnection, insert: days.Insert, model: str, old: str, new: str, until: datetime
+    connection: AsyncConnection,
+    insert: days.Insert,
+    model: str,
+    old: str,
+    new: str,
+    until: datetime,
+    since: datetime | None = None,
 ) -> None:
     """Have what is recorded of *model* at the endpoint *old* until *until* be of the endpoint *new*."""
     for table in _TABLES:
         theirs = sa.and_(table.c.endpoint == old, table.c.model == model, table.c.measured_at <= until)
+        if since is not None:
+            theirs = sa.and_(theirs, table.c.measured_at > since)
         await connection.execute(sa.update(table).where(theirs).values(endpoint=new))
-    await _move_days(connection, insert, model, old, new, until)
+    await _move_days(connection, insert, model, old, new, until, since)
 
 
 async def _move_days(
-    connection: AsyncConnection, insert: days.Insert, model: str, old: str, new: str, until: datetime
+    connection: AsyncConnection,
+    insert: days.Insert,
+    model: str,
+    old: str,
+    new: str,
+    until: datetime,
+    since: datetime | None,
 ) -> None:
     """Move the packed days that are whole; what is of two names in one day is to be packed again."""
     table = tables.probe_days
@@ -133,7 +153,7 @@ async def _move_days(
     of_new = sa.and_(table.c.endpoint == new, table.c.model == model)
     theirs = set((await connection.execute(sa.select(table.c.day).where(of_old))).scalars())
     ours = set((await connection.execute(sa.select(table.c.day).where(of_new))).scalars())
-    whole = {day for day in theirs - ours if day + DAY <= until}
+    whole = {day for day in theirs - ours if day + DAY <= until and (since is None or day > since)}
     if whole:
         await connection.execute(sa.update(table).where(of_old, table.c.day.in_(whole)).values(endpoint=new))
     if again := theirs - whole:

@@ -83,7 +83,7 @@ class _Teller:
         elif event.at < self._since:
             return
         elif isinstance(event, ModelFound):
-            if event.formerly:
+            if event.formerly and event.formerly.model != event.model:
                 now_of = shown_name(event.model)
                 self._say(f"renamed   {shown_name(event.formerly.model)} is {now_of} now, with its history")
             else:

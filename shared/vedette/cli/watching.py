@@ -192,7 +192,7 @@ def _winner(event: AnswerChanged) -> tuple[str, str]:
 
 
 def _found(event: ModelFound) -> tuple[str, str, str]:
-    if event.formerly:
+    if event.formerly and event.formerly.model != event.model:
         return "renamed", "yellow", f"until now {shown_name(event.formerly.model)}"
     info = event.info
     facts = (
