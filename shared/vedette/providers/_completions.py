@@ -1,0 +1,199 @@
+"""Chat completions in OpenAI's protocol: what is sent, what a stream of chunks makes up, and what a refusal says.
+
+The shapes are those of public reports and API references; `tests/providers/test_streams.py` holds an example of each.
+"""
+
+import base64
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from vedette.errors import ProviderError
+from vedette.providers import Delta, Finished, Generation
+from vedette.providers._lenient import mapping, number, sequence, text, tokens, tool_object
+from vedette.providers._refusals import FAILED_REASONS, in_stream
+from vedette.providers._stream import Calls
+from vedette.types import Outcome
+
+
+class Answer:
+    """What a stream has told so far beside its deltas. *listed* are the names of the server's models."""
+
+    def __init__(self, *, asked: str, listed: Collection[str]) -> None:
+        self.whole = False
+        self._asked = asked
+        self._listed = listed
+        self._streamed = True
+        self._reason: str | None = None
+        self._usage: Mapping[str, Any] = {}
+        self._timings: Mapping[str, Any] = {}
+        self._calls = Calls()
+
+    def take(self, at: float, chunk: Mapping[str, Any]) -> Delta | None:
+        """Take one chunk in; return its delta if it has content.
+
+        Raises ProviderError for an error, in the chunk or in its choice, and for an answer of another model.
+        """
+        if "error" in chunk or chunk.get("object") == "error":
+            raise in_stream(chunk)
+        self._check_model(text(chunk.get("model"), 512))
+        self._usage = mapping(chunk.get("usage")) or self._usage
+        self._timings = mapping(chunk.get("timings")) or self._timings
+        choice = mapping(next(iter(sequence(chunk.get("choices"))), None))
+        reason = text(choice.get("finish_reason"), 64)
+        if choice.get("error") or reason in FAILED_REASONS:
+            raise in_stream(choice.get("error") or {"type": reason, "message": f"finish_reason {reason}"})
+        if reason:
+            self._reason, self.whole = reason, True
+        if "message" in choice and "delta" not in choice:  # a server that ignores `stream`
+            self._streamed, self.whole = False, True
+        said = mapping(choice.get("delta", choice.get("message")))
+        for call in map(mapping, sequence(said.get("tool_calls"))):
+            self._calls.take(call)
+        return _delta(at, choice, said)
+
+    def _check_model(self, named: str | None) -> None:
+        """Refuse the answer of another listed model. A longer form of the asked name, a dated one say, is the same."""
+        if named is None or named.startswith(self._asked) or named not in self._listed:
+            return
+        if self._asked in self._listed:
+            raise ProviderError(Outcome.GARBAGE, f"{named} answered in place of {self._asked}")
+
+    def finished(self, at: float, *, skipped: int) -> Finished:
+        """Return the end of the answer, with the server's own account where it gave one."""
+        details = mapping(self._usage.get("prompt_tokens_details"))
+        output, reasoning = _output_tokens(self._usage)
+        return Finished(
+            at=at,
+            reason=self._reason,
+            prompt_tokens=tokens(self._usage.get("prompt_tokens")),
+            output_tokens=output,
+            reasoning_tokens=reasoning,
+            cached_tokens=tokens(details.get("cached_tokens", self._timings.get("cache_n"))),
+            server_output_tps=number(self._timings.get("predicted_per_second")),
+            server_prompt_tps=number(self._timings.get("prompt_per_second")),
+            tool_calls=self._calls.made(),
+            streamed=self._streamed,
+            skipped=skipped,
+        )
+
+
+def _output_tokens(usage: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """Return the tokens of thoughts and words together, and those of thoughts, as *usage* counts them.
+
+    xAI counts thoughts beside `completion_tokens`, all others within.
+    """
+    written = tokens(usage.get("completion_tokens"))
+    reasoning = tokens(mapping(usage.get("completion_tokens_details")).get("reasoning_tokens"))
+    if not reasoning or written is None:
+        return written, reasoning
+    prompt, total = tokens(usage.get("prompt_tokens")), tokens(usage.get("total_tokens"))
+    apart = reasoning > written or (prompt is not None and total == prompt + written + reasoning)
+    return written + reasoning if apart else written, reasoning
+
+
+def _delta(at: float, choice: Mapping[str, Any], said: Mapping[str, Any]) -> Delta | None:
+    spoken, thinking = _parts(said.get("content", choice.get("text")))
+    thinking += _thought(said)
+    if not spoken and not thinking:
+        return None
+    return Delta(at=at, text=spoken, thinking=thinking)
+
+
+def _parts(content: object) -> tuple[str, str]:
+    """Return what a content says, and what it thinks: a text, or a list of parts (Mistral, Anthropic's form)."""
+    if isinstance(content, str):
+        return content, ""
+    spoken, thinking = "", ""
+    for part in map(mapping, sequence(content)):
+        if "thinking" in part:
+            thinking += "".join(_texts(part["thinking"]))
+        elif part.get("type") in ("reasoning", "thinking"):
+            thinking += "".join(_texts(part.get("text") or part.get("summary")))
+        else:
+            spoken += "".join(_texts(part.get("text")))
+    return spoken, thinking
+
+
+def _thought(said: Mapping[str, Any]) -> str:
+    """Return the thoughts of a delta. Servers give them one of several names, some of them twice."""
+    for name in ("reasoning_content", "reasoning", "thinking"):
+        if isinstance(said.get(name), str) and said[name]:
+            return str(said[name])
+    for name in ("reasoning_details", "thinking_blocks"):
+        if found := "".join(
+            piece
+            for part in map(mapping, sequence(said.get(name)))
+            for piece in _texts(part.get("text") or part.get("summary") or part.get("thinking"))
+        ):
+            return found
+    return ""
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield the texts in *value*: a text, or a list of parts with one each."""
+    if isinstance(value, str):
+        yield value
+    for part in sequence(value):
+        found = part if isinstance(part, str) else mapping(part).get("text")
+        if isinstance(found, str):
+            yield found
+
+
+# Parameters that a server may refuse without refusing what is asked for. Those of a capability are not among them.
+OPTIONAL_PARAMETERS = ("temperature", "stream_options", "max_completion_tokens", "max_tokens")
+
+
+def refused_parameter(error: ProviderError, sent: Mapping[str, Any]) -> str | None:
+    """Return which parameter of *sent* a refusal names, if the request can be made without it."""
+    if error.outcome not in (Outcome.BAD_REQUEST, Outcome.UNSUPPORTED):
+        return None
+    received = error.exchange.received if error.exchange else None
+    told = f"{error.detail} {received or ''}"
+    named = [name for name in OPTIONAL_PARAMETERS if name in sent and re.search(rf"\b{name}\b", told)]
+    # A refusal of one limit often recommends the other: the one that was sent is meant.
+    if not named or (named[0].startswith("max_") and _is_about_size(told)):
+        return None
+    return named[0]
+
+
+def _is_about_size(told: str) -> bool:
+    return (
+        re.search(r"too (large|long|small)|maximum context|at (least|most)|greater than|exceed", told)
+        is not None
+    )
+
+
+def request_body(request: Generation, *, reasons: bool, without: Collection[str] = ()) -> dict[str, Any]:
+    """Return what is asked, *without* the optional parameters that this model has refused."""
+    asked: dict[str, Any] = (
+        {"messages": [{"role": "user", "content": _content(request)}]}
+        if request.chat
+        else {"prompt": request.prompt}
+    )
+    if request.tools:
+        asked["tools"] = [tool_object(tool) for tool in request.tools]
+    if request.schema is not None:
+        schema = {"name": "answer", "strict": True, "schema": request.schema}
+        asked["response_format"] = {"type": "json_schema", "json_schema": schema}
+    # Not max_completion_tokens alone: Ollama and llama-cpp-python ignore it and go on for minutes. OpenAI's own
+    # models that think refuse max_tokens, and any temperature but their own.
+    completion_limit = (reasons or "max_tokens" in without) and "max_completion_tokens" not in without
+    limit = "max_completion_tokens" if completion_limit else "max_tokens"
+    optional: dict[str, Any] = {"stream_options": {"include_usage": True}}
+    if not reasons:
+        optional["temperature"] = request.temperature
+    return {
+        "model": request.model,
+        **asked,
+        limit: request.max_tokens,
+        **{name: value for name, value in optional.items() if name not in without},
+        "stream": True,
+    }
+
+
+def _content(request: Generation) -> str | list[dict[str, Any]]:
+    if request.image is None:
+        return request.prompt
+    url = "data:image/png;base64," + base64.b64encode(request.image).decode()
+    return [{"type": "text", "text": request.prompt}, {"type": "image_url", "image_url": {"url": url}}]
