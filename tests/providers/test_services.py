@@ -62,6 +62,14 @@ async def test_openrouter_tells_its_prices(replay: Replay) -> None:
     assert (await _described("openrouter", replay, "openrouter/auto")).price is None
 
 
+async def test_together_tells_its_prices(replay: Replay) -> None:
+    """Dollars for a million tokens, as they are."""
+    written.together(replay)
+    price = (await _described("together", replay, "Qwen/Qwen2.5-7B-Instruct-Turbo")).price
+    assert price is not None
+    assert (price.input_usd_per_mtok, price.output_usd_per_mtok) == (0.3, 0.3)
+
+
 async def test_openrouter_publishes_how_its_upstreams_fare(replay: Replay) -> None:
     """One figure for each that was asked of late: percentages become fractions."""
     written.openrouter(replay)

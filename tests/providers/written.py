@@ -120,6 +120,87 @@ def openrouter(replay: Replay) -> None:
     )
 
 
+def _service(replay: Replay, listing: Any, model: str) -> None:
+    replay.routes["GET", "/v1/models"] = reply(200, listing)
+    replay.routes["POST", "/v1/chat/completions"] = _found(
+        (model,), _completion(model), _openai_error("The model `nope` does not exist")
+    )
+
+
+def groq(replay: Replay) -> None:
+    blank = {
+        "object": "model",
+        "created": 1_693_721_698,
+        "owned_by": "Meta",
+        "active": True,
+        "public_apps": None,
+    }
+    entries = [
+        blank | {"id": "llama-3.3-70b-versatile", "context_window": 131_072, "max_completion_tokens": 32_768},
+        blank | {"id": "whisper-large-v3", "owned_by": "OpenAI", "context_window": 448},
+        blank | {"id": "retired", "active": False, "context_window": 8192},
+    ]
+    _service(replay, {"object": "list", "data": entries}, "llama-3.3-70b-versatile")
+
+
+def mistral(replay: Replay) -> None:
+    able = {"completion_chat": True, "completion_fim": False, "function_calling": True, "vision": True}
+    entry = {
+        "id": "mistral-medium-latest",
+        "object": "model",
+        "owned_by": "mistralai",
+        "capabilities": able | {"fine_tuning": False, "classification": False},
+        "max_context_length": 131_072,
+        "aliases": ["mistral-medium"],
+        "deprecation": None,
+        "type": "base",
+    }
+    ocr = entry | {"id": "mistral-ocr-latest", "capabilities": dict.fromkeys(able, False)}
+    _service(replay, {"object": "list", "data": [entry, ocr]}, "mistral-medium-latest")
+
+
+def together(replay: Replay) -> None:
+    entry = {
+        "id": "Qwen/Qwen2.5-7B-Instruct-Turbo",
+        "object": "model",
+        "created": 0,
+        "type": "chat",
+        "running": False,
+        "organization": "Qwen",
+        "context_length": 32_768,
+        "pricing": {"hourly": 0, "input": 0.3, "output": 0.3, "base": 0, "finetune": 0},
+    }
+    image = entry | {"id": "black-forest-labs/FLUX.1-schnell", "type": "image"}
+    _service(replay, [entry, image], "Qwen/Qwen2.5-7B-Instruct-Turbo")
+
+
+def deepseek(replay: Replay) -> None:
+    entries = [
+        {"id": name, "object": "model", "owned_by": "deepseek"}
+        for name in ("deepseek-chat", "deepseek-reasoner")
+    ]
+    _service(replay, {"object": "list", "data": entries}, "deepseek-chat")
+
+
+def xai(replay: Replay) -> None:
+    names = ("grok-4", "grok-2-image-1212")
+    entries = [{"id": name, "object": "model", "created": 1_752_019_200, "owned_by": "xai"} for name in names]
+    _service(replay, {"object": "list", "data": entries}, "grok-4")
+
+
+def hugging_face(replay: Replay) -> None:
+    upstream = {"provider": "groq", "status": "live", "context_length": 131_072, "supports_tools": True}
+    entry = {
+        "id": "openai/gpt-oss-120b",
+        "object": "model",
+        "created": 1_754_000_000,
+        "owned_by": "openai",
+        "architecture": {"input_modalities": ["text"], "output_modalities": ["text"]},
+        "providers": [upstream | {"pricing": {"input": 0.15, "output": 0.75}}],
+    }
+    _service(replay, {"object": "list", "data": [entry]}, "openai/gpt-oss-120b")
+
+
 def lm_studio(replay: Replay) -> None:
     names = ("qwen2.5-coder-7b-instruct", "text-embedding-nomic-embed-text-v1.5", "gemma-3-4b-it")
     entries = [{"id": name, "object": "model", "owned_by": "organization_owner"} for name in names]

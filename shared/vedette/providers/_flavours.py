@@ -36,7 +36,7 @@ def declared(source: str, told: Mapping[Capability, object]) -> dict[str, Claim]
     }
 
 
-def _usual(entry: Entry, told: Entry) -> Described:
+def entry_and_props(entry: Entry, told: Entry) -> Described:
     """Read a listing with llama.cpp's or vLLM's additions, and llama.cpp's /props."""
     meta, architecture = mapping(entry.get("meta")), mapping(entry.get("architecture"))
     # vLLM's root of an adapter is the adapter's, whatever the model that it changes.
@@ -153,7 +153,9 @@ class Flavour(Struct, frozen=True, kw_only=True):
     version: str | None = None  # a path that tells {"version": …}
     props: str | None = None  # a path that tells of the one model served
     native: str | None = None  # a path that lists the models in the server's own way
-    reads: Callable[[Entry, Entry], Described] = _usual  # an entry, and what props or native tell of it
+    reads: Callable[[Entry, Entry], Described] = (
+        entry_and_props  # an entry, and what props or native tell of it
+    )
     running: str | None = None  # its gauge of requests being worked on, in /metrics
     generated: str | None = None  # its counter of generated tokens, in /metrics
     slots: str | None = None  # a path that lists slots with `is_processing`, where /metrics is off

@@ -1,8 +1,8 @@
-"""Services that speak OpenAI's protocol and are paid for: OpenAI itself, and OpenRouter.
+"""Services that speak OpenAI's protocol and are paid for: a row each, and a reader where a listing tells more.
 
 OpenAI's listing tells nothing but names, so what a model is for is inferred from its name. OpenRouter's tells
 contexts, modalities, prices and parameters, and for each model the uptime, latency and throughput of those who serve
-it. From their API descriptions, 2026-11-27.
+it. From their API descriptions, 2026-11-27; Groq, Mistral, Together, DeepSeek, xAI and Hugging Face 2026-11-29.
 """
 
 import re
@@ -16,7 +16,7 @@ import msgspec
 from vedette.clock import Clock
 from vedette.providers import Access, Described, Endpoint, Listing
 from vedette.providers._entries import Entry
-from vedette.providers._flavours import Flavour, declared, modalities
+from vedette.providers._flavours import Flavour, declared, entry_and_props, modalities
 from vedette.providers._http import Http
 from vedette.providers._lenient import (
     decimal,
@@ -108,6 +108,17 @@ def _price(entry: Entry, source: str) -> Price | None:
     return Price(input_usd_per_mtok=round(asked, 6), output_usd_per_mtok=round(answered, 6), source=source)
 
 
+def _together(entry: Entry, told: Entry) -> Described:
+    """Read Together's listing, whose prices are dollars for a million tokens."""
+    described = entry_and_props(entry, told)
+    pricing = mapping(entry.get("pricing"))
+    asked, answered = number(pricing.get("input")), number(pricing.get("output"))
+    if asked is None or answered is None:
+        return described
+    price = Price(input_usd_per_mtok=asked, output_usd_per_mtok=answered, source="Together /v1/models")
+    return msgspec.structs.replace(described, price=price)
+
+
 class OpenRouterEndpoint(OpenAICompatibleEndpoint):
     """OpenRouter, which also publishes how those fare who serve its models."""
 
@@ -171,3 +182,11 @@ OPENROUTER = Hosted(
     home="https://openrouter.ai/api",
     kind=OpenRouterEndpoint,
 )
+GROQ = Hosted(Flavour(name="groq", locality="remote"), home="https://api.groq.com/openai")
+MISTRAL = Hosted(Flavour(name="mistral", locality="remote"), home="https://api.mistral.ai")
+TOGETHER = Hosted(
+    Flavour(name="together", locality="remote", reads=_together), home="https://api.together.xyz"
+)
+DEEPSEEK = Hosted(Flavour(name="deepseek", locality="remote"), home="https://api.deepseek.com")
+XAI = Hosted(Flavour(name="xai", locality="remote"), home="https://api.x.ai")
+HUGGING_FACE = Hosted(Flavour(name="hugging-face", locality="remote"), home="https://router.huggingface.co")
