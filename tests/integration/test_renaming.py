@@ -496,7 +496,7 @@ async def test_the_record_of_swapped_names_does_not_mix(
     await measure(bus, A)
     await measure(bus, B)
     async with replica(bus, a=other.url, b=ollama.url) as after:
-        await after.discover("b", "a")
+        await asyncio.gather(after.discover("b"), after.discover("a"))
     messages = await stored(bus)
     for batch in split(messages):
         await store.write(row for one in batch for row in _rows(*one))

@@ -177,7 +177,7 @@ class Discovery:
     async def _take(self, info: ModelInfo, job: Job) -> Lifecycle | None:
         """Publish what seeing *info* makes of the catalogue: found, changed, or known by another name until now."""
         now, configured = self._clock.now(), self._configured()
-        was, source = await self._former(info, configured)
+        was, source = await self._former(info, configured, job, now)
         held = self._catalogue.get(info.model)
         if was is not None or (held and renaming.makes_way(self._catalogue, configured, held)):
             await self._make_way(info, job, now)
@@ -186,13 +186,18 @@ class Discovery:
         return await self._publish(info.model, lambda state: seen(state, info, job=job, now=now))
 
     async def _former(
-        self, info: ModelInfo, configured: renaming.Configured
+        self, info: ModelInfo, configured: renaming.Configured, job: Job, now: datetime
     ) -> tuple[Former | None, ModelState | None]:
         """Return what *info* was known as, and its state then: read again while another job gives its name away."""
         for _ in range(_LOOK_AGAIN_TIMES):
             was = renaming.former(self._catalogue, configured, info)
             if was is None:
                 return None, None
+            if was.until is None and was.model.endpoint in configured:
+                # Its name is to be another's: one loss ends it, for both jobs, so that both tell the same time.
+                await self._end(was.model, info.url, job, now)
+                await asyncio.sleep(_LOOK_AGAIN_S)
+                continue
             source = await self._bus.read_model(was.model, through=was.through)
             if source.lifecycle is not None and source.lifecycle.sequence == was.sequence:
                 return was, source
@@ -234,6 +239,13 @@ class Discovery:
             if not was.replaced and was.model != info.model:
                 await self._leave(event.formerly, info, job)
         return event
+
+    async def _end(self, model: ModelRef, url: str, job: Job, now: datetime) -> None:
+        def step(state: ModelState) -> Lifecycle | None:
+            here = state.info is not None and state.info.url == url
+            return gone(state, reason="endpoint_removed", job=job, now=now) if here else None
+
+        await self._bus.advance_model(model, step, known=await self._bus.read_model(model))
 
     async def _bring(self, measured: ModelEvent, *, after: int) -> None:
         """Publish *measured* unless something came after the sequence *after*: then another replica was here."""
