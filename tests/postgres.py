@@ -43,16 +43,34 @@ def server(
 
     *prepare* is given that directory before the server starts, and returns more of its options.
     """
+    make = ("initdb", "--username=postgres", "--auth=trust", "--no-sync", *_TEXT)
+    with _made(binaries, *make) as directory:
+        start(binaries, directory, fsync=fsync, more=prepare(directory))
+        yield directory
+
+
+@contextmanager
+def replica(binaries: Path, primary: Path) -> Iterator[Path]:
+    """Run a read-only copy of the server at *primary* that follows it; yield the directory of its socket."""
+    copy = ("pg_basebackup", "--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--username=postgres")
+    with _made(binaries, *copy, f"--host={primary}") as directory:
+        start(binaries, directory)
+        yield directory
+
+
+@contextmanager
+def _made(binaries: Path, program: str, *arguments: str) -> Iterator[Path]:
+    """Yield a new directory whose data *program* has made; afterwards stop the server there and delete it."""
     directory = Path(tempfile.mkdtemp(prefix="vedette-pg-"))
     if os.geteuid() == 0:
         shutil.chown(directory, UNPRIVILEGED)
     try:
-        _run(binaries, directory, "initdb", "--username=postgres", "--auth=trust", "--no-sync", *_TEXT)
-        start(binaries, directory, fsync=fsync, more=prepare(directory))
+        _run(binaries, directory, program, *arguments)
         try:
             yield directory
         finally:
-            stop(binaries, directory)
+            if (directory / "data" / "postmaster.pid").exists():
+                stop(binaries, directory)
     finally:
         shutil.rmtree(directory)
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import nats.errors
+import nats.js.errors
 from nats.aio.client import Client as NatsClient
 
 from vedette.errors import BusUnreachable, ConfigurationError
@@ -43,7 +44,9 @@ def without_secrets(url: str) -> str:
 
 def _without_secrets(url: str) -> str:
     scheme, separator, rest = url.rpartition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2].partition('?')[0]}"
+    # A URL of a file has no host, so an @ is of its path.
+    place = rest if rest.startswith("/") else rest.rpartition("@")[2]
+    return f"{scheme}{separator}{place.partition('?')[0]}"
 
 
 def tls(settings: Nats) -> ssl.SSLContext | None:
@@ -75,6 +78,8 @@ def why(error: BaseException) -> str:
         return (
             f"its certificate does not hold ({error.verify_message}); nats.ca_file names who vouches for it"
         )
+    if isinstance(error, nats.js.errors.ServiceUnavailableError):
+        return "JetStream is not switched on there, or is not available now"
     if isinstance(error, ConnectionRefusedError):
         return "no NATS server listens there"
     return f"no NATS server answers ({text})"

@@ -8,6 +8,7 @@
     ├── BusError
     │   ├── BusUnreachable        no NATS server, or none that lets us in
     │   ├── ConsumerVanished      a durable consumer was deleted under a running service
+    │   ├── JetStreamOff          the NATS server, or this account there, has no JetStream
     │   ├── ProvisioningError     a stream cannot be made or altered
     │   ├── TooMany               a batched read of more subjects than the broker lists
     │   └── Conflict              compare-and-set lost too often
@@ -82,6 +83,10 @@ class ConsumerVanished(BusError):
 
 class NoLeader(BusError):
     """the stream {stream} has no leader: not enough of its NATS servers run"""  # noqa: D400
+
+
+class JetStreamOff(BusError):
+    """{where}: JetStream is not switched on. {remedy}"""  # noqa: D400
 
 
 class ProvisioningError(BusError):

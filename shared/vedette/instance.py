@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
@@ -49,7 +50,7 @@ def database_file(directory: Path) -> Path:
 
 def database_url(directory: Path) -> str:
     """Return the URL of that file."""
-    return f"sqlite+aiosqlite:///{database_file(directory)}"
+    return f"sqlite+aiosqlite:///{quote(str(database_file(directory)))}"
 
 
 @contextmanager

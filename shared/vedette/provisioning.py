@@ -18,7 +18,7 @@ from nats.js.api import (
 )
 
 from vedette.durables import DURABLES, Durable
-from vedette.errors import ProvisioningError, StorageTooSmall
+from vedette.errors import JetStreamOff, ProvisioningError, StorageTooSmall
 from vedette.settings import Settings, is_cron, seconds
 
 ACK_WAIT_S = 60.0
@@ -32,6 +32,9 @@ _SHARES = tuple(0.5**halvings for halvings in range(14))
 _MIN_BYTES = 4 * _MIB
 # Measured on 2.15: the description of a refusal for lack of storage (err_code 10047, 10002, 10005, 10028).
 _TOO_LITTLE_STORAGE = ("insufficient", "resource limits", "exceed")
+_SUBJECTS_OVERLAP = 10065
+_NOT_FOR_ACCOUNT = 10039
+_APART = "Give Vedette a NATS account of its own (vedette contracts --accounts writes one), or move the other stream"
 
 
 def _history_per_subject(settings: Settings) -> int:
@@ -134,8 +137,9 @@ async def provision(
     """Make or alter every stream and durable; return what was done, a line each. Doing it twice does nothing.
 
     Limits in bytes are as large as the server's storage allows, and together at most *room_bytes* where that is
-    known. Raises ProvisioningError with the stream and the server's reason.
+    known. Raises ProvisioningError with the stream and the server's reason, JetStreamOff where there are no streams.
     """
+    await require_jetstream(connection)
     js = connection.jetstream(timeout=10)
     *shares, smallest = _shares(settings, room_bytes)
     for share in shares:
@@ -147,6 +151,24 @@ async def provision(
     for durable in DURABLES:
         await ensure_durable(connection, durable)
     return done
+
+
+async def require_jetstream(connection: NatsClient) -> None:
+    """Raise JetStreamOff when the server, or this account there, has no JetStream."""
+    try:
+        await connection.jetstream(timeout=10).account_info()
+    except nats.js.errors.ServiceUnavailableError as error:
+        url = connection.connected_url
+        where = f"NATS server {url.netloc.rpartition('@')[2]}" if url else "NATS server"
+        if error.err_code == _NOT_FOR_ACCOUNT:
+            remedy = "Add jetstream: enabled to the account in the server's configuration"
+            raise JetStreamOff(where=f"this account of the {where}", remedy=remedy) from error
+        if error.err_code is None:  # no part of the server heard the request
+            remedy = (
+                'Add jetstream { store_dir: "/data" } to its configuration, or start it with -js -sd /data'
+            )
+            raise JetStreamOff(where=where, remedy=remedy) from error
+        raise
 
 
 def _shares(settings: Settings, room_bytes: int | None) -> tuple[float, ...]:
@@ -177,8 +199,19 @@ async def _provision_streams(js: Any, settings: Settings, share: float) -> list[
                     "Give the server more storage (free disk, max_file_store, the account's limit), or lower "
                     "[nats] expected_models",
                 ) from error
+            if error.err_code == _SUBJECTS_OVERLAP:
+                reason = await _in_the_way(js, config)
             raise ProvisioningError(stream=config.name, problem=reason) from error
     return [line for line in done if line]
+
+
+async def _in_the_way(js: Any, wanted: StreamConfig) -> str:
+    """Return which stream of others has taken the subjects of *wanted*."""
+    for subject in wanted.subjects or ():
+        with suppress(nats.js.errors.NotFoundError):
+            other = await js.find_stream_name_by_subject(subject)
+            return f"the stream {other}, which is not Vedette's, already has messages on {subject}. {_APART}"
+    return f"its subjects ({', '.join(wanted.subjects or ())}) overlap with another stream. {_APART}"
 
 
 def _mib(size: int | None) -> int:
@@ -191,6 +224,10 @@ async def _provision_stream(js: Any, wanted: StreamConfig, *, most_bytes: int | 
     except nats.js.errors.NotFoundError:
         await js.add_stream(wanted)
         return f"made {wanted.name}"
+    if not set(present.config.subjects or ()) & set(wanted.subjects or ()):
+        has = ", ".join(present.config.subjects or ()) or "no subjects"
+        problem = f"a stream of this name with {has} is there already and is not Vedette's. {_APART}"
+        raise ProvisioningError(stream=wanted.name, problem=problem)
     limit = _kept_limit(wanted.max_bytes, most_bytes, present.config.max_bytes, held=present.state.bytes)
     wanted = wanted.evolve(max_bytes=limit)
     has = present.config.as_dict()

@@ -7,9 +7,8 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
-import sqlalchemy as sa
-
 from vedette.errors import ConfigurationError
+from vedette_recorder import postgres
 from vedette_recorder.errors import DatabaseUnavailable
 from vedette_recorder.store import Store, parse
 
@@ -25,13 +24,16 @@ async def check(url: str) -> tuple[str, str | None, str]:
     """Return what was seen of the database at *url*, what is wrong with it, and what to do."""
     try:
         parsed = parse(url)
+        place = parsed.host or "PostgreSQL"
         if parsed.get_backend_name() == "sqlite":
             return await asyncio.to_thread(_check_file, Path(parsed.database or ""))
         async with Store(url) as store:
-            await store.read(sa.select(sa.literal(1)))
+            rows = await store.read(postgres.IS_READ_ONLY)
     except (ConfigurationError, DatabaseUnavailable) as error:
         return "", str(error), "correct [database] url, or start the database"
-    return f"{parsed.host or 'PostgreSQL'} answers", None, ""
+    if rows[0]["read_only"]:
+        return "", f"{place}: {postgres.READ_ONLY}", "correct [database] url"
+    return f"{place} answers", None, ""
 
 
 def _check_file(path: Path) -> tuple[str, str | None, str]:

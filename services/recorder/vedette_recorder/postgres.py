@@ -1,5 +1,6 @@
 """How PostgreSQL is reached: with TLS as libpq's URLs ask for it, directly or through a pooler such as pgbouncer."""
 
+import re
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,15 @@ from vedette.errors import ConfigurationError
 DRIVER = "postgresql+asyncpg"
 # How libraries and services write the same.
 DRIVERS = (DRIVER, "postgresql", "postgres")
+PORT = 5432
+READ_ONLY_STATE = "25006"
+READ_ONLY = (
+    "the database is read-only: a replica, or default_transaction_read_only is on. "
+    "Name the primary, or all hosts: postgresql://db1,db2/vedette"
+)
+IS_READ_ONLY = sa.select(
+    (sa.func.current_setting("transaction_read_only") == sa.literal("on")).label("read_only")
+)
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 # What asyncpg understands in a URL, and SQLAlchemy does not hand on.
 _OF_LIBPQ = frozenset(
@@ -32,8 +42,21 @@ _OF_LIBPQ = frozenset(
         "passfile",
     )
 )
+_SEVERAL_HOSTS = re.compile(
+    r"(?P<login>postgres[\w+]*://(?:.*@)?)(?P<hosts>[^/?@]+,[^/?@]+)(?P<path>/[^?]*)?(?:\?(?P<query>.*))?"
+)
+_HOST = re.compile(r"(?P<host>.+):(?P<port>\d+)")
 _OF_SQLALCHEMY = frozenset(("host", "port", "ssl", "prepared_statement_cache_size"))
 _CONNECT_TIMEOUT = "connect_timeout"
+
+
+def with_hosts_in_query(url: str) -> str:
+    """Return *url* with several hosts (`db1:5432,db2/vedette`) as SQLAlchemy takes them."""
+    found = _SEVERAL_HOSTS.fullmatch(url)
+    if found is None:
+        return url
+    named, more = "&".join(f"host={host}" for host in found["hosts"].split(",")), found["query"]
+    return f"{found['login']}{found['path'] or '/'}?{named}{f'&{more}' if more else ''}"
 
 
 def split(url: sa.URL) -> tuple[sa.URL, dict[str, Any]]:
@@ -46,6 +69,15 @@ def split(url: sa.URL) -> tuple[sa.URL, dict[str, Any]]:
         raise _wrong(f"?{name} is not supported; supported: {', '.join(sorted(known))}")
     libpq = {name: value for name, value in query.items() if name in _OF_LIBPQ}
     options: dict[str, Any] = {}
+    if isinstance(hosts := url.query.get("host"), tuple):
+        # SQLAlchemy takes no list without ports, and none with sockets.
+        places = [_HOST.fullmatch(host) for host in hosts]
+        options["host"] = [
+            place["host"] if place else host for place, host in zip(places, hosts, strict=True)
+        ]
+        options["port"] = [int(place["port"]) if place else PORT for place in places]
+        libpq.setdefault("target_session_attrs", "primary")  # the recorder writes
+        url = url.difference_update_query(["host"])
     if (mode := libpq.get("sslmode", "prefer")) not in _SSL_MODES:
         raise _wrong(f"?sslmode={mode} is not known; use one of {', '.join(_SSL_MODES)}")
     if libpq.get("sslrootcert") == "system":

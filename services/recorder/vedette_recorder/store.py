@@ -365,8 +365,8 @@ async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
 def parse(url: str) -> sa.URL:
     """Return *url* taken apart, by the driver that is used. Raises ConfigurationError."""
     try:
-        parsed = sa.make_url(url)
-    except ArgumentError as error:
+        parsed = sa.make_url(postgres.with_hosts_in_query(url))
+    except (ArgumentError, ValueError) as error:
         raise ConfigurationError(where="database.url", problem="is not a database URL") from error
     parsed = parsed.set(drivername=_SPELT.get(parsed.drivername, parsed.drivername))
     if parsed.drivername not in SUPPORTED:
@@ -374,7 +374,17 @@ def parse(url: str) -> sa.URL:
         raise ConfigurationError(where="database.url", problem=problem)
     if _is_sqlite(parsed) and parsed.database in (None, "", ":memory:"):
         raise ConfigurationError(where="database.url", problem="names no file")
+    if _is_sqlite(parsed):
+        _require_meant(url, Path(parsed.database or ""))
     return parsed
+
+
+def _require_meant(url: str, path: Path) -> None:
+    """Raise ConfigurationError when *url* was written with a plain % and so names another directory than meant."""
+    written = Path(url.partition(":///")[2].partition("?")[0])
+    if written.parent != path.parent and written.parent.is_dir() and not path.parent.is_dir():
+        problem = f"names {path}, because %40 stands for @ in a URL; for {written} write each % as %25"
+        raise ConfigurationError(where="database.url", problem=problem)
 
 
 def _is_sqlite(url: sa.URL) -> bool:
@@ -475,14 +485,17 @@ def _require_writable(url: sa.URL) -> None:
 
 
 async def _migrate(run: Any, revision: str, connection: AsyncConnection) -> None:
-    await _lock_migrations(connection)
+    if connection.dialect.name == "postgresql":
+        await _require_primary(connection)
+        # On SQLite the transaction itself is the lock.
+        await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
     await connection.run_sync(_alembic, run, revision)
 
 
-async def _lock_migrations(connection: AsyncConnection) -> None:
-    """Wait for other migrations. On SQLite the transaction itself is the lock."""
-    if connection.dialect.name == "postgresql":
-        await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+async def _require_primary(connection: AsyncConnection) -> None:
+    """Raise DatabaseUnavailable when nothing can be written here, also where no table needs a change."""
+    if (await connection.execute(postgres.IS_READ_ONLY)).scalar_one():
+        raise DatabaseUnavailable(url=_shown(connection.engine.url), problem=postgres.READ_ONLY)
 
 
 def _alembic(connection: sa.Connection, run: Any, revision: str) -> None:
@@ -493,7 +506,10 @@ def _alembic(connection: sa.Connection, run: Any, revision: str) -> None:
     try:
         run(config, revision)
     except CommandError as error:
-        problem = f"its tables are of another version of Vedette: {error}"
+        problem = (
+            f"its tables are of another version of Vedette, or of another program ({error}). Run the version that "
+            "made them, or give Vedette a database or a schema of its own"
+        )
         raise ConfigurationError(where="database.url", problem=problem) from error
 
 
@@ -502,10 +518,17 @@ def _translated(url: sa.URL) -> Iterator[None]:
     try:
         yield
     except _UNAVAILABLE as error:
-        problem = str(getattr(error, "orig", None) or error) or type(error).__name__
-        # A password can stand in the query as well.
-        shown = url.set(query={}).render_as_string(hide_password=True)
-        raise DatabaseUnavailable(url=shown, problem=problem) from error
+        cause = getattr(error, "orig", None) or error
+        problem = str(cause) or type(error).__name__
+        if getattr(cause, "sqlstate", None) == postgres.READ_ONLY_STATE:
+            problem = postgres.READ_ONLY
+        raise DatabaseUnavailable(url=_shown(url), problem=problem) from error
+
+
+def _shown(url: sa.URL) -> str:
+    """Return *url* without its secrets; a password can stand in the query as well."""
+    hosts = {name: value for name, value in url.query.items() if name == "host"}
+    return url.set(query=hosts).render_as_string(hide_password=True)
 
 
 # --- Gaps -----------------------------------------------------------------------------------------------------

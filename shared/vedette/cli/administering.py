@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -24,7 +25,7 @@ from vedette.client import Client
 from vedette.clock import SystemClock
 from vedette.connecting import connect, without_secrets
 from vedette.endpoints import OpenEndpoint, open_endpoints
-from vedette.errors import BusUnreachable, ConfigurationError, NotRunning, VedetteError
+from vedette.errors import BusUnreachable, ConfigurationError, JetStreamOff, NotRunning, VedetteError
 from vedette.events import EndpointView
 from vedette.loop import run
 from vedette.settings import Nats, Settings
@@ -169,7 +170,7 @@ async def _findings(config: str | None, where: options.Instance) -> AsyncIterato
     yield await _running(where, settings)
     async for finding in _refusals(where):
         yield finding
-    async for finding in _clock(where, settings):
+    async for finding in _broker(where, settings):
         yield finding
     async for finding in _ready(where):
         yield finding
@@ -277,14 +278,20 @@ def refusal(view: EndpointView) -> Finding | None:
     return Finding(what=f"new models of {view.endpoint}", ok=False, seen=seen, remedy=remedy)
 
 
-async def _clock(where: options.Instance, settings: Settings) -> AsyncIterator[Finding]:
-    """Yield whether the clock of this machine agrees with that of the NATS server."""
+async def _broker(where: options.Instance, settings: Settings) -> AsyncIterator[Finding]:
+    """Yield whether the NATS server has JetStream, and the time of this machine."""
     try:
         async with connect(where.nats_of(settings), name="vedette-doctor") as connection:
+            with suppress(nats.errors.TimeoutError):  # this login may not ask
+                await provisioning.require_jetstream(connection)
             bus = Bus(connection, name="operator", clock=SystemClock(), log=log.logger("operator"))
             trouble = await bus.clock.trouble()
     except (NotRunning, BusUnreachable):
         return  # said already
+    except JetStreamOff as error:
+        seen = f"{error.fields['where']}: JetStream is not switched on"
+        yield Finding(what="NATS", ok=False, seen=seen, remedy=error.fields["remedy"])
+        return
     yield Finding(what="clock", ok=trouble is None, seen=trouble or "agrees with that of the NATS server")
 
 

@@ -1,0 +1,123 @@
+"""Provisioning on NATS servers of one's own: without JetStream, and with streams of others."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import nats
+import pytest
+from nats.aio.client import Client as NatsClient
+
+from commands import vedette
+from vedette import nats_server
+from vedette.children import child, free_port
+from vedette.errors import JetStreamOff, ProvisioningError
+from vedette.provisioning import provision
+from vedette.settings import Nats, Settings
+
+FEW = Settings(nats=Nats(expected_models=1))
+JETSTREAM = 'jetstream { store_dir: "DIRECTORY" }\n'
+ONE_ACCOUNT = (
+    f'{JETSTREAM}accounts {{ without {{ users: [{{ user: "u", password: "p" }}] }}\n'
+    'with { jetstream: enabled, users: [{ user: "x", password: "y" }] } }\n'
+)
+
+
+@asynccontextmanager
+async def server_of_others(directory: Path, configuration: str) -> AsyncIterator[str]:
+    """Run a nats-server with *configuration*; yield its URL."""
+    port = free_port()
+    file = directory / "nats.conf"
+    text = configuration.replace("DIRECTORY", str(directory / "jetstream"))
+    file.write_text(f'listen: "127.0.0.1:{port}"\n{text}')
+    async with child([nats_server.find_binary(), "--config", str(file)], log=directory / "log"):
+        yield f"nats://127.0.0.1:{port}"
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[NatsClient]:
+    connection = await nats.connect(url, max_reconnect_attempts=-1)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def _unchecked(_: NatsClient) -> None:
+    return
+
+
+async def _unnamed(_: object, __: object) -> str:
+    return "subjects overlap with an existing stream"
+
+
+@pytest.mark.fault(
+    "JetStream is not switched on",
+    "I4",
+    without=("vedette.provisioning:require_jetstream", _unchecked),
+)
+@pytest.mark.parametrize(
+    ("configuration", "login", "says"),
+    [("", "", 'jetstream { store_dir: "/data" }'), (ONE_ACCOUNT, "u:p@", "jetstream: enabled")],
+    ids=["server", "account"],
+)
+async def test_a_server_without_jetstream_is_named(
+    configuration: str, login: str, says: str, tmp_path: Path
+) -> None:
+    """`provision`, services and `doctor` say where, and what to write."""
+    async with server_of_others(tmp_path, configuration) as plain:
+        url = plain.replace("//", f"//{login}")
+        async with connected(url) as connection:
+            with pytest.raises(JetStreamOff) as caught:
+                await provision(connection, FEW)
+        assert plain.partition("//")[2] in str(caught.value)
+        assert says in str(caught.value)
+        assert "u:p" not in str(caught.value)
+        file = tmp_path / "vedette.toml"
+        file.write_text(f'[nats]\nurl = "{url}"\n')
+        place = ("--state-dir", str(tmp_path / "state"))
+        ended = await vedette("doctor", "--json", "--config", str(file), *place)
+        (finding,) = [finding for finding in ended.json()["findings"] if finding["what"] == "NATS"]
+        assert "JetStream is not switched on" in finding["seen"]
+        assert says in finding["remedy"]
+        file.write_text(f'[nats]\nurl = "{url}"\nprovision = false\n')
+        ended = await vedette("run", "recommender", "--config", str(file))
+        assert ended.code == 4
+        assert "JetStream is not switched on" in ended.err
+
+
+@pytest.mark.fault(
+    "a stream of another program is in the way",
+    "I13",
+    without=("vedette.provisioning:_in_the_way", _unnamed),
+)
+@pytest.mark.parametrize(
+    ("name", "subject", "says"),
+    [
+        ("OTHERS", "model.>", r"stream MODELS: the stream OTHERS.* already has messages on model\.\*"),
+        ("OTHERS", "job.a.b", r"stream JOBS: the stream OTHERS.* on job\.>"),
+    ],
+)
+async def test_a_stream_on_the_same_subjects_is_named_and_kept(
+    name: str, subject: str, says: str, tmp_path: Path
+) -> None:
+    await _stays_as_it_is(name, subject, says, tmp_path)
+
+
+@pytest.mark.fault("a stream of another program has the name of one of ours", "I13")
+async def test_a_stream_of_the_same_name_is_named_and_kept(tmp_path: Path) -> None:
+    says = r"stream JOBS: a stream of this name with orders\.> is there already"
+    await _stays_as_it_is("JOBS", "orders.>", says, tmp_path)
+
+
+async def _stays_as_it_is(name: str, subject: str, says: str, directory: Path) -> None:
+    async with server_of_others(directory, JETSTREAM) as url, connected(url) as connection:
+        js = connection.jetstream()
+        await js.add_stream(name=name, subjects=[subject])
+        await js.publish(subject.replace(">", "a.b"), b"theirs")
+        before = await js.stream_info(name)
+        with pytest.raises(ProvisioningError, match=says):
+            await provision(connection, FEW)
+        after = await js.stream_info(name)
+        assert after.config == before.config
+        assert after.state.messages == 1
