@@ -222,6 +222,7 @@ def _info(ref: ModelRef, model: Model, endpoint: Endpoint) -> ModelInfo:
     claims = _claims(model.yes, True, told) | _claims(model.no, False, told)
     price = model.usd_per_mtok
     return ModelInfo(
+        free=True,
         model=ref,
         provider=endpoint.provider,
         url=endpoint.url,

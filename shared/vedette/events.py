@@ -704,6 +704,9 @@ class ExplainReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
     summary: tuple[str, ...]
     relax: Relaxation | None = None
     improve: Improvement | None = None
+    unmeasured: tuple[
+        str, ...
+    ] = ()  # which models wait for leave to be measured: a sentence for each endpoint
 
 
 class Availability(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -791,6 +794,8 @@ class EndpointView(Struct, frozen=True, kw_only=True):
     state: EndpointState | None
     used: Use = Use()  # today (UTC), by Vedette itself; by purpose in `state.ledger`
     budget: dict[str, float] = {}  # what it may use in a day; absent is unlimited
+    unmeasured: int = 0  # models of which nothing is generated without leave, because calls may cost
+    unmeasured_why: str = ""  # what shows that calls may cost, and what gives leave
 
 
 class EndpointsReply(Struct, frozen=True, kw_only=True):

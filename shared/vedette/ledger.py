@@ -6,7 +6,7 @@ import msgspec
 
 from vedette.settings import Budget, EndpointSettings
 from vedette.tolerance import FUTURE
-from vedette.types import Ledger, Use
+from vedette.types import Ledger, ModelInfo, Use
 
 _DAY = timedelta(days=1)
 _AHEAD = timedelta(hours=1)  # how far ahead of an even pace a schedule may run
@@ -24,9 +24,16 @@ def used(ledger: Ledger | None, now: datetime) -> Use:
     return ledger.total if ledger and ledger.day == _day(ledger, now) else Use()
 
 
-def cost(endpoint: EndpointSettings, *, requests: int, prompt_tokens: int = 0, output_tokens: int = 0) -> Use:
-    """Return what calls come to at *endpoint*; without a configured price they are counted and cost nothing."""
-    price = endpoint.price
+def cost(
+    endpoint: EndpointSettings,
+    info: ModelInfo,
+    *,
+    requests: int,
+    prompt_tokens: int = 0,
+    output_tokens: int = 0,
+) -> Use:
+    """Return what calls of *info* come to: by the configured price, else its own; without any they cost nothing."""
+    price = endpoint.price or info.price
     usd = (
         (prompt_tokens * price.input_usd_per_mtok + output_tokens * price.output_usd_per_mtok) / 1e6
         if price

@@ -109,6 +109,11 @@ class Reloading:
         self._waiting: list[str] = []
         telemetry.CONFIGURATION_IN_FORCE.set(1)
 
+    @property
+    def current(self) -> Settings:
+        """The configuration in force."""
+        return self._current
+
     async def note(self) -> str | None:
         """Return what an operator should know of the configuration, or None."""
         if self._trouble:

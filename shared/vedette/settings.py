@@ -104,7 +104,10 @@ class Rates(Section, frozen=True, kw_only=True):
 
 
 class EndpointSettings(Section, frozen=True, kw_only=True):
-    """One endpoint. `answer` says when a probe may ask for tokens: only of a `resident` model, or …."""
+    """One endpoint. `answer` says when a probe may ask for tokens: only of a `resident` model, or ….
+
+    `measure` says whether anything is generated unasked: by default where a call is known to cost nothing.
+    """
 
     provider: str = "ollama"
     url: str
@@ -120,6 +123,7 @@ class EndpointSettings(Section, frozen=True, kw_only=True):
     )
     models: tuple[str, ...] = ()  # of a server that has no listing
     timeout_s: Seconds = 10.0
+    measure: bool | None = None
     answer: Literal["resident", "always", "never"] = "resident"
     benchmark: bool = True
     verify_capabilities: bool = True

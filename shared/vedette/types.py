@@ -152,6 +152,7 @@ class ModelInfo(Value, frozen=True, kw_only=True, omit_defaults=True):
     retires_at: UtcTime | None = None  # when the service says that it ends
     capabilities: dict[str, Claim] = {}
     price: Price | None = None
+    free: bool | None = None  # whether a call is known to cost nothing; `sources` says why
     base_url: Text | None = None  # for OpenAI clients, where it was found by asking
     key_ref: Text | None = None  # where the caller finds the key ("env:GPU_KEY"), never the key
     described: bool = True  # False: listed, but its description could not be read

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from typing import Literal
 
 import pytest
 
@@ -28,6 +29,9 @@ def opened(
     allowed: tuple[str, ...] = (),
     ca_file: str | None = None,
     verify: bool = True,
+    locality: Literal["local", "remote"] | None = None,
+    flavour: str | None = None,
+    models: tuple[str, ...] = (),
 ) -> AbstractAsyncContextManager[Endpoint]:
     """Open an endpoint of *provider* as services do."""
     headers = {"Authorization": f"Bearer {secret}"} if secret else {}
@@ -40,5 +44,8 @@ def opened(
         allowed=allowed,
         ca_file=ca_file,
         verify=verify,
+        locality=locality,
+        flavour=flavour,
+        models=models,
     )
     return providers.load(provider).open(access, clock=SystemClock())

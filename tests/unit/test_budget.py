@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from samples import model_info
 from vedette.ledger import charge
-from vedette.providers import Features
 from vedette.settings import Budget, EndpointSettings
 from vedette.types import Claim, Evidence, Level, ModelInfo, ModelRef, Residency, Use
 from vedette_prober.budget import ANSWER_TOKENS, THINKING_ANSWER_TOKENS, answer_tokens, deepest, jitter_s
@@ -20,7 +19,7 @@ LOADED = Residency(resident=True, expires_at=NOW + timedelta(minutes=5))
 
 
 def info(**facts: object) -> ModelInfo:
-    return model_info(ModelRef("box", "m"), **{"kind": "chat", "locality": "local"} | facts)
+    return model_info(ModelRef("box", "m"), **{"kind": "chat", "locality": "local", "free": True} | facts)
 
 
 def depth(
@@ -36,7 +35,6 @@ def depth(
         residency=residency,
         seen=seen,
         endpoint=endpoint,
-        features=Features(residency=True),
         ledger=None,
         now=NOW,
     )
@@ -68,7 +66,12 @@ def test_settings_and_locality_decide() -> None:
     """`always` asks in any case, `never` in none; what may cost money is asked only by `always`."""
     assert depth(info(), None, answer="always") is Level.ANSWER
     assert depth(info(), answer="never") is Level.DESCRIBE
-    assert depth(info(locality="remote")) is Level.DESCRIBE
+    for free in (False, None):
+        assert depth(info(free=free)) is Level.DESCRIBE
+        assert depth(info(free=free), measure=True) is Level.ANSWER
+        assert depth(info(free=free), answer="always") is Level.ANSWER
+    assert depth(info(), measure=False) is Level.DESCRIBE
+    assert depth(info(), measure=False, answer="always") is Level.DESCRIBE
     assert depth(info(kind="unknown"), answer="always") is Level.DESCRIBE
 
 
@@ -77,11 +80,8 @@ def test_a_budget_makes_probes_shallower_before_it_ends_them() -> None:
     tokens = msgspec.structs.replace(ENDPOINT, budget=Budget(tokens_per_day=100))
     requests = msgspec.structs.replace(ENDPOINT, budget=Budget(requests_per_day=10))
     ledger = charge(None, "probe", Use(requests=10, tokens=90), NOW)
-    features = Features(residency=True)
     for endpoint, level in ((tokens, Level.DESCRIBE), (requests, Level.LIST)):
-        found = deepest(
-            info(), residency=LOADED, seen=None, endpoint=endpoint, features=features, ledger=ledger, now=NOW
-        )
+        found = deepest(info(), residency=LOADED, seen=None, endpoint=endpoint, ledger=ledger, now=NOW)
         assert found is level
 
 

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from samples import model_info
 from vedette.ledger import charge, cost, covers, used
 from vedette.settings import Budget, EndpointSettings, Rates
-from vedette.types import Use
+from vedette.types import ModelRef, Price, Use
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 FREE = EndpointSettings(url="http://h:1")
@@ -47,8 +48,19 @@ def test_a_ledger_of_the_future_holds_nothing_up() -> None:
 
 def test_money_is_counted_where_there_is_a_price() -> None:
     """Input and output have their own."""
-    assert cost(FREE, requests=1, prompt_tokens=10, output_tokens=10).usd == 0
-    assert cost(PAID, requests=1, prompt_tokens=1_000_000, output_tokens=500_000).usd == pytest.approx(3.0)
+    info = model_info(ModelRef("box", "m"))
+    asked = {"requests": 1, "prompt_tokens": 1_000_000, "output_tokens": 500_000}
+    assert cost(FREE, info, **asked).usd == 0
+    assert cost(PAID, info, **asked).usd == pytest.approx(3.0)
+
+
+def test_money_is_counted_by_the_price_that_the_service_tells() -> None:
+    """Where the configuration names none: a budget in USD would bound nothing else."""
+    price = Price(input_usd_per_mtok=2.0, output_usd_per_mtok=8.0, source="service")
+    info = model_info(ModelRef("box", "m"), price=price)
+    asked = {"requests": 1, "prompt_tokens": 1_000_000, "output_tokens": 500_000}
+    assert cost(FREE, info, **asked).usd == pytest.approx(6.0)
+    assert cost(PAID, info, **asked).usd == pytest.approx(3.0)
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ class Capabilities:
         made = [call.generation.max_tokens for call in calls(info, self._rng)] or [0]
         return cost(
             endpoint.settings,
+            info,
             requests=len(made),
             prompt_tokens=_PROMPT_TOKENS * len(made),
             output_tokens=sum(made),
@@ -58,6 +59,7 @@ class Capabilities:
             detail=_told(event.attempts) if event and ok else (proof.failure.detail if proof.failure else ""),
             use=cost(
                 endpoint.settings,
+                info,
                 requests=proof.requests,
                 prompt_tokens=proof.prompt_tokens,
                 output_tokens=proof.output_tokens,

@@ -66,6 +66,7 @@ class Evaluation:
         generated = sum(item.max_tokens for item in items if isinstance(item, Item))
         return cost(
             endpoint.settings,
+            info,
             requests=len(items),
             prompt_tokens=_PROMPT_TOKENS * len(items),
             output_tokens=generated + room_to_think(info) * len(items),
@@ -96,6 +97,7 @@ class Evaluation:
         spent = asker.spent
         use = cost(
             endpoint.settings,
+            info,
             requests=spent.requests,
             prompt_tokens=spent.prompt_tokens,
             output_tokens=spent.output_tokens,

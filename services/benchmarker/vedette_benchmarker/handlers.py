@@ -6,6 +6,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from vedette import spending
 from vedette.bus import Bus
 from vedette.catalogue import Catalogue, ModelState
 from vedette.clock import Clock
@@ -166,11 +167,11 @@ class Measurements:
             return None
         if not measure.is_wanted(endpoint):
             return f"{job.kind} is switched off for {endpoint.name}"
-        if not endpoint.endpoint.features.free_to_ask or info.locality == "remote":
-            return "remote and perhaps paid for, so it is measured only when asked"
+        if why := spending.why_not(info, endpoint.settings):
+            return f"measured only when asked: {why}"
         held = self._catalogue.endpoint(endpoint.name)
         ledger = held.event.ledger if held else None
         needed = measure.estimate(endpoint, info)
-        if not covers(endpoint.settings.budget, ledger, needed, self._clock.now()):
+        if not covers(spending.budget(info, endpoint.settings), ledger, needed, self._clock.now()):
             return f"the day's budget for {endpoint.name} does not cover a {job.kind}"
         return None

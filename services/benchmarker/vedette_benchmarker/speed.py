@@ -49,6 +49,7 @@ class Speed:
         runs = plan(info, self._settings)
         return cost(
             endpoint.settings,
+            info,
             requests=len(runs),
             prompt_tokens=sum(run.prompt_tokens for run in runs),
             output_tokens=sum(run.output_tokens for run in runs),
@@ -78,7 +79,7 @@ class Speed:
         event = await self._publish(info, samples, loads, before, await _residency(endpoint, info), job)
         ok = event is None or event.outcome is Outcome.OK
         detail = "" if ok or event is None else str(event.detail or event.outcome)
-        return Ended(ok=ok, detail=detail, use=_used(endpoint, samples, loads, runs))
+        return Ended(ok=ok, detail=detail, use=_used(endpoint, info, samples, loads, runs))
 
     async def _sweep(
         self, endpoint: OpenEndpoint, info: ModelInfo, runs: Sequence[Run], job: Job, on_step: OnStep
@@ -143,13 +144,18 @@ def _went_well(samples: Sequence[RunSample]) -> bool:
 
 
 def _used(
-    endpoint: OpenEndpoint, samples: Sequence[RunSample], loads: Sequence[StreamsLoad], runs: Sequence[Run]
+    endpoint: OpenEndpoint,
+    info: ModelInfo,
+    samples: Sequence[RunSample],
+    loads: Sequence[StreamsLoad],
+    runs: Sequence[Run],
 ) -> Use:
     """Return what the runs used: by the servers' counts, and by the plan where they give none."""
     streams = sum(load.streams for load in loads)
     asked = runs[0] if runs else None
     return cost(
         endpoint.settings,
+        info,
         requests=len(samples) + streams,
         prompt_tokens=sum(s.prompt_tokens or 0 for s in samples)
         + (streams * asked.prompt_tokens if asked else 0),

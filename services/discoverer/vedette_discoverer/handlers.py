@@ -24,7 +24,7 @@ from vedette_discoverer.capabilities import infer
 from vedette_discoverer.changes import gone, seen
 from vedette_discoverer.licences import identifier
 from vedette_discoverer.names import identify
-from vedette_discoverer.prices import listed_price
+from vedette_discoverer.prices import costs_nothing, listed_price
 from vedette_discoverer.renaming import Former
 
 _TRY_AGAIN_S = 1.0
@@ -361,6 +361,13 @@ def compose(
     sources = dict(named.sources) | sources
     if kind != "embedding":
         facts.pop("embedding_dimensions", None)  # the width of a layer inside, which gives no vectors away
+    free, why = costs_nothing(
+        configured.price,
+        facts.get("free"),
+        features=endpoint.endpoint.features,
+        locality=facts["locality"],
+    )
+    facts["free"], sources["free"] = free, why or sources.get("free", "")
     if "license" in facts and (licence := identifier(facts["license"])) != facts["license"]:
         sources["license"] = f"{sources['license']}: {facts['license']}"
         facts["license"] = licence

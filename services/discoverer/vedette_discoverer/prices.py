@@ -1,13 +1,16 @@
-"""What a remote model costs by the tables of PyPI's `genai-prices`, where that is installed.
+"""What a model costs: whether a call is known to cost nothing, and list prices of remote models.
 
-The package is imported when first asked, never by Vedette itself, and only its bundled data is used.
+List prices are those of PyPI's `genai-prices`, where that is installed. The package is imported when first
+asked, never by Vedette itself, and only its bundled data is used.
 """
 
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
 
-from vedette.types import Price
+from vedette.providers import Features
+from vedette.settings import Rates
+from vedette.types import Locality, Price
 
 _PACKAGE = "genai_prices"
 _TOKENS = 1000  # below every tier: the base price
@@ -29,3 +32,20 @@ def listed_price(name: str, *, url: str) -> Price | None:
         # The data has no date of its own: it is that of the release.
         source=f"genai-prices {version(_PACKAGE)}, {found.provider.id}/{found.model.id}",
     )
+
+
+def costs_nothing(
+    rates: Rates | None, told: bool | None, *, features: Features, locality: Locality
+) -> tuple[bool, str | None]:
+    """Return whether a call is known to cost nothing, and why where it is not the provider that *told* so.
+
+    Configured *rates* decide, then what the provider told, then what is so of all models of the endpoint. Pure.
+    """
+    if rates is not None:
+        free = not (rates.input_usd_per_mtok or rates.output_usd_per_mtok)
+        return free, "configuration: price"
+    if told is not None:
+        return told, None
+    if not features.free_to_ask:
+        return False, "a service beyond your own machines"
+    return locality != "remote", "runs elsewhere" if locality == "remote" else "runs on a machine of your own"

@@ -3,8 +3,8 @@
 import hashlib
 from datetime import datetime
 
+from vedette import spending
 from vedette.ledger import cost, covers
-from vedette.providers import Features
 from vedette.settings import EndpointSettings
 from vedette.types import Capability, Ledger, Level, ModelInfo, Residency, Use
 
@@ -30,7 +30,7 @@ def level_cost(level: Level, info: ModelInfo, endpoint: EndpointSettings) -> Use
         return Use()
     if level is not Level.ANSWER:
         return Use(requests=1)
-    return cost(endpoint, requests=1, prompt_tokens=_PROMPT_TOKENS, output_tokens=answer_tokens(info))
+    return cost(endpoint, info, requests=1, prompt_tokens=_PROMPT_TOKENS, output_tokens=answer_tokens(info))
 
 
 def deepest(
@@ -39,7 +39,6 @@ def deepest(
     residency: Residency | None,
     seen: Residency | None,
     endpoint: EndpointSettings,
-    features: Features,
     ledger: Ledger | None,
     now: datetime,
 ) -> Level:
@@ -49,8 +48,9 @@ def deepest(
     only where the model is known to be resident, or the endpoint's settings allow it. Nor is a model asked that
     nobody else has used since the last probe: the server counts our question as use and would keep it loaded.
     """
-    for level in (_harmless(info, residency, seen, endpoint, features, now), Level.DESCRIBE):
-        if covers(endpoint.budget, ledger, level_cost(level, info, endpoint), now):
+    allowed = spending.budget(info, endpoint)
+    for level in (_harmless(info, residency, seen, endpoint, now), Level.DESCRIBE):
+        if covers(allowed, ledger, level_cost(level, info, endpoint), now):
             return level
     return Level.LIST
 
@@ -60,14 +60,13 @@ def _harmless(
     residency: Residency | None,
     seen: Residency | None,
     endpoint: EndpointSettings,
-    features: Features,
     now: datetime,
 ) -> Level:
-    if info.kind not in _ASKABLE or endpoint.answer == "never":
+    if info.kind not in _ASKABLE or endpoint.answer == "never" or endpoint.measure is False:
         return Level.DESCRIBE
     if endpoint.answer == "always":
         return Level.ANSWER
-    if not features.free_to_ask or info.locality == "remote":
+    if spending.why_not(info, endpoint):
         return Level.DESCRIBE
     if residency is None or not residency.is_resident(now) or _is_idle(residency, seen, now):
         return Level.DESCRIBE

@@ -359,7 +359,6 @@ class Round:
             residency=self._residency_of(info.model.name),
             seen=seen,
             endpoint=self._endpoint.settings,
-            features=self._endpoint.endpoint.features,
             ledger=charge(self._before, self._job.kind, self.use, self._clock.now()),
             now=self._clock.now(),
         )

@@ -15,7 +15,7 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from vedette import providers
+from vedette import providers, spending
 from vedette.catalogue import Catalogue
 from vedette.clock import Clock
 from vedette.errors import RequestError
@@ -45,6 +45,7 @@ from vedette.ledger import used
 from vedette.lookalikes import meant, notes
 from vedette.requests import decode, fitting, folded, reference, unknown_model, unknown_name, use_case_of
 from vedette.settings import Budget, EndpointSettings, Vouched
+from vedette.spending import Unmeasured
 from vedette.types import ModelRef, Status
 from vedette_recommender.columns import STATUSES
 from vedette_recommender.constants import WANTED_CONTEXT_TOKENS
@@ -112,6 +113,7 @@ class Answers:
         self._scored_at = self._scored_until = datetime.min.replace(tzinfo=UTC)
         self._same: dict[ModelRef, tuple[ModelRef, ...]] | None = None
         self._notes: dict[ModelRef, tuple[str, ...]] | None = None
+        self._unmeasured: dict[str, Unmeasured] | None = None
         self._questions: dict[str, Callable[[Any], Struct]] = {
             "recommend.explain": self.explain,
             "models.list": self._models,
@@ -129,7 +131,7 @@ class Answers:
         if isinstance(event, ModelEvent | ModelReported):
             self._board.touch(event.model)
         if isinstance(event, Lifecycle):
-            self._same = self._notes = None
+            self._same = self._notes = self._unmeasured = None
 
     def statuses(self) -> dict[Status, int]:
         """Return how many models stand how at this minute."""
@@ -263,6 +265,7 @@ class Answers:
             summary=summary(request.use_case, first, second, len(columns), relax, improve),
             relax=relax,
             improve=improve,
+            unmeasured=tuple(map(str, self._waiting().values())),
         )
 
     def _field(self, request: RecommendRequest) -> Field:
@@ -415,10 +418,17 @@ class Answers:
             self._same = same_weights([facts.info for facts in self._board.columns.models()])
         return self._same
 
+    def _waiting(self) -> dict[str, Unmeasured]:
+        """Return, by endpoint, how many models wait for leave. Kept until a model comes, changes or goes."""
+        if self._unmeasured is None:
+            self._unmeasured = spending.waiting(self._catalogue, self._endpoints)
+        return self._unmeasured
+
     def _list_endpoints(self, _: EndpointsRequest) -> EndpointsReply:
         views = []
         for name, settings in sorted(self._endpoints.items()):
             held = self._catalogue.endpoint(name)
+            waiting = self._waiting().get(name)
             views.append(
                 EndpointView(
                     endpoint=name,
@@ -429,6 +439,8 @@ class Answers:
                     state=held.event if held else None,
                     used=used(held.event.ledger if held else None, self._clock.now()),
                     budget=_limits(settings.budget),
+                    unmeasured=waiting.models if waiting else 0,
+                    unmeasured_why=str(waiting) if waiting else "",
                 )
             )
         return EndpointsReply(endpoints=tuple(views), as_of=self._as_of)

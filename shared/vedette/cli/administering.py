@@ -90,6 +90,8 @@ async def _list_endpoints(where: options.Instance, as_json: bool) -> int:
             out.print(f"{view.endpoint}: left alone until {until}: {view.state.paused_reason}")
         if view.state and view.state.intake and view.state.intake.refused:
             out.print(f"{view.endpoint}: {_refused(view.state.intake)}")
+        if view.unmeasured:
+            out.print(view.unmeasured_why)
     return 0
 
 
@@ -259,7 +261,7 @@ async def _running(where: options.Instance, settings: Settings) -> Finding:
 
 
 async def _refusals(where: options.Instance) -> AsyncIterator[Finding]:
-    """Yield the endpoints whose new names are not taken as models; nothing where no Vedette can be asked."""
+    """Yield what is not taken as a model, and what is not measured; nothing where no Vedette can be asked."""
     try:
         async with where.client() as client:
             views = (await client.endpoints()).endpoints
@@ -268,6 +270,9 @@ async def _refusals(where: options.Instance) -> AsyncIterator[Finding]:
     for view in views:
         if finding := refusal(view):
             yield finding
+        if view.unmeasured:
+            seen, _, remedy = view.unmeasured_why.partition("; ")
+            yield Finding(what=f"cost of {view.endpoint}", ok=True, seen=seen, remedy=remedy)
 
 
 def refusal(view: EndpointView) -> Finding | None:

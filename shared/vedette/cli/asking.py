@@ -417,6 +417,10 @@ def show_explanation(reply: ExplainReply) -> None:
     if reply.recommendations and reply.relax:
         out.print()
         _show_relaxation(reply.relax, reply.rejected, reply.considered)
+    if reply.unmeasured:
+        out.print()
+    for line in reply.unmeasured:
+        out.print(sentence(line))
 
 
 _CONTRIBUTIONS = (

@@ -1,15 +1,16 @@
 """`up` and `run`: services in this process, until told to stop."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from vedette import instance, log, process
+from vedette import instance, log, process, spending
 from vedette.bus import Bus
+from vedette.catalogue import Catalogue
 from vedette.cli import options
 from vedette.cli.output import say
 from vedette.cli.remedies import REMEDIES
@@ -17,11 +18,17 @@ from vedette.clock import SystemClock
 from vedette.connecting import connect
 from vedette.events import EndpointObserved, Event, ModelFound, ModelLost
 from vedette.loop import run as run_now
-from vedette.settings import Nats
+from vedette.settings import EndpointSettings, Nats
 from vedette.shown import shown_name
+from vedette.spending import Unmeasured
 from vedette.types import EndpointState, Outcome
 
-_TOLD = (("MODELS", "model.found.>"), ("MODELS", "model.lost.>"), ("ENDPOINTS", "endpoint.observed.*"))
+_TOLD = (
+    ("MODELS", "model.found.>"),
+    ("MODELS", "model.changed.>"),
+    ("MODELS", "model.lost.>"),
+    ("ENDPOINTS", "endpoint.observed.*"),
+)
 
 
 def up(
@@ -49,7 +56,12 @@ async def _up(config: str | None, state_dir: str | None, nats: str | None, port:
         operator = Nats(url=running.connection.operator_url)
         async with connect(operator, name="vedette-up", reconnect=True) as connection:
             bus = Bus(connection, name="up", clock=SystemClock(), log=log.logger("up"))
-            tell = _Teller(say, since=began).tell
+            reloading = running.reloading
+
+            def configured() -> Mapping[str, EndpointSettings]:
+                return (reloading.current if reloading else source.started).endpoints
+
+            tell = _Teller(say, configured, since=began).tell
             if trouble := await bus.clock.trouble():
                 say(f"clock     {trouble}")
             say(f"ready     {len(running.services)} services; Ctrl-C stops them")
@@ -70,13 +82,36 @@ async def _follow(bus: Bus, tell: Callable[[Event, int], None]) -> None:
 class _Teller:
     """Tells in a line each what a person who has just started Vedette wants to know."""
 
-    def __init__(self, say: Callable[[str], None], *, since: datetime) -> None:
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        configured: Callable[[], Mapping[str, EndpointSettings]],
+        *,
+        since: datetime,
+    ) -> None:
         self._say = say
+        self._configured = configured
         self._since = since
         self._known: dict[str, Outcome] = {}
+        self._catalogue = Catalogue()
+        self._waiting: dict[str, Unmeasured] = {}
 
-    def tell(self, event: Event, _: int) -> None:
+    def tell(self, event: Event, sequence: int) -> None:
         """Tell what *event* says that was not known before."""
+        self._catalogue.apply(event, sequence)
+        self._tell_event(event)
+        if isinstance(event, EndpointObserved):
+            self._tell_unmeasured(event.endpoint)
+
+    def _tell_unmeasured(self, endpoint: str) -> None:
+        """Tell which models there wait for leave to be measured, once they are found."""
+        here = {name: one for name, one in self._configured().items() if name == endpoint}
+        found = spending.waiting(self._catalogue, here).get(endpoint)
+        if found is not None and found != self._waiting.get(endpoint):
+            self._say(f"cost      {found}")
+            self._waiting[endpoint] = found
+
+    def _tell_event(self, event: Event) -> None:
         if isinstance(event, EndpointObserved) and self._known.get(event.endpoint) is not event.state.outcome:
             self._known[event.endpoint] = event.state.outcome
             self._say(f"endpoint  {event.endpoint}: {_describe(event.state)}")

@@ -1,18 +1,20 @@
 """What differs between servers that speak OpenAI's protocol: a row of data each, and a reader of what it tells.
 
 From recorded replies of llama.cpp (PyPI xllamacpp 2026.10) and vLLM 0.32, 2026-11-23; from LM Studio's REST
-documentation (/api/v0) and Text Generation Inference's API description (/info, metrics), 2026-11-27.
+documentation (/api/v0) and Text Generation Inference's API description (/info, metrics), 2026-11-27; from what the
+sources of the servers from SGLang on write into `owned_by`, 2026-11-29.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
-from vedette.providers import Described
+from vedette.providers import Described, _litellm
 from vedette.providers._entries import Entry, context, kind_and_claims, retires_at
 from vedette.providers._lenient import (
     count,
+    is_name,
     known,
     mapping,
     sequence,
@@ -136,10 +138,19 @@ def _text_generation_inference(entry: Entry, told: Entry) -> Described:
     )
 
 
+def _by_id(body: Any) -> dict[str, Entry]:
+    """Return the entries of a listing by their id."""
+    entries = map(mapping, sequence(mapping(body).get("data")))
+    return {entry["id"]: entry for entry in entries if is_name(entry.get("id"))}
+
+
 class Flavour(Struct, frozen=True, kw_only=True):
     """How one server differs from the bare protocol."""
 
     name: str
+    serves_own: bool = (
+        True  # it runs the models that it lists, so that a call costs nothing at one's own address
+    )
     owned_by: tuple[str, ...] = ()  # what its listing says of who owns a model
     owned_by_itself: bool = False  # its listing says that a model owns itself
     server_header: str | None = None
@@ -153,6 +164,7 @@ class Flavour(Struct, frozen=True, kw_only=True):
     version: str | None = None  # a path that tells {"version": …}
     props: str | None = None  # a path that tells of the one model served
     native: str | None = None  # a path that lists the models in the server's own way
+    natively: Callable[[Any], dict[str, Entry]] = _by_id  # that listing by name
     reads: Callable[[Entry, Entry], Described] = (
         entry_and_props  # an entry, and what props or native tell of it
     )
@@ -192,6 +204,15 @@ FLAVOURS = (
         answers_any_name=True,
     ),
     Flavour(
+        name="sglang",
+        owned_by=("sglang",),
+        locality="local",
+        resident="always",
+        # Not its /health, which generates a token.
+        running="sglang:num_running_reqs",
+        generated="sglang:generation_tokens_total",
+    ),
+    Flavour(
         name="vllm",
         owned_by=("vllm",),
         entry_field="max_model_len",
@@ -226,8 +247,29 @@ FLAVOURS = (
     ),
     Flavour(name="ollama", owned_by=("library",), version="api/version"),
     Flavour(name="llama-cpp-python", owned_by=("me",), locality="local", answers_any_name=True),
+    Flavour(name="koboldcpp", owned_by=("koboldcpp",), locality="local", answers_any_name=True),
+    Flavour(name="tabbyapi", owned_by=("tabbyAPI",), locality="local", answers_any_name=True),
+    Flavour(name="lmdeploy", owned_by=("lmdeploy",), locality="local"),
+    Flavour(name="tensorrt-llm", owned_by=("tensorrt_llm",), locality="local"),
+    Flavour(name="docker-model-runner", owned_by=("docker",), locality="local"),
+    Flavour(name="infinity", owned_by=("infinity",), locality="local"),
+    Flavour(name="xinference", owned_by=("xinference",), locality="local"),
+    # Nothing in their listings tells these apart: they are named by `flavour`.
+    *(
+        Flavour(name=name, locality="local")
+        for name in ("localai", "mlx", "text-embeddings-inference", "transformers")
+    ),
 )
-GENERIC = Flavour(name="generic", answers_any_name=True)
+GENERIC = Flavour(name="generic", serves_own=False, answers_any_name=True)
+# Told by what it answers to `/model/info`: its listing looks like OpenAI's.
+LITELLM = Flavour(
+    name="litellm",
+    serves_own=False,
+    native="model/info",
+    natively=_litellm.by_name,
+    reads=_litellm.read,
+    answers_any_name=True,
+)
 
 
 def detect(entries: list[Entry], server_header: str) -> Flavour:

@@ -4,7 +4,7 @@ What differs between them is a row of data each (`_flavours`). A server is told 
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -28,7 +28,8 @@ from vedette.providers import (
 )
 from vedette.providers._completions import Answer, refused_parameter, request_body
 from vedette.providers._entries import context, is_offered
-from vedette.providers._flavours import FLAVOURS, GENERIC, Flavour, detect
+from vedette.providers._flavours import FLAVOURS, GENERIC, LITELLM, Flavour, detect
+from vedette.providers._gateways import gateway, in_cloud, may_be_litellm, peer
 from vedette.providers._http import Http
 from vedette.providers._lenient import (
     count,
@@ -77,6 +78,7 @@ class OpenAICompatibleEndpoint:
         self._flavour = flavour or GENERIC
         self._entries: dict[str, Mapping[str, Any]] = {}
         self._native: dict[str, Mapping[str, Any]] = {}
+        self._passed_on: str | None = None  # what shows that the server passes requests on
         self._refused: dict[str, set[str]] = {}  # by model: optional parameters that it does not take
 
     async def reach(self) -> Server:
@@ -108,7 +110,6 @@ class OpenAICompatibleEndpoint:
         for _ in range(_MOST_PAGES):
             page = mapping(body)
             entries += [entry for entry in map(mapping, _listed(body)) if is_name(entry.get("id"))]
-            self._flavour = self._given or detect(entries, headers.get("Server", ""))
             last = text(page.get("last_id"), 512)
             if page.get("has_more") is not True or last is None:
                 break
@@ -118,10 +119,25 @@ class OpenAICompatibleEndpoint:
         listed = {entry["id"] for entry in entries}
         entries += [{"id": name} for name in self._named if name not in listed]
         now = self._clock.now()
-        offered = [entry for entry in entries if is_offered(entry, now)]
+        await self._recognise(entries, headers)
+        offered = [entry for entry in entries if is_offered(entry, now) and self._is_served(entry)]
         self._entries = {entry["id"]: entry for entry in offered}
-        self._native = await self._own_listing()
         return list(listings(Listing(name=entry["id"]) for entry in offered))
+
+    async def _recognise(self, entries: list[Mapping[str, Any]], headers: Mapping[str, str]) -> None:
+        """Learn which server lists *entries*, what it lists in its own way, and whether it passes requests on."""
+        self._flavour = self._given or detect(entries, headers.get("Server", ""))
+        self._native = await self._own_listing(self._flavour)
+        if self._flavour is GENERIC and self._given is None and may_be_litellm(entries, headers):
+            with suppress(ProviderError):  # whatever it says to that, it is no LiteLLM
+                self._native = await self._own_listing(LITELLM)
+            self._flavour = LITELLM if self._native else GENERIC
+        self._passed_on = None if self._given else gateway(entries, headers)
+
+    def _is_served(self, entry: Mapping[str, Any]) -> bool:
+        """Return whether a listed name is a model: not one of a wildcard's, unless the configuration names it."""
+        guess = self._native.get(entry["id"], {}).get("guess") is True
+        return not (self._flavour is LITELLM and guess) or entry["id"] in self._named
 
     async def _first_page(self) -> tuple[Any, Mapping[str, str]]:
         """Return the first page of the listing under the first prefix where there is one. Raises ProviderError."""
@@ -148,13 +164,11 @@ class OpenAICompatibleEndpoint:
             await self.list_models()
         return f"{self._prefixes[0]}{path}"
 
-    async def _own_listing(self) -> dict[str, Mapping[str, Any]]:
-        """Return what the server lists in its own way, by name, where it has one."""
-        if self._flavour.native is None:
+    async def _own_listing(self, flavour: Flavour) -> dict[str, Mapping[str, Any]]:
+        """Return what a server of *flavour* lists in its own way, by name, where it has one."""
+        if flavour.native is None:
             return {}
-        body = mapping(await self._optional(self._http.get(self._flavour.native)))
-        entries = map(mapping, sequence(body.get("data")))
-        return {entry["id"]: entry for entry in entries if is_name(entry.get("id"))}
+        return flavour.natively(await self._optional(self._http.get(flavour.native)))
 
     async def describe(self, model: Listing) -> Described:
         """Return what the listing and, where there are any, the server's properties tell."""
@@ -165,9 +179,29 @@ class OpenAICompatibleEndpoint:
             raise ProviderError(Outcome.NOT_FOUND, f"{model.name} is not listed")
         told = await self._props() if self._flavour.props else self._native.get(model.name, {})
         described = self._flavour.reads(entry, told)
+        facts, sources, locality = {**described.facts}, {**described.sources}, described.locality
+        if self._own:
+            free, why = self._is_free(entry)
+            facts.setdefault("free", free)
+            sources.setdefault("free", why)
+        if locality == "unknown":
+            locality = self._flavour.locality
         return msgspec.structs.replace(
-            described, locality=self._flavour.locality if self._own else "remote", base_url=self._base_url()
+            described,
+            facts=facts,
+            sources=sources,
+            locality=locality if self._own else "remote",
+            base_url=self._base_url(),
         )
+
+    def _is_free(self, entry: Mapping[str, Any]) -> tuple[bool, str]:
+        """Return whether a call of a listed model is known to cost nothing, and why; at an address of one's own."""
+        if self._passed_on is not None:
+            return False, self._passed_on
+        if not self._flavour.serves_own:
+            return False, "nothing shows that this server runs the models itself"
+        elsewhere = peer(entry) or in_cloud(entry)
+        return elsewhere is None, elsewhere or f"{self._flavour.name} runs it on a machine of your own"
 
     def _base_url(self) -> str:
         """Return the base URL for OpenAI clients."""
@@ -189,7 +223,7 @@ class OpenAICompatibleEndpoint:
                 name: Residency(resident=_status(entry) == "loaded") for name, entry in self._entries.items()
             }
         if self._flavour.resident == "by_state":
-            self._native = await self._own_listing()
+            self._native = await self._own_listing(self._flavour)
             return {
                 name: Residency(resident=entry.get("state") == "loaded")
                 for name, entry in self._native.items()
@@ -383,12 +417,13 @@ def _without_request(url: str) -> str:
 def _flavour(access: Access) -> Flavour | None:
     if access.flavour is None:
         return None
-    for flavour in (*FLAVOURS, GENERIC):
+    known = (*FLAVOURS, LITELLM, GENERIC)
+    for flavour in known:
         if flavour.name == access.flavour:
             return flavour
     raise ConfigurationError(
         where=f"endpoints.{access.endpoint}.flavour",
-        problem=f"{access.flavour!r} is not known; there are {', '.join(f.name for f in (*FLAVOURS, GENERIC))}",
+        problem=f"{access.flavour!r} is not known; there are {', '.join(f.name for f in known)}",
     )
 
 

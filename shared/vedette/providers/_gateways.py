@@ -1,0 +1,99 @@
+"""Whether a server answers from weights of its own, or passes requests on to a service that may charge.
+
+An address of one's own is no proof: gateways stand there too. What is told here comes from a listing and its headers.
+Marks by the sources of LiteLLM, one-api, new-api, Olla, Open WebUI, Portkey and llama-swap, 2026-11-29.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from vedette.providers._entries import Entry
+from vedette.providers._lenient import mapping, text
+
+# Beginnings of response headers, and whose they are.
+_HEADERS: Final[Mapping[str, str]] = {
+    "x-litellm-": "LiteLLM",
+    "x-olla-": "Olla",
+    "x-oneapi-": "one-api",
+    "x-new-api-": "new-api",
+    "x-portkey-": "Portkey",
+    "x-kong-": "Kong",
+    "x-bf-": "Bifrost",
+    "helicone-": "Helicone",
+    "cf-aig-": "Cloudflare's AI Gateway",
+    "openrouter-": "OpenRouter",
+    "openai-organization": "OpenAI",
+    "anthropic-organization-id": "Anthropic",
+}
+# Fields of a listing's entries that only gateways have.
+_FIELDS: Final[Mapping[str, str]] = {
+    "litellm_params": "LiteLLM",
+    "litellm_provider": "LiteLLM",
+    "olla": "Olla",
+    "urlIdx": "Open WebUI",
+    "connection_type": "Open WebUI",
+    "supported_endpoint_types": "new-api",
+    "pricing": "a service with prices",
+}
+# Who owns a model that is somebody else's: services, and gateways that name themselves.
+_OWNERS: Final = frozenset(
+    (
+        "openai", "openai-internal", "azure", "azure-openai", "anthropic", "google", "vertex_ai", "gemini", "bedrock",
+        "amazon", "aws", "mistral", "mistralai", "cohere", "deepseek", "xai", "x-ai", "groq", "together", "together_ai",
+        "fireworks", "fireworks_ai", "fireworks-ai", "perplexity", "openrouter", "ai21", "moonshot", "zhipu", "minimax",
+        "ali", "alibaba", "baidu", "tencent", "volcengine", "cloudflare", "custom", "olla", "litellm", "portkey",
+        "bifrost", "kong", "helicone", "llm-gateway", "gateway", "envoy ai gateway", "one-api", "new-api",
+    )
+)  # fmt: skip
+# Names of models that only their makers serve. gpt-oss and gpt-2 are open weights.
+_VENDORS_NAMES: Final = re.compile(
+    r"(?:^|[/.:])(?:gpt-[345]|chatgpt-|o[134](?:-|$)|claude-|gemini-(?:\d|pro|flash)|grok-[2-9]|text-embedding-(?:3|ada)"
+    r"|sonar(?:-|$)|mistral-(?:large|medium|small)-latest)",
+    re.IGNORECASE,
+)
+
+
+def gateway(entries: Sequence[Entry], headers: Mapping[str, str]) -> str | None:
+    """Return what shows that calls of the listed *entries* are passed on, for people; None where nothing does."""
+    for header in headers:
+        for start, name in _HEADERS.items():
+            if header.lower().startswith(start):
+                return f"{name} passes requests on (header {header})"
+    for entry in entries:
+        if found := _shown_by(entry):
+            return found
+    return None
+
+
+def _shown_by(entry: Entry) -> str | None:
+    name = text(entry.get("id")) or ""
+    for field, whose in _FIELDS.items():
+        if entry.get(field) is not None:
+            return f"{whose} passes requests on (listed with {field})"
+    owner = text(entry.get("owned_by"), 64) or ""
+    if owner.lower() in _OWNERS:
+        return f"{name} is listed as owned by {owner}"
+    if _VENDORS_NAMES.search(name):
+        return f"{name} is the name of a service's model"
+    return None
+
+
+def peer(entry: Entry) -> str | None:
+    """Return what shows that an engine passes requests for this one model on: a peer of llama-swap's."""
+    told = mapping(mapping(entry.get("meta")).get("llamaswap"))
+    if told.get("peerID") or text(told.get("type")) == "peer":
+        return f"a peer of llama-swap ({text(told.get('peerID'), 64) or 'unnamed'}) serves it"
+    return None
+
+
+def in_cloud(entry: Entry) -> str | None:
+    """Return what shows that Ollama runs this model in its cloud: the name that its `/v1` lists."""
+    name = text(entry.get("id")) or ""
+    return "Ollama's cloud serves it" if name.endswith(("-cloud", ":cloud")) else None
+
+
+def may_be_litellm(entries: Sequence[Entry], headers: Mapping[str, str]) -> bool:
+    """Return whether to ask a server nobody recognises if it is LiteLLM, which lists all as OpenAI's."""
+    by_header = any(header.lower().startswith("x-litellm-") for header in headers)
+    return by_header or any(entry.get("owned_by") == "openai" for entry in entries)

@@ -1,0 +1,124 @@
+"""What costs money is not asked for unasked: all services together, at servers that count what is generated."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eventually import eventually
+from providers.replay import FIXTURES, Replay, replaying, reply, stream
+from require import missing
+from vedette import Client, nats_server, process
+from vedette.errors import ConfigurationError
+from vedette.events import EndpointView
+from vedette.settings import Benchmarking, Budget, EndpointSettings, Schedule, Settings
+
+VLLM = {"id": "own", "object": "model", "owned_by": "vllm", "max_model_len": 4096}
+WORDS = [f'data: {{"choices": [{{"delta": {{"content": "word{n} "}}}}]}}\n' for n in range(24)]
+USAGE = '"usage": {"prompt_tokens": 9, "completion_tokens": 24}'
+END = f'data: {{"choices": [{{"delta": {{}}, "finish_reason": "stop"}}], {USAGE}}}\n'
+
+
+@pytest.fixture(autouse=True)
+def needs_nats() -> None:
+    """Say so when there is no nats-server."""
+    try:
+        nats_server.find_binary()
+    except ConfigurationError as error:
+        missing("nats-server", str(error))
+
+
+@asynccontextmanager
+async def serving(listing: Any, info: Any = None) -> AsyncIterator[Replay]:
+    """Run a server of OpenAI's protocol that lists *listing*, and answers whatever it is asked."""
+    async with replaying() as replay:
+        replay.routes["GET", "/v1/models"] = reply(200, listing)
+        if info is not None:
+            replay.routes["GET", "/model/info"] = reply(200, info)
+        for path in ("/v1/chat/completions", "/v1/completions"):
+            replay.routes["POST", path] = stream(*WORDS, END, "data: [DONE]\n", pace_s=0.002)
+        yield replay
+
+
+def generated(replay: Replay) -> list[str]:
+    """Return the models that a server was asked to generate with."""
+    return [str(one.model) for one in replay.requests if one.method == "POST"]
+
+
+def recorded(name: str) -> Any:
+    """Return a recorded reply of LiteLLM's."""
+    return json.loads((FIXTURES / "litellm" / "1.108.7" / f"{name}.json").read_text())
+
+
+@asynccontextmanager
+async def running(directory: Path, **endpoints: EndpointSettings) -> AsyncIterator[Client]:
+    """Run everything, with every schedule at its shortest."""
+    settings = Settings(
+        endpoints=endpoints,
+        schedule=Schedule(availability="1s", discovery="2s", performance="2s", quality="2s"),
+        benchmarking=Benchmarking(runs=1, output_tokens=16),
+    )
+    async with process.up(settings, directory) as up, Client(up.connection.nats_url) as client:
+        yield client
+
+
+async def view(client: Client, name: str) -> EndpointView:
+    """Return what is told of an endpoint."""
+    return next(one for one in (await client.endpoints()).endpoints if one.endpoint == name)
+
+
+def at(replay: Replay, **settings: Any) -> EndpointSettings:
+    return EndpointSettings(provider="openai-compatible", url=replay.url, evaluate=False, **settings)
+
+
+@pytest.mark.fault(
+    "a LiteLLM proxy on loopback passes calls on to paid services",
+    "I5",
+    without=("vedette.spending:why_not", lambda *_: None),
+)
+async def test_a_gateway_is_left_alone_while_an_engine_is_measured(tmp_path: Path) -> None:
+    """Of the gateway only what has the price 0 is asked; the others wait for leave, which is said."""
+    async with (
+        serving(recorded("models"), recorded("model-info")) as gateway,
+        serving({"data": [VLLM]}) as engine,
+        running(tmp_path, gateway=at(gateway, host_group="a"), engine=at(engine, host_group="b")) as client,
+    ):
+
+        async def probed_often() -> bool:
+            listed = sum(one.path == "/v1/models" for one in gateway.requests)
+            return listed >= 8 and "own" in generated(engine) and "zero" in generated(gateway)
+
+        await eventually(probed_often, within_s=120, what="eight listings, and an engine that was measured")
+        assert set(generated(gateway)) == {"zero"}
+        told = await view(client, "gateway")
+        assert told.unmeasured == 4
+        assert "calls may cost" in told.unmeasured_why
+        assert told.unmeasured_why in (await client.explain("chat")).unmeasured
+        assert (await view(client, "engine")).unmeasured == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "asked"),
+    [
+        ({"measure": True}, True),
+        ({"budget": Budget(tokens_per_day=10**6)}, True),
+        ({"measure": False}, False),
+    ],
+)
+async def test_leave_is_given_or_not(settings: dict[str, Any], asked: bool, tmp_path: Path) -> None:
+    """To an unknown server; one that nobody may measure is still listed."""
+    async with (
+        serving({"data": [{"id": "m", "object": "model"}]}) as server,
+        running(tmp_path, box=at(server, **settings)) as client,
+    ):
+
+        async def settled() -> bool:
+            listed = sum(one.path == "/v1/models" for one in server.requests)
+            return bool(generated(server)) if asked else listed >= 6
+
+        await eventually(settled, within_s=60, what="measured, or listed often")
+        assert bool(generated(server)) is asked
+        assert (await view(client, "box")).unmeasured == 0

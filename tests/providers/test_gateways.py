@@ -1,0 +1,196 @@
+"""Whether calls of a listed model are known to cost nothing: engines, gateways, and what LiteLLM tells."""
+
+import json
+from typing import Any
+
+import pytest
+
+from providers.conftest import opened
+from providers.replay import FIXTURES, Replay, reply
+from vedette.providers import Described
+from vedette.types import Capability, Price
+
+
+async def described(replay: Replay, *entries: dict[str, Any], **headers: str) -> dict[str, Described]:
+    """Return what is told of each model of a listing at an address of one's own."""
+    replay.routes["GET", "/v1/models"] = reply(200, {"object": "list", "data": list(entries)}, **headers)
+    async with opened("openai-compatible", replay.url) as endpoint:
+        return {one.name: await endpoint.describe(one) for one in await endpoint.list_models()}
+
+
+ENGINES = {
+    "llama.cpp": {"owned_by": "llamacpp"},
+    "llama.cpp's router": {"owned_by": "llamacpp", "status": {"value": "unloaded"}},
+    "llama-swap": {"owned_by": "llama-swap", "meta": {"llamaswap": {"type": "model"}}},
+    "vLLM": {"owned_by": "vllm", "max_model_len": 4096},
+    "SGLang": {"owned_by": "sglang", "max_model_len": 4096},
+    "LM Studio": {"owned_by": "organization_owner"},
+    "Text Generation Inference": {"owned_by": "m"},
+    "Ollama": {"owned_by": "library"},
+    "llama-cpp-python": {"owned_by": "me"},
+    "KoboldCpp": {"owned_by": "koboldcpp"},
+    "TabbyAPI": {"owned_by": "tabbyAPI"},
+    "LMDeploy": {"owned_by": "lmdeploy"},
+    "TensorRT-LLM": {"owned_by": "tensorrt_llm"},
+    "Docker Model Runner": {"owned_by": "docker"},
+    "infinity": {"owned_by": "infinity"},
+    "Xinference": {"owned_by": "xinference"},
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+async def test_an_engine_that_lists_its_own_weights_costs_nothing(engine: str, replay: Replay) -> None:
+    """At an address of one's own."""
+    told = await described(replay, {"id": "m", "object": "model", **ENGINES[engine]})
+    assert told["m"].facts["free"] is True, told["m"].sources["free"]
+
+
+GATEWAYS: dict[str, tuple[list[dict[str, Any]], dict[str, str]]] = {
+    "nothing tells which server it is": ([{"id": "m"}], {}),
+    "an owner nobody knows": ([{"id": "m", "owned_by": "acme"}], {}),
+    "a service owns a model": ([{"id": "m", "owned_by": "vllm"}, {"id": "n", "owned_by": "anthropic"}], {}),
+    "a service's model by its name": ([{"id": "gpt-4o", "owned_by": "vllm", "max_model_len": 9}], {}),
+    "a service's model behind a prefix": ([{"id": "anthropic/claude-3-5-haiku", "owned_by": "vllm"}], {}),
+    "Gemini among engines": ([{"id": "m", "owned_by": "vllm"}, {"id": "gemini-2.5-pro"}], {}),
+    "Olla's owner": ([{"id": "m", "owned_by": "olla"}], {}),
+    "Olla's header": ([{"id": "m", "owned_by": "vllm"}], {"X_Olla_Endpoint": "gpu"}),
+    "one-api's header": ([{"id": "m", "owned_by": "vllm"}], {"X_Oneapi_Request_Id": "1"}),
+    "LiteLLM's header": ([{"id": "m", "owned_by": "vllm"}], {"x_litellm_version": "1.80"}),
+    "Portkey's header": ([{"id": "m", "owned_by": "vllm"}], {"x_portkey_trace_id": "1"}),
+    "new-api's field": ([{"id": "m", "owned_by": "vllm", "supported_endpoint_types": ["openai"]}], {}),
+    "Open WebUI's field": ([{"id": "m", "owned_by": "ollama", "urlIdx": 0}], {}),
+    "a peer of llama-swap": (
+        [{"id": "m", "owned_by": "llama-swap", "meta": {"llamaswap": {"peerID": "openrouter"}}}],
+        {},
+    ),
+    "Ollama's cloud": ([{"id": "gpt-oss:120b-cloud", "owned_by": "library"}], {}),
+}
+
+
+@pytest.mark.parametrize("case", GATEWAYS)
+async def test_a_gateway_or_an_unknown_server_may_cost(case: str, replay: Replay) -> None:
+    """Whatever its address; why is said."""
+    entries, headers = GATEWAYS[case]
+    for told in (await described(replay, *entries, **headers)).values():
+        assert told.facts["free"] is False
+        assert told.sources["free"]
+
+
+@pytest.mark.fault(
+    "a gateway at an address of one's own lists what an engine would, and passes calls on to a paid service",
+    "I5",
+    without=("vedette.providers.openai_compatible:gateway", lambda *_: None),
+)
+async def test_a_gateway_is_known_by_its_headers(replay: Replay) -> None:
+    """The marks of an engine beside them prove nothing."""
+    told = await described(replay, {"id": "m", "owned_by": "vllm"}, X_Olla_Endpoint="gpu")
+    assert told["m"].facts["free"] is False
+    assert "Olla" in told["m"].sources["free"]
+
+
+async def test_open_weights_with_a_vendors_name_are_no_service(replay: Replay) -> None:
+    """gpt-oss runs anywhere."""
+    told = await described(replay, {"id": "openai/gpt-oss-20b", "owned_by": "vllm"}, Server="uvicorn")
+    assert told["openai/gpt-oss-20b"].facts["free"] is True
+
+
+async def test_the_configuration_says_which_engine_it_is(replay: Replay) -> None:
+    """LocalAI and MLX list nothing that tells them apart."""
+    replay.routes["GET", "/v1/models"] = reply(200, {"data": [{"id": "m"}]})
+    for flavour, free in (("localai", True), ("mlx", True), ("generic", False), ("litellm", False)):
+        async with opened("openai-compatible", replay.url, flavour=flavour) as endpoint:
+            (entry,) = await endpoint.list_models()
+            assert (await endpoint.describe(entry)).facts["free"] is free
+
+
+async def test_elsewhere_nothing_is_said_of_engines(replay: Replay) -> None:
+    """A public host with an engine's marks may charge: what counts is the address."""
+    replay.routes["GET", "/v1/models"] = reply(200, {"data": [{"id": "m", "owned_by": "vllm"}]})
+    async with opened("openai-compatible", replay.url, locality="remote") as endpoint:
+        (entry,) = await endpoint.list_models()
+        assert "free" not in (await endpoint.describe(entry)).facts
+
+
+def recorded(name: str) -> Any:
+    """Return a recorded reply of LiteLLM's."""
+    return json.loads((FIXTURES / "litellm" / "1.108.7" / f"{name}.json").read_text())
+
+
+async def litellm(replay: Replay) -> dict[str, Described]:
+    """Return what is told of each model of the recorded proxy."""
+    replay.routes["GET", "/v1/models"] = reply(200, recorded("models"))
+    replay.routes["GET", "/model/info"] = reply(200, recorded("model-info"))
+    async with opened("openai-compatible", replay.url) as endpoint:
+        listed = await endpoint.list_models()
+        assert (await endpoint.reach()).product == "litellm"
+        return {one.name: await endpoint.describe(one) for one in listed}
+
+
+async def test_litellm_is_known_by_its_model_info_and_tells_prices(replay: Replay) -> None:
+    """Recorded. Its listing alone looks like OpenAI's. Nothing but listings is asked, above all not `/health`."""
+    told = await litellm(replay)
+    assert told["gpt-4o"].price == Price(
+        input_usd_per_mtok=2.5, output_usd_per_mtok=10.0, source="LiteLLM /model/info"
+    )
+    assert {name for name, one in told.items() if one.facts["free"]} == {"zero"}
+    assert told["zero"].price is not None
+    assert {(one.method, one.path) for one in replay.requests} == {
+        ("GET", "/v1/models"),
+        ("GET", "/model/info"),
+    }
+
+
+async def test_litellm_tells_the_real_model_behind_a_name(replay: Replay) -> None:
+    """A famous name in front of a small model; of a group whose deployments differ, no one model is behind it."""
+    told = await litellm(replay)
+    assert told["gpt-4o"].origin == "smollm2:135m"
+    assert told["claude-paid"].origin == "claude-3-5-sonnet-20241022"
+    assert told["fast"].origin is None
+    assert told["gpt-4o"].facts["served_context_tokens"] == 2048
+    assert "served_context_tokens" not in told["fast"].facts
+    assert told["gpt-4o"].kind == "chat"
+    assert told["gpt-4o"].claims[Capability.CHAT].value
+
+
+async def test_where_litellm_calls_end_is_told(replay: Replay) -> None:
+    """A model behind it is local only where every deployment is at an address of one's own."""
+    told = await litellm(replay)
+    assert told["fast"].locality == "local"
+    assert told["claude-paid"].locality == "remote"
+
+
+async def test_names_of_a_wildcard_are_no_models_unless_they_are_named(replay: Replay) -> None:
+    """LiteLLM makes 211 of one `openai/*`; none of them need exist."""
+    assert not [name for name in await litellm(replay) if name.startswith("wild/")]
+    async with opened("openai-compatible", replay.url, models=("wild/gpt-4o",)) as endpoint:
+        assert "wild/gpt-4o" in {one.name for one in await endpoint.list_models()}
+
+
+@pytest.mark.parametrize(
+    "answer", [reply(404), reply(403, {"error": "no"}), reply(500), reply(200, "<html>")]
+)
+async def test_a_server_without_model_info_stays_unknown(answer: Any, replay: Replay) -> None:
+    """Whatever it says to being asked."""
+    replay.routes["GET", "/model/info"] = answer
+    told = await described(replay, {"id": "m", "owned_by": "openai"})
+    assert told["m"].facts["free"] is False
+
+
+@pytest.mark.parametrize(
+    ("info", "free"),
+    [
+        ({"input_cost_per_token": 0, "output_cost_per_token": 0}, True),
+        ({"input_cost_per_token": 0, "output_cost_per_token": 0, "input_cost_per_query": 0.002}, False),
+        ({"input_cost_per_token": 0}, False),
+        ({"input_cost_per_token": None, "output_cost_per_token": None}, False),
+        ({}, False),
+    ],
+)
+async def test_only_a_price_of_zero_for_everything_is_nothing(
+    info: dict[str, Any], free: bool, replay: Replay
+) -> None:
+    """Rerankers cost by the query."""
+    deployment = {"model_name": "m", "litellm_params": {"model": "cohere/m"}, "model_info": info}
+    replay.routes["GET", "/model/info"] = reply(200, {"data": [deployment]})
+    told = await described(replay, {"id": "m", "owned_by": "openai"})
+    assert told["m"].facts["free"] is free
