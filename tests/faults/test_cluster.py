@@ -9,7 +9,6 @@ import nats
 import nats.errors
 import pytest
 from nats.aio.client import Client as NatsClient
-from nats.js.api import StoreCompression
 
 from eventually import eventually
 from faults.breaking import say_nothing
@@ -66,12 +65,9 @@ async def _fill(connection: NatsClient) -> int:
     return MODELS * EVENTS_PER_MODEL
 
 
-@pytest.mark.fault(
-    "all three nats-servers killed at once",
-    "I1",
-    "I5",
-    without=("vedette.provisioning:_compression", lambda replicas: StoreCompression.S2),
-)
+# Without its protection (streams are not compressed, ADR 0014) it fails often, not always: nats-server loses a stream
+# only if it is killed at a bad moment.
+@pytest.mark.fault("all three nats-servers killed at once", "I1", "I5")
 async def test_all_servers_killed_at_once_lose_nothing(tmp_path: Path) -> None:
     """Every stream and every durable has a leader again, and what was acknowledged is there."""
     async with provisioned(tmp_path) as (cluster, connection):

@@ -162,12 +162,7 @@ async def next_probe(running: Up) -> ModelProbed:
     raise AssertionError("the watch ended")
 
 
-@pytest.mark.fault(
-    "the disk of broker and database fills up, and has room again",
-    "I1",
-    "I5",
-    without=("vedette.process:_RESTART_AFTER_S", 1e9),
-)
+@pytest.mark.fault("the disk of broker and database fills up, and has room again", "I1", "I5")
 async def test_a_full_disk_is_said_and_what_it_stopped_goes_on(tmp_path: Path) -> None:
     """Not ready, with the reason, while writes are refused; probes go on by themselves when there is room."""
     state = tmp_path / "state"

@@ -232,14 +232,20 @@ def _refused(subject: str) -> float:
     )
 
 
-@pytest.mark.fault(
-    "an agent sends headers that are not UTF-8",
-    "I4",
-    "I5",
-    "I13",
-    without=("vedette.connecting:UNREADABLE", ()),
+_NOT_UTF8 = ("an agent sends headers that are not UTF-8", "I4", "I5", "I13")
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        pytest.param(
+            b" 100 \xff\xff",
+            marks=pytest.mark.fault(*_NOT_UTF8, without=("vedette.connecting:UNREADABLE", ())),
+        ),
+        # nats-py reads this one; it is here in case another version does not.
+        pytest.param(b"\r\n\xff: \xff", marks=pytest.mark.fault(*_NOT_UTF8)),
+    ],
 )
-@pytest.mark.parametrize("status", [b" 100 \xff\xff", b"\r\n\xff: \xff"])
 async def test_no_request_stops_a_service_from_reading(
     bus: Bus, server: NatsServer, settings: Settings, status: bytes
 ) -> None:
