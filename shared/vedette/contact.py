@@ -25,6 +25,7 @@ class Contact(Struct, frozen=True, kw_only=True):
     outcome: Outcome
     latency_ms: float
     detail: str | None = None
+    remedy: str | None = None  # the end of the detail, where it says what to do
     server: Server | None = None
     listing: list[Listing] | None = None
     retry_after_s: float | None = None
@@ -71,6 +72,7 @@ def after(
         outcome=contact.outcome,
         latency_ms=contact.latency_ms,
         detail=contact.detail[:_MOST_DETAIL] if contact.detail else None,
+        remedy=contact.remedy,
         exchange=contact.exchange,
         server=server.product,
         server_version=server.version,

@@ -99,6 +99,7 @@ class OpenEndpoint:
             return Contact(
                 outcome=error.outcome,
                 detail=error.detail,
+                remedy=error.remedy,
                 latency_ms=(self._clock.monotonic() - started) * 1000,
                 retry_after_s=error.retry_after_s,
                 exchange=error.exchange,

@@ -156,10 +156,13 @@ class ProviderError(VedetteError):
         *,
         retry_after_s: float | None = None,
         exchange: Exchange | None = None,
+        remedy: str | None = None,
     ) -> None:
+        detail = f"{detail}; {remedy}" if remedy else detail
         super().__init__(detail=detail)
         self.outcome = outcome
         self.detail = detail
+        self.remedy = remedy  # the end of the detail, where more is known than the outcome tells
         self.retry_after_s = retry_after_s
         self.exchange = exchange
 

@@ -604,6 +604,9 @@ class EndpointState(Value, frozen=True, kw_only=True, omit_defaults=True):
     outcome: Outcome
     latency_ms: Positive | None = None
     detail: Text | None = None
+    remedy: Text | None = (
+        None  # what to do, where more is known than the outcome tells; the end of the detail
+    )
     exchange: Exchange | None = None  # the transcript of a contact that failed
     server: Text | None = None
     server_version: Text | None = None

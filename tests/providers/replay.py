@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -168,12 +169,12 @@ def recorded_stream(path: str) -> Handler:
 
 
 @asynccontextmanager
-async def replaying(port: int = 0) -> AsyncIterator[Replay]:
+async def replaying(port: int = 0, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Replay]:
     """Run a server on *port* of loopback, by default a free one."""
     replay = Replay()
-    server = await asyncio.start_server(replay.serve, "127.0.0.1", port, limit=1 << 20)
+    server = await asyncio.start_server(replay.serve, "127.0.0.1", port, limit=1 << 20, ssl=tls)
     port = server.sockets[0].getsockname()[1]
-    replay.url = f"http://127.0.0.1:{port}"
+    replay.url = f"http{'s' if tls else ''}://127.0.0.1:{port}"
     try:
         yield replay
     finally:

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from importlib.metadata import entry_points
@@ -20,17 +20,20 @@ from vedette.cli.asking import show_models
 from vedette.cli.fitting import Column
 from vedette.cli.measured import show_proofs, show_transcripts
 from vedette.cli.output import document, number, out, say, sheet, styled
-from vedette.cli.remedies import REMEDIES
+from vedette.cli.remedies import REMEDIES, advice
 from vedette.client import Client
 from vedette.clock import SystemClock
 from vedette.connecting import connect, without_secrets
 from vedette.endpoints import OpenEndpoint, open_endpoints
 from vedette.errors import BusUnreachable, ConfigurationError, JetStreamOff, NotRunning, VedetteError
-from vedette.events import EndpointView
+from vedette.events import EndpointView, ModelView
 from vedette.loop import run
 from vedette.settings import Nats, Settings
 from vedette.shown import shown_name
 from vedette.types import Intake, Outcome
+
+# Refused for the account and no fault of the model: listing them may well succeed.
+_OF_THE_ACCOUNT = frozenset({Outcome.NO_CREDIT, Outcome.FORBIDDEN, Outcome.QUOTA_USED, Outcome.AUTH_FAILED})
 
 
 class Finding(Struct, frozen=True, kw_only=True):
@@ -230,8 +233,12 @@ async def _endpoint(endpoint: OpenEndpoint) -> Finding:
     what = f"endpoint {endpoint.name}"
     contact = await endpoint.contact()
     if contact.outcome is not Outcome.OK:
-        seen = contact.detail or f"{endpoint.settings.url}: {contact.outcome}"
-        return Finding(what=what, ok=False, seen=seen, remedy=REMEDIES[contact.outcome])
+        url = endpoint.settings.url
+        seen, remedy = advice(url, contact.outcome, contact.detail, contact.remedy)
+        if contact.exchange and contact.exchange.received:
+            method, path, *_ = contact.exchange.sent.split()
+            seen += f" ({method} {path})"
+        return Finding(what=what, ok=False, seen=seen, remedy=remedy)
     server = contact.server
     name = " ".join(filter(None, (server.product, server.version))) if server else ""
     listed = len(contact.listing or ())
@@ -261,10 +268,11 @@ async def _running(where: options.Instance, settings: Settings) -> Finding:
 
 
 async def _refusals(where: options.Instance) -> AsyncIterator[Finding]:
-    """Yield what is not taken as a model, and what is not measured; nothing where no Vedette can be asked."""
+    """Yield what a running Vedette is refused or leaves out: new names, measurements, calls by the account."""
     try:
         async with where.client() as client:
             views = (await client.endpoints()).endpoints
+            models = (await client.models()).models
     except VedetteError:
         return  # said already
     for view in views:
@@ -273,6 +281,8 @@ async def _refusals(where: options.Instance) -> AsyncIterator[Finding]:
         if view.unmeasured:
             seen, _, remedy = view.unmeasured_why.partition("; ")
             yield Finding(what=f"cost of {view.endpoint}", ok=True, seen=seen, remedy=remedy)
+    for finding in refused_models(models):
+        yield finding
 
 
 def refusal(view: EndpointView) -> Finding | None:
@@ -281,6 +291,25 @@ def refusal(view: EndpointView) -> Finding | None:
         return None
     seen, _, remedy = _refused(view.state.intake).partition("; ")
     return Finding(what=f"new models of {view.endpoint}", ok=False, seen=seen, remedy=remedy)
+
+
+def refused_models(models: Sequence[ModelView]) -> Iterator[Finding]:
+    """Yield the models that their service refused for the account at the last probe: once an endpoint and reason."""
+    refused: dict[tuple[str, Outcome], list[ModelView]] = {}
+    for model in models:
+        last = model.availability.last if model.availability else None
+        if last and last.cause == "model" and last.outcome in _OF_THE_ACCOUNT:
+            refused.setdefault((model.model.endpoint, last.outcome), []).append(model)
+    for (endpoint, outcome), those in refused.items():
+        first = those[0]
+        detail = first.availability.last.detail if first.availability and first.availability.last else None
+        more = f" and {len(those) - 1} more" if len(those) > 1 else ""
+        yield Finding(
+            what=f"models of {endpoint}",
+            ok=False,
+            seen=f"{shown_name(first.model)}{more}: {detail or outcome}",
+            remedy=REMEDIES[outcome],
+        )
 
 
 async def _broker(where: options.Instance, settings: Settings) -> AsyncIterator[Finding]:

@@ -10,12 +10,14 @@ REMEDIES: dict[Outcome, str] = {
     Outcome.QUOTA_USED: "this model's quota is used up; wait, or raise it at the service",
     Outcome.NO_CREDIT: "the account has no credit left; add credit at the service",
     Outcome.FORBIDDEN: "the service refuses this by its policy; see its words, and the account's settings there",
-    Outcome.AUTH_FAILED: 'give it a key: api_key = { env = "NAME" } under its [endpoints.<name>]',
-    Outcome.NOT_FOUND: "its provider or url is not right: what answers there does not know this path",
+    Outcome.AUTH_FAILED: "its key is missing or refused: give it one, or correct it: "
+    'api_key = { env = "NAME" } under its [endpoints.<name>]',
+    Outcome.NOT_FOUND: "the server does not know this path: check the path of its url, and its provider",
     Outcome.UNSUPPORTED: "its provider is not right, or it is too old",
     Outcome.BAD_REQUEST: "its provider is not right, or it is too old",
     Outcome.SERVER_ERROR: "it answers with an error of its own; see its log",
-    Outcome.GARBAGE: "its provider or url is not right: what answers there is something else",
+    Outcome.GARBAGE: "what answers there is not its provider's API: a login page, a proxy, or another server. Open the "
+    "url in a browser; check url and provider",
     Outcome.TOO_LARGE: "leave models out with `exclude`, or check its url",
     Outcome.INCOMPLETE: "it broke off in the middle of its answer; see its log",
     Outcome.TIMEOUT: "it accepts connections and says nothing; see its log, or raise its timeout_s",
@@ -23,3 +25,9 @@ REMEDIES: dict[Outcome, str] = {
     Outcome.RESET: "it closes connections; see its log, or the proxy's in front of it",
     Outcome.UNREACHABLE: "no such host or no way to it; correct its url",
 }
+
+
+def advice(url: str, outcome: Outcome, detail: str | None, remedy: str | None) -> tuple[str, str]:
+    """Return what was seen of the endpoint at *url*, and what to do."""
+    seen = (detail or str(outcome)).removesuffix(f"; {remedy}")
+    return seen if url in seen else f"{url}: {seen}", remedy or REMEDIES[outcome]

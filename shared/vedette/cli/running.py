@@ -13,7 +13,7 @@ from vedette.bus import Bus
 from vedette.catalogue import Catalogue
 from vedette.cli import options
 from vedette.cli.output import say
-from vedette.cli.remedies import REMEDIES
+from vedette.cli.remedies import advice
 from vedette.clock import SystemClock
 from vedette.connecting import connect
 from vedette.events import EndpointObserved, Event, ModelFound, ModelLost
@@ -132,7 +132,7 @@ def _describe(state: EndpointState) -> str:
         server = " ".join(filter(None, (state.server, state.server_version)))
         told = f"; {state.detail}" if state.detail else ""
         return f"{state.url} answers" + (f" ({server})" if server else "") + told
-    return f"{state.detail or f'{state.url}: {state.outcome}'}; {REMEDIES[state.outcome]}"
+    return "; ".join(advice(state.url, state.outcome, state.detail, state.remedy))
 
 
 def run(

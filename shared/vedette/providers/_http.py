@@ -30,7 +30,10 @@ from vedette.types import Exchange, Outcome
 T = TypeVar("T")
 _CONNECT_TIMEOUT_S = 5.0
 _IDEMPOTENT = frozenset({"GET", "HEAD"})
-_NO_HANDSHAKE = "no TLS handshake in time; if the server speaks plain HTTP, write http:// in its url"
+_NO_HANDSHAKE = "the server does not answer to TLS"
+_WRITE_HTTP = "if the server speaks plain HTTP, write http:// in its url"
+_WRITE_HTTPS = "if the server speaks TLS, write https:// in its url"
+_TRUST = "name its authority with ca_file, or set verify = false"
 _MOST_ERROR_BYTES = 64 * 1024
 _MAX_LINE_BYTES = 1024 * 1024
 _MOST_TRANSCRIPT = 500  # characters of a request's body, and of a reply's, that a transcript keeps
@@ -187,7 +190,7 @@ class Http:
         if 200 <= status < 300:
             return
         if 300 <= status < 400:
-            raise ProviderError(Outcome.GARBAGE, self._redirected(response))
+            raise self._redirected(response, told)
         body = self._secrets.clean(await self._read(response, _MOST_ERROR_BYTES, told))
         said = words(body)
         raise ProviderError(
@@ -196,11 +199,17 @@ class Http:
             retry_after_s=wait_s(response.headers, body, self._clock.now()),
         )
 
-    def _redirected(self, response: httpx.Response) -> str:
+    def _redirected(self, response: httpx.Response, told: "_Transcript") -> ProviderError:
         """Return that a reply redirects, and where to, without query and secrets."""
-        place = self._secrets.redact(response.headers.get("Location", "")).partition("?")[0]
-        where = f" to {text(place, 200)}" if place.strip() else ""
-        return f"HTTP {response.status_code}: it redirects{where}, which is not followed; set url to where it leads"
+        place = text(self._secrets.redact(response.headers.get("Location", "")).partition("?")[0], 200) or ""
+        where = f" to {place}" if place else ""
+        base = place.removesuffix(f"/{told.path.lstrip('/')}")
+        if base != place:
+            remedy = f'set url = "{base}"'
+        else:
+            remedy = "set url to where it leads; if that is a login page, log in there or go round it"
+        seen = f"HTTP {response.status_code}: it redirects{where}, which is not followed"
+        return ProviderError(Outcome.GARBAGE, seen, remedy=remedy)
 
     async def _read(self, response: httpx.Response, most: int, told: "_Transcript") -> bytes:
         raw = bytearray()
@@ -221,7 +230,9 @@ class Http:
                 yield
         except TimeoutError as error:
             late = _NO_HANDSHAKE if told.is_in_handshake else "no complete reply in time"
-            raise ProviderError(Outcome.TIMEOUT, late, exchange=self._exchange(told)) from error
+            remedy = _WRITE_HTTP if told.is_in_handshake else None
+            exchange = self._exchange(told)
+            raise ProviderError(Outcome.TIMEOUT, late, exchange=exchange, remedy=remedy) from error
         except ProviderError as error:
             error.exchange = error.exchange or self._exchange(told)
             raise
@@ -302,16 +313,13 @@ def _translated(url: str, *, broken: Outcome = Outcome.RESET) -> Iterator[None]:
         yield
     except httpx.ConnectTimeout as error:
         late = f"{url}: no connection within {_CONNECT_TIMEOUT_S:g} s"
-        if url.startswith("https:"):
-            late += "; if the server speaks plain HTTP, write http:// in its url"
-        raise ProviderError(Outcome.TIMEOUT, late) from error
+        remedy = _WRITE_HTTP if url.startswith("https:") else "check that its host is up and its port is open"
+        raise ProviderError(Outcome.TIMEOUT, late, remedy=remedy) from error
     except httpx.ConnectError as error:
         raise _unconnected(url, error) from error
     except (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError) as error:
-        hint = ""
-        if broken is Outcome.RESET and url.startswith("http:"):
-            hint = "; if the server speaks TLS, write https:// in its url"
-        raise ProviderError(broken, f"{url}: the connection broke off{hint}") from error
+        hint = _WRITE_HTTPS if broken is Outcome.RESET and url.startswith("http:") else None
+        raise ProviderError(broken, f"{url}: the connection broke off", remedy=hint) from error
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError) as error:
         raise ProviderError(Outcome.UNREACHABLE, f"{url}: {type(error).__name__}") from error
 
@@ -325,19 +333,17 @@ def _unconnected(url: str, error: httpx.ConnectError) -> ProviderError:
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         return ProviderError(Outcome.UNREACHABLE, f"{url}: no such host")
     if tls := next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None):
-        return ProviderError(Outcome.UNREACHABLE, f"{url}: TLS: {_why_no_tls(tls)}")
+        problem, remedy = _why_no_tls(tls)
+        return ProviderError(Outcome.UNREACHABLE, f"{url}: TLS: {problem}", remedy=remedy)
     return ProviderError(Outcome.UNREACHABLE, f"{url}: {text(str(error), 200) or 'cannot connect'}")
 
 
-def _why_no_tls(error: ssl.SSLError) -> str:
+def _why_no_tls(error: ssl.SSLError) -> tuple[str, str | None]:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return (
-            f"its certificate is not trusted ({error.verify_message}); name its authority with ca_file,"
-            " or set verify = false"
-        )
+        return f"its certificate is not trusted ({error.verify_message})", _TRUST
     if error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNEXPECTED_EOF_WHILE_READING"):
-        return "the server speaks plain HTTP; write http:// in its url"
-    return text(str(error), 200) or "the handshake failed"
+        return "the server speaks plain HTTP", "write http:// in its url"
+    return text(str(error), 200) or "the handshake failed", None
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

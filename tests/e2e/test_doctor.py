@@ -1,0 +1,134 @@
+"""`vedette doctor` names cause and remedy of what people meet when they point Vedette at a server."""
+
+import re
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from msgspec import Struct
+
+from commands import up, vedette
+from eventually import eventually
+from providers.replay import Handler, replaying, reply
+
+PAGE = "<!DOCTYPE html><html><head><title>Guest Wi-Fi</title></head><body>Accept our terms</body></html>"
+QUOTA = {
+    "error": {
+        "message": "You exceeded your current quota, please check your plan and billing details.",
+        "code": "insufficient_quota",
+    }
+}
+BALANCE = {"error": {"message": "Your credit balance is too low to access the Anthropic API."}}
+COUNTRY = {"error": {"message": "Country, region, or territory not supported"}}
+LISTING = reply(200, {"object": "list", "data": [{"id": "m", "owned_by": "vllm"}]})
+
+
+class Wrong(Struct, frozen=True):
+    """A server, how its URL begins, and what must be said of it, as patterns."""
+
+    handler: Handler
+    seen: str
+    remedy: str
+    scheme: str = "http"
+    tls: bool = False
+
+
+WRONG = {
+    "wrong-path": Wrong(
+        reply(404, {"detail": "Not Found"}), r"404: Not Found \(GET /v1/models\)", "check the path"
+    ),
+    "moved": Wrong(
+        reply(301, Location="https://models.example.com/llm/v1/models"),
+        "redirects to https://models.example.com/llm/v1/models",
+        r'^set url = "https://models\.example\.com/llm"$',
+    ),
+    "portal": Wrong(reply(200, PAGE), "HTML page titled 'Guest Wi-Fi'", "a login page, a proxy"),
+    "portal-redirects": Wrong(
+        reply(302, PAGE, Location="http://login.example.com/?from=x"),
+        "redirects to http://login.example.com/, which",
+        "login page",
+    ),
+    "no-credit": Wrong(
+        reply(402, {"error": {"message": "Insufficient credits"}}), "402: Insufficient", "add credit"
+    ),
+    "no-quota": Wrong(reply(429, QUOTA), "429: You exceeded", "add credit"),
+    "no-balance": Wrong(reply(400, BALANCE), "400: Your credit balance", "add credit"),
+    "policy": Wrong(reply(403, COUNTRY), "403: Country", "by its policy"),
+    "no-key": Wrong(reply(401, {"error": {"message": "Incorrect API key"}}), "401: Incorrect", "api_key"),
+    "another-program": Wrong(
+        reply(200, {"name": "grafana"}), "did not list models", "check url and provider"
+    ),
+    "https-on-plain": Wrong(
+        LISTING, "plain HTTP|no connection|does not answer to TLS", "write http://", scheme="https"
+    ),
+    "http-on-tls": Wrong(LISTING, "broke off", "write https://", tls=True),
+    "self-signed": Wrong(
+        LISTING, "certificate is not trusted", "ca_file, or set verify = false", "https", tls=True
+    ),
+}
+
+
+@asynccontextmanager
+async def served(wrong: Wrong, certificate: trustme.LeafCert) -> AsyncIterator[str]:
+    """Run a server of *wrong*; yield the URL that a person gave."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if wrong.tls else None
+    if context:
+        certificate.configure_cert(context)
+    async with replaying(tls=context) as replay:
+        replay.otherwise = wrong.handler
+        yield f"{wrong.scheme}://{replay.url.partition('://')[2]}"
+
+
+async def test_every_wrong_server_has_a_cause_and_a_remedy(tmp_path: Path) -> None:
+    """Each in a line or two; the cause names the URL."""
+    certificate = trustme.CA().issue_cert("127.0.0.1")
+    async with AsyncExitStack() as stack:
+        urls = {
+            name: await stack.enter_async_context(served(wrong, certificate)) for name, wrong in WRONG.items()
+        }
+        file = tmp_path / "vedette.toml"
+        file.write_text(
+            "".join(
+                f'[endpoints.{name}]\nprovider = "openai-compatible"\nurl = "{url}"\ntimeout_s = 20\n'
+                for name, url in urls.items()
+            )
+        )
+        ended = await vedette(
+            "doctor", "--json", "--config", str(file), "--state-dir", str(tmp_path / "state")
+        )
+    assert ended.code == 1
+    findings = {finding["what"]: finding for finding in ended.json()["findings"]}
+    for name, wrong in WRONG.items():
+        finding = findings[f"endpoint {name}"]
+        assert not finding["ok"], name
+        assert finding["seen"].startswith(urls[name]), finding
+        assert re.search(wrong.seen, finding["seen"]), finding
+        assert re.search(wrong.remedy, finding["remedy"]), finding
+        assert "\n" not in finding["seen"] + finding["remedy"]
+        assert len(finding["seen"]) + len(finding["remedy"]) < 300, finding
+
+
+@pytest.mark.fault("a service lists its models and refuses every call for lack of credit", "I5")
+async def test_models_that_the_account_cannot_call_are_named(tmp_path: Path) -> None:
+    """The listing succeeds; the last probe of each model tells."""
+    async with replaying() as replay:
+        replay.routes["GET", "/v1/models"] = LISTING
+        replay.otherwise = reply(429, QUOTA)
+        config = (
+            f'[endpoints.paid]\nprovider = "openai-compatible"\nurl = "{replay.url}"\nanswer = "always"\n'
+        )
+        async with up(tmp_path / "state", config) as running:
+            await running.line("ready")
+
+            async def named() -> Any:
+                told = (await running.ask("doctor", "--json")).json()["findings"]
+                return [finding for finding in told if finding["what"] == "models of paid"]
+
+            (finding,) = await eventually(named)
+    assert not finding["ok"]
+    assert finding["seen"].startswith("paid/m: HTTP 429: You exceeded your current quota")
+    assert "add credit" in finding["remedy"]
