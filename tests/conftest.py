@@ -55,12 +55,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[NatsServer]:
-    """Run a private nats-server of the test's own."""
+def needs_nats() -> None:
+    """Say so when there is no nats-server."""
     try:
         nats_server.find_binary()
     except ConfigurationError as error:
         missing("nats-server", str(error))
+
+
+@pytest.fixture
+async def server(needs_nats: None, tmp_path: Path) -> AsyncIterator[NatsServer]:
+    """Run a private nats-server of the test's own."""
     async with nats_server.run(tmp_path / "nats") as running:
         yield running
 

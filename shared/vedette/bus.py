@@ -607,6 +607,15 @@ class Bus:
         """Return how many messages *stream* holds on *subject*."""
         return sum(((await self.js.stream_info(stream, subject)).state.subjects or {}).values())
 
+    async def last_sequence(self, stream: str) -> int:
+        """Return the sequence of the last message that *stream* ever took."""
+        return (await self.js.stream_info(stream)).state.last_seq
+
+    async def in_hand(self, durable: Durable) -> tuple[int, datetime | None]:
+        """Return how many messages of *durable* are in hand, and when the last one was delivered."""
+        info = await self.js.consumer_info(durable.stream, durable.name)
+        return info.num_ack_pending or 0, info.delivered.last_active if info.delivered else None
+
     async def remove(self, stream: str, sequence: int) -> bool:
         """Delete one message of *stream*; return whether it was there."""
         try:

@@ -27,6 +27,8 @@ _FOLLOWED: dict[Role, tuple[str, ...]] = {
 _ASKS: dict[Role, tuple[str, ...]] = {"recommender": ("history.asof",)}
 # Whose messages a service may delete: the recorder forgets models that were lost long ago.
 _PURGED: dict[Role, tuple[str, ...]] = {"recorder": ("MODELS", "REPORTS")}
+# Whose durables a service looks at: the prober sees whether a host is being measured.
+_LOOKED_AT: dict[Role, tuple[str, ...]] = {"prober": ("JOBS.*",)}
 _COPIES = (*PUBLIC_EVENTS, f"{PUBLIC_ANSWERS}>")
 # Who was asked may answer there for a minute, as often as it was asked: one subject may take many answers.
 _ANSWERS = {"max": -1, "expires": "1m"}
@@ -88,6 +90,8 @@ def _jetstream(role: Role) -> Iterator[str]:
         yield "$JS.FC.>"
     for durable in durables(role):
         yield from _uses(durable)
+    for name in _LOOKED_AT.get(role, ()):
+        yield f"$JS.API.CONSUMER.INFO.{name}"
     if role == "recorder":
         yield "$JS.API.STREAM.INFO.*"  # it looks how full each stream is
     for stream in _PURGED.get(role, ()):

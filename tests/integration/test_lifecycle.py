@@ -13,10 +13,8 @@ import pytest
 from eventually import eventually
 from providers.fake_ollama import FakeOllama, fake_ollama
 from providers.replay import hang, replaying, reply
-from require import missing
-from vedette import Client, nats_server, process
+from vedette import Client, process
 from vedette.connecting import barrier, connect
-from vedette.errors import ConfigurationError
 from vedette.events import EndpointView, ModelChanged, ModelFound, ModelLost, ModelView, decode_event
 from vedette.operation import Target, operating
 from vedette.process import Running
@@ -27,13 +25,7 @@ from vedette.types import EndpointState, Evidence, Intake, ModelRef, Outcome
 ODD_NAMES = ("library/a:b.c*d>e f", "🦙", "n" * 300, "=2E")
 
 
-@pytest.fixture(autouse=True)
-def needs_nats() -> None:
-    """Say so when there is no nats-server."""
-    try:
-        nats_server.find_binary()
-    except ConfigurationError as error:
-        missing("nats-server", str(error))
+pytestmark = pytest.mark.usefixtures("needs_nats")
 
 
 def settings(availability: str = "1s", discovery: str = "1h", **urls: str) -> Settings:

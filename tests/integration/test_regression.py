@@ -113,9 +113,10 @@ async def test_an_unknown_suite_fails_the_job_and_names_the_field(bus: Bus) -> N
     """What was asked for is wrong, not the model: the command line ends with a usage error."""
     model = Evaluated(bus)
     await model.evaluate("a")
-    found = lifecycle_event("found", MODEL, at=NOW, info=model_info(MODEL, kind="chat"))
+    found = lifecycle_event("found", MODEL, at=NOW, info=model_info(MODEL, kind="chat", url="http://box"))
     await bus.js.publish(found.subject, encode(found))
     jobs = Measurements(
+        probe_timeout_s=30.0,
         bus=bus,
         catalogue=Catalogue(),
         endpoints={"box": model.endpoint},

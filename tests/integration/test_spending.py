@@ -10,9 +10,7 @@ import pytest
 
 from eventually import eventually
 from providers.replay import FIXTURES, Replay, replaying, reply, stream
-from require import missing
-from vedette import Client, nats_server, process
-from vedette.errors import ConfigurationError
+from vedette import Client, process
 from vedette.events import EndpointView
 from vedette.settings import Benchmarking, Budget, EndpointSettings, Schedule, Settings
 
@@ -22,13 +20,7 @@ USAGE = '"usage": {"prompt_tokens": 9, "completion_tokens": 24}'
 END = f'data: {{"choices": [{{"delta": {{}}, "finish_reason": "stop"}}], {USAGE}}}\n'
 
 
-@pytest.fixture(autouse=True)
-def needs_nats() -> None:
-    """Say so when there is no nats-server."""
-    try:
-        nats_server.find_binary()
-    except ConfigurationError as error:
-        missing("nats-server", str(error))
+pytestmark = pytest.mark.usefixtures("needs_nats")
 
 
 @asynccontextmanager

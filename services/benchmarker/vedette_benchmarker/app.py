@@ -7,6 +7,7 @@ from random import SystemRandom
 from vedette.clock import SystemClock
 from vedette.durables import host_jobs, lifecycle, ticks
 from vedette.endpoints import open_endpoints
+from vedette.gate import LONGEST_MEASUREMENT_S
 from vedette.service import Service, open_service
 from vedette.settings import Settings
 from vedette_benchmarker.capabilities import Capabilities
@@ -15,8 +16,6 @@ from vedette_benchmarker.grader import open_grader
 from vedette_benchmarker.handlers import Measurements
 from vedette_benchmarker.speed import Speed
 from vedette_benchmarker.suites.choosing import suites
-
-_JOB_TIMEOUT_S = 3600.0
 
 
 @asynccontextmanager
@@ -38,6 +37,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             catalogue=service.catalogue,
             endpoints=endpoints,
             clock=clock,
+            probe_timeout_s=settings.probing.answer_timeout_s,
             measures={
                 "benchmark": speed,
                 "verify": Capabilities(bus=bus, clock=clock, rng=rng),
@@ -61,7 +61,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         async def serve_hosts() -> None:
             for group in sorted({endpoint.settings.group for endpoint in endpoints} - served):
                 on_job = endpoints.during(bus, measurements.on_job)
-                await service.work(host_jobs(group), on_job, concurrency=1, timeout_s=_JOB_TIMEOUT_S)
+                await service.work(host_jobs(group), on_job, concurrency=1, timeout_s=LONGEST_MEASUREMENT_S)
                 served.add(group)
 
         async def take_on(changed: Settings) -> None:

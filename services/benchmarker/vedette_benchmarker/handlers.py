@@ -6,7 +6,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from vedette import spending
+from vedette import gate, spending
 from vedette.bus import Bus
 from vedette.catalogue import Catalogue, ModelState
 from vedette.clock import Clock
@@ -67,12 +67,14 @@ class Measurements:
         endpoints: Endpoints,
         clock: Clock,
         measures: Mapping[JobKind, Measure],
+        probe_timeout_s: float,
     ) -> None:
         self._bus = bus
         self._catalogue = catalogue
         self._endpoints = endpoints
         self._clock = clock
         self._measures = measures
+        self._probe_timeout_s = probe_timeout_s
 
     async def on_tick(self, tick: Tick) -> None:
         """Queue what is due of every model that has not had it since the tick's slot.
@@ -143,6 +145,7 @@ class Measurements:
         if reason:
             await self._bus.tell(job, "failed", f"{state.model}: {reason}")
             return
+        await gate.until_free(self._bus, endpoint.settings.group, within_s=self._probe_timeout_s)
         await self._bus.tell(job, "started", str(state.model))
         try:
             ended = await measure.run(endpoint, state, state.info, job)

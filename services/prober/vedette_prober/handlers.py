@@ -1,14 +1,14 @@
 """Probe jobs: one contact with an endpoint, then each of its models as deep as does no harm."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 import msgspec
 
-from vedette import identity, subjects
+from vedette import gate, identity, subjects
 from vedette.bus import Bus
 from vedette.catalogue import Catalogue, Held, ModelState
 from vedette.clock import Clock
@@ -186,6 +186,7 @@ class Probes:
             endpoint=endpoint,
             entries={entry.name: entry for entry in listing},
             before=held.event.ledger if held else None,
+            closed=lambda: gate.closed(self._bus, endpoint.settings.group),
             timeout_s=self._settings.answer_timeout_s,
             clock=self._clock,
             job=job,
@@ -267,6 +268,7 @@ class Round:
         endpoint: OpenEndpoint,
         entries: Mapping[str, Listing],
         before: Ledger | None,
+        closed: Callable[[], Awaitable[str | None]],
         timeout_s: float,
         clock: Clock,
         job: Job,
@@ -276,6 +278,7 @@ class Round:
         self._residency: Mapping[str, Residency] | None = None
         self._looked_at = clock.now()
         self._before = before
+        self._closed = closed
         self._timeout_s = timeout_s
         self._clock = clock
         self._job = job
@@ -310,7 +313,8 @@ class Round:
         if self.is_resident(name) and state.probed and state.probed.event.at >= self._looked_at:
             await self.look()  # another job has asked the model since
         seen = state.health.residency if state.health else None
-        residency, level = self._residency_of(name), self._depth(info, seen)
+        left_out = await self._closed() if self._depth(info, seen) is Level.ANSWER else None
+        residency, level = self._residency_of(name), self._take(info, seen, answers=left_out is None)
         started = self._clock.monotonic()
         try:
             await LEVELS[level](self._endpoint.endpoint, entry, info, self._timeout_s)
@@ -320,7 +324,9 @@ class Round:
             return Probed(sample, residency, _transcript(sample, info, error))
         took_ms = (self._clock.monotonic() - started) * 1000
         told = Level.RESIDENCY if level is Level.DESCRIBE and residency is not None else level
-        sample = self._sample(Outcome.OK, told, took_ms, None)
+        sample = self._sample(
+            Outcome.OK, told, took_ms, f"no answer asked for: {left_out}" if left_out else None
+        )
         return Probed(
             sample,
             await self._settled(name, residency) if level is Level.ANSWER else residency,
@@ -352,9 +358,16 @@ class Round:
                 return now
         return msgspec.structs.replace(before, expires_at=None)
 
-    def _depth(self, info: ModelInfo, seen: Residency | None) -> Level:
+    def _take(self, info: ModelInfo, seen: Residency | None, *, answers: bool) -> Level:
         """Return how deep to go, and count its cost, so that one round stays within the budget."""
-        level = deepest(
+        level = self._depth(info, seen)
+        if level is Level.ANSWER and not answers:
+            level = Level.DESCRIBE
+        self.use += level_cost(level, info, self._endpoint.settings)
+        return level
+
+    def _depth(self, info: ModelInfo, seen: Residency | None) -> Level:
+        return deepest(
             info,
             residency=self._residency_of(info.model.name),
             seen=seen,
@@ -362,8 +375,6 @@ class Round:
             ledger=charge(self._before, self._job.kind, self.use, self._clock.now()),
             now=self._clock.now(),
         )
-        self.use += level_cost(level, info, self._endpoint.settings)
-        return level
 
     def _sample(
         self, outcome: Outcome, level: Level, latency_ms: float | None, detail: str | None

@@ -1,0 +1,140 @@
+"""Vedette's own questions never meet on one host: probes and measurements, over a server that takes its time."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import Struct
+
+from eventually import eventually
+from providers.replay import Exchange, Handler, Write, replaying, reply, stream
+from vedette import Client, gate, identity, process
+from vedette.bus import Bus
+from vedette.durables import host_jobs
+from vedette.events import Job, JobKind
+from vedette.provisioning import ensure_durable
+from vedette.settings import Benchmarking, EndpointSettings, Schedule, Settings
+
+NOW = datetime.now(UTC)
+LISTING = {"data": [{"id": "m", "object": "model", "owned_by": "vllm", "max_model_len": 4096}]}
+WORDS = [f'data: {{"choices": [{{"delta": {{"content": "word{n} "}}}}]}}\n' for n in range(30)]
+END = 'data: {"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": {"completion_tokens": 30}}\n'
+
+
+pytestmark = pytest.mark.usefixtures("needs_nats")
+
+
+class Asked(Struct):
+    """The questions that a server got, in order: whether each was a probe's."""
+
+    probes: list[bool] = []
+
+    def slowly(self) -> Handler:
+        """Return a handler that notes each question and answers it in half a second."""
+        answer = stream(*WORDS, END, "data: [DONE]\n", pace_s=0.015)
+
+        async def handle(exchange: Exchange, write: Write) -> None:
+            self.probes.append("Reply with one word: ready" in str(exchange.body))
+            await answer(exchange, write)
+
+        return handle
+
+
+async def none_closed(*_: Any) -> None:
+    """Be a gate that stands open."""
+
+
+@pytest.mark.fault(
+    "a probe asks a model while its host is being measured",
+    "I10",
+    without=("vedette.gate:closed", none_closed),
+)
+async def test_a_probe_never_lands_in_a_measurement(tmp_path: Path) -> None:
+    """Probes come every second: before and after it, never within; what they left out is no failure."""
+    asked = Asked()
+    async with replaying() as replay:
+        replay.routes["GET", "/v1/models"] = reply(200, LISTING)
+        replay.routes["POST", "/v1/chat/completions"] = asked.slowly()
+        settings = Settings(
+            endpoints={
+                "box": EndpointSettings(
+                    provider="openai-compatible",
+                    url=replay.url,
+                    evaluate=False,
+                    verify_capabilities=False,
+                )
+            },
+            schedule=Schedule(availability="1s"),
+            benchmarking=Benchmarking(runs=4, output_tokens=30),
+        )
+        async with process.up(settings, tmp_path) as up, Client(up.connection.nats_url) as client:
+            await eventually(
+                lambda: _probed_after(asked), within_s=120, what="a measurement, and probes after"
+            )
+            (view,) = (await client.models()).models
+    begun, ended = asked.probes.index(False), len(asked.probes) - asked.probes[::-1].index(False)
+    assert not any(asked.probes[begun:ended])
+    assert ended - begun == 9  # a warm-up, and four runs of each length
+    assert view.availability is not None
+    assert view.availability.uptime_24h == 1.0
+
+
+async def _probed_after(asked: Asked) -> bool:
+    return False in asked.probes and asked.probes[-2:] == [True, True]
+
+
+def _job(kind: JobKind, endpoint: str) -> Job:
+    return Job(
+        id=identity.derive(NOW, kind, endpoint),
+        at=NOW,
+        kind=kind,
+        group="rack",
+        endpoint=endpoint,
+        cause="tick",
+    )
+
+
+@pytest.mark.fault(
+    "a measurement begins while a probe's answer is under way",
+    "I10",
+    without=("vedette.gate:until_free", none_closed),
+)
+async def test_a_measurement_waits_for_the_probes_that_have_begun(bus: Bus) -> None:
+    """Not for those that come after it: they see it, and ask for no answer."""
+    await bus.enqueue(_job("probe", "box"))
+    waiting = asyncio.create_task(gate.until_free(bus, "rack", within_s=60))
+    assert await asyncio.wait({waiting}, timeout=0.5) == (set(), {waiting})
+    await bus.enqueue(_job("probe", "other"))
+    stored = await bus.first_from("JOBS", 1, "job.probe.rack.>")
+    assert stored is not None
+    await bus.remove("JOBS", stored.sequence)
+    await asyncio.wait_for(waiting, 30)
+    # A prober that is gone holds nothing up for longer than an answer takes.
+    await asyncio.wait_for(gate.until_free(bus, "rack", within_s=0.2), 30)
+
+
+async def test_a_host_is_closed_while_a_measurement_is_in_hand(bus: Bus) -> None:
+    """From when its job is delivered until it is done, and to no other host."""
+    assert await gate.closed(bus, "rack") is None
+    await ensure_durable(bus.connection, host_jobs("rack"))
+    assert await gate.closed(bus, "rack") is None
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def measure(_: Job) -> None:
+        begun.set()
+        await ended.wait()
+
+    await bus.enqueue(_job("benchmark", "box"))
+    working = asyncio.create_task(bus.work(host_jobs("rack"), measure, concurrency=1, timeout_s=60))
+    await asyncio.wait_for(begun.wait(), 30)
+    assert await gate.closed(bus, "rack") == "the host is being measured"
+    assert await gate.closed(bus, "other") is None
+    ended.set()
+
+    async def open_again() -> bool:
+        return await gate.closed(bus, "rack") is None
+
+    await eventually(open_again, what="the gate open")
+    working.cancel()
