@@ -257,6 +257,7 @@ class Residency(Value, frozen=True, kw_only=True, omit_defaults=True):
     context_tokens: Count | None = None
     size_bytes: Count | None = None
     vram_bytes: Count | None = None
+    swaps: bool = False  # the server unloads it when idle, or for another, and does not say when
 
     def is_resident(self, now: datetime) -> bool:
         """Return whether the model is loaded at *now*, which is true only until the seen expiry."""
@@ -264,7 +265,9 @@ class Residency(Value, frozen=True, kw_only=True, omit_defaults=True):
 
     def is_pinned(self, now: datetime) -> bool:
         """Return whether no unloading is in sight at *now*."""
-        return self.expires_at is None or self.expires_at - now > _FOR_EVER
+        if self.expires_at is None:
+            return not self.swaps
+        return self.expires_at - now > _FOR_EVER
 
 
 ProbeCause = Literal["model", "endpoint"]

@@ -312,6 +312,23 @@ async def test_what_is_loaded_is_asked_each_time(replay: Replay) -> None:
             assert ((await endpoint.resident()) or {})["m"].resident is (status == "loaded")
 
 
+async def test_weights_without_a_template_are_for_completion(replay: Replay) -> None:
+    """llama.cpp shows its own default template then (recorded: stories15M on xllamacpp 2026.10)."""
+    template = (
+        "{%- for message in messages -%}\n  {{- '<|im_start|>' + message.role + '\n' + message.content"
+        " + '<|im_end|>\n' -}}\n{%- endfor -%}\n{%- if add_generation_prompt -%}\n  {{- '<|im_start|>assistant\n' -}}"
+        "\n{%- endif -%}"
+    )
+    replay.routes["GET", "/props"] = reply(200, {"chat_template": template})
+    found = (await described(replay, {"id": "stories", "owned_by": "llamacpp"}))["stories"]
+    kind, claims = infer(found, "stories")
+    assert kind == "completion"
+    assert claims[Capability.CHAT].value is False
+    replay.routes["GET", "/props"] = reply(200, {"chat_template": template.replace("im_start", "turn")})
+    found = (await described(replay, {"id": "stories", "owned_by": "llamacpp"}))["stories"]
+    assert infer(found, "stories")[0] == "chat"
+
+
 async def test_llama_swap_tells_what_runs(replay: Replay) -> None:
     """Recorded: commit 0bdb372."""
     entries = [{"id": name, "owned_by": "llama-swap", "status": {"value": "unloaded"}} for name in ("a", "b")]

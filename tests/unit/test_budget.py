@@ -62,6 +62,15 @@ def test_a_model_that_nobody_else_uses_is_let_go() -> None:
         assert depth(info(), pinned, seen=pinned) is Level.ANSWER
 
 
+@pytest.mark.fault("a probe keeps a model loaded beyond its idle time", "I13")
+def test_a_model_of_a_server_that_swaps_without_a_word_is_not_asked() -> None:
+    """llama-swap begins the idle time anew at each question, and does not say when it ends."""
+    swapped = Residency(resident=True, swaps=True)
+    for seen in (None, swapped, Residency(resident=False)):
+        assert depth(info(), swapped, seen=seen) is Level.DESCRIBE
+    assert depth(info(), swapped, answer="always") is Level.ANSWER
+
+
 def test_settings_and_locality_decide() -> None:
     """`always` asks in any case, `never` in none; what may cost money is asked only by `always`."""
     assert depth(info(), None, answer="always") is Level.ANSWER

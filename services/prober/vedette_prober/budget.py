@@ -74,8 +74,13 @@ def _harmless(
 
 
 def _is_idle(residency: Residency, seen: Residency | None, now: datetime) -> bool:
-    """Return whether the model is about to be unloaded and was not used since it was *seen*."""
+    """Return whether the model is about to be unloaded and was not used since it was *seen*.
+
+    Where the server does not say when it unloads, every question may be what keeps the model loaded.
+    """
     expires_at = residency.expires_at
+    if expires_at is None and residency.swaps:
+        return True
     if expires_at is None or residency.is_pinned(now):
         return False
     if seen is None or not seen.resident:

@@ -5,6 +5,7 @@ documentation (/api/v0) and Text Generation Inference's API description (/info, 
 sources of the servers from SGLang on write into `owned_by`, 2026-11-29.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -57,6 +58,8 @@ def entry_and_props(entry: Entry, told: Entry) -> Described:
     )
     kind, claims = kind_and_claims(entry, "/v1/models")
     claims |= _props(told)
+    if _has_default_template(told):
+        kind = "completion"
     chats = claims.get(Capability.CHAT)
     return Described(
         kind="chat" if chats is not None and chats.value else kind,
@@ -72,6 +75,9 @@ def _props(told: Entry) -> dict[str, Claim]:
     if not told:
         return {}
     caps, can = mapping(told.get("chat_template_caps")), mapping(told.get("modalities"))
+    if _has_default_template(told):
+        source = "llama.cpp /props: its default template, for weights without one"
+        return {Capability.CHAT: Claim(value=False, evidence=Evidence.INFERRED, source=source)}
     return declared(
         "llama.cpp /props",
         {
@@ -81,6 +87,23 @@ def _props(told: Entry) -> dict[str, Claim]:
             Capability.AUDIO: can.get("audio"),
         },
     )
+
+
+# What llama.cpp shows for weights that have no template of their own (common/chat.cpp, recorded 2026-11-29).
+_DEFAULT_TEMPLATE = (
+    "{%- for message in messages -%}{{- '<|im_start|>' + message.role + '' + message.content + '<|im_end|>' -}}"
+    "{%- endfor -%}{%- if add_generation_prompt -%}{{- '<|im_start|>assistant' -}}{%- endif -%}"
+)
+
+
+def _has_default_template(told: Entry) -> bool:
+    """Return whether llama.cpp formats chats for a model that was not made for any."""
+    template = told.get("chat_template")
+    return isinstance(template, str) and _plain(template) == _plain(_DEFAULT_TEMPLATE)
+
+
+def _plain(template: str) -> str:
+    return re.sub(r"\s|\\n", "", template)
 
 
 _LM_STUDIO_KINDS: dict[str | None, Kind] = {"llm": "chat", "vlm": "chat", "embeddings": "embedding"}

@@ -216,16 +216,17 @@ class OpenAICompatibleEndpoint:
         if self._flavour.resident == "by_running":
             told = sequence(mapping(await self._http.get("running")).get("running"))
             running = {text(one.get("model")) for one in map(mapping, told) if one.get("state") == "ready"}
-            return {name: Residency(resident=name in running) for name in self._entries}
+            return {name: Residency(resident=name in running, swaps=True) for name in self._entries}
         if self._flavour.resident == "by_status":
             await self.list_models()  # what it said when it was first asked is long past
             return {
-                name: Residency(resident=_status(entry) == "loaded") for name, entry in self._entries.items()
+                name: Residency(resident=_status(entry) == "loaded", swaps=True)
+                for name, entry in self._entries.items()
             }
         if self._flavour.resident == "by_state":
             self._native = await self._own_listing(self._flavour)
             return {
-                name: Residency(resident=entry.get("state") == "loaded")
+                name: Residency(resident=entry.get("state") == "loaded", swaps=True)
                 for name, entry in self._native.items()
             } or None
         asleep = self._flavour.props is not None and (await self._props()).get("is_sleeping") is True
