@@ -1,6 +1,7 @@
 """What may be generated of Vedette's own accord: nothing whose cost is not known to be nothing, without leave. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Final
 
 from msgspec import Struct
@@ -11,6 +12,9 @@ from vedette.types import ModelInfo
 
 # Where calls may cost and `measure = true` gives leave without a budget, a day may use these tokens, in and out.
 DEFAULT_TOKENS_PER_DAY: Final = 100_000
+# Of an endpoint where calls may cost, so many models are measured in one way within an hour; the rest wait for a tick.
+MAX_MODELS_PER_ROUND: Final = 10
+ROUND: Final = timedelta(hours=1)
 _UNKNOWN: Final = "nothing is known of its cost yet"
 
 
@@ -56,6 +60,11 @@ def budget(info: ModelInfo, endpoint: EndpointSettings) -> Budget:
         return endpoint.budget
     limits = endpoint.budget
     return Budget(tokens_per_day=DEFAULT_TOKENS_PER_DAY, usd_per_day=limits.usd_per_day)
+
+
+def is_round_full(measured: Iterable[datetime | None], now: datetime) -> bool:
+    """Return whether so many models were *measured* within the last hour that the rest must wait."""
+    return sum(at is not None and now - at < ROUND for at in measured) >= MAX_MODELS_PER_ROUND
 
 
 def _bounds(limits: Budget, info: ModelInfo) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 from commands import Up, up, vedette
 from eventually import eventually
+from providers.replay import replaying, reply
 from vedette.connecting import barrier, open_connection
 from vedette.errors import BusUnreachable
 from vedette.settings import EndpointSettings, Nats
@@ -176,3 +177,22 @@ async def test_no_ollama_is_one_clear_line(tmp_path: Path) -> None:
         assert "nothing listens at http://127.0.0.1:1; start it, or name your endpoints" in line
         assert await running.stop() == 0
         assert await running.complaints() == ""
+
+
+async def test_what_waits_for_leave_is_said(tmp_path: Path) -> None:
+    """At the start, by `doctor` and by `endpoints`: calls of a server that nobody recognises may cost."""
+    async with replaying() as server:
+        server.routes["GET", "/v1/models"] = reply(200, {"data": [{"id": "m", "object": "model"}]})
+        config = f'{QUICK}[endpoints.box]\nprovider = "openai-compatible"\nurl = "{server.url}"\n'
+        async with up(tmp_path / "state", config) as running:
+            said = await running.line("cost")
+            assert "1 model behind box is not measured: calls may cost" in said
+            assert "set measure = true or a budget in [endpoints.box]" in said
+            findings = (
+                await running.ask("doctor", "--json", "--config", str(tmp_path / "state.toml"))
+            ).json()
+            (finding,) = [one for one in findings["findings"] if one["what"] == "cost of box"]
+            assert "not measured" in finding["seen"]
+            assert "measure = true" in finding["remedy"]
+            assert "1 model behind box is not measured" in (await running.ask("endpoints")).out
+            assert "1 model behind box is not measured" in (await running.ask("explain", "chat")).out

@@ -12,7 +12,7 @@ import pytest
 
 from eventually import eventually
 from providers.fake_ollama import FakeOllama, fake_ollama
-from providers.replay import hang, replaying, reply
+from providers.replay import Exchange, hang, replaying, reply
 from vedette import Client, process
 from vedette.connecting import barrier, connect
 from vedette.events import EndpointView, ModelChanged, ModelFound, ModelLost, ModelView, decode_event
@@ -169,7 +169,7 @@ async def test_the_same_model_at_two_endpoints_is_two_models(tmp_path: Path) -> 
 async def test_names_of_any_kind_go_all_the_way(tmp_path: Path) -> None:
     """Slashes, dots, wildcards, spaces, emoji, 300 characters: found, measured, asked for by name."""
     async with (
-        fake_ollama(**dict.fromkeys(ODD_NAMES, "d")) as ollama,
+        fake_ollama(**{name: f"d{n}" for n, name in enumerate(ODD_NAMES)}) as ollama,
         running(settings(box=ollama.url), tmp_path) as (_, client),
     ):
         assert {model.name for model in await listed(client, len(ODD_NAMES))} == set(ODD_NAMES)
@@ -332,3 +332,36 @@ async def test_names_that_change_at_each_listing_are_refused(tmp_path: Path) -> 
                 found = (await js.stream_info("MODELS", subjects_filter="model.found.churn.*")).state.subjects
             assert len(found or {}) == 5  # the first two, and three more
             assert (await client.model("box/good")).models[0].status == "available"
+
+
+@pytest.mark.fault(
+    "one model has several names at a server",
+    "I13",
+    without=("vedette_benchmarker.handlers:copy_measured", lambda *_: None),
+)
+async def test_copies_of_the_same_weights_are_measured_and_asked_once(tmp_path: Path) -> None:
+    """Which Ollama's tags are. The others have what was measured beside them as `same_weights`."""
+    async with (
+        fake_ollama(a="d", b="d", c="other") as ollama,
+        running(settings(box=ollama.url), tmp_path) as (_, client),
+    ):
+
+        async def both_measured() -> bool:
+            return {view.model.name for view in (await client.models()).models if view.performance} == {
+                "a",
+                "c",
+            }
+
+        await eventually(both_measured, what="one of the copies, and the other model, measured")
+        ollama.loaded |= {"b"}
+        before = ollama.tags_asked
+        await eventually(lambda: _asked_again(ollama, before + 4), what="more cycles of probes")
+        assert await both_measured()
+        (copy,) = (await client.model(ModelRef("box", "b"))).models
+        assert copy.same_weights == (ModelRef("box", "a"),)
+        benchmarks = [r.model for r in ollama.replay.requests if r.path == "/api/chat" and not _is_probe(r)]
+        assert "b" not in benchmarks
+
+
+def _is_probe(request: Exchange) -> bool:
+    return "Reply with one word: ready" in str(request.body)

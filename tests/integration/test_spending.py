@@ -10,7 +10,7 @@ import pytest
 
 from eventually import eventually
 from providers.replay import FIXTURES, Replay, replaying, reply, stream
-from vedette import Client, process
+from vedette import Client, process, spending
 from vedette.events import EndpointView
 from vedette.settings import Benchmarking, Budget, EndpointSettings, Schedule, Settings
 
@@ -114,3 +114,33 @@ async def test_leave_is_given_or_not(settings: dict[str, Any], asked: bool, tmp_
         await eventually(settled, within_s=60, what="measured, or listed often")
         assert bool(generated(server)) is asked
         assert (await view(client, "box")).unmeasured == 0
+
+
+@pytest.mark.fault(
+    "a service with many models is opened to measurements",
+    "I5",
+    without=("vedette.spending:is_round_full", lambda *_: False),
+)
+async def test_many_models_that_may_cost_are_not_measured_at_once(tmp_path: Path) -> None:
+    """Ten within the hour, though every schedule is at its shortest."""
+    names = [f"m{n:02}" for n in range(24)]
+    async with (
+        serving({"data": [{"id": name, "object": "model"} for name in names]}) as server,
+        running(tmp_path, box=at(server, measure=True, verify_capabilities=False)) as client,
+    ):
+
+        async def measured() -> set[str]:
+            return {view.model.name for view in (await client.models()).models if view.performance}
+
+        async def ten() -> bool:
+            return len(await measured()) >= spending.MAX_MODELS_PER_ROUND
+
+        await eventually(ten, within_s=120, what="ten models measured")
+        listed = len(server.requests)
+
+        async def ticked() -> bool:
+            return sum(one.path == "/v1/models" for one in server.requests[listed:]) >= 8
+
+        await eventually(ticked, within_s=60, what="more ticks")
+        assert len(await measured()) == spending.MAX_MODELS_PER_ROUND
+        assert len(set(generated(server))) == spending.MAX_MODELS_PER_ROUND

@@ -1,7 +1,7 @@
 """Measurement jobs: who is due, who may be measured now, and what that used of the endpoint."""
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Protocol
 
 from msgspec import Struct
@@ -15,13 +15,31 @@ from vedette.errors import RequestError
 from vedette.events import Job, JobCause, JobKind, ModelChanged, ModelEvent, ModelFound, ScheduledJob, Tick
 from vedette.ledger import covers
 from vedette.tolerance import is_future
-from vedette.types import ModelInfo, Use
+from vedette.types import ModelInfo, ModelRef, Use
 
 # In this order: the first call of a model that is not loaded must be the benchmark's, which times it.
 _FIRST: tuple[JobKind, ...] = ("benchmark", "verify")
 # Queued when the first is done, not with it: an evaluation is long, and every model's speed should be known soon.
 _THEN: dict[JobKind, JobKind] = {"verify": "evaluate"}
 _TICKED: dict[ScheduledJob, JobKind] = {"performance": "benchmark", "quality": "evaluate"}
+
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+def copy_measured(
+    state: ModelState, beside: Iterable[ModelState], measured_at: Callable[[ModelState], datetime | None]
+) -> ModelRef | None:
+    """Return which of the models *beside* has the weights of *state* and is measured in its place, or None. Pure.
+
+    Of several, the one that was measured already, else the first by name.
+    """
+    digest = state.info.digest if state.info else None
+    if digest is None:
+        return None
+    copies = [state, *(one for one in beside if one.info is not None and one.info.digest == digest)]
+    first = min(copies, key=lambda one: (measured_at(one) is None, one.model))
+    return None if first is state else first.model
 
 
 class Ended(Struct, frozen=True, kw_only=True):
@@ -82,8 +100,9 @@ class Measurements:
         What is dated later than the tick was measured by a wrong clock, and is due as well.
         """
         kind = _TICKED[tick.job]
-        for state in list(self._catalogue.present()):
-            measured_at = self._measures[kind].measured_at(state)
+        measured = [(self._measures[kind].measured_at(state), state) for state in self._catalogue.present()]
+        # Those that were never measured come first: where a round is limited, they would never have their turn.
+        for measured_at, state in sorted(measured, key=lambda one: (one[0] or _NEVER, one[1].model)):
             endpoint = self._endpoints.get(state.model.endpoint)
             due = measured_at is None or measured_at < tick.slot or is_future(measured_at, tick.at)
             if endpoint and due:
@@ -141,7 +160,7 @@ class Measurements:
             await self._queue_next(endpoint, job)
             await self._bus.tell(job, "done", f"{state.model}: {job.kind} done before")
             return
-        reason = self._left_alone(measure, endpoint, state.info, job)
+        reason = self._left_alone(measure, endpoint, state, job)
         if reason:
             await self._bus.tell(job, "failed", f"{state.model}: {reason}")
             return
@@ -165,13 +184,21 @@ class Measurements:
                 endpoint.job(following, at=job.at, cause=job.cause, seed=job.id, model=job.model)
             )
 
-    def _left_alone(self, measure: Measure, endpoint: OpenEndpoint, info: ModelInfo, job: Job) -> str | None:
-        if job.cause == "manual":
+    def _left_alone(
+        self, measure: Measure, endpoint: OpenEndpoint, state: ModelState, job: Job
+    ) -> str | None:
+        info = state.info
+        if job.cause == "manual" or info is None:
             return None
         if not measure.is_wanted(endpoint):
             return f"{job.kind} is switched off for {endpoint.name}"
         if why := spending.why_not(info, endpoint.settings):
             return f"measured only when asked: {why}"
+        beside = [one for one in self._catalogue.of_endpoint(endpoint.name) if one.model != state.model]
+        if copy := copy_measured(state, beside, measure.measured_at):
+            return f"{copy} has the same weights and is measured in its place"
+        if not info.free and spending.is_round_full(map(measure.measured_at, beside), self._clock.now()):
+            return f"{spending.MAX_MODELS_PER_ROUND} models of {endpoint.name} were measured this hour; the rest later"
         held = self._catalogue.endpoint(endpoint.name)
         ledger = held.event.ledger if held else None
         needed = measure.estimate(endpoint, info)

@@ -42,6 +42,7 @@ from vedette_prober.verdict import fold
 _NOT_REACHED = frozenset({Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.RESET, Outcome.TIMEOUT})
 
 _CATCHING_UP_S = 0.5
+_SAME_WEIGHTS = "another name of the same weights was asked"
 # A server tells the new time of unloading only once it has done with the question: Ollama a moment later.
 _SETTLING_S = (0.0, 0.05, 0.2, 0.5, 1.0)
 
@@ -282,6 +283,7 @@ class Round:
         self._timeout_s = timeout_s
         self._clock = clock
         self._job = job
+        self._asked: dict[str, asyncio.Task[Probed]] = {}  # by digest: who was asked for an answer
         self.use = Use()
 
     async def look(self) -> None:
@@ -313,9 +315,26 @@ class Round:
         if self.is_resident(name) and state.probed and state.probed.event.at >= self._looked_at:
             await self.look()  # another job has asked the model since
         seen = state.health.residency if state.health else None
-        left_out = await self._closed() if self._depth(info, seen) is Level.ANSWER else None
-        residency, level = self._residency_of(name), self._take(info, seen, answers=left_out is None)
-        started = self._clock.monotonic()
+        if self._depth(info, seen) is not Level.ANSWER:
+            return await self._go(entry, info, self._take(info, seen, answers=False))
+        if info.digest is None:
+            return await self._ask(entry, info, seen)
+        asked = self._asked.get(info.digest)
+        if asked is None:
+            asked = self._asked[info.digest] = asyncio.create_task(self._ask(entry, info, seen))
+            return await asked
+        probed = await asked
+        sample = msgspec.structs.replace(probed.sample, detail=probed.sample.detail or _SAME_WEIGHTS)
+        return probed._replace(sample=sample, residency=self._residency_of(name))
+
+    async def _ask(self, entry: Listing, info: ModelInfo, seen: Residency | None) -> Probed:
+        """Have the model say something, unless its host is being measured."""
+        left_out = await self._closed()
+        return await self._go(entry, info, self._take(info, seen, answers=left_out is None), left_out)
+
+    async def _go(self, entry: Listing, info: ModelInfo, level: Level, left_out: str | None = None) -> Probed:
+        name = info.model.name
+        residency, started = self._residency_of(name), self._clock.monotonic()
         try:
             await LEVELS[level](self._endpoint.endpoint, entry, info, self._timeout_s)
         except ProviderError as error:
