@@ -30,7 +30,7 @@ class Contact(Struct, frozen=True, kw_only=True):
     listing: list[Listing] | None = None
     retry_after_s: float | None = None
     exchange: Exchange | None = None
-    use: Use = Use(requests=1)
+    use: Use = Use()
 
 
 def pause(state: EndpointState | None, endpoint: EndpointSettings, now: datetime) -> str | None:

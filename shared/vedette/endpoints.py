@@ -19,6 +19,7 @@ from vedette.events import EndpointObserved, Job, JobCause, JobKind
 from vedette.ledger import charge
 from vedette.providers import Access, Endpoint, Listing, Provider, Server
 from vedette.providers.access import access
+from vedette.providers.counting import counting
 from vedette.redaction import NO_SECRETS, REDACTED, Secrets
 from vedette.settings import EndpointSettings, Settings
 from vedette.types import EndpointState, Listed, ModelRef, Outcome, Use
@@ -86,7 +87,9 @@ class OpenEndpoint:
     async def contact(self) -> Contact:
         """Ask who answers and what is listed there, in one attempt; a failure is a result."""
         async with self.slots:
-            return await self._contact()
+            with counting() as sent:
+                contact = await self._contact()
+        return msgspec.structs.replace(contact, use=Use(requests=sent.requests))
 
     async def _contact(self) -> Contact:
         started = self._clock.monotonic()
@@ -110,7 +113,6 @@ class OpenEndpoint:
             latency_ms=(answered - started) * 1000,
             listing=listing,
             server=server,
-            use=Use(requests=2),
         )
 
     async def _listing(self) -> tuple[list[Listing], str | None]:
@@ -333,6 +335,10 @@ async def observe(
 
 async def account(bus: Bus, endpoint: OpenEndpoint, use: Use, job: Job) -> None:
     """Enter what *job* used of the endpoint into its ledger; of one never observed there is none."""
+    if use == Use():
+        return
+    # A job that is done again uses again, so its id alone would not do.
+    used_at = bus.clock.now().isoformat()
 
     def step(held: Held[EndpointObserved] | None) -> EndpointObserved | None:
         if held is None:
@@ -340,7 +346,7 @@ async def account(bus: Bus, endpoint: OpenEndpoint, use: Use, job: Job) -> None:
         now = bus.clock.now()
         state = held.event.state
         return EndpointObserved(
-            id=identity.derive(job.at, "endpoint.observed", endpoint.name, job.id),
+            id=identity.derive(job.at, "endpoint.observed", endpoint.name, job.id, used_at),
             at=now,
             endpoint=endpoint.name,
             state=msgspec.structs.replace(state, ledger=charge(state.ledger, job.kind, use, now)),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
+import msgspec
 from msgspec import Struct
 
 from vedette import gate, spending
@@ -14,6 +15,7 @@ from vedette.endpoints import Endpoints, OpenEndpoint, account
 from vedette.errors import RequestError
 from vedette.events import Job, JobCause, JobKind, ModelChanged, ModelEvent, ModelFound, ScheduledJob, Tick
 from vedette.ledger import covers
+from vedette.providers.counting import counting
 from vedette.tolerance import is_future
 from vedette.types import ModelInfo, ModelRef, Use
 
@@ -167,14 +169,26 @@ class Measurements:
         await gate.until_free(self._bus, endpoint.settings.group, within_s=self._probe_timeout_s)
         await self._bus.tell(job, "started", str(state.model))
         try:
-            ended = await measure.run(endpoint, state, state.info, job)
+            ended = await self._run(measure, endpoint, state, state.info, job)
         except RequestError as error:
             await self._bus.tell(job, "failed", str(error), field=error.field)
             return
-        await account(self._bus, endpoint, ended.use, job)
         await self._queue_next(endpoint, job)
         detail = f": {ended.detail}" if ended.detail else ""
         await self._bus.tell(job, "done" if ended.ok else "failed", f"{state.model}{detail}")
+
+    async def _run(
+        self, measure: Measure, endpoint: OpenEndpoint, state: ModelState, info: ModelInfo, job: Job
+    ) -> Ended:
+        """Run *measure* and enter what it used into the ledger, also when it fails or must wait."""
+        with counting() as sent:
+            try:
+                ended = await measure.run(endpoint, state, info, job)
+            except Exception:
+                await account(self._bus, endpoint, Use(requests=sent.requests), job)
+                raise
+        await account(self._bus, endpoint, msgspec.structs.replace(ended.use, requests=sent.requests), job)
+        return ended
 
     async def _queue_next(self, endpoint: OpenEndpoint, job: Job) -> None:
         """Queue what follows a first measurement; what a person asked for stands alone."""

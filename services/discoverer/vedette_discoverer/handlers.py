@@ -12,12 +12,13 @@ from vedette.bus import Bus
 from vedette.catalogue import Catalogue, Held, ModelState
 from vedette.clock import Clock
 from vedette.contact import count_misses, pause
-from vedette.endpoints import Endpoints, OpenEndpoint, observe
+from vedette.endpoints import Endpoints, OpenEndpoint, account, observe
 from vedette.errors import Conflict, ProviderError
 from vedette.events import Formerly, Job, Lifecycle, ModelEvent, ModelFound, ModelReported, Tick
 from vedette.providers import Described, Listing
+from vedette.providers.counting import counting
 from vedette.settings import Probing
-from vedette.types import EndpointState, ModelInfo, ModelRef, Price
+from vedette.types import EndpointState, ModelInfo, ModelRef, Price, Use
 from vedette_discoverer import renaming
 from vedette_discoverer.admission import admit
 from vedette_discoverer.capabilities import infer
@@ -107,7 +108,9 @@ class Discovery:
             await self._bus.tell(job, "failed", f"{job.endpoint}: {contact.detail or contact.outcome}")
             return
         admitted = _admitted(contact.listing, state)
-        found = await self._describe_all(endpoint, admitted, job)
+        with counting() as sent:
+            found = await self._describe_all(endpoint, admitted, job)
+        await account(self._bus, endpoint, Use(requests=sent.requests), job)
         await self._lose_absent(endpoint, state, job)
         await self._end_former(endpoint, job)
         await self._have_probed(endpoint, found, job)

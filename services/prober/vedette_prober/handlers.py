@@ -18,6 +18,7 @@ from vedette.errors import NotYet, ProviderError
 from vedette.events import Job, ModelChanged, ModelProbed, Tick
 from vedette.ledger import charge, covers
 from vedette.providers import Listing, Publishing
+from vedette.providers.counting import counting
 from vedette.settings import Probing
 from vedette.tolerance import MAX_OFFSET_S
 from vedette.types import (
@@ -120,7 +121,9 @@ class Probes:
         if self._differs(endpoint, contact.listing) or len(here) < len(models):
             await self._bus.enqueue(endpoint.job("discover", at=job.at, cause="listing", seed=job.id))
         models = here
-        use = await self._probe_all(endpoint, contact.listing, models, job)
+        with counting() as sent:
+            planned = await self._probe_all(endpoint, contact.listing, models, job)
+        use = msgspec.structs.replace(planned, requests=sent.requests)
         await observe(self._bus, endpoint, msgspec.structs.replace(contact, use=contact.use + use), job)
         await self._bus.tell(job, "done", f"{job.endpoint}: {len(models)} models probed")
 
@@ -181,7 +184,7 @@ class Probes:
     async def _probe_all(
         self, endpoint: OpenEndpoint, listing: list[Listing], models: list[ModelState], job: Job
     ) -> Use:
-        """Probe *models* side by side, as many as the endpoint may be asked at once; return the cost."""
+        """Probe *models* side by side, as many as the endpoint may be asked at once; return the planned cost."""
         held = self._catalogue.endpoint(endpoint.name)
         prober = Round(
             endpoint=endpoint,

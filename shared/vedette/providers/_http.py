@@ -20,7 +20,7 @@ import msgspec
 from vedette import __version__
 from vedette.clock import Clock
 from vedette.errors import ConfigurationError, ProviderError
-from vedette.providers import Access
+from vedette.providers import Access, counting
 from vedette.providers._lenient import decoded, text
 from vedette.providers._outbound import Forbidden, Transport
 from vedette.providers._refusals import outcome, wait_s, words
@@ -174,14 +174,19 @@ class Http:
                 extensions={"trace": told.trace},
             )
             told.events.clear()
+            stale = False
             try:
                 with _translated(self._access.url):
                     return await self._client.send(request, stream=True)
             except ProviderError as error:
                 # The server has closed the idle connection meanwhile. A new one tells what there is.
                 reused = not any(event.startswith("connection.") for event in told.events)
-                if not (reused and told.method in _IDEMPOTENT and error.outcome is Outcome.RESET):
+                stale = reused and error.outcome is Outcome.RESET
+                if not (stale and told.method in _IDEMPOTENT):
                     raise
+            finally:
+                if told.is_sent and not stale:
+                    counting.count()
 
     async def _check(self, response: httpx.Response, told: "_Transcript") -> None:
         status = response.status_code
@@ -255,6 +260,11 @@ class _Transcript:
     async def trace(self, event: str, _: object) -> None:
         """Note an event of the connection."""
         self.events.append(event)
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether the request went out, whole or in part."""
+        return any(event.endswith("send_request_headers.complete") for event in self.events)
 
     @property
     def is_in_handshake(self) -> bool:
