@@ -162,6 +162,13 @@ async def started(directory: Path, *arguments: str, **environment: str) -> Async
             transport.close()
 
 
+async def watching(running: Up) -> None:
+    """Return when *running* says that it watches."""
+    async with asyncio.timeout(60):
+        while "watching" not in await running.complaint():
+            pass
+
+
 async def on_screen(width: int, *arguments: str) -> str:
     """Run a command on a terminal that is *width* characters wide; return what it showed, without colours."""
     return await asyncio.to_thread(_on_screen, width, arguments)

@@ -627,6 +627,7 @@ class Recommendation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     multipliers: dict[str, float] = {}
     contributions: tuple[Contribution, ...] = ()
     score_without_reports: float | None = None  # with contributions, where callers' reports changed the score
+    retires_at: UtcTime | None = None  # when its service says that the model ends
 
 
 class Rejection(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from commands import Up, started, up, vedette
+from commands import Up, started, up, vedette, watching
 from eventually import eventually
 from providers.fake_ollama import fake_ollama
 
@@ -28,13 +28,6 @@ output_tokens = 16
 url = "{url}"
 evaluate = false
 """
-
-
-async def watching(running: Up) -> None:
-    """Return when *running* says that it watches."""
-    async with asyncio.timeout(60):
-        while "watching" not in await running.complaint():
-            pass
 
 
 async def until_seen(running: Up, words: str) -> str:

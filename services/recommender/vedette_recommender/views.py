@@ -35,6 +35,7 @@ def recommendation(candidate: Candidate, base_url: BaseUrl) -> Recommendation:
         ttft_ms=facts.ttft_ms,
         ttft_cold_ms=facts.ttft_cold_ms,
         expected_ttft_ms=candidate.expected_ttft_ms,
+        retires_at=info.retires_at,
     )
 
 

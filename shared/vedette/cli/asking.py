@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter, validators
@@ -305,6 +305,12 @@ def show_models(shown: Sequence[ModelView], *, total: int | None = None, conside
         out.print(f"{name(model.model)}: {'; '.join(model.notes)}")
     if len(strange) > _MAX_NOTED:
         out.print(f"and {len(strange) - _MAX_NOTED:,} more strange names; --json has the notes of all")
+    ending = [model for model in shown if model.info.retires_at]
+    for model in ending[:_MAX_NOTED]:
+        by = model.info.sources.get("retires_at", "its listing")
+        out.print(f"{name(model.model)}{_ends(model.info.retires_at)} by {by}")
+    if len(ending) > _MAX_NOTED:
+        out.print(f"and {len(ending) - _MAX_NOTED:,} more end; --json has the dates of all")
     if total is not None and total > len(shown):
         out.print(f"{len(shown):,} of {total:,}; --limit lists more, a part of their names fewer")
 
@@ -332,6 +338,11 @@ def _model_row(model: ModelView) -> tuple[str, ...]:
     )
 
 
+def _ends(at: datetime | None) -> str:
+    """Return when a model ends, for the end of a line; nothing where its service tells no end."""
+    return f" ends on {at.astimezone(UTC):%Y-%m-%d}" if at else ""
+
+
 def _show_best(reply: BestReply) -> None:
     best = reply.recommendation
     if best is None:
@@ -344,6 +355,8 @@ def _show_best(reply: BestReply) -> None:
             f"  {best.score:.1f} of 100, confidence {percent(best.confidence)}",
         )
     )
+    if best.retires_at:
+        out.print(f" {_ends(best.retires_at)}, says its service")
     out.print(
         f"  call it: {best.api} at {best.base_url or best.url}"
         + (f", key in {best.key_ref}" if best.key_ref else "")
@@ -452,6 +465,8 @@ def _show_contributions(one: Recommendation) -> None:
         )
     title = f"{name(one.model)}: {one.raw_score:.1f}{multiplied} = {one.score:.1f}{_reported(one)}"
     sheet(_CONTRIBUTIONS, rows, title=title)
+    if one.retires_at:
+        out.print(f"{name(one.model)}{_ends(one.retires_at)}, says its service")
 
 
 def _reported(one: Recommendation) -> str:
