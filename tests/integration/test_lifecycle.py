@@ -365,3 +365,40 @@ async def test_copies_of_the_same_weights_are_measured_and_asked_once(tmp_path: 
 
 def _is_probe(request: Exchange) -> bool:
     return "Reply with one word: ready" in str(request.body)
+
+
+@pytest.mark.fault(
+    "a user has a model loaded that a measurement would push out",
+    "I13",
+    without=("vedette_benchmarker.yielding:wait_s", lambda *_: 0.0),
+)
+async def test_a_measurement_yields_to_the_model_that_a_user_has_loaded(tmp_path: Path) -> None:
+    """It is measured itself; the others wait, unless a person asks."""
+    async with fake_ollama(theirs="d1", other="d2") as ollama:
+        ollama.loaded.add("theirs")
+        async with running(settings(box=ollama.url), tmp_path) as (up, client):
+
+            async def measured() -> set[str]:
+                return {view.model.name for view in (await client.models()).models if view.performance}
+
+            async def theirs_measured() -> bool:
+                return await measured() == {"theirs"}
+
+            await eventually(theirs_measured, what="the loaded model measured")
+            before = ollama.tags_asked
+            await eventually(lambda: _asked_again(ollama, before + 4), what="more cycles")
+            assert await theirs_measured()
+            assert "other" not in {request.model for request in _asked(ollama)}
+            operator = Nats(url=up.connection.operator_url)
+            async with connect(operator, name="test") as connection, operating(connection) as operation:
+                target = Target(endpoint="box", group="box", model=ModelRef("box", "other"))
+                await operation.request("benchmark", [target])
+
+                async def asked() -> bool:
+                    return await measured() == {"theirs", "other"}
+
+                await eventually(asked, what="measured when asked for")
+
+
+def _asked(ollama: FakeOllama) -> list[Exchange]:
+    return [request for request in ollama.replay.requests if request.path == "/api/chat"]

@@ -5,21 +5,23 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 import msgspec
+import pytest
 
 from graders import Here
 from samples import lifecycle_event, model_info
 from vedette.bus import Bus
 from vedette.catalogue import Catalogue, ModelState
 from vedette.endpoints import OpenEndpoint
-from vedette.events import Job, ModelRegressed, Progress, encode
+from vedette.events import Job, JobCause, ModelRegressed, Progress, encode
 from vedette.providers import Generation
 from vedette.settings import EndpointSettings, Evaluating
 from vedette.testing import Answer, FakeEndpoint, FakeProvider, Piece
-from vedette.types import ModelInfo, ModelRef
+from vedette.types import ModelInfo, ModelRef, Residency
 from vedette_benchmarker.evaluation import Evaluation
-from vedette_benchmarker.handlers import Measurements
+from vedette_benchmarker.handlers import Ended, Measurements
 from vedette_benchmarker.suites import Item, Suite
 from vedette_benchmarker.suites.checks import exact
+from vedette_benchmarker.yielding import Users
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 MODEL = ModelRef("box", "m")
@@ -40,7 +42,7 @@ class Evaluated:
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
         self.says = "yes"
-        fake = FakeEndpoint(bus.clock, answer=self._answer)
+        self.fake = fake = FakeEndpoint(bus.clock, answer=self._answer)
         provider = FakeProvider({"http://box": fake})
         self.endpoint = OpenEndpoint(
             name="box",
@@ -50,6 +52,7 @@ class Evaluated:
             clock=bus.clock,
         )
         self.measure = Evaluation(
+            users=Users(bus.clock),
             bus=bus,
             catalogue=Catalogue(),
             suites=(SUITE,),
@@ -69,11 +72,11 @@ class Evaluated:
         await self.run(job, digest)
         return job
 
-    async def run(self, job: Job, digest: str) -> None:
+    async def run(self, job: Job, digest: str) -> Ended:
         info: ModelInfo = model_info(MODEL, digest=digest, kind="chat")
         found = lifecycle_event("found", MODEL, at=NOW, info=info)
         state = Catalogue.of([(1, found)]).get(MODEL) or ModelState(model=MODEL)
-        await self.measure.run(self.endpoint, state, info, job)
+        return await self.measure.run(self.endpoint, state, info, job)
 
     async def state(self) -> ModelState:
         return await self.bus.read_model(MODEL)
@@ -116,6 +119,7 @@ async def test_an_unknown_suite_fails_the_job_and_names_the_field(bus: Bus) -> N
     found = lifecycle_event("found", MODEL, at=NOW, info=model_info(MODEL, kind="chat", url="http://box"))
     await bus.js.publish(found.subject, encode(found))
     jobs = Measurements(
+        users=Users(bus.clock),
         probe_timeout_s=30.0,
         bus=bus,
         catalogue=Catalogue(),
@@ -154,3 +158,47 @@ async def test_wrong_answers_are_kept_with_the_reason(bus: Bus) -> None:
     assert (misses[0].prompt, misses[0].answer) == ("Say yes.", "no")
     assert misses[0].why
     assert state.evaluated.event.use.requests == 20
+
+
+async def is_none(*_: object) -> bool:
+    """Notice nothing."""
+    return False
+
+
+async def interrupted(bus: Bus, cause: JobCause) -> tuple[Ended, int, Evaluated]:
+    """Return how an evaluation ends, and after how many questions, when another model is loaded at the fifth."""
+    model = Evaluated(bus)
+    model.fake.residency = {}
+    questions = 0
+
+    def answer(_: Generation) -> Answer:
+        nonlocal questions
+        questions += 1
+        if questions == 5:
+            model.fake.residency = {"theirs": Residency(resident=True)}
+        return Answer(pieces=(Piece(after_s=0, text="yes"),), finished={"output_tokens": 1})
+
+    model.fake.answer = answer
+    job = model.endpoint.job("evaluate", at=NOW, cause=cause, seed="s", model=MODEL)
+    return await model.run(job, "a"), questions, model
+
+
+@pytest.mark.fault(
+    "a user loads another model while one is being evaluated",
+    "I13",
+    without=("vedette_benchmarker.yielding:Users.has_pushed_out", is_none),
+)
+async def test_an_evaluation_ends_when_its_model_is_pushed_out(bus: Bus) -> None:
+    """With its next question it would push out the user's. What it used is counted; no score is made of it."""
+    ended, questions, model = await interrupted(bus, "tick")
+    assert ended.pushed_out
+    assert questions == ended.use.requests == 5
+    assert (await model.state()).evaluated is None
+
+
+async def test_an_evaluation_that_a_person_asked_for_goes_on(bus: Bus) -> None:
+    """Whoever has loaded what."""
+    ended, questions, model = await interrupted(bus, "manual")
+    assert not ended.pushed_out
+    assert questions == 20
+    assert (await model.state()).evaluated is not None

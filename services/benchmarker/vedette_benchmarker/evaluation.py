@@ -21,6 +21,7 @@ from vedette_benchmarker.grader import Grading
 from vedette_benchmarker.grading import Graded, claims, drops, fold, telling, ungraded
 from vedette_benchmarker.handlers import Ended
 from vedette_benchmarker.suites import Item, Suite, VectorItem
+from vedette_benchmarker.yielding import PushedOut, Users, names_of
 
 THINKING_TOKENS = 1024  # room to think before each answer
 _PROMPT_TOKENS = 200  # of an average item, with its template
@@ -39,6 +40,7 @@ class Evaluation:
         suites: Sequence[Suite],
         settings: Evaluating,
         grader: Grading,
+        users: Users,
         clock: Clock,
     ) -> None:
         self._bus = bus
@@ -46,6 +48,7 @@ class Evaluation:
         self._suites = suites
         self._settings = settings
         self._grader = grader
+        self._users = users
         self._clock = clock
 
     def is_done(self, state: ModelState, job: Job) -> bool:
@@ -83,25 +86,26 @@ class Evaluation:
         suites = self._fitting(known, named)
         asker = Asker(endpoint.endpoint, known, self._settings, self._grader, secrets=endpoint.secrets)
         graded: list[Graded] = []
+        names = names_of(state, self._catalogue.of_endpoint(endpoint.name))
         for place, suite in enumerate(suites):
 
             async def on_trial(so_far: Graded, place: int = place) -> None:
+                begun = job.cause != "manual" and asker.spent.requests
+                if begun and await self._users.has_pushed_out(endpoint, names):
+                    raise PushedOut
                 await self._tell(
                     so_far, job, place * self._settings.items, len(suites) * self._settings.items
                 )
 
             # The job's own seed: items are other ones each time, and the same when the job is delivered again.
-            graded.append(await asker.grade(suite, f"{job.id} {suite.name}", on_trial))
+            try:
+                graded.append(await asker.grade(suite, f"{job.id} {suite.name}", on_trial))
+            except PushedOut:
+                return Ended(ok=False, use=_use(endpoint, info, asker.spent), pushed_out=True)
             if asker.spent.failure is not None:
                 break
         spent = asker.spent
-        use = cost(
-            endpoint.settings,
-            info,
-            requests=spent.requests,
-            prompt_tokens=spent.prompt_tokens,
-            output_tokens=spent.output_tokens,
-        )
+        use = _use(endpoint, info, spent)
         took_s = self._clock.monotonic() - started
         event = await self._publish(endpoint, info, graded, spent, use, took_s, job)
         ok = event is None or event.outcome is Outcome.OK
@@ -192,6 +196,16 @@ class Evaluation:
             )
 
         await self._bus.advance("MODELS", subject, step)
+
+
+def _use(endpoint: OpenEndpoint, info: ModelInfo, spent: Spent) -> Use:
+    return cost(
+        endpoint.settings,
+        info,
+        requests=spent.requests,
+        prompt_tokens=spent.prompt_tokens,
+        output_tokens=spent.output_tokens,
+    )
 
 
 def _may_be_asked(info: ModelInfo, suite: Suite) -> bool:

@@ -1,10 +1,12 @@
 """Measurement jobs: who is due, who may be measured now, and what that used of the endpoint."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
 import msgspec
+import nats.errors
 from msgspec import Struct
 
 from vedette import gate, spending
@@ -12,19 +14,19 @@ from vedette.bus import Bus
 from vedette.catalogue import Catalogue, ModelState
 from vedette.clock import Clock
 from vedette.endpoints import Endpoints, OpenEndpoint, account
-from vedette.errors import RequestError
+from vedette.errors import NotYet, RequestError
 from vedette.events import Job, JobCause, JobKind, ModelChanged, ModelEvent, ModelFound, ScheduledJob, Tick
 from vedette.ledger import covers
 from vedette.providers.counting import counting
 from vedette.tolerance import is_future
 from vedette.types import ModelInfo, ModelRef, Use
+from vedette_benchmarker.yielding import DEFER, Users, names_of, unloading
 
 # In this order: the first call of a model that is not loaded must be the benchmark's, which times it.
 _FIRST: tuple[JobKind, ...] = ("benchmark", "verify")
 # Queued when the first is done, not with it: an evaluation is long, and every model's speed should be known soon.
 _THEN: dict[JobKind, JobKind] = {"verify": "evaluate"}
 _TICKED: dict[ScheduledJob, JobKind] = {"performance": "benchmark", "quality": "evaluate"}
-
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -50,6 +52,7 @@ class Ended(Struct, frozen=True, kw_only=True):
     ok: bool
     detail: str = ""
     use: Use
+    pushed_out: bool = False  # it was broken off, because another model was loaded in place of its own
 
 
 class Measure(Protocol):
@@ -87,6 +90,7 @@ class Measurements:
         endpoints: Endpoints,
         clock: Clock,
         measures: Mapping[JobKind, Measure],
+        users: Users,
         probe_timeout_s: float,
     ) -> None:
         self._bus = bus
@@ -94,6 +98,7 @@ class Measurements:
         self._endpoints = endpoints
         self._clock = clock
         self._measures = measures
+        self._users = users
         self._probe_timeout_s = probe_timeout_s
 
     async def on_tick(self, tick: Tick) -> None:
@@ -167,28 +172,75 @@ class Measurements:
             await self._bus.tell(job, "failed", f"{state.model}: {reason}")
             return
         await gate.until_free(self._bus, endpoint.settings.group, within_s=self._probe_timeout_s)
+        here = self._catalogue.of_endpoint(endpoint.name)
+        names = names_of(state, here)
+        with counting() as looked:
+            manual = job.cause == "manual"
+            wait_s = 0.0 if manual else await self._users.wait_s(endpoint, names, unloading(here))
+        if wait_s:
+            await account(self._bus, endpoint, Use(requests=looked.requests), job)
+            await self._put_off(endpoint, job, wait_s)
+            return
         await self._bus.tell(job, "started", str(state.model))
         try:
-            ended = await self._run(measure, endpoint, state, state.info, job)
+            ended = await self._run(measure, endpoint, state, job, names=names, looked=looked.requests)
         except RequestError as error:
             await self._bus.tell(job, "failed", str(error), field=error.field)
+            return
+        if ended.pushed_out:
+            await self._put_off(endpoint, job, DEFER.total_seconds())
             return
         await self._queue_next(endpoint, job)
         detail = f": {ended.detail}" if ended.detail else ""
         await self._bus.tell(job, "done" if ended.ok else "failed", f"{state.model}{detail}")
 
     async def _run(
-        self, measure: Measure, endpoint: OpenEndpoint, state: ModelState, info: ModelInfo, job: Job
+        self,
+        measure: Measure,
+        endpoint: OpenEndpoint,
+        state: ModelState,
+        job: Job,
+        *,
+        names: set[str],
+        looked: int,
     ) -> Ended:
-        """Run *measure* and enter what it used into the ledger, also when it fails or must wait."""
+        """Run *measure* and enter what it used into the ledger, also when it fails or must wait.
+
+        The *looked* requests before it count too.
+        """
+        if state.info is None:
+            raise AssertionError("only a model that is there is measured")
         with counting() as sent:
             try:
-                ended = await measure.run(endpoint, state, info, job)
+                ended = await measure.run(endpoint, state, state.info, job)
+                await self._users.note(endpoint, names)
             except Exception:
-                await account(self._bus, endpoint, Use(requests=sent.requests), job)
+                await account(self._bus, endpoint, Use(requests=looked + sent.requests), job)
                 raise
-        await account(self._bus, endpoint, msgspec.structs.replace(ended.use, requests=sent.requests), job)
+        use = msgspec.structs.replace(ended.use, requests=looked + sent.requests)
+        await account(self._bus, endpoint, use, job)
         return ended
+
+    async def _put_off(self, endpoint: OpenEndpoint, job: Job, wait_s: float) -> None:
+        """Queue *job* again in *wait_s*: another model is in use there, which ours would push out.
+
+        Not by giving it back: its host group would wait with it. After a restart, the next tick makes up for it.
+        """
+        self._bus.log.info("measurement.deferred", kind=job.kind, model=str(job.model), wait_s=round(wait_s))
+        minutes = max(1, round(wait_s / 60))
+        why = f"another model is in use at {endpoint.name}: {job.kind} deferred for {minutes} min"
+        await self._bus.tell(job, "failed", f"{job.model}: {why}")
+        self._bus.spawn(self._queue_again(endpoint, job, wait_s))
+
+    async def _queue_again(self, endpoint: OpenEndpoint, job: Job, wait_s: float) -> None:
+        await asyncio.sleep(wait_s)
+        again = endpoint.job(job.kind, at=self._clock.now(), cause=job.cause, seed=job.id, model=job.model)
+        try:
+            await self._bus.enqueue(again)
+        except (nats.errors.Error, NotYet, TimeoutError) as error:
+            self._bus.log.warning(
+                "measurement.dropped", model=str(job.model), error=f"{type(error).__name__}"
+            )
 
     async def _queue_next(self, endpoint: OpenEndpoint, job: Job) -> None:
         """Queue what follows a first measurement; what a person asked for stands alone."""
