@@ -62,6 +62,12 @@ def budget(info: ModelInfo, endpoint: EndpointSettings) -> Budget:
     return Budget(tokens_per_day=DEFAULT_TOKENS_PER_DAY, usd_per_day=limits.usd_per_day)
 
 
+def limits(endpoint: EndpointSettings, infos: Iterable[ModelInfo]) -> Budget:
+    """Return what a day may use at an endpoint: as configured, else what bounds those of *infos* that may cost."""
+    held = (budget(info, endpoint) for info in infos if not info.free and why_not(info, endpoint) is None)
+    return next(held, endpoint.budget)
+
+
 def is_round_full(measured: Iterable[datetime | None], now: datetime) -> bool:
     """Return whether so many models were *measured* within the last hour that the rest must wait."""
     return sum(at is not None and now - at < ROUND for at in measured) >= MAX_MODELS_PER_ROUND

@@ -32,6 +32,8 @@ ENGINES = {
     "TabbyAPI": {"owned_by": "tabbyAPI"},
     "LMDeploy": {"owned_by": "lmdeploy"},
     "TensorRT-LLM": {"owned_by": "tensorrt_llm"},
+    "MLC-LLM": {"owned_by": "MLC-LLM"},
+    "OpenVINO": {"owned_by": "OVMS"},
     "Docker Model Runner": {"owned_by": "docker"},
     "infinity": {"owned_by": "infinity"},
     "Xinference": {"owned_by": "xinference"},

@@ -75,6 +75,15 @@ def test_leave_without_a_budget_is_bounded() -> None:
     assert spending.budget(info(free=False, price=PRICE), configured(budget=dollars)) == dollars
 
 
+def test_the_default_bound_is_shown_where_it_holds() -> None:
+    """In `endpoints`, beside what was used."""
+    both = [info("a", free=True), info("b", free=False)]
+    assert spending.limits(configured(measure=True), both).tokens_per_day == spending.DEFAULT_TOKENS_PER_DAY
+    for settings in (ENDPOINT, configured(measure=False)):
+        assert spending.limits(settings, both) == Budget()
+    assert spending.limits(configured(measure=True), both[:1]) == Budget()
+
+
 def catalogue(*infos: ModelInfo) -> Catalogue:
     return Catalogue.of(
         (place, lifecycle_event("found", one.model, at=NOW, info=one)) for place, one in enumerate(infos, 1)

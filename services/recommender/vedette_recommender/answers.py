@@ -429,16 +429,18 @@ class Answers:
         for name, settings in sorted(self._endpoints.items()):
             held = self._catalogue.endpoint(name)
             waiting = self._waiting().get(name)
+            here = self._catalogue.of_endpoint(name)
+            limits = spending.limits(settings, (state.info for state in here if state.info))
             views.append(
                 EndpointView(
                     endpoint=name,
                     provider=settings.provider,
                     url=settings.url,
                     group=settings.group,
-                    models=len(self._catalogue.of_endpoint(name)),
+                    models=len(here),
                     state=held.event if held else None,
                     used=used(held.event.ledger if held else None, self._clock.now()),
-                    budget=_limits(settings.budget),
+                    budget=_limits(limits),
                     unmeasured=waiting.models if waiting else 0,
                     unmeasured_why=str(waiting) if waiting else "",
                 )

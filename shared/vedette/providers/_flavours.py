@@ -274,6 +274,8 @@ FLAVOURS = (
     Flavour(name="tabbyapi", owned_by=("tabbyAPI",), locality="local", answers_any_name=True),
     Flavour(name="lmdeploy", owned_by=("lmdeploy",), locality="local"),
     Flavour(name="tensorrt-llm", owned_by=("tensorrt_llm",), locality="local"),
+    Flavour(name="mlc-llm", owned_by=("MLC-LLM",), locality="local"),
+    Flavour(name="openvino", owned_by=("OVMS",), locality="local"),
     Flavour(name="docker-model-runner", owned_by=("docker",), locality="local"),
     Flavour(name="infinity", owned_by=("infinity",), locality="local"),
     Flavour(name="xinference", owned_by=("xinference",), locality="local"),
