@@ -1,6 +1,8 @@
 """Listings and addresses as people have them: what is listed, where, and what it says of a model."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -352,14 +354,13 @@ async def test_what_is_loaded_is_read_by_the_servers_clock(replay: Replay) -> No
     assert held["m"].is_resident(datetime.now(UTC))
 
 
-@pytest.mark.fault("a server closes an idle connection under a request", "I10")
-async def test_a_connection_that_was_closed_meanwhile_is_made_again() -> None:
-    """A listing can be asked for again; it is no failure of the server."""
+@asynccontextmanager
+async def closing(body: bytes) -> AsyncIterator[tuple[str, list[asyncio.Task[None] | None]]]:
+    """Run a server that answers the first request of a connection with *body*, and closes under the second."""
     handlers: list[asyncio.Task[None] | None] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         handlers.append(asyncio.current_task())
-        body = b'{"data": [{"id": "m"}]}'
         try:
             await reader.readuntil(b"\r\n\r\n")
             writer.write(b"HTTP/1.1 200 X\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
@@ -370,9 +371,32 @@ async def test_a_connection_that_was_closed_meanwhile_is_made_again() -> None:
         writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with opened("openai-compatible", url) as endpoint:
-            for _ in range(3):
-                assert len(await endpoint.list_models()) == 1
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", handlers
         await asyncio.gather(*filter(None, handlers))
+
+
+@pytest.mark.fault("a server closes an idle connection under a request", "I10")
+async def test_a_connection_that_was_closed_meanwhile_is_made_again() -> None:
+    """A listing can be asked for again; it is no failure of the server."""
+    async with (
+        closing(b'{"data": [{"id": "m"}]}') as (url, handlers),
+        opened("openai-compatible", url) as endpoint,
+    ):
+        for _ in range(3):
+            assert len(await endpoint.list_models()) == 1
     assert len(handlers) == 3
+
+
+@pytest.mark.fault(
+    "a server closes an idle connection under a generation",
+    "I10",
+    without=("vedette.providers._http:_RACE_S", 0.0),
+)
+async def test_a_closed_connection_is_no_failure_of_the_model() -> None:
+    """The call is made on a new connection: the server had not begun to answer."""
+    body = b'{"choices": [{"message": {"content": "hello"}, "finish_reason": "stop"}]}'
+    request = Generation(model="m", prompt="hello", max_tokens=8, chat=True, deadline_s=5.0)
+    async with closing(body) as (url, handlers), opened("openai-compatible", url, models=("m",)) as endpoint:
+        for _ in range(3):
+            assert [item async for item in endpoint.generate(request)]
+    assert len(handlers) >= 3

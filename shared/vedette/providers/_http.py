@@ -30,6 +30,7 @@ from vedette.types import Exchange, Outcome
 T = TypeVar("T")
 _CONNECT_TIMEOUT_S = 5.0
 _IDEMPOTENT = frozenset({"GET", "HEAD"})
+_RACE_S = 1.0  # later than this, a server has begun to generate: such a call is not made twice
 _NO_HANDSHAKE = "the server does not answer to TLS"
 _WRITE_HTTP = "if the server speaks plain HTTP, write http:// in its url"
 _WRITE_HTTPS = "if the server speaks TLS, write https:// in its url"
@@ -47,7 +48,10 @@ for _noisy in ("httpx", "httpcore"):
 
 
 class Http:
-    """Requests to one origin. Every failure is a ProviderError with its outcome; nothing is retried."""
+    """Requests to one origin. Every failure is a ProviderError with its outcome.
+
+    Nothing is retried but a request on an idle connection that the server closed at that moment.
+    """
 
     def __init__(self, access: Access, *, clock: Clock) -> None:
         self._access = access
@@ -174,15 +178,16 @@ class Http:
                 extensions={"trace": told.trace},
             )
             told.events.clear()
-            stale = False
+            stale, began = False, self._clock.monotonic()
             try:
                 with _translated(self._access.url):
                     return await self._client.send(request, stream=True)
             except ProviderError as error:
                 # The server has closed the idle connection meanwhile. A new one tells what there is.
                 reused = not any(event.startswith("connection.") for event in told.events)
-                stale = reused and error.outcome is Outcome.RESET
-                if not (stale and told.method in _IDEMPOTENT):
+                soon = told.method in _IDEMPOTENT or self._clock.monotonic() - began < _RACE_S
+                stale = reused and error.outcome is Outcome.RESET and soon
+                if not stale:
                     raise
             finally:
                 if told.is_sent and not stale:
