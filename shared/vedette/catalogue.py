@@ -37,11 +37,13 @@ from vedette.types import (
     Performance,
     Quality,
     Reported,
+    RunSample,
     Value,
 )
 
 E = TypeVar("E")
 _NEVER = datetime.min.replace(tzinfo=UTC)
+REFUSAL = "a refusal of"  # how the source of a context that a refusal named begins
 
 
 class Held(Struct, Generic[E], frozen=True, gc=False):
@@ -83,7 +85,8 @@ class ModelState(Value, frozen=True, kw_only=True):
             info = msgspec.structs.replace(_proved(info, proof.claims), embedding_dimensions=dimensions)
         if self.evaluated is not None and self.quality is not None:
             info = _proved(info, self.evaluated.event.claims)
-        return info
+        refused = self.performance.refused_beyond if self.performance else None
+        return _limited(info, refused) if refused else info
 
     @property
     def revision(self) -> int:
@@ -173,6 +176,16 @@ def _proved(info: ModelInfo, claims: Mapping[str, Claim]) -> ModelInfo:
     own = info.capabilities
     beside = {name: claim.beside(own[name]) if name in own else claim for name, claim in claims.items()}
     return msgspec.structs.replace(info, capabilities={**own, **beside}) if beside else info
+
+
+def _limited(info: ModelInfo, refused: RunSample) -> ModelInfo:
+    """Return *info* with the context that a refusal named, where none or more is declared."""
+    limit, declared = refused.context_limit_tokens, info.served_context_tokens
+    if limit is None or (declared is not None and declared <= limit):
+        return info
+    source = f"{REFUSAL} {refused.at:%Y-%m-%d}: {refused.detail}"
+    sources = {**info.sources, "served_context_tokens": source}
+    return msgspec.structs.replace(info, served_context_tokens=limit, sources=sources)
 
 
 # Which field of ModelState keeps the last of which event; a found model is lifecycle as well.

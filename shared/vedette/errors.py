@@ -157,6 +157,7 @@ class ProviderError(VedetteError):
         retry_after_s: float | None = None,
         exchange: Exchange | None = None,
         remedy: str | None = None,
+        context_tokens: int | None = None,
     ) -> None:
         detail = f"{detail}; {remedy}" if remedy else detail
         super().__init__(detail=detail)
@@ -165,6 +166,7 @@ class ProviderError(VedetteError):
         self.remedy = remedy  # the end of the detail, where more is known than the outcome tells
         self.retry_after_s = retry_after_s
         self.exchange = exchange
+        self.context_tokens = context_tokens  # the context that is served, where a refusal names it
 
 
 class UndecodableMessage(VedetteError):

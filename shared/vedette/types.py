@@ -397,6 +397,7 @@ class RunSample(Value, frozen=True, kw_only=True, omit_defaults=True):
     digest: Text | None = None
     server_version: Text | None = None
     contended: Text | None = None  # what else the endpoint was seen to do during the run
+    context_limit_tokens: Count | None = None  # the context that is served, named by the refusal of this run
 
 
 class StreamsLoad(Value, frozen=True, kw_only=True, omit_defaults=True):
@@ -438,6 +439,17 @@ class Performance(Value, frozen=True, kw_only=True, omit_defaults=True):
     server_output_tps: Figure | None = None
     samples: tuple[RunSample, ...] = ()  # the last 30 per prompt length and temperature, oldest first
     sweep: Sweep | None = None  # the last one asked for
+
+    @property
+    def refused_beyond(self) -> RunSample | None:
+        """The last run whose refusal named the context served, unless a longer one succeeded since."""
+        last = None
+        for sample in self.samples:
+            if sample.context_limit_tokens is not None:
+                last = sample
+            elif last and (sample.prompt_tokens or 0) > (last.context_limit_tokens or 0):
+                last = None
+        return last
 
 
 class Reported(Value, frozen=True, kw_only=True, omit_defaults=True):

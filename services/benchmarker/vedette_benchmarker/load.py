@@ -156,7 +156,12 @@ class _Bench(Struct, frozen=True, kw_only=True):
         try:
             figures = await _ASK[self.info.kind](self, run)
         except ProviderError as error:
-            return msgspec.structs.replace(blank, outcome=error.outcome, detail=error.detail[:2048])
+            return msgspec.structs.replace(
+                blank,
+                outcome=error.outcome,
+                detail=error.detail[:2048],
+                context_limit_tokens=error.context_tokens,
+            )
         passed = self.clock.monotonic() - started
         if abs((self.clock.now() - blank.at).total_seconds() - passed) > MAX_DRIFT_S:
             return msgspec.structs.replace(blank, detail=CLOCK_STEPPED)

@@ -57,7 +57,7 @@ class Speed:
 
     async def run(self, endpoint: OpenEndpoint, state: ModelState, info: ModelInfo, job: Job) -> Ended:
         """Measure, fold, publish."""
-        runs = plan(info, self._settings)
+        runs = plan(state.known or info, self._settings)  # within the context that was refused before
         steps = len(runs) + len(job.streams)
 
         async def on_step(step: int, _: int, message: str) -> None:

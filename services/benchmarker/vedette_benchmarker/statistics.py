@@ -111,5 +111,5 @@ def _quiet(samples: Iterable[RunSample]) -> list[RunSample]:
 
 
 def _failed(sample: RunSample) -> bool:
-    """Return whether the model failed; one that cannot be asked this way has not."""
-    return sample.outcome not in {Outcome.OK, Outcome.UNSUPPORTED}
+    """Return whether the model failed; one that cannot be asked this way, or for so much, has not."""
+    return sample.outcome not in {Outcome.OK, Outcome.UNSUPPORTED} and sample.context_limit_tokens is None

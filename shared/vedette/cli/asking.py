@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter, validators
 
+from vedette.catalogue import REFUSAL
 from vedette.cli import options
 from vedette.cli.entries import NOTHING_FOUND
 from vedette.cli.fitting import Column
@@ -305,6 +306,8 @@ def show_models(shown: Sequence[ModelView], *, total: int | None = None, conside
         out.print(f"{name(model.model)}: {'; '.join(model.notes)}")
     if len(strange) > _MAX_NOTED:
         out.print(f"and {len(strange) - _MAX_NOTED:,} more strange names; --json has the notes of all")
+    for model in [model for model in shown if _context_source(model).startswith(REFUSAL)][:_MAX_NOTED]:
+        out.print(f"{name(model.model)}: context {model.info.context_tokens:,} by {_context_source(model)}")
     ending = [model for model in shown if model.info.retires_at]
     for model in ending[:_MAX_NOTED]:
         by = model.info.sources.get("retires_at", "its listing")
@@ -313,6 +316,10 @@ def show_models(shown: Sequence[ModelView], *, total: int | None = None, conside
         out.print(f"and {len(ending) - _MAX_NOTED:,} more end; --json has the dates of all")
     if total is not None and total > len(shown):
         out.print(f"{len(shown):,} of {total:,}; --limit lists more, a part of their names fewer")
+
+
+def _context_source(model: ModelView) -> str:
+    return model.info.sources.get("served_context_tokens", "")
 
 
 def _model_row(model: ModelView) -> tuple[str, ...]:

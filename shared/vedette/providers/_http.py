@@ -23,7 +23,7 @@ from vedette.errors import ConfigurationError, ProviderError
 from vedette.providers import Access, counting
 from vedette.providers._lenient import decoded, text
 from vedette.providers._outbound import Forbidden, Transport
-from vedette.providers._refusals import outcome, wait_s, words
+from vedette.providers._refusals import context_limit, outcome, wait_s, words
 from vedette.redaction import Secrets
 from vedette.types import Exchange, Outcome
 
@@ -207,6 +207,7 @@ class Http:
             outcome(status, said),
             f"HTTP {status}{f': {said}' if said else ''}",
             retry_after_s=wait_s(response.headers, body, self._clock.now()),
+            context_tokens=context_limit(said, body) if 400 <= status < 500 else None,
         )
 
     def _redirected(self, response: httpx.Response, told: "_Transcript") -> ProviderError:

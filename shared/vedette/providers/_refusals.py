@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from vedette.providers._lenient import (
     moment,
     sequence,
     text,
+    tokens,
 )
 from vedette.types import Outcome
 
@@ -47,6 +49,12 @@ _BY_STATUS: Final[Mapping[int, Outcome]] = {
 _NO_CREDIT: Final = re.compile(
     r"credit balance|insufficient (?:credit|balance|fund|quota)|insufficient_quota|no (?:more )?credit|out of credit"
     r"|billing|payment required|exceeded your current quota",
+    re.IGNORECASE,
+)
+MIN_CONTEXT_TOKENS: Final = 64  # what names less is no context
+_LIMITS: Final = re.compile(
+    r"(?:context (?:length|size|window)|model length|tokens allowed)\W+(?:(?:is|of|only)\W+)*(\d[\d,]{1,12})"
+    r"|tokens > (\d[\d,]{1,12}) max|max_new_tokens\W+must be <= (\d[\d,]{1,12})",
     re.IGNORECASE,
 )
 _OF_THE_DAY: Final = re.compile(r"per[ _-]?day|daily|\b[TR]PD\b", re.IGNORECASE)
@@ -212,19 +220,35 @@ def _words(error: Any, *, depth: int) -> Iterator[str]:
         yield from _words(mapping(error.get("metadata")).get("raw"), depth=depth - 1)
 
 
+def context_limit(said: str, body: bytes = b"") -> int | None:
+    """Return the context (tokens) that a refusal names as the limit, or None.
+
+    By the words of OpenAI, vLLM, SGLang, llama.cpp, llama-cpp-python, LM Studio, Text Generation Inference,
+    Anthropic and Gemini; else by llama.cpp's `n_ctx`.
+    """
+    named = [int(found.replace(",", "")) for groups in _LIMITS.findall(said) for found in groups if found]
+    if not named and b"exceed_context_size_error" in body:
+        with suppress(ProviderError):
+            named = [tokens(mapping(mapping(decoded(body)).get("error")).get("n_ctx")) or 0]
+    # Of two figures the other one is what was asked for.
+    limit = min(named, default=0)
+    return limit if limit >= MIN_CONTEXT_TOKENS else None
+
+
 def in_stream(error: Any) -> ProviderError:
     """Return the failure that an *error* in a stream means; it has no status but that in its own code."""
     told = mapping(error)
     told = mapping(told.get("error")) or told
     found = said(error) or "the stream failed without a reason"
+    limit = context_limit(found)
     for name in ("code", "status", "status_code", "type"):
         value = told.get(name)
         status = _status(value)
         if status is not None:
-            return ProviderError(outcome(status, found), found)
+            return ProviderError(outcome(status, found), found, context_tokens=limit)
         if isinstance(value, str) and value.lower() in _BY_TYPE:
-            return ProviderError(_BY_TYPE[value.lower()], found)
-    return ProviderError(Outcome.SERVER_ERROR, found)
+            return ProviderError(_BY_TYPE[value.lower()], found, context_tokens=limit)
+    return ProviderError(Outcome.SERVER_ERROR, found, context_tokens=limit)
 
 
 def _status(value: object) -> int | None:

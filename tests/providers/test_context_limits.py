@@ -1,0 +1,104 @@
+"""A refusal that names the context that is served teaches it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from commands import up
+from eventually import eventually
+from providers.replay import Exchange, Replay, Write, replaying, reply
+from providers.test_counting import WORDS
+from vedette.providers._refusals import context_limit, in_stream
+from vedette.types import Outcome
+
+LIMIT = 256
+VLLM = (
+    "This model's maximum context length is 256 tokens. However, you requested 1128 tokens "
+    "(1000 in the messages, 128 in the completion)."
+)
+SAID = {
+    VLLM: 256,
+    "The decoder prompt (length 600) is longer than the maximum model length of 4096.": 4096,
+    "request (600 tokens) exceeds the available context size (512 tokens), try increasing it": 512,
+    "Requested tokens (600) exceed context window of 512": 512,
+    "The input (600 tokens) is longer than the model's context length (512 tokens).": 512,
+    "Requested token count exceeds the model's maximum context length of 512 tokens.": 512,
+    "the model is loaded with context length of only 4096 tokens": 4096,
+    "`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000 and 128": 4096,
+    "prompt is too long: 210000 tokens > 200000 maximum": 200_000,
+    "The input token count (2000000) exceeds the maximum number of tokens allowed (1,048,576).": 1_048_576,
+    "context length 600 exceeds the maximum context length of 512": 512,
+    "maximum context length is 5 tokens": None,
+    "max_tokens must be <= 4096": None,
+    "no context": None,
+}
+
+
+@pytest.mark.parametrize("said", SAID)
+def test_what_servers_say_of_their_context(said: str) -> None:
+    assert context_limit(said) == SAID[said]
+    error = in_stream({"error": {"message": said, "code": 400}})
+    assert (error.outcome, error.context_tokens) == (Outcome.BAD_REQUEST, SAID[said])
+
+
+def test_llama_cpp_says_it_in_a_field() -> None:
+    error = {
+        "code": 400,
+        "message": "the request exceeds the available context size, try increasing it",
+        "type": "exceed_context_size_error",
+        "n_prompt_tokens": 600,
+        "n_ctx": 256,
+    }
+    assert context_limit(error["message"], json.dumps({"error": error}).encode()) == 256  # type: ignore[arg-type]
+
+
+def narrow(replay: Replay) -> list[int]:
+    """Have *replay* be a vLLM that declares no context and serves 256 tokens, a word each; return what it refuses."""
+    refused: list[int] = []
+    replay.routes["GET", "/v1/models"] = reply(200, {"data": [{"id": "m", "owned_by": "vllm"}]})
+
+    async def chat(exchange: Exchange, write: Write) -> None:
+        asked = sum(len(str(message["content"]).split()) for message in exchange.body["messages"])
+        wanted = asked + (exchange.body.get("max_tokens") or exchange.body.get("max_completion_tokens") or 0)
+        if wanted > LIMIT:
+            refused.append(wanted)
+        too_long = reply(400, {"object": "error", "message": VLLM, "code": 400})
+        await (too_long if wanted > LIMIT else WORDS)(exchange, write)
+
+    replay.routes["POST", "/v1/chat/completions"] = chat
+    return refused
+
+
+@pytest.mark.fault("a server serves a shorter context than the benchmark asks for", "I10")
+async def test_the_next_benchmark_fits(tmp_path: Path) -> None:
+    """The first is refused in part and is no failure; the second fits, and the context is shown with its source."""
+    async with replaying() as server:
+        refused = narrow(server)
+        config = (
+            "[benchmarking]\nruns = 1\noutput_tokens = 64\n"
+            f'[endpoints.box]\nprovider = "openai-compatible"\nurl = "{server.url}"\nevaluate = false\n'
+        )
+        async with up(tmp_path / "state", config) as running:
+            await running.line("found     box/m")
+
+            async def learned() -> Any:
+                (model,) = (await running.ask("models", "--json")).json()["models"]
+                return model if model["info"].get("served_context_tokens") == LIMIT else None
+
+            model = await eventually(learned, what="the context is known")
+            assert model["performance"]["failures"] == 0
+            assert model["info"]["sources"]["served_context_tokens"].startswith("a refusal of ")
+            shown = (await running.ask("models")).out
+            assert "box/m: context 256 by a refusal of " in shown
+            assert "maximum context length is 256 tokens" in shown
+
+            assert refused
+            before = refused.copy(), len(server.requests)
+            assert (await running.ask("benchmark", "box/m")).code == 0
+            assert refused == before[0]
+            assert len(server.requests) > before[1]
+            (model,) = (await running.ask("models", "--json")).json()["models"]
+            assert model["performance"]["failures"] == 0
+            assert model["info"]["served_context_tokens"] == LIMIT
