@@ -1,6 +1,8 @@
 """Databases as people run them: odd paths, replicas, and a database that others use too."""
 
+import asyncio
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from faults.disks import disk
 from postgres import create_database, replica
 from vedette import instance
 from vedette.connecting import without_secrets
@@ -57,6 +60,22 @@ def test_a_plain_percent_sign_in_a_path_is_not_taken_for_another_directory(tmp_p
     with pytest.raises(ConfigurationError, match=r"names .*/a@b/vedette.db.*for .*/a%40b/.* as %25"):
         parse(f"sqlite+aiosqlite:///{directory}/vedette.db")
     assert parse(f"sqlite+aiosqlite:///{tmp_path}/a%2540b/vedette.db").database == f"{directory}/vedette.db"
+
+
+@pytest.mark.fault("the disk of the database's file is mounted read-only", "I1")
+async def test_a_read_only_disk_is_named(tmp_path: Path) -> None:
+    """By the recorder and by `doctor`, with what to do."""
+    with disk(tmp_path / "disk", 64) as place:
+        url = instance.database_url(place)
+        async with Store(url) as store:
+            await store.migrate()
+        await asyncio.to_thread(subprocess.run, ["mount", "-o", "remount,ro", place], check=True)
+        _, problem, remedy = await examining.check(url)
+        assert problem == f"{instance.database_file(place)} cannot be written"
+        assert "[database] url" in remedy
+        with pytest.raises(ConfigurationError, match="cannot be written"):
+            async with Store(url):
+                pass
 
 
 @pytest.fixture(scope="module")
