@@ -231,6 +231,7 @@ class Bus:
         self._tasks: set[asyncio.Task[None]] = set()
         self._writes = Writes()
         self._written_on = 0  # which of our connections to NATS the writes went through
+        self._redelivered: set[str] = set()  # the ids of jobs in hand that were in hand before
         self._in_hand: dict[str, Progress | None] = {}  # the last progress of each job in hand, by its id
         self._silent: dict[str, datetime] = {}  # streams and durables that do not answer, since when
 
@@ -508,6 +509,10 @@ class Bus:
         if job.id in self._in_hand:
             self._in_hand[job.id] = progress
         await self.connection.publish(progress.subject, encode(progress))
+
+    def is_redelivered(self, job: Job) -> bool:
+        """Return whether *job*, which is in hand, was in hand before: what it began may have been left undone."""
+        return job.id in self._redelivered
 
     async def bury(self, message: Msg, *, reason: str) -> None:
         """Put *message* into DEAD with the *reason*."""
@@ -837,6 +842,8 @@ class Bus:
                 raise UndecodableMessage(subject=message.subject, problem="not a job")
             job = event
             self._in_hand[job.id] = None
+            if message.metadata.num_delivered > 1:
+                self._redelivered.add(job.id)
             await self.require_right_clock()
             async with asyncio.timeout(timeout_s):
                 await handle(job)
@@ -856,6 +863,7 @@ class Bus:
             alive.cancel()
             if job is not None:
                 self._in_hand.pop(job.id, None)
+                self._redelivered.discard(job.id)
 
     async def _tell_deferred(self, job: Job | None, why: str, retry_s: float | None) -> None:
         """Say that *job* waits for its next attempt, or that it is a dead letter now."""

@@ -22,7 +22,7 @@ from vedette.providers.access import access
 from vedette.providers.counting import counting
 from vedette.redaction import NO_SECRETS, REDACTED, Secrets
 from vedette.settings import EndpointSettings, Settings
-from vedette.types import EndpointState, Listed, ModelRef, Outcome, Use
+from vedette.types import EndpointState, Listed, ModelRef, Occupancy, Outcome, Use
 
 # Of one endpoint. Each becomes an event, a subject and memory in every service: a server must not decide how much.
 MOST_MODELS = 10_000
@@ -333,9 +333,14 @@ async def observe(
     return event.state
 
 
-async def account(bus: Bus, endpoint: OpenEndpoint, use: Use, job: Job) -> None:
-    """Enter what *job* used of the endpoint into its ledger; of one never observed there is none."""
-    if use == Use():
+async def account(
+    bus: Bus, endpoint: OpenEndpoint, use: Use, job: Job, *, occupancy: Occupancy | None = None
+) -> None:
+    """Enter what *job* used of the endpoint into its ledger, and the *occupancy* that it saw.
+
+    Of an endpoint that was never observed there is neither.
+    """
+    if use == Use() and occupancy is None:
         return
     # A job that is done again uses again, so its id alone would not do.
     used_at = bus.clock.now().isoformat()
@@ -349,7 +354,11 @@ async def account(bus: Bus, endpoint: OpenEndpoint, use: Use, job: Job) -> None:
             id=identity.derive(job.at, "endpoint.observed", endpoint.name, job.id, used_at),
             at=now,
             endpoint=endpoint.name,
-            state=msgspec.structs.replace(state, ledger=charge(state.ledger, job.kind, use, now)),
+            state=msgspec.structs.replace(
+                state,
+                ledger=charge(state.ledger, job.kind, use, now),
+                occupancy=occupancy or state.occupancy,
+            ),
         )
 
     await bus.advance("ENDPOINTS", f"endpoint.observed.{endpoint.name}", step)

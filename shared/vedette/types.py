@@ -609,6 +609,16 @@ class Intake(Value, frozen=True, kw_only=True, omit_defaults=True):
     refused: int = 0
 
 
+class Occupancy(Value, frozen=True, kw_only=True, omit_defaults=True):
+    """What a measurement last saw loaded at an endpoint, and when it last saw a use that was not Vedette's.
+
+    `loaded` holds by name when each will be unloaded, None where that is not told.
+    """
+
+    loaded: dict[str, UtcTime | None] = {}
+    used_at: UtcTime | None = None
+
+
 class EndpointState(Value, frozen=True, kw_only=True, omit_defaults=True):
     """What the last contact with an endpoint told, and what follows for the next."""
 
@@ -633,3 +643,4 @@ class EndpointState(Value, frozen=True, kw_only=True, omit_defaults=True):
     paused_until: UtcTime | None = None
     paused_reason: Text | None = None
     ledger: Ledger | None = None
+    occupancy: Occupancy | None = None

@@ -21,7 +21,6 @@ from vedette_benchmarker.evaluation import Evaluation
 from vedette_benchmarker.handlers import Ended, Measurements
 from vedette_benchmarker.suites import Item, Suite
 from vedette_benchmarker.suites.checks import exact
-from vedette_benchmarker.yielding import Users
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 MODEL = ModelRef("box", "m")
@@ -52,7 +51,6 @@ class Evaluated:
             clock=bus.clock,
         )
         self.measure = Evaluation(
-            users=Users(bus.clock),
             bus=bus,
             catalogue=Catalogue(),
             suites=(SUITE,),
@@ -119,7 +117,6 @@ async def test_an_unknown_suite_fails_the_job_and_names_the_field(bus: Bus) -> N
     found = lifecycle_event("found", MODEL, at=NOW, info=model_info(MODEL, kind="chat", url="http://box"))
     await bus.js.publish(found.subject, encode(found))
     jobs = Measurements(
-        users=Users(bus.clock),
         probe_timeout_s=30.0,
         bus=bus,
         catalogue=Catalogue(),
@@ -186,7 +183,7 @@ async def interrupted(bus: Bus, cause: JobCause) -> tuple[Ended, int, Evaluated]
 @pytest.mark.fault(
     "a user loads another model while one is being evaluated",
     "I13",
-    without=("vedette_benchmarker.yielding:Users.has_pushed_out", is_none),
+    without=("vedette_benchmarker.yielding:has_pushed_out", is_none),
 )
 async def test_an_evaluation_ends_when_its_model_is_pushed_out(bus: Bus) -> None:
     """With its next question it would push out the user's. What it used is counted; no score is made of it."""

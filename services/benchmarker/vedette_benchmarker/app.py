@@ -16,7 +16,6 @@ from vedette_benchmarker.grader import open_grader
 from vedette_benchmarker.handlers import Measurements
 from vedette_benchmarker.speed import Speed
 from vedette_benchmarker.suites.choosing import suites
-from vedette_benchmarker.yielding import Users
 
 
 @asynccontextmanager
@@ -33,13 +32,11 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         speed = Speed(
             bus=bus, catalogue=service.catalogue, settings=settings.benchmarking, clock=clock, rng=rng
         )
-        users = Users(clock)
         measurements = Measurements(
             bus=bus,
             catalogue=service.catalogue,
             endpoints=endpoints,
             clock=clock,
-            users=users,
             probe_timeout_s=settings.probing.answer_timeout_s,
             measures={
                 "benchmark": speed,
@@ -50,7 +47,6 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
                     suites=suites(settings.evaluating.suites),
                     settings=settings.evaluating,
                     grader=grader,
-                    users=users,
                     clock=clock,
                 ),
             },

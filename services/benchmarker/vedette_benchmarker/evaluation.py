@@ -16,12 +16,13 @@ from vedette.requests import spelt, unknown_name
 from vedette.settings import Evaluating
 from vedette.shown import shown
 from vedette.types import Capability, ModelInfo, Outcome, Use
+from vedette_benchmarker import yielding
 from vedette_benchmarker.asking import Asker, Spent, room_to_think
 from vedette_benchmarker.grader import Grading
 from vedette_benchmarker.grading import Graded, claims, drops, fold, telling, ungraded
 from vedette_benchmarker.handlers import Ended
 from vedette_benchmarker.suites import Item, Suite, VectorItem
-from vedette_benchmarker.yielding import PushedOut, Users, names_of
+from vedette_benchmarker.yielding import PushedOut, names_of
 
 THINKING_TOKENS = 1024  # room to think before each answer
 _PROMPT_TOKENS = 200  # of an average item, with its template
@@ -40,7 +41,6 @@ class Evaluation:
         suites: Sequence[Suite],
         settings: Evaluating,
         grader: Grading,
-        users: Users,
         clock: Clock,
     ) -> None:
         self._bus = bus
@@ -48,7 +48,6 @@ class Evaluation:
         self._suites = suites
         self._settings = settings
         self._grader = grader
-        self._users = users
         self._clock = clock
 
     def is_done(self, state: ModelState, job: Job) -> bool:
@@ -91,7 +90,7 @@ class Evaluation:
 
             async def on_trial(so_far: Graded, place: int = place) -> None:
                 begun = job.cause != "manual" and asker.spent.requests
-                if begun and await self._users.has_pushed_out(endpoint, names):
+                if begun and await yielding.has_pushed_out(endpoint, names, self._clock.now()):
                     raise PushedOut
                 await self._tell(
                     so_far, job, place * self._settings.items, len(suites) * self._settings.items

@@ -15,12 +15,30 @@ from vedette.catalogue import Catalogue, ModelState
 from vedette.clock import Clock
 from vedette.endpoints import Endpoints, OpenEndpoint, account
 from vedette.errors import NotYet, RequestError
-from vedette.events import Job, JobCause, JobKind, ModelChanged, ModelEvent, ModelFound, ScheduledJob, Tick
+from vedette.events import (
+    EndpointObserved,
+    Job,
+    JobCause,
+    JobKind,
+    ModelChanged,
+    ModelEvent,
+    ModelFound,
+    ScheduledJob,
+    Tick,
+)
 from vedette.ledger import covers
 from vedette.providers.counting import counting
 from vedette.tolerance import is_future
-from vedette.types import ModelInfo, ModelRef, Use
-from vedette_benchmarker.yielding import DEFER, Users, names_of, unloading
+from vedette.types import ModelInfo, ModelRef, Occupancy, Use
+from vedette_benchmarker.yielding import (
+    DEFER,
+    after,
+    left_alone_s,
+    look,
+    names_of,
+    ours_by_probes,
+    unloading,
+)
 
 # In this order: the first call of a model that is not loaded must be the benchmark's, which times it.
 _FIRST: tuple[JobKind, ...] = ("benchmark", "verify")
@@ -90,7 +108,6 @@ class Measurements:
         endpoints: Endpoints,
         clock: Clock,
         measures: Mapping[JobKind, Measure],
-        users: Users,
         probe_timeout_s: float,
     ) -> None:
         self._bus = bus
@@ -98,7 +115,6 @@ class Measurements:
         self._endpoints = endpoints
         self._clock = clock
         self._measures = measures
-        self._users = users
         self._probe_timeout_s = probe_timeout_s
 
     async def on_tick(self, tick: Tick) -> None:
@@ -172,18 +188,19 @@ class Measurements:
             await self._bus.tell(job, "failed", f"{state.model}: {reason}")
             return
         await gate.until_free(self._bus, endpoint.settings.group, within_s=self._probe_timeout_s)
-        here = self._catalogue.of_endpoint(endpoint.name)
-        names = names_of(state, here)
+        names = names_of(state, self._catalogue.of_endpoint(endpoint.name))
         with counting() as looked:
-            manual = job.cause == "manual"
-            wait_s = 0.0 if manual else await self._users.wait_s(endpoint, names, unloading(here))
+            seen = await self._look(endpoint, names, job)
+        wait_s = left_alone_s(seen, names, self._clock.now()) if seen and job.cause != "manual" else 0.0
         if wait_s:
-            await account(self._bus, endpoint, Use(requests=looked.requests), job)
+            await account(self._bus, endpoint, Use(requests=looked.requests), job, occupancy=seen)
             await self._put_off(endpoint, job, wait_s)
             return
         await self._bus.tell(job, "started", str(state.model))
         try:
-            ended = await self._run(measure, endpoint, state, job, names=names, looked=looked.requests)
+            ended = await self._run(
+                measure, endpoint, state, job, names=names, seen=seen, looked=looked.requests
+            )
         except RequestError as error:
             await self._bus.tell(job, "failed", str(error), field=error.field)
             return
@@ -202,6 +219,7 @@ class Measurements:
         job: Job,
         *,
         names: set[str],
+        seen: Occupancy | None,
         looked: int,
     ) -> Ended:
         """Run *measure* and enter what it used into the ledger, also when it fails or must wait.
@@ -213,13 +231,26 @@ class Measurements:
         with counting() as sent:
             try:
                 ended = await measure.run(endpoint, state, state.info, job)
-                await self._users.note(endpoint, names)
+                loaded = await look(endpoint, self._clock.now())
             except Exception:
                 await account(self._bus, endpoint, Use(requests=looked + sent.requests), job)
                 raise
         use = msgspec.structs.replace(ended.use, requests=looked + sent.requests)
-        await account(self._bus, endpoint, use, job)
+        left = None if loaded is None else after(seen, loaded, ours=names, now=self._clock.now())
+        await account(self._bus, endpoint, use, job, occupancy=left)
         return ended
+
+    async def _look(self, endpoint: OpenEndpoint, names: set[str], job: Job) -> Occupancy | None:
+        """Return what is loaded now and whether somebody else has used it, or None where the server does not tell."""
+        loaded = await look(endpoint, self._clock.now())
+        if loaded is None:
+            return None
+        held = await self._bus.last("ENDPOINTS", f"endpoint.observed.{endpoint.name}")
+        state = held.event.state if held and isinstance(held.event, EndpointObserved) else None
+        ours = ours_by_probes(loaded, unloading(self._catalogue.of_endpoint(endpoint.name)))
+        if self._bus.is_redelivered(job):
+            ours |= names  # it was loaded when the job was done for the first time, up to where that ended
+        return after(state.occupancy if state else None, loaded, ours=ours, now=self._clock.now())
 
     async def _put_off(self, endpoint: OpenEndpoint, job: Job, wait_s: float) -> None:
         """Queue *job* again in *wait_s*: another model is in use there, which ours would push out.
