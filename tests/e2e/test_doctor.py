@@ -125,6 +125,7 @@ async def test_models_that_the_account_cannot_call_are_named(tmp_path: Path) -> 
             await running.line("ready")
 
             async def named() -> Any:
+                await running.ask("probe")  # one beside a benchmark asks for no answer
                 told = (await running.ask("doctor", "--json")).json()["findings"]
                 return [finding for finding in told if finding["what"] == "models of paid"]
 
