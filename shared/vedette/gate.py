@@ -19,10 +19,23 @@ from vedette.durables import host_jobs
 # A job that was delivered longer ago is nobody's: its benchmarker is gone for good.
 LONGEST_MEASUREMENT_S: Final = 3600.0
 _LOOK_AGAIN_S: Final = 0.1
+PATIENCE_S: Final = 2.0
 
 
-async def closed(bus: Bus, group: str) -> str | None:
-    """Return why no answer may be asked for at the host *group* now: it is being measured. None when it may."""
+async def closed(bus: Bus, group: str, *, patience_s: float = PATIENCE_S) -> str | None:
+    """Return why no answer may be asked for at the host *group*: it is being measured. None when it may.
+
+    Most jobs in hand end at once, because there is nothing to measure: those are waited for, *patience_s* at most.
+    """
+    ends = bus.clock.monotonic() + patience_s
+    while True:
+        reason = await _closed_now(bus, group)
+        if reason is None or bus.clock.monotonic() >= ends:
+            return reason
+        await asyncio.sleep(_LOOK_AGAIN_S)
+
+
+async def _closed_now(bus: Bus, group: str) -> str | None:
     try:
         in_hand, delivered_at = await bus.in_hand(host_jobs(group))
     except nats.js.errors.NotFoundError:
