@@ -400,24 +400,5 @@ async def test_a_measurement_yields_to_the_model_that_a_user_has_loaded(tmp_path
                 await eventually(asked, what="measured when asked for")
 
 
-async def test_what_vedette_has_loaded_holds_nothing_up_after_a_restart(tmp_path: Path) -> None:
-    """It is known whose it is: nobody else has used it since."""
-    async with fake_ollama(a="d1") as ollama:
-        async with running(settings(box=ollama.url), tmp_path) as (_, client):
-            await eventually(lambda: _measured(client), what="measured")
-            # The job is done, and what it left loaded is written down, a moment after its figures are.
-            await eventually(lambda: _occupied(client), what="what was left loaded noted")
-        assert ollama.loaded == {"a"}
-        ollama.models["b"] = "d2"
-        async with running(settings(box=ollama.url), tmp_path) as (_, client):
-            await listed(client, 2)
-            await eventually(lambda: _measured(client), what="the new model measured too")
-
-
-async def _occupied(client: Client) -> bool:
-    (view,) = (await client.endpoints()).endpoints
-    return bool(view.state and view.state.occupancy and view.state.occupancy.loaded)
-
-
 def _asked(ollama: FakeOllama) -> list[Exchange]:
     return [request for request in ollama.replay.requests if request.path == "/api/chat"]
