@@ -37,9 +37,10 @@ async def test_a_host_asks_and_reports(tmp_path: Path) -> None:
         await running.line("ready")
 
         async def known() -> bool:
-            return (await running.ask("recommend", "chat")).code == 0
+            ended = await running.ask("recommend", "chat", "--json")
+            return ended.code == 0 and ended.json()["recommendation"]["model"]["name"] == "m"
 
-        await eventually(known, within_s=180, what="a model that can be recommended")
+        await eventually(known, within_s=180, what="m recommended")
         command = StdioServerParameters(
             command=sys.executable,
             args=[
