@@ -25,6 +25,14 @@ OUTCOMES = [
     (429, "You exceeded your current quota, please check your plan and billing details.", Outcome.NO_CREDIT),
     (429, "Rate limit reached for model `m` on tokens per day (TPD)", Outcome.QUOTA_USED),
     (429, "slow down", Outcome.RATE_LIMITED),
+    (
+        429,
+        "You exceeded your current quota, please check your plan and billing details. Quota exceeded for metric:"
+        " generate_content_free_tier_requests, limit: 15. Please retry in 36.9s.",
+        Outcome.RATE_LIMITED,
+    ),
+    (400, "stream_options: Extra inputs are not permitted", Outcome.BAD_REQUEST),
+    (400, "temperature is not allowed with this model", Outcome.BAD_REQUEST),
     (403, "Your chosen model requires moderation and your input was flagged", Outcome.FORBIDDEN),
     (403, "Country, region, or territory not supported", Outcome.FORBIDDEN),
     (403, "Access to model acme/m is restricted", Outcome.FORBIDDEN),
@@ -106,6 +114,7 @@ WAITS: list[tuple[dict[str, str], Any, float | None]] = [
     ),
     ({}, {"error": {"details": [{"@type": "google.rpc.RetryInfo", "retryDelay": "40s"}]}}, 40),
     ({}, {"error": {"message": "Rate limit reached. Please try again in 7m12s."}}, 432),
+    ({}, {"error": {"message": "Quota exceeded. Please retry in 36.9s."}}, 36.9),
     ({"retry-after": "1e999"}, {}, None),
     ({"retry-after": "99999999"}, {}, MAX_WAIT_S),
     ({}, {}, None),

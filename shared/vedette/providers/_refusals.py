@@ -63,29 +63,35 @@ _OF_THE_KEY: Final = re.compile(
     re.IGNORECASE,
 )
 _BY_POLICY: Final = re.compile(
-    r"country|region|territor|location is not|moderation|flagged|gated|terms of|must be verified|restricted"
-    r"|not (?:allowed|authorized|permitted|available)|access to (?:the )?model|your chosen model|does not have access",
+    r"country|region|territor|location is not|moderation|flagged|gated|terms of|must be verified",
     re.IGNORECASE,
 )
+# With status 403 only: a 400 says of a parameter, too, that it is not permitted.
+_NO_ACCESS: Final = re.compile(
+    r"restricted|not (?:allowed|authorized|permitted|available)|access to (?:the )?model|does not have access",
+    re.IGNORECASE,
+)
+# Google says `check your plan and billing details` of every limit, also of one for a minute.
+_OF_A_WHILE: Final = re.compile(r"quota exceeded for metric|(?:retry|try again) in", re.IGNORECASE)
 _NOT_LOADED: Final = re.compile(r"no models? (?:is )?loaded|model is (?:unloaded|not loaded)", re.IGNORECASE)
-# Names that APIs give to kinds of errors, where a stream has no status: OpenAI's, Anthropic's and Google's.
-_BY_TYPE: Final[Mapping[str, Outcome]] = {
-    "rate_limit_error": Outcome.RATE_LIMITED,
-    "rate_limit_exceeded": Outcome.RATE_LIMITED,
-    "resource_exhausted": Outcome.RATE_LIMITED,
-    "insufficient_quota": Outcome.NO_CREDIT,
-    "billing_error": Outcome.NO_CREDIT,
-    "authentication_error": Outcome.AUTH_FAILED,
-    "permission_error": Outcome.AUTH_FAILED,
-    "invalid_api_key": Outcome.AUTH_FAILED,
-    "not_found_error": Outcome.NOT_FOUND,
-    "model_not_found": Outcome.NOT_FOUND,
-    "invalid_request_error": Outcome.BAD_REQUEST,
-    "overloaded_error": Outcome.BUSY,
-    "unavailable": Outcome.BUSY,
-    "insufficient_system_resource": Outcome.BUSY,
-    "timeout_error": Outcome.TIMEOUT,
-    "deadline_exceeded": Outcome.TIMEOUT,
+# The status of kinds of errors, which a stream tells by their names alone: OpenAI's, Anthropic's and Google's.
+_BY_TYPE: Final[Mapping[str, int]] = {
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+    "resource_exhausted": 429,
+    "insufficient_quota": 402,
+    "billing_error": 402,
+    "authentication_error": 401,
+    "invalid_api_key": 401,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "model_not_found": 404,
+    "invalid_request_error": 400,
+    "overloaded_error": 529,
+    "unavailable": 503,
+    "insufficient_system_resource": 503,
+    "timeout_error": 408,
+    "deadline_exceeded": 504,
 }
 # Reasons why a stream ended that name a failure and no end of an answer (OpenRouter, z.ai, DeepSeek, vLLM).
 FAILED_REASONS: Final = frozenset(
@@ -104,10 +110,13 @@ def outcome(status: int, said: str) -> Outcome:
         return Outcome.SERVER_ERROR
     if status == 429 and _OF_THE_DAY.search(said):
         return Outcome.QUOTA_USED
+    if status == 429 and _OF_A_WHILE.search(said):
+        return Outcome.RATE_LIMITED
     if status in (400, 403, 429) and _NO_CREDIT.search(said):
         return Outcome.NO_CREDIT
-    if status in (400, 403) and _BY_POLICY.search(said) and not _OF_THE_KEY.search(said):
-        return Outcome.BAD_REQUEST if status == 400 and "chat template" in said else Outcome.FORBIDDEN
+    by_policy = _BY_POLICY.search(said) or (status == 403 and _NO_ACCESS.search(said))
+    if status in (400, 403) and by_policy and not _OF_THE_KEY.search(said):
+        return Outcome.FORBIDDEN
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return Outcome.SERVER_ERROR if status >= 500 else Outcome.BAD_REQUEST
@@ -145,7 +154,7 @@ def _body_wait(body: bytes) -> float | None:
     for detail in map(mapping, sequence(error.get("details"))):
         if "retryDelay" in detail:
             return _duration(text(detail["retryDelay"]))
-    again = re.search(rb"try again in ([0-9hms.]{1,20}[hms])", body[:4096])
+    again = re.search(rb"(?:try again|retry) in ([0-9hms.]{1,20}[hms])", body[:4096])
     return _duration(again[1].decode()) if again else None
 
 
@@ -246,12 +255,10 @@ def in_stream(error: Any) -> ProviderError:
         status = _status(value)
         if status is not None:
             return ProviderError(outcome(status, found), found, context_tokens=limit)
-        if isinstance(value, str) and value.lower() in _BY_TYPE:
-            return ProviderError(_BY_TYPE[value.lower()], found, context_tokens=limit)
     return ProviderError(Outcome.SERVER_ERROR, found, context_tokens=limit)
 
 
 def _status(value: object) -> int | None:
-    if isinstance(value, str) and re.fullmatch(r"[45]\d\d", value):
-        return int(value)
+    if isinstance(value, str):
+        return int(value) if re.fullmatch(r"[45]\d\d", value) else _BY_TYPE.get(value.lower())
     return value if isinstance(value, int) and 400 <= value < 600 else None
