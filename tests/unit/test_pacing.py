@@ -99,6 +99,12 @@ def test_an_answer_that_is_not_streamed_has_neither_ttft_nor_rate() -> None:
         (["<thi", "nk>hm</th", "ink>Hel", "lo"], "hm", "Hello"),
         (["hm so", "</think>Hello"], "hm so", "Hello"),
         (["[THINK]hm[/THINK]Hello"], "hm", "Hello"),
+        (
+            ["<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>Hello"],
+            "hm",
+            "Hello",
+        ),
+        (["Hello", "<|end|>"], "", "Hello<|end|>"),
         (["<think>hm, cut off"], "hm, cut off", ""),
         (
             ["A tag like <think> or </think> opens thoughts."],

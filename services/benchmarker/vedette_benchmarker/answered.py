@@ -32,20 +32,20 @@ THOUGHT_MARKS: Final = (
     ("<thinking>", "</thinking>"),
     ("[THINK]", "[/THINK]"),
     ("\u25c1think\u25b7", "\u25c1/think\u25b7"),
-    ("<|channel|>analysis<|message|>", "<|end|>"),
+    ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
 )
 
 
 def thoughts_apart(deltas: Sequence[Delta]) -> list[Delta]:
     """Return *deltas* with the thoughts that stand in their text, between marks at its beginning, as thinking.
 
-    A closing mark alone ends thoughts too: some templates open them in the prompt. The marks are left out.
+    A closing tag alone ends thoughts too: some templates open them in the prompt. The marks are left out.
     """
     text = "".join(delta.text for delta in deltas)
     begun = text.lstrip()
     for opening, closing in THOUGHT_MARKS:
         opened, end = begun.startswith(opening), text.find(closing)
-        if opened or (end >= 0 and opening not in text):
+        if opened or (end >= 0 and opening not in text and "/" in closing):
             start = len(text) - len(begun) + len(opening) if opened else 0
             return list(_cut(deltas, start, len(text) if end < 0 else end, len(closing)))
     return list(deltas)
