@@ -356,7 +356,7 @@ async def account(
             endpoint=endpoint.name,
             state=msgspec.structs.replace(
                 state,
-                ledger=charge(state.ledger, job.kind, use, now),
+                ledger=state.ledger if use == Use() else charge(state.ledger, job.kind, use, now),
                 occupancy=occupancy or state.occupancy,
             ),
         )

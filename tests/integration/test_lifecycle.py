@@ -400,5 +400,19 @@ async def test_a_measurement_yields_to_the_model_that_a_user_has_loaded(tmp_path
                 await eventually(asked, what="measured when asked for")
 
 
+@pytest.mark.fault("a restart in the middle of a measurement", "I12")
+async def test_what_vedette_has_loaded_holds_nothing_up_after_a_restart(tmp_path: Path) -> None:
+    """It was written down before it was loaded, so it is not taken for a user's."""
+    async with fake_ollama(a="d1") as ollama:
+        async with running(settings(box=ollama.url), tmp_path) as (_, client):
+            await eventually(lambda: _measured(client), what="measured")
+        assert ollama.loaded == {"a"}
+        ollama.models["b"] = "d2"
+        async with running(settings(box=ollama.url), tmp_path) as (_, client):
+            await listed(client, 2)
+            # A job that was in hand when the private NATS server stopped comes back after a minute.
+            await eventually(lambda: _measured(client), within_s=150, what="the new model measured too")
+
+
 def _asked(ollama: FakeOllama) -> list[Exchange]:
     return [request for request in ollama.replay.requests if request.path == "/api/chat"]

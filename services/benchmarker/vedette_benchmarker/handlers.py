@@ -33,6 +33,7 @@ from vedette.types import ModelInfo, ModelRef, Occupancy, Use
 from vedette_benchmarker.yielding import (
     DEFER,
     after,
+    claimed,
     left_alone_s,
     look,
     names_of,
@@ -197,6 +198,8 @@ class Measurements:
             await self._put_off(endpoint, job, wait_s)
             return
         await self._bus.tell(job, "started", str(state.model))
+        if seen:
+            await account(self._bus, endpoint, Use(), job, occupancy=claimed(seen, names))
         try:
             ended = await self._run(
                 measure, endpoint, state, job, names=names, seen=seen, looked=looked.requests

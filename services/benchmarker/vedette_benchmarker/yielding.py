@@ -1,4 +1,4 @@
-"""Who else uses a server that swaps models: a measurement nobody asked for does not push out a model that is in use.
+"""Who else uses a server that swaps models: an unrequested measurement does not push out a model that is in use.
 
 What counts as use: a model is loaded, or its unloading is put off, and neither by Vedette. What a measurement leaves
 loaded is kept with the endpoint's state, for other replicas and after a restart (`Occupancy`).
@@ -7,6 +7,8 @@ loaded is kept with the endpoint's state, for other replicas and after a restart
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
+
+import msgspec
 
 from vedette.catalogue import ModelState
 from vedette.endpoints import OpenEndpoint
@@ -30,6 +32,14 @@ def after(seen: Occupancy | None, loaded: Loaded, *, ours: Collection[str], now:
     before = seen.loaded if seen else {}
     used = any(_is_used(name, at, before) for name, at in loaded.items() if name not in ours)
     return Occupancy(loaded=dict(loaded), used_at=now if used else (seen.used_at if seen else None))
+
+
+def claimed(seen: Occupancy, names: Collection[str]) -> Occupancy:
+    """Return *seen* with *names* as used by Vedette, whenever they will be unloaded. Pure.
+
+    Written down before a measurement: its process may end before it can say what it left loaded.
+    """
+    return msgspec.structs.replace(seen, loaded={**seen.loaded, **dict.fromkeys(names)})
 
 
 def _is_used(name: str, unloads_at: datetime | None, before: Loaded) -> bool:
