@@ -30,7 +30,7 @@ TOKENS_PER_WORD = 1.12
 # Beyond its estimate a prompt may need a template with a system prompt, and a vocabulary may cut words finer.
 TEMPLATE_TOKENS = 64
 FINEST_VOCABULARY = 1.5
-# More tokens than this for the characters that came were thought or written where nobody saw them.
+# More tokens than this for the characters that came were generated without being shown.
 MAX_TOKENS_PER_CHARACTER = 2
 UNSEEN_TOKENS = 64
 # What a server's own figure must lie in to be kept (ms or tokens/s): it is text from outside.

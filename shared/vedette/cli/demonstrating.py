@@ -119,7 +119,7 @@ async def _demo(
             )
         unfinished = await _one_cycle(connection, set(settings.endpoints), running, stopped, within)
         if stopped.number == signal.SIGHUP:
-            stopped.check()  # nobody is there to see more
+            stopped.check()  # the terminal is closed
         shown = await _ask(running.connection.nats_url, unfinished, started)
         if as_json:
             document(shown)

@@ -137,7 +137,7 @@ class OpenAICompatibleEndpoint:
     def _is_served(self, entry: Mapping[str, Any]) -> bool:
         """Return whether a listed name is a model: not one of a wildcard's, unless the configuration names it."""
         guess = self._native.get(entry["id"], {}).get("guess") is True
-        return not (self._flavour is LITELLM and guess) or entry["id"] in self._named
+        return not guess or entry["id"] in self._named
 
     async def _first_page(self) -> tuple[Any, Mapping[str, str]]:
         """Return the first page of the listing under the first prefix where there is one. Raises ProviderError."""
