@@ -17,9 +17,10 @@ import msgspec
 from msgspec import Struct
 
 from samples import lifecycle_event
-from vedette import identity, providers
-from vedette.catalogue import Catalogue
-from vedette.events import (
+from vedette import providers
+from vedette.messages import ids
+from vedette.messages.catalogue import Catalogue
+from vedette.messages.events import (
     BestReply,
     ExplainReply,
     ModelBenchmarked,
@@ -209,12 +210,12 @@ def events_of(model: Model, endpoint: Endpoint) -> Iterator[ModelEvent]:
         )
     if model.ratings:
         at = NOW - timedelta(days=1)
-        yield ModelRated(id=identity.derive(at, "rated", model.name), at=at, model=ref, ratings=model.ratings)
+        yield ModelRated(id=ids.derive(at, "rated", model.name), at=at, model=ref, ratings=model.ratings)
 
 
 def _head(model: ModelRef, what: str, at: datetime) -> dict[str, Any]:
-    job_id = identity.derive(at, "job", what, str(model))
-    return {"id": identity.derive(at, what, str(model)), "at": at, "model": model, "job_id": job_id}
+    job_id = ids.derive(at, "job", what, str(model))
+    return {"id": ids.derive(at, what, str(model)), "at": at, "model": model, "job_id": job_id}
 
 
 def _info(ref: ModelRef, model: Model, endpoint: Endpoint) -> ModelInfo:
@@ -264,7 +265,7 @@ def _probed(ref: ModelRef, probes: Probes, loaded: Loaded | None) -> ModelProbed
         residency=_residency(loaded) if loaded else None,
     )
     return ModelProbed(
-        id=identity.derive(last, "probed", str(ref)), at=last, model=ref, sample=samples[-1], health=health
+        id=ids.derive(last, "probed", str(ref)), at=last, model=ref, sample=samples[-1], health=health
     )
 
 

@@ -10,9 +10,9 @@ import msgspec
 from msgspec import Struct
 
 from samples import lifecycle_event, model_info
-from vedette import identity
-from vedette.catalogue import Catalogue
-from vedette.events import Event, ModelBenchmarked, ModelEvaluated, ModelProbed
+from vedette.messages import ids
+from vedette.messages.catalogue import Catalogue
+from vedette.messages.events import Event, ModelBenchmarked, ModelEvaluated, ModelProbed
 from vedette.settings import EndpointSettings
 from vedette.testing import EPOCH, FakeClock
 from vedette.types import (
@@ -184,7 +184,7 @@ def _evaluated(ref: ModelRef, rng: Random) -> ModelEvaluated:
 
 
 def _id(ref: ModelRef, what: str) -> str:
-    return identity.derive(EPOCH, what, str(ref))
+    return ids.derive(EPOCH, what, str(ref))
 
 
 def catalogue(rng: Random, size: int) -> tuple[dict[ModelRef, Facts], list[Pair]]:

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from vedette.instance import Connection
+from vedette.local.instance import Connection
 
 READY_WITHIN_S = 120.0
 

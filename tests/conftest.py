@@ -10,14 +10,15 @@ import pytest
 from hypothesis import settings
 
 from require import missing
-from vedette import log, nats_server
-from vedette.bus import Bus
+from vedette import log
+from vedette.bus.bus import Bus
+from vedette.bus.connection import RECONNECT_FOR_EVER
+from vedette.bus.provisioning import provision
 from vedette.clock import SystemClock
-from vedette.connecting import RECONNECT_FOR_EVER
 from vedette.demo.server import serving, weights
 from vedette.errors import ConfigurationError
-from vedette.nats_server import NatsServer
-from vedette.provisioning import provision
+from vedette.runtime import nats_server
+from vedette.runtime.nats_server import NatsServer
 from vedette.settings import EndpointSettings, Nats, Settings
 
 pytest_plugins = ("faults.table",)

@@ -16,8 +16,8 @@ import pytest
 
 from eventually import eventually
 from require import missing
-from vedette.children import child, free_port
 from vedette.demo.server import weights
+from vedette.runtime.subprocesses import child, free_port
 
 CHATML = "{{- range .Messages }}<|im_start|>{{ .Role }}\n{{ .Content }}<|im_end|>\n{{ end }}<|im_start|>assistant\n"
 # The same weights under another digest: one letter of their own description is another.

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from vedette import identity
-from vedette.events import (
+from vedette.messages import ids
+from vedette.messages.events import (
     Event,
     Lifecycle,
     ModelBenchmarked,
@@ -40,7 +40,7 @@ def lifecycle_event(
 ) -> Lifecycle:
     """Return a found, changed or lost event."""
     common = {
-        "id": identity.derive(at, kind, str(model), str(revision)),
+        "id": ids.derive(at, kind, str(model), str(revision)),
         "at": at,
         "model": model,
         "info": info or model_info(model),
@@ -60,7 +60,7 @@ def probe_event(
     sample = ProbeSample(job_id=job_id, at=at, outcome=Outcome.OK, level=Level.ANSWER)
     health = Health(status=Status.AVAILABLE, since=at, checked_at=at, outcomes=(*before, sample))
     return ModelProbed(
-        id=identity.derive(at, str(model), job_id), at=at, model=model, sample=sample, health=health
+        id=ids.derive(at, str(model), job_id), at=at, model=model, sample=sample, health=health
     )
 
 
@@ -69,7 +69,7 @@ def report_event(
 ) -> ModelReported:
     """Return reports of *calls* that succeeded, of a model of which nothing was reported before."""
     return ModelReported(
-        id=identity.derive(at, "reported", str(model)),
+        id=ids.derive(at, "reported", str(model)),
         at=at,
         model=model,
         since=at,
@@ -83,9 +83,9 @@ def benchmark_event(model: ModelRef, *, at: datetime, tps: float, ttft_ms: float
     speed, first = (
         Figure(n=6, median=value, p95=value, min=value, max=value, spread=0.0) for value in (tps, ttft_ms)
     )
-    job_id = identity.derive(at, str(model), "benchmark", str(tps))
+    job_id = ids.derive(at, str(model), "benchmark", str(tps))
     return ModelBenchmarked(
-        id=identity.derive(at, str(model), job_id),
+        id=ids.derive(at, str(model), job_id),
         at=at,
         model=model,
         job_id=job_id,

@@ -5,12 +5,19 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vedette.blocking import SyncClient
-    from vedette.calling import calls
     from vedette.client import Client
+    from vedette.client.fallback import calls
+    from vedette.client.sync import SyncClient
+    from vedette.types import ModelRef, Outcome
 
-__all__ = ["Client", "SyncClient", "__version__", "calls"]
-_PLACES = {"Client": "client", "SyncClient": "blocking", "calls": "calling"}
+__all__ = ["Client", "ModelRef", "Outcome", "SyncClient", "__version__", "calls"]
+_PLACES = {
+    "Client": "client",
+    "ModelRef": "types",
+    "Outcome": "types",
+    "SyncClient": "client.sync",
+    "calls": "client.fallback",
+}
 __version__ = version("vedette")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from vedette.shown import shown
+from vedette.text.shown import shown
 
 
 def _configure() -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
-from vedette import events, provisioning, settings
-from vedette.durables import DURABLES, host_jobs
+from vedette import settings
+from vedette.bus import provisioning
+from vedette.bus.consumers import DURABLES, host_jobs
+from vedette.messages import events
 from vedette.settings import Section, Settings
 
 ROOT = Path(__file__).parents[2]

@@ -11,8 +11,9 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY
 
-from vedette import accounts, process, telemetry
+from vedette.bus import accounts
 from vedette.cli import app
+from vedette.runtime import process, telemetry
 from vedette.settings import Secret, Settings, parse
 from vedette.types import Status
 

@@ -17,8 +17,9 @@ from jsonschema import Draft202012Validator
 
 from require import missing
 from samples import lifecycle_event
-from vedette import bus, contracts, durables, events, examples, provisioning
-from vedette.events import EVENTS, decode_event
+from vedette.bus import bus, consumers, provisioning
+from vedette.messages import contracts, events, examples
+from vedette.messages.events import EVENTS, decode_event
 from vedette.settings import Settings
 from vedette.types import ModelRef
 
@@ -152,9 +153,9 @@ def matches(pattern: str, subject: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    "durable", [*durables.DURABLES, durables.host_jobs("h")], ids=lambda durable: durable.name
+    "durable", [*consumers.DURABLES, consumers.host_jobs("h")], ids=lambda durable: durable.name
 )
-def test_who_consumes_is_said_to_hear(durable: durables.Durable) -> None:
+def test_who_consumes_is_said_to_hear(durable: consumers.Durable) -> None:
     service = durable.name.partition("-")[0]
     consumed = [
         channel

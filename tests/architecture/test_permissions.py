@@ -2,9 +2,9 @@
 
 import pytest
 
-from vedette import permissions
-from vedette.contracts import CHANNELS, SERVICES, Role
-from vedette.events import PUBLIC_EVENTS, QUESTIONS
+from vedette.bus import permissions
+from vedette.messages.contracts import CHANNELS, SERVICES, Role
+from vedette.messages.events import PUBLIC_EVENTS, QUESTIONS
 
 
 def _matches(pattern: str, subject: str) -> bool:

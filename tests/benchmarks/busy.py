@@ -19,8 +19,8 @@ from benchmarks.running import say
 from commands import Up, up
 from eventually import eventually
 from providers.fake_ollama import FakeOllama, fake_ollama
-from vedette.connecting import connect
-from vedette.operation import Target, operating
+from vedette.bus.connection import connect
+from vedette.client.jobs import Target, operating
 from vedette.settings import Nats
 from vedette.types import ModelRef
 

@@ -9,8 +9,8 @@ from benchmarks import population
 from benchmarks.machine import Cpu, peak_mb, resident_mb
 from benchmarks.running import bench, fill, say
 from eventually import eventually
-from vedette.children import child
-from vedette.process import service_names
+from vedette.runtime.process import service_names
+from vedette.runtime.subprocesses import child
 
 _READY_S = 120.0
 _NOBODY = "http://127.0.0.1:9"

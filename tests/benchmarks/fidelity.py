@@ -11,12 +11,12 @@ import ollama
 from benchmarks.tee import Seen, exchanges
 from eventually import eventually
 from vedette import providers
-from vedette.children import child, free_port
 from vedette.clock import SystemClock
 from vedette.demo.server import serving
 from vedette.endpoints import OpenEndpoint
 from vedette.providers import Listing
 from vedette.providers.access import access
+from vedette.runtime.subprocesses import child, free_port
 from vedette.settings import Benchmarking, EndpointSettings
 from vedette.types import ModelInfo, ModelRef, Outcome, RunSample
 from vedette_benchmarker.load import measure, plan

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from benchmarks.running import say
 from eventually import eventually
-from vedette.children import child, free_port, last_line
+from vedette.runtime.subprocesses import child, free_port, last_line
 
 LITELLM, LLMFIT = "litellm==1.110.2", "llmfit==1.1.17"
 CHOICES = 200

@@ -13,9 +13,9 @@ import msgspec
 from msgspec import Struct
 
 from benchmarks import population, questions
-from vedette.catalogue import Catalogue
 from vedette.clock import SystemClock
-from vedette.events import Event
+from vedette.messages.catalogue import Catalogue
+from vedette.messages.events import Event
 from vedette.settings import Settings
 from vedette_recommender.answers import Answers
 from vedette_recommender.app import base_url

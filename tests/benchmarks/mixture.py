@@ -11,8 +11,8 @@ from nats.aio.client import Client as NatsClient
 
 from benchmarks import population
 from benchmarks.running import say
-from vedette import identity
-from vedette.events import EndpointObserved, Event, ModelBenchmarked, ModelFound, ModelProbed, encode
+from vedette.messages import ids
+from vedette.messages.events import EndpointObserved, Event, ModelBenchmarked, ModelFound, ModelProbed, encode
 from vedette.settings import Nats, Settings
 from vedette.types import EndpointState, Listed, Outcome, RunSample
 
@@ -56,7 +56,7 @@ def _measured(n: int, models: int) -> Event:
     kind = Random(n).choices(_KINDS, _WEIGHTS)[0]
     _, probed, benchmarked, observed = _templates(n % models)
     event = {"probed": probed, "benchmarked": benchmarked, "observed": observed}[kind]
-    return msgspec.structs.replace(event, id=identity.derive(at, kind, str(n)), at=at)
+    return msgspec.structs.replace(event, id=ids.derive(at, kind, str(n)), at=at)
 
 
 @lru_cache(maxsize=20_000)

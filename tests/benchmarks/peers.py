@@ -25,7 +25,7 @@ from benchmarks.running import bench, fill, recommender, say
 from commands import up
 from eventually import eventually
 from vedette import log
-from vedette.bus import Bus
+from vedette.bus.bus import Bus
 from vedette.client import Client
 from vedette.clock import SystemClock
 from vedette.demo.server import MODEL, serving

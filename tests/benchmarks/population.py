@@ -14,8 +14,15 @@ from random import Random
 from msgspec import Struct
 from nats.aio.client import Client as NatsClient
 
-from vedette import identity
-from vedette.events import ModelBenchmarked, ModelEvaluated, ModelEvent, ModelFound, ModelProbed, encode
+from vedette.messages import ids
+from vedette.messages.events import (
+    ModelBenchmarked,
+    ModelEvaluated,
+    ModelEvent,
+    ModelFound,
+    ModelProbed,
+    encode,
+)
 from vedette.settings import Nats, Settings
 from vedette.types import (
     Claim,
@@ -114,7 +121,7 @@ def events_of(number: int, now: datetime) -> tuple[ModelFound, ModelProbed, Mode
 
 
 def _id(model: ModelRef, what: str, at: datetime) -> str:
-    return identity.derive(at, what, str(model))
+    return ids.derive(at, what, str(model))
 
 
 def _info(model: ModelRef, line: Line, billions: float, rng: Random) -> ModelInfo:
@@ -230,7 +237,7 @@ def benchmarked(
         texts_per_s=_figure(tps, 18) if embeds else None,
     )
     return ModelBenchmarked(
-        id=identity.derive(at, "benchmarked", str(model), str(tps)),
+        id=ids.derive(at, "benchmarked", str(model), str(tps)),
         at=at,
         model=model,
         job_id=_id(model, "benchmark", at),

@@ -17,7 +17,7 @@ from msgspec import Struct
 from benchmarks import freshness, inprocess, population, throughput
 from benchmarks.machine import peak_mb, resident_mb
 from benchmarks.running import Bench, bench, fill, recommender, say
-from vedette.children import child
+from vedette.runtime.subprocesses import child
 
 _FRESH_AT = 1000  # models
 _RESTARTED_AT_MOST = 10_000  # models
@@ -124,7 +124,7 @@ _MEMORY_HEADER = (
 )
 _IMPORTED = (
     "vedette.cli",
-    "vedette.process",
+    "vedette.runtime.process",
     "vedette_recommender.app",
 )  # by any recommender, however many models
 _WARM_HEADER = (

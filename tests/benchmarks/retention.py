@@ -17,10 +17,11 @@ from benchmarks.databases import Bare, Databases, Kind
 from benchmarks.recording import Served, ready, recorder, served
 from benchmarks.running import say
 from eventually import eventually
-from vedette import identity, log
-from vedette.bus import Bus
+from vedette import log
+from vedette.bus.bus import Bus
 from vedette.clock import SystemClock
-from vedette.events import ModelFound, ModelProbed, Tick, encode
+from vedette.messages import ids
+from vedette.messages.events import ModelFound, ModelProbed, Tick, encode
 from vedette.settings import Nats, Settings
 
 TARGET_P99_MS = 250.0
@@ -91,7 +92,7 @@ def _figures(quantiles: Sequence[float], phase: Latencies) -> str:
 async def _tick(on: Served) -> None:
     bus = Bus(on.connection, name="bench", clock=SystemClock(), log=log.logger("bench"))
     now = datetime.now(UTC)
-    tick = Tick(id=identity.derive(now, "schedule", "retention"), at=now, job="retention", slot=now)
+    tick = Tick(id=ids.derive(now, "schedule", "retention"), at=now, job="retention", slot=now)
     await bus.advance("SCHEDULE", tick.subject, lambda _: tick)
     await bus.close()
 
@@ -149,7 +150,7 @@ class _Stream:
         self._number += 1
         template = self._templates[self._number % _MODELS]
         return msgspec.structs.replace(
-            template, id=identity.derive(now, str(template.model), str(self._number)), at=now
+            template, id=ids.derive(now, str(template.model), str(self._number)), at=now
         )
 
     async def _look(self) -> None:

@@ -17,10 +17,10 @@ from nats.aio.client import Client as NatsClient
 from benchmarks import population, questions
 from benchmarks.asking import Client
 from eventually import eventually
-from vedette import nats_server
-from vedette.children import child, last_line
-from vedette.nats_server import NatsServer
-from vedette.provisioning import provision
+from vedette.bus.provisioning import provision
+from vedette.runtime import nats_server
+from vedette.runtime.nats_server import NatsServer
+from vedette.runtime.subprocesses import child, last_line
 from vedette.settings import Settings
 
 _START_TIMEOUT_S = 180.0

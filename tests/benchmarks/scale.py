@@ -25,14 +25,16 @@ from nats.aio.msg import Msg
 
 from benchmarks.machine import Cpu, peak_mb
 from eventually import eventually
-from vedette import identity, log, nats_server
-from vedette.bus import Bus
-from vedette.children import child
+from vedette import log
+from vedette.bus.bus import Bus
+from vedette.bus.connection import barrier
+from vedette.bus.provisioning import provision, streams
 from vedette.clock import SystemClock
-from vedette.connecting import barrier
-from vedette.events import Job, ModelProbed, ScheduledJob, Tick, decode_event
-from vedette.nats_server import NatsServer
-from vedette.provisioning import provision, streams
+from vedette.messages import ids
+from vedette.messages.events import Job, ModelProbed, ScheduledJob, Tick, decode_event
+from vedette.runtime import nats_server
+from vedette.runtime.nats_server import NatsServer
+from vedette.runtime.subprocesses import child
 from vedette.settings import Nats, Probing, Settings
 
 _LONGEST_PHASE_S = 1800.0
@@ -260,7 +262,7 @@ async def _services(server: NatsServer, directory: Path, crowd: Crowd, size: Siz
 async def _tick(bus: Bus, job: ScheduledJob) -> None:
     now = datetime.now(UTC)
     slot = now - _SLOT_AGE
-    tick = Tick(id=identity.derive(slot, "schedule", job), at=now, job=job, slot=slot)
+    tick = Tick(id=ids.derive(slot, "schedule", job), at=now, job=job, slot=slot)
     await bus.advance("SCHEDULE", tick.subject, lambda _: tick)
 
 

@@ -7,9 +7,9 @@ from faststream.exceptions import NackMessage, RejectMessage
 from faststream.nats import NatsBroker, TestNatsBroker
 
 from vedette import log
-from vedette.bus import MAX_DELIVERIES, Backoff, redelivery_delay_s
-from vedette.events import DeadLetter, Event, Tick, encode
-from vedette.service import EventCodec
+from vedette.bus.bus import MAX_DELIVERIES, Backoff, redelivery_delay_s
+from vedette.messages.events import DeadLetter, Event, Tick, encode
+from vedette.runtime.service import EventCodec
 from vedette.testing import EPOCH
 
 TICK = Tick(id="1", at=EPOCH, job="discovery", slot=EPOCH)

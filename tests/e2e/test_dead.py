@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from commands import vedette
-from vedette.bus import Bus
-from vedette.nats_server import NatsServer
+from vedette.bus.bus import Bus
+from vedette.runtime.nats_server import NatsServer
 from vedette_recorder.record import Message, dead_letter
 from vedette_recorder.store import Store
 

@@ -10,9 +10,9 @@ import pytest
 from commands import Up, up, vedette
 from eventually import eventually
 from providers.replay import Exchange, Handler, Write, replaying, reply
-from vedette.bus import Bus
-from vedette.nats_server import NatsServer
-from vedette.provisioning import streams
+from vedette.bus.bus import Bus
+from vedette.bus.provisioning import streams
+from vedette.runtime.nats_server import NatsServer
 from vedette.settings import Settings
 
 KEY = "sk-canary-7f3a9c51"

@@ -13,7 +13,7 @@ import pytest
 
 from commands import started
 from eventually import eventually
-from vedette.children import spawned
+from vedette.runtime.subprocesses import spawned
 
 _DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); signal.pause()"
 
@@ -34,7 +34,7 @@ MOMENTS: dict[str, Callable[[Path], bool]] = {
     "the directory is held": lambda directory: (directory / "lock").exists(),
     "the NATS server starts": lambda directory: (directory / "nats" / "nats-server.log").exists(),
     "the recommender starts": lambda directory: any(
-        "vedette.apart_main" in line for line in _started_in(directory.parent)
+        "vedette.runtime.apart_main" in line for line in _started_in(directory.parent)
     ),
 }
 
@@ -104,7 +104,7 @@ async def _wait_without_end(process: asyncio.subprocess.Process) -> None:
 @pytest.mark.fault(
     "a child ignores SIGTERM, and a second signal cuts the wait for it short",
     "I11",
-    without=("vedette.children:_stop", _wait_without_end),
+    without=("vedette.runtime.subprocesses:_stop", _wait_without_end),
 )
 async def test_a_child_that_ignores_sigterm_is_killed_when_the_wait_is_cancelled() -> None:
     ready, children = asyncio.Event(), list[asyncio.subprocess.Process]()

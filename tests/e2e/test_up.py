@@ -11,7 +11,7 @@ import pytest
 from commands import Up, up, vedette
 from eventually import eventually
 from providers.replay import replaying, reply
-from vedette.connecting import barrier, open_connection
+from vedette.bus.connection import barrier, open_connection
 from vedette.errors import BusUnreachable
 from vedette.settings import EndpointSettings, Nats
 

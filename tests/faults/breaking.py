@@ -12,8 +12,8 @@ from typing import Protocol, Self
 from msgspec import Struct
 
 import postgres
-from vedette import nats_server
-from vedette.nats_server import NatsServer
+from vedette.runtime import nats_server
+from vedette.runtime.nats_server import NatsServer
 
 
 async def say_nothing(_: Exception) -> None:

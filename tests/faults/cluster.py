@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
 
-from vedette.children import child, free_port
-from vedette.nats_server import find_binary
+from vedette.runtime.nats_server import find_binary
+from vedette.runtime.subprocesses import child, free_port
 
 SIZE = 3
 

@@ -11,9 +11,9 @@ from nats.aio.client import Client as NatsClient
 from nats.js.client import JetStreamContext
 
 from samples import benchmark_event, lifecycle_event, probe_event
-from vedette import identity
-from vedette.durables import recording
-from vedette.events import (
+from vedette.bus.consumers import recording
+from vedette.messages import ids
+from vedette.messages.events import (
     EndpointObserved,
     Event,
     ModelBenchmarked,
@@ -69,7 +69,7 @@ def _observed(endpoint: str, at: datetime) -> EndpointObserved:
     state = EndpointState(
         url="http://h:1", provider="ollama", fingerprint="f", checked_at=at, outcome=Outcome.OK
     )
-    return EndpointObserved(id=identity.derive(at, endpoint), at=at, endpoint=endpoint, state=state)
+    return EndpointObserved(id=ids.derive(at, endpoint), at=at, endpoint=endpoint, state=state)
 
 
 async def recorded(js: JetStreamContext) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from eventually import eventually
-from vedette.children import child, last_line
+from vedette.runtime.subprocesses import child, last_line
 
 READY_WITHIN_S = 120.0
 _STARTS = 5

@@ -35,9 +35,9 @@ from faults.publishing import STREAMS, recorded
 from faults.replicas import Replica
 from providers.fake_ollama import FakeOllama, fake_ollama
 from providers.replay import hang, reply
-from vedette.children import child, last_line
-from vedette.connecting import RECONNECT_FOR_EVER
-from vedette.provisioning import provision
+from vedette.bus.connection import RECONNECT_FOR_EVER
+from vedette.bus.provisioning import provision
+from vedette.runtime.subprocesses import child, last_line
 from vedette.settings import Nats, Settings
 from vedette_recorder import tables
 from vedette_recorder.store import Store

@@ -24,10 +24,10 @@ from commands import Up, started
 from eventually import eventually
 from faults.breaking import Broker, Database, say_nothing
 from faults.publishing import STREAMS, TABLES, Publisher, events, recorded
-from vedette.connecting import RECONNECT_FOR_EVER
-from vedette.durables import recording
-from vedette.events import Event
-from vedette.provisioning import provision
+from vedette.bus.connection import RECONNECT_FOR_EVER
+from vedette.bus.consumers import recording
+from vedette.bus.provisioning import provision
+from vedette.messages.events import Event
 from vedette.settings import Nats, Settings
 from vedette_recorder import tables
 from vedette_recorder.store import Store

@@ -10,9 +10,9 @@ import pytest
 from commands import Up, started
 from eventually import eventually
 from samples import benchmark_event, lifecycle_event, model_info, probe_event
-from vedette.bus import Bus
-from vedette.events import AnswerChanged, ModelEvent
-from vedette.nats_server import NatsServer
+from vedette.bus.bus import Bus
+from vedette.messages.events import AnswerChanged, ModelEvent
+from vedette.runtime.nats_server import NatsServer
 from vedette.types import Claim, Evidence, ModelRef
 
 FIRST, SECOND = ModelRef("box", "a"), ModelRef("box", "b")

@@ -13,9 +13,9 @@ import pytest
 from commands import up
 from eventually import eventually
 from providers.fake_ollama import fake_ollama
-from vedette.apart import Apart
-from vedette.children import spawned
 from vedette.errors import BusError, ConfigurationError
+from vedette.runtime.apart import Apart
+from vedette.runtime.subprocesses import spawned
 from vedette.settings import Settings
 
 CONFIG = """
@@ -34,7 +34,7 @@ def child_of(parent: int) -> int:
     for place in Path("/proc").glob("[0-9]*"):
         try:
             fields = (place / "stat").read_text().rpartition(")")[2].split()
-            if int(fields[1]) == parent and b"vedette.apart_main" in (place / "cmdline").read_bytes():
+            if int(fields[1]) == parent and b"vedette.runtime.apart_main" in (place / "cmdline").read_bytes():
                 return int(place.name)
         except OSError:
             continue

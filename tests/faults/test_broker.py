@@ -19,12 +19,12 @@ from faults.proxy import Proxy, proxy
 from faults.publishing import Publisher, events, recorded
 from faults.replicas import Replica
 from faults.storm import Findings, findings
+from vedette.bus.connection import RECONNECT_FOR_EVER
+from vedette.bus.provisioning import provision
 from vedette.client import Client
-from vedette.connecting import RECONNECT_FOR_EVER
 from vedette.errors import VedetteError
-from vedette.nats_server import NatsServer
-from vedette.provisioning import provision
-from vedette.service import open_service
+from vedette.runtime.nats_server import NatsServer
+from vedette.runtime.service import open_service
 from vedette.settings import Nats, Settings
 
 EVENTS = 400

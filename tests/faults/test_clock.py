@@ -16,14 +16,16 @@ from eventually import eventually
 from faketime import faked
 from providers.fake_ollama import fake_ollama
 from samples import lifecycle_event, probe_event, recorded_rows
-from vedette import Client, identity, log, process
-from vedette.bus import Bus
+from vedette import Client, log
+from vedette.bus.bus import Bus
+from vedette.bus.connection import connect
 from vedette.clock import SystemClock
-from vedette.connecting import connect
-from vedette.events import AnswerChanged, AsOf, Event, Job, ModelProbed, Tick, decode_event
-from vedette.nats_server import NatsServer
+from vedette.messages import ids
+from vedette.messages.events import AnswerChanged, AsOf, Event, Job, ModelProbed, Tick, decode_event
+from vedette.messages.tolerance import FUTURE, is_future
+from vedette.runtime import process
+from vedette.runtime.nats_server import NatsServer
 from vedette.settings import EndpointSettings, Nats, Schedule, Settings
-from vedette.tolerance import FUTURE, is_future
 from vedette.types import ModelRef, Status
 from vedette_recorder import tables
 from vedette_recorder.handlers import Recording
@@ -165,7 +167,7 @@ async def test_history_is_deleted_by_no_clock_that_is_in_doubt(
         await recorder.open()
         now = datetime.now(UTC)
         for _ in range(3):  # saying it again confirms nothing
-            await recorder.on_tick(Tick(id=identity.derive(now, "t"), at=now, job="retention", slot=now))
+            await recorder.on_tick(Tick(id=ids.derive(now, "t"), at=now, job="retention", slot=now))
         left = await store.count(tables.model_availability_history)
         trouble, note = await recorder.trouble(), await recorder.note()
     if store_of is Wrong:
@@ -238,13 +240,13 @@ async def ruin(bus: Bus) -> None:
         ("MODELS", lifecycle_event("found", MODEL, at=now)),
         ("MODELS", probe_event(MODEL, at=future, job_id="p")),
         *(
-            ("SCHEDULE", Tick(id=identity.derive(future, job), at=future, job=job, slot=future))  # type: ignore[arg-type]
+            ("SCHEDULE", Tick(id=ids.derive(future, job), at=future, job=job, slot=future))  # type: ignore[arg-type]
             for job in ("availability", "discovery", "retention")
         ),
         (
             "ANSWERS",
             AnswerChanged(
-                id=identity.derive(future, "answer"),
+                id=ids.derive(future, "answer"),
                 at=future,
                 use_case="chat",
                 reason="first",

@@ -13,11 +13,11 @@ from nats.aio.client import Client as NatsClient
 from eventually import eventually
 from faults.breaking import say_nothing
 from faults.cluster import Cluster
-from vedette.connecting import RECONNECT_FOR_EVER
-from vedette.durables import DURABLES
+from vedette.bus.connection import RECONNECT_FOR_EVER
+from vedette.bus.consumers import DURABLES
+from vedette.bus.provisioning import provision, streams
 from vedette.errors import ProvisioningError
-from vedette.provisioning import provision, streams
-from vedette.service import open_service
+from vedette.runtime.service import open_service
 from vedette.settings import Nats, Settings
 
 # A cluster of three that starts on two busy cores elects its leaders within this.
@@ -92,7 +92,7 @@ async def test_all_servers_killed_at_once_lose_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault(
-    "two of three nats-servers frozen", "I5", without=("vedette.bus:Bus.silence", lambda self: None)
+    "two of three nats-servers frozen", "I5", without=("vedette.bus.bus:Bus.silence", lambda self: None)
 )
 async def test_a_stream_without_a_leader_is_named(tmp_path: Path) -> None:
     """The server that is left accepts connections, and no stream moves: not ready, the reason names it."""

@@ -20,13 +20,14 @@ from commands import Up, up, vedette
 from eventually import eventually
 from faults.disks import MIB, disk, fill
 from providers.fake_ollama import fake_ollama
-from vedette import instance, nats_server
-from vedette.children import child, free_port
+from vedette.bus.provisioning import provision, streams
 from vedette.client import Client
 from vedette.errors import StorageTooSmall
-from vedette.events import ModelProbed
-from vedette.nats_server import NatsServer
-from vedette.provisioning import provision, streams
+from vedette.local import instance
+from vedette.messages.events import ModelProbed
+from vedette.runtime import nats_server
+from vedette.runtime.nats_server import NatsServer
+from vedette.runtime.subprocesses import child, free_port
 from vedette.settings import Nats, Schedule, Settings
 
 # A minute between probes of ten thousand models: 41 GB, if all that is wanted is to be kept.

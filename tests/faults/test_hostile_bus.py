@@ -20,11 +20,11 @@ from eventually import eventually
 from faults.breaking import say_nothing
 from faults.replicas import Replica
 from samples import lifecycle_event
-from vedette.bus import Bus
+from vedette.bus.bus import Bus
+from vedette.bus.connection import barrier
 from vedette.client import Client
-from vedette.connecting import barrier
-from vedette.events import QUESTIONS, ErrorReply
-from vedette.nats_server import NatsServer
+from vedette.messages.events import QUESTIONS, ErrorReply
+from vedette.runtime.nats_server import NatsServer
 from vedette.testing import EPOCH
 from vedette.types import ModelRef
 

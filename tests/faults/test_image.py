@@ -22,9 +22,9 @@ from faults.test_rolling import ANSWERED, OFTEN, QUESTIONS_PER_S, asking
 from postgres import create_database
 from providers.fake_ollama import fake_ollama
 from require import missing
-from vedette.connecting import connect
-from vedette.nats_server import NatsServer
-from vedette.provisioning import provision
+from vedette.bus.connection import connect
+from vedette.bus.provisioning import provision
+from vedette.runtime.nats_server import NatsServer
 from vedette.settings import Nats, Settings
 from vedette_recorder import tables
 from vedette_recorder.store import Store

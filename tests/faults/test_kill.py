@@ -17,9 +17,9 @@ from eventually import eventually
 from faults.breaking import say_nothing
 from faults.publishing import recorded
 from providers.fake_ollama import fake_ollama
+from vedette.bus.connection import barrier
 from vedette.client import Client
-from vedette.connecting import barrier
-from vedette.events import Tick
+from vedette.messages.events import Tick
 
 KILLS = 3
 BUSY = """

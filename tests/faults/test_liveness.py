@@ -7,7 +7,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from vedette import telemetry
+from vedette.runtime import telemetry
 from vedette.settings import Http
 
 

@@ -8,15 +8,16 @@ import pytest
 
 from commands import up
 from eventually import eventually
-from vedette import Client, nats_server
-from vedette.children import free_port
+from vedette import Client
 from vedette.errors import ConfigurationError, NoAnswer
+from vedette.runtime import nats_server
+from vedette.runtime.subprocesses import free_port
 
 CONFIG = "[endpoints.closed]\nurl = 'http://127.0.0.1:1'\n"
 
 
 @pytest.mark.fault(
-    "the private server restarts", "I4", without=("vedette.agents:listens", lambda directory: None)
+    "the private server restarts", "I4", without=("vedette.bus.agents:listens", lambda directory: None)
 )
 async def test_a_restart_keeps_the_port(tmp_path: Path) -> None:
     """And the passwords: URLs that were given away stay good."""

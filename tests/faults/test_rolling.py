@@ -17,7 +17,7 @@ from commands import Up, started
 from eventually import eventually
 from faults.publishing import recorded
 from providers.fake_ollama import fake_ollama
-from vedette.nats_server import NatsServer
+from vedette.runtime.nats_server import NatsServer
 
 QUESTIONS_PER_S = 500
 ANSWERED = "answered"

@@ -17,19 +17,21 @@ from nats.aio.msg import Msg
 import vedette_recommender.app as recommender
 from eventually import eventually
 from samples import lifecycle_event
-from vedette import Client, accounts, agents, instance, permissions
-from vedette.accounts import SYSTEM_USER
-from vedette.bus import Bus
-from vedette.children import child, free_port
-from vedette.connecting import barrier
+from vedette import Client
+from vedette.bus import accounts, agents, permissions
+from vedette.bus.accounts import SYSTEM_USER
+from vedette.bus.bus import Bus
+from vedette.bus.connection import barrier
+from vedette.client.subscription import Watching
 from vedette.errors import BusUnreachable, RequestError
-from vedette.events import encode
-from vedette.instance import Connection
-from vedette.nats_server import NatsServer, find_binary
+from vedette.local import instance
+from vedette.local.instance import Connection
+from vedette.messages.events import encode
+from vedette.runtime.nats_server import NatsServer, find_binary
+from vedette.runtime.subprocesses import child, free_port
+from vedette.runtime.telemetry import REQUESTS_REFUSED
 from vedette.settings import Settings
-from vedette.telemetry import REQUESTS_REFUSED
 from vedette.types import ModelRef
-from vedette.watching import Watching
 
 MODEL = ModelRef("box", "m")
 FOUND = lifecycle_event("found", MODEL, at=datetime(2026, 11, 29, tzinfo=UTC))
@@ -86,7 +88,7 @@ async def announced(server: NatsServer, state: Path) -> AsyncIterator[None]:
     "an agent names an event's subject for a reply",
     "I2",
     "I13",
-    without=("vedette.accounts:refused", lambda subject: subject),
+    without=("vedette.bus.accounts:refused", lambda subject: subject),
 )
 async def test_no_reply_becomes_an_event(bus: Bus, server: NatsServer, settings: Settings) -> None:
     """Neither of a question nor of `$SRV`, in the account that all agents share; a true event is heard."""
@@ -136,7 +138,7 @@ async def cluster(directory: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     "an agent of a cluster names an event's subject for a reply",
     "I2",
     "I13",
-    without=("vedette.accounts:refused", lambda subject: subject),
+    without=("vedette.bus.accounts:refused", lambda subject: subject),
 )
 async def test_no_reply_becomes_an_event_in_a_cluster(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -188,7 +190,7 @@ async def _any(messages: list[Msg]) -> bool:
     "an asker writes an event's headers into its request",
     "I2",
     "I13",
-    without=("vedette.service:Requests", lambda connection, _: connection),
+    without=("vedette.runtime.service:Requests", lambda connection, _: connection),
 )
 async def test_no_reply_repeats_the_headers_of_its_request(
     bus: Bus, server: NatsServer, settings: Settings
@@ -207,7 +209,7 @@ async def test_no_reply_repeats_the_headers_of_its_request(
     "a request of the same account names a subject that is no inbox for its reply",
     "I2",
     "I13",
-    without=("vedette.askers:answerable", lambda _: True),
+    without=("vedette.runtime.askers:answerable", lambda _: True),
 )
 async def test_a_service_publishes_no_reply_but_to_an_inbox(
     bus: Bus, server: NatsServer, settings: Settings
@@ -240,7 +242,7 @@ _NOT_UTF8 = ("an agent sends headers that are not UTF-8", "I4", "I5", "I13")
     [
         pytest.param(
             b" 100 \xff\xff",
-            marks=pytest.mark.fault(*_NOT_UTF8, without=("vedette.connecting:UNREADABLE", ())),
+            marks=pytest.mark.fault(*_NOT_UTF8, without=("vedette.bus.connection:UNREADABLE", ())),
         ),
         # nats-py reads this one; it is here in case another version does not.
         pytest.param(b"\r\n\xff: \xff", marks=pytest.mark.fault(*_NOT_UTF8)),
@@ -272,7 +274,7 @@ async def test_no_request_stops_a_service_from_reading(
     "I2",
     "I6",
     "I13",
-    without=("vedette.watching:repeated", lambda _: True),
+    without=("vedette.client.subscription:repeated", lambda _: True),
 )
 async def test_a_watcher_takes_only_what_the_broker_repeats(server: NatsServer) -> None:
     """On a server without accounts, where anybody may publish: what is forged takes no room in the reader's queue."""

@@ -12,15 +12,17 @@ from nats.js.errors import NotFoundError
 
 from eventually import eventually
 from samples import benchmark_event, lifecycle_event, model_info, probe_event
-from vedette import Client, identity, process
-from vedette.bus import Bus
-from vedette.catalogue import Held
-from vedette.events import AnswerChanged, AsOf, ModelEvent, decode_event
-from vedette.nats_server import NatsServer
-from vedette.service import Service
+from vedette import Client
+from vedette.bus.bus import Bus
+from vedette.client.subscription import Watching
+from vedette.messages import ids
+from vedette.messages.catalogue import Held
+from vedette.messages.events import AnswerChanged, AsOf, ModelEvent, decode_event
+from vedette.runtime import process
+from vedette.runtime.nats_server import NatsServer
+from vedette.runtime.service import Service
 from vedette.settings import EndpointSettings, Settings
 from vedette.types import Claim, Evidence, ModelRef
-from vedette.watching import Watching
 from vedette_recommender.announcing import Announcing
 from vedette_recommender.winners import Standing
 
@@ -203,7 +205,7 @@ def announcement(model: ModelRef, known: AsOf) -> AnswerChanged:
     """Return that *model* is best for chat, by somebody who knew *known*."""
     at = datetime.now(UTC)
     return AnswerChanged(
-        id=identity.derive(at, str(model), str(known.sequence)),
+        id=ids.derive(at, str(model), str(known.sequence)),
         at=at,
         use_case="chat",
         reason="first",

@@ -12,11 +12,12 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from eventually import eventually
 from samples import benchmark_event, lifecycle_event, model_info, report_event
-from vedette import Client, identity
-from vedette.bus import Bus
-from vedette.catalogue import Catalogue
+from vedette import Client
+from vedette.bus.bus import Bus
 from vedette.errors import NoAnswer, RequestError
-from vedette.events import (
+from vedette.messages import ids
+from vedette.messages.catalogue import Catalogue
+from vedette.messages.events import (
     Event,
     ExplainReply,
     ModelEvaluated,
@@ -29,8 +30,8 @@ from vedette.events import (
     RecommendPastReply,
     encode,
 )
-from vedette.nats_server import NatsServer
-from vedette.requests import fitting
+from vedette.messages.validation import fitting
+from vedette.runtime.nats_server import NatsServer
 from vedette.settings import Database, EndpointSettings, Settings
 from vedette.testing import FakeClock
 from vedette.types import (
@@ -82,7 +83,7 @@ class Told:
 
     def probe(self, at: datetime, outcome: Outcome = Outcome.OK) -> ModelProbed:
         """Return the next probe."""
-        job_id = identity.derive(at, str(self._model), "probe")
+        job_id = ids.derive(at, str(self._model), "probe")
         sample = ProbeSample(job_id=job_id, at=at, outcome=outcome, level=Level.ANSWER, latency_ms=20.0)
         residency = Residency(resident=True, context_tokens=8192)
         self._health = fold(self._health, sample, residency)
@@ -94,7 +95,7 @@ def evaluated(model: ModelRef, at: datetime, successes: int, before: Quality | N
     own = Score(successes=successes, trials=20, suite="instructions@1")
     held = before.scores["instructions"] + own if before else own
     return ModelEvaluated(
-        id=identity.derive(at, str(model), "evaluated"),
+        id=ids.derive(at, str(model), "evaluated"),
         at=at,
         model=model,
         job_id="e",
@@ -109,7 +110,7 @@ def verified(model: ModelRef, at: datetime) -> ModelVerified:
     """Return the proof that the model calls tools."""
     tools = Claim(value=True, evidence=Evidence.VERIFIED, source="a call")
     return ModelVerified(
-        id=identity.derive(at, str(model), "verified"),
+        id=ids.derive(at, str(model), "verified"),
         at=at,
         model=model,
         job_id="v",
@@ -122,7 +123,7 @@ def verified(model: ModelRef, at: datetime) -> ModelVerified:
 def rated(model: ModelRef, at: datetime, score: float) -> ModelRated:
     """Return that a user vouches for the model in `fast`."""
     rating = Rating(score=score, source="us", as_of=date(2026, 11, 1), use_case="fast")
-    return ModelRated(id=identity.derive(at, str(model), "rated"), at=at, model=model, ratings=(rating,))
+    return ModelRated(id=ids.derive(at, str(model), "rated"), at=at, model=model, ratings=(rating,))
 
 
 def story() -> list[Event]:

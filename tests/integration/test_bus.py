@@ -10,14 +10,14 @@ import nats.errors
 import pytest
 
 from samples import lifecycle_event, probe_event
-from vedette import identity, subjects
-from vedette.bus import Bus
-from vedette.catalogue import Catalogue, Held, ModelState
-from vedette.connecting import barrier
-from vedette.durables import Durable, host_jobs, jobs
+from vedette.bus.bus import Bus
+from vedette.bus.connection import barrier
+from vedette.bus.consumers import Durable, host_jobs, jobs
+from vedette.bus.provisioning import ensure_durable, provision
 from vedette.errors import ConsumerVanished
-from vedette.events import Event, Job, Lifecycle, ModelProbed, encode
-from vedette.provisioning import ensure_durable, provision
+from vedette.messages import ids, subjects
+from vedette.messages.catalogue import Catalogue, Held, ModelState
+from vedette.messages.events import Event, Job, Lifecycle, ModelProbed, encode
 from vedette.settings import Settings
 from vedette.types import ModelRef
 
@@ -28,7 +28,7 @@ MODEL = ModelRef("local", "smol lm/2:135m.*>")
 def job(n: int, group: str = "host") -> Job:
     name = ModelRef("local", f"m{n}")
     return Job(
-        id=identity.derive(NOW, str(n)), at=NOW, kind="benchmark", group=group, endpoint="local", model=name
+        id=ids.derive(NOW, str(n)), at=NOW, kind="benchmark", group=group, endpoint="local", model=name
     )
 
 
@@ -40,7 +40,7 @@ async def test_provisioning_twice_changes_nothing(bus: Bus, settings: Settings) 
 @pytest.mark.fault(
     "three writers of one model at once, acknowledgements lost",
     "I12",
-    without=("vedette.bus:_EXPECTED", "X-Ignored"),
+    without=("vedette.bus.bus:_EXPECTED", "X-Ignored"),
 )
 async def test_racing_writers_lose_no_update_though_acks_are_lost(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
@@ -57,7 +57,7 @@ async def test_racing_writers_lose_no_update_though_acks_are_lost(
     monkeypatch.setattr(bus.js, "publish", forgetful)
 
     def step_for(n: int) -> Callable[[Held[Any] | None], ModelProbed | None]:
-        job_id = identity.derive(NOW + timedelta(seconds=n), "job")
+        job_id = ids.derive(NOW + timedelta(seconds=n), "job")
 
         def step(held: Held[Any] | None) -> ModelProbed | None:
             before = held.event.health.outcomes if held else ()

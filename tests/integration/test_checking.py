@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from commands import vedette
-from vedette import instance
+from vedette.local import instance
 from vedette_recorder import examining
 from vedette_recorder.store import Store
 

@@ -19,14 +19,14 @@ from eventually import eventually
 from providers.replay import replaying, reply
 from samples import lifecycle_event, model_info, probe_event
 from vedette import Client, SyncClient, calls
-from vedette.bus import Bus
-from vedette.calling import NO_KEY, Call
-from vedette.children import free_port
+from vedette.bus.bus import Bus
+from vedette.client.fallback import NO_KEY, Call
+from vedette.client.model_feed import Followed
 from vedette.errors import NoCandidate, RequestError
-from vedette.events import ModelReported, decode_event, encode
-from vedette.following import Followed
-from vedette.nats_server import NatsServer
-from vedette.service import open_service
+from vedette.messages.events import ModelReported, decode_event, encode
+from vedette.runtime.nats_server import NatsServer
+from vedette.runtime.service import open_service
+from vedette.runtime.subprocesses import free_port
 from vedette.settings import Nats, Settings
 from vedette.types import Claim, Evidence, ModelRef, Outcome
 
@@ -170,7 +170,7 @@ async def test_the_last_choice_s_error_is_raised(bus: Bus, agent: Client) -> Non
 @pytest.mark.fault(
     "an agent's own code fails while it calls a model",
     "I13",
-    without=("vedette.calling:outcome_of", lambda *_: Outcome.UNREACHABLE),
+    without=("vedette.client.fallback:outcome_of", lambda *_: Outcome.UNREACHABLE),
 )
 async def test_a_bug_is_raised_at_once_and_reported_of_nobody(
     bus: Bus, agent: Client, bug: Exception

@@ -7,13 +7,13 @@ import pytest
 
 from eventually import eventually
 from samples import lifecycle_event, probe_event, report_event
-from vedette import subjects
-from vedette.bus import Bus
-from vedette.catalogue import Catalogue
-from vedette.durables import recording
+from vedette.bus.bus import Bus
+from vedette.bus.consumers import recording
 from vedette.errors import MessageTooLarge
-from vedette.events import Event, encode
-from vedette.forgetting import MAX_LOST_PER_ENDPOINT
+from vedette.messages import subjects
+from vedette.messages.catalogue import Catalogue
+from vedette.messages.events import Event, encode
+from vedette.messages.forgetting import MAX_LOST_PER_ENDPOINT
 from vedette.settings import Database, Settings
 from vedette.types import ModelRef
 from vedette_recorder import app as recorder

@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from faults.disks import disk
 from postgres import create_database, replica
-from vedette import instance
-from vedette.connecting import without_secrets
+from vedette.bus.connection import without_secrets
 from vedette.errors import ConfigurationError
+from vedette.local import instance
 from vedette_recorder import examining, postgres, tables
 from vedette_recorder.errors import DatabaseUnavailable
 from vedette_recorder.store import Store, parse
@@ -27,7 +27,7 @@ ODD = ("a b", "100%", "%40 #1", "what?", "me@home", "a%2Fb", "ü;'\"")
 @pytest.mark.fault(
     "signs that a URL gives a meaning in the name of the state directory",
     "I1",
-    without=("vedette.instance:quote", str),
+    without=("vedette.local.instance:quote", str),
 )
 @pytest.mark.parametrize("name", ["%40 #1", "what?"])
 async def test_history_is_where_it_was_named(name: str, tmp_path: Path) -> None:

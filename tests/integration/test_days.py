@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from samples import lifecycle_event, probe_event, recorded_rows
-from vedette import identity
-from vedette.events import Event, ModelProbed
+from vedette.messages import ids
+from vedette.messages.events import Event, ModelProbed
 from vedette.testing import FakeClock
 from vedette.types import ModelRef, Outcome
 from vedette_recorder import days, tables
@@ -35,7 +35,7 @@ QUESTIONS: list[tuple[str, dict[str, object]]] = [
 
 def probe(rng: Random, model: ModelRef, at: datetime) -> ModelProbed:
     """Return a probe of any outcome."""
-    made = probe_event(model, at=at, job_id=identity.derive(at, str(model)))
+    made = probe_event(model, at=at, job_id=ids.derive(at, str(model)))
     outcome = rng.choice([Outcome.OK, Outcome.OK, Outcome.BUSY, Outcome.REFUSED, Outcome.RATE_LIMITED])
     sample = msgspec.structs.replace(
         made.sample, outcome=outcome, latency_ms=rng.choice([None, rng.uniform(1, 500)])

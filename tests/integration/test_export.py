@@ -9,7 +9,7 @@ import pytest
 
 from samples import benchmark_event, lifecycle_event, probe_event, recorded_rows
 from vedette.errors import ConfigurationError
-from vedette.events import Event
+from vedette.messages.events import Event
 from vedette.types import ModelRef
 from vedette_recorder import exporting
 from vedette_recorder.store import Store

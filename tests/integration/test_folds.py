@@ -8,11 +8,12 @@ from typing import TypeVar
 
 import msgspec
 
-from vedette import identity, log, subjects
-from vedette.bus import Bus
-from vedette.catalogue import Held
+from vedette import log
+from vedette.bus.bus import Bus
 from vedette.clock import SystemClock
-from vedette.events import Event, ModelBenchmarked, ModelProbed, decode_event
+from vedette.messages import ids, subjects
+from vedette.messages.catalogue import Held
+from vedette.messages.events import Event, ModelBenchmarked, ModelProbed, decode_event
 from vedette.testing import EPOCH
 from vedette.types import Level, ModelRef, Outcome, ProbeSample, RunSample
 from vedette_benchmarker import statistics
@@ -32,7 +33,7 @@ def probe(number: int, rng: Random) -> ProbeSample:
 
 def after_probe(held: Held[ModelProbed] | None, sample: ProbeSample) -> ModelProbed:
     health = verdict.fold(held.event.health if held else None, sample, None)
-    made = identity.derive(sample.at, "probed", sample.job_id)
+    made = ids.derive(sample.at, "probed", sample.job_id)
     return ModelProbed(id=made, at=sample.at, model=MODEL, sample=sample, health=health)
 
 
@@ -49,7 +50,7 @@ def runs(number: int, rng: Random) -> list[RunSample]:
 def after_runs(held: Held[ModelBenchmarked] | None, samples: list[RunSample]) -> ModelBenchmarked:
     at, before = samples[0].at, held.event.performance if held else None
     return ModelBenchmarked(
-        id=identity.derive(at, "benchmarked", samples[0].job_id),
+        id=ids.derive(at, "benchmarked", samples[0].job_id),
         at=at,
         model=MODEL,
         job_id=samples[0].job_id,

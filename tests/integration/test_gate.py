@@ -10,11 +10,14 @@ from msgspec import Struct
 
 from eventually import eventually
 from providers.replay import Exchange, Handler, Write, replaying, reply, stream
-from vedette import Client, gate, identity, process
-from vedette.bus import Bus
-from vedette.durables import host_jobs
-from vedette.events import Job, JobKind
-from vedette.provisioning import ensure_durable
+from vedette import Client
+from vedette.bus.bus import Bus
+from vedette.bus.consumers import host_jobs
+from vedette.bus.provisioning import ensure_durable
+from vedette.endpoints import gate
+from vedette.messages import ids
+from vedette.messages.events import Job, JobKind
+from vedette.runtime import process
 from vedette.settings import Benchmarking, EndpointSettings, Schedule, Settings
 
 NOW = datetime.now(UTC)
@@ -49,7 +52,7 @@ async def none_closed(*_: Any) -> None:
 @pytest.mark.fault(
     "a probe asks a model while its host is being measured",
     "I10",
-    without=("vedette.gate:closed", none_closed),
+    without=("vedette.endpoints.gate:closed", none_closed),
 )
 async def test_a_probe_never_lands_in_a_measurement(tmp_path: Path) -> None:
     """Probes come every second: before and after it, never within; what they left out is no failure."""
@@ -87,7 +90,7 @@ async def _probed_after(asked: Asked) -> bool:
 
 def _job(kind: JobKind, endpoint: str) -> Job:
     return Job(
-        id=identity.derive(NOW, kind, endpoint),
+        id=ids.derive(NOW, kind, endpoint),
         at=NOW,
         kind=kind,
         group="rack",
@@ -99,7 +102,7 @@ def _job(kind: JobKind, endpoint: str) -> Job:
 @pytest.mark.fault(
     "a measurement begins while a probe's answer is under way",
     "I10",
-    without=("vedette.gate:until_free", none_closed),
+    without=("vedette.endpoints.gate:until_free", none_closed),
 )
 async def test_a_measurement_waits_for_the_probes_that_have_begun(bus: Bus) -> None:
     """Not for those that come after it: they see it, and ask for no answer."""

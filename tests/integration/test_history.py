@@ -14,11 +14,19 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from eventually import eventually
 from samples import benchmark_event, lifecycle_event, probe_event, recorded_rows
-from vedette import Client, identity
-from vedette.bus import Bus
+from vedette import Client
+from vedette.bus.bus import Bus
 from vedette.errors import NoAnswer, RequestError
-from vedette.events import AvailabilityHistory, Event, ModelProbed, PerformanceHistory, SummariesReply, encode
-from vedette.nats_server import NatsServer
+from vedette.messages import ids
+from vedette.messages.events import (
+    AvailabilityHistory,
+    Event,
+    ModelProbed,
+    PerformanceHistory,
+    SummariesReply,
+    encode,
+)
+from vedette.runtime.nats_server import NatsServer
 from vedette.settings import Database, Settings
 from vedette.testing import FakeClock
 from vedette.types import ModelRef, Outcome
@@ -38,7 +46,7 @@ HOUR = timedelta(hours=1)
 
 def probe(at: datetime, outcome: Outcome = Outcome.OK, model: ModelRef = MODEL) -> ModelProbed:
     """Return a probe of a model that was down for its endpoint's sake, or up within 20 ms."""
-    event = probe_event(model, at=at, job_id=identity.derive(at, str(model)))
+    event = probe_event(model, at=at, job_id=ids.derive(at, str(model)))
     up = outcome is Outcome.OK
     sample = msgspec.structs.replace(
         event.sample, outcome=outcome, cause="model" if up else "endpoint", latency_ms=20.0 if up else 9000.0

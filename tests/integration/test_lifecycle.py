@@ -13,12 +13,13 @@ import pytest
 from eventually import eventually
 from providers.fake_ollama import FakeOllama, fake_ollama
 from providers.replay import Exchange, hang, replaying, reply
-from vedette import Client, process
-from vedette.connecting import barrier, connect
-from vedette.events import EndpointView, ModelChanged, ModelFound, ModelLost, ModelView, decode_event
-from vedette.operation import Target, operating
-from vedette.process import Running
+from vedette import Client
+from vedette.bus.connection import barrier, connect
+from vedette.client.jobs import Target, operating
+from vedette.messages.events import EndpointView, ModelChanged, ModelFound, ModelLost, ModelView, decode_event
 from vedette.providers import Listing
+from vedette.runtime import process
+from vedette.runtime.process import Running
 from vedette.settings import Benchmarking, Budget, EndpointSettings, Nats, Probing, Schedule, Settings
 from vedette.types import EndpointState, Evidence, Intake, ModelRef, Outcome
 

@@ -11,13 +11,13 @@ import pytest
 from benchmarks.crowd import OllamaServer
 from eventually import eventually
 from samples import lifecycle_event, model_info
-from vedette import process
-from vedette.bus import Bus
-from vedette.catalogue import Catalogue
+from vedette.bus.bus import Bus
 from vedette.clock import SystemClock
 from vedette.endpoints import open_endpoints
 from vedette.errors import NotYet
-from vedette.events import Job
+from vedette.messages.catalogue import Catalogue
+from vedette.messages.events import Job
+from vedette.runtime import process
 from vedette.settings import EndpointSettings, Settings
 from vedette.types import ModelRef, Outcome
 from vedette_prober.handlers import Probes

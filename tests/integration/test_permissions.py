@@ -11,11 +11,11 @@ import nats
 import pytest
 from nats.aio.client import Client as NatsClient
 
-from vedette import permissions
-from vedette.bus import Bus
-from vedette.connecting import barrier
-from vedette.contracts import CHANNELS, SERVICES, Role
-from vedette.nats_server import NatsServer
+from vedette.bus import permissions
+from vedette.bus.bus import Bus
+from vedette.bus.connection import barrier
+from vedette.messages.contracts import CHANNELS, SERVICES, Role
+from vedette.runtime.nats_server import NatsServer
 
 # By anybody but who may, or by nobody at all.
 READS = (

@@ -17,8 +17,8 @@ import trustme
 from postgres import UNPRIVILEGED, create_database, find_binaries, server
 from require import missing
 from samples import probe_event, recorded_rows
-from vedette.children import free_port
 from vedette.errors import ConfigurationError
+from vedette.runtime.subprocesses import free_port
 from vedette.types import ModelRef
 from vedette_recorder import tables
 from vedette_recorder.errors import DatabaseUnavailable

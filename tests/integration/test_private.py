@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from commands import up
-from vedette import instance, private
 from vedette.errors import ConfigurationError, StateDirectoryError
+from vedette.local import instance, private
 from vedette_recorder.store import Store
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
@@ -17,7 +17,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a dir
 @pytest.mark.fault(
     "other users can write into the state directory",
     "I7",
-    without=("vedette.private:why_not_private", lambda _: None),
+    without=("vedette.local.private:why_not_private", lambda _: None),
 )
 @pytest.mark.parametrize("mode", [0o777, 0o1777, 0o770, 0o702])
 def test_a_directory_that_others_can_write_into_is_refused(mode: int, tmp_path: Path) -> None:
@@ -34,7 +34,9 @@ def test_a_directory_that_others_can_write_into_is_refused(mode: int, tmp_path: 
 
 @as_root
 @pytest.mark.fault(
-    "the state directory is another user's", "I7", without=("vedette.private:why_not_private", lambda _: None)
+    "the state directory is another user's",
+    "I7",
+    without=("vedette.local.private:why_not_private", lambda _: None),
 )
 @pytest.mark.parametrize("linked", [False, True])
 def test_a_directory_of_another_user_is_refused(linked: bool, tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ import pytest
 from nats.aio.client import Client as NatsClient
 
 from commands import vedette
-from vedette import nats_server
-from vedette.children import child, free_port
+from vedette.bus.provisioning import provision
 from vedette.errors import JetStreamOff, ProvisioningError
-from vedette.provisioning import provision
+from vedette.runtime import nats_server
+from vedette.runtime.subprocesses import child, free_port
 from vedette.settings import Nats, Settings
 
 FEW = Settings(nats=Nats(expected_models=1))
@@ -54,7 +54,7 @@ async def _unnamed(_: object, __: object) -> str:
 @pytest.mark.fault(
     "JetStream is not switched on",
     "I4",
-    without=("vedette.provisioning:require_jetstream", _unchecked),
+    without=("vedette.bus.provisioning:require_jetstream", _unchecked),
 )
 @pytest.mark.parametrize(
     ("configuration", "login", "says"),
@@ -89,7 +89,7 @@ async def test_a_server_without_jetstream_is_named(
 @pytest.mark.fault(
     "a stream of another program is in the way",
     "I13",
-    without=("vedette.provisioning:_in_the_way", _unnamed),
+    without=("vedette.bus.provisioning:_in_the_way", _unnamed),
 )
 @pytest.mark.parametrize(
     ("name", "subject", "says"),

@@ -14,15 +14,16 @@ import sqlalchemy as sa
 from eventually import eventually
 from require import missing
 from samples import benchmark_event, lifecycle_event, model_info, probe_event, report_event
-from vedette import log, nats_server
-from vedette.bus import Bus
+from vedette import log
+from vedette.bus.bus import Bus
+from vedette.bus.connection import connect
+from vedette.bus.provisioning import provision
 from vedette.client import Client
 from vedette.clock import SystemClock
-from vedette.connecting import connect
 from vedette.errors import ConfigurationError, ProvisioningError
-from vedette.events import Event, ModelView, encode
-from vedette.nats_server import NatsServer
-from vedette.provisioning import provision
+from vedette.messages.events import Event, ModelView, encode
+from vedette.runtime import nats_server
+from vedette.runtime.nats_server import NatsServer
 from vedette.settings import Database, Nats, Settings
 from vedette.types import Claim, Evidence, ModelRef
 from vedette_recommender import app as recommender

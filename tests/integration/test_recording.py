@@ -16,13 +16,13 @@ from structlog.testing import capture_logs
 
 from eventually import eventually
 from samples import lifecycle_event, probe_event
-from vedette import identity
-from vedette.bus import Bus
-from vedette.catalogue import ModelState
-from vedette.durables import recording
+from vedette.bus.bus import Bus
+from vedette.bus.consumers import recording
+from vedette.bus.provisioning import provision
 from vedette.errors import ConsumerVanished
-from vedette.events import Event, Job, Lifecycle, encode
-from vedette.provisioning import provision
+from vedette.messages import ids
+from vedette.messages.catalogue import ModelState
+from vedette.messages.events import Event, Job, Lifecycle, encode
 from vedette.settings import Database, Settings
 from vedette.types import ModelRef
 from vedette_recorder import app, handlers, tables
@@ -160,7 +160,7 @@ async def test_many_letters_are_listed_whole_and_once(store: Store) -> None:
 
 async def test_letters_of_services_are_queued_again_only_where_that_is_safe(bus: Bus) -> None:
     """A job is; an event, a tick and what cannot be read are not, and it is said what to do."""
-    job = Job(id=identity.derive(NOW, "j"), at=NOW, kind="probe", group="h", endpoint="local")
+    job = Job(id=ids.derive(NOW, "j"), at=NOW, kind="probe", group="h", endpoint="local")
     subscription = await bus.connection.subscribe("buried")
     for subject, payload in (
         (job.subject, encode(job)),

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from samples import lifecycle_event, probe_event
-from vedette.events import Event, encode
+from vedette.messages.events import Event, encode
 from vedette.testing import FakeClock
 from vedette.types import ModelRef
 from vedette_recorder import tables

@@ -9,10 +9,10 @@ import pytest
 
 from graders import Here
 from samples import lifecycle_event, model_info
-from vedette.bus import Bus
-from vedette.catalogue import Catalogue, ModelState
+from vedette.bus.bus import Bus
 from vedette.endpoints import OpenEndpoint
-from vedette.events import Job, JobCause, ModelRegressed, Progress, encode
+from vedette.messages.catalogue import Catalogue, ModelState
+from vedette.messages.events import Job, JobCause, ModelRegressed, Progress, encode
 from vedette.providers import Generation
 from vedette.settings import EndpointSettings, Evaluating
 from vedette.testing import Answer, FakeEndpoint, FakeProvider, Piece

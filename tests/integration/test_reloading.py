@@ -12,11 +12,11 @@ from nats.aio.msg import Msg
 
 from benchmarks.crowd import OllamaServer
 from eventually import eventually
-from vedette import process
-from vedette.bus import Bus
-from vedette.catalogue import Catalogue
-from vedette.events import Progress
-from vedette.reloading import Reloading
+from vedette.bus.bus import Bus
+from vedette.messages.catalogue import Catalogue
+from vedette.messages.events import Progress
+from vedette.runtime import process
+from vedette.runtime.reloading import Reloading
 from vedette.settings import Budget, EndpointSettings, Settings, Source
 
 MODELS = 3

@@ -13,13 +13,14 @@ import pytest
 from eventually import eventually
 from providers.fake_ollama import FakeOllama, fake_ollama
 from samples import benchmark_event, probe_event, report_event
-from vedette import log, subjects
-from vedette.bus import Bus
-from vedette.catalogue import Catalogue, ModelState
+from vedette import log
+from vedette.bus.bus import Bus
+from vedette.bus.consumers import recording
 from vedette.clock import SystemClock
-from vedette.durables import recording
 from vedette.endpoints import open_endpoints
-from vedette.events import (
+from vedette.messages import subjects
+from vedette.messages.catalogue import Catalogue, ModelState
+from vedette.messages.events import (
     AvailabilityHistory,
     Event,
     HistoryRequest,

@@ -20,14 +20,17 @@ import vedette_recommender.app as recommender
 import vedette_recorder.app as recorder
 from eventually import eventually
 from samples import lifecycle_event, model_info, report_event
-from vedette import Client, agents, instance, log, subjects
-from vedette.bus import Bus
-from vedette.catalogue import Catalogue
+from vedette import Client, log
+from vedette.bus import agents
+from vedette.bus.bus import Bus
 from vedette.clock import SystemClock
 from vedette.errors import RequestError
-from vedette.events import ModelReported, ReportReply, decode_event, encode
-from vedette.instance import Connection
-from vedette.nats_server import NatsServer
+from vedette.local import instance
+from vedette.local.instance import Connection
+from vedette.messages import subjects
+from vedette.messages.catalogue import Catalogue
+from vedette.messages.events import ModelReported, ReportReply, decode_event, encode
+from vedette.runtime.nats_server import NatsServer
 from vedette.settings import Database, Settings
 from vedette.types import ModelRef, Outcome
 from vedette_recommender.reporting import Reporting

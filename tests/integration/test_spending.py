@@ -10,8 +10,10 @@ import pytest
 
 from eventually import eventually
 from providers.replay import FIXTURES, Replay, replaying, reply, stream
-from vedette import Client, process, spending
-from vedette.events import EndpointView
+from vedette import Client
+from vedette.endpoints import spending
+from vedette.messages.events import EndpointView
+from vedette.runtime import process
 from vedette.settings import Benchmarking, Budget, EndpointSettings, Schedule, Settings
 
 VLLM = {"id": "own", "object": "model", "owned_by": "vllm", "max_model_len": 4096}
@@ -69,7 +71,7 @@ def at(replay: Replay, **settings: Any) -> EndpointSettings:
 @pytest.mark.fault(
     "a LiteLLM proxy on loopback passes calls on to paid services",
     "I5",
-    without=("vedette.spending:why_not", lambda *_: None),
+    without=("vedette.endpoints.spending:why_not", lambda *_: None),
 )
 async def test_a_gateway_is_left_alone_while_an_engine_is_measured(tmp_path: Path) -> None:
     """Of the gateway only what has the price 0 is asked; the others wait for leave, which is said."""
@@ -119,7 +121,7 @@ async def test_leave_is_given_or_not(settings: dict[str, Any], asked: bool, tmp_
 @pytest.mark.fault(
     "a service with many models is opened to measurements",
     "I5",
-    without=("vedette.spending:is_round_full", lambda *_: False),
+    without=("vedette.endpoints.spending:is_round_full", lambda *_: False),
 )
 async def test_many_models_that_may_cost_are_not_measured_at_once(tmp_path: Path) -> None:
     """Ten within the hour, though every schedule is at its shortest."""

@@ -18,9 +18,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from vedette import identity
 from vedette.errors import ConfigurationError
-from vedette.events import Event, ModelFound, ModelLost, ModelProbed, encode
+from vedette.messages import ids
+from vedette.messages.events import Event, ModelFound, ModelLost, ModelProbed, encode
 from vedette.types import Health, Level, ModelInfo, ModelRef, Outcome, ProbeSample, Status
 from vedette_recorder import store as store_module
 from vedette_recorder import tables
@@ -38,13 +38,13 @@ MODEL = ModelRef("local", "llama3.1:8b")
 def found(at: datetime = NOW, *, revision: int = 1, model: ModelRef = MODEL, digest: str = "d") -> ModelFound:
     """Return a discovery of *model*."""
     info = ModelInfo(model=model, provider="ollama", url="http://localhost", api="ollama", digest=digest)
-    event_id = identity.derive(at, "found", str(model))
+    event_id = ids.derive(at, "found", str(model))
     return ModelFound(id=event_id, at=at, model=model, info=info, revision=revision)
 
 
 def lost(at: datetime, *, revision: int = 2) -> ModelLost:
     """Return the loss of the model."""
-    event_id = identity.derive(at, "lost")
+    event_id = ids.derive(at, "lost")
     return ModelLost(id=event_id, at=at, model=MODEL, info=found().info, revision=revision, reason="absent")
 
 
@@ -53,7 +53,7 @@ def probed(at: datetime = NOW, *, detail: str | None = None, event_id: str | Non
     sample = ProbeSample(job_id="j", at=at, outcome=Outcome.OK, level=Level.ANSWER, detail=detail)
     health = Health(status=Status.AVAILABLE, since=at, checked_at=at)
     return ModelProbed(
-        id=event_id or identity.derive(at, "probed"), at=at, model=MODEL, sample=sample, health=health
+        id=event_id or ids.derive(at, "probed"), at=at, model=MODEL, sample=sample, health=health
     )
 
 
@@ -225,7 +225,7 @@ def gap(first: int, last: int, *, missing: int) -> Gap:
 async def test_rows_are_streamed_in_order_and_each_once(store: Store, chunk: int) -> None:
     """However many at a time, and where several share a moment; what comes behind the place reached comes too."""
     table = tables.model_availability_history
-    ids = [identity.derive(NOW, str(n)) for n in range(6)]
+    ids = [ids.derive(NOW, str(n)) for n in range(6)]
     for n in (5, 1, 3, 0, 4):
         await store.write(rows(probed(NOW + timedelta(seconds=n // 3), event_id=ids[n]), n))
     expected = sorted((n // 3, ids[n]) for n in (0, 1, 3, 4, 5))
@@ -316,7 +316,7 @@ async def test_times_sort_as_text_on_sqlite(tmp_path: Path) -> None:
             [
                 row
                 for n, at in enumerate(times)
-                for row in rows(probed(at, event_id=identity.derive(at, str(n))), n)
+                for row in rows(probed(at, event_id=ids.derive(at, str(n))), n)
             ]
         )
         kept = await store.read(

@@ -9,11 +9,11 @@ import trustme
 
 from eventually import eventually
 from require import missing
-from vedette import nats_server
-from vedette.children import child, free_port
-from vedette.connecting import connect, open_connection
+from vedette.bus.connection import connect, open_connection
 from vedette.errors import BusUnreachable, ConfigurationError
-from vedette.service import open_service
+from vedette.runtime import nats_server
+from vedette.runtime.service import open_service
+from vedette.runtime.subprocesses import child, free_port
 from vedette.settings import Nats, Settings
 
 

@@ -6,14 +6,14 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from vedette.bus import Bus
-from vedette.durables import host_jobs
+from vedette.bus.bus import Bus
+from vedette.bus.consumers import host_jobs
+from vedette.bus.provisioning import ensure_durable
+from vedette.client.jobs import Operation, Target, operating
+from vedette.client.waiting import Wait
 from vedette.errors import NotYet, UndecodableMessage
-from vedette.events import Job, Progress, encode
-from vedette.operation import Operation, Target, operating
-from vedette.provisioning import ensure_durable
+from vedette.messages.events import Job, Progress, encode
 from vedette.types import ModelRef
-from vedette.waiting import Wait
 
 WITHIN_S = 60.0
 
@@ -55,7 +55,7 @@ def _queued(*_: object) -> Wait:
     return Wait(message="queued")
 
 
-@pytest.mark.fault("no service runs that does a job", "I4", without=("vedette.operation:wait", _queued))
+@pytest.mark.fault("no service runs that does a job", "I4", without=("vedette.client.jobs:wait", _queued))
 async def test_without_a_worker_it_is_said(bus: Bus) -> None:
     async with operating(bus.connection) as operation:
         jobs = await operation.request("benchmark", [target("a")])
@@ -96,7 +96,7 @@ async def test_the_position_is_said_among_other_news(bus: Bus) -> None:
         await talking
 
 
-@pytest.mark.fault("a job is deferred", "I4", without=("vedette.bus:Bus._tell_deferred", _say_nothing))
+@pytest.mark.fault("a job is deferred", "I4", without=("vedette.bus.bus:Bus._tell_deferred", _say_nothing))
 async def test_a_deferral_is_said_with_its_reason(bus: Bus) -> None:
     async def later(job: Job) -> None:
         raise NotYet(wait_s=30, problem="the model is loading")
@@ -108,7 +108,7 @@ async def test_a_deferral_is_said_with_its_reason(bus: Bus) -> None:
     assert told.message == "gpu/a: deferred: the model is loading, retry in 30 s"
 
 
-@pytest.mark.fault("a worker fails", "I4", without=("vedette.bus:Bus._tell_deferred", _say_nothing))
+@pytest.mark.fault("a worker fails", "I4", without=("vedette.bus.bus:Bus._tell_deferred", _say_nothing))
 async def test_a_failed_attempt_is_said_with_its_reason(bus: Bus) -> None:
     async def fail(job: Job) -> None:
         raise OSError("no space left")
@@ -120,7 +120,7 @@ async def test_a_failed_attempt_is_said_with_its_reason(bus: Bus) -> None:
 
 
 @pytest.mark.fault(
-    "a job becomes a dead letter", "I4", without=("vedette.bus:Bus._tell_deferred", _say_nothing)
+    "a job becomes a dead letter", "I4", without=("vedette.bus.bus:Bus._tell_deferred", _say_nothing)
 )
 async def test_a_dead_job_ends_at_once_with_its_reason(bus: Bus) -> None:
     async def fail(job: Job) -> None:

@@ -9,13 +9,13 @@ import pytest
 
 from samples import benchmark_event, lifecycle_event, probe_event
 from vedette import Client
-from vedette.bus import Bus
-from vedette.connecting import barrier
+from vedette.bus.bus import Bus
+from vedette.bus.connection import barrier
+from vedette.client.subscription import Watching
 from vedette.errors import FellBehind, RequestError
-from vedette.events import PUBLIC_ANSWERS, PUBLIC_EVENTS, AnswerChanged, AsOf, Event, ModelEvent
-from vedette.nats_server import NatsServer
+from vedette.messages.events import PUBLIC_ANSWERS, PUBLIC_EVENTS, AnswerChanged, AsOf, Event, ModelEvent
+from vedette.runtime.nats_server import NatsServer
 from vedette.types import ModelRef
-from vedette.watching import Watching
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 MODEL = ModelRef("box", "a:b")

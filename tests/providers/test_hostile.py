@@ -18,7 +18,7 @@ from vedette.clock import SystemClock
 from vedette.endpoints import OpenEndpoint
 from vedette.errors import ProviderError
 from vedette.providers import Delta, Finished, Generation, ToolCall
-from vedette.redaction import Secrets
+from vedette.providers.redaction import Secrets
 from vedette.settings import EndpointSettings
 from vedette.types import Outcome
 from vedette_benchmarker.answered import whole
@@ -297,7 +297,7 @@ KEYS = {"anthropic": ("x-api-key", "s3cr3t"), "gemini": ("x-goog-api-key", "s3cr
 @pytest.mark.fault(
     "a server quotes its key in an error",
     "I7",
-    without=("vedette.redaction:Secrets.clean", lambda _, raw: raw),
+    without=("vedette.providers.redaction:Secrets.clean", lambda _, raw: raw),
 )
 async def test_secrets_go_to_their_endpoint_and_nowhere_else(provider: str, replay: Replay) -> None:
     """A key is sent where its API looks for it, in a header; it stands in no URL and in no error."""
@@ -342,7 +342,7 @@ FACTS = {"license": KEY, "digest": KEY, "owned_by": KEY, "meta": {"license": KEY
 @pytest.mark.fault(
     "an error is cut within the key that it quotes",
     "I7",
-    without=("vedette.redaction:Secrets.clean", lambda _, raw: raw),
+    without=("vedette.providers.redaction:Secrets.clean", lambda _, raw: raw),
 )
 @pytest.mark.parametrize("padding", range(250, 294, 6))
 @pytest.mark.parametrize("form", ["an object", "a text", "a text in an object"])
@@ -361,7 +361,7 @@ async def test_a_key_is_redacted_before_a_text_is_cut(form: str, padding: int, r
 @pytest.mark.fault(
     "a listing's names and facts quote the key",
     "I7",
-    without=("vedette.redaction:Secrets.clean", lambda _, raw: raw),
+    without=("vedette.providers.redaction:Secrets.clean", lambda _, raw: raw),
 )
 async def test_a_name_that_quotes_the_key_is_left_out(provider: str, replay: Replay) -> None:
     """It is counted, and the others stay; no other fact of an entry has the key in it."""
@@ -384,7 +384,7 @@ async def test_a_name_that_quotes_the_key_is_left_out(provider: str, replay: Rep
 
 
 @pytest.mark.fault(
-    "a stream quotes the key", "I7", without=("vedette.redaction:Secrets.lines", lambda _, raw: raw)
+    "a stream quotes the key", "I7", without=("vedette.providers.redaction:Secrets.lines", lambda _, raw: raw)
 )
 @pytest.mark.parametrize("pieces", [1, 2])
 async def test_a_stream_that_quotes_the_key(pieces: int, replay: Replay) -> None:

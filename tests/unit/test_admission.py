@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vedette.forgetting import forgettable
+from vedette.messages.forgetting import forgettable
 from vedette.providers import Listing
 from vedette.types import EndpointState, Intake, Listed, ModelRef, Outcome
 from vedette_discoverer.admission import admit

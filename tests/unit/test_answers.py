@@ -9,10 +9,10 @@ import pytest
 
 from samples import benchmark_event, lifecycle_event, model_info, probe_event
 from vedette import providers
-from vedette.catalogue import Catalogue
 from vedette.cli.asking import show_models
 from vedette.errors import RequestError
-from vedette.events import (
+from vedette.messages.catalogue import Catalogue
+from vedette.messages.events import (
     QUESTIONS,
     BestReply,
     EndpointObserved,

@@ -4,8 +4,8 @@ import pytest
 from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 
-from vedette import permissions
-from vedette.askers import REQUEST_INFO, answerable, asker
+from vedette.bus import permissions
+from vedette.runtime.askers import REQUEST_INFO, answerable, asker
 
 
 def request(reply: str, headers: dict[str, str] | None = None) -> Msg:

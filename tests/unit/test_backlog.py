@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vedette.bus import Standing
+from vedette.bus.bus import Standing
 from vedette_recorder.backlog import Oldest, backlog, gap, is_doubtful
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from samples import model_info
-from vedette.ledger import charge
+from vedette.endpoints.budget import charge
 from vedette.settings import Budget, EndpointSettings
 from vedette.types import Claim, Evidence, Level, ModelInfo, ModelRef, Residency, Use
 from vedette_prober.budget import ANSWER_TOKENS, THINKING_ANSWER_TOKENS, answer_tokens, deepest, jitter_s

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from samples import lifecycle_event, model_info, probe_event, report_event
-from vedette.catalogue import Catalogue
-from vedette.events import Event, ModelReported, ModelVerified
+from vedette.messages.catalogue import Catalogue
+from vedette.messages.events import Event, ModelReported, ModelVerified
 from vedette.types import Claim, Evidence, ModelRef, Outcome
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from samples import lifecycle_event, model_info
-from vedette.catalogue import ModelState, fold
-from vedette.events import Job, Lifecycle, ModelChanged, ModelFound, ModelLost
+from vedette.messages.catalogue import ModelState, fold
+from vedette.messages.events import Job, Lifecycle, ModelChanged, ModelFound, ModelLost
 from vedette.types import Claim, Evidence, ModelRef
 from vedette_discoverer.changes import diff, gone, seen
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vedette import log
-from vedette.comparing import ComparedClock, Moment, compare, in_words
+from vedette.bus.comparing import ComparedClock, Moment, compare, in_words
+from vedette.messages.tolerance import MAX_OFFSET_S
 from vedette.testing import EPOCH, FakeClock
-from vedette.tolerance import MAX_OFFSET_S
 
 HOUR_S, DAY_S = 3600.0, 86_400.0
 
@@ -63,7 +63,7 @@ async def test_a_small_difference_is_none(ahead_s: float) -> None:
 
 
 @pytest.mark.fault(
-    "a process has a wrong clock", "I10", "I12", without=("vedette.comparing:MAX_OFFSET_S", 1e12)
+    "a process has a wrong clock", "I10", "I12", without=("vedette.bus.comparing:MAX_OFFSET_S", 1e12)
 )
 @pytest.mark.parametrize("ahead_s", [31 * DAY_S, HOUR_S, 10.0, -10.0, -HOUR_S, -31 * DAY_S])
 async def test_a_wrong_clock_is_said_and_the_other_one_shown(ahead_s: float) -> None:

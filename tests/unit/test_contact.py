@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from vedette.contact import Contact, after, count_misses, pause
+from vedette.endpoints.contact import Contact, after, count_misses, pause
 from vedette.providers import Listing, Server
 from vedette.settings import EndpointSettings
 from vedette.types import EndpointState, Listed, Outcome
@@ -30,7 +30,9 @@ def test_a_refused_key_pauses_until_the_configuration_changes() -> None:
 
 
 @pytest.mark.fault(
-    "a wrong clock dated an endpoint's pause", "I5", without=("vedette.contact:is_future", lambda *_: False)
+    "a wrong clock dated an endpoint's pause",
+    "I5",
+    without=("vedette.endpoints.contact:is_future", lambda *_: False),
 )
 def test_a_pause_that_a_wrong_clock_dated_holds_for_nobody() -> None:
     """Else the endpoint would be left alone until that date; an outage did not begin in the future either."""

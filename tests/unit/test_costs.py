@@ -10,14 +10,14 @@ from random import Random
 import msgspec
 import pytest
 
-from vedette import lookalikes
 from vedette.errors import RequestError
-from vedette.events import RecommendRequest
-from vedette.normalizing import normalized
+from vedette.messages.events import RecommendRequest
+from vedette.messages.validation import decode
 from vedette.providers import Finished, ToolCall
-from vedette.redaction import Secrets
-from vedette.requests import decode
-from vedette.shown import quoted_name, shown, shown_json, shown_name
+from vedette.providers.redaction import Secrets
+from vedette.text import lookalikes
+from vedette.text.normalizing import normalized
+from vedette.text.shown import quoted_name, shown, shown_json, shown_name
 from vedette.types import ModelRef
 from vedette_benchmarker.answered import Answered
 from vedette_benchmarker.suites import Item, Suite, arithmetic, choice

@@ -14,7 +14,7 @@ import pytest
 from openai import AsyncOpenAI
 from pydantic_ai.exceptions import ModelHTTPError, UnexpectedModelBehavior, UserError
 
-from vedette import failures
+from vedette.client import failures
 from vedette.types import Outcome
 
 HERE = "http://h:1/v1"
@@ -99,7 +99,9 @@ async def web_error() -> None:
     "body", [missing_file, other_json, own_deadline, other_server, refused_database, web_error]
 )
 @pytest.mark.fault(
-    "an agent's own code fails beside its call", "I13", without=("vedette.failures:outcome_of", _without)
+    "an agent's own code fails beside its call",
+    "I13",
+    without=("vedette.client.failures:outcome_of", _without),
 )
 async def test_the_callers_own_failures_say_nothing_of_the_model(body: Callable[[], Awaitable[None]]) -> None:
     """A file, JSON, a deadline, another server, a database, an exception that looks like a server's."""
@@ -162,8 +164,8 @@ import sys
 for name in ("openai", "httpx", "aiohttp", "litellm", "pydantic_ai", "requests"):
     sys.modules[name] = None
 import urllib.request
-from vedette.calling import calls
-from vedette.failures import outcome_of
+from vedette.client.fallback import calls
+from vedette.client.failures import outcome_of
 try:
     urllib.request.urlopen("http://127.0.0.1:1", timeout=5)
 except OSError as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vedette import installing
+from vedette.local import installing
 
 WHEEL = "file:///tmp/vedette-0.1.0-py3-none-any.whl"
 

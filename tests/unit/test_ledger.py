@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from samples import model_info
-from vedette.ledger import charge, cost, covers, used
+from vedette.endpoints.budget import charge, cost, covers, used
 from vedette.settings import Budget, EndpointSettings, Rates
 from vedette.types import ModelRef, Price, Use
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from vedette.lookalikes import meant, notes
+from vedette.text.lookalikes import meant, notes
 from vedette.types import ModelRef
 
 CYRILLIC = "gpt-4\u043e"
@@ -17,7 +17,9 @@ def said(*names: str, endpoint: str = "evil") -> dict[str, str]:
 
 
 @pytest.mark.fault(
-    "a model's name looks like another's", "I13", without=("vedette.lookalikes:_shape", lambda name: name)
+    "a model's name looks like another's",
+    "I13",
+    without=("vedette.text.lookalikes:_shape", lambda name: name),
 )
 @pytest.mark.parametrize(
     ("one", "other"),

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from samples import lifecycle_event, model_info
-from vedette import spending
-from vedette.catalogue import Catalogue, ModelState
+from vedette.endpoints import spending
+from vedette.messages.catalogue import Catalogue, ModelState
 from vedette.types import ModelRef
 from vedette_benchmarker.handlers import copy_measured
 
@@ -50,7 +50,7 @@ def test_without_a_digest_nothing_is_a_copy() -> None:
 @pytest.mark.fault(
     "a paid service lists hundreds of models",
     "I5",
-    without=("vedette.spending:is_round_full", lambda *_: False),
+    without=("vedette.endpoints.spending:is_round_full", lambda *_: False),
 )
 def test_hundreds_of_models_are_not_measured_at_once() -> None:
     """Where calls may cost: ten within an hour, and the rest later."""

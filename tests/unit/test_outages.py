@@ -7,7 +7,7 @@ import pytest
 from samples import benchmark_event, lifecycle_event, probe_event
 from vedette.cli.outages import Outages, Turn
 from vedette.cli.watching import turn_line
-from vedette.events import Event, ModelProbed
+from vedette.messages.events import Event, ModelProbed
 from vedette.testing import EPOCH
 from vedette.types import Level, ModelRef, Outcome, ProbeCause, ProbeSample
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from samples import lifecycle_event, model_info
-from vedette.catalogue import Catalogue
 from vedette.cli.rating import read
 from vedette.errors import ConfigurationError
-from vedette.events import Contribution, ModelEvaluated, ModelRated
+from vedette.messages.catalogue import Catalogue
+from vedette.messages.events import Contribution, ModelEvaluated, ModelRated
 from vedette.settings import CustomUseCase, Vouched, parse
 from vedette.types import ModelRef, Outcome, Quality, Rating, Score
 from vedette_recommender.candidate import facts_of

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from catalogues import EPOCH, Facts, Pair, Recommender, catalogue, figure, model, request
 from samples import lifecycle_event, model_info
-from vedette.events import ExplainReply, ModelBenchmarked, ModelEvaluated, ModelProbed
+from vedette.messages.events import ExplainReply, ModelBenchmarked, ModelEvaluated, ModelProbed
 from vedette.types import (
     Claim,
     Evidence,

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vedette import identity
 from vedette.errors import UndecodableMessage
-from vedette.events import (
+from vedette.messages import ids
+from vedette.messages.events import (
     EndpointObserved,
     Event,
     ModelBenchmarked,
@@ -51,7 +51,7 @@ MODEL = ModelRef("local", "llama3.1:8b")
 INFO = ModelInfo(
     model=MODEL, provider="ollama", url="http://localhost", api="ollama", digest="d1", kind="chat"
 )
-ID = identity.derive(NOW, "event")
+ID = ids.derive(NOW, "event")
 FIGURE = Figure(n=5, median=42.0, p95=50.0, min=40.0, max=51.0, spread=0.1)
 RUN = RunSample(job_id="j", at=NOW, prompt="short", cold=False, output_tps=42.0)
 

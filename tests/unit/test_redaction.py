@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vedette.providers.access import access
-from vedette.redaction import REDACTED, Secrets, credential
+from vedette.providers.redaction import REDACTED, Secrets, credential
 from vedette.settings import Basic, EndpointSettings, Secret
 
 KEY = 'sk-Canary/7f3a+9c51"x'
@@ -49,7 +49,7 @@ FORMS: dict[str, Callable[[str], str]] = {
 @pytest.mark.fault(
     "a server quotes a secret in another form",
     "I7",
-    without=("vedette.redaction:_forms", lambda value: [value + " "]),
+    without=("vedette.providers.redaction:_forms", lambda value: [value + " "]),
 )
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_is_found(form: str) -> None:
@@ -68,7 +68,7 @@ def test_every_form_is_found(form: str) -> None:
 @pytest.mark.fault(
     "a secret lies across the end of a transcript",
     "I7",
-    without=("vedette.redaction:Secrets._without_fragment", lambda _, text: text),
+    without=("vedette.providers.redaction:Secrets._without_fragment", lambda _, text: text),
 )
 @pytest.mark.parametrize("length", range(4, len(KEY)))
 def test_no_beginning_is_left_by_a_cut(length: int) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from eventually import eventually
 from vedette.errors import ConfigurationError
-from vedette.reloading import Reloading, changes, merge, restarts
+from vedette.runtime.reloading import Reloading, changes, merge, restarts
 from vedette.settings import Settings, Source, load, parse
 
 CONFIG = """

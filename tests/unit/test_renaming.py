@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from samples import benchmark_event, lifecycle_event, model_info, probe_event
-from vedette.catalogue import Catalogue, ModelState
-from vedette.events import AsOf, Event, Formerly, Job, Lifecycle, ModelFound, ModelLost
-from vedette.reloading import changes
+from vedette.messages.catalogue import Catalogue, ModelState
+from vedette.messages.events import AsOf, Event, Formerly, Job, Lifecycle, ModelFound, ModelLost
+from vedette.runtime.reloading import changes
 from vedette.settings import EndpointSettings, Settings
 from vedette.types import ModelInfo, ModelRef
 from vedette_discoverer import renaming

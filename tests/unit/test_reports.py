@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from vedette.events import ReportRequest
+from vedette.messages.events import ReportRequest
+from vedette.messages.tolerance import FUTURE
 from vedette.testing import EPOCH
-from vedette.tolerance import FUTURE
 from vedette.types import ModelRef, Outcome, Reported
 from vedette_recommender import reports
 from vedette_recommender.reports import CALLERS_OWN, Reports, Sums, fold, output_tps_of, sums_of

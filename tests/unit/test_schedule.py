@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vedette.tolerance import FUTURE
+from vedette.messages.tolerance import FUTURE
 from vedette_ticker.schedule import Cron, Interval, due, parse
 
 moments = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from vedette.connecting import servers, without_secrets
+from vedette.bus.connection import servers, without_secrets
 from vedette.errors import ConfigurationError
 from vedette.settings import Secret, load, ollama_url, parse, seconds
 

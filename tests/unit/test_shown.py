@@ -8,7 +8,7 @@ import time
 import pytest
 
 from vedette.cli import output
-from vedette.shown import csv_cell, hidden, shortened, shown, shown_json, shown_name
+from vedette.text.shown import csv_cell, hidden, shortened, shown, shown_json, shown_name
 
 HIDDEN = {
     "bidirectional": "llama3\u202e:b7",
@@ -102,7 +102,7 @@ def test_twice_is_once(name: str) -> None:
 
 
 @pytest.mark.fault(
-    "a name is an instruction", "I13", without=("vedette.shown:shortened", lambda text, _: text)
+    "a name is an instruction", "I13", without=("vedette.text.shown:shortened", lambda text, _: text)
 )
 def test_a_name_that_is_a_sentence_is_cut() -> None:
     named = shown_name(f"evil/{INJECTION}")

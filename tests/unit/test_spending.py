@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from samples import lifecycle_event, model_info
-from vedette import spending
-from vedette.catalogue import Catalogue
+from vedette.endpoints import spending
+from vedette.messages.catalogue import Catalogue
 from vedette.settings import Budget, EndpointSettings, Rates
 from vedette.types import ModelInfo, ModelRef, Price
 
@@ -29,7 +29,7 @@ def configured(**settings: object) -> EndpointSettings:
 @pytest.mark.fault(
     "calls of a model may cost money",
     "I5",
-    without=("vedette.spending:why_not", lambda *_: None),
+    without=("vedette.endpoints.spending:why_not", lambda *_: None),
 )
 @pytest.mark.parametrize("free", [False, None])
 def test_what_may_cost_is_not_measured_without_leave(free: bool | None) -> None:

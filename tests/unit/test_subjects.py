@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vedette import subjects
+from vedette.messages import subjects
 from vedette.types import ModelRef
 
 TOKEN = re.compile(r"[A-Za-z0-9_=-]+\Z")

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 from vedette.cli.fitting import GAP, Column, distinct, fitted
 from vedette.cli.output import Screen, sheet
-from vedette.figures import apart
+from vedette.text.figures import apart
 
 LONG = "rack-with-a-longer-name/Qwen/Qwen2.5-Coder-32B-Instruct-AWQ-extended-context-"
 NAMES = ("gpu/llama3.1:8b", f"{LONG}v2", f"{LONG}v3", "gpu/\u5343\u95ee" * 6)

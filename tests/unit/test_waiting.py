@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from vedette.events import Job, JobKind
+from vedette.client.waiting import SILENT_AFTER_S, Queue, wait
+from vedette.messages.events import Job, JobKind
 from vedette.types import ModelRef
-from vedette.waiting import SILENT_AFTER_S, Queue, wait
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 

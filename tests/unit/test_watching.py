@@ -6,7 +6,7 @@ import pytest
 
 from samples import benchmark_event, lifecycle_event, model_info, probe_event
 from vedette.cli.watching import line
-from vedette.events import (
+from vedette.messages.events import (
     PUBLIC_EVENTS,
     AnswerChanged,
     AsOf,

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from samples import lifecycle_event
-from vedette.catalogue import Catalogue
-from vedette.events import AnswerChanged, AsOf, Rejection, decode_event, encode
+from vedette.messages.catalogue import Catalogue
+from vedette.messages.events import AnswerChanged, AsOf, Rejection, decode_event, encode
 from vedette.testing import EPOCH
 from vedette.types import ModelRef
 from vedette_recommender.constants import SWITCH_MARGIN_POINTS

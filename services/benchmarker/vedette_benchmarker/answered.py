@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from vedette.errors import ProviderError
 from vedette.providers import Delta, Finished, ToolCall
-from vedette.redaction import NO_SECRETS, Secrets
+from vedette.providers.redaction import NO_SECRETS, Secrets
 from vedette.types import Outcome
 
 

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import SystemRandom
 
+from vedette.bus.consumers import host_jobs, lifecycle, ticks
 from vedette.clock import SystemClock
-from vedette.durables import host_jobs, lifecycle, ticks
 from vedette.endpoints import open_endpoints
-from vedette.gate import LONGEST_MEASUREMENT_S
-from vedette.service import Service, open_service
+from vedette.endpoints.gate import LONGEST_MEASUREMENT_S
+from vedette.runtime.service import Service, open_service
 from vedette.settings import Settings
 from vedette_benchmarker.capabilities import Capabilities
 from vedette_benchmarker.evaluation import Evaluation

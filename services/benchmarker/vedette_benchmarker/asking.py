@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from vedette.errors import NoSandbox, NotGraded, ProviderError
 from vedette.providers import ENDPOINT_WIDE, Endpoint, Generation
-from vedette.redaction import NO_SECRETS, Secrets
+from vedette.providers.redaction import NO_SECRETS, Secrets
 from vedette.settings import Evaluating
 from vedette.types import Capability, ModelInfo, Outcome
 from vedette_benchmarker import sandbox

@@ -3,13 +3,13 @@
 from datetime import datetime
 from random import Random
 
-from vedette import identity, subjects
-from vedette.bus import Bus
-from vedette.catalogue import Held, ModelState
+from vedette.bus.bus import Bus
 from vedette.clock import Clock
 from vedette.endpoints import OpenEndpoint
-from vedette.events import Attempt, Job, ModelVerified
-from vedette.ledger import cost
+from vedette.endpoints.budget import cost
+from vedette.messages import ids, subjects
+from vedette.messages.catalogue import Held, ModelState
+from vedette.messages.events import Attempt, Job, ModelVerified
 from vedette.types import ModelInfo, Outcome, Use
 from vedette_benchmarker.handlers import Ended
 from vedette_benchmarker.proof import Proof, calls, claims, prove, prove_embedding, prove_rerank
@@ -85,7 +85,7 @@ class Capabilities:
             if held is not None and held.event.job_id == job.id:
                 return None
             return ModelVerified(
-                id=identity.derive(job.at, subject, job.id),
+                id=ids.derive(job.at, subject, job.id),
                 at=now,
                 model=info.model,
                 job_id=job.id,

@@ -5,16 +5,16 @@ from datetime import datetime
 from itertools import islice
 from random import Random
 
-from vedette import identity, subjects
-from vedette.bus import Bus
-from vedette.catalogue import Catalogue, Held, ModelState
+from vedette.bus.bus import Bus
 from vedette.clock import Clock
 from vedette.endpoints import OpenEndpoint
-from vedette.events import Job, ModelEvaluated, ModelRegressed
-from vedette.ledger import cost
-from vedette.requests import spelt, unknown_name
+from vedette.endpoints.budget import cost
+from vedette.messages import ids, subjects
+from vedette.messages.catalogue import Catalogue, Held, ModelState
+from vedette.messages.events import Job, ModelEvaluated, ModelRegressed
+from vedette.messages.validation import spelt, unknown_name
 from vedette.settings import Evaluating
-from vedette.shown import shown
+from vedette.text.shown import shown
 from vedette.types import Capability, ModelInfo, Outcome, Use
 from vedette_benchmarker import yielding
 from vedette_benchmarker.asking import Asker, Spent, room_to_think
@@ -148,7 +148,7 @@ class Evaluation:
                 return None
             previous = held.event.quality if held else None
             return ModelEvaluated(
-                id=identity.derive(job.at, subject, job.id),
+                id=ids.derive(job.at, subject, job.id),
                 at=now,
                 model=info.model,
                 job_id=job.id,
@@ -184,7 +184,7 @@ class Evaluation:
             ):  # fmt: skip
                 return None
             return ModelRegressed(
-                id=identity.derive(job.at, subject, job.id),
+                id=ids.derive(job.at, subject, job.id),
                 at=event.at,
                 model=event.model,
                 job_id=job.id,

@@ -9,13 +9,13 @@ import msgspec
 import nats.errors
 from msgspec import Struct
 
-from vedette import gate, spending
-from vedette.bus import Bus
-from vedette.catalogue import Catalogue, ModelState
+from vedette.bus.bus import Bus
 from vedette.clock import Clock
-from vedette.endpoints import Endpoints, OpenEndpoint, account
+from vedette.endpoints import Endpoints, OpenEndpoint, account, gate, spending
+from vedette.endpoints.budget import covers
 from vedette.errors import NotYet, RequestError
-from vedette.events import (
+from vedette.messages.catalogue import Catalogue, ModelState
+from vedette.messages.events import (
     EndpointObserved,
     Job,
     JobCause,
@@ -26,9 +26,8 @@ from vedette.events import (
     ScheduledJob,
     Tick,
 )
-from vedette.ledger import covers
+from vedette.messages.tolerance import is_future
 from vedette.providers.counting import counting
-from vedette.tolerance import is_future
 from vedette.types import ModelInfo, ModelRef, Occupancy, Use
 from vedette_benchmarker.yielding import (
     DEFER,

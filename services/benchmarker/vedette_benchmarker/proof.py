@@ -14,9 +14,9 @@ import msgspec
 from msgspec import Struct
 
 from vedette.errors import ProviderError
-from vedette.events import Attempt
+from vedette.messages.events import Attempt
 from vedette.providers import Endpoint, Generation, Tool
-from vedette.redaction import NO_SECRETS, Secrets
+from vedette.providers.redaction import NO_SECRETS, Secrets
 from vedette.types import Capability, Claim, Evidence, ModelInfo, Outcome
 from vedette_benchmarker.answered import Answered, whole
 

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from random import Random
 
-from vedette import identity, subjects
-from vedette.bus import Bus
-from vedette.catalogue import Catalogue, Held, ModelState
+from vedette.bus.bus import Bus
 from vedette.clock import Clock
 from vedette.endpoints import OpenEndpoint
+from vedette.endpoints.budget import cost
 from vedette.errors import ProviderError
-from vedette.events import Job, ModelBenchmarked
-from vedette.ledger import cost
+from vedette.messages import ids, subjects
+from vedette.messages.catalogue import Catalogue, Held, ModelState
+from vedette.messages.events import Job, ModelBenchmarked
 from vedette.settings import Benchmarking
 from vedette.types import ModelInfo, Outcome, Residency, RunSample, StreamsLoad, Sweep, Use
 from vedette_benchmarker.handlers import Ended
@@ -115,7 +115,7 @@ class Speed:
             if held is not None and _holds(held, job):
                 return None
             return ModelBenchmarked(
-                id=identity.derive(job.at, subject, job.id),
+                id=ids.derive(job.at, subject, job.id),
                 at=now,
                 model=info.model,
                 job_id=job.id,

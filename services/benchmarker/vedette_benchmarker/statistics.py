@@ -6,8 +6,8 @@ from datetime import datetime
 
 import msgspec
 
+from vedette.messages.tolerance import is_future
 from vedette.quantiles import quantile
-from vedette.tolerance import is_future
 from vedette.types import Figure, Outcome, Performance, RunSample, Sweep
 
 QUIET = 3  # undisturbed runs from which on the disturbed ones do not count

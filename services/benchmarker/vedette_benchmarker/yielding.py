@@ -10,9 +10,9 @@ from typing import Final
 
 import msgspec
 
-from vedette.catalogue import ModelState
 from vedette.endpoints import OpenEndpoint
 from vedette.errors import ProviderError
+from vedette.messages.catalogue import ModelState
 from vedette.types import Occupancy, Residency
 
 # For so long after another model was seen in use, no model is loaded in its place unasked.

@@ -4,9 +4,9 @@ from datetime import datetime
 
 import msgspec
 
-from vedette import identity, subjects
-from vedette.catalogue import ModelState
-from vedette.events import Job, Lifecycle, LossReason, ModelChanged, ModelFound, ModelLost
+from vedette.messages import ids, subjects
+from vedette.messages.catalogue import ModelState
+from vedette.messages.events import Job, Lifecycle, LossReason, ModelChanged, ModelFound, ModelLost
 from vedette.types import FieldChange, ModelInfo
 
 # Where a fact came from, and why a description failed, is no change of the model.
@@ -76,4 +76,4 @@ def _keep_known(known: ModelInfo, info: ModelInfo) -> ModelInfo:
 
 
 def _id(event: str, info: ModelInfo, job: Job, revision: int) -> str:
-    return identity.derive(job.at, subjects.of_model(event, info.model), job.id, str(revision))
+    return ids.derive(job.at, subjects.of_model(event, info.model), job.id, str(revision))

@@ -7,14 +7,14 @@ from datetime import datetime
 import msgspec
 import nats.errors
 
-from vedette import subjects
-from vedette.bus import Bus
-from vedette.catalogue import Catalogue, Held, ModelState
+from vedette.bus.bus import Bus
 from vedette.clock import Clock
-from vedette.contact import count_misses, pause
 from vedette.endpoints import Endpoints, OpenEndpoint, account, observe
+from vedette.endpoints.contact import count_misses, pause
 from vedette.errors import Conflict, ProviderError
-from vedette.events import Formerly, Job, Lifecycle, ModelEvent, ModelFound, ModelReported, Tick
+from vedette.messages import subjects
+from vedette.messages.catalogue import Catalogue, Held, ModelState
+from vedette.messages.events import Formerly, Job, Lifecycle, ModelEvent, ModelFound, ModelReported, Tick
 from vedette.providers import Described, Listing
 from vedette.providers.counting import counting
 from vedette.settings import Probing

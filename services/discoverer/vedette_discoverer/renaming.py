@@ -11,9 +11,9 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
-from vedette import identity, subjects
-from vedette.catalogue import Catalogue, ModelState
-from vedette.events import Formerly, Job, Lifecycle, ModelEvent, ModelFound, ModelLost, ModelReported
+from vedette.messages import ids, subjects
+from vedette.messages.catalogue import Catalogue, ModelState
+from vedette.messages.events import Formerly, Job, Lifecycle, ModelEvent, ModelFound, ModelLost, ModelReported
 from vedette.types import ModelInfo, ModelRef
 
 Configured = Mapping[str, str]
@@ -136,7 +136,7 @@ def found(
     """Return the event by which *source* goes on as *target*, described as *info*."""
     revision = target.revision + 1
     return ModelFound(
-        id=identity.derive(job.at, subjects.of_model("found", info.model), job.id, str(revision)),
+        id=ids.derive(job.at, subjects.of_model("found", info.model), job.id, str(revision)),
         at=now,
         model=info.model,
         info=info,
@@ -167,7 +167,7 @@ def renamed(event: E, target: ModelState) -> E:
     been replaced since.
     """
     now_of = msgspec.structs.replace(event, model=target.model, renamed_from=event.model)
-    repeated = identity.derive(event.at, now_of.subject, event.id, str(target.sequence))
+    repeated = ids.derive(event.at, now_of.subject, event.id, str(target.sequence))
     return msgspec.structs.replace(now_of, id=repeated)
 
 
@@ -177,7 +177,7 @@ def left(state: ModelState, *, to: ModelInfo, until: datetime, job: Job) -> Mode
         return None
     revision = state.revision + 1
     return ModelLost(
-        id=identity.derive(job.at, subjects.of_model("lost", state.model), job.id, str(revision)),
+        id=ids.derive(job.at, subjects.of_model("lost", state.model), job.id, str(revision)),
         at=until,
         model=state.model,
         info=state.info,

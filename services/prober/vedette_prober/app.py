@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from vedette.bus.consumers import jobs, lifecycle, ticks
 from vedette.clock import SystemClock
-from vedette.durables import jobs, lifecycle, ticks
 from vedette.endpoints import open_endpoints
-from vedette.service import Service, open_service
+from vedette.runtime.service import Service, open_service
 from vedette.settings import Settings, interval_s
 from vedette_prober.handlers import Probes
 

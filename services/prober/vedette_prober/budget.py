@@ -3,8 +3,8 @@
 import hashlib
 from datetime import datetime
 
-from vedette import spending
-from vedette.ledger import cost, covers
+from vedette.endpoints import spending
+from vedette.endpoints.budget import cost, covers
 from vedette.settings import EndpointSettings
 from vedette.types import Capability, Ledger, Level, ModelInfo, Residency, Use
 

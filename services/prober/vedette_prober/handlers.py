@@ -8,19 +8,19 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from vedette import gate, identity, subjects
-from vedette.bus import Bus
-from vedette.catalogue import Catalogue, Held, ModelState
+from vedette.bus.bus import Bus
 from vedette.clock import Clock
-from vedette.contact import Contact, pause
-from vedette.endpoints import Endpoints, OpenEndpoint, observe
+from vedette.endpoints import Endpoints, OpenEndpoint, gate, observe
+from vedette.endpoints.budget import charge, covers
+from vedette.endpoints.contact import Contact, pause
 from vedette.errors import NotYet, ProviderError
-from vedette.events import Job, ModelChanged, ModelProbed, Tick
-from vedette.ledger import charge, covers
+from vedette.messages import ids, subjects
+from vedette.messages.catalogue import Catalogue, Held, ModelState
+from vedette.messages.events import Job, ModelChanged, ModelProbed, Tick
+from vedette.messages.tolerance import MAX_OFFSET_S
 from vedette.providers import Listing, Publishing
 from vedette.providers.counting import counting
 from vedette.settings import Probing
-from vedette.tolerance import MAX_OFFSET_S
 from vedette.types import (
     Exchange,
     Failure,
@@ -241,7 +241,7 @@ class Probes:
             )
             subject = subjects.of_model("probed", model)
             return ModelProbed(
-                id=identity.derive(job.at, subject, job.id),
+                id=ids.derive(job.at, subject, job.id),
                 at=sample.at,
                 model=model,
                 sample=sample,

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from vedette.tolerance import is_future
+from vedette.messages.tolerance import is_future
 from vedette.types import Failure, Health, Outcome, ProbeSample, Published, Residency, Status, Tally
 
 OUTCOMES_KEPT = 20

@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from vedette import subjects
-from vedette.bus import Bus
-from vedette.catalogue import Held
+from vedette.bus.bus import Bus
 from vedette.clock import Clock
 from vedette.errors import ClockWrong
-from vedette.events import AnswerChanged, Event
-from vedette.tolerance import FUTURE
+from vedette.messages import subjects
+from vedette.messages.catalogue import Held
+from vedette.messages.events import AnswerChanged, Event
+from vedette.messages.tolerance import FUTURE
 from vedette_recommender.answers import Answers
 from vedette_recommender.winners import decide, knows_more
 

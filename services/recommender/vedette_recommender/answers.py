@@ -15,11 +15,14 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from vedette import providers, spending
-from vedette.catalogue import Catalogue
+from vedette import providers
 from vedette.clock import Clock
+from vedette.endpoints import spending
+from vedette.endpoints.budget import used
+from vedette.endpoints.spending import Unmeasured
 from vedette.errors import RequestError
-from vedette.events import (
+from vedette.messages.catalogue import Catalogue
+from vedette.messages.events import (
     QUESTIONS,
     AsOf,
     BestReply,
@@ -41,11 +44,17 @@ from vedette.events import (
     TopReply,
     encode,
 )
-from vedette.ledger import used
-from vedette.lookalikes import meant, notes
-from vedette.requests import decode, fitting, folded, reference, unknown_model, unknown_name, use_case_of
+from vedette.messages.validation import (
+    decode,
+    fitting,
+    folded,
+    reference,
+    unknown_model,
+    unknown_name,
+    use_case_of,
+)
 from vedette.settings import Budget, EndpointSettings, Vouched
-from vedette.spending import Unmeasured
+from vedette.text.lookalikes import meant, notes
 from vedette.types import ModelRef, Status
 from vedette_recommender.columns import STATUSES
 from vedette_recommender.constants import WANTED_CONTEXT_TOKENS

@@ -11,8 +11,8 @@ from nats.aio.client import Client as Connection
 from vedette import providers
 from vedette.client import ask
 from vedette.errors import ConfigurationError
-from vedette.events import Event, PastReply, PastRequest, encode
-from vedette.service import Service, open_service
+from vedette.messages.events import Event, PastReply, PastRequest, encode
+from vedette.runtime.service import Service, open_service
 from vedette.settings import Settings, interval_s
 from vedette_recommender.announcing import Announcing
 from vedette_recommender.answers import ANSWERED, Answers

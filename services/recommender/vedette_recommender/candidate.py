@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 import msgspec
 from msgspec import Struct
 
-from vedette.catalogue import ModelState
+from vedette.messages.catalogue import ModelState
+from vedette.messages.tolerance import FUTURE
 from vedette.settings import Vouched
-from vedette.tolerance import FUTURE
 from vedette.types import (
     Figure,
     Health,

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from vedette.requests import folded
+from vedette.messages.validation import folded
 from vedette.types import (
     NOT_DOWNTIME,
     UP,

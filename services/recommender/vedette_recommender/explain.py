@@ -6,9 +6,9 @@ from typing import Final
 
 import numpy as np
 
-from vedette.events import Contribution, ContributionKind, Improvement, Relaxation, Signal
-from vedette.figures import apart
-from vedette.shown import quoted_name
+from vedette.messages.events import Contribution, ContributionKind, Improvement, Relaxation, Signal
+from vedette.text.figures import apart
+from vedette.text.shown import quoted_name
 from vedette_recommender import scoring
 from vedette_recommender.candidate import Facts
 from vedette_recommender.columns import Columns

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from vedette.catalogue import ModelState
+from vedette.messages.catalogue import ModelState
 from vedette.types import NOT_DOWNTIME, UP, Health, Outcome, Tally, Value
 
 Purpose = Literal["benchmark", "capability check", "evaluation"]

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from vedette import telemetry
-from vedette.catalogue import Catalogue
+from vedette.messages.catalogue import Catalogue
+from vedette.runtime import telemetry
 from vedette.types import Outcome
 from vedette_recommender.answers import Answers
 

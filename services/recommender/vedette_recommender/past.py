@@ -11,10 +11,10 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from vedette.catalogue import Catalogue
 from vedette.clock import Clock
 from vedette.errors import NoAnswer, RequestError
-from vedette.events import (
+from vedette.messages.catalogue import Catalogue
+from vedette.messages.events import (
     QUESTIONS,
     ExplainReply,
     ModelReported,
@@ -27,7 +27,7 @@ from vedette.events import (
     decode_event,
     encode,
 )
-from vedette.requests import decode, use_case_of
+from vedette.messages.validation import decode, use_case_of
 from vedette.settings import Vouched
 from vedette.types import ModelRef
 from vedette_recommender.answers import Answers

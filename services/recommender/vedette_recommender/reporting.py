@@ -12,12 +12,12 @@ import msgspec
 import nats.errors
 from msgspec.structs import replace
 
-from vedette import identity, subjects
-from vedette.bus import Bus
-from vedette.catalogue import Catalogue, Held
+from vedette.bus.bus import Bus
 from vedette.errors import ClockWrong, Conflict, RequestError, UndecodableMessage
-from vedette.events import QUESTIONS, ModelReported, ReportReply, ReportRequest, encode
-from vedette.requests import decode, reference, unknown_model, use_case_of
+from vedette.messages import ids, subjects
+from vedette.messages.catalogue import Catalogue, Held
+from vedette.messages.events import QUESTIONS, ModelReported, ReportReply, ReportRequest, encode
+from vedette.messages.validation import decode, reference, unknown_model, use_case_of
 from vedette.types import ModelRef
 from vedette_recommender.reports import Reports, Sums, fold
 
@@ -131,7 +131,7 @@ class Reporting:
         now, state = self._bus.clock.now(), self._catalogue.get(model)
         digest = state.info.digest if state and state.info else None
         return ModelReported(
-            id=identity.derive(sums.since, subjects.of_report(model), self._replica, str(window)),
+            id=ids.derive(sums.since, subjects.of_report(model), self._replica, str(window)),
             at=now,
             model=model,
             since=sums.since,

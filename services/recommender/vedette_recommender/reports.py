@@ -14,8 +14,8 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Struct
 
-from vedette.events import ReportRequest
-from vedette.tolerance import is_future
+from vedette.messages.events import ReportRequest
+from vedette.messages.tolerance import is_future
 from vedette.types import NOT_DOWNTIME, ModelRef, Outcome, Reported
 
 N = TypeVar("N", int, float)

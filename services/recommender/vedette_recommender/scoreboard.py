@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from vedette.catalogue import Catalogue
+from vedette.messages.catalogue import Catalogue
 from vedette.settings import Vouched
 from vedette.types import ModelRef
 from vedette_recommender.candidate import Candidate, Facts, candidate, facts_of

@@ -5,8 +5,8 @@ from datetime import datetime
 
 import msgspec
 
-from vedette.catalogue import ModelState
-from vedette.events import Availability, MeasuredSpeed, ModelView, Recommendation
+from vedette.messages.catalogue import ModelState
+from vedette.messages.events import Availability, MeasuredSpeed, ModelView, Recommendation
 from vedette.types import Health, ModelRef, Performance, Quality
 from vedette_recommender.candidate import Candidate, median
 from vedette_recommender.measured_calls import MeasuredCall, with_calls

@@ -10,9 +10,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from vedette import identity
-from vedette.catalogue import ModelState
-from vedette.events import AnswerChanged, AsOf, ModelLost, Rejection
+from vedette.messages import ids
+from vedette.messages.catalogue import ModelState
+from vedette.messages.events import AnswerChanged, AsOf, ModelLost, Rejection
 from vedette.types import ModelRef
 from vedette_recommender.constants import SWITCH_MARGIN_POINTS
 
@@ -49,7 +49,7 @@ def decide(
     detail = _renamed if renamed else _detail
     said = (use_case, before.id if before else "", str(model))
     return AnswerChanged(
-        id=identity.derive(standing.as_of.scored_at, "answer", *said),
+        id=ids.derive(standing.as_of.scored_at, "answer", *said),
         at=now,
         use_case=use_case,
         reason=reason,

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from vedette.clock import Clock
 from vedette.errors import NoAnswer, RequestError
-from vedette.events import (
+from vedette.messages.events import (
     QUESTIONS,
     AvailabilityHistory,
     HistoryRequest,
@@ -23,7 +23,7 @@ from vedette.events import (
     SummariesRequest,
     encode,
 )
-from vedette.requests import decode, fitting, reference
+from vedette.messages.validation import decode, fitting, reference
 from vedette.types import ModelRef
 from vedette_recorder import history, past, queries, tables
 from vedette_recorder.errors import DatabaseUnavailable

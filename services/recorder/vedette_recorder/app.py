@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from vedette.durables import recording, ticks
+from vedette.bus.consumers import recording, ticks
+from vedette.bus.provisioning import stream_names
 from vedette.errors import ConfigurationError
-from vedette.events import QUESTIONS
-from vedette.provisioning import stream_names
-from vedette.service import Service, open_service
+from vedette.messages.events import QUESTIONS
+from vedette.runtime.service import Service, open_service
 from vedette.settings import Settings
 from vedette_recorder.answers import Answers
 from vedette_recorder.compaction import Compaction

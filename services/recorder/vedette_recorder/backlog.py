@@ -8,7 +8,7 @@ from msgspec import Struct
 from vedette_recorder.record import Gap
 
 if TYPE_CHECKING:
-    from vedette.bus import Standing
+    from vedette.bus.bus import Standing
 
 # Of the room before the stream drops something unrecorded; above the one it is said, below the other taken back.
 NEAR_LOSS = 0.5

@@ -11,9 +11,9 @@ from functools import partial
 
 import nats.errors
 
-from vedette import subjects
-from vedette.bus import Bus
-from vedette.forgetting import forgettable
+from vedette.bus.bus import Bus
+from vedette.messages import subjects
+from vedette.messages.forgetting import forgettable
 from vedette.types import ModelRef
 from vedette_recorder.errors import DatabaseUnavailable
 from vedette_recorder.record import CurrentRow

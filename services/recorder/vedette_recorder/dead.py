@@ -11,14 +11,14 @@ import nats.js.errors
 from cyclopts import Parameter
 
 from vedette import log
-from vedette.bus import Bus
+from vedette.bus.bus import Bus
+from vedette.bus.connection import connect
 from vedette.cli import options
 from vedette.cli.fitting import Column
 from vedette.cli.output import complain, document, err, number, out, say, sheet, styled
 from vedette.clock import SystemClock
-from vedette.connecting import connect
 from vedette.errors import NoAnswer, RequestError, VedetteError
-from vedette.loop import run
+from vedette.runtime.loop import run
 from vedette_recorder.letters import Result, Whole, letters
 from vedette_recorder.store import Store
 

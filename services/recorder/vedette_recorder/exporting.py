@@ -15,9 +15,9 @@ from cyclopts import Parameter
 from vedette.cli import options
 from vedette.cli.output import err
 from vedette.errors import ConfigurationError
-from vedette.loop import run
-from vedette.requests import reference
-from vedette.shown import csv_cell, shown_json
+from vedette.messages.validation import reference
+from vedette.runtime.loop import run
+from vedette.text.shown import csv_cell, shown_json
 from vedette_recorder import tables
 from vedette_recorder.store import Store
 

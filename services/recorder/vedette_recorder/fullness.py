@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 import nats.errors
 
-from vedette import telemetry
-from vedette.bus import NEARLY_FULL, Bus
+from vedette.bus.bus import NEARLY_FULL, Bus
+from vedette.runtime import telemetry
 
 LOOK_EVERY_S = 60.0
 _ROOM_AGAIN = 0.7  # below the other, so that one stream is not said again and again

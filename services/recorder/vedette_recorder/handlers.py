@@ -12,14 +12,14 @@ import nats.errors
 import nats.js.errors
 from nats.aio.msg import Msg
 
-from vedette import telemetry
-from vedette.bus import Bus
+from vedette.bus.bus import Bus
+from vedette.bus.comparing import COMPARE_EVERY_S, compared, in_words
+from vedette.bus.consumers import Durable
 from vedette.clock import Clock
-from vedette.comparing import COMPARE_EVERY_S, compared, in_words
-from vedette.durables import Durable
 from vedette.errors import ConsumerVanished, UndecodableMessage, UnknownEvent
-from vedette.events import Tick, decode_event
-from vedette.tolerance import FUTURE
+from vedette.messages.events import Tick, decode_event
+from vedette.messages.tolerance import FUTURE
+from vedette.runtime import telemetry
 from vedette_recorder.errors import DatabaseUnavailable
 from vedette_recorder.oversight import Oversight
 from vedette_recorder.record import Message, Row, dead_letter, rows_of

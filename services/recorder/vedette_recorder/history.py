@@ -13,7 +13,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from vedette.errors import RequestError
-from vedette.events import (
+from vedette.messages.events import (
     AvailabilityBucket,
     AvailabilityHistory,
     HistoryRequest,

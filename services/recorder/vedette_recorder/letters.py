@@ -10,9 +10,9 @@ import msgspec
 import sqlalchemy as sa
 from msgspec import Struct
 
-from vedette.bus import Bus, Stored
+from vedette.bus.bus import Bus, Stored
 from vedette.errors import UndecodableMessage
-from vedette.events import DeadLetter, Job, Tick, decode_event
+from vedette.messages.events import DeadLetter, Job, Tick, decode_event
 from vedette_recorder import tables
 from vedette_recorder.record import Message, rows_of
 from vedette_recorder.store import Store

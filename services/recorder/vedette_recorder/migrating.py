@@ -4,7 +4,7 @@ from contextlib import nullcontext
 
 from vedette.cli import options
 from vedette.cli.output import document, err, say
-from vedette.loop import run
+from vedette.runtime.loop import run
 from vedette_recorder.store import Store
 
 

@@ -9,11 +9,11 @@ from contextlib import suppress
 import nats.errors
 import nats.js.errors
 
-from vedette import telemetry
-from vedette.bus import Bus, Standing
+from vedette.bus.bus import Bus, Standing
+from vedette.bus.consumers import Durable
 from vedette.clock import Clock
-from vedette.durables import Durable
 from vedette.errors import ConsumerVanished
+from vedette.runtime import telemetry
 from vedette_recorder.backlog import (
     FAR_FROM_LOSS,
     NEAR_LOSS,

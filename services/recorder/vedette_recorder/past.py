@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from vedette.events import (
+from vedette.messages.events import (
     ModelBenchmarked,
     ModelChanged,
     ModelEvaluated,

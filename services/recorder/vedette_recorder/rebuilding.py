@@ -14,15 +14,16 @@ import sqlalchemy as sa
 from msgspec import Struct
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from vedette import log, subjects
-from vedette.bus import Bus
+from vedette import log
+from vedette.bus.bus import Bus
+from vedette.bus.connection import connect
 from vedette.cli import options
 from vedette.cli.output import document, err, say
 from vedette.clock import SystemClock
-from vedette.connecting import connect
 from vedette.errors import ProvisioningError, UndecodableMessage
-from vedette.events import Event, Lifecycle, decode_event
-from vedette.loop import run
+from vedette.messages import subjects
+from vedette.messages.events import Event, Lifecycle, decode_event
+from vedette.runtime.loop import run
 from vedette_recorder import tables
 from vedette_recorder.store import Store
 

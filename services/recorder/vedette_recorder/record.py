@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from vedette.errors import UndecodableMessage
-from vedette.events import (
+from vedette.messages.events import (
     EndpointObserved,
     Event,
     Formerly,
@@ -25,7 +25,7 @@ from vedette.events import (
     ModelReported,
     ModelVerified,
 )
-from vedette.tolerance import is_future
+from vedette.messages.tolerance import is_future
 from vedette.types import UP, FieldChange, ModelRef
 
 Values = dict[str, object]

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from msgspec import Struct
 
-from vedette.tolerance import is_future
+from vedette.messages.tolerance import is_future
 
 _MAX_BREAK = timedelta(days=1)
 _MAX_HOURS = 12

@@ -23,9 +23,9 @@ from msgspec import Struct
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from vedette import installing, private
 from vedette.errors import ConfigurationError
-from vedette.tolerance import FUTURE
+from vedette.local import installing, private
+from vedette.messages.tolerance import FUTURE
 from vedette.types import ModelRef
 from vedette_recorder import days, postgres, redating, tables
 from vedette_recorder.errors import DatabaseUnavailable

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import get_args
 
-from vedette.events import ScheduledJob
-from vedette.service import Service, open_service
+from vedette.messages.events import ScheduledJob
+from vedette.runtime.service import Service, open_service
 from vedette.settings import Schedule, Settings
 from vedette_ticker.handlers import Ticker
 from vedette_ticker.schedule import parse

@@ -5,12 +5,12 @@ from datetime import datetime
 
 import nats.errors
 
-from vedette import identity
-from vedette.bus import Bus
-from vedette.catalogue import Held
+from vedette.bus.bus import Bus
 from vedette.clock import Clock
 from vedette.errors import ClockWrong, Conflict
-from vedette.events import ScheduledJob, Tick
+from vedette.messages import ids
+from vedette.messages.catalogue import Held
+from vedette.messages.events import ScheduledJob, Tick
 from vedette_ticker.schedule import Cron, Interval, due
 
 _LONGEST_SLEEP_S = 60.0  # a stepped or resumed clock is noticed within this
@@ -63,5 +63,5 @@ class Ticker:
 
     def _tick(self, slot: datetime, missed: int, now: datetime, *, after: int) -> Tick:
         # A clock that was set back brings a slot a second time: not with the id of the first, which the server drops.
-        made = identity.derive(slot, "schedule", self._job, str(after))
+        made = ids.derive(slot, "schedule", self._job, str(after))
         return Tick(id=made, at=now, job=self._job, slot=slot, missed=missed)

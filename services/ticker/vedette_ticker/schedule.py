@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from cronsim import CronSim
 
+from vedette.messages.tolerance import is_future
 from vedette.settings import is_cron, seconds
-from vedette.tolerance import is_future
 
 
 class Interval:

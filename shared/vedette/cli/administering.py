@@ -13,8 +13,10 @@ import nats.errors
 from cyclopts import Parameter
 from msgspec import Struct
 
-from vedette import instance, log, nats_server, private, providers, provisioning, telemetry
-from vedette.bus import NEARLY_FULL, Bus, used_part
+from vedette import log, providers
+from vedette.bus import provisioning
+from vedette.bus.bus import NEARLY_FULL, Bus, used_part
+from vedette.bus.connection import connect, without_secrets
 from vedette.cli import options
 from vedette.cli.asking import show_models
 from vedette.cli.fitting import Column
@@ -23,13 +25,14 @@ from vedette.cli.output import document, number, out, say, sheet, styled
 from vedette.cli.remedies import REMEDIES, advice
 from vedette.client import Client
 from vedette.clock import SystemClock
-from vedette.connecting import connect, without_secrets
 from vedette.endpoints import OpenEndpoint, open_endpoints
 from vedette.errors import BusUnreachable, ConfigurationError, JetStreamOff, NotRunning, VedetteError
-from vedette.events import EndpointView, ModelView
-from vedette.loop import run
+from vedette.local import instance, private
+from vedette.messages.events import EndpointView, ModelView
+from vedette.runtime import nats_server, telemetry
+from vedette.runtime.loop import run
 from vedette.settings import Nats, Settings
-from vedette.shown import shown_name
+from vedette.text.shown import shown_name
 from vedette.types import Intake, Outcome
 
 # Refused for the account and no fault of the model: listing them may well succeed.

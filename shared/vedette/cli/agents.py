@@ -4,13 +4,14 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from vedette import accounts as of_server
-from vedette import agents, instance
+from vedette.bus import accounts as of_server
+from vedette.bus import agents
 from vedette.cli import options
 from vedette.cli.entries import NOTHING_FOUND
 from vedette.cli.fitting import Column
 from vedette.cli.output import complain, document, say, sheet
-from vedette.loop import run
+from vedette.local import instance
+from vedette.runtime.loop import run
 
 Name = Annotated[str, Parameter(help="The agent's name: a-z, 0-9 and -.")]
 StateDir = Annotated[

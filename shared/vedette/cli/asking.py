@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter, validators
 
-from vedette.catalogue import REFUSAL
 from vedette.cli import options
 from vedette.cli.entries import NOTHING_FOUND
 from vedette.cli.fitting import Column
@@ -25,7 +24,8 @@ from vedette.cli.output import (
     tokens,
 )
 from vedette.client import Client
-from vedette.events import (
+from vedette.messages.catalogue import REFUSAL
+from vedette.messages.events import (
     BestReply,
     Contribution,
     ExplainReply,
@@ -35,10 +35,10 @@ from vedette.events import (
     Relaxation,
     Risk,
 )
-from vedette.figures import apart
-from vedette.loop import run
-from vedette.requests import folded, unknown_name
-from vedette.shown import shown_name
+from vedette.messages.validation import folded, unknown_name
+from vedette.runtime.loop import run
+from vedette.text.figures import apart
+from vedette.text.shown import shown_name
 from vedette.types import Capability, ModelInfo, Status
 
 # Options that are given once for each value, and the fields of a request that take all values.

@@ -12,9 +12,9 @@ from vedette.cli import app, options
 from vedette.cli.output import say
 from vedette.client import Client
 from vedette.errors import ConfigurationError, VedetteError
-from vedette.loop import run
+from vedette.runtime.loop import run
 from vedette.settings import Settings
-from vedette.shown import shown
+from vedette.text.shown import shown
 
 Shell = Literal["bash", "zsh", "fish"]
 Kind = Literal["endpoint", "model", "target", "use-case", "suite"]

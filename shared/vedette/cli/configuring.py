@@ -16,14 +16,14 @@ from cyclopts import Parameter
 from msgspec import Struct
 from tomlkit.items import Item, Table
 
-from vedette import checking, instance
-from vedette.cli import options
+from vedette.bus.connection import without_secrets
+from vedette.cli import checking, options
 from vedette.cli.local import answering, usual
 from vedette.cli.output import complain, document, err, say
-from vedette.connecting import without_secrets
-from vedette.contact import Contact
+from vedette.endpoints.contact import Contact
 from vedette.errors import ConfigurationError, RequestError
-from vedette.loop import run
+from vedette.local import instance
+from vedette.runtime.loop import run
 from vedette.settings import DEFAULT_FILE, EndpointSettings, Schedule, Secret, Section, Settings, is_cron
 
 _HIDDEN = "(hidden)"

@@ -5,12 +5,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from vedette import accounts as of_server
-from vedette import contracts as catalogue
+from vedette.bus import accounts as of_server
 from vedette.cli import options
 from vedette.cli.fitting import Column
 from vedette.cli.output import complain, document, say, sheet
-from vedette.events import QUESTIONS
+from vedette.messages import contracts as catalogue
+from vedette.messages.events import QUESTIONS
 
 
 def contracts(

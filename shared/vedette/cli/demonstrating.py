@@ -16,20 +16,23 @@ from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from vedette import events, log, private, process
-from vedette.bus import Bus
+from vedette import log
+from vedette.bus.bus import Bus
+from vedette.bus.connection import connect
 from vedette.cli import options
 from vedette.cli.asking import show_explanation, show_models
 from vedette.cli.local import answering
 from vedette.cli.output import document, err, out
 from vedette.client import Client
 from vedette.clock import SystemClock
-from vedette.connecting import connect
 from vedette.demo.cycle import Cycle
 from vedette.demo.server import serving
-from vedette.events import Event, ExplainReply, ModelView
-from vedette.loop import run
-from vedette.process import Running, Stopped
+from vedette.local import private
+from vedette.messages import events
+from vedette.messages.events import Event, ExplainReply, ModelView
+from vedette.runtime import process
+from vedette.runtime.loop import run
+from vedette.runtime.process import Running, Stopped
 from vedette.settings import EndpointSettings, Nats, Settings, parse
 
 USE_CASE = "chat"

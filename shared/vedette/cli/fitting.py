@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 from rich.cells import cell_len
 
-from vedette.shown import shortened
+from vedette.text.shown import shortened
 
 GAP = 2  # between columns
 _MIN_TEXT = 20  # prose is folded to no less

@@ -5,8 +5,8 @@ import os
 from collections.abc import Mapping
 
 from vedette.clock import SystemClock
-from vedette.contact import Contact
 from vedette.endpoints import open_endpoints
+from vedette.endpoints.contact import Contact
 from vedette.settings import EndpointSettings, Settings, ollama_url
 from vedette.types import Outcome
 

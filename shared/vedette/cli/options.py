@@ -9,11 +9,11 @@ from typing import Annotated
 import msgspec
 from cyclopts import Parameter
 
-from vedette import instance
+from vedette.bus.connection import without_secrets
 from vedette.client import URL_VARIABLE, Client
-from vedette.connecting import without_secrets
 from vedette.errors import ConfigurationError, NotRunning, RequestError
-from vedette.requests import folded
+from vedette.local import instance
+from vedette.messages.validation import folded
 from vedette.settings import Nats, Settings, Source, load, seconds, settings_file
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print a JSON object instead of a table.")]

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from vedette.events import Event, ModelBenchmarked, ModelEvaluated, ModelProbed, ModelVerified
+from vedette.messages.events import Event, ModelBenchmarked, ModelEvaluated, ModelProbed, ModelVerified
 from vedette.types import Outcome, ProbeSample
 
 _NO_CONNECTION = frozenset({Outcome.REFUSED, Outcome.UNREACHABLE})

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vedette.cli.fitting import GAP, Column, distinct, fitted
-from vedette.shown import MAX_NAME_COLUMNS, csv_cell, shortened, shown, shown_json, shown_name
+from vedette.text.shown import MAX_NAME_COLUMNS, csv_cell, shortened, shown, shown_json, shown_name
 
 T = TypeVar("T")
 _PIPED_WIDTH = 10_000  # what goes into a file or a pipe is neither folded nor shortened

@@ -9,17 +9,18 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import Parameter
 
-from vedette import identity, log, subjects
-from vedette.bus import Bus
-from vedette.catalogue import Held
+from vedette import log
+from vedette.bus.bus import Bus
+from vedette.bus.connection import connect
 from vedette.cli import options
 from vedette.cli.fitting import Column
 from vedette.cli.output import document, say, sheet
 from vedette.clock import SystemClock
-from vedette.connecting import connect
 from vedette.errors import ConfigurationError
-from vedette.events import ModelRated, ModelView
-from vedette.loop import run
+from vedette.messages import ids, subjects
+from vedette.messages.catalogue import Held
+from vedette.messages.events import ModelRated, ModelView
+from vedette.runtime.loop import run
 from vedette.settings import Vouched
 from vedette.types import ModelRef, Rating
 
@@ -113,7 +114,7 @@ async def _rate(bus: Bus, model: ModelRef, rating: Vouched) -> None:
         if new in before:
             return None
         kept = tuple(other for other in before if other.use_case != new.use_case)
-        made = identity.derive(now, subject, str(new))
+        made = ids.derive(now, subject, str(new))
         return ModelRated(id=made, at=now, model=model, ratings=(*kept, new))
 
     await bus.advance("MODELS", subject, step)

@@ -14,10 +14,10 @@ from vedette.cli.output import document, ms, name, number, out, percent, sheet
 from vedette.cli.plotting import Chart
 from vedette.client import Client
 from vedette.errors import RequestError
-from vedette.events import AvailabilityHistory, PerformanceHistory, SummariesReply
-from vedette.lookalikes import meant
-from vedette.loop import run
-from vedette.requests import nearest
+from vedette.messages.events import AvailabilityHistory, PerformanceHistory, SummariesReply
+from vedette.messages.validation import nearest
+from vedette.runtime.loop import run
+from vedette.text.lookalikes import meant
 from vedette.types import ModelRef, Outcome, ProbeCause
 
 _LINES = 24  # an hour each, in the usual window

@@ -6,7 +6,7 @@ from cyclopts import Parameter
 
 from vedette.cli import options
 from vedette.cli.output import complain, document, say
-from vedette.loop import run
+from vedette.runtime.loop import run
 from vedette.types import Outcome
 
 

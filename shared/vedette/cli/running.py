@@ -8,19 +8,22 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from vedette import instance, log, process, spending
-from vedette.bus import Bus
-from vedette.catalogue import Catalogue
+from vedette import log
+from vedette.bus.bus import Bus
+from vedette.bus.connection import connect
 from vedette.cli import options
 from vedette.cli.output import say
 from vedette.cli.remedies import advice
 from vedette.clock import SystemClock
-from vedette.connecting import connect
-from vedette.events import EndpointObserved, Event, ModelFound, ModelLost
-from vedette.loop import run as run_now
+from vedette.endpoints import spending
+from vedette.endpoints.spending import Unmeasured
+from vedette.local import instance
+from vedette.messages.catalogue import Catalogue
+from vedette.messages.events import EndpointObserved, Event, ModelFound, ModelLost
+from vedette.runtime import process
+from vedette.runtime.loop import run as run_now
 from vedette.settings import EndpointSettings, Nats
-from vedette.shown import shown_name
-from vedette.spending import Unmeasured
+from vedette.text.shown import shown_name
 from vedette.types import EndpointState, Outcome
 
 _TOLD = (

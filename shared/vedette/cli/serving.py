@@ -1,9 +1,9 @@
 """`serve-mcp`: Vedette as tools for whatever speaks the Model Context Protocol."""
 
-from vedette import installing
 from vedette.cli import options
 from vedette.errors import ConfigurationError
-from vedette.loop import run
+from vedette.local import installing
+from vedette.runtime.loop import run
 
 
 def serve_mcp(*, where: options.Instance = options.HERE) -> int:
@@ -12,7 +12,7 @@ def serve_mcp(*, where: options.Instance = options.HERE) -> int:
     A host starts it; its configuration names the command `vedette` with the argument `serve-mcp`.
     """
     try:
-        from vedette.mcp_server import serve
+        from vedette.client.mcp_server import serve
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             where="serve-mcp",

@@ -16,7 +16,7 @@ from vedette.cli.outages import Outages, Turn
 from vedette.cli.output import err, json_line, ms, number, out, percent, size, styled, tokens
 from vedette.client import Client
 from vedette.errors import VedetteError
-from vedette.events import (
+from vedette.messages.events import (
     PUBLIC_ANSWERS,
     AnswerChanged,
     Event,
@@ -31,8 +31,8 @@ from vedette.events import (
     ModelRegressed,
     ModelVerified,
 )
-from vedette.loop import run
-from vedette.shown import shown_name
+from vedette.runtime.loop import run
+from vedette.text.shown import shown_name
 from vedette.types import Outcome, Score, Status
 
 _PREFIX = "model."

@@ -20,7 +20,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from vedette import events
+from vedette.bus.connection import connect
 from vedette.cli import options
 from vedette.cli.asking import show_models
 from vedette.cli.completing import named_by_services
@@ -28,15 +28,15 @@ from vedette.cli.entries import NOTHING_FOUND
 from vedette.cli.measured import show_figures, show_proofs, show_scores
 from vedette.cli.output import Style, document, err, out
 from vedette.client import Client
-from vedette.connecting import connect
+from vedette.client.jobs import Target, operating
+from vedette.client.waiting import described
 from vedette.errors import ConfigurationError, RequestError
-from vedette.events import Job, JobKind, ModelView
-from vedette.lookalikes import meant
-from vedette.loop import run
-from vedette.operation import Target, operating
-from vedette.requests import nearest, spelt, unknown_name
-from vedette.shown import shown, shown_name
-from vedette.waiting import described
+from vedette.messages import events
+from vedette.messages.events import Job, JobKind, ModelView
+from vedette.messages.validation import nearest, spelt, unknown_name
+from vedette.runtime.loop import run
+from vedette.text.lookalikes import meant
+from vedette.text.shown import shown, shown_name
 
 _SAY_AGAIN_S = 30.0
 _MAX_ABANDONED = 5

@@ -1,6 +1,6 @@
 """When one cycle is complete: every endpoint observed, every model listed there found, probed and measured."""
 
-from vedette.events import (
+from vedette.messages.events import (
     EndpointObserved,
     Event,
     ModelBenchmarked,

@@ -12,11 +12,12 @@ from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from vedette import installing, providers
-from vedette.children import child, free_port, last_line
+from vedette import providers
 from vedette.clock import SystemClock
 from vedette.errors import ConfigurationError, ProviderError
+from vedette.local import installing
 from vedette.providers.access import access
+from vedette.runtime.subprocesses import child, free_port, last_line
 from vedette.settings import EndpointSettings
 
 MODEL = "smollm2:135m"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 from msgspec import Struct
 
 from vedette.errors import ConfigurationError
-from vedette.redaction import Secrets, credential
+from vedette.providers.redaction import Secrets, credential
 from vedette.types import Claim, Kind, Locality, Outcome, Price, Published, Residency
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from vedette.providers._lenient import decimal, mapping, moment, sequence, text, tokens
-from vedette.redaction import REDACTED
+from vedette.providers.redaction import REDACTED
 from vedette.types import Capability, Claim, Evidence, Kind
 
 Entry = Mapping[str, Any]

@@ -24,7 +24,7 @@ from vedette.providers import Access, counting
 from vedette.providers._lenient import decoded, text
 from vedette.providers._outbound import Forbidden, Transport
 from vedette.providers._refusals import context_limit, outcome, wait_s, words
-from vedette.redaction import Secrets
+from vedette.providers.redaction import Secrets
 from vedette.types import Exchange, Outcome
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ import msgspec
 
 from vedette.errors import ProviderError
 from vedette.providers import Listing, Tool
-from vedette.redaction import REDACTED
+from vedette.providers.redaction import REDACTED
 from vedette.types import Outcome
 
 MOST_TEXT = 2048

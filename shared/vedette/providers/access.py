@@ -4,7 +4,7 @@ import re
 
 from vedette.providers import Access
 from vedette.providers._http import basic
-from vedette.redaction import credential
+from vedette.providers.redaction import credential
 from vedette.settings import EndpointSettings, Outbound, Secret
 
 # Headers that carry a credential also when it is written into the configuration as it is.

@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from vedette.normalizing import normalized
 from vedette.providers import ToolCall
+from vedette.text.normalizing import normalized
 from vedette_benchmarker.answered import Answered
 from vedette_benchmarker.suites import Verdict
 

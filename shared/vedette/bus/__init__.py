@@ -1,0 +1,1 @@
+"""NATS and JetStream: connections, streams, consumers, publishing, following, jobs, permissions."""

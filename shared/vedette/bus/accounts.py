@@ -1,0 +1,112 @@
+"""Accounts of a nats-server as its configuration takes them: who is in which, and what crosses between them. Pure.
+
+APP holds JetStream, a user for each service and the operator. CLIENT is one account that all agents of a laptop share.
+`vedette agents add` gives an agent an account of its own, in which it cannot reach or hear another agent.
+SYSTEM may have the private server read its configuration again. See docs/adr/0017-an-account-for-each-agent.md.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from vedette.bus import permissions
+from vedette.errors import RequestError
+
+SERVICES: Final = "APP"
+SHARED: Final = "CLIENT"
+SYSTEM: Final = "SYSTEM"
+SHARED_USER: Final = "agent"
+SYSTEM_USER: Final = "system"
+# A password for each of these, whoever else there is.
+USERS: Final = (*permissions.users(), SHARED_USER)
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
+# Nobody may hear what is under it: the server turns there what did not come from APP as an event.
+_REFUSED: Final = "refused"
+
+Account = dict[str, Any]
+
+
+def user_of(agent: str) -> str:
+    """Return the user, and the account, of the agent *agent*. Raises RequestError for a name that none may have."""
+    if not _NAME.match(agent):
+        problem = f"{agent!r} cannot name an agent; use 1 to 63 of a-z, 0-9 and -, not - first"
+        raise RequestError(code="invalid_value", message=problem, field="name")
+    return f"{SHARED_USER}-{agent}"
+
+
+def variable_of(user: str) -> str:
+    """Return the variable that holds the password of *user* where a server of one's own is configured."""
+    return f"{user.upper().replace('-', '_')}_PASSWORD"
+
+
+def of_private(credentials: Mapping[str, str], agents: Mapping[str, str]) -> dict[str, Account]:
+    """Return the accounts of a private server: passwords by user, and those of *agents* by name."""
+    system = {"users": [{"user": SYSTEM_USER, "password": credentials[SYSTEM_USER]}]}
+    return {**_accounts(credentials, agents), SYSTEM: system}
+
+
+def written(agents: Iterable[str] = ()) -> str:
+    """Return the accounts for a server of one's own to include; passwords come from its environment."""
+    names = {user: f"${variable_of(user)}" for user in USERS}
+    of_agents = {agent: f"${variable_of(user_of(agent))}" for agent in agents}
+    text = _unquoted({"accounts": _accounts(names, of_agents)}, [*names.values(), *of_agents.values()])
+    return f"# Written by: vedette contracts --accounts\n{text}\n"
+
+
+def written_of(agent: str) -> str:
+    """Return the account of *agent* alone, an entry for the accounts of a server of one's own."""
+    user = user_of(agent)
+    password = f"${variable_of(user)}"
+    return _unquoted({user: _of_agents(user, password)}, [password])
+
+
+def _unquoted(value: object, variables: Iterable[str]) -> str:
+    text = json.dumps(value, indent=1)
+    for name in variables:
+        text = text.replace(f'"{name}"', name)  # a variable stands without quotes
+    return text[1:-1].strip()
+
+
+def _accounts(credentials: Mapping[str, str], agents: Mapping[str, str]) -> dict[str, Account]:
+    return {
+        SERVICES: {
+            "jetstream": "enabled",
+            "users": [
+                {"user": user, "password": credentials[user], "permissions": allowed}
+                for user, allowed in permissions.users().items()
+            ],
+            "exports": [
+                *({"service": subject} for subject in permissions.ASKED),
+                {"service": permissions.SERVICE_API, "response_type": "Stream"},
+                *({"stream": subject} for subject in permissions.HEARD),
+            ],
+        },
+        SHARED: _of_agents(SHARED_USER, credentials[SHARED_USER]),
+        **{user_of(agent): _of_agents(user_of(agent), password) for agent, password in agents.items()},
+    }
+
+
+def _of_agents(user: str, password: str) -> Account:
+    """Return an account of agents: they ask APP's services, and hear APP's events and no others."""
+    asked, heard = (*permissions.ASKED, permissions.SERVICE_API), permissions.HEARD
+    return {
+        "users": [{"user": user, "password": password, "permissions": permissions.of_agent()}],
+        "imports": [
+            *({"service": {"account": SERVICES, "subject": subject}} for subject in asked),
+            *({"stream": {"account": SERVICES, "subject": subject}} for subject in heard),
+        ],
+        # nats-server does not check what an agent names as the subject of a reply. A reply to the subject of an
+        # event is a message of this account, which a mapping turns away; an event comes from APP, which it does not.
+        "mappings": {subject: refused(subject) for subject in map(_with_all_below, heard)},
+    }
+
+
+def refused(subject: str) -> str:
+    """Return where a message on *subject* goes that is no event."""
+    return f"{_REFUSED}.{subject}"
+
+
+def _with_all_below(subject: str) -> str:
+    """Return *subject* with `>` for its wildcard: `*` does not match a token that is `>`, which an asker may name."""
+    return f"{subject.removesuffix('*')}>" if subject.endswith("*") else subject

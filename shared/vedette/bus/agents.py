@@ -1,0 +1,155 @@
+"""Agents of a private server: each has a user and an account of its own, kept in the state directory."""
+
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import nats.errors
+from msgspec import Struct
+from nats.aio.client import Client as NatsClient
+
+from vedette.bus import accounts
+from vedette.bus.connection import connect
+from vedette.errors import BusUnreachable, NotRunning, ReloadFailed, RequestError
+from vedette.local import instance, private
+from vedette.settings import Nats
+
+CONFIGURATION: Final = "nats-server.conf"
+CREDENTIALS: Final = "credentials.json"
+_AGENTS: Final = "agents.json"
+_RELOAD_TIMEOUT_S: Final = 15.0
+
+
+class Agent(Struct, frozen=True, kw_only=True):
+    """An agent's login. There is no server, and no URL, while none runs."""
+
+    name: str
+    user: str
+    password: str
+    server: str | None = None
+    url: str | None = None
+
+
+def kept(directory: Path) -> dict[str, str]:
+    """Return the password of each agent of the private server in *directory*, by name."""
+    path = directory / _AGENTS
+    passwords: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    return passwords
+
+
+async def add(state: Path, name: str) -> Agent:
+    """Return the login of the agent *name*, made if it has none; a server that runs takes it at once.
+
+    Raises RequestError for a bad name and for a server that is not ours, ReloadFailed when it does not take it.
+    """
+    user = accounts.user_of(name)
+
+    def added(passwords: dict[str, str]) -> dict[str, str]:
+        return passwords if name in passwords else {**passwords, name: secrets.token_urlsafe(24)}
+
+    passwords, server = await _change(state, added)
+    url = server and f"nats://{user}:{passwords[name]}@{server}"
+    return Agent(
+        name=name, user=user, password=passwords[name], server=server and f"nats://{server}", url=url
+    )
+
+
+async def remove(state: Path, name: str) -> None:
+    """Take the login of the agent *name* away; a server that runs closes its connections.
+
+    Raises RequestError when there is no such agent, else as `add`.
+    """
+    accounts.user_of(name)
+
+    def removed(passwords: dict[str, str]) -> dict[str, str]:
+        if name not in passwords:
+            known = ", ".join(sorted(passwords)) or "none"
+            raise RequestError(
+                code="unknown_agent", message=f"no agent {name!r}; known: {known}", field="name"
+            )
+        return {agent: password for agent, password in passwords.items() if agent != name}
+
+    await _change(state, removed)
+
+
+async def _change(
+    state: Path, change: Callable[[dict[str, str]], dict[str, str]]
+) -> tuple[dict[str, str], str | None]:
+    """Write what *change* makes of the passwords; return them, and where the server listens, if it runs."""
+    directory = state / "nats"
+    _refuse_other_server(state, directory)
+    with _alone(directory):
+        before = kept(directory)
+        after = change(before)
+        if after != before:
+            private.write_file(directory / _AGENTS, json.dumps(after, indent=1))
+        return after, await _reload(directory, after, changed=after != before)
+
+
+def _refuse_other_server(state: Path, directory: Path) -> None:
+    """Raise RequestError when the Vedette of *state* runs on another server than that in *directory*."""
+    try:
+        connection = instance.find(state)
+    except NotRunning:
+        return
+    place = urlsplit(connection.nats_url).netloc.rpartition("@")[2]
+    if place != listens(directory):
+        problem = f"Vedette in {state} runs on {place}, a NATS server of your own; use --accounts"
+        raise RequestError(code="not_ours", message=problem)
+
+
+def listens(directory: Path) -> str | None:
+    """Return host and port of the private server that runs or ran in *directory*, if one ever did."""
+    path = directory / CONFIGURATION
+    place: str | None = json.loads(path.read_text())["listen"] if path.exists() else None
+    return place
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Change the agents of *directory* one at a time."""
+    private.make_directory(directory)
+    with os.fdopen(private.open_file(directory / "agents.lock", os.O_WRONLY), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+async def _reload(directory: Path, agents: dict[str, str], *, changed: bool) -> str | None:
+    """Return where the server of *directory* listens, or None if none runs; have it take these *agents*.
+
+    It is asked whether it runs, and not `connection.json`, which a Vedette writes only once all services are up.
+    """
+    place, path = listens(directory), directory / CONFIGURATION
+    if place is None:
+        return None
+    credentials, user = json.loads((directory / CREDENTIALS).read_text()), accounts.SYSTEM_USER
+    url = f"nats://{user}:{credentials.get(user, '')}@{place}"
+    try:
+        async with connect(Nats(url=url), name="vedette-agents") as connection:
+            if changed:
+                configuration = json.loads(path.read_text())
+                configuration["accounts"] = accounts.of_private(credentials, agents)
+                private.write_file(path, json.dumps(configuration, indent=1))
+                # nats-server 2.15 lets a new account ask only once it has read the configuration a second time.
+                for _ in range(2):
+                    await _ask_to_reload(connection, place)
+            return place
+    except BusUnreachable:
+        return None
+
+
+async def _ask_to_reload(connection: NatsClient, place: str) -> None:
+    try:
+        pong = await connection.request("$SYS.REQ.SERVER.PING", timeout=_RELOAD_TIMEOUT_S)
+        server = json.loads(pong.data)["server"]["id"]
+        told = await connection.request(f"$SYS.REQ.SERVER.{server}.RELOAD", timeout=_RELOAD_TIMEOUT_S)
+    except nats.errors.Error as error:
+        raise ReloadFailed(server=place, problem=str(error)) from error
+    if refusal := json.loads(told.data).get("error"):
+        raise ReloadFailed(server=place, problem=refusal.get("description", refusal))

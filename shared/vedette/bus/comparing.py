@@ -1,0 +1,157 @@
+"""This process's clock, compared with the NATS server's: whether it may schedule, stamp and delete (ADR 0013).
+
+`ComparedClock` is the `Clock` of every service. While it differs too much from the server's, `trouble` says so, the bus
+publishes no event, and `now` is the server's time, so that questions are still answered.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import nats.errors
+from msgspec import Struct
+
+from vedette.clock import Clock
+from vedette.messages.tolerance import MAX_OFFSET_S
+
+COMPARE_EVERY_S = 10.0
+_MAX_ATTEMPTS = 3
+REMEDY = "set the clock that is wrong (NTP); Vedette goes on by itself"
+
+# Returns what another clock shows now. Raises TimeoutError or nats.errors.Error when it does not answer.
+AskTime = Callable[[], Awaitable[datetime]]
+
+
+class Moment(Struct, frozen=True):
+    """What this process's two clocks show at one moment."""
+
+    wall: datetime
+    monotonic: float
+
+    @classmethod
+    def of(cls, clock: Clock) -> "Moment":
+        """Return what *clock* shows."""
+        return cls(clock.now(), clock.monotonic())
+
+    def stepped_s(self, later: "Moment") -> float:
+        """Return by how many seconds the time of day was set between this moment and *later*."""
+        return (later.wall - self.wall).total_seconds() - (later.monotonic - self.monotonic)
+
+
+class Comparison(Struct, frozen=True, kw_only=True):
+    """How far this process's clock was ahead of another at a moment, give or take `uncertain_s`."""
+
+    moment: Moment
+    ahead_s: float
+    uncertain_s: float
+
+    def ahead_at(self, moment: Moment) -> float:
+        """Return how far it is ahead at *moment*, a later one: by as much, and by what it was set since."""
+        return self.ahead_s + self.moment.stepped_s(moment)
+
+    def is_wrong(self, moment: Moment) -> bool:
+        """Return whether the two clocks differ too much at *moment*, whatever the uncertainty."""
+        return abs(self.ahead_at(moment)) - self.uncertain_s > MAX_OFFSET_S
+
+
+def compare(asked: Moment, other: datetime, answered: Moment) -> Comparison:
+    """Return the comparison with the *other* clock, read somewhere between the two moments [Cristian 1989]."""
+    took_s = answered.monotonic - asked.monotonic
+    # A process that was stopped in between, or a clock that was set: either makes the reading worth less.
+    uncertain_s = max(took_s, abs((answered.wall - asked.wall).total_seconds())) / 2
+    middle = asked.wall + (answered.wall - asked.wall) / 2
+    return Comparison(moment=answered, ahead_s=(middle - other).total_seconds(), uncertain_s=uncertain_s)
+
+
+async def compared(clock: Clock, ask: AskTime) -> Comparison | None:
+    """Compare *clock* with the one that *ask* reads; None when that does not answer, or too slowly to tell."""
+    for _ in range(_MAX_ATTEMPTS):
+        asked = Moment.of(clock)
+        try:
+            other = await ask()
+        except (TimeoutError, nats.errors.Error):
+            return None
+        comparison = compare(asked, other, Moment.of(clock))
+        if comparison.uncertain_s <= MAX_OFFSET_S:
+            return comparison
+    return None
+
+
+def in_words(ahead_s: float, other: str, effect: str = "nothing is scheduled, measured or deleted") -> str:
+    """Return how far this clock is off from that of *other*, the *effect*, and what to do."""
+    side = "ahead of" if ahead_s > 0 else "behind"
+    off = f"the clock of this process is {_duration(abs(ahead_s))} {side} that of {other}"
+    return f"{off}: {effect} until they agree; {REMEDY}"
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+class ComparedClock:
+    """The clock *own*, compared with the NATS server's by *ask*: at first use, when it steps, and every 10 s."""
+
+    def __init__(self, own: Clock, ask: AskTime, *, log: Any) -> None:
+        self._own = own
+        self._ask = ask
+        self._log = log
+        self._last: Comparison | None = None
+        self._turn = asyncio.Lock()
+        self._said = False
+
+    def now(self) -> datetime:
+        """Return the time of day; the NATS server's while this process's own is wrong."""
+        now = Moment.of(self._own)
+        if self._last is None or not self._last.is_wrong(now):
+            return now.wall
+        return now.wall - timedelta(seconds=self._last.ahead_at(now))
+
+    def monotonic(self) -> float:
+        """Return seconds since some fixed moment; never steps."""
+        return self._own.monotonic()
+
+    async def trouble(self) -> str | None:
+        """Return what is wrong with this process's clock, or None when it may be used."""
+        now = Moment.of(self._own)
+        if self._last is None or abs(self._last.moment.stepped_s(now)) > MAX_OFFSET_S:
+            await self._compare(since=now)
+        last, now = self._last, Moment.of(self._own)
+        if last is None:
+            return "the time of the NATS server is not known yet"
+        return in_words(last.ahead_at(now), "the NATS server") if last.is_wrong(now) else None
+
+    async def until_right(self) -> None:
+        """Wait until the clock may be used."""
+        while await self.trouble():  # noqa: ASYNC110
+            await asyncio.sleep(1.0)
+
+    async def run(self, tell: Callable[[float], object]) -> None:
+        """Compare every 10 s and *tell* by how many seconds this clock is ahead."""
+        while True:
+            await self._compare(since=Moment.of(self._own))
+            if self._last is not None:
+                tell(self._last.ahead_at(Moment.of(self._own)))
+            await asyncio.sleep(COMPARE_EVERY_S)
+
+    async def _compare(self, *, since: Moment) -> None:
+        async with self._turn:
+            if self._last is not None and self._last.moment.monotonic > since.monotonic:
+                return  # by another task, while this one waited
+            self._last = await compared(self._own, self._ask) or self._last
+        if self._last is not None:
+            self._say(self._last)
+
+    def _say(self, last: Comparison) -> None:
+        """Log when the clock goes wrong, and when it is right again: once each."""
+        now = Moment.of(self._own)
+        ahead_s, wrong = last.ahead_at(now), last.is_wrong(now)
+        if wrong and not self._said:
+            problem = in_words(ahead_s, "the NATS server")
+            self._log.error("clock.wrong", offset_s=round(ahead_s, 1), problem=problem)
+        elif self._said and not wrong:
+            self._log.warning("clock.right", offset_s=round(ahead_s, 1))
+        self._said = wrong

@@ -1,0 +1,67 @@
+"""The durable consumers: whose they are, and what each is delivered. Pure."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from vedette.messages import subjects
+from vedette.messages.events import JobKind
+
+
+class Durable(Struct, frozen=True, kw_only=True):
+    """A durable consumer: which stream and subjects, for whom, and how much may be in hand."""
+
+    stream: str
+    name: str
+    filters: tuple[str, ...]
+    max_ack_pending: int = 1000
+
+
+def ticks(service: str, job: str) -> Durable:
+    """Return the durable by which the replicas of *service* share the ticks of *job*."""
+    return Durable(stream="SCHEDULE", name=f"{service}-{job}", filters=(f"schedule.{job}",))
+
+
+def lifecycle(service: str, event: Literal["found", "changed"]) -> Durable:
+    """Return the durable by which the replicas of *service* share the models found or changed."""
+    return Durable(stream="MODELS", name=f"{service}-{event}", filters=(f"model.{event}.>",))
+
+
+def jobs(service: str, kind: JobKind) -> Durable:
+    """Return the durable by which the replicas of *service* share the jobs of *kind*."""
+    return Durable(stream="JOBS", name=f"{service}-{kind}", filters=(f"job.{kind}.>",))
+
+
+def host_jobs(group: str) -> Durable:
+    """Return the durable of a host group's measurements: one in hand at a time across all replicas."""
+    token = subjects.escape(group)
+    return Durable(
+        stream="JOBS",
+        name=f"benchmarker-{token.replace('=', '_')}",
+        filters=tuple(f"job.{kind}.{token}.>" for kind in ("benchmark", "verify", "evaluate")),
+        max_ack_pending=1,
+    )
+
+
+def of_job(service: str, kind: JobKind, group: str) -> Durable:
+    """Return the durable that delivers jobs of *kind* for the host *group* to the workers of *service*."""
+    return jobs(service, kind) if kind in ("discover", "probe") else host_jobs(group)
+
+
+def recording(stream: str) -> Durable:
+    """Return the recorder's durable over a whole *stream*."""
+    return Durable(stream=stream, name="recorder", filters=(), max_ack_pending=10_000)
+
+
+DURABLES: tuple[Durable, ...] = (
+    ticks("discoverer", "discovery"),
+    ticks("prober", "availability"),
+    ticks("benchmarker", "performance"),
+    ticks("benchmarker", "quality"),
+    ticks("recorder", "retention"),
+    lifecycle("prober", "changed"),
+    *(lifecycle("benchmarker", event) for event in ("found", "changed")),
+    jobs("discoverer", "discover"),
+    jobs("prober", "probe"),
+    *(recording(stream) for stream in ("MODELS", "ENDPOINTS", "REPORTS")),
+)

@@ -1,0 +1,146 @@
+"""What each user of NATS may publish and hear: what the contracts name, and what JetStream takes for that. Pure.
+
+One user for each service, `operator` for the command line, and `agent`, who has an account of its own. Nobody may
+publish the copies of events on `model.<event>` and `recommend.changed.<use case>`: only the broker makes them.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from vedette.bus.consumers import DURABLES, Durable
+from vedette.messages.contracts import CHANNELS, SERVICES, WORKERS, Role
+from vedette.messages.events import PUBLIC_ANSWERS, PUBLIC_EVENTS, QUESTIONS
+
+# What agents may ask and hear (DESIGN §11). They report to a recommender; what it makes of that, `report.<endpoint>.
+# <name>`, is not theirs to publish.
+ASKED = ("recommend.>", "models.>", "endpoints.list", "history.>", "report.outcome")
+HEARD = (*PUBLIC_EVENTS, f"{PUBLIC_ANSWERS}*")
+SERVICE_API = "$SRV.>"
+
+# Streams whose every message is followed by an ephemeral ordered consumer of one's own.
+_CATALOGUE = ("MODELS", "ENDPOINTS")
+_FOLLOWED: dict[Role, tuple[str, ...]] = {
+    **dict.fromkeys(WORKERS, _CATALOGUE),
+    "recommender": (*_CATALOGUE, "REPORTS", "ANSWERS"),
+}
+# What a service asks another.
+_ASKS: dict[Role, tuple[str, ...]] = {"recommender": ("history.asof",)}
+# Whose messages a service may delete: the recorder forgets models that were lost long ago.
+_PURGED: dict[Role, tuple[str, ...]] = {"recorder": ("MODELS", "REPORTS")}
+# Whose durables a service looks at: the prober sees whether a host is being measured.
+_LOOKED_AT: dict[Role, tuple[str, ...]] = {"prober": ("JOBS.*",)}
+_COPIES = (*PUBLIC_EVENTS, f"{PUBLIC_ANSWERS}>")
+# Who was asked may answer there for a minute, as often as it was asked: one subject may take many answers.
+_ANSWERS = {"max": -1, "expires": "1m"}
+
+Permissions = dict[str, Any]
+
+
+def of_service(role: Role) -> Permissions:
+    """Return the permissions of the service *role*, as a nats-server's configuration takes them."""
+    permissions: Permissions = {
+        "publish": {
+            "allow": sorted({*_said(role), *_jetstream(role)}),
+            "deny": sorted({*_COPIES, *_of_others(role)}),
+        },
+        "subscribe": {"allow": [f"{inbox(role)}.>"]},
+    }
+    if asked := [question.subject for question in QUESTIONS if question.service == role]:
+        permissions["subscribe"]["allow"] += [*asked, SERVICE_API]
+        permissions["allow_responses"] = _ANSWERS
+    return permissions
+
+
+def of_operator() -> Permissions:
+    """Return the permissions of the command line: streams are made, restored and cleared by it."""
+    return {"publish": {"deny": [*_COPIES]}}
+
+
+def of_agent() -> Permissions:
+    """Return the permissions of agents, in their own account."""
+    return {
+        "publish": {"allow": [*ASKED, SERVICE_API], "deny": [f"{PUBLIC_ANSWERS}>"]},
+        "subscribe": {"allow": ["_INBOX.>", *HEARD]},
+    }
+
+
+def inbox(role: str) -> str:
+    """Return the prefix of the subjects on which the service *role* takes replies: nobody else may hear them."""
+    return f"_INBOX.{role}"
+
+
+def _said(role: Role) -> Iterator[str]:
+    """Yield what *role* publishes by the contracts, what it asks, and its trial writes (`Bus.keep_writing`)."""
+    yield f"canary.{role}"
+    yield from _ASKS.get(role, ())
+    for channel in CHANNELS:
+        if role in channel.senders:
+            yield f"dead.{role}" if channel.stream == "DEAD" else channel.filter
+
+
+def _jetstream(role: Role) -> Iterator[str]:
+    """Yield the requests by which *role* reads streams: states, followings, and durables of its own."""
+    for stream in _streams(role):
+        yield f"$JS.API.STREAM.INFO.{stream}"
+        yield from _with_all_below(f"$JS.API.DIRECT.GET.{stream}")
+    for stream in _FOLLOWED.get(role, ()):
+        yield from _with_all_below(f"$JS.API.CONSUMER.CREATE.{stream}")
+        yield f"$JS.API.CONSUMER.INFO.{stream}.*"
+        yield f"$JS.API.CONSUMER.DELETE.{stream}.*"
+        yield "$JS.FC.>"
+    for durable in durables(role):
+        yield from _uses(durable)
+    for name in _LOOKED_AT.get(role, ()):
+        yield f"$JS.API.CONSUMER.INFO.{name}"
+    if role == "recorder":
+        yield "$JS.API.STREAM.INFO.*"  # it looks how full each stream is
+    for stream in _PURGED.get(role, ()):
+        yield f"$JS.API.STREAM.PURGE.{stream}"
+
+
+def _uses(durable: Durable) -> Iterator[str]:
+    """Yield the requests by which a durable is made, read and made anew."""
+    name = f"{durable.stream}.{durable.name}"
+    yield from _with_all_below(f"$JS.API.CONSUMER.CREATE.{name}")
+    yield from (
+        f"$JS.API.CONSUMER.{what}.{name}" for what in ("DURABLE.CREATE", "INFO", "MSG.NEXT", "DELETE")
+    )
+    yield f"$JS.ACK.{name}.>"
+    yield f"$JS.ACK.*.*.{name}.>"
+
+
+def _of_others(role: Role) -> Iterator[str]:
+    """Yield the uses of other services' durables that what *role* may do on its streams would include."""
+    own = {(durable.stream, durable.name) for durable in durables(role)}
+    wide = {*_FOLLOWED.get(role, ()), *(durable.stream for durable in durables(role) if durable.name == "*")}
+    for durable in DURABLES:
+        if durable.stream in wide and (durable.stream, durable.name) not in own:
+            yield from _uses(durable)
+
+
+def compared(name: str) -> str:
+    """Return the stream whose state tells the service *name* (or any other client) the time of the NATS server."""
+    return "SCHEDULE" if name == "ticker" else "MODELS"
+
+
+def _streams(role: Role) -> Iterable[str]:
+    named = {c.stream for c in CHANNELS if c.stream and role in (*c.senders, *c.hearers)}
+    return sorted(named - {"DEAD"})
+
+
+def durables(role: Role) -> Iterator[Durable]:
+    """Yield the durables of *role*; those of a benchmarker's jobs have the names of hosts."""
+    for durable in DURABLES:
+        if durable.name.split("-")[0] == role:
+            yield durable
+    if role == "benchmarker":
+        yield Durable(stream="JOBS", name="*", filters=())
+
+
+def _with_all_below(subject: str) -> tuple[str, str]:
+    return subject, f"{subject}.>"
+
+
+def users() -> dict[str, Permissions]:
+    """Return the permissions of every user of the services' account."""
+    return {**{role: of_service(role) for role in SERVICES}, "operator": of_operator()}

@@ -1,0 +1,284 @@
+"""The streams, and making them and their durable consumers, as often as one likes."""
+
+from contextlib import suppress
+from typing import Any
+
+import nats.js.errors
+from nats.aio.client import Client as NatsClient
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DeliverPolicy,
+    DiscardPolicy,
+    RePublish,
+    RetentionPolicy,
+    StorageType,
+    StoreCompression,
+    StreamConfig,
+)
+
+from vedette.bus.consumers import DURABLES, Durable
+from vedette.errors import JetStreamOff, ProvisioningError, StorageTooSmall
+from vedette.settings import Settings, is_cron, seconds
+
+ACK_WAIT_S = 60.0
+_DAY_S = 86_400.0
+_MIN_KEPT, _MAX_KEPT = 200, 1000
+_TRIAL_INTERVAL_S = 60.0
+_MIB = 2**20
+# JetStream reserves a stream's limit when the stream is made, so the limits must fit the storage there is. They are
+# tried whole, then halved: a stream needs its limit only with as many models as [nats] expected_models.
+_SHARES = tuple(0.5**halvings for halvings in range(14))
+_MIN_BYTES = 4 * _MIB
+# Measured on 2.15: the description of a refusal for lack of storage (err_code 10047, 10002, 10005, 10028).
+_TOO_LITTLE_STORAGE = ("insufficient", "resource limits", "exceed")
+_SUBJECTS_OVERLAP = 10065
+_NOT_FOR_ACCOUNT = 10039
+_APART = "Give Vedette a NATS account of its own (vedette contracts --accounts writes one), or move the other stream"
+
+
+def _history_per_subject(settings: Settings) -> int:
+    """Return how many messages a model's subject keeps for a recorder that is behind.
+
+    Seven days of the shortest interval, at most a thousand messages, at least 200. Intervals under a minute are for
+    trials: they get the least, so that a stream levels off within the hour.
+    """
+    schedule = settings.schedule
+    every = [v for v in (schedule.availability, schedule.performance) if not is_cron(v)]
+    shortest = min((seconds(v) for v in every), default=1800.0)
+    if shortest < _TRIAL_INTERVAL_S:
+        return _MIN_KEPT
+    return max(_MIN_KEPT, min(_MAX_KEPT, int(7 * _DAY_S / shortest)))
+
+
+def _compression(replicas: int) -> StoreCompression:
+    """Return how a stream of *replicas* is compressed on disk.
+
+    nats-server 2.15.1 loses a compressed stream of several replicas when all its servers are killed at once
+    (docs/adr/0014-replicated-streams-are-not-compressed.md).
+    """
+    return StoreCompression.S2 if replicas == 1 else StoreCompression.NONE
+
+
+def streams(settings: Settings, *, share: float = 1.0) -> list[StreamConfig]:
+    """Return every stream, as `provision` makes it where *share* of the wanted storage is to be had."""
+
+    def limit(wanted_bytes: int) -> int:
+        return max(_MIN_BYTES, int(wanted_bytes * share))
+
+    kept = _history_per_subject(settings)
+    common: dict[str, Any] = {
+        "storage": StorageType.FILE,
+        "num_replicas": settings.nats.replicas,
+        "allow_direct": True,
+        "max_msg_size": 1024 * 1024,
+        "duplicate_window": 120,
+    }
+    return [
+        StreamConfig(name="SCHEDULE", subjects=["schedule.*"], max_msgs_per_subject=1, **common),
+        StreamConfig(
+            name="JOBS",
+            subjects=["job.>"],
+            retention=RetentionPolicy.WORK_QUEUE,
+            discard=DiscardPolicy.NEW,
+            discard_new_per_subject=True,
+            max_msgs_per_subject=1,
+            max_age=_DAY_S,
+            max_bytes=limit(64 * _MIB),  # 150,000 jobs; an endpoint's names are bounded
+            **common,
+        ),
+        StreamConfig(
+            name="ENDPOINTS",
+            subjects=["endpoint.observed.*"],
+            max_msgs_per_subject=200,
+            max_bytes=limit(512 * _MIB),  # three endpoints whose every observation is as large as one may be
+            **common,
+        ),
+        StreamConfig(
+            name="MODELS",
+            subjects=["model.*.*.*"],
+            compression=_compression(settings.nats.replicas),
+            discard=DiscardPolicy.NEW,
+            max_msgs_per_subject=kept,
+            # Measured: a probed event with full tallies is 4 to 6 KB, a third of that after S2.
+            max_bytes=limit(max(256 * _MIB, settings.nats.expected_models * kept * 4096)),
+            republish=RePublish(src="model.*.*.*", dest="model.{{wildcard(1)}}"),
+            **common,
+        ),
+        StreamConfig(
+            name="ANSWERS",
+            subjects=["answer.*"],
+            max_msgs_per_subject=10,
+            republish=RePublish(src="answer.*", dest="recommend.changed.{{wildcard(1)}}"),
+            **common,
+        ),
+        StreamConfig(name="CANARY", subjects=["canary.*"], max_msgs_per_subject=1, max_bytes=_MIB, **common),
+        StreamConfig(
+            name="REPORTS",
+            subjects=["report.*.*"],
+            max_age=30 * _DAY_S,
+            max_bytes=limit(256 * _MIB),
+            **common,
+        ),
+        StreamConfig(
+            name="DEAD", subjects=["dead.*"], max_age=30 * _DAY_S, max_bytes=limit(256 * _MIB), **common
+        ),
+    ]
+
+
+def stream_names(settings: Settings) -> list[str]:
+    """Return the names of all streams."""
+    return [config.name or "" for config in streams(settings)]
+
+
+async def provision(
+    connection: NatsClient, settings: Settings, *, room_bytes: int | None = None
+) -> list[str]:
+    """Make or alter every stream and durable; return what was done, a line each. Doing it twice does nothing.
+
+    Limits in bytes are as large as the server's storage allows, and together at most *room_bytes* where that is
+    known. Raises ProvisioningError with the stream and the server's reason, JetStreamOff where there are no streams.
+    """
+    await require_jetstream(connection)
+    js = connection.jetstream(timeout=10)
+    *shares, smallest = _shares(settings, room_bytes)
+    for share in shares:
+        with suppress(StorageTooSmall):
+            done = await _provision_streams(js, settings, share)
+            break
+    else:
+        done = await _provision_streams(js, settings, smallest)
+    for durable in DURABLES:
+        await ensure_durable(connection, durable)
+    return done
+
+
+async def require_jetstream(connection: NatsClient) -> None:
+    """Raise JetStreamOff when the server, or this account there, has no JetStream."""
+    try:
+        await connection.jetstream(timeout=10).account_info()
+    except nats.js.errors.ServiceUnavailableError as error:
+        url = connection.connected_url
+        where = f"NATS server {url.netloc.rpartition('@')[2]}" if url else "NATS server"
+        if error.err_code == _NOT_FOR_ACCOUNT:
+            remedy = "Add jetstream: enabled to the account in the server's configuration"
+            raise JetStreamOff(where=f"this account of the {where}", remedy=remedy) from error
+        if error.err_code is None:  # no part of the server heard the request
+            remedy = (
+                'Add jetstream { store_dir: "/data" } to its configuration, or start it with -js -sd /data'
+            )
+            raise JetStreamOff(where=where, remedy=remedy) from error
+        raise
+
+
+def _shares(settings: Settings, room_bytes: int | None) -> tuple[float, ...]:
+    """Return the shares to try, largest first: those whose limits fit *room_bytes*, and always the smallest."""
+    if room_bytes is None:
+        return _SHARES
+    fitting = (share for share in _SHARES[:-1] if reserved_bytes(settings, share=share) <= room_bytes)
+    return (*fitting, _SHARES[-1])
+
+
+def reserved_bytes(settings: Settings, *, share: float = 1.0) -> int:
+    """Return how many bytes the limits of all streams come to."""
+    return sum(max(0, config.max_bytes or 0) for config in streams(settings, share=share))
+
+
+async def _provision_streams(js: Any, settings: Settings, share: float) -> list[str]:
+    done = []
+    for config, whole in zip(streams(settings, share=share), streams(settings), strict=True):
+        try:
+            done.append(await _provision_stream(js, config, most_bytes=whole.max_bytes))
+        except nats.js.errors.APIError as error:
+            reason = error.description or str(error)
+            if any(sign in reason for sign in _TOO_LITTLE_STORAGE):
+                raise StorageTooSmall(
+                    stream=config.name,
+                    problem=f"the NATS server refuses {_mib(config.max_bytes)} MiB of JetStream storage ({reason}). "
+                    f"All streams need {_mib(reserved_bytes(settings, share=_SHARES[-1]))} MiB at least. "
+                    "Give the server more storage (free disk, max_file_store, the account's limit), or lower "
+                    "[nats] expected_models",
+                ) from error
+            if error.err_code == _SUBJECTS_OVERLAP:
+                reason = await _in_the_way(js, config)
+            raise ProvisioningError(stream=config.name, problem=reason) from error
+    return [line for line in done if line]
+
+
+async def _in_the_way(js: Any, wanted: StreamConfig) -> str:
+    """Return which stream of others has taken the subjects of *wanted*."""
+    for subject in wanted.subjects or ():
+        with suppress(nats.js.errors.NotFoundError):
+            other = await js.find_stream_name_by_subject(subject)
+            return f"the stream {other}, which is not Vedette's, already has messages on {subject}. {_APART}"
+    return f"its subjects ({', '.join(wanted.subjects or ())}) overlap with another stream. {_APART}"
+
+
+def _mib(size: int | None) -> int:
+    return (size or 0) // _MIB
+
+
+async def _provision_stream(js: Any, wanted: StreamConfig, *, most_bytes: int | None) -> str:
+    try:
+        present = await js.stream_info(wanted.name)
+    except nats.js.errors.NotFoundError:
+        await js.add_stream(wanted)
+        return f"made {wanted.name}"
+    if not set(present.config.subjects or ()) & set(wanted.subjects or ()):
+        has = ", ".join(present.config.subjects or ()) or "no subjects"
+        problem = f"a stream of this name with {has} is there already and is not Vedette's. {_APART}"
+        raise ProvisioningError(stream=wanted.name, problem=problem)
+    limit = _kept_limit(wanted.max_bytes, most_bytes, present.config.max_bytes, held=present.state.bytes)
+    wanted = wanted.evolve(max_bytes=limit)
+    has = present.config.as_dict()
+    differing = {
+        key: value
+        for key, value in wanted.as_dict().items()
+        if value is not None and _plain(has.get(key)) != _plain(value)
+    }
+    if not differing:
+        return ""
+    await js.update_stream(wanted)
+    return f"altered {wanted.name} ({', '.join(sorted(differing))})"
+
+
+def _kept_limit(least: int | None, most: int | None, present: int | None, *, held: int) -> int | None:
+    """Return the limit in bytes for a stream that has the limit *present* and holds *held* bytes.
+
+    It grows to *least*, which is what can be had now. It shrinks to *most*, which is all that is wanted, and never
+    below twice what the stream holds: at its limit a stream refuses new messages.
+    """
+    if least is None or most is None:
+        return least
+    if present is None or present <= 0:
+        return max(least, min(most, 2 * held))
+    return max(least, min(present, max(most, 2 * held)))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, RePublish):
+        return {"src": value.src, "dest": value.dest}
+    if isinstance(value, dict) and {"src", "dest"} <= value.keys():
+        return {"src": value["src"], "dest": value["dest"]}
+    # The server reports limits that are off as -1, and leaves durations out that are zero.
+    return None if value in (0, -1, "") else value
+
+
+async def ensure_durable(connection: NatsClient, durable: Durable) -> None:
+    """Create *durable* unless it is there."""
+    js = connection.jetstream(timeout=10)
+    with suppress(nats.js.errors.NotFoundError):
+        await js.consumer_info(durable.stream, durable.name)
+        return
+    await js.add_consumer(
+        durable.stream,
+        ConsumerConfig(
+            durable_name=durable.name,
+            filter_subject=durable.filters[0] if len(durable.filters) == 1 else None,
+            filter_subjects=list(durable.filters) if len(durable.filters) > 1 else None,
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=ACK_WAIT_S,
+            max_ack_pending=durable.max_ack_pending,
+            deliver_policy=DeliverPolicy.ALL,
+        ),
+    )

@@ -1,0 +1,437 @@
+"""Ask Vedette which model to use now.
+
+    async with Client() as vedette:
+        best = await vedette.best("code_generation", min_context_tokens=32768)
+        if best.recommendation:
+            print(best.recommendation.model, best.recommendation.base_url)
+
+The client finds a Vedette that runs on this machine by itself, and finds it again when it was restarted on another
+port; elsewhere it is told the URL of NATS.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack
+from weakref import WeakSet
+
+import msgspec
+import nats.errors
+from nats.aio.client import Client as NatsClient
+from nats.aio.msg import Msg
+
+from vedette.bus.connection import open_connection
+from vedette.client.model_feed import FOLLOWED, Followed, follow
+from vedette.client.subscription import Watching
+from vedette.errors import NoAnswer, NotRunning, RequestError
+from vedette.local import instance
+from vedette.messages import subjects
+from vedette.messages.events import (
+    MOST_LISTED,
+    PUBLIC_ANSWERS,
+    PUBLIC_EVENTS,
+    QUESTIONS,
+    AvailabilityHistory,
+    BestReply,
+    EndpointsReply,
+    ErrorReply,
+    ExplainReply,
+    ModelsReply,
+    ModelView,
+    PastReply,
+    PerformanceHistory,
+    RecommendPastReply,
+    ReportReply,
+    Risk,
+    Signal,
+    SummariesReply,
+    TopReply,
+)
+from vedette.messages.validation import nearest
+from vedette.settings import Nats
+from vedette.types import ModelRef, Outcome
+
+T = TypeVar("T", bound=msgspec.Struct)
+URL_VARIABLE = "VEDETTE_NATS_URL"
+_RETRY_AFTER_S = 0.25
+_PAST_TIMEOUT_S = 30.0  # a recommender gives up before
+_REPLIES = {question.subject: msgspec.json.Decoder(question.reply) for question in QUESTIONS}
+_SERVICES = {question.subject: question.service for question in QUESTIONS}
+_ERRORS = msgspec.json.Decoder(ErrorReply)
+
+
+class Limits(TypedDict, total=False):
+    """What a recommended model must satisfy; the fields of `events.Constraints`.
+
+    Under a numeric limit, models without a figure are rejected unless `unmeasured` is "keep".
+    """
+
+    min_context_tokens: int
+    max_ttft_ms: float
+    min_output_tps: float
+    max_price_usd_per_mtok: float
+    locality: Literal["local", "remote"]
+    providers: Sequence[str]
+    endpoints: Sequence[str]
+    families: Sequence[str]
+    licenses: Sequence[str]
+    min_parameters: int
+    max_parameters: int
+    exclude: Sequence[str]
+    statuses: Sequence[str]
+    min_uptime_24h: float
+    evidence: Literal["inferred", "declared", "verified"]
+    unmeasured: Literal["keep", "reject"]
+
+
+class Wanted(Limits, total=False):
+    """Everything a recommendation may be asked with, beside the use case."""
+
+    capabilities: Sequence[str]
+    limit: int
+    weights: Mapping[Signal, float]
+    risk: Risk
+    caller: str
+
+
+class Client:
+    """A connection to Vedette. Use it as an async context manager, or call `connect` and `close`.
+
+    *url* is that of NATS; without it VEDETTE_NATS_URL is used, and else the Vedette that runs in *state_dir*
+    (the user's own by default). *credentials* is a `.creds` file, *ca_file* names who vouches for the server's
+    certificate (`tls://`). *timeout_s* is how long one attempt waits for an answer; there are two.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        credentials: str | None = None,
+        ca_file: str | None = None,
+        state_dir: str | None = None,
+        timeout_s: float = 2.0,
+    ) -> None:
+        self._url = url
+        self._credentials = credentials
+        self._ca_file = ca_file
+        self._state_dir = state_dir
+        self._timeout_s = timeout_s
+        self._connection: NatsClient | None = None
+        self._connecting = asyncio.Lock()
+        self._watching: WeakSet[Watching] = WeakSet()
+
+    async def connect(self) -> None:
+        """Connect. Raises NotRunning when nothing is known to connect to, BusUnreachable when it is not there."""
+        url = self._url or os.environ.get(URL_VARIABLE)
+        self._connection = await open_connection(
+            Nats(url=url or self._url_here(), credentials=self._credentials, ca_file=self._ca_file),
+            name="vedette-client",
+            reconnect=True,
+            current_url=lambda: None if url else self._url_now(),
+        )
+
+    def _url_here(self) -> str:
+        """Return the URL of the Vedette that runs on this machine. Raises NotRunning."""
+        return instance.find(instance.state_directory(self._state_dir)).nats_url
+
+    def _url_now(self) -> str | None:
+        """Return the same, or None while none runs."""
+        try:
+            return self._url_here()
+        except NotRunning:
+            return None
+
+    async def close(self) -> None:
+        """Close the connection. Whoever watches is at the end."""
+        for watching in self._watching:
+            watching.end()
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def best(self, use_case: str, **wanted: Unpack[Wanted]) -> BestReply:
+        """Return the best model for *use_case* now, and fallbacks in order.
+
+        No candidate is an answer, not an error: `recommendation` is None and `relax` says what stands in the
+        way. Raises RequestError (unknown use case, unknown field, …) and NoAnswer.
+        """
+        return await self._recommend("recommend.best", use_case, wanted, BestReply)
+
+    async def top(self, use_case: str, **wanted: Unpack[Wanted]) -> TopReply:
+        """Return the best models for *use_case* in order, as many as `limit`. Raises as `best`."""
+        return await self._recommend("recommend.top", use_case, wanted, TopReply)
+
+    async def explain(self, use_case: str, **wanted: Unpack[Wanted]) -> ExplainReply:
+        """Return the ranking with every contribution and every rejection. Raises as `best`."""
+        return await self._recommend("recommend.explain", use_case, wanted, ExplainReply)
+
+    async def models(
+        self,
+        *,
+        capabilities: Sequence[str] = (),
+        provider: str | None = None,
+        endpoint: str | None = None,
+        family: str | None = None,
+        status: str | None = None,
+        text: str | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> ModelsReply:
+        """Return the models that match all that is given, from *offset* on: all of them, or at most *limit*.
+
+        More than go into one reply are asked for until they are there. Raises RequestError and NoAnswer.
+        """
+        asked = {
+            "capabilities": list(capabilities),
+            "provider": provider,
+            "endpoint": endpoint,
+            "family": family,
+            "status": status,
+            "text": text,
+        }
+        asked = {key: value for key, value in asked.items() if value is not None}
+        models: list[ModelView] = []
+        while True:
+            left = MOST_LISTED if limit is None else min(limit - len(models), MOST_LISTED)
+            page = {"offset": offset + len(models), "limit": left}
+            reply = await self._ask("models.list", asked | page, ModelsReply)
+            models += reply.models
+            there = reply.total - offset
+            if not reply.models or len(models) >= (there if limit is None else min(limit, there)):
+                return msgspec.structs.replace(reply, models=tuple(models))
+
+    async def model(self, model: ModelRef | str) -> ModelsReply:
+        """Return one model (`endpoint/name`) whole. Raises RequestError when there is none of that name."""
+        return await self._ask("models.get", {"model": model}, ModelsReply)
+
+    async def endpoints(self) -> EndpointsReply:
+        """Return the configured endpoints with their last observation. Raises NoAnswer."""
+        return await self._ask("endpoints.list", {}, EndpointsReply)
+
+    async def history_availability(
+        self,
+        model: ModelRef | str | None = None,
+        *,
+        endpoint: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        buckets: int | None = None,
+    ) -> AvailabilityHistory:
+        """Return how *model*, or all at *endpoint*, answered probes, over the last 24 h unless told otherwise.
+
+        A model of which nothing is recorded has no probes. Raises RequestError and NoAnswer.
+        """
+        wanted = _given(model=model, endpoint=endpoint, since=since, until=until, buckets=buckets)
+        return await self._ask("history.availability", wanted, AvailabilityHistory)
+
+    async def history_performance(
+        self,
+        model: ModelRef | str | None = None,
+        *,
+        endpoint: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        buckets: int | None = None,
+    ) -> PerformanceHistory:
+        """Return how fast *model*, or all at *endpoint*, were, over the last 7 days unless told otherwise.
+
+        A model of which nothing is recorded has no points. Raises RequestError and NoAnswer.
+        """
+        wanted = _given(model=model, endpoint=endpoint, since=since, until=until, buckets=buckets)
+        return await self._ask("history.performance", wanted, PerformanceHistory)
+
+    async def history_models(
+        self,
+        models: Sequence[ModelRef | str] = (),
+        *,
+        endpoint: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+        after: ModelRef | None = None,
+    ) -> SummariesReply:
+        """Return how *models* (those at *endpoint*, or all) did over the last 24 h, in a line each.
+
+        The next page begins *after* the `next` of the one before. Raises RequestError and NoAnswer.
+        """
+        wanted = _given(endpoint=endpoint, since=since, until=until, limit=limit, after=after)
+        if models:
+            wanted["models"] = list(models)
+        return await self._ask("history.models", wanted, SummariesReply)
+
+    async def history_asof(
+        self, at: datetime, *, limit: int | None = None, after: ModelRef | None = None
+    ) -> PastReply:
+        """Return a page of the catalogue as it stood at the time *at*. Raises RequestError and NoAnswer."""
+        return await self._ask("history.asof", _given(at=at, limit=limit, after=after), PastReply)
+
+    async def asof(self, use_case: str, at: datetime, **wanted: Unpack[Wanted]) -> RecommendPastReply:
+        """Return what would have been recommended for *use_case* at the time *at*, explained.
+
+        History is read for it, which takes a while where there are many models. Raises as `best`.
+        """
+        request = {**_recommendation(use_case, wanted), "at": at}
+        return await self._ask(
+            "recommend.asof", request, RecommendPastReply, repeatable=False, timeout_s=_PAST_TIMEOUT_S
+        )
+
+    async def report(
+        self,
+        model: ModelRef | str,
+        outcome: Outcome | str = Outcome.OK,
+        *,
+        use_case: str | None = None,
+        ttft_ms: float | None = None,
+        e2e_ms: float | None = None,
+        prompt_tokens: int | None = None,
+        output_tokens: int | None = None,
+        caller: str | None = None,
+    ) -> ReportReply:
+        """Tell how a call to *model* ended: `ok`, or the class of the error (`types.Outcome`).
+
+        A report over the limits is not counted, and the reply says why; nothing needs to be done about it. It is
+        sent once, so that it never counts twice. Raises RequestError and NoAnswer.
+        """
+        told = {
+            "model": model,
+            "outcome": outcome,
+            "use_case": use_case,
+            "ttft_ms": ttft_ms,
+            "e2e_ms": e2e_ms,
+            "prompt_tokens": prompt_tokens,
+            "output_tokens": output_tokens,
+            "caller": caller,
+        }
+        given = {name: value for name, value in told.items() if value is not None}
+        return await self._ask("report.outcome", given, ReportReply, repeatable=False)
+
+    def watch(self, *, events: Sequence[str] = (), use_cases: Sequence[str] = ()) -> Watching:
+        """Return the *events* (`model.found`, …) and the changed answers of *use_cases*, as they happen.
+
+        `use_cases=["*"]` are all use cases; with neither of the two, everything is watched. Iterate over it:
+
+            async for event in vedette.watch(events=["model.found"], use_cases=["chat"]):
+
+        or enter it first (`async with vedette.watch(…) as events:`), and nothing that happens from then on is
+        missed, whatever is asked in between. Raises RequestError for events that there are not.
+        """
+        for event in events:
+            if event not in PUBLIC_EVENTS:
+                problem = f"{event!r} is no event; {nearest(event, list(PUBLIC_EVENTS))}"
+                raise RequestError(code="unknown_event", message=problem, field="events")
+        if not events and not use_cases:
+            events, use_cases = PUBLIC_EVENTS, ("*",)
+        answers = (name if name == "*" else subjects.escape(name) for name in use_cases)
+        made = Watching(self._connected, (*events, *(f"{PUBLIC_ANSWERS}{name}" for name in answers)))
+        self._watching.add(made)
+        return made
+
+    def follow_models(self) -> AsyncIterator[Followed]:
+        """Yield every model that is there, then each that comes, changes or goes, without a gap and for ever.
+
+        Close the client, or the iterator, to end it.
+        """
+        return follow(self.watch(events=FOLLOWED), self.models)
+
+    async def _recommend(self, subject: str, use_case: str, wanted: Wanted, reply: type[T]) -> T:
+        return await self._ask(subject, _recommendation(use_case, wanted), reply)
+
+    async def _ask(
+        self,
+        subject: str,
+        request: Mapping[str, Any],
+        reply: type[T],
+        *,
+        repeatable: bool = True,
+        timeout_s: float | None = None,
+    ) -> T:
+        return await ask(
+            await self._connected(),
+            subject,
+            msgspec.json.encode(request),
+            reply,
+            timeout_s=timeout_s or self._timeout_s,
+            repeatable=repeatable,
+        )
+
+    async def _connected(self) -> NatsClient:
+        async with self._connecting:  # who asks at once shall not connect twice
+            if self._connection is None:
+                await self.connect()
+        assert self._connection is not None  # noqa: S101 - connect has just set it
+        return self._connection
+
+
+async def ask(
+    connection: NatsClient,
+    subject: str,
+    payload: bytes,
+    reply: type[T],
+    *,
+    timeout_s: float,
+    repeatable: bool = True,
+) -> T:
+    """Return the reply to *payload*; what is *repeatable* is asked twice. Raises RequestError and NoAnswer."""
+    message = await _request(connection, subject, payload, timeout_s, repeatable)
+    if status := (message.headers or {}).get("Nats-Service-Error-Code"):
+        error = _ERRORS.decode(message.data).error
+        kind = NoAnswer if status == "503" else RequestError
+        raise kind(code=error.code, message=error.message, field=error.field)
+    answer = _REPLIES[subject].decode(message.data)
+    if not isinstance(answer, reply):
+        raise TypeError(f"{subject} is answered with {type(answer).__name__}, not {reply.__name__}")
+    return answer
+
+
+async def _request(
+    connection: NatsClient, subject: str, payload: bytes, timeout_s: float, repeatable: bool
+) -> Msg:
+    try:
+        return await connection.request(subject, payload, timeout=timeout_s)
+    except (nats.errors.NoRespondersError, nats.errors.TimeoutError) as error:
+        # What nobody took may be sent again; what was not answered may have been taken.
+        if not repeatable and isinstance(error, nats.errors.TimeoutError):
+            raise _silence(subject, timeout_s) from error
+        # A service that is just being replaced, or a connection that is just being mended.
+        await asyncio.sleep(_RETRY_AFTER_S)
+    try:
+        return await connection.request(subject, payload, timeout=timeout_s)
+    except nats.errors.NoRespondersError as error:
+        raise NoAnswer(
+            code="no_answer", message=f"nobody answers {subject}; is a {_SERVICES[subject]} running?"
+        ) from error
+    except (TimeoutError, nats.errors.Error) as error:
+        raise _silence(subject, timeout_s) from error
+
+
+def _silence(subject: str, timeout_s: float) -> NoAnswer:
+    return NoAnswer(code="no_answer", message=f"{subject} was not answered within {timeout_s:g} s")
+
+
+def _recommendation(use_case: str, wanted: Wanted) -> dict[str, Any]:
+    request: dict[str, Any] = {"use_case": use_case}
+    constraints: dict[str, Any] = {}
+    for name, value in wanted.items():
+        # What is neither of the request nor a limit goes along, so that the answer names it.
+        (request if name in _REQUEST_FIELDS else constraints)[name] = value
+    if constraints:
+        request["constraints"] = constraints
+    return request
+
+
+def _given(**asked: Any) -> dict[str, Any]:
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+_REQUEST_FIELDS = Wanted.__annotations__.keys() - Limits.__annotations__.keys()

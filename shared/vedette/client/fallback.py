@@ -1,0 +1,186 @@
+"""From a recommendation to a call: which URL, model and key, the next one when it fails, and a report of how it went.
+
+    async with Client() as vedette:
+        async for call in calls(vedette, "chat", min_context_tokens=8192):
+            async with call:
+                reply = await call.openai().chat.completions.create(model=call.name, messages=messages)
+                call.used(reply.usage)
+
+The body is run for the best model, and for each fallback in order as long as the call fails in a way that another
+model may not. An exception that is not of the call is raised at once, and nothing is reported. Whatever can call an
+OpenAI-compatible server can be used: `openai`, `litellm` and `pydantic_ai` need nothing but what they are called after.
+"""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Final, Self, Unpack
+
+import nats.errors
+
+from vedette.client import Client, Wanted
+from vedette.client.failures import outcome_of
+from vedette.errors import BusError, NoCandidate, NotRunning, RequestError
+from vedette.messages.events import Recommendation
+from vedette.settings import Secret
+from vedette.types import ModelRef, Outcome
+
+# What servers without a key are sent by clients that insist on one.
+NO_KEY: Final = "none"
+
+
+class Call:
+    """One attempt at calling a recommended model. Enter it around the call; how it ends is reported."""
+
+    def __init__(
+        self,
+        client: Client,
+        recommendation: Recommendation,
+        *,
+        use_case: str,
+        last: bool = True,
+        caller: str | None = None,
+    ) -> None:
+        self.recommendation = recommendation
+        self.outcome: Outcome | None = None
+        self._client = client
+        self._use_case = use_case
+        self._last = last
+        self._caller = caller
+        self._began = 0.0
+        self._first: float | None = None
+        self._tokens: dict[str, int] = {}
+        self._opened: list[Any] = []  # clients, which keep their connections until they are closed
+
+    @property
+    def model(self) -> ModelRef:
+        """Which model is called, and where."""
+        return self.recommendation.model
+
+    @property
+    def name(self) -> str:
+        """The model's name, as its server knows it."""
+        return self.recommendation.model.name
+
+    @property
+    def base_url(self) -> str:
+        """The base URL for OpenAI clients."""
+        return self.recommendation.base_url or ""
+
+    @property
+    def api_key(self) -> str:
+        """The key, from where the recommendation says that it is. Raises ConfigurationError where it is not."""
+        reference = self.recommendation.key_ref
+        if reference is None:
+            return NO_KEY
+        kind, _, place = reference.partition(":")
+        return Secret(**{kind: place}).read(f"the key of {self.model.endpoint}")
+
+    def first_token(self) -> None:
+        """Note that the first token has come, for the time to it; calls that do not stream need not."""
+        if self._first is None:
+            self._first = time.perf_counter()
+
+    def used(self, usage: object = None, *, prompt: int | None = None, output: int | None = None) -> None:
+        """Note the tokens of the call: what the server's `usage` says, or numbers."""
+        told = {
+            "prompt_tokens": _first_of(usage, "prompt_tokens", "input_tokens") if prompt is None else prompt,
+            "output_tokens": _first_of(usage, "completion_tokens", "output_tokens")
+            if output is None
+            else output,
+        }
+        self._tokens |= {name: number for name, number in told.items() if number}
+
+    async def __aenter__(self) -> Self:
+        self._began = time.perf_counter()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self.outcome = Outcome.OK if error is None else outcome_of(error, self.base_url)
+        for client in self._opened:
+            await client.close()
+        if self.outcome is not None:
+            await self._report(self.outcome)
+        return self.outcome not in (None, Outcome.OK) and not self._last
+
+    async def _report(self, outcome: Outcome) -> None:
+        ended = time.perf_counter()
+        times = {"e2e_ms": (ended - self._began) * 1000}
+        if self._first is not None:
+            times["ttft_ms"] = (self._first - self._began) * 1000
+        # The call itself is what matters, whatever keeps us from telling of it.
+        with suppress(RequestError, BusError, NotRunning, nats.errors.Error):
+            await self._client.report(
+                self.model,
+                outcome,
+                use_case=self._use_case,
+                caller=self._caller,
+                **(times if outcome is Outcome.OK else {}),  # type: ignore[arg-type]
+                **self._tokens,
+            )
+
+    # What agents call with ------------------------------------------------------------------------------------
+
+    def openai(self, **options: Any) -> Any:
+        """Return an `openai.AsyncOpenAI` for the model's server, until the call is left; *options* go to it.
+
+        It makes one attempt unless told otherwise: the next one is another model's.
+        """
+        from openai import AsyncOpenAI
+
+        client = AsyncOpenAI(base_url=self.base_url, api_key=self.api_key, **{"max_retries": 0} | options)
+        self._opened.append(client)
+        return client
+
+    def litellm(self) -> dict[str, Any]:
+        """Return what `litellm.acompletion` takes beside the messages."""
+        return {
+            "model": f"openai/{self.name}",
+            "api_base": self.base_url,
+            "api_key": self.api_key,
+            "num_retries": 0,
+        }
+
+    def pydantic_ai(self) -> Any:
+        """Return a model for `pydantic_ai.Agent`."""
+        from pydantic_ai.models.openai import OpenAIChatModel
+        from pydantic_ai.providers.openai import OpenAIProvider
+
+        return OpenAIChatModel(self.name, provider=OpenAIProvider(openai_client=self.openai()))
+
+
+async def calls(client: Client, use_case: str, **wanted: Unpack[Wanted]) -> AsyncIterator[Call]:
+    """Yield a call of the best model for *use_case*, then of each fallback, until one has gone well.
+
+    The last one's error is raised where it came up. Only models that OpenAI clients can call are tried. Raises
+    NoCandidate when there are none, and as `Client.best`.
+    """
+    reply = await client.best(use_case, **wanted)
+    shown = [one for one in (reply.recommendation, *reply.fallbacks) if one is not None]
+    choices = [one for one in shown if one.base_url is not None]
+    if not choices:
+        raise NoCandidate(use_case=use_case, problem=_why(shown, reply.relax))
+    for choice in choices:
+        call = Call(
+            client, choice, use_case=use_case, last=choice is choices[-1], caller=wanted.get("caller")
+        )
+        yield call
+        if call.outcome in (None, Outcome.OK):
+            return
+
+
+def _why(shown: list[Recommendation], relax: Any) -> str:
+    if shown:
+        return f"{shown[0].model} has no URL for OpenAI clients"
+    return f"relax {relax.constraint}, and {relax.model} fits" if relax else "none is known yet"
+
+
+def _first_of(usage: object, *names: str) -> int | None:
+    for name in names:
+        value = usage.get(name) if isinstance(usage, dict) else getattr(usage, name, None)
+        if isinstance(value, int):
+            return value
+    return None

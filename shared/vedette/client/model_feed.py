@@ -1,0 +1,78 @@
+"""Which models there are, and what becomes of them, without a gap: what `Client.follow_models` gives."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final
+
+from msgspec import Struct
+
+from vedette.client.subscription import Watching
+from vedette.errors import BusUnreachable, NoAnswer
+from vedette.messages.events import Lifecycle, ModelLost, ModelsReply
+from vedette.types import ModelInfo, ModelRef
+
+FOLLOWED: Final = ("model.found", "model.changed", "model.lost")
+_LOOK_EVERY_S: Final = 1.0
+
+# Returns the whole catalogue. Raises NoAnswer where there is none now.
+Listing = Callable[[], Awaitable[ModelsReply]]
+
+
+class Followed(Struct, frozen=True, kw_only=True):
+    """A model that is there, as `info` says, or that is gone: then there is no `info`."""
+
+    model: ModelRef
+    info: ModelInfo | None
+    revision: int  # counts what became of the model
+
+
+async def follow(watching: Watching, listing: Listing) -> AsyncIterator[Followed]:
+    """Yield every model that is there, then each that comes, changes or goes, once, for ever.
+
+    It hears first and lists then, so that nothing falls between the two; after a break of the connection it lists
+    again and yields what is another since. Raises FellBehind when its reader is too slow.
+    """
+    held: dict[ModelRef, int] = {}
+    async with watching:
+        while True:
+            reconnects = watching.reconnects
+            for change in await _listed(listing, held):
+                yield change
+            while watching.reconnects == reconnects:
+                try:
+                    async with asyncio.timeout(_LOOK_EVERY_S):
+                        event = await anext(watching)
+                except TimeoutError:
+                    continue
+                except StopAsyncIteration:
+                    return
+                if isinstance(event, Lifecycle) and event.revision > held.get(event.model, 0):
+                    held[event.model] = event.revision
+                    info = None if isinstance(event, ModelLost) else event.info
+                    yield Followed(model=event.model, info=info, revision=event.revision)
+
+
+async def _listed(listing: Listing, held: dict[ModelRef, int]) -> list[Followed]:
+    """Return in what the catalogue differs from what is *held*, and hold it."""
+    present = {
+        view.model: Followed(model=view.model, info=view.info, revision=view.revision)
+        for view in (await _insist(listing)).models
+    }
+    gone = [
+        Followed(model=model, info=None, revision=revision)
+        for model, revision in held.items()
+        if model not in present
+    ]
+    new = [one for model, one in present.items() if one.revision > held.get(model, 0)]
+    for one in gone:
+        del held[one.model]
+    held.update((one.model, one.revision) for one in new)
+    return gone + new
+
+
+async def _insist(listing: Listing) -> ModelsReply:
+    while True:
+        try:
+            return await listing()
+        except (NoAnswer, BusUnreachable):
+            await asyncio.sleep(_LOOK_EVERY_S)

@@ -1,0 +1,365 @@
+"""The configured endpoints, open: the one way services reach a model server."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+import msgspec
+
+from vedette import providers
+from vedette.bus.bus import Bus
+from vedette.clock import Clock
+from vedette.endpoints.budget import charge
+from vedette.endpoints.contact import Contact, after
+from vedette.errors import NotYet, ProviderError
+from vedette.messages import ids
+from vedette.messages.catalogue import Held
+from vedette.messages.events import EndpointObserved, Job, JobCause, JobKind
+from vedette.providers import Access, Endpoint, Listing, Provider, Server
+from vedette.providers.access import access
+from vedette.providers.counting import counting
+from vedette.providers.redaction import NO_SECRETS, REDACTED, Secrets
+from vedette.settings import EndpointSettings, Settings
+from vedette.types import EndpointState, Listed, ModelRef, Occupancy, Outcome, Use
+
+# Of one endpoint. Each becomes an event, a subject and memory in every service: a server must not decide how much.
+MOST_MODELS = 10_000
+# An observation holds the listing and the models missing from it, and must fit a message of 1 MiB whatever they are.
+MAX_LISTING_BYTES = 420_000
+# How much later than another replica one may take on a changed configuration: kubelet takes a minute or two.
+_REPLICAS_RELOAD_WITHIN = timedelta(minutes=2)
+_LOOK_AGAIN_S = 30.0
+
+
+class OpenEndpoint:
+    """One endpoint: its name, its settings, its provider, and the open connection to it.
+
+    `secrets` redacts what its models answer. `slots` are the requests that a service may have there at once; whoever
+    asks takes one, whatever its job.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        settings: EndpointSettings,
+        provider: Provider,
+        endpoint: Endpoint,
+        clock: Clock,
+        at_once: int = 4,
+        secrets: Secrets = NO_SECRETS,
+    ) -> None:
+        self.name = name
+        self.secrets = secrets
+        self.settings = settings
+        self.provider = provider
+        self.endpoint = endpoint
+        self.slots = asyncio.Semaphore(at_once)
+        self._clock = clock
+        self._jobs: set[asyncio.Timeout] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @asynccontextmanager
+    async def in_use(self) -> AsyncIterator[None]:
+        """Keep it open meanwhile. Raises TimeoutError, and ends what is done meanwhile, once `give_up` is called."""
+        async with asyncio.timeout(None) as job:
+            self._jobs.add(job)
+            self._idle.clear()
+            try:
+                yield
+            finally:
+                self._jobs.discard(job)
+                if not self._jobs:
+                    self._idle.set()
+
+    def give_up(self) -> None:
+        """End what is being done here now."""
+        for job in self._jobs:
+            job.reschedule(asyncio.get_running_loop().time())
+
+    async def until_idle(self) -> None:
+        """Return when nothing is being done here."""
+        await self._idle.wait()
+
+    async def contact(self) -> Contact:
+        """Ask who answers and what is listed there, in one attempt; a failure is a result."""
+        async with self.slots:
+            with counting() as sent:
+                contact = await self._contact()
+        return msgspec.structs.replace(contact, use=Use(requests=sent.requests))
+
+    async def _contact(self) -> Contact:
+        started = self._clock.monotonic()
+        server: Server | None = None
+        try:
+            listing, told = await self._listing()
+            answered = self._clock.monotonic()
+            server = await self._server()
+        except ProviderError as error:
+            return Contact(
+                outcome=error.outcome,
+                detail=error.detail,
+                remedy=error.remedy,
+                latency_ms=(self._clock.monotonic() - started) * 1000,
+                retry_after_s=error.retry_after_s,
+                exchange=error.exchange,
+            )
+        return Contact(
+            outcome=Outcome.OK,
+            detail=told,
+            latency_ms=(answered - started) * 1000,
+            listing=listing,
+            server=server,
+        )
+
+    async def _listing(self) -> tuple[list[Listing], str | None]:
+        """Return what is listed and not excluded, and what is to be said of it."""
+        listing = [entry for entry in await self.endpoint.list_models() if not self._excluded(entry)]
+        if len(listing) > MOST_MODELS:
+            problem = (
+                f"{len(listing):,} models are listed, more than {MOST_MODELS:,}; `exclude` leaves some out"
+            )
+            raise ProviderError(Outcome.TOO_LARGE, problem)
+        size = len(msgspec.json.encode([Listed(name=e.name, digest=e.digest) for e in listing]))
+        if size > MAX_LISTING_BYTES:
+            problem = (
+                f"{len(listing):,} models are listed with {size:,} bytes of names, more than {MAX_LISTING_BYTES:,}; "
+                "`exclude` leaves some out"
+            )
+            raise ProviderError(Outcome.TOO_LARGE, problem)
+        named = [entry for entry in listing if REDACTED not in entry.name]
+        left_out = len(listing) - len(named)
+        told = f"{left_out:,} left out of the listing: the name contains this endpoint's credentials"
+        return named, told if left_out else None
+
+    async def _server(self) -> Server | None:
+        try:
+            return await self.endpoint.reach()
+        except ProviderError:
+            return None  # it lists models, so it is there; only its name and version stay unknown
+
+    def _excluded(self, entry: Listing) -> bool:
+        return any(fnmatchcase(entry.name, pattern) for pattern in self.settings.exclude)
+
+    def job(
+        self, kind: JobKind, *, at: datetime, cause: JobCause, seed: str, model: ModelRef | None = None
+    ) -> Job:
+        """Return a job here, or for *model*; its id follows from *at* and *seed*."""
+        return Job(
+            id=ids.derive(at, kind, self.name, str(model or ""), seed),
+            at=at,
+            kind=kind,
+            group=self.settings.group,
+            endpoint=self.name,
+            model=model,
+            cause=cause,
+        )
+
+
+class _Entry(NamedTuple):
+    """An open endpoint, the way there, and what closes it."""
+
+    endpoint: OpenEndpoint
+    way: Access
+    closing: AsyncExitStack
+
+
+class Reloaded(NamedTuple):
+    """The names of the endpoints that a reload opened, closed, and opened anew with other settings or secrets."""
+
+    added: list[str]
+    removed: list[str]
+    changed: list[str]
+
+
+class Endpoints:
+    """All configured endpoints, by name, open. `reload` opens and closes what has changed."""
+
+    def __init__(self, *, clock: Clock) -> None:
+        self._clock = clock
+        self._entries: dict[str, _Entry] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def reload(self, settings: Settings) -> Reloaded:
+        """Have open what *settings* name. Those that are the same there stay as they are.
+
+        A job in hand ends when its endpoint is removed or is elsewhere; of one with another budget, say, it goes on.
+        Raises ConfigurationError, and changes nothing, for an unknown provider or a secret that cannot be read.
+        """
+        opened: dict[str, _Entry] = {}
+        try:
+            for name, configured in settings.endpoints.items():
+                way = access(name, configured, settings.outbound)
+                held = self._entries.get(name)
+                if held is None or held.way != way or held.endpoint.settings != configured:
+                    opened[name] = await self._open(name, configured, way, settings.probing.per_endpoint)
+        except BaseException:
+            for entry in opened.values():
+                await entry.closing.aclose()
+            raise
+        before = self._entries
+        self._entries = {name: opened.get(name) or before[name] for name in settings.endpoints}
+        reloaded = Reloaded(
+            added=[name for name in opened if name not in before],
+            removed=[name for name in before if name not in self._entries],
+            changed=[name for name in opened if name in before],
+        )
+        for name in reloaded.removed + reloaded.changed:
+            entry = before[name]
+            if name in reloaded.removed or _elsewhere(entry.endpoint, opened[name].endpoint):
+                entry.endpoint.give_up()
+            task = asyncio.create_task(self._close(entry))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+        for name in reloaded.removed:
+            await before[name].endpoint.until_idle()
+        return reloaded
+
+    async def _open(self, name: str, configured: EndpointSettings, way: Access, at_once: int) -> _Entry:
+        provider = providers.load(configured.provider)
+        closing = AsyncExitStack()
+        opened = await closing.enter_async_context(provider.open(way, clock=self._clock))
+        endpoint = OpenEndpoint(
+            name=name,
+            settings=configured,
+            provider=provider,
+            endpoint=opened,
+            clock=self._clock,
+            at_once=at_once,
+            secrets=way.redaction,
+        )
+        return _Entry(endpoint, way, closing)
+
+    async def _close(self, entry: _Entry) -> None:
+        try:
+            await entry.endpoint.until_idle()
+        finally:
+            await entry.closing.aclose()
+
+    async def close(self) -> None:
+        """Close all of them, in use or not."""
+        for task in self._closing:
+            task.cancel()
+        await asyncio.gather(*self._closing, return_exceptions=True)
+        for entry in self._entries.values():
+            await entry.closing.aclose()
+
+    def during(self, bus: Bus, handle: Callable[[Job], Awaitable[None]]) -> Callable[[Job], Awaitable[None]]:
+        """Return *handle* for jobs, during each of which its endpoint stays open, unless that is removed."""
+
+        async def on_job(job: Job) -> None:
+            endpoint = self.get(job.endpoint)
+            if endpoint is None:
+                # Replicas do not all reload at the same time: another one may know it before this one.
+                if job.cause in ("found", "start") and self._clock.now() - job.at < _REPLICAS_RELOAD_WITHIN:
+                    problem = "this replica has yet to reload its configuration"
+                    raise NotYet(wait_s=_LOOK_AGAIN_S, problem=problem)
+                await handle(job)
+                return
+            try:
+                async with endpoint.in_use():
+                    await handle(job)
+            except TimeoutError:
+                now = self.get(job.endpoint)
+                if now is endpoint:
+                    raise
+                if now is not None:
+                    # To be done where it is now.
+                    raise NotYet(wait_s=0, problem="its endpoint is elsewhere now") from None
+                await bus.tell(job, "failed", f"{job.endpoint}: removed from the configuration")
+
+        return on_job
+
+    def get(self, name: str) -> OpenEndpoint | None:
+        """Return the endpoint *name*, or None when it is not configured."""
+        entry = self._entries.get(name)
+        return entry.endpoint if entry else None
+
+    def __iter__(self) -> Iterator[OpenEndpoint]:
+        return iter([entry.endpoint for entry in self._entries.values()])
+
+
+def _elsewhere(old: OpenEndpoint, new: OpenEndpoint) -> bool:
+    return any(
+        getattr(old.settings, key) != getattr(new.settings, key) for key in ("url", "provider", "flavour")
+    )
+
+
+@asynccontextmanager
+async def open_endpoints(settings: Settings, *, clock: Clock) -> AsyncIterator[Endpoints]:
+    """Open every configured endpoint; close them on the way out. Nothing is contacted yet.
+
+    Raises ConfigurationError for an unknown provider or a secret that cannot be read.
+    """
+    endpoints = Endpoints(clock=clock)
+    try:
+        await endpoints.reload(settings)
+        yield endpoints
+    finally:
+        await endpoints.close()
+
+
+async def observe(
+    bus: Bus,
+    endpoint: OpenEndpoint,
+    contact: Contact,
+    job: Job,
+    *,
+    also: Callable[[EndpointState | None, EndpointState], EndpointState] = lambda _, state: state,
+) -> EndpointState:
+    """Publish what *contact* told of the endpoint; return the state that results.
+
+    *also* may add to the new state what only its caller counts, given the state before.
+    """
+
+    def step(held: Held[EndpointObserved] | None) -> EndpointObserved:
+        before = held.event.state if held else None
+        now = bus.clock.now()
+        contacted = after(before, endpoint=endpoint.settings, contact=contact, now=now, purpose=job.kind)
+        state = also(before, contacted)
+        return EndpointObserved(
+            id=ids.derive(job.at, "endpoint.observed", endpoint.name, job.id),
+            at=now,
+            endpoint=endpoint.name,
+            state=state,
+        )
+
+    event = await bus.advance("ENDPOINTS", f"endpoint.observed.{endpoint.name}", step)
+    if event is None:
+        raise AssertionError("an observation always has a next state")
+    return event.state
+
+
+async def account(
+    bus: Bus, endpoint: OpenEndpoint, use: Use, job: Job, *, occupancy: Occupancy | None = None
+) -> None:
+    """Enter what *job* used of the endpoint into its ledger, and the *occupancy* that it saw.
+
+    Of an endpoint that was never observed there is neither.
+    """
+    if use == Use() and occupancy is None:
+        return
+    # A job that is done again uses again, so its id alone would not do.
+    used_at = bus.clock.now().isoformat()
+
+    def step(held: Held[EndpointObserved] | None) -> EndpointObserved | None:
+        if held is None:
+            return None
+        now = bus.clock.now()
+        state = held.event.state
+        return EndpointObserved(
+            id=ids.derive(job.at, "endpoint.observed", endpoint.name, job.id, used_at),
+            at=now,
+            endpoint=endpoint.name,
+            state=msgspec.structs.replace(
+                state,
+                ledger=state.ledger if use == Use() else charge(state.ledger, job.kind, use, now),
+                occupancy=occupancy or state.occupancy,
+            ),
+        )
+
+    await bus.advance("ENDPOINTS", f"endpoint.observed.{endpoint.name}", step)

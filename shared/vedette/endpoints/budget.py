@@ -1,0 +1,69 @@
+"""What Vedette itself uses of an endpoint in a day, and whether its budget covers more. Pure."""
+
+from datetime import datetime, time, timedelta
+
+import msgspec
+
+from vedette.messages.tolerance import FUTURE
+from vedette.settings import Budget, EndpointSettings
+from vedette.types import Ledger, ModelInfo, Use
+
+_DAY = timedelta(days=1)
+_AHEAD = timedelta(hours=1)  # how far ahead of an even pace a schedule may run
+
+
+def charge(ledger: Ledger | None, purpose: str, use: Use, now: datetime) -> Ledger:
+    """Return the day's ledger after *use* for *purpose*; a new day (UTC) begins at nothing."""
+    day = _day(ledger, now)
+    before = ledger if ledger and ledger.day == day else Ledger(day=day)
+    return msgspec.structs.replace(before, by=before.by | {purpose: before.by.get(purpose, Use()) + use})
+
+
+def used(ledger: Ledger | None, now: datetime) -> Use:
+    """Return what was used on the day of *now*, for all purposes."""
+    return ledger.total if ledger and ledger.day == _day(ledger, now) else Use()
+
+
+def cost(
+    endpoint: EndpointSettings,
+    info: ModelInfo,
+    *,
+    requests: int,
+    prompt_tokens: int = 0,
+    output_tokens: int = 0,
+) -> Use:
+    """Return what calls of *info* come to: by the configured price, else its own; without any they cost nothing."""
+    price = endpoint.price or info.price
+    usd = (
+        (prompt_tokens * price.input_usd_per_mtok + output_tokens * price.output_usd_per_mtok) / 1e6
+        if price
+        else 0.0
+    )
+    return Use(requests=requests, tokens=prompt_tokens + output_tokens, usd=usd)
+
+
+def covers(budget: Budget, ledger: Ledger | None, more: Use, now: datetime, *, paced: bool = False) -> bool:
+    """Return whether the day's *budget* covers *more*.
+
+    *paced* spreads it over the day: at any time only the share of the hours passed, and of one to come, may
+    be used, so that a schedule too dense for its budget is stretched, not stopped at noon.
+    """
+    share = _share_of_day(now) if paced else 1.0
+    spent = used(ledger, now) + more
+    limits = (
+        (budget.requests_per_day, spent.requests),
+        (budget.tokens_per_day, spent.tokens),
+        (budget.usd_per_day, spent.usd),
+    )
+    return all(limit is None or amount <= limit * share for limit, amount in limits)
+
+
+def _day(ledger: Ledger | None, now: datetime) -> str:
+    """Return the day of *now*: the next one already where another replica, whose clock is a bit ahead, began it."""
+    ahead = (now + FUTURE).date().isoformat()
+    return ahead if ledger and ledger.day == ahead else now.date().isoformat()
+
+
+def _share_of_day(now: datetime) -> float:
+    passed = now - datetime.combine(now.date(), time(), tzinfo=now.tzinfo)
+    return min(1.0, (passed + _AHEAD) / _DAY)

@@ -1,0 +1,114 @@
+"""What a contact with an endpoint tells, and what follows for the next one. Pure."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+from msgspec import Struct
+
+from vedette.endpoints.budget import charge
+from vedette.messages.tolerance import is_future
+from vedette.providers import Listing, Server
+from vedette.settings import EndpointSettings
+from vedette.types import EndpointState, Exchange, Listed, Outcome, Use
+
+# A key that was refused will be refused again; new configuration lifts the pause at once (see `pause`).
+_AUTH_PAUSE = timedelta(hours=1)
+_RATE_PAUSE = timedelta(minutes=1)  # for a 429 without Retry-After
+_LONGEST_PAUSE = timedelta(hours=24)  # an absurd Retry-After must not silence an endpoint for ever
+_MOST_DETAIL = 500
+
+
+class Contact(Struct, frozen=True, kw_only=True):
+    """One contact: how it ended, how long it took, and the listing where it was asked for and given."""
+
+    outcome: Outcome
+    latency_ms: float
+    detail: str | None = None
+    remedy: str | None = None  # the end of the detail, where it says what to do
+    server: Server | None = None
+    listing: list[Listing] | None = None
+    retry_after_s: float | None = None
+    exchange: Exchange | None = None
+    use: Use = Use()
+
+
+def pause(state: EndpointState | None, endpoint: EndpointSettings, now: datetime) -> str | None:
+    """Return why *endpoint* must be left alone at *now*, or None.
+
+    New configuration lifts every pause; a pause that a wrong clock dated holds for nobody.
+    """
+    if (
+        state is None
+        or state.paused_until is None
+        or state.paused_until <= now
+        or is_future(state.checked_at, now)
+    ):
+        return None
+    return state.paused_reason if state.fingerprint == endpoint.fingerprint else None
+
+
+def after(
+    previous: EndpointState | None,
+    *,
+    endpoint: EndpointSettings,
+    contact: Contact,
+    now: datetime,
+    purpose: str,
+) -> EndpointState:
+    """Return an endpoint's state after *contact* for *purpose*. The listing's misses are not counted here."""
+    ok = contact.outcome is Outcome.OK
+    base = previous or EndpointState(
+        url=endpoint.url, provider=endpoint.provider, fingerprint="", checked_at=now, outcome=contact.outcome
+    )
+    until, reason = _pause_after(contact, now)
+    server = contact.server or Server(product=base.server, version=base.server_version)
+    return msgspec.structs.replace(
+        base,
+        url=endpoint.url,
+        provider=endpoint.provider,
+        fingerprint=endpoint.fingerprint,
+        checked_at=now,
+        outcome=contact.outcome,
+        latency_ms=contact.latency_ms,
+        detail=contact.detail[:_MOST_DETAIL] if contact.detail else None,
+        remedy=contact.remedy,
+        exchange=contact.exchange,
+        server=server.product,
+        server_version=server.version,
+        failing_since=None if ok else min(base.failing_since or now, now),
+        paused_until=until,
+        paused_reason=reason,
+        ledger=charge(base.ledger, purpose, contact.use, now),
+    )
+
+
+def _pause_after(contact: Contact, now: datetime) -> tuple[datetime | None, str | None]:
+    if contact.outcome is Outcome.AUTH_FAILED:
+        return now + _AUTH_PAUSE, "the endpoint refuses the configured credentials"
+    if contact.outcome is Outcome.NO_CREDIT:
+        return now + _AUTH_PAUSE, "the account at the endpoint has no credit left"
+    if contact.outcome is Outcome.RATE_LIMITED:
+        asked = timedelta(seconds=contact.retry_after_s) if contact.retry_after_s else _RATE_PAUSE
+        return now + min(asked, _LONGEST_PAUSE), "the endpoint asked for a pause (429)"
+    return None, None
+
+
+def count_misses(
+    previous: Sequence[Listed], listing: Iterable[Listing], present: Iterable[str]
+) -> tuple[Listed, ...]:
+    """Return the listing with each absent model's misses in a row; *present* names what the catalogue has.
+
+    A model that is neither listed nor in the catalogue any more is dropped.
+    """
+    now_listed = {listing.name: Listed(name=listing.name, digest=listing.digest) for listing in listing}
+    before = {entry.name: entry for entry in previous}
+    absent = [
+        msgspec.structs.replace(before.get(name, Listed(name=name)), misses=_misses(before, name) + 1)
+        for name in sorted(set(present) - now_listed.keys())
+    ]
+    return (*sorted(now_listed.values(), key=lambda entry: entry.name), *absent)
+
+
+def _misses(before: dict[str, Listed], name: str) -> int:
+    return before[name].misses if name in before else 0

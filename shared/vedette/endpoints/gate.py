@@ -1,0 +1,67 @@
+"""One gate for each host group, so that Vedette's own questions never meet on one processor.
+
+A measurement holds it while its job is in hand, a probe while its job is in the queue. Each shows itself before it
+looks for the other: where both begin at once, the probe asks for no answer, and the measurement waits for its end.
+"""
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+from typing import Final
+
+import nats.errors
+import nats.js.errors
+
+from vedette.bus.bus import Bus
+from vedette.bus.consumers import host_jobs
+from vedette.messages import subjects
+
+# A job that was delivered longer ago is nobody's: its benchmarker is gone for good.
+LONGEST_MEASUREMENT_S: Final = 3600.0
+_LOOK_AGAIN_S: Final = 0.1
+PATIENCE_S: Final = 2.0
+
+
+async def closed(bus: Bus, group: str, *, patience_s: float = PATIENCE_S) -> str | None:
+    """Return why no answer may be asked for at the host *group*: it is being measured. None when it may.
+
+    Most jobs in hand end at once, because there is nothing to measure: those are waited for, *patience_s* at most.
+    """
+    ends = bus.clock.monotonic() + patience_s
+    while True:
+        reason = await _closed_now(bus, group)
+        if reason is None or bus.clock.monotonic() >= ends:
+            return reason
+        await asyncio.sleep(_LOOK_AGAIN_S)
+
+
+async def _closed_now(bus: Bus, group: str) -> str | None:
+    try:
+        in_hand, delivered_at = await bus.in_hand(host_jobs(group))
+    except nats.js.errors.NotFoundError:
+        return None  # nothing was ever measured there
+    except (nats.errors.Error, TimeoutError) as error:
+        return f"whether the host is being measured is not known: {type(error).__name__}"
+    if not in_hand or delivered_at is None:
+        return None
+    if bus.clock.now() - delivered_at > timedelta(seconds=LONGEST_MEASUREMENT_S):
+        return None
+    return "the host is being measured"
+
+
+async def until_free(bus: Bus, group: str, *, within_s: float) -> None:
+    """Return when the probes of the host *group* that are queued now have ended, or after *within_s*.
+
+    Probes that begin later see the measurement, and ask for no answer. One that has begun takes no longer than that.
+    """
+    probes = f"job.probe.{subjects.escape(group)}.>"
+    if not await bus.count("JOBS", probes):
+        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            last = await bus.last_sequence("JOBS")
+            while True:
+                first = await bus.first_from("JOBS", 1, probes)
+                if first is None or first.sequence > last:
+                    return
+                await asyncio.sleep(_LOOK_AGAIN_S)

@@ -1,0 +1,84 @@
+"""What may be generated of Vedette's own accord: nothing whose cost is not known to be nothing, without leave. Pure."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+from msgspec import Struct
+
+from vedette.messages.catalogue import Catalogue
+from vedette.settings import Budget, EndpointSettings
+from vedette.types import ModelInfo
+
+# Where calls may cost and `measure = true` gives leave without a budget, a day may use these tokens, in and out.
+DEFAULT_TOKENS_PER_DAY: Final = 100_000
+# Of an endpoint where calls may cost, so many models are measured in one way within an hour; the rest wait for a tick.
+MAX_MODELS_PER_ROUND: Final = 10
+ROUND: Final = timedelta(hours=1)
+_UNKNOWN: Final = "nothing is known of its cost yet"
+
+
+class Unmeasured(Struct, frozen=True, kw_only=True):
+    """Models of one endpoint that wait for leave, and why calls of them may cost."""
+
+    endpoint: str
+    models: int
+    why: str
+
+    def __str__(self) -> str:
+        one = self.models == 1
+        return (
+            f"{self.models:,} model{'' if one else 's'} behind {self.endpoint} {'is' if one else 'are'} not measured: "
+            f"calls may cost ({self.why}); set measure = true or a budget in [endpoints.{self.endpoint}]"
+        )
+
+
+def why_not(info: ModelInfo, endpoint: EndpointSettings) -> str | None:
+    """Return why *info* is not measured unasked, or None where it may be.
+
+    It may be where a call is known to cost nothing, by `measure = true`, and by a budget that bounds what is spent.
+    """
+    if endpoint.measure is not None:
+        return None if endpoint.measure else "measure = false"
+    return None if info.free or _bounds(endpoint.budget, info) else f"calls may cost: {_why(info)}"
+
+
+def waiting(catalogue: Catalogue, endpoints: Mapping[str, EndpointSettings]) -> dict[str, Unmeasured]:
+    """Return, by endpoint, how many models wait for leave. Those that `measure = false` forbids do not."""
+    found: dict[str, Unmeasured] = {}
+    for name, settings in sorted(endpoints.items()):
+        infos = [state.info for state in catalogue.of_endpoint(name) if state.info]
+        held = [info for info in infos if settings.measure is None and why_not(info, settings)]
+        if held:
+            found[name] = Unmeasured(endpoint=name, models=len(held), why=_why(held[0]))
+    return found
+
+
+def budget(info: ModelInfo, endpoint: EndpointSettings) -> Budget:
+    """Return what a day may use for *info*: as configured, else without limit where a call costs nothing."""
+    if info.free or _bounds(endpoint.budget, info):
+        return endpoint.budget
+    limits = endpoint.budget
+    return Budget(tokens_per_day=DEFAULT_TOKENS_PER_DAY, usd_per_day=limits.usd_per_day)
+
+
+def limits(endpoint: EndpointSettings, infos: Iterable[ModelInfo]) -> Budget:
+    """Return what a day may use at an endpoint: as configured, else what bounds those of *infos* that may cost."""
+    held = (budget(info, endpoint) for info in infos if not info.free and why_not(info, endpoint) is None)
+    return next(held, endpoint.budget)
+
+
+def is_round_full(measured: Iterable[datetime | None], now: datetime) -> bool:
+    """Return whether so many models were *measured* within the last hour that the rest must wait."""
+    return sum(at is not None and now - at < ROUND for at in measured) >= MAX_MODELS_PER_ROUND
+
+
+def _bounds(limits: Budget, info: ModelInfo) -> bool:
+    """Return whether *limits* bound what *info* spends: one in USD does only where a price is known."""
+    if limits.requests_per_day is not None or limits.tokens_per_day is not None:
+        return True
+    return limits.usd_per_day is not None and info.price is not None
+
+
+def _why(info: ModelInfo) -> str:
+    return info.sources.get("free", _UNKNOWN)

@@ -1,0 +1,148 @@
+"""A running Vedette on this machine: its state directory, who holds it, and how to reach it."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Struct
+
+from vedette.errors import NotRunning, StateDirectoryError
+from vedette.local import private
+
+_CONNECTION = "connection.json"
+_LOCK = "lock"
+MIN_FREE_BYTES = 64 * 2**20
+
+
+class Connection(Struct, frozen=True, kw_only=True):
+    """How to reach a running instance. Written with mode 0600: the URLs carry credentials."""
+
+    nats_url: str  # with the agent's credentials
+    operator_url: str
+    database_url: str
+    health_url: str
+    pid: int
+    # The parts of nats_url, for clients that take no credentials in a URL.
+    server: str = ""
+    user: str | None = None
+    password: str | None = None
+    config: str | None = None  # the configuration file; empty without one, None where it is not known
+
+
+def state_directory(named: str | None, *, environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the state directory: as *named*, else `VEDETTE_STATE_DIR`, else the user's data directory."""
+    chosen = named or environ.get("VEDETTE_STATE_DIR")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    data = environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data) / "vedette"
+
+
+def database_file(directory: Path) -> Path:
+    """Return the file of the database in a state directory, for who configures none."""
+    return directory / "vedette.db"
+
+
+def database_url(directory: Path) -> str:
+    """Return the URL of that file."""
+    return f"sqlite+aiosqlite:///{quote(str(database_file(directory)))}"
+
+
+@contextmanager
+def hold(directory: Path) -> Iterator[None]:
+    """Hold *directory* for this process alone, made if need be; what is made meanwhile is for its user alone.
+
+    Raises StateDirectoryError when another process holds it, naming it, when it cannot be written, or when other
+    users can write into it.
+    """
+    private.make_directory(directory)
+    try:
+        descriptor = private.open_file(directory / _LOCK, os.O_RDWR)
+    except OSError as error:
+        raise StateDirectoryError(
+            path=directory,
+            problem=f"cannot be written ({error.strerror}); choose another with --state-dir",
+        ) from error
+    try:
+        _lock(descriptor, directory)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        with private.umask():
+            yield
+    finally:
+        os.close(descriptor)
+
+
+def room(directory: Path) -> int:
+    """Return how many bytes streams may grow to: half of what is free, so that history finds room beside them.
+
+    Raises StateDirectoryError when there is too little to start with.
+    """
+    free = _free(directory)
+    if not has_room(directory):
+        raise StateDirectoryError(
+            path=directory,
+            problem=f"the disk has {free // 2**20} MiB free, Vedette needs {MIN_FREE_BYTES // 2**20} MiB to start; "
+            "free some space, or choose another directory with --state-dir",
+        )
+    return free // 2
+
+
+def has_room(directory: Path) -> bool:
+    """Return whether the disk of *directory* has what Vedette needs to start."""
+    return _free(directory) >= MIN_FREE_BYTES
+
+
+def _free(directory: Path) -> int:
+    return shutil.disk_usage(directory).free
+
+
+def _lock(descriptor: int, directory: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.pread(descriptor, 32, 0).decode() or "unknown"
+        raise StateDirectoryError(
+            path=directory,
+            problem=f"in use by another Vedette (process {holder}); stop that one, or choose another with --state-dir",
+        ) from error
+
+
+@contextmanager
+def announced(directory: Path, connection: Connection) -> Iterator[None]:
+    """Write `connection.json` into *directory* for as long as the context is open."""
+    path = directory / _CONNECTION
+    private.write_file(path, msgspec.json.format(msgspec.json.encode(connection), indent=2).decode())
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def find(directory: Path) -> Connection:
+    """Return how to reach the instance of *directory*. Raises NotRunning when there is none alive."""
+    path = directory / _CONNECTION
+    try:
+        connection = msgspec.json.decode(path.read_bytes(), type=Connection)
+    except FileNotFoundError as error:
+        raise NotRunning(problem=f"{directory} has no {_CONNECTION}") from error
+    except (OSError, msgspec.DecodeError) as error:
+        raise NotRunning(problem=f"{path} cannot be read: {error}") from error
+    if not _alive(connection.pid):
+        raise NotRunning(problem=f"process {connection.pid} of {path} is gone")
+    return connection
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

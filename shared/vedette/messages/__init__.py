@@ -1,0 +1,1 @@
+"""What goes over the wire: events, queries, subjects, and the catalogue that events fold into. Pure."""

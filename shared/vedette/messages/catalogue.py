@@ -1,0 +1,339 @@
+"""Which models exist and what is known of them: a fold over the last message of every subject.
+
+The fold is commutative and idempotent: whatever the order of messages, the same set of them gives the same
+catalogue, because each subject keeps its highest sequence and everything else is derived on reading.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Set
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from vedette.messages.events import (
+    EndpointObserved,
+    Event,
+    Formerly,
+    Lifecycle,
+    ModelBenchmarked,
+    ModelEvaluated,
+    ModelEvent,
+    ModelFound,
+    ModelLost,
+    ModelProbed,
+    ModelRated,
+    ModelReported,
+    ModelVerified,
+)
+from vedette.messages.forgetting import MAX_LOST_PER_ENDPOINT, forgettable
+from vedette.types import (
+    Claim,
+    EndpointState,
+    Health,
+    ModelInfo,
+    ModelRef,
+    Performance,
+    Quality,
+    Reported,
+    RunSample,
+    Value,
+)
+
+E = TypeVar("E")
+_NEVER = datetime.min.replace(tzinfo=UTC)
+REFUSAL = "a refusal of"  # how the source of a context that a refusal named begins
+
+
+class Held(Struct, Generic[E], frozen=True, gc=False):
+    """The last event of a subject and its stream sequence."""
+
+    sequence: int
+    event: E
+
+
+class ModelState(Value, frozen=True, kw_only=True):
+    """Everything held of one model. Derived views follow the rules of the fold."""
+
+    model: ModelRef
+    lifecycle: Held[Lifecycle] | None = None
+    found: Held[ModelFound] | None = None
+    lost: Held[ModelLost] | None = None  # the last time, whatever came after
+    probed: Held[ModelProbed] | None = None
+    benchmarked: Held[ModelBenchmarked] | None = None
+    verified: Held[ModelVerified] | None = None
+    evaluated: Held[ModelEvaluated] | None = None
+    rated: Held[ModelRated] | None = None
+    reported: Held[ModelReported] | None = None  # of the stream REPORTS, unlike the others
+    sequence: int = 0  # the highest of any of its subjects in MODELS
+
+    @property
+    def info(self) -> ModelInfo | None:
+        """Its description after the newest lifecycle event: what is declared and inferred."""
+        return self.lifecycle.event.info if self.lifecycle else None
+
+    @property
+    def known(self) -> ModelInfo | None:
+        """Its description with what the present weights have proved beside what is declared and inferred."""
+        info = self.info
+        if info is None:
+            return None
+        proof = self.verified.event if self.verified else None
+        if proof is not None and self._is_current(proof.digest) and self.is_own(self.verified):
+            dimensions = proof.embedding_dimensions or info.embedding_dimensions
+            info = msgspec.structs.replace(_proved(info, proof.claims), embedding_dimensions=dimensions)
+        if self.evaluated is not None and self.quality is not None:
+            info = _proved(info, self.evaluated.event.claims)
+        refused = self.performance.refused_beyond if self.performance else None
+        return _limited(info, refused) if refused else info
+
+    @property
+    def revision(self) -> int:
+        """How many lifecycle events it has had."""
+        return self.lifecycle.event.revision if self.lifecycle else 0
+
+    @property
+    def present(self) -> bool:
+        """Whether it is there: some lifecycle event, and the newest is not `lost`."""
+        return self.lifecycle is not None and not isinstance(self.lifecycle.event, ModelLost)
+
+    @property
+    def lost_at(self) -> datetime | None:
+        """When it was lost, if it is."""
+        held = self.lifecycle
+        return held.event.at if held and isinstance(held.event, ModelLost) else None
+
+    @property
+    def found_at(self) -> datetime | None:
+        """When it was last found, under whichever name."""
+        if self.found is None:
+            return None
+        return self.formerly.found_at if self.formerly else self.found.event.at
+
+    @property
+    def formerly(self) -> Formerly | None:
+        """What it was before its endpoint was renamed, if it was."""
+        return self.found.event.formerly if self.found else None
+
+    @property
+    def renamed_to(self) -> ModelRef | None:
+        """The name it goes on under, if its endpoint was renamed."""
+        held = self.lifecycle
+        return held.event.renamed_to if held and isinstance(held.event, ModelLost) else None
+
+    @property
+    def health(self) -> Health | None:
+        """Its health, which counts only if it is newer than the last `found`, or came along with a rename."""
+        return self.probed.event.health if self.probed and self.counts(self.probed) else None
+
+    def counts(self, held: Held[Any]) -> bool:
+        """Return whether *held* is of the model as it was last found: published since, or brought along by a rename."""
+        if self.found is None or held.sequence > self.found.sequence:
+            return True
+        came_from: ModelRef | None = held.event.renamed_from
+        return came_from is not None and self.formerly is not None and came_from == self.formerly.model
+
+    @property
+    def performance(self) -> Performance | None:
+        """Its speed, which counts only for the present digest."""
+        if self.benchmarked is None or not self.is_own(self.benchmarked):
+            return None
+        performance = self.benchmarked.event.performance
+        return performance if self._is_current(performance.digest) else None
+
+    @property
+    def quality(self) -> Quality | None:
+        """Its quality, which counts only for the present digest."""
+        if self.evaluated is None or not self.is_own(self.evaluated):
+            return None
+        quality = self.evaluated.event.quality
+        return quality if self._is_current(quality.digest) else None
+
+    @property
+    def reports(self) -> Reported | None:
+        """What callers report of it, which counts only for the present digest."""
+        event = self.reported.event if self.reported else None
+        if event is None or not self._is_current(event.reported.digest):
+            return None
+        # Its sequence is of another stream than that of `found`: times are compared, and whose it was.
+        if self.found and self.found.event.afresh and event.at < self.found.event.at:
+            came_along = self.formerly is not None and event.renamed_from == self.formerly.model
+            return event.reported if came_along else None
+        return event.reported
+
+    def is_own(self, held: Held[Any] | None) -> bool:
+        """Return whether *held* may be of this model: not where the last `found` says that it begins afresh."""
+        return held is not None and (self.found is None or not self.found.event.afresh or self.counts(held))
+
+    def _is_current(self, digest: str | None) -> bool:
+        info = self.info
+        return info is not None and info.digest == digest
+
+
+def _proved(info: ModelInfo, claims: Mapping[str, Claim]) -> ModelInfo:
+    """Return *info* with *claims* beside its own: of equal evidence, the newer ones hold."""
+    own = info.capabilities
+    beside = {name: claim.beside(own[name]) if name in own else claim for name, claim in claims.items()}
+    return msgspec.structs.replace(info, capabilities={**own, **beside}) if beside else info
+
+
+def _limited(info: ModelInfo, refused: RunSample) -> ModelInfo:
+    """Return *info* with the context that a refusal named, where none or more is declared."""
+    limit, declared = refused.context_limit_tokens, info.served_context_tokens
+    if limit is None or (declared is not None and declared <= limit):
+        return info
+    source = f"{REFUSAL} {refused.at:%Y-%m-%d}: {refused.detail}"
+    sources = {**info.sources, "served_context_tokens": source}
+    return msgspec.structs.replace(info, served_context_tokens=limit, sources=sources)
+
+
+# Which field of ModelState keeps the last of which event; a found model is lifecycle as well.
+_SLOTS: tuple[tuple[type[Event], str], ...] = (
+    (Lifecycle, "lifecycle"),
+    (ModelFound, "found"),
+    (ModelLost, "lost"),
+    (ModelProbed, "probed"),
+    (ModelBenchmarked, "benchmarked"),
+    (ModelVerified, "verified"),
+    (ModelEvaluated, "evaluated"),
+    (ModelRated, "rated"),
+)
+
+
+@cache
+def _slots_of(kind: type[Event]) -> tuple[str, ...]:
+    return tuple(slot for held, slot in _SLOTS if issubclass(kind, held))
+
+
+def fold(state: ModelState, event: ModelEvent, sequence: int) -> ModelState:
+    """Return *state* after *event*, which stands at *sequence* of its stream."""
+    changes: dict[str, object] = {}
+    for slot in _slots_of(type(event)):
+        held = getattr(state, slot)
+        if held is None or sequence > held.sequence:
+            changes[slot] = Held(sequence, event)
+    if sequence > state.sequence:
+        changes["sequence"] = sequence
+    return msgspec.structs.replace(state, **changes) if changes else state
+
+
+class Catalogue:
+    """All models and endpoints, by reference and by name. Filled by `apply`, read by everybody else."""
+
+    def __init__(self) -> None:
+        self._models: dict[str, dict[str, ModelState]] = {}  # by endpoint, by name
+        self._endpoints: dict[str, Held[EndpointState]] = {}
+        self._lost: dict[str, dict[str, datetime]] = {}  # when, by endpoint, by name
+        # Kept apart, for they may be heard before their model is, and make none.
+        self._reported: dict[ModelRef, Held[ModelReported]] = {}
+        self.sequence = 0  # of the stream MODELS
+        self.reports = 0  # the sequence of the stream REPORTS
+
+    def apply(self, event: Event, sequence: int) -> bool:
+        """Fold one event in; return whether that changed anything."""
+        if isinstance(event, EndpointObserved):
+            seen = self._endpoints.get(event.endpoint)
+            if seen is not None and sequence <= seen.sequence:
+                return False
+            self._endpoints[event.endpoint] = Held(sequence, event.state)
+            return True
+        if isinstance(event, ModelReported):
+            return self._report(event, sequence)
+        if not isinstance(event, ModelEvent):
+            return False
+        self.sequence = max(self.sequence, sequence)
+        model = event.model
+        at_endpoint = self._models.setdefault(model.endpoint, {})
+        before = at_endpoint.get(model.name) or ModelState(model=model, reported=self._reported.get(model))
+        after = fold(before, event, sequence)
+        at_endpoint[model.name] = after
+        if isinstance(event, Lifecycle):
+            self._note_loss(after)
+        return after is not before
+
+    def _note_loss(self, state: ModelState) -> None:
+        lost = self._lost.setdefault(state.model.endpoint, {})
+        if state.lost_at is None:
+            lost.pop(state.model.name, None)
+            return
+        # A model that was renamed is not lost: its old name is the first to be forgotten.
+        lost[state.model.name] = _NEVER if state.renamed_to else state.lost_at
+        if len(lost) > MAX_LOST_PER_ENDPOINT * 11 // 10:  # sorted once for each hundred, not for each
+            self._forget(forgettable(self._losses(state.model.endpoint), before=_NEVER))
+
+    def _losses(self, *endpoints: str) -> Iterator[tuple[ModelRef, datetime]]:
+        for endpoint in endpoints or self._lost:
+            for name, at in self._lost[endpoint].items():
+                yield ModelRef(endpoint, name), at
+
+    def _report(self, event: ModelReported, sequence: int) -> bool:
+        self.reports = max(self.reports, sequence)
+        seen = self._reported.get(event.model)
+        if seen is not None and sequence <= seen.sequence:
+            return False
+        held = self._reported[event.model] = Held(sequence, event)
+        if state := self.get(event.model):
+            changed = msgspec.structs.replace(state, reported=held)
+            self._models[event.model.endpoint][event.model.name] = changed
+        return True
+
+    def get(self, model: ModelRef) -> ModelState | None:
+        """Return what is held of *model*, present or lost."""
+        return self._models.get(model.endpoint, {}).get(model.name)
+
+    def named(self, name: str) -> list[ModelState]:
+        """Return what is held of the models called *name*, present or lost, by endpoint."""
+        return [
+            self._models[endpoint][name]
+            for endpoint in sorted(self._models)
+            if name in self._models[endpoint]
+        ]
+
+    def renamed_since(self, model: ModelRef, sequence: int) -> ModelRef | None:
+        """Return the name that *model* goes on under since *sequence*, where its endpoint was renamed after that."""
+        to = None
+        while step := next(self._successors(to or model, sequence), None):
+            to, sequence = step
+        return None if to == model else to
+
+    def _successors(self, model: ModelRef, sequence: int) -> Iterator[tuple[ModelRef, int]]:
+        for state in self.named(model.name):
+            found = state.found
+            if found and found.sequence > sequence and state.formerly and state.formerly.model == model:
+                yield state.model, found.sequence
+
+    def names_at(self, endpoint: str) -> Set[str]:
+        """Return the names at *endpoint* of which something is held, present or lost."""
+        return self._models.get(endpoint, {}).keys()
+
+    def present(self) -> Iterator[ModelState]:
+        """Yield the models that are there."""
+        return (state for models in self._models.values() for state in models.values() if state.present)
+
+    def of_endpoint(self, endpoint: str) -> list[ModelState]:
+        """Return the models that are there at *endpoint*, by name."""
+        models = self._models.get(endpoint, {})
+        return [models[name] for name in sorted(models) if models[name].present]
+
+    def endpoint(self, name: str) -> Held[EndpointState] | None:
+        """Return the last observation of the endpoint *name*, with its sequence in ENDPOINTS."""
+        return self._endpoints.get(name)
+
+    def forget_lost(self, before: datetime) -> None:
+        """Drop the lost models that `forgettable` names: the rule by which stream and history let them go too."""
+        self._forget(forgettable(self._losses(), before=before))
+
+    def _forget(self, models: Iterable[ModelRef]) -> None:
+        for model in models:
+            del self._models[model.endpoint][model.name]
+            del self._lost[model.endpoint][model.name]
+            self._reported.pop(model, None)
+
+    @classmethod
+    def of(cls, events: Iterable[tuple[int, Event]]) -> "Catalogue":
+        """Return the catalogue that the (sequence, event) pairs give."""
+        catalogue = cls()
+        for sequence, event in events:
+            catalogue.apply(event, sequence)
+        return catalogue

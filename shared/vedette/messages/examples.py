@@ -1,0 +1,366 @@
+"""An example of every message, as typed values: events.md and the AsyncAPI document show them. Pure.
+
+One story: a laptop with Ollama and a server `gpu`, where `qwen2.5:7b` is the winner for chat.
+"""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from vedette import types as t
+from vedette.messages import events as e
+from vedette.messages import ids
+
+_AT: Final = datetime(2026, 11, 27, 10, 0, tzinfo=UTC)
+_EARLIER: Final = _AT - timedelta(hours=1)
+_QWEN: Final = t.ModelRef("gpu", "qwen2.5:7b")
+_LLAMA: Final = t.ModelRef("local", "llama3.2:3b")
+_DIGEST: Final = "sha256:845dbda0ea48"
+_JOB: Final = ids.derive(_AT, "example", "job")
+_AS_OF: Final = e.AsOf(sequence=4711, scored_at=_AT)
+_CHAT: Final = t.Claim(value=True, evidence=t.Evidence.VERIFIED, source="call")
+_SCORE: Final = t.Score(successes=46, trials=50, suite="instructions@1")
+_SAMPLE: Final = t.ProbeSample(
+    job_id=_JOB, at=_AT, outcome=t.Outcome.OK, level=t.Level.ANSWER, latency_ms=182.0
+)
+_INFO: Final = t.ModelInfo(
+    model=_QWEN,
+    provider="ollama",
+    url="http://gpu-box:11434",
+    api="ollama",
+    kind="chat",
+    digest=_DIGEST,
+    family="qwen2.5",
+    parameters=7_615_616_512,
+    quantization="Q4_K_M",
+    license="apache-2.0",
+    native_context_tokens=32_768,
+    capabilities={"chat": _CHAT},
+)
+_RECOMMENDATION: Final = e.Recommendation(
+    model=_QWEN,
+    provider="ollama",
+    url="http://gpu-box:11434",
+    api="ollama",
+    score=78.4,
+    raw_score=81.0,
+    confidence=0.9,
+    status=t.Status.AVAILABLE,
+    resident=True,
+    base_url="http://gpu-box:11434/v1",
+    context_tokens=32_768,
+    output_tps=61.5,
+    ttft_ms=140.0,
+)
+_FIELD: Final[dict[str, Any]] = {"considered": 12, "rejected": {"capability": 3}, "as_of": _AS_OF}
+_REQUEST: Final = e.RecommendRequest(
+    use_case="chat",
+    capabilities=(t.Capability.CHAT,),
+    constraints=e.Constraints(max_ttft_ms=500.0, min_output_tps=20.0),
+)
+_EXPLANATION: Final = e.ExplainReply(
+    use_case="chat",
+    recommendations=(_RECOMMENDATION,),
+    rejections=(e.Rejection(model=_LLAMA, code="min_output_tps", need=20.0, value=14.2),),
+    weights={"quality": 4.0, "speed": 2.0},
+    risk="conservative",
+    summary=("gpu/qwen2.5:7b is first: quality 0.92, 61.5 tokens/s.",),
+    **_FIELD,
+)
+_VIEW: Final = e.ModelView(
+    model=_QWEN,
+    provider="ollama",
+    url="http://gpu-box:11434",
+    api="ollama",
+    info=_INFO,
+    capabilities={"chat": _CHAT},
+    status=t.Status.AVAILABLE,
+    stale=False,
+    resident=True,
+    availability=e.Availability(
+        checked_at=_AT, since=_EARLIER, answered_at=_AT, uptime_24h=0.993, probes_24h=144
+    ),
+    performance=None,
+    found_at=_EARLIER,
+    revision=1,
+)
+
+
+def _figure(median: float) -> t.Figure:
+    return t.Figure(n=6, median=median, p95=median, min=median, max=median, spread=0.0)
+
+
+def _fact(kind: str) -> dict[str, Any]:
+    """Return the fields that every event has."""
+    return {"id": ids.derive(_AT, "example", kind), "at": _AT}
+
+
+def _of_model(kind: str) -> dict[str, Any]:
+    return {**_fact(kind), "model": _QWEN}
+
+
+MESSAGES: Final[tuple[Struct, ...]] = (
+    e.Tick(**_fact("tick"), job="availability", slot=_AT),
+    e.Job(**_fact("job"), kind="benchmark", group="gpu-box", endpoint="gpu", model=_QWEN),
+    e.EndpointObserved(
+        **_fact("observed"),
+        endpoint="gpu",
+        state=t.EndpointState(
+            url="http://gpu-box:11434",
+            provider="ollama",
+            fingerprint="5f2a",
+            checked_at=_AT,
+            outcome=t.Outcome.OK,
+            latency_ms=12.0,
+            server="Ollama",
+            server_version="0.12.3",
+            listing=(t.Listed(name="qwen2.5:7b", digest=_DIGEST),),
+            listed_at=_AT,
+        ),
+    ),
+    e.ModelFound(**_of_model("found"), info=_INFO, revision=1),
+    e.ModelChanged(
+        **_of_model("changed"),
+        info=_INFO,
+        revision=2,
+        changes=(t.FieldChange(field="digest", old="sha256:2bada8a74506", new=_DIGEST),),
+        digest_changed=True,
+    ),
+    e.ModelLost(**_of_model("lost"), info=_INFO, revision=3, reason="absent"),
+    e.ModelProbed(
+        **_of_model("probed"),
+        sample=_SAMPLE,
+        health=t.Health(
+            status=t.Status.AVAILABLE,
+            since=_EARLIER,
+            checked_at=_AT,
+            answered_at=_AT,
+            streak=3,
+            hourly=(t.Tally(start=_AT, counts={"ok": 3}),),
+        ),
+    ),
+    e.ModelBenchmarked(
+        **_of_model("benchmarked"),
+        job_id=_JOB,
+        outcome=t.Outcome.OK,
+        resident_before=True,
+        performance=t.Performance(
+            measured_at=_AT, n=6, digest=_DIGEST, output_tps=_figure(61.5), ttft_ms=_figure(140.0)
+        ),
+    ),
+    e.ModelVerified(
+        **_of_model("verified"), job_id=_JOB, outcome=t.Outcome.OK, digest=_DIGEST, claims={"chat": _CHAT}
+    ),
+    e.ModelEvaluated(
+        **_of_model("evaluated"),
+        job_id=_JOB,
+        outcome=t.Outcome.OK,
+        scores={"instructions": _SCORE},
+        took_s=74.0,
+        quality=t.Quality(measured_at=_AT, digest=_DIGEST, scores={"instructions": _SCORE}),
+    ),
+    e.ModelRegressed(
+        **_of_model("regressed"),
+        job_id=_JOB,
+        digest=_DIGEST,
+        before=t.Baseline(digest="sha256:2bada8a74506", scores={"instructions": _SCORE}),
+        drops=(
+            t.Drop(
+                kind="instructions",
+                before=_SCORE,
+                after=t.Score(successes=22, trials=50, suite="instructions@1"),
+            ),
+        ),
+    ),
+    e.ModelRated(
+        **_of_model("rated"),
+        ratings=(t.Rating(score=0.8, source="our support team", as_of=date(2026, 11, 20), use_case="chat"),),
+    ),
+    e.AnswerChanged(
+        **_fact("answer"),
+        use_case="chat",
+        reason="better",
+        model=_QWEN,
+        score=78.4,
+        before=_LLAMA,
+        before_score=71.9,
+        margin=6.5,
+        detail="gpu/qwen2.5:7b scores 78.4, local/llama3.2:3b 71.9.",
+        as_of=_AS_OF,
+    ),
+    e.ModelReported(
+        **_of_model("reported"),
+        since=_EARLIER,
+        calls=20,
+        failures={"timeout": 1},
+        ttft_ms=150.0,
+        reported=t.Reported(as_of=_AT, digest=_DIGEST, calls=20.0, succeeded=19.0),
+    ),
+    e.Progress(job_id=_JOB, at=_AT, state="step", step=2, steps=6, message="2 of 6 runs", model=_QWEN),
+    e.DeadLetter(
+        service="prober",
+        at=_AT,
+        reason="UndecodableMessage: job.probe.gpu-box.gpu: Expected `object`, got `array`",
+        subject="job.probe.gpu-box.gpu",
+        payload=b"[]",
+        stream="JOBS",
+        sequence=17,
+    ),
+)
+
+# By subject: what is asked, and what is answered.
+QUERIES: Final[dict[str, tuple[Struct, Struct]]] = {
+    "recommend.best": (
+        _REQUEST,
+        e.BestReply(use_case="chat", recommendation=_RECOMMENDATION, fallbacks=(), **_FIELD),
+    ),
+    "recommend.top": (
+        _REQUEST,
+        e.TopReply(use_case="chat", recommendations=(_RECOMMENDATION,), **_FIELD),
+    ),
+    "recommend.explain": (_REQUEST, _EXPLANATION),
+    "models.list": (
+        e.ModelsRequest(capabilities=(t.Capability.CHAT,), endpoint="gpu", limit=10),
+        e.ModelsReply(models=(_VIEW,), total=1, considered=12, as_of=_AS_OF),
+    ),
+    "models.get": (
+        e.ModelRequest(model="gpu/qwen2.5:7b"),
+        e.ModelsReply(
+            models=(_VIEW,),
+            total=1,
+            considered=12,
+            as_of=_AS_OF,
+        ),
+    ),
+    "endpoints.list": (
+        e.EndpointsRequest(),
+        e.EndpointsReply(
+            endpoints=(
+                e.EndpointView(
+                    endpoint="gpu",
+                    provider="ollama",
+                    url="http://gpu-box:11434",
+                    group="gpu-box",
+                    models=4,
+                    state=None,
+                    used=t.Use(requests=320, tokens=41_000),
+                    budget={"requests": 5000},
+                ),
+            ),
+            as_of=_AS_OF,
+        ),
+    ),
+    "report.outcome": (
+        e.ReportRequest(
+            model="gpu/qwen2.5:7b", outcome=t.Outcome.OK, use_case="chat", ttft_ms=150.0, e2e_ms=2300.0
+        ),
+        e.ReportReply(counted=True),
+    ),
+    "history.availability": (
+        e.HistoryRequest(model="gpu/qwen2.5:7b", since=_EARLIER, until=_AT, buckets=1),
+        e.AvailabilityHistory(
+            model=_QWEN,
+            since=_EARLIER,
+            until=_AT,
+            buckets=(
+                e.AvailabilityBucket(
+                    start=_EARLIER,
+                    probes=6,
+                    counts={t.Outcome.OK: 5, t.Outcome.TIMEOUT: 1},
+                    uptime=0.8333,
+                    latency_p50_ms=182.0,
+                    latency_p95_ms=260.0,
+                ),
+            ),
+            probes=6,
+            uptime=0.8333,
+            down_by_cause={"model": 1},
+        ),
+    ),
+    "history.performance": (
+        e.HistoryRequest(endpoint="gpu", since=_EARLIER, until=_AT),
+        e.PerformanceHistory(
+            model=None,
+            since=_EARLIER,
+            until=_AT,
+            points=(
+                e.PerformancePoint(
+                    measured_at=_AT,
+                    outcome=t.Outcome.OK,
+                    benchmarks=1,
+                    failed=0,
+                    n=6,
+                    contended=0,
+                    output_tps=61.5,
+                    ttft_ms=140.0,
+                    ttft_cold_ms=None,
+                    load_ms=None,
+                    texts_per_s=None,
+                ),
+            ),
+            benchmarks=1,
+            endpoint="gpu",
+        ),
+    ),
+    "history.models": (
+        e.SummariesRequest(endpoint="gpu", since=_EARLIER, until=_AT, limit=1),
+        e.SummariesReply(
+            since=_EARLIER,
+            until=_AT,
+            models=(
+                e.ModelSummary(
+                    model=_QWEN,
+                    lost_at=None,
+                    probes=6,
+                    uptime=0.8333,
+                    down_by_cause={"model": 1},
+                    latency_p50_ms=182.0,
+                    benchmarks=1,
+                    failed=0,
+                    first=61.5,
+                    last=61.5,
+                ),
+            ),
+            next=_QWEN,
+        ),
+    ),
+    "history.asof": (
+        e.PastRequest(at=_AT, limit=1),
+        e.PastReply(
+            at=_AT,
+            models=(
+                e.PastModel(
+                    model=_QWEN,
+                    events=(
+                        e.PastEvent(
+                            subject="model.found.gpu.qwen2=2E5=3A7b",
+                            sequence=12,
+                            event=msgspec.Raw(
+                                e.encode(e.ModelFound(**_of_model("found"), info=_INFO, revision=1))
+                            ),
+                        ),
+                    ),
+                ),
+            ),
+            probes_since=_EARLIER,
+        ),
+    ),
+    "recommend.asof": (
+        e.RecommendPastRequest(use_case="chat", at=_EARLIER),
+        e.RecommendPastReply(at=_EARLIER, explanation=_EXPLANATION, unknown=()),
+    ),
+}
+ERROR: Final = e.ErrorReply(
+    error=e.ErrorBody(code="invalid_value", message="limit: Expected `int` >= 1", field="limit")
+)
+
+
+def documents() -> dict[str, Any]:
+    """Return an example of each message as its JSON document, by the message's name."""
+    asked = [one for pair in QUERIES.values() for one in pair]
+    return {
+        type(message).__name__: msgspec.json.decode(e.encode(message))
+        for message in reversed((*MESSAGES, *asked, ERROR))
+    }

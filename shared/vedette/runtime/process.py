@@ -1,0 +1,341 @@
+"""A process that runs services: all of them (`vedette up`) or some (`vedette run`), until told to stop."""
+
+import asyncio
+import gc
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+import nats.errors
+from msgspec import Struct
+
+from vedette import log
+from vedette.bus.bus import Bus
+from vedette.bus.connection import connect, why, without_secrets
+from vedette.bus.provisioning import provision
+from vedette.clock import SystemClock
+from vedette.errors import BusUnreachable, ConfigurationError, Interrupted
+from vedette.local import instance
+from vedette.local.instance import Connection
+from vedette.runtime import nats_server, telemetry
+from vedette.runtime.apart import Apart
+from vedette.runtime.apart import serve as serve_apart
+from vedette.runtime.nats_server import NatsServer
+from vedette.runtime.reloading import Reloading
+from vedette.runtime.service import Serve, Service
+from vedette.settings import Nats, Settings, Source
+
+# The order in which services come up; those of other packages follow. They go down in reverse, so that the
+# recommender still answers and the recorder still writes while the others give back what they hold.
+_ORDER = ("recorder", "recommender", "benchmarker", "prober", "discoverer", "ticker")
+
+
+def service_names() -> list[str]:
+    """Return the names of all installed services, in the order in which they start."""
+    return sorted((point.name for point in _points()), key=_rank)
+
+
+def _points() -> list[EntryPoint]:
+    return list(entry_points(group="vedette.services"))
+
+
+def _rank(name: str) -> tuple[int, str]:
+    return (_ORDER.index(name) if name in _ORDER else len(_ORDER), name)
+
+
+def _load(name: str) -> Serve:
+    for point in _points():
+        if point.name == name:
+            serve: Serve = point.load()
+            return serve
+    raise ConfigurationError(
+        where=f"service {name!r}", problem=f"not installed; there are {', '.join(service_names())}"
+    )
+
+
+# What services hold lives long: by the default (700, 10, 10) Python looks for garbage many times in each batch that
+# the recorder takes in, a tenth of its time (docs/benchmarks.md), and finds none.
+_COLLECT_AFTER = (20_000, 20, 100)
+# What else one process does must not hold up a recommendation (ADR 0021).
+_APART = ("recommender",)
+# How often the private server is looked after, and how long it may refuse writes before it is restarted.
+_TEND_EVERY_S = 5.0
+_RESTART_AFTER_S = 10.0
+
+
+class Running(Struct, frozen=True, kw_only=True):
+    """Services that are up and warm, and how to reach them."""
+
+    connection: Connection
+    services: tuple[Service | Apart, ...]
+    nats_place: str  # for people: where NATS is, without credentials
+    reloading: Reloading | None = None  # None where no configuration is watched
+
+    async def until_failure(self) -> None:
+        """Wait for ever; raise the failure of the first service that can serve no longer."""
+        await asyncio.wait([s.fatal for s in self.services], return_when=asyncio.FIRST_COMPLETED)
+        for service in self.services:
+            if service.fatal.done():
+                service.fatal.result()
+
+
+@asynccontextmanager
+async def up(
+    settings: Settings,
+    directory: Path,
+    *,
+    say: Callable[[str], None] = lambda _: None,
+    source: Source | None = None,
+) -> AsyncIterator[Running]:
+    """Run every service on a private nats-server, or on the one that *settings* name; yield when all are warm.
+
+    *say* is told each thing that has come up. *source* is where the settings came from, so that they can be reloaded.
+    Raises StateDirectoryError, ConfigurationError, BusUnreachable.
+    """
+    async with AsyncExitStack() as stack:
+        stack.enter_context(instance.hold(directory))
+        settings = _with_database(settings, directory)
+        room_bytes = instance.room(directory)
+        server = None
+        if settings.nats.url is None:
+            server = await stack.enter_async_context(
+                nats_server.run(directory / "nats", port=settings.nats.port, say=say)
+            )
+            async with connect(Nats(url=server.url("operator")), name="vedette-up") as connection:
+                await provision(connection, settings, room_bytes=room_bytes)
+                bus = Bus(connection, name="operator", clock=SystemClock(), log=log.logger("operator"))
+                await bus.drop_future_probes()
+        else:
+            # Services wait long for a server that is still starting; a wrong URL must be said soon.
+            async with connect(settings.nats, name="vedette-up"):
+                pass
+        running = await stack.enter_async_context(
+            run(settings, service_names(), server=server, source=source, say=say, apart=_APART)
+        )
+        if server is not None:
+            await stack.enter_async_context(_tended(server, running.services, directory, say))
+        stack.enter_context(instance.announced(directory, running.connection))
+        say(f"NATS      {running.nats_place}")
+        say(f"database  {without_secrets(running.connection.database_url)}")
+        say(f"health    {running.connection.health_url}/readyz")
+        yield running
+
+
+@asynccontextmanager
+async def run(
+    settings: Settings,
+    names: list[str],
+    *,
+    server: NatsServer | None = None,
+    source: Source | None = None,
+    say: Callable[[str], None] = lambda _: None,
+    apart: Sequence[str] = (),
+) -> AsyncIterator[Running]:
+    """Run the services *names*, on the NATS server of *settings* or each as its own user of *server*.
+
+    Those named in *apart* get a process of their own. Yields when all are warm.
+    """
+    gc.set_threshold(*_COLLECT_AFTER)
+    async with AsyncExitStack() as stack:
+        services: list[Service | Apart] = []
+        for name in sorted(names, key=_rank):
+            chosen = _as_user(settings, server, name) if server else settings
+            if name in apart:
+                services.append(await stack.enter_async_context(serve_apart(name, chosen)))
+                continue
+            try:
+                services.append(await stack.enter_async_context(_load(name)(chosen)))
+            except nats.errors.Error as error:
+                # It let us in, and then said nothing: whoever started this process starts it again.
+                problem = f"{name} could not start: {why(error)}"
+                raise BusUnreachable(url=without_secrets(chosen.nats.url or ""), problem=problem) from error
+        checks = {service.name: service.ready for service in services}
+        notes = {service.name: service.notes for service in services}
+        reloading = Reloading(source, services, say) if source else None
+        if reloading:
+            notes["configuration"] = reloading.note
+        others = [service.health_url for service in services if isinstance(service, Apart)]
+        health_url = await stack.enter_async_context(telemetry.serve(settings.http, checks, notes, others))
+        agent_url = (server.url("agent") if server else settings.nats.url) or ""
+        yield Running(
+            connection=Connection(
+                nats_url=agent_url,
+                server=without_secrets(agent_url),
+                user=urlsplit(agent_url).username,
+                password=urlsplit(agent_url).password,
+                operator_url=server.url("operator") if server else agent_url,
+                database_url=(settings.database.address or "") if "recorder" in names else "",
+                health_url=health_url,
+                pid=os.getpid(),
+                config=str(source.file.absolute()) if source and source.file.is_file() else "",
+            ),
+            services=tuple(services),
+            nats_place=without_secrets(agent_url),
+            reloading=reloading,
+        )
+
+
+@asynccontextmanager
+async def _tended(
+    server: NatsServer, services: Iterable[Service | Apart], directory: Path, say: Callable[[str], None]
+) -> AsyncIterator[None]:
+    """Start *server* again when it is gone, or when it refuses writes though its disk has room."""
+    task = asyncio.create_task(_tend(server, services, directory, say))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _tend(
+    server: NatsServer, services: Iterable[Service | Apart], directory: Path, say: Callable[[str], None]
+) -> None:
+    while True:
+        await asyncio.sleep(_TEND_EVERY_S)
+        refusing_s = max(service.refusing_for() for service in services)
+        if server.ended:
+            reason = "its process ended"
+        elif refusing_s >= _RESTART_AFTER_S and instance.has_room(directory):
+            reason = f"it refused writes for {refusing_s:.0f} s"
+        else:
+            continue
+        try:
+            await server.restart()
+        except BusUnreachable as error:
+            say(f"NATS      did not restart after {reason}: {error}")
+        else:
+            say(f"NATS      restarted: {reason}")
+
+
+class Stopped(asyncio.Event):
+    """Set by Ctrl-C, by SIGTERM, and when the terminal of this process is closed; SIGHUP else sets `hung_up`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hung_up = asyncio.Event()
+        self.number: int | None = None  # of the first signal that stopped it
+
+    @asynccontextmanager
+    async def interrupting(self) -> AsyncIterator[None]:
+        """Cancel what this context does when told to stop. Raises Interrupted then."""
+        async with AsyncExitStack() as stack:
+            # A deadline that moves from never to now: it cancels the body, and no other task.
+            scope = asyncio.timeout(None)
+            watching = asyncio.create_task(self._end(scope))
+            stack.callback(watching.cancel)
+            try:
+                async with scope:
+                    yield
+            except TimeoutError:
+                if not scope.expired():
+                    raise
+        self.check()
+
+    def check(self) -> None:
+        """Return when not told to stop. Raises Interrupted."""
+        if self.number is not None:
+            raise Interrupted(number=self.number)
+
+    async def _end(self, scope: asyncio.Timeout) -> None:
+        await self.wait()
+        scope.reschedule(asyncio.get_running_loop().time())
+
+
+@asynccontextmanager
+async def stop_signals(*, hang_up_stops: bool = False) -> AsyncIterator[Stopped]:
+    """Yield an event that signals set. A second signal cancels the clean-up's waiting, but not the clean-up.
+
+    With *hang_up_stops* SIGHUP stops as well; without, only when the terminal of this process is closed.
+    Raises Interrupted after a second signal.
+    """
+    loop, stopped, attended = asyncio.get_running_loop(), Stopped(), _has_terminal()
+    terminals = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
+    task, hurried = asyncio.current_task(), False
+
+    def stop(number: int) -> None:
+        nonlocal hurried
+        if stopped.number is None:
+            stopped.number = number
+            stopped.set()
+        elif not hurried and task is not None:
+            hurried = True
+            task.cancel()
+
+    def hang_up() -> None:
+        closed = attended and not _has_terminal()
+        if closed:
+            _mute(terminals)
+        if closed or hang_up_stops:
+            stop(signal.SIGHUP)
+        else:
+            stopped.hung_up.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop, number)
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
+    try:
+        yield stopped
+    except asyncio.CancelledError:
+        if not hurried or task is None or task.uncancel():
+            raise
+        stopped.check()
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            with suppress(ValueError):
+                loop.remove_signal_handler(number)
+        if stopped.is_set():
+            # Everything is cleaned up and the process ends: another signal must not change its exit code.
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
+
+
+def _mute(descriptors: Iterable[int]) -> None:
+    """Have what is written to *descriptors* go nowhere: a closed terminal fails each write, also those of clean-up."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in descriptors:
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
+async def until_stopped(running: Running, stopped: Stopped) -> None:
+    """Return when told to stop; raise when a service can serve no longer. Reload the configuration meanwhile."""
+    failure = asyncio.create_task(running.until_failure())
+    tasks = [failure, asyncio.create_task(stopped.wait())]
+    reloading = [asyncio.create_task(running.reloading.run(stopped.hung_up))] if running.reloading else []
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if failure.done():
+            failure.result()
+    finally:
+        for task in tasks + reloading:
+            task.cancel()
+        await asyncio.gather(*tasks, *reloading, return_exceptions=True)
+
+
+def _as_user(settings: Settings, server: NatsServer, name: str) -> Settings:
+    """Return *settings* for the service *name*; one of another package, whose needs nobody knows, is an operator."""
+    url = server.url(name if name in server.credentials else "operator")
+    # Only the operator may make streams.
+    nats = msgspec.structs.replace(settings.nats, url=url, provision=False)
+    return msgspec.structs.replace(settings, nats=nats)
+
+
+def _with_database(settings: Settings, directory: Path) -> Settings:
+    if settings.database.url:
+        return settings
+    database = msgspec.structs.replace(settings.database, url=instance.database_url(directory))
+    return msgspec.structs.replace(settings, database=database)

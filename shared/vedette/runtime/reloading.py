@@ -1,0 +1,218 @@
+"""A running process takes on a changed configuration: its file is watched, and SIGHUP has it read at once.
+
+A configuration that is refused changes nothing: the one before it stays in force, and why is said in the log, in
+`/readyz`, in a metric and by `vedette doctor`.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import nats.errors
+from msgspec import Struct
+
+from vedette import log
+from vedette.errors import VedetteError
+from vedette.runtime import telemetry
+from vedette.settings import EndpointSettings, Secret, Settings, Source
+
+# The sections that services take on while they run. Any other needs a restart.
+RELOADED = ("endpoints", "schedule", "outbound", "recommend", "quality")
+_LOOK_EVERY_S = 1.0
+
+
+class Reloadable(Protocol):
+    """What takes on settings while it runs."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        ...
+
+    async def reload(self, settings: Settings) -> None:
+        """Take on *settings*. Raises VedetteError, and keeps those in force."""
+        ...
+
+
+def merge(current: Settings, new: Settings) -> Settings:
+    """Return *current* with what can be reloaded as *new* has it."""
+    return msgspec.structs.replace(current, **{name: getattr(new, name) for name in RELOADED})
+
+
+def changes(old: Settings, new: Settings) -> list[str]:
+    """Return what differs in what can be reloaded, one phrase each."""
+    said: list[str] = []
+    before, after = old.endpoints, new.endpoints
+    renamed = dict(_renamed(before, after))
+    said += [f"endpoint {name} renamed {to}" for name, to in renamed.items()]
+    said += [
+        f"endpoint {name} added" for name in after if name not in before and name not in renamed.values()
+    ]
+    said += [f"endpoint {name} removed" for name in before if name not in after and name not in renamed]
+    said += [f"endpoint {name} changed" for name in after if name in before and after[name] != before[name]]
+    for name in RELOADED[1:]:
+        said += _differences(name, getattr(old, name), getattr(new, name))
+    return said
+
+
+def _renamed(
+    before: Mapping[str, EndpointSettings], after: Mapping[str, EndpointSettings]
+) -> Iterator[tuple[str, str]]:
+    """Yield the names that are gone, with the new name at the same URL: two names for one server are no rename."""
+    for name in before:
+        new = [to for to in after if to not in before and after[to].url == before[name].url]
+        gone = [was for was in before if was not in after and before[was].url == before[name].url]
+        if len(new) == 1 and gone == [name]:
+            yield name, new[0]
+
+
+def restarts(running: Settings, new: Settings) -> list[str]:
+    """Return the keys in which *new* differs from what this process started with, and which need a restart."""
+    names = [name for name in Settings.__struct_fields__ if name not in RELOADED]
+    return [
+        f"{section}.{field}"
+        for section in names
+        for field in getattr(new, section).__struct_fields__
+        if getattr(getattr(running, section), field) != getattr(getattr(new, section), field)
+    ]
+
+
+def _differences(name: str, old: Any, new: Any) -> list[str]:
+    if old == new:
+        return []
+    if not isinstance(new, Struct):
+        return [f"{name} changed"]
+    pairs = [(field, getattr(old, field), getattr(new, field)) for field in new.__struct_fields__]
+    plain = (str, int, float)
+    return [
+        f"{name}.{field} {before} -> {after}"
+        if isinstance(before, plain) and isinstance(after, plain)
+        else f"{name}.{field} changed"
+        for field, before, after in pairs
+        if before != after
+    ]
+
+
+class Reloading:
+    """Has *services* take on what *source* gives, once it has changed. `reload` may be called from anywhere."""
+
+    def __init__(self, source: Source, services: Sequence[Reloadable], say: Callable[[str], None]) -> None:
+        self._source = source
+        self._current = source.started
+        self._services = services
+        self._say = say
+        self._log = log.logger("configuration")
+        self._trouble: str | None = None
+        self._waiting: list[str] = []
+        telemetry.CONFIGURATION_IN_FORCE.set(1)
+
+    @property
+    def current(self) -> Settings:
+        """The configuration in force."""
+        return self._current
+
+    async def note(self) -> str | None:
+        """Return what an operator should know of the configuration, or None."""
+        if self._trouble:
+            return f"refused, the configuration before it stays in force: {self._trouble}"
+        return f"needs a restart: {', '.join(self._waiting)}" if self._waiting else None
+
+    async def run(self, hung_up: asyncio.Event) -> None:
+        """Watch the file for ever, and read it at once when *hung_up* is set."""
+        # The file may have changed since it was read for the start: it is read once in any case.
+        taken: str | None = None
+        seen: str | None = None
+        while True:
+            asked = await _was_set(hung_up)
+            now = await asyncio.to_thread(self._fingerprint)
+            # A file that is still being written differs from one look to the next.
+            if asked or (now != taken and now == seen):
+                taken = now if await self.reload(asked=asked) else None
+            seen = now
+
+    def _fingerprint(self) -> str:
+        """Return a digest of the file and of the files its secrets are in: of a symbolic link, what it leads to."""
+        whole = hashlib.sha256()
+        for path in (self._source.file, *map(Path, _secret_files(self._current))):
+            try:
+                whole.update(path.read_bytes())
+            except OSError as error:
+                whole.update(f"\0{error.errno}".encode())
+        return whole.hexdigest()
+
+    async def reload(self, *, asked: bool = True) -> bool:
+        """Read the configuration and take it on; refuse it as a whole where any of it cannot be taken on.
+
+        Say so, unless nobody *asked* and nothing is new. Return False when NATS was away: then try it again.
+        """
+        try:
+            new = await asyncio.to_thread(self._source.load)
+            await self._take_on(new)
+        except VedetteError as error:
+            self._refuse(str(error))
+            return True
+        except (nats.errors.Error, TimeoutError) as error:
+            self._log.warning("configuration.deferred", error=f"{type(error).__name__}: {error}")
+            return False
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a file must not end what runs
+            self._refuse(f"{type(error).__name__}: {error}")
+            return True
+        done, waiting = changes(self._current, new), restarts(self._source.started, new)
+        before, quiet = self._waiting, not (asked or done or self._trouble or waiting != self._waiting)
+        self._current, self._trouble, self._waiting = new, None, waiting
+        telemetry.CONFIGURATION_IN_FORCE.set(1)
+        if quiet:
+            return True
+        telemetry.RELOADS.labels("reloaded").inc()
+        self._log.info("configuration.reloaded", file=str(self._source.file), changes=done)
+        self._say(f"config    reloaded: {'; '.join(done) or 'no change that a running Vedette takes on'}")
+        if self._waiting and self._waiting != before:
+            self._log.warning("configuration.needs_restart", keys=self._waiting)
+            self._say(f"config    needs a restart: {', '.join(self._waiting)}")
+        return True
+
+    async def _take_on(self, new: Settings) -> None:
+        done: list[tuple[Reloadable, Settings]] = []
+        try:
+            for service in self._services:
+                before = service.settings
+                await service.reload(merge(before, new))
+                done.append((service, before))
+        except Exception:
+            for service, before in reversed(done):
+                await service.reload(before)
+            raise
+
+    def _refuse(self, reason: str) -> None:
+        self._trouble = reason
+        telemetry.CONFIGURATION_IN_FORCE.set(0)
+        telemetry.RELOADS.labels("refused").inc()
+        self._log.error("configuration.refused", file=str(self._source.file), reason=reason)
+        self._say(f"config    refused: {reason}; the configuration before it stays in force")
+
+
+async def _was_set(hung_up: asyncio.Event) -> bool:
+    """Return whether *hung_up* was set until the next look is due; clear it."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LOOK_EVERY_S):
+            await hung_up.wait()
+    was_set = hung_up.is_set()
+    hung_up.clear()
+    return was_set
+
+
+def _secret_files(settings: Settings) -> list[str]:
+    return [
+        secret.file
+        for endpoint in settings.endpoints.values()
+        for secret in (
+            endpoint.api_key,
+            endpoint.basic.password if endpoint.basic else None,
+            *endpoint.headers.values(),
+        )
+        if isinstance(secret, Secret) and secret.file
+    ]

@@ -1,0 +1,437 @@
+"""What a service is: a FastStream application on its own connection, with a catalogue, jobs and questions.
+
+A service's `app.py` opens one with `open_service`, binds its handlers, calls `start`, and yields it. On the
+way out the service takes nothing more, gives back what is in hand, answers what it has accepted, and closes.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import nats.errors
+from faststream import AckPolicy, FastStream
+from faststream.nats import JStream, NatsBroker, NatsCredentials, NatsSecurity, NatsUserPassword, PullSub
+from nats.micro.request import Request
+from nats.micro.service import EndpointConfig, ServiceConfig
+from nats.micro.service import Service as MicroService
+
+from vedette import __version__, log
+from vedette.bus import permissions
+from vedette.bus.bus import Bus, Following
+from vedette.bus.connection import (
+    RECONNECT_FOR_EVER,
+    barrier,
+    servers,
+    skip_unreadable,
+    tls,
+    why,
+    without_secrets,
+)
+from vedette.bus.consumers import Durable
+from vedette.bus.provisioning import ensure_durable, provision
+from vedette.clock import SystemClock
+from vedette.errors import BusUnreachable, ConfigurationError, NoAnswer, NotYet, RequestError
+from vedette.messages import contracts
+from vedette.messages.catalogue import Catalogue
+from vedette.messages.events import ErrorReply, Event, Job, Question, decode_event, encode
+from vedette.runtime import telemetry
+from vedette.runtime.askers import REQUEST_INFO, Requests
+from vedette.settings import Nats, Settings
+
+# From a question's subject and request to its reply: at once, or awaited, and then the next request on that
+# subject waits its turn.
+Answer = Callable[[str, bytes], bytes | Awaitable[bytes]]
+# The same, which is told as well who asks: the asker's account, or None where no server says.
+AnswerTo = Callable[[str, bytes, str | None], bytes | Awaitable[bytes]]
+Serve = Callable[[Settings], AbstractAsyncContextManager["Service"]]
+# A cold broker behind fifty services that start at once needs a while; an absent one should be said soon.
+_CONNECT_TIMEOUT_S = 30.0
+_DRAIN_TIMEOUT_S = 5.0
+_ANSWERS_WITHIN_S = 2.0
+_PONG_TIMEOUT_S = 60
+_FORGET_EVERY_S = 3600.0
+
+
+class EventCodec:
+    """FastStream's way to our events: the subject says which one, msgspec decodes it."""
+
+    async def decode(self, msg: Any) -> Any:
+        """Return the event in *msg*. Raises UndecodableMessage."""
+        return decode_event(msg.raw_message.subject, msg.body)
+
+    async def encode(self, msg: Any, serializer: Any = None) -> tuple[bytes, str | None]:
+        """Return *msg* as JSON with its content type; bytes are that already."""
+        return msg if isinstance(msg, bytes) else encode(msg), "application/json"
+
+
+class Service:
+    """A running service: what it is bound to, whether it is ready, and its end."""
+
+    def __init__(self, name: str, settings: Settings, broker: NatsBroker, bus: Bus) -> None:
+        self.name = name
+        self.settings = settings
+        self.clock = bus.clock
+        self.bus = bus
+        self.log = bus.log
+        self.catalogue = Catalogue()
+        self._broker = broker
+        self._app = FastStream(broker, logger=None)
+        self._followings: list[Following] = []
+        self._work: list[Coroutine[Any, Any, None]] = []
+        self._micro: MicroService | None = None
+        self._checks: list[telemetry.Check] = []
+        self._notes: list[telemetry.Check] = []
+        self._last: list[Callable[[], Awaitable[None]]] = []
+        self._reload: list[Callable[[Settings], Awaitable[None]]] = []
+        self._started = False
+        self._stopping = False
+        self._pong: asyncio.Future[None] | None = None
+        self._asked_on = 0  # which of our connections to NATS it was asked on
+
+    def on(self, durable: Durable, handle: Callable[[Any], Awaitable[None]]) -> None:
+        """Call *handle* with each event of *durable*, one at a time, shared with the other replicas."""
+        self.bus.watch(durable)
+
+        async def handler(message: Event) -> None:
+            outcome = "failed"
+            try:
+                await self.bus.require_right_clock()
+                await handle(message)
+                outcome = "handled"
+            except NotYet:
+                outcome = "put off"
+                raise
+            except asyncio.CancelledError:
+                outcome = "stopped"
+                raise
+            finally:
+                telemetry.EVENTS.labels(self.name, type(message).TYPE, outcome).inc()
+
+        self._broker.subscriber(
+            durable.filters[0],
+            durable=durable.name,
+            stream=JStream(durable.stream, declare=False),
+            pull_sub=PullSub(batch_size=1, timeout=5.0),
+            ack_policy=AckPolicy.NACK_ON_ERROR,
+            inbox_prefix=f"{permissions.inbox(self.name)}.".encode(),
+        )(handler)
+
+    def consume(self, durable: Durable, consume: Callable[[Durable], Coroutine[Any, Any, None]]) -> None:
+        """Run *consume*, which takes the messages of *durable* itself, beside the service."""
+        self.bus.watch(durable)
+        self.bus.spawn(consume(durable))
+
+    def check(self, check: telemetry.Check) -> None:
+        """Have *check* asked as well when this service is asked whether it is ready."""
+        self._checks.append(check)
+
+    def note(self, note: telemetry.Check) -> None:
+        """Have *note* asked as well for what an operator should know, ready or not."""
+        self._notes.append(note)
+
+    async def notes(self) -> str | None:
+        """Return what an operator should know, or None."""
+        return "; ".join([said for note in self._notes if (said := await note())]) or None
+
+    def on_reload(self, take_on: Callable[[Settings], Awaitable[None]]) -> None:
+        """Have *take_on* called with settings that this service is to take on while it runs.
+
+        It raises VedetteError, and changes nothing, where it cannot.
+        """
+        self._reload.append(take_on)
+
+    async def reload(self, settings: Settings) -> None:
+        """Take on *settings*. Raises VedetteError."""
+        for take_on in self._reload:
+            await take_on(settings)
+        self.settings = settings
+
+    def before_closing(self, last: Callable[[], Awaitable[None]]) -> None:
+        """Have *last* done when this service stops: all that was spawned has ended, NATS is still there."""
+        self._last.append(last)
+
+    async def follow(self, *streams: tuple[str, str], then: Callable[[Event], object] | None = None) -> None:
+        """Keep the catalogue current from *streams* (name and subject); return when it is warm.
+
+        *then* is called after each event that changed the catalogue.
+        """
+
+        def apply(event: Event, sequence: int) -> None:
+            if self.catalogue.apply(event, sequence) and then is not None:
+                then(event)
+
+        for stream, subject in streams:
+            following = await self.bus.follow(stream, subject, apply)
+            self._followings.append(following)
+        for following in self._followings:
+            await following.until_warm()
+        self.bus.spawn(self._forget_lost())
+
+    async def _forget_lost(self) -> None:
+        """Let the catalogue go of models that were lost longer ago than history is kept, for ever."""
+        keep = timedelta(days=self.settings.database.retention_days)
+        while True:
+            if not await self.clock.trouble():
+                self.catalogue.forget_lost(self.clock.now() - keep)
+            await asyncio.sleep(_FORGET_EVERY_S)
+
+    async def work(
+        self,
+        durable: Durable,
+        handle: Callable[[Job], Awaitable[None]],
+        *,
+        concurrency: int,
+        timeout_s: float,
+    ) -> None:
+        """Handle the jobs of *durable* from `start` on, or at once where this service has started."""
+        await ensure_durable(self.bus.connection, durable)
+        self.bus.watch(durable)
+
+        async def handle_and_tell(job: Job) -> None:
+            outcome = "failed"
+            try:
+                with telemetry.JOB_SECONDS.labels(self.name, job.kind).time():
+                    await handle(job)
+                outcome = "done"
+            except NotYet:
+                outcome = "put off"
+                raise
+            except asyncio.CancelledError:
+                outcome = "stopped"
+                raise
+            finally:
+                telemetry.JOBS.labels(self.name, job.kind, outcome).inc()
+
+        working = self.bus.work(durable, handle_and_tell, concurrency=concurrency, timeout_s=timeout_s)
+        if self._started:
+            self.bus.spawn(working)
+        else:
+            self._work.append(working)
+
+    async def answer(self, questions: Iterable[Question], answer: Answer) -> None:
+        """Answer *questions* through the NATS Services API, with the other replicas in one queue group.
+
+        May be called again, for questions that somebody else answers.
+        """
+        await self.answer_to(questions, lambda subject, payload, _: answer(subject, payload))
+
+    async def answer_to(self, questions: Iterable[Question], answer: AnswerTo) -> None:
+        """Answer *questions* as `answer` does; *answer* is told who asks."""
+        if self._micro is None:
+            self._micro = self._micro_service()
+            await self._micro.start()
+        for question in questions:
+            await self._micro.add_endpoint(
+                EndpointConfig(
+                    name=question.subject.replace(".", "-"),
+                    subject=question.subject,
+                    handler=self._responder(question.subject, answer),
+                    metadata=_schemas(question),
+                )
+            )
+
+    def _micro_service(self) -> MicroService:
+        connection: Any = Requests(self.bus.connection, self._refuse)
+        return MicroService(
+            connection,
+            ServiceConfig(
+                name=f"vedette-{self.name}",
+                version=__version__,
+                description=f"The {self.name} of Vedette: which language model to use now, and why.",
+                metadata={"project": "vedette"},
+                queue_group=self.name,
+                stats_handler=lambda _: {},
+            ),
+        )
+
+    def _refuse(self, subject: str) -> None:
+        telemetry.REQUESTS_REFUSED.labels(subject).inc()
+
+    def _responder(self, subject: str, answer: AnswerTo) -> Callable[[Request], Awaitable[None]]:
+        answered, refused, failed = (
+            telemetry.REQUEST_SECONDS.labels(subject, outcome) for outcome in ("ok", "refused", "failed")
+        )
+
+        async def respond(request: Request) -> None:
+            began = time.perf_counter()
+            try:
+                who = request.headers.get(REQUEST_INFO) if request.headers else None
+                reply = answer(subject, request.data, who)
+                await request.respond(reply if isinstance(reply, bytes) else await reply)
+                answered.observe(time.perf_counter() - began)
+            except RequestError as error:
+                refused.observe(time.perf_counter() - began)
+                status = "503" if isinstance(error, NoAnswer) else "400"
+                await request.respond_error(status, _one_line(error.message), encode(ErrorReply.of(error)))
+            except Exception as error:
+                failed.observe(time.perf_counter() - began)
+                self.log.error("request.failed", subject=subject, exc_info=error)
+                internal = RequestError(code="internal", message="the question could not be answered")
+                await request.respond_error("500", internal.message, encode(ErrorReply.of(internal)))
+
+        return respond
+
+    async def start(self) -> None:
+        """Begin to take events and jobs."""
+        await self._app.start()
+        for work in self._work:
+            self.bus.spawn(work)
+        self._started = True
+        self.bus.spawn(self.bus.watchdog())
+        self.bus.spawn(self.bus.keep_writing())
+        self.bus.spawn(self.clock.run(telemetry.CLOCK_OFFSET.labels(self.name, "nats").set))
+        await barrier(self.bus.connection)
+        self.log.info("service.started")
+
+    @property
+    def fatal(self) -> "asyncio.Future[None]":
+        """Done, with the reason, when this service can serve no longer."""
+        return self.bus.fatal
+
+    def refusing_for(self) -> float:
+        """Return for how many seconds the broker has refused writes of this service; 0 when it takes them."""
+        return self.bus.refusing_for()
+
+    async def ready(self) -> str | None:
+        """Return None when this service can do its work, else what is wrong."""
+        if self._stopping:
+            return "stopping"
+        if self.bus.fatal.done():
+            return str(self.bus.fatal.exception())
+        if not all(following.warm.is_set() for following in self._followings):
+            return "not warm yet"
+        if not await self._nats_answers():
+            return "NATS does not answer"
+        if problem := self.bus.silence() or self.bus.write_problem():
+            return problem
+        if problem := await self.clock.trouble():
+            return problem
+        for check in self._checks:
+            if problem := await check():
+                return problem
+        return None
+
+    async def _nats_answers(self) -> bool:
+        # While nats-py looks for a server it says of a flush at once that it is done.
+        connection = self.bus.connection
+        if not connection.is_connected:
+            return False
+        # One at a time, and none is given up early: nats-py 2.16 ends reading for good at an answer to a flush that
+        # nobody waits for any more. A connection that says nothing for so long is broken off before.
+        # And no connection answers what the one before it was asked.
+        if self._pong is None or self._pong.done() or self._asked_on != connection.stats["reconnects"]:
+            self._asked_on = connection.stats["reconnects"]
+            self._pong = asyncio.ensure_future(connection.flush(timeout=_PONG_TIMEOUT_S))
+            self._pong.add_done_callback(lambda pong: pong.cancelled() or pong.exception())
+        await asyncio.wait([self._pong], timeout=_ANSWERS_WITHIN_S)
+        return self._pong.done() and not self._pong.cancelled() and self._pong.exception() is None
+
+    async def stop(self) -> None:
+        """Take nothing more, give back what is in hand, answer what was accepted, and close."""
+        self._stopping = True
+        await self.bus.close()
+        for last in self._last:
+            await _within(last())
+        # Pull subscribers are stopped, not drained: nats-py loses count of what a timed-out fetch has taken
+        # from its queue, and would wait for it in vain.
+        await asyncio.gather(*(_within(subscriber.stop()) for subscriber in self._broker.subscribers))
+        # Draining the connection drains the micro service's subscriptions: its own stop would drop requests.
+        await _within(self.bus.connection.drain())
+        await _within(self._app.stop())
+        if self._pong is not None:
+            self._pong.cancel()  # not before: what is to be drained is still read
+        self.log.info("service.stopped")
+
+
+async def _within(work: Awaitable[Any]) -> None:
+    # Closing what the broken or drained connection has closed already is no failure.
+    with suppress(TimeoutError, nats.errors.Error):
+        try:
+            async with asyncio.timeout(_DRAIN_TIMEOUT_S):
+                await work
+        except* nats.errors.Error:
+            pass
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:500]
+
+
+def _schemas(question: Question) -> dict[str, str]:
+    return {
+        "description": question.doc,
+        "request_schema": msgspec.json.encode(contracts.schema(question.request)).decode(),
+        "reply_schema": msgspec.json.encode(contracts.schema(question.reply)).decode(),
+    }
+
+
+def _security(settings: Nats) -> NatsSecurity:
+    context = tls(settings)
+    if settings.credentials:
+        return NatsCredentials(settings.credentials, ssl_context=context)
+    if login := settings.login:
+        return NatsUserPassword(*login, ssl_context=context)
+    return NatsSecurity(ssl_context=context)
+
+
+@asynccontextmanager
+async def open_service(name: str, settings: Settings) -> AsyncIterator[Service]:
+    """Connect the service *name* and yield it unbound; stop it on the way out.
+
+    Raises BusUnreachable when no NATS server answers, or none that lets us in.
+    """
+    if settings.nats.url is None:
+        raise ConfigurationError(where="nats.url", problem='not set; "vedette up" starts a private server')
+    logger = log.logger(name)
+    closing: list[Callable[[], None]] = []
+    failures: list[Exception] = []  # the last one: nats-py itself only says that no attempt was left
+
+    async def on_error(error: Exception) -> None:
+        failures[:] = [error]
+        logger.warning("nats.error", error=f"{type(error).__name__}: {error}")
+
+    async def on_closed() -> None:
+        for call in closing:
+            call()
+
+    broker = NatsBroker(
+        servers(settings.nats.url),
+        name=f"vedette-{name}",
+        inbox_prefix=permissions.inbox(name),
+        apply_types=False,
+        serializer=None,
+        codec=EventCodec(),
+        logger=None,
+        ack_policy=AckPolicy.NACK_ON_ERROR,
+        error_cb=on_error,
+        closed_cb=on_closed,
+        security=_security(settings.nats),
+        **RECONNECT_FOR_EVER,
+    )
+    try:
+        async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+            connection = await broker.connect()
+            skip_unreadable(connection)
+    except (TimeoutError, nats.errors.Error, OSError) as error:
+        problem = why(failures[0] if failures else error)
+        raise BusUnreachable(url=without_secrets(settings.nats.url), problem=problem) from error
+    bus = Bus(connection, name=name, clock=SystemClock(), log=logger)
+    broker.add_middleware(bus.backoff.middleware())
+    service = Service(name, settings, broker, bus)
+
+    def fail_unless_stopping() -> None:
+        if not service._stopping:
+            bus.fail(BusUnreachable(url="NATS", problem="the connection was closed for good"))
+
+    closing.append(fail_unless_stopping)
+    try:
+        if settings.nats.provision:
+            await provision(connection, settings)
+            await bus.drop_future_probes()
+        yield service
+    finally:
+        await service.stop()

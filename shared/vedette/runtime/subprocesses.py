@@ -1,0 +1,77 @@
+"""Servers that a command starts for itself: they listen on loopback, and none outlives its parent."""
+
+import asyncio
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from vedette.local import private
+
+_STOP_TIMEOUT_S = 10.0
+_PR_SET_PDEATHSIG = 1
+
+
+def free_port(port: int = 0) -> int:
+    """Return *port* if it can be used on loopback, or for 0 one that can. Raises OSError when it is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def spawned(command: Sequence[str], **pipes: Any) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run *command*; terminate it on the way out, kill it if it lingers, or if this process is killed."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        **pipes,
+        start_new_session=True,  # Ctrl-C is its parent's: it is stopped after those who use it
+        preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+    )
+    try:
+        yield process
+    finally:
+        await _stop(process)
+
+
+@asynccontextmanager
+async def child(command: Sequence[str], *, log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run *command* with its output appended to *log*; terminate it on the way out, kill it if it lingers."""
+    sink = private.open_file(log, os.O_WRONLY | os.O_APPEND)
+    try:
+        async with spawned(command, stdout=sink, stderr=sink, stdin=subprocess.DEVNULL) as process:
+            yield process
+    finally:
+        os.close(sink)
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def last_line(log: Path) -> str:
+    """Return the last line of *log*, for an error message."""
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    """Terminate *process*; kill it if it lingers, or at once when this is cancelled."""
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_TIMEOUT_S):
+                await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

@@ -1,0 +1,1 @@
+"""Text from outside, as people and models may read it. Pure."""
