@@ -21,17 +21,14 @@ from vedette import providers
 from vedette.messages import ids
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.events import (
-    BestReply,
-    ExplainReply,
     ModelBenchmarked,
     ModelEvaluated,
     ModelEvent,
     ModelProbed,
     ModelRated,
     ModelVerified,
-    Recommendation,
-    Relaxation,
 )
+from vedette.messages.queries import BestReply, ExplainReply, Recommendation, Relaxation
 from vedette.settings import EndpointSettings
 from vedette.testing import FakeClock
 from vedette.types import (

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from vedette.messages import ids
+from vedette.messages.codec import encode
 from vedette.messages.events import (
     Event,
     Lifecycle,
@@ -13,7 +14,6 @@ from vedette.messages.events import (
     ModelLost,
     ModelProbed,
     ModelReported,
-    encode,
 )
 from vedette.types import (
     Figure,

@@ -131,7 +131,9 @@ class ModelInfo(Value, frozen=True, kw_only=True, omit_defaults=True):
     api: Text
     kind: Kind = "unknown"
     digest: Text | None = None
-    canonical: Text | None = None  # the same weights by another name or elsewhere have the same
+    canonical: Annotated[
+        Text | None, Meta(description="the same weights by another name or elsewhere have the same")
+    ] = None
     family: Text | None = None
     architecture: Text | None = None
     parameters: Count | None = None
@@ -149,13 +151,21 @@ class ModelInfo(Value, frozen=True, kw_only=True, omit_defaults=True):
     locality: Locality = "unknown"
     knowledge_cutoff: Text | None = None
     modified_at: UtcTime | None = None
-    retires_at: UtcTime | None = None  # when the service says that it ends
+    retires_at: Annotated[UtcTime | None, Meta(description="when the service says that it ends")] = None
     capabilities: dict[str, Claim] = {}
     price: Price | None = None
-    free: bool | None = None  # whether a call is known to cost nothing; `sources` says why
-    base_url: Text | None = None  # for OpenAI clients, where it was found by asking
-    key_ref: Text | None = None  # where the caller finds the key ("env:GPU_KEY"), never the key
-    described: bool = True  # False: listed, but its description could not be read
+    free: Annotated[
+        bool | None, Meta(description="whether a call is known to cost nothing; `sources` says why")
+    ] = None
+    base_url: Annotated[Text | None, Meta(description="for OpenAI clients, where it was found by asking")] = (
+        None
+    )
+    key_ref: Annotated[
+        Text | None, Meta(description="where the caller finds the key ('env:GPU_KEY'), never the key")
+    ] = None
+    described: Annotated[bool, Meta(description="False: listed, but its description could not be read")] = (
+        True
+    )
     description_error: Text | None = None
     sources: dict[str, Text] = {}
 
@@ -257,7 +267,9 @@ class Residency(Value, frozen=True, kw_only=True, omit_defaults=True):
     context_tokens: Count | None = None
     size_bytes: Count | None = None
     vram_bytes: Count | None = None
-    swaps: bool = False  # the server unloads it when idle, or for another, and does not say when
+    swaps: Annotated[
+        bool, Meta(description="the server unloads it when idle, or for another, and does not say when")
+    ] = False
 
     def is_resident(self, now: datetime) -> bool:
         """Return whether the model is loaded at *now*, which is true only until the seen expiry."""
@@ -328,13 +340,17 @@ class Health(Value, frozen=True, kw_only=True):
     since: UtcTime
     checked_at: UtcTime
     answered_at: UtcTime | None = None
-    streak: int = 1  # probes in a row with the present verdict, whether or not it is the status yet
-    outcomes: tuple[ProbeSample, ...] = ()  # the last 20, oldest first
-    hourly: tuple[Tally, ...] = ()  # the last 24 hours with a probe
-    daily: tuple[Tally, ...] = ()  # the last 30 days with a probe
+    streak: Annotated[
+        int, Meta(description="probes in a row with the present verdict, whether or not it is the status yet")
+    ] = 1
+    outcomes: Annotated[tuple[ProbeSample, ...], Meta(description="the last 20, oldest first")] = ()
+    hourly: Annotated[tuple[Tally, ...], Meta(description="the last 24 hours with a probe")] = ()
+    daily: Annotated[tuple[Tally, ...], Meta(description="the last 30 days with a probe")] = ()
     residency: Residency | None = None
-    failures: tuple[Failure, ...] = ()  # the last 20, oldest first
-    published: tuple[Published, ...] = ()  # as last told by the service, where it publishes any
+    failures: Annotated[tuple[Failure, ...], Meta(description="the last 20, oldest first")] = ()
+    published: Annotated[
+        tuple[Published, ...], Meta(description="as last told by the service, where it publishes any")
+    ] = ()
 
     def counts(self, now: datetime, *, hours: int) -> dict[str, int]:
         """Return probes by outcome over the last *hours*: hourly tallies to 24, daily ones beyond."""
@@ -376,19 +392,27 @@ class RunSample(Value, frozen=True, kw_only=True, omit_defaults=True):
     job_id: str
     at: UtcTime
     prompt: PromptLength
-    cold: bool  # the model was not resident when the request was sent
+    cold: Annotated[bool, Meta(description="the model was not resident when the request was sent")]
     outcome: Outcome = Outcome.OK
     detail: Text | None = None
     prompt_tokens: Count | None = None
     output_tokens: Count | None = None
-    estimated: bool = False  # output_tokens are counted deltas, because the server gave no usage
-    ttft_ms: Positive | None = None  # request sent to first content or thinking
-    ttfo_ms: Positive | None = None  # request sent to first content that is not thinking
+    estimated: Annotated[
+        bool, Meta(description="output_tokens are counted deltas, because the server gave no usage")
+    ] = False
+    ttft_ms: Annotated[Positive | None, Meta(description="request sent to first content or thinking")] = None
+    ttfo_ms: Annotated[
+        Positive | None, Meta(description="request sent to first content that is not thinking")
+    ] = None
     itl_p50_ms: Positive | None = None
     itl_p95_ms: Positive | None = None
     e2e_ms: Positive | None = None
-    output_tps: Positive | None = None  # of the tokens after the first packet, by the client's clock
-    buffered: bool = False  # tokens came in too few packets to tell a rate: something collects the stream
+    output_tps: Annotated[
+        Positive | None, Meta(description="of the tokens after the first packet, by the client's clock")
+    ] = None
+    buffered: Annotated[
+        bool, Meta(description="tokens came in too few packets to tell a rate: something collects the stream")
+    ] = False
     load_ms: Positive | None = None
     server_output_tps: Positive | None = None
     server_prompt_tps: Positive | None = None
@@ -396,16 +420,22 @@ class RunSample(Value, frozen=True, kw_only=True, omit_defaults=True):
     embedding_tps: Positive | None = None
     digest: Text | None = None
     server_version: Text | None = None
-    contended: Text | None = None  # what else the endpoint was seen to do during the run
-    context_limit_tokens: Count | None = None  # the context that is served, named by the refusal of this run
+    contended: Annotated[
+        Text | None, Meta(description="what else the endpoint was seen to do during the run")
+    ] = None
+    context_limit_tokens: Annotated[
+        Count | None, Meta(description="the context that is served, named by the refusal of this run")
+    ] = None
 
 
 class StreamsLoad(Value, frozen=True, kw_only=True, omit_defaults=True):
     """What an endpoint gives to several streams at once: throughput over all, latency of each."""
 
     streams: int
-    throughput_tps: Positive  # output tokens of all streams over the time from first token to last
-    output_tps: Figure  # of a single stream
+    throughput_tps: Annotated[
+        Positive, Meta(description="output tokens of all streams over the time from first token to last")
+    ]
+    output_tps: Annotated[Figure, Meta(description="of a single stream")]
     ttft_ms: Figure
     failures: int = 0
 
@@ -422,23 +452,27 @@ class Performance(Value, frozen=True, kw_only=True, omit_defaults=True):
     """How fast a model is: figures over its last samples of the current digest, cold and warm apart."""
 
     measured_at: UtcTime
-    n: int  # successful warm samples behind the figures
+    n: Annotated[int, Meta(description="successful warm samples behind the figures")]
     failures: int = 0
-    contended: int = 0  # of the n, those during which the endpoint had other work
+    contended: Annotated[
+        int, Meta(description="of the n, those during which the endpoint had other work")
+    ] = 0
     digest: Text | None = None
     server_version: Text | None = None
-    output_tps: Figure | None = None  # warm, both prompt lengths
-    ttft_ms: Figure | None = None  # warm, short prompt
-    ttft_long_ms: Figure | None = None  # warm, long prompt
-    itl_ms: Figure | None = None  # medians of the runs
+    output_tps: Annotated[Figure | None, Meta(description="warm, both prompt lengths")] = None
+    ttft_ms: Annotated[Figure | None, Meta(description="warm, short prompt")] = None
+    ttft_long_ms: Annotated[Figure | None, Meta(description="warm, long prompt")] = None
+    itl_ms: Annotated[Figure | None, Meta(description="medians of the runs")] = None
     e2e_ms: Figure | None = None
     ttft_cold_ms: Figure | None = None
     load_ms: Figure | None = None
     texts_per_s: Figure | None = None
     embedding_tps: Figure | None = None
     server_output_tps: Figure | None = None
-    samples: tuple[RunSample, ...] = ()  # the last 30 per prompt length and temperature, oldest first
-    sweep: Sweep | None = None  # the last one asked for
+    samples: Annotated[
+        tuple[RunSample, ...], Meta(description="the last 30 per prompt length and temperature, oldest first")
+    ] = ()
+    sweep: Annotated[Sweep | None, Meta(description="the last one asked for")] = None
 
     @property
     def refused_beyond(self) -> RunSample | None:
@@ -461,9 +495,11 @@ class Reported(Value, frozen=True, kw_only=True, omit_defaults=True):
 
     as_of: UtcTime
     digest: Text | None = None
-    calls: float = 0.0  # that tell of the model: ok, or failed for another reason than the caller's
+    calls: Annotated[
+        float, Meta(description="that tell of the model: ok, or failed for another reason than the caller's")
+    ] = 0.0
     succeeded: float = 0.0
-    failures: dict[str, float] = {}  # by outcome
+    failures: Annotated[dict[str, float], Meta(description="by outcome")] = {}
     ttft_n: float = 0.0
     ttft_log_sum: float = 0.0
     output_tps_n: float = 0.0
@@ -527,7 +563,7 @@ class Ungraded(Value, frozen=True, kw_only=True):
     """Answers to one kind of suite that are neither right nor wrong, because grading them failed."""
 
     answers: int
-    why: Text  # of the last one
+    why: Annotated[Text, Meta(description="of the last one")]
 
 
 class Baseline(Value, frozen=True, kw_only=True):
@@ -545,7 +581,9 @@ class Quality(Value, frozen=True, kw_only=True, omit_defaults=True):
     digest: Text | None = None
     server_version: Text | None = None
     scores: dict[str, Score] = {}
-    misses: tuple[Miss, ...] = ()  # the ten most telling wrong answers of the last evaluation
+    misses: Annotated[
+        tuple[Miss, ...], Meta(description="the ten most telling wrong answers of the last evaluation")
+    ] = ()
     baseline: Baseline | None = None
 
 
@@ -624,7 +662,7 @@ class EndpointState(Value, frozen=True, kw_only=True, omit_defaults=True):
 
     url: Text
     provider: Text
-    fingerprint: Text  # of the configuration that was used, without secrets
+    fingerprint: Annotated[Text, Meta(description="of the configuration that was used, without secrets")]
     checked_at: UtcTime
     outcome: Outcome
     latency_ms: Positive | None = None
@@ -632,13 +670,17 @@ class EndpointState(Value, frozen=True, kw_only=True, omit_defaults=True):
     remedy: Text | None = (
         None  # what to do, where more is known than the outcome tells; the end of the detail
     )
-    exchange: Exchange | None = None  # the transcript of a contact that failed
+    exchange: Annotated[Exchange | None, Meta(description="the transcript of a contact that failed")] = None
     server: Text | None = None
     server_version: Text | None = None
     listing: tuple[Listed, ...] = ()
     listed_at: UtcTime | None = None
-    discovery_job: str | None = None  # the last discovery whose misses are counted here
-    intake: Intake | None = None  # of new names; what it refuses is not in the listing
+    discovery_job: Annotated[
+        str | None, Meta(description="the last discovery whose misses are counted here")
+    ] = None
+    intake: Annotated[
+        Intake | None, Meta(description="of new names; what it refuses is not in the listing")
+    ] = None
     failing_since: UtcTime | None = None
     paused_until: UtcTime | None = None
     paused_reason: Text | None = None

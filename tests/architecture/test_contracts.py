@@ -10,13 +10,14 @@ from msgspec import Struct
 
 from vedette import settings
 from vedette.bus import provisioning
-from vedette.bus.consumers import DURABLES, host_jobs
 from vedette.messages import events
+from vedette.messages.channels import DURABLES, EVENTS, PUBLIC_EVENTS, QUERIES
+from vedette.messages.consumers import host_jobs
 from vedette.settings import Section, Settings
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = (ROOT / "shared" / "vedette", *(path for path in (ROOT / "services").glob("*/vedette_*")))
-MESSAGES: tuple[type[Struct], ...] = (*events.EVENTS, events.Progress, events.DeadLetter)
+MESSAGES: tuple[type[Struct], ...] = (*EVENTS, events.Progress, events.DeadLetter)
 # Messages whose sender is still to come: the test fails when it has come and this was not taken out.
 AWAITED: set[type[Struct]] = set()
 
@@ -79,7 +80,7 @@ def _matches(pattern: str, subject: str) -> bool:
         "job.verify.h.local.m",
         "job.evaluate.h.local.m",
         "endpoint.observed.local",
-        *(f"{subject}.local.m" for subject in events.PUBLIC_EVENTS),
+        *(f"{subject}.local.m" for subject in PUBLIC_EVENTS),
         "report.local.m",
         "answer.chat",
         "progress.1",
@@ -108,7 +109,7 @@ def test_architecture_names_every_message_and_no_file_that_is_not_there() -> Non
     text = (ROOT / "ARCHITECTURE.md").read_text()
     for message in MESSAGES:
         assert message.__name__ in text, message
-    for question in events.QUESTIONS:
+    for question in QUERIES:
         assert question.subject in text, question.subject
 
 

@@ -17,9 +17,13 @@ from jsonschema import Draft202012Validator
 
 from require import missing
 from samples import lifecycle_event
-from vedette.bus import bus, consumers, provisioning
-from vedette.messages import contracts, events, examples
-from vedette.messages.events import EVENTS, decode_event
+from vedette.bus import bus, provisioning
+from vedette.messages import channels, documents, events
+from vedette.messages.channels import CHANNELS, DURABLES, EVENTS, QUERIES
+from vedette.messages.codec import decode_event, encode
+from vedette.messages.consumers import Durable, host_jobs
+from vedette.messages.documents import examples
+from vedette.messages.documents.schemas import schemas
 from vedette.settings import Settings
 from vedette.types import ModelRef
 
@@ -29,6 +33,12 @@ KEPT = ROOT / "tests" / "contracts"
 RELEASED = {"0.1": "175bf2ade4a2c29d84ee704cc092aacd94f21812efe5c15d86cb4b30025d001b"}
 PARSER = "@asyncapi/parser@3.6.6"
 GENERATOR = "json-schema-to-typescript@16.0.0"
+MESSAGE_ROWS = [
+    f"| `{channel.name}` | `{channel.subject}` | {channel.stream or 'none'} | {', '.join(channel.publishers)} | "
+    f"{', '.join(channel.consumers)}{f'; anybody, on `{channel.copy}`' if channel.copy else ''} |"
+    for channel in CHANNELS
+]
+QUERY_ROWS = [f"| `{query.subject}` | {query.service} | {query.doc} |" for query in QUERIES]
 VALIDATE = """
 import { Parser } from '@asyncapi/parser';
 import { readFileSync } from 'fs';
@@ -37,9 +47,9 @@ console.log(JSON.stringify({ parsed: !!document, problems: diagnostics.filter((o
 """
 
 
-@pytest.mark.parametrize("name", contracts.FILES)
+@pytest.mark.parametrize("name", documents.FILES)
 def test_the_documents_are_what_the_code_says(name: str) -> None:
-    assert (ROOT / "docs" / name).read_text() == contracts.files()[name], (
+    assert (ROOT / "docs" / name).read_text() == documents.files()[name], (
         "run: uv run vedette contracts --output docs"
     )
 
@@ -63,7 +73,7 @@ def test_payloads_of_old_still_decode(version: str, name: str) -> None:
     payload = (KEPT / version / f"{name}.json").read_bytes()
     kind = next(event for event in EVENTS if event.__name__ == name)
     assert type(decode_event(f"{kind.TYPE}.a.b", payload)) is kind
-    required = contracts.schemas()[name]["required"]
+    required = schemas()[name]["required"]
     least = {key: value for key, value in json.loads(payload).items() if key in required}
     decode_event(f"{kind.TYPE}.a.b", json.dumps(least).encode())
 
@@ -71,7 +81,7 @@ def test_payloads_of_old_still_decode(version: str, name: str) -> None:
 @pytest.mark.parametrize("version", RELEASED)
 def test_nothing_that_was_released_is_taken_back(version: str) -> None:
     """No message or subject is gone; no field is gone, is of another type, or has come to be required."""
-    was, now = json.loads((KEPT / version / "contracts.json").read_text()), contracts.document()
+    was, now = json.loads((KEPT / version / "contracts.json").read_text()), documents.document()
     for part, key in (("channels", "subject"), ("questions", "subject")):
         assert {one[key] for one in was[part]} <= {one[key] for one in now[part]}
     problems = [
@@ -121,22 +131,41 @@ def test_taking_back_is_noticed() -> None:
     assert [*taken_back("X", was, was | {"required": ["a", "b"]})]
 
 
-def test_every_message_has_a_channel_and_the_guide_to_the_events_names_it() -> None:
-    messages = {channel.message for channel in contracts.CHANNELS}
-    assert messages == {*EVENTS, events.Progress, events.DeadLetter}
-    for channel in contracts.CHANNELS:
-        assert re.search(rf"^\| {channel.name} ", events.__doc__ or "", re.MULTILINE), channel.name
+def test_every_message_has_one_channel() -> None:
+    found = {
+        shape
+        for shape in vars(events).values()
+        if isinstance(shape, type) and issubclass(shape, events.Event) and "TYPE" in vars(shape)
+    }
+    assert found == {*EVENTS}
+    assert len({channel.message for channel in CHANNELS}) == len(CHANNELS)
 
 
-def subject(channel: contracts.Channel) -> str:
+@pytest.mark.parametrize("message", examples.MESSAGES, ids=lambda message: type(message).__name__)
+def test_a_message_is_published_on_the_subject_of_its_channel(message: Any) -> None:
+    channel = next(one for one in CHANNELS if one.message is type(message))
+    if isinstance(message, events.DeadLetter):
+        assert matches(channel.filter, f"dead.{message.service}")
+    else:
+        assert matches(channel.filter, message.subject)
+
+
+def test_the_architecture_shows_the_table_of_channels() -> None:
+    page = (ROOT / "ARCHITECTURE.md").read_text()
+    for name, rows in (("messages", MESSAGE_ROWS), ("queries", QUERY_ROWS)):
+        table = page.partition(f"<!-- table: {name} -->\n")[2].partition("\n<!-- end -->")[0]
+        assert table.splitlines()[2:] == rows, "the rows that channels.py says:\n" + "\n".join(rows)
+
+
+def subject(channel: channels.Channel) -> str:
     """Return a subject of *channel*."""
     if channel.message is events.Job:
         return "job.probe.h.local"
     return re.sub(r"\{[^}]*\}", "x", channel.subject)
 
 
-@pytest.mark.parametrize("channel", contracts.CHANNELS, ids=lambda channel: channel.name)
-def test_a_channel_s_stream_takes_it_and_its_copy_goes_where_it_says(channel: contracts.Channel) -> None:
+@pytest.mark.parametrize("channel", CHANNELS, ids=lambda channel: channel.name)
+def test_a_channel_s_stream_takes_it_and_its_copy_goes_where_it_says(channel: channels.Channel) -> None:
     for stream in provisioning.streams(Settings()):
         taken = any(matches(pattern, subject(channel)) for pattern in stream.subjects or ())
         assert taken is (stream.name == channel.stream)
@@ -152,19 +181,16 @@ def matches(pattern: str, subject: str) -> bool:
     return re.fullmatch(expression, subject) is not None
 
 
-@pytest.mark.parametrize(
-    "durable", [*consumers.DURABLES, consumers.host_jobs("h")], ids=lambda durable: durable.name
-)
-def test_who_consumes_is_said_to_hear(durable: consumers.Durable) -> None:
-    service = durable.name.partition("-")[0]
+@pytest.mark.parametrize("durable", [*DURABLES, host_jobs("h")], ids=lambda durable: durable.name)
+def test_who_consumes_is_said_to_hear(durable: Durable) -> None:
     consumed = [
         channel
-        for channel in contracts.CHANNELS
+        for channel in CHANNELS
         if channel.stream == durable.stream
         and (not durable.filters or any(overlap(one, channel.filter) for one in durable.filters))
     ]
     assert consumed
-    assert all(service in channel.hearers for channel in consumed)
+    assert all(durable.service in channel.consumers for channel in consumed)
 
 
 def overlap(one: str, other: str) -> bool:
@@ -191,7 +217,7 @@ def test_the_document_is_asyncapi_by_the_official_parser(tmp_path: Path) -> None
 
 
 def test_a_generator_names_every_type(tmp_path: Path) -> None:
-    """No `Reason2`, `FigureOrNull7` or `AnonymousSchema_306`: a generated type has a name of the contracts."""
+    """No `Reason2`, `FigureOrNull7` or `AnonymousSchema_306`: a generated type has a name of the documents."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         missing("node", "install Node.js and npm")
     install = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(tmp_path), GENERATOR]
@@ -205,7 +231,7 @@ def test_a_generator_names_every_type(tmp_path: Path) -> None:
         timeout=60,
     ).stdout
     made = set(re.findall(r"^export (?:interface|type) (\w+)", generated, re.MULTILINE))
-    assert made - {"Vedette"} == set(contracts.types()["$defs"])
+    assert made - {"Vedette"} == set(documents.types()["$defs"])
     assert "unknown" not in re.findall(r"^  (?:reason|model|before|as_of)\??: (\w+)", generated, re.MULTILINE)
 
 
@@ -213,24 +239,22 @@ def test_a_generator_names_every_type(tmp_path: Path) -> None:
 def test_an_example_is_what_its_schema_says(name: str) -> None:
     """By both documents, and without a field that the schema does not know."""
     example = examples.documents()[name]
-    for schemas, ref in ((contracts.schemas("#/$defs/{name}"), "$defs"), (typed_schemas(), "$defs")):
-        if name in schemas:
-            schema = {"$ref": f"#/{ref}/{name}", ref: schemas}
+    for known, ref in ((schemas("#/$defs/{name}"), "$defs"), (typed_schemas(), "$defs")):
+        if name in known:
+            schema = {"$ref": f"#/{ref}/{name}", ref: known}
             Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(example)
-            assert example.keys() <= schemas[name].get("properties", {}).keys()
+            assert example.keys() <= known[name].get("properties", {}).keys()
 
 
 def typed_schemas() -> dict[str, Any]:
     """Return the schemas that generators take."""
-    schemas: dict[str, Any] = contracts.types()["$defs"]
+    schemas: dict[str, Any] = documents.types()["$defs"]
     return schemas
 
 
 def test_every_event_and_query_has_an_example() -> None:
-    assert {type(message) for message in examples.MESSAGES} == {
-        channel.message for channel in contracts.CHANNELS
-    }
-    for question in events.QUESTIONS:
+    assert {type(message) for message in examples.MESSAGES} == {channel.message for channel in CHANNELS}
+    for question in QUERIES:
         request, reply = examples.QUERIES[question.subject]
         assert (type(request), type(reply)) == (question.request, question.reply)
 
@@ -249,7 +273,7 @@ def test_what_may_be_null_may_be_null_for_generators_too(nullable: str) -> None:
 def test_headers_are_a_cloudevent_by_the_official_parser() -> None:
     event = lifecycle_event("found", ModelRef("local", "m:1 ü"), at=datetime(2026, 11, 27, 10, tzinfo=UTC))
     headers = bus.headers_of(event, source="discoverer")
-    parsed = from_binary(HTTPMessage(headers=headers, body=events.encode(event)), JSONFormat())
+    parsed = from_binary(HTTPMessage(headers=headers, body=encode(event)), JSONFormat())
     assert parsed.get_specversion() == "1.0"
     assert parsed.get_id() == event.id
     assert parsed.get_type() == "vedette.model.found"

@@ -3,8 +3,7 @@
 import pytest
 
 from vedette.bus import permissions
-from vedette.messages.contracts import CHANNELS, SERVICES, Role
-from vedette.messages.events import PUBLIC_EVENTS, QUESTIONS
+from vedette.messages.channels import CHANNELS, PUBLIC_EVENTS, QUERIES, SERVICES, Role
 
 
 def _matches(pattern: str, subject: str) -> bool:
@@ -25,7 +24,9 @@ def _may_publish(role: str, subject: str) -> bool:
 @pytest.mark.parametrize("role", SERVICES)
 def test_a_service_may_say_what_its_contracts_say(role: Role) -> None:
     said = {one for one in permissions.of_service(role)["publish"]["allow"] if not one.startswith("$JS.")}
-    named = {channel.filter for channel in CHANNELS if role in channel.senders and channel.stream != "DEAD"}
+    named = {
+        channel.filter for channel in CHANNELS if role in channel.publishers and channel.stream != "DEAD"
+    }
     asked = {"history.asof"} if role == "recommender" else set()
     assert said == named | asked | {f"dead.{role}", f"canary.{role}"}
 
@@ -33,7 +34,7 @@ def test_a_service_may_say_what_its_contracts_say(role: Role) -> None:
 @pytest.mark.parametrize("role", SERVICES)
 def test_a_service_may_hear_what_it_answers(role: Role) -> None:
     heard = permissions.of_service(role)["subscribe"]["allow"]
-    asked = [question.subject for question in QUESTIONS if question.service == role]
+    asked = [question.subject for question in QUERIES if question.service == role]
     assert heard == [f"_INBOX.{role}.>", *asked, *(["$SRV.>"] if asked else [])]
 
 
@@ -68,7 +69,7 @@ def test_no_service_touches_the_stream_or_the_durable_of_another(role: Role) -> 
 
 def test_agents_ask_and_hear() -> None:
     agent = permissions.of_agent()
-    for question in QUESTIONS:
+    for question in QUERIES:
         assert any(_matches(one, question.subject) for one in agent["publish"]["allow"]), question.subject
     for channel in CHANNELS:
         assert not any(_matches(one, channel.filter) for one in agent["publish"]["allow"]), channel.subject

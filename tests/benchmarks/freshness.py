@@ -21,7 +21,7 @@ from nats.aio.msg import Msg
 from benchmarks import population
 from benchmarks.asking import Order, Told
 from benchmarks.running import Bench, clients, say
-from vedette.messages.events import decode_event, encode
+from vedette.messages.codec import decode_event, encode
 
 TARGET_P99_MS = 50.0
 _GIVE_UP_S = 20.0

@@ -17,7 +17,8 @@ from benchmarks import mixture
 from benchmarks.databases import Databases, Kind, Statement, noted
 from benchmarks.recording import Drained, Served, drained, served
 from benchmarks.running import filling, say
-from vedette.messages.events import EndpointObserved, Event, decode_event, encode
+from vedette.messages.codec import decode_event, encode
+from vedette.messages.events import EndpointObserved, Event
 from vedette_recorder.handlers import BATCH
 from vedette_recorder.record import Message, Row, rows_of
 from vedette_recorder.store import Store

@@ -12,7 +12,8 @@ from nats.aio.client import Client as NatsClient
 from benchmarks import population
 from benchmarks.running import say
 from vedette.messages import ids
-from vedette.messages.events import EndpointObserved, Event, ModelBenchmarked, ModelFound, ModelProbed, encode
+from vedette.messages.codec import encode
+from vedette.messages.events import EndpointObserved, Event, ModelBenchmarked, ModelFound, ModelProbed
 from vedette.settings import Nats, Settings
 from vedette.types import EndpointState, Listed, Outcome, RunSample
 

@@ -15,14 +15,8 @@ from msgspec import Struct
 from nats.aio.client import Client as NatsClient
 
 from vedette.messages import ids
-from vedette.messages.events import (
-    ModelBenchmarked,
-    ModelEvaluated,
-    ModelEvent,
-    ModelFound,
-    ModelProbed,
-    encode,
-)
+from vedette.messages.codec import encode
+from vedette.messages.events import ModelBenchmarked, ModelEvaluated, ModelEvent, ModelFound, ModelProbed
 from vedette.settings import Nats, Settings
 from vedette.types import (
     Claim,

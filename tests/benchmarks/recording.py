@@ -14,8 +14,8 @@ from nats.aio.client import Client as NatsClient
 from benchmarks.databases import Database
 from benchmarks.machine import Cpu, peak_mb, resident_mb
 from eventually import eventually
-from vedette.bus.consumers import recording
 from vedette.bus.provisioning import ensure_durable, provision
+from vedette.messages.consumers import recording
 from vedette.runtime import nats_server
 from vedette.runtime.nats_server import NatsServer
 from vedette.runtime.subprocesses import child, last_line

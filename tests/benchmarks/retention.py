@@ -21,7 +21,8 @@ from vedette import log
 from vedette.bus.bus import Bus
 from vedette.clock import SystemClock
 from vedette.messages import ids
-from vedette.messages.events import ModelFound, ModelProbed, Tick, encode
+from vedette.messages.codec import encode
+from vedette.messages.events import ModelFound, ModelProbed, Tick
 from vedette.settings import Nats, Settings
 
 TARGET_P99_MS = 250.0

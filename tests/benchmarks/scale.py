@@ -31,7 +31,8 @@ from vedette.bus.connection import barrier
 from vedette.bus.provisioning import provision, streams
 from vedette.clock import SystemClock
 from vedette.messages import ids
-from vedette.messages.events import Job, ModelProbed, ScheduledJob, Tick, decode_event
+from vedette.messages.codec import decode_event
+from vedette.messages.events import Job, ModelProbed, ScheduledJob, Tick
 from vedette.runtime import nats_server
 from vedette.runtime.nats_server import NatsServer
 from vedette.runtime.subprocesses import child

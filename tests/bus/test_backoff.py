@@ -8,7 +8,8 @@ from faststream.nats import NatsBroker, TestNatsBroker
 
 from vedette import log
 from vedette.bus.bus import MAX_DELIVERIES, Backoff, redelivery_delay_s
-from vedette.messages.events import DeadLetter, Event, Tick, encode
+from vedette.messages.codec import encode
+from vedette.messages.events import DeadLetter, Event, Tick
 from vedette.runtime.service import EventCodec
 from vedette.testing import EPOCH
 

@@ -25,7 +25,8 @@ from msgspec import Struct
 from nats.aio.client import Client as NatsClient
 
 from commands import Up, up
-from vedette.messages.events import ModelProbed, decode_event
+from vedette.messages.codec import decode_event
+from vedette.messages.events import ModelProbed
 
 MIB = 2**20
 # Between two probes of a healthy model: the interval and what a round of 900 models takes on two processors.

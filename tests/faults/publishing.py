@@ -11,8 +11,9 @@ from nats.aio.client import Client as NatsClient
 from nats.js.client import JetStreamContext
 
 from samples import benchmark_event, lifecycle_event, probe_event
-from vedette.bus.consumers import recording
 from vedette.messages import ids
+from vedette.messages.codec import encode
+from vedette.messages.consumers import recording
 from vedette.messages.events import (
     EndpointObserved,
     Event,
@@ -20,7 +21,6 @@ from vedette.messages.events import (
     ModelChanged,
     ModelFound,
     ModelProbed,
-    encode,
 )
 from vedette.types import EndpointState, ModelRef, Outcome
 from vedette_recorder import tables

@@ -25,8 +25,8 @@ from eventually import eventually
 from faults.breaking import Broker, Database, say_nothing
 from faults.publishing import STREAMS, TABLES, Publisher, events, recorded
 from vedette.bus.connection import RECONNECT_FOR_EVER
-from vedette.bus.consumers import recording
 from vedette.bus.provisioning import provision
+from vedette.messages.consumers import recording
 from vedette.messages.events import Event
 from vedette.settings import Nats, Settings
 from vedette_recorder import tables

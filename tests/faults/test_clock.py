@@ -21,7 +21,8 @@ from vedette.bus.bus import Bus
 from vedette.bus.connection import connect
 from vedette.clock import SystemClock
 from vedette.messages import ids
-from vedette.messages.events import AnswerChanged, AsOf, Event, Job, ModelProbed, Tick, decode_event
+from vedette.messages.codec import decode_event
+from vedette.messages.events import AnswerChanged, AsOf, Event, Job, ModelProbed, Tick
 from vedette.messages.tolerance import FUTURE, is_future
 from vedette.runtime import process
 from vedette.runtime.nats_server import NatsServer

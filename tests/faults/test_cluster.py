@@ -14,9 +14,9 @@ from eventually import eventually
 from faults.breaking import say_nothing
 from faults.cluster import Cluster
 from vedette.bus.connection import RECONNECT_FOR_EVER
-from vedette.bus.consumers import DURABLES
 from vedette.bus.provisioning import provision, streams
 from vedette.errors import ProvisioningError
+from vedette.messages.channels import DURABLES
 from vedette.runtime.service import open_service
 from vedette.settings import Nats, Settings
 

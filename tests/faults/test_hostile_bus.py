@@ -23,7 +23,8 @@ from samples import lifecycle_event
 from vedette.bus.bus import Bus
 from vedette.bus.connection import barrier
 from vedette.client import Client
-from vedette.messages.events import QUESTIONS, ErrorReply
+from vedette.messages.channels import QUERIES
+from vedette.messages.queries import ErrorReply
 from vedette.runtime.nats_server import NatsServer
 from vedette.testing import EPOCH
 from vedette.types import ModelRef
@@ -133,7 +134,7 @@ async def test_whatever_is_asked_is_answered_or_told_off(
     rng = Random(5)
     trials = 0
     async with agent(server) as connection:
-        for question in QUESTIONS:
+        for question in QUERIES:
             valid = json.dumps(VALID[question.subject]).encode()
             for payload in payloads(valid, rng):
                 reply = await connection.request(question.subject, payload, timeout=20)

@@ -26,7 +26,7 @@ from vedette.client.subscription import Watching
 from vedette.errors import BusUnreachable, RequestError
 from vedette.local import instance
 from vedette.local.instance import Connection
-from vedette.messages.events import encode
+from vedette.messages.codec import encode
 from vedette.runtime.nats_server import NatsServer, find_binary
 from vedette.runtime.subprocesses import child, free_port
 from vedette.runtime.telemetry import REQUESTS_REFUSED

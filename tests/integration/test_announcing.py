@@ -17,7 +17,8 @@ from vedette.bus.bus import Bus
 from vedette.client.subscription import Watching
 from vedette.messages import ids
 from vedette.messages.catalogue import Held
-from vedette.messages.events import AnswerChanged, AsOf, ModelEvent, decode_event
+from vedette.messages.codec import decode_event
+from vedette.messages.events import AnswerChanged, AsOf, ModelEvent
 from vedette.runtime import process
 from vedette.runtime.nats_server import NatsServer
 from vedette.runtime.service import Service

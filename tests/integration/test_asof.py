@@ -17,19 +17,16 @@ from vedette.bus.bus import Bus
 from vedette.errors import NoAnswer, RequestError
 from vedette.messages import ids
 from vedette.messages.catalogue import Catalogue
+from vedette.messages.codec import encode
 from vedette.messages.events import (
     Event,
-    ExplainReply,
     ModelEvaluated,
     ModelProbed,
     ModelRated,
     ModelReported,
     ModelVerified,
-    PastReply,
-    PastRequest,
-    RecommendPastReply,
-    encode,
 )
+from vedette.messages.queries import ExplainReply, PastReply, PastRequest, RecommendPastReply
 from vedette.messages.validation import fitting
 from vedette.runtime.nats_server import NatsServer
 from vedette.settings import Database, EndpointSettings, Settings

@@ -12,12 +12,13 @@ import pytest
 from samples import lifecycle_event, probe_event
 from vedette.bus.bus import Bus
 from vedette.bus.connection import barrier
-from vedette.bus.consumers import Durable, host_jobs, jobs
 from vedette.bus.provisioning import ensure_durable, provision
 from vedette.errors import ConsumerVanished
 from vedette.messages import ids, subjects
 from vedette.messages.catalogue import Catalogue, Held, ModelState
-from vedette.messages.events import Event, Job, Lifecycle, ModelProbed, encode
+from vedette.messages.codec import encode
+from vedette.messages.consumers import Durable, host_jobs, jobs
+from vedette.messages.events import Event, Job, Lifecycle, ModelProbed
 from vedette.settings import Settings
 from vedette.types import ModelRef
 

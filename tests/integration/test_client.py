@@ -23,7 +23,8 @@ from vedette.bus.bus import Bus
 from vedette.client.fallback import NO_KEY, Call
 from vedette.client.model_feed import Followed
 from vedette.errors import NoCandidate, RequestError
-from vedette.messages.events import ModelReported, decode_event, encode
+from vedette.messages.codec import decode_event, encode
+from vedette.messages.events import ModelReported
 from vedette.runtime.nats_server import NatsServer
 from vedette.runtime.service import open_service
 from vedette.runtime.subprocesses import free_port

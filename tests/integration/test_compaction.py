@@ -8,11 +8,12 @@ import pytest
 from eventually import eventually
 from samples import lifecycle_event, probe_event, report_event
 from vedette.bus.bus import Bus
-from vedette.bus.consumers import recording
 from vedette.errors import MessageTooLarge
 from vedette.messages import subjects
 from vedette.messages.catalogue import Catalogue
-from vedette.messages.events import Event, encode
+from vedette.messages.codec import encode
+from vedette.messages.consumers import recording
+from vedette.messages.events import Event
 from vedette.messages.forgetting import MAX_LOST_PER_ENDPOINT
 from vedette.settings import Database, Settings
 from vedette.types import ModelRef

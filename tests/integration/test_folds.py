@@ -13,7 +13,8 @@ from vedette.bus.bus import Bus
 from vedette.clock import SystemClock
 from vedette.messages import ids, subjects
 from vedette.messages.catalogue import Held
-from vedette.messages.events import Event, ModelBenchmarked, ModelProbed, decode_event
+from vedette.messages.codec import decode_event
+from vedette.messages.events import Event, ModelBenchmarked, ModelProbed
 from vedette.testing import EPOCH
 from vedette.types import Level, ModelRef, Outcome, ProbeSample, RunSample
 from vedette_benchmarker import statistics

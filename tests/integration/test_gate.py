@@ -12,10 +12,10 @@ from eventually import eventually
 from providers.replay import Exchange, Handler, Write, replaying, reply, stream
 from vedette import Client
 from vedette.bus.bus import Bus
-from vedette.bus.consumers import host_jobs
 from vedette.bus.provisioning import ensure_durable
 from vedette.endpoints import gate
 from vedette.messages import ids
+from vedette.messages.consumers import host_jobs
 from vedette.messages.events import Job, JobKind
 from vedette.runtime import process
 from vedette.settings import Benchmarking, EndpointSettings, Schedule, Settings

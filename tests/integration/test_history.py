@@ -18,14 +18,9 @@ from vedette import Client
 from vedette.bus.bus import Bus
 from vedette.errors import NoAnswer, RequestError
 from vedette.messages import ids
-from vedette.messages.events import (
-    AvailabilityHistory,
-    Event,
-    ModelProbed,
-    PerformanceHistory,
-    SummariesReply,
-    encode,
-)
+from vedette.messages.codec import encode
+from vedette.messages.events import Event, ModelProbed
+from vedette.messages.queries import AvailabilityHistory, PerformanceHistory, SummariesReply
 from vedette.runtime.nats_server import NatsServer
 from vedette.settings import Database, Settings
 from vedette.testing import FakeClock

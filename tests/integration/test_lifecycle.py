@@ -16,7 +16,9 @@ from providers.replay import Exchange, hang, replaying, reply
 from vedette import Client
 from vedette.bus.connection import barrier, connect
 from vedette.client.jobs import Target, operating
-from vedette.messages.events import EndpointView, ModelChanged, ModelFound, ModelLost, ModelView, decode_event
+from vedette.messages.codec import decode_event
+from vedette.messages.events import ModelChanged, ModelFound, ModelLost
+from vedette.messages.queries import EndpointView, ModelView
 from vedette.providers import Listing
 from vedette.runtime import process
 from vedette.runtime.process import Running

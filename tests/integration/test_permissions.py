@@ -14,7 +14,7 @@ from nats.aio.client import Client as NatsClient
 from vedette.bus import permissions
 from vedette.bus.bus import Bus
 from vedette.bus.connection import barrier
-from vedette.messages.contracts import CHANNELS, SERVICES, Role
+from vedette.messages.channels import CHANNELS, SERVICES, Role
 from vedette.runtime.nats_server import NatsServer
 
 # By anybody but who may, or by nobody at all.
@@ -80,11 +80,11 @@ def example(subject: str) -> str:
 @pytest.mark.parametrize("role", SERVICES)
 @pytest.mark.fault("a service's user publishes what is another's", "I13")
 async def test_a_service_says_nothing_but_its_own(bus: Bus, server: NatsServer, role: Role) -> None:
-    """Every channel of the contracts is open to its senders and closed to the others; its copies to all."""
+    """Every channel of the contracts is open to its publishers and closed to the others; its copies to all."""
     async with user(server, role) as (connection, refused):
         for channel in CHANNELS:
             subject = example(channel.filter) if channel.stream != "DEAD" else f"dead.{role}"
-            expected = role not in channel.senders
+            expected = role not in channel.publishers
             assert await refuses_publishing(connection, refused, subject) == expected, subject
             if channel.copy:
                 copy = example(channel.copy.replace("{use case}", "*"))

@@ -21,7 +21,9 @@ from vedette.bus.provisioning import provision
 from vedette.client import Client
 from vedette.clock import SystemClock
 from vedette.errors import ConfigurationError, ProvisioningError
-from vedette.messages.events import Event, ModelView, encode
+from vedette.messages.codec import encode
+from vedette.messages.events import Event
+from vedette.messages.queries import ModelView
 from vedette.runtime import nats_server
 from vedette.runtime.nats_server import NatsServer
 from vedette.settings import Database, Nats, Settings

@@ -17,12 +17,13 @@ from structlog.testing import capture_logs
 from eventually import eventually
 from samples import lifecycle_event, probe_event
 from vedette.bus.bus import Bus
-from vedette.bus.consumers import recording
 from vedette.bus.provisioning import provision
 from vedette.errors import ConsumerVanished
 from vedette.messages import ids
 from vedette.messages.catalogue import ModelState
-from vedette.messages.events import Event, Job, Lifecycle, encode
+from vedette.messages.codec import encode
+from vedette.messages.consumers import recording
+from vedette.messages.events import Event, Job, Lifecycle
 from vedette.settings import Database, Settings
 from vedette.types import ModelRef
 from vedette_recorder import app, handlers, tables

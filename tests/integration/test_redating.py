@@ -6,7 +6,8 @@ import pytest
 import sqlalchemy as sa
 
 from samples import lifecycle_event, probe_event
-from vedette.messages.events import Event, encode
+from vedette.messages.codec import encode
+from vedette.messages.events import Event
 from vedette.testing import FakeClock
 from vedette.types import ModelRef
 from vedette_recorder import tables

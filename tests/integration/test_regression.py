@@ -12,7 +12,8 @@ from samples import lifecycle_event, model_info
 from vedette.bus.bus import Bus
 from vedette.endpoints import OpenEndpoint
 from vedette.messages.catalogue import Catalogue, ModelState
-from vedette.messages.events import Job, JobCause, ModelRegressed, Progress, encode
+from vedette.messages.codec import encode
+from vedette.messages.events import Job, JobCause, ModelRegressed, Progress
 from vedette.providers import Generation
 from vedette.settings import EndpointSettings, Evaluating
 from vedette.testing import Answer, FakeEndpoint, FakeProvider, Piece

@@ -15,24 +15,20 @@ from providers.fake_ollama import FakeOllama, fake_ollama
 from samples import benchmark_event, probe_event, report_event
 from vedette import log
 from vedette.bus.bus import Bus
-from vedette.bus.consumers import recording
 from vedette.clock import SystemClock
 from vedette.endpoints import open_endpoints
 from vedette.messages import subjects
 from vedette.messages.catalogue import Catalogue, ModelState
-from vedette.messages.events import (
+from vedette.messages.codec import decode_event, encode
+from vedette.messages.consumers import recording
+from vedette.messages.events import Event, Job, JobCause, ModelRated
+from vedette.messages.queries import (
     AvailabilityHistory,
-    Event,
     HistoryRequest,
-    Job,
-    JobCause,
-    ModelRated,
     PastReply,
     PastRequest,
     SummariesReply,
     SummariesRequest,
-    decode_event,
-    encode,
 )
 from vedette.settings import Database, EndpointSettings, Probing, Settings
 from vedette.types import ModelRef, Rating

@@ -29,7 +29,9 @@ from vedette.local import instance
 from vedette.local.instance import Connection
 from vedette.messages import subjects
 from vedette.messages.catalogue import Catalogue
-from vedette.messages.events import ModelReported, ReportReply, decode_event, encode
+from vedette.messages.codec import decode_event, encode
+from vedette.messages.events import ModelReported
+from vedette.messages.queries import ReportReply
 from vedette.runtime.nats_server import NatsServer
 from vedette.settings import Database, Settings
 from vedette.types import ModelRef, Outcome

@@ -12,7 +12,7 @@ from eventually import eventually
 from providers.replay import FIXTURES, Replay, replaying, reply, stream
 from vedette import Client
 from vedette.endpoints import spending
-from vedette.messages.events import EndpointView
+from vedette.messages.queries import EndpointView
 from vedette.runtime import process
 from vedette.settings import Benchmarking, Budget, EndpointSettings, Schedule, Settings
 

@@ -20,7 +20,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from vedette.errors import ConfigurationError
 from vedette.messages import ids
-from vedette.messages.events import Event, ModelFound, ModelLost, ModelProbed, encode
+from vedette.messages.codec import encode
+from vedette.messages.events import Event, ModelFound, ModelLost, ModelProbed
 from vedette.types import Health, Level, ModelInfo, ModelRef, Outcome, ProbeSample, Status
 from vedette_recorder import store as store_module
 from vedette_recorder import tables

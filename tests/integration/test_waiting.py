@@ -7,12 +7,13 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from vedette.bus.bus import Bus
-from vedette.bus.consumers import host_jobs
 from vedette.bus.provisioning import ensure_durable
 from vedette.client.jobs import Operation, Target, operating
 from vedette.client.waiting import Wait
 from vedette.errors import NotYet, UndecodableMessage
-from vedette.messages.events import Job, Progress, encode
+from vedette.messages.codec import encode
+from vedette.messages.consumers import host_jobs
+from vedette.messages.events import Job, Progress
 from vedette.types import ModelRef
 
 WITHIN_S = 60.0

@@ -13,7 +13,8 @@ from vedette.bus.bus import Bus
 from vedette.bus.connection import barrier
 from vedette.client.subscription import Watching
 from vedette.errors import FellBehind, RequestError
-from vedette.messages.events import PUBLIC_ANSWERS, PUBLIC_EVENTS, AnswerChanged, AsOf, Event, ModelEvent
+from vedette.messages.channels import PUBLIC_ANSWERS, PUBLIC_EVENTS
+from vedette.messages.events import AnswerChanged, AsOf, Event, ModelEvent
 from vedette.runtime.nats_server import NatsServer
 from vedette.types import ModelRef
 

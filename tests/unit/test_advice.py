@@ -8,7 +8,7 @@ from samples import model_info
 from vedette.cli.administering import refusal
 from vedette.cli.asking import option, refuse_unknown
 from vedette.errors import RequestError
-from vedette.messages.events import Constraints, EndpointView
+from vedette.messages.queries import Constraints, EndpointView
 from vedette.types import EndpointState, Intake, ModelRef, Outcome
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)

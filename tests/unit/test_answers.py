@@ -12,15 +12,9 @@ from vedette import providers
 from vedette.cli.asking import show_models
 from vedette.errors import RequestError
 from vedette.messages.catalogue import Catalogue
-from vedette.messages.events import (
-    QUESTIONS,
-    BestReply,
-    EndpointObserved,
-    EndpointsReply,
-    ExplainReply,
-    ModelsReply,
-    TopReply,
-)
+from vedette.messages.channels import QUERIES
+from vedette.messages.events import EndpointObserved
+from vedette.messages.queries import BestReply, EndpointsReply, ExplainReply, ModelsReply, TopReply
 from vedette.settings import CustomUseCase, EndpointSettings
 from vedette.testing import EPOCH, FakeClock
 from vedette.types import Claim, EndpointState, Evidence, ModelRef, Outcome, Performance, RunSample
@@ -32,7 +26,7 @@ ENDPOINTS = {
     "gpu": EndpointSettings(provider="openai-compatible", url="http://gpu:8000"),
     "box": EndpointSettings(url="http://box:11434"),
 }
-REPLIES: dict[str, type[Any]] = {question.subject: question.reply for question in QUESTIONS}
+REPLIES: dict[str, type[Any]] = {question.subject: question.reply for question in QUERIES}
 
 
 class Asked:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from vedette.errors import RequestError
-from vedette.messages.events import RecommendRequest
+from vedette.messages.queries import RecommendRequest
 from vedette.messages.validation import decode
 from vedette.providers import Finished, ToolCall
 from vedette.providers.redaction import Secrets

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from vedette.errors import RequestError
-from vedette.messages.events import HistoryRequest
+from vedette.messages.queries import HistoryRequest
 from vedette.types import ModelRef, Outcome
 from vedette_recorder.history import (
     Benchmark,

@@ -9,7 +9,8 @@ from samples import lifecycle_event, model_info
 from vedette.cli.rating import read
 from vedette.errors import ConfigurationError
 from vedette.messages.catalogue import Catalogue
-from vedette.messages.events import Contribution, ModelEvaluated, ModelRated
+from vedette.messages.events import ModelEvaluated, ModelRated
+from vedette.messages.queries import Contribution
 from vedette.settings import CustomUseCase, Vouched, parse
 from vedette.types import ModelRef, Outcome, Quality, Rating, Score
 from vedette_recommender.candidate import facts_of

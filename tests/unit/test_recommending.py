@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from catalogues import EPOCH, Facts, Pair, Recommender, catalogue, figure, model, request
 from samples import lifecycle_event, model_info
-from vedette.messages.events import ExplainReply, ModelBenchmarked, ModelEvaluated, ModelProbed
+from vedette.messages.events import ModelBenchmarked, ModelEvaluated, ModelProbed
+from vedette.messages.queries import ExplainReply
 from vedette.types import (
     Claim,
     Evidence,

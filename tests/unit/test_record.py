@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from vedette.errors import UndecodableMessage
 from vedette.messages import ids
+from vedette.messages.codec import decode_event, encode
 from vedette.messages.events import (
     EndpointObserved,
     Event,
@@ -20,8 +21,6 @@ from vedette.messages.events import (
     ModelLost,
     ModelProbed,
     ModelReported,
-    decode_event,
-    encode,
 )
 from vedette.types import (
     EndpointState,

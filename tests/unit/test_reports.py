@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from vedette.messages.events import ReportRequest
+from vedette.messages.queries import ReportRequest
 from vedette.messages.tolerance import FUTURE
 from vedette.testing import EPOCH
 from vedette.types import ModelRef, Outcome, Reported

@@ -7,7 +7,7 @@ import pytest
 
 from vedette.client import Limits, Wanted
 from vedette.errors import RequestError
-from vedette.messages.events import MAX_REQUEST_BYTES, Constraints, ModelsRequest, RecommendRequest
+from vedette.messages.queries import MAX_REQUEST_BYTES, Constraints, ModelsRequest, RecommendRequest
 from vedette.messages.validation import decode, spelt
 
 RECOMMEND = msgspec.json.Decoder(RecommendRequest)

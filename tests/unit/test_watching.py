@@ -6,8 +6,8 @@ import pytest
 
 from samples import benchmark_event, lifecycle_event, model_info, probe_event
 from vedette.cli.watching import line
+from vedette.messages.channels import PUBLIC_EVENTS
 from vedette.messages.events import (
-    PUBLIC_EVENTS,
     AnswerChanged,
     AsOf,
     Event,

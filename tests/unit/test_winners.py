@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from samples import lifecycle_event
 from vedette.messages.catalogue import Catalogue
-from vedette.messages.events import AnswerChanged, AsOf, Rejection, decode_event, encode
+from vedette.messages.codec import decode_event, encode
+from vedette.messages.events import AnswerChanged, AsOf
+from vedette.messages.queries import Rejection
 from vedette.testing import EPOCH
 from vedette.types import ModelRef
 from vedette_recommender.constants import SWITCH_MARGIN_POINTS

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import SystemRandom
 
-from vedette.bus.consumers import host_jobs, lifecycle, ticks
 from vedette.clock import SystemClock
 from vedette.endpoints import open_endpoints
 from vedette.endpoints.gate import LONGEST_MEASUREMENT_S
+from vedette.messages.consumers import host_jobs, lifecycle, ticks
 from vedette.runtime.service import Service, open_service
 from vedette.settings import Settings
 from vedette_benchmarker.capabilities import Capabilities

@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from vedette.bus.consumers import jobs, ticks
 from vedette.clock import SystemClock
 from vedette.endpoints import open_endpoints
+from vedette.messages.consumers import jobs, ticks
 from vedette.runtime.service import Service, open_service
 from vedette.settings import Settings
 from vedette_discoverer.handlers import Discovery

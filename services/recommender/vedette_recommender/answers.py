@@ -22,19 +22,16 @@ from vedette.endpoints.budget import used
 from vedette.endpoints.spending import Unmeasured
 from vedette.errors import RequestError
 from vedette.messages.catalogue import Catalogue
-from vedette.messages.events import (
-    QUESTIONS,
-    AsOf,
+from vedette.messages.channels import QUERIES
+from vedette.messages.codec import encode
+from vedette.messages.events import AsOf, Event, Lifecycle, ModelEvent, ModelReported
+from vedette.messages.queries import (
     BestReply,
     Contribution,
     EndpointsReply,
     EndpointsRequest,
     EndpointView,
-    Event,
     ExplainReply,
-    Lifecycle,
-    ModelEvent,
-    ModelReported,
     ModelRequest,
     ModelsReply,
     ModelsRequest,
@@ -42,7 +39,6 @@ from vedette.messages.events import (
     RecommendRequest,
     Relaxation,
     TopReply,
-    encode,
 )
 from vedette.messages.validation import (
     decode,
@@ -77,7 +73,7 @@ _LONGEST_REMEMBERED_BYTES = 4096
 # A report is no question about the catalogue, and neither is one about the past: they have handlers of their own,
 # and their bytes are not remembered.
 _ELSEWHERE = ("report.outcome", "recommend.asof")
-ANSWERED = tuple(q for q in QUESTIONS if q.service == "recommender" and q.subject not in _ELSEWHERE)
+ANSWERED = tuple(q for q in QUERIES if q.service == "recommender" and q.subject not in _ELSEWHERE)
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     question.subject: msgspec.json.Decoder(question.request) for question in ANSWERED
 }

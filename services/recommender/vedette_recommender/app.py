@@ -11,7 +11,9 @@ from nats.aio.client import Client as Connection
 from vedette import providers
 from vedette.client import ask
 from vedette.errors import ConfigurationError
-from vedette.messages.events import Event, PastReply, PastRequest, encode
+from vedette.messages.codec import encode
+from vedette.messages.events import Event
+from vedette.messages.queries import PastReply, PastRequest
 from vedette.runtime.service import Service, open_service
 from vedette.settings import Settings, interval_s
 from vedette_recommender.announcing import Announcing

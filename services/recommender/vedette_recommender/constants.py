@@ -6,7 +6,7 @@ that earn a utility of one half; confidence is `n / (n + k) · 2^(-age / half-li
 
 from typing import Final
 
-from vedette.messages.events import Risk, Signal
+from vedette.messages.queries import Risk, Signal
 from vedette.types import Status
 
 # Utility -------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from vedette.messages.events import Contribution, ContributionKind, Improvement, Relaxation, Signal
+from vedette.messages.queries import Contribution, ContributionKind, Improvement, Relaxation, Signal
 from vedette.text.figures import apart
 from vedette.text.shown import quoted_name
 from vedette_recommender import scoring

@@ -8,7 +8,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from vedette.messages.events import Risk, Signal
+from vedette.messages.queries import Risk, Signal
 from vedette_recommender import scoring
 from vedette_recommender.candidate import Facts
 from vedette_recommender.columns import CAPABILITIES, STATUSES, Columns, Floats, Mask, Rows

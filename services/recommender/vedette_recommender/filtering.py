@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from vedette.messages.events import Constraints, ModelsRequest, RecommendRequest
+from vedette.messages.queries import Constraints, ModelsRequest, RecommendRequest
 from vedette.types import Capability, Evidence, ModelRef, Status
 from vedette_recommender.candidate import Facts
 from vedette_recommender.columns import (

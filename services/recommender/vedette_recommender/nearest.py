@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vedette.messages.events import Rejection, Relaxation
+from vedette.messages.queries import Rejection, Relaxation
 from vedette.types import Evidence
 from vedette_recommender.columns import Columns, Floats, Mask
 from vedette_recommender.filtering import Rule

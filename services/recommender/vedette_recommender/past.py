@@ -14,25 +14,24 @@ from msgspec.structs import replace
 from vedette.clock import Clock
 from vedette.errors import NoAnswer, RequestError
 from vedette.messages.catalogue import Catalogue
-from vedette.messages.events import (
-    QUESTIONS,
+from vedette.messages.channels import QUERIES
+from vedette.messages.codec import decode_event, encode
+from vedette.messages.events import ModelReported
+from vedette.messages.queries import (
     ExplainReply,
-    ModelReported,
     PastModel,
     PastReply,
     PastRequest,
     RecommendPastReply,
     RecommendPastRequest,
     RecommendRequest,
-    decode_event,
-    encode,
 )
 from vedette.messages.validation import decode, use_case_of
 from vedette.settings import Vouched
 from vedette.types import ModelRef
 from vedette_recommender.answers import Answers
 
-PAST = next(question for question in QUESTIONS if question.subject == "recommend.asof")
+PAST = next(question for question in QUERIES if question.subject == "recommend.asof")
 _DECODER = msgspec.json.Decoder(RecommendPastRequest)
 # Of the recorder, for all pages; who asks waits a little longer.
 DEADLINE_S = 25.0

@@ -16,12 +16,15 @@ from vedette.bus.bus import Bus
 from vedette.errors import ClockWrong, Conflict, RequestError, UndecodableMessage
 from vedette.messages import ids, subjects
 from vedette.messages.catalogue import Catalogue, Held
-from vedette.messages.events import QUESTIONS, ModelReported, ReportReply, ReportRequest, encode
+from vedette.messages.channels import QUERIES
+from vedette.messages.codec import encode
+from vedette.messages.events import ModelReported
+from vedette.messages.queries import ReportReply, ReportRequest
 from vedette.messages.validation import decode, reference, unknown_model, use_case_of
 from vedette.types import ModelRef
 from vedette_recommender.reports import Reports, Sums, fold
 
-REPORT = next(question for question in QUESTIONS if question.subject == "report.outcome")
+REPORT = next(question for question in QUERIES if question.subject == "report.outcome")
 _DECODER = msgspec.json.Decoder(ReportRequest)
 _COUNTED = encode(ReportReply(counted=True))
 _STOPPING = encode(ReportReply(counted=False, reason="this recommender is stopping; report to the next"))

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Struct
 
-from vedette.messages.events import ReportRequest
+from vedette.messages.queries import ReportRequest
 from vedette.messages.tolerance import is_future
 from vedette.types import NOT_DOWNTIME, ModelRef, Outcome, Reported
 

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from vedette.messages.events import Risk, Signal
+from vedette.messages.queries import Risk, Signal
 from vedette.types import REPORTS_HALF_LIFE_S
 from vedette_recommender.candidate import MAX_AHEAD
 from vedette_recommender.columns import STATUSES, Columns, Floats, Mask, Rows

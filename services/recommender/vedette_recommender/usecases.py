@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from vedette.messages.events import Signal
+from vedette.messages.queries import Signal
 from vedette.settings import CustomUseCase, Settings
 from vedette.types import Capability
 

@@ -6,7 +6,7 @@ from datetime import datetime
 import msgspec
 
 from vedette.messages.catalogue import ModelState
-from vedette.messages.events import Availability, MeasuredSpeed, ModelView, Recommendation
+from vedette.messages.queries import Availability, MeasuredSpeed, ModelView, Recommendation
 from vedette.types import Health, ModelRef, Performance, Quality
 from vedette_recommender.candidate import Candidate, median
 from vedette_recommender.measured_calls import MeasuredCall, with_calls

@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from vedette.messages import ids
 from vedette.messages.catalogue import ModelState
-from vedette.messages.events import AnswerChanged, AsOf, ModelLost, Rejection
+from vedette.messages.events import AnswerChanged, AsOf, ModelLost
+from vedette.messages.queries import Rejection
 from vedette.types import ModelRef
 from vedette_recommender.constants import SWITCH_MARGIN_POINTS
 

@@ -12,8 +12,9 @@ from msgspec import Struct
 
 from vedette.clock import Clock
 from vedette.errors import NoAnswer, RequestError
-from vedette.messages.events import (
-    QUESTIONS,
+from vedette.messages.channels import QUERIES
+from vedette.messages.codec import encode
+from vedette.messages.queries import (
     AvailabilityHistory,
     HistoryRequest,
     PastReply,
@@ -21,7 +22,6 @@ from vedette.messages.events import (
     PerformanceHistory,
     SummariesReply,
     SummariesRequest,
-    encode,
 )
 from vedette.messages.validation import decode, fitting, reference
 from vedette.types import ModelRef
@@ -42,7 +42,7 @@ _AVAILABILITY_USUAL = timedelta(hours=24)
 _PERFORMANCE_USUAL = timedelta(days=7)
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     question.subject: msgspec.json.Decoder(question.request)
-    for question in QUESTIONS
+    for question in QUERIES
     if question.service == "recorder"
 }
 

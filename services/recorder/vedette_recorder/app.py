@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from vedette.bus.consumers import recording, ticks
 from vedette.bus.provisioning import stream_names
 from vedette.errors import ConfigurationError
-from vedette.messages.events import QUESTIONS
+from vedette.messages.channels import QUERIES
+from vedette.messages.consumers import recording, ticks
 from vedette.runtime.service import Service, open_service
 from vedette.settings import Settings
 from vedette_recorder.answers import Answers
@@ -44,7 +44,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         await recorder.open()
         service.on(ticks("recorder", "retention"), recorder.on_tick)
         answers = Answers(store=store, clock=service.clock)
-        await service.answer((q for q in QUESTIONS if q.service == service.name), answers.answer)
+        await service.answer((q for q in QUERIES if q.service == service.name), answers.answer)
         await service.start()
         service.bus.spawn(recorder.pack())
         service.bus.spawn(recorder.watch_clock())

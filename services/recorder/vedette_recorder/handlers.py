@@ -14,10 +14,11 @@ from nats.aio.msg import Msg
 
 from vedette.bus.bus import Bus
 from vedette.bus.comparing import COMPARE_EVERY_S, compared, in_words
-from vedette.bus.consumers import Durable
 from vedette.clock import Clock
 from vedette.errors import ConsumerVanished, UndecodableMessage, UnknownEvent
-from vedette.messages.events import Tick, decode_event
+from vedette.messages.codec import decode_event
+from vedette.messages.consumers import Durable
+from vedette.messages.events import Tick
 from vedette.messages.tolerance import FUTURE
 from vedette.runtime import telemetry
 from vedette_recorder.errors import DatabaseUnavailable

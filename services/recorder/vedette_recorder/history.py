@@ -13,7 +13,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from vedette.errors import RequestError
-from vedette.messages.events import (
+from vedette.messages.queries import (
     AvailabilityBucket,
     AvailabilityHistory,
     HistoryRequest,

@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from vedette.bus.bus import Bus, Stored
 from vedette.errors import UndecodableMessage
-from vedette.messages.events import DeadLetter, Job, Tick, decode_event
+from vedette.messages.codec import decode_event
+from vedette.messages.events import DeadLetter, Job, Tick
 from vedette_recorder import tables
 from vedette_recorder.record import Message, rows_of
 from vedette_recorder.store import Store

@@ -10,9 +10,9 @@ import nats.errors
 import nats.js.errors
 
 from vedette.bus.bus import Bus, Standing
-from vedette.bus.consumers import Durable
 from vedette.clock import Clock
 from vedette.errors import ConsumerVanished
+from vedette.messages.consumers import Durable
 from vedette.runtime import telemetry
 from vedette_recorder.backlog import (
     FAR_FROM_LOSS,

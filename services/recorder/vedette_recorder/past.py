@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from vedette.messages.codec import encode
 from vedette.messages.events import (
     ModelBenchmarked,
     ModelChanged,
@@ -18,10 +19,8 @@ from vedette.messages.events import (
     ModelRated,
     ModelReported,
     ModelVerified,
-    PastEvent,
-    PastModel,
-    encode,
 )
+from vedette.messages.queries import PastEvent, PastModel
 from vedette.types import Health, ModelRef, ProbeSample, Tally
 from vedette_recorder.history import by_outcome, counted, counts_of
 from vedette_recorder.probes import Probes

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from vedette.messages.events import SummariesRequest
+from vedette.messages.queries import SummariesRequest
 from vedette.types import ModelRef, Outcome
 from vedette_recorder.history import Benchmark, Window
 from vedette_recorder.probes import DAY, day_of

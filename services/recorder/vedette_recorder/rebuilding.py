@@ -22,7 +22,8 @@ from vedette.cli.output import document, err, say
 from vedette.clock import SystemClock
 from vedette.errors import ProvisioningError, UndecodableMessage
 from vedette.messages import subjects
-from vedette.messages.events import Event, Lifecycle, decode_event
+from vedette.messages.codec import decode_event
+from vedette.messages.events import Event, Lifecycle
 from vedette.runtime.loop import run
 from vedette_recorder import tables
 from vedette_recorder.store import Store

@@ -29,7 +29,6 @@ from nats.js.api import ClusterInfo, DeliverPolicy, DiscardPolicy, PubAck, Strea
 
 from vedette.bus import permissions
 from vedette.bus.comparing import ComparedClock
-from vedette.bus.consumers import Durable
 from vedette.bus.provisioning import ACK_WAIT_S, ensure_durable
 from vedette.bus.pulling import pull
 from vedette.bus.writes import Writes
@@ -46,17 +45,9 @@ from vedette.errors import (
 )
 from vedette.messages import subjects
 from vedette.messages.catalogue import Held, ModelState, fold
-from vedette.messages.events import (
-    DeadLetter,
-    Event,
-    Job,
-    Lifecycle,
-    ModelEvent,
-    Progress,
-    ProgressState,
-    decode_event,
-    encode,
-)
+from vedette.messages.codec import decode_event, encode
+from vedette.messages.consumers import Durable
+from vedette.messages.events import DeadLetter, Event, Job, Lifecycle, ModelEvent, Progress, ProgressState
 from vedette.messages.tolerance import is_future
 from vedette.types import ModelRef
 

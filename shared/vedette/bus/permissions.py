@@ -7,9 +7,16 @@ publish the copies of events on `model.<event>` and `recommend.changed.<use case
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from vedette.bus.consumers import DURABLES, Durable
-from vedette.messages.contracts import CHANNELS, SERVICES, WORKERS, Role
-from vedette.messages.events import PUBLIC_ANSWERS, PUBLIC_EVENTS, QUESTIONS
+from vedette.messages.channels import (
+    CHANNELS,
+    DURABLES,
+    PUBLIC_ANSWERS,
+    PUBLIC_EVENTS,
+    QUERIES,
+    SERVICES,
+    Role,
+)
+from vedette.messages.consumers import Durable
 
 # What agents may ask and hear (DESIGN §11). They report to a recommender; what it makes of that, `report.<endpoint>.
 # <name>`, is not theirs to publish.
@@ -17,14 +24,6 @@ ASKED = ("recommend.>", "models.>", "endpoints.list", "history.>", "report.outco
 HEARD = (*PUBLIC_EVENTS, f"{PUBLIC_ANSWERS}*")
 SERVICE_API = "$SRV.>"
 
-# Streams whose every message is followed by an ephemeral ordered consumer of one's own.
-_CATALOGUE = ("MODELS", "ENDPOINTS")
-_FOLLOWED: dict[Role, tuple[str, ...]] = {
-    **dict.fromkeys(WORKERS, _CATALOGUE),
-    "recommender": (*_CATALOGUE, "REPORTS", "ANSWERS"),
-}
-# What a service asks another.
-_ASKS: dict[Role, tuple[str, ...]] = {"recommender": ("history.asof",)}
 # Whose messages a service may delete: the recorder forgets models that were lost long ago.
 _PURGED: dict[Role, tuple[str, ...]] = {"recorder": ("MODELS", "REPORTS")}
 # Whose durables a service looks at: the prober sees whether a host is being measured.
@@ -45,7 +44,7 @@ def of_service(role: Role) -> Permissions:
         },
         "subscribe": {"allow": [f"{inbox(role)}.>"]},
     }
-    if asked := [question.subject for question in QUESTIONS if question.service == role]:
+    if asked := [question.subject for question in QUERIES if question.service == role]:
         permissions["subscribe"]["allow"] += [*asked, SERVICE_API]
         permissions["allow_responses"] = _ANSWERS
     return permissions
@@ -72,9 +71,9 @@ def inbox(role: str) -> str:
 def _said(role: Role) -> Iterator[str]:
     """Yield what *role* publishes by the contracts, what it asks, and its trial writes (`Bus.keep_writing`)."""
     yield f"canary.{role}"
-    yield from _ASKS.get(role, ())
+    yield from (query.subject for query in QUERIES if role in query.askers)
     for channel in CHANNELS:
-        if role in channel.senders:
+        if role in channel.publishers:
             yield f"dead.{role}" if channel.stream == "DEAD" else channel.filter
 
 
@@ -83,7 +82,7 @@ def _jetstream(role: Role) -> Iterator[str]:
     for stream in _streams(role):
         yield f"$JS.API.STREAM.INFO.{stream}"
         yield from _with_all_below(f"$JS.API.DIRECT.GET.{stream}")
-    for stream in _FOLLOWED.get(role, ()):
+    for stream in _followed(role):
         yield from _with_all_below(f"$JS.API.CONSUMER.CREATE.{stream}")
         yield f"$JS.API.CONSUMER.INFO.{stream}.*"
         yield f"$JS.API.CONSUMER.DELETE.{stream}.*"
@@ -112,7 +111,7 @@ def _uses(durable: Durable) -> Iterator[str]:
 def _of_others(role: Role) -> Iterator[str]:
     """Yield the uses of other services' durables that what *role* may do on its streams would include."""
     own = {(durable.stream, durable.name) for durable in durables(role)}
-    wide = {*_FOLLOWED.get(role, ()), *(durable.stream for durable in durables(role) if durable.name == "*")}
+    wide = {*_followed(role), *(durable.stream for durable in durables(role) if durable.name == "*")}
     for durable in DURABLES:
         if durable.stream in wide and (durable.stream, durable.name) not in own:
             yield from _uses(durable)
@@ -123,16 +122,19 @@ def compared(name: str) -> str:
     return "SCHEDULE" if name == "ticker" else "MODELS"
 
 
+def _followed(role: Role) -> list[str]:
+    """Return the streams whose every message *role* follows, by an ordered consumer of its own."""
+    return sorted({c.stream for c in CHANNELS if c.stream and role in c.followers})
+
+
 def _streams(role: Role) -> Iterable[str]:
-    named = {c.stream for c in CHANNELS if c.stream and role in (*c.senders, *c.hearers)}
+    named = {c.stream for c in CHANNELS if c.stream and role in (*c.publishers, *c.consumers)}
     return sorted(named - {"DEAD"})
 
 
 def durables(role: Role) -> Iterator[Durable]:
     """Yield the durables of *role*; those of a benchmarker's jobs have the names of hosts."""
-    for durable in DURABLES:
-        if durable.name.split("-")[0] == role:
-            yield durable
+    yield from (durable for durable in DURABLES if durable.service == role)
     if role == "benchmarker":
         yield Durable(stream="JOBS", name="*", filters=())
 

@@ -17,8 +17,9 @@ from nats.js.api import (
     StreamConfig,
 )
 
-from vedette.bus.consumers import DURABLES, Durable
 from vedette.errors import JetStreamOff, ProvisioningError, StorageTooSmall
+from vedette.messages.channels import DURABLES
+from vedette.messages.consumers import Durable
 from vedette.settings import Settings, is_cron, seconds
 
 ACK_WAIT_S = 60.0

@@ -9,8 +9,8 @@ import nats.errors
 from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 
-from vedette.bus.consumers import Durable
 from vedette.clock import Clock
+from vedette.messages.consumers import Durable
 
 _EXPIRES_S = 5.0
 _HEARTBEAT_S = 1.0

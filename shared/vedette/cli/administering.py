@@ -28,7 +28,7 @@ from vedette.clock import SystemClock
 from vedette.endpoints import OpenEndpoint, open_endpoints
 from vedette.errors import BusUnreachable, ConfigurationError, JetStreamOff, NotRunning, VedetteError
 from vedette.local import instance, private
-from vedette.messages.events import EndpointView, ModelView
+from vedette.messages.queries import EndpointView, ModelView
 from vedette.runtime import nats_server, telemetry
 from vedette.runtime.loop import run
 from vedette.settings import Nats, Settings

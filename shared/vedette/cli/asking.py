@@ -25,7 +25,7 @@ from vedette.cli.output import (
 )
 from vedette.client import Client
 from vedette.messages.catalogue import REFUSAL
-from vedette.messages.events import (
+from vedette.messages.queries import (
     BestReply,
     Contribution,
     ExplainReply,

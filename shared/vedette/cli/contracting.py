@@ -9,14 +9,14 @@ from vedette.bus import accounts as of_server
 from vedette.cli import options
 from vedette.cli.fitting import Column
 from vedette.cli.output import complain, document, say, sheet
-from vedette.messages import contracts as catalogue
-from vedette.messages.events import QUESTIONS
+from vedette.messages import documents
+from vedette.messages.channels import CHANNELS, QUERIES
 
 
 def contracts(
     *,
     output: Annotated[
-        Path | None, Parameter(help=f"Write {', '.join(catalogue.FILES)} into this directory.")
+        Path | None, Parameter(help=f"Write {', '.join(documents.FILES)} into this directory.")
     ] = None,
     check: Annotated[
         Path | None, Parameter(help="Fail when the files in this directory are not what would be written.")
@@ -40,7 +40,7 @@ def contracts(
         say(of_server.written(agent).rstrip())
         return 0
     if asyncapi or json:
-        document(catalogue.asyncapi() if asyncapi else catalogue.document())
+        document(documents.asyncapi() if asyncapi else documents.document())
         return 0
     _show()
     return 0
@@ -49,7 +49,7 @@ def contracts(
 def _check(directory: Path) -> int:
     differing = [
         name
-        for name, text in catalogue.files().items()
+        for name, text in documents.files().items()
         if not (directory / name).is_file() or (directory / name).read_text() != text
     ]
     for name in differing:
@@ -59,7 +59,7 @@ def _check(directory: Path) -> int:
 
 def _write(directory: Path) -> int:
     directory.mkdir(parents=True, exist_ok=True)
-    for name, text in catalogue.files().items():
+    for name, text in documents.files().items():
         (directory / name).write_text(text)
         say(f"wrote {directory / name}")
     return 0
@@ -70,14 +70,14 @@ def _show() -> None:
         (
             channel.copy or channel.subject,
             channel.name,
-            ", ".join(channel.senders),
-            "anybody" if channel.copy else ", ".join(channel.hearers),
+            ", ".join(channel.publishers),
+            "anybody" if channel.copy else ", ".join(channel.consumers),
         )
-        for channel in catalogue.CHANNELS
+        for channel in CHANNELS
     ]
     rows += [
         (question.subject, question.reply.__name__, question.service, "anybody, who asks")
-        for question in QUESTIONS
+        for question in QUERIES
     ]
     columns = (Column("subject", 0, "name"), Column("message"), Column("from", 1), Column("to", 2))
     sheet(columns, rows)

@@ -29,7 +29,8 @@ from vedette.demo.cycle import Cycle
 from vedette.demo.server import serving
 from vedette.local import private
 from vedette.messages import events
-from vedette.messages.events import Event, ExplainReply, ModelView
+from vedette.messages.events import Event
+from vedette.messages.queries import ExplainReply, ModelView
 from vedette.runtime import process
 from vedette.runtime.loop import run
 from vedette.runtime.process import Running, Stopped

@@ -6,7 +6,7 @@ from rich.text import Text
 
 from vedette.cli.fitting import Column
 from vedette.cli.output import Style, name, number, out, percent, sheet, styled
-from vedette.messages.events import ModelView
+from vedette.messages.queries import ModelView
 from vedette.types import Failure, Figure, Performance, Published
 
 # Which figures are shown, in order: field of Performance, what it is called, unit, digits.

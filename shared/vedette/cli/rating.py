@@ -19,7 +19,8 @@ from vedette.clock import SystemClock
 from vedette.errors import ConfigurationError
 from vedette.messages import ids, subjects
 from vedette.messages.catalogue import Held
-from vedette.messages.events import ModelRated, ModelView
+from vedette.messages.events import ModelRated
+from vedette.messages.queries import ModelView
 from vedette.runtime.loop import run
 from vedette.settings import Vouched
 from vedette.types import ModelRef, Rating

@@ -14,7 +14,7 @@ from vedette.cli.output import document, ms, name, number, out, percent, sheet
 from vedette.cli.plotting import Chart
 from vedette.client import Client
 from vedette.errors import RequestError
-from vedette.messages.events import AvailabilityHistory, PerformanceHistory, SummariesReply
+from vedette.messages.queries import AvailabilityHistory, PerformanceHistory, SummariesReply
 from vedette.messages.validation import nearest
 from vedette.runtime.loop import run
 from vedette.text.lookalikes import meant

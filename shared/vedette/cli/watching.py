@@ -16,8 +16,8 @@ from vedette.cli.outages import Outages, Turn
 from vedette.cli.output import err, json_line, ms, number, out, percent, size, styled, tokens
 from vedette.client import Client
 from vedette.errors import VedetteError
+from vedette.messages.channels import PUBLIC_ANSWERS
 from vedette.messages.events import (
-    PUBLIC_ANSWERS,
     AnswerChanged,
     Event,
     ModelBenchmarked,

@@ -32,7 +32,8 @@ from vedette.client.jobs import Target, operating
 from vedette.client.waiting import described
 from vedette.errors import ConfigurationError, RequestError
 from vedette.messages import events
-from vedette.messages.events import Job, JobKind, ModelView
+from vedette.messages.events import Job, JobKind
+from vedette.messages.queries import ModelView
 from vedette.messages.validation import nearest, spelt, unknown_name
 from vedette.runtime.loop import run
 from vedette.text.lookalikes import meant

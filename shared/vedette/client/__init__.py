@@ -28,11 +28,9 @@ from vedette.client.subscription import Watching
 from vedette.errors import NoAnswer, NotRunning, RequestError
 from vedette.local import instance
 from vedette.messages import subjects
-from vedette.messages.events import (
+from vedette.messages.channels import PUBLIC_ANSWERS, PUBLIC_EVENTS, QUERIES
+from vedette.messages.queries import (
     MOST_LISTED,
-    PUBLIC_ANSWERS,
-    PUBLIC_EVENTS,
-    QUESTIONS,
     AvailabilityHistory,
     BestReply,
     EndpointsReply,
@@ -57,8 +55,8 @@ T = TypeVar("T", bound=msgspec.Struct)
 URL_VARIABLE = "VEDETTE_NATS_URL"
 _RETRY_AFTER_S = 0.25
 _PAST_TIMEOUT_S = 30.0  # a recommender gives up before
-_REPLIES = {question.subject: msgspec.json.Decoder(question.reply) for question in QUESTIONS}
-_SERVICES = {question.subject: question.service for question in QUESTIONS}
+_REPLIES = {question.subject: msgspec.json.Decoder(question.reply) for question in QUERIES}
+_SERVICES = {question.subject: question.service for question in QUERIES}
 _ERRORS = msgspec.json.Decoder(ErrorReply)
 
 

@@ -22,7 +22,7 @@ import nats.errors
 from vedette.client import Client, Wanted
 from vedette.client.failures import outcome_of
 from vedette.errors import BusError, NoCandidate, NotRunning, RequestError
-from vedette.messages.events import Recommendation
+from vedette.messages.queries import Recommendation
 from vedette.settings import Secret
 from vedette.types import ModelRef, Outcome
 

@@ -14,10 +14,10 @@ from nats.aio.subscription import Subscription
 from vedette import log
 from vedette.bus.bus import Bus
 from vedette.bus.connection import barrier
-from vedette.bus.consumers import Durable, of_job
 from vedette.client.waiting import SERVICES, Queue, Wait, wait
 from vedette.clock import Clock, SystemClock
 from vedette.messages import ids
+from vedette.messages.consumers import Durable, of_job
 from vedette.messages.events import Job, JobKind, Progress, ProgressState
 from vedette.types import ModelRef
 

@@ -8,7 +8,8 @@ from msgspec import Struct
 
 from vedette.client.subscription import Watching
 from vedette.errors import BusUnreachable, NoAnswer
-from vedette.messages.events import Lifecycle, ModelLost, ModelsReply
+from vedette.messages.events import Lifecycle, ModelLost
+from vedette.messages.queries import ModelsReply
 from vedette.types import ModelInfo, ModelRef
 
 FOLLOWED: Final = ("model.found", "model.changed", "model.lost")

@@ -14,7 +14,9 @@ from nats.aio.subscription import Subscription
 
 from vedette.bus.connection import barrier
 from vedette.errors import FellBehind, UndecodableMessage
-from vedette.messages.events import PUBLIC_ANSWERS, AnswerChanged, Event, decode_event
+from vedette.messages.channels import PUBLIC_ANSWERS
+from vedette.messages.codec import decode_event
+from vedette.messages.events import AnswerChanged, Event
 
 # An agent's own logging decides what becomes of a warning; structlog is set up in Vedette's processes only.
 _log = logging.getLogger("vedette.watching")

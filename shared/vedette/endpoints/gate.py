@@ -13,8 +13,8 @@ import nats.errors
 import nats.js.errors
 
 from vedette.bus.bus import Bus
-from vedette.bus.consumers import host_jobs
 from vedette.messages import subjects
+from vedette.messages.consumers import host_jobs
 
 # A job that was delivered longer ago is nobody's: its benchmarker is gone for good.
 LONGEST_MEASUREMENT_S: Final = 3600.0

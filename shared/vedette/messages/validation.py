@@ -14,7 +14,8 @@ import msgspec
 from msgspec import Struct
 
 from vedette.errors import RequestError
-from vedette.messages.events import MAX_REQUEST_BYTES, encode
+from vedette.messages.codec import encode
+from vedette.messages.queries import MAX_REQUEST_BYTES
 from vedette.text.shown import shown_name
 from vedette.types import Capability, Evidence, ModelRef, Outcome, Status
 

@@ -1,4 +1,4 @@
-"""What a service is: a FastStream application on its own connection, with a catalogue, jobs and questions.
+"""What a service is: a FastStream application on its own connection, with a catalogue, jobs and queries.
 
 A service's `app.py` opens one with `open_service`, binds its handlers, calls `start`, and yields it. On the
 way out the service takes nothing more, gives back what is in hand, answers what it has accepted, and closes.
@@ -31,18 +31,21 @@ from vedette.bus.connection import (
     why,
     without_secrets,
 )
-from vedette.bus.consumers import Durable
 from vedette.bus.provisioning import ensure_durable, provision
 from vedette.clock import SystemClock
 from vedette.errors import BusUnreachable, ConfigurationError, NoAnswer, NotYet, RequestError
-from vedette.messages import contracts
 from vedette.messages.catalogue import Catalogue
-from vedette.messages.events import ErrorReply, Event, Job, Question, decode_event, encode
+from vedette.messages.channels import Query
+from vedette.messages.codec import decode_event, encode
+from vedette.messages.consumers import Durable
+from vedette.messages.documents.schemas import schema
+from vedette.messages.events import Event, Job
+from vedette.messages.queries import ErrorReply
 from vedette.runtime import telemetry
 from vedette.runtime.askers import REQUEST_INFO, Requests
 from vedette.settings import Nats, Settings
 
-# From a question's subject and request to its reply: at once, or awaited, and then the next request on that
+# From a query's subject and request to its reply: at once, or awaited, and then the next request on that
 # subject waits its turn.
 Answer = Callable[[str, bytes], bytes | Awaitable[bytes]]
 # The same, which is told as well who asks: the asker's account, or None where no server says.
@@ -212,25 +215,25 @@ class Service:
         else:
             self._work.append(working)
 
-    async def answer(self, questions: Iterable[Question], answer: Answer) -> None:
-        """Answer *questions* through the NATS Services API, with the other replicas in one queue group.
+    async def answer(self, queries: Iterable[Query], answer: Answer) -> None:
+        """Answer *queries* through the NATS Services API, with the other replicas in one queue group.
 
-        May be called again, for questions that somebody else answers.
+        May be called again, for queries that somebody else answers.
         """
-        await self.answer_to(questions, lambda subject, payload, _: answer(subject, payload))
+        await self.answer_to(queries, lambda subject, payload, _: answer(subject, payload))
 
-    async def answer_to(self, questions: Iterable[Question], answer: AnswerTo) -> None:
-        """Answer *questions* as `answer` does; *answer* is told who asks."""
+    async def answer_to(self, queries: Iterable[Query], answer: AnswerTo) -> None:
+        """Answer *queries* as `answer` does; *answer* is told who asks."""
         if self._micro is None:
             self._micro = self._micro_service()
             await self._micro.start()
-        for question in questions:
+        for query in queries:
             await self._micro.add_endpoint(
                 EndpointConfig(
-                    name=question.subject.replace(".", "-"),
-                    subject=question.subject,
-                    handler=self._responder(question.subject, answer),
-                    metadata=_schemas(question),
+                    name=query.subject.replace(".", "-"),
+                    subject=query.subject,
+                    handler=self._responder(query.subject, answer),
+                    metadata=_schemas(query),
                 )
             )
 
@@ -270,7 +273,7 @@ class Service:
             except Exception as error:
                 failed.observe(time.perf_counter() - began)
                 self.log.error("request.failed", subject=subject, exc_info=error)
-                internal = RequestError(code="internal", message="the question could not be answered")
+                internal = RequestError(code="internal", message="the query could not be answered")
                 await request.respond_error("500", internal.message, encode(ErrorReply.of(internal)))
 
         return respond
@@ -361,11 +364,11 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())[:500]
 
 
-def _schemas(question: Question) -> dict[str, str]:
+def _schemas(query: Query) -> dict[str, str]:
     return {
-        "description": question.doc,
-        "request_schema": msgspec.json.encode(contracts.schema(question.request)).decode(),
-        "reply_schema": msgspec.json.encode(contracts.schema(question.reply)).decode(),
+        "description": query.doc,
+        "request_schema": msgspec.json.encode(schema(query.request)).decode(),
+        "reply_schema": msgspec.json.encode(schema(query.reply)).decode(),
     }
 
 

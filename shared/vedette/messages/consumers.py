@@ -16,6 +16,11 @@ class Durable(Struct, frozen=True, kw_only=True):
     filters: tuple[str, ...]
     max_ack_pending: int = 1000
 
+    @property
+    def service(self) -> str:
+        """The service whose replicas share the messages."""
+        return self.name.partition("-")[0]
+
 
 def ticks(service: str, job: str) -> Durable:
     """Return the durable by which the replicas of *service* share the ticks of *job*."""
@@ -51,17 +56,3 @@ def of_job(service: str, kind: JobKind, group: str) -> Durable:
 def recording(stream: str) -> Durable:
     """Return the recorder's durable over a whole *stream*."""
     return Durable(stream=stream, name="recorder", filters=(), max_ack_pending=10_000)
-
-
-DURABLES: tuple[Durable, ...] = (
-    ticks("discoverer", "discovery"),
-    ticks("prober", "availability"),
-    ticks("benchmarker", "performance"),
-    ticks("benchmarker", "quality"),
-    ticks("recorder", "retention"),
-    lifecycle("prober", "changed"),
-    *(lifecycle("benchmarker", event) for event in ("found", "changed")),
-    jobs("discoverer", "discover"),
-    jobs("prober", "probe"),
-    *(recording(stream) for stream in ("MODELS", "ENDPOINTS", "REPORTS")),
-)

@@ -12,6 +12,8 @@ from msgspec import Struct
 from vedette import types as t
 from vedette.messages import events as e
 from vedette.messages import ids
+from vedette.messages import queries as q
+from vedette.messages.codec import encode
 
 _AT: Final = datetime(2026, 11, 27, 10, 0, tzinfo=UTC)
 _EARLIER: Final = _AT - timedelta(hours=1)
@@ -39,7 +41,7 @@ _INFO: Final = t.ModelInfo(
     native_context_tokens=32_768,
     capabilities={"chat": _CHAT},
 )
-_RECOMMENDATION: Final = e.Recommendation(
+_RECOMMENDATION: Final = q.Recommendation(
     model=_QWEN,
     provider="ollama",
     url="http://gpu-box:11434",
@@ -55,21 +57,21 @@ _RECOMMENDATION: Final = e.Recommendation(
     ttft_ms=140.0,
 )
 _FIELD: Final[dict[str, Any]] = {"considered": 12, "rejected": {"capability": 3}, "as_of": _AS_OF}
-_REQUEST: Final = e.RecommendRequest(
+_REQUEST: Final = q.RecommendRequest(
     use_case="chat",
     capabilities=(t.Capability.CHAT,),
-    constraints=e.Constraints(max_ttft_ms=500.0, min_output_tps=20.0),
+    constraints=q.Constraints(max_ttft_ms=500.0, min_output_tps=20.0),
 )
-_EXPLANATION: Final = e.ExplainReply(
+_EXPLANATION: Final = q.ExplainReply(
     use_case="chat",
     recommendations=(_RECOMMENDATION,),
-    rejections=(e.Rejection(model=_LLAMA, code="min_output_tps", need=20.0, value=14.2),),
+    rejections=(q.Rejection(model=_LLAMA, code="min_output_tps", need=20.0, value=14.2),),
     weights={"quality": 4.0, "speed": 2.0},
     risk="conservative",
     summary=("gpu/qwen2.5:7b is first: quality 0.92, 61.5 tokens/s.",),
     **_FIELD,
 )
-_VIEW: Final = e.ModelView(
+_VIEW: Final = q.ModelView(
     model=_QWEN,
     provider="ollama",
     url="http://gpu-box:11434",
@@ -79,7 +81,7 @@ _VIEW: Final = e.ModelView(
     status=t.Status.AVAILABLE,
     stale=False,
     resident=True,
-    availability=e.Availability(
+    availability=q.Availability(
         checked_at=_AT, since=_EARLIER, answered_at=_AT, uptime_24h=0.993, probes_24h=144
     ),
     performance=None,
@@ -214,20 +216,20 @@ MESSAGES: Final[tuple[Struct, ...]] = (
 QUERIES: Final[dict[str, tuple[Struct, Struct]]] = {
     "recommend.best": (
         _REQUEST,
-        e.BestReply(use_case="chat", recommendation=_RECOMMENDATION, fallbacks=(), **_FIELD),
+        q.BestReply(use_case="chat", recommendation=_RECOMMENDATION, fallbacks=(), **_FIELD),
     ),
     "recommend.top": (
         _REQUEST,
-        e.TopReply(use_case="chat", recommendations=(_RECOMMENDATION,), **_FIELD),
+        q.TopReply(use_case="chat", recommendations=(_RECOMMENDATION,), **_FIELD),
     ),
     "recommend.explain": (_REQUEST, _EXPLANATION),
     "models.list": (
-        e.ModelsRequest(capabilities=(t.Capability.CHAT,), endpoint="gpu", limit=10),
-        e.ModelsReply(models=(_VIEW,), total=1, considered=12, as_of=_AS_OF),
+        q.ModelsRequest(capabilities=(t.Capability.CHAT,), endpoint="gpu", limit=10),
+        q.ModelsReply(models=(_VIEW,), total=1, considered=12, as_of=_AS_OF),
     ),
     "models.get": (
-        e.ModelRequest(model="gpu/qwen2.5:7b"),
-        e.ModelsReply(
+        q.ModelRequest(model="gpu/qwen2.5:7b"),
+        q.ModelsReply(
             models=(_VIEW,),
             total=1,
             considered=12,
@@ -235,10 +237,10 @@ QUERIES: Final[dict[str, tuple[Struct, Struct]]] = {
         ),
     ),
     "endpoints.list": (
-        e.EndpointsRequest(),
-        e.EndpointsReply(
+        q.EndpointsRequest(),
+        q.EndpointsReply(
             endpoints=(
-                e.EndpointView(
+                q.EndpointView(
                     endpoint="gpu",
                     provider="ollama",
                     url="http://gpu-box:11434",
@@ -253,19 +255,19 @@ QUERIES: Final[dict[str, tuple[Struct, Struct]]] = {
         ),
     ),
     "report.outcome": (
-        e.ReportRequest(
+        q.ReportRequest(
             model="gpu/qwen2.5:7b", outcome=t.Outcome.OK, use_case="chat", ttft_ms=150.0, e2e_ms=2300.0
         ),
-        e.ReportReply(counted=True),
+        q.ReportReply(counted=True),
     ),
     "history.availability": (
-        e.HistoryRequest(model="gpu/qwen2.5:7b", since=_EARLIER, until=_AT, buckets=1),
-        e.AvailabilityHistory(
+        q.HistoryRequest(model="gpu/qwen2.5:7b", since=_EARLIER, until=_AT, buckets=1),
+        q.AvailabilityHistory(
             model=_QWEN,
             since=_EARLIER,
             until=_AT,
             buckets=(
-                e.AvailabilityBucket(
+                q.AvailabilityBucket(
                     start=_EARLIER,
                     probes=6,
                     counts={t.Outcome.OK: 5, t.Outcome.TIMEOUT: 1},
@@ -280,13 +282,13 @@ QUERIES: Final[dict[str, tuple[Struct, Struct]]] = {
         ),
     ),
     "history.performance": (
-        e.HistoryRequest(endpoint="gpu", since=_EARLIER, until=_AT),
-        e.PerformanceHistory(
+        q.HistoryRequest(endpoint="gpu", since=_EARLIER, until=_AT),
+        q.PerformanceHistory(
             model=None,
             since=_EARLIER,
             until=_AT,
             points=(
-                e.PerformancePoint(
+                q.PerformancePoint(
                     measured_at=_AT,
                     outcome=t.Outcome.OK,
                     benchmarks=1,
@@ -305,12 +307,12 @@ QUERIES: Final[dict[str, tuple[Struct, Struct]]] = {
         ),
     ),
     "history.models": (
-        e.SummariesRequest(endpoint="gpu", since=_EARLIER, until=_AT, limit=1),
-        e.SummariesReply(
+        q.SummariesRequest(endpoint="gpu", since=_EARLIER, until=_AT, limit=1),
+        q.SummariesReply(
             since=_EARLIER,
             until=_AT,
             models=(
-                e.ModelSummary(
+                q.ModelSummary(
                     model=_QWEN,
                     lost_at=None,
                     probes=6,
@@ -327,18 +329,18 @@ QUERIES: Final[dict[str, tuple[Struct, Struct]]] = {
         ),
     ),
     "history.asof": (
-        e.PastRequest(at=_AT, limit=1),
-        e.PastReply(
+        q.PastRequest(at=_AT, limit=1),
+        q.PastReply(
             at=_AT,
             models=(
-                e.PastModel(
+                q.PastModel(
                     model=_QWEN,
                     events=(
-                        e.PastEvent(
+                        q.PastEvent(
                             subject="model.found.gpu.qwen2=2E5=3A7b",
                             sequence=12,
                             event=msgspec.Raw(
-                                e.encode(e.ModelFound(**_of_model("found"), info=_INFO, revision=1))
+                                encode(e.ModelFound(**_of_model("found"), info=_INFO, revision=1))
                             ),
                         ),
                     ),
@@ -348,12 +350,12 @@ QUERIES: Final[dict[str, tuple[Struct, Struct]]] = {
         ),
     ),
     "recommend.asof": (
-        e.RecommendPastRequest(use_case="chat", at=_EARLIER),
-        e.RecommendPastReply(at=_EARLIER, explanation=_EXPLANATION, unknown=()),
+        q.RecommendPastRequest(use_case="chat", at=_EARLIER),
+        q.RecommendPastReply(at=_EARLIER, explanation=_EXPLANATION, unknown=()),
     ),
 }
-ERROR: Final = e.ErrorReply(
-    error=e.ErrorBody(code="invalid_value", message="limit: Expected `int` >= 1", field="limit")
+ERROR: Final = q.ErrorReply(
+    error=q.ErrorBody(code="invalid_value", message="limit: Expected `int` >= 1", field="limit")
 )
 
 
@@ -361,6 +363,6 @@ def documents() -> dict[str, Any]:
     """Return an example of each message as its JSON document, by the message's name."""
     asked = [one for pair in QUERIES.values() for one in pair]
     return {
-        type(message).__name__: msgspec.json.decode(e.encode(message))
+        type(message).__name__: msgspec.json.decode(encode(message))
         for message in reversed((*MESSAGES, *asked, ERROR))
     }

@@ -1,0 +1,276 @@
+"""The one table of messages and queries: subjects, streams, publishers and consumers. Pure.
+
+Read this first. Streams, durable consumers, permissions, accounts, the documents in `docs/` and the table in
+ARCHITECTURE.md follow from it.
+"""
+
+import inspect
+from typing import Final, Literal, get_args
+
+from msgspec import Struct
+
+from vedette.messages import events, queries
+from vedette.messages.consumers import Durable, jobs, lifecycle, recording, ticks
+
+Role = Literal[
+    "ticker", "discoverer", "prober", "benchmarker", "recorder", "recommender", "operator", "anybody"
+]
+WORKERS: Final[tuple[Role, ...]] = ("discoverer", "prober", "benchmarker")
+SERVICES: Final[tuple[Role, ...]] = ("ticker", *WORKERS, "recorder", "recommender")
+
+
+def _described(message: type[Struct]) -> str:
+    return " ".join(inspect.cleandoc(message.__doc__ or "").split())
+
+
+class Channel(Struct, frozen=True, kw_only=True):
+    """A kind of message and its subject, whose varying parts stand in braces."""
+
+    message: type[Struct]
+    subject: str
+    stream: str | None  # None: core NATS, received only by those that are subscribed at that moment
+    publishers: tuple[Role, ...]
+    followers: tuple[Role, ...] = ()  # every replica receives every message, and the last ones at its start
+    durables: tuple[Durable, ...] = ()  # the replicas of a service share the messages
+    others: tuple[
+        Role, ...
+    ] = ()  # consume when they need it: single reads, subscriptions, a consumer for each host
+    copy: str | None = None  # the subject on which the broker itself repeats it for anybody
+
+    @property
+    def name(self) -> str:
+        """The kind of message."""
+        return self.message.__name__
+
+    @property
+    def consumers(self) -> tuple[Role, ...]:
+        """Everyone who receives it inside the account of the services."""
+        found = {*self.followers, *self.others, *(durable.service for durable in self.durables)}
+        return tuple(role for role in get_args(Role) if role in found)
+
+    @property
+    def filter(self) -> str:
+        """The subject as a subscription writes it."""
+        return _filter(self.subject)
+
+    @property
+    def doc(self) -> str:
+        """What it says, in a sentence or two."""
+        return _described(self.message)
+
+
+class Query(Struct, frozen=True, kw_only=True):
+    """A request and its reply: the subject, the two types and the service that replies. Anybody may ask."""
+
+    subject: str
+    request: type[Struct]
+    reply: type[Struct]
+    service: Role
+    askers: tuple[Role, ...] = ()  # services that ask it, besides anybody
+    doc: str
+
+
+def _filter(subject: str) -> str:
+    rest = subject.endswith("...}")
+    tokens = ["*" if token.startswith("{") else token for token in subject.replace("...", "").split(".")]
+    return ".".join([*tokens[:-1], ">"] if rest else tokens)
+
+
+def _of_model(
+    message: type[events.ModelEvent], *publishers: Role, durables: tuple[Durable, ...] = ()
+) -> Channel:
+    return Channel(
+        message=message,
+        subject=f"{message.TYPE}.{{endpoint}}.{{name}}",
+        stream="MODELS",
+        publishers=publishers,
+        followers=(*WORKERS, "recommender"),
+        durables=(*durables, recording("MODELS")),
+        copy=message.TYPE,
+    )
+
+
+CHANNELS: Final[tuple[Channel, ...]] = (
+    Channel(
+        message=events.Tick,
+        subject="schedule.{job}",
+        stream="SCHEDULE",
+        publishers=("ticker",),
+        durables=(
+            ticks("discoverer", "discovery"),
+            ticks("prober", "availability"),
+            ticks("benchmarker", "performance"),
+            ticks("benchmarker", "quality"),
+            ticks("recorder", "retention"),
+        ),
+        others=("ticker",),  # it reads its own last tick
+    ),
+    Channel(
+        message=events.Job,
+        subject="job.{kind}.{group}.{endpoint and name...}",
+        stream="JOBS",
+        publishers=(*WORKERS, "operator"),
+        durables=(jobs("discoverer", "discover"), jobs("prober", "probe")),
+        others=("benchmarker",),  # by `consumers.host_jobs`, one for each host group
+    ),
+    Channel(
+        message=events.EndpointObserved,
+        subject="endpoint.observed.{endpoint}",
+        stream="ENDPOINTS",
+        publishers=WORKERS,
+        followers=(*WORKERS, "recommender"),
+        durables=(recording("ENDPOINTS"),),
+    ),
+    _of_model(events.ModelFound, "discoverer", durables=(lifecycle("benchmarker", "found"),)),
+    _of_model(
+        events.ModelChanged,
+        "discoverer",
+        durables=(lifecycle("prober", "changed"), lifecycle("benchmarker", "changed")),
+    ),
+    _of_model(events.ModelLost, "discoverer"),
+    # The discoverer repeats these under the new name of a renamed endpoint.
+    _of_model(events.ModelProbed, "prober", "discoverer"),
+    _of_model(events.ModelBenchmarked, "benchmarker", "discoverer"),
+    _of_model(events.ModelVerified, "benchmarker", "discoverer"),
+    _of_model(events.ModelEvaluated, "benchmarker", "discoverer"),
+    _of_model(events.ModelRegressed, "benchmarker"),
+    _of_model(events.ModelRated, "operator", "discoverer"),
+    Channel(
+        message=events.AnswerChanged,
+        subject="answer.{use case}",
+        stream="ANSWERS",
+        publishers=("recommender",),
+        followers=("recommender",),
+        copy="recommend.changed.{use case}",
+    ),
+    Channel(
+        message=events.ModelReported,
+        subject="report.{endpoint}.{name}",
+        stream="REPORTS",
+        publishers=("recommender", "discoverer"),
+        followers=("recommender",),
+        durables=(recording("REPORTS"),),
+    ),
+    Channel(
+        message=events.Progress,
+        subject="progress.{job id}",
+        stream=None,
+        publishers=WORKERS,
+        others=("operator",),
+    ),
+    Channel(
+        message=events.DeadLetter,
+        subject="dead.{service}",
+        stream="DEAD",
+        publishers=SERVICES,
+        others=("operator",),
+    ),
+)
+
+QUERIES: Final[tuple[Query, ...]] = (
+    Query(
+        subject="recommend.best",
+        request=queries.RecommendRequest,
+        reply=queries.BestReply,
+        service="recommender",
+        doc="The best model for a use case under constraints, and fallbacks in order.",
+    ),
+    Query(
+        subject="recommend.top",
+        request=queries.RecommendRequest,
+        reply=queries.TopReply,
+        service="recommender",
+        doc="The best models in order, as many as `limit`.",
+    ),
+    Query(
+        subject="recommend.explain",
+        request=queries.RecommendRequest,
+        reply=queries.ExplainReply,
+        service="recommender",
+        doc="The ranking with every contribution, rejection, and what would change it.",
+    ),
+    Query(
+        subject="models.list",
+        request=queries.ModelsRequest,
+        reply=queries.ModelsReply,
+        service="recommender",
+        doc="Models by capability, provider, endpoint, family, status and text.",
+    ),
+    Query(
+        subject="models.get",
+        request=queries.ModelRequest,
+        reply=queries.ModelsReply,
+        service="recommender",
+        doc="One model whole.",
+    ),
+    Query(
+        subject="endpoints.list",
+        request=queries.EndpointsRequest,
+        reply=queries.EndpointsReply,
+        service="recommender",
+        doc="Configured endpoints with their last observation.",
+    ),
+    Query(
+        subject="report.outcome",
+        request=queries.ReportRequest,
+        reply=queries.ReportReply,
+        service="recommender",
+        doc="Tell how a call to a model ended.",
+    ),
+    Query(
+        subject="history.availability",
+        request=queries.HistoryRequest,
+        reply=queries.AvailabilityHistory,
+        service="recorder",
+        doc="How a model, or all at an endpoint, answered probes over time.",
+    ),
+    Query(
+        subject="history.performance",
+        request=queries.HistoryRequest,
+        reply=queries.PerformanceHistory,
+        service="recorder",
+        doc="How fast a model, or those at an endpoint, were over time.",
+    ),
+    Query(
+        subject="history.models",
+        request=queries.SummariesRequest,
+        reply=queries.SummariesReply,
+        service="recorder",
+        doc="How many models did over time, in a line each.",
+    ),
+    Query(
+        subject="history.asof",
+        request=queries.PastRequest,
+        reply=queries.PastReply,
+        service="recorder",
+        askers=("recommender",),
+        doc="The catalogue as it stood at a time.",
+    ),
+    Query(
+        subject="recommend.asof",
+        request=queries.RecommendPastRequest,
+        reply=queries.RecommendPastReply,
+        service="recommender",
+        doc="What would have been recommended at a time, explained.",
+    ),
+)
+
+EVENTS: Final[tuple[type[events.Event], ...]] = tuple(
+    channel.message for channel in CHANNELS if issubclass(channel.message, events.Event)
+)
+"""Every kind of event."""
+
+DURABLES: Final[tuple[Durable, ...]] = tuple(
+    dict.fromkeys(durable for channel in CHANNELS for durable in channel.durables)
+)
+"""Every durable consumer, but those of host groups."""
+
+PUBLIC_EVENTS: Final[tuple[str, ...]] = tuple(
+    channel.copy for channel in CHANNELS if channel.copy and "{" not in channel.copy
+)
+"""Subjects of the copies of events that the broker repeats for anybody."""
+
+PUBLIC_ANSWERS: Final[str] = next(
+    channel.copy.partition("{")[0] for channel in CHANNELS if channel.copy and "{" in channel.copy
+)
+"""The same of winner changes: the use case follows."""

@@ -1,0 +1,35 @@
+"""From messages to bytes, and from a subject and bytes to the event. Pure."""
+
+import msgspec
+from msgspec import Struct
+
+from vedette.errors import UndecodableMessage, UnknownEvent
+from vedette.messages.channels import EVENTS, PUBLIC_ANSWERS
+from vedette.messages.events import AnswerChanged, Event
+
+_encoder = msgspec.json.Encoder()
+_event_decoders = {event.TYPE: msgspec.json.Decoder(event) for event in EVENTS}
+
+
+def encode(message: Struct) -> bytes:
+    """Return *message* as JSON."""
+    return _encoder.encode(message)
+
+
+def decode_event(subject: str, payload: bytes) -> Event:
+    """Return the event that *subject*, its own or its public copy's, promises.
+
+    Raises UndecodableMessage with the reason; UnknownEvent when no event of this version lives there.
+    """
+    if subject.startswith(PUBLIC_ANSWERS):
+        subject = f"{AnswerChanged.TYPE}.{subject.removeprefix(PUBLIC_ANSWERS)}"
+    first, _, rest = subject.partition(".")
+    kind = first if first in _event_decoders else f"{first}.{rest.partition('.')[0]}"
+    decoder = _event_decoders.get(kind)
+    if decoder is None:
+        raise UnknownEvent(subject=subject)
+    try:
+        return decoder.decode(payload)
+    # RecursionError: nesting that is valid JSON; UnicodeDecodeError: invalid UTF-8 inside a string.
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UndecodableMessage(subject=subject, problem=str(error)) from error
