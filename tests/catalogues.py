@@ -80,6 +80,7 @@ def model(rng: Random, number: int) -> tuple[Facts, list[Event]]:
     context = rng.choice((None, 1, 4096, 32_768, rng.randint(1, 2**24)))
     info = model_info(
         ref,
+        kind="chat",
         capabilities=claims,
         locality=locality,
         native_context_tokens=context,

@@ -170,6 +170,14 @@ class ModelInfo(Value, frozen=True, kw_only=True, omit_defaults=True):
     sources: dict[str, Text] = {}
 
     @property
+    def asked_as(self) -> Kind:
+        """The kind of call that it gets: a chat where nothing tells the kind and no claim denies chat."""
+        if self.kind != "unknown":
+            return self.kind
+        chats = self.capabilities.get(Capability.CHAT)
+        return "chat" if chats is None or chats.value else "unknown"
+
+    @property
     def context_tokens(self) -> int | None:
         """The context a caller can count on: served, else configured, else native."""
         return self.served_context_tokens or self.configured_context_tokens or self.native_context_tokens

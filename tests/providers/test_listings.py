@@ -196,9 +196,70 @@ def test_a_name_of_another_kind_is_no_chat(name: str) -> None:
 
 @pytest.mark.parametrize("name", CHATS)
 def test_a_name_that_only_sounds_like_one_chats(name: str) -> None:
-    """A part of a word is not the word."""
-    _, claims = infer(Described(), name)
+    """A part of a word is not the word: nothing denies that such a model chats."""
+    _, claims = infer(Described(usual_kind="chat"), name)
     assert claims[Capability.CHAT].value is True
+
+
+FAMILIES = (
+    "gpt-4o",
+    "chatgpt-4o-latest",
+    "o4-mini",
+    "claude-sonnet-4-5",
+    "gemini-2.5-pro",
+    "llama3.1:8b",
+    "meta-llama/Llama-3.3-70B-Instruct",
+    "Qwen/Qwen3-8B",
+    "qwen3:0.6b",
+    "mistral-large-2411",
+    "mixtral-8x7b-32768",
+    "deepseek-chat",
+    "moonshotai/kimi-k2",
+    "grok-4",
+    "command-r-plus",
+    "glm-4.6",
+    "phi4",
+    "SmolLM2-135M-Instruct.Q4_1.gguf",
+    "acme-8b-instruct",
+    "sonar-pro",
+)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_name_of_a_family_is_evidence_enough(name: str) -> None:
+    """As is a publisher's word for a model that was tuned to chat."""
+    kind, claims = infer(Described(), name)
+    assert (kind, claims[Capability.CHAT].value) == ("chat", True)
+
+
+@pytest.mark.parametrize("name", ["acme-voice-9", "zorblax-3", "default", "my-model", "itinerary", "gpts"])
+@pytest.mark.fault(
+    "a server lists a model of which nothing tells whether it chats",
+    "I10",
+    without=("vedette_discoverer.capabilities:_chats_by_name", lambda _: True),
+)
+def test_a_model_of_which_nothing_tells_its_kind_is_unknown(name: str) -> None:
+    """It is claimed to have no ability, and to lack none."""
+    kind, claims = infer(Described(), name)
+    assert (kind, claims) == ("unknown", {})
+
+
+def test_what_a_server_runs_counts_where_no_name_tells() -> None:
+    """An engine for text: its aliases chat. A name still says that a model does something else."""
+    engine = Described(usual_kind="chat")
+    assert infer(engine, "default")[0] == "chat"
+    assert infer(engine, "whisper-large-v3")[0] == "unknown"
+    assert infer(engine, "nomic-embed-text")[0] == "embedding"
+    assert infer(Described(usual_kind="embedding"), "mine")[0] == "embedding"
+
+
+def test_the_name_of_the_weights_behind_an_alias_counts() -> None:
+    """The folders of a path do not: they are the operator's."""
+    assert infer(Described(origin="Qwen/Qwen3-8B"), "fast")[0] == "chat"
+    assert infer(Described(origin="BAAI/bge-m3"), "fast")[0] == "embedding"
+    kind, claims = infer(Described(usual_kind="chat", origin="openai/whisper-large-v3"), "fast")
+    assert (kind, claims[Capability.CHAT].value) == ("unknown", False)
+    assert infer(Described(origin="/srv/whisper/smollm2-135m.gguf"), "fast")[0] == "chat"
 
 
 @pytest.mark.parametrize(

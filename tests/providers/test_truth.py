@@ -15,10 +15,10 @@ from vedette import providers
 from vedette.clock import SystemClock
 from vedette.endpoints import OpenEndpoint
 from vedette.errors import ProviderError
+from vedette.messages.kinds import TASKS
 from vedette.providers import Described
 from vedette.settings import EndpointSettings
 from vedette.types import Capability, Kind, Locality, ModelInfo, Residency
-from vedette_discoverer.capabilities import TASKS
 from vedette_discoverer.handlers import compose
 
 

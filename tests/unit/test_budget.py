@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from samples import model_info
 from vedette.endpoints.budget import charge
 from vedette.settings import Budget, EndpointSettings
-from vedette.types import Claim, Evidence, Level, ModelInfo, ModelRef, Residency, Use
+from vedette.types import Capability, Claim, Evidence, Level, ModelInfo, ModelRef, Residency, Use
 from vedette_prober.budget import ANSWER_TOKENS, THINKING_ANSWER_TOKENS, answer_tokens, deepest, jitter_s
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -81,7 +81,10 @@ def test_settings_and_locality_decide() -> None:
         assert depth(info(free=free), answer="always") is Level.ANSWER
     assert depth(info(), measure=False) is Level.DESCRIBE
     assert depth(info(), measure=False, answer="always") is Level.DESCRIBE
-    assert depth(info(kind="unknown"), answer="always") is Level.DESCRIBE
+    silent = Claim(value=False, evidence=Evidence.INFERRED, source="its name")
+    speech = info(kind="unknown", capabilities={Capability.CHAT: silent})
+    assert depth(speech, answer="always") is Level.DESCRIBE
+    assert depth(info(kind="unknown"), answer="always") is Level.ANSWER
 
 
 def test_a_budget_makes_probes_shallower_before_it_ends_them() -> None:

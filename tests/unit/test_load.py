@@ -8,7 +8,7 @@ import pytest
 from vedette.errors import ProviderError
 from vedette.providers import Delta, Embedded, Finished, Generation
 from vedette.testing import Answer, FakeClock, FakeEndpoint, Piece
-from vedette.types import ModelInfo, ModelRef, Outcome, Residency, RunSample
+from vedette.types import Capability, Claim, Evidence, ModelInfo, ModelRef, Outcome, Residency, RunSample
 from vedette_benchmarker.load import (
     Benchmarking,
     Run,
@@ -134,10 +134,19 @@ async def test_models_without_a_chat_template_are_asked_to_complete() -> None:
 async def test_kinds_that_cannot_be_asked_are_unsupported(kind: str) -> None:
     """No call is made, and the outcome says why."""
     endpoint = FakeEndpoint(FakeClock())
-    [sample] = await measured(endpoint, info(kind=kind))
+    silent = Claim(value=False, evidence=Evidence.INFERRED, source="its name")
+    [sample] = await measured(endpoint, info(kind=kind, capabilities={Capability.CHAT: silent}))
     assert sample.outcome is Outcome.UNSUPPORTED
     assert kind in (sample.detail or "")
     assert not endpoint.calls
+
+
+async def test_a_model_of_unknown_kind_is_asked_as_a_chat() -> None:
+    """An answer shows its kind."""
+    endpoint = FakeEndpoint(FakeClock())
+    samples = await measured(endpoint, info(kind="unknown"))
+    assert {request.chat for request in requests(endpoint)} == {True}
+    assert {sample.outcome for sample in samples} == {Outcome.OK}
 
 
 async def test_progress_is_told_before_every_run() -> None:

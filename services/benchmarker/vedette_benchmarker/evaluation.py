@@ -209,7 +209,7 @@ def _use(endpoint: OpenEndpoint, info: ModelInfo, spent: Spent) -> Use:
 
 def _may_be_asked(info: ModelInfo, suite: Suite) -> bool:
     embeds = suite.needs is Capability.EMBEDDING
-    if embeds is not (info.kind == "embedding") or info.kind not in ("chat", "embedding"):
+    if embeds is not (info.kind == "embedding") or info.asked_as not in ("chat", "embedding"):
         return False
     needed = info.capabilities.get(str(suite.needs)) if suite.needs else None
     return needed is None or needed.value

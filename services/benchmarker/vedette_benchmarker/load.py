@@ -58,7 +58,7 @@ def plan(info: ModelInfo, settings: Benchmarking) -> list[Run]:
 
     A kind of model that cannot be asked gets none.
     """
-    if info.kind not in _ASK:
+    if info.asked_as not in _ASK:
         return []
     budget = _output_budget(info, settings)
     sizes = _prompt_sizes(info.context_tokens, budget)
@@ -154,7 +154,7 @@ class _Bench(Struct, frozen=True, kw_only=True):
         blank = RunSample(at=self.clock.now(), prompt=run.prompt, cold=cold, **self.stamp)
         started = self.clock.monotonic()
         try:
-            figures = await _ASK[self.info.kind](self, run)
+            figures = await _ASK[self.info.asked_as](self, run)
         except ProviderError as error:
             return msgspec.structs.replace(
                 blank,
@@ -208,7 +208,7 @@ class _Bench(Struct, frozen=True, kw_only=True):
 
 def generation(info: ModelInfo, run: Run, rng: Random) -> Generation:
     """Return what *run* asks of a model that generates: always a prompt that was never asked before."""
-    chat = info.kind == "chat"
+    chat = info.asked_as == "chat"
     return Generation(
         model=info.model.name,
         prompt=prompt(rng, run.prompt_tokens, chat=chat),

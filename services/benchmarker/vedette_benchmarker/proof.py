@@ -53,10 +53,10 @@ _PERSON_SCHEMA = {
 
 def calls(info: ModelInfo, rng: Random) -> list[Call]:
     """Return the generations to ask of the model *info*; each item is drawn anew, so no answer is learnt."""
-    if info.kind not in ("chat", "completion"):
+    if info.asked_as not in ("chat", "completion"):
         return []
     made = [_speaks(info, rng)]
-    if info.kind == "chat":
+    if info.asked_as == "chat":
         made += [_calls_tool(info, rng), _keeps_schema(info, rng)]
         if _says(info, Capability.VISION) is not False and "image" in info.input_modalities:
             made.append(_sees(info, rng))
@@ -75,13 +75,13 @@ def _generation(info: ModelInfo, prompt: str, rng: Random) -> Generation:
         # The nonce keeps the server's prompt cache, and a benchmark's figures, out of this.
         prompt=f"[{rng.getrandbits(32):08x}] {prompt}",
         max_tokens=THINKING_TOKENS if thinks else ANSWER_TOKENS,
-        chat=info.kind == "chat",
+        chat=info.asked_as == "chat",
         deadline_s=DEADLINE_S,
     )
 
 
 def _speaks(info: ModelInfo, rng: Random) -> Call:
-    capability = Capability.CHAT if info.kind == "chat" else Capability.COMPLETION
+    capability = Capability.CHAT if info.asked_as == "chat" else Capability.COMPLETION
     return Call(
         capability=capability,
         generation=_generation(info, "Say hello, and one sentence about the sea.", rng),

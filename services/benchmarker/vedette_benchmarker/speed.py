@@ -86,7 +86,7 @@ class Speed:
     ) -> list[StreamsLoad]:
         """Ask for as many streams at once as the job names, fewest first; an endpoint that fails ends it."""
         loads: list[StreamsLoad] = []
-        if info.kind not in GENERATING:
+        if info.asked_as not in GENERATING:
             return loads
         for number, streams in enumerate(sorted(set(job.streams)), start=1):
             await on_step(len(runs) + number, 0, f"{streams} stream{'s' if streams > 1 else ''} at once")

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from vedette.messages.kinds import ANY_CHAT, TASKS
 from vedette.providers import Described
 from vedette.types import Capability, Claim, Evidence, Kind
+from vedette_discoverer.names import parse
 
 # Names of models that cannot be asked for text, by what they are. Model cards and the services' own lists, 2026-11-29.
 _OTHER_KINDS = tuple(
@@ -39,6 +41,25 @@ _OTHER_KINDS = tuple(
         ),
         ("a model that reads documents", r"mistral-ocr|aqa|deep-research|computer-use"),
     )
+)
+
+
+# Names of models that chat, beside those in `families`. Model cards and the services' own lists, 2026-11-29.
+_CHATS = re.compile(
+    r"(?:^|[-_/.:@ ])(?:"
+    # What a publisher calls a model that was tuned to chat.
+    r"instruct|chat|it|thinking|reasoner|coder"
+    # Services of one publisher.
+    r"|(?:chat)?gpt|o[134]|claude|gemini|grok|sonar|command(?:-?[ar])?|c4ai|aya|nova-(?:micro|lite|pro|premier)"
+    r"|titan-text|jamba|palmyra|reka|mercury|inflection|moonshot|kimi|doubao|ernie|hunyuan|step-\d|seed-(?:oss|\d)"
+    r"|spark-x?\d|abab|minimax|pangu|yi|solar|exaone|hyperclova|hcx|sarvam|gigachat|yandexgpt"
+    # Open weights.
+    r"|(?:meta-?|code-?|tiny-?)?llama|(?:ministral|mistral|mixtral|devstral|magistral|codestral|pixtral|mathstral)"
+    r"|qwen|qwq|qvq|gemma|codegemma|medgemma|phi|deepseek|r1|chatglm|glm|granite|olmo|olmoe|molmo|falcon|nemotron"
+    r"|minicpm|internlm|internvl|baichuan|smollm|smolvlm|stablelm|starcoder|bloom|bloomz|dbrx|snowflake-arctic"
+    r"|apertus|eurollm|salamandra|teuken|lfm|cogito|longcat|mimo|ling|ring|dots|arcee|trinity|llava|moondream|idefics"
+    r"|hermes|nous-hermes|openhermes|dolphin|wizardlm|vicuna|alpaca|zephyr|openchat|starling|orca|neural-chat|mythomax"
+    r")(?=[-_/.:@ \d]|v\d|$)"
 )
 
 
@@ -90,15 +111,6 @@ NAME_RULES = (
     ),
 )
 
-TASKS = (
-    C.CODE_GENERATION,
-    C.CODE_UNDERSTANDING,
-    C.REASONING,
-    C.DOCUMENTATION,
-    C.SUMMARISATION,
-    C.EXTRACTION,
-)
-_ANY_CHAT = "any chat model can be asked to; how well it does is for its quality to say"
 # The interface that each kind of model has; it has none of the others'.
 _INTERFACES: dict[Kind, Capability] = {
     "chat": C.CHAT,
@@ -110,23 +122,50 @@ _INTERFACES: dict[Kind, Capability] = {
 
 def infer(described: Described, name: str) -> tuple[Kind, dict[str, Claim]]:
     """Return a model's kind and its claims: stronger evidence wins, and what contradicts it is recorded."""
-    rules = [rule for rule in NAME_RULES if re.search(rule.pattern, name.lower())]
-    other = None if described.kind != "unknown" or any(rule.kind for rule in rules) else other_kind(name)
-    kind = _kind(described, rules, other)
+    kind, what = _kind(described, name)
     claims: dict[str, Claim] = {str(capability): claim for capability, claim in described.claims.items()}
-    for capability, claim in [*_by_name(rules, kind), *_by_kind(kind, other or f"a {kind} model")]:
+    for capability, claim in [*_by_name(_rules(name), kind), *_by_kind(kind, what)]:
         known = claims.get(capability)
         claims[capability] = claim if known is None else known.beside(claim)
     return kind, claims
 
 
-def _kind(described: Described, rules: list[NameRule], other: str | None) -> Kind:
+def _kind(described: Described, name: str) -> tuple[Kind, str | None]:
+    """Return the kind of a model, and what it is; None where nothing tells.
+
+    Evidence, strongest first: what the server declares, names (its own, then that of what it was made from), what
+    else that server runs.
+    """
     if described.kind != "unknown":
-        return described.kind
-    named = next((rule.kind for rule in rules if rule.kind is not None), None)
+        return described.kind, f"a {described.kind} model"
+    names = [name, *([_file_or_repository(described.origin)] if described.origin else [])]
+    for written in names:
+        named = next((rule.kind for rule in _rules(written) if rule.kind is not None), None)
+        if named is not None:
+            return named, f"a {named} model"
+        if other := other_kind(written):
+            return "unknown", other
     chats = described.claims.get(C.CHAT)
-    denied = chats is not None and not chats.value
-    return named or ("unknown" if other or denied else "chat")
+    if chats is not None:
+        return ("chat", "a chat model") if chats.value else ("unknown", f"no chat model ({chats.source})")
+    if described.usual_kind != "unknown":
+        return described.usual_kind, f"a {described.usual_kind} model, as this server runs"
+    if any(_chats_by_name(written) for written in names):
+        return "chat", "a chat model by its name"
+    return "unknown", None
+
+
+def _file_or_repository(origin: str) -> str:
+    """Return the last part of a path, whose folders tell nothing; a repository whole."""
+    return origin.rstrip("/").rpartition("/")[2] if origin.startswith(("/", ".", "~")) else origin
+
+
+def _chats_by_name(name: str) -> bool:
+    return _CHATS.search(name.lower()) is not None or parse(name).family is not None
+
+
+def _rules(name: str) -> list[NameRule]:
+    return [rule for rule in NAME_RULES if re.search(rule.pattern, name.lower())]
 
 
 def _by_name(rules: list[NameRule], kind: Kind) -> Iterator[tuple[Capability, Claim]]:
@@ -143,14 +182,16 @@ def _fits(capability: Capability, kind: Kind) -> bool:
     return kind in ("chat", "completion")
 
 
-def _by_kind(kind: Kind, what: str) -> Iterator[tuple[Capability, Claim]]:
+def _by_kind(kind: Kind, what: str | None) -> Iterator[tuple[Capability, Claim]]:
+    if what is None:
+        return
     for other, interface in _INTERFACES.items():
         # What chats can also complete; the other way round it cannot.
         value = other == kind or (other == "completion" and kind == "chat")
         yield interface, _inferred(value=value, source=f"it is {what}")
     for task in TASKS:
         if kind == "chat":
-            yield task, _inferred(value=True, source=_ANY_CHAT)
+            yield task, _inferred(value=True, source=ANY_CHAT)
         elif kind in ("embedding", "rerank", "unknown"):
             yield task, _inferred(value=False, source=f"it is {what}")
 

@@ -18,7 +18,7 @@ _ASKABLE = ("chat", "completion", "embedding", "rerank")
 
 def answer_tokens(info: ModelInfo) -> int:
     """Return how many tokens a probe of *info* may ask for."""
-    if info.kind not in ("chat", "completion"):
+    if info.asked_as not in ("chat", "completion"):
         return 0
     thinks = info.capabilities.get(Capability.THINKING)
     return THINKING_ANSWER_TOKENS if thinks and thinks.value else ANSWER_TOKENS
@@ -62,7 +62,7 @@ def _harmless(
     endpoint: EndpointSettings,
     now: datetime,
 ) -> Level:
-    if info.kind not in _ASKABLE or endpoint.answer == "never" or endpoint.measure is False:
+    if info.asked_as not in _ASKABLE or endpoint.answer == "never" or endpoint.measure is False:
         return Level.DESCRIBE
     if endpoint.answer == "always":
         return Level.ANSWER

@@ -35,7 +35,7 @@ async def _say(endpoint: Endpoint, entry: Listing, info: ModelInfo, timeout_s: f
         model=entry.name,
         prompt=_PROMPT,
         max_tokens=answer_tokens(info),
-        chat=info.kind == "chat",
+        chat=info.asked_as == "chat",
         deadline_s=timeout_s,
     )
     # Closing the stream after the first token frees the server for others within a second.

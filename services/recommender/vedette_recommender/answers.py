@@ -51,10 +51,10 @@ from vedette.messages.validation import (
 )
 from vedette.settings import Budget, EndpointSettings, Vouched
 from vedette.text.lookalikes import meant, notes
-from vedette.types import ModelRef, Status
-from vedette_recommender.columns import STATUSES
+from vedette.types import Capability, ModelRef, Status
+from vedette_recommender.columns import CAPABILITIES, STATUSES
 from vedette_recommender.constants import WANTED_CONTEXT_TOKENS
-from vedette_recommender.explain import Account, summary
+from vedette_recommender.explain import Account, summary, untold
 from vedette_recommender.field import Field, Narrowed, Place, Terms, shares
 from vedette_recommender.filtering import Rule, alike, listed, narrow, rules
 from vedette_recommender.grouping import same_weights
@@ -267,7 +267,10 @@ class Answers:
             weights=dict(zip(SIGNALS, ranking.terms.shares, strict=True)),
             risk=request.risk,
             as_of=self._as_of,
-            summary=summary(request.use_case, first, second, len(columns), relax, improve),
+            summary=(
+                *summary(request.use_case, first, second, len(columns), relax, improve),
+                *untold(self._untold(ranking)),
+            ),
             relax=relax,
             improve=improve,
             unmeasured=tuple(map(str, self._waiting().values())),
@@ -331,6 +334,14 @@ class Answers:
             return None
         score = ranking.field.scores(np.array(near), ranking.terms).score[0].item()
         return relaxation(rules, near[0], columns, score)
+
+    def _untold(self, ranking: _Ranking) -> list[ModelRef]:
+        """Return the models of which nothing tells whether they chat, where the use case needs a chat."""
+        columns = self._board.columns
+        if Capability.CHAT not in ranking.field.use_case.requires:
+            return []
+        (rows,) = (columns.present & (columns.claims[CAPABILITIES.index(Capability.CHAT)] == 0)).nonzero()
+        return sorted(self._board.model(row) for row in rows.tolist())
 
     def _shown(self, ranked: Sequence[Place]) -> tuple[Recommendation, ...]:
         return tuple([self._recommendation(one) for one in ranked])  # a generator takes twice as long

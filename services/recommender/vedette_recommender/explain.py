@@ -9,6 +9,7 @@ import numpy as np
 from vedette.messages.queries import Contribution, ContributionKind, Improvement, Relaxation, Signal
 from vedette.text.figures import apart
 from vedette.text.shown import quoted_name
+from vedette.types import ModelRef
 from vedette_recommender import scoring
 from vedette_recommender.candidate import Facts
 from vedette_recommender.columns import Columns
@@ -41,6 +42,7 @@ _SOURCES: Final[Mapping[str, str]] = {
 # Beyond the runner-up's reach by a hair: what ends in a tie is not won.
 _A_HAIR: Final = 1e-9
 _MIN_SHOWN_POINTS: Final = 0.1
+_MAX_UNTOLD: Final = 3
 
 
 class Account:
@@ -265,6 +267,19 @@ def summary(
     if second is None:
         return opening, "There is no other candidate."
     return opening, _rival(parts, standing, *second, improve)
+
+
+def untold(models: Sequence[ModelRef]) -> tuple[str, ...]:
+    """Return in a sentence which *models* are no candidates only because nothing tells that they chat."""
+    if not models:
+        return ()
+    shown = ", ".join(map(quoted_name, models[:_MAX_UNTOLD]))
+    more = f" and {len(models) - _MAX_UNTOLD:,} more" if len(models) > _MAX_UNTOLD else ""
+    are, they = ("is", "it chats") if len(models) == 1 else ("are", "they chat")
+    return (
+        f"{shown}{more} {are} of unknown kind: no call has shown that {they}; "
+        f'"vedette verify {quoted_name(models[0])}" asks.',
+    )
 
 
 def _rival(

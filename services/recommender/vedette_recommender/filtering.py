@@ -273,8 +273,12 @@ def _able(columns: Columns, capability: Capability, least: Evidence, field: str)
         claim = facts.info.capabilities.get(capability) if facts else None
         return claim.evidence if claim else None
 
-    found = [
-        Rule("capability_unknown", field, capability, claims == 0),
+    def kind(row: int) -> str | None:
+        facts = columns.facts[row]
+        return "a model of unknown kind" if facts and facts.info.kind == "unknown" else None
+
+    found: list[Rule] = [
+        Told("capability_unknown", field, capability, claims == 0, kind),
         Told("capability", field, capability, claims < 0, lambda row: f"no ({evidence(row)})"),
     ]
     if least.strength:

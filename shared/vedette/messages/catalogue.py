@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec import Struct
 
+from vedette.messages import kinds
 from vedette.messages.events import (
     EndpointObserved,
     Event,
@@ -79,14 +80,27 @@ class ModelState(Value, frozen=True, kw_only=True):
         info = self.info
         if info is None:
             return None
+        is_untold = kinds.is_untold(info)
         proof = self.verified.event if self.verified else None
         if proof is not None and self._is_current(proof.digest) and self.is_own(self.verified):
             dimensions = proof.embedding_dimensions or info.embedding_dimensions
             info = msgspec.structs.replace(_proved(info, proof.claims), embedding_dimensions=dimensions)
         if self.evaluated is not None and self.quality is not None:
             info = _proved(info, self.evaluated.event.claims)
+        if is_untold:
+            info = self._by_calls(info)
         refused = self.performance.refused_beyond if self.performance else None
         return _limited(info, refused) if refused else info
+
+    def _by_calls(self, info: ModelInfo) -> ModelInfo:
+        """Return *info* with the kind that answered calls of the present weights show."""
+        health, performance, reports = self.health, self.performance, self.reports
+        return kinds.shown(
+            info,
+            answered_at=health.answered_at if health else None,
+            benchmarked_at=performance.measured_at if performance and performance.n else None,
+            reported=reports.succeeded if reports else 0.0,
+        )
 
     @property
     def revision(self) -> int:

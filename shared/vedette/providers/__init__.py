@@ -60,10 +60,12 @@ class Described(Struct, frozen=True, kw_only=True):
     `facts` holds fields of ModelInfo by name; `sources` the origin of each. `claims` are what the server
     itself declares (evidence `declared`), or what its templates and keys imply (`inferred`). `origin` is the
     file or repository that the server says the model is from, which often names it better than its alias.
-    `price` is what the service itself says a call costs.
+    `price` is what the service itself says a call costs. `usual_kind` is the kind of what this server runs unless
+    something says otherwise; a name does.
     """
 
     kind: Kind = "unknown"
+    usual_kind: Kind = "unknown"
     facts: Mapping[str, Any] = {}
     sources: Mapping[str, str] = {}
     claims: Mapping[str, Claim] = {}

@@ -174,6 +174,7 @@ class Flavour(Struct, frozen=True, kw_only=True):
     serves_own: bool = (
         True  # it runs the models that it lists, so that a call costs nothing at one's own address
     )
+    runs: Kind = "unknown"  # the kind of its models where neither the server nor a name tells
     owned_by: tuple[str, ...] = ()  # what its listing says of who owns a model
     owned_by_itself: bool = False  # its listing says that a model owns itself
     server_header: str | None = None
@@ -201,6 +202,7 @@ class Flavour(Struct, frozen=True, kw_only=True):
 FLAVOURS = (
     Flavour(
         name="llama-swap",
+        runs="chat",
         owned_by=("llama-swap",),
         locality="local",
         resident="by_running",
@@ -208,6 +210,7 @@ FLAVOURS = (
     ),
     Flavour(
         name="llama.cpp-router",
+        runs="chat",
         status_of_each=True,
         locality="local",
         resident="by_status",
@@ -215,6 +218,7 @@ FLAVOURS = (
     ),
     Flavour(
         name="llama.cpp",
+        runs="chat",
         owned_by=("llamacpp",),
         server_header="llama.cpp",
         locality="local",
@@ -228,6 +232,7 @@ FLAVOURS = (
     ),
     Flavour(
         name="sglang",
+        runs="chat",
         owned_by=("sglang",),
         locality="local",
         resident="always",
@@ -237,6 +242,7 @@ FLAVOURS = (
     ),
     Flavour(
         name="vllm",
+        runs="chat",
         owned_by=("vllm",),
         entry_field="max_model_len",
         locality="local",
@@ -248,6 +254,7 @@ FLAVOURS = (
     ),
     Flavour(
         name="lm-studio",
+        runs="chat",
         owned_by=("organization_owner",),
         locality="local",
         native="api/v0/models",
@@ -257,6 +264,7 @@ FLAVOURS = (
     ),
     Flavour(
         name="text-generation-inference",
+        runs="chat",
         owned_by_itself=True,
         locality="local",
         resident="always",
@@ -268,22 +276,22 @@ FLAVOURS = (
         generated="tgi_request_generated_tokens_sum",
         answers_any_name=True,
     ),
-    Flavour(name="ollama", owned_by=("library",), version="api/version"),
-    Flavour(name="llama-cpp-python", owned_by=("me",), locality="local", answers_any_name=True),
-    Flavour(name="koboldcpp", owned_by=("koboldcpp",), locality="local", answers_any_name=True),
-    Flavour(name="tabbyapi", owned_by=("tabbyAPI",), locality="local", answers_any_name=True),
-    Flavour(name="lmdeploy", owned_by=("lmdeploy",), locality="local"),
-    Flavour(name="tensorrt-llm", owned_by=("tensorrt_llm",), locality="local"),
-    Flavour(name="mlc-llm", owned_by=("MLC-LLM",), locality="local"),
+    Flavour(name="ollama", runs="chat", owned_by=("library",), version="api/version"),
+    Flavour(name="llama-cpp-python", runs="chat", owned_by=("me",), locality="local", answers_any_name=True),
+    Flavour(name="koboldcpp", runs="chat", owned_by=("koboldcpp",), locality="local", answers_any_name=True),
+    Flavour(name="tabbyapi", runs="chat", owned_by=("tabbyAPI",), locality="local", answers_any_name=True),
+    Flavour(name="lmdeploy", runs="chat", owned_by=("lmdeploy",), locality="local"),
+    Flavour(name="tensorrt-llm", runs="chat", owned_by=("tensorrt_llm",), locality="local"),
+    Flavour(name="mlc-llm", runs="chat", owned_by=("MLC-LLM",), locality="local"),
     Flavour(name="openvino", owned_by=("OVMS",), locality="local"),
-    Flavour(name="docker-model-runner", owned_by=("docker",), locality="local"),
-    Flavour(name="infinity", owned_by=("infinity",), locality="local"),
+    Flavour(name="docker-model-runner", runs="chat", owned_by=("docker",), locality="local"),
+    Flavour(name="infinity", runs="embedding", owned_by=("infinity",), locality="local"),
     Flavour(name="xinference", owned_by=("xinference",), locality="local"),
     # Nothing in their listings tells these apart: they are named by `flavour`.
-    *(
-        Flavour(name=name, locality="local")
-        for name in ("localai", "mlx", "text-embeddings-inference", "transformers")
-    ),
+    Flavour(name="localai", locality="local"),
+    Flavour(name="mlx", runs="chat", locality="local"),
+    Flavour(name="text-embeddings-inference", runs="embedding", locality="local"),
+    Flavour(name="transformers", runs="chat", locality="local"),
 )
 GENERIC = Flavour(name="generic", serves_own=False, answers_any_name=True)
 # Told by what it answers to `/model/info`: its listing looks like OpenAI's.

@@ -187,6 +187,8 @@ MISTRAL = Hosted(Flavour(name="mistral", locality="remote"), home="https://api.m
 TOGETHER = Hosted(
     Flavour(name="together", locality="remote", reads=_together), home="https://api.together.xyz"
 )
-DEEPSEEK = Hosted(Flavour(name="deepseek", locality="remote"), home="https://api.deepseek.com")
+DEEPSEEK = Hosted(Flavour(name="deepseek", runs="chat", locality="remote"), home="https://api.deepseek.com")
 XAI = Hosted(Flavour(name="xai", locality="remote"), home="https://api.x.ai")
-HUGGING_FACE = Hosted(Flavour(name="hugging-face", locality="remote"), home="https://router.huggingface.co")
+HUGGING_FACE = Hosted(
+    Flavour(name="hugging-face", runs="chat", locality="remote"), home="https://router.huggingface.co"
+)

@@ -188,6 +188,7 @@ class OpenAICompatibleEndpoint:
             locality = self._flavour.locality
         return msgspec.structs.replace(
             described,
+            usual_kind=self._flavour.runs,
             facts=facts,
             sources=sources,
             locality=locality if self._own else "remote",
