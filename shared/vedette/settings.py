@@ -23,6 +23,7 @@ from msgspec import Meta, Struct
 
 from vedette import providers
 from vedette.errors import ConfigurationError
+from vedette.providers import addresses
 from vedette.types import Capability, Fraction, Price, Rating
 
 DEFAULT_FILE = "vedette.toml"
@@ -135,7 +136,7 @@ class EndpointSettings(Section, frozen=True, kw_only=True):
     @property
     def group(self) -> str:
         """The host group whose processor this endpoint uses: as configured, else the host of its URL."""
-        host = (urlsplit(self.url).hostname or "unknown").rstrip(".")
+        host = (urlsplit(addresses.http_url(self.url)).hostname or "unknown").rstrip(".")
         return self.host_group or ("localhost" if _LOOPBACK.fullmatch(host) else host)
 
     @property
@@ -440,33 +441,12 @@ def _wrong_with_endpoint(name: str, endpoint: EndpointSettings, where: str) -> I
         yield ConfigurationError(
             where=where, problem="an endpoint's name is lower-case letters, digits and hyphens, at most 63"
         )
-    if problem := _wrong_with_url(endpoint.url):
+    if problem := addresses.wrong_with(endpoint.url):
         yield ConfigurationError(where=f"{where}.url", problem=problem)
     for secret in (endpoint.api_key, endpoint.basic.password if endpoint.basic else None):
         yield from _wrong_with_secret(secret, where)
     for header, value in endpoint.headers.items():
         yield from _wrong_with_secret(value, f"{where}.headers.{header}")
-
-
-def _wrong_with_url(url: str) -> str | None:
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError as error:
-        return f"{url!r} is not a URL: {error}"
-    if any(c.isspace() or not c.isprintable() for c in url):
-        return f"{url!r} is not a URL: it contains a space or a character that is not printable"
-    if parts.scheme not in ("http", "https") or not host:
-        near = f"; did you mean {f'http://{url}'!r}?" if url and "://" not in url else ""
-        return f"{url!r} is not an http or https URL{near}"
-    if parts.username or parts.password:
-        return 'holds a secret; use api_key = { env = "NAME" } or basic = { user = …, password = … }'
-    if parts.query or parts.fragment:
-        # Events carry the URL; a key in it would be told to everybody.
-        return (
-            'has a query, which no request would keep; send a key as headers = { X-Key = { env = "NAME" } }'
-        )
-    return None
 
 
 def _wrong_with_secret(secret: str | Secret | None, where: str) -> Iterator[ConfigurationError]:

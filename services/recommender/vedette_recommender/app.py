@@ -14,6 +14,7 @@ from vedette.errors import ConfigurationError
 from vedette.messages.codec import encode
 from vedette.messages.events import Event
 from vedette.messages.queries import PastReply, PastRequest
+from vedette.providers import addresses
 from vedette.runtime.service import Service, open_service
 from vedette.settings import Settings, interval_s
 from vedette_recommender.announcing import Announcing
@@ -32,7 +33,8 @@ _ENDPOINTS = 65_536  # whose base URLs are kept
 def base_url(provider: str, url: str) -> str | None:
     """Return the base URL for OpenAI clients, where the provider is installed here and has one."""
     try:
-        return providers.load(provider).base_url(url)
+        # OpenAI clients reach no unix socket by a URL.
+        return None if addresses.socket_of(url) else providers.load(provider).base_url(url)
     except ConfigurationError:
         return None
 

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from urllib.parse import urlencode
 
 import httpx
 import msgspec
@@ -24,6 +25,7 @@ from vedette.providers import Access, counting
 from vedette.providers._lenient import decoded, text
 from vedette.providers._outbound import Forbidden, Transport
 from vedette.providers._refusals import context_limit, outcome, wait_s, words
+from vedette.providers.addresses import http_url, query_of, socket_of
 from vedette.providers.redaction import Secrets
 from vedette.types import Exchange, Outcome
 
@@ -57,15 +59,18 @@ class Http:
         self._access = access
         self._clock = clock
         self._secrets = access.redaction
+        self._query = query_of(access.url)
+        socket = socket_of(access.url)
         self._client = httpx.AsyncClient(
-            base_url=access.url.rstrip("/") + "/",
+            base_url=http_url(access.url).rstrip("/") + "/",
+            params=self._query,
             # Compression would let a small body become an endless one.
             headers={
                 "User-Agent": f"vedette/{__version__}",
                 "Accept-Encoding": "identity",
                 **access.headers,
             },
-            transport=Transport(access.allowed, tls=_tls(access)),
+            transport=Transport(access.allowed, tls=_tls(access), uds=socket[0] if socket else None),
             timeout=httpx.Timeout(None, connect=_CONNECT_TIMEOUT_S),
             follow_redirects=False,
             # Endpoints are named by the operator; a proxy variable or a .netrc must not reroute their keys.
@@ -74,8 +79,8 @@ class Http:
 
     @property
     def url(self) -> str:
-        """The URL under which paths are asked for, without a slash at its end."""
-        return self._access.url.rstrip("/")
+        """The URL under which paths are asked for, without its query and a slash at its end."""
+        return self._access.url.partition("?")[0].rstrip("/")
 
     async def __aenter__(self) -> Self:
         return self
@@ -203,9 +208,12 @@ class Http:
             raise self._redirected(response, told)
         body = self._secrets.clean(await self._read(response, _MOST_ERROR_BYTES, told))
         said = words(body)
+        asked = ""
+        if self._query and status == httpx.codes.NOT_FOUND:  # a version that the service does not know, often
+            asked = f" (asked for {http_url(self._access.url)} with the query {urlencode(self._query)})"
         raise ProviderError(
             outcome(status, said),
-            f"HTTP {status}{f': {said}' if said else ''}",
+            f"HTTP {status}{f': {said}' if said else ''}{asked}",
             retry_after_s=wait_s(response.headers, body, self._clock.now()),
             context_tokens=context_limit(said, body) if 400 <= status < 500 else None,
         )
@@ -346,6 +354,10 @@ def _unconnected(url: str, error: httpx.ConnectError) -> ProviderError:
         return ProviderError(Outcome.UNREACHABLE, f"{url}: {forbidden}")
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         return ProviderError(Outcome.REFUSED, f"nothing listens at {url}")
+    if any(isinstance(cause, FileNotFoundError) for cause in causes):
+        return ProviderError(Outcome.REFUSED, f"{url}: there is no such socket; is the server running?")
+    if any(isinstance(cause, PermissionError) for cause in causes):
+        return ProviderError(Outcome.UNREACHABLE, f"{url}: no permission to use this socket")
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         return ProviderError(Outcome.UNREACHABLE, f"{url}: no such host")
     if tls := next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None):

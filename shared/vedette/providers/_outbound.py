@@ -67,6 +67,13 @@ def refused(host: str, address: str, allowed: Sequence[str]) -> str | None:
     return None
 
 
+def socket_refused(path: str, allowed: Sequence[str]) -> str | None:
+    """Return why no connection to the unix socket at *path* may be made, or None: its path must be *allowed*."""
+    if allowed and not _named(path, allowed):
+        return f"the socket {path} is not in outbound.allow"
+    return None
+
+
 def _plain(address: Address) -> Address:
     """Return the IPv4 address that an IPv6 one stands for, if any."""
     if isinstance(address, IPv6Address):
@@ -124,9 +131,9 @@ def _within(address: Address, allowed: Iterable[str]) -> bool:
 
 
 class Transport(httpx.AsyncHTTPTransport):
-    """httpx's own way to a server, through connections that are `Guarded`."""
+    """httpx's own way to a server, by TCP or the unix socket *uds*, through connections that are `Guarded`."""
 
-    def __init__(self, allowed: Sequence[str], *, tls: ssl.SSLContext) -> None:
+    def __init__(self, allowed: Sequence[str], *, tls: ssl.SSLContext, uds: str | None = None) -> None:
         super().__init__(verify=tls)
         # httpx has no parameter for the one thing that differs.
         self._pool = httpcore.AsyncConnectionPool(
@@ -134,6 +141,7 @@ class Transport(httpx.AsyncHTTPTransport):
             max_connections=None,
             max_keepalive_connections=_KEPT,
             keepalive_expiry=_KEPT_FOR_S,
+            uds=uds,
             network_backend=Guarded(allowed),
         )
 
@@ -156,7 +164,7 @@ async def _addresses(host: str, port: int, timeout: float | None) -> Sequence[st
 
 
 class Guarded(httpcore.AsyncNetworkBackend):
-    """Connects by TCP to addresses that are not refused."""
+    """Connects to addresses and unix sockets that are not refused."""
 
     def __init__(self, allowed: Sequence[str]) -> None:
         self._allowed = allowed
@@ -188,8 +196,10 @@ class Guarded(httpcore.AsyncNetworkBackend):
         timeout: float | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Refuse: no endpoint is named so."""
-        raise Forbidden("endpoints are reached by TCP")
+        """Connect to the socket at *path*. Raises httpcore.ConnectError, ConnectTimeout."""
+        if problem := socket_refused(path, self._allowed):
+            raise Forbidden(problem)
+        return await self._backend.connect_unix_socket(path, timeout, socket_options)
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""

@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from vedette.providers import Access
+from vedette.providers.addresses import http_url
 
 # Carrier-grade NAT: Tailscale gives its hosts addresses of it (RFC 6598).
 _TAILNET: Final = ipaddress.ip_network("100.64.0.0/10")
@@ -28,7 +29,7 @@ _LOOK_UP_TIMEOUT_S: Final = 2.0
 
 def is_ours(url: str) -> bool:
     """Return whether the host of *url* is one's own by how it is written: a private address or network's name."""
-    host = _host(url)
+    host = _host(http_url(url))
     try:
         return _is_own(ipaddress.ip_address(host))
     except ValueError:

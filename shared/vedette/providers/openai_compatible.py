@@ -3,10 +3,11 @@
 What differs between them is a row of data each (`_flavours`). A server is told by what it lists.
 """
 
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
@@ -47,7 +48,8 @@ from vedette.providers._places import is_ours as is_ours
 from vedette.providers._places import stands_on_own_machine
 from vedette.providers._refusals import in_stream
 from vedette.providers._stream import Events
-from vedette.types import Outcome, Residency
+from vedette.providers.addresses import http_url, socket_of
+from vedette.types import Kind, Outcome, Residency
 
 T = TypeVar("T")
 _MOST_PAGES = 100
@@ -67,11 +69,13 @@ class OpenAICompatibleEndpoint:
         clock: Clock,
         prefixes: tuple[str, ...] = ("v1/",),
         named: tuple[str, ...] = (),
+        named_kind: Kind = "unknown",
     ) -> None:
         self.features = Features(residency=True, free_to_ask=own)
         self._own = own
         self._prefixes = prefixes  # of paths, the likeliest first; one, when it is known
         self._named = named  # models that the configuration names, for a server without a listing
+        self._named_kind = named_kind  # of these, by the request whose URL was configured
         self._http = http
         self._clock = clock
         self._given = flavour
@@ -188,7 +192,7 @@ class OpenAICompatibleEndpoint:
             locality = self._flavour.locality
         return msgspec.structs.replace(
             described,
-            usual_kind=self._flavour.runs,
+            usual_kind=self._named_kind if model.name in self._named else self._flavour.runs,
             facts=facts,
             sources=sources,
             locality=locality if self._own else "remote",
@@ -204,9 +208,9 @@ class OpenAICompatibleEndpoint:
         elsewhere = peer(entry) or in_cloud(entry)
         return elsewhere is None, elsewhere or f"{self._flavour.name} runs it on a machine of your own"
 
-    def _base_url(self) -> str:
-        """Return the base URL for OpenAI clients."""
-        return f"{self._http.url}/{self._prefixes[0]}".rstrip("/")
+    def _base_url(self) -> str | None:
+        """Return the base URL for OpenAI clients, which reach no unix socket by a URL."""
+        return None if socket_of(self._http.url) else f"{self._http.url}/{self._prefixes[0]}".rstrip("/")
 
     async def resident(self) -> Mapping[str, Residency] | None:
         """Return what is loaded, where the server is one that tells."""
@@ -384,21 +388,42 @@ class OpenAICompatible:
                 own=await stands_on_own_machine(access),
                 clock=clock,
                 prefixes=prefixes(access.url),
-                named=access.models,
+                named=access.models or deployment(access.url),
+                named_kind=_ASKED.get(_request(access.url), "unknown"),
             )
 
     def base_url(self, url: str) -> str | None:
         """Return the base URL for OpenAI clients."""
-        return f"{root(url)}/v1"
+        base = root(url)
+        return None if socket_of(base) else f"{base.partition('?')[0]}/v1"
 
 
-# What people paste: the URL of a request in place of the base URL.
+# What people paste: the URL of a request in place of the base URL; and what the models chosen by it are for.
 _REQUESTS = ("/chat/completions", "/completions", "/embeddings", "/rerank", "/responses", "/models")
+_ASKED: Mapping[str, Kind] = {
+    "/chat/completions": "chat",
+    "/completions": "completion",
+    "/embeddings": "embedding",
+    "/rerank": "rerank",
+    "/responses": "chat",
+}
+# Azure OpenAI's older paths: they name the deployment, and nothing lists what is deployed.
+_DEPLOYMENT = re.compile(r"/openai/deployments/([^/]+)\Z")
 
 
 def root(url: str) -> str:
-    """Return *url* without the path of a request, and without the version that base URLs of OpenAI clients end in."""
-    return _without_request(url).removesuffix("/v1")
+    """Return *url* without the path of a request, and without the version that base URLs of OpenAI clients end in.
+
+    A query stays.
+    """
+    _, mark, query = url.partition("?")
+    return f"{_without_request(url).removesuffix('/v1')}{mark}{query}"
+
+
+def deployment(url: str) -> tuple[str, ...]:
+    """Return the model that the path of *url* names, where it names one."""
+    found = _DEPLOYMENT.search(_without_request(url))
+    return (unquote(found[1]),) if found else ()
 
 
 def prefixes(url: str) -> tuple[str, ...]:
@@ -406,14 +431,21 @@ def prefixes(url: str) -> tuple[str, ...]:
 
     A URL with a path of its own (`/api/paas/v4`, `/openai`) is a base URL already, or the place of a server.
     """
-    base = root(url)
-    return ("", "v1/") if urlsplit(base).path.strip("/") and base == _without_request(url) else ("v1/",)
+    pasted = _without_request(url)
+    is_versioned = pasted.endswith("/v1")
+    return ("", "v1/") if urlsplit(http_url(pasted)).path.strip("/") and not is_versioned else ("v1/",)
 
 
 def _without_request(url: str) -> str:
-    base = url.rstrip("/")
-    request = next((path for path in _REQUESTS if base.endswith(path)), "")
-    return base.removesuffix(request).rstrip("/")
+    """Return *url* without its query and the path of a request."""
+    base = url.partition("?")[0].rstrip("/")
+    return base.removesuffix(_request(url)).rstrip("/")
+
+
+def _request(url: str) -> str:
+    """Return the path of the request that *url* ends in, or nothing."""
+    base = url.partition("?")[0].rstrip("/")
+    return next((path for path in _REQUESTS if base.endswith(path)), "")
 
 
 def _flavour(access: Access) -> Flavour | None:

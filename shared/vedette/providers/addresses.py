@@ -1,0 +1,70 @@
+"""URLs of endpoints as people paste them: unix sockets, and queries that belong to the address. Pure.
+
+A unix socket is written `http+unix:///run/llama.sock`, a path of the server after it, or percent-encoded in the place
+of the host (`http+unix://%2Frun%2Fllama.sock/v1`, the form of requests-unixsocket).
+"""
+
+import re
+from typing import Final
+from urllib.parse import parse_qs, unquote, urlsplit
+
+_SCHEME: Final = "http+unix"
+_SOCKET: Final = re.compile(r"(/.*?\.(?:sock|socket))(/.*)?\Z")
+# Parameters that say which version of a service is asked. Any other may be a key, and events carry the URL.
+_OF_THE_ADDRESS: Final = frozenset({"api-version"})
+
+
+def socket_of(url: str) -> tuple[str, str] | None:
+    """Return the path of the unix socket that *url* names and the path at its server, or None where it names none."""
+    parts = urlsplit(url)
+    if parts.scheme != _SCHEME:
+        return None
+    if parts.netloc:
+        return unquote(parts.netloc), parts.path
+    path = unquote(parts.path)
+    found = _SOCKET.match(path)
+    return (found[1], found[2] or "") if found else (path, "")
+
+
+def http_url(url: str) -> str:
+    """Return *url* as an HTTP client takes it, without its query: that of a unix socket has the host localhost."""
+    base = url.partition("?")[0]
+    socket = socket_of(base)
+    return base if socket is None else f"http://localhost{socket[1]}"
+
+
+def query_of(url: str) -> dict[str, str]:
+    """Return the parameters that every request to *url* carries."""
+    return {name: values[-1] for name, values in parse_qs(urlsplit(url).query).items()}
+
+
+def wrong_with(url: str) -> str | None:
+    """Return what is wrong with the URL of an endpoint, or None."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        return f"{url!r} is not a URL: {error}"
+    if any(c.isspace() or not c.isprintable() for c in url):
+        return f"{url!r} is not a URL: it contains a space or a character that is not printable"
+    if parts.scheme == _SCHEME:
+        if not (socket_of(url) or ("",))[0].startswith("/"):
+            return f"{url!r} names no socket; write {_SCHEME}:///path/to/the.sock"
+    elif parts.scheme not in ("http", "https") or not host:
+        return f"{url!r} is not an http or https URL{_near(url)}"
+    if parts.username or parts.password:
+        return 'holds a secret; use api_key = { env = "NAME" } or basic = { user = …, password = … }'
+    if parts.fragment or not query_of(url).keys() <= _OF_THE_ADDRESS:
+        # Events carry the URL; a key in it would be told to everybody.
+        return (
+            "has a query; only api-version may stand in a URL, which is published. "
+            'Send a key as headers = { X-Key = { env = "NAME" } }'
+        )
+    return None
+
+
+def _near(url: str) -> str:
+    path = url.removeprefix("unix:").lstrip("/")
+    if url.startswith(("unix:", "/")) and path:
+        return f"; for a unix socket write '{_SCHEME}:///{path}'"
+    return f"; did you mean {f'http://{url}'!r}?" if url and "://" not in url else ""
