@@ -13,6 +13,7 @@ from vedette import providers
 from vedette.errors import ProviderError
 from vedette.providers import Delta, Finished, Generation, Listing
 from vedette.types import Claim, Outcome
+from vedette_discoverer.capabilities import infer
 
 
 class Case(Struct, frozen=True, kw_only=True):
@@ -132,6 +133,27 @@ CASES = {
         listed=1,
         facts={"served_context_tokens": 4096},
         loaded=("Qwen/Qwen2.5-7B-Instruct",),
+    ),
+    "KoboldCpp": Case(
+        provider="openai-compatible",
+        prepare=written.koboldcpp,
+        product="koboldcpp",
+        version="1.101",
+        model="koboldcpp/SmolLM2-135M-Instruct.Q4_1",
+        listed=1,
+        facts={"served_context_tokens": 8192},
+        loaded=("koboldcpp/SmolLM2-135M-Instruct.Q4_1",),
+    ),
+    "Xinference": Case(
+        provider="openai-compatible",
+        prepare=written.xinference,
+        product="xinference",
+        version=None,
+        model="my-alias",
+        listed=6,
+        facts={"served_context_tokens": 32_768},
+        claims={"chat": True, "tools": True},
+        loaded=("my-alias",),
     ),
     "OpenAI": Case(
         provider="openai",
@@ -371,3 +393,72 @@ async def test_nothing_sent_changes_the_server(case: Case, replay: Replay) -> No
 def asking(model: str) -> Generation:
     """Return a small question to *model*."""
     return Generation(model=model, prompt="Write two sentences about the sea.", max_tokens=24, deadline_s=5)
+
+
+async def _kinds(replay: Replay) -> dict[str, str]:
+    """Return the kind of each listed model, as the discoverer takes it."""
+    async with opened("openai-compatible", replay.url) as endpoint:
+        return {
+            entry.name: infer(await endpoint.describe(entry), entry.name)[0]
+            for entry in await endpoint.list_models()
+        }
+
+
+async def test_xinference_tells_kinds_whatever_the_alias(replay: Replay) -> None:
+    """A base model is for completion; what draws or hears is asked nothing."""
+    written.xinference(replay)
+    assert await _kinds(replay) == {
+        "my-alias": "chat",
+        "base-one": "completion",
+        "vectors": "embedding",
+        "ranks": "rerank",
+        "draws": "unknown",
+        "hears": "unknown",
+    }
+
+
+async def test_infinity_is_found_at_its_root_and_tells_kinds(replay: Replay) -> None:
+    """It embeds and ranks; nothing it lists chats."""
+    written.infinity(replay)
+    assert await _kinds(replay) == {"mine": "embedding", "ranks": "rerank", "sorts": "unknown"}
+    async with opened("openai-compatible", replay.url) as endpoint:
+        await endpoint.list_models()
+        assert (await endpoint.reach()).product == "infinity"
+        assert (await endpoint.embed("mine", ["a", "b"])).dimensions == 384
+        assert (await endpoint.rerank("ranks", "q", ["a", "b"])).scores == [0.1, 0.9]
+        loaded = await endpoint.resident()
+    assert loaded is not None
+    assert loaded["mine"].resident
+
+
+@pytest.mark.parametrize(("served", "kind"), [("reranker", "rerank"), ("embedding", "embedding")])
+async def test_text_embeddings_inference_is_known_without_a_listing(
+    served: str, kind: str, replay: Replay
+) -> None:
+    """Its `/info` names the one model, and its kind wins over the name."""
+    written.text_embeddings_inference(replay, served)
+    name = "BAAI/bge-reranker-base"
+    assert await _kinds(replay) == {name: kind}
+    async with opened("openai-compatible", replay.url) as endpoint:
+        [entry] = await endpoint.list_models()
+        described = await endpoint.describe(entry)
+        server = await endpoint.reach()
+        assert (await endpoint.embed(name, ["a", "b"])).vectors == 2
+        assert (await endpoint.rerank(name, "q", ["a", "b"])).scores == [0.1, 0.9]
+    assert (server.product, server.version) == ("text-embeddings-inference", "1.8.2")
+    assert (described.locality, described.facts["served_context_tokens"]) == ("local", 512)
+
+
+async def test_telling_what_a_server_runs_asks_for_nothing_to_be_generated(replay: Replay) -> None:
+    """Listing, describing, what is loaded, how busy it is: all by GET."""
+    for play in (written.koboldcpp, written.xinference, written.infinity, written.text_embeddings_inference):
+        replay.routes.clear()
+        replay.requests.clear()
+        play(replay)
+        async with opened("openai-compatible", replay.url) as endpoint:
+            for entry in await endpoint.list_models():
+                await endpoint.describe(entry)
+            await endpoint.reach()
+            await endpoint.resident()
+            await endpoint.activity()
+        assert {request.method for request in replay.requests} == {"GET"}

@@ -1,7 +1,8 @@
 """Replies of services that cannot be had here, written by hand after their API descriptions; none is recorded.
 
 Descriptions: OpenAI's and Anthropic's Python SDKs, Google's and OpenRouter's API references, LM Studio's REST
-documentation, Text Generation Inference's OpenAPI document. All as of 2026-11-27.
+documentation, Text Generation Inference's OpenAPI document. All as of 2026-11-27. KoboldCpp (koboldcpp.py), Xinference,
+infinity (fastapi_schemas/pymodels.py), text-embeddings-inference (docs/openapi.json) after their sources, 2026-11-29.
 """
 
 import json
@@ -249,6 +250,101 @@ def text_generation_inference(replay: Replay) -> None:
         200, "tgi_batch_current_size 2\ntgi_queue_size 0\ntgi_request_generated_tokens_sum 4100\n"
     )
     replay.routes["POST", "/v1/chat/completions"] = _completion(name)
+
+
+def koboldcpp(replay: Replay) -> None:
+    name = "koboldcpp/SmolLM2-135M-Instruct.Q4_1"
+    entry = {
+        "id": name,
+        "object": "model",
+        "created": 1,
+        "owned_by": "koboldcpp",
+        "permission": [],
+        "root": "koboldcpp",
+    }
+    replay.routes["GET", "/v1/models"] = reply(200, {"object": "list", "data": [entry]})
+    replay.routes["GET", "/api/extra/version"] = reply(
+        200, {"result": "KoboldCpp", "version": "1.101", "protected": False, "llm": True, "txt2img": False}
+    )
+    replay.routes["GET", "/api/extra/true_max_context_length"] = reply(200, {"value": 8192})
+    replay.routes["POST", "/v1/chat/completions"] = _completion(name)
+
+
+def xinference(replay: Replay) -> None:
+    """Play Xinference, which lists the models that run."""
+    base = {"object": "model", "created": 0, "owned_by": "xinference", "replica": 1}
+    entries = [
+        {
+            "id": "my-alias",
+            "model_type": "LLM",
+            "model_name": "qwen2.5-instruct",
+            "model_ability": ["chat", "tools"],
+            "context_length": 32_768,
+            "model_format": "ggufv2",
+            "quantization": "q4_k_m",
+        },
+        {"id": "base-one", "model_type": "LLM", "model_name": "llama-2", "model_ability": ["generate"]},
+        {
+            "id": "vectors",
+            "model_type": "embedding",
+            "model_name": "bge-m3",
+            "dimensions": 1024,
+            "max_tokens": 8192,
+        },
+        {"id": "ranks", "model_type": "rerank", "model_name": "bge-reranker-base"},
+        {"id": "draws", "model_type": "image", "model_name": "sd3", "model_ability": ["text2image"]},
+        {"id": "hears", "model_type": "audio", "model_name": "whisper", "model_ability": ["audio2text"]},
+    ]
+    replay.routes["GET", "/v1/models"] = reply(
+        200, {"object": "list", "data": [base | one for one in entries]}
+    )
+    missing = reply(400, {"detail": "Model not found in the model list, uid: no-such-model"})
+    replay.routes["POST", "/v1/chat/completions"] = _found(("my-alias",), _completion("my-alias"), missing)
+
+
+def infinity(replay: Replay) -> None:
+    """Play infinity, whose protocol is at its root unless it is started with a prefix."""
+    base = {
+        "object": "model",
+        "owned_by": "infinity",
+        "created": 1,
+        "backend": "torch",
+        "stats": {"queue_fraction": 0.0},
+    }
+    entries = [
+        base | {"id": "mine", "capabilities": ["embed"]},
+        base | {"id": "ranks", "capabilities": ["rerank"]},
+        base | {"id": "sorts", "capabilities": ["classify"]},
+    ]
+    replay.routes["GET", "/models"] = reply(200, {"object": "list", "data": entries})
+    replay.routes["GET", "/health"] = reply(200, {"unix": 1.0})
+    vectors = [{"object": "embedding", "index": n, "embedding": EMBEDDED} for n in (0, 1)]
+    replay.routes["POST", "/embeddings"] = reply(200, {"data": vectors, "usage": {"prompt_tokens": 2}})
+    ranked = [{"relevance_score": 0.9, "index": 1}, {"relevance_score": 0.1, "index": 0}]
+    replay.routes["POST", "/rerank"] = reply(200, {"results": ranked, "usage": {"prompt_tokens": 9}})
+
+
+def text_embeddings_inference(replay: Replay, kind: str = "reranker") -> None:
+    """Play text-embeddings-inference, which lists nothing and serves one model of *kind*."""
+    told = {
+        "reranker": {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}},
+        "embedding": {"pooling": "cls"},
+    }
+    info = {
+        "model_id": "BAAI/bge-reranker-base",
+        "model_sha": None,
+        "model_dtype": "float16",
+        "served_model_name": "BAAI/bge-reranker-base",
+        "model_type": {kind: told[kind]},
+        "max_concurrent_requests": 512,
+        "max_input_length": 512,
+        "version": "1.8.2",
+    }
+    replay.routes["GET", "/info"] = reply(200, info)
+    replay.routes["GET", "/health"] = reply(200)
+    replay.routes["POST", "/rerank"] = reply(200, [{"index": 1, "score": 0.9}, {"index": 0, "score": 0.1}])
+    vectors = [{"object": "embedding", "index": n, "embedding": EMBEDDED} for n in (0, 1)]
+    replay.routes["POST", "/v1/embeddings"] = reply(200, {"data": vectors, "usage": {"prompt_tokens": 2}})
 
 
 def router(replay: Replay) -> None:

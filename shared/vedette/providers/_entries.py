@@ -51,6 +51,17 @@ _ABILITIES: Final[Mapping[str, Capability]] = {
     "completion_fim": Capability.INSERT,
     "embeddings": Capability.EMBEDDING,
 }
+# Words in the lists of abilities of infinity (`capabilities`) and Xinference (`model_ability`).
+_ABILITY_LISTS: Final = ("capabilities", "model_ability")
+_ABILITY_WORDS: Final[Mapping[str, Capability]] = {
+    "chat": Capability.CHAT,
+    "generate": Capability.COMPLETION,
+    "embed": Capability.EMBEDDING,
+    "rerank": Capability.RERANK,
+    "vision": Capability.VISION,
+    "tools": Capability.TOOLS,
+    "reasoning": Capability.THINKING,
+}
 _ENDS: Final = ("expiration_date", "deprecation", "deprecation_date", "shutdown_date", "retirement_date")
 _SHORT_COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmM])?\Z")
 
@@ -105,6 +116,8 @@ def kind_and_claims(entry: Entry, source: str) -> tuple[Kind, dict[str, Claim]]:
     for name in _KIND_FIELDS:
         told = (text(entry.get(name), 64) or "").lower().replace("_", "-")
         kind = _KINDS.get(told)
+        if kind == "chat" and Capability.COMPLETION in claims and Capability.CHAT not in claims:
+            kind = "completion"  # Xinference: a base model is an LLM too
         if kind is not None:
             claims.setdefault(Capability.CHAT, _declared(kind == "chat", f"{source}: {name} {told}"))
             return kind, claims
@@ -116,10 +129,18 @@ def kind_and_claims(entry: Entry, source: str) -> tuple[Kind, dict[str, Claim]]:
         claims[Capability.CHAT] = _declared(
             False, f"{source}: its answers are {', '.join(filter(None, given))}"
         )
-    chats, embeds = claims.get(Capability.CHAT), claims.get(Capability.EMBEDDING)
-    if chats is not None and chats.value:
-        return "chat", claims
-    return ("embedding" if embeds is not None and embeds.value else "unknown"), claims
+    for capability, kind in _BY_ABILITY:
+        if (claim := claims.get(capability)) is not None and claim.value:
+            return kind, claims
+    return "unknown", claims
+
+
+# The kind of a model that declares an ability, the first that it has.
+_BY_ABILITY: Final[tuple[tuple[Capability, Kind], ...]] = (
+    (Capability.CHAT, "chat"),
+    (Capability.EMBEDDING, "embedding"),
+    (Capability.RERANK, "rerank"),
+)
 
 
 def _declared_abilities(entry: Entry, source: str) -> dict[str, Claim]:
@@ -128,6 +149,13 @@ def _declared_abilities(entry: Entry, source: str) -> dict[str, Claim]:
     for name, capability in _ABILITIES.items():
         if isinstance(told.get(name), bool):
             found[capability] = _declared(told[name], f"{source}: {name}")
+    for field in _ABILITY_LISTS:
+        words = [word for word in map(text, sequence(entry.get(field))) if word]
+        for word in words:
+            if (able := _ABILITY_WORDS.get(word)) is not None:
+                found[able] = _declared(True, f"{source}: {field} {word}")
+        if words and all(word == "classify" or _OTHER.search(word) for word in words):
+            found[Capability.CHAT] = _declared(False, f"{source}: {field} {', '.join(words)}")
     return found
 
 

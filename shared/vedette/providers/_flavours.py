@@ -2,13 +2,15 @@
 
 From recorded replies of llama.cpp (PyPI xllamacpp 2026.10) and vLLM 0.32, 2026-11-23; from LM Studio's REST
 documentation (/api/v0) and Text Generation Inference's API description (/info, metrics), 2026-11-27; from what the
-sources of the servers from SGLang on write into `owned_by`, 2026-11-29.
+sources of the servers from SGLang on write into `owned_by`, 2026-11-29; infinity, text-embeddings-inference, KoboldCpp
+and Xinference from their sources, 2026-11-29.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+import msgspec
 from msgspec import Struct
 
 from vedette.providers import Described, _litellm
@@ -161,6 +163,48 @@ def _text_generation_inference(entry: Entry, told: Entry) -> Described:
     )
 
 
+def _koboldcpp(entry: Entry, told: Entry) -> Described:
+    """Read a listing with the context that KoboldCpp was started with."""
+    described = entry_and_props(entry, {})
+    served = tokens(told.get("value"))
+    if not served:
+        return described
+    return msgspec.structs.replace(
+        described,
+        facts={**described.facts, "served_context_tokens": served},
+        sources={
+            **described.sources,
+            "served_context_tokens": "KoboldCpp /api/extra/true_max_context_length",
+        },
+    )
+
+
+_EMBEDDERS: dict[str, Kind] = {"embedding": "embedding", "reranker": "rerank"}
+
+
+def _text_embeddings_inference(entry: Entry, told: Entry) -> Described:
+    """Read what text-embeddings-inference tells of the one model it serves."""
+    source = "text-embeddings-inference /info"
+    facts = known(served_context_tokens=tokens(told.get("max_input_length")) or None)
+    kinds = (_EMBEDDERS[name] for name in mapping(told.get("model_type")) if name in _EMBEDDERS)
+    return Described(
+        kind=next(kinds, "unknown"),
+        facts=facts,
+        sources=dict.fromkeys(facts, source),
+        claims=declared(source, {Capability.CHAT: False}),
+        origin=text(told.get("model_id")),
+    )
+
+
+def listed_by_info(told: Any) -> list[Entry]:
+    """Return the entry of a server that lists no models and tells of its one model in `/info`, if *told* is that."""
+    info = mapping(told)
+    name = info.get("served_model_name") or info.get("model_id")
+    if not (is_name(name) and mapping(info.get("model_type"))):
+        return []
+    return [{"id": name, "owned_by": "text-embeddings-inference"}]
+
+
 def _by_id(body: Any) -> dict[str, Entry]:
     """Return the entries of a listing by their id."""
     entries = map(mapping, sequence(mapping(body).get("data")))
@@ -195,6 +239,7 @@ class Flavour(Struct, frozen=True, kw_only=True):
     running: str | None = None  # its gauge of requests being worked on, in /metrics
     generated: str | None = None  # its counter of generated tokens, in /metrics
     slots: str | None = None  # a path that lists slots with `is_processing`, where /metrics is off
+    reranks_texts: bool = False  # its `/rerank` takes `texts` and answers with an array of scores
     answers_any_name: bool = False  # a model that is not there is answered by another
     reasons: bool = False  # its models may think: they take no temperature, and count thinking in their limit
 
@@ -278,19 +323,50 @@ FLAVOURS = (
     ),
     Flavour(name="ollama", runs="chat", owned_by=("library",), version="api/version"),
     Flavour(name="llama-cpp-python", runs="chat", owned_by=("me",), locality="local", answers_any_name=True),
-    Flavour(name="koboldcpp", runs="chat", owned_by=("koboldcpp",), locality="local", answers_any_name=True),
+    Flavour(
+        name="koboldcpp",
+        runs="chat",
+        owned_by=("koboldcpp",),
+        locality="local",
+        resident="always",
+        version="api/extra/version",
+        props="api/extra/true_max_context_length",
+        reads=_koboldcpp,
+        answers_any_name=True,
+    ),
     Flavour(name="tabbyapi", runs="chat", owned_by=("tabbyAPI",), locality="local", answers_any_name=True),
     Flavour(name="lmdeploy", runs="chat", owned_by=("lmdeploy",), locality="local"),
     Flavour(name="tensorrt-llm", runs="chat", owned_by=("tensorrt_llm",), locality="local"),
     Flavour(name="mlc-llm", runs="chat", owned_by=("MLC-LLM",), locality="local"),
     Flavour(name="openvino", owned_by=("OVMS",), locality="local"),
     Flavour(name="docker-model-runner", runs="chat", owned_by=("docker",), locality="local"),
-    Flavour(name="infinity", runs="embedding", owned_by=("infinity",), locality="local"),
-    Flavour(name="xinference", owned_by=("xinference",), locality="local"),
+    Flavour(
+        name="infinity",
+        runs="embedding",
+        owned_by=("infinity",),
+        locality="local",
+        resident="always",
+        health="health",
+    ),
+    Flavour(
+        name="xinference", owned_by=("xinference",), locality="local", resident="always"
+    ),  # lists what runs
     # Nothing in their listings tells these apart: they are named by `flavour`.
     Flavour(name="localai", locality="local"),
     Flavour(name="mlx", runs="chat", locality="local"),
-    Flavour(name="text-embeddings-inference", runs="embedding", locality="local"),
+    Flavour(
+        name="text-embeddings-inference",
+        runs="embedding",
+        owned_by=("text-embeddings-inference",),
+        locality="local",
+        resident="always",
+        health="health",
+        version="info",
+        props="info",
+        reads=_text_embeddings_inference,
+        reranks_texts=True,
+        answers_any_name=True,
+    ),
     Flavour(name="transformers", runs="chat", locality="local"),
 )
 GENERIC = Flavour(name="generic", serves_own=False, answers_any_name=True)

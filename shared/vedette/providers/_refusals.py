@@ -74,6 +74,12 @@ _NO_ACCESS: Final = re.compile(
 # Google says `check your plan and billing details` of every limit, also of one for a minute.
 _OF_A_WHILE: Final = re.compile(r"quota exceeded for metric|(?:retry|try again) in", re.IGNORECASE)
 _NOT_LOADED: Final = re.compile(r"no models? (?:is )?loaded|model is (?:unloaded|not loaded)", re.IGNORECASE)
+# Xinference, LiteLLM and others answer 400 for a model that they do not have.
+_NO_MODEL: Final = re.compile(
+    r"model not found|no such model|invalid model name|model_not_found"
+    r"|\bmodel \S{1,200} (?:was )?(?:not found|does not exist)",
+    re.IGNORECASE,
+)
 # The status of kinds of errors, which a stream tells by their names alone: OpenAI's, Anthropic's and Google's.
 _BY_TYPE: Final[Mapping[str, int]] = {
     "rate_limit_error": 429,
@@ -117,6 +123,8 @@ def outcome(status: int, said: str) -> Outcome:
     by_policy = _BY_POLICY.search(said) or (status == 403 and _NO_ACCESS.search(said))
     if status in (400, 403) and by_policy and not _OF_THE_KEY.search(said):
         return Outcome.FORBIDDEN
+    if status == 400 and _NO_MODEL.search(said):
+        return Outcome.NOT_FOUND
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return Outcome.SERVER_ERROR if status >= 500 else Outcome.BAD_REQUEST

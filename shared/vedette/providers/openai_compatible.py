@@ -29,7 +29,7 @@ from vedette.providers import (
 )
 from vedette.providers._completions import Answer, refused_parameter, request_body
 from vedette.providers._entries import context, is_offered
-from vedette.providers._flavours import FLAVOURS, GENERIC, LITELLM, Flavour, detect
+from vedette.providers._flavours import FLAVOURS, GENERIC, LITELLM, Flavour, detect, listed_by_info
 from vedette.providers._gateways import gateway, in_cloud, may_be_litellm, peer
 from vedette.providers._http import Http
 from vedette.providers._lenient import (
@@ -154,13 +154,27 @@ class OpenAICompatibleEndpoint:
                 if error.outcome not in _NO_LISTING:
                     raise
                 refusals.append(error)
+                if prefix and error.outcome is not Outcome.NOT_FOUND:
+                    break  # it is there, and no listing is at its root instead
                 continue
             self._prefixes = (prefix,)
             return body, headers
         if not self._named:
-            raise refusals[0]
+            return await self._by_info(refusals)
         self._prefixes = self._prefixes[:1]
         return {"data": []}, {}
+
+    async def _by_info(self, refusals: list[ProviderError]) -> tuple[Any, Mapping[str, str]]:
+        """Return the listing of a server that has none and tells of its one model. Raises the first of *refusals*."""
+        entries: list[Mapping[str, Any]] = []
+        by_info = self._given is None or self._given.props == "info"
+        if by_info and all(refusal.outcome is Outcome.NOT_FOUND for refusal in refusals):
+            with suppress(ProviderError):
+                entries = listed_by_info(await self._http.get("info"))
+        if not entries:
+            raise refusals[0]
+        self._prefixes = self._prefixes[:1]
+        return {"data": entries}, {}
 
     async def _path(self, path: str) -> str:
         """Return *path* under the base URL, which the first listing finds where the configured one does not say."""
@@ -310,13 +324,23 @@ class OpenAICompatibleEndpoint:
     async def rerank(
         self, model: str, query: str, documents: list[str], *, deadline_s: float = 60.0
     ) -> Reranked:
-        """Rerank by /v1/rerank (Jina's form, which llama.cpp and vLLM speak)."""
+        """Rerank by /v1/rerank (Jina's form: llama.cpp, vLLM, infinity), or text-embeddings-inference's /rerank."""
         await self._require(model)
+        path = await self._path("rerank")
         sent_at = self._clock.monotonic()
-        asked = {"model": model, "query": query, "documents": documents}
-        body, _ = await self._http.call("POST", await self._path("rerank"), asked, deadline_s=deadline_s)
-        results = [mapping(entry) for entry in sequence(mapping(body).get("results"))]
-        scores = {count(entry.get("index")): score(entry.get("relevance_score")) for entry in results}
+        if self._flavour.reranks_texts:
+            body, _ = await self._http.call(
+                "POST", "rerank", {"query": query, "texts": documents}, deadline_s=deadline_s
+            )
+            results, field = [mapping(entry) for entry in sequence(body)], "score"
+        else:
+            asked = {"model": model, "query": query, "documents": documents}
+            body, _ = await self._http.call("POST", path, asked, deadline_s=deadline_s)
+            results, field = (
+                [mapping(entry) for entry in sequence(mapping(body).get("results"))],
+                "relevance_score",
+            )
+        scores = {count(entry.get("index")): score(entry.get(field)) for entry in results}
         found = [scores.get(place) for place in range(len(documents))]
         if None in found:
             raise ProviderError(Outcome.GARBAGE, f"{len(documents)} documents gave {len(results)} scores")
@@ -429,11 +453,14 @@ def deployment(url: str) -> tuple[str, ...]:
 def prefixes(url: str) -> tuple[str, ...]:
     """Return what may come between *url* and the paths of the protocol, the likeliest first.
 
-    A URL with a path of its own (`/api/paas/v4`, `/openai`) is a base URL already, or the place of a server.
+    A URL with a path of its own (`/api/paas/v4`, `/openai`) is a base URL already, or the place of a server. A few
+    servers, infinity for one, have the protocol at their root.
     """
     pasted = _without_request(url)
     is_versioned = pasted.endswith("/v1")
-    return ("", "v1/") if urlsplit(http_url(pasted)).path.strip("/") and not is_versioned else ("v1/",)
+    if is_versioned:
+        return ("v1/",)
+    return ("", "v1/") if urlsplit(http_url(pasted)).path.strip("/") else ("v1/", "")
 
 
 def _without_request(url: str) -> str:
