@@ -12,7 +12,7 @@ from hypothesis import settings
 from require import missing
 from vedette import log
 from vedette.bus.bus import Bus
-from vedette.bus.connection import RECONNECT_FOR_EVER
+from vedette.bus.connection import RECONNECT_FOR_EVER, close
 from vedette.bus.provisioning import provision
 from vedette.clock import SystemClock
 from vedette.demo.server import serving, weights
@@ -85,7 +85,7 @@ async def bus(server: NatsServer, settings: Settings) -> AsyncIterator[Bus]:
     made = Bus(connection, name="test", clock=SystemClock(), log=log.logger("test"))
     yield made
     await made.close()
-    await connection.close()
+    await close(connection)
 
 
 @pytest.fixture

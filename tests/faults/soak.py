@@ -35,7 +35,7 @@ from faults.publishing import STREAMS, recorded
 from faults.replicas import Replica
 from providers.fake_ollama import FakeOllama, fake_ollama
 from providers.replay import hang, reply
-from vedette.bus.connection import RECONNECT_FOR_EVER
+from vedette.bus.connection import RECONNECT_FOR_EVER, close
 from vedette.bus.provisioning import provision
 from vedette.runtime.subprocesses import child, last_line
 from vedette.settings import Nats, Settings
@@ -343,7 +343,7 @@ async def _cluster(
         )
         connection = await nats.connect(broker.server.url("operator"))
         await provision(connection, Settings(nats=Nats(expected_models=plan.models)))
-        await connection.close()
+        await close(connection)
         replicas = []
         for service in SERVICES:
             made = [
@@ -420,7 +420,7 @@ async def _connected(broker: Broker) -> AsyncIterator[NatsClient]:
     try:
         yield connection
     finally:
-        await connection.close()
+        await close(connection)
 
 
 async def _measured(connection: NatsClient, models: int) -> bool:

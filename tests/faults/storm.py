@@ -24,7 +24,7 @@ from commands import Up, started
 from eventually import eventually
 from faults.breaking import Broker, Database, say_nothing
 from faults.publishing import STREAMS, TABLES, Publisher, events, recorded
-from vedette.bus.connection import RECONNECT_FOR_EVER
+from vedette.bus.connection import RECONNECT_FOR_EVER, close
 from vedette.bus.provisioning import provision
 from vedette.messages.consumers import recording
 from vedette.messages.events import Event
@@ -207,7 +207,7 @@ async def scene(directory: Path, database: Database, *, number: int, seed: int) 
                 source=events(number, seed=seed),
             )
         finally:
-            await connection.close()
+            await close(connection)
 
 
 async def weather(directory: Path, database: Database, plan: Plan) -> Outcome:

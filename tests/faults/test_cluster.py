@@ -13,7 +13,7 @@ from nats.aio.client import Client as NatsClient
 from eventually import eventually
 from faults.breaking import say_nothing
 from faults.cluster import Cluster
-from vedette.bus.connection import RECONNECT_FOR_EVER
+from vedette.bus.connection import RECONNECT_FOR_EVER, close
 from vedette.bus.provisioning import provision, streams
 from vedette.errors import ProvisioningError
 from vedette.messages.channels import DURABLES
@@ -49,7 +49,7 @@ async def provisioned(directory: Path) -> AsyncIterator[tuple[Cluster, NatsClien
             await eventually(has_streams, within_s=ELECTED_WITHIN_S, what="streams in a new cluster")
             yield cluster, connection
         finally:
-            await connection.close()
+            await close(connection)
 
 
 async def _fill(connection: NatsClient) -> int:
@@ -97,7 +97,7 @@ async def test_all_servers_killed_at_once_lose_nothing(tmp_path: Path) -> None:
 async def test_a_stream_without_a_leader_is_named(tmp_path: Path) -> None:
     """The server that is left accepts connections, and no stream moves: not ready, the reason names it."""
     async with provisioned(tmp_path) as (cluster, connection):
-        await connection.close()
+        await close(connection)
         left, *others = cluster.nodes
         async with open_service("recommender", settings_of(f"nats://127.0.0.1:{left.port}")) as service:
             await service.follow(("MODELS", "model.>"))

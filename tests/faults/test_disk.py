@@ -20,6 +20,7 @@ from commands import Up, up, vedette
 from eventually import eventually
 from faults.disks import MIB, disk, fill
 from providers.fake_ollama import fake_ollama
+from vedette.bus.connection import close
 from vedette.bus.provisioning import provision, streams
 from vedette.client import Client
 from vedette.errors import StorageTooSmall
@@ -40,7 +41,7 @@ async def operator(server: NatsServer) -> AsyncIterator[NatsClient]:
     try:
         yield connection
     finally:
-        await connection.close()
+        await close(connection)
 
 
 async def limits(connection: NatsClient) -> dict[str, int]:
@@ -86,7 +87,7 @@ async def test_streams_fit_a_server_with_little_storage(tmp_path: Path) -> None:
                     with pytest.raises(StorageTooSmall, match=r"refuses \d+ MiB .* max_file_store"):
                         await provision(connection, GREEDY)
             finally:
-                await connection.close()
+                await close(connection)
 
 
 async def test_limits_grow_and_shrink_without_loss(server: NatsServer) -> None:

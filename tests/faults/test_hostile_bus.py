@@ -21,7 +21,7 @@ from faults.breaking import say_nothing
 from faults.replicas import Replica
 from samples import lifecycle_event
 from vedette.bus.bus import Bus
-from vedette.bus.connection import barrier
+from vedette.bus.connection import barrier, close
 from vedette.client import Client
 from vedette.messages.channels import QUERIES
 from vedette.messages.queries import ErrorReply
@@ -87,7 +87,7 @@ async def agent(server: NatsServer) -> AsyncIterator[NatsClient]:
     connection = await nats.connect(server.url("agent"), error_cb=say_nothing, max_reconnect_attempts=0)
     yield connection
     with suppress(nats.errors.Error):
-        await connection.close()
+        await close(connection)
 
 
 def payloads(valid: bytes, rng: Random) -> Iterator[bytes]:

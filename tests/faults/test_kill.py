@@ -17,7 +17,7 @@ from eventually import eventually
 from faults.breaking import say_nothing
 from faults.publishing import recorded
 from providers.fake_ollama import fake_ollama
-from vedette.bus.connection import barrier
+from vedette.bus.connection import barrier, close
 from vedette.client import Client
 from vedette.messages.events import Tick
 
@@ -92,7 +92,7 @@ async def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path: Path) -> N
                 watching = await watch_ticks(running, ticks)
                 await asyncio.sleep(moments.uniform(0.1, 4))  # the moment is the point
                 await running.stop(signal.SIGKILL)
-                await watching.close()
+                await close(watching)
         # No more work is begun; what was in hand comes back after its acknowledgement is overdue.
         async with up(state, config(QUIET, one=one.url, two=two.url)) as running:
             await running.line("ready")
@@ -108,7 +108,7 @@ async def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path: Path) -> N
             js = operator.jetstream()
             await eventually(lambda: recorded(js), within_s=120, what="everything recorded")
             events = await stored(js, "MODELS") + await stored(js, "ENDPOINTS")
-            await operator.close()
+            await close(operator)
             assert await running.stop() == 0
 
     found = Counter(subject for subject, _ in events if subject.startswith("model.found."))

@@ -17,6 +17,7 @@ from commands import Up, started
 from eventually import eventually
 from faults.publishing import recorded
 from providers.fake_ollama import fake_ollama
+from vedette.bus.connection import close
 from vedette.runtime.nats_server import NatsServer
 
 QUESTIONS_PER_S = 500
@@ -85,7 +86,7 @@ async def asking(server: NatsServer) -> AsyncIterator[Questions]:
     finally:
         task.cancel()
         await task
-        await connection.close()
+        await close(connection)
 
 
 @pytest.mark.fault(
@@ -125,7 +126,7 @@ async def test_no_question_fails_in_a_rolling_update(tmp_path: Path, server: Nat
         assert asked > QUESTIONS_PER_S * took_s / 2
         connection = await nats.connect(server.url("operator"))
         await eventually(lambda: recorded(connection.jetstream()), what="a record of everything")
-        await connection.close()
+        await close(connection)
 
 
 async def _answered(questions: Questions) -> bool:

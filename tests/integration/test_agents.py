@@ -21,7 +21,7 @@ from vedette import Client
 from vedette.bus import accounts, agents, permissions
 from vedette.bus.accounts import SYSTEM_USER
 from vedette.bus.bus import Bus
-from vedette.bus.connection import barrier
+from vedette.bus.connection import barrier, close
 from vedette.client.subscription import Watching
 from vedette.errors import BusUnreachable, RequestError
 from vedette.local import instance
@@ -50,7 +50,7 @@ async def connected(url: str) -> AsyncIterator[NatsClient]:
     try:
         yield connection
     finally:
-        await connection.close()
+        await close(connection)
 
 
 async def heard(connection: NatsClient, *subjects: str) -> list[Msg]:

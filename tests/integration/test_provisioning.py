@@ -9,6 +9,7 @@ import pytest
 from nats.aio.client import Client as NatsClient
 
 from commands import vedette
+from vedette.bus.connection import close
 from vedette.bus.provisioning import provision
 from vedette.errors import JetStreamOff, ProvisioningError
 from vedette.runtime import nats_server
@@ -40,7 +41,7 @@ async def connected(url: str) -> AsyncIterator[NatsClient]:
     try:
         yield connection
     finally:
-        await connection.close()
+        await close(connection)
 
 
 async def _unchecked(_: NatsClient) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import re
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -143,7 +143,7 @@ async def open_connection(
         # A refused connection keeps its socket; one whose TLS handshake failed never says that it is closed.
         with suppress(nats.errors.Error, OSError, TimeoutError):
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
-                await connection.close()
+                await close(connection)
         # A server that refuses closes at once, and its reset may overtake its words: one attempt that heard them tells.
         told = next(filter(_refused, failures), failures[-1] if failures else error)
         raise BusUnreachable(url=without_secrets(url), problem=why(told)) from error
@@ -177,6 +177,30 @@ async def barrier(connection: NatsClient) -> None:
     await connection.flush()
 
 
+async def close(connection: NatsClient) -> None:
+    """Close *connection*; its server may have gone in the same moment."""
+    await _unless_cancelled(connection.close())
+
+
+async def drain(connection: NatsClient) -> None:
+    """Drain and close *connection*; its server may have gone in the same moment."""
+    await _unless_cancelled(connection.drain())
+
+
+async def _unless_cancelled(closing: Awaitable[None]) -> None:
+    """Await *closing*; raise CancelledError only when this task is cancelled.
+
+    nats-py 2.16 raises it from `close` while it begins to reconnect: it cancels the reconnection, and with it the
+    future of the closed socket, for which it waits next (Client._close).
+    """
+    try:
+        await closing
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+
+
 @asynccontextmanager
 async def connect(settings: Nats, *, name: str, reconnect: bool = False) -> AsyncIterator[NatsClient]:
     """Open a connection; drain it on the way out. Raises BusUnreachable, soon."""
@@ -185,4 +209,4 @@ async def connect(settings: Nats, *, name: str, reconnect: bool = False) -> Asyn
         yield connection
     finally:
         with suppress(nats.errors.Error, TimeoutError):
-            await connection.drain()
+            await drain(connection)

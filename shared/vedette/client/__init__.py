@@ -22,7 +22,7 @@ import nats.errors
 from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 
-from vedette.bus.connection import open_connection
+from vedette.bus.connection import close, open_connection
 from vedette.client.model_feed import FOLLOWED, Followed, follow
 from vedette.client.subscription import Watching
 from vedette.errors import NoAnswer, NotRunning, RequestError
@@ -146,7 +146,7 @@ class Client:
         for watching in self._watching:
             watching.end()
         if self._connection is not None:
-            await self._connection.close()
+            await close(self._connection)
             self._connection = None
 
     async def __aenter__(self) -> Self:

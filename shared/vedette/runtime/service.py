@@ -25,6 +25,7 @@ from vedette.bus.bus import Bus, Following
 from vedette.bus.connection import (
     RECONNECT_FOR_EVER,
     barrier,
+    drain,
     servers,
     skip_unreadable,
     tls,
@@ -343,7 +344,7 @@ class Service:
         # from its queue, and would wait for it in vain.
         await asyncio.gather(*(_within(subscriber.stop()) for subscriber in self._broker.subscribers))
         # Draining the connection drains the micro service's subscriptions: its own stop would drop requests.
-        await _within(self.bus.connection.drain())
+        await _within(drain(self.bus.connection))
         await _within(self._app.stop())
         if self._pong is not None:
             self._pong.cancel()  # not before: what is to be drained is still read
