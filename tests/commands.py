@@ -1,7 +1,8 @@
-"""The command line as a subprocess: commands that end, and `vedette up` until it is told to stop."""
+"""The command line as processes: commands that end, and `vedette up` until it is told to stop."""
 
 import asyncio
 import fcntl
+import functools
 import json
 import os
 import pty
@@ -11,7 +12,7 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+import preloaded
 from vedette.local.instance import Connection
 
 READY_WITHIN_S = 120.0
@@ -36,37 +38,109 @@ class Ended(Struct, frozen=True):
         return json.loads(self.out)
 
 
-async def _start(*arguments: str, **environment: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        "from vedette.cli import main; main()",
-        *arguments,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        # The machine's own Ollama and configuration are none of a test's business.
-        env={
-            **os.environ,
-            "OLLAMA_HOST": "127.0.0.1:1",
-            "VEDETTE_CONFIG": "",
-            "NO_COLOR": "1",
-            **environment,
-        },
+# What must be there from a process's first moment: the loader and Python read it, /proc shows it.
+_FROM_THE_START = ("LD_PRELOAD", "PYTHON", "TMPDIR")
+_preloaded = functools.cache(preloaded.Server)
+
+
+class Command:
+    """A process that runs a command, and what it prints."""
+
+    def __init__(self, number: int, ended: Coroutine[Any, Any, int], out: "Pipe", err: "Pipe") -> None:
+        self.stdout, self.stderr = out.reader, err.reader
+        self._number, self._pipes = number, (out, err)
+        self._ended = asyncio.create_task(ended)
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code, once it has ended."""
+        return self._ended.result() if self._ended.done() else None
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal if it has not ended."""
+        if not self._ended.done():
+            with suppress(ProcessLookupError):
+                os.kill(self._number, number)
+
+    async def wait(self) -> int:
+        """Return its exit code when it has ended."""
+        return await asyncio.shield(self._ended)
+
+    def close(self) -> None:
+        """Hear no more of it. Its pipes may be open in a child that it has left."""
+        for pipe in self._pipes:
+            pipe.transport.close()
+        self._ended.cancel()
+
+
+class Pipe(Struct, frozen=True):
+    """A pipe from another process: the end to read from, and the one that it gets."""
+
+    reader: asyncio.StreamReader
+    transport: asyncio.ReadTransport
+    theirs: int
+
+
+async def _pipe() -> Pipe:
+    ours, theirs = os.pipe()
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(ours, "rb", 0)
     )
+    return Pipe(reader, transport, theirs)
+
+
+async def _start(*arguments: str, **environment: str) -> Command:
+    # The machine's own Ollama and configuration are none of a test's business.
+    whole = {**os.environ, "OLLAMA_HOST": "127.0.0.1:1", "VEDETTE_CONFIG": "", "NO_COLOR": "1", **environment}
+    out, err = await _pipe(), await _pipe()
+    try:
+        if any(name.startswith(_FROM_THE_START) for name in environment):
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "vedette", *arguments),
+                stdout=out.theirs,
+                stderr=err.theirs,
+                env=whole,
+            )
+            return Command(process.pid, process.wait(), out, err)
+        return await _fork(arguments, whole, out, err)
+    finally:
+        os.close(out.theirs)
+        os.close(err.theirs)
+
+
+async def _fork(arguments: tuple[str, ...], environment: dict[str, str], out: Pipe, err: Pipe) -> Command:
+    status = await _pipe()
+    request = preloaded.Request(arguments, environment, os.getcwd())
+    _preloaded().run(request, (out.theirs, err.theirs, status.theirs))
+    os.close(status.theirs)
+
+    async def ended() -> int:
+        try:
+            return int(await status.reader.readline())
+        finally:
+            status.transport.close()
+
+    return Command(int(await status.reader.readline()), ended(), out, err)
 
 
 async def vedette(*arguments: str, within_s: float = 900.0, **environment: str) -> Ended:
     """Run a command to its end."""
-    process = await _start(*arguments, **environment)
-    async with asyncio.timeout(within_s):
-        out, err = await process.communicate()
-    return Ended(process.returncode or 0, out.decode(), err.decode())
+    command = await _start(*arguments, **environment)
+    try:
+        async with asyncio.timeout(within_s):
+            out, err, code = await asyncio.gather(
+                command.stdout.read(), command.stderr.read(), command.wait()
+            )
+    finally:
+        command.close()
+    return Ended(code, out.decode(), err.decode())
 
 
 class Up:
     """A command that runs until it is told to stop, in or against a state directory: `vedette up`, for one."""
 
-    def __init__(self, process: asyncio.subprocess.Process, directory: Path) -> None:
+    def __init__(self, process: Command, directory: Path) -> None:
         self._process = process
         self._directory = directory
         self._reader = asyncio.create_task(self._read())
@@ -74,7 +148,6 @@ class Up:
         self.lines: list[str] = []
 
     async def _read(self) -> None:
-        assert self._process.stdout is not None
         async for line in self._process.stdout:
             self.lines.append(line.decode().rstrip())
             self._changed.set()
@@ -98,13 +171,11 @@ class Up:
 
     async def complaint(self) -> str:
         """Wait for the next line on standard error."""
-        assert self._process.stderr is not None
         async with asyncio.timeout(READY_WITHIN_S):
             return (await self._process.stderr.readline()).decode().rstrip()
 
     async def complaints(self) -> str:
         """Return what it said on standard error, once it has ended."""
-        assert self._process.stderr is not None
         return (await self._process.stderr.read()).decode()
 
     @property
@@ -157,9 +228,7 @@ async def started(directory: Path, *arguments: str, **environment: str) -> Async
         yield running
     finally:
         await running.stop(signal.SIGKILL)
-        transport = getattr(process, "_transport", None)
-        if transport is not None:
-            transport.close()
+        process.close()
 
 
 async def watching(running: Up) -> None:

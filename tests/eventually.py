@@ -5,16 +5,18 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
-_EVERY_S = 0.05
+_AGAIN_AFTER_S = (0.02, 0.5)
 
 
 async def eventually(ask: Callable[[], Awaitable[T]], *, within_s: float = 60.0, what: str = "it") -> T:
     """Return the first truthy result of *ask*; fail after *within_s* with the last one."""
     result: T | None = None
+    wait_s, longest_s = _AGAIN_AFTER_S
     try:
         async with asyncio.timeout(within_s):
-            while not (result := await ask()):  # noqa: ASYNC110
-                await asyncio.sleep(_EVERY_S)
+            while not (result := await ask()):
+                await asyncio.sleep(wait_s)
+                wait_s = min(longest_s, 1.5 * wait_s)  # to ask may cost a process
     except TimeoutError:
         raise AssertionError(f"{what} was not so within {within_s:g} s; last: {result!r}") from None
     return result
