@@ -34,7 +34,7 @@ class Proxy:
         """Turn bits over in so many of the next pieces of what the server says."""
         self._garble = chunks
 
-    async def _connected(
+    async def connected(
         self, server_port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         try:
@@ -73,7 +73,7 @@ async def proxy(server_port: int) -> AsyncIterator[Proxy]:
     """Run one in front of the server on *server_port*."""
     made = Proxy()
     listener = await asyncio.start_server(
-        lambda reader, writer: made._connected(server_port, reader, writer), "127.0.0.1", 0
+        lambda reader, writer: made.connected(server_port, reader, writer), "127.0.0.1", 0
     )
     made.port = listener.sockets[0].getsockname()[1]
     try:

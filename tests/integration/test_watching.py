@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from eventually import eventually
 from samples import benchmark_event, lifecycle_event, probe_event
 from vedette import Client
 from vedette.bus.bus import Bus
@@ -129,9 +130,12 @@ async def test_a_break_of_the_connection_is_mentioned(
         connection = await client._connected()
         await connection._process_op_err(ConnectionResetError())  # as its read loop does
         found = lifecycle_event("found", MODEL, at=NOW)
+
+        async def reconnected() -> int:
+            return int(connection.stats["reconnects"])
+
+        await eventually(reconnected, what="reconnected")
         async with asyncio.timeout(60):
-            while not connection.stats["reconnects"]:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
             await barrier(connection)
         with caplog.at_level(logging.WARNING, logger="vedette.watching"):
             await publish(bus, found)

@@ -1,0 +1,145 @@
+"""Tests wait for conditions, put nothing else in a place of the product's, and see it from outside.
+
+What still does otherwise is listed with how often: a number may go down, and then it is to be changed here.
+"""
+
+import ast
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+# Programs that make load and faults in time, and measure: they are no tests.
+PROGRAMS = {"benchmarks", "soak.py", "growth.py", "storm.py", "asking.py", "publishing.py", "replicas.py"}
+
+SLEEPS = {
+    "eventually.py": 1,  # the one that all others wait by
+    "faults/breaking.py": 3,  # how long something is broken is what these try
+    "faults/proxy.py": 1,
+    "faults/test_broker.py": 6,
+    "faults/test_clock.py": 1,
+    "faults/test_hostile_bus.py": 1,
+    "faults/test_image.py": 1,
+    "faults/test_kill.py": 1,
+    "faults/test_recorder.py": 1,
+    "faults/test_rolling.py": 2,
+    "integration/test_waiting.py": 1,
+    "providers/replay.py": 2,  # a server that is slow
+    "providers/test_hostile.py": 1,
+}
+PATCHES = {
+    "docs/test_pages.py": 2,
+    "faults/table.py": 1,  # --unprotected
+    "integration/test_announcing.py": 1,
+    "integration/test_asof.py": 1,
+    "integration/test_bus.py": 2,
+    "integration/test_days.py": 1,
+    "integration/test_history.py": 1,
+    "integration/test_recording.py": 1,
+    "integration/test_store.py": 2,
+    "providers/test_hostile.py": 1,  # of Python's: which certificates are read
+    "providers/test_listings.py": 2,  # of the event loop: what a name resolves to
+    "providers/test_outbound.py": 1,
+}
+PRIVATE = {
+    "integration/test_announcing.py": 6,
+    "integration/test_bus.py": 2,
+    "integration/test_client.py": 3,
+    "integration/test_reports.py": 7,
+    "integration/test_watching.py": 6,
+    "providers/test_refusals.py": 1,
+}
+
+
+def _sleeps(node: ast.AST) -> bool:
+    """Return whether *node* sleeps; giving others a turn is no sleep."""
+    return (
+        isinstance(node, ast.Call)
+        and ast.unparse(node.func) in ("asyncio.sleep", "time.sleep", "sleep")
+        and not (isinstance(node.args[0], ast.Constant) and node.args[0].value == 0)
+    )
+
+
+def _patches(node: ast.AST) -> bool:
+    """Return whether *node* puts something else in the place of an attribute."""
+    if isinstance(node, ast.ImportFrom | ast.Import):
+        return "mock" in ast.unparse(node)
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "setattr"
+        and ast.unparse(node.func.value) in ("monkeypatch", "patch")
+    )
+
+
+def _reaches_inside(node: ast.AST) -> bool:
+    """Return whether *node* takes a private member of another object or module."""
+    if isinstance(node, ast.ImportFrom):
+        return any(_private(name.name) for name in node.names)
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "getattr":
+        return isinstance(node.args[1], ast.Constant) and _private(str(node.args[1].value))
+    return (
+        isinstance(node, ast.Attribute)
+        and _private(node.attr)
+        and ast.unparse(node.value) not in ("self", "cls", "os")
+    )
+
+
+def _private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+@cache
+def _modules() -> dict[str, ast.Module]:
+    return {
+        str(file.relative_to(TESTS)): ast.parse(file.read_text())
+        for file in sorted(TESTS.rglob("*.py"))
+        if not PROGRAMS.intersection(file.relative_to(TESTS).parts)
+    }
+
+
+def _found(bad: Callable[[ast.AST], bool]) -> Iterator[str]:
+    for name, module in _modules().items():
+        for node in ast.walk(module):
+            if bad(node):
+                yield name
+
+
+@pytest.mark.parametrize(
+    ("bad", "known"),
+    [(_sleeps, SLEEPS), (_patches, PATCHES), (_reaches_inside, PRIVATE)],
+    ids=["sleep", "patch", "reach inside"],
+)
+def test_tests_do_not(bad: Callable[[ast.AST], bool], known: dict[str, int]) -> None:
+    found = Counter(_found(bad))
+    assert {name: count for name, count in found.items() if known.get(name) != count} == {}
+    assert known.keys() <= found.keys()
+
+
+@pytest.mark.parametrize(
+    ("code", "bad"),
+    [
+        ("await asyncio.sleep(0.1)", _sleeps),
+        ("time.sleep(one)", _sleeps),
+        ("from unittest import mock", _patches),
+        ("monkeypatch.setattr(bus, 'publish', away)", _patches),
+        ("client._connection", _reaches_inside),
+        ("from vedette.bus import _deep", _reaches_inside),
+        ("getattr(process, '_transport', None)", _reaches_inside),
+    ],
+)
+def test_each_is_found(code: str, bad: Callable[[ast.AST], bool]) -> None:
+    tree = ast.parse(code, mode="exec")
+    assert any(bad(node) for node in ast.walk(tree))
+
+
+@pytest.mark.parametrize(
+    "code", ["await asyncio.sleep(0)", "self._x", "module.__version__", "monkeypatch.setenv('A', 'b')"]
+)
+def test_what_is_allowed_is_not_found(code: str) -> None:
+    assert not any(
+        bad(node) for node in ast.walk(ast.parse(code)) for bad in (_sleeps, _patches, _reaches_inside)
+    )
