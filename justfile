@@ -20,8 +20,14 @@ contracts:
 lock:
     bash scripts/lock --check
 
+# The lane `fast`: every service, provider and command, on scripted model servers.
 test *ARGS:
     uv run pytest {{ARGS}}
+
+# All lanes (faults, real models, snippets, image), and a short soak.
+test-all *ARGS:
+    uv run pytest --lane all {{ARGS}}
+    cd tests && uv run python -m faults.soak --minutes 1 --models 100
 
 # What breaks, and what holds: one table (docs/faults.md).
 faults *ARGS:

@@ -21,13 +21,14 @@ from vedette.runtime import nats_server
 from vedette.runtime.nats_server import NatsServer
 from vedette.settings import EndpointSettings, Nats, Settings
 
-pytest_plugins = ("faults.table",)
+pytest_plugins = ("faults.table", "lanes")
 
 # Tests start processes by the hundred: without bytecode each would spend seconds on compiling what it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# The profile `ci`, which Hypothesis brings, tries more.
 # A test is right or wrong; how long it takes says only how busy the machine is.
-settings.register_profile("vedette", deadline=None)
+settings.register_profile("vedette", deadline=None, max_examples=30)
 settings.load_profile("vedette")
 
 # What takes minutes begins, so that no worker is left alone with it at the end.
@@ -53,6 +54,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(
         key=lambda item: _LONGEST.index(item.path.name) if item.path.name in _LONGEST else len(_LONGEST)
     )
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes run tests: many wait most of the time, so one more than there are processors."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import ast
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ MESSAGES: tuple[type[Struct], ...] = (*EVENTS, events.Progress, events.DeadLette
 AWAITED: set[type[Struct]] = set()
 
 
+@cache
 def _calls() -> set[str]:
     """Return the names of everything that the product's code calls, by its last part."""
     called = set()
@@ -38,6 +40,7 @@ def test_every_message_has_a_sender(message: type[Struct]) -> None:
     assert (message.__name__ in _calls()) is (message not in AWAITED)
 
 
+@cache
 def _heard() -> list[str]:
     """Return every subject that somebody consumes, follows or subscribes."""
     wholes = {

@@ -135,6 +135,7 @@ async def run(snippet: Snippet, url: str) -> str:
     return printed.decode()
 
 
+@pytest.mark.lane("snippets")
 async def test_every_snippet_runs(running: Up) -> None:
     """Whatever they say is printed; and what `calls` made of it has been reported."""
     url = running.connection.nats_url
@@ -179,6 +180,7 @@ def test_commands_are_understood(place: str, command: str) -> None:
     app.parse_args(shlex.split(command), exit_on_error=False, print_error=False)
 
 
+@pytest.mark.lane("snippets")
 async def test_every_block_of_shell_runs(running: Up, tmp_path: Path) -> None:
     """In the order in which they stand, each document's in a directory of its own, beside a Vedette that runs."""
     run_here = [(place, code) for place, code, reason in shell_blocks() if reason is None]

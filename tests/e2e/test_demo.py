@@ -26,6 +26,7 @@ def _model_server() -> None:
         missing("model-server", str(error))
 
 
+@pytest.mark.lane("real")
 @pytest.mark.fault("the user's own Ollama listens beside the demo", "I13")
 async def test_the_demo_measures_a_real_model_and_cleans_up(tmp_path: Path) -> None:
     """Exit 0, one JSON document with real figures, cold and warm, no process left; Ollama is not contacted."""
@@ -52,6 +53,7 @@ async def test_the_demo_measures_a_real_model_and_cleans_up(tmp_path: Path) -> N
     assert _processes_naming(str(tmp_path)) == []
 
 
+@pytest.mark.lane("real")
 async def test_ollama_takes_part_when_asked(tmp_path: Path) -> None:
     async with (
         fake_ollama(mine="1") as ollama,
@@ -87,6 +89,7 @@ async def test_a_signal_leaves_no_process_and_no_directory(tmp_path: Path, momen
         assert _left(tmp_path) == []
 
 
+@pytest.mark.lane("real")
 @pytest.mark.fault("the demo gets no processor for a while", "I4", trials=2)
 async def test_the_demo_waits_and_shows_what_it_has(tmp_path: Path) -> None:
     """Its model server is suspended, first while it starts, then during the measurement; Ctrl-C shows the rest."""

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from commands import Up, up
 from eventually import eventually
 from pruned import prune
@@ -36,6 +38,7 @@ BLOCKS = 3  # of thirty: fast, and lost for words
 SUITES = ("code_generation",)
 
 
+@pytest.mark.lane("real")
 async def test_the_faster_model_loses_when_it_is_seen_to_be_wrong(tmp_path: Path) -> None:
     """By speed alone the pruned model is first; asked questions, it is not."""
     try:

@@ -31,6 +31,8 @@ from vedette_recorder.store import Store
 
 pytest_plugins = ("database",)
 
+pytestmark = pytest.mark.lane("image")
+
 IMAGE = "vedette:dev"
 REPLICAS = {"recommender": 2, "recorder": 2, "benchmarker": 1, "prober": 1, "discoverer": 1, "ticker": 1}
 CONFIG = (

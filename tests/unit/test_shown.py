@@ -141,7 +141,7 @@ def test_other_cells_stay(text: str) -> None:
 def test_a_megabyte_takes_no_time(worst: str) -> None:
     """Linear in its length: a megabyte of the worst takes seconds on no machine."""
     text = worst * (1_000_000 // len(worst))
-    began = time.monotonic()
+    began = time.process_time()
     for look in (shown, shown_json, shown_name, csv_cell, hidden):
         look(text)
-    assert time.monotonic() - began < 30
+    assert time.process_time() - began < 30

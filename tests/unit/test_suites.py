@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from itertools import islice
 from random import Random
 
@@ -27,7 +28,8 @@ Answerer = Callable[[Item, Random], Answered]
 Embedder = Callable[[VectorItem, Random], Sequence[Sequence[float]]]
 
 
-def taken(suite: Suite, seed: int = 0, count: int = PER_SEED) -> list[Item]:
+@cache
+def taken(suite: Suite, seed: int = 0, count: int = PER_SEED) -> Sequence[Item]:
     """Return the first items of *suite*, of those with text."""
     return [item for item in islice(suite.items(Random(seed)), count) if isinstance(item, Item)]
 

@@ -1,0 +1,72 @@
+"""The lanes of the tests: what `uv run pytest` runs, and what waits for `--lane`.
+
+A test is in the lane of its mark, `@pytest.mark.lane("real")`; else in that of what it uses or where it stands; else in
+`fast`. Without `--lane`, `fast` is run; all lanes when files or tests are named, or with `--faults`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+LANES = {
+    "fast": "all that follows is not in it: every service, provider and command, on scripted model servers",
+    "faults": "breaks brokers, databases, clocks and processes, and waits until they are well again",
+    "real": "measures real models",
+    "snippets": "runs the code of the documents",
+    "image": "needs a Docker engine with the image",
+}
+_BY_FIXTURE = {"model_server": "real", "ollama": "real"}
+_FAULTS = Path(__file__).parent / "faults"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option."""
+    parser.getgroup("lanes").addoption(
+        "--lane",
+        metavar="NAMES",
+        help=f"which tests to run, separated by commas: {', '.join(LANES)}; all; slow (all but fast)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the mark known, and decide what is run, once: a worker gets the options and not how they came about."""
+    config.addinivalue_line("markers", "lane(name): when it is run; see lanes.py")
+    if config.option.lane is None:
+        named = config.args_source is config.ArgsSource.ARGS
+        broad = named or config.getoption("faults") or config.getoption("unprotected")
+        config.option.lane = "all" if broad else "fast"
+    chosen(config.option.lane)
+
+
+def chosen(option: str) -> set[str]:
+    """Return the lanes that *option* names. Raises UsageError for one that there is none."""
+    names = set(option.split(","))
+    if "all" in names:
+        return set(LANES)
+    if "slow" in names:
+        names = names - {"slow"} | LANES.keys() - {"fast"}
+    if unknown := names - LANES.keys():
+        raise pytest.UsageError(f"--lane: no lane {', '.join(unknown)}; there are {', '.join(LANES)}")
+    return names
+
+
+def lane_of(item: pytest.Item) -> str:
+    """Return the lane of a test."""
+    if mark := item.get_closest_marker("lane"):
+        (name,) = mark.args
+        assert name in LANES, f"{item.nodeid}: no lane {name}"
+        return str(name)
+    fixtures: Sequence[str] = getattr(item, "fixturenames", ())
+    if used := [_BY_FIXTURE[name] for name in fixtures if name in _BY_FIXTURE]:
+        return used[0]
+    return "faults" if item.path.is_relative_to(_FAULTS) else "fast"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is in other lanes."""
+    wanted = chosen(config.option.lane)
+    left_out = [item for item in items if lane_of(item) not in wanted]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if lane_of(item) in wanted]
