@@ -55,6 +55,30 @@ async def test_a_base_url_is_taken_as_people_paste_it(path: str, base: str, repl
     assert told.base_url == replay.url + base
 
 
+async def test_a_server_without_a_version_in_its_paths_is_found(replay: Replay) -> None:
+    """Infinity 0.0.78 lists at /models, and answers 404 to /v1/models (recorded)."""
+    replay.recorded("infinity/0.0.78")
+    async with opened("openai-compatible", replay.url) as endpoint:
+        [listed] = await endpoint.list_models()
+        told = await endpoint.describe(listed)
+        assert (await endpoint.reach()).product == "infinity"
+        assert (await endpoint.embed("all-minilm", ["a", "b"])).vectors == 2
+    assert (listed.name, told.kind, told.base_url) == ("all-minilm", "embedding", replay.url)
+
+
+@pytest.mark.fault("another server takes a port and lists at another path", "I10")
+async def test_a_server_that_takes_the_port_is_found_at_its_own_path(replay: Replay) -> None:
+    """What answered before says nothing of where the next one lists."""
+    replay.routes["GET", "/v1/models"] = reply(200, {"data": [{"id": "before"}]})
+    async with opened("openai-compatible", replay.url) as endpoint:
+        assert [entry.name for entry in await endpoint.list_models()] == ["before"]
+        replay.recorded("infinity/0.0.78")
+        [listed] = await endpoint.list_models()
+        assert (await endpoint.describe(listed)).base_url == replay.url
+        replay.routes = {("GET", "/v1/models"): reply(200, {"data": [{"id": "after"}]})}
+        assert [entry.name for entry in await endpoint.list_models()] == ["after"]
+
+
 @pytest.mark.parametrize("path", ["/v1", "/api", "/api/chat", "/v1/chat/completions", "/"])
 async def test_ollamas_other_addresses_lead_to_it(path: str, replay: Replay) -> None:
     """Its OpenAI address, and the path of a request."""

@@ -73,7 +73,8 @@ class OpenAICompatibleEndpoint:
     ) -> None:
         self.features = Features(residency=True, free_to_ask=own)
         self._own = own
-        self._prefixes = prefixes  # of paths, the likeliest first; one, when it is known
+        self._prefixes = prefixes  # of paths: the one that answered last, then the likeliest
+        self._is_placed = len(prefixes) == 1  # whether the first is the right one
         self._named = named  # models that the configuration names, for a server without a listing
         self._named_kind = named_kind  # of these, by the request whose URL was configured
         self._http = http
@@ -144,7 +145,10 @@ class OpenAICompatibleEndpoint:
         return not guess or entry["id"] in self._named
 
     async def _first_page(self) -> tuple[Any, Mapping[str, str]]:
-        """Return the first page of the listing under the first prefix where there is one. Raises ProviderError."""
+        """Return the first page of the listing under the first prefix where there is one. Raises ProviderError.
+
+        Each listing may try every prefix: another server may have taken the port since the last.
+        """
         refusals: list[ProviderError] = []
         for prefix in self._prefixes:
             try:
@@ -157,11 +161,12 @@ class OpenAICompatibleEndpoint:
                 if prefix and error.outcome is not Outcome.NOT_FOUND:
                     break  # it is there, and no listing is at its root instead
                 continue
-            self._prefixes = (prefix,)
+            self._prefixes = (prefix, *(other for other in self._prefixes if other != prefix))
+            self._is_placed = True
             return body, headers
         if not self._named:
             return await self._by_info(refusals)
-        self._prefixes = self._prefixes[:1]
+        self._is_placed = True
         return {"data": []}, {}
 
     async def _by_info(self, refusals: list[ProviderError]) -> tuple[Any, Mapping[str, str]]:
@@ -173,12 +178,12 @@ class OpenAICompatibleEndpoint:
                 entries = listed_by_info(await self._http.get("info"))
         if not entries:
             raise refusals[0]
-        self._prefixes = self._prefixes[:1]
+        self._is_placed = True
         return {"data": entries}, {}
 
     async def _path(self, path: str) -> str:
         """Return *path* under the base URL, which the first listing finds where the configured one does not say."""
-        if len(self._prefixes) > 1:
+        if not self._is_placed:
             await self.list_models()
         return f"{self._prefixes[0]}{path}"
 
