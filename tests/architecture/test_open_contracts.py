@@ -17,7 +17,8 @@ from jsonschema import Draft202012Validator
 
 from require import missing
 from samples import lifecycle_event
-from vedette.bus import bus, provisioning
+from vedette.bus import provisioning
+from vedette.bus.publishing import headers_of
 from vedette.messages import channels, documents, events
 from vedette.messages.channels import CHANNELS, DURABLES, EVENTS, QUERIES
 from vedette.messages.codec import decode_event, encode
@@ -272,7 +273,7 @@ def test_what_may_be_null_may_be_null_for_generators_too(nullable: str) -> None:
 
 def test_headers_are_a_cloudevent_by_the_official_parser() -> None:
     event = lifecycle_event("found", ModelRef("local", "m:1 ü"), at=datetime(2026, 11, 27, 10, tzinfo=UTC))
-    headers = bus.headers_of(event, source="discoverer")
+    headers = headers_of(event, source="discoverer")
     parsed = from_binary(HTTPMessage(headers=headers, body=encode(event)), JSONFormat())
     assert parsed.get_specversion() == "1.0"
     assert parsed.get_id() == event.id

@@ -142,7 +142,7 @@ async def _in_process(connection: NatsClient) -> Answers:
     """Return the answers of a catalogue that has been read from the stream."""
     made = inprocess.Filled()
     bus = Bus(connection, name="bench", clock=SystemClock(), log=log.logger("bench"))
-    following = await bus.follow("MODELS", "model.>", lambda event, _: made.apply(event))
+    following = await bus.followings.follow("MODELS", "model.>", lambda event, _: made.apply(event))
     async with asyncio.timeout(30):
         await following.warm.wait()
     return made.answers

@@ -94,7 +94,7 @@ async def _tick(on: Served) -> None:
     bus = Bus(on.connection, name="bench", clock=SystemClock(), log=log.logger("bench"))
     now = datetime.now(UTC)
     tick = Tick(id=ids.derive(now, "schedule", "retention"), at=now, job="retention", slot=now)
-    await bus.advance("SCHEDULE", tick.subject, lambda _: tick)
+    await bus.publisher.advance("SCHEDULE", tick.subject, lambda _: tick)
     await bus.close()
 
 

@@ -264,7 +264,7 @@ async def _tick(bus: Bus, job: ScheduledJob) -> None:
     now = datetime.now(UTC)
     slot = now - _SLOT_AGE
     tick = Tick(id=ids.derive(slot, "schedule", job), at=now, job=job, slot=slot)
-    await bus.advance("SCHEDULE", tick.subject, lambda _: tick)
+    await bus.publisher.advance("SCHEDULE", tick.subject, lambda _: tick)
 
 
 async def _idle(bus: Bus) -> bool:

@@ -7,7 +7,7 @@ from faststream.exceptions import NackMessage, RejectMessage
 from faststream.nats import NatsBroker, TestNatsBroker
 
 from vedette import log
-from vedette.bus.bus import MAX_DELIVERIES, Backoff, redelivery_delay_s
+from vedette.bus.backoff import MAX_DELIVERIES, Backoff, redelivery_delay_s
 from vedette.messages.codec import encode
 from vedette.messages.events import DeadLetter, Event, Tick
 from vedette.runtime.service import EventCodec
@@ -16,7 +16,7 @@ from vedette.testing import EPOCH
 TICK = Tick(id="1", at=EPOCH, job="discovery", slot=EPOCH)
 
 
-class FakeBus:
+class FakeBurial:
     """A bus that keeps what is buried."""
 
     def __init__(self) -> None:
@@ -36,10 +36,10 @@ class Delivered:
         self.metadata = type("Metadata", (), {"num_delivered": deliveries})()
 
 
-async def _handle(payload: bytes, handler: Any, fake: FakeBus) -> None:
+async def _handle(payload: bytes, handler: Any, fake: FakeBurial) -> None:
     """Publish *payload* on a tick's subject; a handler's exception is raised here, as the middleware made it."""
     broker = NatsBroker(apply_types=False, serializer=None, codec=EventCodec(), logger=None)
-    broker.add_middleware(Backoff(fake).middleware())  # type: ignore[arg-type]
+    broker.add_middleware(Backoff(fake).middleware())
     broker.subscriber("schedule.*")(handler)
     async with TestNatsBroker(broker):
         await broker.publish(payload, "schedule.discovery")
@@ -51,14 +51,14 @@ async def test_a_handler_gets_the_event_that_the_subject_promises() -> None:
     async def handler(event: Event) -> None:
         got.append(event)
 
-    await _handle(encode(TICK), handler, FakeBus())
+    await _handle(encode(TICK), handler, FakeBurial())
     assert got == [TICK]
 
 
 @pytest.mark.fault("a job that cannot be decoded, to a handler", "I5", "I13")
 async def test_what_cannot_be_decoded_is_buried_at_once() -> None:
     """No handler sees it, and it is not tried again."""
-    fake = FakeBus()
+    fake = FakeBurial()
 
     async def handler(event: Event) -> None:
         raise AssertionError("not to be called")
@@ -70,17 +70,17 @@ async def test_what_cannot_be_decoded_is_buried_at_once() -> None:
 
 @pytest.mark.parametrize(("deliveries", "delay_s"), [(1, 1.0), (2, 2.0), (5, 16.0), (7, 60.0)])
 async def test_what_a_handler_failed_at_comes_again_later_and_later(deliveries: int, delay_s: float) -> None:
-    fake = FakeBus()
+    fake = FakeBurial()
     message = Delivered("schedule.discovery", deliveries)
-    assert await Backoff(fake).settle(message, RuntimeError("no")) == delay_s  # type: ignore[arg-type]
+    assert await Backoff(fake).settle(message, RuntimeError("no")) == delay_s
     assert redelivery_delay_s(deliveries) == delay_s
     assert not fake.buried
 
 
 async def test_the_last_delivery_is_buried() -> None:
-    fake = FakeBus()
+    fake = FakeBurial()
     message = Delivered("schedule.discovery", MAX_DELIVERIES)
-    assert await Backoff(fake).settle(message, RuntimeError("no")) is None  # type: ignore[arg-type]
+    assert await Backoff(fake).settle(message, RuntimeError("no")) is None
     assert fake.buried == ["RuntimeError: no"]
 
 
@@ -89,14 +89,14 @@ async def test_the_middleware_tells_faststream_what_was_decided(
     deliveries: int, settled: type[Exception]
 ) -> None:
     """A delayed redelivery is a nack, a dead letter a reject: FastStream settles the message by these."""
-    middleware = Backoff(FakeBus()).middleware()  # type: ignore[arg-type]
+    middleware = Backoff(FakeBurial()).middleware()
 
     async def failing(_: Any) -> None:
         raise RuntimeError("no")
 
     message: Any = type("Stream", (), {"raw_message": Delivered("schedule.discovery", deliveries)})()
     with pytest.raises(settled):
-        await middleware(None, context=None).consume_scope(failing, message)  # type: ignore[arg-type]
+        await middleware(None, context=None).consume_scope(failing, message)
 
 
 def test_a_dead_letter_holds_the_whole_message() -> None:

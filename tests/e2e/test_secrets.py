@@ -14,6 +14,7 @@ from vedette.bus.bus import Bus
 from vedette.bus.provisioning import streams
 from vedette.runtime.nats_server import NatsServer
 from vedette.settings import Settings
+from vedette_recorder.streams import held as held_by
 
 KEY = "sk-canary-7f3a9c51"
 PASSWORD = "canary-5b1e22d0"
@@ -106,7 +107,8 @@ async def test_no_canary_is_told(padding: int, tmp_path: Path, server: NatsServe
             for config_of_stream in streams(Settings()):
                 assert config_of_stream.name is not None
                 told += [
-                    f"{m.subject} {m.headers} {m.payload!r}" async for m in bus.held(config_of_stream.name)
+                    f"{m.subject} {m.headers} {m.payload!r}"
+                    async for m in held_by(bus, config_of_stream.name)
                 ]
             assert await running.stop() == 0
             told += [*running.lines, await running.complaints()]

@@ -20,7 +20,7 @@ FIRST, SECOND = ModelRef("box", "a"), ModelRef("box", "b")
 
 async def publish(bus: Bus, event: ModelEvent) -> None:
     """Put *event* on its subject, whatever is there."""
-    await bus.advance("MODELS", event.subject, lambda _: event)
+    await bus.publisher.advance("MODELS", event.subject, lambda _: event)
 
 
 async def arrives(bus: Bus, model: ModelRef, tps: float) -> None:
@@ -37,7 +37,7 @@ async def winner(bus: Bus, model: ModelRef) -> AnswerChanged:
     """Return the announcement that *model* is best for chat, once it is the last."""
 
     async def ask() -> AnswerChanged | None:
-        last = await bus.last("ANSWERS", "answer.chat")
+        last = await bus.streams.last("ANSWERS", "answer.chat")
         event = last.event if last else None
         return event if isinstance(event, AnswerChanged) and event.model == model else None
 

@@ -32,6 +32,7 @@ from vedette_recorder import tables
 from vedette_recorder.handlers import Recording
 from vedette_recorder.oversight import Oversight
 from vedette_recorder.store import Store
+from vedette_recorder.streams import held as held_by
 
 CONFIG = """
 [endpoints.box]
@@ -84,7 +85,7 @@ async def ticks(running: Up) -> list[datetime]:
     """Return the last slot of every job that ticks."""
     async with connect(Nats(url=running.connection.operator_url), name="test") as connection:
         bus = Bus(connection, name="test", clock=SystemClock(), log=log.logger("test"))
-        events = [decode_event(held.subject, held.payload) async for held in bus.held("SCHEDULE")]
+        events = [decode_event(held.subject, held.payload) async for held in held_by(bus, "SCHEDULE")]
         return [event.slot for event in events if isinstance(event, Tick)]
 
 
@@ -184,9 +185,9 @@ async def test_a_job_that_was_given_back_until_the_future_makes_room(bus: Bus) -
     """An older version gave it back for a month, for which the endpoint would not have been probed."""
     await ruin(bus)
     now = Job(id="n", at=datetime.now(UTC), kind="probe", group="h", endpoint="other", cause="tick")
-    await bus.enqueue(now)
+    await bus.publisher.enqueue(now)
     assert await bus.drop_future_probes() == 1
-    assert [held.subject async for held in bus.held("JOBS")] == [now.subject]
+    assert [held.subject async for held in held_by(bus, "JOBS")] == [now.subject]
 
 
 @pytest.mark.fault("one replica of many has a wrong clock", "I5", "I12")
@@ -222,13 +223,13 @@ async def test_one_replica_with_a_wrong_clock_changes_nothing_for_the_others(
             since = datetime.now(UTC)
 
             async def probed() -> bool:
-                held = await bus.last("MODELS", f"model.probed.box.{MODEL.name.replace(':', '=3A')}")
+                held = await bus.streams.last("MODELS", f"model.probed.box.{MODEL.name.replace(':', '=3A')}")
                 return held is not None and held.event.at > since + timedelta(seconds=HELD)
 
             await eventually(probed, what="probed on and on")
             await wrong.lives()
         for stream in ("SCHEDULE", "MODELS", "ENDPOINTS", "JOBS"):
-            async for held in bus.held(stream):
+            async for held in held_by(bus, stream):
                 event = decode_event(held.subject, held.payload)
                 assert not is_future(event.at, datetime.now(UTC)), event
 
@@ -259,8 +260,8 @@ async def ruin(bus: Bus) -> None:
         ),
     ]
     for stream, event in events:
-        await bus.advance(stream, event.subject, lambda _, event=event: event)
-    await bus.enqueue(Job(id="j", at=future, kind="probe", group="h", endpoint="box", cause="tick"))
+        await bus.publisher.advance(stream, event.subject, lambda _, event=event: event)
+    await bus.publisher.enqueue(Job(id="j", at=future, kind="probe", group="h", endpoint="box", cause="tick"))
 
 
 @pytest.mark.fault(
@@ -287,21 +288,21 @@ async def test_what_a_wrong_clock_left_heals_by_itself(bus: Bus, settings: Setti
 
         await eventually(dead, what="the dead endpoint unreachable")
         now = datetime.now(UTC)
-        probed = await bus.last("MODELS", f"model.probed.box.{MODEL.name.replace(':', '=3A')}")
+        probed = await bus.streams.last("MODELS", f"model.probed.box.{MODEL.name.replace(':', '=3A')}")
         assert probed is not None
         assert isinstance(probed.event, ModelProbed)
         assert not is_future(probed.event.health.checked_at, now)
-        tick = await bus.last("SCHEDULE", "schedule.availability")
+        tick = await bus.streams.last("SCHEDULE", "schedule.availability")
         assert tick is not None
         assert not is_future(tick.event.at, now)
 
         async def announced() -> bool:
-            answer = await bus.last("ANSWERS", "answer.chat")
+            answer = await bus.streams.last("ANSWERS", "answer.chat")
             return isinstance(answer and answer.event, AnswerChanged) and answer.event.model is None
 
         await eventually(announced, what="that no model is a candidate")
 
         async def no_job() -> bool:
-            return [held async for held in bus.held("JOBS") if b'"j"' in held.payload] == []
+            return [held async for held in held_by(bus, "JOBS") if b'"j"' in held.payload] == []
 
         await eventually(no_job, what="the job of the future done")

@@ -92,7 +92,9 @@ async def test_all_servers_killed_at_once_lose_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault(
-    "two of three nats-servers frozen", "I5", without=("vedette.bus.bus:Bus.silence", lambda self: None)
+    "two of three nats-servers frozen",
+    "I5",
+    without=("vedette.bus.watchdog:Watchdog.silence", lambda self: None),
 )
 async def test_a_stream_without_a_leader_is_named(tmp_path: Path) -> None:
     """The server that is left accepts connections, and no stream moves: not ready, the reason names it."""

@@ -73,7 +73,7 @@ async def services(bus: Bus, server: NatsServer, tmp_path: Path) -> AsyncIterato
     config.write_text(
         f'[nats]\nprovision = false\n[database]\nurl = "sqlite+aiosqlite:///{tmp_path / "vedette.db"}"\n'
     )
-    await bus.advance_model(MODEL, lambda _: lifecycle_event("found", MODEL, at=EPOCH), known=None)
+    await bus.publisher.advance_model(MODEL, lambda _: lifecycle_event("found", MODEL, at=EPOCH), known=None)
     async with (
         Replica("recommender", 0, server.url("recommender"), config) as recommender,
         Replica("recorder", 0, server.url("recorder"), config) as recorder,
@@ -230,7 +230,7 @@ async def test_answers_go_nowhere_but_to_agents(
         for _ in range(20):
             await watcher.best("chat")  # what was asked before is answered by now
         found = lifecycle_event("found", ModelRef("host", "real"), at=EPOCH)
-        await bus.advance_model(found.model, lambda _: found, known=None)
+        await bus.publisher.advance_model(found.model, lambda _: found, known=None)
         event = await anext(watching)
     assert event == found  # and nothing that was forged before it
     after = {name: (await bus.js.stream_info(name)).state.last_seq for name in STREAMS}

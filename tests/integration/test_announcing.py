@@ -25,7 +25,7 @@ from vedette.runtime.service import Service
 from vedette.settings import EndpointSettings, Settings
 from vedette.types import Claim, Evidence, ModelRef
 from vedette_recommender.announcing import Announcing
-from vedette_recommender.winners import Standing
+from vedette_recommender.winners import WinnerStatus
 
 A, B = ModelRef("box", "a"), ModelRef("gpu", "b")
 OTHERS = [ModelRef("box", f"other-{number}") for number in range(20)]
@@ -35,7 +35,7 @@ numbers = count(1)
 
 async def publish(bus: Bus, event: ModelEvent) -> None:
     """Put *event* on its subject, whatever is there."""
-    await bus.advance("MODELS", event.subject, lambda _: event)
+    await bus.publisher.advance("MODELS", event.subject, lambda _: event)
 
 
 async def found(bus: Bus, model: ModelRef) -> None:
@@ -170,10 +170,10 @@ class Scripted:
     """Stands for `Answers`: what each use case's standing is, or that it cannot be told."""
 
     def __init__(self) -> None:
-        self.standings: dict[str, Standing | Exception] = {}
+        self.standings: dict[str, WinnerStatus | Exception] = {}
         self.asked = 0
 
-    def standing(self, use_case: str, _: ModelRef | None, *, since: int = 0) -> Standing:
+    def winner_status(self, use_case: str, _: ModelRef | None, *, since: int = 0) -> WinnerStatus:
         """Return what is scripted for *use_case*, or raise it."""
         self.asked += 1
         scripted = self.standings[use_case]
@@ -193,7 +193,7 @@ async def announcing(bus: Bus) -> tuple[Announcing, Scripted]:
         clock=bus.clock,
         log=bus.log,
     )
-    answers.standings = dict.fromkeys(("fast", "chat"), Standing(best=None, as_of=as_of(0)))
+    answers.standings = dict.fromkeys(("fast", "chat"), WinnerStatus(best=None, as_of=as_of(0)))
     return made, answers
 
 
@@ -236,7 +236,7 @@ async def test_one_use_case_that_fails_and_then_the_broker_keep_nothing_else_bac
     """They are tried again at the next poke, and announced then."""
     announcer, answers = announcing
     answers.standings["fast"] = ZeroDivisionError()
-    answers.standings["chat"] = Standing(best=(A, 50.0), as_of=as_of(0))
+    answers.standings["chat"] = WinnerStatus(best=(A, 50.0), as_of=as_of(0))
     publish, fails = bus.js.publish, iter([True])
 
     async def away(*args: object, **kwargs: object) -> object:
@@ -260,26 +260,26 @@ async def test_nothing_is_decided_against_who_knew_more(
     announcer, answers = announcing
     heard = announcement(A, as_of(9))
 
-    def race(use_case: str, before: ModelRef | None, *, since: int = 0) -> Standing:
-        return Standing(best=(B, 90.0), score=50.0 if before else None, as_of=as_of(3))
+    def race(use_case: str, before: ModelRef | None, *, since: int = 0) -> WinnerStatus:
+        return WinnerStatus(best=(B, 90.0), score=50.0 if before else None, as_of=as_of(3))
 
     # It does not listen: what it hears, and when, is this test's to say.
     hear = announcer._heard
-    await bus.advance("ANSWERS", "answer.chat", lambda _: heard)
-    answers.standing = race  # type: ignore[method-assign]
+    await bus.publisher.advance("ANSWERS", "answer.chat", lambda _: heard)
+    answers.winner_status = race  # type: ignore[method-assign]
     await announcer._announce("chat")
     assert story(await announced(bus, 1)) == [("first", A, None)]
 
     # Heard, and the stream seen whole: then the stream that it knew more of is no more.
-    last = await bus.last("ANSWERS", "answer.chat")
+    last = await bus.streams.last("ANSWERS", "answer.chat")
     assert last is not None
     hear["chat"] = Held(last.sequence, heard)
     await announcer._announce("chat")
     assert story(await announced(bus, 2))[1:] == [("better", B, A)]
 
     later = msgspec.structs.replace(announcement(A, as_of(3)), as_of=as_of_later())
-    await bus.advance("ANSWERS", "answer.chat", lambda _: later)
-    last = await bus.last("ANSWERS", "answer.chat")
+    await bus.publisher.advance("ANSWERS", "answer.chat", lambda _: later)
+    last = await bus.streams.last("ANSWERS", "answer.chat")
     assert last is not None
     hear["chat"] = Held(last.sequence, later)
     await announcer._announce("chat")
@@ -296,20 +296,20 @@ async def test_nothing_is_announced_unless_all_that_is_followed_was_seen(
 ) -> None:
     """Not while a message is still on its way; then it is looked at again."""
     announcer, answers = announcing
-    answers.standings["chat"] = Standing(best=(A, 50.0), as_of=as_of(0))
-    following = await bus.follow("MODELS", "model.>", lambda *_: None)
-    assert await bus.current()
+    answers.standings["chat"] = WinnerStatus(best=(A, 50.0), as_of=as_of(0))
+    following = await bus.followings.follow("MODELS", "model.>", lambda *_: None)
+    assert await bus.followings.current()
     for model in (A, B):
         await found(bus, model)
 
     async def current() -> bool:
-        return await bus.current() and following.sequence == 4
+        return await bus.followings.current() and following.sequence == 4
 
     assert await eventually(current, what="current")
     following.delivered -= 1  # as if the last one were still on its way through this process
-    assert not await bus.current()
+    assert not await bus.followings.current()
     await announcer._announce("chat")
-    assert await bus.last("ANSWERS", "answer.chat") is None
+    assert await bus.streams.last("ANSWERS", "answer.chat") is None
     following.delivered += 1
     await announcer._announce("chat")
     assert story(await announced(bus, 1)) == [("first", A, None)]

@@ -21,6 +21,7 @@ from vedette.messages.consumers import Durable, host_jobs, jobs
 from vedette.messages.events import Event, Job, Lifecycle, ModelProbed
 from vedette.settings import Settings
 from vedette.types import ModelRef
+from vedette_recorder.streams import batches
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 MODEL = ModelRef("local", "smol lm/2:135m.*>")
@@ -41,7 +42,7 @@ async def test_provisioning_twice_changes_nothing(bus: Bus, settings: Settings) 
 @pytest.mark.fault(
     "three writers of one model at once, acknowledgements lost",
     "I12",
-    without=("vedette.bus.bus:_EXPECTED", "X-Ignored"),
+    without=("vedette.bus.publishing:EXPECTED", "X-Ignored"),
 )
 async def test_racing_writers_lose_no_update_though_acks_are_lost(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
@@ -73,10 +74,10 @@ async def test_racing_writers_lose_no_update_though_acks_are_lost(
             *range(first, 18),
             *range(first),
         ):  # each in an order of its own, or all would write the same
-            await bus.advance("MODELS", subjects.of_model("probed", MODEL), step_for(n))
+            await bus.publisher.advance("MODELS", subjects.of_model("probed", MODEL), step_for(n))
 
     await asyncio.gather(worker(0), worker(6), worker(12))
-    last = await bus.last("MODELS", subjects.of_model("probed", MODEL))
+    last = await bus.streams.last("MODELS", subjects.of_model("probed", MODEL))
     assert last is not None
     assert len({s.job_id for s in last.event.health.outcomes}) == 18  # type: ignore[attr-defined]
     assert len(last.event.health.outcomes) == 18  # type: ignore[attr-defined]
@@ -88,8 +89,8 @@ async def test_lifecycle_events_compare_against_the_model_as_a_whole(bus: Bus) -
     def found(_: ModelState) -> Lifecycle:
         return lifecycle_event("found", MODEL, at=NOW)
 
-    await bus.advance_model(MODEL, found, known=None)
-    stale = await bus.read_model(MODEL)
+    await bus.publisher.advance_model(MODEL, found, known=None)
+    stale = await bus.streams.read_model(MODEL)
     seen: list[int] = []
 
     def step(kind: str) -> Callable[[ModelState], Lifecycle | None]:
@@ -102,17 +103,17 @@ async def test_lifecycle_events_compare_against_the_model_as_a_whole(bus: Bus) -
         return decide
 
     results = await asyncio.gather(
-        bus.advance_model(MODEL, step("lost"), known=stale),
-        bus.advance_model(MODEL, step("changed"), known=stale),
+        bus.publisher.advance_model(MODEL, step("lost"), known=stale),
+        bus.publisher.advance_model(MODEL, step("changed"), known=stale),
     )
     assert sum(result is not None for result in results) == 1
-    assert (await bus.read_model(MODEL)).revision == stale.revision + 1
+    assert (await bus.streams.read_model(MODEL)).revision == stale.revision + 1
     assert seen.count(stale.revision) == 2
 
 
 async def test_following_is_warm_at_once_on_an_empty_stream(bus: Bus) -> None:
     """A follower of nothing has seen all there is."""
-    following = await bus.follow("MODELS", "model.>", lambda *_: None)
+    following = await bus.followings.follow("MODELS", "model.>", lambda *_: None)
     assert following.warm.is_set()
 
 
@@ -120,9 +121,9 @@ async def test_following_gives_the_last_of_each_subject_then_what_comes(bus: Bus
     """A follower is warm with one event per subject, and hears the next."""
     for n in range(3):
         event = probe_event(MODEL, at=NOW + timedelta(seconds=n), job_id=str(n))
-        await bus.advance("MODELS", event.subject, lambda _, event=event: event)  # type: ignore[misc]
-    await bus.advance_model(
-        MODEL, lambda _: lifecycle_event("found", MODEL, at=NOW), known=await bus.read_model(MODEL)
+        await bus.publisher.advance("MODELS", event.subject, lambda _, event=event: event)  # type: ignore[misc]
+    await bus.publisher.advance_model(
+        MODEL, lambda _: lifecycle_event("found", MODEL, at=NOW), known=await bus.streams.read_model(MODEL)
     )
     catalogue, heard = Catalogue(), []
 
@@ -130,12 +131,12 @@ async def test_following_gives_the_last_of_each_subject_then_what_comes(bus: Bus
         catalogue.apply(event, sequence)
         heard.append(type(event).TYPE)
 
-    following = await bus.follow("MODELS", "model.>", apply)
+    following = await bus.followings.follow("MODELS", "model.>", apply)
     async with asyncio.timeout(60):
         await following.warm.wait()
     assert sorted(heard) == ["model.found", "model.probed"]
     event = probe_event(MODEL, at=NOW + timedelta(seconds=9), job_id="9")
-    await bus.advance("MODELS", event.subject, lambda _: event)
+    await bus.publisher.advance("MODELS", event.subject, lambda _: event)
     async with asyncio.timeout(60):
         while len(heard) < 3:  # noqa: ASYNC110
             await asyncio.sleep(0)
@@ -146,8 +147,8 @@ async def test_following_gives_the_last_of_each_subject_then_what_comes(bus: Bus
 
 async def test_a_job_is_queued_once_per_subject(bus: Bus) -> None:
     """The second job for the same work follows the first."""
-    first = await bus.enqueue(job(1))
-    again = await bus.enqueue(
+    first = await bus.publisher.enqueue(job(1))
+    again = await bus.publisher.enqueue(
         Job(**{f: getattr(job(1), f) for f in Job.__struct_fields__ if f != "id"}, id="other")
     )
     assert again.id == first.id
@@ -158,7 +159,7 @@ async def test_a_host_group_is_measured_one_job_at_a_time_by_two_replicas(bus: B
     """Never are two jobs of one host group in hand, and each is done once."""
     await ensure_durable(bus.connection, host_jobs("host"))
     for n in range(6):
-        await bus.enqueue(job(n))
+        await bus.publisher.enqueue(job(n))
     in_hand, done, finished = 0, [], asyncio.Event()
 
     async def handle(taken: Job) -> None:
@@ -172,7 +173,7 @@ async def test_a_host_group_is_measured_one_job_at_a_time_by_two_replicas(bus: B
             finished.set()
 
     for _ in range(2):
-        bus.spawn(bus.work(host_jobs("host"), handle, concurrency=1, timeout_s=10))
+        bus.spawn(bus.jobs.work(host_jobs("host"), handle, concurrency=1, timeout_s=10))
     async with asyncio.timeout(60):
         await finished.wait()
     assert sorted(done) == [f"local/m{n}" for n in range(6)]
@@ -182,7 +183,7 @@ async def test_a_host_group_is_measured_one_job_at_a_time_by_two_replicas(bus: B
 async def test_a_job_that_fails_comes_again(bus: Bus) -> None:
     """A bug gives the job back with a delay, and it is done when the bug is gone."""
     queue = jobs("prober", "probe")
-    await bus.enqueue(Job(id="1", at=NOW, kind="probe", group="host", endpoint="local"))
+    await bus.publisher.enqueue(Job(id="1", at=NOW, kind="probe", group="host", endpoint="local"))
     tries, finished = [], asyncio.Event()
 
     async def handle(taken: Job) -> None:
@@ -191,7 +192,7 @@ async def test_a_job_that_fails_comes_again(bus: Bus) -> None:
             raise ZeroDivisionError
         finished.set()
 
-    bus.spawn(bus.work(queue, handle, concurrency=4, timeout_s=10))
+    bus.spawn(bus.jobs.work(queue, handle, concurrency=4, timeout_s=10))
     async with asyncio.timeout(60):
         await finished.wait()
     assert tries == ["1", "1"]
@@ -206,8 +207,8 @@ async def test_poison_goes_to_dead_and_the_next_job_is_done(bus: Bus) -> None:
     async def handle(_: Job) -> None:
         finished.set()
 
-    bus.spawn(bus.work(queue, handle, concurrency=1, timeout_s=10))
-    await bus.enqueue(Job(id="2", at=NOW, kind="probe", group="host", endpoint="local"))
+    bus.spawn(bus.jobs.work(queue, handle, concurrency=1, timeout_s=10))
+    await bus.publisher.enqueue(Job(id="2", at=NOW, kind="probe", group="host", endpoint="local"))
     async with asyncio.timeout(60):
         await finished.wait()
     dead = await bus.js.get_last_msg("DEAD", "dead.test")
@@ -221,7 +222,7 @@ async def test_batches_give_everything_once_in_order(bus: Bus) -> None:
     for n in range(300):
         await bus.js.publish("dead.test", str(n).encode())
     got: list[int] = []
-    async with asyncio.timeout(60), aclosing(bus.batches(whole, most=128, linger_s=0.05)) as source:
+    async with asyncio.timeout(60), aclosing(batches(bus, whole, most=128, linger_s=0.05)) as source:
         async for batch in source:
             got += [int(message.data) for message in batch]
             for message in batch:
@@ -235,11 +236,11 @@ async def test_batches_give_everything_once_in_order(bus: Bus) -> None:
 async def test_a_deleted_durable_is_fatal(bus: Bus) -> None:
     """The watchdog notices that a consumer is gone, so that the process exits instead of going deaf."""
     queue = jobs("prober", "probe")
-    bus.watch(queue)
+    bus.watchdog.watch(queue)
     await bus.js.delete_consumer(queue.stream, queue.name)
+    bus.spawn(bus.watchdog.look())
     with pytest.raises(ConsumerVanished):
-        await bus._watch_once()
-    assert bus.fatal.done()
+        await bus.fatal
 
 
 async def test_a_stream_that_grows_while_the_watchdog_asks_is_no_loss(
@@ -247,17 +248,19 @@ async def test_a_stream_that_grows_while_the_watchdog_asks_is_no_loss(
 ) -> None:
     """What the follower hears after the server has told its last sequence does not look like a step back."""
     heard: asyncio.Queue[int] = asyncio.Queue()
-    await bus.follow("MODELS", "model.>", lambda _, sequence: heard.put_nowait(sequence))
+    await bus.followings.follow("MODELS", "model.>", lambda _, sequence: heard.put_nowait(sequence))
     stream_info = bus.js.stream_info
 
     async def late(name: str) -> Any:
         told = await stream_info(name)
-        await bus.advance_model(MODEL, lambda _: lifecycle_event("found", MODEL, at=NOW), known=None)
+        await bus.publisher.advance_model(
+            MODEL, lambda _: lifecycle_event("found", MODEL, at=NOW), known=None
+        )
         await heard.get()
         return told
 
     monkeypatch.setattr(bus.js, "stream_info", late)
-    await bus._watch_once()
+    await bus.watchdog.look()
 
 
 async def test_the_bare_event_subject_carries_every_found_model(bus: Bus, server: Any) -> None:
@@ -268,7 +271,7 @@ async def test_the_bare_event_subject_carries_every_found_model(bus: Bus, server
     heard = await agent.subscribe("model.found")
     await barrier(agent)
     event = lifecycle_event("found", MODEL, at=NOW)
-    await bus.advance_model(MODEL, lambda _: event, known=None)
+    await bus.publisher.advance_model(MODEL, lambda _: event, known=None)
     message = await heard.next_msg(timeout=5)
     assert message.data == encode(event)
     assert message.headers is not None

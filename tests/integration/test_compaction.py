@@ -46,7 +46,7 @@ async def publish(bus: Bus, *published: Event) -> None:
 
 
 async def on(bus: Bus, model: ModelRef) -> int:
-    return await bus.count("MODELS", subjects.of_model("*", model))
+    return await bus.streams.count("MODELS", subjects.of_model("*", model))
 
 
 async def all_recorded(bus: Bus) -> bool:
@@ -81,9 +81,9 @@ async def test_models_lost_long_ago_leave_streams_and_current_state(
     assert await on(bus, LOST) == 3
     assert await compaction.forget() == 2
     assert await on(bus, LOST) == 0
-    assert await bus.count("REPORTS", subjects.of_report(LOST)) == 0
+    assert await bus.streams.count("REPORTS", subjects.of_report(LOST)) == 0
     assert await on(bus, BACK) == 1
-    assert (await bus.read_model(BACK)).present
+    assert (await bus.streams.read_model(BACK)).present
     assert await on(bus, HERE) == 2
     assert {row["model"] for row in await store.read(tables.current_state.select())} == {"here"}
     assert await store.count(tables.model_availability_history) == 3, "history ages by itself"
@@ -120,4 +120,6 @@ async def test_an_event_that_no_message_holds_is_named(bus: Bus) -> None:
         lifecycle_event("found", HERE, at=NOW).info, description_error="x" * 1_100_000
     )
     with pytest.raises(MessageTooLarge, match=r"model\.found\.box\.here: the message has \d+ bytes"):
-        await bus.advance_model(HERE, lambda _: lifecycle_event("found", HERE, at=NOW, info=info), known=None)
+        await bus.publisher.advance_model(
+            HERE, lambda _: lifecycle_event("found", HERE, at=NOW, info=info), known=None
+        )

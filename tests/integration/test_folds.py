@@ -71,9 +71,9 @@ async def race(bus: Bus, subject: str, steps: list[Callable[[Held[EventT] | None
             if mine is None or number % 5 == 0:  # a restart forgets all it knew
                 mine = Bus(bus.connection, name="replica", clock=SystemClock(), log=log.logger("test"))
                 known = None
-            event = await mine.advance("MODELS", subject, step, known=known)
+            event = await mine.publisher.advance("MODELS", subject, step, known=known)
             assert event is not None
-            known = await mine.last("MODELS", subject) if number % 2 else known
+            known = await mine.streams.last("MODELS", subject) if number % 2 else known
 
     await asyncio.gather(replica(), replica())
     subscription = await bus.js.subscribe(subject, ordered_consumer=True)

@@ -106,13 +106,13 @@ def _job(kind: JobKind, endpoint: str) -> Job:
 )
 async def test_a_measurement_waits_for_the_probes_that_have_begun(bus: Bus) -> None:
     """Not for those that come after it: they see it, and ask for no answer."""
-    await bus.enqueue(_job("probe", "box"))
+    await bus.publisher.enqueue(_job("probe", "box"))
     waiting = asyncio.create_task(gate.until_free(bus, "rack", within_s=60))
     assert await asyncio.wait({waiting}, timeout=0.5) == (set(), {waiting})
-    await bus.enqueue(_job("probe", "other"))
-    stored = await bus.first_from("JOBS", 1, "job.probe.rack.>")
+    await bus.publisher.enqueue(_job("probe", "other"))
+    stored = await bus.streams.first_from("JOBS", 1, "job.probe.rack.>")
     assert stored is not None
-    await bus.remove("JOBS", stored.sequence)
+    await bus.streams.remove("JOBS", stored.sequence)
     await asyncio.wait_for(waiting, 30)
     # A prober that is gone holds nothing up for longer than an answer takes.
     await asyncio.wait_for(gate.until_free(bus, "rack", within_s=0.2), 30)
@@ -129,8 +129,8 @@ async def test_a_host_is_closed_while_a_measurement_is_in_hand(bus: Bus) -> None
         begun.set()
         await ended.wait()
 
-    await bus.enqueue(_job("benchmark", "box"))
-    working = asyncio.create_task(bus.work(host_jobs("rack"), measure, concurrency=1, timeout_s=60))
+    await bus.publisher.enqueue(_job("benchmark", "box"))
+    working = asyncio.create_task(bus.jobs.work(host_jobs("rack"), measure, concurrency=1, timeout_s=60))
     await asyncio.wait_for(begun.wait(), 30)
     assert await gate.closed(bus, "rack") == "the host is being measured"
     assert await gate.closed(bus, "other") is None

@@ -80,9 +80,11 @@ async def test_jobs_side_by_side_keep_to_the_endpoints_limit_together(
     async with running(at(url, settings)) as catalogue:
         await eventually(lambda: probed(catalogue, 1), what="all probed")
         everything = Job(id="all", at=NOW, kind="probe", group="box", endpoint="box", cause="manual")
-        await bus.enqueue(everything)
+        await bus.publisher.enqueue(everything)
         for state in catalogue.of_endpoint("box"):
-            await bus.enqueue(msgspec.structs.replace(everything, id=str(state.model), model=state.model))
+            await bus.publisher.enqueue(
+                msgspec.structs.replace(everything, id=str(state.model), model=state.model)
+            )
         await eventually(lambda: probed(catalogue, 3), what="all probed twice more")
     assert counts["violations"] == 0
 
@@ -97,7 +99,7 @@ async def test_a_model_found_by_a_discovery_that_was_cut_short_is_probed(
         model = ModelRef("box", f"model-{number}:1b")
         info = model_info(model, digest=f"{number:064x}")
         found = lifecycle_event("found", model, at=NOW, info=info)
-        await bus.advance_model(model, lambda _, found=found: found, known=None)  # type: ignore[misc]
+        await bus.publisher.advance_model(model, lambda _, found=found: found, known=None)  # type: ignore[misc]
     async with running(at(url, settings)) as catalogue:
         await eventually(lambda: probed(catalogue, 1), what="all probed")
 
@@ -117,6 +119,8 @@ async def test_a_job_that_is_ahead_of_the_catalogue_waits_for_it(
             interval_s=60.0,
             clock=clock,
         )
-        await bus.advance_model(model, lambda _: lifecycle_event("found", model, at=NOW), known=None)
+        await bus.publisher.advance_model(
+            model, lambda _: lifecycle_event("found", model, at=NOW), known=None
+        )
         with pytest.raises(NotYet):
             await probes.on_job(job)

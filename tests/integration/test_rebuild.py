@@ -90,7 +90,7 @@ async def broker(directory: Path, url: str) -> AsyncIterator[tuple[NatsServer, B
 async def publish(bus: Bus, *published: Event) -> None:
     for event in published:
         headers = {"Nats-Msg-Id": event.id, "Nats-Expected-Last-Subject-Sequence": "0"}
-        last = await bus.last("REPORTS" if event.TYPE == "report" else "MODELS", event.subject)
+        last = await bus.streams.last("REPORTS" if event.TYPE == "report" else "MODELS", event.subject)
         headers["Nats-Expected-Last-Subject-Sequence"] = str(last.sequence if last else 0)
         await bus.js.publish(event.subject, encode(event), headers=headers)
 
@@ -167,8 +167,8 @@ async def test_what_was_found_anew_is_not_lost_again_by_an_old_loss(
         rebuilt = await restore(bus, store)
         assert rebuilt == Rebuilt(restored=7, present=2, outdated=2)
         for model in (FAST, SLOW, GONE):
-            assert (await bus.read_model(model)).present
-        assert (await bus.read_model(SLOW)).performance is not None
+            assert (await bus.streams.read_model(model)).present
+        assert (await bus.streams.read_model(SLOW)).performance is not None
 
 
 async def test_a_stream_that_is_not_there_is_named(

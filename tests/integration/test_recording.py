@@ -93,12 +93,12 @@ async def test_what_this_version_cannot_read_is_kept_and_the_rest_recorded(
 async def test_a_model_with_an_event_of_a_newer_version_still_moves_forward(bus: Bus) -> None:
     """What an older version publishes next comes after it."""
     ack = await bus.js.publish("model.somethingnew.local.m", b"{}")
-    assert (await bus.read_model(MODEL)).sequence == ack.seq
+    assert (await bus.streams.read_model(MODEL)).sequence == ack.seq
 
     def found(_: ModelState) -> Lifecycle:
         return lifecycle_event("found", MODEL, at=NOW)
 
-    assert await bus.advance_model(MODEL, found, known=None) is not None
+    assert await bus.publisher.advance_model(MODEL, found, known=None) is not None
 
 
 async def test_letters_of_the_database_are_replayed_once_they_can_be_read(store: Store) -> None:
@@ -171,7 +171,7 @@ async def test_letters_of_services_are_queued_again_only_where_that_is_safe(bus:
         await bus.connection.publish("buried", payload)
         message = await subscription.next_msg(timeout=5)
         message.subject = subject
-        await bus.bury(message, reason="it failed")
+        await bus.publisher.bury(message, reason="it failed")
     await subscription.unsubscribe()
     found = [whole async for whole in letters(bus=bus, store=None)]
     assert [whole.letter.where for whole in found] == ["test"] * 3
@@ -179,7 +179,7 @@ async def test_letters_of_services_are_queued_again_only_where_that_is_safe(bus:
     assert [result.done for result in results] == [True, False, False]
     assert "taken for the newest" in results[1].detail
     assert results[2].detail.startswith("still: ")
-    held = await bus.last("JOBS", job.subject)
+    held = await bus.streams.last("JOBS", job.subject)
     assert held is not None
     assert held.event == job
     left = [whole async for whole in letters(bus=bus, store=None)]

@@ -78,7 +78,7 @@ class Evaluated:
         return await self.measure.run(self.endpoint, state, info, job)
 
     async def state(self) -> ModelState:
-        return await self.bus.read_model(MODEL)
+        return await self.bus.streams.read_model(MODEL)
 
     async def regressed(self) -> list[ModelRegressed]:
         info = await self.bus.js.stream_info("MODELS", subjects_filter="model.regressed.>")
@@ -86,7 +86,7 @@ class Evaluated:
         if not subjects:
             return []
         ((subject, count),) = subjects.items()
-        last = await self.bus.last("MODELS", subject)
+        last = await self.bus.streams.last("MODELS", subject)
         assert last is not None
         assert isinstance(last.event, ModelRegressed)
         return [last.event] * count

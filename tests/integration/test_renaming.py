@@ -9,12 +9,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from nats.aio.client import Client as Connection
 
 from eventually import eventually
 from providers.fake_ollama import FakeOllama, fake_ollama
 from samples import benchmark_event, probe_event, report_event
 from vedette import log
 from vedette.bus.bus import Bus
+from vedette.bus.publishing import Publisher
 from vedette.clock import SystemClock
 from vedette.endpoints import open_endpoints
 from vedette.messages import subjects
@@ -39,6 +41,7 @@ from vedette_recorder.answers import Answers
 from vedette_recorder.compaction import Compaction
 from vedette_recorder.record import Message, rows_of
 from vedette_recorder.store import Store
+from vedette_recorder.streams import held as held_by
 
 pytest_plugins = ("database",)
 
@@ -52,8 +55,8 @@ class KilledError(Exception):
     """The process ends here."""
 
 
-class Mortal(Bus):
-    """A bus whose process is killed before it moves a state for the time after *left* times."""
+class MortalPublisher(Publisher):
+    """A publisher whose process is killed before it moves a state for the time after *left* times."""
 
     left = 10**6
 
@@ -71,6 +74,16 @@ class Mortal(Bus):
             raise KilledError
 
 
+class Mortal(Bus):
+    """A bus with a publisher whose process may be killed."""
+
+    def __init__(self, connection: Connection, *, name: str) -> None:
+        super().__init__(connection, name=name, clock=SystemClock(), log=log.logger(name))
+        self.publisher: MortalPublisher = MortalPublisher(
+            connection, self.js, self.streams, name=name, clock=self.clock, log=self.log
+        )
+
+
 class Replica:
     """A discoverer."""
 
@@ -85,18 +98,18 @@ class Replica:
             at = datetime.now(UTC)
             job = Job(id=f"j{next(_jobs)}", at=at, kind="discover", group="h", endpoint=endpoint, cause=cause)
             await self.discovery.on_job(job)
-            await eventually(self.bus.current, what="all seen")
+            await eventually(self.bus.followings.current, what="all seen")
 
 
 @asynccontextmanager
 async def replica(bus: Bus, **urls: str) -> AsyncIterator[Replica]:
     """Run a discoverer with endpoints at *urls*."""
     names = {name.replace("_", "-"): EndpointSettings(url=url) for name, url in urls.items()}
-    own = Mortal(bus.connection, name="discoverer", clock=SystemClock(), log=log.logger("discoverer"))
+    own = Mortal(bus.connection, name="discoverer")
     catalogue = Catalogue()
     async with open_endpoints(Settings(endpoints=names), clock=SystemClock()) as endpoints:
         for stream, subject in (("MODELS", "model.>"), ("ENDPOINTS", "endpoint.observed.*")):
-            await (await own.follow(stream, subject, catalogue.apply)).until_warm()
+            await (await own.followings.follow(stream, subject, catalogue.apply)).until_warm()
         discovery = Discovery(
             bus=own, catalogue=catalogue, endpoints=endpoints, settings=Probing(), clock=SystemClock()
         )
@@ -111,7 +124,7 @@ async def publish(bus: Bus, *events: Event) -> None:
 
 async def measure(bus: Bus, model: ModelRef, probes: int = 3) -> None:
     """Publish all that services and people have to say of *model*."""
-    state = await bus.read_model(model)
+    state = await bus.streams.read_model(model)
     assert state.info is not None
     now, samples = datetime.now(UTC), ()
     for n in range(probes):
@@ -146,7 +159,7 @@ async def is_now(bus: Bus, old: ModelRef, new: ModelRef) -> ModelState:
 
 async def has_all(bus: Bus, old: ModelRef, new: ModelRef, *, found_again: bool = False) -> ModelState:
     """Assert that *new* has everything that was measured as *old*; return its state."""
-    state = await bus.read_model(new)
+    state = await bus.streams.read_model(new)
     assert state.present
     assert state.health is not None or found_again
     if state.health is not None:
@@ -158,7 +171,7 @@ async def has_all(bus: Bus, old: ModelRef, new: ModelRef, *, found_again: bool =
     assert state.performance.output_tps.median == TPS[old]
     assert state.rated is not None
     assert state.rated.event.ratings[0].source == str(old)
-    reported = await bus.last("REPORTS", subjects.of_report(new))
+    reported = await bus.streams.last("REPORTS", subjects.of_report(new))
     assert reported is not None
     assert reported.event.reported.calls == int(TPS[old])  # type: ignore[attr-defined]
     return state
@@ -181,15 +194,15 @@ async def test_everything_known_goes_on_under_the_new_name(bus: Bus, ollama: Fak
     async with replica(bus, gpu=ollama.url) as before:
         await before.discover("gpu")
     await measure(bus, OLD)
-    first = await bus.read_model(OLD)
+    first = await bus.streams.read_model(OLD)
     async with replica(bus, gpu_box=ollama.url) as after:
         await after.discovery.on_start()
-        assert await bus.count("JOBS", "job.discover.>") == 1
-        assert (await bus.read_model(OLD)).present, "until it is found under the new name"
+        assert await bus.streams.count("JOBS", "job.discover.>") == 1
+        assert (await bus.streams.read_model(OLD)).present, "until it is found under the new name"
         await after.discover("gpu-box")
         state = await is_now(bus, OLD, NEW)
         assert state.found_at == first.found_at
-        assert (await bus.read_model(OLD)).renamed_to == NEW
+        assert (await bus.streams.read_model(OLD)).renamed_to == NEW
         # Another job of the same finds nothing to do; and so does a start.
         sequence = (await bus.js.stream_info("MODELS")).state.last_seq
         await after.discover("gpu-box")
@@ -205,7 +218,7 @@ async def test_other_weights_begin_afresh(bus: Bus, ollama: FakeOllama) -> None:
     async with replica(bus, gpu_box=ollama.url) as after:
         await after.discovery.on_start()
         await after.discover("gpu-box")
-    new, old = await bus.read_model(NEW), await bus.read_model(OLD)
+    new, old = await bus.streams.read_model(NEW), await bus.streams.read_model(OLD)
     assert new.present
     assert (new.formerly, new.health, new.performance, new.rated) == (None, None, None, None)
     assert not old.present
@@ -219,8 +232,8 @@ async def test_two_names_for_one_server_are_two_endpoints(bus: Bus, ollama: Fake
     async with replica(bus, gpu=ollama.url, gpu_box=ollama.url) as after:
         await after.discovery.on_start()
         await after.discover("gpu-box", "gpu")
-    assert (await bus.read_model(OLD)).present
-    assert (await bus.read_model(NEW)).performance is None
+    assert (await bus.streams.read_model(OLD)).present
+    assert (await bus.streams.read_model(NEW)).performance is None
 
 
 async def test_an_endpoint_that_was_away_comes_back_under_another_name(bus: Bus, ollama: FakeOllama) -> None:
@@ -229,7 +242,7 @@ async def test_an_endpoint_that_was_away_comes_back_under_another_name(bus: Bus,
     await measure(bus, OLD)
     async with replica(bus) as without:
         await without.discovery.on_start()
-    lost = await bus.read_model(OLD)
+    lost = await bus.streams.read_model(OLD)
     assert lost.lost_at is not None
     async with replica(bus, gpu_box=ollama.url) as after:
         await after.discovery.on_start()
@@ -254,7 +267,7 @@ async def test_a_server_that_is_down_gets_its_models_back(bus: Bus, ollama: Fake
     async with replica(bus, gpu_box=ollama.url) as after:
         await after.discovery.on_start()
         await after.discover("gpu-box")
-        assert not (await bus.read_model(OLD)).present
+        assert not (await bus.streams.read_model(OLD)).present
         ollama.replay.routes.update(routes)
         await after.discover("gpu-box")
     await is_now(bus, OLD, NEW)
@@ -273,19 +286,19 @@ async def test_killed_half_way(bus: Bus, ollama: FakeOllama, after: int) -> None
         await before.discover("gpu")
     await measure(bus, OLD)
     async with replica(bus, gpu_box=ollama.url) as dies:
-        dies.bus.left = after
+        dies.bus.publisher.left = after
         try:
             await dies.discover("gpu-box")
         except* KilledError:
-            old, new = await bus.read_model(OLD), await bus.read_model(NEW)
+            old, new = await bus.streams.read_model(OLD), await bus.streams.read_model(NEW)
             assert old.present or new.present
             assert not new.present or (new.health and new.performance and new.rated)
     async with replica(bus, gpu_box=ollama.url) as goes_on:
         await goes_on.discovery.on_start()
         await goes_on.discover("gpu-box")
     await is_now(bus, OLD, NEW)
-    assert (await bus.read_model(OLD)).renamed_to == NEW
-    assert await bus.count("MODELS", subjects.of_model("found", NEW)) == 1
+    assert (await bus.streams.read_model(OLD)).renamed_to == NEW
+    assert await bus.streams.count("MODELS", subjects.of_model("found", NEW)) == 1
 
 
 @pytest.mark.parametrize("after", [*range(16), 100])
@@ -302,7 +315,7 @@ async def test_swapped_names_do_not_mix(bus: Bus, ollama: FakeOllama, other: Fak
     await measure(bus, A)
     await measure(bus, B)
     async with replica(bus, a=other.url, b=ollama.url) as dies:
-        dies.bus.left = after
+        dies.bus.publisher.left = after
         try:
             await dies.discover("a", "b")
         except* KilledError:
@@ -326,7 +339,7 @@ async def test_a_swap_that_is_taken_back(bus: Bus, ollama: FakeOllama, other: Fa
     await measure(bus, A)
     await measure(bus, B)
     async with replica(bus, a=other.url, b=ollama.url) as dies:
-        dies.bus.left = after
+        dies.bus.publisher.left = after
         try:
             await dies.discover("a", "b")
         except* KilledError:
@@ -354,8 +367,8 @@ async def test_two_discoverers(bus: Bus, ollama: FakeOllama) -> None:
     for name in ollama.models:
         for event in ("found", "benchmarked", "rated"):
             subject = subjects.of_model(event, ModelRef("gpu-box", name))
-            assert await bus.count("MODELS", subject) <= 1
-        assert (await bus.read_model(ModelRef("gpu", name))).renamed_to == ModelRef("gpu-box", name)
+            assert await bus.streams.count("MODELS", subject) <= 1
+        assert (await bus.streams.read_model(ModelRef("gpu", name))).renamed_to == ModelRef("gpu-box", name)
 
 
 async def _does_nothing(*_: object) -> None: ...
@@ -448,7 +461,7 @@ async def test_history_goes_on_under_the_new_name(
         return None
 
     assert await Compaction(bus=bus, store=store, cutoff=cutoff).forget() == 1
-    assert await bus.count("MODELS", subjects.of_model("*", OLD)) == 0
+    assert await bus.streams.count("MODELS", subjects.of_model("*", OLD)) == 0
     await is_now(bus, OLD, NEW)
 
 
@@ -457,7 +470,7 @@ Messages = Sequence[tuple[int, Event]]
 
 async def stored(bus: Bus) -> Messages:
     """Return what MODELS holds."""
-    return [(one.sequence, decode_event(one.subject, one.payload)) async for one in bus.held("MODELS")]
+    return [(one.sequence, decode_event(one.subject, one.payload)) async for one in held_by(bus, "MODELS")]
 
 
 def in_one(messages: Messages) -> list[Messages]:

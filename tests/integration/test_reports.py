@@ -51,7 +51,7 @@ async def replica(bus: Bus, **settings: Any) -> Reporting:
     """Return a recommender's reporting that knows both models and follows the stream, and does not run."""
     catalogue = Catalogue.of(enumerate(FOUND, start=1))
     mine = Bus(bus.connection, name="recommender", clock=SystemClock(), log=log.logger("test"))
-    await mine.follow("REPORTS", "report.>", catalogue.apply)
+    await mine.followings.follow("REPORTS", "report.>", catalogue.apply)
     return Reporting(bus=mine, catalogue=catalogue, use_cases=("chat",), **settings)
 
 

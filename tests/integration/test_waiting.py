@@ -40,7 +40,7 @@ async def worker(bus: Bus, handle: Callable[[Job], Awaitable[None]]) -> AsyncIte
     """Have jobs of the host `gpu` done by *handle*."""
     durable = host_jobs("gpu")
     await ensure_durable(bus.connection, durable)
-    task = asyncio.create_task(bus.work(durable, handle, concurrency=1, timeout_s=600))
+    task = asyncio.create_task(bus.jobs.work(durable, handle, concurrency=1, timeout_s=600))
     try:
         yield
     finally:
@@ -71,7 +71,7 @@ async def test_the_position_is_said_among_other_news(bus: Bus) -> None:
     began, end = asyncio.Event(), asyncio.Event()
 
     async def hold(job: Job) -> None:
-        await bus.tell(job, "started", "started")
+        await bus.jobs.tell(job, "started", "started")
         began.set()
         await end.wait()
 
@@ -97,7 +97,7 @@ async def test_the_position_is_said_among_other_news(bus: Bus) -> None:
         await talking
 
 
-@pytest.mark.fault("a job is deferred", "I4", without=("vedette.bus.bus:Bus._tell_deferred", _say_nothing))
+@pytest.mark.fault("a job is deferred", "I4", without=("vedette.bus.jobs:Jobs._tell_deferred", _say_nothing))
 async def test_a_deferral_is_said_with_its_reason(bus: Bus) -> None:
     async def later(job: Job) -> None:
         raise NotYet(wait_s=30, problem="the model is loading")
@@ -109,7 +109,7 @@ async def test_a_deferral_is_said_with_its_reason(bus: Bus) -> None:
     assert told.message == "gpu/a: deferred: the model is loading, retry in 30 s"
 
 
-@pytest.mark.fault("a worker fails", "I4", without=("vedette.bus.bus:Bus._tell_deferred", _say_nothing))
+@pytest.mark.fault("a worker fails", "I4", without=("vedette.bus.jobs:Jobs._tell_deferred", _say_nothing))
 async def test_a_failed_attempt_is_said_with_its_reason(bus: Bus) -> None:
     async def fail(job: Job) -> None:
         raise OSError("no space left")
@@ -121,7 +121,7 @@ async def test_a_failed_attempt_is_said_with_its_reason(bus: Bus) -> None:
 
 
 @pytest.mark.fault(
-    "a job becomes a dead letter", "I4", without=("vedette.bus.bus:Bus._tell_deferred", _say_nothing)
+    "a job becomes a dead letter", "I4", without=("vedette.bus.jobs:Jobs._tell_deferred", _say_nothing)
 )
 async def test_a_dead_job_ends_at_once_with_its_reason(bus: Bus) -> None:
     async def fail(job: Job) -> None:

@@ -33,7 +33,7 @@ async def client(bus: Bus, server: NatsServer) -> AsyncIterator[Client]:
 async def publish(bus: Bus, *events: ModelEvent) -> None:
     """Put *events* on their subjects, whatever is there."""
     for event in events:
-        await bus.advance("MODELS", event.subject, lambda _, event=event: event)  # type: ignore[misc]
+        await bus.publisher.advance("MODELS", event.subject, lambda _, event=event: event)  # type: ignore[misc]
 
 
 async def change_answer(bus: Bus, use_case: str) -> AnswerChanged:
@@ -48,7 +48,7 @@ async def change_answer(bus: Bus, use_case: str) -> AnswerChanged:
         detail="It is.",
         as_of=AsOf(sequence=1, scored_at=NOW),
     )
-    await bus.advance("ANSWERS", event.subject, lambda _: event)
+    await bus.publisher.advance("ANSWERS", event.subject, lambda _: event)
     return event
 
 

@@ -364,15 +364,15 @@ def test_models_with_the_same_weights_are_shown_as_such(
 def test_the_standing_is_what_an_agent_would_be_told(asked: Asked) -> None:
     """Best and scores are those of `recommend.top`; who is out is out for a reason."""
     first, second = asked.ask("recommend.top", use_case="chat").recommendations
-    standing = asked.answers.standing("chat", SLOW)
+    standing = asked.answers.winner_status("chat", SLOW)
     assert standing.best == (first.model, first.score)
     assert (standing.score, standing.out) == (second.score, "")
     assert standing.as_of == asked.ask("recommend.top", use_case="chat").as_of
-    assert asked.answers.standing("chat", None).score is None
-    incapable = asked.answers.standing("vision", FAST)
+    assert asked.answers.winner_status("chat", None).score is None
+    incapable = asked.answers.winner_status("vision", FAST)
     assert (incapable.best, incapable.score) == (None, None)
     assert incapable.out == "nothing tells that it has the capability vision"
     asked.apply(lifecycle_event("lost", FAST, at=EPOCH, revision=2))
-    lost = asked.answers.standing("chat", FAST)
+    lost = asked.answers.winner_status("chat", FAST)
     assert (lost.best, lost.score) == ((SLOW, second.score), None)
     assert lost.out == "it is lost, its endpoint lists it no more"

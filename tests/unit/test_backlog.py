@@ -7,12 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vedette.bus.bus import Standing
-from vedette_recorder.backlog import Oldest, backlog, gap, is_doubtful
+from vedette_recorder.backlog import ConsumerLag, Oldest, backlog, gap, is_doubtful
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DAY_S = 86_400.0
-LIMITED = Standing(
+LIMITED = ConsumerLag(
     created_at=NOW,
     first=1,
     last=1000,
@@ -28,19 +27,19 @@ LIMITED = Standing(
 )
 
 
-def standing(**changes: object) -> Standing:
+def lag(**changes: object) -> ConsumerLag:
     """Return a stream of a thousand messages, 200 of a subject, with *changes*."""
     return msgspec.structs.replace(LIMITED, **changes)
 
 
 def test_nothing_waiting_is_no_backlog() -> None:
-    waiting = backlog(standing(), None)
+    waiting = backlog(lag(), None)
     assert (waiting.messages, waiting.oldest_s, waiting.used) == (0, 0.0, 0.0)
 
 
 def test_few_waiting_cannot_be_near_loss_whichever_subject_they_are_on() -> None:
     """As many as wait in all bound what waits on one subject, without a closer look."""
-    few = standing(waiting=40, in_hand=10)
+    few = lag(waiting=40, in_hand=10)
     assert not is_doubtful(few)
     waiting = backlog(few, Oldest(age_s=60))
     assert (waiting.messages, waiting.used, waiting.limit) == (50, 0.25, "messages per subject")
@@ -53,7 +52,7 @@ def test_many_waiting_are_judged_by_the_subject_of_the_oldest(
     on_subject: int, age_s: float, used: float
 ) -> None:
     """A thousand over many subjects are no danger while the part of one that is unrecorded is small."""
-    many = standing(waiting=1000)
+    many = lag(waiting=1000)
     assert is_doubtful(many)
     oldest = Oldest(age_s=age_s, on_subject=on_subject, subject_age_s=7000)
     assert backlog(many, oldest).used == pytest.approx(used)
@@ -61,7 +60,7 @@ def test_many_waiting_are_judged_by_the_subject_of_the_oldest(
 
 def test_age_and_bytes_are_limits_too() -> None:
     """Of a full stream that drops its oldest, what counts is how much of it is unrecorded."""
-    reports = standing(most_per_subject=None, longest_s=30 * DAY_S, most_bytes=1000, bytes=1000, waiting=100)
+    reports = lag(most_per_subject=None, longest_s=30 * DAY_S, most_bytes=1000, bytes=1000, waiting=100)
     young = backlog(reports, Oldest(age_s=DAY_S))
     assert (young.used, young.limit) == (pytest.approx(0.1), "bytes")
     old = backlog(reports, Oldest(age_s=27 * DAY_S))
@@ -72,7 +71,7 @@ def test_age_and_bytes_are_limits_too() -> None:
 def test_what_is_neither_waiting_nor_there_is_lost(delivered: int, known: int, dropped: set[int]) -> None:
     """Exactly the dropped ones after the last delivered, unless the stream is being read again."""
     waiting = len([n for n in range(delivered + 1, 101) if n not in dropped])
-    found = gap("MODELS", standing(last=100, delivered=delivered, waiting=waiting), known=known, at=NOW)
+    found = gap("MODELS", lag(last=100, delivered=delivered, waiting=waiting), known=known, at=NOW)
     lost = [n for n in dropped if n > delivered]
     if not lost or delivered < known:
         assert found is None
@@ -84,4 +83,4 @@ def test_what_is_neither_waiting_nor_there_is_lost(delivered: int, known: int, d
 
 def test_messages_that_come_between_the_two_looks_are_not_missed() -> None:
     """The stream is asked first, so the consumer may know of more than the stream has."""
-    assert gap("MODELS", standing(last=100, delivered=90, waiting=15), known=0, at=NOW) is None
+    assert gap("MODELS", lag(last=100, delivered=90, waiting=15), known=0, at=NOW) is None

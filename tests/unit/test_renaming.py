@@ -13,7 +13,7 @@ from vedette.runtime.reloading import changes
 from vedette.settings import EndpointSettings, Settings
 from vedette.types import ModelInfo, ModelRef
 from vedette_discoverer import renaming
-from vedette_recommender.winners import Standing, decide
+from vedette_recommender.winners import WinnerStatus, decide
 from vedette_recorder.renaming import Rename, Written, owner
 
 NOW = datetime(2026, 11, 29, 9, tzinfo=UTC)
@@ -170,15 +170,15 @@ def test_the_same_state_is_brought_along_once() -> None:
 
 def test_a_winner_that_was_renamed_is_not_said_to_be_gone() -> None:
     as_of = AsOf(sequence=5, scored_at=NOW)
-    first = decide("chat", None, Standing(best=(OLD, 50.0), as_of=as_of), now=NOW)
-    standing = Standing(best=(NEW, 50.0), score=50.0, renamed_to=NEW, as_of=as_of)
+    first = decide("chat", None, WinnerStatus(best=(OLD, 50.0), as_of=as_of), now=NOW)
+    standing = WinnerStatus(best=(NEW, 50.0), score=50.0, renamed_to=NEW, as_of=as_of)
     second = decide("chat", first, standing, now=NOW)
     assert second is not None
     assert (second.renamed, second.model, second.before) == (True, NEW, OLD)
     assert "renamed" in second.detail
-    assert decide("chat", second, Standing(best=(NEW, 50.0), score=50.0, as_of=as_of), now=NOW) is None
+    assert decide("chat", second, WinnerStatus(best=(NEW, 50.0), score=50.0, as_of=as_of), now=NOW) is None
     # A near equal that is first now does not take its place by the way.
-    near = Standing(best=(ModelRef("x", "y"), 50.1), score=50.0, renamed_to=NEW, as_of=as_of)
+    near = WinnerStatus(best=(ModelRef("x", "y"), 50.1), score=50.0, renamed_to=NEW, as_of=as_of)
     after = decide("chat", first, near, now=NOW)
     assert after is not None
     assert (after.renamed, after.model) == (True, NEW)

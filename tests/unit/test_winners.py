@@ -16,18 +16,18 @@ from vedette.messages.queries import Rejection
 from vedette.testing import EPOCH
 from vedette.types import ModelRef
 from vedette_recommender.constants import SWITCH_MARGIN_POINTS
-from vedette_recommender.winners import Standing, because, decide, knows_more
+from vedette_recommender.winners import WinnerStatus, because, decide, knows_more
 
 A, B, C = ModelRef("box", "a"), ModelRef("gpu", "b"), ModelRef("gpu", "c")
 
 
 def standing(
     before: ModelRef | None, scores: dict[ModelRef, float], *, sequence: int = 1, minute: int = 0
-) -> Standing:
+) -> WinnerStatus:
     """Return how *scores* stand beside *before*."""
     best = max(scores.items(), key=lambda item: (item[1], item[0]), default=None)
     score = scores.get(before) if before else None
-    return Standing(
+    return WinnerStatus(
         best=best,
         score=score,
         out="its status is unreachable" if before and score is None else "",

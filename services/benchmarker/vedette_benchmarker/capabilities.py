@@ -72,7 +72,9 @@ class Capabilities:
         made = calls(info, self._rng)
         proof = Proof()
         for step, call in enumerate(made, start=1):
-            await self._bus.tell(job, "step", f"{info.model}: {call.capability}", step=step, steps=len(made))
+            await self._bus.jobs.tell(
+                job, "step", f"{info.model}: {call.capability}", step=step, steps=len(made)
+            )
             proof = await prove(endpoint.endpoint, call, proof, endpoint.secrets)
             if proof.failure is not None:
                 break  # the endpoint could not serve it; what it says to the next call proves no more
@@ -96,7 +98,7 @@ class Capabilities:
                 attempts=proof.attempts,
             )
 
-        event = await self._bus.advance("MODELS", subject, step)
+        event = await self._bus.publisher.advance("MODELS", subject, step)
         self._bus.log.info("verify.done", model=str(info.model), claims=_told(proof.attempts))
         return event
 

@@ -126,7 +126,7 @@ class Evaluation:
 
     async def _tell(self, graded: Graded, job: Job, before: int, steps: int) -> None:
         told = f"{job.model}: {graded.suite.kind} {graded.successes} of {graded.trials}"
-        await self._bus.tell(job, "step", told, step=before + graded.trials, steps=steps)
+        await self._bus.jobs.tell(job, "step", told, step=before + graded.trials, steps=steps)
 
     async def _publish(
         self,
@@ -164,7 +164,7 @@ class Evaluation:
                 ),
             )
 
-        event = await self._bus.advance("MODELS", subject, step)
+        event = await self._bus.publisher.advance("MODELS", subject, step)
         if event is not None:
             await self._warn(event, job)
             self._bus.log.info("evaluation.done", model=str(info.model), outcome=event.outcome)
@@ -194,7 +194,7 @@ class Evaluation:
                 drops=fallen,
             )
 
-        await self._bus.advance("MODELS", subject, step)
+        await self._bus.publisher.advance("MODELS", subject, step)
 
 
 def _use(endpoint: OpenEndpoint, info: ModelInfo, spent: Spent) -> Use:

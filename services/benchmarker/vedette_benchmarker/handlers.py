@@ -129,7 +129,7 @@ class Measurements:
             endpoint = self._endpoints.get(state.model.endpoint)
             due = measured_at is None or measured_at < tick.slot or is_future(measured_at, tick.at)
             if endpoint and due:
-                await self._bus.enqueue(
+                await self._bus.publisher.enqueue(
                     endpoint.job(kind, at=tick.slot, cause="tick", seed=tick.id, model=state.model)
                 )
 
@@ -138,7 +138,7 @@ class Measurements:
         if event.formerly is None:
             await self._queue_first(event, "found")
             return
-        state = await self._bus.read_model(event.model)
+        state = await self._bus.streams.read_model(event.model)
         lacking = [kind for kind in _FIRST if self._measures[kind].measured_at(state) is None]
         await self._queue_first(event, "found", kinds=lacking)
 
@@ -161,31 +161,31 @@ class Measurements:
         if endpoint is None:
             return  # not configured here: `on_reload` makes up for it
         for kind in kinds:
-            await self._bus.enqueue(
+            await self._bus.publisher.enqueue(
                 endpoint.job(kind, at=event.at, cause=cause, seed=event.id, model=event.model)
             )
 
     async def on_job(self, job: Job) -> None:
         """Measure one model."""
         # The model as the stream holds it: our own view may lag behind the job that names it.
-        state = await self._bus.read_model(job.model) if job.model else None
+        state = await self._bus.streams.read_model(job.model) if job.model else None
         endpoint, measure = self._endpoints.get(job.endpoint), self._measures.get(job.kind)
         if endpoint is None or measure is None or state is None or state.info is None or not state.present:
-            await self._bus.tell(job, "failed", f"{job.model or job.endpoint}: no such model")
+            await self._bus.jobs.tell(job, "failed", f"{job.model or job.endpoint}: no such model")
             return
         if state.info.url != endpoint.settings.url:
             # Whose figures those would be, only the discovery that is queued for it can say.
-            await self._bus.tell(
+            await self._bus.jobs.tell(
                 job, "failed", f"{state.model}: not discovered yet at {endpoint.settings.url}"
             )
             return
         if measure.is_done(state, job):
             await self._queue_next(endpoint, job)
-            await self._bus.tell(job, "done", f"{state.model}: {job.kind} done before")
+            await self._bus.jobs.tell(job, "done", f"{state.model}: {job.kind} done before")
             return
         reason = self._left_alone(measure, endpoint, state, job)
         if reason:
-            await self._bus.tell(job, "failed", f"{state.model}: {reason}")
+            await self._bus.jobs.tell(job, "failed", f"{state.model}: {reason}")
             return
         await gate.until_free(self._bus, endpoint.settings.group, within_s=self._probe_timeout_s)
         names = names_of(state, self._catalogue.of_endpoint(endpoint.name))
@@ -196,7 +196,7 @@ class Measurements:
             await account(self._bus, endpoint, Use(requests=looked.requests), job, occupancy=seen)
             await self._put_off(endpoint, job, wait_s)
             return
-        await self._bus.tell(job, "started", str(state.model))
+        await self._bus.jobs.tell(job, "started", str(state.model))
         if seen:
             await account(self._bus, endpoint, Use(), job, occupancy=claimed(seen, names))
         try:
@@ -204,14 +204,14 @@ class Measurements:
                 measure, endpoint, state, job, names=names, seen=seen, looked=looked.requests
             )
         except RequestError as error:
-            await self._bus.tell(job, "failed", str(error), field=error.field)
+            await self._bus.jobs.tell(job, "failed", str(error), field=error.field)
             return
         if ended.pushed_out:
             await self._put_off(endpoint, job, DEFER.total_seconds())
             return
         await self._queue_next(endpoint, job)
         detail = f": {ended.detail}" if ended.detail else ""
-        await self._bus.tell(job, "done" if ended.ok else "failed", f"{state.model}{detail}")
+        await self._bus.jobs.tell(job, "done" if ended.ok else "failed", f"{state.model}{detail}")
 
     async def _run(
         self,
@@ -247,10 +247,10 @@ class Measurements:
         loaded = await look(endpoint, self._clock.now())
         if loaded is None:
             return None
-        held = await self._bus.last("ENDPOINTS", f"endpoint.observed.{endpoint.name}")
+        held = await self._bus.streams.last("ENDPOINTS", f"endpoint.observed.{endpoint.name}")
         state = held.event.state if held and isinstance(held.event, EndpointObserved) else None
         ours = ours_by_probes(loaded, unloading(self._catalogue.of_endpoint(endpoint.name)))
-        if self._bus.is_redelivered(job):
+        if self._bus.jobs.is_redelivered(job):
             ours |= names  # it was loaded when the job was done for the first time, up to where that ended
         return after(state.occupancy if state else None, loaded, ours=ours, now=self._clock.now())
 
@@ -262,14 +262,14 @@ class Measurements:
         self._bus.log.info("measurement.deferred", kind=job.kind, model=str(job.model), wait_s=round(wait_s))
         minutes = max(1, round(wait_s / 60))
         why = f"another model is in use at {endpoint.name}: {job.kind} deferred for {minutes} min"
-        await self._bus.tell(job, "failed", f"{job.model}: {why}")
+        await self._bus.jobs.tell(job, "failed", f"{job.model}: {why}")
         self._bus.spawn(self._queue_again(endpoint, job, wait_s))
 
     async def _queue_again(self, endpoint: OpenEndpoint, job: Job, wait_s: float) -> None:
         await asyncio.sleep(wait_s)
         again = endpoint.job(job.kind, at=self._clock.now(), cause=job.cause, seed=job.id, model=job.model)
         try:
-            await self._bus.enqueue(again)
+            await self._bus.publisher.enqueue(again)
         except (nats.errors.Error, NotYet, TimeoutError) as error:
             self._bus.log.warning(
                 "measurement.dropped", model=str(job.model), error=f"{type(error).__name__}"
@@ -279,7 +279,7 @@ class Measurements:
         """Queue what follows a first measurement; what a person asked for stands alone."""
         following = _THEN.get(job.kind)
         if following is not None and job.cause in ("found", "changed"):
-            await self._bus.enqueue(
+            await self._bus.publisher.enqueue(
                 endpoint.job(following, at=job.at, cause=job.cause, seed=job.id, model=job.model)
             )
 

@@ -61,7 +61,7 @@ class Speed:
         steps = len(runs) + len(job.streams)
 
         async def on_step(step: int, _: int, message: str) -> None:
-            await self._bus.tell(job, "step", f"{info.model}: {message}", step=step, steps=steps)
+            await self._bus.jobs.tell(job, "step", f"{info.model}: {message}", step=step, steps=steps)
 
         before = await _residency(endpoint, info)
         held = self._catalogue.endpoint(endpoint.name)
@@ -134,7 +134,7 @@ class Speed:
                 ),
             )
 
-        event = await self._bus.advance("MODELS", subject, step)
+        event = await self._bus.publisher.advance("MODELS", subject, step)
         self._bus.log.info("benchmark.done", model=str(info.model), outcome=told.outcome)
         return event
 

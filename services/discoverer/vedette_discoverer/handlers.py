@@ -47,7 +47,9 @@ class Discovery:
     async def on_tick(self, tick: Tick) -> None:
         """Queue a discovery of every endpoint."""
         for endpoint in self._endpoints:
-            await self._bus.enqueue(endpoint.job("discover", at=tick.slot, cause="tick", seed=tick.id))
+            await self._bus.publisher.enqueue(
+                endpoint.job("discover", at=tick.slot, cause="tick", seed=tick.id)
+            )
 
     async def on_start(self) -> None:
         """Queue endpoints never observed or configured anew; lose the models of those no longer configured.
@@ -62,7 +64,9 @@ class Discovery:
         await self._bus.clock.until_right()
         while True:
             try:
-                if await self._bus.current():  # what jobs in hand have published is to be lost as well
+                if (
+                    await self._bus.followings.current()
+                ):  # what jobs in hand have published is to be lost as well
                     await self._catch_up(anew)
                     return
             except (nats.errors.Error, TimeoutError) as error:
@@ -81,7 +85,9 @@ class Discovery:
             moved = any(s.info and s.info.url != endpoint.settings.url for s in models)
             renamed = endpoint.settings.url in former
             if endpoint.name in anew or not known or not models or moved or renamed:
-                await self._bus.enqueue(endpoint.job("discover", at=now, cause="start", seed="start"))
+                await self._bus.publisher.enqueue(
+                    endpoint.job("discover", at=now, cause="start", seed="start")
+                )
         for state, url in present:
             if state.model.endpoint not in configured and url not in configured.values():
                 await self._lose_removed(state, now)
@@ -94,18 +100,18 @@ class Discovery:
         """Discover one endpoint."""
         endpoint = self._endpoints.get(job.endpoint)
         if endpoint is None:
-            await self._bus.tell(job, "failed", f"{job.endpoint}: not a configured endpoint")
+            await self._bus.jobs.tell(job, "failed", f"{job.endpoint}: not a configured endpoint")
             return
         reason = self._paused(endpoint, job)
         if reason:
-            await self._bus.tell(job, "failed", f"{job.endpoint}: paused: {reason}")
+            await self._bus.jobs.tell(job, "failed", f"{job.endpoint}: paused: {reason}")
             return
-        await self._bus.tell(job, "started", f"{job.endpoint}: listing")
+        await self._bus.jobs.tell(job, "started", f"{job.endpoint}: listing")
         contact = await endpoint.contact()
         state = await observe(self._bus, endpoint, contact, job, also=self._admitting(contact.listing, job))
         if contact.listing is None:
             await self._end_former(endpoint, job)  # they are taken over when the endpoint answers
-            await self._bus.tell(job, "failed", f"{job.endpoint}: {contact.detail or contact.outcome}")
+            await self._bus.jobs.tell(job, "failed", f"{job.endpoint}: {contact.detail or contact.outcome}")
             return
         admitted = _admitted(contact.listing, state)
         with counting() as sent:
@@ -118,7 +124,7 @@ class Discovery:
         if refused:
             self._bus.log.warning("names.refused", endpoint=job.endpoint, names=refused)
         too_many = f", {refused:,} new names refused for today" if refused else ""
-        await self._bus.tell(job, "done", f"{job.endpoint}: {len(admitted)} models{too_many}")
+        await self._bus.jobs.tell(job, "done", f"{job.endpoint}: {len(admitted)} models{too_many}")
 
     def _paused(self, endpoint: OpenEndpoint, job: Job) -> str | None:
         if job.cause in ("manual", "start"):
@@ -165,7 +171,7 @@ class Discovery:
             if isinstance(event, ModelFound) and not event.formerly:
                 found.append(event.model)
             done += 1
-            await self._bus.tell(job, "step", str(info.model), step=done, steps=len(listing))
+            await self._bus.jobs.tell(job, "step", str(info.model), step=done, steps=len(listing))
 
         async with asyncio.TaskGroup() as group:
             for entry in listing:
@@ -201,7 +207,7 @@ class Discovery:
                 await self._end(was.model, info.url, job, now)
                 await asyncio.sleep(_LOOK_AGAIN_S)
                 continue
-            source = await self._bus.read_model(was.model, through=was.through)
+            source = await self._bus.streams.read_model(was.model, through=was.through)
             if source.lifecycle is not None and source.lifecycle.sequence == was.sequence:
                 return was, source
             await asyncio.sleep(_LOOK_AGAIN_S)  # our view lags behind
@@ -214,7 +220,9 @@ class Discovery:
             elsewhere = state.info is not None and state.info.url != info.url
             return gone(state, reason="endpoint_removed", job=job, now=now) if elsewhere else None
 
-        await self._bus.advance_model(info.model, step, known=await self._bus.read_model(info.model))
+        await self._bus.publisher.advance_model(
+            info.model, step, known=await self._bus.streams.read_model(info.model)
+        )
 
     async def _rename(
         self, was: Former, source: ModelState, info: ModelInfo, job: Job, now: datetime
@@ -224,7 +232,7 @@ class Discovery:
         What was measured is published first: until `found`, nothing is there under the new name. After a crash, the
         next job does what is left.
         """
-        target = await self._bus.read_model(info.model)
+        target = await self._bus.streams.read_model(info.model)
 
         def step(state: ModelState) -> Lifecycle | None:
             if state.present and state.info and state.info.url == info.url:
@@ -235,8 +243,8 @@ class Discovery:
             for measured in renaming.measured(source, target):
                 await self._bring(measured, after=target.sequence)
             await self._bring_reports(was, target)
-            target = await self._bus.read_model(info.model)
-        event = await self._bus.advance_model(info.model, step, known=target)
+            target = await self._bus.streams.read_model(info.model)
+        event = await self._bus.publisher.advance_model(info.model, step, known=target)
         if isinstance(event, ModelFound) and event.formerly:
             self._bus.log.info("model.renamed", model=str(info.model), formerly=str(was.model))
             if not was.replaced and was.model != info.model:
@@ -248,7 +256,7 @@ class Discovery:
             here = state.info is not None and state.info.url == url
             return gone(state, reason="endpoint_removed", job=job, now=now) if here else None
 
-        await self._bus.advance_model(model, step, known=await self._bus.read_model(model))
+        await self._bus.publisher.advance_model(model, step, known=await self._bus.streams.read_model(model))
 
     async def _bring(self, measured: ModelEvent, *, after: int) -> None:
         """Publish *measured* unless something came after the sequence *after*: then another replica was here."""
@@ -257,15 +265,15 @@ class Discovery:
             same = held is not None and msgspec.structs.replace(held.event, id=measured.id) == measured
             return None if same or (held is not None and held.sequence > after) else measured
 
-        await self._bus.advance("MODELS", measured.subject, step)
+        await self._bus.publisher.advance("MODELS", measured.subject, step)
 
     async def _bring_reports(self, was: Former, target: ModelState) -> None:
         """Publish what callers reported of a model under its former name."""
         until = was.until or self._clock.now()
-        last = await self._bus.last_until("REPORTS", subjects.of_report(was.model), until)
+        last = await self._bus.streams.last_until("REPORTS", subjects.of_report(was.model), until)
         if isinstance(last, ModelReported):
             brought = renaming.renamed(last, target)
-            await self._bus.advance("REPORTS", brought.subject, lambda _: brought)
+            await self._bus.publisher.advance("REPORTS", brought.subject, lambda _: brought)
 
     async def _leave(self, was: Formerly, info: ModelInfo, job: Job) -> None:
         await self._publish(was.model, lambda s: renaming.left(s, to=info, until=was.until, job=job))
@@ -291,7 +299,7 @@ class Discovery:
         held = [state for state in self._catalogue.of_endpoint(endpoint.name) if state.health is None]
         waiting = [state.model for state in sorted(held, key=lambda state: state.sequence)] + found
         if waiting:
-            await self._bus.enqueue(
+            await self._bus.publisher.enqueue(
                 endpoint.job("probe", at=job.at, cause="found", seed=job.id, model=waiting[-1])
             )
 
@@ -313,7 +321,7 @@ class Discovery:
     async def _publish(
         self, model: ModelRef, step: Callable[[ModelState], Lifecycle | None]
     ) -> Lifecycle | None:
-        event = await self._bus.advance_model(model, step, known=self._catalogue.get(model))
+        event = await self._bus.publisher.advance_model(model, step, known=self._catalogue.get(model))
         if event is not None:
             self._bus.log.info(event.TYPE, model=str(model), revision=event.revision)
         return event

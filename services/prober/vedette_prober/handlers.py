@@ -81,13 +81,13 @@ class Probes:
     async def on_tick(self, tick: Tick) -> None:
         """Queue a probe of every endpoint."""
         for endpoint in self._endpoints:
-            await self._bus.enqueue(endpoint.job("probe", at=tick.slot, cause="tick", seed=tick.id))
+            await self._bus.publisher.enqueue(endpoint.job("probe", at=tick.slot, cause="tick", seed=tick.id))
 
     async def on_changed(self, event: ModelChanged) -> None:
         """Queue a probe of a model whose weights are new."""
         endpoint = self._endpoints.get(event.model.endpoint)
         if endpoint is not None and event.digest_changed:
-            await self._bus.enqueue(
+            await self._bus.publisher.enqueue(
                 endpoint.job("probe", at=event.at, cause="changed", seed=event.id, model=event.model)
             )
 
@@ -95,11 +95,11 @@ class Probes:
         """Probe one endpoint, or one model of it."""
         endpoint = self._endpoints.get(job.endpoint)
         if endpoint is None:
-            await self._bus.tell(job, "failed", f"{job.endpoint}: not a configured endpoint")
+            await self._bus.jobs.tell(job, "failed", f"{job.endpoint}: not a configured endpoint")
             return
         reason = self._left_alone(endpoint, job)
         if reason:
-            await self._bus.tell(job, "failed", f"{job.endpoint}: left alone: {reason}")
+            await self._bus.jobs.tell(job, "failed", f"{job.endpoint}: left alone: {reason}")
             return
         if job.cause == "tick":
             wait_s = jitter_s(job.endpoint, self.interval_s)
@@ -108,24 +108,26 @@ class Probes:
                 raise NotYet(wait_s=left_s, problem="scheduled probes are spread over their interval")
         if await self._lags(job):
             raise NotYet(wait_s=_CATCHING_UP_S, problem="the prober has yet to read of this model")
-        await self._bus.tell(job, "started", f"{job.endpoint}: listing")
+        await self._bus.jobs.tell(job, "started", f"{job.endpoint}: listing")
         contact = await endpoint.contact()
         models = self._targets(job)
         if contact.listing is None:
             await self._fail_all(models, contact, job)
             await observe(self._bus, endpoint, contact, job)
-            await self._bus.tell(job, "failed", f"{job.endpoint}: {contact.detail or contact.outcome}")
+            await self._bus.jobs.tell(job, "failed", f"{job.endpoint}: {contact.detail or contact.outcome}")
             return
         # A model of another server's is not probed here: discovery decides whether it is the same.
         here = [s for s in models if s.info is not None and s.info.url == endpoint.settings.url]
         if self._differs(endpoint, contact.listing) or len(here) < len(models):
-            await self._bus.enqueue(endpoint.job("discover", at=job.at, cause="listing", seed=job.id))
+            await self._bus.publisher.enqueue(
+                endpoint.job("discover", at=job.at, cause="listing", seed=job.id)
+            )
         models = here
         with counting() as sent:
             planned = await self._probe_all(endpoint, contact.listing, models, job)
         use = msgspec.structs.replace(planned, requests=sent.requests)
         await observe(self._bus, endpoint, msgspec.structs.replace(contact, use=contact.use + use), job)
-        await self._bus.tell(job, "done", f"{job.endpoint}: {len(models)} models probed")
+        await self._bus.jobs.tell(job, "done", f"{job.endpoint}: {len(models)} models probed")
 
     def _left_alone(self, endpoint: OpenEndpoint, job: Job) -> str | None:
         if job.cause == "manual":
@@ -145,7 +147,7 @@ class Probes:
         state = self._catalogue.get(job.model) if job.model else None
         if job.model is None or (state is not None and state.present):
             return False
-        return (await self._bus.read_model(job.model)).present
+        return (await self._bus.streams.read_model(job.model)).present
 
     def _targets(self, job: Job) -> list[ModelState]:
         if job.model is None:
@@ -208,11 +210,11 @@ class Probes:
             async with self._turn(state.model):
                 async with slots, endpoint.slots:
                     loaded = prober.is_resident(state.model.name)
-                    latest = await self._bus.read_model(state.model) if loaded else state
+                    latest = await self._bus.streams.read_model(state.model) if loaded else state
                     probed = await prober.probe(latest)
                 await self._publish(state.model, probed, job)
             done += 1
-            await self._bus.tell(job, "step", str(state.model), step=done, steps=len(models))
+            await self._bus.jobs.tell(job, "step", str(state.model), step=done, steps=len(models))
 
         async with asyncio.TaskGroup() as group:
             for state in models:
@@ -249,7 +251,7 @@ class Probes:
             )
 
         state = self._catalogue.get(model)
-        event = await self._bus.advance(
+        event = await self._bus.publisher.advance(
             "MODELS", subjects.of_model("probed", model), step, known=state.probed if state else None
         )
         if event is not None:

@@ -46,7 +46,7 @@ class Announcing:
 
     async def listen(self) -> None:
         """Follow what has been announced; return when the last announcement of each use case is known."""
-        following = await self._bus.follow("ANSWERS", "answer.*", self._hear)
+        following = await self._bus.followings.follow("ANSWERS", "answer.*", self._hear)
         await following.until_warm()
 
     def _hear(self, event: Event, sequence: int) -> None:
@@ -88,11 +88,11 @@ class Announcing:
 
         if step(heard) is None:
             return
-        if not await self._bus.current():
+        if not await self._bus.followings.current():
             self.poke()  # what it is decided on is old: a new connection, or a burst of events
             return
         subject = f"answer.{subjects.escape(use_case)}"
-        announced = await self._bus.advance("ANSWERS", subject, step, known=heard)
+        announced = await self._bus.publisher.advance("ANSWERS", subject, step, known=heard)
         if announced is not None:
             self._log.info("answer.changed", use_case=use_case, detail=announced.detail)
 
@@ -107,7 +107,7 @@ class Announcing:
         before = held.event if held else None
         now = self._clock.now()
         announced, since = (before.model, before.as_of.sequence) if before else (None, 0)
-        standing = self._answers.standing(use_case, announced, since=since)
+        standing = self._answers.winner_status(use_case, announced, since=since)
         if before is not None and (
             # Later than now, it was decided by a wrong clock, which another decision puts right.
             standing.as_of.scored_at < before.as_of.scored_at <= now + FUTURE

@@ -62,7 +62,7 @@ from vedette_recommender.nearest import distance, nearest, rejections, relaxatio
 from vedette_recommender.scoreboard import Scoreboard
 from vedette_recommender.usecases import SIGNALS, UseCase
 from vedette_recommender.views import BaseUrl, model_view, recommendation
-from vedette_recommender.winners import Standing, because
+from vedette_recommender.winners import WinnerStatus, because
 
 # Explained one by one; of more, the nearest are, and the rest are counted.
 _MOST_REJECTIONS = 200
@@ -362,7 +362,7 @@ class Answers:
             score_without_reports=_without_reports(place, contributions),
         )
 
-    def standing(self, use_case: str, before: ModelRef | None, *, since: int = 0) -> Standing:
+    def winner_status(self, use_case: str, before: ModelRef | None, *, since: int = 0) -> WinnerStatus:
         """Return who is best for *use_case* now, asked without constraints, and how *before* does beside it.
 
         Where its endpoint was renamed after the sequence *since*, it is the one of the new name that is looked at.
@@ -376,7 +376,7 @@ class Answers:
         row = columns.rows.get(before) if before else None
         fits = row is not None and bool(ranking.narrowed.candidates[row])
         reasons = () if row is None or fits else rejections(self._rules(request, ranking), row, columns)
-        return Standing(
+        return WinnerStatus(
             best=(self._board.model(best.row), best.score) if best else None,
             score=ranking.field.scores(np.array([row]), ranking.terms).score[0].item() if fits else None,
             out=because(self._catalogue.get(before), reasons) if before and not fits else "",

@@ -120,7 +120,9 @@ class Reporting:
                 return self._after(held, model, window, sums)
 
             state = self._catalogue.get(model)
-            await self._bus.advance("REPORTS", subject, step, known=state.reported if state else None)
+            await self._bus.publisher.advance(
+                "REPORTS", subject, step, known=state.reported if state else None
+            )
             del self._sent[model]
 
     def _after(

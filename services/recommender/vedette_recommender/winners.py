@@ -20,7 +20,7 @@ from vedette_recommender.constants import SWITCH_MARGIN_POINTS
 Reason = Literal["first", "better", "gone", "none"]
 
 
-class Standing(Struct, frozen=True, kw_only=True):
+class WinnerStatus(Struct, frozen=True, kw_only=True):
     """Who is best for a use case, and how the one that was announced does beside it, as of one moment."""
 
     best: tuple[ModelRef, float] | None  # with its score; None when no model is a candidate
@@ -31,7 +31,7 @@ class Standing(Struct, frozen=True, kw_only=True):
 
 
 def decide(
-    use_case: str, before: AnswerChanged | None, standing: Standing, *, now: datetime
+    use_case: str, before: AnswerChanged | None, standing: WinnerStatus, *, now: datetime
 ) -> AnswerChanged | None:
     """Return what is to be announced after *before*, or None while it holds.
 
@@ -65,7 +65,7 @@ def decide(
     )
 
 
-def _reason(announced: ModelRef | None, standing: Standing) -> Reason | None:
+def _reason(announced: ModelRef | None, standing: WinnerStatus) -> Reason | None:
     if standing.best is None:
         return "none" if announced else None
     model, score = standing.best
@@ -107,13 +107,13 @@ def _in_words(reason: Rejection) -> str:
     return f"it was rejected for {reason.code.replace('_', ' ')}"
 
 
-def _renamed(_: Reason, use_case: str, announced: ModelRef | None, standing: Standing) -> str:
+def _renamed(_: Reason, use_case: str, announced: ModelRef | None, standing: WinnerStatus) -> str:
     return (
         f"{standing.renamed_to} is still best for {use_case}: it is {announced}, whose endpoint was renamed."
     )
 
 
-def _detail(reason: Reason, use_case: str, announced: ModelRef | None, standing: Standing) -> str:
+def _detail(reason: Reason, use_case: str, announced: ModelRef | None, standing: WinnerStatus) -> str:
     model, score = standing.best or (None, 0.0)
     match reason:
         case "first":

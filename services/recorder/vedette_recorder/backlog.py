@@ -1,18 +1,31 @@
 """What a stream holds that is not recorded yet, how near it is to being lost, and what was lost. Pure."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from vedette_recorder.record import Gap
 
-if TYPE_CHECKING:
-    from vedette.bus.bus import Standing
-
 # Of the room before the stream drops something unrecorded; above the one it is said, below the other taken back.
 NEAR_LOSS = 0.5
 FAR_FROM_LOSS = 0.25
+
+
+class ConsumerLag(Struct, frozen=True, kw_only=True):
+    """How far a durable has come in its stream, as the broker tells it; 0 is before the first message."""
+
+    created_at: datetime  # of the stream: sequences begin anew when it is made anew
+    first: int
+    last: int
+    messages: int
+    bytes: int
+    delivered: int  # everything up to here was delivered at least once
+    settled: int  # everything up to here was acknowledged
+    waiting: int  # messages after `delivered` that the stream still has
+    in_hand: int
+    most_per_subject: int | None
+    most_bytes: int | None  # where reaching it deletes what is oldest
+    longest_s: float | None
 
 
 class Oldest(Struct, frozen=True, kw_only=True):
@@ -32,69 +45,67 @@ class Backlog(Struct, frozen=True, kw_only=True):
     limit: str  # the one that is nearest
 
 
-def unrecorded(standing: "Standing") -> int:
+def unrecorded(lag: ConsumerLag) -> int:
     """Return how many messages wait to be recorded."""
-    return standing.waiting + standing.in_hand
+    return lag.waiting + lag.in_hand
 
 
-def is_doubtful(standing: "Standing") -> bool:
+def is_doubtful(lag: ConsumerLag) -> bool:
     """Return whether a subject may be short of room, because more wait than half of what any one can hold."""
-    most = standing.most_per_subject
-    return most is not None and unrecorded(standing) > NEAR_LOSS * most
+    most = lag.most_per_subject
+    return most is not None and unrecorded(lag) > NEAR_LOSS * most
 
 
-def backlog(standing: "Standing", oldest: Oldest | None) -> Backlog:
+def backlog(lag: ConsumerLag, oldest: Oldest | None) -> Backlog:
     """Return what waits, given the *oldest* of it: None when nothing does."""
     if oldest is None:
-        return Backlog(messages=unrecorded(standing), oldest_s=0.0, used=0.0, limit="")
+        return Backlog(messages=unrecorded(lag), oldest_s=0.0, used=0.0, limit="")
     room = {
-        "messages per subject": _of_subject(standing, oldest),
-        "bytes": _of_bytes(standing),
-        "age": oldest.age_s / standing.longest_s if standing.longest_s else 0.0,
+        "messages per subject": _of_subject(lag, oldest),
+        "bytes": _of_bytes(lag),
+        "age": oldest.age_s / lag.longest_s if lag.longest_s else 0.0,
     }
     limit = max(room, key=lambda name: room[name])
-    return Backlog(
-        messages=unrecorded(standing), oldest_s=oldest.age_s, used=min(1.0, room[limit]), limit=limit
-    )
+    return Backlog(messages=unrecorded(lag), oldest_s=oldest.age_s, used=min(1.0, room[limit]), limit=limit)
 
 
-def _of_subject(standing: "Standing", oldest: Oldest) -> float:
+def _of_subject(lag: ConsumerLag, oldest: Oldest) -> float:
     """Return how full of unrecorded messages the subject of the oldest one is.
 
     As many as wait in all can be on one subject, so that few waiting need no closer look. Else those of the
     oldest one's subject that came after it are estimated by their part of the time that the subject covers.
     """
-    if not standing.most_per_subject:
+    if not lag.most_per_subject:
         return 0.0
     if oldest.on_subject is None:
-        return unrecorded(standing) / standing.most_per_subject
+        return unrecorded(lag) / lag.most_per_subject
     part = min(1.0, oldest.age_s / oldest.subject_age_s) if oldest.subject_age_s > 0 else 1.0
-    return oldest.on_subject * part / standing.most_per_subject
+    return oldest.on_subject * part / lag.most_per_subject
 
 
-def _of_bytes(standing: "Standing") -> float:
+def _of_bytes(lag: ConsumerLag) -> float:
     # A stream whose history is full drops its oldest all the time; what counts is how much of it is unrecorded.
-    if not standing.most_bytes or not standing.messages:
+    if not lag.most_bytes or not lag.messages:
         return 0.0
-    return standing.bytes / standing.most_bytes * unrecorded(standing) / standing.messages
+    return lag.bytes / lag.most_bytes * unrecorded(lag) / lag.messages
 
 
-def gap(stream: str, standing: "Standing", *, known: int, at: datetime) -> Gap | None:
+def gap(stream: str, lag: ConsumerLag, *, known: int, at: datetime) -> Gap | None:
     """Return what *stream* dropped before it was delivered to any recorder, if it did; *known* was recorded before.
 
     Of the sequences after the last delivered one, those that are neither waiting nor there are gone. Any of
     several recorders can tell that, unlike a jump in what it reads itself: the others read in between.
     """
-    if standing.delivered < known:
+    if lag.delivered < known:
         return None  # read again from the start, where holes are what was recorded and then aged
-    missing = standing.last - standing.delivered - standing.waiting
+    missing = lag.last - lag.delivered - lag.waiting
     if missing <= 0:
         return None
     return Gap(
         stream=stream,
-        stream_created_at=standing.created_at,
-        first_sequence=standing.delivered + 1,
-        last_sequence=standing.last,
+        stream_created_at=lag.created_at,
+        first_sequence=lag.delivered + 1,
+        last_sequence=lag.last,
         missing=missing,
         at=at,
     )

@@ -15,6 +15,7 @@ from vedette.bus.bus import Bus
 from vedette.messages import subjects
 from vedette.messages.forgetting import forgettable
 from vedette.types import ModelRef
+from vedette_recorder import streams
 from vedette_recorder.errors import DatabaseUnavailable
 from vedette_recorder.record import CurrentRow
 from vedette_recorder.store import Store
@@ -68,7 +69,7 @@ class Compaction:
             lost = [model for model in models[first : first + _AT_ONCE] if is_lost(model, rows)]
             # The stream first: a crash between the two leaves the rows by which the next round finds them again.
             for (model, stream), through in last_recorded(rows, lost, created).items():
-                await self._bus.purge(stream, _SUBJECT[stream](model), through=through)
+                await streams.purge(self._bus, stream, _SUBJECT[stream](model), through=through)
             forgotten += await self._store.forget(lost)
         return forgotten
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 import nats.errors
 
-from vedette.bus.bus import NEARLY_FULL, Bus
+from vedette.bus.bus import Bus
+from vedette.bus.streams import NEARLY_FULL
 from vedette.runtime import telemetry
 
 LOOK_EVERY_S = 60.0
@@ -32,7 +33,7 @@ class Fullness:
 
     async def look(self, stream: str) -> float:
         """Look at *stream* once; return the part of its limits that is used."""
-        used = await self._bus.used(stream)
+        used = await self._bus.streams.used(stream)
         telemetry.STREAM_USED.labels(stream).set(used)
         if used >= NEARLY_FULL and stream not in self._nearly_full:
             self._nearly_full.add(stream)

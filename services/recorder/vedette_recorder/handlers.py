@@ -21,6 +21,7 @@ from vedette.messages.consumers import Durable
 from vedette.messages.events import Tick
 from vedette.messages.tolerance import FUTURE
 from vedette.runtime import telemetry
+from vedette_recorder import streams
 from vedette_recorder.errors import DatabaseUnavailable
 from vedette_recorder.oversight import Oversight
 from vedette_recorder.record import Message, Row, dead_letter, rows_of
@@ -103,7 +104,9 @@ class Recording:
                 turns.release()
 
         try:
-            async with aclosing(self._bus.batches(durable, most=BATCH, linger_s=LINGER_S)) as batches:
+            async with aclosing(
+                streams.batches(self._bus, durable, most=BATCH, linger_s=LINGER_S)
+            ) as batches:
                 async for batch in batches:
                     in_hand.append(batch)
                     await self._require_same(durable, created_at)

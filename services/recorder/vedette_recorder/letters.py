@@ -10,11 +10,12 @@ import msgspec
 import sqlalchemy as sa
 from msgspec import Struct
 
-from vedette.bus.bus import Bus, Stored
+from vedette.bus.bus import Bus
+from vedette.bus.streams import Stored
 from vedette.errors import UndecodableMessage
 from vedette.messages.codec import decode_event
 from vedette.messages.events import DeadLetter, Job, Tick
-from vedette_recorder import tables
+from vedette_recorder import streams, tables
 from vedette_recorder.record import Message, rows_of
 from vedette_recorder.store import Store
 
@@ -71,7 +72,7 @@ class Whole(Protocol):
 async def letters(*, bus: Bus | None, store: Store | None) -> AsyncIterator[Whole]:
     """Yield every letter, the stream's first, each place oldest first. Without *bus* or *store*, the other's."""
     if bus is not None:
-        async for stored in bus.held(DEAD):
+        async for stored in streams.held(bus, DEAD):
             yield InStream(bus, stored)
     if store is not None:
         async for rows in _recorded(store):
@@ -110,7 +111,7 @@ class InStream:
             return _result(self.letter, done=False, detail=f"not put back: {instead}")
         # Under its own id the broker would take it for a repetition of the message that failed.
         headers = {key: value for key, value in self.headers.items() if key != "Nats-Msg-Id"}
-        sequence = await self._bus.put_back(subject, self.payload, headers)
+        sequence = await streams.put_back(self._bus, subject, self.payload, headers)
         await self.drop()
         return _result(
             self.letter, done=True, detail="queued" if sequence else "another one is queued already"
@@ -118,7 +119,7 @@ class InStream:
 
     async def drop(self) -> bool:
         """Delete it for good; return whether it was there."""
-        return await self._bus.remove(DEAD, self._sequence)
+        return await self._bus.streams.remove(DEAD, self._sequence)
 
 
 class InDatabase:

@@ -9,15 +9,17 @@ from contextlib import suppress
 import nats.errors
 import nats.js.errors
 
-from vedette.bus.bus import Bus, Standing
+from vedette.bus.bus import Bus
 from vedette.clock import Clock
 from vedette.errors import ConsumerVanished
 from vedette.messages.consumers import Durable
 from vedette.runtime import telemetry
+from vedette_recorder import streams
 from vedette_recorder.backlog import (
     FAR_FROM_LOSS,
     NEAR_LOSS,
     Backlog,
+    ConsumerLag,
     Oldest,
     backlog,
     gap,
@@ -39,7 +41,7 @@ class Oversight:
         self._store = store
         self._clock = clock
         self._known: dict[str, int] = {}  # recorded before this process read the stream
-        self._seen: dict[str, Standing] = {}
+        self._seen: dict[str, ConsumerLag] = {}
         self._noted: dict[str, Position] = {}
         self._near_loss: set[str] = set()
 
@@ -48,25 +50,23 @@ class Oversight:
 
         A stream made anew comes with a durable made anew, which reads it from the start by itself.
         """
-        stream, standing = durable.stream, await self._bus.standing(durable)
+        stream, lag = durable.stream, await streams.lag(self._bus, durable)
         held = await self._store.position(stream)
-        self._known[stream], self._seen[stream] = 0, standing
+        self._known[stream], self._seen[stream] = 0, lag
         if held is None:
             return
-        if held.stream_created_at != standing.created_at:
+        if held.stream_created_at != lag.created_at:
             self._bus.log.warning(
                 "stream.made_anew",
                 stream=stream,
                 recorded=held.sequence,
                 remedy="vedette rebuild puts the last known state back",
             )
-        elif standing.last < held.sequence:
-            self._bus.log.error("stream.went_back", stream=stream, recorded=held.sequence, last=standing.last)
-            await self._bus.start_over(durable)
-            await self._store.reach(
-                stream, Position(stream_created_at=standing.created_at, sequence=standing.last)
-            )
-            self._known[stream] = standing.last
+        elif lag.last < held.sequence:
+            self._bus.log.error("stream.went_back", stream=stream, recorded=held.sequence, last=lag.last)
+            await streams.start_over(self._bus, durable)
+            await self._store.reach(stream, Position(stream_created_at=lag.created_at, sequence=lag.last))
+            self._known[stream] = lag.last
         else:
             self._known[stream] = held.sequence
 
@@ -82,35 +82,35 @@ class Oversight:
         """Look once: set the metrics, say what is near loss, note what is lost and how far recording has come."""
         stream = durable.stream
         try:
-            standing = await self._bus.standing(durable)
+            lag = await streams.lag(self._bus, durable)
         except nats.js.errors.NotFoundError as error:
             raise ConsumerVanished(durable=durable.name, stream=stream) from error
-        before = self._seen.get(stream, standing)
-        if standing.created_at != before.created_at or standing.last < before.settled:
+        before = self._seen.get(stream, lag)
+        if lag.created_at != before.created_at or lag.last < before.settled:
             raise ConsumerVanished(durable=durable.name, stream=stream)
-        self._seen[stream] = standing
-        waiting = backlog(standing, await self._oldest(stream, standing))
+        self._seen[stream] = lag
+        waiting = backlog(lag, await self._oldest(stream, lag))
         telemetry.LAG_MESSAGES.labels(stream).set(waiting.messages)
         telemetry.LAG_SECONDS.labels(stream).set(waiting.oldest_s)
         telemetry.LAG_ROOM_USED.labels(stream).set(waiting.used)
         self._warn(stream, waiting)
-        await self._note(stream, standing)
+        await self._note(stream, lag)
         return waiting
 
-    async def _oldest(self, stream: str, standing: Standing) -> Oldest | None:
-        if not unrecorded(standing):
+    async def _oldest(self, stream: str, lag: ConsumerLag) -> Oldest | None:
+        if not unrecorded(lag):
             return None
-        oldest = await self._bus.first_from(stream, standing.settled + 1)
+        oldest = await self._bus.streams.first_from(stream, lag.settled + 1)
         if oldest is None:
             return None
         now = self._clock.now()
         age_s = max(0.0, (now - oldest.at).total_seconds())
-        first = await self._bus.first_from(stream, 1, oldest.subject) if is_doubtful(standing) else None
+        first = await self._bus.streams.first_from(stream, 1, oldest.subject) if is_doubtful(lag) else None
         if first is None:
             return Oldest(age_s=age_s)
         return Oldest(
             age_s=age_s,
-            on_subject=await self._bus.count(stream, oldest.subject),
+            on_subject=await self._bus.streams.count(stream, oldest.subject),
             subject_age_s=(now - first.at).total_seconds(),
         )
 
@@ -130,8 +130,8 @@ class Oversight:
                 limit=waiting.limit,
             )
 
-    async def _note(self, stream: str, standing: Standing) -> None:
-        lost = gap(stream, standing, known=self._known.get(stream, 0), at=self._clock.now())
+    async def _note(self, stream: str, lag: ConsumerLag) -> None:
+        lost = gap(stream, lag, known=self._known.get(stream, 0), at=self._clock.now())
         noted = await self._store.note(lost) if lost else None
         if noted:
             telemetry.LOST.labels(stream).set(noted.missing)
@@ -142,8 +142,8 @@ class Oversight:
                 last=noted.last_sequence,
                 missing=noted.missing,
             )
-        position = Position(stream_created_at=standing.created_at, sequence=standing.settled)
+        position = Position(stream_created_at=lag.created_at, sequence=lag.settled)
         # Further back while it is read again: what was known stays known.
-        if standing.settled > self._known.get(stream, 0) and self._noted.get(stream) != position:
+        if lag.settled > self._known.get(stream, 0) and self._noted.get(stream) != position:
             await self._store.reach(stream, position)
             self._noted[stream] = position

@@ -25,7 +25,7 @@ from vedette.messages import subjects
 from vedette.messages.codec import decode_event
 from vedette.messages.events import Event, Lifecycle
 from vedette.runtime.loop import run
-from vedette_recorder import tables
+from vedette_recorder import streams, tables
 from vedette_recorder.store import Store
 
 _CHUNK = 200
@@ -126,16 +126,16 @@ async def _put_back_lifecycle(bus: Bus, row: sa.RowMapping, event: Lifecycle) ->
     Of found, changed and lost the last one in the stream holds, on whichever subject: behind the `found` of a
     model that was discovered anew, its old `lost` on an empty subject would lose it again.
     """
-    if await bus.last(row["stream"], row["subject"]) is not None:
+    if await bus.streams.last(row["stream"], row["subject"]) is not None:
         return "present"
-    state = await bus.read_model(event.model)
+    state = await bus.streams.read_model(event.model)
     if state.lifecycle is not None and state.lifecycle.event.at >= event.at:
         return "outdated"
     return await _publish(bus, row, after=(subjects.of_model("*", event.model), state.sequence))
 
 
 async def _publish(bus: Bus, row: sa.RowMapping, *, after: tuple[str, int]) -> Became:
-    sequence = await bus.put_back(row["subject"], row["payload"], row["headers"], after=after)
+    sequence = await streams.put_back(bus, row["subject"], row["payload"], row["headers"], after=after)
     return "present" if sequence is None else "restored"
 
 

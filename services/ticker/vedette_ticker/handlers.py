@@ -49,7 +49,7 @@ class Ticker:
 
     async def tick_if_due(self) -> Tick | None:
         """Publish the tick that is due, if one is and no replica was first; return it. Raises ClockWrong."""
-        await self._bus.require_right_clock()
+        await self._bus.clock.require_right()
         now = self._clock.now()
         self._first_seen = self._first_seen or self._slots.slot(now)
 
@@ -59,7 +59,7 @@ class Ticker:
             found = due(self._slots, now=now, last=last, run_on_startup=self._run_on_startup)
             return self._tick(*found, now, after=held.sequence if held else 0) if found else None
 
-        return await self._bus.advance("SCHEDULE", f"schedule.{self._job}", step)
+        return await self._bus.publisher.advance("SCHEDULE", f"schedule.{self._job}", step)
 
     def _tick(self, slot: datetime, missed: int, now: datetime, *, after: int) -> Tick:
         # A clock that was set back brings a slot a second time: not with the id of the first, which the server drops.

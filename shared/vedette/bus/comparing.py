@@ -13,6 +13,7 @@ import nats.errors
 from msgspec import Struct
 
 from vedette.clock import Clock
+from vedette.errors import ClockWrong
 from vedette.messages.tolerance import MAX_OFFSET_S
 
 COMPARE_EVERY_S = 10.0
@@ -123,6 +124,11 @@ class ComparedClock:
         if last is None:
             return "the time of the NATS server is not known yet"
         return in_words(last.ahead_at(now), "the NATS server") if last.is_wrong(now) else None
+
+    async def require_right(self) -> None:
+        """Return when this process's clock may stamp what is published. Raises ClockWrong."""
+        if problem := await self.trouble():
+            raise ClockWrong(problem=problem)
 
     async def until_right(self) -> None:
         """Wait until the clock may be used."""

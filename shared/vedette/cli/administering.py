@@ -15,8 +15,9 @@ from msgspec import Struct
 
 from vedette import log, providers
 from vedette.bus import provisioning
-from vedette.bus.bus import NEARLY_FULL, Bus, used_part
+from vedette.bus.bus import Bus
 from vedette.bus.connection import connect, without_secrets
+from vedette.bus.streams import NEARLY_FULL, used_part
 from vedette.cli import options
 from vedette.cli.asking import show_models
 from vedette.cli.fitting import Column

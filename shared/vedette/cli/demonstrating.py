@@ -185,8 +185,8 @@ async def _one_cycle(
 
         async def until_complete() -> None:
             await connection.subscribe("progress.*", cb=on_progress)
-            await bus.follow_retrying("ENDPOINTS", "endpoint.observed.*", on_event)
-            await bus.follow_retrying("MODELS", "model.>", on_event)
+            await bus.followings.follow_retrying("ENDPOINTS", "endpoint.observed.*", on_event)
+            await bus.followings.follow_retrying("MODELS", "model.>", on_event)
             while missing := cycle.missing():
                 shown.waiting(missing)
                 with suppress(TimeoutError):

@@ -118,7 +118,7 @@ async def _rate(bus: Bus, model: ModelRef, rating: Vouched) -> None:
         made = ids.derive(now, subject, str(new))
         return ModelRated(id=made, at=now, model=model, ratings=(*kept, new))
 
-    await bus.advance("MODELS", subject, step)
+    await bus.publisher.advance("MODELS", subject, step)
 
 
 async def _list(where: options.Instance, as_json: bool) -> int:

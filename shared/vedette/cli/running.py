@@ -79,7 +79,7 @@ async def _up(config: str | None, state_dir: str | None, nats: str | None, port:
 
 async def _follow(bus: Bus, tell: Callable[[Event, int], None]) -> None:
     for stream, subject in _TOLD:
-        await bus.follow_retrying(stream, subject, tell)
+        await bus.followings.follow_retrying(stream, subject, tell)
 
 
 class _Teller:

@@ -60,7 +60,7 @@ class Operation:
         """Queue a job of *kind* for each target; where one is queued or in hand already, that one counts."""
         now = self._clock.now()
         return [
-            await self._bus.enqueue(
+            await self._bus.publisher.enqueue(
                 Job(
                     id=ids.derive(now, kind, str(target), "manual", uuid4().hex),
                     at=now,
@@ -141,10 +141,10 @@ class Operation:
         return looked
 
     async def _queue(self, durable: Durable, waiting: Sequence[Job]) -> Queue:
-        in_hand, asking = await self._bus.workers(durable)
-        jobs = await self._bus.queued(durable)
+        in_hand, asking = await self._bus.jobs.workers(durable)
+        jobs = await self._bus.jobs.queued(durable)
         if jobs is None:  # too many to list: ours alone, and no position that can be trusted
-            held = [await self._bus.last("JOBS", job.subject) for job in waiting]
+            held = [await self._bus.streams.last("JOBS", job.subject) for job in waiting]
             jobs = [one.event for one in held if one is not None and isinstance(one.event, Job)]
         return Queue(jobs=jobs, in_hand=in_hand, asking=asking)
 

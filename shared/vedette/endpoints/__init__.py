@@ -270,7 +270,7 @@ class Endpoints:
                 if now is not None:
                     # To be done where it is now.
                     raise NotYet(wait_s=0, problem="its endpoint is elsewhere now") from None
-                await bus.tell(job, "failed", f"{job.endpoint}: removed from the configuration")
+                await bus.jobs.tell(job, "failed", f"{job.endpoint}: removed from the configuration")
 
         return on_job
 
@@ -328,7 +328,7 @@ async def observe(
             state=state,
         )
 
-    event = await bus.advance("ENDPOINTS", f"endpoint.observed.{endpoint.name}", step)
+    event = await bus.publisher.advance("ENDPOINTS", f"endpoint.observed.{endpoint.name}", step)
     if event is None:
         raise AssertionError("an observation always has a next state")
     return event.state
@@ -362,4 +362,4 @@ async def account(
             ),
         )
 
-    await bus.advance("ENDPOINTS", f"endpoint.observed.{endpoint.name}", step)
+    await bus.publisher.advance("ENDPOINTS", f"endpoint.observed.{endpoint.name}", step)

@@ -37,7 +37,7 @@ async def closed(bus: Bus, group: str, *, patience_s: float = PATIENCE_S) -> str
 
 async def _closed_now(bus: Bus, group: str) -> str | None:
     try:
-        in_hand, delivered_at = await bus.in_hand(host_jobs(group))
+        in_hand, delivered_at = await bus.streams.in_hand(host_jobs(group))
     except nats.js.errors.NotFoundError:
         return None  # nothing was ever measured there
     except (nats.errors.Error, TimeoutError) as error:
@@ -55,13 +55,13 @@ async def until_free(bus: Bus, group: str, *, within_s: float) -> None:
     Probes that begin later see the measurement, and ask for no answer. One that has begun takes no longer than that.
     """
     probes = f"job.probe.{subjects.escape(group)}.>"
-    if not await bus.count("JOBS", probes):
+    if not await bus.streams.count("JOBS", probes):
         return
     with suppress(TimeoutError):
         async with asyncio.timeout(within_s):
-            last = await bus.last_sequence("JOBS")
+            last = await bus.streams.last_sequence("JOBS")
             while True:
-                first = await bus.first_from("JOBS", 1, probes)
+                first = await bus.streams.first_from("JOBS", 1, probes)
                 if first is None or first.sequence > last:
                     return
                 await asyncio.sleep(_LOOK_AGAIN_S)

@@ -21,7 +21,7 @@ from nats.micro.service import Service as MicroService
 
 from vedette import __version__, log
 from vedette.bus import permissions
-from vedette.bus.bus import Bus, Following
+from vedette.bus.bus import Bus
 from vedette.bus.connection import (
     RECONNECT_FOR_EVER,
     barrier,
@@ -32,6 +32,7 @@ from vedette.bus.connection import (
     why,
     without_secrets,
 )
+from vedette.bus.following import Following
 from vedette.bus.provisioning import ensure_durable, provision
 from vedette.clock import SystemClock
 from vedette.errors import BusUnreachable, ConfigurationError, NoAnswer, NotYet, RequestError
@@ -98,12 +99,12 @@ class Service:
 
     def on(self, durable: Durable, handle: Callable[[Any], Awaitable[None]]) -> None:
         """Call *handle* with each event of *durable*, one at a time, shared with the other replicas."""
-        self.bus.watch(durable)
+        self.bus.watchdog.watch(durable)
 
         async def handler(message: Event) -> None:
             outcome = "failed"
             try:
-                await self.bus.require_right_clock()
+                await self.bus.clock.require_right()
                 await handle(message)
                 outcome = "handled"
             except NotYet:
@@ -126,7 +127,7 @@ class Service:
 
     def consume(self, durable: Durable, consume: Callable[[Durable], Coroutine[Any, Any, None]]) -> None:
         """Run *consume*, which takes the messages of *durable* itself, beside the service."""
-        self.bus.watch(durable)
+        self.bus.watchdog.watch(durable)
         self.bus.spawn(consume(durable))
 
     def check(self, check: telemetry.Check) -> None:
@@ -169,7 +170,7 @@ class Service:
                 then(event)
 
         for stream, subject in streams:
-            following = await self.bus.follow(stream, subject, apply)
+            following = await self.bus.followings.follow(stream, subject, apply)
             self._followings.append(following)
         for following in self._followings:
             await following.until_warm()
@@ -193,7 +194,7 @@ class Service:
     ) -> None:
         """Handle the jobs of *durable* from `start` on, or at once where this service has started."""
         await ensure_durable(self.bus.connection, durable)
-        self.bus.watch(durable)
+        self.bus.watchdog.watch(durable)
 
         async def handle_and_tell(job: Job) -> None:
             outcome = "failed"
@@ -210,7 +211,7 @@ class Service:
             finally:
                 telemetry.JOBS.labels(self.name, job.kind, outcome).inc()
 
-        working = self.bus.work(durable, handle_and_tell, concurrency=concurrency, timeout_s=timeout_s)
+        working = self.bus.jobs.work(durable, handle_and_tell, concurrency=concurrency, timeout_s=timeout_s)
         if self._started:
             self.bus.spawn(working)
         else:
@@ -285,8 +286,8 @@ class Service:
         for work in self._work:
             self.bus.spawn(work)
         self._started = True
-        self.bus.spawn(self.bus.watchdog())
-        self.bus.spawn(self.bus.keep_writing())
+        self.bus.spawn(self.bus.watchdog.run())
+        self.bus.spawn(self.bus.publisher.keep_writing())
         self.bus.spawn(self.clock.run(telemetry.CLOCK_OFFSET.labels(self.name, "nats").set))
         await barrier(self.bus.connection)
         self.log.info("service.started")
@@ -298,7 +299,7 @@ class Service:
 
     def refusing_for(self) -> float:
         """Return for how many seconds the broker has refused writes of this service; 0 when it takes them."""
-        return self.bus.refusing_for()
+        return self.bus.publisher.refusing_for()
 
     async def ready(self) -> str | None:
         """Return None when this service can do its work, else what is wrong."""
@@ -310,7 +311,7 @@ class Service:
             return "not warm yet"
         if not await self._nats_answers():
             return "NATS does not answer"
-        if problem := self.bus.silence() or self.bus.write_problem():
+        if problem := self.bus.watchdog.silence() or self.bus.publisher.write_problem():
             return problem
         if problem := await self.clock.trouble():
             return problem

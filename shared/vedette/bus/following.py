@@ -1,0 +1,107 @@
+"""Following streams live: the last message of every subject first, then each new one."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import nats.errors
+import nats.js.errors
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+from nats.js.api import DeliverPolicy
+
+from vedette.errors import UndecodableMessage
+from vedette.messages.codec import decode_event
+from vedette.messages.events import Event
+
+_SILENT_S = 30.0
+_FOLLOW_AGAIN_S = 1.0
+
+
+class Following:
+    """A live view of a stream's subjects. `warm` is set when all that was there has been seen."""
+
+    def __init__(self, stream: str) -> None:
+        self.stream = stream
+        self.warm = asyncio.Event()
+        self.sequence = 0
+        # The last message's number by its consumer, which counts anew when it is made anew.
+        self.delivered = 0
+        self.subscription: JetStreamContext.PushSubscription | None = None
+
+    async def until_warm(self) -> None:
+        """Wait until it is warm. Raises TimeoutError when nothing comes for too long, however much there is."""
+        while not self.warm.is_set():
+            seen = self.delivered
+            try:
+                async with asyncio.timeout(_SILENT_S):
+                    await self.warm.wait()
+            except TimeoutError:
+                if self.delivered == seen:
+                    raise
+
+    async def current(self) -> bool:
+        """Return whether all that is there now has been seen."""
+        if self.subscription is None or not self.warm.is_set():
+            return False
+        try:
+            info = await self.subscription.consumer_info()
+        except nats.js.errors.NotFoundError:
+            return False  # it is being made anew
+        sent = info.delivered.consumer_seq if info.delivered else 0
+        return info.num_pending == 0 and sent in (0, self.delivered)
+
+
+class Followings:
+    """Every stream that one service follows."""
+
+    def __init__(self, js: JetStreamContext, log: Any) -> None:
+        self._js = js
+        self._log = log
+        self.all: list[Following] = []
+
+    async def follow(self, stream: str, subject: str, apply: Callable[[Event, int], object]) -> Following:
+        """Call *apply* with the last event of every subject, then with each new one, in order.
+
+        What cannot be decoded is logged and passed over here; the recorder keeps it in DEAD.
+        """
+        following = Following(stream)
+
+        async def on_message(message: Msg) -> None:
+            metadata = message.metadata
+            following.sequence = metadata.sequence.stream
+            following.delivered = metadata.sequence.consumer
+            try:
+                apply(decode_event(message.subject, message.data), metadata.sequence.stream)
+            except UndecodableMessage as error:
+                self._log.warning("event.undecodable", subject=message.subject, error=str(error))
+            if metadata.num_pending == 0:
+                following.warm.set()
+
+        subscription = await self._js.subscribe(
+            subject,
+            stream=stream,
+            ordered_consumer=True,
+            deliver_policy=DeliverPolicy.LAST_PER_SUBJECT,
+            cb=on_message,
+        )
+        info = await subscription.consumer_info()
+        if info.num_pending == 0 and not (info.delivered and info.delivered.consumer_seq):
+            following.warm.set()
+        following.subscription = subscription
+        self.all.append(following)
+        return following
+
+    async def follow_retrying(
+        self, stream: str, subject: str, apply: Callable[[Event, int], object]
+    ) -> Following:
+        """Follow as `follow` does, as soon as the broker takes it."""
+        while True:
+            try:
+                return await self.follow(stream, subject, apply)
+            except (nats.errors.Error, TimeoutError):
+                await asyncio.sleep(_FOLLOW_AGAIN_S)
+
+    async def current(self) -> bool:
+        """Return whether everything in what is followed has been seen: not so after a break, or in a burst."""
+        return all([await following.current() for following in self.all])

@@ -1,0 +1,184 @@
+"""Jobs: which are queued, handling them, and publishing their progress."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+
+import nats.js.errors
+from nats.aio.client import Client as NatsClient
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+
+from vedette.bus.backoff import Backoff
+from vedette.bus.comparing import ComparedClock
+from vedette.bus.provisioning import ACK_WAIT_S
+from vedette.bus.pulling import pull
+from vedette.bus.streams import Streams
+from vedette.errors import NotYet, TooMany, UndecodableMessage
+from vedette.messages.codec import decode_event, encode
+from vedette.messages.consumers import Durable
+from vedette.messages.events import Job, Progress, ProgressState
+
+
+class Jobs:
+    """The jobs of one service's replica."""
+
+    def __init__(
+        self,
+        connection: NatsClient,
+        js: JetStreamContext,
+        streams: Streams,
+        backoff: Backoff,
+        clock: ComparedClock,
+    ) -> None:
+        self._connection = connection
+        self._js = js
+        self._streams = streams
+        self._backoff = backoff
+        self._clock = clock
+        self._redelivered: set[str] = set()  # the ids of jobs in hand that were in hand before
+        self._in_hand: dict[str, Progress | None] = {}  # the last progress of each job in hand, by its id
+
+    async def queued(self, durable: Durable) -> list[Job] | None:
+        """Return the unfinished jobs that *durable* delivers, oldest first; None where there are too many to list."""
+        try:
+            found = [
+                (sequence, job)
+                async for sequence, job in self._streams.last_of_each("JOBS", durable.filters, {})
+                if isinstance(job, Job)
+            ]
+        except TooMany:
+            return None
+        return [job for _, job in sorted(found, key=lambda pair: pair[0])]
+
+    async def workers(self, durable: Durable) -> tuple[int, int]:
+        """Return how many messages of *durable* are in hand, and how many workers ask for one."""
+        try:
+            info = await self._js.consumer_info(durable.stream, durable.name)
+        except nats.js.errors.NotFoundError:
+            return 0, 0
+        return info.num_ack_pending or 0, info.num_waiting or 0
+
+    async def tell(
+        self,
+        job: Job,
+        state: ProgressState,
+        message: str,
+        *,
+        step: int = 0,
+        steps: int = 0,
+        field: str | None = None,
+        retry_s: float | None = None,
+    ) -> None:
+        """Publish how far *job* is, for who listens now. *field* of it is wrong; it is tried again in *retry_s*."""
+        progress = Progress(
+            job_id=job.id,
+            at=self._clock.now(),
+            state=state,
+            step=step,
+            steps=steps,
+            message=message,
+            model=job.model,
+            field=field,
+            kind=job.kind,
+            waits_for=None if retry_s is None else "retry",
+            retry_s=retry_s,
+        )
+        if job.id in self._in_hand:
+            self._in_hand[job.id] = progress
+        await self._connection.publish(progress.subject, encode(progress))
+
+    def is_redelivered(self, job: Job) -> bool:
+        """Return whether *job*, which is in hand, was in hand before: what it began may have been left undone."""
+        return job.id in self._redelivered
+
+    async def work(
+        self,
+        durable: Durable,
+        handle: Callable[[Job], Awaitable[None]],
+        *,
+        concurrency: int,
+        timeout_s: float,
+    ) -> None:
+        """Handle jobs of *durable* for ever, at most *concurrency* in hand, each within *timeout_s*.
+
+        A job is kept alive while it is in hand. When this is cancelled, nothing more is taken, and what is
+        in hand is given back at once.
+        """
+        slots = asyncio.Semaphore(concurrency)
+        in_hand: set[asyncio.Task[None]] = set()
+
+        async def room() -> int:
+            await self._clock.until_right()  # until then, the other replicas take the jobs
+            async with slots:
+                return max(1, concurrency - len(in_hand))
+
+        async def run(message: Msg) -> None:
+            async with slots:
+                await self._handle_job(message, handle, timeout_s)
+
+        try:
+            async with aclosing(pull(self._connection, durable, room, clock=self._clock)) as source:
+                async for messages in source:
+                    for message in messages:
+                        task = asyncio.create_task(run(message))
+                        in_hand.add(task)
+                        task.add_done_callback(in_hand.discard)
+        finally:
+            for task in in_hand:
+                task.cancel()
+            await asyncio.gather(*in_hand, return_exceptions=True)
+
+    async def _handle_job(
+        self, message: Msg, handle: Callable[[Job], Awaitable[None]], timeout_s: float
+    ) -> None:
+        alive = asyncio.create_task(self._keep_alive(message))
+        job = None
+        try:
+            event = decode_event(message.subject, message.data)
+            if not isinstance(event, Job):
+                raise UndecodableMessage(subject=message.subject, problem="not a job")
+            job = event
+            self._in_hand[job.id] = None
+            if message.metadata.num_delivered > 1:
+                self._redelivered.add(job.id)
+            await self._clock.require_right()
+            async with asyncio.timeout(timeout_s):
+                await handle(job)
+        except asyncio.CancelledError:
+            await message.nak()
+            raise
+        except NotYet as error:
+            await message.nak(delay=error.wait_s)
+            await self._tell_deferred(job, f"deferred: {error}", error.wait_s)
+        except Exception as error:  # noqa: BLE001 - the one other place that settles failures
+            delay = await self._backoff.settle(message, error)
+            await (message.term() if delay is None else message.nak(delay=delay))
+            await self._tell_deferred(job, f"failed: {type(error).__name__}: {error}", delay)
+        else:
+            await message.ack()
+        finally:
+            alive.cancel()
+            if job is not None:
+                self._in_hand.pop(job.id, None)
+                self._redelivered.discard(job.id)
+
+    async def _tell_deferred(self, job: Job | None, why: str, retry_s: float | None) -> None:
+        """Say that *job* waits for its next attempt, or that it is a dead letter now."""
+        if job is None:
+            return
+        target = job.model or job.endpoint
+        if retry_s is None:
+            await self.tell(job, "failed", f"{target}: {why}; it is a dead letter now: vedette dead list")
+        else:
+            await self.tell(job, "queued", f"{target}: {why}, retry in {retry_s:.3g} s", retry_s=retry_s)
+
+    async def _keep_alive(self, message: Msg) -> None:
+        """Keep the job in hand, and repeat its last progress: who listens sees that its worker lives."""
+        job_id = json.loads(message.data).get("id")
+        while True:
+            await asyncio.sleep(ACK_WAIT_S / 3)
+            await message.in_progress()
+            if progress := self._in_hand.get(job_id):
+                await self._connection.publish(progress.subject, encode(progress))

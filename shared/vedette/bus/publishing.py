@@ -1,0 +1,235 @@
+"""Publishing to streams: compare-and-set, queued jobs, dead letters; and whether the broker stores them."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import msgspec
+import nats.errors
+import nats.js.errors
+from nats.aio.client import Client as NatsClient
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+from nats.js.api import PubAck
+
+from vedette.bus.comparing import ComparedClock
+from vedette.bus.streams import Streams
+from vedette.bus.writes import Writes
+from vedette.errors import Conflict, MessageTooLarge
+from vedette.messages import subjects
+from vedette.messages.catalogue import Held, ModelState
+from vedette.messages.codec import encode
+from vedette.messages.events import DeadLetter, Event, Job, Lifecycle
+from vedette.types import ModelRef
+
+EventT = TypeVar("EventT", bound=Event)
+EXPECTED = "Nats-Expected-Last-Subject-Sequence"
+PUBLISH_TIMEOUT_S = 5.0
+_WRONG_LAST_SEQUENCE = frozenset({10071, 10164})
+_STORE_FAILED = 10077  # also of a full disk
+_ALREADY_QUEUED = "maximum messages per subject exceeded"
+_CONFLICTS_TOLERATED = 50
+# Without a write of its own for so long, a process tries one.
+_TRY_A_WRITE_AFTER_S = 15.0
+
+
+def headers_of(event: Event, *, source: str) -> dict[str, str]:
+    """Return the headers of *event* that *source* publishes: CloudEvents 1.0 in binary mode, and no duplicates."""
+    return {
+        "Nats-Msg-Id": event.id,
+        "Content-Type": "application/json",
+        "ce-specversion": "1.0",
+        "ce-id": event.id,
+        "ce-type": f"vedette.{event.TYPE}",
+        "ce-source": f"/vedette/{source}",
+        "ce-time": event.at.isoformat(),
+        "ce-subject": event.subject,
+    }
+
+
+class Publisher:
+    """What one service or command publishes to streams."""
+
+    def __init__(
+        self,
+        connection: NatsClient,
+        js: JetStreamContext,
+        streams: Streams,
+        *,
+        name: str,
+        clock: ComparedClock,
+        log: Any,
+    ) -> None:
+        self._connection = connection
+        self._js = js
+        self._streams = streams
+        self._name = name
+        self._clock = clock
+        self.log = log
+        self._writes = Writes()
+        self._written_on = 0  # which of our connections to NATS the writes went through
+
+    async def advance(
+        self,
+        stream: str,
+        subject: str,
+        step: Callable[[Held[Any] | None], EventT | None],
+        *,
+        known: Held[Any] | None = None,
+    ) -> EventT | None:
+        """Move the state on *subject* one step: publish what *step* makes of its last message, or nothing.
+
+        *known* may be a remembered last message, to save the first read; when it is stale, the comparison
+        fails and the stream is read. Returns the event published, now or by an earlier attempt whose
+        acknowledgement was lost. Raises Conflict.
+        """
+        held = known or await self._streams.last(stream, subject)
+        for _ in range(_CONFLICTS_TOLERATED):
+            event = step(held)
+            if event is None or (held is not None and held.event.id == event.id):
+                return event
+            expected = str(held.sequence if held else 0)
+            if await self._publish(event, {EXPECTED: expected}) is not None:
+                return event
+            held = await self._streams.last(stream, subject)
+            if held is not None and held.event.id == event.id:
+                return event
+        raise Conflict(subject=subject, attempts=_CONFLICTS_TOLERATED)
+
+    async def advance_model(
+        self, model: ModelRef, step: Callable[[ModelState], Lifecycle | None], *, known: ModelState | None
+    ) -> Lifecycle | None:
+        """Publish a lifecycle event by comparing against the model as a whole, on all of its subjects."""
+        subject = subjects.of_model("*", model)
+        state = known or ModelState(model=model)
+        for _ in range(_CONFLICTS_TOLERATED):
+            event = step(state)
+            if event is None:
+                return None
+            headers = {
+                EXPECTED: str(state.sequence),
+                f"{EXPECTED}-Subject": subject,
+            }
+            if await self._publish(event, headers) is not None:
+                return event
+            state = await self._streams.read_model(model)
+            if state.lifecycle is not None and state.lifecycle.event.id == event.id:
+                return event
+        raise Conflict(subject=subject, attempts=_CONFLICTS_TOLERATED)
+
+    async def enqueue(self, job: Job) -> Job:
+        """Queue *job* unless its subject already has one; return the job that is queued. Raises ClockWrong."""
+        await self._clock.require_right()
+        try:
+            await self.store(job.subject, encode(job), headers_of(job, source=self._name))
+        except nats.js.errors.APIError as error:
+            if not _is_queued(error):
+                raise
+            held = await self._streams.last("JOBS", job.subject)
+            # It may have been finished between the two calls; then ours is free to go in.
+            return held.event if held and isinstance(held.event, Job) else await self.enqueue(job)
+        return job
+
+    async def bury(self, message: Msg, *, reason: str) -> None:
+        """Put *message* into DEAD with the *reason*."""
+        stored = message.metadata if message.reply.startswith("$JS.ACK") else None
+        letter = DeadLetter(
+            service=self._name,
+            at=self._clock.now(),
+            reason=reason[:2000],
+            subject=message.subject,
+            payload=message.data,
+            headers=dict(message.headers or {}),
+            stream=stored.stream if stored else None,
+            sequence=stored.sequence.stream if stored else None,
+            deliveries=stored.num_delivered if stored else 1,
+        )
+        encoded = encode(letter)
+        if len(encoded) > self._connection.max_payload:
+            reason = (
+                f"{letter.reason}; its payload of {len(message.data)} bytes was left out: too large to keep"
+            )
+            encoded = encode(msgspec.structs.replace(letter, payload=b"", reason=reason))
+        await self.store(f"dead.{self._name}", encoded)
+
+    async def _publish(self, event: Event, headers: dict[str, str]) -> int | None:
+        """Publish once; return the sequence, or None when the outcome must be read from the stream."""
+        await self._clock.require_right()
+        try:
+            ack = await self.store(
+                event.subject, encode(event), headers_of(event, source=self._name) | headers
+            )
+        except nats.js.errors.APIError as error:
+            if error.err_code in _WRONG_LAST_SEQUENCE:
+                return None
+            raise
+        except nats.errors.TimeoutError:
+            return None  # the acknowledgement was lost, or the message was
+        # A duplicate may be another subject's message with the same id: only the stream can tell.
+        return ack.seq if not ack.duplicate or await self._is_stored(event, ack) else None
+
+    async def _is_stored(self, event: Event, ack: PubAck) -> bool:
+        """Return whether the message that *ack* calls the original is *event*: others may have moved on since."""
+        with suppress(nats.js.errors.NotFoundError):
+            raw = await self._js.get_msg(ack.stream, ack.seq, direct=True)
+            return raw.subject == event.subject and (raw.headers or {}).get("Nats-Msg-Id") == event.id
+        return False
+
+    async def store(self, subject: str, payload: bytes, headers: Mapping[str, str] | None = None) -> PubAck:
+        """Publish to a stream; note whether the broker stored it. Raises MessageTooLarge and what nats-py raises."""
+        if len(payload) > self._connection.max_payload:
+            raise MessageTooLarge(subject=subject, size=len(payload), limit=self._connection.max_payload)
+        try:
+            ack = await self._js.publish(
+                subject, payload, timeout=PUBLISH_TIMEOUT_S, headers=dict(headers) if headers else None
+            )
+        except nats.js.errors.APIError as error:
+            if not declined(error):
+                self._note_refusal(subject, error.description or str(error))
+            raise
+        except nats.js.errors.NoStreamResponseError:
+            self._note_refusal(subject, "no stream takes it")
+            raise
+        except nats.errors.TimeoutError:
+            self._note_refusal(subject, "no acknowledgement in time")
+            raise
+        self._writes.stored(subject, self._clock.monotonic())
+        return ack
+
+    def _note_refusal(self, subject: str, reason: str) -> None:
+        if self._writes_of_now().problem(self._clock.monotonic()) is None:
+            self.log.error("write.refused", subject=subject, reason=reason)
+        self._writes.refused(subject, reason, now=self._clock.monotonic(), at=self._clock.now())
+
+    def _writes_of_now(self) -> Writes:
+        # A server that was restarted takes writes again.
+        if self._written_on != (connection := self._connection.stats["reconnects"]):
+            self._written_on = connection
+            self._writes.forget()
+        return self._writes
+
+    def write_problem(self) -> str | None:
+        """Return which streams refuse what this process publishes and what to do, or None."""
+        return self._writes_of_now().problem(self._clock.monotonic())
+
+    def refusing_for(self) -> float:
+        """Return for how many seconds the broker has refused writes of this process; 0 when it takes them."""
+        return self._writes_of_now().refusing_for(self._clock.monotonic())
+
+    async def keep_writing(self) -> None:
+        """Try a write when there was none for a while, for ever: nothing else shows that the broker stores none."""
+        while True:
+            if self._writes.quiet_for(self._clock.monotonic()) >= _TRY_A_WRITE_AFTER_S:
+                with suppress(nats.errors.Error, TimeoutError):
+                    await self.store(f"canary.{self._name}", b"")
+            await asyncio.sleep(_TRY_A_WRITE_AFTER_S / 3)
+
+
+def _is_queued(error: nats.js.errors.APIError) -> bool:
+    return error.err_code == _STORE_FAILED and _ALREADY_QUEUED in (error.description or "")
+
+
+def declined(error: nats.js.errors.APIError) -> bool:
+    """Return whether the broker could store the message and was right not to."""
+    return error.err_code in _WRONG_LAST_SEQUENCE or _is_queued(error)
