@@ -46,7 +46,6 @@ PATCHES = {
 }
 PRIVATE = {
     "integration/test_announcing.py": 6,
-    "integration/test_bus.py": 2,
     "integration/test_client.py": 3,
     "integration/test_reports.py": 7,
     "integration/test_watching.py": 6,
