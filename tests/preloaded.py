@@ -101,6 +101,8 @@ def _mind(request: Request, stdout: int, stderr: int, status: int) -> None:
 def _run(request: Request) -> None:
     from vedette.cli import main
 
+    # A shell has what it starts in the background ignore Ctrl-C, and its children with it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(request.directory)
     os.environ.clear()
     os.environ.update(request.environment)

@@ -226,10 +226,10 @@ def gap(first: int, last: int, *, missing: int) -> Gap:
 async def test_rows_are_streamed_in_order_and_each_once(store: Store, chunk: int) -> None:
     """However many at a time, and where several share a moment; what comes behind the place reached comes too."""
     table = tables.model_availability_history
-    ids = [ids.derive(NOW, str(n)) for n in range(6)]
+    events = [ids.derive(NOW, str(n)) for n in range(6)]
     for n in (5, 1, 3, 0, 4):
-        await store.write(rows(probed(NOW + timedelta(seconds=n // 3), event_id=ids[n]), n))
-    expected = sorted((n // 3, ids[n]) for n in (0, 1, 3, 4, 5))
+        await store.write(rows(probed(NOW + timedelta(seconds=n // 3), event_id=events[n]), n))
+    expected = sorted((n // 3, events[n]) for n in (0, 1, 3, 4, 5))
     streamed = []
     async for some in store.stream(sa.select(table), (table.c.measured_at, table.c.event_id), chunk=chunk):
         assert len(some) <= chunk
