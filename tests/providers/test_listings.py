@@ -485,3 +485,26 @@ async def test_a_closed_connection_is_no_failure_of_the_model() -> None:
         for _ in range(3):
             assert [item async for item in endpoint.generate(request)]
     assert len(handlers) >= 3
+
+
+@pytest.mark.fault("a user's model is being loaded between two questions of an evaluation", "I13")
+async def test_a_model_that_is_being_loaded_pushes_out_the_one_before(replay: Replay) -> None:
+    """llama-swap 0bdb372 says `stopping` and `starting` for seconds: to ask the old one then would swap back."""
+    listed = [{"id": name, "owned_by": "llama-swap"} for name in ("ours", "theirs")]
+    replay.routes["GET", "/v1/models"] = reply(200, {"data": listed})
+    states = [{"model": "ours", "state": "stopping"}, {"model": "theirs", "state": "starting"}]
+    replay.routes["GET", "/running"] = reply(200, {"running": states})
+    async with opened("openai-compatible", replay.url) as endpoint:
+        loaded = await endpoint.resident() or {}
+    assert {name: one.resident for name, one in loaded.items()} == {"ours": False, "theirs": True}
+
+
+@pytest.mark.fault("a router loads a user's model between two questions of an evaluation", "I13")
+async def test_a_routers_model_that_is_being_loaded_pushes_out_the_one_before(replay: Replay) -> None:
+    """llama.cpp's router says `loading` for the one and `unloaded` for the other."""
+    states = {"ours": "unloaded", "theirs": "loading"}
+    listed = [{"id": name, "status": {"value": value}} for name, value in states.items()]
+    replay.routes["GET", "/v1/models"] = reply(200, {"data": listed})
+    async with opened("openai-compatible", replay.url) as endpoint:
+        loaded = await endpoint.resident() or {}
+    assert {name: one.resident for name, one in loaded.items()} == {"ours": False, "theirs": True}

@@ -53,6 +53,9 @@ from vedette.types import Kind, Outcome, Residency
 
 T = TypeVar("T")
 _MOST_PAGES = 100
+# States of a model that has its place: llama-swap's and the router's. One that is being loaded was just called, and a
+# question to another would push it out.
+_LOADED = frozenset({"ready", "starting", "loaded", "loading"})
 # How a server without a listing answers to a request for it.
 _NO_LISTING = frozenset({Outcome.NOT_FOUND, Outcome.UNSUPPORTED, Outcome.GARBAGE})
 
@@ -239,12 +242,12 @@ class OpenAICompatibleEndpoint:
             return None
         if self._flavour.resident == "by_running":
             told = sequence(mapping(await self._http.get("running")).get("running"))
-            running = {text(one.get("model")) for one in map(mapping, told) if one.get("state") == "ready"}
+            running = {text(one.get("model")) for one in map(mapping, told) if one.get("state") in _LOADED}
             return {name: Residency(resident=name in running, swaps=True) for name in self._entries}
         if self._flavour.resident == "by_status":
             await self.list_models()  # what it said when it was first asked is long past
             return {
-                name: Residency(resident=_status(entry) == "loaded", swaps=True)
+                name: Residency(resident=_status(entry) in _LOADED, swaps=True)
                 for name, entry in self._entries.items()
             }
         if self._flavour.resident == "by_state":
