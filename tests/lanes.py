@@ -16,7 +16,7 @@ LANES = {
     "snippets": "runs the code of the documents",
     "image": "needs a Docker engine with the image",
 }
-_BY_FIXTURE = {"model_server": "real", "ollama": "real"}
+_BY_FIXTURE = {"model_server": "real"}
 _FAULTS = Path(__file__).parent / "faults"
 
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from commands import up
 from eventually import eventually
 from ollama import Ollama, ollama
@@ -22,6 +24,7 @@ evaluate = false
 """
 
 
+@pytest.mark.lane("real")
 async def test_fifty_cycles_leave_residency_as_it_was(ollama: Ollama, tmp_path: Path) -> None:
     """Of the one that is loaded an answer is asked for to begin with; then it is left to expire."""
     await ollama.load("first", "10m")
