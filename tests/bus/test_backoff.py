@@ -10,7 +10,7 @@ from vedette import log
 from vedette.bus.backoff import MAX_DELIVERIES, Backoff, redelivery_delay_s
 from vedette.messages.codec import encode
 from vedette.messages.events import DeadLetter, Event, Tick
-from vedette.runtime.service import EventCodec
+from vedette.runtime.routes import EventCodec
 from vedette.testing import EPOCH
 
 TICK = Tick(id="1", at=EPOCH, job="discovery", slot=EPOCH)

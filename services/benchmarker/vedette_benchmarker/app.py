@@ -4,10 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from random import SystemRandom
 
+from faststream.nats import NatsRouter
+
 from vedette.clock import SystemClock
 from vedette.endpoints import open_endpoints
 from vedette.endpoints.gate import LONGEST_MEASUREMENT_S
 from vedette.messages.consumers import host_jobs, lifecycle, ticks
+from vedette.runtime.routes import shared_by
 from vedette.runtime.service import Service, open_service
 from vedette.settings import Settings
 from vedette_benchmarker.capabilities import Capabilities
@@ -16,6 +19,16 @@ from vedette_benchmarker.grader import open_grader
 from vedette_benchmarker.handlers import Measurements
 from vedette_benchmarker.speed import Speed
 from vedette_benchmarker.suites.choosing import suites
+
+
+def routes(measurements: Measurements) -> NatsRouter:
+    """Return what the replicas of the benchmarker share: ticks, and models that were found or changed."""
+    router = NatsRouter()
+    router.subscriber(**shared_by(ticks("benchmarker", "performance")))(measurements.on_tick)
+    router.subscriber(**shared_by(ticks("benchmarker", "quality")))(measurements.on_tick)
+    router.subscriber(**shared_by(lifecycle("benchmarker", "found")))(measurements.on_found)
+    router.subscriber(**shared_by(lifecycle("benchmarker", "changed")))(measurements.on_changed)
+    return router
 
 
 @asynccontextmanager
@@ -51,10 +64,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
                 ),
             },
         )
-        service.on(ticks("benchmarker", "performance"), measurements.on_tick)
-        service.on(ticks("benchmarker", "quality"), measurements.on_tick)
-        service.on(lifecycle("benchmarker", "found"), measurements.on_found)
-        service.on(lifecycle("benchmarker", "changed"), measurements.on_changed)
+        service.include(routes(measurements))
         # Endpoints on one host share its processor: one durable per host group, one job of it in hand.
         served: set[str] = set()
 

@@ -3,12 +3,22 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from faststream.nats import NatsRouter
+
 from vedette.clock import SystemClock
 from vedette.endpoints import open_endpoints
 from vedette.messages.consumers import jobs, ticks
+from vedette.runtime.routes import shared_by
 from vedette.runtime.service import Service, open_service
 from vedette.settings import Settings
 from vedette_discoverer.handlers import Discovery
+
+
+def routes(discovery: Discovery) -> NatsRouter:
+    """Return what the replicas of the discoverer share: ticks."""
+    router = NatsRouter()
+    router.subscriber(**shared_by(ticks("discoverer", "discovery")))(discovery.on_tick)
+    return router
 
 
 @asynccontextmanager
@@ -26,7 +36,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             settings=settings.probing,
             clock=service.clock,
         )
-        service.on(ticks("discoverer", "discovery"), discovery.on_tick)
+        service.include(routes(discovery))
         await service.work(
             jobs("discoverer", "discover"),
             endpoints.during(service.bus, discovery.on_job),

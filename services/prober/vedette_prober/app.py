@@ -3,12 +3,23 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from faststream.nats import NatsRouter
+
 from vedette.clock import SystemClock
 from vedette.endpoints import open_endpoints
 from vedette.messages.consumers import jobs, lifecycle, ticks
+from vedette.runtime.routes import shared_by
 from vedette.runtime.service import Service, open_service
 from vedette.settings import Settings, interval_s
 from vedette_prober.handlers import Probes
+
+
+def routes(probes: Probes) -> NatsRouter:
+    """Return what the replicas of the prober share: ticks, and models whose weights changed."""
+    router = NatsRouter()
+    router.subscriber(**shared_by(ticks("prober", "availability")))(probes.on_tick)
+    router.subscriber(**shared_by(lifecycle("prober", "changed")))(probes.on_changed)
+    return router
 
 
 @asynccontextmanager
@@ -27,8 +38,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             interval_s=interval_s(settings.schedule.availability),
             clock=service.clock,
         )
-        service.on(ticks("prober", "availability"), probes.on_tick)
-        service.on(lifecycle("prober", "changed"), probes.on_changed)
+        service.include(routes(probes))
         await service.work(
             jobs("prober", "probe"),
             endpoints.during(service.bus, probes.on_job),

@@ -4,10 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+from faststream.nats import NatsRouter
+
 from vedette.bus.provisioning import stream_names
 from vedette.errors import ConfigurationError
 from vedette.messages.channels import QUERIES
 from vedette.messages.consumers import recording, ticks
+from vedette.runtime.routes import shared_by
 from vedette.runtime.service import Service, open_service
 from vedette.settings import Settings
 from vedette_recorder.answers import Answers
@@ -16,6 +19,13 @@ from vedette_recorder.fullness import Fullness
 from vedette_recorder.handlers import Recording
 from vedette_recorder.oversight import Oversight
 from vedette_recorder.store import Store
+
+
+def routes(recorder: Recording) -> NatsRouter:
+    """Return what the replicas of the recorder share: ticks. Events come in batches, by `Recording.record`."""
+    router = NatsRouter()
+    router.subscriber(**shared_by(ticks("recorder", "retention")))(recorder.on_tick)
+    return router
 
 
 @asynccontextmanager
@@ -42,7 +52,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         service.check(recorder.trouble)
         service.note(recorder.note)
         await recorder.open()
-        service.on(ticks("recorder", "retention"), recorder.on_tick)
+        service.include(routes(recorder))
         answers = Answers(store=store, clock=service.clock)
         await service.answer((q for q in QUERIES if q.service == service.name), answers.answer)
         await service.start()

@@ -16,16 +16,20 @@ def encode(message: Struct) -> bytes:
     return _encoder.encode(message)
 
 
+def kind_of(subject: str) -> str:
+    """Return the `TYPE` of the event that lives on *subject*, its own or its public copy's."""
+    if subject.startswith(PUBLIC_ANSWERS):
+        return AnswerChanged.TYPE
+    first, _, rest = subject.partition(".")
+    return first if first in _event_decoders else f"{first}.{rest.partition('.')[0]}"
+
+
 def decode_event(subject: str, payload: bytes) -> Event:
     """Return the event that *subject*, its own or its public copy's, promises.
 
     Raises UndecodableMessage with the reason; UnknownEvent when no event of this version lives there.
     """
-    if subject.startswith(PUBLIC_ANSWERS):
-        subject = f"{AnswerChanged.TYPE}.{subject.removeprefix(PUBLIC_ANSWERS)}"
-    first, _, rest = subject.partition(".")
-    kind = first if first in _event_decoders else f"{first}.{rest.partition('.')[0]}"
-    decoder = _event_decoders.get(kind)
+    decoder = _event_decoders.get(kind_of(subject))
     if decoder is None:
         raise UnknownEvent(subject=subject)
     try:

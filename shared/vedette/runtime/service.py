@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import nats.errors
 from faststream import AckPolicy, FastStream
-from faststream.nats import JStream, NatsBroker, NatsCredentials, NatsSecurity, NatsUserPassword, PullSub
+from faststream.nats import NatsBroker, NatsCredentials, NatsRouter, NatsSecurity, NatsUserPassword
 from nats.micro.request import Request
 from nats.micro.service import EndpointConfig, ServiceConfig
 from nats.micro.service import Service as MicroService
@@ -37,14 +37,15 @@ from vedette.bus.provisioning import ensure_durable, provision
 from vedette.clock import SystemClock
 from vedette.errors import BusUnreachable, ConfigurationError, NoAnswer, NotYet, RequestError
 from vedette.messages.catalogue import Catalogue
-from vedette.messages.channels import Query
-from vedette.messages.codec import decode_event, encode
+from vedette.messages.channels import DURABLES, Query
+from vedette.messages.codec import encode
 from vedette.messages.consumers import Durable
 from vedette.messages.documents.schemas import schema
 from vedette.messages.events import Event, Job
 from vedette.messages.queries import ErrorReply
 from vedette.runtime import telemetry
 from vedette.runtime.askers import REQUEST_INFO, Requests
+from vedette.runtime.routes import EventCodec, counted, right_clock
 from vedette.settings import Nats, Settings
 
 # From a query's subject and request to its reply: at once, or awaited, and then the next request on that
@@ -59,18 +60,6 @@ _DRAIN_TIMEOUT_S = 5.0
 _ANSWERS_WITHIN_S = 2.0
 _PONG_TIMEOUT_S = 60
 _FORGET_EVERY_S = 3600.0
-
-
-class EventCodec:
-    """FastStream's way to our events: the subject says which one, msgspec decodes it."""
-
-    async def decode(self, msg: Any) -> Any:
-        """Return the event in *msg*. Raises UndecodableMessage."""
-        return decode_event(msg.raw_message.subject, msg.body)
-
-    async def encode(self, msg: Any, serializer: Any = None) -> tuple[bytes, str | None]:
-        """Return *msg* as JSON with its content type; bytes are that already."""
-        return msg if isinstance(msg, bytes) else encode(msg), "application/json"
 
 
 class Service:
@@ -97,37 +86,12 @@ class Service:
         self._pong: asyncio.Future[None] | None = None
         self._asked_on = 0  # which of our connections to NATS it was asked on
 
-    def on(self, durable: Durable, handle: Callable[[Any], Awaitable[None]]) -> None:
-        """Call *handle* with each event of *durable*, one at a time, shared with the other replicas."""
-        self.bus.watchdog.watch(durable)
-
-        async def handler(message: Event) -> None:
-            outcome = "failed"
-            try:
-                await self.bus.clock.require_right()
-                await handle(message)
-                outcome = "handled"
-            except NotYet:
-                outcome = "put off"
-                raise
-            except asyncio.CancelledError:
-                outcome = "stopped"
-                raise
-            finally:
-                telemetry.EVENTS.labels(self.name, type(message).TYPE, outcome).inc()
-
-        self._broker.subscriber(
-            durable.filters[0],
-            durable=durable.name,
-            stream=JStream(durable.stream, declare=False),
-            pull_sub=PullSub(batch_size=1, timeout=5.0),
-            ack_policy=AckPolicy.NACK_ON_ERROR,
-            inbox_prefix=f"{permissions.inbox(self.name)}.".encode(),
-        )(handler)
+    def include(self, router: NatsRouter) -> None:
+        """Add the routes of *router* to the application."""
+        self._broker.include_router(router)
 
     def consume(self, durable: Durable, consume: Callable[[Durable], Coroutine[Any, Any, None]]) -> None:
         """Run *consume*, which takes the messages of *durable* itself, beside the service."""
-        self.bus.watchdog.watch(durable)
         self.bus.spawn(consume(durable))
 
     def check(self, check: telemetry.Check) -> None:
@@ -194,7 +158,8 @@ class Service:
     ) -> None:
         """Handle the jobs of *durable* from `start` on, or at once where this service has started."""
         await ensure_durable(self.bus.connection, durable)
-        self.bus.watchdog.watch(durable)
+        if durable not in DURABLES:
+            self.bus.watchdog.watch(durable)
 
         async def handle_and_tell(job: Job) -> None:
             outcome = "failed"
@@ -425,7 +390,12 @@ async def open_service(name: str, settings: Settings) -> AsyncIterator[Service]:
         problem = why(failures[0] if failures else error)
         raise BusUnreachable(url=without_secrets(settings.nats.url), problem=problem) from error
     bus = Bus(connection, name=name, clock=SystemClock(), log=logger)
-    broker.add_middleware(bus.backoff.middleware())
+    # From the outermost to the innermost.
+    for middleware in (bus.backoff.middleware(), counted(name), right_clock(bus.clock)):
+        broker.add_middleware(middleware)
+    for durable in DURABLES:
+        if durable.service == name:
+            bus.watchdog.watch(durable)
     service = Service(name, settings, broker, bus)
 
     def fail_unless_stopping() -> None:

@@ -1,0 +1,82 @@
+"""What a service's FastStream routes share: how they are subscribed, decoded, counted and held back.
+
+A service's `app.py` declares its routes on a `NatsRouter`, one `router.subscriber(**shared_by(…))` for each durable
+consumer, and `Service.include` adds them to the application.
+"""
+
+import asyncio
+from typing import Any
+
+from faststream import AckPolicy, BaseMiddleware
+from faststream.nats import JStream, PullSub
+
+from vedette.bus import permissions
+from vedette.bus.comparing import ComparedClock
+from vedette.errors import NotYet
+from vedette.messages.codec import decode_event, encode, kind_of
+from vedette.messages.consumers import Durable
+from vedette.runtime import telemetry
+
+
+def shared_by(durable: Durable) -> dict[str, Any]:
+    """Return the arguments of a subscriber by which the replicas of a service share the messages of *durable*.
+
+    One message at a time: FastStream fetches again only when every handler of a batch has returned.
+    """
+    return {
+        "subject": durable.filters[0],
+        "durable": durable.name,
+        "stream": JStream(durable.stream, declare=False),
+        "pull_sub": PullSub(batch_size=1, timeout=5.0),
+        "ack_policy": AckPolicy.NACK_ON_ERROR,
+        "inbox_prefix": f"{permissions.inbox(durable.service)}.".encode(),
+    }
+
+
+class EventCodec:
+    """FastStream's way to our events: the subject says which one, msgspec decodes it."""
+
+    async def decode(self, msg: Any) -> Any:
+        """Return the event in *msg*. Raises UndecodableMessage."""
+        return decode_event(msg.raw_message.subject, msg.body)
+
+    async def encode(self, msg: Any, serializer: Any = None) -> tuple[bytes, str | None]:
+        """Return *msg* as JSON with its content type; bytes are that already."""
+        return msg if isinstance(msg, bytes) else encode(msg), "application/json"
+
+
+def right_clock(clock: ComparedClock) -> type[BaseMiddleware]:
+    """Return a middleware that handles nothing while this process's clock is wrong."""
+
+    class RightClock(BaseMiddleware):
+        """Raises ClockWrong, so that the message comes again later."""
+
+        async def consume_scope(self, call_next: Any, msg: Any) -> Any:
+            await clock.require_right()
+            return await call_next(msg)
+
+    return RightClock
+
+
+def counted(service: str) -> type[BaseMiddleware]:
+    """Return a middleware that counts the events which *service* handles, by their outcome."""
+
+    class Counted(BaseMiddleware):
+        """Counts in `vedette_events_total`."""
+
+        async def consume_scope(self, call_next: Any, msg: Any) -> Any:
+            outcome = "failed"
+            try:
+                handled = await call_next(msg)
+                outcome = "handled"
+            except NotYet:
+                outcome = "put off"
+                raise
+            except asyncio.CancelledError:
+                outcome = "stopped"
+                raise
+            finally:
+                telemetry.EVENTS.labels(service, kind_of(msg.raw_message.subject), outcome).inc()
+            return handled
+
+    return Counted
