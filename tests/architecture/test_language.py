@@ -1,0 +1,219 @@
+"""What users read is in plain words: README, docs, help texts and errors.
+
+A page that still has old words is listed with their number. The number may only go down.
+"""
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cyclopts import App
+
+from vedette.cli import app
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("services/*/README.md")],
+    key=lambda page: page.relative_to(ROOT).as_posix(),
+)
+# A record of what was changed, and a page made of source comments.
+NOT_CHECKED = {"CHANGELOG.md", "docs/events.md"}
+SOURCES = [*ROOT.glob("shared/vedette/**/*.py"), *ROOT.glob("services/*/vedette_*/**/*.py")]
+
+# What to write instead.
+INSTEAD = {
+    r"whoever|whosoever": "operator, or name who it is",
+    r"nobody|somebody|anybody": "say who: no worker, no consumer, a user",
+    r"anew|afresh": "again",
+    r"for ?ever": "without limit, or until when",
+    r"in earnest": "production",
+    r"mend(?:s|ed|ing)?": "fix, correct",
+    r"heal(?:s|ed)?": "is corrected",
+    r"blott?(?:ed|s)? out": "redacted",
+    r"(?:put(?:s|ting)?|putting) (?:it |them )?to the proof|proofs?|proves?|proved|proven": "test, capability check",
+    r"(?:it|he|she|they) (?:writes|write) so many|so many": "a number, or its name",
+    r"put(?:s|ting)? off": "deferred",
+    r"hearers?|keepers?": "consumer",
+    r"hears?|heard": "subscribes to, receives",
+    r"(?<!dead )(?<!dead-)letters?": "dead letter",
+    r"(?:is|are|was|were|be|been|being) told": "say who reports what",
+    r"told (?:apart )?by": "recognised by",
+    r"as deep as|does no harm": "as deeply as is safe",
+    r"ledgers?": "usage, budget",
+    r"packed days": "daily aggregates",
+    r"events and questions": "events and queries",
+    r"who (?:sends|asks|says)": "publisher, consumer",
+    r"what (?:\w+ )?(?:\w+ )?comes? (?:of|to)": "result",
+    r"of its own accord|by themselves alone": "automatically",
+    r"without a word": "without a final status",
+    r"in (?:its |their )?hands?": "running, in progress",
+    r"bears? out": "confirms",
+    r"of those that": "of the …",
+    r"one's own": "your own",
+    r"beside": "next to, in addition to",
+    r"by a hair|came past|leaves? us deaf": "plain words",
+    r"(?:MOST|LEAST|LONGEST)_[A-Z_]+": "MAX_…, MIN_…",
+}
+OLD = re.compile("|".join(rf"\b(?:{words})\b" for words in INSTEAD), re.IGNORECASE)
+
+# Texts that still have old words, with how many.
+KNOWN: dict[str, int] = {
+    "ARCHITECTURE.md": 11,
+    "CONTRIBUTING.md": 1,
+    "SECURITY.md": 10,
+    "docs/benchmarks.md": 8,
+    "docs/charter.md": 4,
+    "docs/configure.md": 6,
+    "docs/extend.md": 1,
+    "docs/faults.md": 21,
+    "docs/kubernetes.md": 6,
+    "docs/measurements.md": 5,
+    "docs/providers.md": 12,
+    "docs/reports.md": 6,
+    "docs/use-cases.md": 1,
+    "help": 23,
+    "services/benchmarker/README.md": 6,
+    "services/benchmarker/vedette_benchmarker/sandbox.py": 1,
+    "services/benchmarker/vedette_benchmarker/suites/own.py": 1,
+    "services/discoverer/README.md": 1,
+    "services/prober/README.md": 5,
+    "services/recommender/README.md": 2,
+    "services/recorder/README.md": 7,
+    "services/recorder/vedette_recorder/answers.py": 1,
+    "services/recorder/vedette_recorder/dead.py": 3,
+    "services/ticker/README.md": 1,
+    "shared/vedette/cli/__init__.py": 5,
+    "shared/vedette/cli/agents.py": 1,
+    "shared/vedette/cli/asking.py": 6,
+    "shared/vedette/cli/contracting.py": 3,
+    "shared/vedette/cli/demonstrating.py": 1,
+    "shared/vedette/cli/recalling.py": 2,
+    "shared/vedette/cli/watching.py": 1,
+    "shared/vedette/cli/working.py": 1,
+    "shared/vedette/client/__init__.py": 1,
+    "shared/vedette/errors.py": 1,
+}
+
+
+def old_words(text: str) -> list[str]:
+    """Return the old words of *text*; a line break counts as a space."""
+    return [found.group() for found in OLD.finditer(" ".join(text.split()))]
+
+
+def prose(page: str) -> str:
+    """Return a page without code, link targets and what programs wrote."""
+    page = re.sub(r"^( *)```.*?^\1```", "", page, flags=re.DOTALL | re.MULTILINE)
+    page = re.sub(r"<!-- table:.*?<!-- end -->", "", page, flags=re.DOTALL)
+    page = re.sub(r"<!--.*?-->", "", page, flags=re.DOTALL)
+    page = re.sub(r"`[^`]*`", "`…`", page)
+    return re.sub(r"\]\([^)]*\)", "]", page)
+
+
+def _commands(of: App) -> Iterator[App]:
+    for name in of:
+        if not name.startswith("-"):
+            yield of[name]
+            yield from _commands(of[name])
+
+
+def help_texts() -> Iterator[str]:
+    """Yield the help of every command and of every argument."""
+    for command in (app, *_commands(app)):
+        yield f"{command.help}\n{command.help_epilogue}"
+        if command.default_command is not None:
+            for argument in command.assemble_argument_collection():
+                yield argument.parameter.help or ""
+
+
+def messages(source: str, *, everything: bool) -> Iterator[str]:
+    """Yield the texts of *source* that users may read.
+
+    Those are texts inside ``raise``, docstrings of exceptions, and with *everything* all strings but docstrings.
+    """
+    tree = ast.parse(source)
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if everything or isinstance(node, ast.Raise):
+            yield from (
+                part.value
+                for part in ast.walk(node)
+                if isinstance(part, ast.Constant)
+                and isinstance(part.value, str)
+                and id(part) not in docstrings
+            )
+        if everything:
+            return
+
+
+def exception_messages() -> Iterator[str]:
+    """Yield the messages of the classes in errors.py: their docstrings."""
+    tree = ast.parse((ROOT / "shared/vedette/errors.py").read_text())
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            yield ast.get_docstring(node) or ""
+
+
+def _texts() -> Iterator[tuple[str, str]]:
+    for page in PAGES:
+        if (name := page.relative_to(ROOT).as_posix()) not in NOT_CHECKED:
+            yield name, prose(page.read_text())
+    yield from (("help", text) for text in help_texts())
+    yield from (("shared/vedette/errors.py", text) for text in exception_messages())
+    for file in SOURCES:
+        name = file.relative_to(ROOT).as_posix()
+        everything = "/cli/" in name
+        yield from ((name, text) for text in messages(file.read_text(), everything=everything))
+
+
+def test_users_read_plain_words() -> None:
+    found: dict[str, list[str]] = defaultdict(list)
+    for name, text in _texts():
+        found[name] += old_words(text)
+    assert {name: old for name, old in found.items() if len(old) > KNOWN.get(name, 0)} == {}
+    assert {name for name, old in found.items() if not old} & KNOWN.keys() == set()
+
+
+def test_texts_are_found() -> None:
+    """What is looked at is what there is: help of arguments, messages, pages."""
+    assert {"README.md", "docs/operate.md", "services/recorder/README.md"} <= {name for name, _ in _texts()}
+    assert any("Discovers the language models" in text for text in help_texts())
+    assert any("{where}" in text for text in exception_messages())
+    assert list(messages("raise Broken(problem=f'no {x}')", everything=False)) == ["no "]
+    assert list(messages("def f():\n    '''Hidden.'''\n    print('seen')", everything=True)) == ["seen"]
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "A letter is kept.",
+        "What nobody\ntook may be sent again.",
+        "The job was put off.",
+        "Whoever reads this is told so.",
+        "Models have to prove it.",
+    ],
+)
+def test_old_words_are_found(sentence: str) -> None:
+    assert old_words(sentence)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "A dead letter keeps the message and the reason.",
+        "The dead-letter stream is full.",
+        "The model's answer to a question of the suite is graded.",
+        "Improved output; approved by the operator.",
+        "Vedette disproves a capability only by a refusal.",
+    ],
+)
+def test_the_field_s_words_are_allowed(sentence: str) -> None:
+    assert not old_words(sentence)
