@@ -16,6 +16,8 @@ from vedette.cli import app
 from vedette.runtime import process, telemetry
 from vedette.settings import Secret, Settings, parse
 from vedette.types import Status
+from vedette_recommender import metrics as recommender
+from vedette_recorder import metrics as recorder
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
@@ -200,7 +202,9 @@ def test_compose_runs_every_service() -> None:
 
 
 def _metrics() -> set[str]:
-    assert telemetry.MODELS
+    assert telemetry.JOBS
+    assert recommender.MODELS
+    assert recorder.RECORDED
     return {
         name
         for family in REGISTRY.collect()

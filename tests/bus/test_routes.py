@@ -12,6 +12,7 @@ import vedette_discoverer.app as discoverer
 import vedette_prober.app as prober
 import vedette_recorder.app as recorder
 from samples import lifecycle_event
+from vedette import log
 from vedette.messages.channels import DURABLES
 from vedette.messages.codec import encode
 from vedette.messages.events import Event, ScheduledJob, Tick
@@ -47,7 +48,7 @@ def tick(job: ScheduledJob) -> Tick:
 def broker_of(service: str, router: NatsRouter) -> NatsBroker:
     """Return a broker as a service has it, with the routes of *router*."""
     broker = NatsBroker(apply_types=False, serializer=None, codec=EventCodec(), logger=None)
-    broker.add_middleware(counted(service))
+    broker.add_middleware(counted(service, log.logger(service)))
     broker.include_router(router)
     return broker
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from vedette.messages.catalogue import Catalogue
-from vedette.runtime import telemetry
 from vedette.types import Outcome
+from vedette_recommender import metrics
 from vedette_recommender.answers import Answers
 
 _EVERY_S = 5.0
@@ -23,15 +23,15 @@ async def observe(current: Callable[[], tuple[Answers, Iterable[str]]], catalogu
 def forget(endpoint: str) -> None:
     """Remove the gauge of an endpoint that is configured no longer."""
     with suppress(KeyError):
-        telemetry.ENDPOINT_OK.remove(endpoint)
+        metrics.ENDPOINT_OK.remove(endpoint)
 
 
 def tell(answers: Answers, catalogue: Catalogue, endpoints: Iterable[str]) -> None:
     """Set the gauges to what is known now; an endpoint that was never contacted has none."""
     for status, models in answers.statuses().items():
-        telemetry.MODELS.labels(status).set(models)
-    telemetry.SEQUENCE.set(catalogue.sequence)
+        metrics.MODELS.labels(status).set(models)
+    metrics.SEQUENCE.set(catalogue.sequence)
     for name in endpoints:
         held = catalogue.endpoint(name)
         if held is not None:
-            telemetry.ENDPOINT_OK.labels(name).set(held.event.outcome is Outcome.OK)
+            metrics.ENDPOINT_OK.labels(name).set(held.event.outcome is Outcome.OK)

@@ -7,7 +7,7 @@ import nats.errors
 
 from vedette.bus.bus import Bus
 from vedette.bus.streams import NEARLY_FULL
-from vedette.runtime import telemetry
+from vedette_recorder import metrics
 
 LOOK_EVERY_S = 60.0
 _ROOM_AGAIN = 0.7  # below the other, so that one stream is not said again and again
@@ -34,7 +34,7 @@ class Fullness:
     async def look(self, stream: str) -> float:
         """Look at *stream* once; return the part of its limits that is used."""
         used = await self._bus.streams.used(stream)
-        telemetry.STREAM_USED.labels(stream).set(used)
+        metrics.STREAM_USED.labels(stream).set(used)
         if used >= NEARLY_FULL and stream not in self._nearly_full:
             self._nearly_full.add(stream)
             self._bus.log.error(

@@ -21,7 +21,7 @@ from vedette.messages.consumers import Durable
 from vedette.messages.events import Tick
 from vedette.messages.tolerance import FUTURE
 from vedette.runtime import telemetry
-from vedette_recorder import streams
+from vedette_recorder import metrics, streams
 from vedette_recorder.errors import DatabaseUnavailable
 from vedette_recorder.oversight import Oversight
 from vedette_recorder.record import Message, Row, dead_letter, rows_of
@@ -162,7 +162,7 @@ class Recording:
         self._tell_of_dead(stream, [*dead, *refused])
         late = len({row.message.sequence for row in refused})
         for outcome, count in {**outcomes, "recorded": outcomes["recorded"] - late, "refused": late}.items():
-            telemetry.RECORDED.labels(stream, outcome).inc(count)
+            metrics.RECORDED.labels(stream, outcome).inc(count)
 
     def _tell_of_dead(self, stream: str, dead: Sequence[Row]) -> None:
         """Log dead letters, once for each reason in a batch."""
@@ -186,14 +186,14 @@ class Recording:
                     await message.in_progress()
                 continue
             if self._trouble.pop(what, None):
-                telemetry.DATABASE_WAITING.labels(what).set(0)
+                metrics.DATABASE_WAITING.labels(what).set(0)
                 self._bus.log.warning("database.back", waited=what)
             return result
 
     def _say(self, what: str, problem: str) -> None:
         if what not in self._trouble:  # once, not per attempt
             self._bus.log.error("database.unavailable", waits=what, problem=problem)
-            telemetry.DATABASE_WAITING.labels(what).set(1)
+            metrics.DATABASE_WAITING.labels(what).set(1)
         self._trouble[what] = problem
 
     async def on_tick(self, tick: Tick) -> None:
@@ -243,7 +243,7 @@ class Recording:
         recorded = await self._store.recorded(most_hours=hours_needed(self._retention) + 1)
         trouble = await self._clock_trouble()
         decision = decide(recorded, now=self._clock.now(), keep=self._retention, trouble=trouble)
-        telemetry.RETENTION_REFUSED.set(decision.cutoff is None)
+        metrics.RETENTION_REFUSED.set(decision.cutoff is None)
         if decision.cutoff is None:
             if not self._refused:  # once, not at each tick
                 self._bus.log.error("retention.refused", reason=decision.refused)

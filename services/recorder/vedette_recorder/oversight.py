@@ -13,8 +13,7 @@ from vedette.bus.bus import Bus
 from vedette.clock import Clock
 from vedette.errors import ConsumerVanished
 from vedette.messages.consumers import Durable
-from vedette.runtime import telemetry
-from vedette_recorder import streams
+from vedette_recorder import metrics, streams
 from vedette_recorder.backlog import (
     FAR_FROM_LOSS,
     NEAR_LOSS,
@@ -90,9 +89,9 @@ class Oversight:
             raise ConsumerVanished(durable=durable.name, stream=stream)
         self._seen[stream] = lag
         waiting = backlog(lag, await self._oldest(stream, lag))
-        telemetry.LAG_MESSAGES.labels(stream).set(waiting.messages)
-        telemetry.LAG_SECONDS.labels(stream).set(waiting.oldest_s)
-        telemetry.LAG_ROOM_USED.labels(stream).set(waiting.used)
+        metrics.LAG_MESSAGES.labels(stream).set(waiting.messages)
+        metrics.LAG_SECONDS.labels(stream).set(waiting.oldest_s)
+        metrics.LAG_ROOM_USED.labels(stream).set(waiting.used)
         self._warn(stream, waiting)
         await self._note(stream, lag)
         return waiting
@@ -134,7 +133,7 @@ class Oversight:
         lost = gap(stream, lag, known=self._known.get(stream, 0), at=self._clock.now())
         noted = await self._store.note(lost) if lost else None
         if noted:
-            telemetry.LOST.labels(stream).set(noted.missing)
+            metrics.LOST.labels(stream).set(noted.missing)
             self._bus.log.error(
                 "stream.gap",
                 stream=stream,

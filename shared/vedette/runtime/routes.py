@@ -58,11 +58,11 @@ def right_clock(clock: ComparedClock) -> type[BaseMiddleware]:
     return RightClock
 
 
-def counted(service: str) -> type[BaseMiddleware]:
-    """Return a middleware that counts the events which *service* handles, by their outcome."""
+def counted(service: str, log: Any) -> type[BaseMiddleware]:
+    """Return a middleware that counts and logs the events which *service* handles, with their outcome."""
 
     class Counted(BaseMiddleware):
-        """Counts in `vedette_events_total`."""
+        """Counts in `vedette_events_total`, and writes one line for each event."""
 
         async def consume_scope(self, call_next: Any, msg: Any) -> Any:
             outcome = "failed"
@@ -76,7 +76,9 @@ def counted(service: str) -> type[BaseMiddleware]:
                 outcome = "stopped"
                 raise
             finally:
-                telemetry.EVENTS.labels(service, kind_of(msg.raw_message.subject), outcome).inc()
+                subject = msg.raw_message.subject
+                telemetry.EVENTS.labels(service, kind_of(subject), outcome).inc()
+                log.info("event.handled", subject=subject, outcome=outcome)
             return handled
 
     return Counted

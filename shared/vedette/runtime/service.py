@@ -175,6 +175,7 @@ class Service:
                 raise
             finally:
                 telemetry.JOBS.labels(self.name, job.kind, outcome).inc()
+                self.log.info("job.handled", subject=job.subject, outcome=outcome)
 
         working = self.bus.jobs.work(durable, handle_and_tell, concurrency=concurrency, timeout_s=timeout_s)
         if self._started:
@@ -391,7 +392,7 @@ async def open_service(name: str, settings: Settings) -> AsyncIterator[Service]:
         raise BusUnreachable(url=without_secrets(settings.nats.url), problem=problem) from error
     bus = Bus(connection, name=name, clock=SystemClock(), log=logger)
     # From the outermost to the innermost.
-    for middleware in (bus.backoff.middleware(), counted(name), right_clock(bus.clock)):
+    for middleware in (bus.backoff.middleware(), counted(name, logger), right_clock(bus.clock)):
         broker.add_middleware(middleware)
     for durable in DURABLES:
         if durable.service == name:

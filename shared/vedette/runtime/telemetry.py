@@ -42,26 +42,6 @@ REQUESTS_REFUSED = Counter(
     "Requests whose reply was to go elsewhere than to an inbox.",
     ["subject"],
 )
-RECORDED = Counter("vedette_recorded_total", "Messages the recorder has settled.", ["stream", "outcome"])
-LAG_MESSAGES = Gauge("vedette_lag_messages", "Messages of a stream that are not recorded yet.", ["stream"])
-LAG_SECONDS = Gauge("vedette_lag_seconds", "Age of the oldest message that is not recorded yet.", ["stream"])
-LAG_ROOM_USED = Gauge(
-    "vedette_lag_room_used",
-    "Part of the room before a stream drops unrecorded messages (at 1 it does).",
-    ["stream"],
-)
-STREAM_USED = Gauge(
-    "vedette_stream_used",
-    "Part of a stream's limit in bytes or messages that is used, the larger.",
-    ["stream"],
-)
-LOST = Gauge(
-    "vedette_lost_messages", "Messages in the last gap: dropped before they were recorded.", ["stream"]
-)
-DATABASE_WAITING = Gauge("vedette_database_waiting", "1 while messages wait for the database.", ["stream"])
-RETENTION_REFUSED = Gauge(
-    "vedette_retention_refused", "1 while no history is deleted, because the clock is not borne out by it."
-)
 CLOCK_OFFSET = Gauge(
     "vedette_clock_offset_seconds",
     "How far the clock of this process is ahead of another: that of NATS, or of the database.",
@@ -72,11 +52,6 @@ CONFIGURATION_IN_FORCE = Gauge(
     "1 while the configuration file is in force as it is; 0 while it is refused and the one before it is in force.",
 )
 RELOADS = Counter("vedette_configuration_reloads_total", "Reloads of the configuration.", ["outcome"])
-MODELS = Gauge("vedette_models", "Models that are there now, by status.", ["status"])
-ENDPOINT_OK = Gauge(
-    "vedette_endpoint_ok", "1 where the last contact with an endpoint went well.", ["endpoint"]
-)
-SEQUENCE = Gauge("vedette_catalogue_sequence", "The stream sequence that the catalogue reflects.")
 
 _READY_TIMEOUT_S = 10.0
 

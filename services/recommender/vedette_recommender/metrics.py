@@ -1,0 +1,9 @@
+"""The metrics of the recommender."""
+
+from prometheus_client import Gauge
+
+MODELS = Gauge("vedette_models", "Models that are there now, by status.", ["status"])
+ENDPOINT_OK = Gauge(
+    "vedette_endpoint_ok", "1 where the last contact with an endpoint went well.", ["endpoint"]
+)
+SEQUENCE = Gauge("vedette_catalogue_sequence", "The stream sequence that the catalogue reflects.")

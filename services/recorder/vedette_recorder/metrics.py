@@ -1,0 +1,24 @@
+"""The metrics of the recorder."""
+
+from prometheus_client import Counter, Gauge
+
+RECORDED = Counter("vedette_recorded_total", "Messages the recorder has settled.", ["stream", "outcome"])
+LAG_MESSAGES = Gauge("vedette_lag_messages", "Messages of a stream that are not recorded yet.", ["stream"])
+LAG_SECONDS = Gauge("vedette_lag_seconds", "Age of the oldest message that is not recorded yet.", ["stream"])
+LAG_ROOM_USED = Gauge(
+    "vedette_lag_room_used",
+    "Part of the room before a stream drops unrecorded messages (at 1 it does).",
+    ["stream"],
+)
+STREAM_USED = Gauge(
+    "vedette_stream_used",
+    "Part of a stream's limit in bytes or messages that is used, the larger.",
+    ["stream"],
+)
+LOST = Gauge(
+    "vedette_lost_messages", "Messages in the last gap: dropped before they were recorded.", ["stream"]
+)
+DATABASE_WAITING = Gauge("vedette_database_waiting", "1 while messages wait for the database.", ["stream"])
+RETENTION_REFUSED = Gauge(
+    "vedette_retention_refused", "1 while no history is deleted, because the clock is not borne out by it."
+)
