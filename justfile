@@ -45,6 +45,10 @@ soak *ARGS:
 growth *ARGS:
     cd tests && uv run python -m faults.growth {{ARGS}}
 
+# Real servers, killed and replaced by a timeline, beside what Vedette says of them (docs/real-servers.md).
+fleet *ARGS:
+    cd tests && uv run python -m faults.fleet {{ARGS}}
+
 # Known vulnerabilities in what is locked.
 audit:
     bash scripts/audit

@@ -13,7 +13,16 @@ import pytest
 
 TESTS = Path(__file__).parents[1]
 # Programs that make load and faults in time, and measure: they are no tests.
-PROGRAMS = {"benchmarks", "soak.py", "growth.py", "storm.py", "asking.py", "publishing.py", "replicas.py"}
+PROGRAMS = {
+    "benchmarks",
+    "soak.py",
+    "growth.py",
+    "fleet.py",
+    "storm.py",
+    "asking.py",
+    "publishing.py",
+    "replicas.py",
+}
 
 SLEEPS = {
     "eventually.py": 1,  # the one that all others wait by

@@ -155,9 +155,19 @@ def ask_others(*, sizes: Numbers = (10, 1_000), quick: bool = False) -> None:
 
 
 @app.command(name="fidelity")
-def compare_with_the_socket(*, pairs: int = 30, tokens: int = 128) -> None:
-    """Compare what a benchmark measures with what the raw socket saw of the same exchanges."""
-    _run(lambda directory: fidelity.measure_fidelity(directory, pairs=pairs, tokens=tokens))
+def compare_with_the_socket(*, pairs: int = 30, tokens: int = 128, also: tuple[str, ...] = ()) -> None:
+    """Compare what a benchmark measures with what the raw socket saw of the same exchanges.
+
+    Parameters
+    ----------
+    pairs
+        How many exchanges of each server.
+    tokens
+        How many tokens each answer may have.
+    also
+        A server that runs already, beside those that this starts: `http://127.0.0.1:8080 MODEL`; may be repeated.
+    """
+    _run(lambda directory: fidelity.measure_fidelity(directory, pairs=pairs, tokens=tokens, also=also))
 
 
 @app.command(name="quality")

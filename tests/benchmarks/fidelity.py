@@ -22,12 +22,19 @@ from vedette.types import ModelInfo, ModelRef, Outcome, RunSample
 from vedette_benchmarker.load import measure, plan
 
 
-async def measure_fidelity(directory: Path, *, pairs: int, tokens: int) -> None:
-    """Print, for a real llama.cpp server and a real Ollama, what Vedette and the tee saw of each exchange."""
+async def measure_fidelity(directory: Path, *, pairs: int, tokens: int, also: tuple[str, ...] = ()) -> None:
+    """Print, for a real llama.cpp server and a real Ollama, what Vedette and the tee saw of each exchange.
+
+    *also* are servers that run already and speak OpenAI's protocol: `URL MODEL` each.
+    """
     print(
         "| server | figure | pairs | Vedette, median | on the socket, median | median difference | largest |"
     )
     print("|---|---|---|---|---|---|---|")
+    for number, one in enumerate(also):
+        url, _, model = one.partition(" ")
+        settings = EndpointSettings(provider="openai-compatible", url=url)
+        await _compare(f"{model} ({number})", settings, model, directory, pairs=pairs, tokens=tokens)
     async with serving(directory) as settings:
         await _compare("llama.cpp", settings, "smollm2:135m", directory, pairs=pairs, tokens=tokens)
     async with ollama.serving(directory) as server:
@@ -38,7 +45,7 @@ async def measure_fidelity(directory: Path, *, pairs: int, tokens: int) -> None:
 async def _compare(
     name: str, settings: EndpointSettings, model: str, directory: Path, *, pairs: int, tokens: int
 ) -> None:
-    notes = directory / f"{name}.jsonl"
+    notes = directory / f"{name.replace('/', '-')}.jsonl"
     async with _tee(settings, notes) as through:
         samples = await _measure(through, model, pairs=pairs, tokens=tokens)
     seen = exchanges(notes)[1:]  # the warm-up is no sample
