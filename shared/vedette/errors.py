@@ -38,7 +38,7 @@ _CLOCK_RETRY_S = 5.0
 
 
 class VedetteError(Exception):
-    """Something went wrong that a person can mend."""
+    """An error that a user can fix."""
 
     def __init__(self, **fields: Any) -> None:
         self.fields = fields
@@ -128,7 +128,7 @@ class NoCandidate(VedetteError):
 
 
 class FellBehind(VedetteError):
-    """more than {most} events wait to be taken; those that came after them are lost"""  # noqa: D400
+    """more than {most} events wait for this watcher; later events are lost"""  # noqa: D400
 
 
 class NotYet(VedetteError):

@@ -47,7 +47,7 @@ async def test_a_model_s_history_as_json_as_tables_and_drawn(tmp_path: Path) -> 
         tables = await running.ask("history", "box/m:1b", "--since", "2h", "--buckets", "3")
         assert tables.code == 0, tables.err
         assert tables.out.startswith("box/m:1b: ")
-        assert "up in 100 % of those that tell" in tables.out
+        assert "up in 100 % of the probes that count" in tables.out
         assert "tokens/s" in tables.out
 
         drawn = await running.ask("history", "box/m:1b", "--since", "2h", "--plot")
@@ -112,7 +112,7 @@ async def test_many_models_and_the_past(tmp_path: Path) -> None:
             assert before.code == 3
             assert "As of 2020-01-01 00:00 UTC" in before.out
             later = await running.ask("recommend", "chat", "--at", "2999-01-01")
-            assert (later.code, later.err) == (2, "vedette: at: is still to come\n")
+            assert (later.code, later.err) == (2, "vedette: at: the time is in the future\n")
         # What was recorded is there when nothing runs any more.
         ended = await vedette("export", "--format", "jsonl", "--state-dir", str(tmp_path / "s"))
         assert ended.code == 0, ended.err

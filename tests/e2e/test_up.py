@@ -174,7 +174,7 @@ async def test_no_ollama_is_one_clear_line(tmp_path: Path) -> None:
     """The normal case on a fresh machine: said once, with what to do."""
     async with up(tmp_path / "state") as running:
         line = await running.line("endpoint")
-        assert "nothing listens at http://127.0.0.1:1; start it, or name your endpoints" in line
+        assert "nothing listens at http://127.0.0.1:1; start the server, or add your endpoints" in line
         assert await running.stop() == 0
         assert await running.complaints() == ""
 

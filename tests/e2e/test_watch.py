@@ -56,7 +56,7 @@ async def test_what_happens_is_shown_as_it_happens(tmp_path: Path) -> None:
             for watcher in (everything, chat, programs):
                 await watching(watcher)
             ollama.models = {"b": "2"}
-            line = await until_seen(everything, "box/a lost: its endpoint lists it no more")
+            line = await until_seen(everything, "box/a lost: its endpoint no longer lists it")
             assert line[:4].isdigit()
             await until_seen(everything, "box/b found: 135M, context 8k")
             await until_seen(everything, "chat: ")

@@ -225,7 +225,7 @@ async def test_the_answer_of_another_model_is_refused(named: str | None, ok: boo
     if ok:
         assert (await asked(replay, listed=("m", "other", "m-2024-08-06")))[0].text == "hello"
         return
-    with pytest.raises(ProviderError, match="other answered in place of m"):
+    with pytest.raises(ProviderError, match="other replied instead of m"):
         await asked(replay, listed=("m", "other"))
 
 

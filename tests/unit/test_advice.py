@@ -64,5 +64,5 @@ def test_doctor_says_that_new_names_are_refused() -> None:
     found = refusal(view(Intake(since=NOW, names=5, refused=1200)))
     assert found is not None
     assert (found.what, found.ok) == ("new models of gpu", False)
-    assert found.seen == "1,200 new names of its listing are not taken as models until 2026-11-02 12:00Z"
+    assert found.seen == "1,200 new names in its listing are ignored until 2026-11-02 12:00Z"
     assert found.remedy == "raise [probing] new_models_per_day if they are real"

@@ -375,4 +375,4 @@ def test_the_standing_is_what_an_agent_would_be_told(asked: Asked) -> None:
     asked.apply(lifecycle_event("lost", FAST, at=EPOCH, revision=2))
     lost = asked.answers.winner_status("chat", FAST)
     assert (lost.best, lost.score) == ((SLOW, second.score), None)
-    assert lost.out == "it is lost, its endpoint lists it no more"
+    assert lost.out == "it is lost, its endpoint no longer lists it"

@@ -232,8 +232,8 @@ def test_a_window_ends_now_and_is_as_long_as_usual() -> None:
         (NOW, NOW, "not before the end"),
         (NOW + HOUR, None, "not before the end"),
         (NOW - timedelta(days=3651), None, "3650 days"),
-        (datetime(1, 1, 1, tzinfo=timezone(HOUR)), None, "no date in UTC"),
-        (None, datetime(1, 1, 1, tzinfo=UTC), "no date in UTC"),
+        (datetime(1, 1, 1, tzinfo=timezone(HOUR)), None, "not a valid date in UTC"),
+        (None, datetime(1, 1, 1, tzinfo=UTC), "not a valid date in UTC"),
     ],
 )
 def test_a_window_that_is_none_is_refused(since: datetime | None, until: datetime | None, says: str) -> None:

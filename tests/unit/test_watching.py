@@ -64,7 +64,7 @@ EVENTS: list[tuple[Event, str]] = [
         "gpu/a found: 7.0B, Q4_0, context 8k",
     ),
     (lifecycle_event("changed", A, at=EPOCH), "gpu/a changed"),
-    (lifecycle_event("lost", A, at=EPOCH), "gpu/a lost: its endpoint lists it no more"),
+    (lifecycle_event("lost", A, at=EPOCH), "gpu/a lost: its endpoint no longer lists it"),
     (probe_event(A, at=EPOCH, job_id="p"), "gpu/a is available: answer"),
     (benchmark_event(A, at=EPOCH, tps=40.0), "gpu/a benchmarked: 40.0 tokens/s, TTFT 100 ms"),
     (
@@ -92,7 +92,7 @@ EVENTS: list[tuple[Event, str]] = [
             before=Baseline(),
             drops=(Drop(kind="arithmetic", before=FULL, after=HALF),),
         ),
-        "gpu/a answers worse than before: arithmetic 100 % to 50 %",
+        "gpu/a has lower quality than before: arithmetic 100 % to 50 %",
     ),
     (
         ModelRated(

@@ -169,5 +169,5 @@ def test_why_a_model_is_no_candidate_is_said_in_words() -> None:
         "and nothing tells that it has the capability vision"
     )
     lost = Catalogue.of([(1, lifecycle_event("lost", A, at=EPOCH))])
-    assert because(lost.get(A), ()) == "it is lost, its endpoint lists it no more"
+    assert because(lost.get(A), ()) == "it is lost, its endpoint no longer lists it"
     assert because(lost.get(B), ()) == "nothing is known of it any more"

@@ -1,4 +1,4 @@
-"""A whole answer, put together from its stream. Pure."""
+"""A complete output, put together from its stream. Pure."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -13,7 +13,7 @@ from vedette.types import Outcome
 
 
 class Answered(Struct, frozen=True, kw_only=True):
-    """A whole answer: its text, what was thought before it, and how it ended, with the tools it called."""
+    """A complete output: its text, what was thought before it, and how it ended, with the tools it called."""
 
     text: str
     thinking: str = ""

@@ -95,7 +95,7 @@ def parsed(test: str) -> Case:
 
 def _request(program: str, cases: Sequence[Case], timeout_s: float) -> bytes:
     if not cases:
-        raise ValueError("a program without tests proves nothing")
+        raise ValueError("a program without tests cannot be graded")
     shortest, longest = _CPU_S
     request = {
         "parent": os.getpid(),
@@ -140,7 +140,7 @@ def _run_trial(request: bytes) -> _Ended:
 
 def _need_linux() -> None:
     if sys.platform != "linux":
-        raise NoSandbox(problem=f"it is made of what Linux has, and this is {sys.platform}")
+        raise NoSandbox(problem=f"the sandbox needs Linux; this is {sys.platform}")
 
 
 async def _tell(process: Process, request: bytes) -> None:

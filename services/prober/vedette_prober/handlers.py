@@ -107,7 +107,7 @@ class Probes:
                 # Longer, and a wrong clock made the job: it is due.
                 raise NotYet(wait_s=left_s, problem="scheduled probes are spread over their interval")
         if await self._lags(job):
-            raise NotYet(wait_s=_CATCHING_UP_S, problem="the prober has yet to read of this model")
+            raise NotYet(wait_s=_CATCHING_UP_S, problem="the prober has not received this model yet")
         await self._bus.jobs.tell(job, "started", f"{job.endpoint}: listing")
         contact = await endpoint.contact()
         models = self._targets(job)

@@ -58,7 +58,7 @@ class Account:
         self._told = field.evidence(rows, terms.wanted_context, reports=True)
         self._prior = scoring.priors(field.peers, columns.quality_prior[rows])[:, 0].tolist()
         context = field.context(rows, terms.wanted_context)[0].item()
-        self._own = [*field.utility[:CONTEXT, row].tolist(), context]  # without callers' reports
+        self._own = [*field.utility[:CONTEXT, row].tolist(), context]  # without outcome reports
         self._shrunk = [*field.counted(rows, terms.shares)[:, 0].tolist(), context]
         _, telling = columns.daily.before(field.at, RELIABILITY_WINDOW_H * 3600, rows)
         self._probes = telling[0].item()
@@ -261,8 +261,8 @@ def summary(
     others = [part for part in parts if part is not strongest]
     weakest = max(others, key=lambda part: part.weight * (1.0 - part.utility))
     opening = (
-        f"{quoted_name(account.facts.model)} is best for {use_case} with {standing.score:.1f} of 100: most of it from "
-        f"{strongest.signal} ({strongest.points:.1f}), least of what it could have from {weakest.signal}."
+        f"{quoted_name(account.facts.model)} is best for {use_case} with {standing.score:.1f} of 100: "
+        f"{strongest.signal} earns the most ({strongest.points:.1f}), {weakest.signal} costs it the most."
     )
     if second is None:
         return opening, "There is no other candidate."

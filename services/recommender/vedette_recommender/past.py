@@ -87,7 +87,7 @@ class Past:
         request = decode(payload, _DECODER)
         request = replace(request, use_case=use_case_of(request.use_case, self._use_cases))
         if request.at > self._clock.now():
-            raise RequestError(code="invalid_value", message="at: is still to come", field="at")
+            raise RequestError(code="invalid_value", message="at: the time is in the future", field="at")
         try:
             async with asyncio.timeout(DEADLINE_S):
                 recalled = await self._pages(request.at)

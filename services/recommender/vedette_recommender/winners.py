@@ -91,7 +91,7 @@ def because(state: ModelState | None, reasons: Sequence[Rejection]) -> str:
     held = state.lifecycle if state else None
     if held is None or not isinstance(held.event, ModelLost):
         return "nothing is known of it any more"
-    gone = {"absent": "its endpoint lists it no more", "endpoint_removed": "its endpoint was removed"}
+    gone = {"absent": "its endpoint no longer lists it", "endpoint_removed": "its endpoint was removed"}
     return f"it is lost, {gone[held.event.reason]}"
 
 

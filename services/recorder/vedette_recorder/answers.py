@@ -186,7 +186,7 @@ def _of(request: HistoryRequest) -> ModelRef | str:
     """Return the model, or the endpoint, that *request* asks about. Raises RequestError for none and for both."""
     if request.model is not None and request.endpoint is not None:
         raise RequestError(
-            code="invalid_value", message="endpoint: not beside a model; one of the two", field="endpoint"
+            code="invalid_value", message="endpoint: give a model or an endpoint, not both", field="endpoint"
         )
     if request.model is not None:
         return reference(request.model)

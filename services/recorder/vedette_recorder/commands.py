@@ -10,26 +10,26 @@ def add(app: App) -> None:
     """Add the recorder's commands to *app*."""
     dead = App(
         name="dead",
-        help="What could not be handled: look at it, try it again, drop it.",
+        help="List, show, replay and drop dead letters.",
         group=entries.OPERATE,
     )
     entries.add(
         dead,
         Entry(
             "vedette_recorder.dead:list_",
-            "List what could not be handled, and why.",
+            "List dead letters with their reasons.",
             ("vedette dead list", "vedette dead list --json"),
             name="list",
         ),
-        Entry("vedette_recorder.dead:show", "Show one letter whole.", ("vedette dead show 0193",)),
+        Entry("vedette_recorder.dead:show", "Show a dead letter in full.", ("vedette dead show 0193",)),
         Entry(
             "vedette_recorder.dead:replay",
-            "Try letters again, with what this version knows.",
+            "Process dead letters again with this version.",
             ("vedette dead replay --all", "vedette dead replay 0193"),
         ),
         Entry(
             "vedette_recorder.dead:drop",
-            "Delete letters for good.",
+            "Delete dead letters permanently.",
             ("vedette dead drop 0193",),
         ),
     )
@@ -46,12 +46,12 @@ def add(app: App) -> None:
         ),
         Entry(
             "vedette_recorder.migrating:migrate",
-            "Bring the database's tables up to this version.",
+            "Create or migrate the tables of the database.",
             ("vedette migrate --config vedette.toml",),
         ),
         Entry(
             "vedette_recorder.rebuilding:rebuild",
-            "Put the last known state back into streams that have lost it.",
+            "Restore the last known state into streams that lost it.",
             ("vedette rebuild", "vedette rebuild --config vedette.toml --json"),
         ),
         group=entries.OPERATE,

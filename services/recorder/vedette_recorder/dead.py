@@ -23,8 +23,8 @@ from vedette_recorder.letters import Result, Whole, letters
 from vedette_recorder.store import Store
 
 _SHOWN = 120  # characters of a reason in a table
-_Ids = Annotated[str, Parameter(help="Only these: their ids, or the beginnings of them.")]
-_All = Annotated[bool, Parameter(name="--all", negative="", help="All of them.")]
+_Ids = Annotated[str, Parameter(help="Ids of dead letters, or their beginnings.")]
+_All = Annotated[bool, Parameter(name="--all", negative="", help="All dead letters.")]
 
 
 def list_(
@@ -35,7 +35,7 @@ def list_(
 
 
 def show(
-    letter: Annotated[str, Parameter(help="Its id, or the beginning of it.")],
+    letter: Annotated[str, Parameter(help="Id of the dead letter, or its beginning.")],
     /,
     *,
     json: options.Json = False,
@@ -64,7 +64,7 @@ def replay(
 def drop(
     *ids: _Ids,
     every: _All = False,
-    yes: Annotated[bool, Parameter(name="--yes", negative="", help="Do not ask.")] = False,
+    yes: Annotated[bool, Parameter(name="--yes", negative="", help="Do not ask for confirmation.")] = False,
     json: options.Json = False,
     config: options.Config = None,
     where: options.Instance = options.HERE,
@@ -89,7 +89,7 @@ class _Places:
         """Return the letters that *named* means, or all. Raises RequestError for what means none, or several."""
         if every == bool(named):
             raise RequestError(
-                code="invalid_value", message="name letters by their ids, or say --all", field="letters"
+                code="invalid_value", message="give ids of dead letters, or --all", field="letters"
             )
         found = await self.all()
         if every:
@@ -99,9 +99,7 @@ class _Places:
     def _one(self, name: str, found: Sequence[Whole]) -> Whole:
         meant = [whole for whole in found if name and whole.letter.id.startswith(name)]
         if len(meant) != 1:
-            problem = (
-                "several letters begin so" if meant else "there is no such letter; see vedette dead list"
-            )
+            problem = "several dead letters match" if meant else "no such dead letter; see vedette dead list"
             raise RequestError(code="unknown_letter", message=f"{name}: {problem}", field="letters")
         return meant[0]
 

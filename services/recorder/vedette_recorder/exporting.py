@@ -50,13 +50,19 @@ Write = Callable[[Sequence[Mapping[Any, Any]]], None]
 
 def export(
     *,
-    table: Annotated[Name, Parameter(help="Of what; `models` are their descriptions.")] = "availability",
-    format: Annotated[Format, Parameter(help="CSV with a line of names, or a JSON object per line.")] = "csv",
+    table: Annotated[
+        Name, Parameter(help="Table to export; `models` contains descriptions.")
+    ] = "availability",
+    format: Annotated[Format, Parameter(help="CSV with a header line, or one JSON object a line.")] = "csv",
     json: Annotated[bool, Parameter(name="--json", negative="", help="The same as --format jsonl.")] = False,
-    since: Annotated[str | None, Parameter(help=f"From when on: {options.MOMENT}")] = None,
-    until: Annotated[str | None, Parameter(help=f"Until just before: {options.MOMENT}")] = None,
-    model: Annotated[str | None, Parameter(help="Of this one only (endpoint/name).")] = None,
-    output: Annotated[Path | None, Parameter(help="Into this file, which is there when it is whole.")] = None,
+    since: Annotated[str | None, Parameter(help=f"Start of the time range: {options.MOMENT}")] = None,
+    until: Annotated[
+        str | None, Parameter(help=f"End of the time range, not included: {options.MOMENT}")
+    ] = None,
+    model: Annotated[str | None, Parameter(help="Only this model (endpoint/name).")] = None,
+    output: Annotated[
+        Path | None, Parameter(help="Write to this file; it appears when it is complete.")
+    ] = None,
     config: options.Config = None,
     where: options.Instance = options.HERE,
 ) -> int:

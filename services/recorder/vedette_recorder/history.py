@@ -123,11 +123,11 @@ def window(request: HistoryRequest | SummariesRequest, *, now: datetime, usual: 
     try:
         since = utc(request.since or until - usual, "since")
     except OverflowError as error:
-        raise _wrong("a time that is no date in UTC") from error
+        raise _wrong("not a valid date in UTC") from error
     if since >= until:
         raise _wrong(f"{since:%Y-%m-%dT%H:%M:%SZ} is not before the end, {until:%Y-%m-%dT%H:%M:%SZ}")
     if until - since > LONGEST_WINDOW:
-        raise _wrong(f"more than {LONGEST_WINDOW.days} days before the end; nothing is kept so long")
+        raise _wrong(f"more than {LONGEST_WINDOW.days} days before the end; history is not kept that long")
     return Window(since=since, until=until, buckets=getattr(request, "buckets", 1))
 
 
@@ -136,7 +136,7 @@ def utc(at: datetime, field: str) -> datetime:
     try:
         return at.astimezone(UTC)
     except OverflowError as error:
-        raise _wrong("a time that is no date in UTC", field) from error
+        raise _wrong("not a valid date in UTC", field) from error
 
 
 def _wrong(problem: str, field: str = "since") -> RequestError:

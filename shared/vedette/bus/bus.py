@@ -94,7 +94,7 @@ class Bus:
             raise TimeoutError from error
 
     async def drop_future_probes(self) -> int:
-        """Delete probe jobs that a wrong clock dated in the future; return how many.
+        """Delete probe jobs with a date in the future (from a wrong clock); return how many.
 
         A version that believed such a date gave the job back until then, and no other can be queued in its place.
         Nothing is deleted while this process's own clock is wrong.

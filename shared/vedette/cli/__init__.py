@@ -41,7 +41,7 @@ entries.add(
     app,
     Entry(
         "vedette.cli.demonstrating:demo",
-        "Try it all on a small real model that is served locally.",
+        "Try Vedette on a small real model, served on this machine.",
         ("vedette demo", "vedette demo --stay"),
     ),
     Entry(
@@ -51,7 +51,7 @@ entries.add(
     ),
     Entry(
         "vedette.cli.running:run",
-        "Run the named services on an existing NATS server, as a pod does; without names, all.",
+        "Run the named services, or all, on an existing NATS server. Pods use this.",
         ("vedette run recommender --nats nats://nats:4222", "vedette run prober benchmarker"),
     ),
     group=entries.START,
@@ -60,7 +60,7 @@ entries.add(
     app,
     Entry(
         "vedette.cli.asking:models",
-        "List the models, with what was measured of them.",
+        "List the models with their measurements.",
         (
             "vedette models",
             "vedette models qwen --capability tools",
@@ -69,7 +69,7 @@ entries.add(
     ),
     Entry(
         "vedette.cli.asking:recommend",
-        "Name the best model for a use case now, and those to fall back on.",
+        "Show the best model for a use case now, and its fallbacks.",
         (
             "vedette recommend chat",
             "vedette recommend code_generation --max-ttft-ms 500 --locality local",
@@ -78,12 +78,12 @@ entries.add(
     ),
     Entry(
         "vedette.cli.asking:explain",
-        "Show why: every signal of the best, every rejection, what would change the answer.",
+        "Explain a recommendation: every signal, every rejection, and what would change the winner.",
         ("vedette explain chat", "vedette explain embedding --exclude gpu/bge-m3 --json"),
     ),
     Entry(
         "vedette.cli.recalling:history",
-        "Show how a model, an endpoint, or many models did over time.",
+        "Show the history of a model, an endpoint, or many models.",
         (
             "vedette history",
             "vedette history gpu/qwen3:8b --since 7d --plot",
@@ -92,7 +92,7 @@ entries.add(
     ),
     Entry(
         "vedette.cli.watching:watch",
-        "Show what happens, a line each, as it happens; with use cases, when another model becomes their best.",
+        "Show events as they happen, one a line; with use cases, show winner changes.",
         (
             "vedette watch",
             "vedette watch --event found --model 'gpu/*' --json",
@@ -101,7 +101,7 @@ entries.add(
     ),
     Entry(
         "vedette.cli.reporting:report",
-        "Tell how a call to a model ended, as an agent would.",
+        "Report the outcome of a call to a model, as agents do.",
         ("vedette report gpu/qwen3:8b --use-case chat --e2e-ms 1200 --output-tokens 80",),
     ),
     group=entries.ASK,
@@ -109,26 +109,26 @@ entries.add(
 entries.add(
     app,
     Entry(
-        "vedette.cli.working:discover", "Look for models now.", ("vedette discover", "vedette discover gpu")
+        "vedette.cli.working:discover", "Discover models now.", ("vedette discover", "vedette discover gpu")
     ),
     Entry(
         "vedette.cli.working:probe",
-        "Check now whether models answer.",
+        "Check now whether models are reachable.",
         ("vedette probe", "vedette probe gpu/qwen3:8b --json"),
     ),
     Entry(
         "vedette.cli.working:benchmark",
-        "Measure the speed of models now; every figure is shown with its spread.",
+        "Measure the speed of models now; figures come with their spread.",
         ("vedette benchmark gpu/qwen3:8b --sweep 1,2,4,8", "vedette benchmark --output md"),
     ),
     Entry(
         "vedette.cli.working:verify",
-        "Have models prove now what they can do: tools, JSON, vision, embeddings.",
+        "Check the capabilities of models now: tools, JSON, vision, embeddings.",
         ("vedette verify gpu/qwen3:8b",),
     ),
     Entry(
         "vedette.cli.working:evaluate",
-        "Check now how well models answer; scores are shown with their intervals.",
+        "Measure the quality of models now; scores come with their intervals.",
         ("vedette evaluate gpu/qwen3:8b --suite tools --suite arithmetic", "vedette evaluate gpu --show"),
     ),
     group=entries.MEASURE,
@@ -137,79 +137,79 @@ entries.add(
     app,
     Entry(
         "vedette.cli.administering:doctor",
-        "Tell what is reachable, what is not, and what to do about it.",
+        "Show what is reachable, what is not, and what to do.",
         ("vedette doctor", "vedette doctor gpu/qwen3:8b"),
     ),
     Entry(
         "vedette.cli.administering:endpoints",
-        "List the endpoints: how the last contact ended, and what was used of each today.",
+        "List the endpoints: last contact, and usage of today.",
         ("vedette endpoints", "vedette endpoints --json"),
     ),
     Entry(
         "vedette.cli.administering:provision",
-        "Make the streams and consumers on a NATS server, or bring them up to date. Twice does nothing.",
+        "Create or update the streams and consumers on a NATS server. Safe to repeat.",
         ("vedette provision --nats nats://admin@nats:4222",),
     ),
     group=entries.OPERATE,
 )
 config = App(
     name="config",
-    help="The configuration file: begin one, check it, see what it comes to.",
+    help="Create, check and show the configuration file.",
     group=entries.OPERATE,
 )
 entries.add(
     config,
     Entry(
         "vedette.cli.configuring:init",
-        "Begin a configuration file, with the model servers that answer on this machine.",
+        "Create a configuration file with the model servers found on this machine.",
         ("vedette config init", "vedette config init deploy/vedette.toml"),
     ),
     Entry(
         "vedette.cli.configuring:check",
-        "Read the configuration as `up` would, and say what it comes to.",
+        "Check the configuration as `up` reads it, and summarise it.",
         ("vedette config check", "vedette config check vedette.toml --json"),
     ),
     Entry(
         "vedette.cli.configuring:show",
-        "Print the whole configuration in effect as TOML, defaults marked; secrets are named, never shown.",
+        "Print the complete configuration as TOML, with defaults marked and without secrets.",
         ("vedette config show", "vedette config show vedette.toml --json"),
     ),
 )
 app.command(config)
-quality = App(name="quality", help="Scores that you vouch for.", group=entries.OPERATE)
+quality = App(name="quality", help="Import and list your own quality scores.", group=entries.OPERATE)
 entries.add(
     quality,
     Entry(
         "vedette.cli.rating:import_file",
-        "Take over the scores of a file, which then count before anything measured.",
+        "Import scores from a file; they take priority over measured ones.",
         ("vedette quality import scores.toml",),
         name="import",
     ),
     Entry(
         "vedette.cli.rating:list_ratings",
-        "List them, each with its source and date.",
+        "List the imported scores with source and date.",
         ("vedette quality list", "vedette quality list --json"),
         name="list",
     ),
 )
 app.command(quality)
-agents = App(name="agents", help="Logins for agents, each in an account of its own.", group=entries.OPERATE)
+agents = App(name="agents", help="Manage logins of agents, each with its own account.", group=entries.OPERATE)
 entries.add(
     agents,
     Entry(
         "vedette.cli.agents:add",
-        "Make a login for an agent; a Vedette that runs takes it at once.",
+        "Create a login for an agent; a running Vedette accepts it at once.",
         ("vedette agents add support-bot", "vedette agents add support-bot --accounts"),
     ),
     Entry(
         "vedette.cli.agents:list_agents",
-        "List the agents that have a login of their own.",
+        "List the agents that have their own login.",
         ("vedette agents list", "vedette agents list --json"),
         name="list",
     ),
     Entry(
         "vedette.cli.agents:remove",
-        "Take an agent's login away; a Vedette that runs closes its connections.",
+        "Remove the login of an agent; a running Vedette closes its connections.",
         ("vedette agents remove support-bot",),
     ),
 )
@@ -218,17 +218,17 @@ entries.add(
     app,
     Entry(
         "vedette.cli.serving:serve_mcp",
-        "Serve MCP tools to an agent's host on standard input and output.",
+        "Serve MCP tools on standard input and output.",
         ("vedette serve-mcp",),
     ),
     Entry(
         "vedette.cli.contracting:contracts",
-        "List what goes over the bus: subjects, who sends, who hears, with schemas.",
+        "List the messages on the bus: subjects, publishers, consumers, schemas.",
         ("vedette contracts", "vedette contracts --asyncapi > asyncapi.json"),
     ),
     Entry(
         "vedette.cli.completing:completion",
-        "Print the completion script of a shell, or put it where the shell looks for it.",
+        "Print or install the completion script of a shell.",
         ("vedette completion bash --install", "vedette completion zsh > _vedette"),
     ),
     group=entries.PROGRAM,
@@ -237,7 +237,7 @@ entries.add(
     app,
     Entry(
         "vedette.cli.completing:complete_names",
-        "Print the names that can stand at the end of a command line. The scripts of `completion` call it.",
+        "Print names that complete a command line. The scripts of `completion` call it.",
         ("vedette complete-names 'vedette recommend co'",),
     ),
     show=False,
@@ -270,7 +270,7 @@ def main(tokens: list[str] | None = None) -> NoReturn:
             complain(str(error))
         sys.exit(128 + error.number)
     except VedetteError as error:
-        hint = '; "vedette doctor" tells what is reachable' if isinstance(error, BusUnreachable) else ""
+        hint = '; "vedette doctor" shows what is reachable' if isinstance(error, BusUnreachable) else ""
         complain(f"{error}{hint}")
         sys.exit(next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), 1))
     except KeyboardInterrupt:

@@ -50,7 +50,7 @@ class Finding(Struct, frozen=True, kw_only=True):
 
 
 def doctor(
-    model: Annotated[str | None, Parameter(help="Look at this model (endpoint/name) instead.")] = None,
+    model: Annotated[str | None, Parameter(help="Diagnose this model (endpoint/name) instead.")] = None,
     /,
     *,
     config: options.Config = None,
@@ -105,7 +105,7 @@ async def _list_endpoints(where: options.Instance, as_json: bool) -> int:
 def _refused(intake: Intake) -> str:
     until = intake.since + timedelta(days=1)
     return (
-        f"{intake.refused:,} new names of its listing are not taken as models until {until:%Y-%m-%d %H:%M}Z; "
+        f"{intake.refused:,} new names in its listing are ignored until {until:%Y-%m-%d %H:%M}Z; "
         "raise [probing] new_models_per_day if they are real"
     )
 
@@ -164,7 +164,7 @@ async def _findings(config: str | None, where: options.Instance) -> AsyncIterato
             what="configuration",
             ok=False,
             seen=str(error),
-            remedy="correct the file; nothing runs until then",
+            remedy="correct the file; Vedette cannot start until then",
         )
         return
     count = len(settings.endpoints)
@@ -330,7 +330,9 @@ async def _broker(where: options.Instance, settings: Settings) -> AsyncIterator[
         seen = f"{error.fields['where']}: JetStream is not switched on"
         yield Finding(what="NATS", ok=False, seen=seen, remedy=error.fields["remedy"])
         return
-    yield Finding(what="clock", ok=trouble is None, seen=trouble or "agrees with that of the NATS server")
+    yield Finding(
+        what="clock", ok=trouble is None, seen=trouble or "agrees with the clock of the NATS server"
+    )
 
 
 async def _ready(where: options.Instance) -> AsyncIterator[Finding]:
@@ -350,8 +352,8 @@ async def _ready(where: options.Instance) -> AsyncIterator[Finding]:
         yield Finding(
             what="configuration in force",
             ok=False,
-            seen=f"is not that of the file: {said}",
-            remedy="correct the file, which is then reloaded, or restart Vedette",
+            seen=f"is older than the file: {said}",
+            remedy="correct the file (Vedette then reloads it), or restart Vedette",
         )
     if notes:
         yield Finding(what="note", ok=True, seen=_by_what_they_say(notes))
@@ -423,10 +425,10 @@ async def _provision(config: str | None, where: options.Instance, as_json: bool)
         done = await provisioning.provision(connection, settings)
         bus = Bus(connection, name="operator", clock=SystemClock(), log=log.logger("operator"))
         if dropped := await bus.drop_future_probes():
-            done.append(f"deleted {dropped} probe jobs that a wrong clock dated in the future")
+            done.append(f"deleted {dropped} probe jobs with a date in the future (from a wrong clock)")
     if as_json:
         document({"done": done})
         return 0
-    for line in done or ["nothing to do: streams and consumers are as they should be"]:
+    for line in done or ["nothing to do: streams and consumers are up to date"]:
         say(line)
     return 0

@@ -13,10 +13,10 @@ from vedette.cli.output import complain, document, say, sheet
 from vedette.local import instance
 from vedette.runtime.loop import run
 
-Name = Annotated[str, Parameter(help="The agent's name: a-z, 0-9 and -.")]
+Name = Annotated[str, Parameter(help="Name of the agent: a-z, 0-9 and -.")]
 StateDir = Annotated[
     str | None,
-    Parameter(help="State directory of the Vedette that runs here. Default: in the user's data directory."),
+    Parameter(help="State directory of the Vedette on this machine. Default: in the user's data directory."),
 ]
 
 
@@ -26,7 +26,7 @@ def add(
     *,
     accounts: Annotated[
         bool,
-        Parameter(negative="", help="Print the agent's account for a NATS server of your own instead."),
+        Parameter(negative="", help="Print the account for your own NATS server instead."),
     ] = False,
     json: options.Json = False,
     state_dir: StateDir = None,
@@ -40,7 +40,7 @@ def add(
         return 0
     say(agent.url or f"user {agent.user}, password {agent.password}")
     if agent.url is None:
-        complain('no Vedette runs here; after "vedette up", run this again to see the URL')
+        complain('no Vedette runs on this machine; after "vedette up", run this again to see the URL')
     return 0
 
 
@@ -51,7 +51,7 @@ def list_agents(*, json: options.Json = False, state_dir: StateDir = None) -> in
         document({"agents": [{"name": name, "user": of_server.user_of(name)} for name in names]})
         return 0
     if not names:
-        complain("no agent has a login of its own; make one with: vedette agents add NAME")
+        complain("no agent has its own login; create one with: vedette agents add NAME")
         return NOTHING_FOUND
     columns = (Column("agent", 0, "name"), Column("user", 1, "name"))
     sheet(columns, [(name, of_server.user_of(name)) for name in names])
@@ -74,9 +74,7 @@ def _for_own_server(name: str, as_json: bool) -> int:
     if as_json:
         document({"name": name, "user": user, "password_variable": variable, "account": entry})
         return 0
-    say(
-        f"# Put this into the accounts of your NATS server and give it {variable}; or write all accounts anew:"
-    )
+    say(f"# Put this into the accounts of your NATS server and give it {variable}; or write all accounts:")
     say(f"# vedette contracts --accounts --agent {name}")
     say(entry)
     return 0

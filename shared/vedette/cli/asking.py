@@ -60,39 +60,39 @@ class Need:
     capability: Annotated[
         tuple[Capability, ...],
         options.Enumerated,
-        Parameter(help="It must be able to do this; may be repeated."),
+        Parameter(help="Required capability; may be repeated."),
     ] = ()
-    min_context_tokens: Annotated[int | None, Parameter(help="Its context holds so many tokens.")] = None
-    max_ttft_ms: Annotated[
-        float | None, Parameter(help="Its first token comes within so many milliseconds.")
-    ] = None
-    min_output_tps: Annotated[float | None, Parameter(help="It writes so many tokens a second.")] = None
+    min_context_tokens: Annotated[int | None, Parameter(help="Minimum context in tokens.")] = None
+    max_ttft_ms: Annotated[float | None, Parameter(help="Maximum time to first token in milliseconds.")] = (
+        None
+    )
+    min_output_tps: Annotated[float | None, Parameter(help="Minimum output tokens per second.")] = None
     max_price_usd_per_mtok: Annotated[
-        float | None, Parameter(help="A million tokens cost no more than so many US dollars.")
+        float | None, Parameter(help="Maximum price of a million tokens in US dollars.")
     ] = None
     locality: Annotated[
         Literal["local", "remote"] | None,
-        Parameter(help="Where it runs: on machines of yours, or elsewhere."),
+        Parameter(help="Where the model runs: on your own machines (local), or elsewhere (remote)."),
     ] = None
-    provider: Annotated[tuple[str, ...], Parameter(help="One of these providers.")] = ()
-    endpoint: Annotated[tuple[str, ...], Parameter(help="At one of these endpoints.")] = ()
-    family: Annotated[tuple[str, ...], Parameter(help="Of one of these families.")] = ()
-    license: Annotated[tuple[str, ...], Parameter(help="Under one of these licences.")] = ()
-    min_parameters: Annotated[int | None, Parameter(help="It has at least so many parameters.")] = None
-    max_parameters: Annotated[int | None, Parameter(help="It has at most so many parameters.")] = None
+    provider: Annotated[tuple[str, ...], Parameter(help="Only this provider; may be repeated.")] = ()
+    endpoint: Annotated[tuple[str, ...], Parameter(help="Only this endpoint; may be repeated.")] = ()
+    family: Annotated[tuple[str, ...], Parameter(help="Only this family; may be repeated.")] = ()
+    license: Annotated[tuple[str, ...], Parameter(help="Only this licence; may be repeated.")] = ()
+    min_parameters: Annotated[int | None, Parameter(help="Minimum number of parameters.")] = None
+    max_parameters: Annotated[int | None, Parameter(help="Maximum number of parameters.")] = None
     exclude: Annotated[
-        tuple[str, ...], Parameter(help="Not this model (endpoint/name, or a name anywhere).")
+        tuple[str, ...], Parameter(help="Exclude this model (endpoint/name, or a name at any endpoint).")
     ] = ()
     min_uptime_24h: Annotated[
-        float | None, Parameter(help="It answered so often in the last day: 0 to 1.")
+        float | None, Parameter(help="Minimum uptime of the last 24 hours: 0 to 1.")
     ] = None
     evidence: Annotated[
         Literal["inferred", "declared", "verified"] | None,
-        Parameter(help="The least evidence of a capability."),
+        Parameter(help="Minimum evidence of a capability."),
     ] = None
     unmeasured: Annotated[
         Literal["keep", "reject"],
-        Parameter(help="Models whose figure for a limit is not known: keep or reject them."),
+        Parameter(help="Keep or reject models without a figure for a limit."),
     ] = "reject"
 
     def wanted(self) -> dict[str, Any]:
@@ -107,34 +107,39 @@ _UNMEASURED = frozenset(
     f"{limit}_unknown" for limit in ("context", "ttft", "output_tps", "price", "parameters", "uptime")
 )
 At = Annotated[
-    str | None, Parameter(help=f"What would have been said then, from recorded history: {options.MOMENT}")
+    str | None, Parameter(help=f"Recommend as of this time, from recorded history: {options.MOMENT}")
 ]
-Limit = Annotated[int, Parameter(help="How many models to name, 1 to 100.")]
+Limit = Annotated[int, Parameter(help="Number of models to show, 1 to 100.")]
 _MAX_NOTED = 20
 _MOST_ROWS = 1000  # a table of them takes a second
 UseCase = Annotated[str, Parameter(help="For example chat, code_generation, embedding, or one of your own.")]
 Caution = Annotated[
-    Risk, Parameter(help="How much is expected of what is not measured: conservative, neutral or explore.")
+    Risk,
+    Parameter(
+        help="How to score uncertain models: conservative lowers them, neutral changes nothing, explore raises them."
+    ),
 ]
 
 
 def models(
-    text: Annotated[str | None, Parameter(help="Only those whose endpoint/name contains this.")] = None,
+    text: Annotated[str | None, Parameter(help="Only models whose endpoint/name contains this text.")] = None,
     /,
     *,
     capability: Annotated[
         tuple[Capability, ...],
         options.Enumerated,
-        Parameter(help="Only those that can do this; may be repeated."),
+        Parameter(help="Only models with this capability; may be repeated."),
     ] = (),
-    provider: Annotated[str | None, Parameter(help="Only those of this provider.")] = None,
-    endpoint: Annotated[str | None, Parameter(help="Only those at this endpoint.")] = None,
-    family: Annotated[str | None, Parameter(help="Only those of this family.")] = None,
-    status: Annotated[Status | None, options.Enumerated, Parameter(help="Only those that stand so.")] = None,
+    provider: Annotated[str | None, Parameter(help="Only models of this provider.")] = None,
+    endpoint: Annotated[str | None, Parameter(help="Only models at this endpoint.")] = None,
+    family: Annotated[str | None, Parameter(help="Only models of this family.")] = None,
+    status: Annotated[
+        Status | None, options.Enumerated, Parameter(help="Only models with this status.")
+    ] = None,
     limit: Annotated[
         int | None,
         Parameter(
-            help=f"How many to list. Default: {_MOST_ROWS:,}, with --json all.",
+            help=f"Maximum number of models to list. Default: {_MOST_ROWS:,}, with --json all.",
             validator=validators.Number(gte=1),
         ),
     ] = None,
@@ -296,7 +301,7 @@ def show_models(shown: Sequence[ModelView], *, total: int | None = None, conside
         out.print(
             f"0 of {considered:,} models match."
             if considered
-            else 'No models are known yet. "vedette doctor" shows which endpoints answer.'
+            else 'No models are known yet. "vedette doctor" shows which endpoints are reachable.'
         )
         return
     columns = _MODEL_COLUMNS if any(model.same_weights for model in shown) else _MODEL_COLUMNS[:-1]
@@ -305,7 +310,7 @@ def show_models(shown: Sequence[ModelView], *, total: int | None = None, conside
     for model in strange[:_MAX_NOTED]:
         out.print(f"{name(model.model)}: {'; '.join(model.notes)}")
     if len(strange) > _MAX_NOTED:
-        out.print(f"and {len(strange) - _MAX_NOTED:,} more strange names; --json has the notes of all")
+        out.print(f"and {len(strange) - _MAX_NOTED:,} more strange names; --json shows all notes")
     for model in [model for model in shown if _context_source(model).startswith(REFUSAL)][:_MAX_NOTED]:
         out.print(f"{name(model.model)}: context {model.info.context_tokens:,} by {_context_source(model)}")
     ending = [model for model in shown if model.info.retires_at]
@@ -313,9 +318,9 @@ def show_models(shown: Sequence[ModelView], *, total: int | None = None, conside
         by = model.info.sources.get("retires_at", "its listing")
         out.print(f"{name(model.model)}{_ends(model.info.retires_at)} by {by}")
     if len(ending) > _MAX_NOTED:
-        out.print(f"and {len(ending) - _MAX_NOTED:,} more end; --json has the dates of all")
+        out.print(f"and {len(ending) - _MAX_NOTED:,} more end; --json shows all dates")
     if total is not None and total > len(shown):
-        out.print(f"{len(shown):,} of {total:,}; --limit lists more, a part of their names fewer")
+        out.print(f"{len(shown):,} of {total:,}; --limit lists more, a text filters by name")
 
 
 def _context_source(model: ModelView) -> str:
@@ -363,7 +368,7 @@ def _show_best(reply: BestReply) -> None:
         )
     )
     if best.retires_at:
-        out.print(f" {_ends(best.retires_at)}, says its service")
+        out.print(f" {_ends(best.retires_at)} (date of its service)")
     out.print(
         f"  call it: {best.api} at {best.base_url or best.url}"
         + (f", key in {best.key_ref}" if best.key_ref else "")
@@ -433,7 +438,7 @@ def show_explanation(reply: ExplainReply) -> None:
         ]
         sheet(columns, rows)
         if reply.rejections_omitted:
-            out.print(f"and {reply.rejections_omitted:,} models more, farther away")
+            out.print(f"and {reply.rejections_omitted:,} more models, further from the limits")
     if reply.recommendations and reply.relax:
         out.print()
         _show_relaxation(reply.relax, reply.rejected, reply.considered)
@@ -473,13 +478,13 @@ def _show_contributions(one: Recommendation) -> None:
     title = f"{name(one.model)}: {one.raw_score:.1f}{multiplied} = {one.score:.1f}{_reported(one)}"
     sheet(_CONTRIBUTIONS, rows, title=title)
     if one.retires_at:
-        out.print(f"{name(one.model)}{_ends(one.retires_at)}, says its service")
+        out.print(f"{name(one.model)}{_ends(one.retires_at)} (date of its service)")
 
 
 def _reported(one: Recommendation) -> str:
     """Return what callers' reports changed of the score, where they changed anything."""
     without = one.score_without_reports
-    return "" if without is None else f"; without callers' reports {without:.1f}"
+    return "" if without is None else f"; without outcome reports {without:.1f}"
 
 
 def _because(part: Contribution) -> str:
@@ -509,11 +514,11 @@ def _show_relaxation(relax: Relaxation | None, rejected: Mapping[str, int], cons
     if unmeasured and (relax is None or relax.constraint != "constraints.unmeasured"):
         out.print(f"{unmeasured:,} have no figure for a limit: --unmeasured keep considers them.")
     if not considered:
-        out.print('No models are known yet. "vedette doctor" shows which endpoints answer.')
+        out.print('No models are known yet. "vedette doctor" shows which endpoints are reachable.')
         return
     if relax is None:
         unknown = rejected.get("capability_unknown", 0)
-        verify = f' "vedette verify" tests the {unknown:,} of which it is not known.' if unknown else ""
+        verify = f' "vedette verify" checks the {unknown:,} without evidence.' if unknown else ""
         failing = rejected.get("never_answered", 0)
         out.print(
             f"None of them has every capability needed{' and answers calls' if failing else ''}.{verify}"

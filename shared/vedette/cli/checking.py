@@ -114,7 +114,9 @@ def _nats(settings: Settings) -> Iterator[ConfigurationError]:
         except ValueError:
             usable = False
         if not usable:
-            problem = f"{without_secrets(url)!r} is no URL of a NATS server, such as nats://127.0.0.1:4222"
+            problem = (
+                f"{without_secrets(url)!r} is not a URL of a NATS server; example: nats://127.0.0.1:4222"
+            )
             yield ConfigurationError(where="nats.url", problem=problem)
     yield from _unreadable(nats.user, "nats.user")
     yield from _unreadable(nats.password, "nats.password")
@@ -123,7 +125,7 @@ def _nats(settings: Settings) -> Iterator[ConfigurationError]:
     except ConfigurationError as error:
         yield error
     if nats.credentials is not None and not Path(nats.credentials).is_file():
-        yield ConfigurationError(where="nats.credentials", problem=f"{nats.credentials} is no file")
+        yield ConfigurationError(where="nats.credentials", problem=f"{nats.credentials} is not a file")
 
 
 def _twice(settings: Settings, where: str) -> Iterator[Problem]:

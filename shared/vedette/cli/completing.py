@@ -92,14 +92,15 @@ fi
 
 
 def completion(
-    shell: Annotated[Shell, Parameter(help="For which shell.")],
+    shell: Annotated[Shell, Parameter(help="Shell that runs the script.")],
     /,
     *,
     install: Annotated[
-        bool, Parameter(negative="", help="Write it where the shell looks for it, in your home directory.")
+        bool,
+        Parameter(negative="", help="Install the script in your home directory, where the shell finds it."),
     ] = False,
 ) -> int:
-    """Print the completion script of a shell, or put it where the shell looks for it."""
+    """Print or install the completion script of a shell."""
     if install:
         path = app.install_completion(shell=shell)
         with path.open("a") as script:

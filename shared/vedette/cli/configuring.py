@@ -31,7 +31,7 @@ _WHEN = "# --- When"  # where the example goes on after its endpoints
 _ENDPOINTS = "# --- Endpoints"
 
 File = Annotated[
-    str | None, Parameter(help="The file. Default: VEDETTE_CONFIG, else ./vedette.toml, else none.")
+    str | None, Parameter(help="Configuration file. Default: VEDETTE_CONFIG, else ./vedette.toml, else none.")
 ]
 
 
@@ -39,17 +39,17 @@ File = Annotated[
 
 
 def init(
-    file: Annotated[Path, Parameter(help="Where to write it.")] = Path(DEFAULT_FILE),
+    file: Annotated[Path, Parameter(help="File to write.")] = Path(DEFAULT_FILE),
     /,
     *,
     force: Annotated[
-        bool, Parameter(negative="", help="Replace a file that is there; a copy of it is kept as FILE.bak.")
+        bool, Parameter(negative="", help="Replace an existing file; its copy is FILE.bak.")
     ] = False,
     json: options.Json = False,
 ) -> int:
     """Write a configuration with the model servers that answer here; everything else in it is commented out."""
     if file.exists() and not force:
-        raise ConfigurationError(where=file, problem="is there already; --force replaces it and keeps a copy")
+        raise ConfigurationError(where=file, problem="already exists; --force replaces it and keeps a copy")
     found = run(_found())
     try:
         backup = _backed_up(file) if file.exists() else None
@@ -63,7 +63,7 @@ def init(
     for name, endpoint in found.items():
         say(f"endpoint  {name}: {endpoint.url}")
     if not found:
-        err.print("no model server answers on this machine at a usual port; name yours in the file")
+        err.print("no model server found on this machine at the usual ports; add yours to the file")
     if backup:
         say(f"kept      {backup}, the file before")
     say(f"wrote     {file}; next: vedette up")
@@ -162,7 +162,7 @@ def show(file: File = None, /, *, config: options.Config = None, json: options.J
         return 0
     place = file or os.environ.get("VEDETTE_CONFIG") or DEFAULT_FILE
     say(
-        f"# {place if Path(place).is_file() else 'No configuration file'}; what is not in it is marked as default."
+        f"# {place if Path(place).is_file() else 'No configuration file'}; other values are marked as default."
     )
     say(f"# State directory: {instance.state_directory(None)}\n")
     say(tomlkit.dumps(_table(settings)).strip())

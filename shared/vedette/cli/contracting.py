@@ -19,15 +19,15 @@ def contracts(
         Path | None, Parameter(help=f"Write {', '.join(documents.FILES)} into this directory.")
     ] = None,
     check: Annotated[
-        Path | None, Parameter(help="Fail when the files in this directory are not what would be written.")
+        Path | None, Parameter(help="Fail if the files in this directory are out of date.")
     ] = None,
     asyncapi: Annotated[bool, Parameter(negative="", help="Print the AsyncAPI 3.0 document.")] = False,
     accounts: Annotated[
-        bool, Parameter(negative="", help="Print accounts and permissions for a NATS server of your own.")
+        bool, Parameter(negative="", help="Print accounts and permissions for your own NATS server.")
     ] = False,
     agent: Annotated[
         tuple[str, ...],
-        Parameter(help="With --accounts: an agent that gets an account of its own; may be repeated."),
+        Parameter(help="With --accounts: add an account for this agent; may be repeated."),
     ] = (),
     json: options.Json = False,
 ) -> int:
@@ -53,7 +53,7 @@ def _check(directory: Path) -> int:
         if not (directory / name).is_file() or (directory / name).read_text() != text
     ]
     for name in differing:
-        complain(f"{directory / name} is not what the code says; run: vedette contracts --output {directory}")
+        complain(f"{directory / name} is out of date; run: vedette contracts --output {directory}")
     return 1 if differing else 0
 
 
@@ -71,12 +71,12 @@ def _show() -> None:
             channel.copy or channel.subject,
             channel.name,
             ", ".join(channel.publishers),
-            "anybody" if channel.copy else ", ".join(channel.consumers),
+            "any client" if channel.copy else ", ".join(channel.consumers),
         )
         for channel in CHANNELS
     ]
     rows += [
-        (question.subject, question.reply.__name__, question.service, "anybody, who asks")
+        (question.subject, question.reply.__name__, question.service, "the requesting client")
         for question in QUERIES
     ]
     columns = (Column("subject", 0, "name"), Column("message"), Column("from", 1), Column("to", 2))

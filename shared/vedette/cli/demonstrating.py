@@ -56,26 +56,26 @@ class Shown(Struct, frozen=True, kw_only=True):
 def demo(
     *,
     json: options.Json = False,
-    stay: Annotated[bool, Parameter(negative="", help="Keep running afterwards, as `up` does.")] = False,
+    stay: Annotated[bool, Parameter(negative="", help="Keep running after the demo, as `up` does.")] = False,
     state_dir: Annotated[
-        str | None, Parameter(help="Keep streams and history here. Default: nowhere.")
+        str | None, Parameter(help="Directory for streams and history. Default: a temporary one.")
     ] = None,
     within: Annotated[
         float | None,
         Parameter(
             validator=validators.Number(gt=0),
-            help="Show what there is after so many seconds. Default: when everything is measured.",
+            help="Show the results after this many seconds, measured or not. Default: when everything is measured.",
         ),
     ] = None,
     threads: Annotated[
         int | None,
         Parameter(
             validator=validators.Number(gte=1),
-            help="How many threads the model gets; fewer are faster on a busy machine. Default: one for each core.",
+            help="Threads for the model. Use fewer on a busy machine. Default: one for each core.",
         ),
     ] = None,
     with_ollama: Annotated[
-        bool, Parameter(negative="", help="Measure the models of the Ollama on this machine as well.")
+        bool, Parameter(negative="", help="Also measure the models of the Ollama on this machine.")
     ] = False,
 ) -> int:
     """Serve a small real model; discover, probe and benchmark it; recommend. Ctrl-C shows what there is by then."""

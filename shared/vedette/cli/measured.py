@@ -15,7 +15,7 @@ _FIGURES = (
     ("ttft_ms", "TTFT, short prompt", "ms", 0),
     ("ttft_long_ms", "TTFT, long prompt", "ms", 0),
     ("itl_ms", "inter-token latency", "ms", 1),
-    ("e2e_ms", "whole answer", "ms", 0),
+    ("e2e_ms", "complete output", "ms", 0),
     ("ttft_cold_ms", "TTFT, cold", "ms", 0),
     ("load_ms", "load", "ms", 0),
     ("texts_per_s", "embedding", "texts/s", 1),
@@ -108,9 +108,9 @@ def _remarks(model: ModelView) -> Iterator[str]:
     server = f", server {figures.server_version}" if figures.server_version else ""
     yield f"{who}: {figures.n} warm runs behind the figures{server}"
     if figures.contended:
-        yield f"{who}: {figures.contended} of them while the endpoint had other work; they count less"
+        yield f"{who}: {figures.contended} of them while the endpoint did other work; they count less"
     if figures.failures:
-        yield f"{who}: {figures.failures} runs failed; they are in no figure"
+        yield f"{who}: {figures.failures} runs failed; figures do not include them"
 
 
 def _published(figures: Published) -> str:
@@ -143,7 +143,7 @@ def show_scores(models: Sequence[ModelView], style: Style) -> None:
     """Print how well *models* answer, by kind of question, then their most telling wrong answers."""
     rows = [row for model in models for row in _score_rows(model)]
     if not rows and style == "table":
-        out.print("Not evaluated yet: vedette evaluate, or wait for its turn.")
+        out.print("Not evaluated yet. Run vedette evaluate, or wait for the schedule.")
         return
     sheet(_SCORES, rows, style)
     if style == "table":
@@ -184,7 +184,9 @@ def _line(text: str) -> str:
 def show_transcripts(model: ModelView) -> None:
     """Print what was sent and received when probes of *model* failed, newest last."""
     if not model.failures:
-        out.print("No probe of it has failed for its own sake; an endpoint's failures are the endpoint's.")
+        out.print(
+            "No probe of this model failed because of the model. Failures of the endpoint are not listed here."
+        )
     for failure in model.failures:
         out.print()
         out.print(_title(failure))

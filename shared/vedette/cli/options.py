@@ -40,7 +40,7 @@ class Instance:
     state_dir: Annotated[
         str | None,
         Parameter(
-            help="State directory of the Vedette that runs here. Default: in the user's data directory."
+            help="State directory of the Vedette on this machine. Default: in the user's data directory."
         ),
     ] = None
 
@@ -94,7 +94,7 @@ class Instance:
 
 
 HERE = Instance()
-MOMENT = "as long ago (90m, 24h, 30d) or at a time (2026-11-24T10:00, UTC unless it says otherwise)."
+MOMENT = "a duration ago (90m, 24h, 30d) or a time (2026-11-24T10:00, in UTC by default)."
 
 
 def moment(text: str, option: str) -> datetime:

@@ -31,20 +31,22 @@ Told = tuple[AvailabilityHistory, PerformanceHistory]
 
 def history(
     model: Annotated[
-        str | None, Parameter(help="This one (endpoint/name). Default: all, a line each.")
+        str | None, Parameter(help="Model (endpoint/name). Default: all models, one a line.")
     ] = None,
     /,
     *,
-    endpoint: Annotated[str | None, Parameter(help="All models at this endpoint together, and each.")] = None,
+    endpoint: Annotated[
+        str | None, Parameter(help="Models at this endpoint: each of them, and all together.")
+    ] = None,
     use_case: Annotated[
-        str | None, Parameter(help="Each of the models that are candidates for this use case now.")
+        str | None, Parameter(help="Models that are candidates for this use case now.")
     ] = None,
     since: Annotated[
         str | None,
-        Parameter(help=f"From when on: {options.MOMENT} Default: 24h, and 7d of benchmarks."),
+        Parameter(help=f"Start of the time range: {options.MOMENT} Default: 24h, and 7d of benchmarks."),
     ] = None,
     buckets: Annotated[
-        int | None, Parameter(help="In how many parts the time is told, 1 to 500; drawn, as many as fit.")
+        int | None, Parameter(help="Number of time buckets, 1 to 500; --plot draws as many as fit.")
     ] = None,
     plot: Annotated[
         bool, Parameter(negative="", help="Draw tokens/s, TTFT and availability over time.")
@@ -174,7 +176,7 @@ def _show(up: AvailabilityHistory, fast: PerformanceHistory) -> None:
 
 def _summary(up: AvailabilityHistory) -> str:
     down = _causes(up.down_by_cause)
-    found = f", up in {percent(up.uptime)} of those that tell" if up.uptime is not None else ""
+    found = f", up in {percent(up.uptime)} of the probes that count" if up.uptime is not None else ""
     return (
         f"{name(up.model or up.endpoint)}: {_counted(up.probes, 'probe')} since {_minute(up.since)} UTC{found}"
         + (f"; down: {down}" if down else "")

@@ -4,26 +4,26 @@ from vedette.types import Outcome
 
 REMEDIES: dict[Outcome, str] = {
     Outcome.OK: "nothing to do",
-    Outcome.LOADING: "it is loading its model; wait",
-    Outcome.BUSY: "it has more requests than it can take; wait, or give it more slots",
-    Outcome.RATE_LIMITED: "it asked for a pause, which is kept; probe it less often or raise its limit",
+    Outcome.LOADING: "the server is loading the model; wait",
+    Outcome.BUSY: "the server has too many requests; wait, or give it more slots",
+    Outcome.RATE_LIMITED: "the server limits the rate and Vedette waits; probe it less often, or raise its limit",
     Outcome.QUOTA_USED: "this model's quota is used up; wait, or raise it at the service",
     Outcome.NO_CREDIT: "the account has no credit left; add credit at the service",
-    Outcome.FORBIDDEN: "the service refuses this by its policy; see its words, and the account's settings there",
-    Outcome.AUTH_FAILED: "its key is missing or refused: give it one, or correct it: "
+    Outcome.FORBIDDEN: "the service's policy refuses this; read its message, and check the account's settings",
+    Outcome.AUTH_FAILED: "the key is missing or refused; set a valid key: "
     'api_key = { env = "NAME" } under its [endpoints.<name>]',
     Outcome.NOT_FOUND: "the server does not know this path: check the path of its url, and its provider",
-    Outcome.UNSUPPORTED: "its provider is not right, or it is too old",
-    Outcome.BAD_REQUEST: "its provider is not right, or it is too old",
-    Outcome.SERVER_ERROR: "it answers with an error of its own; see its log",
-    Outcome.GARBAGE: "what answers there is not its provider's API: a login page, a proxy, or another server. Open the "
-    "url in a browser; check url and provider",
+    Outcome.UNSUPPORTED: "the provider is wrong, or the server is too old; check provider",
+    Outcome.BAD_REQUEST: "the provider is wrong, or the server is too old; check provider",
+    Outcome.SERVER_ERROR: "the server failed; see its log",
+    Outcome.GARBAGE: "the response is not from the API of this provider: perhaps a login page, a proxy, or another "
+    "server. Open the url in a browser; check url and provider",
     Outcome.TOO_LARGE: "leave models out with `exclude`, or check its url",
-    Outcome.INCOMPLETE: "it broke off in the middle of its answer; see its log",
-    Outcome.TIMEOUT: "it accepts connections and says nothing; see its log, or raise its timeout_s",
-    Outcome.REFUSED: "start it, or name your endpoints in vedette.toml",
-    Outcome.RESET: "it closes connections; see its log, or the proxy's in front of it",
-    Outcome.UNREACHABLE: "no such host or no way to it; correct its url",
+    Outcome.INCOMPLETE: "the server closed the connection in the middle of a reply; see its log",
+    Outcome.TIMEOUT: "the server accepts connections but does not reply; see its log, or raise its timeout_s",
+    Outcome.REFUSED: "start the server, or add your endpoints to vedette.toml",
+    Outcome.RESET: "the server closes connections; see its log, or the log of the proxy in front of it",
+    Outcome.UNREACHABLE: "the host does not exist or has no route; correct its url",
 }
 
 

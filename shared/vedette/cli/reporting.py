@@ -11,16 +11,20 @@ from vedette.types import Outcome
 
 
 def report(
-    model: Annotated[str, Parameter(help="The model that was called (endpoint/name).")],
+    model: Annotated[str, Parameter(help="Model that was called (endpoint/name).")],
     /,
     *,
-    outcome: Annotated[Outcome, options.Enumerated, Parameter(help="How the call ended.")] = Outcome.OK,
-    ttft_ms: Annotated[float | None, Parameter(help="From the request sent to the first token.")] = None,
-    e2e_ms: Annotated[float | None, Parameter(help="From the request sent to the last token.")] = None,
-    prompt_tokens: Annotated[int | None, Parameter(help="How long the prompt was.")] = None,
-    output_tokens: Annotated[int | None, Parameter(help="How long the answer was.")] = None,
-    use_case: Annotated[str | None, Parameter(help="What the call was for.")] = None,
-    caller: Annotated[str | None, Parameter(help="Who made it; no caller outweighs the others.")] = None,
+    outcome: Annotated[Outcome, options.Enumerated, Parameter(help="Outcome of the call.")] = Outcome.OK,
+    ttft_ms: Annotated[
+        float | None, Parameter(help="Milliseconds from the request to the first token.")
+    ] = None,
+    e2e_ms: Annotated[
+        float | None, Parameter(help="Milliseconds from the request to the last token.")
+    ] = None,
+    prompt_tokens: Annotated[int | None, Parameter(help="Tokens of the prompt.")] = None,
+    output_tokens: Annotated[int | None, Parameter(help="Tokens of the output.")] = None,
+    use_case: Annotated[str | None, Parameter(help="Use case of the call.")] = None,
+    caller: Annotated[str | None, Parameter(help="Name of the caller; a name raises no limit.")] = None,
     json: options.Json = False,
     where: options.Instance = options.HERE,
 ) -> int:

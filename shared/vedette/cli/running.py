@@ -37,10 +37,10 @@ _TOLD = (
 def up(
     *,
     config: options.Config = None,
-    state_dir: Annotated[str | None, Parameter(help="Where streams and history are kept.")] = None,
+    state_dir: Annotated[str | None, Parameter(help="Directory for streams and history.")] = None,
     nats: Annotated[str | None, Parameter(help="Use this NATS server instead of a private one.")] = None,
     port: Annotated[
-        int | None, Parameter(help="Port of the private NATS server. Default: that of the last start.")
+        int | None, Parameter(help="Port of the private NATS server. Default: the port of the last start.")
     ] = None,
 ) -> int:
     """Run everything in one process: all services, a private NATS server and SQLite. Ctrl-C stops it."""
@@ -140,7 +140,7 @@ def _describe(state: EndpointState) -> str:
 
 def run(
     *services: Annotated[
-        str, Parameter(help="Of ticker, discoverer, prober, benchmarker, recorder, recommender.")
+        str, Parameter(help="Services: ticker, discoverer, prober, benchmarker, recorder, recommender.")
     ],
     config: options.Config = None,
     nats: Annotated[str | None, Parameter(help="URL of the NATS server.")] = None,

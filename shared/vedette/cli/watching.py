@@ -37,13 +37,13 @@ from vedette.types import Outcome, Score, Status
 
 _PREFIX = "model."
 _STATUS_STYLES = {Status.AVAILABLE: "green", Status.UNKNOWN: "dim", Status.BUSY: "yellow"}
-_LOST = {"absent": "its endpoint lists it no more", "endpoint_removed": "its endpoint was removed"}
+_LOST = {"absent": "its endpoint no longer lists it", "endpoint_removed": "its endpoint was removed"}
 
 
 def watch(
-    *use_case: Annotated[str, Parameter(help="Only when another model becomes the best for one of these.")],
+    *use_case: Annotated[str, Parameter(help="Show only winner changes of these use cases.")],
     recommendations: Annotated[
-        bool, Parameter(negative="", help="Show when another model becomes the best for any use case.")
+        bool, Parameter(negative="", help="Show winner changes of every use case.")
     ] = False,
     event: Annotated[
         tuple[str, ...], Parameter(help="Only events of this kind (found, lost, probed, …); may be repeated.")
@@ -51,7 +51,9 @@ def watch(
     model: Annotated[
         str | None, Parameter(help="Only models whose endpoint/name matches, for example 'gpu/*'.")
     ] = None,
-    seconds: Annotated[float | None, Parameter(help="End after so long. Default: with Ctrl-C.")] = None,
+    seconds: Annotated[
+        float | None, Parameter(help="Stop after this many seconds. Default: on Ctrl-C.")
+    ] = None,
     json: Annotated[
         bool, Parameter(negative="", help="Print every event as a JSON object, one a line.")
     ] = False,
@@ -86,7 +88,7 @@ async def _watch(
 async def _follow(
     client: Client, happening: AsyncIterable[Event], model: str | None, seconds: float | None, json: bool
 ) -> None:
-    err.print("watching; Ctrl-C ends it", style="dim")
+    err.print("watching; Ctrl-C stops", style="dim")
     outages = Outages()
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
@@ -235,7 +237,7 @@ def _verified(event: ModelVerified) -> tuple[str, str, str]:
     if event.outcome is not Outcome.OK:
         return "could not be verified", "red", str(event.outcome)
     proofs = (f"{name} {'yes' if claim.value else 'no'}" for name, claim in event.claims.items())
-    return "verified", "cyan", ", ".join(proofs) or "nothing proved either way"
+    return "verified", "cyan", ", ".join(proofs) or "no result either way"
 
 
 def _evaluated(event: ModelEvaluated) -> tuple[str, str, str]:
@@ -247,7 +249,7 @@ def _evaluated(event: ModelEvaluated) -> tuple[str, str, str]:
 
 def _regressed(event: ModelRegressed) -> tuple[str, str, str]:
     drops = (f"{drop.kind} {_share(drop.before)} to {_share(drop.after)}" for drop in event.drops)
-    return "answers worse than before", "red", ", ".join(drops)
+    return "has lower quality than before", "red", ", ".join(drops)
 
 
 def _share(score: Score) -> str:

@@ -53,7 +53,7 @@ _Models = Annotated[str, Parameter(help="Only these models (endpoint/name), or a
 
 
 def discover(
-    *endpoints: Annotated[str, Parameter(help="Only at these.")],
+    *endpoints: Annotated[str, Parameter(help="Only these endpoints.")],
     json: options.Json = False,
     where: options.Instance = options.HERE,
 ) -> int:
@@ -73,11 +73,10 @@ def probe(
 def benchmark(
     *models: _Models,
     sweep: Annotated[
-        str | None, Parameter(help="Then ask for so many streams at once as well, for example 1,2,4,8.")
+        str | None,
+        Parameter(help="Then also measure these numbers of concurrent streams, for example 1,2,4,8."),
     ] = None,
-    output: Annotated[
-        Style | Literal["json"], Parameter(help="How the figures are printed at the end.")
-    ] = "table",
+    output: Annotated[Style | Literal["json"], Parameter(help="Format of the figures at the end.")] = "table",
     json: options.Json = False,
     where: options.Instance = options.HERE,
 ) -> int:
@@ -93,15 +92,9 @@ def verify(*models: _Models, json: options.Json = False, where: options.Instance
 
 def evaluate(
     *models: _Models,
-    suite: Annotated[
-        tuple[str, ...], Parameter(help="Ask only this kind of question; may be repeated.")
-    ] = (),
-    show: Annotated[
-        bool, Parameter(negative="", help="Ask nothing: show what the last evaluation came to.")
-    ] = False,
-    output: Annotated[
-        Style | Literal["json"], Parameter(help="How the scores are printed at the end.")
-    ] = "table",
+    suite: Annotated[tuple[str, ...], Parameter(help="Only this suite; may be repeated.")] = (),
+    show: Annotated[bool, Parameter(negative="", help="Show the last evaluation; start none.")] = False,
+    output: Annotated[Style | Literal["json"], Parameter(help="Format of the scores at the end.")] = "table",
     json: options.Json = False,
     where: options.Instance = options.HERE,
 ) -> int:
@@ -150,7 +143,7 @@ def _streams(sweep: str | None) -> tuple[int, ...]:
         streams = (0,)
     if not all(1 <= number <= 256 for number in streams):
         raise ConfigurationError(
-            where="--sweep", problem=f"{sweep!r} is no list of numbers from 1 to 256, such as 1,2,4,8"
+            where="--sweep", problem=f"{sweep!r} is not a list of numbers from 1 to 256; example: 1,2,4,8"
         )
     return streams
 
@@ -170,7 +163,7 @@ async def _do(
         targets = await _targets(client, kind, named)
         if not targets:
             err.print(
-                f'Nothing to {kind}: no models are known. "vedette doctor" tells which endpoints answer.'
+                f'Nothing to {kind}: no models are known. "vedette doctor" shows which endpoints are reachable.'
             )
             if as_json:
                 document({"jobs": [], "models": []})
@@ -260,7 +253,7 @@ def _show_abandoned(
         chosen = f" --model {quote(str(one.model))}" if len(going_on) == 1 and one.model else ""
         err.print(f"Wait for it again: vedette {kind}{''.join(f' {quote(name)}' for name in named)}{here}")
         err.print(f"See it end: vedette watch --event {event}{chosen}{here}")
-        err.print("No command stops it: it ends by itself, or with the service that does it.")
+        err.print("No command stops it. It ends when it is done, or when its service stops.")
 
 
 async def _targets(client: Client, kind: JobKind, named: Sequence[str]) -> list[Target]:

@@ -407,7 +407,7 @@ async def _request(
         return await connection.request(subject, payload, timeout=timeout_s)
     except nats.errors.NoRespondersError as error:
         raise NoAnswer(
-            code="no_answer", message=f"nobody answers {subject}; is a {_SERVICES[subject]} running?"
+            code="no_answer", message=f"no reply on {subject}; is a {_SERVICES[subject]} running?"
         ) from error
     except (TimeoutError, nats.errors.Error) as error:
         raise _silence(subject, timeout_s) from error

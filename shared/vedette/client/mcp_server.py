@@ -54,7 +54,7 @@ Deadline = Annotated[
 ]
 Unmeasured = Annotated[
     Literal["keep", "reject"],
-    Field(description="Models whose figure for a limit is not known: keep or reject them."),
+    Field(description="Keep or reject models without a figure for a limit."),
 ]
 Name = Annotated[str, Field(description="A model as endpoint/name, as `list_models` writes it.")]
 

@@ -118,7 +118,7 @@ class Finished(Struct, frozen=True, kw_only=True):
     server_output_tps: float | None = None
     server_prompt_tps: float | None = None
     tool_calls: tuple[ToolCall, ...] = ()
-    streamed: bool = True  # False: the server gave the whole answer at once, though it was asked to stream
+    streamed: bool = True  # False: the server gave the complete output at once, though it was asked to stream
     skipped: int = 0  # events of the stream that were not JSON
 
 
@@ -260,7 +260,7 @@ def load(name: str) -> Provider:
     near = difflib.get_close_matches(name, names(), n=1)
     hint = f'; did you mean "{near[0]}"?' if near else ""
     raise ConfigurationError(
-        where=f"provider {name!r}", problem=f"not installed; there are {', '.join(names())}{hint}"
+        where=f"provider {name!r}", problem=f"not installed; installed: {', '.join(names())}{hint}"
     )
 
 

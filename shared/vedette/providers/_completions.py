@@ -57,7 +57,7 @@ class Answer:
         if named is None or named.startswith(self._asked) or named not in self._listed:
             return
         if self._asked in self._listed:
-            raise ProviderError(Outcome.GARBAGE, f"{named} answered in place of {self._asked}")
+            raise ProviderError(Outcome.GARBAGE, f"{named} replied instead of {self._asked}")
 
     def finished(self, at: float, *, skipped: int) -> Finished:
         """Return the end of the answer, with the server's own account where it gave one."""

@@ -210,7 +210,7 @@ class Calls:
         call = self._known(identity, index, name)
         if call is None:
             if len(self._all) == MAX_CALLS:
-                raise ProviderError(Outcome.TOO_LARGE, f"an answer calls more than {MAX_CALLS} tools")
+                raise ProviderError(Outcome.TOO_LARGE, f"a reply calls more than {MAX_CALLS} tools")
             call = Called(identity=identity)
             self._all.append(call)
         call.name = call.name or name or ""

@@ -492,7 +492,7 @@ def _flavour(access: Access) -> Flavour | None:
             return flavour
     raise ConfigurationError(
         where=f"endpoints.{access.endpoint}.flavour",
-        problem=f"{access.flavour!r} is not known; there are {', '.join(f.name for f in known)}",
+        problem=f"{access.flavour!r} is not known; known: {', '.join(f.name for f in known)}",
     )
 
 

@@ -126,7 +126,7 @@ class Apart:
                         return said
         except TimeoutError as error:
             raise BusError(
-                problem=f"the process of the {self.name} said nothing for {timeout_s:g} s"
+                problem=f"the process of the {self.name} did not reply within {timeout_s:g} s"
             ) from error
         raise self._ended(await self._child.wait())
 

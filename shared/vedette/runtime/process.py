@@ -54,7 +54,7 @@ def _load(name: str) -> Serve:
             serve: Serve = point.load()
             return serve
     raise ConfigurationError(
-        where=f"service {name!r}", problem=f"not installed; there are {', '.join(service_names())}"
+        where=f"service {name!r}", problem=f"not installed; installed: {', '.join(service_names())}"
     )
 
 

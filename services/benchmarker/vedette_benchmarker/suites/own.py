@@ -46,7 +46,7 @@ def parse(name: str, text: str) -> Suite:
     """
     kind = PurePath(name).stem
     if not _KIND.match(kind):
-        raise ConfigurationError(where=name, problem="a suite's name has only small letters, digits, - and _")
+        raise ConfigurationError(where=name, problem="a suite's name may contain only a-z, 0-9, - and _")
     if any(suite.kind == kind for suite in SUITES):
         raise ConfigurationError(where=name, problem=f"there is a suite {kind!r} already; take another name")
     found = tuple(_item(f"{name}: item {number}", row) for number, row in enumerate(_rows(name, text), 1))
