@@ -30,7 +30,7 @@ from vedette.settings import EndpointSettings, Nats, Schedule, Settings
 from vedette.types import ModelRef, Status
 from vedette_recorder import tables
 from vedette_recorder.handlers import Recording
-from vedette_recorder.oversight import Oversight
+from vedette_recorder.lag_monitor import LagMonitor
 from vedette_recorder.store import Store
 from vedette_recorder.streams import held as held_by
 
@@ -162,7 +162,7 @@ async def test_history_is_deleted_by_no_clock_that_is_in_doubt(
         recorder = Recording(
             bus=bus,
             store=store,
-            oversight=Oversight(bus=bus, store=store, clock=bus.clock),
+            oversight=LagMonitor(bus=bus, store=store, clock=bus.clock),
             clock=bus.clock,
             retention=timedelta(days=30),
         )

@@ -16,7 +16,7 @@ from vedette import Client
 from vedette.bus.bus import Bus
 from vedette.client.subscription import Watching
 from vedette.messages import ids
-from vedette.messages.catalogue import Held
+from vedette.messages.catalogue import Versioned
 from vedette.messages.codec import decode_event
 from vedette.messages.events import AnswerChanged, AsOf, ModelEvent
 from vedette.runtime import process
@@ -24,8 +24,8 @@ from vedette.runtime.nats_server import NatsServer
 from vedette.runtime.service import Service
 from vedette.settings import EndpointSettings, Settings
 from vedette.types import Claim, Evidence, ModelRef
+from vedette_recommender.announcement_policy import WinnerStatus
 from vedette_recommender.announcing import Announcing
-from vedette_recommender.winners import WinnerStatus
 
 A, B = ModelRef("box", "a"), ModelRef("gpu", "b")
 OTHERS = [ModelRef("box", f"other-{number}") for number in range(20)]
@@ -273,7 +273,7 @@ async def test_nothing_is_decided_against_who_knew_more(
     # Heard, and the stream seen whole: then the stream that it knew more of is no more.
     last = await bus.streams.last("ANSWERS", "answer.chat")
     assert last is not None
-    hear["chat"] = Held(last.sequence, heard)
+    hear["chat"] = Versioned(last.sequence, heard)
     await announcer._announce("chat")
     assert story(await announced(bus, 2))[1:] == [("better", B, A)]
 
@@ -281,7 +281,7 @@ async def test_nothing_is_decided_against_who_knew_more(
     await bus.publisher.advance("ANSWERS", "answer.chat", lambda _: later)
     last = await bus.streams.last("ANSWERS", "answer.chat")
     assert last is not None
-    hear["chat"] = Held(last.sequence, later)
+    hear["chat"] = Versioned(last.sequence, later)
     await announcer._announce("chat")
     assert len(await announced(bus, 3)) == 3
 

@@ -47,9 +47,9 @@ from vedette.types import (
 from vedette_prober.verdict import fold
 from vedette_recommender.answers import Answers
 from vedette_recommender.app import serve as serve_recommender
-from vedette_recommender.past import Past
+from vedette_recommender.as_of import Past
 from vedette_recommender.usecases import BUILT_IN
-from vedette_recorder import app, past, queries
+from vedette_recorder import app, queries, reconstruct
 from vedette_recorder.answers import Answers as History
 from vedette_recorder.record import Message, Row, rows_of
 from vedette_recorder.store import Store
@@ -391,4 +391,4 @@ async def test_an_agent_asks_what_would_have_been_said(
 
 def test_the_tables_are_those_that_are_read() -> None:
     """A lifecycle event comes from its table, a probe from its own, and all others by the map."""
-    assert {model_info_history.name, model_availability_history.name}.isdisjoint(past.EVENTS)
+    assert {model_info_history.name, model_availability_history.name}.isdisjoint(reconstruct.EVENTS)

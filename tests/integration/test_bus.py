@@ -15,7 +15,7 @@ from vedette.bus.connection import barrier
 from vedette.bus.provisioning import ensure_durable, provision
 from vedette.errors import ConsumerVanished
 from vedette.messages import ids, subjects
-from vedette.messages.catalogue import Catalogue, Held, ModelState
+from vedette.messages.catalogue import Catalogue, ModelState, Versioned
 from vedette.messages.codec import encode
 from vedette.messages.consumers import Durable, host_jobs, jobs
 from vedette.messages.events import Event, Job, Lifecycle, ModelProbed
@@ -58,10 +58,10 @@ async def test_racing_writers_lose_no_update_though_acks_are_lost(
 
     monkeypatch.setattr(bus.js, "publish", forgetful)
 
-    def step_for(n: int) -> Callable[[Held[Any] | None], ModelProbed | None]:
+    def step_for(n: int) -> Callable[[Versioned[Any] | None], ModelProbed | None]:
         job_id = ids.derive(NOW + timedelta(seconds=n), "job")
 
-        def step(held: Held[Any] | None) -> ModelProbed | None:
+        def step(held: Versioned[Any] | None) -> ModelProbed | None:
             before = held.event.health.outcomes if held else ()
             if any(sample.job_id == job_id for sample in before):
                 return None

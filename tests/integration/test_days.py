@@ -13,7 +13,7 @@ from vedette.messages import ids
 from vedette.messages.events import Event, ModelProbed
 from vedette.testing import FakeClock
 from vedette.types import ModelRef, Outcome
-from vedette_recorder import days, tables
+from vedette_recorder import daily_aggregates, tables
 from vedette_recorder.answers import Answers
 from vedette_recorder.probes import DAY, day_of
 from vedette_recorder.record import Row
@@ -95,7 +95,7 @@ async def _keep(*_: object) -> None:
 
 
 @pytest.mark.fault(
-    "a probe comes after its day was packed", "I1", without=("vedette_recorder.days:empty", _keep)
+    "a probe comes after its day was packed", "I1", without=("vedette_recorder.daily_aggregates:empty", _keep)
 )
 async def test_a_late_probe_is_told_at_once_and_packed_later(store: Store) -> None:
     """Of a day, or of a model, that had no probe when its day was packed; one stored twice is still one."""
@@ -150,7 +150,7 @@ async def test_a_probe_is_lost_to_packed_days_that_are_not_emptied(
     await store.write(rows([probe(rng, MODELS[0], NOW - 2 * DAY)]))
     await store.pack(NOW)
     before = await told(store)
-    monkeypatch.setattr(days, "empty", _keep)
+    monkeypatch.setattr(daily_aggregates, "empty", _keep)
     await store.write(rows([probe(rng, MODELS[0], NOW - 2 * DAY + timedelta(seconds=1))]))
     assert await told(store) == before
 

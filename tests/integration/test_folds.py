@@ -12,7 +12,7 @@ from vedette import log
 from vedette.bus.bus import Bus
 from vedette.clock import SystemClock
 from vedette.messages import ids, subjects
-from vedette.messages.catalogue import Held
+from vedette.messages.catalogue import Versioned
 from vedette.messages.codec import decode_event
 from vedette.messages.events import Event, ModelBenchmarked, ModelProbed
 from vedette.testing import EPOCH
@@ -32,7 +32,7 @@ def probe(number: int, rng: Random) -> ProbeSample:
     return ProbeSample(job_id=str(number), at=at, outcome=rng.choice(OUTCOMES), level=Level.ANSWER)
 
 
-def after_probe(held: Held[ModelProbed] | None, sample: ProbeSample) -> ModelProbed:
+def after_probe(held: Versioned[ModelProbed] | None, sample: ProbeSample) -> ModelProbed:
     health = verdict.fold(held.event.health if held else None, sample, None)
     made = ids.derive(sample.at, "probed", sample.job_id)
     return ModelProbed(id=made, at=sample.at, model=MODEL, sample=sample, health=health)
@@ -48,7 +48,7 @@ def runs(number: int, rng: Random) -> list[RunSample]:
     ]
 
 
-def after_runs(held: Held[ModelBenchmarked] | None, samples: list[RunSample]) -> ModelBenchmarked:
+def after_runs(held: Versioned[ModelBenchmarked] | None, samples: list[RunSample]) -> ModelBenchmarked:
     at, before = samples[0].at, held.event.performance if held else None
     return ModelBenchmarked(
         id=ids.derive(at, "benchmarked", samples[0].job_id),
@@ -61,7 +61,9 @@ def after_runs(held: Held[ModelBenchmarked] | None, samples: list[RunSample]) ->
     )
 
 
-async def race(bus: Bus, subject: str, steps: list[Callable[[Held[EventT] | None], EventT]]) -> list[EventT]:
+async def race(
+    bus: Bus, subject: str, steps: list[Callable[[Versioned[EventT] | None], EventT]]
+) -> list[EventT]:
     """Have two replicas take the *steps* between them, each new to the stream now and then; return what is there."""
     left = iter(steps)
 

@@ -27,8 +27,8 @@ from vedette.messages.events import Event, Job, Lifecycle
 from vedette.settings import Database, Settings
 from vedette.types import ModelRef
 from vedette_recorder import app, handlers, tables
-from vedette_recorder.letters import letters
-from vedette_recorder.oversight import Oversight
+from vedette_recorder.dead_letters import letters
+from vedette_recorder.lag_monitor import LagMonitor
 from vedette_recorder.record import Message, Position, dead_letter
 from vedette_recorder.store import Store
 
@@ -251,14 +251,14 @@ async def test_what_the_stream_drops_before_it_is_recorded_is_a_gap(bus: Bus, st
     config = (await bus.js.stream_info("MODELS")).config
     config.max_msgs_per_subject = 5
     await bus.js.update_stream(config)
-    oversight = Oversight(bus=bus, store=store, clock=bus.clock)
+    oversight = LagMonitor(bus=bus, store=store, clock=bus.clock)
     await oversight.begin(MODELS)
     await publish(bus, probe(1))
     calm = await oversight.look(MODELS)
     assert (calm.messages, calm.used) == (1, 0.2)
     assert await store.count(tables.stream_gaps) == 0
     await publish(bus, *(probe(n) for n in range(2, 13)))
-    for watcher in (oversight, oversight, Oversight(bus=bus, store=store, clock=bus.clock)):
+    for watcher in (oversight, oversight, LagMonitor(bus=bus, store=store, clock=bus.clock)):
         full = await watcher.look(MODELS)
         assert (full.messages, full.used, full.limit) == (5, 1.0, "messages per subject")
     (row,) = await store.read(sa.select(tables.stream_gaps))

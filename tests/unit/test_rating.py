@@ -16,7 +16,7 @@ from vedette.types import ModelRef, Outcome, Quality, Rating, Score
 from vedette_recommender.candidate import facts_of
 from vedette_recommender.columns import Columns
 from vedette_recommender.explain import Account
-from vedette_recommender.field import Field
+from vedette_recommender.field import UseCaseScores
 from vedette_recommender.usecases import UseCase, known
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
@@ -94,7 +94,7 @@ def quality(
     assert facts is not None
     columns = Columns()
     row = columns.put(facts)
-    field = Field(use_case, columns, stale_after_s=3600)
+    field = UseCaseScores(use_case, columns, stale_after_s=3600)
     field.refresh(NOW.timestamp())
     return Account(field, columns, row, field.default).contributions()[0]
 

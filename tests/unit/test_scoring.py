@@ -31,9 +31,9 @@ from vedette_recommender.candidate import Facts
 from vedette_recommender.columns import Columns
 from vedette_recommender.constants import RISK_LAMBDA, STATUS_MULTIPLIERS, SWITCH_MARGIN_POINTS
 from vedette_recommender.explain import Account
-from vedette_recommender.field import Field, Narrowed, Place, shares
+from vedette_recommender.field import FilterResult, Place, UseCaseScores, shares
 from vedette_recommender.filtering import narrow, rules
-from vedette_recommender.nearest import distance, nearest, rejections, relaxation
+from vedette_recommender.near_misses import distance, nearest, rejections, relaxation
 from vedette_recommender.priors import quality_prior
 from vedette_recommender.scoring import (
     confidence,
@@ -90,11 +90,11 @@ def model(
     )
 
 
-def field(*models: Facts, use_case: str = "chat") -> tuple[Field, Columns]:
+def field(*models: Facts, use_case: str = "chat") -> tuple[UseCaseScores, Columns]:
     columns = Columns()
     for one in models:
         columns.put(one)
-    made = Field(BUILT_IN[use_case], columns, stale_after_s=5400)
+    made = UseCaseScores(BUILT_IN[use_case], columns, stale_after_s=5400)
     made.refresh(EPOCH.timestamp())
     return made, columns
 
@@ -120,7 +120,7 @@ class Ranked(Struct):
 def ranked(*models: Facts, use_case: str = "chat", **options: Any) -> list[Ranked]:
     made, columns = field(*models, use_case=use_case)
     terms = msgspec.structs.replace(made.default, **options)
-    found = made.best(Narrowed(columns.present, len(columns), {}), terms, len(models))
+    found = made.best(FilterResult(columns.present, len(columns), {}), terms, len(models))
     accounts = [Account(made, columns, one.row, terms) for one in found]
     return [Ranked(account.facts, one, account) for one, account in zip(found, accounts, strict=True)]
 

@@ -8,7 +8,7 @@ from vedette.clock import Clock
 from vedette.endpoints import OpenEndpoint
 from vedette.endpoints.budget import cost
 from vedette.messages import ids, subjects
-from vedette.messages.catalogue import Held, ModelState
+from vedette.messages.catalogue import ModelState, Versioned
 from vedette.messages.events import Attempt, Job, ModelVerified
 from vedette.types import ModelInfo, Outcome, Use
 from vedette_benchmarker.handlers import Ended
@@ -83,7 +83,7 @@ class Capabilities:
     async def _publish(self, info: ModelInfo, proof: Proof, job: Job) -> ModelVerified | None:
         subject, now = subjects.of_model("verified", info.model), self._clock.now()
 
-        def step(held: Held[ModelVerified] | None) -> ModelVerified | None:
+        def step(held: Versioned[ModelVerified] | None) -> ModelVerified | None:
             if held is not None and held.event.job_id == job.id:
                 return None
             return ModelVerified(

@@ -10,7 +10,7 @@ from vedette.clock import Clock
 from vedette.endpoints import OpenEndpoint
 from vedette.endpoints.budget import cost
 from vedette.messages import ids, subjects
-from vedette.messages.catalogue import Catalogue, Held, ModelState
+from vedette.messages.catalogue import Catalogue, ModelState, Versioned
 from vedette.messages.events import Job, ModelEvaluated, ModelRegressed
 from vedette.messages.validation import spelt, unknown_name
 from vedette.settings import Evaluating
@@ -143,7 +143,7 @@ class Evaluation:
         subject, now = subjects.of_model("evaluated", info.model), self._clock.now()
         scores = {one.suite.kind: one.score for one in graded if one.trials}
 
-        def step(held: Held[ModelEvaluated] | None) -> ModelEvaluated | None:
+        def step(held: Versioned[ModelEvaluated] | None) -> ModelEvaluated | None:
             if held is not None and held.event.job_id == job.id:
                 return None
             previous = held.event.quality if held else None
@@ -178,7 +178,7 @@ class Evaluation:
             return
         subject = subjects.of_model("regressed", event.model)
 
-        def step(held: Held[ModelRegressed] | None) -> ModelRegressed | None:
+        def step(held: Versioned[ModelRegressed] | None) -> ModelRegressed | None:
             if held is not None and (held.event.digest, held.event.server_version, held.event.before) == (
                 quality.digest, quality.server_version, baseline,
             ):  # fmt: skip

@@ -10,7 +10,7 @@ from vedette.endpoints import OpenEndpoint
 from vedette.endpoints.budget import cost
 from vedette.errors import ProviderError
 from vedette.messages import ids, subjects
-from vedette.messages.catalogue import Catalogue, Held, ModelState
+from vedette.messages.catalogue import Catalogue, ModelState, Versioned
 from vedette.messages.events import Job, ModelBenchmarked
 from vedette.settings import Benchmarking
 from vedette.types import ModelInfo, Outcome, Residency, RunSample, StreamsLoad, Sweep, Use
@@ -111,7 +111,7 @@ class Speed:
         now = self._clock.now()
         sweep = Sweep(measured_at=now, loads=tuple(loads), digest=info.digest) if loads else None
 
-        def step(held: Held[ModelBenchmarked] | None) -> ModelBenchmarked | None:
+        def step(held: Versioned[ModelBenchmarked] | None) -> ModelBenchmarked | None:
             if held is not None and _holds(held, job):
                 return None
             return ModelBenchmarked(
@@ -164,7 +164,7 @@ def _used(
     )
 
 
-def _holds(held: Held[ModelBenchmarked], job: Job) -> bool:
+def _holds(held: Versioned[ModelBenchmarked], job: Job) -> bool:
     return held.event.job_id == job.id or any(s.job_id == job.id for s in held.event.performance.samples)
 
 

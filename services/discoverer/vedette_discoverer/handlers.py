@@ -13,7 +13,7 @@ from vedette.endpoints import Endpoints, OpenEndpoint, account, observe
 from vedette.endpoints.contact import count_misses, pause
 from vedette.errors import Conflict, ProviderError
 from vedette.messages import subjects
-from vedette.messages.catalogue import Catalogue, Held, ModelState
+from vedette.messages.catalogue import Catalogue, ModelState, Versioned
 from vedette.messages.events import Formerly, Job, Lifecycle, ModelEvent, ModelFound, ModelReported, Tick
 from vedette.providers import Described, Listing
 from vedette.providers.counting import counting
@@ -261,7 +261,7 @@ class Discovery:
     async def _bring(self, measured: ModelEvent, *, after: int) -> None:
         """Publish *measured* unless something came after the sequence *after*: then another replica was here."""
 
-        def step(held: Held[ModelEvent] | None) -> ModelEvent | None:
+        def step(held: Versioned[ModelEvent] | None) -> ModelEvent | None:
             same = held is not None and msgspec.structs.replace(held.event, id=measured.id) == measured
             return None if same or (held is not None and held.sequence > after) else measured
 

@@ -15,7 +15,7 @@ from vedette.endpoints.budget import charge, covers
 from vedette.endpoints.contact import Contact, pause
 from vedette.errors import NotYet, ProviderError
 from vedette.messages import ids, subjects
-from vedette.messages.catalogue import Catalogue, Held, ModelState
+from vedette.messages.catalogue import Catalogue, ModelState, Versioned
 from vedette.messages.events import Job, ModelChanged, ModelProbed, Tick
 from vedette.messages.tolerance import MAX_OFFSET_S
 from vedette.providers import Listing, Publishing
@@ -228,7 +228,7 @@ class Probes:
         """Fold a sample into the model's health and publish both; a sample that is in it already is not."""
         sample = probed.sample
 
-        def step(held: Held[ModelProbed] | None) -> ModelProbed | None:
+        def step(held: Versioned[ModelProbed] | None) -> ModelProbed | None:
             previous = self._counting(model, held)
             if previous is not None and any(s.job_id == job.id for s in previous.outcomes):
                 return None
@@ -259,7 +259,7 @@ class Probes:
                 "probe.done", model=str(model), outcome=sample.outcome, status=event.health.status
             )
 
-    def _counting(self, model: ModelRef, held: Held[ModelProbed] | None) -> Health | None:
+    def _counting(self, model: ModelRef, held: Versioned[ModelProbed] | None) -> Health | None:
         """Return the health that counts: not that of a model since lost and found again."""
         state = self._catalogue.get(model)
         return held.event.health if held and (state is None or state.counts(held)) else None

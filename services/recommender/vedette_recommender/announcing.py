@@ -9,11 +9,11 @@ from vedette.bus.bus import Bus
 from vedette.clock import Clock
 from vedette.errors import ClockWrong
 from vedette.messages import subjects
-from vedette.messages.catalogue import Held
+from vedette.messages.catalogue import Versioned
 from vedette.messages.events import AnswerChanged, Event
 from vedette.messages.tolerance import FUTURE
+from vedette_recommender.announcement_policy import decide, knows_more
 from vedette_recommender.answers import Answers
-from vedette_recommender.winners import decide, knows_more
 
 _REST_S = 0.25  # between two rounds: what changes together is looked at together
 _SHARE = 5  # a round is followed by a rest of four times its length: answering comes first
@@ -31,7 +31,7 @@ class Announcing:
         self._use_cases = tuple(use_cases)
         self._clock = clock
         self._log = log
-        self._heard: dict[str, Held[AnswerChanged]] = {}
+        self._heard: dict[str, Versioned[AnswerChanged]] = {}
         self._poked = asyncio.Event()
 
     def reload(self, answers: Answers, use_cases: Iterable[str]) -> None:
@@ -51,7 +51,7 @@ class Announcing:
 
     def _hear(self, event: Event, sequence: int) -> None:
         if isinstance(event, AnswerChanged):
-            self._heard[event.use_case] = Held(sequence, event)
+            self._heard[event.use_case] = Versioned(sequence, event)
 
     async def run(self) -> None:
         """Announce for ever, once the catalogue is warm and `listen` has returned."""
@@ -83,7 +83,7 @@ class Announcing:
     async def _announce(self, use_case: str) -> None:
         heard = self._heard.get(use_case)
 
-        def step(held: Held[AnswerChanged] | None) -> AnswerChanged | None:
+        def step(held: Versioned[AnswerChanged] | None) -> AnswerChanged | None:
             return self._next(use_case, held, heard)
 
         if step(heard) is None:
@@ -97,7 +97,7 @@ class Announcing:
             self._log.info("answer.changed", use_case=use_case, detail=announced.detail)
 
     def _next(
-        self, use_case: str, held: Held[AnswerChanged] | None, heard: Held[AnswerChanged] | None
+        self, use_case: str, held: Versioned[AnswerChanged] | None, heard: Versioned[AnswerChanged] | None
     ) -> AnswerChanged | None:
         """Return what to announce after *held*, unless whoever announced it knew more than this replica does.
 

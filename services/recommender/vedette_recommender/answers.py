@@ -52,17 +52,17 @@ from vedette.messages.validation import (
 from vedette.settings import Budget, EndpointSettings, Vouched
 from vedette.text.lookalikes import meant, notes
 from vedette.types import Capability, ModelRef, Status
+from vedette_recommender.announcement_policy import WinnerStatus, because
 from vedette_recommender.columns import CAPABILITIES, STATUSES
 from vedette_recommender.constants import WANTED_CONTEXT_TOKENS
 from vedette_recommender.explain import Account, summary, untold
-from vedette_recommender.field import Field, Narrowed, Place, Terms, shares
+from vedette_recommender.field import FilterResult, Place, Terms, UseCaseScores, shares
 from vedette_recommender.filtering import Rule, alike, listed, narrow, rules
 from vedette_recommender.grouping import same_weights
-from vedette_recommender.nearest import distance, nearest, rejections, relaxation
+from vedette_recommender.near_misses import distance, nearest, rejections, relaxation
 from vedette_recommender.scoreboard import Scoreboard
 from vedette_recommender.usecases import SIGNALS, UseCase
 from vedette_recommender.views import BaseUrl, model_view, recommendation
-from vedette_recommender.winners import WinnerStatus, because
 
 # Explained one by one; of more, the nearest are, and the rest are counted.
 _MOST_REJECTIONS = 200
@@ -82,9 +82,9 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
 class _Ranking(Struct, frozen=True, kw_only=True):
     """What a recommendation request comes to, before it takes the shape of a reply."""
 
-    field: Field
+    field: UseCaseScores
     terms: Terms
-    narrowed: Narrowed
+    narrowed: FilterResult
     ranked: list[Place]
 
 
@@ -276,7 +276,7 @@ class Answers:
             unmeasured=tuple(map(str, self._waiting().values())),
         )
 
-    def _field(self, request: RecommendRequest) -> Field:
+    def _field(self, request: RecommendRequest) -> UseCaseScores:
         return self._board.field(request.use_case)
 
     def _rank(self, request: RecommendRequest, most: int) -> _Ranking:
@@ -311,7 +311,7 @@ class Answers:
                 raise unknown_name(what, name, dict.fromkeys(configured), field=field)
 
     @staticmethod
-    def _shares(field: Field, request: RecommendRequest) -> tuple[float, ...]:
+    def _shares(field: UseCaseScores, request: RecommendRequest) -> tuple[float, ...]:
         weights = field.use_case.weights | request.weights
         if not any(weights.values()):
             raise RequestError(

@@ -22,7 +22,7 @@ from vedette_recommender.constants import (
     RELIABILITY_NINES,
     RELIABILITY_WINDOW_H,
 )
-from vedette_recommender.field import Field, Place, Terms
+from vedette_recommender.field import Place, Terms, UseCaseScores
 from vedette_recommender.scoring import CONTEXT, QUALITY, Evidence
 from vedette_recommender.usecases import SIGNALS
 
@@ -48,7 +48,7 @@ _MAX_UNTOLD: Final = 3
 class Account:
     """The account of one model's score: what is known of each signal, and what it adds."""
 
-    def __init__(self, field: Field, columns: Columns, row: int, terms: Terms) -> None:
+    def __init__(self, field: UseCaseScores, columns: Columns, row: int, terms: Terms) -> None:
         rows = np.array([row])
         self.row = row
         self._field = field

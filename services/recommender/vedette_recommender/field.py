@@ -50,7 +50,7 @@ class Scores(NamedTuple):
     sure: Floats
 
 
-class Narrowed(Struct, frozen=True):
+class FilterResult(Struct, frozen=True):
     """What a request's rules leave: the candidates, and how many each rule took first, so that the numbers add up."""
 
     candidates: Mask
@@ -69,7 +69,7 @@ class Place(Struct, frozen=True):
     equivalent: bool = False
 
 
-class Field:
+class UseCaseScores:
     """The standing of all models for a use case. `refresh` before reading."""
 
     def __init__(self, use_case: UseCase, columns: Columns, stale_after_s: float) -> None:
@@ -87,7 +87,7 @@ class Field:
         self.status = np.zeros(room, np.int8)
         self.expected_ttft_ms: Floats = np.full(room, np.nan)
         # Kept by `filtering`: who passes where nothing special is asked.
-        self.narrowed: Narrowed | None = None
+        self.narrowed: FilterResult | None = None
         self.ordered: dict[str, list[float]] = {}  # the values that a limit is about
         self._columns = columns
         self._stale_after_s = stale_after_s
@@ -218,7 +218,7 @@ class Field:
 
     # Scores --------------------------------------------------------------------------------------------------
 
-    def best(self, among: Narrowed, terms: Terms, most: int) -> list[Place]:
+    def best(self, among: FilterResult, terms: Terms, most: int) -> list[Place]:
         """Return the best of the models *among* which to choose, in order, *most* of them at most.
 
         Ties are ordered by confidence, then fewer parameters, then name.

@@ -28,7 +28,7 @@ from vedette_recommender.columns import (
     Names,
 )
 from vedette_recommender.constants import STATUS_MULTIPLIERS
-from vedette_recommender.field import ALL, Field, Narrowed
+from vedette_recommender.field import ALL, FilterResult, UseCaseScores
 
 DEFAULT_STATUSES = tuple(STATUS_MULTIPLIERS)
 _DAY_S = 86_400.0
@@ -55,7 +55,7 @@ class Rule(Struct, frozen=True):
         return _SET_GAP
 
 
-class Told(Rule, frozen=True):
+class FactRule(Rule, frozen=True):
     """A rule about something that is no number."""
 
     tell: Callable[[int], object]
@@ -65,7 +65,7 @@ class Told(Rule, frozen=True):
         return self.tell(row)
 
 
-class Bound(Rule, frozen=True):
+class LimitRule(Rule, frozen=True):
     """A numeric limit, which the models' *values* are beyond."""
 
     need: float
@@ -90,7 +90,7 @@ class Unmeasured(Rule, frozen=True):
         return _UNKNOWN_GAP
 
 
-def alike(field: Field, columns: Columns, request: RecommendRequest) -> Hashable:
+def alike(field: UseCaseScores, columns: Columns, request: RecommendRequest) -> Hashable:
     """Return what the candidates for *request* and their scores depend on: where it is the same, they are.
 
     Of a limit, that is its place among the values that models have. (A context that is asked for is one that all
@@ -119,10 +119,10 @@ class Limit(NamedTuple):
 
     name: str
     code: str
-    values: Callable[[Field, Columns], Floats]
+    values: Callable[[UseCaseScores, Columns], Floats]
     whole: bool = False  # whether the values are whole numbers
 
-    def place(self, field: Field, columns: Columns, limit: float) -> float:
+    def place(self, field: UseCaseScores, columns: Columns, limit: float) -> float:
         """Return how many models have values below *limit*, or not above it: where equal, the same ones do.
 
         Among so many that sorting their values would take longer than filtering, return the limit itself.
@@ -135,11 +135,13 @@ class Limit(NamedTuple):
             ordered = field.ordered[self.name] = np.sort(values[~np.isnan(values)]).tolist()
         return (bisect_left if self.name.startswith("min_") else bisect_right)(ordered, limit)
 
-    def rules(self, field: Field, columns: Columns, limit: float, need: Constraints) -> list[Rule]:
+    def rules(self, field: UseCaseScores, columns: Columns, limit: float, need: Constraints) -> list[Rule]:
         """Return who is beyond the *limit*, and who is not known to be within where that is refused, too."""
         values = self.values(field, columns)
         hits = values < limit if self.name.startswith("min_") else values > limit
-        found: list[Rule] = [Bound(self.code, f"constraints.{self.name}", limit, hits, values, self.whole)]
+        found: list[Rule] = [
+            LimitRule(self.code, f"constraints.{self.name}", limit, hits, values, self.whole)
+        ]
         if need.unmeasured == "reject":
             unknown = np.isnan(values)
             found.append(Unmeasured(f"{self.code}_unknown", "constraints.unmeasured", limit, unknown))
@@ -178,7 +180,7 @@ class Choice(NamedTuple):
         field, need, codes = f"constraints.{self.name}", list(allowed), self.codes(columns)
         outside = self.names(columns).all_but(allowed)[codes]
         return [
-            Told(self.code, field, need, outside, lambda row: _described(columns, row, self.code)),
+            FactRule(self.code, field, need, outside, lambda row: _described(columns, row, self.code)),
             Rule(f"{self.code}_unknown", field, need, codes == 0),
         ]
 
@@ -194,9 +196,9 @@ _ELSEWHERE: Final = {  # by place in LOCALITIES
 }
 
 
-def narrow(field: Field, columns: Columns, request: RecommendRequest) -> Narrowed:
+def narrow(field: UseCaseScores, columns: Columns, request: RecommendRequest) -> FilterResult:
     """Return who can answer *request*."""
-    everybody = Narrowed(columns.present, len(columns), {})
+    everybody = FilterResult(columns.present, len(columns), {})
     if request.constraints.statuses or request.constraints.evidence.strength:
         return _apply(rules(field, columns, request), everybody)
     if field.narrowed is None:
@@ -204,22 +206,22 @@ def narrow(field: Field, columns: Columns, request: RecommendRequest) -> Narrowe
     return _apply(_further(field, columns, request), field.narrowed)
 
 
-def _apply(rules: Iterable[Rule], before: Narrowed) -> Narrowed:
+def _apply(rules: Iterable[Rule], before: FilterResult) -> FilterResult:
     candidates, left, rejected = before.candidates, before.left, before.rejected.copy()
     for rule in rules:
         candidates = candidates > rule.hits  # and not
         were, left = left, int(np.count_nonzero(candidates))
         if left < were:
             rejected[rule.code] = rejected.get(rule.code, 0) + were - left
-    return Narrowed(candidates, left, rejected)
+    return FilterResult(candidates, left, rejected)
 
 
-def rules(field: Field, columns: Columns, request: RecommendRequest) -> list[Rule]:
+def rules(field: UseCaseScores, columns: Columns, request: RecommendRequest) -> list[Rule]:
     """Return the rules of *request*, in the order in which they count."""
     return [*_first(field, columns, request.constraints), *_further(field, columns, request)]
 
 
-def _first(field: Field, columns: Columns, need: Constraints) -> list[Rule]:
+def _first(field: UseCaseScores, columns: Columns, need: Constraints) -> list[Rule]:
     """Return what nearly all requests for a use case have in common."""
     found = [_status(field, need.statuses or DEFAULT_STATUSES), _answers(columns)]
     for capability in field.use_case.requires:
@@ -227,7 +229,7 @@ def _first(field: Field, columns: Columns, need: Constraints) -> list[Rule]:
     return found
 
 
-def _further(field: Field, columns: Columns, request: RecommendRequest) -> list[Rule]:
+def _further(field: UseCaseScores, columns: Columns, request: RecommendRequest) -> list[Rule]:
     need = request.constraints
     found: list[Rule] = []
     for capability in dict.fromkeys(request.capabilities):
@@ -246,10 +248,10 @@ def _further(field: Field, columns: Columns, request: RecommendRequest) -> list[
     return found
 
 
-def _status(field: Field, allowed: tuple[Status, ...]) -> Rule:
+def _status(field: UseCaseScores, allowed: tuple[Status, ...]) -> Rule:
     table = np.array([status not in allowed for status in STATUSES])
     hits = table[field.status]
-    return Told(
+    return FactRule(
         "status", "constraints.statuses", list(allowed), hits, lambda row: STATUSES[field.status[row]]
     )
 
@@ -262,7 +264,7 @@ def _answers(columns: Columns) -> Rule:
         call = facts.never_answered if facts else None
         return f"{call.purpose}: {call.outcome}{f', {call.detail}' if call.detail else ''}" if call else None
 
-    return Told("never_answered", "calls", "a call that was answered", columns.never_answered, last)
+    return FactRule("never_answered", "calls", "a call that was answered", columns.never_answered, last)
 
 
 def _able(columns: Columns, capability: Capability, least: Evidence, field: str) -> list[Rule]:
@@ -278,12 +280,12 @@ def _able(columns: Columns, capability: Capability, least: Evidence, field: str)
         return "a model of unknown kind" if facts and facts.info.kind == "unknown" else None
 
     found: list[Rule] = [
-        Told("capability_unknown", field, capability, claims == 0, kind),
-        Told("capability", field, capability, claims < 0, lambda row: f"no ({evidence(row)})"),
+        FactRule("capability_unknown", field, capability, claims == 0, kind),
+        FactRule("capability", field, capability, claims < 0, lambda row: f"no ({evidence(row)})"),
     ]
     if least.strength:
         weak = (claims > 0) & (claims <= least.strength)
-        found.append(Told("evidence", "constraints.evidence", f"{capability} {least}", weak, evidence))
+        found.append(FactRule("evidence", "constraints.evidence", f"{capability} {least}", weak, evidence))
     return found
 
 
@@ -298,13 +300,13 @@ def _excluded(columns: Columns, exclude: Iterable[str]) -> Rule:
         if found is not None:
             by_row.setdefault(found, name)
     hits[list(by_row)] = True
-    return Told("excluded", "constraints.exclude", None, hits, by_row.get)
+    return FactRule("excluded", "constraints.exclude", None, hits, by_row.get)
 
 
 def _located(columns: Columns, wanted: str) -> list[Rule]:
     field, need, elsewhere = "constraints.locality", [wanted], _ELSEWHERE[wanted][columns.locality]
     return [
-        Told("locality", field, need, elsewhere, lambda row: LOCALITIES[columns.locality[row]]),
+        FactRule("locality", field, need, elsewhere, lambda row: LOCALITIES[columns.locality[row]]),
         Rule("locality_unknown", field, need, columns.locality == 0),
     ]
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from vedette.bus.bus import Bus
 from vedette.errors import ClockWrong, Conflict, RequestError, UndecodableMessage
 from vedette.messages import ids, subjects
-from vedette.messages.catalogue import Catalogue, Held
+from vedette.messages.catalogue import Catalogue, Versioned
 from vedette.messages.channels import QUERIES
 from vedette.messages.codec import encode
 from vedette.messages.events import ModelReported
@@ -115,7 +115,7 @@ class Reporting:
             window, sums = self._sent[model]
 
             def step(
-                held: Held[ModelReported] | None, window: int = window, sums: Sums = sums
+                held: Versioned[ModelReported] | None, window: int = window, sums: Sums = sums
             ) -> ModelReported | None:
                 return self._after(held, model, window, sums)
 
@@ -126,7 +126,7 @@ class Reporting:
             del self._sent[model]
 
     def _after(
-        self, held: Held[ModelReported] | None, model: ModelRef, window: int, sums: Sums
+        self, held: Versioned[ModelReported] | None, model: ModelRef, window: int, sums: Sums
     ) -> ModelReported | None:
         """Return the event by which *sums* join the state *held*, or None when they are in it."""
         included = dict(held.event.included) if held else {}

@@ -11,7 +11,7 @@ from vedette.settings import Vouched
 from vedette.types import ModelRef
 from vedette_recommender.candidate import Candidate, Facts, candidate, facts_of
 from vedette_recommender.columns import Columns
-from vedette_recommender.field import Field
+from vedette_recommender.field import UseCaseScores
 from vedette_recommender.usecases import UseCase
 
 
@@ -35,7 +35,7 @@ class Scoreboard:
         self._stale_after = stale_after
         self._ratings = ratings
         self._columns = Columns()
-        self._fields: dict[str, Field] = {}
+        self._fields: dict[str, UseCaseScores] = {}
         self._touched = {state.model for state in catalogue.present()}
 
     def touch(self, model: ModelRef) -> None:
@@ -52,12 +52,12 @@ class Scoreboard:
         self.settle()
         return self._columns
 
-    def field(self, use_case: str) -> Field:
+    def field(self, use_case: str) -> UseCaseScores:
         """Return the field of *use_case*, as it is now."""
         columns = self.columns
         field = self._fields.get(use_case)
         if field is None:
-            field = Field(self._use_cases[use_case], columns, self._stale_after.total_seconds())
+            field = UseCaseScores(self._use_cases[use_case], columns, self._stale_after.total_seconds())
             self._fields[use_case] = field
         field.refresh(self.scored_at.timestamp())
         return field

@@ -25,11 +25,11 @@ from vedette.messages.queries import (
 )
 from vedette.messages.validation import decode, fitting, reference
 from vedette.types import ModelRef
-from vedette_recorder import history, past, queries, tables
+from vedette_recorder import history, queries, reconstruct, tables
 from vedette_recorder.errors import DatabaseUnavailable
 from vedette_recorder.history import Benchmark, Benchmarked, Known
-from vedette_recorder.past import Row, Tallies
 from vedette_recorder.probes import DAY, Probes, unpack
+from vedette_recorder.reconstruct import Row, Tallies
 from vedette_recorder.store import Store
 
 K = TypeVar("K")
@@ -114,15 +114,21 @@ class Answers:
         shown = there[: request.limit]
         models = [ModelRef(row["endpoint"], row["model"]) for row in shown]
         found = await self._read(queries.found(models, at))
-        probed = await self._probes(queries.some(models), at - past.DAYS, at + past.INSTANT, ModelRef)
+        probed = await self._probes(
+            queries.some(models), at - reconstruct.DAYS, at + reconstruct.INSTANT, ModelRef
+        )
         found_at = {ModelRef(row["endpoint"], row["model"]): row["measured_at"] for row in found}
 
         def tallies(model: ModelRef) -> Tallies:
-            return past.tallies(probed[model], at, found_at.get(model)) if model in probed else Tallies()
+            return (
+                reconstruct.tallies(probed[model], at, found_at.get(model)) if model in probed else Tallies()
+            )
 
-        others = {name: await self._last(tables.metadata.tables[name], models, at) for name in past.EVENTS}
+        others = {
+            name: await self._last(tables.metadata.tables[name], models, at) for name in reconstruct.EVENTS
+        }
         probes = await self._last(tables.model_availability_history, models, at)
-        known = fitting(past.models(shown, found, probes, tallies, others))
+        known = fitting(reconstruct.models(shown, found, probes, tallies, others))
         (oldest,) = await self._read(queries.oldest_probe())
         return PastReply(
             at=at,

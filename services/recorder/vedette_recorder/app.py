@@ -17,7 +17,7 @@ from vedette_recorder.answers import Answers
 from vedette_recorder.compaction import Compaction
 from vedette_recorder.fullness import Fullness
 from vedette_recorder.handlers import Recording
-from vedette_recorder.oversight import Oversight
+from vedette_recorder.lag_monitor import LagMonitor
 from vedette_recorder.store import Store
 
 
@@ -40,7 +40,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         recorder = Recording(
             bus=service.bus,
             store=store,
-            oversight=Oversight(bus=service.bus, store=store, clock=service.clock),
+            oversight=LagMonitor(bus=service.bus, store=store, clock=service.clock),
             clock=service.clock,
             retention=timedelta(days=settings.database.retention_days),
         )

@@ -19,7 +19,7 @@ from vedette.cli.output import complain, document, err, number, out, say, sheet,
 from vedette.clock import SystemClock
 from vedette.errors import NoAnswer, RequestError, VedetteError
 from vedette.runtime.loop import run
-from vedette_recorder.letters import Result, Whole, letters
+from vedette_recorder.dead_letters import Result, Whole, letters
 from vedette_recorder.store import Store
 
 _SHOWN = 120  # characters of a reason in a table

@@ -23,7 +23,7 @@ from vedette.messages.tolerance import FUTURE
 from vedette.runtime import telemetry
 from vedette_recorder import metrics, streams
 from vedette_recorder.errors import DatabaseUnavailable
-from vedette_recorder.oversight import Oversight
+from vedette_recorder.lag_monitor import LagMonitor
 from vedette_recorder.record import Message, Row, dead_letter, rows_of
 from vedette_recorder.retaining import decide, hours_needed
 from vedette_recorder.store import Store
@@ -45,7 +45,7 @@ class Recording:
     """Records one stream after another batch, and deletes what is old."""
 
     def __init__(
-        self, *, bus: Bus, store: Store, oversight: Oversight, clock: Clock, retention: timedelta
+        self, *, bus: Bus, store: Store, oversight: LagMonitor, clock: Clock, retention: timedelta
     ) -> None:
         self._bus = bus
         self._store = store

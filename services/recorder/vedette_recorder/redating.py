@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from vedette_recorder import days, tables
+from vedette_recorder import daily_aggregates, tables
 from vedette_recorder.probes import day_of
 
 AT_ONCE = 500
@@ -49,7 +49,7 @@ async def shift(connection: AsyncConnection, horizon: datetime) -> timedelta | N
 
 async def move_some(
     connection: AsyncConnection,
-    insert: days.Insert,
+    insert: daily_aggregates.Insert,
     of: tuple[sa.Table, str],
     by: timedelta,
     *,
@@ -60,7 +60,7 @@ async def move_some(
     table, name = of
     keys, column = list(table.primary_key.columns), table.c[name]
     if table is _PROBES:
-        await days.share(connection)
+        await daily_aggregates.share(connection)
     also = [table.c.endpoint, table.c.model, table.c.status_since] if table is _PROBES else []
     some = sa.select(column.label("dated"), *keys, *also).where(column > horizon).limit(AT_ONCE)
     rows = (await connection.execute(some)).mappings().all()
@@ -77,7 +77,7 @@ async def move_some(
     await connection.execute(statement, [_moved(row, keys, min(row["dated"] - by, now)) for row in rows])
     if table is _PROBES:
         moved = ((row["endpoint"], row["model"], min(row["dated"] - by, now)) for row in rows)
-        await days.empty(connection, insert, moved)
+        await daily_aggregates.empty(connection, insert, moved)
     return len(rows)
 
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from vedette_recorder import days, tables
+from vedette_recorder import daily_aggregates, tables
 from vedette_recorder.probes import DAY
 
 _TABLES = tuple(t for t in tables.metadata.sorted_tables if {"measured_at", "model"} <= set(t.c.keys()))
@@ -86,7 +86,10 @@ async def known(connection: AsyncConnection, models: Iterable[str]) -> list[Rena
 
 
 async def apply(
-    connection: AsyncConnection, insert: days.Insert, new: Sequence[Rename], before: Sequence[Rename]
+    connection: AsyncConnection,
+    insert: daily_aggregates.Insert,
+    new: Sequence[Rename],
+    before: Sequence[Rename],
 ) -> None:
     """Move what is recorded by each of the *new* renames, where those *before* were applied: once, and alone."""
     applied = list(before)
@@ -122,7 +125,7 @@ async def place(
 
 async def _move(
     connection: AsyncConnection,
-    insert: days.Insert,
+    insert: daily_aggregates.Insert,
     model: str,
     old: str,
     new: str,
@@ -140,7 +143,7 @@ async def _move(
 
 async def _move_days(
     connection: AsyncConnection,
-    insert: days.Insert,
+    insert: daily_aggregates.Insert,
     model: str,
     old: str,
     new: str,

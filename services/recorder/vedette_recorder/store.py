@@ -27,7 +27,7 @@ from vedette.errors import ConfigurationError
 from vedette.local import installing, private
 from vedette.messages.tolerance import FUTURE
 from vedette.types import ModelRef
-from vedette_recorder import days, postgres, redating, tables
+from vedette_recorder import daily_aggregates, postgres, redating, tables
 from vedette_recorder.errors import DatabaseUnavailable
 from vedette_recorder.probes import DAY
 from vedette_recorder.record import CurrentRow, Gap, Position, Row
@@ -162,14 +162,14 @@ class Store:
             reached = [sa.literal(rows[-1][column.name], column.type) for column in key]
             rows = await self.read(ordered.where(sa.tuple_(*key) > sa.tuple_(*reached)))
 
-    async def pack(self, until: datetime, *, batch: int = days.AT_ONCE) -> int:
+    async def pack(self, until: datetime, *, batch: int = daily_aggregates.AT_ONCE) -> int:
         """Pack the probes of days that were over at *until*, in short transactions; return how many rows that made."""
 
         async def open_next(connection: AsyncConnection) -> int:
-            return await days.open_next(connection, self._insert, until)
+            return await daily_aggregates.open_next(connection, self._insert, until)
 
         async def fill_some(connection: AsyncConnection) -> int:
-            return await days.fill_some(connection, batch)
+            return await daily_aggregates.fill_some(connection, batch)
 
         packed = 0
         while await self._in_batches(open_next, 1):
@@ -534,7 +534,7 @@ def _shown(url: sa.URL) -> str:
 # --- Gaps -----------------------------------------------------------------------------------------------------
 
 
-async def _note(gap: Gap, insert: days.Insert, connection: AsyncConnection) -> Gap | None:
+async def _note(gap: Gap, insert: daily_aggregates.Insert, connection: AsyncConnection) -> Gap | None:
     table = tables.stream_gaps
     overlapping = sa.and_(
         table.c.stream == gap.stream,

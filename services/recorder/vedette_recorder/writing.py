@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from vedette_recorder import days, renaming, tables
+from vedette_recorder import daily_aggregates, renaming, tables
 from vedette_recorder.record import Message, Row, dead_letter
 from vedette_recorder.renaming import Rename, Written
 
@@ -85,7 +85,9 @@ class Writer:
     """Writes batches by the statements of one dialect."""
 
     def __init__(self, dialect: Dialect) -> None:
-        self.insert = cast("days.Insert", sqlite.insert) if dialect.name == "sqlite" else postgresql.insert
+        self.insert = (
+            cast("daily_aggregates.Insert", sqlite.insert) if dialect.name == "sqlite" else postgresql.insert
+        )
         self._targets = _targets(dialect, self.insert)
 
     def bind(self, rows: Iterable[Row]) -> Batch:
@@ -123,7 +125,7 @@ class Writer:
 
     async def write(self, connection: AsyncConnection, batch: Batch) -> tuple[Row, ...]:
         """Write *batch*; return the dead letters, written as well, of rows that a driver or a table refuses."""
-        await (days.alone(connection) if batch.renames else days.share(connection))
+        await (daily_aggregates.alone(connection) if batch.renames else daily_aggregates.share(connection))
         renames = await self._rename(connection, batch)
         dead = (*batch.dead, *await _write_groups(connection, batch.groups))
         moved = await renaming.place(connection, batch.written, renames)
@@ -136,7 +138,7 @@ class Writer:
             for p in batch.probed
             if p.sequence not in refused
         )
-        await days.empty(connection, self.insert, stored)
+        await daily_aggregates.empty(connection, self.insert, stored)
         return dead
 
     async def _rename(self, connection: AsyncConnection, batch: Batch) -> list[Rename]:
@@ -157,7 +159,7 @@ def _key_of(bound: Bound) -> Any:
     return bound.key
 
 
-def _targets(dialect: Dialect, insert: days.Insert) -> dict[str, Target]:
+def _targets(dialect: Dialect, insert: daily_aggregates.Insert) -> dict[str, Target]:
     """Return how each kind of row is written, in the order of writing.
 
     `model_info` comes first: whoever forgets a lost model locks it there before its state.
@@ -193,7 +195,7 @@ def _target(dialect: Dialect, name: str, statement: sa.ClauseElement, key: tuple
     )
 
 
-def _upsert(insert: days.Insert, table: sa.Table) -> sa.ClauseElement:
+def _upsert(insert: daily_aggregates.Insert, table: sa.Table) -> sa.ClauseElement:
     """Return an insert into *table* that gives way to a message further on in its stream."""
     statement = insert(table)
     held, new = table.c, statement.excluded
@@ -205,7 +207,7 @@ def _upsert(insert: days.Insert, table: sa.Table) -> sa.ClauseElement:
     )
 
 
-def _upsert_model(insert: days.Insert) -> sa.ClauseElement:
+def _upsert_model(insert: daily_aggregates.Insert) -> sa.ClauseElement:
     """Return an insert into `model_info` that keeps the higher revision, whatever comes first."""
     table = tables.model_info
     statement = insert(table)

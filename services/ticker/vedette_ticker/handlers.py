@@ -9,7 +9,7 @@ from vedette.bus.bus import Bus
 from vedette.clock import Clock
 from vedette.errors import ClockWrong, Conflict
 from vedette.messages import ids
-from vedette.messages.catalogue import Held
+from vedette.messages.catalogue import Versioned
 from vedette.messages.events import ScheduledJob, Tick
 from vedette_ticker.schedule import Cron, Interval, due
 
@@ -53,7 +53,7 @@ class Ticker:
         now = self._clock.now()
         self._first_seen = self._first_seen or self._slots.slot(now)
 
-        def step(held: Held[Tick] | None) -> Tick | None:
+        def step(held: Versioned[Tick] | None) -> Tick | None:
             # Never ticked and not to run at start: the slot we began in counts as ticked.
             last = held.event.slot if held else None if self._run_on_startup else self._first_seen
             found = due(self._slots, now=now, last=last, run_on_startup=self._run_on_startup)

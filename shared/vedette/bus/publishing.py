@@ -18,7 +18,7 @@ from vedette.bus.streams import Streams
 from vedette.bus.writes import Writes
 from vedette.errors import Conflict, MessageTooLarge
 from vedette.messages import subjects
-from vedette.messages.catalogue import Held, ModelState
+from vedette.messages.catalogue import ModelState, Versioned
 from vedette.messages.codec import encode
 from vedette.messages.events import DeadLetter, Event, Job, Lifecycle
 from vedette.types import ModelRef
@@ -74,9 +74,9 @@ class Publisher:
         self,
         stream: str,
         subject: str,
-        step: Callable[[Held[Any] | None], EventT | None],
+        step: Callable[[Versioned[Any] | None], EventT | None],
         *,
-        known: Held[Any] | None = None,
+        known: Versioned[Any] | None = None,
     ) -> EventT | None:
         """Move the state on *subject* one step: publish what *step* makes of its last message, or nothing.
 

@@ -13,7 +13,7 @@ from nats.js.api import StreamInfo
 
 from vedette.errors import TooMany, UndecodableMessage
 from vedette.messages import subjects
-from vedette.messages.catalogue import Held, ModelState, fold
+from vedette.messages.catalogue import ModelState, Versioned, fold
 from vedette.messages.codec import decode_event
 from vedette.messages.consumers import Durable
 from vedette.messages.events import Event, ModelEvent
@@ -53,13 +53,13 @@ class Streams:
         self._connection = connection
         self._js = js
 
-    async def last(self, stream: str, subject: str) -> Held[Event] | None:
+    async def last(self, stream: str, subject: str) -> Versioned[Event] | None:
         """Return the last event on *subject*, or None when there is none."""
         try:
             raw = await self._js.get_last_msg(stream, subject, direct=True)
         except nats.js.errors.NotFoundError:
             return None
-        return Held(raw.seq or 0, decode_event(raw.subject or subject, raw.data or b""))
+        return Versioned(raw.seq or 0, decode_event(raw.subject or subject, raw.data or b""))
 
     async def last_until(self, stream: str, subject: str, until: datetime) -> Event | None:
         """Return the last event on *subject* that was stored until *until*, or None when there is none."""

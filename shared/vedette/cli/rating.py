@@ -18,7 +18,7 @@ from vedette.cli.output import document, say, sheet
 from vedette.clock import SystemClock
 from vedette.errors import ConfigurationError
 from vedette.messages import ids, subjects
-from vedette.messages.catalogue import Held
+from vedette.messages.catalogue import Versioned
 from vedette.messages.events import ModelRated
 from vedette.messages.queries import ModelView
 from vedette.runtime.loop import run
@@ -110,7 +110,7 @@ async def _rate(bus: Bus, model: ModelRef, rating: Vouched) -> None:
     now, subject = datetime.now(UTC), subjects.of_model("rated", model)
     new = Rating(score=rating.score, source=rating.source, as_of=rating.as_of, use_case=rating.use_case)
 
-    def step(held: Held[ModelRated] | None) -> ModelRated | None:
+    def step(held: Versioned[ModelRated] | None) -> ModelRated | None:
         before = held.event.ratings if held else ()
         if new in before:
             return None

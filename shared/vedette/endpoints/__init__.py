@@ -16,7 +16,7 @@ from vedette.endpoints.budget import charge
 from vedette.endpoints.contact import Contact, after
 from vedette.errors import NotYet, ProviderError
 from vedette.messages import ids
-from vedette.messages.catalogue import Held
+from vedette.messages.catalogue import Versioned
 from vedette.messages.events import EndpointObserved, Job, JobCause, JobKind
 from vedette.providers import Access, Endpoint, Listing, Provider, Server
 from vedette.providers.access import access
@@ -316,7 +316,7 @@ async def observe(
     *also* may add to the new state what only its caller counts, given the state before.
     """
 
-    def step(held: Held[EndpointObserved] | None) -> EndpointObserved:
+    def step(held: Versioned[EndpointObserved] | None) -> EndpointObserved:
         before = held.event.state if held else None
         now = bus.clock.now()
         contacted = after(before, endpoint=endpoint.settings, contact=contact, now=now, purpose=job.kind)
@@ -346,7 +346,7 @@ async def account(
     # A job that is done again uses again, so its id alone would not do.
     used_at = bus.clock.now().isoformat()
 
-    def step(held: Held[EndpointObserved] | None) -> EndpointObserved | None:
+    def step(held: Versioned[EndpointObserved] | None) -> EndpointObserved | None:
         if held is None:
             return None
         now = bus.clock.now()

@@ -47,7 +47,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 REFUSAL = "a refusal of"  # how the source of a context that a refusal named begins
 
 
-class Held(Struct, Generic[E], frozen=True, gc=False):
+class Versioned(Struct, Generic[E], frozen=True, gc=False):
     """The last event of a subject and its stream sequence."""
 
     sequence: int
@@ -58,15 +58,15 @@ class ModelState(Value, frozen=True, kw_only=True):
     """Everything held of one model. Derived views follow the rules of the fold."""
 
     model: ModelRef
-    lifecycle: Held[Lifecycle] | None = None
-    found: Held[ModelFound] | None = None
-    lost: Held[ModelLost] | None = None  # the last time, whatever came after
-    probed: Held[ModelProbed] | None = None
-    benchmarked: Held[ModelBenchmarked] | None = None
-    verified: Held[ModelVerified] | None = None
-    evaluated: Held[ModelEvaluated] | None = None
-    rated: Held[ModelRated] | None = None
-    reported: Held[ModelReported] | None = None  # of the stream REPORTS, unlike the others
+    lifecycle: Versioned[Lifecycle] | None = None
+    found: Versioned[ModelFound] | None = None
+    lost: Versioned[ModelLost] | None = None  # the last time, whatever came after
+    probed: Versioned[ModelProbed] | None = None
+    benchmarked: Versioned[ModelBenchmarked] | None = None
+    verified: Versioned[ModelVerified] | None = None
+    evaluated: Versioned[ModelEvaluated] | None = None
+    rated: Versioned[ModelRated] | None = None
+    reported: Versioned[ModelReported] | None = None  # of the stream REPORTS, unlike the others
     sequence: int = 0  # the highest of any of its subjects in MODELS
 
     @property
@@ -141,7 +141,7 @@ class ModelState(Value, frozen=True, kw_only=True):
         """Its health, which counts only if it is newer than the last `found`, or came along with a rename."""
         return self.probed.event.health if self.probed and self.counts(self.probed) else None
 
-    def counts(self, held: Held[Any]) -> bool:
+    def counts(self, held: Versioned[Any]) -> bool:
         """Return whether *held* is of the model as it was last found: published since, or brought along by a rename."""
         if self.found is None or held.sequence > self.found.sequence:
             return True
@@ -176,7 +176,7 @@ class ModelState(Value, frozen=True, kw_only=True):
             return event.reported if came_along else None
         return event.reported
 
-    def is_own(self, held: Held[Any] | None) -> bool:
+    def is_own(self, held: Versioned[Any] | None) -> bool:
         """Return whether *held* may be of this model: not where the last `found` says that it begins afresh."""
         return held is not None and (self.found is None or not self.found.event.afresh or self.counts(held))
 
@@ -226,7 +226,7 @@ def fold(state: ModelState, event: ModelEvent, sequence: int) -> ModelState:
     for slot in _slots_of(type(event)):
         held = getattr(state, slot)
         if held is None or sequence > held.sequence:
-            changes[slot] = Held(sequence, event)
+            changes[slot] = Versioned(sequence, event)
     if sequence > state.sequence:
         changes["sequence"] = sequence
     return msgspec.structs.replace(state, **changes) if changes else state
@@ -237,10 +237,10 @@ class Catalogue:
 
     def __init__(self) -> None:
         self._models: dict[str, dict[str, ModelState]] = {}  # by endpoint, by name
-        self._endpoints: dict[str, Held[EndpointState]] = {}
+        self._endpoints: dict[str, Versioned[EndpointState]] = {}
         self._lost: dict[str, dict[str, datetime]] = {}  # when, by endpoint, by name
         # Kept apart, for they may be heard before their model is, and make none.
-        self._reported: dict[ModelRef, Held[ModelReported]] = {}
+        self._reported: dict[ModelRef, Versioned[ModelReported]] = {}
         self.sequence = 0  # of the stream MODELS
         self.reports = 0  # the sequence of the stream REPORTS
 
@@ -250,7 +250,7 @@ class Catalogue:
             seen = self._endpoints.get(event.endpoint)
             if seen is not None and sequence <= seen.sequence:
                 return False
-            self._endpoints[event.endpoint] = Held(sequence, event.state)
+            self._endpoints[event.endpoint] = Versioned(sequence, event.state)
             return True
         if isinstance(event, ModelReported):
             return self._report(event, sequence)
@@ -286,7 +286,7 @@ class Catalogue:
         seen = self._reported.get(event.model)
         if seen is not None and sequence <= seen.sequence:
             return False
-        held = self._reported[event.model] = Held(sequence, event)
+        held = self._reported[event.model] = Versioned(sequence, event)
         if state := self.get(event.model):
             changed = msgspec.structs.replace(state, reported=held)
             self._models[event.model.endpoint][event.model.name] = changed
@@ -330,7 +330,7 @@ class Catalogue:
         models = self._models.get(endpoint, {})
         return [models[name] for name in sorted(models) if models[name].present]
 
-    def endpoint(self, name: str) -> Held[EndpointState] | None:
+    def endpoint(self, name: str) -> Versioned[EndpointState] | None:
         """Return the last observation of the endpoint *name*, with its sequence in ENDPOINTS."""
         return self._endpoints.get(name)
 

@@ -32,7 +32,7 @@ from vedette_recorder.store import Store
 LOOK_EVERY_S = 15.0
 
 
-class Oversight:
+class LagMonitor:
     """Looks at the recording of streams, tells it in metrics and log, and notes positions and gaps."""
 
     def __init__(self, *, bus: Bus, store: Store, clock: Clock) -> None:
