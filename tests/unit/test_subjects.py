@@ -1,6 +1,7 @@
-"""Names become tokens and come back."""
+"""Names become tokens."""
 
 import re
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
@@ -21,17 +22,18 @@ def test_a_short_name_comes_back_as_it_was(name: str) -> None:
         return  # a lone surrogate is no text; no provider's JSON can carry one into a name
     assert TOKEN.match(token)
     if len(token) <= subjects.MAX_TOKEN_BYTES and "=-" not in token:
-        assert subjects.unescape(token) == name
+        assert unquote(token.replace("=", "%")) == name
 
 
 @given(st.text(alphabet="é/:.*> 模😀", min_size=41, max_size=300))
 def test_a_long_name_is_shortened_without_cutting_an_escape(name: str) -> None:
-    """A long token stays within its bound, is legal, and cannot be turned back."""
+    """A long token stays within its bound and is legal."""
     token = subjects.escape(name)
     assert len(token) <= subjects.MAX_TOKEN_BYTES
+    assert TOKEN.match(token)
+    assert not re.search(r"=(?![0-9A-F]{2}|-)", token)
     digest = token.rpartition("=-")[2]
     assert len(digest) == 16
-    assert subjects.unescape(token) is None
 
 
 def test_two_long_names_that_begin_alike_have_different_tokens() -> None:
@@ -42,13 +44,6 @@ def test_two_long_names_that_begin_alike_have_different_tokens() -> None:
 def test_the_documented_example_holds() -> None:
     """`llama3.1:8b` is `llama3=2E1=3A8b`."""
     assert subjects.of_model("found", ModelRef("local", "llama3.1:8b")) == "model.found.local.llama3=2E1=3A8b"
-
-
-@pytest.mark.parametrize("token", ["a.b", "a b", "=2", "=zz", "é"])
-def test_what_is_no_token_is_refused(token: str) -> None:
-    """Only what `escape` makes is turned back."""
-    with pytest.raises(ValueError, match=r"not an escaped name"):
-        subjects.unescape(token)
 
 
 @pytest.mark.parametrize("text", ["noslash", "/name", "UPPER/x", "local/", "local/a\x00b", "a" * 64 + "/x"])

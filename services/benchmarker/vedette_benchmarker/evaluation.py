@@ -24,10 +24,7 @@ from vedette_benchmarker.handlers import Ended
 from vedette_benchmarker.suites import Item, Suite, VectorItem
 from vedette_benchmarker.yielding import PushedOut, names_of
 
-THINKING_TOKENS = 1024  # room to think before each answer
 _PROMPT_TOKENS = 200  # of an average item, with its template
-_FAILURES_IN_A_ROW = 3
-_WRONG_QUESTION = frozenset({Outcome.BAD_REQUEST, Outcome.UNSUPPORTED})
 
 
 class Evaluation:

@@ -13,7 +13,6 @@ import json
 import math
 import os
 import signal
-import subprocess
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
@@ -34,8 +33,6 @@ _CPU_S = (2, 5)
 _WHY_CHARACTERS = 200
 # -I and -S: no code of a user's or of an installed package runs, in the process that still has power.
 _COMMAND = (sys.executable, "-I", "-S", "-B", "-X", "utf8", str(Path(sandboxed.__file__).resolve()))
-# Loads an extension: an interpreter whose libraries cannot be read inside is found out before a model is.
-_TRIAL = ("import decimal\ndef one(): return int(decimal.Decimal(1))", ("assert one() == 1",))
 
 
 class Ran(Struct, frozen=True):
@@ -67,18 +64,6 @@ async def run(program: str, tests: Sequence[str], *, timeout_s: float = 5.0) -> 
     cases = [parsed(line) for line in tests]
     ended = await _run(_request(program, cases, timeout_s), patience_s=timeout_s + _START_S)
     return _judged(ended, cases)
-
-
-def available() -> str | None:
-    """Return None when programs can be run in isolation here, else why not. Blocks while one is (~0.1 s)."""
-    program, tests = _TRIAL
-    cases = [parsed(line) for line in tests]
-    try:
-        ended = _run_trial(_request(program, cases, _START_S))
-        ran = _judged(ended, cases)
-    except NoSandbox as error:
-        return str(error.fields["problem"])
-    return None if ran.ok else f"a trial failed: {ran.why}"
 
 
 def parsed(test: str) -> Case:
@@ -125,17 +110,6 @@ async def _run(request: bytes, *, patience_s: float) -> _Ended:
         raise NoSandbox(problem=f"it did not end within {patience_s:g} s") from error
     finally:
         await _stop(process)
-
-
-def _run_trial(request: bytes) -> _Ended:
-    _need_linux()
-    try:
-        done = subprocess.run(  # noqa: S603 - our own script
-            _COMMAND, input=request, capture_output=True, env={}, cwd="/", timeout=2 * _START_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise NoSandbox(problem=f"a trial failed: {error}") from error
-    return _Ended(status=done.returncode, said=done.stdout, printed=done.stderr)
 
 
 def _need_linux() -> None:

@@ -31,7 +31,6 @@ from vedette_recommender.constants import STATUS_MULTIPLIERS
 from vedette_recommender.field import ALL, FilterResult, UseCaseScores
 
 DEFAULT_STATUSES = tuple(STATUS_MULTIPLIERS)
-_DAY_S = 86_400.0
 # What has no distance is taken to be farther than any number that is off by less than this many times itself.
 _SET_GAP: Final = 10.0
 _UNKNOWN_GAP: Final = 5.0

@@ -22,7 +22,6 @@ from vedette.runtime.loop import run
 from vedette_recorder.dead_letters import Result, Whole, letters
 from vedette_recorder.store import Store
 
-_SHOWN = 120  # characters of a reason in a table
 _Ids = Annotated[str, Parameter(help="Ids of dead letters, or their beginnings.")]
 _All = Annotated[bool, Parameter(name="--all", negative="", help="All dead letters.")]
 

@@ -4,7 +4,7 @@ import csv
 import io
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -16,7 +16,6 @@ from rich.text import Text
 from vedette.cli.fitting import GAP, Column, distinct, fitted
 from vedette.text.shown import MAX_NAME_COLUMNS, csv_cell, shortened, shown, shown_json, shown_name
 
-T = TypeVar("T")
 _PIPED_WIDTH = 10_000  # what goes into a file or a pipe is neither folded nor shortened
 
 

@@ -1,7 +1,6 @@
 """Subjects: how names become tokens, and which subject a thing lives on. One function each way."""
 
 import hashlib
-import re
 from functools import lru_cache
 
 from vedette.types import ModelRef
@@ -9,7 +8,6 @@ from vedette.types import ModelRef
 MAX_TOKEN_BYTES = 120
 _KEPT_BYTES = 80
 _LEGAL = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
-_TOKEN = re.compile(r"(?:[A-Za-z0-9_-]|=[0-9A-F]{2})*\Z")
 
 
 @lru_cache(maxsize=16_384)  # every message that is published or recorded asks, mostly for the same names
@@ -29,16 +27,6 @@ def escape(name: str) -> str:
             break
         kept += piece
     return f"{kept}=-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
-
-
-def unescape(token: str) -> str | None:
-    """Return the name that *token* stands for, or None when the token was shortened. Raises ValueError."""
-    if "=-" in token:
-        return None
-    if not _TOKEN.match(token):
-        raise ValueError(f"{token!r} is not an escaped name")
-    raw = re.sub(r"=([0-9A-F]{2})", lambda m: chr(int(m[1], 16)), token).encode("latin-1")
-    return raw.decode()
 
 
 def of_model(event: str, model: ModelRef) -> str:
