@@ -66,12 +66,6 @@ KNOWN: dict[str, int] = {
     "docs/benchmarks.md": 8,
     "docs/charter.md": 4,
     "docs/faults.md": 20,
-    "services/benchmarker/README.md": 6,
-    "services/discoverer/README.md": 1,
-    "services/prober/README.md": 5,
-    "services/recommender/README.md": 2,
-    "services/recorder/README.md": 7,
-    "services/ticker/README.md": 1,
 }
 
 
