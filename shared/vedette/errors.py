@@ -7,6 +7,7 @@
     ├── Interrupted               a signal ended the command before its work was done
     ├── BusError
     │   ├── BusUnreachable        no NATS server, or none that lets us in
+    │   ├── ChildFailed           a service in a process of its own ended, or does not reply
     │   ├── ConsumerVanished      a durable consumer was deleted under a running service
     │   ├── JetStreamOff          the NATS server, or this account there, has no JetStream
     │   ├── ProvisioningError     a stream cannot be made or altered
@@ -28,8 +29,10 @@
 A class's docstring is its message; its fields fill the braces. A class exists only if some caller catches it.
 """
 
+from dataclasses import dataclass, fields
+from pathlib import Path
 from signal import Signals
-from typing import Any
+from typing import Any, dataclass_transform
 
 from vedette.types import Exchange, Outcome
 
@@ -37,60 +40,100 @@ from vedette.types import Exchange, Outcome
 _CLOCK_RETRY_S = 5.0
 
 
+@dataclass_transform(eq_default=False, kw_only_default=True)
 class VedetteError(Exception):
     """An error that a user can fix."""
 
-    def __init__(self, **fields: Any) -> None:
-        self.fields = fields
-        super().__init__((type(self).__doc__ or "").strip().format(**fields))
+    def __init_subclass__(cls) -> None:
+        dataclass(eq=False, repr=False, kw_only=True)(cls)
+
+    def __post_init__(self) -> None:
+        super().__init__((type(self).__doc__ or "").strip().format(**self.fields))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self).__new__, (type(self), *self.args), self.__dict__
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The values of its fields by name."""
+        return {field.name: getattr(self, field.name) for field in fields(type(self))}  # type: ignore[arg-type]
 
 
 class ConfigurationError(VedetteError):
     """{where}: {problem}"""  # noqa: D400 - a message, not a sentence
 
+    where: str | Path
+    problem: str
+
 
 class StateDirectoryError(VedetteError):
     """{path}: {problem}"""  # noqa: D400
+
+    path: Path
+    problem: str
 
 
 class NotRunning(VedetteError):
     """no running Vedette was found ({problem}); start one with "vedette up", or name a server with --nats URL"""  # noqa: D400
 
+    problem: str
+
 
 class Interrupted(VedetteError):
-    """stopped by {signal}"""  # noqa: D400
+    """stopped by {number.name}"""  # noqa: D400
 
-    def __init__(self, *, number: int) -> None:
-        super().__init__(signal=Signals(number).name)
-        self.number = number
+    number: Signals
 
 
 class BusError(VedetteError):
+    """The bus failed."""
+
+
+class ChildFailed(BusError):
     """{problem}"""  # noqa: D400
+
+    problem: str
 
 
 class BusUnreachable(BusError):
     """{url}: {problem}"""  # noqa: D400
 
+    url: str
+    problem: str
+
 
 class ReloadFailed(BusError):
     """The NATS server at {server} did not reload its accounts: {problem}. Restart "vedette up"."""
+
+    server: str
+    problem: str
 
 
 class ConsumerVanished(BusError):
     """the consumer {durable} of the stream {stream} was deleted; starting again recreates it"""  # noqa: D400
 
+    durable: str
+    stream: str
+
 
 class NoLeader(BusError):
     """the stream {stream} has no leader: not enough of its NATS servers run"""  # noqa: D400
+
+    stream: str
 
 
 class JetStreamOff(BusError):
     """{where}: JetStream is not switched on. {remedy}"""  # noqa: D400
 
+    where: str
+    remedy: str
+
 
 class ProvisioningError(BusError):
     """stream {stream}: {problem}"""  # noqa: D400
+
+    stream: str | None
+    problem: str
 
 
 class StorageTooSmall(ProvisioningError):
@@ -100,23 +143,30 @@ class StorageTooSmall(ProvisioningError):
 class MessageTooLarge(BusError):
     """{subject}: the message has {size} bytes, and the NATS server takes {limit} (max_payload)"""  # noqa: D400
 
+    subject: str
+    size: int
+    limit: int
+
 
 class TooMany(BusError):
     """stream {stream}: more subjects match than the NATS server lists at once"""  # noqa: D400
+
+    stream: str
 
 
 class Conflict(BusError):
     """{subject}: changed by others {attempts} times while this change was being written"""  # noqa: D400
 
+    subject: str
+    attempts: int
+
 
 class RequestError(VedetteError):
     """{message}"""  # noqa: D400
 
-    def __init__(self, *, code: str, message: str, field: str | None = None) -> None:
-        super().__init__(message=message)
-        self.code = code
-        self.message = message
-        self.field = field
+    code: str
+    message: str
+    field: str | None = None
 
 
 class NoAnswer(RequestError):
@@ -126,28 +176,38 @@ class NoAnswer(RequestError):
 class NoCandidate(VedetteError):
     """no model for {use_case} can be called: {problem}"""  # noqa: D400
 
+    use_case: str
+    problem: str
+
 
 class FellBehind(VedetteError):
     """more than {most} events wait for this watcher; later events are lost"""  # noqa: D400
+
+    most: int
 
 
 class NotYet(VedetteError):
     """{problem}"""  # noqa: D400
 
-    def __init__(self, *, wait_s: float, problem: str) -> None:
-        super().__init__(problem=problem)
-        self.wait_s = wait_s
+    wait_s: float
+    problem: str
 
 
 class ClockWrong(NotYet):
     """{problem}"""  # noqa: D400
 
-    def __init__(self, *, problem: str) -> None:
-        super().__init__(wait_s=_CLOCK_RETRY_S, problem=problem)
+    wait_s: float = _CLOCK_RETRY_S
 
 
 class ProviderError(VedetteError):
     """{detail}"""  # noqa: D400
+
+    outcome: Outcome
+    detail: str
+    remedy: str | None  # the end of the detail, where more is known than the outcome tells
+    retry_after_s: float | None
+    exchange: Exchange | None
+    context_tokens: int | None  # the context that is served, where a refusal names it
 
     def __init__(
         self,
@@ -159,31 +219,43 @@ class ProviderError(VedetteError):
         remedy: str | None = None,
         context_tokens: int | None = None,
     ) -> None:
-        detail = f"{detail}; {remedy}" if remedy else detail
-        super().__init__(detail=detail)
         self.outcome = outcome
-        self.detail = detail
-        self.remedy = remedy  # the end of the detail, where more is known than the outcome tells
+        self.detail = f"{detail}; {remedy}" if remedy else detail
+        self.remedy = remedy
         self.retry_after_s = retry_after_s
         self.exchange = exchange
-        self.context_tokens = context_tokens  # the context that is served, where a refusal names it
+        self.context_tokens = context_tokens
+        self.__post_init__()
 
 
 class UndecodableMessage(VedetteError):
     """{subject}: {problem}"""  # noqa: D400
 
+    subject: str
+    problem: str
+
 
 class UnknownEvent(UndecodableMessage):
-    """{subject}: no event that this version of Vedette knows"""  # noqa: D400
+    """{subject}: {problem}"""  # noqa: D400
+
+    problem: str = "no event that this version of Vedette knows"
 
 
 class TooFewSamples(VedetteError):
     """{figure} needs {needed} samples and has {given}"""  # noqa: D400
 
+    figure: str
+    needed: int
+    given: int
+
 
 class NoSandbox(VedetteError):
     """programs cannot be run in isolation here: {problem}"""  # noqa: D400
 
+    problem: str
+
 
 class NotGraded(VedetteError):
     """the answer could not be graded: {problem}"""  # noqa: D400
+
+    problem: str

@@ -220,7 +220,7 @@ def _binary() -> Finding:
     try:
         return Finding(what="nats-server", ok=True, seen=nats_server.find_binary())
     except ConfigurationError as error:
-        return Finding(what="nats-server", ok=False, seen="not found", remedy=error.fields["problem"])
+        return Finding(what="nats-server", ok=False, seen="not found", remedy=error.problem)
 
 
 async def _endpoints(settings: Settings) -> AsyncIterator[Finding]:
@@ -262,9 +262,7 @@ async def _running(where: options.Instance, settings: Settings) -> Finding:
             return await _answering(what, client)
     except NotRunning as error:
         place = f"; NATS is {without_secrets(settings.nats.url)}" if settings.nats.url else ""
-        return Finding(
-            what=what, ok=False, seen=error.fields["problem"] + place, remedy='start one with "vedette up"'
-        )
+        return Finding(what=what, ok=False, seen=error.problem + place, remedy='start one with "vedette up"')
     except VedetteError as error:
         return Finding(
             what=what, ok=False, seen=str(error), remedy="see the log of the recommender and of NATS"
@@ -327,8 +325,8 @@ async def _broker(where: options.Instance, settings: Settings) -> AsyncIterator[
     except (NotRunning, BusUnreachable):
         return  # said already
     except JetStreamOff as error:
-        seen = f"{error.fields['where']}: JetStream is not switched on"
-        yield Finding(what="NATS", ok=False, seen=seen, remedy=error.fields["remedy"])
+        seen = f"{error.where}: JetStream is not switched on"
+        yield Finding(what="NATS", ok=False, seen=seen, remedy=error.remedy)
         return
     yield Finding(
         what="clock", ok=trouble is None, seen=trouble or "agrees with the clock of the NATS server"

@@ -54,8 +54,8 @@ async def check(path: str | None) -> tuple[Settings, list[Problem]]:
 
 
 def _problem(error: ConfigurationError, file: str | None = None) -> Problem:
-    where = str(error.fields["where"])
-    return Problem(where=f"{file}: {where}" if file else where, problem=error.fields["problem"])
+    where = str(error.where)
+    return Problem(where=f"{file}: {where}" if file else where, problem=error.problem)
 
 
 def _secrets(name: str, endpoint: EndpointSettings) -> Iterator[ConfigurationError]:
@@ -84,7 +84,7 @@ async def _opened(
     try:
         provider = providers.load(endpoint.provider)
     except ConfigurationError as error:
-        problem = f"{endpoint.provider!r} is {error.fields['problem']}"
+        problem = f"{endpoint.provider!r} is {error.problem}"
         yield ConfigurationError(where=f"endpoints.{name}.provider", problem=problem)
         return
     if endpoint.ca_file is not None:

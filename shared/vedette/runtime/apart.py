@@ -11,12 +11,13 @@ import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from vedette import errors
-from vedette.errors import BusError, VedetteError
+from vedette.errors import ChildFailed, VedetteError
 from vedette.runtime import telemetry
 from vedette.runtime.subprocesses import spawned
 from vedette.settings import Http, Settings
@@ -46,12 +47,12 @@ class Said(Struct, frozen=True, omit_defaults=True):
     id: int = 0  # that of the start
     health_url: str = ""
     error: str | None = None  # the name of a class of `vedette.errors`, with its `fields`
-    fields: dict[str, str] = {}
+    fields: dict[str, Any] = {}
 
     @classmethod
     def of(cls, error: VedetteError, reply_to: int = 0) -> "Said":
         """Return what tells of *error*."""
-        fields = {name: str(value) for name, value in error.fields.items()}
+        fields = msgspec.to_builtins(error.fields, enc_hook=str)  # msgspec has no paths
         return cls(id=reply_to, error=type(error).__name__, fields=fields)
 
     def check(self) -> None:
@@ -125,13 +126,13 @@ class Apart:
                     if said.id == reply_to:
                         return said
         except TimeoutError as error:
-            raise BusError(
+            raise ChildFailed(
                 problem=f"the process of the {self.name} did not reply within {timeout_s:g} s"
             ) from error
         raise self._ended(await self._child.wait())
 
-    def _ended(self, code: int) -> BusError:
-        return BusError(problem=f"the process of the {self.name} ended with code {code}; its log says why")
+    def _ended(self, code: int) -> ChildFailed:
+        return ChildFailed(problem=f"the process of the {self.name} ended with code {code}; its log says why")
 
 
 @asynccontextmanager

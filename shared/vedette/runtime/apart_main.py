@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from vedette.errors import BusError, Interrupted, VedetteError
+from vedette.errors import ChildFailed, Interrupted, VedetteError
 from vedette.runtime import process
 from vedette.runtime.apart import MAX_LINE_BYTES, Reload, Said, Start
 from vedette.runtime.loop import run
@@ -57,7 +57,7 @@ async def _take_on(lines: asyncio.StreamReader, service: Any) -> None:
         except VedetteError as error:
             _say(Said.of(error, asked.id))
         except Exception as error:  # noqa: BLE001 - the parent refuses the configuration, and says why
-            _say(Said.of(BusError(problem=f"{type(error).__name__}: {error}"), asked.id))
+            _say(Said.of(ChildFailed(problem=f"{type(error).__name__}: {error}"), asked.id))
         else:
             _say(Said(id=asked.id))
 

@@ -240,7 +240,7 @@ class Stopped(asyncio.Event):
     def check(self) -> None:
         """Return when not told to stop. Raises Interrupted."""
         if self.number is not None:
-            raise Interrupted(number=self.number)
+            raise Interrupted(number=signal.Signals(self.number))
 
     async def _end(self, scope: asyncio.Timeout) -> None:
         await self.wait()
