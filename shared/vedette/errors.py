@@ -14,7 +14,7 @@
     │   ├── TooMany               a batched read of more subjects than the broker lists
     │   └── Conflict              compare-and-set lost too often
     ├── RequestError              a request that cannot be answered as asked; carries the field's path
-    │   └── NoAnswer              nobody can answer it now
+    │   └── NoAnswer              no service can reply now
     ├── NoCandidate               no model that fits can be called
     ├── FellBehind                a watcher that took its events too slowly
     ├── NotYet                    a job whose time has not come; it is given back until then

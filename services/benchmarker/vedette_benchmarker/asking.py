@@ -58,7 +58,7 @@ class Asker:
         self._run = run
 
     async def grade(self, suite: Suite, seed: str, on_trial: OnTrial) -> Graded:
-        """Ask items of *suite* until its score is sure, or the endpoint fails; *on_trial* is told before each.
+        """Ask items of *suite* until its score is sure, or the endpoint fails; *on_trial* is called before each.
 
         Three answers in a row that cannot be graded end it too.
         """

@@ -27,11 +27,11 @@ class Capabilities:
         self._rng = rng
 
     def is_done(self, state: ModelState, job: Job) -> bool:
-        """Return whether the model was put to the proof by this very job."""
+        """Return whether the model was checked by this very job."""
         return state.verified is not None and state.verified.event.job_id == job.id
 
     def measured_at(self, state: ModelState) -> datetime | None:
-        """Return when the model was last put to the proof."""
+        """Return when the model was last checked."""
         return state.verified.event.at if state.verified else None
 
     def is_wanted(self, endpoint: OpenEndpoint) -> bool:

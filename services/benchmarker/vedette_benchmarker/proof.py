@@ -52,7 +52,7 @@ _PERSON_SCHEMA = {
 
 
 def calls(info: ModelInfo, rng: Random) -> list[Call]:
-    """Return the generations to ask of the model *info*; each item is drawn anew, so no answer is learnt."""
+    """Return the generations to ask of the model *info*; each item is drawn again, so no answer is learnt."""
     if info.asked_as not in ("chat", "completion"):
         return []
     made = [_speaks(info, rng)]

@@ -41,7 +41,7 @@ def fold(
 ) -> Performance:
     """Return the performance after *samples* were taken of the weights *digest*.
 
-    Another digest starts anew. A job that is already among the kept samples counts once, so that a
+    Another digest starts again. A job that is already among the kept samples counts once, so that a
     redelivered job, even one measured twice, leaves *previous* as it was. *sweep* takes the last one's place.
     """
     before = previous if previous is not None and previous.digest == digest else None

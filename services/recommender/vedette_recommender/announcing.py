@@ -54,7 +54,7 @@ class Announcing:
             self._heard[event.use_case] = Versioned(sequence, event)
 
     async def run(self) -> None:
-        """Announce for ever, once the catalogue is warm and `listen` has returned."""
+        """Announce until cancelled, once the catalogue is warm and `listen` has returned."""
         while True:
             self._poked.clear()
             began = self._clock.monotonic()
@@ -99,10 +99,10 @@ class Announcing:
     def _next(
         self, use_case: str, held: Versioned[AnswerChanged] | None, heard: Versioned[AnswerChanged] | None
     ) -> AnswerChanged | None:
-        """Return what to announce after *held*, unless whoever announced it knew more than this replica does.
+        """Return what to announce after *held*, unless the replica that announced it knew more than this one.
 
         What *heard* knew is in the streams, which have been seen to their end since it was heard; if they do not
-        reach so far, they were made anew.
+        reach so far, they were recreated.
         """
         before = held.event if held else None
         now = self._clock.now()

@@ -92,7 +92,7 @@ class Past:
             async with asyncio.timeout(DEADLINE_S):
                 recalled = await self._pages(request.at)
         except TimeoutError as error:
-            message = f"history did not tell of so many models within {DEADLINE_S:g} s"
+            message = f"history did not return that many models within {DEADLINE_S:g} s"
             raise NoAnswer(code="unavailable", message=message) from error
         # A thousand models take a tenth of a second to take in, for which no other answer should wait.
         return await asyncio.to_thread(self._reply, request, recalled)
@@ -127,7 +127,7 @@ class Past:
 def catalogue(models: Sequence[PastModel]) -> Catalogue:
     """Return the catalogue that the events of *models* give, folded as always. Raises UndecodableMessage.
 
-    They are numbered anew in their order, which is that of time: their own sequences begin anew with their stream.
+    They are numbered by time: their own sequences start at 1 again when their stream is recreated.
     """
     made = Catalogue()
     sequence = reports = place = 0

@@ -185,7 +185,7 @@ class Columns:
         return row
 
     def put(self, facts: Facts) -> int:
-        """Write the row of a model anew, and return which it is. There must be room for a new one."""
+        """Rewrite the row of a model, and return which it is. There must be room for a new one."""
         model = facts.model
         row = self.rows.get(model)
         if row is None:

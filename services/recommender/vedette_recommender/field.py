@@ -354,7 +354,7 @@ def _highest(scores: Floats, most: int) -> NDArray[np.intp]:
     """Return the places of the *most* highest of *scores*, and of all that are as high; never one of -inf."""
     ranked = scores
     if len(scores) % _BLOCK == 0 and len(scores) >= max(_MANY, _BLOCK * most * _ROOM):
-        # At least so many score no less than the last of as many blocks does.
+        # At least this many score no less than the last of as many blocks does.
         ranked = np.maximum.reduce(scores.reshape(_BLOCK, -1), axis=0)
     bar = -math.inf
     if len(ranked) > most:

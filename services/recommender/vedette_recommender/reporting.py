@@ -72,7 +72,7 @@ class Reporting:
         return encode(ReportReply(counted=False, reason=refusal)) if refusal else _COUNTED
 
     async def run(self) -> None:
-        """Publish for ever."""
+        """Publish until cancelled."""
         while True:
             await asyncio.sleep(self._every_s)
             await self.flush()

@@ -122,7 +122,7 @@ def output_tps_of(report: ReportRequest) -> float | None:
 def fold(previous: Reported | None, sums: Sums, now: datetime, digest: str | None) -> Reported:
     """Return the state after *sums*, as of *now*, of a model whose present weights are *digest*.
 
-    Other weights begin anew, and what was said of them does not count. Nor does what a wrong clock dated.
+    Other weights start again, and what was said of them does not count. Nor does what a wrong clock dated.
     """
     if previous is None or previous.digest != digest or is_future(previous.as_of, now):
         previous = Reported(as_of=now, digest=digest)

@@ -232,7 +232,7 @@ class Peers:
         self._counts = np.zeros((len(SIGNALS), PEERS_STEPS + 1), np.int64)
 
     def put(self, rows: Rows, utility: Floats, confidence: Floats, among: Mask) -> None:
-        """Count the models of *rows* anew: by what they are worth, those *among* which it is to be told."""
+        """Count the models of *rows* again: by what they are worth, those *among* which it is to be told."""
         sure = (confidence > PEER_CONFIDENCE) & among
         places = np.where(sure, np.rint(utility * PEERS_STEPS), -1).astype(np.int16)
         before = self._places[:, rows]

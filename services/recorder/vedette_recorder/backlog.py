@@ -14,7 +14,7 @@ FAR_FROM_LOSS = 0.25
 class ConsumerLag(Struct, frozen=True, kw_only=True):
     """How far a durable has come in its stream, as the broker tells it; 0 is before the first message."""
 
-    created_at: datetime  # of the stream: sequences begin anew when it is made anew
+    created_at: datetime  # of the stream: sequences start at 1 again when it is recreated
     first: int
     last: int
     messages: int

@@ -1,6 +1,6 @@
 """Forgetting lost models: what the streams and the current state in SQL hold of them goes; history ages as always.
 
-The last message of a subject never expires, so names that come and go would fill the stream of models for ever. The
+The last message of a subject never expires, so names that come and go would fill the stream of models. The
 recorder forgets them because it alone knows what is recorded: nothing is purged that is not (ADR 0015).
 """
 
@@ -45,7 +45,7 @@ class Compaction:
         self._cutoff = cutoff
 
     async def run(self) -> None:
-        """Forget for ever; without broker or database, the next round does it."""
+        """Forget until cancelled; without broker or database, the next round does it."""
         while True:
             await asyncio.sleep(FORGET_EVERY_S)
             try:
@@ -87,7 +87,7 @@ def is_lost(model: ModelRef, rows: Iterable[CurrentRow]) -> bool:
 def last_recorded(
     rows: Iterable[CurrentRow], models: Container[ModelRef], created: Mapping[str, datetime | None]
 ) -> dict[tuple[ModelRef, str], int]:
-    """Return the last recorded sequence of each of *models* in each stream; none of a stream made anew since.
+    """Return the last recorded sequence of each of *models* in each stream; none of a recreated stream since.
 
     A model that was found again meanwhile has messages after that, which are not to be purged.
     """

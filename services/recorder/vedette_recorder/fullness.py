@@ -22,7 +22,7 @@ class Fullness:
         self._nearly_full: set[str] = set()
 
     async def run(self) -> None:
-        """Look for ever; without a broker, the next look does it."""
+        """Look until cancelled; without a broker, the next look does it."""
         while True:
             for stream in self._streams:
                 try:

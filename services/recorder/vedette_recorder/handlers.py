@@ -34,7 +34,7 @@ LINGER_S = 0.1
 _IN_HAND = 2
 # Probes of a day come until so long after it; one that comes later has it packed again.
 _STILL_COMING = timedelta(hours=1)
-# Longer, and whoever started the service would think that it hangs.
+# A longer wait would look like a service that hangs.
 _TABLES_FIRST_S = 5.0
 _FIRST_WAIT_S = 0.25
 _LONGEST_WAIT_S = 5.0
@@ -89,7 +89,7 @@ class Recording:
         self._opened.set()
 
     async def record(self, durable: Durable) -> None:
-        """Record the stream of *durable* for ever."""
+        """Record the stream of *durable* until cancelled."""
         await self._opened.wait()
         created_at = await self._begin(durable)
         self._bus.spawn(self._oversight.watch(durable))
@@ -127,7 +127,7 @@ class Recording:
                 return info.created or datetime.fromtimestamp(0, UTC)
 
     async def _require_same(self, durable: Durable, created_at: datetime) -> None:
-        """Raise ConsumerVanished when the stream was made anew, by whomever: its sequences begin again then.
+        """Raise ConsumerVanished when the stream was recreated, by whomever: its sequences begin again then.
 
         Asked after a batch has come, so that no message of a new stream is taken for one of the old.
         """
@@ -258,7 +258,7 @@ class Recording:
         return await self._bus.clock.trouble() or self._database_clock
 
     async def watch_clock(self) -> None:
-        """Compare with the database's clock, for ever; SQLite has none of its own."""
+        """Compare with the database's clock, until cancelled; SQLite has none of its own."""
         await self._opened.wait()
         while True:
             await self._compare()

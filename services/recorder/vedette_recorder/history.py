@@ -1,4 +1,4 @@
-"""From rows of history to what is told of them: windows, buckets, medians. Pure."""
+"""From rows of history to replies: windows, buckets, medians. Pure."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -38,7 +38,7 @@ Floats = NDArray[np.float64]
 
 
 class Benchmark(Struct, frozen=True, array_like=True):
-    """A row of `model_performance_history`, with as much of it as is told."""
+    """A row of `model_performance_history`, with the columns that replies use."""
 
     measured_at: datetime
     outcome: Outcome

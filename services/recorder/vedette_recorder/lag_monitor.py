@@ -47,7 +47,7 @@ class LagMonitor:
     async def begin(self, durable: Durable) -> None:
         """Compare the stream with what was recorded of it: one that is shorter is read from its start again.
 
-        A stream made anew comes with a durable made anew, which reads it from the start by itself.
+        A recreated stream comes with a recreated durable, which reads it from the start by itself.
         """
         stream, lag = durable.stream, await streams.lag(self._bus, durable)
         held = await self._store.position(stream)
@@ -70,7 +70,7 @@ class LagMonitor:
             self._known[stream] = held.sequence
 
     async def watch(self, durable: Durable) -> None:
-        """Look at *durable* for ever. Raises ConsumerVanished when its stream is no longer the one it was."""
+        """Look at *durable* until cancelled. Raises ConsumerVanished when its stream is no longer the one it was."""
         while True:
             # The broker and the database have their own alarms.
             with suppress(nats.errors.Error, TimeoutError, DatabaseUnavailable):

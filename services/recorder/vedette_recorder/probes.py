@@ -1,6 +1,6 @@
 """Probes as columns, and a day of a model's packed into one value. Pure.
 
-What is told of a month is told of tens of thousands of probes. As rows of a database each costs microseconds
+A month of history consists of tens of thousands of probes. As rows of a database each costs microseconds
 wherever it is counted; a day of them packed is one row, and columns are counted at once.
 """
 

@@ -1,7 +1,7 @@
 """What is read of history: the columns that are told, of some models in some time.
 
 Rows of one model, or of the models of an endpoint, are a range of the index over endpoint, model and time for each,
-and one row more than may be told, so that whoever has too many knows.
+and one row more than a reply may hold, which shows that there are too many.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ from vedette_recorder.tables import model_performance_history as performance
 from vedette_recorder.tables import model_renames as renames
 from vedette_recorder.tables import probe_days as days
 
-# Reading so many takes an eighth of a second, during which other services may share the process.
+# Reading this many takes an eighth of a second, during which other services may share the process.
 MOST_ROWS = 10_000
 # Those that no packed day has: of today, and of yesterday until it is packed.
 MOST_PROBES = 200_000

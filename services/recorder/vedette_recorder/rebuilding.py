@@ -78,12 +78,12 @@ async def _rebuild(as_json: bool, config: str | None, where: options.Instance) -
 
 
 async def restore(bus: Bus, store: Store, show: Callable[[int, int], None] = lambda *_: None) -> Rebuilt:
-    """Put the current state of *store* back into the streams; *show* is told how far it is.
+    """Put the current state of *store* back into the streams; *show* is called with the progress.
 
     Raises ProvisioningError when a stream is not there at all.
     """
     keys = [_TABLE.c[name] for name in ("subject", "stream", "stream_created_at", "sequence")]
-    # A stream that was made anew counts from 1 again, so its own time comes first.
+    # A stream that was recreated counts from 1 again, so its own time comes first.
     places = await store.read(sa.select(*keys).order_by(_TABLE.c.stream_created_at, _TABLE.c.sequence))
     for stream in sorted({place["stream"] for place in places}):
         await _require(bus, stream)
@@ -124,7 +124,7 @@ async def _put_back_lifecycle(bus: Bus, row: sa.RowMapping, event: Lifecycle) ->
     """Put back what a model was, unless the stream knows better.
 
     Of found, changed and lost the last one in the stream holds, on whichever subject: behind the `found` of a
-    model that was discovered anew, its old `lost` on an empty subject would lose it again.
+    model that was discovered again, its old `lost` on an empty subject would lose it again.
     """
     if await bus.streams.last(row["stream"], row["subject"]) is not None:
         return "present"

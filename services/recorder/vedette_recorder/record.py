@@ -36,7 +36,7 @@ RENAMED = "renamed"
 class Message(Struct, frozen=True, kw_only=True):
     """A message as its stream holds it. `at` is when the broker stored it.
 
-    Sequences begin anew when a stream is made anew, so they compare only together with `stream_created_at`.
+    Sequences start at 1 again when a stream is recreated, so they compare only together with `stream_created_at`.
     """
 
     stream: str

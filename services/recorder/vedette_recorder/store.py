@@ -48,7 +48,7 @@ SUPPORTED = (_SQLITE, postgres.DRIVER)
 _SPELT = dict.fromkeys(postgres.DRIVERS, postgres.DRIVER)
 CONNECT_TIMEOUT_S = 10
 COMMAND_TIMEOUT_S = 60
-# Another version may have months of rows to write anew.
+# Another version may have months of rows to rewrite.
 CHANGE_TIMEOUT_S = 3600
 DELETE_BATCH = 500
 _MIGRATION_LOCK = 0x7665_6465_7474  # "vedett": what PostgreSQL's advisory lock is known by
@@ -358,7 +358,7 @@ async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
     except asyncio.CancelledError:
         await asyncio.wait([task])
         if not task.cancelled():
-            task.exception()  # nobody is left to hear it
+            task.exception()  # no one is left to handle it
         raise
 
 

@@ -31,7 +31,7 @@ class Ticker:
         self._first_seen: datetime | None = None
 
     async def run(self) -> None:
-        """Tick for ever; not while this process's clock is wrong."""
+        """Tick until cancelled; not while this process's clock is wrong."""
         while True:
             try:
                 await self.tick_if_due()

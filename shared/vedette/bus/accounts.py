@@ -18,7 +18,7 @@ SHARED: Final = "CLIENT"
 SYSTEM: Final = "SYSTEM"
 SHARED_USER: Final = "agent"
 SYSTEM_USER: Final = "system"
-# A password for each of these, whoever else there is.
+# Each of these has a password, whichever agents there are.
 USERS: Final = (*permissions.users(), SHARED_USER)
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 # Nobody may hear what is under it: the server turns there what did not come from APP as an event.

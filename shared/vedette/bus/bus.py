@@ -68,11 +68,11 @@ class Bus:
             self.fail(task.exception())
 
     def fail(self, error: BaseException | None) -> None:
-        """Declare that this service cannot go on, so that its process exits and is started anew."""
+        """Declare that this service cannot go on, so that its process exits and is restarted."""
         if not self.fatal.done() and error is not None:
             self.log.critical("service.failed", error=f"{type(error).__name__}: {error}")
             self.fatal.set_exception(error)
-            self.fatal.exception()  # whoever waits re-raises; nobody waiting is no warning
+            self.fatal.exception()  # a waiter re-raises it; without a waiter there is no warning
 
     async def close(self) -> None:
         """Stop everything that was spawned."""

@@ -25,7 +25,7 @@ class Following:
         self.stream = stream
         self.warm = asyncio.Event()
         self.sequence = 0
-        # The last message's number by its consumer, which counts anew when it is made anew.
+        # The last message's number by its consumer, which counts from 1 again when it is recreated.
         self.delivered = 0
         self.subscription: JetStreamContext.PushSubscription | None = None
 
@@ -47,7 +47,7 @@ class Following:
         try:
             info = await self.subscription.consumer_info()
         except nats.js.errors.NotFoundError:
-            return False  # it is being made anew
+            return False  # it is being recreated
         sent = info.delivered.consumer_seq if info.delivered else 0
         return info.num_pending == 0 and sent in (0, self.delivered)
 

@@ -101,7 +101,7 @@ class Jobs:
         concurrency: int,
         timeout_s: float,
     ) -> None:
-        """Handle jobs of *durable* for ever, at most *concurrency* in hand, each within *timeout_s*.
+        """Handle jobs of *durable* until cancelled, at most *concurrency* in hand, each within *timeout_s*.
 
         A job is kept alive while it is in hand. When this is cancelled, nothing more is taken, and what is
         in hand is given back at once.

@@ -64,7 +64,7 @@ def of_agent() -> Permissions:
 
 
 def inbox(role: str) -> str:
-    """Return the prefix of the subjects on which the service *role* takes replies: nobody else may hear them."""
+    """Return the prefix of the subjects on which the service *role* takes replies: no other service receives them."""
     return f"_INBOX.{role}"
 
 
@@ -98,7 +98,7 @@ def _jetstream(role: Role) -> Iterator[str]:
 
 
 def _uses(durable: Durable) -> Iterator[str]:
-    """Yield the requests by which a durable is made, read and made anew."""
+    """Yield the requests by which a durable is created, read and recreated."""
     name = f"{durable.stream}.{durable.name}"
     yield from _with_all_below(f"$JS.API.CONSUMER.CREATE.{name}")
     yield from (

@@ -218,7 +218,7 @@ class Publisher:
         return self._writes_of_now().refusing_for(self._clock.monotonic())
 
     async def keep_writing(self) -> None:
-        """Try a write when there was none for a while, for ever: nothing else shows that the broker stores none."""
+        """Try a write after a while without one, until cancelled: only writes show whether the broker stores them."""
         while True:
             if self._writes.quiet_for(self._clock.monotonic()) >= _TRY_A_WRITE_AFTER_S:
                 with suppress(nats.errors.Error, TimeoutError):

@@ -6,7 +6,7 @@
             print(best.recommendation.model, best.recommendation.base_url)
 
 The client finds a Vedette that runs on this machine by itself, and finds it again when it was restarted on another
-port; elsewhere it is told the URL of NATS.
+port; elsewhere pass the URL of NATS.
 """
 
 import asyncio
@@ -336,7 +336,7 @@ class Client:
         return made
 
     def follow_models(self) -> AsyncIterator[Followed]:
-        """Yield every model that is there, then each that comes, changes or goes, without a gap and for ever.
+        """Yield every model that is there, then each that comes, changes or goes, without a gap, until closed.
 
         Close the client, or the iterator, to end it.
         """
@@ -398,7 +398,7 @@ async def _request(
     try:
         return await connection.request(subject, payload, timeout=timeout_s)
     except (nats.errors.NoRespondersError, nats.errors.TimeoutError) as error:
-        # What nobody took may be sent again; what was not answered may have been taken.
+        # No responders: safe to send again. A timeout: the request may have been processed.
         if not repeatable and isinstance(error, nats.errors.TimeoutError):
             raise _silence(subject, timeout_s) from error
         # A service that is just being replaced, or a connection that is just being mended.

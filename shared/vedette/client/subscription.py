@@ -1,4 +1,4 @@
-"""Events as they happen, for whoever watches: what `Client.watch` gives."""
+"""Events as they happen, as a stream: what `Client.watch` gives."""
 
 import asyncio
 import logging

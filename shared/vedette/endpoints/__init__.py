@@ -169,7 +169,7 @@ class _Entry(NamedTuple):
 
 
 class Reloaded(NamedTuple):
-    """The names of the endpoints that a reload opened, closed, and opened anew with other settings or secrets."""
+    """The names of the endpoints that a reload opened, closed, and opened again with other settings or secrets."""
 
     added: list[str]
     removed: list[str]

@@ -15,7 +15,7 @@ from vedette.types import EndpointState, Exchange, Listed, Outcome, Use
 # A key that was refused will be refused again; new configuration lifts the pause at once (see `pause`).
 _AUTH_PAUSE = timedelta(hours=1)
 _RATE_PAUSE = timedelta(minutes=1)  # for a 429 without Retry-After
-_LONGEST_PAUSE = timedelta(hours=24)  # an absurd Retry-After must not silence an endpoint for ever
+_LONGEST_PAUSE = timedelta(hours=24)  # an absurd Retry-After must not silence an endpoint permanently
 _MOST_DETAIL = 500
 
 
@@ -36,7 +36,7 @@ class Contact(Struct, frozen=True, kw_only=True):
 def pause(state: EndpointState | None, endpoint: EndpointSettings, now: datetime) -> str | None:
     """Return why *endpoint* must be left alone at *now*, or None.
 
-    New configuration lifts every pause; a pause that a wrong clock dated holds for nobody.
+    New configuration lifts every pause; a pause that a wrong clock dated is ignored.
     """
     if (
         state is None

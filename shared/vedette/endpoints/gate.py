@@ -1,4 +1,4 @@
-"""One gate for each host group, so that Vedette's own questions never meet on one processor.
+"""One gate for each host group, so that Vedette's own requests never meet on one processor.
 
 A measurement holds it while its job is in hand, a probe while its job is in the queue. Each shows itself before it
 looks for the other: where both begin at once, the probe asks for no answer, and the measurement waits for its end.
@@ -16,7 +16,7 @@ from vedette.bus.bus import Bus
 from vedette.messages import subjects
 from vedette.messages.consumers import host_jobs
 
-# A job that was delivered longer ago is nobody's: its benchmarker is gone for good.
+# A job that was delivered longer ago has no worker: its benchmarker is gone.
 LONGEST_MEASUREMENT_S: Final = 3600.0
 _LOOK_AGAIN_S: Final = 0.1
 PATIENCE_S: Final = 2.0

@@ -151,7 +151,7 @@ class ModelFound(Lifecycle, frozen=True, kw_only=True):
 
 
 class ModelChanged(Lifecycle, frozen=True, kw_only=True):
-    """A model's description changed. After `digest_changed` its speed and quality must be measured anew."""
+    """A model's description changed. After `digest_changed` its speed and quality must be measured again."""
 
     TYPE = "model.changed"
     changes: tuple[FieldChange, ...]
@@ -201,7 +201,7 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ModelVerified(ModelEvent, frozen=True, kw_only=True):
-    """Capabilities of a model were put to the proof; `claims` hold for the weights `digest`."""
+    """Capabilities of a model were checked; `claims` hold for the weights `digest`."""
 
     TYPE = "model.verified"
     job_id: str
@@ -298,7 +298,7 @@ class ModelReported(Event, frozen=True, kw_only=True):
     since: UtcTime
     calls: int
     failures: Annotated[dict[str, int], Meta(description="by outcome")] = {}
-    callers: Annotated[int, Meta(description="at least so many")] = 1
+    callers: Annotated[int, Meta(description="a lower bound")] = 1
     uncounted: Annotated[int, Meta(description="reports over the limits")] = 0
     use_cases: Annotated[dict[str, int], Meta(description="reports by use case, where one was said")] = {}
     prompt_tokens: Annotated[int, Meta(description="of all calls whose number was said")] = 0

@@ -372,7 +372,7 @@ class ModelView(Struct, frozen=True, kw_only=True):
     ] = ()
     attempts: Annotated[
         tuple[Attempt, ...],
-        Meta(description="what its capabilities were put to; `models.get` alone gives them"),
+        Meta(description="the calls that checked its capabilities; `models.get` alone gives them"),
     ] = ()
     notes: Annotated[
         tuple[str, ...],
@@ -437,7 +437,7 @@ class AvailabilityBucket(Struct, frozen=True, kw_only=True):
 class AvailabilityHistory(Struct, frozen=True, kw_only=True):
     """How a model, or all at an endpoint, answered: buckets of equal length, empty ones too, and all of the time.
 
-    Whoever asks for a model is told of a `model`, whoever asks for an endpoint of an `endpoint`.
+    A query for a model gets `model` back, a query for an endpoint gets `endpoint`.
     """
 
     model: ModelRef | None

@@ -53,7 +53,7 @@ def decode(payload: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
 
 
 def fitting(items: Iterable[T], most_bytes: int = MOST_BYTES) -> tuple[T, ...]:
-    """Return as many of *items*, from the first on, as go into a reply: one at least, or nobody came past it."""
+    """Return as many of *items*, from the first on, as fit a reply: at least one, so that paging advances."""
     taken: list[T] = []
     left = most_bytes
     for item in items:

@@ -243,7 +243,7 @@ class Http:
     @asynccontextmanager
     async def _within(self, deadline_s: float, told: "_Transcript") -> AsyncIterator[None]:
         """Bound what is done inside to *deadline_s*; a failure takes the transcript of its exchange along."""
-        # httpx's own timeouts start anew with every byte: a slow-loris never meets them.
+        # httpx's own timeouts start again with every byte: a slow-loris never meets them.
         try:
             async with asyncio.timeout(max(0.0, deadline_s)):
                 yield

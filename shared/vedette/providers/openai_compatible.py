@@ -1,4 +1,4 @@
-"""Servers that speak OpenAI's protocol: llama.cpp, vLLM, LM Studio, and those nobody has named.
+"""Servers that speak OpenAI's protocol: llama.cpp, vLLM, LM Studio, and unnamed ones.
 
 What differs between them is a row of data each (`_flavours`). A server is told by what it lists.
 """

@@ -1,6 +1,6 @@
 """The private nats-server of `vedette up`, of the demo and of the tests.
 
-It listens on loopback only and lets nobody in without credentials. Its accounts: shared/vedette/bus/accounts.py.
+It listens on loopback only and refuses connections without credentials. Its accounts: shared/vedette/bus/accounts.py.
 """
 
 import asyncio

@@ -77,7 +77,7 @@ class Running(Struct, frozen=True, kw_only=True):
     reloading: Reloading | None = None  # None where no configuration is watched
 
     async def until_failure(self) -> None:
-        """Wait for ever; raise the failure of the first service that can serve no longer."""
+        """Wait; raise the failure of the first service that can serve no longer."""
         await asyncio.wait([s.fatal for s in self.services], return_when=asyncio.FIRST_COMPLETED)
         for service in self.services:
             if service.fatal.done():
@@ -94,7 +94,7 @@ async def up(
 ) -> AsyncIterator[Running]:
     """Run every service on a private nats-server, or on the one that *settings* name; yield when all are warm.
 
-    *say* is told each thing that has come up. *source* is where the settings came from, so that they can be reloaded.
+    *say* is called with each thing that has started. *source* is where the settings came from, for reloading them.
     Raises StateDirectoryError, ConfigurationError, BusUnreachable.
     """
     async with AsyncExitStack() as stack:
@@ -151,7 +151,7 @@ async def run(
             try:
                 services.append(await stack.enter_async_context(_load(name)(chosen)))
             except nats.errors.Error as error:
-                # It let us in, and then said nothing: whoever started this process starts it again.
+                # It let us in, and then said nothing: the supervisor restarts this process.
                 problem = f"{name} could not start: {why(error)}"
                 raise BusUnreachable(url=without_secrets(chosen.nats.url or ""), problem=problem) from error
         checks = {service.name: service.ready for service in services}

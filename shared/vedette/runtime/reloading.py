@@ -122,7 +122,7 @@ class Reloading:
         return f"needs a restart: {', '.join(self._waiting)}" if self._waiting else None
 
     async def run(self, hung_up: asyncio.Event) -> None:
-        """Watch the file for ever, and read it at once when *hung_up* is set."""
+        """Watch the file until cancelled, and read it at once when *hung_up* is set."""
         # The file may have changed since it was read for the start: it is read once in any case.
         taken: str | None = None
         seen: str | None = None

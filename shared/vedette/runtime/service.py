@@ -51,7 +51,7 @@ from vedette.settings import Nats, Settings
 # From a query's subject and request to its reply: at once, or awaited, and then the next request on that
 # subject waits its turn.
 Answer = Callable[[str, bytes], bytes | Awaitable[bytes]]
-# The same, which is told as well who asks: the asker's account, or None where no server says.
+# The same, which also gets the asker: the asker's account, or None where no server says.
 AnswerTo = Callable[[str, bytes, str | None], bytes | Awaitable[bytes]]
 Serve = Callable[[Settings], AbstractAsyncContextManager["Service"]]
 # A cold broker behind fifty services that start at once needs a while; an absent one should be said soon.
@@ -141,7 +141,7 @@ class Service:
         self.bus.spawn(self._forget_lost())
 
     async def _forget_lost(self) -> None:
-        """Let the catalogue go of models that were lost longer ago than history is kept, for ever."""
+        """Let the catalogue go of models that were lost longer ago than history is kept, until cancelled."""
         keep = timedelta(days=self.settings.database.retention_days)
         while True:
             if not await self.clock.trouble():
@@ -191,7 +191,7 @@ class Service:
         await self.answer_to(queries, lambda subject, payload, _: answer(subject, payload))
 
     async def answer_to(self, queries: Iterable[Query], answer: AnswerTo) -> None:
-        """Answer *queries* as `answer` does; *answer* is told who asks."""
+        """Answer *queries* as `answer` does; *answer* also gets the asker."""
         if self._micro is None:
             self._micro = self._micro_service()
             await self._micro.start()

@@ -74,7 +74,7 @@ class _Merged(Collector):
         families = {family.name: family for family in REGISTRY.collect()}
         for url in self._others:
             for family in _metrics_of(url):
-                # When a counter began is read as a family of its own, and is written anew with the counter.
+                # When a counter began is read as a family of its own, and is written again with the counter.
                 if not family.name.startswith("vedette_") or family.name.endswith("_created"):
                     continue
                 if family.name in families:

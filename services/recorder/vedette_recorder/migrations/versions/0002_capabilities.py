@@ -1,4 +1,4 @@
-"""What models were put to the proof of."""
+"""Which capabilities of models were checked."""
 
 import sqlalchemy as sa
 from alembic import op
