@@ -23,8 +23,9 @@ from vedette.clock import Clock
 from vedette.errors import ConfigurationError, ProviderError
 from vedette.providers import Access, counting
 from vedette.providers._lenient import decoded, text
-from vedette.providers._outbound import Forbidden, Transport
+from vedette.providers._outbound import Forbidden
 from vedette.providers._refusals import context_limit, outcome, wait_s, words
+from vedette.providers._transport import Transport
 from vedette.providers.addresses import http_url, query_of, socket_of
 from vedette.providers.redaction import Secrets
 from vedette.types import Exchange, Outcome

@@ -6,14 +6,12 @@ the address where a cloud hands out credentials, for one.
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
 import httpcore
-import httpx
 
 Address = IPv4Address | IPv6Address
 
@@ -37,10 +35,6 @@ _NEVER = tuple(
 # (RFC 6052) cannot be told from another network.
 _LAST_32_BITS = frozenset(
     int(ip_network(network).network_address) for network in ("169.254.169.254/32", *_METADATA[:3])
-)
-_KEPT = 20  # connections for the next request,
-_KEPT_FOR_S = (
-    2.0  # less than servers do (uvicorn and Node close after 5 s), so that none closes under a request
 )
 _NAT64 = ip_network("64:ff9b::/96")
 _LOCAL_NAT64 = ip_network("64:ff9b:1::/48")
@@ -128,22 +122,6 @@ def _within(address: Address, allowed: Iterable[str]) -> bool:
         except ValueError:
             continue  # the name of a host
     return False
-
-
-class Transport(httpx.AsyncHTTPTransport):
-    """httpx's own way to a server, by TCP or the unix socket *uds*, through connections that are `Guarded`."""
-
-    def __init__(self, allowed: Sequence[str], *, tls: ssl.SSLContext, uds: str | None = None) -> None:
-        super().__init__(verify=tls)
-        # httpx has no parameter for the one thing that differs.
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=tls,
-            max_connections=None,
-            max_keepalive_connections=_KEPT,
-            keepalive_expiry=_KEPT_FOR_S,
-            uds=uds,
-            network_backend=Guarded(allowed),
-        )
 
 
 async def _addresses(host: str, port: int, timeout: float | None) -> Sequence[str]:
