@@ -57,7 +57,7 @@ WRONG = {
     ),
     "no-quota": Wrong(reply(429, QUOTA), "429: You exceeded", "add credit"),
     "no-balance": Wrong(reply(400, BALANCE), "400: Your credit balance", "add credit"),
-    "policy": Wrong(reply(403, COUNTRY), "403: Country", "by its policy"),
+    "policy": Wrong(reply(403, COUNTRY), "403: Country", "policy refuses"),
     "no-key": Wrong(reply(401, {"error": {"message": "Incorrect API key"}}), "401: Incorrect", "api_key"),
     "another-program": Wrong(
         reply(200, {"name": "grafana"}), "did not list models", "check url and provider"

@@ -47,7 +47,7 @@ async def test_a_model_s_history_as_json_as_tables_and_drawn(tmp_path: Path) -> 
         tables = await running.ask("history", "box/m:1b", "--since", "2h", "--buckets", "3")
         assert tables.code == 0, tables.err
         assert tables.out.startswith("box/m:1b: ")
-        assert "up in 100 % of the probes that count" in tables.out
+        assert "uptime 100 %" in tables.out
         assert "tokens/s" in tables.out
 
         drawn = await running.ask("history", "box/m:1b", "--since", "2h", "--plot")

@@ -191,7 +191,7 @@ def test_a_file_is_a_suite() -> None:
         ("p.toml", OWN + "max_tokens = 0\n", "max_tokens"),
         ("p.jsonl", "{", "line 1: not JSON"),
         ("tools.toml", OWN, "already"),
-        ("P .toml", OWN, "small letters"),
+        ("P .toml", OWN, "only a-z, 0-9"),
     ],
 )
 def test_a_mistake_in_it_is_named(name: str, text: str, says: str) -> None:

@@ -176,7 +176,7 @@ def _show(up: AvailabilityHistory, fast: PerformanceHistory) -> None:
 
 def _summary(up: AvailabilityHistory) -> str:
     down = _causes(up.down_by_cause)
-    found = f", up in {percent(up.uptime)} of the probes that count" if up.uptime is not None else ""
+    found = f", uptime {percent(up.uptime)}" if up.uptime is not None else ""
     return (
         f"{name(up.model or up.endpoint)}: {_counted(up.probes, 'probe')} since {_minute(up.since)} UTC{found}"
         + (f"; down: {down}" if down else "")
