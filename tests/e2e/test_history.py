@@ -64,7 +64,7 @@ async def test_a_model_s_history_as_json_as_tables_and_drawn(tmp_path: Path) -> 
             assert wrong.err == f'vedette: no model {name}; did you mean "box/m:1b"?\n'
         for arguments, says in (
             (("--since", "often"), "--since: 'often' is not a duration"),
-            (("--since", "9999d"), "nothing is kept so long"),
+            (("--since", "9999d"), "history is not kept that long"),
             (("--buckets", "501"), "buckets: Expected `int` <= 500"),
         ):
             wrong = await running.ask("history", "box/m:1b", *arguments)

@@ -82,7 +82,7 @@ async def test_from_a_start_to_an_explained_recommendation(
         assert "verified" in proved.out
         wrong = await running.ask("benchmark", "local", "--sweep", "0,many")
         assert wrong.code == 2
-        assert "--sweep: '0,many' is no list of numbers" in wrong.err
+        assert "--sweep: '0,many' is not a list of numbers" in wrong.err
         used = (await running.ask("endpoints", "--json")).json()["endpoints"][0]["used"]
         assert used["requests"] > 10
         assert "local" in (await running.ask("endpoints")).out
