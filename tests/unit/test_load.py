@@ -68,7 +68,7 @@ def stream(*times: float, done_at: float | None = None, **finished: object) -> l
 
 
 def test_a_benchmark_is_a_warm_up_and_three_runs_of_each_length() -> None:
-    """The plan of DESIGN section 7."""
+    """The plan that docs/measurements.md describes."""
     runs = plan(info(native_context_tokens=8192), SETTINGS)
     assert [str(run) for run in runs] == ["warm-up"] + ["short prompt"] * 3 + ["long prompt"] * 3
     assert {run.prompt_tokens for run in runs} == {100, 1000}

@@ -1,4 +1,4 @@
-"""The score is what DESIGN says it is, and orders models as anybody would expect."""
+"""The score is what docs/scores.md says it is, and orders models as anybody would expect."""
 
 import math
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""The work a benchmark asks of a model, and what one run of it measures (DESIGN section 7).
+"""The work a benchmark asks of a model, and what one run of it measures.
 
 Runs follow each other, none is retried, and each looks first whether the model is loaded. Every prompt opens
 with a nonce, because servers keep the prefixes they have seen and a repeated prompt measures that cache.

@@ -1,4 +1,8 @@
-"""The probe levels: one function each, from the shallowest to the deepest that may be done."""
+"""What a probe does with a model at each level.
+
+`reach` is the level of a probe whose endpoint was not reached; a `describe` is of the level `residency` where the
+server says which models are loaded.
+"""
 
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing

@@ -1,6 +1,6 @@
 """Use cases: how much each signal weighs, and what a model must be able to do. Pure.
 
-The weights are DESIGN's table; they are normalised on use, so only their ratios count.
+The weights are normalised on use, so only their ratios count.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The tables of the recorder (DESIGN §9): SQLAlchemy Core, the same on SQLite and PostgreSQL.
+"""The tables of the recorder: SQLAlchemy Core, the same on SQLite and PostgreSQL.
 
 What is filtered by or drawn is a column; the rest is JSON. The event id is the key of every history row, so a
 message that arrives twice is stored once. `sequence` is the message's place in its stream.

@@ -18,7 +18,7 @@ from vedette.messages.channels import (
 )
 from vedette.messages.consumers import Durable
 
-# What agents may ask and hear (DESIGN §11). They report to a recommender; what it makes of that, `report.<endpoint>.
+# What agents may ask and hear. They report to a recommender; what it makes of that, `report.<endpoint>.
 # <name>`, is not theirs to publish.
 ASKED = ("recommend.>", "models.>", "endpoints.list", "history.>", "report.outcome")
 HEARD = (*PUBLIC_EVENTS, f"{PUBLIC_ANSWERS}*")
@@ -69,7 +69,7 @@ def inbox(role: str) -> str:
 
 
 def _said(role: Role) -> Iterator[str]:
-    """Yield what *role* publishes by the contracts, what it asks, and its trial writes (`Bus.keep_writing`)."""
+    """Yield what *role* publishes by the contracts, what it asks, and its trial writes (`Publisher.keep_writing`)."""
     yield f"canary.{role}"
     yield from (query.subject for query in QUERIES if role in query.askers)
     for channel in CHANNELS:
