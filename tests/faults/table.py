@@ -17,18 +17,18 @@ from msgspec import Struct
 # What must hold, whatever breaks. The invariants of docs/faults.md.
 INVARIANTS = {
     "I1": "every acknowledged event is in the database, once",
-    "I2": "nothing is in the database that nobody published",
+    "I2": "the database contains only published events",
     "I3": "no acknowledgement before the commit",
-    "I4": "every request has an answer or a typed error in time",
-    "I5": "nobody is alive but deaf: not ready, or gone, or at work",
+    "I4": "every request gets a reply or a typed error in time",
+    "I5": "a live process receives messages; otherwise it is not ready, stopped, or busy with work",
     "I6": "memory is bounded",
-    "I7": "no secret anywhere but where it belongs",
-    "I8": "no connection to where none may go",
+    "I7": "secrets stay where they belong",
+    "I8": "no connection to an address that is not allowed",
     "I9": "a status changes after K results, in one event",
-    "I10": "an answer tells what it reflects, and it is so",
-    "I11": "SIGTERM ends in time, work finished or given back",
-    "I12": "work is done once, by whichever replica",
-    "I13": "what one client or server does harms no other",
+    "I10": "a reply states what it includes, and the statement is true",
+    "I11": "SIGTERM stops a process in time; its work is finished or returned",
+    "I12": "one replica, any one, does each job once",
+    "I13": "one client or server does not harm others",
 }
 
 
