@@ -323,4 +323,4 @@ def advice(relax: Relaxation | None, considered: int) -> str:
     change = f"changing {relax.constraint} from {relax.need} to {relax.to}"
     if relax.to is None:
         change = f"dropping {relax.need} from {relax.constraint}"
-    return f"{quoted_name(relax.model)} is nearest: {change}{also} admits it."
+    return f"{quoted_name(relax.model)} is the nearest miss: {change}{also} admits it."

@@ -527,7 +527,7 @@ def _show_relaxation(relax: Relaxation | None, rejected: Mapping[str, int], cons
     if relax.constraint == "constraints.unmeasured":
         also = f", and relax {', '.join(map(option, relax.also))}" if relax.also else ""
         out.print(
-            f"The nearest of the others is {name(relax.model)}, which has no figure for a limit: "
+            f"The nearest miss is {name(relax.model)}, which has no figure for a limit: "
             f"--unmeasured keep admits it{also}."
         )
         return
@@ -535,7 +535,7 @@ def _show_relaxation(relax: Relaxation | None, rejected: Mapping[str, int], cons
     change = f" from {_from_to(relax.need, relax.to)}" if relax.to is not None else f" ({_plain(relax.need)})"
     score = f"; it would score {relax.score:.1f}" if relax.score is not None else ""
     out.print(
-        f"The nearest of the others is {name(relax.model)}: relax {option(relax.constraint)}{change}{also}{score}."
+        f"The nearest miss is {name(relax.model)}: relax {option(relax.constraint)}{change}{also}{score}."
     )
 
 

@@ -14,28 +14,28 @@ def page() -> str:
     lines = [
         "# Events, requests and replies",
         "",
-        "Made by `vedette contracts --output docs` from the code; the same as JSON Schema in"
-        " [contracts.json](contracts.json), and as AsyncAPI 3.0 in [asyncapi.json](asyncapi.json). Times are RFC 3339"
-        " in UTC, units stand in the names.",
+        "`vedette contracts --output docs` generates this page from the code. [contracts.json](contracts.json) has"
+        " the same as JSON Schema, [asyncapi.json](asyncapi.json) as AsyncAPI 3.0. Times are RFC 3339 in UTC. Names of"
+        " fields end with their unit.",
         "",
         *_GENERATE,
         *_STABILITY,
-        "## What anybody may hear",
+        "## Events for every client",
         "",
-        "Subscribe to the subject; the broker copies each event there once it is stored. To start with what is known,"
-        " ask `models.list` after subscribing (`Client.follow_models` does both).",
+        "Subscribe to the subject. The NATS server copies each stored event there. To start with all known models,"
+        " query `models.list` after you subscribe (`Client.follow_models` does both).",
         "",
-        "The copy has the headers `Nats-Stream` (`MODELS`, or `ANSWERS` for `recommend.changed`), `Nats-Subject` (the"
+        "Each copy has the headers `Nats-Stream` (`MODELS`, or `ANSWERS` for `recommend.changed`), `Nats-Subject` (the"
         " event's own subject, such as `model.found.<endpoint>.<name>`) and `Nats-Sequence`. Ignore messages without"
-        " them: they are no events.",
+        " these headers: they are not events.",
         "",
         "| subject | event | says |",
         "|---|---|---|",
         *(f"| `{c.copy}` | [{c.name}](#{c.name.lower()}) | {c.doc} |" for c in CHANNELS if c.copy),
         "",
-        "## What anybody may ask",
+        "## Queries for every client",
         "",
-        "A NATS request with a JSON body; nothing stands for `{}`. An error is a reply with the header"
+        "Send a NATS request with a JSON body; an empty body means `{}`. An error is a reply with the header"
         " `Nats-Service-Error-Code` and the body [ErrorReply](#errorreply). The services describe themselves:"
         " `nats req '$SRV.INFO' ''`.",
         "",
@@ -47,13 +47,13 @@ def page() -> str:
             for q in QUERIES
         ),
         "",
-        "## What services say to each other",
+        "## Messages between services",
         "",
-        "| subject | message | stream | sent by | heard by |",
+        "| subject | message | stream | publishers | consumers |",
         "|---|---|---|---|---|",
         *(
             f"| `{c.subject}` | {c.name} | {c.stream or '-'} | {', '.join(c.publishers)} | "
-            f"{', '.join((*c.consumers, *(('anybody',) if c.copy else ())))} |"
+            f"{', '.join((*c.consumers, *(('any client',) if c.copy else ())))} |"
             for c in CHANNELS
         ),
         "",
@@ -123,22 +123,22 @@ _GENERATE: Final = (
     "npx quicktype@26.0.0 --src-lang schema --lang go --package vedette types.json > vedette.go",
     "```",
     "",
-    "Modelina makes the same types from asyncapi.json (5.10.1: Go and TypeScript). A field of type `ModelRefOrNull` is"
-    " a `ModelRef` or `null`; a field that is not required may be absent as well.",
+    "Modelina generates the same types from asyncapi.json (5.10.1: Go and TypeScript). A field of type `ModelRefOrNull`"
+    " is a `ModelRef` or `null`; an optional field may also be absent.",
     "",
 )
 _STABILITY: Final = (
-    "## What stays before 1.0",
+    "## Compatibility before 1.0",
     "",
-    "In every 0.x release, these of an earlier one stay: subjects, names of messages, fields and their types, and the"
-    " values of enumerations. A field that could be left out is never required later. The schemas of each release are"
-    " kept in `tests/contracts`, and tests compare.",
+    "Every 0.x release keeps these from earlier releases: subjects, names of messages, fields and their types, and"
+    " values of enumerations. An optional field never becomes required. `tests/contracts` contains the schemas of each"
+    " release, and tests compare them.",
     "",
-    "New fields, new values of enumerations and new subjects may come with any release. Readers ignore fields that they"
-    " do not know and treat a value that they do not know as unknown. Requests are strict: a request with an unknown"
-    " field is refused with its name, so send a new field only to a server that knows it.",
+    "Any release may add fields, values of enumerations and subjects. Consumers must ignore unknown fields and accept"
+    " unknown values. Requests are strict: a request with an unknown field gets an error with its name. So send a new"
+    " field only to a server that knows it.",
     "",
-    "Not promised before 1.0: scores and their order, the text of messages for people, the tables of the database, and"
-    " the subjects between services (`schedule`, `job`, `progress`, `dead`).",
+    "These may change before 1.0: scores and their order, texts for people, the tables of the database, and the"
+    " subjects between services (`schedule`, `job`, `progress`, `dead`).",
     "",
 )
