@@ -128,7 +128,7 @@ class Measurements:
         for measured_at, state in sorted(measured, key=lambda one: (one[0] or _NEVER, one[1].model)):
             endpoint = self._endpoints.get(state.model.endpoint)
             due = measured_at is None or measured_at < tick.slot or is_future(measured_at, tick.at)
-            if endpoint and due:
+            if endpoint and due and self._measures[kind].is_wanted(endpoint):
                 await self._bus.publisher.enqueue(
                     endpoint.job(kind, at=tick.slot, cause="tick", seed=tick.id, model=state.model)
                 )
@@ -160,10 +160,12 @@ class Measurements:
         endpoint = self._endpoints.get(event.model.endpoint)
         if endpoint is None:
             return  # not configured here: `on_reload` makes up for it
+        # A job that would only be dropped could take the place of one that an operator asks for.
         for kind in kinds:
-            await self._bus.publisher.enqueue(
-                endpoint.job(kind, at=event.at, cause=cause, seed=event.id, model=event.model)
-            )
+            if self._measures[kind].is_wanted(endpoint):
+                await self._bus.publisher.enqueue(
+                    endpoint.job(kind, at=event.at, cause=cause, seed=event.id, model=event.model)
+                )
 
     async def on_job(self, job: Job) -> None:
         """Measure one model."""
