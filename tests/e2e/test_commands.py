@@ -22,7 +22,7 @@ from providers.fake_ollama import fake_ollama
         ("[endpoints.gpu]\nurl = 'http://x'\napi_key = 'sk-1'", 'use { env = "NAME" }'),
         (
             "[endpoints.gpu]\nprovider = 'olama'\nurl = 'http://x'",
-            "provider 'olama': not installed; there are",
+            "provider 'olama': not installed; installed: ",
         ),
         ("[schedule]\navailability = 'often'", "schedule.availability: 'often' is not a duration"),
         (

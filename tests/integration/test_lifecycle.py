@@ -403,6 +403,7 @@ async def test_a_measurement_yields_to_the_model_that_a_user_has_loaded(tmp_path
                 await eventually(asked, what="measured when asked for")
 
 
+@pytest.mark.lane("faults")
 @pytest.mark.fault("a restart in the middle of a measurement", "I12")
 async def test_what_vedette_has_loaded_holds_nothing_up_after_a_restart(tmp_path: Path) -> None:
     """It was written down before it was loaded, so it is not taken for a user's."""

@@ -292,6 +292,7 @@ async def test_a_stream_made_anew_under_a_running_recorder_is_read_from_its_star
     assert (state["sequence"], state["stream_created_at"], state["event_id"]) == (2, created, probe(9).id)
 
 
+@pytest.mark.lane("faults")
 @pytest.mark.fault("stream made anew while no recorder ran", "I1")
 async def test_a_stream_made_anew_while_no_recorder_ran_is_said_and_read(
     bus: Bus, chosen: Settings, store: Store

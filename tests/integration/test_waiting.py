@@ -65,6 +65,7 @@ async def test_without_a_worker_it_is_said(bus: Bus) -> None:
     assert "Is the benchmarker running?" in told.message
 
 
+@pytest.mark.lane("faults")
 @pytest.mark.fault("other jobs publish progress without a pause", "I13")
 async def test_the_position_is_said_among_other_news(bus: Bus) -> None:
     """What is heard of other jobs does not hide that this one waits."""
