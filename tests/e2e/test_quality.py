@@ -53,7 +53,7 @@ async def test_the_faster_model_loses_when_it_is_seen_to_be_wrong(tmp_path: Path
     ):
         await running.line("ready")
         assert await eventually(lambda: _measured(running), within_s=300, what="both measured") == 2
-        assert await _best(running) == "quick/pruned"
+        assert await eventually(lambda: _faster_is_best(running), within_s=300, what="the faster one is best")
         named = [part for suite in SUITES for part in ("--suite", suite)]
         evaluated = await running.ask("evaluate", *named, "--json")
         assert evaluated.code == 0, evaluated.err
@@ -94,6 +94,15 @@ async def _best(running: Up) -> str:
 
 async def _is_best(running: Up, name: str) -> bool:
     return await _best(running) == name
+
+
+async def _faster_is_best(running: Up) -> bool:
+    """Return whether the faster model is best; if not, measure again: other work slowed it down."""
+    if await _is_best(running, "quick/pruned"):
+        return True
+    for model in ("quick/pruned", "right/whole"):
+        assert (await running.ask("benchmark", model)).code == 0
+    return False
 
 
 async def _measured(running: Up) -> int:
