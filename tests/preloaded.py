@@ -45,7 +45,7 @@ class Server:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 env={**os.environ, "NO_COLOR": "1"},
-            ).returncode = 0  # nobody waits for it
+            ).returncode = 0  # it is not awaited
 
     def run(self, request: Request, files: tuple[int, int, int]) -> None:
         """Have it run *request* with copies of *files*."""
@@ -80,7 +80,7 @@ def _serve() -> None:
 
 
 def _mind(request: Request, stdout: int, stderr: int, status: int) -> None:
-    """Fork the command, and tell its number and its exit code: a server that waits for nobody serves at once."""
+    """Fork the command, and tell its number and its exit code: the server itself never waits."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     number = os.fork()
     if number == 0:

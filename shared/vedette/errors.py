@@ -10,6 +10,7 @@
     │   ├── ChildFailed           a service in a process of its own ended, or does not reply
     │   ├── ConsumerVanished      a durable consumer was deleted under a running service
     │   ├── JetStreamOff          the NATS server, or this account there, has no JetStream
+    │   ├── ReloadFailed          the NATS server did not reload its accounts
     │   ├── ProvisioningError     a stream cannot be made or altered
     │   ├── TooMany               a batched read of more subjects than the broker lists
     │   └── Conflict              compare-and-set lost too often

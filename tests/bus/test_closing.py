@@ -63,7 +63,7 @@ async def test_closing_ends_at_any_moment() -> None:
 
 
 async def test_closing_can_be_cancelled() -> None:
-    """Whoever cancels the task that closes is obeyed."""
+    """A cancellation of the closing task takes effect."""
     begun = asyncio.Event()
 
     class Slow:

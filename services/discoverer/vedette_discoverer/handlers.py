@@ -64,9 +64,8 @@ class Discovery:
         await self._bus.clock.until_right()
         while True:
             try:
-                if (
-                    await self._bus.followings.current()
-                ):  # what jobs in hand have published is to be lost as well
+                # Only then are models that jobs in hand have published among those to lose.
+                if await self._bus.followings.current():
                     await self._catch_up(anew)
                     return
             except (nats.errors.Error, TimeoutError) as error:

@@ -348,9 +348,8 @@ FLAVOURS = (
         resident="always",
         health="health",
     ),
-    Flavour(
-        name="xinference", owned_by=("xinference",), locality="local", resident="always"
-    ),  # lists what runs
+    # Xinference lists only models that run.
+    Flavour(name="xinference", owned_by=("xinference",), locality="local", resident="always"),
     # Nothing in their listings tells these apart: they are named by `flavour`.
     Flavour(name="localai", locality="local"),
     Flavour(name="mlx", runs="chat", locality="local"),
