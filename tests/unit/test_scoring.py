@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from samples import model_info
-from vedette.messages.queries import Constraints, Contribution, RecommendRequest, Rejection, Relaxation
+from vedette.messages.constraints import Constraints
+from vedette.messages.queries import Contribution, RecommendRequest, Rejection, Relaxation
 from vedette.testing import EPOCH
 from vedette.types import (
     Claim,

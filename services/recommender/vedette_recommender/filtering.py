@@ -14,7 +14,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from vedette.messages.queries import Constraints, ModelsRequest, RecommendRequest
+from vedette.messages.constraints import Constraints
+from vedette.messages.queries import ModelsRequest, RecommendRequest
 from vedette.types import Capability, Evidence, ModelRef, Status
 from vedette_recommender.candidate import Facts
 from vedette_recommender.columns import (
@@ -134,9 +135,9 @@ class Limit(NamedTuple):
             ordered = field.ordered[self.name] = np.sort(values[~np.isnan(values)]).tolist()
         return (bisect_left if self.name.startswith("min_") else bisect_right)(ordered, limit)
 
-    def rules(self, field: UseCaseScores, columns: Columns, limit: float, need: Constraints) -> list[Rule]:
-        """Return who is beyond the *limit*, and who is not known to be within where that is refused, too."""
-        values = self.values(field, columns)
+    def rules(self, field: UseCaseScores, columns: Columns, need: Constraints) -> list[Rule]:
+        """Return who is beyond the limit, and who is not known to be within where that is refused, too."""
+        limit, values = getattr(need, self.name), self.values(field, columns)
         hits = values < limit if self.name.startswith("min_") else values > limit
         found: list[Rule] = [
             LimitRule(self.code, f"constraints.{self.name}", limit, hits, values, self.whole)
@@ -174,13 +175,13 @@ class Choice(NamedTuple):
     codes: Callable[[Columns], Codes]
     names: Callable[[Columns], Names]
 
-    def rules(self, columns: Columns, allowed: tuple[str, ...]) -> list[Rule]:
+    def rules(self, _: UseCaseScores, columns: Columns, need: Constraints) -> list[Rule]:
         """Return who is outside, and who is not known to be inside."""
-        field, need, codes = f"constraints.{self.name}", list(allowed), self.codes(columns)
-        outside = self.names(columns).all_but(allowed)[codes]
+        allowed, field, codes = getattr(need, self.name), f"constraints.{self.name}", self.codes(columns)
+        outside, named = self.names(columns).all_but(allowed)[codes], list(allowed)
         return [
-            FactRule(self.code, field, need, outside, lambda row: _described(columns, row, self.code)),
-            Rule(f"{self.code}_unknown", field, need, codes == 0),
+            FactRule(self.code, field, named, outside, lambda row: _described(columns, row, self.code)),
+            Rule(f"{self.code}_unknown", field, named, codes == 0),
         ]
 
 
@@ -234,16 +235,9 @@ def _further(field: UseCaseScores, columns: Columns, request: RecommendRequest) 
     for capability in dict.fromkeys(request.capabilities):
         if capability not in field.use_case.requires:
             found += _able(columns, capability, need.evidence, "capabilities")
-    if need.exclude:
-        found.append(_excluded(columns, need.exclude))
-    for choice in _CHOICES:
-        if (allowed := getattr(need, choice.name)) is not None:
-            found += choice.rules(columns, allowed)
-    if need.locality is not None:
-        found += _located(columns, need.locality)
-    for limit in _LIMITS:
-        if (value := getattr(need, limit.name)) is not None:
-            found += limit.rules(field, columns, value, need)
+    for name, rules in FILTERS.items():
+        if getattr(need, name) is not None:
+            found += rules(field, columns, need)
     return found
 
 
@@ -288,10 +282,12 @@ def _able(columns: Columns, capability: Capability, least: Evidence, field: str)
     return found
 
 
-def _excluded(columns: Columns, exclude: Iterable[str]) -> Rule:
+def _excluded(_: UseCaseScores, columns: Columns, need: Constraints) -> list[Rule]:
+    if not need.exclude:
+        return []
     hits = np.zeros(columns.room, np.bool_)
     by_row: dict[int, str] = {}
-    for name in exclude:
+    for name in need.exclude:
         for row in columns.named.get(name, ()):
             by_row.setdefault(row, name)
         endpoint, slash, rest = name.partition("/")
@@ -299,15 +295,33 @@ def _excluded(columns: Columns, exclude: Iterable[str]) -> Rule:
         if found is not None:
             by_row.setdefault(found, name)
     hits[list(by_row)] = True
-    return FactRule("excluded", "constraints.exclude", None, hits, by_row.get)
+    return [FactRule("excluded", "constraints.exclude", None, hits, by_row.get)]
 
 
-def _located(columns: Columns, wanted: str) -> list[Rule]:
-    field, need, elsewhere = "constraints.locality", [wanted], _ELSEWHERE[wanted][columns.locality]
+def _located(_: UseCaseScores, columns: Columns, need: Constraints) -> list[Rule]:
+    if need.locality is None:
+        return []
+    field, wanted, elsewhere = "constraints.locality", [need.locality], _ELSEWHERE[need.locality]
     return [
-        FactRule("locality", field, need, elsewhere, lambda row: LOCALITIES[columns.locality[row]]),
-        Rule("locality_unknown", field, need, columns.locality == 0),
+        FactRule(
+            "locality",
+            field,
+            wanted,
+            elsewhere[columns.locality],
+            lambda row: LOCALITIES[columns.locality[row]],
+        ),
+        Rule("locality_unknown", field, wanted, columns.locality == 0),
     ]
+
+
+# What each constraint rejects, in the order in which rejections count. Three constraints are not here: `statuses` is
+# in `_first`, `evidence` in `_able`, and `unmeasured` in `Limit.rules`.
+FILTERS: Final[dict[str, Callable[[UseCaseScores, Columns, Constraints], list[Rule]]]] = {
+    "exclude": _excluded,
+    **{choice.name: choice.rules for choice in _CHOICES},
+    "locality": _located,
+    **{limit.name: limit.rules for limit in _LIMITS},
+}
 
 
 def _described(columns: Columns, row: int, code: str) -> str | None:

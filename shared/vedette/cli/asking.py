@@ -1,15 +1,15 @@
 """`models`, `recommend` and `explain`: what an agent would be told, for people."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 from cyclopts import Parameter, validators
 
 from vedette.cli import options
 from vedette.cli.entries import NOTHING_FOUND
 from vedette.cli.fitting import Column
+from vedette.cli.need import NOTHING, Need, option
 from vedette.cli.output import (
     document,
     ms,
@@ -41,67 +41,6 @@ from vedette.text.figures import apart
 from vedette.text.shown import shown_name
 from vedette.types import Capability, ModelInfo, Status
 
-# Options that are given once for each value, and the fields of a request that take all values.
-_PLURALS = {
-    "capability": "capabilities",
-    "provider": "providers",
-    "endpoint": "endpoints",
-    "family": "families",
-    "license": "licenses",
-}
-_SINGULARS = {plural: name for name, plural in _PLURALS.items()}
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class Need:
-    """What the model must satisfy."""
-
-    capability: Annotated[
-        tuple[Capability, ...],
-        options.Enumerated,
-        Parameter(help="Required capability; may be repeated."),
-    ] = ()
-    min_context_tokens: Annotated[int | None, Parameter(help="Minimum context in tokens.")] = None
-    max_ttft_ms: Annotated[float | None, Parameter(help="Maximum time to first token in milliseconds.")] = (
-        None
-    )
-    min_output_tps: Annotated[float | None, Parameter(help="Minimum output tokens per second.")] = None
-    max_price_usd_per_mtok: Annotated[
-        float | None, Parameter(help="Maximum price of a million tokens in US dollars.")
-    ] = None
-    locality: Annotated[
-        Literal["local", "remote"] | None,
-        Parameter(help="Where the model runs: on your own machines (local), or elsewhere (remote)."),
-    ] = None
-    provider: Annotated[tuple[str, ...], Parameter(help="Only this provider; may be repeated.")] = ()
-    endpoint: Annotated[tuple[str, ...], Parameter(help="Only this endpoint; may be repeated.")] = ()
-    family: Annotated[tuple[str, ...], Parameter(help="Only this family; may be repeated.")] = ()
-    license: Annotated[tuple[str, ...], Parameter(help="Only this licence; may be repeated.")] = ()
-    min_parameters: Annotated[int | None, Parameter(help="Minimum number of parameters.")] = None
-    max_parameters: Annotated[int | None, Parameter(help="Maximum number of parameters.")] = None
-    exclude: Annotated[
-        tuple[str, ...], Parameter(help="Exclude this model (endpoint/name, or a name at any endpoint).")
-    ] = ()
-    min_uptime_24h: Annotated[
-        float | None, Parameter(help="Minimum uptime of the last 24 hours: 0 to 1.")
-    ] = None
-    evidence: Annotated[
-        Literal["inferred", "declared", "verified"] | None,
-        Parameter(help="Minimum evidence of a capability."),
-    ] = None
-    unmeasured: Annotated[
-        Literal["keep", "reject"],
-        Parameter(help="Keep or reject models without a figure for a limit."),
-    ] = "reject"
-
-    def wanted(self) -> dict[str, Any]:
-        """Return what was given, as the client takes it."""
-        given = {_PLURALS.get(name, name): value for name, value in vars(self).items()}
-        return {name: value for name, value in given.items() if value not in (None, ())}
-
-
-NOTHING = Need()
 # The codes of rejections for a figure that is not known; `--unmeasured keep` lifts them.
 _UNMEASURED = frozenset(
     f"{limit}_unknown" for limit in ("context", "ttft", "output_tps", "price", "parameters", "uptime")
@@ -180,14 +119,15 @@ def recommend(
     where: options.Instance = options.HERE,
 ) -> int:
     """Name the best model for USE_CASE now, and those to fall back on."""
+    wanted = need.wanted()
 
     async def ask(client: Client) -> int:
         if at is not None:
             then = options.moment(at, "at")
-            past = await client.asof(use_case, then, limit=min(limit + 1, 100), risk=risk, **need.wanted())
+            past = await client.asof(use_case, then, limit=min(limit + 1, 100), risk=risk, **wanted)
             return _told_of_the_past(past, json, lambda: _show_best(_best_of(past.explanation)))
-        await _refuse_unknown(client, family=need.family, license=need.license)
-        reply = await client.best(use_case, limit=limit, risk=risk, **need.wanted())
+        await _refuse_unknown(client, family=wanted.get("families", ()), license=wanted.get("licenses", ()))
+        reply = await client.best(use_case, limit=limit, risk=risk, **wanted)
         if json:
             document(reply)
         else:
@@ -209,14 +149,15 @@ def explain(
     where: options.Instance = options.HERE,
 ) -> int:
     """Show how the models for USE_CASE score, signal by signal, and why the others are no candidates."""
+    wanted = need.wanted()
 
     async def ask(client: Client) -> int:
         if at is not None:
             then = options.moment(at, "at")
-            past = await client.asof(use_case, then, limit=limit, risk=risk, **need.wanted())
+            past = await client.asof(use_case, then, limit=limit, risk=risk, **wanted)
             return _told_of_the_past(past, json, lambda: show_explanation(past.explanation))
-        await _refuse_unknown(client, family=need.family, license=need.license)
-        reply = await client.explain(use_case, limit=limit, risk=risk, **need.wanted())
+        await _refuse_unknown(client, family=wanted.get("families", ()), license=wanted.get("licenses", ()))
+        reply = await client.explain(use_case, limit=limit, risk=risk, **wanted)
         if json:
             document(reply)
         else:
@@ -537,13 +478,6 @@ def _show_relaxation(relax: Relaxation | None, rejected: Mapping[str, int], cons
     out.print(
         f"The nearest miss is {name(relax.model)}: relax {option(relax.constraint)}{change}{also}{score}."
     )
-
-
-def option(field: str) -> str:
-    """Return the option that sets *field* of a request, or the field's own name where none does."""
-    name = field.removeprefix("constraints.")
-    name = _SINGULARS.get(name, name)
-    return f"--{name.replace('_', '-')}" if name in Need.__dataclass_fields__ else name
 
 
 def _with_options(text: str, relax: Relaxation | None) -> str:

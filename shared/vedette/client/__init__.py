@@ -14,7 +14,7 @@ import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack
 from weakref import WeakSet
 
 import msgspec
@@ -29,6 +29,7 @@ from vedette.errors import NoAnswer, NotRunning, RequestError
 from vedette.local import instance
 from vedette.messages import subjects
 from vedette.messages.channels import PUBLIC_ANSWERS, PUBLIC_EVENTS, QUERIES
+from vedette.messages.constraints import Limits
 from vedette.messages.queries import (
     MOST_LISTED,
     AvailabilityHistory,
@@ -60,32 +61,8 @@ _SERVICES = {question.subject: question.service for question in QUERIES}
 _ERRORS = msgspec.json.Decoder(ErrorReply)
 
 
-class Limits(TypedDict, total=False):
-    """What a recommended model must satisfy; the fields of `events.Constraints`.
-
-    Under a numeric limit, models without a figure are rejected unless `unmeasured` is "keep".
-    """
-
-    min_context_tokens: int
-    max_ttft_ms: float
-    min_output_tps: float
-    max_price_usd_per_mtok: float
-    locality: Literal["local", "remote"]
-    providers: Sequence[str]
-    endpoints: Sequence[str]
-    families: Sequence[str]
-    licenses: Sequence[str]
-    min_parameters: int
-    max_parameters: int
-    exclude: Sequence[str]
-    statuses: Sequence[str]
-    min_uptime_24h: float
-    evidence: Literal["inferred", "declared", "verified"]
-    unmeasured: Literal["keep", "reject"]
-
-
 class Wanted(Limits, total=False):
-    """Everything a recommendation may be asked with, beside the use case."""
+    """The keywords of a recommendation: the fields of its request, and those of its constraints."""
 
     capabilities: Sequence[str]
     limit: int

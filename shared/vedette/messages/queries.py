@@ -10,15 +10,14 @@ import msgspec
 from msgspec import Meta, Struct
 
 from vedette.errors import RequestError
+from vedette.messages.constraints import Constraints
 from vedette.messages.events import AsOf, Attempt
 from vedette.types import (
     Capability,
     Claim,
     EndpointName,
     EndpointState,
-    Evidence,
     Failure,
-    Fraction,
     ModelInfo,
     ModelRef,
     Outcome,
@@ -37,34 +36,10 @@ from vedette.types import (
 Limit = Annotated[int, Meta(ge=1, le=100)]
 Milliseconds = Annotated[float, Meta(gt=0, le=86_400_000)]
 Tokens = Annotated[int, Meta(ge=1, le=2**24)]
-Names = Annotated[tuple[Text, ...], Meta(max_length=256)]
 Signal = Literal["quality", "speed", "ttft", "reliability", "context", "price"]
 Risk = Literal["conservative", "neutral", "explore"]
 MAX_REQUEST_BYTES = 64 * 1024
 MOST_LISTED = 1000
-
-
-class Constraints(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a model must satisfy. Everything absent is free."""
-
-    min_context_tokens: Annotated[int, Meta(ge=1, le=2**40)] | None = None
-    max_ttft_ms: Annotated[float, Meta(gt=0)] | None = None
-    min_output_tps: Annotated[float, Meta(gt=0)] | None = None
-    max_price_usd_per_mtok: Annotated[float, Meta(ge=0)] | None = None
-    locality: Literal["local", "remote"] | None = None
-    providers: Names | None = None
-    endpoints: Names | None = None
-    families: Names | None = None
-    licenses: Names | None = None
-    min_parameters: Annotated[int, Meta(ge=0)] | None = None
-    max_parameters: Annotated[int, Meta(ge=0)] | None = None
-    exclude: Annotated[Names, Meta(description="models by endpoint/name, or by name at every endpoint")] = ()
-    statuses: Annotated[tuple[Status, ...], Meta(max_length=16)] | None = None
-    min_uptime_24h: Fraction | None = None
-    evidence: Evidence = Evidence.INFERRED
-    unmeasured: Annotated[
-        Literal["keep", "reject"], Meta(description="models without a figure for a numeric limit")
-    ] = "reject"
 
 
 class RecommendRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

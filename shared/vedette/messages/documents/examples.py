@@ -14,6 +14,7 @@ from vedette.messages import events as e
 from vedette.messages import ids
 from vedette.messages import queries as q
 from vedette.messages.codec import encode
+from vedette.messages.constraints import Constraints
 
 _AT: Final = datetime(2026, 11, 27, 10, 0, tzinfo=UTC)
 _EARLIER: Final = _AT - timedelta(hours=1)
@@ -60,7 +61,7 @@ _FIELD: Final[dict[str, Any]] = {"considered": 12, "rejected": {"capability": 3}
 _REQUEST: Final = q.RecommendRequest(
     use_case="chat",
     capabilities=(t.Capability.CHAT,),
-    constraints=q.Constraints(max_ttft_ms=500.0, min_output_tps=20.0),
+    constraints=Constraints(max_ttft_ms=500.0, min_output_tps=20.0),
 )
 _EXPLANATION: Final = q.ExplainReply(
     use_case="chat",

@@ -1,0 +1,54 @@
+"""The options that say what a model must satisfy: one for each constraint."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, TypeVar
+
+from cyclopts import Parameter
+
+from vedette.cli import options
+from vedette.messages.constraints import CONSTRAINTS, Constraint
+from vedette.types import Capability
+
+T = TypeVar("T")
+# An option with several values is repeated, so its name is singular.
+_SINGULARS: Final = {"capabilities": "capability", "families": "family", "statuses": "status"}
+_CAPABILITIES: Final = Constraint("capabilities", "Required capabilities.", tuple[Capability, ...], ())
+_FIELDS: Final = {constraint.name: constraint for constraint in (_CAPABILITIES, *CONSTRAINTS)}
+
+
+def _option(constraint: Constraint) -> str:
+    name = constraint.name
+    if constraint.is_list:
+        name = _SINGULARS.get(name, name.removesuffix("s"))
+    return f"--{name.replace('_', '-')}"
+
+
+def _with_options(need: type[T]) -> type[T]:
+    """Add a field to *need* for each constraint. A field of a dataclass is an option of a command."""
+    for name, constraint in _FIELDS.items():
+        repeated = " May be repeated." if constraint.is_list else ""
+        parameter = Parameter(
+            name=_option(constraint), help=f"{constraint.description}{repeated}", negative=()
+        )
+        need.__annotations__[name] = Annotated[constraint.type, options.Enumerated, parameter]
+        setattr(need, name, constraint.default)
+    return dataclass(frozen=True, kw_only=True)(need)
+
+
+@Parameter(name="*")
+@_with_options
+class Need:
+    """What the model must satisfy."""
+
+    def wanted(self) -> dict[str, Any]:
+        """Return what was given, as keywords of the client."""
+        return {name: value for name, value in vars(self).items() if value not in (None, ())}
+
+
+NOTHING: Final = Need()
+
+
+def option(field: str) -> str:
+    """Return the option that sets *field* of a request, or the field's own name if there is none."""
+    name = field.removeprefix("constraints.")
+    return _option(_FIELDS[name]) if name in _FIELDS else name
