@@ -37,7 +37,7 @@ async def test_a_host_asks_and_reports(tmp_path: Path) -> None:
         await running.line("ready")
 
         async def known() -> bool:
-            ended = await running.ask("recommend", "chat", "--json")
+            ended = await running.ask("recommend", "chat", "--exclude", INJECTION, "--json")
             return ended.code == 0 and ended.json()["recommendation"]["model"]["name"] == "m"
 
         await eventually(known, within_s=180, what="m recommended")
@@ -61,9 +61,10 @@ async def test_a_host_asks_and_reports(tmp_path: Path) -> None:
             for tool in tools.values():
                 assert tool.description
                 assert tool.inputSchema["properties"]
-            best = told(await session.call_tool("recommend", {"use_case": "chat", "locality": "local"}))
+            only_m = {"use_case": "chat", "exclude": [INJECTION]}
+            best = told(await session.call_tool("recommend", {**only_m, "locality": "local"}))
             assert best["recommendation"]["model"] == {"endpoint": "box", "name": "m"}
-            why = told(await session.call_tool("explain", {"use_case": "chat"}))
+            why = told(await session.call_tool("explain", only_m))
             assert "box/m is best for chat" in why["summary"][0]
             listed = told(await session.call_tool("list_models", {"capabilities": ["chat"]}))
             assert listed["total"] == 2
