@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from vedette.errors import RequestError
+from vedette.knowledge.names import identify
 from vedette.messages.queries import RecommendRequest
 from vedette.messages.validation import decode
 from vedette.providers import Finished, ToolCall
@@ -24,7 +25,6 @@ from vedette_benchmarker.suites import Item, Suite, arithmetic, choice
 from vedette_benchmarker.suites.checks import MOST_CHARS
 from vedette_benchmarker.suites.registry import SUITES
 from vedette_discoverer.licences import identifier
-from vedette_discoverer.names import identify
 
 # Ten times as much takes ten times as long, a hundred times if it is quadratic. CPU time is counted, of which others'
 # work takes none; times below the floor say nothing.

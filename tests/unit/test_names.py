@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vedette.knowledge.families import FAMILIES, Family
+from vedette.knowledge.names import Identity, identify, parse, quantization
 from vedette.types import Kind
-from vedette_discoverer.families import FAMILIES, Family
-from vedette_discoverer.names import Identity, identify, parse, quantization
 
 # name | family | size | variant | quantisation | words that are not understood ("-": none)
 # ruff: noqa: E501

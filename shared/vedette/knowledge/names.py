@@ -7,12 +7,12 @@ may name a fine-tune, so that nothing is the same as a model whose name has one.
 
 import re
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
 
+from vedette.knowledge.families import FAMILIES, Cutoff, Family
 from vedette.types import Kind
-from vedette_discoverer.families import FAMILIES, Cutoff, Family
 
 # Words in names and what they say (model cards and Ollama's library, 2026-11-25).
 _TUNINGS = {
@@ -86,6 +86,15 @@ _SAME_COUNT = 0.02
 Form = Literal["tag", "repository", "alias"]
 
 
+class Written(NamedTuple):
+    """A name in one spelling: lower case, `-` between words, without owner and quantisation."""
+
+    form: Form
+    owner: str | None
+    quantization: str | None
+    text: str
+
+
 class Parsed(Struct, frozen=True, kw_only=True):
     """What a name tells by itself. `unknown` are the words in it that are not understood."""
 
@@ -113,11 +122,16 @@ class Identity(Struct, frozen=True, kw_only=True):
     sources: dict[str, str] = {}
 
 
-def parse(name: str) -> Parsed:
-    """Return what *name* tells. Whatever is not certain stays None."""
+def write(name: str) -> Written:
+    """Return *name* in one spelling, apart from its form, its owner and its quantisation."""
     form, owner, rest = _located(name.lower())
     quantization, rest = _without_quantization(rest)
-    rest = _EXPERTS.sub(r"\2x\1b", _plain(rest))
+    return Written(form, owner, quantization, _EXPERTS.sub(r"\2x\1b", _plain(rest)))
+
+
+def parse(name: str) -> Parsed:
+    """Return what *name* tells. Whatever is not certain stays None."""
+    form, owner, quantization, rest = write(name)
     family, rest = _without_family(rest)
     size, rest = _without_size(rest, family)
     words = [word for word in rest.split("-") if word and word not in _NOISE]

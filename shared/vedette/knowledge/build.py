@@ -1,0 +1,503 @@
+"""Make the tables of this package from published facts: `python -m vedette.knowledge.build DIRECTORY`.
+
+DIRECTORY holds `scores.csv`, `names.csv` and `quantisation.csv`; docs/knowledge.md describes them. The same input gives
+the same tables, byte for byte.
+"""
+
+import csv
+import math
+import re
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from vedette.knowledge import names, recognition, table
+from vedette.knowledge.abilities import AXES, GENERAL, MODES, Ability, Fact, Mode, beyond, board, by_board
+from vedette.knowledge.fitting import Fit, Subject, fit
+from vedette.knowledge.lines import year
+from vedette.knowledge.quantised import BITS, SIZES, size_class
+from vedette.knowledge.validating import Validated, noise, validate
+
+INPUTS: Final = ("scores.csv", "names.csv", "quantisation.csv")
+_MODES: Final[Mapping[str, Mode]] = {"thinking": "thinking", "base": "base", "embed": "embedding"}
+_LOW_EFFORT: Final = frozenset({"low", "minimal"})  # not what a caller gets who asks for nothing
+_RESTRICTED: Final = "artificial-analysis"  # its terms restrict reuse
+# Who may say when a service ends: the vendor itself.
+_FIRST_PARTY: Final = frozenset(
+    """
+    openai litellm:openai anthropic litellm:anthropic google litellm:gemini xai litellm:xai mistral litellm:mistral
+    cohere litellm:cohere_chat deepseek litellm:deepseek moonshotai minimax zhipuai alibaba
+    """.split()  # noqa: SIM905
+)
+MIN_SERVICE_DAYS: Final = 240  # a shutdown so soon after the release is that of a preview under the same name
+SOURCES_SHOWN: Final = 3
+MIN_FACTS_OF_LOSS: Final = 2  # published comparisons, before their mean counts
+
+Rows = Sequence[Mapping[str, str]]
+
+
+class Known(Struct, frozen=True, kw_only=True):
+    """What the input says of one model beside its scores."""
+
+    family: str = ""
+    size_b: str = ""
+    active_b: str = ""
+    released: str = ""
+    shutdown: str = ""
+    bare_is_base: bool = False
+
+
+def build(scores: Rows, spelled: Rows, quantised: Rows) -> tuple[dict[str, str], list[Validated]]:
+    """Return the text of each table by file name, and how far the expectations miss."""
+    spelled = [row for row in spelled if _RESTRICTED not in row["source"]]
+    known = _models(scores, spelled)
+    subjects = list(_subjects(scores, known))
+    chat = [subject for subject in subjects if subject.mode != "embedding"]
+    embedding = [subject for subject in subjects if subject.mode == "embedding"]
+    fits = [(fit(part), part, prefix) for part, prefix in ((chat, ""), (embedding, "embedding ")) if part]
+    validated = [result for one, part, prefix in fits for result in validate(part, one, prefix=prefix)]
+    spellings = _spellings(spelled, known, {subject.name for subject in subjects})
+    newest = max(_day(row["date"]) for row in scores if row["date"])
+    latest = _latest(scores)
+    texts = {
+        table.MODELS: _models_text(known, fits, latest),
+        table.SPELLINGS: table.written(("key", "names"), sorted(spellings.items())),
+        table.FAMILIES: _families_text(fits[0][0], chat),
+        table.BENCHMARKS: _benchmarks_text(scores, [one for one, _, _ in fits]),
+        table.PRIORS: _priors_text(fits, chat, spellings, validated, newest),
+        table.QUANTISATION: _quantisation_text(quantised),
+    }
+    sources = _sources(scores, spelled)
+    texts[table.FACTS] = _facts_text(scores, known, spelled, sources)
+    texts[table.SOURCES] = _sources_text(scores, spelled, sources)
+    return texts, validated
+
+
+def _models(scores: Rows, spelled: Rows) -> dict[str, Known]:
+    """Return what is said of each model beside its scores, by name."""
+    said: dict[str, dict[str, str]] = defaultdict(dict)
+    bare: dict[str, set[str]] = defaultdict(set)
+    for row in scores:
+        for field, column in (
+            ("family", "family"),
+            ("size_b", "size_b_total"),
+            ("active_b", "size_b_active"),
+            ("released", "release_date"),
+        ):
+            if row[column]:
+                said[row["model"]].setdefault(field, row[column])
+        if "/" in row["spelling"] and not names.parse(row["spelling"]).tuned:
+            bare[row["model"]].add(row["tuning"])
+    ends: dict[str, list[str]] = defaultdict(list)
+    for row in spelled:
+        name = said[row["canonical"]]
+        if row["release_date"]:
+            name.setdefault("released", row["release_date"])
+        if row["shutdown_or_deprecation"] and row["system"] in _FIRST_PARTY:
+            ends[row["canonical"]].append(row["shutdown_or_deprecation"])
+    return {
+        name: Known(
+            **fields,
+            shutdown=_shutdown(ends[name], fields.get("released", "")),
+            bare_is_base=bare[name] == {"base"},
+        )
+        for name, fields in sorted(said.items())
+        if "," not in name
+    }
+
+
+def _shutdown(told: Sequence[str], released: str) -> str:
+    """Return the latest day that the vendor names, else that it names none but has announced the end."""
+    days = [found[0] for text in told if (found := re.search(r"\d{4}-\d\d-\d\d", text))]
+    late = [day for day in days if not released or (_day(day) - _day(released)).days >= MIN_SERVICE_DAYS]
+    if late:
+        return max(late)
+    return "deprecated" if told and not days else ""
+
+
+def _day(text: str) -> date:
+    parts = [int(part) for part in text.split("-")]
+    return date(*[*parts, 1, 1][:3])
+
+
+def _year(text: str) -> float | None:
+    """Return the year with a fraction; of a month its middle."""
+    if not text:
+        return None
+    return year(_day(text)) + (0.5 / 12 if text.count("-") == 1 else 0.0)
+
+
+def _effective(known: Known) -> float | None:
+    total = float(known.size_b) if known.size_b else None
+    return math.sqrt(total * float(known.active_b)) if total and known.active_b else total
+
+
+def _mode(row: Mapping[str, str]) -> Mode:
+    return _MODES.get(row["tuning"], "plain")
+
+
+def _subjects(scores: Rows, known: Mapping[str, Known]) -> Iterator[Subject]:
+    """Yield each model in each mode, with its best score on each benchmark."""
+    best: dict[tuple[str, Mode], dict[str, tuple[float, str]]] = defaultdict(dict)
+    for row in scores:
+        if row["effort"] in _LOW_EFFORT or row["model"] not in known:
+            continue
+        told = best[row["model"], _mode(row)]
+        score = float(row["score"])
+        if row["benchmark"] not in told or score > told[row["benchmark"]][0]:
+            told[row["benchmark"]] = (score, row["use_case"])
+    for (name, mode), facts in sorted(best.items()):
+        yield Subject(
+            name=name,
+            mode=mode,
+            family=known[name].family,
+            size_b=_effective(known[name]),
+            year=_year(known[name].released),
+            facts=tuple((Fact(benchmark, score), use) for benchmark, (score, use) in sorted(facts.items())),
+        )
+
+
+def _spellings(spelled: Rows, known: Mapping[str, Known], scored: set[str]) -> dict[str, str]:
+    """Return the models of each key. Two that cannot be told apart stay both."""
+    votes: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in spelled:
+        if row["canonical"] in known:
+            vote = 1 if "llmfit" in row["system"] else 10
+            votes[recognition.spell(row["spelling"]).key][row["canonical"]] += vote
+    for name in known:
+        votes[recognition.spell(name).key][name] += 5
+    found = {spelling: "|".join(_elected(spelling, counted, scored)) for spelling, counted in votes.items()}
+    for row in spelled:
+        written = recognition.spell(row["spelling"])
+        if row["system"] == "ollama" and row["canonical"] in known and found[written.key] != row["canonical"]:
+            found[f"{written.key} {recognition.TAG}"] = row["canonical"]
+    return found
+
+
+def _elected(spelling: str, counted: Counter[str], scored: set[str]) -> list[str]:
+    if len(counted) == 1:
+        return list(counted)
+    own = [name for name in counted if recognition.spell(name).key == spelling and name in scored]
+    if len(own) == 1:
+        return own
+    (first, most), *others = sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))
+    if most >= 2 * others[0][1]:
+        return [first]
+    return sorted(name for name in counted if name in scored) or sorted(counted)
+
+
+def _models_text(
+    known: Mapping[str, Known],
+    fits: Sequence[tuple[Fit, Sequence[Subject], str]],
+    latest: Mapping[tuple[str, str], str],
+) -> str:
+    rows = []
+    facts = {(s.name, s.mode): s for _, part, _ in fits for s in part}
+    abilities = {key: (one, ability) for one, _, _ in fits for key, ability in one.abilities.items()}
+    for name, told in known.items():
+        modes = [mode for mode in MODES if (name, mode) in abilities]
+        meant = name if modes else _newest_snapshot(name, known, abilities)
+        for mode in modes or ["plain"]:
+            subject = facts.get((meant, mode))
+            one, ability = abilities.get((meant, mode), (None, None))
+            rows.append(
+                [
+                    name,
+                    mode,
+                    told.family,
+                    told.size_b,
+                    told.active_b,
+                    told.released,
+                    told.shutdown,
+                    "yes" if told.bare_is_base else "",
+                    str(len(subject.facts)) if subject else "",
+                    f"{ability.mean:.3f}" if ability else "",
+                    f"{ability.deviation:.3f}" if ability else "",
+                    _axes_text(ability),
+                    ";".join(_weightiest(subject, one, latest)) if subject and one else "",
+                ]
+            )
+    return table.written(table.COLUMNS, rows)
+
+
+def _newest_snapshot(
+    name: str, known: Mapping[str, Known], abilities: Mapping[tuple[str, Mode], tuple[Fit, Ability]]
+) -> str:
+    """Return the newest dated snapshot of *name*, which the name without a date means, or *name* itself."""
+    dated = re.compile(rf"{re.escape(name)}[-@](?:20\d\d-\d\d(?:-\d\d)?|\d{{4}}|\d\d-\d\d)")
+    snapshots = [other for other in known if dated.fullmatch(other) and (other, "plain") in abilities]
+    return max(snapshots, key=lambda other: (known[other].released, other), default=name)
+
+
+def _axes_text(ability: Ability | None) -> str:
+    axes = ability.axes if ability else {}
+    return ";".join(
+        f"{axis}:{shift:.3f}:{deviation:.3f}" for axis, (shift, deviation) in sorted(axes.items())
+    )
+
+
+def _weightiest(subject: Subject, fitted: Fit, latest: Mapping[tuple[str, str], str]) -> list[str]:
+    weights = by_board(subject.plain_facts, fitted.links)
+    most = sorted(weights, key=lambda name: (-weights[name], name))[:SOURCES_SHOWN]
+    return [f"{name} {latest[subject.name, name]}".strip() for name in most]
+
+
+def _latest(scores: Rows) -> dict[tuple[str, str], str]:
+    """Return the month of the newest fact of each model on each board."""
+    found: dict[tuple[str, str], str] = {}
+    for row in scores:
+        pair = row["model"], board(row["benchmark"])
+        found[pair] = max(found.get(pair, ""), row["date"][:7])
+    return found
+
+
+def _families_text(fitted: Fit, subjects: Sequence[Subject]) -> str:
+    released: dict[str, list[float]] = defaultdict(list)
+    for subject in subjects:
+        if subject.year is not None:
+            released[subject.family].append(subject.year)
+    by_key: dict[str, list[str]] = {}
+    for family, (effect, deviation, count) in sorted(fitted.families.items(), key=lambda pair: pair[1][2]):
+        key = recognition.spell(family).key
+        by_key[key] = [key, f"{effect:.3f}", f"{deviation:.3f}", str(count), f"{max(released[family]):.2f}"]
+    return table.written(("family", "effect", "deviation", "models", "released"), sorted(by_key.values()))
+
+
+def _benchmarks_text(scores: Rows, fits: Iterable[Fit]) -> str:
+    links = {name: link for one in fits for name, link in one.links.items()}
+    counted = Counter(row["benchmark"] for row in scores)
+    use_cases = {row["benchmark"]: row["use_case"] for row in scores}
+    rows = []
+    for name in sorted(counted):
+        link = links.get(name)
+        fitted = (
+            [f"{value:.4f}" for value in (link.intercept, link.slope, link.deviation)] if link else [""] * 3
+        )
+        axis = AXES.get(use_cases[name], GENERAL)
+        rows.append([name, use_cases[name], axis, board(name), *fitted, str(counted[name])])
+    columns = ("benchmark", "use_case", "axis", "board", "intercept", "slope", "deviation", "facts")
+    return table.written(columns, rows)
+
+
+def _priors_text(
+    fits: Sequence[tuple[Fit, Sequence[Subject], str]],
+    chat: Sequence[Subject],
+    spellings: Mapping[str, str],
+    validated: Sequence[Validated],
+    newest: date,
+) -> str:
+    figures: dict[str, float] = {"until": newest.toordinal()}
+    for one, part, prefix in fits:
+        for basis, line in sorted(one.lines.items()):
+            for field in ("intercept", "deviation", "per_doubling", "per_year", "thinking", "base"):
+                figures[f"line {prefix}{basis} {field}"] = getattr(line, field)
+        for axis, deviation in sorted(one.axes.items()):
+            figures[f"axis {axis}"] = deviation
+        for use_case, told in noise(one.links).items():
+            if (use_case == "embedding") == bool(prefix):
+                figures[f"noise {use_case}"] = told
+        del part
+    for result in validated:
+        figures[f"spread {result.basis}"] = result.factor
+    figures["models size_and_date"] = sum(s.size_b is not None and s.year is not None for s in chat)
+    figures["models size"] = sum(s.size_b is not None for s in chat)
+    figures["models tier"] = sum(s.size_b is None and s.year is not None for s in chat)
+    figures["fine_tune"] = _fine_tune(fits[0][0], chat, spellings)
+    figures["base_shift"] = _base_shift(fits[0][0], chat)
+    return table.written(("figure", "value"), [(name, f"{value:.6g}") for name, value in figures.items()])
+
+
+def _fine_tune(fitted: Fit, chat: Sequence[Subject], spellings: Mapping[str, str]) -> float:
+    """Return by how much the ability of models differs from that of the models they were made from."""
+    apart = []
+    for subject in chat:
+        if subject.mode != "plain":
+            continue
+        for key in recognition.windows(recognition.spell(subject.name)):
+            origin = fitted.abilities.get((spellings.get(key, ""), "plain"))
+            if origin is not None and spellings[key] != subject.name:
+                apart.append(fitted.abilities[subject.name, "plain"].mean - origin.mean)
+                break
+    return math.sqrt(sum(left * left for left in apart) / len(apart)) if apart else 0.4
+
+
+def _base_shift(fitted: Fit, chat: Sequence[Subject]) -> float:
+    """Return what base models lack where they must answer: what they lack in following instructions (IFEval)."""
+    link = fitted.links.get("OLLv2 IFEval")
+    by_mode = {
+        (subject.name, subject.mode): fact.score
+        for subject in chat
+        for fact in subject.plain_facts
+        if link is not None and fact.benchmark == link.benchmark
+    }
+    lacks = [
+        beyond(link, by_mode[name, "base"], fitted.abilities[name, "base"].mean)
+        - beyond(link, by_mode[name, "plain"], fitted.abilities[name, "plain"].mean)
+        for name, mode in by_mode
+        if link is not None and mode == "base" and (name, "plain") in by_mode
+    ]
+    return min(0.0, sum(lacks) / len(lacks)) if lacks else 0.0
+
+
+def _quantisation_text(quantised: Rows) -> str:
+    """Return the loss by bits and size: means of what is published, never less for fewer bits or a smaller model."""
+    told: dict[tuple[int, str], list[float]] = defaultdict(list)
+    for row in quantised:
+        match = re.search(r"[qQ](\d)_|[iI]nt(\d)|INT(\d)|(\d)[- ]?bit|FP(8)", row["quantisation"])
+        if match and row["size_b"] and row["recovery_pct"]:
+            count = int(next(group for group in match.groups() if group))
+            told[count, size_class(float(row["size_b"]))].append(1.0 - float(row["recovery_pct"]) / 100.0)
+    means = {
+        key: max(0.0, sum(losses) / len(losses))
+        for key, losses in told.items()
+        if len(losses) >= MIN_FACTS_OF_LOSS
+    }
+    losses: dict[tuple[int, str], float] = {}
+    for size in reversed(SIZES):
+        for bits in BITS:
+            larger = losses.get((bits, SIZES[SIZES.index(size) + 1]), 0.0) if size != "large" else 0.0
+            losses[bits, size] = max(larger, _loss(bits, size, means), losses.get((_more(bits), size), 0.0))
+    rows = [
+        (str(bits), size, f"{losses[bits, size]:.4f}", str(len(told.get((bits, size), ()))))
+        for size in SIZES
+        for bits in BITS
+    ]
+    return table.written(("bits", "size", "loss", "facts"), rows)
+
+
+def _more(bits: int) -> int:
+    return BITS[BITS.index(bits) - 1] if bits != BITS[0] else -1
+
+
+def _loss(bits: int, size: str, means: Mapping[tuple[int, str], float]) -> float:
+    """Return the published mean, or what lies on the way from 8 to 4 bits, or the middle size's in proportion."""
+    found = means.get((bits, size))
+    if found is not None:
+        return found
+    eight, four = means.get((8, size), 0.0), means.get((4, size), 0.02)
+    if bits in (5, 6):
+        return eight + (four - eight) * {6: 0.2, 5: 0.5}[bits]
+    if bits == 1:
+        return 0.5
+    middle = means.get((4, "middle"), 0.02) or 0.02
+    return min(0.5, means.get((bits, "middle"), 0.1) * four / middle)
+
+
+def _sources(scores: Rows, spelled: Rows) -> dict[str, str]:
+    """Return a short id for each source: the name of the repository, and a number where it has several states."""
+    counted: Counter[str] = Counter()
+    ids = {}
+    for stamp in sorted({_state(row["source"]) for row in (*scores, *spelled) if row["source"]}):
+        short = re.sub(
+            r"[^a-z0-9]+", "-", stamp.partition("@")[0].rstrip("/").rpartition("/")[2].lower()
+        ).strip("-")
+        counted[short] += 1
+        ids[stamp] = short if counted[short] == 1 else f"{short}-{counted[short]}"
+    return ids
+
+
+def _state(stamp: str) -> str:
+    """Return the repository and its commit, without the path of the file."""
+    if "://" in stamp:
+        return stamp.partition(" ")[0]
+    where, at, commit = stamp.rpartition("@")
+    return f"{where.partition(':')[0]}{at}{commit.partition(' ')[0]}" if at else stamp
+
+
+def _facts_text(scores: Rows, known: Mapping[str, Known], spelled: Rows, sources: Mapping[str, str]) -> str:
+    rows = {
+        (
+            row["model"],
+            row["tuning"] + (f" {row['effort']}" if row["effort"] else ""),
+            row["benchmark"],
+            f"{float(row['score']):g}",
+            row["date"],
+            sources[_state(row["source"])],
+        )
+        for row in scores
+        if row["model"] in known
+    }
+    for row in spelled:
+        name = row["canonical"]
+        if name in known and row["source"]:
+            source = sources[_state(row["source"])]
+            if row["release_date"] and row["release_date"] == known[name].released:
+                rows.add((name, "", "released", row["release_date"], "", source))
+            if row["shutdown_or_deprecation"] and row["system"] in _FIRST_PARTY:
+                rows.add((name, "", "shutdown", row["shutdown_or_deprecation"], "", source))
+    return table.written(table.FACT_COLUMNS, sorted(rows))
+
+
+def _sources_text(scores: Rows, spelled: Rows, sources: Mapping[str, str]) -> str:
+    dates: dict[str, list[str]] = defaultdict(list)
+    licences: dict[str, str] = {}
+    where: dict[str, str] = {}
+    for row in (*scores, *spelled):
+        if row["source"]:
+            source = sources[_state(row["source"])]
+            where.setdefault(source, _state(row["source"]))
+            if row.get("date"):
+                dates[source].append(row["date"])
+            licences.setdefault(source, "")
+            stated = row.get("licence") or (re.search(r"\(([A-Z][^()]*)\)$", row["source"]) or ["", ""])[1]
+            licences[source] = licences[source] or stated
+    rows = [
+        (
+            source,
+            where[source],
+            licences[source] or "facts only; see docs/knowledge.md",
+            max(dates[source], default=""),
+        )
+        for source in sorted(where)
+    ]
+    return table.written(("source", "where", "licence", "newest"), rows)
+
+
+def rows_of(directory: Path) -> tuple[Rows, Rows, Rows]:
+    """Return the three inputs in *directory*."""
+    read = []
+    for name in INPUTS:
+        with (directory / name).open(encoding="utf-8", newline="") as file:
+            read.append(list(csv.DictReader(file)))
+    return read[0], read[1], read[2]
+
+
+def report(validated: Iterable[Validated]) -> str:
+    """Return the table of docs/knowledge.md: how far expectations miss, by basis."""
+    lines = [
+        "| basis | scores | within 1 spread | within 2 | mean error, points of quality | spread multiplied by |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {one.basis} | {len(one.misses):,} | {one.within(1):.0%} | {one.within(2):.0%} | {one.points:.1f} "
+        f"| {one.factor:.2f} |"
+        for one in validated
+    ]
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the tables, and print how far the expectations miss."""
+    if len(arguments) not in (1, 2):
+        sys.stderr.write("usage: python -m vedette.knowledge.build DIRECTORY [OUTPUT]\n")
+        return 2
+    directory = Path(arguments[0])
+    output = Path(arguments[1]) if len(arguments) == 2 else Path(__file__).parent / "data"
+    if missing := [name for name in INPUTS if not (directory / name).is_file()]:
+        sys.stderr.write(f"error: cannot build from {directory}: it has no {', '.join(missing)}\n")
+        return 2
+    texts, validated = build(*rows_of(directory))
+    output.mkdir(parents=True, exist_ok=True)
+    for name, text in sorted(texts.items()):
+        (output / name).write_text(text, encoding="utf-8")
+    sys.stdout.write(report(validated) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,406 @@
+"""What published facts let expect of one listed model. Pure.
+
+The most telling thing that is known decides: the model itself, what it was made from or its family, the tier word and
+date of a hosted name, size and date, size. Each is a distribution of ability; the scale makes it one of quality.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from vedette.knowledge import names, recognition, scale
+from vedette.knowledge.abilities import Ability, Mode, of_use_case
+from vedette.knowledge.lines import tier, year
+from vedette.knowledge.quantised import kept
+from vedette.knowledge.recognition import Spelled
+from vedette.knowledge.table import FamilyRow, Row, Table, bundled
+from vedette.knowledge.values import USE_CASES, Basis, Expectation, Known
+from vedette.types import ModelInfo
+
+SAME_SIZE: Final = (0.7, 1.45)  # of the parameters that a server counts, to those published
+SAME_SNAPSHOT: Final = timedelta(days=60)  # a date that close to the release names the same weights
+CUTOFF_TO_RELEASE: Final = (
+    0.6  # years between a knowledge cut-off and the release, by the models that state both
+)
+OTHER_KIND: Final = Ability(mean=-3.5, deviation=1.0)  # asked for what it was not made for
+# Words of hosted models whose sizes are not published.
+_HOSTED: Final = frozenset(
+    """
+    claude gpt chatgpt o1 o3 o4 o5 gemini grok command nova sonar kimi glm minimax ernie doubao hunyuan palmyra jamba
+    reka mistral magistral codestral ministral pixtral devstral deepseek qwen qwq step inflection mercury titan solar
+    llama muse
+    """.split()  # noqa: SIM905
+)
+_EMBEDS: Final = re.compile(r"embed|minilm|mpnet|(?<![a-z])(?:bge|e5|gte|voyage)-")
+_VERSION: Final = re.compile(r"[a-z]?(\d{1,2}(?:\.\d{1,2})?)[a-z]?")
+
+
+class Told(Struct, frozen=True, kw_only=True):
+    """What a listing tells: all that an expectation depends on."""
+
+    names: tuple[str, ...]  # the most certain first
+    kind: str = "chat"
+    parameters_b: float | None = None
+    active_b: float | None = None
+    quantization: str | None = None
+    cutoff: str | None = None
+    remote: bool = True
+    retires: date | None = None
+
+
+class _Belief(Struct, frozen=True, kw_only=True):
+    """A distribution of ability, and what it rests on."""
+
+    basis: Basis
+    ability: Ability
+    name: str | None = None
+    sources: tuple[str, ...] = ()
+    released: date | None = None
+    shutdown: date | None = None
+    deprecated: bool = False
+    size_b: float | None = None  # total, for what a quantisation costs
+    base: bool = False
+
+
+def known(info: ModelInfo, table: Table | None = None) -> Known:
+    """Return what published facts say of the model that *info* describes: never None."""
+    spellings = (info.canonical, info.model.name)
+    told = Told(
+        names=tuple(name for name in spellings if name),
+        kind=info.asked_as,
+        parameters_b=info.parameters / 1e9 if info.parameters else None,
+        active_b=info.active_parameters / 1e9 if info.active_parameters else None,
+        quantization=info.quantization,
+        cutoff=info.knowledge_cutoff,
+        remote=info.locality != "local",
+        retires=info.retires_at.date() if info.retires_at else None,
+    )
+    return of_told(told, bundled() if table is None else table)
+
+
+def of_name(name: str, table: Table | None = None) -> Known:
+    """Return what published facts say of a model of which only a spelling is known."""
+    return of_told(Told(names=(name,), kind="unknown"), bundled() if table is None else table)
+
+
+def of_told(told: Told, table: Table) -> Known:
+    """Return what published facts say of the model that a listing tells of."""
+    kind = _kind(told, table)
+    belief = _embedding(told, table) if kind == "embedding" else _chat(told, table)
+    quantization = told.quantization or next(
+        (written for name in told.names if (written := names.write(name).quantization)), None
+    )
+    trained = any("qat" in recognition.spell(name).words for name in told.names)
+    share = 1.0 if trained else kept(table.losses, belief.size_b or told.parameters_b, quantization)
+    return Known(
+        name=belief.name,
+        basis=belief.basis,
+        expectations={use_case: _expected(use_case, belief, share, kind, table) for use_case in USE_CASES},
+        sources=belief.sources,
+        released=belief.released,
+        shutdown=told.retires or (belief.shutdown if told.remote else None),
+        deprecated=told.remote and belief.deprecated,
+    )
+
+
+def _expected(use_case: str, belief: _Belief, share: float, kind: str, table: Table) -> Expectation:
+    ability = belief.ability
+    factor = table.spreads.get(f"embedding {belief.basis}" if kind == "embedding" else belief.basis, 1.0)
+    if (use_case == "embedding") != (kind == "embedding"):
+        line = table.lines["embedding nothing"]
+        ability = (
+            Ability(mean=line.intercept, deviation=line.deviation) if use_case == "embedding" else OTHER_KIND
+        )
+    mean, deviation = of_use_case(ability, use_case, table.axes)
+    if belief.base and use_case != "embedding":
+        mean += table.figures["base_shift"]
+    deviation = math.hypot(deviation, table.noise.get(use_case, 0.0)) * factor
+    curve = scale.CURVES[use_case]
+    return Expectation(
+        quality=share * curve.quality(mean), spread=scale.spread(curve, mean, deviation, belief.basis)
+    )
+
+
+def _chat(told: Told, table: Table) -> _Belief:
+    for name in told.names:
+        spelled = recognition.spell(name)
+        found, exact = _recognised(spelled, told, table)
+        if found is not None:
+            modes = table.modes(found)
+            base = _is_base(name, told.kind, modes)
+            listed = _row_of(modes, base, spelled.thinking)
+            if listed.ability is not None:
+                return _of_row(listed, modes, base, spelled.thinking, exact=exact, table=table)
+            if exact:
+                return replace(
+                    _unlisted(name, spelled, told, table, listed), name=listed.name, **_dates(listed)
+                )
+    beliefs = [_unlisted(name, recognition.spell(name), told, table, None) for name in told.names]
+    return min(beliefs, key=lambda belief: _ORDER.index(belief.basis), default=_nothing(table, base=False))
+
+
+_ORDER: Final[tuple[Basis, ...]] = ("model", "family", "tier", "size_and_date", "size", "nothing")
+
+
+def _dates(row: Row) -> dict[str, Any]:
+    return {"released": row.released, "shutdown": row.shutdown, "deprecated": row.deprecated}
+
+
+def _recognised(spelled: Spelled, told: Told, table: Table) -> tuple[str | None, bool]:
+    """Return the listed model, and whether it is the model itself or one that this was made from."""
+    for key, left_out in recognition.relaxed(spelled):
+        marked = table.spellings.get(f"{key} {recognition.TAG}") if spelled.tag else None
+        name = _one(marked or table.spellings.get(key), told, table)
+        if name is not None and _same(table.modes(name), spelled, left_out):
+            return name, True
+    if not spelled.sizes and told.parameters_b is not None:
+        sized = _by_size(spelled, told, table)
+        if sized is not None:
+            return sized, True
+    for key in recognition.windows(spelled):
+        name = _one(table.spellings.get(key), told, table)
+        if name is not None and any(row.ability is not None for row in table.modes(name).values()):
+            return name, False
+    return None, False
+
+
+def _one(names: str | None, told: Told, table: Table) -> str | None:
+    """Return the only one of *names* that has the size that the server counts."""
+    fitting = [name for name in (names or "").split("|") if name and _fits(name, told.parameters_b, table)]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _fits(name: str, parameters_b: float | None, table: Table) -> bool:
+    size = next((row.size_b for row in table.modes(name).values()), None)
+    low, high = SAME_SIZE
+    return size is None or parameters_b is None or low <= parameters_b / size <= high
+
+
+def _by_size(spelled: Spelled, told: Told, table: Table) -> str | None:
+    """Return the model of the family that has the size that the server counts: what `qwen3:latest` is."""
+    named = {name for names in table.bare.get(spelled.key, ()) for name in names.split("|")}
+    sized = [name for name in named if _has_size(name, told, table)]
+    return sized[0] if len(sized) == 1 else None
+
+
+def _has_size(name: str, told: Told, table: Table) -> bool:
+    size = next((row.size_b for row in table.modes(name).values()), None)
+    return size is not None and told.parameters_b is not None and abs(told.parameters_b / size - 1.0) <= 0.12
+
+
+def _same(modes: Mapping[Mode, Row], spelled: Spelled, left_out: frozenset[str]) -> bool:
+    """Return whether a name without the words *left_out* means the same weights, or the same in another mode."""
+    if left_out & recognition.THINKING and "thinking" not in modes:
+        return False  # Phi-4-reasoning is not Phi-4
+    if left_out & recognition.UNTUNED and "embedding" in modes:
+        return False  # a size there
+    if spelled.date not in left_out:
+        return True
+    released = next((row.released for row in modes.values() if row.released), None)
+    day = _day(spelled.date)
+    return released is not None and day is not None and abs(day - released) <= SAME_SNAPSHOT
+
+
+def _day(written: str | None) -> date | None:
+    try:
+        return date.fromisoformat(f"{written[:4]}-{written[4:6]}-{written[6:]}") if written else None
+    except ValueError:
+        return None
+
+
+def _is_base(name: str, kind: str, modes: Mapping[Mode, Row]) -> bool:
+    """Return whether these weights were not tuned to answer."""
+    parsed = names.parse(name)
+    if (
+        kind == "completion"
+        or "base" in parsed.variant
+        or recognition.UNTUNED & set(recognition.spell(name).words)
+    ):
+        return True
+    if parsed.tuned or parsed.form != "repository":
+        return False
+    by_family = parsed.family is not None and parsed.family.repository == "base" and not parsed.unknown
+    return by_family or any(row.bare_is_base for row in modes.values())
+
+
+def _row_of(modes: Mapping[Mode, Row], base: bool, thinking: bool | None) -> Row:
+    wanted: tuple[Mode, ...] = ("plain", "thinking", "base")
+    if base:
+        wanted = ("base", "plain", "thinking")
+    elif thinking:
+        wanted = ("thinking", "plain", "base")
+    rows = [modes[mode] for mode in wanted if mode in modes] or list(modes.values())
+    return next((row for row in rows if row.ability is not None), rows[0])
+
+
+def _of_row(
+    row: Row, modes: Mapping[Mode, Row], base: bool, thinking: bool | None, *, exact: bool, table: Table
+) -> _Belief:
+    """Return what its facts tell of a listed model, or of one that was made from it."""
+    ability = row.ability or table.nothing
+    other = modes.get("thinking") if row.mode == "plain" and thinking is None and not base else None
+    if other is not None and other.ability is not None:
+        ability = _between(ability, other.ability)
+    if not exact:
+        ability = replace(ability, deviation=math.hypot(ability.deviation, table.figures["fine_tune"]))
+    return _Belief(
+        basis="model" if exact else "family",
+        name=row.name if exact else None,
+        ability=ability,
+        sources=row.sources,
+        size_b=row.size_b,
+        base=base,
+        **(_dates(row) if exact else {"released": row.released}),
+    )
+
+
+def _between(plain: Ability, thinking: Ability) -> Ability:
+    """Return the middle of both modes: a listing does not tell in which one the model answers."""
+    return Ability(
+        mean=(plain.mean + thinking.mean) / 2,
+        deviation=math.hypot(max(plain.deviation, thinking.deviation), (thinking.mean - plain.mean) / 2),
+        axes={**thinking.axes, **plain.axes},
+    )
+
+
+def _unlisted(name: str, spelled: Spelled, told: Told, table: Table, row: Row | None) -> _Belief:
+    """Return what size, date, family or tier tell of a model of which no score is published."""
+    parsed = names.parse(name)
+    total = (
+        told.parameters_b or (row and row.size_b) or (parsed.parameters and parsed.parameters / 1e9) or None
+    )
+    active = (
+        told.active_b
+        or (row and row.active_b)
+        or (parsed.active_parameters and parsed.active_parameters / 1e9)
+    )
+    mode: Mode = "thinking" if spelled.thinking else "base" if _is_base(name, told.kind, {}) else "plain"
+    family = _family(spelled, table)
+    when = _when(spelled, told, row, table)
+    if total:
+        effective = math.sqrt(total * active) if active else total
+        return _sized(effective, total, mode, when, family, table)
+    if told.remote and any(word in _HOSTED for word in spelled.words):
+        when = when if when is not None else _by_version(spelled, table)
+        line = table.lines[f"tier:{tier(spelled.words)}"]
+        return _Belief(
+            basis="tier",
+            ability=Ability(mean=line.mean(None, when, mode), deviation=line.deviation),
+            sources=(f"tier words and dates of {table.figures['models tier']:.0f} hosted models",),
+        )
+    return _nothing(table, base=mode == "base")
+
+
+def _sized(
+    effective: float, total: float, mode: Mode, when: float | None, family: FamilyRow | None, table: Table
+) -> _Belief:
+    basis: Basis = "size" if when is None else "size_and_date"
+    line = table.lines[basis]
+    mean, deviation = line.mean(effective, when, mode), line.deviation
+    if family is not None:
+        basis, line = "family", table.lines["size_and_date"]
+        mean = line.mean(effective, when if when is not None else family.released, mode) + family.effect
+        deviation = family.deviation
+    counted = table.figures["models size" if basis == "size" else "models size_and_date"]
+    by = {"size": "sizes", "size_and_date": "sizes and dates"}.get(basis, "sizes, dates and families")
+    return _Belief(
+        basis=basis,
+        ability=Ability(mean=mean, deviation=deviation),
+        sources=(f"{by} of {counted:.0f} models",),
+        size_b=total,
+        base=mode == "base",
+    )
+
+
+def _nothing(table: Table, *, base: bool) -> _Belief:
+    return _Belief(basis="nothing", ability=table.nothing, base=base)
+
+
+def _family(spelled: Spelled, table: Table) -> FamilyRow | None:
+    """Return the family that the longest part of the name spells."""
+    words = [word for word in spelled.words if word not in spelled.sizes]
+    for length in range(len(words), 0, -1):
+        for start in range(len(words) - length + 1):
+            part = words[start : start + length]
+            found = table.families.get(recognition.key(part))
+            if found is not None and any(len(word) > 1 and word.isalpha() for word in part):
+                return found
+    return None
+
+
+def _when(spelled: Spelled, told: Told, row: Row | None, table: Table) -> float | None:
+    """Return when the model was released, as far as anything tells; never later than the newest fact."""
+    day = (row.released if row else None) or _day(spelled.date)
+    if day is not None:
+        return min(year(day), year(table.until))
+    if told.cutoff and (match := re.match(r"(20\d\d)(?:-(\d\d))?", told.cutoff)):
+        months = int(match[2] or 7)
+        return min(int(match[1]) + (months - 0.5) / 12 + CUTOFF_TO_RELEASE, year(table.until))
+    return None
+
+
+def _by_version(spelled: Spelled, table: Table) -> float:
+    """Return the release of the newest hosted model of that vendor whose version is not above this one's.
+
+    A version above all of them is newer than the newest fact.
+    """
+    version = _version(spelled.words)
+    told = sorted(_releases(spelled.words, table))
+    if version is None:
+        return told[-1][1] if told else year(table.until) - 1.0
+    below = [when for known, when in told if known <= version]
+    if not told or version > max(known for known, _ in told):
+        return year(table.until)
+    return max(below) if below else min(when for _, when in told)
+
+
+def _releases(words: Sequence[str], table: Table) -> Iterator[tuple[float, float]]:
+    vendor = next(word for word in words if word in _HOSTED)
+    for name in table.rows:
+        if name.startswith(vendor):
+            version = _version(recognition.spell(name).words)
+            released = next((row.released for row in table.modes(name).values()), None)
+            if version is not None and released is not None:
+                yield version, year(released)
+
+
+def _version(words: Sequence[str]) -> float | None:
+    found = [match for word in words if (match := _VERSION.fullmatch(word))]
+    return float(found[0][1]) if found else None
+
+
+def _kind(told: Told, table: Table) -> str:
+    """Return whether the model chats or embeds: by what the listing says, else by what is published of it."""
+    if told.kind in ("embedding", "completion"):
+        return told.kind
+    for name in told.names:
+        found, _ = _recognised(recognition.spell(name), told, table)
+        if found is not None:
+            return "embedding" if set(table.modes(found)) == {"embedding"} else "chat"
+    embeds = told.kind == "unknown" and any(_EMBEDS.search(name.lower()) for name in told.names)
+    return "embedding" if embeds else "chat"
+
+
+def _embedding(told: Told, table: Table) -> _Belief:
+    for name in told.names:
+        spelled = recognition.spell(name)
+        found, exact = _recognised(spelled, told, table)
+        row = table.modes(found).get("embedding") if found is not None else None
+        if row is not None and row.ability is not None:
+            return _of_row(row, {}, base=False, thinking=None, exact=exact, table=table)
+    parsed = [names.parse(name) for name in told.names]
+    size = told.parameters_b or next((one.parameters / 1e9 for one in parsed if one.parameters), None)
+    dates = [_when(recognition.spell(name), told, None, table) for name in told.names]
+    when = next((date for date in dates if date is not None), None)
+    basis: Basis = "nothing" if size is None else "size" if when is None else "size_and_date"
+    line = table.lines[f"embedding {basis}"]
+    return _Belief(
+        basis=basis,
+        ability=Ability(mean=line.mean(size, when, "plain"), deviation=line.deviation),
+        size_b=size,
+    )

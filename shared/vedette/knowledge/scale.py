@@ -1,0 +1,80 @@
+"""From ability to the share of right answers in Vedette's own evaluation, for each use case. Pure.
+
+`quality = CEILING / (1 + exp(-(ability - middle) * slope))`. Two anchors fix middle and slope of each use case: what
+Vedette measured of SmolLM2-135M-Instruct (docs/benchmarks.md, 2026-11-25, 40 items for each suite, weighted by the
+suites of the use case), and 0.95 for the best models of mid-2026. ADR 0026 says why.
+"""
+
+import math
+from typing import Final
+
+from msgspec import Struct
+
+from vedette.knowledge.values import Basis
+
+CEILING: Final = 0.97  # a good model, too, fails an item by its format or by chance
+BEST_ABILITY: Final = 2.1  # of the best models of mid-2026
+BEST_QUALITY: Final = 0.95
+SMALL_ABILITY: Final = -1.9  # of SmolLM2-135M-Instruct
+# Share of right answers of SmolLM2-135M-Instruct at 16 bits, from the table in docs/benchmarks.md. Two more right and
+# two more wrong answers are added for each suite, because 40 items cannot show that a model never succeeds.
+SMALL_QUALITY: Final[dict[str, float]] = {
+    "chat": 0.09,
+    "code_generation": 0.28,
+    "code_understanding": 0.06,
+    "reasoning": 0.11,
+    "documentation": 0.14,
+    "agent": 0.14,
+    "summarisation": 0.18,
+    "extraction": 0.25,
+    "vision": 0.10,
+    "fast": 0.11,
+}
+# Embedding has a scale of its own: ability in standard deviations of the models of MTEB's retrieval tasks.
+EMBEDDING_ANCHORS: Final = ((-2.0, 0.40), (2.0, 0.95))
+# The least spread of quality by basis: near the ceiling the curve is flat, which does not make a guess surer.
+MIN_SPREAD: Final[dict[Basis, float]] = {
+    "model": 0.03,
+    "family": 0.05,
+    "tier": 0.06,
+    "size_and_date": 0.06,
+    "size": 0.08,
+    "nothing": 0.10,
+}
+
+
+class Curve(Struct, frozen=True):
+    """The logistic of one use case."""
+
+    middle: float
+    slope: float
+
+    def quality(self, ability: float) -> float:
+        """Return the share of right answers to expect at *ability*."""
+        return CEILING / (1.0 + math.exp(-max(-40.0, min(40.0, (ability - self.middle) * self.slope))))
+
+    def ability(self, quality: float) -> float:
+        """Return the ability at which *quality* is expected: the inverse, within the open interval."""
+        share = min(max(quality / CEILING, 1e-6), 1.0 - 1e-6)
+        return self.middle + math.log(share / (1.0 - share)) / self.slope
+
+
+def _through(low: tuple[float, float], high: tuple[float, float]) -> Curve:
+    odds = [math.log(quality / (CEILING - quality)) for _, quality in (low, high)]
+    slope = (odds[1] - odds[0]) / (high[0] - low[0])
+    return Curve(low[0] - odds[0] / slope, slope)
+
+
+CURVES: Final[dict[str, Curve]] = {
+    **{
+        use_case: _through((SMALL_ABILITY, quality), (BEST_ABILITY, BEST_QUALITY))
+        for use_case, quality in SMALL_QUALITY.items()
+    },
+    "embedding": _through(*EMBEDDING_ANCHORS),
+}
+
+
+def spread(curve: Curve, ability: float, deviation: float, basis: Basis) -> float:
+    """Return the standard deviation of quality where *ability* has the standard deviation *deviation*."""
+    between = curve.quality(ability + deviation) - curve.quality(ability - deviation)
+    return max(MIN_SPREAD[basis], between / 2.0)
