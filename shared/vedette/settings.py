@@ -240,8 +240,8 @@ class Benchmarking(Section, frozen=True, kw_only=True):
 class Evaluating(Section, frozen=True, kw_only=True):
     """How well models answer: items asked of each suite, from `least` until the interval is narrow or `items`.
 
-    `suites` names a folder with suites of one's own (TOML or JSONL). `run_code` has programs that models write
-    run in a sandbox; where the system cannot isolate one, they are not graded. Without it, their syntax trees decide.
+    `suites` names a folder with suites of one's own (TOML or JSONL). Programs that models write run in a sandbox.
+    With `run_code = false`, and where the system has no sandbox, their syntax trees decide, at half the weight.
     """
 
     items: Annotated[int, Meta(ge=1, le=1000)] = 20
@@ -249,7 +249,7 @@ class Evaluating(Section, frozen=True, kw_only=True):
     interval_width: Fraction = 0.35
     timeout_s: Seconds = 120.0
     suites: str | None = None
-    run_code: bool = False
+    run_code: bool = True
 
 
 class Vouched(Rating, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -532,26 +532,40 @@ class Reported(Value, frozen=True, kw_only=True, omit_defaults=True):
 REPORTS_HALF_LIFE_S = 86_400.0
 
 
-class Score(Value, frozen=True, kw_only=True):
-    """Successes and trials of one suite kind at one suite version (`kind@version`)."""
+class Score(Value, frozen=True, kw_only=True, omit_defaults=True):
+    """Successes and trials of one suite kind at one suite version (`kind@version`).
+
+    `weight` is how much each trial counts: less than 1 where answers could not be graded fully, as `note` says.
+    """
 
     successes: int
     trials: int
     suite: str
+    weight: Annotated[float, Meta(gt=0, le=1)] = 1.0
+    note: Text = ""
+
+    @property
+    def counted(self) -> float:
+        """How many full trials it is worth."""
+        return self.weight * self.trials
 
     @property
     def interval(self) -> tuple[float, float]:
         """The 95 % interval of the rate of right answers [Wilson 1927]; all of [0, 1] before any trial."""
         if not self.trials:
             return 0.0, 1.0
-        n, rate = self.trials, self.successes / self.trials
+        n, rate = self.counted, self.successes / self.trials
         middle = (rate + _Z95**2 / (2 * n)) / (1 + _Z95**2 / n)
         reach = _Z95 / (1 + _Z95**2 / n) * math.sqrt(rate * (1 - rate) / n + _Z95**2 / (4 * n * n))
         return max(0.0, middle - reach), min(1.0, middle + reach)
 
     def __add__(self, other: "Score") -> "Score":
         return Score(
-            successes=self.successes + other.successes, trials=self.trials + other.trials, suite=self.suite
+            successes=self.successes + other.successes,
+            trials=self.trials + other.trials,
+            suite=self.suite,
+            weight=other.weight,
+            note=other.note,
         )
 
 

@@ -11,7 +11,7 @@ import cyclopts
 import msgspec
 import uvloop
 
-from benchmarks import busy, costs, fidelity, peers, quality, recommender, recorder, scale, storms
+from benchmarks import busy, costs, fidelity, grading, peers, quality, recommender, recorder, scale, storms
 from faults.storm import Plan
 from vedette.settings import Probing
 
@@ -174,6 +174,12 @@ def compare_with_the_socket(*, pairs: int = 30, tokens: int = 128, also: tuple[s
 def evaluate_real_models(*, items: int = 40, repetitions: int = 20) -> None:
     """Score a model and a clearly weaker one by every suite; compare the scores of two seeds, often."""
     _run(lambda directory: quality.measure(directory, items=items, repetitions=repetitions))
+
+
+@app.command(name="grading")
+def grade_known_answers(*, run: bool = True) -> None:
+    """Grade answers whose rightness is known, in many shapes. With --no-run programs are read, not run."""
+    _run(lambda _: grading.measure(run=run))
 
 
 @app.command(name="scale")

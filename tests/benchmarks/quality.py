@@ -2,7 +2,6 @@
 
 import time
 from pathlib import Path
-from random import Random
 
 from benchmarks.fidelity import opened
 from pruned import prune
@@ -11,6 +10,7 @@ from vedette.providers import Endpoint
 from vedette.settings import Evaluating
 from vedette.types import Capability, ModelInfo, ModelRef, Score
 from vedette_benchmarker.asking import Asker
+from vedette_benchmarker.grader import open_grader
 from vedette_benchmarker.grading import Graded
 from vedette_benchmarker.suites import Suite
 from vedette_benchmarker.suites.registry import SUITES
@@ -62,12 +62,13 @@ async def _repeat(endpoint: Endpoint, repetitions: int) -> None:
 
 async def _grade(endpoint: Endpoint, suite: Suite, *, seed: int, items: int) -> tuple[Score, Asker]:
     info = ModelInfo(model=ModelRef("here", "m"), provider="", url="", api="", kind="chat")
-    asker = Asker(endpoint, info, Evaluating(items=items, least=items))
 
     async def on_trial(graded: Graded) -> None:
         """Say nothing."""
 
-    return (await asker.grade(suite, Random(seed), on_trial)).score, asker
+    async with open_grader(None) as grader:
+        asker = Asker(endpoint, info, Evaluating(items=items, least=items), grader)
+        return (await asker.grade(suite, str(seed), on_trial)).score, asker
 
 
 def _rate(score: Score) -> str:

@@ -16,11 +16,15 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from answer_shapes import Answer, right_and_wrong, wrong_programs
 from eventually import eventually
 from require import missing
 from vedette.errors import NoSandbox
+from vedette.providers import Finished
 from vedette_benchmarker import sandbox, sandboxed
+from vedette_benchmarker.answered import Answered
 from vedette_benchmarker.sandbox import Ran, run
+from vedette_benchmarker.suites import code_generation
 
 SCRIPT = Path(sandboxed.__file__).resolve()
 ADD = "def add(a, b): return a + b"
@@ -599,3 +603,36 @@ class TestAvailable:
         )
         assert NoSandbox.__name__ in done.stderr
         assert reason in done.stderr
+
+
+async def graded(answer: Answer) -> bool:
+    """Return whether *answer* is right: by its tests, which run the program that its check finds."""
+    found = answer.item.check(Answered(text=answer.text, finished=Finished(at=0.0))).program
+    return bool(found) and (await run(found, answer.item.program_tests)).ok
+
+
+async def mistaken(answers: Sequence[Answer]) -> list[str]:
+    """Return the shapes of *answers* that are not graded as they should be; two run at a time."""
+    turn = asyncio.Semaphore(2)
+
+    async def judge(answer: Answer) -> str:
+        async with turn:
+            return "" if await graded(answer) is answer.right else answer.shape
+
+    return [shape for shape in await asyncio.gather(*map(judge, answers)) if shape]
+
+
+async def test_right_programs_are_right_whatever_stands_around_them() -> None:
+    """Bold, a sentence, a second fence, a usage example, a main guard, a typing import: none is the task."""
+    answers = list(right_and_wrong(code_generation.SUITE, thinned=7))
+    found = await mistaken(answers)
+    assert len(found) <= 0.02 * len(answers), found
+
+
+@pytest.mark.fault("a wrong program looks right", "I13")
+async def test_wrong_programs_are_wrong() -> None:
+    """Over a hundred and fifty: off by one, wrong operator, wrong type, printed, changed input, endless, empty."""
+    answers = list(wrong_programs(code_generation.SUITE))
+    assert len(answers) >= 75
+    found = await mistaken(answers)
+    assert len(found) <= 0.02 * len(answers), found

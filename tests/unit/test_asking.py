@@ -10,8 +10,8 @@ from vedette.errors import NoSandbox, NotGraded, ProviderError
 from vedette.providers import Generation
 from vedette.settings import Evaluating
 from vedette.testing import Answer, FakeClock, FakeEndpoint, Piece
-from vedette.types import Capability, Claim, Evidence, ModelInfo, ModelRef, Outcome
-from vedette_benchmarker.asking import THINKING_TOKENS, Asker
+from vedette.types import Capability, Claim, Evidence, ModelInfo, ModelRef, Outcome, Score
+from vedette_benchmarker.asking import THINKING_TOKENS, Asker, Run
 from vedette_benchmarker.grader import Given
 from vedette_benchmarker.grading import Graded, claims, ungraded
 from vedette_benchmarker.sandbox import Ran
@@ -138,27 +138,73 @@ async def test_answers_that_cannot_be_graded_are_neither_right_nor_wrong() -> No
     assert claims([found]) == {}
 
 
-@pytest.mark.fault("the sandbox fails while programs are graded", "I2", "I13")
-async def test_a_program_that_was_not_run_is_not_right() -> None:
-    def programs(_: Random) -> Iterator[Item]:
-        while True:
-            check = function("add", ("a", "b"))
-            yield Item(prompt="Write add.", check=check, program_tests=("assert add(1, 2) == 3",))
+def programs(_: Random) -> Iterator[Item]:
+    """Yield one question for a program again and again."""
+    while True:
+        check = function("add", ("a", "b"))
+        yield Item(prompt="Write add.", check=check, program_tests=("assert add(1, 2) == 3",))
 
-    async def run(program: str, tests: Sequence[str]) -> Ran:
-        raise NoSandbox(problem="user namespaces are switched off")
 
-    suite = Suite(kind="programs", version=1, items=programs)
-    endpoint = FakeEndpoint(FakeClock(), answer=lambda _: saying("def add(a, b):\n    return a + b"))
-    settings = Evaluating(items=8, least=8, run_code=True)
-    asker = Asker(endpoint, INFO, settings, Here(suite), run=run)
+PROGRAMS = Suite(kind="programs", version=1, items=programs)
+
+
+async def programming(run: Run, *, run_code: bool = True, body: str = "a + b") -> Graded:
+    """Return what a model gets that answers with a function of *body*, where programs are run by *run*."""
+    endpoint = FakeEndpoint(FakeClock(), answer=lambda _: saying(f"def add(a, b):\n    return {body}"))
+    settings = Evaluating(items=8, least=8, run_code=run_code)
+    asker = Asker(endpoint, INFO, settings, Here(PROGRAMS), run=run)
 
     async def on_trial(so_far: Graded) -> None:
         """Say nothing."""
 
-    found = await asker.grade(suite, "1", on_trial)
+    return await asker.grade(PROGRAMS, "1", on_trial)
+
+
+@pytest.mark.fault("the sandbox fails while programs are graded", "I2", "I13")
+async def test_a_program_that_was_not_run_is_not_right() -> None:
+    """The sandbox held when it was tried, and then no longer."""
+    turns = iter(range(1000))
+
+    async def run(program: str, tests: Sequence[str]) -> Ran:
+        if next(turns):
+            raise NoSandbox(problem="user namespaces are switched off")
+        return Ran(ok=True)
+
+    found = await programming(run)
     assert (found.successes, found.trials, found.ungraded) == (0, 0, 3)
     assert "user namespaces are switched off" in found.why_ungraded
+
+
+@pytest.mark.fault("the system cannot isolate programs", "I13")
+@pytest.mark.parametrize("run_code", [True, False])
+async def test_without_a_sandbox_the_shape_counts_half_and_says_so(run_code: bool) -> None:
+    async def run(program: str, tests: Sequence[str]) -> Ran:
+        raise NoSandbox(problem="the sandbox needs Linux")
+
+    score = (await programming(run, run_code=run_code)).score
+    assert (score.successes, score.trials, score.weight, score.counted) == (8, 8, 0.5, 4.0)
+    assert score.note.startswith("graded by syntax only: ")
+    assert ("needs Linux" if run_code else "run_code is false") in score.note
+    fully = Score(successes=8, trials=8, suite=score.suite)
+    assert score.interval[0] < fully.interval[0]
+
+
+async def test_where_programs_run_their_tests_decide() -> None:
+    """A program that looks wrong and is right passes; one that looks right and is wrong does not."""
+    assert (await programming(sandboxed_here, body="eval('a + b')")).successes == 8
+    assert (await programming(sandboxed_here, body="a - b")).successes == 0
+
+
+async def sandboxed_here(program: str, tests: Sequence[str]) -> Ran:
+    """Run our own programs of these tests in the test's process."""
+    made: dict[str, object] = {}
+    exec(program, made)
+    try:
+        for test in tests:
+            exec(test, made)
+    except AssertionError as error:
+        return Ran(ok=False, why=str(error))
+    return Ran(ok=True)
 
 
 async def test_models_that_embed_are_judged_by_their_vectors() -> None:

@@ -112,6 +112,14 @@ def test_scores_add_up_until_something_changes() -> None:
     assert third.scores["tools"] == score(1, 8, "tools@2")
 
 
+def test_what_was_graded_in_two_ways_is_not_added() -> None:
+    """The better graded score stands, whichever came first."""
+    run, read = score(3, 8), msgspec.structs.replace(score(7, 8), weight=0.5, note="read only")
+    assert quality(quality(None, {"tools": run}), {"tools": read}).scores["tools"] == run
+    assert quality(quality(None, {"tools": read}), {"tools": run}).scores["tools"] == run
+    assert quality(quality(None, {"tools": read}), {"tools": read}).scores["tools"].counted == 8.0
+
+
 @pytest.mark.parametrize("change", [{"digest": "b"}, {"version": "2"}])
 def test_new_weights_or_server_begin_anew_and_remember_what_was(change: dict[str, str]) -> None:
     before = quality(None, {"tools": score(20, 20)})

@@ -16,8 +16,8 @@ from vedette_benchmarker.answered import Answered, whole
 from vedette_benchmarker.grader import Answer, Given, Grading, asked
 from vedette_benchmarker.grading import Graded, is_sure, miss
 from vedette_benchmarker.suites import Item, Suite, VectorItem, Verdict
-from vedette_benchmarker.suites.checks import program
 
+TRIAL = ("def one():\n    return 1\n", ("assert one() == 1",))  # whether the sandbox holds here
 THINKING_TOKENS = 1024  # room to think before each answer
 _FAILURES_IN_A_ROW = 3
 _UNGRADED_IN_A_ROW = 3
@@ -56,6 +56,7 @@ class Asker:
         self._settings = settings
         self._grader = grader
         self._run = run
+        self._unrun: str | None = None  # why programs are not run; None: not tried yet
 
     async def grade(self, suite: Suite, seed: str, on_trial: OnTrial) -> Graded:
         """Ask items of *suite* until its score is sure, or the endpoint fails; *on_trial* is called before each.
@@ -64,10 +65,14 @@ class Asker:
         """
         items: Iterator[Item | VectorItem] = suite.items(Random(seed))  # noqa: S311
         graded, failures, ungraded = Graded(suite=suite), 0, 0
+        programs = False
         for place, item in enumerate(items):  # a suite of one's own ends
             if is_sure(graded, self._settings) or ungraded == _UNGRADED_IN_A_ROW:
                 break
             await on_trial(graded)
+            if isinstance(item, Item) and item.program_tests and not programs:
+                graded = msgspec.structs.replace(graded, unrun=await self._why_unrun())
+                programs = True
             before = graded.ungraded
             try:
                 graded = await self._ask(item, graded, seed, place)
@@ -100,14 +105,28 @@ class Asker:
         )
 
     async def _verdict(self, item: Item | VectorItem, given: Given) -> Verdict:
-        """Return whether an answer is right: its text, then what its program does. Raises NotGraded and NoSandbox."""
-        verdict, answer = await self._grader.verdict(given), given.answer
-        if not (isinstance(item, Item) and isinstance(answer, Answered)):
+        """Return whether an answer is right: by what its program does, else by its text.
+
+        Raises NotGraded and NoSandbox.
+        """
+        verdict = await self._grader.verdict(given)
+        if not (isinstance(item, Item) and item.program_tests and verdict.program) or await self._why_unrun():
             return verdict
-        if not (verdict.correct and item.program_tests and self._settings.run_code):
-            return verdict
-        ran = await self._run(program(answer.text), item.program_tests)
+        ran = await self._run(verdict.program, item.program_tests)
         return Verdict(correct=ran.ok, why=ran.why)
+
+    async def _why_unrun(self) -> str:
+        """Return why programs are not run here, or nothing where they are. The sandbox is tried once."""
+        if self._unrun is None:
+            self._unrun = await self._why_no_sandbox() if self._settings.run_code else "run_code is false"
+        return self._unrun
+
+    async def _why_no_sandbox(self) -> str:
+        try:
+            await self._run(*TRIAL)
+        except NoSandbox as error:
+            return str(error)
+        return ""
 
     async def _generate(self, item: Item) -> Answered:
         request = Generation(

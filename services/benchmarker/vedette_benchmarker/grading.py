@@ -10,6 +10,7 @@ from vedette.types import Baseline, Claim, Drop, Evidence, Miss, Quality, Score,
 from vedette_benchmarker.suites import Suite
 
 MISSES_KEPT = 10
+UNRUN_WEIGHT = 0.5  # of an answer whose program was read, not run
 _MOST_SHOWN = 500
 _ENOUGH_TO_DISPROVE = 3  # failures without a success
 
@@ -23,11 +24,18 @@ class Graded(Struct, frozen=True, kw_only=True):
     misses: tuple[Miss, ...] = ()
     ungraded: int = 0  # answers neither right nor wrong
     why_ungraded: str = ""  # the last of them
+    unrun: str = ""  # why programs were not run: their syntax tree decided
 
     @property
     def score(self) -> Score:
         """Its score."""
-        return Score(successes=self.successes, trials=self.trials, suite=self.suite.name)
+        return Score(
+            successes=self.successes,
+            trials=self.trials,
+            suite=self.suite.name,
+            weight=UNRUN_WEIGHT if self.unrun else 1.0,
+            note=f"graded by syntax only: {self.unrun}" if self.unrun else "",
+        )
 
 
 def is_sure(graded: Graded, settings: Evaluating) -> bool:
@@ -106,7 +114,12 @@ def fold(
 
 
 def _added(before: Score | None, score: Score) -> Score:
-    return before + score if before is not None and before.suite == score.suite else score
+    """Return both together. Of two that were graded in different ways, the one graded better stands."""
+    if before is None or before.suite != score.suite:
+        return score
+    if before.weight != score.weight:
+        return max(score, before, key=lambda one: one.weight)
+    return before + score
 
 
 def _baseline(previous: Quality | None, *, same: bool) -> Baseline | None:

@@ -58,8 +58,9 @@ class _Ended(Struct, frozen=True, kw_only=True):
 async def run(program: str, tests: Sequence[str], *, timeout_s: float = 5.0) -> Ran:
     """Return whether *program* passes *tests*, lines of the form `assert call(…) == literal`, run in order.
 
-    Values compare as Python's do (`5 == 5.0`), of the plain types that literals have. Raises ValueError for a test
-    of another form, and NoSandbox, which is no fault of the program's, when a protection cannot be had.
+    Values compare as Python's do (`5 == 5.0`, but 1 is not True), of the plain types that literals have. Raises
+    ValueError for a test of another form, and NoSandbox, which is no fault of the program's, when a protection cannot
+    be had.
     """
     cases = [parsed(line) for line in tests]
     ended = await _run(_request(program, cases, timeout_s), patience_s=timeout_s + _START_S)
@@ -192,7 +193,8 @@ def _wrong(case: Case | None, line: bytes | None) -> str:
                 return error
             case {"value": value}:
                 got = decoded(value)
-                return "" if got == case.expected else f"{case.call}: {got!r}, not {case.expected!r}"
+                right = got == case.expected and isinstance(got, bool) is isinstance(case.expected, bool)
+                return "" if right else f"{case.call}: {got!r}, not {case.expected!r}"
     except (ValueError, TypeError, RecursionError):
         pass
     return f"{case.call}: answered with no plain value"

@@ -153,6 +153,11 @@ def show_scores(models: Sequence[ModelView], style: Style) -> None:
                 out.print(
                     f"{name(model.model)}: {rating.score:.2f} for {what} ({rating.source}, {rating.as_of})"
                 )
+            for kind, score in sorted(model.quality.scores.items()) if model.quality else ():
+                if score.note:
+                    out.print(
+                        f"{name(model.model)}  {kind}: {score.note}; each answer counts {score.weight:g}"
+                    )
             for miss in model.quality.misses if model.quality else ():
                 out.print()
                 out.print(styled((f"{name(model.model)}  {miss.suite}", "bold"), f"  {miss.why}"))

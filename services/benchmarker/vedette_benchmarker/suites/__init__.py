@@ -26,10 +26,14 @@ def estimated_tokens(text: str) -> int:
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
-    """Whether an answer is right; *why* says in a few words what was wrong with it."""
+    """Whether an answer is right; *why* says in a few words what was wrong with it.
+
+    `program` is the program in an answer that was to be one, for who can run it.
+    """
 
     correct: bool
     why: str = ""
+    program: str = ""
 
 
 class Item(Struct, frozen=True, kw_only=True):
@@ -37,7 +41,7 @@ class Item(Struct, frozen=True, kw_only=True):
 
     `truth` (and `truth_calls`, where tools are to be called) is one right answer, to show to people.
     `program_tests` are assertions, a line each, that hold of a right program once it has run; `check` runs
-    nothing, so on its own it judges a program by its shape.
+    nothing, so on its own it judges a program by its shape, and finds it for who runs it.
     """
 
     prompt: str

@@ -127,4 +127,4 @@ def items(rng: Random) -> Iterator[Item]:
     return rounds(rng, _MAKERS)
 
 
-SUITE = Suite(kind="arithmetic", version=1, items=items)
+SUITE = Suite(kind="arithmetic", version=2, items=items)

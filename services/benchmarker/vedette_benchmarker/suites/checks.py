@@ -5,14 +5,13 @@ line that leads up to the answer, "The answer is …", a full stop. An answer ge
 things has named neither.
 """
 
+import json as _json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from operator import mul
 from typing import Any
-
-import msgspec
 
 from vedette.providers import ToolCall
 from vedette.text.normalizing import normalized
@@ -40,23 +39,39 @@ _SIGNS = str.maketrans(
 )
 _THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 _THOUSANDS = re.compile(r"(?<=[0-9])[\u00a0\u2009\u202f](?=[0-9]{3}(?![0-9]))")
-_BOXED = re.compile(r"\\boxed\{([^{}]*)\}")
+_LATEX = re.compile(r"\\(?:boxed|fbox|text|textbf|mathrm|mathbf)\s?\{|[{}]")
+_LATEX_SIGNS = re.compile(r"\\[()\[\]]|</?answer>")
+_LATEX_THOUSANDS = re.compile(r"(?<=[0-9])(?:\{,\}|\\[,;!])(?=[0-9]{3}(?![0-9]))")
+_DOLLARS = re.compile(r"\$\$?([^$\n]{1,200})\$\$?")
 _MARKDOWN = re.compile(r"\*\*|__|^[ \t]*#{1,6}[ \t]+", re.MULTILINE)
-_FENCE = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
+_FENCE = re.compile(r"(?:```|~~~)[^\n`~]*\n(.*?)(?:```|~~~|\Z)", re.DOTALL)
 _PLEASANTRY = r"(?:sure|certainly|of course|okay|ok|absolutely)[!,.:]"
-_OPENING = re.compile(rf"(?:{_PLEASANTRY}|here (?:is|are)\b|here's\b)", re.IGNORECASE)
+_OPENING = re.compile(
+    rf"(?:{_PLEASANTRY}|here (?:is|are)\b|here's\b|(?:final )?(?:answer|output|result|solution)\W*\Z)",
+    re.IGNORECASE,
+)
+_NOTE = re.compile(
+    r"\W*(?:note\b|let me know|i hope|hope (?:this|that)|explanation\b|feel free|this (?:sentence|answer|is|list)\b|"
+    r"please\b.*\bknow|word count|if you\b|i kept\b)|\(.*\)\W*\Z",
+    re.IGNORECASE,
+)
 _LEAD = re.compile(
     rf"(?:{_PLEASANTRY}\s*)?"
-    r"(?:here(?:'s| is| are)\b[^:]{0,100}:\s*"
+    r"(?:here\b[^:.\n]{0,100}:\s*"
     r"|(?:(?:so|therefore|thus),?\s+)?(?:the|my|this|that|it|your)\b[^:.]{0,100}\b(?:is|was|are|prints|outputs)\b:?\s+"
     r"|(?:final\s+)?(?:answer|output|result)\s*:\s*)?",
     re.IGNORECASE,
 )
-_QUOTES = " \t\n\"'`*_"
+_QUOTES = " \t\r\n\"'`*_"
+_BULLET = re.compile(r"(?:[-*+>\u2022]|[0-9]{1,2}[.)])\s+")
 _SENTENCE_END = re.compile(r"(?<=[.!?\u3002])\s+|\n+")
+_SAYING = re.compile(r"\b(?:answer|output|result)\s*(?::|(?:is|was|would be)\b:?)", re.IGNORECASE)
 _CLAIM = re.compile(r"\banswer\s*(?::|(?:is|was|would be)\b)", re.IGNORECASE)
 _REASON = re.compile(r"\b(?:because|since)\b", re.IGNORECASE)
-_DENIAL = re.compile(r"\b(?:not|never|neither)\b|n't\b", re.IGNORECASE)
+_DENIAL = re.compile(r"\b(?:not|never|neither|cannot|unable)\b|n't\b", re.IGNORECASE)
+_REFUSAL = re.compile(
+    r"\s*(?:i'm sorry|i am sorry|sorry,|i can(?:'t|not)\b|i won't\b|as an ai\b)", re.IGNORECASE
+)
 _HEDGE = re.compile(r"\bor\b", re.IGNORECASE)
 _NUMBER = re.compile(
     r"(?<![\w])(?<![0-9][.,])(?:(?<![\w)])[-+])?(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?"
@@ -84,6 +99,15 @@ def by_text(judge: Callable[[str], str], *, raw: bool = False) -> Check:
     return check
 
 
+def every(*checks: Check) -> Check:
+    """Return a check that an answer passes all of *checks*."""
+
+    def check(answered: Answered) -> Verdict:
+        return next((verdict for one in checks if not (verdict := one(answered)).correct), _RIGHT)
+
+    return check
+
+
 def _verdict(why: str) -> Verdict:
     return _wrong(why) if why else _RIGHT
 
@@ -96,9 +120,35 @@ def _wrong(why: str) -> Verdict:
 
 
 def plain(text: str) -> str:
-    """Return *text* without thoughts, Markdown and typography."""
+    """Return *text* without thoughts, Markdown, LaTeX and typography."""
     text = _THOUSANDS.sub(",", _THOUGHT.sub("", text)).translate(_SIGNS)
-    return _MARKDOWN.sub("", _BOXED.sub(r"\1", normalized(text, "NFC"))).strip()
+    return _MARKDOWN.sub("", _without_latex(normalized(text, "NFC"))).strip()
+
+
+def _without_latex(text: str) -> str:
+    r"""Return *text* without `$`, `\(` and `\[` around formulas, and without `\boxed{}` and its like around words."""
+    if "\\" in text:
+        text = _uncommanded(_LATEX_SIGNS.sub("", _LATEX_THOUSANDS.sub(",", text)))
+    elif "<" in text or "{,}" in text:
+        text = _LATEX_SIGNS.sub("", _LATEX_THOUSANDS.sub(",", text))
+    return _DOLLARS.sub(r"\1", text)
+
+
+def _uncommanded(text: str) -> str:
+    """Return *text* without the commands of LaTeX and the braces that belong to them; in one pass."""
+    kept: list[str] = []
+    ours: list[bool] = []  # for each open brace, whether a command opened it
+    place = 0
+    for found in _LATEX.finditer(text):
+        if found[0] == "}":
+            dropped = bool(ours) and ours.pop()
+        else:
+            dropped = len(found[0]) > 1
+            ours.append(dropped)
+        if dropped:
+            kept.append(text[place : found.start()])
+            place = found.end()
+    return "".join((*kept, text[place:]))
 
 
 def unwrapped(text: str) -> str:
@@ -106,10 +156,29 @@ def unwrapped(text: str) -> str:
     fenced: list[str] = _FENCE.findall(text)
     if len(fenced) == 1:
         return fenced[0].strip()
+    return without_lead(text)
+
+
+def alone(text: str) -> str:
+    """Return *text* without marks around it. Words around the answer stay: they were forbidden."""
+    fence = _FENCE.fullmatch(text.strip())
+    return (fence[1] if fence else text).strip(_QUOTES)
+
+
+def without_lead(text: str) -> str:
+    """Return *text* without the line that leads up to it."""
     lines = text.strip().splitlines()
     if len(lines) > 1 and (lines[0].rstrip().endswith(":") or _OPENING.match(lines[0])):
         lines = lines[1:]
     return "\n".join(lines).strip(_QUOTES)
+
+
+def without_notes(text: str) -> str:
+    """Return *text* without the notes below it: the last paragraphs that speak of the answer or to the reader."""
+    paragraphs = re.split(r"\n\s*\n", text)
+    while len(paragraphs) > 1 and _NOTE.match(paragraphs[-1]):
+        paragraphs.pop()
+    return "\n\n".join(paragraphs)
 
 
 def bare(text: str) -> str:
@@ -136,12 +205,12 @@ def sentences(text: str) -> list[str]:
     return [sentence for sentence in _SENTENCE_END.split(text) if sentence.strip()]
 
 
-def _claims(text: str) -> list[str]:
+def _claims(text: str, saying: re.Pattern[str] = _CLAIM) -> list[str]:
     """Return what follows "answer is" or "answer:" in each sentence that has it, up to a reason; else *text*."""
     claimed = [
         _REASON.split(sentence[found.end() :])[0]
         for sentence in sentences(text)
-        if (found := _CLAIM.search(sentence))
+        if (found := saying.search(sentence))
     ]
     return [claim for claim in claimed if claim.strip(" :.")] or [text]
 
@@ -172,8 +241,11 @@ def _ended(words: str) -> str:
 # Words
 
 
-def exact(*expected: str, case: bool = False) -> Check:
-    """Return a check that the answer is one of *expected* and nothing else; upper and lower *case* may count."""
+def exact(*expected: str, case: bool = False, only: bool = False) -> Check:
+    """Return a check that the answer is one of *expected*; upper and lower *case* may count.
+
+    A lead, a note below and "the answer is" may stand around it, unless the question forbids them (*only*).
+    """
 
     def shape(text: str) -> str:
         return " ".join(text.split()) if case else fold(text)
@@ -181,11 +253,20 @@ def exact(*expected: str, case: bool = False) -> Check:
     wanted = {shape(_stripped(plain(text))) for text in expected}
 
     def judge(text: str) -> str:
-        given = unwrapped(text)
-        found = {shape(_stripped(given)), shape(bare(given))}
-        return "" if found & wanted else f"not {expected[0]!r}"
+        found = [_stripped(alone(text))] if only else _readings(text)
+        return "" if any(shape(one) in wanted for one in found) else f"not {expected[0]!r}"
 
     return by_text(judge)
+
+
+def _readings(text: str) -> list[str]:
+    """Return how the answer in *text* may be meant; what it says twice, and differently, is none."""
+    given = unwrapped(without_notes(text))
+    said = {_stripped(one) for one in _claims(given, _SAYING)} if _SAYING.search(given) else set()
+    if len(said) > 1:
+        return []
+    first = _BULLET.match(given)
+    return [_stripped(given), bare(given), *said, *((_stripped(given[first.end() :]),) if first else ())]
 
 
 def contains(*expected: str) -> Check:
@@ -388,20 +469,23 @@ def _repeated(token: re.Match[str], inside: int) -> int:
 # Structured answers
 
 
-def program(text: str) -> str:
-    """Return the program in an answer: what its one code fence holds, else all of it."""
-    text = _THOUGHT.sub("", text)
-    fenced: list[str] = _FENCE.findall(text)
-    return (fenced[0] if len(fenced) == 1 else text).strip("\n") + "\n"
+def fences(text: str) -> list[str]:
+    """Return what the code fences of *text* hold, thoughts left out."""
+    return _FENCE.findall(_THOUGHT.sub("", text.replace("\r\n", "\n")))
+
+
+def outside_thoughts(text: str) -> str:
+    """Return *text* without the thoughts before it, and with the line ends of Unix."""
+    return _THOUGHT.sub("", text.replace("\r\n", "\n"))
 
 
 def json(expected: Any) -> Check:
-    """Return a check that the answer is JSON equal to *expected*, with nothing but a fence or a lead around it."""
+    """Return a check that the answer has one JSON value, equal to *expected*; words and a fence may stand around it."""
 
     def judge(text: str) -> str:
         try:
-            found = msgspec.json.decode(_json_part(text))
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            found = _json_in(text)
+        except (ValueError, RecursionError):
             return "not JSON"
         try:
             return "" if _same(found, expected) else "JSON, but not what was asked for"
@@ -411,13 +495,30 @@ def json(expected: Any) -> Check:
     return by_text(judge, raw=True)
 
 
-def _json_part(text: str) -> str:
-    text = _THOUGHT.sub("", text)
-    fenced: list[str] = _FENCE.findall(text)
+def _json_in(text: str) -> Any:
+    """Return the one JSON value in *text*: in a fence, in a box of LaTeX, or with words around it.
+
+    Raises ValueError for none, for two, and for one that a refusal quotes.
+    """
+    text = outside_thoughts(text).lstrip("\ufeff")
+    if _REFUSAL.match(text):
+        raise ValueError("a refusal")
+    fenced = [one for one in fences(text) if one.lstrip()[:1] in ("{", "[")]
     if len(fenced) == 1:
-        return fenced[0].strip()
+        return _JSON.decode(fenced[0])
+    box = text.find("\\boxed{")
+    if box >= 0:
+        text = text[box + len("\\boxed{") : text.rfind("}")]
     starts = [at for at in (text.find("{"), text.find("[")) if at >= 0]
-    return text[min(starts) : max(text.rfind("}"), text.rfind("]")) + 1] if starts else text
+    if not starts:
+        return _JSON.decode(text.strip())
+    found, end = _JSON.raw_decode(text, min(starts))
+    if "{" in text[end:] or (text[: min(starts)] + text[end:]).strip() == '""':
+        raise ValueError("more than one value")
+    return found
+
+
+_JSON = _json.JSONDecoder()
 
 
 def _same(found: Any, expected: Any) -> bool:

@@ -152,4 +152,4 @@ def items(rng: Random) -> Iterator[Item]:
     return rounds(rng, _MAKERS)
 
 
-SUITE = Suite(kind="choice", version=1, items=items)
+SUITE = Suite(kind="choice", version=2, items=items)

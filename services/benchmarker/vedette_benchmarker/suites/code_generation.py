@@ -1,4 +1,4 @@
-"""Small Python functions to be written. They are judged by their shape, and carry tests for who may run them."""
+"""Small Python functions to be written. Their tests judge them where they can be run; else their shape does."""
 
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
@@ -220,21 +220,32 @@ def _running(rng: Random) -> _Task:
     )
 
 
+def _takes_list(task: _Task) -> bool:
+    return isinstance(task.cases[0][0], list)
+
+
+def _tests(name: str, task: _Task) -> Iterator[str]:
+    """Yield a test for each case, and one that a list given to the function stays as it was."""
+    for case in task.cases:
+        yield f"assert {name}({', '.join(map(repr, case))}) == {task.gives(*case)!r}"
+    if _takes_list(task):
+        (given,) = task.cases[1]
+        yield f"assert (lambda value: ({name}(value), value))({given!r}) == {(task.gives(given), given)!r}"
+
+
 def _maker(draw: Callable[[Random], _Task]) -> Maker:
     def make(rng: Random) -> Item:
         task = draw(rng)
         name = f"{rng.choice(NOUNS)}_{rng.choice(NOUNS)}"
         signature = f"{name}({', '.join(task.parameters)})"
+        unchanged = f"Do not change {task.parameters[0]}. " if _takes_list(task) else ""
         body = "".join(f"    {line}\n" for line in task.body.splitlines())
         return Item(
-            prompt=f"Write a Python function `{signature}` that {task.does}. Import nothing and print nothing. Answer "
-            "with the code of the function only, without examples of its use.",
+            prompt=f"Write a Python function `{signature}` that {task.does}. {unchanged}Answer with the code only.",
             check=function(name, task.parameters, task.needs),
             truth=f"def {signature}:\n{body}",
             max_tokens=320,
-            program_tests=tuple(
-                f"assert {name}({', '.join(map(repr, case))}) == {task.gives(*case)!r}" for case in task.cases
-            ),
+            program_tests=tuple(_tests(name, task)),
         )
 
     return make
@@ -265,4 +276,4 @@ def items(rng: Random) -> Iterator[Item]:
     return rounds(rng, _MAKERS)
 
 
-SUITE = Suite(kind="code_generation", version=1, items=items)
+SUITE = Suite(kind="code_generation", version=2, items=items)

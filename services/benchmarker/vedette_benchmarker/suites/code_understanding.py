@@ -170,4 +170,4 @@ def items(rng: Random) -> Iterator[Item]:
     return rounds(rng, _MAKERS)
 
 
-SUITE = Suite(kind="code_understanding", version=1, items=items)
+SUITE = Suite(kind="code_understanding", version=2, items=items)

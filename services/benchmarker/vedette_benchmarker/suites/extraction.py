@@ -162,4 +162,4 @@ def items(rng: Random) -> Iterator[Item]:
     return rounds(rng, _MAKERS)
 
 
-SUITE = Suite(kind="extraction", version=1, items=items)
+SUITE = Suite(kind="extraction", version=2, items=items)

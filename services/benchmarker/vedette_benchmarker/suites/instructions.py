@@ -6,7 +6,16 @@ from datetime import date
 from random import Random
 
 from vedette_benchmarker.suites import Item, Suite
-from vedette_benchmarker.suites.checks import Check, by_text, exact, fold, sentences, unwrapped
+from vedette_benchmarker.suites.checks import (
+    Check,
+    alone,
+    by_text,
+    exact,
+    fold,
+    sentences,
+    unwrapped,
+    without_notes,
+)
 from vedette_benchmarker.suites.rounds import rounds
 from vedette_benchmarker.suites.words import MONTHS, NOUNS
 
@@ -14,6 +23,11 @@ _FEWEST_WORDS = 5  # less is not a sentence
 _MOST_WORDS = 40
 _COUNTS = {2: "twice", 3: "three times", 4: "four times", 5: "five times", 6: "six times", 7: "seven times"}
 _WORD = re.compile(r"\w+(?:['-]\w+)*")
+_BULLET = re.compile(r"\A[-*+>\u2022]\s+")
+_LEAD = re.compile(
+    r"\A(?:(?:sure|certainly|of course|okay|ok|absolutely)[!,.:]\s*)?(?:(?:here|the|this|my)\b[^:.\n]{0,100}:\s*)?",
+    re.IGNORECASE,
+)
 
 
 def _words(text: str) -> list[str]:
@@ -24,28 +38,28 @@ def _two_words(rng: Random) -> Item:
     one, other = rng.sample(NOUNS, 2)
     truth = f"{one} {other}"
     prompt = f"Write these two words in this order and nothing else: {one} {other}"
-    return Item(prompt=prompt, check=exact(truth, f"{one}, {other}"), truth=truth, max_tokens=24)
+    return Item(prompt=prompt, check=exact(truth, f"{one}, {other}", only=True), truth=truth, max_tokens=24)
 
 
 def _capitals(rng: Random) -> Item:
     one, other = rng.sample(NOUNS, 2)
     truth = f"{one} {other}".upper()
     prompt = f"Write the words '{one} {other}' in capital letters only. Write nothing else."
-    return Item(prompt=prompt, check=exact(truth, case=True), truth=truth, max_tokens=24)
+    return Item(prompt=prompt, check=exact(truth, case=True, only=True), truth=truth, max_tokens=24)
 
 
 def _times(rng: Random) -> Item:
     word, count = rng.choice(NOUNS), rng.choice(sorted(_COUNTS))
     truth = " ".join([word] * count)
     prompt = f"Write the word '{word}' {_COUNTS[count]}, separated by spaces, and nothing else."
-    return Item(prompt=prompt, check=exact(truth), truth=truth, max_tokens=48)
+    return Item(prompt=prompt, check=exact(truth, only=True), truth=truth, max_tokens=48)
 
 
 def _listed(words: Sequence[str]) -> Check:
     """Return a check for *words* in this order: with commas, or each on a line, numbered or not."""
 
     def judge(text: str) -> str:
-        marked = re.split(r"[,\n]", unwrapped(text).strip(" ."))
+        marked = re.split(r"[,\n]", alone(text).strip(" ."))
         found = [re.sub(r"^\s*(?:[-*]|[0-9]+[.)])\s+", "", one).strip(" .'\"") for one in marked]
         return (
             "" if [fold(one) for one in found if one] == [fold(word) for word in words] else "not that list"
@@ -83,7 +97,9 @@ def _condition(rng: Random) -> Item:
         f"If {one} is larger than {other}, write '{yes}'{twice}; if it is not, write '{no}'{twice}. "
         "Write nothing else."
     )
-    return Item(prompt=prompt, check=exact(truth, truth.replace(" ", ", ")), truth=truth, max_tokens=24)
+    return Item(
+        prompt=prompt, check=exact(truth, truth.replace(" ", ", "), only=True), truth=truth, max_tokens=24
+    )
 
 
 def _date(rng: Random) -> Item:
@@ -96,14 +112,21 @@ def _date(rng: Random) -> Item:
         )
     )
     prompt = f"Write the date {day.day} {MONTHS[day.month - 1]} {day.year} in the format {shape}. Write only the date."
-    return Item(prompt=prompt, check=exact(truth), truth=truth, max_tokens=32)
+    return Item(prompt=prompt, check=exact(truth, only=True), truth=truth, max_tokens=32)
 
 
 def _sentence(judge: Callable[[list[str]], str]) -> Check:
-    """Return a check for one sentence by *judge* of its words, of which five are different at least."""
+    """Return a check for one sentence by *judge* of its words, of which five are different at least.
+
+    A lead above it, in its line, and notes below it are no part of the sentence: nothing forbids them.
+    """
 
     def check(text: str) -> str:
-        answer = unwrapped(text)
+        answer = unwrapped(without_notes(text))
+        whys = [one_sentence(reading) for reading in (answer, _BULLET.sub("", answer), _LEAD.sub("", answer))]
+        return "" if "" in whys else whys[0]
+
+    def one_sentence(answer: str) -> str:
         if len(sentences(answer)) != 1:
             return "not one sentence"
         words = _words(answer)
@@ -170,7 +193,7 @@ def _points(rng: Random) -> Item:
     word, count = rng.choice(NOUNS), rng.randint(2, 5)
 
     def judge(text: str) -> str:
-        lines = [line.strip() for line in unwrapped(text).splitlines() if line.strip()]
+        lines = [line.strip() for line in alone(text).splitlines() if line.strip()]
         if len(set(lines)) != count or len(lines) != count:
             return f"{len(lines)} lines, not {count} different ones"
         if not all(line.startswith("- ") for line in lines):
@@ -222,4 +245,4 @@ def items(rng: Random) -> Iterator[Item]:
     return rounds(rng, _MAKERS)
 
 
-SUITE = Suite(kind="instructions", version=1, items=items)
+SUITE = Suite(kind="instructions", version=2, items=items)

@@ -36,7 +36,7 @@ def items(rng: Random) -> Iterator[Item]:
 
 SUITE = Suite(
     kind="json_schema",
-    version=1,
+    version=2,
     items=items,
     capability=Capability.JSON_SCHEMA,
     needs=Capability.JSON_SCHEMA,

@@ -131,4 +131,4 @@ def items(rng: Random) -> Iterator[Item]:
     return rounds(rng, _MAKERS)
 
 
-SUITE = Suite(kind="json_words", version=1, items=items)
+SUITE = Suite(kind="json_words", version=2, items=items)

@@ -99,4 +99,4 @@ def items(rng: Random) -> Iterator[Item]:
     return rounds(rng, _MAKERS)
 
 
-SUITE = Suite(kind="multilingual", version=1, items=items)
+SUITE = Suite(kind="multilingual", version=2, items=items)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from random import Random
 
 from vedette_benchmarker.suites import Item, Suite, estimated_tokens
-from vedette_benchmarker.suites.checks import choice
+from vedette_benchmarker.suites.checks import choice, every, number
 from vedette_benchmarker.suites.rounds import Maker, rounds
 from vedette_benchmarker.suites.words import NAMES, NOUNS, TOWNS
 
@@ -59,7 +59,9 @@ def _maker(length: int) -> Maker:
         asked = f"What is the code of the {things[0]}? Answer with the five digits only."
         return Item(
             prompt=f"Read this text.\n\n{' '.join(told)}\n\n{asked}",
-            check=choice((codes[0], f"{codes[0][:2]},{codes[0][2:]}"), codes[1:]),
+            check=every(
+                number(int(codes[0])), choice((codes[0], f"{codes[0][:2]},{codes[0][2:]}"), codes[1:])
+            ),
             truth=codes[0],
             max_tokens=32,
         )
@@ -75,4 +77,4 @@ def items(rng: Random) -> Iterator[Item]:
     return rounds(rng, _MAKERS)
 
 
-SUITE = Suite(kind="needle", version=1, items=items)
+SUITE = Suite(kind="needle", version=2, items=items)

@@ -1,14 +1,18 @@
-"""The shape of a Python program, from its syntax tree. Nothing is run."""
+"""Python programs in answers: where one is, and what its syntax tree says of it. Nothing is run."""
 
 import ast
+import re
+import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 
-from vedette_benchmarker.suites.checks import Check, by_text, program
+from vedette_benchmarker.answered import Answered
+from vedette_benchmarker.suites import Verdict
+from vedette_benchmarker.suites.checks import MOST_CHARS, Check, fences, outside_thoughts
 
 MOST_PROGRAM_CHARS = 8_000
 
-_FORBIDDEN_NODES = (ast.Import, ast.ImportFrom, ast.Global, ast.Nonlocal, ast.AsyncFunctionDef, ast.ClassDef)
+_FORBIDDEN_NODES = (ast.Global, ast.Nonlocal, ast.AsyncFunctionDef, ast.ClassDef)
 _FORBIDDEN_NAMES = frozenset(
     (
         "eval", "exec", "compile", "open", "input", "print", "globals", "locals", "vars", "getattr", "setattr",
@@ -17,34 +21,101 @@ _FORBIDDEN_NAMES = frozenset(
 )  # fmt: skip
 
 
-def function(name: str, parameters: Sequence[str], needs: Sequence[frozenset[str]] = ()) -> Check:
-    """Return a check of the shape of a Python program: it is never run.
+_KEPT = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_BLOCK = re.compile(r"(?:async\s+def|def|class|import|from|@|[A-Za-z_]\w*\s*=)")
+_FENCE_LINE = re.compile(r"\s*(?:```|~~~)")
+_TYPOGRAPHY = str.maketrans(
+    {"\u00a0": " ", "\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\ufeff": None}
+)
 
-    It must parse, and hold at its top level functions only, one of them *name* with just *parameters*, which reads
-    each of them and returns something that is neither constant nor a parameter as it came. Of each set in *needs*
-    the program must have one of the `features`. Imports, classes, input and output, evaluation and names with two
-    underscores are forbidden.
+
+def program(text: str, name: str) -> str:
+    """Return the program in an answer that defines *name*: its imports, functions and constants; "" for none.
+
+    Words, marks, examples, output and a main guard around it are left out. Of two definitions the last one counts.
+    """
+    text = outside_thoughts(text)
+    if len(text) > MOST_CHARS:
+        return ""
+    for read in (text, text.translate(_TYPOGRAPHY)):
+        whole = [tree for one in (*fences(read), read) if (tree := _parsed(textwrap.dedent(one)))]
+        for trees in (whole, _blocks(read)):
+            kept = [node for tree in trees for node in tree.body if _is_kept(node, name)]
+            if any(_defines(node, name) for node in kept):
+                return ast.unparse(ast.Module(body=kept, type_ignores=[])) + "\n"
+    return ""
+
+
+def _blocks(text: str) -> list[ast.Module]:
+    """Return what parses of *text*, block by block: a line that begins one and the indented lines below it."""
+    lines = [line for line in text.splitlines() if not _FENCE_LINE.match(line)]
+    found: list[ast.Module] = []
+    block: list[str] = []
+    for line in (*_dedented(lines), "end"):
+        if block and (not line.strip() or line[0] in " \t)]}" or block[-1].startswith("@")):
+            block.append(line)
+            continue
+        if tree := _parsed("\n".join(block).rstrip("* \n")):
+            found.append(tree)
+        begun = line.lstrip("*`")
+        block = [begun] if _BLOCK.match(begun) else []
+    return found
+
+
+def _dedented(lines: Sequence[str]) -> list[str]:
+    """Return *lines* without the indentation of the first that defines something, where they have it."""
+    first = next((line for line in lines if _BLOCK.match(line.lstrip(" \t*`"))), "")
+    margin = first[: len(first) - len(first.lstrip(" \t"))]
+    return [line.removeprefix(margin) for line in lines]
+
+
+def _is_kept(node: ast.stmt, name: str) -> bool:
+    if isinstance(node, _KEPT):
+        return True
+    uses = any(
+        isinstance(inner, ast.Name) and inner.id == name and isinstance(inner.ctx, ast.Load)
+        for inner in ast.walk(node)
+    )
+    return isinstance(node, (ast.Assign, ast.AnnAssign)) and not uses
+
+
+def _defines(node: ast.stmt, name: str) -> bool:
+    if isinstance(node, ast.Assign):
+        return any(isinstance(target, ast.Name) and target.id == name for target in node.targets)
+    return isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == name
+
+
+def function(name: str, parameters: Sequence[str], needs: Sequence[frozenset[str]] = ()) -> Check:
+    """Return a check of the shape of the Python program in an answer: it is never run.
+
+    The verdict carries the program, for who can run it. By its shape it is right if one of its functions is *name*
+    with just *parameters*, which reads each of them and returns something that is neither constant nor a parameter as
+    it came. Of each set in *needs* the program must have one of the `features`. Classes, input and output, evaluation
+    and names with two underscores are forbidden.
     """
 
-    def judge(text: str) -> str:
-        tree = _parsed(program(text))
+    def check(answered: Answered) -> Verdict:
+        found = program(answered.text, name)
+        why = judge(found) if found else f"does not define {name}"
+        return Verdict(correct=not why, why=why, program=found)
+
+    def judge(source: str) -> str:
+        tree = _parsed(source)
         if tree is None:
             return "not a Python program"
-        if not all(isinstance(node, ast.FunctionDef) or _is_docstring(node) for node in tree.body):
-            return "more than functions"
         found = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
-        if len(found) != 1:
+        if not found:
             return f"does not define {name}"
         return (
             _forbidden(tree)
-            or _signature(found[0], parameters)
-            or _result(found[0], parameters)
+            or _signature(found[-1], parameters)
+            or _result(found[-1], parameters)
             or next(
                 (f"has none of {', '.join(sorted(one))}" for one in needs if not one & features(tree)), ""
             )
         )
 
-    return by_text(judge, raw=True)
+    return check
 
 
 def _parsed(source: str) -> ast.Module | None:
@@ -56,14 +127,6 @@ def _parsed(source: str) -> ast.Module | None:
             return ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-
-
-def _is_docstring(node: ast.stmt) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
 
 
 def _forbidden(tree: ast.Module) -> str:

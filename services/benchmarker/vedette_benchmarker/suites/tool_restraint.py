@@ -70,4 +70,4 @@ def items(rng: Random) -> Iterator[Item]:
     return rounds(rng, _MAKERS)
 
 
-SUITE = Suite(kind="tool_restraint", version=1, items=items, needs=Capability.TOOLS)
+SUITE = Suite(kind="tool_restraint", version=2, items=items, needs=Capability.TOOLS)
