@@ -11,7 +11,19 @@ import cyclopts
 import msgspec
 import uvloop
 
-from benchmarks import busy, costs, fidelity, grading, peers, quality, recommender, recorder, scale, storms
+from benchmarks import (
+    busy,
+    costs,
+    fidelity,
+    grading,
+    peers,
+    quality,
+    recommender,
+    recorder,
+    scale,
+    storms,
+    tokens,
+)
 from faults.storm import Plan
 from vedette.settings import Probing
 
@@ -180,6 +192,12 @@ def evaluate_real_models(*, items: int = 40, repetitions: int = 20) -> None:
 def grade_known_answers(*, run: bool = True) -> None:
     """Grade answers whose rightness is known, in many shapes. With --no-run programs are read, not run."""
     _run(lambda _: grading.measure(run=run))
+
+
+@app.command(name="tokens")
+def count_tokens(*, items: int = 0) -> None:
+    """Count the tokens of an evaluation by suite, of so many items each (0: as configured by default)."""
+    _run(lambda _: tokens.measure(items=items))
 
 
 @app.command(name="scale")

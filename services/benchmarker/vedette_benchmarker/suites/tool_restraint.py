@@ -62,11 +62,11 @@ def _offering(make: Maker, tools: int) -> Maker:
     return offer
 
 
-_MAKERS = (_offering(_sum, 1), _offering(_written, 3), _offering(_first_of, 6))
+_MAKERS = (_offering(_sum, 1), _offering(_written, 2), _offering(_first_of, 3))
 
 
 def items(rng: Random) -> Iterator[Item]:
-    """Yield questions with one, three and six useless tools."""
+    """Yield questions with one, two and three useless tools."""
     return rounds(rng, _MAKERS)
 
 

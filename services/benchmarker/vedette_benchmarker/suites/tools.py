@@ -15,12 +15,14 @@ from vedette_benchmarker.suites.words import NAMES, NOUNS, TOWNS, WEEKDAYS
 def _tool(
     name: str, description: str, **parameters: tuple[str, str] | tuple[str, str, tuple[str, ...]]
 ) -> Tool:
-    """Return a tool; each of its *parameters* has a type, what it says, and at times its only values."""
+    """Return a tool; each of its *parameters* has a type, what its name does not say, and at times its only values."""
     properties: dict[str, dict[str, Any]] = {}
     for parameter, (kind, says, *values) in parameters.items():
-        properties[parameter] = {"type": kind, "description": says} | (
-            {"enum": list(values[0])} if values else {}
-        )
+        properties[parameter] = {
+            "type": kind,
+            **({"description": says} if says else {}),
+            **({"enum": list(values[0])} if values else {}),
+        }
     return Tool(
         name=name,
         description=description,
@@ -28,36 +30,34 @@ def _tool(
     )
 
 
-WEATHER = _tool("get_weather", "Get the present weather of a town.", town=("string", "Name of the town"))
+WEATHER = _tool("get_weather", "Get the present weather of a town.", town=("string", ""))
 TRAIN = _tool(
     "book_train",
     "Book train tickets from one town to another.",
-    origin=("string", "Town of departure"),
-    destination=("string", "Town of arrival"),
-    seats=("integer", "How many seats"),
+    origin=("string", ""),
+    destination=("string", ""),
+    seats=("integer", ""),
 )
 ALARM = _tool(
     "set_alarm",
     "Set an alarm.",
-    day=("string", "Day of the week", WEEKDAYS),
-    hour=("integer", "Hour, from 0 to 23"),
-    minute=("integer", "Minute, from 0 to 59"),
+    day=("string", "", WEEKDAYS),
+    hour=("integer", "0 to 23"),
+    minute=("integer", ""),
 )
 MESSAGE = _tool(
     "send_message",
     "Send a text message to a person.",
-    recipient=("string", "First name of who gets it"),
-    text=("string", "The message, word for word"),
+    recipient=("string", "First name"),
+    text=("string", "Word for word"),
 )
 LIGHT = _tool(
     "set_light",
     "Switch the light of a room.",
-    room=("string", "Name of the room"),
-    on=("boolean", "true to switch it on, false to switch it off"),
+    room=("string", ""),
+    on=("boolean", ""),
 )
-STOCK = _tool(
-    "count_stock", "Tell how many pieces of an article are in stock.", article=("string", "The article")
-)
+STOCK = _tool("count_stock", "Tell how many pieces of an article are in stock.", article=("string", ""))
 TOOLS = (WEATHER, TRAIN, ALARM, MESSAGE, LIGHT, STOCK)
 _ROOMS = ("kitchen", "bathroom", "hall", "office", "cellar", "bedroom", "attic", "garage")
 
@@ -126,7 +126,7 @@ def _two(rng: Random) -> Item:
     """Return an item that takes two calls of different tools."""
     (said, call), (also, other) = (wish(rng) for wish in rng.sample((_weather, _light, _message, _alarm), 2))
     wanted = tuple(tool for tool in TOOLS if tool.name in (call.name, other.name))
-    return _item(rng, f"Do two things. First: {said} Second: {also}", (call, other), wanted, 2)
+    return _item(rng, f"Do two things. First: {said} Second: {also}", (call, other), wanted, 1)
 
 
 def _item(rng: Random, said: str, wanted: tuple[ToolCall, ...], right: tuple[Tool, ...], others: int) -> Item:
@@ -143,12 +143,12 @@ def _item(rng: Random, said: str, wanted: tuple[ToolCall, ...], right: tuple[Too
 
 
 _MAKERS = (
-    _one(_weather, 2),
-    _one(_train, 4),
-    _one(_stock, 2),
-    _one(_alarm, 5),
-    _one(_light, 3),
-    _one(_message, 5),
+    _one(_weather, 1),
+    _one(_train, 2),
+    _one(_stock, 1),
+    _one(_alarm, 3),
+    _one(_light, 1),
+    _one(_message, 3),
     _two,
 )
 
@@ -158,4 +158,4 @@ def items(rng: Random) -> Iterator[Item]:
     return rounds(rng, _MAKERS)
 
 
-SUITE = Suite(kind="tools", version=1, items=items, capability=Capability.TOOLS, needs=Capability.TOOLS)
+SUITE = Suite(kind="tools", version=2, items=items, capability=Capability.TOOLS, needs=Capability.TOOLS)
