@@ -12,6 +12,8 @@ from vedette_benchmarker.suites.rounds import Maker, rounds
 from vedette_benchmarker.suites.tools import TOOLS
 from vedette_benchmarker.suites.words import NAMES, NOUNS
 
+_LATER = 8  # words to draw the others from, at least
+
 
 def _sum(rng: Random) -> Item:
     one, other = rng.randint(2, 20), rng.randint(2, 20)
@@ -25,12 +27,14 @@ def _sum(rng: Random) -> Item:
 
 
 def _first_of(rng: Random) -> Item:
-    words = rng.sample(NOUNS, 3)
-    first, *others = sorted(words)
+    known = sorted(NOUNS)
+    at = rng.randrange(len(known) - _LATER)  # drawn first, so that no word is right more often than others
+    right, others = known[at], rng.sample(known[at + 1 :], 2)
+    words = rng.sample([right, *others], 3)
     return Item(
         prompt=f"Which of these words comes first in the alphabet: {', '.join(words)}? Answer with that word only.",
-        check=choice((first,), others),
-        truth=first,
+        check=choice((right,), others),
+        truth=right,
     )
 
 

@@ -143,11 +143,11 @@ def _item(rng: Random, said: str, wanted: tuple[ToolCall, ...], right: tuple[Too
 
 
 _MAKERS = (
-    _one(_weather, 1),
+    _one(_weather, 2),
     _one(_train, 2),
-    _one(_stock, 1),
+    _one(_stock, 2),
     _one(_alarm, 3),
-    _one(_light, 1),
+    _one(_light, 2),
     _one(_message, 3),
     _two,
 )
