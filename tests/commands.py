@@ -9,7 +9,6 @@ import pty
 import re
 import signal
 import struct
-import subprocess
 import sys
 import termios
 from collections.abc import AsyncIterator, Coroutine
@@ -103,16 +102,20 @@ async def _start(*arguments: str, **environment: str) -> Command:
                 env=whole,
             )
             return Command(process.pid, process.wait(), out, err)
-        return await _fork(arguments, whole, out, err)
+        number, ended = await _fork(arguments, whole, out.theirs, err.theirs)
+        return Command(number, ended, out, err)
     finally:
         os.close(out.theirs)
         os.close(err.theirs)
 
 
-async def _fork(arguments: tuple[str, ...], environment: dict[str, str], out: Pipe, err: Pipe) -> Command:
+async def _fork(
+    arguments: tuple[str, ...], environment: dict[str, str], out: int, err: int
+) -> tuple[int, Coroutine[Any, Any, int]]:
+    """Start a command that prints to *out* and *err*; return its process, and what waits for its exit code."""
     status = await _pipe()
     request = preloaded.Request(arguments, environment, os.getcwd())
-    _preloaded().run(request, (out.theirs, err.theirs, status.theirs))
+    _preloaded().run(request, (out, err, status.theirs))
     os.close(status.theirs)
 
     async def ended() -> int:
@@ -121,7 +124,7 @@ async def _fork(arguments: tuple[str, ...], environment: dict[str, str], out: Pi
         finally:
             status.transport.close()
 
-    return Command(int(await status.reader.readline()), ended(), out, err)
+    return int(await status.reader.readline()), ended()
 
 
 async def vedette(*arguments: str, within_s: float = 900.0, **environment: str) -> Ended:
@@ -240,26 +243,24 @@ async def watching(running: Up) -> None:
 
 async def on_screen(width: int, *arguments: str) -> str:
     """Run a command on a terminal that is *width* characters wide; return what it showed, without colours."""
-    return await asyncio.to_thread(_on_screen, width, arguments)
-
-
-def _on_screen(width: int, arguments: tuple[str, ...]) -> str:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
     environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
-    with subprocess.Popen(
-        [sys.executable, "-c", "from vedette.cli import main; main()", *arguments],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env={**environment, "TERM": "xterm", "NO_COLOR": "1", "VEDETTE_CONFIG": ""},
-    ) as process:
+    environment |= {"TERM": "xterm", "NO_COLOR": "1", "VEDETTE_CONFIG": ""}
+    try:
+        _, ended = await _fork(arguments, environment, theirs, theirs)
         os.close(theirs)
-        shown = b""
-        # Linux says EIO when the last one who had the terminal open has ended.
-        with suppress(OSError):
-            while part := os.read(ours, 65536):
-                shown += part
-        process.wait(60)
-    os.close(ours)
+        shown = await asyncio.to_thread(_read, ours)
+        await ended
+    finally:
+        os.close(ours)
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode()).replace("\r\n", "\n")
+
+
+def _read(terminal: int) -> bytes:
+    shown = b""
+    # Linux says EIO when the last process that had the terminal open has ended.
+    with suppress(OSError):
+        while part := os.read(terminal, 65536):
+            shown += part
+    return shown

@@ -99,7 +99,7 @@ def _mind(request: Request, stdout: int, stderr: int, status: int) -> None:
 
 
 def _run(request: Request) -> None:
-    from vedette.cli import main
+    from vedette.cli import main, output
 
     # A shell has what it starts in the background ignore Ctrl-C, and its children with it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -111,6 +111,8 @@ def _run(request: Request) -> None:
         open(1, "w", closefd=False),  # noqa: SIM115
         open(2, "w", closefd=False, errors="backslashreplace", buffering=1),  # noqa: SIM115
     )
+    if sys.stdout.isatty():
+        output.out.__init__()  # type: ignore[misc] # it was made before the terminal was known
     main(list(request.arguments))
 
 
