@@ -3,9 +3,10 @@
 import inspect
 import shlex
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
-from cyclopts import App
+from cyclopts import App, ArgumentCollection
 
 from vedette.cli import app, entries, main
 
@@ -23,6 +24,13 @@ def _commands(of: App, *path: str) -> Iterator[tuple[str, App]]:
 
 
 COMMANDS = dict(_commands(app))
+
+
+@cache
+def _arguments(name: str) -> ArgumentCollection:
+    return COMMANDS[name].assemble_argument_collection()
+
+
 EXAMPLES = [
     (name, line.strip())
     for name, command in COMMANDS.items()
@@ -57,21 +65,21 @@ def test_examples_are_understood(name: str, example: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(COMMANDS) - WITHOUT_JSON))
 def test_data_comes_as_json_too(name: str) -> None:
-    names = [argument.name for argument in COMMANDS[name].assemble_argument_collection()]
+    names = [argument.name for argument in _arguments(name)]
     assert "--json" in names
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_argument_is_described(name: str) -> None:
-    for argument in COMMANDS[name].assemble_argument_collection():
+    for argument in _arguments(name):
         if argument.parameter.show is not False and not argument.children:
             assert argument.parameter.help, argument.name
 
 
 CHOICES = [
     (name, argument.name, choice)
-    for name, command in COMMANDS.items()
-    for argument in command.assemble_argument_collection()
+    for name in COMMANDS
+    for argument in _arguments(name)
     for choice in argument.get_choices() or ()
 ]
 
@@ -95,7 +103,7 @@ def test_enumerations_are_shown_as_on_the_bus_and_taken_with_hyphens_too(
 
 def _value(name: str, option: str, value: str) -> object:
     """Return what the command takes *value* for."""
-    arguments = COMMANDS[name].assemble_argument_collection()
+    arguments = _arguments(name)
     required = ["x" for one in arguments if one.required and one.name != option]
     value_of_it = [option, value] if option.startswith("-") else [value]
     tokens = [*name.split(), *required, *value_of_it]

@@ -19,7 +19,7 @@ from vedette.providers._stream import lines
 
 PROVIDERS = ("anthropic", "gemini", "ollama", "openai-compatible", "openrouter")  # OpenAI's is as the fourth
 MIB = 1 << 20
-LENGTHS = (100_000, pytest.param(1_000_000, marks=pytest.mark.lane("faults")))
+LENGTHS = (30_000, pytest.param(1_000_000, marks=pytest.mark.lane("faults")))
 # Ten times as much takes ten times as long, a hundred times if it is quadratic. Between them lies what a busy
 # machine adds; CPU time is counted, of which others' work takes none. Times below the floor say nothing.
 MOST_TIMES = 35

@@ -29,7 +29,7 @@ from vedette_discoverer.licences import identifier
 # Ten times as much takes ten times as long, a hundred times if it is quadratic. CPU time is counted, of which others'
 # work takes none; times below the floor say nothing.
 MAX_TIMES = 35
-LENGTHS = (200_000, pytest.param(1_000_000, marks=pytest.mark.lane("faults")))
+LENGTHS = (50_000, pytest.param(1_000_000, marks=pytest.mark.lane("faults")))
 
 SHAPES = (
     "a", "1", "1.", " ", "\n", "\u0316\u0301", "\u0f73\u0f71", "\u0344", "é", "{", "[", "(", "#", "*", "-", "'", "```",
@@ -61,10 +61,13 @@ def superlinear(
     found = {}
     for shape in SHAPES:
         long = repeated(shape, length)
-        took = seconds(work, long)
-        if took > MAX_TIMES * floor_s and took > MAX_TIMES * max(
-            floor_s, base := seconds(work, repeated(shape, length // 10))
-        ):
+        took, limit = seconds(work, long), MAX_TIMES * floor_s
+        if took > limit:
+            base = seconds(work, repeated(shape, length // 10))
+            limit = MAX_TIMES * max(floor_s, base)
+        if took > limit:
+            took = min(took, seconds(work, long))  # without a collection of garbage
+        if took > limit:
             found[shape] = (base, took)
     return found
 
