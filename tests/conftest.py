@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import nats
 import pytest
+import pytest_asyncio
 from hypothesis import settings
 
 from require import missing
@@ -57,8 +58,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return how many processes run tests: many wait most of the time, so one more than there are processors."""
-    return (os.cpu_count() or 1) + 1
+    """Return how many processes run tests: many wait most of the time, so two more than there are processors."""
+    return (os.cpu_count() or 1) + 2
 
 
 @pytest.fixture
@@ -70,9 +71,27 @@ def needs_nats() -> None:
         missing("nats-server", str(error))
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NatsServer]:
+    """Run one private nats-server for all tests of a worker."""
+    async with nats_server.run(tmp_path_factory.mktemp("nats")) as running:
+        yield running
+
+
 @pytest.fixture
-async def server(needs_nats: None, tmp_path: Path) -> AsyncIterator[NatsServer]:
-    """Run a private nats-server of the test's own."""
+async def server(needs_nats: None, shared_server: NatsServer) -> NatsServer:
+    """Return the shared nats-server, without any stream of the tests before."""
+    connection = await nats.connect(shared_server.url("operator"))
+    manager = connection.jetstream()
+    for stream in await manager.streams_info():
+        await manager.delete_stream(str(stream.config.name))
+    await close(connection)
+    return shared_server
+
+
+@pytest.fixture
+async def own_server(needs_nats: None, tmp_path: Path) -> AsyncIterator[NatsServer]:
+    """Run a private nats-server of the test's own, which it may stop or configure."""
     async with nats_server.run(tmp_path / "nats") as running:
         yield running
 

@@ -39,6 +39,12 @@ ASKED = b'{"use_case": "chat"}'
 FORGED = {"Nats-Stream": "MODELS", "Nats-Subject": "model.found.box.m", "Nats-Sequence": "1"}
 
 
+@pytest.fixture
+def server(own_server: NatsServer) -> NatsServer:
+    """Return a nats-server whose accounts the test may change."""
+    return own_server
+
+
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[NatsClient]:
     """Connect; let nothing that the server refuses be an error of the test's."""

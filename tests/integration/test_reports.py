@@ -212,39 +212,49 @@ async def test_a_flood_is_answered_and_moves_little(bus: Bus, server: NatsServer
     assert all("one account" in (reply.reason or "") for reply in replies if not reply.counted)
 
 
-@pytest.mark.fault(
-    "an agent reports under invented names, and says that others ask",
-    "I13",
-    without=("vedette_recommender.reports:MAX_PER_ASKER", 10**9),
-)
-async def test_reports_count_by_account_and_not_by_what_the_caller_writes(
-    bus: Bus, server: NatsServer, settings: Settings, tmp_path: Path
-) -> None:
-    """The server says which account asks; neither names nor headers make more of one; another account has its own."""
-    await publish_models(bus)
-    url = server.url("agent")
-    running = Connection(nats_url=url, operator_url=url, database_url="", health_url="", pid=os.getpid())
-    with instance.announced(tmp_path, running):
-        own = (await agents.add(tmp_path, "own")).url
-    assert own is not None
-    async with recommender.serve(settings):
-        counted = []
-        for login in (url, own):
-            connection = await nats.connect(login)
-            replies = [
-                await connection.request(
-                    "report.outcome",
-                    msgspec.json.encode({"model": MODEL, "outcome": "timeout", "caller": f"made up {n}"}),
-                    timeout=10,
-                    headers={"Nats-Request-Info": f'{{"acc":"made up {n}"}}', "nats-request-info": str(n)},
-                )
-                for n in range(50)
-            ]
-            counted.append(sum(msgspec.json.decode(r.data, type=ReportReply).counted for r in replies))
-            await connection.close()
-    # A window may end in between.
-    assert all(MAX_PER_ASKER <= number < 50 for number in counted), counted
-    assert sum(event.calls for event in await stored(bus)) == sum(counted)
+class TestAccounts:
+    """Agents with accounts that the test adds to a server of its own."""
+
+    @pytest.fixture
+    def server(self, own_server: NatsServer) -> NatsServer:
+        return own_server
+
+    @pytest.mark.fault(
+        "an agent reports under invented names, and says that others ask",
+        "I13",
+        without=("vedette_recommender.reports:MAX_PER_ASKER", 10**9),
+    )
+    async def test_reports_count_by_account_and_not_by_what_the_caller_writes(
+        self, bus: Bus, server: NatsServer, settings: Settings, tmp_path: Path
+    ) -> None:
+        """The server says which account asks. Names and headers make no second account."""
+        await publish_models(bus)
+        url = server.url("agent")
+        running = Connection(nats_url=url, operator_url=url, database_url="", health_url="", pid=os.getpid())
+        with instance.announced(tmp_path, running):
+            own = (await agents.add(tmp_path, "own")).url
+        assert own is not None
+        async with recommender.serve(settings):
+            counted = []
+            for login in (url, own):
+                connection = await nats.connect(login)
+                replies = [
+                    await connection.request(
+                        "report.outcome",
+                        msgspec.json.encode({"model": MODEL, "outcome": "timeout", "caller": f"made up {n}"}),
+                        timeout=10,
+                        headers={
+                            "Nats-Request-Info": f'{{"acc":"made up {n}"}}',
+                            "nats-request-info": str(n),
+                        },
+                    )
+                    for n in range(50)
+                ]
+                counted.append(sum(msgspec.json.decode(r.data, type=ReportReply).counted for r in replies))
+                await connection.close()
+        # A window may end in between.
+        assert all(MAX_PER_ASKER <= number < 50 for number in counted), counted
+        assert sum(event.calls for event in await stored(bus)) == sum(counted)
 
 
 async def test_what_cannot_be_so_is_an_error_with_its_field(
