@@ -24,7 +24,7 @@ from msgspec import Meta, Struct
 from vedette import providers
 from vedette.errors import ConfigurationError
 from vedette.providers import addresses
-from vedette.types import Capability, Fraction, Price, Rating
+from vedette.types import Bound, Capability, Fraction, Price, Rating, Signal
 
 DEFAULT_FILE = "vedette.toml"
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -262,11 +262,14 @@ class CustomUseCase(Section, frozen=True, kw_only=True):
     """A use case of one's own, or other weights for a built-in one."""
 
     weights: Annotated[
-        dict[Literal["quality", "speed", "ttft", "reliability", "context", "price"], Weight],
+        dict[Signal, Weight],
         Meta(min_length=1),
     ]
     capabilities: tuple[Capability, ...] = ()
     kinds: dict[str, Weight] = {}  # evaluation kinds and how much each counts; absent: all alike
+    bounds: dict[
+        Bound, Weight
+    ] = {}  # other bounds than those of the built-in use case that it is like; 0 lifts one
 
 
 class Recommend(Section, frozen=True, kw_only=True):

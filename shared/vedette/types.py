@@ -120,6 +120,8 @@ class Price(Value, frozen=True, kw_only=True):
 
 Kind = Literal["chat", "completion", "embedding", "rerank", "unknown"]
 Locality = Literal["local", "remote", "unknown"]
+Signal = Literal["quality", "speed", "ttft", "reliability", "context", "price"]  # what a score is made of
+Bound = Literal["answer_s", "answer_usd", "quality"]  # what no signal makes up for
 
 
 class ModelInfo(Value, frozen=True, kw_only=True, omit_defaults=True):

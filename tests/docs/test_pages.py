@@ -4,6 +4,7 @@ import io
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import casebook
@@ -34,9 +35,7 @@ def test_the_invariants_are_those_that_tests_name() -> None:
 
 def test_the_table_of_use_cases_is_the_code_s() -> None:
     page = (ROOT / "docs" / "use-cases.md").read_text()
-    table = page.partition("<!-- table: use cases -->\n")[2].partition("\n<!-- end -->")[0]
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
-    assert rows == [
+    assert _rows(page, "use cases") == [
         [
             name,
             *(f"{use_case.weights[signal]:.2f}" for signal in COLUMNS),
@@ -44,3 +43,20 @@ def test_the_table_of_use_cases_is_the_code_s() -> None:
         ]
         for name, use_case in BUILT_IN.items()
     ]
+
+
+def test_the_table_of_bounds_is_the_code_s() -> None:
+    page = (ROOT / "docs" / "use-cases.md").read_text()
+    assert _rows(page, "bounds") == [
+        [
+            name,
+            " + ".join(f"{tokens:,}" for tokens in use_case.tokens),
+            *("-" if bound is None else f"{bound:g}" for bound in msgspec.structs.astuple(use_case.bounds)),
+        ]
+        for name, use_case in BUILT_IN.items()
+    ]
+
+
+def _rows(page: str, name: str) -> list[list[str]]:
+    table = page.partition(f"<!-- table: {name} -->\n")[2].partition("\n<!-- end -->")[0]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]

@@ -54,14 +54,13 @@ from vedette.text.lookalikes import meant, notes
 from vedette.types import Capability, ModelRef, Status
 from vedette_recommender.announcement_policy import WinnerStatus, because
 from vedette_recommender.columns import CAPABILITIES, STATUSES
-from vedette_recommender.constants import WANTED_CONTEXT_TOKENS
-from vedette_recommender.explain import Account, summary, untold
+from vedette_recommender.explain import Account, scaled, summary, untold
 from vedette_recommender.field import FilterResult, Place, Terms, UseCaseScores, shares
 from vedette_recommender.filtering import Rule, alike, listed, narrow, rules
 from vedette_recommender.grouping import same_weights
 from vedette_recommender.near_misses import distance, nearest, rejections, relaxation
 from vedette_recommender.scoreboard import Scoreboard
-from vedette_recommender.usecases import SIGNALS, UseCase
+from vedette_recommender.usecases import SIGNALS, UseCase, bounds_with
 from vedette_recommender.views import BaseUrl, model_view, recommendation
 
 # Explained one by one; of more, the nearest are, and the rest are counted.
@@ -269,6 +268,7 @@ class Answers:
             as_of=self._as_of,
             summary=(
                 *summary(request.use_case, first, second, len(columns), relax, improve),
+                *scaled(ranking.field.scale),
                 *untold(self._untold(ranking)),
             ),
             relax=relax,
@@ -286,8 +286,9 @@ class Answers:
         self._refuse_unknown("provider", need.providers or (), field="constraints.providers")
         terms = Terms(
             shares=self._shares(field, request) if request.weights else field.default.shares,
+            wanted_context=request.constraints.min_context_tokens or field.use_case.wanted_context,
+            bounds=bounds_with(field.default.bounds, request.bounds),
             risk=request.risk,
-            wanted_context=request.constraints.min_context_tokens or WANTED_CONTEXT_TOKENS,
         )
         narrowed = narrow(field, self._board.columns, request)
         ranked = field.best(narrowed, terms, most)

@@ -1,7 +1,9 @@
 """One model: what is known of it, and what of that may be believed at one moment. Pure."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 import msgspec
 from msgspec import Struct
@@ -21,6 +23,7 @@ from vedette.types import (
     Status,
     Value,
 )
+from vedette_recommender.constants import USUAL_BITS
 from vedette_recommender.measured_calls import MeasuredCall, all_failed, measured_calls
 
 # How far after the moment of an answer, which is floored to a minute, something can have been measured; what is dated
@@ -107,6 +110,20 @@ class Candidate(Struct, frozen=True, kw_only=True):
 def median(figure: Figure | None) -> float | None:
     """Return the median of a figure that may not have been measured."""
     return figure.median if figure else None
+
+
+def bytes_per_token(info: ModelInfo) -> float | None:
+    """Return how many bytes of weights are read for a token, as far as size and quantisation are known."""
+    active = info.active_parameters or info.parameters
+    return active * _bits(info.quantization) / 8 if active else None
+
+
+@lru_cache(maxsize=256)
+def _bits(quantization: str | None) -> float:
+    named = (quantization or "").upper()
+    if match := re.search(r"(?:^|[^A-Z])I?Q(\d)|INT(\d)|(\d)[- ]?BIT|[NM]?X?FP(\d)\b", named):
+        return int(next(group for group in match.groups() if group)) + 0.8
+    return 16.0 if re.search(r"F16|FP16|BF16", named) else 32.0 if "F32" in named else USUAL_BITS
 
 
 def facts_of(state: ModelState, *, configured: Sequence[Vouched] = ()) -> Facts | None:

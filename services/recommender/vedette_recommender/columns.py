@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from vedette.knowledge import known
 from vedette.messages.validation import folded
 from vedette.types import (
     NOT_DOWNTIME,
@@ -25,10 +26,10 @@ from vedette.types import (
     Status,
     Tally,
 )
-from vedette_recommender.candidate import MAX_AHEAD, Facts, median
-from vedette_recommender.constants import RELIABILITY_WINDOW_H
+from vedette_recommender.candidate import MAX_AHEAD, Facts, bytes_per_token, median
+from vedette_recommender.constants import RELIABILITY_WINDOW_H, USUAL_OUTPUT_TPS, USUAL_TTFT_MS
 from vedette_recommender.measured_calls import with_calls
-from vedette_recommender.priors import quality_prior
+from vedette_recommender.usecases import LIKE
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]
@@ -101,7 +102,7 @@ class Columns:
 
     # NaN where unknown; times are seconds since 1970
     parameters: Floats
-    quality_prior: Floats  # what quality to expect of the model by itself
+    bytes_per_token: Floats  # of weights, read for each token
     context_tokens: Floats
     price_usd_per_mtok: Floats  # the dearer of input and output
     price_input: Floats
@@ -109,6 +110,10 @@ class Columns:
     output_tps: Floats
     ttft_ms: Floats
     ttft_cold_ms: Floats
+    output_tps_spread: Floats  # interquartile range over the median
+    ttft_spread: Floats
+    expected_output_tps: Floats  # of a model by its size and its endpoint, measured or not
+    expected_ttft_ms_warm: Floats
     texts_per_s: Floats
     e2e_ms: Floats
     runs: Floats  # behind the figures; one beside other work is worth half of one that had the endpoint to itself
@@ -134,6 +139,8 @@ class Columns:
         for name in Columns.__annotations__:
             setattr(self, name, np.full(room, np.nan))
         self.present: Mask = np.zeros(room, np.bool_)
+        # How often there was something new to judge the quality by: another description, answers, ratings.
+        self.judged_on = np.zeros(room, np.int64)
         self.status = np.zeros(room, np.int8)  # places in STATUSES, as last probed
         self.never_answered: Mask = np.zeros(room, np.bool_)  # every call of Vedette's failed
         self.locality = np.zeros(room, np.int8)  # places in LOCALITIES
@@ -141,6 +148,12 @@ class Columns:
         self.providers, self.endpoints, self.families, self.licenses = (Names() for _ in range(4))
         # A row for each capability: 0 unknown, negative no, positive yes; the size is the evidence's strength + 1.
         self.claims = np.zeros((len(CAPABILITIES), room), np.int8)
+        # A row for each built-in use case: which quality published facts and the size let expect, and its deviation.
+        self.expected_quality = np.zeros((len(LIKE), room))
+        self.expected_quality_spread = np.ones((len(LIKE), room))
+        self.expected_output_tps[:], self.expected_ttft_ms_warm[:] = USUAL_OUTPUT_TPS, USUAL_TTFT_MS
+        self._members: dict[int, set[int]] = {}  # rows by the code of their endpoint
+        self._moved: set[int] = set()  # codes of endpoints with a model that came, went, or has another speed
         self.hourly = Tallies(room, _HOURS)
         self.daily = Tallies(room, _DAYS)
 
@@ -179,7 +192,10 @@ class Columns:
         if row is not None:
             self._order = self._rank = None
             self.named[model.name].discard(row)
+            self._members[int(self.endpoint[row])].discard(row)
+            self._moved.add(int(self.endpoint[row]))
             self.facts[row] = None
+            self.judged_on[row] += 1
             self.present[row] = False
             self._free.append(row)
         return row
@@ -192,10 +208,18 @@ class Columns:
             self._order = self._rank = None
             row = self.rows[model] = self._free.pop()
             self.named.setdefault(model.name, set()).add(row)
+        before = self.facts[row]
+        if before is None or _judged_on(before) != _judged_on(facts):
+            self.judged_on[row] += 1
         self.facts[row] = facts
         self.present[row] = True
-        self._describe(row, facts)
-        self._time(row, facts.performance)
+        if before is None or before.info != facts.info:
+            self._describe(row, facts)
+            self._members.setdefault(int(self.endpoint[row]), set()).add(row)
+            self._moved.add(int(self.endpoint[row]))
+        if before is None or before.performance != facts.performance:
+            self._time(row, facts.performance)
+            self._moved.add(int(self.endpoint[row]))
         self._watch(row, facts)
         self._hear(row, facts)
         return row
@@ -203,11 +227,12 @@ class Columns:
     def _describe(self, row: int, facts: Facts) -> None:
         info = facts.info
         self.parameters[row] = _number(info.parameters)
-        self.quality_prior[row] = (
-            np.nan
-            if info.parameters is None
-            else quality_prior(info.parameters, info.active_parameters, info.quantization)
-        )
+        self.bytes_per_token[row] = _number(bytes_per_token(info))
+        expectations = known(info).expectations
+        for place, use_case in enumerate(LIKE):
+            expected = expectations[use_case]
+            self.expected_quality[place, row] = expected.quality
+            self.expected_quality_spread[place, row] = expected.spread
         self.context_tokens[row] = _number(info.context_tokens)
         price = facts.price_usd_per_mtok
         self.price_input[row], self.price_output[row] = price or (np.nan, np.nan)
@@ -219,13 +244,15 @@ class Columns:
         self.license[row] = self.licenses.take(info.license)
         self.claims[:, row] = 0
         for name, claim in info.capabilities.items():
-            if (place := _PLACES.get(name)) is not None:
+            if (capability := _PLACES.get(name)) is not None:
                 strength = claim.evidence.strength + 1
-                self.claims[place, row] = strength if claim.value else -strength
+                self.claims[capability, row] = strength if claim.value else -strength
 
     def _time(self, row: int, performance: Performance | None) -> None:
         for name in ("output_tps", "ttft_ms", "ttft_cold_ms", "texts_per_s", "e2e_ms"):
             getattr(self, name)[row] = _median(getattr(performance, name) if performance else None)
+        self.output_tps_spread[row] = _spread(performance.output_tps if performance else None)
+        self.ttft_spread[row] = _spread(performance.ttft_ms if performance else None)
         self.runs[row] = performance.n - performance.contended / 2 if performance else np.nan
         self.measured_at[row] = _seconds(performance.measured_at if performance else None)
 
@@ -253,6 +280,12 @@ class Columns:
         self.reported_output_tps_n[row] = told.output_tps_n
         self.reported_output_tps[row] = _geometric_mean(told.output_tps_log_sum, told.output_tps_n)
 
+    def take_moved(self) -> list[NDArray[np.intp]]:
+        """Return the rows of each endpoint where a model came, went or has another speed since this was asked last."""
+        moved, self._moved = self._moved, set()
+        rows = (sorted(self._members.get(code, ())) for code in sorted(moved))
+        return [np.array(some, np.intp) for some in rows if some]
+
     def told(self, rows: Rows) -> Mask:
         """Return of which models in *rows* callers have reported something."""
         told: Mask = ~np.isnan(self.reported_at[rows]) & self.present[rows]
@@ -276,6 +309,10 @@ class Columns:
         age_s = at - self.checked_at[rows]
         stale: Mask = (age_s > stale_after_s) | (age_s < -MAX_AHEAD.total_seconds())
         return stale
+
+
+def _judged_on(facts: Facts) -> tuple[object, ...]:
+    return facts.info, facts.quality, facts.ratings
 
 
 @lru_cache(maxsize=4096)  # most hours and days are alike
@@ -304,6 +341,10 @@ def _number(value: float | None) -> float:
 
 def _median(figure: Figure | None) -> float:
     return _number(median(figure))
+
+
+def _spread(figure: Figure | None) -> float:
+    return figure.spread if figure else np.nan
 
 
 def _geometric_mean(log_sum: float, n: float) -> float:

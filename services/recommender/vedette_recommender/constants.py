@@ -1,62 +1,52 @@
 """Every constant of the scoring, with its unit, its meaning and where it comes from.
 
-All are proposals of `docs/adr/0004-scoring-constants.md` unless another source is named. Halves are the values
-that earn a utility of one half; confidence is `n / (n + k) · 2^(-age / half-life)`.
+`docs/adr/0004-scoring-constants.md` gives the reasons, and `python -m benchmarks regret` what they are worth. Halves
+are the values that earn a utility of one half. What differs by use case is in `usecases.py`.
 """
 
 from typing import Final
 
-from vedette.messages.queries import Risk, Signal
-from vedette.types import Status
+from vedette.messages.queries import Risk
+from vedette.types import Signal, Status
 
 # Utility -------------------------------------------------------------------------------------------------------
 
-HALF_OUTPUT_TPS: Final = 20.0  # tokens/s: about three times as fast as people read aloud
 HALF_TEXTS_PER_S: Final = 200.0  # texts/s, embedding models
-HALF_TTFT_MS: Final = 1000.0  # ms: the limit of an unbroken train of thought (Nielsen 1993)
-HALF_PRICE_USD_PER_MTOK: Final = 2.0  # US dollars per million tokens
-WANTED_CONTEXT_TOKENS: Final = 32_768  # tokens, unless the request asks for others
+HALF_PRICE_USD_PER_MTOK: Final = 5.0  # US dollars per million tokens
+HALF_FAILURES: Final = 0.1  # of all calls: with one failure in ten, reliability earns one half
 LEAST_CONTEXT_TOKENS: Final = 1024  # tokens: a context that is worth nothing
 RELIABILITY_PRIOR: Final = (1.9, 0.1)  # Beta(successes, failures) before any probe: 95 %
-RELIABILITY_NINES: Final = 3.0  # 99.9 % is a utility of one
 PRICE_BLEND: Final = (3.0, 1.0)  # input to output tokens: the blend in which providers are usually compared
 
 # Confidence ----------------------------------------------------------------------------------------------------
+#
+# Of speed and TTFT: the variance of the expected utility, over it and the variance of the measurement.
 
-SAMPLES_K: Final[dict[Signal, float]] = {
-    "quality": 10.0,
-    "speed": 3.0,
-    "ttft": 3.0,
-    "reliability": 20.0,
-    "context": 0.0,  # declared facts do not become surer by repetition
-    "price": 0.0,
-}
-HALF_LIFE_S: Final[dict[Signal, float]] = {
-    "quality": 90 * 86_400.0,
-    "speed": 7 * 86_400.0,
-    "ttft": 7 * 86_400.0,
-    "reliability": 86_400.0,
-}
+EXPECTED_SPREAD: Final = 0.2  # standard deviation of the utility to expect of a speed before it is measured
+STEEPEST: Final = 0.25  # change of the utility by relative change of the value, at most: x / (x + half)
+LEAST_RUN_SPREAD: Final = 0.2  # relative; of a single run, of which no spread can be seen
+REPORTED_SPREAD: Final = 0.5  # relative; of what callers report
+DRIFT_PER_WEEK: Final = 0.2  # relative standard deviation by which a server's speed moves in a week
+RELIABILITY_K: Final = 20.0  # probes that are worth as much as the prior
+RELIABILITY_HALF_LIFE_S: Final = 86_400.0
 RELIABILITY_WINDOW_H: Final = 7 * 24  # hours of probes behind the reliability
+# Between the abilities of one model in two kinds of suites, in logits: what a kind that was not asked leaves open.
+KIND_SPREAD: Final = 0.4
+# By how many logits suites may be easier or harder than what is published lets expect: standard deviation.
+EASE_SPREAD: Final = 0.7
+MOST_RAISED: Final = 1.0  # logits; what goes beyond is not put down to the expectations but to the suites
 
-# Shrinking -----------------------------------------------------------------------------------------------------
+# What to expect of what was not measured -------------------------------------------------------------------------
 
-PEER_CONFIDENCE: Final = 0.3  # a peer counts when it is surer than this
-PEERS_NEEDED: Final = 3
-PEERS_STEPS: Final = 1000  # the median is told to a thousandth, so that it can be kept current by counting
-PEERS_CAP: Final = 0.5  # what is unknown is never assumed to be better than this
-FLOORS: Final[dict[Signal, float]] = {
-    "quality": 0.35,
-    "speed": 0.35,
-    "ttft": 0.35,
-    "reliability": 0.5,
-    "context": 0.3,
-    "price": 0.5,
-}
-QUALITY_PRIOR_BASE: Final = 0.20
-QUALITY_PRIOR_PER_DOUBLING: Final = 0.10  # per doubling of 1 + billions of parameters
-QUALITY_PRIOR_CAP: Final = 0.85
-QUANTIZATION_LOSS: Final[dict[int, float]] = {2: 0.12, 3: 0.06, 4: 0.02, 5: 0.02}  # by bits; 6 and more: 0
+LOCAL_BYTES_PER_S: Final = 60e9  # of weights read for tokens, where no model of the endpoint was measured
+LOCAL_TTFT_MS: Final = 300.0  # and by 1 + billions of parameters, over 1 + 7
+HOSTED_OUTPUT_TPS: Final = 60.0  # tokens/s: the middle of what hosted services publish
+HOSTED_TTFT_MS: Final = 900.0  # ms
+USUAL_OUTPUT_TPS: Final = 20.0  # tokens/s, where neither the place nor the size is known
+USUAL_TTFT_MS: Final = 1500.0
+USUAL_BITS: Final = 5.0  # of a weight whose quantisation is not known, as local models are usually served
+EXPECTED_UTILITY: Final[dict[Signal, float]] = {"price": 0.5, "context": 0.3}
+EMBEDDING_UTILITY: Final = 0.4  # of speed and TTFT of a model that embeds
 
 # Ranking -------------------------------------------------------------------------------------------------------
 

@@ -2,28 +2,30 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Final
 
 import numpy as np
 
-from vedette.messages.queries import Contribution, ContributionKind, Improvement, Relaxation, Signal
+from vedette.knowledge import Known, known
+from vedette.messages.queries import Contribution, ContributionKind, Improvement, Relaxation
 from vedette.text.figures import apart
 from vedette.text.shown import quoted_name
-from vedette.types import ModelRef
-from vedette_recommender import scoring
+from vedette.types import ModelRef, Signal
+from vedette_recommender import estimating, scoring
+from vedette_recommender.bounds import BOUNDS
 from vedette_recommender.candidate import Facts
 from vedette_recommender.columns import Columns
 from vedette_recommender.constants import (
-    HALF_OUTPUT_TPS,
+    HALF_FAILURES,
     HALF_PRICE_USD_PER_MTOK,
     HALF_TEXTS_PER_S,
-    HALF_TTFT_MS,
     LEAST_CONTEXT_TOKENS,
-    RELIABILITY_NINES,
     RELIABILITY_WINDOW_H,
 )
+from vedette_recommender.estimating import Scale
 from vedette_recommender.field import Place, Terms, UseCaseScores
-from vedette_recommender.scoring import CONTEXT, QUALITY, Evidence
+from vedette_recommender.scoring import CONTEXT, PRICE, QUALITY, SPEED, TTFT, Evidence
 from vedette_recommender.usecases import SIGNALS
 
 _UNITS: Final[dict[Signal, str]] = {
@@ -34,14 +36,19 @@ _UNITS: Final[dict[Signal, str]] = {
     "price": "USD/Mtok",
     "context": "tokens",
 }
-_SOURCES: Final[Mapping[str, str]] = {
-    "prior": "size and quantisation",
-    "peers": "the median of its peers",
-    "floor": "the floor",
+_BASES: Final[Mapping[str, str]] = {
+    "model": "what is published of it",
+    "family": "what is published of its family",
+    "tier": "the tier and date of its name",
+    "size_and_date": "its size and date",
+    "size": "its size",
+    "nothing": "nothing is known of it",
 }
+_MOST_SOURCES: Final = 2
 # Beyond the runner-up's reach by a hair: what ends in a tie is not won.
 _A_HAIR: Final = 1e-9
 _MIN_SHOWN_POINTS: Final = 0.1
+_TOLD_SHIFT: Final = 0.2  # logits; less is not worth a word
 _MAX_UNTOLD: Final = 3
 
 
@@ -56,10 +63,12 @@ class Account:
         self._terms = terms
         self._known = field.evidence(rows, terms.wanted_context)
         self._told = field.evidence(rows, terms.wanted_context, reports=True)
-        self._prior = scoring.priors(field.peers, columns.quality_prior[rows])[:, 0].tolist()
+        self._expected_quality, self._quality_spread = (
+            values[0].item() for values in field.expected_quality(rows)
+        )
         context = field.context(rows, terms.wanted_context)[0].item()
         self._own = [*field.utility[:CONTEXT, row].tolist(), context]  # without outcome reports
-        self._shrunk = [*field.counted(rows, terms.shares)[:, 0].tolist(), context]
+        self._worth = [*field.counted(rows, terms.shares)[:, 0].tolist(), context]
         _, telling = columns.daily.before(field.at, RELIABILITY_WINDOW_H * 3600, rows)
         self._probes = telling[0].item()
 
@@ -72,7 +81,7 @@ class Account:
         return facts
 
     def evidence(self, signal: Signal) -> Evidence:
-        """Return what we ourselves know of *signal*, before it is shrunk."""
+        """Return what we ourselves know of *signal*."""
         return self._known[SIGNALS.index(signal)]
 
     def contributions(self) -> tuple[Contribution, ...]:
@@ -85,13 +94,13 @@ class Account:
         if math.isnan(raw):
             raw = self._told[place].raw[0].item()
         n, measured_at = self._samples(signal)
-        points, own = (scoring.points(share, worth[place]) for worth in (self._shrunk, self._own))
+        points, own = (scoring.points(share, worth[place]) for worth in (self._worth, self._own))
         kind = self._kind(signal, place) if not math.isnan(raw) else self._source(place)
         return Contribution(
             signal=signal,
             raw=None if math.isnan(raw) else raw,
             unit=self.unit(signal),
-            utility=self._shrunk[place],
+            utility=self._worth[place],
             confidence=known.confidence[0].item(),
             weight=share,
             points=points,
@@ -135,10 +144,15 @@ class Account:
         return "measured" if embeds or own is not None else "reported"
 
     def _source(self, place: int) -> ContributionKind:
-        """Return where the expectation of a signal is from."""
-        if place == QUALITY and self.facts.info.parameters is not None:
-            return "prior"
-        return "floor" if math.isnan(self._field.peers[place]) else "peers"
+        """Return where the expectation of a signal is from: from the model itself, from its endpoint, from nothing."""
+        if place == QUALITY:
+            return "prior" if self._published.basis != "nothing" else "floor"
+        embeds = self._field.use_case.embeds
+        return "peers" if place in (SPEED, TTFT) and not embeds else "floor"
+
+    @cached_property
+    def _published(self) -> Known:
+        return known(self.facts.info)
 
     def _reports(self, place: int) -> float:
         """Return how many of our own samples callers' reports count for."""
@@ -146,25 +160,44 @@ class Account:
         return float(told[0]) if told is not None else 0.0
 
     def _note(self, place: int, raw: float, moved: float) -> str:
-        sure, told = self._known[place].confidence[0].item(), self._reports(place)
+        told = self._reports(place)
         beside = f"callers' reports count for {told:.1f} samples: {moved:+.1f} points" if told > 0 else ""
-        if sure >= 1.0:
-            rating = self.facts.rating(self._field.use_case.name) if place == QUALITY else None
-            return f"{rating.source}, {rating.as_of}" if rating else beside
-        expected = f"{self._prior[place]:.2f}"
-        source = _SOURCES[self._source(place)]
-        if math.isnan(raw):
-            return f"not measured: {source} gives {expected}"
-        return "; ".join(filter(None, (f"shrunk towards {expected} ({source})", beside)))
+        if place == QUALITY:
+            return self._quality_note(raw)
+        if place in (SPEED, TTFT) and math.isnan(raw):
+            return f"not measured: expected {self._expected_speed(place)}"
+        if place in (PRICE, CONTEXT) and math.isnan(raw):
+            return f"not known: counts as {self._known[place].expected[0]:.2f}"
+        return beside
+
+    def _quality_note(self, raw: float) -> str:
+        """Return what was expected of the quality, and where that is from."""
+        rating = self.facts.rating(self._field.use_case.name)
+        if rating is not None:
+            return f"{rating.source}, {rating.as_of}"
+        here = self._known[QUALITY].expected[0].item()
+        expected = f"{here:.2f} ± {self._quality_spread:.2f}"
+        published = self._published
+        named = published.sources[:_MOST_SOURCES] if published.basis == "model" else ()
+        by = ", ".join(named) or _BASES[published.basis]
+        return f"expected {expected} ({by})" + ("; not evaluated here" if math.isnan(raw) else "")
+
+    def _expected_speed(self, place: int) -> str:
+        columns, row = self._columns, self.row
+        value = (columns.expected_output_tps if place == SPEED else columns.expected_ttft_ms_warm)[row]
+        unit = self.unit("speed" if place == SPEED else "ttft")
+        return f"{value:.3g} {unit}" if not self._field.use_case.embeds else "like others"
 
     def improvement(self, standing: Place, needed: float) -> Improvement | None:
         """Return the smallest change by which the model, now of that *standing*, would score *needed*."""
-        sure_of = scoring.risk_multiplier(self._terms.risk, standing.sure)
+        multiplier = math.prod(standing.multipliers.values())
         status = scoring.STATUS_MULTIPLIER[self._field.status[self.row]].item()
         aim = needed * (1.0 + _A_HAIR)
-        if status < 1.0 and standing.raw * sure_of >= aim:
+        if status < 1.0 and standing.raw * multiplier / status >= aim:
             return Improvement(model=self.facts.model, signal="status", to="available")
-        lacking = aim / (sure_of * status) - standing.raw
+        if any(name in standing.multipliers for name in BOUNDS):
+            return None  # what brings it within its bounds changes more than one signal
+        lacking = aim / multiplier - standing.raw
         found = [
             change
             for place, signal in enumerate(SIGNALS)
@@ -174,15 +207,11 @@ class Account:
 
     def _change(self, place: int, signal: Signal, lacking: float) -> Improvement | None:
         """Return what *signal* would have to be to add *lacking* points, all else being as it is."""
-        known, share = self._known[place], self._terms.shares[place]
-        raw, sure = known.raw[0].item(), known.confidence[0].item()
-        if not share or not sure or math.isnan(raw):
+        share, raw = self._terms.shares[place], self._known[place].raw[0].item()
+        if not share or math.isnan(raw):
             return None
-        part = self._own_part(place, signal)
-        if not part:
-            return None
-        own = self._utility_of(signal, raw)
-        to = self._value_of(signal, own + lacking / (100.0 * share * part))
+        more = lacking / (100.0 * share)
+        to = self._quality_to(more) if place == QUALITY else self._measured_to(place, signal, raw, more)
         if to is None:
             return None
         by = abs(to - raw) / abs(raw) if raw else None
@@ -190,25 +219,46 @@ class Account:
             model=self.facts.model, signal=signal, raw=raw, to=to, unit=self.unit(signal), by=by
         )
 
+    def _quality_to(self, more: float) -> float | None:
+        """Return the rate of right answers that makes the quality so much *more*, if one does."""
+        effective = self._field.effective_trials(self.row)
+        wanted: float = self._worth[QUALITY] + more
+        if wanted >= 1.0:
+            return None
+        if math.isinf(effective):
+            return wanted
+        expected, spread = self._expected_quality, self._quality_spread
+        rate: float = estimating.rate_for(wanted, effective, expected, spread, self._field.scale)
+        return rate if rate <= 1.0 else None
+
+    def _measured_to(self, place: int, signal: Signal, raw: float, more: float) -> float | None:
+        part = self._own_part(place, signal)
+        return self._value_of(signal, self._utility_of(signal, raw) + more / part) if part else None
+
     def _own_part(self, place: int, signal: Signal) -> float:
         """Return how much of a change of what we measure counts: callers' reports would not change."""
+        if signal in ("reliability", "price", "context"):
+            return 1.0
         sure: float = self._known[place].confidence[0].item()
         told = self._reports(place)
-        if signal == "reliability" or not told or self._field.held_back(self.row, self._terms.shares):
+        if not told or self._field.held_back(self.row, self._terms.shares):
             return sure
         own = self._columns.runs[self.row].item()
-        return float(self._told[place].confidence[0].item() * own / (own + told))
+        spread = self._columns.output_tps_spread if place == SPEED else self._columns.ttft_spread
+        age_s = self._field.at - self._columns.measured_at[self.row]
+        beside = scoring.timed_confidence(own + told, spread[self.row], age_s)
+        return float(beside * own / (own + told))
 
     def _utility_of(self, signal: Signal, value: float) -> float:
         match signal:
             case "speed":
                 return float(scoring.rising(value, self._half_speed))
             case "ttft":
-                return float(scoring.falling(value, HALF_TTFT_MS))
+                return float(scoring.falling(value, self._field.use_case.half_ttft_ms))
             case "price":
                 return float(scoring.falling(value, HALF_PRICE_USD_PER_MTOK))
             case "reliability":
-                return float(scoring.nines(value))
+                return float(scoring.succeeding(value))
             case "context":
                 return float(scoring.context_utility(value, self._terms.wanted_context))
             case _:
@@ -222,11 +272,11 @@ class Account:
             case "speed":
                 return self._half_speed * utility / (1.0 - utility)
             case "ttft":
-                return HALF_TTFT_MS * (1.0 - utility) / utility
+                return self._field.use_case.half_ttft_ms * (1.0 - utility) / utility
             case "price":
                 return HALF_PRICE_USD_PER_MTOK * (1.0 - utility) / utility
             case "reliability":
-                return float(1.0 - 10.0 ** (-RELIABILITY_NINES * utility))
+                return float(1.0 - HALF_FAILURES * (1.0 - utility) / utility)
             case "context":
                 wanted = max(self._terms.wanted_context, LEAST_CONTEXT_TOKENS)
                 return float(math.ceil(LEAST_CONTEXT_TOKENS * (wanted / LEAST_CONTEXT_TOKENS) ** utility))
@@ -235,7 +285,8 @@ class Account:
 
     @property
     def _half_speed(self) -> float:
-        return HALF_TEXTS_PER_S if self._field.use_case.embeds else HALF_OUTPUT_TPS
+        use_case = self._field.use_case
+        return HALF_TEXTS_PER_S if use_case.embeds else use_case.half_output_tps
 
 
 # --- In words --------------------------------------------------------------------------------------------------
@@ -262,11 +313,38 @@ def summary(
     weakest = max(others, key=lambda part: part.weight * (1.0 - part.utility))
     opening = (
         f"{quoted_name(account.facts.model)} is best for {use_case} with {standing.score:.1f} of 100: "
-        f"{strongest.signal} earns the most ({strongest.points:.1f}), {weakest.signal} costs it the most."
+        f"{strongest.signal} earns the most ({strongest.points:.1f}), {weakest.signal} costs it the most"
+        f"{_unevaluated(parts)}."
     )
     if second is None:
         return opening, "There is no other candidate."
     return opening, _rival(parts, standing, *second, improve)
+
+
+def _unevaluated(parts: Sequence[Contribution]) -> str:
+    """Return what must be known of a winner whose quality nobody measured."""
+    quality = next(part for part in parts if part.signal == "quality")
+    return "; its quality is expected, not evaluated here" if quality.raw is None and quality.weight else ""
+
+
+def _beyond(standing: Place) -> str:
+    """Return which bounds a model is beyond."""
+    names = [name for name in BOUNDS if name in standing.multipliers]
+    return f"; it is beyond the bound {' and '.join(names)}" if names else ""
+
+
+def scaled(scale: Scale) -> tuple[str, ...]:
+    """Return in a sentence how the answers of all models together differ from what is published of them."""
+    if abs(scale.raised) < _TOLD_SHIFT:
+        return ()
+    better, more = ("better", "more") if scale.raised > 0 else ("worse", "less")
+    beyond = ""
+    if scale.eased:
+        hard = "easy" if scale.eased > 0 else "hard"
+        beyond = f"; the questions are too {hard} to tell models apart, so what is published counts for more"
+    return (
+        f"The models evaluated here do {better} than published, so {more} is expected of all others{beyond}.",
+    )
 
 
 def untold(models: Sequence[ModelRef]) -> tuple[str, ...]:
@@ -290,7 +368,7 @@ def _rival(
     improve: Improvement | None,
 ) -> str:
     margin, name = standing.score - second.score, quoted_name(account.facts.model)
-    change = f"; it would win with {_changed(improve)}" if improve else ""
+    change = f"; it would win with {_changed(improve)}" if improve else _beyond(second)
     if second.equivalent:
         behind = (
             f"{margin:.1f}" if not margin or margin >= _MIN_SHOWN_POINTS else f"less than {_MIN_SHOWN_POINTS}"

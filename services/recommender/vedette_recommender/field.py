@@ -1,20 +1,22 @@
 """What every model is worth for one use case at one minute, kept current row by row. Pure."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from vedette.messages.queries import Risk, Signal
-from vedette_recommender import scoring
+from vedette.messages.queries import Risk
+from vedette.types import Signal
+from vedette_recommender import bounds, estimating, scoring
 from vedette_recommender.candidate import Facts
 from vedette_recommender.columns import CAPABILITIES, STATUSES, Columns, Floats, Mask, Rows
-from vedette_recommender.constants import ERROR_BAND_POINTS, WANTED_CONTEXT_TOKENS
-from vedette_recommender.scoring import CONTEXT, REPORTED, Evidence, Peers
-from vedette_recommender.usecases import SIGNALS, UseCase
+from vedette_recommender.constants import ERROR_BAND_POINTS, STATUS_MULTIPLIERS
+from vedette_recommender.estimating import Answered, Scale
+from vedette_recommender.scoring import CONTEXT, QUALITY, REPORTED, Evidence
+from vedette_recommender.usecases import LIKE, SIGNALS, Bounds, UseCase
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -26,14 +28,16 @@ _BLOCK: Final = 16
 _MANY: Final = 8192  # scores, from which on it pays to look at the best of each block first
 _ROOM: Final = 4  # blocks for each score that is wanted
 _MOST_KEPT: Final = 8
+_MAY_SERVE: Final = np.array([status in STATUS_MULTIPLIERS for status in STATUSES])
 
 
 class Terms(Struct, frozen=True, kw_only=True):
-    """By what a request has the models weighed: the share of each signal, the risk, the context it wants."""
+    """By what a request has the models weighed: the share of each signal, the context it wants, bounds, the risk."""
 
     shares: tuple[float, ...]  # in the order of SIGNALS; they add up to one
-    risk: Risk = "conservative"
-    wanted_context: int = WANTED_CONTEXT_TOKENS
+    wanted_context: int
+    bounds: Bounds = Bounds()
+    risk: Risk = "neutral"
 
 
 def shares(weights: Mapping[Signal, float]) -> tuple[float, ...]:
@@ -76,14 +80,16 @@ class UseCaseScores:
         room = columns.room
         self.use_case = use_case
         self.at = -math.inf  # the minute it is of, in seconds since 1970
-        self.default = Terms(shares=shares(use_case.weights))
+        self.default = Terms(
+            shares=shares(use_case.weights), wanted_context=use_case.wanted_context, bounds=use_case.bounds
+        )
         self.utility: Floats = np.zeros((len(SIGNALS), room))  # shrunk, by our own measurements
         self.confidence: Floats = np.zeros((len(SIGNALS), room))
         self._moved: Floats = np.zeros(
             (len(SIGNALS[REPORTED]), room)
         )  # what callers' reports would add to the utility
         self._told: Mask = np.zeros(room, np.bool_)  # where they are of a model at all
-        self.peers: Floats = np.full(len(SIGNALS), np.nan)
+        self.best_quality = 0.0  # that is to be expected of any candidate
         self.status = np.zeros(room, np.int8)
         self.expected_ttft_ms: Floats = np.full(room, np.nan)
         # Kept by `filtering`: who passes where nothing special is asked.
@@ -91,29 +97,31 @@ class UseCaseScores:
         self.ordered: dict[str, list[float]] = {}  # the values that a limit is about
         self._columns = columns
         self._stale_after_s = stale_after_s
-        self._quality: Floats = np.full((3, room), np.nan)  # value, trials, when
-        self._counted = Peers(room)
+        self._like = LIKE.index(use_case.like)
+        self._answered: Floats = np.zeros((3, room))  # rate of right answers, effective trials, trials
+        self._judged_on = np.full(room, -1)
+        self._quality: Floats = np.zeros((2, room))  # what to count with, and how much of it is from answers
         self._required = [CAPABILITIES.index(capability) for capability in use_case.requires]
         self._by_status: Floats = np.ones(room)  # what the status takes off the score
-        self._expected_context = 0.0
+        self._by_bounds: Floats = np.ones(
+            (len(bounds.BOUNDS), room)
+        )  # and what each of the use case's own bounds
         # By the use case's own weights: what all signals but the context come to, and the confidence.
         self._partial: Floats = np.zeros(room)
         self._sure: Floats = np.zeros(room)
         # What was asked for last: scores by the use case's own weights, and contexts by what is wanted.
-        self._kept: dict[tuple[Risk, int], Scores] = {}
+        self._kept: dict[tuple[Risk, int, Bounds], Scores] = {}
         self._contexts: dict[int, Floats] = {}
+        self.scale = Scale()  # how all answers differ from what was expected
         self._touched: set[int] = set(columns.rows.values())
 
-    def touch(self, row: int) -> None:
-        """Have *row* worked out again: its model is another, or was measured."""
-        self._touched.add(row)
+    def touch(self, rows: Collection[int]) -> None:
+        """Have *rows* worked out again: their models are others, or something was measured."""
+        self._touched.update(rows)
 
     def refresh(self, at: float) -> None:
         """Work out what has changed until *at*."""
-        if self._touched:
-            facts = self._columns.facts
-            known = [self._quality_of(facts[row]) for row in self._touched]
-            self._quality[:, list(self._touched)] = np.array(known).T
+        self._judge()
         if at != self.at:
             self.at = at
             self._work_out(ALL)
@@ -121,51 +129,76 @@ class UseCaseScores:
             self._work_out(np.fromiter(self._touched, np.intp))
         else:
             return
+        self._bound()
         self.narrowed = None
         self.ordered.clear()
         self._kept.clear()
         self._contexts.clear()
         self._touched.clear()
 
-    def _quality_of(self, facts: Facts | None) -> tuple[float, float, float]:
-        """Return what a user vouches for, else the rate of right answers over the kinds that tell of it."""
+    def _judge(self) -> None:
+        """Estimate the quality of the models of which there is something new to judge by."""
+        columns = self._columns
+        touched = np.fromiter(self._touched, np.intp)
+        rows = touched[self._judged_on[touched] != columns.judged_on[touched]]
+        if not len(rows):
+            return
+        self._judged_on[rows] = columns.judged_on[rows]
+        self._answered[:, rows] = np.array([self._answers_of(columns.facts[row]) for row in rows.tolist()]).T
+        told = np.where(self.capable(), self._answered, 0.0)
+        expected, spread = self.expected_quality(ALL)
+        scale = estimating.scale(told[0], told[1], expected, spread)
+        if scale != self.scale:
+            self.scale = scale
+            (rows,) = columns.present.nonzero()  # what the suites are like counts for everybody
+            self._touched.update(rows.tolist())
+        rate, effective, _ = self._answered[:, rows]
+        vouched = np.isinf(effective)
+        answers = np.where(vouched, 0.0, effective)
+        self._quality[:, rows] = estimating.estimate(rate, answers, expected[rows], spread[rows], self.scale)
+        self._quality[0, rows[vouched]] = rate[vouched]
+        self._quality[1, rows[vouched]] = 1.0
+
+    def _answers_of(self, facts: Facts | None) -> Answered:
+        """Return what a user vouches for, of which there is no end of answers, else what evaluations tell."""
         if facts is None or not (facts.ratings or facts.quality):
-            return math.nan, math.nan, math.nan
+            return estimating.NOTHING
         rating = facts.rating(self.use_case.name) if facts.ratings else None
         if rating is not None:
-            return rating.score, math.inf, math.nan
-        right = total = 0.0
-        trials, measured = 0, facts.quality
-        for kind, weight in self.use_case.kinds.items():
-            score = measured.scores.get(kind) if measured else None
-            if score is not None and score.trials:
-                right += weight * score.successes / score.trials
-                total += weight
-                trials += score.trials
-        if measured is None or not total:
-            return math.nan, math.nan, math.nan
-        return right / total, float(trials), measured.measured_at.timestamp()
+            return Answered(rating.score, math.inf, 0)
+        return (
+            estimating.answered(facts.quality.scores, self.use_case.kinds)
+            if facts.quality
+            else estimating.NOTHING
+        )
+
+    def expected_quality(self, rows: Rows) -> tuple[Floats, Floats]:
+        """Return the quality that is published of the models in *rows*, and its standard deviation."""
+        columns = self._columns
+        return columns.expected_quality[self._like, rows], columns.expected_quality_spread[self._like, rows]
 
     def _work_out(self, rows: Rows) -> None:
         known = self.evidence(rows)
-        utility = np.stack([signal.utility for signal in known])
-        sure = np.stack([signal.confidence for signal in known])
-        self._counted.put(rows, utility, sure, self.capable(rows))
-        peers = self._counted.priors()
-        if not np.array_equal(peers, self.peers, equal_nan=True):
-            self.peers = peers
-            if rows is not ALL:  # what the peers say counts for everybody
-                return self._work_out(ALL)
-        prior = scoring.priors(peers, self._columns.quality_prior[rows])
-        self._expected_context = float(scoring.expected(peers)[CONTEXT])
-        self.utility[:, rows] = scoring.shrink(utility, sure, prior)
-        self.confidence[:, rows] = sure
+        self.utility[:, rows] = np.stack([signal.utility for signal in known])
+        self.confidence[:, rows] = np.stack([signal.confidence for signal in known])
         self._hear(rows)
         self.status[rows] = self._columns.statuses(self.at, self._stale_after_s, rows)
         self.expected_ttft_ms[rows] = self._columns.expected_ttft_ms(self.at, self._stale_after_s, rows)
         self._by_status[rows] = scoring.STATUS_MULTIPLIER[self.status[rows]]
         self._partial[rows], self._sure[rows] = self._weigh(self.default.shares, rows)
-        return None
+
+    def _bound(self) -> None:
+        """Work out who is beyond a bound: of quality, that depends on the best of all candidates."""
+        among = self.capable() & _MAY_SERVE[self.status] & ~self._columns.never_answered
+        self.best_quality = float(self.utility[QUALITY, among].max(initial=0.0))
+        self._by_bounds = self.bounds(ALL, self.default)
+
+    def bounds(self, rows: Rows, terms: Terms) -> Floats:
+        """Return what each bound makes of the scores of *rows*, in the order of `bounds.BOUNDS`."""
+        quality = self.utility[QUALITY, rows]
+        return bounds.multipliers(
+            self._columns, rows, self.use_case, terms.bounds, quality, self.best_quality
+        )
 
     def _hear(self, rows: Rows) -> None:
         """Work out what callers' reports would move; of most models there are none."""
@@ -176,22 +209,25 @@ class UseCaseScores:
             return
         known = self.evidence(told, reports=True)[REPORTED]
         utility = np.stack([signal.utility for signal in known])
-        sure = np.stack([signal.confidence for signal in known])
-        prior = scoring.expected(self.peers)[REPORTED, None]
-        self._moved[:, told] = scoring.shrink(utility, sure, prior) - self.utility[REPORTED, told]
+        self._moved[:, told] = utility - self.utility[REPORTED, told]
 
     def evidence(
-        self, rows: Rows, wanted_context: int = WANTED_CONTEXT_TOKENS, *, reports: bool = False
+        self, rows: Rows, wanted_context: int | None = None, *, reports: bool = False
     ) -> tuple[Evidence, ...]:
         """Return what is known of every signal, in the order of SIGNALS; with callers' *reports* if asked for."""
-        columns, embeds = self._columns, self.use_case.embeds
+        columns, use_case = self._columns, self.use_case
+        wanted = use_case.wanted_context if wanted_context is None else wanted_context
+        rate, effective, _ = self._answered[:, rows]
+        quality, sure = self._quality[:, rows]
+        expected = estimating.expectation(*self.expected_quality(rows), self.scale)
+        raw = np.where(effective > 0, rate, np.nan)
         return (
-            scoring.quality(self._quality[:, rows], self.at),
-            scoring.speed(columns, self.at, rows, embeds=embeds, reports=reports),
-            scoring.ttft(columns, self.at, rows, embeds=embeds, reports=reports),
+            Evidence(raw, quality, sure, expected),
+            scoring.speed(columns, self.at, rows, use_case, reports=reports),
+            scoring.ttft(columns, self.at, rows, use_case, reports=reports),
             scoring.reliability(columns, self.at, rows, reports=reports),
             scoring.price(columns, rows),
-            scoring.context(columns, rows, wanted_context),
+            scoring.context(columns, rows, wanted),
         )
 
     def counted(self, rows: Rows, shares: tuple[float, ...]) -> Floats:
@@ -207,7 +243,12 @@ class UseCaseScores:
 
     def trials(self, row: int) -> float:
         """Return how many checked answers are behind the quality of *row*: no end of them where a user vouches."""
-        return float(self._quality[1, row])
+        _, effective, trials = self._answered[:, row].tolist()
+        return math.inf if math.isinf(effective) else float(trials)
+
+    def effective_trials(self, row: int) -> float:
+        """Return how many answers to one question each would tell as much as those that are behind the quality."""
+        return float(self._answered[1, row])
 
     def capable(self, rows: Rows = ALL) -> Mask:
         """Return which models are present and known to be able to do what the use case takes."""
@@ -232,20 +273,30 @@ class UseCaseScores:
             scores = self.scores(ALL, terms)
             rows = places = _highest(np.where(among.candidates, scores.score, -np.inf), most)
         columns: list[NDArray[Any]] = [column[places] for column in scores]
-        columns += [rows, self._by_status[rows], self.status[rows]]
+        columns.append(rows)
         found = sorted(zip(*[column.tolist() for column in columns], strict=True), reverse=True)
         if len({score for score, *_ in found}) < len(found):
             found.sort(key=self._order)
         near = found[0][0] - ERROR_BAND_POINTS if found else 0.0
         return [
-            Place(
-                row, score, raw, sure, _multipliers(terms.risk, sure, taken, status), n > 0 and score >= near
-            )
-            for n, (score, raw, sure, row, taken, status) in enumerate(found[:most])
+            Place(row, score, raw, sure, self._multipliers(row, sure, terms), n > 0 and score >= near)
+            for n, (score, raw, sure, row) in enumerate(found[:most])
         ]
 
-    def _order(self, found: tuple[float, float, float, int, float, int]) -> tuple[float, float, float, str]:
-        score, _, sure, row, *_ = found
+    def _multipliers(self, row: int, sure: float, terms: Terms) -> dict[str, float]:
+        """Return what the raw score of *row* is multiplied by, by name: the risk, and what changes anything."""
+        found = {STATUSES[self.status[row]].value: self._by_status[row].item()}
+        beyond = (
+            self._by_bounds[:, row]
+            if terms.bounds == self.default.bounds
+            else self.bounds(np.array([row]), terms)
+        )
+        found |= zip(bounds.BOUNDS, beyond.ravel().tolist(), strict=True)
+        changing = {name: value for name, value in found.items() if value != 1.0}
+        return {"risk": scoring.risk_multiplier(terms.risk, sure)} | changing
+
+    def _order(self, found: tuple[float, float, float, int]) -> tuple[float, float, float, str]:
+        score, _, sure, row = found
         parameters = self._columns.parameters[row].item()
         facts = self._columns.facts[row]
         return (
@@ -266,7 +317,7 @@ class UseCaseScores:
 
     def _usual(self, terms: Terms) -> Scores:
         """Return the scores of all models by the use case's own weights, worked out once."""
-        asked = (terms.risk, terms.wanted_context)
+        asked = (terms.risk, terms.wanted_context, terms.bounds)
         kept = self._kept.get(asked)
         if kept is None:
             kept = self._scores(ALL, terms, self._partial, self._sure)
@@ -275,7 +326,10 @@ class UseCaseScores:
 
     def _scores(self, rows: Rows, terms: Terms, partial: Floats, sure: Floats) -> Scores:
         raw = partial + scoring.points(terms.shares[CONTEXT], self.context(rows, terms.wanted_context))
-        return Scores(raw * scoring.risk_multiplier(terms.risk, sure) * self._by_status[rows], raw, sure)
+        own = terms.bounds == self.default.bounds
+        beyond = self._by_bounds[:, rows] if own else self.bounds(rows, terms)
+        score = raw * scoring.risk_multiplier(terms.risk, sure) * self._by_status[rows]
+        return Scores(score * np.multiply.reduce(beyond, axis=0), raw, sure)
 
     def _weigh(self, shares: tuple[float, ...], rows: Rows) -> tuple[Floats, Floats]:
         """Return the points of all signals but the context, added up, and the confidence in all of them.
@@ -297,22 +351,14 @@ class UseCaseScores:
         return partial, np.minimum(1.0, _summed(weights, confidence))
 
     def context(self, rows: Rows, wanted: int) -> Floats:
-        """Return the shrunk utility of the context where *wanted* tokens are all that is needed."""
-        if wanted == WANTED_CONTEXT_TOKENS:
+        """Return the utility of the context where *wanted* tokens are all that is needed."""
+        if wanted == self.use_case.wanted_context:
             return self.utility[CONTEXT, rows]
-        shrunk = self._contexts.get(wanted)
-        if shrunk is None:
-            _, utility, confidence, _ = scoring.context(self._columns, ALL, wanted)
-            shrunk = scoring.shrink(utility, confidence, self._expected_context)
-            _keep(self._contexts, wanted, shrunk)
-        return shrunk[rows]
-
-
-def _multipliers(risk: Risk, sure: float, taken: float, status: int) -> dict[str, float]:
-    multipliers = {"risk": scoring.risk_multiplier(risk, sure)}
-    if taken != 1.0:
-        multipliers[STATUSES[status].value] = taken
-    return multipliers
+        worth = self._contexts.get(wanted)
+        if worth is None:
+            worth = scoring.context(self._columns, ALL, wanted).utility
+            _keep(self._contexts, wanted, worth)
+        return worth[rows]
 
 
 def _keep(kept: dict[K, V], key: K, value: V) -> None:

@@ -108,6 +108,7 @@ def alike(field: UseCaseScores, columns: Columns, request: RecommendRequest) -> 
         request.limit,
         request.risk,
         tuple(request.weights.items()),
+        tuple(request.bounds.items()),
         replace(need, **free),
         *free,
         *places,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from vedette.messages.catalogue import Catalogue
 from vedette.settings import Vouched
 from vedette.types import ModelRef
+from vedette_recommender import expecting
 from vedette_recommender.candidate import Candidate, Facts, candidate, facts_of
 from vedette_recommender.columns import Columns
 from vedette_recommender.field import UseCaseScores
@@ -96,8 +97,11 @@ class Scoreboard:
         if len(self._columns) + new > self._columns.room:
             self._columns = self._columns.with_room_for(len(self._columns) + new)
             self._fields.clear()
+        changed: set[int] = set()
         for model, facts in known:
             row = self._columns.drop(model) if facts is None else self._columns.put(facts)
             if row is not None:
-                for field in self._fields.values():
-                    field.touch(row)
+                changed.add(row)
+        changed |= expecting.settle(self._columns)
+        for field in self._fields.values():
+            field.touch(changed)

@@ -1,10 +1,11 @@
-"""From the columns to scores: utility, confidence, shrink, weigh. Pure.
+"""From the columns to scores: what each signal is worth, and how sure that is. Pure.
 
 u   utility of each signal, in [0, 1], absolute: the same value is worth the same tomorrow
-c   confidence in it:        n / (n + k) · 2^(-age / half-life)
-û   shrunk utility:          c·u + (1 - c)·u₀
-S   raw score:               Σ w·û / Σ w      C   confidence:  Σ w·c / Σ w
-score                        100 · S · (1 - λ·(1 - C)) · multiplier of the status
+u₀  the utility to expect where nothing was measured
+c   confidence: the part of what counts that comes from measurements
+û   the utility that counts: c·u + (1 - c)·u₀; of quality and reliability, what answers and probes make of u₀
+S   raw score:               100 · Σ w·û / Σ w     C   confidence:  Σ w·c / Σ w
+score                        S · the multipliers: of the status, of each bound that is exceeded, of the risk
 
 Every formula is worked out for many models at once: arrays have a place per model, in the order of the rows asked for.
 """
@@ -13,35 +14,35 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from vedette.messages.queries import Risk, Signal
-from vedette.types import REPORTS_HALF_LIFE_S
+from vedette.messages.queries import Risk
+from vedette.types import REPORTS_HALF_LIFE_S, Signal
 from vedette_recommender.candidate import MAX_AHEAD
-from vedette_recommender.columns import STATUSES, Columns, Floats, Mask, Rows
+from vedette_recommender.columns import STATUSES, Columns, Floats, Rows
 from vedette_recommender.constants import (
-    FLOORS,
-    HALF_LIFE_S,
-    HALF_OUTPUT_TPS,
+    DRIFT_PER_WEEK,
+    EMBEDDING_UTILITY,
+    EXPECTED_SPREAD,
+    EXPECTED_UTILITY,
+    HALF_FAILURES,
     HALF_PRICE_USD_PER_MTOK,
     HALF_TEXTS_PER_S,
-    HALF_TTFT_MS,
     LEAST_CONTEXT_TOKENS,
+    LEAST_RUN_SPREAD,
     MAX_REPORTED_POINTS,
-    PEER_CONFIDENCE,
-    PEERS_CAP,
-    PEERS_NEEDED,
-    PEERS_STEPS,
     PRICE_BLEND,
-    RELIABILITY_NINES,
+    RELIABILITY_HALF_LIFE_S,
+    RELIABILITY_K,
     RELIABILITY_PRIOR,
     RELIABILITY_WINDOW_H,
     REPORT_WEIGHT,
+    REPORTED_SPREAD,
     REPORTS_ALONE,
     REPORTS_BESIDE,
     RISK_LAMBDA,
-    SAMPLES_K,
     STATUS_MULTIPLIERS,
+    STEEPEST,
 )
-from vedette_recommender.usecases import SIGNALS
+from vedette_recommender.usecases import SIGNALS, UseCase
 
 # A number, or an array of them.
 Number = Any
@@ -50,15 +51,16 @@ REPORTED: Final = slice(SPEED, RELIABILITY + 1)  # what callers' reports tell of
 STATUS_MULTIPLIER: Final = np.array(  # by place in STATUSES
     [STATUS_MULTIPLIERS.get(status, min(STATUS_MULTIPLIERS.values())) for status in STATUSES]
 )
-_FLOORS: Final = np.array([FLOORS[signal] for signal in SIGNALS])
+_WEEK_S: Final = 7 * 86_400.0
 
 
 class Evidence(NamedTuple):
-    """What is known of one signal: the value (NaN: nothing), what it is worth, how sure that is."""
+    """What is known of one signal: the value (NaN: nothing), the utility that counts, how much of it is measured."""
 
     raw: Floats
-    utility: Floats  # 0 where nothing is known
+    utility: Floats
     confidence: Floats
+    expected: Floats  # the utility without any measurement
     told: Floats | None = (
         None  # of the samples behind it, what callers' reports count for, where they are asked for
     )
@@ -77,10 +79,9 @@ def falling(value: Number, half: float) -> Number:
     return half / (half + value)
 
 
-def nines(probability: Number) -> Number:
-    """Return the utility of a probability of success, in nines: 90 % a third, 99.9 % and more one."""
-    with np.errstate(divide="ignore"):
-        return np.minimum(1.0, -np.log10(1.0 - np.minimum(probability, 1.0)) / RELIABILITY_NINES)
+def succeeding(probability: Number) -> Number:
+    """Return the utility of a probability of success: 1 if no call fails, one half if one in ten does."""
+    return falling(1.0 - np.minimum(probability, 1.0), HALF_FAILURES)
 
 
 def context_utility(tokens: Number, wanted: int) -> Number:
@@ -94,14 +95,25 @@ def context_utility(tokens: Number, wanted: int) -> Number:
 # --- Confidence ------------------------------------------------------------------------------------------------
 
 
-def decay(signal: Signal, age_s: Number) -> Number:
-    """Return what is left of the confidence in a measurement of *signal* that is *age_s* seconds old."""
-    return np.exp2(np.maximum(0.0, age_s) / -HALF_LIFE_S[signal])
+def timed_confidence(n: Number, spread: Number, age_s: Number) -> Number:
+    """Return how sure *n* runs of that relative interquartile *spread* make of a speed, the last so long ago."""
+    drift = DRIFT_PER_WEEK**2 * np.maximum(0.0, age_s) / _WEEK_S
+    return _sure(_variance(n, spread) + drift)
 
 
-def confidence(signal: Signal, n: Number, age_s: Number) -> Number:
-    """Return how sure *n* samples, the newest *age_s* seconds old, make of *signal*."""
-    return n / (n + SAMPLES_K[signal]) * decay(signal, age_s)
+def _variance(n: Number, spread: Number) -> Number:
+    """Return the relative variance of a median of *n* runs; of few, their spread says little."""
+    n = np.maximum(n, 0.5)
+    return (spread**2 + LEAST_RUN_SPREAD**2 / n) / n
+
+
+def _sure(relative: Number) -> Number:
+    return 1.0 / (1.0 + relative * (STEEPEST / EXPECTED_SPREAD) ** 2)
+
+
+def probed_confidence(n: Number, age_s: Number) -> Number:
+    """Return how sure *n* probes make of the reliability, the last *age_s* seconds ago."""
+    return n / (n + RELIABILITY_K) * np.exp2(np.maximum(0.0, age_s) / -RELIABILITY_HALF_LIFE_S)
 
 
 def weight_of_reports(signal: Signal, reports: Number, own: Number) -> Number:
@@ -113,31 +125,33 @@ def weight_of_reports(signal: Signal, reports: Number, own: Number) -> Number:
 # --- Signals ---------------------------------------------------------------------------------------------------
 
 
-def quality(known: Floats, at: float) -> Evidence:
-    """Return what a user vouches for (of which there is no end of trials), else the rate of right answers.
-
-    *known* are three rows: value, trials, and when it was measured.
-    """
-    value, trials, measured_at = known
-    with np.errstate(invalid="ignore"):
-        sure = np.where(np.isinf(trials), 1.0, confidence("quality", trials, at - measured_at))
-    return Evidence(value, _known(value), _known(sure))
-
-
-def speed(columns: Columns, at: float, rows: Rows, *, embeds: bool, reports: bool = False) -> Evidence:
+def speed(columns: Columns, at: float, rows: Rows, use_case: UseCase, *, reports: bool = False) -> Evidence:
     """Return output tokens per second, or texts per second of a model that embeds."""
-    if embeds:
-        return _timed("speed", columns, at, rows, columns.texts_per_s[rows], None, HALF_TEXTS_PER_S, rising)
-    told = (columns.reported_output_tps_n[rows], columns.reported_output_tps[rows]) if reports else None
-    return _timed("speed", columns, at, rows, columns.output_tps[rows], told, HALF_OUTPUT_TPS, rising)
+    if use_case.embeds:
+        own, half, told = columns.texts_per_s[rows], HALF_TEXTS_PER_S, None
+        expected = np.full_like(own, EMBEDDING_UTILITY)
+    else:
+        own, half = columns.output_tps[rows], use_case.half_output_tps
+        told = (columns.reported_output_tps_n[rows], columns.reported_output_tps[rows]) if reports else None
+        expected = rising(columns.expected_output_tps[rows], half)
+    worth, heard = rising(own, half), rising(told[1], half) if told else None
+    spread = columns.output_tps_spread[rows]
+    return _timed("speed", columns, at, rows, own, worth, spread, expected, told, heard)
 
 
-def ttft(columns: Columns, at: float, rows: Rows, *, embeds: bool, reports: bool = False) -> Evidence:
+def ttft(columns: Columns, at: float, rows: Rows, use_case: UseCase, *, reports: bool = False) -> Evidence:
     """Return the time to the first token, or to the vectors of a short call, warm."""
-    if embeds:
-        return _timed("ttft", columns, at, rows, columns.e2e_ms[rows], None, HALF_TTFT_MS, falling)
-    told = (columns.reported_ttft_n[rows], columns.reported_ttft_ms[rows]) if reports else None
-    return _timed("ttft", columns, at, rows, columns.ttft_ms[rows], told, HALF_TTFT_MS, falling)
+    half = use_case.half_ttft_ms
+    if use_case.embeds:
+        own, told = columns.e2e_ms[rows], None
+        expected = np.full_like(own, EMBEDDING_UTILITY)
+    else:
+        own = columns.ttft_ms[rows]
+        told = (columns.reported_ttft_n[rows], columns.reported_ttft_ms[rows]) if reports else None
+        expected = falling(columns.expected_ttft_ms_warm[rows], half)
+    worth, heard = falling(own, half), falling(told[1], half) if told else None
+    spread = columns.ttft_spread[rows]
+    return _timed("ttft", columns, at, rows, own, worth, spread, expected, told, heard)
 
 
 def _timed(
@@ -146,26 +160,32 @@ def _timed(
     at: float,
     rows: Rows,
     own: Floats,
+    worth: Floats,
+    spread: Floats,
+    expected: Floats,
     told: tuple[Floats, Floats] | None,
-    half: float,
-    utility: Any,
+    heard: Floats | None,
 ) -> Evidence:
-    """Return what our own runs say, and beside them what callers have *told*."""
-    n = np.where(np.isnan(own), 0.0, columns.runs[rows])
-    reports = np.zeros_like(n)
-    worth_told: Floats | float = 0.0
-    raw = own
-    if told is not None:
-        reports = weight_of_reports(signal, told[0] * _left(columns, at, rows), n)
-        worth_told = _known(utility(told[1], half))
-        raw = np.where(np.isnan(own) & (reports > 0), told[1], own)
-    worth = _mean(_known(utility(own, half)), n, worth_told, reports)
-    age_s = at - columns.measured_at[rows]
-    return Evidence(raw, worth, _sure(signal, n, age_s, reports), reports)
+    """Return what our own runs say, and beside them what callers have *told*, which is worth what is *heard*."""
+    n = np.where(np.isnan(own), 0.0, _known(columns.runs[rows]))
+    age_s = _known(at - columns.measured_at[rows])
+    spread = _known(spread)
+    sure = np.where(n > 0, timed_confidence(n, spread, age_s), 0.0)
+    if told is None or heard is None:
+        counted = sure * _known(worth) + (1.0 - sure) * expected
+        return Evidence(own, counted, sure, expected)
+    reports = weight_of_reports(signal, told[0] * _left(columns, at, rows), n)
+    beside: Floats = timed_confidence(n + reports, spread, age_s)
+    alone: Floats = _sure(REPORTED_SPREAD**2 / np.maximum(reports, 1e-9))
+    all_sure = np.where(n > 0, beside, alone)
+    mean = _mean(_known(worth), n, _known(heard), reports)
+    counted = all_sure * mean + (1.0 - all_sure) * expected
+    raw = np.where(np.isnan(own) & (reports > 0), told[1], own)
+    return Evidence(raw, counted, sure, expected, reports)
 
 
 def reliability(columns: Columns, at: float, rows: Rows, *, reports: bool = False) -> Evidence:
-    """Return the probability that the model is up, from its probes of the last week on top of a prior."""
+    """Return the probability that a call succeeds, from the probes of the last week on top of a prior."""
     up, n = columns.daily.before(at, RELIABILITY_WINDOW_H * 3600, rows)
     calls = columns.reported_calls[rows] if reports else np.zeros_like(n)
     told = weight_of_reports("reliability", calls * _left(columns, at, rows), n)
@@ -174,20 +194,28 @@ def reliability(columns: Columns, at: float, rows: Rows, *, reports: bool = Fals
     probability = (successes + up + share * told) / (successes + failures + n + told)
     checked_at = columns.checked_at[rows]
     raw = np.where(np.isnan(checked_at) & (told == 0), np.nan, probability)
-    return Evidence(raw, _known(nines(raw)), _sure("reliability", n, at - checked_at, told), told)
+    sure = np.where(n > 0, probed_confidence(n, _known(at - checked_at)), 0.0)
+    expected = np.full_like(n, succeeding(successes / (successes + failures)))
+    return Evidence(raw, succeeding(probability), sure, expected, told)
 
 
 def context(columns: Columns, rows: Rows, wanted: int) -> Evidence:
     """Return the context that a caller can count on, in tokens."""
     tokens = columns.context_tokens[rows]
-    return Evidence(tokens, _known(context_utility(tokens, wanted)), _certain(tokens))
+    return _declared("context", tokens, context_utility(tokens, wanted))
 
 
 def price(columns: Columns, rows: Rows) -> Evidence:
     """Return the price of a million tokens, three of four of them input."""
     into, out_of = PRICE_BLEND
     blended = (into * columns.price_input[rows] + out_of * columns.price_output[rows]) / sum(PRICE_BLEND)
-    return Evidence(blended, _known(falling(blended, HALF_PRICE_USD_PER_MTOK)), _certain(blended))
+    return _declared("price", blended, falling(blended, HALF_PRICE_USD_PER_MTOK))
+
+
+def _declared(signal: Signal, values: Floats, worth: Floats) -> Evidence:
+    unknown = np.isnan(values)
+    expected = np.full_like(values, EXPECTED_UTILITY[signal])
+    return Evidence(values, np.where(unknown, expected, worth), np.where(unknown, 0.0, 1.0), expected)
 
 
 def _left(columns: Columns, at: float, rows: Rows) -> Floats:
@@ -199,13 +227,7 @@ def _left(columns: Columns, at: float, rows: Rows) -> Floats:
     return _known(left)
 
 
-def _sure(signal: Signal, n: Floats, age_s: Floats, reports: Floats) -> Floats:
-    """Return the confidence of *n* samples of that age and of reports, whose age is in their number."""
-    fresh = np.where(n > 0, n * decay(signal, age_s), 0.0)
-    return (fresh + reports) / (n + reports + SAMPLES_K[signal])
-
-
-def _mean(a: Floats, n: Floats, b: Floats | float, m: Floats) -> Floats:
+def _mean(a: Floats, n: Floats, b: Floats, m: Floats) -> Floats:
     total = n + m
     return np.divide(a * n + b * m, total, out=np.zeros_like(total), where=total > 0)
 
@@ -214,72 +236,12 @@ def _known(values: Floats) -> Floats:
     return np.where(np.isnan(values), 0.0, values)
 
 
-def _certain(values: Floats) -> Floats:
-    return np.where(np.isnan(values), 0.0, 1.0)
-
-
-# --- Priors and shrinking --------------------------------------------------------------------------------------
-
-
-class Peers:
-    """The median utility of those that are sure enough, signal by signal, kept current by counting.
-
-    Counts are by thousandths, so the median is one, too; it does not depend on the order in which models came.
-    """
-
-    def __init__(self, room: int) -> None:
-        self._places = np.full((len(SIGNALS), room), -1, np.int16)  # where each model is counted; -1: nowhere
-        self._counts = np.zeros((len(SIGNALS), PEERS_STEPS + 1), np.int64)
-
-    def put(self, rows: Rows, utility: Floats, confidence: Floats, among: Mask) -> None:
-        """Count the models of *rows* again: by what they are worth, those *among* which it is to be told."""
-        sure = (confidence > PEER_CONFIDENCE) & among
-        places = np.where(sure, np.rint(utility * PEERS_STEPS), -1).astype(np.int16)
-        before = self._places[:, rows]
-        for signal in range(len(SIGNALS)):
-            self._counts[signal] -= self._count(before[signal])
-            self._counts[signal] += self._count(places[signal])
-        self._places[:, rows] = places
-
-    @staticmethod
-    def _count(places: Any) -> Any:
-        return np.bincount(places[places >= 0], minlength=PEERS_STEPS + 1)
-
-    def priors(self) -> Floats:
-        """Return, by signal, the capped median; NaN where too few are sure."""
-        summed = self._counts.cumsum(axis=1)
-        priors = np.full(len(SIGNALS), np.nan)
-        for signal, counted in enumerate(summed):
-            if (n := int(counted[-1])) >= PEERS_NEEDED:
-                low, high = np.searchsorted(counted, [(n - 1) // 2 + 1, n // 2 + 1])
-                priors[signal] = min(PEERS_CAP, (low + high) / 2 / PEERS_STEPS)
-        return priors
-
-
-def expected(peers: Floats) -> Floats:
-    """Return, by signal, what to expect of a model of which nothing is known: what its peers do, else the floor."""
-    return np.where(np.isnan(peers), _FLOORS, peers)
-
-
-def priors(peers: Floats, quality_priors: Floats) -> Floats:
-    """Return what to expect, by signal and model: of quality, what the model itself lets expect."""
-    common = expected(peers)
-    by_model = np.repeat(common[:, None], len(quality_priors), axis=1)
-    by_model[QUALITY] = np.where(np.isnan(quality_priors), common[QUALITY], quality_priors)
-    return by_model
-
-
-def shrink(utility: Number, confidence: Number, prior: Number) -> Number:
-    """Return the utility to count with, between what was seen and what was to be expected."""
-    return confidence * utility + (1.0 - confidence) * prior
-
-
 # --- Weighing --------------------------------------------------------------------------------------------------
 
 
-def points(weight: Number, shrunk: Number) -> Number:
+def points(weight: Number, utility: Number) -> Number:
     """Return what a signal adds to the raw score; *weight* is its share of all weights."""
-    return 100.0 * weight * shrunk
+    return 100.0 * weight * utility
 
 
 def allowed(moved: Floats) -> Floats:

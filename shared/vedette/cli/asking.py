@@ -24,6 +24,7 @@ from vedette.cli.output import (
     tokens,
 )
 from vedette.client import Client
+from vedette.errors import RequestError
 from vedette.messages.catalogue import REFUSAL
 from vedette.messages.queries import (
     BestReply,
@@ -52,6 +53,13 @@ Limit = Annotated[int, Parameter(help="Number of models to show, 1 to 100.")]
 _MAX_NOTED = 20
 _MOST_ROWS = 1000  # a table of them takes a second
 UseCase = Annotated[str, Parameter(help="For example chat, code_generation, embedding, or one of your own.")]
+Bounding = Annotated[
+    tuple[str, ...],
+    Parameter(
+        help="Another bound of the use case, NAME=VALUE: answer_s, answer_usd or quality; 0 lifts it. May be repeated.",
+        negative=(),
+    ),
+]
 Caution = Annotated[
     Risk,
     Parameter(
@@ -113,13 +121,14 @@ def recommend(
     *,
     need: Need = NOTHING,
     limit: Limit = 3,
-    risk: Caution = "conservative",
+    bound: Bounding = (),
+    risk: Caution = "neutral",
     at: At = None,
     json: options.Json = False,
     where: options.Instance = options.HERE,
 ) -> int:
     """Name the best model for USE_CASE now, and those to fall back on."""
-    wanted = need.wanted()
+    wanted = need.wanted() | _bounds(bound)
 
     async def ask(client: Client) -> int:
         if at is not None:
@@ -143,13 +152,14 @@ def explain(
     *,
     need: Need = NOTHING,
     limit: Limit = 3,
-    risk: Caution = "conservative",
+    bound: Bounding = (),
+    risk: Caution = "neutral",
     at: At = None,
     json: options.Json = False,
     where: options.Instance = options.HERE,
 ) -> int:
     """Show how the models for USE_CASE score, signal by signal, and why the others are no candidates."""
-    wanted = need.wanted()
+    wanted = need.wanted() | _bounds(bound)
 
     async def ask(client: Client) -> int:
         if at is not None:
@@ -165,6 +175,19 @@ def explain(
         return 0 if reply.recommendations else NOTHING_FOUND
 
     return _with(where, ask)
+
+
+def _bounds(given: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Return what was *given* as the keyword of the client. Raises RequestError for what is no NAME=VALUE."""
+    found = {}
+    for text in given:
+        bound, _, value = text.partition("=")
+        try:
+            found[bound] = float(value)
+        except ValueError:
+            message = f'--bound: "{text}" is no NAME=VALUE, as in answer_s=60'
+            raise RequestError(code="invalid_value", message=message, field="bounds") from None
+    return {"bounds": found} if found else {}
 
 
 async def _refuse_unknown(client: Client, **named: Sequence[str]) -> None:
@@ -401,7 +424,9 @@ _CONTRIBUTIONS = (
 
 
 def _show_contributions(one: Recommendation) -> None:
-    multiplied = "".join(f" · {value:.3f} ({what})" for what, value in one.multipliers.items())
+    multiplied = "".join(
+        f" · {value:.3f} ({what})" for what, value in one.multipliers.items() if value != 1.0
+    )
     rows = []
     for part in one.contributions:
         digits = {"fraction": 3, "probability": 3, "tokens": 0}.get(part.unit, 1)
@@ -416,7 +441,8 @@ def _show_contributions(one: Recommendation) -> None:
                 _because(part),
             )
         )
-    title = f"{name(one.model)}: {one.raw_score:.1f}{multiplied} = {one.score:.1f}{_reported(one)}"
+    made_of = f"{one.raw_score:.1f}{multiplied} = " if multiplied else ""
+    title = f"{name(one.model)}: {made_of}{one.score:.1f}{_reported(one)}"
     sheet(_CONTRIBUTIONS, rows, title=title)
     if one.retires_at:
         out.print(f"{name(one.model)}{_ends(one.retires_at)} (date of its service)")

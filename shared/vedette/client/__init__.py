@@ -44,13 +44,12 @@ from vedette.messages.queries import (
     RecommendPastReply,
     ReportReply,
     Risk,
-    Signal,
     SummariesReply,
     TopReply,
 )
 from vedette.messages.validation import nearest
 from vedette.settings import Nats
-from vedette.types import ModelRef, Outcome
+from vedette.types import Bound, ModelRef, Outcome, Signal
 
 T = TypeVar("T", bound=msgspec.Struct)
 URL_VARIABLE = "VEDETTE_NATS_URL"
@@ -67,6 +66,7 @@ class Wanted(Limits, total=False):
     capabilities: Sequence[str]
     limit: int
     weights: Mapping[Signal, float]
+    bounds: Mapping[Bound, float]
     risk: Risk
     caller: str
 

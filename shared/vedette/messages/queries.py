@@ -13,6 +13,7 @@ from vedette.errors import RequestError
 from vedette.messages.constraints import Constraints
 from vedette.messages.events import AsOf, Attempt
 from vedette.types import (
+    Bound,
     Capability,
     Claim,
     EndpointName,
@@ -27,6 +28,7 @@ from vedette.types import (
     Published,
     Quality,
     Rating,
+    Signal,
     Status,
     Text,
     Use,
@@ -36,7 +38,6 @@ from vedette.types import (
 Limit = Annotated[int, Meta(ge=1, le=100)]
 Milliseconds = Annotated[float, Meta(gt=0, le=86_400_000)]
 Tokens = Annotated[int, Meta(ge=1, le=2**24)]
-Signal = Literal["quality", "speed", "ttft", "reliability", "context", "price"]
 Risk = Literal["conservative", "neutral", "explore"]
 MAX_REQUEST_BYTES = 64 * 1024
 MOST_LISTED = 1000
@@ -50,7 +51,11 @@ class RecommendRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     limit: Limit = 3
     constraints: Constraints = Constraints()
     weights: dict[Signal, Annotated[float, Meta(ge=0, le=1000)]] = {}
-    risk: Risk = "conservative"
+    bounds: Annotated[
+        dict[Bound, Annotated[float, Meta(ge=0, le=1e9)]],
+        Meta(description="other bounds than those of the use case; 0 lifts one"),
+    ] = {}
+    risk: Risk = "neutral"
     caller: Annotated[str, Meta(max_length=128)] | None = None
 
 

@@ -1,0 +1,69 @@
+"""How fast a model will be that was not measured: by its size, as fast as others of its endpoint are. Pure.
+
+Tokens come as fast as a machine reads the weights that a token takes, so what one model of an endpoint achieves tells
+of the others there. Where none was measured, a modest machine is assumed, and of a hosted model what services publish.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from vedette_recommender.columns import LOCALITIES, Columns, Floats, Rows
+from vedette_recommender.constants import (
+    HOSTED_OUTPUT_TPS,
+    HOSTED_TTFT_MS,
+    LOCAL_BYTES_PER_S,
+    LOCAL_TTFT_MS,
+    USUAL_OUTPUT_TPS,
+    USUAL_TTFT_MS,
+)
+
+_STEPS_PER_OCTAVE: Final = 4
+_LOCAL, _REMOTE = LOCALITIES.index("local"), LOCALITIES.index("remote")
+
+
+def settle(columns: Columns) -> set[int]:
+    """Work out again what to expect at endpoints where something was measured since; return the rows that changed."""
+    changed: set[int] = set()
+    for rows in columns.take_moved():
+        for kept, new in (
+            (columns.expected_output_tps, output_tps(columns, rows)),
+            (columns.expected_ttft_ms_warm, ttft_ms(columns, rows)),
+        ):
+            changed.update(rows[kept[rows] != new].tolist())
+            kept[rows] = new
+    return changed
+
+
+def output_tps(columns: Columns, rows: Rows) -> Floats:
+    """Return the tokens per second to expect of the models in *rows*, which share an endpoint."""
+    measured, weights = columns.output_tps[rows], columns.bytes_per_token[rows]
+    achieved = _middle(measured * weights)
+    local = columns.locality[rows] == _LOCAL
+    by_size = (LOCAL_BYTES_PER_S if np.isnan(achieved) else achieved) / weights
+    sized = np.where(local | ~np.isnan(achieved), by_size, np.nan)
+    hosted = np.where(columns.locality[rows] == _REMOTE, HOSTED_OUTPUT_TPS, USUAL_OUTPUT_TPS)
+    usual = _middle(measured)
+    return np.where(np.isnan(sized), hosted if np.isnan(usual) else usual, sized)
+
+
+def ttft_ms(columns: Columns, rows: Rows) -> Floats:
+    """Return the time to the first token to expect of the models in *rows*, which share an endpoint."""
+    measured, size = columns.ttft_ms[rows], 1.0 + columns.bytes_per_token[rows] / 1e9
+    taken = _middle(measured / size)
+    local = columns.locality[rows] == _LOCAL
+    by_size = (LOCAL_TTFT_MS / 5.0 if np.isnan(taken) else taken) * size
+    sized = np.where(local | ~np.isnan(taken), by_size, np.nan)
+    hosted = np.where(columns.locality[rows] == _REMOTE, HOSTED_TTFT_MS, USUAL_TTFT_MS)
+    usual = _middle(measured)
+    return np.where(np.isnan(sized), hosted if np.isnan(usual) else usual, sized)
+
+
+def _middle(values: Floats) -> float:
+    """Return the median in steps of a quarter of an octave, so that not every benchmark changes what is expected."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return np.nan
+    return float(
+        np.exp2(np.rint(np.log2(max(float(np.median(known)), 1e-9)) * _STEPS_PER_OCTAVE) / _STEPS_PER_OCTAVE)
+    )
