@@ -24,6 +24,7 @@ from benchmarks import (
     storms,
     tokens,
 )
+from benchmarks.regret import days, table
 from faults.storm import Plan
 from vedette.settings import Probing
 
@@ -35,6 +36,36 @@ def _numbers(_: Any, tokens: Sequence[cyclopts.Token]) -> tuple[int, ...]:
 
 
 Numbers = Annotated[tuple[int, ...], cyclopts.Parameter(converter=_numbers, n_tokens=1, negative="")]
+
+
+@app.command(name="regret")
+def regret(
+    *, fleets: int = 200, before: Path | None = None, runs: int = 60, json: Path | None = None
+) -> None:
+    """Compare what is recommended with the best choice, over simulated fleets whose truth is known.
+
+    Parameters
+    ----------
+    fleets
+        How many fleets, of 5 to 60 models each.
+    before
+        A checkout of an earlier release, which is asked the same.
+    runs
+        How many newcomers for each use case, and how many pairs of near equals.
+    json
+        Where to write all means and their intervals.
+    """
+    lost = table.measure(fleets, before=before)
+    print("\n".join(table.lines(lost)))
+    if json is not None:
+        told = {" / ".join(filter(None, key)): one for key, one in table.summed(lost).items()}
+        json.write_bytes(msgspec.json.format(msgspec.json.encode(told)))
+    print(
+        f"\nNewcomer of true quality {days.BETTER:+.2f}: share of {runs} runs in which it is best after a day\n"
+    )
+    for use_case, share in days.newcomers(runs).items():
+        print(f"| {use_case} | {share:.2f} |")
+    print(f"\nNear equals: {days.flips_a_day(max(1, runs // 3)):.3f} announced changes a day")
 
 
 @app.command(name="recommender")

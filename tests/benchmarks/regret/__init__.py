@@ -1,0 +1,5 @@
+"""How much worse than the best possible choice a recommendation is, over simulated fleets whose truth is known.
+
+`worlds` makes fleets from a seed, `knowledge` makes the events of what Vedette would know of one, `asker` asks the
+recommender (of this checkout, or of another one), `worth` says what a choice is worth, and `table` compares.
+"""

@@ -1,0 +1,35 @@
+"""What Vedette chooses is nearly the best choice, whatever it knows: a short run of `python -m benchmarks regret`."""
+
+import pytest
+
+from benchmarks.regret import knowledge, table
+
+FLEETS = 8
+# Points of 100 by the utility of the use case's own weights, and by the plain one. A whole run has less.
+BOUNDS = {
+    "everything measured": (1.0, 2.5),
+    "30 % unmeasured": (2.0, 5.0),
+    "stale": (1.5, 4.0),
+    "hosted by default": (2.0, 5.0),
+    "speed, no quality": (3.0, 6.0),
+    "nothing measured": (5.0, 9.0),
+    "suites saturated": (4.0, 8.0),
+    "suites at the floor": (4.0, 8.0),
+}
+
+
+@pytest.fixture(scope="module")
+def lost() -> table.Lost:
+    """Return what each chooser lost in a few fleets."""
+    return table.measure(FLEETS)
+
+
+@pytest.mark.parametrize("condition", [one.name for one in knowledge.CONDITIONS])
+def test_the_regret_is_small(lost: table.Lost, condition: str) -> None:
+    """And a fraction of what simple rules lose."""
+    told = table.summed(lost)
+    for utility, bound in zip(table.UTILITIES, BOUNDS[condition], strict=True):
+        ours = told[condition, utility, "Vedette", ""].mean
+        assert ours <= bound
+        for other in ("random", "fastest", "hard-coded", "largest"):
+            assert ours < 0.7 * told[condition, utility, other, ""].mean
