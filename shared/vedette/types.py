@@ -159,6 +159,9 @@ class ModelInfo(Value, frozen=True, kw_only=True, omit_defaults=True):
     free: Annotated[
         bool | None, Meta(description="whether a call is known to cost nothing; `sources` says why")
     ] = None
+    disturbs: Annotated[
+        Text | None, Meta(description="why a call may break off the answers that others are receiving")
+    ] = None
     base_url: Annotated[Text | None, Meta(description="for OpenAI clients, where it was found by asking")] = (
         None
     )

@@ -109,7 +109,9 @@ class Probes:
         if await self._lags(job):
             raise NotYet(wait_s=_CATCHING_UP_S, problem="the prober has not received this model yet")
         await self._bus.jobs.tell(job, "started", f"{job.endpoint}: listing")
-        contact = await endpoint.contact()
+        held = self._catalogue.endpoint(endpoint.name)
+        known = held.event if held and job.cause != "manual" else None
+        contact = await endpoint.contact(known)
         models = self._targets(job)
         if contact.listing is None:
             await self._fail_all(models, contact, job)

@@ -18,7 +18,7 @@ from vedette.errors import NotYet, ProviderError
 from vedette.messages import ids
 from vedette.messages.catalogue import Versioned
 from vedette.messages.events import EndpointObserved, Job, JobCause, JobKind
-from vedette.providers import Access, Endpoint, Listing, Provider, Server
+from vedette.providers import Access, Endpoint, Listing, Provider, Recalling, Server
 from vedette.providers.access import access
 from vedette.providers.counting import counting
 from vedette.providers.redaction import NO_SECRETS, REDACTED, Secrets
@@ -32,6 +32,8 @@ MAX_LISTING_BYTES = 420_000
 # How much later than another replica one may take on a changed configuration: kubelet takes a minute or two.
 _REPLICAS_RELOAD_WITHIN = timedelta(minutes=2)
 _LOOK_AGAIN_S = 30.0
+# After a contact that ended so, the same process serves the same models.
+_SAME_SERVER = frozenset({Outcome.OK, Outcome.BUSY, Outcome.TIMEOUT})
 
 
 class OpenEndpoint:
@@ -85,18 +87,21 @@ class OpenEndpoint:
         """Return when nothing is being done here."""
         await self._idle.wait()
 
-    async def contact(self) -> Contact:
-        """Ask who answers and what is listed there, in one attempt; a failure is a result."""
+    async def contact(self, known: EndpointState | None = None) -> Contact:
+        """Ask who answers and what is listed there, in one attempt; a failure is a result.
+
+        Where a listing would disturb the server, and its last contact succeeded, what is *known* is taken instead.
+        """
         async with self.slots:
             with counting() as sent:
-                contact = await self._contact()
+                contact = await self._contact(known)
         return msgspec.structs.replace(contact, use=Use(requests=sent.requests))
 
-    async def _contact(self) -> Contact:
+    async def _contact(self, known: EndpointState | None) -> Contact:
         started = self._clock.monotonic()
         server: Server | None = None
         try:
-            listing, told = await self._listing()
+            listing, told = await self._listing(known)
             answered = self._clock.monotonic()
             server = await self._server()
         except ProviderError as error:
@@ -116,9 +121,20 @@ class OpenEndpoint:
             server=server,
         )
 
-    async def _listing(self) -> tuple[list[Listing], str | None]:
+    async def _recalled(self, known: EndpointState | None) -> list[Listing] | None:
+        """Return the listing that is *known*, where asking for it again would disturb the server."""
+        if known is None or not isinstance(self.endpoint, Recalling):
+            return None
+        if known.fingerprint != self.settings.fingerprint or known.outcome not in _SAME_SERVER:
+            return None  # another server, or other models, may have come meanwhile
+        return await self.endpoint.recall(known.server, [one.name for one in known.listing if not one.misses])
+
+    async def _listing(self, known: EndpointState | None) -> tuple[list[Listing], str | None]:
         """Return what is listed and not excluded, and what is to be said of it."""
-        listing = [entry for entry in await self.endpoint.list_models() if not self._excluded(entry)]
+        listed = await self._recalled(known)
+        if listed is None:
+            listed = await self.endpoint.list_models()
+        listing = [entry for entry in listed if not self._excluded(entry)]
         if len(listing) > MOST_MODELS:
             problem = (
                 f"{len(listing):,} models are listed, more than {MOST_MODELS:,}; `exclude` leaves some out"

@@ -19,17 +19,18 @@ _UNKNOWN: Final = "nothing is known of its cost yet"
 
 
 class Unmeasured(Struct, frozen=True, kw_only=True):
-    """Models of one endpoint that wait for leave, and why calls of them may cost."""
+    """Models of one endpoint that wait for leave, and why: calls may cost, or harm others."""
 
     endpoint: str
     models: int
     why: str
+    leave: str = "measure = true or a budget"  # what gives it
 
     def __str__(self) -> str:
         one = self.models == 1
         return (
             f"{self.models:,} model{'' if one else 's'} behind {self.endpoint} {'is' if one else 'are'} not measured: "
-            f"calls may cost ({self.why}); set measure = true or a budget in [endpoints.{self.endpoint}]"
+            f"{self.why}; set {self.leave} in [endpoints.{self.endpoint}]"
         )
 
 
@@ -37,9 +38,12 @@ def why_not(info: ModelInfo, endpoint: EndpointSettings) -> str | None:
     """Return why *info* is not measured unasked, or None where it may be.
 
     It may be where a call is known to cost nothing, by `measure = true`, and by a budget that bounds what is spent.
+    Where a call breaks off the answers that others are receiving, only `measure = true` gives leave.
     """
     if endpoint.measure is not None:
         return None if endpoint.measure else "measure = false"
+    if info.disturbs:
+        return f"calls may interrupt others: {info.disturbs}"
     return None if info.free or _bounds(endpoint.budget, info) else f"calls may cost: {_why(info)}"
 
 
@@ -50,7 +54,7 @@ def waiting(catalogue: Catalogue, endpoints: Mapping[str, EndpointSettings]) -> 
         infos = [state.info for state in catalogue.of_endpoint(name) if state.info]
         held = [info for info in infos if settings.measure is None and why_not(info, settings)]
         if held:
-            found[name] = Unmeasured(endpoint=name, models=len(held), why=_why(held[0]))
+            found[name] = _waits(name, held)
     return found
 
 
@@ -78,6 +82,14 @@ def _bounds(limits: Budget, info: ModelInfo) -> bool:
     if limits.requests_per_day is not None or limits.tokens_per_day is not None:
         return True
     return limits.usd_per_day is not None and info.price is not None
+
+
+def _waits(endpoint: str, held: list[ModelInfo]) -> Unmeasured:
+    """Return what is said of the models *held* back at *endpoint*."""
+    if (harm := held[0].disturbs) is not None:
+        why = f"calls may interrupt others ({harm})"
+        return Unmeasured(endpoint=endpoint, models=len(held), why=why, leave="measure = true")
+    return Unmeasured(endpoint=endpoint, models=len(held), why=f"calls may cost ({_why(held[0])})")
 
 
 def _why(info: ModelInfo) -> str:

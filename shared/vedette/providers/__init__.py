@@ -226,6 +226,18 @@ class Publishing(Protocol):
         ...
 
 
+@runtime_checkable
+class Recalling(Protocol):
+    """An endpoint whose listing may disturb the server: what is known of it spares that."""
+
+    async def recall(self, server: str | None, names: Sequence[str]) -> list[Listing] | None:
+        """Return *names* as listed, where *server* is one that listing disturbs and it still answers.
+
+        None where its listing is to be asked.
+        """
+        ...
+
+
 class Provider(Protocol):
     """A kind of server. `api` is the protocol an agent calls it by: "ollama", "openai", ….
 

@@ -240,10 +240,25 @@ class Flavour(Struct, frozen=True, kw_only=True):
     generated: str | None = None  # its counter of generated tokens, in /metrics
     slots: str | None = None  # a path that lists slots with `is_processing`, where /metrics is off
     reranks_texts: bool = False  # its `/rerank` takes `texts` and answers with an array of scores
+    quiet: str | None = None  # where its listing disturbs it: a path of its OpenAPI document, which does not
+    titled: str = ""  # the title of that document
+    disturbs: str | None = None  # why a call breaks off the answers that others are receiving
     answers_any_name: bool = False  # a model that is not there is answered by another
     reasons: bool = False  # its models may think: they take no temperature, and count thinking in their limit
 
 
+# Every path but its documents takes the lock of its one model. By default (`interrupt_requests`) a stream ends when
+# another request waits for that lock, and a listing is such a request (llama_cpp/server/app.py, 0.3.36).
+LLAMA_CPP_PYTHON = Flavour(
+    name="llama-cpp-python",
+    runs="chat",
+    owned_by=("me",),
+    locality="local",
+    quiet="openapi.json",
+    titled="llama.cpp Python API",
+    disturbs="llama-cpp-python ends a running stream when another request comes in (interrupt_requests)",
+    answers_any_name=True,
+)
 FLAVOURS = (
     Flavour(
         name="llama-swap",
@@ -322,7 +337,7 @@ FLAVOURS = (
         answers_any_name=True,
     ),
     Flavour(name="ollama", runs="chat", owned_by=("library",), version="api/version"),
-    Flavour(name="llama-cpp-python", runs="chat", owned_by=("me",), locality="local", answers_any_name=True),
+    LLAMA_CPP_PYTHON,
     Flavour(
         name="koboldcpp",
         runs="chat",

@@ -4,7 +4,7 @@ What differs between them is a row of data each (`_flavours`). A server is told 
 """
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote, urlsplit
@@ -29,7 +29,15 @@ from vedette.providers import (
 )
 from vedette.providers._completions import Answer, refused_parameter, request_body
 from vedette.providers._entries import context, is_offered
-from vedette.providers._flavours import FLAVOURS, GENERIC, LITELLM, Flavour, detect, listed_by_info
+from vedette.providers._flavours import (
+    FLAVOURS,
+    GENERIC,
+    LITELLM,
+    LLAMA_CPP_PYTHON,
+    Flavour,
+    detect,
+    listed_by_info,
+)
 from vedette.providers._gateways import gateway, in_cloud, may_be_litellm, peer
 from vedette.providers._http import Http
 from vedette.providers._lenient import (
@@ -99,6 +107,9 @@ class OpenAICompatibleEndpoint:
         return Server(product=name, version=await self._version())
 
     async def _version(self) -> str | None:
+        if self._flavour.quiet:
+            told = mapping(await self._optional(self._http.get(self._flavour.quiet)))
+            return text(mapping(told.get("info")).get("version"), 64)
         if self._flavour.version:
             return text(
                 mapping(await self._optional(self._http.get(self._flavour.version))).get("version"), 64
@@ -110,6 +121,30 @@ class OpenAICompatibleEndpoint:
     async def _props(self) -> Mapping[str, Any]:
         """Return what the server tells of its one model."""
         return mapping(await self._optional(self._http.get(self._flavour.props or "")))
+
+    async def recall(self, server: str | None, names: Sequence[str]) -> list[Listing] | None:
+        """Return *names* where *server* is one that a listing disturbs, and it still answers under its title.
+
+        Raises ProviderError where nothing answers.
+        """
+        flavour = self._given or next((one for one in FLAVOURS if one.name == server), GENERIC)
+        if not names or not await self._is_quietly(flavour):
+            return None
+        self._flavour = flavour
+        self._entries = {name: {"id": name} for name in names}
+        return [Listing(name=name) for name in names]
+
+    async def _is_quietly(self, flavour: Flavour) -> bool:
+        """Return whether the OpenAPI document of *flavour* is here. Raises ProviderError where nothing answers."""
+        if flavour.quiet is None:
+            return False
+        try:
+            told = await self._http.get(flavour.quiet)
+        except ProviderError as error:
+            if error.outcome in _NO_LISTING:
+                return False
+            raise
+        return flavour.titled in (text(mapping(mapping(told).get("info")).get("title")) or "")
 
     async def list_models(self) -> list[Listing]:
         """Return what the server lists, page by page, and learn from it which server this is, and its base URL."""
@@ -158,6 +193,9 @@ class OpenAICompatibleEndpoint:
                 body, headers = await self._http.call("GET", f"{prefix}models")
                 _listed(body)
             except ProviderError as error:
+                if error.outcome is Outcome.TIMEOUT and await self._computes():
+                    problem = f"{LLAMA_CPP_PYTHON.name} lists its models only when it computes nothing"
+                    raise ProviderError(Outcome.BUSY, problem) from error
                 if error.outcome not in _NO_LISTING:
                     raise
                 refusals.append(error)
@@ -171,6 +209,12 @@ class OpenAICompatibleEndpoint:
             return await self._by_info(refusals)
         self._is_placed = True
         return {"data": []}, {}
+
+    async def _computes(self) -> bool:
+        """Return whether a server that gave no listing in time is one that computes one request at a time."""
+        with suppress(ProviderError):
+            return await self._is_quietly(LLAMA_CPP_PYTHON)
+        return False
 
     async def _by_info(self, refusals: list[ProviderError]) -> tuple[Any, Mapping[str, str]]:
         """Return the listing of a server that has none and tells of its one model. Raises the first of *refusals*."""
@@ -210,6 +254,8 @@ class OpenAICompatibleEndpoint:
             free, why = self._is_free(entry)
             facts.setdefault("free", free)
             sources.setdefault("free", why)
+        if self._flavour.disturbs:
+            facts["disturbs"], sources["disturbs"] = self._flavour.disturbs, self._flavour.name
         if locality == "unknown":
             locality = self._flavour.locality
         return msgspec.structs.replace(
