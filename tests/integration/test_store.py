@@ -18,6 +18,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from eventually import eventually
 from vedette.errors import ConfigurationError
 from vedette.messages import ids
 from vedette.messages.codec import encode
@@ -532,3 +533,34 @@ async def test_a_connection_that_breaks_while_it_is_set_up_is_an_outage(
             await store.count(tables.model_info)
         with pytest.raises(DatabaseUnavailable, match="connection is closed"):
             await store.write(rows(found(), 1))
+
+
+async def _nothing(tasks: object, *, cancel: bool) -> None:
+    """Do what an exit without the protection does."""
+
+
+@pytest.mark.fault(
+    "the recorder stops while a query or a write is under way",
+    "I6",
+    without=("vedette_recorder.store:_end", _nothing),
+)
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_nothing_is_under_way_when_the_store_is_closed(postgres_url: str, cancelled: bool) -> None:
+    """A connection that is in use then would never be closed."""
+    async with Store(postgres_url) as store, Store(postgres_url) as other:
+        query = sa.select(sa.func.pg_sleep(30))
+        reading = asyncio.create_task(store.read(query))
+
+        async def sleeping() -> int:
+            activity = sa.table("pg_stat_activity", sa.column("state"), sa.column("query"))
+            slept = activity.c.query.like("SELECT pg_sleep%")
+            counted = sa.select(sa.func.count().label("n")).where(slept, activity.c.state == "active")
+            return int((await other.read(counted))[0]["n"])
+
+        await eventually(sleeping, what="the query runs")
+        if cancelled:
+            reading.cancel()
+        await store.__aexit__()
+        assert await sleeping() == 0
+        await asyncio.wait([reading])
+        assert reading.cancelled()

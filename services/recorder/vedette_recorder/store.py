@@ -65,7 +65,7 @@ class Store:
         self._pooler = postgres.Pooler()
         self._reading = _reading(self._url, self._pooler)
         self._writing = _writing(self._url, self._pooler, COMMAND_TIMEOUT_S)
-        self._left: set[asyncio.Task[Any]] = set()  # reads that are under way, waited for or not
+        self._under_way: set[asyncio.Task[Any]] = set()  # reads and transactions, awaited or not
         self._writer = Writer(self._writing.dialect)
         self._insert = self._writer.insert
         # SQLite has one writer; waiting here costs less than waiting for its lock.
@@ -79,7 +79,7 @@ class Store:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await asyncio.gather(*self._left, return_exceptions=True)
+        await _end(self._under_way, cancel=not _is_sqlite(self._url))
         await self._reading.dispose()
         await self._writing.dispose()
 
@@ -280,17 +280,29 @@ class Store:
             return rows
 
         with _translated(self._url):
-            return await (self._beside(read()) if _is_sqlite(self._url) else read())
+            return await self._run(read(), leave=_is_sqlite(self._url))
 
-    async def _beside(self, reading: Coroutine[Any, Any, T]) -> T:
-        """Return what *reading* returns; when cancelled, leave it to end by itself: its connection must be closed."""
-        task = asyncio.create_task(reading)
-        self._left.add(task)
-        task.add_done_callback(self._forget_reading)
-        return await asyncio.shield(task)
+    async def _run(self, work: Coroutine[Any, Any, T], *, leave: bool = False) -> T:
+        """Return what *work* returns, in a task that the store ends before it closes the database.
 
-    def _forget_reading(self, task: "asyncio.Task[Any]") -> None:
-        self._left.discard(task)
+        When cancelled, PostgreSQL's work is cancelled too and waited for. SQLite's goes on to its end: a connection
+        that is closed during a statement keeps its lock until it is garbage (sqlite3_close_v2). It is waited for
+        unless *leave* is set.
+        """
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._done)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not _is_sqlite(self._url):
+                task.cancel()
+            if not leave:
+                await asyncio.wait([task])
+            raise
+
+    def _done(self, task: "asyncio.Task[Any]") -> None:
+        self._under_way.discard(task)
         if not task.cancelled():
             task.exception()  # of one that is not waited for any more
 
@@ -326,40 +338,37 @@ class Store:
 
     async def _change_tables(self, run: Any, revision: str) -> None:
         patient = _writing(self._url, self._pooler, CHANGE_TIMEOUT_S)
-        try:
-            await self._transact(partial(_migrate, run, revision), patient)
-        finally:
-            await patient.dispose()
 
-    async def _transact(
-        self, work: Callable[[AsyncConnection], Awaitable[T]], engine: AsyncEngine | None = None
-    ) -> T:
+        async def change() -> None:
+            try:
+                await _begin(patient, partial(_migrate, run, revision))
+            finally:
+                await patient.dispose()
+
+        await self._in_turn(change)
+
+    async def _transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Return what *work* comes to in a transaction of its own."""
+        return await self._in_turn(partial(_begin, self._writing, work))
+
+    async def _in_turn(self, transaction: Callable[[], Coroutine[Any, Any, T]]) -> T:
         with _translated(self._url):
             async with self._turn:
-                running = _begin(engine or self._writing, work)
-                return await (_to_its_end(running) if _is_sqlite(self._url) else running)
+                return await self._run(transaction())
+
+
+async def _end(tasks: Iterable["asyncio.Task[Any]"], *, cancel: bool) -> None:
+    """Return when all *tasks* have ended. A connection that is in use when its engine is disposed is never closed."""
+    left = list(tasks)
+    if cancel:
+        for task in left:
+            task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 async def _begin(engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
     async with engine.begin() as connection:
         return await work(connection)
-
-
-async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
-    """Return what *work* returns; when cancelled, be so only after its end.
-
-    A SQLite connection that is closed in the midst of a statement lives on, transaction and lock and all,
-    until the last cursor of it is garbage (sqlite3_close_v2), and whoever writes next finds the database locked.
-    """
-    task = asyncio.create_task(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()  # no one is left to handle it
-        raise
 
 
 def parse(url: str) -> sa.URL:
