@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -32,6 +32,7 @@ _TOLD = (
     ("MODELS", "model.lost.>"),
     ("ENDPOINTS", "endpoint.observed.*"),
 )
+_KEEP_LOST = timedelta(hours=1)
 
 
 def up(
@@ -64,7 +65,7 @@ async def _up(config: str | None, state_dir: str | None, nats: str | None, port:
             def configured() -> Mapping[str, EndpointSettings]:
                 return (reloading.current if reloading else source.started).endpoints
 
-            tell = _Teller(say, configured, since=began).tell
+            tell = Teller(say, configured, since=began).tell
             if trouble := await bus.clock.trouble():
                 say(f"clock     {trouble}")
             say(f"ready     {len(running.services)} services; Ctrl-C stops them")
@@ -82,7 +83,7 @@ async def _follow(bus: Bus, tell: Callable[[Event, int], None]) -> None:
         await bus.followings.follow_retrying(stream, subject, tell)
 
 
-class _Teller:
+class Teller:
     """Tells in a line each what a person who has just started Vedette wants to know."""
 
     def __init__(
@@ -96,20 +97,23 @@ class _Teller:
         self._configured = configured
         self._since = since
         self._known: dict[str, Outcome] = {}
-        self._catalogue = Catalogue()
+        self.catalogue = Catalogue()
         self._waiting: dict[str, Unmeasured] = {}
 
     def tell(self, event: Event, sequence: int) -> None:
         """Tell what *event* says that was not known before."""
-        self._catalogue.apply(event, sequence)
+        self.catalogue.apply(event, sequence)
         self._tell_event(event)
         if isinstance(event, EndpointObserved):
             self._tell_unmeasured(event.endpoint)
+            # Not in the first hour: an older message of a model that is forgotten would bring it back.
+            if event.at - _KEEP_LOST > self._since:
+                self.catalogue.forget_lost(event.at - _KEEP_LOST)
 
     def _tell_unmeasured(self, endpoint: str) -> None:
         """Tell which models there wait for leave to be measured, once they are found."""
         here = {name: one for name, one in self._configured().items() if name == endpoint}
-        found = spending.waiting(self._catalogue, here).get(endpoint)
+        found = spending.waiting(self.catalogue, here).get(endpoint)
         if found is not None and found != self._waiting.get(endpoint):
             self._say(f"cost      {found}")
             self._waiting[endpoint] = found
