@@ -273,9 +273,10 @@ class CustomUseCase(Section, frozen=True, kw_only=True):
 
 
 class Recommend(Section, frozen=True, kw_only=True):
-    """How recommendations are made."""
+    """How recommendations are made. `facts` is a file of published facts of one's own (`vedette knowledge update`)."""
 
     use_cases: dict[str, CustomUseCase] = {}
+    facts: str | None = None
 
 
 class Settings(Section, frozen=True, kw_only=True):

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from require import missing
-from vedette.cli import app
-from vedette.cli.completing import OF_COMMANDS, OF_OPTIONS, offered, wanted
+from vedette.cli.completing import OF_COMMANDS, OF_OPTIONS, offered, parser, wanted
 
 
 @pytest.mark.parametrize(
@@ -29,6 +28,8 @@ from vedette.cli.completing import OF_COMMANDS, OF_OPTIONS, offered, wanted
         ("vedette evaluate --show gpu", ("target", "gpu")),
         ("vedette report 'gpu/a b", (None, "")),
         ("/opt/bin/vedette discover ", ("endpoint", "")),
+        ("vedette knowledge show gpu", ("model", "gpu")),
+        ("vedette knowledge show --state-dir ", (None, "")),
         ("", (None, "")),
     ],
 )
@@ -41,7 +42,7 @@ def test_the_options_and_commands_exist() -> None:
     known = {
         name
         for command in (*OF_COMMANDS, "models")
-        for argument in app[command].assemble_argument_collection()
+        for argument in parser(command).assemble_argument_collection()
         for name in argument.names
     }
     assert OF_OPTIONS.keys() <= known

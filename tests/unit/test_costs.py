@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from vedette.errors import RequestError
+from vedette.knowledge import of_name
 from vedette.knowledge.names import identify
 from vedette.messages.queries import RecommendRequest
 from vedette.messages.validation import decode
@@ -77,6 +78,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "a name": lambda text: identify(
         text[:512], origin=text[:2048], kind="chat", parameters=None, told=text[:2048]
     ),
+    "what a name means": lambda text: of_name(text[:512]),
     "a licence": identifier,
     "a text to redact": lambda text: SECRETS.redact(text, cut=True),
     "a reply to redact": lambda text: SECRETS.clean(msgspec.json.encode({"said": text})),

@@ -193,6 +193,23 @@ entries.add(
     ),
 )
 app.command(quality)
+knowledge = App(
+    name="knowledge", help="Show and extend what published facts say of models.", group=entries.OPERATE
+)
+entries.add(
+    knowledge,
+    Entry(
+        "vedette.cli.knowing:show",
+        "Show which quality published facts let you expect of a model.",
+        ("vedette knowledge show qwen3:8b", "vedette knowledge show gpu/qwen3:8b --json"),
+    ),
+    Entry(
+        "vedette.cli.knowing:update",
+        "Merge published facts of your own into your table.",
+        ("vedette knowledge update facts.csv",),
+    ),
+)
+app.command(knowledge)
 agents = App(name="agents", help="Manage logins of agents, each with its own account.", group=entries.OPERATE)
 entries.add(
     agents,

@@ -6,7 +6,7 @@ from contextlib import suppress
 from importlib.metadata import entry_points
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 
 from vedette.cli import app, options
 from vedette.cli.output import say
@@ -39,6 +39,7 @@ OF_COMMANDS: dict[str, Kind] = {
     "verify": "target",
     "evaluate": "target",
     "doctor": "target",
+    "knowledge show": "model",
 }
 # Services name what only they know: a function of the settings.
 _GROUP = "vedette.names"
@@ -134,16 +135,30 @@ def wanted(line: str) -> tuple[Kind | None, str]:
         return OF_OPTIONS[words[-1]], begun
     if not words or _takes_a_value(words):
         return None, ""
-    return OF_COMMANDS.get(words[0]), begun
+    return OF_COMMANDS.get(_command(words)), begun
+
+
+def _command(words: list[str]) -> str:
+    """Return the command that *words* begin with, as `OF_COMMANDS` names it."""
+    both = " ".join(words[:2])
+    return both if both in OF_COMMANDS else words[0]
 
 
 def _takes_a_value(words: list[str]) -> bool:
     """Return whether the last of *words* is an option whose value comes next."""
-    command, last = words[0], words[-1]
+    command, last = _command(words), words[-1]
     if not last.startswith("-") or "=" in last or command not in OF_COMMANDS:
         return False
-    arguments = app[command].assemble_argument_collection()
+    arguments = parser(command).assemble_argument_collection()
     return any(last in argument.names and argument.hint is not bool for argument in arguments)
+
+
+def parser(command: str) -> App:
+    """Return what parses *command*, such as `knowledge show`."""
+    found = app
+    for word in command.split():
+        found = found[word]
+    return found
 
 
 def offered(names: Iterable[str], begun: str) -> list[str]:

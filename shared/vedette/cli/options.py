@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from vedette.bus.connection import without_secrets
 from vedette.client import URL_VARIABLE, Client
 from vedette.errors import ConfigurationError, NotRunning, RequestError
-from vedette.local import instance
+from vedette.local import facts, instance
 from vedette.messages.validation import folded
 from vedette.settings import Nats, Settings, Source, load, seconds, settings_file
 
@@ -49,9 +49,11 @@ class Instance:
         named = {"--nats": self.nats and without_secrets(self.nats), "--state-dir": self.state_dir}
         return "".join(f" {option} {quote(value)}" for option, value in named.items() if value)
 
-    def client(self) -> Client:
+    def client(self, *, timeout_s: float | None = None) -> Client:
         """Return a client of it, as an agent has one."""
-        return Client(self.nats, state_dir=self.state_dir)
+        if timeout_s is None:
+            return Client(self.nats, state_dir=self.state_dir)
+        return Client(self.nats, state_dir=self.state_dir, timeout_s=timeout_s)
 
     def operator(self) -> Nats:
         """Return how to reach it as its operator. Raises NotRunning."""
@@ -114,17 +116,27 @@ def _ago(text: str, option: str) -> datetime:
         raise RequestError(code="invalid_value", message=problem, field=option) from error
 
 
-def source(config: str | None, nats: str | None = None, port: int | None = None) -> Source:
-    """Return where that configuration comes from, read once. Raises ConfigurationError."""
+def source(
+    config: str | None, nats: str | None = None, port: int | None = None, *, state_dir: str | None = None
+) -> Source:
+    """Return where that configuration comes from, read once. Raises ConfigurationError.
+
+    Where it names no file for facts of the operator's own, that of *state_dir* is in it.
+    """
+    directory = instance.state_directory(state_dir)
     file = settings_file(config)
     had_one = file.is_file()
 
     def load() -> Settings:
         if had_one and not file.is_file():
             raise ConfigurationError(where=file, problem="is gone")
-        return settings(config, nats, port)
+        return with_facts(settings(config, nats, port))
 
-    return Source(file, load, settings(config, nats, port))
+    def with_facts(loaded: Settings) -> Settings:
+        recommend = msgspec.structs.replace(loaded.recommend, facts=str(facts.place(loaded, directory)))
+        return msgspec.structs.replace(loaded, recommend=recommend)
+
+    return Source(file, load, with_facts(settings(config, nats, port)))
 
 
 def settings(config: str | None, nats: str | None = None, port: int | None = None) -> Settings:

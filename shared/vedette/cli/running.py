@@ -49,7 +49,7 @@ def up(
 
 
 async def _up(config: str | None, state_dir: str | None, nats: str | None, port: int | None) -> int:
-    source = options.source(config, nats, port)
+    source = options.source(config, nats, port, state_dir=state_dir)
     directory = instance.state_directory(state_dir)
     began = SystemClock().now()
     async with process.stop_signals() as stopped, AsyncExitStack() as stack:

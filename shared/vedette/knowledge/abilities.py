@@ -16,6 +16,20 @@ from msgspec import Struct
 Mode = Literal["plain", "thinking", "base", "embedding"]
 MODES: Final[tuple[Mode, ...]] = ("plain", "thinking", "base", "embedding")
 
+_MODE_OF: Final[Mapping[str, Mode]] = {"thinking": "thinking", "base": "base", "embed": "embedding"}
+_LOW_EFFORT: Final = ("low", "minimal")  # not what a caller gets who asks for nothing
+
+
+def mode_of(tuning: str) -> Mode:
+    """Return the mode of a model whose facts have *tuning*, an effort behind it included."""
+    return _MODE_OF.get(tuning.partition(" ")[0], "plain")
+
+
+def counts(tuning: str) -> bool:
+    """Return whether a score at this *tuning* and effort is of the model as it is called by default."""
+    return not tuning.endswith(_LOW_EFFORT)
+
+
 # The axis of each benchmark, by the use case that its source names.
 AXES: Final[dict[str, str]] = {
     "chat": "chat",
@@ -50,6 +64,7 @@ AXES_OF: Final[dict[str, dict[str, float]]] = {
 }
 # Scores of one board share its prompts and its graders: the correlation of their errors.
 BOARD_CORRELATION: Final = 0.6
+SOURCES_SHOWN: Final = 3
 
 
 class Link(Struct, frozen=True, kw_only=True):
@@ -173,11 +188,12 @@ def of_use_case(ability: Ability, use_case: str, axes: Mapping[str, float]) -> t
     return mean, variance**0.5
 
 
-def by_board(facts: Iterable[Fact], links: Mapping[str, Link]) -> dict[str, float]:
-    """Return how much each board weighs in the ability that *facts* tell."""
+def heaviest(facts: Sequence[Fact], links: Mapping[str, Link], latest: Mapping[str, str]) -> list[str]:
+    """Return the boards that weigh most in the ability that *facts* tell, each with its *latest* month."""
     told = [links[fact.benchmark] for fact in facts if fact.benchmark in links]
     shared = _weights(told)
     weights: dict[str, float] = defaultdict(float)
     for link in told:
         weights[link.board] += shared[link.board] / link.noise**2
-    return dict(weights)
+    most = sorted(weights, key=lambda name: (-weights[name], name))[:SOURCES_SHOWN]
+    return [f"{name} {latest.get(name, '')}".strip() for name in most]

@@ -15,17 +15,31 @@ from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from vedette.knowledge import names, recognition, table
-from vedette.knowledge.abilities import AXES, GENERAL, MODES, Ability, Fact, Mode, beyond, board, by_board
+from vedette.knowledge.abilities import (
+    AXES,
+    GENERAL,
+    MODES,
+    Ability,
+    Fact,
+    Mode,
+    beyond,
+    board,
+    counts,
+    heaviest,
+    mode_of,
+)
 from vedette.knowledge.fitting import Fit, Subject, fit
+from vedette.knowledge.knowing import of_name
 from vedette.knowledge.lines import year
 from vedette.knowledge.quantised import BITS, SIZES, size_class
+from vedette.knowledge.table import Table
 from vedette.knowledge.validating import Validated, noise, validate
 
 INPUTS: Final = ("scores.csv", "names.csv", "quantisation.csv")
-_MODES: Final[Mapping[str, Mode]] = {"thinking": "thinking", "base": "base", "embed": "embedding"}
-_LOW_EFFORT: Final = frozenset({"low", "minimal"})  # not what a caller gets who asks for nothing
+_OF_DATES: Final = "models-dev"  # the source of dates that is named where several agree
 _RESTRICTED: Final = "artificial-analysis"  # its terms restrict reuse
 # Who may say when a service ends: the vendor itself.
 _FIRST_PARTY: Final = frozenset(
@@ -35,7 +49,6 @@ _FIRST_PARTY: Final = frozenset(
     """.split()  # noqa: SIM905
 )
 MIN_SERVICE_DAYS: Final = 240  # a shutdown so soon after the release is that of a preview under the same name
-SOURCES_SHOWN: Final = 3
 MIN_FACTS_OF_LOSS: Final = 2  # published comparisons, before their mean counts
 
 Rows = Sequence[Mapping[str, str]]
@@ -54,7 +67,6 @@ class Known(Struct, frozen=True, kw_only=True):
 
 def build(scores: Rows, spelled: Rows, quantised: Rows) -> tuple[dict[str, str], list[Validated]]:
     """Return the text of each table by file name, and how far the expectations miss."""
-    spelled = [row for row in spelled if _RESTRICTED not in row["source"]]
     known = _models(scores, spelled)
     subjects = list(_subjects(scores, known))
     chat = [subject for subject in subjects if subject.mode != "embedding"]
@@ -137,17 +149,13 @@ def _effective(known: Known) -> float | None:
     return math.sqrt(total * float(known.active_b)) if total and known.active_b else total
 
 
-def _mode(row: Mapping[str, str]) -> Mode:
-    return _MODES.get(row["tuning"], "plain")
-
-
 def _subjects(scores: Rows, known: Mapping[str, Known]) -> Iterator[Subject]:
     """Yield each model in each mode, with its best score on each benchmark."""
     best: dict[tuple[str, Mode], dict[str, tuple[float, str]]] = defaultdict(dict)
     for row in scores:
-        if row["effort"] in _LOW_EFFORT or row["model"] not in known:
+        if not counts(row["effort"]) or row["model"] not in known:
             continue
-        told = best[row["model"], _mode(row)]
+        told = best[row["model"], mode_of(row["tuning"])]
         score = float(row["score"])
         if row["benchmark"] not in told or score > told[row["benchmark"]][0]:
             told[row["benchmark"]] = (score, row["use_case"])
@@ -179,6 +187,48 @@ def _spellings(spelled: Rows, known: Mapping[str, Known], scored: set[str]) -> d
     return found
 
 
+class Recognised(Struct, frozen=True, kw_only=True):
+    """How many spellings were recognised while they were left out of the index."""
+
+    right: int
+    disagreed: int  # as a model for which another source lists the same words
+    not_recognised: int
+    wrong: int
+
+
+def recognise(spelled: Rows, scored: set[str], full: Table) -> Recognised:
+    """Return how well spellings are recognised that the index does not hold: each is left out in turn."""
+    spelled = [row for row in spelled if row["canonical"] in full.rows]
+    votes: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
+    for row in spelled:
+        votes[recognition.spell(row["spelling"]).key][row["spelling"].lower()][row["canonical"]] += 10
+    own: dict[str, list[str]] = defaultdict(list)
+    for name in full.rows:
+        own[recognition.spell(name).key].append(name)
+    ends: Counter[str] = Counter()
+    for spelling, canonical in sorted({(row["spelling"].lower(), row["canonical"]) for row in spelled}):
+        key = recognition.spell(spelling).key
+        others: Counter[str] = Counter()
+        for text, counted in votes[key].items():
+            if text != spelling:
+                others.update(counted)
+        listed = set(others)
+        others.update(dict.fromkeys(own[key], 5))
+        without = {**full.spellings, key: "|".join(_elected(key, others, scored)) if others else ""}
+        without.pop(f"{key} {recognition.TAG}", None)
+        found = of_name(spelling, replace(full, spellings=without)).name
+        ends[_end(found, canonical, listed)] += 1
+    return Recognised(**{end: ends[end] for end in Recognised.__struct_fields__})
+
+
+def _end(found: str | None, canonical: str, listed: set[str]) -> str:
+    if found is None:
+        return "not_recognised"
+    if found == canonical or recognition.spell(found).key == recognition.spell(canonical).key:
+        return "right"
+    return "disagreed" if found in listed else "wrong"
+
+
 def _elected(spelling: str, counted: Counter[str], scored: set[str]) -> list[str]:
     if len(counted) == 1:
         return list(counted)
@@ -194,7 +244,7 @@ def _elected(spelling: str, counted: Counter[str], scored: set[str]) -> list[str
 def _models_text(
     known: Mapping[str, Known],
     fits: Sequence[tuple[Fit, Sequence[Subject], str]],
-    latest: Mapping[tuple[str, str], str],
+    latest: Mapping[str, Mapping[str, str]],
 ) -> str:
     rows = []
     facts = {(s.name, s.mode): s for _, part, _ in fits for s in part}
@@ -206,21 +256,21 @@ def _models_text(
             subject = facts.get((meant, mode))
             one, ability = abilities.get((meant, mode), (None, None))
             rows.append(
-                [
-                    name,
-                    mode,
-                    told.family,
-                    told.size_b,
-                    told.active_b,
-                    told.released,
-                    told.shutdown,
-                    "yes" if told.bare_is_base else "",
-                    str(len(subject.facts)) if subject else "",
-                    f"{ability.mean:.3f}" if ability else "",
-                    f"{ability.deviation:.3f}" if ability else "",
-                    _axes_text(ability),
-                    ";".join(_weightiest(subject, one, latest)) if subject and one else "",
-                ]
+                table.cells_of(
+                    name=name,
+                    mode=mode,
+                    family=told.family,
+                    size_b=told.size_b,
+                    active_b=told.active_b,
+                    released=told.released,
+                    shutdown=told.shutdown,
+                    bare_is_base=told.bare_is_base,
+                    facts=len(subject.facts) if subject else 0,
+                    ability=ability,
+                    sources=heaviest(subject.plain_facts, one.links, latest[meant])
+                    if subject and one
+                    else (),
+                )
             )
     return table.written(table.COLUMNS, rows)
 
@@ -234,25 +284,12 @@ def _newest_snapshot(
     return max(snapshots, key=lambda other: (known[other].released, other), default=name)
 
 
-def _axes_text(ability: Ability | None) -> str:
-    axes = ability.axes if ability else {}
-    return ";".join(
-        f"{axis}:{shift:.3f}:{deviation:.3f}" for axis, (shift, deviation) in sorted(axes.items())
-    )
-
-
-def _weightiest(subject: Subject, fitted: Fit, latest: Mapping[tuple[str, str], str]) -> list[str]:
-    weights = by_board(subject.plain_facts, fitted.links)
-    most = sorted(weights, key=lambda name: (-weights[name], name))[:SOURCES_SHOWN]
-    return [f"{name} {latest[subject.name, name]}".strip() for name in most]
-
-
-def _latest(scores: Rows) -> dict[tuple[str, str], str]:
+def _latest(scores: Rows) -> dict[str, dict[str, str]]:
     """Return the month of the newest fact of each model on each board."""
-    found: dict[tuple[str, str], str] = {}
+    found: dict[str, dict[str, str]] = defaultdict(dict)
     for row in scores:
-        pair = row["model"], board(row["benchmark"])
-        found[pair] = max(found.get(pair, ""), row["date"][:7])
+        told, name = found[row["model"]], board(row["benchmark"])
+        told[name] = max(told.get(name, ""), row["date"][:7])
     return found
 
 
@@ -422,14 +459,17 @@ def _facts_text(scores: Rows, known: Mapping[str, Known], spelled: Rows, sources
         for row in scores
         if row["model"] in known
     }
+    dated: dict[tuple[str, str, str], set[str]] = defaultdict(set)
     for row in spelled:
         name = row["canonical"]
         if name in known and row["source"]:
             source = sources[_state(row["source"])]
             if row["release_date"] and row["release_date"] == known[name].released:
-                rows.add((name, "", "released", row["release_date"], "", source))
+                dated[name, "released", row["release_date"]].add(source)
             if row["shutdown_or_deprecation"] and row["system"] in _FIRST_PARTY:
-                rows.add((name, "", "shutdown", row["shutdown_or_deprecation"], "", source))
+                dated[name, "shutdown", row["shutdown_or_deprecation"]].add(source)
+    for (name, fact, day), told in dated.items():
+        rows.add((name, "", fact, day, "", min(told, key=lambda source: (source != _OF_DATES, source))))
     return table.written(table.FACT_COLUMNS, sorted(rows))
 
 
@@ -459,12 +499,13 @@ def _sources_text(scores: Rows, spelled: Rows, sources: Mapping[str, str]) -> st
 
 
 def rows_of(directory: Path) -> tuple[Rows, Rows, Rows]:
-    """Return the three inputs in *directory*."""
+    """Return the three inputs in *directory*, without sources whose terms restrict reuse."""
     read = []
     for name in INPUTS:
         with (directory / name).open(encoding="utf-8", newline="") as file:
             read.append(list(csv.DictReader(file)))
-    return read[0], read[1], read[2]
+    scores, spelled, quantised = read
+    return scores, [row for row in spelled if _RESTRICTED not in row["source"]], quantised
 
 
 def report(validated: Iterable[Validated]) -> str:
@@ -491,11 +532,19 @@ def main(arguments: Sequence[str]) -> int:
     if missing := [name for name in INPUTS if not (directory / name).is_file()]:
         sys.stderr.write(f"error: cannot build from {directory}: it has no {', '.join(missing)}\n")
         return 2
-    texts, validated = build(*rows_of(directory))
+    inputs = rows_of(directory)
+    texts, validated = build(*inputs)
     output.mkdir(parents=True, exist_ok=True)
     for name, text in sorted(texts.items()):
         (output / name).write_text(text, encoding="utf-8")
     sys.stdout.write(report(validated) + "\n")
+    scored = {row["model"] for row in inputs[0]}
+    ends = recognise(inputs[1], scored, table.parse(texts))
+    every = sum(getattr(ends, end) for end in ends.__struct_fields__)
+    sys.stdout.write(
+        f"\n{every:,} spellings, each left out in turn: {ends.right:,} recognised; {ends.disagreed} as a model for"
+        f" which another source lists the same words; {ends.not_recognised} not recognised; {ends.wrong} wrong\n"
+    )
     return 0
 
 

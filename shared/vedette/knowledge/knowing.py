@@ -6,9 +6,10 @@ date of a hosted name, size and date, size. Each is a distribution of ability; t
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -88,14 +89,25 @@ def of_name(name: str, table: Table | None = None) -> Known:
     return of_told(Told(names=(name,), kind="unknown"), bundled() if table is None else table)
 
 
+class _Seen(NamedTuple):
+    """One name of a model, and the listed model that it is or was made from."""
+
+    name: str
+    spelled: Spelled
+    found: str | None
+    exact: bool
+
+
+@lru_cache(maxsize=512)  # one model at many endpoints, under one name
 def of_told(told: Told, table: Table) -> Known:
     """Return what published facts say of the model that a listing tells of."""
-    kind = _kind(told, table)
-    belief = _embedding(told, table) if kind == "embedding" else _chat(told, table)
+    seen = [_seen(name, told, table) for name in told.names]
+    kind = _kind(told, seen, table)
+    belief = _embedding(told, seen, table) if kind == "embedding" else _chat(told, seen, table)
     quantization = told.quantization or next(
         (written for name in told.names if (written := names.write(name).quantization)), None
     )
-    trained = any("qat" in recognition.spell(name).words for name in told.names)
+    trained = any("qat" in one.spelled.words for one in seen)
     share = 1.0 if trained else kept(table.losses, belief.size_b or told.parameters_b, quantization)
     return Known(
         name=belief.name,
@@ -105,6 +117,7 @@ def of_told(told: Told, table: Table) -> Known:
         released=belief.released,
         shutdown=told.retires or (belief.shutdown if told.remote else None),
         deprecated=told.remote and belief.deprecated,
+        embeds=kind == "embedding",
     )
 
 
@@ -112,10 +125,7 @@ def _expected(use_case: str, belief: _Belief, share: float, kind: str, table: Ta
     ability = belief.ability
     factor = table.spreads.get(f"embedding {belief.basis}" if kind == "embedding" else belief.basis, 1.0)
     if (use_case == "embedding") != (kind == "embedding"):
-        line = table.lines["embedding nothing"]
-        ability = (
-            Ability(mean=line.intercept, deviation=line.deviation) if use_case == "embedding" else OTHER_KIND
-        )
+        ability = OTHER_KIND
     mean, deviation = of_use_case(ability, use_case, table.axes)
     if belief.base and use_case != "embedding":
         mean += table.figures["base_shift"]
@@ -126,10 +136,13 @@ def _expected(use_case: str, belief: _Belief, share: float, kind: str, table: Ta
     )
 
 
-def _chat(told: Told, table: Table) -> _Belief:
-    for name in told.names:
-        spelled = recognition.spell(name)
-        found, exact = _recognised(spelled, told, table)
+def _seen(name: str, told: Told, table: Table) -> _Seen:
+    spelled = recognition.spell(name)
+    return _Seen(name, spelled, *_recognised(spelled, told, table))
+
+
+def _chat(told: Told, seen: Sequence[_Seen], table: Table) -> _Belief:
+    for name, spelled, found, exact in seen:
         if found is not None:
             modes = table.modes(found)
             base = _is_base(name, told.kind, modes)
@@ -140,7 +153,7 @@ def _chat(told: Told, table: Table) -> _Belief:
                 return replace(
                     _unlisted(name, spelled, told, table, listed), name=listed.name, **_dates(listed)
                 )
-    beliefs = [_unlisted(name, recognition.spell(name), told, table, None) for name in told.names]
+    beliefs = [_unlisted(one.name, one.spelled, told, table, None) for one in seen]
     return min(beliefs, key=lambda belief: _ORDER.index(belief.basis), default=_nothing(table, base=False))
 
 
@@ -323,7 +336,7 @@ def _nothing(table: Table, *, base: bool) -> _Belief:
 
 def _family(spelled: Spelled, table: Table) -> FamilyRow | None:
     """Return the family that the longest part of the name spells."""
-    words = [word for word in spelled.words if word not in spelled.sizes]
+    words = [word for word in spelled.words if word not in spelled.sizes][: recognition.MAX_WORDS]
     for length in range(len(words), 0, -1):
         for start in range(len(words) - length + 1):
             part = words[start : start + length]
@@ -350,7 +363,7 @@ def _by_version(spelled: Spelled, table: Table) -> float:
     A version above all of them is newer than the newest fact.
     """
     version = _version(spelled.words)
-    told = sorted(_releases(spelled.words, table))
+    told = _releases(next(word for word in spelled.words if word in _HOSTED), table)
     if version is None:
         return told[-1][1] if told else year(table.until) - 1.0
     below = [when for known, when in told if known <= version]
@@ -359,14 +372,17 @@ def _by_version(spelled: Spelled, table: Table) -> float:
     return max(below) if below else min(when for _, when in told)
 
 
-def _releases(words: Sequence[str], table: Table) -> Iterator[tuple[float, float]]:
-    vendor = next(word for word in words if word in _HOSTED)
+@lru_cache(maxsize=64)
+def _releases(vendor: str, table: Table) -> tuple[tuple[float, float], ...]:
+    """Return version and release of each listed model of *vendor*, in order."""
+    found = []
     for name in table.rows:
         if name.startswith(vendor):
             version = _version(recognition.spell(name).words)
             released = next((row.released for row in table.modes(name).values()), None)
             if version is not None and released is not None:
-                yield version, year(released)
+                found.append((version, year(released)))
+    return tuple(sorted(found))
 
 
 def _version(words: Sequence[str]) -> float | None:
@@ -374,28 +390,25 @@ def _version(words: Sequence[str]) -> float | None:
     return float(found[0][1]) if found else None
 
 
-def _kind(told: Told, table: Table) -> str:
+def _kind(told: Told, seen: Sequence[_Seen], table: Table) -> str:
     """Return whether the model chats or embeds: by what the listing says, else by what is published of it."""
     if told.kind in ("embedding", "completion"):
         return told.kind
-    for name in told.names:
-        found, _ = _recognised(recognition.spell(name), told, table)
-        if found is not None:
-            return "embedding" if set(table.modes(found)) == {"embedding"} else "chat"
+    for one in seen:
+        if one.found is not None:
+            return "embedding" if set(table.modes(one.found)) == {"embedding"} else "chat"
     embeds = told.kind == "unknown" and any(_EMBEDS.search(name.lower()) for name in told.names)
     return "embedding" if embeds else "chat"
 
 
-def _embedding(told: Told, table: Table) -> _Belief:
-    for name in told.names:
-        spelled = recognition.spell(name)
-        found, exact = _recognised(spelled, told, table)
-        row = table.modes(found).get("embedding") if found is not None else None
+def _embedding(told: Told, seen: Sequence[_Seen], table: Table) -> _Belief:
+    for one in seen:
+        row = table.modes(one.found).get("embedding") if one.found is not None else None
         if row is not None and row.ability is not None:
-            return _of_row(row, {}, base=False, thinking=None, exact=exact, table=table)
-    parsed = [names.parse(name) for name in told.names]
+            return _of_row(row, {}, base=False, thinking=None, exact=one.exact, table=table)
+    parsed = [names.parse(one.name) for one in seen]
     size = told.parameters_b or next((one.parameters / 1e9 for one in parsed if one.parameters), None)
-    dates = [_when(recognition.spell(name), told, None, table) for name in told.names]
+    dates = [_when(one.spelled, told, None, table) for one in seen]
     when = next((date for date in dates if date is not None), None)
     basis: Basis = "nothing" if size is None else "size" if when is None else "size_and_date"
     line = table.lines[f"embedding {basis}"]

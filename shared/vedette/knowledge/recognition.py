@@ -7,6 +7,7 @@ any other word is not that model: it may be a fine-tune, and is recognised by it
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import combinations
 from typing import Final
 
@@ -42,6 +43,7 @@ _OTHER_WEIGHTS: Final = re.compile(
     r"distill?|mini|nano|lite|tiny|small|flash|draft|pruned|minitron|embed(?:ding)?|rerank(?:er)?|guard|vision|vl|audio"
     r"|image|tts|math|coder?|omni|medium|large|max|pro|plus|ultra|moe|turbo|haiku|sonnet|opus|r1"
 )
+MAX_WORDS: Final = 24  # servers choose names; in a longer one, no part is looked for
 _DATE: Final = re.compile(r"(?<!\d)(20\d\d)-(\d\d)-(\d\d)(?!\d)")
 _PACKED_DATE: Final = re.compile(r"20\d\d[01]\d[0-3]\d")
 _SIZE: Final = re.compile(r"(?:\d+x)?e?\d+(?:\.\d+)?[bm]")
@@ -69,6 +71,7 @@ def key(words: Iterable[str]) -> str:
     return " ".join(sorted(words))
 
 
+@lru_cache(maxsize=1024)
 def spell(name: str) -> Spelled:
     """Return *name* as words: without owner, vendor, quantisation and noise."""
     lowered = re.sub(r"non?[- ](?=thinking|reasoning)", "non", name.lower())
@@ -150,6 +153,8 @@ def relaxed(spelled: Spelled) -> Iterator[tuple[str, frozenset[str]]]:
             rest = [word for word in spelled.words if word not in left_out]
             if len("".join(rest)) > 1:
                 yield key(rest), left_out
+    if not any(re.fullmatch(r"v\d.*", word) for word in spelled.words):
+        yield key([*spelled.words, "v1"]), frozenset()
 
 
 def bare(words: Iterable[str]) -> str:
@@ -160,6 +165,8 @@ def bare(words: Iterable[str]) -> str:
 def windows(spelled: Spelled) -> Iterator[str]:
     """Return keys of parts of the name that may name the model that another was made from, the longest first."""
     words = spelled.words
+    if len(words) > MAX_WORDS:
+        return
     for length in range(len(words) - 1, 1, -1):
         for start in range(len(words) - length + 1):
             part = words[start : start + length]

@@ -51,7 +51,7 @@ class FamilyRow(Struct, frozen=True, kw_only=True):
     released: float  # year of its last release
 
 
-class Table(Struct, frozen=True, kw_only=True):
+class Table(Struct, frozen=True, kw_only=True, eq=False):
     """All that recognising and expecting need. Rows are parsed when they are asked for."""
 
     rows: Mapping[str, tuple[str, ...]]  # name: its lines in models.csv, one for each mode
@@ -167,6 +167,40 @@ COLUMNS: Final = (
 )
 
 
+def cells_of(
+    *,
+    name: str,
+    mode: Mode,
+    family: str,
+    size_b: str,
+    active_b: str,
+    released: str,
+    shutdown: str,
+    bare_is_base: bool,
+    facts: int,
+    ability: Ability | None,
+    sources: Iterable[str],
+) -> list[str]:
+    """Return a line of models.csv."""
+    axes = ability.axes if ability else {}
+    return [
+        name,
+        mode,
+        family,
+        size_b,
+        active_b,
+        released,
+        shutdown,
+        "yes" if bare_is_base else "",
+        str(facts) if facts else "",
+        f"{ability.mean:.3f}" if ability else "",
+        f"{ability.deviation:.3f}" if ability else "",
+        ";".join(f"{axis}:{shift:.3f}:{spread:.3f}" for axis, (shift, spread) in sorted(axes.items())),
+        ";".join(sources),
+    ]
+
+
+@lru_cache(maxsize=1024)
 def _row(line: str) -> Row:
     cells = dict(zip(COLUMNS, line.split(","), strict=True))
     mode = next(mode for mode in MODES if mode == cells["mode"])
@@ -177,7 +211,7 @@ def _row(line: str) -> Row:
         size_b=_number(cells["size_b"]),
         active_b=_number(cells["active_b"]),
         released=_date(cells["released"]),
-        shutdown=_date(cells["shutdown"].removesuffix("!")),
+        shutdown=_date(cells["shutdown"]),
         deprecated=bool(cells["shutdown"]),
         bare_is_base=bool(cells["bare_is_base"]),
         facts=int(cells["facts"] or 0),

@@ -39,7 +39,8 @@ class Known(Value, frozen=True, kw_only=True):
     sources: tuple[str, ...] = ()  # the sources that weigh most
     released: date | None = None
     shutdown: date | None = None  # when the service ends, as published
-    deprecated: bool = False  # announced without a date
+    deprecated: bool = False  # the end is announced, perhaps without a date
+    embeds: bool = False  # an embedding model; of others, nothing is expected in that use case
 
 
 def shut_down(known: Known, on: date) -> bool:
