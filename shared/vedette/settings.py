@@ -241,6 +241,7 @@ class Evaluating(Section, frozen=True, kw_only=True):
     """How well models answer: items asked of each suite, from `least` until the interval is narrow or `items`.
 
     `suites` names a folder with suites of one's own (TOML or JSONL). Programs that models write run in a sandbox.
+    `usd_per_day` gives leave to evaluate models whose calls cost money, all of them together within it a day.
     With `run_code = false`, and where the system has no sandbox, their syntax trees decide, at half the weight.
     """
 
@@ -250,6 +251,7 @@ class Evaluating(Section, frozen=True, kw_only=True):
     timeout_s: Seconds = 120.0
     suites: str | None = None
     run_code: bool = True
+    usd_per_day: Annotated[float, Meta(ge=0)] | None = None
 
 
 class Vouched(Rating, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from eventually import eventually
@@ -14,7 +15,7 @@ from vedette import Client
 from vedette.endpoints import spending
 from vedette.messages.queries import EndpointView
 from vedette.runtime import process
-from vedette.settings import Benchmarking, Budget, EndpointSettings, Schedule, Settings
+from vedette.settings import Benchmarking, Budget, EndpointSettings, Evaluating, Rates, Schedule, Settings
 
 VLLM = {"id": "own", "object": "model", "owned_by": "vllm", "max_model_len": 4096}
 WORDS = [f'data: {{"choices": [{{"delta": {{"content": "word{n} "}}}}]}}\n' for n in range(24)]
@@ -48,12 +49,17 @@ def recorded(name: str) -> Any:
 
 
 @asynccontextmanager
-async def running(directory: Path, **endpoints: EndpointSettings) -> AsyncIterator[Client]:
+async def running(
+    directory: Path,
+    evaluating: Evaluating | None = None,
+    **endpoints: EndpointSettings,
+) -> AsyncIterator[Client]:
     """Run everything, with every schedule at its shortest."""
     settings = Settings(
         endpoints=endpoints,
         schedule=Schedule(availability="1s", discovery="2s", performance="2s", quality="2s"),
         benchmarking=Benchmarking(runs=1, output_tokens=16),
+        evaluating=evaluating or Evaluating(),
     )
     async with process.up(settings, directory) as up, Client(up.connection.nats_url) as client:
         yield client
@@ -146,3 +152,56 @@ async def test_many_models_that_may_cost_are_not_measured_at_once(tmp_path: Path
         await eventually(ticked, within_s=60, what="more ticks")
         assert len(await measured()) == spending.MAX_MODELS_PER_ROUND
         assert len(set(generated(server))) == spending.MAX_MODELS_PER_ROUND
+
+
+HOSTED = {"data": [{"id": "gpt-5", "object": "model", "owned_by": "openai"}]}
+DEAR = Rates(input_usd_per_mtok=1.0, output_usd_per_mtok=1.0)
+# What a server says that counts many tokens: 0.0045 USD a call.
+COSTLY = '"usage": {"prompt_tokens": 4000, "completion_tokens": 500}'
+
+
+def costly(replay: Replay) -> None:
+    """Have the server count a call dearly."""
+    end = f'data: {{"choices": [{{"delta": {{}}, "finish_reason": "stop"}}], {COSTLY}}}\n'
+    replay.routes["POST", "/v1/chat/completions"] = stream(*WORDS, end, "data: [DONE]\n", pace_s=0.0)
+
+
+async def test_a_hosted_model_is_not_evaluated_unasked_and_that_is_said(tmp_path: Path) -> None:
+    """With its cost and the command."""
+    async with (
+        serving(HOSTED) as server,
+        running(tmp_path, hosted=at(server, price=DEAR)) as client,
+    ):
+
+        async def listed() -> bool:
+            return sum(one.path == "/v1/models" for one in server.requests) >= 8
+
+        await eventually(listed, within_s=60, what="eight listings")
+        (told,) = (await client.explain("chat")).unmeasured
+        assert "never evaluated: hosted/gpt-5 (about 0.04 USD, 0.14 if it thinks)" in told
+        assert "vedette evaluate --hosted --budget 0.06" in told
+        assert generated(server) == []
+
+
+@pytest.mark.fault("an evaluation would cost more than its budget", "I5")
+async def test_hosted_models_are_evaluated_within_the_day_s_usd(tmp_path: Path) -> None:
+    """It is asked until one more question could exceed the limit; then no more that day, whatever the schedule."""
+    async with serving(HOSTED) as server:
+        costly(server)
+        hosted = msgspec.structs.replace(at(server), price=DEAR, evaluate=True)
+        async with running(tmp_path, Evaluating(usd_per_day=0.05), hosted=hosted) as client:
+
+            async def evaluated() -> bool:
+                return any(model.quality for model in (await client.models()).models)
+
+            await eventually(evaluated, within_s=60, what="an evaluation")
+            asked, listed = len(generated(server)), len(server.requests)
+            assert 5 <= asked <= 11
+
+            async def ticked() -> bool:
+                return sum(one.path == "/v1/models" for one in server.requests[listed:]) >= 8
+
+            await eventually(ticked, within_s=60, what="more ticks")
+            assert len(generated(server)) == asked
+            assert 0 < (await view(client, "hosted")).used.usd <= 0.05
+            assert (await client.explain("chat")).unmeasured[0].find("never evaluated") < 0

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from random import Random
 
+import msgspec
 import pytest
 
 from graders import Here
@@ -10,7 +11,7 @@ from vedette.errors import NoSandbox, NotGraded, ProviderError
 from vedette.providers import Generation
 from vedette.settings import Evaluating
 from vedette.testing import Answer, FakeClock, FakeEndpoint, Piece
-from vedette.types import Capability, Claim, Evidence, ModelInfo, ModelRef, Outcome, Score
+from vedette.types import Capability, Claim, Evidence, ModelInfo, ModelRef, Outcome, Price, Score
 from vedette_benchmarker.asking import THINKING_TOKENS, Asker, Run
 from vedette_benchmarker.grader import Given
 from vedette_benchmarker.grading import Graded, claims, ungraded
@@ -114,6 +115,73 @@ async def test_thinking_models_get_room() -> None:
     await Asker(endpoint, info, asked, Here(SUITE)).grade(SUITE, "1", on_trial)
     (request,) = [argument for _, argument in endpoint.calls if isinstance(argument, Generation)]
     assert request.max_tokens == 8 + THINKING_TOKENS
+
+
+PRICED = msgspec.structs.replace(
+    INFO, price=Price(input_usd_per_mtok=100.0, output_usd_per_mtok=100.0, source="test")
+)
+
+
+async def asking(
+    endpoint: FakeEndpoint, *, max_usd: float | None = None, pauses: list[float]
+) -> tuple[Graded, Asker]:
+    """Return what a model with a price gets; every pause ends what the endpoint fails with."""
+
+    async def pause(wait_s: float) -> None:
+        pauses.append(wait_s)
+        endpoint.failures.clear()
+
+    async def on_trial(so_far: Graded) -> None:
+        """Say nothing."""
+
+    asker = Asker(endpoint, PRICED, SETTINGS, Here(SUITE), max_usd=max_usd, pause=pause)
+    return await asker.grade(SUITE, "1", on_trial), asker
+
+
+@pytest.mark.fault("an evaluation would cost more than its budget", "I5")
+async def test_no_question_is_asked_that_could_exceed_the_budget() -> None:
+    """Each counts at its longest answer, thoughts included, before it is asked."""
+    found, asker = await asking(FakeEndpoint(FakeClock(), answer=solving), max_usd=0.105, pauses=[])
+    assert found.trials == 2  # 7 tokens each so far, and 5 + 8 + 1024 for the next
+    used = (asker.spent.prompt_tokens + asker.spent.output_tokens) * 100 / 1e6
+    assert used <= 0.105
+    assert asker.spent.over_usd == 0.105
+    assert asker.spent.failure is None
+
+
+@pytest.mark.fault("a service filters an answer", "I5", "I13")
+@pytest.mark.parametrize("reason", ["content_filter", "refusal", "SAFETY"])
+async def test_what_the_service_refuses_is_no_wrong_answer(reason: str) -> None:
+    filtered = Answer(pieces=(), finished={"reason": reason})
+    found, _ = await asking(FakeEndpoint(FakeClock(), answer=lambda _: filtered), pauses=[])
+    assert (found.trials, found.misses, found.ungraded) == (0, (), 3)
+    assert reason in found.why_ungraded
+
+
+@pytest.mark.fault("a service limits the rate of an evaluation", "I5", "I13")
+async def test_a_rate_limit_is_waited_for() -> None:
+    """As long as the service says; a wait too long ends the evaluation, without a wrong answer."""
+    endpoint, pauses = FakeEndpoint(FakeClock(), answer=solving), list[float]()
+    endpoint.failures["generate"] = ProviderError(Outcome.RATE_LIMITED, "slow down", retry_after_s=7.0)
+    found, _ = await asking(endpoint, pauses=pauses)
+    assert (pauses, found.misses) == ([7.0], ())
+    assert found.successes == found.trials >= 8
+    endpoint.failures["generate"] = ProviderError(Outcome.RATE_LIMITED, "come back", retry_after_s=3600.0)
+    found, asker = await asking(endpoint, pauses=pauses)
+    assert (found.trials, pauses) == (0, [7.0])
+    assert asker.spent.failure is not None
+
+
+async def test_a_model_that_turns_out_to_think_gets_room() -> None:
+    """Hosted models think unseen: an answer of thoughts alone is asked for again."""
+
+    def answer(request: Generation) -> Answer:
+        if request.max_tokens < THINKING_TOKENS:
+            return Answer(pieces=(), finished={"reason": "length", "reasoning_tokens": 8, "output_tokens": 8})
+        return solving(request)
+
+    found, _ = await asking(FakeEndpoint(FakeClock(), answer=answer), pauses=[])
+    assert found.successes == found.trials >= 8
 
 
 class Late:

@@ -96,7 +96,8 @@ def test_what_waits_is_said_once_for_an_endpoint() -> None:
     found = spending.waiting(known, {"gateway": ENDPOINT})
     assert str(found["gateway"]) == (
         "2 models behind gateway are not measured: calls may cost (LiteLLM passes requests on); "
-        "set measure = true or a budget in [endpoints.gateway]"
+        "set measure = true or a budget in [endpoints.gateway]; "
+        "never evaluated: gateway/a, gateway/b (price unknown: set price in [endpoints.gateway])"
     )
     assert str(spending.waiting(catalogue(info(free=False)), {"gateway": ENDPOINT})["gateway"]).startswith(
         "1 model behind gateway is not measured"

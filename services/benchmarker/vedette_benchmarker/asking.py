@@ -1,13 +1,15 @@
 """Asking the items of a suite, one after the other, until its score is sure."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from random import Random
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from vedette.errors import NoSandbox, NotGraded, ProviderError
-from vedette.providers import ENDPOINT_WIDE, Endpoint, Generation
+from vedette.providers import ENDPOINT_WIDE, Delta, Endpoint, Finished, Generation
 from vedette.providers.redaction import NO_SECRETS, Secrets
 from vedette.settings import Evaluating
 from vedette.types import Capability, ModelInfo, Outcome
@@ -15,7 +17,9 @@ from vedette_benchmarker import sandbox
 from vedette_benchmarker.answered import Answered, whole
 from vedette_benchmarker.grader import Answer, Given, Grading, asked
 from vedette_benchmarker.grading import Graded, is_sure, miss
-from vedette_benchmarker.suites import Item, Suite, VectorItem, Verdict
+from vedette_benchmarker.suites import Item, Suite, VectorItem, Verdict, estimated_tokens
+
+T = TypeVar("T")
 
 TRIAL = ("def one():\n    return 1\n", ("assert one() == 1",))  # whether the sandbox holds here
 THINKING_TOKENS = 1024  # room to think before each answer
@@ -23,7 +27,18 @@ _FAILURES_IN_A_ROW = 3
 _UNGRADED_IN_A_ROW = 3
 _WRONG_QUESTION = frozenset({Outcome.BAD_REQUEST, Outcome.UNSUPPORTED})
 
+# How services say that they, not the model, ended an answer: OpenAI and others, Anthropic, Gemini.
+REFUSED_REASONS = frozenset(
+    {
+        "content_filter", "refusal", "safety", "recitation", "prohibited_content", "blocklist", "spii",
+        "image_safety", "language",
+    }
+)  # fmt: skip
+_RATE_LIMIT_WAITS = 3
+_MAX_WAIT_S = 60.0
+
 OnTrial = Callable[[Graded], Awaitable[None]]
+Pause = Callable[[float], Awaitable[None]]
 Run = Callable[[str, Sequence[str]], Awaitable[sandbox.Ran]]  # has a program pass its tests. Raises NoSandbox
 
 
@@ -34,6 +49,7 @@ class Spent(Struct):
     prompt_tokens: int = 0
     output_tokens: int = 0
     failure: ProviderError | None = None  # why no more is asked
+    over_usd: float | None = None  # the limit that the next question could have exceeded
 
 
 class Asker:
@@ -48,6 +64,8 @@ class Asker:
         *,
         secrets: Secrets = NO_SECRETS,
         run: Run = sandbox.run,
+        max_usd: float | None = None,
+        pause: Pause = asyncio.sleep,
     ) -> None:
         self.spent = Spent()
         self._secrets = secrets
@@ -56,18 +74,25 @@ class Asker:
         self._settings = settings
         self._grader = grader
         self._run = run
+        self._max_usd = max_usd
+        self._pause = pause
+        self._room = room_to_think(info)
+        self._estimated = 0  # prompt tokens of what was asked, by our estimate
         self._unrun: str | None = None  # why programs are not run; None: not tried yet
 
     async def grade(self, suite: Suite, seed: str, on_trial: OnTrial) -> Graded:
         """Ask items of *suite* until its score is sure, or the endpoint fails; *on_trial* is called before each.
 
-        Three answers in a row that cannot be graded end it too.
+        Three answers in a row that cannot be graded end it too, and a question that could exceed the limit in USD.
         """
         items: Iterator[Item | VectorItem] = suite.items(Random(seed))  # noqa: S311
         graded, failures, ungraded = Graded(suite=suite), 0, 0
         programs = False
         for place, item in enumerate(items):  # a suite of one's own ends
             if is_sure(graded, self._settings) or ungraded == _UNGRADED_IN_A_ROW:
+                break
+            if self._is_too_dear(item):
+                self.spent.over_usd = self._max_usd
                 break
             await on_trial(graded)
             if isinstance(item, Item) and item.program_tests and not programs:
@@ -87,10 +112,27 @@ class Asker:
                     break
         return graded
 
+    def _is_too_dear(self, item: Item | VectorItem) -> bool:
+        """Return whether *item* could bring the cost over the limit, if its answer is as long as allowed."""
+        price = self._info.price
+        if self._max_usd is None or price is None:
+            return False
+        answer = item.max_tokens + max(self._room, THINKING_TOKENS) if isinstance(item, Item) else 0
+        # The service may count more tokens than we estimate: as much more as it has so far.
+        counted_more = max(1.0, self.spent.prompt_tokens / self._estimated if self._estimated else 1.0)
+        prompt = _estimated(item) * counted_more
+        tokens_in, tokens_out = self.spent.prompt_tokens + prompt, self.spent.output_tokens + answer
+        usd = (tokens_in * price.input_usd_per_mtok + tokens_out * price.output_usd_per_mtok) / 1e6
+        return usd > self._max_usd
+
     async def _ask(self, item: Item | VectorItem, graded: Graded, seed: str, place: int) -> Graded:
         """Ask one item and count its verdict. Raises ProviderError."""
         answer = await (self._embed(item) if isinstance(item, VectorItem) else self._generate(item))
+        self._estimated += _estimated(item)
         prompt = asked(item)
+        if isinstance(answer, Answered) and (answer.finished.reason or "").lower() in REFUSED_REASONS:
+            why = f"the service refused to answer ({answer.finished.reason})"
+            return msgspec.structs.replace(graded, ungraded=graded.ungraded + 1, why_ungraded=why)
         given = Given(suite=graded.suite.name, seed=seed, place=place, prompt=prompt, answer=answer)
         try:
             verdict = await self._verdict(item, given)
@@ -129,28 +171,59 @@ class Asker:
         return ""
 
     async def _generate(self, item: Item) -> Answered:
+        """Return the answer; one of thoughts alone, cut off, is asked for again with room for them."""
+        answered = await self._generate_once(item)
+        thought = answered.thinking or answered.finished.reasoning_tokens
+        if thought and not self._room:
+            self._room = THINKING_TOKENS
+            if answered.finished.reason == "length" and not self._is_too_dear(item):
+                answered = await self._generate_once(item)
+        return answered
+
+    async def _generate_once(self, item: Item) -> Answered:
         request = Generation(
             model=self._info.model.name,
             prompt=item.prompt,
-            max_tokens=item.max_tokens + room_to_think(self._info),
+            max_tokens=item.max_tokens + self._room,
             deadline_s=self._settings.timeout_s,
             tools=item.tools,
             schema=item.schema,
         )
-        answered = whole([piece async for piece in self._endpoint.generate(request)], self._secrets)
+        pieces = await self._patient(lambda: _all(self._endpoint.generate(request)))
+        answered = whole(pieces, self._secrets)
         self.spent.requests += 1
         self.spent.prompt_tokens += answered.finished.prompt_tokens or 0
         self.spent.output_tokens += answered.output_tokens or 0
         return answered
 
+    async def _patient(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Return the result of *call*; where the service limits the rate, wait as it asks, and call again."""
+        for turn in range(_RATE_LIMIT_WAITS):
+            try:
+                return await call()
+            except ProviderError as error:
+                wait_s = error.retry_after_s if error.retry_after_s is not None else 5.0 * 2**turn
+                if error.outcome is not Outcome.RATE_LIMITED or wait_s > _MAX_WAIT_S:
+                    raise
+                self.spent.requests += 1
+                await self._pause(wait_s)
+        return await call()
+
     async def _embed(self, item: VectorItem) -> Sequence[Sequence[float]]:
         texts = list(item.texts)
-        embedded = await self._endpoint.embed(
-            self._info.model.name, texts, deadline_s=self._settings.timeout_s
-        )
+        name, deadline_s = self._info.model.name, self._settings.timeout_s
+        embedded = await self._patient(lambda: self._endpoint.embed(name, texts, deadline_s=deadline_s))
         self.spent.requests += 1
         self.spent.prompt_tokens += embedded.prompt_tokens or 0
         return embedded.values
+
+
+def _estimated(item: Item | VectorItem) -> int:
+    return item.prompt_tokens if isinstance(item, Item) else sum(map(estimated_tokens, item.texts))
+
+
+async def _all(pieces: AsyncIterator[Delta | Finished]) -> list[Delta | Finished]:
+    return [piece async for piece in pieces]
 
 
 def room_to_think(info: ModelInfo) -> int:

@@ -38,6 +38,10 @@ class Capabilities:
         """Return whether models of the endpoint are to prove anything without being asked."""
         return endpoint.settings.verify_capabilities
 
+    def pays(self, endpoint: OpenEndpoint, info: ModelInfo) -> bool:
+        """Return False: no budget is kept for this alone."""
+        return False
+
     def estimate(self, endpoint: OpenEndpoint, info: ModelInfo) -> Use:
         """Return what all calls come to if each answer is as long as allowed."""
         made = [call.generation.max_tokens for call in calls(info, self._rng)] or [0]

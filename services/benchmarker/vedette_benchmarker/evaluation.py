@@ -7,7 +7,7 @@ from random import Random
 
 from vedette.bus.bus import Bus
 from vedette.clock import Clock
-from vedette.endpoints import OpenEndpoint
+from vedette.endpoints import OpenEndpoint, evaluating, spending
 from vedette.endpoints.budget import cost
 from vedette.messages import ids, subjects
 from vedette.messages.catalogue import Catalogue, ModelState, Versioned
@@ -46,6 +46,7 @@ class Evaluation:
         self._settings = settings
         self._grader = grader
         self._clock = clock
+        self._reserved: dict[str, float] = {}  # by job: what the evaluations that run may cost (USD)
 
     def is_done(self, state: ModelState, job: Job) -> bool:
         """Return whether the model was evaluated by this very job."""
@@ -75,12 +76,61 @@ class Evaluation:
         items: Iterator[Item | VectorItem] = suite.items(Random(0))  # noqa: S311 - only their size matters
         return list(islice(items, self._settings.items))
 
+    def pays(self, endpoint: OpenEndpoint, info: ModelInfo) -> bool:
+        """Return whether `usd_per_day` gives leave for a model whose calls cost: the rest of the day covers it."""
+        limit, cost = self._settings.usd_per_day, evaluating.expected(info)
+        if not limit or cost is None or endpoint.settings.measure is False or info.disturbs:
+            return False
+        return cost.usd <= limit - self._spent_today()
+
+    def _spent_today(self) -> float:
+        """Return what evaluations have cost today, with what those that run may cost yet."""
+        now = self._clock.now()
+        names = {state.model.endpoint for state in self._catalogue.present()}
+        spent = evaluating.spent_today(self._catalogue, sorted(names), now.date().isoformat())
+        return spent + sum(self._reserved.values())
+
+    def _limit_usd(self, endpoint: OpenEndpoint, info: ModelInfo, job: Job) -> float | None:
+        """Return what *job* may cost at most, or None where nothing limits it."""
+        if job.max_usd is not None or job.cause == "manual":
+            return job.max_usd
+        limit = self._settings.usd_per_day
+        if limit is None or info.price is None or info.free or not spending.why_not(info, endpoint.settings):
+            return None
+        cost, left = evaluating.expected(info), max(0.0, limit - self._spent_today())
+        return left if cost is None else min(left, max(cost.thinking_usd, cost.usd))
+
     async def run(self, endpoint: OpenEndpoint, state: ModelState, info: ModelInfo, job: Job) -> Ended:
         """Ask, check, publish. Raises RequestError for a suite that is unknown here."""
         named = self._known(job.suites)
         known, started = state.known or info, self._clock.monotonic()
         suites = self._fitting(known, named)
-        asker = Asker(endpoint.endpoint, known, self._settings, self._grader, secrets=endpoint.secrets)
+        limit_usd = self._limit_usd(endpoint, known, job)
+        if limit_usd is not None:
+            self._reserved[job.id] = limit_usd
+        try:
+            return await self._run(endpoint, state, known, job, suites, limit_usd, started)
+        finally:
+            self._reserved.pop(job.id, None)
+
+    async def _run(
+        self,
+        endpoint: OpenEndpoint,
+        state: ModelState,
+        info: ModelInfo,
+        job: Job,
+        suites: Sequence[Suite],
+        limit_usd: float | None,
+        started: float,
+    ) -> Ended:
+        asker = Asker(
+            endpoint.endpoint,
+            info,
+            self._settings,
+            self._grader,
+            secrets=endpoint.secrets,
+            max_usd=limit_usd,
+        )
         graded: list[Graded] = []
         names = names_of(state, self._catalogue.of_endpoint(endpoint.name))
         for place, suite in enumerate(suites):
@@ -98,7 +148,7 @@ class Evaluation:
                 graded.append(await asker.grade(suite, f"{job.id} {suite.name}", on_trial))
             except PushedOut:
                 return Ended(ok=False, use=_use(endpoint, info, asker.spent), pushed_out=True)
-            if asker.spent.failure is not None:
+            if asker.spent.failure is not None or asker.spent.over_usd is not None:
                 break
         spent = asker.spent
         use = _use(endpoint, info, spent)
@@ -150,7 +200,7 @@ class Evaluation:
                 model=info.model,
                 job_id=job.id,
                 outcome=spent.failure.outcome if spent.failure else Outcome.OK,
-                detail=spent.failure.detail if spent.failure else None,
+                detail=spent.failure.detail if spent.failure else _stopped(spent),
                 scores=scores,
                 claims=claims(graded),
                 ungraded=ungraded(graded),
@@ -204,6 +254,12 @@ def _use(endpoint: OpenEndpoint, info: ModelInfo, spent: Spent) -> Use:
     )
 
 
+def _stopped(spent: Spent) -> str | None:
+    if spent.over_usd is None:
+        return None
+    return f"stopped: one more question could have cost more than {spent.over_usd:.2f} USD"
+
+
 def _may_be_asked(info: ModelInfo, suite: Suite) -> bool:
     embeds = suite.needs is Capability.EMBEDDING
     if embeds is not (info.kind == "embedding") or info.asked_as not in ("chat", "embedding"):
@@ -213,8 +269,8 @@ def _may_be_asked(info: ModelInfo, suite: Suite) -> bool:
 
 
 def _told(event: ModelEvaluated) -> str:
-    if event.outcome is not Outcome.OK:
+    if event.outcome is not Outcome.OK or (event.detail and not event.scores):
         return str(event.detail or event.outcome)
     scores = [f"{kind} {score.successes}/{score.trials}" for kind, score in event.scores.items()]
     failed = [f"{kind}: {one.answers} not graded ({shown(one.why)})" for kind, one in event.ungraded.items()]
-    return ", ".join((*scores, *failed))
+    return ", ".join((*scores, *failed, *((shown(event.detail),) if event.detail else ())))

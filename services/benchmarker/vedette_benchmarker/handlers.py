@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from vedette.bus.bus import Bus
 from vedette.clock import Clock
-from vedette.endpoints import Endpoints, OpenEndpoint, account, gate, spending
+from vedette.endpoints import Endpoints, OpenEndpoint, account, evaluating, gate, spending
 from vedette.endpoints.budget import covers
 from vedette.errors import NotYet, RequestError
 from vedette.messages.catalogue import Catalogue, ModelState
@@ -47,6 +47,13 @@ _THEN: dict[JobKind, JobKind] = {"verify": "evaluate"}
 _TICKED: dict[ScheduledJob, JobKind] = {"performance": "benchmark", "quality": "evaluate"}
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+def _turn(measured: tuple[datetime | None, ModelState]) -> tuple[datetime, float, ModelRef]:
+    """Return by what models are measured in turn: the longest ago first, of the new ones the most promising."""
+    at, state = measured
+    hope = evaluating.promise(state.info) if at is None and state.info else 0.0
+    return at or _NEVER, -hope, state.model
 
 
 def copy_measured(
@@ -88,6 +95,10 @@ class Measure(Protocol):
         """Return whether the endpoint's settings want it without being asked."""
         ...
 
+    def pays(self, endpoint: OpenEndpoint, info: ModelInfo) -> bool:
+        """Return whether a budget of its own gives leave for a model whose calls cost money."""
+        ...
+
     def estimate(self, endpoint: OpenEndpoint, info: ModelInfo) -> Use:
         """Return what it may use."""
         ...
@@ -125,7 +136,8 @@ class Measurements:
         kind = _TICKED[tick.job]
         measured = [(self._measures[kind].measured_at(state), state) for state in self._catalogue.present()]
         # Those that were never measured come first: where a round is limited, they would never have their turn.
-        for measured_at, state in sorted(measured, key=lambda one: (one[0] or _NEVER, one[1].model)):
+        # Of those, the ones that promise most: their evaluation can change the answer.
+        for measured_at, state in sorted(measured, key=_turn):
             endpoint = self._endpoints.get(state.model.endpoint)
             due = measured_at is None or measured_at < tick.slot or is_future(measured_at, tick.at)
             if endpoint and due and self._measures[kind].is_wanted(endpoint):
@@ -161,11 +173,21 @@ class Measurements:
         if endpoint is None:
             return  # not configured here: `on_reload` makes up for it
         # A job that would only be dropped could take the place of one that an operator asks for.
-        for kind in kinds:
+        # Of a model that is evaluated for money alone, nothing comes before the evaluation, which would queue it.
+        for kind in (*kinds, "evaluate") if self._is_paid(endpoint, event) else kinds:
             if self._measures[kind].is_wanted(endpoint):
                 await self._bus.publisher.enqueue(
                     endpoint.job(kind, at=event.at, cause=cause, seed=event.id, model=event.model)
                 )
+
+    def _is_paid(self, endpoint: OpenEndpoint, event: ModelEvent) -> bool:
+        """Return whether the model is evaluated within a budget in USD, where nothing else of it is measured."""
+        info = event.info if isinstance(event, ModelFound | ModelChanged) else None
+        return (
+            info is not None
+            and spending.why_not(info, endpoint.settings) is not None
+            and self._measures["evaluate"].pays(endpoint, info)
+        )
 
     async def on_job(self, job: Job) -> None:
         """Measure one model."""
@@ -293,7 +315,9 @@ class Measurements:
             return None
         if not measure.is_wanted(endpoint):
             return f"{job.kind} is switched off for {endpoint.name}"
-        if why := spending.why_not(info, endpoint.settings):
+        why = spending.why_not(info, endpoint.settings)
+        paid = why is not None and measure.pays(endpoint, info)
+        if why and not paid:
             return f"measured only when asked: {why}"
         beside = [one for one in self._catalogue.of_endpoint(endpoint.name) if one.model != state.model]
         if copy := copy_measured(state, beside, measure.measured_at):
@@ -303,6 +327,7 @@ class Measurements:
         held = self._catalogue.endpoint(endpoint.name)
         ledger = held.event.ledger if held else None
         needed = measure.estimate(endpoint, info)
-        if not covers(spending.budget(info, endpoint.settings), ledger, needed, self._clock.now()):
+        limits = endpoint.settings.budget if paid else spending.budget(info, endpoint.settings)
+        if not covers(limits, ledger, needed, self._clock.now()):
             return f"the day's budget for {endpoint.name} does not cover a {job.kind}"
         return None

@@ -44,6 +44,10 @@ class Speed:
         """Return whether the endpoint is to be benchmarked without being asked."""
         return endpoint.settings.benchmark
 
+    def pays(self, endpoint: OpenEndpoint, info: ModelInfo) -> bool:
+        """Return False: no budget is kept for this alone."""
+        return False
+
     def estimate(self, endpoint: OpenEndpoint, info: ModelInfo) -> Use:
         """Return what the plan comes to if every run goes through."""
         runs = plan(info, self._settings)

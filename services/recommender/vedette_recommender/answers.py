@@ -24,7 +24,7 @@ from vedette.errors import RequestError
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.channels import QUERIES
 from vedette.messages.codec import encode
-from vedette.messages.events import AsOf, Event, Lifecycle, ModelEvent, ModelReported
+from vedette.messages.events import AsOf, Event, Lifecycle, ModelEvaluated, ModelEvent, ModelReported
 from vedette.messages.queries import (
     BestReply,
     Contribution,
@@ -136,6 +136,8 @@ class Answers:
             self._board.touch(event.model)
         if isinstance(event, Lifecycle):
             self._same = self._notes = self._unmeasured = None
+        if isinstance(event, ModelEvaluated):
+            self._unmeasured = None
 
     def statuses(self) -> dict[Status, int]:
         """Return how many models stand how at this minute."""

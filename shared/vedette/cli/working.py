@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from shlex import quote
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, cast
 
 from cyclopts import Parameter
@@ -30,6 +31,8 @@ from vedette.cli.output import Style, document, err, out
 from vedette.client import Client
 from vedette.client.jobs import Target, operating
 from vedette.client.waiting import described
+from vedette.endpoints.evaluating import planned, told
+from vedette.endpoints.spending import is_evaluable
 from vedette.errors import ConfigurationError, RequestError
 from vedette.messages import events
 from vedette.messages.events import Job, JobKind
@@ -38,6 +41,7 @@ from vedette.messages.validation import nearest, spelt, unknown_name
 from vedette.runtime.loop import run
 from vedette.text.lookalikes import meant
 from vedette.text.shown import shown, shown_name
+from vedette.types import ModelRef
 
 _SAY_AGAIN_S = 30.0
 _MAX_ABANDONED = 5
@@ -93,6 +97,10 @@ def verify(*models: _Models, json: options.Json = False, where: options.Instance
 def evaluate(
     *models: _Models,
     suite: Annotated[tuple[str, ...], Parameter(help="Only this suite; may be repeated.")] = (),
+    hosted: Annotated[
+        bool, Parameter(negative="", help="Those that cost money and were never evaluated; needs --budget.")
+    ] = False,
+    budget: Annotated[float | None, Parameter(help="What all evaluations together may cost (USD).")] = None,
     show: Annotated[bool, Parameter(negative="", help="Show the last evaluation; start none.")] = False,
     output: Annotated[Style | Literal["json"], Parameter(help="Format of the scores at the end.")] = "table",
     json: options.Json = False,
@@ -100,12 +108,59 @@ def evaluate(
 ) -> int:
     """Check now how well models answer: the named ones (endpoint/name), those of endpoints, or all.
 
-    At the end the scores are shown with their intervals, and the most telling wrong answers.
+    At the end the scores are shown with their intervals, and the most telling wrong answers. With --hosted and
+    --budget, models that cost money are evaluated, the most promising first, until the budget is used.
     """
+    if budget is not None and not (hosted and budget > 0):
+        raise ConfigurationError(where="--budget", problem="needs --hosted, and an amount above 0")
     as_json = json or output == "json"
     if show:
         return run(_show_quality(models, where, as_json, output))
-    return run(_do("evaluate", models, where, as_json, suites=_suites(suite, where), style=output))
+    chosen = _suites(suite, where)
+    if hosted:
+        return run(_evaluate_hosted(models, where, as_json, chosen, budget, output))
+    return run(_do("evaluate", models, where, as_json, suites=chosen, style=output))
+
+
+async def _evaluate_hosted(
+    named: Sequence[str],
+    where: options.Instance,
+    as_json: bool,
+    suites: tuple[str, ...],
+    budget_usd: float | None,
+    style: str,
+) -> int:
+    """Evaluate the models that cost money and were never evaluated, as many as *budget_usd* covers."""
+    async with where.client() as client:
+        targets = {target.model for target in await _targets(client, "evaluate", named)}
+        views = (await client.models()).models
+    never = [
+        view.info
+        for view in views
+        if view.model in targets and not view.info.free and view.quality is None and is_evaluable(view.info)
+    ]
+    if not never:
+        err.print("No model that costs money is left to evaluate.")
+        return NOTHING_FOUND
+    if budget_usd is None:
+        err.print(told(never))
+        return 2
+    plan = planned(never, budget_usd)
+    if not plan:
+        err.print(f"{budget_usd:.2f} USD covers none of them: {told(never)}")
+        return 2
+    for one in plan:
+        err.print(f"{one.model}: at most {one.max_usd:.2f} USD")
+    max_usd = {one.model: one.max_usd for one in plan}
+    return await _do(
+        "evaluate",
+        [str(model) for model in max_usd],
+        where,
+        as_json,
+        suites=suites,
+        max_usd=max_usd,
+        style=style,
+    )
 
 
 def _suites(named: tuple[str, ...], where: options.Instance) -> tuple[str, ...]:
@@ -156,6 +211,7 @@ async def _do(
     *,
     streams: tuple[int, ...] = (),
     suites: tuple[str, ...] = (),
+    max_usd: Mapping[ModelRef, float] = MappingProxyType({}),
     style: str = "table",
 ) -> int:
     operator = where.operator()
@@ -169,7 +225,7 @@ async def _do(
                 document({"jobs": [], "models": []})
             return NOTHING_FOUND
         try:
-            ended = await _follow(connection, kind, targets, streams, suites)
+            ended = await _follow(connection, kind, targets, streams, suites, max_usd)
         except Abandoned as abandoned:
             _show_abandoned(kind, abandoned.last, named, where, as_json)
             raise
@@ -291,12 +347,13 @@ async def _follow(
     targets: Sequence[Target],
     streams: tuple[int, ...],
     suites: tuple[str, ...],
+    max_usd: Mapping[ModelRef, float],
 ) -> list[tuple[Job, events.Progress]]:
     """Queue the jobs and show how far they are; return how each ended. Raises Abandoned on Ctrl-C."""
     last: dict[str, tuple[Job, events.Progress]] = {}
     shown = _Bars()
     async with operating(connection) as operation:
-        jobs = await operation.request(kind, targets, streams=streams, suites=suites)
+        jobs = await operation.request(kind, targets, streams=streams, suites=suites, max_usd=max_usd)
         for job in jobs:
             last[job.id] = job, operation.asked(job)
         try:

@@ -1,9 +1,10 @@
 """What an operator does to a running Vedette: ask for work now, and follow it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import groupby
+from types import MappingProxyType
 from uuid import uuid4
 
 import msgspec
@@ -56,6 +57,7 @@ class Operation:
         *,
         streams: tuple[int, ...] = (),
         suites: tuple[str, ...] = (),
+        max_usd: Mapping[ModelRef, float] = MappingProxyType({}),
     ) -> list[Job]:
         """Queue a job of *kind* for each target; where one is queued or in hand already, that one counts."""
         now = self._clock.now()
@@ -71,6 +73,7 @@ class Operation:
                     cause="manual",
                     streams=streams,
                     suites=suites,
+                    max_usd=max_usd.get(target.model) if target.model else None,
                 )
             )
             for target in targets

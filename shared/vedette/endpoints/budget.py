@@ -24,6 +24,11 @@ def used(ledger: Ledger | None, now: datetime) -> Use:
     return ledger.total if ledger and ledger.day == _day(ledger, now) else Use()
 
 
+def used_for(ledger: Ledger | None, purpose: str, day: str) -> Use:
+    """Return what was used on *day* for one *purpose*."""
+    return ledger.by.get(purpose, Use()) if ledger and ledger.day == day else Use()
+
+
 def cost(
     endpoint: EndpointSettings,
     info: ModelInfo,

@@ -6,6 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from vedette.endpoints import evaluating
 from vedette.messages.catalogue import Catalogue
 from vedette.settings import Budget, EndpointSettings
 from vedette.types import ModelInfo
@@ -25,12 +26,13 @@ class Unmeasured(Struct, frozen=True, kw_only=True):
     models: int
     why: str
     leave: str = "measure = true or a budget"  # what gives it
+    never: str = ""  # which were never evaluated, what that would cost, and the command
 
     def __str__(self) -> str:
         one = self.models == 1
         return (
             f"{self.models:,} model{'' if one else 's'} behind {self.endpoint} {'is' if one else 'are'} not measured: "
-            f"{self.why}; set {self.leave} in [endpoints.{self.endpoint}]"
+            f"{self.why}; set {self.leave} in [endpoints.{self.endpoint}]{f'; {self.never}' if self.never else ''}"
         )
 
 
@@ -51,11 +53,20 @@ def waiting(catalogue: Catalogue, endpoints: Mapping[str, EndpointSettings]) -> 
     """Return, by endpoint, how many models wait for leave. Those that `measure = false` forbids do not."""
     found: dict[str, Unmeasured] = {}
     for name, settings in sorted(endpoints.items()):
-        infos = [state.info for state in catalogue.of_endpoint(name) if state.info]
-        held = [info for info in infos if settings.measure is None and why_not(info, settings)]
+        held = [
+            (state, state.info)
+            for state in catalogue.of_endpoint(name)
+            if state.info and settings.measure is None and why_not(state.info, settings)
+        ]
         if held:
-            found[name] = _waits(name, held)
+            never = [info for state, info in held if state.quality is None and _is_for_sale(info)]
+            found[name] = _waits(name, [info for _, info in held], never)
     return found
+
+
+def is_evaluable(info: ModelInfo) -> bool:
+    """Return whether there are suites for models of this kind."""
+    return info.asked_as in ("chat", "embedding")
 
 
 def budget(info: ModelInfo, endpoint: EndpointSettings) -> Budget:
@@ -84,12 +95,18 @@ def _bounds(limits: Budget, info: ModelInfo) -> bool:
     return limits.usd_per_day is not None and info.price is not None
 
 
-def _waits(endpoint: str, held: list[ModelInfo]) -> Unmeasured:
-    """Return what is said of the models *held* back at *endpoint*."""
+def _is_for_sale(info: ModelInfo) -> bool:
+    """Return whether money is all that an evaluation takes."""
+    return is_evaluable(info) and not info.disturbs
+
+
+def _waits(endpoint: str, held: list[ModelInfo], never: list[ModelInfo]) -> Unmeasured:
+    """Return what is said of the models *held* back at *endpoint*, of which some were *never* evaluated."""
     if (harm := held[0].disturbs) is not None:
         why = f"calls may interrupt others ({harm})"
         return Unmeasured(endpoint=endpoint, models=len(held), why=why, leave="measure = true")
-    return Unmeasured(endpoint=endpoint, models=len(held), why=f"calls may cost ({_why(held[0])})")
+    why = f"calls may cost ({_why(held[0])})"
+    return Unmeasured(endpoint=endpoint, models=len(held), why=why, never=evaluating.told(never))
 
 
 def _why(info: ModelInfo) -> str:

@@ -76,7 +76,7 @@ class Job(Event, frozen=True, kw_only=True):
 
     A probe because of `found` names the newest model of its endpoint, and is of all that were never probed.
     `streams` asks a benchmark for a concurrency sweep as well, over these numbers of streams; `suites` names
-    the kinds of question of an evaluation, none standing for all.
+    the kinds of question of an evaluation, none standing for all. `max_usd` is what an evaluation may cost.
     """
 
     TYPE = "job"
@@ -87,6 +87,7 @@ class Job(Event, frozen=True, kw_only=True):
     cause: JobCause = "tick"
     streams: tuple[Annotated[int, Meta(ge=1, le=256)], ...] = ()
     suites: tuple[Text, ...] = ()
+    max_usd: Annotated[float, Meta(ge=0)] | None = None
 
     @property
     def subject(self) -> str:

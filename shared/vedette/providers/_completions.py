@@ -25,6 +25,9 @@ class Answer:
         self._listed = listed
         self._streamed = True
         self._reason: str | None = None
+        self._refused = (
+            False  # OpenAI's `refusal` in place of content; the finish_reason is "stop" all the same
+        )
         self._usage: Mapping[str, Any] = {}
         self._timings: Mapping[str, Any] = {}
         self._calls = Calls()
@@ -48,6 +51,7 @@ class Answer:
         if "message" in choice and "delta" not in choice:  # a server that ignores `stream`
             self._streamed, self.whole = False, True
         said = mapping(choice.get("delta", choice.get("message")))
+        self._refused = self._refused or bool(said.get("refusal"))
         for call in map(mapping, sequence(said.get("tool_calls"))):
             self._calls.take(call)
         return _delta(at, choice, said)
@@ -65,7 +69,7 @@ class Answer:
         output, reasoning = _output_tokens(self._usage)
         return Finished(
             at=at,
-            reason=self._reason,
+            reason="refusal" if self._refused else self._reason,
             prompt_tokens=tokens(self._usage.get("prompt_tokens")),
             output_tokens=output,
             reasoning_tokens=reasoning,

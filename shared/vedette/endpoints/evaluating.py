@@ -1,0 +1,113 @@
+"""What it costs to evaluate models whose calls cost money, and which a budget covers. Pure."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Final
+
+from msgspec import Struct
+
+from vedette.endpoints.budget import used_for
+from vedette.knowledge import known, shut_down
+from vedette.messages.catalogue import Catalogue
+from vedette.types import Capability, ModelInfo, ModelRef, Price
+
+# Of an evaluation by the built-in suites, 20 items each, on the rough side; tests/unit/test_evaluating.py compares.
+PROMPT_TOKENS: Final = 35_000
+ANSWER_TOKENS: Final = 10_000  # terse
+THOUGHT_TOKENS: Final = 100_000  # of a model that thinks before each of 240 answers
+_EMBEDDED_TOKENS: Final = 5_000
+_MAX_NAMED: Final = 3
+_LEAST_USD: Final = 0.01
+
+
+class Cost(Struct, frozen=True, kw_only=True):
+    """What an evaluation of one model costs (USD): in terse answers, and with thoughts before them."""
+
+    usd: float
+    thinking_usd: float
+
+    def __str__(self) -> str:
+        thinks = f", {self.thinking_usd:.2f} if it thinks" if self.thinking_usd > self.usd else ""
+        return f"about {self.usd:.2f} USD{thinks}"
+
+
+class Planned(Struct, frozen=True, kw_only=True):
+    """A model to be evaluated, and what that may cost at most."""
+
+    model: ModelRef
+    max_usd: float
+
+
+def expected(info: ModelInfo) -> Cost | None:
+    """Return what an evaluation of a model costs, or None where its price is not known.
+
+    A model known to think costs its thoughts in any case; one known not to think never does.
+    """
+    if info.price is None:
+        return None
+    if info.kind == "embedding":
+        usd = _usd(info.price, _EMBEDDED_TOKENS, 0)
+        return Cost(usd=usd, thinking_usd=usd)
+    claim = info.capabilities.get(Capability.THINKING)
+    terse = _usd(info.price, PROMPT_TOKENS, ANSWER_TOKENS)
+    thinking = _usd(info.price, PROMPT_TOKENS, ANSWER_TOKENS + THOUGHT_TOKENS)
+    if claim is None:
+        return Cost(usd=terse, thinking_usd=thinking)
+    usd = thinking if claim.value else terse
+    return Cost(usd=usd, thinking_usd=usd)
+
+
+def told(never: Sequence[ModelInfo]) -> str:
+    """Return in a sentence which models were never evaluated, what it would cost, and the command; "" for none."""
+    priced = [(info, cost) for info in never if (cost := expected(info))]
+    if not never:
+        return ""
+    names = ", ".join(str(info.model) for info in never[:_MAX_NAMED])
+    more = f" and {len(never) - _MAX_NAMED:,} more" if len(never) > _MAX_NAMED else ""
+    if not priced:
+        return f"never evaluated: {names}{more} (price unknown: set price in [endpoints.{never[0].model.endpoint}])"
+    total = Cost(
+        usd=sum(cost.usd for _, cost in priced), thinking_usd=sum(cost.thinking_usd for _, cost in priced)
+    )
+    return (
+        f"never evaluated: {names}{more} ({total}): vedette evaluate --hosted --budget {total.usd + _LEAST_USD:.2f}, "
+        "or set [evaluating] usd_per_day"
+    )
+
+
+def planned(infos: Sequence[ModelInfo], budget_usd: float) -> list[Planned]:
+    """Return which of *infos* to evaluate within *budget_usd*, the most promising first; their limits sum up to it.
+
+    A model is taken while its expected cost still fits. What is left over is shared in proportion, for thoughts.
+    """
+    taken: list[tuple[ModelInfo, float]] = []
+    left = budget_usd
+    for info in sorted(infos, key=lambda one: (-promise(one), one.model)):
+        cost = expected(info)
+        if cost is not None and cost.usd <= left:
+            taken.append((info, cost.usd))
+            left -= cost.usd
+    total = sum(usd for _, usd in taken)
+    share = budget_usd / total if total else budget_usd / max(1, len(taken))
+    return [Planned(model=info.model, max_usd=usd * share if total else share) for info, usd in taken]
+
+
+def promise(info: ModelInfo) -> float:
+    """Return how good a model is expected to be before any evaluation: its mean over the built-in use cases."""
+    expectations = known(info).expectations.values()
+    return sum(one.quality for one in expectations) / len(expectations) if expectations else 0.0
+
+
+def is_retired(info: ModelInfo, on: date) -> bool:
+    """Return whether the service of a model has ended by that day, as published."""
+    return shut_down(known(info), on)
+
+
+def spent_today(catalogue: Catalogue, endpoints: Sequence[str], now_day: str) -> float:
+    """Return what evaluations have cost today (USD), at all *endpoints* together."""
+    held = (catalogue.endpoint(name) for name in endpoints)
+    return sum(used_for(one.event.ledger, "evaluate", now_day).usd for one in held if one)
+
+
+def _usd(price: Price, prompt_tokens: int, output_tokens: int) -> float:
+    return (prompt_tokens * price.input_usd_per_mtok + output_tokens * price.output_usd_per_mtok) / 1e6

@@ -1,0 +1,78 @@
+"""What evaluating models that cost money costs, is said, and is bound by a budget."""
+
+from itertools import islice
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from samples import model_info
+from vedette.endpoints import evaluating
+from vedette.settings import Evaluating
+from vedette.types import Capability, Claim, Evidence, ModelInfo, ModelRef, Price
+from vedette_benchmarker.suites import Item
+from vedette_benchmarker.suites.registry import SUITES
+
+
+def hosted(name: str = "gpt-5", *, usd: float | None = 1.0, thinks: bool | None = None) -> ModelInfo:
+    claim = (
+        {}
+        if thinks is None
+        else {Capability.THINKING: Claim(value=thinks, evidence=Evidence.DECLARED, source="t")}
+    )
+    price = None if usd is None else Price(input_usd_per_mtok=usd, output_usd_per_mtok=8 * usd, source="test")
+    return model_info(
+        ModelRef("hosted", name), free=False, price=price, capabilities=claim, locality="remote"
+    )
+
+
+def test_the_cost_is_that_of_the_suites() -> None:
+    """Within a tenth above what the built-in suites ask, so that a changed suite is noticed."""
+    made = [
+        item
+        for suite in SUITES
+        for item in islice(suite.items(Random(1)), Evaluating().items)
+        if isinstance(item, Item)
+    ]
+    prompts = sum(item.prompt_tokens for item in made)
+    assert prompts * 0.95 <= evaluating.PROMPT_TOKENS <= prompts * 1.1
+    assert 400 * len(made) <= evaluating.THOUGHT_TOKENS
+    assert 40 * len(made) <= evaluating.ANSWER_TOKENS
+
+
+def test_thoughts_are_counted_where_they_may_come() -> None:
+    """A frontier model at 1.25 and 10 USD, terse, is some tens of cents; its thoughts cost more than all else."""
+    terse, unsure, thinking = (
+        evaluating.expected(hosted(usd=1.25, thinks=one)) for one in (False, None, True)
+    )
+    assert terse
+    assert unsure
+    assert thinking
+    assert terse.usd == unsure.usd == pytest.approx(0.144, abs=0.01)
+    assert unsure.thinking_usd == thinking.usd == pytest.approx(1.144, abs=0.01)
+    assert evaluating.expected(hosted(usd=None)) is None
+
+
+def test_what_is_missing_is_said_with_its_cost_and_the_command() -> None:
+    assert evaluating.told([hosted(usd=1.25, thinks=False)]) == (
+        "never evaluated: hosted/gpt-5 (about 0.14 USD): vedette evaluate --hosted --budget 0.15, "
+        "or set [evaluating] usd_per_day"
+    )
+    assert "0.14 USD, 1.14 if it thinks" in evaluating.told([hosted(usd=1.25)])
+    assert "price unknown: set price in [endpoints.hosted]" in evaluating.told([hosted(usd=None)])
+    assert "and 2 more" in evaluating.told([hosted(f"m{n}") for n in range(5)])
+    assert evaluating.told([]) == ""
+
+
+@given(prices=st.lists(st.floats(0.01, 100), min_size=1, max_size=12), budget=st.floats(0.01, 20))
+def test_the_limits_of_a_plan_never_exceed_its_budget(prices: list[float], budget: float) -> None:
+    plan = evaluating.planned([hosted(f"m{n}", usd=usd) for n, usd in enumerate(prices)], budget)
+    assert sum(one.max_usd for one in plan) <= budget * (1 + 1e-9)
+    assert len({one.model for one in plan}) == len(plan)
+
+
+def test_who_promises_most_is_evaluated_first() -> None:
+    """A frontier model before an old small one, where the budget covers one."""
+    plan = evaluating.planned([hosted("gpt-3.5-turbo", thinks=False), hosted("gpt-5", thinks=False)], 0.13)
+    assert [one.model.name for one in plan] == ["gpt-5"]
