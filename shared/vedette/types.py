@@ -33,7 +33,7 @@ class Value(Struct, frozen=True, gc=False):
 
 
 class ModelRef(Value, frozen=True, order=True):
-    """A model as served at one configured endpoint; written `endpoint/name`."""
+    """A model at one configured endpoint, written `endpoint/name`."""
 
     endpoint: EndpointName
     name: ModelName
@@ -110,7 +110,7 @@ class Claim(Value, frozen=True, kw_only=True):
 
 
 class Price(Value, frozen=True, kw_only=True):
-    """What a million tokens cost (USD), who said so and when."""
+    """The price of a million tokens (USD), its source and its date."""
 
     input_usd_per_mtok: Positive
     output_usd_per_mtok: Positive
@@ -125,7 +125,7 @@ Bound = Literal["answer_s", "answer_usd", "quality"]  # what no signal makes up 
 
 
 class ModelInfo(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """What is known of a model without calling it. `sources` says where each field came from."""
+    """What is known about a model without calling it. `sources` names the source of each field."""
 
     model: ModelRef
     provider: Text
@@ -134,7 +134,7 @@ class ModelInfo(Value, frozen=True, kw_only=True, omit_defaults=True):
     kind: Kind = "unknown"
     digest: Text | None = None
     canonical: Annotated[
-        Text | None, Meta(description="the same weights by another name or elsewhere have the same")
+        Text | None, Meta(description="equal for the same weights by any name at any endpoint")
     ] = None
     family: Text | None = None
     architecture: Text | None = None
@@ -153,22 +153,20 @@ class ModelInfo(Value, frozen=True, kw_only=True, omit_defaults=True):
     locality: Locality = "unknown"
     knowledge_cutoff: Text | None = None
     modified_at: UtcTime | None = None
-    retires_at: Annotated[UtcTime | None, Meta(description="when the service says that it ends")] = None
+    retires_at: Annotated[UtcTime | None, Meta(description="when the model ends, by its service")] = None
     capabilities: dict[str, Claim] = {}
     price: Price | None = None
     free: Annotated[
         bool | None, Meta(description="whether a call is known to cost nothing; `sources` says why")
     ] = None
     disturbs: Annotated[
-        Text | None, Meta(description="why a call may break off the answers that others are receiving")
+        Text | None, Meta(description="why a call may interrupt answers to other clients")
     ] = None
-    base_url: Annotated[Text | None, Meta(description="for OpenAI clients, where it was found by asking")] = (
-        None
-    )
+    base_url: Annotated[Text | None, Meta(description="for OpenAI clients, if a call found it")] = None
     key_ref: Annotated[
         Text | None, Meta(description="where the caller finds the key ('env:GPU_KEY'), never the key")
     ] = None
-    described: Annotated[bool, Meta(description="False: listed, but its description could not be read")] = (
+    described: Annotated[bool, Meta(description="False: listed, but the description could not be read")] = (
         True
     )
     description_error: Text | None = None
@@ -231,7 +229,7 @@ class Level(StrEnum):
 
 
 class Status(StrEnum):
-    """What may be expected of a model now."""
+    """Whether a model can be called now."""
 
     AVAILABLE = "available"
     DEGRADED = "degraded"
@@ -249,7 +247,7 @@ _FOR_EVER = timedelta(days=365)  # Ollama writes "never" as the year 2319
 
 
 class Percentiles(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """Percentiles as a service publishes them. Of a speed the higher are the slower ones."""
+    """Percentiles that a service publishes. For a speed, higher percentiles are slower."""
 
     p50: Positive | None = None
     p75: Positive | None = None
@@ -258,9 +256,9 @@ class Percentiles(Value, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Published(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """What a service publishes of a model: not measured here, kept apart from what is, and in no score.
+    """What a service publishes about a model. Vedette did not measure it, and no score includes it.
 
-    `by` is who serves the model, where the service passes requests on. `uptime` is the fraction of requests that
+    `by` is the server behind the service, if the service forwards requests. `uptime` is the fraction of requests that
     succeeded within a day; the percentiles are over half an hour.
     """
 
@@ -273,7 +271,7 @@ class Published(Value, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Residency(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """Whether a model is loaded. `expires_at` is when the server will unload it, where it says so."""
+    """Whether a model is loaded. `expires_at` is when the server will unload it, if the server publishes that."""
 
     resident: bool
     expires_at: UtcTime | None = None
@@ -281,7 +279,10 @@ class Residency(Value, frozen=True, kw_only=True, omit_defaults=True):
     size_bytes: Count | None = None
     vram_bytes: Count | None = None
     swaps: Annotated[
-        bool, Meta(description="the server unloads it when idle, or for another, and does not say when")
+        bool,
+        Meta(
+            description="the server unloads it when idle, or to load another model, and does not publish when"
+        ),
     ] = False
 
     def is_resident(self, now: datetime) -> bool:
@@ -311,14 +312,14 @@ class ProbeSample(Value, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Exchange(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """One request and what came back, as far as it came; both cut to what a person reads. No secrets."""
+    """One request and the response that arrived, both shortened for people. No secrets."""
 
     sent: Text
     received: Text | None = None
 
 
 class Failure(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """The transcript of a probe that failed for its model's own sake."""
+    """The transcript of a probe that failed because of the model, not the endpoint."""
 
     at: UtcTime
     level: Level
@@ -347,23 +348,21 @@ def uptime(counts: Mapping[Outcome, int]) -> float | None:
 
 
 class Health(Value, frozen=True, kw_only=True):
-    """A model's availability after its last probe; every figure is a fold over all its probes."""
+    """A model's availability after its last probe, computed from all its probes."""
 
     status: Status
     since: UtcTime
     checked_at: UtcTime
     answered_at: UtcTime | None = None
     streak: Annotated[
-        int, Meta(description="probes in a row with the present verdict, whether or not it is the status yet")
+        int, Meta(description="consecutive probes with the same verdict, which may not be the status yet")
     ] = 1
     outcomes: Annotated[tuple[ProbeSample, ...], Meta(description="the last 20, oldest first")] = ()
     hourly: Annotated[tuple[Tally, ...], Meta(description="the last 24 hours with a probe")] = ()
     daily: Annotated[tuple[Tally, ...], Meta(description="the last 30 days with a probe")] = ()
     residency: Residency | None = None
     failures: Annotated[tuple[Failure, ...], Meta(description="the last 20, oldest first")] = ()
-    published: Annotated[
-        tuple[Published, ...], Meta(description="as last told by the service, where it publishes any")
-    ] = ()
+    published: Annotated[tuple[Published, ...], Meta(description="the last that the service published")] = ()
 
     def counts(self, now: datetime, *, hours: int) -> dict[str, int]:
         """Return probes by outcome over the last *hours*: hourly tallies to 24, daily ones beyond."""
@@ -400,7 +399,7 @@ PromptLength = Literal["short", "long"]
 
 
 class RunSample(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """One measured generation or embedding call. The server's own figures stand beside the client's."""
+    """One measured generation or embedding call, with the figures of the client and of the server."""
 
     job_id: str
     at: UtcTime
@@ -421,10 +420,10 @@ class RunSample(Value, frozen=True, kw_only=True, omit_defaults=True):
     itl_p95_ms: Positive | None = None
     e2e_ms: Positive | None = None
     output_tps: Annotated[
-        Positive | None, Meta(description="of the tokens after the first packet, by the client's clock")
+        Positive | None, Meta(description="rate of the tokens after the first packet, by the client's clock")
     ] = None
     buffered: Annotated[
-        bool, Meta(description="tokens came in too few packets to tell a rate: something collects the stream")
+        bool, Meta(description="tokens came in too few packets to compute a rate: a proxy buffers the stream")
     ] = False
     load_ms: Positive | None = None
     server_output_tps: Positive | None = None
@@ -433,22 +432,22 @@ class RunSample(Value, frozen=True, kw_only=True, omit_defaults=True):
     embedding_tps: Positive | None = None
     digest: Text | None = None
     server_version: Text | None = None
-    contended: Annotated[
-        Text | None, Meta(description="what else the endpoint was seen to do during the run")
-    ] = None
+    contended: Annotated[Text | None, Meta(description="other activity of the endpoint during the run")] = (
+        None
+    )
     context_limit_tokens: Annotated[
-        Count | None, Meta(description="the context that is served, named by the refusal of this run")
+        Count | None, Meta(description="the served context, from the refusal of this run")
     ] = None
 
 
 class StreamsLoad(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """What an endpoint gives to several streams at once: throughput over all, latency of each."""
+    """What an endpoint delivers to several concurrent streams: total throughput, latency of each."""
 
     streams: int
     throughput_tps: Annotated[
         Positive, Meta(description="output tokens of all streams over the time from first token to last")
     ]
-    output_tps: Annotated[Figure, Meta(description="of a single stream")]
+    output_tps: Annotated[Figure, Meta(description="each stream alone")]
     ttft_ms: Figure
     failures: int = 0
 
@@ -462,14 +461,12 @@ class Sweep(Value, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Performance(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """How fast a model is: figures over its last samples of the current digest, cold and warm apart."""
+    """How fast a model is: figures over its last samples of the current digest, cold and warm separately."""
 
     measured_at: UtcTime
-    n: Annotated[int, Meta(description="successful warm samples behind the figures")]
+    n: Annotated[int, Meta(description="number of successful warm samples")]
     failures: int = 0
-    contended: Annotated[
-        int, Meta(description="of the n, those during which the endpoint had other work")
-    ] = 0
+    contended: Annotated[int, Meta(description="of the n, runs during which the endpoint had other work")] = 0
     digest: Text | None = None
     server_version: Text | None = None
     output_tps: Annotated[Figure | None, Meta(description="warm, both prompt lengths")] = None
@@ -500,16 +497,17 @@ class Performance(Value, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Reported(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """What callers report of a model with the weights `digest`: sums as of `as_of`, which halve every day.
+    """Outcome reports of a model with the weights `digest`: sums as of `as_of`, which halve every day.
 
-    Not our own measurements, and kept apart from them. Logarithms are natural, of milliseconds and of output
-    tokens per second: `exp(sum / n)` is the geometric mean, which one absurd report hardly moves.
+    They are separate from Vedette's own measurements. Logarithms are natural, of milliseconds and of output tokens per
+    second: `exp(sum / n)` is the geometric mean, which one absurd report hardly changes.
     """
 
     as_of: UtcTime
     digest: Text | None = None
     calls: Annotated[
-        float, Meta(description="that tell of the model: ok, or failed for another reason than the caller's")
+        float,
+        Meta(description="that count for the model: ok, or failed for a reason that is not the caller's"),
     ] = 0.0
     succeeded: float = 0.0
     failures: Annotated[dict[str, float], Meta(description="by outcome")] = {}
@@ -578,7 +576,7 @@ _Z95 = 1.959964  # the standard normal's 97.5 % quantile
 
 
 class Miss(Value, frozen=True, kw_only=True):
-    """A wrong answer: what was asked, what came, what is wrong with it."""
+    """A wrong answer: the question, the answer, and what is wrong."""
 
     suite: str
     prompt: Text
@@ -587,7 +585,7 @@ class Miss(Value, frozen=True, kw_only=True):
 
 
 class Ungraded(Value, frozen=True, kw_only=True):
-    """Answers to one kind of suite that are neither right nor wrong, because grading them failed."""
+    """Answers to one kind of suite whose grading failed."""
 
     answers: int
     why: Annotated[Text, Meta(description="of the last one")]
@@ -602,20 +600,20 @@ class Baseline(Value, frozen=True, kw_only=True):
 
 
 class Quality(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """How well a model answers: per suite kind, of the present weights at the present server version."""
+    """How well a model answers: by kind of suite, for the current weights and server version."""
 
     measured_at: UtcTime
     digest: Text | None = None
     server_version: Text | None = None
     scores: dict[str, Score] = {}
     misses: Annotated[
-        tuple[Miss, ...], Meta(description="the ten most telling wrong answers of the last evaluation")
+        tuple[Miss, ...], Meta(description="up to ten wrong answers of the last evaluation")
     ] = ()
     baseline: Baseline | None = None
 
 
 class Drop(Value, frozen=True, kw_only=True):
-    """A suite kind in which a model has become worse beyond both intervals."""
+    """A kind of suite in which a model became worse beyond both intervals."""
 
     kind: str
     before: Score
@@ -623,7 +621,7 @@ class Drop(Value, frozen=True, kw_only=True):
 
 
 class Rating(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A score that a user vouches for, for one use case or for all: 0 to 1, with its source and date."""
+    """A score from a user, for one use case or for all: 0 to 1, with its source and date."""
 
     score: Annotated[float, Meta(ge=0, le=1)]
     source: Annotated[str, Meta(min_length=1, max_length=500)]
@@ -640,7 +638,7 @@ class Listed(Value, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Use(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """What was used of an endpoint: requests, tokens in and out, and what they cost where that is known."""
+    """Usage of an endpoint: requests, input and output tokens, and their cost if it is known."""
 
     requests: int = 0
     tokens: int = 0
@@ -655,7 +653,7 @@ class Use(Value, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Ledger(Value, frozen=True, kw_only=True):
-    """What Vedette itself has used of an endpoint on one day (UTC), by purpose (the kinds of job)."""
+    """Vedette's own usage of an endpoint on one day (UTC), by purpose (the kinds of job)."""
 
     day: str
     by: dict[str, Use] = {}
@@ -667,7 +665,7 @@ class Ledger(Value, frozen=True, kw_only=True):
 
 
 class Intake(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """How many new names an endpoint has brought since a time (24 h at most), and refused at its last listing."""
+    """How many new names an endpoint listed since a time (at most 24 h), and how many were refused last."""
 
     since: UtcTime
     names: int = 0
@@ -675,9 +673,9 @@ class Intake(Value, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Occupancy(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """What a measurement last saw loaded at an endpoint, and when it last saw a use that was not Vedette's.
+    """The models that a measurement last saw loaded at an endpoint, and when it last saw use by others.
 
-    `loaded` holds by name when each will be unloaded, None where that is not told.
+    `loaded` is when each will be unloaded, by name; None if the server does not publish it.
     """
 
     loaded: dict[str, UtcTime | None] = {}
@@ -685,11 +683,11 @@ class Occupancy(Value, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class EndpointState(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """What the last contact with an endpoint told, and what follows for the next."""
+    """The result of the last contact with an endpoint, and what the next contact needs."""
 
     url: Text
     provider: Text
-    fingerprint: Annotated[Text, Meta(description="of the configuration that was used, without secrets")]
+    fingerprint: Annotated[Text, Meta(description="fingerprint of the configuration, without secrets")]
     checked_at: UtcTime
     outcome: Outcome
     latency_ms: Positive | None = None
@@ -702,11 +700,9 @@ class EndpointState(Value, frozen=True, kw_only=True, omit_defaults=True):
     server_version: Text | None = None
     listing: tuple[Listed, ...] = ()
     listed_at: UtcTime | None = None
-    discovery_job: Annotated[
-        str | None, Meta(description="the last discovery whose misses are counted here")
-    ] = None
+    discovery_job: Annotated[str | None, Meta(description="the last discovery that counted misses")] = None
     intake: Annotated[
-        Intake | None, Meta(description="of new names; what it refuses is not in the listing")
+        Intake | None, Meta(description="limit of new names; refused names are not in the listing")
     ] = None
     failing_since: UtcTime | None = None
     paused_until: UtcTime | None = None

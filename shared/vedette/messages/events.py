@@ -58,7 +58,7 @@ class Event(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Tick(Event, frozen=True, kw_only=True):
-    """A job is due. `slot` is its aligned time; `missed` slots passed without a tick before it."""
+    """A job is due. `slot` is its aligned time; `missed` is how many slots before it had no tick."""
 
     TYPE = "schedule"
     job: ScheduledJob
@@ -72,11 +72,12 @@ class Tick(Event, frozen=True, kw_only=True):
 
 
 class Job(Event, frozen=True, kw_only=True):
-    """A piece of work for one worker: an endpoint, or one of its models. `cause` says what asked for it.
+    """Work for one worker: an endpoint, or one of its models. `cause` says what started it.
 
-    A probe because of `found` names the newest model of its endpoint, and is of all that were never probed.
-    `streams` asks a benchmark for a concurrency sweep as well, over these numbers of streams; `suites` names
-    the kinds of question of an evaluation, none standing for all. `max_usd` is what an evaluation may cost.
+    A probe because of `found` names the newest model of its endpoint, and probes all models that were never probed.
+    `streams` adds a concurrency sweep with these numbers of streams to a benchmark. `suites` names the suites of an
+    evaluation; an empty list means all. `max_usd` is the maximum cost of an
+    evaluation.
     """
 
     TYPE = "job"
@@ -109,7 +110,7 @@ class EndpointObserved(Event, frozen=True, kw_only=True):
 
 
 class ModelEvent(Event, frozen=True, kw_only=True):
-    """Something about one model. With `renamed_from` it repeats, under the new name, what was published of that one."""
+    """An event about one model. With `renamed_from` it repeats an event of that model under the new name."""
 
     model: ModelRef
     renamed_from: ModelRef | None = None
@@ -121,16 +122,16 @@ class ModelEvent(Event, frozen=True, kw_only=True):
 
 
 class Lifecycle(ModelEvent, frozen=True, kw_only=True):
-    """A model came, changed or went. `revision` counts these; of several, the highest sequence holds."""
+    """A model was found, changed or was lost. `revision` counts these events; the highest sequence is current."""
 
     info: ModelInfo
     revision: int
 
 
 class Formerly(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a model was before its endpoint was renamed: `model` until `until`, first found at `found_at`.
+    """The name of a model before its endpoint was renamed: `model` until `until`, first found at `found_at`.
 
-    `replaced_at` is when an earlier model of the new name was lost; what was recorded until then is not this one's.
+    `replaced_at` is when an earlier model of the new name was lost. Older records belong to that earlier model.
     """
 
     model: ModelRef
@@ -140,9 +141,9 @@ class Formerly(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ModelFound(Lifecycle, frozen=True, kw_only=True):
-    """A model that was not there: new, back `again` after it was lost, or `formerly` at an endpoint of another name.
+    """A model was found: new, found `again` after it was lost, or `formerly` at an endpoint of another name.
 
-    With `afresh`, of what was published under this name before only that counts which has the same `renamed_from`.
+    With `afresh`, older events of this name count only if they have the same `renamed_from`.
     """
 
     TYPE = "model.found"
@@ -160,9 +161,9 @@ class ModelChanged(Lifecycle, frozen=True, kw_only=True):
 
 
 class ModelLost(Lifecycle, frozen=True, kw_only=True):
-    """A model is gone: `absent` from two successful listings, or its endpoint left the configuration.
+    """A model was lost: `absent` from two successful listings, or its endpoint was removed from the configuration.
 
-    With `renamed_to` it is not gone: its endpoint was renamed, and the model goes on under that name.
+    With `renamed_to` the model is present under that name: its endpoint was renamed.
     """
 
     TYPE = "model.lost"
@@ -192,12 +193,12 @@ class ModelBenchmarked(ModelEvent, frozen=True, kw_only=True):
 
 
 class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One call that was to prove a capability: what was asked, what came, what that says."""
+    """One capability check: what was asked, what came back, what that shows."""
 
     capability: Capability
     asked: Text
     answered: Text | None = None
-    proved: Annotated[bool | None, Meta(description="None: it failed, or proved nothing either way")] = None
+    proved: Annotated[bool | None, Meta(description="None: it failed, or showed nothing")] = None
     detail: Text | None = None
 
 
@@ -214,10 +215,10 @@ class ModelVerified(ModelEvent, frozen=True, kw_only=True):
 
 
 class ModelEvaluated(ModelEvent, frozen=True, kw_only=True):
-    """A model's answers were checked: `scores` are this evaluation's, `quality` is the state after it.
+    """A model was evaluated: `scores` are those of this evaluation, `quality` is the state after it.
 
-    `claims` are capabilities that its items proved or disproved, of the weights that `quality` names. `ungraded`
-    counts, by kind of suite, answers that are neither right nor wrong because grading them failed.
+    `claims` are capabilities that the evaluation confirmed or refuted, for the weights that `quality` names.
+    `ungraded` counts, by kind of suite, answers whose grading failed.
     """
 
     TYPE = "model.evaluated"
@@ -244,16 +245,16 @@ class ModelRegressed(ModelEvent, frozen=True, kw_only=True):
 
 
 class ModelRated(ModelEvent, frozen=True, kw_only=True):
-    """A user vouches for how good a model is; `ratings` are all that hold now, one for each use case."""
+    """A user rated a model; `ratings` are all current ratings, one for each use case."""
 
     TYPE = "model.rated"
     ratings: tuple[Rating, ...]
 
 
 class AsOf(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What an answer reflects: MODELS up to `sequence`, REPORTS up to `reports`, scored at `scored_at`.
+    """What a reply reflects: MODELS up to `sequence`, REPORTS up to `reports`, scored at `scored_at`.
 
-    `scored_at` is floored to a minute. Replicas that agree on all three give the same bytes.
+    `scored_at` is rounded down to a minute. Replicas with the same three values send the same bytes.
     """
 
     sequence: int
@@ -262,11 +263,11 @@ class AsOf(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class AnswerChanged(Event, frozen=True, kw_only=True):
-    """Another model is best for a use case, asked without constraints: `model` instead of `before`.
+    """The winner of a use case without constraints changed: `model` instead of `before`.
 
-    `better` takes at least the switch margin, so that near equals do not take turns; `gone` says that the one
-    before is no candidate any more; `first`, that there was none; `none`, that there is none now. With `renamed`,
-    `model` is the one before under the new name of its endpoint.
+    `better`: the new winner is better by at least the switch margin. `gone`: the winner before is not a candidate any
+    more. `first`: there was no winner. `none`: there is no winner now. `renamed`: `model` is the winner before, under
+    the new name of its endpoint.
     """
 
     TYPE = "answer"
@@ -288,10 +289,10 @@ class AnswerChanged(Event, frozen=True, kw_only=True):
 
 
 class ModelReported(Event, frozen=True, kw_only=True):
-    """What callers reported of a model to one recommender from `since` on; `reported` is the state after it.
+    """Outcome reports of a model to one recommender since `since`; `reported` is the state after them.
 
-    `calls` and the means are of this event alone, and count as in `Reported`. `included` names, by replica, the
-    last window that is in the state, so that a window whose acknowledgement was lost is not added twice.
+    `calls` and the means belong to this event only, and count as in `Reported`. `included` names, by replica, the last
+    window in the state, so that a window whose acknowledgement was lost is not added twice.
     """
 
     TYPE = "report"
@@ -301,8 +302,10 @@ class ModelReported(Event, frozen=True, kw_only=True):
     failures: Annotated[dict[str, int], Meta(description="by outcome")] = {}
     callers: Annotated[int, Meta(description="a lower bound")] = 1
     uncounted: Annotated[int, Meta(description="reports over the limits")] = 0
-    use_cases: Annotated[dict[str, int], Meta(description="reports by use case, where one was said")] = {}
-    prompt_tokens: Annotated[int, Meta(description="of all calls whose number was said")] = 0
+    use_cases: Annotated[
+        dict[str, int], Meta(description="reports by use case, if the caller named one")
+    ] = {}
+    prompt_tokens: Annotated[int, Meta(description="of all calls whose token count was reported")] = 0
     output_tokens: int = 0
     ttft_ms: Annotated[float | None, Meta(description="geometric means")] = None
     output_tps: float | None = None
@@ -317,11 +320,11 @@ class ModelReported(Event, frozen=True, kw_only=True):
 
 
 class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How far a job is: step of steps, with a line for people. Core NATS: the newest is what counts.
+    """The progress of a job: step of steps, with a line for people. Core NATS: only the newest counts.
 
-    While it is queued, `waits_for` says why: its turn (it has `position` of `queue` jobs of the same workers, `behind`
-    the one that runs), a worker (none is there), or the next attempt, in `retry_s` seconds. A worker repeats the last
-    progress of a job in hand every 20 s.
+    While the job is queued, `waits_for` says why: its turn (`position` of `queue` jobs for the same workers, `behind`
+    the running one), a worker (none is running), or the next attempt, in `retry_s` seconds. A worker repeats the last
+    progress of a running job every 20 s.
     """
 
     job_id: str
@@ -333,7 +336,7 @@ class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
     model: ModelRef | None = None
     field: Annotated[
         str | None,
-        Meta(description="of the job, where the job failed because it asks for what does not exist"),
+        Meta(description="error code of the job, if it names something that does not exist"),
     ] = None
     kind: JobKind | None = None
     waits_for: Literal["turn", "worker", "retry"] | None = None
@@ -349,7 +352,7 @@ class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A message that could not be handled, whole, with the reason."""
+    """A complete message that could not be processed, with the reason."""
 
     service: str
     at: UtcTime

@@ -44,7 +44,7 @@ MOST_LISTED = 1000
 
 
 class RecommendRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What an agent asks: a use case, what the model must be able to do, and limits."""
+    """What an agent needs: a use case, capabilities and constraints."""
 
     use_case: Annotated[str, Meta(min_length=1, max_length=64)]
     capabilities: Annotated[tuple[Capability, ...], Meta(max_length=32)] = ()
@@ -60,10 +60,10 @@ class RecommendRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class ModelsRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Which models to list. `text` matches anywhere in `endpoint/name`; models that are lost are left out.
+    """Which models to list. `text` matches anywhere in `endpoint/name`. Lost models are not listed.
 
-    A reply has at most `limit` of them, from `offset` on, and fewer where they would not go into one message: about
-    five hundred do.
+    A reply has at most `limit` models, starting at `offset`, and fewer if they do not fit into one message (about 500
+    fit).
     """
 
     capabilities: Annotated[tuple[Capability, ...], Meta(max_length=32)] = ()
@@ -77,7 +77,7 @@ class ModelsRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class ModelRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One model whole, by `endpoint/name` or by its two parts."""
+    """One model with all details, by `endpoint/name` or by its two parts."""
 
     model: ModelRef | Annotated[str, Meta(min_length=3, max_length=1024)]
 
@@ -87,10 +87,10 @@ class EndpointsRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class ReportRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """How one call to a model ended, told by who made it: `ok`, or the class of the error; times in full.
+    """The outcome report of one call to a model, from its caller: `ok`, or the class of the error.
 
-    `ttft_ms` is from the request sent to the first token, `e2e_ms` to the last. `caller` tells callers apart, so
-    that none outweighs the others; all that give none share one.
+    `ttft_ms` is the time from the request to the first token, `e2e_ms` to the last token. `caller` separates callers,
+    so that no caller outweighs the others. Reports without `caller` count as one caller.
     """
 
     model: ModelRef | Annotated[str, Meta(min_length=3, max_length=1024)]
@@ -104,10 +104,9 @@ class ReportRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class HistoryRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The past of one model, or of all at an endpoint, from `since` until just before `until`, in `buckets`.
+    """The history of one model, or of all at an endpoint, from `since` until just before `until`, in `buckets`.
 
-    It ends now unless `until` says otherwise, and begins 24 h before that for availability, 7 days before for
-    performance.
+    Default of `until`: now. Default of `since`: 24 h before `until` for availability, 7 days for performance.
     """
 
     model: ModelRef | Annotated[str, Meta(min_length=3, max_length=1024)] | None = None
@@ -118,10 +117,10 @@ class HistoryRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class SummariesRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The past of many models in a line each: of all, of those at `endpoint`, or of the `models` named.
+    """The history of many models, one line each: all models, those at `endpoint`, or the named `models`.
 
-    The time is the last 24 h unless `since` and `until` say otherwise. A page has `limit` models at most, by
-    endpoint and name; the next begins behind `after`, which the reply calls `next`.
+    The default time range is the last 24 h. A page has at most `limit` models, by endpoint and name. Send the `next`
+    of a reply as `after` to get the next page.
     """
 
     models: Annotated[
@@ -135,7 +134,7 @@ class SummariesRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class PastRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The catalogue as it stood at `at`, a page at a time: `limit` models at most, from behind `after` on."""
+    """The catalogue as of `at`, in pages of at most `limit` models that follow `after`."""
 
     at: UtcTime
     limit: Limit = 20
@@ -145,7 +144,7 @@ class PastRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
 class RecommendPastRequest(
     RecommendRequest, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
-    """A recommendation as it would have been made at `at`."""
+    """The recommendation as of `at`."""
 
     at: UtcTime
 
@@ -163,7 +162,9 @@ class Contribution(Struct, frozen=True, kw_only=True, omit_defaults=True):
     confidence: float
     weight: float
     points: float
-    reported_points: Annotated[float, Meta(description="of the points, what callers' reports changed")] = 0.0
+    reported_points: Annotated[
+        float, Meta(description="part of the points that comes from outcome reports")
+    ] = 0.0
     kind: ContributionKind
     n: int | None = None
     age_s: float | None = None
@@ -171,7 +172,7 @@ class Contribution(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Recommendation(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A model, how it scored, and what is needed to call it at once. Scores are 0 to 100."""
+    """A model, its score, and everything that a call needs. Scores are 0 to 100."""
 
     model: ModelRef
     provider: str
@@ -190,20 +191,18 @@ class Recommendation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ttft_ms: float | None = None
     ttft_cold_ms: float | None = None
     expected_ttft_ms: Annotated[
-        float | None, Meta(description="now, given whether the model is resident")
+        float | None, Meta(description="expected now: cold if the model is not resident")
     ] = None
     multipliers: dict[str, float] = {}
     contributions: tuple[Contribution, ...] = ()
     score_without_reports: Annotated[
-        float | None, Meta(description="with contributions, where callers' reports changed the score")
+        float | None, Meta(description="only with contributions, if outcome reports changed the score")
     ] = None
-    retires_at: Annotated[UtcTime | None, Meta(description="when its service says that the model ends")] = (
-        None
-    )
+    retires_at: Annotated[UtcTime | None, Meta(description="when the model ends, by its service")] = None
 
 
 class Rejection(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Why a model is no candidate: a code, what was needed, what it has."""
+    """Why a model is not a candidate: a code, what the request needs, what the model has."""
 
     model: ModelRef
     code: str
@@ -212,22 +211,20 @@ class Rejection(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Relaxation(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The constraint whose relaxation admits the nearest model."""
+    """The constraint to relax, so that the nearest miss becomes a candidate."""
 
     constraint: str
     need: Any = None
     to: Any = None
     model: ModelRef
-    also: Annotated[
-        tuple[str, ...], Meta(description="further constraints in the way of the same model")
-    ] = ()
-    score: Annotated[float | None, Meta(description="of that model then")] = None
+    also: Annotated[tuple[str, ...], Meta(description="further constraints that reject the same model")] = ()
+    score: Annotated[float | None, Meta(description="the score that the model would have")] = None
 
 
 class Improvement(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The smallest change of one signal by which a model would come first, all else being as it is.
+    """The smallest change of one signal that makes the model the winner.
 
-    `by` is the change relative to what the signal is now; None where that is nothing.
+    `by` is the change relative to the current value; None if that is zero.
     """
 
     model: ModelRef
@@ -239,7 +236,7 @@ class Improvement(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class BestReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The best model, those behind it, and how the field was narrowed."""
+    """The best model, its fallbacks, and how many models were rejected for what."""
 
     use_case: str
     recommendation: Recommendation | None
@@ -264,13 +261,13 @@ class TopReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class ExplainReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The ranking with every contribution, every rejection, and what would change it.
 
-    `relax` admits the nearest of the rejected models; `improve` would bring the second model to the first place.
+    `relax` admits the nearest miss; `improve` makes the second model the winner.
     """
 
     use_case: str
     recommendations: tuple[Recommendation, ...]
-    rejections: Annotated[tuple[Rejection, ...], Meta(description="of the nearest models")]
-    rejections_omitted: Annotated[int, Meta(description="models rejected beside those")] = 0
+    rejections: Annotated[tuple[Rejection, ...], Meta(description="of the near misses")]
+    rejections_omitted: Annotated[int, Meta(description="further rejected models, not listed")] = 0
     considered: int
     rejected: dict[str, int]
     weights: dict[str, float]
@@ -281,12 +278,12 @@ class ExplainReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
     improve: Improvement | None = None
     unmeasured: Annotated[
         tuple[str, ...],
-        Meta(description="models that wait for leave to be measured: a sentence for each endpoint"),
+        Meta(description="models that wait for permission to be benchmarked: a sentence for each endpoint"),
     ] = ()
 
 
 class Availability(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How reliably a model answered, as fractions of telling probes, and when it was last seen to."""
+    """How reliably a model answered: fractions of the probes that count, and when it last answered."""
 
     checked_at: UtcTime
     since: UtcTime
@@ -320,7 +317,7 @@ class MeasuredSpeed(Struct, frozen=True, kw_only=True):
 
 
 class ModelView(Struct, frozen=True, kw_only=True):
-    """One model as the catalogue holds it now. `info` and `capabilities` carry their evidence."""
+    """One model as it is in the catalogue now. `info` and `capabilities` include their evidence."""
 
     model: ModelRef
     provider: str
@@ -336,36 +333,37 @@ class ModelView(Struct, frozen=True, kw_only=True):
     found_at: UtcTime | None
     revision: int
     same_weights: Annotated[
-        tuple[ModelRef, ...], Meta(description="at other endpoints, or by other names")
+        tuple[ModelRef, ...],
+        Meta(description="models with the same weights at other endpoints, or by other names"),
     ] = ()
     quality: Quality | None = None
     ratings: tuple[Rating, ...] = ()
     figures: Annotated[
-        Performance | None, Meta(description="every figure with its spread; `models.get` alone gives them")
+        Performance | None, Meta(description="every figure with its spread; only in replies to `models.get`")
     ] = None
     failures: Annotated[
-        tuple[Failure, ...], Meta(description="transcripts; `models.get` alone gives them")
+        tuple[Failure, ...], Meta(description="transcripts; only in replies to `models.get`")
     ] = ()
     published: Annotated[
         tuple[Published, ...],
-        Meta(description="what its service says of itself; `models.get` alone gives it"),
+        Meta(description="what its service publishes; only in replies to `models.get`"),
     ] = ()
     attempts: Annotated[
         tuple[Attempt, ...],
-        Meta(description="the calls that checked its capabilities; `models.get` alone gives them"),
+        Meta(description="the calls that checked its capabilities; only in replies to `models.get`"),
     ] = ()
     notes: Annotated[
         tuple[str, ...],
-        Meta(description="what is strange about its name: invisible characters, other names it looks like"),
+        Meta(description="problems of its name: invisible characters, similar names"),
     ] = ()
     formerly: Annotated[
         ModelRef | None,
-        Meta(description="its name before its endpoint was renamed; what is older was measured as that"),
+        Meta(description="its name before its endpoint was renamed; older measurements have that name"),
     ] = None
 
 
 class ModelsReply(Struct, frozen=True, kw_only=True):
-    """Models, how many match in all, of how many considered, and the stream sequence they reflect."""
+    """Models, the total that match, how many were considered, and the stream sequence that the reply reflects."""
 
     models: tuple[ModelView, ...]
     total: int
@@ -382,17 +380,16 @@ class EndpointView(Struct, frozen=True, kw_only=True):
     group: Annotated[str, Meta(description="the host group whose processor it uses")]
     models: int
     state: EndpointState | None
-    used: Annotated[Use, Meta(description="today (UTC), by Vedette itself; by purpose in `state.ledger`")] = (
-        Use()
-    )
-    budget: Annotated[
-        dict[str, float], Meta(description="what it may use in a day; absent is unlimited")
-    ] = {}
+    used: Annotated[
+        Use, Meta(description="usage by Vedette itself today (UTC); by purpose in `state.ledger`")
+    ] = Use()
+    budget: Annotated[dict[str, float], Meta(description="limits per day; an absent limit is unlimited")] = {}
     unmeasured: Annotated[
-        int, Meta(description="models of which nothing is generated without leave, because calls may cost")
+        int,
+        Meta(description="models that are not benchmarked without permission, because calls may cost money"),
     ] = 0
     unmeasured_why: Annotated[
-        str, Meta(description="what shows that calls may cost, and what gives leave")
+        str, Meta(description="why calls may cost money, and what gives permission")
     ] = ""
 
 
@@ -404,20 +401,20 @@ class EndpointsReply(Struct, frozen=True, kw_only=True):
 
 
 class AvailabilityBucket(Struct, frozen=True, kw_only=True):
-    """Probes from `start` until the next bucket. Latencies are those of probes that found the model up."""
+    """Probes from `start` until the next bucket. Latencies include only probes that found the model up."""
 
     start: UtcTime
     probes: int
     counts: dict[Outcome, int]
-    uptime: Annotated[float | None, Meta(description="a fraction; None when no probe was telling")]
+    uptime: Annotated[float | None, Meta(description="a fraction; None if no probe counts")]
     latency_p50_ms: float | None
     latency_p95_ms: float | None
 
 
 class AvailabilityHistory(Struct, frozen=True, kw_only=True):
-    """How a model, or all at an endpoint, answered: buckets of equal length, empty ones too, and all of the time.
+    """How a model, or all at an endpoint, answered: buckets of equal length, also empty ones, and totals.
 
-    A query for a model gets `model` back, a query for an endpoint gets `endpoint`.
+    A query for a model returns `model`, a query for an endpoint returns `endpoint`.
     """
 
     model: ModelRef | None
@@ -433,17 +430,17 @@ class AvailabilityHistory(Struct, frozen=True, kw_only=True):
 
 
 class PerformancePoint(Struct, frozen=True, kw_only=True):
-    """One benchmark, or those of one bucket: medians of their figures, the rest as of the last of them.
+    """One benchmark, or the benchmarks of one bucket: medians of their figures, other fields from the last one.
 
-    A benchmark's figures are the rolling ones after it; one that failed has none.
+    The figures of a benchmark are the rolling figures after it; a failed benchmark has none.
     """
 
     measured_at: UtcTime
     outcome: Outcome
     benchmarks: int
     failed: int
-    n: Annotated[int, Meta(description="warm runs behind the figures")]
-    contended: Annotated[int, Meta(description="of the n, those during which the endpoint had other work")]
+    n: Annotated[int, Meta(description="number of warm runs")]
+    contended: Annotated[int, Meta(description="of the n, runs during which the endpoint had other work")]
     output_tps: float | None
     ttft_ms: float | None
     ttft_cold_ms: float | None
@@ -452,7 +449,7 @@ class PerformancePoint(Struct, frozen=True, kw_only=True):
 
 
 class PerformanceHistory(Struct, frozen=True, kw_only=True):
-    """How fast a model, or those of an endpoint, were, in order of time.
+    """How fast a model, or the models of an endpoint, were over time.
 
     With more benchmarks than buckets, a point is a bucket.
     """
@@ -466,15 +463,15 @@ class PerformanceHistory(Struct, frozen=True, kw_only=True):
 
 
 class ModelSummary(Struct, frozen=True, kw_only=True):
-    """How one model did: `first` and `last` are the rates after the first and the last good benchmark of the time.
+    """The history of one model: `first` and `last` are the rates after its first and its last successful benchmark.
 
-    The rate is in texts per second where `embeds`, else in output tokens per second.
+    The rate is in texts per second if `embeds`, else in output tokens per second.
     """
 
     model: ModelRef
-    lost_at: Annotated[UtcTime | None, Meta(description="it is not there any more since then")]
+    lost_at: Annotated[UtcTime | None, Meta(description="when it was lost; None if it is present")]
     probes: int
-    uptime: Annotated[float | None, Meta(description="a fraction; None when no probe was telling")]
+    uptime: Annotated[float | None, Meta(description="a fraction; None if no probe counts")]
     down_by_cause: dict[ProbeCause, int]
     latency_p50_ms: Annotated[float | None, Meta(description="of probes that found the model up")]
     benchmarks: int
@@ -485,7 +482,7 @@ class ModelSummary(Struct, frozen=True, kw_only=True):
 
 
 class SummariesReply(Struct, frozen=True, kw_only=True):
-    """Models by endpoint and name, and where the next page begins: None at the end."""
+    """Models by endpoint and name, and the start of the next page: None at the end."""
 
     since: UtcTime
     until: UtcTime
@@ -494,7 +491,7 @@ class SummariesReply(Struct, frozen=True, kw_only=True):
 
 
 class PastEvent(Struct, frozen=True, kw_only=True):
-    """An event of the past as its stream held it, less what history does not keep."""
+    """A recorded event as it was in its stream, without what history does not keep."""
 
     subject: str
     sequence: int
@@ -502,29 +499,27 @@ class PastEvent(Struct, frozen=True, kw_only=True):
 
 
 class PastModel(Struct, frozen=True, kw_only=True):
-    """A model that was there: the last event of each kind up to then, oldest first."""
+    """A model that was present: the last event of each kind up to then, oldest first."""
 
     model: ModelRef
     events: tuple[PastEvent, ...]
 
 
 class PastReply(Struct, frozen=True, kw_only=True):
-    """The models that were there at `at`, by endpoint and name, and where the next page begins: None at the end.
+    """The models that were present at `at`, by endpoint and name, and the start of the next page: None at the end.
 
-    Their events carry what history keeps: a probe's health has its status and its tallies, counted from the
-    recorded probes, but neither its streak nor transcripts; a benchmark's figures come without their samples.
+    The events include what history keeps. The health of a probe has its status and its tallies, counted from the
+    recorded probes, but no streak and no transcripts. The figures of a benchmark have no samples.
     """
 
     at: UtcTime
     models: tuple[PastModel, ...]
-    probes_since: Annotated[
-        UtcTime | None, Meta(description="the oldest probe that is still recorded, of whatever model")
-    ] = None
+    probes_since: Annotated[UtcTime | None, Meta(description="the oldest recorded probe of any model")] = None
     next: ModelRef | None = None
 
 
 class RecommendPastReply(Struct, frozen=True, kw_only=True):
-    """What would have been recommended at `at`, explained, and in what it may differ from what was said then."""
+    """The recommendation as of `at`, explained, and how it may differ from the recommendation given then."""
 
     at: UtcTime
     explanation: ExplainReply
@@ -532,7 +527,7 @@ class RecommendPastReply(Struct, frozen=True, kw_only=True):
 
 
 class ReportReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Whether a report counts, and else why not: a limit, for instance."""
+    """Whether a report counts; if not, the reason, for example a limit."""
 
     counted: bool
     reason: str | None = None
