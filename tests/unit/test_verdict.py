@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vedette.types import NOT_DOWNTIME, UP, Health, Level, Outcome, ProbeSample, Published, Status
-from vedette_prober.verdict import fold, verdict
+from vedette_prober.verdict import fold, needs_confirmation, verdict
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
 outcomes = st.sampled_from(list(Outcome))
@@ -135,3 +135,24 @@ def test_what_its_service_published_last_is_kept() -> None:
     assert first.published == second.published == said
     later = (Published(source="a service", as_of=START, uptime=0.5),)
     assert fold(second, sample(Outcome.OK, 60), None, published=later).published == later
+
+
+@pytest.mark.fault(
+    "a server is killed between two probes",
+    "I9",
+    without=("vedette_prober.verdict:needs_confirmation", lambda *_: False),
+)
+def test_a_refused_connection_is_confirmed_at_once() -> None:
+    """Until enough probes agree; whoever answers meanwhile ends it."""
+    up = folded([Outcome.OK] * 3)
+    once = fold(up, sample(Outcome.REFUSED, 120), None)
+    assert needs_confirmation(Outcome.REFUSED, [up, once])
+    twice = fold(once, sample(Outcome.REFUSED, 120.1), None)
+    assert not needs_confirmation(Outcome.REFUSED, [twice])
+    assert not needs_confirmation(Outcome.REFUSED, [])
+
+
+@pytest.mark.parametrize("outcome", [Outcome.TIMEOUT, Outcome.RESET, Outcome.SERVER_ERROR, Outcome.OK])
+def test_only_a_refused_connection_is_confirmed_at_once(outcome: Outcome) -> None:
+    """A server that is slow, or fails, is not asked more often for that."""
+    assert not needs_confirmation(outcome, [folded([Outcome.OK])])

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 import msgspec
+import nats.errors
 
 from vedette.bus.bus import Bus
 from vedette.clock import Clock
@@ -37,12 +38,14 @@ from vedette.types import (
 )
 from vedette_prober.budget import deepest, jitter_s, level_cost
 from vedette_prober.levels import LEVELS
-from vedette_prober.verdict import fold
+from vedette_prober.verdict import fold, needs_confirmation
 
 # A contact that ended so never came as far as a listing.
 _NOT_REACHED = frozenset({Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.RESET, Outcome.TIMEOUT})
 
 _CATCHING_UP_S = 0.5
+# A server that is being restarted is often back by then.
+_CONFIRM_AFTER_S = 3.0
 _SAME_WEIGHTS = "another name of the same weights was asked"
 # A server tells the new time of unloading only once it has done with the question: Ollama a moment later.
 _SETTLING_S = (0.0, 0.05, 0.2, 0.5, 1.0)
@@ -114,8 +117,10 @@ class Probes:
         contact = await endpoint.contact(known)
         models = self._targets(job)
         if contact.listing is None:
-            await self._fail_all(models, contact, job)
+            healths = await self._fail_all(models, contact, job)
             await observe(self._bus, endpoint, contact, job)
+            if needs_confirmation(contact.outcome, healths):
+                self._bus.spawn(self._probe_again(endpoint, job))
             await self._bus.jobs.tell(job, "failed", f"{job.endpoint}: {contact.detail or contact.outcome}")
             return
         # A model of another server's is not probed here: discovery decides whether it is the same.
@@ -172,7 +177,16 @@ class Probes:
             listed = {entry for entry in listed if entry[0] in names}
         return known != listed
 
-    async def _fail_all(self, models: list[ModelState], contact: Contact, job: Job) -> None:
+    async def _probe_again(self, endpoint: OpenEndpoint, job: Job) -> None:
+        """Queue another probe of the endpoint in a few seconds. After a restart, the next tick makes up for it."""
+        await asyncio.sleep(_CONFIRM_AFTER_S)
+        again = endpoint.job("probe", at=self._clock.now(), cause="changed", seed=job.id)
+        try:
+            await self._bus.publisher.enqueue(again)
+        except (nats.errors.Error, NotYet, TimeoutError) as error:
+            self._bus.log.warning("probe.dropped", endpoint=endpoint.name, error=f"{type(error).__name__}")
+
+    async def _fail_all(self, models: list[ModelState], contact: Contact, job: Job) -> list[Health]:
         sample = ProbeSample(
             job_id=job.id,
             at=self._clock.now(),
@@ -182,8 +196,8 @@ class Probes:
             cause="endpoint",
             detail=contact.detail,
         )
-        for state in models:
-            await self._publish(state.model, Probed(sample), job)
+        published = [await self._publish(state.model, Probed(sample), job) for state in models]
+        return [event.health for event in published if event is not None]
 
     async def _probe_all(
         self, endpoint: OpenEndpoint, listing: list[Listing], models: list[ModelState], job: Job
@@ -226,7 +240,7 @@ class Probes:
     def _turn(self, model: ModelRef) -> asyncio.Lock:
         return self._turns.setdefault(model, asyncio.Lock())
 
-    async def _publish(self, model: ModelRef, probed: Probed, job: Job) -> None:
+    async def _publish(self, model: ModelRef, probed: Probed, job: Job) -> ModelProbed | None:
         """Fold a sample into the model's health and publish both; a sample that is in it already is not."""
         sample = probed.sample
 
@@ -260,6 +274,7 @@ class Probes:
             self._bus.log.info(
                 "probe.done", model=str(model), outcome=sample.outcome, status=event.health.status
             )
+        return event
 
     def _counting(self, model: ModelRef, held: Versioned[ModelProbed] | None) -> Health | None:
         """Return the health that counts: not that of a model since lost and found again."""

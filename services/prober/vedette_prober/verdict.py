@@ -1,6 +1,6 @@
 """What a probe says of a model, and the health that follows from all of them. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -41,6 +41,14 @@ def verdict(sample: ProbeSample) -> Status:
     if sample.outcome is Outcome.TIMEOUT and sample.cause == "model":
         return Status.DEGRADED  # its endpoint answers; this model alone does not
     return _STATUS[sample.outcome]
+
+
+def needs_confirmation(outcome: Outcome, healths: Iterable[Health]) -> bool:
+    """Return whether to probe again at once: nothing listens, and a model there still has another status.
+
+    Results that alternate are still damped: a probe that reaches the server asks for no other.
+    """
+    return outcome is Outcome.REFUSED and any(one.status is not _STATUS[outcome] for one in healths)
 
 
 def fold(
