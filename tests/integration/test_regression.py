@@ -15,6 +15,7 @@ from vedette.messages.catalogue import Catalogue, ModelState
 from vedette.messages.codec import encode
 from vedette.messages.events import Job, JobCause, ModelRegressed, Progress
 from vedette.providers import Generation
+from vedette.providers.counting import Sent
 from vedette.settings import EndpointSettings, Evaluating
 from vedette.testing import Answer, FakeEndpoint, FakeProvider, Piece
 from vedette.types import ModelInfo, ModelRef, Residency
@@ -22,6 +23,7 @@ from vedette_benchmarker.evaluation import Evaluation
 from vedette_benchmarker.handlers import Ended, Measurements
 from vedette_benchmarker.suites import Item, Suite
 from vedette_benchmarker.suites.checks import exact
+from vedette_benchmarker.yielding import turn_of
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 MODEL = ModelRef("box", "m")
@@ -75,7 +77,10 @@ class Evaluated:
         info: ModelInfo = model_info(MODEL, digest=digest, kind="chat")
         found = lifecycle_event("found", MODEL, at=NOW, info=info)
         state = Catalogue.of([(1, found)]).get(MODEL) or ModelState(model=MODEL)
-        return await self.measure.run(self.endpoint, state, info, job)
+        turn = turn_of(
+            self.endpoint, {MODEL.name}, Sent(ended_at=0.0), self.bus.clock, manual=job.cause == "manual"
+        )
+        return await self.measure.run(self.endpoint, state, info, job, turn=turn)
 
     async def state(self) -> ModelState:
         return await self.bus.streams.read_model(MODEL)
@@ -189,7 +194,7 @@ async def interrupted(bus: Bus, cause: JobCause) -> tuple[Ended, int, Evaluated]
 async def test_an_evaluation_ends_when_its_model_is_pushed_out(bus: Bus) -> None:
     """With its next question it would push out the user's. What it used is counted; no score is made of it."""
     ended, questions, model = await interrupted(bus, "tick")
-    assert ended.pushed_out
+    assert ended.gave_way
     assert questions == ended.use.requests == 5
     assert (await model.state()).evaluated is None
 
@@ -197,6 +202,6 @@ async def test_an_evaluation_ends_when_its_model_is_pushed_out(bus: Bus) -> None
 async def test_an_evaluation_that_a_person_asked_for_goes_on(bus: Bus) -> None:
     """Whoever has loaded what."""
     ended, questions, model = await interrupted(bus, "manual")
-    assert not ended.pushed_out
+    assert not ended.gave_way
     assert questions == 20
     assert (await model.state()).evaluated is not None

@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from vedette.providers import Activity
 from vedette.types import Occupancy
 from vedette_benchmarker import yielding
-from vedette_benchmarker.yielding import DEFER, Loaded, after, left_alone_s
+from vedette_benchmarker.yielding import DEFER, Loaded, after, left_alone_s, other_use, used_lately
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 SOON = NOW + timedelta(minutes=5)
@@ -62,3 +63,40 @@ def test_a_use_is_remembered_over_looks_that_show_none() -> None:
     first = seen({"theirs": None})
     second = seen({"theirs": None}, before=first, now=NOW + 10 * MINUTE)
     assert left_alone_s(second, {"ours"}, NOW + 10 * MINUTE) == 300
+
+
+def used(**marks: datetime) -> Activity:
+    return Activity(used={name: at.isoformat() for name, at in marks.items()})
+
+
+@pytest.mark.fault(
+    "a user calls the model that is being benchmarked",
+    "I13",
+    without=("vedette_benchmarker.yielding:other_use", lambda *_, **__: None),
+)
+def test_a_request_of_another_shows_while_ours_runs() -> None:
+    """Running or waiting, where the server counts them; else by the time of unloading, which each use moves."""
+    assert other_use(None, Activity(running=2), ours=1, ours_ended=False) == "1 other requests run"
+    assert other_use(None, Activity(running=1), ours=1, ours_ended=False) is None
+    before = used(m=SOON)
+    assert (
+        other_use(before, used(m=SOON + timedelta(seconds=8)), ours=1, ours_ended=False) == "m used by others"
+    )
+    assert other_use(before, used(m=SOON + timedelta(seconds=1)), ours=1, ours_ended=False) is None
+
+
+def test_what_our_own_request_moves_is_no_use_of_others() -> None:
+    """Nor is what was loaded since the look before: that may be ours."""
+    assert other_use(used(m=SOON), used(m=SOON + MINUTE), ours=0, ours_ended=True) is None
+    assert other_use(used(), used(m=SOON + MINUTE), ours=1, ours_ended=False) is None
+    assert other_use(None, used(m=SOON + MINUTE), ours=1, ours_ended=False) is None
+
+
+def test_the_same_model_in_use_is_seen_by_its_next_time_of_unloading() -> None:
+    """A model that is merely loaded is measured."""
+    before = seen({"m": SOON})
+    assert used_lately(before, {"m": SOON + MINUTE}, names={"m"}, ours=())
+    assert not used_lately(before, {"m": SOON + MINUTE}, names={"m"}, ours={"m"})
+    assert not used_lately(before, {"m": SOON}, names={"m"}, ours=())
+    assert not used_lately(None, {"m": SOON}, names={"m"}, ours=())
+    assert not used_lately(before, {"other": SOON + MINUTE}, names={"m"}, ours=())

@@ -13,6 +13,7 @@ from vedette.messages.events import Attempt, Job, ModelVerified
 from vedette.types import ModelInfo, Outcome, Use
 from vedette_benchmarker.handlers import Ended
 from vedette_benchmarker.proof import Proof, calls, claims, prove, prove_embedding, prove_rerank
+from vedette_benchmarker.yielding import Turn, at_any_time
 
 _PROMPT_TOKENS = 150  # of the longest call, tool and template with it
 _VECTORS = {"embedding": prove_embedding, "rerank": prove_rerank}
@@ -53,9 +54,17 @@ class Capabilities:
             output_tokens=sum(made),
         )
 
-    async def run(self, endpoint: OpenEndpoint, state: ModelState, info: ModelInfo, job: Job) -> Ended:
+    async def run(
+        self,
+        endpoint: OpenEndpoint,
+        state: ModelState,
+        info: ModelInfo,
+        job: Job,
+        *,
+        turn: Turn = at_any_time,
+    ) -> Ended:
         """Ask, judge, publish."""
-        proof = await self._prove(endpoint, info, job)
+        proof = await self._prove(endpoint, info, job, turn)
         event = await self._publish(info, proof, job)
         ok = event is None or event.outcome is Outcome.OK
         return Ended(
@@ -70,12 +79,13 @@ class Capabilities:
             ),
         )
 
-    async def _prove(self, endpoint: OpenEndpoint, info: ModelInfo, job: Job) -> Proof:
+    async def _prove(self, endpoint: OpenEndpoint, info: ModelInfo, job: Job, turn: Turn) -> Proof:
         if info.kind in _VECTORS:
             return await _VECTORS[info.kind](endpoint.endpoint, info)
         made = calls(info, self._rng)
         proof = Proof()
         for step, call in enumerate(made, start=1):
+            await turn()
             await self._bus.jobs.tell(
                 job, "step", f"{info.model}: {call.capability}", step=step, steps=len(made)
             )

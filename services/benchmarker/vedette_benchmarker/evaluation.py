@@ -16,13 +16,12 @@ from vedette.messages.validation import spelt, unknown_name
 from vedette.settings import Evaluating
 from vedette.text.shown import shown
 from vedette.types import Capability, ModelInfo, Outcome, Use
-from vedette_benchmarker import yielding
 from vedette_benchmarker.asking import Asker, Spent, room_to_think
 from vedette_benchmarker.grader import Grading
 from vedette_benchmarker.grading import Graded, claims, drops, fold, telling, ungraded
 from vedette_benchmarker.handlers import Ended
 from vedette_benchmarker.suites import Item, Suite, VectorItem
-from vedette_benchmarker.yielding import PushedOut, names_of
+from vedette_benchmarker.yielding import GaveWay, Turn, at_any_time
 
 _PROMPT_TOKENS = 200  # of an average item, with its template
 
@@ -100,7 +99,15 @@ class Evaluation:
         cost, left = evaluating.expected(info), max(0.0, limit - self._spent_today())
         return left if cost is None else min(left, max(cost.thinking_usd, cost.usd))
 
-    async def run(self, endpoint: OpenEndpoint, state: ModelState, info: ModelInfo, job: Job) -> Ended:
+    async def run(
+        self,
+        endpoint: OpenEndpoint,
+        state: ModelState,
+        info: ModelInfo,
+        job: Job,
+        *,
+        turn: Turn = at_any_time,
+    ) -> Ended:
         """Ask, check, publish. Raises RequestError for a suite that is unknown here."""
         named = self._known(job.suites)
         known, started = state.known or info, self._clock.monotonic()
@@ -109,19 +116,19 @@ class Evaluation:
         if limit_usd is not None:
             self._reserved[job.id] = limit_usd
         try:
-            return await self._run(endpoint, state, known, job, suites, limit_usd, started)
+            return await self._run(endpoint, known, job, suites, limit_usd, started, turn)
         finally:
             self._reserved.pop(job.id, None)
 
     async def _run(
         self,
         endpoint: OpenEndpoint,
-        state: ModelState,
         info: ModelInfo,
         job: Job,
         suites: Sequence[Suite],
         limit_usd: float | None,
         started: float,
+        turn: Turn,
     ) -> Ended:
         asker = Asker(
             endpoint.endpoint,
@@ -132,13 +139,10 @@ class Evaluation:
             max_usd=limit_usd,
         )
         graded: list[Graded] = []
-        names = names_of(state, self._catalogue.of_endpoint(endpoint.name))
         for place, suite in enumerate(suites):
 
             async def on_trial(so_far: Graded, place: int = place) -> None:
-                begun = job.cause != "manual" and asker.spent.requests
-                if begun and await yielding.has_pushed_out(endpoint, names, self._clock.now()):
-                    raise PushedOut
+                await turn()
                 await self._tell(
                     so_far, job, place * self._settings.items, len(suites) * self._settings.items
                 )
@@ -146,8 +150,8 @@ class Evaluation:
             # The job's own seed: items are other ones each time, and the same when the job is delivered again.
             try:
                 graded.append(await asker.grade(suite, f"{job.id} {suite.name}", on_trial))
-            except PushedOut:
-                return Ended(ok=False, use=_use(endpoint, info, asker.spent), pushed_out=True)
+            except GaveWay as gave_way:
+                return Ended(ok=False, use=_use(endpoint, info, asker.spent), gave_way=gave_way)
             if asker.spent.failure is not None or asker.spent.over_usd is not None:
                 break
         spent = asker.spent

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import msgspec
@@ -27,17 +27,23 @@ from vedette.messages.events import (
     Tick,
 )
 from vedette.messages.tolerance import is_future
-from vedette.providers.counting import counting
+from vedette.providers.counting import Sent, counting
 from vedette.types import ModelInfo, ModelRef, Occupancy, Use
 from vedette_benchmarker.yielding import (
-    DEFER,
+    GaveWay,
+    Turn,
     after,
+    at_any_time,
     claimed,
     left_alone_s,
     look,
     names_of,
     ours_by_probes,
+    require_turn,
+    turn_of,
     unloading,
+    until_used,
+    used_lately,
 )
 
 # In this order: the first call of a model that is not loaded must be the benchmark's, which times it.
@@ -77,7 +83,7 @@ class Ended(Struct, frozen=True, kw_only=True):
     ok: bool
     detail: str = ""
     use: Use
-    pushed_out: bool = False  # it was broken off, because another model was loaded in place of its own
+    gave_way: GaveWay | None = None  # it was broken off, because somebody else uses the server
 
 
 class Measure(Protocol):
@@ -103,8 +109,19 @@ class Measure(Protocol):
         """Return what it may use."""
         ...
 
-    async def run(self, endpoint: OpenEndpoint, state: ModelState, info: ModelInfo, job: Job) -> Ended:
-        """Measure, publish, and say how it ended. Raises RequestError where the job asks for what does not exist."""
+    async def run(
+        self,
+        endpoint: OpenEndpoint,
+        state: ModelState,
+        info: ModelInfo,
+        job: Job,
+        *,
+        turn: Turn = at_any_time,
+    ) -> Ended:
+        """Measure, publish, and say how it ended; *turn* is awaited before each request.
+
+        Raises RequestError where the job asks for what does not exist, and GaveWay where somebody else has the turn.
+        """
         ...
 
 
@@ -214,11 +231,10 @@ class Measurements:
         await gate.until_free(self._bus, endpoint.settings.group, within_s=self._probe_timeout_s)
         names = names_of(state, self._catalogue.of_endpoint(endpoint.name))
         with counting() as looked:
-            seen = await self._look(endpoint, names, job)
-        wait_s = left_alone_s(seen, names, self._clock.now()) if seen and job.cause != "manual" else 0.0
-        if wait_s:
+            seen, gives_way = await self._look(endpoint, names, job)
+        if gives_way is not None and job.cause != "manual":
             await account(self._bus, endpoint, Use(requests=looked.requests), job, occupancy=seen)
-            await self._put_off(endpoint, job, wait_s)
+            await self._put_off(endpoint, job, gives_way)
             return
         await self._bus.jobs.tell(job, "started", str(state.model))
         if seen:
@@ -230,8 +246,8 @@ class Measurements:
         except RequestError as error:
             await self._bus.jobs.tell(job, "failed", str(error), field=error.field)
             return
-        if ended.pushed_out:
-            await self._put_off(endpoint, job, DEFER.total_seconds())
+        if ended.gave_way is not None:
+            await self._put_off(endpoint, job, ended.gave_way)
             return
         await self._queue_next(endpoint, job)
         detail = f": {ended.detail}" if ended.detail else ""
@@ -256,7 +272,7 @@ class Measurements:
             raise AssertionError("only a model that is there is measured")
         with counting() as sent:
             try:
-                ended = await measure.run(endpoint, state, state.info, job)
+                ended = await self._measure(measure, endpoint, state, job, sent)
                 loaded = await look(endpoint, self._clock.now())
             except Exception:
                 await account(self._bus, endpoint, Use(requests=looked + sent.requests), job)
@@ -266,26 +282,78 @@ class Measurements:
         await account(self._bus, endpoint, use, job, occupancy=left)
         return ended
 
-    async def _look(self, endpoint: OpenEndpoint, names: set[str], job: Job) -> Occupancy | None:
-        """Return what is loaded now and whether somebody else has used it, or None where the server does not tell."""
+    async def _measure(
+        self, measure: Measure, endpoint: OpenEndpoint, state: ModelState, job: Job, sent: Sent
+    ) -> Ended:
+        """Run *measure*; break it off when somebody else uses the server, unless a person asked for it."""
+        if state.info is None:
+            raise AssertionError("only a model that is there is measured")
+        if job.cause == "manual":
+            return await measure.run(endpoint, state, state.info, job)
+        names = names_of(state, self._catalogue.of_endpoint(endpoint.name))
+        turn = turn_of(endpoint, names, sent, self._clock)
+        measuring = asyncio.ensure_future(measure.run(endpoint, state, state.info, job, turn=turn))
+        watching = asyncio.ensure_future(until_used(endpoint.endpoint, sent, self._clock))
+        try:
+            await asyncio.wait((measuring, watching), return_when=asyncio.FIRST_COMPLETED)
+            if not measuring.done() and (why := await watching) is not None:
+                return Ended(ok=False, use=Use(), gave_way=GaveWay(why))
+            return await measuring
+        except GaveWay as gave_way:
+            return Ended(ok=False, use=Use(), gave_way=gave_way)
+        finally:
+            for task in (measuring, watching):
+                task.cancel()
+            await asyncio.gather(measuring, watching, return_exceptions=True)
+
+    async def _look(
+        self, endpoint: OpenEndpoint, names: set[str], job: Job
+    ) -> tuple[Occupancy | None, GaveWay | None]:
+        """Return what is loaded now, where the server tells, and why the job must wait for somebody else."""
         loaded = await look(endpoint, self._clock.now())
+        if loaded is not None and not any(name in loaded for name in names):
+            busy = None  # of a server that sleeps not even its metrics are asked
+        else:
+            busy = await self._turn_of_others(endpoint, job)
         if loaded is None:
-            return None
+            return None, busy
         held = await self._bus.streams.last("ENDPOINTS", f"endpoint.observed.{endpoint.name}")
         state = held.event.state if held and isinstance(held.event, EndpointObserved) else None
         ours = ours_by_probes(loaded, unloading(self._catalogue.of_endpoint(endpoint.name)))
         if self._bus.jobs.is_redelivered(job):
             ours |= names  # it was loaded when the job was done for the first time, up to where that ended
-        return after(state.occupancy if state else None, loaded, ours=ours, now=self._clock.now())
+        held_occupancy = state.occupancy if state else None
+        seen = after(held_occupancy, loaded, ours=ours, now=self._clock.now())
+        if wait_s := left_alone_s(seen, names, self._clock.now()):
+            return seen, GaveWay("another model is in use", wait=timedelta(seconds=wait_s))
+        if used_lately(held_occupancy, loaded, names=names, ours=ours):
+            return seen, busy or GaveWay("the model is in use")
+        return seen, busy
 
-    async def _put_off(self, endpoint: OpenEndpoint, job: Job, wait_s: float) -> None:
-        """Queue *job* again in *wait_s*: another model is in use there, which ours would push out.
+    async def _turn_of_others(self, endpoint: OpenEndpoint, job: Job) -> GaveWay | None:
+        if job.cause == "manual":
+            return None
+        try:
+            await require_turn(endpoint.endpoint)
+        except GaveWay as gave_way:
+            return gave_way
+        return None
+
+    async def _put_off(self, endpoint: OpenEndpoint, job: Job, gives_way: GaveWay) -> None:
+        """Queue *job* again later: somebody else uses the server.
 
         Not by giving it back: its host group would wait with it. After a restart, the next tick makes up for it.
         """
-        self._bus.log.info("measurement.deferred", kind=job.kind, model=str(job.model), wait_s=round(wait_s))
+        wait_s = gives_way.wait.total_seconds()
+        self._bus.log.info(
+            "measurement.deferred",
+            why=gives_way.why,
+            kind=job.kind,
+            model=str(job.model),
+            wait_s=round(wait_s),
+        )
         minutes = max(1, round(wait_s / 60))
-        why = f"another model is in use at {endpoint.name}: {job.kind} deferred for {minutes} min"
+        why = f"{gives_way.why} at {endpoint.name}: {job.kind} deferred for {minutes} min"
         await self._bus.jobs.tell(job, "failed", f"{job.model}: {why}")
         self._bus.spawn(self._queue_again(endpoint, job, wait_s))
 

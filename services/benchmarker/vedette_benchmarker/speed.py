@@ -18,6 +18,7 @@ from vedette_benchmarker.handlers import Ended
 from vedette_benchmarker.load import OnStep, Run, measure, plan
 from vedette_benchmarker.statistics import fold
 from vedette_benchmarker.sweep import GENERATING, at_once
+from vedette_benchmarker.yielding import Turn, at_any_time
 
 
 class Speed:
@@ -59,12 +60,21 @@ class Speed:
             output_tokens=sum(run.output_tokens for run in runs),
         )
 
-    async def run(self, endpoint: OpenEndpoint, state: ModelState, info: ModelInfo, job: Job) -> Ended:
+    async def run(
+        self,
+        endpoint: OpenEndpoint,
+        state: ModelState,
+        info: ModelInfo,
+        job: Job,
+        *,
+        turn: Turn = at_any_time,
+    ) -> Ended:
         """Measure, fold, publish."""
         runs = plan(state.known or info, self._settings)  # within the context that was refused before
         steps = len(runs) + len(job.streams)
 
         async def on_step(step: int, _: int, message: str) -> None:
+            await turn()
             await self._bus.jobs.tell(job, "step", f"{info.model}: {message}", step=step, steps=steps)
 
         before = await _residency(endpoint, info)

@@ -1,30 +1,153 @@
-"""Who else uses a server that swaps models: an unrequested measurement does not push out a model that is in use.
+"""Who else uses a server: an unrequested measurement gives way to them, and pushes no model out that is in use.
 
 What counts as use: a model is loaded, or its unloading is put off, and neither by Vedette. What a measurement leaves
 loaded is kept with the endpoint's state, for other replicas and after a restart (`Occupancy`).
 """
 
-from collections.abc import Collection, Iterable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
 
+from vedette.clock import Clock
 from vedette.endpoints import OpenEndpoint
 from vedette.errors import ProviderError
 from vedette.messages.catalogue import ModelState
+from vedette.providers import Activity, Endpoint
+from vedette.providers.counting import Sent
 from vedette.types import Occupancy, Residency
 
 # For so long after another model was seen in use, no model is loaded in its place unasked.
 DEFER: Final = timedelta(minutes=15)
+# For so long after another used the same model, or ran a request, a measurement waits.
+QUIET: Final = timedelta(minutes=1)
+LOOK_EVERY_S: Final = 2.0
+# How long a server may take to count a request of ours as ended, and to tell when its model will be unloaded.
+_SETTLES_S: Final = 2.0
+_RECOUNTS_S: Final = (0.0, 0.2, 0.5, 1.0)
 # Servers tell the time of unloading to the second, by a clock of their own.
 _SLACK: Final = timedelta(seconds=5)
 
 Loaded = Mapping[str, datetime | None]  # by name: when it will be unloaded, None where that is not told
 
 
-class PushedOut(Exception):
+Turn = Callable[[], Awaitable[None]]  # awaited before each request of a measurement. Raises GaveWay
+
+
+class GaveWay(Exception):
+    """Somebody else uses the server: the measurement ends, to be done later."""
+
+    def __init__(self, why: str, *, wait: timedelta = QUIET) -> None:
+        self.why = why
+        self.wait = wait
+        super().__init__(why)
+
+
+class PushedOut(GaveWay):
     """Another model was loaded in place of the one that is asked."""
+
+    def __init__(self) -> None:
+        super().__init__("another model is in use", wait=DEFER)
+
+
+async def at_any_time() -> None:
+    """Be the turn of a measurement that waits for nobody."""
+
+
+def other_use(before: Activity | None, seen: Activity, *, ours: int, ours_ended: bool) -> str | None:
+    """Return what somebody else did between two looks, or None, while *ours* requests of Vedette run. Pure.
+
+    When a model will be unloaded moves with each use; with ours too, so it tells nothing where *ours_ended* meanwhile.
+    """
+    if seen.running is not None and seen.running > ours:
+        return f"{seen.running - ours} other requests run"
+    if before is None or ours_ended:
+        return None
+    used = sorted(name for name, mark in seen.used.items() if _has_moved(before.used.get(name), mark))
+    return f"{', '.join(used)} used by others" if used else None
+
+
+def _has_moved(before: str | None, mark: str) -> bool:
+    if before is None:
+        return False
+    moved = datetime.fromisoformat(mark) - datetime.fromisoformat(before)
+    return moved.total_seconds() > _SETTLES_S
+
+
+async def until_used(endpoint: Endpoint, sent: Sent, clock: Clock) -> str | None:
+    """Return what somebody else does at *endpoint* while Vedette measures there; None where it does not tell.
+
+    Nothing is asked before the first request of the measurement: that would wake a server that sleeps.
+    """
+    before: Activity | None = None
+    suspected = False
+    while True:
+        await asyncio.sleep(LOOK_EVERY_S)
+        if not sent.in_flight and sent.ended_at is None:
+            continue
+        ours, began = sent.in_flight, clock.monotonic()
+        try:
+            seen = await endpoint.activity()
+        except ProviderError:
+            continue
+        if seen is None:
+            return None
+        ended = sent.ended_at is not None and sent.ended_at > began - _SETTLES_S
+        why = other_use(before, seen, ours=max(ours, sent.in_flight, 1), ours_ended=ended)
+        if why and (suspected or seen.running is None):
+            return why
+        # One look may meet the end of one request of ours and the beginning of the next.
+        suspected, before = why is not None, seen if ended or before is None else before
+
+
+async def require_turn(endpoint: Endpoint) -> None:
+    """Return where nobody's request runs. Raises GaveWay where one does."""
+    running = 0
+    for wait_s in _RECOUNTS_S:
+        await asyncio.sleep(wait_s)
+        try:
+            seen = await endpoint.activity()
+        except ProviderError:
+            return
+        if seen is None or not seen.running:
+            return
+        running = seen.running
+    raise GaveWay(f"{running} other requests run")
+
+
+def turn_of(
+    endpoint: OpenEndpoint, names: Collection[str], sent: Sent, clock: Clock, *, manual: bool = False
+) -> Turn:
+    """Return what a measurement of the model with these *names* awaits before each request.
+
+    Before the first it was looked already, and what a person asked for waits for nobody.
+    """
+
+    async def turn() -> None:
+        if manual or sent.ended_at is None:
+            return
+        if await has_pushed_out(endpoint, names, clock.now()):
+            raise PushedOut
+        await require_turn(endpoint.endpoint)
+
+    return turn
+
+
+def used_lately(
+    seen: Occupancy | None, loaded: Loaded, *, names: Collection[str], ours: Collection[str]
+) -> bool:
+    """Return whether others used the model of these *names* since the look before. Pure.
+
+    Only a new time of unloading shows that: a model that is merely loaded may be at rest.
+    """
+    before = seen.loaded if seen else {}
+    return any(
+        name in before and _is_used(name, at, before)
+        for name, at in loaded.items()
+        if name in names and name not in ours
+    )
 
 
 def after(seen: Occupancy | None, loaded: Loaded, *, ours: Collection[str], now: datetime) -> Occupancy:

@@ -237,8 +237,10 @@ class Flavour(Struct, frozen=True, kw_only=True):
         entry_and_props  # an entry, and what props or native tell of it
     )
     running: str | None = None  # its gauge of requests being worked on, in /metrics
+    waiting: str | None = None  # its gauge of requests that wait
     generated: str | None = None  # its counter of generated tokens, in /metrics
     slots: str | None = None  # a path that lists slots with `is_processing`, where /metrics is off
+    slots_of_each: str | None = None  # the same path of each loaded model, where it runs several
     reranks_texts: bool = False  # its `/rerank` takes `texts` and answers with an array of scores
     quiet: str | None = None  # where its listing disturbs it: a path of its OpenAPI document, which does not
     titled: str = ""  # the title of that document
@@ -267,6 +269,7 @@ FLAVOURS = (
         locality="local",
         resident="by_running",
         health="health",
+        slots_of_each="upstream/{model}/slots",
     ),
     Flavour(
         name="llama.cpp-router",
@@ -275,6 +278,7 @@ FLAVOURS = (
         locality="local",
         resident="by_status",
         health="health",
+        slots_of_each="slots?model={model}&autoload=false",
     ),
     Flavour(
         name="llama.cpp",
@@ -286,6 +290,7 @@ FLAVOURS = (
         health="health",
         props="props",
         running="llamacpp:requests_processing",
+        waiting="llamacpp:requests_deferred",
         generated="llamacpp:tokens_predicted_total",
         slots="slots",
         answers_any_name=True,
@@ -298,6 +303,7 @@ FLAVOURS = (
         resident="always",
         # Not its /health, which generates a token.
         running="sglang:num_running_reqs",
+        waiting="sglang:num_queue_reqs",
         generated="sglang:generation_tokens_total",
     ),
     Flavour(
@@ -310,6 +316,7 @@ FLAVOURS = (
         health="health",
         version="version",
         running="vllm:num_requests_running",
+        waiting="vllm:num_requests_waiting",
         generated="vllm:generation_tokens_total",
     ),
     Flavour(
@@ -333,6 +340,7 @@ FLAVOURS = (
         props="info",
         reads=_text_generation_inference,
         running="tgi_batch_current_size",
+        waiting="tgi_queue_size",
         generated="tgi_request_generated_tokens_sum",
         answers_any_name=True,
     ),

@@ -9,7 +9,7 @@ import logging
 import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import cache
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -165,13 +165,16 @@ class Http:
 
     @asynccontextmanager
     async def _opened(self, told: "_Transcript") -> AsyncIterator[httpx.Response]:
-        response = await self._send(told)
-        try:
-            told.status = response.status_code
-            await self._check(response, told)
-            yield response
-        finally:
-            await response.aclose()
+        with ExitStack() as flight:
+            if told.content is not None:
+                flight.enter_context(counting.in_flight(self._clock.monotonic))
+            response = await self._send(told)
+            try:
+                told.status = response.status_code
+                await self._check(response, told)
+                yield response
+            finally:
+                await response.aclose()
 
     async def _send(self, told: "_Transcript") -> httpx.Response:
         headers = {} if told.content is None else {"Content-Type": "application/json"}

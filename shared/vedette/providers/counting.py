@@ -1,6 +1,6 @@
 """How many requests a task has sent to model servers. HTTP counts them; who does a job asks for the count."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -11,6 +11,8 @@ class Sent(Struct):
     """Requests sent so far: retries, pages of a listing and optional questions too."""
 
     requests: int = 0
+    in_flight: int = 0  # requests with a body that have no complete reply yet
+    ended_at: float | None = None  # monotonic seconds: when the last of these ended
 
 
 _counters: ContextVar[tuple[Sent, ...]] = ContextVar("counters", default=())
@@ -31,3 +33,17 @@ def count() -> None:
     """Count one request."""
     for sent in _counters.get():
         sent.requests += 1
+
+
+@contextmanager
+def in_flight(monotonic: Callable[[], float]) -> Iterator[None]:
+    """Count a request with a body as in flight inside."""
+    counters = _counters.get()
+    for sent in counters:
+        sent.in_flight += 1
+    try:
+        yield
+    finally:
+        for sent in counters:
+            sent.in_flight -= 1
+            sent.ended_at = monotonic()

@@ -310,19 +310,38 @@ class OpenAICompatibleEndpoint:
 
     async def activity(self) -> Activity | None:
         """Return what the server's metrics, or its slots, tell of the work it has."""
+        if self._flavour.slots_of_each is not None:
+            return await self._activity_of_each(self._flavour.slots_of_each)
         if self._flavour.running is not None:
             exposition = await self._optional(self._http.text("metrics"))
             told = counters(exposition or "")
             running, generated = told.get(self._flavour.running), told.get(self._flavour.generated or "")
             if running is not None:
+                waiting = told.get(self._flavour.waiting or "", 0.0)
                 return Activity(
-                    running=int(running), generated_tokens=None if generated is None else int(generated)
+                    running=int(running + waiting),
+                    generated_tokens=None if generated is None else int(generated),
                 )
         if self._flavour.slots is None:
             return None
-        slots = await self._optional(self._http.get(self._flavour.slots))
-        busy = [mapping(slot).get("is_processing") is True for slot in sequence(slots)]
-        return Activity(running=sum(busy)) if busy else None
+        running = await self._busy_slots(self._flavour.slots)
+        return None if running is None else Activity(running=running)
+
+    async def _activity_of_each(self, path: str) -> Activity | None:
+        """Return what the slots of each loaded model tell; a model that is not loaded is not asked."""
+        loaded = await self.resident() or {}
+        names = [name for name, one in loaded.items() if one.resident]
+        busy = [await self._busy_slots(path.format(model=quote(name, safe=""))) for name in names]
+        told = [running for running in busy if running is not None]
+        return Activity(running=sum(told)) if told else None
+
+    async def _busy_slots(self, path: str) -> int | None:
+        """Return how many slots are at work, or None where the server does not tell."""
+        try:
+            slots = sequence(await self._http.get(path))
+        except ProviderError:
+            return None
+        return sum(mapping(slot).get("is_processing") is True for slot in slots) if slots else None
 
     async def _optional(self, asked: Awaitable[T]) -> T | None:
         """Return what was *asked*, or None of a server that has that question switched off."""
