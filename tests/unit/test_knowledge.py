@@ -136,6 +136,16 @@ def test_the_server_beats_the_name() -> None:
     assert known(listed("qwen3:latest", parameters_b=8.19)).name == "qwen3-8b"
 
 
+def test_a_file_under_the_name_of_a_hosted_model_is_not_that_model() -> None:
+    """Local servers call any model gpt-4o, so that clients find it."""
+    assert known(listed("gpt-4o")).name == "gpt-4o"
+    local = known(listed("gpt-4o", parameters_b=1.2, quantization="Q4_K_M", locality="local"))
+    assert (local.name, local.basis) == (None, "size")
+    assert local.expectations["chat"].quality < 0.3
+    assert known(listed("gpt-4o", quantization="Q4_K_M")).basis == "nothing"
+    assert known(listed("gpt-oss:20b", quantization="MXFP4", locality="local")).name == "gpt-oss-20b"
+
+
 def quality(name: str, use_case: str = "chat") -> float:
     return of_name(name).expectations[use_case].quality
 
@@ -226,6 +236,7 @@ def test_shutdown_dates_are_those_of_the_vendor() -> None:
     assert ended.shutdown == date(2026, 2, 27)
     assert shut_down(ended, date(2026, 2, 28))
     assert not shut_down(ended, date(2026, 2, 27))
+    assert of_name("mistral-large-2407").shutdown is None  # its weights are published, and served by others
     local = known(listed("gpt-4o-2024-08-06", locality="local"))
     assert not shut_down(local, date(2030, 1, 1))
     info = listed("llama3.1:8b")

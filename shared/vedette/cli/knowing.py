@@ -131,9 +131,8 @@ def _as_json(
 def _print(text: str, found: Known, told: Sequence[own.OwnFact], table: Table, today: date) -> None:
     recognised = f"recognised as {found.name}" if found.name else "not recognised as a published model"
     say(f"{name(text)}: {recognised}")
-    say(
-        f"expected from {_RESTS_ON[found.basis]}{_by(found.sources)}; not measured. Facts until {table.until}."
-    )
+    say(f"expected before any evaluation, from {_RESTS_ON[found.basis]}{_by(found.sources)}")
+    say(f"facts until {table.until}")
     if found.released:
         say(f"released {found.released}")
     if warning := ending(found, today):

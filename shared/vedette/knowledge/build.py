@@ -36,7 +36,7 @@ from vedette.knowledge.knowing import of_name
 from vedette.knowledge.lines import year
 from vedette.knowledge.quantised import BITS, SIZES, size_class
 from vedette.knowledge.table import Table
-from vedette.knowledge.validating import Validated, noise, validate
+from vedette.knowledge.validating import Miss, Validated, noise, validate
 
 INPUTS: Final = ("scores.csv", "names.csv", "quantisation.csv")
 _OF_DATES: Final = "models-dev"  # the source of dates that is named where several agree
@@ -115,7 +115,8 @@ def _models(scores: Rows, spelled: Rows) -> dict[str, Known]:
     return {
         name: Known(
             **fields,
-            shutdown=_shutdown(ends[name], fields.get("released", "")),
+            # Weights that are published outlive their vendor's service.
+            shutdown="" if "size_b" in fields else _shutdown(ends[name], fields.get("released", "")),
             bare_is_base=bare[name] == {"base"},
         )
         for name, fields in sorted(said.items())
@@ -508,8 +509,8 @@ def rows_of(directory: Path) -> tuple[Rows, Rows, Rows]:
     return scores, [row for row in spelled if _RESTRICTED not in row["source"]], quantised
 
 
-def report(validated: Iterable[Validated]) -> str:
-    """Return the table of docs/knowledge.md: how far expectations miss, by basis."""
+def report(validated: Sequence[Validated]) -> str:
+    """Return the tables of docs/knowledge.md: how far expectations miss, by basis and by use case."""
     lines = [
         "| basis | scores | within 1 spread | within 2 | mean error, points of quality | spread multiplied by |",
         "|---|---|---|---|---|---|",
@@ -518,6 +519,16 @@ def report(validated: Iterable[Validated]) -> str:
         f"| {one.basis} | {len(one.misses):,} | {one.within(1):.0%} | {one.within(2):.0%} | {one.points:.1f} "
         f"| {one.factor:.2f} |"
         for one in validated
+    ]
+    by_use_case: dict[str, list[Miss]] = defaultdict(list)
+    for one in validated:
+        if one.basis.removeprefix("embedding ") == "model":
+            for miss in one.misses:
+                by_use_case[miss.use_case].append(miss)
+    lines += ["", "| use case, of `model` | scores | mean error, points of quality |", "|---|---|---|"]
+    lines += [
+        f"| {use_case} | {len(misses):,} | {sum(miss.points for miss in misses) / len(misses):.1f} |"
+        for use_case, misses in sorted(by_use_case.items())
     ]
     return "\n".join(lines)
 

@@ -37,6 +37,8 @@ _HOSTED: Final = frozenset(
     llama muse
     """.split()  # noqa: SIM905
 )
+# Of these, the weights of models of unknown size were never published.
+_CLOSED: Final = frozenset({"claude", "gpt", "chatgpt", "o1", "o3", "o4", "gemini", "nova", "sonar", "text"})
 _EMBEDS: Final = re.compile(r"embed|minilm|mpnet|(?<![a-z])(?:bge|e5|gte|voyage)-")
 _VERSION: Final = re.compile(r"[a-z]?(\d{1,2}(?:\.\d{1,2})?)[a-z]?")
 
@@ -51,6 +53,7 @@ class Told(Struct, frozen=True, kw_only=True):
     quantization: str | None = None
     cutoff: str | None = None
     remote: bool = True
+    weights: bool = False  # whether the server tells of a file of weights
     retires: date | None = None
 
 
@@ -79,6 +82,7 @@ def known(info: ModelInfo, table: Table | None = None) -> Known:
         quantization=info.quantization,
         cutoff=info.knowledge_cutoff,
         remote=info.locality != "local",
+        weights=any((info.parameters, info.quantization, info.digest, info.size_bytes, info.format)),
         retires=info.retires_at.date() if info.retires_at else None,
     )
     return of_told(told, bundled() if table is None else table)
@@ -184,14 +188,20 @@ def _recognised(spelled: Spelled, told: Told, table: Table) -> tuple[str | None,
 
 def _one(names: str | None, told: Told, table: Table) -> str | None:
     """Return the only one of *names* that has the size that the server counts."""
-    fitting = [name for name in (names or "").split("|") if name and _fits(name, told.parameters_b, table)]
+    fitting = [name for name in (names or "").split("|") if name and _fits(name, told, table)]
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _fits(name: str, parameters_b: float | None, table: Table) -> bool:
+def _fits(name: str, told: Told, table: Table) -> bool:
+    """Return whether what the server tells of the weights leaves room for the listed model *name*.
+
+    Servers give their models the names of hosted ones, for clients that ask for nothing else: no file holds those.
+    """
     size = next((row.size_b for row in table.modes(name).values()), None)
+    if size is None:
+        return not (told.weights and name.partition("-")[0] in _CLOSED)
     low, high = SAME_SIZE
-    return size is None or parameters_b is None or low <= parameters_b / size <= high
+    return told.parameters_b is None or low <= told.parameters_b / size <= high
 
 
 def _by_size(spelled: Spelled, told: Told, table: Table) -> str | None:
@@ -298,7 +308,7 @@ def _unlisted(name: str, spelled: Spelled, told: Told, table: Table, row: Row | 
     if total:
         effective = math.sqrt(total * active) if active else total
         return _sized(effective, total, mode, when, family, table)
-    if told.remote and any(word in _HOSTED for word in spelled.words):
+    if told.remote and not told.weights and any(word in _HOSTED for word in spelled.words):
         when = when if when is not None else _by_version(spelled, table)
         line = table.lines[f"tier:{tier(spelled.words)}"]
         return _Belief(
