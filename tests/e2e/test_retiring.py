@@ -26,7 +26,7 @@ async def test_the_end_of_a_model_is_shown_and_its_change_is_told(tmp_path: Path
             shown = await running.ask("models", "gpt-oss")
             assert f"box/gpt-oss ends on {ends:%Y-%m-%d} by /v1/models" in shown.out
             explained = await running.ask("explain", "chat")
-            assert f"box/gpt-oss ends on {ends:%Y-%m-%d} (date of its service)" in explained.out
+            assert f"box/gpt-oss ends on {ends:%Y-%m-%d} (by its service, or as published)" in explained.out
             best = await running.ask("recommend", "chat", "--json")
             assert best.json()["recommendation"]["retires_at"].startswith(f"{ends:%Y-%m-%d}")
             assert f"ends on {ends:%Y-%m-%d}" in (await running.ask("recommend", "chat")).out

@@ -727,3 +727,29 @@ def test_far_below_the_best_quality_is_beyond_a_bound() -> None:
     first, second = ranked(wrong, right)
     assert first.facts.model.name == "right"
     assert second.multipliers["quality"] < 0.6
+
+
+# --- Ends ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("locality", "name", "told", "out"),
+    [
+        ("remote", "claude-3-opus-20240229", None, True),  # as published
+        ("local", "claude-3-opus-20240229", None, False),  # whoever has the weights has them
+        ("remote", "claude-3-opus-20240229", timedelta(days=1), False),  # the service knows better
+        ("remote", "whatever", -timedelta(days=1), True),
+        ("remote", "whatever", None, False),
+    ],
+)
+def test_a_model_that_its_service_ended_is_no_candidate(
+    locality: str, name: str, told: timedelta | None, out: bool
+) -> None:
+    """Neither by what the service says nor, where it says nothing, by what is published."""
+    now = EPOCH.replace(year=2026, month=11)
+    one = model(name, locality=locality, retires_at=now + told if told is not None else None)
+    columns = Columns()
+    columns.put(one)
+    made = UseCaseScores(BUILT_IN["chat"], columns, stale_after_s=1e9)
+    made.refresh(now.timestamp())
+    assert ("retired" in narrow(made, columns, RecommendRequest(use_case="chat")).rejected) == out

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 
 import msgspec
 from msgspec import Struct
 
+from vedette.knowledge import known
 from vedette.messages.catalogue import ModelState
 from vedette.messages.tolerance import FUTURE
 from vedette.settings import Vouched
@@ -124,6 +125,14 @@ def _bits(quantization: str | None) -> float:
     if match := re.search(r"(?:^|[^A-Z])I?Q(\d)|INT(\d)|(\d)[- ]?BIT|[NM]?X?FP(\d)\b", named):
         return int(next(group for group in match.groups() if group)) + 0.8
     return 16.0 if re.search(r"F16|FP16|BF16", named) else 32.0 if "F32" in named else USUAL_BITS
+
+
+def ends_at(info: ModelInfo) -> datetime | None:
+    """Return when the service of a model ends, by what it says, else by what is published."""
+    if info.retires_at is not None or info.locality == "local":
+        return info.retires_at
+    shutdown = known(info).shutdown
+    return datetime.combine(shutdown, time.max, tzinfo=UTC) if shutdown else None
 
 
 def facts_of(state: ModelState, *, configured: Sequence[Vouched] = ()) -> Facts | None:

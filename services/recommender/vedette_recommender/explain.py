@@ -123,7 +123,7 @@ class Account:
         if signal == "quality":
             trials = self._field.trials(self.row)
             at = facts.quality.measured_at.timestamp() if facts.quality else math.nan
-            return (int(trials), at) if math.isfinite(trials) else (None, at)
+            return (int(trials), at) if trials and math.isfinite(trials) else (None, at)
         if signal == "reliability" and facts.health:
             return int(self._probes), columns.checked_at[self.row].item()
         if signal in ("speed", "ttft") and facts.performance:

@@ -7,6 +7,7 @@ reject); where the caller names a set (families, licences, locality), what is no
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Hashable, Iterable
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -224,7 +225,7 @@ def rules(field: UseCaseScores, columns: Columns, request: RecommendRequest) -> 
 
 def _first(field: UseCaseScores, columns: Columns, need: Constraints) -> list[Rule]:
     """Return what nearly all requests for a use case have in common."""
-    found = [_status(field, need.statuses or DEFAULT_STATUSES), _answers(columns)]
+    found = [_status(field, need.statuses or DEFAULT_STATUSES), _answers(columns), _ended(field, columns)]
     for capability in field.use_case.requires:
         found += _able(columns, capability, need.evidence, "use_case")
     return found
@@ -259,6 +260,15 @@ def _answers(columns: Columns) -> Rule:
         return f"{call.purpose}: {call.outcome}{f', {call.detail}' if call.detail else ''}" if call else None
 
     return FactRule("never_answered", "calls", "a call that was answered", columns.never_answered, last)
+
+
+def _ended(field: UseCaseScores, columns: Columns) -> Rule:
+    """Return the models whose service has ended, by what it says or what is published."""
+
+    def ended(row: int) -> str:
+        return f"ended on {datetime.fromtimestamp(columns.ends_at[row].item(), UTC):%Y-%m-%d}"
+
+    return FactRule("retired", "calls", "a model that is served", columns.ends_at < field.at, ended)
 
 
 def _able(columns: Columns, capability: Capability, least: Evidence, field: str) -> list[Rule]:

@@ -8,7 +8,7 @@ import msgspec
 from vedette.messages.catalogue import ModelState
 from vedette.messages.queries import Availability, MeasuredSpeed, ModelView, Recommendation
 from vedette.types import Health, ModelRef, Performance, Quality
-from vedette_recommender.candidate import Candidate, median
+from vedette_recommender.candidate import Candidate, ends_at, median
 from vedette_recommender.measured_calls import MeasuredCall, with_calls
 
 # From a provider's name and an endpoint's URL to the base URL for OpenAI clients, if there is one.
@@ -35,7 +35,7 @@ def recommendation(candidate: Candidate, base_url: BaseUrl) -> Recommendation:
         ttft_ms=facts.ttft_ms,
         ttft_cold_ms=facts.ttft_cold_ms,
         expected_ttft_ms=candidate.expected_ttft_ms,
-        retires_at=info.retires_at,
+        retires_at=ends_at(info),
     )
 
 

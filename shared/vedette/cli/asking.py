@@ -332,7 +332,7 @@ def _show_best(reply: BestReply) -> None:
         )
     )
     if best.retires_at:
-        out.print(f" {_ends(best.retires_at)} (date of its service)")
+        out.print(f" {_ends(best.retires_at)} (by its service, or as published)")
     out.print(
         f"  call it: {best.api} at {best.base_url or best.url}"
         + (f", key in {best.key_ref}" if best.key_ref else "")
@@ -445,7 +445,7 @@ def _show_contributions(one: Recommendation) -> None:
     title = f"{name(one.model)}: {made_of}{one.score:.1f}{_reported(one)}"
     sheet(_CONTRIBUTIONS, rows, title=title)
     if one.retires_at:
-        out.print(f"{name(one.model)}{_ends(one.retires_at)} (date of its service)")
+        out.print(f"{name(one.model)}{_ends(one.retires_at)} (by its service, or as published)")
 
 
 def _reported(one: Recommendation) -> str:

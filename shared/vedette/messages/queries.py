@@ -198,7 +198,9 @@ class Recommendation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     score_without_reports: Annotated[
         float | None, Meta(description="only with contributions, if outcome reports changed the score")
     ] = None
-    retires_at: Annotated[UtcTime | None, Meta(description="when the model ends, by its service")] = None
+    retires_at: Annotated[
+        UtcTime | None, Meta(description="when the model ends, by its service or by what is published")
+    ] = None
 
 
 class Rejection(Struct, frozen=True, kw_only=True, omit_defaults=True):
