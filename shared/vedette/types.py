@@ -159,6 +159,10 @@ class ModelInfo(Value, frozen=True, kw_only=True, omit_defaults=True):
     free: Annotated[
         bool | None, Meta(description="whether a call is known to cost nothing; `sources` says why")
     ] = None
+    behind: Annotated[
+        Text | None,
+        Meta(description="URL of the one server behind a gateway's name, where the gateway tells"),
+    ] = None
     disturbs: Annotated[
         Text | None, Meta(description="why a call may interrupt answers to other clients")
     ] = None

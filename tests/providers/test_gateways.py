@@ -196,3 +196,15 @@ async def test_only_a_price_of_zero_for_everything_is_nothing(
     replay.routes["GET", "/model/info"] = reply(200, {"data": [deployment]})
     told = await described(replay, {"id": "m", "owned_by": "openai"})
     assert told["m"].facts["free"] is free
+
+
+async def test_litellm_tells_the_server_behind_a_name(replay: Replay) -> None:
+    """Where all its deployments have the same."""
+    told = {name: one.facts.get("behind") for name, one in (await litellm(replay)).items()}
+    bases = {
+        one["litellm_params"].get("api_base")
+        for one in recorded("model-info")["data"]
+        if one["model_name"] in told
+    }
+    assert set(told.values()) <= bases
+    assert any(told.values())

@@ -387,6 +387,8 @@ class Measurements:
         paid = why is not None and measure.pays(endpoint, info)
         if why and not paid:
             return f"measured only when asked: {why}"
+        if endpoint.settings.measure is None and (server := self._endpoints.behind(endpoint, info)):
+            return f"{server.name} runs it and is measured itself"
         beside = [one for one in self._catalogue.of_endpoint(endpoint.name) if one.model != state.model]
         if copy := copy_measured(state, beside, measure.measured_at):
             return f"{copy} has the same weights and is measured in its place"

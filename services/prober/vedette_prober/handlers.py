@@ -117,7 +117,7 @@ class Probes:
         contact = await endpoint.contact(known)
         models = self._targets(job)
         if contact.listing is None:
-            healths = await self._fail_all(models, contact, job)
+            healths = await self._fail_all([*models, *self._run_by(endpoint, contact)], contact, job)
             await observe(self._bus, endpoint, contact, job)
             if needs_confirmation(contact.outcome, healths):
                 self._bus.spawn(self._probe_again(endpoint, job))
@@ -177,6 +177,25 @@ class Probes:
             listed = {entry for entry in listed if entry[0] in names}
         return known != listed
 
+    def _run_by(self, endpoint: OpenEndpoint, contact: Contact) -> list[ModelState]:
+        """Return the models of gateways that *endpoint* runs, where *contact* did not reach it."""
+        if contact.outcome not in _NOT_REACHED:
+            return []
+        return [
+            state
+            for gateway in self._endpoints
+            for state in self._catalogue.of_endpoint(gateway.name)
+            if state.info is not None and self._endpoints.behind(gateway, state.info) is endpoint
+        ]
+
+    def _down_behind(self, gateway: OpenEndpoint, info: ModelInfo) -> tuple[Outcome, str] | None:
+        """Return how the last contact with the server behind a model of *gateway* failed, if it did."""
+        server = self._endpoints.behind(gateway, info)
+        held = self._catalogue.endpoint(server.name) if server else None
+        if server is None or held is None or held.event.outcome not in _NOT_REACHED:
+            return None
+        return held.event.outcome, f"{server.name}, which runs it: {held.event.detail or held.event.outcome}"
+
     async def _probe_again(self, endpoint: OpenEndpoint, job: Job) -> None:
         """Queue another probe of the endpoint in a few seconds. After a restart, the next tick makes up for it."""
         await asyncio.sleep(_CONFIRM_AFTER_S)
@@ -209,6 +228,7 @@ class Probes:
             entries={entry.name: entry for entry in listing},
             before=held.event.ledger if held else None,
             closed=lambda: gate.closed(self._bus, endpoint.settings.group),
+            down_behind=lambda info: self._down_behind(endpoint, info),
             timeout_s=self._settings.answer_timeout_s,
             clock=self._clock,
             job=job,
@@ -292,6 +312,7 @@ class Round:
         entries: Mapping[str, Listing],
         before: Ledger | None,
         closed: Callable[[], Awaitable[str | None]],
+        down_behind: Callable[[ModelInfo], tuple[Outcome, str] | None],
         timeout_s: float,
         clock: Clock,
         job: Job,
@@ -302,6 +323,7 @@ class Round:
         self._looked_at = clock.now()
         self._before = before
         self._closed = closed
+        self._down_behind = down_behind
         self._timeout_s = timeout_s
         self._clock = clock
         self._job = job
@@ -333,6 +355,11 @@ class Round:
         entry, info = self._entries.get(state.model.name), state.known
         if entry is None or info is None:
             return Probed(self._sample(Outcome.NOT_FOUND, Level.LIST, None, "not in the endpoint's listing"))
+        if (down := self._down_behind(info)) is not None:
+            outcome, why = down
+            return Probed(
+                msgspec.structs.replace(self._sample(outcome, Level.REACH, None, why), cause="endpoint")
+            )
         name = info.model.name
         if self.is_resident(name) and state.probed and state.probed.event.at >= self._looked_at:
             await self.look()  # another job has asked the model since

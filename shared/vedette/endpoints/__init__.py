@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
-from typing import NamedTuple
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -23,7 +24,7 @@ from vedette.providers.access import access
 from vedette.providers.counting import counting
 from vedette.providers.redaction import NO_SECRETS, REDACTED, Secrets
 from vedette.settings import EndpointSettings, Settings
-from vedette.types import EndpointState, Listed, ModelRef, Occupancy, Outcome, Use
+from vedette.types import EndpointState, Listed, ModelInfo, ModelRef, Occupancy, Outcome, Use
 
 # Of one endpoint. Each becomes an event, a subject and memory in every service: a server must not decide how much.
 MOST_MODELS = 10_000
@@ -32,6 +33,7 @@ MAX_LISTING_BYTES = 420_000
 # How much later than another replica one may take on a changed configuration: kubelet takes a minute or two.
 _REPLICAS_RELOAD_WITHIN = timedelta(minutes=2)
 _LOOK_AGAIN_S = 30.0
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 # After a contact that ended so, the same process serves the same models.
 _SAME_SERVER = frozenset({Outcome.OK, Outcome.BUSY, Outcome.TIMEOUT})
 
@@ -295,8 +297,29 @@ class Endpoints:
         entry = self._entries.get(name)
         return entry.endpoint if entry else None
 
+    def behind(self, gateway: OpenEndpoint, info: ModelInfo) -> OpenEndpoint | None:
+        """Return the endpoint that runs *info*, a model of *gateway*, or None where it is not one of these."""
+        if info.behind is None:
+            return None
+        place = _place(info.behind, seen_from=gateway.settings.url)
+        others = (one for one in self if one is not gateway and "://" in one.settings.url)
+        return next((one for one in others if _place(one.settings.url) == place), None)
+
     def __iter__(self) -> Iterator[OpenEndpoint]:
         return iter([entry.endpoint for entry in self._entries.values()])
+
+
+def _place(url: str, *, seen_from: str | None = None) -> tuple[str, int | None] | None:
+    """Return host and port of *url*; a loopback address is the machine of *seen_from*."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return None
+    if host in _LOOPBACK:
+        near = _place(seen_from) if seen_from else None
+        host = near[0] if near else "localhost"
+    return host, port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
 def _elsewhere(old: OpenEndpoint, new: OpenEndpoint) -> bool:

@@ -69,6 +69,7 @@ def read(entry: Entry, told: Entry) -> Described:
     facts = known(
         served_context_tokens=min((n for n in contexts if n), default=None) if all(contexts) else None,
         free=free,
+        behind=_common(map(_base, deployments)),
     )
     return Described(
         kind=kind,
@@ -95,6 +96,11 @@ def _real_model(deployment: Entry) -> str | None:
     return name if slash and provider else named
 
 
+def _base(deployment: Entry) -> str | None:
+    """Return the URL that a deployment is called at."""
+    return text(mapping(deployment.get("litellm_params")).get("api_base"))
+
+
 def _price(infos: list[Entry]) -> Price | None:
     """Return the highest price of the deployments, where each has one."""
     asked = [number(info.get("input_cost_per_token")) for info in infos]
@@ -118,7 +124,7 @@ def _costs_nothing(info: Entry) -> bool:
 
 def _locality(deployments: list[Entry]) -> Locality:
     """Return whether every deployment is at an address of one's own, or any is known to be elsewhere."""
-    bases = [text(mapping(one.get("litellm_params")).get("api_base")) for one in deployments]
+    bases = list(map(_base, deployments))
     if not bases:
         return "unknown"
     return "local" if all(base is not None and is_ours(base) for base in bases) else "remote"

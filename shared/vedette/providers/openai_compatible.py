@@ -61,6 +61,7 @@ from vedette.types import Kind, Outcome, Residency
 
 T = TypeVar("T")
 _MOST_PAGES = 100
+_QUIET_ANSWERS_S = 2.0  # a path that takes no lock answers at once
 # States of a model that has its place: llama-swap's and the router's. One that is being loaded was just called, and a
 # question to another would push it out.
 _LOADED = frozenset({"ready", "starting", "loaded", "loading"})
@@ -134,12 +135,12 @@ class OpenAICompatibleEndpoint:
         self._entries = {name: {"id": name} for name in names}
         return [Listing(name=name) for name in names]
 
-    async def _is_quietly(self, flavour: Flavour) -> bool:
+    async def _is_quietly(self, flavour: Flavour, *, deadline_s: float | None = None) -> bool:
         """Return whether the OpenAPI document of *flavour* is here. Raises ProviderError where nothing answers."""
         if flavour.quiet is None:
             return False
         try:
-            told = await self._http.get(flavour.quiet)
+            told, _ = await self._http.call("GET", flavour.quiet, deadline_s=deadline_s)
         except ProviderError as error:
             if error.outcome in _NO_LISTING:
                 return False
@@ -213,7 +214,7 @@ class OpenAICompatibleEndpoint:
     async def _computes(self) -> bool:
         """Return whether a server that gave no listing in time is one that computes one request at a time."""
         with suppress(ProviderError):
-            return await self._is_quietly(LLAMA_CPP_PYTHON)
+            return await self._is_quietly(LLAMA_CPP_PYTHON, deadline_s=_QUIET_ANSWERS_S)
         return False
 
     async def _by_info(self, refusals: list[ProviderError]) -> tuple[Any, Mapping[str, str]]:
