@@ -115,3 +115,17 @@ async def test_doctor_names_what_is_wrong(tmp_path: Path) -> None:
     assert findings["endpoint ollama"]["remedy"]
     assert findings["nats-server"]["ok"]
     assert not findings["running Vedette"]["ok"]
+
+
+async def test_what_is_expected_of_a_listed_model(tmp_path: Path) -> None:
+    """By what its server says, and not by its name alone; with facts of the operator's own in the state directory."""
+    config = '[endpoints.box]\nurl = "{url}"\nevaluate = false\nmeasure = false\n'
+    async with (
+        fake_ollama(**{"gpt-5": "1"}) as ollama,
+        up(tmp_path / "state", config.format(url=ollama.url)) as running,
+    ):
+        await running.line("found     box/gpt-5")
+        told = (await running.ask("knowledge", "show", "box/gpt-5", "--json")).json()
+        assert (told["listed"], told["recognised_as"]) == (True, None)
+        by_name = (await running.ask("knowledge", "show", "gpt-5", "--json")).json()
+        assert (by_name["listed"], by_name["recognised_as"]) == (False, "gpt-5")
