@@ -327,3 +327,13 @@ def test_the_table_is_small_and_quick_to_load() -> None:
         assert tracemalloc.get_traced_memory()[0] + sum(map(len, texts.values())) < 6_000_000
     finally:
         tracemalloc.stop()
+
+
+def test_a_new_generation_is_not_judged_by_the_first() -> None:
+    """A version above all known ones is new, with doubt; no older family of a part of its name is taken for it."""
+    for name, older in (("qwen9:8b", "qwen3:8b"), ("llama9:8b", "llama3.1:8b"), ("phi-9-14b", "phi4:14b")):
+        found, before = of_name(name), of_name(older)
+        assert (found.name, found.basis) == (None, "size_and_date")
+        assert found.expectations["chat"].quality > before.expectations["chat"].quality
+    assert of_name("gpt-9").expectations["chat"].quality >= quality("gpt-5")
+    assert quality("qwen9:1b") < quality("qwen9:8b") < quality("qwen9:70b")

@@ -28,19 +28,25 @@ SAME_SNAPSHOT: Final = timedelta(days=60)  # a date that close to the release na
 CUTOFF_TO_RELEASE: Final = (
     0.6  # years between a knowledge cut-off and the release, by the models that state both
 )
+DOUBT_YEARS: Final = (
+    0.75  # by which open weights of an unknown version count as older than their version tells
+)
+DOUBT: Final = 0.4  # of ability: half a year of progress
 OTHER_KIND: Final = Ability(mean=-3.5, deviation=1.0)  # asked for what it was not made for
 # Words of hosted models whose sizes are not published.
 _HOSTED: Final = frozenset(
     """
-    claude gpt chatgpt o1 o3 o4 o5 gemini grok command nova sonar kimi glm minimax ernie doubao hunyuan palmyra jamba
-    reka mistral magistral codestral ministral pixtral devstral deepseek qwen qwq step inflection mercury titan solar
-    llama muse
+    claude gpt chatgpt o1 o3 o4 o5 o6 o7 o8 o9 gemini grok command nova sonar kimi glm minimax ernie doubao hunyuan
+    palmyra jamba reka mistral magistral codestral ministral pixtral devstral deepseek qwen qwq
+    step inflection mercury titan solar llama muse
     """.split()  # noqa: SIM905
 )
 # Of these, the weights of models of unknown size were never published.
 _CLOSED: Final = frozenset({"claude", "gpt", "chatgpt", "o1", "o3", "o4", "gemini", "nova", "sonar", "text"})
 _EMBEDS: Final = re.compile(r"embed|minilm|mpnet|(?<![a-z])(?:bge|e5|gte|voyage)-")
+_OPEN: Final = frozenset({"gemma", "phi", "granite", "olmo", "falcon", "yi", "smollm", "internlm"})
 _VERSION: Final = re.compile(r"[a-z]?(\d{1,2}(?:\.\d{1,2})?)[a-z]?")
+_GENERATION: Final = re.compile(r"v?\d{1,2}(?:\.\d{1,2})?")
 
 
 class Told(Struct, frozen=True, kw_only=True):
@@ -305,18 +311,33 @@ def _unlisted(name: str, spelled: Spelled, told: Told, table: Table, row: Row | 
     mode: Mode = "thinking" if spelled.thinking else "base" if _is_base(name, told.kind, {}) else "plain"
     family = _family(spelled, table)
     when = _when(spelled, told, row, table)
+    by_version = _by_version(spelled, table) if when is None and not _borrowed(spelled, told) else None
     if total:
         effective = math.sqrt(total * active) if active else total
+        if by_version is not None and family is None:
+            belief = _sized(effective, total, mode, by_version - DOUBT_YEARS, None, table)
+            return replace(belief, ability=_doubted(belief.ability))
         return _sized(effective, total, mode, when, family, table)
     if told.remote and not told.weights and any(word in _HOSTED for word in spelled.words):
-        when = when if when is not None else _by_version(spelled, table)
         line = table.lines[f"tier:{tier(spelled.words)}"]
+        guessed = by_version if by_version is not None else _newest(spelled, table)
+        ability = Ability(mean=line.mean(None, when or guessed, mode), deviation=line.deviation)
         return _Belief(
             basis="tier",
-            ability=Ability(mean=line.mean(None, when, mode), deviation=line.deviation),
+            ability=ability if when is not None else _doubted(ability),
             sources=(f"tier words and dates of {table.figures['models tier']:.0f} hosted models",),
         )
     return _nothing(table, base=mode == "base")
+
+
+def _borrowed(spelled: Spelled, told: Told) -> bool:
+    """Return whether a file of weights has the name of a model whose weights were never published."""
+    return told.weights and any(word in _CLOSED for word in spelled.words)
+
+
+def _doubted(ability: Ability) -> Ability:
+    """Return *ability* with the doubt of a date that a version number tells: anyone can count further."""
+    return replace(ability, deviation=math.hypot(ability.deviation, DOUBT))
 
 
 def _sized(
@@ -351,7 +372,10 @@ def _family(spelled: Spelled, table: Table) -> FamilyRow | None:
         for start in range(len(words) - length + 1):
             part = words[start : start + length]
             found = table.families.get(recognition.key(part))
-            if found is not None and any(len(word) > 1 and word.isalpha() for word in part):
+            another = words[start + length : start + length + 1]  # of Qwen 4, the family Qwen tells nothing
+            if found is None or (another and _GENERATION.fullmatch(another[0])):
+                continue
+            if any(len(word) > 1 and word.isalpha() for word in part):
                 return found
     return None
 
@@ -367,19 +391,26 @@ def _when(spelled: Spelled, told: Told, row: Row | None, table: Table) -> float 
     return None
 
 
-def _by_version(spelled: Spelled, table: Table) -> float:
-    """Return the release of the newest hosted model of that vendor whose version is not above this one's.
+def _by_version(spelled: Spelled, table: Table) -> float | None:
+    """Return the release of the newest listed model of that vendor whose version is not above this one's.
 
     A version above all of them is newer than the newest fact.
     """
-    version = _version(spelled.words)
-    told = _releases(next(word for word in spelled.words if word in _HOSTED), table)
-    if version is None:
-        return told[-1][1] if told else year(table.until) - 1.0
+    vendor = next((word for word in spelled.words if word in _HOSTED or word in _OPEN), None)
+    told = _releases(vendor, table) if vendor is not None else ()
+    version = _version(spelled)
+    if version is None or not told:
+        return None
     below = [when for known, when in told if known <= version]
-    if not told or version > max(known for known, _ in told):
+    if version > told[-1][0]:
         return year(table.until)
     return max(below) if below else min(when for _, when in told)
+
+
+def _newest(spelled: Spelled, table: Table) -> float:
+    """Return the release of the newest hosted model of that vendor: what a name without a version means."""
+    told = _releases(next(word for word in spelled.words if word in _HOSTED), table)
+    return max((when for _, when in told), default=year(table.until) - 1.0)
 
 
 @lru_cache(maxsize=64)
@@ -388,16 +419,16 @@ def _releases(vendor: str, table: Table) -> tuple[tuple[float, float], ...]:
     found = []
     for name in table.rows:
         if name.startswith(vendor):
-            version = _version(recognition.spell(name).words)
+            version = _version(recognition.spell(name))
             released = next((row.released for row in table.modes(name).values()), None)
             if version is not None and released is not None:
                 found.append((version, year(released)))
     return tuple(sorted(found))
 
 
-def _version(words: Sequence[str]) -> float | None:
-    found = [match for word in words if (match := _VERSION.fullmatch(word))]
-    return float(found[0][1]) if found else None
+def _version(spelled: Spelled) -> float | None:
+    words = (word for word in spelled.words if word not in spelled.sizes)
+    return next((float(match[1]) for word in words if (match := _VERSION.fullmatch(word))), None)
 
 
 def _kind(told: Told, seen: Sequence[_Seen], table: Table) -> str:
