@@ -16,11 +16,11 @@ CEILING: Final = 0.97  # a good model, too, fails an item by its format or by ch
 BEST_ABILITY: Final = 2.1  # of the best models of mid-2026
 BEST_QUALITY: Final = 0.95
 SMALL_ABILITY: Final = -1.9  # of SmolLM2-135M-Instruct
-# Share of right answers of SmolLM2-135M-Instruct at 16 bits, from the table in docs/benchmarks.md. Two more right and
-# two more wrong answers are added for each suite, because 40 items cannot show that a model never succeeds.
+# Share of right answers of SmolLM2-135M-Instruct at 16 bits, from docs/benchmarks.md, raised by about 0.03,
+# because 40 items cannot show that a model never succeeds.
 SMALL_QUALITY: Final[dict[str, float]] = {
     "chat": 0.09,
-    "code_generation": 0.28,
+    "code_generation": 0.13,  # code_generation@2, whose tests are run: docs/knowledge.md
     "code_understanding": 0.06,
     "reasoning": 0.11,
     "documentation": 0.14,
