@@ -238,14 +238,14 @@ class Benchmarking(Section, frozen=True, kw_only=True):
 
 
 class Evaluating(Section, frozen=True, kw_only=True):
-    """How well models answer: items asked of each suite, from `least` until the interval is narrow or `items`.
+    """How well models answer: `items` asked of each suite, or `least` once the interval is as narrow as asked for.
 
     `suites` names a folder with suites of one's own (TOML or JSONL). Programs that models write run in a sandbox.
     `usd_per_day` gives leave to evaluate models whose calls cost money, all of them together within it a day.
     With `run_code = false`, and where the system has no sandbox, their syntax trees decide, at half the weight.
     """
 
-    items: Annotated[int, Meta(ge=1, le=1000)] = 20
+    items: Annotated[int, Meta(ge=1, le=1000)] = 12
     least: Annotated[int, Meta(ge=1, le=1000)] = 8
     interval_width: Fraction = 0.35
     timeout_s: Seconds = 120.0

@@ -38,8 +38,8 @@ async def test_one_command_evaluates_within_its_budget(server: Replay, tmp_path:
     """Start-up and doctor say what is missing and what it costs; without a budget nothing is asked."""
     async with up(tmp_path, CONFIG.format(url=server.url)) as running:
         said = await running.line("cost ")
-        assert "never evaluated: hosted/gpt-5 (about 0.04 USD, 0.14 if it thinks)" in said
-        command = "vedette evaluate --hosted --budget 0.06"
+        assert "never evaluated: hosted/gpt-5 (about 0.03 USD, 0.09 if it thinks)" in said
+        command = "vedette evaluate --hosted --budget 0.04"
         assert command in said
         assert command in (await running.ask("doctor")).out.replace("\n", " ").replace("  ", " ")
         unasked = await running.ask("evaluate", "--hosted")

@@ -178,8 +178,8 @@ async def test_a_hosted_model_is_not_evaluated_unasked_and_that_is_said(tmp_path
 
         await eventually(listed, within_s=60, what="eight listings")
         (told,) = (await client.explain("chat")).unmeasured
-        assert "never evaluated: hosted/gpt-5 (about 0.04 USD, 0.14 if it thinks)" in told
-        assert "vedette evaluate --hosted --budget 0.06" in told
+        assert "never evaluated: hosted/gpt-5 (about 0.03 USD, 0.09 if it thinks)" in told
+        assert "vedette evaluate --hosted --budget 0.04" in told
         assert generated(server) == []
 
 

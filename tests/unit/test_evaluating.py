@@ -49,17 +49,17 @@ def test_thoughts_are_counted_where_they_may_come() -> None:
     assert terse
     assert unsure
     assert thinking
-    assert terse.usd == unsure.usd == pytest.approx(0.144, abs=0.01)
-    assert unsure.thinking_usd == thinking.usd == pytest.approx(1.144, abs=0.01)
+    assert terse.usd == unsure.usd == pytest.approx(0.086, abs=0.005)
+    assert unsure.thinking_usd == thinking.usd == pytest.approx(0.686, abs=0.005)
     assert evaluating.expected(hosted(usd=None)) is None
 
 
 def test_what_is_missing_is_said_with_its_cost_and_the_command() -> None:
     assert evaluating.told([hosted(usd=1.25, thinks=False)]) == (
-        "never evaluated: hosted/gpt-5 (about 0.14 USD): vedette evaluate --hosted --budget 0.15, "
+        "never evaluated: hosted/gpt-5 (about 0.09 USD): vedette evaluate --hosted --budget 0.10, "
         "or set [evaluating] usd_per_day"
     )
-    assert "0.14 USD, 1.14 if it thinks" in evaluating.told([hosted(usd=1.25)])
+    assert "0.09 USD, 0.69 if it thinks" in evaluating.told([hosted(usd=1.25)])
     assert "price unknown: set price in [endpoints.hosted]" in evaluating.told([hosted(usd=None)])
     assert "and 2 more" in evaluating.told([hosted(f"m{n}") for n in range(5)])
     assert evaluating.told([]) == ""
@@ -74,5 +74,5 @@ def test_the_limits_of_a_plan_never_exceed_its_budget(prices: list[float], budge
 
 def test_who_promises_most_is_evaluated_first() -> None:
     """A frontier model before an old small one, where the budget covers one."""
-    plan = evaluating.planned([hosted("gpt-3.5-turbo", thinks=False), hosted("gpt-5", thinks=False)], 0.13)
+    plan = evaluating.planned([hosted("gpt-3.5-turbo", thinks=False), hosted("gpt-5", thinks=False)], 0.10)
     assert [one.model.name for one in plan] == ["gpt-5"]

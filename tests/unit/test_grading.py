@@ -1,5 +1,6 @@
 """From verdicts to scores: intervals, when to stop, what tells most, what proves, what has become worse."""
 
+import math
 from datetime import UTC, datetime
 
 import msgspec
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from vedette.settings import Evaluating
 from vedette.types import Capability, Miss, Quality, Score
-from vedette_benchmarker.grading import MISSES_KEPT, Graded, claims, drops, fold, is_sure, miss, telling
+from vedette_benchmarker.grading import MISSES_KEPT, Graded, claims, drops, fold, miss, planned, telling
 from vedette_benchmarker.suites import Suite
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
@@ -51,13 +52,35 @@ def test_an_interval_holds_its_rate_and_narrows_with_trials(trials: int, data: s
     assert inner_high <= high + 1e-12
 
 
-def test_asking_stops_when_the_interval_is_narrow_or_the_budget_is_used() -> None:
-    """All right or all wrong is sure soon; in between takes more; never fewer than the least."""
-    assert not is_sure(graded("tools", 7, 0), SETTINGS)
-    assert is_sure(graded("tools", 10, 0), SETTINGS)
-    assert not is_sure(graded("tools", 8, 8), SETTINGS)
-    assert is_sure(graded("tools", 20, 20), SETTINGS)
-    assert is_sure(msgspec.structs.replace(graded("tools", 8, 8), ungraded=24), SETTINGS)
+def test_fewer_are_asked_once_the_interval_is_narrow() -> None:
+    """All right or all wrong is sure soon; in between takes more. A read-only score is half as sure."""
+    assert planned(None, SETTINGS) == 40
+    assert planned(score(10, 10), SETTINGS) == 8
+    assert planned(score(0, 12), SETTINGS) == 8
+    assert planned(score(8, 16), SETTINGS) == 40
+    assert planned(score(20, 40), SETTINGS) == 8
+    assert planned(msgspec.structs.replace(score(10, 10), weight=0.5), SETTINGS) == 40
+
+
+def told(rate: float, settings: Evaluating) -> float:
+    """Return the rate that two evaluations tell on average of a model of true *rate*: exactly, over all outcomes."""
+
+    def chance(right: int, of: int) -> float:
+        return math.comb(of, right) * rate**right * (1 - rate) ** (of - right)
+
+    first, mean = planned(None, settings), 0.0
+    for right in range(first + 1):
+        more = planned(score(right, first), settings)
+        for also in range(more + 1):
+            mean += chance(right, first) * chance(also, more) * (right + also) / (first + more)
+    return mean
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.1, 0.3, 0.5, 0.9, 0.98])
+def test_the_rate_told_is_not_biased_by_when_asking_stops(rate: float) -> None:
+    """When the answers decided it, a model of .02 was told as .014; over two evaluations half a point is left."""
+    assert told(rate, Evaluating()) == pytest.approx(rate, abs=0.005)
+    assert told(0.02, Evaluating()) == pytest.approx(0.02, abs=0.001)
 
 
 def a_miss(name: str, place: int) -> Miss:

@@ -1,7 +1,8 @@
-"""Asking the items of a suite, one after the other, until its score is sure."""
+"""Asking the items of a suite, one after the other."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from itertools import islice
 from random import Random
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ from vedette.types import Capability, ModelInfo, Outcome
 from vedette_benchmarker import sandbox
 from vedette_benchmarker.answered import Answered, whole
 from vedette_benchmarker.grader import Answer, Given, Grading, asked
-from vedette_benchmarker.grading import Graded, is_sure, miss
+from vedette_benchmarker.grading import Graded, is_done, miss
 from vedette_benchmarker.suites import Item, Suite, VectorItem, Verdict, estimated_tokens
 
 T = TypeVar("T")
@@ -80,16 +81,19 @@ class Asker:
         self._estimated = 0  # prompt tokens of what was asked, by our estimate
         self._unrun: str | None = None  # why programs are not run; None: not tried yet
 
-    async def grade(self, suite: Suite, seed: str, on_trial: OnTrial) -> Graded:
-        """Ask items of *suite* until its score is sure, or the endpoint fails; *on_trial* is called before each.
+    async def grade(
+        self, suite: Suite, seed: str, on_trial: OnTrial, *, start: int = 0, count: int | None = None
+    ) -> Graded:
+        """Ask *count* items of *suite* from place *start*, or until the endpoint fails; *on_trial* comes before each.
 
         Three answers in a row that cannot be graded end it too, and a question that could exceed the limit in USD.
         """
         items: Iterator[Item | VectorItem] = suite.items(Random(seed))  # noqa: S311
         graded, failures, ungraded = Graded(suite=suite), 0, 0
         programs = False
-        for place, item in enumerate(items):  # a suite of one's own ends
-            if is_sure(graded, self._settings) or ungraded == _UNGRADED_IN_A_ROW:
+        wanted = self._settings.items if count is None else count
+        for place, item in enumerate(islice(items, start, None), start):  # a suite of one's own ends
+            if is_done(graded, wanted) or ungraded == _UNGRADED_IN_A_ROW:
                 break
             if self._is_too_dear(item):
                 self.spent.over_usd = self._max_usd

@@ -1,6 +1,6 @@
 """The measure `evaluate`: how well a model answers questions whose answers can be checked."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from random import Random
@@ -15,10 +15,10 @@ from vedette.messages.events import Job, ModelEvaluated, ModelRegressed
 from vedette.messages.validation import spelt, unknown_name
 from vedette.settings import Evaluating
 from vedette.text.shown import shown
-from vedette.types import Capability, ModelInfo, Outcome, Use
+from vedette.types import Capability, ModelInfo, Outcome, Score, Use
 from vedette_benchmarker.asking import Asker, Spent, room_to_think
 from vedette_benchmarker.grader import Grading
-from vedette_benchmarker.grading import Graded, claims, drops, fold, telling, ungraded
+from vedette_benchmarker.grading import Graded, claims, continues, drops, fold, planned, telling, ungraded
 from vedette_benchmarker.handlers import Ended
 from vedette_benchmarker.suites import Item, Suite, VectorItem
 from vedette_benchmarker.yielding import GaveWay, Turn, at_any_time
@@ -116,13 +116,14 @@ class Evaluation:
         if limit_usd is not None:
             self._reserved[job.id] = limit_usd
         try:
-            return await self._run(endpoint, known, job, suites, limit_usd, started, turn)
+            return await self._run(endpoint, state, known, job, suites, limit_usd, started, turn)
         finally:
             self._reserved.pop(job.id, None)
 
     async def _run(
         self,
         endpoint: OpenEndpoint,
+        state: ModelState,
         info: ModelInfo,
         job: Job,
         suites: Sequence[Suite],
@@ -139,6 +140,7 @@ class Evaluation:
             max_usd=limit_usd,
         )
         graded: list[Graded] = []
+        scores = self._scores_so_far(state, endpoint, info)
         for place, suite in enumerate(suites):
 
             async def on_trial(so_far: Graded, place: int = place) -> None:
@@ -147,9 +149,18 @@ class Evaluation:
                     so_far, job, place * self._settings.items, len(suites) * self._settings.items
                 )
 
-            # The job's own seed: items are other ones each time, and the same when the job is delivered again.
+            held = scores.get(suite.kind)
+            before = held if held and held.suite == suite.name else None
+            # One seed for all models, each going on where it stopped: what they are compared by are the same items,
+            # and none is asked twice. A suite that ends is asked anew, in another order.
+            seed, start = (
+                (suite.name, before.trials if before else 0)
+                if suite.endless
+                else (f"{job.id} {suite.name}", 0)
+            )
+            count = planned(before, self._settings)
             try:
-                graded.append(await asker.grade(suite, f"{job.id} {suite.name}", on_trial))
+                graded.append(await asker.grade(suite, seed, on_trial, start=start, count=count))
             except GaveWay as gave_way:
                 return Ended(ok=False, use=_use(endpoint, info, asker.spent), gave_way=gave_way)
             if asker.spent.failure is not None or asker.spent.over_usd is not None:
@@ -160,6 +171,16 @@ class Evaluation:
         event = await self._publish(endpoint, info, graded, spent, use, took_s, job)
         ok = event is None or event.outcome is Outcome.OK
         return Ended(ok=ok, detail=_told(event) if event else "", use=use)
+
+    def _scores_so_far(
+        self, state: ModelState, endpoint: OpenEndpoint, info: ModelInfo
+    ) -> Mapping[str, Score]:
+        """Return the scores that those of this evaluation will be added to."""
+        held, last = self._catalogue.endpoint(endpoint.name), state.evaluated
+        version = held.event.server_version if held else None
+        return (
+            last.event.quality.scores if last and continues(last.event.quality, info.digest, version) else {}
+        )
 
     def _known(self, named: Sequence[str]) -> list[str]:
         """Return the suites that *named* spells. Raises RequestError for one that is unknown here."""

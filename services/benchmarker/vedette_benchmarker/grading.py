@@ -1,4 +1,4 @@
-"""From single verdicts to a model's quality: scores, when they are sure enough, what they say next to before. Pure."""
+"""From single verdicts to a model's quality: how many to ask for, scores, what they say next to before. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -38,13 +38,21 @@ class Graded(Struct, frozen=True, kw_only=True):
         )
 
 
-def is_sure(graded: Graded, settings: Evaluating) -> bool:
-    """Return whether no more need be asked: as many as allowed, or enough for an interval that is narrow."""
-    score = graded.score
-    if graded.trials + graded.ungraded >= settings.items:
-        return True
-    low, high = score.interval
-    return score.trials >= settings.least and high - low <= settings.interval_width
+def planned(before: Score | None, settings: Evaluating) -> int:
+    """Return how many items to ask of a suite, given its score so far: fewer where that is sure already.
+
+    Decided before the first answer. If the answers decided when to stop, the rate would be biased: a suite that begins
+    with eight wrong answers would end there, and one that begins with eight of nine wrong would go on.
+    """
+    if before is None or not before.trials:
+        return settings.items
+    low, high = before.interval
+    return min(settings.items, settings.least) if high - low <= settings.interval_width else settings.items
+
+
+def is_done(graded: Graded, count: int) -> bool:
+    """Return whether *count* answers have come, graded or not."""
+    return graded.trials + graded.ungraded >= count
 
 
 def miss(suite: Suite, prompt: str, answer: str, why: str) -> Miss:
@@ -87,6 +95,11 @@ def claims(graded: Sequence[Graded]) -> dict[str, Claim]:
     return found
 
 
+def continues(previous: Quality, digest: str | None, server_version: str | None) -> bool:
+    """Return whether answers of these weights at this server add to *previous*."""
+    return (previous.digest, previous.server_version) == (digest, server_version)
+
+
 def fold(
     previous: Quality | None,
     scores: Mapping[str, Score],
@@ -101,7 +114,7 @@ def fold(
     Scores add up while weights, server version and suite version stay. When weights or server change, they begin
     anew, and those before become the baseline.
     """
-    same = previous is not None and (previous.digest, previous.server_version) == (digest, server_version)
+    same = previous is not None and continues(previous, digest, server_version)
     before = previous.scores if previous is not None and same else {}
     return Quality(
         measured_at=at,

@@ -11,11 +11,11 @@ from vedette.knowledge import known, shut_down
 from vedette.messages.catalogue import Catalogue
 from vedette.types import Capability, ModelInfo, ModelRef, Price
 
-# Of an evaluation by the built-in suites, 20 items each, on the rough side; tests/unit/test_evaluating.py compares.
-PROMPT_TOKENS: Final = 35_000
-ANSWER_TOKENS: Final = 10_000  # terse
-THOUGHT_TOKENS: Final = 100_000  # of a model that thinks before each of 240 answers
-_EMBEDDED_TOKENS: Final = 5_000
+# Of an evaluation by the built-in suites, 12 items each, on the rough side; tests/unit/test_evaluating.py compares.
+PROMPT_TOKENS: Final = 21_000
+ANSWER_TOKENS: Final = 6_000  # terse
+THOUGHT_TOKENS: Final = 60_000  # of a model that thinks before each of 144 answers
+_EMBEDDED_TOKENS: Final = 3_000
 _MAX_NAMED: Final = 3
 _LEAST_USD: Final = 0.01
 

@@ -72,7 +72,7 @@ class VectorItem(Struct, frozen=True, kw_only=True):
 
 
 class Suite(Struct, frozen=True, kw_only=True):
-    """A kind of question. `items` yields endlessly, from a seeded generator; of a suite of one's own, each once.
+    """A kind of question. `items` yields endlessly, from a seeded generator; where not `endless`, each once.
 
     `capability` is what an item puts to the proof by the way: passed, the model has it; failed, it has not.
     `needs` is what a model must not be known to lack, else it is not asked.
@@ -83,6 +83,7 @@ class Suite(Struct, frozen=True, kw_only=True):
     items: Callable[[Random], Iterator[Item]] | Callable[[Random], Iterator[VectorItem]]
     capability: Capability | None = None
     needs: Capability | None = Capability.CHAT
+    endless: bool = True
 
     @property
     def name(self) -> str:

@@ -56,7 +56,9 @@ def parse(name: str, text: str) -> Suite:
     def items(rng: Random) -> Iterator[Item]:
         return iter(rng.sample(found, len(found)))
 
-    return Suite(kind=kind, version=int(hashlib.sha256(text.encode()).hexdigest()[:8], 16), items=items)
+    return Suite(
+        kind=kind, version=int(hashlib.sha256(text.encode()).hexdigest()[:8], 16), items=items, endless=False
+    )
 
 
 def _rows(name: str, text: str) -> Sequence[Any]:
