@@ -203,7 +203,7 @@ def test_an_explanation_has_every_part(asked: Asked) -> None:
         (SLOW, "family", ["llama"], "qwen2")
     ]
     assert "org/fast:7b is best for chat" in reply.summary[0]
-    assert reply.weights["quality"] == 0.44
+    assert reply.weights["quality"] == 0.46
 
 
 def test_an_unknown_use_case_names_the_known_ones(asked: Asked) -> None:

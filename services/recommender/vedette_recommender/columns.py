@@ -26,7 +26,7 @@ from vedette.types import (
     Status,
     Tally,
 )
-from vedette_recommender.candidate import MAX_AHEAD, Facts, bytes_per_token, ends_at, median
+from vedette_recommender.candidate import MAX_AHEAD, Facts, bytes_per_token, median
 from vedette_recommender.constants import RELIABILITY_WINDOW_H, USUAL_OUTPUT_TPS, USUAL_TTFT_MS
 from vedette_recommender.measured_calls import with_calls
 from vedette_recommender.usecases import LIKE
@@ -119,7 +119,7 @@ class Columns:
     runs: Floats  # behind the figures; one beside other work is worth half of one that had the endpoint to itself
     measured_at: Floats
     checked_at: Floats
-    ends_at: Floats  # when its service ends it
+    ends_at: Floats  # when its service ends it, by what that says
     resident_until: Floats  # -inf where it is known not to be loaded, inf where no end is in sight
     reported_at: Floats
     reported_calls: Floats
@@ -229,7 +229,7 @@ class Columns:
         info = facts.info
         self.parameters[row] = _number(info.parameters)
         self.bytes_per_token[row] = _number(bytes_per_token(info))
-        self.ends_at[row] = _seconds(ends_at(info))
+        self.ends_at[row] = _seconds(info.retires_at)
         expectations = known(info).expectations
         for place, use_case in enumerate(LIKE):
             expected = expectations[use_case]

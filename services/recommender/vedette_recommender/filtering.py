@@ -263,7 +263,7 @@ def _answers(columns: Columns) -> Rule:
 
 
 def _ended(field: UseCaseScores, columns: Columns) -> Rule:
-    """Return the models whose service has ended, by what it says or what is published."""
+    """Return the models that their services have ended, by what these say; a published date only warns."""
 
     def ended(row: int) -> str:
         return f"ended on {datetime.fromtimestamp(columns.ends_at[row].item(), UTC):%Y-%m-%d}"

@@ -48,17 +48,17 @@ C = Capability
 _ORDER: tuple[Signal, ...] = ("quality", "speed", "ttft", "reliability", "price", "context")
 # name, weights in that order, required capabilities
 _TABLE: tuple[tuple[str, tuple[float, ...], tuple[Capability, ...]], ...] = (
-    ("chat", (0.44, 0.18, 0.12, 0.12, 0.12, 0.02), (C.CHAT,)),
-    ("code_generation", (0.52, 0.17, 0.05, 0.10, 0.13, 0.03), (C.CHAT, C.CODE_GENERATION)),
-    ("code_understanding", (0.52, 0.17, 0.05, 0.10, 0.13, 0.03), (C.CHAT, C.CODE_UNDERSTANDING)),
-    ("reasoning", (0.52, 0.20, 0.03, 0.10, 0.13, 0.02), (C.CHAT, C.REASONING)),
-    ("documentation", (0.46, 0.22, 0.03, 0.10, 0.16, 0.03), (C.CHAT, C.DOCUMENTATION)),
-    ("agent", (0.46, 0.18, 0.08, 0.13, 0.12, 0.03), (C.CHAT, C.TOOLS)),
-    ("summarisation", (0.42, 0.22, 0.05, 0.10, 0.17, 0.04), (C.CHAT, C.SUMMARISATION)),
-    ("extraction", (0.44, 0.18, 0.08, 0.12, 0.15, 0.03), (C.CHAT, C.EXTRACTION)),
+    ("chat", (0.46, 0.22, 0.08, 0.11, 0.11, 0.02), (C.CHAT,)),
+    ("code_generation", (0.50, 0.20, 0.05, 0.10, 0.12, 0.03), (C.CHAT, C.CODE_GENERATION)),
+    ("code_understanding", (0.50, 0.20, 0.05, 0.10, 0.12, 0.03), (C.CHAT, C.CODE_UNDERSTANDING)),
+    ("reasoning", (0.50, 0.22, 0.04, 0.10, 0.12, 0.02), (C.CHAT, C.REASONING)),
+    ("documentation", (0.46, 0.24, 0.04, 0.10, 0.13, 0.03), (C.CHAT, C.DOCUMENTATION)),
+    ("agent", (0.50, 0.20, 0.05, 0.11, 0.11, 0.03), (C.CHAT, C.TOOLS)),
+    ("summarisation", (0.44, 0.24, 0.05, 0.10, 0.13, 0.04), (C.CHAT, C.SUMMARISATION)),
+    ("extraction", (0.44, 0.24, 0.06, 0.10, 0.13, 0.03), (C.CHAT, C.EXTRACTION)),
     ("vision", (0.48, 0.18, 0.08, 0.12, 0.12, 0.02), (C.CHAT, C.VISION)),
     ("embedding", (0.40, 0.28, 0.12, 0.15, 0.03, 0.02), (C.EMBEDDING,)),
-    ("fast", (0.26, 0.28, 0.24, 0.12, 0.08, 0.02), (C.CHAT,)),
+    ("fast", (0.34, 0.32, 0.14, 0.10, 0.08, 0.02), (C.CHAT,)),
 )
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from msgspec import Struct
 
 from vedette.endpoints.budget import used_for
-from vedette.knowledge import known, shut_down
+from vedette.knowledge import known
 from vedette.messages.catalogue import Catalogue
 from vedette.types import Capability, ModelInfo, ModelRef, Price
 
@@ -99,8 +99,8 @@ def promise(info: ModelInfo) -> float:
 
 
 def is_retired(info: ModelInfo, on: date) -> bool:
-    """Return whether the service of a model has ended by that day, as published."""
-    return shut_down(known(info), on)
+    """Return whether a model has ended by that day, by what its service says: published dates are often too early."""
+    return info.retires_at is not None and info.retires_at.date() < on
 
 
 def spent_today(catalogue: Catalogue, endpoints: Sequence[str], now_day: str) -> float:
