@@ -269,9 +269,8 @@ class CustomUseCase(Section, frozen=True, kw_only=True):
     ]
     capabilities: tuple[Capability, ...] = ()
     kinds: dict[str, Weight] = {}  # evaluation kinds and how much each counts; absent: all alike
-    bounds: dict[
-        Bound, Weight
-    ] = {}  # other bounds than those of the built-in use case that it is like; 0 lifts one
+    # Other bounds than those of the built-in use case that it is most like; 0 lifts one.
+    bounds: dict[Bound, Annotated[float, Meta(ge=0, le=1e9)]] = {}
 
 
 class Recommend(Section, frozen=True, kw_only=True):

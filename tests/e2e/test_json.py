@@ -19,6 +19,7 @@ quality = "1h"
 url = "{url}"
 evaluate = false
 """
+FACTS = "model,mode,fact,value,date,source\nacme-1,instruct,released,2026-01-01,,acme.example\n"
 RATING = '[[quality]]\nmodel = "box/a"\nscore = 0.5\nsource = "a board"\nas_of = 2026-11-01\n'
 # In the order in which they run: what they are given, where it is not only --json.
 GIVEN: dict[str, tuple[str, ...]] = {
@@ -37,6 +38,8 @@ GIVEN: dict[str, tuple[str, ...]] = {
     "models": (),
     "recommend": ("chat", "--unmeasured", "keep"),
     "explain": ("chat",),
+    "knowledge show": ("gpt-5",),
+    "knowledge update": ("{tmp}/facts.csv",),
     "history": (),
     "watch": ("--seconds", "5"),
     "report": ("box/a",),
@@ -77,6 +80,7 @@ async def test_every_command_prints_objects(tmp_path: Path) -> None:
     """Against a running Vedette; a command that is added must be added here."""
     assert _with_json(app) == set(GIVEN) | ELSEWHERE
     (tmp_path / "ratings.toml").write_text(RATING)
+    (tmp_path / "facts.csv").write_text(FACTS)
     async with (
         fake_ollama(a="1") as ollama,
         up(tmp_path / "state", CONFIG.format(url=ollama.url)) as running,

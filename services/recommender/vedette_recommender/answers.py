@@ -21,6 +21,7 @@ from vedette.endpoints import spending
 from vedette.endpoints.budget import used
 from vedette.endpoints.spending import Unmeasured
 from vedette.errors import RequestError
+from vedette.knowledge import Table
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.channels import QUERIES
 from vedette.messages.codec import encode
@@ -99,6 +100,7 @@ class Answers:
         stale_after: timedelta,
         base_url: BaseUrl,
         ratings: Sequence[Vouched] = (),
+        published: Table | None = None,
         clock: Clock,
     ) -> None:
         self._catalogue = catalogue
@@ -107,7 +109,11 @@ class Answers:
         self._base_url = base_url
         self._clock = clock
         self._board = Scoreboard(
-            catalogue=catalogue, use_cases=use_cases, stale_after=stale_after, ratings=ratings
+            catalogue=catalogue,
+            use_cases=use_cases,
+            stale_after=stale_after,
+            ratings=ratings,
+            published=published,
         )
         self._remembered: dict[tuple[str, bytes], bytes] = {}
         self._asked: set[int] = set()  # hashes of the questions asked once

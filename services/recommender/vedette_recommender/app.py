@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import NamedTuple
 
 from nats.aio.client import Client as Connection
@@ -11,6 +12,7 @@ from nats.aio.client import Client as Connection
 from vedette import providers
 from vedette.client import ask
 from vedette.errors import ConfigurationError
+from vedette.local import facts
 from vedette.messages.codec import encode
 from vedette.messages.events import Event
 from vedette.messages.queries import PastReply, PastRequest
@@ -55,12 +57,15 @@ class _Configured(NamedTuple):
     past: Past
     use_cases: Mapping[str, UseCase]
     endpoints: frozenset[str]
+    facts: bytes | None  # of the operator's own
 
 
 def _configured(service: Service, settings: Settings) -> _Configured:
     use_cases = known(settings.recommend.use_cases)
+    file = Path(settings.recommend.facts) if settings.recommend.facts else None
     over = partial(
         Answers,
+        published=facts.load(file),
         endpoints=settings.endpoints,
         use_cases=use_cases,
         stale_after=timedelta(seconds=STALE_INTERVALS * interval_s(settings.schedule.availability)),
@@ -74,7 +79,12 @@ def _configured(service: Service, settings: Settings) -> _Configured:
         clock=service.clock,
     )
     answers = over(catalogue=service.catalogue, ratings=settings.quality, clock=service.clock)
-    return _Configured(answers, past, use_cases, frozenset(settings.endpoints))
+    return _Configured(answers, past, use_cases, frozenset(settings.endpoints), _written(file))
+
+
+def _written(file: Path | None) -> bytes | None:
+    """Return what is in the file of the operator's own facts, if there is one."""
+    return file.read_bytes() if file and file.is_file() else None
 
 
 @asynccontextmanager
@@ -97,9 +107,9 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
 
         async def take_on(changed: Settings) -> None:
             nonlocal now
-            if changed == service.settings:
-                return
             configured = _configured(service, changed)
+            if changed == service.settings and configured.facts == now.facts:
+                return
             configured.answers.prepare()
             for endpoint in now.endpoints - configured.endpoints:
                 forget(endpoint)

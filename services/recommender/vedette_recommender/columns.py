@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from vedette.knowledge import known
+from vedette.knowledge import Table, bundled, known
 from vedette.messages.validation import folded
 from vedette.types import (
     NOT_DOWNTIME,
@@ -129,8 +129,9 @@ class Columns:
     reported_output_tps_n: Floats
     reported_output_tps: Floats
 
-    def __init__(self, room: int = _FIRST_ROWS) -> None:
+    def __init__(self, room: int = _FIRST_ROWS, published: Table | None = None) -> None:
         self.room = room
+        self.published = published or bundled()
         self.rows: dict[ModelRef, int] = {}
         self.named: dict[str, set[int]] = {}  # rows of the models of a name, at whatever endpoint
         self.facts: list[Facts | None] = [None] * room
@@ -163,7 +164,7 @@ class Columns:
 
     def with_room_for(self, models: int) -> "Columns":
         """Return the same models with room for so many."""
-        larger = Columns(max(_FIRST_ROWS, 1 << (models - 1).bit_length()))
+        larger = Columns(max(_FIRST_ROWS, 1 << (models - 1).bit_length()), self.published)
         for facts in self.models():
             larger.put(facts)
         return larger
@@ -230,7 +231,7 @@ class Columns:
         self.parameters[row] = _number(info.parameters)
         self.bytes_per_token[row] = _number(bytes_per_token(info))
         self.ends_at[row] = _seconds(info.retires_at)
-        expectations = known(info).expectations
+        expectations = known(info, self.published).expectations
         for place, use_case in enumerate(LIKE):
             expected = expectations[use_case]
             self.expected_quality[place, row] = expected.quality

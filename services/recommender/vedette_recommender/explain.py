@@ -152,7 +152,7 @@ class Account:
 
     @cached_property
     def _published(self) -> Known:
-        return known(self.facts.info)
+        return known(self.facts.info, self._columns.published)
 
     def _reports(self, place: int) -> float:
         """Return how many of our own samples callers' reports count for."""

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from vedette.knowledge import Table
 from vedette.messages.catalogue import Catalogue
 from vedette.settings import Vouched
 from vedette.types import ModelRef
@@ -29,13 +30,14 @@ class Scoreboard:
         use_cases: Mapping[str, UseCase],
         stale_after: timedelta,
         ratings: Sequence[Vouched] = (),
+        published: Table | None = None,
     ) -> None:
         self.scored_at = datetime.min
         self._catalogue = catalogue
         self._use_cases = use_cases
         self._stale_after = stale_after
         self._ratings = ratings
-        self._columns = Columns()
+        self._columns = Columns(published=published)
         self._fields: dict[str, UseCaseScores] = {}
         self._touched = {state.model for state in catalogue.present()}
 

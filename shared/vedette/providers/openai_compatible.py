@@ -194,7 +194,7 @@ class OpenAICompatibleEndpoint:
                 body, headers = await self._http.call("GET", f"{prefix}models")
                 _listed(body)
             except ProviderError as error:
-                if error.outcome is Outcome.TIMEOUT and await self._computes():
+                if error.outcome is Outcome.TIMEOUT and self._own and await self._computes():
                     problem = f"{LLAMA_CPP_PYTHON.name} lists its models only when it computes nothing"
                     raise ProviderError(Outcome.BUSY, problem) from error
                 if error.outcome not in _NO_LISTING:
