@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from vedette.knowledge.names import parse
 from vedette.messages.kinds import ANY_CHAT, TASKS
 from vedette.providers import Described
 from vedette.types import Capability, Claim, Evidence, Kind
+from vedette_discoverer.names import parse
 
 # Names of models that cannot be asked for text, by what they are. Model cards and the services' own lists, 2026-11-29.
 _OTHER_KINDS = tuple(

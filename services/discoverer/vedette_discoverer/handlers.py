@@ -12,7 +12,6 @@ from vedette.clock import Clock
 from vedette.endpoints import Endpoints, OpenEndpoint, account, observe
 from vedette.endpoints.contact import count_misses, pause
 from vedette.errors import Conflict, ProviderError
-from vedette.knowledge.names import identify
 from vedette.messages import subjects
 from vedette.messages.catalogue import Catalogue, ModelState, Versioned
 from vedette.messages.events import Formerly, Job, Lifecycle, ModelEvent, ModelFound, ModelReported, Tick
@@ -25,6 +24,7 @@ from vedette_discoverer.admission import admit
 from vedette_discoverer.capabilities import infer
 from vedette_discoverer.changes import gone, seen
 from vedette_discoverer.licences import identifier
+from vedette_discoverer.names import identify
 from vedette_discoverer.prices import costs_nothing, listed_price
 from vedette_discoverer.renaming import Former
 
