@@ -99,3 +99,11 @@ def test_all_kinds_together_tell_what_their_answers_tell() -> None:
     told = answered({"a": score(10, 20), "b": score(20, 20)}, {"a": 1.0, "b": 1.0})
     assert told.rate == 0.75
     assert told.effective == pytest.approx(40.0)
+
+
+def test_answers_that_could_not_be_graded_fully_tell_less() -> None:
+    """Programs judged by their syntax alone count for half."""
+    half = Score(successes=10, trials=20, suite="code_generation@2", weight=0.5, note="syntax only")
+    told = answered({"code_generation": half}, {"code_generation": 1.0})
+    assert told.effective == pytest.approx(10.0)
+    assert told.trials == 20

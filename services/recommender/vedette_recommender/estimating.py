@@ -52,7 +52,7 @@ def answered(scores: Mapping[str, Score], kinds: Mapping[str, float]) -> Answere
     if not weight:
         return NOTHING
     rate = math.fsum(kinds[kind] * one.successes / one.trials for kind, one in asked.items()) / weight
-    variance = math.fsum((kinds[kind] / weight) ** 2 / one.trials for kind, one in asked.items())
+    variance = math.fsum((kinds[kind] / weight) ** 2 / one.counted for kind, one in asked.items())
     total = math.fsum(kinds.values())
     uneven = math.fsum(
         (share / total - (share / weight if kind in asked else 0.0)) ** 2 for kind, share in kinds.items()

@@ -180,7 +180,16 @@ class Account:
         published = self._published
         named = published.sources[:_MOST_SOURCES] if published.basis == "model" else ()
         by = ", ".join(named) or _BASES[published.basis]
-        return f"expected {expected} ({by})" + ("; not evaluated here" if math.isnan(raw) else "")
+        told = f"expected {expected} ({by})"
+        return (
+            "; ".join((told, "not evaluated here")) if math.isnan(raw) else "; ".join((told, *self._graded()))
+        )
+
+    def _graded(self) -> Sequence[str]:
+        """Return what limits the grading of the answers that count for the use case."""
+        quality, kinds = self.facts.quality, self._field.use_case.kinds
+        scores = quality.scores if quality else {}
+        return sorted({score.note for kind, score in scores.items() if kind in kinds and score.note})
 
     def _expected_speed(self, place: int) -> str:
         columns, row = self._columns, self.row
