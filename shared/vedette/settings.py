@@ -272,6 +272,11 @@ class CustomUseCase(Section, frozen=True, kw_only=True):
     # Other bounds than those of the built-in use case that it is most like; 0 lifts one.
     bounds: dict[Bound, Annotated[float, Meta(ge=0, le=1e9)]] = {}
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for a bound of quality that no model can reach."""
+        if self.bounds.get("quality", 0.0) > 1.0:
+            raise ValueError("bounds.quality is a share of the best quality, at most 1")
+
 
 class Recommend(Section, frozen=True, kw_only=True):
     """How recommendations are made. `facts` is a file of published facts of one's own (`vedette knowledge update`)."""

@@ -153,6 +153,25 @@ CASES: list[tuple[tuple[str, ...], Any, Any]] = [
 ]
 
 
+def asked(request: dict[str, Any], models: Any) -> TopReply:
+    """Return the reply to *request* over *models*."""
+    case = msgspec.convert(
+        {
+            "question": "which?",
+            "why": "it is obvious",
+            "request": request,
+            "expected": {},
+            "endpoint": {
+                "own": {"provider": "ollama", "url": "http://127.0.0.1:11434"},
+                "cloud": {"provider": "openai-compatible", "url": "https://cloud.example/v1"},
+            },
+            "model": models,
+        },
+        Case,
+    )
+    return ask(case, "recommend.top", TopReply)
+
+
 @pytest.mark.parametrize(
     ("use_case", "first", "second"),
     [
@@ -164,19 +183,5 @@ CASES: list[tuple[tuple[str, ...], Any, Any]] = [
 def test_nobody_would_call_it_absurd(use_case: str, first: Any, second: Any) -> None:
     """In either order of coming."""
     for models in ((first, second), (second, first)):
-        case = msgspec.convert(
-            {
-                "question": "which?",
-                "why": "it is obvious",
-                "request": {"use_case": use_case},
-                "expected": {},
-                "endpoint": {
-                    "own": {"provider": "ollama", "url": "http://127.0.0.1:11434"},
-                    "cloud": {"provider": "openai-compatible", "url": "https://cloud.example/v1"},
-                },
-                "model": models,
-            },
-            Case,
-        )
-        told = ask(case, "recommend.top", TopReply)
+        told = asked({"use_case": use_case}, models)
         assert str(told.recommendations[0].model) == first["name"]

@@ -81,3 +81,18 @@ def test_only_models_whose_expectation_changed_are_worked_out_again() -> None:
     assert changed == {columns.rows[ModelRef("a", "7b")], columns.rows[ModelRef("a", "14b")]}
     assert expecting.settle(columns) == set()
     assert not np.isnan(columns.expected_output_tps).any()
+
+
+def test_the_size_of_a_hosted_model_tells_nothing_of_its_speed() -> None:
+    """Each may run on another machine; so a small one is not expected to be a hundred times as fast."""
+    told = expected(model("c/405b", 405, 40, locality="remote"), model("c/0.5b", 0.5, locality="remote"))
+    assert told["c/0.5b"] == pytest.approx(40, rel=0.1)
+
+
+def test_a_speed_of_none_spoils_no_neighbour() -> None:
+    """What was measured as zero tells nothing of the machine."""
+    alone = expected(model("a/y", 7))
+    zero = Facts(
+        info=model("a/x", 7).info, performance=Performance(measured_at=EPOCH, n=6, output_tps=figure(0.0))
+    )
+    assert expected(zero, model("a/y", 7))["a/y"] == alone["a/y"]

@@ -289,6 +289,9 @@ class Answers:
 
     def _rank(self, request: RecommendRequest, most: int) -> _Ranking:
         field = self._field(request)
+        if request.bounds.get("quality", 0.0) > 1.0:
+            message = "bounds.quality: at most 1, as a share of the best quality"
+            raise RequestError(code="invalid_value", message=message, field="bounds.quality")
         need = request.constraints
         self._refuse_unknown("endpoint", need.endpoints or (), field="constraints.endpoints")
         self._refuse_unknown("provider", need.providers or (), field="constraints.providers")

@@ -1,7 +1,9 @@
 """How fast a model will be that was not measured: by its size, as fast as others of its endpoint are. Pure.
 
 Tokens come as fast as a machine reads the weights that a token takes, so what one model of an endpoint achieves tells
-of the others there. Where none was measured, a modest machine is assumed, and of a hosted model what services publish.
+of the others there. Where none was measured, a modest machine is assumed. A hosted model is expected to be as fast as
+others of its service, whatever its size: each may run on another machine. Where none was measured, it is as fast as
+services publish.
 """
 
 from typing import Final
@@ -41,7 +43,7 @@ def output_tps(columns: Columns, rows: Rows) -> Floats:
     achieved = _middle(measured * weights)
     local = columns.locality[rows] == _LOCAL
     by_size = (LOCAL_BYTES_PER_S if np.isnan(achieved) else achieved) / weights
-    sized = np.where(local | ~np.isnan(achieved), by_size, np.nan)
+    sized = np.where(local, by_size, np.nan)
     hosted = np.where(columns.locality[rows] == _REMOTE, HOSTED_OUTPUT_TPS, USUAL_OUTPUT_TPS)
     usual = _middle(measured)
     return np.where(np.isnan(sized), hosted if np.isnan(usual) else usual, sized)
@@ -53,7 +55,7 @@ def ttft_ms(columns: Columns, rows: Rows) -> Floats:
     taken = _middle(measured / size)
     local = columns.locality[rows] == _LOCAL
     by_size = (LOCAL_TTFT_MS / 5.0 if np.isnan(taken) else taken) * size
-    sized = np.where(local | ~np.isnan(taken), by_size, np.nan)
+    sized = np.where(local, by_size, np.nan)
     hosted = np.where(columns.locality[rows] == _REMOTE, HOSTED_TTFT_MS, USUAL_TTFT_MS)
     usual = _middle(measured)
     return np.where(np.isnan(sized), hosted if np.isnan(usual) else usual, sized)
@@ -61,7 +63,7 @@ def ttft_ms(columns: Columns, rows: Rows) -> Floats:
 
 def _middle(values: Floats) -> float:
     """Return the median in steps of a quarter of an octave, so that not every benchmark changes what is expected."""
-    known = values[~np.isnan(values)]
+    known = values[np.isfinite(values) & (values > 0.0)]
     if not len(known):
         return np.nan
     return float(

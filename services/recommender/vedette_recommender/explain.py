@@ -207,6 +207,8 @@ class Account:
         if any(name in standing.multipliers for name in BOUNDS):
             return None  # what brings it within its bounds changes more than one signal
         lacking = aim / multiplier - standing.raw
+        if lacking < _A_HAIR:
+            return None  # a tie, which no change that can be shown would end
         found = [
             change
             for place, signal in enumerate(SIGNALS)

@@ -189,16 +189,20 @@ class UseCaseScores:
 
     def _bound(self) -> None:
         """Work out who is beyond a bound: of quality, that depends on the best of all candidates."""
-        among = self.capable() & _MAY_SERVE[self.status] & ~self._columns.never_answered
+        columns = self._columns
+        among = self.capable() & _MAY_SERVE[self.status] & ~columns.never_answered
+        among &= ~(columns.ends_at < self.at)
         self.best_quality = float(self.utility[QUALITY, among].max(initial=0.0))
         self._by_bounds = self.bounds(ALL, self.default)
 
     def bounds(self, rows: Rows, terms: Terms) -> Floats:
         """Return what each bound makes of the scores of *rows*, in the order of `bounds.BOUNDS`."""
-        quality = self.utility[QUALITY, rows]
-        return bounds.multipliers(
-            self._columns, rows, self.use_case, terms.bounds, quality, self.best_quality
-        )
+        quality, best = self.utility[QUALITY, rows], self.best_quality
+        return bounds.multipliers(self._columns, rows, self.use_case, terms.bounds, quality, best)
+
+    def _bounded(self, rows: Rows, terms: Terms) -> Floats:
+        usual = terms.bounds == self.default.bounds
+        return self._by_bounds[:, rows] if usual else self.bounds(rows, terms)
 
     def _hear(self, rows: Rows) -> None:
         """Work out what callers' reports would move; of most models there are none."""
@@ -286,11 +290,7 @@ class UseCaseScores:
     def _multipliers(self, row: int, sure: float, terms: Terms) -> dict[str, float]:
         """Return what the raw score of *row* is multiplied by, by name: the risk, and what changes anything."""
         found = {STATUSES[self.status[row]].value: self._by_status[row].item()}
-        beyond = (
-            self._by_bounds[:, row]
-            if terms.bounds == self.default.bounds
-            else self.bounds(np.array([row]), terms)
-        )
+        beyond = self._bounded(np.array([row]), terms)
         found |= zip(bounds.BOUNDS, beyond.ravel().tolist(), strict=True)
         changing = {name: value for name, value in found.items() if value != 1.0}
         return {"risk": scoring.risk_multiplier(terms.risk, sure)} | changing
@@ -326,8 +326,7 @@ class UseCaseScores:
 
     def _scores(self, rows: Rows, terms: Terms, partial: Floats, sure: Floats) -> Scores:
         raw = partial + scoring.points(terms.shares[CONTEXT], self.context(rows, terms.wanted_context))
-        own = terms.bounds == self.default.bounds
-        beyond = self._by_bounds[:, rows] if own else self.bounds(rows, terms)
+        beyond = self._bounded(rows, terms)
         score = raw * scoring.risk_multiplier(terms.risk, sure) * self._by_status[rows]
         return Scores(score * np.multiply.reduce(beyond, axis=0), raw, sure)
 

@@ -208,7 +208,8 @@ def context(columns: Columns, rows: Rows, wanted: int) -> Evidence:
 def price(columns: Columns, rows: Rows) -> Evidence:
     """Return the price of a million tokens, three of four of them input."""
     into, out_of = PRICE_BLEND
-    blended = (into * columns.price_input[rows] + out_of * columns.price_output[rows]) / sum(PRICE_BLEND)
+    with np.errstate(over="ignore"):  # of a price that is no price
+        blended = (into * columns.price_input[rows] + out_of * columns.price_output[rows]) / sum(PRICE_BLEND)
     return _declared("price", blended, falling(blended, HALF_PRICE_USD_PER_MTOK))
 
 
