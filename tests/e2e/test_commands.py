@@ -84,6 +84,18 @@ async def test_an_unknown_command_is_a_usage_error() -> None:
     assert "recommend" in ended.out + ended.err
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [("speed=3", "names no bound"), ("answer_s", "is no NAME=VALUE"), ("answer_s=soon", "is no NAME=VALUE")],
+)
+async def test_a_bound_that_is_none_is_refused(given: str, says: str) -> None:
+    """Before anything is asked; a name that is unknown is answered with those that there are."""
+    ended = await vedette("recommend", "chat", "--bound", given)
+    assert ended.code == 2
+    assert says in ended.err
+    assert "answer_s" in ended.err
+
+
 async def test_an_unknown_suite_is_refused_before_anything_is_queued(tmp_path: Path) -> None:
     """By the suites of the Vedette that runs, its own ones among them."""
     (tmp_path / "suites").mkdir()

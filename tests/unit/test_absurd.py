@@ -44,7 +44,7 @@ def local(
 def hosted(
     name: str, usd: tuple[float, float], tps: float | None = None, right: float | None = None, **more: Any
 ) -> Any:
-    """Return a model of a service, which nobody evaluated unless a share is given."""
+    """Return a model of a service, which was not evaluated unless a share is given."""
     return _model(
         f"cloud/{name}", tps, 700 if tps else None, right, usd_per_mtok=usd, locality="remote", **more
     )
@@ -87,7 +87,7 @@ NEW_SMALL = local("qwen3:4b", 4.0, 60, 150)
 
 # use cases, who must come first, who must come behind
 CASES: list[tuple[tuple[str, ...], Any, Any]] = [
-    # A measured model with no right answer, and a hosted one that nobody evaluated.
+    # A measured model with no right answer, and a hosted one that was not evaluated.
     (("chat", "code_generation", "reasoning", "documentation", "agent", "extraction"), FRONTIER, SMALL),
     (("code_understanding", "summarisation", "fast"), FRONTIER_TIMED, SMALL),
     (("chat", "code_generation", "reasoning", "agent"), FRONTIER_TIMED, TINY),
@@ -95,7 +95,7 @@ CASES: list[tuple[tuple[str, ...], Any, Any]] = [
     (("reasoning", "code_generation", "chat"), NEW_SMALL, OLD_LARGE),
     (("reasoning", "chat"), local("gemma3:12b", 12, 30, 300), local("falcon:180b", 180, 9, 2000)),
     (("reasoning",), local("phi4:14b", 14, 25, 300), local("llama2:13b", 13, 28, 300)),
-    # An answer that nobody would wait for.
+    # An answer that takes too long.
     (
         ("code_generation", "chat", "reasoning"),
         FAIR,
@@ -104,7 +104,7 @@ CASES: list[tuple[tuple[str, ...], Any, Any]] = [
     (("chat", "fast"), FAIR, local("llama3.3:70b", 70, 0.4, 45_000, right=0.95)),
     (("fast",), FAIR, local("qwen2.5:32b", 32, 4, 9000, right=0.9)),
     (("agent",), GOOD, local("llama3.1:405b", 405, 0.2, 120_000, right=0.95)),
-    # An answer that nobody would pay for.
+    # An answer that costs too much.
     (("chat", "code_generation", "summarisation"), GOOD, hosted("o1-pro", (1750, 1750), tps=40, right=0.95)),
     (("summarisation", "extraction", "fast"), FAIR, hosted("gpt-4.5-preview", (75, 150), tps=20, right=0.7)),
     # Declared context is no merit.
@@ -180,7 +180,7 @@ def asked(request: dict[str, Any], models: Any) -> TopReply:
         for use_case in use_cases
     ],
 )
-def test_nobody_would_call_it_absurd(use_case: str, first: Any, second: Any) -> None:
+def test_the_answer_is_not_absurd(use_case: str, first: Any, second: Any) -> None:
     """In either order of coming."""
     for models in ((first, second), (second, first)):
         told = asked({"use_case": use_case}, models)

@@ -80,12 +80,12 @@ def test_the_scale_does_not_depend_on_the_order() -> None:
     assert scale(rate, n, expected, spread) == scale(rate[order], n[order], expected[order], spread[order])
 
 
-def test_of_nobody_the_scale_is_as_expected() -> None:
+def test_without_answers_the_scale_is_as_expected() -> None:
     """Nothing was answered."""
     assert scale(np.array([np.nan]), np.array([0.0]), np.array([0.5]), np.array([0.1])) == Scale()
 
 
-def test_irrelevant_answers_make_nobody_sure() -> None:
+def test_irrelevant_answers_do_not_make_sure() -> None:
     """A thousand answers in a kind of little weight tell less than twenty in the one that counts."""
     kinds = {"tools": 9.0, "choice": 1.0}
     little, much = answered({"choice": score(900, 1000)}, kinds), answered({"tools": score(18, 20)}, kinds)

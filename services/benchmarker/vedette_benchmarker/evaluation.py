@@ -152,7 +152,7 @@ class Evaluation:
             held = scores.get(suite.kind)
             before = held if held and held.suite == suite.name else None
             # One seed for all models, each going on where it stopped: what they are compared by are the same items,
-            # and none is asked twice. A suite that ends is asked anew, in another order.
+            # and none is asked twice. A suite with a fixed number of items is asked again, in another order.
             seed, start = (
                 (suite.name, before.trials if before else 0)
                 if suite.endless

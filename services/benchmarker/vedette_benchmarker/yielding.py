@@ -53,7 +53,7 @@ class PushedOut(GaveWay):
 
 
 async def at_any_time() -> None:
-    """Be the turn of a measurement that waits for nobody."""
+    """Return at once: the turn of a measurement that does not wait for other users."""
 
 
 def other_use(before: Activity | None, seen: Activity, *, ours: int, ours_ended: bool) -> str | None:
@@ -103,7 +103,7 @@ async def until_used(endpoint: Endpoint, sent: Sent, clock: Clock) -> str | None
 
 
 async def require_turn(endpoint: Endpoint) -> None:
-    """Return where nobody's request runs. Raises GaveWay where one does."""
+    """Return if no other request runs. Raises GaveWay if one does."""
     running = 0
     for wait_s in _RECOUNTS_S:
         await asyncio.sleep(wait_s)
@@ -122,7 +122,7 @@ def turn_of(
 ) -> Turn:
     """Return what a measurement of the model with these *names* awaits before each request.
 
-    Before the first it was looked already, and what a person asked for waits for nobody.
+    The caller has looked before the first request. A measurement that a person asked for does not wait.
     """
 
     async def turn() -> None:

@@ -8,8 +8,8 @@ distribution there, the answers are binomial; the estimate is the mode of what t
 
 More right answers never lower it, and neither does a better expectation. What all models that were evaluated do better
 than expected, raises what is expected of everybody, so that those that were not evaluated are compared on the same
-scale. What goes beyond a limit is put down to the suites: ones that everybody passes, or nobody, tell models apart no
-more.
+scale. What goes beyond a limit is put down to the suites: if all models pass a suite, or all fail it, it does not tell
+them apart.
 """
 
 import math

@@ -333,7 +333,7 @@ def summary(
 
 
 def _unevaluated(parts: Sequence[Contribution]) -> str:
-    """Return what must be known of a winner whose quality nobody measured."""
+    """Return what must be known of a winner whose quality was not measured."""
     quality = next(part for part in parts if part.signal == "quality")
     return "; its quality is expected, not evaluated here" if quality.raw is None and quality.weight else ""
 

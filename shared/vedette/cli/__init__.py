@@ -129,7 +129,11 @@ entries.add(
     Entry(
         "vedette.cli.working:evaluate",
         "Measure the quality of models now; scores come with their intervals.",
-        ("vedette evaluate gpu/qwen3:8b --suite tools --suite arithmetic", "vedette evaluate gpu --show"),
+        (
+            "vedette evaluate gpu/qwen3:8b --suite tools --suite arithmetic",
+            "vedette evaluate gpu --show",
+            "vedette evaluate --hosted --budget 1.00",
+        ),
     ),
     group=entries.MEASURE,
 )

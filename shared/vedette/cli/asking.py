@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, get_args
 
 from cyclopts import Parameter, validators
 
@@ -40,7 +40,7 @@ from vedette.messages.validation import folded, unknown_name
 from vedette.runtime.loop import run
 from vedette.text.figures import apart
 from vedette.text.shown import shown_name
-from vedette.types import Capability, ModelInfo, Status
+from vedette.types import Bound, Capability, ModelInfo, Status
 
 # The codes of rejections for a figure that is not known; `--unmeasured keep` lifts them.
 _UNMEASURED = frozenset(
@@ -50,6 +50,7 @@ At = Annotated[
     str | None, Parameter(help=f"Recommend as of this time, from recorded history: {options.MOMENT}")
 ]
 Limit = Annotated[int, Parameter(help="Number of models to show, 1 to 100.")]
+_BOUNDS = get_args(Bound)
 _MAX_NOTED = 20
 _MOST_ROWS = 1000  # a table of them takes a second
 UseCase = Annotated[str, Parameter(help="For example chat, code_generation, embedding, or one of your own.")]
@@ -182,6 +183,9 @@ def _bounds(given: Sequence[str]) -> dict[str, dict[str, float]]:
     found = {}
     for text in given:
         bound, _, value = text.partition("=")
+        if bound not in _BOUNDS:
+            message = f'--bound: "{text}" names no bound: write NAME=VALUE with one of {", ".join(_BOUNDS)}'
+            raise RequestError(code="invalid_value", message=message, field="bounds")
         try:
             found[bound] = float(value)
         except ValueError:

@@ -1,8 +1,8 @@
 """Fleets from a seed: which models an organisation has, how good, fast, dear and reliable each truly is.
 
 The names, sizes, dates and abilities of the models are published facts (`models.csv`). What is true in one world is
-drawn around them: nobody's tasks are a public benchmark. A model of a made-up name has the ability of its size, with
-a wider spread.
+drawn around them: the tasks of an organisation are not a public benchmark. A model of a made-up name has the ability of
+its size, with a wider spread.
 """
 
 import csv
