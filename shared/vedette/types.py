@@ -232,6 +232,19 @@ class Level(StrEnum):
     ANSWER = "answer"
 
 
+class SortKey(StrEnum):
+    """By what a list of models is ordered; `name` is endpoint and name."""
+
+    NAME = "name"
+    OUTPUT_TPS = "output_tps"
+    TTFT_MS = "ttft_ms"
+    UPTIME = "uptime"
+    CONTEXT = "context"
+    PARAMETERS = "parameters"
+    PRICE = "price"
+    CHECKED_AT = "checked_at"
+
+
 class Status(StrEnum):
     """Whether a model can be called now."""
 

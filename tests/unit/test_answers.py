@@ -14,10 +14,10 @@ from vedette.errors import RequestError
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.channels import QUERIES
 from vedette.messages.events import EndpointObserved
-from vedette.messages.queries import BestReply, EndpointsReply, ExplainReply, ModelsReply, TopReply
+from vedette.messages.queries import BestReply, Counts, EndpointsReply, ExplainReply, ModelsReply, TopReply
 from vedette.settings import CustomUseCase, EndpointSettings
 from vedette.testing import EPOCH, FakeClock
-from vedette.types import Claim, EndpointState, Evidence, ModelRef, Outcome, Performance, RunSample
+from vedette.types import Claim, EndpointState, Evidence, ModelRef, Outcome, Performance, RunSample, Status
 from vedette_recommender.answers import Answers
 from vedette_recommender.usecases import known
 
@@ -275,6 +275,32 @@ def test_the_same_question_gets_the_same_bytes_until_something_changes(asked: As
     asked.apply(benchmark_event(SLOW, at=EPOCH, tps=5000.0))
     changed = msgspec.json.decode(asked.answers.answer("recommend.best", request), type=BestReply)
     assert changed.as_of.sequence == asked.sequence
+
+
+def test_models_are_listed_in_the_order_that_was_asked_for(asked: Asked) -> None:
+    """By a figure either way; a model without it comes last both times, and pages cut one order."""
+    bare = ModelRef("gpu", "bare")
+    asked.apply(lifecycle_event("found", bare, at=EPOCH, info=model_info(bare, url="http://gpu:8000")))
+
+    def found(**conditions: Any) -> list[ModelRef]:
+        return [view.model for view in asked.ask("models.list", **conditions).models]
+
+    assert found(sort="output_tps") == [SLOW, FAST, bare]
+    assert found(sort="output_tps", descending=True) == [FAST, SLOW, bare]
+    assert found(sort="context", descending=True, limit=1, offset=1) == [SLOW]
+    assert found(sort="checked_at", descending=True)[-1] == bare
+    assert found(descending=True) == found()[::-1]
+
+
+def test_a_list_says_what_all_that_match_amount_to(asked: Asked) -> None:
+    """Counts are of all pages, and of no other models."""
+    bare = ModelRef("gpu", "bare")
+    asked.apply(lifecycle_event("found", bare, at=EPOCH, info=model_info(bare, url="http://gpu:8000")))
+    reply: ModelsReply = asked.ask("models.list", limit=1)
+    assert reply.counts == Counts(
+        statuses={Status.AVAILABLE: 2, Status.UNKNOWN: 1}, unmeasured=1, unevaluated=3
+    )
+    assert asked.ask("models.list", text="bare").counts.statuses == {Status.UNKNOWN: 1}
 
 
 def test_models_are_listed_by_what_was_asked(asked: Asked) -> None:

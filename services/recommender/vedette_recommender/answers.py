@@ -57,8 +57,9 @@ from vedette_recommender.announcement_policy import WinnerStatus, because
 from vedette_recommender.columns import CAPABILITIES, STATUSES
 from vedette_recommender.explain import Account, scaled, summary, untold
 from vedette_recommender.field import FilterResult, Place, Terms, UseCaseScores, shares
-from vedette_recommender.filtering import Rule, alike, listed, narrow, rules
+from vedette_recommender.filtering import Rule, alike, narrow, rules
 from vedette_recommender.grouping import same_weights
+from vedette_recommender.listing import counted, listed, ordered
 from vedette_recommender.near_misses import distance, nearest, rejections, relaxation
 from vedette_recommender.scoreboard import Scoreboard
 from vedette_recommender.usecases import SIGNALS, UseCase, bounds_with
@@ -402,11 +403,14 @@ class Answers:
         columns = self._board.columns
         self._refuse_unknown("endpoint", filter(None, (request.endpoint,)), field="endpoint")
         self._refuse_unknown("provider", filter(None, (request.provider,)), field="provider")
-        among = listed(columns, request, self._board.statuses()).tolist()
+        statuses = self._board.statuses()
+        among = listed(columns, request, statuses).tolist()
         text = (request.text or "").casefold()
         matching = [row for row in columns.order if among[row] and columns.has_in_name(row, text)]
-        page = matching[request.offset : request.offset + request.limit]
-        return self._reply(page, total=len(matching))
+        rows = ordered(columns, matching, request, self._scored_at.timestamp())
+        page = rows[request.offset : request.offset + request.limit]
+        counts = counted(columns, matching, statuses)
+        return replace(self._reply(page, total=len(matching)), counts=counts)
 
     def _model(self, request: ModelRequest) -> ModelsReply:
         ref = reference(request.model)

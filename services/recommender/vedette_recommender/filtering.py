@@ -13,10 +13,9 @@ from typing import Final, NamedTuple
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
-from numpy.typing import NDArray
 
 from vedette.messages.constraints import Constraints
-from vedette.messages.queries import ModelsRequest, RecommendRequest
+from vedette.messages.queries import RecommendRequest
 from vedette.types import Capability, Evidence, ModelRef, Status
 from vedette_recommender.candidate import Facts
 from vedette_recommender.columns import (
@@ -342,20 +341,3 @@ def _described(columns: Columns, row: int, code: str) -> str | None:
     if code == "endpoint":
         return facts.model.endpoint
     return getattr(facts.info, code)  # type: ignore[no-any-return]
-
-
-def listed(columns: Columns, request: ModelsRequest, statuses: NDArray[np.int8]) -> Mask:
-    """Return the models that a list is to hold, by everything but the text in their names."""
-    among = columns.present.copy()
-    for values, names, wanted in (
-        (columns.provider, columns.providers, request.provider),
-        (columns.endpoint, columns.endpoints, request.endpoint),
-        (columns.family, columns.families, request.family),
-    ):
-        if wanted is not None:
-            among &= values == names.find(wanted)
-    if request.status is not None:
-        among &= statuses == STATUSES.index(request.status)
-    for capability in request.capabilities:
-        among &= columns.claims[CAPABILITIES.index(capability)] > 0
-    return among

@@ -40,7 +40,7 @@ from vedette.messages.validation import folded, unknown_name
 from vedette.runtime.loop import run
 from vedette.text.figures import apart
 from vedette.text.shown import shown_name
-from vedette.types import Bound, Capability, ModelInfo, Status
+from vedette.types import Bound, Capability, ModelInfo, SortKey, Status
 
 # The codes of rejections for a figure that is not known; `--unmeasured keep` lifts them.
 _UNMEASURED = frozenset(
@@ -84,6 +84,10 @@ def models(
     status: Annotated[
         Status | None, options.Enumerated, Parameter(help="Only models with this status.")
     ] = None,
+    sort: Annotated[
+        SortKey, options.Enumerated, Parameter(help="Figure to sort by; models without it come last.")
+    ] = SortKey.NAME,
+    descending: Annotated[bool, Parameter(negative="", help="Largest first.")] = False,
     limit: Annotated[
         int | None,
         Parameter(
@@ -105,6 +109,8 @@ def models(
             endpoint=endpoint,
             family=family,
             status=status,
+            sort=sort,
+            descending=descending,
             limit=limit or (None if json else _MOST_ROWS),
         )
         if json:

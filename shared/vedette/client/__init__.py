@@ -49,7 +49,7 @@ from vedette.messages.queries import (
 )
 from vedette.messages.validation import nearest
 from vedette.settings import Nats
-from vedette.types import Bound, ModelRef, Outcome, Signal
+from vedette.types import Bound, ModelRef, Outcome, Signal, SortKey
 
 T = TypeVar("T", bound=msgspec.Struct)
 URL_VARIABLE = "VEDETTE_NATS_URL"
@@ -162,9 +162,12 @@ class Client:
         text: str | None = None,
         limit: int | None = None,
         offset: int = 0,
+        sort: SortKey | str = SortKey.NAME,
+        descending: bool = False,
     ) -> ModelsReply:
         """Return the models that match all that is given, from *offset* on: all of them, or at most *limit*.
 
+        Models without the figure to *sort* by come last.
         More than go into one reply are asked for until they are there. Raises RequestError and NoAnswer.
         """
         asked = {
@@ -174,6 +177,8 @@ class Client:
             "family": family,
             "status": status,
             "text": text,
+            "sort": sort,
+            "descending": descending,
         }
         asked = {key: value for key, value in asked.items() if value is not None}
         models: list[ModelView] = []

@@ -29,6 +29,7 @@ from vedette.types import (
     Quality,
     Rating,
     Signal,
+    SortKey,
     Status,
     Text,
     Use,
@@ -63,7 +64,7 @@ class ModelsRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Which models to list. `text` matches anywhere in `endpoint/name`. Lost models are not listed.
 
     A reply has at most `limit` models, starting at `offset`, and fewer if they do not fit into one message (about 500
-    fit).
+    fit). Models without the figure to sort by come last.
     """
 
     capabilities: Annotated[tuple[Capability, ...], Meta(max_length=32)] = ()
@@ -74,6 +75,8 @@ class ModelsRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     text: Text | None = None
     limit: Annotated[int, Meta(ge=1, le=MOST_LISTED)] = MOST_LISTED
     offset: Annotated[int, Meta(ge=0)] = 0
+    sort: Annotated[SortKey, Meta(description="`uptime` is that of the last 24 h")] = SortKey.NAME
+    descending: bool = False
 
 
 class ModelRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -364,6 +367,14 @@ class ModelView(Struct, frozen=True, kw_only=True):
     ] = None
 
 
+class Counts(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How many of the models that match have which status, and how many were not measured or not evaluated yet."""
+
+    statuses: dict[Status, int] = {}
+    unmeasured: Annotated[int, Meta(description="without a figure of speed")] = 0
+    unevaluated: Annotated[int, Meta(description="without a score of quality")] = 0
+
+
 class ModelsReply(Struct, frozen=True, kw_only=True):
     """Models, the total that match, how many were considered, and the stream sequence that the reply reflects."""
 
@@ -371,6 +382,9 @@ class ModelsReply(Struct, frozen=True, kw_only=True):
     total: int
     considered: int = 0
     as_of: AsOf
+    counts: Annotated[
+        Counts, Meta(description="of all models that match; only in replies to `models.list`")
+    ] = Counts()
 
 
 class EndpointView(Struct, frozen=True, kw_only=True):
