@@ -1,14 +1,16 @@
 """State on the real server: compare-and-set, warm starts, queues, and what cannot be handled."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import nats.errors
 import pytest
 
+from eventually import eventually
 from samples import lifecycle_event, probe_event
 from vedette.bus.bus import Bus
 from vedette.bus.connection import barrier
@@ -152,6 +154,55 @@ async def test_a_job_is_queued_once_per_subject(bus: Bus) -> None:
         Job(**{f: getattr(job(1), f) for f in Job.__struct_fields__ if f != "id"}, id="other")
     )
     assert again.id == first.id
+
+
+def _backwards(queue: Sequence[Job]) -> list[Job]:
+    """Return the unrequested jobs, the last model first."""
+    return sorted(
+        (one for one in queue if one.cause != "manual"), key=lambda one: str(one.model), reverse=True
+    )
+
+
+@pytest.mark.fault("the process ends while it rearranges a queue", "I12")
+async def test_jobs_move_back_in_their_queue_and_none_is_lost(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An operator's job and the one in hand keep their place; it may end after any step."""
+    queue, done, finished = host_jobs("host"), list[str](), asyncio.Event()
+    await ensure_durable(bus.connection, queue)
+    for n in range(5):
+        await bus.publisher.enqueue(msgspec.structs.replace(job(n), cause="manual" if n == 2 else "found"))
+    move_back, moves = bus.publisher.move_back, iter(range(100))
+
+    async def ends_at_the_second(sequence: int) -> bool:
+        if next(moves) == 1:
+            raise nats.errors.TimeoutError
+        return await move_back(sequence)
+
+    monkeypatch.setattr(bus.publisher, "move_back", ends_at_the_second)
+
+    async def handle(taken: Job) -> None:
+        if not done:
+            with pytest.raises(nats.errors.TimeoutError):
+                await bus.jobs.rearrange(queue, _backwards)
+            assert {one.id for one in await bus.jobs.queued(queue) or ()} == {job(n).id for n in range(5)}
+            assert await bus.jobs.rearrange(queue, _backwards) == 1  # the other had moved
+            assert await bus.jobs.rearrange(queue, _backwards) == 0
+            # One that is queued is still not queued twice, nor replaced.
+            assert (await bus.publisher.enqueue(msgspec.structs.replace(job(4), id="other"))).id == job(4).id
+        done.append(str(taken.model))
+        if len(done) == 5:
+            finished.set()
+
+    bus.spawn(bus.jobs.work(queue, handle, concurrency=1, timeout_s=10))
+    async with asyncio.timeout(60):
+        await finished.wait()
+    assert done == [f"local/m{n}" for n in (0, 2, 4, 3, 1)]
+
+    async def all_acknowledged() -> bool:
+        return not await bus.jobs.queued(queue) and (await bus.jobs.workers(queue))[0] == 0
+
+    await eventually(all_acknowledged, within_s=10, what="an empty queue")
 
 
 @pytest.mark.fault("two benchmarkers want one host group", "I12")

@@ -88,6 +88,55 @@ async def _probed_after(asked: Asked) -> bool:
     return False in asked.probes and asked.probes[-2:] == [True, True]
 
 
+@pytest.mark.fault(
+    "an endpoint with many models shares its host with one that has just come",
+    "I5",
+    without=("vedette.bus.jobs:Jobs.rearrange", none_closed),
+)
+async def test_a_new_endpoint_has_its_turn_before_all_models_of_another(tmp_path: Path) -> None:
+    """Its first benchmark is the next after the one that runs, or after one more while its models are found."""
+    asked, begun = list[str](), asyncio.Event()
+    answer = stream(*WORDS, END, "data: [DONE]\n", pace_s=0.015)
+    many = [{**LISTING["data"][0], "id": f"m{number}"} for number in range(8)]
+
+    async def measured(exchange: Exchange, write: Write) -> None:
+        if "Reply with one word: ready" not in str(exchange.body):
+            asked.append(str(exchange.model))
+            begun.set()
+        await answer(exchange, write)
+
+    async def late(exchange: Exchange, write: Write) -> None:
+        await (reply(200, LISTING) if begun.is_set() else reply(503, {}))(exchange, write)
+
+    async with replaying() as big, replaying() as small:
+        big.routes["GET", "/v1/models"] = reply(200, {"data": many})
+        small.routes["GET", "/v1/models"] = late
+        for server in (big, small):
+            server.routes["POST", "/v1/chat/completions"] = measured
+        endpoints = {
+            name: EndpointSettings(
+                provider="openai-compatible",
+                url=server.url,
+                host_group="rack",
+                evaluate=False,
+                verify_capabilities=False,
+            )
+            for name, server in (("big", big), ("small", small))
+        }
+        settings = Settings(
+            endpoints=endpoints,
+            schedule=Schedule(discovery="1s"),
+            benchmarking=Benchmarking(runs=1, output_tokens=30),
+        )
+
+        async def small_is_measured() -> bool:
+            return "m" in asked
+
+        async with process.up(settings, tmp_path):
+            await eventually(small_is_measured, within_s=120, what="a benchmark at the small endpoint")
+    assert len(set(asked) - {"m"}) <= 4  # of eight
+
+
 def _job(kind: JobKind, endpoint: str) -> Job:
     return Job(
         id=ids.derive(NOW, kind, endpoint),

@@ -15,6 +15,7 @@ from vedette.endpoints import Endpoints, OpenEndpoint, account, evaluating, gate
 from vedette.endpoints.budget import covers
 from vedette.errors import NotYet, RequestError
 from vedette.messages.catalogue import Catalogue, ModelState
+from vedette.messages.consumers import host_jobs
 from vedette.messages.events import (
     EndpointObserved,
     Job,
@@ -29,6 +30,7 @@ from vedette.messages.events import (
 from vedette.messages.tolerance import is_future
 from vedette.providers.counting import Sent, counting
 from vedette.types import ModelInfo, ModelRef, Occupancy, Use
+from vedette_benchmarker.turns import in_turns
 from vedette_benchmarker.yielding import (
     GaveWay,
     Turn,
@@ -246,12 +248,25 @@ class Measurements:
         except RequestError as error:
             await self._bus.jobs.tell(job, "failed", str(error), field=error.field)
             return
+        await self._take_turns(endpoint, job)
         if ended.gave_way is not None:
             await self._put_off(endpoint, job, ended.gave_way)
             return
         await self._queue_next(endpoint, job)
         detail = f": {ended.detail}" if ended.detail else ""
         await self._bus.jobs.tell(job, "done" if ended.ok else "failed", f"{state.model}{detail}")
+
+    async def _take_turns(self, endpoint: OpenEndpoint, job: Job) -> None:
+        """Let the other endpoints of the host have their turn after *job*."""
+        group = endpoint.settings.group
+        if sum(one.settings.group == group for one in self._endpoints) == 1:
+            return
+        try:
+            moved = await self._bus.jobs.rearrange(host_jobs(group), lambda jobs: in_turns(jobs, job))
+        except (nats.errors.Error, TimeoutError) as error:
+            self._bus.log.warning("queue.kept", group=group, error=f"{type(error).__name__}")
+        else:
+            self._bus.log.debug("queue.rearranged", group=group, moved=moved)
 
     async def _run(
         self,

@@ -50,7 +50,7 @@ class Bus:
         self.publisher = Publisher(connection, self.js, self.streams, name=name, clock=self.clock, log=log)
         self.followings = Followings(self.js, log)
         self.backoff = Backoff(self.publisher)
-        self.jobs = Jobs(connection, self.js, self.streams, self.backoff, self.clock)
+        self.jobs = Jobs(connection, self.js, self.streams, self.publisher, self.backoff, self.clock)
         self.watchdog = Watchdog(self.js, self.followings, self.clock, log)
         self.fatal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[None]] = set()

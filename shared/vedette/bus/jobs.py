@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
+from itertools import pairwise
 
 import nats.js.errors
 from nats.aio.client import Client as NatsClient
@@ -13,6 +14,7 @@ from nats.js import JetStreamContext
 from vedette.bus.backoff import Backoff
 from vedette.bus.comparing import ComparedClock
 from vedette.bus.provisioning import ACK_WAIT_S
+from vedette.bus.publishing import Publisher
 from vedette.bus.pulling import pull
 from vedette.bus.streams import Streams
 from vedette.errors import NotYet, TooMany, UndecodableMessage
@@ -29,12 +31,14 @@ class Jobs:
         connection: NatsClient,
         js: JetStreamContext,
         streams: Streams,
+        publisher: Publisher,
         backoff: Backoff,
         clock: ComparedClock,
     ) -> None:
         self._connection = connection
         self._js = js
         self._streams = streams
+        self._publisher = publisher
         self._backoff = backoff
         self._clock = clock
         self._redelivered: set[str] = set()  # the ids of jobs in hand that were in hand before
@@ -43,14 +47,33 @@ class Jobs:
     async def queued(self, durable: Durable) -> list[Job] | None:
         """Return the unfinished jobs that *durable* delivers, oldest first; None where there are too many to list."""
         try:
-            found = [
-                (sequence, job)
-                async for sequence, job in self._streams.last_of_each("JOBS", durable.filters, {})
-                if isinstance(job, Job)
-            ]
+            return [job for _, job in await self._queued(durable)]
         except TooMany:
             return None
-        return [job for _, job in sorted(found, key=lambda pair: pair[0])]
+
+    async def _queued(self, durable: Durable) -> list[tuple[int, Job]]:
+        """Return the unfinished jobs with their sequences, oldest first. Raises TooMany."""
+        held = self._streams.last_of_each("JOBS", durable.filters, {})
+        return sorted(
+            [(sequence, job) async for sequence, job in held if isinstance(job, Job)],
+            key=lambda pair: pair[0],
+        )
+
+    async def rearrange(self, durable: Durable, order: Callable[[Sequence[Job]], Sequence[Job]]) -> int:
+        """Queue the waiting jobs of *durable* in the *order* that it makes of them; return how many moved back.
+
+        Each is replaced by itself at the end of the queue in one step of the broker: none is lost or doubled
+        when this ends in between. Jobs that *order* leaves out keep their place, and so do those in hand here.
+        Of a queue that is too long to list nothing moves.
+        """
+        try:
+            queued = await self._queued(durable)
+        except TooMany:
+            return 0
+        waiting = {job.id: sequence for sequence, job in queued if job.id not in self._in_hand}
+        wanted = order([job for _, job in queued if job.id in waiting])
+        behind = _out_of_order([waiting[job.id] for job in wanted])
+        return sum([await self._publisher.move_back(sequence) for sequence in behind])
 
     async def workers(self, durable: Durable) -> tuple[int, int]:
         """Return how many messages of *durable* are in hand, and how many workers ask for one."""
@@ -182,3 +205,11 @@ class Jobs:
             await message.in_progress()
             if progress := self._in_hand.get(job_id):
                 await self._connection.publish(progress.subject, encode(progress))
+
+
+def _out_of_order(sequences: Sequence[int]) -> Sequence[int]:
+    """Return which messages must be published again, in this order, for a stream to have *sequences* in order."""
+    for place, (before, sequence) in enumerate(pairwise(sequences), 1):
+        if sequence < before:
+            return sequences[place:]
+    return ()

@@ -122,14 +122,32 @@ class Publisher:
         """Queue *job* unless its subject already has one; return the job that is queued. Raises ClockWrong."""
         await self._clock.require_right()
         try:
-            await self.store(job.subject, encode(job), headers_of(job, source=self._name))
+            # Compared, not limited by the stream: a job may be replaced by itself alone (`move_back`).
+            headers = headers_of(job, source=self._name) | {EXPECTED: "0"}
+            await self.store(job.subject, encode(job), headers)
         except nats.js.errors.APIError as error:
-            if not _is_queued(error):
+            if not declined(error):
                 raise
             held = await self._streams.last("JOBS", job.subject)
             # It may have been finished between the two calls; then ours is free to go in.
             return held.event if held and isinstance(held.event, Job) else await self.enqueue(job)
         return job
+
+    async def move_back(self, sequence: int) -> bool:
+        """Move the queued job that has *sequence* to the end of its queue; return whether it still was queued."""
+        stored = await self._streams.first_from("JOBS", sequence)
+        if stored is None or stored.sequence != sequence:
+            return False
+        again = {"Nats-Msg-Id": f"{stored.headers.get('ce-id', stored.subject)}+{sequence}"}
+        try:
+            await self.store(
+                stored.subject, stored.payload, stored.headers | again | {EXPECTED: str(sequence)}
+            )
+        except nats.js.errors.APIError as error:
+            if not declined(error):
+                raise
+            return False
+        return True
 
     async def bury(self, message: Msg, *, reason: str) -> None:
         """Put *message* into DEAD with the *reason*."""

@@ -1,0 +1,45 @@
+"""Whose turn it is on one host: endpoints take turns, so that many models of one keep no other waiting. Pure."""
+
+from collections.abc import Iterable, Sequence
+from itertools import chain, zip_longest
+
+from vedette.messages.events import Job
+from vedette.types import ModelRef
+
+_Turn = tuple[Job, ...]
+
+
+def in_turns(jobs: Sequence[Job], last: Job) -> list[Job]:
+    """Return the unrequested *jobs* of one host, oldest first, in the order of their turns after *last*.
+
+    A turn is the benchmark and the capability check of one model, which is loaded once for both, or an evaluation.
+    The endpoint of *last* comes after the others. Evaluations are long: they wait while a new model waits for its
+    first figures. An operator's job is not in the result: it keeps its place.
+    """
+    unasked = [job for job in jobs if job.cause != "manual"]
+    going_on = [job for job in unasked if _unit(job) == _unit(last)] if last.kind != "evaluate" else []
+    others = [job for job in unasked if job not in going_on]
+    if not any(_is_first(job) for job in others):
+        return [*going_on, *_round_robin(others, last.endpoint)]
+    soon = [job for job in others if job.kind != "evaluate"]
+    later = [job for job in others if job.kind == "evaluate"]
+    return [*going_on, *_round_robin(soon, last.endpoint), *_round_robin(later, None)]
+
+
+def _is_first(job: Job) -> bool:
+    return job.cause in ("found", "changed") and job.kind != "evaluate"
+
+
+def _unit(job: Job) -> tuple[ModelRef | None, bool]:
+    return job.model, job.kind == "evaluate"
+
+
+def _round_robin(jobs: Iterable[Job], served: str | None) -> list[Job]:
+    """Return *jobs* with a turn of each endpoint in each round, *served* last; in a round the oldest is first."""
+    turns: dict[str, dict[tuple[ModelRef | None, bool], _Turn]] = {}
+    for job in jobs:
+        units = turns.setdefault(job.endpoint, {})
+        units[_unit(job)] = (*units.get(_unit(job), ()), job)
+    by_endpoint = [turns[name].values() for name in sorted(turns, key=lambda name: name == served)]
+    rounds = zip_longest(*by_endpoint, fillvalue=())
+    return list(chain.from_iterable(chain.from_iterable(rounds)))
