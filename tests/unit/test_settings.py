@@ -25,7 +25,18 @@ from vedette.settings import Secret, load, ollama_url, parse, seconds
         ({"endpoints": {"a": {"url": "http://h/v1?key=s3cr3t"}}}, "endpoints.a.url: has a query"),
         ({"endpoints": {"a": {"url": "http://h/#s3cr3t"}}}, "endpoints.a.url: has a query"),
         ({"endpoints": {"a": {"url": "http://h", "api_key": "sk-1"}}}, "secrets are not written here"),
-        ({"endpoints": {"a": {"url": "http://h", "api_key": {}}}}, 'a secret has either "env" or "file"'),
+        (
+            {"endpoints": {"a": {"url": "http://h", "api_key": {}}}},
+            "endpoints.a.api_key: a secret has either",
+        ),
+        (
+            {"endpoints": {"a": {"url": "http://h", "headers": {"X-Team": {}}}}},
+            "endpoints.a.headers.X-Team: a secret has either",
+        ),
+        (
+            {"recommend": {"use_cases": {"mine": {"weights": {"quality": 0}}}}},
+            "recommend.use_cases.mine.weights: at least one must be positive",
+        ),
         ({"schedule": {"availability": "5x"}}, "schedule.availability: '5x' is not a duration"),
         ({"schedule": {"discovery": "99 4 * * *"}}, "schedule.discovery"),
         ({"nats": {"port": 70000}}, "nats.port"),

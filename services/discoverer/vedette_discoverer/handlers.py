@@ -17,7 +17,7 @@ from vedette.messages.catalogue import Catalogue, ModelState, Versioned
 from vedette.messages.events import Formerly, Job, Lifecycle, ModelEvent, ModelFound, ModelReported, Tick
 from vedette.providers import Described, Listing
 from vedette.providers.counting import counting
-from vedette.settings import Probing
+from vedette.settings import Discovering
 from vedette.types import EndpointState, ModelInfo, ModelRef, Price, Use
 from vedette_discoverer import renaming
 from vedette_discoverer.admission import admit
@@ -36,7 +36,7 @@ class Discovery:
     """Turns ticks into one job per endpoint, and jobs into lifecycle events."""
 
     def __init__(
-        self, *, bus: Bus, catalogue: Catalogue, endpoints: Endpoints, settings: Probing, clock: Clock
+        self, *, bus: Bus, catalogue: Catalogue, endpoints: Endpoints, settings: Discovering, clock: Clock
     ) -> None:
         self._bus = bus
         self._catalogue = catalogue

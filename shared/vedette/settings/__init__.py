@@ -1,0 +1,63 @@
+"""The configuration: one TOML file into one struct, a module for each owner of a section.
+
+No file is needed. Durations are text (`"500ms"`, `"30s"`, `"30m"`, `"6h"`, `"7d"`) or seconds. The file never has
+secrets, only references: `{ env = "NAME" }` or `{ file = "/path" }`.
+"""
+
+from vedette.settings.benchmarker import Benchmarking, Evaluating
+from vedette.settings.bus import Nats
+from vedette.settings.discoverer import Discovering
+from vedette.settings.durations import interval_s, is_cron, seconds
+from vedette.settings.endpoints import Basic, Budget, EndpointSettings, Outbound, Rates
+from vedette.settings.prober import Probing
+from vedette.settings.reading import (
+    DEFAULT_FILE,
+    Source,
+    examine,
+    load,
+    ollama_url,
+    parse,
+    read,
+    settings_file,
+)
+from vedette.settings.recommender import CustomUseCase, Recommend, Vouched, Weight
+from vedette.settings.recorder import Database
+from vedette.settings.runtime import Http
+from vedette.settings.section import Seconds, Secret, Section
+from vedette.settings.ticker import Schedule
+from vedette.settings.whole import Settings
+
+__all__ = [
+    "DEFAULT_FILE",
+    "Basic",
+    "Benchmarking",
+    "Budget",
+    "CustomUseCase",
+    "Database",
+    "Discovering",
+    "EndpointSettings",
+    "Evaluating",
+    "Http",
+    "Nats",
+    "Outbound",
+    "Probing",
+    "Rates",
+    "Recommend",
+    "Schedule",
+    "Seconds",
+    "Secret",
+    "Section",
+    "Settings",
+    "Source",
+    "Vouched",
+    "Weight",
+    "examine",
+    "interval_s",
+    "is_cron",
+    "load",
+    "ollama_url",
+    "parse",
+    "read",
+    "seconds",
+    "settings_file",
+]

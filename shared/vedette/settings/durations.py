@@ -1,0 +1,50 @@
+"""Durations and schedules, as they are written in the configuration."""
+
+import itertools
+import re
+from datetime import datetime
+
+from cronsim import CronSim, CronSimError
+
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\Z")
+_SLOTS_LOOKED_AT = 50
+
+
+def seconds(value: str | float) -> float:
+    """Return a duration in seconds. Raises ValueError for text that is none."""
+    if isinstance(value, int | float):
+        amount = float(value)
+    else:
+        match = _DURATION.match(value.strip())
+        if not match:
+            raise ValueError(f'{value!r} is not a duration such as "30s", "30m", "6h" or "7d"')
+        amount = float(match[1]) * _UNITS_S[match[2]]
+    if amount <= 0:
+        raise ValueError("a duration must be positive")
+    return amount
+
+
+def interval_s(value: str | float) -> float:
+    """Return the longest time in seconds between two slots of a schedule."""
+    if not (isinstance(value, str) and is_cron(value)):
+        return seconds(value)
+    slots = list(itertools.islice(CronSim(value, datetime(2000, 1, 1)), _SLOTS_LOOKED_AT))
+    return max((b - a).total_seconds() for a, b in itertools.pairwise(slots))
+
+
+def is_cron(value: str | float) -> bool:
+    """Return whether a schedule is given as cron fields."""
+    return isinstance(value, str) and len(value.split()) >= 5
+
+
+def wrong_with_interval(value: str | float) -> str | None:
+    """Return what is wrong with an interval of a schedule, or None."""
+    try:
+        if isinstance(value, str) and is_cron(value):
+            CronSim(value, datetime(2000, 1, 1))
+        else:
+            seconds(value)
+    except (CronSimError, ValueError) as error:
+        return f'{error}; give a duration ("30m") or cron fields ("0 4 * * *")'
+    return None

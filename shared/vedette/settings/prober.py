@@ -1,0 +1,21 @@
+"""`[probing]`: what the prober reads, and with it the keys of every worker and of the discoverer."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from msgspec import Meta
+
+from vedette.settings.discoverer import Discovering
+from vedette.settings.section import Problem
+
+
+class Probing(Discovering, frozen=True, kw_only=True):
+    """How many results in a row change a status: `confirm` of the last `window`."""
+
+    confirm: Annotated[int, Meta(ge=1, le=20)] = 2
+    window: Annotated[int, Meta(ge=1, le=20)] = 2
+
+    def check(self) -> Iterator[Problem]:
+        """Yield a problem if results that alternate would change the status each time."""
+        if 2 * self.confirm <= self.window:
+            yield "confirm", "must be more than half of probing.window, else alternating results would flap"

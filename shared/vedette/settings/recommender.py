@@ -1,0 +1,47 @@
+"""`[recommend]` and `[[quality]]`: the recommender's."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from msgspec import Meta
+
+from vedette.settings.section import Problem, Section
+from vedette.types import Bound, Capability, Rating, Signal
+
+Weight = Annotated[float, Meta(ge=0, le=1000)]
+
+
+class Vouched(Rating, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A rating of `model`: endpoint/name, or a name at whatever endpoint."""
+
+    model: Annotated[str, Meta(min_length=1, max_length=1024)]
+
+
+class CustomUseCase(Section, frozen=True, kw_only=True):
+    """A use case of one's own, or other weights for a built-in one."""
+
+    weights: Annotated[
+        dict[Signal, Weight],
+        Meta(min_length=1),
+    ]
+    capabilities: tuple[Capability, ...] = ()
+    kinds: dict[str, Weight] = {}  # evaluation kinds and how much each counts; absent: all alike
+    # Other bounds than those of the built-in use case that it is most like; 0 lifts one.
+    bounds: dict[Bound, Annotated[float, Meta(ge=0, le=1e9)]] = {}
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a bound of quality that no model can reach."""
+        if self.bounds.get("quality", 0.0) > 1.0:
+            raise ValueError("bounds.quality is a share of the best quality, at most 1")
+
+    def check(self) -> Iterator[Problem]:
+        """Yield a problem if no signal counts."""
+        if not any(self.weights.values()):
+            yield "weights", "at least one must be positive"
+
+
+class Recommend(Section, frozen=True, kw_only=True):
+    """How recommendations are made. `facts` is a file of published facts of one's own (`vedette knowledge update`)."""
+
+    use_cases: dict[str, CustomUseCase] = {}
+    facts: str | None = None

@@ -1,0 +1,69 @@
+"""What every section of the configuration is made of: tables, secrets, and checks of values of the right type."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from vedette.errors import ConfigurationError
+
+Seconds = Annotated[float, Meta(gt=0)]
+Problem = tuple[str, str]  # a key, such as "headers.X-Team", and what is wrong with its value
+
+
+class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the configuration file."""
+
+    def check(self) -> Iterator[Problem]:
+        """Yield what is wrong with values of the right type. A section with such a rule overrides this."""
+        yield from ()
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield what is wrong in this section and in the sections within it."""
+        yield from self.check()
+        for key in self.__struct_fields__:
+            yield from _problems_within(key, getattr(self, key))
+
+
+def _problems_within(key: str, value: Any) -> Iterator[Problem]:
+    if isinstance(value, Section):
+        for inner, problem in value.problems():
+            yield f"{key}.{inner}" if inner else key, problem
+    elif isinstance(value, Mapping):
+        for name, one in value.items():
+            yield from _problems_within(f"{key}.{name}", one)
+
+
+class Secret(Section, frozen=True, kw_only=True):
+    """Where a secret is found. Read at use, so that a rotated secret is picked up by a restart alone."""
+
+    env: str | None = None
+    file: str | None = None
+
+    def read(self, where: str) -> str:
+        """Return the secret. Raises ConfigurationError naming *where* it was asked for, never its value."""
+        if self.env is not None:
+            value = os.environ.get(self.env)
+            if not value:
+                raise ConfigurationError(
+                    where=where, problem=f"the environment variable {self.env} is not set"
+                )
+            return value
+        try:
+            return Path(self.file or "").read_text().strip()
+        except OSError as error:
+            raise ConfigurationError(
+                where=where, problem=f"{self.file} cannot be read: {error.strerror}"
+            ) from error
+
+    @property
+    def reference(self) -> str:
+        """How a caller is told where the secret is: `env:NAME` or `file:/path`."""
+        return f"env:{self.env}" if self.env else f"file:{self.file}"
+
+    def check(self) -> Iterator[Problem]:
+        """Yield a problem unless the secret has one place."""
+        if (self.env is None) == (self.file is None):
+            yield "", 'a secret has either "env" or "file"'

@@ -1,0 +1,39 @@
+"""The whole configuration: one section of each owner."""
+
+import re
+from collections.abc import Iterator
+
+from vedette.settings.benchmarker import Benchmarking, Evaluating
+from vedette.settings.bus import Nats
+from vedette.settings.endpoints import EndpointSettings, Outbound
+from vedette.settings.prober import Probing
+from vedette.settings.recommender import Recommend, Vouched
+from vedette.settings.recorder import Database
+from vedette.settings.runtime import Http
+from vedette.settings.section import Problem, Section
+from vedette.settings.ticker import Schedule
+
+_ENDPOINT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
+
+
+class Settings(Section, frozen=True, kw_only=True):
+    """The whole configuration, with a default for everything."""
+
+    endpoints: dict[str, EndpointSettings] = {}
+    schedule: Schedule = Schedule()
+    nats: Nats = Nats()
+    database: Database = Database()
+    http: Http = Http()
+    outbound: Outbound = Outbound()
+    probing: Probing = Probing()
+    benchmarking: Benchmarking = Benchmarking()
+    evaluating: Evaluating = Evaluating()
+    recommend: Recommend = Recommend()
+    quality: tuple[Vouched, ...] = ()
+
+    def check(self) -> Iterator[Problem]:
+        """Yield the names that no endpoint may have."""
+        for name in self.endpoints:
+            if not _ENDPOINT_NAME.match(name):
+                problem = "an endpoint's name is lower-case letters, digits and hyphens, at most 63"
+                yield f"endpoints.{name}", problem
