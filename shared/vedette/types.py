@@ -313,6 +313,16 @@ class Residency(Value, frozen=True, kw_only=True, omit_defaults=True):
         return self.expires_at - now > _FOR_EVER
 
 
+class ModelLoad(Value, frozen=True, kw_only=True, omit_defaults=True):
+    """What a server does with one of its models now, as far as it says: requests, and output tokens per second."""
+
+    running: Count | None = None
+    waiting: Count | None = None
+    slots: Count | None = None
+    cache_use: Fraction | None = None
+    output_tps: Positive | None = None
+
+
 ProbeCause = Literal["model", "endpoint"]
 
 

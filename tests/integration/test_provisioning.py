@@ -10,7 +10,7 @@ from nats.aio.client import Client as NatsClient
 
 from commands import vedette
 from vedette.bus.connection import close
-from vedette.bus.provisioning import provision
+from vedette.bus.provisioning import _provision_stream, provision, streams
 from vedette.errors import JetStreamOff, ProvisioningError
 from vedette.runtime import nats_server
 from vedette.runtime.subprocesses import child, free_port
@@ -109,6 +109,26 @@ async def test_a_stream_on_the_same_subjects_is_named_and_kept(
 async def test_a_stream_of_the_same_name_is_named_and_kept(tmp_path: Path) -> None:
     says = r"stream JOBS: a stream of this name with orders\.> is there already"
     await _stays_as_it_is("JOBS", "orders.>", says, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("limit", "replicas", "kept"), [("", 1, "file"), ("", 3, "memory"), ("max_memory_store: 0", 3, "file")]
+)
+async def test_loads_are_kept_where_the_server_has_room(
+    limit: str, replicas: int, kept: str, tmp_path: Path
+) -> None:
+    """The official chart gives streams no memory; and no restart of a single server may forget the stream."""
+    configuration = JETSTREAM.replace("}", f"{limit} }}")
+    async with server_of_others(tmp_path, configuration) as url, connected(url) as connection:
+        js = connection.jetstream()
+        wanted = next(
+            config
+            for config in streams(Settings(nats=Nats(replicas=replicas, expected_models=1)))
+            if config.name == "LOADS"
+        ).evolve(num_replicas=1)  # more need a cluster
+        for _ in range(2):
+            await _provision_stream(js, wanted, most_bytes=wanted.max_bytes)
+            assert (await js.stream_info("LOADS")).config.storage == kept
 
 
 async def _stays_as_it_is(name: str, subject: str, says: str, directory: Path) -> None:

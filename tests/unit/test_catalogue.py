@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from samples import lifecycle_event, model_info, probe_event, report_event
 from vedette.messages.catalogue import Catalogue
-from vedette.messages.events import Event, ModelReported, ModelVerified
+from vedette.messages.events import EndpointLoad, Event, ModelReported, ModelVerified
 from vedette.types import Claim, Evidence, ModelRef, Outcome
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -172,3 +172,19 @@ def test_an_endpoints_models_come_by_name_without_the_lost() -> None:
     catalogue = Catalogue.of(history([*(("found", model) for model in models), ("lost", models[-1])]))
     assert [state.model for state in catalogue.of_endpoint("a")] == [models[1], models[0]]
     assert catalogue.of_endpoint("c") == []
+
+
+def test_the_last_load_of_an_endpoint_counts() -> None:
+    """In whatever order they come; and no load makes a model or moves the sequence of MODELS."""
+    loads = [
+        EndpointLoad(
+            id=str(n), at=NOW, endpoint="a", every_s=10.0, source="test", running=n, elapsed_ms=1.0, bytes=1
+        )
+        for n in range(3)
+    ]
+    catalogue = Catalogue()
+    told = [catalogue.apply(loads[n], n + 1) for n in (0, 2, 1)]
+    assert told == [True, True, False]
+    held = catalogue.load("a")
+    assert (held.sequence, held.event) == (3, loads[2]) if held else False
+    assert (catalogue.load("b"), catalogue.sequence, list(catalogue.present())) == (None, 0, [])

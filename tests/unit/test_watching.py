@@ -3,13 +3,15 @@
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from samples import benchmark_event, lifecycle_event, model_info, probe_event
 from vedette.cli.watching import line
-from vedette.messages.channels import PUBLIC_EVENTS
+from vedette.messages.channels import WATCHED
 from vedette.messages.events import (
     AnswerChanged,
     AsOf,
+    EndpointLoad,
     Event,
     ModelEvaluated,
     ModelEvent,
@@ -50,7 +52,16 @@ def changed(model: ModelRef | None, before: ModelRef | None, detail: str = "So i
     )
 
 
+LOAD = EndpointLoad(
+    id="1", at=EPOCH, endpoint="gpu", every_s=10.0, source="vllm metrics", elapsed_ms=1.0, bytes=900
+)
 EVENTS: list[tuple[Event, str]] = [
+    (
+        replace(LOAD, running=3, waiting=1, slots=4, cache_use=0.42, output_tps=118.51),
+        "endpoint gpu 3 of 4 running: 1 waiting, cache 42 %, 118.5 tokens/s",
+    ),
+    (replace(LOAD, loaded={}), "endpoint gpu load: 0 loaded"),
+    (replace(LOAD, outcome=Outcome.TIMEOUT), "endpoint gpu load is not known: timeout"),
     (changed(A, B), "chat: gpu/a instead of box/b: So it is."),
     (changed(A, None), "chat: gpu/a: So it is."),
     (changed(None, B), "chat: no model: So it is."),
@@ -112,7 +123,7 @@ def test_an_event_is_a_line(event: Event, says: str) -> None:
 
 def test_every_public_event_has_its_line() -> None:
     shown = {type(event).TYPE for event, _ in EVENTS if isinstance(event, ModelEvent)}
-    assert shown == set(PUBLIC_EVENTS)
+    assert shown == set(WATCHED)
 
 
 @pytest.mark.fault("a server says escape sequences", "I13", without=("vedette.cli.output:shown", str))

@@ -29,7 +29,9 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         open_endpoints(settings, clock=SystemClock()) as endpoints,
         open_service("prober", settings) as service,
     ):
-        await service.follow(("MODELS", "model.>"), ("ENDPOINTS", "endpoint.observed.*"))
+        await service.follow(
+            ("MODELS", "model.>"), ("ENDPOINTS", "endpoint.observed.*"), ("LOADS", "endpoint.load.*")
+        )
         probes = Probes(
             bus=service.bus,
             catalogue=service.catalogue,

@@ -19,6 +19,7 @@ from vedette.errors import VedetteError
 from vedette.messages.channels import PUBLIC_ANSWERS
 from vedette.messages.events import (
     AnswerChanged,
+    EndpointLoad,
     Event,
     ModelBenchmarked,
     ModelChanged,
@@ -36,6 +37,7 @@ from vedette.text.shown import shown_name
 from vedette.types import Outcome, Score, Status
 
 _PREFIX = "model."
+_WHOLE = (_PREFIX, "endpoint.")
 _STATUS_STYLES = {Status.AVAILABLE: "green", Status.UNKNOWN: "dim", Status.BUSY: "yellow"}
 _LOST = {"absent": "its endpoint no longer lists it", "endpoint_removed": "its endpoint was removed"}
 
@@ -46,7 +48,8 @@ def watch(
         bool, Parameter(negative="", help="Show winner changes of every use case.")
     ] = False,
     event: Annotated[
-        tuple[str, ...], Parameter(help="Only events of this kind (found, lost, probed, …); may be repeated.")
+        tuple[str, ...],
+        Parameter(help="Only events of this kind (found, lost, probed, …, endpoint.load); may be repeated."),
     ] = (),
     model: Annotated[
         str | None, Parameter(help="Only models whose endpoint/name matches, for example 'gpu/*'.")
@@ -60,7 +63,7 @@ def watch(
     where: options.Instance = options.HERE,
 ) -> int:
     """Show what happens as it happens: everything, or only what is named."""
-    events = tuple(name if name.startswith(_PREFIX) else f"{_PREFIX}{name}" for name in event)
+    events = tuple(name if name.startswith(_WHOLE) else f"{_PREFIX}{name}" for name in event)
     use_cases = ("*",) if recommendations else use_case
     with suppress(KeyboardInterrupt):  # the usual end
         return run(_watch(where, events, use_cases, use_case, model, seconds, json))
@@ -177,10 +180,26 @@ def _told(event: Event) -> tuple[str, tuple[str, str], str]:
     """Return whom *event* is of, what happened (with how it looks), and details."""
     if isinstance(event, AnswerChanged):
         return f"{event.use_case}:", _winner(event), event.detail
+    if isinstance(event, EndpointLoad):
+        return f"endpoint {event.endpoint}", *_load(event)
     if isinstance(event, ModelEvent) and (tell := _TELLERS.get(type(event))):
         what, style, more = tell(event)
         return shown_name(event.model), (what, style), more
     return event.subject, (event.TYPE, ""), ""
+
+
+def _load(event: EndpointLoad) -> tuple[tuple[str, str], str]:
+    if event.outcome is not Outcome.OK:
+        return ("load is not known", "yellow"), str(event.outcome)
+    slots = f" of {event.slots}" if event.slots is not None else ""
+    figures = (
+        f"{event.waiting} waiting" if event.waiting is not None else None,
+        f"cache {percent(event.cache_use)}" if event.cache_use is not None else None,
+        f"{number(event.output_tps, 1)} tokens/s" if event.output_tps is not None else None,
+        f"{len(event.loaded)} loaded" if event.loaded is not None else None,
+    )
+    running = "load" if event.running is None else f"{event.running}{slots} running"
+    return (running, "cyan"), ", ".join(filter(None, figures))
 
 
 def _winner(event: AnswerChanged) -> tuple[str, str]:

@@ -28,7 +28,7 @@ from vedette.client.subscription import Watching
 from vedette.errors import NoAnswer, NotRunning, RequestError
 from vedette.local import instance
 from vedette.messages import subjects
-from vedette.messages.channels import PUBLIC_ANSWERS, PUBLIC_EVENTS, QUERIES
+from vedette.messages.channels import PUBLIC_ANSWERS, PUBLIC_EVENTS, QUERIES, WATCHED
 from vedette.messages.constraints import Limits
 from vedette.messages.queries import (
     MOST_LISTED,
@@ -299,7 +299,8 @@ class Client:
     def watch(self, *, events: Sequence[str] = (), use_cases: Sequence[str] = ()) -> Watching:
         """Return the *events* (`model.found`, …) and the changed answers of *use_cases*, as they happen.
 
-        `use_cases=["*"]` are all use cases; with neither of the two, everything is watched. Iterate over it:
+        `use_cases=["*"]` are all use cases; with neither of the two, everything is watched but `endpoint.load`, of
+        which there are many. Iterate over it:
 
             async for event in vedette.watch(events=["model.found"], use_cases=["chat"]):
 
@@ -311,7 +312,7 @@ class Client:
                 problem = f"{event!r} is no event; {nearest(event, list(PUBLIC_EVENTS))}"
                 raise RequestError(code="unknown_event", message=problem, field="events")
         if not events and not use_cases:
-            events, use_cases = PUBLIC_EVENTS, ("*",)
+            events, use_cases = WATCHED, ("*",)
         answers = (name if name == "*" else subjects.escape(name) for name in use_cases)
         made = Watching(self._connected, (*events, *(f"{PUBLIC_ANSWERS}{name}" for name in answers)))
         self._watching.add(made)

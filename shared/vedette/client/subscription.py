@@ -14,7 +14,7 @@ from nats.aio.subscription import Subscription
 
 from vedette.bus.connection import barrier
 from vedette.errors import FellBehind, UndecodableMessage
-from vedette.messages.channels import PUBLIC_ANSWERS
+from vedette.messages.channels import COPIED_FROM, PUBLIC_ANSWERS
 from vedette.messages.codec import decode_event
 from vedette.messages.events import AnswerChanged, Event
 
@@ -31,9 +31,10 @@ def repeated(message: Msg) -> bool:
     headers = message.headers or {}
     named, kind = headers.get(_SUBJECT, ""), message.subject
     if kind.startswith(PUBLIC_ANSWERS):
-        stream, is_its_own = "ANSWERS", named == f"{AnswerChanged.TYPE}.{kind.removeprefix(PUBLIC_ANSWERS)}"
+        stream: str | None = "ANSWERS"
+        is_its_own = named == f"{AnswerChanged.TYPE}.{kind.removeprefix(PUBLIC_ANSWERS)}"
     else:
-        stream, is_its_own = "MODELS", named.startswith(f"{kind}.")
+        stream, is_its_own = COPIED_FROM.get(kind), named.startswith(f"{kind}.")
     return is_its_own and headers.get(_STREAM) == stream and headers.get(_SEQUENCE, "").isdigit()
 
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from vedette.messages import kinds
 from vedette.messages.events import (
+    EndpointLoad,
     EndpointObserved,
     Event,
     Formerly,
@@ -238,6 +239,7 @@ class Catalogue:
     def __init__(self) -> None:
         self._models: dict[str, dict[str, ModelState]] = {}  # by endpoint, by name
         self._endpoints: dict[str, Versioned[EndpointState]] = {}
+        self._loads: dict[str, Versioned[EndpointLoad]] = {}
         self._lost: dict[str, dict[str, datetime]] = {}  # when, by endpoint, by name
         # Kept apart, for they may be heard before their model is, and make none.
         self._reported: dict[ModelRef, Versioned[ModelReported]] = {}
@@ -251,6 +253,12 @@ class Catalogue:
             if seen is not None and sequence <= seen.sequence:
                 return False
             self._endpoints[event.endpoint] = Versioned(sequence, event.state)
+            return True
+        if isinstance(event, EndpointLoad):
+            load = self._loads.get(event.endpoint)
+            if load is not None and sequence <= load.sequence:
+                return False
+            self._loads[event.endpoint] = Versioned(sequence, event)
             return True
         if isinstance(event, ModelReported):
             return self._report(event, sequence)
@@ -333,6 +341,10 @@ class Catalogue:
     def endpoint(self, name: str) -> Versioned[EndpointState] | None:
         """Return the last observation of the endpoint *name*, with its sequence in ENDPOINTS."""
         return self._endpoints.get(name)
+
+    def load(self, endpoint: str) -> Versioned[EndpointLoad] | None:
+        """Return the last load of *endpoint*, however old, with its sequence in LOADS."""
+        return self._loads.get(endpoint)
 
     def forget_lost(self, before: datetime) -> None:
         """Drop the lost models that `forgettable` names: the rule by which stream and history let them go too."""

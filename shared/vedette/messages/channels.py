@@ -36,6 +36,7 @@ class Channel(Struct, frozen=True, kw_only=True):
         Role, ...
     ] = ()  # consume when they need it: single reads, subscriptions, a consumer for each host
     copy: str | None = None  # the subject on which the broker itself repeats it for anybody
+    frequent: bool = False  # every few seconds: `Client.watch` gives it only where it is named
 
     @property
     def name(self) -> str:
@@ -120,6 +121,15 @@ CHANNELS: Final[tuple[Channel, ...]] = (
         publishers=WORKERS,
         followers=(*WORKERS, "recommender"),
         durables=(recording("ENDPOINTS"),),
+    ),
+    Channel(
+        message=events.EndpointLoad,
+        subject="endpoint.load.{endpoint}",
+        stream="LOADS",
+        publishers=("prober",),
+        followers=("prober", "recommender"),
+        copy="endpoint.load",
+        frequent=True,
     ),
     _of_model(events.ModelFound, "discoverer", durables=(lifecycle("benchmarker", "found"),)),
     _of_model(
@@ -265,10 +275,20 @@ DURABLES: Final[tuple[Durable, ...]] = tuple(
 )
 """Every durable consumer, but those of host groups."""
 
-PUBLIC_EVENTS: Final[tuple[str, ...]] = tuple(
-    channel.copy for channel in CHANNELS if channel.copy and "{" not in channel.copy
-)
+COPIED_FROM: Final[dict[str, str]] = {
+    channel.copy: channel.stream
+    for channel in CHANNELS
+    if channel.copy and channel.stream and "{" not in channel.copy
+}
+"""The stream of each kind of event that the broker repeats for anybody, by the subject of its copies."""
+
+PUBLIC_EVENTS: Final[tuple[str, ...]] = tuple(COPIED_FROM)
 """Subjects of the copies of events that the broker repeats for anybody."""
+
+WATCHED: Final[tuple[str, ...]] = tuple(
+    channel.copy for channel in CHANNELS if channel.copy in PUBLIC_EVENTS and not channel.frequent
+)
+"""Those of them that `Client.watch` gives where no event is named."""
 
 PUBLIC_ANSWERS: Final[str] = next(
     channel.copy.partition("{")[0] for channel in CHANNELS if channel.copy and "{" in channel.copy

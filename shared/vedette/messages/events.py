@@ -16,19 +16,24 @@ from vedette.types import (
     Baseline,
     Capability,
     Claim,
+    Count,
     Drop,
     EndpointName,
     EndpointState,
     FieldChange,
+    Fraction,
     Health,
     ModelInfo,
+    ModelLoad,
     ModelRef,
     Outcome,
     Performance,
+    Positive,
     ProbeSample,
     Quality,
     Rating,
     Reported,
+    Residency,
     RunSample,
     Score,
     Text,
@@ -107,6 +112,47 @@ class EndpointObserved(Event, frozen=True, kw_only=True):
     def subject(self) -> str:
         """endpoint.observed.<endpoint>."""
         return f"endpoint.observed.{self.endpoint}"
+
+
+class EndpointLoad(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """What a model server is doing now, as it says itself. What it does not say is absent, never guessed.
+
+    `running`, `waiting`, `slots`, `cache_use` and `output_tps` are of the whole server; `models` holds the same for
+    each model, where the server says. Requests of Vedette itself are among them. With another `outcome` than `ok`
+    there are no figures: the reading failed.
+    """
+
+    TYPE = "endpoint.load"
+    endpoint: EndpointName
+    outcome: Outcome = Outcome.OK
+    every_s: Annotated[
+        Positive, Meta(description="seconds until the next reading; a load of 2.5 times that age is stale")
+    ]
+    source: Annotated[Text, Meta(description="what was read: `vllm metrics`, `llama.cpp slots`, `ollama ps`")]
+    running: Annotated[Count | None, Meta(description="requests that are being worked on")] = None
+    waiting: Annotated[Count | None, Meta(description="requests that wait in the server's queue")] = None
+    slots: Annotated[Count | None, Meta(description="requests that can be worked on at once")] = None
+    cache_use: Annotated[Fraction | None, Meta(description="fraction of the KV cache in use")] = None
+    output_tps: Annotated[
+        Positive | None,
+        Meta(description="output tokens per second of all requests, as counted since the reading before"),
+    ] = None
+    loaded: Annotated[
+        dict[str, Residency] | None,
+        Meta(description="the models in memory, by name; empty: none is; absent: the server does not say"),
+    ] = None
+    models: Annotated[
+        dict[str, ModelLoad], Meta(description="by name; the busiest 64, where there are more")
+    ] = {}
+    elapsed_ms: Annotated[
+        Positive, Meta(description="from the first request of the reading to its last reply")
+    ]
+    bytes: Annotated[Count, Meta(description="of the replies that were read")]
+
+    @property
+    def subject(self) -> str:
+        """endpoint.load.<endpoint>."""
+        return f"endpoint.load.{self.endpoint}"
 
 
 class ModelEvent(Event, frozen=True, kw_only=True):
