@@ -560,6 +560,47 @@ class Reported(Value, frozen=True, kw_only=True, omit_defaults=True):
 
 
 REPORTS_HALF_LIFE_S = 86_400.0
+CHANGE_HOLDS_S = 1800.0  # without a further report, a detected change counts for so long
+
+
+class Deviation(Value, frozen=True, kw_only=True, array_like=True):
+    """Reports of one account since a sum of the change detector was zero: how many, and what they deviate by in all."""
+
+    n: float = 0.0
+    total: float = 0.0
+
+    def __add__(self, other: "Deviation") -> "Deviation":
+        return Deviation(n=self.n + other.n, total=self.total + other.total)
+
+
+class Watch(Value, frozen=True, kw_only=True, omit_defaults=True):
+    """What outcome reports show of one signal now: the state of a change detector.
+
+    Of TTFT and output rate, values are natural logarithms of "times slower than measured at rest"; of reliability, they
+    are the share of calls that fail. `level` is the detected change, in the same unit: 0 is as usual, above it is
+    worse. Accounts have short digests for names.
+    """
+
+    level: float = 0.0
+    changed_at: Annotated[UtcTime | None, Meta(description="when the level last changed")] = None
+    suspected_at: Annotated[
+        UtcTime | None, Meta(description="when a third of what a change needs was last reached")
+    ] = None
+    heard_at: Annotated[UtcTime | None, Meta(description="of the last report that counts here")] = None
+    usual_n: Annotated[float, Meta(description="reports behind the usual value; halves every day")] = 0.0
+    usual_total: float = 0.0
+    worse: Annotated[
+        dict[str, Deviation], Meta(description="by account, since the sum for the worse was zero")
+    ] = {}
+    better: Annotated[
+        dict[str, Deviation], Meta(description="by account, since the sum for the better was zero")
+    ] = {}
+
+    def level_at(self, now: datetime) -> float:
+        """Return the change that still counts at *now*."""
+        if self.heard_at is None or (now - self.heard_at).total_seconds() > CHANGE_HOLDS_S:
+            return 0.0
+        return self.level
 
 
 class Score(Value, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,87 +1,230 @@
-"""What a description makes of the catalogue."""
+"""A change within minutes: detected soon, by two accounts at least, with its end, and by no single account."""
 
-from datetime import UTC, datetime
+import math
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from random import Random
+from typing import Any
 
-import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from samples import lifecycle_event, model_info
-from vedette.messages.catalogue import ModelState, fold
-from vedette.messages.events import Job, Lifecycle, ModelChanged, ModelFound, ModelLost
-from vedette.types import Claim, Evidence, ModelRef
-from vedette_discoverer.changes import diff, gone, seen
+from vedette.messages.changing import own_change
+from vedette.messages.queries import ReportRequest
+from vedette.testing import EPOCH
+from vedette.types import (
+    CHANGE_HOLDS_S,
+    Figure,
+    ModelRef,
+    Outcome,
+    Performance,
+    RunSample,
+    Signal,
+    Watch,
+)
+from vedette_recommender.changes import TUNINGS, watched
+from vedette_recommender.present import NONE, change_of
+from vedette_recommender.reports import Reports
 
-NOW = datetime(2026, 11, 23, tzinfo=UTC)
-MODEL = ModelRef("local", "m")
-JOB = Job(id="1", at=NOW, kind="discover", group="h", endpoint="local")
-INFO = model_info(MODEL, digest="d1", family="llama")
-
-
-def having(*events: Lifecycle) -> ModelState:
-    state = ModelState(model=MODEL)
-    for sequence, event in enumerate(events, start=1):
-        state = fold(state, event, sequence)
-    return state
-
-
-FOUND = having(lifecycle_event("found", MODEL, at=NOW, info=INFO))
-
-
-def test_an_unknown_model_is_found_and_a_lost_one_again() -> None:
-    """The first time, and after a loss, with the revision counted on."""
-    first = seen(ModelState(model=MODEL), INFO, job=JOB, now=NOW)
-    assert isinstance(first, ModelFound)
-    assert (first.revision, first.again) == (1, False)
-    lost = having(lifecycle_event("found", MODEL, at=NOW), lifecycle_event("lost", MODEL, at=NOW, revision=2))
-    again = seen(lost, INFO, job=JOB, now=NOW)
-    assert isinstance(again, ModelFound)
-    assert (again.revision, again.again) == (3, True)
+MODEL = ModelRef("box", "m")
+WINDOW = timedelta(seconds=10)
 
 
-def test_what_is_the_same_is_no_event() -> None:
-    """Nor is another source of the same fact."""
-    assert seen(FOUND, INFO, job=JOB, now=NOW) is None
-    assert (
-        seen(FOUND, msgspec.structs.replace(INFO, sources={"family": "elsewhere"}), job=JOB, now=NOW) is None
+def figure(value: float) -> Figure:
+    return Figure(n=6, median=value, p95=value, min=value, max=value, spread=0.0)
+
+
+REST = Performance(
+    measured_at=EPOCH - timedelta(hours=1),
+    n=6,
+    output_tps=figure(40.0),
+    ttft_ms=figure(200.0),
+    ttft_long_ms=figure(1100.0),
+)
+
+
+def report(
+    times: float = 1.0, *, prompt: int = 100, rng: Random | None = None, ok: bool = True
+) -> ReportRequest:
+    noise = rng.lognormvariate(0, 0.3) if rng else 1.0
+    ttft = (200 + max(0, prompt - 100)) * times * noise
+    tokens, rate = 100, 40 / times / noise
+    return ReportRequest(
+        model=MODEL,
+        outcome=Outcome.OK if ok else Outcome.SERVER_ERROR,
+        ttft_ms=ttft if ok else None,
+        e2e_ms=ttft + (tokens - 1) / rate * 1000 if ok else None,
+        output_tokens=tokens if ok else None,
+        prompt_tokens=prompt,
     )
 
 
-def test_a_change_names_its_fields_before_and_after() -> None:
-    """A new digest is marked, because it invalidates what was measured."""
-    claim = Claim(value=True, evidence=Evidence.DECLARED, source="s")
-    event = seen(
-        FOUND, msgspec.structs.replace(INFO, digest="d2", capabilities={"chat": claim}), job=JOB, now=NOW
+class Day:
+    """Windows of reports, one after the other."""
+
+    def __init__(self) -> None:
+        self.now = EPOCH
+        self.watches: Mapping[Signal, Watch] = {}
+
+    def window(self, by_account: Mapping[str, Sequence[ReportRequest]]) -> None:
+        self.now += WINDOW
+        window = Reports()
+        for account, told in by_account.items():
+            for one in told:
+                window.add(MODEL, one, None, self.now, account, REST)
+        taken = window.take()
+        self.watches = watched(self.watches, taken[MODEL].accounts if taken else {}, self.now)
+
+    def usual(self, windows: int = 12, seed: int = 1) -> None:
+        rng = Random(seed)
+        for _ in range(windows):
+            self.window({name: [report(rng=rng) for _ in range(5)] for name in "ab"})
+
+    @property
+    def levels(self) -> dict[str, float]:
+        return {signal: watch.level_at(self.now) for signal, watch in self.watches.items()}
+
+
+def test_ten_times_slower_is_detected_within_a_window_and_so_is_its_end() -> None:
+    """One report a second, by two accounts: the first window tells, and the first after recovery."""
+    day, rng = Day(), Random(2)
+    day.usual()
+    assert not any(day.levels.values())
+    day.window({name: [report(10.0, rng=rng) for _ in range(5)] for name in "ab"})
+    assert day.levels["ttft"] > math.log(3)
+    assert day.levels["speed"] > math.log(3)
+    day.window({name: [report(10.0, rng=rng) for _ in range(5)] for name in "ab"})
+    assert day.levels["ttft"] == pytest.approx(math.log(10), abs=0.5)
+    for _ in range(2):
+        day.window({name: [report(rng=rng) for _ in range(5)] for name in "ab"})
+    assert not any(day.levels.values())
+    assert day.watches["ttft"].changed_at is not None
+
+
+@given(
+    st.lists(st.lists(st.builds(report, st.floats(0.001, 1000), ok=st.booleans()), max_size=30), max_size=8)
+)
+def test_no_single_account_changes_anything(told: list[list[ReportRequest]]) -> None:
+    """Whatever it reports, and however often: it takes two."""
+    day = Day()
+    day.usual(3)
+    for window in told:
+        day.window({"liar": window})
+    assert not any(day.levels.values())
+
+
+def test_one_account_is_no_more_than_a_suspicion() -> None:
+    day = Day()
+    day.usual()
+    day.window({"a": [report(10.0)] * 10, "b": [report()] * 2})
+    assert not any(day.levels.values())
+    day.window({"a": [report(10.0)] * 10})
+    assert day.watches["ttft"].suspected_at is not None
+    assert change_of(day.watches, REST) == NONE
+
+
+@pytest.mark.parametrize("by", ["network", "prompt"])
+def test_a_callers_own_network_and_prompts_change_nothing(by: str) -> None:
+    """One caller far away, or with prompts of 4,000 tokens, beside one that is near."""
+    day, rng = Day(), Random(3)
+    day.usual()
+    for _ in range(60):
+        far = report(6.0, rng=rng) if by == "network" else report(1.0, prompt=4000, rng=rng)
+        day.window({"far": [far] * 3, "b": [report(rng=rng)] * 3})
+        assert not any(day.levels.values())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_hour_of_usual_noise_is_no_change(seed: int) -> None:
+    day, rng = Day(), Random(seed)
+    day.usual()
+    for _ in range(360):
+        day.window(
+            {
+                name: [report(rng=rng, ok=rng.random() > 0.02) for _ in range(rng.randrange(8))]
+                for name in "abc"
+            }
+        )
+        assert not any(day.levels.values())
+
+
+def test_failing_is_detected_and_so_is_its_end() -> None:
+    day = Day()
+    day.usual()
+    for _ in range(2):
+        day.window({name: [report(ok=False)] * 3 for name in "ab"})
+    assert day.levels["reliability"] > 0.7
+    change = change_of(day.watches, REST)
+    assert change.failing == pytest.approx(day.levels["reliability"])
+    for _ in range(3):
+        day.window({name: [report()] * 4 for name in "ab"})
+    assert day.levels["reliability"] == 0.0
+
+
+def test_without_further_reports_a_change_ends() -> None:
+    """Agents that were sent elsewhere report nothing: it is tried again."""
+    day = Day()
+    day.usual()
+    day.window({name: [report(10.0)] * 5 for name in "ab"})
+    change = change_of(day.watches, REST)
+    assert (change.by, change.until) == ("reports", (day.now.timestamp() + CHANGE_HOLDS_S))
+    assert day.watches["ttft"].level_at(day.now + timedelta(seconds=CHANGE_HOLDS_S + 1)) == 0.0
+
+
+def test_what_was_learnt_last_counts() -> None:
+    """A benchmark after the reports knows better; reports after it do."""
+    day = Day()
+    day.usual()
+    day.window({name: [report(10.0)] * 5 for name in "ab"})
+    later = Performance(measured_at=day.now + WINDOW, n=6, output_tps=figure(40.0), ttft_ms=figure(200.0))
+    assert change_of(day.watches, REST).by == "reports"
+    assert change_of(day.watches, later) == NONE
+
+
+@given(st.floats(0.01, 0.9))
+def test_reports_make_no_model_faster_than_it_was_measured(times: float) -> None:
+    """Two accounts of one will could else lift a model."""
+    day = Day()
+    day.usual()
+    for _ in range(5):
+        day.window({name: [report(times)] * 10 for name in "ab"})
+    change = change_of(day.watches, REST)
+    assert change.ttft == change.speed == 0.0
+
+
+def runs(job: str, ttft_ms: float, tps: float, minutes: float, **told: Any) -> list[RunSample]:
+    at = EPOCH + timedelta(minutes=minutes)
+    return [
+        RunSample(job_id=job, at=at, prompt="short", cold=False, ttft_ms=ttft_ms, output_tps=tps, **told)
+        for _ in range(3)
+    ]
+
+
+def test_the_last_benchmark_counts_at_once_where_it_is_far_from_those_before() -> None:
+    before = [*runs("a", 100, 40, 0), *runs("b", 110, 38, 1), *runs("c", 95, 41, 2)]
+    rolling = Performance(
+        measured_at=EPOCH, n=9, output_tps=figure(40.0), ttft_ms=figure(100.0), samples=tuple(before)
     )
-    assert isinstance(event, ModelChanged)
-    assert event.digest_changed
-    assert [change.field for change in event.changes] == ["capabilities", "digest"]
-    assert (event.changes[1].old, event.changes[1].new) == ("d1", "d2")
+
+    def after(samples: list[RunSample]) -> Performance:
+        return Performance(
+            measured_at=EPOCH,
+            n=12,
+            output_tps=figure(40.0),
+            ttft_ms=figure(100.0),
+            samples=(*rolling.samples, *samples),
+        )
+
+    assert own_change(rolling).ttft == 0.0
+    slow = own_change(after(runs("d", 1000, 4, 3)))
+    assert slow.ttft == pytest.approx(math.log(10))
+    assert slow.speed == pytest.approx(math.log(10))
+    assert change_of({}, after(runs("d", 1000, 4, 3))).by == "benchmark"
+    assert own_change(after(runs("d", 1000, 4, 3, contended="3 other requests"))).ttft == 0.0
+    usual = own_change(after(runs("d", 120, 36, 3)))
+    assert (usual.ttft, usual.speed) == (0.0, 0.0)
 
 
-def test_a_description_that_fails_once_takes_nothing_away() -> None:
-    """What was known of the same weights stays known."""
-    poor = model_info(MODEL, digest="d1", described=False, description_error="timeout")
-    assert seen(FOUND, poor, job=JOB, now=NOW) is None
-    other = seen(FOUND, msgspec.structs.replace(poor, digest="d2"), job=JOB, now=NOW)
-    assert isinstance(other, ModelChanged)
-
-
-def test_a_model_is_lost_once() -> None:
-    """Losing what is not there is nothing."""
-    event = gone(FOUND, reason="absent", job=JOB, now=NOW)
-    assert isinstance(event, ModelLost)
-    assert event.info == INFO
-    assert gone(fold(FOUND, event, 9), reason="absent", job=JOB, now=NOW) is None
-    assert gone(ModelState(model=MODEL), reason="absent", job=JOB, now=NOW) is None
-
-
-def test_the_same_job_gives_the_same_id() -> None:
-    """So that a redelivered job is recognised."""
-    one, two = (seen(ModelState(model=MODEL), INFO, job=JOB, now=NOW) for _ in range(2))
-    assert one is not None
-    assert two is not None
-    assert one.id == two.id
-
-
-def test_nothing_differs_from_itself() -> None:
-    """The diff of a description with itself is empty."""
-    assert diff(INFO, INFO) == ()
+def test_every_signal_that_reports_tell_of_has_a_detector() -> None:
+    assert set(TUNINGS) == {"ttft", "speed", "reliability"}

@@ -3,6 +3,7 @@
 import math
 import random
 from collections import Counter
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from vedette.messages.tolerance import FUTURE
 from vedette.testing import EPOCH
 from vedette.types import ModelRef, Outcome, Reported
 from vedette_recommender import reports
+from vedette_recommender.changes import Heard
 from vedette_recommender.reports import CALLERS_OWN, Reports, Sums, fold, output_tps_of, sums_of
 
 MODEL = ModelRef("box", "m")
@@ -53,10 +55,21 @@ def taken_of(told: list[tuple[str | None, ReportRequest]]) -> Sums:
     return window.take()[MODEL]
 
 
+def flat(accounts: Mapping[str, Heard]) -> dict[tuple[str, str, str], float]:
+    return {
+        (account, signal, name): value
+        for account, heard in accounts.items()
+        for signal, said in heard.items()
+        for name, value in (("n", said.n), ("total", said.total))
+    }
+
+
 def same(one: Struct, other: Struct) -> None:
     """Fail unless both are equal but for what floats lose in adding."""
     for name in one.__struct_fields__:
         left, right = getattr(one, name), getattr(other, name)
+        if name == "accounts":
+            left, right = flat(left), flat(right)
         assert left == (pytest.approx(right) if isinstance(right, float | dict) else right), name
 
 

@@ -363,7 +363,9 @@ class Answers:
         shown = self._recommended.get(place.row)
         if shown is None:
             (one,) = self._board.candidates([place.row])
-            shown = self._recommended[place.row] = recommendation(one, self._base_url)
+            shown = self._recommended[place.row] = recommendation(
+                one, self._board.expected(place.row), self._base_url
+            )
         return replace(
             shown,
             score=place.score,

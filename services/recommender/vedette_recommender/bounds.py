@@ -14,12 +14,12 @@ from vedette_recommender.usecases import Bounds, UseCase
 BOUNDS: Final = Bounds.__struct_fields__
 
 
-def answer_s(columns: Columns, rows: Rows, use_case: UseCase) -> Floats:
-    """Return the seconds of a typical answer: as measured, else as expected; NaN for models that embed."""
+def answer_s(columns: Columns, at: float, rows: Rows, use_case: UseCase) -> Floats:
+    """Return the seconds of a typical answer now: as measured, else as expected; NaN for models that embed."""
     if use_case.embeds:
         return np.full_like(columns.ttft_ms[rows], np.nan)
-    first_ms = _else(columns.ttft_ms[rows], columns.expected_ttft_ms_warm[rows])
-    tokens_per_s = _else(columns.output_tps[rows], columns.expected_output_tps[rows])
+    first_ms = _else(columns.ttft_ms_now(at, rows), columns.usual_ttft_ms_now(at, rows))
+    tokens_per_s = _else(columns.output_tps_now(at, rows), columns.usual_output_tps_now(at, rows))
     return first_ms / 1000.0 + use_case.tokens[1] / np.maximum(tokens_per_s, 1e-6)
 
 
@@ -30,7 +30,7 @@ def answer_usd(columns: Columns, rows: Rows, use_case: UseCase) -> Floats:
 
 
 def multipliers(
-    columns: Columns, rows: Rows, use_case: UseCase, bounds: Bounds, quality: Floats, best: float
+    columns: Columns, at: float, rows: Rows, use_case: UseCase, bounds: Bounds, quality: Floats, best: float
 ) -> Floats:
     """Return what each bound makes of the scores of *rows*, in the order of BOUNDS: 1 within it.
 
@@ -38,7 +38,7 @@ def multipliers(
     """
     made = np.ones((len(BOUNDS), len(quality)))
     if bounds.answer_s is not None:
-        made[0] = _within(bounds.answer_s, answer_s(columns, rows, use_case))
+        made[0] = _within(bounds.answer_s, answer_s(columns, at, rows, use_case))
     if bounds.answer_usd is not None:
         made[1] = _within(bounds.answer_usd, answer_usd(columns, rows, use_case))
     if bounds.quality is not None and best > 0.0:

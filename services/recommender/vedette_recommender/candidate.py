@@ -26,6 +26,7 @@ from vedette.types import (
 )
 from vedette_recommender.constants import USUAL_BITS
 from vedette_recommender.measured_calls import MeasuredCall, all_failed, measured_calls
+from vedette_recommender.present import NONE, Change, change_of
 
 # How far after the moment of an answer, which is floored to a minute, something can have been measured; what is dated
 # later comes from a wrong clock.
@@ -42,6 +43,7 @@ class Facts(Value, frozen=True, kw_only=True):
     calls: tuple[MeasuredCall, ...] = ()  # by benchmarks, capability checks and evaluations
     ratings: tuple[Rating, ...] = ()  # what users vouch for; the newest of a use case holds
     reports: Reported | None = None
+    change: Change = NONE  # what was detected of it within minutes
 
     @property
     def model(self) -> ModelRef:
@@ -102,11 +104,6 @@ class Candidate(Struct, frozen=True, kw_only=True):
         """Which model it is."""
         return self.facts.info.model
 
-    @property
-    def expected_ttft_ms(self) -> float | None:
-        """Time to first token to expect now: the cold one where the model is known not to be loaded."""
-        return self.facts.ttft_cold_ms if self.resident is False else self.facts.ttft_ms
-
 
 def median(figure: Figure | None) -> float | None:
     """Return the median of a figure that may not have been measured."""
@@ -159,6 +156,7 @@ def facts_of(state: ModelState, *, configured: Sequence[Vouched] = ()) -> Facts 
             *(state.rated.event.ratings if state.rated else ()),
         ),
         reports=state.reports,
+        change=change_of(state.watches, state.performance),
     )
 
 

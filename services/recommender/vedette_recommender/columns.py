@@ -128,6 +128,13 @@ class Columns:
     reported_ttft_ms: Floats
     reported_output_tps_n: Floats
     reported_output_tps: Floats
+    # What is known of now. Changes are natural logarithms of "times slower than at rest".
+    ttft_change: Floats
+    speed_change: Floats
+    change_spread: Floats  # relative standard deviation
+    change_until: Floats  # until when both count
+    failing: Floats  # share of calls that fail, beyond the usual
+    failing_until: Floats
 
     def __init__(self, room: int = _FIRST_ROWS, published: Table | None = None) -> None:
         self.room = room
@@ -140,6 +147,8 @@ class Columns:
         self._free = list(range(room - 1, -1, -1))
         for name in Columns.__annotations__:
             setattr(self, name, np.full(room, np.nan))
+        self.ttft_change[:], self.speed_change[:], self.change_spread[:], self.failing[:] = 0.0, 0.0, 0.0, 0.0
+        self._changed: set[int] = set()  # rows with a change that was detected
         self.present: Mask = np.zeros(room, np.bool_)
         # How often there was something new to judge the quality by: another description, answers, ratings.
         self.judged_on = np.zeros(room, np.int64)
@@ -197,6 +206,7 @@ class Columns:
             self._members[int(self.endpoint[row])].discard(row)
             self._moved.add(int(self.endpoint[row]))
             self.facts[row] = None
+            self._changed.discard(row)
             self.judged_on[row] += 1
             self.present[row] = False
             self._free.append(row)
@@ -222,9 +232,18 @@ class Columns:
         if before is None or before.performance != facts.performance:
             self._time(row, facts.performance)
             self._moved.add(int(self.endpoint[row]))
+        if before is None or before.change != facts.change:
+            self._change(row, facts)
         self._watch(row, facts)
         self._hear(row, facts)
         return row
+
+    def _change(self, row: int, facts: Facts) -> None:
+        change = facts.change
+        self.ttft_change[row], self.speed_change[row] = change.ttft, change.speed
+        self.change_spread[row], self.change_until[row] = change.spread, change.until
+        self.failing[row], self.failing_until[row] = change.failing, change.failing_until
+        (self._changed.add if change.any else self._changed.discard)(row)
 
     def _describe(self, row: int, facts: Facts) -> None:
         info = facts.info
@@ -306,7 +325,40 @@ class Columns:
     def expected_ttft_ms(self, at: float, stale_after_s: float, rows: Rows) -> Floats:
         """Return the time to the first token to expect: the cold one where a model is known not to be loaded."""
         gone = (self.resident_until[rows] <= at) & ~self._stale(at, stale_after_s, rows)
-        return np.where(gone, self.ttft_cold_ms[rows], self.ttft_ms[rows])
+        return np.where(gone, self.ttft_cold_ms[rows], self.ttft_ms_now(at, rows))
+
+    def ttft_ms_now(self, at: float, rows: Rows) -> Floats:
+        """Return the measured time to the first token, times what was detected to have changed since; warm."""
+        return self.ttft_ms[rows] * self._times_slower(self.ttft_change, at, rows)
+
+    def output_tps_now(self, at: float, rows: Rows) -> Floats:
+        """Return the measured output rate, divided by what was detected to have changed since."""
+        return self.output_tps[rows] / self._times_slower(self.speed_change, at, rows)
+
+    def usual_ttft_ms_now(self, at: float, rows: Rows) -> Floats:
+        """Return the time to the first token to expect by the size, times what changed."""
+        return self.expected_ttft_ms_warm[rows] * self._times_slower(self.ttft_change, at, rows)
+
+    def usual_output_tps_now(self, at: float, rows: Rows) -> Floats:
+        """Return the output rate to expect by the size, divided by what changed."""
+        return self.expected_output_tps[rows] / self._times_slower(self.speed_change, at, rows)
+
+    def spread_now(self, at: float, rows: Rows) -> Floats | float:
+        """Return what not being sure of a change adds to the relative spread of its latencies."""
+        if not self._changed:
+            return 0.0
+        return np.where(self.change_until[rows] >= at, self.change_spread[rows], 0.0)
+
+    def failing_now(self, at: float, rows: Rows) -> Floats | float:
+        """Return the share of calls that fail now, beyond the usual."""
+        if not self._changed:
+            return 0.0
+        return np.where(self.failing_until[rows] >= at, self.failing[rows], 0.0)
+
+    def _times_slower(self, change: Floats, at: float, rows: Rows) -> Floats | float:
+        if not self._changed:
+            return 1.0
+        return np.exp(np.where(self.change_until[rows] >= at, change[rows], 0.0))
 
     def _stale(self, at: float, stale_after_s: float, rows: Rows) -> Mask:
         age_s = at - self.checked_at[rows]

@@ -25,6 +25,7 @@ from vedette_recommender.constants import (
 )
 from vedette_recommender.estimating import Scale
 from vedette_recommender.field import Place, Terms, UseCaseScores
+from vedette_recommender.present import Change
 from vedette_recommender.scoring import CONTEXT, PRICE, QUALITY, SPEED, TTFT, Evidence
 from vedette_recommender.usecases import SIGNALS
 
@@ -166,9 +167,21 @@ class Account:
             return self._quality_note(raw)
         if place in (SPEED, TTFT) and math.isnan(raw):
             return f"not measured: expected {self._expected_speed(place)}"
+        if place in (SPEED, TTFT) and (now := self._now(place, raw)):
+            return "; ".join(filter(None, (now, beside)))
         if place in (PRICE, CONTEXT) and math.isnan(raw):
             return f"not known: counts as {self._known[place].expected[0]:.2f}"
         return beside
+
+    def _now(self, place: int, raw: float) -> str:
+        """Return what was measured at rest beside what is expected now, and why; nothing where they are the same."""
+        facts, unit = self.facts, self.unit("speed" if place == SPEED else "ttft")
+        rest = facts.output_tps if place == SPEED else facts.ttft_ms
+        if rest is None or rest == raw or self._field.use_case.embeds:
+            return ""
+        shown = [f"{value:,.0f}" if value >= 10 else f"{value:.1f}" for value in (rest, raw)]
+        because = because_of(facts.change, self._field.at)
+        return f"{shown[0]} {unit} at rest, {shown[1]} {unit} now: {because}"
 
     def _quality_note(self, raw: float) -> str:
         """Return what was expected of the quality, and where that is from."""
@@ -257,7 +270,8 @@ class Account:
         own = self._columns.runs[self.row].item()
         spread = self._columns.output_tps_spread if place == SPEED else self._columns.ttft_spread
         age_s = self._field.at - self._columns.measured_at[self.row]
-        beside = scoring.timed_confidence(own + told, spread[self.row], age_s)
+        unsure = self._columns.spread_now(self._field.at, np.array([self.row]))
+        beside = scoring.timed_confidence(own + told, spread[self.row], age_s, np.max(unsure))
         return float(beside * own / (own + told))
 
     def _utility_of(self, signal: Signal, value: float) -> float:
@@ -342,6 +356,14 @@ def _beyond(standing: Place) -> str:
     """Return which bounds a model is beyond."""
     names = [name for name in BOUNDS if name in standing.multipliers]
     return f"; it is beyond the bound {' and '.join(names)}" if names else ""
+
+
+def because_of(change: Change, at: float) -> str:
+    """Return in words what was detected of a model, as it counts at *at*."""
+    if change.until < at or not change.by:
+        return ""
+    by = "callers report it" if change.by == "reports" else "the last benchmark measured it"
+    return f"{by} since {change.since:%H:%M} UTC"
 
 
 def scaled(scale: Scale) -> tuple[str, ...]:

@@ -103,6 +103,7 @@ class UseCaseScores:
         self._quality: Floats = np.zeros((2, room))  # what to count with, and how much of it is from answers
         self._required = [CAPABILITIES.index(capability) for capability in use_case.requires]
         self._by_status: Floats = np.ones(room)  # what the status takes off the score
+        self._by_failing: Floats = np.ones(room)  # and that its calls fail now
         self._by_bounds: Floats = np.ones(
             (len(bounds.BOUNDS), room)
         )  # and what each of the use case's own bounds
@@ -185,6 +186,7 @@ class UseCaseScores:
         self.status[rows] = self._columns.statuses(self.at, self._stale_after_s, rows)
         self.expected_ttft_ms[rows] = self._columns.expected_ttft_ms(self.at, self._stale_after_s, rows)
         self._by_status[rows] = scoring.STATUS_MULTIPLIER[self.status[rows]]
+        self._by_failing[rows] = 1.0 - self._columns.failing_now(self.at, rows)
         self._partial[rows], self._sure[rows] = self._weigh(self.default.shares, rows)
 
     def _bound(self) -> None:
@@ -198,7 +200,7 @@ class UseCaseScores:
     def bounds(self, rows: Rows, terms: Terms) -> Floats:
         """Return what each bound makes of the scores of *rows*, in the order of `bounds.BOUNDS`."""
         quality, best = self.utility[QUALITY, rows], self.best_quality
-        return bounds.multipliers(self._columns, rows, self.use_case, terms.bounds, quality, best)
+        return bounds.multipliers(self._columns, self.at, rows, self.use_case, terms.bounds, quality, best)
 
     def _bounded(self, rows: Rows, terms: Terms) -> Floats:
         usual = terms.bounds == self.default.bounds
@@ -290,6 +292,7 @@ class UseCaseScores:
     def _multipliers(self, row: int, sure: float, terms: Terms) -> dict[str, float]:
         """Return what the raw score of *row* is multiplied by, by name: the risk, and what changes anything."""
         found = {STATUSES[self.status[row]].value: self._by_status[row].item()}
+        found |= {"failing": self._by_failing[row].item()}
         beyond = self._bounded(np.array([row]), terms)
         found |= zip(bounds.BOUNDS, beyond.ravel().tolist(), strict=True)
         changing = {name: value for name, value in found.items() if value != 1.0}
@@ -327,7 +330,9 @@ class UseCaseScores:
     def _scores(self, rows: Rows, terms: Terms, partial: Floats, sure: Floats) -> Scores:
         raw = partial + scoring.points(terms.shares[CONTEXT], self.context(rows, terms.wanted_context))
         beyond = self._bounded(rows, terms)
-        score = raw * scoring.risk_multiplier(terms.risk, sure) * self._by_status[rows]
+        score = (
+            raw * scoring.risk_multiplier(terms.risk, sure) * self._by_status[rows] * self._by_failing[rows]
+        )
         return Scores(score * np.multiply.reduce(beyond, axis=0), raw, sure)
 
     def _weigh(self, shares: tuple[float, ...], rows: Rows) -> tuple[Floats, Floats]:

@@ -22,7 +22,7 @@ from vedette.messages.events import ModelReported
 from vedette.messages.queries import ReportReply, ReportRequest
 from vedette.messages.validation import decode, reference, unknown_model, use_case_of
 from vedette.types import ModelRef
-from vedette_recommender.reports import Reports, Sums, fold
+from vedette_recommender.reports import Reports, Sums, fold, watch
 
 REPORT = next(question for question in QUERIES if question.subject == "report.outcome")
 _DECODER = msgspec.json.Decoder(ReportRequest)
@@ -68,7 +68,9 @@ class Reporting:
             raise RequestError(code="invalid_value", message=message, field="ttft_ms")
         if self._closed:
             return _STOPPING
-        refusal = self._reports.add(model, report, state.info.digest, self._bus.clock.now(), asker)
+        refusal = self._reports.add(
+            model, report, state.info.digest, self._bus.clock.now(), asker, state.performance
+        )
         return encode(ReportReply(counted=False, reason=refusal)) if refusal else _COUNTED
 
     async def run(self) -> None:
@@ -151,4 +153,5 @@ class Reporting:
             output_tps=sums.output_tps,
             included=dict(newest),
             reported=fold(held.event.reported if held else None, sums, now, digest),
+            watches=watch(held.event if held else None, sums, now, digest),
         )

@@ -14,9 +14,11 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import Struct
 
+from vedette.messages.events import ModelReported
 from vedette.messages.queries import ReportRequest
 from vedette.messages.tolerance import is_future
-from vedette.types import NOT_DOWNTIME, ModelRef, Outcome, Reported
+from vedette.types import NOT_DOWNTIME, ModelRef, Outcome, Performance, Reported, Signal, Watch
+from vedette_recommender.changes import Heard, account_key, added, heard, watched
 
 N = TypeVar("N", int, float)
 MAX_PER_ASKER: Final = 20  # counted reports of one account on one model, in a window, whatever names it gives
@@ -53,6 +55,7 @@ class Sums(Struct, frozen=True, kw_only=True):
     ttft_log_sum: float = 0.0
     output_tps_n: int = 0
     output_tps_log_sum: float = 0.0
+    accounts: Mapping[str, Heard] = {}  # for the change detectors
 
     def __add__(self, other: "Sums") -> "Sums":
         """Return both together; of callers at least so many are different ones."""
@@ -74,6 +77,7 @@ class Sums(Struct, frozen=True, kw_only=True):
             ttft_log_sum=self.ttft_log_sum + other.ttft_log_sum,
             output_tps_n=self.output_tps_n + other.output_tps_n,
             output_tps_log_sum=self.output_tps_log_sum + other.output_tps_log_sum,
+            accounts=added(self.accounts, other.accounts),
         )
 
     @property
@@ -87,8 +91,15 @@ class Sums(Struct, frozen=True, kw_only=True):
         return math.exp(self.output_tps_log_sum / self.output_tps_n) if self.output_tps_n else None
 
 
-def sums_of(report: ReportRequest, digest: str | None, now: datetime) -> Sums:
-    """Return what one *report* adds. Only a call that succeeded has latencies that count."""
+def sums_of(
+    report: ReportRequest,
+    digest: str | None,
+    now: datetime,
+    *,
+    asker: str | None = None,
+    rest: Performance | None = None,
+) -> Sums:
+    """Return what one *report* of a model that has *rest* adds. Only a call that succeeded has latencies that count."""
     ok = report.outcome is Outcome.OK
     ttft_ms, output_tps = (report.ttft_ms, output_tps_of(report)) if ok else (None, None)
     return Sums(
@@ -106,6 +117,9 @@ def sums_of(report: ReportRequest, digest: str | None, now: datetime) -> Sums:
         ttft_log_sum=_log(ttft_ms, TTFT_MS_LIMITS),
         output_tps_n=int(output_tps is not None),
         output_tps_log_sum=_log(output_tps, OUTPUT_TPS_LIMITS),
+        accounts={
+            account_key(asker): heard(report, output_tps, counts=report.outcome not in CALLERS_OWN, rest=rest)
+        },
     )
 
 
@@ -117,6 +131,17 @@ def output_tps_of(report: ReportRequest) -> float | None:
     if tokens < LEAST_RATE_TOKENS or last - first < LEAST_DECODE_MS:
         return None
     return (tokens - 1) / ((last - first) / 1000)
+
+
+def watch(
+    previous: ModelReported | None, sums: Sums, now: datetime, digest: str | None
+) -> dict[Signal, Watch]:
+    """Return the change detectors after *sums*, of a model whose present weights are *digest*. Others start again."""
+    before = previous.watches if previous and previous.reported.digest == digest else {}
+    before = {
+        signal: one for signal, one in before.items() if not (one.heard_at and is_future(one.heard_at, now))
+    }
+    return watched(before, sums.accounts, now) if sums.digest == digest else before
 
 
 def fold(previous: Reported | None, sums: Sums, now: datetime, digest: str | None) -> Reported:
@@ -168,6 +193,7 @@ class Reports:
         digest: str | None,
         now: datetime,
         asker: str | None = None,
+        rest: Performance | None = None,
     ) -> str | None:
         """Count *report* by *asker*, of a *model* that exists; return None, or why it is not counted."""
         refusal = self._refusal(self._counted.get(model, {}), asker, report.caller)
@@ -175,7 +201,7 @@ class Reports:
             callers = self._counted.setdefault(model, {}).setdefault(asker, Counter())
             self._held += report.caller not in callers
             callers[report.caller] += 1
-            new = sums_of(report, digest, now)
+            new = sums_of(report, digest, now, asker=asker, rest=rest)
         else:
             new = Sums(since=now, until=now, digest=digest, uncounted=1)
         self._sums[model] = self._sums[model] + new if model in self._sums else new

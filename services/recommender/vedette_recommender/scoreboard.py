@@ -15,6 +15,7 @@ from vedette_recommender.candidate import Candidate, Facts, candidate, facts_of
 from vedette_recommender.columns import Columns
 from vedette_recommender.field import UseCaseScores
 from vedette_recommender.usecases import UseCase
+from vedette_recommender.views import Expected, expected_now
 
 
 class Scoreboard:
@@ -85,6 +86,10 @@ class Scoreboard:
         """Yield the models in *rows* as they must be seen at this minute."""
         facts = (self.columns.facts[row] for row in rows)
         return (self.candidate(one) for one in facts if one is not None)
+
+    def expected(self, row: int) -> Expected:
+        """Return what to expect of a call of the model in *row* at this minute."""
+        return expected_now(self.columns, row, self.scored_at.timestamp(), self._stale_after.total_seconds())
 
     def settle(self) -> None:
         """Bring the columns up to what has come."""

@@ -95,10 +95,13 @@ def context_utility(tokens: Number, wanted: int) -> Number:
 # --- Confidence ------------------------------------------------------------------------------------------------
 
 
-def timed_confidence(n: Number, spread: Number, age_s: Number) -> Number:
-    """Return how sure *n* runs of that relative interquartile *spread* make of a speed, the last so long ago."""
+def timed_confidence(n: Number, spread: Number, age_s: Number, spread_now: Number = 0.0) -> Number:
+    """Return how sure *n* runs of that relative interquartile *spread* make of a speed, the last so long ago.
+
+    *spread_now* is what not being sure of a change since adds: a relative standard deviation.
+    """
     drift = DRIFT_PER_WEEK**2 * np.maximum(0.0, age_s) / _WEEK_S
-    return _sure(_variance(n, spread) + drift)
+    return _sure(_variance(n, spread) + drift + spread_now**2)
 
 
 def _variance(n: Number, spread: Number) -> Number:
@@ -131,9 +134,9 @@ def speed(columns: Columns, at: float, rows: Rows, use_case: UseCase, *, reports
         own, half, told = columns.texts_per_s[rows], HALF_TEXTS_PER_S, None
         expected = np.full_like(own, EMBEDDING_UTILITY)
     else:
-        own, half = columns.output_tps[rows], use_case.half_output_tps
+        own, half = columns.output_tps_now(at, rows), use_case.half_output_tps
         told = (columns.reported_output_tps_n[rows], columns.reported_output_tps[rows]) if reports else None
-        expected = rising(columns.expected_output_tps[rows], half)
+        expected = rising(columns.usual_output_tps_now(at, rows), half)
     worth, heard = rising(own, half), rising(told[1], half) if told else None
     spread = columns.output_tps_spread[rows]
     return _timed("speed", columns, at, rows, own, worth, spread, expected, told, heard)
@@ -146,9 +149,9 @@ def ttft(columns: Columns, at: float, rows: Rows, use_case: UseCase, *, reports:
         own, told = columns.e2e_ms[rows], None
         expected = np.full_like(own, EMBEDDING_UTILITY)
     else:
-        own = columns.ttft_ms[rows]
+        own = columns.ttft_ms_now(at, rows)
         told = (columns.reported_ttft_n[rows], columns.reported_ttft_ms[rows]) if reports else None
-        expected = falling(columns.expected_ttft_ms_warm[rows], half)
+        expected = falling(columns.usual_ttft_ms_now(at, rows), half)
     worth, heard = falling(own, half), falling(told[1], half) if told else None
     spread = columns.ttft_spread[rows]
     return _timed("ttft", columns, at, rows, own, worth, spread, expected, told, heard)
@@ -169,13 +172,13 @@ def _timed(
     """Return what our own runs say, and beside them what callers have *told*, which is worth what is *heard*."""
     n = np.where(np.isnan(own), 0.0, _known(columns.runs[rows]))
     age_s = _known(at - columns.measured_at[rows])
-    spread = _known(spread)
-    sure = np.where(n > 0, timed_confidence(n, spread, age_s), 0.0)
+    spread, unsure = _known(spread), columns.spread_now(at, rows)
+    sure = np.where(n > 0, timed_confidence(n, spread, age_s, unsure), 0.0)
     if told is None or heard is None:
         counted = sure * _known(worth) + (1.0 - sure) * expected
         return Evidence(own, counted, sure, expected)
     reports = weight_of_reports(signal, told[0] * _left(columns, at, rows), n)
-    beside: Floats = timed_confidence(n + reports, spread, age_s)
+    beside: Floats = timed_confidence(n + reports, spread, age_s, unsure)
     alone: Floats = _sure(REPORTED_SPREAD**2 / np.maximum(reports, 1e-9))
     all_sure = np.where(n > 0, beside, alone)
     mean = _mean(_known(worth), n, _known(heard), reports)

@@ -1,21 +1,61 @@
 """How models, endpoints and scores look in a reply. Pure."""
 
+import math
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
+import numpy as np
 
 from vedette.messages.catalogue import ModelState
-from vedette.messages.queries import Availability, MeasuredSpeed, ModelView, Recommendation
+from vedette.messages.queries import Availability, MeasuredSpeed, ModelView, Now, Recommendation
 from vedette.types import Health, ModelRef, Performance, Quality
 from vedette_recommender.candidate import Candidate, ends_at, median
+from vedette_recommender.columns import Columns
 from vedette_recommender.measured_calls import MeasuredCall, with_calls
+from vedette_recommender.present import NONE
 
 # From a provider's name and an endpoint's URL to the base URL for OpenAI clients, if there is one.
 BaseUrl = Callable[[str, str], str | None]
 
 
-def recommendation(candidate: Candidate, base_url: BaseUrl) -> Recommendation:
+class Expected(NamedTuple):
+    """What to expect of a call now."""
+
+    ttft_ms: float | None
+    output_tps: float | None
+    now: Now | None
+
+
+def expected_now(columns: Columns, row: int, at: float, stale_after_s: float) -> Expected:
+    """Return what to expect of the model in *row* at *at* (seconds since 1970)."""
+    rows = np.array([row])
+    ttft_ms, output_tps = columns.expected_ttft_ms(at, stale_after_s, rows), columns.output_tps_now(at, rows)
+    return Expected(_known(ttft_ms[0].item()), _known(output_tps[0].item()), now_of(columns, row, at))
+
+
+def now_of(columns: Columns, row: int, at: float) -> Now | None:
+    """Return how the model in *row* is now, or None where it is as at rest."""
+    facts, rows = columns.facts[row], np.array([row])
+    if facts is None or not facts.change.any:
+        return None
+    slower = facts.change if facts.change.until >= at else NONE
+    now = Now(
+        ttft_times_slower=math.exp(slower.ttft),
+        output_times_slower=math.exp(slower.speed),
+        failing=float(np.max(columns.failing_now(at, rows))),
+        detected_by=slower.by,
+        since=slower.since,
+    )
+    return None if now == Now() else now
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def recommendation(candidate: Candidate, expected: Expected, base_url: BaseUrl) -> Recommendation:
     """Return what is needed to call the model of *candidate* at once; its score is still to be filled in."""
     facts, info = candidate.facts, candidate.facts.info
     return Recommendation(
@@ -34,7 +74,9 @@ def recommendation(candidate: Candidate, base_url: BaseUrl) -> Recommendation:
         output_tps=facts.output_tps,
         ttft_ms=facts.ttft_ms,
         ttft_cold_ms=facts.ttft_cold_ms,
-        expected_ttft_ms=candidate.expected_ttft_ms,
+        expected_ttft_ms=expected.ttft_ms,
+        expected_output_tps=expected.output_tps if expected.output_tps != facts.output_tps else None,
+        now=expected.now,
         retires_at=ends_at(info),
     )
 

@@ -40,7 +40,9 @@ from vedette.types import (
     Quality,
     Reported,
     RunSample,
+    Signal,
     Value,
+    Watch,
 )
 
 E = TypeVar("E")
@@ -176,6 +178,11 @@ class ModelState(Value, frozen=True, kw_only=True):
             came_along = self.formerly is not None and event.renamed_from == self.formerly.model
             return event.reported if came_along else None
         return event.reported
+
+    @property
+    def watches(self) -> Mapping[Signal, Watch]:
+        """What the last reports show of each signal, which counts as the reports do."""
+        return self.reported.event.watches if self.reported and self.reports is not None else {}
 
     def is_own(self, held: Versioned[Any] | None) -> bool:
         """Return whether *held* may be of this model: not where the last `found` says that it begins afresh."""

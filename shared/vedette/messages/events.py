@@ -36,10 +36,12 @@ from vedette.types import (
     Residency,
     RunSample,
     Score,
+    Signal,
     Text,
     Ungraded,
     Use,
     UtcTime,
+    Watch,
 )
 
 ScheduledJob = Literal["discovery", "availability", "performance", "quality", "retention"]
@@ -357,6 +359,9 @@ class ModelReported(Event, frozen=True, kw_only=True):
     output_tps: float | None = None
     included: dict[str, int] = {}
     reported: Reported
+    watches: Annotated[
+        dict[Signal, Watch], Meta(description="what the last minutes show, of ttft, speed and reliability")
+    ] = {}
     renamed_from: ModelRef | None = None
 
     @property

@@ -174,6 +174,16 @@ class Contribution(Struct, frozen=True, kw_only=True, omit_defaults=True):
     note: str = ""
 
 
+class Now(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a model is now, where that differs from what was measured at rest. See docs/now.md."""
+
+    ttft_times_slower: Annotated[float, Meta(description="by a detected change")] = 1.0
+    output_times_slower: Annotated[float, Meta(description="the same of the output rate")] = 1.0
+    failing: Annotated[float, Meta(description="share of calls that fail, beyond the usual")] = 0.0
+    detected_by: Literal["reports", "benchmark", ""] = ""
+    since: UtcTime | None = None
+
+
 class Recommendation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A model, its score, and everything that a call needs. Scores are 0 to 100."""
 
@@ -196,6 +206,8 @@ class Recommendation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     expected_ttft_ms: Annotated[
         float | None, Meta(description="expected now: cold if the model is not resident")
     ] = None
+    expected_output_tps: Annotated[float | None, Meta(description="expected now")] = None
+    now: Annotated[Now | None, Meta(description="only if now differs from what was measured at rest")] = None
     multipliers: dict[str, float] = {}
     contributions: tuple[Contribution, ...] = ()
     score_without_reports: Annotated[

@@ -1,0 +1,84 @@
+"""How a model is now, beside what was measured of it at rest. Pure."""
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final, Literal, NamedTuple
+
+from vedette.messages.changing import OwnChange, own_change
+from vedette.types import CHANGE_HOLDS_S, Performance, Signal, Watch
+
+_REPORTED_SPREAD: Final = 0.3  # relative; of a change that callers report
+_MEASURED_SPREAD: Final = 0.1  # and of one that a single benchmark shows
+
+
+class Change(NamedTuple):
+    """A detected change. Latencies: natural logarithms of "times slower than at rest"; failing: a share of calls."""
+
+    ttft: float = 0.0
+    speed: float = 0.0
+    failing: float = 0.0
+    spread: float = 0.0  # relative standard deviation of the latencies
+    until: float = math.inf  # seconds since 1970, until when the latencies count
+    failing_until: float = -math.inf
+    by: Literal["reports", "benchmark", ""] = ""  # of the latencies
+    since: datetime | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether anything changed."""
+        return bool(self.ttft or self.speed or self.failing)
+
+
+NONE: Final = Change()
+
+
+def change_of(watches: Mapping[Signal, Watch], performance: Performance | None) -> Change:
+    """Return what changed of a model: what was learnt last counts, of its latencies and of its failures apart.
+
+    Reports make no model faster than our own measurements do: of them, only a change for the worse counts.
+    """
+    own = own_change(performance)
+    found = _by_reports(watches, performance.measured_at if performance else None)
+    if found is None:
+        found = _by_benchmark(own)
+    failing = watches.get("reliability")
+    if failing is None or failing.level <= 0.0 or failing.heard_at is None:
+        return found
+    until = failing.heard_at.timestamp() + CHANGE_HOLDS_S
+    return found._replace(failing=min(1.0, failing.level), failing_until=until)
+
+
+def _by_benchmark(own: OwnChange) -> Change:
+    if not (own.ttft or own.speed):
+        return NONE
+    return Change(ttft=own.ttft, speed=own.speed, spread=_MEASURED_SPREAD, by="benchmark", since=own.at)
+
+
+def _by_reports(watches: Mapping[Signal, Watch], measured_at: datetime | None) -> Change | None:
+    """Return what reports say of the latencies; None where a benchmark knows better, or they never said anything."""
+    told = [watch for signal in ("ttft", "speed") if (watch := watches.get(signal)) and watch.changed_at]
+    if not told:
+        return None
+    last = max(_said_at(watch) for watch in told)
+    if measured_at is not None and measured_at >= last:
+        return None
+    ttft, speed = (
+        max(0.0, one.level) if (one := watches.get(signal)) else 0.0 for signal in ("ttft", "speed")
+    )
+    if not (ttft or speed):
+        return NONE
+    return Change(
+        ttft=ttft,
+        speed=speed,
+        spread=_REPORTED_SPREAD,
+        until=last.timestamp() + CHANGE_HOLDS_S,
+        by="reports",
+        since=max(watch.changed_at for watch in told if watch.changed_at),
+    )
+
+
+def _said_at(watch: Watch) -> datetime:
+    """Return when reports last said so: a change goes on while they come, its end is of one moment."""
+    never = datetime.min.replace(tzinfo=UTC)
+    return (watch.heard_at if watch.level > 0.0 else watch.changed_at) or never

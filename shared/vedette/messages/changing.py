@@ -1,0 +1,60 @@
+"""Whether a model's own last benchmark differs from those before it. Pure."""
+
+import math
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from vedette.quantiles import quantile
+from vedette.types import Outcome, Performance, RunSample
+
+# A smaller difference between two benchmarks is what servers do anyway.
+MIN_TIMES: Final = 1.5
+_MIN_BEFORE = 3  # runs that tell what is usual
+
+
+class OwnChange(NamedTuple):
+    """By how much the last benchmark differs from the runs kept: natural logarithms of "times slower"; 0 for not."""
+
+    ttft: float = 0.0
+    speed: float = 0.0
+    at: datetime | None = None
+
+
+def own_change(performance: Performance | None) -> OwnChange:
+    """Return by how much the last benchmark's warm, undisturbed runs differ from the rolling figures."""
+    if performance is None or not performance.samples:
+        return OwnChange()
+    last = performance.samples[-1].job_id
+    warm = [one for one in performance.samples if _tells(one)]
+    new = [one for one in warm if one.job_id == last]
+    old = [one for one in warm if one.job_id != last]
+    return OwnChange(
+        ttft=_slower(
+            (one.ttft_ms for one in new if one.prompt == "short"),
+            (one.ttft_ms for one in old if one.prompt == "short"),
+            performance.ttft_ms.median if performance.ttft_ms else None,
+        ),
+        speed=-_slower(
+            (one.output_tps for one in new),
+            (one.output_tps for one in old),
+            performance.output_tps.median if performance.output_tps else None,
+        ),
+        at=max((one.at for one in new), default=None),
+    )
+
+
+def _tells(sample: RunSample) -> bool:
+    return sample.outcome is Outcome.OK and not sample.cold and not sample.contended
+
+
+def _slower(new: Iterable[float | None], old: Iterable[float | None], rolling: float | None) -> float:
+    """Return the logarithm of the new median over the *rolling* one, if it is far from all that was usual."""
+    now = [value for value in new if value]
+    before = [value for value in old if value]
+    if not now or not rolling or len(before) < _MIN_BEFORE:
+        return 0.0
+    median = quantile(now, 0.5)
+    if max(median / rolling, rolling / median) < MIN_TIMES:
+        return 0.0
+    return math.log(median / rolling)
