@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import cyclopts
 import msgspec
@@ -24,7 +24,7 @@ from benchmarks import (
     storms,
     tokens,
 )
-from benchmarks.regret import days, table
+from benchmarks.regret import days, published, table
 from faults.storm import Plan
 from vedette.settings import Probing
 
@@ -40,26 +40,35 @@ Numbers = Annotated[tuple[int, ...], cyclopts.Parameter(converter=_numbers, n_to
 
 @app.command(name="regret")
 def regret(
-    *, fleets: int = 200, before: Path | None = None, runs: int = 60, json: Path | None = None
+    *,
+    world: Literal["simulated", "published"] = "simulated",
+    fleets: int = 200,
+    before: Path | None = None,
+    runs: int = 60,
+    json: Path | None = None,
 ) -> None:
-    """Compare what is recommended with the best choice, over simulated fleets whose truth is known.
+    """Compare what is recommended with the best choice, over fleets whose truth is known.
 
     Parameters
     ----------
+    world
+        Simulated fleets, or real models whose truth is a published board that Vedette does not see.
     fleets
-        How many fleets, of 5 to 60 models each.
+        How many fleets: of 5 to 60 models each, or, of each published board, of 4 to 16.
     before
-        A checkout of an earlier release, which is asked the same.
+        A checkout of an earlier release, which is asked the same; simulated fleets only.
     runs
-        How many newcomers for each use case, and how many pairs of near equals.
+        How many newcomers for each use case, and how many pairs of near equals; simulated fleets only.
     json
         Where to write all means and their intervals.
     """
-    lost = table.measure(fleets, before=before)
-    print("\n".join(table.lines(lost)))
+    lost = table.measure(fleets, before=before) if world == "simulated" else published.measure(fleets)
+    print("\n".join((table if world == "simulated" else published).lines(lost)))
     if json is not None:
         told = {" / ".join(filter(None, key)): one for key, one in table.summed(lost).items()}
         json.write_bytes(msgspec.json.format(msgspec.json.encode(told)))
+    if world == "published":
+        return
     print(
         f"\nNewcomer of true quality {days.BETTER:+.2f}: share of {runs} runs in which it is best after a day\n"
     )

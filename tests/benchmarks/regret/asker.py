@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from vedette.clock import Clock
 from vedette.messages.catalogue import Catalogue
@@ -21,8 +22,8 @@ from vedette_recommender.usecases import known
 Chosen = dict[str, tuple[str, str] | None]
 
 
-def answers_to(events: Iterable[Event], clock: Clock) -> Answers:
-    """Return what answers questions about the models that *events* tell of."""
+def answers_to(events: Iterable[Event], clock: Clock, **further: Any) -> Answers:
+    """Return what answers questions about the models that *events* tell of; *further* goes to `Answers`."""
     catalogue = Catalogue()
     made = list(events)
     endpoints = {event.model.endpoint for event in made}  # type: ignore[union-attr]
@@ -37,14 +38,15 @@ def answers_to(events: Iterable[Event], clock: Clock) -> Answers:
         stale_after=timedelta(minutes=90),
         base_url=lambda _provider, _url: None,
         clock=clock,
+        **further,
     )
 
 
-def chosen(answers: Answers, use_cases: Sequence[str]) -> Chosen:
-    """Return the best model for each of *use_cases*, asked as an agent asks."""
+def chosen(answers: Answers, use_cases: Sequence[str], **further: Any) -> Chosen:
+    """Return the best model for each of *use_cases*, asked as an agent asks; *further* goes into each request."""
     found: Chosen = {}
     for use_case in use_cases:
-        asked = json.dumps({"use_case": use_case, "limit": 1}).encode()
+        asked = json.dumps({"use_case": use_case, "limit": 1, **further}).encode()
         best = json.loads(answers.answer("recommend.best", asked))["recommendation"]
         model = best["model"] if best else None
         found[use_case] = (model["endpoint"], model["name"]) if isinstance(model, dict) else model

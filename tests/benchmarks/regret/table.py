@@ -99,10 +99,12 @@ def _simple(fleet: Sequence[Truth], values: Sequence[float], rng: Random) -> dic
 
 def summed(lost: Lost) -> dict[tuple[str, str, str, str], Regret]:
     """Return means with their intervals over fleets."""
-    return {
-        key: Regret(fmean(values), _SURE * stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0)
-        for key, values in lost.items()
-    }
+    return {key: regret(values) for key, values in lost.items()}
+
+
+def regret(values: Sequence[float]) -> Regret:
+    """Return the mean of *values*, a figure a fleet, with its interval."""
+    return Regret(fmean(values), _SURE * stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0)
 
 
 def lines(lost: Lost) -> Iterator[str]:

@@ -44,15 +44,16 @@ _QUANTIZATIONS: Final = (("Q4_K_M", 4.8), ("Q8_0", 8.5), ("F16", 16.0), ("Q3_K_M
 _QUANTIZATION_WEIGHTS: Final = (70, 20, 5, 5)
 # Memory bandwidth in GB/s and memory in GB: a laptop, a desktop card, a workstation, a server card, two of them.
 _MACHINES: Final = ((60, 16), (360, 12), (900, 24), (900, 48), (1900, 80), (3300, 160))
-_PRICES: Final = {
+PRICES: Final = {
     "large": (3.0, 15.0),
     "mid": (0.4, 2.0),
     "small": (0.1, 0.4),
 }  # USD per million, input and output
-_SPEEDS: Final = {"large": 55.0, "mid": 110.0, "small": 160.0}  # tokens/s
-_TTFT_MS: Final = {"large": 900.0, "mid": 600.0, "small": 450.0}
+SPEEDS: Final = {"large": 55.0, "mid": 110.0, "small": 160.0}  # tokens/s
+TTFT_MS: Final = {"large": 900.0, "mid": 600.0, "small": 450.0}
 _BASE_MS: Final = 60.0
 _CONTEXTS: Final = (2048, 4096, 8192, 16_384, 32_768)
+KIND_NAMES: Final = tuple(_EASY)
 USE_CASES: Final = tuple(name for name in KINDS if name not in ("embedding", "vision"))
 
 
@@ -138,7 +139,7 @@ def _hosted(one: Published, rng: Random) -> Truth:
     tier = one.line
     scale = rng.lognormvariate(0, 0.4)
     ability = rng.gauss(one.ability, _SPREAD_NAMED)
-    price = tuple(round(usd * scale, 3) for usd in _PRICES[tier])
+    price = tuple(round(usd * scale, 3) for usd in PRICES[tier])
     return _truth(
         one,
         ability,
@@ -147,8 +148,8 @@ def _hosted(one: Published, rng: Random) -> Truth:
         name=one.name,
         family=None,
         quantization=None,
-        output_tps=_SPEEDS[tier] * rng.lognormvariate(0, 0.4),
-        ttft_ms=_TTFT_MS[tier] * rng.lognormvariate(0, 0.4),
+        output_tps=SPEEDS[tier] * rng.lognormvariate(0, 0.4),
+        ttft_ms=TTFT_MS[tier] * rng.lognormvariate(0, 0.4),
         reliability=1 - 10 ** -rng.uniform(1.7, 3.3),
         price=(price[0], price[1]),
         context_tokens=rng.choice((128_000, 200_000, 1_000_000)),
@@ -166,6 +167,7 @@ def _local(one: Published, host: str, bandwidth: float, quantization: str, bits:
         ability = rng.gauss(_by_size(math.sqrt(total * active), one.released), _SPREAD_UNNAMED) - lost
         name, family = f"acme-{rng.getrandbits(24):06x}:{total:g}b", ""
     bad = rng.random() < 0.06
+    tps, ttft_ms = local_pace(active, bandwidth, bits)
     return _truth(
         one,
         ability,
@@ -174,12 +176,20 @@ def _local(one: Published, host: str, bandwidth: float, quantization: str, bits:
         name=name,
         family=family or None,
         quantization=quantization,
-        output_tps=min(400.0, 0.6 * bandwidth / (active * bits / 8)) * rng.lognormvariate(0, 0.15),
-        ttft_ms=(_BASE_MS + 6000 * active / bandwidth) * rng.lognormvariate(0, 0.2),
+        output_tps=tps * rng.lognormvariate(0, 0.15),
+        ttft_ms=ttft_ms * rng.lognormvariate(0, 0.2),
         reliability=rng.uniform(0.6, 0.95) if bad else 1 - 10 ** -rng.uniform(1.7, 4),
         price=(0.0, 0.0),
         context_tokens=rng.choice(_CONTEXTS),
     )
+
+
+def local_pace(active: float, bandwidth: float, bits: float) -> tuple[float, float]:
+    """Return tokens/s and the milliseconds to the first token of so many *active* billions of parameters.
+
+    *bandwidth* of the memory is in GB/s, *bits* are those of a weight.
+    """
+    return min(400.0, 0.6 * bandwidth / (active * bits / 8)), _BASE_MS + 6000 * active / bandwidth
 
 
 def _by_size(billions: float, released: str) -> float:
