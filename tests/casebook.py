@@ -52,8 +52,8 @@ from vedette.types import (
     Status,
     Tally,
 )
+from vedette.usecases import KINDS, known
 from vedette_recommender.answers import Answers
-from vedette_recommender.usecases import KINDS, known
 
 T = TypeVar("T")
 NOW = datetime(2026, 11, 25, 15, 0, tzinfo=UTC)

@@ -32,8 +32,8 @@ from vedette.types import (
     Status,
     Tally,
 )
+from vedette.usecases import known
 from vedette_recommender.answers import Answers
-from vedette_recommender.usecases import known
 
 Pair = tuple[int, Event]
 STALE_AFTER = timedelta(minutes=90)

@@ -17,9 +17,9 @@ from vedette.clock import SystemClock
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.events import Event
 from vedette.settings import Settings
+from vedette.usecases import known
 from vedette_recommender.answers import Answers
 from vedette_recommender.app import base_url
-from vedette_recommender.usecases import known
 
 LIMIT = 10
 _MOST = 5000

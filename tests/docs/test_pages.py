@@ -10,7 +10,7 @@ import pytest
 import casebook
 from faults.table import INVARIANTS
 from vedette.cli import asking, output
-from vedette_recommender.usecases import BUILT_IN
+from vedette.usecases import BUILT_IN
 
 ROOT = Path(__file__).parents[2]
 COLUMNS = ("quality", "speed", "ttft", "reliability", "context", "price")

@@ -44,11 +44,11 @@ from vedette.types import (
     Residency,
     Score,
 )
+from vedette.usecases import BUILT_IN
 from vedette_prober.verdict import fold
 from vedette_recommender.answers import Answers
 from vedette_recommender.app import serve as serve_recommender
 from vedette_recommender.as_of import Past
-from vedette_recommender.usecases import BUILT_IN
 from vedette_recorder import app, queries, reconstruct
 from vedette_recorder.answers import Answers as History
 from vedette_recorder.record import Message, Row, rows_of

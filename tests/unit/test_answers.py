@@ -18,8 +18,8 @@ from vedette.messages.queries import BestReply, Counts, EndpointsReply, ExplainR
 from vedette.settings import CustomUseCase, EndpointSettings
 from vedette.testing import EPOCH, FakeClock
 from vedette.types import Claim, EndpointState, Evidence, ModelRef, Outcome, Performance, RunSample, Status
+from vedette.usecases import known
 from vedette_recommender.answers import Answers
-from vedette_recommender.usecases import known
 
 FAST, SLOW = ModelRef("gpu", "org/fast:7b"), ModelRef("box", "slow")
 ENDPOINTS = {

@@ -25,11 +25,11 @@ from vedette.types import (
     Status,
     Tally,
 )
+from vedette.usecases import BUILT_IN
 from vedette_recommender.candidate import Facts
 from vedette_recommender.columns import Columns
 from vedette_recommender.field import UseCaseScores
 from vedette_recommender.filtering import DEFAULT_STATUSES, FILTERS, narrow
-from vedette_recommender.usecases import BUILT_IN
 
 # What the model below does not satisfy. A new constraint fails first here.
 REJECTS: dict[str, dict[str, Any]] = {

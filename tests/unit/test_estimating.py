@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vedette.types import Score
-from vedette_recommender.estimating import NOTHING, Scale, answered, estimate, rate_for, scale
+from vedette.usecases.estimating import NOTHING, Scale, answered, estimate, rate_for, scale
 
 SHARES = st.floats(0.0, 1.0)
 SPREADS = st.floats(0.02, 0.4)

@@ -13,11 +13,11 @@ from vedette.messages.events import ModelEvaluated, ModelRated
 from vedette.messages.queries import Contribution
 from vedette.settings import CustomUseCase, Vouched, parse
 from vedette.types import ModelRef, Outcome, Quality, Rating, Score
+from vedette.usecases import UseCase, known
 from vedette_recommender.candidate import facts_of
 from vedette_recommender.columns import Columns
 from vedette_recommender.explain import Account
 from vedette_recommender.field import UseCaseScores
-from vedette_recommender.usecases import UseCase, known
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 MODEL = ModelRef("gpu", "qwen3:8b")

@@ -27,8 +27,8 @@ from vedette.types import (
     Status,
     Tally,
 )
+from vedette.usecases import BUILT_IN
 from vedette_recommender.constants import STATUS_MULTIPLIERS
-from vedette_recommender.usecases import BUILT_IN
 
 SEEDS = st.integers(0, 2**32)
 CHAT = {"chat": Claim(value=True, evidence=Evidence.DECLARED, source="test")}

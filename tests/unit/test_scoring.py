@@ -28,6 +28,7 @@ from vedette.types import (
     Status,
     Tally,
 )
+from vedette.usecases import BUILT_IN, SIGNALS, bounds_with
 from vedette_recommender import expecting
 from vedette_recommender.candidate import Facts
 from vedette_recommender.columns import Columns
@@ -44,7 +45,6 @@ from vedette_recommender.scoring import (
     succeeding,
     timed_confidence,
 )
-from vedette_recommender.usecases import BUILT_IN, SIGNALS, bounds_with
 
 YES = Claim(value=True, evidence=Evidence.DECLARED, source="test")
 

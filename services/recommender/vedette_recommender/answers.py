@@ -53,6 +53,7 @@ from vedette.messages.validation import (
 from vedette.settings import Budget, EndpointSettings, Vouched
 from vedette.text.lookalikes import meant, notes
 from vedette.types import Capability, ModelRef, Status
+from vedette.usecases import SIGNALS, UseCase, bounds_with
 from vedette_recommender.announcement_policy import WinnerStatus, because
 from vedette_recommender.columns import CAPABILITIES, STATUSES
 from vedette_recommender.explain import Account, scaled, summary, untold
@@ -62,7 +63,6 @@ from vedette_recommender.grouping import same_weights
 from vedette_recommender.listing import counted, listed, ordered
 from vedette_recommender.near_misses import distance, nearest, rejections, relaxation
 from vedette_recommender.scoreboard import Scoreboard
-from vedette_recommender.usecases import SIGNALS, UseCase, bounds_with
 from vedette_recommender.views import BaseUrl, model_view, recommendation
 
 # Explained one by one; of more, the nearest are, and the rest are counted.

@@ -19,13 +19,13 @@ from vedette.messages.queries import PastReply, PastRequest
 from vedette.providers import addresses
 from vedette.runtime.service import Service, open_service
 from vedette.settings import Settings, interval_s
+from vedette.usecases import UseCase, known
 from vedette_recommender.announcing import Announcing
 from vedette_recommender.answers import ANSWERED, Answers
 from vedette_recommender.as_of import PAST, Past, Recall
 from vedette_recommender.constants import STALE_INTERVALS
 from vedette_recommender.observing import forget, observe
 from vedette_recommender.reporting import REPORT, Reporting
-from vedette_recommender.usecases import UseCase, known
 
 _PAGE_TIMEOUT_S = 5.0
 _ENDPOINTS = 65_536  # whose base URLs are kept

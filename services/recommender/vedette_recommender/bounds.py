@@ -8,8 +8,8 @@ from typing import Final
 
 import numpy as np
 
+from vedette.usecases import Bounds, UseCase
 from vedette_recommender.columns import Columns, Floats, Rows
-from vedette_recommender.usecases import Bounds, UseCase
 
 BOUNDS: Final = Bounds.__struct_fields__
 

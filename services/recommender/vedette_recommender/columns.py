@@ -26,10 +26,10 @@ from vedette.types import (
     Status,
     Tally,
 )
+from vedette.usecases import LIKE
 from vedette_recommender.candidate import MAX_AHEAD, Facts, bytes_per_token, median
 from vedette_recommender.constants import RELIABILITY_WINDOW_H, USUAL_OUTPUT_TPS, USUAL_TTFT_MS
 from vedette_recommender.measured_calls import with_calls
-from vedette_recommender.usecases import LIKE
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int32]

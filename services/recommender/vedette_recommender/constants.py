@@ -1,7 +1,8 @@
 """Every constant of the scoring, with its unit, its meaning and where it comes from.
 
 `docs/adr/0004-scoring-constants.md` gives the reasons, and `python -m benchmarks regret` what they are worth. Halves
-are the values that earn a utility of one half. What differs by use case is in `usecases.py`.
+are the values that earn a utility of one half. What differs by use case, and what other services use, is
+in `vedette.usecases`.
 """
 
 from typing import Final
@@ -12,11 +13,9 @@ from vedette.types import Signal, Status
 # Utility -------------------------------------------------------------------------------------------------------
 
 HALF_TEXTS_PER_S: Final = 200.0  # texts/s, embedding models
-HALF_PRICE_USD_PER_MTOK: Final = 5.0  # US dollars per million tokens
 HALF_FAILURES: Final = 0.1  # of all calls: with one failure in ten, reliability earns one half
 LEAST_CONTEXT_TOKENS: Final = 1024  # tokens: a context that is worth nothing
 RELIABILITY_PRIOR: Final = (1.9, 0.1)  # Beta(successes, failures) before any probe: 95 %
-PRICE_BLEND: Final = (3.0, 1.0)  # input to output tokens: the blend in which providers are usually compared
 
 # Confidence ----------------------------------------------------------------------------------------------------
 #
@@ -30,11 +29,6 @@ DRIFT_PER_WEEK: Final = 0.3  # relative standard deviation by which a server's s
 RELIABILITY_K: Final = 20.0  # probes that are worth as much as the prior
 RELIABILITY_HALF_LIFE_S: Final = 86_400.0
 RELIABILITY_WINDOW_H: Final = 7 * 24  # hours of probes behind the reliability
-# Between the abilities of one model in two kinds of suites, in logits: what a kind that was not asked leaves open.
-KIND_SPREAD: Final = 0.4
-# By how many logits suites may be easier or harder than what is published lets expect: standard deviation.
-EASE_SPREAD: Final = 0.7
-MOST_RAISED: Final = 1.0  # logits; what goes beyond is not put down to the expectations but to the suites
 
 # What to expect of what was not measured -------------------------------------------------------------------------
 

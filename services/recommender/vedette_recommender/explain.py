@@ -12,22 +12,22 @@ from vedette.messages.queries import Contribution, ContributionKind, Improvement
 from vedette.text.figures import apart
 from vedette.text.shown import quoted_name
 from vedette.types import ModelRef, Signal
-from vedette_recommender import estimating, scoring
+from vedette.usecases import SIGNALS, estimating
+from vedette.usecases.estimating import Scale
+from vedette.usecases.utility import HALF_PRICE_USD_PER_MTOK, falling, rising
+from vedette_recommender import scoring
 from vedette_recommender.bounds import BOUNDS
 from vedette_recommender.candidate import Facts
 from vedette_recommender.columns import Columns
 from vedette_recommender.constants import (
     HALF_FAILURES,
-    HALF_PRICE_USD_PER_MTOK,
     HALF_TEXTS_PER_S,
     LEAST_CONTEXT_TOKENS,
     RELIABILITY_WINDOW_H,
 )
-from vedette_recommender.estimating import Scale
 from vedette_recommender.field import Place, Terms, UseCaseScores
 from vedette_recommender.present import Change
 from vedette_recommender.scoring import CONTEXT, PRICE, QUALITY, SPEED, TTFT, Evidence
-from vedette_recommender.usecases import SIGNALS
 
 _UNITS: Final[dict[Signal, str]] = {
     "quality": "fraction",
@@ -277,11 +277,11 @@ class Account:
     def _utility_of(self, signal: Signal, value: float) -> float:
         match signal:
             case "speed":
-                return float(scoring.rising(value, self._half_speed))
+                return float(rising(value, self._half_speed))
             case "ttft":
-                return float(scoring.falling(value, self._field.use_case.half_ttft_ms))
+                return float(falling(value, self._field.use_case.half_ttft_ms))
             case "price":
-                return float(scoring.falling(value, HALF_PRICE_USD_PER_MTOK))
+                return float(falling(value, HALF_PRICE_USD_PER_MTOK))
             case "reliability":
                 return float(scoring.succeeding(value))
             case "context":

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from vedette.messages.queries import Risk
 from vedette.types import Signal
-from vedette_recommender import bounds, estimating, scoring
+from vedette.usecases import LIKE, SIGNALS, Bounds, UseCase, estimating
+from vedette.usecases.estimating import Answered, Scale
+from vedette_recommender import bounds, scoring
 from vedette_recommender.candidate import Facts
 from vedette_recommender.columns import CAPABILITIES, STATUSES, Columns, Floats, Mask, Rows
 from vedette_recommender.constants import ERROR_BAND_POINTS, STATUS_MULTIPLIERS
-from vedette_recommender.estimating import Answered, Scale
 from vedette_recommender.scoring import CONTEXT, QUALITY, REPORTED, Evidence
-from vedette_recommender.usecases import LIKE, SIGNALS, Bounds, UseCase
 
 K = TypeVar("K")
 V = TypeVar("V")

@@ -10,11 +10,11 @@ from vedette.knowledge import Table
 from vedette.messages.catalogue import Catalogue
 from vedette.settings import Vouched
 from vedette.types import ModelRef
+from vedette.usecases import UseCase
 from vedette_recommender import expecting
 from vedette_recommender.candidate import Candidate, Facts, candidate, facts_of
 from vedette_recommender.columns import Columns
 from vedette_recommender.field import UseCaseScores
-from vedette_recommender.usecases import UseCase
 from vedette_recommender.views import Expected, expected_now
 
 

@@ -10,12 +10,14 @@ score                        S · the multipliers: of the status, of each bound 
 Every formula is worked out for many models at once: arrays have a place per model, in the order of the rows asked for.
 """
 
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from vedette.messages.queries import Risk
 from vedette.types import REPORTS_HALF_LIFE_S, Signal
+from vedette.usecases import SIGNALS, UseCase
+from vedette.usecases.utility import HALF_PRICE_USD_PER_MTOK, Number, blended, falling, rising
 from vedette_recommender.candidate import MAX_AHEAD
 from vedette_recommender.columns import STATUSES, Columns, Floats, Rows
 from vedette_recommender.constants import (
@@ -24,12 +26,10 @@ from vedette_recommender.constants import (
     EXPECTED_SPREAD,
     EXPECTED_UTILITY,
     HALF_FAILURES,
-    HALF_PRICE_USD_PER_MTOK,
     HALF_TEXTS_PER_S,
     LEAST_CONTEXT_TOKENS,
     LEAST_RUN_SPREAD,
     MAX_REPORTED_POINTS,
-    PRICE_BLEND,
     RELIABILITY_HALF_LIFE_S,
     RELIABILITY_K,
     RELIABILITY_PRIOR,
@@ -42,10 +42,7 @@ from vedette_recommender.constants import (
     STATUS_MULTIPLIERS,
     STEEPEST,
 )
-from vedette_recommender.usecases import SIGNALS, UseCase
 
-# A number, or an array of them.
-Number = Any
 QUALITY, SPEED, TTFT, RELIABILITY, PRICE, CONTEXT = range(len(SIGNALS))
 REPORTED: Final = slice(SPEED, RELIABILITY + 1)  # what callers' reports tell of
 STATUS_MULTIPLIER: Final = np.array(  # by place in STATUSES
@@ -67,16 +64,6 @@ class Evidence(NamedTuple):
 
 
 # --- Utility ---------------------------------------------------------------------------------------------------
-
-
-def rising(value: Number, half: float) -> Number:
-    """Return the utility of a value of which more is better: 0 at none, one half at *half*, 1 at infinity."""
-    return value / (value + half)
-
-
-def falling(value: Number, half: float) -> Number:
-    """Return the utility of a value of which less is better: 1 at none, one half at *half*."""
-    return half / (half + value)
 
 
 def succeeding(probability: Number) -> Number:
@@ -210,10 +197,9 @@ def context(columns: Columns, rows: Rows, wanted: int) -> Evidence:
 
 def price(columns: Columns, rows: Rows) -> Evidence:
     """Return the price of a million tokens, three of four of them input."""
-    into, out_of = PRICE_BLEND
     with np.errstate(over="ignore"):  # of a price that is no price
-        blended = (into * columns.price_input[rows] + out_of * columns.price_output[rows]) / sum(PRICE_BLEND)
-    return _declared("price", blended, falling(blended, HALF_PRICE_USD_PER_MTOK))
+        usd = blended(columns.price_input[rows], columns.price_output[rows])
+    return _declared("price", usd, falling(usd, HALF_PRICE_USD_PER_MTOK))
 
 
 def _declared(signal: Signal, values: Floats, worth: Floats) -> Evidence:

@@ -15,9 +15,9 @@ from vedette.messages.catalogue import Catalogue
 from vedette.messages.codec import decode_event
 from vedette.messages.events import Event
 from vedette.settings import EndpointSettings
+from vedette.usecases import known
 from vedette_recommender.answers import Answers
 from vedette_recommender.as_of import At
-from vedette_recommender.usecases import known
 
 Chosen = dict[str, tuple[str, str] | None]
 

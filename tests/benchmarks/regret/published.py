@@ -22,8 +22,8 @@ from benchmarks.regret.boards import BOARDS, Board
 from benchmarks.regret.table import NOW, Regret, regret
 from benchmarks.regret.worlds import Truth
 from vedette.knowledge.lines import tier
+from vedette.usecases import KINDS
 from vedette_recommender.as_of import At
-from vedette_recommender.usecases import KINDS
 
 _MODELS: Final = (4, 16)
 _HALVES: Final = 2  # of one, the models are drawn; of the other, all is known where nothing is known of these

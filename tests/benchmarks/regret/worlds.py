@@ -16,7 +16,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from vedette_recommender.usecases import KINDS
+from vedette.usecases import KINDS
 
 # Abilities: about -1.8 for 135 million parameters of 2024, 0 for GPT-3.5, 3 for the best hosted models of 2026.
 _SPREAD_NAMED: Final = 0.30

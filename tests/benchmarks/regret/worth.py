@@ -13,9 +13,9 @@ from typing import Final
 from msgspec import Struct
 
 from benchmarks.regret.worlds import Truth
+from vedette.usecases import BUILT_IN
+from vedette.usecases.utility import HALF_PRICE_USD_PER_MTOK, blended, falling, rising
 from vedette_recommender import scoring
-from vedette_recommender.constants import HALF_PRICE_USD_PER_MTOK, PRICE_BLEND
-from vedette_recommender.usecases import BUILT_IN
 
 
 class Task(Struct, frozen=True):
@@ -63,14 +63,12 @@ def own(fleet: Sequence[Truth], use_case: str) -> list[float]:
 
 def _own(truth: Truth, name: str, best: float) -> float:
     use_case = BUILT_IN[name]
-    into, out_of = PRICE_BLEND
-    blended = (into * truth.price[0] + out_of * truth.price[1]) / (into + out_of)
     worth = {
         "quality": truth.quality[name],
-        "speed": scoring.rising(truth.output_tps, use_case.half_output_tps),
-        "ttft": scoring.falling(truth.ttft_ms, use_case.half_ttft_ms),
+        "speed": rising(truth.output_tps, use_case.half_output_tps),
+        "ttft": falling(truth.ttft_ms, use_case.half_ttft_ms),
         "reliability": float(scoring.succeeding(truth.reliability)),
-        "price": scoring.falling(blended, HALF_PRICE_USD_PER_MTOK),
+        "price": falling(blended(*truth.price), HALF_PRICE_USD_PER_MTOK),
         "context": float(scoring.context_utility(truth.context_tokens, use_case.wanted_context)),
     }
     weighed = sum(weight * worth[signal] for signal, weight in use_case.weights.items())

@@ -17,10 +17,17 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vedette.types import Score
-from vedette_recommender.columns import Floats
-from vedette_recommender.constants import EASE_SPREAD, KIND_SPREAD, MOST_RAISED
+
+Floats = NDArray[np.float64]
+
+# Between the abilities of one model in two kinds of suites, in logits: what a kind that was not asked leaves open.
+KIND_SPREAD: Final = 0.4
+# By how many logits suites may be easier or harder than what is published lets expect: standard deviation.
+EASE_SPREAD: Final = 0.7
+MOST_RAISED: Final = 1.0  # logits; what goes beyond is not put down to the expectations but to the suites
 
 _LEAST: Final = 0.01  # an expectation is never nearer to none or all right answers
 _LEAST_SPREAD: Final = 0.15  # in logits
