@@ -11,7 +11,7 @@ import pytest
 import trustme
 from msgspec import Struct
 
-from commands import up, vedette
+from commands import Up, up, vedette
 from eventually import eventually
 from providers.replay import Handler, replaying, reply
 
@@ -57,7 +57,7 @@ WRONG = {
     ),
     "no-quota": Wrong(reply(429, QUOTA), "429: You exceeded", "add credit"),
     "no-balance": Wrong(reply(400, BALANCE), "400: Your credit balance", "add credit"),
-    "policy": Wrong(reply(403, COUNTRY), "403: Country", "policy refuses"),
+    "policy": Wrong(reply(403, COUNTRY), "403: Country", "another region"),
     "no-key": Wrong(reply(401, {"error": {"message": "Incorrect API key"}}), "401: Incorrect", "api_key"),
     "another-program": Wrong(
         reply(200, {"name": "grafana"}), "did not list models", "check url and provider"
@@ -133,3 +133,40 @@ async def test_models_that_the_account_cannot_call_are_named(tmp_path: Path) -> 
     assert not finding["ok"]
     assert finding["seen"].startswith("paid/m: HTTP 429: You exceeded your current quota")
     assert "add credit" in finding["remedy"]
+
+
+@pytest.mark.fault(
+    "probes ask a paid service for no answer, and a measurement meets an account without credit", "I5"
+)
+async def test_what_a_measurement_was_refused_for_is_named(tmp_path: Path) -> None:
+    """The listing succeeds and probes only describe: the recorded measurement tells."""
+    unverified = {"error": {"message": "Your organization must be verified to use the model `m`."}}
+    async with replaying() as broke, replaying() as unknown:
+        config = ""
+        for name, server, refusal in (
+            ("broke", broke, reply(402, {"error": {"message": "Insufficient credits"}})),
+            ("unknown", unknown, reply(403, unverified)),
+        ):
+            server.routes["GET", "/v1/models"] = LISTING
+            server.otherwise = refusal
+            config += f'[endpoints.{name}]\nprovider = "openai-compatible"\nurl = "{server.url}"\n'
+            config += 'answer = "never"\nbenchmark = false\nverify_capabilities = false\nevaluate = false\n'
+        async with up(tmp_path / "state", config) as running:
+            await running.line("ready")
+            await eventually(lambda: _benchmarked(running), what="two refused benchmarks")
+            told = (await running.ask("doctor", "--json")).json()["findings"]
+            alone = await running.ask("doctor", "broke/m")
+    findings = {finding["what"]: finding for finding in told}
+    assert re.match(
+        r"broke/m: HTTP 402: Insufficient credits \(benchmark of ", findings["models of broke"]["seen"]
+    )
+    assert "add credit" in findings["models of broke"]["remedy"]
+    assert "verified first" in findings["models of unknown"]["remedy"]
+    assert "add credit at the service" in alone.out
+
+
+async def _benchmarked(running: Up) -> bool:
+    """Benchmark both, and return whether both measurements are told."""
+    await running.ask("benchmark", "broke/m", "unknown/m")
+    models = (await running.ask("models", "--json")).json()["models"]
+    return len(models) == 2 and all(model["last_call"] for model in models)

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
+from vedette.messages.queries import MeasuredCall
 from vedette.types import Health, Outcome, Status, Tally
-from vedette_recommender.measured_calls import MeasuredCall, all_failed, with_calls
+from vedette_recommender.measured_calls import all_failed, with_calls
 
 AT = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)
 

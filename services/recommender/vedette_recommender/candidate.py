@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from vedette.knowledge import known
 from vedette.messages.catalogue import ModelState
+from vedette.messages.queries import MeasuredCall
 from vedette.messages.tolerance import FUTURE
 from vedette.settings import Vouched
 from vedette.types import (
@@ -25,7 +26,7 @@ from vedette.types import (
     Value,
 )
 from vedette_recommender.constants import USUAL_BITS
-from vedette_recommender.measured_calls import MeasuredCall, all_failed, measured_calls
+from vedette_recommender.measured_calls import all_failed, measured_calls
 from vedette_recommender.present import NONE, Change, change_of
 
 # How far after the moment of an answer, which is floored to a minute, something can have been measured; what is dated

@@ -5,29 +5,18 @@ whatever its listing says.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
-from typing import Literal
+from datetime import timedelta
 
 import msgspec
 
 from vedette.messages.catalogue import ModelState
-from vedette.types import NOT_DOWNTIME, UP, Health, Outcome, Tally, Value
+from vedette.messages.queries import MeasuredCall
+from vedette.types import NOT_DOWNTIME, UP, Health, Tally
 
-Purpose = Literal["benchmark", "capability check", "evaluation"]
 
-
-class MeasuredCall(Value, frozen=True, kw_only=True):
-    """How one job that asked a model for answers ended."""
-
-    at: datetime
-    purpose: Purpose
-    outcome: Outcome
-    detail: str | None = None
-
-    @property
-    def failed(self) -> bool:
-        """Whether the model failed; being asked wrongly, or over a quota, is no failure of its own."""
-        return self.outcome not in UP | NOT_DOWNTIME
+def _failed(call: MeasuredCall) -> bool:
+    """Return whether the model failed; being asked wrongly, or over a quota, is no failure of its own."""
+    return call.outcome not in UP | NOT_DOWNTIME
 
 
 def measured_calls(state: ModelState) -> tuple[MeasuredCall, ...]:
@@ -62,7 +51,7 @@ def all_failed(
     A probe that was answered, and calls that callers *reported* to have succeeded, are calls that did not fail.
     """
     answered = (health is not None and health.answered_at is not None) or reported >= 1
-    if answered or not calls or not all(call.failed for call in calls):
+    if answered or not calls or not all(map(_failed, calls)):
         return None
     return calls[-1]
 

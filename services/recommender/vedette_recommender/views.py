@@ -9,11 +9,11 @@ import msgspec
 import numpy as np
 
 from vedette.messages.catalogue import ModelState
-from vedette.messages.queries import Availability, MeasuredSpeed, ModelView, Now, Recommendation
+from vedette.messages.queries import Availability, MeasuredCall, MeasuredSpeed, ModelView, Now, Recommendation
 from vedette.types import Health, ModelRef, Performance, Quality
 from vedette_recommender.candidate import Candidate, ends_at, median
 from vedette_recommender.columns import Columns
-from vedette_recommender.measured_calls import MeasuredCall, with_calls
+from vedette_recommender.measured_calls import with_calls
 from vedette_recommender.present import NONE
 
 # From a provider's name and an endpoint's URL to the base URL for OpenAI clients, if there is one.
@@ -106,6 +106,7 @@ def model_view(
         found_at=state.found_at if state else None,
         revision=state.revision if state else 0,
         formerly=_formerly(state),
+        last_call=facts.calls[-1] if facts.calls else None,
         same_weights=same,
         figures=_figures(facts.performance) if whole and facts.performance else None,
         quality=_quality(facts.quality, whole=whole) if facts.quality else None,

@@ -23,7 +23,7 @@ from vedette.cli.asking import show_models
 from vedette.cli.fitting import Column
 from vedette.cli.measured import show_proofs, show_transcripts
 from vedette.cli.output import document, number, out, say, sheet, styled
-from vedette.cli.remedies import REMEDIES, advice
+from vedette.cli.remedies import advice, remedy_for
 from vedette.client import Client
 from vedette.clock import SystemClock
 from vedette.endpoints import OpenEndpoint, open_endpoints
@@ -76,6 +76,9 @@ async def _examine(model: str, where: options.Instance, as_json: bool) -> int:
     show_proofs([view], "table")
     out.print()
     show_transcripts(view)
+    for finding in refused_models([view]):
+        out.print(finding.seen)
+        out.print(f"→ {finding.remedy}")
     return 0
 
 
@@ -296,22 +299,36 @@ def refusal(view: EndpointView) -> Finding | None:
 
 
 def refused_models(models: Sequence[ModelView]) -> Iterator[Finding]:
-    """Yield the models that their service refused for the account at the last probe: once an endpoint and reason."""
-    refused: dict[tuple[str, Outcome], list[ModelView]] = {}
+    """Yield the models that their service refuses for the account, once an endpoint and reason.
+
+    The last probe of a model tells, or its last measurement if no probe was answered since.
+    """
+    refused: dict[tuple[str, Outcome], list[tuple[ModelView, str]]] = {}
     for model in models:
-        last = model.availability.last if model.availability else None
-        if last and last.cause == "model" and last.outcome in _OF_THE_ACCOUNT:
-            refused.setdefault((model.model.endpoint, last.outcome), []).append(model)
+        if said := _refusal_of_account(model):
+            outcome, words = said
+            refused.setdefault((model.model.endpoint, outcome), []).append((model, words))
     for (endpoint, outcome), those in refused.items():
-        first = those[0]
-        detail = first.availability.last.detail if first.availability and first.availability.last else None
+        first, words = those[0]
         more = f" and {len(those) - 1} more" if len(those) > 1 else ""
         yield Finding(
             what=f"models of {endpoint}",
             ok=False,
-            seen=f"{shown_name(first.model)}{more}: {detail or outcome}",
-            remedy=REMEDIES[outcome],
+            seen=f"{shown_name(first.model)}{more}: {words}",
+            remedy=remedy_for(outcome, words),
         )
+
+
+def _refusal_of_account(model: ModelView) -> tuple[Outcome, str] | None:
+    """Return with which outcome and words the service refuses *model* for the account, or None."""
+    probed, call = model.availability, model.last_call
+    last = probed.last if probed else None
+    if last and last.cause == "model" and last.outcome in _OF_THE_ACCOUNT:
+        return last.outcome, last.detail or last.outcome
+    answered_at = probed.answered_at if probed else None
+    if call is None or call.outcome not in _OF_THE_ACCOUNT or (answered_at and answered_at > call.at):
+        return None
+    return call.outcome, f"{call.detail or call.outcome} ({call.purpose} of {call.at:%Y-%m-%d %H:%M}Z)"
 
 
 async def _broker(where: options.Instance, settings: Settings) -> AsyncIterator[Finding]:

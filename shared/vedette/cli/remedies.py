@@ -1,5 +1,8 @@
 """What a person can do about an endpoint, by how the contact with it ended."""
 
+import re
+from typing import Final
+
 from vedette.types import Outcome
 
 REMEDIES: dict[Outcome, str] = {
@@ -25,9 +28,33 @@ REMEDIES: dict[Outcome, str] = {
     Outcome.RESET: "the server closes connections; see its log, or the log of the proxy in front of it",
     Outcome.UNREACHABLE: "the host does not exist or has no route; correct its url",
 }
+# What a policy's own words name, and what to do about that.
+_BY_WORDS: Final = (
+    (
+        re.compile(r"verif(?:y|ied|ication)", re.IGNORECASE),
+        "the service wants the account or organisation verified first; verify it there",
+    ),
+    (
+        re.compile(r"country|region|territor|location", re.IGNORECASE),
+        "the service does not serve this place; use its address for another region, or remove the endpoint",
+    ),
+    (
+        re.compile(r"gated|terms of|licen[cs]e", re.IGNORECASE),
+        "accept the terms of the model at the service, with the account of this key",
+    ),
+)
+
+
+def remedy_for(outcome: Outcome, words: str | None) -> str:
+    """Return what to do about *outcome*; a refusal by policy says in its *words* what it is about."""
+    if outcome is Outcome.FORBIDDEN and words:
+        for pattern, remedy in _BY_WORDS:
+            if pattern.search(words):
+                return remedy
+    return REMEDIES[outcome]
 
 
 def advice(url: str, outcome: Outcome, detail: str | None, remedy: str | None) -> tuple[str, str]:
     """Return what was seen of the endpoint at *url*, and what to do."""
     seen = (detail or str(outcome)).removesuffix(f"; {remedy}")
-    return seen if url in seen else f"{url}: {seen}", remedy or REMEDIES[outcome]
+    return seen if url in seen else f"{url}: {seen}", remedy or remedy_for(outcome, detail)

@@ -312,6 +312,15 @@ class Availability(Struct, frozen=True, kw_only=True, omit_defaults=True):
     last: ProbeSample | None = None
 
 
+class MeasuredCall(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How the last benchmark, capability check or evaluation of a model ended: these ask it for answers."""
+
+    at: UtcTime
+    purpose: Literal["benchmark", "capability check", "evaluation"]
+    outcome: Outcome
+    detail: str | None = None
+
+
 class MeasuredSpeed(Struct, frozen=True, kw_only=True):
     """Medians and percentiles of the last benchmarks; milliseconds and tokens per second."""
 
@@ -376,6 +385,10 @@ class ModelView(Struct, frozen=True, kw_only=True):
     formerly: Annotated[
         ModelRef | None,
         Meta(description="its name before its endpoint was renamed; older measurements have that name"),
+    ] = None
+    last_call: Annotated[
+        MeasuredCall | None,
+        Meta(description="how its last benchmark, capability check or evaluation ended"),
     ] = None
 
 
