@@ -312,6 +312,22 @@ def test_a_later_model_is_never_expected_to_be_worse(one: date, other: date, pre
     assert less <= more + 1e-9
 
 
+@pytest.mark.parametrize("month", ["202412", "2412"])
+def test_a_hosted_snapshot_is_as_old_as_its_month(month: str) -> None:
+    """As with the whole date; of weights of one's own, four digits may be anything."""
+    told = of_name(f"gemini-zeta-{month}").expectations["chat"].quality
+    assert told == pytest.approx(of_name("gemini-zeta-20241215").expectations["chat"].quality, abs=0.01)
+    assert known(listed(f"my-own-7b-{month}", locality="local")) == known(
+        listed("my-own-7b-9999", locality="local")
+    )
+
+
+def test_a_hosted_name_without_version_or_date_is_not_the_newest() -> None:
+    """It may be an old one whose scores were never published, so less is expected than of a new version."""
+    undated, newest = (of_name(name).expectations["chat"] for name in ("gemini-zeta", "gemini-99-zeta"))
+    assert undated.quality < newest.quality - 0.01
+
+
 def test_the_table_is_small_and_quick_to_load() -> None:
     """Under 100 ms of processor and 6 MB, since every recommender loads it."""
     texts = {

@@ -28,9 +28,9 @@ SAME_SNAPSHOT: Final = timedelta(days=60)  # a date that close to the release na
 CUTOFF_TO_RELEASE: Final = (
     0.6  # years between a knowledge cut-off and the release, by the models that state both
 )
-DOUBT_YEARS: Final = (
-    0.75  # by which open weights of an unknown version count as older than their version tells
-)
+# By which open weights of an unknown version count as older than their version tells, and hosted models with neither
+# version nor date as older than the newest of their vendor.
+DOUBT_YEARS: Final = 0.75
 DOUBT: Final = 0.4  # of ability: half a year of progress
 OTHER_KIND: Final = Ability(mean=-3.5, deviation=1.0)  # asked for what it was not made for
 # Words of hosted models whose sizes are not published.
@@ -46,6 +46,7 @@ _CLOSED: Final = frozenset({"claude", "gpt", "chatgpt", "o1", "o3", "o4", "gemin
 _EMBEDS: Final = re.compile(r"embed|minilm|mpnet|(?<![a-z])(?:bge|e5|gte|voyage)-")
 _OPEN: Final = frozenset({"gemma", "phi", "granite", "olmo", "falcon", "yi", "smollm", "internlm"})
 _VERSION: Final = re.compile(r"[a-z]?(\d{1,2}(?:\.\d{1,2})?)[a-z]?")
+_MONTH: Final = re.compile(r"(?:20)?(2[3-9])(0[1-9]|1[0-2])")  # of a snapshot
 _GENERATION: Final = re.compile(r"v?\d{1,2}(?:\.\d{1,2})?")
 
 
@@ -320,7 +321,7 @@ def _unlisted(name: str, spelled: Spelled, told: Told, table: Table, row: Row | 
         return _sized(effective, total, mode, when, family, table)
     if told.remote and not told.weights and any(word in _HOSTED for word in spelled.words):
         line = table.lines[f"tier:{tier(spelled.words)}"]
-        guessed = by_version if by_version is not None else _newest(spelled, table)
+        guessed = by_version if by_version is not None else _newest(spelled, table) - DOUBT_YEARS
         ability = Ability(mean=line.mean(None, when or guessed, mode), deviation=line.deviation)
         return _Belief(
             basis="tier",
@@ -385,10 +386,21 @@ def _when(spelled: Spelled, told: Told, row: Row | None, table: Table) -> float 
     day = (row.released if row else None) or _day(spelled.date)
     if day is not None:
         return min(year(day), year(table.until))
+    month = _month(spelled)
+    if month is not None:
+        return min(month, year(table.until))
     if told.cutoff and (match := re.match(r"(20\d\d)(?:-(\d\d))?", told.cutoff)):
         months = int(match[2] or 7)
         return min(int(match[1]) + (months - 0.5) / 12 + CUTOFF_TO_RELEASE, year(table.until))
     return None
+
+
+def _month(spelled: Spelled) -> float | None:
+    """Return the middle of the month that one word of a hosted name tells: `202412` or `2412`."""
+    if not any(word in _HOSTED for word in spelled.words):
+        return None
+    told = [match for word in spelled.words if (match := _MONTH.fullmatch(word))]
+    return 2000 + int(told[0][1]) + (int(told[0][2]) - 0.5) / 12 if len(told) == 1 else None
 
 
 def _by_version(spelled: Spelled, table: Table) -> float | None:
@@ -408,7 +420,7 @@ def _by_version(spelled: Spelled, table: Table) -> float | None:
 
 
 def _newest(spelled: Spelled, table: Table) -> float:
-    """Return the release of the newest hosted model of that vendor: what a name without a version means."""
+    """Return the release of the newest hosted model of that vendor."""
     told = _releases(next(word for word in spelled.words if word in _HOSTED), table)
     return max((when for _, when in told), default=year(table.until) - 1.0)
 
