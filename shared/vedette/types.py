@@ -462,6 +462,9 @@ class RunSample(Value, frozen=True, kw_only=True, omit_defaults=True):
     contended: Annotated[Text | None, Meta(description="other activity of the endpoint during the run")] = (
         None
     )
+    others: Annotated[
+        Count | None, Meta(description="other requests that ran when it began or ended, where that is known")
+    ] = None
     context_limit_tokens: Annotated[
         Count | None, Meta(description="the served context, from the refusal of this run")
     ] = None

@@ -28,6 +28,12 @@ def other_work(before: Activity | None, after: Activity | None, *, model: str, o
     return f"{', '.join(used)} used" if used else None
 
 
+def others(before: Activity | None, after: Activity | None) -> int | None:
+    """Return how many other requests ran beside a run, as far as the endpoint told before and after it."""
+    told = [seen.running for seen in (before, after) if seen is not None and seen.running is not None]
+    return max(told) if len(told) == 2 else None
+
+
 def _generated(before: Activity, after: Activity) -> int:
     if before.generated_tokens is None or after.generated_tokens is None:
         return 0

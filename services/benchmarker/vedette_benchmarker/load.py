@@ -18,7 +18,7 @@ from vedette.providers import ENDPOINT_WIDE, Activity, Delta, Embedded, Endpoint
 from vedette.settings import Benchmarking
 from vedette.types import Kind, ModelInfo, Outcome, PromptLength, RunSample
 from vedette_benchmarker.answered import thoughts_apart
-from vedette_benchmarker.contention import other_work
+from vedette_benchmarker.contention import other_work, others
 from vedette_benchmarker.pacing import pace
 
 PROMPT_TOKENS: dict[PromptLength, int] = {"short": 100, "long": 1000}
@@ -170,7 +170,7 @@ class _Bench(Struct, frozen=True, kw_only=True):
         after = None if before is None else await self._activity()
         tokens = figures.get("output_tokens") or 0
         disturbed = other_work(before, after, model=self.info.model.name, own_tokens=tokens)
-        return msgspec.structs.replace(blank, **figures, contended=disturbed)
+        return msgspec.structs.replace(blank, **figures, contended=disturbed, others=others(before, after))
 
     async def _activity(self) -> Activity | None:
         try:

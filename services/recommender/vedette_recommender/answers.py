@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from vedette import providers
+from vedette.bus.accounts import SHARED
 from vedette.clock import Clock
 from vedette.endpoints import spending
 from vedette.endpoints.budget import used
@@ -25,7 +26,15 @@ from vedette.knowledge import Table
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.channels import QUERIES
 from vedette.messages.codec import encode
-from vedette.messages.events import AsOf, Event, Lifecycle, ModelEvaluated, ModelEvent, ModelReported
+from vedette.messages.events import (
+    AsOf,
+    EndpointLoad,
+    Event,
+    Lifecycle,
+    ModelEvaluated,
+    ModelEvent,
+    ModelReported,
+)
 from vedette.messages.queries import (
     BestReply,
     Contribution,
@@ -56,15 +65,19 @@ from vedette.types import Capability, ModelRef, Status
 from vedette.usecases import SIGNALS, UseCase, bounds_with
 from vedette_recommender.announcement_policy import WinnerStatus, because
 from vedette_recommender.columns import CAPABILITIES, STATUSES
-from vedette_recommender.explain import Account, scaled, summary, untold
+from vedette_recommender.constants import ERROR_BAND_POINTS
+from vedette_recommender.explain import Account, scaled, spread_over, summary, untold
 from vedette_recommender.field import FilterResult, Place, Terms, UseCaseScores, shares
 from vedette_recommender.filtering import Rule, alike, narrow, rules
 from vedette_recommender.grouping import same_weights
 from vedette_recommender.listing import counted, listed, ordered
 from vedette_recommender.near_misses import distance, nearest, rejections, relaxation
 from vedette_recommender.scoreboard import Scoreboard
+from vedette_recommender.spreading import LOAD_BAND_POINTS, MAX_EQUALS, Equal, identity, order, weights
 from vedette_recommender.views import BaseUrl, model_view, recommendation
 
+# From a request, its ranking and the order of its equals to the reply.
+_Recommend = Callable[[RecommendRequest, "_Ranking", Sequence[int]], BestReply | TopReply]
 # Explained one by one; of more, the nearest are, and the rest are counted.
 _MOST_REJECTIONS = 200
 _SCORED_EVERY = timedelta(minutes=1)
@@ -86,7 +99,23 @@ class _Ranking(Struct, frozen=True, kw_only=True):
     field: UseCaseScores
     terms: Terms
     narrowed: FilterResult
-    ranked: list[Place]
+    ranked: list[Place]  # by score
+    equals: tuple[Equal, ...] = ()  # over which callers are spread
+    places: tuple[int, ...] = ()  # of the equals in `ranked`
+
+    def served(self, order: Sequence[int]) -> list[Place]:
+        """Return the ranking of a caller who gets the equals in *order*; without one, that by score."""
+        if not order:
+            return self.ranked
+        first = [replace(self.ranked[self.places[one]], equivalent=n > 0) for n, one in enumerate(order)]
+        return [*first, *(one for n, one in enumerate(self.ranked) if n not in self.places)]
+
+
+class _Alike(Struct, frozen=True):
+    """The ranking of requests that must be answered alike, and the replies by the order of its equals."""
+
+    ranking: _Ranking
+    replies: dict[tuple[int, ...], bytes]
 
 
 class Answers:
@@ -116,9 +145,9 @@ class Answers:
             ratings=ratings,
             published=published,
         )
-        self._remembered: dict[tuple[str, bytes], bytes] = {}
+        self._remembered: dict[tuple[str, bytes, str | None], bytes] = {}
         self._asked: set[int] = set()  # hashes of the questions asked once
-        self._alike: dict[Hashable, bytes] = {}  # replies by what they depend on
+        self._alike: dict[Hashable, _Alike] = {}  # by what replies depend on
         self._recommended: dict[int, Recommendation] = {}  # by row, but for the score
         self._outdated = True  # something has changed since the last question
         self._scored_at = self._scored_until = datetime.min.replace(tzinfo=UTC)
@@ -126,12 +155,11 @@ class Answers:
         self._notes: dict[ModelRef, tuple[str, ...]] | None = None
         self._unmeasured: dict[str, Unmeasured] | None = None
         self._questions: dict[str, Callable[[Any], Struct]] = {
-            "recommend.explain": self.explain,
             "models.list": self._models,
             "models.get": self._model,
             "endpoints.list": self._list_endpoints,
         }
-        self._recommendations: dict[str, Callable[[RecommendRequest], BestReply | TopReply]] = {
+        self._recommendations: dict[str, _Recommend] = {
             "recommend.best": self._best,
             "recommend.top": self._top,
         }
@@ -141,6 +169,8 @@ class Answers:
         self._outdated = True
         if isinstance(event, ModelEvent | ModelReported):
             self._board.touch(event.model)
+        if isinstance(event, EndpointLoad):
+            self._board.press(event.endpoint)
         if isinstance(event, Lifecycle):
             self._same = self._notes = self._unmeasured = None
         if isinstance(event, ModelEvaluated):
@@ -157,38 +187,59 @@ class Answers:
         self._tick()
         self._board.settle()
 
-    def answer(self, subject: str, payload: bytes) -> bytes:
-        """Return the encoded reply to *payload* on *subject*. Raises RequestError, which is a reply too."""
+    def answer(self, subject: str, payload: bytes, asker: str | None = None) -> bytes:
+        """Return the encoded reply to *payload* on *subject*, asked by the account *asker*.
+
+        Raises RequestError, which is a reply too.
+        """
         self._tick()
-        key = (subject, payload)
+        account = (
+            None if asker is None or asker.startswith(SHARED) else asker
+        )  # shared by agents, it tells none
+        key = (subject, payload, account)
         remembered = self._remembered.get(key)
         if remembered is not None:
             return remembered
-        request = decode(payload, _DECODERS[subject])
-        if isinstance(request, RecommendRequest) and request.use_case not in self._use_cases:
-            request = replace(request, use_case=use_case_of(request.use_case, self._use_cases))
-        recommend = self._recommendations.get(subject)
-        reply = self._like(request, recommend) if recommend else encode(self._questions[subject](request))
+        reply = self._reply_to(subject, decode(payload, _DECODERS[subject]), account)
         if len(payload) <= _LONGEST_REMEMBERED_BYTES:
             self._remember(key, reply)
         return reply
 
-    def _like(
-        self, request: RecommendRequest, recommend: Callable[[RecommendRequest], BestReply | TopReply]
-    ) -> bytes:
+    def _reply_to(self, subject: str, request: Any, account: str | None) -> bytes:
+        if not isinstance(request, RecommendRequest):
+            return encode(self._questions[subject](request))
+        if request.use_case not in self._use_cases:
+            request = replace(request, use_case=use_case_of(request.use_case, self._use_cases))
+        recommend = self._recommendations.get(subject)
+        return (
+            self._like(request, recommend, account) if recommend else encode(self.explain(request, account))
+        )
+
+    def _like(self, request: RecommendRequest, recommend: _Recommend, account: str | None) -> bytes:
         """Return the reply to *request*, which is that to all that must be answered alike."""
         like = (recommend, alike(self._field(request), self._board.columns, request))
-        reply = self._alike.get(like)
-        if reply is None:
-            answered = recommend(request)
-            reply = encode(answered)
-            if answered.relax is None:  # else it quotes the request
+        kept = self._alike.get(like)
+        if kept is None:
+            kept = _Alike(self._rank(request, request.limit + 1), {})
+            if kept.ranking.ranked:  # else the reply quotes the request
                 if len(self._alike) >= _MOST_ALIKE:
                     self._alike.clear()
-                self._alike[like] = reply
+                self._alike[like] = kept
+        order = self._order(request, kept.ranking, account)
+        reply = kept.replies.get(order)
+        if reply is None:
+            reply = kept.replies[order] = encode(recommend(request, kept.ranking, order))
         return reply
 
-    def _remember(self, key: tuple[str, bytes], reply: bytes) -> None:
+    @staticmethod
+    def _order(request: RecommendRequest, ranking: _Ranking, account: str | None) -> tuple[int, ...]:
+        """Return in which order the caller gets the equals; nothing where they are in the order of their scores."""
+        if not ranking.equals:
+            return ()
+        who = identity(account, request.caller, request.session)
+        return order(ranking.equals, who) if who else ()
+
+    def _remember(self, key: tuple[str, bytes, str | None], reply: bytes) -> None:
         """Keep *reply* if its question comes the second time: most that differ at all are never asked again."""
         asked = hash(key)
         if asked not in self._asked:
@@ -206,7 +257,10 @@ class Answers:
         self._alike.clear()
         self._recommended.clear()
         self._as_of = AsOf(
-            sequence=self._catalogue.sequence, scored_at=self._scored_at, reports=self._catalogue.reports
+            sequence=self._catalogue.sequence,
+            scored_at=self._scored_at,
+            reports=self._catalogue.reports,
+            loads=self._catalogue.loads,
         )
 
     def _tick(self) -> None:
@@ -226,9 +280,8 @@ class Answers:
 
     # Recommendations -----------------------------------------------------------------------------------------
 
-    def _best(self, request: RecommendRequest) -> BestReply:
-        ranking = self._rank(request, request.limit + 1)
-        shown = self._shown(ranking.ranked)
+    def _best(self, request: RecommendRequest, ranking: _Ranking, order: Sequence[int]) -> BestReply:
+        shown = self._shown(ranking.served(order)[: request.limit + 1])
         return BestReply(
             use_case=request.use_case,
             recommendation=shown[0] if shown else None,
@@ -239,9 +292,8 @@ class Answers:
             relax=None if shown else self._relax(request, ranking, self._rules(request, ranking)),
         )
 
-    def _top(self, request: RecommendRequest) -> TopReply:
-        ranking = self._rank(request, request.limit)
-        shown = self._shown(ranking.ranked)
+    def _top(self, request: RecommendRequest, ranking: _Ranking, order: Sequence[int]) -> TopReply:
+        shown = self._shown(ranking.served(order)[: request.limit])
         return TopReply(
             use_case=request.use_case,
             recommendations=shown,
@@ -251,22 +303,27 @@ class Answers:
             relax=None if shown else self._relax(request, ranking, self._rules(request, ranking)),
         )
 
-    def explain(self, request: RecommendRequest) -> ExplainReply:
-        """Return the ranking that *request* comes to, and why. Raises RequestError."""
+    def explain(self, request: RecommendRequest, account: str | None = None) -> ExplainReply:
+        """Return the ranking that *request* of *account* comes to, and why. Raises RequestError."""
         self._tick()
         ranking, columns = self._rank(request, max(2, request.limit)), self._board.columns
-        accounts = [Account(ranking.field, columns, one.row, ranking.terms) for one in ranking.ranked]
+        order = self._order(request, ranking, account)
+        served = ranking.served(order)[: request.limit]
+        by_row = {
+            one.row: Account(ranking.field, columns, one.row, ranking.terms)
+            for one in (*ranking.ranked[:2], *served)
+        }
+        accounts = [by_row[one.row] for one in ranking.ranked[:2]]
         rules = self._rules(request, ranking)
         out = columns.present & ~ranking.narrowed.candidates
         near = nearest(out, distance(rules, columns.room), columns, _MOST_REJECTIONS)
         relax = self._relax(request, ranking, rules)
-        first, second = [*zip(accounts, ranking.ranked, strict=True), None, None][:2]
+        first, second = [*zip(accounts, ranking.ranked[:2], strict=True), None, None][:2]
         improve = second[0].improvement(second[1], ranking.ranked[0].score) if second else None
         return ExplainReply(
             use_case=request.use_case,
             recommendations=tuple(
-                self._recommendation(one, account.contributions())
-                for one, account in zip(ranking.ranked[: request.limit], accounts, strict=False)
+                self._recommendation(one, by_row[one.row].contributions()) for one in served
             ),
             rejections=tuple(reason for row in near for reason in rejections(rules, row, columns)),
             rejections_omitted=int(np.count_nonzero(out)) - len(near),
@@ -277,19 +334,21 @@ class Answers:
             as_of=self._as_of,
             summary=(
                 *summary(request.use_case, first, second, len(columns), relax, improve),
+                *spread_over(ranking.equals, order),
                 *scaled(ranking.field.scale),
                 *untold(self._untold(ranking)),
             ),
             relax=relax,
             improve=improve,
+            spread={one.name: one.weight for one in ranking.equals},
             unmeasured=tuple(map(str, self._waiting().values())),
         )
 
     def _field(self, request: RecommendRequest) -> UseCaseScores:
         return self._board.field(request.use_case)
 
-    def _rank(self, request: RecommendRequest, most: int) -> _Ranking:
-        field = self._field(request)
+    def _rank(self, request: RecommendRequest, most: int, *, load: bool = True) -> _Ranking:
+        field = self._board.field(request.use_case, load=load)
         if request.bounds.get("quality", 0.0) > 1.0:
             message = "bounds.quality: at most 1, as a share of the best quality"
             raise RequestError(code="invalid_value", message=message, field="bounds.quality")
@@ -303,8 +362,37 @@ class Answers:
             risk=request.risk,
         )
         narrowed = narrow(field, self._board.columns, request)
-        ranked = field.best(narrowed, terms, most)
-        return _Ranking(field=field, terms=terms, narrowed=narrowed, ranked=ranked)
+        ranked = field.best(narrowed, terms, max(most, MAX_EQUALS))
+        ranking = _Ranking(field=field, terms=terms, narrowed=narrowed, ranked=ranked)
+        return self._spread(request, ranking) if load else ranking
+
+    def _spread(self, request: RecommendRequest, ranking: _Ranking) -> _Ranking:
+        """Return *ranking* with its equals: as good as the best, or so but for what their servers work on now."""
+        ranked, columns = ranking.ranked, self._board.columns
+        if len(ranked) < 2:
+            return ranking
+        places = [n for n, one in enumerate(ranked[:MAX_EQUALS]) if n == 0 or one.equivalent]
+        if columns.loads and ranked[1].score >= ranked[0].score - LOAD_BAND_POINTS:
+            rows = np.array([one.row for one in ranked[:MAX_EQUALS]])
+            rest = self._board.field(request.use_case, load=False).scores(rows, ranking.terms).score.tolist()
+            near = max(rest) - ERROR_BAND_POINTS
+            places = [
+                n
+                for n, one in enumerate(ranked[:MAX_EQUALS])
+                if n in places or (rest[n] >= near and one.score >= ranked[0].score - LOAD_BAND_POINTS)
+            ]
+        if len(places) < 2:
+            return ranking
+        equals = [ranked[n] for n in places]
+        free = [self._free(one.row) for one in equals]
+        shares = weights([ranked[0].score - one.score for one in equals], free)
+        named = (str(self._board.model(one.row)) for one in equals)
+        return replace(ranking, equals=tuple(map(Equal, named, shares)), places=tuple(places))
+
+    def _free(self, row: int) -> float | None:
+        model = self._board.model(row)
+        load = self._board.columns.loads.get(model.endpoint)
+        return load.free(model.name) if load and load.until >= self._scored_at.timestamp() else None
 
     def _refuse_unknown(
         self, what: Literal["endpoint", "provider"], wanted: Iterable[str], *, field: str
@@ -380,13 +468,15 @@ class Answers:
     def winner_status(self, use_case: str, before: ModelRef | None, *, since: int = 0) -> WinnerStatus:
         """Return who is best for *use_case* now, asked without constraints, and how *before* does beside it.
 
+        What servers work on at the moment does not count: it moves replies, and is over before it is announced.
+
         Where its endpoint was renamed after the sequence *since*, it is the one of the new name that is looked at.
         """
         self._tick()
         renamed_to = self._catalogue.renamed_since(before, since) if before else None
         before = renamed_to or before
         request = RecommendRequest(use_case=use_case)
-        ranking, columns = self._rank(request, 1), self._board.columns
+        ranking, columns = self._rank(request, 1, load=False), self._board.columns
         best = ranking.ranked[0] if ranking.ranked else None
         row = columns.rows.get(before) if before else None
         fits = row is not None and bool(ranking.narrowed.candidates[row])

@@ -121,9 +121,10 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             ("MODELS", "model.>"),
             ("ENDPOINTS", "endpoint.observed.*"),
             ("REPORTS", "report.>"),
+            ("LOADS", "endpoint.load.*"),
             then=on_change,
         )
-        await service.answer(ANSWERED, lambda subject, payload: now.answers.answer(subject, payload))
+        await service.answer_to(ANSWERED, lambda *asked: now.answers.answer(*asked))
         await service.answer_to([REPORT], reporting.answer)
         await service.answer([PAST], lambda subject, payload: now.past.answer(subject, payload))
         service.before_closing(reporting.close)

@@ -147,6 +147,7 @@ def catalogue(models: Sequence[PastModel]) -> Catalogue:
 def unknown(at: datetime, probes_since: datetime | None) -> Iterator[str]:
     """Yield in what the answer for *at* may differ from what was said then."""
     yield "use cases, weights and endpoints are those configured now"
+    yield "what servers worked on at that moment is not recorded"
     if probes_since is None or at < probes_since:
         yield "no probe of that time is recorded any more"
     elif at - timedelta(days=7) < probes_since:

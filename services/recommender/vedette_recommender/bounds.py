@@ -14,12 +14,14 @@ from vedette_recommender.columns import Columns, Floats, Rows
 BOUNDS: Final = Bounds.__struct_fields__
 
 
-def answer_s(columns: Columns, at: float, rows: Rows, use_case: UseCase) -> Floats:
+def answer_s(columns: Columns, at: float, rows: Rows, use_case: UseCase, *, load: bool = True) -> Floats:
     """Return the seconds of a typical answer now: as measured, else as expected; NaN for models that embed."""
     if use_case.embeds:
         return np.full_like(columns.ttft_ms[rows], np.nan)
-    first_ms = _else(columns.ttft_ms_now(at, rows), columns.usual_ttft_ms_now(at, rows))
-    tokens_per_s = _else(columns.output_tps_now(at, rows), columns.usual_output_tps_now(at, rows))
+    first_ms = _else(columns.ttft_ms_now(at, rows, load=load), columns.usual_ttft_ms_now(at, rows, load=load))
+    tokens_per_s = _else(
+        columns.output_tps_now(at, rows, load=load), columns.usual_output_tps_now(at, rows, load=load)
+    )
     return first_ms / 1000.0 + use_case.tokens[1] / np.maximum(tokens_per_s, 1e-6)
 
 
@@ -30,7 +32,15 @@ def answer_usd(columns: Columns, rows: Rows, use_case: UseCase) -> Floats:
 
 
 def multipliers(
-    columns: Columns, at: float, rows: Rows, use_case: UseCase, bounds: Bounds, quality: Floats, best: float
+    columns: Columns,
+    at: float,
+    rows: Rows,
+    use_case: UseCase,
+    bounds: Bounds,
+    quality: Floats,
+    best: float,
+    *,
+    load: bool = True,
 ) -> Floats:
     """Return what each bound makes of the scores of *rows*, in the order of BOUNDS: 1 within it.
 
@@ -38,7 +48,7 @@ def multipliers(
     """
     made = np.ones((len(BOUNDS), len(quality)))
     if bounds.answer_s is not None:
-        made[0] = _within(bounds.answer_s, answer_s(columns, at, rows, use_case))
+        made[0] = _within(bounds.answer_s, answer_s(columns, at, rows, use_case, load=load))
     if bounds.answer_usd is not None:
         made[1] = _within(bounds.answer_usd, answer_usd(columns, rows, use_case))
     if bounds.quality is not None and best > 0.0:

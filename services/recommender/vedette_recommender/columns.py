@@ -5,7 +5,7 @@ Rows of models that are lost are empty until another model takes them.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Final
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vedette.knowledge import Table, bundled, known
+from vedette.messages.events import EndpointLoad
 from vedette.messages.validation import folded
 from vedette.types import (
     NOT_DOWNTIME,
@@ -29,6 +30,7 @@ from vedette.types import (
 from vedette.usecases import LIKE
 from vedette_recommender.candidate import MAX_AHEAD, Facts, bytes_per_token, median
 from vedette_recommender.constants import RELIABILITY_WINDOW_H, USUAL_OUTPUT_TPS, USUAL_TTFT_MS
+from vedette_recommender.loading import BUSY_TOKENS, Load, shared, sharing
 from vedette_recommender.measured_calls import with_calls
 
 Floats = NDArray[np.float64]
@@ -135,6 +137,14 @@ class Columns:
     change_until: Floats  # until when both count
     failing: Floats  # share of calls that fail, beyond the usual
     failing_until: Floats
+    crowding: Floats  # how many times slower everything is beside the requests that run now
+    ahead: Floats  # answers that must be complete before a further request begins
+    load_until: Floats
+    load_resident: Floats  # 1 where the load says that the model is loaded, 0 where it says that it is not
+    shared_total: Floats  # how much requests slow each other down, by the model's own benchmarks
+    shared_weight: Floats
+    weights_bytes: Floats  # to be loaded
+    expected_load_ms: Floats  # of a model that is not loaded, by its size
 
     def __init__(self, room: int = _FIRST_ROWS, published: Table | None = None) -> None:
         self.room = room
@@ -149,6 +159,8 @@ class Columns:
             setattr(self, name, np.full(room, np.nan))
         self.ttft_change[:], self.speed_change[:], self.change_spread[:], self.failing[:] = 0.0, 0.0, 0.0, 0.0
         self._changed: set[int] = set()  # rows with a change that was detected
+        self.crowding[:], self.ahead[:], self.shared_total[:], self.shared_weight[:] = 1.0, 0.0, 0.0, 0.0
+        self.loads: dict[str, Load] = {}  # the last of each endpoint
         self.present: Mask = np.zeros(room, np.bool_)
         # How often there was something new to judge the quality by: another description, answers, ratings.
         self.judged_on = np.zeros(room, np.int64)
@@ -176,6 +188,8 @@ class Columns:
         larger = Columns(max(_FIRST_ROWS, 1 << (models - 1).bit_length()), self.published)
         for facts in self.models():
             larger.put(facts)
+        for load in self.loads.values():
+            larger.press(load.event)
         return larger
 
     def models(self) -> Iterator[Facts]:
@@ -228,6 +242,7 @@ class Columns:
         if before is None or before.info != facts.info:
             self._describe(row, facts)
             self._members.setdefault(int(self.endpoint[row]), set()).add(row)
+            self._press(row, self.loads.get(facts.model.endpoint))
             self._moved.add(int(self.endpoint[row]))
         if before is None or before.performance != facts.performance:
             self._time(row, facts.performance)
@@ -245,10 +260,43 @@ class Columns:
         self.failing[row], self.failing_until[row] = change.failing, change.failing_until
         (self._changed.add if change.any else self._changed.discard)(row)
 
+    def press(self, event: EndpointLoad) -> list[int]:
+        """Take the last load of an endpoint; return the rows of the models for which it changes anything."""
+        rows = self.at_endpoint(event.endpoint)
+        load = self.loads[event.endpoint] = Load(event=event, sharing=self._sharing(rows))
+        return [row for row in rows if self._press(row, load)]
+
+    def share(self, rows: NDArray[np.intp]) -> list[int]:
+        """Learn again how much requests of the endpoint of *rows* slow each other down; return what that changes."""
+        facts = self.facts[rows[0]]
+        load = self.loads.get(facts.model.endpoint) if facts else None
+        return self.press(load.event) if load else []
+
+    def _sharing(self, rows: Sequence[int]) -> float:
+        return sharing(self.shared_total[rows].tolist(), self.shared_weight[rows].tolist())
+
+    def at_endpoint(self, endpoint: str) -> list[int]:
+        """Return the rows of the models at *endpoint*."""
+        return sorted(self._members.get(self.endpoints.find(endpoint), ()))
+
+    def _press(self, row: int, load: Load | None) -> bool:
+        """Enter *load*, or that there is none; return whether that changes what is expected."""
+        facts = self.facts[row]
+        if load is None or facts is None:
+            self.load_until[row] = -np.inf
+            return False
+        name, was_until = facts.model.name, self.load_until[row]
+        before = (self.crowding[row], self.ahead[row], self.load_resident[row])
+        after = (*load.pressure(name), load.resident(name))
+        self.load_until[row] = load.until
+        self.crowding[row], self.ahead[row], self.load_resident[row] = after
+        return was_until < load.event.at.timestamp() or not np.array_equal(before, after, equal_nan=True)
+
     def _describe(self, row: int, facts: Facts) -> None:
         info = facts.info
         self.parameters[row] = _number(info.parameters)
         self.bytes_per_token[row] = _number(bytes_per_token(info))
+        self.weights_bytes[row] = _number(info.size_bytes) if info.locality == "local" else np.nan
         self.ends_at[row] = _seconds(info.retires_at)
         expectations = known(info, self.published).expectations
         for place, use_case in enumerate(LIKE):
@@ -275,6 +323,7 @@ class Columns:
             getattr(self, name)[row] = _median(getattr(performance, name) if performance else None)
         self.output_tps_spread[row] = _spread(performance.output_tps if performance else None)
         self.ttft_spread[row] = _spread(performance.ttft_ms if performance else None)
+        self.shared_total[row], self.shared_weight[row] = shared(performance)
         self.runs[row] = performance.n - performance.contended / 2 if performance else np.nan
         self.measured_at[row] = _seconds(performance.measured_at if performance else None)
 
@@ -323,25 +372,63 @@ class Columns:
         return np.where(self._stale(at, stale_after_s, rows), np.int8(_UNKNOWN), self.status[rows])
 
     def expected_ttft_ms(self, at: float, stale_after_s: float, rows: Rows) -> Floats:
-        """Return the time to the first token to expect: the cold one where a model is known not to be loaded."""
-        gone = (self.resident_until[rows] <= at) & ~self._stale(at, stale_after_s, rows)
-        return np.where(gone, self.ttft_cold_ms[rows], self.ttft_ms_now(at, rows))
+        """Return the time to the first token to expect: with loading, where a model is known not to be loaded."""
+        warm = self.ttft_ms_now(at, rows)
+        cold = np.where(
+            np.isnan(self.ttft_cold_ms[rows]), warm + self.expected_load_ms[rows], self.ttft_cold_ms[rows]
+        )
+        return np.where(self._gone(at, stale_after_s, rows), cold, warm)
 
-    def ttft_ms_now(self, at: float, rows: Rows) -> Floats:
-        """Return the measured time to the first token, times what was detected to have changed since; warm."""
-        return self.ttft_ms[rows] * self._times_slower(self.ttft_change, at, rows)
+    def _gone(self, at: float, stale_after_s: float, rows: Rows) -> Mask:
+        """Return which models are known not to be loaded: by the last load, else by the last probe."""
+        probed = (self.resident_until[rows] <= at) & ~self._stale(at, stale_after_s, rows)
+        told = self.load_resident[rows]
+        seen = (self.load_until[rows] >= at) & ~np.isnan(told)
+        gone: Mask = np.where(seen, told == 0.0, probed)
+        return gone
 
-    def output_tps_now(self, at: float, rows: Rows) -> Floats:
-        """Return the measured output rate, divided by what was detected to have changed since."""
-        return self.output_tps[rows] / self._times_slower(self.speed_change, at, rows)
+    def ttft_ms_now(self, at: float, rows: Rows, *, load: bool = True) -> Floats:
+        """Return the measured time to the first token, warm, as changes and, with *load*, other requests make it."""
+        slower, wait_ms = self._slower(self.ttft_change, at, rows, load), self._wait_ms(at, rows, load)
+        return self.ttft_ms[rows] * slower + wait_ms
 
-    def usual_ttft_ms_now(self, at: float, rows: Rows) -> Floats:
-        """Return the time to the first token to expect by the size, times what changed."""
-        return self.expected_ttft_ms_warm[rows] * self._times_slower(self.ttft_change, at, rows)
+    def usual_ttft_ms_now(self, at: float, rows: Rows, *, load: bool = True) -> Floats:
+        """Return the same of the time to the first token to expect by the size."""
+        slower, wait_ms = self._slower(self.ttft_change, at, rows, load), self._wait_ms(at, rows, load)
+        return self.expected_ttft_ms_warm[rows] * slower + wait_ms
 
-    def usual_output_tps_now(self, at: float, rows: Rows) -> Floats:
-        """Return the output rate to expect by the size, divided by what changed."""
-        return self.expected_output_tps[rows] / self._times_slower(self.speed_change, at, rows)
+    def output_tps_now(self, at: float, rows: Rows, *, load: bool = True) -> Floats:
+        """Return the measured output rate, as changes and, with *load*, other requests make it."""
+        return self.output_tps[rows] / self._slower(self.speed_change, at, rows, load)
+
+    def usual_output_tps_now(self, at: float, rows: Rows, *, load: bool = True) -> Floats:
+        """Return the same of the output rate to expect by the size."""
+        return self.expected_output_tps[rows] / self._slower(self.speed_change, at, rows, load)
+
+    def loaded(self, at: float, rows: Rows) -> Mask:
+        """Return which models other requests make slower now."""
+        slower: Mask = (self.load_until[rows] >= at) & (
+            (self.crowding[rows] > 1.0) | (self.ahead[rows] > 0.0)
+        )
+        return slower
+
+    def _wait_ms(self, at: float, rows: Rows, load: bool) -> Floats | float:
+        """Return how long a further request waits for a slot."""
+        if not load or not self.loads:
+            return 0.0
+        ahead = np.where(self.load_until[rows] >= at, self.ahead[rows], 0.0)
+        measured = self.output_tps_now(at, rows)
+        rate = np.where(np.isnan(measured), self.usual_output_tps_now(at, rows), measured)
+        waited: Floats = 1000.0 * BUSY_TOKENS * ahead / np.maximum(rate, 1e-6)
+        return waited
+
+    def _slower(self, change: Floats, at: float, rows: Rows, load: bool) -> Floats | float:
+        slower: Floats | float = 1.0
+        if self._changed:
+            slower = np.exp(np.where(self.change_until[rows] >= at, change[rows], 0.0))
+        if load and self.loads:
+            slower = slower * np.where(self.load_until[rows] >= at, self.crowding[rows], 1.0)
+        return slower
 
     def spread_now(self, at: float, rows: Rows) -> Floats | float:
         """Return what not being sure of a change adds to the relative spread of its latencies."""
@@ -354,11 +441,6 @@ class Columns:
         if not self._changed:
             return 0.0
         return np.where(self.failing_until[rows] >= at, self.failing[rows], 0.0)
-
-    def _times_slower(self, change: Floats, at: float, rows: Rows) -> Floats | float:
-        if not self._changed:
-            return 1.0
-        return np.exp(np.where(self.change_until[rows] >= at, change[rows], 0.0))
 
     def _stale(self, at: float, stale_after_s: float, rows: Rows) -> Mask:
         age_s = at - self.checked_at[rows]

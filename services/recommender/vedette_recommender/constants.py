@@ -34,6 +34,7 @@ RELIABILITY_WINDOW_H: Final = 7 * 24  # hours of probes behind the reliability
 
 LOCAL_BYTES_PER_S: Final = 60e9  # of weights read for tokens, where no model of the endpoint was measured
 LOCAL_TTFT_MS: Final = 300.0  # and by 1 + billions of parameters, over 1 + 7
+LOAD_BYTES_PER_S: Final = 1e9  # of weights read into memory, where no model of the endpoint was seen to load
 HOSTED_OUTPUT_TPS: Final = 60.0  # tokens/s: the middle of what hosted services publish
 HOSTED_TTFT_MS: Final = 900.0  # ms
 USUAL_OUTPUT_TPS: Final = 20.0  # tokens/s, where neither the place nor the size is known

@@ -14,6 +14,7 @@ from vedette_recommender.columns import LOCALITIES, Columns, Floats, Rows
 from vedette_recommender.constants import (
     HOSTED_OUTPUT_TPS,
     HOSTED_TTFT_MS,
+    LOAD_BYTES_PER_S,
     LOCAL_BYTES_PER_S,
     LOCAL_TTFT_MS,
     USUAL_OUTPUT_TPS,
@@ -31,10 +32,20 @@ def settle(columns: Columns) -> set[int]:
         for kept, new in (
             (columns.expected_output_tps, output_tps(columns, rows)),
             (columns.expected_ttft_ms_warm, ttft_ms(columns, rows)),
+            (columns.expected_load_ms, load_ms(columns, rows)),
         ):
-            changed.update(rows[kept[rows] != new].tolist())
+            changed.update(rows[(kept[rows] != new) & ~(np.isnan(kept[rows]) & np.isnan(new))].tolist())
             kept[rows] = new
+        changed.update(columns.share(rows))
     return changed
+
+
+def load_ms(columns: Columns, rows: Rows) -> Floats:
+    """Return how long it takes to load the models in *rows*, which share an endpoint; NaN where no size is known."""
+    took_ms = columns.ttft_cold_ms[rows] - columns.ttft_ms[rows]
+    size = columns.weights_bytes[rows]
+    read = _middle(size / np.where(took_ms > 0, took_ms, np.nan))
+    return size / (LOAD_BYTES_PER_S / 1000.0 if np.isnan(read) else read)
 
 
 def output_tps(columns: Columns, rows: Rows) -> Floats:

@@ -28,6 +28,7 @@ from vedette_recommender.constants import (
 from vedette_recommender.field import Place, Terms, UseCaseScores
 from vedette_recommender.present import Change
 from vedette_recommender.scoring import CONTEXT, PRICE, QUALITY, SPEED, TTFT, Evidence
+from vedette_recommender.spreading import Equal
 
 _UNITS: Final[dict[Signal, str]] = {
     "quality": "fraction",
@@ -180,7 +181,9 @@ class Account:
         if rest is None or rest == raw or self._field.use_case.embeds:
             return ""
         shown = [f"{value:,.0f}" if value >= 10 else f"{value:.1f}" for value in (rest, raw)]
-        because = because_of(facts.change, self._field.at)
+        load = self._columns.loads.get(facts.model.endpoint)
+        busy = load.words(facts.model.name) if load and load.until >= self._field.at else ""
+        because = ", ".join(filter(None, (busy, because_of(facts.change, self._field.at))))
         return f"{shown[0]} {unit} at rest, {shown[1]} {unit} now: {because}"
 
     def _quality_note(self, raw: float) -> str:
@@ -364,6 +367,19 @@ def because_of(change: Change, at: float) -> str:
         return ""
     by = "callers report it" if change.by == "reports" else "the last benchmark measured it"
     return f"{by} since {change.since:%H:%M} UTC"
+
+
+def spread_over(equals: Sequence[Equal], order: Sequence[int]) -> tuple[str, ...]:
+    """Return in a sentence over which *equals* callers are spread, and which this one gets."""
+    if not equals:
+        return ()
+    shares = ", ".join(f"{quoted_name(one.name)} {one.weight:.0%}".replace("%", " %") for one in equals)
+    gets = (
+        f"this caller gets {quoted_name(equals[order[0]].name)}"
+        if order
+        else "a caller without a name gets the best"
+    )
+    return (f"Callers are spread over {len(equals)} equals: {shares}; {gets}.",)
 
 
 def scaled(scale: Scale) -> tuple[str, ...]:

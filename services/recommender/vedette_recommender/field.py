@@ -74,9 +74,14 @@ class Place(Struct, frozen=True):
 
 
 class UseCaseScores:
-    """The standing of all models for a use case. `refresh` before reading."""
+    """The standing of all models for a use case. `refresh` before reading.
 
-    def __init__(self, use_case: UseCase, columns: Columns, stale_after_s: float) -> None:
+    Without *load*, the requests that servers work on now do not count.
+    """
+
+    def __init__(
+        self, use_case: UseCase, columns: Columns, stale_after_s: float, *, load: bool = True
+    ) -> None:
         room = columns.room
         self.use_case = use_case
         self.at = -math.inf  # the minute it is of, in seconds since 1970
@@ -96,6 +101,7 @@ class UseCaseScores:
         self.narrowed: FilterResult | None = None
         self.ordered: dict[str, list[float]] = {}  # the values that a limit is about
         self._columns = columns
+        self._load = load
         self._stale_after_s = stale_after_s
         self._like = LIKE.index(use_case.like)
         self._answered: Floats = np.zeros((3, room))  # rate of right answers, effective trials, trials
@@ -200,7 +206,9 @@ class UseCaseScores:
     def bounds(self, rows: Rows, terms: Terms) -> Floats:
         """Return what each bound makes of the scores of *rows*, in the order of `bounds.BOUNDS`."""
         quality, best = self.utility[QUALITY, rows], self.best_quality
-        return bounds.multipliers(self._columns, self.at, rows, self.use_case, terms.bounds, quality, best)
+        return bounds.multipliers(
+            self._columns, self.at, rows, self.use_case, terms.bounds, quality, best, load=self._load
+        )
 
     def _bounded(self, rows: Rows, terms: Terms) -> Floats:
         usual = terms.bounds == self.default.bounds
@@ -229,8 +237,8 @@ class UseCaseScores:
         raw = np.where(effective > 0, rate, np.nan)
         return (
             Evidence(raw, quality, sure, expected),
-            scoring.speed(columns, self.at, rows, use_case, reports=reports),
-            scoring.ttft(columns, self.at, rows, use_case, reports=reports),
+            scoring.speed(columns, self.at, rows, use_case, reports=reports, load=self._load),
+            scoring.ttft(columns, self.at, rows, use_case, reports=reports, load=self._load),
             scoring.reliability(columns, self.at, rows, reports=reports),
             scoring.price(columns, rows),
             scoring.context(columns, rows, wanted),

@@ -39,12 +39,17 @@ class Scoreboard:
         self._stale_after = stale_after
         self._ratings = ratings
         self._columns = Columns(published=published)
-        self._fields: dict[str, UseCaseScores] = {}
+        self._fields: dict[tuple[str, bool], UseCaseScores] = {}
         self._touched = {state.model for state in catalogue.present()}
+        self._pressed = {model.endpoint for model in self._touched}
 
     def touch(self, model: ModelRef) -> None:
         """Have *model* looked at again."""
         self._touched.add(model)
+
+    def press(self, endpoint: str) -> None:
+        """Have the load of *endpoint* looked at again."""
+        self._pressed.add(endpoint)
 
     def at(self, scored_at: datetime) -> None:
         """Move on to another minute."""
@@ -56,13 +61,15 @@ class Scoreboard:
         self.settle()
         return self._columns
 
-    def field(self, use_case: str) -> UseCaseScores:
-        """Return the field of *use_case*, as it is now."""
+    def field(self, use_case: str, *, load: bool = True) -> UseCaseScores:
+        """Return the field of *use_case*, as it is now: with what servers work on, or without."""
         columns = self.columns
-        field = self._fields.get(use_case)
+        load = load or not columns.loads  # where no server tells its load, both are the same
+        field = self._fields.get((use_case, load))
         if field is None:
-            field = UseCaseScores(self._use_cases[use_case], columns, self._stale_after.total_seconds())
-            self._fields[use_case] = field
+            stale_after_s = self._stale_after.total_seconds()
+            field = UseCaseScores(self._use_cases[use_case], columns, stale_after_s, load=load)
+            self._fields[use_case, load] = field
         field.refresh(self.scored_at.timestamp())
         return field
 
@@ -93,8 +100,24 @@ class Scoreboard:
 
     def settle(self) -> None:
         """Bring the columns up to what has come."""
-        if not self._touched:
-            return
+        if self._touched:
+            self._settle_models()
+        if self._pressed:
+            self._settle_loads()
+
+    def _settle_loads(self) -> None:
+        """Take in the last loads. Scores without them stay as they are."""
+        changed: set[int] = set()
+        for endpoint in sorted(self._pressed):
+            held = self._catalogue.load(endpoint)
+            if held is not None:
+                changed.update(self._columns.press(held.event))
+        self._pressed.clear()
+        for (_, load), field in self._fields.items():
+            if load:
+                field.touch(changed)
+
+    def _settle_models(self) -> None:
         known: list[tuple[ModelRef, Facts | None]] = []
         for model in self._touched:
             state = self._catalogue.get(model)

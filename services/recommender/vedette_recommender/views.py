@@ -38,17 +38,24 @@ def expected_now(columns: Columns, row: int, at: float, stale_after_s: float) ->
 def now_of(columns: Columns, row: int, at: float) -> Now | None:
     """Return how the model in *row* is now, or None where it is as at rest."""
     facts, rows = columns.facts[row], np.array([row])
-    if facts is None or not facts.change.any:
+    if facts is None:
         return None
-    slower = facts.change if facts.change.until >= at else NONE
-    now = Now(
-        ttft_times_slower=math.exp(slower.ttft),
-        output_times_slower=math.exp(slower.speed),
-        failing=float(np.max(columns.failing_now(at, rows))),
-        detected_by=slower.by,
-        since=slower.since,
+    change = facts.change if facts.change.until >= at else NONE
+    load = columns.loads.get(facts.model.endpoint)
+    running, waiting, slots = (
+        load.requests(facts.model.name) if load and load.until >= at else (None, None, None)
     )
-    return None if now == Now() else now
+    now = Now(
+        ttft_times_slower=math.exp(change.ttft),
+        output_times_slower=math.exp(change.speed),
+        failing=float(np.max(columns.failing_now(at, rows))),
+        detected_by=change.by,
+        since=change.since,
+        running=running,
+        waiting=waiting,
+        slots=slots,
+    )
+    return now if change.any or now.failing or running or waiting else None
 
 
 def _known(value: float) -> float | None:

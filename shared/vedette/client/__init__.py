@@ -69,6 +69,7 @@ class Wanted(Limits, total=False):
     bounds: Mapping[Bound, float]
     risk: Risk
     caller: str
+    session: str
 
 
 class Client:

@@ -252,6 +252,7 @@ class Catalogue:
         self._reported: dict[ModelRef, Versioned[ModelReported]] = {}
         self.sequence = 0  # of the stream MODELS
         self.reports = 0  # the sequence of the stream REPORTS
+        self.loads = 0  # the sequence of the stream LOADS
 
     def apply(self, event: Event, sequence: int) -> bool:
         """Fold one event in; return whether that changed anything."""
@@ -262,6 +263,7 @@ class Catalogue:
             self._endpoints[event.endpoint] = Versioned(sequence, event.state)
             return True
         if isinstance(event, EndpointLoad):
+            self.loads = max(self.loads, sequence)
             load = self._loads.get(event.endpoint)
             if load is not None and sequence <= load.sequence:
                 return False

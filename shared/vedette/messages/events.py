@@ -300,14 +300,15 @@ class ModelRated(ModelEvent, frozen=True, kw_only=True):
 
 
 class AsOf(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a reply reflects: MODELS up to `sequence`, REPORTS up to `reports`, scored at `scored_at`.
+    """What a reply reflects: MODELS up to `sequence`, REPORTS up to `reports`, LOADS up to `loads`, at `scored_at`.
 
-    `scored_at` is rounded down to a minute. Replicas with the same three values send the same bytes.
+    `scored_at` is rounded down to a minute. Replicas with the same four values send the same bytes.
     """
 
     sequence: int
     scored_at: UtcTime
     reports: int = 0
+    loads: int = 0
 
 
 class AnswerChanged(Event, frozen=True, kw_only=True):

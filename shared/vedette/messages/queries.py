@@ -57,7 +57,14 @@ class RecommendRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Meta(description="other bounds than those of the use case; 0 lifts one"),
     ] = {}
     risk: Risk = "neutral"
-    caller: Annotated[str, Meta(max_length=128)] | None = None
+    caller: Annotated[
+        Annotated[str, Meta(max_length=128)] | None,
+        Meta(description="any name; callers are spread over models that are equally good"),
+    ] = None
+    session: Annotated[
+        Annotated[str, Meta(max_length=128)] | None,
+        Meta(description="a conversation: it keeps its model while that is equally good"),
+    ] = None
 
 
 class ModelsRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -182,6 +189,11 @@ class Now(Struct, frozen=True, kw_only=True, omit_defaults=True):
     failing: Annotated[float, Meta(description="share of calls that fail, beyond the usual")] = 0.0
     detected_by: Literal["reports", "benchmark", ""] = ""
     since: UtcTime | None = None
+    running: Annotated[
+        int | None, Meta(description="requests that its server works on, of this model if it says")
+    ] = None
+    waiting: int | None = None
+    slots: int | None = None
 
 
 class Recommendation(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -293,6 +305,10 @@ class ExplainReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
     summary: tuple[str, ...]
     relax: Relaxation | None = None
     improve: Improvement | None = None
+    spread: Annotated[
+        dict[str, float],
+        Meta(description="share of all callers by model, where several are equally good"),
+    ] = {}
     unmeasured: Annotated[
         tuple[str, ...],
         Meta(description="models that wait for permission to be benchmarked: a sentence for each endpoint"),

@@ -1,0 +1,309 @@
+"""What is expected now: load, changes and crowds move replies, as docs/now.md says."""
+
+import math
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from samples import lifecycle_event, model_info, probe_event
+from vedette.messages import ids
+from vedette.messages.catalogue import Catalogue
+from vedette.messages.events import EndpointLoad, ModelBenchmarked
+from vedette.messages.queries import BestReply, ExplainReply
+from vedette.testing import EPOCH, FakeClock
+from vedette.types import (
+    Claim,
+    Evidence,
+    Figure,
+    ModelLoad,
+    ModelRef,
+    Outcome,
+    Performance,
+    Residency,
+    RunSample,
+    StreamsLoad,
+    Sweep,
+)
+from vedette.usecases import known
+from vedette_recommender.answers import Answers
+from vedette_recommender.loading import USUAL_SHARING, Load, shared, sharing
+from vedette_recommender.spreading import Equal, identity, order, weights
+
+CHAT = {"chat": Claim(value=True, evidence=Evidence.DECLARED, source="test")}
+HOSTS = ("a", "b", "c", "d", "e")
+
+
+def figure(value: float) -> Figure:
+    return Figure(n=6, median=value, p95=value, min=value, max=value, spread=0.0)
+
+
+def performance(tps: float = 40.0, ttft_ms: float = 180.0, **more: Any) -> Performance:
+    return Performance(measured_at=EPOCH, n=6, output_tps=figure(tps), ttft_ms=figure(ttft_ms), **more)
+
+
+class Fleet:
+    """Equal hosts with one model each, and what answers questions about them."""
+
+    def __init__(self, hosts: tuple[str, ...] = HOSTS) -> None:
+        self.clock = FakeClock(EPOCH)
+        self.catalogue = Catalogue()
+        self.answers = Answers(
+            catalogue=self.catalogue,
+            endpoints={},
+            use_cases=known({}),
+            stale_after=timedelta(minutes=90),
+            base_url=lambda _provider, _url: None,
+            clock=self.clock,
+        )
+        self.sequence = 0
+        self.models = [ModelRef(host, "m:8b") for host in hosts]
+        for model in self.models:
+            info = model_info(
+                model,
+                provider="llamacpp",
+                url=f"http://{model.endpoint}:8080",
+                capabilities=CHAT,
+                native_context_tokens=8192,
+                locality="local",
+                size_bytes=4_000_000_000,
+            )
+            self.apply(lifecycle_event("found", model, at=EPOCH, info=info))
+            self.apply(probe_event(model, at=EPOCH, job_id="p"))
+            self.measure(model, performance())
+
+    def measure(self, model: ModelRef, performance: Performance) -> None:
+        self.apply(
+            ModelBenchmarked(
+                id=ids.derive(EPOCH, str(model), str(self.sequence)),
+                at=EPOCH,
+                model=model,
+                job_id="b",
+                outcome=Outcome.OK,
+                performance=performance,
+            )
+        )
+
+    def apply(self, event: Any) -> None:
+        self.sequence += 1
+        self.catalogue.apply(event, self.sequence)
+        self.answers.changed(event)
+
+    def load(self, host: str, running: int | None = None, **told: Any) -> None:
+        self.apply(load(host, running, at=self.clock.now(), **told))
+
+    def best(self, **asked: Any) -> BestReply:
+        request = {"use_case": "chat", **asked}
+        reply = self.answers.answer("recommend.best", msgspec.json.encode(request))
+        return msgspec.json.decode(reply, type=BestReply)
+
+    def first(self, **asked: Any) -> str:
+        found = self.best(**asked).recommendation
+        assert found is not None
+        return found.model.endpoint
+
+    def explain(self, **asked: Any) -> ExplainReply:
+        request = {"use_case": "chat", **asked}
+        reply = self.answers.answer("recommend.explain", msgspec.json.encode(request))
+        return msgspec.json.decode(reply, type=ExplainReply)
+
+
+def load(host: str, running: int | None = None, *, at: Any = EPOCH, **told: Any) -> EndpointLoad:
+    return EndpointLoad(
+        id=f"{host} {at} {running}",
+        at=at,
+        endpoint=host,
+        every_s=10.0,
+        source="llama.cpp slots",
+        elapsed_ms=1.0,
+        bytes=100,
+        running=running,
+        **told,
+    )
+
+
+def test_at_rest_everything_is_as_measured() -> None:
+    fleet = Fleet()
+    before = fleet.best()
+    for host in HOSTS:
+        fleet.load(host, 0, waiting=0, slots=4)
+    after = fleet.best()
+    assert after.recommendation == before.recommendation
+    assert after.recommendation is not None
+    assert after.recommendation.now is None
+
+
+def test_what_a_server_works_on_makes_it_slower_and_the_reply_moves_away() -> None:
+    """Both figures are told, and why; when the load is over, all is as before."""
+    fleet = Fleet(("a", "b"))
+    assert fleet.first() == "a"
+    fleet.load("a", 4, waiting=3, slots=4)
+    assert fleet.first() == "b"
+    explained = fleet.explain(limit=2)
+    loaded = explained.recommendations[1]
+    assert loaded.ttft_ms == 180.0
+    assert loaded.now is not None
+    assert (loaded.now.running, loaded.now.waiting, loaded.now.slots) == (4, 3, 4)
+    p = 1 + 3 * USUAL_SHARING
+    assert loaded.expected_output_tps == pytest.approx(40 / p)
+    assert loaded.expected_ttft_ms == pytest.approx(180 * p + 1000 * 200 / (40 / p))
+    (ttft,) = (part for part in loaded.contributions if part.signal == "ttft")
+    assert "180 ms at rest" in ttft.note
+    assert "4 running of 4 slots, 3 waiting" in ttft.note
+    assert loaded.raw_score == sum(part.points for part in loaded.contributions)
+    fleet.load("a", 0, waiting=0, slots=4)
+    assert fleet.first() == "a"
+
+
+def test_a_deadline_counts_what_is_expected_now() -> None:
+    fleet = Fleet(("a", "b"))
+    fleet.load("a", 4, waiting=3, slots=4)
+    reply = fleet.best(constraints={"max_ttft_ms": 1000})
+    assert reply.recommendation is not None
+    assert (reply.recommendation.model.endpoint, reply.rejected) == ("b", {"ttft": 1})
+
+
+def test_a_load_that_is_not_renewed_counts_as_none() -> None:
+    fleet = Fleet(("a", "b"))
+    fleet.load("a", 4, waiting=3, slots=4)
+    assert fleet.first() == "b"
+    fleet.clock.advance(timedelta(seconds=61).total_seconds())
+    assert fleet.first() == "a"
+
+
+def test_a_reading_that_failed_says_nothing() -> None:
+    fleet = Fleet(("a", "b"))
+    fleet.load("a", 4, waiting=3, slots=4)
+    fleet.load("a", outcome=Outcome.TIMEOUT)
+    assert fleet.first() == "a"
+
+
+def test_a_model_that_is_not_loaded_must_be_loaded_first() -> None:
+    """As long as others of its endpoint took by their size, else a gigabyte a second."""
+    fleet = Fleet(("a", "b"))
+    fleet.load("a", 0, loaded={})
+    reply = fleet.best()
+    assert reply.recommendation is not None
+    assert reply.recommendation.expected_ttft_ms == pytest.approx(180 + 4000)
+    fleet.load("a", 0, loaded={"m:8b": Residency(resident=True)})
+    warm = fleet.best().recommendation
+    assert warm is not None
+    assert warm.expected_ttft_ms == 180
+
+
+@given(st.integers(0, 50), st.integers(0, 50), st.integers(1, 16), st.integers(0, 20))
+def test_more_load_never_makes_a_model_better(running: int, waiting: int, slots: int, more: int) -> None:
+    def pressure(running: int, waiting: int) -> tuple[float, float]:
+        crowding, ahead = Load(event=load("a", running, waiting=waiting, slots=slots)).pressure("m")
+        return crowding, crowding * ahead
+
+    full = min(running, slots)
+    assert pressure(full, waiting)[0] <= pressure(min(full + more, slots), waiting)[0] + 1.0
+    assert pressure(full, waiting)[1] <= pressure(full, waiting + more)[1]
+    assert pressure(full, waiting)[0] >= 1.0
+
+
+def test_a_models_own_figures_count_before_those_of_its_server() -> None:
+    event = load("a", 5, slots=8, models={"m": ModelLoad(running=4, waiting=2, slots=4)})
+    assert Load(event=event).requests("m") == (4, 2, 4)
+    assert Load(event=event).requests("other") == (5, None, 8)
+
+
+def test_how_much_requests_slow_each_other_is_learnt_from_sweeps_and_contention() -> None:
+    def of(streams: int, tps: float) -> StreamsLoad:
+        return StreamsLoad(streams=streams, throughput_tps=1.0, output_tps=figure(tps), ttft_ms=figure(1.0))
+
+    batching = performance(sweep=Sweep(measured_at=EPOCH, loads=(of(1, 40), of(2, 39), of(8, 36))))
+    sharer = performance(
+        samples=tuple(
+            RunSample(
+                job_id="b", at=EPOCH, prompt="short", cold=False, output_tps=20.0, others=1, contended="1"
+            )
+            for _ in range(12)
+        )
+    )
+    none = [shared(None)]
+    assert sharing([one.total for one in none], [one.weight for one in none]) == USUAL_SHARING
+    assert sharing([shared(batching).total], [shared(batching).weight]) < 0.15
+    assert sharing([shared(sharer).total], [shared(sharer).weight]) > 0.75
+
+
+# --- Crowds ----------------------------------------------------------------------------------------------------
+
+
+def test_callers_are_spread_evenly_over_equals_and_each_keeps_its_own() -> None:
+    fleet = Fleet()
+    got = {n: fleet.first(caller=f"agent-{n}") for n in range(500)}
+    counts = Counter(got.values())
+    assert set(counts) == set(HOSTS)
+    assert max(counts.values()) < 140
+    other = Fleet()
+    assert all(other.first(caller=f"agent-{n}") == host for n, host in got.items())
+    sessions = {fleet.first(caller="agent-1", session=f"s{n}") for n in range(50)}
+    assert sessions == set(HOSTS)
+
+
+def test_without_a_name_the_best_is_what_is_announced() -> None:
+    fleet = Fleet()
+    assert fleet.first() == "a"
+    standing = fleet.answers.winner_status("chat", None)
+    assert standing.best is not None
+    assert standing.best[0].endpoint == "a"
+
+
+def test_an_account_is_a_name_unless_agents_share_it() -> None:
+    fleet = Fleet()
+    asked = b'{"use_case":"chat"}'
+    plain = fleet.answers.answer("recommend.best", asked)
+    assert fleet.answers.answer("recommend.best", asked, "CLIENT") == plain
+    replies = {fleet.answers.answer("recommend.best", asked, f"agent-{n}") for n in range(50)}
+    assert len(replies) > 1
+
+
+def test_a_full_server_gets_no_further_callers_and_a_free_one_more() -> None:
+    fleet = Fleet()
+    for host in HOSTS:
+        fleet.load(host, 4 if host == "a" else 0, waiting=0, slots=4)
+    counts = Counter(fleet.first(caller=f"agent-{n}") for n in range(200))
+    assert counts["a"] == 0
+    explained = fleet.explain(caller="agent-7", limit=5)
+    assert explained.spread
+    assert any("Callers are spread over" in line for line in explained.summary)
+    assert explained.recommendations[0].model.endpoint == fleet.first(caller="agent-7")
+
+
+def test_the_fallbacks_are_the_other_equals_and_then_the_rest() -> None:
+    fleet = Fleet()
+    reply = fleet.best(caller="x", limit=4)
+    assert reply.recommendation is not None
+    served = [reply.recommendation, *reply.fallbacks]
+    assert {one.model.endpoint for one in served} == set(HOSTS)
+    assert [one.equivalent for one in served] == [False, True, True, True, True]
+
+
+@given(
+    st.lists(st.floats(0.0, 3.0), min_size=2, max_size=8),
+    st.binary(min_size=1, max_size=32),
+    st.integers(0, 7),
+)
+def test_another_weight_of_one_moves_no_caller_between_the_others(
+    behind: list[float], who: bytes, changed: int
+) -> None:
+    """The order of all others stays; so does everything where nothing changed."""
+    shares = weights(behind, [None] * len(behind))
+    equals = [Equal(f"host-{n}/m", share) for n, share in enumerate(shares)]
+    assert math.isclose(math.fsum(shares), 1.0)
+    place = changed % len(equals)
+    moved = [one._replace(weight=one.weight / 3) if n == place else one for n, one in enumerate(equals)]
+    before, after = order(equals, who), order(moved, who)
+    assert [n for n in before if n != place] == [n for n in after if n != place]
+    assert after.index(place) >= before.index(place)
+
+
+def test_who_asks_is_account_caller_and_session() -> None:
+    assert identity(None, None, None) is None
+    assert len({identity("a", None, None), identity(None, "a", None), identity(None, None, "a")}) == 3
