@@ -1,5 +1,6 @@
 """Run the command line: `python -m vedette`, and the command `vedette`."""
 
+import signal
 import sys
 from typing import NoReturn
 
@@ -9,6 +10,7 @@ def main() -> NoReturn:
     try:
         from vedette.cli import main as run
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # another one would change the exit code
         sys.exit(130)
     run()
 

@@ -6,6 +6,7 @@ import pty
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,6 +63,50 @@ async def test_up_that_starts_ends_with_all_its_processes(tmp_path: Path, moment
         assert not (directory / "connection.json").exists()
         for left in ("lock", "nats/nats-server.log"):
             (directory / left).unlink(missing_ok=True)
+
+
+@pytest.mark.fault("Ctrl-C twice while `up` starts on a NATS server that does not reply any more", "I11")
+async def test_a_second_ctrl_c_does_not_wait_for_what_hangs(tmp_path: Path) -> None:
+    """The clean-up would wait for many replies, one after another; nothing is left of `up`, and it says no more."""
+    directory = tmp_path / "state"
+
+    async def serves() -> int | None:
+        return await asyncio.to_thread(_serving, directory)
+
+    async with started(directory, "up", "--state-dir", str(directory), TMPDIR=str(tmp_path)) as starting:
+        nats_server = await eventually(serves, what="a NATS server with streams")
+        assert nats_server is not None
+        os.kill(nats_server, signal.SIGSTOP)
+        starting.send(signal.SIGINT)
+        await eventually(lambda: asyncio.sleep(0.2, result=True))
+        began = time.monotonic()
+        starting.send(signal.SIGINT)
+        code = await starting.stop(0)
+        took_s = time.monotonic() - began
+        complaints = await starting.complaints()
+    assert code == 130
+    assert took_s < 8, complaints
+    assert complaints.splitlines()[-1] == "vedette: stopped by SIGINT"
+    assert "Traceback" not in complaints
+
+    async def nothing_left() -> bool:
+        return not await asyncio.to_thread(_started_in, tmp_path)
+
+    await eventually(nothing_left, within_s=10, what="all processes ended")
+
+
+def _serving(directory: Path) -> int | None:
+    """Return the process of the NATS server in *directory* once it has made the first stream, else None."""
+    if not any((directory / "nats").glob("**/streams/MODELS")):
+        return None
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (place / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"nats-server" in command and str(directory).encode() in command:
+            return int(place.name)
+    return None
 
 
 @pytest.mark.fault("the terminal of `up` is closed", "I11")

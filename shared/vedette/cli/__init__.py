@@ -1,6 +1,7 @@
 """The command line: its commands, and what its exit codes mean."""
 
 import logging
+import signal
 import sys
 from contextlib import suppress
 from importlib.metadata import entry_points
@@ -295,6 +296,7 @@ def main(tokens: list[str] | None = None) -> NoReturn:
         complain(f"{error}{hint}")
         sys.exit(next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), 1))
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # another one would change the exit code
         sys.exit(130)
     except BrokenPipeError:
         # Whoever read us, `head` say, has seen enough.

@@ -28,6 +28,7 @@ from vedette.runtime.apart import serve as serve_apart
 from vedette.runtime.nats_server import NatsServer
 from vedette.runtime.reloading import Reloading
 from vedette.runtime.service import Serve, Service
+from vedette.runtime.subprocesses import kill_all
 from vedette.settings import Nats, Settings, Source
 
 # The order in which services come up; those of other packages follow. They go down in reverse, so that the
@@ -66,6 +67,8 @@ _APART = ("recommender",)
 # How often the private server is looked after, and how long it may refuse writes before it is restarted.
 _TEND_EVERY_S = 5.0
 _RESTART_AFTER_S = 10.0
+# How long the clean-up may still take after a second signal.
+_HURRIED_S = 2.0
 
 
 class Running(Struct, frozen=True, kw_only=True):
@@ -251,6 +254,9 @@ class Stopped(asyncio.Event):
 async def stop_signals(*, hang_up_stops: bool = False) -> AsyncIterator[Stopped]:
     """Yield an event that signals set. A second signal cancels the clean-up's waiting, but not the clean-up.
 
+    What is then not clean in a moment, because a server does not reply for example, is left: the process ends with its
+    children, as it does at once at a third signal.
+
     With *hang_up_stops* SIGHUP stops as well; without, only when the terminal of this process is closed.
     Raises Interrupted after a second signal.
     """
@@ -263,9 +269,12 @@ async def stop_signals(*, hang_up_stops: bool = False) -> AsyncIterator[Stopped]
         if stopped.number is None:
             stopped.number = number
             stopped.set()
-        elif not hurried and task is not None:
+        elif hurried or task is None:
+            _end_now(stopped.number)
+        else:
             hurried = True
             task.cancel()
+            loop.call_later(_HURRIED_S, _end_now, stopped.number)
 
     def hang_up() -> None:
         closed = attended and not _has_terminal()
@@ -293,6 +302,14 @@ async def stop_signals(*, hang_up_stops: bool = False) -> AsyncIterator[Stopped]
             # Everything is cleaned up and the process ends: another signal must not change its exit code.
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
+
+
+def _end_now(number: int) -> None:
+    """End this process and its children without any clean-up, as if by kill -9; say by which signal."""
+    kill_all()
+    with suppress(OSError):
+        os.write(2, f"vedette: {Interrupted(number=signal.Signals(number))}\n".encode())
+    os._exit(128 + number)
 
 
 def _mute(descriptors: Iterable[int]) -> None:

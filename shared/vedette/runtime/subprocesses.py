@@ -16,6 +16,7 @@ from vedette.local import private
 
 _STOP_TIMEOUT_S = 10.0
 _PR_SET_PDEATHSIG = 1
+_running: set[asyncio.subprocess.Process] = set()
 
 
 def free_port(port: int = 0) -> int:
@@ -35,10 +36,19 @@ async def spawned(command: Sequence[str], **pipes: Any) -> AsyncIterator[asyncio
         start_new_session=True,  # Ctrl-C is its parent's: it is stopped after those who use it
         preexec_fn=_die_with_parent if sys.platform == "linux" else None,
     )
+    _running.add(process)
     try:
         yield process
     finally:
         await _stop(process)
+        _running.discard(process)
+
+
+def kill_all() -> None:
+    """Kill every process that was spawned and still runs, without waiting for it."""
+    for process in _running:
+        with suppress(ProcessLookupError):
+            process.kill()
 
 
 @asynccontextmanager
