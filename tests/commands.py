@@ -186,9 +186,9 @@ class Up:
         """How to reach it, as every command finds it."""
         return msgspec.json.decode((self._directory / "connection.json").read_bytes(), type=Connection)
 
-    async def ask(self, *arguments: str) -> Ended:
+    async def ask(self, *arguments: str, within_s: float = 900.0) -> Ended:
         """Run a command against it."""
-        return await vedette(*arguments, "--state-dir", str(self._directory))
+        return await vedette(*arguments, "--state-dir", str(self._directory), within_s=within_s)
 
     def send(self, number: int) -> None:
         """Send it a signal."""

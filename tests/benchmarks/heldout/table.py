@@ -1,0 +1,260 @@
+"""Vedette's quality after a real evaluation, beside the share of right answers to tasks that it does not know."""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from itertools import combinations
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from benchmarks.heldout import asking, embedding_server, tasks, weights
+from benchmarks.heldout.tasks import Task
+from benchmarks.running import say
+from commands import Up, up
+from eventually import eventually
+from vedette.demo.server import serving
+from vedette.types import Score
+from vedette.usecases import KINDS, estimating
+
+USE_CASES: Final = (
+    "chat",
+    "reasoning",
+    "code_generation",
+    "code_understanding",
+    "extraction",
+    "summarisation",
+    "documentation",
+)
+EMBEDDING: Final = "embedding"
+DRAWS: Final = 2000
+_EVALUATION_S: Final = 14_400.0
+# Any model that chats is a candidate here, whatever its evaluation says of it.
+_CONFIG: Final = """
+[schedule]
+run_on_startup = false
+[probing]
+job_timeout_s = 14400.0
+[evaluating]
+timeout_s = 900.0
+"""
+_USE_CASE: Final = """
+[recommend.use_cases.{use_case}]
+weights = {{ quality = 1 }}
+capabilities = ["{capability}"]
+bounds = {{ quality = 0, answer_s = 0, answer_usd = 0 }}
+"""
+_ENDPOINT: Final = """
+[endpoints.{name}]
+provider = "openai-compatible"
+url = "{url}"
+host_group = "here"
+benchmark = false
+verify_capabilities = false
+"""
+
+
+class Judged(Struct, frozen=True):
+    """What Vedette says of one model: its quality by use case, and the scores of its suites."""
+
+    quality: Mapping[str, float]
+    scores: Mapping[str, Score]
+
+    def interval(self, use_case: str) -> tuple[float, float]:
+        """Return the 95 % interval of the suites of *use_case*, by as many answers as they are worth."""
+        answered = estimating.answered(self.scores, KINDS[use_case])
+        n = max(1, round(answered.effective))
+        share = Score(successes=1, trials=1, suite="", weight=1.0)
+        return msgspec.structs.replace(share, successes=round(answered.rate * n), trials=n).interval
+
+
+# By model and use case: whether each task was answered rightly.
+Marks = Mapping[str, Mapping[str, Sequence[bool]]]
+
+
+async def measure(work: Path) -> None:
+    """Ask the tasks, evaluate the same models with `vedette evaluate`, and print the tables.
+
+    Weights, answers and Vedette's home stay in *work*; what is there is not made again.
+    """
+    models = await asyncio.to_thread(weights.prepare, work)
+    embedding = await asyncio.to_thread(weights.embedding, work)
+    marks: dict[str, Mapping[str, Sequence[bool]]] = {}
+    for name, path in embedding.items():
+        async with embedding_server.serving(work, path, name) as url:
+            marks[name] = {EMBEDDING: await asking.found(url, name, tasks.searches())}
+    for name, path in models.items():
+        marks[name] = await _marked(name, path, work)
+    judged = await _evaluated(models, embedding, work)
+    print("\n".join(lines(marks, judged)))
+
+
+async def _marked(name: str, path: Path, work: Path) -> Mapping[str, Sequence[bool]]:
+    every = tasks.every()
+    async with serving(work, model=path, name=name, threads=1, within_s=None) as settings:
+        answers = await asking.answers(settings, name, every, work / f"{name}.jsonl")
+    return await _graded(every, answers)
+
+
+async def _graded(every: Sequence[Task], answers: Mapping[str, str]) -> Mapping[str, Sequence[bool]]:
+    marks: dict[str, list[bool]] = {use_case: [] for use_case in USE_CASES}
+    for task in every:
+        marks[task.use_case].append(await asking.right(task, answers[task.prompt]))
+    return marks
+
+
+async def _evaluated(
+    models: Mapping[str, Path], embedding: Mapping[str, Path], work: Path
+) -> Mapping[str, Judged]:
+    """Return what Vedette says of all models after `vedette evaluate`, the smallest first.
+
+    The home in *work* is empty before the first run; a model that was evaluated is not evaluated again.
+    """
+    async with AsyncExitStack() as stack:
+        config = _CONFIG + _USE_CASE.format(use_case=EMBEDDING, capability=EMBEDDING)
+        config += "".join(_USE_CASE.format(use_case=use_case, capability="chat") for use_case in USE_CASES)
+        urls = []
+        for name, path in models.items():
+            chats = serving(work, model=path, name=name, threads=1, within_s=None)
+            urls.append((await stack.enter_async_context(chats)).url)
+        for name, path in embedding.items():
+            urls.append(await stack.enter_async_context(embedding_server.serving(work, path, name)))
+        weighed = {**models, **embedding}
+        endpoints = {name: f"server-{place}" for place, name in enumerate(weighed)}
+        for name, url in zip(weighed, urls, strict=True):
+            config += _ENDPOINT.format(name=endpoints[name], url=url)
+        running = await stack.enter_async_context(up(work / "home", config))
+        await running.line("ready")
+        assert (await running.ask("discover")).code == 0
+        assert await eventually(lambda: _found(running, len(weighed)), within_s=600, what="all found")
+        for name in sorted(weighed, key=lambda name: weighed[name].stat().st_size):
+            if name not in await _scores(running):
+                say(f"evaluating {name}")
+                ended = await running.ask(
+                    "evaluate", f"{endpoints[name]}/{name}", "--json", within_s=_EVALUATION_S
+                )
+                if ended.code:
+                    raise RuntimeError(f"{name}: {ended.out} {ended.err}")
+        return await _said(running, list(weighed))
+
+
+async def _scores(running: Up) -> Mapping[str, Any]:
+    """Return the scores of the models that were evaluated."""
+    views = (await running.ask("models", "--json")).json()["models"]
+    return {view["model"]["name"]: view["quality"]["scores"] for view in views if view.get("quality")}
+
+
+async def _found(running: Up, models: int) -> bool:
+    return len((await running.ask("models", "--json")).json()["models"]) == models
+
+
+async def _said(running: Up, models: Sequence[str]) -> Mapping[str, Judged]:
+    scores = await _scores(running)
+    quality: dict[str, dict[str, float]] = {name: {} for name in models}
+    for use_case in (*USE_CASES, EMBEDDING):
+        reply = (await running.ask("explain", use_case, "--json")).json()
+        for one in reply["recommendations"]:
+            quality[one["model"]["name"]][use_case] = _quality(one)
+    return {name: Judged(quality[name], msgspec.convert(scores[name], dict[str, Score])) for name in models}
+
+
+def _quality(recommendation: Mapping[str, Any]) -> float:
+    found = [one for one in recommendation["contributions"] if one["signal"] == "quality"]
+    return float(found[0]["utility"])
+
+
+def lines(marks: Marks, judged: Mapping[str, Judged]) -> Iterator[str]:
+    """Yield the tables as Markdown: the shares, and how alike both rank the models."""
+    yield "| use case | model | held out, right | 95 % | Vedette's suites, 95 % | Vedette's quality |"
+    yield "|---|---|---:|---:|---:|---:|"
+    for use_case in (*USE_CASES, EMBEDDING):
+        for name, told in _of(marks, use_case).items():
+            score = _score(told)
+            yield (
+                f"| {use_case} | {name} | {score.successes} of {score.trials} | {_percent(score.interval)} | "
+                f"{_percent(judged[name].interval(use_case))} | {judged[name].quality[use_case]:.2f} |"
+            )
+    yield "\n| use case | Kendall's tau | 95 % | pairs surely apart | of these ranked alike | intervals that overlap |"
+    yield "|---|---:|---:|---:|---:|---:|"
+    for use_case in (*USE_CASES, EMBEDDING):
+        yield f"| {use_case} | {' | '.join(_ranked(_of(marks, use_case), judged, use_case))} |"
+
+
+def _of(marks: Marks, use_case: str) -> dict[str, Sequence[bool]]:
+    """Return the marks of the models that were asked tasks of *use_case*."""
+    return {name: told[use_case] for name, told in marks.items() if use_case in told}
+
+
+def _ranked(
+    marks: Mapping[str, Sequence[bool]], judged: Mapping[str, Judged], use_case: str
+) -> Iterator[str]:
+    names = list(marks)
+    said = [judged[name].quality[use_case] for name in names]
+    found = tau([sum(marks[name]) for name in names], said)
+    yield "none" if found is None else f"{found:.2f}"
+    taus = sorted(value for value in _drawn(marks, said) if value is not None)
+    yield f"{taus[len(taus) // 40]:.2f} to {taus[-1 - len(taus) // 40]:.2f}" if taus else "none"
+    apart = [
+        pair
+        for pair in combinations(range(len(names)), 2)
+        if _apart(marks[names[pair[0]]], marks[names[pair[1]]])
+    ]
+    alike = sum(
+        (sum(marks[names[one]]) > sum(marks[names[other]])) == (said[one] > said[other])
+        for one, other in apart
+    )
+    yield str(len(apart))
+    yield str(alike)
+    overlapping = sum(
+        _overlap(_score(marks[name]).interval, judged[name].interval(use_case)) for name in names
+    )
+    yield f"{overlapping} of {len(names)}"
+
+
+def tau(one: Sequence[float], other: Sequence[float]) -> float | None:
+    """Return Kendall's tau-b of two rankings of the same things; None where one of them tells nothing apart."""
+    agreed, tied_one, tied_other, pairs = 0, 0, 0, 0
+    for first, second in combinations(range(len(one)), 2):
+        here, there = _sign(one[first] - one[second]), _sign(other[first] - other[second])
+        agreed += here * there
+        tied_one += here == 0
+        tied_other += there == 0
+        pairs += 1
+    root = ((pairs - tied_one) * (pairs - tied_other)) ** 0.5
+    return float(agreed / root) if root else None
+
+
+def _sign(value: float) -> int:
+    return (value > 0) - (value < 0)
+
+
+def _drawn(marks: Mapping[str, Sequence[bool]], said: Sequence[float]) -> Iterator[float | None]:
+    """Yield tau over tasks drawn with replacement, the same for all models."""
+    rng = Random("held out")
+    count = len(next(iter(marks.values())))
+    for _ in range(DRAWS):
+        drawn = [rng.randrange(count) for _ in range(count)]
+        yield tau([sum(told[place] for place in drawn) for told in marks.values()], said)
+
+
+def _apart(one: Sequence[bool], other: Sequence[bool]) -> bool:
+    """Return whether one is right more often than chance explains, of the tasks where they differ [McNemar 1947]."""
+    only_one = sum(a and not b for a, b in zip(one, other, strict=True))
+    only_other = sum(b and not a for a, b in zip(one, other, strict=True))
+    low, high = Score(successes=only_one, trials=only_one + only_other, suite="").interval
+    return high < 0.5 or low > 0.5
+
+
+def _score(marks: Sequence[bool]) -> Score:
+    return Score(successes=sum(marks), trials=len(marks), suite="")
+
+
+def _overlap(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    return one[0] <= other[1] and other[0] <= one[1]
+
+
+def _percent(interval: tuple[float, float]) -> str:
+    return f"{100 * interval[0]:.0f}-{100 * interval[1]:.0f} %"
