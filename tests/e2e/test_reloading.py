@@ -119,7 +119,9 @@ async def test_an_endpoint_is_renamed_while_up_runs(tmp_path: Path) -> None:
         now = await model()
         assert now is not None
         assert (now["performance"], now["found_at"]) == (measured["performance"], measured["found_at"])
-        assert now["formerly"] == {"endpoint": "gpu", "name": "m:1b"}
+        assert now["formerly"] == now["measured_as"] == {"endpoint": "gpu", "name": "m:1b"}
+        assert "gpu-box/m:1b: measured as gpu/m:1b" in (await running.ask("models")).out
+        assert "gpu-box/m:1b: measured as gpu/m:1b" in (await running.ask("explain", "chat")).out
         assert calls() == asked
         assert not [line for line in running.lines if line.startswith("lost")]
         assert await running.stop() == 0

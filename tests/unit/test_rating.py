@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from samples import lifecycle_event, model_info
-from vedette.cli.rating import read
+from vedette.cli.rating import meant, nearest, read
 from vedette.errors import ConfigurationError
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.events import ModelEvaluated, ModelRated
@@ -135,3 +135,40 @@ def test_every_built_in_use_case_names_suites_that_exist() -> None:
     kinds = {suite.kind for suite in SUITES}
     for use_case in known({}).values():
         assert set(use_case.kinds) <= kinds, use_case.name
+
+
+KNOWN = [
+    model_info(ModelRef("box", name), quantization=quantization, canonical=canonical)
+    for name, quantization, canonical in (
+        ("qwen2.5:7b", "Q4_K_M", "qwen2.5-7b-instruct:q4_k_m"),
+        ("qwen2.5:7b-instruct-q8_0", "Q8_0", "qwen2.5-7b-instruct:q8_0"),
+        ("Qwen/Qwen2.5-Coder-7B-Instruct", None, None),
+        ("MyTune:latest", None, None),
+        ("someone/Llama-3.1-8B", None, None),
+    )
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("qwen2.5:7b", ["qwen2.5:7b"]),
+        ("BOX/Qwen2.5:7B", ["qwen2.5:7b"]),
+        ("Qwen2.5:7B-latest", ["qwen2.5:7b"]),
+        ("qwen2.5-coder-7b-instruct", ["Qwen/Qwen2.5-Coder-7B-Instruct"]),
+        ("Qwen/Qwen2.5-7B-Instruct-GGUF:Q8_0", ["qwen2.5:7b-instruct-q8_0"]),
+        ("Qwen/Qwen2.5-7B-Instruct", ["qwen2.5:7b", "qwen2.5:7b-instruct-q8_0"]),
+        ("mytune", ["MyTune:latest"]),
+        ("other/qwen2.5:7b", []),
+        ("Llama-3.1-8B", []),  # someone may have tuned it
+        ("qwen2.5:14b", []),
+    ],
+)
+def test_a_score_is_of_the_model_that_its_name_means(name: str, found: list[str]) -> None:
+    """By spelling and by identity, never by likeness."""
+    assert [model.name for model in meant(name, KNOWN)] == found
+
+
+def test_a_name_that_is_not_known_has_its_nearest() -> None:
+    assert nearest("qwen2.5:14b", KNOWN)[0] == "box/qwen2.5:7b"
+    assert nearest("zzz", KNOWN) == ()

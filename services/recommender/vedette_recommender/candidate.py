@@ -44,6 +44,7 @@ class Facts(Value, frozen=True, kw_only=True):
     calls: tuple[MeasuredCall, ...] = ()  # by benchmarks, capability checks and evaluations
     ratings: tuple[Rating, ...] = ()  # what users vouch for; the newest of a use case holds
     reports: Reported | None = None
+    measured_as: ModelRef | None = None  # the other name under which it was measured
     change: Change = NONE  # what was detected of it within minutes
 
     @property
@@ -157,6 +158,7 @@ def facts_of(state: ModelState, *, configured: Sequence[Vouched] = ()) -> Facts 
             *(state.rated.event.ratings if state.rated else ()),
         ),
         reports=state.reports,
+        measured_as=state.measured_as,
         change=change_of(state.watches, state.performance),
     )
 

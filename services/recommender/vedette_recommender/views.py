@@ -84,6 +84,7 @@ def recommendation(candidate: Candidate, expected: Expected, base_url: BaseUrl) 
         expected_ttft_ms=expected.ttft_ms,
         expected_output_tps=expected.output_tps if expected.output_tps != facts.output_tps else None,
         now=expected.now,
+        measured_as=facts.measured_as,
         retires_at=ends_at(info),
     )
 
@@ -113,6 +114,7 @@ def model_view(
         found_at=state.found_at if state else None,
         revision=state.revision if state else 0,
         formerly=_formerly(state),
+        measured_as=facts.measured_as,
         last_call=facts.calls[-1] if facts.calls else None,
         same_weights=same,
         figures=_figures(facts.performance) if whole and facts.performance else None,

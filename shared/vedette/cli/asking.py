@@ -40,7 +40,7 @@ from vedette.messages.validation import folded, unknown_name
 from vedette.runtime.loop import run
 from vedette.text.figures import apart
 from vedette.text.shown import shown_name
-from vedette.types import Bound, Capability, ModelInfo, SortKey, Status
+from vedette.types import Bound, Capability, ModelInfo, ModelRef, SortKey, Status
 
 # The codes of rejections for a figure that is not known; `--unmeasured keep` lifts them.
 _UNMEASURED = frozenset(
@@ -285,6 +285,8 @@ def show_models(shown: Sequence[ModelView], *, total: int | None = None, conside
         out.print(f"{name(model.model)}: {'; '.join(model.notes)}")
     if len(strange) > _MAX_NOTED:
         out.print(f"and {len(strange) - _MAX_NOTED:,} more strange names; --json shows all notes")
+    for model in [model for model in shown if model.measured_as][:_MAX_NOTED]:
+        out.print(measured_as(model.model, model.measured_as))
     for model in [model for model in shown if _context_source(model).startswith(REFUSAL)][:_MAX_NOTED]:
         out.print(f"{name(model.model)}: context {model.info.context_tokens:,} by {_context_source(model)}")
     ending = [model for model in shown if model.info.retires_at]
@@ -295,6 +297,11 @@ def show_models(shown: Sequence[ModelView], *, total: int | None = None, conside
         out.print(f"and {len(ending) - _MAX_NOTED:,} more end; --json shows all dates")
     if total is not None and total > len(shown):
         out.print(f"{len(shown):,} of {total:,}; --limit lists more, a text filters by name")
+
+
+def measured_as(model: ModelRef, former: ModelRef | None) -> str:
+    """Return that *model* was measured under its *former* name, as a line."""
+    return f"{name(model)}: measured as {name(former)}" if former else ""
 
 
 def _context_source(model: ModelView) -> str:
@@ -454,6 +461,8 @@ def _show_contributions(one: Recommendation) -> None:
     made_of = f"{one.raw_score:.1f}{multiplied} = " if multiplied else ""
     title = f"{name(one.model)}: {made_of}{one.score:.1f}{_reported(one)}"
     sheet(_CONTRIBUTIONS, rows, title=title)
+    if one.measured_as:
+        out.print(measured_as(one.model, one.measured_as))
     if one.retires_at:
         out.print(f"{name(one.model)}{_ends(one.retires_at)} (by its service, or as published)")
 

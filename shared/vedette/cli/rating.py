@@ -1,5 +1,6 @@
 """`quality import` and `quality list`: scores that a user vouches for."""
 
+import difflib
 import tomllib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -14,16 +15,17 @@ from vedette.bus.bus import Bus
 from vedette.bus.connection import connect
 from vedette.cli import options
 from vedette.cli.fitting import Column
-from vedette.cli.output import document, say, sheet
+from vedette.cli.output import complain, document, say, sheet
 from vedette.clock import SystemClock
 from vedette.errors import ConfigurationError
+from vedette.knowledge import names
 from vedette.messages import ids, subjects
 from vedette.messages.catalogue import Versioned
 from vedette.messages.events import ModelRated
 from vedette.messages.queries import ModelView
 from vedette.runtime.loop import run
 from vedette.settings import Vouched
-from vedette.types import ModelRef, Rating
+from vedette.types import ModelInfo, ModelRef, Rating
 
 
 def import_file(
@@ -79,30 +81,88 @@ def _rating(entry: Any, where: str) -> Vouched:
         ) from error
 
 
+class Unmatched(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of a file whose model is not known, and the known names nearest to it."""
+
+    entry: int
+    model: str
+    nearest: tuple[str, ...]
+
+    def __str__(self) -> str:
+        near = f"; did you mean {' or '.join(self.nearest)}?" if self.nearest else ""
+        return f"entry {self.entry}: no model {self.model!r} is known{near}"
+
+
 async def _import(file: Path, where: options.Instance, as_json: bool) -> int:
     vouched = read(file)
     async with where.client() as client, connect(where.operator(), name="vedette-operator") as connection:
-        known = [view.model for view in (await client.models()).models]
+        known = [view.info for view in (await client.models()).models]
         bus = Bus(connection, name="operator", clock=SystemClock(), log=log.logger("operator"))
-        taken = []
-        for rating in vouched:
-            for model in _meant(rating, known, file):
+        taken, unmatched = [], []
+        for entry, rating in enumerate(vouched, start=1):
+            models = meant(rating.model, known)
+            if not models:
+                unmatched.append(
+                    Unmatched(entry=entry, model=rating.model, nearest=nearest(rating.model, known))
+                )
+            for model in models:
                 await _rate(bus, model, rating)
                 taken.append({"model": str(model), "use_case": rating.use_case, "score": rating.score})
     if as_json:
-        document({"taken": taken})
+        document({"taken": taken, "unmatched": unmatched})
     else:
-        for entry in taken:
-            say(f"{entry['model']}: {entry['score']} for {entry['use_case'] or 'all use cases'}")
-    return 0
+        for one in taken:
+            say(f"{one['model']}: {one['score']} for {one['use_case'] or 'all use cases'}")
+    for missing in unmatched:
+        complain(f"{file}: {missing}")
+    return 2 if unmatched else 0
 
 
-def _meant(rating: Vouched, known: Sequence[ModelRef], file: Path) -> list[ModelRef]:
-    meant = [model for model in known if rating.model in (str(model), model.name)]
-    if not meant:
-        names = ", ".join(map(str, known)) or "none"
-        raise ConfigurationError(where=file, problem=f"no model {rating.model!r} is known; known: {names}")
-    return meant
+def meant(name: str, known: Sequence[ModelInfo]) -> list[ModelRef]:
+    """Return which of the *known* models *name* means: by the exact name, else spelled otherwise, else by identity.
+
+    *name* is a model's with or without its endpoint. A name that says no quantisation means each that is known.
+    """
+    exact = [info.model for info in known if name in (str(info.model), info.model.name)]
+    spelled = (info.model for info in known if any(_is_spelling(one, info) for one in _names(name, info)))
+    return exact or list(spelled) or [info.model for info in known if _is_identical(name, info)]
+
+
+def nearest(name: str, known: Sequence[ModelInfo]) -> tuple[str, ...]:
+    """Return the names that are most like *name*, at most three."""
+    by_name = {form.casefold(): info.model for info in known for form in (str(info.model), info.model.name)}
+    close = difflib.get_close_matches(name.casefold(), by_name, n=6, cutoff=0.5)
+    return tuple(dict.fromkeys(str(by_name[one]) for one in close))[:3]
+
+
+def _names(name: str, info: ModelInfo) -> Iterator[str]:
+    """Yield what *name* calls a model at the endpoint of *info*: itself, and what follows the endpoint's name."""
+    yield name
+    endpoint, _, rest = name.partition("/")
+    if rest and endpoint.casefold() == info.model.endpoint.casefold():
+        yield rest
+
+
+def _is_spelling(name: str, info: ModelInfo) -> bool:
+    """Return whether *name* says what the name of the model says: case, separators, `:latest`, publisher may differ."""
+    return _said(name) == _said(info.model.name)
+
+
+def _said(name: str) -> object:
+    parsed = names.parse(name)
+    if parsed.family is None:
+        return name.casefold().removesuffix(":latest")
+    return msgspec.structs.replace(parsed, form="alias")
+
+
+def _is_identical(name: str, info: ModelInfo) -> bool:
+    """Return whether *name* is one of the weights of *info*, by the identity that its own name has."""
+    return info.canonical is not None and any(
+        names.identify(one, origin=None, kind=info.kind, parameters=None, told=told).canonical
+        == info.canonical
+        for one in _names(name, info)
+        for told in [None if names.parse(one).quantization else info.quantization]
+    )
 
 
 async def _rate(bus: Bus, model: ModelRef, rating: Vouched) -> None:

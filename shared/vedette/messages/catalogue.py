@@ -168,6 +168,13 @@ class ModelState(Value, frozen=True, kw_only=True):
         return quality if self._is_current(quality.digest) else None
 
     @property
+    def measured_as(self) -> ModelRef | None:
+        """The other name under which its figures or its scores were measured, where a rename brought them along."""
+        held = (self.benchmarked if self.performance else None, self.evaluated if self.quality else None)
+        names = [one.event.renamed_from for one in held if one is not None]
+        return next((name for name in names if name is not None and name != self.model), None)
+
+    @property
     def reports(self) -> Reported | None:
         """What callers report of it, which counts only for the present digest."""
         event = self.reported.event if self.reported else None

@@ -225,6 +225,10 @@ class Recommendation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     score_without_reports: Annotated[
         float | None, Meta(description="only with contributions, if outcome reports changed the score")
     ] = None
+    measured_as: Annotated[
+        ModelRef | None,
+        Meta(description="its former name, if its figures or scores were measured under that one"),
+    ] = None
     retires_at: Annotated[
         UtcTime | None, Meta(description="when the model ends, by its service or by what is published")
     ] = None
@@ -401,6 +405,10 @@ class ModelView(Struct, frozen=True, kw_only=True):
     formerly: Annotated[
         ModelRef | None,
         Meta(description="its name before its endpoint was renamed; older measurements have that name"),
+    ] = None
+    measured_as: Annotated[
+        ModelRef | None,
+        Meta(description="its former name, if its figures or scores were measured under that one"),
     ] = None
     last_call: Annotated[
         MeasuredCall | None,
