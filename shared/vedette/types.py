@@ -709,17 +709,22 @@ class Listed(Value, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Use(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """Usage of an endpoint: requests, input and output tokens, and their cost if it is known."""
+    """Usage of an endpoint: requests, input and output tokens, and their cost if it is known.
+
+    `seconds` is how long the requests took, all together: the server's processor was busy for that time at most.
+    """
 
     requests: int = 0
     tokens: int = 0
     usd: Positive = 0.0
+    seconds: Positive = 0.0
 
     def __add__(self, other: "Use") -> "Use":
         return Use(
             requests=self.requests + other.requests,
             tokens=self.tokens + other.tokens,
             usd=self.usd + other.usd,
+            seconds=round(self.seconds + other.seconds, 3),
         )
 
 

@@ -12,7 +12,6 @@ from providers.conftest import opened
 from providers.replay import FIXTURES, Replay, hang, recorded_stream, reply, stream
 from vedette.errors import ProviderError
 from vedette.providers import Activity, Finished, Generation, Tool, ToolCall
-from vedette.providers._lenient import counters
 from vedette.types import Outcome
 
 TOOL = Tool(name="get_weather", description="Weather.", parameters={"type": "object"})
@@ -133,7 +132,9 @@ async def test_recorded_metrics_tell_of_work(server: str, replay: Replay) -> Non
     replay.recorded(server)
     async with opened("openai-compatible", replay.url) as endpoint:
         await endpoint.list_models()
-        assert await endpoint.activity() == Activity(running=0, generated_tokens=0)
+        activity = await endpoint.activity()
+    assert activity is not None
+    assert (activity.requests, activity.generated_tokens) == (0, 0)
 
 
 async def test_without_metrics_slots_tell(replay: Replay) -> None:
@@ -156,11 +157,6 @@ async def test_ollama_tells_which_models_were_used(replay: Replay) -> None:
         activity = await endpoint.activity()
     assert activity is not None
     assert {"smollm2:135m", "all-minilm:latest"} <= set(activity.used)
-
-
-def test_counters_are_summed_over_labels_and_garbage_is_passed_over() -> None:
-    text = '# HELP x y\nx{a="1"} 2\nx{a="2"} 3.5e1\ny 4 1700000000\nz NaN\nnot a metric\n{} 1\n'
-    assert counters(text) == {"x": 37.0, "y": 4.0}
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

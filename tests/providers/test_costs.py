@@ -14,7 +14,7 @@ import pytest
 from providers.conftest import opened
 from providers.replay import Replay, reply
 from vedette.errors import ProviderError
-from vedette.providers import Endpoint, Generation, Listing
+from vedette.providers import Endpoint, Generation, Listing, Metered
 from vedette.providers._stream import lines
 
 PROVIDERS = ("anthropic", "gemini", "ollama", "openai-compatible", "openrouter")  # OpenAI's is as the fourth
@@ -100,12 +100,17 @@ async def whole(endpoint: Endpoint) -> list[object]:
     return [item async for item in endpoint.generate(request)]
 
 
+async def load(endpoint: Endpoint) -> object:
+    return await endpoint.load(None) if isinstance(endpoint, Metered) else None
+
+
 CALLS: dict[str, Callable[[Endpoint], Awaitable[object]]] = {
     "reach": lambda endpoint: endpoint.reach(),
     "list": lambda endpoint: endpoint.list_models(),
     "describe": lambda endpoint: endpoint.describe(Listing(name="m")),
     "resident": lambda endpoint: endpoint.resident(),
     "activity": lambda endpoint: endpoint.activity(),
+    "load": load,
     "generate": whole,
     "embed": lambda endpoint: endpoint.embed("m", ["x"]),
     "rerank": lambda endpoint: endpoint.rerank("m", "x", ["y"]),

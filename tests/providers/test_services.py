@@ -205,7 +205,7 @@ async def test_what_runs_at_text_generation_inference_is_counted(replay: Replay)
         await endpoint.list_models()
         activity = await endpoint.activity()
     assert activity is not None
-    assert (activity.running, activity.generated_tokens) == (2, 4100)
+    assert (activity.requests, activity.generated_tokens) == (2, 4100)
 
 
 @pytest.mark.parametrize("provider", ["anthropic", "gemini", "openai", "openrouter"])

@@ -13,10 +13,10 @@ def other_work(before: Activity | None, after: Activity | None, *, model: str, o
     """
     if before is None or after is None:
         return None
-    if before.running:
-        return f"{before.running} other requests when it began"
-    if after.running:
-        return f"{after.running} other requests when it ended"
+    if before.requests:
+        return f"{before.requests} other requests when it began"
+    if after.requests:
+        return f"{after.requests} other requests when it ended"
     others = _generated(before, after) - own_tokens
     if others > _COUNTING_SLACK_TOKENS:
         return f"{others} tokens generated for others"

@@ -235,16 +235,14 @@ class Measurements:
         with counting() as looked:
             seen, gives_way = await self._look(endpoint, names, job)
         if gives_way is not None and job.cause != "manual":
-            await account(self._bus, endpoint, Use(requests=looked.requests), job, occupancy=seen)
+            await account(self._bus, endpoint, looked.use, job, occupancy=seen)
             await self._put_off(endpoint, job, gives_way)
             return
         await self._bus.jobs.tell(job, "started", str(state.model))
         if seen:
             await account(self._bus, endpoint, Use(), job, occupancy=claimed(seen, names))
         try:
-            ended = await self._run(
-                measure, endpoint, state, job, names=names, seen=seen, looked=looked.requests
-            )
+            ended = await self._run(measure, endpoint, state, job, names=names, seen=seen, looked=looked.use)
         except RequestError as error:
             await self._bus.jobs.tell(job, "failed", str(error), field=error.field)
             return
@@ -277,11 +275,11 @@ class Measurements:
         *,
         names: set[str],
         seen: Occupancy | None,
-        looked: int,
+        looked: Use,
     ) -> Ended:
         """Run *measure* and enter what it used into the ledger, also when it fails or must wait.
 
-        The *looked* requests before it count too.
+        What was *looked* at before it counts too.
         """
         if state.info is None:
             raise AssertionError("only a model that is there is measured")
@@ -290,9 +288,9 @@ class Measurements:
                 ended = await self._measure(measure, endpoint, state, job, sent)
                 loaded = await look(endpoint, self._clock.now())
             except Exception:
-                await account(self._bus, endpoint, Use(requests=looked + sent.requests), job)
+                await account(self._bus, endpoint, looked + sent.use, job)
                 raise
-        use = msgspec.structs.replace(ended.use, requests=looked + sent.requests)
+        use = msgspec.structs.replace(ended.use, requests=0) + looked + sent.use
         left = None if loaded is None else after(seen, loaded, ours=names, now=self._clock.now())
         await account(self._bus, endpoint, use, job, occupancy=left)
         return ended

@@ -61,8 +61,8 @@ def other_use(before: Activity | None, seen: Activity, *, ours: int, ours_ended:
 
     When a model will be unloaded moves with each use; with ours too, so it tells nothing where *ours_ended* meanwhile.
     """
-    if seen.running is not None and seen.running > ours:
-        return f"{seen.running - ours} other requests run"
+    if seen.requests is not None and seen.requests > ours:
+        return f"{seen.requests - ours} other requests run"
     if before is None or ours_ended:
         return None
     used = sorted(name for name, mark in seen.used.items() if _has_moved(before.used.get(name), mark))
@@ -96,7 +96,7 @@ async def until_used(endpoint: Endpoint, sent: Sent, clock: Clock) -> str | None
             return None
         ended = sent.ended_at is not None and sent.ended_at > began - _SETTLES_S
         why = other_use(before, seen, ours=max(ours, sent.in_flight, 1), ours_ended=ended)
-        if why and (suspected or seen.running is None):
+        if why and (suspected or seen.requests is None):
             return why
         # One look may meet the end of one request of ours and the beginning of the next.
         suspected, before = why is not None, seen if ended or before is None else before
@@ -111,9 +111,9 @@ async def require_turn(endpoint: Endpoint) -> None:
             seen = await endpoint.activity()
         except ProviderError:
             return
-        if seen is None or not seen.running:
+        if seen is None or not seen.requests:
             return
-        running = seen.running
+        running = seen.requests
     raise GaveWay(f"{running} other requests run")
 
 

@@ -18,7 +18,7 @@ from vedette.messages.events import Formerly, Job, Lifecycle, ModelEvent, ModelF
 from vedette.providers import Described, Listing
 from vedette.providers.counting import counting
 from vedette.settings import Discovering
-from vedette.types import EndpointState, ModelInfo, ModelRef, Price, Use
+from vedette.types import EndpointState, ModelInfo, ModelRef, Price
 from vedette_discoverer import renaming
 from vedette_discoverer.admission import admit
 from vedette_discoverer.capabilities import infer
@@ -115,7 +115,7 @@ class Discovery:
         admitted = _admitted(contact.listing, state)
         with counting() as sent:
             found = await self._describe_all(endpoint, admitted, job)
-        await account(self._bus, endpoint, Use(requests=sent.requests), job)
+        await account(self._bus, endpoint, sent.use, job)
         await self._lose_absent(endpoint, state, job)
         await self._end_former(endpoint, job)
         await self._have_probed(endpoint, found, job)

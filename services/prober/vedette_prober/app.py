@@ -12,6 +12,7 @@ from vedette.runtime.routes import shared_by
 from vedette.runtime.service import Service, open_service
 from vedette.settings import Settings, interval_s
 from vedette_prober.handlers import Probes
+from vedette_prober.loads import Loads
 
 
 def routes(probes: Probes) -> NatsRouter:
@@ -48,10 +49,19 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             timeout_s=settings.probing.job_timeout_s,
         )
 
+        loads = Loads(
+            bus=service.bus,
+            catalogue=service.catalogue,
+            endpoints=endpoints,
+            every_s=settings.probing.load_every_s,
+            clock=service.clock,
+        )
+
         async def take_on(changed: Settings) -> None:
             await endpoints.reload(changed)
             probes.interval_s = interval_s(changed.schedule.availability)
 
         service.on_reload(take_on)
         await service.start()
+        service.bus.spawn(loads.run())
         yield service

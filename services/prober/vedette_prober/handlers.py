@@ -23,6 +23,7 @@ from vedette.providers import Listing, Publishing
 from vedette.providers.counting import counting
 from vedette.settings import Probing
 from vedette.types import (
+    EndpointState,
     Exchange,
     Failure,
     Health,
@@ -38,6 +39,7 @@ from vedette.types import (
 )
 from vedette_prober.budget import deepest, jitter_s, level_cost
 from vedette_prober.levels import LEVELS
+from vedette_prober.load import with_load
 from vedette_prober.verdict import fold, needs_confirmation
 
 # A contact that ended so never came as far as a listing.
@@ -118,7 +120,7 @@ class Probes:
         models = self._targets(job)
         if contact.listing is None:
             healths = await self._fail_all([*models, *self._run_by(endpoint, contact)], contact, job)
-            await observe(self._bus, endpoint, contact, job)
+            await self._observe(endpoint, contact, job)
             if needs_confirmation(contact.outcome, healths):
                 self._bus.spawn(self._probe_again(endpoint, job))
             await self._bus.jobs.tell(job, "failed", f"{job.endpoint}: {contact.detail or contact.outcome}")
@@ -132,9 +134,20 @@ class Probes:
         models = here
         with counting() as sent:
             planned = await self._probe_all(endpoint, contact.listing, models, job)
-        use = msgspec.structs.replace(planned, requests=sent.requests)
-        await observe(self._bus, endpoint, msgspec.structs.replace(contact, use=contact.use + use), job)
+        use = msgspec.structs.replace(planned, requests=0) + sent.use
+        await self._observe(endpoint, msgspec.structs.replace(contact, use=contact.use + use), job)
         await self._bus.jobs.tell(job, "done", f"{job.endpoint}: {len(models)} models probed")
+
+    async def _observe(self, endpoint: OpenEndpoint, contact: Contact, job: Job) -> None:
+        """Publish what *contact* told, with what readings of the load used meanwhile in the endpoint's ledger."""
+        load = self._catalogue.load(endpoint.name)
+
+        def also(_: EndpointState | None, state: EndpointState) -> EndpointState:
+            return msgspec.structs.replace(
+                state, ledger=with_load(state.ledger, load.event if load else None)
+            )
+
+        await observe(self._bus, endpoint, contact, job, also=also)
 
     def _left_alone(self, endpoint: OpenEndpoint, job: Job) -> str | None:
         if job.cause == "manual":

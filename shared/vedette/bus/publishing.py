@@ -149,6 +149,18 @@ class Publisher:
             return False
         return True
 
+    async def post(self, event: Event) -> None:
+        """Publish *event* without waiting until it is stored: the next one makes up for it if it is lost.
+
+        Raises ClockWrong and what nats-py raises.
+        """
+        await self._clock.require_right()
+        if not self._connection.is_connected:
+            raise nats.errors.ConnectionClosedError
+        await self._connection.publish(
+            event.subject, encode(event), headers=headers_of(event, source=self._name)
+        )
+
     async def bury(self, message: Msg, *, reason: str) -> None:
         """Put *message* into DEAD with the *reason*."""
         stored = message.metadata if message.reply.startswith("$JS.ACK") else None

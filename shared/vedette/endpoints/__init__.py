@@ -19,11 +19,11 @@ from vedette.errors import NotYet, ProviderError
 from vedette.messages import ids
 from vedette.messages.catalogue import Versioned
 from vedette.messages.events import EndpointObserved, Job, JobCause, JobKind
-from vedette.providers import Access, Endpoint, Listing, Provider, Recalling, Server
-from vedette.providers.access import access
+from vedette.providers import Access, Endpoint, Listing, Metered, Provider, Recalling, Server, elsewhere
+from vedette.providers.access import access, of_load
 from vedette.providers.counting import counting
 from vedette.providers.redaction import NO_SECRETS, REDACTED, Secrets
-from vedette.settings import EndpointSettings, Settings
+from vedette.settings import EndpointSettings, Outbound, Settings
 from vedette.types import EndpointState, Listed, ModelInfo, ModelRef, Occupancy, Outcome, Use
 
 # Of one endpoint. Each becomes an event, a subject and memory in every service: a server must not decide how much.
@@ -42,7 +42,7 @@ class OpenEndpoint:
     """One endpoint: its name, its settings, its provider, and the open connection to it.
 
     `secrets` redacts what its models answer. `slots` are the requests that a service may have there at once; whoever
-    asks takes one, whatever its job.
+    asks takes one, whatever its job. `meter` tells its load, where anything does.
     """
 
     def __init__(
@@ -55,8 +55,10 @@ class OpenEndpoint:
         clock: Clock,
         at_once: int = 4,
         secrets: Secrets = NO_SECRETS,
+        meter: Metered | None = None,
     ) -> None:
         self.name = name
+        self.meter = meter
         self.secrets = secrets
         self.settings = settings
         self.provider = provider
@@ -97,7 +99,7 @@ class OpenEndpoint:
         async with self.slots:
             with counting() as sent:
                 contact = await self._contact(known)
-        return msgspec.structs.replace(contact, use=Use(requests=sent.requests))
+        return msgspec.structs.replace(contact, use=sent.use)
 
     async def _contact(self, known: EndpointState | None) -> Contact:
         started = self._clock.monotonic()
@@ -214,7 +216,7 @@ class Endpoints:
                 way = access(name, configured, settings.outbound)
                 held = self._entries.get(name)
                 if held is None or held.way != way or held.endpoint.settings != configured:
-                    opened[name] = await self._open(name, configured, way, settings.probing.per_endpoint)
+                    opened[name] = await self._open(name, configured, way, settings)
         except BaseException:
             for entry in opened.values():
                 await entry.closing.aclose()
@@ -237,7 +239,7 @@ class Endpoints:
             await before[name].endpoint.until_idle()
         return reloaded
 
-    async def _open(self, name: str, configured: EndpointSettings, way: Access, at_once: int) -> _Entry:
+    async def _open(self, name: str, configured: EndpointSettings, way: Access, settings: Settings) -> _Entry:
         provider = providers.load(configured.provider)
         closing = AsyncExitStack()
         opened = await closing.enter_async_context(provider.open(way, clock=self._clock))
@@ -247,10 +249,30 @@ class Endpoints:
             provider=provider,
             endpoint=opened,
             clock=self._clock,
-            at_once=at_once,
+            at_once=settings.probing.per_endpoint,
             secrets=way.redaction,
+            meter=await self._meter(name, configured, opened, settings.outbound, closing),
         )
         return _Entry(endpoint, way, closing)
+
+    async def _meter(
+        self,
+        name: str,
+        configured: EndpointSettings,
+        opened: Endpoint,
+        outbound: Outbound,
+        closing: AsyncExitStack,
+    ) -> Metered | None:
+        """Return what tells the load of *opened*: elsewhere as configured, else itself, unless it is a service."""
+        way = of_load(name, configured, outbound)
+        if way is None:
+            return opened if isinstance(opened, Metered) and opened.features.free_to_ask else None
+        queries = {str(figure): query for figure, query in configured.load.queries.items()}
+        return await closing.enter_async_context(
+            elsewhere.prometheus(way, queries, clock=self._clock)
+            if configured.load.prometheus
+            else elsewhere.metrics_page(way, clock=self._clock)
+        )
 
     async def _close(self, entry: _Entry) -> None:
         try:

@@ -146,6 +146,8 @@ class EndpointLoad(Event, frozen=True, kw_only=True, omit_defaults=True):
     models: Annotated[
         dict[str, ModelLoad], Meta(description="by name; the busiest 64, where there are more")
     ] = {}
+    day: Annotated[Text, Meta(description="the day (UTC) of `used`")] = ""
+    used: Annotated[Use, Meta(description="of the endpoint by all readings of that day")] = Use()
     elapsed_ms: Annotated[
         Positive, Meta(description="from the first request of the reading to its last reply")
     ]

@@ -161,12 +161,36 @@ class Reranked(Struct, frozen=True, kw_only=True):
     prompt_tokens: int | None = None
 
 
+class ModelActivity(Struct, frozen=True, kw_only=True):
+    """What an endpoint is doing with one of its models, as far as it tells."""
+
+    running: int | None = None
+    waiting: int | None = None
+    slots: int | None = None
+    cache_use: float | None = None
+    generated_tokens: int | None = None
+    output_tps: float | None = None
+
+
 class Activity(Struct, frozen=True, kw_only=True):
     """What an endpoint is doing, as far as it tells. Of two, taken before and after, the difference counts."""
 
     running: int | None = None  # requests being worked on now
+    waiting: int | None = None  # requests in its queue
+    slots: int | None = None  # requests that it can work on at once
+    cache_use: float | None = None  # fraction of the KV cache, 0 to 1
     generated_tokens: int | None = None  # by all requests ever; only ever grows
+    counts_live: bool = True  # False: the tokens of a request are counted when it ends
+    output_tps: float | None = None  # as the server itself says
+    loaded: Mapping[str, Residency] | None = None  # by name, of those that are; None: not told
+    models: Mapping[str, ModelActivity] = {}  # by name
     used: Mapping[str, str] = {}  # by model: a mark that moves whenever the model is used
+    source: str = ""  # what told it: "vllm metrics", "llama.cpp slots", "ollama ps"
+
+    @property
+    def requests(self) -> int | None:
+        """How many requests it has, running and waiting."""
+        return None if self.running is None else self.running + (self.waiting or 0)
 
 
 class Features(Struct, frozen=True, kw_only=True):
@@ -223,6 +247,18 @@ class Publishing(Protocol):
 
     async def published(self, model: Listing) -> tuple[Published, ...]:
         """Return the figures of each upstream that serves *model*, for one request that costs nothing."""
+        ...
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """An endpoint that also tells its load at any time, by requests that disturb nobody."""
+
+    async def load(self, server: str | None) -> Activity | None:
+        """Return what the endpoint is doing; None where it does not tell. *server* is the product that answered last.
+
+        Nothing is asked that the server counts as use of a model, or that takes more than a few milliseconds there.
+        """
         ...
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from vedette.providers import Described, _litellm
+from vedette.providers import Described, _litellm, _metrics
 from vedette.providers._entries import Entry, context, kind_and_claims, retires_at
 from vedette.providers._lenient import (
     count,
@@ -24,6 +24,7 @@ from vedette.providers._lenient import (
     text,
     tokens,
 )
+from vedette.providers._metrics import Metrics
 from vedette.types import Capability, Claim, Evidence, Kind, Locality
 
 
@@ -236,9 +237,8 @@ class Flavour(Struct, frozen=True, kw_only=True):
     reads: Callable[[Entry, Entry], Described] = (
         entry_and_props  # an entry, and what props or native tell of it
     )
-    running: str | None = None  # its gauge of requests being worked on, in /metrics
-    waiting: str | None = None  # its gauge of requests that wait
-    generated: str | None = None  # its counter of generated tokens, in /metrics
+    metrics: Metrics | None = None  # how it tells its load in /metrics
+    load: str | None = None  # a path that tells how many requests it has, where /metrics is off
     slots: str | None = None  # a path that lists slots with `is_processing`, where /metrics is off
     slots_of_each: str | None = None  # the same path of each loaded model, where it runs several
     reranks_texts: bool = False  # its `/rerank` takes `texts` and answers with an array of scores
@@ -289,9 +289,7 @@ FLAVOURS = (
         resident="always",
         health="health",
         props="props",
-        running="llamacpp:requests_processing",
-        waiting="llamacpp:requests_deferred",
-        generated="llamacpp:tokens_predicted_total",
+        metrics=_metrics.LLAMA_CPP,
         slots="slots",
         answers_any_name=True,
     ),
@@ -302,9 +300,8 @@ FLAVOURS = (
         locality="local",
         resident="always",
         # Not its /health, which generates a token.
-        running="sglang:num_running_reqs",
-        waiting="sglang:num_queue_reqs",
-        generated="sglang:generation_tokens_total",
+        metrics=_metrics.SGLANG,
+        load="get_load",
     ),
     Flavour(
         name="vllm",
@@ -315,9 +312,8 @@ FLAVOURS = (
         resident="always",
         health="health",
         version="version",
-        running="vllm:num_requests_running",
-        waiting="vllm:num_requests_waiting",
-        generated="vllm:generation_tokens_total",
+        metrics=_metrics.VLLM,
+        load="load",
     ),
     Flavour(
         name="lm-studio",
@@ -339,9 +335,7 @@ FLAVOURS = (
         version="info",
         props="info",
         reads=_text_generation_inference,
-        running="tgi_batch_current_size",
-        waiting="tgi_queue_size",
-        generated="tgi_request_generated_tokens_sum",
+        metrics=_metrics.TGI,
         answers_any_name=True,
     ),
     Flavour(name="ollama", runs="chat", owned_by=("library",), version="api/version"),
@@ -358,7 +352,13 @@ FLAVOURS = (
         answers_any_name=True,
     ),
     Flavour(name="tabbyapi", runs="chat", owned_by=("tabbyAPI",), locality="local", answers_any_name=True),
-    Flavour(name="lmdeploy", runs="chat", owned_by=("lmdeploy",), locality="local"),
+    Flavour(
+        name="lmdeploy",
+        runs="chat",
+        owned_by=("lmdeploy",),
+        locality="local",
+        metrics=_metrics.LMDEPLOY,
+    ),
     Flavour(name="tensorrt-llm", runs="chat", owned_by=("tensorrt_llm",), locality="local"),
     Flavour(name="mlc-llm", runs="chat", owned_by=("MLC-LLM",), locality="local"),
     Flavour(name="openvino", owned_by=("OVMS",), locality="local"),
@@ -399,6 +399,8 @@ LITELLM = Flavour(
     native="model/info",
     natively=_litellm.by_name,
     reads=_litellm.read,
+    metrics=_metrics.LITELLM,
+    load="health/backlog",
     answers_any_name=True,
 )
 

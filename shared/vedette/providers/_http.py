@@ -107,19 +107,26 @@ class Http:
         """Return the decoded JSON reply and its headers. Raises ProviderError."""
         return await self._whole(method, path, body, deadline_s or self._access.timeout_s, decoded)
 
-    async def text(self, path: str) -> str:
+    async def text(self, path: str, *, most_bytes: int | None = None) -> str:
         """Return the text at *path*: metrics, say. Raises ProviderError."""
         plain, _ = await self._whole(
-            "GET", path, None, self._access.timeout_s, lambda raw: raw.decode(errors="replace")
+            "GET", path, None, self._access.timeout_s, lambda raw: raw.decode(errors="replace"), most_bytes
         )
         return plain
 
     async def _whole(
-        self, method: str, path: str, body: object, deadline_s: float, decode: Callable[[bytes], T]
+        self,
+        method: str,
+        path: str,
+        body: object,
+        deadline_s: float,
+        decode: Callable[[bytes], T],
+        most_bytes: int | None = None,
     ) -> tuple[T, httpx.Headers]:
         told = _Transcript(method, path, body)
         async with self._within(deadline_s, told), self._opened(told) as response:
-            raw = await self._read(response, self._access.max_body_bytes, told)
+            raw = await self._read(response, most_bytes or self._access.max_body_bytes, told)
+            counting.count_bytes(len(raw))
             return decode(self._secrets.clean(raw)), response.headers
 
     async def chunks(
@@ -165,7 +172,9 @@ class Http:
 
     @asynccontextmanager
     async def _opened(self, told: "_Transcript") -> AsyncIterator[httpx.Response]:
+        began = self._clock.monotonic()
         with ExitStack() as flight:
+            flight.callback(lambda: counting.count_seconds(self._clock.monotonic() - began))
             if told.content is not None:
                 flight.enter_context(counting.in_flight(self._clock.monotonic))
             response = await self._send(told)

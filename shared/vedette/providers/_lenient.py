@@ -24,7 +24,6 @@ MAX_NUMBER = 1e15
 MAX_TITLE_AT = 16 * 1024
 _UTF16 = codecs.lookup("utf-16-le")
 _TITLE = re.compile(rb"<title[^>]*>([^<]{1,400})", re.IGNORECASE)
-_SAMPLE = re.compile(r"([A-Za-z_:][\w:]*)(?:\{.*\})? ([-+]?[\d.]+(?:[eE][-+]?\d+)?)(?: \d+)?\s*\Z")
 
 
 def decoded(raw: bytes, what: str = "the reply") -> Any:
@@ -190,17 +189,6 @@ def tool_object(tool: Tool) -> dict[str, Any]:
     """Return *tool* as OpenAI's protocol and Ollama's write it."""
     function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
     return {"type": "function", "function": function}
-
-
-def counters(exposition: str) -> dict[str, float]:
-    """Return the values of a Prometheus text exposition by name, summed over their labels."""
-    found: dict[str, float] = {}
-    for line in exposition.splitlines():
-        match = _SAMPLE.match(line)
-        value = decimal(match[2]) if match else None
-        if match and value is not None:
-            found[match[1]] = found.get(match[1], 0.0) + value
-    return found
 
 
 def is_name(value: object) -> bool:

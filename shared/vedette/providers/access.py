@@ -2,6 +2,8 @@
 
 import re
 
+import msgspec
+
 from vedette.providers import Access
 from vedette.providers._http import basic
 from vedette.providers.redaction import credential
@@ -41,3 +43,15 @@ def access(name: str, endpoint: EndpointSettings, outbound: Outbound = Outbound(
         locality=endpoint.locality,
         models=endpoint.models,
     )
+
+
+def of_load(name: str, endpoint: EndpointSettings, outbound: Outbound = Outbound()) -> Access | None:  # noqa: B008
+    """Return how to reach what tells the load of the endpoint *name* elsewhere, or None where nothing does.
+
+    The credentials of the endpoint itself do not go there. Raises ConfigurationError.
+    """
+    if endpoint.load.url is None:
+        return None
+    key = endpoint.load.api_key
+    elsewhere = msgspec.structs.replace(endpoint, url=endpoint.load.url, api_key=key, basic=None, headers={})
+    return access(f"{name}.load", elsewhere, outbound)

@@ -6,13 +6,22 @@ from contextvars import ContextVar
 
 from msgspec import Struct
 
+from vedette.types import Use
+
 
 class Sent(Struct):
     """Requests sent so far: retries, pages of a listing and optional questions too."""
 
     requests: int = 0
+    bytes: int = 0  # of whole replies that were read; streamed ones are not counted
     in_flight: int = 0  # requests with a body that have no complete reply yet
     ended_at: float | None = None  # monotonic seconds: when the last of these ended
+    seconds: float = 0.0  # that requests took until their replies were complete, all together
+
+    @property
+    def use(self) -> Use:
+        """The requests as usage of the endpoint: without tokens, which only the caller knows."""
+        return Use(requests=self.requests, seconds=round(self.seconds, 3))
 
 
 _counters: ContextVar[tuple[Sent, ...]] = ContextVar("counters", default=())
@@ -33,6 +42,18 @@ def count() -> None:
     """Count one request."""
     for sent in _counters.get():
         sent.requests += 1
+
+
+def count_bytes(size: int) -> None:
+    """Count the *size* of a reply in bytes."""
+    for sent in _counters.get():
+        sent.bytes += size
+
+
+def count_seconds(seconds: float) -> None:
+    """Count how long a request took."""
+    for sent in _counters.get():
+        sent.seconds += seconds
 
 
 @contextmanager

@@ -6,7 +6,6 @@ Providers in packages of their own import from here; the modules behind may move
 from vedette.providers._http import Http
 from vedette.providers._lenient import (
     count,
-    counters,
     decoded,
     is_name,
     known,
@@ -21,6 +20,7 @@ from vedette.providers._lenient import (
     tokens,
     tool_object,
 )
+from vedette.providers._metrics import samples
 from vedette.providers._stream import Calls, Events, arguments, lines, server_sent
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
     "Http",
     "arguments",
     "count",
-    "counters",
     "decoded",
     "is_name",
     "known",
@@ -40,6 +39,7 @@ __all__ = [
     "moment",
     "number",
     "rate",
+    "samples",
     "sequence",
     "server_sent",
     "text",

@@ -148,6 +148,15 @@ class OllamaEndpoint:
             used={name: r.expires_at.isoformat() for name, r in loaded.items() if r.expires_at is not None}
         )
 
+    async def load(self, server: str | None) -> Activity | None:
+        """Return what /api/ps holds loaded; Ollama does not tell which requests it has (to 0.32)."""
+        if not self._own:
+            return None
+        if not self._listed:
+            await self.list_models()  # /api/ps names one of the names that share weights
+        loaded = await self.resident()
+        return None if loaded is None else Activity(loaded=loaded, source="ollama ps")
+
     async def generate(self, request: Generation) -> AsyncGenerator[Delta | Finished, None]:
         """Stream an answer by /api/chat, or by /api/generate for a model without a template."""
         path, body = ("/api/chat", _chat(request)) if request.chat else ("/api/generate", _raw(request))

@@ -24,8 +24,10 @@ from vedette.providers import (
     Finished,
     Generation,
     Listing,
+    ModelActivity,
     Reranked,
     Server,
+    _metrics,
 )
 from vedette.providers._completions import Answer, refused_parameter, request_body
 from vedette.providers._entries import context, is_offered
@@ -42,7 +44,6 @@ from vedette.providers._gateways import gateway, in_cloud, may_be_litellm, peer
 from vedette.providers._http import Http
 from vedette.providers._lenient import (
     count,
-    counters,
     is_name,
     listings,
     mapping,
@@ -52,6 +53,8 @@ from vedette.providers._lenient import (
     tokens,
     vectors_of,
 )
+from vedette.providers._llamacpp import LlamaCppLoad
+from vedette.providers._metrics import Metrics
 from vedette.providers._places import is_ours as is_ours
 from vedette.providers._places import stands_on_own_machine
 from vedette.providers._refusals import in_stream
@@ -61,6 +64,9 @@ from vedette.types import Kind, Outcome, Residency
 
 T = TypeVar("T")
 _MOST_PAGES = 100
+_MOST_ASKED = 16  # loaded models of a router whose slots are read
+# How servers call all requests they have, and those of them that wait.
+_TOLD_AS = (("server_load", None), ("num_reqs", "num_waiting_reqs"), ("in_flight_requests", None))
 _QUIET_ANSWERS_S = 2.0  # a path that takes no lock answers at once
 # States of a model that has its place: llama-swap's and the router's. One that is being loaded was just called, and a
 # question to another would push it out.
@@ -96,6 +102,8 @@ class OpenAICompatibleEndpoint:
         self._entries: dict[str, Mapping[str, Any]] = {}
         self._native: dict[str, Mapping[str, Any]] = {}
         self._passed_on: str | None = None  # what shows that the server passes requests on
+        self._slotted = LlamaCppLoad(http, clock=clock)
+        self._page: str | None = None  # of metrics: the path that had what is read
         self._refused: dict[str, set[str]] = {}  # by model: optional parameters that it does not take
 
     async def reach(self) -> Server:
@@ -313,20 +321,85 @@ class OpenAICompatibleEndpoint:
         """Return what the server's metrics, or its slots, tell of the work it has."""
         if self._flavour.slots_of_each is not None:
             return await self._activity_of_each(self._flavour.slots_of_each)
-        if self._flavour.running is not None:
-            exposition = await self._optional(self._http.text("metrics"))
-            told = counters(exposition or "")
-            running, generated = told.get(self._flavour.running), told.get(self._flavour.generated or "")
-            if running is not None:
-                waiting = told.get(self._flavour.waiting or "", 0.0)
-                return Activity(
-                    running=int(running + waiting),
-                    generated_tokens=None if generated is None else int(generated),
-                )
+        if self._flavour.metrics is not None and (told := await self._metered((self._flavour.metrics,))):
+            return told
         if self._flavour.slots is None:
             return None
         running = await self._busy_slots(self._flavour.slots)
         return None if running is None else Activity(running=running)
+
+    async def load(self, server: str | None) -> Activity | None:
+        """Return what the server tells of its load, by paths that count as no use of a model.
+
+        Nothing where it is not on a machine of one's own, nor where every request disturbs it.
+        """
+        flavour = self._given or next((one for one in (*FLAVOURS, LITELLM) if one.name == server), GENERIC)
+        if not self._own or flavour.quiet is not None:
+            return None
+        if not self._entries:
+            await self.list_models()
+        flavour = self._flavour
+        if flavour.quiet is not None:
+            return None
+        if flavour.slots is not None:
+            return await self._slotted.read(list(self._entries))
+        if flavour.resident in ("by_running", "by_status", "by_state"):
+            return await self._held()
+        kinds = _metrics.ALL if flavour.metrics is None else (flavour.metrics,)
+        return await self._metered(kinds) or await self._counted(flavour)
+
+    async def _held(self) -> Activity | None:
+        """Return which models are loaded, and what the slots of each show where asking them is no use of it."""
+        residency = await self.resident()
+        if residency is None:
+            return None
+        loaded = {name: one for name, one in residency.items() if one.resident}
+        models: dict[str, ModelActivity] = {}
+        if self._flavour.resident == "by_status" and self._flavour.slots_of_each:
+            for name in [one for one in loaded if not _sleeps(self._entries[one])][:_MOST_ASKED]:
+                path = self._flavour.slots_of_each.format(model=quote(name, safe=""))
+                if (seen := await self._slots(path)) is not None:
+                    models[name] = ModelActivity(running=sum(seen), slots=len(seen))
+        told = [one.running for one in models.values() if one.running is not None]
+        return Activity(
+            running=sum(told) if told and len(told) == len(loaded) else None,
+            loaded=loaded,
+            models=models,
+            source=f"{self._flavour.name} {'slots' if models else 'listing'}",
+        )
+
+    async def _metered(self, kinds: tuple[Metrics, ...]) -> Activity | None:
+        """Return what the server's page of metrics tells: of what is read alone, where it can select."""
+        selects = len(kinds) == 1 and kinds[0].selects
+        pages = (
+            (self._page,) if self._page else (*([_metrics.selecting(kinds[0])] if selects else []), "metrics")
+        )
+        self._page = None
+        for page in pages:
+            exposition = await self._optional(
+                self._http.text(page, most_bytes=_metrics.MAX_BYTES), also=Outcome.GARBAGE
+            )
+            found = _metrics.activity(
+                _metrics.samples(exposition or "", (name for kind in kinds for name in kind.names)), kinds
+            )
+            if found is not None:
+                self._page = page
+                return found
+        return None
+
+    async def _counted(self, flavour: Flavour) -> Activity | None:
+        """Return what the server's own path for its load tells."""
+        path = flavour.load or ("load" if flavour is GENERIC else None)
+        if path is None:
+            return None
+        found = requests_told(await self._optional(self._http.get(path), also=Outcome.GARBAGE))
+        if found is None:
+            return None
+        running, waiting = found
+        own = flavour.metrics.own if flavour.metrics else 0
+        return Activity(
+            running=max(0, running - own), waiting=waiting, source=f"{self._flavour.name} /{path}"
+        )
 
     async def _activity_of_each(self, path: str) -> Activity | None:
         """Return what the slots of each loaded model tell; a model that is not loaded is not asked."""
@@ -338,18 +411,23 @@ class OpenAICompatibleEndpoint:
 
     async def _busy_slots(self, path: str) -> int | None:
         """Return how many slots are at work, or None where the server does not tell."""
+        slots = await self._slots(path)
+        return None if slots is None else sum(slots)
+
+    async def _slots(self, path: str) -> list[bool] | None:
+        """Return of each slot whether it is at work, or None where the server does not tell."""
         try:
             slots = sequence(await self._http.get(path))
         except ProviderError:
             return None
-        return sum(mapping(slot).get("is_processing") is True for slot in slots) if slots else None
+        return [mapping(slot).get("is_processing") is True for slot in slots] or None
 
-    async def _optional(self, asked: Awaitable[T]) -> T | None:
-        """Return what was *asked*, or None of a server that has that question switched off."""
+    async def _optional(self, asked: Awaitable[T], *, also: Outcome | None = None) -> T | None:
+        """Return what was *asked*, or None of a server that has that question switched off; *also* is an answer so."""
         try:
             return await asked
         except ProviderError as error:
-            if error.outcome in (Outcome.NOT_FOUND, Outcome.UNSUPPORTED, Outcome.AUTH_FAILED):
+            if error.outcome in (Outcome.NOT_FOUND, Outcome.UNSUPPORTED, Outcome.AUTH_FAILED, also):
                 return None
             raise
 
@@ -449,6 +527,27 @@ def _in_order(entries: list[Mapping[str, Any]]) -> list[object]:
     if sorted(place for place in places if place is not None) == list(range(len(entries))):
         entries = sorted(entries, key=lambda entry: entry["index"])
     return [entry.get("embedding") for entry in entries]
+
+
+def requests_told(told: object) -> tuple[int, int | None] | None:
+    """Return how many requests run and wait, of a reply of vLLM's /load, SGLang's /get_load or LiteLLM's backlog."""
+    ranks = [mapping(one) for one in (told if isinstance(told, list) else [told])]
+    for all_of_them, those_that_wait in _TOLD_AS:
+        held = [count(rank.get(all_of_them)) for rank in ranks]
+        if not held or None in held:
+            continue
+        total = sum(one for one in held if one is not None)
+        if those_that_wait is None:
+            return total, None
+        waiting = sum(count(rank.get(those_that_wait)) or 0 for rank in ranks)
+        return max(0, total - waiting), waiting
+    return None
+
+
+def _sleeps(entry: Mapping[str, Any]) -> bool:
+    """Return whether llama.cpp's router lists a model that sleeps when it is idle: asking its slots would wake it."""
+    arguments = sequence(mapping(entry.get("status")).get("args"))
+    return any(isinstance(one, str) and "sleep-idle" in one for one in arguments)
 
 
 def _status(entry: Mapping[str, Any]) -> str | None:

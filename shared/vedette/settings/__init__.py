@@ -8,7 +8,7 @@ from vedette.settings.benchmarker import Benchmarking, Evaluating
 from vedette.settings.bus import Nats
 from vedette.settings.discoverer import Discovering
 from vedette.settings.durations import interval_s, is_cron, seconds
-from vedette.settings.endpoints import Basic, Budget, EndpointSettings, Outbound, Rates
+from vedette.settings.endpoints import Basic, Budget, EndpointSettings, Load, Outbound, Rates
 from vedette.settings.prober import Probing
 from vedette.settings.reading import (
     DEFAULT_FILE,
@@ -38,6 +38,7 @@ __all__ = [
     "EndpointSettings",
     "Evaluating",
     "Http",
+    "Load",
     "Nats",
     "Outbound",
     "Probing",

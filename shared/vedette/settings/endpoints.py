@@ -49,6 +49,43 @@ class Rates(Section, frozen=True, kw_only=True):
         )
 
 
+Figure = Literal["running", "waiting", "slots", "cache_use", "output_tps"]
+
+
+class Load(Section, frozen=True, kw_only=True):
+    """How an endpoint's load is read: every `every_s` seconds, never with 0, by default as `[probing]` says.
+
+    It is read from the server itself, unless `metrics` is the URL of a page elsewhere, or `prometheus` that of a
+    Prometheus, which is asked the `queries`. `api_key` goes to these two alone.
+    """
+
+    every_s: Annotated[float, Meta(ge=0)] | None = None
+    metrics: str | None = None
+    prometheus: str | None = None
+    queries: dict[Figure, Annotated[str, Meta(min_length=1, max_length=1000)]] = {}
+    api_key: Secret | None = None
+
+    @property
+    def url(self) -> str | None:
+        """Where it is read, if not from the server itself."""
+        return self.metrics or self.prometheus
+
+    def check(self) -> Iterator[Problem]:
+        """Yield what is wrong with the URLs, and queries without a Prometheus."""
+        for key in ("metrics", "prometheus"):
+            url = getattr(self, key)
+            if url is not None and (problem := addresses.wrong_with(url)):
+                yield key, problem
+        if self.metrics and self.prometheus:
+            yield "metrics", "is not read where prometheus is given; take one of the two out"
+        if self.prometheus and "running" not in self.queries:
+            yield "queries", 'need one for "running", the requests that are being worked on'
+        if self.queries and not self.prometheus:
+            yield "queries", "need the URL of a Prometheus: prometheus"
+        if self.api_key and not self.url:
+            yield "api_key", "is for metrics or prometheus; the endpoint's own is beside load"
+
+
 class EndpointSettings(Section, frozen=True, kw_only=True):
     """One endpoint. `answer` says when a probe may ask for tokens: only of a `resident` model, or ….
 
@@ -75,6 +112,7 @@ class EndpointSettings(Section, frozen=True, kw_only=True):
     budget: Budget = Budget()
     price: Rates | None = None
     exclude: tuple[str, ...] = ()
+    load: Load = Load()
 
     @property
     def group(self) -> str:

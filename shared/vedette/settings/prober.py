@@ -10,10 +10,14 @@ from vedette.settings.section import Problem
 
 
 class Probing(Discovering, frozen=True, kw_only=True):
-    """How many results in a row change a status: `confirm` of the last `window`."""
+    """How many results in a row change a status: `confirm` of the last `window`; and how often loads are read.
+
+    Each endpoint's load is read every `load_every_s` seconds, by one prober; 0 turns that off.
+    """
 
     confirm: Annotated[int, Meta(ge=1, le=20)] = 2
     window: Annotated[int, Meta(ge=1, le=20)] = 2
+    load_every_s: Annotated[float, Meta(ge=0)] = 10.0
 
     def check(self) -> Iterator[Problem]:
         """Yield a problem if results that alternate would change the status each time."""

@@ -1,0 +1,167 @@
+"""When an endpoint's load is read, by which replica, and what is said of it. Pure."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from vedette.endpoints.budget import charge
+from vedette.messages import ids
+from vedette.messages.events import EndpointLoad
+from vedette.messages.tolerance import is_future
+from vedette.providers import Activity, ModelActivity
+from vedette.settings import EndpointSettings
+from vedette.types import Ledger, ModelLoad, Outcome, Residency, Use
+
+# An endpoint that tells nothing, or fails, is asked less and less often, until it is asked this often.
+MAX_EVERY_S: Final = 300.0
+# Another replica reads when nothing came for so many intervals of the one that read last.
+MISSED: Final = 2.5
+JITTER: Final = 0.1
+# Of a budget of requests, this share at most goes into readings of the load.
+SHARE_OF_BUDGET: Final = 0.5
+PURPOSE: Final = "load"
+_MAX_NAMES: Final = 64
+_DAY_S: Final = 86_400.0
+
+
+class Reading(Struct, frozen=True, kw_only=True):
+    """One reading of an endpoint's load at `began` (monotonic seconds), which took `elapsed_ms` and what it used."""
+
+    began: float
+    outcome: Outcome
+    activity: Activity | None
+    elapsed_ms: float
+    bytes: int
+    use: Use
+
+
+def interval_s(endpoint: EndpointSettings, default_s: float, *, requests: int = 1) -> float | None:
+    """Return how many seconds pass between readings of so many *requests* each, or None where there are none.
+
+    A budget of requests stretches the interval, so that readings take half of it at most.
+    """
+    every_s = default_s if endpoint.load.every_s is None else endpoint.load.every_s
+    limit = endpoint.budget.requests_per_day
+    if every_s <= 0 or limit == 0:
+        return None
+    return every_s if limit is None else max(every_s, requests * _DAY_S / (limit * SHARE_OF_BUDGET))
+
+
+def due_at(
+    last: EndpointLoad | None, *, mine: bool, started: datetime, every_s: float, share: float, now: datetime
+) -> datetime:
+    """Return when this replica reads next. *share*, from 0 to 1, is drawn anew for each reading.
+
+    The replica that read *last* goes on. The others wait until it is overdue, and then one of them is first.
+    """
+    if last is None or is_future(last.at, now):
+        return started + timedelta(seconds=share * every_s)
+    if mine:
+        return last.at + timedelta(seconds=min(last.every_s, _DAY_S) * (1 + JITTER * (2 * share - 1)))
+    overdue = last.at + timedelta(seconds=MISSED * min(last.every_s, _DAY_S))
+    return max(overdue, started) + timedelta(seconds=share * every_s / 2)
+
+
+def next_every_s(last: EndpointLoad | None, reading: Reading, every_s: float) -> float:
+    """Return after how many seconds to read again: later and later where the endpoint tells nothing."""
+    if reading.activity is not None:
+        return every_s
+    before = last.every_s if last is not None and last.source == "" else every_s
+    return max(every_s, min(MAX_EVERY_S, 2 * before))
+
+
+def event(
+    endpoint: str,
+    reading: Reading,
+    *,
+    last: EndpointLoad | None,
+    before: Reading | None,
+    every_s: float,
+    now: datetime,
+    seed: str,
+) -> EndpointLoad:
+    """Return what *reading* says, where *before* is this replica's own reading before it, if there is one."""
+    tally = charge(ledger(last), PURPOSE, reading.use, now)
+    told = EndpointLoad(
+        id=ids.derive(now, "endpoint.load", endpoint, seed),
+        at=now,
+        endpoint=endpoint,
+        outcome=reading.outcome,
+        every_s=round(every_s, 3),
+        source="",
+        day=tally.day,
+        used=tally.by[PURPOSE],
+        elapsed_ms=round(reading.elapsed_ms, 3),
+        bytes=reading.bytes,
+    )
+    seen = reading.activity
+    if seen is None:
+        return told
+    passed_s, earlier = (reading.began - before.began, before.activity) if before else (0.0, None)
+    names = sorted(seen.models, key=lambda name: -_requests(seen.models[name]))[:_MAX_NAMES]
+    return msgspec.structs.replace(
+        told,
+        source=seen.source,
+        running=seen.running,
+        waiting=seen.waiting,
+        slots=seen.slots,
+        cache_use=_rounded(seen.cache_use),
+        output_tps=_rate(seen, earlier, passed_s, is_live=seen.counts_live),
+        loaded=_loaded(seen),
+        models={
+            name: ModelLoad(
+                running=one.running,
+                waiting=one.waiting,
+                slots=one.slots,
+                cache_use=_rounded(one.cache_use),
+                output_tps=_rate(
+                    one, earlier.models.get(name) if earlier else None, passed_s, is_live=seen.counts_live
+                ),
+            )
+            for name in names
+            for one in (seen.models[name],)
+        },
+    )
+
+
+def ledger(last: EndpointLoad | None) -> Ledger | None:
+    """Return what readings used on the day of the *last* of them."""
+    return Ledger(day=last.day, by={PURPOSE: last.used}) if last is not None and last.day else None
+
+
+def with_load(held: Ledger | None, last: EndpointLoad | None) -> Ledger | None:
+    """Return an endpoint's ledger with what readings of its load used on the same day."""
+    if held is None or last is None or last.day != held.day or last.used == Use():
+        return held
+    return msgspec.structs.replace(held, by=held.by | {PURPOSE: last.used})
+
+
+def _requests(model: ModelActivity) -> int:
+    return (model.running or 0) + (model.waiting or 0)
+
+
+def _rounded(share: float | None) -> float | None:
+    return None if share is None else round(min(1.0, max(0.0, share)), 4)
+
+
+def _rate(
+    seen: Activity | ModelActivity,
+    earlier: Activity | ModelActivity | None,
+    passed_s: float,
+    *,
+    is_live: bool,
+) -> float | None:
+    """Return output tokens per second: as the server says, else of its counter, where that counts as it writes."""
+    if seen.output_tps is not None:
+        return round(seen.output_tps, 2)
+    if not is_live or earlier is None or passed_s <= 0:
+        return None
+    now, then = seen.generated_tokens, earlier.generated_tokens
+    # A counter that went back is another server's.
+    return None if now is None or then is None or now < then else round((now - then) / passed_s, 2)
+
+
+def _loaded(seen: Activity) -> dict[str, Residency] | None:
+    return None if seen.loaded is None else dict(list(seen.loaded.items())[:_MAX_NAMES])

@@ -1,0 +1,169 @@
+"""Reads what servers say of their load, every few seconds, and publishes it: one replica for each endpoint.
+
+No job queues this: each prober sees from the last load of an endpoint when it was read, and whether by itself.
+"""
+
+import asyncio
+from datetime import datetime
+from random import Random
+from typing import Final
+
+import nats.errors
+
+from vedette.bus.bus import Bus
+from vedette.clock import Clock
+from vedette.endpoints import Endpoints, OpenEndpoint
+from vedette.endpoints.contact import pause
+from vedette.errors import ClockWrong, ProviderError
+from vedette.messages.catalogue import Catalogue
+from vedette.messages.events import EndpointLoad
+from vedette.providers import Activity
+from vedette.providers.counting import counting
+from vedette.types import EndpointState, Outcome
+from vedette_prober.load import JITTER, Reading, due_at, event, interval_s, next_every_s
+from vedette_prober.metrics import LOADS
+
+LOOK_EVERY_S: Final = 0.5
+DEADLINE_S: Final = 5.0
+
+
+class Loads:
+    """Reads each endpoint's load when it is this replica's turn."""
+
+    def __init__(
+        self,
+        *,
+        bus: Bus,
+        catalogue: Catalogue,
+        endpoints: Endpoints,
+        every_s: float,
+        clock: Clock,
+        rng: Random | None = None,
+    ) -> None:
+        self._bus = bus
+        self._catalogue = catalogue
+        self._endpoints = endpoints
+        self._every_s = every_s
+        self._clock = clock
+        self._rng = rng or Random()  # noqa: S311  # spreads readings, no secret
+        self._started = clock.now()
+        self._seed = f"{self._rng.getrandbits(64):x}"  # of this replica
+        self._shares: dict[str, float] = {}
+        self._published: dict[str, str] = {}  # by endpoint: the id of our last load
+        self._before: dict[str, tuple[OpenEndpoint, Reading]] = {}
+        self._reading: set[str] = set()
+        self._rests_until: dict[str, float] = {}  # monotonic seconds
+
+    async def run(self) -> None:
+        """Read when it is time to, until cancelled."""
+        while True:
+            for endpoint in self.due():
+                self._reading.add(endpoint.name)
+                self._bus.spawn(self._read_once(endpoint))
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _read_once(self, endpoint: OpenEndpoint) -> None:
+        try:
+            await self.read(endpoint)
+        finally:
+            self._reading.discard(endpoint.name)
+
+    def due(self) -> list[OpenEndpoint]:
+        """Return the endpoints whose load this replica is to read now."""
+        now = self._clock.now()
+        return [endpoint for endpoint in self._endpoints if self._is_due(endpoint, now)]
+
+    def is_reader(self, name: str) -> bool:
+        """Return whether the last load of the endpoint *name* is of this replica, so that it goes on."""
+        last = self._last(name)
+        return last is not None and last.id == self._published.get(name)
+
+    def _is_due(self, endpoint: OpenEndpoint, now: datetime) -> bool:
+        name = endpoint.name
+        every_s = interval_s(endpoint.settings, self._every_s)
+        if every_s is None or endpoint.meter is None or name in self._reading:
+            return False
+        if self._clock.monotonic() < self._rests_until.get(name, 0.0):
+            return False  # our own load is on its way back to us, or could not be published
+        state = self._observed(name)
+        if state is None or pause(state, endpoint.settings, now) is not None:
+            return False  # what it is, is not known yet; or it is to be left alone
+        last = self._last(name)
+        at = due_at(
+            last,
+            mine=self.is_reader(name),
+            started=self._started,
+            every_s=every_s,
+            share=self._shares.setdefault(name, self._rng.random()),
+            now=now,
+        )
+        return at <= now
+
+    def _observed(self, name: str) -> EndpointState | None:
+        held = self._catalogue.endpoint(name)
+        return held.event if held else None
+
+    def _last(self, name: str) -> EndpointLoad | None:
+        held = self._catalogue.load(name)
+        return held.event if held else None
+
+    async def read(self, endpoint: OpenEndpoint) -> None:
+        """Read the load of *endpoint* and publish it."""
+        name, last = endpoint.name, self._last(endpoint.name)
+        reading = await self._ask(endpoint)
+        self._shares.pop(name, None)
+        held = self._before.get(name)
+        before = held[1] if held is not None and held[0] is endpoint else None
+        self._before[name] = (endpoint, reading)
+        requests = max(1, reading.use.requests)
+        every_s = interval_s(endpoint.settings, self._every_s, requests=requests)
+        if every_s is None:
+            return
+        every_s = next_every_s(last, reading, every_s)
+        self._rests_until[name] = reading.began + every_s * (1 - JITTER)
+        told = event(
+            name,
+            reading,
+            last=last,
+            before=before,
+            every_s=every_s,
+            now=self._clock.now(),
+            seed=self._seed,
+        )
+        LOADS.labels(told.outcome).inc()
+        if last is None or (last.outcome, last.source) != (told.outcome, told.source):
+            self._bus.log.info("load.source", endpoint=name, outcome=told.outcome, source=told.source or None)
+        await self._publish(told)
+
+    async def _ask(self, endpoint: OpenEndpoint) -> Reading:
+        state = self._observed(endpoint.name)
+        began, outcome, seen = self._clock.monotonic(), Outcome.OK, None
+        with counting() as sent:
+            try:
+                async with endpoint.in_use(), asyncio.timeout(DEADLINE_S):
+                    seen = await self._told(endpoint, state.server if state else None)
+            except ProviderError as error:
+                outcome = error.outcome
+            except TimeoutError:
+                outcome = Outcome.TIMEOUT
+        if seen is None and outcome is Outcome.OK:
+            outcome = Outcome.UNSUPPORTED
+        return Reading(
+            began=began,
+            outcome=outcome,
+            activity=seen,
+            elapsed_ms=(self._clock.monotonic() - began) * 1000,
+            bytes=sent.bytes,
+            use=sent.use,
+        )
+
+    async def _told(self, endpoint: OpenEndpoint, server: str | None) -> Activity | None:
+        return None if endpoint.meter is None else await endpoint.meter.load(server)
+
+    async def _publish(self, told: EndpointLoad) -> None:
+        try:
+            await self._bus.publisher.post(told)
+        except (nats.errors.Error, ClockWrong) as error:
+            self._bus.log.debug("load.dropped", endpoint=told.endpoint, error=type(error).__name__)
+            return
+        self._published[told.endpoint] = told.id

@@ -1,0 +1,131 @@
+"""The load of a llama.cpp server, read so that a server which sleeps when it is idle may do so.
+
+With `--sleep-idle-seconds` it unloads its model after that time without a task. Its metrics and its slots are tasks:
+they wake it and put its sleep off. Its properties are none (tools/server/server-queue.cpp, 2026-11).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from vedette.clock import Clock
+from vedette.errors import ProviderError
+from vedette.providers import Activity, _metrics
+from vedette.providers._http import Http
+from vedette.providers._lenient import count, mapping, sequence
+from vedette.types import Outcome, Residency
+
+# A server that was idle for so long is left alone for a while, once, so that it shows whether it sleeps.
+IDLE_BEFORE_REST_S: Final = 600.0
+REST_S: Final = 900.0
+_OFF: Final = frozenset({Outcome.NOT_FOUND, Outcome.UNSUPPORTED})
+_SOURCE: Final = "llama.cpp props"
+
+
+class LlamaCppLoad:
+    """Reads the load of one llama.cpp server. What it learns of it holds until the server cannot be reached."""
+
+    def __init__(self, http: Http, *, clock: Clock) -> None:
+        self._http = http
+        self._clock = clock
+        self._forget()
+
+    def _forget(self) -> None:
+        self._may_sleep = True
+        self._sleeps = False
+        self._has_slots = self._has_metrics = True
+        self._slots: int | None = None
+        self._busy = False
+        self._idle_since = self._clock.monotonic()
+
+    async def read(self, names: Sequence[str]) -> Activity | None:
+        """Return the load of the server that lists its one model as *names*. Raises ProviderError."""
+        try:
+            if self._may_sleep and (seen := await self._seen_by_properties(names)) is not None:
+                return seen
+            return await self._read(names)
+        except ProviderError:
+            self._forget()  # another server may come in its place
+            raise
+
+    async def _seen_by_properties(self, names: Sequence[str]) -> Activity | None:
+        """Return what the properties tell, where nothing else may be asked."""
+        asleep = mapping(await self._http.get("props")).get("is_sleeping")
+        if asleep is None:  # before 2025-12 no server sleeps
+            self._may_sleep = False
+        elif asleep is True:
+            self._sleeps = True
+            return Activity(running=0, waiting=0, slots=self._slots, loaded={}, source=_SOURCE)
+        rests_for = self._clock.monotonic() - self._idle_since - IDLE_BEFORE_REST_S
+        if self._sleeps or 0 <= rests_for < REST_S:
+            return Activity(slots=self._slots, loaded=_loaded(names), source=_SOURCE)
+        self._may_sleep = self._may_sleep and rests_for < 0
+        return None
+
+    async def _read(self, names: Sequence[str]) -> Activity | None:
+        seen = await self._by_slots() if self._has_slots else None
+        was_busy, busy = self._busy, seen is None or bool(seen.running)
+        if self._has_metrics and (seen is None or busy or was_busy):
+            seen = await self._by_metrics(seen)
+        elif seen is not None:
+            seen = msgspec.structs.replace(seen, generated_tokens=None)  # those of ended requests are missing
+        if seen is None:
+            return None
+        self._busy = bool(seen.requests)
+        if self._busy:
+            self._idle_since = self._clock.monotonic()
+        return msgspec.structs.replace(seen, loaded=_loaded(names))
+
+    async def _by_slots(self) -> Activity | None:
+        try:
+            slots = [mapping(one) for one in sequence(await self._http.get("slots"))]
+        except ProviderError as error:
+            if error.outcome not in _OFF:
+                raise
+            slots = []
+        self._has_slots = bool(slots)
+        if not slots:
+            return None
+        self._slots = len(slots)
+        running = sum(one.get("is_processing") is True for one in slots)
+        return Activity(
+            running=running,
+            waiting=0 if running < len(slots) else None,  # a request waits only where no slot is free
+            slots=len(slots),
+            generated_tokens=sum(map(_decoded, slots)),
+            source="llama.cpp slots",
+        )
+
+    async def _by_metrics(self, slots: Activity | None) -> Activity | None:
+        """Return what the metrics tell beside the *slots*: what waits, and all tokens ever."""
+        try:
+            page = await self._http.text("metrics", most_bytes=_metrics.MAX_BYTES)
+        except ProviderError as error:
+            if error.outcome not in _OFF:
+                raise
+            page = ""
+        found = _metrics.activity(_metrics.samples(page, _metrics.LLAMA_CPP.names), (_metrics.LLAMA_CPP,))
+        self._has_metrics = found is not None
+        if found is None or slots is None:
+            return found or (slots and msgspec.structs.replace(slots, generated_tokens=None))
+        # It counts the tokens of a request when that ends: those of requests that run are in their slots.
+        generated = found.generated_tokens
+        return msgspec.structs.replace(
+            found,
+            running=slots.running,
+            slots=slots.slots,
+            generated_tokens=None if generated is None else generated + (slots.generated_tokens or 0),
+            counts_live=True,
+            source="llama.cpp slots and metrics",
+        )
+
+
+def _decoded(slot: Mapping[str, Any]) -> int:
+    if slot.get("is_processing") is not True:
+        return 0
+    return sum(count(mapping(one).get("n_decoded")) or 0 for one in sequence(slot.get("next_token")))
+
+
+def _loaded(names: Sequence[str]) -> dict[str, Residency]:
+    return {name: Residency(resident=True) for name in names}

@@ -1,0 +1,210 @@
+"""What servers tell of their load in a Prometheus exposition: a row of data for each kind of server.
+
+Names and meanings are from recorded pages (llama.cpp 2026.10, vLLM 0.32.0) and the projects' documents as of 2026-11:
+SGLang "Production Metrics", TGI "Metrics", NVIDIA Dynamo "Metrics Catalog" 1.7, llm-d "Router Metrics", LiteLLM
+"Prometheus metrics" 1.108, LMDeploy "Production Metrics".
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final
+from urllib.parse import urlencode
+
+from msgspec import Struct
+from prometheus_client.parser import text_string_to_metric_families
+
+from vedette.providers import Activity, ModelActivity
+from vedette.providers._lenient import is_name, number
+
+MAX_BYTES: Final = 1024 * 1024
+MAX_SAMPLES: Final = 2_000
+MAX_MODELS: Final = 64
+
+Samples = Mapping[
+    str, list[tuple[str, float]]
+]  # by name: each one's model, "" where it names none, and its value
+
+
+class Metrics(Struct, frozen=True, kw_only=True):
+    """The names by which one kind of server tells its load; of several names, those of different versions."""
+
+    product: str
+    running: tuple[str, ...]
+    waiting: tuple[str, ...] = ()
+    slots: tuple[str, ...] = ()
+    cache_use: tuple[str, ...] = ()
+    generated: tuple[str, ...] = ()  # a counter of output tokens
+    counts_live: bool = True  # False: it counts the tokens of a request when that ends
+    output_tps: tuple[str, ...] = ()  # a gauge of the same
+    replicas: tuple[str, ...] = ()  # the figures are means of so many servers
+    running_includes_waiting: bool = False
+    own: int = 0  # requests of ours among those that run: the one that asks
+    selects: bool = False  # its page takes `name[]`: it is made by Python's prometheus_client
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name that is read."""
+        return (
+            *self.running,
+            *self.waiting,
+            *self.slots,
+            *self.cache_use,
+            *self.generated,
+            *self.output_tps,
+            *self.replicas,
+        )
+
+
+LLAMA_CPP: Final = Metrics(
+    product="llama.cpp",
+    running=("llamacpp:requests_processing",),
+    waiting=("llamacpp:requests_deferred",),
+    cache_use=("llamacpp:kv_cache_usage_ratio",),  # until 2025
+    generated=("llamacpp:tokens_predicted_total",),
+    counts_live=False,
+)
+VLLM: Final = Metrics(
+    product="vllm",
+    running=("vllm:num_requests_running",),
+    waiting=("vllm:num_requests_waiting",),
+    cache_use=("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),
+    generated=("vllm:generation_tokens_total",),
+    selects=True,
+)
+SGLANG: Final = Metrics(
+    product="sglang",
+    running=("sglang:num_running_reqs",),
+    waiting=("sglang:num_queue_reqs",),
+    cache_use=("sglang:token_usage",),
+    generated=("sglang:generation_tokens_total",),
+    counts_live=False,
+    output_tps=("sglang:gen_throughput",),
+    selects=True,
+)
+TGI: Final = Metrics(
+    product="text-generation-inference",
+    running=("tgi_batch_current_size",),
+    waiting=("tgi_queue_size",),
+    generated=("tgi_request_generated_tokens_sum",),
+    counts_live=False,
+)
+DYNAMO: Final = Metrics(
+    product="dynamo",
+    running=("dynamo_frontend_inflight_requests",),
+    waiting=("dynamo_frontend_queued_requests",),
+    generated=("dynamo_frontend_output_tokens_total",),
+    running_includes_waiting=True,
+)
+LLM_D: Final = Metrics(
+    product="llm-d",
+    running=("llm_d_epp_average_running_requests", "inference_pool_average_running_requests"),
+    waiting=("llm_d_epp_average_queue_size", "inference_pool_average_queue_size"),
+    cache_use=("llm_d_epp_average_kv_cache_utilization", "inference_pool_average_kv_cache_utilization"),
+    replicas=("llm_d_epp_ready_endpoints", "inference_pool_ready_pods"),
+)
+LITELLM: Final = Metrics(product="litellm", running=("litellm_in_flight_requests",), own=1, selects=True)
+LMDEPLOY: Final = Metrics(
+    product="lmdeploy",
+    running=("lmdeploy:num_requests_running",),
+    waiting=("lmdeploy:num_requests_waiting",),
+    cache_use=("lmdeploy:gpu_cache_usage_perc",),
+    selects=True,
+)
+# A router's own figures come before those of the engines behind it, which its page may repeat.
+ALL: Final = (DYNAMO, LLM_D, LITELLM, VLLM, SGLANG, TGI, LMDEPLOY, LLAMA_CPP)
+
+
+def selecting(metrics: Metrics) -> str:
+    """Return the path of the page that holds what is read and nothing else, where the server can select."""
+    return f"metrics/?{urlencode([('name[]', name) for name in metrics.names])}"
+
+
+def samples(exposition: str, names: Iterable[str]) -> Samples:
+    """Return the samples of *names* in a Prometheus text exposition; what cannot be read is passed over.
+
+    Numbers that are none, below 0 or beyond 10**15 are left out.
+    """
+    wanted = tuple(names)
+    lines = [line for line in exposition.splitlines() if line.startswith(wanted)][:MAX_SAMPLES]
+    found: dict[str, list[tuple[str, float]]] = {}
+    for name, labels, value in _parsed(lines):
+        counted = number(value)
+        if name in wanted and counted is not None:
+            model = labels.get("model_name") or labels.get("model") or ""
+            found.setdefault(name, []).append((model if is_name(model) else "", counted))
+    return found
+
+
+def _parsed(lines: list[str]) -> Iterator[tuple[str, Mapping[str, str], float]]:
+    try:
+        yield from _read("\n".join(lines))
+    except ValueError:
+        if len(lines) > 1:  # one line of another's making must not hide the others
+            for line in lines:
+                yield from _parsed([line])
+
+
+def _read(lines: str) -> list[tuple[str, Mapping[str, str], float]]:
+    families = list(text_string_to_metric_families(f"{lines}\n"))
+    return [(one.name, one.labels, one.value) for family in families for one in family.samples]
+
+
+def activity(found: Samples, kinds: Iterable[Metrics] = ALL) -> Activity | None:
+    """Return what the samples *found* tell, as the first of *kinds* reads them that has a count of running requests."""
+    metrics = next((one for one in kinds if _named(found, one.running)), None)
+    if metrics is None:
+        return None
+    models = _busiest(found, metrics)
+    whole = _figures(found, metrics, lambda _: True)
+    return Activity(
+        running=whole.running,
+        waiting=whole.waiting,
+        slots=whole.slots,
+        cache_use=whole.cache_use,
+        generated_tokens=whole.generated_tokens,
+        counts_live=metrics.counts_live,
+        output_tps=whole.output_tps,
+        models={model: _figures(found, metrics, model.__eq__) for model in models},
+        source=f"{metrics.product} metrics",
+    )
+
+
+def _busiest(found: Samples, metrics: Metrics) -> list[str]:
+    """Return the models that the samples name, by name; of more than 64 those with most requests."""
+    requests: Counter[str] = Counter()
+    for model, value in (*_named(found, metrics.running), *_named(found, metrics.waiting)):
+        requests[model] += 1 + round(value)
+    del requests[""]
+    return sorted(model for model, _ in requests.most_common(MAX_MODELS))
+
+
+def _figures(found: Samples, metrics: Metrics, counts: Callable[[str], bool]) -> ModelActivity:
+    def values(names: tuple[str, ...]) -> list[float]:
+        return [value for model, value in _named(found, names) if counts(model)]
+
+    def total(names: tuple[str, ...]) -> float | None:
+        return sum(held) if (held := values(names)) else None
+
+    # Of a mean of servers whose number is not told, nothing is known of the whole.
+    servers = 1.0 if not metrics.replicas else total(metrics.replicas)
+    running, waiting = total(metrics.running), total(metrics.waiting)
+    if running is not None and metrics.running_includes_waiting:
+        running = max(0.0, running - (waiting or 0.0))
+    generated = total(metrics.generated)
+    use, slots = values(metrics.cache_use), total(metrics.slots)
+    return ModelActivity(
+        running=None
+        if running is None or servers is None
+        else max(0, round(running * servers) - metrics.own),
+        waiting=None if waiting is None or servers is None else round(waiting * servers),
+        slots=None if slots is None else round(slots),
+        # Of several engines the mean: a request goes to any of them.
+        cache_use=sum(use) / len(use) if use and max(use) <= 1 else None,
+        generated_tokens=None if generated is None else round(generated),
+        output_tps=total(metrics.output_tps),
+    )
+
+
+def _named(found: Samples, names: tuple[str, ...]) -> list[tuple[str, float]]:
+    """Return the samples of the first of *names* that there are."""
+    return next((found[name] for name in names if name in found), [])

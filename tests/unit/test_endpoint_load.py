@@ -1,0 +1,168 @@
+"""When an endpoint's load is read, by which replica, and what is said of it."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from vedette.errors import ConfigurationError
+from vedette.messages.events import EndpointLoad
+from vedette.providers import Activity, ModelActivity
+from vedette.settings import Budget, EndpointSettings, Load, parse
+from vedette.testing import EPOCH
+from vedette.types import Ledger, ModelLoad, Outcome, Residency, Use
+from vedette_prober.load import Reading, due_at, event, interval_s, next_every_s, with_load
+
+BOX = EndpointSettings(url="http://box:8000")
+LAST = EndpointLoad(
+    id="1", at=EPOCH, endpoint="box", every_s=10.0, source="vllm metrics", elapsed_ms=1.0, bytes=900
+)
+READING = Reading(
+    began=100.0, outcome=Outcome.OK, activity=Activity(), elapsed_ms=2.0, bytes=900, use=Use(requests=1)
+)
+shares = st.floats(0, 1)
+
+
+def seconds_until(due: object) -> float:
+    return (due - EPOCH).total_seconds()  # type: ignore[operator, no-any-return]
+
+
+@given(shares, shares)
+def test_who_read_last_goes_on_and_the_others_wait_until_it_is_overdue(share: float, other: float) -> None:
+    """Whatever the jitter: no other replica reads before the one that did would have read twice."""
+    known = {"started": EPOCH - timedelta(days=1), "every_s": 10.0, "now": EPOCH}
+    mine = seconds_until(due_at(LAST, mine=True, share=share, **known))  # type: ignore[arg-type]
+    others = seconds_until(due_at(LAST, mine=False, share=other, **known))  # type: ignore[arg-type]
+    assert 9.0 <= mine <= 11.0
+    assert 25.0 <= others <= 30.0
+
+
+def test_at_a_start_readings_are_spread_over_the_interval() -> None:
+    """Nothing was ever read, or what was is old: a thousand endpoints are not all asked at once."""
+    started = EPOCH + timedelta(hours=1)
+    for last in (None, LAST):
+        due = [
+            due_at(last, mine=False, started=started, every_s=10.0, share=share, now=started)
+            for share in (0.0, 0.5, 1.0)
+        ]
+        assert due == sorted(set(due))
+        assert due[0] == started
+
+
+@pytest.mark.fault("the load that was read last has a wrong date", "I5")
+def test_a_load_of_the_future_holds_nobody_back() -> None:
+    late = replace(LAST, at=EPOCH + timedelta(days=1))
+    due = due_at(late, mine=False, started=EPOCH, every_s=10.0, share=0.5, now=EPOCH)
+    assert seconds_until(due) == 5.0
+
+
+def test_what_tells_nothing_is_asked_less_and_less() -> None:
+    """Up to five minutes; as soon as it tells, as often as configured."""
+    nothing, last, intervals = replace(READING, activity=None, outcome=Outcome.UNSUPPORTED), None, []
+    for _ in range(7):
+        every_s = next_every_s(last, nothing, 10.0)
+        intervals.append(every_s)
+        last = replace(LAST, source="", every_s=every_s)
+    assert intervals == [20.0, 40.0, 80.0, 160.0, 300.0, 300.0, 300.0]
+    assert next_every_s(last, READING, 10.0) == 10.0
+    assert next_every_s(None, nothing, 3600.0) == 3600.0
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "requests", "expected"),
+    [
+        (BOX, 1, 10.0),
+        (replace(BOX, load=Load(every_s=30)), 1, 30.0),
+        (replace(BOX, load=Load(every_s=0)), 1, None),
+        (replace(BOX, budget=Budget(requests_per_day=1728)), 1, 100.0),
+        (replace(BOX, budget=Budget(requests_per_day=1728)), 2, 200.0),
+        (replace(BOX, budget=Budget(requests_per_day=10**6)), 1, 10.0),
+        (replace(BOX, budget=Budget(requests_per_day=0)), 1, None),
+    ],
+)
+def test_a_budget_of_requests_stretches_the_interval(
+    endpoint: EndpointSettings, requests: int, expected: float | None
+) -> None:
+    """Readings take half of it at most."""
+    assert interval_s(endpoint, 10.0, requests=requests) == expected
+    assert interval_s(endpoint, 0.0) == (30.0 if endpoint.load.every_s == 30 else None)
+
+
+def told(now: Activity, before: Activity | None = None, *, last: EndpointLoad | None = None) -> EndpointLoad:
+    """Return what is published of *now*, ten seconds after *before*."""
+    earlier = replace(READING, began=90.0, activity=before) if before else None
+    return event(
+        "box",
+        replace(READING, activity=now),
+        last=last,
+        before=earlier,
+        every_s=10.0,
+        now=EPOCH,
+        seed="a",
+    )
+
+
+def test_tokens_per_second_are_those_counted_since_the_reading_before() -> None:
+    """Of the server and of each model; not where a counter went back, nor where it counts at the end of requests."""
+    before = Activity(generated_tokens=1000, models={"m": ModelActivity(generated_tokens=900)})
+    now = Activity(generated_tokens=1500, models={"m": ModelActivity(generated_tokens=1000)})
+    seen = told(now, before)
+    assert (seen.output_tps, seen.models["m"].output_tps) == (50.0, 10.0)
+    assert told(now).output_tps is None
+    assert told(replace(now, generated_tokens=900), before).output_tps is None
+    assert told(replace(now, counts_live=False), before).output_tps is None
+    assert told(replace(now, counts_live=False, output_tps=81.5), before).output_tps == 81.5
+
+
+def test_an_event_says_what_was_told_and_nothing_more() -> None:
+    now = Activity(
+        running=3,
+        loaded={"m": Residency(resident=True)},
+        models={f"m{n}": ModelActivity(running=n) for n in range(100)},
+        source="vllm metrics",
+    )
+    seen = told(now)
+    assert (seen.running, seen.waiting, seen.slots, seen.cache_use) == (3, None, None, None)
+    assert seen.loaded == now.loaded
+    assert len(seen.models) == 64
+    assert seen.models["m99"] == ModelLoad(running=99)
+    assert told(replace(now, loaded=None)).loaded is None
+
+
+def test_what_readings_use_is_counted_by_the_day() -> None:
+    """The next replica goes on where the last one ended; the ledger of the endpoint takes the count of its day."""
+    seen = told(Activity(), last=replace(LAST, day=str(EPOCH.date()), used=Use(requests=4, seconds=0.5)))
+    assert (seen.day, seen.used) == (str(EPOCH.date()), Use(requests=5, seconds=0.5))
+    assert told(Activity(), last=replace(LAST, day="2020-01-01", used=Use(requests=4))).used.requests == 1
+    ledger = Ledger(day=seen.day, by={"probe": Use(requests=1), "load": Use(requests=3)})
+    entered = with_load(ledger, seen)
+    assert entered is not None
+    assert entered.by == {"probe": Use(requests=1), "load": seen.used}
+    assert with_load(replace(ledger, day="2020-01-01"), seen) == replace(ledger, day="2020-01-01")
+    assert with_load(None, seen) is None
+
+
+@pytest.mark.parametrize(
+    ("load", "problem"),
+    [
+        ({"prometheus": "http://p:9090"}, 'queries: need one for "running"'),
+        ({"queries": {"running": "x"}}, "need the URL of a Prometheus"),
+        ({"metrics": "ftp://x"}, "load.metrics"),
+        ({"metrics": "http://a/m", "prometheus": "http://p", "queries": {"running": "x"}}, "load.metrics"),
+        ({"api_key": {"env": "KEY"}}, "load.api_key"),
+        ({"every_s": -1}, "every_s"),
+        ({"prometheus": "http://p", "queries": {"run": "x"}}, "queries"),
+    ],
+)
+def test_a_wrong_place_of_the_load_is_named(load: object, problem: str) -> None:
+    with pytest.raises(ConfigurationError, match=problem):
+        parse({"endpoints": {"gpu": {"url": "http://gpu:8000", "load": load}}}, where="f", environ={})
+
+
+def test_the_load_may_be_elsewhere() -> None:
+    load = {"prometheus": "http://p:9090", "queries": {"running": "x"}, "every_s": 30}
+    document = {"endpoints": {"gpu": {"url": "http://gpu:8000", "load": load}}}
+    configured = parse(document, where="f", environ={}).endpoints["gpu"].load
+    assert (configured.url, configured.every_s) == ("http://p:9090", 30.0)
