@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from providers import written
 from providers.conftest import opened
-from providers.replay import Replay, recorded_stream
+from providers.replay import Replay, recorded_stream, reply
 from vedette import providers
 from vedette.errors import ProviderError
 from vedette.providers import Delta, Finished, Generation, Listing
@@ -48,6 +48,14 @@ def _vllm(replay: Replay) -> None:
     replay.recorded("vllm/0.32.0")
     stream = recorded_stream("vllm/0.32.0/chat_stream_usage.stream.txt")
     replay.routes["POST", "/v1/chat/completions", "smollm2-135m"] = stream
+
+
+PINNED = "/models/SmolLM2-135M-Instruct"
+
+
+def _transformers(replay: Replay) -> None:
+    replay.recorded("transformers/5.23.0")
+    written.answering(replay, PINNED)
 
 
 SMOLLM2 = {"native_context_tokens": 8192, "parameters": 134_515_008, "family": "llama"}
@@ -154,6 +162,38 @@ CASES = {
         facts={"served_context_tokens": 32_768},
         claims={"chat": True, "tools": True},
         loaded=("my-alias",),
+    ),
+    "SGLang": Case(
+        provider="openai-compatible",
+        prepare=written.sglang,
+        product="sglang",
+        version=None,
+        model="Qwen/Qwen2.5-7B-Instruct",
+        listed=2,
+        facts={"served_context_tokens": 32_768},
+        loaded=("Qwen/Qwen2.5-7B-Instruct",),
+    ),
+    "LocalAI": Case(
+        provider="openai-compatible",
+        prepare=written.localai,
+        product="localai",
+        version=None,
+        model="talks",
+        listed=6,
+        facts={"input_modalities": ("text",), "free": False},
+        claims={"chat": True, "tools": True, "vision": True},
+        loaded=("talks",),
+        embeds="vectors",
+    ),
+    "transformers": Case(
+        provider="openai-compatible",
+        prepare=_transformers,
+        product="transformers",
+        version=None,
+        model=PINNED,
+        listed=1,
+        facts={"free": True},
+        loaded=(PINNED,),
     ),
     "OpenAI": Case(
         provider="openai",
@@ -431,6 +471,69 @@ async def test_infinity_is_found_at_its_root_and_tells_kinds(replay: Replay) -> 
     assert loaded["mine"].resident
 
 
+async def test_localai_tells_kinds_and_what_is_loaded(replay: Replay) -> None:
+    """Of a file without a configuration it tells nothing; who is no admin is not told what is loaded."""
+    written.localai(replay)
+    kinds = await _kinds(replay)
+    assert {name: kinds[name] for name in ("talks", "continues", "vectors", "ranks", "speaks")} == {
+        "talks": "chat",
+        "continues": "completion",
+        "vectors": "embedding",
+        "ranks": "rerank",
+        "speaks": "unknown",
+    }
+    async with opened("openai-compatible", replay.url) as endpoint:
+        await endpoint.list_models()
+        loaded = await endpoint.resident()
+        replay.routes["GET", "/system"] = reply(403, {"error": {"message": "admin access required"}})
+        assert await endpoint.resident() is None
+    assert loaded is not None
+    assert [name for name, one in loaded.items() if one.resident] == ["talks"]
+
+
+async def test_mlx_is_what_the_configuration_says(replay: Replay) -> None:
+    """Its listing names paths and nothing else; a name that is not listed is not sent: MLX would download it."""
+    replay.recorded("mlx/0.32.2")
+    written.answering(replay, PINNED)
+    async with opened("openai-compatible", replay.url, flavour="mlx") as endpoint:
+        [entry] = await endpoint.list_models()
+        described = await endpoint.describe(entry)
+        assert (await endpoint.reach()).product == "mlx"
+        assert [item async for item in endpoint.generate(asking(PINNED))]
+        sent = len(replay.requests)
+        with pytest.raises(ProviderError):
+            _ = [item async for item in endpoint.generate(asking("nope"))]
+    assert (entry.name, described.facts["free"], infer(described, entry.name)[0]) == (PINNED, True, "chat")
+    assert all(request.model != "nope" for request in replay.requests[sent:])
+
+
+async def test_olla_is_a_gateway(replay: Replay) -> None:
+    """Recorded in front of llama.cpp: its `owned_by` and headers tell, and its refusal is bare text."""
+    replay.recorded("olla/200c24f")
+    async with opened("openai-compatible", f"{replay.url}/olla/openai") as endpoint:
+        [entry] = await endpoint.list_models()
+        described = await endpoint.describe(entry)
+        assert [item async for item in endpoint.generate(asking(entry.name))]
+        with pytest.raises(ProviderError) as caught:
+            _ = [item async for item in endpoint.generate(asking("nope"))]
+        assert await endpoint.resident() is None
+    assert described.facts["free"] is False
+    assert caught.value.outcome is Outcome.NOT_FOUND
+
+
+async def test_open_webui_is_a_gateway(replay: Replay) -> None:
+    """Each of its models is another server's."""
+    written.open_webui(replay)
+    async with opened("openai-compatible", f"{replay.url}/api") as endpoint:
+        listing = await endpoint.list_models()
+        free = [(await endpoint.describe(entry)).facts["free"] for entry in listing]
+        assert [item async for item in endpoint.generate(asking("qwen3:8b"))]
+        with pytest.raises(ProviderError) as caught:
+            _ = [item async for item in endpoint.generate(asking("nope"))]
+    assert free == [False] * len(listing)
+    assert caught.value.outcome is Outcome.NOT_FOUND
+
+
 @pytest.mark.parametrize(("served", "kind"), [("reranker", "rerank"), ("embedding", "embedding")])
 async def test_text_embeddings_inference_is_known_without_a_listing(
     served: str, kind: str, replay: Replay
@@ -451,7 +554,15 @@ async def test_text_embeddings_inference_is_known_without_a_listing(
 
 async def test_telling_what_a_server_runs_asks_for_nothing_to_be_generated(replay: Replay) -> None:
     """Listing, describing, what is loaded, how busy it is: all by GET."""
-    for play in (written.koboldcpp, written.xinference, written.infinity, written.text_embeddings_inference):
+    for play in (
+        written.koboldcpp,
+        written.xinference,
+        written.infinity,
+        written.text_embeddings_inference,
+        written.localai,
+        written.sglang,
+        _transformers,
+    ):
         replay.routes.clear()
         replay.requests.clear()
         play(replay)

@@ -3,6 +3,8 @@
 Descriptions: OpenAI's and Anthropic's Python SDKs, Google's and OpenRouter's API references, LM Studio's REST
 documentation, Text Generation Inference's OpenAPI document. All as of 2026-11-27. KoboldCpp (koboldcpp.py), Xinference,
 infinity (fastapi_schemas/pymodels.py), text-embeddings-inference (docs/openapi.json) after their sources, 2026-11-29.
+So LocalAI (82c191a), SGLang and Open WebUI, and the streams of transformers 5.23 and MLX 0.32, whose listings are
+recorded.
 """
 
 import json
@@ -450,4 +452,65 @@ def gemini(replay: Replay) -> None:
     )
     replay.otherwise = reply(
         404, {"error": {"code": 404, "message": "models/nope is not found", "status": "NOT_FOUND"}}
+    )
+
+
+def sglang(replay: Replay) -> None:
+    name = "Qwen/Qwen2.5-7B-Instruct"
+    base = {"id": name, "object": "model", "created": 1_764_000_000, "owned_by": "sglang"}
+    entry = base | {"root": name, "parent": None, "max_model_len": 32_768}
+    adapter = base | {"id": "an-adapter", "root": "/adapters/a", "parent": name, "max_model_len": None}
+    replay.routes["GET", "/v1/models"] = reply(200, {"object": "list", "data": [entry, adapter]})
+    missing = {
+        "object": "error",
+        "message": "The model `nope` does not exist.",
+        "type": "NotFound",
+        "code": 404,
+    }
+    replay.routes["POST", "/v1/chat/completions"] = _found((name,), _completion(name), reply(404, missing))
+
+
+def localai(replay: Replay) -> None:
+    """Play LocalAI: names alone in its listing, abilities and loaded models on paths of its own."""
+    able = {
+        "talks": ["chat", "completion", "vision", "tools"],
+        "continues": ["completion"],
+        "vectors": ["embeddings"],
+        "ranks": ["rerank"],
+        "speaks": ["tts"],
+        "loose-file.gguf": None,
+    }
+    entries = [{"id": name, "object": "model"} for name in able]
+    replay.routes["GET", "/v1/models"] = reply(200, {"object": "list", "data": entries})
+    told = [entry | {"capabilities": able[entry["id"]], "input_modalities": ["text"]} for entry in entries]
+    replay.routes["GET", "/v1/models/capabilities"] = reply(200, {"object": "list", "data": told})
+    loaded = {"backends": ["llama-cpp"], "loaded_models": [{"id": "talks", "backend": "llama-cpp"}]}
+    replay.routes["GET", "/system"] = reply(200, loaded)
+    replay.routes["GET", "/readyz"] = reply(200)
+    missing = {"error": {"code": 404, "message": 'model "nope" not found', "type": ""}}
+    replay.routes["POST", "/v1/chat/completions"] = _found(
+        ("talks",), _completion("talks"), reply(404, missing)
+    )
+    vectors = [{"object": "embedding", "index": n, "embedding": EMBEDDED} for n in (0, 1)]
+    replay.routes["POST", "/v1/embeddings"] = reply(200, {"data": vectors, "usage": {"prompt_tokens": 2}})
+
+
+def answering(replay: Replay, model: str) -> None:
+    """Add a stream to recorded replies of a server whose own stream was not recorded."""
+    replay.routes["POST", "/v1/chat/completions"] = _completion(model)
+
+
+def open_webui(replay: Replay) -> None:
+    """Play Open WebUI, which lists what its connections list, under `/api`."""
+    shared = {"object": "model", "created": 1_764_000_000, "actions": [], "filters": [], "tags": []}
+    entries = [
+        shared
+        | {"id": "qwen3:8b", "name": "qwen3:8b", "owned_by": "ollama", "urlIdx": 0, "ollama": {"size": 5}},
+        shared
+        | {"id": "deep", "name": "deep", "owned_by": "openai", "connection_type": "external", "urlIdx": 1},
+        shared | {"id": "arena-model", "name": "Arena Model", "owned_by": "arena", "arena": True},
+    ]
+    replay.routes["GET", "/api/models"] = reply(200, {"data": entries})
+    replay.routes["POST", "/api/chat/completions"] = _found(
+        ("qwen3:8b",), _completion("qwen3:8b"), reply(400, {"detail": "Model not found"})
     )

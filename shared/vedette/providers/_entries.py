@@ -51,16 +51,19 @@ _ABILITIES: Final[Mapping[str, Capability]] = {
     "completion_fim": Capability.INSERT,
     "embeddings": Capability.EMBEDDING,
 }
-# Words in the lists of abilities of infinity (`capabilities`) and Xinference (`model_ability`).
+# Words in the lists of abilities of infinity and LocalAI (`capabilities`) and Xinference (`model_ability`).
 _ABILITY_LISTS: Final = ("capabilities", "model_ability")
 _ABILITY_WORDS: Final[Mapping[str, Capability]] = {
     "chat": Capability.CHAT,
     "generate": Capability.COMPLETION,
+    "completion": Capability.COMPLETION,
     "embed": Capability.EMBEDDING,
+    "embeddings": Capability.EMBEDDING,
     "rerank": Capability.RERANK,
     "vision": Capability.VISION,
     "tools": Capability.TOOLS,
     "reasoning": Capability.THINKING,
+    "thinking": Capability.THINKING,
 }
 _ENDS: Final = ("expiration_date", "deprecation", "deprecation_date", "shutdown_date", "retirement_date")
 _SHORT_COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmM])?\Z")
@@ -140,6 +143,7 @@ _BY_ABILITY: Final[tuple[tuple[Capability, Kind], ...]] = (
     (Capability.CHAT, "chat"),
     (Capability.EMBEDDING, "embedding"),
     (Capability.RERANK, "rerank"),
+    (Capability.COMPLETION, "completion"),
 )
 
 

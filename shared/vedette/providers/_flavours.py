@@ -3,7 +3,8 @@
 From recorded replies of llama.cpp (PyPI xllamacpp 2026.10) and vLLM 0.32, 2026-11-23; from LM Studio's REST
 documentation (/api/v0) and Text Generation Inference's API description (/info, metrics), 2026-11-27; from what the
 sources of the servers from SGLang on write into `owned_by`, 2026-11-29; infinity, text-embeddings-inference, KoboldCpp
-and Xinference from their sources, 2026-11-29.
+and Xinference from their sources, 2026-11-29; transformers 5.23 and MLX 0.32 from recorded replies, LocalAI from its
+source, 2026-11-29.
 """
 
 import re
@@ -180,6 +181,19 @@ def _koboldcpp(entry: Entry, told: Entry) -> Described:
     )
 
 
+def _localai(entry: Entry, told: Entry) -> Described:
+    """Read what LocalAI tells of a configured model: a complete list of abilities. Of a loose file it tells none."""
+    source = "LocalAI /v1/models/capabilities"
+    kind, claims = kind_and_claims(told, source)
+    if told.get("capabilities") and Capability.CHAT not in claims:
+        claims |= declared(source, {Capability.CHAT: False})
+    facts = known(
+        input_modalities=modalities(told.get("input_modalities")),
+        output_modalities=modalities(told.get("output_modalities")),
+    )
+    return Described(kind=kind, facts=facts, sources=dict.fromkeys(facts, source), claims=claims)
+
+
 _EMBEDDERS: dict[str, Kind] = {"embedding": "embedding", "reranker": "rerank"}
 
 
@@ -227,8 +241,10 @@ class Flavour(Struct, frozen=True, kw_only=True):
     status_of_each: bool = (
         False  # its listing says of each model whether it is loaded: an object with a `value`
     )
+    status_by_owner: bool = False  # the same, and each entry names its author as the owner
+    passes_on: str | None = None  # why its own models may be a service's, unless the configuration names it
     locality: Locality = "unknown"
-    resident: Literal["always", "by_status", "by_state", "by_running", "unknown"] = "unknown"
+    resident: Literal["always", "by_status", "by_state", "by_running", "by_system", "unknown"] = "unknown"
     health: str | None = None  # answers 503 while a model loads
     version: str | None = None  # a path that tells {"version": …}
     props: str | None = None  # a path that tells of the one model served
@@ -270,6 +286,16 @@ FLAVOURS = (
         resident="by_running",
         health="health",
         slots_of_each="upstream/{model}/slots",
+    ),
+    # It downloads a model that is not listed, as mlx does: such a name is never sent.
+    Flavour(
+        name="transformers",
+        runs="chat",
+        status_by_owner=True,
+        locality="local",
+        resident="by_status",
+        health="health",
+        answers_any_name=True,
     ),
     Flavour(
         name="llama.cpp-router",
@@ -373,9 +399,8 @@ FLAVOURS = (
     ),
     # Xinference lists only models that run.
     Flavour(name="xinference", owned_by=("xinference",), locality="local", resident="always"),
-    # Nothing in their listings tells these apart: they are named by `flavour`.
-    Flavour(name="localai", locality="local"),
-    Flavour(name="mlx", runs="chat", locality="local"),
+    # Nothing in its listing tells what it is: it is named by `flavour`.
+    Flavour(name="mlx", runs="chat", locality="local", health="health", answers_any_name=True),
     Flavour(
         name="text-embeddings-inference",
         runs="embedding",
@@ -389,7 +414,6 @@ FLAVOURS = (
         reranks_texts=True,
         answers_any_name=True,
     ),
-    Flavour(name="transformers", runs="chat", locality="local"),
 )
 GENERIC = Flavour(name="generic", serves_own=False, answers_any_name=True)
 # Told by what it answers to `/model/info`: its listing looks like OpenAI's.
@@ -403,6 +427,28 @@ LITELLM = Flavour(
     load="health/backlog",
     answers_any_name=True,
 )
+# Told by what it answers to `/v1/models/capabilities`: its listing has names and nothing else.
+LOCALAI = Flavour(
+    name="localai",
+    passes_on="a model of LocalAI may be a service's (backend cloud-proxy)",
+    locality="local",
+    native="v1/models/capabilities",
+    reads=_localai,
+    resident="by_system",
+    health="readyz",
+)
+
+
+def may_be_localai(entries: list[Entry]) -> bool:
+    """Return whether to ask a server that is not recognised if it is LocalAI: it lists `id` and `object` alone."""
+    return bool(entries) and all(entry.keys() == {"id", "object"} for entry in entries)
+
+
+def _has_status_and_author(entry: Entry) -> bool:
+    """Return whether *entry* has a status and nothing beside it, and an author: `local` of a path, else of the name."""
+    owner, name = text(entry.get("owned_by")), text(entry.get("id")) or ""
+    is_author = owner == "local" or (bool(owner) and name.startswith(f"{owner}/"))
+    return is_author and mapping(entry.get("status")).keys() == {"value"}
 
 
 def detect(entries: list[Entry], server_header: str) -> Flavour:
@@ -412,7 +458,8 @@ def detect(entries: list[Entry], server_header: str) -> Flavour:
         by_itself = flavour.owned_by_itself and any(e.get("owned_by") == e.get("id") for e in entries)
         by_field = any(flavour.entry_field in entry for entry in entries) if flavour.entry_field else False
         by_status = flavour.status_of_each and any("value" in mapping(e.get("status")) for e in entries)
+        by_author = flavour.status_by_owner and any(map(_has_status_and_author, entries))
         by_header = flavour.server_header is not None and flavour.server_header == server_header
-        if by_owner or by_itself or by_field or by_status or by_header:
+        if by_owner or by_itself or by_field or by_status or by_author or by_header:
             return flavour
     return GENERIC

@@ -105,11 +105,19 @@ class Http:
         self, method: str, path: str, body: object = None, *, deadline_s: float | None = None
     ) -> tuple[Any, httpx.Headers]:
         """Return the decoded JSON reply and its headers. Raises ProviderError."""
-        return await self._whole(method, path, body, deadline_s or self._access.timeout_s, decoded)
+        found, headers, _ = await self._whole(
+            method, path, body, deadline_s or self._access.timeout_s, decoded
+        )
+        return found, headers
+
+    async def timed(self, path: str, body: object, *, deadline_s: float) -> tuple[Any, float]:
+        """POST; return the decoded JSON reply, and when its last byte came (monotonic seconds): decoding is ours."""
+        found, _, arrived_at = await self._whole("POST", path, body, deadline_s, decoded)
+        return found, arrived_at
 
     async def text(self, path: str, *, most_bytes: int | None = None) -> str:
         """Return the text at *path*: metrics, say. Raises ProviderError."""
-        plain, _ = await self._whole(
+        plain, _, _ = await self._whole(
             "GET", path, None, self._access.timeout_s, lambda raw: raw.decode(errors="replace"), most_bytes
         )
         return plain
@@ -122,12 +130,13 @@ class Http:
         deadline_s: float,
         decode: Callable[[bytes], T],
         most_bytes: int | None = None,
-    ) -> tuple[T, httpx.Headers]:
+    ) -> tuple[T, httpx.Headers, float]:
         told = _Transcript(method, path, body)
         async with self._within(deadline_s, told), self._opened(told) as response:
             raw = await self._read(response, most_bytes or self._access.max_body_bytes, told)
+            arrived_at = self._clock.monotonic()
             counting.count_bytes(len(raw))
-            return decode(self._secrets.clean(raw)), response.headers
+            return decode(self._secrets.clean(raw)), response.headers, arrived_at
 
     async def chunks(
         self, path: str, body: object, *, deadline_s: float

@@ -158,14 +158,12 @@ class GeminiEndpoint:
             ]
         }
         with _key_refused():
-            body, _ = await self._http.call(
-                "POST", f"{path}:batchEmbedContents", asked, deadline_s=deadline_s
-            )
+            body, done_at = await self._http.timed(f"{path}:batchEmbedContents", asked, deadline_s=deadline_s)
         told = [mapping(entry).get("values") for entry in sequence(mapping(body).get("embeddings"))]
         vectors = vectors_of(told, texts)
         return Embedded(
             sent_at=sent_at,
-            done_at=self._clock.monotonic(),
+            done_at=done_at,
             vectors=len(vectors),
             dimensions=len(vectors[0]),
             values=vectors,

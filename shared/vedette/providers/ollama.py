@@ -185,18 +185,19 @@ class OllamaEndpoint:
         """Embed by /api/embed; before 0.2.6 by /api/embeddings, one text a call."""
         sent_at = self._clock.monotonic()
         try:
-            body, _ = await self._http.call(
-                "POST", "/api/embed", {"model": model, "input": texts}, deadline_s=deadline_s
+            body, done_at = await self._http.timed(
+                "/api/embed", {"model": model, "input": texts}, deadline_s=deadline_s
             )
             vectors = sequence(mapping(body).get("embeddings"))
         except ProviderError as error:
             if error.outcome is not Outcome.NOT_FOUND or "not found" in error.detail:
                 raise
             body, vectors = {}, [await self._embed_one(model, one, deadline_s) for one in texts]
+            done_at = self._clock.monotonic()
         vectors = vectors_of(vectors, texts)
         return Embedded(
             sent_at=sent_at,
-            done_at=self._clock.monotonic(),
+            done_at=done_at,
             vectors=len(vectors),
             dimensions=len(vectors[0]),
             values=vectors,

@@ -36,9 +36,11 @@ from vedette.providers._flavours import (
     GENERIC,
     LITELLM,
     LLAMA_CPP_PYTHON,
+    LOCALAI,
     Flavour,
     detect,
     listed_by_info,
+    may_be_localai,
 )
 from vedette.providers._gateways import gateway, in_cloud, may_be_litellm, peer
 from vedette.providers._http import Http
@@ -73,6 +75,8 @@ _QUIET_ANSWERS_S = 2.0  # a path that takes no lock answers at once
 _LOADED = frozenset({"ready", "starting", "loaded", "loading"})
 # How a server without a listing answers to a request for it.
 _NO_LISTING = frozenset({Outcome.NOT_FOUND, Outcome.UNSUPPORTED, Outcome.GARBAGE})
+# How a server refuses a question that it does not have, or not for this key: LocalAI's `/system` is for admins.
+_SWITCHED_OFF = frozenset({Outcome.NOT_FOUND, Outcome.UNSUPPORTED, Outcome.AUTH_FAILED, Outcome.FORBIDDEN})
 
 
 class OpenAICompatibleEndpoint:
@@ -180,11 +184,18 @@ class OpenAICompatibleEndpoint:
         """Learn which server lists *entries*, what it lists in its own way, and whether it passes requests on."""
         self._flavour = self._given or detect(entries, headers.get("Server", ""))
         self._native = await self._own_listing(self._flavour)
-        if self._flavour is GENERIC and self._given is None and may_be_litellm(entries, headers):
-            with suppress(ProviderError):  # whatever it says to that, it is no LiteLLM
-                self._native = await self._own_listing(LITELLM)
-            self._flavour = LITELLM if self._native else GENERIC
+        if self._flavour is GENERIC and self._given is None:
+            if may_be_litellm(entries, headers):
+                await self._try(LITELLM)
+            elif may_be_localai(entries):
+                await self._try(LOCALAI)
         self._passed_on = None if self._given else gateway(entries, headers)
+
+    async def _try(self, flavour: Flavour) -> None:
+        """Take the server for one of *flavour* if it lists models in that one's own way."""
+        with suppress(ProviderError):  # whatever else it says, it is another server
+            self._native = await self._own_listing(flavour)
+        self._flavour = flavour if self._native else GENERIC
 
     def _is_served(self, entry: Mapping[str, Any]) -> bool:
         """Return whether a listed name is a model: not one of a wildcard's, unless the configuration names it."""
@@ -282,6 +293,8 @@ class OpenAICompatibleEndpoint:
             return False, self._passed_on
         if not self._flavour.serves_own:
             return False, "nothing shows that this server runs the models itself"
+        if self._given is None and self._flavour.passes_on:
+            return False, self._flavour.passes_on
         elsewhere = peer(entry) or in_cloud(entry)
         return elsewhere is None, elsewhere or f"{self._flavour.name} runs it on a machine of your own"
 
@@ -311,6 +324,12 @@ class OpenAICompatibleEndpoint:
                 name: Residency(resident=entry.get("state") == "loaded", swaps=True)
                 for name, entry in self._native.items()
             } or None
+        if self._flavour.resident == "by_system":
+            system = mapping(await self._optional(self._http.get("system")))
+            if "loaded_models" not in system:
+                return None
+            held = {text(one.get("id")) for one in map(mapping, sequence(system["loaded_models"]))}
+            return {name: Residency(resident=name in held, swaps=True) for name in self._entries}
         asleep = self._flavour.props is not None and (await self._props()).get("is_sleeping") is True
         return {
             name: Residency(resident=not asleep, context_tokens=context(entry))
@@ -427,7 +446,7 @@ class OpenAICompatibleEndpoint:
         try:
             return await asked
         except ProviderError as error:
-            if error.outcome in (Outcome.NOT_FOUND, Outcome.UNSUPPORTED, Outcome.AUTH_FAILED, also):
+            if error.outcome in _SWITCHED_OFF or error.outcome is also:
                 return None
             raise
 
@@ -481,13 +500,13 @@ class OpenAICompatibleEndpoint:
         path = await self._path("rerank")
         sent_at = self._clock.monotonic()
         if self._flavour.reranks_texts:
-            body, _ = await self._http.call(
-                "POST", "rerank", {"query": query, "texts": documents}, deadline_s=deadline_s
+            body, done_at = await self._http.timed(
+                "rerank", {"query": query, "texts": documents}, deadline_s=deadline_s
             )
             results, field = [mapping(entry) for entry in sequence(body)], "score"
         else:
             asked = {"model": model, "query": query, "documents": documents}
-            body, _ = await self._http.call("POST", path, asked, deadline_s=deadline_s)
+            body, done_at = await self._http.timed(path, asked, deadline_s=deadline_s)
             results, field = (
                 [mapping(entry) for entry in sequence(mapping(body).get("results"))],
                 "relevance_score",
@@ -498,7 +517,7 @@ class OpenAICompatibleEndpoint:
             raise ProviderError(Outcome.GARBAGE, f"{len(documents)} documents gave {len(results)} scores")
         return Reranked(
             sent_at=sent_at,
-            done_at=self._clock.monotonic(),
+            done_at=done_at,
             scores=[value for value in found if value is not None],
             prompt_tokens=tokens(mapping(mapping(body).get("usage")).get("prompt_tokens")),
         )
@@ -506,14 +525,13 @@ class OpenAICompatibleEndpoint:
     async def embed(self, model: str, texts: list[str], *, deadline_s: float = 60.0) -> Embedded:
         """Embed by /v1/embeddings."""
         await self._require(model)
+        path = await self._path("embeddings")
         sent_at = self._clock.monotonic()
-        body, _ = await self._http.call(
-            "POST", await self._path("embeddings"), {"model": model, "input": texts}, deadline_s=deadline_s
-        )
+        body, done_at = await self._http.timed(path, {"model": model, "input": texts}, deadline_s=deadline_s)
         vectors = vectors_of(_in_order(list(map(mapping, sequence(mapping(body).get("data"))))), texts)
         return Embedded(
             sent_at=sent_at,
-            done_at=self._clock.monotonic(),
+            done_at=done_at,
             vectors=len(vectors),
             dimensions=len(vectors[0]),
             values=vectors,
@@ -651,7 +669,7 @@ def _request(url: str) -> str:
 def _flavour(access: Access) -> Flavour | None:
     if access.flavour is None:
         return None
-    known = (*FLAVOURS, LITELLM, GENERIC)
+    known = (*FLAVOURS, LOCALAI, LITELLM, GENERIC)
     for flavour in known:
         if flavour.name == access.flavour:
             return flavour
