@@ -208,19 +208,25 @@ def ask_others(*, sizes: Numbers = (10, 1_000), quick: bool = False) -> None:
 
 
 @app.command(name="fidelity")
-def compare_with_the_socket(*, pairs: int = 30, tokens: int = 128, also: tuple[str, ...] = ()) -> None:
-    """Compare what a benchmark measures with what the raw socket saw of the same exchanges.
+def compare_with_the_socket(
+    *, pairs: int = 30, tokens: int = 128, also: tuple[str, ...] = (), own: bool = True
+) -> None:
+    """Compare what a benchmark measures with the raw socket, and with another client that calls in turns.
 
     Parameters
     ----------
     pairs
-        How many exchanges of each server.
+        How many calls of each server by each of the two clients.
     tokens
         How many tokens each answer may have.
     also
-        A server that runs already, beside those that this starts: `http://127.0.0.1:8080 MODEL`; may be repeated.
+        A server that runs already: `NAME http://127.0.0.1:8080 MODEL [embedding]`; may be repeated.
+    own
+        Also start and measure a llama.cpp server and an Ollama.
     """
-    _run(lambda directory: fidelity.measure_fidelity(directory, pairs=pairs, tokens=tokens, also=also))
+    _run(
+        lambda directory: fidelity.measure_fidelity(directory, pairs=pairs, tokens=tokens, also=also, own=own)
+    )
 
 
 @app.command(name="quality")

@@ -1,13 +1,25 @@
-"""The same exchanges seen twice: by Vedette's benchmark, and by a tee that time-stamps bytes on the raw socket."""
+"""The same work seen three times: by Vedette's benchmark, by a tee on its own socket, and by a client of its own.
 
+The tee stamps the bytes of the very exchanges that Vedette measures: a difference there is Vedette's alone. The other
+client makes calls of its own between Vedette's, first and second in turns, so that the load of the machine falls on
+both alike.
+"""
+
+import asyncio
 import statistics
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from random import SystemRandom
+from random import Random, SystemRandom
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 import ollama
+from benchmarks import raw_client
+from benchmarks.raw_client import Timed
 from benchmarks.tee import Seen, exchanges
 from eventually import eventually
 from vedette import providers
@@ -19,85 +31,158 @@ from vedette.providers.access import access
 from vedette.runtime.subprocesses import child, free_port
 from vedette.settings import Benchmarking, EndpointSettings
 from vedette.types import ModelInfo, ModelRef, Outcome, RunSample
-from vedette_benchmarker.load import measure, plan
+from vedette_benchmarker.load import EMBEDDED_TEXTS, PROMPT_TOKENS, Run, measure, plan, prompt, text
+
+_INTERVAL = 0.95
+_RESAMPLED = 4000
 
 
-async def measure_fidelity(directory: Path, *, pairs: int, tokens: int, also: tuple[str, ...] = ()) -> None:
-    """Print, for a real llama.cpp server and a real Ollama, what Vedette and the tee saw of each exchange.
+class Server(Struct, frozen=True, kw_only=True):
+    """A server that runs, and the model that is measured there."""
 
-    *also* are servers that run already and speak OpenAI's protocol: `URL MODEL` each.
+    name: str
+    settings: EndpointSettings
+    model: str
+    kind: Literal["chat", "embedding"] = "chat"
+
+    @property
+    def info(self) -> ModelInfo:
+        """The model as the benchmarker knows it."""
+        return ModelInfo(
+            model=ModelRef("tee", self.model),
+            provider=self.settings.provider,
+            url=self.settings.url,
+            api="",
+            kind=self.kind,
+        )
+
+
+class Figure(Struct, frozen=True, kw_only=True):
+    """A figure and where each of the three has it."""
+
+    name: str
+    ours: Callable[[RunSample], float | None]
+    on_the_socket: Callable[[Seen], float]
+    others: Callable[[Timed], float]
+
+
+FIGURES = {
+    "chat": (
+        Figure(
+            name="TTFT, ms",
+            ours=lambda sample: sample.ttft_ms,
+            on_the_socket=lambda seen: (seen.deltas[0] - seen.sent_at) * 1000,
+            others=lambda timed: timed.ttft_ms,
+        ),
+        Figure(
+            name="output tokens/s",
+            ours=lambda sample: sample.output_tps,
+            on_the_socket=lambda seen: (
+                ((seen.tokens or len(seen.deltas)) - 1) / (seen.deltas[-1] - seen.deltas[0])
+            ),
+            others=lambda timed: timed.output_tps,
+        ),
+    ),
+    "embedding": (
+        Figure(
+            name="whole call, ms",
+            ours=lambda sample: sample.e2e_ms,
+            on_the_socket=lambda seen: (seen.ended_at - seen.sent_at) * 1000,
+            others=lambda timed: timed.took_ms,
+        ),
+        Figure(
+            name="tokens embedded/s",
+            ours=lambda sample: sample.embedding_tps,
+            on_the_socket=lambda seen: (seen.tokens or 0) / (seen.ended_at - seen.sent_at),
+            others=lambda timed: timed.read_tps,
+        ),
+    ),
+}
+
+
+async def measure_fidelity(
+    directory: Path, *, pairs: int, tokens: int, also: tuple[str, ...] = (), own: bool = True
+) -> None:
+    """Print, for a real llama.cpp server, a real Ollama and *also*, what each of the three saw.
+
+    *also* are servers that run already and speak OpenAI's protocol: `NAME URL MODEL [embedding]` each. Without
+    *own*, only those.
     """
     print(
-        "| server | figure | pairs | Vedette, median | on the socket, median | median difference | largest |"
+        "| server | figure | pairs | Vedette, median | to the same exchange on the socket "
+        "| to another client's calls in turns |\n|---|---|---|---|---|---|"
     )
-    print("|---|---|---|---|---|---|---|")
     for number, one in enumerate(also):
-        url, _, model = one.partition(" ")
-        settings = EndpointSettings(provider="openai-compatible", url=url)
-        await _compare(f"{model} ({number})", settings, model, directory, pairs=pairs, tokens=tokens)
+        name, url, model, *kind = one.split(" ")
+        settings = EndpointSettings(provider="openai-compatible", url=url, timeout_s=600)
+        server = Server(
+            name=name, settings=settings, model=model, kind="embedding" if kind == ["embedding"] else "chat"
+        )
+        await _compare(server, directory / f"{number}.jsonl", pairs=pairs, tokens=tokens)
+    if not own:
+        return
     async with serving(directory) as settings:
-        await _compare("llama.cpp", settings, "smollm2:135m", directory, pairs=pairs, tokens=tokens)
-    async with ollama.serving(directory) as server:
-        settings = EndpointSettings(provider="ollama", url=server.url)
-        await _compare("Ollama", settings, "first:latest", directory, pairs=pairs, tokens=tokens)
+        server = Server(name="llama.cpp", settings=settings, model="smollm2:135m")
+        await _compare(server, directory / "llamacpp.jsonl", pairs=pairs, tokens=tokens)
+    async with ollama.serving(directory) as running:
+        settings = EndpointSettings(provider="ollama", url=running.url, timeout_s=600)
+        server = Server(name="Ollama", settings=settings, model="first:latest")
+        await _compare(server, directory / "ollama.jsonl", pairs=pairs, tokens=tokens)
 
 
-async def _compare(
-    name: str, settings: EndpointSettings, model: str, directory: Path, *, pairs: int, tokens: int
-) -> None:
-    notes = directory / f"{name.replace('/', '-')}.jsonl"
-    async with _tee(settings, notes) as through:
-        samples = await _measure(through, model, pairs=pairs, tokens=tokens)
-    seen = exchanges(notes)[1:]  # the warm-up is no sample
+async def _compare(server: Server, notes: Path, *, pairs: int, tokens: int) -> None:
+    async with _tee(server.settings, notes) as through:
+        samples, others = await _in_turns(server, through, pairs=pairs, tokens=tokens)
+    seen = [one for one in exchanges(notes) if raw_client.MARK not in one.head][
+        1:
+    ]  # the warm-up is no sample
     assert len(seen) == len(samples), (len(seen), len(samples))
-    _report(name, "TTFT, ms", samples, seen, lambda s: s.ttft_ms, _ttft_ms)
-    _report(name, "output tokens/s", samples, seen, lambda s: s.output_tps, _output_tps)
-    own = [s.server_output_tps for s in samples if s.server_output_tps]
-    if own:
-        print(f"| {name} | output tokens/s by the server's own account | {len(own)} | | "
-              f"{statistics.median(own):.1f} | | |")  # fmt: skip
+    for figure in FIGURES[server.kind]:
+        ours = [figure.ours(sample) for sample in samples]
+        known = [
+            (mine, figure.on_the_socket(there), figure.others(other))
+            for mine, there, other in zip(ours, seen, others, strict=True)
+            if mine is not None
+        ]
+        mine = [one for one, _, _ in known]
+        print(
+            f"| {server.name} | {figure.name} | {len(known)} | {statistics.median(mine):.1f} "
+            f"| {_ratios([100 * (one / there - 1) for one, there, _ in known])} "
+            f"| {_ratios([100 * (one / other - 1) for one, _, other in known])} |",
+            flush=True,
+        )
 
 
-def _ttft_ms(seen: Seen) -> float:
-    return (seen.deltas[0] - seen.sent_at) * 1000
-
-
-def _output_tps(seen: Seen) -> float:
-    return ((seen.tokens or len(seen.deltas)) - 1) / (seen.deltas[-1] - seen.deltas[0])
-
-
-def _report(
-    name: str,
-    figure: str,
-    samples: list[RunSample],
-    seen: list[Seen],
-    ours: Callable[[RunSample], float | None],
-    theirs: Callable[[Seen], float],
-) -> None:
-    pairs = [(ours(sample), theirs(one)) for sample, one in zip(samples, seen, strict=True)]
-    known = [(mine, other) for mine, other in pairs if mine is not None]
-    differences = [100 * (mine - other) / other for mine, other in known]
-    ours_median, theirs_median = (statistics.median(side) for side in zip(*known, strict=True))
-    print(
-        f"| {name} | {figure} | {len(known)} | {ours_median:.1f} | {theirs_median:.1f} | "
-        f"{statistics.median(differences):+.2f} % | {max(differences, key=abs):+.2f} % |"
+def _ratios(differences: Sequence[float]) -> str:
+    """Return the median of *differences* (%) with its interval, by resampling them [Efron 1979, percentiles]."""
+    rng = Random(0)
+    medians = sorted(
+        statistics.median(rng.choices(differences, k=len(differences))) for _ in range(_RESAMPLED)
     )
+    low, high = (
+        medians[round((_RESAMPLED - 1) * share)] for share in ((1 - _INTERVAL) / 2, (1 + _INTERVAL) / 2)
+    )
+    return f"**{statistics.median(differences):+.2f} %** ({low:+.2f} to {high:+.2f})"
 
 
 @asynccontextmanager
 async def _tee(settings: EndpointSettings, notes: Path) -> AsyncIterator[EndpointSettings]:
     """Run a tee in front of an endpoint; yield how to reach it through the tee."""
     port = free_port()
-    upstream = settings.url.rpartition(":")[2]
-    command = [sys.executable, "-m", "benchmarks.tee", upstream, str(port), str(notes)]
-    through = EndpointSettings(provider=settings.provider, url=f"http://127.0.0.1:{port}")
+    upstream = urlsplit(settings.url)
+    command = [sys.executable, "-m", "benchmarks.tee", str(upstream.port), str(port), str(notes)]
+    through = EndpointSettings(
+        provider=settings.provider,
+        url=f"http://127.0.0.1:{port}{upstream.path}",
+        timeout_s=settings.timeout_s,
+    )
 
     async def passes() -> bool:
         async with opened(through) as endpoint:
             return (await endpoint.contact()).outcome is Outcome.OK
 
     async with child(command, log=notes.with_suffix(".log")):
-        await eventually(passes, what="the tee")
+        await eventually(passes, within_s=60.0, what="the tee")
         yield through
 
 
@@ -109,26 +194,65 @@ async def opened(settings: EndpointSettings) -> AsyncIterator[OpenEndpoint]:
         yield OpenEndpoint(name="tee", settings=settings, provider=provider, endpoint=endpoint, clock=clock)
 
 
-async def _measure(settings: EndpointSettings, model: str, *, pairs: int, tokens: int) -> list[RunSample]:
-    """Benchmark as the service does; return the samples of runs that had the model warm."""
-    info = ModelInfo(
-        model=ModelRef("tee", model), provider=settings.provider, url=settings.url, api="", kind="chat"
-    )
-    runs = plan(info, Benchmarking(runs=pairs, output_tokens=tokens))[: pairs + 1]  # the short prompts
+async def _in_turns(
+    server: Server, through: EndpointSettings, *, pairs: int, tokens: int
+) -> tuple[list[RunSample], list[Timed]]:
+    """Benchmark as the service does, and call as another client, in turns; return the samples of each."""
+    warm_up, *runs = plan(server.info, Benchmarking(runs=pairs, output_tokens=tokens))[: pairs + 1]
+    there_at = urlsplit(through.url)
+    rng = SystemRandom()
+    samples, others = [], []
 
+    async def ours(run: Run) -> None:
+        samples.extend(await _measured(there, server.info, run))
+
+    async def another() -> None:
+        path, body = _request(server, tokens, rng)
+        others.append(
+            await asyncio.to_thread(raw_client.call, there_at.port or 80, f"{there_at.path}{path}", body)
+        )
+
+    async with opened(through) as there:
+        await there.endpoint.list_models()
+        await there.endpoint.describe(Listing(name=server.model))
+        await _measured(there, server.info, warm_up)
+        for number, run in enumerate(runs):
+            if number % 2:
+                await ours(run)
+                await another()
+            else:
+                await another()
+                await ours(run)
+    return samples, others
+
+
+async def _measured(there: OpenEndpoint, info: ModelInfo, run: Run) -> list[RunSample]:
     async def on_step(step: int, steps: int, message: str) -> None:
         """Say nothing."""
 
-    async with opened(settings) as there:
-        endpoint = there.endpoint
-        await endpoint.describe(Listing(name=model))
-        items = await measure(
-            endpoint,
-            info,
-            job_id="fidelity",
-            rng=SystemRandom(),
-            clock=SystemClock(),
-            plan=runs,
-            on_step=on_step,
-        )
-    return [sample for sample in items if not sample.cold]
+    return await measure(
+        there.endpoint,
+        info,
+        job_id="fidelity",
+        rng=SystemRandom(),
+        clock=SystemClock(),
+        plan=[run],
+        on_step=on_step,
+    )
+
+
+def _request(server: Server, tokens: int, rng: Random) -> tuple[str, dict[str, Any]]:
+    """Return the path and the body of a call like the benchmarker's, with a prompt of its own."""
+    size = PROMPT_TOKENS["short"]
+    if server.kind == "embedding":
+        texts = [text(rng, size) for _ in range(EMBEDDED_TEXTS)]
+        return "/embeddings", {"model": server.model, "input": texts}
+    body: dict[str, Any] = {
+        "model": server.model,
+        "messages": [{"role": "user", "content": prompt(rng, size, chat=True)}],
+        "stream": True,
+    }
+    if server.settings.provider == "ollama":
+        return "/api/chat", body | {"options": {"num_predict": tokens, "temperature": 0}}
+    asked = {"max_tokens": tokens, "temperature": 0, "stream_options": {"include_usage": True}}
+    return "/v1/chat/completions", body | asked

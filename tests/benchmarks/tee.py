@@ -8,6 +8,7 @@ import asyncio
 import base64
 import itertools
 import json
+import re
 import sys
 import time
 from pathlib import Path
@@ -17,14 +18,17 @@ import uvloop
 from msgspec import Struct
 
 _PIECE_BYTES = 65536
+_PROMPT_TOKENS = re.compile(rb'"prompt_tokens":\s*(\d+)')
 
 
 class Seen(Struct, frozen=True, kw_only=True):
-    """One generation as the raw socket saw it; times in seconds of the monotonic clock."""
+    """One call of a model as the raw socket saw it; times in seconds of the monotonic clock."""
 
     sent_at: float  # the last byte of the request
-    deltas: tuple[float, ...]  # each piece of content
-    tokens: int | None
+    deltas: tuple[float, ...]  # each piece of content; none of an embedding
+    ended_at: float  # the last byte of the reply
+    tokens: int | None  # written, or read by an embedding model
+    head: bytes  # of the request
 
 
 async def main(upstream: int, port: int, file: Path) -> None:
@@ -61,7 +65,7 @@ async def _pass(
 
 
 def exchanges(file: Path) -> list[Seen]:
-    """Return the generations noted in *file*, in order: those whose replies streamed content."""
+    """Return the calls of models noted in *file*, in order: replies that streamed content, and embeddings."""
     notes = [json.loads(line) for line in file.read_text().splitlines()]
     found: list[tuple[float, Seen]] = []
     for number in sorted({note["on"] for note in notes}):
@@ -71,14 +75,14 @@ def exchanges(file: Path) -> list[Seen]:
             if to == "up":
                 sent_at, asked = pieces[-1]["at"], base64.b64decode(pieces[0]["data"])
                 continue
-            seen = _generation(sent_at, pieces) if asked.startswith(b"POST") else None
+            seen = _call(sent_at, asked, pieces) if asked.startswith(b"POST") else None
             if seen is not None:
                 found.append((sent_at, seen))
     return [seen for _, seen in sorted(found, key=lambda pair: pair[0])]
 
 
-def _generation(sent_at: float, pieces: list[dict[str, Any]]) -> Seen | None:
-    """Read a streamed reply off its pieces; a line counts when its last byte passed."""
+def _call(sent_at: float, asked: bytes, pieces: list[dict[str, Any]]) -> Seen | None:
+    """Read a reply off its pieces; a line of a stream counts when its last byte passed."""
     deltas, tokens, kept = [], None, b""
     for piece in pieces:
         *lines, kept = (kept + base64.b64decode(piece["data"])).split(b"\n")
@@ -90,14 +94,23 @@ def _generation(sent_at: float, pieces: list[dict[str, Any]]) -> Seen | None:
             if _content(item):
                 deltas.append(piece["at"])
             tokens = _tokens(item) or tokens
-    return Seen(sent_at=sent_at, deltas=tuple(deltas), tokens=tokens) if deltas else None
+    head = asked.partition(b"\r\n\r\n")[0]
+    embeds = b"/embeddings " in head
+    if embeds:
+        whole = b"".join(base64.b64decode(piece["data"]) for piece in pieces)
+        found = _PROMPT_TOKENS.search(whole)
+        tokens = int(found[1]) if found else None
+    if not deltas and not embeds:
+        return None
+    return Seen(sent_at=sent_at, deltas=tuple(deltas), ended_at=pieces[-1]["at"], tokens=tokens, head=head)
 
 
 def _content(item: dict[str, Any]) -> str | None:
     if "message" in item:
         return item["message"].get("content") or item["message"].get("thinking")
-    choices = item.get("choices") or [{}]
-    return choices[0].get("delta", {}).get("content")
+    delta = (item.get("choices") or [{}])[0].get("delta") or {}
+    said: str | None = delta.get("content") or delta.get("reasoning_content") or delta.get("reasoning")
+    return said
 
 
 def _tokens(item: dict[str, Any]) -> int | None:
