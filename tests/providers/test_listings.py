@@ -399,13 +399,40 @@ async def test_what_is_loaded_is_asked_each_time(replay: Replay) -> None:
             assert ((await endpoint.resident()) or {})["m"].resident is (status == "loaded")
 
 
+_DEFAULT_TEMPLATE = (
+    "{%- for message in messages -%}\n  {{- '<|im_start|>' + message.role + '\n' + message.content"
+    " + '<|im_end|>\n' -}}\n{%- endfor -%}\n{%- if add_generation_prompt -%}\n  {{- '<|im_start|>assistant\n' -}}"
+    "\n{%- endif -%}"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "vocab_type", "kind"),
+    [
+        ("all-minilm-l6:f32", 3, "embedding"),
+        ("our-own", 3, "embedding"),  # BERT's vocabulary
+        ("bge-m3", 4, "embedding"),  # T5's, which generative models have too: its name tells
+        ("qwen3-reranker-0.6b", 2, "rerank"),
+        ("stories15m", 1, "completion"),
+    ],
+)
+async def test_llama_cpp_shows_its_default_template_for_models_that_embed_too(
+    replay: Replay, name: str, vocab_type: int, kind: str
+) -> None:
+    """Recorded: all-MiniLM-L6-v2 on xllamacpp 2026.10, whose listing says `completion`."""
+    replay.routes["GET", "/props"] = reply(200, {"chat_template": _DEFAULT_TEMPLATE})
+    entry = {"id": name, "owned_by": "llamacpp", "meta": {"vocab_type": vocab_type, "n_embd": 384}}
+    found = (await described(replay, entry))[name]
+    told, claims = infer(found, name)
+    assert told == kind
+    assert claims[Capability.CHAT].value is False
+    assert (claim := claims.get(Capability.EMBEDDING)) is not None
+    assert claim.value is (kind == "embedding")
+
+
 async def test_weights_without_a_template_are_for_completion(replay: Replay) -> None:
     """llama.cpp shows its own default template then (recorded: stories15M on xllamacpp 2026.10)."""
-    template = (
-        "{%- for message in messages -%}\n  {{- '<|im_start|>' + message.role + '\n' + message.content"
-        " + '<|im_end|>\n' -}}\n{%- endfor -%}\n{%- if add_generation_prompt -%}\n  {{- '<|im_start|>assistant\n' -}}"
-        "\n{%- endif -%}"
-    )
+    template = _DEFAULT_TEMPLATE
     replay.routes["GET", "/props"] = reply(200, {"chat_template": template})
     found = (await described(replay, {"id": "stories", "owned_by": "llamacpp"}))["stories"]
     kind, claims = infer(found, "stories")

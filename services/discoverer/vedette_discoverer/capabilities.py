@@ -136,15 +136,19 @@ def _kind(described: Described, name: str) -> tuple[Kind, str | None]:
     Evidence, strongest first: what the server declares, names (its own, then that of what it was made from), what
     else that server runs.
     """
-    if described.kind != "unknown":
+    if described.kind not in ("unknown", "completion"):
         return described.kind, f"a {described.kind} model"
     names = [name, *([_file_or_repository(described.origin)] if described.origin else [])]
     for written in names:
         named = next((rule.kind for rule in _rules(written) if rule.kind is not None), None)
         if named is not None:
             return named, f"a {named} model"
+        if described.kind == "completion":
+            continue
         if other := other_kind(written):
             return "unknown", other
+    if described.kind == "completion":  # so are embedding models to a server that only sees no chat template
+        return described.kind, "a completion model"
     chats = described.claims.get(C.CHAT)
     if chats is not None:
         return ("chat", "a chat model") if chats.value else ("unknown", f"no chat model ({chats.source})")

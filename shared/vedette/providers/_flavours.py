@@ -62,8 +62,8 @@ def entry_and_props(entry: Entry, told: Entry) -> Described:
     )
     kind, claims = kind_and_claims(entry, "/v1/models")
     claims |= _props(told)
-    if _has_default_template(told):
-        kind = "completion"
+    if _has_default_template(told) and kind == "unknown":
+        kind = "embedding" if meta.get("vocab_type") == _WORD_PIECES else "completion"
     chats = claims.get(Capability.CHAT)
     return Described(
         kind="chat" if chats is not None and chats.value else kind,
@@ -98,6 +98,9 @@ _DEFAULT_TEMPLATE = (
     "{%- for message in messages -%}{{- '<|im_start|>' + message.role + '' + message.content + '<|im_end|>' -}}"
     "{%- endfor -%}{%- if add_generation_prompt -%}{{- '<|im_start|>assistant' -}}{%- endif -%}"
 )
+
+
+_WORD_PIECES = 3  # llama.cpp's number for the vocabulary of BERT, whose models embed and do not write
 
 
 def _has_default_template(told: Entry) -> bool:

@@ -17,8 +17,9 @@ from benchmarks.running import say
 from commands import Up, up
 from eventually import eventually
 from vedette.demo.server import serving
-from vedette.types import Score
+from vedette.types import Capability, Score
 from vedette.usecases import KINDS, estimating
+from vedette_benchmarker.suites.registry import SUITES
 
 USE_CASES: Final = (
     "chat",
@@ -31,6 +32,7 @@ USE_CASES: Final = (
 )
 EMBEDDING: Final = "embedding"
 DRAWS: Final = 2000
+_NO_CANDIDATE: Final = -1.0  # ranked below all candidates
 _EVALUATION_S: Final = 14_400.0
 # Any model that chats is a candidate here, whatever its evaluation says of it.
 _CONFIG: Final = """
@@ -58,7 +60,10 @@ verify_capabilities = false
 
 
 class Judged(Struct, frozen=True):
-    """What Vedette says of one model: its quality by use case, and the scores of its suites."""
+    """What Vedette says of one model: its quality by use case, and the scores of its suites.
+
+    Of a model that does not chat it says neither: such a model is no candidate.
+    """
 
     quality: Mapping[str, float]
     scores: Mapping[str, Score]
@@ -66,6 +71,8 @@ class Judged(Struct, frozen=True):
     def interval(self, use_case: str) -> tuple[float, float]:
         """Return the 95 % interval of the suites of *use_case*, by as many answers as they are worth."""
         answered = estimating.answered(self.scores, KINDS[use_case])
+        if not answered.trials:
+            return 0.0, 1.0
         n = max(1, round(answered.effective))
         share = Score(successes=1, trials=1, suite="", weight=1.0)
         return msgspec.structs.replace(share, successes=round(answered.rate * n), trials=n).interval
@@ -131,7 +138,7 @@ async def _evaluated(
         assert (await running.ask("discover")).code == 0
         assert await eventually(lambda: _found(running, len(weighed)), within_s=600, what="all found")
         for name in sorted(weighed, key=lambda name: weighed[name].stat().st_size):
-            if name not in await _scores(running):
+            if not _is_whole((await _scores(running)).get(name, {})):
                 say(f"evaluating {name}")
                 ended = await running.ask(
                     "evaluate", f"{endpoints[name]}/{name}", "--json", within_s=_EVALUATION_S
@@ -141,10 +148,19 @@ async def _evaluated(
         return await _said(running, list(weighed))
 
 
+def _is_whole(scores: Mapping[str, Any]) -> bool:
+    """Return whether all suites of one kind of model were asked; an evaluation may have been broken off."""
+    return any(
+        all(suite.kind in scores for suite in SUITES if suite.needs is needs)
+        for needs in (Capability.CHAT, Capability.EMBEDDING)
+    )
+
+
 async def _scores(running: Up) -> Mapping[str, Any]:
     """Return the scores of the models that were evaluated."""
     views = (await running.ask("models", "--json")).json()["models"]
-    return {view["model"]["name"]: view["quality"]["scores"] for view in views if view.get("quality")}
+    told = {view["model"]["name"]: (view.get("quality") or {}).get("scores") for view in views}
+    return {name: scores for name, scores in told.items() if scores}
 
 
 async def _found(running: Up, models: int) -> bool:
@@ -152,13 +168,17 @@ async def _found(running: Up, models: int) -> bool:
 
 
 async def _said(running: Up, models: Sequence[str]) -> Mapping[str, Judged]:
+    assert (await running.ask("probe")).code == 0  # the servers have other ports than in the run before
     scores = await _scores(running)
     quality: dict[str, dict[str, float]] = {name: {} for name in models}
     for use_case in (*USE_CASES, EMBEDDING):
         reply = (await running.ask("explain", use_case, "--json")).json()
         for one in reply["recommendations"]:
             quality[one["model"]["name"]][use_case] = _quality(one)
-    return {name: Judged(quality[name], msgspec.convert(scores[name], dict[str, Score])) for name in models}
+    return {
+        name: Judged(quality[name], msgspec.convert(scores.get(name, {}), dict[str, Score]))
+        for name in models
+    }
 
 
 def _quality(recommendation: Mapping[str, Any]) -> float:
@@ -175,12 +195,16 @@ def lines(marks: Marks, judged: Mapping[str, Judged]) -> Iterator[str]:
             score = _score(told)
             yield (
                 f"| {use_case} | {name} | {score.successes} of {score.trials} | {_percent(score.interval)} | "
-                f"{_percent(judged[name].interval(use_case))} | {judged[name].quality[use_case]:.2f} |"
+                f"{_percent(judged[name].interval(use_case))} | {_told(judged[name].quality.get(use_case))} |"
             )
     yield "\n| use case | Kendall's tau | 95 % | pairs surely apart | of these ranked alike | intervals that overlap |"
     yield "|---|---:|---:|---:|---:|---:|"
     for use_case in (*USE_CASES, EMBEDDING):
         yield f"| {use_case} | {' | '.join(_ranked(_of(marks, use_case), judged, use_case))} |"
+
+
+def _told(quality: float | None) -> str:
+    return "no candidate" if quality is None else f"{quality:.2f}"
 
 
 def _of(marks: Marks, use_case: str) -> dict[str, Sequence[bool]]:
@@ -192,7 +216,7 @@ def _ranked(
     marks: Mapping[str, Sequence[bool]], judged: Mapping[str, Judged], use_case: str
 ) -> Iterator[str]:
     names = list(marks)
-    said = [judged[name].quality[use_case] for name in names]
+    said = [judged[name].quality.get(use_case, _NO_CANDIDATE) for name in names]
     found = tau([sum(marks[name]) for name in names], said)
     yield "none" if found is None else f"{found:.2f}"
     taus = sorted(value for value in _drawn(marks, said) if value is not None)
