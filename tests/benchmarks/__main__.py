@@ -25,7 +25,7 @@ from benchmarks import (
     tokens,
 )
 from benchmarks.heldout import table as heldout
-from benchmarks.regret import days, published, table
+from benchmarks.regret import days, published, questions, table
 from faults.storm import Plan
 from vedette.settings import Probing
 
@@ -76,6 +76,20 @@ def regret(
     for use_case, share in days.newcomers(runs).items():
         print(f"| {use_case} | {share:.2f} |")
     print(f"\nNear equals: {days.flips_a_day(max(1, runs // 3)):.3f} announced changes a day")
+
+
+@app.command(name="questions")
+def ask_questions(*, fleets: int = 40, sizes: Numbers = questions.SIZES) -> None:
+    """Compare what evaluations cost, and what their answers are worth: the same questions to all models, or a race.
+
+    Parameters
+    ----------
+    fleets
+        How many fleets of each size.
+    sizes
+        How many models a fleet has.
+    """
+    print("\n".join(questions.lines(fleets, sizes)))
 
 
 @app.command(name="recommender")

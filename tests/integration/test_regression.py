@@ -60,6 +60,7 @@ class Evaluated:
             settings=SETTINGS,
             grader=Here(SUITE),
             clock=bus.clock,
+            use_cases={},
         )
         self.jobs = 0
 
@@ -129,6 +130,7 @@ async def test_an_unknown_suite_fails_the_job_and_names_the_field(bus: Bus) -> N
         endpoints={"box": model.endpoint},
         clock=bus.clock,
         measures={"evaluate": model.measure},
+        questions=model.measure.questions,
     )
     heard = await bus.connection.subscribe("progress.*")
     job = model.endpoint.job("evaluate", at=NOW, cause="manual", seed="s", model=MODEL)

@@ -47,6 +47,14 @@ def test_evaluations_wait_for_first_figures_and_for_those_alone() -> None:
     assert turns("a/1 b", "b/1 e", "a/2 b", "a/3 b", cause="tick") == ["b/1 e", "a/2 b", "a/3 b"]
 
 
+def test_of_new_models_the_most_promising_is_evaluated_first() -> None:
+    """Before those that were evaluated already; the others keep their order."""
+    hopes = {"a": 0.3, "b": 0.9, "c": 0.6}
+    queue = [job("x/old e", "tick"), job("x/a e"), job("x/b e"), job("x/a v", "tick"), job("x/c e")]
+    ordered = in_turns(queue, job("x/old b", "tick"), lambda model: hopes[model.name])
+    assert [one.id for one in ordered if one.kind == "evaluate"] == ["x/b e", "x/c e", "x/a e", "x/old e"]
+
+
 def test_an_operators_job_is_not_moved() -> None:
     queue = [job("a/2 b"), job("a/3 b", "manual"), job("b/1 b")]
     assert [one.id for one in in_turns(queue, job("a/1 b"))] == ["b/1 b", "a/2 b"]

@@ -13,6 +13,7 @@ from vedette.messages.consumers import host_jobs, lifecycle, ticks
 from vedette.runtime.routes import shared_by
 from vedette.runtime.service import Service, open_service
 from vedette.settings import Settings
+from vedette.usecases import known
 from vedette_benchmarker.capabilities import Capabilities
 from vedette_benchmarker.evaluation import Evaluation
 from vedette_benchmarker.grader import open_grader
@@ -42,6 +43,16 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         await service.follow(("MODELS", "model.>"), ("ENDPOINTS", "endpoint.observed.*"))
         bus, clock = service.bus, service.clock
         rng = SystemRandom()  # a seed repeated at a restart would meet the server's prompt cache
+        evaluation = Evaluation(
+            bus=bus,
+            catalogue=service.catalogue,
+            suites=suites(settings.evaluating.suites),
+            settings=settings.evaluating,
+            grader=grader,
+            clock=clock,
+            use_cases=known(settings.recommend.use_cases),
+            vouched=settings.quality,
+        )
         speed = Speed(
             bus=bus, catalogue=service.catalogue, settings=settings.benchmarking, clock=clock, rng=rng
         )
@@ -54,15 +65,9 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             measures={
                 "benchmark": speed,
                 "verify": Capabilities(bus=bus, clock=clock, rng=rng),
-                "evaluate": Evaluation(
-                    bus=bus,
-                    catalogue=service.catalogue,
-                    suites=suites(settings.evaluating.suites),
-                    settings=settings.evaluating,
-                    grader=grader,
-                    clock=clock,
-                ),
+                "evaluate": evaluation,
             },
+            questions=evaluation.questions,
         )
         service.include(routes(measurements))
         # Endpoints on one host share its processor: one durable per host group, one job of it in hand.
@@ -75,6 +80,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
                 served.add(group)
 
         async def take_on(changed: Settings) -> None:
+            evaluation.reload(known(changed.recommend.use_cases), changed.quality)
             reloaded = await endpoints.reload(changed)
             await serve_hosts()
             await measurements.on_reload(reloaded.added)

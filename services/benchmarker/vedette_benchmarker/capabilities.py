@@ -35,6 +35,10 @@ class Capabilities:
         """Return when the model was last checked."""
         return state.verified.event.at if state.verified else None
 
+    def is_due(self, state: ModelState) -> bool:
+        """Return True: each tick wants it again."""
+        return True
+
     def is_wanted(self, endpoint: OpenEndpoint) -> bool:
         """Return whether models of the endpoint are to prove anything without being asked."""
         return endpoint.settings.verify_capabilities

@@ -1,7 +1,7 @@
 """The measure `evaluate`: how well a model answers questions whose answers can be checked."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from itertools import islice
 from random import Random
 
@@ -13,17 +13,20 @@ from vedette.messages import ids, subjects
 from vedette.messages.catalogue import Catalogue, ModelState, Versioned
 from vedette.messages.events import Job, ModelEvaluated, ModelRegressed
 from vedette.messages.validation import spelt, unknown_name
-from vedette.settings import Evaluating
+from vedette.settings import Evaluating, Vouched
 from vedette.text.shown import shown
 from vedette.types import Capability, ModelInfo, Outcome, Score, Use
+from vedette.usecases import UseCase
 from vedette_benchmarker.asking import Asker, Spent, room_to_think
 from vedette_benchmarker.grader import Grading
 from vedette_benchmarker.grading import Graded, claims, continues, drops, fold, planned, telling, ungraded
 from vedette_benchmarker.handlers import Ended
+from vedette_benchmarker.racing import SHARE, STEP, Entrant, Questions, entrant, race
 from vedette_benchmarker.suites import Item, Suite, VectorItem
 from vedette_benchmarker.yielding import GaveWay, Turn, at_any_time
 
 _PROMPT_TOKENS = 200  # of an average item, with its template
+_REST = timedelta(hours=6)  # of a model whose last evaluation brought no answers
 
 
 class Evaluation:
@@ -38,10 +41,14 @@ class Evaluation:
         settings: Evaluating,
         grader: Grading,
         clock: Clock,
+        use_cases: Mapping[str, UseCase],
+        vouched: Sequence[Vouched] = (),
     ) -> None:
         self._bus = bus
         self._catalogue = catalogue
         self._suites = suites
+        self._use_cases = use_cases
+        self._vouched = vouched
         self._settings = settings
         self._grader = grader
         self._clock = clock
@@ -55,12 +62,69 @@ class Evaluation:
         """Return when the present weights were last evaluated."""
         return state.quality.measured_at if state.quality else None
 
+    def reload(self, use_cases: Mapping[str, UseCase], vouched: Sequence[Vouched]) -> None:
+        """Ask what tells of *use_cases* from now on."""
+        self._use_cases = use_cases
+        self._vouched = vouched
+
+    def is_due(self, state: ModelState) -> bool:
+        """Return whether a tick is to evaluate the model: a suite was never asked, or its weights show no change.
+
+        A model without a digest may be replaced by another one under its name. The others are raced.
+        """
+        info = state.known
+        return info is not None and (info.digest is None or bool(self._first_share(state, info)))
+
+    def _first_share(self, state: ModelState, info: ModelInfo) -> dict[str, int]:
+        """Return the items by kind of the suites that have no score yet: few, unless there is nothing else to ask by.
+
+        What tells of no use case is not raced. New weights or a new server are compared with what was before.
+        """
+        scores = self._scores_so_far(state, info)
+        compared = not scores and state.evaluated is not None and bool(state.evaluated.event.quality.scores)
+        raced = {kind for use_case in self._use_cases.values() for kind in use_case.kinds}
+        return {
+            suite.kind: self._settings.items
+            if compared or suite.kind not in raced
+            else min(SHARE, self._settings.items)
+            for suite in self._fitting(info, ())
+            if not _is_of(scores.get(suite.kind), suite)
+        }
+
+    def questions(self) -> list[Questions]:
+        """Return the questions that are worth asking now, by the catalogue: those that gain most first."""
+        return race(self._entrants(self._catalogue.present()), self._use_cases)
+
+    def _entrants(self, states: Iterable[ModelState]) -> list[Entrant]:
+        """Return the models that race; of several names for the same weights at one endpoint, one."""
+        by_weights: dict[tuple[str, str], ModelState] = {}
+        for state in sorted(states, key=lambda one: (one.quality is None, one.model)):
+            digest = state.info.digest if state.info else None
+            by_weights.setdefault((state.model.endpoint, digest or f"/{state.model.name}"), state)
+        found = (self._entrant(state) for state in by_weights.values())
+        return [one for one in found if one is not None]
+
+    def _entrant(self, state: ModelState) -> Entrant | None:
+        scores = state.quality.scores if state.quality else {}
+        askable = [suite.kind for suite in self._suites if _is_of(scores.get(suite.kind), suite)]
+        names = (str(state.model), state.model.name)
+        said = sorted((one for one in self._vouched if one.model in names), key=lambda one: one.as_of)
+        return entrant(state, askable, {one.use_case: one.score for one in said}, rests=self._rests(state))
+
+    def _rests(self, state: ModelState) -> bool:
+        """Return whether the model is asked nothing: it waits for its first share, or its last evaluation failed."""
+        if state.evaluated is None or state.quality is None or not state.quality.scores:
+            return True
+        last = state.evaluated.event
+        failed = last.outcome is not Outcome.OK or not last.scores
+        return failed and self._clock.now() - last.at < _REST
+
     def is_wanted(self, endpoint: OpenEndpoint) -> bool:
         """Return whether models of the endpoint are to be evaluated without being asked."""
         return endpoint.settings.evaluate
 
     def estimate(self, endpoint: OpenEndpoint, info: ModelInfo) -> Use:
-        """Return what it comes to if every suite asks all its items and every answer is as long as allowed."""
+        """Return what a job of the schedule comes to at most: every suite asked, every answer as long as allowed."""
         items = [item for suite in self._fitting(info, ()) for item in self._sample(suite)]
         generated = sum(item.max_tokens for item in items if isinstance(item, Item))
         return cost(
@@ -73,7 +137,7 @@ class Evaluation:
 
     def _sample(self, suite: Suite) -> list[Item | VectorItem]:
         items: Iterator[Item | VectorItem] = suite.items(Random(0))  # noqa: S311 - only their size matters
-        return list(islice(items, self._settings.items))
+        return list(islice(items, min(STEP, self._settings.items)))
 
     def pays(self, endpoint: OpenEndpoint, info: ModelInfo) -> bool:
         """Return whether `usd_per_day` gives leave for a model whose calls cost: the rest of the day covers it."""
@@ -109,14 +173,15 @@ class Evaluation:
         turn: Turn = at_any_time,
     ) -> Ended:
         """Ask, check, publish. Raises RequestError for a suite that is unknown here."""
-        named = self._known(job.suites)
         known, started = state.known or info, self._clock.monotonic()
-        suites = self._fitting(known, named)
+        wanted = self._wanted(state, known, job)
+        if not wanted:
+            return Ended(ok=True, detail="no more questions are worth asking", use=Use())
         limit_usd = self._limit_usd(endpoint, known, job)
         if limit_usd is not None:
             self._reserved[job.id] = limit_usd
         try:
-            return await self._run(endpoint, state, known, job, suites, limit_usd, started, turn)
+            return await self._run(endpoint, state, known, job, wanted, limit_usd, started, turn)
         finally:
             self._reserved.pop(job.id, None)
 
@@ -126,7 +191,7 @@ class Evaluation:
         state: ModelState,
         info: ModelInfo,
         job: Job,
-        suites: Sequence[Suite],
+        wanted: Sequence[tuple[Suite, int]],
         limit_usd: float | None,
         started: float,
         turn: Turn,
@@ -140,17 +205,16 @@ class Evaluation:
             max_usd=limit_usd,
         )
         graded: list[Graded] = []
-        scores = self._scores_so_far(state, endpoint, info)
-        for place, suite in enumerate(suites):
+        scores = self._scores_so_far(state, info)
+        steps, asked = sum(count for _, count in wanted), 0
+        for suite, count in wanted:
 
-            async def on_trial(so_far: Graded, place: int = place) -> None:
+            async def on_trial(so_far: Graded, asked: int = asked) -> None:
                 await turn()
-                await self._tell(
-                    so_far, job, place * self._settings.items, len(suites) * self._settings.items
-                )
+                await self._tell(so_far, job, asked, steps)
 
             held = scores.get(suite.kind)
-            before = held if held and held.suite == suite.name else None
+            before = held if _is_of(held, suite) else None
             # One seed for all models, each going on where it stopped: what they are compared by are the same items,
             # and none is asked twice. A suite with a fixed number of items is asked again, in another order.
             seed, start = (
@@ -158,7 +222,7 @@ class Evaluation:
                 if suite.endless
                 else (f"{job.id} {suite.name}", 0)
             )
-            count = planned(before, self._settings)
+            asked += count
             try:
                 graded.append(await asker.grade(suite, seed, on_trial, start=start, count=count))
             except GaveWay as gave_way:
@@ -172,11 +236,39 @@ class Evaluation:
         ok = event is None or event.outcome is Outcome.OK
         return Ended(ok=ok, detail=_told(event) if event else "", use=use)
 
-    def _scores_so_far(
-        self, state: ModelState, endpoint: OpenEndpoint, info: ModelInfo
-    ) -> Mapping[str, Score]:
+    def _wanted(self, state: ModelState, info: ModelInfo, job: Job) -> list[tuple[Suite, int]]:
+        """Return which suites to ask, and how many items of each. Raises RequestError for one that is unknown here.
+
+        An operator's job asks every suite. Any other asks the first share, or what is worth asking now: others may
+        have been evaluated since it was queued.
+        """
+        named = self._known(job.suites)
+        suites = self._fitting(info, named)
+        if job.cause == "manual":
+            scores = self._scores_so_far(state, info)
+            held = {suite.kind: scores.get(suite.kind) for suite in suites}
+            return [
+                (
+                    suite,
+                    planned(held[suite.kind] if _is_of(held[suite.kind], suite) else None, self._settings),
+                )
+                for suite in suites
+            ]
+        items: Mapping[str, int] = {} if named else self._first_share(state, info)
+        if not items and not named and info.digest is None:
+            items = {suite.kind: min(SHARE, self._settings.items) for suite in suites}
+        if not items:
+            items = self._worth_asking(state)
+        return [(suite, items[suite.kind]) for suite in self._suites if suite.kind in items]
+
+    def _worth_asking(self, state: ModelState) -> Mapping[str, int]:
+        others = [one for one in self._catalogue.present() if one.model != state.model]
+        found = race(self._entrants([state, *others]), self._use_cases)
+        return next((one.items for one in found if one.model == state.model), {})
+
+    def _scores_so_far(self, state: ModelState, info: ModelInfo) -> Mapping[str, Score]:
         """Return the scores that those of this evaluation will be added to."""
-        held, last = self._catalogue.endpoint(endpoint.name), state.evaluated
+        held, last = self._catalogue.endpoint(info.model.endpoint), state.evaluated
         version = held.event.server_version if held else None
         return (
             last.event.quality.scores if last and continues(last.event.quality, info.digest, version) else {}
@@ -267,6 +359,11 @@ class Evaluation:
             )
 
         await self._bus.publisher.advance("MODELS", subject, step)
+
+
+def _is_of(score: Score | None, suite: Suite) -> bool:
+    """Return whether *score* is of this version of *suite*."""
+    return score is not None and score.suite == suite.name and score.trials > 0
 
 
 def _use(endpoint: OpenEndpoint, info: ModelInfo, spent: Spent) -> Use:

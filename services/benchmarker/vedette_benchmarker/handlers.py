@@ -30,6 +30,7 @@ from vedette.messages.events import (
 from vedette.messages.tolerance import is_future
 from vedette.providers.counting import Sent, counting
 from vedette.types import ModelInfo, ModelRef, Occupancy, Use
+from vedette_benchmarker.racing import Questions
 from vedette_benchmarker.turns import in_turns
 from vedette_benchmarker.yielding import (
     GaveWay,
@@ -99,6 +100,10 @@ class Measure(Protocol):
         """Return when the model was last measured so, as far as that still holds."""
         ...
 
+    def is_due(self, state: ModelState) -> bool:
+        """Return whether a tick is to measure the model, if it was not measured since."""
+        ...
+
     def is_wanted(self, endpoint: OpenEndpoint) -> bool:
         """Return whether the endpoint's settings want it without being asked."""
         ...
@@ -138,6 +143,7 @@ class Measurements:
         endpoints: Endpoints,
         clock: Clock,
         measures: Mapping[JobKind, Measure],
+        questions: Callable[[], Sequence[Questions]],
         probe_timeout_s: float,
     ) -> None:
         self._bus = bus
@@ -145,6 +151,7 @@ class Measurements:
         self._endpoints = endpoints
         self._clock = clock
         self._measures = measures
+        self._questions = questions
         self._probe_timeout_s = probe_timeout_s
 
     async def on_tick(self, tick: Tick) -> None:
@@ -152,6 +159,10 @@ class Measurements:
 
         What is dated later than the tick was measured by a wrong clock, and is due as well.
         """
+        await self._queue_due(tick)
+        await self._race()
+
+    async def _queue_due(self, tick: Tick) -> None:
         kind = _TICKED[tick.job]
         measured = [(self._measures[kind].measured_at(state), state) for state in self._catalogue.present()]
         # Those that were never measured come first: where a round is limited, they would never have their turn.
@@ -159,7 +170,12 @@ class Measurements:
         for measured_at, state in sorted(measured, key=_turn):
             endpoint = self._endpoints.get(state.model.endpoint)
             due = measured_at is None or measured_at < tick.slot or is_future(measured_at, tick.at)
-            if endpoint and due and self._measures[kind].is_wanted(endpoint):
+            if (
+                endpoint
+                and due
+                and self._measures[kind].is_due(state)
+                and self._measures[kind].is_wanted(endpoint)
+            ):
                 await self._bus.publisher.enqueue(
                     endpoint.job(kind, at=tick.slot, cause="tick", seed=tick.id, model=state.model)
                 )
@@ -255,16 +271,24 @@ class Measurements:
         await self._bus.jobs.tell(job, "done" if ended.ok else "failed", f"{state.model}{detail}")
 
     async def _take_turns(self, endpoint: OpenEndpoint, job: Job) -> None:
-        """Let the other endpoints of the host have their turn after *job*."""
+        """Let the other endpoints of the host have their turn after *job*, and the most promising of new models."""
         group = endpoint.settings.group
-        if sum(one.settings.group == group for one in self._endpoints) == 1:
+        alone = sum(one.settings.group == group for one in self._endpoints) == 1
+        if alone and job.kind == "benchmark":
             return
         try:
-            moved = await self._bus.jobs.rearrange(host_jobs(group), lambda jobs: in_turns(jobs, job))
+            moved = await self._bus.jobs.rearrange(
+                host_jobs(group), lambda jobs: in_turns(jobs, job, self._promise)
+            )
         except (nats.errors.Error, TimeoutError) as error:
             self._bus.log.warning("queue.kept", group=group, error=f"{type(error).__name__}")
         else:
             self._bus.log.debug("queue.rearranged", group=group, moved=moved)
+
+    def _promise(self, model: ModelRef) -> float:
+        """Return how good a model is expected to be before any evaluation."""
+        state = self._catalogue.get(model)
+        return evaluating.promise(state.info) if state and state.info else 0.0
 
     async def _run(
         self,
@@ -373,6 +397,7 @@ class Measurements:
     async def _queue_again(self, endpoint: OpenEndpoint, job: Job, wait_s: float) -> None:
         await asyncio.sleep(wait_s)
         again = endpoint.job(job.kind, at=self._clock.now(), cause=job.cause, seed=job.id, model=job.model)
+        again = msgspec.structs.replace(again, suites=job.suites)
         try:
             await self._bus.publisher.enqueue(again)
         except (nats.errors.Error, NotYet, TimeoutError) as error:
@@ -381,12 +406,32 @@ class Measurements:
             )
 
     async def _queue_next(self, endpoint: OpenEndpoint, job: Job) -> None:
-        """Queue what follows a first measurement; what a person asked for stands alone."""
+        """Queue what follows a measurement; what a person asked for stands alone."""
+        if job.kind == "evaluate" and job.cause != "manual":
+            await self._race()
         following = _THEN.get(job.kind)
         if following is not None and job.cause in ("found", "changed"):
             await self._bus.publisher.enqueue(
                 endpoint.job(following, at=job.at, cause=job.cause, seed=job.id, model=job.model)
             )
+
+    async def _race(self) -> None:
+        """Queue on each host the questions that are most worth asking there, as far as the catalogue shows.
+
+        One job a host: its answers decide what comes next. Replicas that decide at once queue the same.
+        """
+        served: set[str] = set()
+        for one in self._questions():
+            endpoint, state = self._endpoints.get(one.model.endpoint), self._catalogue.get(one.model)
+            if endpoint is None or state is None or endpoint.settings.group in served:
+                continue
+            job = msgspec.structs.replace(
+                endpoint.job("evaluate", at=self._clock.now(), cause="tick", seed="race", model=one.model),
+                suites=tuple(one.items),
+            )
+            if self._left_alone(self._measures["evaluate"], endpoint, state, job) is None:
+                served.add(endpoint.settings.group)
+                await self._bus.publisher.enqueue(job)
 
     def _left_alone(
         self, measure: Measure, endpoint: OpenEndpoint, state: ModelState, job: Job

@@ -41,6 +41,10 @@ class Speed:
         """Return when the present weights were last measured."""
         return state.performance.measured_at if state.performance else None
 
+    def is_due(self, state: ModelState) -> bool:
+        """Return True: each tick wants it again."""
+        return True
+
     def is_wanted(self, endpoint: OpenEndpoint) -> bool:
         """Return whether the endpoint is to be benchmarked without being asked."""
         return endpoint.settings.benchmark

@@ -1,6 +1,6 @@
 """Whose turn it is on one host: endpoints take turns, so that many models of one keep no other waiting. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, zip_longest
 
 from vedette.messages.events import Job
@@ -9,14 +9,17 @@ from vedette.types import ModelRef
 _Turn = tuple[Job, ...]
 
 
-def in_turns(jobs: Sequence[Job], last: Job) -> list[Job]:
+def in_turns(
+    jobs: Sequence[Job], last: Job, promise: Callable[[ModelRef], float] = lambda _: 0.0
+) -> list[Job]:
     """Return the unrequested *jobs* of one host, oldest first, in the order of their turns after *last*.
 
     A turn is the benchmark and the capability check of one model, which is loaded once for both, or an evaluation.
     The endpoint of *last* comes after the others. Evaluations are long: they wait while a new model waits for its
-    first figures. An operator's job is not in the result: it keeps its place.
+    first figures, and at each endpoint those of new models come first, the ones with the most *promise* before the
+    others. An operator's job is not in the result: it keeps its place.
     """
-    unasked = [job for job in jobs if job.cause != "manual"]
+    unasked = _promising_first([job for job in jobs if job.cause != "manual"], promise)
     going_on = [job for job in unasked if _unit(job) == _unit(last)] if last.kind != "evaluate" else []
     others = [job for job in unasked if job not in going_on]
     if not any(_is_first(job) for job in others):
@@ -24,6 +27,19 @@ def in_turns(jobs: Sequence[Job], last: Job) -> list[Job]:
     soon = [job for job in others if job.kind != "evaluate"]
     later = [job for job in others if job.kind == "evaluate"]
     return [*going_on, *_round_robin(soon, last.endpoint), *_round_robin(later, None)]
+
+
+def _promising_first(jobs: Sequence[Job], promise: Callable[[ModelRef], float]) -> list[Job]:
+    """Return *jobs* with the evaluations in order of promise, in the places that evaluations have."""
+    evaluations = iter(
+        sorted((job for job in jobs if job.kind == "evaluate"), key=lambda job: _hope(job, promise))
+    )
+    return [next(evaluations) if job.kind == "evaluate" else job for job in jobs]
+
+
+def _hope(job: Job, promise: Callable[[ModelRef], float]) -> tuple[bool, float]:
+    is_new = job.cause in ("found", "changed") and job.model is not None
+    return not is_new, -promise(job.model) if is_new and job.model else 0.0
 
 
 def _is_first(job: Job) -> bool:

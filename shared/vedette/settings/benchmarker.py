@@ -21,7 +21,10 @@ class Benchmarking(Section, frozen=True, kw_only=True):
 
 
 class Evaluating(Section, frozen=True, kw_only=True):
-    """How well models answer: `items` asked of each suite, or `least` once the interval is as narrow as asked for.
+    """How well models answer.
+
+    A command asks `items` of each suite, or `least` once the interval is as narrow as asked for. The schedule asks
+    what can change a recommendation.
 
     `suites` names a folder with suites of one's own (TOML or JSONL). Programs that models write run in a sandbox.
     `usd_per_day` gives leave to evaluate models whose calls cost money, all of them together within it a day.

@@ -59,13 +59,22 @@ def answered(scores: Mapping[str, Score], kinds: Mapping[str, float]) -> Answere
     if not weight:
         return NOTHING
     rate = math.fsum(kinds[kind] * one.successes / one.trials for kind, one in asked.items()) / weight
-    variance = math.fsum((kinds[kind] / weight) ** 2 / one.counted for kind, one in asked.items())
+    counted = {kind: one.counted for kind, one in asked.items()}
+    return Answered(rate, effective(counted, kinds), sum(one.trials for one in asked.values()))
+
+
+def effective(counted: Mapping[str, float], kinds: Mapping[str, float]) -> float:
+    """Return how many answers to one question each tell as much as so many *counted* answers by kind of question."""
+    asked = [kind for kind in kinds if counted.get(kind)]
+    weight = math.fsum(kinds[kind] for kind in asked)
+    if not weight:
+        return 0.0
+    variance = math.fsum((kinds[kind] / weight) ** 2 / counted[kind] for kind in asked)
     total = math.fsum(kinds.values())
     uneven = math.fsum(
-        (share / total - (share / weight if kind in asked else 0.0)) ** 2 for kind, share in kinds.items()
+        (share / total - (share / weight if counted.get(kind) else 0.0)) ** 2 for kind, share in kinds.items()
     )
-    variance += 0.25 * KIND_SPREAD**2 * uneven
-    return Answered(rate, 1.0 / variance, sum(one.trials for one in asked.values()))
+    return 1.0 / (variance + 0.25 * KIND_SPREAD**2 * uneven)
 
 
 class Estimated(NamedTuple):
@@ -119,6 +128,15 @@ def estimate(
     apart = _share(logit + scale.eased)
     information = n * apart * (1.0 - apart) * deviation**2
     return Estimated(_share(logit), information / (1.0 + information))
+
+
+def deviation(quality: Floats, effective: Floats, expected: Floats, spread: Floats, scale: Scale) -> Floats:
+    """Return the standard deviation (logits) of an estimate of *quality* that rests on so many *effective* answers."""
+    _, before = _expectation(expected, spread)
+    sure = np.clip(quality, _LEAST, 1.0 - _LEAST)
+    apart = _share(np.log(sure / (1.0 - sure)) + scale.eased)
+    after: Floats = before / np.sqrt(1.0 + effective * apart * (1.0 - apart) * before**2)
+    return after
 
 
 def expectation(expected: Floats, spread: Floats, scale: Scale) -> Floats:

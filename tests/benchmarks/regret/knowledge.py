@@ -92,7 +92,8 @@ def _head(model: ModelRef, what: str, at: datetime) -> dict[str, object]:
     return {"id": ids.derive(at, what, str(model)), "at": at, "model": model}
 
 
-def _digest(truth: Truth) -> str | None:
+def digest(truth: Truth) -> str | None:
+    """Return the digest of the weights of *truth*: a hosted model has none."""
     return None if truth.hosted else f"{truth.endpoint} {truth.name}"
 
 
@@ -110,7 +111,7 @@ def _found(model: ModelRef, truth: Truth, now: datetime) -> ModelFound:
         url=f"http://{truth.endpoint}.example",
         api="openai" if truth.hosted else "ollama",
         kind="chat",
-        digest=_digest(truth),
+        digest=digest(truth),
         family=truth.family,
         parameters=int(truth.billions * 1e9) if truth.billions and not truth.hosted else None,
         active_parameters=int(truth.active * 1e9) if truth.active and not truth.hosted else None,
@@ -172,7 +173,7 @@ def benchmarked(
     performance = Performance(
         measured_at=at,
         n=RUNS,
-        digest=_digest(truth),
+        digest=digest(truth),
         output_tps=figure(truth.output_tps * wandered),
         ttft_ms=figure(truth.ttft_ms / wandered, RUNS // 2),
     )
@@ -195,7 +196,7 @@ def evaluated(
         shown = 1 / (1 + math.exp(-logit))
         right = sum(rng.random() < shown for _ in range(condition.trials))
         scores[kind] = Score(successes=right, trials=condition.trials, suite=f"{kind}@1")
-    quality = Quality(measured_at=at, digest=_digest(truth), scores=scores)
+    quality = Quality(measured_at=at, digest=digest(truth), scores=scores)
     return ModelEvaluated(
         **_head(model, "evaluated", at),  # type: ignore[arg-type]
         job_id="evaluate",

@@ -1,0 +1,204 @@
+"""What evaluations cost, and what their answers are worth: as many questions to every model, or a race of models.
+
+The race is the benchmarker's own, over the catalogue that the events of a fleet give. It asks the best question of each
+endpoint, reads the answers, and decides again, until no question is worth asking. Answers are right by chance, by the
+true rate of the model in that kind of question. Everything but the answers is known as in the condition "everything
+measured". Tokens are those of the built-in suites: prompts as estimated, answers a tenth of the most that is allowed.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from itertools import islice
+from random import Random
+from statistics import fmean, stdev
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from benchmarks.regret import asker, knowledge, worlds, worth
+from benchmarks.regret.table import NOW, UTILITIES, Regret
+from benchmarks.regret.worlds import USE_CASES, Truth
+from vedette.messages import ids
+from vedette.messages.catalogue import Catalogue
+from vedette.messages.events import ModelEvaluated, ModelEvent
+from vedette.types import ModelRef, Outcome, Quality, Score
+from vedette.usecases import BUILT_IN
+from vedette_benchmarker.racing import SHARE, Entrant, entrant, race
+from vedette_benchmarker.suites import Item
+from vedette_benchmarker.suites.registry import SUITES
+from vedette_recommender.as_of import At
+
+SIZES: Final = (5, 20, 60)
+PROMPT_TPS: Final = 1000.0  # tokens/s of the stated speed
+ANSWER_TPS: Final = 40.0
+_TERSE: Final = 0.1  # of the most tokens that an answer may have
+_MEASURED: Final = knowledge.CONDITIONS[0]
+_SURE: Final = 1.96
+
+Asked = Mapping[ModelRef, Mapping[str, int]]  # questions by model and kind
+
+
+class Fleet:
+    """One fleet, all known but the answers, which come in the same order whoever asks."""
+
+    def __init__(self, seed: int, models: int) -> None:
+        self.seed = seed
+        self.truths = {
+            ModelRef(truth.endpoint, truth.name): truth
+            for truth in worlds.world(seed, models=(models, models))
+        }
+        measured = knowledge.events(tuple(self.truths.values()), _MEASURED, NOW, seed)
+        self.events: list[ModelEvent] = [one for one in measured if not isinstance(one, ModelEvaluated)]
+        catalogue = Catalogue()
+        for sequence, event in enumerate(self.events, 1):
+            catalogue.apply(event, sequence)
+        made = (entrant(state, self.kinds(state.model), {}) for state in catalogue.present())
+        self.entrants: list[Entrant] = [one for one in made if one is not None]
+        self._answers: dict[tuple[ModelRef, str], tuple[Random, list[bool]]] = {}
+
+    def kinds(self, model: ModelRef) -> list[str]:
+        """Return the kinds of questions that a model may be asked."""
+        truth = self.truths[model]
+        return [kind for kind in truth.rates if truth.tools or not kind.startswith("tool")]
+
+    def score(self, model: ModelRef, kind: str, trials: int) -> Score:
+        """Return the score of the first *trials* answers."""
+        rng, answers = self._answers.setdefault((model, kind), (Random(f"{self.seed} {model} {kind}"), []))
+        while len(answers) < trials:
+            answers.append(rng.random() < self.truths[model].rates[kind])
+        return Score(successes=sum(answers[:trials]), trials=trials, suite=f"{kind}@1")
+
+    def scores(self, model: ModelRef, items: Mapping[str, int]) -> dict[str, Score]:
+        """Return the scores of so many answers by kind."""
+        return {kind: self.score(model, kind, trials) for kind, trials in items.items() if trials}
+
+    def regret(self, asked: Asked) -> dict[str, float]:
+        """Return by utility what the recommendations lose after so many questions, the mean of all use cases."""
+        events = [*self.events, *(self._evaluated(model, items) for model, items in asked.items())]
+        chosen = asker.chosen(asker.answers_to(events, At(NOW)), USE_CASES)
+        return {name: self._lost(of, chosen) for name, of in UTILITIES.items()}
+
+    def _lost(self, of: worth.Worth, chosen: asker.Chosen) -> float:
+        lost = []
+        for use_case in USE_CASES:
+            fit = worth.able(tuple(self.truths.values()), use_case)
+            if not fit:
+                continue
+            by_name = {
+                (one.endpoint, one.name): value for one, value in zip(fit, of(fit, use_case), strict=True)
+            }
+            choice = chosen[use_case]
+            lost.append(max(by_name.values()) - (by_name[choice] if choice else 0.0))
+        return fmean(lost)
+
+    def _evaluated(self, model: ModelRef, items: Mapping[str, int]) -> ModelEvaluated:
+        return evaluated(model, self.truths[model], self.scores(model, items), NOW)
+
+
+def evaluated(model: ModelRef, truth: Truth, scores: Mapping[str, Score], at: datetime) -> ModelEvaluated:
+    """Return the event of an evaluation after which a model has *scores*."""
+    quality = Quality(measured_at=at, digest=knowledge.digest(truth), scores=dict(scores))
+    return ModelEvaluated(
+        id=ids.derive(at, "evaluated", str(model)),
+        at=at,
+        model=model,
+        job_id="evaluate",
+        outcome=Outcome.OK,
+        scores=dict(scores),
+        quality=quality,
+    )
+
+
+def alike(items: int) -> Callable[[Fleet], Asked]:
+    """Return the plan that asks every model so many questions of each kind."""
+    return lambda fleet: {model: dict.fromkeys(fleet.kinds(model), items) for model in fleet.truths}
+
+
+def raced(fleet: Fleet) -> Asked:
+    """Return what the race asks, until nothing is worth asking."""
+    asked = {model: dict.fromkeys(fleet.kinds(model), SHARE) for model in fleet.truths}
+    entrants = {
+        one.info.model: replace(one, scores=fleet.scores(one.info.model, asked[one.info.model]))
+        for one in fleet.entrants
+    }
+    while wanted := race(list(entrants.values()), BUILT_IN):
+        served: set[str] = set()
+        for questions in wanted:
+            model = questions.model
+            if model.endpoint in served:
+                continue
+            served.add(model.endpoint)
+            for kind, items in questions.items.items():
+                asked[model][kind] += items
+            entrants[model] = replace(entrants[model], scores=fleet.scores(model, asked[model]))
+    return asked
+
+
+class Spent(Struct, frozen=True):
+    """What a plan costs a model, and what its recommendations lose (points of 100), over fleets."""
+
+    questions: float
+    tokens: float
+    minutes: float
+    regrets: Mapping[str, Regret]
+
+
+def spent(plan: Callable[[Fleet], Asked], fleets: Sequence[Fleet]) -> Spent:
+    """Return the means of *plan* over *fleets*: for each model, and the regret of the use cases."""
+    asked = [plan(fleet) for fleet in fleets]
+    models = sum(map(len, asked))
+    by_kind = [items for one in asked for items in one.values()]
+    lost = [fleet.regret(one) for fleet, one in zip(fleets, asked, strict=True)]
+    tokens = [_tokens(items) for items in by_kind]
+    return Spent(
+        questions=sum(sum(items.values()) for items in by_kind) / models,
+        tokens=sum(prompt + answer for prompt, answer in tokens) / models,
+        minutes=sum(prompt / PROMPT_TPS + answer / ANSWER_TPS for prompt, answer in tokens) / models / 60,
+        regrets={
+            name: Regret(
+                fmean(one[name] for one in lost), _SURE * stdev(one[name] for one in lost) / len(lost) ** 0.5
+            )
+            for name in UTILITIES
+        },
+    )
+
+
+def _tokens(items: Mapping[str, int]) -> tuple[float, float]:
+    """Return the tokens of prompts and of answers."""
+    each = _tokens_by_kind()
+    return (
+        sum(each[kind][0] * count for kind, count in items.items()),
+        sum(each[kind][1] * count for kind, count in items.items()),
+    )
+
+
+@cache
+def _tokens_by_kind() -> Mapping[str, tuple[float, float]]:
+    """Return the tokens of one question of each kind and of its answer."""
+    found = {}
+    for suite in SUITES:
+        items = [item for item in islice(suite.items(Random(0)), 40) if isinstance(item, Item)]
+        if items:
+            found[suite.kind] = (
+                fmean(item.prompt_tokens for item in items),
+                _TERSE * fmean(item.max_tokens for item in items),
+            )
+    return found
+
+
+def lines(fleets: int, sizes: Sequence[int] = SIZES) -> Iterator[str]:
+    """Yield the table as Markdown: *fleets* of each size."""
+    yield "| models | questions to each | questions | tokens | minutes | regret, own | regret, plain |"
+    yield "|---:|---|---:|---:|---:|---:|---:|"
+    for size in sizes:
+        made = [Fleet(seed, size) for seed in range(fleets)]
+        plans = {"none": alike(0), "3 of each": alike(3), "race": raced}
+        plans |= {f"{items} of each": alike(items) for items in (5, 12, 14, 20)}
+        for name, plan in plans.items():
+            told = spent(plan, made)
+            yield (
+                f"| {size} | {name} | {told.questions:.0f} | {told.tokens:,.0f} | {told.minutes:.1f} "
+                f"| {told.regrets['own']} | {told.regrets['plain']} |"
+            )
