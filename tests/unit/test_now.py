@@ -32,7 +32,7 @@ from vedette.types import (
 from vedette.usecases import known
 from vedette_recommender.answers import Answers
 from vedette_recommender.loading import USUAL_SHARING, Load, shared, sharing
-from vedette_recommender.spreading import Equal, identity, order, weights
+from vedette_recommender.spreading import Equal, Pressed, identity, order, taking, weights
 
 CHAT = {"chat": Claim(value=True, evidence=Evidence.DECLARED, source="test")}
 HOSTS = ("a", "b", "c", "d", "e")
@@ -61,20 +61,22 @@ class Fleet:
             clock=self.clock,
         )
         self.sequence = 0
-        self.models = [ModelRef(host, "m:8b") for host in hosts]
-        for model in self.models:
-            info = model_info(
-                model,
-                provider="llamacpp",
-                url=f"http://{model.endpoint}:8080",
-                capabilities=CHAT,
-                native_context_tokens=8192,
-                locality="local",
-                size_bytes=4_000_000_000,
-            )
-            self.apply(lifecycle_event("found", model, at=EPOCH, info=info))
-            self.apply(probe_event(model, at=EPOCH, job_id="p"))
-            self.measure(model, performance())
+        for host in hosts:
+            self.add(ModelRef(host, "m:8b"), performance())
+
+    def add(self, model: ModelRef, performance: Performance) -> None:
+        info = model_info(
+            model,
+            provider="llamacpp",
+            url=f"http://{model.endpoint}:8080",
+            capabilities=CHAT,
+            native_context_tokens=8192,
+            locality="local",
+            size_bytes=4_000_000_000,
+        )
+        self.apply(lifecycle_event("found", model, at=EPOCH, info=info))
+        self.apply(probe_event(model, at=EPOCH, job_id="p"))
+        self.measure(model, performance)
 
     def measure(self, model: ModelRef, performance: Performance) -> None:
         self.apply(
@@ -294,7 +296,7 @@ def test_another_weight_of_one_moves_no_caller_between_the_others(
     behind: list[float], who: bytes, changed: int
 ) -> None:
     """The order of all others stays; so does everything where nothing changed."""
-    shares = weights(behind, [None] * len(behind))
+    shares = weights(behind, [0.0] * len(behind))
     equals = [Equal(f"host-{n}/m", share) for n, share in enumerate(shares)]
     assert math.isclose(math.fsum(shares), 1.0)
     place = changed % len(equals)
@@ -302,6 +304,39 @@ def test_another_weight_of_one_moves_no_caller_between_the_others(
     before, after = order(equals, who), order(moved, who)
     assert [n for n in before if n != place] == [n for n in after if n != place]
     assert after.index(place) >= before.index(place)
+
+
+def test_noise_below_half_of_the_slots_moves_no_caller() -> None:
+    """Nor does it move an agent without a name."""
+    fleet = Fleet(("a", "b"))
+    for caller in (None, *(f"agent-{n}" for n in range(10))):
+        asked = {"caller": caller} if caller else {}
+        got = set()
+        for running in ((0, 0), (1, 0), (2, 0), (0, 2), (1, 2), (2, 1), (2, 2)):
+            for host, n in zip("ab", running, strict=True):
+                fleet.load(host, n, waiting=0, slots=4)
+            got.add(fleet.first(**asked))
+        assert len(got) == 1
+
+
+def test_beside_an_idle_equal_a_busy_one_takes_nobody_and_in_a_crowd_it_does() -> None:
+    assert taking([Pressed(1.0, 0.0), Pressed(1.5, 1.0)]) == [0]
+    assert taking([Pressed(1.0, 0.0), Pressed(2.0, 0.5)]) == [0]
+    assert taking([Pressed(1.0, 0.0), Pressed(1.8, 0.5)]) == [0, 1]
+    assert taking([Pressed(1.5, 1.0), Pressed(3.0, 1.5)]) == [0, 1]
+    assert taking([Pressed(1.5, 1.0), Pressed(7.0, 4.0)]) == [0]
+
+
+def test_a_worse_model_takes_callers_only_where_it_is_better_now() -> None:
+    """Two loaded equals and an idle model that is a little worse at rest: its score decides, not the spread."""
+    fleet = Fleet(("a", "b"))
+    worse = ModelRef("c", "m:8b")
+    fleet.add(worse, performance(tps=30.0))
+    assert {fleet.first(caller=str(n)) for n in range(20)} == {"a", "b"}
+    for host in "ab":
+        fleet.load(host, 4, waiting=8, slots=4)
+    fleet.load("c", 0, waiting=0, slots=4)
+    assert {fleet.first(caller=str(n)) for n in range(20)} == {"c"}
 
 
 def test_who_asks_is_account_caller_and_session() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vedette.types import NOT_DOWNTIME, UP, Health, Level, Outcome, ProbeSample, Published, Status
-from vedette_prober.verdict import fold, needs_confirmation, verdict
+from vedette_prober.verdict import fold, is_suspicious, needs_confirmation, verdict
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
 outcomes = st.sampled_from(list(Outcome))
@@ -156,3 +156,23 @@ def test_a_refused_connection_is_confirmed_at_once() -> None:
 def test_only_a_refused_connection_is_confirmed_at_once(outcome: Outcome) -> None:
     """A server that is slow, or fails, is not asked more often for that."""
     assert not needs_confirmation(outcome, [folded([Outcome.OK])])
+
+
+@pytest.mark.parametrize("outcome", [Outcome.BUSY, Outcome.SERVER_ERROR, Outcome.TIMEOUT, Outcome.GARBAGE])
+def test_a_single_failure_is_a_suspicion_and_no_verdict(outcome: Outcome) -> None:
+    """It changes no status, and asks for a second probe; whatever that says, for no third."""
+    up = folded([Outcome.OK] * 3)
+    once = fold(up, sample(outcome, 120), None)
+    assert (once.status, is_suspicious(up), is_suspicious(once)) == (up.status, False, True)
+    again, back = fold(once, sample(outcome, 121), None), fold(once, sample(Outcome.OK, 121), None)
+    assert again.status is verdict(sample(outcome, 121))
+    assert not is_suspicious(again)
+    assert not is_suspicious(back)
+    assert is_suspicious(fold(again, sample(Outcome.OK, 150), None))
+    assert is_suspicious(folded([outcome]))
+
+
+@pytest.mark.parametrize("outcome", [*sorted(NOT_DOWNTIME), Outcome.LOADING])
+def test_what_would_be_the_same_in_a_few_seconds_asks_for_no_second_probe(outcome: Outcome) -> None:
+    assert not is_suspicious(fold(folded([Outcome.OK] * 3), sample(outcome, 120), None))
+    assert not is_suspicious(fold(folded([Outcome.OK] * 3), sample(Outcome.REFUSED, 120, "endpoint"), None))

@@ -20,6 +20,7 @@ from vedette_benchmarker.grader import open_grader
 from vedette_benchmarker.handlers import Measurements
 from vedette_benchmarker.speed import Speed
 from vedette_benchmarker.suites.choosing import suites
+from vedette_benchmarker.suspicions import Suspicions
 
 
 def routes(measurements: Measurements) -> NatsRouter:
@@ -40,8 +41,14 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         open_grader(settings.evaluating.suites) as grader,
         open_service("benchmarker", settings) as service,
     ):
-        await service.follow(("MODELS", "model.>"), ("ENDPOINTS", "endpoint.observed.*"))
         bus, clock = service.bus, service.clock
+        suspicions = Suspicions(bus=bus, catalogue=service.catalogue, endpoints=endpoints)
+        await service.follow(
+            ("MODELS", "model.>"),
+            ("ENDPOINTS", "endpoint.observed.*"),
+            ("REPORTS", "report.>"),
+            then=suspicions.on_event,
+        )
         rng = SystemRandom()  # a seed repeated at a restart would meet the server's prompt cache
         evaluation = Evaluation(
             bus=bus,
@@ -88,4 +95,5 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         await serve_hosts()
         service.on_reload(take_on)
         await service.start()
+        bus.spawn(suspicions.run())
         yield service

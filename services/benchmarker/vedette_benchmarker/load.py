@@ -35,6 +35,7 @@ MAX_TOKENS_PER_CHARACTER = 2
 UNSEEN_TOKENS = 64
 # What a server's own figure must lie in to be kept (ms or tokens/s): it is text from outside.
 PLAUSIBLE = (1e-3, 1e9)
+_SMALL_RUNS = 2
 CLOCK_STEPPED = "no figures: the clock stepped during the run"
 
 OnStep = Callable[[int, int, str], Awaitable[None]]
@@ -75,6 +76,12 @@ def plan(info: ModelInfo, settings: Benchmarking) -> list[Run]:
         for _ in range(settings.runs)
     ]
     return [warm_up, *measured]
+
+
+def small(plan: Sequence[Run]) -> list[Run]:
+    """Return what of *plan* tells whether a model changed: its warm-up, and two runs with a short prompt."""
+    short = [run for run in plan if run.prompt == "short" and not run.warm_up]
+    return [*(run for run in plan if run.warm_up), *short[:_SMALL_RUNS]]
 
 
 def _output_budget(info: ModelInfo, settings: Benchmarking) -> int:

@@ -15,7 +15,7 @@ from vedette.messages.events import Job, ModelBenchmarked
 from vedette.settings import Benchmarking
 from vedette.types import ModelInfo, Outcome, Residency, RunSample, StreamsLoad, Sweep, Use
 from vedette_benchmarker.handlers import Ended
-from vedette_benchmarker.load import OnStep, Run, measure, plan
+from vedette_benchmarker.load import OnStep, Run, measure, plan, small
 from vedette_benchmarker.statistics import fold
 from vedette_benchmarker.sweep import GENERATING, at_once
 from vedette_benchmarker.yielding import Turn, at_any_time
@@ -34,7 +34,10 @@ class Speed:
         self._rng = rng
 
     def is_done(self, state: ModelState, job: Job) -> bool:
-        """Return whether the model's figures hold the job's samples already."""
+        """Return whether the model's figures hold the job's samples already, or a suspicion was followed up since."""
+        measured_at = self.measured_at(state)
+        if job.cause == "suspicion" and measured_at is not None and measured_at >= job.at:
+            return True
         return state.benchmarked is not None and _holds(state.benchmarked, job)
 
     def measured_at(self, state: ModelState) -> datetime | None:
@@ -75,6 +78,8 @@ class Speed:
     ) -> Ended:
         """Measure, fold, publish."""
         runs = plan(state.known or info, self._settings)  # within the context that was refused before
+        if job.cause == "suspicion":
+            runs = small(runs)
         steps = len(runs) + len(job.streams)
 
         async def on_step(step: int, _: int, message: str) -> None:

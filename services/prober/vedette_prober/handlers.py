@@ -40,7 +40,7 @@ from vedette.types import (
 from vedette_prober.budget import deepest, jitter_s, level_cost
 from vedette_prober.levels import LEVELS
 from vedette_prober.load import with_load
-from vedette_prober.verdict import fold, needs_confirmation
+from vedette_prober.verdict import fold, is_suspicious, needs_confirmation
 
 # A contact that ended so never came as far as a listing.
 _NOT_REACHED = frozenset({Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.RESET, Outcome.TIMEOUT})
@@ -48,6 +48,7 @@ _NOT_REACHED = frozenset({Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.RESET, O
 _CATCHING_UP_S = 0.5
 # A server that is being restarted is often back by then.
 _CONFIRM_AFTER_S = 3.0
+_MAX_APART = 4  # models that are probed again one by one
 _SAME_WEIGHTS = "another name of the same weights was asked"
 # A server tells the new time of unloading only once it has done with the question: Ollama a moment later.
 _SETTLING_S = (0.0, 0.05, 0.2, 0.5, 1.0)
@@ -133,9 +134,12 @@ class Probes:
             )
         models = here
         with counting() as sent:
-            planned = await self._probe_all(endpoint, contact.listing, models, job)
+            planned, suspicious = await self._probe_all(endpoint, contact.listing, models, job)
         use = msgspec.structs.replace(planned, requests=0) + sent.use
         await self._observe(endpoint, msgspec.structs.replace(contact, use=contact.use + use), job)
+        # Of many, the endpoint is probed again as a whole.
+        for model in suspicious if len(suspicious) <= _MAX_APART else [None]:
+            self._bus.spawn(self._probe_again(endpoint, job, model))
         await self._bus.jobs.tell(job, "done", f"{job.endpoint}: {len(models)} models probed")
 
     async def _observe(self, endpoint: OpenEndpoint, contact: Contact, job: Job) -> None:
@@ -209,10 +213,13 @@ class Probes:
             return None
         return held.event.outcome, f"{server.name}, which runs it: {held.event.detail or held.event.outcome}"
 
-    async def _probe_again(self, endpoint: OpenEndpoint, job: Job) -> None:
-        """Queue another probe of the endpoint in a few seconds. After a restart, the next tick makes up for it."""
+    async def _probe_again(self, endpoint: OpenEndpoint, job: Job, model: ModelRef | None = None) -> None:
+        """Queue another probe of the endpoint, or of *model*, in a few seconds.
+
+        After a restart, the next tick makes up for it.
+        """
         await asyncio.sleep(_CONFIRM_AFTER_S)
-        again = endpoint.job("probe", at=self._clock.now(), cause="changed", seed=job.id)
+        again = endpoint.job("probe", at=self._clock.now(), cause="suspicion", seed=job.id, model=model)
         try:
             await self._bus.publisher.enqueue(again)
         except (nats.errors.Error, NotYet, TimeoutError) as error:
@@ -233,8 +240,11 @@ class Probes:
 
     async def _probe_all(
         self, endpoint: OpenEndpoint, listing: list[Listing], models: list[ModelState], job: Job
-    ) -> Use:
-        """Probe *models* side by side, as many as the endpoint may be asked at once; return the planned cost."""
+    ) -> tuple[Use, list[ModelRef]]:
+        """Probe *models* side by side, as many as the endpoint may be asked at once.
+
+        Return the planned cost, and the models that are to be probed again soon.
+        """
         held = self._catalogue.endpoint(endpoint.name)
         prober = Round(
             endpoint=endpoint,
@@ -250,7 +260,7 @@ class Probes:
             await prober.look()
         # Its own come first, so that another job here need not wait for the whole of this one.
         slots = asyncio.Semaphore(self._settings.per_endpoint)
-        done = 0
+        done, suspicious = 0, list[ModelRef]()
 
         async def one(state: ModelState) -> None:
             nonlocal done
@@ -261,14 +271,16 @@ class Probes:
                     loaded = prober.is_resident(state.model.name)
                     latest = await self._bus.streams.read_model(state.model) if loaded else state
                     probed = await prober.probe(latest)
-                await self._publish(state.model, probed, job)
+                event = await self._publish(state.model, probed, job)
+            if event is not None and is_suspicious(event.health):
+                suspicious.append(state.model)
             done += 1
             await self._bus.jobs.tell(job, "step", str(state.model), step=done, steps=len(models))
 
         async with asyncio.TaskGroup() as group:
             for state in models:
                 group.create_task(one(state))
-        return prober.use
+        return prober.use, sorted(suspicious)
 
     def _turn(self, model: ModelRef) -> asyncio.Lock:
         return self._turns.setdefault(model, asyncio.Lock())

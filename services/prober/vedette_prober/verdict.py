@@ -6,7 +6,17 @@ from datetime import datetime, timedelta
 import msgspec
 
 from vedette.messages.tolerance import is_future
-from vedette.types import Failure, Health, Outcome, ProbeSample, Published, Residency, Status, Tally
+from vedette.types import (
+    NOT_DOWNTIME,
+    Failure,
+    Health,
+    Outcome,
+    ProbeSample,
+    Published,
+    Residency,
+    Status,
+    Tally,
+)
 
 OUTCOMES_KEPT = 20
 FAILURES_KEPT = 20
@@ -36,6 +46,10 @@ _STATUS: dict[Outcome, Status] = {
 }
 
 
+# A limit, a wrong request or a model that is being loaded says the same in a few seconds.
+_NOT_SUSPICIOUS = NOT_DOWNTIME | {Outcome.LOADING}
+
+
 def verdict(sample: ProbeSample) -> Status:
     """Return what one *sample* alone says."""
     if sample.outcome is Outcome.TIMEOUT and sample.cause == "model":
@@ -49,6 +63,20 @@ def needs_confirmation(outcome: Outcome, healths: Iterable[Health]) -> bool:
     Results that alternate are still damped: a probe that reaches the server asks for no other.
     """
     return outcome is Outcome.REFUSED and any(one.status is not _STATUS[outcome] for one in healths)
+
+
+def is_suspicious(health: Health) -> bool:
+    """Return whether to probe a model again at once: its last probe alone says something else than its status.
+
+    Of a new model, the first failure. The second probe agrees, and the status changes, or it does not: either way, it
+    asks for no third.
+    """
+    last = health.outcomes[-1]
+    if last.cause == "endpoint" or last.outcome in _NOT_SUSPICIOUS:
+        return False
+    latest = verdict(last)
+    first_failure = len(health.outcomes) == 1 and latest is not Status.AVAILABLE
+    return first_failure or (latest is not health.status and health.streak == 1)
 
 
 def fold(

@@ -64,6 +64,7 @@ from vedette.text.lookalikes import meant, notes
 from vedette.types import Capability, ModelRef, Status
 from vedette.usecases import SIGNALS, UseCase, bounds_with
 from vedette_recommender.announcement_policy import WinnerStatus, because
+from vedette_recommender.bounds import answer_s
 from vedette_recommender.columns import CAPABILITIES, STATUSES
 from vedette_recommender.constants import ERROR_BAND_POINTS
 from vedette_recommender.explain import Account, scaled, spread_over, summary, untold
@@ -73,7 +74,7 @@ from vedette_recommender.grouping import same_weights
 from vedette_recommender.listing import counted, listed, ordered
 from vedette_recommender.near_misses import distance, nearest, rejections, relaxation
 from vedette_recommender.scoreboard import Scoreboard
-from vedette_recommender.spreading import LOAD_BAND_POINTS, MAX_EQUALS, Equal, identity, order, weights
+from vedette_recommender.spreading import MAX_EQUALS, Equal, Pressed, identity, order, taking, weights
 from vedette_recommender.views import BaseUrl, model_view, recommendation
 
 # From a request, its ranking and the order of its equals to the reply.
@@ -102,10 +103,11 @@ class _Ranking(Struct, frozen=True, kw_only=True):
     ranked: list[Place]  # by score
     equals: tuple[Equal, ...] = ()  # over which callers are spread
     places: tuple[int, ...] = ()  # of the equals in `ranked`
+    calm: tuple[int, ...] = ()  # the order of the equals by their scores at rest, for who has no name
 
     def served(self, order: Sequence[int]) -> list[Place]:
-        """Return the ranking of a caller who gets the equals in *order*; without one, that by score."""
-        if not order:
+        """Return the ranking of a caller who gets the equals in *order*."""
+        if len(order) < 1:
             return self.ranked
         first = [replace(self.ranked[self.places[one]], equivalent=n > 0) for n, one in enumerate(order)]
         return [*first, *(one for n, one in enumerate(self.ranked) if n not in self.places)]
@@ -233,11 +235,11 @@ class Answers:
 
     @staticmethod
     def _order(request: RecommendRequest, ranking: _Ranking, account: str | None) -> tuple[int, ...]:
-        """Return in which order the caller gets the equals; nothing where they are in the order of their scores."""
-        if not ranking.equals:
-            return ()
+        """Return in which order the caller gets the equals."""
+        if len(ranking.equals) < 2:
+            return ranking.calm
         who = identity(account, request.caller, request.session)
-        return order(ranking.equals, who) if who else ()
+        return order(ranking.equals, who) if who else ranking.calm
 
     def _remember(self, key: tuple[str, bytes, str | None], reply: bytes) -> None:
         """Keep *reply* if its question comes the second time: most that differ at all are never asked again."""
@@ -334,13 +336,13 @@ class Answers:
             as_of=self._as_of,
             summary=(
                 *summary(request.use_case, first, second, len(columns), relax, improve),
-                *spread_over(ranking.equals, order),
+                *spread_over(ranking.equals, order[0] if order else 0),
                 *scaled(ranking.field.scale),
                 *untold(self._untold(ranking)),
             ),
             relax=relax,
             improve=improve,
-            spread={one.name: one.weight for one in ranking.equals},
+            spread={one.name: one.weight for one in ranking.equals} if len(ranking.equals) > 1 else {},
             unmeasured=tuple(map(str, self._waiting().values())),
         )
 
@@ -367,32 +369,45 @@ class Answers:
         return self._spread(request, ranking) if load else ranking
 
     def _spread(self, request: RecommendRequest, ranking: _Ranking) -> _Ranking:
-        """Return *ranking* with its equals: as good as the best, or so but for what their servers work on now."""
-        ranked, columns = ranking.ranked, self._board.columns
-        if len(ranked) < 2:
+        """Return *ranking* with the equals of the best: as good at rest, and not much slower for their load."""
+        ranked = ranking.ranked[:MAX_EQUALS]
+        if len(ranked) < 2 or (not self._board.columns.loads and not ranked[1].equivalent):
             return ranking
-        places = [n for n, one in enumerate(ranked[:MAX_EQUALS]) if n == 0 or one.equivalent]
-        if columns.loads and ranked[1].score >= ranked[0].score - LOAD_BAND_POINTS:
-            rows = np.array([one.row for one in ranked[:MAX_EQUALS]])
-            rest = self._board.field(request.use_case, load=False).scores(rows, ranking.terms).score.tolist()
-            near = max(rest) - ERROR_BAND_POINTS
-            places = [
-                n
-                for n, one in enumerate(ranked[:MAX_EQUALS])
-                if n in places or (rest[n] >= near and one.score >= ranked[0].score - LOAD_BAND_POINTS)
-            ]
-        if len(places) < 2:
-            return ranking
-        equals = [ranked[n] for n in places]
-        free = [self._free(one.row) for one in equals]
-        shares = weights([ranked[0].score - one.score for one in equals], free)
-        named = (str(self._board.model(one.row)) for one in equals)
-        return replace(ranking, equals=tuple(map(Equal, named, shares)), places=tuple(places))
+        rest = self._at_rest(request, ranking, ranked)
+        near = [n for n, score in enumerate(rest) if abs(score - rest[0]) <= ERROR_BAND_POINTS]
+        pressed = self._pressed(ranking, [ranked[n].row for n in near])
+        places = [near[n] for n in taking(pressed)]
+        best = max(rest[n] for n in places)
+        shares = weights([best - rest[n] for n in places], [pressed[near.index(n)].busy for n in places])
+        named = [str(self._board.model(ranked[n].row)) for n in places]
+        calm = sorted(range(len(places)), key=lambda one: (-rest[places[one]], named[one]))
+        return replace(
+            ranking, equals=tuple(map(Equal, named, shares)), places=tuple(places), calm=tuple(calm)
+        )
 
-    def _free(self, row: int) -> float | None:
+    def _at_rest(self, request: RecommendRequest, ranking: _Ranking, places: Sequence[Place]) -> list[float]:
+        """Return the scores of *places* without what their servers work on."""
+        if not self._board.columns.loads:
+            return [one.score for one in places]
+        field = self._board.field(request.use_case, load=False)
+        scores: list[float] = field.scores(
+            np.array([one.row for one in places]), ranking.terms
+        ).score.tolist()
+        return scores
+
+    def _pressed(self, ranking: _Ranking, rows: Sequence[int]) -> list[Pressed]:
+        """Return what the loads of their servers mean for the models in *rows*."""
+        columns, at, use_case = self._board.columns, self._scored_at.timestamp(), ranking.field.use_case
+        if not columns.loads:
+            return [Pressed()] * len(rows)
+        now, rest = (answer_s(columns, at, np.array(rows), use_case, load=load) for load in (True, False))
+        slower = np.nan_to_num(now / rest, nan=1.0).tolist()
+        return [Pressed(times, self._busy(row, at)) for times, row in zip(slower, rows, strict=True)]
+
+    def _busy(self, row: int, at: float) -> float:
         model = self._board.model(row)
         load = self._board.columns.loads.get(model.endpoint)
-        return load.free(model.name) if load and load.until >= self._scored_at.timestamp() else None
+        return load.busy(model.name) if load and load.until >= at else 0.0
 
     def _refuse_unknown(
         self, what: Literal["endpoint", "provider"], wanted: Iterable[str], *, field: str

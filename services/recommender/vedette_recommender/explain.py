@@ -369,17 +369,14 @@ def because_of(change: Change, at: float) -> str:
     return f"{by} since {change.since:%H:%M} UTC"
 
 
-def spread_over(equals: Sequence[Equal], order: Sequence[int]) -> tuple[str, ...]:
-    """Return in a sentence over which *equals* callers are spread, and which this one gets."""
-    if not equals:
+def spread_over(equals: Sequence[Equal], first: int) -> tuple[str, ...]:
+    """Return in a sentence over which *equals* callers are spread, and which this one gets: the *first*."""
+    if len(equals) < 2:
         return ()
     shares = ", ".join(f"{quoted_name(one.name)} {one.weight:.0%}".replace("%", " %") for one in equals)
-    gets = (
-        f"this caller gets {quoted_name(equals[order[0]].name)}"
-        if order
-        else "a caller without a name gets the best"
+    return (
+        f"Callers are spread over {len(equals)} equals: {shares}; this one gets {quoted_name(equals[first].name)}.",
     )
-    return (f"Callers are spread over {len(equals)} equals: {shares}; {gets}.",)
 
 
 def scaled(scale: Scale) -> tuple[str, ...]:

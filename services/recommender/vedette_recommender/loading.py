@@ -101,12 +101,14 @@ class Load(Value, frozen=True, kw_only=True):
         ahead = ((waiting or 0) + 1) / max(1, running) if full else 0.0
         return 1.0 + self.sharing * beside, ahead
 
-    def free(self, name: str) -> float | None:
-        """Return how many further requests could begin at once at the model *name*; None where it is not known."""
+    def busy(self, name: str) -> float:
+        """Return how many requests a slot of the model *name* has; one half where a busy server tells no slots."""
         running, waiting, slots = self.requests(name)
-        if running is None or slots is None:
-            return None
-        return 0.0 if waiting else float(max(0, slots - running))
+        if not running and not waiting:
+            return 0.0
+        if slots:
+            return ((running or 0) + (waiting or 0)) / slots
+        return 1.0 + (waiting or 0) / max(1, running or 0) if waiting else 0.5
 
     def resident(self, name: str) -> float:
         """Return 1 if the model *name* is loaded, 0 if it is not, NaN where the server does not say."""

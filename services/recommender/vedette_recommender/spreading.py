@@ -11,10 +11,13 @@ from hashlib import blake2b
 from typing import Final, NamedTuple
 
 MAX_EQUALS: Final = 8  # among which callers are spread
-# By so many points a model that is equal at rest may be behind for its load, and still take callers: a request more or
-# less at a server is over before the next load is read.
-LOAD_BAND_POINTS: Final = 3.0
-_PREFERENCE_POINTS: Final = 1.5  # behind, for 1/e of the weight
+# By how many times more than that of another equal a model's load may slow it down, while it still takes callers. Where
+# no equal is idle, there is a crowd: who leaves a busy server then meets all others who leave it at the next one.
+_MOST_SLOWER: Final = 1.9
+_MOST_SLOWER_IN_CROWD: Final = 4.0
+_PREFERENCE_POINTS: Final = 1.5  # behind at rest, for 1/e of the weight
+_BUSY: Final = 0.5  # of the slots: below it, a request more or less is over before the next load is read
+_BUSY_COUNTS: Final = 4.0
 _SCALE: Final = 2.0**-64
 
 
@@ -25,12 +28,27 @@ class Equal(NamedTuple):
     weight: float
 
 
-def weights(behind: Sequence[float], free: Sequence[float | None]) -> list[float]:
-    """Return the weight of each equal: by the points it is *behind*, and by its *free* slots where all are known."""
-    room = [1.0 if one is None else one for one in free] if None not in free else [1.0] * len(free)
-    if not any(room):
-        room = [1.0] * len(room)  # all are full: which is the least so, the points say
-    raw = [slots * math.exp(-points / _PREFERENCE_POINTS) for points, slots in zip(behind, room, strict=True)]
+class Pressed(NamedTuple):
+    """What a server's load means for a model: how many times slower it is than at rest, and requests for each slot."""
+
+    slower: float = 1.0
+    busy: float = 0.0
+
+
+def taking(equals: Sequence[Pressed]) -> list[int]:
+    """Return the places of those *equals* that take callers now."""
+    least, idle = min(one.slower for one in equals), min(one.busy for one in equals) == 0.0
+    if idle:
+        return [n for n, one in enumerate(equals) if one.busy < 1.0 and one.slower <= _MOST_SLOWER * least]
+    return [n for n, one in enumerate(equals) if one.slower <= _MOST_SLOWER_IN_CROWD * least]
+
+
+def weights(behind: Sequence[float], busy: Sequence[float]) -> list[float]:
+    """Return the weight of each equal: by the points it is *behind* at rest, and by how *busy* its slots are."""
+    raw = [
+        math.exp(-points / _PREFERENCE_POINTS) / (1.0 + _BUSY_COUNTS * max(0.0, slots - _BUSY))
+        for points, slots in zip(behind, busy, strict=True)
+    ]
     total = math.fsum(raw)
     return [one / total for one in raw]
 

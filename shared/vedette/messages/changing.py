@@ -20,6 +20,11 @@ class OwnChange(NamedTuple):
     speed: float = 0.0
     at: datetime | None = None
 
+    @property
+    def any(self) -> bool:
+        """Whether it differs at all."""
+        return bool(self.ttft or self.speed)
+
 
 def own_change(performance: Performance | None) -> OwnChange:
     """Return by how much the last benchmark's warm, undisturbed runs differ from the rolling figures."""

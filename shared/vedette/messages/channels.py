@@ -158,7 +158,7 @@ CHANNELS: Final[tuple[Channel, ...]] = (
         subject="report.{endpoint}.{name}",
         stream="REPORTS",
         publishers=("recommender", "discoverer"),
-        followers=("recommender",),
+        followers=("benchmarker", "recommender"),
         durables=(recording("REPORTS"),),
     ),
     Channel(

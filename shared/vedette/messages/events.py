@@ -46,7 +46,7 @@ from vedette.types import (
 
 ScheduledJob = Literal["discovery", "availability", "performance", "quality", "retention"]
 JobKind = Literal["discover", "probe", "verify", "benchmark", "evaluate"]
-JobCause = Literal["tick", "found", "changed", "listing", "start", "manual"]
+JobCause = Literal["tick", "found", "changed", "listing", "start", "suspicion", "manual"]
 LossReason = Literal["absent", "endpoint_removed"]
 ProgressState = Literal["queued", "started", "step", "done", "failed"]
 
@@ -81,7 +81,8 @@ class Tick(Event, frozen=True, kw_only=True):
 class Job(Event, frozen=True, kw_only=True):
     """Work for one worker: an endpoint, or one of its models. `cause` says what started it.
 
-    A probe because of `found` names the newest model of its endpoint, and probes all models that were never probed.
+    A probe because of `found` names the newest model of its endpoint, and probes all models that were never probed. A
+    benchmark because of a `suspicion` that the model changed is a small one.
     `streams` adds a concurrency sweep with these numbers of streams to a benchmark. `suites` names the suites of an
     evaluation; an empty list means all. `max_usd` is the maximum cost of an
     evaluation.

@@ -1,0 +1,76 @@
+"""Which models may have changed since they were measured, so that one small benchmark is due at once. Pure.
+
+The suspicions: reports that show a change or nearly one, an answer to a probe that took far longer or shorter than
+usual, a model that is available again, a last benchmark that is far from those before it.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from vedette.messages.catalogue import ModelState
+from vedette.messages.changing import own_change
+from vedette.quantiles import quantile
+from vedette.types import Health, Level, Outcome, Status
+
+EVERY: Final = timedelta(minutes=10)  # at most one unasked benchmark of a model
+_OLD: Final = timedelta(minutes=30)  # a suspicion that was not followed up for so long is none
+_PROBE_TIMES: Final = 3.0  # how many times longer, or shorter, than usual an answer to a probe must take
+_MIN_PROBES: Final = 4  # answers that say what is usual
+
+
+class Suspicion(NamedTuple):
+    """Why a model should be measured, and from when on it may be."""
+
+    why: str
+    due: datetime
+
+
+def suspicion(state: ModelState, now: datetime) -> Suspicion | None:
+    """Return what is suspicious of a model, or None. Models that were never benchmarked are measured anyway."""
+    performance = state.performance
+    if performance is None or not state.present:
+        return None
+    found = [
+        (at, why) for at, why in _reasons(state, now) if at > performance.measured_at and now - at <= _OLD
+    ]
+    if not found and own_change(performance).any:
+        found = [(now, "the last benchmark is far from those before it")]
+    return Suspicion(max(found)[1], performance.measured_at + EVERY) if found else None
+
+
+def _reasons(state: ModelState, now: datetime) -> Iterator[tuple[datetime, str]]:
+    for signal, watch in state.watches.items():
+        what = {"ttft": "TTFT", "speed": "output rate", "reliability": "failures"}[signal]
+        if watch.level_at(now) and watch.heard_at is not None:
+            yield watch.heard_at, f"reports show a change of its {what}"
+        elif watch.changed_at is not None:
+            yield watch.changed_at, f"reports show the end of a change of its {what}"
+        if watch.suspected_at is not None:
+            yield watch.suspected_at, f"reports may show a change of its {what}"
+    health = state.health
+    if health is None:
+        return
+    if health.status is Status.AVAILABLE and len(health.outcomes) > health.streak:
+        yield health.since, "it is available again"
+    if times := _times_longer(health):
+        yield health.outcomes[-1].at, f"a probe took {times:.1f} times as long as usual"
+
+
+def _times_longer(health: Health) -> float | None:
+    """Return how many times longer than usual the last answer to a probe took, where that is far from usual."""
+    took = [
+        sample.latency_ms
+        for sample in health.outcomes
+        if sample.level is Level.ANSWER and sample.outcome is Outcome.OK and sample.latency_ms
+    ]
+    last = health.outcomes[-1] if health.outcomes else None
+    if (
+        last is None
+        or last.level is not Level.ANSWER
+        or last.outcome is not Outcome.OK
+        or len(took) <= _MIN_PROBES
+    ):
+        return None
+    times = took[-1] / quantile(took[:-1], 0.5)
+    return times if max(times, 1.0 / times) >= _PROBE_TIMES else None

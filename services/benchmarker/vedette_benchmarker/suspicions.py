@@ -1,0 +1,61 @@
+"""Queues one small benchmark of each model that may have changed, soon after the event that says so."""
+
+import asyncio
+from datetime import datetime
+
+import nats.errors
+
+from vedette.bus.bus import Bus
+from vedette.endpoints import Endpoints
+from vedette.errors import ClockWrong, NotYet
+from vedette.messages.catalogue import Catalogue
+from vedette.messages.events import Event, ModelBenchmarked, ModelProbed, ModelReported
+from vedette.types import ModelRef
+from vedette_benchmarker.suspecting import EVERY, suspicion
+
+_LOOK_EVERY_S = 1.0
+
+
+class Suspicions:
+    """Looks at each model of which an event came. All replicas do: a job that is queued is not queued twice."""
+
+    def __init__(self, *, bus: Bus, catalogue: Catalogue, endpoints: Endpoints) -> None:
+        self._bus = bus
+        self._catalogue = catalogue
+        self._endpoints = endpoints
+        self._touched: set[ModelRef] = set()
+        self._asked: dict[ModelRef, datetime] = {}
+
+    def on_event(self, event: Event) -> None:
+        """Have the model of *event* looked at soon, if the event can raise or end a suspicion."""
+        if isinstance(event, ModelReported | ModelProbed | ModelBenchmarked):
+            self._touched.add(event.model)
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            now = self._bus.clock.now()
+            for model in sorted(self._touched):
+                if await self._is_settled(model, now):
+                    self._touched.discard(model)
+                await asyncio.sleep(0)  # ten thousand models are looked at after a start
+            self._asked = {model: at for model, at in self._asked.items() if now - at < EVERY}
+
+    async def _is_settled(self, model: ModelRef, now: datetime) -> bool:
+        """Queue a benchmark of *model* if one is due; return whether there is nothing more to look at."""
+        state, endpoint = self._catalogue.get(model), self._endpoints.get(model.endpoint)
+        found = suspicion(state, now) if state else None
+        if found is None or endpoint is None or not endpoint.settings.benchmark:
+            return True
+        if now < found.due or model in self._asked:
+            return False
+        job = endpoint.job("benchmark", at=now, cause="suspicion", seed=found.why, model=model)
+        try:
+            await self._bus.publisher.enqueue(job)
+        except (nats.errors.Error, NotYet, ClockWrong, TimeoutError) as error:
+            self._bus.log.warning("suspicion.dropped", model=str(model), error=f"{type(error).__name__}")
+            return False
+        self._asked[model] = now
+        self._bus.log.info("suspicion.queued", model=str(model), why=found.why)
+        return False
