@@ -230,6 +230,50 @@ def lm_studio(replay: Replay) -> None:
     replay.routes["POST", "/v1/embeddings"] = reply(200, {"data": vectors, "usage": {"prompt_tokens": 2}})
 
 
+def lm_studio_v1(replay: Replay) -> None:
+    """LM Studio from 0.4 on, after the documentation of its native API (lmstudio.ai/docs/developer/rest/list)."""
+    lm_studio(replay)
+    del replay.routes["GET", "/api/v0/models"]
+    names = ("qwen2.5-coder-7b-instruct", "text-embedding-nomic-embed-text-v1.5", "gemma-3-4b-it")
+    common = {"publisher": "lmstudio-community", "format": "gguf", "params_string": None}
+    loaded = {"id": names[0], "config": {"context_length": 8192, "flash_attention": True}}
+    models = [
+        common
+        | {
+            "type": "llm",
+            "key": names[0],
+            "display_name": "Qwen2.5 Coder 7B Instruct",
+            "architecture": "qwen2",
+            "quantization": {"name": "Q4_K_M", "bits_per_weight": 4},
+            "size_bytes": 4_683_073_952,
+            "loaded_instances": [loaded],
+            "max_context_length": 32_768,
+            "capabilities": {"vision": False, "trained_for_tool_use": True},
+        },
+        common
+        | {
+            "type": "embedding",
+            "key": names[1],
+            "quantization": None,
+            "size_bytes": 84_106_624,
+            "loaded_instances": [],
+            "max_context_length": 2048,
+        },
+        common
+        | {
+            "type": "llm",
+            "key": names[2],
+            "architecture": "gemma3",
+            "quantization": {"name": "Q4_0", "bits_per_weight": 4},
+            "size_bytes": 3_034_755_901,
+            "loaded_instances": [],
+            "max_context_length": 131_072,
+            "capabilities": {"vision": True, "trained_for_tool_use": False},
+        },
+    ]
+    replay.routes["GET", "/api/v1/models"] = reply(200, {"models": models})
+
+
 def text_generation_inference(replay: Replay) -> None:
     name = "Qwen/Qwen2.5-7B-Instruct"
     entry = {"id": name, "object": "model", "created": 0, "owned_by": name}

@@ -1,10 +1,10 @@
 """What differs between servers that speak OpenAI's protocol: a row of data each, and a reader of what it tells.
 
 From recorded replies of llama.cpp (PyPI xllamacpp 2026.10) and vLLM 0.32, 2026-11-23; from LM Studio's REST
-documentation (/api/v0) and Text Generation Inference's API description (/info, metrics), 2026-11-27; from what the
-sources of the servers from SGLang on write into `owned_by`, 2026-11-29; infinity, text-embeddings-inference, KoboldCpp
-and Xinference from their sources, 2026-11-29; transformers 5.23 and MLX 0.32 from recorded replies, LocalAI from its
-source, 2026-11-29.
+documentation (/api/v0; /api/v1 on 2026-11-29) and Text Generation Inference's API description (/info, metrics),
+2026-11-27; from what the sources of the servers from SGLang on write into `owned_by`, 2026-11-29; infinity,
+text-embeddings-inference, KoboldCpp and Xinference from their sources, 2026-11-29; transformers 5.23 and MLX 0.32
+from recorded replies, LocalAI from its source, 2026-11-29.
 """
 
 import re
@@ -122,13 +122,14 @@ def _lm_studio(entry: Entry, told: Entry) -> Described:
     facts = known(
         native_context_tokens=tokens(told.get("max_context_length")) or None,
         served_context_tokens=tokens(told.get("loaded_context_length")) or None,
+        size_bytes=count(told.get("size_bytes")) or None,
         architecture=text(told.get("arch")),
         quantization=text(told.get("quantization")),
         format=text(told.get("compatibility_type")),
         input_modalities=("text", "image") if told.get("type") == "vlm" else None,
     )
     able = sequence(told.get("capabilities"))
-    source = "LM Studio /api/v0/models"
+    source = "LM Studio's own listing"
     claims = declared(
         source,
         {
@@ -223,6 +224,48 @@ def listed_by_info(told: Any) -> list[Entry]:
     return [{"id": name, "owned_by": "text-embeddings-inference"}]
 
 
+def _lm_studio_by_name(body: Any) -> dict[str, Entry]:
+    """Return LM Studio's entries by name, as `/api/v0/models` has them: those of `/api/v1/models` are translated.
+
+    An instance that is loaded under another name is an entry of its own, since requests may name it.
+    """
+    entries = map(mapping, sequence(mapping(body).get("models")))
+    named = {entry["key"]: entry for entry in entries if is_name(entry.get("key"))}
+    return _by_id(body) | {
+        name: _as_in_v0(entry, loaded)
+        for key, entry in named.items()
+        for name, loaded in _instances(key, entry).items()
+    }
+
+
+def _instances(key: str, entry: Entry) -> dict[str, Entry]:
+    """Return the loaded instances of a model by name, and the model itself with the configuration of the first."""
+    loaded = [mapping(one) for one in sequence(entry.get("loaded_instances"))]
+    by_name = {one["id"]: one for one in loaded if is_name(one.get("id"))}
+    return {key: loaded[0] if loaded else {}} | by_name
+
+
+def _as_in_v0(entry: Entry, loaded: Entry) -> Entry:
+    able = mapping(entry.get("capabilities"))
+    tools = able.get("trained_for_tool_use")
+    sees = able.get("vision") is True
+    told = {
+        "id": entry["key"],
+        "type": {"llm": "vlm" if sees else "llm", "embedding": "embeddings"}.get(
+            text(entry.get("type")) or ""
+        ),
+        "publisher": entry.get("publisher"),
+        "arch": entry.get("architecture"),
+        "quantization": mapping(entry.get("quantization")).get("name"),
+        "compatibility_type": entry.get("format"),
+        "size_bytes": entry.get("size_bytes"),
+        "state": "loaded" if loaded else "not-loaded",
+        "max_context_length": entry.get("max_context_length"),
+        "loaded_context_length": mapping(loaded.get("config")).get("context_length"),
+    }
+    return told | ({"capabilities": ["tool_use"] if tools else []} if isinstance(tools, bool) else {})
+
+
 def _by_id(body: Any) -> dict[str, Entry]:
     """Return the entries of a listing by their id."""
     entries = map(mapping, sequence(mapping(body).get("data")))
@@ -252,6 +295,7 @@ class Flavour(Struct, frozen=True, kw_only=True):
     version: str | None = None  # a path that tells {"version": …}
     props: str | None = None  # a path that tells of the one model served
     native: str | None = None  # a path that lists the models in the server's own way
+    native_before: str | None = None  # the path of that listing in older versions
     natively: Callable[[Any], dict[str, Entry]] = _by_id  # that listing by name
     reads: Callable[[Entry, Entry], Described] = (
         entry_and_props  # an entry, and what props or native tell of it
@@ -349,7 +393,9 @@ FLAVOURS = (
         runs="chat",
         owned_by=("organization_owner",),
         locality="local",
-        native="api/v0/models",
+        native="api/v1/models",
+        native_before="api/v0/models",
+        natively=_lm_studio_by_name,
         resident="by_state",
         reads=_lm_studio,
         answers_any_name=True,  # it loads what is named, or answers with what is loaded

@@ -105,6 +105,7 @@ class OpenAICompatibleEndpoint:
         self._flavour = flavour or GENERIC
         self._entries: dict[str, Mapping[str, Any]] = {}
         self._native: dict[str, Mapping[str, Any]] = {}
+        self._native_path: str | None = None  # where an older server was found to list in its own way
         self._passed_on: str | None = None  # what shows that the server passes requests on
         self._slotted = LlamaCppLoad(http, clock=clock)
         self._page: str | None = None  # of metrics: the path that had what is read
@@ -256,9 +257,12 @@ class OpenAICompatibleEndpoint:
 
     async def _own_listing(self, flavour: Flavour) -> dict[str, Mapping[str, Any]]:
         """Return what a server of *flavour* lists in its own way, by name, where it has one."""
-        if flavour.native is None:
-            return {}
-        return flavour.natively(await self._optional(self._http.get(flavour.native)))
+        paths = filter(None, (self._native_path or flavour.native, flavour.native_before))
+        for path in dict.fromkeys(paths):
+            if told := flavour.natively(await self._optional(self._http.get(path))):
+                self._native_path = path if path == flavour.native_before else None
+                return told
+        return {}
 
     async def describe(self, model: Listing) -> Described:
         """Return what the listing and, where there are any, the server's properties tell."""
