@@ -13,7 +13,7 @@ LANES = {
     "fast": "all that follows is not in it: every service, provider and command, on scripted model servers",
     "faults": "breaks brokers, databases, clocks and processes, and waits until they are well again",
     "real": "measures real models",
-    "snippets": "runs the code of the documents",
+    "snippets": "runs the code of the documents, and reads the contracts with other programs (npm)",
     "image": "needs a Docker engine with the image",
 }
 _BY_FIXTURE = {"model_server": "real"}

@@ -200,6 +200,7 @@ def overlap(one: str, other: str) -> bool:
     return all(a == b or {a, b} & {"*", ">"} for a, b in pairs)
 
 
+@pytest.mark.lane("snippets")
 def test_the_document_is_asyncapi_by_the_official_parser(tmp_path: Path) -> None:
     if shutil.which("node") is None or shutil.which("npm") is None:
         missing("node", "install Node.js and npm")
@@ -217,6 +218,7 @@ def test_the_document_is_asyncapi_by_the_official_parser(tmp_path: Path) -> None
     assert json.loads(told.stdout) == {"parsed": True, "problems": []}
 
 
+@pytest.mark.lane("snippets")
 def test_a_generator_names_every_type(tmp_path: Path) -> None:
     """No `Reason2`, `FigureOrNull7` or `AnonymousSchema_306`: a generated type has a name of the documents."""
     if shutil.which("node") is None or shutil.which("npm") is None:

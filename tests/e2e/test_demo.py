@@ -73,7 +73,10 @@ SIGNALS = {
 
 
 @pytest.mark.fault("SIGINT, SIGTERM or SIGHUP, once or twice, at any moment of the demo", "I11")
-@pytest.mark.parametrize("moment", SIGNALS)
+@pytest.mark.parametrize(
+    "moment",
+    ["endpoint", *(pytest.param(one, marks=pytest.mark.lane("faults")) for one in ("serving", "found"))],
+)
 async def test_a_signal_leaves_no_process_and_no_directory(tmp_path: Path, moment: str) -> None:
     """The exit code names the signal."""
     for numbers in SIGNALS[moment]:

@@ -77,7 +77,7 @@ async def _probed(running: Up) -> str:
 
 
 @pytest.mark.fault("servers quote secrets back", "I7")
-@pytest.mark.parametrize("padding", [0, 150])
+@pytest.mark.parametrize("padding", [pytest.param(0, marks=pytest.mark.lane("faults")), 150])
 async def test_no_canary_is_told(padding: int, tmp_path: Path, server: NatsServer, bus: Bus) -> None:
     """In no event, reply, log line, error, metric, table or file; nor the part of one that a cut left."""
     state = tmp_path / "state"

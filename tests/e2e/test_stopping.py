@@ -38,10 +38,14 @@ MOMENTS: dict[str, Callable[[Path], bool]] = {
         "vedette.runtime.apart_main" in line for line in _started_in(directory.parent)
     ),
 }
+FIRST = "the directory is held"
 
 
 @pytest.mark.fault("SIGINT or SIGTERM, once or twice, while `up` starts", "I11", trials=2)
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(
+    "moment",
+    [FIRST, *(pytest.param(one, marks=pytest.mark.lane("faults")) for one in MOMENTS if one != FIRST)],
+)
 async def test_up_that_starts_ends_with_all_its_processes(tmp_path: Path, moment: str) -> None:
     """It does not start to the end first; its exit code names the signal."""
     directory = tmp_path / "state"

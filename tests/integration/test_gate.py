@@ -49,6 +49,7 @@ async def none_closed(*_: Any) -> None:
     """Be a gate that stands open."""
 
 
+@pytest.mark.lane("faults")
 @pytest.mark.fault(
     "a probe asks a model while its host is being measured",
     "I10",

@@ -113,6 +113,7 @@ async def test_an_answer_over_the_deadline_is_not_graded() -> None:
         assert process not in processes(os.getpid())
 
 
+@pytest.mark.lane("faults")
 @pytest.mark.fault("grading an answer takes too much memory", "I6", "I13")
 async def test_an_answer_over_the_memory_limit_is_not_graded() -> None:
     async with grader() as one:

@@ -298,6 +298,7 @@ async def _probed(client: Client) -> bool:
     return bool(views) and views[0].availability is not None and views[0].availability.probes_24h > 2
 
 
+@pytest.mark.lane("faults")
 @pytest.mark.fault(
     "an endpoint lists other names each time",
     "I6",
@@ -337,6 +338,7 @@ async def test_names_that_change_at_each_listing_are_refused(tmp_path: Path) -> 
             assert (await client.model("box/good")).models[0].status == "available"
 
 
+@pytest.mark.lane("faults")
 @pytest.mark.fault(
     "one model has several names at a server",
     "I13",
@@ -370,6 +372,7 @@ def _is_probe(request: Exchange) -> bool:
     return "Reply with one word: ready" in str(request.body)
 
 
+@pytest.mark.lane("faults")
 @pytest.mark.fault(
     "a user has a model loaded that a measurement would push out",
     "I13",

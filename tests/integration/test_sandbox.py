@@ -632,6 +632,7 @@ async def test_right_programs_are_right_whatever_stands_around_them() -> None:
     assert len(found) <= 0.02 * len(answers), found
 
 
+@pytest.mark.lane("faults")
 @pytest.mark.fault("a wrong program looks right", "I13")
 async def test_wrong_programs_are_wrong() -> None:
     """Over a hundred and fifty: off by one, wrong operator, wrong type, printed, changed input, endless, empty."""

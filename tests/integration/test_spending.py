@@ -124,6 +124,7 @@ async def test_leave_is_given_or_not(settings: dict[str, Any], asked: bool, tmp_
         assert (await view(client, "box")).unmeasured == 0
 
 
+@pytest.mark.lane("faults")
 @pytest.mark.fault(
     "a service with many models is opened to measurements",
     "I5",

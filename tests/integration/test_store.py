@@ -407,6 +407,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.lane("faults")
 @pytest.mark.fault("processes migrate at once", "I5")
 def test_processes_that_migrate_at_once_wait_for_each_other(url: str) -> None:
     """One makes the tables, the others find them made."""

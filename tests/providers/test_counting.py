@@ -1,7 +1,7 @@
 """The count of requests is what servers received: pages, optional questions, refused and broken ones too."""
 
 import asyncio
-from contextlib import aclosing, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from eventually import eventually
 from providers.conftest import opened
 from providers.fake_ollama import fake_ollama
 from providers.replay import Handler, Replay, replaying, reply, stream
+from vedette import Client
 from vedette.errors import ProviderError
 from vedette.providers import Endpoint, Generation
 from vedette.providers.counting import counting
@@ -84,14 +85,19 @@ provider = "openai-compatible"
 url = "{other.url}"
 evaluate = false
 """
-        async with up(tmp_path / "state", config) as running:
+        async with up(tmp_path / "state", config) as running, AsyncExitStack() as stack:
             await running.line("ready")
+            client = await stack.enter_async_context(Client(running.connection.nats_url))
 
             async def used() -> dict[str, dict[str, int]]:
-                listed = (await running.ask("endpoints", "--json")).json()["endpoints"]
-                by = {one["endpoint"]: one["state"]["ledger"]["by"] for one in listed if one["state"]}
+                ledgers = {
+                    one.endpoint: one.state.ledger
+                    for one in (await client.endpoints()).endpoints
+                    if one.state and one.state.ledger
+                }
                 return {
-                    name: {kind: use["requests"] for kind, use in one.items()} for name, one in by.items()
+                    name: {kind: use.requests for kind, use in ledger.by.items()}
+                    for name, ledger in ledgers.items()
                 }
 
             async def all_told() -> Any:
@@ -105,3 +111,5 @@ evaluate = false
             for command in ("probe", "discover", "benchmark"):
                 assert (await running.ask(command)).code in (0, 1)
             await eventually(all_told, what="usage as received")
+            shown = (await running.ask("endpoints", "--json")).json()["endpoints"]
+            assert {one["endpoint"] for one in shown if one["state"]["ledger"]["by"]} == servers.keys()

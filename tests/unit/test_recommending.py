@@ -31,6 +31,8 @@ from vedette.usecases import BUILT_IN
 from vedette_recommender.constants import STATUS_MULTIPLIERS
 
 SEEDS = st.integers(0, 2**32)
+# As Hypothesis: 30 examples, and 100 with `--hypothesis-profile=ci`.
+EXAMPLES = settings().max_examples
 CHAT = {"chat": Claim(value=True, evidence=Evidence.DECLARED, source="test")}
 
 
@@ -83,9 +85,9 @@ def fits(one: Facts, asked: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize("block", range(10))
 def test_every_constraint_is_honoured_by_every_answer(block: int) -> None:
-    """A thousand catalogues: exactly the models that fit are ranked, and the others are counted."""
+    """Hundreds of catalogues: exactly the models that fit are ranked, and the others are counted."""
     answered = 0
-    for seed in range(block * 100, block * 100 + 100):
+    for seed in range(block * EXAMPLES, (block + 1) * EXAMPLES):
         rng = Random(seed)
         facts, pairs = catalogue(rng, rng.choice((0, 1, 5, 30)))
         recommender = Recommender().hear(*pairs)
@@ -97,7 +99,7 @@ def test_every_constraint_is_honoured_by_every_answer(block: int) -> None:
             assert reply["considered"] == len(facts)
             assert sum(reply["rejected"].values()) == len(facts) - len(expected)
             answered += bool(expected)
-    assert answered > 20  # or nothing was tested
+    assert answered  # or nothing was tested
 
 
 def relaxed(asked: dict[str, Any], relax: dict[str, Any]) -> dict[str, Any]:
@@ -118,7 +120,7 @@ def relaxed(asked: dict[str, Any], relax: dict[str, Any]) -> dict[str, Any]:
 def test_the_relaxation_that_is_told_admits_the_model() -> None:
     """Do as it says, and the model is among those recommended, with the score that was told."""
     tried = set()
-    for seed in range(600):
+    for seed in range(6 * EXAMPLES):
         rng = Random(seed)
         facts, pairs = catalogue(rng, 6)
         recommender, asked = Recommender().hear(*pairs), request(rng, facts) | {"limit": 100}
@@ -138,7 +140,7 @@ def test_the_relaxation_that_is_told_admits_the_model() -> None:
 def test_the_nearest_model_has_every_capability(block: int) -> None:
     """Whatever is asked: what is named as nearest can do the task, else nothing is named."""
     named = silent = 0
-    for seed in range(block * 200, block * 200 + 200):
+    for seed in range(2 * block * EXAMPLES, 2 * (block + 1) * EXAMPLES):
         rng = Random(seed)
         facts, pairs = catalogue(rng, 6)
         asked = request(rng, facts)
@@ -158,14 +160,13 @@ def test_the_nearest_model_has_every_capability(block: int) -> None:
         else:
             assert ref(relax) in able, (seed, asked)
             named += 1
-    assert named > 20
-    assert silent > 20
+    assert named > EXAMPLES / 5
+    assert silent > EXAMPLES / 5
 
 
 # --- Agreement -------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60)
 @given(seed=SEEDS)
 def test_replies_agree_with_each_other_and_with_their_parts(seed: int) -> None:
     """Contributions add up exactly; best, top and explain say the same; scores fall; all reasons are told."""
@@ -195,7 +196,6 @@ def test_replies_agree_with_each_other_and_with_their_parts(seed: int) -> None:
     assert len(told) + explained.get("rejections_omitted", 0) == sum(explained["rejected"].values())
 
 
-@settings(max_examples=60)
 @given(seed=SEEDS, order=st.randoms(use_true_random=False))
 @pytest.mark.fault("replicas that saw the same in another order", "I10")
 def test_replicas_that_have_seen_the_same_give_the_same_bytes(seed: int, order: Any) -> None:
@@ -234,7 +234,7 @@ def nudged(rng: Random, asked: dict[str, Any]) -> dict[str, Any]:
 def test_questions_that_are_answered_alike_would_be_when_asked_alone() -> None:
     """A reply that is given again is the one that a recommender gives that was never asked anything else."""
     given_again = 0
-    for seed in range(300):
+    for seed in range(3 * EXAMPLES):
         rng = Random(seed)
         facts, pairs = catalogue(rng, 12)
         recommender, asked = Recommender().hear(*pairs), request(rng, facts)
@@ -243,7 +243,7 @@ def test_questions_that_are_answered_alike_would_be_when_asked_alone() -> None:
             again = recommender.ask(subject, question)
             assert again == Recommender().hear(*pairs).ask(subject, question), (seed, question)
             given_again += again is first
-    assert given_again > 100, given_again
+    assert given_again > EXAMPLES, given_again
 
 
 # --- Order -----------------------------------------------------------------------------------------------------
@@ -293,7 +293,6 @@ FALLING = ("ttft_ms", "usd")
 MODEL = st.fixed_dictionaries(VALUES)
 
 
-@settings(max_examples=200)
 @given(
     mine=MODEL,
     others=st.lists(MODEL, min_size=1, max_size=5),
@@ -325,7 +324,6 @@ def test_raising_a_signal_never_lowers_the_rank(
     assert place(**{signal: best}) <= place(**{signal: worst})
 
 
-@settings(max_examples=100)
 @given(mine=st.lists(MODEL, min_size=2, max_size=6), seed=SEEDS)
 def test_an_unrelated_model_changes_no_order(mine: list[dict[str, float]], seed: int) -> None:
     """One that cannot do what is asked for is no peer: nothing changes, scores neither."""
@@ -344,7 +342,6 @@ def test_an_unrelated_model_changes_no_order(mine: list[dict[str, float]], seed:
     assert scores(*models, unrelated) == scores(*models)
 
 
-@settings(max_examples=100)
 @given(
     tps=st.floats(40, 300),
     ttft_ms=st.floats(5, 400),

@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import cache
 from operator import mul
 from typing import Any
 
@@ -288,10 +289,15 @@ def choice(right: Sequence[str], wrong: Sequence[str]) -> Check:
     Where a sentence says "answer is" or "answer:", only what follows counts, up to its end or a "because". Names are
     whole words, the longest first. An answer that denies something names nothing.
     """
-    names = {fold(plain(name)): False for name in wrong} | {fold(plain(name)): True for name in right}
-    named = _any_of(sorted(names, key=len, reverse=True))
+
+    @cache
+    def read() -> tuple[dict[str, bool], re.Pattern[str]]:
+        # With the first answer: hundreds of names take some ms, and most items are made to be counted or skipped.
+        names = {fold(plain(name)): False for name in wrong} | {fold(plain(name)): True for name in right}
+        return names, _any_of(sorted(names, key=len, reverse=True))
 
     def judge(text: str) -> str:
+        names, named = read()
         claims = _claims(unwrapped(text))
         if any(_DENIAL.search(claim) for claim in claims):
             return "denies instead of answering"
