@@ -22,7 +22,7 @@
     │   └── ClockWrong            this process's clock may not be used; its work is given back
     ├── ProviderError             a contact that failed; carries an Outcome
     ├── UndecodableMessage        bytes that are not the message their subject promises
-    │   └── UnknownEvent          an event that this version has never heard of
+    │   └── UnknownEvent          an event that this version does not know
     ├── TooFewSamples             a figure that too few samples cannot carry
     ├── NoSandbox                 a program that was not run, because it could not be isolated
     └── NotGraded                 an answer that is neither right nor wrong, because grading it failed

@@ -1,4 +1,4 @@
-"""Fakes for tests of services and of anybody's own code: a clock, an endpoint and a provider, all scripted.
+"""Fakes for tests of services and of your own code: a clock, an endpoint and a provider, all scripted.
 
 No fake waits: a scripted delay moves a `FakeClock`, and a piece of an answer carries the time it would have
 had.
@@ -32,7 +32,7 @@ EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class FakeClock:
-    """A clock that moves only when told to."""
+    """A clock that moves only when a test moves it."""
 
     def __init__(self, now: datetime = EPOCH) -> None:
         self._now = now
@@ -149,7 +149,7 @@ class FakeEndpoint:
         yield Finished(**{"at": at, "reason": "stop", **answer.finished})
 
     async def activity(self) -> Activity | None:
-        """Return the scripted activities one after the other, the last one for ever."""
+        """Return the scripted activities one after the other, the last one without end."""
         self._called("activity")
         return self.activities.pop(0) if len(self.activities) > 1 else next(iter(self.activities), None)
 

@@ -178,7 +178,7 @@ class ModelInfo(Value, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def asked_as(self) -> Kind:
-        """The kind of call that it gets: a chat where nothing tells the kind and no claim denies chat."""
+        """The kind of call that it gets: a chat where nothing says the kind and no claim denies chat."""
         if self.kind != "unknown":
             return self.kind
         chats = self.capabilities.get(Capability.CHAT)

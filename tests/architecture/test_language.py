@@ -1,4 +1,4 @@
-"""What users read is in plain words: README, docs, help texts and errors.
+"""What users read is in plain words: README, docs, help texts, errors, and the docstrings of the shared package.
 
 A page that still has old words is listed with their number. The number may only go down.
 """
@@ -131,12 +131,22 @@ def exception_messages() -> Iterator[str]:
             yield ast.get_docstring(node) or ""
 
 
+def docstrings(source: str) -> Iterator[str]:
+    """Yield the docstrings of *source* without names of parameters (`*told*`) and code."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield re.sub(r"`[^`]*`|\*\w+\*", "…", ast.get_docstring(node) or "")
+
+
 def _texts() -> Iterator[tuple[str, str]]:
     for page in PAGES:
         if (name := page.relative_to(ROOT).as_posix()) not in NOT_CHECKED:
             yield name, prose(page.read_text())
     yield from (("help", text) for text in help_texts())
     yield from (("shared/vedette/errors.py", text) for text in exception_messages())
+    for file in ROOT.glob("shared/vedette/**/*.py"):
+        name = file.relative_to(ROOT).as_posix()
+        yield from ((f"{name}, docstrings", text) for text in docstrings(file.read_text()))
     for file in SOURCES:
         name = file.relative_to(ROOT).as_posix()
         everything = "/cli/" in name
@@ -156,6 +166,9 @@ def test_texts_are_found() -> None:
     assert {"README.md", "docs/operate.md", "services/recorder/README.md"} <= {name for name, _ in _texts()}
     assert any("Discovers the language models" in text for text in help_texts())
     assert any("{where}" in text for text in exception_messages())
+    assert list(docstrings('def f(told):\n    """Return *told*, as `tell` does."""'))[1:] == [
+        "Return …, as … does."
+    ]
     assert list(messages("raise Broken(problem=f'no file {x}')", everything=False)) == ["no file "]
     assert list(messages("def f():\n    '''Hidden.'''\n    print('a key', 'key')", everything=True)) == [
         "a key"

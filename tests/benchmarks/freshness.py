@@ -160,10 +160,10 @@ def _row(models: int, what: str, times: Sequence[float], given_up: int) -> str:
 
 def _others(models: int, told: Told, wanted_per_s: float) -> str:
     if len(told.took_us) < 2:
-        return f"| {models} | the questions meanwhile: none was answered | 0 | | | | | {told.missed} |"
+        return f"| {models} | the queries meanwhile: none was answered | 0 | | | | | {told.missed} |"
     cuts = [cut / 1000 for cut in statistics.quantiles(told.took_us, n=100, method="inclusive")]
     return (
-        f"| {models} | (the questions meanwhile, from when they were due: {told.per_s:.0f}/s of {wanted_per_s:g}/s) | "
+        f"| {models} | (the queries meanwhile, from when they were due: {told.per_s:.0f}/s of {wanted_per_s:g}/s) | "
         f"{len(told.took_us)} | {cuts[49]:.2f} | {cuts[94]:.2f} | {cuts[98]:.2f} | {max(told.took_us) / 1000:.2f} | "
         f"{told.missed} |"
     )

@@ -129,7 +129,7 @@ async def _vedette(directory: Path, endpoints: Sequence[Served]) -> list[Answere
             p50_ms=statistics.median(took_ms),
         ),
         Answered(
-            who="Vedette, in process, every question another",
+            who="Vedette, in process, each query different",
             what="the same",
             here=here,
             considers="the same",
@@ -177,12 +177,12 @@ async def _at_size(directory: Path, size: int) -> list[str]:
             await on.connection.request("recommend.best", payload, timeout=60)
             took_ms.append((time.perf_counter() - began) * 1000)
         rows.append(
-            _time_row(size, "Vedette, over NATS, every question another", took_ms, running.first_answer_s)
+            _time_row(size, "Vedette, over NATS, each query different", took_ms, running.first_answer_s)
         )
     made, folded_s = inprocess.filled(size)
     payloads = questions.different(seed=6, models=size)
     took_ms = _times(lambda _: made.answers.answer("recommend.best", next(payloads)))
-    rows.append(_time_row(size, "Vedette, in process, every question another", took_ms, folded_s))
+    rows.append(_time_row(size, "Vedette, in process, each query different", took_ms, folded_s))
     say(f"{size} models: LiteLLM")
     deployments = [
         foreign.deployment(f"d{number}", f"m{number}", "http://127.0.0.1:1/v1") for number in range(size)

@@ -1,7 +1,7 @@
 """Accounts of a nats-server as its configuration takes them: who is in which, and what crosses between them. Pure.
 
 APP holds JetStream, a user for each service and the operator. CLIENT is one account that all agents of a laptop share.
-`vedette agents add` gives an agent an account of its own, in which it cannot reach or hear another agent.
+`vedette agents add` gives an agent its own account: it can neither reach another agent nor receive its messages.
 SYSTEM may have the private server read its configuration again. See docs/adr/0017-an-account-for-each-agent.md.
 """
 
@@ -36,7 +36,7 @@ def user_of(agent: str) -> str:
 
 
 def variable_of(user: str) -> str:
-    """Return the variable that holds the password of *user* where a server of one's own is configured."""
+    """Return the variable that holds the password of *user* in the configuration of your own server."""
     return f"{user.upper().replace('-', '_')}_PASSWORD"
 
 
@@ -47,7 +47,7 @@ def of_private(credentials: Mapping[str, str], agents: Mapping[str, str]) -> dic
 
 
 def written(agents: Iterable[str] = ()) -> str:
-    """Return the accounts for a server of one's own to include; passwords come from its environment."""
+    """Return the accounts that your own server includes; passwords come from its environment."""
     names = {user: f"${variable_of(user)}" for user in USERS}
     of_agents = {agent: f"${variable_of(user_of(agent))}" for agent in agents}
     text = _unquoted({"accounts": _accounts(names, of_agents)}, [*names.values(), *of_agents.values()])
@@ -55,7 +55,7 @@ def written(agents: Iterable[str] = ()) -> str:
 
 
 def written_of(agent: str) -> str:
-    """Return the account of *agent* alone, an entry for the accounts of a server of one's own."""
+    """Return the account of *agent* alone, an entry for the accounts of your own server."""
     user = user_of(agent)
     password = f"${variable_of(user)}"
     return _unquoted({user: _of_agents(user, password)}, [password])
@@ -88,7 +88,7 @@ def _accounts(credentials: Mapping[str, str], agents: Mapping[str, str]) -> dict
 
 
 def _of_agents(user: str, password: str) -> Account:
-    """Return an account of agents: they ask APP's services, and hear APP's events and no others."""
+    """Return an account of agents: they ask APP's services, and receive only APP's events."""
     asked, heard = (*permissions.ASKED, permissions.SERVICE_API), permissions.HEARD
     return {
         "users": [{"user": user, "password": password, "permissions": permissions.of_agent()}],

@@ -32,7 +32,7 @@ _CANCEL_AGAIN_S = 1.0
 
 
 class _Told(msgspec.Struct):
-    """The part of a stream's state that says when the server told it."""
+    """The part of a stream's state that says when the server reported it."""
 
     ts: datetime
 
@@ -56,7 +56,7 @@ class Bus:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run *work* beside the service; its failure is the service's."""
+        """Run *work* next to the service; its failure is the service's."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._on_done)

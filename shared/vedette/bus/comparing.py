@@ -66,7 +66,7 @@ def compare(asked: Moment, other: datetime, answered: Moment) -> Comparison:
 
 
 async def compared(clock: Clock, ask: AskTime) -> Comparison | None:
-    """Compare *clock* with the one that *ask* reads; None when that does not answer, or too slowly to tell."""
+    """Compare *clock* with the one that *ask* reads; None when that does not answer, or too slowly to be compared."""
     for _ in range(_MAX_ATTEMPTS):
         asked = Moment.of(clock)
         try:
@@ -136,7 +136,7 @@ class ComparedClock:
             await asyncio.sleep(1.0)
 
     async def run(self, tell: Callable[[float], object]) -> None:
-        """Compare every 10 s and *tell* by how many seconds this clock is ahead."""
+        """Compare every 10 s and pass to *tell* how many seconds this clock is ahead."""
         while True:
             await self._compare(since=Moment.of(self._own))
             if self._last is not None:

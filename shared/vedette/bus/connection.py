@@ -93,7 +93,7 @@ async def open_connection(
     timeout_s: float = 5.0,
     current_url: Callable[[], str | None] = lambda: None,
 ) -> NatsClient:
-    """Return a connection that was made within *timeout_s*; later breaks are mended if *reconnect*.
+    """Return a connection that was made within *timeout_s*; later breaks are repaired if *reconnect*.
 
     While it is broken, each attempt goes to the URL that *current_url* returns, if it returns one.
     Raises BusUnreachable with the URL, without its secrets, and the reason; ConfigurationError for no URL.
@@ -171,7 +171,7 @@ def skip_unreadable(connection: NatsClient) -> None:
 async def barrier(connection: NatsClient) -> None:
     """Return when the server has taken in everything sent before, subscriptions and published messages alike.
 
-    One flush does not tell: nats-py writes its PING ahead of what still waits to be written. Two do.
+    One flush is not enough: nats-py writes its PING ahead of what still waits to be written. Two do.
     """
     await connection.flush()
     await connection.flush()

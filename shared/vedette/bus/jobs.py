@@ -63,7 +63,7 @@ class Jobs:
         """Queue the waiting jobs of *durable* in the *order* that it makes of them; return how many moved back.
 
         Each is replaced by itself at the end of the queue in one step of the broker: none is lost or doubled
-        when this ends in between. Jobs that *order* leaves out keep their place, and so do those in hand here.
+        when this ends in between. Jobs that *order* leaves out keep their place, and so do those that run here.
         Of a queue that is too long to list nothing moves.
         """
         try:
@@ -76,7 +76,7 @@ class Jobs:
         return sum([await self._publisher.move_back(sequence) for sequence in behind])
 
     async def workers(self, durable: Durable) -> tuple[int, int]:
-        """Return how many messages of *durable* are in hand, and how many workers ask for one."""
+        """Return how many messages of *durable* are in progress, and how many workers ask for one."""
         try:
             info = await self._js.consumer_info(durable.stream, durable.name)
         except nats.js.errors.NotFoundError:
@@ -113,7 +113,7 @@ class Jobs:
         await self._connection.publish(progress.subject, encode(progress))
 
     def is_redelivered(self, job: Job) -> bool:
-        """Return whether *job*, which is in hand, was in hand before: what it began may have been left undone."""
+        """Return whether *job*, which runs, was delivered before: what it began may have been left undone."""
         return job.id in self._redelivered
 
     async def work(
@@ -124,10 +124,10 @@ class Jobs:
         concurrency: int,
         timeout_s: float,
     ) -> None:
-        """Handle jobs of *durable* until cancelled, at most *concurrency* in hand, each within *timeout_s*.
+        """Handle jobs of *durable* until cancelled, at most *concurrency* at once, each within *timeout_s*.
 
-        A job is kept alive while it is in hand. When this is cancelled, nothing more is taken, and what is
-        in hand is given back at once.
+        A job is kept alive while it runs. When this is cancelled, nothing more is taken, and what is
+        in progress is given back at once.
         """
         slots = asyncio.Semaphore(concurrency)
         in_hand: set[asyncio.Task[None]] = set()
@@ -198,7 +198,7 @@ class Jobs:
             await self.tell(job, "queued", f"{target}: {why}, retry in {retry_s:.3g} s", retry_s=retry_s)
 
     async def _keep_alive(self, message: Msg) -> None:
-        """Keep the job in hand, and repeat its last progress: who listens sees that its worker lives."""
+        """Keep the job alive, and repeat its last progress: listeners see that its worker lives."""
         job_id = json.loads(message.data).get("id")
         while True:
             await asyncio.sleep(ACK_WAIT_S / 3)

@@ -1,6 +1,6 @@
-"""What each user of NATS may publish and hear: what the contracts name, and what JetStream takes for that. Pure.
+"""What each user of NATS may publish and receive: what the contracts name, and what JetStream takes for that. Pure.
 
-One user for each service, `operator` for the command line, and `agent`, who has an account of its own. Nobody may
+One user for each service, `operator` for the command line, and `agent`, who has an account of its own. No user may
 publish the copies of events on `model.<event>` and `recommend.changed.<use case>`: only the broker makes them.
 """
 
@@ -118,7 +118,7 @@ def _of_others(role: Role) -> Iterator[str]:
 
 
 def compared(name: str) -> str:
-    """Return the stream whose state tells the service *name* (or any other client) the time of the NATS server."""
+    """Return the stream whose state gives the service *name* (or any other client) the time of the NATS server."""
     return "SCHEDULE" if name == "ticker" else "MODELS"
 
 

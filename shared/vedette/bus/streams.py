@@ -127,7 +127,7 @@ class Streams:
         return (await self._js.stream_info(stream)).state.last_seq
 
     async def in_hand(self, durable: Durable) -> tuple[int, datetime | None]:
-        """Return how many messages of *durable* are in hand, and when the last one was delivered."""
+        """Return how many messages of *durable* are in progress, and when the last one was delivered."""
         info = await self._js.consumer_info(durable.stream, durable.name)
         return info.num_ack_pending or 0, info.delivered.last_active if info.delivered else None
 

@@ -1,4 +1,4 @@
-"""Whether the broker stores what this process publishes: remembered from each write, told to readiness. Pure.
+"""Whether the broker stores what this process publishes: remembered from each write, reported to readiness. Pure.
 
 A nats-server whose disk was full accepts connections and answers requests, and refuses every write to the streams that
 failed, until it is restarted, even when there is room again (tried on 2.15.1). Only writes show that.

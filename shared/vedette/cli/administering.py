@@ -1,4 +1,4 @@
-"""`doctor`, `endpoints` and `provision`: what an operator needs before and beside running."""
+"""`doctor`, `endpoints` and `provision`: what an operator needs before Vedette runs, and while it runs."""
 
 import asyncio
 import os
@@ -59,7 +59,7 @@ def doctor(
 ) -> int:
     """Look at everything Vedette needs: what is reachable, what is not, what to do.
 
-    With MODEL: how it stands, what it has proved, and the transcripts of its last failed probes.
+    With MODEL: how it stands, what its capability checks showed, and the transcripts of its last failed probes.
     """
     return run(_doctor(config, where, json) if model is None else _examine(model, where, json))
 
@@ -206,7 +206,7 @@ def _state(directory: Path) -> Finding:
 
 
 async def _database(where: options.Instance, settings: Settings) -> AsyncIterator[Finding]:
-    """Yield how the database is, as the service that keeps it tells."""
+    """Yield how the database is, as the recorder reports it."""
     try:
         url = where.database_of(settings)
     except NotRunning:
@@ -301,7 +301,7 @@ def refusal(view: EndpointView) -> Finding | None:
 def refused_models(models: Sequence[ModelView]) -> Iterator[Finding]:
     """Yield the models that their service refuses for the account, once an endpoint and reason.
 
-    The last probe of a model tells, or its last measurement if no probe was answered since.
+    The last probe of a model shows it, or its last measurement if no probe was answered since.
     """
     refused: dict[tuple[str, Outcome], list[tuple[ModelView, str]]] = {}
     for model in models:

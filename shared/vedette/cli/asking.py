@@ -1,4 +1,4 @@
-"""`models`, `recommend` and `explain`: what an agent would be told, for people."""
+"""`models`, `recommend` and `explain`: the replies that agents get, for people."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -332,7 +332,7 @@ def _model_row(model: ModelView) -> tuple[str, ...]:
 
 
 def _ends(at: datetime | None) -> str:
-    """Return when a model ends, for the end of a line; nothing where its service tells no end."""
+    """Return when a model ends, for the end of a line; nothing where its service reports no end."""
     return f" ends on {at.astimezone(UTC):%Y-%m-%d}" if at else ""
 
 

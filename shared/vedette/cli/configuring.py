@@ -1,4 +1,4 @@
-"""`config init`, `config check` and `config show`: begin a configuration, and see what one comes to."""
+"""`config init`, `config check` and `config show`: begin a configuration, and see its result."""
 
 import itertools
 import os
@@ -71,7 +71,7 @@ def init(
 
 
 def _backed_up(file: Path) -> Path:
-    """Copy *file* beside itself, over no other copy; return the copy."""
+    """Copy *file* next to itself, over no other copy; return the copy."""
     names = (f"{file.name}.bak{number or ''}" for number in itertools.count())
     backup = next(copy for copy in (file.with_name(name) for name in names) if not copy.exists())
     shutil.copy2(file, backup)
@@ -85,7 +85,7 @@ async def _found() -> dict[str, EndpointSettings]:
 
 
 def _name(usual: str, contact: Contact) -> str:
-    """Return what the server calls itself, as an endpoint is named; where it does not tell, what is usual there."""
+    """Return what the server calls itself, as an endpoint is named; else what is usual there."""
     product = contact.server.product if contact.server else None
     return "".join(c if c.isalnum() else "-" for c in product.lower()) if product else usual
 
@@ -115,7 +115,7 @@ def _commented(text: str) -> str:
 
 
 def check(file: File = None, /, *, config: options.Config = None, json: options.Json = False) -> int:
-    """Find everything that `up` would refuse, and say what the configuration comes to. Nothing is contacted.
+    """Find everything that `up` would refuse, and show the result. Nothing is contacted.
 
     Exit code 2 when something is wrong.
     """

@@ -31,7 +31,7 @@ def contracts(
     ] = (),
     json: options.Json = False,
 ) -> int:
-    """List what goes over the bus: subjects, who sends, who hears, what is asked and answered."""
+    """List what goes over the bus: subjects, publishers, consumers, queries and replies."""
     if check is not None:
         return _check(check)
     if output is not None:

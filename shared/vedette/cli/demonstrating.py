@@ -45,7 +45,7 @@ _PATIENT_S = 3600.0
 
 
 class Shown(Struct, frozen=True, kw_only=True):
-    """What the demo comes to: the models, the explained recommendation, and what was not done in time."""
+    """The result of the demo: the models, the explained recommendation, and what was not done in time."""
 
     models: tuple[ModelView, ...]
     recommendation: ExplainReply
@@ -230,7 +230,7 @@ class _Waits:
 
 
 class _Shown:
-    """News in lines, and a bar for the job in hand on a terminal."""
+    """News in lines, and a bar for the running job on a terminal."""
 
     def __init__(self, bar: Progress | None) -> None:
         self._bar = bar
@@ -241,7 +241,7 @@ class _Shown:
     @classmethod
     @contextmanager
     def open(cls) -> "Iterator[_Shown]":
-        """Show a bar while the context is open, if anybody can see one."""
+        """Show a bar while the context is open, on a terminal."""
         if not err.is_terminal:
             yield cls(None)
             return

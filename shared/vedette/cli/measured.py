@@ -1,4 +1,4 @@
-"""How measurements of single models are shown: figures with their spread, proofs, transcripts of failures."""
+"""How measurements of single models are shown: figures with spread, capability checks, failures."""
 
 from collections.abc import Iterator, Sequence
 

@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they come to."""
+"""Options that several commands share, and their results."""
 
 import os
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ Enumerated = Parameter(name_transform=folded)
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Instance:
-    """Which Vedette a command talks to: the one that runs here, unless told otherwise."""
+    """Which Vedette a command talks to: by default the one that runs here."""
 
     nats: Annotated[
         str | None,

@@ -1,4 +1,4 @@
-"""Which events of models tell of their endpoint: its outage, and its return. Pure."""
+"""Which events of models show an outage of their endpoint, or its return. Pure."""
 
 from typing import NamedTuple
 

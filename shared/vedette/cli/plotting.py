@@ -1,6 +1,6 @@
 """Drawing values over time with block characters. Pure: lines of text, the same in a terminal and in a file.
 
-Written here because what is not known must not look like zero, which plotext 6.1 and rich 14 do not tell apart.
+Written here because what is not known must not look like zero, which plotext 6.1 and rich 14 do not distinguish.
 """
 
 from collections.abc import Callable, Sequence

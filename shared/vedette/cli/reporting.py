@@ -1,4 +1,4 @@
-"""`report`: what an agent would tell of a call it made."""
+"""`report`: what an agent would report about its call."""
 
 from typing import Annotated
 
@@ -28,7 +28,7 @@ def report(
     json: options.Json = False,
     where: options.Instance = options.HERE,
 ) -> int:
-    """Tell how a call to MODEL (endpoint/name) ended."""
+    """Report how a call to MODEL (endpoint/name) ended."""
 
     async def tell() -> int:
         async with where.client() as client:

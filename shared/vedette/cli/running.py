@@ -1,4 +1,4 @@
-"""`up` and `run`: services in this process, until told to stop."""
+"""`up` and `run`: services in this process, until it is stopped."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -84,7 +84,7 @@ async def _follow(bus: Bus, tell: Callable[[Event, int], None]) -> None:
 
 
 class Teller:
-    """Tells in a line each what a person who has just started Vedette wants to know."""
+    """Shows, in a line each, what a person who has just started Vedette wants to know."""
 
     def __init__(
         self,
@@ -101,7 +101,7 @@ class Teller:
         self._waiting: dict[str, Unmeasured] = {}
 
     def tell(self, event: Event, sequence: int) -> None:
-        """Tell what *event* says that was not known before."""
+        """Print the news in *event*."""
         self.catalogue.apply(event, sequence)
         self._tell_event(event)
         if isinstance(event, EndpointObserved):
@@ -111,7 +111,7 @@ class Teller:
                 self.catalogue.forget_lost(event.at - _KEEP_LOST)
 
     def _tell_unmeasured(self, endpoint: str) -> None:
-        """Tell which models there wait for leave to be measured, once they are found."""
+        """Print which models there need permission to be measured, once they are found."""
         here = {name: one for name, one in self._configured().items() if name == endpoint}
         found = spending.waiting(self.catalogue, here).get(endpoint)
         if found is not None and found != self._waiting.get(endpoint):

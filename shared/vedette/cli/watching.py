@@ -131,7 +131,7 @@ def _show_json(event: Event) -> None:
 
 
 async def _show(client: Client, event: Event, outages: Outages) -> None:
-    """Print *event*, or in its place what it tells of its endpoint; nothing if that is known."""
+    """Print *event*, or in its place what it says about its endpoint; nothing if that is known."""
     if _repeats(event):
         return
     told = outages.told(event)
@@ -149,14 +149,14 @@ async def _models_at(client: Client, endpoint: str) -> int | None:
 
 
 def turn_line(turn: Turn, at: datetime, models: int | None) -> Text:
-    """Return in a line that an endpoint, which has so many *models*, failed or works again."""
+    """Return in a line that an endpoint, which has this number of *models*, failed or works again."""
     count = None if models is None else "1 model" if models == 1 else f"{models:,} models"
     more = "; ".join(filter(None, (turn.why, count)))
     return _line(at, f"endpoint {turn.endpoint}", turn.what, "green" if turn.works else "red", more)
 
 
 def _repeats(event: Event) -> bool:
-    """Return whether *event* is a part of a rename, which the `found` of the new name tells whole."""
+    """Return whether *event* is a part of a rename, which the `found` of the new name reports whole."""
     return bool(getattr(event, "renamed_from", None) or getattr(event, "renamed_to", None))
 
 

@@ -90,7 +90,7 @@ def benchmark(
 
 
 def verify(*models: _Models, json: options.Json = False, where: options.Instance = options.HERE) -> int:
-    """Have models prove now what they can do: of the named ones (endpoint/name), of endpoints, or of all."""
+    """Check now what models can do: of the named ones (endpoint/name), of endpoints, or of all."""
     return run(_do("verify", models, where, json))
 
 

@@ -120,7 +120,7 @@ class Client:
             return None
 
     async def close(self) -> None:
-        """Close the connection. Whoever watches is at the end."""
+        """Close the connection. Its subscriptions end."""
         for watching in self._watching:
             watching.end()
         if self._connection is not None:
@@ -209,7 +209,7 @@ class Client:
         until: datetime | None = None,
         buckets: int | None = None,
     ) -> AvailabilityHistory:
-        """Return how *model*, or all at *endpoint*, answered probes, over the last 24 h unless told otherwise.
+        """Return how *model*, or all at *endpoint*, answered probes, over the last 24 h by default.
 
         A model of which nothing is recorded has no probes. Raises RequestError and NoAnswer.
         """
@@ -225,7 +225,7 @@ class Client:
         until: datetime | None = None,
         buckets: int | None = None,
     ) -> PerformanceHistory:
-        """Return how fast *model*, or all at *endpoint*, were, over the last 7 days unless told otherwise.
+        """Return how fast *model*, or all at *endpoint*, were, over the last 7 days by default.
 
         A model of which nothing is recorded has no points. Raises RequestError and NoAnswer.
         """
@@ -279,7 +279,7 @@ class Client:
         output_tokens: int | None = None,
         caller: str | None = None,
     ) -> ReportReply:
-        """Tell how a call to *model* ended: `ok`, or the class of the error (`types.Outcome`).
+        """Report how a call to *model* ended: `ok`, or the class of the error (`types.Outcome`).
 
         A report over the limits is not counted, and the reply says why; nothing needs to be done about it. It is
         sent once, so that it never counts twice. Raises RequestError and NoAnswer.

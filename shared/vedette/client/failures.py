@@ -1,6 +1,6 @@
 """What an exception says of the model that was called: the class of its failure, or nothing. Pure.
 
-Only exceptions of the libraries that call models count, told by module and name so that none of them need be
+Only exceptions of the libraries that call models count, recognised by module and name so that none of them need be
 installed; Python's own only where one of these libraries was at work. All else is the caller's own.
 """
 

@@ -127,7 +127,7 @@ class Call:
     def openai(self, **options: Any) -> Any:
         """Return an `openai.AsyncOpenAI` for the model's server, until the call is left; *options* go to it.
 
-        It makes one attempt unless told otherwise: the next one is another model's.
+        It makes one attempt by default: the next one is another model's.
         """
         from openai import AsyncOpenAI
 
@@ -136,7 +136,7 @@ class Call:
         return client
 
     def litellm(self) -> dict[str, Any]:
-        """Return what `litellm.acompletion` takes beside the messages."""
+        """Return what `litellm.acompletion` takes in addition to the messages."""
         return {
             "model": f"openai/{self.name}",
             "api_base": self.base_url,

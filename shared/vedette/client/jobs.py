@@ -40,7 +40,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Operation:
-    """Jobs that were asked for on one connection, and what is heard of them."""
+    """Jobs that were asked for on one connection, and what is known of them."""
 
     def __init__(self, connection: NatsClient, heard: Subscription, clock: Clock) -> None:
         self._heard = heard
@@ -59,7 +59,7 @@ class Operation:
         suites: tuple[str, ...] = (),
         max_usd: Mapping[ModelRef, float] = MappingProxyType({}),
     ) -> list[Job]:
-        """Queue a job of *kind* for each target; where one is queued or in hand already, that one counts."""
+        """Queue a job of *kind* for each target; where one is queued or running already, that one counts."""
         now = self._clock.now()
         return [
             await self._bus.publisher.enqueue(
@@ -84,7 +84,7 @@ class Operation:
         return self._progress(job, "queued", "queued")
 
     async def follow(self, jobs: Sequence[Job]) -> AsyncIterator[tuple[Job, Progress]]:
-        """Yield the progress of *jobs* until each has ended; for those that nothing is heard of, what they wait for."""
+        """Yield the progress of *jobs* until each has ended; for silent ones, what they wait for."""
         open_jobs = {job.id: job for job in jobs}
         gone = dict.fromkeys(open_jobs, 0)
         look_at = self._clock.monotonic() + _LOOK_EVERY_S
@@ -119,7 +119,7 @@ class Operation:
         return self._clock.monotonic() - self._heard_at.get(job_id, self._began)
 
     async def _look(self, jobs: Sequence[Job], gone: dict[str, int]) -> list[tuple[Job, Progress]]:
-        """Return what those of *jobs* wait for that nothing was heard of lately; one request for each queue."""
+        """Return what the silent ones of *jobs* wait for; one request for each queue."""
         quiet = [job for job in jobs if self._silent_s(job.id) >= _LOOK_EVERY_S]
         looked = []
         for durable, waiting in groupby(sorted(quiet, key=_durable_name), key=_durable_name):

@@ -1,4 +1,4 @@
-"""What an MCP host may ask of Vedette: which model to use, why, which there are, and to be told how a call went.
+"""What an MCP host may ask of Vedette: which model to use, why, which there are, and the outcome of a call.
 
 Each tool is one query of the client. It returns the reply with the same fields that a program sees, but for texts that
 model servers wrote: a model reads those, so they are escaped, shortened and marked as data.
@@ -115,7 +115,7 @@ def serve(client: Client) -> FastMCP[Client]:
         e2e_ms: Annotated[float | None, Field(description="Milliseconds until the last token.")] = None,
         output_tokens: int | None = None,
     ) -> dict[str, Any]:
-        """Tell how a call to a model went, so that later recommendations know."""
+        """Report how a call to a model went, so that later recommendations know."""
         return await _told(
             client.report(
                 model,

@@ -30,7 +30,7 @@ class Followed(Struct, frozen=True, kw_only=True):
 async def follow(watching: Watching, listing: Listing) -> AsyncIterator[Followed]:
     """Yield every model that is there, then each that comes, changes or goes, once, until closed.
 
-    It hears first and lists then, so that nothing falls between the two; after a break of the connection it lists
+    It subscribes first and lists then, so that nothing falls between the two; after a break of the connection it lists
     again and yields what is another since. Raises FellBehind when its reader is too slow.
     """
     held: dict[ModelRef, int] = {}

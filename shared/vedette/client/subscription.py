@@ -41,9 +41,9 @@ def repeated(message: Msg) -> bool:
 class Watching:
     """The events of public subjects, in the order in which they came, for one reader.
 
-    It hears from when it is entered, else from when the first event is asked for, until it is left or its
-    client is closed. It takes only what the broker repeats from a stream: what anybody else sends to these
-    subjects is passed over, and takes no room. Copies for anybody are not kept by the broker: what happens while
+    It receives from when it is entered, else from when the first event is asked for, until it is left or its
+    client is closed. It takes only what the broker repeats from a stream: what any other program sends to these
+    subjects is passed over, and takes no room. The public copies are not kept by the broker: what happens while
     the connection is broken is missed, and a warning on the logger `vedette.watching` says between which events.
     A reader that is too slow gets all that was kept for it, then FellBehind.
     """
@@ -97,17 +97,17 @@ class Watching:
 
     @property
     def reconnects(self) -> int:
-        """How often the connection was mended: what happened meanwhile was missed."""
+        """How often the connection was restored: what happened meanwhile was missed."""
         return self._connection.stats["reconnects"] if self._connection is not None else 0
 
     def end(self) -> None:
-        """Let the reader come to the end after what has been heard."""
+        """Let the reader come to the end after what was received."""
         if not self._ended:
             self._ended = True
             self._waiting.put_nowait(None)
 
     async def close(self) -> None:
-        """Hear no more."""
+        """Receive no more."""
         self.end()
         subscriptions, self._subscriptions = self._subscriptions, []
         with suppress(nats.errors.Error):  # closed with its connection

@@ -25,7 +25,7 @@ _CLOSE_TIMEOUT_S = 10.0
 def _waits(
     method: Callable[Concatenate[Client, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate["SyncClient", P], T]:
-    """Return *method* of the async client as one that returns what it comes to."""
+    """Return *method* of the async client as one that returns its result."""
 
     @functools.wraps(method)
     def wait(self: "SyncClient", /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -79,7 +79,7 @@ class SyncClient:
         return self._iterate(self._client.follow_models())
 
     def close(self) -> None:
-        """Close the connection and end the thread. Whoever watches is at the end."""
+        """Close the connection and end the thread. Its subscriptions end."""
         with self._starting:
             loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
         if loop is None or thread is None:

@@ -46,7 +46,7 @@ class Wait(Struct, frozen=True, kw_only=True):
 
 
 def wait(job: Job, queue: Queue, silent_s: Mapping[str, float]) -> Wait:
-    """Return what *job*, which is in *queue*, waits for. *silent_s* says for how long nothing was heard of a job."""
+    """Return what *job*, which is in *queue*, waits for. *silent_s*: for how long nothing was received about a job."""
     service, place = SERVICES[job.kind], [queued.id for queued in queue.jobs].index(job.id)
     running = queue.jobs[: queue.in_hand]
     waits_for: WaitsFor | None = "turn"

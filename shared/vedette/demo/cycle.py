@@ -19,7 +19,7 @@ _STAGES: tuple[tuple[type[ModelEvent], str], ...] = (
 
 
 class Cycle:
-    """What has been heard of a cycle over *endpoints*. Filled by `apply`; the order of events is free."""
+    """What is known about a cycle over *endpoints*. Filled by `apply`; the order of events is free."""
 
     def __init__(self, endpoints: set[str]) -> None:
         self._unobserved = set(endpoints)

@@ -57,7 +57,7 @@ async def serving(
 ) -> AsyncIterator[EndpointSettings]:
     """Run the server as a child process that logs into *directory*; yield the endpoint when it is idle.
 
-    It serves the file *model*, by default the demo's own weights, as *name*, by so many *threads* or as many as
+    It serves the file *model*, by default the demo's own weights, as *name*, by this number of *threads* or as many as
     it finds fit. *waiting* is called with the last line of its log until it is up. Raises ConfigurationError when
     the extra is missing, when the server ends, or when it is not up *within_s*.
     """
@@ -99,7 +99,7 @@ async def _answers(settings: EndpointSettings) -> bool:
 
 
 def serve(port: int, model: str, name: str, threads: str | None = None) -> None:
-    """Serve the file *model* as *name* on *port* of loopback until told to stop."""
+    """Serve the file *model* as *name* on *port* of loopback until it is stopped."""
     import xllamacpp
 
     parameters = xllamacpp.CommonParams()

@@ -41,8 +41,8 @@ _SAME_SERVER = frozenset({Outcome.OK, Outcome.BUSY, Outcome.TIMEOUT})
 class OpenEndpoint:
     """One endpoint: its name, its settings, its provider, and the open connection to it.
 
-    `secrets` redacts what its models answer. `slots` are the requests that a service may have there at once; whoever
-    asks takes one, whatever its job. `meter` tells its load, where anything does.
+    `secrets` redacts what its models answer. `slots` are the requests that a service may have there at once: each
+    request takes one, of any job. `meter` reports its load, where the server does.
     """
 
     def __init__(
@@ -207,7 +207,7 @@ class Endpoints:
     async def reload(self, settings: Settings) -> Reloaded:
         """Have open what *settings* name. Those that are the same there stay as they are.
 
-        A job in hand ends when its endpoint is removed or is elsewhere; of one with another budget, say, it goes on.
+        A running job ends when its endpoint is removed or is elsewhere; of one with another budget, say, it goes on.
         Raises ConfigurationError, and changes nothing, for an unknown provider or a secret that cannot be read.
         """
         opened: dict[str, _Entry] = {}
@@ -263,7 +263,7 @@ class Endpoints:
         outbound: Outbound,
         closing: AsyncExitStack,
     ) -> Metered | None:
-        """Return what tells the load of *opened*: elsewhere as configured, else itself, unless it is a service."""
+        """Return the reader of the load of *opened*: elsewhere as configured, else itself, unless it is a service."""
         way = of_load(name, configured, outbound)
         if way is None:
             return opened if isinstance(opened, Metered) and opened.features.free_to_ask else None
@@ -372,7 +372,7 @@ async def observe(
     *,
     also: Callable[[EndpointState | None, EndpointState], EndpointState] = lambda _, state: state,
 ) -> EndpointState:
-    """Publish what *contact* told of the endpoint; return the state that results.
+    """Publish what *contact* reported about the endpoint; return the state that results.
 
     *also* may add to the new state what only its caller counts, given the state before.
     """
@@ -398,7 +398,7 @@ async def observe(
 async def account(
     bus: Bus, endpoint: OpenEndpoint, use: Use, job: Job, *, occupancy: Occupancy | None = None
 ) -> None:
-    """Enter what *job* used of the endpoint into its ledger, and the *occupancy* that it saw.
+    """Enter what *job* used at the endpoint into its usage of the day, and the *occupancy* that it saw.
 
     Of an endpoint that was never observed there is neither.
     """

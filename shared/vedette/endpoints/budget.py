@@ -13,7 +13,7 @@ _AHEAD = timedelta(hours=1)  # how far ahead of an even pace a schedule may run
 
 
 def charge(ledger: Ledger | None, purpose: str, use: Use, now: datetime) -> Ledger:
-    """Return the day's ledger after *use* for *purpose*; a new day (UTC) begins at nothing."""
+    """Return the day's usage after *use* for *purpose*; a new day (UTC) begins at nothing."""
     day = _day(ledger, now)
     before = ledger if ledger and ledger.day == day else Ledger(day=day)
     return msgspec.structs.replace(before, by=before.by | {purpose: before.by.get(purpose, Use()) + use})

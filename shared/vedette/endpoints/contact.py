@@ -1,4 +1,4 @@
-"""What a contact with an endpoint tells, and what follows for the next one. Pure."""
+"""What a contact with an endpoint says, and what follows for the next one. Pure."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta

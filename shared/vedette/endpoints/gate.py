@@ -1,6 +1,6 @@
 """One gate for each host group, so that Vedette's own requests never meet on one processor.
 
-A measurement holds it while its job is in hand, a probe while its job is in the queue. Each shows itself before it
+A measurement holds it while its job runs, a probe while its job is in the queue. Each shows itself before it
 looks for the other: where both begin at once, the probe asks for no answer, and the measurement waits for its end.
 """
 
@@ -25,7 +25,7 @@ PATIENCE_S: Final = 2.0
 async def closed(bus: Bus, group: str, *, patience_s: float = PATIENCE_S) -> str | None:
     """Return why no answer may be asked for at the host *group*: it is being measured. None when it may.
 
-    Most jobs in hand end at once, because there is nothing to measure: those are waited for, *patience_s* at most.
+    Most running jobs end at once, because there is nothing to measure: those are waited for, *patience_s* at most.
     """
     ends = bus.clock.monotonic() + patience_s
     while True:

@@ -37,7 +37,7 @@ class Unmeasured(Struct, frozen=True, kw_only=True):
 
 
 def why_not(info: ModelInfo, endpoint: EndpointSettings) -> str | None:
-    """Return why *info* is not measured unasked, or None where it may be.
+    """Return why *info* is not measured by schedule, or None where it may be.
 
     It may be where a call is known to cost nothing, by `measure = true`, and by a budget that bounds what is spent.
     Where a call breaks off the answers that others are receiving, only `measure = true` gives leave.
@@ -84,7 +84,7 @@ def limits(endpoint: EndpointSettings, infos: Iterable[ModelInfo]) -> Budget:
 
 
 def is_round_full(measured: Iterable[datetime | None], now: datetime) -> bool:
-    """Return whether so many models were *measured* within the last hour that the rest must wait."""
+    """Return whether enough models were *measured* within the last hour that the rest must wait."""
     return sum(at is not None and now - at < ROUND for at in measured) >= MAX_MODELS_PER_ROUND
 
 

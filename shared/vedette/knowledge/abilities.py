@@ -1,4 +1,4 @@
-"""One scale of ability for all models, and how published scores tell of it. Pure.
+"""One scale of ability for all models, and what published scores say about it. Pure.
 
 A published score `y` of a benchmark is a line of ability: `y = intercept + slope * ability + noise`. Ability is in
 standard deviations of the listed chat models (0: about Llama 3.3 70B or GPT-4o mini). What the benchmarks of one axis
@@ -68,7 +68,7 @@ SOURCES_SHOWN: Final = 3
 
 
 class Link(Struct, frozen=True, kw_only=True):
-    """How a benchmark tells of ability."""
+    """How the scores of a benchmark depend on ability."""
 
     benchmark: str
     axis: str
@@ -95,7 +95,7 @@ class Fact(NamedTuple):
 
 
 class Ability(Struct, frozen=True, kw_only=True):
-    """What facts tell of one model: mean and standard deviation, and those of each axis beyond the mean."""
+    """What facts say about one model: mean and standard deviation, and those of each axis beyond the mean."""
 
     mean: float
     deviation: float
@@ -189,7 +189,7 @@ def of_use_case(ability: Ability, use_case: str, axes: Mapping[str, float]) -> t
 
 
 def heaviest(facts: Sequence[Fact], links: Mapping[str, Link], latest: Mapping[str, str]) -> list[str]:
-    """Return the boards that weigh most in the ability that *facts* tell, each with its *latest* month."""
+    """Return the boards that weigh most in the ability by *facts*, each with its *latest* month."""
     told = [links[fact.benchmark] for fact in facts if fact.benchmark in links]
     shared = _weights(told)
     weights: dict[str, float] = defaultdict(float)

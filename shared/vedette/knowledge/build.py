@@ -55,7 +55,7 @@ Rows = Sequence[Mapping[str, str]]
 
 
 class Known(Struct, frozen=True, kw_only=True):
-    """What the input says of one model beside its scores."""
+    """What the input says of one model apart from its scores."""
 
     family: str = ""
     size_b: str = ""
@@ -91,7 +91,7 @@ def build(scores: Rows, spelled: Rows, quantised: Rows) -> tuple[dict[str, str],
 
 
 def _models(scores: Rows, spelled: Rows) -> dict[str, Known]:
-    """Return what is said of each model beside its scores, by name."""
+    """Return what is said of each model apart from its scores, by name."""
     said: dict[str, dict[str, str]] = defaultdict(dict)
     bare: dict[str, set[str]] = defaultdict(set)
     for row in scores:
@@ -172,7 +172,7 @@ def _subjects(scores: Rows, known: Mapping[str, Known]) -> Iterator[Subject]:
 
 
 def _spellings(spelled: Rows, known: Mapping[str, Known], scored: set[str]) -> dict[str, str]:
-    """Return the models of each key. Two that cannot be told apart stay both."""
+    """Return the models of each key. Two that cannot be distinguished stay both."""
     votes: dict[str, Counter[str]] = defaultdict(Counter)
     for row in spelled:
         if row["canonical"] in known:

@@ -1,6 +1,6 @@
 """Families of models as their names spell them: sizes, kinds of tuning, knowledge cut-offs. Data of 2026-11-25.
 
-Sizes are the publishers' own figures (model cards and the parameter counts shown beside them), in billions.
+Sizes are the publishers' own figures (model cards and the parameter counts shown next to them), in billions.
 They were written down without the cards at hand, so whatever was not certain is left out: what is not here is
 unknown, not guessed. Who adds to it names the card.
 """
@@ -11,7 +11,7 @@ from msgspec import Struct
 
 
 class Cutoff(Struct, frozen=True):
-    """Until when a model knows the world (`YYYY-MM`), of one size or of all, and who says so."""
+    """Until when a model knows the world (`YYYY-MM`), of one size or of all, and the source."""
 
     month: str
     source: str
@@ -22,7 +22,7 @@ class Family(Struct, frozen=True, kw_only=True):
     """One family.
 
     `sizes` are total parameters by label, or (total, active) of a mixture of experts, in billions. What a name
-    without a word for its tuning means depends on where it stands: `tag` in Ollama's library (`smollm2:135m`),
+    that does not say its tuning means depends on where it stands: `tag` in Ollama's library (`smollm2:135m`),
     `repository` on Hugging Face (`HuggingFaceTB/SmolLM2-135M`); "" is the only tuning there is, None is unknown.
     """
 

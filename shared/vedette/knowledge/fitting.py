@@ -76,7 +76,7 @@ class Fit(Struct, frozen=True, kw_only=True):
 
 
 def basis_of(subject: Subject) -> str:
-    """Return the line that tells most of *subject*."""
+    """Return the line that says most of *subject*."""
     if subject.size_b is not None:
         return "size_and_date" if subject.year is not None else "size"
     if subject.year is not None:
@@ -298,7 +298,7 @@ def _axes(
 
 
 def _deviation(products: Sequence[float]) -> float:
-    """Return the square root of a covariance, kept within what is plausible where few models tell of it."""
+    """Return the square root of a covariance, kept within what is plausible where there are few models."""
     shared = sum(products) / len(products) if products else 0.0
     return min(0.5, max(0.15, math.sqrt(max(0.0, shared))))
 

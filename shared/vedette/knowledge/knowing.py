@@ -51,7 +51,7 @@ _GENERATION: Final = re.compile(r"v?\d{1,2}(?:\.\d{1,2})?")
 
 
 class Told(Struct, frozen=True, kw_only=True):
-    """What a listing tells: all that an expectation depends on."""
+    """What a listing says: all that an expectation depends on."""
 
     names: tuple[str, ...]  # the most certain first
     kind: str = "chat"
@@ -111,7 +111,7 @@ class _Seen(NamedTuple):
 
 @lru_cache(maxsize=512)  # one model at many endpoints, under one name
 def of_told(told: Told, table: Table) -> Known:
-    """Return what published facts say of the model that a listing tells of."""
+    """Return what published facts say of a listed model."""
     seen = [_seen(name, told, table) for name in told.names]
     kind = _kind(told, seen, table)
     belief = _embedding(told, seen, table) if kind == "embedding" else _chat(told, seen, table)
@@ -200,7 +200,7 @@ def _one(names: str | None, told: Told, table: Table) -> str | None:
 
 
 def _fits(name: str, told: Told, table: Table) -> bool:
-    """Return whether what the server tells of the weights leaves room for the listed model *name*.
+    """Return whether what the server says about the weights leaves room for the listed model *name*.
 
     Servers give their models the names of hosted ones, for clients that ask for nothing else: no file holds those.
     """
@@ -271,7 +271,7 @@ def _row_of(modes: Mapping[Mode, Row], base: bool, thinking: bool | None) -> Row
 def _of_row(
     row: Row, modes: Mapping[Mode, Row], base: bool, thinking: bool | None, *, exact: bool, table: Table
 ) -> _Belief:
-    """Return what its facts tell of a listed model, or of one that was made from it."""
+    """Return what facts say about a listed model, or about the model that it was made from."""
     ability = row.ability or table.nothing
     other = modes.get("thinking") if row.mode == "plain" and thinking is None and not base else None
     if other is not None and other.ability is not None:
@@ -290,7 +290,7 @@ def _of_row(
 
 
 def _between(plain: Ability, thinking: Ability) -> Ability:
-    """Return the middle of both modes: a listing does not tell in which one the model answers."""
+    """Return the middle of both modes: a listing does not say in which one the model answers."""
     return Ability(
         mean=(plain.mean + thinking.mean) / 2,
         deviation=math.hypot(max(plain.deviation, thinking.deviation), (thinking.mean - plain.mean) / 2),
@@ -299,7 +299,7 @@ def _between(plain: Ability, thinking: Ability) -> Ability:
 
 
 def _unlisted(name: str, spelled: Spelled, told: Told, table: Table, row: Row | None) -> _Belief:
-    """Return what size, date, family or tier tell of a model of which no score is published."""
+    """Return what size, date, family or tier say about a model without a published score."""
     parsed = names.parse(name)
     total = (
         told.parameters_b or (row and row.size_b) or (parsed.parameters and parsed.parameters / 1e9) or None
@@ -337,7 +337,7 @@ def _borrowed(spelled: Spelled, told: Told) -> bool:
 
 
 def _doubted(ability: Ability) -> Ability:
-    """Return *ability* with the doubt of a date that a version number tells: anyone can count further."""
+    """Return *ability* less certain: its date is from a version number, which any name can raise."""
     return replace(ability, deviation=math.hypot(ability.deviation, DOUBT))
 
 
@@ -382,7 +382,7 @@ def _family(spelled: Spelled, table: Table) -> FamilyRow | None:
 
 
 def _when(spelled: Spelled, told: Told, row: Row | None, table: Table) -> float | None:
-    """Return when the model was released, as far as anything tells; never later than the newest fact."""
+    """Return when the model was released, as far as it is known; never later than the newest fact."""
     day = (row.released if row else None) or _day(spelled.date)
     if day is not None:
         return min(year(day), year(table.until))
@@ -396,7 +396,7 @@ def _when(spelled: Spelled, told: Told, row: Row | None, table: Table) -> float 
 
 
 def _month(spelled: Spelled) -> float | None:
-    """Return the middle of the month that one word of a hosted name tells: `202412` or `2412`."""
+    """Return the middle of the month that one word of a hosted name says: `202412` or `2412`."""
     if not any(word in _HOSTED for word in spelled.words):
         return None
     told = [match for word in spelled.words if (match := _MONTH.fullmatch(word))]

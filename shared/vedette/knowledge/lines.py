@@ -21,7 +21,7 @@ _TIERS: Final[tuple[tuple[Tier, str], ...]] = (
 
 
 def tier(words: Sequence[str]) -> Tier:
-    """Return the tier that the *words* of a hosted name tell; large where none does."""
+    """Return the tier by the *words* of a hosted name; large where none shows it."""
     return next((name for name, said in _TIERS if any(re.fullmatch(said, word) for word in words)), "large")
 
 

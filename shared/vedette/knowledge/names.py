@@ -1,4 +1,4 @@
-"""What a model's name tells, and the identity that the same weights have under every spelling. Pure.
+"""What a model's name says, and the identity that the same weights have under every spelling. Pure.
 
 Understood are Ollama's names (`llama3.1:8b-instruct-q4_K_M`), repositories (`Qwen/Qwen2.5-7B-Instruct-AWQ`),
 files (`SmolLM2-135M-Instruct.Q4_1.gguf`), paths to either, and plain aliases. A word that is not understood
@@ -96,7 +96,7 @@ class Written(NamedTuple):
 
 
 class Parsed(Struct, frozen=True, kw_only=True):
-    """What a name tells by itself. `unknown` are the words in it that are not understood."""
+    """What a name says by itself. `unknown` are the words in it that are not understood."""
 
     form: Form
     owner: str | None = None  # of weights that may be the owner's own
@@ -115,7 +115,7 @@ class Parsed(Struct, frozen=True, kw_only=True):
 
 
 class Identity(Struct, frozen=True, kw_only=True):
-    """What a name adds to what the server told: fields of ModelInfo, and where each is from."""
+    """What a name adds to what the server reported: fields of ModelInfo, and where each is from."""
 
     canonical: str | None = None
     facts: dict[str, Any] = {}
@@ -130,7 +130,7 @@ def write(name: str) -> Written:
 
 
 def parse(name: str) -> Parsed:
-    """Return what *name* tells. Whatever is not certain stays None."""
+    """Return what *name* says. Whatever is not certain stays None."""
     form, owner, quantization, rest = write(name)
     family, rest = _without_family(rest)
     size, rest = _without_size(rest, family)
@@ -166,7 +166,7 @@ def quantization(told: str | None) -> str | None:
 def identify(
     name: str, *, origin: str | None, kind: Kind, parameters: int | None, told: str | None
 ) -> Identity:
-    """Return what the name adds to what the server told: *kind*, *parameters*, and *told* of quantisation.
+    """Return what the name adds to what the server reported: *kind*, *parameters*, and *told* about quantisation.
 
     *origin* is the file or repository that the server says it serves; it names better than an alias.
     """
@@ -282,7 +282,7 @@ def _billions(family: Family | None, size: str | None) -> float | None:
 
 
 def _settled(told: str | None, written: str | None, raw: str | None) -> str | None:
-    """Return the quantisation: as told, except where the name says finer what GGUF has no file type for."""
+    """Return the quantisation: as reported, except where the name says finer what GGUF has no file type for."""
     if told is None:
         return written if not raw else None  # it told something that is not understood
     finer = written is not None and _RECIPE.match(written) and _bits(written) == _bits(told)
@@ -309,7 +309,7 @@ def _canonical(parsed: Parsed, size: str | None, quantization: str | None, kind:
 
 
 def _unmarked(family: Family, form: Form, kind: Kind) -> str | None:
-    """Return the tuning that a name without a word for it has, or None where that is open."""
+    """Return the tuning of a name that does not say it, or None where that is open."""
     if family.tag == "" and family.repository == "":
         return ""
     if form == "tag" and kind == "chat":  # by the server's word: the same tag can be made from other weights
@@ -326,7 +326,7 @@ def _cutoff(parsed: Parsed, size: str | None) -> Cutoff | None:
 def _facts(
     parsed: Parsed, size: str | None, written: str | None, cutoff: Cutoff | None
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the fields of ModelInfo that the name tells, and where each is from."""
+    """Return the fields of ModelInfo that the name says, and where each is from."""
     family = parsed.family
     published = None if parsed.unknown else family  # Qwen2.5-Omni-7B has more than Qwen2.5-7B
     total = _billions(published, size)

@@ -201,7 +201,7 @@ def _lines(
 
 
 def _with(row: Row | None, model: str, mode: Mode, own: Sequence[OwnFact]) -> Row:
-    """Return *row* with what the operator's own facts tell of size and dates."""
+    """Return *row* with what the operator's own facts say about size and dates."""
     told = {fact.fact: fact.value for fact in own}
     empty = Row(
         name=model,

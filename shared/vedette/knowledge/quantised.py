@@ -20,7 +20,7 @@ def size_class(size_b: float) -> SizeClass:
 
 @lru_cache(maxsize=512)
 def bits(quantization: str | None) -> int:
-    """Return the bits of a weight as its quantisation is written; 16 where nothing tells, and of trained formats."""
+    """Return the bits of a weight as its quantisation is written; 16 where nothing says so, and of trained formats."""
     written = (quantization or "").lower()
     if "mxfp4" in written or "nvfp4" in written:
         return FULL  # trained like this: what was published is about these weights

@@ -158,7 +158,7 @@ def relaxed(spelled: Spelled) -> Iterator[tuple[str, frozenset[str]]]:
 
 
 def bare(words: Iterable[str]) -> str:
-    """Return the key without words that tell sizes: what `qwen3:latest` has in common with `qwen3:8b`."""
+    """Return the key without words for sizes: what `qwen3:latest` has in common with `qwen3:8b`."""
     return key(word for word in words if not _SIZE.fullmatch(word) and not _ACTIVE.fullmatch(word))
 
 

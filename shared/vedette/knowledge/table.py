@@ -236,7 +236,7 @@ def _number(text: str) -> float | None:
 
 
 def _date(text: str) -> date | None:
-    """Return the day that *text* tells; of a month or a year its last day is not known, so its first."""
+    """Return the day that *text* says; of a month or a year its last day is not known, so its first."""
     parts = [int(part) for part in text.split("-") if part.isdigit()]
     return date(*[*parts, 1, 1][:3]) if parts else None
 

@@ -20,7 +20,7 @@ USE_CASE_OF_AXIS: Final = {
 
 
 class Miss(NamedTuple):
-    """One published score beside what was expected of it."""
+    """One published score and its expected value."""
 
     basis: str
     use_case: str

@@ -1,4 +1,4 @@
-"""The operator's own published facts: a file on this machine, beside those of the package."""
+"""The operator's own published facts: a file on this machine, next to those of the package."""
 
 from collections.abc import Sequence
 from pathlib import Path

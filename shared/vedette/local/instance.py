@@ -79,7 +79,7 @@ def hold(directory: Path) -> Iterator[None]:
 
 
 def room(directory: Path) -> int:
-    """Return how many bytes streams may grow to: half of what is free, so that history finds room beside them.
+    """Return how many bytes streams may grow to: half of what is free, so that history finds room next to them.
 
     Raises StateDirectoryError when there is too little to start with.
     """

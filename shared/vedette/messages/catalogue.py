@@ -79,7 +79,7 @@ class ModelState(Value, frozen=True, kw_only=True):
 
     @property
     def known(self) -> ModelInfo | None:
-        """Its description with what the present weights have proved beside what is declared and inferred."""
+        """Its description with the capability checks of its weights, in addition to what is declared and inferred."""
         info = self.info
         if info is None:
             return None
@@ -123,7 +123,7 @@ class ModelState(Value, frozen=True, kw_only=True):
 
     @property
     def found_at(self) -> datetime | None:
-        """When it was last found, under whichever name."""
+        """When it was last found, under any name."""
         if self.found is None:
             return None
         return self.formerly.found_at if self.formerly else self.found.event.at
@@ -192,7 +192,7 @@ class ModelState(Value, frozen=True, kw_only=True):
         return self.reported.event.watches if self.reported and self.reports is not None else {}
 
     def is_own(self, held: Versioned[Any] | None) -> bool:
-        """Return whether *held* may be of this model: not where the last `found` says that it begins afresh."""
+        """Return whether *held* may be of this model: not where the last `found` has `afresh`."""
         return held is not None and (self.found is None or not self.found.event.afresh or self.counts(held))
 
     def _is_current(self, digest: str | None) -> bool:
@@ -201,7 +201,7 @@ class ModelState(Value, frozen=True, kw_only=True):
 
 
 def _proved(info: ModelInfo, claims: Mapping[str, Claim]) -> ModelInfo:
-    """Return *info* with *claims* beside its own: of equal evidence, the newer ones hold."""
+    """Return *info* with *claims* in addition to its own: with equal evidence, the newer ones hold."""
     own = info.capabilities
     beside = {name: claim.beside(own[name]) if name in own else claim for name, claim in claims.items()}
     return msgspec.structs.replace(info, capabilities={**own, **beside}) if beside else info

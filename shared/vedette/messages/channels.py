@@ -61,7 +61,7 @@ class Channel(Struct, frozen=True, kw_only=True):
 
 
 class Query(Struct, frozen=True, kw_only=True):
-    """A request and its reply: the subject, the two types and the service that replies. Anybody may ask."""
+    """A request and its reply: the subject, the two types and the service that replies. Any client may send it."""
 
     subject: str
     request: type[Struct]
@@ -225,7 +225,7 @@ QUERIES: Final[tuple[Query, ...]] = (
         request=queries.ReportRequest,
         reply=queries.ReportReply,
         service="recommender",
-        doc="Tell how a call to a model ended.",
+        doc="Report how a call to a model ended.",
     ),
     Query(
         subject="history.availability",

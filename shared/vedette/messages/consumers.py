@@ -9,7 +9,7 @@ from vedette.messages.events import JobKind
 
 
 class Durable(Struct, frozen=True, kw_only=True):
-    """A durable consumer: which stream and subjects, for whom, and how much may be in hand."""
+    """A durable consumer: which stream and subjects, for whom, and how much may be in progress."""
 
     stream: str
     name: str
@@ -38,7 +38,7 @@ def jobs(service: str, kind: JobKind) -> Durable:
 
 
 def host_jobs(group: str) -> Durable:
-    """Return the durable of a host group's measurements: one in hand at a time across all replicas."""
+    """Return the durable of a host group's measurements: one in progress at a time across all replicas."""
     token = subjects.escape(group)
     return Durable(
         stream="JOBS",

@@ -20,7 +20,7 @@ ANY_CHAT: Final = "any chat model can be asked to; how well it does is for its q
 
 
 def is_untold(info: ModelInfo) -> bool:
-    """Return whether nothing tells of what kind a model is, nor whether it chats."""
+    """Return whether nothing says which kind a model is, or whether it chats."""
     return info.kind == "unknown" and Capability.CHAT not in info.capabilities
 
 

@@ -1,7 +1,7 @@
 """The port to providers: what one must offer, and the registry through which each is found.
 
 A provider is one module with one object, named by an entry point of the group `vedette.providers`. Built-in
-providers come through the same door as anybody's. What a server cannot do, its provider declares in
+providers come through the same entry points as others. What a server cannot do, its provider declares in
 `Features` or answers with None; it never guesses. Every failure is a `ProviderError` with an `Outcome`.
 """
 
@@ -47,7 +47,7 @@ class Access(Struct, frozen=True, kw_only=True):
 
 
 class Listing(Struct, frozen=True, kw_only=True):
-    """One entry of an endpoint's listing, with what the listing itself tells."""
+    """One entry of an endpoint's listing, with what the listing itself reports."""
 
     name: str
     digest: str | None = None
@@ -76,7 +76,7 @@ class Described(Struct, frozen=True, kw_only=True):
 
 
 class Server(Struct, frozen=True, kw_only=True):
-    """What answered: a product ("ollama", "llama.cpp", "vllm", …) and its version, where it tells."""
+    """What answered: a product ("ollama", "llama.cpp", "vllm", …) and its version, where it reports it."""
 
     product: str | None = None
     version: str | None = None
@@ -162,7 +162,7 @@ class Reranked(Struct, frozen=True, kw_only=True):
 
 
 class ModelActivity(Struct, frozen=True, kw_only=True):
-    """What an endpoint is doing with one of its models, as far as it tells."""
+    """What an endpoint is doing with one of its models, as far as it reports."""
 
     running: int | None = None
     waiting: int | None = None
@@ -173,7 +173,7 @@ class ModelActivity(Struct, frozen=True, kw_only=True):
 
 
 class Activity(Struct, frozen=True, kw_only=True):
-    """What an endpoint is doing, as far as it tells. Of two, taken before and after, the difference counts."""
+    """What an endpoint is doing, as far as it reports. Of two, taken before and after, the difference counts."""
 
     running: int | None = None  # requests being worked on now
     waiting: int | None = None  # requests in its queue
@@ -194,7 +194,7 @@ class Activity(Struct, frozen=True, kw_only=True):
 
 
 class Features(Struct, frozen=True, kw_only=True):
-    """What a provider can tell at all."""
+    """What a provider can report."""
 
     residency: bool = False  # `resident` answers with something
     digests: bool = False
@@ -219,7 +219,7 @@ class Endpoint(Protocol):
         ...
 
     async def resident(self) -> Mapping[str, Residency] | None:
-        """Return residency by model name, or None where the server does not tell. Absent means not loaded."""
+        """Return residency by model name, or None where the server does not report it. Absent means not loaded."""
         ...
 
     def generate(self, request: Generation) -> AsyncGenerator[Delta | Finished, None]:
@@ -227,7 +227,7 @@ class Endpoint(Protocol):
         ...
 
     async def activity(self) -> Activity | None:
-        """Return what the endpoint is doing, or None where it does not tell. Loads nothing."""
+        """Return what the endpoint is doing, or None where it does not report it. Loads nothing."""
         ...
 
     async def rerank(
@@ -243,7 +243,7 @@ class Endpoint(Protocol):
 
 @runtime_checkable
 class Publishing(Protocol):
-    """An endpoint that also tells what its service publishes of a model's availability and speed."""
+    """An endpoint that also says what its service publishes of a model's availability and speed."""
 
     async def published(self, model: Listing) -> tuple[Published, ...]:
         """Return the figures of each upstream that serves *model*, for one request that costs nothing."""
@@ -252,10 +252,10 @@ class Publishing(Protocol):
 
 @runtime_checkable
 class Metered(Protocol):
-    """An endpoint that also tells its load at any time, by requests that disturb nobody."""
+    """An endpoint that also reports its load at any time, by requests that disturb no other caller."""
 
     async def load(self, server: str | None) -> Activity | None:
-        """Return what the endpoint is doing; None where it does not tell. *server* is the product that answered last.
+        """Return what the endpoint is doing; None where it does not report it. *server*: the product that answered.
 
         Nothing is asked that the server counts as use of a model, or that takes more than a few milliseconds there.
         """

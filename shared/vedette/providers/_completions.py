@@ -17,7 +17,7 @@ from vedette.types import Outcome
 
 
 class Answer:
-    """What a stream has told so far beside its deltas. *listed* are the names of the server's models."""
+    """What a stream has reported so far, apart from its deltas. *listed* are the names of the server's models."""
 
     def __init__(self, *, asked: str, listed: Collection[str]) -> None:
         self.whole = False
@@ -85,7 +85,7 @@ class Answer:
 def _output_tokens(usage: Mapping[str, Any]) -> tuple[int | None, int | None]:
     """Return the tokens of thoughts and words together, and those of thoughts, as *usage* counts them.
 
-    xAI counts thoughts beside `completion_tokens`, all others within.
+    xAI counts thoughts apart from `completion_tokens`, all others within.
     """
     written = tokens(usage.get("completion_tokens"))
     reasoning = tokens(mapping(usage.get("completion_tokens_details")).get("reasoning_tokens"))

@@ -1,4 +1,4 @@
-"""What entries of a listing in OpenAI's form tell beside a name: kind, abilities, context, and when a model ends.
+"""What entries of a listing in OpenAI's form say, apart from a name: kind, abilities, context, and when a model ends.
 
 Fields by the API references of Together, Mistral, Groq, Azure OpenAI, LiteLLM, Open WebUI and Xinference, 2026-11-29.
 """

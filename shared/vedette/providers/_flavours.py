@@ -1,4 +1,4 @@
-"""What differs between servers that speak OpenAI's protocol: a row of data each, and a reader of what it tells.
+"""What differs between servers that speak OpenAI's protocol: a row of data each, and a reader of what it says.
 
 From recorded replies of llama.cpp (PyPI xllamacpp 2026.10) and vLLM 0.32, 2026-11-23; from LM Studio's REST
 documentation (/api/v0; /api/v1 on 2026-11-29) and Text Generation Inference's API description (/info, metrics),
@@ -117,7 +117,7 @@ _LM_STUDIO_KINDS: dict[str | None, Kind] = {"llm": "chat", "vlm": "chat", "embed
 
 
 def _lm_studio(entry: Entry, told: Entry) -> Described:
-    """Read LM Studio's own listing, which tells more than its OpenAI one."""
+    """Read LM Studio's own listing, which says more than its OpenAI one."""
     kind = _LM_STUDIO_KINDS.get(text(told.get("type")), "unknown")
     facts = known(
         native_context_tokens=tokens(told.get("max_context_length")) or None,
@@ -151,7 +151,7 @@ def _lm_studio(entry: Entry, told: Entry) -> Described:
 
 
 def _text_generation_inference(entry: Entry, told: Entry) -> Described:
-    """Read what Text Generation Inference tells of the one model it serves."""
+    """Read what Text Generation Inference says about the one model it serves."""
     facts = known(
         served_context_tokens=tokens(told.get("max_total_tokens")) or None,
         quantization=text(told.get("quantize")) or text(told.get("model_dtype")),
@@ -186,7 +186,7 @@ def _koboldcpp(entry: Entry, told: Entry) -> Described:
 
 
 def _localai(entry: Entry, told: Entry) -> Described:
-    """Read what LocalAI tells of a configured model: a complete list of abilities. Of a loose file it tells none."""
+    """Read what LocalAI says about a configured model: a complete list of abilities. Of a loose file it says none."""
     source = "LocalAI /v1/models/capabilities"
     kind, claims = kind_and_claims(told, source)
     if told.get("capabilities") and Capability.CHAT not in claims:
@@ -202,7 +202,7 @@ _EMBEDDERS: dict[str, Kind] = {"embedding": "embedding", "reranker": "rerank"}
 
 
 def _text_embeddings_inference(entry: Entry, told: Entry) -> Described:
-    """Read what text-embeddings-inference tells of the one model it serves."""
+    """Read what text-embeddings-inference says about the one model it serves."""
     source = "text-embeddings-inference /info"
     facts = known(served_context_tokens=tokens(told.get("max_input_length")) or None)
     kinds = (_EMBEDDERS[name] for name in mapping(told.get("model_type")) if name in _EMBEDDERS)
@@ -216,7 +216,7 @@ def _text_embeddings_inference(entry: Entry, told: Entry) -> Described:
 
 
 def listed_by_info(told: Any) -> list[Entry]:
-    """Return the entry of a server that lists no models and tells of its one model in `/info`, if *told* is that."""
+    """Return the entry of a server that lists no models and describes its one model in `/info`, if *told* is that."""
     info = mapping(told)
     name = info.get("served_model_name") or info.get("model_id")
     if not (is_name(name) and mapping(info.get("model_type"))):
@@ -494,7 +494,7 @@ def may_be_localai(entries: list[Entry]) -> bool:
 
 
 def _has_status_and_author(entry: Entry) -> bool:
-    """Return whether *entry* has a status and nothing beside it, and an author: `local` of a path, else of the name."""
+    """Return whether *entry* has a status and nothing next to it, and an author: `local` of a path, else of the name."""
     owner, name = text(entry.get("owned_by")), text(entry.get("id")) or ""
     is_author = owner == "local" or (bool(owner) and name.startswith(f"{owner}/"))
     return is_author and mapping(entry.get("status")).keys() == {"value"}

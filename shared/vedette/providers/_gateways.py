@@ -1,6 +1,6 @@
 """Whether a server answers from weights of its own, or passes requests on to a service that may charge.
 
-An address of one's own is no proof: gateways stand there too. What is told here comes from a listing and its headers.
+An address of your own shows nothing: gateways stand there too. A listing and its headers decide.
 Marks by the sources of LiteLLM, one-api, new-api, Olla, Open WebUI, Portkey and llama-swap, 2026-11-29.
 """
 
@@ -94,6 +94,6 @@ def in_cloud(entry: Entry) -> str | None:
 
 
 def may_be_litellm(entries: Sequence[Entry], headers: Mapping[str, str]) -> bool:
-    """Return whether to ask a server nobody recognises if it is LiteLLM, which lists all as OpenAI's."""
+    """Return whether to ask a server that no mark identifies if it is LiteLLM, which lists all as OpenAI's."""
     by_header = any(header.lower().startswith("x-litellm-") for header in headers)
     return by_header or any(entry.get("owned_by") == "openai" for entry in entries)

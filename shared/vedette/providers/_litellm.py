@@ -1,4 +1,4 @@
-"""What a LiteLLM proxy tells of its deployments: prices, kinds, and the real models behind its names.
+"""What a LiteLLM proxy says about its deployments: prices, kinds, and the real models behind its names.
 
 From recorded replies of `/v1/models` and `/model/info` (PyPI litellm[proxy], 2026-11-29). Its `/health` is never asked:
 it calls every model.
@@ -123,7 +123,7 @@ def _costs_nothing(info: Entry) -> bool:
 
 
 def _locality(deployments: list[Entry]) -> Locality:
-    """Return whether every deployment is at an address of one's own, or any is known to be elsewhere."""
+    """Return whether every deployment is at an address of your own, or any is known to be elsewhere."""
     bases = list(map(_base, deployments))
     if not bases:
         return "unknown"

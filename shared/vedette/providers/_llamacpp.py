@@ -50,7 +50,7 @@ class LlamaCppLoad:
             raise
 
     async def _seen_by_properties(self, names: Sequence[str]) -> Activity | None:
-        """Return what the properties tell, where nothing else may be asked."""
+        """Return what the properties say, where nothing else may be asked."""
         asleep = mapping(await self._http.get("props")).get("is_sleeping")
         if asleep is None:  # before 2025-12 no server sleeps
             self._may_sleep = False
@@ -98,7 +98,7 @@ class LlamaCppLoad:
         )
 
     async def _by_metrics(self, slots: Activity | None) -> Activity | None:
-        """Return what the metrics tell beside the *slots*: what waits, and all tokens ever."""
+        """Return what the metrics report in addition to the *slots*: waiting requests, and the total of tokens."""
         try:
             page = await self._http.text("metrics", most_bytes=_metrics.MAX_BYTES)
         except ProviderError as error:

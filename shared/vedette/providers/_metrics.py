@@ -1,4 +1,4 @@
-"""What servers tell of their load in a Prometheus exposition: a row of data for each kind of server.
+"""What servers report about their load in a Prometheus exposition: a row of data for each kind of server.
 
 Names and meanings are from recorded pages (llama.cpp 2026.10, vLLM 0.32.0) and the projects' documents as of 2026-11:
 SGLang "Production Metrics", TGI "Metrics", NVIDIA Dynamo "Metrics Catalog" 1.7, llm-d "Router Metrics", LiteLLM
@@ -26,7 +26,7 @@ Samples = Mapping[
 
 
 class Metrics(Struct, frozen=True, kw_only=True):
-    """The names by which one kind of server tells its load; of several names, those of different versions."""
+    """The names that one kind of server uses for its load; several names are from different versions."""
 
     product: str
     running: tuple[str, ...]
@@ -150,7 +150,7 @@ def _read(lines: str) -> list[tuple[str, Mapping[str, str], float]]:
 
 
 def activity(found: Samples, kinds: Iterable[Metrics] = ALL) -> Activity | None:
-    """Return what the samples *found* tell, as the first of *kinds* reads them that has a count of running requests."""
+    """Return what the samples *found* say, as the first of *kinds* reads them that has a count of running requests."""
     metrics = next((one for one in kinds if _named(found, one.running)), None)
     if metrics is None:
         return None

@@ -1,6 +1,6 @@
 """Where connections may go: a name is resolved once, its addresses are checked, and to one of those we connect.
 
-Whoever names an endpoint is trusted, but a name's owner decides where it leads, and may change that at any time: to
+The operator is trusted, but the owner of a host name decides where it leads, and may change that at any time: to
 the address where a cloud hands out credentials, for one.
 """
 

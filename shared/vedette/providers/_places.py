@@ -1,4 +1,4 @@
-"""Whether a server stands on machines of one's own: by its address, never by what it lists."""
+"""Whether a server stands on machines of your own: by its address, never by what it lists."""
 
 import asyncio
 import ipaddress
@@ -28,7 +28,7 @@ _LOOK_UP_TIMEOUT_S: Final = 2.0
 
 
 def is_ours(url: str) -> bool:
-    """Return whether the host of *url* is one's own by how it is written: a private address or network's name."""
+    """Return whether the host of *url* is your own by how it is written: a private address or network's name."""
     host = _host(http_url(url))
     try:
         return _is_own(ipaddress.ip_address(host))
@@ -37,10 +37,10 @@ def is_ours(url: str) -> bool:
 
 
 async def stands_on_own_machine(access: Access) -> bool:
-    """Return whether the server is on a machine of one's own: as configured, else by its address.
+    """Return whether the server is on a machine of your own: as configured, else by its address.
 
-    A name counts as its addresses do, if all are private. One that leads to loopback does not count: somebody
-    else's name may lead there.
+    A name counts as its addresses do, if all are private. One that leads to loopback does not count: another
+    owner's name may lead there.
     """
     if access.locality is not None:
         return access.locality == "local"

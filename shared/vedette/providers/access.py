@@ -46,7 +46,7 @@ def access(name: str, endpoint: EndpointSettings, outbound: Outbound = Outbound(
 
 
 def of_load(name: str, endpoint: EndpointSettings, outbound: Outbound = Outbound()) -> Access | None:  # noqa: B008
-    """Return how to reach what tells the load of the endpoint *name* elsewhere, or None where nothing does.
+    """Return how to reach the page that reports the load of the endpoint *name*, or None where there is none.
 
     The credentials of the endpoint itself do not go there. Raises ConfigurationError.
     """

@@ -58,7 +58,7 @@ class AnthropicEndpoint:
         self._entries: dict[str, Mapping[str, Any]] = {}
 
     async def reach(self) -> Server:
-        """Return what answers. It tells no version."""
+        """Return what answers. It reports no version."""
         if not self._entries:
             await self.list_models()
         return Server(product="anthropic")
@@ -112,11 +112,11 @@ class AnthropicEndpoint:
         )
 
     async def resident(self) -> Mapping[str, Residency] | None:
-        """Return None: the service does not tell."""
+        """Return None: the service does not report it."""
         return None
 
     async def activity(self) -> Activity | None:
-        """Return None: the service does not tell."""
+        """Return None: the service does not report it."""
         return None
 
     async def generate(self, request: Generation) -> AsyncGenerator[Delta | Finished, None]:
@@ -149,7 +149,7 @@ class AnthropicEndpoint:
 
 
 class _Answer:
-    """What a stream has told so far beside its deltas."""
+    """What a stream has reported so far, apart from its deltas."""
 
     def __init__(self) -> None:
         self.whole = False

@@ -1,4 +1,4 @@
-"""The load of an endpoint that is told elsewhere: on another page of metrics, or by a Prometheus of the operator's.
+"""The load of an endpoint that is reported elsewhere: on another page of metrics, or by a Prometheus of the operator's.
 
 Prometheus is asked once for all figures: https://prometheus.io/docs/prometheus/latest/querying/api/#instant-queries
 """
@@ -31,14 +31,14 @@ FIGURES: Final = _PROMETHEUS.names
 
 
 class MetricsPage:
-    """A page of metrics under a URL of its own, of whichever server is known (`_metrics.ALL`)."""
+    """A page of metrics under a URL of its own, of any server that is known (`_metrics.ALL`)."""
 
     def __init__(self, http: Http, page: str) -> None:
         self._http = http
         self._page = page
 
     async def load(self, server: str | None) -> Activity | None:
-        """Return what the page tells."""
+        """Return what the page says."""
         text = await self._http.text(self._page, most_bytes=_metrics.MAX_BYTES)
         return _metrics.activity(_metrics.samples(text, (name for one in _metrics.ALL for name in one.names)))
 

@@ -64,7 +64,7 @@ class GeminiEndpoint:
         self._entries: dict[str, Mapping[str, Any]] = {}
 
     async def reach(self) -> Server:
-        """Return what answers. It tells no version."""
+        """Return what answers. It reports no version."""
         if not self._entries:
             await self.list_models()
         return Server(product="gemini")
@@ -115,11 +115,11 @@ class GeminiEndpoint:
         )
 
     async def resident(self) -> Mapping[str, Residency] | None:
-        """Return None: the service does not tell."""
+        """Return None: the service does not report it."""
         return None
 
     async def activity(self) -> Activity | None:
-        """Return None: the service does not tell."""
+        """Return None: the service does not report it."""
         return None
 
     async def generate(self, request: Generation) -> AsyncGenerator[Delta | Finished, None]:
@@ -148,7 +148,7 @@ class GeminiEndpoint:
         raise ProviderError(Outcome.UNSUPPORTED, "the Gemini API has no models that rerank")
 
     async def embed(self, model: str, texts: list[str], *, deadline_s: float = 60.0) -> Embedded:
-        """Embed by batchEmbedContents, which tells no tokens."""
+        """Embed by batchEmbedContents, which reports no tokens."""
         sent_at = self._clock.monotonic()
         path = _path(model)
         asked = {
@@ -171,7 +171,7 @@ class GeminiEndpoint:
 
 
 class _Answer:
-    """What a stream has told so far beside its deltas."""
+    """What a stream has reported so far, apart from its deltas."""
 
     def __init__(self) -> None:
         self.reason: str | None = None
@@ -225,7 +225,7 @@ def _kind(entry: Mapping[str, Any]) -> Kind:
 
 
 def _path(model: str) -> str:
-    """Return where *model* is asked: one's own tuned models have a prefix of theirs in their names."""
+    """Return where *model* is asked: your own tuned models have a prefix of theirs in their names."""
     prefix = "" if model.startswith("tunedModels/") else _PREFIX
     return f"v1beta/{prefix}{quote(model, safe='/' if not prefix else '')}"
 

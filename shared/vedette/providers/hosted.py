@@ -1,6 +1,6 @@
-"""Services that speak OpenAI's protocol and are paid for: a row each, and a reader where a listing tells more.
+"""Services that speak OpenAI's protocol and are paid for: a row each, and a reader where a listing says more.
 
-OpenAI's listing tells nothing but names, so what a model is for is inferred from its name. OpenRouter's tells
+OpenAI's listing says nothing but names, so what a model is for is inferred from its name. OpenRouter's says
 contexts, modalities, prices and parameters, and for each model the uptime, latency and throughput of those who serve
 it. From their API descriptions, 2026-11-27; Groq, Mistral, Together, DeepSeek, xAI and Hugging Face 2026-11-29.
 """
@@ -94,7 +94,7 @@ def _openrouter(entry: Entry, _: Entry) -> Described:
 
 
 def _price(entry: Entry, source: str) -> Price | None:
-    """Return what OpenRouter asks, which it tells in dollars for one token; a router's own price is -1."""
+    """Return what OpenRouter asks, which it says in dollars for one token; a router's own price is -1."""
     pricing = mapping(entry.get("pricing"))
     try:
         asked, answered = (1e6 * float(pricing.get(part, "")) for part in ("prompt", "completion"))

@@ -140,7 +140,7 @@ class OllamaEndpoint:
         return loaded
 
     async def activity(self) -> Activity | None:
-        """Return when each loaded model was last used: every use moves its expiry (kept for ever, none does)."""
+        """Return when each loaded model was last used: every use moves its expiry, if it has one."""
         loaded = await self.resident()
         if loaded is None:
             return None
@@ -149,7 +149,7 @@ class OllamaEndpoint:
         )
 
     async def load(self, server: str | None) -> Activity | None:
-        """Return what /api/ps holds loaded; Ollama does not tell which requests it has (to 0.32)."""
+        """Return what /api/ps holds loaded; Ollama does not say which requests it has (to 0.32)."""
         if not self._own:
             return None
         if not self._listed:

@@ -1,6 +1,6 @@
 """Servers that speak OpenAI's protocol: llama.cpp, vLLM, LM Studio, and unnamed ones.
 
-What differs between them is a row of data each (`_flavours`). A server is told by what it lists.
+What differs between them is a row of data each (`_flavours`). A server is recognised by its listing.
 """
 
 import re
@@ -133,7 +133,7 @@ class OpenAICompatibleEndpoint:
         return None
 
     async def _props(self) -> Mapping[str, Any]:
-        """Return what the server tells of its one model."""
+        """Return what the server says about its one model."""
         return mapping(await self._optional(self._http.get(self._flavour.props or "")))
 
     async def recall(self, server: str | None, names: Sequence[str]) -> list[Listing] | None:
@@ -193,7 +193,7 @@ class OpenAICompatibleEndpoint:
         self._passed_on = None if self._given else gateway(entries, headers)
 
     async def _try(self, flavour: Flavour) -> None:
-        """Take the server for one of *flavour* if it lists models in that one's own way."""
+        """Take the server for one of *flavour* if it lists models in that your own way."""
         with suppress(ProviderError):  # whatever else it says, it is another server
             self._native = await self._own_listing(flavour)
         self._flavour = flavour if self._native else GENERIC
@@ -238,7 +238,7 @@ class OpenAICompatibleEndpoint:
         return False
 
     async def _by_info(self, refusals: list[ProviderError]) -> tuple[Any, Mapping[str, str]]:
-        """Return the listing of a server that has none and tells of its one model. Raises the first of *refusals*."""
+        """Return the listing of a server that has none and describes its one model. Raises the first of *refusals*."""
         entries: list[Mapping[str, Any]] = []
         by_info = self._given is None or self._given.props == "info"
         if by_info and all(refusal.outcome is Outcome.NOT_FOUND for refusal in refusals):
@@ -265,7 +265,7 @@ class OpenAICompatibleEndpoint:
         return {}
 
     async def describe(self, model: Listing) -> Described:
-        """Return what the listing and, where there are any, the server's properties tell."""
+        """Return what the listing and, where there are any, the server's properties say."""
         if model.name not in self._entries:
             await self.list_models()
         entry = self._entries.get(model.name)
@@ -292,7 +292,7 @@ class OpenAICompatibleEndpoint:
         )
 
     def _is_free(self, entry: Mapping[str, Any]) -> tuple[bool, str]:
-        """Return whether a call of a listed model is known to cost nothing, and why; at an address of one's own."""
+        """Return whether a call of a listed model is known to cost nothing, and why; at an address of your own."""
         if self._passed_on is not None:
             return False, self._passed_on
         if not self._flavour.serves_own:
@@ -307,7 +307,7 @@ class OpenAICompatibleEndpoint:
         return None if socket_of(self._http.url) else f"{self._http.url}/{self._prefixes[0]}".rstrip("/")
 
     async def resident(self) -> Mapping[str, Residency] | None:
-        """Return what is loaded, where the server is one that tells."""
+        """Return what is loaded, where the server reports it."""
         if not self._entries:
             await self.list_models()
         if self._flavour.resident == "unknown":
@@ -341,7 +341,7 @@ class OpenAICompatibleEndpoint:
         }
 
     async def activity(self) -> Activity | None:
-        """Return what the server's metrics, or its slots, tell of the work it has."""
+        """Return what the server's metrics, or its slots, say about its work."""
         if self._flavour.slots_of_each is not None:
             return await self._activity_of_each(self._flavour.slots_of_each)
         if self._flavour.metrics is not None and (told := await self._metered((self._flavour.metrics,))):
@@ -352,9 +352,9 @@ class OpenAICompatibleEndpoint:
         return None if running is None else Activity(running=running)
 
     async def load(self, server: str | None) -> Activity | None:
-        """Return what the server tells of its load, by paths that count as no use of a model.
+        """Return what the server says about its load, by paths that count as no use of a model.
 
-        Nothing where it is not on a machine of one's own, nor where every request disturbs it.
+        Nothing where it is not on a machine of your own, nor where every request disturbs it.
         """
         flavour = self._given or next((one for one in (*FLAVOURS, LITELLM) if one.name == server), GENERIC)
         if not self._own or flavour.quiet is not None:
@@ -392,7 +392,7 @@ class OpenAICompatibleEndpoint:
         )
 
     async def _metered(self, kinds: tuple[Metrics, ...]) -> Activity | None:
-        """Return what the server's page of metrics tells: of what is read alone, where it can select."""
+        """Return what the server's page of metrics says: only the needed metrics, where it can select."""
         selects = len(kinds) == 1 and kinds[0].selects
         pages = (
             (self._page,) if self._page else (*([_metrics.selecting(kinds[0])] if selects else []), "metrics")
@@ -411,7 +411,7 @@ class OpenAICompatibleEndpoint:
         return None
 
     async def _counted(self, flavour: Flavour) -> Activity | None:
-        """Return what the server's own path for its load tells."""
+        """Return what the server's own path reports about its load."""
         path = flavour.load or ("load" if flavour is GENERIC else None)
         if path is None:
             return None
@@ -425,7 +425,7 @@ class OpenAICompatibleEndpoint:
         )
 
     async def _activity_of_each(self, path: str) -> Activity | None:
-        """Return what the slots of each loaded model tell; a model that is not loaded is not asked."""
+        """Return what the slots of each loaded model say; a model that is not loaded is not asked."""
         loaded = await self.resident() or {}
         names = [name for name, one in loaded.items() if one.resident]
         busy = [await self._busy_slots(path.format(model=quote(name, safe=""))) for name in names]
@@ -433,12 +433,12 @@ class OpenAICompatibleEndpoint:
         return Activity(running=sum(told)) if told else None
 
     async def _busy_slots(self, path: str) -> int | None:
-        """Return how many slots are at work, or None where the server does not tell."""
+        """Return how many slots are at work, or None where the server does not report it."""
         slots = await self._slots(path)
         return None if slots is None else sum(slots)
 
     async def _slots(self, path: str) -> list[bool] | None:
-        """Return of each slot whether it is at work, or None where the server does not tell."""
+        """Return of each slot whether it is at work, or None where the server does not report it."""
         try:
             slots = sequence(await self._http.get(path))
         except ProviderError:

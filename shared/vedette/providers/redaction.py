@@ -75,7 +75,7 @@ class Secrets:
         return self.clean(text) + raw[len(text) :]
 
     def redacted(self, value: Any) -> Any:
-        """Return a JSON value with its texts redacted. Its keys are protocol: nobody keeps them."""
+        """Return a JSON value with its texts redacted. Its keys are protocol and are not stored."""
         if not self._values:
             return value
         if isinstance(value, str):

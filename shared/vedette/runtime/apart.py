@@ -1,4 +1,4 @@
-"""A service in a process of its own, beside the others of `vedette up`, so that their work does not hold it up.
+"""A service in a process of its own, next to the others of `vedette up`, so that their work does not hold it up.
 
 All other services share one event loop. While a thousand models are discovered that loop is busy for seconds, and a
 recommendation would wait for its turn (ADR 0021). The two processes talk in lines of JSON over the child's standard
@@ -51,12 +51,12 @@ class Said(Struct, frozen=True, omit_defaults=True):
 
     @classmethod
     def of(cls, error: VedetteError, reply_to: int = 0) -> "Said":
-        """Return what tells of *error*."""
+        """Return the line that reports *error*."""
         fields = msgspec.to_builtins(error.fields, enc_hook=str)  # msgspec has no paths
         return cls(id=reply_to, error=type(error).__name__, fields=fields)
 
     def check(self) -> None:
-        """Raise the error that the child has told of, if it has."""
+        """Raise the error that the child has reported, if any."""
         if self.error is not None:
             raise getattr(errors, self.error)(**self.fields)
 
@@ -106,7 +106,7 @@ class Apart:
         return next(iter((await self._told()).notes.values()), None)
 
     def refusing_for(self) -> float:
-        """Return 0: the services beside it notice a broker that stores nothing."""
+        """Return 0: the services next to it notice a broker that stores nothing."""
         return 0.0
 
     async def _told(self) -> telemetry.Readiness:

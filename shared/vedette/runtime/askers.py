@@ -1,4 +1,4 @@
-"""Who asks, and where a reply may go: what a service believes of a request that comes over NATS."""
+"""The client of a request, and where a reply may go: what a service believes of a request that comes over NATS."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Final

@@ -45,7 +45,7 @@ class NatsServer:
 
     @property
     def ended(self) -> bool:
-        """Whether its process is gone without having been told to."""
+        """Whether its process is gone though nothing stopped it."""
         return self._process is not None and self._process.returncode is not None
 
     def url(self, user: str) -> str:

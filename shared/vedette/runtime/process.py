@@ -1,4 +1,4 @@
-"""A process that runs services: all of them (`vedette up`) or some (`vedette run`), until told to stop."""
+"""A process that runs services: all of them (`vedette up`) or some (`vedette run`), until it is stopped."""
 
 import asyncio
 import gc
@@ -226,7 +226,7 @@ class Stopped(asyncio.Event):
 
     @asynccontextmanager
     async def interrupting(self) -> AsyncIterator[None]:
-        """Cancel what this context does when told to stop. Raises Interrupted then."""
+        """Cancel what this context does when it must stop. Raises Interrupted then."""
         async with AsyncExitStack() as stack:
             # A deadline that moves from never to now: it cancels the body, and no other task.
             scope = asyncio.timeout(None)
@@ -241,7 +241,7 @@ class Stopped(asyncio.Event):
         self.check()
 
     def check(self) -> None:
-        """Return when not told to stop. Raises Interrupted."""
+        """Return while it need not stop. Raises Interrupted."""
         if self.number is not None:
             raise Interrupted(number=signal.Signals(self.number))
 
@@ -329,7 +329,7 @@ def _has_terminal() -> bool:
 
 
 async def until_stopped(running: Running, stopped: Stopped) -> None:
-    """Return when told to stop; raise when a service can serve no longer. Reload the configuration meanwhile."""
+    """Return when it must stop; raise when a service can serve no longer. Reload the configuration meanwhile."""
     failure = asyncio.create_task(running.until_failure())
     tasks = [failure, asyncio.create_task(stopped.wait())]
     reloading = [asyncio.create_task(running.reloading.run(stopped.hung_up))] if running.reloading else []
@@ -344,7 +344,7 @@ async def until_stopped(running: Running, stopped: Stopped) -> None:
 
 
 def _as_user(settings: Settings, server: NatsServer, name: str) -> Settings:
-    """Return *settings* for the service *name*; one of another package, whose needs nobody knows, is an operator."""
+    """Return *settings* for the service *name*; one of another package, whose needs are unknown, is an operator."""
     url = server.url(name if name in server.credentials else "operator")
     # Only the operator may make streams.
     nats = msgspec.structs.replace(settings.nats, url=url, provision=False)

@@ -147,7 +147,7 @@ class Reloading:
     async def reload(self, *, asked: bool = True) -> bool:
         """Read the configuration and take it on; refuse it as a whole where any of it cannot be taken on.
 
-        Say so, unless nobody *asked* and nothing is new. Return False when NATS was away: then try it again.
+        Say so, unless no operator *asked* and nothing is new. Return False when NATS was away: then try it again.
         """
         try:
             new = await asyncio.to_thread(self._source.load)

@@ -1,7 +1,7 @@
 """What a service is: a FastStream application on its own connection, with a catalogue, jobs and queries.
 
 A service's `app.py` opens one with `open_service`, binds its handlers, calls `start`, and yields it. On the
-way out the service takes nothing more, gives back what is in hand, answers what it has accepted, and closes.
+way out the service takes nothing more, gives back what is unfinished, answers what it has accepted, and closes.
 """
 
 import asyncio
@@ -91,7 +91,7 @@ class Service:
         self._broker.include_router(router)
 
     def consume(self, durable: Durable, consume: Callable[[Durable], Coroutine[Any, Any, None]]) -> None:
-        """Run *consume*, which takes the messages of *durable* itself, beside the service."""
+        """Run *consume*, which takes the messages of *durable* itself, next to the service."""
         self.bus.spawn(consume(durable))
 
     def check(self, check: telemetry.Check) -> None:
@@ -186,7 +186,7 @@ class Service:
     async def answer(self, queries: Iterable[Query], answer: Answer) -> None:
         """Answer *queries* through the NATS Services API, with the other replicas in one queue group.
 
-        May be called again, for queries that somebody else answers.
+        May be called again, for queries that another service answers.
         """
         await self.answer_to(queries, lambda subject, payload, _: answer(subject, payload))
 
@@ -302,7 +302,7 @@ class Service:
         return self._pong.done() and not self._pong.cancelled() and self._pong.exception() is None
 
     async def stop(self) -> None:
-        """Take nothing more, give back what is in hand, answer what was accepted, and close."""
+        """Take nothing more, give back what is unfinished, answer what was accepted, and close."""
         self._stopping = True
         await self.bus.close()
         for last in self._last:

@@ -1,4 +1,4 @@
-"""What a process tells of itself: Prometheus metrics, and /livez, /readyz and /metrics over HTTP."""
+"""What a process says about itself: Prometheus metrics, and /livez, /readyz and /metrics over HTTP."""
 
 import asyncio
 import contextlib
@@ -158,14 +158,14 @@ async def serve(
 
 
 class Readiness(Struct, frozen=True):
-    """What `/readyz` tells: by service, what keeps it from being ready, and what else an operator should know."""
+    """What `/readyz` says: by service, what keeps it from being ready, and what else an operator should know."""
 
     problems: dict[str, str]
     notes: dict[str, str] = {}
 
 
 def readiness(url: str) -> Readiness:
-    """Return what the health URL *url* tells."""
+    """Return what the health URL *url* says."""
     try:
         with urllib.request.urlopen(f"{url}/readyz", timeout=_READY_TIMEOUT_S) as reply:  # noqa: S310 - our own
             document = reply.read()

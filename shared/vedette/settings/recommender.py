@@ -18,7 +18,7 @@ class Vouched(Rating, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class CustomUseCase(Section, frozen=True, kw_only=True):
-    """A use case of one's own, or other weights for a built-in one."""
+    """A use case of your own, or other weights for a built-in one."""
 
     weights: Annotated[
         dict[Signal, Weight],
@@ -41,7 +41,7 @@ class CustomUseCase(Section, frozen=True, kw_only=True):
 
 
 class Recommend(Section, frozen=True, kw_only=True):
-    """How recommendations are made. `facts` is a file of published facts of one's own (`vedette knowledge update`)."""
+    """How recommendations are made. `facts` is a file of published facts of your own (`vedette knowledge update`)."""
 
     use_cases: dict[str, CustomUseCase] = {}
     facts: str | None = None

@@ -60,7 +60,7 @@ class Secret(Section, frozen=True, kw_only=True):
 
     @property
     def reference(self) -> str:
-        """How a caller is told where the secret is: `env:NAME` or `file:/path`."""
+        """How a caller learns where the secret is: `env:NAME` or `file:/path`."""
         return f"env:{self.env}" if self.env else f"file:{self.file}"
 
     def check(self) -> Iterator[Problem]:

@@ -4,7 +4,7 @@ _MAX_DIGITS = 17  # of a float: with so many, any two differ
 
 
 def apart(one: float, other: float, digits: int, *, fixed: bool = False) -> tuple[str, str]:
-    """Return both numbers with *digits*, or with as many more as it takes to tell them apart.
+    """Return both numbers with *digits*, or with as many more as it takes to distinguish them.
 
     These are significant digits, or those behind the point when *fixed*.
     """

@@ -50,7 +50,7 @@ def notes(models: Iterable[ModelRef]) -> dict[ModelRef, tuple[str, ...]]:
 
 
 def meant(name: str, known: Iterable[str]) -> str | None:
-    """Return which of the *known* names *name* means: itself, else the only one of the same letters in Unicode."""
+    """Return which of the *known* names *name* means: itself, else the only one of the same characters in Unicode."""
     plain = normalized(name, "NFC")
     same = []
     for other in known:
@@ -98,5 +98,5 @@ def _like(how: str, others: Sequence[ModelRef]) -> Iterable[str]:
 
 
 def _spelt(model: ModelRef) -> str:
-    """Return the name of *model* with every character beyond ASCII escaped: beside its twin it would look the same."""
+    """Return the name of *model* with every character beyond ASCII escaped: next to its twin it would look the same."""
     return shortened(str(model).encode("ascii", "backslashreplace").decode(), _MAX_NAME)

@@ -1,6 +1,6 @@
 """Unicode normalisation in linear time. Pure.
 
-`unicodedata.normalize` sorts a run of combining marks by insertion: quadratic, 1 s for 20,000 marks on one letter.
+`unicodedata.normalize` sorts a run of combining marks by insertion: quadratic, 1 s for 20,000 marks on one character.
 Unicode's Stream-Safe Text Format [UAX #15, section 13] cuts runs at 30 marks with a joiner that changes nothing else;
 no word of a language has more than about six.
 """

@@ -8,7 +8,7 @@ distribution there, the answers are binomial; the estimate is the mode of what t
 
 More right answers never lower it, and neither does a better expectation. What all models that were evaluated do better
 than expected, raises what is expected of everybody, so that those that were not evaluated are compared on the same
-scale. What goes beyond a limit is put down to the suites: if all models pass a suite, or all fail it, it does not tell
+scale. What goes beyond a limit is put down to the suites: if all models pass a suite, or all fail it, it does not say
 them apart.
 """
 
@@ -49,10 +49,10 @@ NOTHING: Final = Answered(math.nan, 0.0, 0)
 
 
 def answered(scores: Mapping[str, Score], kinds: Mapping[str, float]) -> Answered:
-    """Return what the answers in *scores* tell of a use case with these weights of *kinds*.
+    """Return what the answers in *scores* say about a use case with these weights of *kinds*.
 
-    Many answers in a kind of little weight tell less than their number, and kinds that were not asked leave open what
-    asking them would have told.
+    Many answers in a kind of little weight say less than their number, and kinds that were not asked leave open what
+    asking them would have shown.
     """
     asked = {kind: score for kind in kinds if (score := scores.get(kind)) and score.trials}
     weight = math.fsum(kinds[kind] for kind in asked)
@@ -94,7 +94,7 @@ class Scale(NamedTuple):
 def scale(rate: Floats, effective: Floats, expected: Floats, spread: Floats) -> Scale:
     """Return by how much the answers of all models together are better than expected, as far as that is sure.
 
-    It does not depend on the order of the models, and is told in steps, so that one answer does not move everything.
+    It does not depend on the order of the models, and it moves in steps, so that one answer does not move everything.
     """
     seen = (effective > 0) & np.isfinite(effective)
     middle, deviation = _expectation(expected[seen], spread[seen])

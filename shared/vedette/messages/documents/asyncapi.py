@@ -23,7 +23,7 @@ HEADERS: Final = {
 
 
 def asyncapi() -> dict[str, Any]:
-    """Return the AsyncAPI 3.0 document of Vedette: what others may hear, and what they may ask.
+    """Return the AsyncAPI 3.0 document of Vedette: which events others may receive, and which queries they may send.
 
     Jobs, progress and dead letters are its own affair and left out.
     """

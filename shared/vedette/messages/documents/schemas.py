@@ -83,7 +83,7 @@ def _unit(name: str) -> str | None:
 
 
 def types() -> Schema:
-    """Return one JSON Schema of what others may hear and ask, from which generators make a type for each message."""
+    """Return one JSON Schema of the events and queries for others, for generators of types."""
     ref = "#/$defs/{name}"
     shapes = [*(channel.message for channel in CHANNELS if channel.copy), *asked()]
     return {
