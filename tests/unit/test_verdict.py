@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vedette.types import NOT_DOWNTIME, UP, Health, Level, Outcome, ProbeSample, Published, Status
-from vedette_prober.verdict import fold, is_suspicious, needs_confirmation, verdict
+from vedette_prober import verdict as deciding
+from vedette_prober.verdict import fold, is_suspicious, verdict
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
 outcomes = st.sampled_from(list(Outcome))
@@ -146,16 +147,16 @@ def test_a_refused_connection_is_confirmed_at_once() -> None:
     """Until enough probes agree; whoever answers meanwhile ends it."""
     up = folded([Outcome.OK] * 3)
     once = fold(up, sample(Outcome.REFUSED, 120), None)
-    assert needs_confirmation(Outcome.REFUSED, [up, once])
+    assert deciding.needs_confirmation(Outcome.REFUSED, [up, once])
     twice = fold(once, sample(Outcome.REFUSED, 120.1), None)
-    assert not needs_confirmation(Outcome.REFUSED, [twice])
-    assert not needs_confirmation(Outcome.REFUSED, [])
+    assert not deciding.needs_confirmation(Outcome.REFUSED, [twice])
+    assert not deciding.needs_confirmation(Outcome.REFUSED, [])
 
 
 @pytest.mark.parametrize("outcome", [Outcome.TIMEOUT, Outcome.RESET, Outcome.SERVER_ERROR, Outcome.OK])
 def test_only_a_refused_connection_is_confirmed_at_once(outcome: Outcome) -> None:
     """A server that is slow, or fails, is not asked more often for that."""
-    assert not needs_confirmation(outcome, [folded([Outcome.OK])])
+    assert not deciding.needs_confirmation(outcome, [folded([Outcome.OK])])
 
 
 @pytest.mark.parametrize("outcome", [Outcome.BUSY, Outcome.SERVER_ERROR, Outcome.TIMEOUT, Outcome.GARBAGE])

@@ -7,7 +7,7 @@ import pytest
 from vedette.providers import Activity
 from vedette.types import Occupancy
 from vedette_benchmarker import yielding
-from vedette_benchmarker.yielding import DEFER, Loaded, after, left_alone_s, other_use, used_lately
+from vedette_benchmarker.yielding import DEFER, Loaded, after, left_alone_s, used_lately
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 SOON = NOW + timedelta(minutes=5)
@@ -76,20 +76,21 @@ def used(**marks: datetime) -> Activity:
 )
 def test_a_request_of_another_shows_while_ours_runs() -> None:
     """Running or waiting, where the server counts them; else by the time of unloading, which each use moves."""
-    assert other_use(None, Activity(running=2), ours=1, ours_ended=False) == "1 other requests run"
-    assert other_use(None, Activity(running=1), ours=1, ours_ended=False) is None
+    assert yielding.other_use(None, Activity(running=2), ours=1, ours_ended=False) == "1 other requests run"
+    assert yielding.other_use(None, Activity(running=1), ours=1, ours_ended=False) is None
     before = used(m=SOON)
     assert (
-        other_use(before, used(m=SOON + timedelta(seconds=8)), ours=1, ours_ended=False) == "m used by others"
+        yielding.other_use(before, used(m=SOON + timedelta(seconds=8)), ours=1, ours_ended=False)
+        == "m used by others"
     )
-    assert other_use(before, used(m=SOON + timedelta(seconds=1)), ours=1, ours_ended=False) is None
+    assert yielding.other_use(before, used(m=SOON + timedelta(seconds=1)), ours=1, ours_ended=False) is None
 
 
 def test_what_our_own_request_moves_is_no_use_of_others() -> None:
     """Nor is what was loaded since the look before: that may be ours."""
-    assert other_use(used(m=SOON), used(m=SOON + MINUTE), ours=0, ours_ended=True) is None
-    assert other_use(used(), used(m=SOON + MINUTE), ours=1, ours_ended=False) is None
-    assert other_use(None, used(m=SOON + MINUTE), ours=1, ours_ended=False) is None
+    assert yielding.other_use(used(m=SOON), used(m=SOON + MINUTE), ours=0, ours_ended=True) is None
+    assert yielding.other_use(used(), used(m=SOON + MINUTE), ours=1, ours_ended=False) is None
+    assert yielding.other_use(None, used(m=SOON + MINUTE), ours=1, ours_ended=False) is None
 
 
 def test_the_same_model_in_use_is_seen_by_its_next_time_of_unloading() -> None:

@@ -25,7 +25,7 @@ class Bounds(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class UseCase(Struct, frozen=True, kw_only=True):
-    """A purpose: weights by signal, the capabilities without which a model is no candidate, the kinds that measure its quality."""
+    """A purpose: weights by signal, the capabilities that a candidate needs, the kinds that measure its quality."""
 
     name: str
     weights: dict[Signal, float]

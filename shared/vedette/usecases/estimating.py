@@ -8,8 +8,8 @@ distribution there, the answers are binomial; the estimate is the mode of what t
 
 More right answers never lower it, and neither does a better expectation. What all models that were evaluated do better
 than expected, raises what is expected of everybody, so that those that were not evaluated are compared on the same
-scale. What goes beyond a limit is put down to the suites: if all models pass a suite, or all fail it, it does not say
-them apart.
+scale. What goes beyond a limit is put down to the suites: if all models pass a suite, or all fail it, it does not
+distinguish them.
 """
 
 import math
@@ -114,7 +114,7 @@ def estimate(
     spread: Floats,
     scale: Scale = Scale(),  # noqa: B008 - immutable
 ) -> Estimated:
-    """Return the quality of models of which a share *rate* of so many *effective* answers was right."""
+    """Return the quality of models by the share *rate* of right answers among *effective* answers."""
     middle, deviation = _expectation(expected, spread)
     middle = middle + scale.raised
     seen = effective > 0
