@@ -186,7 +186,7 @@ def _koboldcpp(entry: Entry, told: Entry) -> Described:
 
 
 def _localai(entry: Entry, told: Entry) -> Described:
-    """Read what LocalAI says about a configured model: a complete list of abilities. Of a loose file it says none."""
+    """Read what LocalAI says about a configured model: a complete list of abilities, or nothing for a loose file."""
     source = "LocalAI /v1/models/capabilities"
     kind, claims = kind_and_claims(told, source)
     if told.get("capabilities") and Capability.CHAT not in claims:
@@ -494,7 +494,7 @@ def may_be_localai(entries: list[Entry]) -> bool:
 
 
 def _has_status_and_author(entry: Entry) -> bool:
-    """Return whether *entry* has a status and nothing next to it, and an author: `local` of a path, else of the name."""
+    """Return whether *entry* has only a status, and an author: `local` of a path, else of the name."""
     owner, name = text(entry.get("owned_by")), text(entry.get("id")) or ""
     is_author = owner == "local" or (bool(owner) and name.startswith(f"{owner}/"))
     return is_author and mapping(entry.get("status")).keys() == {"value"}

@@ -193,7 +193,7 @@ class OpenAICompatibleEndpoint:
         self._passed_on = None if self._given else gateway(entries, headers)
 
     async def _try(self, flavour: Flavour) -> None:
-        """Take the server for one of *flavour* if it lists models in that your own way."""
+        """Take the server for one of *flavour* if it lists models in the way of that flavour."""
         with suppress(ProviderError):  # whatever else it says, it is another server
             self._native = await self._own_listing(flavour)
         self._flavour = flavour if self._native else GENERIC
