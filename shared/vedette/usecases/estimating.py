@@ -64,7 +64,7 @@ def answered(scores: Mapping[str, Score], kinds: Mapping[str, float]) -> Answere
 
 
 def effective(counted: Mapping[str, float], kinds: Mapping[str, float]) -> float:
-    """Return how many answers to one question each tell as much as so many *counted* answers by kind of question."""
+    """Return how many answers to one question each carry the information of the *counted* answers by kind."""
     asked = [kind for kind in kinds if counted.get(kind)]
     weight = math.fsum(kinds[kind] for kind in asked)
     if not weight:
@@ -131,7 +131,7 @@ def estimate(
 
 
 def deviation(quality: Floats, effective: Floats, expected: Floats, spread: Floats, scale: Scale) -> Floats:
-    """Return the standard deviation (logits) of an estimate of *quality* that rests on so many *effective* answers."""
+    """Return the standard deviation (logits) of an estimate of *quality* that rests on *effective* answers."""
     _, before = _expectation(expected, spread)
     sure = np.clip(quality, _LEAST, 1.0 - _LEAST)
     apart = _share(np.log(sure / (1.0 - sure)) + scale.eased)
