@@ -9,15 +9,27 @@ import pytest
 
 from samples import benchmark_event, lifecycle_event, model_info, probe_event
 from vedette import providers
+from vedette.cli.administering import _cost_rows, _load
 from vedette.cli.asking import show_models
 from vedette.errors import RequestError
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.channels import QUERIES
-from vedette.messages.events import EndpointObserved
+from vedette.messages.events import EndpointLoad, EndpointObserved
 from vedette.messages.queries import BestReply, Counts, EndpointsReply, ExplainReply, ModelsReply, TopReply
 from vedette.settings import CustomUseCase, EndpointSettings
 from vedette.testing import EPOCH, FakeClock
-from vedette.types import Claim, EndpointState, Evidence, ModelRef, Outcome, Performance, RunSample, Status
+from vedette.types import (
+    Claim,
+    EndpointState,
+    Evidence,
+    Ledger,
+    ModelRef,
+    Outcome,
+    Performance,
+    RunSample,
+    Status,
+    Use,
+)
 from vedette.usecases import known
 from vedette_recommender.answers import Answers
 
@@ -363,6 +375,64 @@ def test_endpoints_are_listed_observed_or_not(asked: Asked) -> None:
     box, gpu = reply.endpoints
     assert (box.endpoint, box.state, box.models, box.group) == ("box", state, 1, "box")
     assert (gpu.endpoint, gpu.state) == ("gpu", None)
+
+
+def test_an_endpoint_shows_its_load_and_what_vedette_costs_it(asked: Asked) -> None:
+    """By purpose; of readings of the load the newest count, which no observation has yet."""
+    day = str(EPOCH.date())
+    ledger = Ledger(day=day, by={"probe": Use(requests=2, tokens=24, seconds=1.5), "load": Use(requests=1)})
+    state = EndpointState(
+        url="http://box:11434",
+        provider="ollama",
+        fingerprint="f",
+        checked_at=EPOCH,
+        outcome=Outcome.OK,
+        ledger=ledger,
+    )
+    load = EndpointLoad(
+        id="l",
+        at=EPOCH,
+        endpoint="box",
+        every_s=10.0,
+        source="ollama ps",
+        loaded={},
+        day=day,
+        used=Use(requests=9, seconds=0.5),
+        elapsed_ms=1.0,
+        bytes=700,
+    )
+    asked.apply(EndpointObserved(id="o", at=EPOCH, endpoint="box", state=state))
+    asked.apply(load)
+    box = asked.ask("endpoints.list").endpoints[0]
+    assert box.load == load
+    assert box.used == Use(requests=11, tokens=24, seconds=2.0)
+    assert box.state.ledger.by == {"probe": ledger.by["probe"], "load": load.used}
+    assert list(_cost_rows(box)) == [
+        ("box", "load", "9", "0", "0.5", "0.0000"),
+        ("box", "probe", "2", "24", "1.5", "0.0000"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("told", "age_s", "shown"),
+    [
+        ({"running": 3, "slots": 4, "waiting": 2}, 0, "3 of 4 +2"),
+        ({"running": 0, "waiting": 0, "loaded": {}}, 24, "0"),
+        ({"loaded": {}}, 0, "0 loaded"),
+        ({"running": 3}, 26, "-"),
+        ({"outcome": Outcome.TIMEOUT}, 0, "-"),
+        ({}, 0, "-"),
+    ],
+)
+def test_a_load_is_shown_unless_it_is_stale(
+    told: dict[str, Any], age_s: float, shown: str, asked: Asked
+) -> None:
+    load = EndpointLoad(
+        id="l", at=EPOCH, endpoint="box", every_s=10.0, source="x", elapsed_ms=1.0, bytes=1, **told
+    )
+    asked.apply(load)
+    box = asked.ask("endpoints.list").endpoints[0]
+    assert _load(box, EPOCH + timedelta(seconds=age_s)) == shown
 
 
 def test_a_lost_model_is_no_candidate(asked: Asked) -> None:

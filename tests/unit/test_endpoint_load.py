@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from vedette.endpoints.budget import with_load
 from vedette.errors import ConfigurationError
 from vedette.messages.events import EndpointLoad
 from vedette.providers import Activity, ModelActivity
 from vedette.settings import Budget, EndpointSettings, Load, parse
 from vedette.testing import EPOCH
 from vedette.types import Ledger, ModelLoad, Outcome, Residency, Use
-from vedette_prober.load import Reading, due_at, event, interval_s, next_every_s, with_load
+from vedette_prober.load import Reading, due_at, event, interval_s, next_every_s
 
 BOX = EndpointSettings(url="http://box:8000")
 LAST = EndpointLoad(

@@ -12,7 +12,7 @@ import nats.errors
 from vedette.bus.bus import Bus
 from vedette.clock import Clock
 from vedette.endpoints import Endpoints, OpenEndpoint, gate, observe
-from vedette.endpoints.budget import charge, covers
+from vedette.endpoints.budget import charge, covers, with_load
 from vedette.endpoints.contact import Contact, pause
 from vedette.errors import NotYet, ProviderError
 from vedette.messages import ids, subjects
@@ -39,7 +39,6 @@ from vedette.types import (
 )
 from vedette_prober.budget import deepest, jitter_s, level_cost
 from vedette_prober.levels import LEVELS
-from vedette_prober.load import with_load
 from vedette_prober.verdict import fold, is_suspicious, needs_confirmation
 
 # A contact that ended so never came as far as a listing.

@@ -6,22 +6,19 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from vedette.endpoints.budget import charge
+from vedette.endpoints.budget import LOAD, charge, of_load
 from vedette.messages import ids
-from vedette.messages.events import EndpointLoad
+from vedette.messages.events import MISSED_READINGS, EndpointLoad
 from vedette.messages.tolerance import is_future
 from vedette.providers import Activity, ModelActivity
 from vedette.settings import EndpointSettings
-from vedette.types import Ledger, ModelLoad, Outcome, Residency, Use
+from vedette.types import ModelLoad, Outcome, Residency, Use
 
 # An endpoint that tells nothing, or fails, is asked less and less often, until it is asked this often.
 MAX_EVERY_S: Final = 300.0
-# Another replica reads when nothing came for so many intervals of the one that read last.
-MISSED: Final = 2.5
 JITTER: Final = 0.1
 # Of a budget of requests, this share at most goes into readings of the load.
 SHARE_OF_BUDGET: Final = 0.5
-PURPOSE: Final = "load"
 _MAX_NAMES: Final = 64
 _DAY_S: Final = 86_400.0
 
@@ -60,7 +57,7 @@ def due_at(
         return started + timedelta(seconds=share * every_s)
     if mine:
         return last.at + timedelta(seconds=min(last.every_s, _DAY_S) * (1 + JITTER * (2 * share - 1)))
-    overdue = last.at + timedelta(seconds=MISSED * min(last.every_s, _DAY_S))
+    overdue = last.at + timedelta(seconds=MISSED_READINGS * min(last.every_s, _DAY_S))
     return max(overdue, started) + timedelta(seconds=share * every_s / 2)
 
 
@@ -83,7 +80,7 @@ def event(
     seed: str,
 ) -> EndpointLoad:
     """Return what *reading* says, where *before* is this replica's own reading before it, if there is one."""
-    tally = charge(ledger(last), PURPOSE, reading.use, now)
+    tally = charge(of_load(last), LOAD, reading.use, now)
     told = EndpointLoad(
         id=ids.derive(now, "endpoint.load", endpoint, seed),
         at=now,
@@ -92,7 +89,7 @@ def event(
         every_s=round(every_s, 3),
         source="",
         day=tally.day,
-        used=tally.by[PURPOSE],
+        used=tally.by[LOAD],
         elapsed_ms=round(reading.elapsed_ms, 3),
         bytes=reading.bytes,
     )
@@ -124,18 +121,6 @@ def event(
             for one in (seen.models[name],)
         },
     )
-
-
-def ledger(last: EndpointLoad | None) -> Ledger | None:
-    """Return what readings used on the day of the *last* of them."""
-    return Ledger(day=last.day, by={PURPOSE: last.used}) if last is not None and last.day else None
-
-
-def with_load(held: Ledger | None, last: EndpointLoad | None) -> Ledger | None:
-    """Return an endpoint's ledger with what readings of its load used on the same day."""
-    if held is None or last is None or last.day != held.day or last.used == Use():
-        return held
-    return msgspec.structs.replace(held, by=held.by | {PURPOSE: last.used})
 
 
 def _requests(model: ModelActivity) -> int:

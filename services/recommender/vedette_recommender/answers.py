@@ -19,7 +19,7 @@ from vedette import providers
 from vedette.bus.accounts import SHARED
 from vedette.clock import Clock
 from vedette.endpoints import spending
-from vedette.endpoints.budget import used
+from vedette.endpoints.budget import used, with_load
 from vedette.endpoints.spending import Unmeasured
 from vedette.errors import RequestError
 from vedette.knowledge import Table
@@ -566,10 +566,13 @@ class Answers:
     def _list_endpoints(self, _: EndpointsRequest) -> EndpointsReply:
         views = []
         for name, settings in sorted(self._endpoints.items()):
-            held = self._catalogue.endpoint(name)
+            held, load = self._catalogue.endpoint(name), self._catalogue.load(name)
             waiting = self._waiting().get(name)
             here = self._catalogue.of_endpoint(name)
             limits = spending.limits(settings, (state.info for state in here if state.info))
+            state = held.event if held else None
+            if state is not None and load is not None:
+                state = msgspec.structs.replace(state, ledger=with_load(state.ledger, load.event))
             views.append(
                 EndpointView(
                     endpoint=name,
@@ -577,8 +580,9 @@ class Answers:
                     url=settings.url,
                     group=settings.group,
                     models=len(here),
-                    state=held.event if held else None,
-                    used=used(held.event.ledger if held else None, self._clock.now()),
+                    state=state,
+                    load=load.event if load else None,
+                    used=used(state.ledger if state else None, self._clock.now()),
                     budget=_limits(limits),
                     unmeasured=waiting.models if waiting else 0,
                     unmeasured_why=str(waiting) if waiting else "",

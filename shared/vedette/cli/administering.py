@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
@@ -34,7 +34,7 @@ from vedette.runtime import nats_server, telemetry
 from vedette.runtime.loop import run
 from vedette.settings import Nats, Settings
 from vedette.text.shown import shown_name
-from vedette.types import Intake, Outcome
+from vedette.types import Intake, Outcome, Use
 
 # Refused for the account and no fault of the model: listing them may well succeed.
 _OF_THE_ACCOUNT = frozenset({Outcome.NO_CREDIT, Outcome.FORBIDDEN, Outcome.QUOTA_USED, Outcome.AUTH_FAILED})
@@ -83,7 +83,10 @@ async def _examine(model: str, where: options.Instance, as_json: bool) -> int:
 
 
 def endpoints(*, json: options.Json = False, where: options.Instance = options.HERE) -> int:
-    """List the endpoints: how the last contact ended, and what Vedette has used of each today."""
+    """List the endpoints: how the last contact ended, what each is doing, and what Vedette has used of it today.
+
+    Seconds are how long Vedette's requests took, all together: the server's processor was busy for that time at most.
+    """
     return run(_list_endpoints(where, json))
 
 
@@ -94,6 +97,9 @@ async def _list_endpoints(where: options.Instance, as_json: bool) -> int:
         document(reply)
         return 0
     sheet(_ENDPOINTS, [_endpoint_row(view) for view in reply.endpoints])
+    if costs := [row for view in reply.endpoints for row in _cost_rows(view)]:
+        out.print()
+        sheet(_COSTS, costs)
     for view in reply.endpoints:
         if view.state and view.state.paused_until and view.state.paused_until > SystemClock().now():
             until = f"{view.state.paused_until:%H:%M:%S}Z"
@@ -121,9 +127,18 @@ _ENDPOINTS = (
     Column("models", 1, "number"),
     Column("requests", 3, "number"),
     Column("tokens", 4, "number"),
-    Column("USD", 6, "number"),
-    Column("today for", 7),
+    Column("load", 6),
+    Column("USD", 7, "number"),
 )
+_COSTS = (
+    Column("endpoint", 0, "name"),
+    Column("today for", 0),
+    Column("requests", 1, "number"),
+    Column("tokens", 2, "number"),
+    Column("seconds", 1, "number"),
+    Column("USD", 3, "number"),
+)
+_FRESH = 2.5  # intervals
 
 
 def _endpoint_row(view: EndpointView) -> tuple[str, ...]:
@@ -137,9 +152,35 @@ def _endpoint_row(view: EndpointView) -> tuple[str, ...]:
         str(view.models),
         _of(number(used.requests), number(budget.get("requests_per_day"))),
         _of(number(used.tokens), number(budget.get("tokens_per_day"))),
+        _load(view, SystemClock().now()),
         _of(number(used.usd, 4), number(budget.get("usd_per_day"), 2)),
-        ", ".join(sorted(state.ledger.by)) if state and state.ledger else "",
     )
+
+
+def _load(view: EndpointView, now: datetime) -> str:
+    """Return what the endpoint is doing, unless what was read last is stale."""
+    load = view.load
+    if (
+        load is None
+        or load.outcome is not Outcome.OK
+        or now - load.at > timedelta(seconds=_FRESH * load.every_s)
+    ):
+        return "-"
+    running = (
+        None if load.running is None else f"{load.running}{'' if load.slots is None else f' of {load.slots}'}"
+    )
+    waiting = f"+{load.waiting}" if load.waiting else None
+    loaded = None if load.loaded is None or running else f"{len(load.loaded)} loaded"
+    return " ".join(filter(None, (running, waiting, loaded))) or "-"
+
+
+def _cost_rows(view: EndpointView) -> Iterator[tuple[str, ...]]:
+    """Yield what each purpose has used of the endpoint today."""
+    if view.state is None or view.state.ledger is None or view.used == Use():
+        return
+    for purpose, use in sorted(view.state.ledger.by.items()):
+        figures = (number(use.requests), number(use.tokens), number(use.seconds, 1), number(use.usd, 4))
+        yield view.endpoint, purpose, *figures
 
 
 def _of(used: str, limit: str) -> str:

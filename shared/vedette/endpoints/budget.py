@@ -1,13 +1,16 @@
 """What Vedette itself uses of an endpoint in a day, and whether its budget covers more. Pure."""
 
 from datetime import datetime, time, timedelta
+from typing import Final
 
 import msgspec
 
+from vedette.messages.events import EndpointLoad
 from vedette.messages.tolerance import FUTURE
 from vedette.settings import Budget, EndpointSettings
 from vedette.types import Ledger, ModelInfo, Use
 
+LOAD: Final = "load"  # the purpose of readings of the load
 _DAY = timedelta(days=1)
 _AHEAD = timedelta(hours=1)  # how far ahead of an even pace a schedule may run
 
@@ -45,6 +48,18 @@ def cost(
         else 0.0
     )
     return Use(requests=requests, tokens=prompt_tokens + output_tokens, usd=usd)
+
+
+def of_load(last: EndpointLoad | None) -> Ledger | None:
+    """Return what readings of the load used on the day of the *last* of them."""
+    return Ledger(day=last.day, by={LOAD: last.used}) if last is not None and last.day else None
+
+
+def with_load(held: Ledger | None, last: EndpointLoad | None) -> Ledger | None:
+    """Return an endpoint's ledger with what readings of its load used on the same day."""
+    if held is None or last is None or last.day != held.day or last.used == Use():
+        return held
+    return msgspec.structs.replace(held, by=held.by | {LOAD: last.used})
 
 
 def covers(budget: Budget, ledger: Ledger | None, more: Use, now: datetime, *, paced: bool = False) -> bool:

@@ -7,7 +7,8 @@ current state. Events are open: readers ignore fields they do not know, and fiel
 defaults. Times are aware UTC; units stand in the names, as in `types`.
 """
 
-from typing import Annotated, ClassVar, Literal
+from datetime import datetime, timedelta
+from typing import Annotated, ClassVar, Final, Literal
 
 from msgspec import Meta, Struct
 
@@ -44,6 +45,7 @@ from vedette.types import (
     Watch,
 )
 
+MISSED_READINGS: Final = 2.5  # intervals without a load, after which the last one is stale
 ScheduledJob = Literal["discovery", "availability", "performance", "quality", "retention"]
 JobKind = Literal["discover", "probe", "verify", "benchmark", "evaluate"]
 JobCause = Literal["tick", "found", "changed", "listing", "start", "suspicion", "manual"]
@@ -158,6 +160,10 @@ class EndpointLoad(Event, frozen=True, kw_only=True, omit_defaults=True):
     def subject(self) -> str:
         """endpoint.load.<endpoint>."""
         return f"endpoint.load.{self.endpoint}"
+
+    def is_stale(self, now: datetime) -> bool:
+        """Return whether so many readings after this one failed to come that it says nothing of *now*."""
+        return now - self.at > timedelta(seconds=MISSED_READINGS * self.every_s)
 
 
 class ModelEvent(Event, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from vedette.errors import RequestError
 from vedette.messages.constraints import Constraints
-from vedette.messages.events import AsOf, Attempt
+from vedette.messages.events import AsOf, Attempt, EndpointLoad
 from vedette.types import (
     Bound,
     Capability,
@@ -445,6 +445,10 @@ class EndpointView(Struct, frozen=True, kw_only=True):
     group: Annotated[str, Meta(description="the host group whose processor it uses")]
     models: int
     state: EndpointState | None
+    load: Annotated[
+        EndpointLoad | None,
+        Meta(description="what it was doing when it was last read: stale after 2.5 times its `every_s`"),
+    ] = None
     used: Annotated[
         Use, Meta(description="usage by Vedette itself today (UTC); by purpose in `state.ledger`")
     ] = Use()
