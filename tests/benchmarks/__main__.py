@@ -16,6 +16,7 @@ from benchmarks import (
     costs,
     fidelity,
     grading,
+    loads,
     peers,
     quality,
     recommender,
@@ -37,6 +38,42 @@ def _numbers(_: Any, tokens: Sequence[cyclopts.Token]) -> tuple[int, ...]:
 
 
 Numbers = Annotated[tuple[int, ...], cyclopts.Parameter(converter=_numbers, n_tokens=1, negative="")]
+
+
+@app.command(name="loads")
+def loads_(
+    *,
+    readings: int = 500,
+    endpoints: int = 100,
+    seconds: float = 60.0,
+    every_s: float = 10.0,
+    pairs: int = 0,
+) -> None:
+    """Measure what reading the load of servers costs Vedette: a reading of each kind, and a prober of many.
+
+    Parameters
+    ----------
+    readings
+        How many of each kind.
+    endpoints
+        How many endpoints a prober reads.
+    seconds
+        For how long.
+    every_s
+        How often each is read.
+    pairs
+        Measure instead what readings cost a real llama.cpp: so many pairs of answers, with readings and without.
+    """
+
+    async def measure() -> None:
+        if pairs:
+            print("\n".join(loads.lines_of_pairs(await loads.paired(pairs, every_s), every_s)))
+            return
+        found, bare_ms = await loads.costs(readings)
+        kept = await loads.rest(endpoints, seconds, every_s)
+        print("\n".join(loads.lines(found, bare_ms, kept, every_s)))
+
+    uvloop.run(measure())
 
 
 @app.command(name="regret")

@@ -38,6 +38,7 @@ _NO_HANDSHAKE = "the server does not answer to TLS"
 _WRITE_HTTP = "if the server speaks plain HTTP, write http:// in its url"
 _WRITE_HTTPS = "if the server speaks TLS, write https:// in its url"
 _TRUST = "name its authority with ca_file, or set verify = false"
+_MOST_URLS = 256  # that are kept taken apart
 _MOST_ERROR_BYTES = 64 * 1024
 _MAX_LINE_BYTES = 1024 * 1024
 _MOST_TRANSCRIPT = 500  # characters of a request's body, and of a reply's, that a transcript keeps
@@ -62,8 +63,9 @@ class Http:
         self._secrets = access.redaction
         self._query = query_of(access.url)
         socket = socket_of(access.url)
+        self._base = http_url(access.url).rstrip("/") + "/"
+        self._urls: dict[str, httpx.URL] = {}
         self._client = httpx.AsyncClient(
-            base_url=http_url(access.url).rstrip("/") + "/",
             params=self._query,
             # Compression would let a small body become an endless one.
             headers={
@@ -199,7 +201,7 @@ class Http:
         while True:
             request = self._client.build_request(
                 told.method,
-                told.path.lstrip("/"),
+                self._absolute(told.path.lstrip("/")),
                 content=told.content,
                 headers=headers,
                 extensions={"trace": told.trace},
@@ -219,6 +221,14 @@ class Http:
             finally:
                 if told.is_sent and not stale:
                     counting.count()
+
+    def _absolute(self, path: str) -> httpx.URL:
+        """Return the URL of *path*: what is asked every few seconds is taken apart once."""
+        if (url := self._urls.get(path)) is None:
+            if len(self._urls) >= _MOST_URLS:
+                self._urls.clear()
+            url = self._urls[path] = httpx.URL(f"{self._base}{path}")
+        return url
 
     async def _check(self, response: httpx.Response, told: "_Transcript") -> None:
         status = response.status_code
