@@ -208,11 +208,14 @@ class Up:
 async def up(
     directory: Path, config: str | None = None, *arguments: str, **environment: str
 ) -> AsyncIterator[Up]:
-    """Run `vedette up` in *directory* on a configuration (TOML); kill it on the way out if it still runs."""
+    """Run `vedette up` in *directory* on a configuration (TOML); kill it on the way out if it still runs.
+
+    Without the console, whose process takes a second of a processor to start, unless the configuration has it.
+    """
     options = ["--state-dir", str(directory), *arguments]
     if config is not None:
         file = directory.with_suffix(".toml")
-        file.write_text(config)
+        file.write_text(config if "[console]" in config else f"{config}\n[console]\nenabled = false\n")
         options += ["--config", str(file)]
     async with started(directory, "up", *options, **environment) as running:
         yield running

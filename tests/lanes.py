@@ -14,10 +14,11 @@ LANES = {
     "faults": "breaks brokers, databases, clocks and processes, and waits until they are well again",
     "real": "measures real models",
     "snippets": "runs the code of the documents, and reads the contracts with other programs (npm)",
+    "browser": "opens the console in a real browser",
     "image": "needs a Docker engine with the image",
 }
 _BY_FIXTURE = {"model_server": "real"}
-_FAULTS = Path(__file__).parent / "faults"
+_BY_FOLDER = {Path(__file__).parent / name: name for name in ("faults", "browser")}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,7 +61,7 @@ def lane_of(item: pytest.Item) -> str:
     fixtures: Sequence[str] = getattr(item, "fixturenames", ())
     if used := [_BY_FIXTURE[name] for name in fixtures if name in _BY_FIXTURE]:
         return used[0]
-    return "faults" if item.path.is_relative_to(_FAULTS) else "fast"
+    return next((lane for folder, lane in _BY_FOLDER.items() if item.path.is_relative_to(folder)), "fast")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Refuse the sample passwords of compose.yaml where others can reach NATS; say loudly that they are in use elsewhere.
-samples=$(env | sed -n 's/^\([A-Z]*_PASSWORD\)=change-.*/\1/p' | sort | tr '\n' ' ')
+samples=$(env | sed -n 's/^\([A-Z]*_\(PASSWORD\|TOKEN\)\)=change-.*/\1/p' | sort | tr '\n' ' ')
 [ -n "$samples" ] || exit 0
 case "$VEDETTE_BIND" in
   127.* | ::1 | '[::1]' | localhost)

@@ -270,7 +270,7 @@ def test_compose_checks_every_password_before_anything_starts() -> None:
     """What is published is published where the check looks, and nothing starts before it."""
     text = (DEPLOY / "compose.yaml").read_text()
     services = yaml.safe_load(text)["services"]
-    named = set(re.findall(r"\$\{(\w+_PASSWORD):-change-", text))
+    named = set(re.findall(r"\$\{(\w+):-change-", text))
     assert set(services["passwords"]["environment"]) == named | {"VEDETTE_BIND"}
     for name, service in services.items():
         waits = service.get("depends_on", {})

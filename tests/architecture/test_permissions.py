@@ -27,7 +27,7 @@ def test_a_service_may_say_what_its_contracts_say(role: Role) -> None:
     named = {
         channel.filter for channel in CHANNELS if role in channel.publishers and channel.stream != "DEAD"
     }
-    asked = {"history.asof"} if role == "recommender" else set()
+    asked = {query.subject for query in QUERIES if role in query.askers}
     assert said == named | asked | {f"dead.{role}", f"canary.{role}"}
 
 
@@ -35,7 +35,8 @@ def test_a_service_may_say_what_its_contracts_say(role: Role) -> None:
 def test_a_service_may_hear_what_it_answers(role: Role) -> None:
     heard = permissions.of_service(role)["subscribe"]["allow"]
     asked = [question.subject for question in QUERIES if question.service == role]
-    assert heard == [f"_INBOX.{role}.>", *asked, *(["$SRV.>"] if asked else [])]
+    told = ["progress.*"] if role == "console" else []
+    assert heard == [f"_INBOX.{role}.>", *told, *asked, *(["$SRV.>"] if asked else [])]
 
 
 def test_nobody_may_publish_what_only_the_broker_repeats() -> None:

@@ -15,10 +15,11 @@ from vedette.bus.bus import Bus
 from vedette.bus.connection import connect
 from vedette.cli import options
 from vedette.cli.fitting import Column
-from vedette.cli.output import complain, document, err, number, out, say, sheet, styled
+from vedette.cli.output import complain, document, err, out, say, sheet, styled
 from vedette.clock import SystemClock
 from vedette.errors import NoAnswer, RequestError, VedetteError
 from vedette.runtime.loop import run
+from vedette.text.figures import number
 from vedette_recorder.dead_letters import Result, Whole, letters
 from vedette_recorder.store import Store
 

@@ -1,14 +1,15 @@
-"""Following streams live: the last message of every subject first, then each new one."""
+"""Following streams live: the last message of every subject first, or all since a time, then each new one."""
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import nats.errors
 import nats.js.errors
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import DeliverPolicy
+from nats.js.api import ConsumerConfig, DeliverPolicy
 
 from vedette.errors import UndecodableMessage
 from vedette.messages.codec import decode_event
@@ -16,6 +17,11 @@ from vedette.messages.events import Event
 
 _SILENT_S = 30.0
 _FOLLOW_AGAIN_S = 1.0
+
+
+def _rfc3339(moment: datetime) -> Any:
+    # nats-py types it as a number, and sends whatever it is given; the server takes this text.
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 class Following:
@@ -60,10 +66,18 @@ class Followings:
         self._log = log
         self.all: list[Following] = []
 
-    async def follow(self, stream: str, subject: str, apply: Callable[[Event, int], object]) -> Following:
+    async def follow(
+        self,
+        stream: str,
+        subject: str,
+        apply: Callable[[Event, int], object],
+        *,
+        since: datetime | None = None,
+    ) -> Following:
         """Call *apply* with the last event of every subject, then with each new one, in order.
 
-        What cannot be decoded is logged and passed over here; the recorder keeps it in DEAD.
+        With *since*, the first are all events that the stream has from then on. What cannot be decoded is logged and
+        skipped here; the recorder keeps it in DEAD.
         """
         following = Following(stream)
 
@@ -82,7 +96,8 @@ class Followings:
             subject,
             stream=stream,
             ordered_consumer=True,
-            deliver_policy=DeliverPolicy.LAST_PER_SUBJECT,
+            config=ConsumerConfig(opt_start_time=_rfc3339(since)) if since else None,
+            deliver_policy=DeliverPolicy.BY_START_TIME if since else DeliverPolicy.LAST_PER_SUBJECT,
             cb=on_message,
         )
         info = await subscription.consumer_info()

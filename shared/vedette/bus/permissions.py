@@ -42,7 +42,7 @@ def of_service(role: Role) -> Permissions:
             "allow": sorted({*_said(role), *_jetstream(role)}),
             "deny": sorted({*_COPIES, *_of_others(role)}),
         },
-        "subscribe": {"allow": [f"{inbox(role)}.>"]},
+        "subscribe": {"allow": [f"{inbox(role)}.>", *_received(role)]},
     }
     if asked := [question.subject for question in QUERIES if question.service == role]:
         permissions["subscribe"]["allow"] += [*asked, SERVICE_API]
@@ -75,6 +75,11 @@ def _said(role: Role) -> Iterator[str]:
     for channel in CHANNELS:
         if role in channel.publishers:
             yield f"dead.{role}" if channel.stream == "DEAD" else channel.filter
+
+
+def _received(role: Role) -> Iterator[str]:
+    """Yield the subjects outside of streams that *role* receives by the contracts."""
+    yield from (channel.filter for channel in CHANNELS if channel.stream is None and role in channel.others)
 
 
 def _jetstream(role: Role) -> Iterator[str]:

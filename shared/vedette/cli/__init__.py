@@ -101,6 +101,11 @@ entries.add(
         ),
     ),
     Entry(
+        "vedette.cli.opening:console",
+        "Show the address of the console, the page on everything that Vedette knows.",
+        ("vedette console", "vedette console --open"),
+    ),
+    Entry(
         "vedette.cli.reporting:report",
         "Report the outcome of a call to a model, as agents do.",
         ("vedette report gpu/qwen3:8b --use-case chat --e2e-ms 1200 --output-tokens 80",),

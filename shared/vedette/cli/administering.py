@@ -22,7 +22,7 @@ from vedette.cli import options
 from vedette.cli.asking import show_models
 from vedette.cli.fitting import Column
 from vedette.cli.measured import show_proofs, show_transcripts
-from vedette.cli.output import document, number, out, say, sheet, styled
+from vedette.cli.output import document, out, say, sheet, styled
 from vedette.cli.remedies import advice, remedy_for
 from vedette.client import Client
 from vedette.clock import SystemClock
@@ -33,6 +33,7 @@ from vedette.messages.queries import EndpointView, ModelView
 from vedette.runtime import nats_server, telemetry
 from vedette.runtime.loop import run
 from vedette.settings import Nats, Settings
+from vedette.text.figures import number
 from vedette.text.shown import shown_name
 from vedette.types import Intake, Outcome, Use
 

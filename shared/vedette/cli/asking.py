@@ -10,19 +10,7 @@ from vedette.cli import options
 from vedette.cli.entries import NOTHING_FOUND
 from vedette.cli.fitting import Column
 from vedette.cli.need import NOTHING, Need, option
-from vedette.cli.output import (
-    document,
-    ms,
-    name,
-    number,
-    out,
-    percent,
-    sentence,
-    sheet,
-    size,
-    styled,
-    tokens,
-)
+from vedette.cli.output import document, name, out, sentence, sheet, styled
 from vedette.client import Client
 from vedette.errors import RequestError
 from vedette.messages.catalogue import REFUSAL
@@ -38,7 +26,7 @@ from vedette.messages.queries import (
 )
 from vedette.messages.validation import folded, unknown_name
 from vedette.runtime.loop import run
-from vedette.text.figures import apart
+from vedette.text.figures import apart, ms, number, percent, size, tokens
 from vedette.text.shown import shown_name
 from vedette.types import Bound, Capability, ModelInfo, ModelRef, SortKey, Status
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from vedette.cli.fitting import Column
-from vedette.cli.output import Style, name, number, out, percent, sheet, styled
+from vedette.cli.output import Style, name, out, sheet, styled
 from vedette.messages.queries import ModelView
+from vedette.text.figures import number, percent
 from vedette.types import Failure, Figure, Performance, Published
 
 # Which figures are shown, in order: field of Performance, what it is called, unit, digits.

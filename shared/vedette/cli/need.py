@@ -10,26 +10,15 @@ from vedette.messages.constraints import CONSTRAINTS, Constraint
 from vedette.types import Capability
 
 T = TypeVar("T")
-# An option with several values is repeated, so its name is singular.
-_SINGULARS: Final = {"capabilities": "capability", "families": "family", "statuses": "status"}
 _CAPABILITIES: Final = Constraint("capabilities", "Required capabilities.", tuple[Capability, ...], ())
 _FIELDS: Final = {constraint.name: constraint for constraint in (_CAPABILITIES, *CONSTRAINTS)}
-
-
-def _option(constraint: Constraint) -> str:
-    name = constraint.name
-    if constraint.is_list:
-        name = _SINGULARS.get(name, name.removesuffix("s"))
-    return f"--{name.replace('_', '-')}"
 
 
 def _with_options(need: type[T]) -> type[T]:
     """Add a field to *need* for each constraint. A field of a dataclass is an option of a command."""
     for name, constraint in _FIELDS.items():
         repeated = " May be repeated." if constraint.is_list else ""
-        parameter = Parameter(
-            name=_option(constraint), help=f"{constraint.description}{repeated}", negative=()
-        )
+        parameter = Parameter(name=constraint.option, help=f"{constraint.description}{repeated}", negative=())
         need.__annotations__[name] = Annotated[constraint.type, options.Enumerated, parameter]
         setattr(need, name, constraint.default)
     return dataclass(frozen=True, kw_only=True)(need)
@@ -51,4 +40,4 @@ NOTHING: Final = Need()
 def option(field: str) -> str:
     """Return the option that sets *field* of a request, or the field's own name if there is none."""
     name = field.removeprefix("constraints.")
-    return _option(_FIELDS[name]) if name in _FIELDS else name
+    return _FIELDS[name].option if name in _FIELDS else name

@@ -164,34 +164,3 @@ def _csv_row(columns: Sequence[Column], row: Sequence[str]) -> list[str]:
         cell if column.kind == "number" or cell == "-" else csv_cell(cell)
         for column, cell in zip(columns, row, strict=True)
     ]
-
-
-def number(value: float | None, digits: int = 0) -> str:
-    """Return *value* for a table: grouped, or a dash for what is not known."""
-    return "-" if value is None else f"{value:,.{digits}f}"
-
-
-def ms(value: float | None) -> str:
-    """Return milliseconds for a table: seconds from ten on."""
-    if value is None:
-        return "-"
-    return f"{value / 1000:,.1f} s" if value >= 10_000 else f"{value:,.0f} ms"
-
-
-def percent(value: float | None) -> str:
-    """Return a fraction for a table."""
-    return "-" if value is None else f"{100 * value:.0f} %"
-
-
-def size(value: int | None) -> str:
-    """Return a parameter count for a table: 135M, 7.2B."""
-    if value is None:
-        return "-"
-    return f"{value / 1e9:.1f}B" if value >= 1e9 else f"{value / 1e6:.0f}M"
-
-
-def tokens(value: int | None) -> str:
-    """Return a context length for a table: 4k, 128k."""
-    if value is None:
-        return "-"
-    return f"{value / 1024:.0f}k" if value >= 1024 else str(value)

@@ -10,13 +10,14 @@ from cyclopts import Parameter
 from vedette.cli import options, plotting
 from vedette.cli.entries import NOTHING_FOUND
 from vedette.cli.fitting import Column
-from vedette.cli.output import document, ms, name, number, out, percent, sheet
+from vedette.cli.output import document, name, out, sheet
 from vedette.cli.plotting import Chart
 from vedette.client import Client
 from vedette.errors import RequestError
 from vedette.messages.queries import AvailabilityHistory, PerformanceHistory, SummariesReply
 from vedette.messages.validation import nearest
 from vedette.runtime.loop import run
+from vedette.text.figures import ms, number, percent
 from vedette.text.lookalikes import meant
 from vedette.types import ModelRef, Outcome, ProbeCause
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from vedette.cli import options
 from vedette.cli.outages import Outages, Turn
-from vedette.cli.output import err, json_line, ms, number, out, percent, size, styled, tokens
+from vedette.cli.output import err, json_line, out, styled
 from vedette.client import Client
 from vedette.errors import VedetteError
 from vedette.messages.channels import PUBLIC_ANSWERS
@@ -33,6 +33,7 @@ from vedette.messages.events import (
     ModelVerified,
 )
 from vedette.runtime.loop import run
+from vedette.text.figures import ms, number, percent, size, tokens
 from vedette.text.shown import shown_name
 from vedette.types import Outcome, Score, Status
 

@@ -365,15 +365,24 @@ async def ask(
     repeatable: bool = True,
 ) -> T:
     """Return the reply to *payload*; what is *repeatable* is asked twice. Raises RequestError and NoAnswer."""
+    answer = _REPLIES[subject].decode(
+        await ask_encoded(connection, subject, payload, timeout_s=timeout_s, repeatable=repeatable)
+    )
+    if not isinstance(answer, reply):
+        raise TypeError(f"{subject} is answered with {type(answer).__name__}, not {reply.__name__}")
+    return answer
+
+
+async def ask_encoded(
+    connection: NatsClient, subject: str, payload: bytes, *, timeout_s: float, repeatable: bool = True
+) -> bytes:
+    """Return the reply as `ask` does, in JSON as it came. Raises RequestError and NoAnswer."""
     message = await _request(connection, subject, payload, timeout_s, repeatable)
     if status := (message.headers or {}).get("Nats-Service-Error-Code"):
         error = _ERRORS.decode(message.data).error
         kind = NoAnswer if status == "503" else RequestError
         raise kind(code=error.code, message=error.message, field=error.field)
-    answer = _REPLIES[subject].decode(message.data)
-    if not isinstance(answer, reply):
-        raise TypeError(f"{subject} is answered with {type(answer).__name__}, not {reply.__name__}")
-    return answer
+    return message.data
 
 
 async def _request(

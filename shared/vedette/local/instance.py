@@ -31,6 +31,8 @@ class Connection(Struct, frozen=True, kw_only=True):
     server: str = ""
     user: str | None = None
     password: str | None = None
+    console_url: str = ""  # of the page, where there is one
+    console_token: str = ""  # by which an operator acts there
     config: str | None = None  # the configuration file; empty without one, None where it is not known
 
 

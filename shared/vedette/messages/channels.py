@@ -13,10 +13,18 @@ from vedette.messages import events, queries
 from vedette.messages.consumers import Durable, jobs, lifecycle, recording, ticks
 
 Role = Literal[
-    "ticker", "discoverer", "prober", "benchmarker", "recorder", "recommender", "operator", "anybody"
+    "ticker",
+    "discoverer",
+    "prober",
+    "benchmarker",
+    "recorder",
+    "recommender",
+    "console",
+    "operator",
+    "anybody",
 ]
 WORKERS: Final[tuple[Role, ...]] = ("discoverer", "prober", "benchmarker")
-SERVICES: Final[tuple[Role, ...]] = ("ticker", *WORKERS, "recorder", "recommender")
+SERVICES: Final[tuple[Role, ...]] = ("ticker", *WORKERS, "recorder", "recommender", "console")
 
 
 def _described(message: type[Struct]) -> str:
@@ -67,7 +75,7 @@ class Query(Struct, frozen=True, kw_only=True):
     request: type[Struct]
     reply: type[Struct]
     service: Role
-    askers: tuple[Role, ...] = ()  # services that ask it, besides anybody
+    askers: tuple[Role, ...] = ("console",)  # services that ask it, besides anybody
     doc: str
 
 
@@ -85,7 +93,7 @@ def _of_model(
         subject=f"{message.TYPE}.{{endpoint}}.{{name}}",
         stream="MODELS",
         publishers=publishers,
-        followers=(*WORKERS, "recommender"),
+        followers=(*WORKERS, "recommender", "console"),
         durables=(*durables, recording("MODELS")),
         copy=message.TYPE,
     )
@@ -110,7 +118,7 @@ CHANNELS: Final[tuple[Channel, ...]] = (
         message=events.Job,
         subject="job.{kind}.{group}.{endpoint and name...}",
         stream="JOBS",
-        publishers=(*WORKERS, "operator"),
+        publishers=(*WORKERS, "operator", "console"),
         durables=(jobs("discoverer", "discover"), jobs("prober", "probe")),
         others=("benchmarker",),  # by `consumers.host_jobs`, one for each host group
     ),
@@ -119,7 +127,7 @@ CHANNELS: Final[tuple[Channel, ...]] = (
         subject="endpoint.observed.{endpoint}",
         stream="ENDPOINTS",
         publishers=WORKERS,
-        followers=(*WORKERS, "recommender"),
+        followers=(*WORKERS, "recommender", "console"),
         durables=(recording("ENDPOINTS"),),
     ),
     Channel(
@@ -150,7 +158,7 @@ CHANNELS: Final[tuple[Channel, ...]] = (
         subject="answer.{use case}",
         stream="ANSWERS",
         publishers=("recommender",),
-        followers=("recommender",),
+        followers=("recommender", "console"),
         copy="recommend.changed.{use case}",
     ),
     Channel(
@@ -166,7 +174,7 @@ CHANNELS: Final[tuple[Channel, ...]] = (
         subject="progress.{job id}",
         stream=None,
         publishers=WORKERS,
-        others=("operator",),
+        others=("operator", "console"),
     ),
     Channel(
         message=events.DeadLetter,
@@ -253,7 +261,7 @@ QUERIES: Final[tuple[Query, ...]] = (
         request=queries.PastRequest,
         reply=queries.PastReply,
         service="recorder",
-        askers=("recommender",),
+        askers=("recommender", "console"),
         doc="The catalogue as it stood at a time.",
     ),
     Query(

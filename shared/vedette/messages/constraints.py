@@ -80,6 +80,9 @@ class Limits(TypedDict, total=False):
     unmeasured: Literal["keep", "reject"]
 
 
+_SINGULARS: Final = {"capabilities": "capability", "families": "family", "statuses": "status"}
+
+
 class Constraint(NamedTuple):
     """One field of `Constraints`, as an option or a tool offers it."""
 
@@ -92,6 +95,12 @@ class Constraint(NamedTuple):
     def is_list(self) -> bool:
         """Whether it has several values."""
         return any(get_origin(kind) is tuple for kind in (self.type, *get_args(self.type)))
+
+    @property
+    def option(self) -> str:
+        """Its option on the command line: singular where it has several values, since it is repeated then."""
+        name = _SINGULARS.get(self.name, self.name.removesuffix("s")) if self.is_list else self.name
+        return f"--{name.replace('_', '-')}"
 
 
 def _described() -> tuple[Constraint, ...]:

@@ -3,7 +3,9 @@
 import asyncio
 import gc
 import os
+import secrets
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.metadata import EntryPoint, entry_points
@@ -20,20 +22,20 @@ from vedette.bus.connection import connect, why, without_secrets
 from vedette.bus.provisioning import provision
 from vedette.clock import SystemClock
 from vedette.errors import BusUnreachable, ConfigurationError, Interrupted
-from vedette.local import instance
+from vedette.local import instance, private
 from vedette.local.instance import Connection
-from vedette.runtime import nats_server, telemetry
+from vedette.runtime import nats_server, telemetry, web
 from vedette.runtime.apart import Apart
 from vedette.runtime.apart import serve as serve_apart
 from vedette.runtime.nats_server import NatsServer
 from vedette.runtime.reloading import Reloading
 from vedette.runtime.service import Serve, Service
 from vedette.runtime.subprocesses import kill_all
-from vedette.settings import Nats, Settings, Source
+from vedette.settings import Nats, Secret, Settings, Source
 
 # The order in which services come up; those of other packages follow. They go down in reverse, so that the
 # recommender still answers and the recorder still writes while the others give back what they hold.
-_ORDER = ("recorder", "recommender", "benchmarker", "prober", "discoverer", "ticker")
+_ORDER = ("recorder", "recommender", "console", "benchmarker", "prober", "discoverer", "ticker")
 
 
 def service_names() -> list[str]:
@@ -62,8 +64,11 @@ def _load(name: str) -> Serve:
 # What services hold lives long: by the default (700, 10, 10) Python looks for garbage many times in each batch that
 # the recorder takes in, a tenth of its time (docs/benchmarks.md), and finds none.
 _COLLECT_AFTER = (20_000, 20, 100)
-# What else one process does must not hold up a recommendation (ADR 0021).
-_APART = ("recommender",)
+# What else one process does must not hold up a recommendation, and no page a measurement (ADR 0021).
+_APART = ("recommender", "console")
+# The port of the console where none is configured, and the file that keeps its operator's token.
+CONSOLE_PORT = 7717
+_CONSOLE_TOKEN = "console-token"  # noqa: S105 - a file's name
 # How often the private server is looked after, and how long it may refuse writes before it is restarted.
 _TEND_EVERY_S = 5.0
 _RESTART_AFTER_S = 10.0
@@ -102,7 +107,7 @@ async def up(
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(instance.hold(directory))
-        settings = _with_database(settings, directory)
+        settings = _with_console(_with_database(settings, directory), directory)
         room_bytes = instance.room(directory)
         server = None
         if settings.nats.url is None:
@@ -118,7 +123,7 @@ async def up(
             async with connect(settings.nats, name="vedette-up"):
                 pass
         running = await stack.enter_async_context(
-            run(settings, service_names(), server=server, source=source, say=say, apart=_APART)
+            run(settings, _wanted(settings), server=server, source=source, say=say, apart=_APART)
         )
         if server is not None:
             await stack.enter_async_context(_tended(server, running.services, directory, say))
@@ -126,6 +131,8 @@ async def up(
         say(f"NATS      {running.nats_place}")
         say(f"database  {without_secrets(running.connection.database_url)}")
         say(f"health    {running.connection.health_url}/readyz")
+        if running.connection.console_url:
+            say(f"console   {running.connection.console_url}")
         yield running
 
 
@@ -174,6 +181,8 @@ async def run(
                 operator_url=server.url("operator") if server else agent_url,
                 database_url=(settings.database.address or "") if "recorder" in names else "",
                 health_url=health_url,
+                console_url=_console_url(settings) if "console" in names else "",
+                console_token=_operator_token(settings) if "console" in names else "",
                 pid=os.getpid(),
                 config=str(source.file.absolute()) if source and source.file.is_file() else "",
             ),
@@ -356,3 +365,42 @@ def _with_database(settings: Settings, directory: Path) -> Settings:
         return settings
     database = msgspec.structs.replace(settings.database, url=instance.database_url(directory))
     return msgspec.structs.replace(settings, database=database)
+
+
+def _wanted(settings: Settings) -> list[str]:
+    """Return the services that *settings* want."""
+    return [name for name in service_names() if name != "console" or settings.console.enabled]
+
+
+def _with_console(settings: Settings, directory: Path) -> Settings:
+    """Return *settings* with a port for the console that is free, and a token for its operator."""
+    console = settings.console
+    if console.port is None:
+        free = web.is_free(console.host, CONSOLE_PORT)
+        console = msgspec.structs.replace(console, port=CONSOLE_PORT if free else _free_port(console.host))
+    if console.operator_token is None:
+        console = msgspec.structs.replace(console, operator_token=Secret(file=str(_token_file(directory))))
+    return msgspec.structs.replace(settings, console=console)
+
+
+def _token_file(directory: Path) -> Path:
+    """Return the file with the operator's token of *directory*, which is made at the first start."""
+    path = directory / _CONSOLE_TOKEN
+    if not path.is_file():
+        private.write_file(path, secrets.token_urlsafe(24))
+    return path
+
+
+def _free_port(host: str) -> int:
+    with socket.create_server((host, 0), family=web.family(host)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _console_url(settings: Settings) -> str:
+    return web.url_of(settings.console.host, settings.console.port or 0)
+
+
+def _operator_token(settings: Settings) -> str:
+    token = settings.console.operator_token
+    return token.read("console.operator_token") if token else ""

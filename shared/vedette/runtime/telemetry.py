@@ -1,15 +1,12 @@
 """What a process says about itself: Prometheus metrics, and /livez, /readyz and /metrics over HTTP."""
 
 import asyncio
-import contextlib
-import socket
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
-import uvicorn
 from msgspec import Struct
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, make_asgi_app
 from prometheus_client.core import Metric
@@ -20,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Mount, Route
 
-from vedette.errors import ConfigurationError
+from vedette.runtime import web
 from vedette.settings import Http
 
 EVENTS = Counter("vedette_events_total", "Events handled or published.", ["service", "event", "outcome"])
@@ -92,15 +89,6 @@ def _metrics_of(url: str) -> Iterable[Metric]:
         return ()  # its readiness says so
 
 
-class _Server(uvicorn.Server):
-    """A uvicorn server that leaves signals to the process it is part of."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Do nothing: Ctrl-C and SIGTERM are `vedette run`'s to handle."""
-        yield
-
-
 @asynccontextmanager
 async def serve(
     settings: Http,
@@ -137,24 +125,8 @@ async def serve(
     registry.register(_Merged(others))
     metrics = make_asgi_app(registry if others else REGISTRY)
     app = Starlette(routes=[Route("/livez", live), Route("/readyz", ready), Mount("/metrics", metrics)])
-    config = uvicorn.Config(
-        app, host=settings.host, port=settings.port, log_level="critical", lifespan="off", access_log=False
-    )
-    try:
-        listener = socket.create_server((settings.host, settings.port), family=_family(settings.host))
-    except OSError as error:
-        raise ConfigurationError(
-            where="http.port", problem=f"{settings.host}:{settings.port}: {error.strerror}"
-        ) from error
-    server = _Server(config)
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    host, port = listener.getsockname()[:2]
-    try:
-        yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    finally:
-        server.should_exit = True
-        await task
-        listener.close()
+    async with web.listening(app, settings.host, settings.port, section="http") as url:
+        yield url
 
 
 class Readiness(Struct, frozen=True):
@@ -174,7 +146,3 @@ def readiness(url: str) -> Readiness:
     except OSError as error:
         return Readiness({"health": f"{url} does not answer ({error})"})
     return msgspec.json.decode(document, type=Readiness)
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET

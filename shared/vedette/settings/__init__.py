@@ -6,6 +6,7 @@ secrets, only references: `{ env = "NAME" }` or `{ file = "/path" }`.
 
 from vedette.settings.benchmarker import Benchmarking, Evaluating
 from vedette.settings.bus import Nats
+from vedette.settings.console import Console
 from vedette.settings.discoverer import Discovering
 from vedette.settings.durations import interval_s, is_cron, seconds
 from vedette.settings.endpoints import Basic, Budget, EndpointSettings, Load, Outbound, Rates
@@ -32,6 +33,7 @@ __all__ = [
     "Basic",
     "Benchmarking",
     "Budget",
+    "Console",
     "CustomUseCase",
     "Database",
     "Discovering",

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from vedette.settings.benchmarker import Benchmarking, Evaluating
 from vedette.settings.bus import Nats
+from vedette.settings.console import Console
 from vedette.settings.endpoints import EndpointSettings, Outbound
 from vedette.settings.prober import Probing
 from vedette.settings.recommender import Recommend, Vouched
@@ -24,6 +25,7 @@ class Settings(Section, frozen=True, kw_only=True):
     nats: Nats = Nats()
     database: Database = Database()
     http: Http = Http()
+    console: Console = Console()
     outbound: Outbound = Outbound()
     probing: Probing = Probing()
     benchmarking: Benchmarking = Benchmarking()

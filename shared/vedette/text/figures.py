@@ -1,4 +1,4 @@
-"""Two figures in one sentence: written so that they differ where they differ. Pure."""
+"""Figures as people read them, and two in one sentence so that they differ where they differ. Pure."""
 
 _MAX_DIGITS = 17  # of a float: with so many, any two differ
 
@@ -14,3 +14,34 @@ def apart(one: float, other: float, digits: int, *, fixed: bool = False) -> tupl
         if texts[0] != texts[1] or one == other:
             return texts
     return repr(one), repr(other)
+
+
+def number(value: float | None, digits: int = 0) -> str:
+    """Return *value* for people: grouped, or a dash for what is not known."""
+    return "-" if value is None else f"{value:,.{digits}f}"
+
+
+def ms(value: float | None) -> str:
+    """Return milliseconds for people: seconds from ten on."""
+    if value is None:
+        return "-"
+    return f"{value / 1000:,.1f} s" if value >= 10_000 else f"{value:,.0f} ms"
+
+
+def percent(value: float | None) -> str:
+    """Return a fraction for people."""
+    return "-" if value is None else f"{100 * value:.0f} %"
+
+
+def size(value: int | None) -> str:
+    """Return a parameter count for people: 135M, 7.2B."""
+    if value is None:
+        return "-"
+    return f"{value / 1e9:.1f}B" if value >= 1e9 else f"{value / 1e6:.0f}M"
+
+
+def tokens(value: int | None) -> str:
+    """Return a context length for people: 4k, 128k."""
+    if value is None:
+        return "-"
+    return f"{value / 1024:.0f}k" if value >= 1024 else str(value)

@@ -1,0 +1,1 @@
+"""The console: pages for people and an HTTP API, by the same queries that agents ask."""

@@ -1,0 +1,183 @@
+"""The HTTP API: the queries of the bus under `/api/v1`, for those without NATS."""
+
+import hashlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from vedette.errors import RequestError
+from vedette.messages.channels import PUBLIC_ANSWERS, PUBLIC_EVENTS
+from vedette.messages.codec import encode
+from vedette.messages.events import AnswerChanged, Event
+from vedette.messages.queries import MAX_REQUEST_BYTES, ReportRequest
+from vedette.messages.validation import decode, nearest
+from vedette_console import parameters, problems
+from vedette_console.asking import REQUESTS, Asking
+from vedette_console.changes import Changes, Listener, News, Place
+
+ROOT: Final = "/api/v1"
+_KEEP_ALIVE_S: Final = 15.0
+
+
+class Resource(Struct, frozen=True):
+    """A path below ROOT, and the query that it asks. Parts of the path in braces are fields of the request."""
+
+    path: str
+    subject: str
+    method: str = "GET"
+
+
+RESOURCES: Final = (
+    Resource("/recommend/{use_case}", "recommend.best"),
+    Resource("/top/{use_case}", "recommend.top"),
+    Resource("/explain/{use_case}", "recommend.explain"),
+    Resource("/recommend/{use_case}/asof", "recommend.asof"),
+    Resource("/models", "models.list"),
+    Resource("/models/{model:path}", "models.get"),
+    Resource("/endpoints", "endpoints.list"),
+    Resource("/history/availability", "history.availability"),
+    Resource("/history/performance", "history.performance"),
+    Resource("/history/models", "history.models"),
+    Resource("/outcomes", "report.outcome", "POST"),
+)
+
+
+class Api:
+    """Serves RESOURCES, the events and the description of all of them."""
+
+    def __init__(self, asking: Asking, changes: Changes, description: Callable[[], bytes]) -> None:
+        self._asking = asking
+        self._changes = changes
+        self._description = description
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [
+            *(Route(f"{ROOT}{one.path}", self._handler(one), methods=[one.method]) for one in RESOURCES),
+            Route(f"{ROOT}/events", self._events, methods=["GET"]),
+            Route(f"{ROOT}/openapi.json", self._describe, methods=["GET"]),
+            Route(f"{ROOT}/{{rest:path}}", _unknown),
+        ]
+
+    def _handler(self, resource: Resource) -> Callable[[Request], Any]:
+        kind = REQUESTS[resource.subject]
+
+        async def handle(request: Request) -> Response:
+            try:
+                asked = (
+                    await _report(request)
+                    if resource.method == "POST"
+                    else parameters.request(kind, request.query_params.multi_items(), request.path_params)
+                )
+                reply = await self._asking.encoded(resource.subject, asked)
+            except RequestError as error:
+                return problems.respond(error)
+            if resource.method == "POST":
+                return Response(reply, media_type="application/json")
+            return tagged(reply, request)
+
+        return handle
+
+    async def _describe(self, request: Request) -> Response:
+        return tagged(self._description(), request)
+
+    async def _events(self, request: Request) -> Response:
+        wanted = [one for one in request.query_params.get("events", "").split(",") if one]
+        known = [*PUBLIC_EVENTS, PUBLIC_ANSWERS.rstrip(".")]
+        for one in wanted:
+            if one not in known:
+                problem = f"{one!r} is no event; {nearest(one, known)}"
+                return problems.respond(RequestError(code="unknown_event", message=problem, field="events"))
+        last = request.headers.get("last-event-id") or request.query_params.get("last_event_id", "")
+        return stream(self._changes, lambda listener: self._told(listener, wanted, Place.parse(last)))
+
+    async def _told(
+        self, listener: Listener, wanted: Sequence[str], last: Place | None
+    ) -> AsyncIterator[bytes]:
+        """Yield the changes after *last*, then the events as they happen."""
+        yield b": hello\nretry: 2000\n\n"
+        if last is not None:
+            for change in self._changes.after(last):
+                if not wanted or name_of(change.event) in wanted:
+                    yield message(name_of(change.event), encode(change.event), str(self._changes.place))
+        async for news in heard(listener):
+            if news is None:
+                yield b": \n\n"
+            elif news.event is not None and _is_public(news.event):
+                name = name_of(news.event)
+                if not wanted or name in wanted:
+                    yield message(name, encode(news.event), str(news.place))
+
+
+def name_of(event: Event) -> str:
+    """Return the name under which anybody follows events of this kind on the bus."""
+    return PUBLIC_ANSWERS.rstrip(".") if isinstance(event, AnswerChanged) else event.TYPE
+
+
+def _is_public(event: Event) -> bool:
+    return isinstance(event, AnswerChanged) or event.TYPE in PUBLIC_EVENTS
+
+
+async def heard(listener: Listener) -> AsyncIterator[News | None]:
+    """Yield the news of *listener*, and None now and then, until it ends."""
+    while True:
+        news = await listener.next(_KEEP_ALIVE_S)
+        if news is None and listener.ended:
+            return
+        yield news
+
+
+def stream(changes: Changes, told: Callable[[Listener], AsyncIterator[bytes]]) -> Response:
+    """Return a response that sends server-sent events as *told* to a listener, until the caller leaves."""
+
+    async def body() -> AsyncIterator[bytes]:
+        with changes.listening() as listener:
+            if listener is None:
+                yield message("full", b'"too many open event streams"')
+                return
+            async for part in told(listener):
+                yield part
+
+    headers = {"x-accel-buffering": "no", "cache-control": "no-store"}
+    return StreamingResponse(body(), media_type="text/event-stream", headers=headers)
+
+
+def message(name: str, data: bytes, place: str = "") -> bytes:
+    """Return one server-sent event. *data* is JSON, which has no line ends."""
+    head = f"id: {place}\n" if place else ""
+    return f"{head}event: {name}\ndata: ".encode() + data + b"\n\n"
+
+
+def tagged(body: bytes, request: Request) -> Response:
+    """Return *body* with its entity tag; 304 where the caller has it already."""
+    tag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    headers = {"etag": tag, "cache-control": "no-cache"}
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type="application/json", headers=headers)
+
+
+async def _report(request: Request) -> Struct:
+    """Return the outcome report in the body of *request*. Raises RequestError."""
+    # A form of another site cannot send this type.
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise RequestError(code="invalid_value", message="send JSON, with content-type: application/json")
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_REQUEST_BYTES:
+            break  # `decode` says so
+    report: Struct = decode(bytes(body), _REPORT)
+    return report
+
+
+async def _unknown(request: Request) -> Response:
+    paths = ", ".join(f"{ROOT}{one.path}" for one in RESOURCES)
+    return problems.response(404, "unknown_path", f"{request.url.path} is no resource; known: {paths}")
+
+
+_REPORT: Final = parameters.decoder(ReportRequest)

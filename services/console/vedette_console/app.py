@@ -1,0 +1,126 @@
+"""Wiring of the console."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+from nats.aio.msg import Msg
+from starlette.applications import Starlette
+
+from vedette.errors import ConfigurationError
+from vedette.messages.events import Event, Progress
+from vedette.runtime import web
+from vedette.runtime.service import Service, open_service
+from vedette.settings import Console, Secret, Settings
+from vedette.usecases import names
+from vedette_console import openapi
+from vedette_console.access import Keys, is_loopback
+from vedette_console.api import Api
+from vedette_console.asking import Asking
+from vedette_console.changes import KEPT_FOR, Changes, Stream
+from vedette_console.guard import Guard
+from vedette_console.pages import Pages
+from vedette_console.screens.context import Sources
+from vedette_console.screens.endpoints import Enqueue
+
+# Of these the last day is kept; of the others only that they happened is told.
+_KEPT: Final = ("found", "changed", "lost", "regressed")
+_TOLD: Final = ("probed", "benchmarked", "verified", "evaluated", "rated")
+_CLOSING_S: Final = 2
+_PROGRESS: Final = msgspec.json.Decoder(Progress)
+
+
+def keys(settings: Console) -> Keys:
+    """Return the tokens of *settings*. Raises ConfigurationError where strangers could look."""
+    token = _read(settings.token, "console.token")
+    if token is None and not is_loopback(settings.host) and not settings.trusted_header:
+        raise ConfigurationError(
+            where="console.host",
+            problem=f"{settings.host} can be reached from elsewhere, and nothing says who may look; set "
+            'token = { env = "NAME" } under [console], or trusted_header and trusted_proxies for a proxy that checks '
+            'users, or host = "127.0.0.1"',
+        )
+    if settings.trusted_header and not settings.trusted_proxies:
+        raise ConfigurationError(
+            where="console.trusted_proxies",
+            problem='not set; name the addresses from which trusted_header is believed, for example ["10.0.0.5"]',
+        )
+    operator = _read(settings.operator_token, "console.operator_token")
+    return Keys(token, operator, open=token is None and is_loopback(settings.host))
+
+
+def _read(secret: Secret | None, where: str) -> str | None:
+    return secret.read(where) if secret else None
+
+
+async def follow(service: Service, changes: Changes) -> None:
+    """Keep *changes* current: the last day first, then what happens."""
+    now = service.clock.now()
+    followings = service.bus.followings
+
+    async def read(stream: Stream, subject: str, since: datetime) -> None:
+        def apply(event: Event, sequence: int) -> None:
+            changes.apply(stream, event, sequence)
+
+        following = await followings.follow(stream, subject, apply, since=since)
+        await following.until_warm()
+
+    for kind in _KEPT:
+        await read("MODELS", f"model.{kind}.>", now - KEPT_FOR)
+    for kind in _TOLD:
+        await read("MODELS", f"model.{kind}.>", now)
+    await read("ENDPOINTS", "endpoint.observed.*", now - KEPT_FOR)
+    await read("ANSWERS", "answer.*", datetime.fromtimestamp(0, UTC))  # ten at most of each use case
+
+    async def on_progress(message: Msg) -> None:
+        try:
+            changes.progress(_PROGRESS.decode(message.data))
+        except msgspec.DecodeError as error:
+            service.log.warning("progress.undecodable", error=str(error))
+
+    await service.bus.connection.subscribe("progress.*", cb=on_progress)
+
+
+def application(sources: Sources, enqueue: Enqueue, console: Console, tokens: Keys) -> Guard:
+    """Return the application: pages and the HTTP API, behind the guard. *enqueue* queues a job."""
+    pages = Pages(sources, enqueue)
+    api = Api(sources.asking, sources.changes, openapi.encoded)
+    app = Starlette(routes=[*api.routes(), *pages.routes()])
+    pages.guard = Guard(app, settings=console, keys=tokens, now=lambda: sources.clock.now().timestamp())
+    return pages.guard
+
+
+@asynccontextmanager
+async def serve(settings: Settings) -> AsyncIterator[Service]:
+    """Run the console while the context is open."""
+    console = settings.console
+    tokens = keys(console)
+    async with open_service("console", settings) as service:
+        use_cases = names(settings)
+
+        async def take_on(changed: Settings) -> None:
+            nonlocal use_cases
+            use_cases = names(changed)
+
+        changes = Changes()
+        await follow(service, changes)
+        asking = Asking(service.bus.connection)
+        sources = Sources(
+            asking=asking,
+            changes=changes,
+            clock=service.clock,
+            use_cases=lambda: use_cases,
+        )
+        guard = application(sources, service.bus.publisher.enqueue, console, tokens)
+        service.on_reload(take_on)
+        await service.start()
+        async with web.listening(
+            guard, console.host, console.port or 0, section="console", closing_s=_CLOSING_S
+        ) as url:
+            service.log.info("console.listening", url=url)
+            try:
+                yield service
+            finally:
+                changes.end()

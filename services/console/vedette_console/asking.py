@@ -1,0 +1,52 @@
+"""The queries that the console asks, as every agent does."""
+
+from typing import Any, Final, TypeVar
+
+import msgspec
+from msgspec import Struct
+from nats.aio.client import Client as Connection
+
+from vedette.client import ask, ask_encoded
+from vedette.messages.channels import QUERIES
+from vedette.messages.codec import encode
+
+T = TypeVar("T", bound=Struct)
+_TIMEOUT_S: Final = 5.0
+_PAST_TIMEOUT_S: Final = 30.0  # a recommender gives up before
+_PAST: Final = frozenset({"recommend.asof", "history.asof"})
+_ONCE: Final = frozenset({"report.outcome", "recommend.asof"})  # never sent twice
+REPLIES: Final = {query.subject: query.reply for query in QUERIES}
+REQUESTS: Final = {query.subject: query.request for query in QUERIES}
+
+
+class Asking:
+    """Asks recommenders and recorders over one connection. Every method raises RequestError and NoAnswer."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def ask(self, subject: str, reply: type[T], request: Struct | dict[str, Any] | None = None) -> T:
+        """Return the reply to *request* on *subject*."""
+        payload = msgspec.json.encode(request or {})
+        return await ask(
+            self._connection,
+            subject,
+            payload,
+            reply,
+            timeout_s=_timeout_s(subject),
+            repeatable=subject not in _ONCE,
+        )
+
+    async def encoded(self, subject: str, request: Struct) -> bytes:
+        """Return the reply to *request* on *subject*, in JSON as it came."""
+        return await ask_encoded(
+            self._connection,
+            subject,
+            encode(request),
+            timeout_s=_timeout_s(subject),
+            repeatable=subject not in _ONCE,
+        )
+
+
+def _timeout_s(subject: str) -> float:
+    return _PAST_TIMEOUT_S if subject in _PAST else _TIMEOUT_S

@@ -1,0 +1,239 @@
+"""What changed in the last day, and who is listening to what changes now."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from vedette.messages.events import (
+    AnswerChanged,
+    EndpointObserved,
+    Event,
+    ModelChanged,
+    ModelEvent,
+    ModelFound,
+    ModelLost,
+    ModelRegressed,
+    Progress,
+)
+from vedette.text.shown import quoted_name
+from vedette.types import ModelRef, Outcome
+
+KEPT_FOR: Final = timedelta(hours=24)
+_MAX_KEPT: Final = 5000
+_MAX_WAITING: Final = 1000  # of one listener; a slower one is cut off and may come again
+MAX_LISTENERS: Final = 500
+# Several consumers read MODELS, one for each kind of event, and one may be a little behind another.
+_MAX_BEHIND: Final = 32
+_MAX_JOBS: Final = 50
+
+Kind = Literal["found", "changed", "lost", "regressed", "winner", "endpoint"]
+Stream = Literal["MODELS", "ENDPOINTS", "ANSWERS"]
+_LETTERS: Final[dict[str, str]] = {"MODELS": "m", "ENDPOINTS": "e", "ANSWERS": "a"}
+
+
+class Place(Struct, frozen=True):
+    """How far each stream was read: what a listener names to go on from there, as `m12.e3.a4`."""
+
+    sequences: dict[str, int] = {}
+
+    def __str__(self) -> str:
+        return ".".join(f"{letter}{self.sequences.get(stream, 0)}" for stream, letter in _LETTERS.items())
+
+    @classmethod
+    def parse(cls, text: str) -> "Place | None":
+        """Return the place that *text* names, or None for any other text."""
+        found = {part[:1]: part[1:] for part in text.split(".")}
+        if set(found) != set(_LETTERS.values()) or not all(
+            n.isascii() and n.isdigit() for n in found.values()
+        ):
+            return None
+        return cls({stream: int(found[letter]) for stream, letter in _LETTERS.items()})
+
+    def with_sequence(self, stream: str, sequence: int) -> "Place":
+        """Return this place moved on to *sequence* of *stream*."""
+        return Place({**self.sequences, stream: max(sequence, self.sequences.get(stream, 0))})
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """Something that happened: when, of which kind, to what, and a sentence for people."""
+
+    stream: str
+    sequence: int
+    at: datetime
+    kind: Kind
+    text: str
+    event: Event
+    model: ModelRef | None = None
+    endpoint: str | None = None
+    use_case: str | None = None
+
+
+class News(Struct, frozen=True, kw_only=True):
+    """What a listener gets: an event, or the progress of a job, and how far the streams were read with it."""
+
+    place: Place
+    event: Event | None = None
+    progress: Progress | None = None
+
+
+class Listener:
+    """The news for one reader. Iterating ends when the reader is too slow, or when the console stops."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[News] = deque()
+        self._there = asyncio.Event()
+        self.ended = False
+
+    def tell(self, news: News) -> None:
+        """Take *news* in, or end when too many wait."""
+        if len(self._waiting) >= _MAX_WAITING:
+            self.ended = True
+        elif not self.ended:
+            self._waiting.append(news)
+        self._there.set()
+
+    def end(self) -> None:
+        """End after what waits."""
+        self.ended = True
+        self._there.set()
+
+    async def next(self, within_s: float) -> News | None:
+        """Return the next news, or None after *within_s* without any, and at the end."""
+        if not self._waiting and not self.ended:
+            self._there.clear()
+            try:
+                async with asyncio.timeout(within_s):
+                    await self._there.wait()
+            except TimeoutError:
+                return None
+        return self._waiting.popleft() if self._waiting else None
+
+
+class Changes:
+    """The changes of the last day, the winners, the last jobs, and the listeners."""
+
+    def __init__(self) -> None:
+        self.place = Place()
+        self.winners: dict[str, AnswerChanged] = {}
+        self.jobs: dict[str, Progress] = {}  # the last progress of each, the newest last
+        self._kept: deque[Change] = deque(maxlen=_MAX_KEPT)
+        self._outcomes: dict[str, Outcome] = {}
+        self._listeners: set[Listener] = set()
+
+    def apply(self, stream: Stream, event: Event, sequence: int) -> None:
+        """Take in *event*, the message *sequence* of *stream*, and tell the listeners."""
+        self.place = self.place.with_sequence(stream, sequence)
+        if isinstance(event, AnswerChanged):
+            self.winners[event.use_case] = event
+        if (change := self._change(stream, event, sequence)) is not None:
+            self._kept.append(change)
+        self._tell(News(place=self.place, event=event))
+
+    def progress(self, progress: Progress) -> None:
+        """Take in the *progress* of a job, and tell the listeners."""
+        self.jobs.pop(progress.job_id, None)
+        self.jobs[progress.job_id] = progress
+        while len(self.jobs) > _MAX_JOBS:
+            del self.jobs[next(iter(self.jobs))]
+        self._tell(News(place=self.place, progress=progress))
+
+    def since(self, moment: datetime) -> list[Change]:
+        """Return the changes from *moment* on, the newest first."""
+        return sorted((one for one in self._kept if one.at >= moment), key=lambda one: one.at, reverse=True)
+
+    def after(self, place: Place) -> list[Change]:
+        """Return the changes after *place*, the oldest first; some of MODELS may be from just before it."""
+        behind = {"MODELS": _MAX_BEHIND}
+        return [
+            one
+            for one in self._kept
+            if one.sequence > place.sequences.get(one.stream, 0) - behind.get(one.stream, 0)
+        ]
+
+    @property
+    def listeners(self) -> int:
+        """How many listen."""
+        return len(self._listeners)
+
+    @contextmanager
+    def listening(self) -> Iterator[Listener | None]:
+        """Give a listener while the context is open; None when there are too many."""
+        if len(self._listeners) >= MAX_LISTENERS:
+            yield None
+            return
+        listener = Listener()
+        self._listeners.add(listener)
+        try:
+            yield listener
+        finally:
+            self._listeners.discard(listener)
+
+    def end(self) -> None:
+        """End all listeners."""
+        for listener in self._listeners:
+            listener.end()
+
+    def _tell(self, news: News) -> None:
+        for listener in self._listeners:
+            listener.tell(news)
+
+    def _change(self, stream: Stream, event: Event, sequence: int) -> Change | None:
+        told = describe(event)
+        if isinstance(event, EndpointObserved):
+            before = self._outcomes.get(event.endpoint)
+            self._outcomes[event.endpoint] = event.state.outcome
+            if before is event.state.outcome or before is None:
+                return None
+        if told is None:
+            return None
+        kind, text = told
+        return Change(
+            stream=stream,
+            sequence=sequence,
+            at=event.at,
+            kind=kind,
+            text=text,
+            event=event,
+            model=event.model if isinstance(event, ModelEvent | AnswerChanged) else None,
+            endpoint=event.endpoint if isinstance(event, EndpointObserved) else None,
+            use_case=event.use_case if isinstance(event, AnswerChanged) else None,
+        )
+
+
+def describe(event: Event) -> tuple[Kind, str] | None:
+    """Return of which kind *event* is and a sentence on it, or None for one that is no change."""
+    match event:
+        case ModelFound(formerly=formerly) if formerly and formerly.model != event.model:
+            return "found", f"renamed from {quoted_name(formerly.model)}, with its history"
+        case ModelFound():
+            return "found", "found"
+        case ModelChanged():
+            fields = ", ".join(change.field.replace("_", " ") for change in event.changes)
+            return "changed", f"changed: {fields or 'description'}"
+        case ModelLost():
+            return "lost", f"lost: {event.reason.replace('_', ' ')}"
+        case ModelRegressed():
+            return "regressed", "became worse than it was"
+        case AnswerChanged():
+            return "winner", event.detail
+        case EndpointObserved(state=state):
+            return "endpoint", state.detail or (
+                "reachable" if state.outcome is Outcome.OK else str(state.outcome)
+            )
+    return None
+
+
+def filtered(changes: Sequence[Change], kinds: Sequence[str], text: str) -> list[Change]:
+    """Return those of *changes* of one of *kinds* (all, if there are none) that have *text* in a name."""
+    wanted = text.casefold()
+    return [
+        one
+        for one in changes
+        if (not kinds or one.kind in kinds)
+        and wanted in f"{one.model or ''} {one.endpoint or ''} {one.use_case or ''}".casefold()
+    ]

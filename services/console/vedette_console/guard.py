@@ -1,0 +1,146 @@
+"""What every request passes first: the host, the rate, and who the caller is. And the headers of every response."""
+
+import secrets
+from collections.abc import Callable
+from http.cookies import CookieError, SimpleCookie
+from typing import Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from vedette.settings import Console
+from vedette_console import problems
+from vedette_console.access import Caller, Hosts, Keys, Rate, Role, is_within
+
+COOKIE: Final = "vedette_session"
+FORM_TOKEN: Final = "form_token"  # noqa: S105 - the name of a field
+FORM_HEADER: Final = "x-vedette-form"
+_SAFE: Final = frozenset({"GET", "HEAD"})
+_OPEN: Final = ("/static/", "/login")  # for those who may not look yet
+_HEADERS: Final = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+
+class Guard:
+    """Passes a request on to *app* with `request.state.caller`, or answers it."""
+
+    def __init__(self, app: ASGIApp, *, settings: Console, keys: Keys, now: Callable[[], float]) -> None:
+        self._app = app
+        self._settings = settings
+        self.keys = keys
+        self._now = now
+        self._hosts = Hosts(settings.host, settings.hosts)
+        self._any_host = (
+            not settings.hosts and not keys.open
+        )  # a session is of one name: no other site has it
+        self._rate = Rate(burst=400, per_s=100)
+        self._logins = Rate(burst=5, per_s=1 / 12)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("cache-control", "no-store")
+            await send(message)
+
+        response = self._refusal(request)
+        await (response or self._app)(scope, receive, send_with_headers)
+
+    def _refusal(self, request: Request) -> Response | None:
+        """Return the response to a request that goes no further; else say who the caller is, and return None."""
+        path, host = request.url.path, request.headers.get("host", "")
+        if not (self._any_host or self._hosts.allows(host)):
+            return problems.response(
+                421, "wrong_host", f'no page is served as "{host}"; add it to [console] hosts if it is yours'
+            )
+        address = request.client.host if request.client else ""
+        if wait_s := self._rate.wait_s(address, self._now()):
+            return problems.too_many(wait_s)
+        if (
+            path == "/login"
+            and request.method == "POST"
+            and (wait_s := self._logins.wait_s(address, self._now()))
+        ):
+            return problems.too_many(wait_s)
+        caller = self.caller(request.headers, address)
+        request.state.caller = caller
+        request.state.form_token = self.keys.form_token(caller.session) if caller.session else ""
+        if not caller.may_look and not path.startswith(_OPEN):
+            if path.startswith("/api/"):
+                return problems.response(
+                    401, "no_token", "send the token of [console] as: Authorization: Bearer TOKEN"
+                )
+            return RedirectResponse(f"/login?to={_quoted(path)}", status_code=303)
+        if request.method not in _SAFE and _is_cross_site(request.headers, host):
+            return problems.response(403, "cross_site", "this request came from another site")
+        return None
+
+    def caller(self, headers: Headers, address: str) -> Caller:
+        """Return who sends a request with *headers* from *address*."""
+        kind, _, token = headers.get("authorization", "").partition(" ")
+        if kind.casefold() == "bearer":
+            return Caller(self.keys.role_of(token.strip()))
+        session = _cookie(headers)
+        if session and (role := self.keys.role_in(session, self._now())):
+            return Caller(role, session)
+        return Caller(self._without_token(headers, address))
+
+    def _without_token(self, headers: Headers, address: str) -> Role | None:
+        if self.keys.open:
+            return "viewer"
+        header, proxies = self._settings.trusted_header, self._settings.trusted_proxies
+        trusted = header is not None and is_within(address, proxies) and headers.get(header)
+        return "viewer" if trusted else None
+
+    def may_submit(self, request: Request, form_token: str | None) -> bool:
+        """Return whether an action of *request* is meant by its sender: no other site has the form's token."""
+        caller: Caller = request.state.caller
+        given = request.headers.get(FORM_HEADER) or form_token or ""
+        return caller.session is None or self.keys.is_form_token(given, caller.session)
+
+    def begin(self, role: Role) -> str:
+        """Return a new session of *role*."""
+        return self.keys.session(role, self._now(), secrets.token_hex(8))
+
+
+def _cookie(headers: Headers) -> str | None:
+    try:
+        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return None
+    return found.value if found else None
+
+
+def _is_cross_site(headers: Headers, host: str) -> bool:
+    """Return whether a browser says that another site sends this. Clients that are no browsers say nothing."""
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    return origin is not None and origin.partition("://")[2] != host
+
+
+def _quoted(path: str) -> str:
+    return (
+        path
+        if path.startswith("/") and not path.startswith("//") and path.replace("/", "").isalnum()
+        else "/"
+    )

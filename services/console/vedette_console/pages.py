@@ -1,0 +1,270 @@
+"""The pages: an address each, rendered on the server; htmx asks for the part that changes."""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import Any, Final
+
+import msgspec
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from vedette import __version__
+from vedette.errors import NoAnswer, RequestError
+from vedette.messages.codec import encode
+from vedette.text import figures
+from vedette.text.shown import shown, shown_name
+from vedette_console import api, parameters, problems
+from vedette_console.access import SESSION_S, Caller
+from vedette_console.changes import Listener
+from vedette_console.guard import COOKIE, FORM_TOKEN, Guard
+from vedette_console.screens import compare, endpoints, happened, model, models, now, why
+from vedette_console.screens.context import Fresh, Sources, View
+from vedette_console.screens.now import model_link
+
+Screen = Callable[[View], Awaitable[dict[str, Any]]]
+_FRESH_S: Final = 1.0  # of what all open pages show alike
+_HISTORY_FRESH_S: Final = 60.0
+_STATIC: Final = {
+    "console.css": "text/css",
+    "console.js": "text/javascript",
+    "htmx.min.js": "text/javascript",
+    "uplot.min.js": "text/javascript",
+    "uplot.min.css": "text/css",
+    "icon.svg": "image/svg+xml",
+}
+
+
+class Pages:
+    """Serves the screens and the files that they need. Set `guard` before the first request."""
+
+    guard: Guard
+
+    def __init__(self, sources: Sources, enqueue: endpoints.Enqueue) -> None:
+        self._sources = sources
+        self._enqueue = enqueue
+        self._static = {name: _file(name) for name in _STATIC}
+        self._templates = _templates({name: _version(body) for name, body in self._static.items()})
+        self._fresh = Fresh(_FRESH_S, sources.clock)
+        self._histories = Fresh(_HISTORY_FRESH_S, sources.clock)
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [
+            self._screen("/", "now", self._now),
+            self._screen("/why/{use_case}", "why", lambda view: why.why(self._sources, view)),
+            self._screen(
+                "/models", "models", lambda view: models.models(self._sources, self._histories, view)
+            ),
+            self._screen("/models/{model:path}", "model", lambda view: model.model(self._sources, view)),
+            self._screen("/compare", "compare", lambda view: compare.compare(self._sources, view)),
+            self._screen("/endpoints", "endpoints", lambda view: endpoints.endpoints(self._sources, view)),
+            self._screen("/jobs", "jobs", lambda view: endpoints.jobs(self._sources, view)),
+            self._screen("/changes", "changes", lambda view: happened.changes(self._sources, view)),
+            Route("/series/{model:path}", self._series),
+            Route("/live", self._live),
+            Route("/work", self._work, methods=["POST"]),
+            Route("/login", self._login, methods=["GET", "POST"]),
+            Route("/logout", self._logout, methods=["POST"]),
+            Route("/static/{name}", self._file),
+        ]
+
+    async def _now(self, view: View) -> dict[str, Any]:
+        return await self._fresh.get("now", lambda: now.now(self._sources, view))
+
+    def _screen(self, path: str, name: str, screen: Screen) -> Route:
+        async def handle(request: Request) -> Response:
+            try:
+                values = await screen(_view(request))
+            except RequestError as error:
+                return self._problem(request, error)
+            return self._page(request, name, values)
+
+        return Route(path, handle)
+
+    def _page(self, request: Request, name: str, values: dict[str, Any], status: int = 200) -> Response:
+        """Return the page *name*, or only its changing part where htmx asks for that."""
+        part = request.headers.get("hx-request") == "true" and request.headers.get("hx-boosted") != "true"
+        template = self._templates.get_template(f"_{name}.html" if part else f"{name}.html")
+        caller: Caller = request.state.caller
+        body = template.render(
+            values,
+            screen=name,
+            path=request.url.path,
+            caller=caller,
+            may_log_in=self.guard.keys.has_operator or not self.guard.keys.open,
+            form_token=request.state.form_token,
+            form_field=FORM_TOKEN,
+            use_cases=self._sources.use_cases(),
+        )
+        return Response(body, status, {"vary": "HX-Request"}, media_type="text/html")
+
+    def _problem(self, request: Request, error: RequestError) -> Response:
+        problem = problems.of(error)
+        hint = 'Is a recommender running? "vedette doctor" says.' if isinstance(error, NoAnswer) else ""
+        values = {"problem": problem, "hint": hint}
+        return self._page(request, "error", values, problem.status)
+
+    async def _series(self, request: Request) -> Response:
+        try:
+            found = await model.series(self._sources, _view(request))
+        except RequestError as error:
+            return problems.respond(error)
+        return api.tagged(msgspec.json.encode(found), request)
+
+    async def _live(self, request: Request) -> Response:
+        """Send a word on each event: the pages ask again for what it is about."""
+
+        async def told(listener: Listener) -> Any:
+            yield b"retry: 1000\n\n"
+            async for news in api.heard(listener):
+                if news is None:
+                    yield b": \n\n"
+                elif news.progress is not None:
+                    yield api.message("progress", encode(news.progress))
+                elif news.event is not None:
+                    yield api.message(
+                        _word(news.event.TYPE), msgspec.json.encode(news.event.TYPE), str(news.place)
+                    )
+
+        return api.stream(self._sources.changes, told)
+
+    async def _work(self, request: Request) -> Response:
+        form = await request.form()
+        caller: Caller = request.state.caller
+        if not caller.may_act or not self.guard.may_submit(request, _text(form.get(FORM_TOKEN))):
+            message = "log in with the operator's token to start jobs"
+            return self._page(
+                request,
+                "error",
+                {"problem": problems.of(RequestError(code="not_allowed", message=message)), "hint": ""},
+                403,
+            )
+        try:
+            await endpoints.request_job(
+                self._sources, self._enqueue, _text(form.get("kind")), _text(form.get("target"))
+            )
+        except RequestError as error:
+            return self._problem(request, error)
+        if request.headers.get("hx-request") == "true":
+            return self._page(request, "jobs", await endpoints.jobs(self._sources, _view(request)))
+        return RedirectResponse("/endpoints", status_code=303)
+
+    async def _login(self, request: Request) -> Response:
+        to = request.query_params.get("to", "/")
+        if request.method == "GET":
+            return self._page(request, "login", {"to": to, "refused": False})
+        form = await request.form(max_fields=8)
+        role = self.guard.keys.role_of(_text(form.get("token")).strip())
+        if role is None:
+            return self._page(request, "login", {"to": to, "refused": True}, 403)
+        response = RedirectResponse(to if to.startswith("/") and not to.startswith("//") else "/", 303)
+        response.set_cookie(
+            COOKIE,
+            self.guard.begin(role),
+            max_age=SESSION_S,
+            httponly=True,
+            samesite="strict",
+            secure=request.url.scheme == "https",
+        )
+        return response
+
+    async def _logout(self, request: Request) -> Response:
+        response = RedirectResponse("/", status_code=303)
+        response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        return response
+
+    async def _file(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in self._static:
+            return Response("no such file\n", 404, media_type="text/plain")
+        # Its address has its version: what is under it never changes.
+        headers = {"cache-control": "public, max-age=31536000, immutable"}
+        return Response(self._static[name], media_type=_STATIC[name], headers=headers)
+
+
+def _view(request: Request) -> View:
+    return View(
+        pairs=tuple(request.query_params.multi_items()),
+        path={name: str(value) for name, value in request.path_params.items()},
+        caller=request.state.caller,
+    )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _word(kind: str) -> str:
+    return "answer" if kind == "answer" else "endpoint" if kind.startswith("endpoint") else "model"
+
+
+def _file(name: str) -> bytes:
+    return (files("vedette_console") / "static" / name).read_bytes()
+
+
+def _version(body: bytes) -> str:
+    return hashlib.blake2b(body, digest_size=6).hexdigest()
+
+
+def _templates(versions: dict[str, str]) -> Environment:
+    """Return the templates. All text in them is escaped, and what is invisible in it is shown."""
+    made = Environment(
+        loader=PackageLoader("vedette_console"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_visible,
+    )
+    made.filters |= {
+        "name": shown_name,
+        "number": figures.number,
+        "ms": figures.ms,
+        "percent": figures.percent,
+        "size": figures.size,
+        "tokens": figures.tokens,
+        "words": lambda text: str(text).replace("_", " "),
+        "when": _when,
+        "short": _short,
+        "plain": _plain,
+        "moment": lambda at: at.astimezone(UTC).isoformat(timespec="seconds") if at else "",
+        "model_link": model_link,
+        "query": parameters.query,
+    }
+    made.globals |= {
+        "static": lambda name: f"/static/{name}?v={versions[name]}",
+        "version": __version__,
+    }
+    return made
+
+
+def _visible(value: object) -> object:
+    return shown(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _when(at: datetime | None) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if at else "-"
+
+
+def _plain(value: object) -> str:
+    """Return a value of a reply for a sentence or a table."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_plain, value))
+    if isinstance(value, int | float):
+        return f"{value:,.6g}" if isinstance(value, float) else f"{value:,}"
+    if isinstance(value, datetime):
+        return _when(value)
+    return str(value)
+
+
+def _short(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%d %b %H:%M")

@@ -1,0 +1,90 @@
+"""What every screen gets: who asks whom, and the parameters of the URL."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from vedette.clock import Clock
+from vedette.errors import RequestError
+from vedette_console.access import Caller
+from vedette_console.asking import Asking
+from vedette_console.changes import Changes
+
+T = TypeVar("T")
+_AT_ONCE = 8
+
+
+class Sources(Struct, frozen=True, kw_only=True):
+    """Where the values of screens come from."""
+
+    asking: Asking
+    changes: Changes
+    clock: Clock
+    use_cases: Callable[[], Sequence[str]]
+
+
+class View(Struct, frozen=True, kw_only=True):
+    """A request for a screen: its parameters, the parts of its path, and who asks."""
+
+    pairs: tuple[tuple[str, str], ...] = ()
+    path: dict[str, str] = {}
+    caller: Caller = Caller("viewer")
+
+    def get(self, name: str, default: str = "") -> str:
+        """Return the last value of the parameter *name*."""
+        return next((value for key, value in reversed(self.pairs) if key == name), default)
+
+    def all(self, name: str) -> list[str]:
+        """Return the values of the parameter *name*, however they are written."""
+        return [part for key, value in self.pairs if key == name for part in value.split(",") if part]
+
+    def without(self, *names: str) -> list[tuple[str, str]]:
+        """Return the parameters but for those of *names*, and without empty ones."""
+        return [(key, value) for key, value in self.pairs if key not in names and value]
+
+    @property
+    def at(self) -> datetime | None:
+        """The moment in the past that is asked for. Raises RequestError for a text that is none."""
+        text = self.get("at")
+        if not text:
+            return None
+        try:
+            moment = datetime.fromisoformat(text.replace(" ", "+"))
+        except ValueError:
+            message = f"at: {text!r} is no time; write it as 2026-11-28T14:00Z"
+            raise RequestError(code="invalid_value", message=message, field="at") from None
+        return moment if moment.tzinfo else moment.astimezone()
+
+
+async def gathered(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Return the results of *works*, of which a few run at once."""
+    room = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(work: Coroutine[Any, Any, T]) -> T:
+        async with room:
+            return await work
+
+    return list(await asyncio.gather(*map(one, works)))
+
+
+class Fresh:
+    """Keeps what is expensive for a moment, so that twenty open pages cost what one does."""
+
+    def __init__(self, for_s: float, clock: Clock) -> None:
+        self._for_s = for_s
+        self._clock = clock
+        self._kept: dict[Any, tuple[float, asyncio.Task[Any]]] = {}
+
+    async def get(self, key: object, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Return what *make* makes, or what it made for *key* a moment ago."""
+        now = self._clock.monotonic()
+        for old in [old for old, (until, _) in self._kept.items() if until <= now]:
+            del self._kept[old]
+        if key not in self._kept:
+            self._kept[key] = now + self._for_s, asyncio.create_task(make())
+        # One reader that leaves does not end the work for the others.
+        result: T = await asyncio.shield(self._kept[key][1])
+        return result

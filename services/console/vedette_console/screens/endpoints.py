@@ -1,0 +1,99 @@
+"""*Endpoints*: how each endpoint does, what it may be asked, and the jobs that an operator starts."""
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from uuid import uuid4
+
+from vedette.cli.remedies import advice
+from vedette.errors import RequestError
+from vedette.messages import ids
+from vedette.messages.events import Job, JobKind
+from vedette.messages.queries import EndpointsReply, EndpointView, ModelsReply
+from vedette.messages.validation import nearest, reference
+from vedette.types import ModelRef, Outcome
+from vedette_console.screens.context import Sources, View
+
+# Queues a job, and returns the job that is queued then: this one, or one like it that was queued already.
+Enqueue = Callable[[Job], Awaitable[Job]]
+JOBS: dict[str, JobKind] = {
+    "discover": "discover",
+    "probe": "probe",
+    "benchmark": "benchmark",
+    "evaluate": "evaluate",
+}
+
+
+async def endpoints(sources: Sources, view: View) -> dict[str, object]:
+    """Return the values of the page."""
+    reply = await sources.asking.ask("endpoints.list", EndpointsReply)
+    hosts: dict[str, list[str]] = defaultdict(list)
+    for one in reply.endpoints:
+        hosts[one.group].append(one.endpoint)
+    return {
+        "endpoints": reply.endpoints,
+        "advice": {one.endpoint: remedy(one) for one in reply.endpoints},
+        "beside": {
+            one.endpoint: [name for name in hosts[one.group] if name != one.endpoint]
+            for one in reply.endpoints
+        },
+        "may_act": view.caller.may_act,
+        "jobs": list(reversed(sources.changes.jobs.values())),
+        "now": sources.clock.now(),
+        "as_of": reply.as_of,
+    }
+
+
+def remedy(one: EndpointView) -> tuple[str, str]:
+    """Return what was seen of an endpoint and what to do, or nothing twice where it is well."""
+    if one.state is None:
+        return "not contacted yet", "wait for the first discovery"
+    if one.state.outcome is Outcome.OK:
+        return "", ""
+    return advice(one.url, one.state.outcome, one.state.detail, one.state.remedy)
+
+
+async def jobs(sources: Sources, _: View) -> dict[str, object]:
+    """Return the last jobs and how far they are."""
+    return {"jobs": list(reversed(sources.changes.jobs.values()))}
+
+
+async def request_job(sources: Sources, enqueue: Enqueue, kind: str, target: str) -> list[Job]:
+    """Queue a job of *kind* for *target*, an endpoint or a model; for an endpoint's models, one for each.
+
+    Raises RequestError.
+    """
+    if kind not in JOBS:
+        raise RequestError(
+            code="unknown_job", message=f"no job {kind!r}; {nearest(kind, list(JOBS))}", field="kind"
+        )
+    reply = await sources.asking.ask("endpoints.list", EndpointsReply)
+    groups = {one.endpoint: one.group for one in reply.endpoints}
+    models: list[ModelRef | None]
+    if target in groups:
+        endpoint, models = target, [None]
+        if kind in ("benchmark", "evaluate"):
+            listed = await sources.asking.ask("models.list", ModelsReply, {"endpoint": target})
+            models = [view.model for view in listed.models]
+    else:
+        ref = reference(target, field="target")
+        (view,) = (await sources.asking.ask("models.get", ModelsReply, {"model": str(ref)})).models
+        endpoint, models = view.model.endpoint, [view.model]
+        if endpoint not in groups:
+            raise RequestError(
+                code="unknown_target", message=f"{endpoint} is not configured any more", field="target"
+            )
+    now = sources.clock.now()
+    return [
+        await enqueue(
+            Job(
+                id=ids.derive(now, kind, str(one or endpoint), "manual", uuid4().hex),
+                at=now,
+                kind=JOBS[kind],
+                group=groups[endpoint],
+                endpoint=endpoint,
+                model=one,
+                cause="manual",
+            )
+        )
+        for one in models
+    ]

@@ -1,0 +1,133 @@
+"""*Model*: one model whole, with its history, its evidence and its wrong answers."""
+
+from datetime import timedelta
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import fields
+
+from vedette.errors import NoAnswer
+from vedette.messages.queries import (
+    AvailabilityHistory,
+    HistoryRequest,
+    ModelsReply,
+    ModelView,
+    PerformanceHistory,
+)
+from vedette.types import Figure, ModelRef
+from vedette_console import drawing
+from vedette_console.changes import KEPT_FOR
+from vedette_console.screens.context import Sources, View
+
+DAYS: Final = 30
+# Shown elsewhere on the page, or of no use to people.
+_NOT_FACTS: Final = frozenset(
+    {
+        "model",
+        "capabilities",
+        "sources",
+        "price",
+        "described",
+        "description_error",
+        "free",
+        "behind",
+        "disturbs",
+    }
+)
+_FIGURES: Final = (
+    ("output_tps", "output tokens/s"),
+    ("ttft_ms", "TTFT, short prompt, ms"),
+    ("ttft_long_ms", "TTFT, long prompt, ms"),
+    ("ttft_cold_ms", "TTFT, cold, ms"),
+    ("itl_ms", "time between tokens, ms"),
+    ("e2e_ms", "whole answer, ms"),
+    ("load_ms", "load, ms"),
+    ("texts_per_s", "texts/s"),
+    ("server_output_tps", "output tokens/s by its server"),
+)
+
+
+class Fact(Struct, frozen=True):
+    """One fact of a model's description, and where it is from."""
+
+    name: str
+    value: object
+    source: str
+
+
+async def model(sources: Sources, view: View) -> dict[str, object]:
+    """Return the values of the page."""
+    reply = await sources.asking.ask("models.get", ModelsReply, {"model": view.path["model"]})
+    (one,) = reply.models
+    since = sources.clock.now() - timedelta(days=DAYS)
+    up, fast = await _history(sources, one.model, since)
+    recent = sources.changes.since(sources.clock.now() - KEPT_FOR)
+    winners = [
+        name for name, changed in sorted(sources.changes.winners.items()) if changed.model == one.model
+    ]
+    return {
+        "one": one,
+        "facts": facts(one),
+        "figures": figures(one),
+        "up": up,
+        "up_bars": drawing.bars([bucket.uptime for bucket in up.buckets], f"uptime by day, last {DAYS} days")
+        if up
+        else "",
+        "fast": fast,
+        "changes": [change for change in recent if change.model == one.model][:20],
+        "wins": winners,
+        "days": DAYS,
+        "as_of": reply.as_of,
+    }
+
+
+async def _history(
+    sources: Sources, ref: ModelRef, since: object
+) -> tuple[AvailabilityHistory | None, PerformanceHistory | None]:
+    """Return the history of *ref*, or nothing where no recorder replies."""
+    wanted = {"model": str(ref), "since": since, "buckets": DAYS}
+    try:
+        up = await sources.asking.ask("history.availability", AvailabilityHistory, wanted)
+        fast = await sources.asking.ask("history.performance", PerformanceHistory, {**wanted, "buckets": 60})
+    except NoAnswer:
+        return None, None
+    return up, fast
+
+
+def facts(one: ModelView) -> list[Fact]:
+    """Return what is known of *one* without a call, and the source of each fact."""
+    told = [
+        Fact(field.name.replace("_", " "), value, one.info.sources.get(field.name, ""))
+        for field in fields(one.info)
+        if field.name not in _NOT_FACTS and (value := getattr(one.info, field.name)) not in (None, (), {})
+    ]
+    if one.info.price is not None:
+        price = one.info.price
+        value = f"{price.input_usd_per_mtok:g} in, {price.output_usd_per_mtok:g} out (USD per million tokens)"
+        told.append(Fact("price", value, price.source))
+    if one.info.free is not None:
+        told.append(Fact("free", "yes" if one.info.free else "no", one.info.sources.get("free", "")))
+    return told
+
+
+def figures(one: ModelView) -> list[tuple[str, Figure]]:
+    """Return the measured figures of *one*, by name."""
+    measured = one.figures
+    if measured is None:
+        return []
+    return [(name, figure) for key, name in _FIGURES if (figure := getattr(measured, key)) is not None]
+
+
+async def series(sources: Sources, view: View) -> dict[str, object]:
+    """Return the measured history of a model for a chart: times in seconds since 1970, tokens/s, TTFT in ms."""
+    wanted = HistoryRequest(
+        model=view.path["model"],
+        since=sources.clock.now() - timedelta(days=DAYS),
+        buckets=200,
+    )
+    fast = await sources.asking.ask("history.performance", PerformanceHistory, wanted)
+    return {
+        "at": [point.measured_at.timestamp() for point in fast.points],
+        "output_tps": [point.output_tps or point.texts_per_s for point in fast.points],
+        "ttft_ms": [point.ttft_ms for point in fast.points],
+    }

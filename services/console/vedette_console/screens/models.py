@@ -1,0 +1,115 @@
+"""*Models*: the fleet as a table that sorts, filters and pages; the bars of a page are read after it is shown."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from markupsafe import Markup
+from msgspec import Struct
+
+from vedette.errors import NoAnswer
+from vedette.messages.queries import (
+    AvailabilityHistory,
+    EndpointsReply,
+    HistoryRequest,
+    ModelsReply,
+    ModelsRequest,
+    ModelView,
+    PerformanceHistory,
+)
+from vedette.text.shown import shown_name
+from vedette.types import Capability, ModelRef, SortKey, Status
+from vedette_console import drawing, parameters
+from vedette_console.screens.context import Fresh, Sources, View, gathered
+
+ROWS: Final = 50
+DAYS: Final = 30
+_FIGURES: Final = 24  # points of a sparkline
+
+
+class Bars(Struct, frozen=True):
+    """The last DAYS of one model: its uptime by day, its speed and its TTFT."""
+
+    uptime: Markup
+    output_tps: Markup
+    ttft_ms: Markup
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """One row."""
+
+    view: ModelView
+    bars: Bars | None
+    again: bool  # the same weights stand in an earlier row of this page
+
+
+async def models(sources: Sources, fresh: Fresh, view: View) -> dict[str, object]:
+    """Return the values of the page."""
+    number = max(1, int(view.get("page", "1"))) if view.get("page", "1").isdigit() else 1
+    pairs = view.without("page", "bars", "group")
+    given = {"limit": ROWS, "offset": ROWS * (number - 1)}
+    asked = parameters.request(ModelsRequest, pairs, given)
+    reply = await sources.asking.ask("models.list", ModelsReply, asked)
+    endpoints = await sources.asking.ask("endpoints.list", EndpointsReply)
+    shown = reply.models[:ROWS]
+    bars = await _bars(sources, fresh, shown) if view.get("bars") else {}
+    kept = parameters.pairs_of(asked, leave_out=("limit", "offset"))
+    return {
+        "lines": _lines(shown, bars, grouped=bool(view.get("group"))),
+        "reply": reply,
+        "page": number,
+        "pages": max(1, -(-reply.total // ROWS)),
+        "first": ROWS * (number - 1) + 1,
+        "kept": kept,
+        "asked": asked,
+        "grouped": bool(view.get("group")),
+        "has_bars": bool(view.get("bars")),
+        "query": parameters.query(view.without("bars")),
+        "endpoints": [one.endpoint for one in endpoints.endpoints],
+        "statuses": list(Status),
+        "capabilities": list(Capability),
+        "sorts": list(SortKey),
+        "as_of": reply.as_of,
+    }
+
+
+def _lines(views: Sequence[ModelView], bars: dict[ModelRef, Bars], *, grouped: bool) -> list[Line]:
+    seen: set[ModelRef] = set()
+    found = []
+    for one in views:
+        again = bool(seen & set(one.same_weights))
+        seen.add(one.model)
+        if not (grouped and again):
+            found.append(Line(view=one, bars=bars.get(one.model), again=again))
+    return found
+
+
+async def _bars(sources: Sources, fresh: Fresh, views: Sequence[ModelView]) -> dict[ModelRef, Bars]:
+    """Return the bars of *views*; none where no recorder replies."""
+
+    async def of_one(model: ModelRef) -> Bars:
+        return await fresh.get(model, lambda: history(sources, model))
+
+    try:
+        found = await gathered(of_one(view.model) for view in views)
+    except NoAnswer:
+        return {}
+    return {view.model: one for view, one in zip(views, found, strict=True)}
+
+
+async def history(sources: Sources, model: ModelRef) -> Bars:
+    """Return the bars of *model*. Raises NoAnswer."""
+    since = sources.clock.now() - timedelta(days=DAYS)
+    up = await sources.asking.ask(
+        "history.availability", AvailabilityHistory, HistoryRequest(model=model, since=since, buckets=DAYS)
+    )
+    fast = await sources.asking.ask(
+        "history.performance", PerformanceHistory, HistoryRequest(model=model, since=since, buckets=_FIGURES)
+    )
+    name = shown_name(model)
+    rates = [point.texts_per_s if point.output_tps is None else point.output_tps for point in fast.points]
+    return Bars(
+        drawing.bars([bucket.uptime for bucket in up.buckets], f"uptime of {name} by day, last {DAYS} days"),
+        drawing.sparkline(rates, f"output rate of {name}, last {DAYS} days"),
+        drawing.sparkline([point.ttft_ms for point in fast.points], f"TTFT of {name}, last {DAYS} days"),
+    )

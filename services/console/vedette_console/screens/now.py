@@ -1,0 +1,189 @@
+"""*Now*: the winner of each use case, how the fleet is, and what needs attention."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from urllib.parse import quote
+
+from msgspec import Struct
+
+from vedette.cli.remedies import advice
+from vedette.messages.queries import EndpointsReply, EndpointView, ExplainReply, ModelsReply, Recommendation
+from vedette.types import ModelRef, Outcome, Status
+from vedette_console.changes import KEPT_FOR
+from vedette_console.screens.context import Sources, View, gathered
+
+_DOWN = (
+    Status.UNREACHABLE,
+    Status.DEGRADED,
+    Status.NOT_FOUND,
+    Status.AUTH_FAILED,
+    Status.RATE_LIMITED,
+    Status.UNSUPPORTED,
+)
+_MAX_NAMED = 3
+_MAX_ATTENTION = 12
+
+
+class Card(Struct, frozen=True, kw_only=True):
+    """One use case: the winner, how far ahead it is, since when, why, and the fallbacks."""
+
+    use_case: str
+    best: Recommendation | None
+    fallbacks: tuple[Recommendation, ...]
+    margin: float | None
+    since: datetime | None
+    why: str
+    kinds: tuple[str, ...]  # of evidence behind the quality
+    considered: int
+
+
+class Attention(Struct, frozen=True, kw_only=True):
+    """Something that an operator should look at: what, and what to do."""
+
+    kind: str  # down, warn or note
+    what: str
+    remedy: str
+    link: str
+
+
+class Fleet(Struct, frozen=True, kw_only=True):
+    """How many models and endpoints there are, and how they do."""
+
+    models: int
+    statuses: dict[Status, int]
+    unmeasured: int
+    unevaluated: int
+    endpoints: int
+    reachable: int
+
+
+async def now(sources: Sources, view: View) -> dict[str, object]:
+    """Return the values of the page."""
+    asking = sources.asking
+    endpoints = await asking.ask("endpoints.list", EndpointsReply)
+    models = await asking.ask("models.list", ModelsReply, {"limit": 1})
+    explained = await gathered(
+        asking.ask("recommend.explain", ExplainReply, {"use_case": name, "limit": 3})
+        for name in sources.use_cases()
+    )
+    counts = models.counts
+    fleet = Fleet(
+        models=models.total,
+        statuses=counts.statuses,
+        unmeasured=counts.unmeasured,
+        unevaluated=counts.unevaluated,
+        endpoints=len(endpoints.endpoints),
+        reachable=sum(1 for one in endpoints.endpoints if _answers(one)),
+    )
+    attention = [
+        *of_endpoints(endpoints.endpoints),
+        *await _of_models(sources, counts.statuses),
+        *_regressed(sources),
+        *_unevaluated(fleet),
+    ]
+    return {
+        "cards": [card(reply, sources) for reply in explained],
+        "fleet": fleet,
+        "attention": attention[:_MAX_ATTENTION],
+        "attention_more": max(0, len(attention) - _MAX_ATTENTION),
+        "as_of": models.as_of,
+    }
+
+
+def card(reply: ExplainReply, sources: Sources) -> Card:
+    """Return the card of one use case."""
+    best, *others = reply.recommendations or (None,)
+    fallbacks = tuple(one for one in others if one is not None)
+    changed = sources.changes.winners.get(reply.use_case)
+    return Card(
+        use_case=reply.use_case,
+        best=best,
+        fallbacks=fallbacks,
+        margin=best.score - fallbacks[0].score if best and fallbacks else None,
+        since=changed.at if best and changed and changed.model == best.model else None,
+        why=reply.summary[0] if best else " ".join(reply.summary[:2]),
+        kinds=tuple(part.kind for part in best.contributions if part.signal == "quality") if best else (),
+        considered=reply.considered,
+    )
+
+
+def _answers(one: EndpointView) -> bool:
+    return one.state is not None and one.state.outcome is Outcome.OK
+
+
+def of_endpoints(endpoints: Sequence[EndpointView]) -> list[Attention]:
+    """Return what is wrong with *endpoints*, what they wait for, and whose budget is used up."""
+    found = []
+    for one in endpoints:
+        link = f"/endpoints#{one.endpoint}"
+        if one.state is not None and not _answers(one):
+            seen, remedy = advice(one.url, one.state.outcome, one.state.detail, one.state.remedy)
+            found.append(Attention(kind="down", what=f"{one.endpoint}: {seen}", remedy=remedy, link=link))
+        if one.unmeasured_why:
+            what = f"{one.endpoint}: {one.unmeasured} models are not measured"
+            found.append(Attention(kind="note", what=what, remedy=one.unmeasured_why, link=link))
+        for name, limit in one.budget.items():
+            used = getattr(one.used, name.removesuffix("_per_day"), 0)
+            if limit and used >= limit:
+                found.append(
+                    Attention(
+                        kind="warn",
+                        what=f"{one.endpoint}: today's budget of {limit:g} {name.removesuffix('_per_day')} is used",
+                        remedy=f"wait until tomorrow (UTC), or raise {name} under [endpoints.{one.endpoint}.budget]",
+                        link=link,
+                    )
+                )
+    return sorted(found, key=lambda one: ("down", "warn", "note").index(one.kind))
+
+
+async def _of_models(sources: Sources, statuses: dict[Status, int]) -> list[Attention]:
+    found = []
+    for status in _DOWN:
+        if not (n := statuses.get(status, 0)):
+            continue
+        page = {"status": status, "limit": _MAX_NAMED}
+        reply = await sources.asking.ask("models.list", ModelsReply, page)
+        named = ", ".join(str(view.model) for view in reply.models)
+        more = f" and {n - len(reply.models)} more" if n > len(reply.models) else ""
+        found.append(
+            Attention(
+                kind="down" if status is Status.UNREACHABLE else "warn",
+                what=f"{n} {status.replace('_', ' ')}: {named}{more}",
+                remedy="the page of a model shows its last failure",
+                link=f"/models?status={status}",
+            )
+        )
+    return found
+
+
+def _regressed(sources: Sources) -> list[Attention]:
+    recent = sources.changes.since(sources.clock.now() - KEPT_FOR)
+    return [
+        Attention(
+            kind="warn",
+            what=f"{one.model} answers worse than before",
+            remedy="compare its scores; put the old weights or server back if they changed",
+            link=model_link(one.model),
+        )
+        for one in recent
+        if one.kind == "regressed" and one.model is not None
+    ]
+
+
+def _unevaluated(fleet: Fleet) -> list[Attention]:
+    if not fleet.unevaluated:
+        return []
+    return [
+        Attention(
+            kind="note",
+            what=f"{fleet.unevaluated} of {fleet.models} models were never evaluated",
+            remedy='their quality is expected from published facts; "vedette evaluate" measures it',
+            link="/models",
+        )
+    ]
+
+
+def model_link(model: ModelRef) -> str:
+    """Return the address of the page of *model*."""
+    # A slash inside of a name is no step of the path: browsers would follow `..`.
+    return f"/models/{model.endpoint}/{quote(model.name, safe=':')}"

@@ -1,0 +1,94 @@
+"""*Why*: the ranking of a use case with its points, what was rejected, and what would change the answer."""
+
+from collections.abc import Sequence
+from typing import Final, get_args
+
+import msgspec
+from msgspec import Struct
+
+from vedette.errors import RequestError
+from vedette.messages.constraints import CONSTRAINTS
+from vedette.messages.queries import ExplainReply, Recommendation, RecommendPastReply, RecommendRequest
+from vedette.types import Signal
+from vedette_console import drawing, parameters
+from vedette_console.drawing import Segment
+from vedette_console.screens.context import Sources, View
+
+SIGNALS: Final[tuple[Signal, ...]] = get_args(Signal)
+_SHOWN: Final = 10
+# Constraints that the form has; all others work in the address as well.
+FORM: Final = {
+    "min_context_tokens": "context, at least (tokens)",
+    "max_ttft_ms": "TTFT, at most (ms)",
+    "min_output_tps": "speed, at least (tokens/s)",
+    "max_price_usd_per_mtok": "price, at most (USD per million tokens)",
+    "min_uptime_24h": "uptime of 24 h, at least (0 to 1)",
+}
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """One model of the ranking and its bar of points."""
+
+    one: Recommendation
+    bar: str
+
+
+async def why(sources: Sources, view: View) -> dict[str, object]:
+    """Return the values of the page."""
+    use_case = view.path["use_case"]
+    pairs = weights_as_shares(view.without("at"))
+    asked = parameters.request(RecommendRequest, pairs, {"use_case": use_case})
+    shown = asked if view.get("limit") else msgspec.structs.replace(asked, limit=_SHOWN)
+    reply, unknown = await _explained(sources, view, shown)
+    kept = parameters.pairs_of(asked, leave_out=("use_case",))
+    return {
+        "use_case": use_case,
+        "reply": reply,
+        "rows": [Row(one=one, bar=bar(one, 100.0)) for one in reply.recommendations],
+        "unknown": unknown,
+        "at": view.at,
+        "signals": SIGNALS,
+        "sliders": {signal: round(100 * share) for signal, share in reply.weights.items()},
+        "form": [one for one in CONSTRAINTS if one.name in FORM],
+        "labels": FORM,
+        "given": dict(kept),
+        "others": [(name, value) for name, value in kept if not _in_form(name)],
+        "link": parameters.query(view.without()),
+        "command": parameters.as_command(use_case, asked),
+        "python": parameters.as_python(use_case, asked),
+        "api": f"/api/v1/explain/{use_case}{parameters.query(kept)}",
+    }
+
+
+async def _explained(
+    sources: Sources, view: View, asked: RecommendRequest
+) -> tuple[ExplainReply, Sequence[str]]:
+    if view.at is None:
+        return await sources.asking.ask("recommend.explain", ExplainReply, asked), ()
+    then = {**msgspec.to_builtins(asked), "at": view.at}
+    past = await sources.asking.ask("recommend.asof", RecommendPastReply, then)
+    return past.explanation, past.unknown
+
+
+def _in_form(name: str) -> bool:
+    return name in (*FORM, "locality", "risk", "capabilities") or name.startswith("weights.")
+
+
+def weights_as_shares(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return *pairs* without weights that are all zero: sliders that were all pulled down mean nothing."""
+    weights = [value for name, value in pairs if name.startswith("weights.")]
+    if weights and all(value in ("0", "0.0", "") for value in weights):
+        raise RequestError(
+            code="invalid_value", message="weights: at least one must be positive", field="weights"
+        )
+    return list(pairs)
+
+
+def bar(one: Recommendation, most: float) -> str:
+    """Return the stacked bar of the points of *one*."""
+    segments = [
+        Segment(part.signal, part.points, f"{part.signal}: {part.points:.1f} points")
+        for part in one.contributions
+    ]
+    told = ", ".join(f"{part.signal} {part.points:.1f}" for part in one.contributions)
+    return drawing.stacked(segments, most, f"{one.model}: {told}")

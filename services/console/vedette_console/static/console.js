@@ -1,0 +1,160 @@
+// Live updates, the theme, sliders and the history chart. Pages work without it, but stand still.
+"use strict";
+
+const THEME = "vedette-theme";
+const SOON_MS = 150;
+
+// Live: the server says which kind of thing happened; each part of the page that shows such things asks again.
+
+const waiting = new Map(); // element → timer
+const asked = new WeakMap(); // element → when it asked last
+
+function refresh(element) {
+  if (waiting.has(element) || !element.isConnected) return;
+  const every = Number(element.dataset.every || 1000);
+  const since = Date.now() - (asked.get(element) || 0);
+  const wait = Math.max(SOON_MS, every - since);
+  waiting.set(element, setTimeout(() => {
+    waiting.delete(element);
+    if (!element.isConnected || document.hidden) return;
+    if (element.contains(document.activeElement) && document.activeElement.matches("input, select, textarea")) return;
+    asked.set(element, Date.now());
+    htmx.trigger(element, "refresh");
+  }, wait));
+}
+
+function refreshAll(kind) {
+  for (const element of document.querySelectorAll("[data-live]")) {
+    if (!kind || element.dataset.live.split(" ").includes(kind)) refresh(element);
+  }
+}
+
+function listen() {
+  const said = document.getElementById("live");
+  const source = new EventSource("/live");
+  let broken = false;
+  source.onopen = () => {
+    said.textContent = "live";
+    said.className = "live on";
+    if (!broken) return;
+    broken = false;
+    if (document.querySelector("[role=alert]") && !location.pathname.startsWith("/login")) location.reload();
+    else refreshAll();
+  };
+  source.onerror = () => {
+    broken = true;
+    said.textContent = "offline";
+    said.className = "live";
+    if (source.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
+  };
+  for (const kind of ["answer", "model", "endpoint", "progress"]) {
+    source.addEventListener(kind, () => refreshAll(kind));
+  }
+}
+
+// What is open stays open when its part of the page is asked for again.
+
+let open = new Set();
+const nameOf = (details) => details.querySelector("summary").textContent;
+document.addEventListener("htmx:beforeSwap", (event) => {
+  open = new Set([...event.target.querySelectorAll("details[open]")].map(nameOf));
+});
+document.addEventListener("htmx:afterSwap", (event) => {
+  for (const details of event.target.querySelectorAll("details")) {
+    if (open.has(nameOf(details))) details.open = true;
+  }
+  complete(event.target);
+});
+
+// The theme: as the system has it, unless chosen here.
+
+function paint(theme) {
+  if (theme) document.documentElement.dataset.theme = theme;
+}
+
+function stored() {
+  try { return localStorage.getItem(THEME); } catch { return null; }
+}
+
+function change() {
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  const now = document.documentElement.dataset.theme || (dark ? "dark" : "light");
+  const next = now === "dark" ? "light" : "dark";
+  paint(next);
+  try { localStorage.setItem(THEME, next); } catch { /* private window */ }
+  drawAll();
+}
+
+// The history of a model.
+
+function color(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+async function draw(holder) {
+  const reply = await fetch(holder.dataset.chart);
+  if (!reply.ok) { holder.textContent = "History is not available."; return; }
+  const series = await reply.json();
+  if (series.at.length < 2) { holder.textContent = "There are fewer than two benchmarks yet."; return; }
+  holder.textContent = "";
+  const axis = (scale, label, side) => ({
+    scale, label, side, stroke: color("--text"), grid: { stroke: color("--line"), show: scale !== "ms" },
+  });
+  const line = (label, scale, name) => ({ label, scale, stroke: color(name), width: 2, points: { show: true } });
+  new uPlot({
+    width: holder.clientWidth, height: 280,
+    series: [{}, line("output tokens/s", "tps", "--speed"), line("TTFT, ms", "ms", "--ttft")],
+    axes: [axis("x", "", 2), axis("tps", "tokens/s", 3), axis("ms", "ms", 1)],
+  }, [series.at, series.output_tps, series.ttft_ms], holder);
+}
+
+function drawAll() {
+  if (typeof uPlot === "undefined") return;
+  for (const holder of document.querySelectorAll("[data-chart]")) draw(holder);
+}
+
+// Small things.
+
+function complete(root) {
+  if (innerWidth > 700) for (const details of root.querySelectorAll("[data-wide]")) details.open = true;
+  for (const pre of root.querySelectorAll("[data-origin]")) {
+    if (!pre.textContent.includes("://")) pre.textContent = pre.textContent.replace('"/', `"${location.origin}/`);
+  }
+  for (const box of root.querySelectorAll("pre")) {
+    if (box.nextElementSibling?.matches("button.copy") || !navigator.clipboard) continue;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "copy";
+    button.textContent = "Copy";
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(box.textContent);
+      button.textContent = "Copied";
+    });
+    box.after(button);
+  }
+}
+
+document.addEventListener("input", (event) => {
+  if (event.target.matches("[data-output]")) {
+    event.target.closest("label").querySelector("output").textContent = event.target.value;
+  }
+});
+
+document.addEventListener("visibilitychange", () => { if (!document.hidden) refreshAll(); });
+
+// `vedette console` opens /login#token: what follows the # is never sent by itself.
+function logIn() {
+  const field = document.querySelector(".login input[name=token]");
+  if (field && location.hash.length > 1) {
+    field.value = decodeURIComponent(location.hash.slice(1));
+    history.replaceState(null, "", location.pathname + location.search);
+    field.form.submit();
+  }
+}
+
+paint(stored());
+document.getElementById("theme").addEventListener("click", change);
+complete(document);
+logIn();
+listen();
+drawAll();

@@ -1,0 +1,25 @@
+"""`[console]`: the page and the HTTP API."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from vedette.settings.section import Secret, Section
+
+
+class Console(Section, frozen=True, kw_only=True):
+    """The page and the HTTP API. On loopback everybody may look; elsewhere a token or a trusted proxy is needed.
+
+    Without a `port`, 7717 is taken, or a free one where another process has that. `operator_token` allows actions. A
+    proxy at one of `trusted_proxies` that has checked a user names the user in `trusted_header`. `hosts` are the names
+    under which browsers reach the page, besides that of `host`.
+    """
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] | None = None
+    token: Secret | None = None
+    operator_token: Secret | None = None
+    trusted_header: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+    trusted_proxies: tuple[Annotated[str, Meta(min_length=1, max_length=100)], ...] = ()
+    hosts: tuple[Annotated[str, Meta(min_length=1, max_length=253)], ...] = ()

@@ -1,0 +1,40 @@
+"""Pictures of every page of the console, for docs/screens: light and dark, wide and narrow.
+
+Run it from `tests`: uv run --group browser python -m browser.screens
+"""
+
+import asyncio
+from pathlib import Path
+
+from browser.test_console import SCREENS, expected, opened
+from consoles import Rig, fleet
+from vedette.usecases import known
+
+FOLDER = Path(__file__).parents[2] / "docs" / "screens"
+SIZES = {"wide": {"width": 1280, "height": 860}, "narrow": {"width": 390, "height": 844}}
+MODELS = 45
+
+
+async def main() -> None:
+    """Write the pictures."""
+    rig = Rig(fleet(MODELS))
+    for use_case in known({}):
+        rig.announce(use_case, "ahead by 2.4 points")
+    async with rig.served() as url:
+        for theme in ("light", "dark"):
+            for name, size in SIZES.items():
+                async with opened(url, color_scheme=theme, viewport=size) as (page, _):
+                    for screen, path in SCREENS.items():
+                        await page.goto(path)
+                        await expected(page.locator("#live")).to_have_text("live")
+                        if screen == "models":
+                            await expected(page.locator("svg.bars").first).to_be_visible()
+                        if screen == "model":
+                            await expected(page.locator("canvas")).to_be_visible()
+                        file = FOLDER / f"console-{screen}-{theme}-{name}.png"
+                        await page.screenshot(path=file)
+                        print(file.name)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

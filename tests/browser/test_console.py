@@ -1,0 +1,184 @@
+"""The console in a real browser: what is shown is what the queries reply, it moves by itself, and all can use it."""
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from consoles import OPERATOR, Rig, fleet
+from eventually import eventually
+from require import missing
+from samples import lifecycle_event
+from vedette.messages.events import Progress
+from vedette.messages.queries import BestReply, ModelsReply
+from vedette.testing import EPOCH
+from vedette.types import ModelRef
+from vedette.usecases import known
+
+BROWSER = shutil.which("chromium")
+SCREENS = {
+    "now": "/",
+    "why": "/why/chat",
+    "models": "/models",
+    "model": "/models/gpu/qwen3:8b",
+    "compare": "/compare?beside=gpu/qwen3:8b",
+    "endpoints": "/endpoints",
+    "changes": "/changes",
+    "login": "/login",
+}
+
+
+@asynccontextmanager
+async def opened(url: str, **options: Any) -> AsyncIterator[tuple[Any, list[str]]]:
+    """Open a page of a browser at *url*; give it, and what its console complains of."""
+    if BROWSER is None or find_spec("playwright") is None:
+        missing("browser", "Debian's package chromium and the group browser have what is needed")
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        page = await (await browser.new_context(base_url=url, **options)).new_page()
+        complaints: list[str] = []
+        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        yield page, complaints
+        await browser.close()
+
+
+def expected(locator: Any) -> Any:
+    """Return what waits until *locator* is as it should be."""
+    from playwright.async_api import expect
+
+    return expect(locator)
+
+
+async def live(page: Any) -> None:
+    """Wait until *page* hears of changes."""
+    await expected(page.locator("#live")).to_have_text("live")
+
+
+async def barriers(page: Any) -> list[tuple[str, str]]:
+    """Return what keeps people from using *page*, by axe: the impact and the rule."""
+    import axe_playwright_python
+
+    source = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text()
+    session = await page.context.new_cdp_session(page)
+    await session.send("Runtime.evaluate", {"expression": source})  # the page's policy lets no script in
+    found = await page.evaluate("axe.run().then(r => r.violations.map(v => [v.impact, v.id]))")
+    return [(impact, rule) for impact, rule in found if impact in ("serious", "critical")]
+
+
+@pytest.mark.parametrize("models", [3, 300, 10_000])
+async def test_every_screen_is_whole(models: int) -> None:
+    """On fleets of all sizes: no complaint, nothing wider than the screen, no barrier, in both themes."""
+    rig = Rig(fleet(models))
+    for use_case in known({}):
+        rig.announce(use_case)
+    async with rig.served() as url:
+        for scheme, width in (("light", 1280), ("dark", 360)):
+            size = {"width": width, "height": 800}
+            async with opened(url, color_scheme=scheme, viewport=size) as (page, complaints):
+                for name, path in SCREENS.items():
+                    await page.goto(path)
+                    await live(page)
+                    assert await page.evaluate("document.documentElement.scrollWidth") <= width, name
+                    assert complaints == [], name
+                    assert await barriers(page) == [], (name, scheme, width)
+
+
+async def test_now_moves_within_a_second_of_the_event() -> None:
+    """Another winner is shown, without a reload, and as the query replies."""
+    rig = Rig(fleet(300))
+    async with rig.served() as url, opened(url) as (page, complaints):
+        await page.goto("/")
+        await live(page)
+        before = await page.locator(".card .winner").first.inner_text()
+        rig.hear(lifecycle_event("lost", ModelRef.parse(before), at=EPOCH, revision=2))
+        rig.clock.advance(2)  # what twenty pages share is a second old at most
+        rig.announce("chat")
+        reply = msgspec.json.decode(
+            rig.recommender.ask("recommend.best", {"use_case": "chat"}), type=BestReply
+        )
+        assert reply.recommendation
+        now = str(reply.recommendation.model)
+        assert now != before
+        await expected(page.locator(".card .winner").first).to_have_text(now, timeout=3000)
+        assert complaints == []
+
+
+async def test_the_address_keeps_what_was_chosen() -> None:
+    """Filters and sliders are in the address: back, forward and reload show the same again."""
+    rig = Rig(fleet(300))
+    async with rig.served() as url, opened(url) as (page, _):
+        await page.goto("/models")
+        await page.select_option("select[name=sort]", "output_tps")
+        await page.wait_for_url("**sort=output_tps**")
+        asked = {"sort": "output_tps", "limit": 1}
+        first = (
+            msgspec.json.decode(rig.recommender.ask("models.list", asked), type=ModelsReply).models[0].model
+        )
+        await expected(page.locator("tbody .model").first).to_have_text(str(first))
+        await page.reload()
+        assert await page.locator("tbody .model").first.inner_text() == str(first)
+        assert await page.input_value("select[name=sort]") == "output_tps"
+        await page.locator("tbody .model").first.click()
+        await page.wait_for_url(f"**/models/{first.endpoint}/**")
+        await page.go_back()
+        await page.wait_for_url("**sort=output_tps**")
+        assert await page.locator("tbody .model").first.inner_text() == str(first)
+
+
+async def test_weights_rank_again_at_once() -> None:
+    """A slider that is moved asks the same query with other weights."""
+    rig = Rig(fleet(300))
+    async with rig.served() as url, opened(url) as (page, complaints):
+        await page.goto("/why/chat")
+        slider = page.locator("input[name='weights.speed']")
+        await slider.focus()
+        await slider.press("End")
+        await page.wait_for_url("**weights.speed=100**")
+        reply = await page.evaluate("fetch('/api/v1/explain/chat' + location.search).then(r => r.json())")
+        best = "{endpoint}/{name}".format(**reply["recommendations"][0]["model"])
+        await expected(page.locator(".ranking .model").first).to_have_text(best)
+        assert complaints == []
+
+
+async def test_an_operator_starts_a_job_and_sees_it_go_on() -> None:
+    rig = Rig(fleet(6))
+    async with rig.served() as url, opened(url) as (page, complaints):
+        await page.goto(f"/login#{OPERATOR}")
+        await page.wait_for_url(f"{url}/")
+        await page.goto("/endpoints")
+        await live(page)
+        await page.locator("#gpu button[value=probe]").click()
+        (job,) = await eventually(lambda: _jobs(rig), what="the job is queued")
+        message = "gpu: 3 of 7 models"
+        rig.changes.progress(
+            Progress(job_id=job.id, at=EPOCH, state="step", step=3, steps=7, message=message)
+        )
+        await expected(page.locator(".jobs")).to_contain_text(message)
+        assert complaints == []
+
+
+async def _jobs(rig: Rig) -> list[Any]:
+    return rig.jobs
+
+
+async def test_an_open_page_comes_back_with_the_console() -> None:
+    """After a restart it goes on by itself, and shows what changed meanwhile."""
+    rig = Rig(fleet(30))
+    async with AsyncExitStack() as browser:
+        async with rig.served() as url:
+            page, _ = await browser.enter_async_context(opened(url))
+            await page.goto("/changes")
+            await live(page)
+        await expected(page.locator("#live")).to_have_text("offline")
+        rig.announce("vision", "while nobody listened")
+        async with rig.served(int(url.rpartition(":")[2])):
+            await expected(page.locator("#changed")).to_contain_text("while nobody listened", timeout=15_000)
+            await live(page)

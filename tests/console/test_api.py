@@ -1,0 +1,200 @@
+"""The HTTP API says what the bus says."""
+
+import asyncio
+import json
+from contextlib import ExitStack
+
+import httpx
+import pytest
+
+from consoles import Rig, fleet
+from eventually import eventually
+from vedette.messages.codec import encode
+from vedette_console import openapi
+from vedette_console.changes import MAX_LISTENERS, Place
+
+
+@pytest.fixture(scope="module")
+def rig() -> Rig:
+    return Rig(fleet(30))
+
+
+@pytest.mark.parametrize(
+    ("path", "subject", "asked"),
+    [
+        ("/recommend/chat", "recommend.best", {"use_case": "chat"}),
+        (
+            "/top/agent?limit=2&locality=local&min_context_tokens=9000",
+            "recommend.top",
+            {"use_case": "agent", "limit": 2, "constraints": {"locality": "local", "min_context_tokens": 9000}},
+        ),
+        (
+            "/explain/chat?weights.speed=3&bounds.quality=0.2&exclude=gpu/a,gpu/b&exclude=c",
+            "recommend.explain",
+            {
+                "use_case": "chat",
+                "weights": {"speed": 3},
+                "bounds": {"quality": 0.2},
+                "constraints": {"exclude": ["gpu/a", "gpu/b", "c"]},
+            },
+        ),
+        ("/models?sort=output_tps&descending=true&limit=3&offset=1", "models.list",
+         {"sort": "output_tps", "descending": True, "limit": 3, "offset": 1}),
+        ("/models/gpu/qwen3:8b", "models.get", {"model": "gpu/qwen3:8b"}),
+        ("/endpoints", "endpoints.list", {}),
+    ],
+)  # fmt: skip
+async def test_a_resource_is_the_query(rig: Rig, path: str, subject: str, asked: dict[str, object]) -> None:
+    """Byte for byte, and unchanged for whoever has it already."""
+    async with rig.client() as caller:
+        reply = await caller.get(f"/api/v1{path}")
+        assert reply.status_code == 200, reply.text
+        assert reply.content == rig.recommender.ask(subject, asked)
+        again = await caller.get(f"/api/v1{path}", headers={"if-none-match": reply.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code", "field"),
+    [
+        ("/recommend/caht", 404, "unknown_use_case", "use_case"),
+        ("/recommend/chat?min_contxt=5", 400, "unknown_field", "min_contxt"),
+        ("/recommend/chat?max_ttft_ms=-5", 400, "invalid_value", "constraints.max_ttft_ms"),
+        ("/recommend/chat?weights.speed=fast", 400, "invalid_value", "weights"),
+        ("/models/gpu/nothing", 404, "unknown_model", "model"),
+        ("/history/availability?model=gpu", 400, "invalid_value", "model"),
+        ("/nothing", 404, "unknown_path", None),
+    ],
+)
+async def test_an_error_names_the_field(
+    rig: Rig, path: str, status: int, code: str, field: str | None
+) -> None:
+    async with rig.client() as caller:
+        reply = await caller.get(f"/api/v1{path}")
+    assert reply.headers["content-type"] == "application/problem+json"
+    problem = reply.json()
+    assert (reply.status_code, problem["status"], problem["code"], problem.get("field")) == (
+        status,
+        status,
+        code,
+        field,
+    )
+
+
+async def test_an_outcome_is_reported_as_json_alone(rig: Rig) -> None:
+    report = {"model": "gpu/qwen3:8b", "outcome": "ok", "ttft_ms": 90}
+    async with rig.client() as caller:
+        assert (await caller.post("/api/v1/outcomes", json=report)).json() == {"counted": True}
+        assert (await caller.post("/api/v1/outcomes", data=report)).status_code == 400
+        assert (await caller.post("/api/v1/outcomes", json={**report, "outcome": "meh"})).json()[
+            "field"
+        ] == "outcome"
+        huge = await caller.post(
+            "/api/v1/outcomes", content=b"x" * 200_000, headers={"content-type": "application/json"}
+        )
+        assert huge.status_code == 413
+
+
+async def test_nobody_replies_is_a_503() -> None:
+    rig = Rig(fleet(3))
+    rig.asking.away = True
+    async with rig.client() as caller:
+        reply = await caller.get("/api/v1/models")
+    assert (reply.status_code, reply.json()["code"], reply.headers["retry-after"]) == (503, "no_answer", "1")
+
+
+def test_the_description_is_valid() -> None:
+    """By the official validator, and with a parameter for every field."""
+    from openapi_spec_validator import OpenAPIV31SpecValidator
+
+    document = json.loads(openapi.encoded())
+    OpenAPIV31SpecValidator(document).validate()
+    parameters = {
+        one["name"] for one in document["paths"]["/api/v1/recommend/{use_case}"]["get"]["parameters"]
+    }
+    assert {"use_case", "limit", "max_ttft_ms", "exclude", "weights.quality", "bounds.answer_s"} <= parameters
+    assert "post" in document["paths"]["/api/v1/outcomes"]
+
+
+async def read(url: str, events: int, last: str | None = None) -> list[tuple[str, str, object]]:
+    """Return the next *events* events of the stream at *url*: id, name and data."""
+    found: list[tuple[str, str, object]] = []
+    headers = {"last-event-id": last} if last else {}
+    async with (
+        asyncio.timeout(20),
+        httpx.AsyncClient(timeout=20) as caller,
+        caller.stream("GET", url, headers=headers) as reply,
+    ):
+        place = name = ""
+        async for line in reply.aiter_lines():
+            key, _, value = line.partition(": ")
+            if key == "id":
+                place = value
+            elif key == "event":
+                name = value
+            elif key == "data":
+                found.append((place, name, json.loads(value)))
+                if len(found) == events:
+                    break
+    return found
+
+
+async def listening(rig: Rig) -> bool:
+    return bool(rig.changes.listeners)
+
+
+async def test_a_reader_that_comes_back_misses_nothing() -> None:
+    """Events as on the bus; with the last id, those that happened meanwhile come first."""
+    rig = Rig(fleet(3))
+    async with rig.served() as url:
+        reading = asyncio.create_task(read(f"{url}/api/v1/events?events=recommend.changed", 1))
+        await eventually(lambda: listening(rig), what="the reader listens")
+        first = rig.announce("chat")
+        ((place, name, told),) = await reading
+        assert (name, told) == ("recommend.changed", json.loads(encode(first)))
+        missed = [rig.announce("agent"), rig.announce("fast")]
+        again = await read(f"{url}/api/v1/events?events=recommend.changed", 2, last=place)
+        assert [told for _, _, told in again] == [json.loads(encode(one)) for one in missed]
+        async with httpx.AsyncClient() as caller:
+            unknown = await caller.get(f"{url}/api/v1/events?events=model.fond")
+        assert 'did you mean "model.found"?' in unknown.json()["detail"].replace("\\", "")
+
+
+async def test_pages_hear_of_a_winner_at_once() -> None:
+    rig = Rig(fleet(3))
+    async with rig.served() as url:
+        reading = asyncio.create_task(read(f"{url}/live", 1))
+        await eventually(lambda: listening(rig), what="the page listens")
+        rig.announce("chat")
+        ((_, name, _),) = await reading
+    assert name == "answer"
+
+
+async def test_a_slow_reader_is_cut_off_and_costs_nobody_else() -> None:
+    """It gets what was kept for it, then its stream ends; too many readers are turned away."""
+    rig = Rig(fleet(3))
+    with rig.changes.listening() as slow, rig.changes.listening() as quick:
+        assert slow
+        assert quick
+        for _ in range(1500):
+            rig.announce("chat")
+            assert await quick.next(1.0)
+        assert slow.ended
+        assert not quick.ended
+        assert len([news for _ in range(1000) if (news := await slow.next(0.0))]) == 1000
+        assert await slow.next(0.0) is None
+        with rig.changes.listening() as another:
+            assert another
+    with ExitStack() as stack:
+        readers = [stack.enter_context(rig.changes.listening()) for _ in range(MAX_LISTENERS + 1)]
+    assert [reader is None for reader in readers] == [False] * MAX_LISTENERS + [True]
+
+
+@pytest.mark.parametrize("text", ["", "m1", "m1.e2", "m1.e2.a", "m1.e2.a-3", "m1.e2.a3.b4", "mé.e2.a3"])
+def test_an_id_of_another_stream_is_no_place(text: str) -> None:
+    assert Place.parse(text) is None
+
+
+def test_a_place_is_read_back() -> None:
+    place = Place().with_sequence("MODELS", 12).with_sequence("ANSWERS", 3)
+    assert Place.parse(str(place)) == Place({"MODELS": 12, "ENDPOINTS": 0, "ANSWERS": 3})

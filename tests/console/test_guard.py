@@ -1,0 +1,129 @@
+"""What a request must pass before any page or query."""
+
+import re
+
+import pytest
+
+from consoles import OPERATOR, TOKEN, Rig, fleet
+from vedette.settings import Console
+from vedette_console.access import Keys
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig(fleet(6))
+
+
+@pytest.fixture
+def closed() -> Rig:
+    """Return a console that needs a token, behind a proxy that may name users as well."""
+    settings = Console(host="0.0.0.0", trusted_header="x-user", trusted_proxies=("127.0.0.1",))
+    return Rig(fleet(6), console=settings, keys=Keys(TOKEN, OPERATOR, open=False))
+
+
+async def test_every_response_keeps_other_sites_out(rig: Rig) -> None:
+    async with rig.client() as browser:
+        for path in ("/", "/static/console.css", "/api/v1/models", "/nothing", "/why/nothing"):
+            headers = (await browser.get(path)).headers
+            assert "script-src 'self';" in headers["content-security-policy"]
+            assert "unsafe" not in headers["content-security-policy"]
+            assert "frame-ancestors 'none'" in headers["content-security-policy"]
+            assert headers["x-content-type-options"] == "nosniff"
+            assert headers["referrer-policy"] == "same-origin"
+
+
+async def test_another_hosts_name_is_refused(rig: Rig) -> None:
+    """A site whose name is pointed at this machine reads nothing."""
+    async with rig.client(host="evil.example") as browser:
+        reply = await browser.get("/api/v1/models")
+    assert (reply.status_code, reply.json()["code"]) == (421, "wrong_host")
+
+
+async def test_nothing_is_shown_without_a_token(closed: Rig) -> None:
+    async with closed.client() as stranger:
+        assert (await stranger.get("/models")).headers["location"] == "/login?to=/models"
+        refused = await stranger.get("/api/v1/models")
+        assert (refused.status_code, refused.json()["code"]) == (401, "no_token")
+        assert (await stranger.get("/live")).status_code == 303
+        assert (await stranger.get("/login")).status_code == 200
+    async with closed.client(authorization=f"Bearer {TOKEN}") as viewer:
+        assert (await viewer.get("/api/v1/models")).status_code == 200
+    async with closed.client(authorization="Bearer wrong") as stranger:
+        assert (await stranger.get("/api/v1/models")).status_code == 401
+    async with closed.client(**{"x-user": "ada"}) as named:
+        assert (await named.get("/models")).status_code == 200
+
+
+async def test_a_token_logs_in_and_out(closed: Rig) -> None:
+    async with closed.client() as browser:
+        wrong = await browser.post("/login?to=/models", data={"token": "wrong"})
+        assert (wrong.status_code, "not right" in wrong.text) == (403, True)
+        right = await browser.post("/login?to=/models", data={"token": TOKEN})
+        assert (right.status_code, right.headers["location"]) == (303, "/models")
+        cookie = right.headers["set-cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=strict" in cookie
+        assert TOKEN not in cookie
+        assert "Log out" in (await browser.get("/models")).text
+        await browser.post("/logout")
+        assert (await browser.get("/models")).status_code == 303
+
+
+@pytest.mark.parametrize("to", ["//evil.example/x", "https://evil.example", "javascript:alert(1)"])
+async def test_a_login_leads_to_no_other_site(closed: Rig, to: str) -> None:
+    async with closed.client() as browser:
+        reply = await browser.post("/login", params={"to": to}, data={"token": TOKEN})
+        assert reply.headers["location"] == "/"
+
+
+async def test_tokens_cannot_be_guessed_fast(closed: Rig) -> None:
+    async with closed.client() as browser:
+        codes = [(await browser.post("/login", data={"token": str(n)})).status_code for n in range(7)]
+        assert codes == [403] * 5 + [429] * 2
+
+
+async def test_only_an_operator_starts_jobs(rig: Rig) -> None:
+    """And only from a form of the console itself."""
+    asked = {"kind": "probe", "target": "gpu"}
+    async with rig.client() as browser:
+        assert (await browser.post("/work", data=asked)).status_code == 403
+        await browser.post("/login", data={"token": OPERATOR})
+        assert (await browser.post("/work", data=asked)).status_code == 403
+        page = (await browser.get("/endpoints")).text
+        token = re.search(r'name="form_token" value="([0-9a-f]+)"', page)
+        assert token
+        form = {**asked, "form_token": token[1]}
+        assert (
+            await browser.post("/work", data=form, headers={"origin": "http://evil.example"})
+        ).status_code == 403
+        assert (
+            await browser.post("/work", data=form, headers={"sec-fetch-site": "cross-site"})
+        ).status_code == 403
+        assert rig.jobs == []
+        assert (await browser.post("/work", data=form)).headers["location"] == "/endpoints"
+    (job,) = rig.jobs
+    assert (job.kind, job.endpoint, job.group, job.model, job.cause) == (
+        "probe",
+        "gpu",
+        "gpu-box",
+        None,
+        "manual",
+    )
+
+
+async def test_a_job_of_an_endpoints_models_is_one_for_each(rig: Rig) -> None:
+    async with rig.client(authorization=f"Bearer {OPERATOR}") as operator:
+        assert (await operator.post("/work", data={"kind": "benchmark", "target": "gpu"})).status_code == 303
+        assert (
+            await operator.post("/work", data={"kind": "probe", "target": "gpu/nothing"})
+        ).status_code == 404
+        assert (await operator.post("/work", data={"kind": "destroy", "target": "gpu"})).status_code == 400
+    assert len(rig.jobs) == 2
+    assert {job.model.endpoint for job in rig.jobs if job.model} == {"gpu"}
+
+
+async def test_too_many_requests_are_told_when_to_come_back(rig: Rig) -> None:
+    async with rig.client() as browser:
+        codes = [(await browser.get("/nothing")).status_code for _ in range(402)]
+        assert codes[-1] == 429
+        assert int((await browser.get("/nothing")).headers["retry-after"]) >= 1

@@ -1,0 +1,255 @@
+"""The pages show what the queries reply, whatever servers call their models."""
+
+import html
+import re
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+import pytest
+
+from consoles import ENDPOINTS, OPERATOR, Rig, fleet
+from samples import lifecycle_event, model_info
+from vedette.messages.queries import ExplainReply, ModelsReply
+from vedette.testing import EPOCH
+from vedette.types import Capability, Claim, Evidence, ModelRef
+from vedette.usecases import known
+
+SCREENS = (
+    "/",
+    "/why/chat",
+    "/models",
+    "/models?bars=1",
+    "/models/gpu/qwen3:8b",
+    "/compare",
+    "/endpoints",
+    "/changes",
+)
+
+
+@pytest.fixture(scope="module")
+def rig() -> Rig:
+    """Return a console on a fleet of sixty models, whose winners were announced."""
+    made = Rig(fleet(60))
+    for use_case in known({}):
+        made.announce(use_case)
+    return made
+
+
+async def page(rig: Rig, path: str, **headers: str) -> str:
+    """Return the page at *path*."""
+    async with rig.client(**headers) as browser:
+        reply = await browser.get(path)
+    assert reply.status_code == 200, reply.text
+    return reply.text
+
+
+def explained(rig: Rig, use_case: str, **asked: Any) -> ExplainReply:
+    return msgspec.json.decode(
+        rig.recommender.ask("recommend.explain", {"use_case": use_case, **asked}), type=ExplainReply
+    )
+
+
+@pytest.mark.parametrize("path", SCREENS)
+async def test_a_page_is_whole_and_its_part_is_part_of_it(rig: Rig, path: str) -> None:
+    """What htmx asks for again is what the page had: nothing jumps."""
+    whole = await page(rig, path)
+    part = await page(rig, path, **{"hx-request": "true"})
+    assert whole.startswith("<!doctype html>")
+    assert part.strip() in whole
+    assert "<html" not in part
+    # What the policy would stop.
+    assert not re.search(r"\son\w+=|\sstyle=|<script(?![^>]* src=)|javascript:", whole)
+
+
+async def test_now_shows_the_winner_of_each_use_case(rig: Rig) -> None:
+    text = await page(rig, "/")
+    for use_case in known({}):
+        reply = explained(rig, use_case, limit=3)
+        assert html.escape(reply.summary[0], quote=True) in text
+        if reply.recommendations:
+            assert f">{reply.recommendations[0].model}</a>" in text
+
+
+async def test_now_says_what_needs_attention(rig: Rig) -> None:
+    """A dead endpoint with the remedy, models without leave, models never evaluated."""
+    text = await page(rig, "/")
+    assert "connection refused" in text
+    assert "start the server" in text
+    assert "openai: 3 models are not measured" in text
+    assert "were never evaluated" in text
+
+
+async def test_why_shows_every_point(rig: Rig) -> None:
+    text = await page(rig, "/why/reasoning")
+    for one in explained(rig, "reasoning", limit=10).recommendations:
+        assert f">{one.model}</a>" in text
+        assert f"<b>{one.score:.1f}</b>" in text
+        for part in one.contributions:
+            assert f"<title>{part.signal}: {part.points:.1f} points</title>" in text
+
+
+async def test_why_ranks_by_what_the_address_says(rig: Rig) -> None:
+    """Weights, constraints and bounds are parameters; the page keeps those that its form does not have."""
+    asked = "weights.speed=100&weights.quality=0&locality=local&max_ttft_ms=500"
+    asked += "&providers=openai-compatible&bounds.answer_s=9"
+    text = await page(rig, f"/why/chat?{asked}")
+    reply = explained(
+        rig,
+        "chat",
+        weights={"speed": 100, "quality": 0},
+        bounds={"answer_s": 9},
+        constraints={"locality": "local", "max_ttft_ms": 500, "providers": ["openai-compatible"]},
+    )
+    assert html.escape(reply.summary[0]) in text
+    assert '<input type="hidden" name="providers" value="openai-compatible">' in text
+    assert (
+        "vedette explain chat --max-ttft-ms 500 --locality local --provider openai-compatible --bound answer_s=9"
+        in text
+    )
+    assert "max_ttft_ms=500.0" in text
+    assert "/api/v1/explain/chat?" in text
+
+
+async def test_the_command_and_the_call_that_why_shows_ask_the_same(rig: Rig) -> None:
+    text = html.unescape(await page(rig, "/why/chat?capabilities=tools,reasoning&risk=conservative"))
+    assert "vedette explain chat --capability tools --capability reasoning --risk conservative" in text
+    assert "vedette.best('chat', capabilities=['tools', 'reasoning'], risk='conservative')" in text
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [
+        ("/why/caht", 404, "did you mean &#34;chat&#34;?"),
+        ("/why/chat?locality=moon", 400, "constraints.locality"),
+        ("/why/chat?weights.quality=0&weights.speed=0", 400, "at least one must be positive"),
+        ("/why/chat?at=yesterday", 400, "is no time"),
+        ("/models/gpu/qwen3:9b", 404, "did you mean"),
+        ("/models?sort=beauty", 400, "sort"),
+        ("/compare?beside=nothing", 400, "model"),
+    ],
+)
+async def test_what_is_wrong_is_said_on_the_page(rig: Rig, path: str, status: int, said: str) -> None:
+    async with rig.client() as browser:
+        reply = await browser.get(path)
+    assert reply.status_code == status
+    assert 'role="alert"' in reply.text
+    assert said in reply.text
+
+
+async def test_models_are_paged_by_the_query(rig: Rig) -> None:
+    """Fifty a page, in the order that was asked for; the next page goes on with the same filter."""
+    asked = {"sort": "output_tps", "descending": True, "limit": 50}
+    reply = msgspec.json.decode(rig.recommender.ask("models.list", asked), type=ModelsReply)
+    text = await page(rig, "/models?sort=output_tps&descending=true")
+    assert re.findall(r'<th scope="row"><a class="model" href="[^"]*">([^<]*)</a>', text) == [
+        str(view.model) for view in reply.models
+    ]
+    assert f"50 of {reply.total}" in text
+    assert 'href="/models?sort=output_tps&amp;descending=true&amp;page=2"' in text
+    second = await page(rig, "/models?sort=output_tps&descending=true&page=2")
+    assert len(re.findall('<th scope="row">', second)) == reply.total - 50
+
+
+async def test_bars_are_read_once_a_minute(rig: Rig) -> None:
+    """Twenty people who look at the same page cost the recorder what one does."""
+    await page(rig, "/models?bars=1")
+    before = rig.asking.asked.count("history.availability")
+    await page(rig, "/models?bars=1")
+    assert rig.asking.asked.count("history.availability") == before
+    rig.clock.advance(61)
+    await page(rig, "/models?bars=1")
+    assert rig.asking.asked.count("history.availability") == before + 50
+
+
+async def test_a_model_is_shown_with_its_evidence(rig: Rig) -> None:
+    text = await page(rig, "/models/gpu/qwen3:8b")
+    for words in ("of 12", "What is 17 times 23?", "391 is right", "a call", "apache-2.0", "Best now for"):
+        assert words.replace("of 12", '<td class="n">12</td>') in text
+    assert "Log in" in text
+    assert "<button name=" not in text
+
+
+async def test_an_operator_has_buttons(rig: Rig) -> None:
+    text = await page(rig, "/endpoints", authorization=f"Bearer {OPERATOR}")
+    assert len(re.findall('<button name="kind"', text)) == 4 * len(ENDPOINTS)
+
+
+async def test_compare_draws_each_candidate_once(rig: Rig) -> None:
+    text = await page(rig, "/compare?use_case=chat&beside=gpu/qwen3:8b,attic/gemma3:27b-v4")
+    reply = explained(rig, "chat", limit=100)
+    drawn = [
+        one for one in reply.recommendations if any(p.signal == "speed" and p.raw for p in one.contributions)
+    ]
+    assert len(re.findall("<circle", text)) == len(drawn)
+    assert len(re.findall('class="best"', text)) == 1
+    assert '<th scope="col"><a class="model" href="/models/attic/gemma3:27b-v4">' in text
+
+
+async def test_without_a_recommender_the_page_says_so() -> None:
+    rig = Rig(fleet(3))
+    rig.asking.away = True
+    async with rig.client() as browser:
+        reply = await browser.get("/")
+    assert reply.status_code == 503
+    assert "is a recommender running?" in reply.text
+    assert "vedette doctor" in reply.text
+
+
+async def test_an_empty_fleet_says_what_to_do() -> None:
+    text = await page(Rig([]), "/")
+    assert "No models are known yet" in text
+
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    "{{ 7*7 }}{% if 1 %}",
+    "a\u202egnp.exe",
+    "zero\u200bwidth",
+    "javascript:alert(1)",
+    "&lt;b&gt;",
+    "../../etc/passwd",
+    "a?b#c%2e",
+)
+
+
+@pytest.mark.fault("names and answers that are markup", "I13")
+@pytest.mark.parametrize("text", HOSTILE)
+async def test_text_of_strangers_stays_text(text: str) -> None:
+    """A name, a licence, a family, a source, a note: on every screen, escaped, and what is invisible is shown."""
+    rig = Rig([])
+    ref = ModelRef("gpu", text)
+    info = model_info(
+        ref,
+        url=f"http://gpu-box:8000/{text}",
+        provider="openai-compatible",
+        kind="chat",
+        license=text,
+        family=text,
+        quantization=text,
+        parameters=10**9,
+        capabilities={Capability.CHAT: Claim(value=True, evidence=Evidence.DECLARED, source=text)},
+        sources={"license": text},
+    )
+    rig.hear(lifecycle_event("found", ref, at=EPOCH - timedelta(minutes=1), info=info))
+    rig.announce("chat", text)
+    name = f"gpu/{quote(text, safe='')}"
+    for path in (
+        "/",
+        "/why/chat",
+        "/models",
+        f"/models/{name}",
+        "/compare",
+        "/changes",
+        f"/compare?beside={name}",
+    ):
+        shown = await page(rig, path)
+        assert "<script>alert" not in shown
+        assert "<img src=x" not in shown
+        assert "onmouseover='alert" not in shown
+        assert not re.search(r'href="javascript:', shown)
+        assert "7*7" in shown or "7*7" not in text
+        assert not {"\u202e", "\u200b", "\x07"} & set(shown), path

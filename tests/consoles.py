@@ -1,0 +1,383 @@
+"""A console over a recommender in this process: a fleet like people have one, and history that follows from it."""
+
+import math
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from random import Random
+from typing import Any, TypeVar
+
+import httpx
+import msgspec
+
+from catalogues import Pair, Recommender
+from samples import lifecycle_event, model_info
+from vedette.errors import NoAnswer
+from vedette.messages import ids
+from vedette.messages.catalogue import Catalogue
+from vedette.messages.channels import QUERIES
+from vedette.messages.events import (
+    AnswerChanged,
+    AsOf,
+    EndpointObserved,
+    Event,
+    Job,
+    ModelBenchmarked,
+    ModelEvaluated,
+    ModelProbed,
+)
+from vedette.messages.queries import (
+    AvailabilityBucket,
+    AvailabilityHistory,
+    BestReply,
+    HistoryRequest,
+    PerformanceHistory,
+    PerformancePoint,
+)
+from vedette.messages.validation import reference
+from vedette.runtime import web
+from vedette.settings import Console, EndpointSettings
+from vedette.testing import EPOCH, FakeClock
+from vedette.types import (
+    Capability,
+    Claim,
+    EndpointState,
+    Evidence,
+    Figure,
+    Health,
+    Level,
+    Miss,
+    ModelRef,
+    Outcome,
+    Performance,
+    Price,
+    ProbeSample,
+    Quality,
+    Residency,
+    Score,
+    Status,
+    Tally,
+)
+from vedette.usecases import known
+from vedette_console.access import Keys
+from vedette_console.app import application
+from vedette_console.asking import Asking
+from vedette_console.changes import Changes
+from vedette_console.guard import Guard
+from vedette_console.screens.context import Sources
+from vedette_recommender.answers import Answers
+
+T = TypeVar("T", bound=msgspec.Struct)
+TOKEN, OPERATOR = "look-at-it", "operate-it"
+ENDPOINTS = {
+    "gpu": EndpointSettings(provider="openai-compatible", url="http://gpu-box:8000"),
+    "attic": EndpointSettings(url="http://attic:11434"),
+    "laptop": EndpointSettings(url="http://127.0.0.1:11434"),
+    "openai": EndpointSettings(provider="openai", url="https://api.openai.com"),
+}
+# name, parameters in billions, share of right answers, US dollars per million output tokens
+OWN = (
+    ("qwen3:8b", 8.2, 0.72, None),
+    ("qwen2.5-coder:32b", 32.8, 0.78, None),
+    ("llama3.3:70b", 70.6, 0.8, None),
+    ("gemma3:27b", 27.4, 0.76, None),
+    ("mistral-small:24b", 23.6, 0.71, None),
+    ("phi4:14b", 14.7, 0.7, None),
+    ("llama3.2:3b", 3.2, 0.5, None),
+    ("smollm2:135m", 0.135, 0.08, None),
+    ("nomic-embed-text:v1.5", 0.137, 0.6, None),
+)
+HOSTED = (("gpt-5", None, 0.93, 10.0), ("gpt-5-mini", None, 0.86, 2.0), ("gpt-4o-mini", None, 0.74, 0.6))
+SUITES = ("instructions", "arithmetic", "choice", "extraction", "code_generation", "tools", "retrieval")
+_SKILLS = (
+    Capability.CODE_GENERATION,
+    Capability.CODE_UNDERSTANDING,
+    Capability.REASONING,
+    Capability.DOCUMENTATION,
+    Capability.SUMMARISATION,
+    Capability.EXTRACTION,
+)
+_RATE = {"gpu": 900.0, "attic": 160.0, "laptop": 90.0}  # billions of parameters times tokens per second
+
+
+def fleet(models: int, *, seed: int = 7) -> list[Pair]:
+    """Return the events of *models* models at ENDPOINTS, with their sequences: some hosted, one unreachable."""
+    rng = Random(seed)
+    events: list[Event] = [_observed(name) for name in ENDPOINTS]
+    for number in range(models):
+        hosted = number % 5 == 4 and number // 5 < len(HOSTED)
+        name, billions, share, usd = HOSTED[number // 5] if hosted else OWN[(number - number // 5) % len(OWN)]
+        endpoint = "openai" if hosted else ("gpu", "attic", "laptop")[number % 3]
+        copy = number // len(OWN)
+        ref = ModelRef(endpoint, name if hosted or copy < 3 else f"{name}-v{copy}")
+        events += _of_model(rng, ref, billions, share, usd)
+    return list(enumerate(events, start=1))
+
+
+def _observed(name: str) -> EndpointObserved:
+    settings = ENDPOINTS[name]
+    outcome = Outcome.REFUSED if name == "laptop" else Outcome.OK
+    state = EndpointState(
+        url=settings.url,
+        provider=settings.provider,
+        fingerprint="f",
+        checked_at=EPOCH,
+        outcome=outcome,
+        latency_ms=12.0,
+        detail="connection refused" if outcome is Outcome.REFUSED else None,
+        server="vllm" if name == "gpu" else "ollama",
+        server_version="0.12.11",
+    )
+    return EndpointObserved(id=ids.derive(EPOCH, "observed", name), at=EPOCH, endpoint=name, state=state)
+
+
+def _of_model(
+    rng: Random, ref: ModelRef, billions: float | None, share: float, usd: float | None
+) -> list[Event]:
+    embeds = "embed" in ref.name
+    kinds = [Capability.EMBEDDING] if embeds else [Capability.CHAT, *_SKILLS]
+    if not embeds and share > 0.4:
+        kinds.append(Capability.TOOLS)
+    if (usd or 0) > 1:
+        kinds.append(Capability.VISION)
+    info = model_info(
+        ref,
+        provider=ENDPOINTS[ref.endpoint].provider,
+        url=ENDPOINTS[ref.endpoint].url,
+        kind="embedding" if embeds else "chat",
+        capabilities={
+            kind: Claim(value=True, evidence=Evidence.VERIFIED if kind == Capability.TOOLS else Evidence.DECLARED,
+                        source="a call" if kind == Capability.TOOLS else "/api/show")
+            for kind in kinds
+        },
+        parameters=int(billions * 1e9) if billions else None,
+        quantization="Q4_K_M" if usd is None else None,
+        native_context_tokens=128_000 if share > 0.6 else 8192,
+        locality="remote" if usd else "local",
+        license="apache-2.0",
+        price=Price(input_usd_per_mtok=usd / 8, output_usd_per_mtok=usd, source="a table") if usd else None,
+        free=usd is None,
+        sources={"parameters": "/api/show", "license": "/api/show"},
+    )  # fmt: skip
+    events: list[Event] = [lifecycle_event("found", ref, at=EPOCH - timedelta(days=9), info=info)]
+    down = ref.endpoint == "laptop"
+    sample = ProbeSample(
+        job_id="p",
+        at=EPOCH,
+        outcome=Outcome.REFUSED if down else Outcome.OK,
+        level=Level.ANSWER,
+        latency_ms=80.0,
+    )
+    counts = {"ok": 46, "refused": 2} if down else {"ok": 48}
+    health = Health(
+        status=Status.UNREACHABLE if down else Status.AVAILABLE,
+        since=EPOCH,
+        checked_at=EPOCH,
+        answered_at=EPOCH,
+        outcomes=(sample,),
+        hourly=(Tally(start=EPOCH - timedelta(hours=2), counts=counts),),
+        daily=(Tally(start=EPOCH - timedelta(days=1), counts=counts),),
+        residency=None if usd else Residency(resident=rng.random() < 0.5),
+    )
+    events.append(ModelProbed(id=_id(ref, "probed"), at=EPOCH, model=ref, sample=sample, health=health))
+    if usd is None:
+        rate = _RATE[ref.endpoint] / max(billions or 1.0, 0.3) * rng.uniform(0.9, 1.1)
+        events.append(_benchmarked(ref, min(rate, 400.0), embeds=embeds))
+        if rng.random() < 0.8:
+            events.append(_evaluated(rng, ref, share))
+    return events
+
+
+def _figure(value: float) -> Figure:
+    return Figure(n=6, median=value, p95=value * 1.2, min=value * 0.9, max=value * 1.3, spread=0.05)
+
+
+def _benchmarked(ref: ModelRef, rate: float, *, embeds: bool) -> ModelBenchmarked:
+    performance = Performance(
+        measured_at=EPOCH,
+        n=6,
+        output_tps=None if embeds else _figure(rate),
+        texts_per_s=_figure(rate) if embeds else None,
+        ttft_ms=_figure(9000.0 / rate),
+        ttft_cold_ms=_figure(9000.0 / rate + 4000.0),
+    )
+    return ModelBenchmarked(
+        id=_id(ref, "benchmarked"),
+        at=EPOCH,
+        model=ref,
+        job_id="b",
+        outcome=Outcome.OK,
+        performance=performance,
+    )
+
+
+def _evaluated(rng: Random, ref: ModelRef, share: float) -> ModelEvaluated:
+    scores = {
+        kind: Score(successes=sum(rng.random() < share for _ in range(12)), trials=12, suite=f"{kind}@2")
+        for kind in SUITES
+    }
+    miss = Miss(suite="arithmetic@2", prompt="What is 17 times 23?", answer="381", why="391 is right")
+    quality = Quality(measured_at=EPOCH - timedelta(days=1), scores=scores, misses=(miss,))
+    return ModelEvaluated(
+        id=_id(ref, "evaluated"), at=EPOCH, model=ref, job_id="e", outcome=Outcome.OK, quality=quality
+    )
+
+
+def _id(ref: ModelRef, what: str) -> str:
+    return ids.derive(EPOCH, what, str(ref))
+
+
+class InProcess(Asking):
+    """Asks a recommender of this process; the history of a model follows from its name. Counts what is asked."""
+
+    def __init__(self, recommender: Recommender) -> None:
+        self.recommender = recommender
+        self.asked: list[str] = []
+        self.away = False
+        self._requests = {query.subject: query.request for query in QUERIES}
+        self._replies = {query.subject: query.reply for query in QUERIES}
+
+    async def ask(self, subject: str, reply: type[T], request: Any = None) -> T:
+        return msgspec.json.decode(self._answer(subject, msgspec.json.encode(request or {})), type=reply)
+
+    async def encoded(self, subject: str, request: Any) -> bytes:
+        return self._answer(subject, msgspec.json.encode(request))
+
+    def _answer(self, subject: str, payload: bytes) -> bytes:
+        self.asked.append(subject)
+        if self.away:
+            raise NoAnswer(code="no_answer", message=f"no reply on {subject}; is a recommender running?")
+        if subject.startswith("history."):
+            wanted = msgspec.json.decode(payload, type=HistoryRequest)
+            made = _uptime(wanted) if subject == "history.availability" else _speeds(wanted)
+            return msgspec.json.encode(made)
+        if subject == "report.outcome":
+            return b'{"counted":true}'
+        return self.recommender.answers.answer(subject, payload)
+
+
+def _uptime(wanted: HistoryRequest) -> AvailabilityHistory:
+    since = wanted.since or EPOCH - timedelta(days=1)
+    rng = Random(zlib.crc32(str(wanted.model).encode()))
+    buckets = []
+    for number in range(wanted.buckets):
+        uptime = 1.0 if rng.random() < 0.85 else rng.random()
+        buckets.append(
+            AvailabilityBucket(
+                start=since + timedelta(days=number),
+                probes=48,
+                counts={},
+                uptime=uptime,
+                latency_p50_ms=80.0,
+                latency_p95_ms=120.0,
+            )
+        )
+    model = reference(wanted.model) if wanted.model is not None else None
+    return AvailabilityHistory(
+        model=model, since=since, until=EPOCH, buckets=tuple(buckets), probes=48 * wanted.buckets,
+        uptime=0.98, down_by_cause={"endpoint": 20},
+    )  # fmt: skip
+
+
+def _speeds(wanted: HistoryRequest) -> PerformanceHistory:
+    since = wanted.since or EPOCH - timedelta(days=7)
+    phase = zlib.crc32(str(wanted.model).encode()) % 7
+    points = tuple(
+        PerformancePoint(
+            measured_at=since + timedelta(days=number),
+            outcome=Outcome.OK,
+            benchmarks=4,
+            failed=0,
+            n=6,
+            contended=0,
+            output_tps=60 + 8 * math.sin(number / 3 + phase),
+            ttft_ms=150 + 20 * math.cos(number / 3 + phase),
+            ttft_cold_ms=None,
+            load_ms=None,
+            texts_per_s=None,
+        )
+        for number in range(30)
+    )
+    model = reference(wanted.model) if wanted.model is not None else None
+    return PerformanceHistory(model=model, since=since, until=EPOCH, points=points, benchmarks=120)
+
+
+class Rig:
+    """A console, the recommender that it asks, and what reached the bus."""
+
+    def __init__(
+        self, pairs: list[Pair], *, console: Console | None = None, keys: Keys | None = None
+    ) -> None:
+        self.clock = FakeClock(EPOCH)
+        self.recommender = Recommender(EPOCH)
+        self.recommender.catalogue = Catalogue()
+        self.recommender.answers = Answers(
+            catalogue=self.recommender.catalogue,
+            endpoints=ENDPOINTS,
+            use_cases=known({}),
+            stale_after=timedelta(minutes=90),
+            base_url=lambda provider, url: f"{url}/v1",
+            clock=self.clock,
+        )
+        self.changes = Changes()
+        self.jobs: list[Job] = []
+        self._sequence = 0
+        for _, event in pairs:
+            self.hear(event)
+        self.recommender.answers.prepare()
+        self.asking = InProcess(self.recommender)
+        self.keys = keys or Keys(None, OPERATOR, open=True)
+        sources = Sources(
+            asking=self.asking, changes=self.changes, clock=self.clock, use_cases=lambda: tuple(known({}))
+        )
+        self.app: Guard = application(sources, self._enqueue, console or Console(), self.keys)
+
+    def hear(self, *events: Event) -> None:
+        """Let the recommender and the console take in *events*."""
+        for event in events:
+            self._sequence += 1
+            self.recommender.hear((self._sequence, event))
+            if isinstance(event, EndpointObserved):
+                self.changes.apply("ENDPOINTS", event, self._sequence)
+            elif isinstance(event, AnswerChanged):
+                self.changes.apply("ANSWERS", event, self._sequence)
+            else:
+                self.changes.apply("MODELS", event, self._sequence)
+
+    def announce(self, use_case: str, detail: str = "better by 3 points") -> AnswerChanged:
+        """Let the console hear that the winner of *use_case* is the one that is best now; return that event."""
+        reply = msgspec.json.decode(
+            self.recommender.ask("recommend.best", {"use_case": use_case}), type=BestReply
+        )
+        best = reply.recommendation
+        event = AnswerChanged(
+            id=ids.derive(self.clock.now(), "answer", use_case, str(self._sequence)),
+            at=self.clock.now(),
+            use_case=use_case,
+            reason="better",
+            model=best.model if best else None,
+            score=best.score if best else None,
+            detail=f"{best.model if best else 'nothing'} is best now: {detail}",
+            as_of=AsOf(sequence=self._sequence, scored_at=EPOCH),
+        )
+        self.hear(event)
+        return event
+
+    async def _enqueue(self, job: Job) -> Job:
+        self.jobs.append(job)
+        return job
+
+    def client(self, **headers: str) -> httpx.AsyncClient:
+        """Return a browser without scripts, at the console."""
+        transport = httpx.ASGITransport(app=self.app, client=("127.0.0.1", 50_000))
+        return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:7717", headers=headers)
+
+    @asynccontextmanager
+    async def served(self, port: int = 0) -> AsyncIterator[str]:
+        """Serve the console on loopback while the context is open; give its URL."""
+        async with web.listening(self.app, "127.0.0.1", port, section="console", closing_s=1) as url:
+            try:
+                yield url
+            finally:
+                self.changes.end()
