@@ -1,7 +1,7 @@
 """Measurement jobs: who is due, who may be measured now, and what that used of the endpoint."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -143,7 +143,7 @@ class Measurements:
         endpoints: Endpoints,
         clock: Clock,
         measures: Mapping[JobKind, Measure],
-        questions: Callable[[], Sequence[Questions]],
+        questions: Callable[[], Awaitable[Sequence[Questions]]],
         probe_timeout_s: float,
     ) -> None:
         self._bus = bus
@@ -421,7 +421,7 @@ class Measurements:
         One job a host: its answers decide what comes next. Replicas that decide at once queue the same.
         """
         served: set[str] = set()
-        for one in self._questions():
+        for one in await self._questions():
             endpoint, state = self._endpoints.get(one.model.endpoint), self._catalogue.get(one.model)
             if endpoint is None or state is None or endpoint.settings.group in served:
                 continue
