@@ -108,11 +108,11 @@ def regret(
     if world == "published":
         return
     print(
-        f"\nNewcomer of true quality {days.BETTER:+.2f}: share of {runs} runs in which it is best after a day\n"
+        f"\nNewcomer of true quality {days.BETTER:+.2f}: best and announced after a day, shares of {runs} runs\n"
     )
-    for use_case, share in days.newcomers(runs).items():
-        print(f"| {use_case} | {share:.2f} |")
-    print(f"\nNear equals: {days.flips_a_day(max(1, runs // 3)):.3f} announced changes a day")
+    for use_case, wins in days.newcomers(runs).items():
+        print(f"| {use_case} | {wins.best:.2f} | {wins.announced:.2f} |")
+    print(f"\nNear equals: {days.flips_a_day(runs):.3f} announced changes a day")
 
 
 @app.command(name="questions")

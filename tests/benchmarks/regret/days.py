@@ -1,43 +1,55 @@
 """How an answer moves with time: how soon a better newcomer wins, and how often near equals take turns.
 
 A newcomer is right .10 more often than the model that is best so far, and as fast. Within a day of being found it has
-48 probes, one benchmark and one evaluation. Near equals are two models that are truly the same, measured for 30 days:
-a benchmark every six hours and an evaluation every seven days, each with its noise.
+48 probes, a benchmark, its first share of questions, and what the race of both asks. Near equals are two models that
+are truly the same, for 30 days: a benchmark every six hours, each with its noise; a first share of questions at the
+start, and six hours later what the race has asked. Their weights stay, so nothing is asked after it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from random import Random
 from statistics import fmean
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from benchmarks.regret import asker, knowledge, worlds
+from benchmarks.regret import asker, knowledge, questions, worlds
 from benchmarks.regret.table import NOW
 from benchmarks.regret.worlds import USE_CASES, Truth
 from vedette.messages.events import ModelEvaluated
-from vedette.types import ModelRef
+from vedette_benchmarker.racing import SHARE
 from vedette_recommender.as_of import At
 from vedette_recommender.constants import SWITCH_MARGIN_POINTS
 
 BETTER: Final = 0.10
 _DAYS: Final = 30
-_EVALUATED_EVERY_DAYS: Final = 7  # as by default
 _MEASURED: Final = knowledge.CONDITIONS[0]
 
 
-def newcomers(runs: int) -> Mapping[str, float]:
-    """Return by use case the share of *runs* in which the newcomer is the best after its first day."""
-    return {use_case: fmean(_wins(use_case, run) for run in range(runs)) for use_case in USE_CASES}
+class Wins(NamedTuple):
+    """The shares of runs in which a newcomer is the best after its first day, and in which it is announced."""
+
+    best: float
+    announced: float
 
 
-def _wins(use_case: str, run: int) -> bool:
-    rng = Random(f"newcomer {use_case} {run}")
-    incumbent, newcomer = _pair(rng, use_case, BETTER)
-    events = list(knowledge.events((incumbent, newcomer), _MEASURED, NOW, run))
-    chosen = asker.chosen(asker.answers_to(events, At(NOW)), (use_case,))
-    return chosen[use_case] == (newcomer.endpoint, newcomer.name)
+def newcomers(runs: int) -> Mapping[str, Wins]:
+    """Return by use case how often the newcomer wins."""
+    return {use_case: _of([_wins(use_case, run) for run in range(runs)]) for use_case in USE_CASES}
+
+
+def _of(found: Sequence[Wins]) -> Wins:
+    return Wins(fmean(one.best for one in found), fmean(one.announced for one in found))
+
+
+def _wins(use_case: str, run: int) -> Wins:
+    fleet = questions.Fleet(run, _pair(Random(f"newcomer {use_case} {run}"), use_case, BETTER))
+    events = [*fleet.events, *fleet.evaluated(questions.raced(fleet))]
+    scores = asker.scores(asker.answers_to(events, At(NOW)), use_case)
+    incumbent, newcomer = ((one.endpoint, one.name) for one in fleet.truths.values())
+    ahead = scores.get(newcomer, 0.0) - scores.get(incumbent, 0.0)
+    return Wins(best=ahead > 0.0, announced=ahead >= SWITCH_MARGIN_POINTS)
 
 
 def _pair(rng: Random, use_case: str, better: float) -> tuple[Truth, Truth]:
@@ -84,20 +96,11 @@ def _flips(run: int) -> float:
 
 def _moments(one: Truth, two: Truth, use_case: str, run: int) -> Iterator[Mapping[str, float]]:
     """Yield the scores of both every six hours."""
-    rng = Random(f"moments {run}")
-    models = {truth.name: truth for truth in (one, two)}
+    fleet = questions.Fleet(f"moments {run}", (one, two))
+    first, raced = fleet.evaluated(questions.alike(SHARE)(fleet)), fleet.evaluated(questions.raced(fleet))
     for quarter in range(4 * _DAYS):
         now = NOW + timedelta(hours=6 * quarter)
-        if quarter % (4 * _EVALUATED_EVERY_DAYS) == 0:
-            answered = {
-                name: knowledge.evaluated(ModelRef(truth.endpoint, name), truth, now, 0.0, _MEASURED, rng)
-                for name, truth in models.items()
-            }
-        events = [
-            event
-            for event in knowledge.events(tuple(models.values()), _MEASURED, now, run * 1000 + quarter)
-            if not isinstance(event, ModelEvaluated)
-        ]
-        events += answered.values()
-        answers = asker.answers_to(events, At(now))
+        measured = knowledge.events((one, two), _MEASURED, now, run * 1000 + quarter)
+        events = [event for event in measured if not isinstance(event, ModelEvaluated)]
+        answers = asker.answers_to([*events, *(raced if quarter else first)], At(now))
         yield {name: score for (_, name), score in asker.scores(answers, use_case).items()}

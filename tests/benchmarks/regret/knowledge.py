@@ -70,7 +70,9 @@ CONDITIONS: Final = (
 )
 
 
-def events(fleet: Sequence[Truth], condition: Condition, now: datetime, seed: int) -> Iterator[ModelEvent]:
+def events(
+    fleet: Sequence[Truth], condition: Condition, now: datetime, seed: int | str
+) -> Iterator[ModelEvent]:
     """Yield the events after which Vedette knows of *fleet* what *condition* says."""
     rng = Random(f"{condition.name} {seed}")
     for truth in fleet:

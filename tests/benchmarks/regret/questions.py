@@ -43,13 +43,10 @@ Asked = Mapping[ModelRef, Mapping[str, int]]  # questions by model and kind
 class Fleet:
     """One fleet, all known but the answers, which come in the same order whoever asks."""
 
-    def __init__(self, seed: int, models: int) -> None:
+    def __init__(self, seed: int | str, truths: Sequence[Truth]) -> None:
         self.seed = seed
-        self.truths = {
-            ModelRef(truth.endpoint, truth.name): truth
-            for truth in worlds.world(seed, models=(models, models))
-        }
-        measured = knowledge.events(tuple(self.truths.values()), _MEASURED, NOW, seed)
+        self.truths = {ModelRef(truth.endpoint, truth.name): truth for truth in truths}
+        measured = knowledge.events(truths, _MEASURED, NOW, seed)
         self.events: list[ModelEvent] = [one for one in measured if not isinstance(one, ModelEvaluated)]
         catalogue = Catalogue()
         for sequence, event in enumerate(self.events, 1):
@@ -57,6 +54,11 @@ class Fleet:
         made = (entrant(state, self.kinds(state.model), {}) for state in catalogue.present())
         self.entrants: list[Entrant] = [one for one in made if one is not None]
         self._answers: dict[tuple[ModelRef, str], tuple[Random, list[bool]]] = {}
+
+    @classmethod
+    def simulated(cls, seed: int, models: int) -> "Fleet":
+        """Return the fleet number *seed* of so many models."""
+        return cls(seed, worlds.world(seed, models=(models, models)))
 
     def kinds(self, model: ModelRef) -> list[str]:
         """Return the kinds of questions that a model may be asked."""
@@ -76,7 +78,7 @@ class Fleet:
 
     def regret(self, asked: Asked) -> dict[str, float]:
         """Return by utility what the recommendations lose after so many questions, the mean of all use cases."""
-        events = [*self.events, *(self._evaluated(model, items) for model, items in asked.items())]
+        events = [*self.events, *self.evaluated(asked)]
         chosen = asker.chosen(asker.answers_to(events, At(NOW)), USE_CASES)
         return {name: self._lost(of, chosen) for name, of in UTILITIES.items()}
 
@@ -93,8 +95,12 @@ class Fleet:
             lost.append(max(by_name.values()) - (by_name[choice] if choice else 0.0))
         return fmean(lost)
 
-    def _evaluated(self, model: ModelRef, items: Mapping[str, int]) -> ModelEvaluated:
-        return evaluated(model, self.truths[model], self.scores(model, items), NOW)
+    def evaluated(self, asked: Asked) -> list[ModelEvaluated]:
+        """Return the events after so many questions."""
+        return [
+            evaluated(model, self.truths[model], self.scores(model, items), NOW)
+            for model, items in asked.items()
+        ]
 
 
 def evaluated(model: ModelRef, truth: Truth, scores: Mapping[str, Score], at: datetime) -> ModelEvaluated:
@@ -193,7 +199,7 @@ def lines(fleets: int, sizes: Sequence[int] = SIZES) -> Iterator[str]:
     yield "| models | questions to each | questions | tokens | minutes | regret, own | regret, plain |"
     yield "|---:|---|---:|---:|---:|---:|---:|"
     for size in sizes:
-        made = [Fleet(seed, size) for seed in range(fleets)]
+        made = [Fleet.simulated(seed, size) for seed in range(fleets)]
         plans = {"none": alike(0), "3 of each": alike(3), "race": raced}
         plans |= {f"{items} of each": alike(items) for items in (5, 12, 14, 20)}
         for name, plan in plans.items():
