@@ -17,6 +17,7 @@ from benchmarks import (
     fidelity,
     grading,
     loads,
+    moving,
     peers,
     quality,
     recommender,
@@ -26,7 +27,7 @@ from benchmarks import (
     tokens,
 )
 from benchmarks.heldout import table as heldout
-from benchmarks.regret import days, published, questions, table
+from benchmarks.regret import days, now, published, questions, table
 from faults.storm import Plan
 from vedette.settings import Probing
 
@@ -127,6 +128,35 @@ def ask_questions(*, fleets: int = 40, sizes: Numbers = questions.SIZES) -> None
         How many models a fleet has.
     """
     print("\n".join(questions.lines(fleets, sizes)))
+
+
+@app.command(name="now")
+def follow_what_changes(*, runs: int = 3, before: Path | None = None) -> None:
+    """Simulate servers that become slow or busy, and crowds: how soon answers follow, and what that costs.
+
+    Parameters
+    ----------
+    runs
+        How many runs of each.
+    before
+        A checkout of an earlier release, for comparison.
+    """
+    figures = {"this version": now.measure(runs)}
+    if before is not None:
+        figures["before"] = now.measure_in(before, runs)
+    print("\n".join(now.lines(figures)))
+
+
+@app.command(name="moving")
+def load_a_real_server(*, picture: Path = Path("docs/moving.svg")) -> None:
+    """Load one of two real llama.cpp servers: how soon the answer leaves it, and when it comes back.
+
+    Parameters
+    ----------
+    picture
+        Where to draw what was seen.
+    """
+    _run(lambda directory: moving.measure(directory, picture))
 
 
 @app.command(name="recommender")

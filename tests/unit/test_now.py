@@ -300,7 +300,7 @@ def test_another_weight_of_one_moves_no_caller_between_the_others(
     equals = [Equal(f"host-{n}/m", share) for n, share in enumerate(shares)]
     assert math.isclose(math.fsum(shares), 1.0)
     place = changed % len(equals)
-    moved = [one._replace(weight=one.weight / 3) if n == place else one for n, one in enumerate(equals)]
+    moved = [Equal(one.name, one.weight / 3) if n == place else one for n, one in enumerate(equals)]
     before, after = order(equals, who), order(moved, who)
     assert [n for n in before if n != place] == [n for n in after if n != place]
     assert after.index(place) >= before.index(place)

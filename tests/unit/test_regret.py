@@ -1,8 +1,10 @@
 """What Vedette chooses is nearly the best choice, whatever it knows: a short run of `python -m benchmarks regret`."""
 
+import math
+
 import pytest
 
-from benchmarks.regret import knowledge, table
+from benchmarks.regret import hours, knowledge, table
 
 FLEETS = 8
 # Points of 100 by the utility of the use case's own weights, and by the plain one. A whole run has less.
@@ -33,3 +35,10 @@ def test_the_regret_is_small(lost: table.Lost, condition: str) -> None:
         assert ours <= bound
         for other in ("random", "fastest", "hard-coded", "largest"):
             assert ours < 0.7 * told[condition, utility, other, ""].mean
+
+
+@pytest.mark.parametrize(("signal", "within_s"), [("load", 15), ("reports", 30)])
+def test_the_answer_leaves_a_server_that_became_slow(signal: str, within_s: float) -> None:
+    """A short run of `python -m benchmarks now`."""
+    found = hours.slow(signal, 0, hours=0.2, lasts_s=math.inf)
+    assert found["left_s"] <= within_s

@@ -17,10 +17,12 @@ def in_turns(
     A turn is the benchmark and the capability check of one model, which is loaded once for both, or an evaluation.
     The endpoint of *last* comes after the others. Evaluations are long: they wait while a new model waits for its
     first figures, and at each endpoint those of new models come first, the ones with the most *promise* before the
-    others. An operator's job is not in the result: it keeps its place.
+    others. A model that may have changed comes before all: its benchmark is small. An operator's job is not in the
+    result: it keeps its place.
     """
     unasked = _promising_first([job for job in jobs if job.cause != "manual"], promise)
     going_on = [job for job in unasked if _unit(job) == _unit(last)] if last.kind != "evaluate" else []
+    going_on += [job for job in unasked if job.cause == "suspicion" and job not in going_on]
     others = [job for job in unasked if job not in going_on]
     if not any(_is_first(job) for job in others):
         return [*going_on, *_round_robin(others, last.endpoint)]

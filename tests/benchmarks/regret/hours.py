@@ -1,4 +1,4 @@
-"""How soon an answer follows what changed within hours: `python hours.py` in whatever checkout prints it as JSON.
+"""How soon an answer follows what changed within hours, in whatever checkout is imported.
 
 Simulated are two servers, agents that call what is recommended, and what Vedette's services do about it: probes every
 half hour, benchmarks every six hours and on suspicion, readings of the load and windows of reports every ten seconds.
@@ -7,7 +7,6 @@ Parts that the checkout does not have are left out. It imports nothing but what 
 
 import json
 import math
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,8 +17,15 @@ from typing import Any
 
 from vedette.messages import ids
 from vedette.messages.catalogue import Catalogue
-from vedette.messages.events import Event, ModelBenchmarked, ModelFound, ModelProbed, ModelReported
-from vedette.messages.queries import ReportRequest
+from vedette.messages.events import (
+    Event,
+    ModelBenchmarked,
+    ModelEvaluated,
+    ModelFound,
+    ModelProbed,
+    ModelReported,
+)
+from vedette.messages.queries import RecommendRequest, ReportRequest
 from vedette.types import (
     Claim,
     Evidence,
@@ -104,11 +110,18 @@ class World:
     """Vedette over some servers, in simulated time."""
 
     def __init__(
-        self, servers: list[Server], *, load: bool, told: bool, accounts: int = 2, seed: int = 0
+        self,
+        servers: list[Server],
+        *,
+        load: bool,
+        told: bool,
+        accounts: int = 2,
+        seed: int = 0,
+        slots: int = SLOTS,
     ) -> None:
         self.servers = {server.name: server for server in servers}
         self.clock, self.catalogue, self.sequence = Clock(), Catalogue(), 0
-        self.rng = Random(seed)
+        self.rng, self.slots = Random(seed), slots
         self.with_load, self.told, self.accounts = load and EndpointLoad is not None, told, accounts
         self.window = reports.Reports()
         self.due: list[tuple[float, Callable[[], None]]] = []
@@ -154,8 +167,6 @@ class World:
                 self._publish_reports()
 
     def _evaluated(self, server: Server, quality: Quality) -> None:
-        from vedette.messages.events import ModelEvaluated
-
         self._apply(
             ModelEvaluated(
                 id=self._id(), at=START, model=server.model, job_id="e", outcome=Outcome.OK, quality=quality
@@ -273,7 +284,8 @@ class World:
                     15, lambda server=server: self._benchmark(server, f"suspicion {self.at}", small=True)
                 )
 
-    def _load(self, server: Server) -> None:
+    def read_load(self, server: Server) -> None:
+        """Publish what *server* works on now."""
         running, waiting = server.busy(self.at)
         self._apply(
             EndpointLoad(
@@ -286,15 +298,21 @@ class World:
                 bytes=100,
                 running=running,
                 waiting=waiting,
-                slots=SLOTS,
+                slots=self.slots,
             )
         )
 
-    def choice(self, caller: str | None = None) -> Server:
+    def set(self, at: float) -> None:
+        """Let it be so many seconds after the start."""
+        self.at, self.clock.at = at, START + timedelta(seconds=at)
+
+    def choice(self, caller: str | None = None, session: str | None = None) -> Server:
         """Return the server that an agent is sent to now."""
         request: dict[str, object] = {"use_case": USE_CASE, "limit": 1}
         if caller:
             request["caller"] = caller
+        if session and "session" in RecommendRequest.__struct_fields__:
+            request["session"] = session
         best = json.loads(self.answers.answer("recommend.best", json.dumps(request).encode()))[
             "recommendation"
         ]
@@ -305,14 +323,13 @@ class World:
         """Yield the choice every few seconds, while agents call what is chosen and services do what they do."""
         steps = int(hours * 3600 / STEP_S)
         for step in range(1, steps + 1):
-            self.at = step * STEP_S
-            self.clock.at = START + timedelta(seconds=self.at)
+            self.set(step * STEP_S)
             for at, what in [one for one in self.due if one[0] <= self.at]:
                 self.due.remove((at, what))
                 what()
             for place, server in enumerate(self.servers.values()):
                 if self.with_load and self.at % LOAD_S == 0:
-                    self._load(server)
+                    self.read_load(server)
                 if (self.at + 600 * place) % PROBE_S == 0:
                     self._probe(server, Outcome.OK, self.clock.at)
                 if (self.at + 7200) % BENCHMARK_S == 0:
@@ -332,6 +349,7 @@ class World:
 
 SIGNALS = {"load": (True, False), "reports": (False, True), "neither": (False, False)}
 BEGINS, HOUR = 605.0, 3600.0
+_LASTING_H = 36.0
 
 
 def slow(signal: str, seed: int, *, hours: float, lasts_s: float) -> dict[str, float]:
@@ -383,12 +401,14 @@ def noisy_equals(seed: int, caller: str | None) -> dict[str, float]:
     return {"changes": changes}
 
 
-def main(runs: int) -> dict[str, Any]:
+def measure(runs: int) -> dict[str, dict[str, float]]:
     """Return all figures: means over *runs*."""
-    told: dict[str, Any] = {}
+    told: dict[str, dict[str, float]] = {}
     for signal in SIGNALS:
         told[f"slow hour, {signal}"] = _mean([slow(signal, n, hours=1.5, lasts_s=HOUR) for n in range(runs)])
-        told[f"lasting, {signal}"] = _mean([slow(signal, n, hours=30, lasts_s=1e9) for n in range(1)])
+    for signal in SIGNALS:
+        lasting = slow(signal, 0, hours=_LASTING_H, lasts_s=math.inf)
+        told[f"lasting slowness, {signal}"] = {name: lasting[name] for name in ("left_s", "regret")}
     told["one 503"] = _mean([one_failure(n) for n in range(runs)])
     told["noisy equals, no name"] = _mean([noisy_equals(n, None) for n in range(runs)])
     told["noisy equals, a caller"] = _mean([noisy_equals(n, f"agent-{n}") for n in range(runs)])
@@ -397,7 +417,3 @@ def main(runs: int) -> dict[str, Any]:
 
 def _mean(found: list[dict[str, float]]) -> dict[str, float]:
     return {name: fmean(one[name] for one in found) for name in found[0]}
-
-
-if __name__ == "__main__":
-    print(json.dumps(main(int(sys.argv[1]) if len(sys.argv) > 1 else 3)))
