@@ -6,6 +6,7 @@ from random import Random
 import pytest
 
 from benchmarks.heldout import asking, table, tasks
+from vedette.types import Score
 from vedette_benchmarker.suites import Item
 from vedette_benchmarker.suites.registry import SUITES
 
@@ -75,3 +76,20 @@ def test_tau(one: tuple[int, ...], other: tuple[int, ...], wanted: float | None)
     """All pairs alike is 1, all opposite is -1; a tie tells nothing."""
     found = table.tau(one, other)
     assert found == (pytest.approx(wanted) if wanted is not None else None)
+
+
+def test_the_tables_say_what_is_sure() -> None:
+    """Six of six tasks that one model alone gets right are no chance, five of five may be; no candidate is last."""
+    kinds = ("instructions", "multilingual", "choice", "arithmetic")
+    scores = {kind: Score(successes=6, trials=12, suite=kind) for kind in kinds}
+    judged = {
+        "better": table.Judged({"chat": 0.6}, scores),
+        "worse": table.Judged({"chat": 0.4}, scores),
+        "other": table.Judged({}, {}),
+    }
+    marks = {"better": [True] * 6, "worse": [False] * 6, "other": [False] * 5 + [True]}
+    told = list(table.lines({name: {"chat": marks[name]} for name in marks}, judged))
+    assert "| chat | better | 6 of 6 | 61-100 % | 37-65 % | 0.60 |" in told
+    assert "| chat | other | 1 of 6 | 3-56 % | 0-100 % | no candidate |" in told
+    ranked = next(line for line in told if line.startswith("| chat | 0."))
+    assert "| 1 | 1 |" in ranked
