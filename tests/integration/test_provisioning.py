@@ -10,7 +10,7 @@ from nats.aio.client import Client as NatsClient
 
 from commands import vedette
 from vedette.bus.connection import close
-from vedette.bus.provisioning import _provision_stream, provision, streams
+from vedette.bus.provisioning import provision, provision_stream, streams
 from vedette.errors import JetStreamOff, ProvisioningError
 from vedette.runtime import nats_server
 from vedette.runtime.subprocesses import child, free_port
@@ -127,7 +127,7 @@ async def test_loads_are_kept_where_the_server_has_room(
             if config.name == "LOADS"
         ).evolve(num_replicas=1)  # more need a cluster
         for _ in range(2):
-            await _provision_stream(js, wanted, most_bytes=wanted.max_bytes)
+            await provision_stream(js, wanted, most_bytes=wanted.max_bytes)
             assert (await js.stream_info("LOADS")).config.storage == kept
 
 

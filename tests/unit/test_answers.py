@@ -9,7 +9,7 @@ import pytest
 
 from samples import benchmark_event, lifecycle_event, model_info, probe_event
 from vedette import providers
-from vedette.cli.administering import _cost_rows, _load
+from vedette.cli.administering import cost_rows, load_in_words
 from vedette.cli.asking import show_models
 from vedette.errors import RequestError
 from vedette.messages.catalogue import Catalogue
@@ -407,7 +407,7 @@ def test_an_endpoint_shows_its_load_and_what_vedette_costs_it(asked: Asked) -> N
     assert box.load == load
     assert box.used == Use(requests=11, tokens=24, seconds=2.0)
     assert box.state.ledger.by == {"probe": ledger.by["probe"], "load": load.used}
-    assert list(_cost_rows(box)) == [
+    assert list(cost_rows(box)) == [
         ("box", "load", "9", "0", "0.5", "0.0000"),
         ("box", "probe", "2", "24", "1.5", "0.0000"),
     ]
@@ -432,7 +432,7 @@ def test_a_load_is_shown_unless_it_is_stale(
     )
     asked.apply(load)
     box = asked.ask("endpoints.list").endpoints[0]
-    assert _load(box, EPOCH + timedelta(seconds=age_s)) == shown
+    assert load_in_words(box, EPOCH + timedelta(seconds=age_s)) == shown
 
 
 def test_a_lost_model_is_no_candidate(asked: Asked) -> None:

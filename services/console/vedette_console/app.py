@@ -72,6 +72,7 @@ async def follow(service: Service, changes: Changes) -> None:
     for kind in _TOLD:
         await read("MODELS", f"model.{kind}.>", now)
     await read("ENDPOINTS", "endpoint.observed.*", now - KEPT_FOR)
+    await read("LOADS", "endpoint.load.*", now)
     await read("ANSWERS", "answer.*", datetime.fromtimestamp(0, UTC))  # ten at most of each use case
 
     async def on_progress(message: Msg) -> None:

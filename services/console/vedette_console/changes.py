@@ -32,7 +32,7 @@ _MAX_BEHIND: Final = 32
 _MAX_JOBS: Final = 50
 
 Kind = Literal["found", "changed", "lost", "regressed", "winner", "endpoint"]
-Stream = Literal["MODELS", "ENDPOINTS", "ANSWERS"]
+Stream = Literal["MODELS", "ENDPOINTS", "ANSWERS", "LOADS"]
 _LETTERS: Final[dict[str, str]] = {"MODELS": "m", "ENDPOINTS": "e", "ANSWERS": "a"}
 
 

@@ -200,7 +200,8 @@ def _text(value: object) -> str:
 
 
 def _word(kind: str) -> str:
-    return "answer" if kind == "answer" else "endpoint" if kind.startswith("endpoint") else "model"
+    """Return which parts of pages are about events of *kind*: those that name this word."""
+    return "load" if kind == "endpoint.load" else kind.partition(".")[0]
 
 
 def _file(name: str) -> bytes:

@@ -209,7 +209,7 @@ async def _provision_streams(js: Any, settings: Settings, share: float) -> list[
     done = []
     for config, whole in zip(streams(settings, share=share), streams(settings), strict=True):
         try:
-            done.append(await _provision_stream(js, config, most_bytes=whole.max_bytes))
+            done.append(await provision_stream(js, config, most_bytes=whole.max_bytes))
         except nats.js.errors.APIError as error:
             reason = error.description or str(error)
             if any(sign in reason for sign in _TOO_LITTLE_STORAGE):
@@ -239,7 +239,8 @@ def _mib(size: int | None) -> int:
     return (size or 0) // _MIB
 
 
-async def _provision_stream(js: Any, wanted: StreamConfig, *, most_bytes: int | None) -> str:
+async def provision_stream(js: Any, wanted: StreamConfig, *, most_bytes: int | None) -> str:
+    """Make the stream *wanted*, or change the present one to it; return what was done. Raises ProvisioningError."""
     try:
         present = await js.stream_info(wanted.name)
     except nats.js.errors.NotFoundError:

@@ -98,7 +98,7 @@ async def _list_endpoints(where: options.Instance, as_json: bool) -> int:
         document(reply)
         return 0
     sheet(_ENDPOINTS, [_endpoint_row(view) for view in reply.endpoints])
-    if costs := [row for view in reply.endpoints for row in _cost_rows(view)]:
+    if costs := [row for view in reply.endpoints for row in cost_rows(view)]:
         out.print()
         sheet(_COSTS, costs)
     for view in reply.endpoints:
@@ -153,12 +153,12 @@ def _endpoint_row(view: EndpointView) -> tuple[str, ...]:
         str(view.models),
         _of(number(used.requests), number(budget.get("requests_per_day"))),
         _of(number(used.tokens), number(budget.get("tokens_per_day"))),
-        _load(view, SystemClock().now()),
+        load_in_words(view, SystemClock().now()),
         _of(number(used.usd, 4), number(budget.get("usd_per_day"), 2)),
     )
 
 
-def _load(view: EndpointView, now: datetime) -> str:
+def load_in_words(view: EndpointView, now: datetime) -> str:
     """Return what the endpoint is doing, unless what was read last is stale."""
     load = view.load
     if (
@@ -175,7 +175,7 @@ def _load(view: EndpointView, now: datetime) -> str:
     return " ".join(filter(None, (running, waiting, loaded))) or "-"
 
 
-def _cost_rows(view: EndpointView) -> Iterator[tuple[str, ...]]:
+def cost_rows(view: EndpointView) -> Iterator[tuple[str, ...]]:
     """Yield what each purpose has used of the endpoint today."""
     if view.state is None or view.state.ledger is None or view.used == Use():
         return

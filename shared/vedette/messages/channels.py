@@ -135,7 +135,7 @@ CHANNELS: Final[tuple[Channel, ...]] = (
         subject="endpoint.load.{endpoint}",
         stream="LOADS",
         publishers=("prober",),
-        followers=("prober", "recommender"),
+        followers=("prober", "recommender", "console"),
         copy="endpoint.load",
         frequent=True,
     ),

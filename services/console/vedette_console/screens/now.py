@@ -35,6 +35,7 @@ class Card(Struct, frozen=True, kw_only=True):
     why: str
     kinds: tuple[str, ...]  # of evidence behind the quality
     considered: int
+    spread: dict[str, float]  # shares of callers by model, where several models are equally good
 
 
 class Attention(Struct, frozen=True, kw_only=True):
@@ -104,6 +105,7 @@ def card(reply: ExplainReply, sources: Sources) -> Card:
         why=reply.summary[0] if best else " ".join(reply.summary[:2]),
         kinds=tuple(part.kind for part in best.contributions if part.signal == "quality") if best else (),
         considered=reply.considered,
+        spread=reply.spread,
     )
 
 

@@ -47,7 +47,7 @@ function listen() {
     said.className = "live";
     if (source.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
   };
-  for (const kind of ["answer", "model", "endpoint", "progress"]) {
+  for (const kind of ["answer", "model", "endpoint", "load", "progress"]) {
     source.addEventListener(kind, () => refreshAll(kind));
   }
 }
