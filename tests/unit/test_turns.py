@@ -74,8 +74,8 @@ def test_the_order_holds_while_its_jobs_are_done(drawn: list[tuple[str, int, str
     while ordered and (ordered[0].kind != "evaluate" or cause == "tick"):
         last, *rest = ordered
         ordered = in_turns(rest, last)
-        if cause == "found" and not any(one.kind != "evaluate" for one in rest):
-            return  # the last new model has its figures: evaluations begin to take turns
+        if cause == "found" and all(one.kind == "evaluate" or one.model == last.model for one in rest):
+            return  # the last new model has its turn: evaluations begin to take turns
         assert ordered == rest
 
 
