@@ -16,6 +16,7 @@ from benchmarks import (
     costs,
     fidelity,
     grading,
+    live,
     loads,
     moving,
     peers,
@@ -365,6 +366,12 @@ def start_every_service(*, models: Numbers = (100, 1_000, 10_000)) -> None:
 def ask_while_it_works(*, models: int = 1_000, seconds: float = 30.0) -> None:
     """Ask `vedette up` while it discovers many models, benchmarks and evaluates, and while it does nothing."""
     _run(lambda directory: busy.measure(directory, models=models, seconds=seconds))
+
+
+@app.command(name="top")
+def look_at_a_fleet(*, models: int = 500, every_s: float = 60.0, seconds: float = 60.0) -> None:
+    """Run `vedette top` on terminals while every model is probed at this interval: its processor time."""
+    _run(lambda directory: live.measure(directory, models=models, every_s=every_s, seconds=seconds))
 
 
 @app.command(name="recorder-faults")

@@ -106,6 +106,11 @@ entries.add(
         ("vedette console", "vedette console --open"),
     ),
     Entry(
+        "vedette.cli.viewing:top",
+        "Show models, winners and events live on the terminal.",
+        ("vedette top", "vedette top --plain"),
+    ),
+    Entry(
         "vedette.cli.reporting:report",
         "Report the outcome of a call to a model, as agents do.",
         ("vedette report gpu/qwen3:8b --use-case chat --e2e-ms 1200 --output-tokens 80",),

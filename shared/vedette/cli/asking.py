@@ -10,7 +10,7 @@ from vedette.cli import options
 from vedette.cli.entries import NOTHING_FOUND
 from vedette.cli.fitting import Column
 from vedette.cli.need import NOTHING, Need, option
-from vedette.cli.output import document, name, out, sentence, sheet, styled
+from vedette.cli.output import Screen, document, name, out, sentence, sheet, styled
 from vedette.client import Client
 from vedette.errors import RequestError
 from vedette.messages.catalogue import REFUSAL
@@ -18,6 +18,7 @@ from vedette.messages.queries import (
     BestReply,
     Contribution,
     ExplainReply,
+    MeasuredSpeed,
     ModelView,
     Recommendation,
     RecommendPastReply,
@@ -299,10 +300,6 @@ def _context_source(model: ModelView) -> str:
 def _model_row(model: ModelView) -> tuple[str, ...]:
     speed, info = model.performance, model.info
     loaded = {True: ", loaded", False: "", None: ""}[model.resident]
-    texts_per_s = speed.texts_per_s if speed else None
-    rate = (
-        number(speed.output_tps if speed else None, 1) if texts_per_s is None else f"{texts_per_s:,.0f} texts"
-    )
     return (
         str(model.model),
         size(info.parameters),
@@ -310,13 +307,21 @@ def _model_row(model: ModelView) -> tuple[str, ...]:
         tokens(info.context_tokens),
         model.status + (" (stale)" if model.stale else loaded),
         percent(model.availability.uptime_24h if model.availability else None),
-        rate,
+        rate(speed),
         ms(speed.ttft_ms if speed else None),
         ms(speed.ttft_cold_ms if speed else None),
         ms(speed.load_ms if speed else None),
         (f"{speed.n}" + (f" (+{speed.failures} failed)" if speed.failures else "")) if speed else "-",
         ", ".join(map(shown_name, model.same_weights)) or "-",
     )
+
+
+def rate(speed: MeasuredSpeed | None) -> str:
+    """Return the output rate for a table: tokens per second, or texts of a model that embeds."""
+    texts_per_s = speed.texts_per_s if speed else None
+    if texts_per_s is not None:
+        return f"{texts_per_s:,.0f} texts"
+    return number(speed.output_tps if speed else None, 1)
 
 
 def _ends(at: datetime | None) -> str:
@@ -349,7 +354,7 @@ def _show_best(reply: BestReply) -> None:
     )
     if reply.fallbacks:
         out.print("\nelse")
-        _show_ranking(reply.fallbacks)
+        show_ranking(reply.fallbacks)
     if reply.rejected:
         out.print(f"\n{_counted(reply.rejected, reply.considered)}")
 
@@ -365,7 +370,8 @@ _RANKING = (
 )
 
 
-def _show_ranking(recommendations: Sequence[Recommendation]) -> None:
+def show_ranking(recommendations: Sequence[Recommendation], screen: Screen | None = None) -> None:
+    """Print a line for each recommendation, on standard output or on *screen*."""
     rows = [
         (
             str(one.model),
@@ -378,18 +384,19 @@ def _show_ranking(recommendations: Sequence[Recommendation]) -> None:
         )
         for one in recommendations
     ]
-    sheet(_RANKING, rows)
+    sheet(_RANKING, rows, screen=screen)
 
 
-def show_explanation(reply: ExplainReply) -> None:
-    """Print how the candidates score and why the others are none."""
+def show_explanation(reply: ExplainReply, screen: Screen | None = None) -> None:
+    """Print how the candidates score and why the others are none, on standard output or on *screen*."""
+    on = screen or out
     for line in reply.summary:
-        out.print(sentence(_with_options(line, reply.relax)))
+        on.print(sentence(_with_options(line, reply.relax), on))
     for one in reply.recommendations:
-        out.print()
-        _show_contributions(one)
+        on.print()
+        _show_contributions(one, on)
     if reply.rejections:
-        out.print()
+        on.print()
         columns = (
             Column("no candidate", 0, "name"),
             Column("because"),
@@ -405,16 +412,16 @@ def show_explanation(reply: ExplainReply) -> None:
             )
             for rejection in reply.rejections
         ]
-        sheet(columns, rows)
+        sheet(columns, rows, screen=on)
         if reply.rejections_omitted:
-            out.print(f"and {reply.rejections_omitted:,} more models, further from the limits")
+            on.print(f"and {reply.rejections_omitted:,} more models, further from the limits")
     if reply.recommendations and reply.relax:
-        out.print()
-        _show_relaxation(reply.relax, reply.rejected, reply.considered)
+        on.print()
+        _show_relaxation(reply.relax, reply.rejected, reply.considered, on)
     if reply.unmeasured:
-        out.print()
+        on.print()
     for line in reply.unmeasured:
-        out.print(sentence(line))
+        on.print(sentence(line, on))
 
 
 _CONTRIBUTIONS = (
@@ -428,7 +435,7 @@ _CONTRIBUTIONS = (
 )
 
 
-def _show_contributions(one: Recommendation) -> None:
+def _show_contributions(one: Recommendation, screen: Screen) -> None:
     multiplied = "".join(
         f" · {value:.3f} ({what})" for what, value in one.multipliers.items() if value != 1.0
     )
@@ -447,12 +454,12 @@ def _show_contributions(one: Recommendation) -> None:
             )
         )
     made_of = f"{one.raw_score:.1f}{multiplied} = " if multiplied else ""
-    title = f"{name(one.model)}: {made_of}{one.score:.1f}{_reported(one)}"
-    sheet(_CONTRIBUTIONS, rows, title=title)
+    title = f"{name(one.model, screen)}: {made_of}{one.score:.1f}{_reported(one)}"
+    sheet(_CONTRIBUTIONS, rows, title=title, screen=screen)
     if one.measured_as:
-        out.print(measured_as(one.model, one.measured_as))
+        screen.print(measured_as(one.model, one.measured_as))
     if one.retires_at:
-        out.print(f"{name(one.model)}{_ends(one.retires_at)} (by its service, or as published)")
+        screen.print(f"{name(one.model, screen)}{_ends(one.retires_at)} (by its service, or as published)")
 
 
 def _reported(one: Recommendation) -> str:
@@ -483,33 +490,36 @@ def _counted(rejected: dict[str, int], considered: int) -> str:
     )
 
 
-def _show_relaxation(relax: Relaxation | None, rejected: Mapping[str, int], considered: int) -> None:
+def _show_relaxation(
+    relax: Relaxation | None, rejected: Mapping[str, int], considered: int, screen: Screen | None = None
+) -> None:
+    on = screen or out
     unmeasured = sum(n for code, n in rejected.items() if code in _UNMEASURED)
     if unmeasured and (relax is None or relax.constraint != "constraints.unmeasured"):
-        out.print(f"{unmeasured:,} have no figure for a limit: --unmeasured keep considers them.")
+        on.print(f"{unmeasured:,} have no figure for a limit: --unmeasured keep considers them.")
     if not considered:
-        out.print('No models are known yet. "vedette doctor" shows which endpoints are reachable.')
+        on.print('No models are known yet. "vedette doctor" shows which endpoints are reachable.')
         return
     if relax is None:
         unknown = rejected.get("capability_unknown", 0)
         verify = f' "vedette verify" checks the {unknown:,} without evidence.' if unknown else ""
         failing = rejected.get("never_answered", 0)
-        out.print(
+        on.print(
             f"None of them has every capability needed{' and answers calls' if failing else ''}.{verify}"
         )
         return
     if relax.constraint == "constraints.unmeasured":
         also = f", and relax {', '.join(map(option, relax.also))}" if relax.also else ""
-        out.print(
-            f"The nearest miss is {name(relax.model)}, which has no figure for a limit: "
+        on.print(
+            f"The nearest miss is {name(relax.model, on)}, which has no figure for a limit: "
             f"--unmeasured keep admits it{also}."
         )
         return
     also = f", and {', '.join(map(option, relax.also))}" if relax.also else ""
     change = f" from {_from_to(relax.need, relax.to)}" if relax.to is not None else f" ({_plain(relax.need)})"
     score = f"; it would score {relax.score:.1f}" if relax.score is not None else ""
-    out.print(
-        f"The nearest miss is {name(relax.model)}: relax {option(relax.constraint)}{change}{also}{score}."
+    on.print(
+        f"The nearest miss is {name(relax.model, on)}: relax {option(relax.constraint)}{change}{also}{score}."
     )
 
 

@@ -41,11 +41,12 @@ err = Screen(stderr=True)
 def styled(*parts: str | tuple[str, str | TextStyle]) -> Text:
     """Return one line of *parts*, each a text or a text with its style; what is invisible is shown."""
     return Text.assemble(
-        *(_one_line(part) if isinstance(part, str) else (_one_line(part[0]), part[1]) for part in parts)
+        *(one_line(part) if isinstance(part, str) else (one_line(part[0]), part[1]) for part in parts)
     )
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Return *text* in one line, with what is invisible shown."""
     return shown(text).replace("\n", " ").replace("\t", " ")
 
 
@@ -73,16 +74,18 @@ def _write(text: str) -> None:
     print(text, flush=True)  # noqa: T201 - the one place that prints
 
 
-def name(model: object) -> str:
+def name(model: object, screen: Console | None = None) -> str:
     """Return a model's name for a line: no longer than the screen is wide."""
-    return shown_name(model, min(MAX_NAME_COLUMNS, out.width - 1) if out.is_terminal else _PIPED_WIDTH)
+    on = screen or out
+    return shown_name(model, min(MAX_NAME_COLUMNS, on.width - 1) if on.is_terminal else _PIPED_WIDTH)
 
 
-def sentence(text: str) -> str:
+def sentence(text: str, screen: Console | None = None) -> str:
     """Return *text* with every word that is wider than the screen, such as a name, cut in the middle."""
-    if not out.is_terminal:
+    on = screen or out
+    if not on.is_terminal:
         return text
-    return " ".join(shortened(word, out.width - 1) for word in text.split(" "))
+    return " ".join(shortened(word, on.width - 1) for word in text.split(" "))
 
 
 Style = Literal["table", "md", "csv"]

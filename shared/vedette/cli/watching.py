@@ -39,7 +39,8 @@ from vedette.types import Outcome, Score, Status
 
 _PREFIX = "model."
 _WHOLE = (_PREFIX, "endpoint.")
-_STATUS_STYLES = {Status.AVAILABLE: "green", Status.UNKNOWN: "dim", Status.BUSY: "yellow"}
+STATUS_STYLES = {Status.AVAILABLE: "green", Status.UNKNOWN: "dim", Status.BUSY: "yellow"}
+MOMENT = "%Y-%m-%d %H:%M:%S"
 _LOST = {"absent": "its endpoint no longer lists it", "endpoint_removed": "its endpoint was removed"}
 
 
@@ -133,7 +134,7 @@ def _show_json(event: Event) -> None:
 
 async def _show(client: Client, event: Event, outages: Outages) -> None:
     """Print *event*, or in its place what it says about its endpoint; nothing if that is known."""
-    if _repeats(event):
+    if repeats(event):
         return
     told = outages.told(event)
     if isinstance(told, Turn):
@@ -149,27 +150,29 @@ async def _models_at(client: Client, endpoint: str) -> int | None:
     return None
 
 
-def turn_line(turn: Turn, at: datetime, models: int | None) -> Text:
+def turn_line(turn: Turn, at: datetime, models: int | None, moment: str = MOMENT) -> Text:
     """Return in a line that an endpoint, which has this number of *models*, failed or works again."""
     count = None if models is None else "1 model" if models == 1 else f"{models:,} models"
     more = "; ".join(filter(None, (turn.why, count)))
-    return _line(at, f"endpoint {turn.endpoint}", turn.what, "green" if turn.works else "red", more)
+    style = "green" if turn.works else "red"
+    return entry(at, f"endpoint {turn.endpoint}", turn.what, style, more, moment)
 
 
-def _repeats(event: Event) -> bool:
+def repeats(event: Event) -> bool:
     """Return whether *event* is a part of a rename, which the `found` of the new name reports whole."""
     return bool(getattr(event, "renamed_from", None) or getattr(event, "renamed_to", None))
 
 
-def line(event: Event) -> Text:
-    """Return *event* in a line: when (local time), of what, what happened, and more of it."""
+def line(event: Event, moment: str = MOMENT) -> Text:
+    """Return *event* in a line: when (local time, as *moment* formats it), of what, what happened, and more of it."""
     subject, (what, style), more = _told(event)
-    return _line(event.at, subject, what, style, more)
+    return entry(event.at, subject, what, style, more, moment)
 
 
-def _line(at: datetime, subject: str, what: str, style: str, more: str) -> Text:
+def entry(at: datetime, subject: str, what: str, style: str, more: str = "", moment: str = MOMENT) -> Text:
+    """Return in a line what happened to *subject*, styled, and more of it."""
     return styled(
-        (f"{at.astimezone():%Y-%m-%d %H:%M:%S}  ", "dim"),
+        (f"{at.astimezone():{moment}}  ", "dim"),
         (subject, "bold"),
         " ",
         (what, style),
@@ -239,7 +242,7 @@ def _probed(event: ModelProbed) -> tuple[str, str, str]:
     sample, status = event.sample, event.health.status
     took = f"{sample.level} in {ms(sample.latency_ms)}" if sample.latency_ms is not None else sample.level
     more = took if sample.outcome is Outcome.OK else f"{sample.outcome}, {sample.detail or took}"
-    return f"is {status}".replace("_", " "), _STATUS_STYLES.get(status, "red"), more
+    return f"is {status}".replace("_", " "), STATUS_STYLES.get(status, "red"), more
 
 
 def _benchmarked(event: ModelBenchmarked) -> tuple[str, str, str]:

@@ -1,0 +1,283 @@
+"""Keeps a fleet current: lists it once, hears what happens, and asks again only for what changed."""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Literal, Protocol, Self
+
+import nats.errors
+from rich.text import Text
+
+from vedette.cli.live.fleet import Fleet, counted
+from vedette.cli.outages import Outages, Turn
+from vedette.cli.watching import entry, line, repeats, turn_line
+from vedette.clock import Clock, SystemClock
+from vedette.errors import FellBehind, NoAnswer, RequestError, VedetteError
+from vedette.messages.events import AnswerChanged, Event, ModelEvent, ModelProbed
+from vedette.messages.queries import BestReply, EndpointsReply, ExplainReply, ModelsReply, ModelView
+from vedette.types import ModelRef, Status
+
+MOMENT = "%H:%M:%S"
+MAX_ENTRIES = 1000
+MAX_GETS = 16  # models asked for one by one in a round; a page of 500 costs about as much
+_RELIST_S = 60.0  # so that a status that became stale is seen, of which no event tells
+_RELIST_SOON_S = 5.0
+_MODELS_A_PAGE = 500
+
+
+class Happening(Protocol):
+    """The events of `Client.watch`."""
+
+    @property
+    def reconnects(self) -> int:
+        """How often the connection was broken and is there again."""
+
+    async def __aenter__(self) -> Self:
+        """Begin to hear."""
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Hear no more."""
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        """Return the events."""
+
+
+class Source(Protocol):
+    """What a live view asks: the part of `vedette.Client` that it uses."""
+
+    async def models(self) -> ModelsReply:
+        """Return all models."""
+
+    async def model(self, model: ModelRef | str) -> ModelsReply:
+        """Return one model. Raises RequestError when there is none of that name."""
+
+    async def endpoints(self) -> EndpointsReply:
+        """Return the endpoints."""
+
+    async def best(self, use_case: str, *, limit: int) -> BestReply:
+        """Return the best model for *use_case*."""
+
+    async def explain(self, use_case: str, *, limit: int) -> ExplainReply:
+        """Return the ranking, explained."""
+
+    def watch(self) -> Happening:
+        """Return what happens."""
+
+
+Step = Literal["list", "get"] | None
+
+
+def step(*, changed: int, models: int, listed_s: float | None) -> Step:
+    """Return what to ask next, when *changed* of so many *models* changed, listed so many seconds ago (None: never).
+
+    A few are asked for one by one. Where many changed, a list costs less; a list of many pages is asked for less often.
+    """
+    pages = max(1.0, models / _MODELS_A_PAGE)
+    if listed_s is None or listed_s >= _RELIST_S * pages:
+        return "list"
+    if changed > MAX_GETS and listed_s >= _RELIST_SOON_S * pages:
+        return "list"
+    return "get" if changed else None
+
+
+class Log:
+    """The last lines of what happened, and how many there were in all."""
+
+    def __init__(self) -> None:
+        self.entries: deque[Text] = deque(maxlen=MAX_ENTRIES)
+        self.total = 0
+
+    def add(self, line: Text) -> None:
+        """Add *line* as the newest."""
+        self.entries.append(line)
+        self.total += 1
+
+    def since(self, seen: int, most: int = MAX_ENTRIES) -> list[Text]:
+        """Return the lines after the first *seen*: the last *most* of them, after how many more there were."""
+        new = self.total - seen
+        kept = min(new, most, len(self.entries))
+        lines = list(self.entries)[len(self.entries) - kept :]
+        return ([Text(f"… {new - kept:,} more", style="dim")] if new > kept else []) + lines
+
+
+class Feed:
+    """Keeps `fleet` and `log` current while it runs. Every round takes *every_s* and asks a bounded number of queries.
+
+    *announced* returns the last winner change of each use case, as far as this user may read them.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        use_cases: Sequence[str],
+        announced: Callable[[], Awaitable[Iterable[AnswerChanged]]],
+        clock: Clock | None = None,
+        every_s: float = 1.0,
+    ) -> None:
+        self.fleet = Fleet()
+        self.log = Log()
+        self.clock = clock or SystemClock()
+        self._source = source
+        self._announced = announced
+        self._every_s = every_s
+        self._outages = Outages()
+        self._statuses: dict[ModelRef, Status] = {}  # by the last event of each model
+        self._changed: dict[ModelRef, None] = {}  # of which something was heard since they were asked for
+        self._due: OrderedDict[str, None] = OrderedDict.fromkeys(
+            use_cases
+        )  # whose winner is asked for next, in turn
+        self._listed_at: float | None = None
+        self._happening: Happening | None = None
+        self._reconnects = 0
+        self._hearing = asyncio.Event()
+        for use_case in use_cases:
+            self.fleet.best(use_case, None)
+
+    async def run(self) -> None:
+        """Keep current until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._hear())
+            await self._hearing.wait()  # what happens while models are listed is not missed
+            tasks.create_task(self._keep(tasks))
+
+    def refresh(self, model: ModelRef) -> None:
+        """Have *model* asked for in the next round."""
+        self._changed[model] = None
+
+    def note(self, what: str, style: str, more: str = "", subject: str = "Vedette") -> None:
+        """Add to the log what was noticed here."""
+        self.log.add(entry(self.clock.now(), subject, what, style, more, MOMENT))
+
+    # --- Events ------------------------------------------------------------------------------------------------
+
+    async def _hear(self) -> None:
+        while True:
+            try:
+                async with self._source.watch() as happening:
+                    self._happening, self._reconnects = happening, happening.reconnects
+                    self._hearing.set()
+                    async for event in happening:
+                        self._on(event)
+                return  # the client was closed
+            except FellBehind:
+                self.note("sends events faster than they are read", "yellow", "listing the models again")
+            except (VedetteError, nats.errors.Error) as error:
+                self._fall_silent(error)
+                await asyncio.sleep(self._every_s)
+            self._listed_at = None
+
+    def _on(self, event: Event) -> None:
+        if isinstance(event, ModelEvent):
+            self._changed[event.model] = None
+        elif isinstance(event, AnswerChanged):
+            self.fleet.announced[event.use_case] = event
+            self._due[event.use_case] = None
+            self._due.move_to_end(event.use_case, last=False)
+        if (told := self._news(event)) is not None:
+            self.log.add(told)
+
+    def _news(self, event: Event) -> Text | None:
+        """Return *event* as a line of the log, or what it tells of its endpoint; None where it is nothing new."""
+        if repeats(event):
+            return None
+        told = self._outages.told(event)
+        same = isinstance(event, ModelProbed) and not self._is_another_status(event)
+        if isinstance(told, Turn):
+            return turn_line(told, event.at, self.fleet.models_at(told.endpoint), MOMENT)
+        return None if told is None or same else line(told, MOMENT)
+
+    def _is_another_status(self, event: ModelProbed) -> bool:
+        shown = self.fleet.views.get(event.model)
+        before = self._statuses.get(event.model, shown.status if shown else None)
+        self._statuses[event.model] = event.health.status
+        return before != event.health.status
+
+    # --- Queries -----------------------------------------------------------------------------------------------
+
+    async def _keep(self, tasks: asyncio.TaskGroup) -> None:
+        while True:
+            self._look_for_a_break()
+            missed = self._listed_at is None
+            try:
+                await self._round()
+            except (VedetteError, nats.errors.Error) as error:
+                self._fall_silent(error)
+            else:
+                if missed:
+                    # Beside the rest: it takes seconds to learn that this user may not read them.
+                    tasks.create_task(self._read_announced())
+                if self.fleet.silent_since is not None:
+                    self.note("replies again", "green")
+                    self.fleet.silent(None)
+            await asyncio.sleep(self._every_s)
+
+    def _fall_silent(self, error: Exception) -> None:
+        if self.fleet.silent_since is None:
+            self.fleet.silent(self.clock.now())
+            self.note("does not reply", "red", f"{error}; retrying")
+        self._listed_at = None  # what happens until it replies may be missed
+
+    def _look_for_a_break(self) -> None:
+        if self._happening is not None and self._happening.reconnects != self._reconnects:
+            self._reconnects = self._happening.reconnects
+            self._listed_at = None
+            self.note("was reconnected", "yellow", "events before may be missing; listing the models again")
+
+    async def _round(self) -> None:
+        listed_s = None if self._listed_at is None else self.clock.monotonic() - self._listed_at
+        next_step = step(changed=len(self._changed), models=len(self.fleet.views), listed_s=listed_s)
+        if next_step == "list":
+            await self._list()
+            if listed_s is None:
+                await asyncio.gather(*map(self._ask_best, list(self._due)))
+            self._listed_at = self.clock.monotonic()
+        elif next_step == "get":
+            await self._get(list(self._changed)[:MAX_GETS])
+        if self._due:
+            use_case = next(iter(self._due))
+            self._due.move_to_end(use_case)
+            await self._ask_best(use_case)
+
+    async def _list(self) -> None:
+        self._changed.clear()  # what is heard from now on asks again
+        first = not self.fleet.views
+        reply = await self._source.models()
+        self.fleet.listed(reply, (await self._source.endpoints()).endpoints, self.clock.now())
+        if first:
+            self.note("replies", "green", counted(len(reply.models), "model"))
+
+    async def _read_announced(self) -> None:
+        for changed in await self._announced():
+            before = self.fleet.announced.get(changed.use_case)
+            if before is None or before.at < changed.at:
+                self.fleet.announced[changed.use_case] = changed
+                self.fleet.version += 1
+            self._due.setdefault(changed.use_case)
+
+    async def _get(self, models: Sequence[ModelRef]) -> None:
+        for model in models:
+            self._changed.pop(model, None)  # what is heard of it from now on asks for it again
+        views = await asyncio.gather(*map(self._view, models))
+        for model, view in zip(models, views, strict=True):
+            self.fleet.told(model, view, self.clock.now())
+
+    async def _view(self, model: ModelRef) -> ModelView | None:
+        try:
+            return (await self._source.model(model)).models[0]
+        except NoAnswer:
+            raise
+        except RequestError:  # it is gone
+            return None
+
+    async def _ask_best(self, use_case: str) -> None:
+        try:
+            self.fleet.best(use_case, await self._source.best(use_case, limit=1))
+        except NoAnswer:
+            raise
+        except RequestError:  # this Vedette has no such use case
+            self.fleet.winners.pop(use_case, None)
+            self._due.pop(use_case, None)
