@@ -11,7 +11,7 @@ from cyclopts import App, ArgumentCollection
 from vedette.cli import app, entries, main
 
 # They run until they are stopped, or print for a shell: nothing that is a document.
-WITHOUT_JSON = {"up", "run", "serve-mcp", "completion", "complete-names"}
+WITHOUT_JSON = {"up", "run", "top", "serve-mcp", "completion", "complete-names"}
 
 
 def _commands(of: App, *path: str) -> Iterator[tuple[str, App]]:

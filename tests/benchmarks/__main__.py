@@ -369,9 +369,23 @@ def ask_while_it_works(*, models: int = 1_000, seconds: float = 30.0) -> None:
 
 
 @app.command(name="top")
-def look_at_a_fleet(*, models: int = 500, every_s: float = 60.0, seconds: float = 60.0) -> None:
-    """Run `vedette top` on terminals while every model is probed at this interval: its processor time."""
-    _run(lambda directory: live.measure(directory, models=models, every_s=every_s, seconds=seconds))
+def look_at_a_fleet(
+    *, models: int = 500, every_s: float = 60.0, seconds: float = 60.0, svg: Path | None = None
+) -> None:
+    """Run `vedette top` on terminals while every model is probed at this interval: its processor time.
+
+    Parameters
+    ----------
+    models
+        How many models there are.
+    every_s
+        How often each of them is probed.
+    seconds
+        How long each terminal is measured.
+    svg
+        Measure nothing; write there what a screen shows.
+    """
+    _run(lambda directory: live.measure(directory, models=models, every_s=every_s, seconds=seconds, svg=svg))
 
 
 @app.command(name="recorder-faults")

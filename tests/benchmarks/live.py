@@ -25,7 +25,14 @@ from msgspec import Struct
 from benchmarks import population
 from benchmarks.machine import Cpu, resident_mb
 from benchmarks.running import Bench, bench, fill, recommender, say
+from vedette import Client
+from vedette.cli.live.feed import Feed
+from vedette.cli.live.screen import Top
+from vedette.client.winners import announced
 from vedette.messages.codec import encode
+from vedette.messages.events import AnswerChanged, Progress
+from vedette.types import ModelRef, Status
+from vedette.usecases import BUILT_IN
 
 _WARM_UP_S = 15.0
 _BENCHMARK_EVERY = 20  # events: the others are probes
@@ -99,8 +106,32 @@ async def feed(on: Bench, per_s: float) -> None:
         if number % _BENCHMARK_EVERY == 0 and (rate := benchmarked.performance.output_tps) is not None:
             tps = rate.median * (1 + number % 7 / 10)
             event = population.benchmarked(found.model, now, tps=tps, ttft_ms=100.0, info=found.info)
-        await js.publish(event.subject, encode(msgspec.structs.replace(event, id=f"{event.id}-{number}")))
         number += 1
+        if event is probed and probed.health.status is Status.UNREACHABLE:
+            continue  # its endpoint would fail and be reachable again in turn
+        await js.publish(event.subject, encode(msgspec.structs.replace(event, id=f"{event.id}-{number}")))
+
+
+async def shoot(on: Bench, file: Path, *, columns: int = 160, rows: int = 40) -> None:
+    """Write to *file* what the screen shows after some events, as SVG."""
+
+    async def announced_here() -> list[AnswerChanged]:
+        return await announced(on.connection)
+
+    async def no_probe(model: ModelRef, group: str) -> AsyncIterator[Progress]:
+        raise NotImplementedError
+        yield
+
+    async with Client(on.server.url("agent")) as client:
+        shown = Feed(client, use_cases=list(BUILT_IN), announced=announced_here)
+        screen = Top(feed=shown, source=client, probe=no_probe)
+        async with screen.run_test(size=(columns, rows)):
+            publishing = asyncio.create_task(feed(on, 4.0))
+            await asyncio.sleep(_WARM_UP_S)
+            publishing.cancel()
+            await asyncio.gather(publishing, return_exceptions=True)
+            drawn = screen.export_screenshot(title="vedette top", simplify=True)
+        await asyncio.to_thread(file.write_text, drawn)
 
 
 async def _row(on: Bench, screen: Screen, per_s: float, seconds: float) -> str:
@@ -124,11 +155,19 @@ async def _row(on: Bench, screen: Screen, per_s: float, seconds: float) -> str:
     )
 
 
-async def measure(directory: Path, *, models: int, every_s: float, seconds: float) -> None:
-    """Print a row for each screen: with no events, and with each model probed every *every_s*."""
+async def measure(
+    directory: Path, *, models: int, every_s: float, seconds: float, svg: Path | None = None
+) -> None:
+    """Print a row for each screen: with no events, and with each model probed every *every_s*.
+
+    With *svg*, nothing is measured: what a screen shows is written there.
+    """
     await fill(directory, present=0, models=models)
     rows = []
     async with bench(directory, models) as on, recommender(on):
+        if svg is not None:
+            await shoot(on, svg)
+            return
         for screen in SCREENS:
             rows += [await _row(on, screen, per_s, seconds) for per_s in (0.0, models / every_s)]
     print(

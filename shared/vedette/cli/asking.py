@@ -288,9 +288,9 @@ def show_models(shown: Sequence[ModelView], *, total: int | None = None, conside
         out.print(f"{len(shown):,} of {total:,}; --limit lists more, a text filters by name")
 
 
-def measured_as(model: ModelRef, former: ModelRef | None) -> str:
+def measured_as(model: ModelRef, former: ModelRef | None, screen: Screen | None = None) -> str:
     """Return that *model* was measured under its *former* name, as a line."""
-    return f"{name(model)}: measured as {name(former)}" if former else ""
+    return f"{name(model, screen)}: measured as {name(former, screen)}" if former else ""
 
 
 def _context_source(model: ModelView) -> str:
@@ -457,7 +457,7 @@ def _show_contributions(one: Recommendation, screen: Screen) -> None:
     title = f"{name(one.model, screen)}: {made_of}{one.score:.1f}{_reported(one)}"
     sheet(_CONTRIBUTIONS, rows, title=title, screen=screen)
     if one.measured_as:
-        screen.print(measured_as(one.model, one.measured_as))
+        screen.print(measured_as(one.model, one.measured_as, screen))
     if one.retires_at:
         screen.print(f"{name(one.model, screen)}{_ends(one.retires_at)} (by its service, or as published)")
 

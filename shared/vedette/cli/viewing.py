@@ -54,9 +54,10 @@ async def _on_a_screen(where: options.Instance) -> int:
     try:
         from vedette.cli.live.screen import Top
     except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
         raise ConfigurationError(
             where="top",
-            problem=f"{error.name} is not installed; install it ({installing.command('tui')}), or use --plain",
+            problem=f"{missing} is not installed; install it ({installing.command('tui')}), or use --plain",
         ) from error
     if not (sys.stdin.isatty() and out.is_terminal and err.is_terminal):  # Textual draws on standard error
         raise ConfigurationError(where="top", problem="needs a terminal; use --plain in a pipe")

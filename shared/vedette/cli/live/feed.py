@@ -130,7 +130,9 @@ class Feed:
         self._due: OrderedDict[str, None] = OrderedDict.fromkeys(
             use_cases
         )  # whose winner is asked for next, in turn
-        self._listed_at: float | None = None
+        self._breaks = 0  # how often events may have been missed
+        self._breaks_listed: int | None = None  # how many of them the last list came after
+        self._listed_at = 0.0
         self._happening: Happening | None = None
         self._reconnects = 0
         self._hearing = asyncio.Event()
@@ -168,7 +170,7 @@ class Feed:
             except (VedetteError, nats.errors.Error) as error:
                 self._fall_silent(error)
                 await asyncio.sleep(self._every_s)
-            self._listed_at = None
+            self._breaks += 1
 
     def _on(self, event: Event) -> None:
         if isinstance(event, ModelEvent):
@@ -194,14 +196,15 @@ class Feed:
         shown = self.fleet.views.get(event.model)
         before = self._statuses.get(event.model, shown.status if shown else None)
         self._statuses[event.model] = event.health.status
-        return before != event.health.status
+        is_listed = self._breaks_listed is not None  # else any status would be new
+        return is_listed and before != event.health.status
 
     # --- Queries -----------------------------------------------------------------------------------------------
 
     async def _keep(self, tasks: asyncio.TaskGroup) -> None:
         while True:
             self._look_for_a_break()
-            missed = self._listed_at is None
+            missed = self._has_missed
             try:
                 await self._round()
             except (VedetteError, nats.errors.Error) as error:
@@ -219,22 +222,27 @@ class Feed:
         if self.fleet.silent_since is None:
             self.fleet.silent(self.clock.now())
             self.note("does not reply", "red", f"{error}; retrying")
-        self._listed_at = None  # what happens until it replies may be missed
+        self._breaks += 1  # what happens until it replies may be missed
+
+    @property
+    def _has_missed(self) -> bool:
+        return self._breaks != self._breaks_listed
 
     def _look_for_a_break(self) -> None:
         if self._happening is not None and self._happening.reconnects != self._reconnects:
             self._reconnects = self._happening.reconnects
-            self._listed_at = None
+            self._breaks += 1
             self.note("was reconnected", "yellow", "events before may be missing; listing the models again")
 
     async def _round(self) -> None:
-        listed_s = None if self._listed_at is None else self.clock.monotonic() - self._listed_at
+        breaks = self._breaks
+        listed_s = None if self._has_missed else self.clock.monotonic() - self._listed_at
         next_step = step(changed=len(self._changed), models=len(self.fleet.views), listed_s=listed_s)
         if next_step == "list":
             await self._list()
             if listed_s is None:
                 await asyncio.gather(*map(self._ask_best, list(self._due)))
-            self._listed_at = self.clock.monotonic()
+            self._listed_at, self._breaks_listed = self.clock.monotonic(), breaks
         elif next_step == "get":
             await self._get(list(self._changed)[:MAX_GETS])
         if self._due:

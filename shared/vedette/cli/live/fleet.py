@@ -7,18 +7,19 @@ from typing import NamedTuple
 
 from vedette.cli.asking import rate
 from vedette.cli.fitting import Column
-from vedette.cli.output import ms, one_line, percent
+from vedette.cli.output import one_line
 from vedette.messages.events import AnswerChanged
 from vedette.messages.queries import BestReply, EndpointView, ModelsReply, ModelView
+from vedette.text.figures import ms, percent
 from vedette.text.shown import shown_name
 from vedette.types import ModelRef, Status
 
 Row = tuple[str, ...]
 MODELS = (
     Column("model", 0, "name"),
-    Column("status", 1),
+    Column("status"),
     Column("loaded", 6),
-    Column("tokens/s", 2, "number"),
+    Column("tokens/s", 0, "number"),
     Column("TTFT", 3, "number"),
     Column("up 24 h", 5, "number"),
     Column("probed", 4),

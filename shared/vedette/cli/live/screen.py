@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
 from textual.events import Resize
 from textual.screen import ModalScreen
+from textual.timer import Timer
 from textual.widgets import Footer, Input, RichLog, Static
 
 from vedette.cli.asking import show_explanation, show_ranking
@@ -29,7 +30,7 @@ from vedette.types import ModelRef, Status
 Probe = Callable[[ModelRef, str], AsyncIterator[Progress]]
 _MAX_LINES_A_DRAW = 100
 _MAX_EXPLAINED = 5
-_NOTICE_ROUNDS = 10
+_NOTICE_S = 10.0
 _STYLES = {status.replace("_", " "): STATUS_STYLES.get(status, "red") for status in Status}
 _KEYS = (
     ("tab", "go to the next part: models, winners, events"),
@@ -102,7 +103,7 @@ class Top(App[None]):
 
     TITLE = "vedette top"
     ENABLE_COMMAND_PALETTE = False
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012 - annotated by App
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (150, "-wide")]  # noqa: RUF012 - annotated by App
     VERTICAL_BREAKPOINTS = [(0, "-low"), (23, "-medium"), (34, "-tall")]  # noqa: RUF012
     CSS = """
     #summary { height: 1; text-wrap: nowrap; text-overflow: ellipsis; text-style: bold; padding: 0 1; }
@@ -147,38 +148,35 @@ class Top(App[None]):
         self._filter = ""
         self._drawn = -1  # the version of the fleet that is on the screen
         self._logged = 0
-        self._notice_rounds = 0
-        self._shown: dict[str, tuple[str, str]] = {}  # what `_put` has put where
+        # Held, not looked up: the last round may come when the parts are already gone from the screen.
+        self._models = Grid(id="models", columns=MODELS, style=_style)
+        self._winners = Grid(id="winners", columns=WINNERS)
+        self._events = RichLog(id="log", max_lines=1000, wrap=True, min_width=1)
+        self._summary = Static(id="summary", markup=False)
+        self._notice = Static(id="notice", markup=False)
+        self._field = Input(id="filter", placeholder="words of endpoint/name and status", compact=True)
+        self._hiding: Timer | None = None
+        self._shown: dict[Static | Grid, tuple[str, str]] = {}  # what `_put` has put where
         self._probing: set[ModelRef] = set()
 
     def compose(self) -> ComposeResult:
         """Yield the parts."""
-        yield Static(id="summary", markup=False)
-        with Container(id="parts"):
-            yield Grid(id="models", columns=MODELS, style=_style)
-            yield Grid(id="winners", columns=WINNERS)
-            yield RichLog(id="log", max_lines=1000, wrap=True, min_width=1)
-        yield Static(id="notice", markup=False)
-        yield Input(id="filter", placeholder="words of endpoint/name and status", compact=True)
+        yield self._summary
+        yield Container(self._models, self._winners, self._events, id="parts")
+        yield self._notice
+        yield self._field
         yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
         """Begin to follow the fleet."""
-        self.query_one("#winners").border_title = "Winners"
-        self.query_one("#log").border_title = "Events"
-        self.query_one("#models").focus()
+        self._winners.border_title = "Winners"
+        self._events.border_title = "Events"
+        self._models.focus()
         self._draw()
         self.run_worker(self.feed.run())
-        self.set_interval(self._every_s, self._round)
+        self.set_interval(self._every_s, self._draw)
 
     # --- Drawing -----------------------------------------------------------------------------------------------
-
-    def _round(self) -> None:
-        if self._notice_rounds and not self._probing:
-            self._notice_rounds -= 1
-            if not self._notice_rounds:
-                self.query_one("#notice").display = False
-        self._draw()
 
     def _draw(self) -> None:
         """Draw what has changed."""
@@ -194,21 +192,20 @@ class Top(App[None]):
         sorted_by = columns[self._order.column]
         arrow = "▼" if self._order.descending else "▲"
         columns[self._order.column] = sorted_by._replace(title=f"{sorted_by.title} {arrow}", rank=0)
-        grid = self.query_one("#models", Grid)
-        grid.show({model: fleet.rows[model] for model in models}, columns)
-        self._put("models-title", self._title_of_models(len(models), len(fleet.views)))
-        self.query_one("#winners", Grid).show(winner_rows(fleet, now))
-        self._put("summary", summary(fleet), "" if fleet.silent_since is None else "red")
+        self._models.show({model: fleet.rows[model] for model in models}, columns)
+        self._put(self._models, self._title_of_models(len(models), len(fleet.views)))
+        self._winners.show(winner_rows(fleet, now))
+        self._put(self._summary, summary(fleet), "" if fleet.silent_since is None else "red")
 
-    def _put(self, place: str, text: str, style: str = "") -> None:
-        """Show *text* at *place*, if it is another than is there: Textual draws all around it again."""
+    def _put(self, place: Static | Grid, text: str, style: str = "") -> None:
+        """Show *text* at *place* if it is another than is there: Textual draws all around it again."""
         if self._shown.get(place) == (text, style):
             return
         self._shown[place] = text, style
-        if place == "models-title":
-            self.query_one("#models").border_title = styled((text, style))
+        if isinstance(place, Static):
+            place.update(styled((text, style)))
         else:
-            self.query_one(f"#{place}", Static).update(styled((text, style)))
+            place.border_title = styled((text, style))
 
     def _title_of_models(self, matching: int, known: int) -> str:
         number = f"{matching:,} of {known:,}" if self._filter else f"{known:,}"
@@ -218,21 +215,25 @@ class Top(App[None]):
     def _draw_log(self) -> None:
         log = self.feed.log
         if log.total != self._logged:
-            written = self.query_one("#log", RichLog)
             for line in log.since(self._logged, _MAX_LINES_A_DRAW):
-                written.write(line)
+                self._events.write(line)
             self._logged = log.total
 
     def on_resize(self, _: Resize) -> None:
         """Write the log again, folded to the new width."""
-        self.query_one("#log", RichLog).clear()
+        self._events.clear()
         self._logged = max(0, self.feed.log.total - _MAX_LINES_A_DRAW)
         self.call_after_refresh(self._draw_log)
 
     def _notify(self, text: str, style: str = "") -> None:
-        self.query_one("#notice").display = True
-        self._put("notice", text, style)
-        self._notice_rounds = _NOTICE_ROUNDS
+        self._notice.display = True
+        self._put(self._notice, text, style)
+        if self._hiding is not None:
+            self._hiding.stop()
+        self._hiding = self.set_timer(_NOTICE_S, self._hide_notice)
+
+    def _hide_notice(self) -> None:
+        self._notice.display = False
 
     # --- Keys --------------------------------------------------------------------------------------------------
 
@@ -247,33 +248,31 @@ class Top(App[None]):
     def _sort(self, order: Order) -> None:
         self._order = order
         self._draw_fleet()
-        self.query_one("#models", Grid).action_first()
+        self._models.action_first()
 
     def action_filter(self) -> None:
         """Ask for a filter."""
-        field = self.query_one("#filter", Input)
-        field.display = True
-        field.focus()
+        self._field.display = True
+        self._field.focus()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Show the models that match what is typed."""
         self._filter = event.value
         self._draw_fleet()
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
+    def on_input_submitted(self, _: Input.Submitted) -> None:
         """Keep the filter, and go back to the models."""
-        event.input.display = False
-        self.query_one("#models").focus()
+        self._field.display = False
+        self._models.focus()
 
     def action_clear(self) -> None:
         """Show all parts, and all models."""
         if self.screen.maximized is not None:
             self.screen.minimize()
             return
-        field = self.query_one("#filter", Input)
-        field.value = ""
-        field.display = False
-        self.query_one("#models").focus()
+        self._field.value = ""
+        self._field.display = False
+        self._models.focus()
 
     def action_zoom(self) -> None:
         """Show the focused part alone, or all again."""
@@ -294,7 +293,7 @@ class Top(App[None]):
 
     def action_explain(self) -> None:
         """Explain the winner of the selected use case."""
-        use_case = self.query_one("#winners", Grid).selected
+        use_case = self._winners.selected
         if isinstance(use_case, str):
             self.run_worker(self._explain(use_case), group="explain", exclusive=True)
 
@@ -314,7 +313,7 @@ class Top(App[None]):
 
     def action_probe(self) -> None:
         """Probe the selected model."""
-        model = self.query_one("#models", Grid).selected
+        model = self._models.selected
         if not isinstance(model, ModelRef) or model in self._probing:
             return
         group = self.feed.fleet.group(model.endpoint)
