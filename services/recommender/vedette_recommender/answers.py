@@ -113,11 +113,12 @@ class _Ranking(Struct, frozen=True, kw_only=True):
         return [*first, *(one for n, one in enumerate(self.ranked) if n not in self.places)]
 
 
-class _Alike(Struct, frozen=True):
+class _Alike(Struct):
     """The ranking of requests that must be answered alike, and the replies by the order of its equals."""
 
     ranking: _Ranking
     replies: dict[tuple[int, ...], bytes]
+    is_spread: bool = False  # the ranking has its equals, which only some callers need
 
 
 class Answers:
@@ -222,24 +223,27 @@ class Answers:
         like = (recommend, alike(self._field(request), self._board.columns, request))
         kept = self._alike.get(like)
         if kept is None:
-            kept = _Alike(self._rank(request, request.limit + 1), {})
+            most = request.limit + (recommend == self._best)  # the best, and its fallbacks
+            kept = _Alike(self._rank(request, most), {})
             if kept.ranking.ranked:  # else the reply quotes the request
                 if len(self._alike) >= _MOST_ALIKE:
                     self._alike.clear()
                 self._alike[like] = kept
-        order = self._order(request, kept.ranking, account)
+        who = identity(account, request.caller, request.session)
+        if not kept.is_spread and (who or self._board.columns.loads):
+            kept.ranking, kept.is_spread = self._spread(request, kept.ranking), True
+        order = self._order(kept.ranking, who)
         reply = kept.replies.get(order)
         if reply is None:
             reply = kept.replies[order] = encode(recommend(request, kept.ranking, order))
         return reply
 
     @staticmethod
-    def _order(request: RecommendRequest, ranking: _Ranking, account: str | None) -> tuple[int, ...]:
-        """Return in which order the caller gets the equals."""
-        if len(ranking.equals) < 2:
+    def _order(ranking: _Ranking, who: bytes | None) -> tuple[int, ...]:
+        """Return in which order the caller *who* gets the equals."""
+        if len(ranking.equals) < 2 or who is None:
             return ranking.calm
-        who = identity(account, request.caller, request.session)
-        return order(ranking.equals, who) if who else ranking.calm
+        return order(ranking.equals, who)
 
     def _remember(self, key: tuple[str, bytes, str | None], reply: bytes) -> None:
         """Keep *reply* if its question comes the second time: most that differ at all are never asked again."""
@@ -309,7 +313,8 @@ class Answers:
         """Return the ranking that *request* of *account* comes to, and why. Raises RequestError."""
         self._tick()
         ranking, columns = self._rank(request, max(2, request.limit)), self._board.columns
-        order = self._order(request, ranking, account)
+        ranking = self._spread(request, ranking)
+        order = self._order(ranking, identity(account, request.caller, request.session))
         served = ranking.served(order)[: request.limit]
         by_row = {
             one.row: Account(ranking.field, columns, one.row, ranking.terms)
@@ -365,8 +370,7 @@ class Answers:
         )
         narrowed = narrow(field, self._board.columns, request)
         ranked = field.best(narrowed, terms, max(most, MAX_EQUALS))
-        ranking = _Ranking(field=field, terms=terms, narrowed=narrowed, ranked=ranked)
-        return self._spread(request, ranking) if load else ranking
+        return _Ranking(field=field, terms=terms, narrowed=narrowed, ranked=ranked)
 
     def _spread(self, request: RecommendRequest, ranking: _Ranking) -> _Ranking:
         """Return *ranking* with the equals of the best: as good at rest, and not much slower for their load."""
@@ -467,7 +471,7 @@ class Answers:
         if shown is None:
             (one,) = self._board.candidates([place.row])
             shown = self._recommended[place.row] = recommendation(
-                one, self._board.expected(place.row), self._base_url
+                one, self._board.expected(one), self._base_url
             )
         return replace(
             shown,

@@ -292,19 +292,32 @@ class UseCaseScores:
         if len({score for score, *_ in found}) < len(found):
             found.sort(key=self._order)
         near = found[0][0] - ERROR_BAND_POINTS if found else 0.0
+        found = found[:most]
+        applied = self._multipliers(np.array([row for *_, row in found], np.intp), terms)
         return [
-            Place(row, score, raw, sure, self._multipliers(row, sure, terms), n > 0 and score >= near)
-            for n, (score, raw, sure, row) in enumerate(found[:most])
+            Place(
+                row,
+                score,
+                raw,
+                sure,
+                {"risk": scoring.risk_multiplier(terms.risk, sure)} | changing,
+                n > 0 and score >= near,
+            )
+            for n, ((score, raw, sure, row), changing) in enumerate(zip(found, applied, strict=True))
         ]
 
-    def _multipliers(self, row: int, sure: float, terms: Terms) -> dict[str, float]:
-        """Return what the raw score of *row* is multiplied by, by name: the risk, and what changes anything."""
-        found = {STATUSES[self.status[row]].value: self._by_status[row].item()}
-        found |= {"failing": self._by_failing[row].item()}
-        beyond = self._bounded(np.array([row]), terms)
-        found |= zip(bounds.BOUNDS, beyond.ravel().tolist(), strict=True)
-        changing = {name: value for name, value in found.items() if value != 1.0}
-        return {"risk": scoring.risk_multiplier(terms.risk, sure)} | changing
+    def _multipliers(self, rows: NDArray[np.intp], terms: Terms) -> list[dict[str, float]]:
+        """Return by name what changes the raw scores of *rows* beside the risk."""
+        statuses = [STATUSES[code].value for code in self.status[rows].tolist()]
+        factors = [self._by_status[rows], self._by_failing[rows], *self._bounded(rows, terms)]
+        return [
+            {
+                name: value
+                for name, value in zip((status, "failing", *bounds.BOUNDS), values, strict=True)
+                if value != 1.0
+            }
+            for status, values in zip(statuses, np.array(factors).T.tolist(), strict=True)
+        ]
 
     def _order(self, found: tuple[float, float, float, int]) -> tuple[float, float, float, str]:
         score, _, sure, row = found

@@ -94,9 +94,13 @@ class Scoreboard:
         facts = (self.columns.facts[row] for row in rows)
         return (self.candidate(one) for one in facts if one is not None)
 
-    def expected(self, row: int) -> Expected:
-        """Return what to expect of a call of the model in *row* at this minute."""
-        return expected_now(self.columns, row, self.scored_at.timestamp(), self._stale_after.total_seconds())
+    def expected(self, one: Candidate) -> Expected:
+        """Return what to expect of a call of *one* at this minute."""
+        facts, columns = one.facts, self.columns
+        if one.resident is not False and not facts.change.any and not columns.loads:
+            return Expected(facts.ttft_ms, facts.output_tps, None)
+        row, stale_after_s = columns.rows[one.model], self._stale_after.total_seconds()
+        return expected_now(columns, row, self.scored_at.timestamp(), stale_after_s)
 
     def settle(self) -> None:
         """Bring the columns up to what has come."""
