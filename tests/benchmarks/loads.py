@@ -113,7 +113,9 @@ async def costs(readings: int) -> tuple[list[Cost], float]:
     """Return what a reading of each kind costs, and a bare GET of httpx of the smallest page (ms)."""
     async with servers() as urls:
         found = [await _cost(kind, urls[kind], readings) for kind in KINDS]
-        async with httpx.AsyncClient(base_url=urls["llama.cpp idle"]) as bare:
+        # Each on a connection of its own, as readings ten seconds apart are: most servers close idle ones after five.
+        once = httpx.Limits(max_keepalive_connections=0)
+        async with httpx.AsyncClient(base_url=urls["llama.cpp idle"], limits=once) as bare:
             for _ in range(20):
                 await bare.get("/slots")
             began = time.process_time()

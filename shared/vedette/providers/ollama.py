@@ -132,11 +132,16 @@ class OllamaEndpoint:
             raise
         loaded: dict[str, Residency] = {}
         ahead = _ahead(headers, self._clock.now())
+        same: dict[str, list[str]] = {}  # names by digest
+        for listed, of in self._listed.items():
+            if of is not None:
+                same.setdefault(of, []).append(listed)
         for entry in map(mapping, sequence(mapping(body).get("models"))):
             residency = _residency(entry, ahead)
-            digest = text(entry.get("digest"))
-            names = [n for n, d in self._listed.items() if d is not None and d == digest]
-            loaded |= dict.fromkeys([*names, str(entry.get("name"))], residency)
+            # Each digest once: a hostile listing may have thousands of entries that share one.
+            names = same.pop(text(entry.get("digest")) or "", ())
+            for name in (*names, str(entry.get("name"))):
+                loaded[name] = residency
         return loaded
 
     async def activity(self) -> Activity | None:
