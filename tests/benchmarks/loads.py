@@ -41,7 +41,14 @@ from vedette.settings import EndpointSettings, Nats, Settings
 from vedette.types import EndpointState, Outcome
 from vedette_prober.loads import Loads
 
-KINDS = ("ollama", "llama.cpp idle", "llama.cpp busy", "vllm selected", "vllm whole", "nothing told")
+KINDS = (
+    "ollama",
+    "llama.cpp idle",
+    "llama.cpp busy",
+    "vllm selected",
+    "vllm whole",
+    "a server that says nothing",
+)
 
 
 class Cost(Struct, frozen=True, kw_only=True):
