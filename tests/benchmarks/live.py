@@ -35,6 +35,7 @@ from vedette.types import ModelRef, Status
 from vedette.usecases import BUILT_IN
 
 _WARM_UP_S = 15.0
+_END_S = 30.0
 _BENCHMARK_EVERY = 20  # events: the others are probes
 _TARGET = 0.05  # of a core
 
@@ -91,8 +92,18 @@ async def top(on: Bench, screen: Screen) -> AsyncIterator[tuple[Process, Termina
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
-        await process.wait()
+        await _ended(process)
         terminal.close()
+
+
+async def _ended(process: Process) -> None:
+    """Return when *process* has ended. Raises RuntimeError when it does not end by itself."""
+    try:
+        async with asyncio.timeout(_END_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        raise RuntimeError(f"top did not end within {_END_S:g} s of SIGTERM") from None
 
 
 async def feed(on: Bench, per_s: float) -> None:

@@ -11,12 +11,14 @@ from eventually import eventually
 from samples import benchmark_event, lifecycle_event, probe_event
 from vedette import Client
 from vedette.bus.bus import Bus
-from vedette.bus.connection import barrier
+from vedette.bus.connection import barrier, connect
 from vedette.client.subscription import Watching
+from vedette.client.winners import announced
 from vedette.errors import FellBehind, RequestError
 from vedette.messages.channels import PUBLIC_ANSWERS, PUBLIC_EVENTS
 from vedette.messages.events import AnswerChanged, AsOf, Event, ModelEvent
 from vedette.runtime.nats_server import NatsServer
+from vedette.settings import Nats
 from vedette.types import ModelRef
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -104,6 +106,15 @@ async def test_a_watch_that_was_not_entered_begins_when_it_is_read_and_ends_with
         await barrier(client._connection)
         await publish(bus, lifecycle_event("found", MODEL, at=NOW))
     assert [type(event).TYPE for event in heard] == ["model.found"]
+
+
+async def test_an_operator_reads_the_last_winner_change_of_each_use_case(
+    bus: Bus, server: NatsServer
+) -> None:
+    await change_answer(bus, "chat")
+    last = [await change_answer(bus, use_case) for use_case in ("chat", "my.own case")]
+    async with connect(Nats(url=server.url("operator")), name="test") as connection:
+        assert sorted(await announced(connection), key=lambda change: change.use_case) == last
 
 
 @pytest.mark.fault("an agent reads slower than events come", "I6", "I13")
