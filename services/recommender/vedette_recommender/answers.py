@@ -222,8 +222,8 @@ class Answers:
         """Return the reply to *request*, which is that to all that must be answered alike."""
         like = (recommend, alike(self._field(request), self._board.columns, request))
         kept = self._alike.get(like)
+        most = request.limit + (recommend == self._best)  # the best, and its fallbacks
         if kept is None:
-            most = request.limit + (recommend == self._best)  # the best, and its fallbacks
             kept = _Alike(self._rank(request, most), {})
             if kept.ranking.ranked:  # else the reply quotes the request
                 if len(self._alike) >= _MOST_ALIKE:
@@ -231,7 +231,10 @@ class Answers:
                 self._alike[like] = kept
         who = identity(account, request.caller, request.session)
         if not kept.is_spread and (who or self._board.columns.loads):
-            kept.ranking, kept.is_spread = self._spread(request, kept.ranking), True
+            kept.ranking, kept.is_spread = (
+                self._spread(request, self._rank(request, max(most, MAX_EQUALS))),
+                True,
+            )
         order = self._order(kept.ranking, who)
         reply = kept.replies.get(order)
         if reply is None:
@@ -312,8 +315,8 @@ class Answers:
     def explain(self, request: RecommendRequest, account: str | None = None) -> ExplainReply:
         """Return the ranking that *request* of *account* comes to, and why. Raises RequestError."""
         self._tick()
-        ranking, columns = self._rank(request, max(2, request.limit)), self._board.columns
-        ranking = self._spread(request, ranking)
+        columns = self._board.columns
+        ranking = self._spread(request, self._rank(request, max(MAX_EQUALS, request.limit)))
         order = self._order(ranking, identity(account, request.caller, request.session))
         served = ranking.served(order)[: request.limit]
         by_row = {
@@ -369,7 +372,7 @@ class Answers:
             risk=request.risk,
         )
         narrowed = narrow(field, self._board.columns, request)
-        ranked = field.best(narrowed, terms, max(most, MAX_EQUALS))
+        ranked = field.best(narrowed, terms, most)
         return _Ranking(field=field, terms=terms, narrowed=narrowed, ranked=ranked)
 
     def _spread(self, request: RecommendRequest, ranking: _Ranking) -> _Ranking:
