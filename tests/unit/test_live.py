@@ -175,6 +175,14 @@ async def test_models_are_listed_once_and_then_only_those_that_changed_are_asked
         assert (source.asked["models.list"], source.asked["models.get"]) == (1, 1)
 
 
+async def test_without_a_model_the_command_that_says_why_is_named() -> None:
+    async with running(feed_of(Scripted())) as feed:
+        assert summary(feed.fleet).startswith("0 models · ")
+        assert '"vedette doctor" shows what is reachable' in summary(feed.fleet)
+    async with running(feed_of(Scripted(*FOUND))) as feed:
+        assert "doctor" not in summary(feed.fleet)
+
+
 async def test_a_storm_of_changes_costs_a_list_and_no_query_for_each_model() -> None:
     models = [ModelRef("box", f"m{number}") for number in range(500)]
     source = Scripted(*((n, lifecycle_event("found", ref, at=NOW)) for n, ref in enumerate(models, 1)))

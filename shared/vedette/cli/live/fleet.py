@@ -190,6 +190,8 @@ def summary(fleet: Fleet) -> str:
         parts[0] += f": {', '.join(f'{n:,} {status}' for status, n in counts.most_common())}"
     failing = sum(bool(view.state and view.state.failing_since) for view in fleet.endpoints)
     parts.append(counted(len(fleet.endpoints), "endpoint") + (f", {failing:,} failing" if failing else ""))
+    if fleet.endpoints and not fleet.views:
+        parts.append('"vedette doctor" shows what is reachable')
     if fleet.silent_since is not None:
         parts.insert(0, f"NO REPLY since {fleet.silent_since.astimezone():%H:%M:%S}, retrying")
     return " · ".join(parts)
