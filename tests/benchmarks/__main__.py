@@ -13,6 +13,7 @@ import uvloop
 
 from benchmarks import (
     busy,
+    console,
     costs,
     fidelity,
     grading,
@@ -40,6 +41,26 @@ def _numbers(_: Any, tokens: Sequence[cyclopts.Token]) -> tuple[int, ...]:
 
 
 Numbers = Annotated[tuple[int, ...], cyclopts.Parameter(converter=_numbers, n_tokens=1, negative="")]
+
+
+@app.command(name="console")
+def console_(
+    *, models: Numbers = (1000,), requests: int = 100, pages: int = 20, seconds: float = 30.0
+) -> None:
+    """Measure what pages of the console take, beside a page of the same size that says nothing.
+
+    Parameters
+    ----------
+    models
+        How many models the fleet has.
+    requests
+        How many requests for each page.
+    pages
+        How many pages are open at once, each asking again at each event.
+    seconds
+        For how long they are.
+    """
+    asyncio.run(console.main(models, requests, pages, seconds))
 
 
 @app.command(name="loads")

@@ -8,6 +8,8 @@ from typing import Final
 import msgspec
 from nats.aio.msg import Msg
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 
 from vedette.errors import ConfigurationError
 from vedette.messages.events import Event, Progress
@@ -88,7 +90,8 @@ def application(sources: Sources, enqueue: Enqueue, console: Console, tokens: Ke
     """Return the application: pages and the HTTP API, behind the guard. *enqueue* queues a job."""
     pages = Pages(sources, enqueue)
     api = Api(sources.asking, sources.changes, openapi.encoded)
-    app = Starlette(routes=[*api.routes(), *pages.routes()])
+    packed = Middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)  # it lets event streams be
+    app = Starlette(routes=[*api.routes(), *pages.routes()], middleware=[packed])
     pages.guard = Guard(app, settings=console, keys=tokens, now=lambda: sources.clock.now().timestamp())
     return pages.guard
 

@@ -1,0 +1,142 @@
+"""What pages of the console take: time and bytes of each, beside a page of the same size that says nothing.
+
+The recommender is in the same process: the time of a page holds that of its queries, without NATS. `python -m
+benchmarks.console MODELS` serves such a console, with an event a second, until its standard input ends.
+"""
+
+import asyncio
+import gzip
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+
+import httpx
+from rich.console import Console as Screen
+from rich.table import Table
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from benchmarks.machine import Cpu, resident_mb
+from consoles import Rig, fleet
+from samples import benchmark_event
+from vedette.testing import EPOCH
+from vedette.types import ModelRef
+
+PATHS = ("/", "/why/chat", "/models", "/models?bars=1", "/models/gpu/qwen3:8b", "/compare", "/endpoints")
+_WARM = 5
+
+
+def raw(body: bytes) -> httpx.AsyncClient:
+    """Return a client of an application that sends *body*."""
+
+    async def page(_: Request) -> Response:
+        return Response(body, media_type="text/html")
+
+    app = Starlette(routes=[Route("/", page)])
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://127.0.0.1")
+
+
+async def timed(client: httpx.AsyncClient, path: str) -> float:
+    """Return the milliseconds of one request."""
+    began = time.perf_counter()
+    reply = await client.get(path)
+    assert reply.status_code == 200, reply.text
+    return 1000 * (time.perf_counter() - began)
+
+
+async def pages(models: int, requests: int) -> None:
+    """Print what each page takes, and a raw page of its size in turns with it."""
+    rig = Rig(fleet(models))
+    table = Table(
+        "page", "bytes", "packed", "p50 ms", "p95 ms", "raw p50 ms", "raw p95 ms", title=f"{models:,} models"
+    )
+    async with rig.client(**{"accept-encoding": "identity"}) as browser:
+        for path in PATHS:
+            body = (await browser.get(path)).content
+            ours, theirs = [], []
+            async with raw(body) as bare:
+                for _ in range(_WARM + requests):
+                    rig.clock.advance(2)  # nothing that was kept for a second is used
+                    ours.append(await timed(browser, path))
+                    theirs.append(await timed(bare, "/"))
+            table.add_row(
+                path,
+                f"{len(body):,}",
+                f"{len(gzip.compress(body, 5)):,}",
+                *(f"{at(some[_WARM:], q):.1f}" for some in (ours, theirs) for q in (50, 95)),
+            )
+    Screen(width=120).print(table)
+
+
+def at(values: Sequence[float], percent: int) -> float:
+    """Return the percentile of *values*."""
+    return statistics.quantiles(values, n=100)[percent - 1]
+
+
+async def serve(models: int) -> None:
+    """Serve a console, print its URL, and let an event happen each second until standard input ends."""
+    rig = Rig(fleet(models))
+    ended = asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    async with rig.served() as url:
+        print(url, flush=True)
+        for number in range(10_000):
+            if ended.done():
+                break
+            await asyncio.wait([ended], timeout=1.0)
+            rig.clock.advance(1)
+            rig.hear(benchmark_event(ModelRef("gpu", "qwen3:8b"), at=EPOCH, tps=90.0 + number % 20))
+
+
+async def opened(models: int, count: int, seconds: float) -> None:
+    """Print what a console uses while *count* pages are open, each asking again at each event."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "benchmarks.console", str(models),
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert child.stdin
+    assert child.stdout
+    url = (await child.stdout.readline()).decode().strip()
+    empty_mb = resident_mb(child.pid)
+    idle = await _used(child.pid, seconds / 3)
+    asked = [0]
+    async with asyncio.TaskGroup() as group:
+        readers = [group.create_task(_page(url, asked)) for _ in range(count)]
+        used = await _used(child.pid, seconds)
+        for reader in readers:
+            reader.cancel()
+    print(
+        f"{models:,} models, {count} open pages, an event a second: {used:.1%} of a core (without pages {idle:.1%}), "
+        f"{asked[0] / seconds:.0f} pages a second, {resident_mb(child.pid):.0f} MB (at the start {empty_mb:.0f} MB), "
+        "recommender included"
+    )
+    child.stdin.close()
+    await child.wait()
+
+
+async def _used(pid: int, seconds: float) -> float:
+    before = Cpu.now(pid)
+    await asyncio.sleep(seconds)
+    return Cpu.now(pid).since(before)[0] / seconds
+
+
+async def _page(url: str, asked: list[int]) -> None:
+    """Do what a browser does that has *Now* open."""
+    async with httpx.AsyncClient(base_url=url, timeout=60) as browser, browser.stream("GET", "/live") as live:
+        async for line in live.aiter_lines():
+            if line.startswith("data:"):
+                await browser.get("/", headers={"hx-request": "true"})
+                asked[0] += 1
+
+
+async def main(models: Sequence[int], requests: int, count: int, seconds: float) -> None:
+    """Print both for each number of *models*."""
+    for number in models:
+        await pages(number, requests)
+        await opened(number, count, seconds)
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(int(sys.argv[1])))
