@@ -13,6 +13,7 @@ import msgspec
 
 from catalogues import Pair, Recommender
 from samples import lifecycle_event, model_info
+from vedette import log
 from vedette.errors import NoAnswer
 from vedette.messages import ids
 from vedette.messages.catalogue import Catalogue
@@ -331,7 +332,9 @@ class Rig:
         sources = Sources(
             asking=self.asking, changes=self.changes, clock=self.clock, use_cases=lambda: tuple(known({}))
         )
-        self.app: Guard = application(sources, self._enqueue, console or Console(), self.keys)
+        self.app: Guard = application(
+            sources, self._enqueue, console or Console(), self.keys, log.logger("console")
+        )
 
     def hear(self, *events: Event) -> None:
         """Let the recommender and the console take in *events*."""

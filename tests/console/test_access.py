@@ -1,5 +1,7 @@
 """Who may look at the console, and who may act there."""
 
+from pathlib import Path
+
 import pytest
 
 from consoles import OPERATOR, TOKEN
@@ -9,12 +11,12 @@ from vedette_console.access import SESSION_S, Hosts, Keys, Rate, is_within
 from vedette_console.app import keys
 
 
-def test_a_session_holds_for_its_time_and_for_its_tokens() -> None:
+def test_a_session_holds_for_its_time_and_for_its_process() -> None:
     known = Keys(TOKEN, OPERATOR, open=False)
     session = known.session("operator", 1000.0, "n")
     assert known.role_in(session, 1000.0 + SESSION_S) == "operator"
     assert known.role_in(session, 1001.0 + SESSION_S) is None
-    assert Keys(TOKEN, "another", open=False).role_in(session, 1000.0) is None
+    assert Keys(TOKEN, OPERATOR, open=False).role_in(session, 1000.0) is None  # of another process
 
 
 @pytest.mark.parametrize("session", ["", ".", "...", "operator.99999999999.n.", "operator.x.n.00", "é.1.2.3"])
@@ -76,6 +78,12 @@ def test_a_rate_allows_a_burst_and_then_so_many_a_second() -> None:
     assert rate.wait_s("b", 0.0) == 0.0
     assert rate.wait_s("a", 0.5) == pytest.approx(0.5)
     assert rate.wait_s("a", 1.1) == 0.0
+
+
+def test_an_empty_file_is_no_token(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("\n")
+    with pytest.raises(ConfigurationError, match="is empty"):
+        keys(Console(operator_token=Secret(file=str(tmp_path / "token"))))
 
 
 def test_networks_are_of_addresses_only() -> None:

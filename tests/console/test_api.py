@@ -11,7 +11,7 @@ from consoles import Rig, fleet
 from eventually import eventually
 from vedette.messages.codec import encode
 from vedette_console import openapi
-from vedette_console.changes import MAX_LISTENERS, Place
+from vedette_console.changes import MAX_LISTENERS, MAX_OF_CALLER, Place
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +64,9 @@ async def test_a_resource_is_the_query(rig: Rig, path: str, subject: str, asked:
         ("/models/gpu/nothing", 404, "unknown_model", "model"),
         ("/history/availability?model=gpu", 400, "invalid_value", "model"),
         ("/nothing", 404, "unknown_path", None),
+        ("/recommend/chat?constraints=x&locality=local", 400, "unknown_field", "constraints"),
+        ("/recommend/chat?weights=1&weights.speed=1", 400, "unknown_field", "weights"),
+        ("/recommend/chat?capabilities.x=1", 400, "unknown_field", "capabilities.x"),
     ],
 )
 async def test_an_error_names_the_field(
@@ -128,6 +131,8 @@ async def read(url: str, events: int, last: str | None = None) -> list[tuple[str
         place = name = ""
         async for line in reply.aiter_lines():
             key, _, value = line.partition(": ")
+            if not line:
+                place = ""
             if key == "id":
                 place = value
             elif key == "event":
@@ -155,6 +160,7 @@ async def test_a_reader_that_comes_back_misses_nothing() -> None:
         missed = [rig.announce("agent"), rig.announce("fast")]
         again = await read(f"{url}/api/v1/events?events=recommend.changed", 2, last=place)
         assert [told for _, _, told in again] == [json.loads(encode(one)) for one in missed]
+        assert [bool(place) for place, _, _ in again] == [False, True]  # not before all were sent
         async with httpx.AsyncClient() as caller:
             unknown = await caller.get(f"{url}/api/v1/events?events=model.fond")
         assert 'did you mean "model.found"?' in unknown.json()["detail"].replace("\\", "")
@@ -173,6 +179,11 @@ async def test_pages_hear_of_a_winner_at_once() -> None:
 async def test_a_slow_reader_is_cut_off_and_costs_nobody_else() -> None:
     """It gets what was kept for it, then its stream ends; too many readers are turned away."""
     rig = Rig(fleet(3))
+    # One caller has only so many of them.
+    with ExitStack() as stack:
+        mine = [stack.enter_context(rig.changes.listening("10.0.0.1")) for _ in range(MAX_OF_CALLER + 1)]
+        assert mine[-1] is None
+        assert stack.enter_context(rig.changes.listening("10.0.0.2"))
     with rig.changes.listening() as slow, rig.changes.listening() as quick:
         assert slow
         assert quick
@@ -190,7 +201,10 @@ async def test_a_slow_reader_is_cut_off_and_costs_nobody_else() -> None:
     assert [reader is None for reader in readers] == [False] * MAX_LISTENERS + [True]
 
 
-@pytest.mark.parametrize("text", ["", "m1", "m1.e2", "m1.e2.a", "m1.e2.a-3", "m1.e2.a3.b4", "mé.e2.a3"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "m1", "m" + "9" * 5000 + ".e1.a1", "m1.e2", "m1.e2.a", "m1.e2.a-3", "m1.e2.a3.b4", "mé.e2.a3"],
+)
 def test_an_id_of_another_stream_is_no_place(text: str) -> None:
     assert Place.parse(text) is None
 

@@ -1,7 +1,9 @@
 """What a request must pass before any page or query."""
 
 import re
+from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 
 from consoles import OPERATOR, TOKEN, Rig, fleet
@@ -80,6 +82,58 @@ async def test_tokens_cannot_be_guessed_fast(closed: Rig) -> None:
     async with closed.client() as browser:
         codes = [(await browser.post("/login", data={"token": str(n)})).status_code for n in range(7)]
         assert codes == [403] * 5 + [429] * 2
+    async with closed.client(authorization="Bearer wrong") as caller:
+        assert (await caller.get("/api/v1/models")).status_code == 429
+
+
+async def test_a_forwarded_address_is_not_believed(closed: Rig) -> None:
+    """Neither as that of a trusted proxy nor to get around a limit: served as the product serves it."""
+    async with closed.served() as url, httpx.AsyncClient(base_url=url) as stranger:
+        codes = []
+        for number in range(7):
+            headers = {"x-forwarded-for": f"10.0.0.{number}"}
+            codes.append((await stranger.post("/login", data={"token": "x"}, headers=headers)).status_code)
+        assert codes == [403] * 5 + [429] * 2
+
+
+async def test_another_site_locks_no_user_out(closed: Rig) -> None:
+    async with closed.client() as browser:
+        for _ in range(20):
+            sent = await browser.post("/login", data={"token": "x"}, headers={"sec-fetch-site": "cross-site"})
+            assert sent.status_code == 403
+        link = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+        assert (await browser.get("/login", headers=link)).status_code == 200
+        assert (await browser.post("/login", data={"token": TOKEN})).status_code == 303
+
+
+@pytest.mark.parametrize("keys", [Keys(None, None, open=True), Keys(TOKEN, None, open=False)])
+async def test_nobody_is_an_operator_without_an_operators_token(keys: Keys) -> None:
+    """Whatever a viewer knows, other keys sign nothing that these take."""
+    rig = Rig(fleet(3), keys=keys)
+    forged = Keys(TOKEN, None, open=False).session("operator", 0.0, "n")
+    own = keys.session("operator", rig.clock.now().timestamp(), "n")
+    for session in (forged, own):
+        async with rig.client(cookie=f"vedette_session_0={session}") as browser:
+            form = {"kind": "probe", "target": "gpu", "form_token": keys.form_token(session)}
+            assert (await browser.post("/work", data=form)).status_code in (303, 403)
+    assert rig.jobs == []
+
+
+@pytest.mark.parametrize(
+    "kind", ["multipart/form-data; boundary=x", "text/plain", "application/x-www-form-urlencoded"]
+)
+async def test_a_long_form_is_not_read(closed: Rig, kind: str) -> None:
+    """An endless body costs neither memory nor disk."""
+    sent = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for _ in range(1000):
+            sent += 1
+            yield b"x" * 1024
+
+    async with closed.client(**{"content-type": kind}) as stranger:
+        assert (await stranger.post("/login", content=body())).status_code == 403
 
 
 async def test_only_an_operator_starts_jobs(rig: Rig) -> None:

@@ -128,6 +128,9 @@ async def test_the_command_and_the_call_that_why_shows_ask_the_same(rig: Rig) ->
         ("/models/gpu/qwen3:9b", 404, "did you mean"),
         ("/models?sort=beauty", 400, "sort"),
         ("/compare?beside=nothing", 400, "model"),
+        ("/why/chat?at=0001-01-01T00:00", 400, "not in the history"),
+        ("/why/chat?weights=1&weights.quality=1", 400, "weights is no parameter"),
+        ("/nothing", 404, "no page at /nothing"),
     ],
 )
 async def test_what_is_wrong_is_said_on_the_page(rig: Rig, path: str, status: int, said: str) -> None:
@@ -150,6 +153,17 @@ async def test_models_are_paged_by_the_query(rig: Rig) -> None:
     assert 'href="/models?sort=output_tps&amp;descending=true&amp;page=2"' in text
     second = await page(rig, "/models?sort=output_tps&descending=true&page=2")
     assert len(re.findall('<th scope="row">', second)) == reply.total - 50
+
+
+@pytest.mark.parametrize("number", ["\u00b2", "9" * 5000, "-1", "0", "x"])
+async def test_a_page_that_there_is_not_is_the_first(rig: Rig, number: str) -> None:
+    assert "50 of" in await page(rig, f"/models?page={quote(number)}")
+
+
+async def test_what_is_asked_elsewhere_is_of_the_same_time(rig: Rig) -> None:
+    """The address, the command and the part that is asked for again keep what was chosen."""
+    text = await page(rig, "/why/chat?weights.speed=90&weights.quality=10")
+    assert 'hx-get="/why/chat?weights.speed=90&amp;weights.quality=10"' in text
 
 
 async def test_bars_are_read_once_a_minute(rig: Rig) -> None:

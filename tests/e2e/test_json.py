@@ -59,7 +59,7 @@ GIVEN: dict[str, tuple[str, ...]] = {
 LINES = {"watch", "export"}
 WITHOUT_A_STATE_DIRECTORY = {"contracts", "config init", "config check", "config show"}
 SILENT = {"dead show"}  # there is none to show: said on standard error
-ELSEWHERE = {"demo"}  # tests/e2e/test_demo.py
+ELSEWHERE = {"demo", "console"}  # tests/e2e/test_demo.py, test_console.py
 
 
 def _with_json(of: App, *path: str) -> set[str]:

@@ -1,12 +1,12 @@
 """Who may look and who may act: decisions on tokens, sessions, hosts and rates. Pure.
 
-A session is a text that the console signs: it needs no memory, so replicas and restarts do not end it. Its key follows
-from the tokens, so a changed token ends all sessions.
+A session is a text that the console signs by a secret of its process: nobody else can make one, and it ends with the
+process.
 """
 
-import hashlib
 import hmac
 import ipaddress
+import secrets
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal
@@ -42,8 +42,7 @@ class Keys:
         self.open = open
         self._token = token
         self._operator_token = operator_token
-        told = "\0".join((token or "", operator_token or ""))
-        self._key = hashlib.blake2b(told.encode(), person=b"vedette-session").digest()
+        self._key = secrets.token_bytes(32)  # nothing that a viewer knows
 
     @property
     def has_operator(self) -> bool:
@@ -69,7 +68,7 @@ class Keys:
         role, until, _ = told.split(".", 2)
         if int(until) < now:
             return None
-        return "operator" if role == "operator" else "viewer"
+        return "operator" if role == "operator" and self.has_operator else "viewer"
 
     def form_token(self, session: str) -> str:
         """Return what a form of *session* holds, so that no other site can send it."""
@@ -140,6 +139,12 @@ class Rate:
         self._burst = burst
         self._per_s = per_s
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # requests left, and when that was
+
+    def left_s(self, caller: str, now: float) -> float:
+        """Return what `wait_s` would, and count nothing."""
+        left, at = self._left.get(caller, (self._burst, now))
+        left = min(self._burst, left + (now - at) * self._per_s)
+        return 0.0 if left >= 1.0 else (1.0 - left) / self._per_s
 
     def wait_s(self, caller: str, now: float) -> float:
         """Count a request of *caller* at *now*; return 0, or the seconds after which it is allowed."""

@@ -1,13 +1,16 @@
 """The HTTP API: the queries of the bus under `/api/v1`, for those without NATS."""
 
+import asyncio
 import hashlib
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from vedette.errors import RequestError
 from vedette.messages.channels import PUBLIC_ANSWERS, PUBLIC_EVENTS
@@ -21,6 +24,8 @@ from vedette_console.changes import Changes, Listener, News, Place
 
 ROOT: Final = "/api/v1"
 _KEEP_ALIVE_S: Final = 15.0
+_BEHIND_S: Final = 5.0
+_AS_OF: Final = re.compile(rb'"as_of":\{[^{}]*\}')
 
 
 class Resource(Struct, frozen=True):
@@ -93,24 +98,30 @@ class Api:
                 problem = f"{one!r} is no event; {nearest(one, known)}"
                 return problems.respond(RequestError(code="unknown_event", message=problem, field="events"))
         last = request.headers.get("last-event-id") or request.query_params.get("last_event_id", "")
-        return stream(self._changes, lambda listener: self._told(listener, wanted, Place.parse(last)))
+        return EventStream(self._changes, lambda listener: self._told(listener, wanted, Place.parse(last)))
 
     async def _told(
         self, listener: Listener, wanted: Sequence[str], last: Place | None
     ) -> AsyncIterator[bytes]:
         """Yield the changes after *last*, then the events as they happen."""
         yield b": hello\nretry: 2000\n\n"
-        if last is not None:
-            for change in self._changes.after(last):
-                if not wanted or name_of(change.event) in wanted:
-                    yield message(name_of(change.event), encode(change.event), str(self._changes.place))
+        missed = [
+            change
+            for change in (self._changes.after(last) if last is not None else ())
+            if not wanted or name_of(change.event) in wanted
+        ]
+        place = self._changes.place
+        for change in missed:
+            # Only with the last of them is the reader as far as the place says.
+            read_to = str(place) if change is missed[-1] else ""
+            yield message(name_of(change.event), encode(change.event), read_to)
         async for news in heard(listener):
             if news is None:
                 yield b": \n\n"
-            elif news.event is not None and _is_public(news.event):
-                name = name_of(news.event)
+            elif isinstance(news.told, Event) and _is_public(news.told):
+                name = name_of(news.told)
                 if not wanted or name in wanted:
-                    yield message(name, encode(news.event), str(news.place))
+                    yield message(name, news.data, str(news.place))
 
 
 def name_of(event: Event) -> str:
@@ -131,19 +142,54 @@ async def heard(listener: Listener) -> AsyncIterator[News | None]:
         yield news
 
 
-def stream(changes: Changes, told: Callable[[Listener], AsyncIterator[bytes]]) -> Response:
-    """Return a response that sends server-sent events as *told* to a listener, until the caller leaves."""
+class EventStream(Response):
+    """Sends server-sent events as *told* to a listener, until the caller leaves or falls too far behind."""
 
-    async def body() -> AsyncIterator[bytes]:
-        with changes.listening() as listener:
+    def __init__(self, changes: Changes, told: Callable[[Listener], AsyncIterator[bytes]]) -> None:
+        super().__init__(media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+        del self.headers["content-length"]
+        self._changes = changes
+        self._told = told
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until one of the two ends it."""
+        caller = scope["client"][0] if scope.get("client") else ""
+        with self._changes.listening(caller) as listener:
             if listener is None:
-                yield message("full", b'"too many open event streams"')
+                full = problems.response(
+                    503, "full", "too many event streams are open", {"retry-after": "10"}
+                )
+                await full(scope, receive, send)
                 return
-            async for part in told(listener):
-                yield part
+            ends = [
+                asyncio.create_task(self._send(send, listener)),
+                asyncio.create_task(_left(receive)),
+                asyncio.create_task(_behind(listener)),
+            ]
+            try:
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for end in ends:
+                    end.cancel()
+                await asyncio.gather(*ends, return_exceptions=True)
+            if not ends[0].cancelled():
+                ends[0].result()
 
-    headers = {"x-accel-buffering": "no", "cache-control": "no-store"}
-    return StreamingResponse(body(), media_type="text/event-stream", headers=headers)
+    async def _send(self, send: Send, listener: Listener) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        async for part in self._told(listener):
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _behind(listener: Listener) -> None:
+    await listener.behind.wait()
+    await asyncio.sleep(_BEHIND_S)  # a reader that is only slow gets what was kept for it
 
 
 def message(name: str, data: bytes, place: str = "") -> bytes:
@@ -153,8 +199,8 @@ def message(name: str, data: bytes, place: str = "") -> bytes:
 
 
 def tagged(body: bytes, request: Request) -> Response:
-    """Return *body* with its entity tag; 304 where the caller has it already."""
-    tag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    """Return *body* with its entity tag, whatever it is as of; 304 where the caller has it already."""
+    tag = f'"{hashlib.blake2b(_AS_OF.sub(b"", body), digest_size=12).hexdigest()}"'
     headers = {"etag": tag, "cache-control": "no-cache"}
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)

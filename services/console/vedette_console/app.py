@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from nats.aio.msg import Msg
@@ -86,12 +86,16 @@ async def follow(service: Service, changes: Changes) -> None:
     await service.bus.connection.subscribe("progress.*", cb=on_progress)
 
 
-def application(sources: Sources, enqueue: Enqueue, console: Console, tokens: Keys) -> Guard:
+def application(sources: Sources, enqueue: Enqueue, console: Console, tokens: Keys, log: Any) -> Guard:
     """Return the application: pages and the HTTP API, behind the guard. *enqueue* queues a job."""
-    pages = Pages(sources, enqueue)
+    pages = Pages(sources, enqueue, log)
     api = Api(sources.asking, sources.changes, openapi.encoded)
     packed = Middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)  # it lets event streams be
-    app = Starlette(routes=[*api.routes(), *pages.routes()], middleware=[packed])
+    app = Starlette(
+        routes=[*api.routes(), *pages.routes()],
+        middleware=[packed],
+        exception_handlers={404: pages.missing, 405: pages.missing, Exception: pages.failed},
+    )
     pages.guard = Guard(app, settings=console, keys=tokens, now=lambda: sources.clock.now().timestamp())
     return pages.guard
 
@@ -117,7 +121,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             clock=service.clock,
             use_cases=lambda: use_cases,
         )
-        guard = application(sources, service.bus.publisher.enqueue, console, tokens)
+        guard = application(sources, service.bus.publisher.enqueue, console, tokens, service.log)
         service.on_reload(take_on)
         await service.start()
         async with web.listening(

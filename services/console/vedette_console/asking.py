@@ -11,7 +11,7 @@ from vedette.messages.channels import QUERIES
 from vedette.messages.codec import encode
 
 T = TypeVar("T", bound=Struct)
-_TIMEOUT_S: Final = 5.0
+_TIMEOUT_S: Final = 2.5
 _PAST_TIMEOUT_S: Final = 30.0  # a recommender gives up before
 _PAST: Final = frozenset({"recommend.asof", "history.asof"})
 _ONCE: Final = frozenset({"report.outcome", "recommend.asof"})  # never sent twice

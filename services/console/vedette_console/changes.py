@@ -5,10 +5,12 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Final, Literal
 
 from msgspec import Struct
 
+from vedette.messages.codec import encode
 from vedette.messages.events import (
     AnswerChanged,
     EndpointObserved,
@@ -27,8 +29,10 @@ KEPT_FOR: Final = timedelta(hours=24)
 _MAX_KEPT: Final = 5000
 _MAX_WAITING: Final = 1000  # of one listener; a slower one is cut off and may come again
 MAX_LISTENERS: Final = 500
+MAX_OF_CALLER: Final = 250  # an address; behind a proxy all have one
 # Several consumers read MODELS, one for each kind of event, and one may be a little behind another.
 _MAX_BEHIND: Final = 32
+_MAX_DIGITS: Final = 20
 _MAX_JOBS: Final = 50
 
 Kind = Literal["found", "changed", "lost", "regressed", "winner", "endpoint"]
@@ -48,15 +52,17 @@ class Place(Struct, frozen=True):
     def parse(cls, text: str) -> "Place | None":
         """Return the place that *text* names, or None for any other text."""
         found = {part[:1]: part[1:] for part in text.split(".")}
-        if set(found) != set(_LETTERS.values()) or not all(
-            n.isascii() and n.isdigit() for n in found.values()
-        ):
+        if set(found) != set(_LETTERS.values()) or not all(map(_is_number, found.values())):
             return None
         return cls({stream: int(found[letter]) for stream, letter in _LETTERS.items()})
 
     def with_sequence(self, stream: str, sequence: int) -> "Place":
         """Return this place moved on to *sequence* of *stream*."""
         return Place({**self.sequences, stream: max(sequence, self.sequences.get(stream, 0))})
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < _MAX_DIGITS
 
 
 class Change(Struct, frozen=True, kw_only=True):
@@ -73,26 +79,34 @@ class Change(Struct, frozen=True, kw_only=True):
     use_case: str | None = None
 
 
-class News(Struct, frozen=True, kw_only=True):
-    """What a listener gets: an event, or the progress of a job, and how far the streams were read with it."""
+class News:
+    """What a listener gets: an event or the progress of a job, and how far the streams were read with it."""
 
-    place: Place
-    event: Event | None = None
-    progress: Progress | None = None
+    def __init__(self, place: Place, told: Event | Progress) -> None:
+        self.place = place
+        self.told = told
+
+    @cached_property
+    def data(self) -> bytes:
+        """It as JSON: encoded once, however many listen."""
+        return encode(self.told)
 
 
 class Listener:
     """The news for one reader. Iterating ends when the reader is too slow, or when the console stops."""
 
-    def __init__(self) -> None:
+    def __init__(self, caller: str) -> None:
+        self.caller = caller
         self._waiting: deque[News] = deque()
         self._there = asyncio.Event()
         self.ended = False
+        self.behind = asyncio.Event()  # set when too many wait: whoever sends stops
 
     def tell(self, news: News) -> None:
         """Take *news* in, or end when too many wait."""
         if len(self._waiting) >= _MAX_WAITING:
             self.ended = True
+            self.behind.set()
         elif not self.ended:
             self._waiting.append(news)
         self._there.set()
@@ -132,7 +146,7 @@ class Changes:
             self.winners[event.use_case] = event
         if (change := self._change(stream, event, sequence)) is not None:
             self._kept.append(change)
-        self._tell(News(place=self.place, event=event))
+        self._tell(News(self.place, event))
 
     def progress(self, progress: Progress) -> None:
         """Take in the *progress* of a job, and tell the listeners."""
@@ -140,7 +154,7 @@ class Changes:
         self.jobs[progress.job_id] = progress
         while len(self.jobs) > _MAX_JOBS:
             del self.jobs[next(iter(self.jobs))]
-        self._tell(News(place=self.place, progress=progress))
+        self._tell(News(self.place, progress))
 
     def since(self, moment: datetime) -> list[Change]:
         """Return the changes from *moment* on, the newest first."""
@@ -161,12 +175,13 @@ class Changes:
         return len(self._listeners)
 
     @contextmanager
-    def listening(self) -> Iterator[Listener | None]:
-        """Give a listener while the context is open; None when there are too many."""
-        if len(self._listeners) >= MAX_LISTENERS:
+    def listening(self, caller: str = "") -> Iterator[Listener | None]:
+        """Give a listener while the context is open; None when there are too many, in all or of *caller*."""
+        listener = Listener(caller)
+        alike = sum(1 for one in self._listeners if one.caller == caller)
+        if len(self._listeners) >= MAX_LISTENERS or (caller and alike >= MAX_OF_CALLER):
             yield None
             return
-        listener = Listener()
         self._listeners.add(listener)
         try:
             yield listener

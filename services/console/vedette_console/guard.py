@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 from typing import Final
+from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -17,7 +18,6 @@ from vedette_console.access import Caller, Hosts, Keys, Rate, Role, is_within
 COOKIE: Final = "vedette_session"
 FORM_TOKEN: Final = "form_token"  # noqa: S105 - the name of a field
 FORM_HEADER: Final = "x-vedette-form"
-_SAFE: Final = frozenset({"GET", "HEAD"})
 _OPEN: Final = ("/static/", "/login")  # for those who may not look yet
 _HEADERS: Final = {
     "content-security-policy": (
@@ -45,7 +45,7 @@ class Guard:
             not settings.hosts and not keys.open
         )  # a session is of one name: no other site has it
         self._rate = Rate(burst=400, per_s=100)
-        self._logins = Rate(burst=5, per_s=1 / 12)
+        self._wrong = Rate(burst=5, per_s=1 / 12)  # tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take one request."""
@@ -72,14 +72,12 @@ class Guard:
             return problems.response(
                 421, "wrong_host", f'no page is served as "{host}"; add it to [console] hosts if it is yours'
             )
+        if _is_cross_site(request.headers, host) and not _is_followed_link(request):
+            return problems.response(403, "cross_site", "this request came from another site")
         address = request.client.host if request.client else ""
         if wait_s := self._rate.wait_s(address, self._now()):
             return problems.too_many(wait_s)
-        if (
-            path == "/login"
-            and request.method == "POST"
-            and (wait_s := self._logins.wait_s(address, self._now()))
-        ):
+        if wait_s := self._wrong.left_s(address, self._now()):
             return problems.too_many(wait_s)
         caller = self.caller(request.headers, address)
         request.state.caller = caller
@@ -89,20 +87,30 @@ class Guard:
                 return problems.response(
                     401, "no_token", "send the token of [console] as: Authorization: Bearer TOKEN"
                 )
-            return RedirectResponse(f"/login?to={_quoted(path)}", status_code=303)
-        if request.method not in _SAFE and _is_cross_site(request.headers, host):
-            return problems.response(403, "cross_site", "this request came from another site")
+            return RedirectResponse(f"/login?to={quote(here(request), safe='/')}", status_code=303)
         return None
 
     def caller(self, headers: Headers, address: str) -> Caller:
         """Return who sends a request with *headers* from *address*."""
         kind, _, token = headers.get("authorization", "").partition(" ")
         if kind.casefold() == "bearer":
-            return Caller(self.keys.role_of(token.strip()))
-        session = _cookie(headers)
+            return Caller(self.role_of(token.strip(), address))
+        session = self._session(headers)
         if session and (role := self.keys.role_in(session, self._now())):
             return Caller(role, session)
         return Caller(self._without_token(headers, address))
+
+    @property
+    def cookie(self) -> str:
+        """The name of the cookie: browsers send one of a host to all its ports."""
+        return f"{COOKIE}_{self._settings.port or 0}"
+
+    def _session(self, headers: Headers) -> str | None:
+        try:
+            found = SimpleCookie(headers.get("cookie", "")).get(self.cookie)
+        except CookieError:
+            return None
+        return found.value if found else None
 
     def _without_token(self, headers: Headers, address: str) -> Role | None:
         if self.keys.open:
@@ -117,17 +125,16 @@ class Guard:
         given = request.headers.get(FORM_HEADER) or form_token or ""
         return caller.session is None or self.keys.is_form_token(given, caller.session)
 
+    def role_of(self, token: str, address: str) -> Role | None:
+        """Return what *token* allows; one that is wrong is counted against *address*."""
+        role = self.keys.role_of(token)
+        if role is None:
+            self._wrong.wait_s(address, self._now())
+        return role
+
     def begin(self, role: Role) -> str:
         """Return a new session of *role*."""
         return self.keys.session(role, self._now(), secrets.token_hex(8))
-
-
-def _cookie(headers: Headers) -> str | None:
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return None
-    return found.value if found else None
 
 
 def _is_cross_site(headers: Headers, host: str) -> bool:
@@ -138,9 +145,11 @@ def _is_cross_site(headers: Headers, host: str) -> bool:
     return origin is not None and origin.partition("://")[2] != host
 
 
-def _quoted(path: str) -> str:
-    return (
-        path
-        if path.startswith("/") and not path.startswith("//") and path.replace("/", "").isalnum()
-        else "/"
-    )
+def _is_followed_link(request: Request) -> bool:
+    """Return whether a person came here by a link of another site: nothing is sent but the address."""
+    return request.method == "GET" and request.headers.get("sec-fetch-mode") == "navigate"
+
+
+def here(request: Request) -> str:
+    """Return the address of *request* on this console."""
+    return f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path

@@ -1,27 +1,30 @@
 """The pages: an address each, rendered on the server; htmx asks for the part that changes."""
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from vedette import __version__
 from vedette.errors import NoAnswer, RequestError
-from vedette.messages.codec import encode
+from vedette.messages.events import Progress
 from vedette.text import figures
 from vedette.text.shown import shown, shown_name
 from vedette_console import api, parameters, problems
 from vedette_console.access import SESSION_S, Caller
 from vedette_console.changes import Listener
-from vedette_console.guard import COOKIE, FORM_TOKEN, Guard
+from vedette_console.guard import FORM_TOKEN, Guard, here
 from vedette_console.screens import compare, endpoints, happened, model, models, now, why
 from vedette_console.screens.context import Fresh, Sources, View
 from vedette_console.screens.now import model_link
@@ -29,6 +32,8 @@ from vedette_console.screens.now import model_link
 Screen = Callable[[View], Awaitable[dict[str, Any]]]
 _FRESH_S: Final = 1.0  # of what all open pages show alike
 _HISTORY_FRESH_S: Final = 60.0
+_FORM_S: Final = 10.0
+_MAX_FORM_BYTES: Final = 16_384
 _STATIC: Final = {
     "console.css": "text/css",
     "console.js": "text/javascript",
@@ -44,9 +49,10 @@ class Pages:
 
     guard: Guard
 
-    def __init__(self, sources: Sources, enqueue: endpoints.Enqueue) -> None:
+    def __init__(self, sources: Sources, enqueue: endpoints.Enqueue, log: Any) -> None:
         self._sources = sources
         self._enqueue = enqueue
+        self._log = log
         self._static = {name: _file(name) for name in _STATIC}
         self._templates = _templates({name: _version(body) for name, body in self._static.items()})
         self._fresh = Fresh(_FRESH_S, sources.clock)
@@ -94,7 +100,7 @@ class Pages:
         body = template.render(
             values,
             screen=name,
-            path=request.url.path,
+            here=here(request),
             caller=caller,
             may_log_in=self.guard.keys.has_operator or not self.guard.keys.open,
             form_token=request.state.form_token,
@@ -103,11 +109,28 @@ class Pages:
         )
         return Response(body, status, {"vary": "HX-Request"}, media_type="text/html")
 
-    def _problem(self, request: Request, error: RequestError) -> Response:
-        problem = problems.of(error)
+    def _problem(self, request: Request, error: RequestError, status: int | None = None) -> Response:
+        problem = problems.of(error, status)
         hint = 'Is a recommender running? "vedette doctor" says.' if isinstance(error, NoAnswer) else ""
         values = {"problem": problem, "hint": hint}
         return self._page(request, "error", values, problem.status)
+
+    async def missing(self, request: Request, error: Exception) -> Response:
+        """Say that there is nothing at this address, or not by this method."""
+        status = error.status_code if isinstance(error, HTTPException) else 404
+        code, said = (
+            ("not_found", "no page") if status == 404 else ("not_allowed", f"{request.method} is not allowed")
+        )
+        detail = f"{said} at {request.url.path}"
+        if request.url.path.startswith("/api/"):
+            return problems.response(status, code, detail)
+        return self._problem(request, RequestError(code=code, message=detail), status)
+
+    async def failed(self, request: Request, error: Exception) -> Response:
+        """Log what went wrong, and say that it did."""
+        self._log.error("request.failed", path=request.url.path, exc_info=error)
+        message = "the console could not answer; its log says why"
+        return problems.respond(RequestError(code="internal", message=message))
 
     async def _series(self, request: Request) -> Response:
         try:
@@ -124,29 +147,23 @@ class Pages:
             async for news in api.heard(listener):
                 if news is None:
                     yield b": \n\n"
-                elif news.progress is not None:
-                    yield api.message("progress", encode(news.progress))
-                elif news.event is not None:
-                    yield api.message(
-                        _word(news.event.TYPE), msgspec.json.encode(news.event.TYPE), str(news.place)
-                    )
+                elif isinstance(news.told, Progress):
+                    yield api.message("progress", news.data)
+                else:
+                    kind = news.told.TYPE
+                    yield api.message(_word(kind), msgspec.json.encode(kind), str(news.place))
 
-        return api.stream(self._sources.changes, told)
+        return api.EventStream(self._sources.changes, told)
 
     async def _work(self, request: Request) -> Response:
-        form = await request.form()
+        form = await _form(request)
         caller: Caller = request.state.caller
-        if not caller.may_act or not self.guard.may_submit(request, _text(form.get(FORM_TOKEN))):
+        if not caller.may_act or not self.guard.may_submit(request, form.get(FORM_TOKEN)):
             message = "log in with the operator's token to start jobs"
-            return self._page(
-                request,
-                "error",
-                {"problem": problems.of(RequestError(code="not_allowed", message=message)), "hint": ""},
-                403,
-            )
+            return self._problem(request, RequestError(code="not_allowed", message=message), 403)
         try:
             await endpoints.request_job(
-                self._sources, self._enqueue, _text(form.get("kind")), _text(form.get("target"))
+                self._sources, self._enqueue, form.get("kind", ""), form.get("target", "")
             )
         except RequestError as error:
             return self._problem(request, error)
@@ -158,13 +175,15 @@ class Pages:
         to = request.query_params.get("to", "/")
         if request.method == "GET":
             return self._page(request, "login", {"to": to, "refused": False})
-        form = await request.form(max_fields=8)
-        role = self.guard.keys.role_of(_text(form.get("token")).strip())
+        form = await _form(request)
+        role = self.guard.role_of(
+            form.get("token", "").strip(), request.client.host if request.client else ""
+        )
         if role is None:
             return self._page(request, "login", {"to": to, "refused": True}, 403)
         response = RedirectResponse(to if to.startswith("/") and not to.startswith("//") else "/", 303)
         response.set_cookie(
-            COOKIE,
+            self.guard.cookie,
             self.guard.begin(role),
             max_age=SESSION_S,
             httponly=True,
@@ -175,7 +194,7 @@ class Pages:
 
     async def _logout(self, request: Request) -> Response:
         response = RedirectResponse("/", status_code=303)
-        response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        response.delete_cookie(self.guard.cookie, httponly=True, samesite="strict")
         return response
 
     async def _file(self, request: Request) -> Response:
@@ -195,8 +214,20 @@ def _view(request: Request) -> View:
     )
 
 
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+async def _form(request: Request) -> dict[str, str]:
+    """Return the fields of a form: none for a body that is too long or of another type."""
+    if (
+        request.headers.get("content-type", "").partition(";")[0].strip()
+        != "application/x-www-form-urlencoded"
+    ):
+        return {}
+    body = bytearray()
+    async with asyncio.timeout(_FORM_S):
+        async for part in request.stream():
+            body += part
+            if len(body) > _MAX_FORM_BYTES:
+                return {}
+    return dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=16))
 
 
 def _word(kind: str) -> str:
@@ -268,4 +299,4 @@ def _plain(value: object) -> str:
 
 
 def _short(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%d %b %H:%M")
+    return at.astimezone(UTC).strftime("%d %b %H:%M UTC")

@@ -14,12 +14,14 @@ from urllib.parse import urlencode
 import msgspec
 from msgspec import Struct
 
+from vedette.errors import RequestError
 from vedette.messages.constraints import CONSTRAINTS, Constraint, Constraints
 from vedette.messages.queries import RecommendRequest
 from vedette.messages.validation import decode
 
 T = TypeVar("T", bound=Struct)
 Pairs = Iterable[tuple[str, str]]
+_TABLES = ("weights", "bounds")
 _CONSTRAINTS = frozenset(Constraints.__struct_fields__)
 _CAPABILITIES = Constraint("capabilities", "", tuple[str, ...], ())
 
@@ -48,15 +50,20 @@ def request(kind: type[T], pairs: Pairs, given: Mapping[str, Any] | None = None)
 
 
 def document(kind: type[Struct], pairs: Pairs, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return the same as JSON would have it, values as text."""
+    """Return the same as JSON would have it, values as text. Raises RequestError."""
     found: dict[str, Any] = {}
     nested = "constraints" in kind.__struct_fields__
     for name, value in pairs:
         if not value.strip():
             continue
         head, dot, rest = name.partition(".")
-        if dot:
+        if dot and head in _TABLES:
             found.setdefault(head, {})[rest] = value
+        elif dot or name in _TABLES or (nested and name == "constraints"):
+            message = (
+                f"{name} is no parameter; entries of tables are written weights.speed=1 or bounds.answer_s=60"
+            )
+            raise RequestError(code="unknown_field", message=message, field=name)
         elif nested and name in _CONSTRAINTS:
             _put(found.setdefault("constraints", {}), name, value, _lists(Constraints))
         else:

@@ -30,10 +30,10 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     type: str = "about:blank"
 
 
-def of(error: RequestError) -> Problem:
-    """Return *error* as a problem."""
+def of(error: RequestError, status: int | None = None) -> Problem:
+    """Return *error* as a problem, with another *status* than that of its code if one is given."""
     body = ErrorBody(code=error.code, message=error.message, field=error.field)
-    status = 503 if isinstance(error, NoAnswer) else _STATUSES.get(body.code, 400)
+    status = status or (503 if isinstance(error, NoAnswer) else _STATUSES.get(body.code, 400))
     title = body.code.replace("_", " ").capitalize()
     return Problem(title=title, status=status, detail=body.message, code=body.code, field=body.field)
 

@@ -9,7 +9,7 @@ import nats.errors
 import nats.js.errors
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import ConsumerConfig, DeliverPolicy
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from vedette.errors import UndecodableMessage
 from vedette.messages.codec import decode_event
@@ -92,12 +92,13 @@ class Followings:
             if metadata.num_pending == 0:
                 following.warm.set()
 
+        first = await self._first_since(stream, subject, since) if since else None
         subscription = await self._js.subscribe(
             subject,
             stream=stream,
             ordered_consumer=True,
-            config=ConsumerConfig(opt_start_time=_rfc3339(since)) if since else None,
-            deliver_policy=DeliverPolicy.BY_START_TIME if since else DeliverPolicy.LAST_PER_SUBJECT,
+            config=ConsumerConfig(opt_start_seq=first) if first else None,
+            deliver_policy=DeliverPolicy.BY_START_SEQUENCE if first else DeliverPolicy.LAST_PER_SUBJECT,
             cb=on_message,
         )
         info = await subscription.consumer_info()
@@ -106,6 +107,24 @@ class Followings:
         following.subscription = subscription
         self.all.append(following)
         return following
+
+    async def _first_since(self, stream: str, subject: str, since: datetime) -> int:
+        """Return the sequence from which on messages are no older than *since*.
+
+        An ordered consumer cannot begin at a time: nats-py 2.16 cannot create it again after a break.
+        """
+        config = ConsumerConfig(
+            filter_subject=subject,
+            deliver_policy=DeliverPolicy.BY_START_TIME,
+            opt_start_time=_rfc3339(since),
+            ack_policy=AckPolicy.NONE,
+            inactive_threshold=_SILENT_S,
+            mem_storage=True,
+            num_replicas=1,
+        )
+        info = await self._js.add_consumer(stream, config)
+        await self._js.delete_consumer(stream, info.name)
+        return (info.delivered.stream_seq if info.delivered else 0) + 1
 
     async def follow_retrying(
         self, stream: str, subject: str, apply: Callable[[Event, int], object]

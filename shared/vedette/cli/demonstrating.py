@@ -132,7 +132,8 @@ async def _demo(
         stopped.check()
         if stay:
             err.print(
-                f'staying; another terminal can ask: vedette recommend chat --state-dir "{directory}". Ctrl-C stops.'
+                f'staying; another terminal can ask: vedette recommend chat --state-dir "{directory}", '
+                f'or open the console: vedette console --open --state-dir "{directory}". Ctrl-C stops.'
             )
             await process.until_stopped(running, stopped)
     return 0 if shown.recommendation.recommendations else 1

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from vedette.cli import options
 from vedette.cli.output import document, err, out
-from vedette.errors import NotRunning
+from vedette.errors import ConfigurationError
 from vedette.local import instance
 
 
@@ -35,7 +35,7 @@ def console(
     """Show the address of the console, and the link by which an operator logs in."""
     found = instance.find(instance.state_directory(state_dir))
     if not found.console_url:
-        raise NotRunning(problem="it runs without the console; set enabled = true under [console]")
+        raise ConfigurationError(where="console", problem="switched off; set enabled = true under [console]")
     address = Address(
         url=found.console_url,
         login_url=f"{found.console_url}/login#{found.console_token}" if found.console_token else None,

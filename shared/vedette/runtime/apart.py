@@ -25,6 +25,9 @@ from vedette.settings import Http, Settings
 _START_TIMEOUT_S = 180.0  # most of it imports, which take long beside other work
 _RELOAD_TIMEOUT_S = 60.0
 MAX_LINE_BYTES = 64 * 2**20  # a configuration
+_COMMAND = (sys.executable, "-m", "vedette.runtime.apart_main")
+_PIPES: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "limit": MAX_LINE_BYTES}
+_FIRST_WAIT_S, _LAST_WAIT_S = 1.0, 60.0
 
 
 class Start(Struct, frozen=True):
@@ -74,6 +77,7 @@ class Apart:
         self._child = child
         self._reload_timeout_s = reload_timeout_s
         self._reloads = 0
+        self._away: str | None = None  # why there is no child now
 
     async def start(self) -> None:
         """Start it; return when it is warm. Raises what the service raises."""
@@ -90,19 +94,42 @@ class Apart:
             self.fatal.set_exception(self._ended(code))
             self.fatal.exception()
 
+    async def replace(self) -> None:
+        """Start another child whenever one ends: soon, and later each time that it does not start."""
+        wait_s = _FIRST_WAIT_S
+        while True:
+            self._away = str(self._ended(await self._child.wait()))
+            await asyncio.sleep(wait_s)
+            async with spawned(_COMMAND, **_PIPES) as child:
+                self._child = child
+                try:
+                    await self.start()
+                except VedetteError:
+                    wait_s = min(_LAST_WAIT_S, 2 * wait_s)
+                    continue
+                self._away, wait_s = None, _FIRST_WAIT_S
+                await child.wait()
+
     async def reload(self, settings: Settings) -> None:
         """Take on *settings*. Raises what the service raises; then those before stay in force."""
+        if self._away:
+            self.settings = settings  # the next child begins with them
+            return
         self._reloads += 1
         self._write(Reload(self._reloads, msgspec.structs.replace(settings, http=Http())))
         (await self._read(self._reloads, self._reload_timeout_s)).check()
         self.settings = settings
 
     async def ready(self) -> str | None:
-        """Return None when it can do its work, else what is wrong."""
+        """Return None when it can do its work, else what is wrong; the others can without one that is replaced."""
+        if self._away:
+            return None
         return next(iter((await self._told()).problems.values()), None)
 
     async def notes(self) -> str | None:
         """Return what an operator should know of it though it is ready, or None."""
+        if self._away:
+            return f"{self._away}; it is started again"
         return next(iter((await self._told()).notes.values()), None)
 
     def refusing_for(self) -> float:
@@ -136,13 +163,15 @@ class Apart:
 
 
 @asynccontextmanager
-async def serve(name: str, settings: Settings) -> AsyncIterator[Apart]:
-    """Run the service *name* in a process of its own; yield when it is warm, stop it on the way out."""
-    command = [sys.executable, "-m", "vedette.runtime.apart_main"]
-    async with spawned(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, limit=MAX_LINE_BYTES) as child:
+async def serve(name: str, settings: Settings, *, replaced: bool = False) -> AsyncIterator[Apart]:
+    """Run the service *name* in a process of its own; yield when it is warm, stop it on the way out.
+
+    When the process ends, it fails; one that is *replaced* is started again.
+    """
+    async with spawned(_COMMAND, **_PIPES) as child:
         made = Apart(name, settings, child)
         await made.start()
-        watching = asyncio.create_task(made.watch())
+        watching = asyncio.create_task(made.replace() if replaced else made.watch())
         try:
             yield made
         finally:

@@ -66,6 +66,8 @@ def _load(name: str) -> Serve:
 _COLLECT_AFTER = (20_000, 20, 100)
 # What else one process does must not hold up a recommendation, and no page a measurement (ADR 0021).
 _APART = ("recommender", "console")
+# All others work on without it, so it is started again when it ends.
+_REPLACED = ("console",)
 # The port of the console where none is configured, and the file that keeps its operator's token.
 CONSOLE_PORT = 7717
 _CONSOLE_TOKEN = "console-token"  # noqa: S105 - a file's name
@@ -156,7 +158,8 @@ async def run(
         for name in sorted(names, key=_rank):
             chosen = _as_user(settings, server, name) if server else settings
             if name in apart:
-                services.append(await stack.enter_async_context(serve_apart(name, chosen)))
+                replaced = name in _REPLACED
+                services.append(await stack.enter_async_context(serve_apart(name, chosen, replaced=replaced)))
                 continue
             try:
                 services.append(await stack.enter_async_context(_load(name)(chosen)))

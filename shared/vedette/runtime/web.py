@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import resource
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -10,6 +11,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from vedette.errors import ConfigurationError
+
+MAX_CONNECTIONS = 2000
 
 
 class _Server(uvicorn.Server):
@@ -38,8 +41,11 @@ async def listening(
         lifespan="off",
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # anybody can send them
+        limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=closing_s,
     )
+    _raise_limit()
     try:
         listener = socket.create_server((host, port), family=family(host))
     except OSError as error:
@@ -74,3 +80,11 @@ def is_free(host: str, port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _raise_limit() -> None:
+    """Let this process have as many open files as the system allows it: each connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 4 * MAX_CONNECTIONS if hard == resource.RLIM_INFINITY else min(hard, 4 * MAX_CONNECTIONS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

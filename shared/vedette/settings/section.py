@@ -52,11 +52,14 @@ class Secret(Section, frozen=True, kw_only=True):
                 )
             return value
         try:
-            return Path(self.file or "").read_text().strip()
+            value = Path(self.file or "").read_text().strip()
         except OSError as error:
             raise ConfigurationError(
                 where=where, problem=f"{self.file} cannot be read: {error.strerror}"
             ) from error
+        if not value:
+            raise ConfigurationError(where=where, problem=f"{self.file} is empty")
+        return value
 
     @property
     def reference(self) -> str:

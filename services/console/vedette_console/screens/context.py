@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from msgspec import Struct
@@ -15,6 +15,7 @@ from vedette_console.changes import Changes
 
 T = TypeVar("T")
 _AT_ONCE = 8
+_OLDEST, _NEWEST = 2000, 9000
 
 
 class Sources(Struct, frozen=True, kw_only=True):
@@ -56,7 +57,10 @@ class View(Struct, frozen=True, kw_only=True):
         except ValueError:
             message = f"at: {text!r} is no time; write it as 2026-11-28T14:00Z"
             raise RequestError(code="invalid_value", message=message, field="at") from None
-        return moment if moment.tzinfo else moment.astimezone()
+        if not _OLDEST < moment.year < _NEWEST:
+            message = f"at: {text!r} is not in the history"
+            raise RequestError(code="invalid_value", message=message, field="at")
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 async def gathered(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

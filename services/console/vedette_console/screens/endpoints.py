@@ -7,7 +7,7 @@ from uuid import uuid4
 from vedette.cli.remedies import advice
 from vedette.errors import RequestError
 from vedette.messages import ids
-from vedette.messages.events import Job, JobKind
+from vedette.messages.events import Job, JobKind, Progress
 from vedette.messages.queries import EndpointsReply, EndpointView, ModelsReply
 from vedette.messages.validation import nearest, reference
 from vedette.types import ModelRef, Outcome
@@ -72,8 +72,7 @@ async def request_job(sources: Sources, enqueue: Enqueue, kind: str, target: str
     if target in groups:
         endpoint, models = target, [None]
         if kind in ("benchmark", "evaluate"):
-            listed = await sources.asking.ask("models.list", ModelsReply, {"endpoint": target})
-            models = [view.model for view in listed.models]
+            models = [*await _models_of(sources, target)]
     else:
         ref = reference(target, field="target")
         (view,) = (await sources.asking.ask("models.get", ModelsReply, {"model": str(ref)})).models
@@ -83,7 +82,7 @@ async def request_job(sources: Sources, enqueue: Enqueue, kind: str, target: str
                 code="unknown_target", message=f"{endpoint} is not configured any more", field="target"
             )
     now = sources.clock.now()
-    return [
+    queued = [
         await enqueue(
             Job(
                 id=ids.derive(now, kind, str(one or endpoint), "manual", uuid4().hex),
@@ -97,3 +96,23 @@ async def request_job(sources: Sources, enqueue: Enqueue, kind: str, target: str
         )
         for one in models
     ]
+    for job in queued:
+        if job.id not in sources.changes.jobs:
+            message = f"{job.kind} {job.model or job.endpoint}"
+            sources.changes.progress(
+                Progress(
+                    job_id=job.id, at=now, state="queued", message=message, kind=job.kind, model=job.model
+                )
+            )
+    return queued
+
+
+async def _models_of(sources: Sources, endpoint: str) -> list[ModelRef]:
+    """Return all models at *endpoint*: a reply has as many as fit."""
+    found: list[ModelRef] = []
+    while True:
+        page = {"endpoint": endpoint, "offset": len(found)}
+        reply = await sources.asking.ask("models.list", ModelsReply, page)
+        found += [view.model for view in reply.models]
+        if not reply.models or len(found) >= reply.total:
+            return found

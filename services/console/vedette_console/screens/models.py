@@ -24,6 +24,7 @@ from vedette_console.screens.context import Fresh, Sources, View, gathered
 
 ROWS: Final = 50
 DAYS: Final = 30
+_MAX_DIGITS: Final = 9
 _FIGURES: Final = 24  # points of a sparkline
 
 
@@ -45,7 +46,7 @@ class Line(Struct, frozen=True, kw_only=True):
 
 async def models(sources: Sources, fresh: Fresh, view: View) -> dict[str, object]:
     """Return the values of the page."""
-    number = max(1, int(view.get("page", "1"))) if view.get("page", "1").isdigit() else 1
+    number = _page(view.get("page", "1"))
     pairs = view.without("page", "bars", "group")
     given = {"limit": ROWS, "offset": ROWS * (number - 1)}
     asked = parameters.request(ModelsRequest, pairs, given)
@@ -71,6 +72,11 @@ async def models(sources: Sources, fresh: Fresh, view: View) -> dict[str, object
         "sorts": list(SortKey),
         "as_of": reply.as_of,
     }
+
+
+def _page(text: str) -> int:
+    """Return the number of the page that *text* names; the first where it names none."""
+    return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < _MAX_DIGITS else 1
 
 
 def _lines(views: Sequence[ModelView], bars: dict[ModelRef, Bars], *, grouped: bool) -> list[Line]:

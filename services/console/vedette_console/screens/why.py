@@ -1,6 +1,7 @@
 """*Why*: the ranking of a use case with its points, what was rejected, and what would change the answer."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final, get_args
 
 import msgspec
@@ -54,9 +55,10 @@ async def why(sources: Sources, view: View) -> dict[str, object]:
         "given": dict(kept),
         "others": [(name, value) for name, value in kept if not _in_form(name)],
         "link": parameters.query(view.without()),
-        "command": parameters.as_command(use_case, asked),
+        "command": parameters.as_command(use_case, asked)
+        + (f" --at {view.at.isoformat()}" if view.at else ""),
         "python": parameters.as_python(use_case, asked),
-        "api": f"/api/v1/explain/{use_case}{parameters.query(kept)}",
+        "api": _address(use_case, kept, view.at),
     }
 
 
@@ -68,6 +70,13 @@ async def _explained(
     then = {**msgspec.to_builtins(asked), "at": view.at}
     past = await sources.asking.ask("recommend.asof", RecommendPastReply, then)
     return past.explanation, past.unknown
+
+
+def _address(use_case: str, pairs: list[tuple[str, str]], at: datetime | None) -> str:
+    """Return the address of the HTTP API that says the same."""
+    if at is None:
+        return f"/api/v1/explain/{use_case}{parameters.query(pairs)}"
+    return f"/api/v1/recommend/{use_case}/asof{parameters.query([*pairs, ('at', at.isoformat())])}"
 
 
 def _in_form(name: str) -> bool:

@@ -66,6 +66,14 @@ document.addEventListener("htmx:afterSwap", (event) => {
   complete(event.target);
 });
 
+// An address holds what was chosen, and nothing empty.
+
+document.addEventListener("htmx:configRequest", (event) => {
+  for (const [name, value] of [...event.detail.formData.entries()]) {
+    if (value === "") event.detail.formData.delete(name);
+  }
+});
+
 // The theme: as the system has it, unless chosen here.
 
 function paint(theme) {
