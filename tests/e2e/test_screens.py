@@ -56,7 +56,7 @@ async def test_names_are_whole_on_every_screen(tmp_path: Path) -> None:
         for width, command in SHOWN:
             shown = await on_screen(width, *command, "--state-dir", str(tmp_path / "s"))
             assert max(map(len, shown.splitlines())) <= width, f"{width} {command}\n{shown}"
-            words = [word.rstrip(":,") for word in shown.split() if word.startswith("box/")]
+            words = [word.rstrip(":,.") for word in shown.split() if word.startswith("box/")]
             assert all(_is_a_name(word) for word in words), f"{width} {command}\n{shown}"
         table = await on_screen(60, "models", "--state-dir", str(tmp_path / "s"))
         assert "columns left out: widen the terminal or use --json" in table

@@ -18,7 +18,7 @@ from vedette.messages import ids
 from vedette.messages.consumers import host_jobs
 from vedette.messages.events import Job, JobKind
 from vedette.runtime import process
-from vedette.settings import Benchmarking, EndpointSettings, Schedule, Settings
+from vedette.settings import Benchmarking, Console, EndpointSettings, Schedule, Settings
 
 NOW = datetime.now(UTC)
 LISTING = {"data": [{"id": "m", "object": "model", "owned_by": "vllm", "max_model_len": 4096}]}
@@ -62,6 +62,7 @@ async def test_a_probe_never_lands_in_a_measurement(tmp_path: Path) -> None:
         replay.routes["GET", "/v1/models"] = reply(200, LISTING)
         replay.routes["POST", "/v1/chat/completions"] = asked.slowly()
         settings = Settings(
+            console=Console(enabled=False),
             endpoints={
                 "box": EndpointSettings(
                     provider="openai-compatible",
@@ -125,6 +126,7 @@ async def test_a_new_endpoint_has_its_turn_before_all_models_of_another(tmp_path
             for name, server in (("big", big), ("small", small))
         }
         settings = Settings(
+            console=Console(enabled=False),
             endpoints=endpoints,
             schedule=Schedule(discovery="1s"),
             benchmarking=Benchmarking(runs=1, output_tokens=30),

@@ -1,5 +1,6 @@
 """Provisioning on NATS servers of one's own: without JetStream, and with streams of others."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -37,7 +38,8 @@ async def server_of_others(directory: Path, configuration: str) -> AsyncIterator
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[NatsClient]:
-    connection = await nats.connect(url, max_reconnect_attempts=-1)
+    async with asyncio.timeout(60):  # a server that does not start is waited for without end
+        connection = await nats.connect(url, max_reconnect_attempts=-1)
     try:
         yield connection
     finally:
@@ -118,7 +120,7 @@ async def test_loads_are_kept_where_the_server_has_room(
     limit: str, replicas: int, kept: str, tmp_path: Path
 ) -> None:
     """The official chart gives streams no memory; and no restart of a single server may forget the stream."""
-    configuration = JETSTREAM.replace("}", f"{limit} }}")
+    configuration = JETSTREAM.replace("}", f"\n{limit}\n}}")
     async with server_of_others(tmp_path, configuration) as url, connected(url) as connection:
         js = connection.jetstream()
         wanted = next(

@@ -15,7 +15,16 @@ from vedette import Client
 from vedette.endpoints import spending
 from vedette.messages.queries import EndpointView
 from vedette.runtime import process
-from vedette.settings import Benchmarking, Budget, EndpointSettings, Evaluating, Rates, Schedule, Settings
+from vedette.settings import (
+    Benchmarking,
+    Budget,
+    Console,
+    EndpointSettings,
+    Evaluating,
+    Rates,
+    Schedule,
+    Settings,
+)
 
 VLLM = {"id": "own", "object": "model", "owned_by": "vllm", "max_model_len": 4096}
 WORDS = [f'data: {{"choices": [{{"delta": {{"content": "word{n} "}}}}]}}\n' for n in range(24)]
@@ -56,6 +65,7 @@ async def running(
 ) -> AsyncIterator[Client]:
     """Run everything, with every schedule at its shortest."""
     settings = Settings(
+        console=Console(enabled=False),
         endpoints=endpoints,
         schedule=Schedule(availability="1s", discovery="2s", performance="2s", quality="2s"),
         benchmarking=Benchmarking(runs=1, output_tokens=16),

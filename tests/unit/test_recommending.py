@@ -243,7 +243,8 @@ def test_questions_that_are_answered_alike_would_be_when_asked_alone() -> None:
             again = recommender.ask(subject, question)
             assert again == Recommender().hear(*pairs).ask(subject, question), (seed, question)
             given_again += again is first
-    assert given_again > EXAMPLES, given_again
+    # Not where several models are equal: there each caller has its own.
+    assert given_again > EXAMPLES // 2, given_again
 
 
 # --- Order -----------------------------------------------------------------------------------------------------

@@ -109,6 +109,7 @@ async def up(
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(instance.hold(directory))
+        port_is_named = settings.console.port is not None
         settings = _with_console(_with_database(settings, directory), directory)
         room_bytes = instance.room(directory)
         server = None
@@ -124,9 +125,18 @@ async def up(
             # Services wait long for a server that is still starting; a wrong URL must be said soon.
             async with connect(settings.nats, name="vedette-up"):
                 pass
-        running = await stack.enter_async_context(
-            run(settings, _wanted(settings), server=server, source=source, say=say, apart=_APART)
-        )
+        try:
+            running = await stack.enter_async_context(
+                run(settings, _wanted(settings), server=server, source=source, say=say, apart=_APART)
+            )
+        except ConfigurationError as error:
+            if error.where != "console.port" or port_is_named:
+                raise
+            # Another Vedette that started in the same moment has it.
+            settings = _at_port(settings, _free_port(settings.console.host))
+            running = await stack.enter_async_context(
+                run(settings, _wanted(settings), server=server, source=source, say=say, apart=_APART)
+            )
         if server is not None:
             await stack.enter_async_context(_tended(server, running.services, directory, say))
         stack.enter_context(instance.announced(directory, running.connection))
@@ -378,12 +388,19 @@ def _wanted(settings: Settings) -> list[str]:
 def _with_console(settings: Settings, directory: Path) -> Settings:
     """Return *settings* with a port for the console that is free, and a token for its operator."""
     console = settings.console
-    if console.port is None:
-        free = web.is_free(console.host, CONSOLE_PORT)
-        console = msgspec.structs.replace(console, port=CONSOLE_PORT if free else _free_port(console.host))
     if console.operator_token is None:
-        console = msgspec.structs.replace(console, operator_token=Secret(file=str(_token_file(directory))))
-    return msgspec.structs.replace(settings, console=console)
+        token = Secret(file=str(_token_file(directory)))
+        settings = msgspec.structs.replace(
+            settings, console=msgspec.structs.replace(console, operator_token=token)
+        )
+    if console.port is not None:
+        return settings
+    free = web.is_free(console.host, CONSOLE_PORT)
+    return _at_port(settings, CONSOLE_PORT if free else _free_port(console.host))
+
+
+def _at_port(settings: Settings, port: int) -> Settings:
+    return msgspec.structs.replace(settings, console=msgspec.structs.replace(settings.console, port=port))
 
 
 def _token_file(directory: Path) -> Path:
