@@ -72,7 +72,7 @@ ROWS = {(recorded, truth.name): truth for truth in TABLE.model for recorded in t
 
 # Recorded at a path of a gateway, or of a server that only a flavour or a second request tells apart: what is said of
 # their models is in tests of their own.
-ELSEWHERE = ("mlx", "olla", "transformers")
+ELSEWHERE = ("mlx/", "olla/", "transformers/")
 
 
 def _recorded() -> set[tuple[str, str]]:

@@ -303,7 +303,9 @@ async def stop_signals(*, hang_up_stops: bool = False) -> AsyncIterator[Stopped]
         if closed:
             _mute(terminals)
         if closed or hang_up_stops:
-            stop(signal.SIGHUP)
+            # A terminal that is closed says so twice: to its session's leader, and to the group in front.
+            if stopped.number is None:
+                stop(signal.SIGHUP)
         else:
             stopped.hung_up.set()
 
