@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -139,7 +140,7 @@ def _close_terminal_of_up(tmp_path: Path) -> int:
     ) as running:
         os.close(theirs)
         shown = b""
-        while b"ready" not in shown:
+        while not re.search(rb"\nready[^\n]*\n", shown):  # the whole line, not the address of /readyz
             shown += os.read(ours, 65536)
         os.close(ours)
         return running.wait(60)

@@ -1,6 +1,7 @@
 """How commands print: documents and tables on standard output, everything else on standard error."""
 
 import csv
+import errno
 import io
 import sys
 from collections.abc import Mapping, Sequence
@@ -71,7 +72,12 @@ def json_line(value: Struct | Mapping[str, object]) -> None:
 
 
 def _write(text: str) -> None:
-    print(text, flush=True)  # noqa: T201 - the one place that prints
+    try:
+        print(text, flush=True)  # noqa: T201 - the one place that prints
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        # The terminal was closed; the signal that says so comes in a moment.
 
 
 def name(model: object, screen: Console | None = None) -> str:
