@@ -60,7 +60,7 @@ async def test_what_happens_is_shown_as_it_happens(tmp_path: Path) -> None:
             assert line[:4].isdigit()
             await until_seen(everything, "box/b found: 135M, context 8k")
             await until_seen(everything, "chat: ")
-            told = await until_seen(chat, "chat: ")
+            told = await until_seen(chat, "box/b")
             assert "box/b" in told
             document = json.loads(await until_seen(programs, "{"))
             assert (document["event"], document["model"]["name"]) == ("model.lost", "a")

@@ -19,6 +19,7 @@ from vedette.messages.catalogue import Catalogue
 from vedette.messages.events import Job
 from vedette.runtime import process
 from vedette.settings import EndpointSettings, Settings
+from vedette.settings.endpoints import Load
 from vedette.types import ModelRef, Outcome
 from vedette_prober.handlers import Probes
 
@@ -37,10 +38,9 @@ async def crowded() -> AsyncIterator[tuple[str, Counter[str]]]:
 
 
 def at(url: str, settings: Settings) -> Settings:
-    """Return *settings* with the one endpoint `box`."""
-    return msgspec.structs.replace(
-        settings, endpoints={"box": EndpointSettings(url=url, host_group="box", timeout_s=5.0)}
-    )
+    """Return *settings* with the one endpoint `box`, whose load is not read: a reading is no job and waits for none."""
+    box = EndpointSettings(url=url, host_group="box", timeout_s=5.0, load=Load(every_s=0))
+    return msgspec.structs.replace(settings, endpoints={"box": box})
 
 
 @asynccontextmanager
