@@ -20,10 +20,13 @@ from vedette.messages import ids, subjects
 from vedette.messages.catalogue import Catalogue, ModelState, Versioned
 from vedette.messages.codec import encode
 from vedette.messages.consumers import Durable, host_jobs, jobs
-from vedette.messages.events import Event, Job, Lifecycle, ModelProbed
+from vedette.messages.documents.examples import MESSAGES
+from vedette.messages.events import EndpointLoad, Event, Job, Lifecycle, ModelProbed
 from vedette.settings import Settings
 from vedette.types import ModelRef
 from vedette_recorder.streams import batches
+
+LOAD = next(one for one in MESSAGES if isinstance(one, EndpointLoad))
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 MODEL = ModelRef("local", "smol lm/2:135m.*>")
@@ -285,6 +288,31 @@ async def test_a_deleted_durable_is_fatal(bus: Bus) -> None:
     bus.spawn(bus.watchdog.look())
     with pytest.raises(ConsumerVanished):
         await bus.fatal
+
+
+@pytest.mark.fault("the broker loses the end of a stream that it need not keep", "I5")
+async def test_a_stream_that_is_not_kept_is_followed_again(bus: Bus) -> None:
+    """No service ends for it, and what is published next is received: it counts from one again."""
+    heard: list[int] = []
+    await bus.followings.follow("LOADS", "endpoint.load.*", lambda _, sequence: heard.append(sequence))
+
+    async def publish(times: int) -> None:
+        for _ in range(times):
+            await bus.js.publish(LOAD.subject, encode(LOAD))
+
+    async def has_heard(sequences: list[int]) -> bool:
+        return heard == sequences
+
+    await publish(3)
+    await eventually(lambda: has_heard([1, 2, 3]), what="three were received")
+    config = (await bus.js.stream_info("LOADS")).config
+    await bus.js.delete_stream("LOADS")
+    await bus.js.add_stream(config)
+    await publish(1)
+    heard.clear()
+    await bus.watchdog.look()
+    await publish(1)
+    await eventually(lambda: has_heard([1, 2]), what="what the stream has, and what comes next")
 
 
 async def test_a_stream_that_grows_while_the_watchdog_asks_is_no_loss(

@@ -27,8 +27,10 @@ def _rfc3339(moment: datetime) -> Any:
 class Following:
     """A live view of a stream's subjects. `warm` is set when all that was there has been seen."""
 
-    def __init__(self, stream: str) -> None:
+    def __init__(self, stream: str, subject: str, apply: Callable[[Event, int], object]) -> None:
         self.stream = stream
+        self.subject = subject
+        self.apply = apply
         self.warm = asyncio.Event()
         self.sequence = 0
         # The last message's number by its consumer, which counts from 1 again when it is recreated.
@@ -79,23 +81,35 @@ class Followings:
         With *since*, the first are all events that the stream has from then on. What cannot be decoded is logged and
         skipped here; the recorder keeps it in DEAD.
         """
-        following = Following(stream)
+        following = Following(stream, subject, apply)
+        await self._subscribe(following, await self._first_since(stream, subject, since) if since else None)
+        self.all.append(following)
+        return following
+
+    async def again(self, following: Following) -> None:
+        """Follow as `follow` does, where the broker lost the end of the stream and counts from before it."""
+        if following.subscription is not None:
+            await following.subscription.unsubscribe()
+        following.sequence = following.delivered = 0
+        await self._subscribe(following, None)
+
+    async def _subscribe(self, following: Following, first: int | None) -> None:
+        """Consume from the sequence *first* on, or from the last message of each subject on."""
 
         async def on_message(message: Msg) -> None:
             metadata = message.metadata
             following.sequence = metadata.sequence.stream
             following.delivered = metadata.sequence.consumer
             try:
-                apply(decode_event(message.subject, message.data), metadata.sequence.stream)
+                following.apply(decode_event(message.subject, message.data), metadata.sequence.stream)
             except UndecodableMessage as error:
                 self._log.warning("event.undecodable", subject=message.subject, error=str(error))
             if metadata.num_pending == 0:
                 following.warm.set()
 
-        first = await self._first_since(stream, subject, since) if since else None
         subscription = await self._js.subscribe(
-            subject,
-            stream=stream,
+            following.subject,
+            stream=following.stream,
             ordered_consumer=True,
             config=ConsumerConfig(opt_start_seq=first) if first else None,
             deliver_policy=DeliverPolicy.BY_START_SEQUENCE if first else DeliverPolicy.LAST_PER_SUBJECT,
@@ -105,8 +119,6 @@ class Followings:
         if info.num_pending == 0 and not (info.delivered and info.delivered.consumer_seq):
             following.warm.set()
         following.subscription = subscription
-        self.all.append(following)
-        return following
 
     async def _first_since(self, stream: str, subject: str, since: datetime) -> int:
         """Return the sequence from which on messages are no older than *since*.

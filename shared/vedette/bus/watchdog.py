@@ -13,8 +13,11 @@ from nats.js.api import ClusterInfo
 from vedette.bus.following import Following, Followings
 from vedette.clock import Clock
 from vedette.errors import ConsumerVanished, NoLeader
+from vedette.messages.channels import CHANNELS
 from vedette.messages.consumers import Durable
 
+# Streams whose messages a broker may lose when it ends: the next ones come in seconds.
+_NOT_KEPT = frozenset(channel.stream for channel in CHANNELS if channel.frequent)
 _WATCH_EVERY_S = 15.0
 _WATCH_SILENT_EVERY_S = 2.0
 
@@ -38,7 +41,7 @@ class Watchdog:
         """Watch what this service reads, and note which streams and durables do not answer.
 
         Raise ConsumerVanished when a durable was deleted or a followed stream went backwards: either way no more
-        messages arrive.
+        messages arrive. A stream that a broker need not keep is followed again instead.
         """
         while True:
             await asyncio.sleep(_WATCH_SILENT_EVERY_S if self._silent else _WATCH_EVERY_S)
@@ -91,6 +94,12 @@ class Watchdog:
         info = await self._js.stream_info(following.stream)
         _check_leader(following.stream, info.cluster)  # before its state: that of a follower may be old
         if info.state.last_seq < seen:
+            if following.stream in _NOT_KEPT:
+                self._log.warning(
+                    "stream.restarted", stream=following.stream, seen=seen, last=info.state.last_seq
+                )
+                await self._followings.again(following)
+                return
             raise ConsumerVanished(durable="(the tail)", stream=following.stream)
 
 

@@ -270,10 +270,11 @@ class Catalogue:
             self._endpoints[event.endpoint] = Versioned(sequence, event.state)
             return True
         if isinstance(event, EndpointLoad):
-            self.loads = max(self.loads, sequence)
+            # By time: a broker that ended may count on from before the last ones.
             load = self._loads.get(event.endpoint)
-            if load is not None and sequence <= load.sequence:
+            if load is not None and (event.at, sequence) <= (load.event.at, load.sequence):
                 return False
+            self.loads = sequence
             self._loads[event.endpoint] = Versioned(sequence, event)
             return True
         if isinstance(event, ModelReported):
