@@ -45,7 +45,7 @@ def rig() -> Rig:
     ],
 )  # fmt: skip
 async def test_a_resource_is_the_query(rig: Rig, path: str, subject: str, asked: dict[str, object]) -> None:
-    """Byte for byte, and unchanged for whoever has it already."""
+    """Byte for byte, and unchanged for a caller that has it already."""
     async with rig.client() as caller:
         reply = await caller.get(f"/api/v1{path}")
         assert reply.status_code == 200, reply.text

@@ -100,7 +100,7 @@ class Listener:
         self._waiting: deque[News] = deque()
         self._there = asyncio.Event()
         self.ended = False
-        self.behind = asyncio.Event()  # set when too many wait: whoever sends stops
+        self.behind = asyncio.Event()  # set when too many wait; then the sender stops
 
     def tell(self, news: News) -> None:
         """Take *news* in, or end when too many wait."""

@@ -49,7 +49,7 @@ def interval_s(endpoint: EndpointSettings, default_s: float, *, requests: int = 
 def due_at(
     last: EndpointLoad | None, *, mine: bool, started: datetime, every_s: float, share: float, now: datetime
 ) -> datetime:
-    """Return when this replica reads next. *share*, from 0 to 1, is drawn anew for each reading.
+    """Return when this replica reads next. *share*, from 0 to 1, is a new random number for each reading.
 
     The replica that read *last* goes on. The others wait until it is overdue, and then one of them is first.
     """
