@@ -1,7 +1,7 @@
 """Who may look and who may act: decisions on tokens, sessions, hosts and rates. Pure.
 
-A session is a text that the console signs by a secret of its process: no other process can make one, and it ends with the
-process.
+A session is a text that the console signs by a secret of its process: no other process can make one, and it ends with
+the process.
 """
 
 import hmac
