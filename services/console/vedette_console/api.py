@@ -16,9 +16,10 @@ from vedette.errors import RequestError
 from vedette.messages.channels import PUBLIC_ANSWERS, PUBLIC_EVENTS
 from vedette.messages.codec import encode
 from vedette.messages.events import AnswerChanged, Event
+from vedette.messages.parameters import decoder, request_from
 from vedette.messages.queries import MAX_REQUEST_BYTES, ReportRequest
 from vedette.messages.validation import decode, nearest
-from vedette_console import parameters, problems
+from vedette_console import problems
 from vedette_console.asking import REQUESTS, Asking
 from vedette_console.changes import Changes, Listener, News, Place
 
@@ -76,7 +77,7 @@ class Api:
                 asked = (
                     await _report(request)
                     if resource.method == "POST"
-                    else parameters.request(kind, request.query_params.multi_items(), request.path_params)
+                    else request_from(kind, request.query_params.multi_items(), request.path_params)
                 )
                 reply = await self._asking.encoded(resource.subject, asked)
             except RequestError as error:
@@ -226,4 +227,4 @@ async def _unknown(request: Request) -> Response:
     return problems.response(404, "unknown_path", f"{request.url.path} is no resource; known: {paths}")
 
 
-_REPORT: Final = parameters.decoder(ReportRequest)
+_REPORT: Final = decoder(ReportRequest)

@@ -5,6 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from vedette.messages.parameters import request_from
 from vedette.messages.queries import (
     Contribution,
     ExplainReply,
@@ -14,7 +15,7 @@ from vedette.messages.queries import (
     RecommendRequest,
 )
 from vedette.types import Score
-from vedette_console import drawing, parameters
+from vedette_console import drawing
 from vedette_console.drawing import Dot
 from vedette_console.screens.context import Sources, View, gathered
 
@@ -40,7 +41,7 @@ async def compare(sources: Sources, view: View) -> dict[str, object]:
     use_case = view.get("use_case") or (names[0] if names else "chat")
     axis = _AXES.get(view.get("axis", "speed"), "speed")
     pairs = view.without("use_case", "axis", "beside")
-    asked = parameters.request(RecommendRequest, pairs, {"use_case": use_case, "limit": _MAX_DOTS})
+    asked = request_from(RecommendRequest, pairs, {"use_case": use_case, "limit": _MAX_DOTS})
     reply = await sources.asking.ask("recommend.explain", ExplainReply, asked)
     beside = await side_by_side(sources, view.all("beside")[:MAX_BESIDE])
     points = [point(one, axis) for one in reply.recommendations]

@@ -8,6 +8,7 @@ from markupsafe import Markup
 from msgspec import Struct
 
 from vedette.errors import NoAnswer
+from vedette.messages.parameters import request_from
 from vedette.messages.queries import (
     AvailabilityHistory,
     EndpointsReply,
@@ -49,7 +50,7 @@ async def models(sources: Sources, fresh: Fresh, view: View) -> dict[str, object
     number = _page(view.get("page", "1"))
     pairs = view.without("page", "bars", "group")
     given = {"limit": ROWS, "offset": ROWS * (number - 1)}
-    asked = parameters.request(ModelsRequest, pairs, given)
+    asked = request_from(ModelsRequest, pairs, given)
     reply = await sources.asking.ask("models.list", ModelsReply, asked)
     endpoints = await sources.asking.ask("endpoints.list", EndpointsReply)
     shown = reply.models[:ROWS]

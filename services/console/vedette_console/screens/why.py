@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from vedette.errors import RequestError
 from vedette.messages.constraints import CONSTRAINTS
+from vedette.messages.parameters import request_from
 from vedette.messages.queries import ExplainReply, Recommendation, RecommendPastReply, RecommendRequest
 from vedette.types import Signal
 from vedette_console import drawing, parameters
@@ -38,7 +39,7 @@ async def why(sources: Sources, view: View) -> dict[str, object]:
     """Return the values of the page."""
     use_case = view.path["use_case"]
     pairs = weights_as_shares(view.without("at"))
-    asked = parameters.request(RecommendRequest, pairs, {"use_case": use_case})
+    asked = request_from(RecommendRequest, pairs, {"use_case": use_case})
     shown = asked if view.get("limit") else msgspec.structs.replace(asked, limit=_SHOWN)
     reply, unknown = await _explained(sources, view, shown)
     kept = parameters.pairs_of(asked, leave_out=("use_case",))

@@ -1,0 +1,74 @@
+"""Between parameters (of a URL, or of HTTP headers) and a request. Pure.
+
+A parameter is a field of the request. Those of a recommendation's constraints stand beside its own, `weights.quality`
+and `bounds.answer_s` are entries of its tables, and a list is separated by commas or repeated. Empty ones count as left
+out: forms send them.
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Struct
+
+from vedette.errors import RequestError
+from vedette.messages.constraints import Constraints
+from vedette.messages.validation import decode
+
+T = TypeVar("T", bound=Struct)
+Pairs = Iterable[tuple[str, str]]
+_TABLES = ("weights", "bounds")
+_CONSTRAINTS = frozenset(Constraints.__struct_fields__)
+
+
+@lru_cache
+def decoder(kind: type[T]) -> "msgspec.json.Decoder[T]":
+    """Return the decoder of a request whose numbers may be text."""
+    return msgspec.json.Decoder(kind, strict=False)
+
+
+@lru_cache
+def _lists(kind: type[Struct]) -> frozenset[str]:
+    """Return the fields of *kind* that have several values."""
+    hints = get_type_hints(kind)
+    return frozenset(
+        name
+        for name, hint in hints.items()
+        if any(get_origin(one) is tuple for one in (hint, *get_args(hint)))
+    )
+
+
+def request_from(kind: type[T], pairs: Pairs, given: Mapping[str, Any] | None = None) -> T:
+    """Return the request that *pairs* of parameters make, with the values *given* besides. Raises RequestError."""
+    found: T = decode(msgspec.json.encode(document(kind, pairs, given)), decoder(kind))
+    return found
+
+
+def document(kind: type[Struct], pairs: Pairs, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the same as JSON would have it, values as text. Raises RequestError."""
+    found: dict[str, Any] = {}
+    nested = "constraints" in kind.__struct_fields__
+    for name, value in pairs:
+        if not value.strip():
+            continue
+        head, dot, rest = name.partition(".")
+        if dot and head in _TABLES:
+            found.setdefault(head, {})[rest] = value
+        elif dot or name in _TABLES or (nested and name == "constraints"):
+            message = (
+                f"{name} is no parameter; entries of tables are written weights.speed=1 or bounds.answer_s=60"
+            )
+            raise RequestError(code="unknown_field", message=message, field=name)
+        elif nested and name in _CONSTRAINTS:
+            _put(found.setdefault("constraints", {}), name, value, _lists(Constraints))
+        else:
+            _put(found, name, value, _lists(kind))
+    return found | dict(given or {})
+
+
+def _put(into: dict[str, Any], name: str, value: str, lists: frozenset[str]) -> None:
+    if name in lists:
+        into.setdefault(name, []).extend(part.strip() for part in value.split(",") if part.strip())
+    else:
+        into[name] = value
