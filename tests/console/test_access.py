@@ -6,8 +6,9 @@ import pytest
 
 from consoles import OPERATOR, TOKEN
 from vedette.errors import ConfigurationError
+from vedette.runtime.origins import Hosts, Rate, is_within
 from vedette.settings import Console, Secret
-from vedette_console.access import SESSION_S, Hosts, Keys, Rate, is_within
+from vedette_console.access import SESSION_S, Keys
 from vedette_console.app import keys
 
 

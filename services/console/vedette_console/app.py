@@ -14,11 +14,12 @@ from starlette.middleware.gzip import GZipMiddleware
 from vedette.errors import ConfigurationError
 from vedette.messages.events import Event, Progress
 from vedette.runtime import web
+from vedette.runtime.origins import is_loopback
 from vedette.runtime.service import Service, open_service
 from vedette.settings import Console, Secret, Settings
 from vedette.usecases import names
 from vedette_console import openapi
-from vedette_console.access import Keys, is_loopback
+from vedette_console.access import Keys
 from vedette_console.api import Api
 from vedette_console.asking import Asking
 from vedette_console.changes import KEPT_FOR, Changes, Stream

@@ -11,9 +11,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vedette.runtime.origins import Hosts, Rate, is_cross_site, is_within
 from vedette.settings import Console
 from vedette_console import problems
-from vedette_console.access import Caller, Hosts, Keys, Rate, Role, is_within
+from vedette_console.access import Caller, Keys, Role
 
 COOKIE: Final = "vedette_session"
 FORM_TOKEN: Final = "form_token"  # noqa: S105 - the name of a field
@@ -72,7 +73,7 @@ class Guard:
             return problems.response(
                 421, "wrong_host", f'no page is served as "{host}"; add it to [console] hosts if it is yours'
             )
-        if _is_cross_site(request.headers, host) and not _is_followed_link(request):
+        if is_cross_site(request.headers, host) and not _is_followed_link(request):
             return problems.response(403, "cross_site", "this request came from another site")
         address = request.client.host if request.client else ""
         if wait_s := self._rate.wait_s(address, self._now()):
@@ -135,14 +136,6 @@ class Guard:
     def begin(self, role: Role) -> str:
         """Return a new session of *role*."""
         return self.keys.session(role, self._now(), secrets.token_hex(8))
-
-
-def _is_cross_site(headers: Headers, host: str) -> bool:
-    """Return whether a browser says that another site sends this. Clients that are no browsers say nothing."""
-    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-    if site is not None:
-        return site not in ("same-origin", "none")
-    return origin is not None and origin.partition("://")[2] != host
 
 
 def _is_followed_link(request: Request) -> bool:
