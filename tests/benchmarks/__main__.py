@@ -12,10 +12,12 @@ import msgspec
 import uvloop
 
 from benchmarks import (
+    answering,
     busy,
     console,
     costs,
     fidelity,
+    following,
     grading,
     live,
     loads,
@@ -236,6 +238,60 @@ def ask_recommender(
             plan, models=(100, 1_000), in_flight=(1, 64), rounds=2, seconds=0.3, restarts=1, fresh_s=3.0
         )
     _run(lambda directory: recommender.measure(directory, plan))
+
+
+@app.command(name="answering")
+def answer_in_process(*, before: Path, models: int = 1_000, rounds: int = 20) -> None:
+    """Compare the processor time of an answer with that of an earlier release, in process, in turns.
+
+    Parameters
+    ----------
+    before
+        A checkout of the earlier release.
+    models
+        Over how many models.
+    rounds
+        How many rounds of each, of a thousand answers.
+    """
+    print("\n".join(answering.measure(before, models, rounds)))
+
+
+@app.command(name="following")
+def ask_while_loads_come(
+    *,
+    models: int = 10_000,
+    questions_per_s: float = 1000.0,
+    loads_per_s: float = 100.0,
+    followed_per_s: float = 10.0,
+    rounds: int = 4,
+    seconds: float = 15.0,
+) -> None:
+    """Ask a recommender while servers tell their load, in turns with one that is told none.
+
+    Parameters
+    ----------
+    models
+        How many models each of the two has, 40 at an endpoint.
+    questions_per_s
+        How many questions a second each is asked.
+    loads_per_s
+        How many loads a second are published.
+    followed_per_s
+        How many of these are followed until an answer tells them.
+    rounds
+        How many rounds of each.
+    seconds
+        How long each round asks.
+    """
+    plan = following.Plan(
+        models=models,
+        questions_per_s=questions_per_s,
+        loads_per_s=loads_per_s,
+        followed_per_s=followed_per_s,
+        rounds=rounds,
+        seconds=seconds,
+    )
+    _run(lambda directory: following.measure(directory, plan))
 
 
 @app.command(name="recorder")

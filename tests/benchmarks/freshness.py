@@ -24,9 +24,9 @@ from benchmarks.running import Bench, clients, say
 from vedette.messages.codec import decode_event, encode
 
 TARGET_P99_MS = 50.0
-_GIVE_UP_S = 20.0
+GIVE_UP_S = 20.0
 _FASTEST_TPS = 10_000.0
-_ASK_AGAIN_S = 0.001
+ASK_AGAIN_S = 0.001
 
 
 class _Change(Struct, frozen=True):
@@ -40,7 +40,7 @@ def header() -> list[str]:
     """Return the head of the table of `rows`."""
     return [
         "| models | from the stream's acknowledgement to | n | p50 ms | p95 ms | p99 ms | max ms | not within "
-        f"{_GIVE_UP_S:g} s |",
+        f"{GIVE_UP_S:g} s |",
         "|---|---|---|---|---|---|---|---|",
     ]
 
@@ -66,20 +66,20 @@ async def rows(on: Bench, *, questions_per_s: float, changes_per_s: float, secon
         per_s=questions_per_s,
     )
     async with clients(on, 1) as (client,):
-        others = asyncio.create_task(client.do(on.connection, order))
+        paced = asyncio.create_task(client.do(on.connection, order))
         changes = await _change(on, delivered, changes_per_s, seconds)
-        told = await others
+        told = await paced
     await subscription.unsubscribe()
     await _restore(on)
     return [
-        _row(on.models, "a plain subscriber", [change.delivered for change in changes], 0),
-        _row(
+        row(on.models, "a plain subscriber", [change.delivered for change in changes], 0),
+        row(
             on.models,
             "an answer that tells it",
             [change.answered for change in changes if change.answered is not None],
             sum(change.answered is None for change in changes),
         ),
-        _others(on.models, told, questions_per_s),
+        others(on.models, told, questions_per_s),
     ]
 
 
@@ -127,7 +127,7 @@ async def _one(on: Bench, delivered: dict[str, asyncio.Future[float]], number: i
     await on.connection.jetstream().publish(event.subject, encode(event), timeout=30)
     published = time.perf_counter()
     answered = await _until_told(on, msgspec.json.encode(question), tps)
-    async with asyncio.timeout(_GIVE_UP_S):
+    async with asyncio.timeout(GIVE_UP_S):
         received = await heard
     del delivered[event.id]
     return _Change((received - published) * 1000, (answered - published) * 1000 if answered else None)
@@ -135,7 +135,7 @@ async def _one(on: Bench, delivered: dict[str, asyncio.Future[float]], number: i
 
 async def _until_told(on: Bench, question: bytes, tps: float) -> float | None:
     """Ask until the answer is the model that is so fast; return when, or None after a long time."""
-    give_up = time.perf_counter() + _GIVE_UP_S
+    give_up = time.perf_counter() + GIVE_UP_S
     while (now := time.perf_counter()) < give_up:
         try:
             reply = await on.connection.request("recommend.best", question, timeout=give_up - now + 0.01)
@@ -144,11 +144,12 @@ async def _until_told(on: Bench, question: bytes, tps: float) -> float | None:
         best = json.loads(reply.data)["recommendation"]
         if best is not None and best["output_tps"] >= tps:
             return time.perf_counter()
-        await asyncio.sleep(_ASK_AGAIN_S)
+        await asyncio.sleep(ASK_AGAIN_S)
     return None
 
 
-def _row(models: int, what: str, times: Sequence[float], given_up: int) -> str:
+def row(models: int, what: str, times: Sequence[float], given_up: int) -> str:
+    """Return a row of the table: how long *times* (ms) are, of which there are none for those *given_up*."""
     if len(times) < 2:
         return f"| {models} | {what} | {len(times)} | | | | | {given_up} |"
     cuts = statistics.quantiles(times, n=100, method="inclusive")
@@ -158,7 +159,8 @@ def _row(models: int, what: str, times: Sequence[float], given_up: int) -> str:
     )
 
 
-def _others(models: int, told: Told, wanted_per_s: float) -> str:
+def others(models: int, told: Told, wanted_per_s: float) -> str:
+    """Return a row of the table: how long the queries took that were asked meanwhile."""
     if len(told.took_us) < 2:
         return f"| {models} | the queries meanwhile: none was answered | 0 | | | | | {told.missed} |"
     cuts = [cut / 1000 for cut in statistics.quantiles(told.took_us, n=100, method="inclusive")]

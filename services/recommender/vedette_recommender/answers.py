@@ -64,7 +64,6 @@ from vedette.text.lookalikes import meant, notes
 from vedette.types import Capability, ModelRef, Status
 from vedette.usecases import SIGNALS, UseCase, bounds_with
 from vedette_recommender.announcement_policy import WinnerStatus, because
-from vedette_recommender.bounds import answer_s
 from vedette_recommender.columns import CAPABILITIES, STATUSES
 from vedette_recommender.constants import ERROR_BAND_POINTS
 from vedette_recommender.explain import Account, scaled, spread_over, summary, untold
@@ -75,7 +74,7 @@ from vedette_recommender.listing import counted, listed, ordered
 from vedette_recommender.near_misses import distance, nearest, rejections, relaxation
 from vedette_recommender.scoreboard import Scoreboard
 from vedette_recommender.spreading import MAX_EQUALS, Equal, Pressed, identity, order, taking, weights
-from vedette_recommender.views import BaseUrl, model_view, recommendation
+from vedette_recommender.views import BaseUrl, expected_now, model_view, recommendation
 
 # From a request, its ranking and the order of its equals to the reply.
 _Recommend = Callable[[RecommendRequest, "_Ranking", Sequence[int]], BestReply | TopReply]
@@ -153,6 +152,7 @@ class Answers:
         self._alike: dict[Hashable, _Alike] = {}  # by what replies depend on
         self._recommended: dict[int, Recommendation] = {}  # by row, but for the score
         self._outdated = True  # something has changed since the last question
+        self._with_new_load: set[str] = set()  # endpoints that told another load since then
         self._scored_at = self._scored_until = datetime.min.replace(tzinfo=UTC)
         self._same: dict[ModelRef, tuple[ModelRef, ...]] | None = None
         self._notes: dict[ModelRef, tuple[str, ...]] | None = None
@@ -170,10 +170,13 @@ class Answers:
     def changed(self, event: Event) -> None:
         """Take account of *event*, which changed the catalogue."""
         self._outdated = True
-        if isinstance(event, ModelEvent | ModelReported):
-            self._board.touch(event.model)
         if isinstance(event, EndpointLoad):
             self._board.press(event.endpoint)
+            self._with_new_load.add(event.endpoint)
+            return
+        self._recommended.clear()
+        if isinstance(event, ModelEvent | ModelReported):
+            self._board.touch(event.model)
         if isinstance(event, Lifecycle):
             self._same = self._notes = self._unmeasured = None
         if isinstance(event, ModelEvaluated):
@@ -223,18 +226,16 @@ class Answers:
         like = (recommend, alike(self._field(request), self._board.columns, request))
         kept = self._alike.get(like)
         most = request.limit + (recommend == self._best)  # the best, and its fallbacks
-        if kept is None:
-            kept = _Alike(self._rank(request, most), {})
-            if kept.ranking.ranked:  # else the reply quotes the request
+        who = identity(account, request.caller, request.session)
+        spread = who is not None or bool(self._board.columns.loads)
+        if kept is None or (spread and not kept.is_spread):
+            ranking = self._rank(request, max(most, MAX_EQUALS) if spread else most)
+            replies = kept.replies if kept else {}
+            kept = _Alike(self._spread(request, ranking) if spread else ranking, replies, spread)
+            if ranking.ranked:  # else the reply quotes the request
                 if len(self._alike) >= _MOST_ALIKE:
                     self._alike.clear()
                 self._alike[like] = kept
-        who = identity(account, request.caller, request.session)
-        if not kept.is_spread and (who or self._board.columns.loads):
-            kept.ranking, kept.is_spread = (
-                self._spread(request, self._rank(request, max(most, MAX_EQUALS))),
-                True,
-            )
         order = self._order(kept.ranking, who)
         reply = kept.replies.get(order)
         if reply is None:
@@ -264,7 +265,10 @@ class Answers:
         self._outdated = False
         self._remembered.clear()
         self._alike.clear()
-        self._recommended.clear()
+        for endpoint in self._with_new_load:
+            for row in self._board.columns.at_endpoint(endpoint):
+                self._recommended.pop(row, None)
+        self._with_new_load.clear()
         self._as_of = AsOf(
             sequence=self._catalogue.sequence,
             scored_at=self._scored_at,
@@ -283,6 +287,7 @@ class Answers:
             self._scored_until = floored + _SCORED_EVERY
             self._scored_at = floored
             self._board.at(floored)
+            self._recommended.clear()
             self._outdated = True
         if self._outdated:
             self._forget()
@@ -290,7 +295,7 @@ class Answers:
     # Recommendations -----------------------------------------------------------------------------------------
 
     def _best(self, request: RecommendRequest, ranking: _Ranking, order: Sequence[int]) -> BestReply:
-        shown = self._shown(ranking.served(order)[: request.limit + 1])
+        shown = self._shown(ranking.field, ranking.served(order)[: request.limit + 1])
         return BestReply(
             use_case=request.use_case,
             recommendation=shown[0] if shown else None,
@@ -302,7 +307,7 @@ class Answers:
         )
 
     def _top(self, request: RecommendRequest, ranking: _Ranking, order: Sequence[int]) -> TopReply:
-        shown = self._shown(ranking.served(order)[: request.limit])
+        shown = self._shown(ranking.field, ranking.served(order)[: request.limit])
         return TopReply(
             use_case=request.use_case,
             recommendations=shown,
@@ -333,7 +338,7 @@ class Answers:
         return ExplainReply(
             use_case=request.use_case,
             recommendations=tuple(
-                self._recommendation(one, by_row[one.row].contributions()) for one in served
+                self._recommendation(ranking.field, one, by_row[one.row].contributions()) for one in served
             ),
             rejections=tuple(reason for row in near for reason in rejections(rules, row, columns)),
             rejections_omitted=int(np.count_nonzero(out)) - len(near),
@@ -404,17 +409,20 @@ class Answers:
 
     def _pressed(self, ranking: _Ranking, rows: Sequence[int]) -> list[Pressed]:
         """Return what the loads of their servers mean for the models in *rows*."""
-        columns, at, use_case = self._board.columns, self._scored_at.timestamp(), ranking.field.use_case
-        if not columns.loads:
+        loads, at = self._board.columns.loads, self._scored_at.timestamp()
+        if not loads:
             return [Pressed()] * len(rows)
-        now, rest = (answer_s(columns, at, np.array(rows), use_case, load=load) for load in (True, False))
-        slower = np.nan_to_num(now / rest, nan=1.0).tolist()
-        return [Pressed(times, self._busy(row, at)) for times, row in zip(slower, rows, strict=True)]
+        rest, places = self._board.field(ranking.field.use_case.name, load=False), np.array(rows)
+        slower = ranking.field.answer_s[places] / rest.answer_s[places]
 
-    def _busy(self, row: int, at: float) -> float:
-        model = self._board.model(row)
-        load = self._board.columns.loads.get(model.endpoint)
-        return load.busy(model.name) if load and load.until >= at else 0.0
+        def busy(model: ModelRef) -> float:
+            load = loads.get(model.endpoint)
+            return load.busy(model.name) if load and load.until >= at else 0.0
+
+        return [
+            Pressed(1.0 if math.isnan(times) else times, busy(self._board.model(row)))
+            for times, row in zip(slower.tolist(), rows, strict=True)
+        ]
 
     def _refuse_unknown(
         self, what: Literal["endpoint", "provider"], wanted: Iterable[str], *, field: str
@@ -466,16 +474,18 @@ class Answers:
         (rows,) = (columns.present & (columns.claims[CAPABILITIES.index(Capability.CHAT)] == 0)).nonzero()
         return sorted(self._board.model(row) for row in rows.tolist())
 
-    def _shown(self, ranked: Sequence[Place]) -> tuple[Recommendation, ...]:
-        return tuple([self._recommendation(one) for one in ranked])  # a generator takes twice as long
+    def _shown(self, field: UseCaseScores, ranked: Sequence[Place]) -> tuple[Recommendation, ...]:
+        return tuple([self._recommendation(field, one) for one in ranked])  # a generator takes twice as long
 
-    def _recommendation(self, place: Place, contributions: tuple[Contribution, ...] = ()) -> Recommendation:
+    def _recommendation(
+        self, field: UseCaseScores, place: Place, contributions: tuple[Contribution, ...] = ()
+    ) -> Recommendation:
         shown = self._recommended.get(place.row)
         if shown is None:
             (one,) = self._board.candidates([place.row])
-            shown = self._recommended[place.row] = recommendation(
-                one, self._board.expected(one), self._base_url
-            )
+            load = self._board.columns.loads.get(one.model.endpoint)
+            expected = expected_now(field, place.row, one.facts, load)
+            shown = self._recommended[place.row] = recommendation(one, expected, self._base_url)
         return replace(
             shown,
             score=place.score,

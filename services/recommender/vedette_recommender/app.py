@@ -14,7 +14,7 @@ from vedette.client import ask
 from vedette.errors import ConfigurationError
 from vedette.local import facts
 from vedette.messages.codec import encode
-from vedette.messages.events import Event
+from vedette.messages.events import EndpointLoad, Event
 from vedette.messages.queries import PastReply, PastRequest
 from vedette.providers import addresses
 from vedette.runtime.service import Service, open_service
@@ -103,7 +103,8 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
 
         def on_change(event: Event) -> None:
             now.answers.changed(event)
-            announcing.poke()
+            if not isinstance(event, EndpointLoad):  # no announcement follows the load of the moment
+                announcing.poke()
 
         async def take_on(changed: Settings) -> None:
             nonlocal now

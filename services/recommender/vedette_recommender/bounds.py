@@ -9,19 +9,17 @@ from typing import Final
 import numpy as np
 
 from vedette.usecases import Bounds, UseCase
-from vedette_recommender.columns import Columns, Floats, Rows
+from vedette_recommender.columns import Columns, Floats, Pace, Rows
 
 BOUNDS: Final = Bounds.__struct_fields__
 
 
-def answer_s(columns: Columns, at: float, rows: Rows, use_case: UseCase, *, load: bool = True) -> Floats:
-    """Return the seconds of a typical answer now: as measured, else as expected; NaN for models that embed."""
+def answer_s(pace: Pace, use_case: UseCase) -> Floats:
+    """Return the seconds of a typical answer at *pace*: as measured, else as expected; NaN for models that embed."""
     if use_case.embeds:
-        return np.full_like(columns.ttft_ms[rows], np.nan)
-    first_ms = _else(columns.ttft_ms_now(at, rows, load=load), columns.usual_ttft_ms_now(at, rows, load=load))
-    tokens_per_s = _else(
-        columns.output_tps_now(at, rows, load=load), columns.usual_output_tps_now(at, rows, load=load)
-    )
+        return np.full_like(pace.ttft_ms, np.nan)
+    first_ms = _else(pace.ttft_ms, pace.usual_ttft_ms)
+    tokens_per_s = _else(pace.output_tps, pace.usual_output_tps)
     return first_ms / 1000.0 + use_case.tokens[1] / np.maximum(tokens_per_s, 1e-6)
 
 
@@ -31,26 +29,17 @@ def answer_usd(columns: Columns, rows: Rows, use_case: UseCase) -> Floats:
     return (into * columns.price_input[rows] + out_of * columns.price_output[rows]) / 1e6
 
 
-def multipliers(
-    columns: Columns,
-    at: float,
-    rows: Rows,
-    use_case: UseCase,
-    bounds: Bounds,
-    quality: Floats,
-    best: float,
-    *,
-    load: bool = True,
-) -> Floats:
-    """Return what each bound makes of the scores of *rows*, in the order of BOUNDS: 1 within it.
+def multipliers(bounds: Bounds, takes_s: Floats, costs_usd: Floats, quality: Floats, best: float) -> Floats:
+    """Return what each of *bounds* makes of the scores of models, in the order of BOUNDS: 1 within it.
 
-    *quality* is what to expect of each model, *best* the most that is to be expected of any candidate.
+    A typical answer of each *takes_s* seconds and *costs_usd*. *quality* is what to expect of each, *best* the most
+    that is to be expected of any candidate.
     """
     made = np.ones((len(BOUNDS), len(quality)))
     if bounds.answer_s is not None:
-        made[0] = _within(bounds.answer_s, answer_s(columns, at, rows, use_case, load=load))
+        made[0] = _within(bounds.answer_s, takes_s)
     if bounds.answer_usd is not None:
-        made[1] = _within(bounds.answer_usd, answer_usd(columns, rows, use_case))
+        made[1] = _within(bounds.answer_usd, costs_usd)
     if bounds.quality is not None and best > 0.0:
         made[2] = np.minimum(1.0, quality / (bounds.quality * best))
     return made

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,24 @@ _UP: Final = frozenset(map(str, UP))  # the hash of a plain text is known alread
 _NOT_TELLING: Final = frozenset(map(str, NOT_DOWNTIME))
 _HOURS = 24
 _DAYS = RELIABILITY_WINDOW_H // 24 + 1
+
+
+class Pace(NamedTuple):
+    """How fast models are now: as measured (NaN: not at all), and as others of their endpoint are by their size."""
+
+    ttft_ms: Floats  # of a model that is loaded
+    output_tps: Floats
+    usual_ttft_ms: Floats
+    usual_output_tps: Floats
+
+    @classmethod
+    def unknown(cls, room: int) -> "Pace":
+        """Return the pace of so many models of which nothing is known."""
+        return cls(*(np.full(room, np.nan) for _ in cls._fields))
+
+    def of(self, rows: Rows) -> "Pace":
+        """Return the pace of the models in *rows*."""
+        return Pace(*(figures[rows] for figures in self))
 
 
 class Names:
@@ -286,11 +304,11 @@ class Columns:
             self.load_until[row] = -np.inf
             return False
         name, was_until = facts.model.name, self.load_until[row]
-        before = (self.crowding[row], self.ahead[row], self.load_resident[row])
+        before = (self.crowding[row].item(), self.ahead[row].item(), self.load_resident[row].item())
         after = (*load.pressure(name), load.resident(name))
         self.load_until[row] = load.until
         self.crowding[row], self.ahead[row], self.load_resident[row] = after
-        return was_until < load.event.at.timestamp() or not np.array_equal(before, after, equal_nan=True)
+        return was_until < load.event.at.timestamp() or not all(map(_same, before, after))
 
     def _describe(self, row: int, facts: Facts) -> None:
         info = facts.info
@@ -371,9 +389,8 @@ class Columns:
         """Return the status that may still be believed at *at*."""
         return np.where(self._stale(at, stale_after_s, rows), np.int8(_UNKNOWN), self.status[rows])
 
-    def expected_ttft_ms(self, at: float, stale_after_s: float, rows: Rows) -> Floats:
-        """Return the time to the first token to expect: with loading, where a model is known not to be loaded."""
-        warm = self.ttft_ms_now(at, rows)
+    def ttft_ms_with_loading(self, warm: Floats, at: float, stale_after_s: float, rows: Rows) -> Floats:
+        """Return the time to the first token, *warm* or with loading where a model is known not to be loaded."""
         cold = np.where(
             np.isnan(self.ttft_cold_ms[rows]), warm + self.expected_load_ms[rows], self.ttft_cold_ms[rows]
         )
@@ -387,48 +404,37 @@ class Columns:
         gone: Mask = np.where(seen, told == 0.0, probed)
         return gone
 
-    def ttft_ms_now(self, at: float, rows: Rows, *, load: bool = True) -> Floats:
-        """Return the measured time to the first token, warm, as changes and, with *load*, other requests make it."""
-        slower, wait_ms = self._slower(self.ttft_change, at, rows, load), self._wait_ms(at, rows, load)
-        return self.ttft_ms[rows] * slower + wait_ms
-
-    def usual_ttft_ms_now(self, at: float, rows: Rows, *, load: bool = True) -> Floats:
-        """Return the same of the time to the first token to expect by the size."""
-        slower, wait_ms = self._slower(self.ttft_change, at, rows, load), self._wait_ms(at, rows, load)
-        return self.expected_ttft_ms_warm[rows] * slower + wait_ms
-
-    def output_tps_now(self, at: float, rows: Rows, *, load: bool = True) -> Floats:
-        """Return the measured output rate, as changes and, with *load*, other requests make it."""
-        return self.output_tps[rows] / self._slower(self.speed_change, at, rows, load)
-
-    def usual_output_tps_now(self, at: float, rows: Rows, *, load: bool = True) -> Floats:
-        """Return the same of the output rate to expect by the size."""
-        return self.expected_output_tps[rows] / self._slower(self.speed_change, at, rows, load)
-
-    def loaded(self, at: float, rows: Rows) -> Mask:
-        """Return which models other requests make slower now."""
-        slower: Mask = (self.load_until[rows] >= at) & (
-            (self.crowding[rows] > 1.0) | (self.ahead[rows] > 0.0)
-        )
-        return slower
-
-    def _wait_ms(self, at: float, rows: Rows, load: bool) -> Floats | float:
-        """Return how long a further request waits for a slot."""
+    def pace(self, at: float, rows: Rows, *, load: bool = True) -> Pace:
+        """Return how fast the models in *rows* are as changes and, with *load*, other requests make them."""
+        begins, writes = self._times_slower(at, rows)
         if not load or not self.loads:
-            return 0.0
-        ahead = np.where(self.load_until[rows] >= at, self.ahead[rows], 0.0)
-        measured = self.output_tps_now(at, rows)
-        rate = np.where(np.isnan(measured), self.usual_output_tps_now(at, rows), measured)
-        waited: Floats = 1000.0 * BUSY_TOKENS * ahead / np.maximum(rate, 1e-6)
-        return waited
+            output_tps, usual_tps = self.output_tps[rows] / writes, self.expected_output_tps[rows] / writes
+            return Pace(
+                self.ttft_ms[rows] * begins, output_tps, self.expected_ttft_ms_warm[rows] * begins, usual_tps
+            )
+        counts = self.load_until[rows] >= at
+        crowding = np.where(counts, self.crowding[rows], 1.0)
+        begins, writes = begins * crowding, writes * crowding
+        output_tps, usual_tps = self.output_tps[rows] / writes, self.expected_output_tps[rows] / writes
+        rate = np.where(np.isnan(output_tps), usual_tps, output_tps)
+        # How long a further request waits for a slot.
+        wait_ms = np.where(counts, 1000.0 * BUSY_TOKENS * self.ahead[rows] / np.maximum(rate, 1e-6), 0.0)
+        return Pace(
+            self.ttft_ms[rows] * begins + wait_ms,
+            output_tps,
+            self.expected_ttft_ms_warm[rows] * begins + wait_ms,
+            usual_tps,
+        )
 
-    def _slower(self, change: Floats, at: float, rows: Rows, load: bool) -> Floats | float:
-        slower: Floats | float = 1.0
-        if self._changed:
-            slower = np.exp(np.where(self.change_until[rows] >= at, change[rows], 0.0))
-        if load and self.loads:
-            slower = slower * np.where(self.load_until[rows] >= at, self.crowding[rows], 1.0)
-        return slower
+    def _times_slower(self, at: float, rows: Rows) -> tuple[Floats | float, Floats | float]:
+        """Return how many times slower than measured the first token and the output are, by detected changes."""
+        if not self._changed:
+            return 1.0, 1.0
+        counts = self.change_until[rows] >= at
+        begins, writes = (
+            np.exp(np.where(counts, change[rows], 0.0)) for change in (self.ttft_change, self.speed_change)
+        )
+        return begins, writes
 
     def spread_now(self, at: float, rows: Rows) -> Floats | float:
         """Return what not being sure of a change adds to the relative spread of its latencies."""
@@ -470,6 +476,10 @@ def _resident_until(residency: Residency | None) -> float:
     if not residency.resident:
         return -math.inf
     return residency.expires_at.timestamp() if residency.expires_at else math.inf
+
+
+def _same(one: float, other: float) -> bool:
+    return one == other or (math.isnan(one) and math.isnan(other))
 
 
 def _number(value: float | None) -> float:

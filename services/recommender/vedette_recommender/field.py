@@ -14,9 +14,9 @@ from vedette.usecases import LIKE, SIGNALS, Bounds, UseCase, estimating
 from vedette.usecases.estimating import Answered, Scale
 from vedette_recommender import bounds, scoring
 from vedette_recommender.candidate import Facts
-from vedette_recommender.columns import CAPABILITIES, STATUSES, Columns, Floats, Mask, Rows
+from vedette_recommender.columns import CAPABILITIES, STATUSES, Columns, Floats, Mask, Pace, Rows
 from vedette_recommender.constants import ERROR_BAND_POINTS, STATUS_MULTIPLIERS
-from vedette_recommender.scoring import CONTEXT, QUALITY, REPORTED, Evidence
+from vedette_recommender.scoring import CONTEXT, QUALITY, REPORTED, SPEED, TTFT, Evidence
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -96,7 +96,9 @@ class UseCaseScores:
         self._told: Mask = np.zeros(room, np.bool_)  # where they are of a model at all
         self.best_quality = 0.0  # that is to be expected of any candidate
         self.status = np.zeros(room, np.int8)
+        self.pace = Pace.unknown(room)
         self.expected_ttft_ms: Floats = np.full(room, np.nan)
+        self.answer_s: Floats = np.full(room, np.nan)  # that a typical answer takes now
         # Kept by `filtering`: who passes where nothing special is asked.
         self.narrowed: FilterResult | None = None
         self.ordered: dict[str, list[float]] = {}  # the values that a limit is about
@@ -113,6 +115,7 @@ class UseCaseScores:
         self._by_bounds: Floats = np.ones(
             (len(bounds.BOUNDS), room)
         )  # and what each of the use case's own bounds
+        self._by_all: Floats = np.ones(room)  # and all of these together
         # By the use case's own weights: what all signals but the context come to, and the confidence.
         self._partial: Floats = np.zeros(room)
         self._sure: Floats = np.zeros(room)
@@ -121,27 +124,37 @@ class UseCaseScores:
         self._contexts: dict[int, Floats] = {}
         self.scale = Scale()  # how all answers differ from what was expected
         self._touched: set[int] = set(columns.rows.values())
+        self._pressed: set[int] = set()
 
     def touch(self, rows: Collection[int]) -> None:
         """Have *rows* worked out again: their models are others, or something was measured."""
         self._touched.update(rows)
 
+    def press(self, rows: Collection[int]) -> None:
+        """Have the pace of *rows* worked out again: their servers work on more or less, which changes nothing else."""
+        self._pressed.update(rows)
+
     def refresh(self, at: float) -> None:
         """Work out what has changed until *at*."""
         self._judge()
-        if at != self.at:
+        rows: Rows
+        if at != self.at or self._touched:
+            rows = ALL if at != self.at else np.fromiter(self._touched | self._pressed, np.intp)
             self.at = at
-            self._work_out(ALL)
-        elif self._touched:
-            self._work_out(np.fromiter(self._touched, np.intp))
+            self._work_out(rows)
+            rows = self._find_best(rows)
+            self.narrowed = None
+            self._contexts.clear()
+        elif self._pressed:
+            rows = np.fromiter(self._pressed, np.intp)
+            self._work_out_pace(rows)
         else:
             return
-        self._bound()
-        self.narrowed = None
+        self._bound(rows)
         self.ordered.clear()
         self._kept.clear()
-        self._contexts.clear()
         self._touched.clear()
+        self._pressed.clear()
 
     def _judge(self) -> None:
         """Estimate the quality of the models of which there is something new to judge by."""
@@ -184,31 +197,61 @@ class UseCaseScores:
         columns = self._columns
         return columns.expected_quality[self._like, rows], columns.expected_quality_spread[self._like, rows]
 
+    def _work_out_pace(self, rows: Rows) -> None:
+        """Work out what depends on the pace of *rows*, where all else is as it was."""
+        self._keep_pace(rows)
+        speed, ttft = self._timed(rows)
+        self.utility[SPEED, rows], self.utility[TTFT, rows] = speed.utility, ttft.utility
+        self.confidence[SPEED, rows], self.confidence[TTFT, rows] = speed.confidence, ttft.confidence
+        self._hear(rows)
+        self._partial[rows], self._sure[rows] = self._weigh(self.default.shares, rows)
+
+    def _keep_pace(self, rows: Rows) -> None:
+        columns, at = self._columns, self.at
+        for kept, now in zip(self.pace, columns.pace(at, rows, load=self._load), strict=True):
+            kept[rows] = now
+        self.expected_ttft_ms[rows] = columns.ttft_ms_with_loading(
+            self.pace.ttft_ms[rows], at, self._stale_after_s, rows
+        )
+        self.answer_s[rows] = bounds.answer_s(self.pace.of(rows), self.use_case)
+
     def _work_out(self, rows: Rows) -> None:
+        self._keep_pace(rows)
         known = self.evidence(rows)
         self.utility[:, rows] = np.stack([signal.utility for signal in known])
         self.confidence[:, rows] = np.stack([signal.confidence for signal in known])
         self._hear(rows)
         self.status[rows] = self._columns.statuses(self.at, self._stale_after_s, rows)
-        self.expected_ttft_ms[rows] = self._columns.expected_ttft_ms(self.at, self._stale_after_s, rows)
         self._by_status[rows] = scoring.STATUS_MULTIPLIER[self.status[rows]]
         self._by_failing[rows] = 1.0 - self._columns.failing_now(self.at, rows)
         self._partial[rows], self._sure[rows] = self._weigh(self.default.shares, rows)
 
-    def _bound(self) -> None:
-        """Work out who is beyond a bound: of quality, that depends on the best of all candidates."""
+    def _find_best(self, rows: Rows) -> Rows:
+        """Find the best quality of all candidates; return whose bounds to work out: of *rows*, or of all by another."""
         columns = self._columns
         among = self.capable() & _MAY_SERVE[self.status] & ~columns.never_answered
         among &= ~(columns.ends_at < self.at)
-        self.best_quality = float(self.utility[QUALITY, among].max(initial=0.0))
-        self._by_bounds = self.bounds(ALL, self.default)
+        best = float(self.utility[QUALITY, among].max(initial=0.0))
+        if best == self.best_quality:
+            return rows
+        self.best_quality = best
+        return ALL
+
+    def _bound(self, rows: Rows) -> None:
+        """Work out what the bounds, and all multipliers together, make of the scores of *rows*."""
+        self._by_bounds[:, rows] = self.bounds(rows, self.default)
+        self._by_all[rows] = self._together(rows, self._by_bounds[:, rows])
 
     def bounds(self, rows: Rows, terms: Terms) -> Floats:
         """Return what each bound makes of the scores of *rows*, in the order of `bounds.BOUNDS`."""
         quality, best = self.utility[QUALITY, rows], self.best_quality
-        return bounds.multipliers(
-            self._columns, self.at, rows, self.use_case, terms.bounds, quality, best, load=self._load
-        )
+        takes_s, costs_usd = self.answer_s[rows], bounds.answer_usd(self._columns, rows, self.use_case)
+        return bounds.multipliers(terms.bounds, takes_s, costs_usd, quality, best)
+
+    def _together(self, rows: Rows, bounded: Floats) -> Floats:
+        """Return what status, failures and what is *bounded* make of the scores of *rows* together."""
+        factors: Floats = np.multiply.reduce(bounded, axis=0)
+        return factors * self._by_status[rows] * self._by_failing[rows]
 
     def _bounded(self, rows: Rows, terms: Terms) -> Floats:
         usual = terms.bounds == self.default.bounds
@@ -237,12 +280,16 @@ class UseCaseScores:
         raw = np.where(effective > 0, rate, np.nan)
         return (
             Evidence(raw, quality, sure, expected),
-            scoring.speed(columns, self.at, rows, use_case, reports=reports, load=self._load),
-            scoring.ttft(columns, self.at, rows, use_case, reports=reports, load=self._load),
+            *self._timed(rows, reports=reports),
             scoring.reliability(columns, self.at, rows, reports=reports),
             scoring.price(columns, rows),
             scoring.context(columns, rows, wanted),
         )
+
+    def _timed(self, rows: Rows, *, reports: bool = False) -> tuple[Evidence, Evidence]:
+        """Return what is known of speed and time to the first token."""
+        asked = (self._columns, self.pace.of(rows), self.at, rows, self.use_case)
+        return scoring.speed(*asked, reports=reports), scoring.ttft(*asked, reports=reports)
 
     def counted(self, rows: Rows, shares: tuple[float, ...]) -> Floats:
         """Return the utilities that count, but for the context: our own, moved by reports within the limit."""
@@ -308,6 +355,8 @@ class UseCaseScores:
 
     def _multipliers(self, rows: NDArray[np.intp], terms: Terms) -> list[dict[str, float]]:
         """Return by name what changes the raw scores of *rows* beside the risk."""
+        if terms.bounds == self.default.bounds and (self._by_all[rows] == 1.0).all():
+            return [{}] * len(rows)
         statuses = [STATUSES[code].value for code in self.status[rows].tolist()]
         factors = [self._by_status[rows], self._by_failing[rows], *self._bounded(rows, terms)]
         return [
@@ -350,11 +399,9 @@ class UseCaseScores:
 
     def _scores(self, rows: Rows, terms: Terms, partial: Floats, sure: Floats) -> Scores:
         raw = partial + scoring.points(terms.shares[CONTEXT], self.context(rows, terms.wanted_context))
-        beyond = self._bounded(rows, terms)
-        score = (
-            raw * scoring.risk_multiplier(terms.risk, sure) * self._by_status[rows] * self._by_failing[rows]
-        )
-        return Scores(score * np.multiply.reduce(beyond, axis=0), raw, sure)
+        usual = terms.bounds == self.default.bounds
+        together = self._by_all[rows] if usual else self._together(rows, self.bounds(rows, terms))
+        return Scores(raw * scoring.risk_multiplier(terms.risk, sure) * together, raw, sure)
 
     def _weigh(self, shares: tuple[float, ...], rows: Rows) -> tuple[Floats, Floats]:
         """Return the points of all signals but the context, added up, and the confidence in all of them.

@@ -21,7 +21,6 @@ BUSY_TOKENS: Final = 200.0  # of an answer that is waited for
 _USUAL_WEIGHT: Final = 1.0  # of the usual p, in sweeps of two streams
 _MOST_SHARING: Final = 1.5  # a server that swaps is worse than one that shares
 _RUN_WEIGHT: Final = 0.25  # of one benchmark run beside others, in sweeps of two streams
-_STALE: Final = 2.5  # intervals, after which a load says nothing any more
 
 
 class Shared(NamedTuple):
@@ -73,19 +72,20 @@ class Load(Value, frozen=True, kw_only=True):
     @property
     def until(self) -> float:
         """Until when it counts, in seconds since 1970."""
-        return self.event.at.timestamp() + _STALE * self.event.every_s
+        return self.event.stale_at
 
     def requests(self, name: str) -> tuple[int | None, int | None, int | None]:
         """Return what runs and what waits at the model *name*, and its slots: else of the whole server."""
         event, own = self.event, self.event.models.get(name)
         if event.outcome is not Outcome.OK:
             return None, None, None
-        told = [getattr(own, what) for what in ("running", "waiting", "slots")] if own else [None] * 3
-        whole = (event.running, event.waiting, event.slots)
-        running, waiting, slots = (
-            one if one is not None else all for one, all in zip(told, whole, strict=True)
+        if own is None:
+            return event.running, event.waiting, event.slots
+        return (
+            event.running if own.running is None else own.running,
+            event.waiting if own.waiting is None else own.waiting,
+            event.slots if own.slots is None else own.slots,
         )
-        return running, waiting, slots
 
     def pressure(self, name: str) -> tuple[float, float]:
         """Return how many times slower the model *name* is for a further request, and how many answers are ahead.

@@ -15,7 +15,6 @@ from vedette_recommender import expecting
 from vedette_recommender.candidate import Candidate, Facts, candidate, facts_of
 from vedette_recommender.columns import Columns
 from vedette_recommender.field import UseCaseScores
-from vedette_recommender.views import Expected, expected_now
 
 
 class Scoreboard:
@@ -94,14 +93,6 @@ class Scoreboard:
         facts = (self.columns.facts[row] for row in rows)
         return (self.candidate(one) for one in facts if one is not None)
 
-    def expected(self, one: Candidate) -> Expected:
-        """Return what to expect of a call of *one* at this minute."""
-        facts, columns = one.facts, self.columns
-        if one.resident is not False and not facts.change.any and not columns.loads:
-            return Expected(facts.ttft_ms, facts.output_tps, None)
-        row, stale_after_s = columns.rows[one.model], self._stale_after.total_seconds()
-        return expected_now(columns, row, self.scored_at.timestamp(), stale_after_s)
-
     def settle(self) -> None:
         """Bring the columns up to what has come."""
         if self._touched:
@@ -119,7 +110,7 @@ class Scoreboard:
         self._pressed.clear()
         for (_, load), field in self._fields.items():
             if load:
-                field.touch(changed)
+                field.press(changed)
 
     def _settle_models(self) -> None:
         known: list[tuple[ModelRef, Facts | None]] = []

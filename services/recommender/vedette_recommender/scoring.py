@@ -19,7 +19,7 @@ from vedette.types import REPORTS_HALF_LIFE_S, Signal
 from vedette.usecases import SIGNALS, UseCase
 from vedette.usecases.utility import HALF_PRICE_USD_PER_MTOK, Number, blended, falling, rising
 from vedette_recommender.candidate import MAX_AHEAD
-from vedette_recommender.columns import STATUSES, Columns, Floats, Rows
+from vedette_recommender.columns import STATUSES, Columns, Floats, Pace, Rows
 from vedette_recommender.constants import (
     DRIFT_PER_WEEK,
     EMBEDDING_UTILITY,
@@ -116,23 +116,23 @@ def weight_of_reports(signal: Signal, reports: Number, own: Number) -> Number:
 
 
 def speed(
-    columns: Columns, at: float, rows: Rows, use_case: UseCase, *, reports: bool = False, load: bool = True
+    columns: Columns, pace: Pace, at: float, rows: Rows, use_case: UseCase, *, reports: bool = False
 ) -> Evidence:
     """Return output tokens per second to expect now, or texts per second of a model that embeds."""
     if use_case.embeds:
         own, half, told = columns.texts_per_s[rows], HALF_TEXTS_PER_S, None
         expected = np.full_like(own, EMBEDDING_UTILITY)
     else:
-        own, half = columns.output_tps_now(at, rows, load=load), use_case.half_output_tps
+        own, half = pace.output_tps, use_case.half_output_tps
         told = (columns.reported_output_tps_n[rows], columns.reported_output_tps[rows]) if reports else None
-        expected = rising(columns.usual_output_tps_now(at, rows, load=load), half)
+        expected = rising(pace.usual_output_tps, half)
     worth, heard = rising(own, half), rising(told[1], half) if told else None
     spread = columns.output_tps_spread[rows]
     return _timed("speed", columns, at, rows, own, worth, spread, expected, told, heard)
 
 
 def ttft(
-    columns: Columns, at: float, rows: Rows, use_case: UseCase, *, reports: bool = False, load: bool = True
+    columns: Columns, pace: Pace, at: float, rows: Rows, use_case: UseCase, *, reports: bool = False
 ) -> Evidence:
     """Return the time to the first token to expect now, warm, or to the vectors of a short call."""
     half = use_case.half_ttft_ms
@@ -140,9 +140,9 @@ def ttft(
         own, told = columns.e2e_ms[rows], None
         expected = np.full_like(own, EMBEDDING_UTILITY)
     else:
-        own = columns.ttft_ms_now(at, rows, load=load)
+        own = pace.ttft_ms
         told = (columns.reported_ttft_n[rows], columns.reported_ttft_ms[rows]) if reports else None
-        expected = falling(columns.usual_ttft_ms_now(at, rows, load=load), half)
+        expected = falling(pace.usual_ttft_ms, half)
     worth, heard = falling(own, half), falling(told[1], half) if told else None
     spread = columns.ttft_spread[rows]
     return _timed("ttft", columns, at, rows, own, worth, spread, expected, told, heard)

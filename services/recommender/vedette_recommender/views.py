@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
-import numpy as np
 
 from vedette.messages.catalogue import ModelState
 from vedette.messages.queries import Availability, MeasuredCall, MeasuredSpeed, ModelView, Now, Recommendation
 from vedette.types import Health, ModelRef, Performance, Quality
-from vedette_recommender.candidate import Candidate, ends_at, median
-from vedette_recommender.columns import Columns
+from vedette_recommender.candidate import Candidate, Facts, ends_at, median
+from vedette_recommender.field import UseCaseScores
+from vedette_recommender.loading import Load
 from vedette_recommender.measured_calls import with_calls
 from vedette_recommender.present import NONE
 
@@ -28,34 +28,31 @@ class Expected(NamedTuple):
     now: Now | None
 
 
-def expected_now(columns: Columns, row: int, at: float, stale_after_s: float) -> Expected:
-    """Return what to expect of the model in *row* at *at* (seconds since 1970)."""
-    rows = np.array([row])
-    ttft_ms, output_tps = columns.expected_ttft_ms(at, stale_after_s, rows), columns.output_tps_now(at, rows)
-    return Expected(_known(ttft_ms[0].item()), _known(output_tps[0].item()), now_of(columns, row, at))
+def expected_now(field: UseCaseScores, row: int, facts: Facts, load: Load | None) -> Expected:
+    """Return what to expect of the model of *facts* in *row*, whose endpoint has that *load*."""
+    ttft_ms, output_tps = field.expected_ttft_ms[row].item(), field.pace.output_tps[row].item()
+    return Expected(_known(ttft_ms), _known(output_tps), now_of(facts, load, field.at))
 
 
-def now_of(columns: Columns, row: int, at: float) -> Now | None:
-    """Return how the model in *row* is now, or None where it is as at rest."""
-    facts, rows = columns.facts[row], np.array([row])
-    if facts is None:
-        return None
+def now_of(facts: Facts, load: Load | None, at: float) -> Now | None:
+    """Return how a model is at *at* (seconds since 1970), or None where it is as at rest."""
     change = facts.change if facts.change.until >= at else NONE
-    load = columns.loads.get(facts.model.endpoint)
+    failing = facts.change.failing if facts.change.failing_until >= at else 0.0
     running, waiting, slots = (
         load.requests(facts.model.name) if load and load.until >= at else (None, None, None)
     )
-    now = Now(
+    if not (change.any or failing or running or waiting):
+        return None
+    return Now(
         ttft_times_slower=math.exp(change.ttft),
         output_times_slower=math.exp(change.speed),
-        failing=float(np.max(columns.failing_now(at, rows))),
+        failing=failing,
         detected_by=change.by,
         since=change.since,
         running=running,
         waiting=waiting,
         slots=slots,
     )
-    return now if change.any or now.failing or running or waiting else None
 
 
 def _known(value: float) -> float | None:

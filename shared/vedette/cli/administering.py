@@ -139,7 +139,6 @@ _COSTS = (
     Column("seconds", 1, "number"),
     Column("USD", 3, "number"),
 )
-_FRESH = 2.5  # intervals
 
 
 def _endpoint_row(view: EndpointView) -> tuple[str, ...]:
@@ -161,11 +160,7 @@ def _endpoint_row(view: EndpointView) -> tuple[str, ...]:
 def load_in_words(view: EndpointView, now: datetime) -> str:
     """Return what the endpoint is doing, unless what was read last is stale."""
     load = view.load
-    if (
-        load is None
-        or load.outcome is not Outcome.OK
-        or now - load.at > timedelta(seconds=_FRESH * load.every_s)
-    ):
+    if load is None or load.outcome is not Outcome.OK or load.is_stale(now):
         return "-"
     running = (
         None if load.running is None else f"{load.running}{'' if load.slots is None else f' of {load.slots}'}"

@@ -7,7 +7,7 @@ current state. Events are open: readers ignore fields they do not know, and fiel
 defaults. Times are aware UTC; units stand in the names, as in `types`.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, ClassVar, Final, Literal
 
 from msgspec import Meta, Struct
@@ -161,9 +161,14 @@ class EndpointLoad(Event, frozen=True, kw_only=True, omit_defaults=True):
         """endpoint.load.<endpoint>."""
         return f"endpoint.load.{self.endpoint}"
 
+    @property
+    def stale_at(self) -> float:
+        """From when it says nothing any more, because readings after it failed to come; seconds since 1970."""
+        return self.at.timestamp() + MISSED_READINGS * self.every_s
+
     def is_stale(self, now: datetime) -> bool:
         """Return whether so many readings after this one failed to come that it says nothing of *now*."""
-        return now - self.at > timedelta(seconds=MISSED_READINGS * self.every_s)
+        return now.timestamp() > self.stale_at
 
 
 class ModelEvent(Event, frozen=True, kw_only=True):
