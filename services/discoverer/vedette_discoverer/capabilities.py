@@ -17,18 +17,25 @@ _OTHER_KINDS = tuple(
         ("a router, which names no model", r"auto|router|model-router"),
         (
             "a speech recognition model",
-            r"(?:distil-)?whisper|parakeet|canary-\d+b|wav2vec\d?|moonshine|stt|asr|transcribe|transcription",
+            r"(?:distil-)?whisper\w*|parakeet|canary-(?:\d+b|qwen|flash)|wav2vec\d?|moonshine|stt|asr|transcribe"
+            r"|transcription|sensevoice\w*|paraformer|scribe|chirp",
         ),
         (
             "a speech model",
-            r"tts|xtts|kokoro|bark|orpheus|playai|chatterbox|piper|parler|dia-1\.6b|csm-1b|zonos|speecht5|speech"
-            r"|realtime|native-audio|elevenlabs|eleven",
+            r"\w*tts|kokoro|bark|orpheus|playai|chatterbox|piper|parler|dia-1\.6b|csm-1b|zonos|speecht5|speech"
+            r"|realtime|native-audio|elevenlabs|eleven|cosyvoice\w*|vibevoice|voxcpm|openaudio|higgs-audio|seamless",
         ),
-        ("a music model", r"musicgen|audiogen|lyria|stable-audio|suno|riffusion"),
+        ("a music model", r"musicgen|audiogen|lyria|stable-audio|suno|riffusion|ace-step"),
         (
             "an image model",
-            r"dall-e|gpt-image|imagen|flux|stable-diffusion|stabilityai|sdxl|sd3|sd-turbo|playground-v\d|kandinsky"
-            r"|image|nano-banana|hidream|recraft|ideogram|midjourney|seedream|kolors|cogview|t2i|photon",
+            r"dall-e|gpt-image|imagen|flux|stable-diffusion|stable-cascade|stabilityai|sdxl|sd3|sd-turbo|sd-?1|sd-?2"
+            r"|playground-v\d|kandinsky|image|nano-banana|hidream|recraft|ideogram|midjourney|seedream|kolors|cogview|t2i"
+            r"|photon|pixart\w*|aura-?flow|dreamshaper|juggernaut|animagine|realvis\w*|\w*esrgan|controlnet",
+        ),
+        ("a model of shapes", r"hunyuan3d|trellis|triposr|shap-e|stable-fast-3d"),
+        (
+            "a model that looks at pictures alone",
+            r"sam\d?-?hiera|sam[23]|segment-anything|yolo\w*|depth-anything|dinov\d|grounding-dino",
         ),
         (
             "a video model",
@@ -37,9 +44,16 @@ _OTHER_KINDS = tuple(
         ),
         (
             "a moderation model",
-            r"moderation|(?:llama|prompt|wild|shield|nemo|qwen3?)[-_]?guard|guard|guardian|shieldgemma",
+            r"moderation|(?:llama|prompt|wild|shield|nemo|qwen3?)[-_]?guard|guard|guardian|shieldgemma|safeguard",
         ),
-        ("a model that reads documents", r"mistral-ocr|aqa|deep-research|computer-use"),
+        ("a reward model", r"reward|prm|rm"),
+        ("a model that reads documents", r"\w*ocr|aqa|deep-research|computer-use"),
+        (
+            "an encoder, which writes no text",
+            r"(?:jina-)?clip|siglip\d?|splade|contriever|(?:distil|al|modern)?bert|(?:xlm-|distil)?roberta|m?deberta|dpr"
+            r"|bart-large-mnli|gliner\w*",
+        ),
+        ("a translation model", r"nllb|m2m100|madlad\d*|opus-mt"),
     )
 )
 
@@ -99,9 +113,10 @@ NAME_RULES = (
         kind="rerank",
     ),
     NameRule(
-        r"(embed|minilm|mpnet|sentence-t5|(^|[-_/])(bge|e5|gte|voyage|instructor|stella)[-_])",
+        r"(embed|minilm|mpnet|sentence-t5|labse|distiluse|colbert|colqwen|colpali"
+        r"|(^|[-_/])((bge|e5|gte|voyage|instructor|stella|potion)[-_]|m3e[-_]|text2vec|gtr-t5|gecko))",
         (C.EMBEDDING,),
-        "model cards of nomic-embed, mxbai-embed, all-MiniLM, all-mpnet, BGE, E5, GTE, Voyage",
+        "model cards of nomic-embed, mxbai-embed, all-MiniLM, all-mpnet, BGE, E5, GTE, Voyage, LaBSE, ColBERT, M3E",
         kind="embedding",
     ),
     NameRule(
