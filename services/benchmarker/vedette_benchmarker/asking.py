@@ -16,7 +16,7 @@ from vedette.settings import Evaluating
 from vedette.types import Capability, ModelInfo, Outcome
 from vedette_benchmarker import sandbox
 from vedette_benchmarker.answered import Answered, whole
-from vedette_benchmarker.grader import Answer, Given, Grading, asked
+from vedette_benchmarker.grader import Answer, Given, Grader, Grading, asked
 from vedette_benchmarker.grading import Graded, is_done, miss
 from vedette_benchmarker.suites import Item, Suite, VectorItem, Verdict, estimated_tokens
 
@@ -54,14 +54,17 @@ class Spent(Struct):
 
 
 class Asker:
-    """Asks one model; `spent` counts what that uses, and says why no more can be asked."""
+    """Asks one model; `spent` counts what that uses, and says why no more can be asked.
+
+    Without a *grader*, a process for this one starts with the first answer, and ends with the program.
+    """
 
     def __init__(
         self,
         endpoint: Endpoint,
         info: ModelInfo,
         settings: Evaluating,
-        grader: Grading,
+        grader: Grading | None = None,
         *,
         secrets: Secrets = NO_SECRETS,
         run: Run = sandbox.run,
@@ -73,7 +76,7 @@ class Asker:
         self._endpoint = endpoint
         self._info = info
         self._settings = settings
-        self._grader = grader
+        self._grader = grader or Grader()
         self._run = run
         self._max_usd = max_usd
         self._pause = pause
