@@ -139,7 +139,7 @@ def check(file: File = None, /, *, config: options.Config = None, json: options.
     )
     say(f"NATS      {settings.nats.url or 'a private server'}")
     url = settings.database.url
-    say(f"database  {(url.reference if isinstance(url, Secret) else url) or 'SQLite in the state directory'}")
+    say(f"history   {(url.reference if isinstance(url, Secret) else url) or 'SQLite in the state directory'}")
     return 0
 
 

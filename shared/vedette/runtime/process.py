@@ -141,7 +141,7 @@ async def up(
             await stack.enter_async_context(_tended(server, running.services, directory, say))
         stack.enter_context(instance.announced(directory, running.connection))
         say(f"NATS      {running.nats_place}")
-        say(f"database  {without_secrets(running.connection.database_url)}")
+        say(f"history   {without_secrets(running.connection.database_url)}")
         say(f"health    {running.connection.health_url}/readyz")
         if running.connection.console_url:
             say(f"console   {running.connection.console_url}")
