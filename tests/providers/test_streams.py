@@ -26,12 +26,21 @@ def events(*data: str, end: str = "\n\n") -> str:
     return "".join(f"data: {one}{end}" for one in (*data, "[DONE]"))
 
 
-async def asked(replay: Replay, *, listed: tuple[str, ...] = ("m",)) -> tuple[Answered, list[Any]]:
+async def asked(
+    replay: Replay,
+    *,
+    listed: tuple[str, ...] = ("m",),
+    owner: str | None = None,
+    provider: str = "openai-compatible",
+    deadline_s: float = 30.0,
+) -> tuple[Answered, list[Any]]:
     """Ask what *replay* serves; return the answer and the pieces that it came in. Raises ProviderError."""
-    replay.routes["GET", "/v1/models"] = reply(200, {"data": [{"id": name} for name in listed]})
-    async with opened("openai-compatible", replay.url) as endpoint:
+    owned = {"owned_by": owner} if owner else {}
+    replay.routes["GET", "/v1/models"] = reply(200, {"data": [{"id": name, **owned} for name in listed]})
+    replay.routes["GET", "/api/tags"] = reply(200, {"models": [{"name": name} for name in listed]})
+    async with opened(provider, replay.url) as endpoint:
         await endpoint.list_models()
-        request = Generation(model="m", prompt="x", max_tokens=16, deadline_s=5.0)
+        request = Generation(model="m", prompt="x", max_tokens=16, deadline_s=deadline_s)
         items = [item async for item in endpoint.generate(request)]
     return whole(items), items
 

@@ -5,22 +5,36 @@ The shapes are those of public reports and API references; `tests/providers/test
 
 import base64
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from vedette.errors import ProviderError
 from vedette.providers import Delta, Finished, Generation
-from vedette.providers._lenient import mapping, number, sequence, text, tokens, tool_object
+from vedette.providers._lenient import (
+    end_reason,
+    mapping,
+    number,
+    sequence,
+    text,
+    tokens,
+    tool_object,
+)
 from vedette.providers._refusals import FAILED_REASONS, in_stream
 from vedette.providers._stream import Calls
 from vedette.types import Outcome
 
 
 class Answer:
-    """What a stream has reported so far, apart from its deltas. *listed* are the names of the server's models."""
+    """What a stream has reported so far, apart from its deltas.
 
-    def __init__(self, *, asked: str, listed: Collection[str]) -> None:
+    *listed* are the names of the server's models. *is_of_server* tells chunks that the model did not write.
+    """
+
+    def __init__(
+        self, *, asked: str, listed: Collection[str], is_of_server: Callable[[Mapping[str, Any]], bool] | None
+    ) -> None:
         self.whole = False
+        self._is_of_server = is_of_server
         self._asked = asked
         self._listed = listed
         self._streamed = True
@@ -37,13 +51,15 @@ class Answer:
 
         Raises ProviderError for an error, in the chunk or in its choice, and for an answer of another model.
         """
-        if "error" in chunk or chunk.get("object") == "error":
+        if chunk.get("error") or chunk.get("object") == "error":
             raise in_stream(chunk)
+        if self._is_of_server is not None and self._is_of_server(chunk):
+            return None
         self._check_model(text(chunk.get("model"), 512))
-        self._usage = mapping(chunk.get("usage")) or self._usage
+        choice = _first_choice(chunk)
+        self._usage = _usage(chunk, choice) or self._usage
         self._timings = mapping(chunk.get("timings")) or self._timings
-        choice = mapping(next(iter(sequence(chunk.get("choices"))), None))
-        reason = text(choice.get("finish_reason"), 64)
+        reason = end_reason(choice.get("finish_reason"))
         if choice.get("error") or reason in FAILED_REASONS:
             raise in_stream(choice.get("error") or {"type": reason, "message": f"finish_reason {reason}"})
         if reason:
@@ -52,7 +68,7 @@ class Answer:
             self._streamed, self.whole = False, True
         said = mapping(choice.get("delta", choice.get("message")))
         self._refused = self._refused or bool(said.get("refusal"))
-        for call in map(mapping, sequence(said.get("tool_calls"))):
+        for call in _called(said):
             self._calls.take(call)
         return _delta(at, choice, said)
 
@@ -70,7 +86,7 @@ class Answer:
         return Finished(
             at=at,
             reason="refusal" if self._refused else self._reason,
-            prompt_tokens=tokens(self._usage.get("prompt_tokens")),
+            prompt_tokens=_prompt_tokens(self._usage),
             output_tokens=output,
             reasoning_tokens=reasoning,
             cached_tokens=tokens(details.get("cached_tokens", self._timings.get("cache_n"))),
@@ -82,18 +98,45 @@ class Answer:
         )
 
 
+def _first_choice(chunk: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the choice that was asked for: the one of index 0, or the first where none has an index."""
+    choices = [mapping(choice) for choice in sequence(chunk.get("choices"))]
+    return next((choice for choice in choices if not choice.get("index")), choices[0] if choices else {})
+
+
+def _usage(chunk: Mapping[str, Any], choice: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the usage in *chunk*: its own, its choice's (Moonshot), or Groq's."""
+    return (
+        mapping(chunk.get("usage"))
+        or mapping(choice.get("usage"))
+        or mapping(mapping(chunk.get("x_groq")).get("usage"))
+    )
+
+
+def _called(said: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the pieces of tool calls in a delta; `function_call` is how older servers call one tool."""
+    pieces = [mapping(call) for call in sequence(said.get("tool_calls"))]
+    older = mapping(said.get("function_call"))
+    return pieces or ([{"index": 0, "function": older}] if older else [])
+
+
 def _output_tokens(usage: Mapping[str, Any]) -> tuple[int | None, int | None]:
     """Return the tokens of thoughts and words together, and those of thoughts, as *usage* counts them.
 
     xAI counts thoughts apart from `completion_tokens`, all others within.
     """
-    written = tokens(usage.get("completion_tokens"))
-    reasoning = tokens(mapping(usage.get("completion_tokens_details")).get("reasoning_tokens"))
+    written = tokens(usage.get("completion_tokens", usage.get("output_tokens")))
+    details = usage.get("completion_tokens_details") or usage.get("output_tokens_details")
+    reasoning = tokens(mapping(details).get("reasoning_tokens"))
     if not reasoning or written is None:
         return written, reasoning
-    prompt, total = tokens(usage.get("prompt_tokens")), tokens(usage.get("total_tokens"))
+    prompt, total = _prompt_tokens(usage), tokens(usage.get("total_tokens"))
     apart = reasoning > written or (prompt is not None and total == prompt + written + reasoning)
     return written + reasoning if apart else written, reasoning
+
+
+def _prompt_tokens(usage: Mapping[str, Any]) -> int | None:
+    return tokens(usage.get("prompt_tokens", usage.get("input_tokens")))
 
 
 def _delta(at: float, choice: Mapping[str, Any], said: Mapping[str, Any]) -> Delta | None:

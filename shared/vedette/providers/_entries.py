@@ -108,8 +108,6 @@ def _tokens(told: object) -> int | None:
         scale = {"k": 1000, "m": 1_000_000}.get((found[2] or "").lower(), 1)
         amount = decimal(found[1])
         return tokens(int(amount * scale)) if amount is not None and amount < 1e9 else None
-    if isinstance(told, float) and told.is_integer() and abs(told) < 1e15:
-        return tokens(int(told))
     return tokens(told)
 
 

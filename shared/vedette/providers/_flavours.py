@@ -272,6 +272,15 @@ def _by_id(body: Any) -> dict[str, Entry]:
     return {entry["id"]: entry for entry in entries if is_name(entry.get("id"))}
 
 
+def _is_loading_state(chunk: Mapping[str, Any]) -> bool:
+    """Return whether llama-swap tells in a stream how far it has loaded the model (`sendLoadingState`).
+
+    Such a chunk has no identity and only thoughts (its source, 2026-11).
+    """
+    choice = mapping(next(iter(sequence(chunk.get("choices"))), None))
+    return chunk.keys() == {"choices"} and mapping(choice.get("delta")).keys() == {"reasoning_content"}
+
+
 class Flavour(Struct, frozen=True, kw_only=True):
     """How one server differs from the bare protocol."""
 
@@ -309,6 +318,8 @@ class Flavour(Struct, frozen=True, kw_only=True):
     titled: str = ""  # the title of that document
     disturbs: str | None = None  # why a call breaks off the answers that others are receiving
     answers_any_name: bool = False  # a model that is not there is answered by another
+    # Whether the server wrote a chunk of a stream itself, into the model's answer.
+    writes_into_streams: Callable[[Mapping[str, Any]], bool] | None = None
     reasons: bool = False  # its models may think: they take no temperature, and count thinking in their limit
 
 
@@ -333,6 +344,7 @@ FLAVOURS = (
         resident="by_running",
         health="health",
         slots_of_each="upstream/{model}/slots",
+        writes_into_streams=_is_loading_state,
     ),
     # It downloads a model that is not listed, as mlx does: such a name is never sent.
     Flavour(

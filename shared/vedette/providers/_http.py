@@ -6,8 +6,10 @@ Nothing else imports an HTTP client.
 import asyncio
 import base64
 import logging
+import re
 import socket
 import ssl
+import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import cache
@@ -41,6 +43,16 @@ _TRUST = "name its authority with ca_file, or set verify = false"
 _MOST_URLS = 256  # that are kept taken apart
 _MOST_ERROR_BYTES = 64 * 1024
 _MAX_LINE_BYTES = 1024 * 1024
+_PIECE_BYTES = 64 * 1024
+# Compressions, of which zlib reads the first three. Other values of Content-Encoding ("utf-8", "none") are mistakes of
+# servers that compress nothing.
+_COMPRESSIONS = ("gzip", "x-gzip", "deflate", "br", "zstd", "compress", "x-compress", "dcb", "dcz")
+_READABLE = frozenset(_COMPRESSIONS[:3])
+_HTTP_TO_TLS = re.compile(r"http request (?:was sent )?to (?:an )?https", re.IGNORECASE)  # nginx, Go, Apache
+_WRITE_BASIC = (
+    'the server wants a name and a password: basic = { user = "…", password = { env = "NAME" } } under its '
+    "[endpoints.<name>]"
+)
 _MOST_TRANSCRIPT = 500  # characters of a request's body, and of a reply's, that a transcript keeps
 _MAX_TRANSCRIPT_BYTES = (
     4096  # of a reply, from which those are taken: secrets are redacted before anything is cut
@@ -67,7 +79,7 @@ class Http:
         self._urls: dict[str, httpx.URL] = {}
         self._client = httpx.AsyncClient(
             params=self._query,
-            # Compression would let a small body become an endless one.
+            # Compression delays streams. A server that compresses all the same is read in counted pieces.
             headers={
                 "User-Agent": f"vedette/{__version__}",
                 "Accept-Encoding": "identity",
@@ -150,7 +162,7 @@ class Http:
         ends = self._clock.monotonic() + deadline_s
         told = _Transcript("POST", path, body)
         async with self._opened_within(told, deadline_s) as response:
-            total, stream, begun = 0, response.aiter_raw(), bytearray()
+            total, stream, begun = 0, _pieces(response), bytearray()
             while True:
                 async with self._within(ends - self._clock.monotonic(), told):
                     with _translated(self._access.url, broken=Outcome.INCOMPLETE):
@@ -210,7 +222,11 @@ class Http:
             stale, began = False, self._clock.monotonic()
             try:
                 with _translated(self._access.url):
-                    return await self._client.send(request, stream=True)
+                    response = await self._client.send(request, stream=True)
+                    if not _only_adds_slash(response):
+                        return response
+                    await response.aclose()
+                    told.path += "/"
             except ProviderError as error:
                 # The server has closed the idle connection meanwhile. A new one tells what there is.
                 reused = not any(event.startswith("connection.") for event in told.events)
@@ -232,7 +248,7 @@ class Http:
 
     async def _check(self, response: httpx.Response, told: "_Transcript") -> None:
         status = response.status_code
-        if response.headers.get("Content-Encoding", "identity") not in ("", "identity"):
+        if _compressions(response) - _READABLE or len(_compressions(response)) > 1:
             raise ProviderError(Outcome.GARBAGE, "the reply is compressed, which was not asked for")
         if 200 <= status < 300:
             return
@@ -248,7 +264,18 @@ class Http:
             f"HTTP {status}{f': {said}' if said else ''}{asked}",
             retry_after_s=wait_s(response.headers, body, self._clock.now()),
             context_tokens=context_limit(said, body) if 400 <= status < 500 else None,
+            remedy=self._remedy(response, said),
         )
+
+    def _remedy(self, response: httpx.Response, said: str) -> str | None:
+        """Return what to do about a refusal that shows more than its outcome tells."""
+        if response.status_code == httpx.codes.BAD_REQUEST and _HTTP_TO_TLS.search(said):
+            return "write https:// in its url"
+        asks = response.headers.get("WWW-Authenticate", "").lower()
+        has_login = response.request.headers.get("Authorization", "").startswith("Basic ")
+        if response.status_code == httpx.codes.UNAUTHORIZED and asks.startswith("basic") and not has_login:
+            return _WRITE_BASIC
+        return None
 
     def _redirected(self, response: httpx.Response, told: "_Transcript") -> ProviderError:
         """Return that a reply redirects, and where to, without query and secrets."""
@@ -265,7 +292,7 @@ class Http:
     async def _read(self, response: httpx.Response, most: int, told: "_Transcript") -> bytes:
         raw = bytearray()
         with _translated(self._access.url, broken=Outcome.INCOMPLETE):
-            async for chunk in response.aiter_raw():
+            async for chunk in _pieces(response):
                 raw += chunk
                 told.take(chunk)
                 if len(raw) > most:
@@ -361,6 +388,40 @@ def _tls(access: Access) -> ssl.SSLContext:
 def _system_trust() -> ssl.SSLContext:
     # Of one for each of hundreds of endpoints, reading who is trusted would take most of a start.
     return ssl.create_default_context()
+
+
+def _compressions(response: httpx.Response) -> set[str]:
+    named = response.headers.get("Content-Encoding", "").lower().split(",")
+    return {name.strip() for name in named} & set(_COMPRESSIONS)
+
+
+async def _pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    """Yield a body as it arrives. A compressed one comes in small pieces, so that whoever counts them can stop."""
+    if not _compressions(response):
+        async for raw in response.aiter_raw():
+            yield raw
+        return
+    unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # gzip or zlib, by its header
+    async for raw in response.aiter_raw():
+        while True:
+            try:
+                piece = unpacking.decompress(raw, _PIECE_BYTES)
+            except zlib.error as error:
+                raise ProviderError(Outcome.GARBAGE, f"the reply cannot be decompressed ({error})") from error
+            if piece:
+                yield piece
+            raw = unpacking.unconsumed_tail
+            if not raw and len(piece) < _PIECE_BYTES:
+                break
+
+
+def _only_adds_slash(response: httpx.Response) -> bool:
+    """Return whether a server redirects to the same path with a slash at its end, as many frameworks do."""
+    here = response.request.url
+    if not 300 <= response.status_code < 400 or here.path.endswith("/") or here.query:
+        return False
+    place = here.join(response.headers.get("Location", ""))
+    return place.path == f"{here.path}/" and not place.query
 
 
 @contextmanager

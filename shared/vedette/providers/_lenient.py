@@ -23,6 +23,11 @@ MAX_TOKENS = 10**9  # of one reply or context; a larger count is an error of the
 MAX_NUMBER = 1e15
 MAX_TITLE_AT = 16 * 1024
 _UTF16 = codecs.lookup("utf-16-le")
+# Words for an answer that was cut off at its limit: Anthropic's, Gemini's, Mistral's, the Responses API's, Cohere's.
+_AT_THE_LIMIT = frozenset(
+    {"length", "max_tokens", "model_length", "max_output_tokens", "max_length", "max_new_tokens"}
+)
+_DIGITS = re.compile(r"[0-9]{1,16}")
 _TITLE = re.compile(rb"<title[^>]*>([^<]{1,400})", re.IGNORECASE)
 
 
@@ -78,7 +83,11 @@ def text(value: object, most: int = MOST_TEXT) -> str | None:
 
 
 def count(value: object) -> int | None:
-    """Return *value* if it is a whole number from 0 to 2**53."""
+    """Return *value* if it is a whole number from 0 to 2**53, also as `20.0` or `"20"`, as some servers write it."""
+    if isinstance(value, str):
+        value = int(value) if _DIGITS.fullmatch(value) else None
+    elif isinstance(value, float):
+        value = int(value) if value.is_integer() and abs(value) <= MAX_COUNT else None
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if 0 <= value <= MAX_COUNT else None
@@ -117,6 +126,17 @@ def vectors_of(told: Sequence[object], texts: Sequence[str]) -> list[list[float]
     if len({len(vector) for vector in vectors}) > 1:
         raise ProviderError(Outcome.GARBAGE, "the vectors differ in length")
     return vectors
+
+
+def end_reason(value: object) -> str | None:
+    """Return why an answer ended: `length` for each of the words that mean its limit; None where it has not ended.
+
+    Some servers write `"null"` or `""` with every piece (KoboldCpp, SGLang, Ollama).
+    """
+    reason = text(value, 64)
+    if reason is None or reason.lower() == "null":
+        return None
+    return "length" if reason.lower() in _AT_THE_LIMIT else reason
 
 
 def mapping(value: object) -> Mapping[str, Any]:

@@ -73,6 +73,7 @@ _NO_ACCESS: Final = re.compile(
 )
 # Google says `check your plan and billing details` of every limit, also of one for a minute.
 _OF_A_WHILE: Final = re.compile(r"quota exceeded for metric|(?:retry|try again) in", re.IGNORECASE)
+_RATE_LIMIT: Final = re.compile(r"rate.?limit|too many requests", re.IGNORECASE)
 _NOT_LOADED: Final = re.compile(r"no models? (?:is )?loaded|model is (?:unloaded|not loaded)", re.IGNORECASE)
 # Xinference, LiteLLM and others answer 400 for a model that they do not have.
 _NO_MODEL: Final = re.compile(
@@ -84,17 +85,26 @@ _NO_MODEL: Final = re.compile(
 _BY_TYPE: Final[Mapping[str, int]] = {
     "rate_limit_error": 429,
     "rate_limit_exceeded": 429,
+    "rate_limit": 429,
+    "ratelimiterror": 429,
+    "too_many_requests": 429,
     "resource_exhausted": 429,
     "insufficient_quota": 402,
     "billing_error": 402,
     "authentication_error": 401,
+    "authenticationerror": 401,
     "invalid_api_key": 401,
     "permission_error": 403,
     "not_found_error": 404,
     "model_not_found": 404,
     "invalid_request_error": 400,
+    "context_length_exceeded": 400,
+    "badrequesterror": 400,
+    "exceed_context_size_error": 400,
     "overloaded_error": 529,
     "unavailable": 503,
+    "unavailable_error": 503,
+    "serviceunavailableerror": 503,
     "insufficient_system_resource": 503,
     "timeout_error": 408,
     "deadline_exceeded": 504,
@@ -263,7 +273,8 @@ def in_stream(error: Any) -> ProviderError:
         status = _status(value)
         if status is not None:
             return ProviderError(outcome(status, found), found, context_tokens=limit)
-    return ProviderError(Outcome.SERVER_ERROR, found, context_tokens=limit)
+    by_words = Outcome.RATE_LIMITED if _RATE_LIMIT.search(found) else Outcome.SERVER_ERROR
+    return ProviderError(by_words, found, context_tokens=limit)
 
 
 def _status(value: object) -> int | None:

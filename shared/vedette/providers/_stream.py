@@ -127,7 +127,7 @@ def _as_error(data: bytes) -> bytes:
         told = decoded(data)
     except ProviderError:
         told = data.decode(errors="replace")
-    if "error" in mapping(told):
+    if mapping(told).get("error"):
         return data
     return msgspec.json.encode({"error": told})
 
@@ -155,11 +155,13 @@ class Events:
             except ProviderError as error:
                 problem, self.skipped = error, self.skipped + 1
                 continue
-            if isinstance(found, dict):
-                read += 1
-                yield at, found
-            else:
-                self.skipped += 1
+            objects = [
+                one for one in (found if isinstance(found, list) else [found]) if isinstance(one, dict)
+            ]
+            self.skipped += not objects
+            read += len(objects)
+            for one in objects:
+                yield at, one
         if problem is not None and not read:
             raise problem
 

@@ -28,6 +28,7 @@ from vedette.providers._flavours import declared
 from vedette.providers._http import Http
 from vedette.providers._lenient import (
     count,
+    end_reason,
     is_name,
     known,
     listings,
@@ -160,7 +161,7 @@ class _Answer:
     def take(self, at: float, event: Mapping[str, Any]) -> Delta | None:
         """Take one event in; return its delta if it has content. Raises ProviderError for an error."""
         kind, block = event.get("type"), count(event.get("index"))
-        if kind == "error" or ("error" in event and kind is None):
+        if kind == "error" or (event.get("error") and kind is None):
             raise in_stream(event)
         if kind == "message_start":
             self._usage.update(mapping(mapping(event.get("message")).get("usage")))
@@ -172,7 +173,7 @@ class _Answer:
             return self._delta(at, block, mapping(event.get("delta")))
         elif kind == "message_delta":
             self._usage.update(known(**mapping(event.get("usage"))))
-            self._reason = text(mapping(event.get("delta")).get("stop_reason"), 64) or self._reason
+            self._reason = end_reason(mapping(event.get("delta")).get("stop_reason")) or self._reason
         elif kind == "message_stop":
             self.whole = True
         return None

@@ -29,6 +29,7 @@ from vedette.providers import (
 from vedette.providers._flavours import declared
 from vedette.providers._http import Http
 from vedette.providers._lenient import (
+    end_reason,
     is_name,
     known,
     listings,
@@ -180,12 +181,12 @@ class _Answer:
 
     def take(self, at: float, chunk: Mapping[str, Any]) -> Delta | None:
         """Take one chunk in; return its delta if it has content. Raises ProviderError for an error."""
-        if "error" in chunk:
+        if chunk.get("error"):
             raise in_stream(chunk)
         self._usage = mapping(chunk.get("usageMetadata")) or self._usage
         blocked = text(mapping(chunk.get("promptFeedback")).get("blockReason"), 64)
         candidate = mapping(next(iter(sequence(chunk.get("candidates"))), None))
-        self.reason = text(candidate.get("finishReason"), 64) or blocked or self.reason
+        self.reason = end_reason(candidate.get("finishReason")) or blocked or self.reason
         spoken, thinking = "", ""
         for part in map(mapping, sequence(mapping(candidate.get("content")).get("parts"))):
             call, said = mapping(part.get("functionCall")), part.get("text")

@@ -7,8 +7,8 @@ the order of eviction or force a reload.
 
 import base64
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -67,7 +67,10 @@ _CAPABILITIES = {
     "thinking": Capability.THINKING,
 }
 _CONTEXT_PARAMETER = re.compile(r"^num_ctx\s+(\d+)\s*$", re.MULTILINE)
-_API_PATH = re.compile(r"/(?:v1|api)(?:/(?:chat|generate|tags|embed|chat/completions|completions|models))?\Z")
+_API_PATH = re.compile(
+    r"(?:/v1(?:/(?:chat/completions|completions|models|embeddings|responses))?"
+    r"|/api(?:/(?:chat|generate|tags|embed|embeddings|ps|show|version|pull|push|create))?)\Z"
+)
 # A reply's date has whole seconds, and the reply took a while.
 MAX_CLOCK_DIFFERENCE = timedelta(seconds=5)
 _SIZE = re.compile(r"([\d.]+)\s*([KMBT])\Z")
@@ -101,12 +104,14 @@ class OllamaEndpoint:
         except ProviderError as error:
             if error.outcome is not Outcome.NOT_FOUND:
                 raise
-        await self._http.status("HEAD", "/api/tags")
+        with _another_server():
+            await self._http.status("HEAD", "/api/tags")
         return Server(product="ollama")
 
     async def list_models(self) -> list[Listing]:
         """Return what /api/tags lists. Its capabilities can be wrong and are not taken from it."""
-        body = await self._http.get("/api/tags")
+        with _another_server():
+            body = await self._http.get("/api/tags")
         if not isinstance(mapping(body).get("models"), list | None):
             raise ProviderError(Outcome.GARBAGE, "/api/tags did not list models")
         if "models" not in mapping(body):
@@ -170,7 +175,7 @@ class OllamaEndpoint:
             async for at, line in lines(chunks):
                 item = mapping(decoded(line, "a line of the stream"))
                 called += _tool_calls(item)
-                if "error" in item:
+                if item.get("error"):
                     raise in_stream(item)
                 delta = _delta(at, item)
                 if delta is not None:
@@ -215,6 +220,21 @@ class OllamaEndpoint:
             "POST", "/api/embeddings", {"model": model, "prompt": one}, deadline_s=deadline_s
         )
         return sequence(mapping(body).get("embedding"))
+
+
+@contextmanager
+def _another_server() -> Iterator[None]:
+    """Say what may be there instead, where a server does not know a path that every Ollama has."""
+    try:
+        yield
+    except ProviderError as error:
+        if error.outcome is not Outcome.NOT_FOUND:
+            raise
+        remedy = (
+            "it is not Ollama, or its url has a path too many; for any server with OpenAI's protocol, set provider = "
+            '"openai-compatible"'
+        )
+        raise ProviderError(error.outcome, error.detail, exchange=error.exchange, remedy=remedy) from error
 
 
 def _listing(entry: Mapping[str, Any]) -> Listing:

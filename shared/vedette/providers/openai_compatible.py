@@ -3,7 +3,10 @@
 What differs between them is a row of data each (`_flavours`). A server is recognised by its listing.
 """
 
+import asyncio
+import base64
 import re
+import struct
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, TypeVar
@@ -69,6 +72,7 @@ _MOST_PAGES = 100
 _MOST_ASKED = 16  # loaded models of a router whose slots are read
 # How servers call all requests they have, and those of them that wait.
 _TOLD_AS = (("server_load", None), ("num_reqs", "num_waiting_reqs"), ("in_flight_requests", None))
+_TAIL_S = 3.0  # for usage or [DONE] after a finish_reason: some servers leave the connection open
 _QUIET_ANSWERS_S = 2.0  # a path that takes no lock answers at once
 # States of a model that has its place: llama-swap's and the router's. One that is being loaded was just called, and a
 # question to another would push it out.
@@ -165,10 +169,11 @@ class OpenAICompatibleEndpoint:
         entries: list[Mapping[str, Any]] = []
         body, headers = await self._first_page()
         for _ in range(_MOST_PAGES):
-            page = mapping(body)
-            entries += [entry for entry in map(mapping, _listed(body)) if is_name(entry.get("id"))]
+            page, known = mapping(body), {entry["id"] for entry in entries}
+            entries += (found := _named(_listed(body)))
             last = text(page.get("last_id"), 512)
-            if page.get("has_more") is not True or last is None:
+            brought = any(entry["id"] not in known for entry in found)  # a server may ignore `after`
+            if page.get("has_more") is not True or last is None or not brought:
                 break
             body, headers = await self._http.call(
                 "GET", await self._path(f"models?after={quote(last, safe='')}")
@@ -259,7 +264,7 @@ class OpenAICompatibleEndpoint:
         """Return what a server of *flavour* lists in its own way, by name, where it has one."""
         paths = filter(None, (self._native_path or flavour.native, flavour.native_before))
         for path in dict.fromkeys(paths):
-            if told := flavour.natively(await self._optional(self._http.get(path))):
+            if told := flavour.natively(await self._optional(self._http.get(path), also=Outcome.GARBAGE)):
                 self._native_path = path if path == flavour.native_before else None
                 return told
         return {}
@@ -477,16 +482,28 @@ class OpenAICompatibleEndpoint:
     async def _answer(
         self, path: str, body: dict[str, Any], request: Generation
     ) -> AsyncGenerator[Delta | Finished, None]:
-        answer = Answer(asked=request.model, listed=self._entries)
+        answer = Answer(
+            asked=request.model, listed=self._entries, is_of_server=self._flavour.writes_into_streams
+        )
+        ended_at: float | None = None
         async with aclosing(self._http.chunks(path, body, deadline_s=request.deadline_s)) as chunks:
             events = Events(chunks)
-            async for at, chunk in events:
+            reading = aiter(events)
+            while True:
+                try:
+                    async with asyncio.timeout(_TAIL_S if answer.whole else None):
+                        at, chunk = await anext(reading)
+                except StopAsyncIteration:
+                    break
+                except TimeoutError:  # all that is needed has come
+                    ended_at = at
+                    break
                 delta = answer.take(at, chunk)
                 if delta is not None:
                     yield delta
         if not answer.whole and not events.done:
             raise ProviderError(Outcome.INCOMPLETE, "the stream ended without finish_reason or [DONE]")
-        yield answer.finished(self._clock.monotonic(), skipped=events.skipped)
+        yield answer.finished(ended_at or self._clock.monotonic(), skipped=events.skipped)
 
     async def _require(self, model: str) -> None:
         """Refuse a model that is not listed, where the server would answer as another."""
@@ -499,7 +516,10 @@ class OpenAICompatibleEndpoint:
     async def rerank(
         self, model: str, query: str, documents: list[str], *, deadline_s: float = 60.0
     ) -> Reranked:
-        """Rerank by /v1/rerank (Jina's form: llama.cpp, vLLM, infinity), or text-embeddings-inference's /rerank."""
+        """Rerank by /v1/rerank (Jina's form: llama.cpp, vLLM, infinity), or text-embeddings-inference's /rerank.
+
+        Voyage calls the results `data`, SGLang and text-embeddings-inference give them as an array.
+        """
         await self._require(model)
         path = await self._path("rerank")
         sent_at = self._clock.monotonic()
@@ -507,15 +527,14 @@ class OpenAICompatibleEndpoint:
             body, done_at = await self._http.timed(
                 "rerank", {"query": query, "texts": documents}, deadline_s=deadline_s
             )
-            results, field = [mapping(entry) for entry in sequence(body)], "score"
         else:
             asked = {"model": model, "query": query, "documents": documents}
             body, done_at = await self._http.timed(path, asked, deadline_s=deadline_s)
-            results, field = (
-                [mapping(entry) for entry in sequence(mapping(body).get("results"))],
-                "relevance_score",
-            )
-        scores = {count(entry.get("index")): score(entry.get(field)) for entry in results}
+        results = _reranked(body)
+        scores = {
+            count(entry.get("index")): score(entry.get("relevance_score", entry.get("score")))
+            for entry in results
+        }
         found = [scores.get(place) for place in range(len(documents))]
         if None in found:
             raise ProviderError(Outcome.GARBAGE, f"{len(documents)} documents gave {len(results)} scores")
@@ -532,6 +551,7 @@ class OpenAICompatibleEndpoint:
         path = await self._path("embeddings")
         sent_at = self._clock.monotonic()
         body, done_at = await self._http.timed(path, {"model": model, "input": texts}, deadline_s=deadline_s)
+        _refuse_error(body)
         vectors = vectors_of(_in_order(list(map(mapping, sequence(mapping(body).get("data"))))), texts)
         return Embedded(
             sent_at=sent_at,
@@ -543,12 +563,37 @@ class OpenAICompatibleEndpoint:
         )
 
 
+def _refuse_error(body: object) -> None:
+    """Raise ProviderError for a reply with status 200 that is an error, in the server's words."""
+    told = mapping(body)
+    if told.get("error") or told.get("object") == "error" or told.get("success") is False:
+        raise in_stream(told)
+
+
+def _reranked(body: object) -> list[Mapping[str, Any]]:
+    """Return the results of a rerank. Raises ProviderError for an error with status 200."""
+    _refuse_error(body)
+    told = mapping(body)
+    found = body if isinstance(body, list) else told.get("results", told.get("data"))
+    return [mapping(entry) for entry in sequence(found)]
+
+
+def _vector(told: object) -> object:
+    """Return a vector, which some servers give as base64 of 32-bit floats though it was not asked for."""
+    if not isinstance(told, str):
+        return told
+    with suppress(ValueError, struct.error):
+        raw = base64.b64decode(told, validate=True)
+        return list(struct.unpack(f"<{len(raw) // 4}f", raw))
+    return None
+
+
 def _in_order(entries: list[Mapping[str, Any]]) -> list[object]:
     """Return the embeddings of *entries* by their index, where each has one of its own."""
     places = [count(entry.get("index")) for entry in entries]
     if sorted(place for place in places if place is not None) == list(range(len(entries))):
         entries = sorted(entries, key=lambda entry: entry["index"])
-    return [entry.get("embedding") for entry in entries]
+    return [_vector(entry.get("embedding")) for entry in entries]
 
 
 def requests_told(told: object) -> tuple[int, int | None] | None:
@@ -577,17 +622,26 @@ def _status(entry: Mapping[str, Any]) -> str | None:
 
 
 def _listed(body: object) -> list[Any]:
-    """Return the entries of a listing: of an object with `data`, or of a bare array. Raises ProviderError."""
+    """Return the entries of a listing: of an object with `data` or `models`, or a bare array. Raises ProviderError."""
     if isinstance(body, list) and body:
         return body
     page = mapping(body)
     if isinstance(page.get("data"), list):
         return sequence(page["data"])
-    if "data" in page and page["data"] is None and "error" not in page:
+    _refuse_error(page)
+    if "data" in page and page["data"] is None:
         return []  # how Go writes an empty list
-    if "error" in page or page.get("success") is False or page.get("object") == "error":
-        raise in_stream(page)
+    if isinstance(page.get("models"), list):  # Cohere, and servers that list as Ollama does
+        return sequence(page["models"])
     raise ProviderError(Outcome.GARBAGE, "/v1/models did not list models")
+
+
+def _named(listed: list[Any]) -> list[Mapping[str, Any]]:
+    """Return the entries that name a model, by their `id`; where none has one, by `model` or `name`, or as text."""
+    entries = [mapping({"id": entry} if isinstance(entry, str) else entry) for entry in listed]
+    if not any("id" in entry for entry in entries):
+        entries = [{**entry, "id": entry.get("model", entry.get("name"))} for entry in entries]
+    return [entry for entry in entries if is_name(entry.get("id"))]
 
 
 class OpenAICompatible:
@@ -618,7 +672,11 @@ class OpenAICompatible:
 
 
 # What people paste: the URL of a request in place of the base URL; and what the models chosen by it are for.
-_REQUESTS = ("/chat/completions", "/completions", "/embeddings", "/rerank", "/responses", "/models")
+_REQUESTS = (
+    "/chat/completions", "/completions", "/embeddings", "/rerank", "/responses", "/models", "/v1/messages", "/v1/chat",
+    "/audio/transcriptions", "/audio/speech", "/images/generations",
+)  # fmt: skip
+_REPEATED = re.compile(r"(?:/v1){2,}\Z")
 _ASKED: Mapping[str, Kind] = {
     "/chat/completions": "chat",
     "/completions": "completion",
@@ -661,7 +719,7 @@ def prefixes(url: str) -> tuple[str, ...]:
 def _without_request(url: str) -> str:
     """Return *url* without its query and the path of a request."""
     base = url.partition("?")[0].rstrip("/")
-    return base.removesuffix(_request(url)).rstrip("/")
+    return _REPEATED.sub("/v1", base.removesuffix(_request(url).removeprefix("/v1")).rstrip("/"))
 
 
 def _request(url: str) -> str:
