@@ -14,6 +14,7 @@ _STATUSES: Final = {
     "unknown_model": 404,
     "unknown_use_case": 404,
     "unknown_endpoint": 404,
+    "timeout": 408,
     "too_large": 413,
     "internal": 500,
 }

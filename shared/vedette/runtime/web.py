@@ -6,13 +6,18 @@ import resource
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from vedette.errors import ConfigurationError
 
 MAX_CONNECTIONS = 2000
+HEAD_S = 10.0  # for the head of a request to arrive
+_FLUSH_S = 60.0  # for the last response to be read
 
 
 class _Server(uvicorn.Server):
@@ -24,19 +29,73 @@ class _Server(uvicorn.Server):
         yield
 
 
+class _Protocol(H11Protocol):
+    """Closes a connection on which no request has begun after *head_s*.
+
+    uvicorn only limits how long a connection is silent: one byte now and then would keep it open.
+    """
+
+    def __init__(self, *args: Any, head_s: float, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_s = head_s
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        self._await_request()
+
+    def handle_events(self) -> None:
+        """Stop waiting where a request has begun."""
+        before = self.cycle
+        super().handle_events()
+        if self.cycle is not before:
+            self._stop_waiting()
+
+    def on_response_complete(self) -> None:
+        """Begin to wait for the next request."""
+        self._await_request()
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _await_request(self) -> None:
+        self._stop_waiting()
+        self._deadline = self.loop.call_later(self._head_s, self._close)
+
+    def _stop_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _close(self) -> None:
+        self.transport.close()
+        self._deadline = self.loop.call_later(_FLUSH_S, self.transport.abort)
+
+
 @asynccontextmanager
 async def listening(
-    app: ASGIApp, host: str, port: int, *, section: str, closing_s: int | None = None
+    app: ASGIApp,
+    host: str,
+    port: int,
+    *,
+    section: str,
+    closing_s: int | None = None,
+    head_s: float = HEAD_S,
 ) -> AsyncIterator[str]:
     """Serve *app* and yield its URL; port 0 takes a free one.
 
-    Requests that are not done *closing_s* after the end are cut off. Raises ConfigurationError, naming the *section*,
-    when the port is taken.
+    A connection is closed when the head of a request takes longer than *head_s*. Requests that are not done *closing_s*
+    after the end are cut off. Raises ConfigurationError, naming the *section*, when the port is taken.
     """
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
+        http=partial(_Protocol, head_s=head_s),  # type: ignore[arg-type]
         log_level="critical",
         lifespan="off",
         access_log=False,
