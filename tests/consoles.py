@@ -5,6 +5,7 @@ import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from random import Random
 from typing import Any, TypeVar
 
@@ -17,7 +18,7 @@ from vedette import log
 from vedette.errors import NoAnswer
 from vedette.messages import ids
 from vedette.messages.catalogue import Catalogue
-from vedette.messages.channels import QUERIES
+from vedette.messages.codec import encode
 from vedette.messages.events import (
     AnswerChanged,
     AsOf,
@@ -26,6 +27,7 @@ from vedette.messages.events import (
     Job,
     ModelBenchmarked,
     ModelEvaluated,
+    ModelEvent,
     ModelProbed,
 )
 from vedette.messages.queries import (
@@ -33,6 +35,10 @@ from vedette.messages.queries import (
     AvailabilityHistory,
     BestReply,
     HistoryRequest,
+    PastEvent,
+    PastModel,
+    PastReply,
+    PastRequest,
     PerformanceHistory,
     PerformancePoint,
 )
@@ -68,6 +74,7 @@ from vedette_console.changes import Changes
 from vedette_console.guard import Guard
 from vedette_console.screens.context import Sources
 from vedette_recommender.answers import Answers
+from vedette_recommender.as_of import Past
 
 T = TypeVar("T", bound=msgspec.Struct)
 TOKEN, OPERATOR = "look-at-it", "operate-it"
@@ -232,20 +239,21 @@ def _id(ref: ModelRef, what: str) -> str:
 class InProcess(Asking):
     """Asks a recommender of this process; the history of a model follows from its name. Counts what is asked."""
 
-    def __init__(self, recommender: Recommender) -> None:
+    def __init__(self, recommender: Recommender, past: Past) -> None:
         self.recommender = recommender
         self.asked: list[str] = []
         self.away = False
-        self._requests = {query.subject: query.request for query in QUERIES}
-        self._replies = {query.subject: query.reply for query in QUERIES}
+        self.past = past
 
     async def ask(self, subject: str, reply: type[T], request: Any = None) -> T:
-        return msgspec.json.decode(self._answer(subject, msgspec.json.encode(request or {})), type=reply)
+        return msgspec.json.decode(
+            await self._answer(subject, msgspec.json.encode(request or {})), type=reply
+        )
 
     async def encoded(self, subject: str, request: Any) -> bytes:
-        return self._answer(subject, msgspec.json.encode(request))
+        return await self._answer(subject, msgspec.json.encode(request))
 
-    def _answer(self, subject: str, payload: bytes) -> bytes:
+    async def _answer(self, subject: str, payload: bytes) -> bytes:
         self.asked.append(subject)
         if self.away:
             raise NoAnswer(code="no_answer", message=f"no reply on {subject}; is a recommender running?")
@@ -255,6 +263,8 @@ class InProcess(Asking):
             return msgspec.json.encode(made)
         if subject == "report.outcome":
             return b'{"counted":true}'
+        if subject.endswith(".asof"):
+            return await self.past.answer(subject, payload)
         return self.recommender.answers.answer(subject, payload)
 
 
@@ -313,21 +323,23 @@ class Rig:
         self.clock = FakeClock(EPOCH)
         self.recommender = Recommender(EPOCH)
         self.recommender.catalogue = Catalogue()
-        self.recommender.answers = Answers(
-            catalogue=self.recommender.catalogue,
+        over = partial(
+            Answers,
             endpoints=ENDPOINTS,
             use_cases=known({}),
             stale_after=timedelta(minutes=90),
             base_url=lambda provider, url: f"{url}/v1",
-            clock=self.clock,
         )
+        self.recommender.answers = over(catalogue=self.recommender.catalogue, clock=self.clock)
+        self.past = Past(recall=self._recall, answers=over, use_cases=known({}), clock=self.clock)
+        self._recorded: dict[ModelRef, list[ModelEvent]] = {}
         self.changes = Changes()
         self.jobs: list[Job] = []
         self._sequence = 0
         for _, event in pairs:
             self.hear(event)
         self.recommender.answers.prepare()
-        self.asking = InProcess(self.recommender)
+        self.asking = InProcess(self.recommender, self.past)
         self.keys = keys or Keys(None, OPERATOR, open=True)
         sources = Sources(
             asking=self.asking, changes=self.changes, clock=self.clock, use_cases=lambda: tuple(known({}))
@@ -340,6 +352,8 @@ class Rig:
         """Let the recommender and the console take in *events*."""
         for event in events:
             self._sequence += 1
+            if isinstance(event, ModelEvent):
+                self._recorded.setdefault(event.model, []).append(event)
             self.recommender.hear((self._sequence, event))
             if isinstance(event, EndpointObserved):
                 self.changes.apply("ENDPOINTS", event, self._sequence)
@@ -366,6 +380,19 @@ class Rig:
         )
         self.hear(event)
         return event
+
+    async def _recall(self, wanted: PastRequest) -> PastReply:
+        """Return the events until a time, as a recorder has them."""
+        models = []
+        for model, events in sorted(self._recorded.items()):
+            until = [event for event in events if event.at <= wanted.at]
+            past = tuple(
+                PastEvent(subject=event.subject, sequence=n, event=msgspec.Raw(encode(event)))
+                for n, event in enumerate(until, start=1)
+            )
+            if past:
+                models.append(PastModel(model=model, events=past))
+        return PastReply(at=wanted.at, models=tuple(models), probes_since=EPOCH - timedelta(days=30))
 
     async def _enqueue(self, job: Job) -> Job:
         self.jobs.append(job)

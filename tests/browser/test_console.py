@@ -26,7 +26,7 @@ SCREENS = {
     "why": "/why/chat",
     "models": "/models",
     "model": "/models/gpu/qwen3:8b",
-    "compare": "/compare?beside=gpu/qwen3:8b",
+    "compare": "/compare?model=gpu/qwen3:8b",
     "endpoints": "/endpoints",
     "changes": "/changes",
     "login": "/login",

@@ -133,7 +133,8 @@ async def test_a_long_form_is_not_read(closed: Rig, kind: str) -> None:
             yield b"x" * 1024
 
     async with closed.client(**{"content-type": kind}) as stranger:
-        assert (await stranger.post("/login", content=body())).status_code == 403
+        assert (await stranger.post("/login", content=body())).status_code in (403, 413)
+    assert sent < 100
 
 
 async def test_only_an_operator_starts_jobs(rig: Rig) -> None:

@@ -4,7 +4,7 @@ import html
 import re
 from datetime import timedelta
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import msgspec
 import pytest
@@ -103,7 +103,7 @@ async def test_why_ranks_by_what_the_address_says(rig: Rig) -> None:
         constraints={"locality": "local", "max_ttft_ms": 500, "providers": ["openai-compatible"]},
     )
     assert html.escape(reply.summary[0]) in text
-    assert '<input type="hidden" name="providers" value="openai-compatible">' in text
+    assert '<input type="hidden" name="providers" value="openai-compatible">' in html.unescape(text)
     assert (
         "vedette explain chat --max-ttft-ms 500 --locality local --provider openai-compatible --bound answer_s=9"
         in text
@@ -127,7 +127,7 @@ async def test_the_command_and_the_call_that_why_shows_ask_the_same(rig: Rig) ->
         ("/why/chat?at=yesterday", 400, "is no time"),
         ("/models/gpu/qwen3:9b", 404, "did you mean"),
         ("/models?sort=beauty", 400, "sort"),
-        ("/compare?beside=nothing", 400, "model"),
+        ("/compare?nothing=1", 400, "nothing"),
         ("/why/chat?at=0001-01-01T00:00", 400, "not in the history"),
         ("/why/chat?weights=1&weights.quality=1", 400, "weights is no parameter"),
         ("/nothing", 404, "no page at /nothing"),
@@ -191,7 +191,7 @@ async def test_an_operator_has_buttons(rig: Rig) -> None:
 
 
 async def test_compare_draws_each_candidate_once(rig: Rig) -> None:
-    text = await page(rig, "/compare?use_case=chat&beside=gpu/qwen3:8b,attic/gemma3:27b-v4")
+    text = await page(rig, "/compare?use_case=chat&model=gpu/qwen3:8b&model=attic/gemma3:27b-v4")
     reply = explained(rig, "chat", limit=100)
     drawn = [
         one for one in reply.recommendations if any(p.signal == "speed" and p.raw for p in one.contributions)
@@ -258,7 +258,7 @@ async def test_text_of_strangers_stays_text(text: str) -> None:
         f"/models/{name}",
         "/compare",
         "/changes",
-        f"/compare?beside={name}",
+        f"/compare?model={name}",
     ):
         shown = await page(rig, path)
         assert "<script>alert" not in shown
@@ -267,3 +267,118 @@ async def test_text_of_strangers_stays_text(text: str) -> None:
         assert not re.search(r'href="javascript:', shown)
         assert "7*7" in shown or "7*7" not in text
         assert not {"\u202e", "\u200b", "\x07"} & set(shown), path
+
+
+DAY_BEFORE = (EPOCH - timedelta(days=1)).isoformat().replace("+00:00", "Z")
+TIMED = (
+    "/",
+    "/why/chat",
+    "/models",
+    "/models?bars=1",
+    "/models/gpu/qwen3:8b",
+    "/compare?model=gpu/qwen3:8b",
+    "/endpoints",
+    "/changes",
+)
+
+
+@pytest.mark.parametrize("path", TIMED)
+async def test_a_page_shows_the_past(rig: Rig, path: str) -> None:
+    """It says of when it is, does not move, and leads to pages of the same time, and back."""
+    at = f"at={quote(DAY_BEFORE)}"
+    past = html.unescape(await page(rig, f"{path}{'&' if '?' in path else '?'}{at}"))
+    assert f"As of {DAY_BEFORE[:10]} {DAY_BEFORE[11:19]} UTC" in past
+    (back,) = re.findall('href="([^"]*)">Back to now', past)
+    assert unquote(back) == path
+    assert "data-live" not in past
+    assert "data-past" in past
+    links = set(re.findall(r'href="(/(?:why/|models|compare|changes)[^"]*)"', past)) - {back}
+    assert [link for link in links if at not in link] == []
+    if not path.startswith("/models?"):  # its bars are asked for by an address of their own
+        assert past.count(at) > 3
+
+
+async def test_the_past_is_what_was_known_then() -> None:
+    """A model that came since is not in it, and a model that went is."""
+    rig = Rig(fleet(12))
+    gone, came = ModelRef("gpu", "qwen3:8b"), ModelRef("gpu", "new:1b")
+    info = model_info(came, provider="openai-compatible", url="http://gpu-box:8000", kind="chat")
+    rig.clock.advance(3600)
+    rig.hear(
+        lifecycle_event("lost", gone, at=EPOCH + timedelta(minutes=10), revision=2),
+        lifecycle_event("found", came, at=EPOCH + timedelta(minutes=20), info=info),
+    )
+    then, since = (quote((EPOCH + timedelta(minutes=n)).isoformat()) for n in (5, 25))
+    now = await page(rig, "/models")
+    past = await page(rig, f"/models?at={then}")
+    assert (str(gone) in now, str(came) in now) == (False, True)
+    assert (str(gone) in past, str(came) in past) == (True, False)
+    async with rig.client() as browser:
+        assert (await browser.get(f"/models/{gone}")).status_code == 404
+        assert (await browser.get(f"/models/{gone}?at={then}")).status_code == 200
+        assert (await browser.get(f"/models/{came}?at={then}")).status_code == 404
+        assert (await browser.get("/?at=2999-01-01T00:00Z")).status_code == 400
+    changes = html.unescape(await page(rig, f"/changes?at={since}"))
+    assert re.search(rf'k-found">found</span><span><a[^>]*>{came}</a>', changes)
+
+
+NAMES = (
+    ".",
+    "..",
+    "...",
+    "a,b",
+    "a/../b",
+    "/a//",
+    "50%",
+    "%2e%2e",
+    "a?b=c&d",
+    "#x",
+    "modèle-模型",
+    "a b+c",
+    "a\\b,c",
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_every_name_has_a_page(name: str) -> None:
+    """Links lead a browser to the model, whatever its name; so do the addresses of Compare and of the HTTP API."""
+    rig = Rig([])
+    ref = ModelRef("gpu", name)
+    for one in (ref, ModelRef("gpu", "other")):
+        info = model_info(
+            one,
+            url="http://gpu-box:8000",
+            provider="openai-compatible",
+            kind="chat",
+            capabilities={
+                Capability.CHAT: Claim(value=True, evidence=Evidence.DECLARED, source="/v1/models")
+            },
+        )
+        rig.hear(lifecycle_event("found", one, at=EPOCH - timedelta(minutes=1), info=info))
+    async with rig.client() as browser:
+        listed = await browser.get("/models")
+        (link,) = [
+            html.unescape(href)
+            for href, text in re.findall(r'<a class="model" href="([^"]*)">([^<]*)</a>', listed.text)
+            if html.unescape(text) == str(ref)
+        ]
+        at = browser.base_url.join(link)  # as a browser: steps of a path are followed
+        shown = await browser.get(at)
+        assert f'<h1 class="model">{ref}</h1>' in html.unescape(shown.text)
+        series = re.findall(r'data-chart="([^"]*)"', shown.text)
+        assert (await browser.get(browser.base_url.join(html.unescape(series[0])))).status_code == 200
+        api = await browser.get(browser.base_url.join(f"/api/v1{link}"))
+        assert api.json()["models"][0]["model"] == {"endpoint": "gpu", "name": name}
+        both = await browser.get("/compare", params={"model": [str(ref), "gpu/other"]})
+        header = re.findall(r'<th scope="col"><a class="model" href="[^"]*">([^<]*)</a>', both.text)
+        assert [html.unescape(one) for one in header] == [str(ref), "gpu/other"]
+        removed = re.findall(r'<a href="([^"]*)" aria-label="Remove', both.text)
+        left = await browser.get(html.unescape(removed[0]))
+        assert re.findall(r'aria-label="Remove ([^"]*)"', left.text) == ["gpu/other"]
+        kept = re.findall(
+            r'<input type="hidden" name="model" value="([^"]*)">', both.text.partition("<main")[2]
+        )
+        assert [html.unescape(one) for one in kept] == [str(ref), "gpu/other"]
+        excluded = re.sub(r"([\\,])", r"\\\1", str(ref))  # a comma separates, unless it is escaped
+        without = await browser.get("/api/v1/explain/chat", params={"exclude": excluded})
+        assert [one["code"] for one in without.json()["rejections"]] == ["excluded"]

@@ -1,5 +1,6 @@
 """The past as it was: what is told as of a time is what was said then, on SQLite and PostgreSQL."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -26,7 +27,14 @@ from vedette.messages.events import (
     ModelReported,
     ModelVerified,
 )
-from vedette.messages.queries import ExplainReply, PastReply, PastRequest, RecommendPastReply
+from vedette.messages.queries import (
+    ExplainReply,
+    ModelsPastReply,
+    ModelsReply,
+    PastReply,
+    PastRequest,
+    RecommendPastReply,
+)
 from vedette.messages.validation import fitting
 from vedette.runtime.nats_server import NatsServer
 from vedette.settings import Database, EndpointSettings, Settings
@@ -393,3 +401,36 @@ async def test_an_agent_asks_what_would_have_been_said(
 def test_the_tables_are_those_that_are_read() -> None:
     """A lifecycle event comes from its table, a probe from its own, and all others by the map."""
     assert {model_info_history.name, model_availability_history.name}.isdisjoint(reconstruct.EVENTS)
+
+
+async def test_the_models_as_of_a_time_are_those_that_were_listed_then(store: Store) -> None:
+    """As `models.list` and `models.get` replied, and from one reading of the history, however many ask at once."""
+    await record(store, story())
+    at, read = NOON + MINUTE, []
+
+    async def recall(request: PastRequest) -> PastReply:
+        read.append(request.after)
+        return await recalled(store, request)
+
+    past = Past(recall=recall, answers=OVER, use_cases=BUILT_IN, clock=FakeClock(NOW))
+    heard = [(sequence, event) for sequence, event in numbered(story()) if event.at <= at]
+    answers = OVER(catalogue=Catalogue.of(heard), clock=FakeClock(at))
+    asked: list[tuple[dict[str, object], str, dict[str, object]]] = [
+        ({"sort": "output_tps", "limit": 1}, "models.list", {"sort": "output_tps", "limit": 1}),
+        ({"model": str(SECOND)}, "models.get", {"model": str(SECOND)}),
+    ]
+    replies = await asyncio.gather(
+        *(past.answer("models.asof", msgspec.json.encode({**then, "at": at})) for then, _, _ in asked),
+        past.answer("recommend.asof", msgspec.json.encode({"use_case": "chat", "at": at})),
+    )
+    assert read == [None]
+    for reply, (_, subject, wanted) in zip(replies, asked, strict=False):
+        told = msgspec.json.decode(reply, type=ModelsPastReply)
+        said = msgspec.json.decode(answers.answer(subject, msgspec.json.encode(wanted)), type=ModelsReply)
+        assert [view.model for view in told.reply.models] == [view.model for view in said.models]
+        assert [view.status for view in told.reply.models] == [view.status for view in said.models]
+        assert (told.reply.total, told.reply.counts) == (said.total, said.counts)
+        assert told.unknown
+    gone = msgspec.json.encode({"model": str(GONE), "at": at})
+    with pytest.raises(RequestError, match="no model"):
+        await past.answer("models.asof", gone)

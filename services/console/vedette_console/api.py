@@ -19,7 +19,7 @@ from vedette.messages.events import AnswerChanged, Event
 from vedette.messages.parameters import decoder, request_from
 from vedette.messages.queries import MAX_REQUEST_BYTES, ReportRequest
 from vedette.messages.validation import decode, nearest
-from vedette_console import problems
+from vedette_console import addresses, body, problems
 from vedette_console.asking import REQUESTS, Asking
 from vedette_console.changes import Changes, Listener, News, Place
 
@@ -43,6 +43,7 @@ RESOURCES: Final = (
     Resource("/explain/{use_case}", "recommend.explain"),
     Resource("/recommend/{use_case}/asof", "recommend.asof"),
     Resource("/models", "models.list"),
+    Resource("/models/asof", "models.asof"),
     Resource("/models/{model:path}", "models.get"),
     Resource("/endpoints", "endpoints.list"),
     Resource("/history/availability", "history.availability"),
@@ -73,15 +74,10 @@ class Api:
         kind = REQUESTS[resource.subject]
 
         async def handle(request: Request) -> Response:
-            try:
-                asked = (
-                    await _report(request)
-                    if resource.method == "POST"
-                    else request_from(kind, request.query_params.multi_items(), request.path_params)
-                )
-                reply = await self._asking.encoded(resource.subject, asked)
-            except RequestError as error:
-                return problems.respond(error)
+            asked = (
+                await _report(request) if resource.method == "POST" else request_from(kind, *_given(request))
+            )
+            reply = await self._asking.encoded(resource.subject, asked)
             if resource.method == "POST":
                 return Response(reply, media_type="application/json")
             return tagged(reply, request)
@@ -208,17 +204,21 @@ def tagged(body: bytes, request: Request) -> Response:
     return Response(body, media_type="application/json", headers=headers)
 
 
+def _given(request: Request) -> tuple[list[tuple[str, str]], dict[str, str]]:
+    """Return the parameters of *request*, and what its path says."""
+    pairs, path = request.query_params.multi_items(), dict(request.path_params)
+    if path.get("model", "").endswith("/"):
+        path["model"] = addresses.named(path["model"], request.query_params.get("name", ""))
+        pairs = [(key, value) for key, value in pairs if key != "name"]
+    return pairs, path
+
+
 async def _report(request: Request) -> Struct:
     """Return the outcome report in the body of *request*. Raises RequestError."""
     # A form of another site cannot send this type.
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise RequestError(code="invalid_value", message="send JSON, with content-type: application/json")
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_REQUEST_BYTES:
-            break  # `decode` says so
-    report: Struct = decode(bytes(body), _REPORT)
+    report: Struct = decode(await body.read(request, MAX_REQUEST_BYTES), _REPORT)
     return report
 
 

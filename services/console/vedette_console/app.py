@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
-from vedette.errors import ConfigurationError
+from vedette.errors import ConfigurationError, RequestError
 from vedette.messages.events import Event, Progress
 from vedette.runtime import web
 from vedette.runtime.origins import is_loopback
@@ -95,7 +95,12 @@ def application(sources: Sources, enqueue: Enqueue, console: Console, tokens: Ke
     app = Starlette(
         routes=[*api.routes(), *pages.routes()],
         middleware=[packed],
-        exception_handlers={404: pages.missing, 405: pages.missing, Exception: pages.failed},
+        exception_handlers={
+            404: pages.missing,
+            405: pages.missing,
+            RequestError: pages.refused,
+            Exception: pages.failed,
+        },
     )
     pages.guard = Guard(app, settings=console, keys=tokens, now=lambda: sources.clock.now().timestamp())
     return pages.guard

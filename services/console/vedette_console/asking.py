@@ -13,8 +13,8 @@ from vedette.messages.codec import encode
 T = TypeVar("T", bound=Struct)
 _TIMEOUT_S: Final = 2.5
 _PAST_TIMEOUT_S: Final = 30.0  # a recommender gives up before
-_PAST: Final = frozenset({"recommend.asof", "history.asof"})
-_ONCE: Final = frozenset({"report.outcome", "recommend.asof"})  # never sent twice
+_PAST: Final = frozenset({"recommend.asof", "models.asof"})
+_ONCE: Final = frozenset({"report.outcome", *_PAST})  # never sent twice
 REPLIES: Final = {query.subject: query.reply for query in QUERIES}
 REQUESTS: Final = {query.subject: query.request for query in QUERIES}
 

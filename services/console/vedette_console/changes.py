@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from msgspec import Struct
 
@@ -65,18 +65,24 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < _MAX_DIGITS
 
 
-class Change(Struct, frozen=True, kw_only=True):
-    """Something that happened: when, of which kind, to what, and a sentence for people."""
+class Shown(Struct, frozen=True, kw_only=True):
+    """What changed: of which kind, to what, a sentence for people, and when, where that is known."""
 
-    stream: str
-    sequence: int
-    at: datetime
     kind: Kind
     text: str
-    event: Event
+    at: datetime | None = None
     model: ModelRef | None = None
     endpoint: str | None = None
     use_case: str | None = None
+
+
+class Change(Shown, frozen=True, kw_only=True):
+    """An event that is a change, and where it is in its stream."""
+
+    at: datetime
+    stream: str
+    sequence: int
+    event: Event
 
 
 class News:
@@ -243,7 +249,10 @@ def describe(event: Event) -> tuple[Kind, str] | None:
     return None
 
 
-def filtered(changes: Sequence[Change], kinds: Sequence[str], text: str) -> list[Change]:
+T = TypeVar("T", bound=Shown)
+
+
+def filtered(changes: Sequence[T], kinds: Sequence[str], text: str) -> list[T]:
     """Return those of *changes* of one of *kinds* (all, if there are none) that have *text* in a name."""
     wanted = text.casefold()
     return [

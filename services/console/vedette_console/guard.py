@@ -143,6 +143,13 @@ def _is_followed_link(request: Request) -> bool:
     return request.method == "GET" and request.headers.get("sec-fetch-mode") == "navigate"
 
 
+def path_in(request: Request) -> str:
+    """Return the path of *request* as it was sent: a slash in a name stays escaped."""
+    raw: bytes | None = request.scope.get("raw_path")
+    return raw.decode("ascii", "replace") if raw else quote(request.url.path)
+
+
 def here(request: Request) -> str:
     """Return the address of *request* on this console."""
-    return f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
+    path = path_in(request)
+    return f"{path}?{request.url.query}" if request.url.query else path

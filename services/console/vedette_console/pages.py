@@ -1,6 +1,5 @@
 """The pages: an address each, rendered on the server; htmx asks for the part that changes."""
 
-import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -21,18 +20,17 @@ from vedette.errors import NoAnswer, RequestError
 from vedette.messages.events import Progress
 from vedette.text import figures
 from vedette.text.shown import shown, shown_name
-from vedette_console import api, parameters, problems
+from vedette_console import api, body, parameters, problems
 from vedette_console.access import SESSION_S, Caller
+from vedette_console.addresses import dated, path_of, written
 from vedette_console.changes import Listener
-from vedette_console.guard import FORM_TOKEN, Guard, here
+from vedette_console.guard import FORM_TOKEN, Guard, here, path_in
 from vedette_console.screens import compare, endpoints, happened, model, models, now, why
 from vedette_console.screens.context import Fresh, Sources, View
-from vedette_console.screens.now import model_link
 
 Screen = Callable[[View], Awaitable[dict[str, Any]]]
 _FRESH_S: Final = 1.0  # of what all open pages show alike
 _HISTORY_FRESH_S: Final = 60.0
-_FORM_S: Final = 10.0
 _MAX_FORM_BYTES: Final = 16_384
 _STATIC: Final = {
     "console.css": "text/css",
@@ -80,15 +78,11 @@ class Pages:
         ]
 
     async def _now(self, view: View) -> dict[str, Any]:
-        return await self._fresh.get("now", lambda: now.now(self._sources, view))
+        return await self._fresh.get(("now", view.at), lambda: now.now(self._sources, view))
 
     def _screen(self, path: str, name: str, screen: Screen) -> Route:
         async def handle(request: Request) -> Response:
-            try:
-                values = await screen(_view(request))
-            except RequestError as error:
-                return self._problem(request, error)
-            return self._page(request, name, values)
+            return self._page(request, name, await screen(_view(request)))
 
         return Route(path, handle)
 
@@ -97,8 +91,10 @@ class Pages:
         part = request.headers.get("hx-request") == "true" and request.headers.get("hx-boosted") != "true"
         template = self._templates.get_template(f"_{name}.html" if part else f"{name}.html")
         caller: Caller = request.state.caller
-        body = template.render(
-            values,
+        text = template.render(
+            {"at": None, "unknown": (), **values},
+            path=path_in(request),
+            rest=[(key, value) for key, value in request.query_params.multi_items() if key != "at" and value],
             screen=name,
             here=here(request),
             caller=caller,
@@ -107,12 +103,16 @@ class Pages:
             form_field=FORM_TOKEN,
             use_cases=self._sources.use_cases(),
         )
-        return Response(body, status, {"vary": "HX-Request"}, media_type="text/html")
+        return Response(text, status, {"vary": "HX-Request"}, media_type="text/html")
 
     def _problem(self, request: Request, error: RequestError, status: int | None = None) -> Response:
         problem = problems.of(error, status)
-        hint = 'Is a recommender running? "vedette doctor" says.' if isinstance(error, NoAnswer) else ""
-        values = {"problem": problem, "hint": hint}
+        past = "at" in request.query_params
+        hint = ""
+        if isinstance(error, NoAnswer):
+            asked = "recommender and a recorder" if past else "recommender"
+            hint = f'Is a {asked} running? "vedette doctor" says.'
+        values = {"problem": problem, "hint": hint, "past": past}
         return self._page(request, "error", values, problem.status)
 
     async def missing(self, request: Request, error: Exception) -> Response:
@@ -126,6 +126,13 @@ class Pages:
             return problems.response(status, code, detail)
         return self._problem(request, RequestError(code=code, message=detail), status)
 
+    async def refused(self, request: Request, error: Exception) -> Response:
+        """Say what is wrong with a request, as a page or as a problem of the HTTP API."""
+        assert isinstance(error, RequestError)  # noqa: S101 - registered for it alone
+        if request.url.path.startswith(("/api/", "/series/")):
+            return problems.respond(error)
+        return self._problem(request, error)
+
     async def failed(self, request: Request, error: Exception) -> Response:
         """Log what went wrong, and say that it did."""
         self._log.error("request.failed", path=request.url.path, exc_info=error)
@@ -133,10 +140,7 @@ class Pages:
         return problems.respond(RequestError(code="internal", message=message))
 
     async def _series(self, request: Request) -> Response:
-        try:
-            found = await model.series(self._sources, _view(request))
-        except RequestError as error:
-            return problems.respond(error)
+        found = await model.series(self._sources, _view(request))
         return api.tagged(msgspec.json.encode(found), request)
 
     async def _live(self, request: Request) -> Response:
@@ -161,12 +165,9 @@ class Pages:
         if not caller.may_act or not self.guard.may_submit(request, form.get(FORM_TOKEN)):
             message = "log in with the operator's token to start jobs"
             return self._problem(request, RequestError(code="not_allowed", message=message), 403)
-        try:
-            await endpoints.request_job(
-                self._sources, self._enqueue, form.get("kind", ""), form.get("target", "")
-            )
-        except RequestError as error:
-            return self._problem(request, error)
+        await endpoints.request_job(
+            self._sources, self._enqueue, form.get("kind", ""), form.get("target", "")
+        )
         if request.headers.get("hx-request") == "true":
             return self._page(request, "jobs", await endpoints.jobs(self._sources, _view(request)))
         return RedirectResponse("/endpoints", status_code=303)
@@ -215,19 +216,14 @@ def _view(request: Request) -> View:
 
 
 async def _form(request: Request) -> dict[str, str]:
-    """Return the fields of a form: none for a body that is too long or of another type."""
+    """Return the fields of a form: none for a body of another type. Raises RequestError."""
     if (
         request.headers.get("content-type", "").partition(";")[0].strip()
         != "application/x-www-form-urlencoded"
     ):
         return {}
-    body = bytearray()
-    async with asyncio.timeout(_FORM_S):
-        async for part in request.stream():
-            body += part
-            if len(body) > _MAX_FORM_BYTES:
-                return {}
-    return dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=16))
+    sent = await body.read(request, _MAX_FORM_BYTES)
+    return dict(parse_qsl(sent.decode("utf-8", "replace"), max_num_fields=16))
 
 
 def _word(kind: str) -> str:
@@ -265,7 +261,11 @@ def _templates(versions: dict[str, str]) -> Environment:
         "short": _short,
         "plain": _plain,
         "moment": lambda at: at.astimezone(UTC).isoformat(timespec="seconds") if at else "",
-        "model_link": model_link,
+        "model_path": path_of,
+        "dated": dated,
+        "stamp": written,
+        "local": lambda at: written(at)[:16] if at else "",
+        "exact": _exact,
         "query": parameters.query,
     }
     made.globals |= {
@@ -277,6 +277,11 @@ def _templates(versions: dict[str, str]) -> Environment:
 
 def _visible(value: object) -> object:
     return shown(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _exact(value: str) -> Markup:
+    """Return *value* for an attribute that is sent back: what is invisible in it stays as it is, but for the markup."""
+    return Markup("".join(one if one.isascii() and one.isalnum() else f"&#{ord(one)};" for one in value))  # noqa: S704
 
 
 def _when(at: datetime | None) -> str:

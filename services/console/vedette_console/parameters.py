@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from vedette.messages.constraints import CONSTRAINTS, Constraint
-from vedette.messages.parameters import Pairs
+from vedette.messages.parameters import Pairs, escaped
 from vedette.messages.queries import RecommendRequest
 
 _CAPABILITIES = Constraint("capabilities", "", tuple[str, ...], ())
@@ -29,7 +29,7 @@ def pairs_of(asked: Struct, *, leave_out: Iterable[str] = ()) -> list[tuple[str,
         if isinstance(value, dict):
             found += [(f"{name}.{key}", _text(one)) for key, one in value.items()]
         elif isinstance(value, list):
-            found.append((name, ",".join(map(_text, value))))
+            found.append((name, ",".join(escaped(_text(one)) for one in value)))
         else:
             found.append((name, _text(value)))
     return found

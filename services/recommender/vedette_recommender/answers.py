@@ -86,7 +86,7 @@ _MOST_ALIKE = 8192  # some 4 KB each
 _LONGEST_REMEMBERED_BYTES = 4096
 # A report is no question about the catalogue, and neither is one about the past: they have handlers of their own,
 # and their bytes are not remembered.
-_ELSEWHERE = ("report.outcome", "recommend.asof")
+_ELSEWHERE = ("report.outcome", "recommend.asof", "models.asof")
 ANSWERED = tuple(q for q in QUERIES if q.service == "recommender" and q.subject not in _ELSEWHERE)
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     question.subject: msgspec.json.Decoder(question.request) for question in ANSWERED
@@ -358,6 +358,11 @@ class Answers:
             spread={one.name: one.weight for one in ranking.equals} if len(ranking.equals) > 1 else {},
             unmeasured=tuple(map(str, self._waiting().values())),
         )
+
+    def models(self, request: ModelsRequest | ModelRequest) -> ModelsReply:
+        """Return the models that *request* lists, or the one that it names, whole. Raises RequestError."""
+        self._tick()
+        return self._model(request) if isinstance(request, ModelRequest) else self._models(request)
 
     def _field(self, request: RecommendRequest) -> UseCaseScores:
         return self._board.field(request.use_case)

@@ -127,7 +127,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         )
         await service.answer_to(ANSWERED, lambda *asked: now.answers.answer(*asked))
         await service.answer_to([REPORT], reporting.answer)
-        await service.answer([PAST], lambda subject, payload: now.past.answer(subject, payload))
+        await service.answer(PAST, lambda subject, payload: now.past.answer(subject, payload))
         service.before_closing(reporting.close)
         now.answers.prepare()
         await announcing.listen()

@@ -6,6 +6,9 @@ It takes the recorder, and as long as that needs; every other answer comes from 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
+from threading import Lock
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -18,7 +21,10 @@ from vedette.messages.channels import QUERIES
 from vedette.messages.codec import decode_event, encode
 from vedette.messages.events import ModelReported
 from vedette.messages.queries import (
-    ExplainReply,
+    ModelRequest,
+    ModelsPastReply,
+    ModelsPastRequest,
+    ModelsRequest,
     PastModel,
     PastReply,
     PastRequest,
@@ -31,11 +37,16 @@ from vedette.settings import Vouched
 from vedette.types import ModelRef
 from vedette_recommender.answers import Answers
 
-PAST = next(question for question in QUERIES if question.subject == "recommend.asof")
-_DECODER = msgspec.json.Decoder(RecommendPastRequest)
+PAST = tuple(question for question in QUERIES if question.subject in ("recommend.asof", "models.asof"))
+_DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
+    question.subject: msgspec.json.Decoder(question.request) for question in PAST
+}
+S = TypeVar("S", bound=Struct)
 # Of the recorder, for all pages; who asks waits a little longer.
 DEADLINE_S = 25.0
 _PAGE = 50
+_KEPT_S = 10.0  # a page of the console asks a dozen times for the same moment
+_MOST_KEPT = 2  # moments
 
 # From a page of the past that is wanted to that page. Raises RequestError, NoAnswer where there is none now.
 Recall = Callable[[PastRequest], Awaitable[PastReply]]
@@ -56,15 +67,30 @@ class At:
         return 0.0
 
 
-class Recalled(Struct, frozen=True, kw_only=True):
-    """The pages of the past."""
+class Moment:
+    """The answers as of a time in the past, from one thread at once."""
 
-    models: tuple[PastModel, ...]
-    probes_since: datetime | None
+    def __init__(self, at: datetime, answers: Answers, unknown: tuple[str, ...]) -> None:
+        self.at = at
+        self.unknown = unknown
+        self._answers = answers
+        self._lock = Lock()
+
+    def recommendation(self, request: RecommendRequest) -> RecommendPastReply:
+        """Return what would have been recommended, and why. Raises RequestError."""
+        with self._lock:
+            explanation = self._answers.explain(request)
+        return RecommendPastReply(at=self.at, explanation=explanation, unknown=self.unknown)
+
+    def models(self, request: ModelsRequest | ModelRequest) -> ModelsPastReply:
+        """Return the models of that time. Raises RequestError."""
+        with self._lock:
+            reply = self._answers.models(request)
+        return ModelsPastReply(at=self.at, reply=reply, unknown=self.unknown)
 
 
 class Past:
-    """Answers `recommend.asof`."""
+    """Answers the questions in PAST."""
 
     def __init__(
         self,
@@ -81,23 +107,56 @@ class Past:
         self._use_cases = use_cases
         self._ratings = ratings
         self._clock = clock
+        self._kept: dict[datetime, asyncio.Task[Moment]] = {}
 
-    async def answer(self, _: str, payload: bytes) -> bytes:
+    async def answer(self, subject: str, payload: bytes) -> bytes:
         """Return the encoded reply to the question in *payload*. Raises RequestError, which is a reply too."""
-        request = decode(payload, _DECODER)
-        request = replace(request, use_case=use_case_of(request.use_case, self._use_cases))
+        request = decode(payload, _DECODERS[subject])
+        if isinstance(request, RecommendPastRequest):
+            request = replace(request, use_case=use_case_of(request.use_case, self._use_cases))
         if request.at > self._clock.now():
             raise RequestError(code="invalid_value", message="at: the time is in the future", field="at")
+        moment = await self._moment(request.at)
+        # A thousand models take a tenth of a second to take in, for which no other answer should wait.
+        return await asyncio.to_thread(_reply, moment, request)
+
+    async def _moment(self, at: datetime) -> Moment:
+        """Return the answers as of *at*: one reading of the history for all who ask at once."""
+        made = self._kept.get(at)
+        if made is None:
+            while len(self._kept) >= _MOST_KEPT:
+                del self._kept[next(iter(self._kept))]
+            made = self._kept[at] = asyncio.create_task(self._recalled(at))
+            made.add_done_callback(partial(self._forget_later, at))
+        return await asyncio.shield(made)
+
+    def _forget_later(self, at: datetime, made: asyncio.Task[Moment]) -> None:
+        def forget() -> None:
+            if self._kept.get(at) is made:
+                del self._kept[at]
+
+        if made.cancelled() or made.exception():
+            forget()
+        else:
+            asyncio.get_running_loop().call_later(_KEPT_S, forget)
+
+    async def _recalled(self, at: datetime) -> Moment:
         try:
             async with asyncio.timeout(DEADLINE_S):
-                recalled = await self._pages(request.at)
+                models, probes_since = await self._pages(at)
         except TimeoutError as error:
             message = f"history did not return that many models within {DEADLINE_S:g} s"
             raise NoAnswer(code="unavailable", message=message) from error
-        # A thousand models take a tenth of a second to take in, for which no other answer should wait.
-        return await asyncio.to_thread(self._reply, request, recalled)
+        known = await asyncio.to_thread(catalogue, models)
+        answers = self._answers(
+            catalogue=known,
+            ratings=[rating for rating in self._ratings if rating.as_of <= at.date()],
+            clock=At(at),
+        )
+        return Moment(at, answers, tuple(unknown(at, probes_since)))
 
-    async def _pages(self, at: datetime) -> Recalled:
+    async def _pages(self, at: datetime) -> tuple[list[PastModel], datetime | None]:
+        """Return all models of *at*, and since when probes are recorded."""
         models: list[PastModel] = []
         after: ModelRef | None = None
         while True:
@@ -105,23 +164,20 @@ class Past:
             models += page.models
             after = page.next
             if after is None:
-                return Recalled(models=tuple(models), probes_since=page.probes_since)
+                return models, page.probes_since
 
-    def _reply(self, request: RecommendPastRequest, recalled: Recalled) -> bytes:
-        wanted = {name: getattr(request, name) for name in RecommendRequest.__struct_fields__}
-        reply = RecommendPastReply(
-            at=request.at,
-            explanation=self._explain(RecommendRequest(**wanted), request.at, catalogue(recalled.models)),
-            unknown=tuple(unknown(request.at, recalled.probes_since)),
-        )
-        return encode(reply)
 
-    def _explain(self, request: RecommendRequest, at: datetime, known: Catalogue) -> ExplainReply:
-        return self._answers(
-            catalogue=known,
-            ratings=[rating for rating in self._ratings if rating.as_of <= at.date()],
-            clock=At(at),
-        ).explain(request)
+def _reply(moment: Moment, request: RecommendPastRequest | ModelsPastRequest) -> bytes:
+    if isinstance(request, RecommendPastRequest):
+        return encode(moment.recommendation(_part(RecommendRequest, request)))
+    if request.model is not None:
+        return encode(moment.models(ModelRequest(model=request.model)))
+    return encode(moment.models(_part(ModelsRequest, request)))
+
+
+def _part(kind: type[S], request: Struct) -> S:
+    """Return the request of *kind* that the fields of *request* make."""
+    return kind(**{name: getattr(request, name) for name in kind.__struct_fields__})
 
 
 def catalogue(models: Sequence[PastModel]) -> Catalogue:

@@ -37,6 +37,7 @@ from vedette.messages.queries import (
     EndpointsReply,
     ErrorReply,
     ExplainReply,
+    ModelsPastReply,
     ModelsReply,
     ModelView,
     PastReply,
@@ -265,6 +266,25 @@ class Client:
         request = {**_recommendation(use_case, wanted), "at": at}
         return await self._ask(
             "recommend.asof", request, RecommendPastReply, repeatable=False, timeout_s=_PAST_TIMEOUT_S
+        )
+
+    async def models_asof(
+        self,
+        at: datetime,
+        model: ModelRef | str | None = None,
+        *,
+        endpoint: str | None = None,
+        text: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> ModelsPastReply:
+        """Return the models as of the time *at*, as many as go into one reply; or the one *model*, whole.
+
+        History is read for it, which takes a while where there are many models. Raises RequestError and NoAnswer.
+        """
+        wanted = _given(at=at, model=model, endpoint=endpoint, text=text, limit=limit, offset=offset)
+        return await self._ask(
+            "models.asof", wanted, ModelsPastReply, repeatable=False, timeout_s=_PAST_TIMEOUT_S
         )
 
     async def report(

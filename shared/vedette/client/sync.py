@@ -68,6 +68,7 @@ class SyncClient:
     history_models = _waits(Client.history_models)
     history_asof = _waits(Client.history_asof)
     asof = _waits(Client.asof)
+    models_asof = _waits(Client.models_asof)
     report = _waits(Client.report)
 
     def watch(self, *, events: Sequence[str] = (), use_cases: Sequence[str] = ()) -> Iterator[Event]:

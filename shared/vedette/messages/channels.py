@@ -271,6 +271,13 @@ QUERIES: Final[tuple[Query, ...]] = (
         service="recommender",
         doc="What would have been recommended at a time, explained.",
     ),
+    Query(
+        subject="models.asof",
+        request=queries.ModelsPastRequest,
+        reply=queries.ModelsPastReply,
+        service="recommender",
+        doc="The models as they were at a time, or one of them whole.",
+    ),
 )
 
 EVENTS: Final[tuple[type[events.Event], ...]] = tuple(

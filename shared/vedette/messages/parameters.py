@@ -5,6 +5,7 @@ and `bounds.answer_s` are entries of its tables, and a list is separated by comm
 out: forms send them.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -19,6 +20,9 @@ from vedette.messages.validation import decode
 T = TypeVar("T", bound=Struct)
 Pairs = Iterable[tuple[str, str]]
 _TABLES = ("weights", "bounds")
+_PART = re.compile(r"(?:\\[\\,]|[^,])+")
+_ESCAPED = re.compile(r"\\([\\,])")
+_ESCAPE = re.compile(r"([\\,])")
 _CONSTRAINTS = frozenset(Constraints.__struct_fields__)
 
 
@@ -69,6 +73,17 @@ def document(kind: type[Struct], pairs: Pairs, given: Mapping[str, Any] | None =
 
 def _put(into: dict[str, Any], name: str, value: str, lists: frozenset[str]) -> None:
     if name in lists:
-        into.setdefault(name, []).extend(part.strip() for part in value.split(",") if part.strip())
+        into.setdefault(name, []).extend(parts(value))
     else:
         into[name] = value
+
+
+def parts(value: str) -> list[str]:
+    """Return the parts of a list separated by commas; a backslash before a comma makes it part of a name."""
+    found = (_ESCAPED.sub(r"\1", part).strip() for part in _PART.findall(value))
+    return [part for part in found if part]
+
+
+def escaped(part: str) -> str:
+    """Return *part* as a list has it: the other way of `parts`."""
+    return _ESCAPE.sub(r"\\\1", part)

@@ -159,6 +159,15 @@ class RecommendPastRequest(
     at: UtcTime
 
 
+class ModelsPastRequest(
+    ModelsRequest, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """The models as of `at`, as `models.list` has them; or one `model` whole, as `models.get` has it."""
+
+    at: UtcTime
+    model: ModelRef | Annotated[str, Meta(min_length=3, max_length=1024)] | None = None
+
+
 ContributionKind = Literal["measured", "reported", "declared", "inferred", "prior", "peers", "floor", "user"]
 
 
@@ -592,6 +601,14 @@ class RecommendPastReply(Struct, frozen=True, kw_only=True):
 
     at: UtcTime
     explanation: ExplainReply
+    unknown: tuple[str, ...]
+
+
+class ModelsPastReply(Struct, frozen=True, kw_only=True):
+    """The models as of `at`, and what is not known of that time."""
+
+    at: UtcTime
+    reply: ModelsReply
     unknown: tuple[str, ...]
 
 

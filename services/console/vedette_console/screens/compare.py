@@ -1,22 +1,23 @@
 """*Compare*: quality against speed or price for a use case, and some models side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from msgspec import Struct
 
+from vedette.errors import NoAnswer, RequestError
 from vedette.messages.parameters import request_from
 from vedette.messages.queries import (
     Contribution,
-    ExplainReply,
-    ModelsReply,
     ModelView,
     Recommendation,
     RecommendRequest,
 )
+from vedette.text.shown import shown
 from vedette.types import Score
-from vedette_console import drawing
+from vedette_console import drawing, parameters
 from vedette_console.drawing import Dot
+from vedette_console.screens import past
 from vedette_console.screens.context import Sources, View, gathered
 
 MAX_BESIDE: Final = 5
@@ -33,6 +34,17 @@ class Point(Struct, frozen=True, kw_only=True):
     high: float | None
     x: float | None
     note: str
+    beside: bool  # whether it is one of those side by side
+    link: str  # the same page with it side by side, or without it
+
+
+class Beside(Struct, frozen=True, kw_only=True):
+    """One of the models side by side: how it was asked for, the model or why it is not there, the page without it."""
+
+    asked: str
+    view: ModelView | None
+    problem: str
+    without: str
 
 
 async def compare(sources: Sources, view: View) -> dict[str, object]:
@@ -40,11 +52,13 @@ async def compare(sources: Sources, view: View) -> dict[str, object]:
     names = sources.use_cases()
     use_case = view.get("use_case") or (names[0] if names else "chat")
     axis = _AXES.get(view.get("axis", "speed"), "speed")
-    pairs = view.without("use_case", "axis", "beside")
+    pairs = view.without("use_case", "axis", "model", "at")
     asked = request_from(RecommendRequest, pairs, {"use_case": use_case, "limit": _MAX_DOTS})
-    reply = await sources.asking.ask("recommend.explain", ExplainReply, asked)
-    beside = await side_by_side(sources, view.all("beside")[:MAX_BESIDE])
-    points = [point(one, axis) for one in reply.recommendations]
+    reply, unknown = await past.explained(sources, asked, view.at)
+    chosen = list(dict.fromkeys(view.repeated("model")))
+    links = _Links(view, chosen)
+    beside = await side_by_side(sources, view, links)
+    points = [point(one, axis, links) for one in reply.recommendations]
     best = reply.recommendations[0].model if reply.recommendations else None
     dots = [
         Dot(
@@ -60,7 +74,10 @@ async def compare(sources: Sources, view: View) -> dict[str, object]:
         if one.x is not None and one.x > 0
     ]
     x_label = "output tokens per second" if axis == "speed" else "USD per million tokens"
+    candidates = [str(one.one.model) for one in points if not one.beside]
     return {
+        "at": view.at,
+        "unknown": unknown,
         "use_case": use_case,
         "axis": axis,
         "points": points,
@@ -69,18 +86,54 @@ async def compare(sources: Sources, view: View) -> dict[str, object]:
         ),
         "x_label": x_label,
         "free": sum(1 for one in points if one.x == 0),
-        "beside": beside,
-        "chosen": view.all("beside")[:MAX_BESIDE],
+        "chosen": beside,
+        "beside": [one.view for one in beside if one.view],
+        "most": MAX_BESIDE,
+        # A list of suggestions shows names as they are: only those that hide nothing.
+        "candidates": [name for name in candidates if shown(name) == name],
+        "others": [(key, value) for key, value in pairs if value],
         "as_of": reply.as_of,
     }
 
 
-def point(one: Recommendation, axis: str) -> Point:
+class _Links:
+    """The addresses of the same page with other models side by side."""
+
+    def __init__(self, view: View, chosen: Sequence[str]) -> None:
+        self._pairs = view.without("model")
+        self.chosen = chosen
+
+    def of(self, models: Iterable[str]) -> str:
+        """Return the address of the page with *models*."""
+        return f"/compare{parameters.query([*self._pairs, *(('model', one) for one in models)])}"
+
+    def without(self, model: str) -> str:
+        """Return the address of the page without *model*."""
+        return self.of(one for one in self.chosen if one != model)
+
+    def toggled(self, model: str) -> str:
+        """Return the address without *model* where it is chosen, with it where there is room, else nothing."""
+        if model in self.chosen:
+            return self.without(model)
+        return self.of([*self.chosen, model]) if len(self.chosen) < MAX_BESIDE else ""
+
+
+def point(one: Recommendation, axis: str, links: _Links) -> Point:
     """Return where *one* stands: its quality with the interval of its answers, and its speed or price."""
     parts = {part.signal: part for part in one.contributions}
     quality, other = parts["quality"], parts["speed" if axis == "speed" else "price"]
     low, high = interval(quality)
-    return Point(one=one, quality=quality.utility, low=low, high=high, x=other.raw, note=quality.note)
+    name = str(one.model)
+    return Point(
+        one=one,
+        quality=quality.utility,
+        low=low,
+        high=high,
+        x=other.raw,
+        note=quality.note,
+        beside=name in links.chosen,
+        link=links.toggled(name),
+    )
 
 
 def interval(quality: Contribution) -> tuple[float | None, float | None]:
@@ -90,9 +143,17 @@ def interval(quality: Contribution) -> tuple[float | None, float | None]:
     return Score(successes=round(quality.raw * quality.n), trials=quality.n, suite="").interval
 
 
-async def side_by_side(sources: Sources, models: Sequence[str]) -> list[ModelView]:
-    """Return *models* whole. Raises RequestError for one that is unknown."""
-    replies = await gathered(
-        sources.asking.ask("models.get", ModelsReply, {"model": model}) for model in models
-    )
-    return [reply.models[0] for reply in replies]
+async def side_by_side(sources: Sources, view: View, links: _Links) -> list[Beside]:
+    """Return the chosen models whole, and why one is missing."""
+
+    async def of(asked: str) -> Beside:
+        without = links.without(asked)
+        try:
+            reply, _ = await past.model(sources, asked, view.at)
+        except NoAnswer:
+            raise
+        except RequestError as error:
+            return Beside(asked=asked, view=None, problem=error.message, without=without)
+        return Beside(asked=asked, view=reply.models[0], problem="", without=without)
+
+    return await gathered(of(model) for model in links.chosen[:MAX_BESIDE])

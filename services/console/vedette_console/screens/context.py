@@ -10,6 +10,7 @@ from msgspec import Struct
 from vedette.clock import Clock
 from vedette.errors import RequestError
 from vedette_console.access import Caller
+from vedette_console.addresses import named
 from vedette_console.asking import Asking
 from vedette_console.changes import Changes
 
@@ -39,8 +40,17 @@ class View(Struct, frozen=True, kw_only=True):
         return next((value for key, value in reversed(self.pairs) if key == name), default)
 
     def all(self, name: str) -> list[str]:
-        """Return the values of the parameter *name*, however they are written."""
-        return [part for key, value in self.pairs if key == name for part in value.split(",") if part]
+        """Return the values of the parameter *name*: it may be repeated, and each may be several."""
+        return [part for value in self.repeated(name) for part in value.split(",") if part]
+
+    def repeated(self, name: str) -> list[str]:
+        """Return the values of the parameter *name* as they are."""
+        return [value for key, value in self.pairs if key == name and value]
+
+    @property
+    def model(self) -> str:
+        """The model of the page."""
+        return named(self.path["model"], self.get("name"))
 
     def without(self, *names: str) -> list[tuple[str, str]]:
         """Return the parameters but for those of *names*, and without empty ones."""

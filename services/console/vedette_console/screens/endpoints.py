@@ -2,19 +2,35 @@
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Final
 from uuid import uuid4
+
+from markupsafe import Markup
+from msgspec import Struct
 
 from vedette.cli.remedies import advice
 from vedette.errors import RequestError
 from vedette.messages import ids
 from vedette.messages.events import Job, JobKind, Progress
-from vedette.messages.queries import EndpointsReply, EndpointView, ModelsReply
+from vedette.messages.queries import (
+    AvailabilityHistory,
+    EndpointsReply,
+    EndpointView,
+    HistoryRequest,
+    ModelsReply,
+    ModelsRequest,
+)
 from vedette.messages.validation import nearest, reference
-from vedette.types import ModelRef, Outcome
-from vedette_console.screens.context import Sources, View
+from vedette.types import ModelRef, Outcome, Status
+from vedette_console import drawing
+from vedette_console.screens import past
+from vedette_console.screens.context import Sources, View, gathered
 
 # Queues a job, and returns the job that is queued then: this one, or one like it that was queued already.
 Enqueue = Callable[[Job], Awaitable[Job]]
+_HOURS: Final = 24
+_DAY: Final = timedelta(hours=_HOURS)
 JOBS: dict[str, JobKind] = {
     "discover": "discover",
     "probe": "probe",
@@ -24,8 +40,14 @@ JOBS: dict[str, JobKind] = {
 
 
 async def endpoints(sources: Sources, view: View) -> dict[str, object]:
-    """Return the values of the page."""
+    """Return the values of the page. What endpoints reported in the past is not recorded; how they replied is."""
     reply = await sources.asking.ask("endpoints.list", EndpointsReply)
+    if view.at is not None:
+        now = sources.clock.now()
+        if view.at > now:
+            raise RequestError(code="invalid_value", message="at: the time is in the future", field="at")
+        days = await gathered(_day(sources, one.endpoint, view.at) for one in reply.endpoints)
+        return {"at": view.at, "days": days, "may_act": False, "jobs": [], "as_of": reply.as_of}
     hosts: dict[str, list[str]] = defaultdict(list)
     for one in reply.endpoints:
         hosts[one.group].append(one.endpoint)
@@ -41,6 +63,30 @@ async def endpoints(sources: Sources, view: View) -> dict[str, object]:
         "now": sources.clock.now(),
         "as_of": reply.as_of,
     }
+
+
+class Day(Struct, frozen=True, kw_only=True):
+    """The day before a time at an endpoint: its models at the end of it, and how they replied."""
+
+    endpoint: str
+    models: int
+    statuses: dict[Status, int]
+    up: AvailabilityHistory
+    bars: Markup
+
+
+async def _day(sources: Sources, endpoint: str, at: datetime) -> Day:
+    """Return the day before *at* at *endpoint*."""
+    reply, _ = await past.models(sources, ModelsRequest(endpoint=endpoint, limit=1), at)
+    wanted = HistoryRequest(endpoint=endpoint, since=at - _DAY, until=at, buckets=_HOURS)
+    up = await sources.asking.ask("history.availability", AvailabilityHistory, wanted)
+    return Day(
+        endpoint=endpoint,
+        models=reply.total,
+        statuses=reply.counts.statuses,
+        up=up,
+        bars=drawing.bars([one.uptime for one in up.buckets], f"uptime of {endpoint} by hour, 24 hours"),
+    )
 
 
 def remedy(one: EndpointView) -> tuple[str, str]:

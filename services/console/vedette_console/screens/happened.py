@@ -1,11 +1,16 @@
 """*Changes*: what was found, changed, lost and won in the last day, as a list and in a few sentences."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Final, get_args
 
-from vedette_console.changes import KEPT_FOR, Change, Kind, filtered
-from vedette_console.screens.context import Sources, View
+from vedette.messages.queries import ModelsRequest, ModelView, RecommendRequest
+from vedette.text.shown import quoted_name
+from vedette.types import ModelRef
+from vedette_console.changes import KEPT_FOR, Change, Kind, Shown, filtered
+from vedette_console.screens import past
+from vedette_console.screens.context import Sources, View, gathered
 
 KINDS: Final = get_args(Kind)
 _MAX_SHOWN: Final = 200
@@ -13,6 +18,8 @@ _MAX_SHOWN: Final = 200
 
 async def changes(sources: Sources, view: View) -> dict[str, object]:
     """Return the values of the page."""
+    if view.at is not None:
+        return await _compared(sources, view, view.at)
     recent = sources.changes.since(sources.clock.now() - KEPT_FOR)
     kinds = [kind for kind in view.all("kind") if kind in KINDS]
     found = filtered(recent, kinds, view.get("text"))
@@ -24,6 +31,91 @@ async def changes(sources: Sources, view: View) -> dict[str, object]:
         "text": view.get("text"),
         "summary": summary(recent),
     }
+
+
+async def _compared(sources: Sources, view: View, at: datetime) -> dict[str, object]:
+    """Return the values of the page for the day before *at*: the difference between its begin and its end."""
+    since = at - KEPT_FOR
+    before, after = await gathered([_models(sources, since), _models(sources, at)])
+    use_cases = sources.use_cases()
+    won_before = await gathered(_winner(sources, name, since) for name in use_cases)
+    won = await gathered(_winner(sources, name, at) for name in use_cases)
+    winners = list(zip(use_cases, won_before, won, strict=True))
+    kinds = [kind for kind in view.all("kind") if kind in KINDS]
+    found = filtered([*replaced(winners), *differences(before, after)], kinds, view.get("text"))
+    return {
+        "at": at,
+        "unknown": ("only what was another at the end of the day than at its begin is shown",),
+        "changes": found[:_MAX_SHOWN],
+        "more": max(0, len(found) - _MAX_SHOWN),
+        "kinds": KINDS,
+        "chosen": kinds,
+        "text": view.get("text"),
+        "summary": [],
+    }
+
+
+async def _models(sources: Sources, at: datetime) -> dict[ModelRef, ModelView]:
+    """Return all models as of *at*: a reply has as many as fit."""
+    found: dict[ModelRef, ModelView] = {}
+    while True:
+        reply, _ = await past.models(sources, ModelsRequest(offset=len(found)), at)
+        found |= {view.model: view for view in reply.models}
+        if not reply.models or len(found) >= reply.total:
+            return found
+
+
+async def _winner(sources: Sources, use_case: str, at: datetime) -> ModelRef | None:
+    reply, _ = await past.explained(sources, RecommendRequest(use_case=use_case, limit=1), at)
+    return reply.recommendations[0].model if reply.recommendations else None
+
+
+def replaced(winners: Iterable[tuple[str, ModelRef | None, ModelRef | None]]) -> list[Shown]:
+    """Return which use cases have another winner: each with the one before and the one after."""
+    return [
+        Shown(
+            kind="winner",
+            use_case=use_case,
+            text=f"{_named(after)} is best, {_named(before)} was a day before",
+        )
+        for use_case, before, after in winners
+        if before != after
+    ]
+
+
+def _named(model: ModelRef | None) -> str:
+    return quoted_name(model) if model is not None else "nothing"
+
+
+def differences(before: Mapping[ModelRef, ModelView], after: Mapping[ModelRef, ModelView]) -> list[Shown]:
+    """Return which models came, went or are other ones *after* than *before*."""
+    came = [
+        Shown(kind="found", text="found", model=ref, at=after[ref].found_at) for ref in after.keys() - before
+    ]
+    went = [Shown(kind="lost", text="lost", model=ref) for ref in before.keys() - after]
+    changed = [
+        Shown(kind="changed", text=text, model=ref)
+        for ref in before.keys() & after.keys()
+        if (text := _difference(before[ref], after[ref]))
+    ]
+    return [*sorted(came, key=_place), *sorted(went, key=_place), *sorted(changed, key=_place)]
+
+
+def _place(one: Shown) -> str:
+    return str(one.model)
+
+
+def _difference(before: ModelView, after: ModelView) -> str:
+    """Return what is another of a model, or nothing."""
+    told = [
+        name.replace("_", " ")
+        for name in before.info.__struct_fields__
+        if getattr(before.info, name) != getattr(after.info, name)
+    ]
+    parts = [f"changed: {', '.join(told)}"] if told else []
+    if before.status is not after.status:
+        parts.append(f"{before.status.replace('_', ' ')} before, {after.status.replace('_', ' ')} after")
+    return "; ".join(parts)
 
 
 def summary(recent: Sequence[Change]) -> list[str]:

@@ -1,22 +1,22 @@
 """*Model*: one model whole, with its history, its evidence and its wrong answers."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from msgspec import Struct
-from msgspec.structs import fields
+from msgspec.structs import fields, replace
 
 from vedette.errors import NoAnswer
 from vedette.messages.queries import (
     AvailabilityHistory,
     HistoryRequest,
-    ModelsReply,
     ModelView,
     PerformanceHistory,
 )
 from vedette.types import Figure, ModelRef
 from vedette_console import drawing
 from vedette_console.changes import KEPT_FOR
+from vedette_console.screens import past
 from vedette_console.screens.context import Sources, View
 
 DAYS: Final = 30
@@ -57,15 +57,15 @@ class Fact(Struct, frozen=True):
 
 async def model(sources: Sources, view: View) -> dict[str, object]:
     """Return the values of the page."""
-    reply = await sources.asking.ask("models.get", ModelsReply, {"model": view.path["model"]})
+    reply, unknown = await past.model(sources, view.model, view.at)
     (one,) = reply.models
-    since = sources.clock.now() - timedelta(days=DAYS)
-    up, fast = await _history(sources, one.model, since)
-    recent = sources.changes.since(sources.clock.now() - KEPT_FOR)
-    winners = [
-        name for name, changed in sorted(sources.changes.winners.items()) if changed.model == one.model
-    ]
+    up, fast = await _history(sources, one.model, view.at)
+    # Winners and changes of other times than now are not kept.
+    recent = sources.changes.since(sources.clock.now() - KEPT_FOR) if view.at is None else []
+    winners = sources.changes.winners if view.at is None else {}
     return {
+        "at": view.at,
+        "unknown": unknown,
         "one": one,
         "facts": facts(one),
         "figures": figures(one),
@@ -75,20 +75,23 @@ async def model(sources: Sources, view: View) -> dict[str, object]:
         else "",
         "fast": fast,
         "changes": [change for change in recent if change.model == one.model][:20],
-        "wins": winners,
+        "wins": [name for name, changed in sorted(winners.items()) if changed.model == one.model],
         "days": DAYS,
         "as_of": reply.as_of,
     }
 
 
 async def _history(
-    sources: Sources, ref: ModelRef, since: object
+    sources: Sources, ref: ModelRef, at: datetime | None
 ) -> tuple[AvailabilityHistory | None, PerformanceHistory | None]:
     """Return the history of *ref*, or nothing where no recorder replies."""
-    wanted = {"model": str(ref), "since": since, "buckets": DAYS}
+    since = (at or sources.clock.now()) - timedelta(days=DAYS)
+    wanted = HistoryRequest(model=ref, since=since, until=at, buckets=DAYS)
     try:
         up = await sources.asking.ask("history.availability", AvailabilityHistory, wanted)
-        fast = await sources.asking.ask("history.performance", PerformanceHistory, {**wanted, "buckets": 60})
+        fast = await sources.asking.ask(
+            "history.performance", PerformanceHistory, replace(wanted, buckets=60)
+        )
     except NoAnswer:
         return None, None
     return up, fast
@@ -121,8 +124,9 @@ def figures(one: ModelView) -> list[tuple[str, Figure]]:
 async def series(sources: Sources, view: View) -> dict[str, object]:
     """Return the measured history of a model for a chart: times in seconds since 1970, tokens/s, TTFT in ms."""
     wanted = HistoryRequest(
-        model=view.path["model"],
-        since=sources.clock.now() - timedelta(days=DAYS),
+        model=view.model,
+        since=(view.at or sources.clock.now()) - timedelta(days=DAYS),
+        until=view.at,
         buckets=200,
     )
     fast = await sources.asking.ask("history.performance", PerformanceHistory, wanted)

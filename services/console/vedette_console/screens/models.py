@@ -1,7 +1,7 @@
 """*Models*: the fleet as a table that sorts, filters and pages; the bars of a page are read after it is shown."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from markupsafe import Markup
@@ -13,7 +13,6 @@ from vedette.messages.queries import (
     AvailabilityHistory,
     EndpointsReply,
     HistoryRequest,
-    ModelsReply,
     ModelsRequest,
     ModelView,
     PerformanceHistory,
@@ -21,6 +20,7 @@ from vedette.messages.queries import (
 from vedette.text.shown import shown_name
 from vedette.types import Capability, ModelRef, SortKey, Status
 from vedette_console import drawing, parameters
+from vedette_console.screens import past
 from vedette_console.screens.context import Fresh, Sources, View, gathered
 
 ROWS: Final = 50
@@ -48,15 +48,18 @@ class Line(Struct, frozen=True, kw_only=True):
 async def models(sources: Sources, fresh: Fresh, view: View) -> dict[str, object]:
     """Return the values of the page."""
     number = _page(view.get("page", "1"))
-    pairs = view.without("page", "bars", "group")
+    pairs = view.without("page", "bars", "group", "at")
     given = {"limit": ROWS, "offset": ROWS * (number - 1)}
     asked = request_from(ModelsRequest, pairs, given)
-    reply = await sources.asking.ask("models.list", ModelsReply, asked)
+    reply, unknown = await past.models(sources, asked, view.at)
     endpoints = await sources.asking.ask("endpoints.list", EndpointsReply)
     shown = reply.models[:ROWS]
-    bars = await _bars(sources, fresh, shown) if view.get("bars") else {}
+    bars = await _bars(sources, fresh, shown, view.at) if view.get("bars") else {}
     kept = parameters.pairs_of(asked, leave_out=("limit", "offset"))
+    kept += [(name, view.get(name)) for name in ("group", "at") if view.get(name)]
     return {
+        "at": view.at,
+        "unknown": unknown,
         "lines": _lines(shown, bars, grouped=bool(view.get("group"))),
         "reply": reply,
         "page": number,
@@ -91,11 +94,13 @@ def _lines(views: Sequence[ModelView], bars: dict[ModelRef, Bars], *, grouped: b
     return found
 
 
-async def _bars(sources: Sources, fresh: Fresh, views: Sequence[ModelView]) -> dict[ModelRef, Bars]:
+async def _bars(
+    sources: Sources, fresh: Fresh, views: Sequence[ModelView], at: datetime | None
+) -> dict[ModelRef, Bars]:
     """Return the bars of *views*; none where no recorder replies."""
 
     async def of_one(model: ModelRef) -> Bars:
-        return await fresh.get(model, lambda: history(sources, model))
+        return await fresh.get((model, at), lambda: history(sources, model, at))
 
     try:
         found = await gathered(of_one(view.model) for view in views)
@@ -104,14 +109,18 @@ async def _bars(sources: Sources, fresh: Fresh, views: Sequence[ModelView]) -> d
     return {view.model: one for view, one in zip(views, found, strict=True)}
 
 
-async def history(sources: Sources, model: ModelRef) -> Bars:
-    """Return the bars of *model*. Raises NoAnswer."""
-    since = sources.clock.now() - timedelta(days=DAYS)
+async def history(sources: Sources, model: ModelRef, at: datetime | None) -> Bars:
+    """Return the bars of *model* as of *at* (None: now). Raises NoAnswer."""
+    since = (at or sources.clock.now()) - timedelta(days=DAYS)
     up = await sources.asking.ask(
-        "history.availability", AvailabilityHistory, HistoryRequest(model=model, since=since, buckets=DAYS)
+        "history.availability",
+        AvailabilityHistory,
+        HistoryRequest(model=model, since=since, until=at, buckets=DAYS),
     )
     fast = await sources.asking.ask(
-        "history.performance", PerformanceHistory, HistoryRequest(model=model, since=since, buckets=_FIGURES)
+        "history.performance",
+        PerformanceHistory,
+        HistoryRequest(model=model, since=since, until=at, buckets=_FIGURES),
     )
     name = shown_name(model)
     rates = [point.texts_per_s if point.output_tps is None else point.output_tps for point in fast.points]

@@ -1,15 +1,24 @@
 """*Now*: the winner of each use case, how the fleet is, and what needs attention."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from urllib.parse import quote
 
 from msgspec import Struct
 
 from vedette.cli.remedies import advice
-from vedette.messages.queries import EndpointsReply, EndpointView, ExplainReply, ModelsReply, Recommendation
-from vedette.types import ModelRef, Outcome, Status
+from vedette.messages.events import AnswerChanged
+from vedette.messages.queries import (
+    EndpointsReply,
+    EndpointView,
+    ExplainReply,
+    ModelsRequest,
+    Recommendation,
+    RecommendRequest,
+)
+from vedette.types import Outcome, Status
+from vedette_console.addresses import path_of
 from vedette_console.changes import KEPT_FOR
+from vedette_console.screens import past
 from vedette_console.screens.context import Sources, View, gathered
 
 _DOWN = (
@@ -48,24 +57,23 @@ class Attention(Struct, frozen=True, kw_only=True):
 
 
 class Fleet(Struct, frozen=True, kw_only=True):
-    """How many models and endpoints there are, and how they do."""
+    """How many models and endpoints there are, and how they do; endpoints are known of now only."""
 
     models: int
     statuses: dict[Status, int]
     unmeasured: int
     unevaluated: int
-    endpoints: int
-    reachable: int
+    endpoints: int | None
+    reachable: int | None
 
 
 async def now(sources: Sources, view: View) -> dict[str, object]:
     """Return the values of the page."""
-    asking = sources.asking
-    endpoints = await asking.ask("endpoints.list", EndpointsReply)
-    models = await asking.ask("models.list", ModelsReply, {"limit": 1})
+    at = view.at
+    models, unknown = await past.models(sources, ModelsRequest(limit=1), at)
+    endpoints = None if at else await sources.asking.ask("endpoints.list", EndpointsReply)
     explained = await gathered(
-        asking.ask("recommend.explain", ExplainReply, {"use_case": name, "limit": 3})
-        for name in sources.use_cases()
+        past.explained(sources, RecommendRequest(use_case=name, limit=3), at) for name in sources.use_cases()
     )
     counts = models.counts
     fleet = Fleet(
@@ -73,17 +81,20 @@ async def now(sources: Sources, view: View) -> dict[str, object]:
         statuses=counts.statuses,
         unmeasured=counts.unmeasured,
         unevaluated=counts.unevaluated,
-        endpoints=len(endpoints.endpoints),
-        reachable=sum(1 for one in endpoints.endpoints if _answers(one)),
+        endpoints=len(endpoints.endpoints) if endpoints else None,
+        reachable=sum(1 for one in endpoints.endpoints if _answers(one)) if endpoints else None,
     )
     attention = [
-        *of_endpoints(endpoints.endpoints),
-        *await _of_models(sources, counts.statuses),
-        *_regressed(sources),
+        *(of_endpoints(endpoints.endpoints) if endpoints else ()),
+        *await _of_models(sources, counts.statuses, at),
+        *(_regressed(sources) if at is None else ()),
         *_unevaluated(fleet),
     ]
+    winners = sources.changes.winners if at is None else {}
     return {
-        "cards": [card(reply, sources) for reply in explained],
+        "at": at,
+        "unknown": unknown,
+        "cards": [card(reply, winners) for reply, _ in explained],
         "fleet": fleet,
         "attention": attention[:_MAX_ATTENTION],
         "attention_more": max(0, len(attention) - _MAX_ATTENTION),
@@ -91,11 +102,11 @@ async def now(sources: Sources, view: View) -> dict[str, object]:
     }
 
 
-def card(reply: ExplainReply, sources: Sources) -> Card:
-    """Return the card of one use case."""
+def card(reply: ExplainReply, winners: Mapping[str, AnswerChanged]) -> Card:
+    """Return the card of one use case; *winners* say since when."""
     best, *others = reply.recommendations or (None,)
     fallbacks = tuple(one for one in others if one is not None)
-    changed = sources.changes.winners.get(reply.use_case)
+    changed = winners.get(reply.use_case)
     return Card(
         use_case=reply.use_case,
         best=best,
@@ -138,13 +149,12 @@ def of_endpoints(endpoints: Sequence[EndpointView]) -> list[Attention]:
     return sorted(found, key=lambda one: ("down", "warn", "note").index(one.kind))
 
 
-async def _of_models(sources: Sources, statuses: dict[Status, int]) -> list[Attention]:
+async def _of_models(sources: Sources, statuses: dict[Status, int], at: datetime | None) -> list[Attention]:
     found = []
     for status in _DOWN:
         if not (n := statuses.get(status, 0)):
             continue
-        page = {"status": status, "limit": _MAX_NAMED}
-        reply = await sources.asking.ask("models.list", ModelsReply, page)
+        reply, _ = await past.models(sources, ModelsRequest(status=status, limit=_MAX_NAMED), at)
         named = ", ".join(str(view.model) for view in reply.models)
         more = f" and {n - len(reply.models)} more" if n > len(reply.models) else ""
         found.append(
@@ -165,7 +175,7 @@ def _regressed(sources: Sources) -> list[Attention]:
             kind="warn",
             what=f"{one.model} answers worse than before",
             remedy="compare its scores; put the old weights or server back if they changed",
-            link=model_link(one.model),
+            link=f"/models/{path_of(one.model)}",
         )
         for one in recent
         if one.kind == "regressed" and one.model is not None
@@ -183,9 +193,3 @@ def _unevaluated(fleet: Fleet) -> list[Attention]:
             link="/models",
         )
     ]
-
-
-def model_link(model: ModelRef) -> str:
-    """Return the address of the page of *model*."""
-    # A slash inside of a name is no step of the path: browsers would follow `..`.
-    return f"/models/{model.endpoint}/{quote(model.name, safe=':')}"

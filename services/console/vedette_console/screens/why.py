@@ -10,10 +10,11 @@ from msgspec import Struct
 from vedette.errors import RequestError
 from vedette.messages.constraints import CONSTRAINTS
 from vedette.messages.parameters import request_from
-from vedette.messages.queries import ExplainReply, Recommendation, RecommendPastReply, RecommendRequest
+from vedette.messages.queries import Recommendation, RecommendRequest
 from vedette.types import Signal
 from vedette_console import drawing, parameters
 from vedette_console.drawing import Segment
+from vedette_console.screens import past
 from vedette_console.screens.context import Sources, View
 
 SIGNALS: Final[tuple[Signal, ...]] = get_args(Signal)
@@ -41,7 +42,7 @@ async def why(sources: Sources, view: View) -> dict[str, object]:
     pairs = weights_as_shares(view.without("at"))
     asked = request_from(RecommendRequest, pairs, {"use_case": use_case})
     shown = asked if view.get("limit") else msgspec.structs.replace(asked, limit=_SHOWN)
-    reply, unknown = await _explained(sources, view, shown)
+    reply, unknown = await past.explained(sources, shown, view.at)
     kept = parameters.pairs_of(asked, leave_out=("use_case",))
     return {
         "use_case": use_case,
@@ -61,16 +62,6 @@ async def why(sources: Sources, view: View) -> dict[str, object]:
         "python": parameters.as_python(use_case, asked),
         "api": _address(use_case, kept, view.at),
     }
-
-
-async def _explained(
-    sources: Sources, view: View, asked: RecommendRequest
-) -> tuple[ExplainReply, Sequence[str]]:
-    if view.at is None:
-        return await sources.asking.ask("recommend.explain", ExplainReply, asked), ()
-    then = {**msgspec.to_builtins(asked), "at": view.at}
-    past = await sources.asking.ask("recommend.asof", RecommendPastReply, then)
-    return past.explanation, past.unknown
 
 
 def _address(use_case: str, pairs: list[tuple[str, str]], at: datetime | None) -> str:

@@ -164,5 +164,5 @@ paint(stored());
 document.getElementById("theme").addEventListener("click", change);
 complete(document);
 logIn();
-listen();
+if (!("past" in document.body.dataset)) listen(); // the past does not change
 drawAll();

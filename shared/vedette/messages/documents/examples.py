@@ -367,6 +367,14 @@ QUERIES: Final[dict[str, tuple[Struct, Struct]]] = {
         q.RecommendPastRequest(use_case="chat", at=_EARLIER),
         q.RecommendPastReply(at=_EARLIER, explanation=_EXPLANATION, unknown=()),
     ),
+    "models.asof": (
+        q.ModelsPastRequest(at=_EARLIER, text="qwen", limit=1),
+        q.ModelsPastReply(
+            at=_EARLIER,
+            reply=q.ModelsReply(models=(_VIEW,), total=1, considered=12, as_of=_AS_OF),
+            unknown=("use cases, weights and endpoints are those configured now",),
+        ),
+    ),
 }
 ERROR: Final = q.ErrorReply(
     error=q.ErrorBody(code="invalid_value", message="limit: Expected `int` >= 1", field="limit")
