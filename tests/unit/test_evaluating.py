@@ -50,7 +50,10 @@ def test_thoughts_are_counted_where_they_may_come() -> None:
     assert unsure
     assert thinking
     assert terse.usd == unsure.usd == pytest.approx(0.086, abs=0.005)
-    assert unsure.thinking_usd == thinking.usd == pytest.approx(0.686, abs=0.005)
+    assert unsure.thinking_usd == thinking.usd == pytest.approx(0.739, abs=0.005)
+    step = evaluating.expected(hosted(usd=1.25), 3)
+    assert step
+    assert (4 * step.usd, 4 * step.thinking_usd) == pytest.approx((unsure.usd, unsure.thinking_usd))
     assert evaluating.expected(hosted(usd=None)) is None
 
 
@@ -59,7 +62,7 @@ def test_what_is_missing_is_said_with_its_cost_and_the_command() -> None:
         "never evaluated: hosted/gpt-5 (about 0.09 USD): vedette evaluate --hosted --budget 0.10, "
         "or set [evaluating] usd_per_day"
     )
-    assert "0.09 USD, 0.69 if it thinks" in evaluating.told([hosted(usd=1.25)])
+    assert "0.09 USD, 0.74 if it thinks" in evaluating.told([hosted(usd=1.25)])
     assert "price unknown: set price in [endpoints.hosted]" in evaluating.told([hosted(usd=None)])
     assert "and 2 more" in evaluating.told([hosted(f"m{n}") for n in range(5)])
     assert evaluating.told([]) == ""

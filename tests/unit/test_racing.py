@@ -1,5 +1,6 @@
 """Questions go to the models whose answers can change a recommendation."""
 
+from datetime import UTC, date, datetime
 from random import Random
 
 import pytest
@@ -8,10 +9,14 @@ from msgspec.structs import replace
 from benchmarks.regret import questions
 from samples import model_info
 from vedette.knowledge import Expectation
-from vedette.types import Claim, Evidence, ModelRef, Price, Score
+from vedette.messages.catalogue import Catalogue
+from vedette.messages.events import ModelFound, ModelRated
+from vedette.types import Claim, Evidence, ModelRef, Price, Rating, Score
 from vedette.usecases import BUILT_IN, KINDS
+from vedette_benchmarker import racing
 from vedette_benchmarker.racing import MAX_TRIALS, STEP, Entrant, Questions, race
 
+NOW = datetime(2026, 11, 30, tzinfo=UTC)
 CHAT = {"chat": BUILT_IN["chat"]}
 ALL = frozenset(kind for kinds in KINDS.values() for kind in kinds)
 
@@ -39,7 +44,8 @@ def raced(*entrants: Entrant) -> dict[str, Questions]:
 def test_two_that_may_be_the_best_are_asked_about_what_tells_of_it() -> None:
     wanted = raced(entrant("a"), entrant("b"))
     assert set(wanted) == {"a", "b"}
-    assert wanted["a"].items == dict.fromkeys(sorted(KINDS["chat"]), STEP)
+    most = max(KINDS["chat"].values())
+    assert wanted["a"].items == {kind: STEP * weight / most for kind, weight in KINDS["chat"].items()}
 
 
 def test_a_model_far_below_the_best_is_not_asked_further() -> None:
@@ -88,6 +94,22 @@ def test_the_best_free_model_is_looked_for_beside_the_best() -> None:
 )
 def test_who_cannot_be_asked_is_not(out: dict[str, object]) -> None:
     assert "a" not in raced(replace(entrant("a"), **out), entrant("b"), entrant("c"))
+
+
+def test_of_several_ratings_the_newest_holds() -> None:
+    """As in the recommender: wherever it was given, in the configuration or imported."""
+    old = Rating(score=0.1, source="us", as_of=date(2025, 1, 1))
+    new = Rating(score=0.9, source="us", as_of=date(2026, 1, 1))
+    for configured, imported in ((old, new), (new, old)):
+        catalogue = Catalogue()
+        model = ModelRef("box", "a")
+        found = ModelFound(id="1", at=NOW, model=model, info=model_info(model, kind="chat"), revision=1)
+        catalogue.apply(found, 1)
+        catalogue.apply(ModelRated(id="2", at=NOW, model=model, ratings=(imported,)), 2)
+        (state,) = catalogue.present()
+        one = racing.entrant(state, ALL, [configured])
+        assert one
+        assert one.vouched == {None: 0.9}
 
 
 def test_what_lacks_a_capability_does_not_race_where_it_is_needed() -> None:

@@ -248,7 +248,12 @@ def test_there_are_thousands_of_items(suite: Suite) -> None:
         for seed in range(30)
         for item in islice(suite.items(Random(seed)), 50)
     }
-    assert len(asked) > {"multilingual": 700, "tool_restraint": 700, "tools": 900}.get(suite.kind, 1000)
+    assert len(asked) > {
+        "multilingual": 700,
+        "general_knowledge": 900,
+        "tool_restraint": 700,
+        "tools": 900,
+    }.get(suite.kind, 1000)
 
 
 @pytest.mark.parametrize("suite", TEXT_SUITES, ids=lambda suite: suite.kind)

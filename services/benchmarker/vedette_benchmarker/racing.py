@@ -23,19 +23,19 @@ from msgspec import Struct
 
 from vedette.knowledge import Expectation, known
 from vedette.messages.catalogue import ModelState
-from vedette.types import Capability, Figure, ModelInfo, ModelRef, Score, Status
+from vedette.types import Capability, Figure, ModelInfo, ModelRef, Rating, Score, Status
 from vedette.usecases import UseCase, estimating
 from vedette.usecases.estimating import Floats
 from vedette.usecases.utility import HALF_PRICE_USD_PER_MTOK, blended, falling, rising
 
 SHARE: Final = 3  # questions of each suite that every model is asked; as few disprove a capability
-STEP: Final = 4  # questions of a suite that are asked more at a time
+STEP: Final = 2  # questions that are asked more at a time of the suite that counts most
 MAX_TRIALS: Final = 40  # of a suite, after which the race asks no more of it
-MIN_GAIN: Final = 0.002  # points of 100 for each question
+MIN_GAIN: Final = 0.004  # points of 100 for each question
 MIN_RIGHT: Final = (
     0.08  # share of right answers over all models, and of wrong ones, without which there is no race
 )
-_NEARLY: Final = 0.3  # of the gain of a model's best use case, from which on another one is asked about, too
+_NEARLY: Final = 0.6  # of the gain of a model's best use case, from which on another one is asked about, too
 _USUAL: Final = 0.5  # utility of a speed or price that is not known
 _SERVES: Final = frozenset({Status.AVAILABLE, Status.BUSY, Status.DEGRADED, Status.UNKNOWN})
 _erf = np.vectorize(math.erf, otypes=[float])
@@ -64,19 +64,23 @@ class Questions(Struct, frozen=True, kw_only=True):
 
 
 def entrant(
-    state: ModelState, askable: Collection[str], vouched: Mapping[str | None, float], *, rests: bool = False
+    state: ModelState, askable: Collection[str], configured: Sequence[Rating] = (), *, rests: bool = False
 ) -> Entrant | None:
-    """Return the model of *state* as it races, or None where it is not there."""
+    """Return the model of *state* as it races, or None where it is not there.
+
+    *configured* are the ratings of the model in the configuration. Of several for one use case, the newest holds.
+    """
     info = state.known
     if info is None or not state.present:
         return None
     performance, health = state.performance, state.health
-    ratings = sorted(state.rated.event.ratings, key=lambda one: one.as_of) if state.rated else ()
+    imported = state.rated.event.ratings if state.rated else ()
+    ratings = sorted((*configured, *imported), key=lambda one: one.as_of)
     return Entrant(
         info=info,
         scores=state.quality.scores if state.quality else {},
         expected=known(info).expectations,
-        vouched={**vouched, **{rating.use_case: rating.score for rating in ratings}},
+        vouched={rating.use_case: rating.score for rating in ratings},
         askable=frozenset(askable),
         output_tps=_median(performance.output_tps) if performance else None,
         ttft_ms=_median(performance.ttft_ms) if performance else None,
@@ -109,21 +113,29 @@ def _questions(
         for use_case, gain in zip(use_cases.values(), per_question, strict=True)
         if gain >= max(MIN_GAIN, _NEARLY * most)
     ]
-    kinds = sorted({kind for use_case in asked_about for kind in _open_kinds(one, use_case)})
+    items: dict[str, int] = {}
+    for use_case in asked_about:
+        for kind, more in _next(one, use_case).items():
+            items[kind] = max(more, items.get(kind, 0))
     return Questions(
         model=one.info.model,
-        items=dict.fromkeys(kinds, STEP),
+        items=dict(sorted(items.items())),
         gain=round(math.fsum(per_question), 9),
     )
 
 
-def _open_kinds(one: Entrant, use_case: UseCase) -> list[str]:
-    """Return the kinds of questions that tell of *use_case* and that the model may be asked more of."""
-    return [
-        kind
-        for kind in use_case.kinds
-        if kind in one.askable and _trials(one.scores.get(kind)) + STEP <= MAX_TRIALS
-    ]
+def _next(one: Entrant, use_case: UseCase) -> dict[str, int]:
+    """Return how many more questions to ask of each kind that tells of *use_case* and is still open for the model.
+
+    They are in proportion to the weights of the kinds, which makes the most of their number.
+    """
+    most = max(use_case.kinds.values(), default=0.0)
+    steps = {kind: math.ceil(STEP * weight / most) for kind, weight in use_case.kinds.items() if weight}
+    return {
+        kind: more
+        for kind, more in steps.items()
+        if kind in one.askable and _trials(one.scores.get(kind)) + more <= MAX_TRIALS
+    }
 
 
 def _trials(score: Score | None) -> int:
@@ -138,7 +150,7 @@ def _gains(entrants: Sequence[Entrant], use_case: UseCase) -> Floats:
         return gains
     able = [entrants[place] for place in places]
     score, change = _scored(able, use_case)
-    questions = np.array([STEP * len(_open_kinds(one, use_case)) for one in able])
+    questions = np.array([sum(_next(one, use_case).values()) for one in able])
     free = np.array([one.info.free for one in able])
     for league in (np.ones_like(free), free):
         if np.count_nonzero(league) < 2:
@@ -218,9 +230,9 @@ def _mean(rate: Floats) -> float:
 def _after(one: Entrant, use_case: UseCase) -> dict[str, float]:
     """Return how many full answers there will be of each kind once the next questions were asked."""
     counted = {kind: score.counted for kind, score in one.scores.items() if score.trials}
-    for kind in _open_kinds(one, use_case):
+    for kind, more in _next(one, use_case).items():
         held = one.scores.get(kind)
-        counted[kind] = counted.get(kind, 0.0) + STEP * (held.weight if held else 1.0)
+        counted[kind] = counted.get(kind, 0.0) + more * (held.weight if held else 1.0)
     return counted
 
 

@@ -149,6 +149,8 @@ def show_scores(models: Sequence[ModelView], style: Style) -> None:
     sheet(_SCORES, rows, style)
     if style == "table":
         for model in models:
+            if line := _own_tasks(model):
+                out.print(f"{name(model.model)}: right in your own tasks (95 %): {line}")
             for rating in model.ratings:
                 what = rating.use_case or "all use cases"
                 out.print(
@@ -181,6 +183,20 @@ def _score_rows(model: ModelView) -> Iterator[tuple[str, ...]]:
             percent(high),
             f"{baseline.successes}/{baseline.trials}" if baseline else "",
         )
+
+
+def _own_tasks(model: ModelView) -> str:
+    """Return which share of other tasks the model may get right, by built-in use case."""
+    from vedette.usecases import KINDS
+    from vedette.usecases.estimating import own_tasks  # numpy takes 0.1 s to import
+
+    scores = model.quality.scores if model.quality else {}
+    shares = {use_case: own_tasks(scores, kinds) for use_case, kinds in KINDS.items()}
+    return ", ".join(
+        f"{use_case} {percent(share[0])} to {percent(share[1])}"
+        for use_case, share in shares.items()
+        if share
+    )
 
 
 def _line(text: str) -> str:

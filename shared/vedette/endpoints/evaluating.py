@@ -11,10 +11,11 @@ from vedette.knowledge import known
 from vedette.messages.catalogue import Catalogue
 from vedette.types import Capability, ModelInfo, ModelRef, Price
 
-# Of an evaluation by the built-in suites, 12 items each, on the rough side; tests/unit/test_evaluating.py compares.
+ITEMS: Final = 12  # of each suite, in a whole evaluation
+# Of an evaluation by the built-in suites, ITEMS each, on the rough side; tests/unit/test_evaluating.py compares.
 PROMPT_TOKENS: Final = 21_000
-ANSWER_TOKENS: Final = 6_000  # terse
-THOUGHT_TOKENS: Final = 60_000  # of a model that thinks before each of 144 answers
+ANSWER_TOKENS: Final = 6_300  # terse
+THOUGHT_TOKENS: Final = 65_000  # of a model that thinks before each of 156 answers
 _EMBEDDED_TOKENS: Final = 3_000
 _MAX_NAMED: Final = 3
 _LEAST_USD: Final = 0.01
@@ -38,19 +39,20 @@ class Planned(Struct, frozen=True, kw_only=True):
     max_usd: float
 
 
-def expected(info: ModelInfo) -> Cost | None:
-    """Return what an evaluation of a model costs, or None where its price is not known.
+def expected(info: ModelInfo, items: int = ITEMS) -> Cost | None:
+    """Return what *items* of each suite cost, or None where the price of the model is not known.
 
     A model known to think costs its thoughts in any case; one known not to think never does.
     """
     if info.price is None:
         return None
+    share = items / ITEMS
     if info.kind == "embedding":
-        usd = _usd(info.price, _EMBEDDED_TOKENS, 0)
+        usd = share * _usd(info.price, _EMBEDDED_TOKENS, 0)
         return Cost(usd=usd, thinking_usd=usd)
     claim = info.capabilities.get(Capability.THINKING)
-    terse = _usd(info.price, PROMPT_TOKENS, ANSWER_TOKENS)
-    thinking = _usd(info.price, PROMPT_TOKENS, ANSWER_TOKENS + THOUGHT_TOKENS)
+    terse = share * _usd(info.price, PROMPT_TOKENS, ANSWER_TOKENS)
+    thinking = share * _usd(info.price, PROMPT_TOKENS, ANSWER_TOKENS + THOUGHT_TOKENS)
     if claim is None:
         return Cost(usd=terse, thinking_usd=thinking)
     usd = thinking if claim.value else terse

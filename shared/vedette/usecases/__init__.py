@@ -93,7 +93,7 @@ TYPICAL: dict[str, Typical] = {
 # Which evaluation kinds tell how well a model serves a use case, and how much each counts. Our proposal: a kind
 # counts most where it asks for the very thing, less where it asks for what that thing takes.
 KINDS: dict[str, dict[str, float]] = {
-    "chat": {"instructions": 2, "multilingual": 1, "choice": 1, "arithmetic": 1},
+    "chat": {"instructions": 2, "general_knowledge": 2, "multilingual": 1, "choice": 1, "arithmetic": 1},
     "code_generation": {"code_generation": 3, "code_understanding": 1, "instructions": 1},
     "code_understanding": {"code_understanding": 3, "needle": 1, "choice": 1},
     "reasoning": {"arithmetic": 2, "choice": 2, "code_understanding": 1},

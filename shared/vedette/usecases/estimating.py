@@ -27,8 +27,12 @@ Floats = NDArray[np.float64]
 KIND_SPREAD: Final = 0.4
 # By how many logits suites may be easier or harder than what is published lets expect: standard deviation.
 EASE_SPREAD: Final = 0.7
+# Between the shares of right answers that one model reaches in several published tests of one use case, in logits.
+# Measured from the published facts of Vedette (tests/unit/test_own_tasks.py).
+TEST_SPREAD: Final = 0.9
 MOST_RAISED: Final = 1.0  # logits; what goes beyond is not put down to the expectations but to the suites
 
+_SURE: Final = 1.96  # standard deviations: 95 % of a normal distribution
 _LEAST: Final = 0.01  # an expectation is never nearer to none or all right answers
 _LEAST_SPREAD: Final = 0.15  # in logits
 _MOST_SPREAD: Final = 2.0
@@ -75,6 +79,26 @@ def effective(counted: Mapping[str, float], kinds: Mapping[str, float]) -> float
         (share / total - (share / weight if counted.get(kind) else 0.0)) ** 2 for kind, share in kinds.items()
     )
     return 1.0 / (variance + 0.25 * KIND_SPREAD**2 * uneven)
+
+
+def own_tasks(scores: Mapping[str, Score], kinds: Mapping[str, float]) -> tuple[float, float] | None:
+    """Return the 95 % interval of the share of right answers to other tasks of a use case; None without answers.
+
+    Suites are a sample of what a use case may ask, and so are the tasks of a caller: both may be easier or harder than
+    usual for a model, by TEST_SPREAD. More answers do not make that smaller, more suites only a part of it [prediction
+    interval of a random-effects model: Higgins, Thompson & Spiegelhalter 2009].
+    """
+    told = answered(scores, kinds)
+    if not told.trials:
+        return None
+    asked = [weight for kind, weight in kinds.items() if (score := scores.get(kind)) and score.trials]
+    between = math.fsum(weight**2 for weight in asked) / math.fsum(asked) ** 2
+    share = (told.rate * told.effective + 0.5) / (told.effective + 1.0)
+    sampled = 1.0 / (told.effective * share * (1.0 - share))
+    away = _SURE * math.sqrt(sampled + TEST_SPREAD**2 * (1.0 + between))
+    middle = math.log(share / (1.0 - share))
+    low, high = (1.0 / (1.0 + math.exp(-middle - side)) for side in (-away, away))
+    return low, high
 
 
 class Estimated(NamedTuple):

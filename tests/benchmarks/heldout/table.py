@@ -70,58 +70,64 @@ class Judged(Struct, frozen=True):
     quality: Mapping[str, float]
     scores: Mapping[str, Score]
 
-    def interval(self, use_case: str) -> tuple[float, float]:
-        """Return the 95 % interval of the suites of *use_case*, by as many answers as they are worth."""
-        answered = estimating.answered(self.scores, KINDS[use_case])
-        if not answered.trials:
-            return 0.0, 1.0
-        n = max(1, round(answered.effective))
-        share = Score(successes=1, trials=1, suite="", weight=1.0)
-        return msgspec.structs.replace(share, successes=round(answered.rate * n), trials=n).interval
+    def interval(self, use_case: str) -> tuple[float, float] | None:
+        """Return the 95 % interval of the share of right answers to tasks of *use_case* that no suite asks."""
+        return estimating.own_tasks(self.scores, KINDS[use_case])
 
 
 # By model and use case: whether each task was answered rightly.
 Marks = Mapping[str, Mapping[str, Sequence[bool]]]
 
 
-async def measure(work: Path) -> None:
-    """Ask the tasks, evaluate the same models with `vedette evaluate`, and print the tables.
+async def measure(work: Path, use_cases: Sequence[str] = ()) -> None:
+    """Ask the tasks of *use_cases*, or all, evaluate the same models with `vedette evaluate`, and print the tables.
 
     Weights, answers and Vedette's home stay in *work*; what is there is not made again.
     """
-    models = await asyncio.to_thread(weights.prepare, work)
-    embedding = await asyncio.to_thread(weights.embedding, work)
+    wanted = [one for one in (*USE_CASES, EMBEDDING) if not use_cases or one in use_cases]
+    models, embedding = await asyncio.to_thread(_weights, work, wanted)
     marks: dict[str, Mapping[str, Sequence[bool]]] = {}
     for name, path in embedding.items():
         async with embedding_server.serving(work, path, name) as url:
             marks[name] = {EMBEDDING: await asking.found(url, name, tasks.searches())}
     for name, path in models.items():
-        marks[name] = await _marked(name, path, work)
-    judged = await _evaluated(models, embedding, work)
+        marks[name] = await _marked(name, path, work, wanted)
+    judged = await _evaluated(models, embedding, work, wanted)
     print("\n".join(lines(marks, judged)))
 
 
-async def _marked(name: str, path: Path, work: Path) -> Mapping[str, Sequence[bool]]:
-    every = tasks.every()
+def _weights(work: Path, use_cases: Sequence[str]) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Return the weights of the models that are asked of *use_cases*: those that chat, and those that embed."""
+    chats = weights.prepare(work) if any(one != EMBEDDING for one in use_cases) else {}
+    return chats, weights.embedding(work) if EMBEDDING in use_cases else {}
+
+
+async def _marked(
+    name: str, path: Path, work: Path, use_cases: Sequence[str]
+) -> Mapping[str, Sequence[bool]]:
+    every = [task for task in tasks.every() if task.use_case in use_cases]
     async with serving(work, model=path, name=name, threads=1, within_s=None) as settings:
         answers = await asking.answers(settings, name, every, work / f"{name}.jsonl")
     return await _graded(every, answers)
 
 
 async def _graded(every: Sequence[Task], answers: Mapping[str, str]) -> Mapping[str, Sequence[bool]]:
-    marks: dict[str, list[bool]] = {use_case: [] for use_case in USE_CASES}
+    marks: dict[str, list[bool]] = {}
     for task in every:
-        marks[task.use_case].append(await asking.right(task, answers[task.prompt]))
+        marks.setdefault(task.use_case, []).append(await asking.right(task, answers[task.prompt]))
     return marks
 
 
 async def _evaluated(
-    models: Mapping[str, Path], embedding: Mapping[str, Path], work: Path
+    models: Mapping[str, Path], embedding: Mapping[str, Path], work: Path, use_cases: Sequence[str]
 ) -> Mapping[str, Judged]:
     """Return what Vedette says of all models after `vedette evaluate`, the smallest first.
 
-    The home in *work* is empty before the first run; a model that was evaluated is not evaluated again.
+    The home in *work* is empty before the first run; a model that was evaluated is not evaluated again. Suites that
+    tell of none of *use_cases* are not asked.
     """
+    kinds = {kind for use_case in use_cases for kind in KINDS[use_case]}
+    suites = [suite for suite in SUITES if suite.kind in kinds]
     async with AsyncExitStack() as stack:
         config = _CONFIG + _USE_CASE.format(use_case=EMBEDDING, capability=EMBEDDING)
         config += "".join(_USE_CASE.format(use_case=use_case, capability="chat") for use_case in USE_CASES)
@@ -140,22 +146,18 @@ async def _evaluated(
         assert (await running.ask("discover")).code == 0
         assert await eventually(lambda: _found(running, len(weighed)), within_s=600, what="all found")
         for name in sorted(weighed, key=lambda name: weighed[name].stat().st_size):
-            if not _is_whole((await _scores(running)).get(name, {})):
+            needs = Capability.EMBEDDING if name in embedding else Capability.CHAT
+            scores = (await _scores(running)).get(name, {})
+            missing = [suite.kind for suite in suites if suite.needs is needs and suite.kind not in scores]
+            if missing:
                 say(f"evaluating {name}")
+                only = [word for kind in missing for word in ("--suite", kind)]
                 ended = await running.ask(
-                    "evaluate", f"{endpoints[name]}/{name}", "--json", within_s=_EVALUATION_S
+                    "evaluate", f"{endpoints[name]}/{name}", "--json", *only, within_s=_EVALUATION_S
                 )
                 if ended.code:
                     raise RuntimeError(f"{name}: {ended.out} {ended.err}")
         return await _said(running, list(weighed))
-
-
-def _is_whole(scores: Mapping[str, Any]) -> bool:
-    """Return whether all suites of one kind of model were asked; an evaluation may have been broken off."""
-    return any(
-        all(suite.kind in scores for suite in SUITES if suite.needs is needs)
-        for needs in (Capability.CHAT, Capability.EMBEDDING)
-    )
 
 
 async def _scores(running: Up) -> Mapping[str, Any]:
@@ -193,7 +195,7 @@ def _quality(recommendation: Mapping[str, Any]) -> float:
 
 def lines(marks: Marks, judged: Mapping[str, Judged]) -> Iterator[str]:
     """Yield the tables as Markdown: the shares, and how alike both rank the models."""
-    yield "| use case | model | held out, right | 95 % | Vedette's suites, 95 % | Vedette's quality |"
+    yield "| use case | model | held out, right | 95 % | Vedette expects, 95 % | Vedette's quality |"
     yield "|---|---|---:|---:|---:|---:|"
     for use_case in (*USE_CASES, EMBEDDING):
         for name, told in _of(marks, use_case).items():
@@ -202,7 +204,7 @@ def lines(marks: Marks, judged: Mapping[str, Judged]) -> Iterator[str]:
                 f"| {use_case} | {name} | {score.successes} of {score.trials} | {_percent(score.interval)} | "
                 f"{_percent(judged[name].interval(use_case))} | {_told(judged[name].quality.get(use_case))} |"
             )
-    yield "\n| use case | Kendall's tau | 95 % | pairs surely apart | of these ranked alike | intervals that overlap |"
+    yield "\n| use case | Kendall's tau | 95 % | pairs surely apart | of these ranked alike | shares expected |"
     yield "|---|---:|---:|---:|---:|---:|"
     for use_case in (*USE_CASES, EMBEDDING):
         if told := _of(marks, use_case):
@@ -238,10 +240,13 @@ def _ranked(
     )
     yield str(len(apart))
     yield str(alike)
-    overlapping = sum(
-        _overlap(_score(marks[name]).interval, judged[name].interval(use_case)) for name in names
-    )
-    yield f"{overlapping} of {len(names)}"
+    expected = [
+        low <= sum(marks[name]) / len(marks[name]) <= high
+        for name in names
+        if (interval := judged[name].interval(use_case))
+        for low, high in (interval,)
+    ]
+    yield f"{sum(expected)} of {len(expected)}"
 
 
 def tau(one: Sequence[float], other: Sequence[float]) -> float | None:
@@ -283,9 +288,5 @@ def _score(marks: Sequence[bool]) -> Score:
     return Score(successes=sum(marks), trials=len(marks), suite="")
 
 
-def _overlap(one: tuple[float, float], other: tuple[float, float]) -> bool:
-    return one[0] <= other[1] and other[0] <= one[1]
-
-
-def _percent(interval: tuple[float, float]) -> str:
-    return f"{100 * interval[0]:.0f}-{100 * interval[1]:.0f} %"
+def _percent(interval: tuple[float, float] | None) -> str:
+    return f"{100 * interval[0]:.0f}-{100 * interval[1]:.0f} %" if interval else "nothing"

@@ -51,7 +51,7 @@ class Fleet:
         catalogue = Catalogue()
         for sequence, event in enumerate(self.events, 1):
             catalogue.apply(event, sequence)
-        made = (entrant(state, self.kinds(state.model), {}) for state in catalogue.present())
+        made = (entrant(state, self.kinds(state.model)) for state in catalogue.present())
         self.entrants: list[Entrant] = [one for one in made if one is not None]
         self._answers: dict[tuple[ModelRef, str], tuple[Random, list[bool]]] = {}
 

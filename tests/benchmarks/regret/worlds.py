@@ -27,6 +27,7 @@ _SPREAD_BEYOND: Final = 0.03  # what a use case asks for beyond what the suites 
 _EASY: Final = {
     "instructions": 1.0,
     "multilingual": 0.6,
+    "general_knowledge": 0.7,
     "choice": 0.7,
     "arithmetic": 0.4,
     "code_generation": 0.3,
