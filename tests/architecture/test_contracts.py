@@ -13,7 +13,7 @@ from vedette import settings
 from vedette.bus import provisioning
 from vedette.messages import events
 from vedette.messages.channels import DURABLES, EVENTS, PUBLIC_EVENTS, QUERIES
-from vedette.messages.consumers import host_jobs
+from vedette.messages.consumers import deliveries, host_jobs
 from vedette.settings import Section, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +48,9 @@ def _heard() -> list[str]:
         "ENDPOINTS": "endpoint.>",
         "REPORTS": "report.>",
     }  # what a durable without filters takes
-    heard = [f for d in (*DURABLES, host_jobs("h")) for f in d.filters or (wholes[d.stream],)]
+    heard = [
+        f for d in (*DURABLES, host_jobs("h"), deliveries("ops")) for f in d.filters or (wholes[d.stream],)
+    ]
     for package in PACKAGES:
         for file in package.rglob("*.py"):
             heard += re.findall(r'\.subscribe\("([^"]+)"', file.read_text())
@@ -87,6 +89,8 @@ def _matches(pattern: str, subject: str) -> bool:
         "endpoint.load.local",
         "report.local.m",
         "answer.chat",
+        "delivery.ops",
+        "webhook.ops",
         "progress.1",
     ],
 )
@@ -105,6 +109,8 @@ def test_every_stream_takes_what_is_published() -> None:
         "model.x.y.z",
         "answer.x",
         "report.x.y",
+        "delivery.x",
+        "webhook.x",
         "dead.x",
     ):
         assert any(_matches(pattern, subject) for pattern in taken), subject
@@ -153,7 +159,7 @@ def test_the_example_configuration_holds() -> None:
 
 def test_what_the_example_calls_a_default_is_one() -> None:
     written = tomllib.loads((ROOT / "shared" / "vedette" / "example.toml").read_text())
-    for name in set(Settings.__struct_fields__) - {"endpoints", "recommend", "quality"}:
+    for name in set(Settings.__struct_fields__) - {"endpoints", "recommend", "quality", "webhooks"}:
         default = getattr(Settings(), name)
         for key, value in written.get(name, {}).items():
             assert getattr(default, key) == value, f"{name}.{key}"
@@ -161,8 +167,10 @@ def test_what_the_example_calls_a_default_is_one() -> None:
 
 def test_the_example_shows_every_setting() -> None:
     example = _example()
-    for name in set(Settings.__struct_fields__) - {"endpoints", "recommend", "quality"}:
+    for name in set(Settings.__struct_fields__) - {"endpoints", "recommend", "quality", "webhooks"}:
         section: Section = getattr(Settings(), name)
         assert set(section.__struct_fields__) == set(example[name]), name  # type: ignore[call-overload]
     shown: set[str] = set().union(*example["endpoints"].values())  # type: ignore[attr-defined]
     assert shown == set(settings.EndpointSettings.__struct_fields__)
+    (webhook,) = example["webhooks"]  # type: ignore[misc,index]
+    assert set(webhook) == set(settings.Webhook.__struct_fields__)

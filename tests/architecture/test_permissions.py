@@ -58,7 +58,7 @@ def test_no_service_touches_the_stream_or_the_durable_of_another(role: Role) -> 
         assert not _may_publish(role, subject), subject
     for owner in SERVICES:
         for durable in permissions.durables(owner):
-            name = durable.name.replace("*", "benchmarker-gpu")
+            name = durable.name.replace("*", f"{owner}-gpu")
             for subject in (
                 f"$JS.API.CONSUMER.DELETE.{durable.stream}.{name}",
                 f"$JS.API.CONSUMER.MSG.NEXT.{durable.stream}.{name}",

@@ -27,6 +27,7 @@ from vedette_console.guard import Guard
 from vedette_console.pages import Pages
 from vedette_console.screens.context import Sources
 from vedette_console.screens.endpoints import Enqueue
+from vedette_console.webhooks.running import Webhooks
 
 # Of these the last day is kept; of the others only that they happened is told.
 _KEPT: Final = ("found", "changed", "lost", "regressed")
@@ -129,7 +130,11 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         )
         guard = application(sources, service.bus.publisher.enqueue, console, tokens, service.log)
         service.on_reload(take_on)
+        webhooks = Webhooks(service.bus)
+        service.on_reload(webhooks.take_on)
+        service.before_closing(webhooks.finish)
         await service.start()
+        await webhooks.open(settings)
         async with web.listening(
             guard, console.host, console.port or 0, section="console", closing_s=_CLOSING_S
         ) as url:

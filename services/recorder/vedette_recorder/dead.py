@@ -55,8 +55,8 @@ def replay(
 ) -> int:
     """Try the letters of these IDS again, say after an upgrade. What fails again stays.
 
-    Events are recorded, jobs are queued; twice does no harm. Ticks and events that a service could not handle
-    are not published again: by now they would be old news.
+    Events are recorded, jobs and deliveries to webhooks are queued; twice does no harm. Ticks and events that a
+    service could not handle are not published again: by now they would be old news.
     """
     return run(_replay(ids, every, json, config, where))
 

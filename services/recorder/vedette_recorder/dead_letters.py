@@ -14,7 +14,7 @@ from vedette.bus.bus import Bus
 from vedette.bus.streams import Stored
 from vedette.errors import UndecodableMessage
 from vedette.messages.codec import decode_event
-from vedette.messages.events import DeadLetter, Job, Tick
+from vedette.messages.events import DeadLetter, Job, Tick, WebhookDelivery
 from vedette_recorder import streams, tables
 from vedette_recorder.record import Message, rows_of
 from vedette_recorder.store import Store
@@ -100,13 +100,13 @@ class InStream:
         )
 
     async def replay(self) -> Result:
-        """Queue it again if it is a job: of anything else, the old message would be taken for the newest."""
+        """Queue a job or a delivery again: of anything else, the old message would be taken for the newest."""
         subject = self.letter.subject
         try:
             event = decode_event(subject, self.payload)
         except UndecodableMessage as error:
             return _result(self.letter, done=False, detail=f"still: {error}")
-        if not isinstance(event, Job):
+        if not isinstance(event, Job | WebhookDelivery):
             instead = _INSTEAD["schedule" if isinstance(event, Tick) else "model"]
             return _result(self.letter, done=False, detail=f"not put back: {instead}")
         # Under its own id the broker would take it for a repetition of the message that failed.

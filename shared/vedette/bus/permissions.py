@@ -24,8 +24,12 @@ ASKED = ("recommend.>", "models.>", "endpoints.list", "history.>", "report.outco
 HEARD = (*PUBLIC_EVENTS, f"{PUBLIC_ANSWERS}*")
 SERVICE_API = "$SRV.>"
 
-# Whose messages a service may delete: the recorder forgets models that were lost long ago.
-_PURGED: dict[Role, tuple[str, ...]] = {"recorder": ("MODELS", "REPORTS")}
+# Whose messages a service may delete: the recorder forgets models that were lost long ago, the console webhooks that
+# are configured no more.
+_PURGED: dict[Role, tuple[str, ...]] = {
+    "recorder": ("MODELS", "REPORTS"),
+    "console": ("DELIVERIES", "WEBHOOKS"),
+}
 # Whose durables a service looks at: the prober sees whether a host is being measured.
 _LOOKED_AT: dict[Role, tuple[str, ...]] = {"prober": ("JOBS.*",)}
 _COPIES = (*PUBLIC_EVENTS, f"{PUBLIC_ANSWERS}>")
@@ -138,10 +142,12 @@ def _streams(role: Role) -> Iterable[str]:
 
 
 def durables(role: Role) -> Iterator[Durable]:
-    """Yield the durables of *role*; those of a benchmarker's jobs have the names of hosts."""
+    """Yield the durables of *role*; those of a benchmarker's jobs have the names of hosts, a console's of webhooks."""
     yield from (durable for durable in DURABLES if durable.service == role)
     if role == "benchmarker":
         yield Durable(stream="JOBS", name="*", filters=())
+    if role == "console":
+        yield Durable(stream="DELIVERIES", name="*", filters=())
 
 
 def _with_all_below(subject: str) -> tuple[str, str]:

@@ -133,6 +133,19 @@ def streams(settings: Settings, *, share: float = 1.0) -> list[StreamConfig]:
             republish=RePublish(src="answer.*", dest="recommend.changed.{{wildcard(1)}}"),
             **common,
         ),
+        StreamConfig(
+            name="DELIVERIES",
+            subjects=["delivery.*"],
+            retention=RetentionPolicy.WORK_QUEUE,
+            # A receiver that is away fills its own part, not that of others: then the console buries what is next.
+            discard=DiscardPolicy.NEW,
+            discard_new_per_subject=True,
+            max_msgs_per_subject=5000,
+            max_age=7 * _DAY_S,
+            max_bytes=limit(128 * _MIB),
+            **common,
+        ),
+        StreamConfig(name="WEBHOOKS", subjects=["webhook.*"], max_msgs_per_subject=5, **common),
         StreamConfig(name="CANARY", subjects=["canary.*"], max_msgs_per_subject=1, max_bytes=_MIB, **common),
         StreamConfig(
             name="REPORTS",

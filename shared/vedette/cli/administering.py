@@ -29,6 +29,7 @@ from vedette.clock import SystemClock
 from vedette.endpoints import OpenEndpoint, open_endpoints
 from vedette.errors import BusUnreachable, ConfigurationError, JetStreamOff, NotRunning, VedetteError
 from vedette.local import instance, private
+from vedette.messages.events import WebhookState
 from vedette.messages.queries import EndpointView, ModelView
 from vedette.runtime import nats_server, telemetry
 from vedette.runtime.loop import run
@@ -224,6 +225,8 @@ async def _findings(config: str | None, where: options.Instance) -> AsyncIterato
     async for finding in _ready(where):
         yield finding
     async for finding in _streams(where, settings):
+        yield finding
+    async for finding in _webhooks(where):
         yield finding
 
 
@@ -446,6 +449,36 @@ async def _streams(where: options.Instance, settings: Settings) -> AsyncIterator
         if full
         else "",
     )
+
+
+async def _webhooks(where: options.Instance) -> AsyncIterator[Finding]:
+    """Yield how sending to each webhook of the local instance goes; what cannot be read was told before."""
+    with suppress(VedetteError, nats.errors.Error, TimeoutError):
+        operator = Nats(url=instance.find(instance.state_directory(where.state_dir)).operator_url)
+        async with connect(operator, name="vedette-doctor") as connection:
+            bus = Bus(connection, name="operator", clock=SystemClock(), log=log.logger("operator"))
+            held = bus.streams.last_of_each("WEBHOOKS", ["webhook.*"], {})
+            states = [event async for _, event in held if isinstance(event, WebhookState) and event.enabled]
+        for state in sorted(states, key=lambda one: one.webhook):
+            yield webhook_finding(state)
+
+
+def webhook_finding(state: WebhookState) -> Finding:
+    """Return how sending to a webhook goes, and what to do."""
+    what = f"webhook {state.webhook}"
+    if state.stopped_at is not None:
+        seen = f"{state.receiver} replied 410 Gone at {state.stopped_at:%Y-%m-%d %H:%M}Z; nothing is sent"
+        return Finding(what=what, ok=False, seen=seen, remedy="change or remove its [[webhooks]] table")
+    if state.failing_since is not None:
+        seen = f"{state.receiver} fails since {state.failing_since:%Y-%m-%d %H:%M}Z: {state.problem}"
+        remedy = f"correct the receiver, or its url; then vedette webhooks test {state.webhook}"
+        return Finding(what=what, ok=False, seen=seen, remedy=remedy)
+    last = (
+        f"took an event at {state.delivered_at:%Y-%m-%d %H:%M}Z"
+        if state.delivered_at
+        else "was sent nothing yet"
+    )
+    return Finding(what=what, ok=True, seen=f"{state.receiver} {last}")
 
 
 async def _answering(what: str, client: Client) -> Finding:

@@ -23,6 +23,7 @@ from vedette.cli.output import complain, document, err, say
 from vedette.endpoints.contact import Contact
 from vedette.errors import ConfigurationError, RequestError
 from vedette.local import instance
+from vedette.providers.addresses import origin
 from vedette.runtime.loop import run
 from vedette.settings import DEFAULT_FILE, EndpointSettings, Schedule, Secret, Section, Settings, is_cron
 
@@ -182,9 +183,14 @@ def _without_secrets(settings: Settings) -> Settings:
         )
         for name, endpoint in settings.endpoints.items()
     }
+    webhooks = tuple(
+        msgspec.structs.replace(one, url=f"{origin(one.url)}/{_HIDDEN}") if isinstance(one.url, str) else one
+        for one in settings.webhooks
+    )
     return msgspec.structs.replace(
         settings,
         endpoints=endpoints,
+        webhooks=webhooks,
         nats=msgspec.structs.replace(nats, url=without_secrets(nats.url) if nats.url else None),
         database=msgspec.structs.replace(
             database, url=without_secrets(database.url) if isinstance(database.url, str) else database.url

@@ -10,7 +10,7 @@ from typing import Final, Literal, get_args
 from msgspec import Struct
 
 from vedette.messages import events, queries
-from vedette.messages.consumers import Durable, jobs, lifecycle, recording, ticks
+from vedette.messages.consumers import Durable, choosing, jobs, lifecycle, recording, ticks
 
 Role = Literal[
     "ticker",
@@ -99,6 +99,11 @@ def _of_model(
     )
 
 
+# What webhooks may be sent. Of probes only those that change a status are.
+_SENT: Final = tuple(f"model.{event}.>" for event in ("found", "changed", "lost", "probed", "regressed"))
+_OF_MODELS: Final = choosing("MODELS", *_SENT)
+_OF_WINNERS: Final = choosing("ANSWERS", "answer.*")
+
 CHANNELS: Final[tuple[Channel, ...]] = (
     Channel(
         message=events.Tick,
@@ -139,19 +144,19 @@ CHANNELS: Final[tuple[Channel, ...]] = (
         copy="endpoint.load",
         frequent=True,
     ),
-    _of_model(events.ModelFound, "discoverer", durables=(lifecycle("benchmarker", "found"),)),
+    _of_model(events.ModelFound, "discoverer", durables=(lifecycle("benchmarker", "found"), _OF_MODELS)),
     _of_model(
         events.ModelChanged,
         "discoverer",
-        durables=(lifecycle("prober", "changed"), lifecycle("benchmarker", "changed")),
+        durables=(lifecycle("prober", "changed"), lifecycle("benchmarker", "changed"), _OF_MODELS),
     ),
-    _of_model(events.ModelLost, "discoverer"),
+    _of_model(events.ModelLost, "discoverer", durables=(_OF_MODELS,)),
     # The discoverer repeats these under the new name of a renamed endpoint.
-    _of_model(events.ModelProbed, "prober", "discoverer"),
+    _of_model(events.ModelProbed, "prober", "discoverer", durables=(_OF_MODELS,)),
     _of_model(events.ModelBenchmarked, "benchmarker", "discoverer"),
     _of_model(events.ModelVerified, "benchmarker", "discoverer"),
     _of_model(events.ModelEvaluated, "benchmarker", "discoverer"),
-    _of_model(events.ModelRegressed, "benchmarker"),
+    _of_model(events.ModelRegressed, "benchmarker", durables=(_OF_MODELS,)),
     _of_model(events.ModelRated, "operator", "discoverer"),
     Channel(
         message=events.AnswerChanged,
@@ -159,7 +164,23 @@ CHANNELS: Final[tuple[Channel, ...]] = (
         stream="ANSWERS",
         publishers=("recommender",),
         followers=("recommender", "console"),
+        durables=(_OF_WINNERS,),
         copy="recommend.changed.{use case}",
+    ),
+    Channel(
+        message=events.WebhookDelivery,
+        subject="delivery.{webhook}",
+        stream="DELIVERIES",
+        publishers=("console",),
+        others=("console",),  # by `consumers.deliveries`, one for each webhook
+    ),
+    Channel(
+        message=events.WebhookState,
+        subject="webhook.{webhook}",
+        stream="WEBHOOKS",
+        publishers=("console",),
+        followers=("console",),
+        others=("operator",),
     ),
     Channel(
         message=events.ModelReported,
@@ -288,7 +309,7 @@ EVENTS: Final[tuple[type[events.Event], ...]] = tuple(
 DURABLES: Final[tuple[Durable, ...]] = tuple(
     dict.fromkeys(durable for channel in CHANNELS for durable in channel.durables)
 )
-"""Every durable consumer, but those of host groups."""
+"""Every durable consumer, but those of host groups and webhooks."""
 
 COPIED_FROM: Final[dict[str, str]] = {
     channel.copy: channel.stream

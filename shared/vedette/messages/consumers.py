@@ -48,6 +48,16 @@ def host_jobs(group: str) -> Durable:
     )
 
 
+def choosing(stream: str, *subjects: str) -> Durable:
+    """Return the durable by which the consoles share the events of *stream* that may be sent to webhooks."""
+    return Durable(stream=stream, name="console-webhooks", filters=subjects)
+
+
+def deliveries(webhook: str) -> Durable:
+    """Return the durable of what is to be sent to *webhook*: the consoles share it."""
+    return Durable(stream="DELIVERIES", name=f"console-{webhook}", filters=(f"delivery.{webhook}",))
+
+
 def of_job(service: str, kind: JobKind, group: str) -> Durable:
     """Return the durable that delivers jobs of *kind* for the host *group* to the workers of *service*."""
     return jobs(service, kind) if kind in ("discover", "probe") else host_jobs(group)

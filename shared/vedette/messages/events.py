@@ -8,7 +8,7 @@ defaults. Times are aware UTC; units stand in the names, as in `types`.
 """
 
 from datetime import datetime
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from msgspec import Meta, Struct
 
@@ -349,6 +349,50 @@ class AnswerChanged(Event, frozen=True, kw_only=True):
     def subject(self) -> str:
         """answer.<use case>."""
         return f"answer.{subjects.escape(self.use_case)}"
+
+
+class WebhookDelivery(Event, frozen=True, kw_only=True):
+    """An event that is queued for a webhook, until the receiver has taken it or it is a dead letter.
+
+    `event_id` and `event_at` are those of the event, `data` is the event itself.
+    """
+
+    TYPE = "delivery"
+    webhook: Text
+    event: Annotated[Text, Meta(description="as the receiver gets it: `model.found`, `recommend.changed`, …")]
+    event_id: str
+    event_at: UtcTime
+    data: dict[str, Any]
+
+    @property
+    def subject(self) -> str:
+        """delivery.<webhook>."""
+        return f"delivery.{self.webhook}"
+
+
+class WebhookState(Event, frozen=True, kw_only=True):
+    """How sending to a webhook goes. It gets what happened from `since` on; `fingerprint` is that of its configuration.
+
+    With `stopped_at`, its receiver replied 410 Gone: nothing more is sent until the configuration changes.
+    """
+
+    TYPE = "webhook"
+    webhook: Text
+    fingerprint: Text
+    since: UtcTime
+    receiver: Annotated[Text, Meta(description="scheme and host of its URL")]
+    events: tuple[Text, ...]
+    enabled: bool = True
+    delivered_at: Annotated[UtcTime | None, Meta(description="when the receiver last took an event")] = None
+    failed_at: Annotated[UtcTime | None, Meta(description="when an attempt last failed")] = None
+    failing_since: UtcTime | None = None
+    problem: Annotated[Text | None, Meta(description="why the last attempt failed")] = None
+    stopped_at: UtcTime | None = None
+
+    @property
+    def subject(self) -> str:
+        """webhook.<name>."""
+        return f"webhook.{self.webhook}"
 
 
 class ModelReported(Event, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """HTTP to one endpoint: bounded in time and size, and the one translation of its errors to our outcomes.
 
-Nothing else imports an HTTP client.
+Nothing else imports an HTTP client, but `posting`.
 """
 
 import asyncio
@@ -165,7 +165,7 @@ class Http:
             total, stream, begun = 0, _pieces(response), bytearray()
             while True:
                 async with self._within(ends - self._clock.monotonic(), told):
-                    with _translated(self._access.url, broken=Outcome.INCOMPLETE):
+                    with translated(self._access.url, broken=Outcome.INCOMPLETE):
                         chunk = await anext(stream, None)
                 if chunk is None:
                     if begun:
@@ -221,7 +221,7 @@ class Http:
             told.events.clear()
             stale, began = False, self._clock.monotonic()
             try:
-                with _translated(self._access.url):
+                with translated(self._access.url):
                     response = await self._client.send(request, stream=True)
                     if not _only_adds_slash(response):
                         return response
@@ -291,7 +291,7 @@ class Http:
 
     async def _read(self, response: httpx.Response, most: int, told: "_Transcript") -> bytes:
         raw = bytearray()
-        with _translated(self._access.url, broken=Outcome.INCOMPLETE):
+        with translated(self._access.url, broken=Outcome.INCOMPLETE):
             async for chunk in _pieces(response):
                 raw += chunk
                 told.take(chunk)
@@ -425,7 +425,8 @@ def _only_adds_slash(response: httpx.Response) -> bool:
 
 
 @contextmanager
-def _translated(url: str, *, broken: Outcome = Outcome.RESET) -> Iterator[None]:
+def translated(url: str, *, broken: Outcome = Outcome.RESET) -> Iterator[None]:
+    """Raise ProviderError for what httpx raises inside: the outcome, and words that name *url*."""
     try:
         yield
     except httpx.ConnectTimeout as error:

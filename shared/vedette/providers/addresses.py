@@ -38,6 +38,12 @@ def query_of(url: str) -> dict[str, str]:
     return {name: values[-1] for name, values in parse_qs(urlsplit(url).query).items()}
 
 
+def origin(url: str) -> str:
+    """Return scheme, host and port of *url*: what may be shown of one whose path is a secret."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
 def wrong_with(url: str) -> str | None:
     """Return what is wrong with the URL of an endpoint, or None."""
     try:

@@ -21,7 +21,7 @@ from vedette.runtime import telemetry
 from vedette.settings import EndpointSettings, Secret, Settings, Source
 
 # The sections that services take on while they run. Any other needs a restart.
-RELOADED = ("endpoints", "schedule", "outbound", "recommend", "quality")
+RELOADED = ("endpoints", "schedule", "outbound", "recommend", "quality", "webhooks")
 _LOOK_EVERY_S = 1.0
 
 
@@ -206,13 +206,16 @@ async def _was_set(hung_up: asyncio.Event) -> bool:
 
 
 def _secret_files(settings: Settings) -> list[str]:
-    return [
-        secret.file
+    of_endpoints = [
+        secret
         for endpoint in settings.endpoints.values()
         for secret in (
             endpoint.api_key,
             endpoint.basic.password if endpoint.basic else None,
             *endpoint.headers.values(),
         )
-        if isinstance(secret, Secret) and secret.file
+    ]
+    of_webhooks = [secret for webhook in settings.webhooks for secret in (webhook.url, *webhook.secrets)]
+    return [
+        secret.file for secret in (*of_endpoints, *of_webhooks) if isinstance(secret, Secret) and secret.file
     ]

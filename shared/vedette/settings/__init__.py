@@ -26,10 +26,12 @@ from vedette.settings.recorder import Database
 from vedette.settings.runtime import Http
 from vedette.settings.section import Seconds, Secret, Section
 from vedette.settings.ticker import Schedule
+from vedette.settings.webhooks import WEBHOOK_EVENTS, Webhook
 from vedette.settings.whole import Settings
 
 __all__ = [
     "DEFAULT_FILE",
+    "WEBHOOK_EVENTS",
     "Basic",
     "Benchmarking",
     "Budget",
@@ -53,6 +55,7 @@ __all__ = [
     "Settings",
     "Source",
     "Vouched",
+    "Webhook",
     "Weight",
     "examine",
     "interval_s",

@@ -34,6 +34,9 @@ def _problems_within(key: str, value: Any) -> Iterator[Problem]:
     elif isinstance(value, Mapping):
         for name, one in value.items():
             yield from _problems_within(f"{key}.{name}", one)
+    elif isinstance(value, tuple):
+        for place, one in enumerate(value):
+            yield from _problems_within(f"{key}[{place}]", one)
 
 
 class Secret(Section, frozen=True, kw_only=True):

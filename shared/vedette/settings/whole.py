@@ -13,6 +13,7 @@ from vedette.settings.recorder import Database
 from vedette.settings.runtime import Http
 from vedette.settings.section import Problem, Section
 from vedette.settings.ticker import Schedule
+from vedette.settings.webhooks import Webhook
 
 _ENDPOINT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 
@@ -32,10 +33,17 @@ class Settings(Section, frozen=True, kw_only=True):
     evaluating: Evaluating = Evaluating()
     recommend: Recommend = Recommend()
     quality: tuple[Vouched, ...] = ()
+    webhooks: tuple[Webhook, ...] = ()
 
     def check(self) -> Iterator[Problem]:
-        """Yield the names that no endpoint may have."""
+        """Yield the names that no endpoint may have, and what keeps webhooks from being sent."""
         for name in self.endpoints:
             if not _ENDPOINT_NAME.match(name):
                 problem = "an endpoint's name is lower-case letters, digits and hyphens, at most 63"
                 yield f"endpoints.{name}", problem
+        names = [webhook.name for webhook in self.webhooks]
+        for place, name in enumerate(names):
+            if name in names[:place]:
+                yield f"webhooks[{place}].name", f"{name!r} is the name of an earlier webhook"
+        if names and not self.console.enabled:
+            yield "webhooks", "the console sends them; set enabled = true under [console], or remove them"

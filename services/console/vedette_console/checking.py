@@ -1,0 +1,18 @@
+"""What the console checks of a configuration."""
+
+from collections.abc import Iterator
+
+from vedette.errors import ConfigurationError
+from vedette.providers.posting import trust
+from vedette.settings import Settings
+from vedette_console.webhooks.sending import target
+
+
+def problems(settings: Settings) -> Iterator[ConfigurationError]:
+    """Yield why webhooks cannot be sent, as far as is known without connecting: secrets, certificates."""
+    for webhook in settings.webhooks:
+        try:
+            target(webhook, settings.outbound)
+            trust(webhook.ca_file, f"webhooks.{webhook.name}")
+        except ConfigurationError as error:
+            yield error

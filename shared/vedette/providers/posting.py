@@ -1,0 +1,96 @@
+"""POST to a URL that is no model server's: within `[outbound]`, bounded in time and size, without redirects."""
+
+import asyncio
+import ssl
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Final, Self
+
+import httpx
+from msgspec import Struct
+
+from vedette import __version__
+from vedette.clock import Clock
+from vedette.errors import ConfigurationError, ProviderError
+from vedette.providers._http import translated
+from vedette.providers._lenient import text
+from vedette.providers._refusals import wait_s
+from vedette.providers._transport import Transport
+from vedette.providers.addresses import origin
+from vedette.types import Outcome
+
+_CONNECT_TIMEOUT_S: Final = 5.0
+_MAX_REPLY_BYTES: Final = 4096
+_MAX_REPLY_CHARACTERS: Final = 500
+
+
+class Reply(Struct, frozen=True, kw_only=True):
+    """What the receiver replied: status, the beginning of its body as one line, and how long it asks to wait (s)."""
+
+    status: int
+    body: str = ""
+    retry_after_s: float | None = None
+
+
+class Poster:
+    """Posts to *url*. Nothing is retried here, and what is told of a failure names no more than the host."""
+
+    def __init__(
+        self, url: str, *, allowed: Sequence[str], ca_file: str | None, where: str, clock: Clock
+    ) -> None:
+        """Raise ConfigurationError naming *where* when the certificates of *ca_file* cannot be read."""
+        self._url = url
+        self._shown = origin(url)
+        self._clock = clock
+        self._client = httpx.AsyncClient(
+            headers={"User-Agent": f"vedette/{__version__}", "Accept-Encoding": "identity"},
+            transport=Transport(tuple(allowed), tls=trust(ca_file, where)),
+            timeout=httpx.Timeout(None, connect=_CONNECT_TIMEOUT_S),
+            follow_redirects=False,
+            trust_env=False,  # a proxy variable or a .netrc must not reroute it
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._client.aclose()
+
+    async def post(self, body: bytes, headers: Mapping[str, str], *, deadline_s: float) -> Reply:
+        """Return the reply, whatever its status. Raises ProviderError when there is none within *deadline_s*."""
+        try:
+            # httpx's own timeouts start again with every byte.
+            async with asyncio.timeout(deadline_s):
+                with translated(self._shown):
+                    return await self._post(body, headers)
+        except TimeoutError as error:
+            late = f"{self._shown}: no complete reply within {deadline_s:g} s"
+            raise ProviderError(Outcome.TIMEOUT, late) from error
+
+    async def _post(self, body: bytes, headers: Mapping[str, str]) -> Reply:
+        async with self._client.stream("POST", self._url, content=body, headers=dict(headers)) as response:
+            raw = bytearray()
+            async for chunk in response.aiter_raw():
+                raw += chunk
+                if len(raw) >= _MAX_REPLY_BYTES:
+                    break
+            words = bytes(raw[:_MAX_REPLY_BYTES]).decode(errors="replace")
+            return Reply(
+                status=response.status_code,
+                body=text(" ".join(words.split()), _MAX_REPLY_CHARACTERS) or "",
+                retry_after_s=wait_s(response.headers, b"", self._clock.now()),
+            )
+
+
+def trust(ca_file: str | None, where: str) -> ssl.SSLContext:
+    """Return which certificates are trusted. Raises ConfigurationError naming *where* the file is named."""
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(where=f"{where}.ca_file", problem=f"{ca_file}: {error}") from error

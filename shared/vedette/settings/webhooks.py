@@ -1,0 +1,87 @@
+"""`[[webhooks]]`: which events are sent to which URL, and with which secret they are signed."""
+
+import difflib
+import hashlib
+import re
+from collections.abc import Iterator
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from vedette.settings.section import Problem, Secret, Section
+
+WEBHOOK_EVENTS: Final = (
+    "model.found",
+    "model.changed",
+    "model.lost",
+    "model.regressed",
+    "model.status",
+    "recommend.changed",
+)
+"""What a webhook may be sent: events by their public names, and `model.status`, a probe that changed the status."""
+
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
+_MAX_SECRETS: Final = 5
+Glob = Annotated[str, Meta(min_length=1, max_length=1024)]
+
+
+class Webhook(Section, frozen=True, kw_only=True):
+    """A receiver of events. `secret` may be several: each signs, so that a receiver can change from one to the next.
+
+    `models` (`gpu/*`) limits the events of models, `use_cases` the winner changes; without them, all are sent.
+    """
+
+    name: str
+    url: str | Secret
+    secret: Secret | tuple[Secret, ...]
+    events: tuple[str, ...] = WEBHOOK_EVENTS
+    models: tuple[Glob, ...] = ()
+    use_cases: tuple[Glob, ...] = ()
+    ca_file: str | None = None
+    enabled: bool = True
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """Where its secrets are, the newest first."""
+        return self.secret if isinstance(self.secret, tuple) else (self.secret,)
+
+    @property
+    def fingerprint(self) -> str:
+        """A short digest of everything configured, secrets by their reference only."""
+        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()[:16]
+
+    def check(self) -> Iterator[Problem]:
+        """Yield what is wrong with the name, the URL, the events, and the number of secrets."""
+        if not _NAME.match(self.name):
+            yield "name", f"{self.name!r}: a name is lower-case letters, digits and hyphens, at most 63"
+        if isinstance(self.url, str) and (problem := wrong_with(self.url)):
+            yield "url", problem
+        if not 1 <= len(self.secrets) <= _MAX_SECRETS:
+            yield "secret", f"needs one secret, or a list of at most {_MAX_SECRETS}"
+        if not self.events:
+            yield "events", "names no event; leave it out for all"
+        for event in self.events:
+            if event not in WEBHOOK_EVENTS:
+                near = difflib.get_close_matches(event, WEBHOOK_EVENTS, n=1)
+                hint = f'did you mean "{near[0]}"?' if near else f"known: {', '.join(WEBHOOK_EVENTS)}"
+                yield "events", f"{event!r} is not sent; {hint}"
+
+
+def wrong_with(url: str) -> str | None:
+    """Return what is wrong with the URL of a webhook, without the URL, which may hold a secret; or None."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        return f"is not a URL: {error}"
+    if any(c.isspace() or not c.isprintable() for c in url):
+        return "is not a URL: it contains a space or a character that is not printable"
+    if parts.scheme not in ("http", "https") or not host:
+        return 'is not an http or https URL; example: "https://ops.example.com/vedette"'
+    if parts.username or parts.password:
+        return "has a login in it, which is not sent; the signature says who sends"
+    if parts.fragment:
+        return "has a fragment (#…), which is never sent; leave it out"
+    return None
