@@ -41,6 +41,7 @@ provider = "openai-compatible"
 url = "{url}"
 evaluate = false
 """
+WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # that of the specification's example
 SERVED = "qwen3:8b"  # as the documents call the model that they ask; here it is a small one in disguise
 _SHELL = re.compile(r"(?:<!-- not run: (?P<reason>.*?) -->\n)?```sh\n(?P<code>.*?)```", re.DOTALL)
 _TOML = re.compile(r"```toml\n(?P<code>.*?)```", re.DOTALL)
@@ -119,7 +120,7 @@ async def run(snippet: Snippet, url: str) -> str:
         "-c",
         snippet.code,
         cwd=ROOT,
-        env={**os.environ, "VEDETTE_NATS_URL": url},
+        env={**os.environ, "VEDETTE_NATS_URL": url, "OPS_WEBHOOK_SECRET": WEBHOOK_SECRET},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

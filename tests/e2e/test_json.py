@@ -47,6 +47,7 @@ GIVEN: dict[str, tuple[str, ...]] = {
     "quality list": (),
     "endpoints": (),
     "doctor": (),
+    "webhooks list": (),
     "provision": (),
     "migrate": (),
     "export": (),
@@ -59,7 +60,7 @@ GIVEN: dict[str, tuple[str, ...]] = {
 LINES = {"watch", "export"}
 WITHOUT_A_STATE_DIRECTORY = {"contracts", "config init", "config check", "config show"}
 SILENT = {"dead show"}  # there is none to show: said on standard error
-ELSEWHERE = {"demo", "console"}  # tests/e2e/test_demo.py, test_console.py
+ELSEWHERE = {"demo", "console", "webhooks test"}  # tests/e2e/test_demo.py, test_console.py, test_webhooks.py
 
 
 def _with_json(of: App, *path: str) -> set[str]:
