@@ -1,7 +1,9 @@
 """Pages that show what the code computes show what it computes today."""
 
+import ast
 import io
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -10,9 +12,12 @@ import pytest
 import casebook
 from faults.table import INVARIANTS
 from vedette.cli import asking, output
+from vedette.messages.events import ModelChanged, ModelFound, ModelLost
 from vedette.usecases import BUILT_IN
 
 ROOT = Path(__file__).parents[2]
+LEVELS = ("debug", "info", "warning", "error", "critical")
+EVENT = re.compile(r"[a-z_]+\.[a-z_]+")
 COLUMNS = ("quality", "speed", "ttft", "reliability", "context", "price")
 
 
@@ -55,6 +60,29 @@ def test_the_table_of_bounds_is_the_code_s() -> None:
         ]
         for name, use_case in BUILT_IN.items()
     ]
+
+
+def test_the_tables_of_the_log_are_the_code_s() -> None:
+    """Every event that a service logs, with its level; those of models are the lifecycle's."""
+    page = (ROOT / "docs" / "logs.md").read_text()
+    documented = re.findall(r"^\| `([\w.]+)` \| (\w+) \|", page, re.MULTILINE)
+    lifecycle = [(kind.TYPE, "info") for kind in (ModelFound, ModelChanged, ModelLost)]
+    assert sorted(documented) == sorted({*_logged(), *lifecycle})
+
+
+def _logged() -> Iterator[tuple[str, str]]:
+    """Yield name and level of each event that the code logs."""
+    for folder in ("shared", "services"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
+                    name, level = node.args[0], node.func.attr
+                    if (
+                        level in LEVELS
+                        and isinstance(name, ast.Constant)
+                        and EVENT.fullmatch(str(name.value))
+                    ):
+                        yield str(name.value), level
 
 
 def _rows(page: str, name: str) -> list[list[str]]:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from nats.js.errors import NotFoundError
 from structlog.testing import capture_logs
 
-from eventually import eventually
+from eventually import eventually, until_ready
 from samples import lifecycle_event, probe_event
 from vedette.bus.bus import Bus
 from vedette.bus.provisioning import provision
@@ -169,7 +169,7 @@ async def test_letters_of_services_are_queued_again_only_where_that_is_safe(bus:
         ("job.probe.h.other", b"{"),
     ):
         await bus.connection.publish("buried", payload)
-        message = await subscription.next_msg(timeout=5)
+        message = await subscription.next_msg(timeout=60)
         message.subject = subject
         await bus.publisher.bury(message, reason="it failed")
     await subscription.unsubscribe()
@@ -204,11 +204,7 @@ async def test_a_locked_database_is_waited_for_from_the_start(
             assert metric("vedette_database_waiting", stream="tables") == 1
             await publish(bus, *(probe(n) for n in range(5)))
             other.execute("ROLLBACK")
-
-            async def ready() -> bool:
-                return await service.ready() is None
-
-            await eventually(ready, what="ready")
+            await until_ready(service)
             await recorded(store, 5)
             other.execute("BEGIN IMMEDIATE")
             await publish(bus, probe(5))
@@ -220,7 +216,7 @@ async def test_a_locked_database_is_waited_for_from_the_start(
             assert "locked" in (await service.ready() or "")
             other.execute("ROLLBACK")
             await recorded(store, 6)
-            await eventually(ready, what="ready again")
+            await until_ready(service)
             assert metric("vedette_database_waiting", stream="MODELS") == 0
 
 
@@ -236,12 +232,12 @@ async def test_tables_that_take_long_hold_up_no_start(
         changing = other.transaction()
         await changing.start()
         await other.execute("LOCK TABLE alembic_version")
-        async with asyncio.timeout(30), app.serve(chosen) as service:
+        async with asyncio.timeout(120), app.serve(chosen) as service:
             assert "brought up to this version" in (await service.ready() or "")
             await publish(bus, probe(1))
             await changing.rollback()
             await recorded(store, 1)
-            assert await service.ready() is None
+            await until_ready(service)
     await other.close()
 
 
@@ -306,14 +302,14 @@ async def test_a_stream_made_anew_while_no_recorder_ran_is_said_and_read(
             position = await store.position("MODELS")
             return position is not None and position.sequence == 3
 
-        await eventually(noted, within_s=60, what="how far it was recorded")
+        await eventually(noted, what="how far it was recorded")
     await bus.js.delete_stream("MODELS")
     await provision(bus.connection, chosen)
     await publish(bus, probe(1), probe(9))
     with capture_logs() as logs:
         async with app.serve(chosen):
             await recorded(store, 4)
-    (said,) = [line for line in logs if line["event"] == "stream.made_anew"]
+    (said,) = [line for line in logs if line["event"] == "stream.recreated"]
     assert (said["stream"], said["recorded"]) == ("MODELS", 3)
     assert "vedette rebuild" in said["remedy"]
     assert await store.count(tables.stream_gaps) == 0

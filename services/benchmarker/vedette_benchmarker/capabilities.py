@@ -117,7 +117,7 @@ class Capabilities:
             )
 
         event = await self._bus.publisher.advance("MODELS", subject, step)
-        self._bus.log.info("verify.done", model=str(info.model), claims=_told(proof.attempts))
+        self._bus.log.info("capability_check.done", model=str(info.model), claims=_told(proof.attempts))
         return event
 
 

@@ -281,7 +281,7 @@ class Measurements:
                 host_jobs(group), lambda jobs: in_turns(jobs, job, self._promise)
             )
         except (nats.errors.Error, TimeoutError) as error:
-            self._bus.log.warning("queue.kept", group=group, error=f"{type(error).__name__}")
+            self._bus.log.warning("queue.rearrange_failed", group=group, error=f"{type(error).__name__}")
         else:
             self._bus.log.debug("queue.rearranged", group=group, moved=moved)
 
@@ -384,7 +384,7 @@ class Measurements:
         wait_s = gives_way.wait.total_seconds()
         self._bus.log.info(
             "measurement.deferred",
-            why=gives_way.why,
+            reason=gives_way.why,
             kind=job.kind,
             model=str(job.model),
             wait_s=round(wait_s),

@@ -57,5 +57,5 @@ class Suspicions:
             self._bus.log.warning("suspicion.dropped", model=str(model), error=f"{type(error).__name__}")
             return False
         self._asked[model] = now
-        self._bus.log.info("suspicion.queued", model=str(model), why=found.why)
+        self._bus.log.info("suspicion.queued", model=str(model), reason=found.why)
         return False

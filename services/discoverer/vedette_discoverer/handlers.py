@@ -69,7 +69,7 @@ class Discovery:
                     await self._catch_up(anew)
                     return
             except (nats.errors.Error, TimeoutError) as error:
-                self._bus.log.warning("reload.retried", error=f"{type(error).__name__}: {error}")
+                self._bus.log.warning("reload.deferred", error=f"{type(error).__name__}: {error}")
             await asyncio.sleep(_TRY_AGAIN_S)
 
     async def _catch_up(self, anew: Collection[str]) -> None:

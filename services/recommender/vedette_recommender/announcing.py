@@ -94,7 +94,7 @@ class Announcing:
         subject = f"answer.{subjects.escape(use_case)}"
         announced = await self._bus.publisher.advance("ANSWERS", subject, step, known=heard)
         if announced is not None:
-            self._log.info("answer.changed", use_case=use_case, detail=announced.detail)
+            self._log.info("winner.changed", use_case=use_case, detail=announced.detail)
 
     def _next(
         self, use_case: str, held: Versioned[AnswerChanged] | None, heard: Versioned[AnswerChanged] | None

@@ -97,14 +97,14 @@ class Reporting:
             except ClockWrong:
                 return  # said where the clock is compared
             except (Conflict, UndecodableMessage) as error:
-                self._bus.log.warning("reports.kept", model=str(model), error=str(error))
+                self._bus.log.warning("reports.conflict", model=str(model), error=str(error))
             except (nats.errors.Error, TimeoutError, OSError) as error:
                 if not self._failing:  # once, not per attempt
-                    self._bus.log.error("reports.waiting", error=f"{type(error).__name__}: {error}")
+                    self._bus.log.error("reports.unpublished", error=f"{type(error).__name__}: {error}")
                 self._failing = True
                 return
         if self._failing:
-            self._bus.log.warning("reports.back")
+            self._bus.log.warning("reports.recovered")
         self._failing = False
 
     async def _publish(self, model: ModelRef) -> None:

@@ -51,7 +51,7 @@ class Compaction:
             try:
                 forgotten = await self.forget()
             except (DatabaseUnavailable, nats.errors.Error, TimeoutError) as error:
-                self._bus.log.warning("compaction.postponed", error=f"{type(error).__name__}: {error}")
+                self._bus.log.warning("compaction.deferred", error=f"{type(error).__name__}: {error}")
             else:
                 if forgotten:
                     self._bus.log.info("models.forgotten", models=forgotten)

@@ -45,5 +45,5 @@ class Fullness:
             )
         elif used < _ROOM_AGAIN and stream in self._nearly_full:
             self._nearly_full.discard(stream)
-            self._bus.log.warning("stream.has_room", stream=stream, used=round(used, 2))
+            self._bus.log.warning("stream.room_recovered", stream=stream, used=round(used, 2))
         return used

@@ -168,7 +168,7 @@ class Recording:
         """Log dead letters, once for each reason in a batch."""
         for reason, count in Counter(str(row.values["reason"]) for row in dead).items():
             self._bus.log.error(
-                "event.dead", stream=stream, reason=reason, letters=count, remedy="vedette dead list"
+                "dead_letters.added", stream=stream, reason=reason, count=count, remedy="vedette dead list"
             )
 
     async def _insist(self, what: str, attempt: Callable[[], Awaitable[T]], in_hand: Sequence[Msg] = ()) -> T:
@@ -187,12 +187,12 @@ class Recording:
                 continue
             if self._trouble.pop(what, None):
                 metrics.DATABASE_WAITING.labels(what).set(0)
-                self._bus.log.warning("database.back", waited=what)
+                self._bus.log.warning("database.recovered", what=what)
             return result
 
     def _say(self, what: str, problem: str) -> None:
         if what not in self._trouble:  # once, not per attempt
-            self._bus.log.error("database.unavailable", waits=what, problem=problem)
+            self._bus.log.error("database.unavailable", what=what, error=problem)
             metrics.DATABASE_WAITING.labels(what).set(1)
         self._trouble[what] = problem
 
@@ -204,7 +204,7 @@ class Recording:
         if not self._opened.is_set():
             return
         await self._keep("redating", self._redate)
-        await self._keep("packing", self._pack)
+        await self._keep("aggregation", self._pack)
         await self._keep("retention", self._retain)
 
     async def pack(self) -> None:
@@ -212,16 +212,16 @@ class Recording:
         await self._opened.wait()
         await self._bus.clock.until_right()
         await self._keep("redating", self._redate)
-        await self._keep("packing", self._pack)
+        await self._keep("aggregation", self._pack)
 
-    async def _keep(self, what: str, work: Callable[[], Awaitable[dict[str, int]]]) -> None:
-        """Do *work* on what is kept; without a database, the next tick does it."""
+    async def _keep(self, task: str, work: Callable[[], Awaitable[dict[str, int]]]) -> None:
+        """Do *work*, which the log names *task*; without a database, the next tick does it."""
         try:
             done = await work()
         except DatabaseUnavailable as error:
-            self._bus.log.warning(f"{what}.postponed", problem=str(error))
+            self._bus.log.warning("maintenance.deferred", task=task, error=str(error))
             return
-        self._bus.log.info(f"{what}.done", **done)
+        self._bus.log.info("maintenance.done", task=task, **done)
 
     async def _pack(self) -> dict[str, int]:
         return {"packed": await self._store.pack(self._clock.now() - _STILL_COMING)}
@@ -275,7 +275,7 @@ class Recording:
             if problem and not self._database_clock:
                 self._bus.log.error("clock.wrong", offset_s=round(ahead_s, 1), problem=problem)
             elif self._database_clock and not problem:
-                self._bus.log.warning("clock.right", offset_s=round(ahead_s, 1))
+                self._bus.log.warning("clock.recovered", offset_s=round(ahead_s, 1))
             self._database_clock = problem
 
     async def _database_time(self) -> datetime:

@@ -56,7 +56,7 @@ class LagMonitor:
             return
         if held.stream_created_at != lag.created_at:
             self._bus.log.warning(
-                "stream.made_anew",
+                "stream.recreated",
                 stream=stream,
                 recorded=held.sequence,
                 remedy="vedette rebuild puts the last known state back",
@@ -117,11 +117,11 @@ class LagMonitor:
         if stream in self._near_loss:
             if waiting.used < FAR_FROM_LOSS:
                 self._near_loss.discard(stream)
-                self._bus.log.warning("backlog.small_again", stream=stream, messages=waiting.messages)
+                self._bus.log.warning("lag.recovered", stream=stream, messages=waiting.messages)
         elif waiting.used >= NEAR_LOSS:
             self._near_loss.add(stream)
             self._bus.log.error(
-                "backlog.near_loss",
+                "lag.near_loss",
                 stream=stream,
                 messages=waiting.messages,
                 oldest_s=round(waiting.oldest_s),

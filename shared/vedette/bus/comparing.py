@@ -159,5 +159,5 @@ class ComparedClock:
             problem = in_words(ahead_s, "the NATS server")
             self._log.error("clock.wrong", offset_s=round(ahead_s, 1), problem=problem)
         elif self._said and not wrong:
-            self._log.warning("clock.right", offset_s=round(ahead_s, 1))
+            self._log.warning("clock.recovered", offset_s=round(ahead_s, 1))
         self._said = wrong

@@ -69,7 +69,7 @@ class Watchdog:
                 self._log.warning("stream.silent", stream=what, error=f"{type(error).__name__}: {error}")
         else:
             if self._silent.pop(what, None):
-                self._log.info("stream.answers", stream=what)
+                self._log.info("stream.recovered", stream=what)
 
     def silence(self) -> str | None:
         """Return which streams and consumers do not answer, since when, and what to do, or None."""

@@ -70,7 +70,7 @@ def counted(service: str, log: Any) -> type[BaseMiddleware]:
                 handled = await call_next(msg)
                 outcome = "handled"
             except NotYet:
-                outcome = "put off"
+                outcome = "deferred"
                 raise
             except asyncio.CancelledError:
                 outcome = "stopped"

@@ -168,7 +168,7 @@ class Service:
                     await handle(job)
                 outcome = "done"
             except NotYet:
-                outcome = "put off"
+                outcome = "deferred"
                 raise
             except asyncio.CancelledError:
                 outcome = "stopped"
