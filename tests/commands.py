@@ -25,6 +25,13 @@ from vedette.local.instance import Connection
 READY_WITHIN_S = 120.0
 
 
+def edit(file: Path, text: str) -> None:
+    """Have *text* in *file* at once, as an editor does: who watches it reads no half of it."""
+    new = file.with_name(f"{file.name}.new")
+    new.write_text(text)
+    new.replace(file)
+
+
 class Ended(Struct, frozen=True):
     """A command that ended."""
 
@@ -198,7 +205,7 @@ class Up:
         """Send it a signal and return its exit code."""
         if self._process.returncode is None:
             self._process.send_signal(number)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(READY_WITHIN_S):
             code = await self._process.wait()
         await self._reader
         return code
@@ -239,7 +246,7 @@ async def started(directory: Path, *arguments: str, **environment: str) -> Async
 
 async def watching(running: Up) -> None:
     """Return when *running* says that it watches."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(READY_WITHIN_S):
         while "watching" not in await running.complaint():
             pass
 

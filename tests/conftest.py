@@ -8,7 +8,7 @@ import msgspec
 import nats
 import pytest
 import pytest_asyncio
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from require import missing
 from vedette import log
@@ -29,7 +29,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # The profile `ci`, which Hypothesis brings, tries more.
 # A test is right or wrong; how long it takes says only how busy the machine is.
-settings.register_profile("vedette", deadline=None, max_examples=30)
+settings.register_profile(
+    "vedette", deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("vedette")
 
 # What takes minutes begins, so that no worker is left alone with it at the end.
@@ -82,7 +84,7 @@ async def shared_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
 async def server(needs_nats: None, shared_server: NatsServer) -> NatsServer:
     """Return the shared nats-server, without any stream of the tests before."""
     connection = await nats.connect(shared_server.url("operator"))
-    manager = connection.jetstream()
+    manager = connection.jetstream(timeout=60)
     for stream in await manager.streams_info():
         await manager.delete_stream(str(stream.config.name))
     await close(connection)

@@ -2,13 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 _AGAIN_AFTER_S = (0.02, 0.5)
 
 
-async def eventually(ask: Callable[[], Awaitable[T]], *, within_s: float = 60.0, what: str = "it") -> T:
+class HasReadiness(Protocol):
+    """A service."""
+
+    async def ready(self) -> str | None:
+        """Return why it is not ready, or None when it is."""
+
+
+async def eventually(ask: Callable[[], Awaitable[T]], *, within_s: float = 180.0, what: str = "it") -> T:
     """Return the first truthy result of *ask*; fail after *within_s* with the last one."""
     result: T | None = None
     wait_s, longest_s = _AGAIN_AFTER_S
@@ -20,3 +27,12 @@ async def eventually(ask: Callable[[], Awaitable[T]], *, within_s: float = 60.0,
     except TimeoutError:
         raise AssertionError(f"{what} was not so within {within_s:g} s; last: {result!r}") from None
     return result
+
+
+async def until_ready(service: HasReadiness) -> None:
+    """Return when *service* is ready: a broker on a busy machine may be late with a reply."""
+
+    async def ready() -> bool:
+        return await service.ready() is None
+
+    await eventually(ready, what="ready")

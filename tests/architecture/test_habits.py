@@ -32,10 +32,9 @@ SLEEPS = {
     "faults/test_broker.py": 6,
     "faults/test_clock.py": 1,
     "faults/test_hostile_bus.py": 1,
-    "faults/test_image.py": 1,
     "faults/test_kill.py": 1,
     "faults/test_recorder.py": 1,
-    "faults/test_rolling.py": 2,
+    "faults/test_rolling.py": 1,
     "integration/test_waiting.py": 1,
     "providers/replay.py": 2,  # a server that is slow
     "providers/test_hostile.py": 1,

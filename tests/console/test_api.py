@@ -124,8 +124,8 @@ async def read(url: str, events: int, last: str | None = None) -> list[tuple[str
     found: list[tuple[str, str, object]] = []
     headers = {"last-event-id": last} if last else {}
     async with (
-        asyncio.timeout(20),
-        httpx.AsyncClient(timeout=20) as caller,
+        asyncio.timeout(60),
+        httpx.AsyncClient(timeout=60) as caller,
         caller.stream("GET", url, headers=headers) as reply,
     ):
         place = name = ""
@@ -161,7 +161,7 @@ async def test_a_reader_that_comes_back_misses_nothing() -> None:
         again = await read(f"{url}/api/v1/events?events=recommend.changed", 2, last=place)
         assert [told for _, _, told in again] == [json.loads(encode(one)) for one in missed]
         assert [bool(place) for place, _, _ in again] == [False, True]  # not before all were sent
-        async with httpx.AsyncClient() as caller:
+        async with httpx.AsyncClient(timeout=60) as caller:
             unknown = await caller.get(f"{url}/api/v1/events?events=model.fond")
         assert 'did you mean "model.found"?' in unknown.json()["detail"].replace("\\", "")
 

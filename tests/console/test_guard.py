@@ -88,7 +88,7 @@ async def test_tokens_cannot_be_guessed_fast(closed: Rig) -> None:
 
 async def test_a_forwarded_address_is_not_believed(closed: Rig) -> None:
     """Neither as that of a trusted proxy nor to get around a limit: served as the product serves it."""
-    async with closed.served() as url, httpx.AsyncClient(base_url=url) as stranger:
+    async with closed.served() as url, httpx.AsyncClient(base_url=url, timeout=60) as stranger:
         codes = []
         for number in range(7):
             headers = {"x-forwarded-for": f"10.0.0.{number}"}

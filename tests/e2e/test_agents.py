@@ -22,14 +22,14 @@ async def test_an_agent_gets_a_login_that_survives_a_restart(tmp_path: Path) -> 
         added = await running.ask("agents", "add", "support-bot")
         assert added.code == 0, added.err
         for url in (again["url"], added.out.strip()):
-            async with Client(url) as agent:
+            async with Client(url, timeout_s=60) as agent:
                 assert (await agent.best("chat")).recommendation is None
         listed = (await running.ask("agents", "list", "--json")).json()
         assert [one["name"] for one in listed["agents"]] == ["early", "support-bot"]
         assert again["password"] not in (await running.ask("agents", "list")).out
         assert (await running.ask("agents", "remove", "support-bot")).code == 0
         with pytest.raises(BusUnreachable):
-            async with Client(added.out.strip()) as agent:
+            async with Client(added.out.strip(), timeout_s=60) as agent:
                 await agent.best("chat")
         wrong = await running.ask("agents", "remove", "support-bot")
         assert wrong.code == 2
@@ -37,7 +37,7 @@ async def test_an_agent_gets_a_login_that_survives_a_restart(tmp_path: Path) -> 
     async with up(state) as running:
         await running.line("ready")
         url = (await running.ask("agents", "add", "early", "--json")).json()["url"]
-        async with Client(url) as agent:
+        async with Client(url, timeout_s=60) as agent:
             assert (await agent.best("chat")).recommendation is None
 
 

@@ -34,7 +34,7 @@ async def test_a_page_shows_what_runs_and_starts_jobs(tmp_path: Path) -> None:
         assert line.split()[1] == shown["url"]
         url, _, token = shown["login_url"].partition("/login#")
         assert url == shown["url"]
-        async with httpx.AsyncClient(base_url=url, timeout=20) as browser:
+        async with httpx.AsyncClient(base_url=url, timeout=60) as browser:
             await eventually(lambda: _listed(browser), what="the model is listed")
             for path in (
                 "/",

@@ -58,7 +58,7 @@ async def test_on_model_found(tmp_path: Path) -> None:
 
 
 async def _probed(url: str) -> bool:
-    async with Client(url) as client:
+    async with Client(url, timeout_s=60) as client:
         return any(view.availability for view in (await client.models()).models)
 
 
@@ -76,7 +76,7 @@ async def test_a_provider_of_ones_own(tmp_path: Path) -> None:
             await running.line("found     kobold/koboldcpp/tiny")
 
             async def measured() -> bool:
-                async with Client(running.connection.nats_url) as client:
+                async with Client(running.connection.nats_url, timeout_s=60) as client:
                     (view,) = (await client.models()).models
                     return view.performance is not None and view.performance.output_tps is not None
 

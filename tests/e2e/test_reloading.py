@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.crowd import OllamaServer
-from commands import Up, up
+from commands import Up, edit, up
 from eventually import eventually
 from providers.fake_ollama import fake_ollama
 
@@ -51,12 +51,12 @@ async def test_the_file_is_edited_while_up_runs(tmp_path: Path, url: str) -> Non
             first + endpoint("two", url) + '[schedule]\navailability = "2s"\n'
             "[recommend.use_cases.mine]\nweights = { speed = 1 }\n"
         )
-        file.write_text(changed)
+        edit(file, changed)
         await running.line("config    reloaded: endpoint two added; schedule.availability 30m -> 2s")
         await there(running, "one", "two")
         assert (await running.ask("recommend", "mine", "--json")).code == 0
 
-        file.write_text(changed + "nonsense = 1\n")
+        edit(file, changed + "nonsense = 1\n")
         refused = await running.line("config    refused")
         assert "nonsense" in refused
         findings = (await running.ask("doctor", "--json")).json()["findings"]
@@ -64,7 +64,7 @@ async def test_the_file_is_edited_while_up_runs(tmp_path: Path, url: str) -> Non
         assert "nonsense" in finding["seen"]
         await there(running, "one", "two")
 
-        file.write_text(endpoint("two", url) + "[nats]\nexpected_models = 10\n")
+        edit(file, endpoint("two", url) + "[nats]\nexpected_models = 10\n")
         running.send(signal.SIGHUP)
         running.send(signal.SIGHUP)
         await running.line("config    needs a restart: nats.expected_models")
@@ -101,7 +101,7 @@ async def test_an_endpoint_is_renamed_while_up_runs(tmp_path: Path) -> None:
         measured = await eventually(model, within_s=120, what="measured")
         asked = calls()
 
-        file.write_text(config.format("gpu-box", ollama.url))
+        edit(file, config.format("gpu-box", ollama.url))
         running.send(signal.SIGHUP)
         await running.line("config    reloaded: endpoint gpu renamed gpu-box")
         await running.line("renamed   gpu/m:1b is gpu-box/m:1b now")

@@ -119,7 +119,7 @@ async def test_agents_see_what_is_theirs_and_nothing_else(tmp_path: Path) -> Non
             errors.append(error)
 
         agent = await nats.connect(running.connection.nats_url, error_cb=on_error)
-        info = json.loads((await agent.request("$SRV.INFO.vedette-recommender", timeout=5)).data)
+        info = json.loads((await agent.request("$SRV.INFO.vedette-recommender", timeout=60)).data)
         subjects = {endpoint["subject"]: endpoint["metadata"] for endpoint in info["endpoints"]}
         assert "recommend.best" in subjects
         assert json.loads(subjects["recommend.best"]["request_schema"])["$defs"]["RecommendRequest"]
@@ -150,7 +150,7 @@ async def test_agents_see_what_is_theirs_and_nothing_else(tmp_path: Path) -> Non
         for _ in range(20):
             await operator.publish("models.list", b"{}", reply=inbox)
         for _ in range(20):
-            assert json.loads((await answers.next_msg(timeout=5)).data)["models"] == []
+            assert json.loads((await answers.next_msg(timeout=60)).data)["models"] == []
         await operator.close()
 
         anonymous = running.connection.nats_url.rpartition("@")[2]

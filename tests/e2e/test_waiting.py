@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from commands import Up, started, up
+from eventually import eventually
 from providers.fake_ollama import fake_ollama
 from providers.replay import Exchange, Write
+from vedette.cli.entries import NOTHING_FOUND
 
 CONFIG = """
 [endpoints.box]
@@ -45,7 +47,7 @@ async def test_a_command_says_what_it_waits_for_and_what_goes_on(tmp_path: Path)
 
         ollama.replay.routes["POST", "/api/chat"] = slow
         async with up(directory, CONFIG.format(url=ollama.url)) as running:
-            await running.line("found     box/b")
+            await _knows(running, 2)
             async with started(directory, "benchmark", "box/a", *here) as first:
                 await _says(first, "started")
                 async with started(directory, "benchmark", "box/b", "--json", *here) as second:
@@ -77,7 +79,7 @@ async def test_several_jobs_are_counted(tmp_path: Path) -> None:
     async with fake_ollama(**names) as ollama:
         ollama.replay.routes["POST", "/api/chat"] = _never
         async with up(directory, CONFIG.format(url=ollama.url)) as running:
-            await running.line("found     box/m6")
+            await _knows(running, 7)
             async with started(directory, "benchmark", "box", *here) as command:
                 await _says(command, "position 7 of 7")
                 command.send(signal.SIGINT)
@@ -86,6 +88,17 @@ async def test_several_jobs_are_counted(tmp_path: Path) -> None:
     assert said.count("in the background.") == 5
     assert "So do 2 more.\n" in said
     assert f"vedette watch --event benchmarked --state-dir {directory}\n" in said
+
+
+async def _knows(running: Up, count: int) -> None:
+    """Wait until the recommender, which commands ask, has *count* models."""
+    await running.line("ready")
+
+    async def knows() -> bool:
+        told = await running.ask("models", "--json")
+        return told.code in (0, NOTHING_FOUND) and len(told.json()["models"]) == count
+
+    await eventually(knows, what=f"{count} models known")
 
 
 async def _never(exchange: Exchange, write: Write) -> None:

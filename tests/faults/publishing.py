@@ -86,7 +86,7 @@ class Publisher:
     """
 
     def __init__(self, connection: NatsClient) -> None:
-        self._js = connection.jetstream()
+        self._js = connection.jetstream(timeout=60)
         self.acknowledged: dict[str, str] = {}
         self.newest: dict[str, tuple[int, bytes]] = {}
         self.again = 0

@@ -109,7 +109,7 @@ class Replica:
         return await self.health() == 200
 
     async def health(self) -> int:
-        """Return the status of /readyz, or 0 when nothing answers within five seconds."""
+        """Return the status of /readyz, or 0 when nothing answers."""
         url = self._health()
         return await asyncio.to_thread(_status, url) if url else 0
 
@@ -120,7 +120,7 @@ class Replica:
 
 def _status(url: str) -> int:
     try:
-        with urllib.request.urlopen(url, timeout=5) as response:
+        with urllib.request.urlopen(url, timeout=30) as response:
             return int(response.status)
     except urllib.error.HTTPError as error:
         with error:

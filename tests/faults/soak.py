@@ -377,7 +377,9 @@ async def soak(directory: Path, plan: Plan) -> Soaked:
         await _end_all(on, [replica for replica in replicas if replica.service != "recorder"])
         async with _connected(broker) as connection:
             await eventually(
-                lambda: recorded(connection.jetstream()), within_s=_QUIET_WITHIN_S, what="everything recorded"
+                lambda: recorded(connection.jetstream(timeout=60)),
+                within_s=_QUIET_WITHIN_S,
+                what="everything recorded",
             )
             streamed, whole = await _streamed(connection)
         await _end_all(on, [replica for replica in replicas if replica.service == "recorder"])
@@ -424,13 +426,15 @@ async def _connected(broker: Broker) -> AsyncIterator[NatsClient]:
 
 
 async def _measured(connection: NatsClient, models: int) -> bool:
-    state = (await connection.jetstream().stream_info("MODELS", subjects_filter="model.probed.>")).state
+    state = (
+        await connection.jetstream(timeout=60).stream_info("MODELS", subjects_filter="model.probed.>")
+    ).state
     return len(state.subjects or ()) >= models
 
 
 async def _streamed(connection: NatsClient) -> tuple[set[str], bool]:
     """Return the ids of all events that the streams hold, and whether they have dropped none."""
-    js = connection.jetstream()
+    js = connection.jetstream(timeout=60)
     ids: set[str] = set()
     whole = True
     for stream in STREAMS:

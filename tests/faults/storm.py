@@ -124,7 +124,7 @@ class Scene:
     ) -> None:
         self._directory = directory
         self._broker = broker
-        self._js = connection.jetstream()
+        self._js = connection.jetstream(timeout=60)
         self._database = database
         self._source = source
         self.publisher = Publisher(connection)

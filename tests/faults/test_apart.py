@@ -68,7 +68,7 @@ async def test_the_recommender_ends_with_its_parent(tmp_path: Path) -> None:
         await running.line("ready")
         child = child_of(running.connection.pid)
         await running.stop(signal.SIGKILL)
-        await eventually(lambda: gone(child), within_s=20, what="the recommender's end")
+        await eventually(lambda: gone(child), what="the recommender's end")
 
 
 # Replies to the first reload only when the second is there: to the first that it is done, to the second that it is not.
@@ -105,7 +105,7 @@ async def test_metrics_of_the_recommender_stand_among_those_of_up(tmp_path: Path
         assert (await running.ask("recommend", "chat", "--unmeasured", "keep")).code == 0
 
         def read() -> str:
-            with urllib.request.urlopen(f"{running.connection.health_url}/metrics/", timeout=10) as reply:
+            with urllib.request.urlopen(f"{running.connection.health_url}/metrics/", timeout=60) as reply:
                 return str(reply.read().decode())
 
         text = await asyncio.to_thread(read)

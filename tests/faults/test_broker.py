@@ -13,7 +13,7 @@ import nats
 import pytest
 from nats.aio.client import Client as NatsClient
 
-from eventually import eventually
+from eventually import eventually, until_ready
 from faults.breaking import Broker, Sqlite, say_nothing
 from faults.proxy import Proxy, proxy
 from faults.publishing import Publisher, events, recorded
@@ -28,8 +28,8 @@ from vedette.runtime.service import open_service
 from vedette.settings import Nats, Settings
 
 EVENTS = 400
-# A half-open connection is noticed after two pings of five seconds; a broken one at once.
-NOTICED_WITHIN_S = 25.0
+# A half-open connection is noticed after two pings of five seconds, a broken one at once; on a busy machine later.
+NOTICED_WITHIN_S = 60.0
 # Longer than the attempts that nats-py makes by default, at one a second.
 LONG_S = 15.0
 
@@ -142,7 +142,7 @@ async def test_services_say_so_and_go_on_by_themselves(
         async def ask() -> None:
             while True:
                 try:
-                    async with asyncio.timeout(5):
+                    async with asyncio.timeout(30):
                         await client.best("chat")
                     asked.append("answered")
                 except VedetteError as error:
@@ -159,12 +159,12 @@ async def test_services_say_so_and_go_on_by_themselves(
         async def answered() -> bool:
             return "answered" in asked[before:]
 
-        await eventually(answered, within_s=20, what="an answer")
+        await eventually(answered, what="an answer")
         asking.cancel()
         await asyncio.wait([asking])
         assert asking.cancelled(), asking.exception()
         await client.close()
-        await eventually(lambda: recorded(connection.jetstream()), what="everything recorded")
+        await eventually(lambda: recorded(connection.jetstream(timeout=60)), what="everything recorded")
     assert "neither answer nor error" not in asked
     assert await findings(publisher, database.url) == Findings(
         events=EVENTS, lost=0, doubled=0, unknown=0, stale=0
@@ -178,15 +178,11 @@ async def test_a_late_pong_leaves_nobody_deaf(server: NatsServer, settings: Sett
         url = server.url("operator").replace(f":{server.port}", f":{network.port}")
         behind = msgspec.structs.replace(settings, nats=msgspec.structs.replace(settings.nats, url=url))
         async with open_service("recommender", behind) as service:
-            assert await service.ready() is None
+            await until_ready(service)
             network.hold()
             assert await service.ready() == "NATS does not answer"
             assert await service.ready() == "NATS does not answer"
             network.heal()
-
-            async def ready() -> bool:
-                return await service.ready() is None
-
-            await eventually(ready, within_s=5, what="ready again")
-            await service.bus.connection.jetstream(timeout=2).account_info()
+            await until_ready(service)
+            await service.bus.connection.jetstream(timeout=60).account_info()
             assert service.bus.connection.stats["reconnects"] == 0

@@ -41,7 +41,7 @@ async def test_events_go_on_after_the_broker_was_killed(tmp_path: Path) -> None:
         (server,) = _started_by(_pid(tmp_path), "nats-server")
         os.kill(server, signal.SIGKILL)
         await running.line("NATS      restarted")
-        before = await eventually(lambda: _checked_at(url), within_s=60, what="the model is probed again")
+        before = await eventually(lambda: _checked_at(url), what="the model is probed again")
         assert before
         assert await _probed(url) > 0
 
@@ -54,11 +54,11 @@ async def test_the_console_comes_back_and_nothing_else_ends(tmp_path: Path) -> N
         up(tmp_path / "s", CONFIG.format(url=ollama.url)) as running,
     ):
         url = await _address(running)
-        await eventually(lambda: _checked_at(url), within_s=60, what="the model is probed")
+        await eventually(lambda: _checked_at(url), what="the model is probed")
         os.kill(_listening_at(int(url.rpartition(":")[2])), signal.SIGKILL)
         best = await running.ask("recommend", "chat", "--json")
         assert best.code == 0
-        assert await eventually(lambda: _checked_at(url), within_s=60, what="the console replies again")
+        assert await eventually(lambda: _checked_at(url), what="the console replies again")
 
 
 async def _address(running: Up) -> str:
@@ -72,7 +72,7 @@ def _pid(directory: Path) -> int:
 
 
 async def _checked_at(url: str) -> str | None:
-    async with httpx.AsyncClient(base_url=url, timeout=10) as caller:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as caller:
         try:
             reply = await caller.get("/api/v1/models")
         except httpx.TransportError:
@@ -84,8 +84,8 @@ async def _checked_at(url: str) -> str | None:
 async def _probed(url: str) -> int:
     """Return how many probes an event stream tells of until the first."""
     async with (
-        asyncio.timeout(60),
-        httpx.AsyncClient(timeout=60) as caller,
+        asyncio.timeout(180),
+        httpx.AsyncClient(timeout=180) as caller,
         caller.stream("GET", f"{url}/api/v1/events?events=model.probed") as reply,
     ):
         async for line in reply.aiter_lines():

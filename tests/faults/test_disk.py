@@ -47,7 +47,7 @@ async def operator(server: NatsServer) -> AsyncIterator[NatsClient]:
 async def limits(connection: NatsClient) -> dict[str, int]:
     return {
         info.config.name or "": info.config.max_bytes or 0
-        for info in await connection.jetstream(timeout=10).streams_info()
+        for info in await connection.jetstream(timeout=60).streams_info()
     }
 
 
@@ -95,7 +95,7 @@ async def test_limits_grow_and_shrink_without_loss(server: NatsServer) -> None:
     settings = Settings(nats=Nats(expected_models=1))
     whole = next(config.max_bytes or 0 for config in streams(settings) if config.name == "MODELS")
     async with operator(server) as connection:
-        js = connection.jetstream(timeout=10)
+        js = connection.jetstream(timeout=60)
         await provision(connection, settings, room_bytes=64 * MIB)
         small = (await limits(connection))["MODELS"]
         await provision(connection, settings, room_bytes=10_000 * MIB)
@@ -145,7 +145,7 @@ verify_capabilities = false
 
 def _readyz(url: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"{url}/readyz", timeout=10) as reply:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=60) as reply:
             return reply.status, reply.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -157,7 +157,10 @@ async def readiness(running: Up) -> tuple[int, str]:
 
 async def next_probe(running: Up) -> ModelProbed:
     """Wait for a probe from now on, as an agent hears it."""
-    async with Client(running.connection.nats_url) as client, client.watch(events=["model.probed"]) as events:
+    async with (
+        Client(running.connection.nats_url, timeout_s=60) as client,
+        client.watch(events=["model.probed"]) as events,
+    ):
         async for event in events:
             assert isinstance(event, ModelProbed)
             return event
@@ -194,7 +197,7 @@ async def test_a_full_disk_is_said_and_what_it_stopped_goes_on(tmp_path: Path) -
                 return (await readiness(running))[0] == 200
 
             await eventually(ready, what="ready again")
-            async with asyncio.timeout(150):  # a job that failed waits for up to a minute
+            async with asyncio.timeout(300):  # a job that failed waits for up to a minute
                 assert (await next_probe(running)).at > freed
             assert await running.stop() == 0
 
@@ -208,7 +211,7 @@ async def test_a_killed_private_broker_is_started_again(tmp_path: Path) -> None:
         url = running.connection.nats_url
         os.kill(_broker_of(state), signal.SIGKILL)
         await running.line("NATS      restarted: its process ended")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):
             await next_probe(running)
         assert running.connection.nats_url == url
 

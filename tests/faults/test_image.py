@@ -91,7 +91,7 @@ async def container(
             assert made.status != "exited", said
             return "ready" in said
 
-        await eventually(ready, within_s=90, what=f"{service} ready in its container")
+        await eventually(ready, what=f"{service} ready in its container")
         yield made
     finally:
         await asyncio.to_thread(made.remove, force=True)
@@ -122,12 +122,7 @@ async def test_services_from_the_image_are_replaced_under_load(
 
             running = [(service, await start(service)) for service, n in REPLICAS.items() for _ in range(n)]
             async with asking(server) as questions:
-
-                async def answered() -> bool:
-                    return questions.outcomes[ANSWERED] > 0
-
-                await eventually(answered, what="an answer that names the model")
-                await asyncio.sleep(1)  # until the other replica has heard of it too
+                await eventually(questions.all_answer, what="answers that name the model, of both replicas")
                 questions.outcomes.clear()
                 questions.took_ms.clear()
                 for service, old in running:

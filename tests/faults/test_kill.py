@@ -59,7 +59,7 @@ async def stored(js: JetStreamContext, stream: str) -> list[tuple[str, str]]:
     subscription = await js.subscribe("", stream=stream, ordered_consumer=True)
     found = []
     for _ in range(total):
-        message = await subscription.next_msg(timeout=10)
+        message = await subscription.next_msg(timeout=60)
         found.append((message.subject, (message.headers or {})["Nats-Msg-Id"]))
     await subscription.unsubscribe()
     return found
@@ -109,17 +109,21 @@ async def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path: Path) -> N
         # No more work is begun; what was in hand comes back after its acknowledgement is overdue.
         async with up(state, config(QUIET, one=one.url, two=two.url)) as running:
             await running.line("ready")
-            async with Client(running.connection.nats_url) as client:
-                assert {str(view.model) for view in (await client.models()).models} == {
-                    "one/a",
-                    "one/b",
-                    "one/c",
-                    "two/a",
-                    "two/d",
-                }
+            async with Client(running.connection.nats_url, timeout_s=60) as client:
+
+                async def all_known() -> bool:
+                    return {str(view.model) for view in (await client.models()).models} == {
+                        "one/a",
+                        "one/b",
+                        "one/c",
+                        "two/a",
+                        "two/d",
+                    }
+
+                await eventually(all_known, what="all models known")
             operator = await nats.connect(running.connection.operator_url)
-            js = operator.jetstream()
-            await eventually(lambda: recorded(js), within_s=120, what="everything recorded")
+            js = operator.jetstream(timeout=60)
+            await eventually(lambda: recorded(js), what="everything recorded")
 
             async def each_once() -> list[tuple[str, str]]:
                 # What was in hand may still publish: then the two are compared again.
@@ -128,7 +132,7 @@ async def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path: Path) -> N
                     events if kept(state / "vedette.db") == Counter(plain(one) for _, one in events) else []
                 )
 
-            events = await eventually(each_once, within_s=120, what="every event in the database, once")
+            events = await eventually(each_once, what="every event in the database, once")
             await close(operator)
             assert await running.stop() == 0
 

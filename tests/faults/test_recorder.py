@@ -80,7 +80,7 @@ def freezable(tmp_path: Path) -> Path:
 
 
 def _did(*command: str) -> bool:
-    return subprocess.run(command, check=False, capture_output=True, timeout=10).returncode == 0
+    return subprocess.run(command, check=False, capture_output=True, timeout=60).returncode == 0
 
 
 @contextmanager
@@ -116,7 +116,7 @@ async def problem(recorder: Up) -> str | None:
 
     def ask(url: str) -> str | None:
         try:
-            with urllib.request.urlopen(url, timeout=10):
+            with urllib.request.urlopen(url, timeout=60):
                 return None
         except urllib.error.HTTPError as error:
             with error:

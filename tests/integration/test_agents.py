@@ -76,7 +76,7 @@ async def settled(connection: NatsClient) -> None:
     """Return when all requests of *connection* so far are answered: the recommender takes them in order."""
     await barrier(connection)
     for subject in ("recommend.best", "models.list", "$SRV.PING"):
-        await connection.request(subject, ASKED if subject == "recommend.best" else b"{}", timeout=10)
+        await connection.request(subject, ASKED if subject == "recommend.best" else b"{}", timeout=60)
 
 
 @asynccontextmanager
@@ -205,7 +205,7 @@ async def test_no_reply_repeats_the_headers_of_its_request(
     async with recommender.serve(settings), connected(server.url("agent")) as attacker:
         for asked in ("recommend.best", "recommend.nonsense", "report.outcome", "$SRV.PING", "$SRV.STATS"):
             try:
-                reply = await attacker.request(asked, ASKED, timeout=10, headers=FORGED)
+                reply = await attacker.request(asked, ASKED, timeout=60, headers=FORGED)
             except nats.errors.NoRespondersError:
                 continue
             assert not FORGED.keys() & (reply.headers or {}).keys(), asked
@@ -318,9 +318,9 @@ async def test_an_agent_with_a_login_of_its_own_is_alone(
                     await attacker.publish(asked, ASKED, reply=reply)
             for reply in ("_INBOX.>", ">"):  # within an account they have the server forget replies
                 await attacker.publish("recommend.best", ASKED, reply=reply)
-                await victim.request("recommend.best", ASKED, timeout=10)
+                await victim.request("recommend.best", ASKED, timeout=60)
             overheard = await heard(attacker, "_INBOX.>")
-            await victim.request("recommend.best", ASKED, timeout=10)
+            await victim.request("recommend.best", ASKED, timeout=60)
             await bus.js.publish(FOUND.subject, encode(FOUND))
             await eventually(lambda: _any(events), what="heard")
             await settled(victim)
@@ -335,14 +335,17 @@ async def test_logins_come_and_go_while_the_server_runs(
 ) -> None:
     """Nobody else's connection breaks; a login that is taken away ends at once; twice gives the same one."""
     async with announced(server, tmp_path), recommender.serve(settings):
-        async with Client(server.url("agent")) as shared, shared.watch(events=["model.found"]) as watching:
+        async with (
+            Client(server.url("agent"), timeout_s=60) as shared,
+            shared.watch(events=["model.found"]) as watching,
+        ):
             one = await agents.add(tmp_path, "one")
             assert one == await agents.add(tmp_path, "one")
             assert one.url is not None
             async with connected(one.url) as connection:
-                await connection.request("recommend.best", ASKED, timeout=10)
+                await connection.request("recommend.best", ASKED, timeout=60)
                 await agents.add(tmp_path, "two")
-                await connection.request("recommend.best", ASKED, timeout=10)
+                await connection.request("recommend.best", ASKED, timeout=60)
                 await agents.remove(tmp_path, "one")
 
                 async def cut() -> bool:
@@ -350,7 +353,7 @@ async def test_logins_come_and_go_while_the_server_runs(
 
                 await eventually(cut, what="cut off")
             with pytest.raises(BusUnreachable, match="refused these credentials"):
-                async with Client(one.url) as gone:
+                async with Client(one.url, timeout_s=60) as gone:
                     await gone.best("chat")
             await bus.js.publish(FOUND.subject, encode(FOUND))
             async with asyncio.timeout(60):

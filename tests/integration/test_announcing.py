@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from nats.js.errors import NotFoundError
 
-from eventually import eventually
+from eventually import eventually, until_ready
 from samples import benchmark_event, lifecycle_event, model_info, probe_event
 from vedette import Client
 from vedette.bus.bus import Bus
@@ -76,7 +76,7 @@ async def recommenders(chosen: Settings, number: int = REPLICAS) -> AsyncIterato
 @asynccontextmanager
 async def agent(server: NatsServer) -> AsyncIterator[Watching]:
     """Yield what an agent hears of changed answers for chat, with an agent's credentials."""
-    async with Client(server.url("agent")) as client, client.watch(use_cases=["chat"]) as heard:
+    async with Client(server.url("agent"), timeout_s=60) as client, client.watch(use_cases=["chat"]) as heard:
         yield heard
 
 
@@ -155,7 +155,7 @@ async def test_who_starts_over_what_was_announced_announces_nothing(
     for _ in range(2):
         async with recommenders(chosen) as services, agent(server) as heard:
             for service in services:
-                assert await service.ready() is None
+                await until_ready(service)
             await lost(bus, OTHERS.pop())  # is looked at, and changes nothing
             await found(bus, B)
             await measured(bus, B, 4000.0)

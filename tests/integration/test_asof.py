@@ -374,7 +374,7 @@ async def test_an_agent_asks_what_would_have_been_said(
     """Recorder and recommender over NATS: the answer as of now is the answer now; without a recorder, none."""
     url = f"sqlite+aiosqlite:///{tmp_path}/vedette.db"
     chosen = msgspec.structs.replace(settings, database=Database(url=url))
-    async with serve_recommender(chosen), Client(server.url("agent")) as client:
+    async with serve_recommender(chosen), Client(server.url("agent"), timeout_s=60) as client:
         with pytest.raises(NoAnswer, match="is a recorder running"):
             await client.asof("chat", datetime.now(UTC))
         async with app.serve(chosen):

@@ -15,7 +15,7 @@ import openai
 import pytest
 
 import vedette_recommender.app as recommender
-from eventually import eventually
+from eventually import eventually, until_ready
 from providers.replay import replaying, reply
 from samples import lifecycle_event, model_info, probe_event
 from vedette import Client, SyncClient, calls
@@ -27,7 +27,6 @@ from vedette.messages.codec import decode_event, encode
 from vedette.messages.events import ModelReported
 from vedette.runtime.nats_server import NatsServer
 from vedette.runtime.service import open_service
-from vedette.runtime.subprocesses import free_port
 from vedette.settings import Nats, Settings
 from vedette.types import Claim, Evidence, ModelRef, Outcome
 
@@ -46,7 +45,7 @@ COMPLETION = {
 @pytest.fixture
 async def agent(bus: Bus, server: NatsServer, settings: Settings) -> AsyncIterator[Client]:
     """Yield a client beside a recommender that knows no model yet."""
-    async with recommender.serve(settings), Client(server.url("agent")) as client:
+    async with recommender.serve(settings), Client(server.url("agent"), timeout_s=60) as client:
         yield client
 
 
@@ -258,7 +257,7 @@ def test_the_two_clients_have_the_same_methods() -> None:
 async def test_it_waits_in_threads_and_where_a_loop_runs(bus: Bus, agent: Client, server: NatsServer) -> None:
     await found(bus, B)
     await until_known(agent, 1)
-    client = SyncClient(server.url("agent"))
+    client = SyncClient(server.url("agent"), timeout_s=60)
 
     def best() -> str:
         recommended = client.best("chat").recommendation
@@ -279,10 +278,10 @@ async def test_it_waits_in_threads_and_where_a_loop_runs(bus: Bus, agent: Client
 
 async def test_one_of_several_servers_is_enough(server: NatsServer, settings: Settings) -> None:
     """Clients and services of a cluster connect while its first server is away."""
-    away = f"nats://127.0.0.1:{free_port()}"
+    away = "nats://127.0.0.1:1"
     both = f"{away},{server.url('operator')}"
     async with open_service("test", msgspec.structs.replace(settings, nats=Nats(url=both))) as service:
         await service.start()
-        assert await service.ready() is None
-    async with Client(f"{away},{server.url('agent')}") as client:
+        await until_ready(service)
+    async with Client(f"{away},{server.url('agent')}", timeout_s=60) as client:
         assert client is not None

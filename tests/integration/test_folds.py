@@ -79,7 +79,7 @@ async def race(
 
     await asyncio.gather(replica(), replica())
     subscription = await bus.js.subscribe(subject, ordered_consumer=True)
-    messages = [await subscription.next_msg(timeout=5) for _ in steps]
+    messages = [await subscription.next_msg(timeout=60) for _ in steps]
     await subscription.unsubscribe()
     return [decode_event(m.subject, m.data) for m in messages]  # type: ignore[misc]
 

@@ -37,7 +37,7 @@ async def test_a_service_forgets_models_that_were_lost_long_ago(bus: Bus, settin
         async def forgotten() -> bool:
             return service.catalogue.get(OLD) is None
 
-        await eventually(forgotten, within_s=20, what="the old model is forgotten")
+        await eventually(forgotten, what="the old model is forgotten")
         assert service.catalogue.get(LATE) is not None
         assert [state.model for state in service.catalogue.present()] == [HERE]
 

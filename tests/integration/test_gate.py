@@ -7,18 +7,20 @@ from typing import Any
 
 import pytest
 from msgspec import Struct
+from nats.aio.client import Client as NatsClient
 
 from eventually import eventually
 from providers.replay import Exchange, Handler, Write, replaying, reply, stream
 from vedette import Client
 from vedette.bus.bus import Bus
+from vedette.bus.connection import connect
 from vedette.bus.provisioning import ensure_durable
 from vedette.endpoints import gate
 from vedette.messages import ids
 from vedette.messages.consumers import host_jobs
 from vedette.messages.events import Job, JobKind
 from vedette.runtime import process
-from vedette.settings import Benchmarking, Console, EndpointSettings, Schedule, Settings
+from vedette.settings import Benchmarking, Console, EndpointSettings, Nats, Schedule, Settings
 
 NOW = datetime.now(UTC)
 LISTING = {"data": [{"id": "m", "object": "model", "owned_by": "vllm", "max_model_len": 4096}]}
@@ -74,7 +76,10 @@ async def test_a_probe_never_lands_in_a_measurement(tmp_path: Path) -> None:
             schedule=Schedule(availability="1s"),
             benchmarking=Benchmarking(runs=4, output_tokens=30),
         )
-        async with process.up(settings, tmp_path) as up, Client(up.connection.nats_url) as client:
+        async with (
+            process.up(settings, tmp_path) as up,
+            Client(up.connection.nats_url, timeout_s=60) as client,
+        ):
             await eventually(
                 lambda: _probed_after(asked), within_s=120, what="a measurement, and probes after"
             )
@@ -97,7 +102,7 @@ async def _probed_after(asked: Asked) -> bool:
 )
 async def test_a_new_endpoint_has_its_turn_before_all_models_of_another(tmp_path: Path) -> None:
     """Its first benchmark is the next after the one that runs, or after one more while its models are found."""
-    asked, begun = list[str](), asyncio.Event()
+    asked, begun, goes_on = list[str](), asyncio.Event(), asyncio.Event()
     answer = stream(*WORDS, END, "data: [DONE]\n", pace_s=0.015)
     many = [{**LISTING["data"][0], "id": f"m{number}"} for number in range(8)]
 
@@ -105,6 +110,7 @@ async def test_a_new_endpoint_has_its_turn_before_all_models_of_another(tmp_path
         if "Reply with one word: ready" not in str(exchange.body):
             asked.append(str(exchange.model))
             begun.set()
+            await goes_on.wait()
         await answer(exchange, write)
 
     async def late(exchange: Exchange, write: Write) -> None:
@@ -132,10 +138,18 @@ async def test_a_new_endpoint_has_its_turn_before_all_models_of_another(tmp_path
             benchmarking=Benchmarking(runs=1, output_tokens=30),
         )
 
+        async def small_is_queued(connection: NatsClient) -> bool:
+            queued = "job.benchmark.rack.small.>"
+            info = await connection.jetstream(timeout=60).stream_info("JOBS", subjects_filter=queued)
+            return bool(info.state.subjects)
+
         async def small_is_measured() -> bool:
             return "m" in asked
 
-        async with process.up(settings, tmp_path):
+        async with process.up(settings, tmp_path) as up:
+            async with connect(Nats(url=up.connection.operator_url), name="test") as connection:
+                await eventually(lambda: small_is_queued(connection), what="a job at the small endpoint")
+            goes_on.set()
             await eventually(small_is_measured, within_s=120, what="a benchmark at the small endpoint")
     assert len(set(asked) - {"m"}) <= 4  # of eight
 
@@ -159,15 +173,15 @@ def _job(kind: JobKind, endpoint: str) -> Job:
 async def test_a_measurement_waits_for_the_probes_that_have_begun(bus: Bus) -> None:
     """Not for those that come after it: they see it, and ask for no answer."""
     await bus.publisher.enqueue(_job("probe", "box"))
-    waiting = asyncio.create_task(gate.until_free(bus, "rack", within_s=60))
+    waiting = asyncio.create_task(gate.until_free(bus, "rack", within_s=600))
     assert await asyncio.wait({waiting}, timeout=0.5) == (set(), {waiting})
     await bus.publisher.enqueue(_job("probe", "other"))
     stored = await bus.streams.first_from("JOBS", 1, "job.probe.rack.>")
     assert stored is not None
     await bus.streams.remove("JOBS", stored.sequence)
-    await asyncio.wait_for(waiting, 30)
+    await asyncio.wait_for(waiting, 60)
     # A prober that is gone holds nothing up for longer than an answer takes.
-    await asyncio.wait_for(gate.until_free(bus, "rack", within_s=0.2), 30)
+    await asyncio.wait_for(gate.until_free(bus, "rack", within_s=0.2), 60)
 
 
 async def test_a_host_is_closed_while_a_measurement_is_in_hand(bus: Bus) -> None:
@@ -183,7 +197,7 @@ async def test_a_host_is_closed_while_a_measurement_is_in_hand(bus: Bus) -> None
 
     await bus.publisher.enqueue(_job("benchmark", "box"))
     working = asyncio.create_task(bus.jobs.work(host_jobs("rack"), measure, concurrency=1, timeout_s=60))
-    await asyncio.wait_for(begun.wait(), 30)
+    await asyncio.wait_for(begun.wait(), 60)
     assert await gate.closed(bus, "rack") == "the host is being measured"
     assert await gate.closed(bus, "other") is None
     ended.set()

@@ -319,7 +319,7 @@ async def test_a_silent_database_is_not_waited_for(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         async with Store(f"postgresql+asyncpg://user@127.0.0.1:{port}/vedette") as store:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 with pytest.raises(NoAnswer, match=r"longer than 1\.5 s"):
                     await ask(store, "availability", {"model": MODEL})
 
@@ -331,7 +331,7 @@ async def test_an_agent_asks_the_recorder(
     file = tmp_path / "vedette.db"
     chosen = msgspec.structs.replace(settings, database=Database(url=f"sqlite+aiosqlite:///{file}"))
     now = datetime.now(UTC)
-    async with app.serve(chosen), Client(server.url("agent")) as client:
+    async with app.serve(chosen), Client(server.url("agent"), timeout_s=60) as client:
         for event in (probe(now - HOUR), benchmark_event(MODEL, at=now - HOUR, tps=40.0)):
             await bus.js.publish(event.subject, encode(event))
 
@@ -359,6 +359,6 @@ async def test_an_agent_asks_the_recorder(
 @pytest.mark.fault("no recorder is there", "I4")
 async def test_without_a_recorder_that_is_what_is_said(server: NatsServer) -> None:
     """The service that would answer is named."""
-    async with Client(server.url("agent")) as client:
+    async with Client(server.url("agent"), timeout_s=60) as client:
         with pytest.raises(NoAnswer, match="is a recorder running"):
             await client.history_performance(MODEL)

@@ -39,7 +39,7 @@ async def crowded() -> AsyncIterator[tuple[str, Counter[str]]]:
 
 def at(url: str, settings: Settings) -> Settings:
     """Return *settings* with the one endpoint `box`, whose load is not read: a reading is no job and waits for none."""
-    box = EndpointSettings(url=url, host_group="box", timeout_s=5.0, load=Load(every_s=0))
+    box = EndpointSettings(url=url, host_group="box", timeout_s=60.0, load=Load(every_s=0))
     return msgspec.structs.replace(settings, endpoints={"box": box})
 
 

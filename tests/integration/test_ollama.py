@@ -33,7 +33,7 @@ async def test_fifty_cycles_leave_residency_as_it_was(ollama: Ollama, tmp_path: 
     seen = [before]
     async with up(tmp_path / "state", CONFIG.format(url=ollama.url)) as running:
         await running.line("ready")
-        async with Client(running.connection.nats_url) as client:
+        async with Client(running.connection.nats_url, timeout_s=60) as client:
 
             async def probed() -> bool:
                 now = await ollama.resident()

@@ -122,7 +122,7 @@ async def test_loads_are_kept_where_the_server_has_room(
     """The official chart gives streams no memory; and no restart of a single server may forget the stream."""
     configuration = JETSTREAM.replace("}", f"\n{limit}\n}}")
     async with server_of_others(tmp_path, configuration) as url, connected(url) as connection:
-        js = connection.jetstream()
+        js = connection.jetstream(timeout=60)
         wanted = next(
             config
             for config in streams(Settings(nats=Nats(replicas=replicas, expected_models=1)))
@@ -135,7 +135,7 @@ async def test_loads_are_kept_where_the_server_has_room(
 
 async def _stays_as_it_is(name: str, subject: str, says: str, directory: Path) -> None:
     async with server_of_others(directory, JETSTREAM) as url, connected(url) as connection:
-        js = connection.jetstream()
+        js = connection.jetstream(timeout=60)
         await js.add_stream(name=name, subjects=[subject])
         await js.publish(subject.replace(">", "a.b"), b"theirs")
         before = await js.stream_info(name)

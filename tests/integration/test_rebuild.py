@@ -97,7 +97,7 @@ async def publish(bus: Bus, *published: Event) -> None:
 
 async def told(server: NatsServer) -> tuple[list[ModelView], ModelRef | None]:
     """Return what the recommender says of every model, and which is best."""
-    async with Client(server.url("agent")) as client:
+    async with Client(server.url("agent"), timeout_s=60) as client:
         best = (await client.best("chat")).recommendation
         return list((await client.models()).models), best.model if best else None
 

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 import vedette_recommender.app as recommender
 import vedette_recorder.app as recorder
-from eventually import eventually
+from eventually import eventually, until_ready
 from samples import lifecycle_event, model_info, report_event
 from vedette import Client, log
 from vedette.bus import agents
@@ -66,7 +66,7 @@ async def stored(bus: Bus, model: ModelRef = MODEL) -> list[ModelReported]:
     state = (await bus.js.stream_info("REPORTS", subjects_filter=subjects.of_report(model))).state
     count = (state.subjects or {}).get(subjects.of_report(model), 0)
     subscription = await bus.js.subscribe(subjects.of_report(model), ordered_consumer=True)
-    messages = [await subscription.next_msg(timeout=5) for _ in range(count)]
+    messages = [await subscription.next_msg(timeout=60) for _ in range(count)]
     await subscription.unsubscribe()
     return [decode_event(message.subject, message.data) for message in messages]  # type: ignore[misc]
 
@@ -81,7 +81,7 @@ async def test_two_replicas_add_up_and_what_they_have_goes_out_when_they_stop(
 ) -> None:
     """The questions are shared among them; the state after both is that of all reports, once each."""
     await publish_models(bus)
-    async with Client(server.url("agent")) as client, AsyncExitStack() as stack:
+    async with Client(server.url("agent"), timeout_s=60) as client, AsyncExitStack() as stack:
         for _ in range(2):
             await stack.enter_async_context(recommender.serve(settings))
         replies = await asyncio.gather(
@@ -199,7 +199,7 @@ async def test_reports_go_out_by_themselves(bus: Bus) -> None:
 async def test_a_flood_is_answered_and_moves_little(bus: Bus, server: NatsServer, settings: Settings) -> None:
     """Two thousand reports of one caller: each is answered, a window's few count, and questions go on."""
     await publish_models(bus)
-    async with Client(server.url("agent")) as client, recommender.serve(settings):
+    async with Client(server.url("agent"), timeout_s=60) as client, recommender.serve(settings):
         replies, best = await asyncio.gather(
             asyncio.gather(*(client.report(MODEL, Outcome.SERVER_ERROR) for _ in range(2000))),
             client.best("chat"),
@@ -242,7 +242,7 @@ class TestAccounts:
                     await connection.request(
                         "report.outcome",
                         msgspec.json.encode({"model": MODEL, "outcome": "timeout", "caller": f"made up {n}"}),
-                        timeout=10,
+                        timeout=60,
                         headers={
                             "Nats-Request-Info": f'{{"acc":"made up {n}"}}',
                             "nats-request-info": str(n),
@@ -262,7 +262,7 @@ async def test_what_cannot_be_so_is_an_error_with_its_field(
 ) -> None:
     """And counts nothing."""
     await publish_models(bus)
-    async with Client(server.url("agent")) as client, recommender.serve(settings):
+    async with Client(server.url("agent"), timeout_s=60) as client, recommender.serve(settings):
         for told, code, field in (
             ({"model": "box/othr"}, "unknown_model", "model"),
             ({"model": "other"}, "invalid_value", "model"),
@@ -290,7 +290,7 @@ async def test_an_answer_says_up_to_which_report_it_reflects(
 ) -> None:
     """Beside the sequence of MODELS, which reports do not move."""
     await publish_models(bus)
-    async with recommender.serve(settings), Client(server.url("agent")) as client:
+    async with recommender.serve(settings), Client(server.url("agent"), timeout_s=60) as client:
         before = (await client.best("chat")).as_of
         now = datetime.now(UTC)
         for n in range(2):
@@ -320,7 +320,8 @@ async def test_what_was_reported_ends_in_history(
     await publish_models(bus)
     file = tmp_path / "vedette.db"
     chosen = msgspec.structs.replace(settings, database=Database(url=f"sqlite+aiosqlite:///{file}"))
-    async with recorder.serve(chosen), Client(server.url("agent")) as client:
+    async with recorder.serve(chosen) as recording, Client(server.url("agent"), timeout_s=60) as client:
+        await until_ready(recording)
         async with recommender.serve(settings):
             await client.report(MODEL, ttft_ms=100.0, e2e_ms=1100.0, output_tokens=41, caller="me")
             await client.report(MODEL, Outcome.RATE_LIMITED)

@@ -71,7 +71,7 @@ async def running(
         benchmarking=Benchmarking(runs=1, output_tokens=16),
         evaluating=evaluating or Evaluating(),
     )
-    async with process.up(settings, directory) as up, Client(up.connection.nats_url) as client:
+    async with process.up(settings, directory) as up, Client(up.connection.nats_url, timeout_s=60) as client:
         yield client
 
 
@@ -129,7 +129,7 @@ async def test_leave_is_given_or_not(settings: dict[str, Any], asked: bool, tmp_
             listed = sum(one.path == "/v1/models" for one in server.requests)
             return bool(generated(server)) if asked else listed >= 6
 
-        await eventually(settled, within_s=60, what="measured, or listed often")
+        await eventually(settled, what="measured, or listed often")
         assert bool(generated(server)) is asked
         assert (await view(client, "box")).unmeasured == 0
 
@@ -160,7 +160,7 @@ async def test_many_models_that_may_cost_are_not_measured_at_once(tmp_path: Path
         async def ticked() -> bool:
             return sum(one.path == "/v1/models" for one in server.requests[listed:]) >= 8
 
-        await eventually(ticked, within_s=60, what="more ticks")
+        await eventually(ticked, what="more ticks")
         assert len(await measured()) == spending.MAX_MODELS_PER_ROUND
         assert len(set(generated(server))) == spending.MAX_MODELS_PER_ROUND
 
@@ -187,7 +187,7 @@ async def test_a_hosted_model_is_not_evaluated_unasked_and_that_is_said(tmp_path
         async def listed() -> bool:
             return sum(one.path == "/v1/models" for one in server.requests) >= 8
 
-        await eventually(listed, within_s=60, what="eight listings")
+        await eventually(listed, what="eight listings")
         (told,) = (await client.explain("chat")).unmeasured
         assert "never evaluated: hosted/gpt-5 (about 0.03 USD, 0.09 if it thinks)" in told
         assert "vedette evaluate --hosted --budget 0.04" in told
@@ -205,14 +205,13 @@ async def test_hosted_models_are_evaluated_within_the_day_s_usd(tmp_path: Path) 
             async def evaluated() -> bool:
                 return any(model.quality for model in (await client.models()).models)
 
-            await eventually(evaluated, within_s=60, what="an evaluation")
-            asked, listed = len(generated(server)), len(server.requests)
-            assert 5 <= asked <= 11
+            await eventually(evaluated, what="an evaluation")
+            listed = len(server.requests)
 
             async def ticked() -> bool:
                 return sum(one.path == "/v1/models" for one in server.requests[listed:]) >= 8
 
-            await eventually(ticked, within_s=60, what="more ticks")
-            assert len(generated(server)) == asked
+            await eventually(ticked, what="more ticks")
+            assert 5 <= len(generated(server)) <= 11  # each question costs 0.0045 USD
             assert 0 < (await view(client, "hosted")).used.usd <= 0.05
             assert (await client.explain("chat")).unmeasured[0].find("never evaluated") < 0

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 import trustme
 
-from eventually import eventually
+from eventually import eventually, until_ready
 from require import missing
 from vedette.bus.connection import connect, open_connection
 from vedette.errors import BusUnreachable, ConfigurationError
@@ -50,7 +50,7 @@ async def test_a_service_runs_behind_a_private_authority(secured: Nats) -> None:
     """The named authority is enough, for services as for commands."""
     async with open_service("test", msgspec.structs.replace(Settings(), nats=secured)) as service:
         await service.start()
-        assert await service.ready() is None
+        await until_ready(service)
 
 
 @pytest.mark.fault("broker's certificate of an unknown authority", "I8")

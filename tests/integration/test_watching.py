@@ -28,7 +28,7 @@ MODEL = ModelRef("box", "a:b")
 @pytest.fixture
 async def client(bus: Bus, server: NatsServer) -> AsyncIterator[Client]:
     """Yield a client with an agent's credentials."""
-    async with Client(server.url("agent")) as connected:
+    async with Client(server.url("agent"), timeout_s=60) as connected:
         yield connected
 
 

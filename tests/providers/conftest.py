@@ -23,7 +23,7 @@ def opened(
     provider: str,
     url: str,
     *,
-    timeout_s: float = 5.0,
+    timeout_s: float = 60.0,
     max_body_bytes: int = 1 << 20,
     secret: str | None = None,
     allowed: tuple[str, ...] = (),

@@ -17,7 +17,7 @@ from vedette.types import Outcome
 TOOL = Tool(name="get_weather", description="Weather.", parameters={"type": "object"})
 SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}}}
 PICTURE = b"\x89PNG..."
-ASKED = Generation(model="m", prompt="Hello", max_tokens=8, deadline_s=5)
+ASKED = Generation(model="m", prompt="Hello", max_tokens=8, deadline_s=60.0)
 PROVIDERS = ("ollama", "openai-compatible")
 
 

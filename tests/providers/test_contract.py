@@ -451,7 +451,9 @@ async def test_nothing_sent_changes_the_server(case: Case, replay: Replay) -> No
 
 def asking(model: str) -> Generation:
     """Return a small question to *model*."""
-    return Generation(model=model, prompt="Write two sentences about the sea.", max_tokens=24, deadline_s=5)
+    return Generation(
+        model=model, prompt="Write two sentences about the sea.", max_tokens=24, deadline_s=60.0
+    )
 
 
 async def _kinds(replay: Replay) -> dict[str, str]:

@@ -38,7 +38,7 @@ async def _everything(endpoint: Endpoint) -> None:
         await endpoint.reach()
     for entry in await endpoint.list_models():
         await endpoint.describe(entry)
-        request = Generation(model=entry.name, prompt="hello", max_tokens=8, chat=True, deadline_s=5.0)
+        request = Generation(model=entry.name, prompt="hello", max_tokens=8, chat=True, deadline_s=60.0)
         with suppress(ProviderError):
             async with aclosing(endpoint.generate(request)) as answer:
                 async for _ in answer:
@@ -87,7 +87,7 @@ evaluate = false
 """
         async with up(tmp_path / "state", config) as running, AsyncExitStack() as stack:
             await running.line("ready")
-            client = await stack.enter_async_context(Client(running.connection.nats_url))
+            client = await stack.enter_async_context(Client(running.connection.nats_url, timeout_s=60))
 
             async def used() -> dict[str, dict[str, int]]:
                 ledgers = {

@@ -536,7 +536,7 @@ async def test_a_connection_that_was_closed_meanwhile_is_made_again() -> None:
 async def test_a_closed_connection_is_no_failure_of_the_model() -> None:
     """The call is made on a new connection: the server had not begun to answer."""
     body = b'{"choices": [{"message": {"content": "hello"}, "finish_reason": "stop"}]}'
-    request = Generation(model="m", prompt="hello", max_tokens=8, chat=True, deadline_s=5.0)
+    request = Generation(model="m", prompt="hello", max_tokens=8, chat=True, deadline_s=60.0)
     async with closing(body) as (url, handlers), opened("openai-compatible", url, models=("m",)) as endpoint:
         for _ in range(3):
             assert [item async for item in endpoint.generate(request)]

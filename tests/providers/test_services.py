@@ -135,7 +135,7 @@ async def test_an_overload_in_mid_stream_is_told_from_a_failure(replay: Replay) 
 
 def _asking(model: str) -> Generation:
     return Generation(
-        model=model, prompt="x", max_tokens=7, tools=(TOOL,), schema=ASKED, image=b"png", deadline_s=5
+        model=model, prompt="x", max_tokens=7, tools=(TOOL,), schema=ASKED, image=b"png", deadline_s=60.0
     )
 
 

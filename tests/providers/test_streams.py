@@ -282,7 +282,7 @@ async def test_a_refused_parameter_is_left_out(refused: tuple[str, ...], replay:
     """It is learnt for the model: the next request is right at once."""
     replay.routes["POST", "/v1/chat/completions"] = refusing(*refused)
     replay.routes["GET", "/v1/models"] = reply(200, {"data": [{"id": "m"}]})
-    request = Generation(model="m", prompt="x", max_tokens=16, deadline_s=5.0)
+    request = Generation(model="m", prompt="x", max_tokens=16, deadline_s=60.0)
     async with opened("openai-compatible", replay.url) as endpoint:
         for _ in range(2):
             items = [item async for item in endpoint.generate(request)]

@@ -94,7 +94,9 @@ async def test_a_server_that_lists_nothing_while_it_computes_is_busy(replay: Rep
     """It is not down: a path that takes no lock answers."""
     llama_cpp_python(replay)
     replay.routes["GET", "/v1/models"] = hang
-    async with opened("openai-compatible", replay.url, timeout_s=0.3) as endpoint:
+    async with opened(
+        "openai-compatible", replay.url, timeout_s=3.0
+    ) as endpoint:  # the other path must answer in it
         with pytest.raises(ProviderError) as failed:
             await endpoint.list_models()
     assert failed.value.outcome is Outcome.BUSY

@@ -74,7 +74,7 @@ async def until(feed: Feed, holds: object) -> None:
     async def ask() -> bool:
         return bool(holds())  # type: ignore[operator]
 
-    await eventually(ask, within_s=20, what=f"{summary(feed.fleet)}; {log_of(feed)}")
+    await eventually(ask, what=f"{summary(feed.fleet)}; {log_of(feed)}")
 
 
 def log_of(feed: Feed) -> str:

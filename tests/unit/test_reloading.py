@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from commands import edit
 from eventually import eventually
 from vedette.errors import ConfigurationError
 from vedette.runtime.reloading import Reloading, changes, merge, restarts
@@ -29,7 +30,7 @@ def write(file: Path, text: str | None) -> None:
     if text is None:
         file.unlink()
     else:
-        file.write_text(text)
+        edit(file, text)
 
 
 class Taking:
@@ -123,8 +124,9 @@ async def test_a_service_that_refuses_leaves_all_as_they_were(file: Path) -> Non
 async def test_a_changed_file_is_taken_on(file: Path) -> None:
     async with watching(file) as watched:
         write(file, CONFIG + '[endpoints.b]\nurl = "http://127.0.0.1:2"')
-        await watched.until(lambda: "b" in watched.last.settings.endpoints)
+        await watched.until(lambda: bool(watched.lines))
         assert watched.lines == ["config    reloaded: endpoint b added"]
+        assert "b" in watched.last.settings.endpoints
 
 
 @pytest.mark.fault("a broken configuration file while Vedette runs", "I5")

@@ -78,7 +78,7 @@ class Shown:
             await self.pilot.pause()
             return bool(holds())
 
-        await eventually(ask, within_s=20, what=f"{self.grid('models')} {self.log()}")
+        await eventually(ask, what=f"{self.grid('models')} {self.log()}")
 
     async def panel(self) -> str:
         """Return the text of the panel that is open."""
