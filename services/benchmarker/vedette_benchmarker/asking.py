@@ -16,7 +16,7 @@ from vedette.settings import Evaluating
 from vedette.types import Capability, ModelInfo, Outcome
 from vedette_benchmarker import sandbox
 from vedette_benchmarker.answered import Answered, whole
-from vedette_benchmarker.grader import Answer, Given, Grader, Grading, asked
+from vedette_benchmarker.grader import Answer, Given, Grading, asked
 from vedette_benchmarker.grading import Graded, is_done, miss
 from vedette_benchmarker.suites import Item, Suite, VectorItem, Verdict, estimated_tokens
 
@@ -54,17 +54,14 @@ class Spent(Struct):
 
 
 class Asker:
-    """Asks one model; `spent` counts what that uses, and says why no more can be asked.
-
-    Without a *grader*, a process for this one starts with the first answer, and ends with the program.
-    """
+    """Asks one model; `spent` counts what that uses, and says why no more can be asked."""
 
     def __init__(
         self,
         endpoint: Endpoint,
         info: ModelInfo,
         settings: Evaluating,
-        grader: Grading | None = None,
+        grader: Grading,
         *,
         secrets: Secrets = NO_SECRETS,
         run: Run = sandbox.run,
@@ -76,7 +73,7 @@ class Asker:
         self._endpoint = endpoint
         self._info = info
         self._settings = settings
-        self._grader = grader or Grader()
+        self._grader = grader
         self._run = run
         self._max_usd = max_usd
         self._pause = pause
