@@ -129,6 +129,23 @@ def test_what_a_user_vouches_for_counts_first() -> None:
     assert quality(use_case=use_cases["chat"], configured=other).raw is None
 
 
+@pytest.mark.parametrize(
+    ("pattern", "rated"),
+    [
+        ("*", True),
+        (f"{MODEL.endpoint}/*", True),
+        (f"*{MODEL.name[-3:]}", True),
+        (MODEL.name, True),
+        ("other/*", False),
+    ],
+)
+def test_a_table_of_the_configuration_may_name_a_pattern(pattern: str, rated: bool) -> None:
+    """As `exclude` does: of the name with its endpoint, or alone."""
+    vouched = Vouched(model=pattern, score=0.5, source="x", as_of=date(2026, 1, 1))
+    found = quality(use_case=known({})["chat"], configured=(vouched,))
+    assert (found.raw == 0.5) is rated
+
+
 def test_every_built_in_use_case_names_suites_that_exist() -> None:
     from vedette_benchmarker.suites.registry import SUITES
 

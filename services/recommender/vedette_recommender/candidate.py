@@ -154,7 +154,7 @@ def facts_of(state: ModelState, *, configured: Sequence[Vouched] = ()) -> Facts 
         quality=state.quality,
         calls=measured_calls(state),
         ratings=(
-            *(rating for rating in configured if rating.model in (str(info.model), info.model.name)),
+            *(rating for rating in configured if rating.is_of(info.model)),
             *(state.rated.event.ratings if state.rated else ()),
         ),
         reports=state.reports,

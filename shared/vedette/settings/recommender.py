@@ -1,20 +1,26 @@
 """`[recommend]` and `[[quality]]`: the recommender's."""
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from typing import Annotated
 
 from msgspec import Meta
 
 from vedette.settings.section import Problem, Section
-from vedette.types import Bound, Capability, Rating, Signal
+from vedette.types import Bound, Capability, ModelRef, Rating, Signal
 
 Weight = Annotated[float, Meta(ge=0, le=1000)]
 
 
 class Vouched(Rating, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A rating of `model`: endpoint/name, or a name at whatever endpoint."""
+    """A rating of `model`: endpoint/name, or a name at whatever endpoint; a pattern (`*qwen3:8b*`) means several."""
 
     model: Annotated[str, Meta(min_length=1, max_length=1024)]
+
+    def is_of(self, model: ModelRef) -> bool:
+        """Return whether *model* is rated, by its exact name or by the pattern."""
+        names = (str(model), model.name)
+        return self.model in names or any(fnmatchcase(name, self.model) for name in names)
 
 
 class CustomUseCase(Section, frozen=True, kw_only=True):
