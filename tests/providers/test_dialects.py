@@ -36,6 +36,7 @@ READABLE = {
     "another choice before the first": events(
         json.dumps({"choices": [{"index": 1, "delta": {"content": "x"}}, *json.loads(HELLO)["choices"]]}), END
     ),
+    "a part in place of a list of parts": events(chunk({"content": {"type": "text", "text": "hello"}}), END),
     "choices that count from one": events(*(one.replace('"index": 0', '"index": 1') for one in (HELLO, END))),
 }
 
@@ -312,6 +313,37 @@ async def test_an_error_with_status_200_is_told_in_its_words(replay: Replay) -> 
         for call in (endpoint.embed("m", ["a"]), endpoint.rerank("m", "q", ["a", "b"])):
             with pytest.raises(ProviderError, match="no model for this"):
                 await call
+
+
+@pytest.mark.parametrize("error", [{"detail": "out of memory"}, {"message": "out of memory", "code": 500}])
+async def test_an_error_without_its_name_is_an_error(error: dict[str, Any], replay: Replay) -> None:
+    """FastAPI's, and a bare message with a code, in the middle of a stream with status 200."""
+    replay.routes[COMPLETIONS] = reply(200, events(HELLO, json.dumps(error)))
+    with pytest.raises(ProviderError, match="out of memory"):
+        await asked(replay)
+
+
+@pytest.mark.parametrize(
+    "fails", [reply(500, "oops"), reply(200, "<html></html>"), reply(400, {"error": "x"})]
+)
+@pytest.mark.parametrize("owner", ["organization_owner", "llamacpp", "llama-swap", "vllm"])
+async def test_a_question_that_a_server_fails_at_costs_its_models_nothing(
+    owner: str, fails: Any, replay: Replay
+) -> None:
+    """Properties, its own listing, what is running: a model is listed and described without them."""
+    replay.otherwise = fails
+    replay.routes["GET", "/v1/models"] = reply(200, {"data": [{"id": "m", "owned_by": owner}]})
+    async with opened("openai-compatible", replay.url) as endpoint:
+        [listed] = await endpoint.list_models()
+        assert (await endpoint.describe(listed)).usual_kind == "chat"
+        await endpoint.resident()
+
+
+async def test_ollama_may_list_models_without_names(replay: Replay) -> None:
+    """Servers with its API give `model` alone."""
+    replay.routes["GET", "/api/tags"] = reply(200, {"models": [{"model": "a:latest"}, {"name": "b"}, {}]})
+    async with opened("ollama", replay.url) as endpoint:
+        assert [entry.name for entry in await endpoint.list_models()] == ["a:latest", "b"]
 
 
 async def test_ollama_may_write_an_error_of_null(replay: Replay) -> None:

@@ -51,7 +51,7 @@ class Answer:
 
         Raises ProviderError for an error, in the chunk or in its choice, and for an answer of another model.
         """
-        if chunk.get("error") or chunk.get("object") == "error":
+        if _is_error(chunk):
             raise in_stream(chunk)
         if self._is_of_server is not None and self._is_of_server(chunk):
             return None
@@ -96,6 +96,16 @@ class Answer:
             streamed=self._streamed,
             skipped=skipped,
         )
+
+
+def _is_error(chunk: Mapping[str, Any]) -> bool:
+    """Return whether *chunk* is an error: `error`, FastAPI's `detail`, or a message with a code and no choices."""
+    if chunk.get("error") or chunk.get("object") == "error":
+        return True
+    if "choices" in chunk or "usage" in chunk:
+        return False
+    coded = any(chunk.get(name) for name in ("code", "status", "status_code"))
+    return isinstance(chunk.get("detail"), str | list) or (isinstance(chunk.get("message"), str) and coded)
 
 
 def _first_choice(chunk: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -151,6 +161,8 @@ def _parts(content: object) -> tuple[str, str]:
     """Return what a content says, and what it thinks: a text, or a list of parts (Mistral, Anthropic's form)."""
     if isinstance(content, str):
         return content, ""
+    if isinstance(content, dict):
+        content = [content]
     spoken, thinking = "", ""
     for part in map(mapping, sequence(content)):
         if "thinking" in part:

@@ -116,7 +116,7 @@ class OllamaEndpoint:
             raise ProviderError(Outcome.GARBAGE, "/api/tags did not list models")
         if "models" not in mapping(body):
             raise ProviderError(Outcome.GARBAGE, "/api/tags has no models field; is this an Ollama server?")
-        entries = [mapping(entry) for entry in sequence(body["models"])]
+        entries = [_with_name(mapping(entry)) for entry in sequence(body["models"])]
         found = list(listings(_listing(entry) for entry in entries if is_name(entry.get("name"))))
         self._listed = {entry.name: entry.digest for entry in found}
         return found
@@ -235,6 +235,11 @@ def _another_server() -> Iterator[None]:
             '"openai-compatible"'
         )
         raise ProviderError(error.outcome, error.detail, exchange=error.exchange, remedy=remedy) from error
+
+
+def _with_name(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return *entry* with its name, which some servers with Ollama's API give as `model` alone."""
+    return entry if entry.get("name") else {**entry, "name": entry.get("model")}
 
 
 def _listing(entry: Mapping[str, Any]) -> Listing:

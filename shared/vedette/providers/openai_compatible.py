@@ -7,7 +7,7 @@ import asyncio
 import base64
 import re
 import struct
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Collection, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote, urlsplit
@@ -81,6 +81,9 @@ _LOADED = frozenset({"ready", "starting", "loaded", "loading"})
 _NO_LISTING = frozenset({Outcome.NOT_FOUND, Outcome.UNSUPPORTED, Outcome.GARBAGE})
 # How a server refuses a question that it does not have, or not for this key: LocalAI's `/system` is for admins.
 _SWITCHED_OFF = frozenset({Outcome.NOT_FOUND, Outcome.UNSUPPORTED, Outcome.AUTH_FAILED, Outcome.FORBIDDEN})
+_NO_LOAD = _SWITCHED_OFF | {Outcome.GARBAGE}
+# How it fails at a question that a model is no worse for: it is known with fewer facts.
+_NO_FACTS = _SWITCHED_OFF | {Outcome.BAD_REQUEST, Outcome.SERVER_ERROR, Outcome.GARBAGE}
 
 
 class OpenAICompatibleEndpoint:
@@ -264,7 +267,7 @@ class OpenAICompatibleEndpoint:
         """Return what a server of *flavour* lists in its own way, by name, where it has one."""
         paths = filter(None, (self._native_path or flavour.native, flavour.native_before))
         for path in dict.fromkeys(paths):
-            if told := flavour.natively(await self._optional(self._http.get(path), also=Outcome.GARBAGE)):
+            if told := flavour.natively(await self._optional(self._http.get(path))):
                 self._native_path = path if path == flavour.native_before else None
                 return told
         return {}
@@ -318,8 +321,11 @@ class OpenAICompatibleEndpoint:
         if self._flavour.resident == "unknown":
             return None
         if self._flavour.resident == "by_running":
-            told = sequence(mapping(await self._http.get("running")).get("running"))
-            running = {text(one.get("model")) for one in map(mapping, told) if one.get("state") in _LOADED}
+            told = mapping(await self._optional(self._http.get("running")))
+            if "running" not in told:
+                return None
+            entries = [mapping(one) for one in sequence(told["running"])]
+            running = {text(one.get("model")) for one in entries if one.get("state") in _LOADED}
             return {name: Residency(resident=name in running, swaps=True) for name in self._entries}
         if self._flavour.resident == "by_status":
             await self.list_models()  # what it said when it was first asked is long past
@@ -405,7 +411,7 @@ class OpenAICompatibleEndpoint:
         self._page = None
         for page in pages:
             exposition = await self._optional(
-                self._http.text(page, most_bytes=_metrics.MAX_BYTES), also=Outcome.GARBAGE
+                self._http.text(page, most_bytes=_metrics.MAX_BYTES), without=_NO_LOAD
             )
             found = _metrics.activity(
                 _metrics.samples(exposition or "", (name for kind in kinds for name in kind.names)), kinds
@@ -420,7 +426,7 @@ class OpenAICompatibleEndpoint:
         path = flavour.load or ("load" if flavour is GENERIC else None)
         if path is None:
             return None
-        found = requests_told(await self._optional(self._http.get(path), also=Outcome.GARBAGE))
+        found = requests_told(await self._optional(self._http.get(path), without=_NO_LOAD))
         if found is None:
             return None
         running, waiting = found
@@ -450,12 +456,12 @@ class OpenAICompatibleEndpoint:
             return None
         return [mapping(slot).get("is_processing") is True for slot in slots] or None
 
-    async def _optional(self, asked: Awaitable[T], *, also: Outcome | None = None) -> T | None:
-        """Return what was *asked*, or None of a server that has that question switched off; *also* is an answer so."""
+    async def _optional(self, asked: Awaitable[T], *, without: Collection[Outcome] = _NO_FACTS) -> T | None:
+        """Return what was *asked*, or None of a server that answers *without* it, by one of these outcomes."""
         try:
             return await asked
         except ProviderError as error:
-            if error.outcome in _SWITCHED_OFF or error.outcome is also:
+            if error.outcome in without:
                 return None
             raise
 
