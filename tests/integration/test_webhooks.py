@@ -287,6 +287,14 @@ async def test_a_webhook_that_is_removed_leaves_nothing(bus: Bus, server: NatsSe
     assert ops.ids == []
 
 
+async def test_a_consumer_that_was_deleted_is_made_again(bus: Bus, server: NatsServer, rig: Rig) -> None:
+    """Nothing is lost: the stream has what waits."""
+    ops, durable = await rig.receiver(), deliveries("ops")
+    async with console(server, rig.settings(ops=ops)):
+        await bus.js.delete_consumer(durable.stream, durable.name)
+        await all_there(ops, await publish(bus, "m"))
+
+
 async def test_a_wrong_secret_changes_nothing(bus: Bus, server: NatsServer, rig: Rig) -> None:
     """What was configured before goes on."""
     ops = await rig.receiver()

@@ -23,7 +23,6 @@ from vedette.cli.asking import show_models
 from vedette.cli.fitting import Column
 from vedette.cli.measured import show_proofs, show_transcripts
 from vedette.cli.output import document, out, say, sheet, styled
-from vedette.cli.remedies import advice, remedy_for
 from vedette.client import Client
 from vedette.clock import SystemClock
 from vedette.endpoints import OpenEndpoint, open_endpoints
@@ -31,6 +30,7 @@ from vedette.errors import BusUnreachable, ConfigurationError, JetStreamOff, Not
 from vedette.local import instance, private
 from vedette.messages.events import WebhookState
 from vedette.messages.queries import EndpointView, ModelView
+from vedette.remedies import advice, remedy_for
 from vedette.runtime import nats_server, telemetry
 from vedette.runtime.loop import run
 from vedette.settings import Nats, Settings

@@ -13,13 +13,13 @@ from vedette.bus.bus import Bus
 from vedette.bus.connection import connect
 from vedette.cli import options
 from vedette.cli.output import say
-from vedette.cli.remedies import advice
 from vedette.clock import SystemClock
 from vedette.endpoints import spending
 from vedette.endpoints.spending import Unmeasured
 from vedette.local import instance
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.events import EndpointObserved, Event, ModelFound, ModelLost
+from vedette.remedies import advice
 from vedette.runtime import process
 from vedette.runtime.loop import run as run_now
 from vedette.settings import EndpointSettings, Nats

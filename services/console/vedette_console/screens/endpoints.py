@@ -9,7 +9,6 @@ from uuid import uuid4
 from markupsafe import Markup
 from msgspec import Struct
 
-from vedette.cli.remedies import advice
 from vedette.errors import RequestError
 from vedette.messages import ids
 from vedette.messages.events import Job, JobKind, Progress
@@ -22,6 +21,7 @@ from vedette.messages.queries import (
     ModelsRequest,
 )
 from vedette.messages.validation import nearest, reference
+from vedette.remedies import advice
 from vedette.types import ModelRef, Outcome, Status
 from vedette_console import drawing
 from vedette_console.screens import past

@@ -5,7 +5,6 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from vedette.cli.remedies import advice
 from vedette.messages.events import AnswerChanged
 from vedette.messages.queries import (
     EndpointsReply,
@@ -15,6 +14,7 @@ from vedette.messages.queries import (
     Recommendation,
     RecommendRequest,
 )
+from vedette.remedies import advice
 from vedette.types import Outcome, Status
 from vedette_console.addresses import path_of
 from vedette_console.changes import KEPT_FOR

@@ -160,7 +160,12 @@ class Webhooks:
 
     async def _publish_one(self, sending: Delivering) -> None:
         durable = deliveries(sending.name)
-        info = await self._bus.js.consumer_info(durable.stream, durable.name)
+        try:
+            info = await self._bus.js.consumer_info(durable.stream, durable.name)
+        except nats.js.errors.NotFoundError:  # deleted by others; the stream still has what waits
+            self._bus.log.warning("webhook.consumer_made_again", webhook=sending.name)
+            await ensure_durable(self._bus.connection, durable)
+            return
         pending = (info.num_pending or 0) + (info.num_ack_pending or 0)
         metrics.WEBHOOK_PENDING.labels(sending.name).set(pending)
         tally, sending.tally = sending.tally, None
