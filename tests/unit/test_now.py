@@ -191,10 +191,28 @@ def test_a_model_that_is_not_loaded_must_be_loaded_first() -> None:
     reply = fleet.best()
     assert reply.recommendation is not None
     assert reply.recommendation.expected_ttft_ms == pytest.approx(180 + 4000)
+    assert reply.recommendation.resident is False
     fleet.load("a", 0, loaded={"m:8b": Residency(resident=True)})
     warm = fleet.best().recommendation
     assert warm is not None
     assert warm.expected_ttft_ms == 180
+    assert warm.resident is True
+
+
+def test_a_model_that_another_one_evicted_is_cold_from_the_next_reading_on() -> None:
+    """Whatever the last probe said of it; a load that says nothing of loaded models leaves that to the probe."""
+    fleet = Fleet(("a",))
+    model, held = ModelRef("a", "m:8b"), Residency(resident=True)
+    probed = probe_event(model, at=EPOCH, job_id="q")
+    health = msgspec.structs.replace(probed.health, residency=held)
+    fleet.apply(msgspec.structs.replace(probed, health=health))
+    fleet.load("a", 0)
+    assert [one.resident for one in (fleet.best().recommendation,) if one] == [True]
+    fleet.load("a", 1, loaded={"other:70b": held})
+    evicted = fleet.best().recommendation
+    assert evicted is not None
+    assert evicted.resident is False
+    assert (evicted.expected_ttft_ms or 0.0) > 4000
 
 
 @given(st.integers(0, 50), st.integers(0, 50), st.integers(1, 16), st.integers(0, 20))

@@ -163,8 +163,11 @@ def facts_of(state: ModelState, *, configured: Sequence[Vouched] = ()) -> Facts 
     )
 
 
-def candidate(facts: Facts, at: datetime, *, stale_after: timedelta) -> Candidate:
-    """Return the model of *facts* as it must be seen at the moment *at*."""
+def candidate(facts: Facts, at: datetime, *, stale_after: timedelta, loaded: bool | None = None) -> Candidate:
+    """Return the model of *facts* as it must be seen at the moment *at*.
+
+    *loaded* is what the server's last load says of it, which is newer than the last probe.
+    """
     health = facts.health
     stale = health is not None and not -MAX_AHEAD <= at - health.checked_at <= stale_after
     believed = None if stale else health
@@ -174,5 +177,5 @@ def candidate(facts: Facts, at: datetime, *, stale_after: timedelta) -> Candidat
         at=at,
         status=facts.status() if believed else Status.UNKNOWN,
         stale=stale,
-        resident=residency.is_resident(at) if residency else None,
+        resident=loaded if loaded is not None else residency.is_resident(at) if residency else None,
     )

@@ -305,7 +305,7 @@ class Columns:
             return False
         name, was_until = facts.model.name, self.load_until[row]
         before = (self.crowding[row].item(), self.ahead[row].item(), self.load_resident[row].item())
-        after = (*load.pressure(name), load.resident(name))
+        after = (*load.pressure(name), _number(load.resident(name)))
         self.load_until[row] = load.until
         self.crowding[row], self.ahead[row], self.load_resident[row] = after
         return was_until < load.event.at.timestamp() or not all(map(_same, before, after))

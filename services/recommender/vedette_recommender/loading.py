@@ -110,13 +110,13 @@ class Load(Value, frozen=True, kw_only=True):
             return ((running or 0) + (waiting or 0)) / slots
         return 1.0 + (waiting or 0) / max(1, running or 0) if waiting else 0.5
 
-    def resident(self, name: str) -> float:
-        """Return 1 if the model *name* is loaded, 0 if it is not, NaN where the server does not say."""
+    def resident(self, name: str) -> bool | None:
+        """Return whether the model *name* is loaded, None where the server does not say."""
         loaded = self.event.loaded
         if loaded is None or self.event.outcome is not Outcome.OK:
-            return math.nan
+            return None
         held = loaded.get(name)
-        return float(held is not None and held.is_resident(self.event.at))
+        return held is not None and held.is_resident(self.event.at)
 
     def words(self, name: str) -> str:
         """Return in words what the server of the model *name* is doing."""

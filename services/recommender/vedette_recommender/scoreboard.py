@@ -86,7 +86,10 @@ class Scoreboard:
 
     def candidate(self, facts: Facts) -> Candidate:
         """Return the model of *facts* as it must be seen at this minute."""
-        return candidate(facts, self.scored_at, stale_after=self._stale_after)
+        load, loaded = self.columns.loads.get(facts.model.endpoint), None
+        if load is not None and load.until >= self.scored_at.timestamp():
+            loaded = load.resident(facts.model.name)
+        return candidate(facts, self.scored_at, stale_after=self._stale_after, loaded=loaded)
 
     def candidates(self, rows: Iterable[int]) -> Iterator[Candidate]:
         """Yield the models in *rows* as they must be seen at this minute."""
