@@ -71,7 +71,8 @@ def test_no_service_touches_the_stream_or_the_durable_of_another(role: Role) -> 
 def test_agents_ask_and_hear() -> None:
     agent = permissions.of_agent()
     for question in QUERIES:
-        assert any(_matches(one, question.subject) for one in agent["publish"]["allow"]), question.subject
+        asked = any(_matches(one, question.subject) for one in agent["publish"]["allow"])
+        assert asked is question.public, question.subject
     for channel in CHANNELS:
         assert not any(_matches(one, channel.filter) for one in agent["publish"]["allow"]), channel.subject
         assert not any(_matches(one, channel.filter) for one in agent["subscribe"]["allow"]), channel.subject

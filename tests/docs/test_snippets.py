@@ -33,6 +33,8 @@ DOCUMENTS = tuple(
     if file.name not in ("events.md", "benchmarks.md", "charter.md")
 )
 CONFIG = """
+[gateway]
+enabled = true
 [benchmarking]
 runs = 1
 output_tokens = 16
@@ -99,7 +101,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Up]:
         yield started
 
 
-async def run(snippet: Snippet, url: str) -> str:
+async def run(snippet: Snippet, url: str, gateway_url: str) -> str:
     """Run *snippet* to its end, or until it prints what it says; return what it printed."""
     command = [sys.executable]
     if snippet.requirement is not None:
@@ -120,7 +122,13 @@ async def run(snippet: Snippet, url: str) -> str:
         "-c",
         snippet.code,
         cwd=ROOT,
-        env={**os.environ, "VEDETTE_NATS_URL": url, "OPS_WEBHOOK_SECRET": WEBHOOK_SECRET},
+        env={
+            **os.environ,
+            "VEDETTE_NATS_URL": url,
+            "OPENAI_BASE_URL": f"{gateway_url}/v1",
+            "OPS_WEBHOOK_SECRET": WEBHOOK_SECRET,
+            "OPENAI_API_KEY": "none",
+        },
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -142,7 +150,7 @@ async def test_every_snippet_runs(running: Up) -> None:
     url = running.connection.nats_url
     assert len(snippets()) >= 7
     for snippet in snippets():
-        printed = await run(snippet, url)
+        printed = await run(snippet, url, running.connection.gateway_url)
         if snippet.requirement is None:
             assert "gpu/qwen3:8b" in printed or "colour" in printed or printed.strip(), snippet.place
         else:

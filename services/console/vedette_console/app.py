@@ -16,7 +16,7 @@ from vedette.messages.events import Event, Progress
 from vedette.runtime import web
 from vedette.runtime.origins import is_loopback
 from vedette.runtime.service import Service, open_service
-from vedette.settings import Console, Secret, Settings
+from vedette.settings import CONSOLE_PORT, Console, Secret, Settings
 from vedette.usecases import names
 from vedette_console import openapi
 from vedette_console.access import Keys
@@ -136,7 +136,11 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         await service.start()
         await webhooks.open(settings)
         async with web.listening(
-            guard, console.host, console.port or 0, section="console", closing_s=_CLOSING_S
+            guard,
+            console.host,
+            CONSOLE_PORT if console.port is None else console.port,
+            section="console",
+            closing_s=_CLOSING_S,
         ) as url:
             service.log.info("console.listening", url=url)
             try:

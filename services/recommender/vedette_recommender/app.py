@@ -3,20 +3,18 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from nats.aio.client import Client as Connection
 
-from vedette import providers
 from vedette.client import ask
-from vedette.errors import ConfigurationError
 from vedette.local import facts
 from vedette.messages.codec import encode
 from vedette.messages.events import EndpointLoad, Event
 from vedette.messages.queries import PastReply, PastRequest
-from vedette.providers import addresses
+from vedette.providers import base_url
 from vedette.runtime.service import Service, open_service
 from vedette.settings import Settings, interval_s
 from vedette.usecases import UseCase, known
@@ -25,20 +23,9 @@ from vedette_recommender.answers import ANSWERED, Answers
 from vedette_recommender.as_of import PAST, Past, Recall
 from vedette_recommender.constants import STALE_INTERVALS
 from vedette_recommender.observing import forget, observe
-from vedette_recommender.reporting import REPORT, Reporting
+from vedette_recommender.reporting import MEASURED, REPORT, Reporting
 
 _PAGE_TIMEOUT_S = 5.0
-_ENDPOINTS = 65_536  # whose base URLs are kept
-
-
-@lru_cache(maxsize=_ENDPOINTS)
-def base_url(provider: str, url: str) -> str | None:
-    """Return the base URL for OpenAI clients, where the provider is installed here and has one."""
-    try:
-        # OpenAI clients reach no unix socket by a URL.
-        return None if addresses.socket_of(url) else providers.load(provider).base_url(url)
-    except ConfigurationError:
-        return None
 
 
 def recall(connection: Connection) -> Recall:
@@ -128,6 +115,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         await service.answer_to(ANSWERED, lambda *asked: now.answers.answer(*asked))
         await service.answer_to([REPORT], reporting.answer)
         await service.answer(PAST, lambda subject, payload: now.past.answer(subject, payload))
+        await service.answer([MEASURED], reporting.answer_measured)
         service.before_closing(reporting.close)
         now.answers.prepare()
         await announcing.listen()

@@ -22,6 +22,7 @@ from vedette_recommender.constants import USUAL_OUTPUT_TPS, USUAL_TTFT_MS
 # By signal: how many reports there are of it, and the sum of what they say. See `Watch`.
 Heard = Mapping[Signal, Deviation]
 
+GATEWAY: Final = "$GATEWAY"  # no account of NATS begins so
 MAX_ACCOUNTS: Final = 8  # told apart; all further ones together count as one
 _OTHERS: Final = ""
 _SHORT_TOKENS, _LONG_TOKENS = 100.0, 1000.0  # the prompts of a benchmark
@@ -54,6 +55,12 @@ TUNINGS: Final[Mapping[Signal, Tuning]] = {
 def account_key(asker: str | None) -> str:
     """Return a short digest for the account *asker*; all that no server vouches for are one account."""
     return blake2s((asker or "").encode(), digest_size=4).hexdigest()
+
+
+def by_gateway(said: Heard) -> dict[str, Heard]:
+    """Return what a report that the gateway measured adds: half of it by each of two accounts, which then agree."""
+    half = {signal: Deviation(n=one.n / 2, total=one.total / 2) for signal, one in said.items()}
+    return {account_key(f"{GATEWAY}{number}"): half for number in (1, 2)}
 
 
 def heard(

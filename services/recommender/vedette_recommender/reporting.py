@@ -5,7 +5,8 @@ loses what it has not published: the last window.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from uuid import uuid4
 
 import msgspec
@@ -19,15 +20,18 @@ from vedette.messages.catalogue import Catalogue, Versioned
 from vedette.messages.channels import QUERIES
 from vedette.messages.codec import encode
 from vedette.messages.events import ModelReported
-from vedette.messages.queries import ReportReply, ReportRequest
+from vedette.messages.queries import MeasuredReply, MeasuredRequest, ReportReply, ReportRequest
 from vedette.messages.validation import decode, reference, unknown_model, use_case_of
 from vedette.types import ModelRef
 from vedette_recommender.reports import Reports, Sums, fold, watch
 
 REPORT = next(question for question in QUERIES if question.subject == "report.outcome")
+MEASURED = next(question for question in QUERIES if question.subject == "report.measured")
 _DECODER = msgspec.json.Decoder(ReportRequest)
+_MEASURED = msgspec.json.Decoder(MeasuredRequest)
 _COUNTED = encode(ReportReply(counted=True))
 _STOPPING = encode(ReportReply(counted=False, reason="this recommender is stopping; report to the next"))
+_MEASURED_EVERY_S = 1.0
 _MOST_REPLICAS = 32  # whose last window an event names; each entry matters for a retry's time only
 
 
@@ -55,7 +59,21 @@ class Reporting:
 
         Raises RequestError, which is a reply too.
         """
-        report = decode(payload, _DECODER)
+        refusal = self._take(decode(payload, _DECODER), asker, measured=False)
+        if self._closed:
+            return _STOPPING
+        return encode(ReportReply(counted=False, reason=refusal)) if refusal else _COUNTED
+
+    def answer_measured(self, _: str, payload: bytes) -> bytes:
+        """Return the encoded reply to the gateway's reports in *payload*. Raises RequestError."""
+        counted = 0
+        for report in decode(payload, _MEASURED).reports:
+            with suppress(RequestError):  # a model that is gone meanwhile, say
+                counted += self._take(report, None, measured=True) is None
+        return encode(MeasuredReply(counted=counted))
+
+    def _take(self, report: ReportRequest, asker: str | None, *, measured: bool) -> str | None:
+        """Count *report*; return None, or why it is not counted. Raises RequestError."""
         model = reference(report.model)
         state = self._catalogue.get(model)
         if state is None or state.info is None or not state.present:
@@ -67,17 +85,28 @@ class Reporting:
             message = f"ttft_ms: {first:g} is more than e2e_ms, which is {last:g}"
             raise RequestError(code="invalid_value", message=message, field="ttft_ms")
         if self._closed:
-            return _STOPPING
-        refusal = self._reports.add(
-            model, report, state.info.digest, self._bus.clock.now(), asker, state.performance
+            return "stopping"
+        return self._reports.add(
+            model,
+            report,
+            state.info.digest,
+            self._bus.clock.now(),
+            asker,
+            state.performance,
+            measured=measured,
         )
-        return encode(ReportReply(counted=False, reason=refusal)) if refusal else _COUNTED
 
     async def run(self) -> None:
-        """Publish until cancelled."""
+        """Publish until cancelled: what the gateway measured at once, for it shows at once that a model is slower."""
+        loop = asyncio.get_running_loop()
+        whole_at = loop.time() + self._every_s
         while True:
-            await asyncio.sleep(self._every_s)
-            await self.flush()
+            await asyncio.sleep(min(_MEASURED_EVERY_S, self._every_s))
+            if loop.time() >= whole_at:
+                whole_at = loop.time() + self._every_s
+                await self.flush()
+            else:
+                await self._flush(self._reports.take_measured())
 
     async def close(self) -> None:
         """Take no more reports, and publish those that are left."""
@@ -89,7 +118,10 @@ class Reporting:
 
         One model after the other: whatever the reports, MODELS waits behind one of them at most.
         """
-        for model, sums in self._reports.take().items():
+        await self._flush(self._reports.take())
+
+    async def _flush(self, taken: Mapping[ModelRef, Sums]) -> None:
+        for model, sums in taken.items():
             self._waiting[model] = self._waiting[model] + sums if model in self._waiting else sums
         for model in {**self._sent, **self._waiting}:
             try:

@@ -18,11 +18,12 @@ from vedette.messages.events import ModelReported
 from vedette.messages.queries import ReportRequest
 from vedette.messages.tolerance import is_future
 from vedette.types import NOT_DOWNTIME, ModelRef, Outcome, Performance, Reported, Signal, Watch
-from vedette_recommender.changes import Heard, account_key, added, heard, watched
+from vedette_recommender.changes import GATEWAY, Heard, account_key, added, by_gateway, heard, watched
 
 N = TypeVar("N", int, float)
 MAX_PER_ASKER: Final = 20  # counted reports of one account on one model, in a window, whatever names it gives
 MOST_PER_MODEL: Final = 200  # counted reports of one model, in a window
+MAX_MEASURED_PER_MODEL: Final = 5000  # counted calls of one model by the gateway, in a window
 MOST_HELD: Final = 10_000  # models with an account and a caller's name, in a window
 LEAST_RATE_TOKENS: Final = 8  # fewer output tokens tell no rate
 LEAST_DECODE_MS: Final = 1.0  # tokens that come all at once were buffered on the way
@@ -98,10 +99,15 @@ def sums_of(
     *,
     asker: str | None = None,
     rest: Performance | None = None,
+    measured: bool = False,
 ) -> Sums:
-    """Return what one *report* of a model that has *rest* adds. Only a call that succeeded has latencies that count."""
+    """Return what one *report* of a model that has *rest* adds. Only a call that succeeded has latencies that count.
+
+    One that the gateway *measured* speaks for two accounts, so that it needs no second one to agree.
+    """
     ok = report.outcome is Outcome.OK
     ttft_ms, output_tps = (report.ttft_ms, output_tps_of(report)) if ok else (None, None)
+    said = heard(report, output_tps, counts=report.outcome not in CALLERS_OWN, rest=rest)
     return Sums(
         since=now,
         until=now,
@@ -117,9 +123,7 @@ def sums_of(
         ttft_log_sum=_log(ttft_ms, TTFT_MS_LIMITS),
         output_tps_n=int(output_tps is not None),
         output_tps_log_sum=_log(output_tps, OUTPUT_TPS_LIMITS),
-        accounts={
-            account_key(asker): heard(report, output_tps, counts=report.outcome not in CALLERS_OWN, rest=rest)
-        },
+        accounts=by_gateway(said) if measured else {account_key(asker): said},
     )
 
 
@@ -194,14 +198,17 @@ class Reports:
         now: datetime,
         asker: str | None = None,
         rest: Performance | None = None,
+        *,
+        measured: bool = False,
     ) -> str | None:
         """Count *report* by *asker*, of a *model* that exists; return None, or why it is not counted."""
+        asker = GATEWAY if measured else asker
         refusal = self._refusal(self._counted.get(model, {}), asker, report.caller)
         if refusal is None:
             callers = self._counted.setdefault(model, {}).setdefault(asker, Counter())
             self._held += report.caller not in callers
             callers[report.caller] += 1
-            new = sums_of(report, digest, now, asker=asker, rest=rest)
+            new = sums_of(report, digest, now, asker=asker, rest=rest, measured=measured)
         else:
             new = Sums(since=now, until=now, digest=digest, uncounted=1)
         self._sums[model] = self._sums[model] + new if model in self._sums else new
@@ -211,9 +218,12 @@ class Reports:
         self, counted: Mapping[str | None, Counter[str | None]], asker: str | None, caller: str | None
     ) -> str | None:
         callers = counted.get(asker, Counter())
-        if callers.total() >= MAX_PER_ASKER:
+        if asker == GATEWAY:
+            if callers.total() >= MAX_MEASURED_PER_MODEL:
+                return f"more than {MAX_MEASURED_PER_MODEL} calls of this model, in too short a time"
+        elif callers.total() >= MAX_PER_ASKER:
             return f"more than {MAX_PER_ASKER} reports of one account about this model, in too short a time"
-        if sum(one.total() for one in counted.values()) >= MOST_PER_MODEL:
+        elif sum(one.total() for asked, one in counted.items() if asked != GATEWAY) >= MOST_PER_MODEL:
             return f"more than {MOST_PER_MODEL} reports about this model, in too short a time"
         if caller not in callers and self._held >= MOST_HELD:
             return "too many models and callers, in too short a time"
@@ -221,12 +231,24 @@ class Reports:
 
     def take(self) -> dict[ModelRef, Sums]:
         """Return the sums by model, and begin a new window."""
-        taken = {
-            model: msgspec.structs.replace(sums, callers=sum(map(len, self._counted.get(model, {}).values())))
-            for model, sums in self._sums.items()
-        }
+        taken = self._with_callers(self._sums)
         self._sums, self._counted, self._held = {}, {}, 0
         return taken
+
+    def take_measured(self) -> dict[ModelRef, Sums]:
+        """Return the sums of the models that the gateway has reported. What is counted of the window stays so."""
+        measured = {
+            model: sums for model, sums in self._sums.items() if GATEWAY in self._counted.get(model, {})
+        }
+        for model in measured:
+            del self._sums[model]
+        return self._with_callers(measured)
+
+    def _with_callers(self, sums: Mapping[ModelRef, Sums]) -> dict[ModelRef, Sums]:
+        return {
+            model: msgspec.structs.replace(one, callers=sum(map(len, self._counted.get(model, {}).values())))
+            for model, one in sums.items()
+        }
 
 
 def _added(one: Mapping[str, N], other: Mapping[str, N]) -> dict[str, N]:

@@ -88,6 +88,7 @@ def _received(role: Role) -> Iterator[str]:
 
 def _jetstream(role: Role) -> Iterator[str]:
     """Yield the requests by which *role* reads streams: states, followings, and durables of its own."""
+    yield f"$JS.API.STREAM.INFO.{compared(role)}"
     for stream in _streams(role):
         yield f"$JS.API.STREAM.INFO.{stream}"
         yield from _with_all_below(f"$JS.API.DIRECT.GET.{stream}")

@@ -117,11 +117,16 @@ def _ago(text: str, option: str) -> datetime:
 
 
 def source(
-    config: str | None, nats: str | None = None, port: int | None = None, *, state_dir: str | None = None
+    config: str | None,
+    nats: str | None = None,
+    port: int | None = None,
+    *,
+    state_dir: str | None = None,
+    gateway: bool = False,
 ) -> Source:
     """Return where that configuration comes from, read once. Raises ConfigurationError.
 
-    Where it names no file for facts of the operator's own, that of *state_dir* is in it.
+    Where it names no file for facts of the operator's own, that of *state_dir* is in it. *gateway* enables that one.
     """
     directory = instance.state_directory(state_dir)
     file = settings_file(config)
@@ -130,13 +135,16 @@ def source(
     def load() -> Settings:
         if had_one and not file.is_file():
             raise ConfigurationError(where=file, problem="is gone")
-        return with_facts(settings(config, nats, port))
+        return completed(settings(config, nats, port))
 
-    def with_facts(loaded: Settings) -> Settings:
+    def completed(loaded: Settings) -> Settings:
+        if gateway:
+            enabled = msgspec.structs.replace(loaded.gateway, enabled=True)
+            loaded = msgspec.structs.replace(loaded, gateway=enabled)
         recommend = msgspec.structs.replace(loaded.recommend, facts=str(facts.place(loaded, directory)))
         return msgspec.structs.replace(loaded, recommend=recommend)
 
-    return Source(file, load, with_facts(settings(config, nats, port)))
+    return Source(file, load, completed(settings(config, nats, port)))
 
 
 def settings(config: str | None, nats: str | None = None, port: int | None = None) -> Settings:

@@ -43,13 +43,19 @@ def up(
     port: Annotated[
         int | None, Parameter(help="Port of the private NATS server. Default: the port of the last start.")
     ] = None,
+    gateway: Annotated[
+        bool,
+        Parameter(help="Serve the OpenAI-compatible API as well, as [gateway] enabled does.", negative=()),
+    ] = False,
 ) -> int:
     """Run everything in one process: all services, a private NATS server and SQLite. Ctrl-C stops it."""
-    return run_now(_up(config, state_dir, nats, port))
+    return run_now(_up(config, state_dir, nats, port, gateway=gateway))
 
 
-async def _up(config: str | None, state_dir: str | None, nats: str | None, port: int | None) -> int:
-    source = options.source(config, nats, port, state_dir=state_dir)
+async def _up(
+    config: str | None, state_dir: str | None, nats: str | None, port: int | None, *, gateway: bool
+) -> int:
+    source = options.source(config, nats, port, state_dir=state_dir, gateway=gateway)
     directory = instance.state_directory(state_dir)
     began = SystemClock().now()
     async with process.stop_signals() as stopped, AsyncExitStack() as stack:
@@ -155,7 +161,7 @@ def run(
 
 async def _run(services: list[str], config: str | None, nats: str | None) -> int:
     source = options.source(config, nats)
-    names = services or process.service_names()
+    names = services or process.wanted(source.started)
     async with process.stop_signals() as stopped, AsyncExitStack() as stack:
         async with stopped.interrupting():
             running = await stack.enter_async_context(

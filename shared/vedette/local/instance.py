@@ -33,6 +33,7 @@ class Connection(Struct, frozen=True, kw_only=True):
     password: str | None = None
     console_url: str = ""  # of the page, where there is one
     console_token: str = ""  # by which an operator acts there
+    gateway_url: str = ""  # of the OpenAI-compatible API, without /v1, where there is one
     config: str | None = None  # the configuration file; empty without one, None where it is not known
 
 

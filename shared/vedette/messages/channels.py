@@ -20,11 +20,12 @@ Role = Literal[
     "recorder",
     "recommender",
     "console",
+    "gateway",
     "operator",
     "anybody",
 ]
 WORKERS: Final[tuple[Role, ...]] = ("discoverer", "prober", "benchmarker")
-SERVICES: Final[tuple[Role, ...]] = ("ticker", *WORKERS, "recorder", "recommender", "console")
+SERVICES: Final[tuple[Role, ...]] = ("ticker", *WORKERS, "recorder", "recommender", "console", "gateway")
 
 
 def _described(message: type[Struct]) -> str:
@@ -69,13 +70,17 @@ class Channel(Struct, frozen=True, kw_only=True):
 
 
 class Query(Struct, frozen=True, kw_only=True):
-    """A request and its reply: the subject, the two types and the service that replies. Any client may send it."""
+    """A request and its reply: the subject, the two types and the service that replies.
+
+    Any client may send one that is `public`, and so may the services among its `askers`.
+    """
 
     subject: str
     request: type[Struct]
     reply: type[Struct]
     service: Role
-    askers: tuple[Role, ...] = ("console",)  # services that ask it, besides anybody
+    askers: tuple[Role, ...] = ("console",)
+    public: bool = True
     doc: str
 
 
@@ -163,7 +168,7 @@ CHANNELS: Final[tuple[Channel, ...]] = (
         subject="answer.{use case}",
         stream="ANSWERS",
         publishers=("recommender",),
-        followers=("recommender", "console"),
+        followers=("recommender", "console", "gateway"),
         durables=(_OF_WINNERS,),
         copy="recommend.changed.{use case}",
     ),
@@ -219,6 +224,7 @@ QUERIES: Final[tuple[Query, ...]] = (
         request=queries.RecommendRequest,
         reply=queries.TopReply,
         service="recommender",
+        askers=("console", "gateway"),
         doc="The best models in order, as many as `limit`.",
     ),
     Query(
@@ -233,6 +239,7 @@ QUERIES: Final[tuple[Query, ...]] = (
         request=queries.ModelsRequest,
         reply=queries.ModelsReply,
         service="recommender",
+        askers=("console", "gateway"),
         doc="Models by capability, provider, endpoint, family, status and text.",
     ),
     Query(
@@ -240,6 +247,7 @@ QUERIES: Final[tuple[Query, ...]] = (
         request=queries.ModelRequest,
         reply=queries.ModelsReply,
         service="recommender",
+        askers=("console", "gateway"),
         doc="One model whole.",
     ),
     Query(
@@ -255,6 +263,15 @@ QUERIES: Final[tuple[Query, ...]] = (
         reply=queries.ReportReply,
         service="recommender",
         doc="Report how a call to a model ended.",
+    ),
+    Query(
+        subject="report.measured",
+        request=queries.MeasuredRequest,
+        reply=queries.MeasuredReply,
+        service="recommender",
+        askers=("gateway",),
+        public=False,
+        doc="Outcome reports of calls that the gateway measured; no agent may send them.",
     ),
     Query(
         subject="history.availability",

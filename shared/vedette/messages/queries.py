@@ -23,6 +23,7 @@ from vedette.types import (
     ModelRef,
     Outcome,
     Performance,
+    Price,
     ProbeCause,
     ProbeSample,
     Published,
@@ -42,6 +43,7 @@ Tokens = Annotated[int, Meta(ge=1, le=2**24)]
 Risk = Literal["conservative", "neutral", "explore"]
 MAX_REQUEST_BYTES = 64 * 1024
 MOST_LISTED = 1000
+MAX_MEASURED = 200  # reports in one request of the gateway
 
 
 class RecommendRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -111,6 +113,12 @@ class ReportRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     prompt_tokens: Tokens | None = None
     output_tokens: Tokens | None = None
     caller: Annotated[str, Meta(max_length=128)] | None = None
+
+
+class MeasuredRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Outcome reports of calls that the gateway made and measured itself, of several callers and models."""
+
+    reports: Annotated[tuple[ReportRequest, ...], Meta(max_length=MAX_MEASURED)]
 
 
 class HistoryRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -221,6 +229,7 @@ class Recommendation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     base_url: Annotated[str | None, Meta(description="for OpenAI clients")] = None
     key_ref: str | None = None
     context_tokens: int | None = None
+    price: Price | None = None
     output_tps: float | None = None
     ttft_ms: float | None = None
     ttft_cold_ms: float | None = None
@@ -617,6 +626,12 @@ class ReportReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     counted: bool
     reason: str | None = None
+
+
+class MeasuredReply(Struct, frozen=True, kw_only=True):
+    """How many of the reports are counted. Those of models that are gone, or beyond the limits, are not."""
+
+    counted: int
 
 
 class ErrorBody(Struct, frozen=True, kw_only=True):

@@ -8,13 +8,14 @@ providers come through the same entry points as others. What a server cannot do,
 import difflib
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from msgspec import Struct
 
 from vedette.errors import ConfigurationError
+from vedette.providers import addresses
 from vedette.providers.redaction import Secrets, credential
 from vedette.types import Claim, Kind, Locality, Outcome, Price, Published, Residency
 
@@ -310,6 +311,16 @@ def load(name: str) -> Provider:
     raise ConfigurationError(
         where=f"provider {name!r}", problem=f"not installed; installed: {', '.join(names())}{hint}"
     )
+
+
+@lru_cache(maxsize=65_536)
+def base_url(provider: str, url: str) -> str | None:
+    """Return the base URL for OpenAI clients at the endpoint *url*, where *provider* is installed here and has one."""
+    try:
+        # OpenAI clients reach no unix socket by a URL.
+        return None if addresses.socket_of(url) else load(provider).base_url(url)
+    except ConfigurationError:
+        return None
 
 
 # Outcomes that are the endpoint's failure, not one model's: no further model need be tried this round.

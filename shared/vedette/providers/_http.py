@@ -33,7 +33,7 @@ from vedette.providers.redaction import Secrets
 from vedette.types import Exchange, Outcome
 
 T = TypeVar("T")
-_CONNECT_TIMEOUT_S = 5.0
+CONNECT_TIMEOUT_S = 5.0
 _IDEMPOTENT = frozenset({"GET", "HEAD"})
 _RACE_S = 1.0  # later than this, a server has begun to generate: such a call is not made twice
 _NO_HANDSHAKE = "the server does not answer to TLS"
@@ -85,8 +85,8 @@ class Http:
                 "Accept-Encoding": "identity",
                 **access.headers,
             },
-            transport=Transport(access.allowed, tls=_tls(access), uds=socket[0] if socket else None),
-            timeout=httpx.Timeout(None, connect=_CONNECT_TIMEOUT_S),
+            transport=Transport(access.allowed, tls=tls(access), uds=socket[0] if socket else None),
+            timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S),
             follow_redirects=False,
             # Endpoints are named by the operator; a proxy variable or a .netrc must not reroute their keys.
             trust_env=False,
@@ -370,7 +370,7 @@ def basic(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-def _tls(access: Access) -> ssl.SSLContext:
+def tls(access: Access) -> ssl.SSLContext:
     """Return what decides whether a server is the one that it says it is."""
     if not access.verify:
         return httpx.create_ssl_context(verify=False)
@@ -430,7 +430,7 @@ def translated(url: str, *, broken: Outcome = Outcome.RESET) -> Iterator[None]:
     try:
         yield
     except httpx.ConnectTimeout as error:
-        late = f"{url}: no connection within {_CONNECT_TIMEOUT_S:g} s"
+        late = f"{url}: no connection within {CONNECT_TIMEOUT_S:g} s"
         remedy = _WRITE_HTTP if url.startswith("https:") else "check that its host is up and its port is open"
         raise ProviderError(Outcome.TIMEOUT, late, remedy=remedy) from error
     except httpx.ConnectError as error:
@@ -454,8 +454,8 @@ def _unconnected(url: str, error: httpx.ConnectError) -> ProviderError:
         return ProviderError(Outcome.UNREACHABLE, f"{url}: no permission to use this socket")
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         return ProviderError(Outcome.UNREACHABLE, f"{url}: no such host")
-    if tls := next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None):
-        problem, remedy = _why_no_tls(tls)
+    if refused := next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None):
+        problem, remedy = _why_no_tls(refused)
         return ProviderError(Outcome.UNREACHABLE, f"{url}: TLS: {problem}", remedy=remedy)
     return ProviderError(Outcome.UNREACHABLE, f"{url}: {text(str(error), 200) or 'cannot connect'}")
 

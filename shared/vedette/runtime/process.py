@@ -31,11 +31,11 @@ from vedette.runtime.nats_server import NatsServer
 from vedette.runtime.reloading import Reloading
 from vedette.runtime.service import Serve, Service
 from vedette.runtime.subprocesses import kill_all
-from vedette.settings import Nats, Secret, Settings, Source
+from vedette.settings import CONSOLE_PORT, GATEWAY_PORT, Nats, Secret, Settings, Source
 
 # The order in which services come up; those of other packages follow. They go down in reverse, so that the
 # recommender still answers and the recorder still writes while the others give back what they hold.
-_ORDER = ("recorder", "recommender", "console", "benchmarker", "prober", "discoverer", "ticker")
+_ORDER = ("recorder", "recommender", "gateway", "console", "benchmarker", "prober", "discoverer", "ticker")
 
 
 def service_names() -> list[str]:
@@ -65,11 +65,12 @@ def _load(name: str) -> Serve:
 # the recorder takes in, a tenth of its time (docs/benchmarks.md), and finds none.
 _COLLECT_AFTER = (20_000, 20, 100)
 # What else one process does must not hold up a recommendation, and no page a measurement (ADR 0021).
-_APART = ("recommender", "console")
-# All others work on without it, so it is started again when it ends.
-_REPLACED = ("console",)
-# The port of the console where none is configured, and the file that keeps its operator's token.
-CONSOLE_PORT = 7717
+_APART = ("recommender", "console", "gateway")
+# All others work on without these, so they are started again when they end.
+_REPLACED = ("console", "gateway")
+# The ports of services with a page or an API where none is configured, and the file that keeps the token of the
+# console's operator.
+PORTS = {"console": CONSOLE_PORT, "gateway": GATEWAY_PORT}
 _CONSOLE_TOKEN = "console-token"  # noqa: S105 - a file's name
 # How often the private server is looked after, and how long it may refuse writes before it is restarted.
 _TEND_EVERY_S = 5.0
@@ -109,8 +110,8 @@ async def up(
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(instance.hold(directory))
-        port_is_named = settings.console.port is not None
-        settings = _with_console(_with_database(settings, directory), directory)
+        named = {f"{name}.port" for name in PORTS if getattr(settings, name).port is not None}
+        settings = _with_ports(_with_token(_with_database(settings, directory), directory))
         room_bytes = instance.room(directory)
         server = None
         if settings.nats.url is None:
@@ -127,15 +128,16 @@ async def up(
                 pass
         try:
             running = await stack.enter_async_context(
-                run(settings, _wanted(settings), server=server, source=source, say=say, apart=_APART)
+                run(settings, wanted(settings), server=server, source=source, say=say, apart=_APART)
             )
         except ConfigurationError as error:
-            if error.where != "console.port" or port_is_named:
+            section, _, key = str(error.where).partition(".")
+            if section not in PORTS or key != "port" or error.where in named:
                 raise
             # Another Vedette that started in the same moment has it.
-            settings = _at_port(settings, _free_port(settings.console.host))
+            settings = _at_port(settings, section, _free_port(getattr(settings, section).host))
             running = await stack.enter_async_context(
-                run(settings, _wanted(settings), server=server, source=source, say=say, apart=_APART)
+                run(settings, wanted(settings), server=server, source=source, say=say, apart=_APART)
             )
         if server is not None:
             await stack.enter_async_context(_tended(server, running.services, directory, say))
@@ -145,6 +147,8 @@ async def up(
         say(f"health    {running.connection.health_url}/readyz")
         if running.connection.console_url:
             say(f"console   {running.connection.console_url}")
+        if running.connection.gateway_url:
+            say(f"gateway   {running.connection.gateway_url}/v1 for OpenAI clients; model vedette/auto")
         yield running
 
 
@@ -194,7 +198,8 @@ async def run(
                 operator_url=server.url("operator") if server else agent_url,
                 database_url=(settings.database.address or "") if "recorder" in names else "",
                 health_url=health_url,
-                console_url=_console_url(settings) if "console" in names else "",
+                console_url=_url(settings, "console") if "console" in names else "",
+                gateway_url=_url(settings, "gateway") if "gateway" in names else "",
                 console_token=_operator_token(settings) if "console" in names else "",
                 pid=os.getpid(),
                 config=str(source.file.absolute()) if source and source.file.is_file() else "",
@@ -382,27 +387,34 @@ def _with_database(settings: Settings, directory: Path) -> Settings:
     return msgspec.structs.replace(settings, database=database)
 
 
-def _wanted(settings: Settings) -> list[str]:
+def wanted(settings: Settings) -> list[str]:
     """Return the services that *settings* want."""
-    return [name for name in service_names() if name != "console" or settings.console.enabled]
+    return [name for name in service_names() if name not in PORTS or getattr(settings, name).enabled]
 
 
-def _with_console(settings: Settings, directory: Path) -> Settings:
-    """Return *settings* with a port for the console that is free, and a token for its operator."""
-    console = settings.console
-    if console.operator_token is None:
-        token = Secret(file=str(_token_file(directory)))
-        settings = msgspec.structs.replace(
-            settings, console=msgspec.structs.replace(console, operator_token=token)
-        )
-    if console.port is not None:
+def _with_token(settings: Settings, directory: Path) -> Settings:
+    """Return *settings* with a token for the console's operator."""
+    if settings.console.operator_token is not None:
         return settings
-    free = web.is_free(console.host, CONSOLE_PORT)
-    return _at_port(settings, CONSOLE_PORT if free else _free_port(console.host))
+    token = Secret(file=str(_token_file(directory)))
+    return msgspec.structs.replace(
+        settings, console=msgspec.structs.replace(settings.console, operator_token=token)
+    )
 
 
-def _at_port(settings: Settings, port: int) -> Settings:
-    return msgspec.structs.replace(settings, console=msgspec.structs.replace(settings.console, port=port))
+def _with_ports(settings: Settings) -> Settings:
+    """Return *settings* with free ports for the services that need one."""
+    for name, usual in PORTS.items():
+        section = getattr(settings, name)
+        if section.port is None:
+            port = usual if web.is_free(section.host, usual) else _free_port(section.host)
+            settings = _at_port(settings, name, port)
+    return settings
+
+
+def _at_port(settings: Settings, name: str, port: int) -> Settings:
+    section = msgspec.structs.replace(getattr(settings, name), port=port)
+    return msgspec.structs.replace(settings, **{name: section})
 
 
 def _token_file(directory: Path) -> Path:
@@ -419,8 +431,9 @@ def _free_port(host: str) -> int:
         return port
 
 
-def _console_url(settings: Settings) -> str:
-    return web.url_of(settings.console.host, settings.console.port or 0)
+def _url(settings: Settings, name: str) -> str:
+    section = getattr(settings, name)
+    return web.url_of(section.host, section.port or 0)
 
 
 def _operator_token(settings: Settings) -> str:

@@ -21,7 +21,9 @@ from vedette.runtime import telemetry
 from vedette.settings import EndpointSettings, Secret, Settings, Source
 
 # The sections that services take on while they run. Any other needs a restart.
-RELOADED = ("endpoints", "schedule", "outbound", "recommend", "quality", "webhooks")
+RELOADED = ("endpoints", "schedule", "outbound", "recommend", "quality", "gateway", "webhooks")
+# And what in them needs a restart all the same.
+_NOT_RELOADED: Mapping[str, Sequence[str]] = {"gateway": ("enabled", "host", "port")}
 _LOOK_EVERY_S = 1.0
 
 
@@ -40,7 +42,14 @@ class Reloadable(Protocol):
 
 def merge(current: Settings, new: Settings) -> Settings:
     """Return *current* with what can be reloaded as *new* has it."""
-    return msgspec.structs.replace(current, **{name: getattr(new, name) for name in RELOADED})
+    return msgspec.structs.replace(current, **{name: _merged(name, current, new) for name in RELOADED})
+
+
+def _merged(name: str, current: Settings, new: Settings) -> Any:
+    """Return the section *name* of *new*, with what needs a restart as *current* has it."""
+    section = getattr(new, name)
+    kept = {key: getattr(getattr(current, name), key) for key in _NOT_RELOADED.get(name, ())}
+    return msgspec.structs.replace(section, **kept) if kept else section
 
 
 def changes(old: Settings, new: Settings) -> list[str]:
@@ -72,11 +81,14 @@ def _renamed(
 
 def restarts(running: Settings, new: Settings) -> list[str]:
     """Return the keys in which *new* differs from what this process started with, and which need a restart."""
-    names = [name for name in Settings.__struct_fields__ if name not in RELOADED]
+    fields = {
+        name: _NOT_RELOADED.get(name, ()) if name in RELOADED else getattr(new, name).__struct_fields__
+        for name in Settings.__struct_fields__
+    }
     return [
         f"{section}.{field}"
-        for section in names
-        for field in getattr(new, section).__struct_fields__
+        for section, names in fields.items()
+        for field in names
         if getattr(getattr(running, section), field) != getattr(getattr(new, section), field)
     ]
 
@@ -161,7 +173,8 @@ class Reloading:
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a file must not end what runs
             self._refuse(f"{type(error).__name__}: {error}")
             return True
-        done, waiting = changes(self._current, new), restarts(self._source.started, new)
+        done = changes(self._current, merge(self._current, new))
+        waiting = restarts(self._source.started, new)
         before, quiet = self._waiting, not (asked or done or self._trouble or waiting != self._waiting)
         self._current, self._trouble, self._waiting = new, None, waiting
         telemetry.CONFIGURATION_IN_FORCE.set(1)

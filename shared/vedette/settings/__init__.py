@@ -6,10 +6,11 @@ secrets, only references: `{ env = "NAME" }` or `{ file = "/path" }`.
 
 from vedette.settings.benchmarker import Benchmarking, Evaluating
 from vedette.settings.bus import Nats
-from vedette.settings.console import Console
+from vedette.settings.console import CONSOLE_PORT, Console
 from vedette.settings.discoverer import Discovering
 from vedette.settings.durations import interval_s, is_cron, seconds
 from vedette.settings.endpoints import Basic, Budget, EndpointSettings, Load, Outbound, Rates
+from vedette.settings.gateway import GATEWAY_PORT, CallerKey, Gateway
 from vedette.settings.prober import Probing
 from vedette.settings.reading import (
     DEFAULT_FILE,
@@ -30,17 +31,21 @@ from vedette.settings.webhooks import WEBHOOK_EVENTS, Webhook
 from vedette.settings.whole import Settings
 
 __all__ = [
+    "CONSOLE_PORT",
     "DEFAULT_FILE",
+    "GATEWAY_PORT",
     "WEBHOOK_EVENTS",
     "Basic",
     "Benchmarking",
     "Budget",
+    "CallerKey",
     "Console",
     "CustomUseCase",
     "Database",
     "Discovering",
     "EndpointSettings",
     "Evaluating",
+    "Gateway",
     "Http",
     "Load",
     "Nats",

@@ -1,10 +1,12 @@
 """`[console]`: the page and the HTTP API."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta
 
 from vedette.settings.section import Secret, Section
+
+CONSOLE_PORT: Final = 7717
 
 
 class Console(Section, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from vedette.settings.benchmarker import Benchmarking, Evaluating
 from vedette.settings.bus import Nats
 from vedette.settings.console import Console
 from vedette.settings.endpoints import EndpointSettings, Outbound
+from vedette.settings.gateway import Gateway
 from vedette.settings.prober import Probing
 from vedette.settings.recommender import Recommend, Vouched
 from vedette.settings.recorder import Database
@@ -27,6 +28,7 @@ class Settings(Section, frozen=True, kw_only=True):
     database: Database = Database()
     http: Http = Http()
     console: Console = Console()
+    gateway: Gateway = Gateway()
     outbound: Outbound = Outbound()
     probing: Probing = Probing()
     benchmarking: Benchmarking = Benchmarking()

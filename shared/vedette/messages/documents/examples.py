@@ -294,6 +294,23 @@ QUERIES: Final[dict[str, tuple[Struct, Struct]]] = {
         ),
         q.ReportReply(counted=True),
     ),
+    "report.measured": (
+        q.MeasuredRequest(
+            reports=(
+                q.ReportRequest(
+                    model="gpu/qwen2.5:7b",
+                    outcome=t.Outcome.OK,
+                    use_case="chat",
+                    ttft_ms=150.0,
+                    e2e_ms=2300.0,
+                    prompt_tokens=812,
+                    output_tokens=96,
+                    caller="team-a",
+                ),
+            )
+        ),
+        q.MeasuredReply(counted=1),
+    ),
     "history.availability": (
         q.HistoryRequest(model="gpu/qwen2.5:7b", since=_EARLIER, until=_AT, buckets=1),
         q.AvailabilityHistory(

@@ -1,0 +1,285 @@
+"""The HTTP API: from a request to the reply of a model, as it comes, and to what is reported of it."""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AsyncExitStack, suppress
+from typing import Any, Final, get_args
+
+import msgspec
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from vedette.errors import NoAnswer, ProviderError, RequestError
+from vedette.providers.observing import Api
+from vedette.runtime.origins import Hosts, is_cross_site
+from vedette.settings import Gateway
+from vedette_gateway import listing, metrics, telling
+from vedette_gateway.calling import Attempt, Begun, Calls
+from vedette_gateway.finding import Finding, Found
+from vedette_gateway.keys import Caller, Callers
+from vedette_gateway.problems import Problem
+from vedette_gateway.reporting import Reporting
+from vedette_gateway.usage import Usage, Used
+from vedette_gateway.wanted import Wanted, read
+
+_MAX_LISTED_SCORES: Final = 100
+_CHARACTERS_A_TOKEN: Final = 4  # where no usage is told
+
+
+class Entrance:
+    """Who may come in: the key, the host and the site of a request, and what a caller has left of the day."""
+
+    def __init__(self, settings: Gateway, usage: Usage, *, now: Callable[[], float]) -> None:
+        self._callers = Callers(settings)
+        self._usage = usage
+        self._now = now
+        # Without keys a page of another site could have a browser on this machine send requests.
+        self._hosts = None if settings.keys else Hosts(settings.host)
+
+    def caller(self, headers: Mapping[str, str], address: str) -> Caller:
+        """Return who sends a request with *headers* from *address*. Raises Problem."""
+        host = headers.get("host", "")
+        if self._hosts and not self._hosts.allows(host):
+            raise Problem(421, "wrong_host", f'nothing is served as "{host}" without an API key')
+        if self._hosts and is_cross_site(headers, host):
+            raise Problem(403, "cross_site", "this request came from another site; give the gateway keys")
+        return self._callers.of(headers, address, self._now())
+
+    def check(self, caller: Caller) -> None:
+        """Raise Problem where *caller* has nothing left today."""
+        self._usage.check(caller)
+
+
+class Posted:
+    """One path that takes requests for models: an ASGI application."""
+
+    def __init__(
+        self,
+        api: Api,
+        *,
+        entrance: Callable[[], Entrance],
+        finding: Finding,
+        calls: Callable[[], Calls],
+        reporting: Reporting,
+        usage: Usage,
+        log: Any,
+    ) -> None:
+        self._api = api
+        self._entrance = entrance
+        self._finding = finding
+        self._calls = calls
+        self._reporting = reporting
+        self._usage = usage
+        self._log = log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Reply to one request; end it upstream as soon as its caller is gone."""
+        calls, tried = self._calls(), list[Attempt]()
+        try:
+            headers = Headers(scope=scope)
+            client = scope.get("client")
+            caller = self._entrance().caller(headers, client[0] if client else "")
+            body = await _body(receive, headers, calls.settings.max_body_bytes)
+            if body is None:
+                return
+            self._entrance().check(caller)
+            wanted = read(self._api, body, ((name, headers[name]) for name in headers))
+            replying = asyncio.create_task(self._reply(wanted, caller, calls, tried, send))
+            gone = asyncio.create_task(_until_gone(receive))
+            try:
+                await asyncio.wait((replying, gone), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                gone.cancel()
+                if not replying.done():
+                    replying.cancel()
+                    metrics.REQUESTS.labels(caller.name, "gone").inc()
+                await asyncio.gather(replying, gone, return_exceptions=True)
+            if not replying.cancelled():
+                replying.result()
+        except Problem as problem:
+            await _send_problem(send, problem, tried)
+        except RequestError as error:
+            await _send_problem(send, Problem.of(error), tried)
+
+    async def _reply(
+        self, wanted: Wanted, caller: Caller, calls: Calls, tried: list[Attempt], send: Send
+    ) -> None:
+        began, use_case = time.perf_counter(), None
+        outcome = "refused"
+        try:
+            found = await self._finding.find(wanted, caller, limit=2 * calls.settings.attempts)
+            use_case = found.use_case
+            decided_ms = (time.perf_counter() - began) * 1000
+            metrics.DECISION_SECONDS.observe(decided_ms / 1000)
+            async with AsyncExitStack() as stack:
+                begun = await calls.begin(stack, wanted, found.candidates, tried)
+                try:
+                    outcome = await self._pass_on(found, begun, decided_ms, send)
+                finally:
+                    self._count(begun, use_case, caller)
+        finally:
+            metrics.REQUESTS.labels(caller.name, outcome).inc()
+            for attempt in tried:
+                metrics.CALLS.labels(attempt.model.endpoint, attempt.outcome).inc()
+                self._reporting.failed(attempt, use_case, caller.name)
+
+    async def _pass_on(self, found: Found, begun: Begun, decided_ms: float, send: Send) -> str:
+        """Send the reply as it comes; return how that ended."""
+        told = telling.headers(found, begun, decided_ms)
+        await send(
+            {
+                "type": "http.response.start",
+                "status": begun.reply.status,
+                "headers": [
+                    (name.encode(), value.encode("latin-1", "replace")) for name, value in told.items()
+                ],
+            }
+        )
+        try:
+            async for chunk in begun.chunks():
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except ProviderError as error:
+            problem = Problem(502, str(error.outcome), f"{begun.candidate.model}: {error.detail}")
+            if not begun.is_stream:
+                # Its beginning is sent: only a connection that breaks off says that the rest is missing.
+                raise ConnectionError(problem.message) from error
+            await send({"type": "http.response.body", "body": b"\n\n" + problem.event, "more_body": False})
+            return "broken"
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        return "ok"
+
+    def _count(self, begun: Begun, use_case: str | None, caller: Caller) -> None:
+        """Report how the call ended, and count what it used."""
+        account, price = begun.account(), begun.candidate.price
+        self._reporting.ended(begun, use_case, caller.name)
+        metrics.CALLS.labels(begun.candidate.model.endpoint, begun.outcome or "gone").inc()
+        output = account.output_tokens
+        if output is None:
+            output = account.characters // _CHARACTERS_A_TOKEN
+        prompt = account.prompt_tokens or 0
+        usd = 0.0
+        if price is not None:
+            usd = (prompt * price.input_usd_per_mtok + output * price.output_usd_per_mtok) / 1e6
+        metrics.TOKENS.labels(caller.name).inc(prompt + output)
+        metrics.USD.labels(caller.name).inc(usd)
+        self._usage.add(caller.name, Used(requests=1, tokens=prompt + output, usd=usd))
+
+
+async def _body(receive: Receive, headers: Mapping[str, str], most_bytes: int) -> bytes | None:
+    """Return the body of a request, or None where its caller left. Raises Problem where it is too large."""
+    said = headers.get("content-length", "")
+    body = bytearray()
+    if not (said.isdigit() and int(said) > most_bytes):
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            body += message.get("body", b"")
+            if len(body) > most_bytes:
+                break
+            if not message.get("more_body"):
+                return bytes(body)
+    raise Problem(413, "too_large", f"a request has at most {most_bytes} bytes ([gateway] max_body_bytes)")
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _send_problem(send: Send, problem: Problem, tried: list[Attempt]) -> None:
+    told = telling.of_problem(problem, tried)
+    body = problem.body
+    with suppress(OSError):
+        await send(
+            {
+                "type": "http.response.start",
+                "status": problem.status,
+                "headers": [
+                    *((name.encode(), value.encode("latin-1", "replace")) for name, value in told.items()),
+                    (b"content-length", str(len(body)).encode()),
+                ],
+            }
+        )
+        await send({"type": "http.response.body", "body": body})
+
+
+class Listed:
+    """`GET /v1/models`, and one of them."""
+
+    def __init__(
+        self,
+        *,
+        entrance: Callable[[], Entrance],
+        finding: Finding,
+        use_cases: Callable[[], Collection[str]],
+    ) -> None:
+        self._entrance = entrance
+        self._finding = finding
+        self._use_cases = use_cases
+
+    async def all(self, request: Request) -> Response:
+        """Reply with the list."""
+        try:
+            self._enter(request)
+            found = await self._listing()
+        except Problem as problem:
+            return _response(problem)
+        return Response(msgspec.json.encode(found), media_type="application/json")
+
+    async def one(self, request: Request) -> Response:
+        """Reply with one entry of it."""
+        name = request.path_params["name"]
+        try:
+            self._enter(request)
+            found = await self._listing()
+            entry = next((entry for entry in found.data if entry.id == name), None)
+            if entry is None:
+                raise Problem(
+                    404,
+                    "model_not_found",
+                    f"no model {name!r}; /v1/models lists what there is",
+                    param="model",
+                )
+        except Problem as problem:
+            return _response(problem)
+        return Response(msgspec.json.encode(entry), media_type="application/json")
+
+    def _enter(self, request: Request) -> None:
+        self._entrance().caller(request.headers, request.client.host if request.client else "")
+
+    async def _listing(self) -> listing.Listing:
+        names = list(self._use_cases())
+        rankings = await asyncio.gather(*(self._finding.ranking(name, _MAX_LISTED_SCORES) for name in names))
+        winners = {name: next(iter(ranking), None) for name, ranking in zip(names, rankings, strict=True)}
+        by_name = dict(zip(names, rankings, strict=True))
+        scores = {one.model: one.score for name in ("embedding", "chat") for one in by_name.get(name, ())}
+        try:
+            models = await self._finding.listed()
+        except NoAnswer:
+            models = []  # the virtual ones are known all the same
+        return listing.listing(winners, models, scores)
+
+
+def _response(problem: Problem) -> Response:
+    return Response(problem.body, problem.status, problem.headers)
+
+
+async def _unknown(request: Request) -> Response:
+    base = f"{request.url.scheme}://{request.url.netloc}/v1"
+    told = f"no {request.method} {request.url.path} here; the base URL for OpenAI clients is {base}"
+    return _response(Problem(404, "not_found", told))
+
+
+def routes(posted: Callable[[Api], Posted], listed: Listed) -> list[Route]:
+    """Return the routes of the API."""
+    return [
+        *(Route(f"/v1/{api}", posted(api), methods=["POST"]) for api in get_args(Api)),
+        Route("/v1/models", listed.all, methods=["GET"]),
+        Route("/v1/models/{name:path}", listed.one, methods=["GET"]),
+        Route("/{rest:path}", _unknown, methods=["GET", "POST"]),
+    ]

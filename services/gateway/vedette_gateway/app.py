@@ -1,0 +1,89 @@
+"""Wiring of the gateway."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+
+from vedette.errors import ConfigurationError
+from vedette.messages.events import AnswerChanged, Event
+from vedette.providers.observing import Api
+from vedette.runtime import web
+from vedette.runtime.service import Service, open_service
+from vedette.settings import GATEWAY_PORT, Settings
+from vedette.usecases import names
+from vedette_gateway import api
+from vedette_gateway.calling import Calls
+from vedette_gateway.finding import Finding
+from vedette_gateway.keys import open_to_strangers
+from vedette_gateway.reporting import Reporting
+from vedette_gateway.upstreams import Aside, Upstreams
+from vedette_gateway.usage import Usage
+
+_CLOSING_S = 30
+
+
+@asynccontextmanager
+async def serve(settings: Settings) -> AsyncIterator[Service]:
+    """Run the gateway while the context is open."""
+    if problem := open_to_strangers(settings.gateway):
+        raise ConfigurationError(where="gateway.host", problem=problem)
+    async with open_service("gateway", settings) as service:
+        clock = service.clock
+        upstreams, aside = Upstreams(), Aside(monotonic=clock.monotonic)
+        upstreams.reload(settings)
+        usage = Usage(now=clock.now)
+        use_cases = names(settings)
+        entrance = _entrance(settings, usage, service)
+        calls = Calls(upstreams, aside, settings.gateway, clock)
+
+        async def take_on(changed: Settings) -> None:
+            nonlocal use_cases, entrance, calls
+            if problem := open_to_strangers(changed.gateway):
+                raise ConfigurationError(where="gateway.host", problem=problem)
+            upstreams.reload(changed)
+            use_cases = names(changed)
+            entrance = _entrance(changed, usage, service)
+            calls = Calls(upstreams, aside, changed.gateway, clock)
+
+        finding = Finding(service.bus.connection, lambda: use_cases, monotonic=clock.monotonic)
+        reporting = Reporting(service.bus.connection, service.log)
+
+        def on_winner(event: Event, _: int) -> None:
+            if isinstance(event, AnswerChanged):
+                finding.winner_changed(event.use_case)
+
+        await service.bus.followings.follow("ANSWERS", "answer.*", on_winner)
+
+        def posted(name: Api) -> api.Posted:
+            return api.Posted(
+                name,
+                entrance=lambda: entrance,
+                finding=finding,
+                calls=lambda: calls,
+                reporting=reporting,
+                usage=usage,
+                log=service.log,
+            )
+
+        listed = api.Listed(entrance=lambda: entrance, finding=finding, use_cases=lambda: use_cases)
+        app = Starlette(routes=api.routes(posted, listed))
+        service.on_reload(take_on)
+        service.before_closing(reporting.flush)
+        await service.start()
+        service.bus.spawn(reporting.run())
+        gateway = settings.gateway
+        async with web.listening(
+            app,
+            gateway.host,
+            GATEWAY_PORT if gateway.port is None else gateway.port,
+            section="gateway",
+            closing_s=_CLOSING_S,
+        ) as url:
+            service.log.info("gateway.listening", url=url)
+            yield service
+        await upstreams.close()
+
+
+def _entrance(settings: Settings, usage: Usage, service: Service) -> api.Entrance:
+    return api.Entrance(settings.gateway, usage, now=lambda: service.clock.now().timestamp())

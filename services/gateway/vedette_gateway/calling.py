@@ -1,0 +1,262 @@
+"""One request to one model after the other, until one begins to reply: attempts, fallbacks, deadlines.
+
+Up to the first byte of the reply the next model may be tried; from then on the caller has what this model says.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from typing import Final
+
+from msgspec import Struct
+
+from vedette.clock import Clock
+from vedette.errors import ProviderError
+from vedette.providers.observing import Account, Observed
+from vedette.providers.passing import Refusal, Reply
+from vedette.settings import Gateway
+from vedette.types import ModelRef, Outcome, Price
+from vedette_gateway.problems import Problem
+from vedette_gateway.upstreams import Aside, Upstream, Upstreams, is_of_the_request
+from vedette_gateway.wanted import Wanted
+
+_SLOWER: Final = 5.0  # how many times slower than expected a model may be before the next is tried
+_USUAL_OUTPUT_TOKENS: Final = 2048  # of a reply in one piece whose request names no limit
+_MAX_PRELUDE_BYTES: Final = 64 * 1024
+_MAX_DETAIL: Final = 200
+_AGREED: Final = 2  # servers that refuse a request itself, until it is taken for wrong
+
+
+class Candidate(Struct, frozen=True, kw_only=True):
+    """A model that a request may go to, and what is expected of it."""
+
+    model: ModelRef
+    base_url: str
+    score: float | None = None
+    ttft_ms: float | None = None
+    output_tps: float | None = None
+    price: Price | None = None
+
+
+class Attempt(Struct, frozen=True, kw_only=True):
+    """A call of one model that gave nothing: how it ended, and what the server said."""
+
+    model: ModelRef
+    outcome: Outcome
+    detail: str = ""
+    refusal: Refusal | None = None
+    retry_after_s: float | None = None
+
+    def __str__(self) -> str:
+        told = f" ({self.detail[:_MAX_DETAIL]})" if self.detail else ""
+        return f"{self.model}: {self.outcome.replace('_', ' ')}{told}"
+
+
+class Begun:
+    """A reply that has begun: its first bytes are there, the others are still to come."""
+
+    def __init__(
+        self,
+        candidate: Candidate,
+        reply: Reply,
+        observed: Observed,
+        *,
+        stream: bool,
+        sent_at: float,
+        failed: Sequence[Attempt],
+        ends_at: float,
+        stall_s: float,
+    ) -> None:
+        self.candidate = candidate
+        self.failed = tuple(failed)
+        self.reply = reply
+        self.is_stream = stream
+        self.sent_at = sent_at
+        self.ended_at: float | None = None
+        self.outcome: Outcome | None = None  # None: the caller is gone, or it is still in progress
+        self._observed = observed
+        self._prelude: list[bytes] = []
+        self._chunks = reply.chunks()
+        self._ends_at = ends_at
+        self._stall_s = stall_s
+
+    async def first(self) -> None:
+        """Read up to the first event, or the first bytes of a reply in one piece. Raises ProviderError."""
+        size = 0
+        async for chunk in self._chunks:
+            self._observed.take(time.monotonic(), chunk)
+            self._prelude.append(chunk)
+            size += len(chunk)
+            if error := self._observed.failed:
+                raise error
+            if not self.is_stream or self._observed.begun or size > _MAX_PRELUDE_BYTES:
+                break
+        if not self._prelude:
+            raise ProviderError(Outcome.INCOMPLETE, "the reply is empty")
+        if not self.is_stream and self._prelude[0].lstrip().startswith(b'{"error"'):
+            await self._rest()
+            if error := self.account().error:
+                raise error
+
+    async def _rest(self) -> None:
+        """Read the rest of a reply in one piece that is an error, whatever its status."""
+        async for chunk in self._chunks:
+            self._observed.take(time.monotonic(), chunk)
+            self._prelude.append(chunk)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the reply as it comes. Raises ProviderError where it breaks off, stalls, or takes too long."""
+        for chunk in self._prelude:
+            yield chunk
+        while True:
+            now = asyncio.get_running_loop().time()
+            try:
+                async with asyncio.timeout_at(min(now + self._stall_s, self._ends_at)):
+                    chunk = await anext(self._chunks, b"")
+            except TimeoutError:
+                self.outcome = Outcome.TIMEOUT
+                raise ProviderError(Outcome.TIMEOUT, "nothing more came in time") from None
+            except ProviderError as error:
+                self.outcome = error.outcome
+                raise
+            if not chunk:
+                break
+            self._observed.take(time.monotonic(), chunk)
+            yield chunk
+        self.ended_at = time.monotonic()
+        account = self._observed.account()
+        self.outcome = account.error.outcome if account.error else Outcome.OK
+        if account.error is None and not account.whole and self.is_stream:
+            self.outcome = Outcome.INCOMPLETE
+            raise ProviderError(Outcome.INCOMPLETE, "the stream ended before the answer did")
+
+    def account(self) -> Account:
+        """Return what the reply was so far."""
+        return self._observed.account()
+
+
+class Calls:
+    """Calls models at the configured endpoints for requests."""
+
+    def __init__(self, upstreams: Upstreams, aside: Aside, settings: Gateway, clock: Clock) -> None:
+        self.settings = settings
+        self._upstreams = upstreams
+        self._aside = aside
+        self._clock = clock
+
+    async def begin(
+        self, stack: AsyncExitStack, wanted: Wanted, candidates: Sequence[Candidate], failed: list[Attempt]
+    ) -> Begun:
+        """Return the first reply that begins; *stack* ends it. What did not is added to *failed*.
+
+        Raises Problem where no model took the request.
+        """
+        ordered = self._ordered(candidates)
+        for number, (candidate, upstream) in enumerate(ordered):
+            is_last = number == len(ordered) - 1
+            if not await upstream.room(self.settings.queue_s if is_last else 0.0):
+                failed.append(Attempt(model=candidate.model, outcome=Outcome.BUSY, detail="no room"))
+                continue
+            attempt = await self._attempt(stack, wanted, candidate, upstream, failed, is_last=is_last)
+            if isinstance(attempt, Begun):
+                self._aside.succeeded(candidate.model)
+                return attempt
+            failed.append(attempt)
+            self._aside.failed(candidate.model, attempt.outcome, attempt.retry_after_s)
+            if sum(is_of_the_request(one.outcome) for one in failed) >= _AGREED:
+                break
+        raise problem_of(failed)
+
+    def _ordered(self, candidates: Sequence[Candidate]) -> list[tuple[Candidate, Upstream]]:
+        """Return the candidates that this gateway can call: first those that did not just fail and have room."""
+        known = [
+            (one, upstream)
+            for one in candidates
+            if (upstream := self._upstreams.get(one.model.endpoint)) and upstream.reaches(one.base_url)
+        ]
+        known.sort(key=lambda one: (self._aside.is_aside(one[0].model), not one[1].has_room))
+        return known[: self.settings.attempts]
+
+    async def _attempt(
+        self,
+        stack: AsyncExitStack,
+        wanted: Wanted,
+        candidate: Candidate,
+        upstream: Upstream,
+        failed: Sequence[Attempt],
+        *,
+        is_last: bool,
+    ) -> Begun | Attempt:
+        deadline_s = self.settings.timeout_s if is_last else self._begins_within_s(wanted, candidate)
+        ends_at = asyncio.get_running_loop().time() + self.settings.timeout_s
+        async with AsyncExitStack() as attempt:
+            await attempt.enter_async_context(upstream.one_more())
+            try:
+                async with asyncio.timeout(deadline_s):
+                    sent_at = time.monotonic()
+                    url = f"{candidate.base_url.rstrip('/')}/{wanted.api}"
+                    reply = await attempt.enter_async_context(
+                        upstream.passing.post(url, wanted.body(candidate.model.name))
+                    )
+                    if refusal := await reply.refusal(self._clock.now()):
+                        return _refused(candidate.model, refusal)
+                    stream = reply.is_stream or (wanted.stream and not reply.is_json)
+                    begun = Begun(
+                        candidate,
+                        reply,
+                        Observed(wanted.api, candidate.model.name, stream=stream),
+                        stream=stream,
+                        sent_at=sent_at,
+                        failed=failed,
+                        ends_at=ends_at,
+                        stall_s=self.settings.stall_s if stream else self.settings.timeout_s,
+                    )
+                    await begun.first()
+            except TimeoutError:
+                detail = f"no reply within {deadline_s:.0f} s"
+                return Attempt(model=candidate.model, outcome=Outcome.TIMEOUT, detail=detail)
+            except ProviderError as error:
+                return Attempt(
+                    model=candidate.model,
+                    outcome=error.outcome,
+                    detail=error.detail,
+                    retry_after_s=error.retry_after_s,
+                )
+            stack.push_async_exit(attempt.pop_all())
+            return begun
+        raise AssertionError("an attempt always ends in a reply or a failure")
+
+    def _begins_within_s(self, wanted: Wanted, candidate: Candidate) -> float:
+        """Return how long *candidate* has for its first byte, while there is another to try."""
+        expected_s = (candidate.ttft_ms or 0.0) / 1000
+        if not wanted.stream and candidate.output_tps and wanted.api != "embeddings":
+            expected_s += (wanted.max_tokens or _USUAL_OUTPUT_TOKENS) / candidate.output_tps
+        return min(self.settings.timeout_s, max(self.settings.first_byte_s, _SLOWER * expected_s))
+
+
+def _refused(model: ModelRef, refusal: Refusal) -> Attempt:
+    return Attempt(
+        model=model,
+        outcome=refusal.outcome,
+        detail=f"HTTP {refusal.status}{f': {refusal.said}' if refusal.said else ''}",
+        refusal=refusal,
+        retry_after_s=refusal.retry_after_s,
+    )
+
+
+def problem_of(failed: Sequence[Attempt]) -> Problem:
+    """Return what the caller is told when no model took the request."""
+    if not failed:
+        return Problem(503, "no_model", "no model that fits is at an endpoint that this gateway can call")
+    told = "; ".join(map(str, failed))
+    own = next((one.refusal for one in failed if is_of_the_request(one.outcome) and one.refusal), None)
+    outcomes = {one.outcome for one in failed}
+    if own is not None and all(is_of_the_request(one.outcome) for one in failed):
+        return Problem(own.status, "refused_by_model", told)
+    if outcomes <= {Outcome.RATE_LIMITED, Outcome.BUSY, Outcome.LOADING, Outcome.QUOTA_USED}:
+        waits = [one.retry_after_s for one in failed if one.retry_after_s is not None]
+        return Problem(429, "all_busy", f"every model is busy: {told}", retry_after_s=min(waits, default=1.0))
+    if outcomes == {Outcome.TIMEOUT}:
+        return Problem(504, "all_timed_out", told)
+    return Problem(502, "all_failed", f"no model could take the request: {told}")

@@ -1,0 +1,201 @@
+"""From what a request wants to the models that it may go to, best first, by the queries that every agent asks."""
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
+
+from msgspec import Struct
+from nats.aio.client import Client as Connection
+
+from vedette import providers
+from vedette.client import ask
+from vedette.errors import RequestError
+from vedette.messages.codec import encode
+from vedette.messages.queries import (
+    ModelRequest,
+    ModelsReply,
+    ModelsRequest,
+    ModelView,
+    Recommendation,
+    RecommendRequest,
+    TopReply,
+)
+from vedette.messages.validation import reference, use_case_of
+from vedette.text.shown import shown_name
+from vedette.types import Status
+from vedette_gateway.automatic import Guess, guess
+from vedette_gateway.calling import Candidate
+from vedette_gateway.keys import Caller
+from vedette_gateway.problems import Problem
+from vedette_gateway.wanted import VIRTUAL, Wanted
+from vedette_gateway.warm import Warm
+
+_TIMEOUT_S: Final = 2.0
+_LIST_TIMEOUT_S: Final = 10.0
+_CALLABLE: Final = frozenset({Status.AVAILABLE, Status.BUSY, Status.DEGRADED, Status.UNKNOWN})
+_MAX_SAME_NAME: Final = 50
+# For how long a reply is fresh, and for how long it is given while it is asked for again.
+_WARM: Final = {"fresh_s": 1.0, "usable_s": 30.0}
+_LISTS_WARM: Final = {"fresh_s": 5.0, "usable_s": 3600.0}
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """The models for one request, best first, and why these."""
+
+    candidates: tuple[Candidate, ...]
+    use_case: str | None = None
+    guess: Guess | None = None  # how the use case was found, where the caller left it open
+    considered: int = 0
+    stale: bool = False
+
+
+class Finding:
+    """Asks recommenders over *connection*; replies are kept warm."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        use_cases: Callable[[], Collection[str]],
+        *,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._connection = connection
+        self._use_cases = use_cases
+
+        async def top(request: bytes) -> TopReply:
+            return await ask(connection, "recommend.top", request, TopReply, timeout_s=_TIMEOUT_S)
+
+        async def model(request: bytes) -> ModelsReply:
+            return await ask(connection, "models.get", request, ModelsReply, timeout_s=_TIMEOUT_S)
+
+        async def models(request: bytes) -> ModelsReply:
+            return await ask(connection, "models.list", request, ModelsReply, timeout_s=_LIST_TIMEOUT_S)
+
+        self._rankings = Warm(top, monotonic=monotonic, **_WARM)
+        self._models = Warm(model, monotonic=monotonic, **_WARM)
+        self._lists = Warm(models, monotonic=monotonic, **_LISTS_WARM)
+
+    def winner_changed(self, use_case: str) -> None:
+        """Have the rankings of *use_case* asked for again."""
+        self._rankings.expire(lambda reply: reply.use_case == use_case)
+
+    async def find(self, wanted: Wanted, caller: Caller, *, limit: int) -> Found:
+        """Return the models that *wanted* may go to. Raises Problem and RequestError."""
+        match wanted.target.kind:
+            case "model":
+                found = await self._one(wanted)
+            case "name":
+                found = await self._of_name(wanted)
+            case _:
+                found = await self._for_use_case(wanted, caller, limit)
+        if not caller.may_call(wanted.target, found.use_case):
+            allowed = ", ".join(f"{VIRTUAL}{one}" for one in caller.key.use_cases) if caller.key else ""
+            raise Problem(403, "model_not_allowed", f"{caller.name} may call {allowed}", param="model")
+        return found
+
+    async def _for_use_case(self, wanted: Wanted, caller: Caller, limit: int) -> Found:
+        known = self._use_cases()
+        guessed = guess(wanted, known) if wanted.target.kind == "auto" else None
+        use_case = guessed.use_case if guessed else use_case_of(wanted.target.name, known)
+        request = wanted.recommendation(use_case, caller=caller.name, limit=limit)
+        reply = await self._rankings.of(encode(request))
+        candidates = tuple(
+            one for recommended in reply.value.recommendations if (one := _candidate(recommended))
+        )
+        if not candidates:
+            raise _none(use_case, reply.value)
+        return Found(
+            candidates=candidates,
+            use_case=use_case,
+            guess=guessed,
+            considered=reply.value.considered,
+            stale=reply.is_stale,
+        )
+
+    async def _one(self, wanted: Wanted) -> Found:
+        """Return the one model that is named with its endpoint."""
+        model = reference(wanted.target.name)
+        reply = await self._models.of(encode(ModelRequest(model=model)))
+        candidates = tuple(one for view in reply.value.models if (one := of_view(view)))
+        if not candidates:
+            raise Problem(
+                400, "not_callable", f"{shown_name(model)} has no URL for OpenAI clients", param="model"
+            )
+        return Found(candidates=candidates, stale=reply.is_stale)
+
+    async def _of_name(self, wanted: Wanted) -> Found:
+        """Return the models that have the name at any endpoint: those that can be called now first, faster first."""
+        name = wanted.target.name
+        reply = await self._lists.of(encode(ModelsRequest(text=name, limit=_MAX_SAME_NAME)))
+        views = [view for view in reply.value.models if view.model.name == name]
+        views.sort(key=lambda view: (view.status not in _CALLABLE, -_speed(view)))
+        candidates = tuple(one for view in views if (one := of_view(view)))
+        if not candidates:
+            problem = (
+                f"no model {name!r}; /v1/models lists what there is, {VIRTUAL}chat is the best one for chat"
+            )
+            raise Problem(404, "model_not_found", problem, param="model")
+        return Found(candidates=candidates, stale=reply.is_stale)
+
+    async def listed(self) -> list[ModelView]:
+        """Return every model that may be called now. Raises NoAnswer where no list was ever read."""
+        found: list[ModelView] = []
+        while True:
+            page = (await self._lists.of(encode(ModelsRequest(offset=len(found))))).value
+            found += page.models
+            if not page.models or len(found) >= page.total:
+                break
+        return [view for view in found if view.status in _CALLABLE and of_view(view)]
+
+    async def ranking(self, use_case: str, limit: int) -> Sequence[Recommendation]:
+        """Return the ranking of *use_case* without constraints; nothing where there is no answer."""
+        try:
+            request = RecommendRequest(use_case=use_case, limit=limit)
+            return (await self._rankings.of(encode(request))).value.recommendations
+        except RequestError:
+            return ()
+
+
+def _candidate(one: Recommendation) -> Candidate | None:
+    if one.base_url is None:
+        return None
+    return Candidate(
+        model=one.model,
+        base_url=one.base_url,
+        score=one.score,
+        ttft_ms=one.expected_ttft_ms or one.ttft_ms,
+        output_tps=one.expected_output_tps or one.output_tps,
+        price=one.price,
+    )
+
+
+def of_view(view: ModelView) -> Candidate | None:
+    """Return the model of *view* as a candidate, or None where OpenAI clients cannot call it."""
+    base_url = view.info.base_url or providers.base_url(view.provider, view.url)
+    if base_url is None:
+        return None
+    speed = view.performance
+    return Candidate(
+        model=view.model,
+        base_url=base_url,
+        ttft_ms=speed.ttft_ms if speed else None,
+        output_tps=speed.output_tps if speed else None,
+        price=view.info.price,
+    )
+
+
+def _speed(view: ModelView) -> float:
+    return (view.performance.output_tps if view.performance else None) or 0.0
+
+
+def _none(use_case: str, reply: TopReply) -> Problem:
+    """Return that no model fits, and what to relax."""
+    if reply.recommendations:
+        shown = shown_name(reply.recommendations[0].model)
+        return Problem(503, "no_model", f"{shown} is best for {use_case}, but has no URL for OpenAI clients")
+    relax = reply.relax
+    remedy = f"; relax {relax.constraint}, and {shown_name(relax.model)} fits" if relax else ""
+    rejected = ", ".join(f"{n} by {code}" for code, n in reply.rejected.items())
+    known = f" of {reply.considered} models" if reply.considered else ""
+    return Problem(
+        503, "no_model", f"no model{known} fits {use_case} now ({rejected or 'none is known'}){remedy}"
+    )

@@ -1,0 +1,69 @@
+"""What the headers of a reply say: the model, why, after how many attempts, and how long the choice took. Pure."""
+
+from collections.abc import Sequence
+
+from vedette.text.shown import shown_name
+from vedette_gateway.calling import Attempt, Begun
+from vedette_gateway.finding import Found
+from vedette_gateway.problems import Problem
+
+_MAX_CHARACTERS = 500
+
+
+def headers(found: Found, begun: Begun, decided_ms: float) -> dict[str, str]:
+    """Return the headers of a reply that has begun."""
+    candidate = begun.candidate
+    told = {
+        **begun.reply.headers,
+        "cache-control": "no-store",
+        "x-vedette-model": _plain(str(candidate.model)),
+        "x-vedette-reason": _plain(reason(found, begun)),
+        "x-vedette-attempts": str(len(begun.failed) + 1),
+        "x-vedette-decision-ms": f"{decided_ms:.3f}",
+    }
+    if found.use_case:
+        told["x-vedette-use-case"] = _plain(found.use_case)
+    if found.guess:
+        told["x-vedette-confidence"] = f"{found.guess.confidence:.2f}"
+    if candidate.score is not None:
+        told["x-vedette-score"] = f"{candidate.score:.1f}"
+    if begun.failed:
+        told["x-vedette-failed"] = failed(begun.failed)
+    if found.stale:
+        told["x-vedette-stale"] = "1"
+    return told
+
+
+def of_problem(problem: Problem, tried: Sequence[Attempt]) -> dict[str, str]:
+    """Return the headers of an error."""
+    return {**problem.headers, **({"x-vedette-failed": failed(tried)} if tried else {})}
+
+
+def failed(attempts: Sequence[Attempt]) -> str:
+    """Return how each of *attempts* ended."""
+    return _plain(", ".join(f"{one.model} {one.outcome}" for one in attempts))
+
+
+def reason(found: Found, begun: Begun) -> str:
+    """Return in one line why this model replied."""
+    candidate = begun.candidate
+    if found.use_case is None:
+        why = "it was named"
+    else:
+        place = next((at for at, one in enumerate(found.candidates, 1) if one.model == candidate.model), 1)
+        what = "the best" if place == 1 else f"number {place}"
+        why = f"{what} of {found.considered} models for {found.use_case}"
+        second = next((one for one in found.candidates if one.model != candidate.model), None)
+        if place == 1 and second and candidate.score is not None and second.score is not None:
+            why += f", {candidate.score - second.score:.1f} points before {shown_name(second.model)}"
+    if found.guess:
+        why += f"; {found.guess.use_case} because of {found.guess.by}"
+    if begun.failed:
+        why += f"; {len(begun.failed)} failed before"
+    return why
+
+
+def _plain(text: str) -> str:
+    """Return *text* as a header can carry it: names come from servers."""
+    visible = "".join(c if c.isprintable() else "?" for c in text[:_MAX_CHARACTERS])
+    return visible.encode("ascii", "backslashreplace").decode()

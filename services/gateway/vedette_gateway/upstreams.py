@@ -1,0 +1,174 @@
+"""The endpoints as the gateway uses them: the way there, how much is in progress, and which are set aside."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+from urllib.parse import urlsplit
+
+from vedette.providers import Access
+from vedette.providers.access import access
+from vedette.providers.addresses import http_url
+from vedette.providers.passing import Passing
+from vedette.settings import Settings
+from vedette.types import ModelRef, Outcome
+
+# For how long a model, or its whole endpoint, comes after all others when a call failed: first, and at most.
+_ASIDE_S: Final = (2.0, 60.0)
+# The fault of a request, or of who sent it: the model is as good as before.
+_REQUESTS_OWN: Final = frozenset(
+    {Outcome.BAD_REQUEST, Outcome.UNSUPPORTED, Outcome.TOO_LARGE, Outcome.FORBIDDEN}
+)
+# What holds for every model of an endpoint.
+_OF_THE_ENDPOINT: Final = frozenset(
+    {Outcome.REFUSED, Outcome.RESET, Outcome.UNREACHABLE, Outcome.AUTH_FAILED, Outcome.NO_CREDIT}
+)
+
+
+class Upstream:
+    """One endpoint: how it is reached, and how many requests are in progress there."""
+
+    def __init__(self, way: Access, at_once: int) -> None:
+        self.passing = Passing(way)
+        self._way = way
+        self._at_once = at_once
+        self._running = 0
+        self._waiting: list[asyncio.Future[None]] = []
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def is_like(self, way: Access, at_once: int) -> bool:
+        """Return whether it is what these make."""
+        return (self._way, self._at_once) == (way, at_once)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more request may go there now."""
+        return self._running < self._at_once
+
+    def reaches(self, url: str) -> bool:
+        """Return whether *url* is at this endpoint: credentials go nowhere else, whatever a message says."""
+        return _origin(url) == _origin(http_url(self._way.url))
+
+    async def room(self, within_s: float) -> bool:
+        """Wait until there is room, at most *within_s*; return whether there is."""
+        ends = asyncio.get_running_loop().time() + within_s
+        while not self.has_room:
+            freed = asyncio.get_running_loop().create_future()
+            self._waiting.append(freed)
+            try:
+                async with asyncio.timeout_at(ends):
+                    await freed
+            except TimeoutError:
+                return self.has_room
+            finally:
+                if freed in self._waiting:
+                    self._waiting.remove(freed)
+        return True
+
+    @asynccontextmanager
+    async def one_more(self) -> AsyncIterator[None]:
+        """Count a request as in progress meanwhile."""
+        self._running += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
+            if self._waiting and self.has_room:
+                freed = self._waiting.pop(0)
+                if not freed.done():
+                    freed.set_result(None)
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self.passing.close()
+
+    async def close_when_idle(self) -> None:
+        """Close its connections when the last request has ended."""
+        try:
+            await self._idle.wait()
+        finally:
+            await self.close()
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+class Upstreams:
+    """All of them, by the name of the endpoint. `reload` opens and closes what has changed."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, Upstream] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def get(self, endpoint: str) -> Upstream | None:
+        """Return the endpoint, or None where this gateway does not know it."""
+        return self._open.get(endpoint)
+
+    def reload(self, settings: Settings) -> None:
+        """Have open what *settings* name. Requests in progress go on where they are.
+
+        Raises ConfigurationError, and changes nothing, for a secret that cannot be read.
+        """
+        at_once = settings.gateway.at_once
+        ways = {name: access(name, one, settings.outbound) for name, one in settings.endpoints.items()}
+        before = self._open
+        self._open = {
+            name: held
+            if (held := before.get(name)) and held.is_like(way, at_once)
+            else Upstream(way, at_once)
+            for name, way in ways.items()
+        }
+        for name, held in before.items():
+            if self._open.get(name) is not held:
+                task = asyncio.create_task(held.close_when_idle())
+                self._closing.add(task)
+                task.add_done_callback(self._closing.discard)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for task in self._closing:
+            task.cancel()
+        await asyncio.gather(*self._closing, return_exceptions=True)
+        for upstream in self._open.values():
+            await upstream.close()
+        self._open = {}
+
+
+class Aside:
+    """Which models and endpoints failed a moment ago: they are tried after all others for a while."""
+
+    def __init__(self, *, monotonic: Callable[[], float]) -> None:
+        self._now = monotonic
+        self._until: dict[str, tuple[float, float]] = {}  # until when, and for how long that was
+
+    def failed(self, model: ModelRef, outcome: Outcome, retry_after_s: float | None = None) -> None:
+        """Set *model* aside, or its endpoint where the *outcome* is that of all models there."""
+        if outcome in _REQUESTS_OWN:
+            return
+        place = model.endpoint if outcome in _OF_THE_ENDPOINT else str(model)
+        first_s, longest_s = _ASIDE_S
+        _, before_s = self._until.get(place, (0.0, 0.0))
+        for_s = retry_after_s if retry_after_s is not None else max(first_s, 2 * before_s)
+        for_s = min(for_s, longest_s)
+        self._until[place] = (self._now() + for_s, for_s)
+
+    def succeeded(self, model: ModelRef) -> None:
+        """Forget what failed before."""
+        for place in (model.endpoint, str(model)):
+            self._until.pop(place, None)
+
+    def is_aside(self, model: ModelRef) -> bool:
+        """Return whether *model* comes after the others now."""
+        now = self._now()
+        return any(self._until.get(place, (0.0, 0.0))[0] > now for place in (model.endpoint, str(model)))
+
+
+def is_of_the_request(outcome: Outcome) -> bool:
+    """Return whether *outcome* is the fault of a request, which another server may take all the same."""
+    return outcome in _REQUESTS_OWN

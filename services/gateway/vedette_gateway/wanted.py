@@ -1,0 +1,231 @@
+"""From the bytes of an OpenAI request to what is wanted: which model, what it must be able to do, and how. Pure.
+
+A body is taken apart only at its top level. What is passed on is each field as it was written, but for the name of the
+model.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import Raw, Struct
+
+from vedette.errors import RequestError
+from vedette.messages.parameters import document
+from vedette.messages.queries import RecommendRequest
+from vedette.messages.validation import decode
+from vedette.providers.observing import Api
+from vedette.types import Capability
+
+VIRTUAL: Final = "vedette/"
+AUTO: Final = "auto"
+_OWN: Final = "vedette"  # the field of a body with wishes; no server gets it
+_HEADER: Final = "x-vedette-"
+_TABLES: Final = {"weight-": "weights.", "bound-": "bounds."}
+# What a context is compared with in steps, so that requests of about one length share one ranking.
+_STEPS: Final = (1.0, 1.25, 1.5, 1.75)
+_SMALL_TOKENS: Final = 1024  # a request that every model has room for
+_BYTES_A_TOKEN: Final = 4
+_IMAGE: Final = re.compile(rb'"(?:data:image/|image_url"|input_image")')
+_DATA_URL: Final = re.compile(rb'"data:[^"]{0,100};base64,[^"]*"')
+_MAX_MODEL_CHARACTERS: Final = 1024
+
+_FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
+_REQUEST: Final = msgspec.json.Decoder(RecommendRequest, strict=False)
+_RECOMMENDS: Final = frozenset(RecommendRequest.__struct_fields__)
+
+Kind = Literal["use case", "model", "name", "auto"]
+
+
+class Target(Struct, frozen=True):
+    """What the `model` of a request names: a use case, one model at one endpoint, or a name at any endpoint."""
+
+    kind: Kind
+    name: str = ""
+
+    @classmethod
+    def parse(cls, model: str) -> "Target":
+        """Return what *model* names: `vedette/<use case>`, `vedette/auto`, `endpoint/name`, or a name alone."""
+        if model.startswith(VIRTUAL):
+            use_case = model.removeprefix(VIRTUAL)
+            return cls("auto") if use_case == AUTO else cls("use case", use_case)
+        if model in (AUTO, _OWN):
+            return cls("auto")
+        return cls("model" if "/" in model else "name", model)
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """One request: its API, its target, its fields as they were written, and what they need of a model."""
+
+    api: Api
+    target: Target
+    fields: Mapping[str, Raw]
+    stream: bool
+    capabilities: frozenset[Capability]
+    tokens: int  # of prompt and answer together, about; 0: few
+    max_tokens: int | None
+    wishes: Mapping[str, Any]  # fields of a recommendation's request, as its JSON has them
+
+    def body(self, name: str) -> bytes:
+        """Return the request for the model *name* at its server."""
+        return msgspec.json.encode({**self.fields, "model": name})
+
+    def recommendation(self, use_case: str, *, caller: str, limit: int) -> RecommendRequest:
+        """Return the query for the models of *use_case* that can take this request. Raises RequestError."""
+        wishes = dict(self.wishes)
+        constraints = dict(wishes.get("constraints", {}))
+        own = {str(one) for one in wishes.get("capabilities", ())}
+        if self.tokens:
+            least = _number(constraints.get("min_context_tokens"))
+            constraints["min_context_tokens"] = max(least, self.tokens)
+            if not least:
+                # Nothing that the caller has asked for: a model whose context is not known may have room.
+                constraints.setdefault("unmeasured", "keep")
+        asked = {
+            "caller": caller,
+            **wishes,
+            "use_case": use_case,
+            "limit": limit,
+            "capabilities": sorted(own | {str(one) for one in self.capabilities}),
+            "constraints": constraints,
+        }
+        return decode(msgspec.json.encode(asked), _REQUEST)
+
+
+def read(api: Api, body: bytes, headers: Iterable[tuple[str, str]]) -> Wanted:
+    """Return what the *body* of a request of *api* wants, with wishes in *headers* too. Raises RequestError."""
+    try:
+        fields = _FIELDS.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        problem = f"the body is no JSON object: {error}"
+        raise RequestError(code="invalid_json", message=problem) from error
+    model = _value(fields, "model", str)
+    if not model or len(model) > _MAX_MODEL_CHARACTERS:
+        problem = (
+            f"the field 'model' is required: a model of /v1/models, such as {VIRTUAL}chat or {VIRTUAL}{AUTO}"
+        )
+        raise RequestError(code="missing_field", message=problem, field="model")
+    limits = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+    given = [found for name in limits if (found := _value(fields, name, int))]
+    max_tokens = max(given) if given else None
+    wishes = _wishes(fields.pop(_OWN, None), headers)
+    return Wanted(
+        api=api,
+        target=Target.parse(model),
+        fields=fields,
+        stream=bool(_value(fields, "stream", bool)),
+        capabilities=frozenset(_capabilities(api, fields)),
+        tokens=_stepped(_prompt_tokens(fields) + (max_tokens or 0)),
+        max_tokens=max_tokens,
+        wishes=wishes,
+    )
+
+
+def _value(fields: Mapping[str, Raw], name: str, kind: type[Any]) -> Any:
+    """Return the field *name* if it is of *kind*, else None; what is of another kind the server will refuse."""
+    raw = fields.get(name)
+    if raw is None:
+        return None
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _capabilities(api: Api, fields: Mapping[str, Raw]) -> Iterator[Capability]:
+    """Yield what a model needs to be able to do for this request."""
+    if api == "embeddings":
+        yield Capability.EMBEDDING
+        return
+    if api == "completions":
+        return  # chat models complete, too, and most servers do not say which of them do
+    yield Capability.CHAT
+    if _value(fields, "tools", list) and _value(fields, "tool_choice", str) != "none":
+        yield Capability.TOOLS
+    form = _value(fields, "response_format", dict) or (_value(fields, "text", dict) or {}).get("format")
+    if isinstance(form, dict) and form.get("type") == "json_schema":
+        yield Capability.JSON_SCHEMA
+    yield from _senses(fields)
+
+
+def _senses(fields: Mapping[str, Raw]) -> Iterator[Capability]:
+    """Yield what the parts of the messages take."""
+    found = set()
+    for name in ("messages", "input"):
+        raw = fields.get(name)
+        if raw is None or not (_IMAGE.search(raw) or b'"input_audio"' in bytes(raw)):
+            continue
+        for message in _sequence(_value(fields, name, list)):
+            content = message.get("content") if isinstance(message, dict) else None
+            for part in _sequence(content):
+                kind = part.get("type") if isinstance(part, dict) else None
+                if kind in ("image_url", "input_image"):
+                    found.add(Capability.VISION)
+                elif kind == "input_audio":
+                    found.add(Capability.AUDIO)
+    yield from found
+
+
+def _sequence(value: object) -> Sequence[Any]:
+    return value if isinstance(value, list) else ()
+
+
+def _prompt_tokens(fields: Mapping[str, Raw]) -> int:
+    """Return about how many tokens the prompt has. Pictures do not count as text."""
+    size = 0
+    for name in ("messages", "prompt", "input", "instructions", "tools"):
+        raw = fields.get(name)
+        if raw is not None:
+            plain = bytes(raw)
+            size += len(_DATA_URL.sub(b"", plain) if b";base64," in plain else plain)
+    return size // _BYTES_A_TOKEN
+
+
+def _stepped(tokens: int) -> int:
+    """Return *tokens* rounded up to a step; 0 where every model has room for them."""
+    if tokens <= _SMALL_TOKENS:
+        return 0
+    power = 1 << (tokens - 1).bit_length() - 1
+    return next((int(power * step) for step in _STEPS if power * step >= tokens), 2 * power)
+
+
+def _wishes(own: Raw | None, headers: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Return what the caller wants of a recommendation: by headers, and before them by the body's own field."""
+    found = document(RecommendRequest, _parameters(headers))
+    if own is None:
+        return found
+    try:
+        told = msgspec.json.decode(own, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        problem = f"vedette: {error}; it is an object with the fields of a recommendation's request"
+        raise RequestError(code="invalid_value", message=problem, field=_OWN) from error
+    for name, value in told.items():
+        if name == "constraints" and isinstance(value, dict):
+            found.setdefault("constraints", {}).update(value)
+        elif name in _RECOMMENDS:
+            found[name] = value
+        else:  # constraints may stand beside the other fields; an unknown one is named by the recommender's rules
+            found.setdefault("constraints", {})[name] = value
+    return found
+
+
+def _parameters(headers: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield the parameters that headers such as `X-Vedette-Max-Ttft-Ms` and `X-Vedette-Weight-Speed` hold."""
+    for header, value in headers:
+        if not header.startswith(_HEADER):
+            continue
+        name = header.removeprefix(_HEADER)
+        for begin, table in _TABLES.items():
+            if name.startswith(begin):
+                yield table + name.removeprefix(begin).replace("-", "_"), value
+                break
+        else:
+            yield name.replace("-", "_"), value
+
+
+def _number(value: object) -> int:
+    try:
+        return int(value)  # type: ignore[call-overload, no-any-return]
+    except (TypeError, ValueError):
+        return 0

@@ -1,0 +1,132 @@
+"""Passing a request on to an endpoint as it is, and its reply back as it comes, without decoding either."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Final
+
+import httpx
+from msgspec import Struct
+
+from vedette import __version__
+from vedette.errors import ProviderError
+from vedette.providers import Access
+from vedette.providers._http import CONNECT_TIMEOUT_S, tls, translated
+from vedette.providers._refusals import outcome, wait_s, words
+from vedette.providers._transport import Transport
+from vedette.providers.addresses import query_of, socket_of
+from vedette.types import Outcome
+
+_MAX_REFUSAL_BYTES: Final = 64 * 1024
+_JSON: Final = {"Content-Type": "application/json"}
+_STALE_WITHIN_S: Final = 0.1
+# Only of these a caller learns: the others are of the connection, or of the server's own house.
+_PASSED_ON: Final = ("content-type", "retry-after", "x-request-id")
+
+
+class Refusal(Struct, frozen=True, kw_only=True):
+    """A reply that is an error: its status, its body without the endpoint's credentials, and what it means."""
+
+    status: int
+    body: bytes
+    media_type: str
+    outcome: Outcome
+    said: str
+    retry_after_s: float | None = None
+
+
+class Reply:
+    """The reply to a request: its status and headers, and its body, which is still to come."""
+
+    def __init__(self, response: httpx.Response, access: Access) -> None:
+        self.status = response.status_code
+        self.headers = {name: response.headers[name] for name in _PASSED_ON if name in response.headers}
+        self._response = response
+        self._access = access
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the body is server-sent events."""
+        return self.headers.get("content-type", "").startswith("text/event-stream")
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the body is JSON in one piece."""
+        return "json" in self.headers.get("content-type", "")
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it arrives. Raises ProviderError (INCOMPLETE) where it breaks off."""
+        with translated(self._access.url, broken=Outcome.INCOMPLETE):
+            async for chunk in self._response.aiter_raw():
+                if chunk:
+                    yield chunk
+
+    async def refusal(self, now: datetime) -> Refusal | None:
+        """Return what the server refused, or None where its status is one of success. Raises ProviderError."""
+        if 200 <= self.status < 300:
+            return None
+        raw = bytearray()
+        async for chunk in self.chunks():
+            raw += chunk
+            if len(raw) > _MAX_REFUSAL_BYTES:
+                break
+        body = self._access.redaction.clean(bytes(raw[:_MAX_REFUSAL_BYTES]))
+        said = words(body) or ""
+        redirected = 300 <= self.status < 400
+        return Refusal(
+            status=self.status,
+            body=body,
+            media_type=self.headers.get("content-type", "application/json"),
+            outcome=Outcome.GARBAGE if redirected else outcome(self.status, said),
+            said=said,
+            retry_after_s=wait_s(self._response.headers, body, now),
+        )
+
+
+class Passing:
+    """The way to one endpoint for other people's requests: its credentials, its TLS, and where it may be."""
+
+    def __init__(self, access: Access) -> None:
+        socket = socket_of(access.url)
+        self._access = access
+        self._client = httpx.AsyncClient(
+            params=query_of(access.url),
+            headers={
+                "User-Agent": f"vedette/{__version__}",
+                "Accept-Encoding": "identity",
+                **access.headers,
+            },
+            transport=Transport(access.allowed, tls=tls(access), uds=socket[0] if socket else None),
+            timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._client.aclose()
+
+    @asynccontextmanager
+    async def post(self, url: str, body: bytes) -> AsyncIterator[Reply]:
+        """POST the JSON *body* to *url*; yield the reply as soon as its headers have come. Raises ProviderError."""
+        response = await self._send(url, body)
+        try:
+            if response.headers.get("Content-Encoding", "identity") not in ("", "identity"):
+                raise ProviderError(Outcome.GARBAGE, "the reply is compressed, which was not asked for")
+            yield Reply(response, self._access)
+        finally:
+            await response.aclose()
+
+    async def _send(self, url: str, body: bytes) -> httpx.Response:
+        began = time.monotonic()
+        while True:
+            request = self._client.build_request("POST", url, content=body, headers=_JSON)
+            try:
+                with translated(self._access.url):
+                    return await self._client.send(request, stream=True)
+            except ProviderError as error:
+                # An idle connection that the server closed at this moment: a new one shows what there is.
+                if error.outcome is not Outcome.RESET or time.monotonic() - began > _STALE_WITHIN_S:
+                    raise
+            began = -_STALE_WITHIN_S

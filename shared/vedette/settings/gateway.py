@@ -1,0 +1,63 @@
+"""`[gateway]`: the OpenAI-compatible API, and who may call it."""
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+from vedette.settings.section import Problem, Seconds, Section
+
+GATEWAY_PORT: Final = 7718
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_KEY_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
+
+
+class CallerKey(Section, frozen=True, kw_only=True):
+    """The key of one caller, by the SHA-256 of it, and what the caller may use in a day (UTC). Absent is unlimited.
+
+    `use_cases` limits the caller to virtual models of these use cases; without any, every model may be called.
+    """
+
+    sha256: str
+    use_cases: tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...] = ()
+    requests_per_minute: Annotated[int, Meta(ge=1)] | None = None
+    requests_per_day: Annotated[int, Meta(ge=0)] | None = None
+    tokens_per_day: Annotated[int, Meta(ge=0)] | None = None
+    usd_per_day: Annotated[float, Meta(ge=0)] | None = None
+
+    def check(self) -> Iterator[Problem]:
+        """Yield a problem unless the digest is one."""
+        if not _SHA256.match(self.sha256):
+            yield (
+                "sha256",
+                "is no SHA-256 in lower-case hex; `vedette gateway key NAME` makes a key and prints it",
+            )
+
+
+class Gateway(Section, frozen=True, kw_only=True):
+    """The OpenAI-compatible API. On loopback callers need no key unless there are `keys`; elsewhere they do.
+
+    Without a `port`, 7718 is taken, or a free one where another process has that. A request that an endpoint has no
+    room for (`at_once`) goes to the next model, or waits `queue_s`. A model that has not begun to reply within
+    `first_byte_s` is given up for the next one; the last one has `timeout_s`, as has each whole reply. A stream that
+    brings nothing for `stall_s` is ended.
+    """
+
+    enabled: bool = False
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] | None = None
+    keys: dict[str, CallerKey] = {}
+    at_once: Annotated[int, Meta(ge=1, le=10_000)] = 64
+    attempts: Annotated[int, Meta(ge=1, le=10)] = 4
+    queue_s: Annotated[float, Meta(ge=0)] = 5.0
+    first_byte_s: Seconds = 30.0
+    stall_s: Seconds = 120.0
+    timeout_s: Seconds = 600.0
+    max_body_bytes: Annotated[int, Meta(ge=1024)] = 32 * 1024 * 1024
+
+    def check(self) -> Iterator[Problem]:
+        """Yield the names that no key may have."""
+        for name in self.keys:
+            if not _KEY_NAME.match(name):
+                yield f"keys.{name}", "a key's name is lower-case letters, digits and hyphens, at most 63"

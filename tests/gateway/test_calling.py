@@ -1,0 +1,239 @@
+"""Calls through the gateway: bytes as they come, fallbacks before the first byte, errors after it."""
+
+import asyncio
+import hashlib
+import json
+
+import httpx
+import pytest
+
+from eventually import eventually
+from gateways import KEY, MESSAGES, door, settled
+from providers.replay import Exchange, Write, hang, reply, stream
+from vedette.settings import CallerKey
+from vedette.types import Outcome
+
+CHAT = ("POST", "/v1/chat/completions")
+ANSWER = {
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "hello"}, "finish_reason": "stop"}]
+}
+USAGE = {"usage": {"prompt_tokens": 7, "completion_tokens": 3}}
+
+
+def event(text: str | None, **more: object) -> str:
+    delta = {} if text is None else {"content": text}
+    return f"data: {json.dumps({'choices': [{'index': 0, 'delta': delta, **more}]})}\n"
+
+
+EVENTS = (event("a"), event("b"), event(None, finish_reason="stop"), "data: [DONE]\n")
+
+
+async def test_a_reply_is_passed_on_byte_for_byte() -> None:
+    async with door() as gate:
+        body = json.dumps(ANSWER | USAGE, indent=3).encode()
+        gate.servers[0].routes[CHAT] = reply(200, body, Content_Type="application/json")
+        response = await gate.chat()
+        assert response.content == body
+        assert response.headers["x-vedette-model"] == "a/m"
+        assert response.headers["x-vedette-attempts"] == "1"
+        (sent,) = gate.servers[0].requests
+        assert sent.body == {"model": "m", "messages": MESSAGES}
+        assert sent.headers["x-api-key"] == KEY
+        (call,) = gate.reports.calls
+        assert call.outcome is Outcome.OK
+        assert call.account().output_tokens == 3
+        assert gate.usage.of("anybody").tokens == 10
+
+
+async def test_a_stream_is_passed_on_byte_for_byte() -> None:
+    async with door() as gate:
+        gate.servers[0].routes[CHAT] = stream(*EVENTS)
+        response = await gate.chat(stream=True)
+        assert response.content.decode() == "".join(f"{one}\n" for one in EVENTS)
+        account = gate.reports.calls[0].account()
+        assert account.whole
+        assert account.first_at is not None
+        assert account.characters == 2
+
+
+FAILURES = {
+    "429": (reply(429, {"error": "slow down"}, Retry_After="7"), Outcome.RATE_LIMITED),
+    "500": (reply(500, "oops"), Outcome.SERVER_ERROR),
+    "503": (reply(503, {"error": {"message": "Loading model"}}), Outcome.LOADING),
+    "401": (reply(401, {"error": {"message": f"wrong key {KEY}"}}), Outcome.AUTH_FAILED),
+    "404": (reply(404, "404 page not found"), Outcome.NOT_FOUND),
+    "redirects": (reply(302, Location="http://127.0.0.1:1/"), Outcome.GARBAGE),
+    "empty": (reply(200, b""), Outcome.INCOMPLETE),
+    "an error as an answer": (reply(200, {"error": {"message": "no slot"}}), Outcome.SERVER_ERROR),
+    "an error as the first event": (
+        stream('data: {"error": {"message": "no slot", "code": 503}}\n'),
+        Outcome.BUSY,
+    ),
+    "hangs": (hang, Outcome.TIMEOUT),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.fault("a model fails before its first byte, behind the gateway", "I6", "I8")
+async def test_what_fails_before_its_first_byte_is_not_noticed(failure: str) -> None:
+    """The next model replies, the caller sees its answer alone, and both calls are reported."""
+    bad, outcome = FAILURES[failure]
+    async with door(servers=2, first_byte_s=0.5 if failure == "hangs" else 30.0) as gate:
+        gate.servers[0].routes[CHAT] = bad
+        gate.servers[1].routes[CHAT] = reply(200, ANSWER, Content_Type="application/json")
+        response = await gate.chat(stream=failure == "an error as the first event")
+        assert response.status_code == 200
+        assert response.json() == ANSWER
+        assert response.headers["x-vedette-failed"] == f"a/m {outcome}"
+        assert [one.outcome for one in gate.reports.failures] == [outcome]
+        assert KEY not in str(response.headers) + response.text + str(gate.reports.failures)
+        # A moment later it comes after the others, unless it was the request.
+        await gate.chat()
+        assert len(gate.servers[0].requests) == 1
+
+
+async def test_a_server_that_is_not_there_is_not_noticed() -> None:
+    async with door(servers=2) as gate:
+        gate.ranking.urls["a"] = "http://127.0.0.1:1"
+        gate.servers[1].routes[CHAT] = reply(200, ANSWER, Content_Type="application/json")
+        response = await gate.chat()
+        # Its address is not the one that is configured: no credential goes there, and it is no candidate.
+        assert response.headers["x-vedette-attempts"] == "1"
+        assert response.json() == ANSWER
+
+
+@pytest.mark.fault("a model breaks off in the middle of a stream, behind the gateway", "I6")
+async def test_a_stream_that_breaks_off_ends_with_an_error() -> None:
+    async with door(servers=2) as gate:
+        gate.servers[0].routes[CHAT] = stream(*EVENTS[:2], whole=False)
+        response = await gate.chat(stream=True)
+        *_, last = [one for one in response.text.split("\n\n") if one]
+        assert json.loads(last.removeprefix("data: "))["error"]["code"] == "incomplete"
+        assert not gate.servers[1].requests  # the caller has had a part of it
+        assert gate.reports.calls[0].outcome is Outcome.INCOMPLETE
+
+
+async def test_a_stream_that_ends_early_is_no_silent_end() -> None:
+    """The connection ends as it should, and the answer does not."""
+    async with door() as gate:
+        gate.servers[0].routes[CHAT] = stream(*EVENTS[:2])
+        response = await gate.chat(stream=True)
+        assert '"code":"incomplete"' in response.text
+
+
+async def test_a_stream_that_stalls_is_ended() -> None:
+    async def stalls(_: Exchange, write: Write) -> None:
+        data = f"{EVENTS[0]}\n".encode()
+        await write(
+            b"HTTP/1.1 200 X\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        await write(f"{len(data):X}\r\n".encode() + data + b"\r\n")
+        await asyncio.Event().wait()
+
+    async with door(stall_s=0.3) as gate:
+        gate.servers[0].routes[CHAT] = stalls
+        response = await gate.chat(stream=True)
+        assert '"code":"timeout"' in response.text
+
+
+async def test_a_wrong_request_is_not_tried_everywhere() -> None:
+    async with door(servers=4) as gate:
+        for server in gate.servers:
+            server.routes[CHAT] = reply(400, {"error": {"message": "temperature is too high"}})
+        response = await gate.chat()
+        assert response.status_code == 400
+        assert "temperature is too high" in response.json()["error"]["message"]
+        assert sum(len(server.requests) for server in gate.servers) == 2
+
+
+async def test_when_all_fail_the_caller_learns_how() -> None:
+    async with door(servers=2) as gate:
+        gate.servers[0].routes[CHAT] = reply(500, "oops")
+        gate.servers[1].routes[CHAT] = reply(401, {"error": {"message": f"wrong key {KEY}"}})
+        response = await gate.chat()
+        assert response.status_code == 502
+        told = response.json()["error"]
+        assert told["code"] == "all_failed"
+        assert "a/m: server error" in told["message"]
+        assert "b/m: auth failed" in told["message"]
+        assert KEY not in response.text
+
+
+async def test_when_all_are_busy_the_caller_learns_when() -> None:
+    async with door() as gate:
+        gate.servers[0].routes[CHAT] = reply(429, {"error": "slow down"}, Retry_After="7")
+        response = await gate.chat()
+        assert response.status_code == 429
+        assert response.headers["retry-after"] == "7"
+
+
+@pytest.mark.fault("the caller of a gateway leaves", "I6")
+async def test_a_caller_that_leaves_ends_the_call() -> None:
+    """The connection to the server is closed, before the first byte and after it."""
+    ended = asyncio.Event()
+
+    async def endless(_: Exchange, write: Write) -> None:
+        try:
+            await stream(*EVENTS[:1] * 1_000_000, pace_s=0.01)(_, write)
+        finally:
+            ended.set()
+
+    async with door() as gate:
+        gate.servers[0].routes[CHAT] = endless
+        body = {"model": "vedette/chat", "messages": MESSAGES, "stream": True}
+        async with gate.client.stream("POST", "/v1/chat/completions", json=body) as response:
+            async for _ in response.aiter_raw():
+                break
+        async with asyncio.timeout(30):
+            await ended.wait()
+        await settled()
+        assert not [call for call in gate.reports.calls if call.outcome]  # it says nothing of the model
+
+
+async def test_room_is_waited_for_and_then_refused() -> None:
+    async with door(at_once=1, queue_s=0.2) as gate:
+        gate.servers[0].routes[CHAT] = hang
+        first = asyncio.create_task(gate.chat())
+
+        async def called() -> bool:
+            return bool(gate.servers[0].requests)
+
+        await eventually(called)
+        response = await gate.chat()
+        assert response.status_code == 429
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+
+
+async def test_without_the_right_key_nothing_is_called() -> None:
+    key = CallerKey(sha256=hashlib.sha256(b"right").hexdigest(), use_cases=("chat",), requests_per_day=1)
+    async with door(keys={"team": key}) as gate:
+        gate.servers[0].routes[CHAT] = reply(200, ANSWER)
+        assert (await gate.chat()).status_code == 401
+        assert (await gate.chat(headers={"Authorization": "Bearer wrong"})).status_code == 401
+        assert not gate.servers[0].requests
+        right = {"Authorization": "Bearer right"}
+        assert (await gate.chat(headers=right)).status_code == 200
+        over = await gate.chat(headers=right)
+        assert over.status_code == 429
+        assert over.json()["error"]["code"] == "insufficient_quota"
+
+
+async def test_a_page_of_another_site_cannot_call() -> None:
+    async with door() as gate:
+        assert (await gate.chat(headers={"Origin": "http://evil.example"})).status_code == 403
+        assert (await gate.chat(headers={"Host": "evil.example"})).status_code == 421
+        assert not gate.servers[0].requests
+
+
+async def test_a_large_body_is_refused() -> None:
+    async with door(max_body_bytes=2048) as gate:
+        assert (await gate.chat(user="x" * 4096)).status_code == 413
+
+
+@pytest.mark.parametrize("path", ["/", "/chat/completions", "/v1/unknown"])
+async def test_a_wrong_path_names_the_base_url(path: str) -> None:
+    async with door() as gate, httpx.AsyncClient(base_url=gate.url) as client:
+        response = await client.post(path, json={})
+        assert response.status_code == 404
+        assert f"{gate.url}/v1" in response.json()["error"]["message"]
