@@ -183,6 +183,10 @@ async def test_a_server_without_model_info_stays_unknown(answer: Any, replay: Re
     [
         ({"input_cost_per_token": 0, "output_cost_per_token": 0}, True),
         ({"input_cost_per_token": 0, "output_cost_per_token": 0, "input_cost_per_query": 0.002}, False),
+        ({"input_cost_per_token": "0", "output_cost_per_token": "0.0"}, True),
+        ({"input_cost_per_token": 0, "output_cost_per_token": 0, "input_cost_per_second": "1e-3"}, False),
+        ({"input_cost_per_token": 0, "output_cost_per_token": 0, "cost_per_query": {"low": 0.01}}, False),
+        ({"input_cost_per_token": "1e-6", "output_cost_per_token": "2e-6"}, False),
         ({"input_cost_per_token": 0}, False),
         ({"input_cost_per_token": None, "output_cost_per_token": None}, False),
         ({}, False),

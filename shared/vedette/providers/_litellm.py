@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from vedette.providers import Described
 from vedette.providers._entries import Entry, kind_and_claims
-from vedette.providers._lenient import is_name, known, mapping, number, sequence, text, tokens
+from vedette.providers._lenient import decimal, is_name, known, mapping, number, sequence, text, tokens
 from vedette.providers._places import is_ours
 from vedette.types import Capability, Claim, Evidence, Locality, Price
 
@@ -103,8 +103,8 @@ def _base(deployment: Entry) -> str | None:
 
 def _price(infos: list[Entry]) -> Price | None:
     """Return the highest price of the deployments, where each has one."""
-    asked = [number(info.get("input_cost_per_token")) for info in infos]
-    answered = [number(info.get("output_cost_per_token")) for info in infos]
+    asked = [_cost(info.get("input_cost_per_token")) for info in infos]
+    answered = [_cost(info.get("output_cost_per_token")) for info in infos]
     rates = [rate for rate in (*asked, *answered) if rate is not None]
     if not rates or len(rates) < 2 * len(infos) or max(rates) >= 1:
         return None
@@ -117,9 +117,14 @@ def _price(infos: list[Entry]) -> Price | None:
 
 def _costs_nothing(info: Entry) -> bool:
     """Return whether a deployment's tokens have the price 0, and nothing else has another: a query, a second."""
-    costs = {name: number(value) for name, value in info.items() if "cost" in name and value is not None}
+    costs = {name: _cost(value) for name, value in info.items() if "cost" in name and value is not None}
     per_token = (costs.get("input_cost_per_token"), costs.get("output_cost_per_token"))
-    return per_token == (0, 0) and not any(costs.values())
+    return per_token == (0, 0) and all(cost == 0 for cost in costs.values())
+
+
+def _cost(told: object) -> float | None:
+    """Return a price, also as text: YAML takes `1e-6`, without a point, for text. None where it cannot be read."""
+    return number(decimal(told) if isinstance(told, str) else told)
 
 
 def _locality(deployments: list[Entry]) -> Locality:
