@@ -96,7 +96,9 @@ def quality(
     row = columns.put(facts)
     field = UseCaseScores(use_case, columns, stale_after_s=3600)
     field.refresh(NOW.timestamp())
-    return Account(field, columns, row, field.default).contributions()[0]
+    assert row is not None
+    (account,) = Account.of(field, columns, [row], field.default)
+    return account.contributions()[0]
 
 
 def rated(*ratings: Rating) -> ModelRated:

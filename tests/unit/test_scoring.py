@@ -124,7 +124,7 @@ def ranked(*models: Facts, use_case: str = "chat", **options: Any) -> list[Ranke
     made, columns = field(*models, use_case=use_case)
     terms = msgspec.structs.replace(made.default, **options)
     found = made.best(FilterResult(columns.present, len(columns), {}), terms, len(models))
-    accounts = [Account(made, columns, one.row, terms) for one in found]
+    accounts = Account.of(made, columns, [one.row for one in found], terms)
     return [Ranked(account.facts, one, account) for one, account in zip(found, accounts, strict=True)]
 
 
@@ -614,7 +614,7 @@ def turned_away(*models: Facts, **request: Any) -> tuple[list[Rejection], Relaxa
     (row,) = nearest(columns.present, distance(asked, columns.room), columns, 1)
     relax = relaxation(asked, row, columns, 0.0)
     assert relax is not None
-    return list(rejections(asked, row, columns)), relax
+    return list(rejections(asked, [row], columns)), relax
 
 
 def test_the_nearest_model_is_the_one_to_relax_for() -> None:

@@ -324,10 +324,8 @@ class Answers:
         ranking = self._spread(request, self._rank(request, max(MAX_EQUALS, request.limit)))
         order = self._order(ranking, identity(account, request.caller, request.session))
         served = ranking.served(order)[: request.limit]
-        by_row = {
-            one.row: Account(ranking.field, columns, one.row, ranking.terms)
-            for one in (*ranking.ranked[:2], *served)
-        }
+        rows = list(dict.fromkeys(one.row for one in (*ranking.ranked[:2], *served)))
+        by_row = dict(zip(rows, Account.of(ranking.field, columns, rows, ranking.terms), strict=True))
         accounts = [by_row[one.row] for one in ranking.ranked[:2]]
         rules = self._rules(request, ranking)
         out = columns.present & ~ranking.narrowed.candidates
@@ -340,7 +338,7 @@ class Answers:
             recommendations=tuple(
                 self._recommendation(ranking.field, one, by_row[one.row].contributions()) for one in served
             ),
-            rejections=tuple(reason for row in near for reason in rejections(rules, row, columns)),
+            rejections=rejections(rules, near, columns),
             rejections_omitted=int(np.count_nonzero(out)) - len(near),
             considered=len(columns),
             rejected=ranking.narrowed.rejected,
@@ -517,7 +515,7 @@ class Answers:
         best = ranking.ranked[0] if ranking.ranked else None
         row = columns.rows.get(before) if before else None
         fits = row is not None and bool(ranking.narrowed.candidates[row])
-        reasons = () if row is None or fits else rejections(self._rules(request, ranking), row, columns)
+        reasons = () if row is None or fits else rejections(self._rules(request, ranking), [row], columns)
         return WinnerStatus(
             best=(self._board.model(best.row), best.score) if best else None,
             score=ranking.field.scores(np.array([row]), ranking.terms).score[0].item() if fits else None,

@@ -54,25 +54,63 @@ _TOLD_SHIFT: Final = 0.2  # logits; less is not worth a word
 _MAX_UNTOLD: Final = 3
 
 
+class _Known:
+    """What is known of some models, by the place of each."""
+
+    def __init__(self, field: UseCaseScores, columns: Columns, rows: Sequence[int], terms: Terms) -> None:
+        self.field = field
+        self.columns = columns
+        self.terms = terms
+        self.rows = np.array(rows, np.intp)
+        self.known = field.evidence(self.rows, terms.wanted_context)
+        self.told = (
+            field.evidence(self.rows, terms.wanted_context, reports=True)
+            if columns.told(self.rows).any()
+            else self.known
+        )
+        self.expected_quality = field.expected_quality(self.rows)
+        self.context = field.context(self.rows, terms.wanted_context)
+        self.counted = field.counted(self.rows, terms.shares)
+        _, self.probes = columns.daily.before(field.at, RELIABILITY_WINDOW_H * 3600, self.rows)
+
+
+def _one(signal: Evidence, place: int) -> Evidence:
+    """Return what *signal* says of the model in *place*."""
+    here = slice(place, place + 1)
+    told = None if signal.told is None else signal.told[here]
+    return Evidence(
+        signal.raw[here], signal.utility[here], signal.confidence[here], signal.expected[here], told
+    )
+
+
 class Account:
     """The account of one model's score: what is known of each signal, and what it adds."""
 
-    def __init__(self, field: UseCaseScores, columns: Columns, row: int, terms: Terms) -> None:
-        rows = np.array([row])
-        self.row = row
-        self._field = field
-        self._columns = columns
-        self._terms = terms
-        self._known = field.evidence(rows, terms.wanted_context)
-        self._told = field.evidence(rows, terms.wanted_context, reports=True)
-        self._expected_quality, self._quality_spread = (
-            values[0].item() for values in field.expected_quality(rows)
+    def __init__(self, among: "_Known", place: int) -> None:
+        self.row: int = among.rows[place].item()
+        self._field = among.field
+        self._columns = among.columns
+        self._terms = among.terms
+        self._known = tuple(_one(signal, place) for signal in among.known)
+        self._told = (
+            self._known if among.told is among.known else tuple(_one(signal, place) for signal in among.told)
         )
-        context = field.context(rows, terms.wanted_context)[0].item()
-        self._own = [*field.utility[:CONTEXT, row].tolist(), context]  # without outcome reports
-        self._worth = [*field.counted(rows, terms.shares)[:, 0].tolist(), context]
-        _, telling = columns.daily.before(field.at, RELIABILITY_WINDOW_H * 3600, rows)
-        self._probes = telling[0].item()
+        self._expected_quality, self._quality_spread = (
+            values[place].item() for values in among.expected_quality
+        )
+        context = among.context[place].item()
+        self._own = [
+            *among.field.utility[:CONTEXT, self.row].tolist(),
+            context,
+        ]  # without outcome reports
+        self._worth = [*among.counted[:, place].tolist(), context]
+        self._probes = among.probes[place].item()
+
+    @classmethod
+    def of(cls, field: UseCaseScores, columns: Columns, rows: Sequence[int], terms: Terms) -> list["Account"]:
+        """Return the accounts of the models in *rows*: what they are made of is worked out for all at once."""
+        among = _Known(field, columns, rows, terms)
+        return [cls(among, place) for place in range(len(rows))]
 
     @property
     def facts(self) -> Facts:

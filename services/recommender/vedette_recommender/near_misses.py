@@ -55,15 +55,15 @@ def nearest(rejected: Mask, distance: Distance, columns: Columns, most: int) -> 
     return rows[order].tolist()  # type: ignore[no-any-return]
 
 
-def rejections(rules: Sequence[Rule], row: int, columns: Columns) -> tuple[Rejection, ...]:
-    """Return every reason against the model in *row*."""
-    facts = columns.facts[row]
-    if facts is None:
-        return ()
+def rejections(rules: Sequence[Rule], rows: Sequence[int], columns: Columns) -> tuple[Rejection, ...]:
+    """Return every reason against the models in *rows*, in that order."""
+    hits = [rule.hits[rows].tolist() for rule in rules]
     return tuple(
         Rejection(model=facts.model, code=rule.code, need=rule.need, value=rule.has(row))
-        for rule in rules
-        if rule.hits[row]
+        for place, row in enumerate(rows)
+        if (facts := columns.facts[row]) is not None
+        for rule, hit in zip(rules, hits, strict=True)
+        if hit[place]
     )
 
 
