@@ -26,7 +26,7 @@ SCREENS = {
     "why": "/why/chat",
     "models": "/models",
     "model": "/models/gpu/qwen3:8b",
-    "compare": "/compare?model=gpu/qwen3:8b",
+    "compare": "/compare?model=gpu/qwen3:8b&model=attic/phi4:14b-v4",
     "endpoints": "/endpoints",
     "changes": "/changes",
     "login": "/login",
@@ -146,6 +146,46 @@ async def test_weights_rank_again_at_once() -> None:
         reply = await page.evaluate("fetch('/api/v1/explain/chat' + location.search).then(r => r.json())")
         best = "{endpoint}/{name}".format(**reply["recommendations"][0]["model"])
         await expected(page.locator(".ranking .model").first).to_have_text(best)
+        assert complaints == []
+
+
+async def test_models_are_put_side_by_side() -> None:
+    """Typed or from the table, taken out again, and kept in the address when something else is chosen."""
+    rig = Rig(fleet(30))
+    async with rig.served() as url, opened(url) as (page, complaints):
+        await page.goto("/compare")
+        await page.fill("#add", "gpu/qwen3:8b")
+        await page.press("#add", "Enter")
+        chosen = page.locator(".chosen li")
+        await expected(chosen).to_have_count(1)
+        await page.locator("tbody a", has_text="Add").first.click()
+        await expected(chosen).to_have_count(2)
+        await page.select_option("#axis", "price")
+        await page.wait_for_url("**axis=price**")
+        await expected(chosen).to_have_count(2)
+        await chosen.locator("a").first.click()
+        await expected(chosen).to_have_count(1)
+        await page.go_back()
+        await expected(chosen).to_have_count(2)
+        assert complaints == []
+
+
+async def test_the_past_is_chosen_and_left() -> None:
+    """From any page, to the same page of that time; it stands still, and leads back."""
+    rig = Rig(fleet(30))
+    async with rig.served() as url, opened(url) as (page, complaints):
+        await page.goto("/models?sort=output_tps")
+        await page.click(".when summary")
+        await page.fill(".when input[name=at]", "2025-12-31T12:00")
+        await page.click(".when button")
+        await expected(page.locator(".past")).to_contain_text("As of 2025-12-31 12:00:00 UTC")
+        assert await page.input_value("select[name=sort]") == "output_tps"
+        await page.click("nav a:has-text('Changes')")
+        await expected(page.locator(".past")).to_be_visible()
+        await expected(page.locator("#live")).to_have_text("past")
+        await page.click("text=Back to now")
+        await live(page)
+        assert await page.locator(".past").count() == 0
         assert complaints == []
 
 

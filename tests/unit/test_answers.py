@@ -190,7 +190,7 @@ def test_a_model_without_the_capability_is_not_nearest(asked: Asked) -> None:
     """No model can see: nothing is named as nearly fitting, and the summary says why."""
     reply: ExplainReply = asked.ask("recommend.explain", use_case="vision")
     assert reply.relax is None
-    assert reply.summary[1] == "None of them has every capability needed."
+    assert reply.summary[1] == "None of them is known to have vision."
 
 
 def test_under_a_limit_models_without_a_figure_stay_out(asked: Asked) -> None:

@@ -71,7 +71,7 @@ from vedette_recommender.field import FilterResult, Place, Terms, UseCaseScores,
 from vedette_recommender.filtering import Rule, alike, narrow, rules
 from vedette_recommender.grouping import same_weights
 from vedette_recommender.listing import counted, listed, ordered
-from vedette_recommender.near_misses import distance, nearest, rejections, relaxation
+from vedette_recommender.near_misses import distance, lacking, nearest, rejections, relaxation
 from vedette_recommender.scoreboard import Scoreboard
 from vedette_recommender.spreading import MAX_EQUALS, Equal, Pressed, identity, order, taking, weights
 from vedette_recommender.views import BaseUrl, expected_now, model_view, recommendation
@@ -346,7 +346,9 @@ class Answers:
             risk=request.risk,
             as_of=self._as_of,
             summary=(
-                *summary(request.use_case, first, second, len(columns), relax, improve),
+                *summary(
+                    request.use_case, first, second, len(columns), relax, improve, lacking(rules, columns)
+                ),
                 *spread_over(ranking.equals, order[0] if order else 0),
                 *scaled(ranking.field.scale),
                 *untold(self._untold(ranking)),

@@ -365,12 +365,13 @@ def summary(
     considered: int,
     relax: Relaxation | None,
     improve: Improvement | None,
+    lacking: Sequence[str] = (),
 ) -> tuple[str, ...]:
-    """Return the answer in two sentences."""
+    """Return the answer in two sentences; *lacking* are the capabilities that no model is known to have."""
     if best is None:
         return (
             f"No model is a candidate for {use_case}; {considered} considered.",
-            advice(relax, considered),
+            advice(relax, considered, lacking),
         )
     account, standing = best
     parts = account.contributions()
@@ -379,12 +380,18 @@ def summary(
     weakest = max(others, key=lambda part: part.weight * (1.0 - part.utility))
     opening = (
         f"{quoted_name(account.facts.model)} is best for {use_case} with {standing.score:.1f} of 100: "
-        f"{strongest.signal} earns the most ({strongest.points:.1f}), {weakest.signal} costs it the most"
+        f"{strongest.signal} earns the most ({strongest.points:.1f}{_unmeasured(strongest)}), "
+        f"{weakest.signal} costs it the most{' (not measured)' if _unmeasured(weakest) else ''}"
         f"{_unevaluated(parts)}."
     )
     if second is None:
         return opening, "There is no other candidate."
     return opening, _rival(parts, standing, *second, improve)
+
+
+def _unmeasured(part: Contribution) -> str:
+    """Return that a speed or a time is only expected, where nothing measured it."""
+    return ", expected, not measured" if part.signal in ("speed", "ttft") and part.raw is None else ""
 
 
 def _unevaluated(parts: Sequence[Contribution]) -> str:
@@ -477,8 +484,10 @@ def _changed(improve: Improvement) -> str:
     return f"a {improve.signal} of {to} {improve.unit} instead of {raw}"
 
 
-def advice(relax: Relaxation | None, considered: int) -> str:
-    """Return in a sentence what would admit the nearest of the models *considered*."""
+def advice(relax: Relaxation | None, considered: int, lacking: Sequence[str] = ()) -> str:
+    """Return in a sentence what would admit the nearest of the models *considered*, or what all are *lacking*."""
+    if relax is None and considered and lacking:
+        return f"None of them is known to have {' or '.join(name.replace('_', ' ') for name in lacking)}."
     if relax is None:
         return "None of them has every capability needed." if considered else "The catalogue is empty."
     also = f" and {', '.join(relax.also)}" if relax.also else ""

@@ -67,6 +67,16 @@ def rejections(rules: Sequence[Rule], rows: Sequence[int], columns: Columns) -> 
     )
 
 
+def lacking(rules: Sequence[Rule], columns: Columns) -> list[str]:
+    """Return the capabilities that are needed and that no model is known to have."""
+    without: dict[str, Mask] = {}
+    for rule in rules:
+        if rule.code in ("capability", "capability_unknown"):
+            name = str(rule.need)
+            without[name] = without.get(name, False) | rule.hits
+    return [name for name, hits in without.items() if hits[columns.present].all()]
+
+
 def relaxation(rules: Sequence[Rule], row: int, columns: Columns, score: float) -> Relaxation | None:
     """Return what admits the model in *row*, which would have the *score* then."""
     facts = columns.facts[row]

@@ -88,7 +88,7 @@ async def now(sources: Sources, view: View) -> dict[str, object]:
         *(of_endpoints(endpoints.endpoints) if endpoints else ()),
         *await _of_models(sources, counts.statuses, at),
         *(_regressed(sources) if at is None else ()),
-        *_unevaluated(fleet),
+        *(_unevaluated(fleet) if at is None else ()),
     ]
     winners = sources.changes.winners if at is None else {}
     return {

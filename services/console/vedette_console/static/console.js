@@ -69,8 +69,11 @@ document.addEventListener("htmx:afterSwap", (event) => {
 // An address holds what was chosen, and nothing empty.
 
 document.addEventListener("htmx:configRequest", (event) => {
-  for (const [name, value] of [...event.detail.formData.entries()]) {
-    if (value === "") event.detail.formData.delete(name);
+  const form = event.detail.formData;
+  for (const name of new Set([...form.keys()])) {
+    const chosen = form.getAll(name).filter((value) => value !== "");
+    form.delete(name);
+    for (const value of chosen) form.append(name, value);
   }
 });
 
