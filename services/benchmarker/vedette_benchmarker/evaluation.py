@@ -22,7 +22,7 @@ from vedette_benchmarker.asking import Asker, Spent, room_to_think
 from vedette_benchmarker.grader import Grading
 from vedette_benchmarker.grading import Graded, claims, continues, drops, fold, planned, telling, ungraded
 from vedette_benchmarker.handlers import Ended
-from vedette_benchmarker.racing import SHARE, Entrant, Questions, entrant, race
+from vedette_benchmarker.racing import SHARE, STEP, Entrant, Questions, entrant, race
 from vedette_benchmarker.suites import Item, Suite, VectorItem
 from vedette_benchmarker.yielding import GaveWay, Turn, at_any_time
 
@@ -142,11 +142,11 @@ class Evaluation:
 
     def _sample(self, suite: Suite) -> list[Item | VectorItem]:
         items: Iterator[Item | VectorItem] = suite.items(Random(0))  # noqa: S311 - only their size matters
-        return list(islice(items, min(SHARE, self._settings.items)))
+        return list(islice(items, min(STEP, self._settings.items)))
 
     def pays(self, endpoint: OpenEndpoint, info: ModelInfo) -> bool:
         """Return whether `usd_per_day` gives leave for a model whose calls cost: the next questions are affordable."""
-        limit, cost = self._settings.usd_per_day, evaluating.expected(info, SHARE)
+        limit, cost = self._settings.usd_per_day, evaluating.expected(info, STEP)
         if not limit or cost is None or endpoint.settings.measure is False or info.disturbs:
             return False
         return cost.usd <= limit - self._spent_today()

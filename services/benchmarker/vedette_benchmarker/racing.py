@@ -29,13 +29,13 @@ from vedette.usecases.estimating import Floats
 from vedette.usecases.utility import HALF_PRICE_USD_PER_MTOK, blended, falling, rising
 
 SHARE: Final = 3  # questions of each suite that every model is asked; as few disprove a capability
-STEP: Final = 2  # questions that are asked more at a time of the suite that counts most
+STEP: Final = 4  # questions that are asked more at a time of the suite that counts most
 MAX_TRIALS: Final = 40  # of a suite, after which the race asks no more of it
 MIN_GAIN: Final = 0.004  # points of 100 for each question
 MIN_RIGHT: Final = (
     0.08  # share of right answers over all models, and of wrong ones, without which there is no race
 )
-_NEARLY: Final = 0.6  # of the gain of a model's best use case, from which on another one is asked about, too
+_NEARLY: Final = 0.3  # of the gain of a model's best use case, from which on another one is asked about, too
 _USUAL: Final = 0.5  # utility of a speed or price that is not known
 _SERVES: Final = frozenset({Status.AVAILABLE, Status.BUSY, Status.DEGRADED, Status.UNKNOWN})
 _erf = np.vectorize(math.erf, otypes=[float])
