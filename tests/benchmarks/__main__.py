@@ -13,6 +13,7 @@ import uvloop
 
 from benchmarks import (
     answering,
+    auto,
     busy,
     console,
     costs,
@@ -138,6 +139,18 @@ def regret(
     for use_case, wins in days.newcomers(runs).items():
         print(f"| {use_case} | {wins.best:.2f} | {wins.announced:.2f} |")
     print(f"\nNear equals: {days.flips_a_day(runs):.3f} announced changes a day")
+
+
+@app.command(name="auto")
+def find_use_cases(*, fleets: int = 100) -> None:
+    """Find the use cases of labelled prompts as `vedette/auto` does: accuracy, and what errors cost.
+
+    Parameters
+    ----------
+    fleets
+        In how many fleets of the simulation of `regret`.
+    """
+    print("\n".join(auto.lines(fleets)))
 
 
 @app.command(name="questions")

@@ -1,11 +1,24 @@
 """`vedette/auto`: the use case that a request itself shows. Pure."""
 
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Mapping
+from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from vedette.types import Capability
+from vedette_gateway.features import SHOWN, WEIGHTS, of_form, of_words
+from vedette_gateway.said import Said, said
 from vedette_gateway.wanted import Wanted
+
+_FAST_TOKENS: Final = 20  # an answer of so few, to a short request, is wanted at once
+_FAST_BYTES: Final = 2000
+_OF_SYSTEM: Final = 0.6  # what words of the system's message count, beside those of the question
+_OF_EDGES: Final = 0.4
+_OF_BEFORE: Final = 0.6  # and those of the question before, where this one is short
+_SHORT_CHARACTERS: Final = 100
+_STEEP: Final = 1.0
 
 
 class Guess(Struct, frozen=True):
@@ -17,14 +30,87 @@ class Guess(Struct, frozen=True):
 
 
 def guess(wanted: Wanted, known: Collection[str]) -> Guess:
-    """Return the use case of *wanted*, one of those *known*; where nothing shows it, chat."""
+    """Return the use case of *wanted*, one of those *known*."""
+    return of_kind(wanted, known) or of_text(wanted, known)
+
+
+def of_kind(wanted: Wanted, known: Collection[str]) -> Guess | None:
+    """Return what the kind of a request leaves no doubt about."""
     rules = (
         (wanted.api == "embeddings", "embedding", 1.0, "the API"),
         (Capability.VISION in wanted.capabilities, "vision", 1.0, "a picture"),
-        (Capability.TOOLS in wanted.capabilities, "agent", 0.9, "tools"),
-        (Capability.JSON_SCHEMA in wanted.capabilities, "extraction", 0.7, "a JSON schema"),
+        (Capability.TOOLS in wanted.capabilities, "agent", 0.95, "tools"),
+        (Capability.JSON_SCHEMA in wanted.capabilities, "extraction", 0.8, "a JSON schema"),
+        (_is_fast(wanted), "fast", 0.8, "an answer of a few tokens"),
     )
     for holds, use_case, confidence, by in rules:
         if holds and use_case in known:
             return Guess(use_case, confidence, by)
-    return Guess("chat", 0.5, "nothing else shows")
+    return None
+
+
+def _is_fast(wanted: Wanted) -> bool:
+    few = wanted.max_tokens is not None and wanted.max_tokens <= _FAST_TOKENS
+    return few and len(wanted.fields.get("messages", b"")) <= _FAST_BYTES
+
+
+def of_text(wanted: Wanted, known: Collection[str]) -> Guess:
+    """Return what the text of a request shows; where that is nothing, chat or else the first of those *known*."""
+    found = said(wanted.api, wanted.fields)
+    features = _features(found, wants_json=_wants_json(wanted))
+    scores, reasons = scored(features, known)
+    if not scores:
+        return Guess(next(iter(known), "chat"), 0.0, SHOWN[""])
+    best = max(scores, key=lambda use_case: scores[use_case])
+    total = sum(math.exp(_STEEP * (score - scores[best])) for score in scores.values())
+    return Guess(best, 1 / total, reasons[best])
+
+
+class _Form(Struct):
+    type: str = ""
+
+
+def _wants_json(wanted: Wanted) -> bool:
+    try:
+        form = msgspec.json.decode(wanted.fields.get("response_format", b"{}"), type=_Form)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return form.type == "json_object"
+
+
+def _features(found: Said, *, wants_json: bool) -> dict[str, float]:
+    """Return every feature of a request, and how much it counts."""
+    features = {"": 1.0, **dict.fromkeys(of_form(found), 1.0)}
+    if wants_json:
+        features["json"] = 1.0
+    for weight, words in (
+        (1.0, of_words(found.asked)),
+        (_OF_EDGES, of_words(found.edges)),
+        (_OF_SYSTEM, of_words(found.system)),
+        (_OF_BEFORE, of_words(found.before) if len(found.asked) <= _SHORT_CHARACTERS else {}),
+    ):
+        for feature, strength in words.items():
+            features[feature] = max(features.get(feature, 0.0), weight * strength)
+    return features
+
+
+def scored(features: Mapping[str, float], known: Collection[str]) -> tuple[dict[str, float], dict[str, str]]:
+    """Return by use case of those *known* what *features* sum up to, and what counts most for it."""
+    scores: dict[str, float] = {}
+    most: dict[str, tuple[float, str]] = {}
+    for needed, use_case, weight in _TABLE:
+        if use_case not in known:
+            continue
+        strength = min((features.get(one, 0.0) for one in needed), default=1.0)
+        if not strength:
+            continue
+        scores[use_case] = scores.get(use_case, 0.0) + strength * weight
+        most[use_case] = max(most.get(use_case, (0.0, "")), (strength * weight, _shown(needed)))
+    return scores, {use_case: shown for use_case, (_, shown) in most.items()}
+
+
+def _shown(needed: tuple[str, ...]) -> str:
+    return " and ".join(SHOWN[one] for one in needed) or SHOWN[""]
+
+
+_TABLE: Final = [(tuple(needed.split()), use_case, weight) for needed, use_case, weight in WEIGHTS]

@@ -94,7 +94,7 @@ class Finding:
 
     async def _for_use_case(self, wanted: Wanted, caller: Caller, limit: int) -> Found:
         known = self._use_cases()
-        guessed = guess(wanted, known) if wanted.target.kind == "auto" else None
+        guessed = guess(wanted, allowed(wanted, caller, known)) if wanted.target.kind == "auto" else None
         use_case = guessed.use_case if guessed else use_case_of(wanted.target.name, known)
         request = wanted.recommendation(use_case, caller=caller.name, limit=limit)
         reply = await self._rankings.of(encode(request))
@@ -153,6 +153,13 @@ class Finding:
             return (await self._rankings.of(encode(request))).value.recommendations
         except RequestError:
             return ()
+
+
+def allowed(wanted: Wanted, caller: Caller, known: Collection[str]) -> Collection[str]:
+    """Return those of the *known* use cases that *wanted* leaves open and *caller* may name; all where none is left."""
+    named = [use_case_of(one, known) for one in wanted.among] or known
+    mine = caller.key.use_cases if caller.key and caller.key.use_cases else named
+    return [one for one in named if one in mine] or named
 
 
 def _candidate(one: Recommendation) -> Candidate | None:

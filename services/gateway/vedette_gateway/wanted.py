@@ -22,6 +22,7 @@ VIRTUAL: Final = "vedette/"
 AUTO: Final = "auto"
 _OWN: Final = "vedette"  # the field of a body with wishes; no server gets it
 _HEADER: Final = "x-vedette-"
+_AMONG: Final = "x-vedette-use-cases"
 _TABLES: Final = {"weight-": "weights.", "bound-": "bounds."}
 # What a context is compared with in steps, so that requests of about one length share one ranking.
 _STEPS: Final = (1.0, 1.25, 1.5, 1.75)
@@ -66,6 +67,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     tokens: int  # of prompt and answer together, about; 0: few
     max_tokens: int | None
     wishes: Mapping[str, Any]  # fields of a recommendation's request, as its JSON has them
+    among: tuple[str, ...] = ()  # the use cases that `vedette/auto` may choose from; without any, all
 
     def body(self, name: str) -> bytes:
         """Return the request for the model *name* at its server."""
@@ -109,7 +111,8 @@ def read(api: Api, body: bytes, headers: Iterable[tuple[str, str]]) -> Wanted:
     limits = ("max_completion_tokens", "max_tokens", "max_output_tokens")
     given = [found for name in limits if (found := _value(fields, name, int))]
     max_tokens = max(given) if given else None
-    wishes = _wishes(fields.pop(_OWN, None), headers)
+    given_headers = list(headers)
+    wishes = _wishes(fields.pop(_OWN, None), given_headers)
     return Wanted(
         api=api,
         target=Target.parse(model),
@@ -119,6 +122,7 @@ def read(api: Api, body: bytes, headers: Iterable[tuple[str, str]]) -> Wanted:
         tokens=_stepped(_prompt_tokens(fields) + (max_tokens or 0)),
         max_tokens=max_tokens,
         wishes=wishes,
+        among=tuple(_among(given_headers)),
     )
 
 
@@ -213,7 +217,7 @@ def _wishes(own: Raw | None, headers: Iterable[tuple[str, str]]) -> dict[str, An
 def _parameters(headers: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """Yield the parameters that headers such as `X-Vedette-Max-Ttft-Ms` and `X-Vedette-Weight-Speed` hold."""
     for header, value in headers:
-        if not header.startswith(_HEADER):
+        if not header.startswith(_HEADER) or header == _AMONG:
             continue
         name = header.removeprefix(_HEADER)
         for begin, table in _TABLES.items():
@@ -222,6 +226,13 @@ def _parameters(headers: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]
                 break
         else:
             yield name.replace("-", "_"), value
+
+
+def _among(headers: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Yield the use cases that `X-Vedette-Use-Cases: chat, reasoning` names."""
+    for header, names in headers:
+        if header == _AMONG:
+            yield from filter(None, map(str.strip, names.split(",")))
 
 
 def _number(value: object) -> int:
