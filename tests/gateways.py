@@ -110,15 +110,15 @@ async def door(*, servers: int = 1, **settings: Any) -> AsyncIterator[Door]:
         upstreams, aside = Upstreams(), Aside(monotonic=clock.monotonic)
         upstreams.reload(whole)
         stack.push_async_callback(upstreams.close)
-        ranking, reports, usage = Ranking(), Reports(), Usage(now=clock.now)
+        ranking, reports, usage = Ranking(), Reports(), Usage(now=clock.now, replica="one")
         ranking.urls = {name: replay.url for name, replay in zip(names, replays, strict=True)}
-        entrance = api.Entrance(gateway, usage, now=lambda: clock.now().timestamp())
+        entrance = api.Entrance(gateway, usage, now=clock.monotonic)
         calls = Calls(upstreams, aside, gateway, clock)
 
         def posted(name: Api) -> api.Posted:
             return api.Posted(
                 name,
-                entrance=lambda: entrance,
+                entrance=entrance,
                 finding=ranking,  # type: ignore[arg-type]
                 calls=lambda: calls,
                 reporting=reports,  # type: ignore[arg-type]
@@ -126,7 +126,7 @@ async def door(*, servers: int = 1, **settings: Any) -> AsyncIterator[Door]:
                 log=log.logger("gateway"),
             )
 
-        listed = api.Listed(entrance=lambda: entrance, finding=ranking, use_cases=lambda: ("chat",))  # type: ignore[arg-type]
+        listed = api.Listed(entrance=entrance, finding=ranking, use_cases=lambda: ("chat",))  # type: ignore[arg-type]
         app = Starlette(routes=api.routes(posted, listed))
         url = await stack.enter_async_context(
             web.listening(app, "127.0.0.1", 0, section="gateway", closing_s=1)

@@ -103,7 +103,7 @@ async def test_no_canary_is_told(padding: int, tmp_path: Path, server: NatsServe
             told += [shown.out, shown.err]
             async with httpx.AsyncClient(timeout=60) as http:
                 url = running.connection.health_url
-                told += [(await http.get(f"{url}/{page}")).text for page in ("metrics", "readyz", "livez")]
+                told += [(await http.get(f"{url}/{page}")).text for page in ("metrics/", "readyz", "livez")]
             for config_of_stream in streams(Settings()):
                 assert config_of_stream.name is not None
                 told += [

@@ -130,3 +130,61 @@ def test_what_counts_as_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
         "a b",
         "k1 x",
     ]
+
+
+WHOLE = ("as it is", "in upper case", "in a URL", "in hex", "in Base64", "in Base64 behind one letter")
+EVENT = 'data: {"choices":[{"index":0,"delta":{"content":"%s"}}]}\n\n'
+
+
+def passed(pieces: list[bytes], secrets: Secrets = SECRETS) -> bytes:
+    """Return what is left of *pieces* that pass."""
+    passing = secrets.passed()
+    return b"".join([passing.take(piece) for piece in pieces] + [passing.rest()])
+
+
+@pytest.mark.fault(
+    "a reply that is passed on quotes a secret, split between two pieces",
+    "I7",
+    without=("vedette.providers.redaction:Secrets.begun_at", lambda _, raw: len(raw)),
+)
+@pytest.mark.parametrize("form", WHOLE)
+def test_a_secret_that_is_split_does_not_pass(form: str) -> None:
+    quoted = FORMS[form](KEY)
+    whole = (EVENT % f"your key {quoted} is wrong").encode()
+    for at in range(1, len(whole)):
+        said = passed([whole[:at], whole[at:]])
+        assert REDACTED.encode() in said
+        assert quoted[4:-4].encode() not in said
+        assert said.endswith(b'wrong"}}]}\n\n')
+    assert quoted[4:-4].encode() not in passed([bytes([byte]) for byte in whole])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_in_one_piece_is_found(form: str) -> None:
+    """In an event, which stays one."""
+    quoted = FORMS[form](KEY)
+    event = b"data: " + json.dumps({"content": quoted}).encode() + b"\n\n"
+    said = passed([event, event])
+    assert said.count(REDACTED.encode()) >= 2
+    assert [json.loads(line.removeprefix(b"data: ")) for line in said.splitlines() if line]
+    assert quoted[4:-4] not in json.loads(said.splitlines()[0].removeprefix(b"data: "))["content"]
+
+
+@given(
+    st.lists(st.binary(max_size=40), max_size=12),
+    st.sampled_from([SECRETS, Secrets(["aaaaaaaab"]), Secrets()]),
+)
+def test_what_is_no_secret_passes_byte_for_byte(pieces: list[bytes], secrets: Secrets) -> None:
+    assert passed(pieces, secrets) == b"".join(pieces)
+
+
+@given(st.lists(st.sampled_from([b"a", b"aa", b"aaaa", b"b", b"aaaaaaa"]), max_size=20))
+def test_what_only_begins_like_a_secret_passes(pieces: list[bytes]) -> None:
+    whole = b"".join(pieces)
+    assert passed(pieces, Secrets(["aaaaaaaab"])) == whole.replace(b"aaaaaaaab", REDACTED.encode())
+
+
+def test_an_event_passes_at_once() -> None:
+    """Its end is the beginning of no secret."""
+    event = (EVENT % KEY[:5]).encode()
+    assert SECRETS.passed().take(event) == event

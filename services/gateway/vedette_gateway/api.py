@@ -14,18 +14,21 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from vedette.errors import NoAnswer, ProviderError, RequestError
+from vedette.messages.queries import UsageReply, UsageRequest, Used
+from vedette.messages.validation import decode
 from vedette.providers.observing import Api
 from vedette.runtime.origins import Hosts, is_cross_site
 from vedette.settings import Gateway
 from vedette_gateway import listing, metrics, telling
 from vedette_gateway.calling import Attempt, Begun, Calls
-from vedette_gateway.finding import Finding, Found
+from vedette_gateway.finding import Finding
 from vedette_gateway.keys import Caller, Callers
 from vedette_gateway.problems import Problem
 from vedette_gateway.reporting import Reporting
-from vedette_gateway.usage import Usage, Used
-from vedette_gateway.wanted import Wanted, read
+from vedette_gateway.usage import Usage
+from vedette_gateway.wanted import Wanted, prompt_tokens, read
 
+_USAGE: Final = msgspec.json.Decoder(UsageRequest)
 _MAX_LISTED_SCORES: Final = 100
 _CHARACTERS_A_TOKEN: Final = 4  # where no usage is told
 
@@ -34,9 +37,15 @@ class Entrance:
     """Who may come in: the key, the host and the site of a request, and what a caller has left of the day."""
 
     def __init__(self, settings: Gateway, usage: Usage, *, now: Callable[[], float]) -> None:
-        self._callers = Callers(settings)
         self._usage = usage
-        self._now = now
+        self._now = now  # monotonic seconds
+        self._callers = Callers(settings)
+        self.reload(settings)
+
+    def reload(self, settings: Gateway) -> None:
+        """Take on the keys of *settings*."""
+        self._callers.reload(settings)
+        self._keys = settings.keys
         # Without keys a page of another site could have a browser on this machine send requests.
         self._hosts = None if settings.keys else Hosts(settings.host)
 
@@ -53,6 +62,15 @@ class Entrance:
         """Raise Problem where *caller* has nothing left today."""
         self._usage.check(caller)
 
+    def headers(self, caller: Caller) -> dict[str, str]:
+        """Return what a reply says of what *caller* has left."""
+        return self._usage.headers(caller)
+
+    def answer(self, payload: bytes) -> UsageReply:
+        """Return the reply to a query for the usage. Raises RequestError."""
+        decode(payload, _USAGE)
+        return self._usage.reply(self._keys)
+
 
 class Posted:
     """One path that takes requests for models: an ASGI application."""
@@ -61,7 +79,7 @@ class Posted:
         self,
         api: Api,
         *,
-        entrance: Callable[[], Entrance],
+        entrance: Entrance,
         finding: Finding,
         calls: Callable[[], Calls],
         reporting: Reporting,
@@ -78,32 +96,44 @@ class Posted:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Reply to one request; end it upstream as soon as its caller is gone."""
-        calls, tried = self._calls(), list[Attempt]()
+        headers, client = Headers(scope=scope), scope.get("client")
         try:
-            headers = Headers(scope=scope)
-            client = scope.get("client")
-            caller = self._entrance().caller(headers, client[0] if client else "")
-            body = await _body(receive, headers, calls.settings.max_body_bytes)
-            if body is None:
-                return
-            self._entrance().check(caller)
-            wanted = read(self._api, body, ((name, headers[name]) for name in headers))
-            replying = asyncio.create_task(self._reply(wanted, caller, calls, tried, send))
-            gone = asyncio.create_task(_until_gone(receive))
-            try:
-                await asyncio.wait((replying, gone), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                gone.cancel()
-                if not replying.done():
-                    replying.cancel()
-                    metrics.REQUESTS.labels(caller.name, "gone").inc()
-                await asyncio.gather(replying, gone, return_exceptions=True)
-            if not replying.cancelled():
-                replying.result()
+            caller = self._entrance.caller(headers, client[0] if client else "")
         except Problem as problem:
-            await _send_problem(send, problem, tried)
-        except RequestError as error:
-            await _send_problem(send, Problem.of(error), tried)
+            metrics.REQUESTS.labels(metrics.UNKNOWN, problem.code).inc()
+            await _send_problem(send, problem, telling.of_problem(problem, ()))
+            return
+        tried = list[Attempt]()
+        try:
+            await self._serve(headers, receive, send, caller, tried)
+        except (Problem, RequestError) as error:
+            refused = error if isinstance(error, Problem) else Problem.of(error)
+            told = telling.of_problem(refused, tried) | self._entrance.headers(caller)
+            await _send_problem(send, refused, told)
+
+    async def _serve(
+        self, headers: Headers, receive: Receive, send: Send, caller: Caller, tried: list[Attempt]
+    ) -> None:
+        calls = self._calls()
+        body = await _body(receive, headers, calls.settings.max_body_bytes)
+        if body is None:
+            return
+        try:
+            self._entrance.check(caller)
+            wanted = read(self._api, body, ((name, headers[name]) for name in headers))
+        except (Problem, RequestError):
+            metrics.REQUESTS.labels(caller.name, "refused").inc()
+            raise
+        replying = asyncio.create_task(self._reply(wanted, caller, calls, tried, send))
+        gone = asyncio.create_task(_until_gone(receive))
+        try:
+            await asyncio.wait((replying, gone), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+            replying.cancel()  # does nothing to one that is done
+            await asyncio.gather(replying, gone, return_exceptions=True)
+        if not replying.cancelled():
+            replying.result()
 
     async def _reply(
         self, wanted: Wanted, caller: Caller, calls: Calls, tried: list[Attempt], send: Send
@@ -117,19 +147,23 @@ class Posted:
             metrics.DECISION_SECONDS.observe(decided_ms / 1000)
             async with AsyncExitStack() as stack:
                 begun = await calls.begin(stack, wanted, found.candidates, tried)
+                self._usage.add(caller.name, Used(requests=1))
+                told = telling.headers(found, begun, decided_ms) | self._entrance.headers(caller)
                 try:
-                    outcome = await self._pass_on(found, begun, decided_ms, send)
+                    outcome = await self._pass_on(begun, told, send)
                 finally:
-                    self._count(begun, use_case, caller)
+                    self._count(begun, wanted, use_case, caller)
+        except asyncio.CancelledError:
+            outcome = "gone"
+            raise
         finally:
             metrics.REQUESTS.labels(caller.name, outcome).inc()
             for attempt in tried:
                 metrics.CALLS.labels(attempt.model.endpoint, attempt.outcome).inc()
                 self._reporting.failed(attempt, use_case, caller.name)
 
-    async def _pass_on(self, found: Found, begun: Begun, decided_ms: float, send: Send) -> str:
-        """Send the reply as it comes; return how that ended."""
-        told = telling.headers(found, begun, decided_ms)
+    async def _pass_on(self, begun: Begun, told: Mapping[str, str], send: Send) -> str:
+        """Send the reply as it comes, with the headers *told*; return how that ended."""
         await send(
             {
                 "type": "http.response.start",
@@ -152,21 +186,23 @@ class Posted:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
         return "ok"
 
-    def _count(self, begun: Begun, use_case: str | None, caller: Caller) -> None:
-        """Report how the call ended, and count what it used."""
+    def _count(self, begun: Begun, wanted: Wanted, use_case: str | None, caller: Caller) -> None:
+        """Report how the call ended, and count its tokens and what it cost, estimated where the server does not say."""
         account, price = begun.account(), begun.candidate.price
         self._reporting.ended(begun, use_case, caller.name)
         metrics.CALLS.labels(begun.candidate.model.endpoint, begun.outcome or "gone").inc()
         output = account.output_tokens
         if output is None:
             output = account.characters // _CHARACTERS_A_TOKEN
-        prompt = account.prompt_tokens or 0
+        prompt = account.prompt_tokens
+        if prompt is None:
+            prompt = prompt_tokens(wanted.fields)
         usd = 0.0
         if price is not None:
             usd = (prompt * price.input_usd_per_mtok + output * price.output_usd_per_mtok) / 1e6
         metrics.TOKENS.labels(caller.name).inc(prompt + output)
         metrics.USD.labels(caller.name).inc(usd)
-        self._usage.add(caller.name, Used(requests=1, tokens=prompt + output, usd=usd))
+        self._usage.add(caller.name, Used(tokens=prompt + output, usd=usd))
 
 
 async def _body(receive: Receive, headers: Mapping[str, str], most_bytes: int) -> bytes | None:
@@ -191,8 +227,7 @@ async def _until_gone(receive: Receive) -> None:
         pass
 
 
-async def _send_problem(send: Send, problem: Problem, tried: list[Attempt]) -> None:
-    told = telling.of_problem(problem, tried)
+async def _send_problem(send: Send, problem: Problem, told: Mapping[str, str]) -> None:
     body = problem.body
     with suppress(OSError):
         await send(
@@ -214,7 +249,7 @@ class Listed:
     def __init__(
         self,
         *,
-        entrance: Callable[[], Entrance],
+        entrance: Entrance,
         finding: Finding,
         use_cases: Callable[[], Collection[str]],
     ) -> None:
@@ -250,7 +285,7 @@ class Listed:
         return Response(msgspec.json.encode(entry), media_type="application/json")
 
     def _enter(self, request: Request) -> None:
-        self._entrance().caller(request.headers, request.client.host if request.client else "")
+        self._entrance.caller(request.headers, request.client.host if request.client else "")
 
     async def _listing(self) -> listing.Listing:
         names = list(self._use_cases())

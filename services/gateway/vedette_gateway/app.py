@@ -1,11 +1,14 @@
 """Wiring of the gateway."""
 
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 
 from vedette.errors import ConfigurationError
+from vedette.messages.channels import QUERIES
+from vedette.messages.codec import encode
 from vedette.messages.events import AnswerChanged, Event
 from vedette.providers.observing import Api
 from vedette.runtime import web
@@ -17,10 +20,12 @@ from vedette_gateway.calling import Calls
 from vedette_gateway.finding import Finding
 from vedette_gateway.keys import open_to_strangers
 from vedette_gateway.reporting import Reporting
+from vedette_gateway.sharing import Sharing
 from vedette_gateway.upstreams import Aside, Upstreams
 from vedette_gateway.usage import Usage
 
 _CLOSING_S = 30
+_QUERIES = tuple(query for query in QUERIES if query.service == "gateway")
 
 
 @asynccontextmanager
@@ -32,18 +37,19 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         clock = service.clock
         upstreams, aside = Upstreams(), Aside(monotonic=clock.monotonic)
         upstreams.reload(settings)
-        usage = Usage(now=clock.now)
+        usage = Usage(now=clock.now, replica=secrets.token_hex(6))
+        sharing = Sharing(service.bus, usage)
         use_cases = names(settings)
-        entrance = _entrance(settings, usage, service)
+        entrance = api.Entrance(settings.gateway, usage, now=clock.monotonic)
         calls = Calls(upstreams, aside, settings.gateway, clock)
 
         async def take_on(changed: Settings) -> None:
-            nonlocal use_cases, entrance, calls
+            nonlocal use_cases, calls
             if problem := open_to_strangers(changed.gateway):
                 raise ConfigurationError(where="gateway.host", problem=problem)
             upstreams.reload(changed)
             use_cases = names(changed)
-            entrance = _entrance(changed, usage, service)
+            entrance.reload(changed.gateway)
             calls = Calls(upstreams, aside, changed.gateway, clock)
 
         finding = Finding(service.bus.connection, lambda: use_cases, monotonic=clock.monotonic)
@@ -54,11 +60,12 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
                 finding.winner_changed(event.use_case)
 
         await service.bus.followings.follow("ANSWERS", "answer.*", on_winner)
+        await sharing.follow()
 
         def posted(name: Api) -> api.Posted:
             return api.Posted(
                 name,
-                entrance=lambda: entrance,
+                entrance=entrance,
                 finding=finding,
                 calls=lambda: calls,
                 reporting=reporting,
@@ -66,12 +73,15 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
                 log=service.log,
             )
 
-        listed = api.Listed(entrance=lambda: entrance, finding=finding, use_cases=lambda: use_cases)
+        listed = api.Listed(entrance=entrance, finding=finding, use_cases=lambda: use_cases)
         app = Starlette(routes=api.routes(posted, listed))
         service.on_reload(take_on)
         service.before_closing(reporting.flush)
+        service.before_closing(sharing.flush)
+        await service.answer(_QUERIES, lambda _, payload: encode(entrance.answer(payload)))
         await service.start()
         service.bus.spawn(reporting.run())
+        service.bus.spawn(sharing.run())
         gateway = settings.gateway
         async with web.listening(
             app,
@@ -83,7 +93,3 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             service.log.info("gateway.listening", url=url)
             yield service
         await upstreams.close()
-
-
-def _entrance(settings: Settings, usage: Usage, service: Service) -> api.Entrance:
-    return api.Entrance(settings.gateway, usage, now=lambda: service.clock.now().timestamp())

@@ -13,7 +13,7 @@ from vedette_gateway.problems import Problem
 from vedette_gateway.wanted import Target
 
 ANYBODY: Final = "anybody"
-_WRONG: Final = "the API key is not one of this gateway's; send it as: Authorization: Bearer KEY"
+_HOW: Final = "send one as: Authorization: Bearer KEY"
 
 
 class Caller(Struct, frozen=True):
@@ -33,39 +33,53 @@ class Callers:
     """The callers that the configuration names. Without any, everybody on this machine."""
 
     def __init__(self, settings: Gateway) -> None:
-        self._keys = [(name, one.sha256.encode(), one) for name, one in settings.keys.items()]
-        self._rates = {
-            name: Rate(burst=one.requests_per_minute, per_s=one.requests_per_minute / 60)
-            for name, one in settings.keys.items()
-            if one.requests_per_minute
-        }
+        self._keys: list[tuple[str, bytes, CallerKey]] = []
+        self._rates: dict[str, tuple[int, Rate]] = {}  # what they allow in a minute
         self._wrong = Rate(burst=10, per_s=1 / 6)
+        self.reload(settings)
+
+    def reload(self, settings: Gateway) -> None:
+        """Take on the keys of *settings*. A rate that stays the same goes on as it is."""
+        self._keys = [(name, one.sha256.encode(), one) for name, one in settings.keys.items()]
+        before, self._rates = self._rates, {}
+        for name, one in settings.keys.items():
+            if most := one.requests_per_minute:
+                new = most, Rate(burst=most, per_s=most / 60)
+                known = before.get(name, new)
+                self._rates[name] = known if known[0] == most else new
 
     def of(self, headers: Mapping[str, str], address: str, now: float) -> Caller:
-        """Return who sends *headers* from *address*. Raises Problem.
+        """Return who sends *headers* from *address* at *now*, in monotonic seconds. Raises Problem.
 
-        Every digest is compared, in constant time.
+        Every digest is compared, in constant time. A right key is let in whatever else came from its address: many
+        callers may share that of a proxy.
         """
         if not self._keys:
             return Caller(ANYBODY)
-        if wait_s := self._wrong.left_s(address, now):
-            raise Problem(429, "too_many_wrong_keys", "too many wrong keys", retry_after_s=wait_s)
-        digest = hashlib.sha256(_key_in(headers).encode()).hexdigest().encode()
+        key = _key_in(headers)
+        if not key:
+            raise Problem(401, "invalid_api_key", f"this request has no API key; {_HOW}")
+        digest = hashlib.sha256(key).hexdigest().encode()
         found = [(name, one) for name, sha256, one in self._keys if hmac.compare_digest(digest, sha256)]
         if not found:
-            self._wrong.wait_s(address, now)
-            raise Problem(401, "invalid_api_key", _WRONG)
-        name, key = found[0]
-        rate = self._rates.get(name)
-        if rate and (wait_s := rate.wait_s(name, now)):
-            problem = f"{name} has more than {key.requests_per_minute} requests a minute"
-            raise Problem(429, "rate_limit_exceeded", problem, retry_after_s=wait_s)
-        return Caller(name, key)
+            if wait_s := self._wrong.wait_s(address, now):
+                problem = "too many wrong API keys from this address"
+                raise Problem(429, "too_many_wrong_keys", problem, retry_after_s=wait_s)
+            raise Problem(401, "invalid_api_key", f"the API key is not one of this gateway's; {_HOW}")
+        name, one = found[0]
+        if rate := self._rates.get(name):
+            most, limit = rate
+            if wait_s := limit.wait_s(name, now):
+                problem = f"{name} has more than {most} requests a minute"
+                raise Problem(429, "rate_limit_exceeded", problem, retry_after_s=wait_s)
+        return Caller(name, one)
 
 
-def _key_in(headers: Mapping[str, str]) -> str:
+def _key_in(headers: Mapping[str, str]) -> bytes:
+    """Return the key in *headers*, in the bytes that were sent: headers are decoded as Latin-1."""
     kind, _, key = headers.get("authorization", "").partition(" ")
-    return key.strip() if kind.casefold() == "bearer" else headers.get("api-key", "")
+    found = key.strip() if kind.casefold() == "bearer" else headers.get("api-key", "")
+    return found.encode("latin-1", "replace")
 
 
 def open_to_strangers(settings: Gateway) -> str | None:

@@ -1,6 +1,10 @@
 """What the gateway counts."""
 
+from typing import Final
+
 from prometheus_client import Counter, Histogram
+
+UNKNOWN: Final = "-"  # the caller of a request without a right key: no key has this name
 
 REQUESTS = Counter(
     "vedette_gateway_requests_total", "Requests, by caller and how they ended.", ["caller", "outcome"]

@@ -1,65 +1,154 @@
-"""What callers have used today (UTC), and whether more is allowed."""
+"""What callers have used today (UTC), by all replicas together, and whether more is allowed. Pure."""
 
-from collections.abc import Callable
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, time, timedelta
+from typing import Final
 
 from msgspec import Struct
 
+from vedette.messages import ids
+from vedette.messages.events import CallerUsage, Event
+from vedette.messages.queries import CallerView, Left, UsageReply, Used
+from vedette.settings import CallerKey
 from vedette_gateway.keys import Caller
 from vedette_gateway.problems import Problem
 
+_NOTHING: Final = Used()
+_UNLIMITED: Final = Left()
 
-class Used(Struct, frozen=True, kw_only=True):
-    """What one caller used in a day."""
 
-    requests: int = 0
-    tokens: int = 0
-    usd: float = 0.0
-
-    def __add__(self, other: "Used") -> "Used":
-        """Return both together."""
-        return Used(
-            requests=self.requests + other.requests,
-            tokens=self.tokens + other.tokens,
-            usd=self.usd + other.usd,
-        )
+class _Day(Struct, frozen=True):
+    day: str
+    used: Used
 
 
 class Usage:
-    """The usage of the day, by caller."""
+    """The usage of the day, by caller: of this replica, and of the others as far as the stream USAGE has it."""
 
-    def __init__(self, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, *, now: Callable[[], datetime], replica: str) -> None:
         self._now = now
-        self._day = now().astimezone(UTC).date()
-        self._used: dict[str, Used] = {}
+        self._replica = replica
+        self._today = ""
+        self._used: defaultdict[str, dict[str, _Day]] = defaultdict(dict)  # by caller and replica
+        self._stored: dict[str, _Day] = {}  # ours, by caller, as the stream has it
 
     def of(self, caller: str) -> Used:
         """Return what *caller* has used today."""
-        today = self._now().astimezone(UTC).date()
-        if today != self._day:
-            self._day, self._used = today, {}
-        return self._used.get(caller, Used())
-
-    def check(self, caller: Caller) -> None:
-        """Raise Problem where *caller* has nothing left today."""
-        if caller.key is None:
-            return
-        used, allowed = self.of(caller.name), caller.key
-        for what, have, most in (
-            ("requests", used.requests, allowed.requests_per_day),
-            ("tokens", used.tokens, allowed.tokens_per_day),
-            ("US dollars", used.usd, allowed.usd_per_day),
-        ):
-            if most is not None and have >= most:
-                problem = f"{caller.name} has used its {most:g} {what} of today (UTC)"
-                raise Problem(429, "insufficient_quota", problem, retry_after_s=self._left_s())
+        today = self._day()
+        return sum((one.used for one in self._used.get(caller, {}).values() if one.day == today), _NOTHING)
 
     def add(self, caller: str, used: Used) -> None:
-        """Count what *caller* has used."""
-        self._used[caller] = self.of(caller) + used
+        """Count what *caller* has used of this replica."""
+        today = self._day()
+        ours = self._used[caller].get(self._replica)
+        before = ours.used if ours is not None and ours.day == today else _NOTHING
+        self._used[caller][self._replica] = _Day(today, before + used)
 
-    def _left_s(self) -> float:
+    def heard(self, event: Event, sequence: int = 0) -> None:
+        """Take on what the stream has of a replica; of this one it only shows what is stored."""
+        if not isinstance(event, CallerUsage):
+            return
+        told = _Day(event.day, Used(requests=event.requests, tokens=event.tokens, usd=event.usd))
+        if event.replica == self._replica:
+            self._stored[event.caller] = told
+        elif event.day >= self._day():  # a clock that is ahead has tomorrow already
+            self._used[event.caller][event.replica] = told
+
+    def unstored(self) -> Iterator[CallerUsage]:
+        """Yield the sums of this replica that the stream does not have."""
+        today, now = self._day(), self._now()
+        for caller, replicas in self._used.items():
+            ours = replicas.get(self._replica)
+            if ours is None or ours.day != today or self._stored.get(caller) == ours:
+                continue
+            used = ours.used
+            yield CallerUsage(
+                id=ids.derive(now, CallerUsage.TYPE, self._replica, caller, repr(used)),
+                at=now,
+                caller=caller,
+                replica=self._replica,
+                day=today,
+                requests=used.requests,
+                tokens=used.tokens,
+                usd=used.usd,
+            )
+
+    def check(self, caller: Caller) -> None:
+        """Raise Problem where *caller* has nothing left today.
+
+        A request in progress reserves nothing, so a budget may be exceeded by the requests in progress.
+        """
+        if caller.key is None:
+            return
+        remaining, key = left(self.of(caller.name), caller.key), caller.key
+        for what, rest, most in (
+            ("requests", remaining.requests, key.requests_per_day),
+            ("tokens", remaining.tokens, key.tokens_per_day),
+            ("US dollars", remaining.usd, key.usd_per_day),
+        ):
+            if rest is not None and rest <= 0:
+                problem = f"{caller.name} has used its {most:,} {what} of today (UTC)"
+                raise Problem(429, "insufficient_quota", problem, retry_after_s=self._resets_in_s())
+
+    def headers(self, caller: Caller) -> dict[str, str]:
+        """Return what a reply says of the budgets of *caller*, by OpenAI's names."""
+        if caller.key is None:
+            return {}
+        remaining, key = left(self.of(caller.name), caller.key), caller.key
+        told = {}
+        for what, rest, most in (
+            ("requests", remaining.requests, key.requests_per_day),
+            ("tokens", remaining.tokens, key.tokens_per_day),
+        ):
+            if rest is not None:
+                told[f"x-ratelimit-limit-{what}"] = str(most)
+                told[f"x-ratelimit-remaining-{what}"] = str(rest)
+                told[f"x-ratelimit-reset-{what}"] = f"{math.ceil(self._resets_in_s())}s"
+        if remaining.usd is not None:
+            told["x-vedette-remaining-usd"] = f"{remaining.usd:.6f}"
+        return told
+
+    def reply(self, keys: Mapping[str, CallerKey]) -> UsageReply:
+        """Return the usage of the callers that have a key, and of those that have used something today."""
+        today = self._day()
+        names = {*keys, *(name for name in self._used if self.of(name) != _NOTHING)}
+        return UsageReply(day=today, callers=tuple(self._view(name, keys) for name in sorted(names)))
+
+    def _view(self, name: str, keys: Mapping[str, CallerKey]) -> CallerView:
+        used, key = self.of(name), keys.get(name)
+        return CallerView(
+            name=name,
+            used=used,
+            left=left(used, key) if key else _UNLIMITED,
+            known=key is not None or not keys,
+        )
+
+    def _day(self) -> str:
+        """Return the day (UTC); forget those before it."""
+        today = f"{self._now().astimezone(UTC):%Y-%m-%d}"
+        if today != self._today:
+            self._today = today
+            for caller, replicas in [*self._used.items()]:
+                kept = {name: one for name, one in replicas.items() if one.day >= today}
+                if kept:
+                    self._used[caller] = kept
+                else:
+                    del self._used[caller]
+        return today
+
+    def _resets_in_s(self) -> float:
         """Return how long today still is."""
         now = self._now().astimezone(UTC)
         tomorrow = datetime.combine(now.date() + timedelta(days=1), time(), UTC)
         return (tomorrow - now).total_seconds()
+
+
+def left(used: Used, key: CallerKey) -> Left:
+    """Return what *key* still allows today."""
+    return Left(
+        requests=None if key.requests_per_day is None else max(0, key.requests_per_day - used.requests),
+        tokens=None if key.tokens_per_day is None else max(0, key.tokens_per_day - used.tokens),
+        usd=None if key.usd_per_day is None else max(0.0, key.usd_per_day - used.usd),
+    )

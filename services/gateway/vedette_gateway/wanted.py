@@ -119,7 +119,7 @@ def read(api: Api, body: bytes, headers: Iterable[tuple[str, str]]) -> Wanted:
         fields=fields,
         stream=bool(_value(fields, "stream", bool)),
         capabilities=frozenset(_capabilities(api, fields)),
-        tokens=_stepped(_prompt_tokens(fields) + (max_tokens or 0)),
+        tokens=_stepped(prompt_tokens(fields) + (max_tokens or 0)),
         max_tokens=max_tokens,
         wishes=wishes,
         among=tuple(_among(given_headers)),
@@ -175,7 +175,7 @@ def _sequence(value: object) -> Sequence[Any]:
     return value if isinstance(value, list) else ()
 
 
-def _prompt_tokens(fields: Mapping[str, Raw]) -> int:
+def prompt_tokens(fields: Mapping[str, Raw]) -> int:
     """Return about how many tokens the prompt has. Pictures do not count as text."""
     size = 0
     for name in ("messages", "prompt", "input", "instructions", "tools"):

@@ -155,6 +155,14 @@ def streams(settings: Settings, *, share: float = 1.0) -> list[StreamConfig]:
             **common,
         ),
         StreamConfig(
+            name="USAGE",
+            subjects=["usage.*.*"],
+            max_msgs_per_subject=1,
+            max_age=2 * _DAY_S,
+            max_bytes=limit(16 * _MIB),  # a hundred starts in two days, with 300 callers each
+            **common,
+        ),
+        StreamConfig(
             name="DEAD", subjects=["dead.*"], max_age=30 * _DAY_S, max_bytes=limit(256 * _MIB), **common
         ),
     ]

@@ -196,6 +196,13 @@ CHANNELS: Final[tuple[Channel, ...]] = (
         durables=(recording("REPORTS"),),
     ),
     Channel(
+        message=events.CallerUsage,
+        subject="usage.{caller}.{replica}",
+        stream="USAGE",
+        publishers=("gateway",),
+        followers=("gateway",),
+    ),
+    Channel(
         message=events.Progress,
         subject="progress.{job id}",
         stream=None,
@@ -272,6 +279,15 @@ QUERIES: Final[tuple[Query, ...]] = (
         askers=("gateway",),
         public=False,
         doc="Outcome reports of calls that the gateway measured; no agent may send them.",
+    ),
+    Query(
+        subject="gateway.usage",
+        request=queries.UsageRequest,
+        reply=queries.UsageReply,
+        service="gateway",
+        askers=(),
+        public=False,
+        doc="What callers of the gateway have used today, and what is left of their budgets; for operators alone.",
     ),
     Query(
         subject="history.availability",

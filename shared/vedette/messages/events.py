@@ -171,6 +171,28 @@ class EndpointLoad(Event, frozen=True, kw_only=True, omit_defaults=True):
         return now.timestamp() > self.stale_at
 
 
+class CallerUsage(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """What a caller of the gateway has used in a day (UTC) of one replica: sums since the day began.
+
+    A caller's usage is the sum over all replicas, those included that are gone.
+    """
+
+    TYPE = "usage"
+    caller: Annotated[Text, Meta(description="the name of its key; `anybody` where the gateway has no keys")]
+    replica: Text
+    day: Annotated[Text, Meta(description="the day (UTC), as in 2026-11-30")]
+    requests: Annotated[Count, Meta(description="requests to which a model replied")] = 0
+    tokens: Annotated[
+        Count, Meta(description="of prompts and answers; estimated where no server counted")
+    ] = 0
+    usd: Annotated[float, Meta(ge=0, description="by the prices of the models, where they are known")] = 0.0
+
+    @property
+    def subject(self) -> str:
+        """usage.<caller>.<replica>."""
+        return f"usage.{self.caller}.{self.replica}"
+
+
 class ModelEvent(Event, frozen=True, kw_only=True):
     """An event about one model. With `renamed_from` it repeats an event of that model under the new name."""
 

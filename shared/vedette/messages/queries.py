@@ -634,6 +634,50 @@ class MeasuredReply(Struct, frozen=True, kw_only=True):
     counted: int
 
 
+class UsageRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks for the usage of every caller today. It has no fields."""
+
+
+class Used(Struct, frozen=True, kw_only=True):
+    """What one caller used in a day."""
+
+    requests: int = 0
+    tokens: int = 0
+    usd: float = 0.0
+
+    def __add__(self, other: "Used") -> "Used":
+        """Return both together."""
+        return Used(
+            requests=self.requests + other.requests,
+            tokens=self.tokens + other.tokens,
+            usd=self.usd + other.usd,
+        )
+
+
+class Left(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is left of the budgets of a day; absent: no limit."""
+
+    requests: int | None = None
+    tokens: int | None = None
+    usd: float | None = None
+
+
+class CallerView(Struct, frozen=True, kw_only=True):
+    """A caller of the gateway: what it has used today, by all replicas, and what is left."""
+
+    name: str
+    used: Used
+    left: Left
+    known: Annotated[bool, Meta(description="false: its key was removed today")] = True
+
+
+class UsageReply(Struct, frozen=True, kw_only=True):
+    """The usage of a day (UTC), callers by name."""
+
+    day: str
+    callers: tuple[CallerView, ...]
+
+
 class ErrorBody(Struct, frozen=True, kw_only=True):
     """What is wrong with a request: a stable code, a sentence, and the path of the field."""
 

@@ -16,6 +16,7 @@ from vedette.providers._http import CONNECT_TIMEOUT_S, tls, translated
 from vedette.providers._refusals import outcome, wait_s, words
 from vedette.providers._transport import Transport
 from vedette.providers.addresses import query_of, socket_of
+from vedette.providers.redaction import Secrets
 from vedette.types import Outcome
 
 _MAX_REFUSAL_BYTES: Final = 64 * 1024
@@ -39,11 +40,14 @@ class Refusal(Struct, frozen=True, kw_only=True):
 class Reply:
     """The reply to a request: its status and headers, and its body, which is still to come."""
 
-    def __init__(self, response: httpx.Response, access: Access) -> None:
+    def __init__(self, response: httpx.Response, url: str, secrets: Secrets) -> None:
         self.status = response.status_code
-        self.headers = {name: response.headers[name] for name in _PASSED_ON if name in response.headers}
+        self.headers = {
+            name: secrets.redact(response.headers[name]) for name in _PASSED_ON if name in response.headers
+        }
         self._response = response
-        self._access = access
+        self._url = url
+        self._secrets = secrets
 
     @property
     def is_stream(self) -> bool:
@@ -56,11 +60,17 @@ class Reply:
         return "json" in self.headers.get("content-type", "")
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body as it arrives. Raises ProviderError (INCOMPLETE) where it breaks off."""
-        with translated(self._access.url, broken=Outcome.INCOMPLETE):
+        """Yield the body as it arrives, without the endpoint's credentials.
+
+        Raises ProviderError (INCOMPLETE) where it breaks off.
+        """
+        passed = self._secrets.passed()
+        with translated(self._url, broken=Outcome.INCOMPLETE):
             async for chunk in self._response.aiter_raw():
-                if chunk:
-                    yield chunk
+                if clean := passed.take(chunk):
+                    yield clean
+        if rest := passed.rest():
+            yield rest
 
     async def refusal(self, now: datetime) -> Refusal | None:
         """Return what the server refused, or None where its status is one of success. Raises ProviderError."""
@@ -71,7 +81,7 @@ class Reply:
             raw += chunk
             if len(raw) > _MAX_REFUSAL_BYTES:
                 break
-        body = self._access.redaction.clean(bytes(raw[:_MAX_REFUSAL_BYTES]))
+        body = self._secrets.clean(bytes(raw[:_MAX_REFUSAL_BYTES]))
         said = words(body) or ""
         redirected = 300 <= self.status < 400
         return Refusal(
@@ -90,6 +100,7 @@ class Passing:
     def __init__(self, access: Access) -> None:
         socket = socket_of(access.url)
         self._access = access
+        self._secrets = access.redaction
         self._client = httpx.AsyncClient(
             params=query_of(access.url),
             headers={
@@ -114,7 +125,7 @@ class Passing:
         try:
             if response.headers.get("Content-Encoding", "identity") not in ("", "identity"):
                 raise ProviderError(Outcome.GARBAGE, "the reply is compressed, which was not asked for")
-            yield Reply(response, self._access)
+            yield Reply(response, self._access.url, self._secrets)
         finally:
             await response.aclose()
 

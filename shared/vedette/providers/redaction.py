@@ -69,6 +69,27 @@ class Secrets:
             line if not line.strip() else self._line(line) for line in raw.splitlines(keepends=True)
         )
 
+    def passed(self) -> "Passed":
+        """Return what redacts the pieces of one reply as they pass."""
+        return Passed(self)
+
+    def begun_at(self, raw: bytes) -> int:
+        """Return where at the end of *raw* a secret may begin whose rest is still to come: else its length."""
+        tail = raw[-self._max_form_bytes :].lower()
+        for length in range(len(tail) - len(tail.rstrip(self._form_bytes)), 0, -1):
+            if tail[-length:] in self._beginnings:
+                return len(raw) - length
+        return len(raw)
+
+    def are_in(self, raw: bytes) -> bool:
+        """Return whether *raw* quotes a secret, in whatever form."""
+        lowered = raw.lower()
+        if any(form in lowered for form in self._encoded):
+            return True
+        if not self._encoded or not any(mark in raw for mark in self._marks):
+            return False
+        return self._quotes(self._unescaped(raw.decode("utf-8", "replace")))
+
     def _line(self, raw: bytes) -> bytes:
         """Return a line without secrets, with the end that it has."""
         text = raw.rstrip(b"\r\n")
@@ -128,12 +149,62 @@ class Secrets:
         return tuple(sorted(forms, key=lambda form: (-len(form), form)))
 
     @cached_property
+    def _encoded(self) -> tuple[bytes, ...]:
+        return tuple(form.encode("utf-8", "replace") for form in self._forms)
+
+    @cached_property
+    def _marks(self) -> tuple[bytes, ...]:
+        """One of these is in every text in which an escape stands for a letter of a secret."""
+        own = (b"\\" + letter.encode() for letter in '"\\' if any(letter in value for value in self._values))
+        return (b"\\u00", b"\\/", b"%", b"&", *own)
+
+    @cached_property
+    def _max_form_bytes(self) -> int:
+        return max(map(len, self._encoded), default=1)
+
+    @cached_property
+    def _form_bytes(self) -> bytes:
+        """Every byte of the forms."""
+        return bytes(set(b"".join(self._encoded)))
+
+    @cached_property
+    def _beginnings(self) -> frozenset[bytes]:
+        return frozenset(form[:length] for form in self._encoded for length in range(1, len(form)))
+
+    @cached_property
     def _codes(self) -> frozenset[int]:
         return frozenset(ord(letter) for value in self._values for letter in value + value.swapcase() + "+/=")
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         return re.compile("|".join(map(re.escape, self._forms)), re.IGNORECASE)
+
+
+class Passed:
+    """The pieces of one reply, each as it came but for secrets, also those that are split between pieces.
+
+    Only what may be the beginning of a secret at the end of a piece waits for the next one. A secret that is both
+    escaped and split is not found.
+    """
+
+    def __init__(self, secrets: Secrets) -> None:
+        self._secrets = secrets
+        self._held = b""
+
+    def take(self, piece: bytes) -> bytes:
+        """Return what may pass on, now that *piece* has come."""
+        whole = self._held + piece if self._held else piece
+        end = self._secrets.begun_at(whole)
+        if end < len(whole):
+            whole, self._held = whole[:end], whole[end:]
+        else:
+            self._held = b""
+        return self._secrets.lines(whole) if self._secrets.are_in(whole) else whole
+
+    def rest(self) -> bytes:
+        """Return what was held back, now that nothing more comes."""
+        held, self._held = self._held, b""
+        return held
 
 
 def _pieces(pattern: re.Pattern[str], text: str) -> Iterator[str]:

@@ -110,7 +110,7 @@ async def up(
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(instance.hold(directory))
-        named = {f"{name}.port" for name in PORTS if getattr(settings, name).port is not None}
+        named = {f"{name}.port" for name in PORTS if getattr(settings, name).port}
         settings = _with_ports(_with_token(_with_database(settings, directory), directory))
         room_bytes = instance.room(directory)
         server = None
@@ -406,8 +406,9 @@ def _with_ports(settings: Settings) -> Settings:
     """Return *settings* with free ports for the services that need one."""
     for name, usual in PORTS.items():
         section = getattr(settings, name)
-        if section.port is None:
-            port = usual if web.is_free(section.host, usual) else _free_port(section.host)
+        if not section.port:  # absent, or 0: a free one
+            is_usual = section.port is None and web.is_free(section.host, usual)
+            port = usual if is_usual else _free_port(section.host)
             settings = _at_port(settings, name, port)
     return settings
 

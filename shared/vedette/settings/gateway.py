@@ -1,5 +1,6 @@
 """`[gateway]`: the OpenAI-compatible API, and who may call it."""
 
+import hashlib
 import re
 from collections.abc import Iterator
 from typing import Annotated, Final
@@ -10,6 +11,7 @@ from vedette.settings.section import Problem, Seconds, Section
 
 GATEWAY_PORT: Final = 7718
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_OF_NOTHING: Final = hashlib.sha256(b"").hexdigest()
 _KEY_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 
 
@@ -33,6 +35,8 @@ class CallerKey(Section, frozen=True, kw_only=True):
                 "sha256",
                 "is no SHA-256 in lower-case hex; `vedette gateway key NAME` makes a key and prints it",
             )
+        if self.sha256 == _OF_NOTHING:
+            yield "sha256", "is that of an empty key; `vedette gateway key NAME` makes a key and prints it"
 
 
 class Gateway(Section, frozen=True, kw_only=True):
@@ -57,7 +61,10 @@ class Gateway(Section, frozen=True, kw_only=True):
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 32 * 1024 * 1024
 
     def check(self) -> Iterator[Problem]:
-        """Yield the names that no key may have."""
-        for name in self.keys:
+        """Yield the names that no key may have, and keys that have two."""
+        first: dict[str, str] = {}
+        for name, key in self.keys.items():
             if not _KEY_NAME.match(name):
                 yield f"keys.{name}", "a key's name is lower-case letters, digits and hyphens, at most 63"
+            if (other := first.setdefault(key.sha256, name)) != name:
+                yield f"keys.{name}.sha256", f"is the key of {other}; give each caller its own"

@@ -136,6 +136,15 @@ MESSAGES: Final[tuple[Struct, ...]] = (
         elapsed_ms=2.4,
         bytes=1310,
     ),
+    e.CallerUsage(
+        **_fact("usage"),
+        caller="team-a",
+        replica="4f1c2a90b7d3",
+        day=f"{_AT:%Y-%m-%d}",
+        requests=120,
+        tokens=84_000,
+        usd=0.31,
+    ),
     e.ModelFound(**_of_model("found"), info=_INFO, revision=1),
     e.ModelChanged(
         **_of_model("changed"),
@@ -310,6 +319,19 @@ QUERIES: Final[dict[str, tuple[Struct, Struct]]] = {
             )
         ),
         q.MeasuredReply(counted=1),
+    ),
+    "gateway.usage": (
+        q.UsageRequest(),
+        q.UsageReply(
+            day=f"{_AT:%Y-%m-%d}",
+            callers=(
+                q.CallerView(
+                    name="team-a",
+                    used=q.Used(requests=120, tokens=84_000, usd=0.31),
+                    left=q.Left(tokens=916_000, usd=4.69),
+                ),
+            ),
+        ),
     ),
     "history.availability": (
         q.HistoryRequest(model="gpu/qwen2.5:7b", since=_EARLIER, until=_AT, buckets=1),
