@@ -30,6 +30,7 @@ GIVEN: dict[str, tuple[str, ...]] = {
     "agents add": ("bot",),
     "agents list": (),
     "agents remove": ("bot",),
+    "gateway key": ("team-a",),
     "discover": (),
     "probe": (),
     "benchmark": (),
@@ -58,9 +59,10 @@ GIVEN: dict[str, tuple[str, ...]] = {
     "dead drop": ("--all", "--yes"),
 }
 LINES = {"watch", "export"}
-WITHOUT_A_STATE_DIRECTORY = {"contracts", "config init", "config check", "config show"}
+WITHOUT_A_STATE_DIRECTORY = {"contracts", "config init", "config check", "config show", "gateway key"}
 SILENT = {"dead show"}  # there is none to show: said on standard error
-ELSEWHERE = {"demo", "console", "webhooks test"}  # tests/e2e/test_demo.py, test_console.py, test_webhooks.py
+# tests/e2e/test_demo.py, test_console.py, test_webhooks.py, test_gateway_keys.py
+ELSEWHERE = {"demo", "console", "webhooks test", "gateway usage"}
 
 
 def _with_json(of: App, *path: str) -> set[str]:

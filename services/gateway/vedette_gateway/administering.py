@@ -37,7 +37,7 @@ class Made(Struct, frozen=True, kw_only=True):
 
 
 def key(
-    name: Annotated[str, Parameter(help="Name of the caller: lower-case letters, digits, hyphens.")],
+    name: Annotated[str, Parameter(help="Name of the caller, such as team-a.")],
     /,
     *,
     use_case: Annotated[
