@@ -25,7 +25,7 @@ from vedette_gateway.finding import Finding
 from vedette_gateway.keys import Caller, Callers
 from vedette_gateway.problems import Problem
 from vedette_gateway.reporting import Reporting
-from vedette_gateway.usage import Usage
+from vedette_gateway.usage import Usage, limit
 from vedette_gateway.wanted import Wanted, prompt_tokens, read
 
 _USAGE: Final = msgspec.json.Decoder(UsageRequest)
@@ -63,8 +63,14 @@ class Entrance:
         self._usage.check(caller)
 
     def headers(self, caller: Caller) -> dict[str, str]:
-        """Return what a reply says of what *caller* has left."""
-        return self._usage.headers(caller)
+        """Return what a reply says of what *caller* has left: of the day, and of the minute where that is less."""
+        told = self._usage.headers(caller)
+        left = self._callers.left(caller.name, self._now())
+        if left is not None:
+            most, rest = left
+            if rest < int(told.get("x-ratelimit-remaining-requests", rest + 1)):
+                told |= limit("requests", most, rest, resets_in_s=60 * (most - rest) / most)
+        return told
 
     def answer(self, payload: bytes) -> UsageReply:
         """Return the reply to a query for the usage. Raises RequestError."""

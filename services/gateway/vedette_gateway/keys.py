@@ -74,6 +74,13 @@ class Callers:
                 raise Problem(429, "rate_limit_exceeded", problem, retry_after_s=wait_s)
         return Caller(name, one)
 
+    def left(self, caller: str, now: float) -> tuple[int, int] | None:
+        """Return how many requests a minute *caller* may send, and how many of them are left; None: no limit."""
+        if (found := self._rates.get(caller)) is None:
+            return None
+        most, rate = found
+        return most, int(rate.left(caller, now))
+
 
 def _key_in(headers: Mapping[str, str]) -> bytes:
     """Return the key in *headers*, in the bytes that were sent: headers are decoded as Latin-1."""

@@ -96,16 +96,12 @@ class Usage:
         """Return what a reply says of the budgets of *caller*, by OpenAI's names."""
         if caller.key is None:
             return {}
-        remaining, key = left(self.of(caller.name), caller.key), caller.key
-        told = {}
-        for what, rest, most in (
-            ("requests", remaining.requests, key.requests_per_day),
-            ("tokens", remaining.tokens, key.tokens_per_day),
-        ):
-            if rest is not None:
-                told[f"x-ratelimit-limit-{what}"] = str(most)
-                told[f"x-ratelimit-remaining-{what}"] = str(rest)
-                told[f"x-ratelimit-reset-{what}"] = f"{math.ceil(self._resets_in_s())}s"
+        remaining, key, resets_in_s = left(self.of(caller.name), caller.key), caller.key, self._resets_in_s()
+        told: dict[str, str] = {}
+        if remaining.requests is not None:
+            told |= limit("requests", key.requests_per_day, remaining.requests, resets_in_s)
+        if remaining.tokens is not None:
+            told |= limit("tokens", key.tokens_per_day, remaining.tokens, resets_in_s)
         if remaining.usd is not None:
             told["x-vedette-remaining-usd"] = f"{remaining.usd:.6f}"
         return told
@@ -152,3 +148,12 @@ def left(used: Used, key: CallerKey) -> Left:
         tokens=None if key.tokens_per_day is None else max(0, key.tokens_per_day - used.tokens),
         usd=None if key.usd_per_day is None else max(0.0, key.usd_per_day - used.usd),
     )
+
+
+def limit(what: str, most: int | None, rest: int, resets_in_s: float) -> dict[str, str]:
+    """Return what a reply says of a limit of *what*, by OpenAI's names."""
+    return {
+        f"x-ratelimit-limit-{what}": str(most),
+        f"x-ratelimit-remaining-{what}": str(rest),
+        f"x-ratelimit-reset-{what}": f"{math.ceil(resets_in_s)}s",
+    }

@@ -10,11 +10,12 @@ from msgspec import Struct
 
 from vedette.errors import ProviderError
 from vedette.providers._completions import Answer
-from vedette.providers._lenient import decoded, mapping, text, tokens
+from vedette.providers._lenient import decoded, mapping, sequence, text, tokens
 from vedette.providers._refusals import in_stream
 from vedette.providers._stream import DONE
 
 Api = Literal["chat/completions", "completions", "embeddings", "responses"]
+_TEXTS: Final = ("content", "reasoning", "reasoning_content")  # of a message
 _MAX_LINE_BYTES: Final = 1024 * 1024
 _MAX_BODY_BYTES: Final = 8 * 1024 * 1024  # of a reply in one piece that is read for its usage
 
@@ -26,7 +27,7 @@ class Account(Struct, frozen=True, kw_only=True):
     last_at: float | None = None
     prompt_tokens: int | None = None
     output_tokens: int | None = None
-    characters: int = 0  # of the streamed answer, where no usage is told
+    characters: int = 0  # of the answer, where no usage is told
     whole: bool = False  # the stream came to its end
     error: ProviderError | None = None  # that the reply told of itself
 
@@ -132,4 +133,20 @@ class Observed:
             for names in (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"))
         )
         failure = in_stream(body) if body.get("error") else None
-        return Account(prompt_tokens=prompt, output_tokens=output, whole=failure is None, error=failure)
+        return Account(
+            prompt_tokens=prompt,
+            output_tokens=output,
+            characters=0 if output is not None else _characters(body),
+            whole=failure is None,
+            error=failure,
+        )
+
+
+def _characters(body: Mapping[str, Any]) -> int:
+    """Return how long the texts of a reply in one piece are."""
+    found = 0
+    for choice in sequence(body.get("choices")):
+        message = mapping(mapping(choice).get("message"))
+        texts = (mapping(choice).get("text"), *(message.get(name) for name in _TEXTS))
+        found += sum(len(one) for one in texts if isinstance(one, str))
+    return found

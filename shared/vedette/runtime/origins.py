@@ -62,10 +62,14 @@ class Rate:
         self._per_s = per_s
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # requests left, and when that was
 
+    def left(self, caller: str, now: float) -> float:
+        """Return how many requests of *caller* are allowed at once at *now*."""
+        left, at = self._left.get(caller, (self._burst, now))
+        return min(self._burst, left + (now - at) * self._per_s)
+
     def left_s(self, caller: str, now: float) -> float:
         """Return what `wait_s` would, and count nothing."""
-        left, at = self._left.get(caller, (self._burst, now))
-        left = min(self._burst, left + (now - at) * self._per_s)
+        left = self.left(caller, now)
         return 0.0 if left >= 1.0 else (1.0 - left) / self._per_s
 
     def wait_s(self, caller: str, now: float) -> float:

@@ -1,0 +1,89 @@
+"""What a limited caller is told through the API, and what counts."""
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+
+from eventually import eventually
+from gateways import Door, door
+from providers.replay import Handler, reply, stream
+from vedette.settings import CallerKey
+
+CHAT = ("POST", "/v1/chat/completions")
+RIGHT = {"Authorization": "Bearer right"}
+MESSAGE = {"index": 0, "message": {"role": "assistant", "content": "x" * 40}, "finish_reason": "stop"}
+DELTA = {"choices": [{"index": 0, "delta": {"content": "x" * 40}, "finish_reason": None}]}
+END = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+USAGE = {"usage": {"prompt_tokens": 7, "completion_tokens": 3}}
+
+
+def team(**limits: Any) -> dict[str, CallerKey]:
+    return {"team": CallerKey(sha256=hashlib.sha256(b"right").hexdigest(), **limits)}
+
+
+def streamed(*events: dict[str, Any]) -> Handler:
+    return stream(*(f"data: {json.dumps(event)}\n" for event in events), "data: [DONE]\n")
+
+
+async def tokens(gate: Door) -> int:
+    """Return what has been counted of the caller, when its call has ended."""
+
+    async def ask() -> bool:
+        return bool(gate.reports.calls)
+
+    await eventually(ask)
+    return gate.usage.of("team").tokens
+
+
+async def test_each_reply_says_what_is_left() -> None:
+    async with door(keys=team(requests_per_day=2, tokens_per_day=100)) as gate:
+        gate.servers[0].routes[CHAT] = reply(200, {"choices": [MESSAGE], **USAGE})
+        told = [(await gate.chat(headers=RIGHT)).headers for _ in range(3)]
+        assert [one["x-ratelimit-remaining-requests"] for one in told] == ["1", "0", "0"]
+        assert [one["x-ratelimit-remaining-tokens"] for one in told] == ["100", "90", "80"]
+        assert int(told[-1]["retry-after"]) <= 86_400
+        assert told[-1]["x-ratelimit-limit-tokens"] == "100"
+
+
+@pytest.mark.parametrize("failure", [reply(500, "oops"), reply(400, {"error": "no"})])
+async def test_a_request_that_reached_no_model_does_not_count(failure: Handler) -> None:
+    async with door(keys=team(requests_per_day=1, tokens_per_day=100)) as gate:
+        gate.servers[0].routes[CHAT] = failure
+        for _ in range(3):
+            response = await gate.chat(headers=RIGHT)
+            assert response.status_code in (400, 502)
+            assert response.headers["x-ratelimit-remaining-requests"] == "1"
+        gate.servers[0].routes[CHAT] = reply(200, {"choices": [MESSAGE]})
+        assert (await gate.chat(headers=RIGHT)).status_code == 200
+        assert (await gate.chat(headers=RIGHT)).json()["error"]["code"] == "insufficient_quota"
+
+
+COUNTED = {
+    "a reply": (reply(200, {"choices": [MESSAGE], **USAGE}), 10),
+    "a reply without usage": (reply(200, {"choices": [MESSAGE]}), 110),
+    "a stream": (streamed(DELTA, END, {"choices": [], **USAGE}), 10),
+    "a stream without usage": (streamed(DELTA, END), 110),
+}
+
+
+@pytest.mark.parametrize("what", COUNTED)
+async def test_tokens_count_as_told_or_else_as_estimated(what: str) -> None:
+    """By four characters a token: 400 of the prompt and 40 of the answer, and the names of the fields."""
+    handler, expected = COUNTED[what]
+    async with door(keys=team()) as gate:
+        gate.servers[0].routes[CHAT] = handler
+        messages = [{"role": "user", "content": "y" * 400}]
+        await gate.chat(headers=RIGHT, messages=messages, stream="stream" in what)
+        assert expected <= await tokens(gate) <= expected + (12 if "without" in what else 0)
+
+
+async def test_a_limited_minute_says_when_it_is_over() -> None:
+    async with door(keys=team(requests_per_minute=2)) as gate:
+        gate.servers[0].routes[CHAT] = reply(200, {"choices": [MESSAGE]})
+        responses = [await gate.chat(headers=RIGHT) for _ in range(2)]
+        assert [one.headers["x-ratelimit-remaining-requests"] for one in responses] == ["1", "0"]
+        over = await gate.chat(headers=RIGHT)
+        assert (over.status_code, over.json()["error"]["code"]) == (429, "rate_limit_exceeded")
+        assert 1 <= int(over.headers["retry-after"]) <= 30
