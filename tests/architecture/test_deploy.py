@@ -16,6 +16,8 @@ from vedette.cli import app
 from vedette.runtime import process, telemetry
 from vedette.settings import Secret, Settings, parse
 from vedette.types import Status
+from vedette_console import metrics as console
+from vedette_gateway import metrics as gateway
 from vedette_recommender import metrics as recommender
 from vedette_recorder import metrics as recorder
 
@@ -205,6 +207,8 @@ def _metrics() -> set[str]:
     assert telemetry.JOBS
     assert recommender.MODELS
     assert recorder.RECORDED
+    assert console.WEBHOOK_PENDING
+    assert gateway.REQUESTS
     return {
         name
         for family in REGISTRY.collect()

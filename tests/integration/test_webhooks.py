@@ -184,7 +184,12 @@ async def test_one_that_hangs_delays_no_other_and_loses_nothing(
 
 async def test_a_failure_is_retried_and_told(bus: Bus, server: NatsServer, rig: Rig) -> None:
     ops = await rig.receiver()
-    ops.replies = [lambda: Response("broken", status_code=500)]
+
+    def broken() -> Response:
+        ops.held.clear()  # the next attempt waits until the failure was seen
+        return Response("broken", status_code=500)
+
+    ops.replies = [broken]
     async with console(server, rig.settings(ops=ops)):
         ids = await publish(bus, "m")
 
@@ -200,8 +205,10 @@ async def test_a_failure_is_retried_and_told(bus: Bus, server: NatsServer, rig: 
         assert told is not None
         assert told.problem == "HTTP 500: broken"
         assert told.receiver == ops.url.partition("/hook")[0]
+        ops.held.set()
         await eventually(well, what="it is told that it is well again")
-    assert ops.ids == ids * 2
+    assert len(ops.ids) >= 2
+    assert set(ops.ids) == set(ids)
 
 
 async def test_410_stops_it_until_its_table_changes(bus: Bus, server: NatsServer, rig: Rig) -> None:

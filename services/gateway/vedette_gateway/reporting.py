@@ -78,7 +78,7 @@ class Reporting:
             except (RequestError, nats.errors.Error) as error:
                 self._waiting.extendleft(reversed(batch))
                 if not self._failing:
-                    self._log.warning("reports.waiting", error=f"{type(error).__name__}: {error}")
+                    self._log.warning("reports.deferred", error=f"{type(error).__name__}: {error}")
                 self._failing = True
                 return
             self._failing = False
