@@ -4,7 +4,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Final
+from typing import Final, cast
 
 import httpx
 from msgspec import Struct
@@ -20,7 +20,7 @@ from vedette.providers.redaction import Secrets
 from vedette.types import Outcome
 
 _MAX_REFUSAL_BYTES: Final = 64 * 1024
-_JSON: Final = {"Content-Type": "application/json"}
+_TIMEOUTS: Final = {"connect": CONNECT_TIMEOUT_S, "read": None, "write": None, "pool": None}
 _STALE_WITHIN_S: Final = 0.1
 # Only of these a caller learns: the others are of the connection, or of the server's own house.
 _PASSED_ON: Final = ("content-type", "retry-after", "x-request-id")
@@ -46,6 +46,7 @@ class Reply:
             name: secrets.redact(response.headers[name]) for name in _PASSED_ON if name in response.headers
         }
         self._response = response
+        self._body = cast("httpx.AsyncByteStream", response.stream)
         self._url = url
         self._secrets = secrets
 
@@ -66,7 +67,7 @@ class Reply:
         """
         passed = self._secrets.passed()
         with translated(self._url, broken=Outcome.INCOMPLETE):
-            async for chunk in self._response.aiter_raw():
+            async for chunk in self._body:
                 if clean := passed.take(chunk):
                     yield clean
         if rest := passed.rest():
@@ -101,22 +102,19 @@ class Passing:
         socket = socket_of(access.url)
         self._access = access
         self._secrets = access.redaction
-        self._client = httpx.AsyncClient(
-            params=query_of(access.url),
-            headers={
-                "User-Agent": f"vedette/{__version__}",
-                "Accept-Encoding": "identity",
-                **access.headers,
-            },
-            transport=Transport(access.allowed, tls=tls(access), uds=socket[0] if socket else None),
-            timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S),
-            follow_redirects=False,
-            trust_env=False,
-        )
+        self._query = query_of(access.url)
+        self._headers = {
+            "User-Agent": f"vedette/{__version__}",
+            "Accept-Encoding": "identity",
+            **access.headers,
+            "Content-Type": "application/json",
+        }
+        # Without a client of httpx: cookies, redirects and logins are what must not happen here.
+        self._transport = Transport(access.allowed, tls=tls(access), uds=socket[0] if socket else None)
 
     async def close(self) -> None:
         """Close its connections."""
-        await self._client.aclose()
+        await self._transport.aclose()
 
     @asynccontextmanager
     async def post(self, url: str, body: bytes) -> AsyncIterator[Reply]:
@@ -131,11 +129,14 @@ class Passing:
 
     async def _send(self, url: str, body: bytes) -> httpx.Response:
         began = time.monotonic()
+        at = httpx.URL(url, params=self._query) if self._query else httpx.URL(url)
         while True:
-            request = self._client.build_request("POST", url, content=body, headers=_JSON)
+            request = httpx.Request(
+                "POST", at, headers=self._headers, content=body, extensions={"timeout": _TIMEOUTS}
+            )
             try:
                 with translated(self._access.url):
-                    return await self._client.send(request, stream=True)
+                    return await self._transport.handle_async_request(request)
             except ProviderError as error:
                 # An idle connection that the server closed at this moment: a new one shows what there is.
                 if error.outcome is not Outcome.RESET or time.monotonic() - began > _STALE_WITHIN_S:
