@@ -19,6 +19,7 @@ from benchmarks import (
     costs,
     fidelity,
     following,
+    gateway,
     grading,
     live,
     loads,
@@ -64,6 +65,27 @@ def console_(
         For how long they are.
     """
     asyncio.run(console.main(models, requests, pages, seconds))
+
+
+@app.command(name="gateway")
+def gateway_(*, at_once: Numbers = (1, 50), pieces: int = 50, times: int = 5, requests: int = 0) -> None:
+    """Measure what the gateway adds to a call, beside a bare pass-through and LiteLLM's proxy.
+
+    Parameters
+    ----------
+    at_once
+        How many streams there are at once.
+    pieces
+        How many pieces each has, 50 ms apart.
+    times
+        How often each way is taken, in turns.
+    requests
+        How many short requests the gateway takes in addition, to see whether its memory grows.
+    """
+    with TemporaryDirectory(prefix="vedette-bench-") as directory:
+        asyncio.run(
+            gateway.main(Path(directory), at_once=at_once, pieces=pieces, times=times, requests=requests)
+        )
 
 
 @app.command(name="loads")
