@@ -88,3 +88,18 @@ async def test_a_response_may_take_longer_than_a_request(site: tuple[Site, int])
         site[0].may_go_on.set()
         assert await reader.readuntil(b"last")
     writer.close()
+
+
+@pytest.mark.fault("a request whose head never ends in size", "I13")
+async def test_a_head_that_is_too_large_closes_the_connection(site: tuple[Site, int]) -> None:
+    _, port = site
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        async with asyncio.timeout(ENOUGH_S):
+            writer.write(b"GET / HTTP/1.1\r\nHost: here\r\nX: " + b"x" * (4 * web.MAX_HEAD_BYTES))
+            await writer.drain()
+            assert await reader.read() == b""
+    except ConnectionError:
+        pass  # closed while more was on its way
+    finally:
+        writer.close()
