@@ -14,7 +14,7 @@ from vedette.cli import options
 from vedette.cli.fitting import Column
 from vedette.cli.output import complain, document, err, say, sheet
 from vedette.client import ask
-from vedette.errors import RequestError
+from vedette.errors import NoAnswer, RequestError
 from vedette.messages.codec import encode
 from vedette.messages.queries import CallerView, UsageReply, UsageRequest
 from vedette.messages.validation import use_case_of
@@ -108,9 +108,13 @@ def usage(*, json: options.Json = False, where: options.Instance = options.HERE)
 
 async def _usage(as_json: bool, where: options.Instance) -> int:
     async with connect(where.operator(), name="vedette-operator") as connection:
-        reply = await ask(
-            connection, "gateway.usage", encode(UsageRequest()), UsageReply, timeout_s=_TIMEOUT_S
-        )
+        try:
+            reply = await ask(
+                connection, "gateway.usage", encode(UsageRequest()), UsageReply, timeout_s=_TIMEOUT_S
+            )
+        except NoAnswer as error:
+            problem = 'no gateway replied; start one with "vedette up --gateway", or [gateway] enabled = true'
+            raise NoAnswer(code=error.code, message=problem) from error
     if as_json:
         document(reply)
     elif not reply.callers:
