@@ -87,3 +87,25 @@ async def test_a_limited_minute_says_when_it_is_over() -> None:
         over = await gate.chat(headers=RIGHT)
         assert (over.status_code, over.json()["error"]["code"]) == (429, "rate_limit_exceeded")
         assert 1 <= int(over.headers["retry-after"]) <= 30
+
+
+WRONG: dict[str, Any] = {
+    "none": {},
+    "empty": {"Authorization": "Bearer"},
+    "10 kB": {"Authorization": f"Bearer {'x' * 10_000}"},
+    "no ASCII": {"Authorization": b"Bearer \xff\xfe\x80"},
+    "two": [("Authorization", "Bearer wrong"), ("Authorization", "Bearer right")],
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+async def test_a_strange_key_is_refused_and_the_right_one_is_not(what: str) -> None:
+    async with door(keys=team()) as gate:
+        gate.servers[0].routes[CHAT] = reply(200, {"choices": [MESSAGE]})
+        for _ in range(20):
+            response = await gate.client.post(
+                "/v1/chat/completions", json={"model": "vedette/chat", "messages": []}, headers=WRONG[what]
+            )
+            assert response.status_code in (400, 401, 429, 431)
+        assert not gate.servers[0].requests
+        assert (await gate.chat(headers=RIGHT)).status_code == 200

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import nats
 import pytest
@@ -21,6 +22,7 @@ from vedette.settings import Nats, Settings
 from vedette_gateway.sharing import Sharing
 from vedette_gateway.usage import Usage
 
+NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)  # no midnight falls into a test
 CALL = Used(requests=1, tokens=10, usd=0.25)
 
 
@@ -31,7 +33,7 @@ async def replica(server: NatsServer) -> AsyncIterator[Usage]:
         server.url("gateway"), inbox_prefix=permissions.inbox("gateway"), **RECONNECT_FOR_EVER
     )
     bus = Bus(connection, name="gateway", clock=SystemClock(), log=log.logger("gateway"))
-    usage = Usage(now=bus.clock.now, replica=secrets.token_hex(6))
+    usage = Usage(now=lambda: NOON, replica=secrets.token_hex(6))
     sharing = Sharing(bus, usage)
     await sharing.follow()
     running = asyncio.create_task(sharing.run())
