@@ -34,12 +34,15 @@ class Ranking:
     def __init__(self) -> None:
         self.urls: dict[str, str] = {}
         self.asked: list[Wanted] = []
+        self.equal = False  # whether all are as good as the first
 
     async def find(self, wanted: Wanted, caller: Caller, *, limit: int) -> Found:
         """Return every endpoint as a candidate."""
         self.asked.append(wanted)
         candidates = tuple(
-            Candidate(model=ModelRef(name, "m"), base_url=f"{url}/v1", score=90.0 - place)
+            Candidate(
+                model=ModelRef(name, "m"), base_url=f"{url}/v1", score=90.0 - place, equivalent=self.equal
+            )
             for place, (name, url) in enumerate(self.urls.items())
         )
         return Found(candidates=candidates, use_case=wanted.target.name or "chat", considered=len(candidates))

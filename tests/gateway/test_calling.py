@@ -201,8 +201,30 @@ async def test_room_is_waited_for_and_then_refused() -> None:
         await eventually(called)
         response = await gate.chat()
         assert response.status_code == 429
+        assert not gate.reports.failures  # it says nothing of the model
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    ("equal", "session", "called"), [(True, None, "b"), (True, "s", "a"), (False, None, "a")]
+)
+async def test_of_equals_the_idler_one_is_called(equal: bool, session: str | None, called: str) -> None:
+    """But a conversation stays with its model, and a better model is not left for a worse one."""
+    async with door(servers=2) as gate:
+        gate.ranking.equal = equal
+        gate.servers[0].routes[CHAT] = hang
+        busy = asyncio.create_task(gate.chat())
+
+        async def at_work() -> bool:
+            return bool(gate.servers[0].requests)
+
+        await eventually(at_work)
+        gate.servers[0].routes[CHAT] = gate.servers[1].routes[CHAT] = reply(200, ANSWER)
+        response = await gate.chat(headers={"X-Vedette-Session": session} if session else None)
+        assert response.headers["x-vedette-model"] == f"{called}/m"
+        busy.cancel()
+        await asyncio.gather(busy, return_exceptions=True)
 
 
 async def test_without_the_right_key_nothing_is_called() -> None:

@@ -166,7 +166,8 @@ class Posted:
             metrics.REQUESTS.labels(caller.name, outcome).inc()
             for attempt in tried:
                 metrics.CALLS.labels(attempt.model.endpoint, attempt.outcome).inc()
-                self._reporting.failed(attempt, use_case, caller.name)
+                if attempt.called:
+                    self._reporting.failed(attempt, use_case, caller.name)
 
     async def _pass_on(self, begun: Begun, told: Mapping[str, str], send: Send) -> str:
         """Send the reply as it comes, with the headers *told*; return how that ended."""

@@ -37,6 +37,7 @@ class Candidate(Struct, frozen=True, kw_only=True):
     ttft_ms: float | None = None
     output_tps: float | None = None
     price: Price | None = None
+    equivalent: bool = False  # as good as the first, within what the scores tell
 
 
 class Attempt(Struct, frozen=True, kw_only=True):
@@ -47,6 +48,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     detail: str = ""
     refusal: Refusal | None = None
     retry_after_s: float | None = None
+    called: bool = True  # False: the gateway itself had no room, which says nothing of the model
 
     def __str__(self) -> str:
         told = f" ({self.detail[:_MAX_DETAIL]})" if self.detail else ""
@@ -152,11 +154,13 @@ class Calls:
 
         Raises Problem where no model took the request.
         """
-        ordered = self._ordered(candidates)
+        ordered = self._ordered(candidates, keep_order="session" in wanted.wishes)
         for number, (candidate, upstream) in enumerate(ordered):
             is_last = number == len(ordered) - 1
             if not await upstream.room(self.settings.queue_s if is_last else 0.0):
-                failed.append(Attempt(model=candidate.model, outcome=Outcome.BUSY, detail="no room"))
+                failed.append(
+                    Attempt(model=candidate.model, outcome=Outcome.BUSY, detail="no room", called=False)
+                )
                 continue
             attempt = await self._attempt(stack, wanted, candidate, upstream, failed, is_last=is_last)
             if isinstance(attempt, Begun):
@@ -168,14 +172,33 @@ class Calls:
                 break
         raise problem_of(failed)
 
-    def _ordered(self, candidates: Sequence[Candidate]) -> list[tuple[Candidate, Upstream]]:
-        """Return the candidates that this gateway can call: first those that did not just fail and have room."""
+    def _ordered(
+        self, candidates: Sequence[Candidate], *, keep_order: bool
+    ) -> list[tuple[Candidate, Upstream]]:
+        """Return the candidates that this gateway can call: first those that did not just fail and have room.
+
+        Of models as good as the first, the one whose endpoint has the fewest requests in progress is first, unless a
+        conversation stays with its model.
+        """
         known = [
             (one, upstream)
             for one in candidates
             if (upstream := self._upstreams.get(one.model.endpoint)) and upstream.reaches(one.base_url)
         ]
-        known.sort(key=lambda one: (self._aside.is_aside(one[0].model), not one[1].has_room))
+
+        def place(number: int) -> tuple[bool, bool, bool, int, int]:
+            candidate, upstream = known[number]
+            equal = not keep_order and (number == 0 or candidate.equivalent)
+            in_progress = upstream.running if equal else 0
+            return (
+                self._aside.is_aside(candidate.model),
+                not upstream.has_room,
+                not equal,
+                in_progress,
+                number,
+            )
+
+        known = [known[number] for number in sorted(range(len(known)), key=place)]
         return known[: self.settings.attempts]
 
     async def _attempt(

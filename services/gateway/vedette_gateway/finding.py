@@ -172,6 +172,7 @@ def _candidate(one: Recommendation) -> Candidate | None:
         ttft_ms=one.expected_ttft_ms or one.ttft_ms,
         output_tps=one.expected_output_tps or one.output_tps,
         price=one.price,
+        equivalent=one.equivalent,
     )
 
 

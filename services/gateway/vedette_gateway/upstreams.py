@@ -42,6 +42,11 @@ class Upstream:
         return (self._way, self._at_once) == (way, at_once)
 
     @property
+    def running(self) -> int:
+        """How many requests are in progress there."""
+        return self._running
+
+    @property
     def has_room(self) -> bool:
         """Whether one more request may go there now."""
         return self._running < self._at_once
