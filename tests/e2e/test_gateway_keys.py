@@ -146,7 +146,8 @@ async def test_keys_work_while_they_are_in_the_configuration(tmp_path: Path) -> 
             told += [f"{one.headers} {one.text}" for one in responses]
             told += [shown.out, shown.err]
             told += [(await http.get(f"{running.connection.health_url}/metrics/")).text]
-            assert await running.stop() == 0
+            assert (await team_b.chat()).status_code == 200
+            assert await running.stop() == 0  # at once: what is not published yet is published now
             told += [*running.lines, await running.complaints()]
         sent = json.dumps([one.headers for one in ollama.replay.requests])
         assert ENDPOINT_KEY in sent
@@ -155,7 +156,7 @@ async def test_keys_work_while_they_are_in_the_configuration(tmp_path: Path) -> 
         async with up(state, without, **environment) as running:
             await running.line("ready")
             await Caller(running, http, keys[1]).begins()
-            await used(running, "team-b", 3)
+            await used(running, "team-b", 4)
     told += [file.read_bytes().decode("latin-1") for file in state.rglob("*") if file.is_file()]
     assert "vedette_gateway_tokens_total" in "".join(told)
     for secret in (ENDPOINT_KEY, *keys):
