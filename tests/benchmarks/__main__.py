@@ -164,15 +164,19 @@ def regret(
 
 
 @app.command(name="auto")
-def find_use_cases(*, fleets: int = 100) -> None:
+def find_use_cases(*, fleets: int = 100, work: Path | None = None) -> None:
     """Find the use cases of labelled prompts as `vedette/auto` does: accuracy, and what errors cost.
 
     Parameters
     ----------
     fleets
         In how many fleets of the simulation of `regret`.
+    work
+        A directory for the weights of a model that embeds: its vote is measured, too. What is there is not made again.
     """
     print("\n".join(auto.lines(fleets)))
+    if work is not None:
+        print("\n" + "\n".join(asyncio.run(auto.lines_of_votes(work))))
 
 
 @app.command(name="questions")

@@ -1,27 +1,37 @@
 """How often `vedette/auto` finds the use case of a labelled prompt, and what its errors cost."""
 
+import itertools
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from statistics import fmean, median
 from typing import Final
 
 from msgspec import Struct
 
+from benchmarks.heldout import embedding_server, weights
 from benchmarks.regret import asker, knowledge, worlds, worth
 from benchmarks.regret.table import NOW, UTILITIES, Regret, regret
 from labelled import heldout
-from vedette.types import Score
+from vedette import log
+from vedette.settings import EndpointSettings, Settings
+from vedette.types import ModelRef, Score
 from vedette.usecases import known
 from vedette_gateway import examples
 from vedette_gateway.automatic import guess
 from vedette_gateway.examples import Example
+from vedette_gateway.upstreams import Upstreams
+from vedette_gateway.voting import DEADLINE_S, Embedder, Voting
 from vedette_gateway.wanted import read
 from vedette_recommender.as_of import At
 
 _CONDITIONS: Final = ("everything measured", "nothing measured")
 _NEEDS: Final = {"agent": ["tools"]}  # what a request of the use case needs, whatever it is taken for
 _ROUNDS: Final = 20
+_EMBEDS: Final = "all-minilm-l6:f32"
+_ASKED_MS: Final = 2  # what takes longer has asked the model
+_PATIENT_S: Final = 10.0
 _CHOOSERS: Final = (
     "the true use case",
     "vedette/auto",
@@ -55,6 +65,47 @@ def _judged(one: Example, use_cases: Sequence[str]) -> Judged:
         guess(wanted, use_cases)
         took.append(time.perf_counter() - began)
     return Judged(one.use_case, found.use_case, found.confidence, min(took) * 1e6)
+
+
+async def voted(prompts: Sequence[Example], work: Path, deadline_s: float) -> list[Judged]:
+    """Return what `vedette/auto` makes of *prompts* beside a real model that embeds, in microseconds with its reply."""
+    model = weights.embedding(work)[_EMBEDS]
+    async with embedding_server.serving(work, model, _EMBEDS) as url:
+        upstreams = Upstreams()
+        upstreams.reload(Settings(endpoints={"near": EndpointSettings(provider="llamacpp", url=url)}))
+        hours = itertools.count(
+            step=3600
+        )  # so that a late reply does not spare the next request the question
+        voting = Voting(
+            upstreams,
+            monotonic=lambda: next(hours),
+            log=log.logger("gateway"),
+            deadline_s=deadline_s,
+        )
+
+        async def embedder() -> Embedder:
+            return Embedder(ModelRef("near", _EMBEDS), None, f"{url}/v1")
+
+        try:
+            for one in prompts:  # until one that asks: the centroids are computed then
+                await _improved(one, voting, embedder)
+                await voting.ready()
+                if voting.centroids is not None:
+                    break
+            return [await _improved(one, voting, embedder) for one in prompts]
+        finally:
+            await voting.close()
+            await upstreams.close()
+
+
+async def _improved(
+    one: Example, voting: Voting, embedder: Callable[[], Awaitable[Embedder | None]]
+) -> Judged:
+    use_cases = tuple(known({}))
+    wanted = read(one.api, one.body, ())
+    began = time.perf_counter()
+    found = await voting.improved(wanted, guess(wanted, use_cases), use_cases, embedder)
+    return Judged(one.use_case, found.use_case, found.confidence, (time.perf_counter() - began) * 1e6)
 
 
 def lost(found: Sequence[Judged], fleets: int) -> dict[tuple[str, str, str], Regret]:
@@ -111,17 +162,33 @@ def _means(losses: Mapping[tuple[str, str], float], confused: Counter[tuple[str,
     return dict(zip(_CHOOSERS, (truth, guessed, chat, guessed - truth, chat - truth), strict=True))
 
 
+async def lines_of_votes(work: Path) -> list[str]:
+    """Return how often a vote helps, within the gateway's deadline and with much time."""
+    prompts = heldout()
+    told = []
+    for deadline_s in (DEADLINE_S, _PATIENT_S):
+        found = await voted(prompts, work, deadline_s)
+        asked = [one.us / 1000 for one in found if one.us > 1000 * _ASKED_MS]
+        told.append(
+            f"with {_EMBEDS}, at most {deadline_s * 1000:.0f} ms: {_right(found)}; {len(asked)} asked, "
+            f"in {median(asked or [0]):.0f} ms (at most {max(asked, default=0):.0f})"
+        )
+    return told
+
+
+def _right(found: Sequence[Judged]) -> str:
+    right = sum(one.true == one.found for one in found)
+    low, high = Score(successes=right, trials=len(found), suite="auto").interval
+    share = right / len(found)
+    return f"{right} of {len(found)} right, {share:.1%} (95 % interval {low:.1%} to {high:.1%})"
+
+
 def lines(fleets: int) -> Iterator[str]:
     """Yield the tables as Markdown."""
     own, others = judged(examples.read()), judged(heldout())
     for name, found in (("the prompts that the rules were made with", own), ("held-out prompts", others)):
-        right = sum(one.true == one.found for one in found)
-        low, high = Score(successes=right, trials=len(found), suite="auto").interval
         times = [one.us for one in found]
-        yield (
-            f"{name}: {right} of {len(found)} right, {right / len(found):.1%} (95 % interval {low:.1%} to {high:.1%}); "
-            f"{median(times):.0f} µs, at most {max(times):.0f}"
-        )
+        yield f"{name}: {_right(found)}; {median(times):.0f} µs, at most {max(times):.0f}"
     yield "\nHeld out, by confidence:\n"
     yield "| confidence | prompts | right |"
     yield "|---|---:|---:|"

@@ -23,6 +23,7 @@ from vedette_gateway.reporting import Reporting
 from vedette_gateway.sharing import Sharing
 from vedette_gateway.upstreams import Aside, Upstreams
 from vedette_gateway.usage import Usage
+from vedette_gateway.voting import Voting
 
 _CLOSING_S = 30
 _QUERIES = tuple(query for query in QUERIES if query.service == "gateway")
@@ -52,7 +53,8 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             entrance.reload(changed.gateway)
             calls = Calls(upstreams, aside, changed.gateway, clock)
 
-        finding = Finding(service.bus.connection, lambda: use_cases, monotonic=clock.monotonic)
+        voting = Voting(upstreams, monotonic=clock.monotonic, log=service.log)
+        finding = Finding(service.bus.connection, lambda: use_cases, monotonic=clock.monotonic, voting=voting)
         reporting = Reporting(service.bus.connection, service.log)
 
         def on_winner(event: Event, _: int) -> None:
@@ -92,4 +94,5 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         ) as url:
             service.log.info("gateway.listening", url=url)
             yield service
+        await voting.close()
         await upstreams.close()

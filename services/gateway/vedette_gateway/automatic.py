@@ -18,15 +18,19 @@ _OF_SYSTEM: Final = 0.6  # what words of the system's message count, beside thos
 _OF_EDGES: Final = 0.4
 _OF_BEFORE: Final = 0.6  # and those of the question before, where this one is short
 _SHORT_CHARACTERS: Final = 100
-_STEEP: Final = 1.0
+# Characters of a text to embed: in all, of the system's message, of the question.
+_EMBEDDED: Final = 600
+_EMBEDDED_SYSTEM: Final = 200
+_EMBEDDED_QUESTION: Final = 400
 
 
 class Guess(Struct, frozen=True):
-    """A use case, how sure it is (0 to 1), and by what."""
+    """A use case, how sure it is (0 to 1), and by what. *shares* of one are those of all that the words leave open."""
 
     use_case: str
     confidence: float
     by: str
+    shares: Mapping[str, float] = {}
 
 
 def guess(wanted: Wanted, known: Collection[str]) -> Guess:
@@ -62,8 +66,18 @@ def of_text(wanted: Wanted, known: Collection[str]) -> Guess:
     if not scores:
         return Guess(next(iter(known), "chat"), 0.0, SHOWN[""])
     best = max(scores, key=lambda use_case: scores[use_case])
-    total = sum(math.exp(_STEEP * (score - scores[best])) for score in scores.values())
-    return Guess(best, 1 / total, reasons[best])
+    weights = {use_case: math.exp(score - scores[best]) for use_case, score in scores.items()}
+    total = sum(weights.values())
+    shares = {use_case: weight / total for use_case, weight in weights.items()}
+    return Guess(best, shares[best], reasons[best], shares)
+
+
+def text_of(wanted: Wanted) -> str:
+    """Return what a request says, cut to what small embedding models read; never nothing."""
+    found = said(wanted.api, wanted.fields)
+    question = found.asked[:_EMBEDDED_QUESTION] or found.edges
+    text = "\n".join(filter(None, (found.system[:_EMBEDDED_SYSTEM], question)))
+    return text[:_EMBEDDED] or "-"
 
 
 class _Form(Struct):

@@ -10,6 +10,7 @@ from vedette import providers
 from vedette.client import ask
 from vedette.errors import RequestError
 from vedette.messages.codec import encode
+from vedette.messages.constraints import Constraints
 from vedette.messages.queries import (
     ModelRequest,
     ModelsReply,
@@ -26,6 +27,7 @@ from vedette_gateway.automatic import Guess, guess
 from vedette_gateway.calling import Candidate
 from vedette_gateway.keys import Caller
 from vedette_gateway.problems import Problem
+from vedette_gateway.voting import DEADLINE_S, Embedder, Voting
 from vedette_gateway.wanted import VIRTUAL, Wanted
 from vedette_gateway.warm import Warm
 
@@ -35,6 +37,8 @@ _CALLABLE: Final = frozenset({Status.AVAILABLE, Status.BUSY, Status.DEGRADED, St
 _MAX_SAME_NAME: Final = 50
 # For how long a reply is fresh, and for how long it is given while it is asked for again.
 _WARM: Final = {"fresh_s": 1.0, "usable_s": 30.0}
+# Nothing that a caller says goes elsewhere just to be classified, nor waits for it.
+_EMBEDS_FOR_US: Final = Constraints(locality="local", max_ttft_ms=DEADLINE_S * 1000)
 _LISTS_WARM: Final = {"fresh_s": 5.0, "usable_s": 3600.0}
 
 
@@ -57,9 +61,11 @@ class Finding:
         use_cases: Callable[[], Collection[str]],
         *,
         monotonic: Callable[[], float],
+        voting: Voting,
     ) -> None:
         self._connection = connection
         self._use_cases = use_cases
+        self._voting = voting
 
         async def top(request: bytes) -> TopReply:
             return await ask(connection, "recommend.top", request, TopReply, timeout_s=_TIMEOUT_S)
@@ -94,7 +100,11 @@ class Finding:
 
     async def _for_use_case(self, wanted: Wanted, caller: Caller, limit: int) -> Found:
         known = self._use_cases()
-        guessed = guess(wanted, allowed(wanted, caller, known)) if wanted.target.kind == "auto" else None
+        guessed = None
+        if wanted.target.kind == "auto":
+            open_ones = allowed(wanted, caller, known)
+            guessed = guess(wanted, open_ones)
+            guessed = await self._voting.improved(wanted, guessed, open_ones, self._embedder)
         use_case = guessed.use_case if guessed else use_case_of(wanted.target.name, known)
         request = wanted.recommendation(use_case, caller=caller.name, limit=limit)
         reply = await self._rankings.of(encode(request))
@@ -110,6 +120,15 @@ class Finding:
             considered=reply.value.considered,
             stale=reply.is_stale,
         )
+
+    async def _embedder(self) -> Embedder | None:
+        """Return the best embedding model that is near and fast, with its digest."""
+        request = encode(RecommendRequest(use_case="embedding", limit=1, constraints=_EMBEDS_FOR_US))
+        best = next(iter((await self._rankings.of(request)).value.recommendations), None)
+        if best is None or best.base_url is None:
+            return None
+        views = (await self._models.of(encode(ModelRequest(model=best.model)))).value.models
+        return Embedder(best.model, next((view.info.digest for view in views), None), best.base_url)
 
     async def _one(self, wanted: Wanted) -> Found:
         """Return the one model that is named with its endpoint."""

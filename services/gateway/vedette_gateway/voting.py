@@ -1,0 +1,167 @@
+"""Where the rules are unsure of a use case: what an embedding model of the fleet finds the request most like."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from vedette.errors import ProviderError, RequestError, VedetteError
+from vedette.types import ModelRef, Outcome
+from vedette.usecases import BUILT_IN
+from vedette_gateway import examples
+from vedette_gateway.automatic import Guess, guess, text_of
+from vedette_gateway.centroids import Centroids, combined
+from vedette_gateway.upstreams import Upstreams
+from vedette_gateway.wanted import Wanted, read
+
+SURE: Final = (
+    0.8  # from this confidence on the rules decide alone: above it they err on 4 % of held-out prompts
+)
+DEADLINE_S: Final = 0.05
+_REST_S: Final = 10.0  # after a failure, so that a slow server does not cost every request its deadline
+_BATCH: Final = 8
+_MAX_REPLY_BYTES: Final = 4 * 1024 * 1024
+_BATCH_DEADLINE_S: Final = 60.0
+# Wishes that say where a request may go; its text then goes nowhere else.
+_PLACES: Final = frozenset({"endpoints", "providers", "exclude"})
+
+
+class Embedder(Struct, frozen=True):
+    """An embedding model that a request may be sent to."""
+
+    model: ModelRef
+    digest: str | None
+    base_url: str
+
+
+class _Vector(Struct):
+    embedding: list[float]
+
+
+class _Vectors(Struct):
+    data: list[_Vector]
+
+
+class Voting:
+    """Asks embedding models at their endpoints; what it learnt of the last one is kept."""
+
+    def __init__(
+        self,
+        upstreams: Upstreams,
+        *,
+        monotonic: Callable[[], float],
+        log: Any,
+        deadline_s: float = DEADLINE_S,
+    ) -> None:
+        self.upstreams = upstreams
+        self._now = monotonic
+        self._log = log
+        self._deadline_s = deadline_s
+        self.centroids: tuple[Embedder, Centroids] | None = None  # those of the last model
+        self._computing: asyncio.Task[None] | None = None
+        self._rests_until = 0.0
+
+    async def improved(
+        self,
+        wanted: Wanted,
+        found: Guess,
+        known: Collection[str],
+        embedder: Callable[[], Awaitable[Embedder | None]],
+    ) -> Guess:
+        """Return *found*, or what it becomes by prompts like it: within the deadline, whatever the server does.
+
+        *embedder* returns the model to ask, if there is one.
+        """
+        if (
+            not found.shares
+            or found.confidence >= SURE
+            or self._now() < self._rests_until
+            or _is_bound(wanted)
+        ):
+            return found
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                model = await embedder()
+                if model is None:
+                    return found
+                if self.centroids is None or self.centroids[0] != model:
+                    self._compute(model)
+                    return found
+                vectors = await self._embedded(model, [text_of(wanted)])
+            return combined(found, self.centroids[1].cosines(vectors[0]), known)
+        except (TimeoutError, ValueError, VedetteError) as error:
+            self._rest(error)
+            return found
+
+    async def ready(self) -> None:
+        """Wait until centroids that are being computed are there, or have failed."""
+        if self._computing is not None:
+            await asyncio.wait([self._computing])
+
+    async def close(self) -> None:
+        """End what is in progress."""
+        if self._computing is not None:
+            self._computing.cancel()
+            await asyncio.gather(self._computing, return_exceptions=True)
+
+    def _compute(self, embedder: Embedder) -> None:
+        if self._computing is None or self._computing.done():
+            self._computing = asyncio.create_task(self._learn(embedder))
+
+    async def _learn(self, embedder: Embedder) -> None:
+        """Compute the centroids of this model with this digest, once."""
+        try:
+            prompts = labelled()
+            vectors: list[Sequence[float]] = []
+            for at in range(0, len(prompts), _BATCH):
+                texts = [text for _, text in prompts[at : at + _BATCH]]
+                async with asyncio.timeout(_BATCH_DEADLINE_S):
+                    vectors += await self._embedded(embedder, texts)
+            names = [use_case for use_case, _ in prompts]
+            self.centroids = embedder, Centroids.of(list(zip(names, vectors, strict=True)))
+        except (TimeoutError, ValueError, VedetteError) as error:
+            self._rest(error)
+
+    def _rest(self, error: Exception) -> None:
+        self._rests_until = self._now() + _REST_S
+        self._log.debug("auto.rules_alone", error=str(error) or type(error).__name__, retry_in_s=_REST_S)
+
+    async def _embedded(self, embedder: Embedder, texts: Sequence[str]) -> list[list[float]]:
+        """Return a vector for each of *texts*. Raises ProviderError, and RequestError where there is no room."""
+        upstream = self.upstreams.get(embedder.model.endpoint)
+        if upstream is None or not upstream.reaches(embedder.base_url) or not upstream.has_room:
+            raise RequestError(code="no_room", message=f"{embedder.model} has no room")
+        body = msgspec.json.encode({"model": embedder.model.name, "input": texts})
+        async with (
+            upstream.one_more(),
+            upstream.passing.post(f"{embedder.base_url.rstrip('/')}/embeddings", body) as reply,
+        ):
+            raw = bytearray()
+            async for chunk in reply.chunks():
+                raw += chunk
+                if len(raw) > _MAX_REPLY_BYTES:
+                    raise ProviderError(Outcome.GARBAGE, "more than vectors")
+        try:
+            vectors = [one.embedding for one in msgspec.json.decode(raw, type=_Vectors).data]
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ProviderError(Outcome.GARBAGE, f"no vectors: {error}") from error
+        if len(vectors) != len(texts):
+            raise ProviderError(Outcome.GARBAGE, f"{len(vectors)} vectors for {len(texts)} texts")
+        return vectors
+
+
+def labelled() -> list[tuple[str, str]]:
+    """Return the texts of the prompts that words tell apart, by use case."""
+    found = []
+    for example in examples.read():
+        wanted = read(example.api, example.body, ())
+        if guess(wanted, BUILT_IN).shares:
+            found.append((example.use_case, text_of(wanted)))
+    return found
+
+
+def _is_bound(wanted: Wanted) -> bool:
+    constraints = wanted.wishes.get("constraints")
+    return isinstance(constraints, dict) and not _PLACES.isdisjoint(constraints)
