@@ -228,3 +228,46 @@ def test_the_last_benchmark_counts_at_once_where_it_is_far_from_those_before() -
 
 def test_every_signal_that_reports_tell_of_has_a_detector() -> None:
     assert set(TUNINGS) == {"ttft", "speed", "reliability"}
+
+
+def seconds(day: Day, times: float, number: int, rng: Random, calls: int = 5) -> None:
+    """Let a gateway report so many *calls* a second, for as many seconds."""
+    for _ in range(number):
+        day.now += timedelta(seconds=1)
+        window = Reports()
+        for _ in range(calls):
+            window.add(MODEL, report(times, rng=rng), None, day.now, None, REST, measured=True)
+        day.watches = watched(day.watches, window.take_measured()[MODEL].accounts, day.now)
+
+
+def test_a_gateway_alone_shows_that_a_model_is_ten_times_slower() -> None:
+    """At five calls a second within two seconds of the first slow report, and its end within as many."""
+    day, rng = Day(), Random(4)
+    seconds(day, 1.0, 20, rng)
+    assert not any(day.levels.values())
+    seconds(day, 10.0, 2, rng)
+    assert day.levels["ttft"] > math.log(3)
+    seconds(day, 10.0, 5, rng)
+    seconds(day, 1.0, 4, rng)
+    assert not any(day.levels.values())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_ten_minutes_of_usual_noise_at_a_gateway_are_no_change(seed: int) -> None:
+    day, rng = Day(), Random(seed)
+    for _ in range(600):
+        seconds(day, 1.0, 1, rng)
+        assert not any(day.levels.values())
+
+
+@given(
+    st.lists(st.lists(st.builds(report, st.floats(0.001, 1000), ok=st.booleans()), max_size=30), max_size=8)
+)
+def test_beside_a_gateway_a_single_account_changes_nothing_either(told: list[list[ReportRequest]]) -> None:
+    """What the gateway measures as usual speaks for two accounts, and against what one of them says."""
+    day, rng = Day(), Random(5)
+    seconds(day, 1.0, 5, rng)
+    for window in told:
+        day.window({"liar": window})
+        seconds(day, 1.0, 1, rng)
+        assert not any(day.levels.values())

@@ -274,3 +274,68 @@ def test_the_state_is_that_of_all_windows_in_whatever_order(
         joined = joined + one
     same(state(sums), state(data.draw(st.permutations(sums))))
     same(state(sums), state([joined]))
+
+
+measured_by = st.lists(st.tuples(st.none() | askers, reported, st.booleans()), min_size=1, max_size=300)
+
+
+@given(measured_by)
+def test_what_a_gateway_measures_leaves_the_limits_of_accounts_as_they_are(
+    told: list[tuple[str | None, ReportRequest, bool]],
+) -> None:
+    """Each account's reports count as without a gateway, whatever that reports between them."""
+    with_gateway, without = Reports(), Reports()
+    for asker, one, measured in told:
+        said = with_gateway.add(MODEL, one, "d", EPOCH, asker, measured=measured)
+        if measured:
+            assert said is None
+        else:
+            assert (said is None) == (without.add(MODEL, one, "d", EPOCH, asker) is None)
+
+
+def test_a_gateway_has_a_limit_of_its_own() -> None:
+    window = Reports()
+    said = [
+        window.add(MODEL, report(), "d", EPOCH, measured=True)
+        for _ in range(reports.MAX_MEASURED_PER_MODEL + 1)
+    ]
+    assert [one is None for one in said] == [True] * reports.MAX_MEASURED_PER_MODEL + [False]
+    assert window.add(MODEL, report(), "d", EPOCH, "A") is None
+    sums = window.take()[MODEL]
+    assert (sums.calls, sums.uncounted) == (reports.MAX_MEASURED_PER_MODEL + 1, 1)
+
+
+def test_the_name_of_the_gateway_is_no_account_of_an_agent() -> None:
+    """What a gateway measures is apart from what any account says, one that calls itself by its name included."""
+    window = Reports()
+    window.add(MODEL, report(), "d", EPOCH, measured=True)
+    window.add(MODEL, report(), "d", EPOCH, "GATEWAY")
+    assert len(window.take()[MODEL].accounts) == 3
+
+
+@given(reported)
+def test_what_a_gateway_measures_adds_up_to_one_report(one: ReportRequest) -> None:
+    """Half of it by each of two accounts: it weighs as much as what one account says, and they agree."""
+    (whole,) = sums_of(one, "d", EPOCH, asker="A").accounts.values()
+    first, second = sums_of(one, "d", EPOCH, measured=True).accounts.values()
+    assert first == second
+    assert {signal: half + second[signal] for signal, half in first.items()} == whole
+
+
+def test_what_is_measured_is_taken_every_second_and_stays_counted_until_the_window_ends() -> None:
+    """Else a gateway, or an account beside it, had its limits again each second."""
+    window = Reports()
+    for _ in range(reports.MAX_PER_ASKER):
+        window.add(MODEL, report(), "d", EPOCH, "A")
+    assert window.take_measured() == {}
+    window.add(MODEL, report(), "d", EPOCH, measured=True)
+    assert window.take_measured()[MODEL].calls == reports.MAX_PER_ASKER + 1
+    assert window.take_measured() == {}
+    assert window.add(MODEL, report(), "d", EPOCH, "A") is not None
+    for _ in range(reports.MAX_MEASURED_PER_MODEL - 1):
+        assert window.add(MODEL, report(), "d", EPOCH, measured=True) is None
+        window.take_measured()
+    assert window.add(MODEL, report(), "d", EPOCH, measured=True) is not None
+    window.take()
+    assert window.add(MODEL, report(), "d", EPOCH, "A") is None
+    assert window.add(MODEL, report(), "d", EPOCH, measured=True) is None

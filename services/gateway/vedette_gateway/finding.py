@@ -1,14 +1,16 @@
 """From what a request wants to the models that it may go to, best first, by the queries that every agent asks."""
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
+import msgspec
+import nats.errors
 from msgspec import Struct
 from nats.aio.client import Client as Connection
 
 from vedette import providers
 from vedette.client import ask
-from vedette.errors import RequestError
+from vedette.errors import NoAnswer, RequestError
 from vedette.messages.codec import encode
 from vedette.messages.constraints import Constraints
 from vedette.messages.queries import (
@@ -31,6 +33,7 @@ from vedette_gateway.voting import DEADLINE_S, Embedder, Voting
 from vedette_gateway.wanted import VIRTUAL, Wanted
 from vedette_gateway.warm import Warm
 
+T = TypeVar("T", bound=msgspec.Struct)
 _TIMEOUT_S: Final = 2.0
 _LIST_TIMEOUT_S: Final = 10.0
 _CALLABLE: Final = frozenset({Status.AVAILABLE, Status.BUSY, Status.DEGRADED, Status.UNKNOWN})
@@ -68,17 +71,26 @@ class Finding:
         self._voting = voting
 
         async def top(request: bytes) -> TopReply:
-            return await ask(connection, "recommend.top", request, TopReply, timeout_s=_TIMEOUT_S)
+            return await self._ask("recommend.top", request, TopReply, _TIMEOUT_S)
 
         async def model(request: bytes) -> ModelsReply:
-            return await ask(connection, "models.get", request, ModelsReply, timeout_s=_TIMEOUT_S)
+            return await self._ask("models.get", request, ModelsReply, _TIMEOUT_S)
 
         async def models(request: bytes) -> ModelsReply:
-            return await ask(connection, "models.list", request, ModelsReply, timeout_s=_LIST_TIMEOUT_S)
+            return await self._ask("models.list", request, ModelsReply, _LIST_TIMEOUT_S)
 
-        self._rankings = Warm(top, monotonic=monotonic, **_WARM)
-        self._models = Warm(model, monotonic=monotonic, **_WARM)
-        self._lists = Warm(models, monotonic=monotonic, **_LISTS_WARM)
+        def away() -> bool:
+            return not connection.is_connected
+
+        self._rankings = Warm(top, monotonic=monotonic, is_away=away, **_WARM)
+        self._models = Warm(model, monotonic=monotonic, is_away=away, **_WARM)
+        self._lists = Warm(models, monotonic=monotonic, is_away=away, **_LISTS_WARM)
+
+    async def _ask(self, subject: str, request: bytes, reply: type[T], timeout_s: float) -> T:
+        try:
+            return await ask(self._connection, subject, request, reply, timeout_s=timeout_s)
+        except nats.errors.Error as error:
+            raise NoAnswer(code="no_answer", message=f"{subject}: {type(error).__name__}") from error
 
     def winner_changed(self, use_case: str) -> None:
         """Have the rankings of *use_case* asked for again."""

@@ -8,23 +8,17 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Final, Generic, NamedTuple, TypeVar
 
-from vedette.errors import NoAnswer
+from vedette.errors import NoAnswer, RequestError
 
 T = TypeVar("T")
 _MAX_KEPT: Final = 1000
-_STALE_S: Final = 10.0
 
 
 class Reply(NamedTuple, Generic[T]):
-    """A reply, and how many seconds ago it came."""
+    """A reply, and whether it is an earlier one because no service replies now."""
 
     value: T
-    age_s: float
-
-    @property
-    def is_stale(self) -> bool:
-        """Whether it is so old that the service that gives it must be away."""
-        return self.age_s > _STALE_S
+    is_stale: bool
 
 
 class _Kept(Generic[T]):
@@ -44,14 +38,17 @@ class Warm(Generic[T]):
         ask: Callable[[bytes], Awaitable[T]],
         *,
         monotonic: Callable[[], float],
+        is_away: Callable[[], bool],
         fresh_s: float,
         usable_s: float,
     ) -> None:
         self._ask = ask
+        self._is_away = is_away  # known without a query
         self._now = monotonic
         self._fresh_s = fresh_s
         self._usable_s = usable_s
         self._kept: OrderedDict[bytes, _Kept[T]] = OrderedDict()
+        self._silent = False  # the last query had no answer
 
     async def of(self, request: bytes) -> Reply[T]:
         """Return the reply to *request*. Raises RequestError, and NoAnswer where there never was one."""
@@ -63,22 +60,28 @@ class Warm(Generic[T]):
         self._kept.move_to_end(request)
         age_s = self._now() - kept.at
         if kept.value is not None and age_s <= self._fresh_s:
-            return Reply(kept.value, age_s)
+            return Reply(kept.value, is_stale=False)
         if kept.asking is None:
             kept.asking = asyncio.create_task(self._refresh(kept, request))
             kept.asking.add_done_callback(_take_exception)
-        if kept.value is not None and age_s <= self._usable_s:
-            return Reply(kept.value, age_s)
+        silent = self._silent or self._is_away()
+        # Who waited for a service that is away would wait at each request.
+        if kept.value is not None and (silent or age_s <= self._usable_s):
+            return Reply(kept.value, is_stale=silent)
         try:
-            return Reply(await asyncio.shield(kept.asking), 0.0)
+            return Reply(await asyncio.shield(kept.asking), is_stale=False)
         except NoAnswer:
             if kept.value is None:
-                self._kept.pop(request, None)
+                self._forget(request, kept)
                 raise
-            return Reply(kept.value, age_s)
+            return Reply(kept.value, is_stale=True)
         except Exception:
-            self._kept.pop(request, None)
+            self._forget(request, kept)
             raise
+
+    def _forget(self, request: bytes, kept: _Kept[T]) -> None:
+        if self._kept.get(request) is kept:
+            del self._kept[request]
 
     def expire(self, matches: Callable[[T], bool]) -> None:
         """Have the replies that *matches* says asked for again at their next use."""
@@ -89,8 +92,16 @@ class Warm(Generic[T]):
     async def _refresh(self, kept: _Kept[T], request: bytes) -> T:
         try:
             value = await self._ask(request)
+        except NoAnswer:
+            self._silent = True
+            raise
+        except RequestError:
+            self._silent = False
+            self._forget(request, kept)  # what was true before is refused now: no reply to give
+            raise
         finally:
             kept.asking = None
+        self._silent = False
         kept.value, kept.at = value, self._now()
         return value
 
