@@ -72,7 +72,9 @@ async def voted(prompts: Sequence[Example], work: Path, deadline_s: float) -> li
     model = weights.embedding(work)[_EMBEDS]
     async with embedding_server.serving(work, model, _EMBEDS) as url:
         upstreams = Upstreams()
-        upstreams.reload(Settings(endpoints={"near": EndpointSettings(provider="llamacpp", url=url)}))
+        upstreams.reload(
+            Settings(endpoints={"near": EndpointSettings(provider="openai-compatible", url=url)})
+        )
         hours = itertools.count(
             step=3600
         )  # so that a late reply does not spare the next request the question

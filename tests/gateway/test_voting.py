@@ -156,6 +156,26 @@ async def test_a_server_that_hangs_costs_the_deadline_once() -> None:
         assert len(made.server.requests) <= asked + 1
 
 
+async def test_a_model_that_takes_longer_than_the_deadline_is_not_asked() -> None:
+    """By its own calls, one text each, after the centroids."""
+    async with fleet(embeds({"hi": "reasoning"})) as made:
+        quick = made.server.routes[PATH]
+
+        async def slow(exchange: Exchange, write: Write) -> None:
+            made.seconds += 100.0
+            await quick(exchange, write)
+
+        made.server.routes[PATH] = slow
+        await made.improved(auto("hi"))
+        await made.voting.ready()
+        computed = len(made.server.requests)
+        made.seconds += 100.0
+        assert await made.improved(auto("hi")) == UNSURE
+        assert len(made.server.requests) == computed
+        made.seconds += 600.0
+        assert (await made.improved(auto("hi"))).use_case == "reasoning"
+
+
 SHARES = st.dictionaries(st.sampled_from(USE_CASES), st.floats(0.01, 1), min_size=1)
 
 

@@ -29,7 +29,7 @@ from vedette_gateway.automatic import Guess, guess
 from vedette_gateway.calling import Candidate
 from vedette_gateway.keys import Caller
 from vedette_gateway.problems import Problem
-from vedette_gateway.voting import DEADLINE_S, Embedder, Voting
+from vedette_gateway.voting import Embedder, Voting
 from vedette_gateway.wanted import VIRTUAL, Wanted
 from vedette_gateway.warm import Warm
 
@@ -40,8 +40,8 @@ _CALLABLE: Final = frozenset({Status.AVAILABLE, Status.BUSY, Status.DEGRADED, St
 _MAX_SAME_NAME: Final = 50
 # For how long a reply is fresh, and for how long it is given while it is asked for again.
 _WARM: Final = {"fresh_s": 1.0, "usable_s": 30.0}
-# Nothing that a caller says goes elsewhere just to be classified, nor waits for it.
-_EMBEDS_FOR_US: Final = Constraints(locality="local", max_ttft_ms=DEADLINE_S * 1000)
+# Nothing that a caller says goes elsewhere just to be classified.
+_EMBEDS_FOR_US: Final = Constraints(locality="local")
 _LISTS_WARM: Final = {"fresh_s": 5.0, "usable_s": 3600.0}
 
 
@@ -134,7 +134,7 @@ class Finding:
         )
 
     async def _embedder(self) -> Embedder | None:
-        """Return the best embedding model that is near and fast, with its digest."""
+        """Return the best embedding model that is near, with its digest."""
         request = encode(RecommendRequest(use_case="embedding", limit=1, constraints=_EMBEDS_FOR_US))
         best = next(iter((await self._rankings.of(request)).value.recommendations), None)
         if best is None or best.base_url is None:

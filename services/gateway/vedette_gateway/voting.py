@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from statistics import median
 from typing import Any, Final
 
 import msgspec
@@ -21,6 +22,8 @@ SURE: Final = (
 )
 DEADLINE_S: Final = 0.05
 _REST_S: Final = 10.0  # after a failure, so that a slow server does not cost every request its deadline
+_SLOW_REST_S: Final = 600.0  # where the model itself takes longer than the deadline
+_TIMED: Final = 3  # texts, one a call
 _BATCH: Final = 8
 _MAX_REPLY_BYTES: Final = 4 * 1024 * 1024
 _BATCH_DEADLINE_S: Final = 60.0
@@ -92,7 +95,7 @@ class Voting:
                 vectors = await self._embedded(model, [text_of(wanted)])
             return combined(found, self.centroids[1].cosines(vectors[0]), known)
         except (TimeoutError, ValueError, VedetteError) as error:
-            self._rest(error)
+            self._rest(_said(error))
             return found
 
     async def ready(self) -> None:
@@ -120,13 +123,22 @@ class Voting:
                 async with asyncio.timeout(_BATCH_DEADLINE_S):
                     vectors += await self._embedded(embedder, texts)
             names = [use_case for use_case, _ in prompts]
+            took_s = [await self._took_s(embedder, text) for _, text in prompts[:_TIMED]]
             self.centroids = embedder, Centroids.of(list(zip(names, vectors, strict=True)))
+            if median(took_s) > self._deadline_s:
+                self._rest(f"a text takes {median(took_s) * 1000:.0f} ms", _SLOW_REST_S)
         except (TimeoutError, ValueError, VedetteError) as error:
-            self._rest(error)
+            self._rest(_said(error))
 
-    def _rest(self, error: Exception) -> None:
-        self._rests_until = self._now() + _REST_S
-        self._log.debug("auto.rules_alone", error=str(error) or type(error).__name__, retry_in_s=_REST_S)
+    async def _took_s(self, embedder: Embedder, text: str) -> float:
+        began = self._now()
+        async with asyncio.timeout(_BATCH_DEADLINE_S):
+            await self._embedded(embedder, [text])
+        return self._now() - began
+
+    def _rest(self, why: str, for_s: float = _REST_S) -> None:
+        self._rests_until = self._now() + for_s
+        self._log.debug("auto.rules_alone", error=why, retry_in_s=for_s)
 
     async def _embedded(self, embedder: Embedder, texts: Sequence[str]) -> list[list[float]]:
         """Return a vector for each of *texts*. Raises ProviderError, and RequestError where there is no room."""
@@ -160,6 +172,10 @@ def labelled() -> list[tuple[str, str]]:
         if guess(wanted, BUILT_IN).shares:
             found.append((example.use_case, text_of(wanted)))
     return found
+
+
+def _said(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 def _is_bound(wanted: Wanted) -> bool:
