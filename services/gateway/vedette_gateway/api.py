@@ -1,17 +1,19 @@
 """The HTTP API: from a request to the reply of a model, as it comes, and to what is reported of it."""
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Any, Final, get_args
 
 import msgspec
+from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vedette.errors import NoAnswer, ProviderError, RequestError
 from vedette.messages.queries import UsageReply, UsageRequest, Used
@@ -30,6 +32,7 @@ from vedette_gateway.wanted import Wanted, prompt_tokens, read
 
 _USAGE: Final = msgspec.json.Decoder(UsageRequest)
 _MAX_LISTED_SCORES: Final = 100
+_BASE: Final = re.compile(r"\A/+v1/+")
 _CHARACTERS_A_TOKEN: Final = 4  # where no usage is told
 
 
@@ -213,7 +216,9 @@ class Posted:
 
 
 async def _body(receive: Receive, headers: Mapping[str, str], most_bytes: int) -> bytes | None:
-    """Return the body of a request, or None where its caller left. Raises Problem where it is too large."""
+    """Return the body of a request, or None where its caller left. Raises Problem where it is too large or packed."""
+    if headers.get("content-encoding", "identity").casefold() not in ("", "identity"):
+        raise Problem(415, "unsupported_encoding", "the body is compressed; send it without Content-Encoding")
     said = headers.get("content-length", "")
     body = bytearray()
     if not (said.isdigit() and int(said) > most_bytes):
@@ -311,17 +316,39 @@ def _response(problem: Problem) -> Response:
     return Response(problem.body, problem.status, problem.headers)
 
 
-async def _unknown(request: Request) -> Response:
+class _Unknown:
+    """Every other path, by any method: an ASGI application."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Reply where the API is."""
+        await _unknown(Request(scope))(scope, receive, send)
+
+
+def _unknown(request: Request) -> Response:
     base = f"{request.url.scheme}://{request.url.netloc}/v1"
     told = f"no {request.method} {request.url.path} here; the base URL for OpenAI clients is {base}"
     return _response(Problem(404, "not_found", told))
 
 
-def routes(posted: Callable[[Api], Posted], listed: Listed) -> list[Route]:
-    """Return the routes of the API."""
-    return [
+def application(posted: Callable[[Api], Posted], listed: Listed) -> ASGIApp:
+    """Return the API as an ASGI application."""
+    routes = [
         *(Route(f"/v1/{api}", posted(api), methods=["POST"]) for api in get_args(Api)),
         Route("/v1/models", listed.all, methods=["GET"]),
         Route("/v1/models/{name:path}", listed.one, methods=["GET"]),
-        Route("/{rest:path}", _unknown, methods=["GET", "POST"]),
+        Route("/{rest:path}", _Unknown()),
     ]
+    return _Joined(Starlette(routes=routes))
+
+
+class _Joined:
+    """Takes paths as clients join them: a base URL that ends in a slash brings two, or one at the end."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the path without the slashes that are too many."""
+        if scope["type"] == "http":
+            scope = {**scope, "path": _BASE.sub("/v1/", scope["path"]).rstrip("/") or "/"}
+        await self._app(scope, receive, send)

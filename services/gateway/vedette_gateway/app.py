@@ -4,8 +4,6 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from starlette.applications import Starlette
-
 from vedette.errors import ConfigurationError
 from vedette.messages.channels import QUERIES
 from vedette.messages.codec import encode
@@ -76,7 +74,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             )
 
         listed = api.Listed(entrance=entrance, finding=finding, use_cases=lambda: use_cases)
-        app = Starlette(routes=api.routes(posted, listed))
+        app = api.application(posted, listed)
         service.on_reload(take_on)
         service.before_closing(reporting.flush)
         service.before_closing(sharing.flush)

@@ -1,0 +1,177 @@
+"""What clients send besides: paths as they join them, methods, protocols, and the requests of known programs."""
+
+import asyncio
+import gzip
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import openai
+import pytest
+
+from gateways import MESSAGES, Door, door
+from providers.replay import reply, stream
+
+CHAT = ("POST", "/v1/chat/completions")
+ANSWER = {
+    "id": "chatcmpl-1",
+    "object": "chat.completion",
+    "created": 1,
+    "model": "m",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "red"}, "finish_reason": "stop"}],
+}
+_CHUNKS: tuple[dict[str, Any], ...] = (
+    {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "re"}, "finish_reason": None}]},
+    {"choices": [{"index": 0, "delta": {"content": "d"}, "finish_reason": "stop"}]},
+    {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}},
+)
+_HEAD: dict[str, Any] = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+EVENTS = (*(f"data: {json.dumps(_HEAD | chunk)}\n" for chunk in _CHUNKS), "data: [DONE]\n")
+# What each program sent when it called the gateway for a chat: headers that it adds, and its body.
+RECORDED: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
+    "openai 2.54.0 (Python)": (
+        {
+            "user-agent": "OpenAI/Python 2.54.0",
+            "accept-encoding": "gzip, deflate",
+            "authorization": "Bearer none",
+            "x-stainless-lang": "python",
+            "x-stainless-retry-count": "0",
+            "x-stainless-read-timeout": "300",
+        },
+        {"max_tokens": 8, "seed": 1, "stream": True, "stream_options": {"include_usage": True}},
+    ),
+    "Azure's header": ({"api-key": "none"}, {"n": 1, "logprobs": True, "top_logprobs": 2}),
+    "a browser on this machine": (
+        {"sec-fetch-site": "none", "accept": "text/event-stream"},
+        {"stream": True, "tools": []},
+    ),
+}
+
+
+def _request(protocol: str, *headers: str) -> tuple[bytes, bytes]:
+    """Return the head and the body of a request for a chat."""
+    body = json.dumps({"model": "vedette/chat", "messages": MESSAGES}).encode()
+    lines = (
+        f"POST /v1/chat/completions {protocol}",
+        "Host: localhost",
+        f"Content-Length: {len(body)}",
+        *headers,
+    )
+    return "".join(f"{line}\r\n" for line in (*lines, "")).encode(), body
+
+
+def _serve(gate: Door) -> None:
+    """Have the server give one answer in one piece."""
+    gate.servers[0].routes[CHAT] = reply(200, ANSWER, Content_Type="application/json")
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/chat/completions/", "//v1/chat/completions", "/v1//chat/completions?api-version=1"]
+)
+async def test_paths_are_taken_as_clients_join_them(path: str) -> None:
+    async with door() as gate:
+        _serve(gate)
+        body = {"model": "vedette/chat", "messages": MESSAGES}
+        # A URL without its host is what the client would take `//v1` for.
+        assert (await gate.client.post(f"{gate.url}{path}", json=body)).json() == ANSWER
+        for models in ("/v1/models/", "//v1/models", "/v1/models?limit=100"):
+            assert (await gate.client.get(f"{gate.url}{models}")).json()["data"][0]["id"] == "vedette/auto"
+        assert (await gate.client.get("/v1/models/vedette/chat")).json()["id"] == "vedette/chat"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("OPTIONS", "/v1/chat/completions"),
+        ("GET", "/v1/chat/completions"),
+        ("DELETE", "/v1/models"),
+        ("GET", "/"),
+        ("POST", "/v1/images/generations"),
+    ],
+)
+async def test_what_is_not_served_is_an_error_of_openais_form(method: str, path: str) -> None:
+    async with door() as gate:
+        response = await gate.client.request(method, path)
+        assert response.status_code == 404
+        assert response.json()["error"]["code"] == "not_found"
+        assert f"{gate.url}/v1" in response.json()["error"]["message"]
+
+
+async def test_the_list_can_be_asked_for_by_head() -> None:
+    async with door() as gate:
+        response = await gate.client.head("/v1/models")
+        assert response.status_code == 200
+        assert not response.content
+
+
+async def test_a_compressed_body_is_refused() -> None:
+    async with door() as gate:
+        response = await gate.client.post(
+            "/v1/chat/completions", content=gzip.compress(b"{}"), headers={"content-encoding": "gzip"}
+        )
+        assert response.status_code == 415
+        assert response.json()["error"]["code"] == "unsupported_encoding"
+
+
+async def test_a_client_may_wait_until_its_body_is_expected() -> None:
+    """Curl does for bodies of more than a kilobyte."""
+    async with door() as gate:
+        _serve(gate)
+        head, body = _request("HTTP/1.1", "Expect: 100-continue", "Connection: close")
+        parts = urlsplit(gate.url)
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        writer.write(head)
+        async with asyncio.timeout(60):
+            assert b" 100 " in await reader.readline()
+            writer.write(body)
+            assert b'"red"' in await reader.read()
+        writer.close()
+
+
+async def test_one_connection_takes_many_requests() -> None:
+    async with door() as gate:
+        _serve(gate)
+        one = httpx.Limits(max_connections=1)
+        async with httpx.AsyncClient(base_url=gate.url, limits=one, trust_env=False, timeout=60) as client:
+            for _ in range(3):
+                response = await client.post(
+                    "/v1/chat/completions", json={"model": "vedette/chat", "messages": MESSAGES}
+                )
+                assert response.json() == ANSWER
+
+
+@pytest.mark.parametrize("program", RECORDED)
+async def test_recorded_requests_reach_the_model_as_they_were(program: str) -> None:
+    headers, more = RECORDED[program]
+    async with door() as gate:
+        gate.servers[0].routes[CHAT] = stream(*EVENTS) if more.get("stream") else reply(200, ANSWER)
+        response = await gate.chat(headers=headers, **more)
+        assert response.status_code == 200
+        (sent,) = gate.servers[0].requests
+        assert sent.body == {"model": "m", "messages": MESSAGES, **more}
+        assert not {name for name in sent.headers if name.startswith("x-stainless")} | {"api-key"} & set(
+            sent.headers
+        )
+
+
+async def test_the_client_of_openai_reads_lists_answers_streams_and_errors() -> None:
+    async with door() as gate:
+        _serve(gate)
+        async with openai.AsyncOpenAI(
+            base_url=f"{gate.url}/v1", api_key="none", max_retries=0, timeout=60
+        ) as client:
+            assert [one.id async for one in client.models.list()] == ["vedette/auto", "vedette/chat"]
+            answer = await client.chat.completions.create(model="vedette/chat", messages=MESSAGES)
+            assert answer.choices[0].message.content == "red"
+            gate.servers[0].routes[CHAT] = stream(*EVENTS)
+            stream_of = await client.chat.completions.create(
+                model="vedette/chat", messages=MESSAGES, stream=True, stream_options={"include_usage": True}
+            )
+            chunks = [chunk async for chunk in stream_of]
+            assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == "red"
+            assert chunks[-1].usage is not None
+            assert chunks[-1].usage.total_tokens == 5
+            gate.servers[0].routes[CHAT] = reply(400, {"error": {"message": "no such role"}})
+            with pytest.raises(openai.BadRequestError, match="no such role"):
+                await client.chat.completions.create(model="vedette/chat", messages=MESSAGES)
