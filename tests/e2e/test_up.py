@@ -41,7 +41,7 @@ async def test_from_a_start_to_an_explained_recommendation(
     config = f'{QUICK}[endpoints.local]\nprovider = "openai-compatible"\nurl = "{model_server.url}"\nevaluate = false\n'
     async with up(tmp_path / "state", config) as running:
         await running.line("ready")
-        assert [line.split()[0] for line in running.lines[:4]] == ["NATS", "database", "health", "ready"]
+        assert [line.split()[0] for line in running.lines[:4]] == ["NATS", "history", "health", "ready"]
         (model,) = await measured(running)
         assert model["model"] == {"endpoint": "local", "name": "smollm2:135m"}
         assert model["status"] == "available"

@@ -82,7 +82,7 @@ async def test_streams_fit_a_server_with_little_storage(tmp_path: Path) -> None:
             try:
                 if fits:
                     await provision(connection, GREEDY)
-                    assert sum((await limits(connection)).values()) <= 300_000_000
+                    assert sum((await limits(connection)).values()) <= 300 * 2**20
                 else:
                     with pytest.raises(StorageTooSmall, match=r"refuses \d+ MiB .* max_file_store"):
                         await provision(connection, GREEDY)

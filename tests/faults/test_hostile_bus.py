@@ -48,6 +48,7 @@ VALID = {
     **dict.fromkeys(("recommend.best", "recommend.top", "recommend.explain"), _WISH),
     "recommend.asof": {**_WISH, "at": "2026-11-01T00:00:00Z"},
     "models.list": {"capabilities": ["chat"], "text": "model", "limit": 10, "offset": 0},
+    "models.asof": {"at": "2026-11-01T00:00:00Z", "text": "model", "limit": 10},
     "models.get": {"model": str(MODEL)},
     "endpoints.list": {},
     "report.outcome": {
@@ -57,6 +58,7 @@ VALID = {
         "output_tokens": 7,
         "caller": "me",
     },
+    "report.measured": {"reports": [{"model": str(MODEL), "outcome": "ok", "ttft_ms": 12.0}]},
     "history.availability": _PAST,
     "history.performance": _PAST,
     "history.models": {"models": [str(MODEL)], **_WINDOW},
@@ -82,9 +84,9 @@ async def services(bus: Bus, server: NatsServer, tmp_path: Path) -> AsyncIterato
 
 
 @asynccontextmanager
-async def agent(server: NatsServer) -> AsyncIterator[NatsClient]:
-    """Connect as an agent of one's own."""
-    connection = await nats.connect(server.url("agent"), error_cb=say_nothing, max_reconnect_attempts=0)
+async def agent(server: NatsServer, user: str = "agent") -> AsyncIterator[NatsClient]:
+    """Connect as an agent of one's own, or as another *user*."""
+    connection = await nats.connect(server.url(user), error_cb=say_nothing, max_reconnect_attempts=0)
     yield connection
     with suppress(nats.errors.Error):
         await close(connection)
@@ -133,8 +135,11 @@ async def test_whatever_is_asked_is_answered_or_told_off(
     """Each question of the contracts; no reply tells of our insides, and both services live."""
     rng = Random(5)
     trials = 0
-    async with agent(server) as connection:
+    async with agent(server) as agents, agent(server, "operator") as operators:
         for question in QUERIES:
+            if question.service not in ("recommender", "recorder"):
+                continue
+            connection = agents if question.public else operators
             valid = json.dumps(VALID[question.subject]).encode()
             for payload in payloads(valid, rng):
                 reply = await connection.request(question.subject, payload, timeout=60)

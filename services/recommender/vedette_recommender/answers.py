@@ -86,7 +86,7 @@ _MOST_ALIKE = 8192  # some 4 KB each
 _LONGEST_REMEMBERED_BYTES = 4096
 # A report is no question about the catalogue, and neither is one about the past: they have handlers of their own,
 # and their bytes are not remembered.
-_ELSEWHERE = ("report.outcome", "recommend.asof", "models.asof")
+_ELSEWHERE = ("report.outcome", "report.measured", "recommend.asof", "models.asof")
 ANSWERED = tuple(q for q in QUERIES if q.service == "recommender" and q.subject not in _ELSEWHERE)
 _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     question.subject: msgspec.json.Decoder(question.request) for question in ANSWERED

@@ -7,8 +7,7 @@ import difflib
 import re
 from collections.abc import Collection, Iterable
 from enum import StrEnum
-from types import UnionType
-from typing import Annotated, Any, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, NoReturn, TypeVar, get_args, get_type_hints
 
 import msgspec
 from msgspec import Struct
@@ -160,8 +159,13 @@ def _join(path: str, name: str) -> str:
 
 def _struct_at(kind: Any, path: str) -> type[Struct]:
     for name in filter(None, path.split(".")):
-        kind = get_type_hints(kind)[name]
-        if get_origin(kind) in (Union, UnionType, Annotated):
-            kind = next(option for option in get_args(kind) if hasattr(option, "__struct_fields__"))
+        kind = _struct_in(get_type_hints(kind)[name])
     found: type[Struct] = kind
     return found
+
+
+def _struct_in(kind: Any) -> Any:
+    """Return the struct that *kind* is, or that it has for options or items; None where it has none."""
+    if hasattr(kind, "__struct_fields__"):
+        return kind
+    return next((found for option in get_args(kind) if (found := _struct_in(option)) is not None), None)

@@ -77,6 +77,7 @@ class Service:
         self._followings: list[Following] = []
         self._work: list[Coroutine[Any, Any, None]] = []
         self._micro: MicroService | None = None
+        self._answered: set[str] = set()
         self._checks: list[telemetry.Check] = []
         self._notes: list[telemetry.Check] = []
         self._last: list[Callable[[], Awaitable[None]]] = []
@@ -196,6 +197,8 @@ class Service:
             self._micro = self._micro_service()
             await self._micro.start()
         for query in queries:
+            assert query.subject not in self._answered, f"{query.subject} is answered twice"  # noqa: S101 - a slip of ours
+            self._answered.add(query.subject)
             await self._micro.add_endpoint(
                 EndpointConfig(
                     name=query.subject.replace(".", "-"),
