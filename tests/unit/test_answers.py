@@ -31,7 +31,9 @@ from vedette.types import (
     Use,
 )
 from vedette.usecases import known
-from vedette_recommender.answers import Answers
+from vedette_recommender.answers import ANSWERED, Answers
+from vedette_recommender.as_of import PAST
+from vedette_recommender.reporting import MEASURED, REPORT
 
 FAST, SLOW = ModelRef("gpu", "org/fast:7b"), ModelRef("box", "slow")
 ENDPOINTS = {
@@ -472,3 +474,12 @@ def test_the_standing_is_what_an_agent_would_be_told(asked: Asked) -> None:
     lost = asked.answers.winner_status("chat", FAST)
     assert (lost.best, lost.score) == ((SLOW, second.score), None)
     assert lost.out == "it is lost, its endpoint no longer lists it"
+
+
+def test_what_has_a_handler_of_its_own_is_not_answered_here() -> None:
+    """Of two handlers of one subject, in one queue group, each message reaches one by chance."""
+    elsewhere = {REPORT.subject, MEASURED.subject, *(query.subject for query in PAST)}
+    assert not elsewhere & {query.subject for query in ANSWERED}
+    assert elsewhere | {query.subject for query in ANSWERED} == {
+        query.subject for query in QUERIES if query.service == "recommender"
+    }
