@@ -29,6 +29,7 @@ from benchmarks import (
     recommender,
     recorder,
     scale,
+    slowing,
     storms,
     tokens,
 )
@@ -220,6 +221,40 @@ def load_a_real_server(*, picture: Path = Path("docs/moving.svg")) -> None:
         Where to draw what was seen.
     """
     _run(lambda directory: moving.measure(directory, picture))
+
+
+@app.command(name="slowing")
+def slow_a_server_behind_the_gateway(
+    *,
+    picture: Path = Path("docs/slowing.svg"),
+    quiet_s: float = 30.0,
+    slow_s: float = 60.0,
+    after_s: float = 90.0,
+    times: float = 10.0,
+    every: str = "6h",
+) -> None:
+    """Make one of two equal servers slower behind the gateway: how soon requests leave it, and when they return.
+
+    Parameters
+    ----------
+    picture
+        Where to draw what was seen.
+    quiet_s
+        How long both are equal at first.
+    slow_s
+        How long one is slower.
+    after_s
+        How long both are equal again.
+    times
+        How many times slower it is.
+    every
+        How often benchmarks run by schedule.
+    """
+    _run(
+        lambda directory: slowing.measure(
+            directory, picture, quiet_s=quiet_s, slow_s=slow_s, after_s=after_s, times=times, every=every
+        )
+    )
 
 
 @app.command(name="recommender")
