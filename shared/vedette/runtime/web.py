@@ -11,12 +11,11 @@ from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from vedette.errors import ConfigurationError
 
 MAX_CONNECTIONS = 2000
-MAX_HEAD_BYTES = 64 * 1024
 HEAD_S = 10.0  # for the head of a request to arrive
 _FLUSH_S = 60.0  # for the last response to be read
 
@@ -30,8 +29,8 @@ class _Server(uvicorn.Server):
         yield
 
 
-class _Protocol(HttpToolsProtocol):
-    """Closes a connection on which no request has begun after *head_s*, or whose head is larger than MAX_HEAD_BYTES.
+class _Protocol(H11Protocol):
+    """Closes a connection on which no request has begun after *head_s*.
 
     uvicorn only limits how long a connection is silent: one byte now and then would keep it open.
     """
@@ -40,25 +39,18 @@ class _Protocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._head_s = head_s
         self._deadline: asyncio.TimerHandle | None = None
-        self._head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
         super().connection_made(transport)
         self._await_request()
 
-    def data_received(self, data: bytes) -> None:
-        """Read on, unless the head is too large."""
-        super().data_received(data)
-        if self._deadline is not None:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                self.transport.abort()
-
-    def on_headers_complete(self) -> None:
-        """Stop waiting: a request has begun."""
-        self._stop_waiting()
-        super().on_headers_complete()
+    def handle_events(self) -> None:
+        """Stop waiting where a request has begun."""
+        before = self.cycle
+        super().handle_events()
+        if self.cycle is not before:
+            self._stop_waiting()
 
     def on_response_complete(self) -> None:
         """Begin to wait for the next request."""
@@ -72,7 +64,6 @@ class _Protocol(HttpToolsProtocol):
 
     def _await_request(self) -> None:
         self._stop_waiting()
-        self._head_bytes = 0
         self._deadline = self.loop.call_later(self._head_s, self._close)
 
     def _stop_waiting(self) -> None:
