@@ -110,6 +110,8 @@ async def test_a_stream_that_breaks_off_ends_with_an_error() -> None:
         *_, last = [one for one in response.text.split("\n\n") if one]
         assert json.loads(last.removeprefix("data: "))["error"]["code"] == "incomplete"
         assert not gate.servers[1].requests  # the caller has had a part of it
+        gate.servers[1].routes[CHAT] = reply(200, ANSWER)
+        assert (await gate.chat()).headers["x-vedette-model"] == "b/m"  # the next request goes elsewhere
         assert gate.reports.calls[0].outcome is Outcome.INCOMPLETE
 
 

@@ -33,6 +33,7 @@ from vedette_gateway.wanted import Wanted, prompt_tokens, read
 _USAGE: Final = msgspec.json.Decoder(UsageRequest)
 _MAX_LISTED_SCORES: Final = 100
 _BASE: Final = re.compile(r"\A/+v1/+")
+_BODY_S: Final = 60.0  # for the body of a request to arrive
 _CHARACTERS_A_TOKEN: Final = 4  # where no usage is told
 
 
@@ -124,7 +125,11 @@ class Posted:
         self, headers: Headers, receive: Receive, send: Send, caller: Caller, tried: list[Attempt]
     ) -> None:
         calls = self._calls()
-        body = await _body(receive, headers, calls.settings.max_body_bytes)
+        try:
+            async with asyncio.timeout(_BODY_S):
+                body = await _body(receive, headers, calls.settings.max_body_bytes)
+        except TimeoutError:
+            raise Problem(408, "body_timeout", f"the body did not arrive within {_BODY_S:g} s") from None
         if body is None:
             return
         try:
@@ -161,6 +166,7 @@ class Posted:
                 try:
                     outcome = await self._pass_on(begun, told, send)
                 finally:
+                    calls.settle(begun)
                     self._count(begun, wanted, use_case, caller)
         except asyncio.CancelledError:
             outcome = "gone"

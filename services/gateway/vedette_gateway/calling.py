@@ -172,6 +172,11 @@ class Calls:
                 break
         raise problem_of(failed)
 
+    def settle(self, begun: Begun) -> None:
+        """Set a model aside that broke off after its first byte."""
+        if begun.outcome not in (None, Outcome.OK):
+            self._aside.failed(begun.candidate.model, begun.outcome)
+
     def _ordered(
         self, candidates: Sequence[Candidate], *, keep_order: bool
     ) -> list[tuple[Candidate, Upstream]]:
