@@ -219,7 +219,7 @@ async def test_an_open_page_comes_back_with_the_console() -> None:
             await page.goto("/changes")
             await live(page)
         await expected(page.locator("#live")).to_have_text("offline")
-        rig.announce("vision", "while nobody listened")
+        rig.announce("vision", "while the page was away")
         async with rig.served(int(url.rpartition(":")[2])):
-            await expected(page.locator("#changed")).to_contain_text("while nobody listened")
+            await expected(page.locator("#changed")).to_contain_text("while the page was away")
             await live(page)

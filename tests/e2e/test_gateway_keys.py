@@ -90,7 +90,7 @@ class Caller:
 
 
 async def used(running: Up, name: str, requests: int) -> dict[str, Any]:
-    """Return what the caller *name* has used, when so many requests are known to whoever replies."""
+    """Return what the caller *name* has used, when so many requests are known to the gateway that replies."""
 
     async def ask() -> dict[str, Any] | None:
         ended = await running.ask("gateway", "usage", "--json")

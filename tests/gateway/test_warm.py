@@ -64,7 +64,7 @@ async def test_while_no_service_replies_the_last_reply_is_given_at_once() -> Non
     service.replies.clear()
     for _ in range(20):
         service.now += 60.0
-        assert await service.warm.of(b"q") == Reply(1, is_stale=True)  # would wait for ever if it waited
+        assert await service.warm.of(b"q") == Reply(1, is_stale=True)  # would never return if it waited
     await settled()
     assert service.asked == 3
     service.error = None

@@ -151,7 +151,7 @@ LISTINGS: dict[str, Any] = {
     "names in place of ids": {"data": [{"name": "a"}, {"model": "b", "name": "The B"}]},
     "models in place of data": {"models": [{"name": "a"}, {"name": "b"}]},
     "an error of null": {"data": [{"id": "a"}, {"id": "b"}], "error": None},
-    "a page that is the same for ever": {
+    "a page that is the same without end": {
         "data": [{"id": "a"}, {"id": "b"}],
         "has_more": True,
         "last_id": "b",

@@ -396,7 +396,7 @@ def _compressions(response: httpx.Response) -> set[str]:
 
 
 async def _pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:
-    """Yield a body as it arrives. A compressed one comes in small pieces, so that whoever counts them can stop."""
+    """Yield a body as it arrives. A compressed one comes in small pieces, so that its reader can stop at a limit."""
     if not _compressions(response):
         async for raw in response.aiter_raw():
             yield raw

@@ -33,7 +33,7 @@ class Reply(Struct, frozen=True, kw_only=True):
 
 
 class Poster:
-    """Posts to *url*. Nothing is retried here, and what is told of a failure names no more than the host."""
+    """Posts to *url*. Nothing is retried here, and the text of a failure names the host only."""
 
     def __init__(
         self, url: str, *, allowed: Sequence[str], ca_file: str | None, where: str, clock: Clock
