@@ -418,6 +418,19 @@ def test_processes_that_migrate_at_once_wait_for_each_other(url: str) -> None:
     assert asyncio.run(_differences(url)) == []
 
 
+async def test_a_new_file_that_another_process_is_making_is_waited_for(tmp_path: Path) -> None:
+    """SQLite refuses a write-ahead log at once, without its own timeout, while another makes the same file."""
+    path = tmp_path / "vedette.db"
+    async with Store(f"sqlite+aiosqlite:///{path}?timeout=0") as store:
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            migrating = asyncio.create_task(store.migrate())
+            await asyncio.wait([migrating], timeout=0.5)
+            assert not migrating.done()
+        await migrating
+        assert await store.count(tables.model_info) == 0
+
+
 async def test_changing_tables_may_take_long(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Writing months of rows anew takes longer than any other command may."""
     async with Store(postgres_url) as store:

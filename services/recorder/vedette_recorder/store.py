@@ -6,6 +6,7 @@ answering is DatabaseUnavailable, and nothing of the transaction is kept: try ag
 
 import asyncio
 import os
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
@@ -422,7 +423,10 @@ def _engine(
     **options: str,
 ) -> AsyncEngine:
     arguments: dict[str, Any] = {}
-    if not _is_sqlite(url):
+    if _is_sqlite(url):
+        if command_timeout_s > COMMAND_TIMEOUT_S:
+            arguments = {"timeout": command_timeout_s}  # how long another process's transaction is waited for
+    else:
         url, asked = postgres.split(url)
         waiting = {"timeout": CONNECT_TIMEOUT_S, "command_timeout": command_timeout_s}
         arguments = waiting | of_asyncpg | asked
@@ -456,11 +460,27 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     # The driver's own transactions leave DDL out and begin late; `begin` below says it instead.
     connection.isolation_level = None
     # The busy timeout is the driver's: 5 s, or `?timeout=` in the URL.
+    connection.run_async(_write_ahead)
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")  # NORMAL lost acknowledged events in a power cut
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
+
+
+async def _write_ahead(connection: Any) -> None:
+    """Give the file of *connection* a write-ahead log, while other processes may be doing the same.
+
+    SQLite refuses this at once, whatever the busy timeout, when two connections to a new file ask for it together.
+    """
+    give_up = time.monotonic() + COMMAND_TIMEOUT_S
+    while True:
+        try:
+            await connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                raise
+        await asyncio.sleep(0.02)
 
 
 def _begin_immediate(connection: sa.Connection) -> None:
