@@ -9,7 +9,7 @@ import nats
 import pytest
 from nats.aio.client import Client as NatsClient
 
-from commands import vedette
+from commands import started, vedette
 from vedette.bus.connection import close
 from vedette.bus.provisioning import provision, provision_stream, streams
 from vedette.errors import JetStreamOff, ProvisioningError
@@ -84,9 +84,8 @@ async def test_a_server_without_jetstream_is_named(
         assert "JetStream is not switched on" in finding["seen"]
         assert says in finding["remedy"]
         file.write_text(f'[nats]\nurl = "{url}"\nprovision = false\n')
-        ended = await vedette("run", "recommender", "--config", str(file))
-        assert ended.code == 4
-        assert "JetStream is not switched on" in ended.err
+        async with started(tmp_path, "run", "recommender", "--config", str(file)) as running:
+            assert "JetStream is not switched on" in await running.line("waiting")
 
 
 @pytest.mark.fault(

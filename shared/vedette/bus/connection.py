@@ -80,6 +80,8 @@ def why(error: BaseException) -> str:
         )
     if isinstance(error, nats.js.errors.ServiceUnavailableError):
         return "JetStream is not switched on there, or is not available now"
+    if isinstance(error, nats.js.errors.NotFoundError):
+        return 'Vedette\'s streams are not there yet; "vedette provision" makes them'
     if isinstance(error, ConnectionRefusedError):
         return "no NATS server listens there"
     return f"no NATS server answers ({text})"

@@ -22,17 +22,19 @@ from vedette.cli import options
 from vedette.cli.asking import show_models
 from vedette.cli.fitting import Column
 from vedette.cli.measured import show_proofs, show_transcripts
-from vedette.cli.output import document, out, say, sheet, styled
+from vedette.cli.output import document, out, say, sheet, styled, waited
 from vedette.client import Client
 from vedette.clock import SystemClock
 from vedette.endpoints import OpenEndpoint, open_endpoints
 from vedette.errors import BusUnreachable, ConfigurationError, JetStreamOff, NotRunning, VedetteError
 from vedette.local import instance, private
+from vedette.messages.channels import WORKERS
 from vedette.messages.events import WebhookState
 from vedette.messages.queries import EndpointView, ModelView
 from vedette.remedies import advice, remedy_for
-from vedette.runtime import nats_server, telemetry
+from vedette.runtime import nats_server, telemetry, web
 from vedette.runtime.loop import run
+from vedette.runtime.waiting import insist
 from vedette.settings import Nats, Settings
 from vedette.text.figures import number
 from vedette.text.shown import shown_name
@@ -210,6 +212,10 @@ async def _findings(config: str | None, where: options.Instance) -> AsyncIterato
         return
     count = len(settings.endpoints)
     yield Finding(what="configuration", ok=True, seen=f"{count} endpoint{'s' if count != 1 else ''}")
+    if pod := await _pod(where, settings):
+        async for finding in _in_pod(pod, where, settings):
+            yield finding
+        return
     yield _state(instance.state_directory(where.state_dir))
     if settings.nats.url is None and where.nats is None:
         yield _binary()
@@ -228,6 +234,39 @@ async def _findings(config: str | None, where: options.Instance) -> AsyncIterato
         yield finding
     async for finding in _webhooks(where):
         yield finding
+
+
+async def _pod(where: options.Instance, settings: Settings) -> telemetry.Readiness | None:
+    """Return what the services of this pod say of themselves, or None where this is no pod."""
+    if settings.nats.url is None or where.nats or not settings.http.port:
+        return None
+    with suppress(NotRunning):
+        instance.find(instance.state_directory(where.state_dir))
+        return None
+    host = "127.0.0.1" if settings.http.host in ("0.0.0.0", "::") else settings.http.host  # noqa: S104 - compared
+    told = await asyncio.to_thread(telemetry.readiness, web.url_of(host, settings.http.port))
+    return told if told.services else None
+
+
+async def _in_pod(
+    pod: telemetry.Readiness, where: options.Instance, settings: Settings
+) -> AsyncIterator[Finding]:
+    """Yield what a pod has: its services, and of the rest what they use, by their own login."""
+    for finding in _services(pod):
+        yield finding
+    services = set(pod.services)
+    if services & {*WORKERS, "gateway"}:
+        async for finding in _endpoints(settings):
+            yield finding
+    if "recorder" in services:
+        async for finding in _database(where, settings):
+            yield finding
+    try:
+        async with connect(settings.nats, name="vedette-doctor"):
+            yield Finding(what="NATS", ok=True, seen=without_secrets(settings.nats.url or ""))
+    except BusUnreachable as error:
+        remedy = "see the Service and the pods of NATS, and this pod's NetworkPolicy and password"
+        yield Finding(what="NATS", ok=False, seen=str(error), remedy=remedy)
 
 
 def _state(directory: Path) -> Finding:
@@ -396,7 +435,12 @@ async def _ready(where: options.Instance) -> AsyncIterator[Finding]:
         health_url = instance.find(instance.state_directory(where.state_dir)).health_url
     except NotRunning:
         return
-    told = await asyncio.to_thread(telemetry.readiness, health_url)
+    for finding in _services(await asyncio.to_thread(telemetry.readiness, health_url)):
+        yield finding
+
+
+def _services(told: telemetry.Readiness) -> Iterator[Finding]:
+    """Yield whether services are ready, and what else they say."""
     if told.problems:
         seen = _by_what_they_say(told.problems)
         yield Finding(what="services", ok=False, seen=seen, remedy="see the log of Vedette")
@@ -498,19 +542,30 @@ async def _answering(what: str, client: Client) -> Finding:
 
 
 def provision(
-    *, json: options.Json = False, config: options.Config = None, where: options.Instance = options.HERE
+    *,
+    wait: Annotated[
+        bool, Parameter(help="Wait for the server while it is away or refuses.", negative=())
+    ] = False,
+    json: options.Json = False,
+    config: options.Config = None,
+    where: options.Instance = options.HERE,
 ) -> int:
     """Make the streams and consumers on the NATS server, or bring them up to date. Twice does nothing."""
-    return run(_provision(config, where, json))
+    return run(_provision(config, where, wait=wait, as_json=json))
 
 
-async def _provision(config: str | None, where: options.Instance, as_json: bool) -> int:
+async def _provision(config: str | None, where: options.Instance, *, wait: bool, as_json: bool) -> int:
     settings = options.settings(config)
-    async with connect(where.nats_of(settings), name="vedette-provision") as connection:
-        done = await provisioning.provision(connection, settings)
-        bus = Bus(connection, name="operator", clock=SystemClock(), log=log.logger("operator"))
-        if dropped := await bus.drop_future_probes():
-            done.append(f"deleted {dropped} probe jobs with a date in the future (from a wrong clock)")
+
+    async def once() -> list[str]:
+        async with connect(where.nats_of(settings), name="vedette-provision") as connection:
+            done = await provisioning.provision(connection, settings)
+            bus = Bus(connection, name="operator", clock=SystemClock(), log=log.logger("operator"))
+            if dropped := await bus.drop_future_probes():
+                done.append(f"deleted {dropped} probe jobs with a date in the future (from a wrong clock)")
+            return done
+
+    done = await (insist(once, waited) if wait else once())
     if as_json:
         document({"done": done})
         return 0

@@ -56,6 +56,11 @@ def complain(problem: str) -> None:
     err.print(styled(("vedette: ", "bold red"), problem))
 
 
+def waited(reason: str, again_in_s: float) -> None:
+    """Print what a command waits for to standard error."""
+    err.print(styled(("waiting: ", "bold"), f"{reason}; again in {again_in_s:.0f} s"))
+
+
 def say(line: str) -> None:
     """Print *line* at once; what is invisible in it is shown."""
     _write(shown(line))

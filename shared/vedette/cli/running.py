@@ -150,12 +150,18 @@ def _describe(state: EndpointState) -> str:
 
 def run(
     *services: Annotated[
-        str, Parameter(help="Services: ticker, discoverer, prober, benchmarker, recorder, recommender.")
+        str,
+        Parameter(
+            help="Services: ticker, discoverer, prober, benchmarker, recorder, recommender, console, gateway."
+        ),
     ],
     config: options.Config = None,
     nats: Annotated[str | None, Parameter(help="URL of the NATS server.")] = None,
 ) -> int:
-    """Run the named services, as a pod does, on an existing NATS server; without names, all of them."""
+    """Run the named services, as a pod does, on an existing NATS server; without names, all of them.
+
+    What they need and do not find, they wait for: the server, its streams, a login, the database.
+    """
     return run_now(_run(list(services), config, nats))
 
 
@@ -165,7 +171,7 @@ async def _run(services: list[str], config: str | None, nats: str | None) -> int
     async with process.stop_signals() as stopped, AsyncExitStack() as stack:
         async with stopped.interrupting():
             running = await stack.enter_async_context(
-                process.run(source.started, names, source=source, say=say)
+                process.run(source.started, names, source=source, say=say, patient=True)
             )
         say(f"NATS      {running.nats_place}")
         say(f"health    {running.connection.health_url}/readyz")

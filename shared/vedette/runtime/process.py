@@ -31,6 +31,7 @@ from vedette.runtime.nats_server import NatsServer
 from vedette.runtime.reloading import Reloading
 from vedette.runtime.service import Serve, Service
 from vedette.runtime.subprocesses import kill_all
+from vedette.runtime.waiting import Start, insist
 from vedette.settings import CONSOLE_PORT, GATEWAY_PORT, Nats, Secret, Settings, Source
 
 # The order in which services come up; those of other packages follow. They go down in reverse, so that the
@@ -161,33 +162,31 @@ async def run(
     source: Source | None = None,
     say: Callable[[str], None] = lambda _: None,
     apart: Sequence[str] = (),
+    patient: bool = False,
 ) -> AsyncIterator[Running]:
     """Run the services *names*, on the NATS server of *settings* or each as its own user of *server*.
 
-    Those named in *apart* get a process of their own. Yields when all are warm.
+    Those named in *apart* get a process of their own. Yields when all are warm. Health and metrics are served from the
+    beginning. If *patient*, what a service needs and does not find is waited for.
     """
     gc.set_threshold(*_COLLECT_AFTER)
     async with AsyncExitStack() as stack:
+        starts = {name: Start(name, say) for name in sorted(names, key=_rank)}
+        checks = {name: start.ready for name, start in starts.items()}
+        notes = {name: start.notes for name, start in starts.items()}
+        others: list[str] = []
+        health_url = await stack.enter_async_context(telemetry.serve(settings.http, checks, notes, others))
         services: list[Service | Apart] = []
-        for name in sorted(names, key=_rank):
+        for name, start in starts.items():
             chosen = _as_user(settings, server, name) if server else settings
-            if name in apart:
-                replaced = name in _REPLACED
-                services.append(await stack.enter_async_context(serve_apart(name, chosen, replaced=replaced)))
-                continue
-            try:
-                services.append(await stack.enter_async_context(_load(name)(chosen)))
-            except nats.errors.Error as error:
-                # It let us in, and then said nothing: the supervisor restarts this process.
-                problem = f"{name} could not start: {why(error)}"
-                raise BusUnreachable(url=without_secrets(chosen.nats.url or ""), problem=problem) from error
-        checks = {service.name: service.ready for service in services}
-        notes = {service.name: service.notes for service in services}
+            service = await _start(name, chosen, start, stack, apart=name in apart, patient=patient)
+            if isinstance(service, Apart):
+                others.append(service.health_url)
+            start.done(service)
+            services.append(service)
         reloading = Reloading(source, services, say) if source else None
         if reloading:
             notes["configuration"] = reloading.note
-        others = [service.health_url for service in services if isinstance(service, Apart)]
-        health_url = await stack.enter_async_context(telemetry.serve(settings.http, checks, notes, others))
         agent_url = (server.url("agent") if server else settings.nats.url) or ""
         yield Running(
             connection=Connection(
@@ -208,6 +207,26 @@ async def run(
             nats_place=without_secrets(agent_url),
             reloading=reloading,
         )
+
+
+async def _start(
+    name: str, settings: Settings, start: Start, stack: AsyncExitStack, *, apart: bool, patient: bool
+) -> Service | Apart:
+    """Return the service *name*, which *stack* stops, once it has started. Raises BusUnreachable unless *patient*."""
+    if apart:
+        return await stack.enter_async_context(serve_apart(name, settings, replaced=name in _REPLACED))
+    serve = _load(name)
+
+    async def attempt() -> Service:
+        return await stack.enter_async_context(serve(settings))
+
+    if patient:
+        return await insist(attempt, start.waits)
+    try:
+        return await attempt()
+    except nats.errors.Error as error:
+        problem = f"{name} could not start: {why(error)}"
+        raise BusUnreachable(url=without_secrets(settings.nats.url or ""), problem=problem) from error
 
 
 @asynccontextmanager

@@ -55,7 +55,7 @@ Answer = Callable[[str, bytes], bytes | Awaitable[bytes]]
 AnswerTo = Callable[[str, bytes, str | None], bytes | Awaitable[bytes]]
 Serve = Callable[[Settings], AbstractAsyncContextManager["Service"]]
 # A cold broker behind fifty services that start at once needs a while; an absent one should be said soon.
-_CONNECT_TIMEOUT_S = 30.0
+_CONNECT_TIMEOUT_S = 10.0
 _DRAIN_TIMEOUT_S = 5.0
 _ANSWERS_WITHIN_S = 2.0
 _PONG_TIMEOUT_S = 60

@@ -99,7 +99,7 @@ async def serve(
     """Serve health and metrics; yield the URL. Raises ConfigurationError when the port is taken.
 
     *notes* say what an operator should know of a service that is ready all the same. *others* are the health URLs of
-    processes whose metrics stand among this one's.
+    processes whose metrics stand among this one's. All three may grow meanwhile.
     """
 
     async def told(by: Mapping[str, Check]) -> dict[str, str]:
@@ -123,7 +123,7 @@ async def serve(
 
     registry = CollectorRegistry()
     registry.register(_Merged(others))
-    metrics = make_asgi_app(registry if others else REGISTRY)
+    metrics = make_asgi_app(registry)
     app = Starlette(routes=[Route("/livez", live), Route("/readyz", ready), Mount("/metrics", metrics)])
     async with web.listening(app, settings.host, settings.port, section="http") as url:
         yield url
@@ -134,6 +134,7 @@ class Readiness(Struct, frozen=True):
 
     problems: dict[str, str]
     notes: dict[str, str] = {}
+    services: tuple[str, ...] = ()  # none where nothing answers
 
 
 def readiness(url: str) -> Readiness:

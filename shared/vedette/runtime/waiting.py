@@ -1,0 +1,84 @@
+"""Waiting for what may still come: a NATS server, its streams, a login, a database."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+import nats.errors
+
+from vedette import log
+from vedette.bus.connection import why
+from vedette.errors import BusError, VedetteError
+
+T = TypeVar("T")
+# What another attempt may not meet any more. A configuration does not become right by itself.
+PASSING: tuple[type[Exception], ...] = (BusError, nats.errors.Error, OSError)
+_FIRST_S = 1.0
+_LONGEST_S = 10.0
+
+
+async def insist(
+    attempt: Callable[[], Awaitable[T]],
+    tell: Callable[[str, float], None],
+    *,
+    passing: tuple[type[Exception], ...] = PASSING,
+) -> T:
+    """Return what *attempt* returns, trying again for as long as it raises one of *passing*.
+
+    *tell* is called with each reason and the seconds until the next attempt: 1 s, doubling, at most 10 s.
+    """
+    again_in_s = _FIRST_S
+    while True:
+        try:
+            return await attempt()
+        except passing as error:
+            tell(_reason(error), again_in_s)
+        await asyncio.sleep(again_in_s)
+        again_in_s = min(_LONGEST_S, 2 * again_in_s)
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, VedetteError) else why(error)
+
+
+class Ready(Protocol):
+    """A service that has started."""
+
+    async def ready(self) -> str | None:
+        """Return None when it can do its work, else what is wrong."""
+        ...
+
+    async def notes(self) -> str | None:
+        """Return what an operator should know, or None."""
+        ...
+
+
+class Start:
+    """The start of the service *name*, as `/readyz`, the log and *say* tell of it, from its first attempt on."""
+
+    def __init__(self, name: str, say: Callable[[str], None]) -> None:
+        self._name = name
+        self._say = say
+        self._log = log.logger(name)
+        self._problem = "starting"
+        self._service: Ready | None = None
+
+    def waits(self, reason: str, _: float) -> None:
+        """Take *reason* as what the service waits for."""
+        problem = f"waiting: {reason}"
+        if problem != self._problem:
+            self._log.warning("service.waiting", reason=reason)
+            self._say(f"waiting   {self._name}: {reason}")
+        self._problem = problem
+
+    def done(self, service: Ready) -> None:
+        """Have *service* asked from now on."""
+        self._service = service
+
+    async def ready(self) -> str | None:
+        """Return None when the service has started and can do its work, else what is missing."""
+        return await self._service.ready() if self._service else self._problem
+
+    async def notes(self) -> str | None:
+        """Return what an operator should know, or None."""
+        return await self._service.notes() if self._service else None

@@ -1,0 +1,69 @@
+"""How a service waits for what it needs to start."""
+
+import asyncio
+
+import nats.js.errors
+import pytest
+
+from vedette.errors import BusUnreachable, ConfigurationError
+from vedette.runtime.waiting import Start, insist
+
+
+class _Attempts:
+    """Fails with each of *errors* in turn, then returns "there"."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+
+    async def __call__(self) -> str:
+        if self.errors:
+            raise self.errors.pop(0)
+        return "there"
+
+
+async def test_what_may_pass_is_tried_again() -> None:
+    """With the reason of each attempt, and a pause that grows."""
+    told: list[tuple[str, float]] = []
+    attempts = _Attempts(
+        BusUnreachable(url="nats://n:4222", problem="no NATS server listens there"),
+        nats.js.errors.NotFoundError(),
+    )
+    assert await insist(attempts, lambda *what: told.append(what)) == "there"
+    assert told == [
+        ("nats://n:4222: no NATS server listens there", 1.0),
+        ('Vedette\'s streams are not there yet; "vedette provision" makes them', 2.0),
+    ]
+
+
+async def test_a_wrong_configuration_is_not_waited_for() -> None:
+    """No time makes it right."""
+    attempts = _Attempts(ConfigurationError(where="nats.url", problem="not set"))
+    with pytest.raises(ConfigurationError):
+        await insist(attempts, lambda *_: None)
+
+
+class _Running:
+    async def ready(self) -> str | None:
+        return None
+
+    async def notes(self) -> str | None:
+        return "a note"
+
+
+def test_readiness_says_what_is_waited_for() -> None:
+    """Once to a person, however often it is tried, and nothing once the service has started."""
+    said: list[str] = []
+
+    async def scenario() -> None:
+        start = Start("prober", said.append)
+        assert await start.ready() == "starting"
+        start.waits("no NATS server listens there", 1.0)
+        start.waits("no NATS server listens there", 2.0)
+        assert await start.ready() == "waiting: no NATS server listens there"
+        assert await start.notes() is None
+        start.done(_Running())
+        assert await start.ready() is None
+        assert await start.notes() == "a note"
+
+    asyncio.run(scenario())
+    assert said == ["waiting   prober: no NATS server listens there"]
