@@ -6,15 +6,13 @@ import msgspec
 from msgspec import Struct
 from nats.aio.client import Client as Connection
 
-from vedette.client import ask, ask_encoded
+from vedette.client import ask, ask_encoded, patience_s
 from vedette.messages.channels import QUERIES
 from vedette.messages.codec import encode
 
 T = TypeVar("T", bound=Struct)
 _TIMEOUT_S: Final = 2.5
-_PAST_TIMEOUT_S: Final = 30.0  # a recommender gives up before
-_PAST: Final = frozenset({"recommend.asof", "models.asof"})
-_ONCE: Final = frozenset({"report.outcome", *_PAST})  # never sent twice
+_ONCE: Final = frozenset({"report.outcome", "recommend.asof", "models.asof"})  # never sent twice
 REPLIES: Final = {query.subject: query.reply for query in QUERIES}
 REQUESTS: Final = {query.subject: query.request for query in QUERIES}
 
@@ -33,7 +31,7 @@ class Asking:
             subject,
             payload,
             reply,
-            timeout_s=_timeout_s(subject),
+            timeout_s=patience_s(subject, _TIMEOUT_S),
             repeatable=subject not in _ONCE,
         )
 
@@ -43,10 +41,6 @@ class Asking:
             self._connection,
             subject,
             encode(request),
-            timeout_s=_timeout_s(subject),
+            timeout_s=patience_s(subject, _TIMEOUT_S),
             repeatable=subject not in _ONCE,
         )
-
-
-def _timeout_s(subject: str) -> float:
-    return _PAST_TIMEOUT_S if subject in _PAST else _TIMEOUT_S

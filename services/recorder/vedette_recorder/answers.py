@@ -33,9 +33,8 @@ from vedette_recorder.reconstruct import Row, Tallies
 from vedette_recorder.store import Store
 
 K = TypeVar("K")
-# Less than who asks waits, so that it hears what is wrong: a client two seconds, a recommender five for the past.
-_DEADLINE_S = 1.5
-_DEADLINES_S = {"history.asof": 4.0}
+# Less than who asks waits (`HISTORY_TIMEOUT_S`), so that it hears what is wrong.
+_DEADLINE_S = 4.0
 # More conditions in one statement than SQLite takes are a thousand.
 _STALE_AT_ONCE = 200
 _AVAILABILITY_USUAL = timedelta(hours=24)
@@ -66,14 +65,13 @@ class Answers:
         Raises RequestError, which is a reply too: NoAnswer when the database gives none in time.
         """
         request = decode(payload, _DECODERS[subject])
-        deadline_s = _DEADLINES_S.get(subject, _DEADLINE_S)
         try:
-            async with asyncio.timeout(deadline_s):
+            async with asyncio.timeout(_DEADLINE_S):
                 return encode(await self._questions[subject](request))
         except DatabaseUnavailable as error:
             raise NoAnswer(code="unavailable", message=f"history cannot be read now: {error}") from error
         except TimeoutError as error:
-            problem = f"history cannot be read now: the database took longer than {deadline_s:g} s"
+            problem = f"history cannot be read now: the database took longer than {_DEADLINE_S:g} s"
             raise NoAnswer(code="unavailable", message=problem) from error
 
     async def _availability(self, request: HistoryRequest) -> AvailabilityHistory:

@@ -55,7 +55,10 @@ from vedette.types import Bound, ModelRef, Outcome, Signal, SortKey
 T = TypeVar("T", bound=msgspec.Struct)
 URL_VARIABLE = "VEDETTE_NATS_URL"
 _RETRY_AFTER_S = 0.25
-_PAST_TIMEOUT_S = 30.0  # a recommender gives up before
+# Longer than a recorder reads its database for, and than a recommender asks recorders for.
+_HISTORY_TIMEOUT_S = 5.0
+_PAST_TIMEOUT_S = 30.0
+_PAST = frozenset({"recommend.asof", "models.asof"})
 _REPLIES = {question.subject: msgspec.json.Decoder(question.reply) for question in QUERIES}
 _SERVICES = {question.subject: question.service for question in QUERIES}
 _ERRORS = msgspec.json.Decoder(ErrorReply)
@@ -78,7 +81,8 @@ class Client:
 
     *url* is that of NATS; without it VEDETTE_NATS_URL is used, and else the Vedette that runs in *state_dir*
     (the user's own by default). *credentials* is a `.creds` file, *ca_file* names who vouches for the server's
-    certificate (`tls://`). *timeout_s* is how long one attempt waits for an answer; there are two.
+    certificate (`tls://`). *timeout_s* is how long one attempt waits for an answer; there are two. History is
+    waited for longer.
     """
 
     def __init__(
@@ -264,9 +268,7 @@ class Client:
         History is read for it, which takes a while where there are many models. Raises as `best`.
         """
         request = {**_recommendation(use_case, wanted), "at": at}
-        return await self._ask(
-            "recommend.asof", request, RecommendPastReply, repeatable=False, timeout_s=_PAST_TIMEOUT_S
-        )
+        return await self._ask("recommend.asof", request, RecommendPastReply, repeatable=False)
 
     async def models_asof(
         self,
@@ -283,9 +285,7 @@ class Client:
         History is read for it, which takes a while where there are many models. Raises RequestError and NoAnswer.
         """
         wanted = _given(at=at, model=model, endpoint=endpoint, text=text, limit=limit, offset=offset)
-        return await self._ask(
-            "models.asof", wanted, ModelsPastReply, repeatable=False, timeout_s=_PAST_TIMEOUT_S
-        )
+        return await self._ask("models.asof", wanted, ModelsPastReply, repeatable=False)
 
     async def report(
         self,
@@ -356,14 +356,13 @@ class Client:
         reply: type[T],
         *,
         repeatable: bool = True,
-        timeout_s: float | None = None,
     ) -> T:
         return await ask(
             await self._connected(),
             subject,
             msgspec.json.encode(request),
             reply,
-            timeout_s=timeout_s or self._timeout_s,
+            timeout_s=patience_s(subject, self._timeout_s),
             repeatable=repeatable,
         )
 
@@ -373,6 +372,13 @@ class Client:
                 await self.connect()
         assert self._connection is not None  # noqa: S101 - connect has just set it
         return self._connection
+
+
+def patience_s(subject: str, usual_s: float) -> float:
+    """Return for how many seconds a reply on *subject* is waited for: *usual_s*, longer where a database is read."""
+    if subject in _PAST:
+        return _PAST_TIMEOUT_S
+    return max(usual_s, _HISTORY_TIMEOUT_S) if subject.startswith("history.") else usual_s
 
 
 async def ask(
