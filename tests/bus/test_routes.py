@@ -55,7 +55,7 @@ def broker_of(service: str, router: NatsRouter) -> NatsBroker:
 
 def handled(service: str, event: Event) -> float:
     """Return how many events like *event* were counted as handled by *service*."""
-    labels = {"service": service, "event": event.TYPE, "outcome": "handled"}
+    labels = {"vedette_service": service, "event": event.TYPE, "outcome": "handled"}
     return REGISTRY.get_sample_value("vedette_events_total", labels) or 0.0
 
 

@@ -119,7 +119,7 @@ async def test_a_process_with_a_wrong_clock_touches_nothing_and_says_so(
             ahead = next(
                 float(line.split()[1])
                 for line in (await read(running, "/metrics/")).splitlines()
-                if line.startswith('vedette_clock_offset_seconds{of="nats",service="ticker"}')
+                if line.startswith('vedette_clock_offset_seconds{of="nats",vedette_service="ticker"}')
             )
             assert abs(ahead) > 3000
             doctor = await running.ask("doctor", "--config", str(state.with_suffix(".toml")))

@@ -10,7 +10,9 @@ REQUESTS = Counter(
     "vedette_gateway_requests_total", "Requests, by caller and how they ended.", ["caller", "outcome"]
 )
 CALLS = Counter(
-    "vedette_gateway_calls_total", "Calls of models, by endpoint and how they ended.", ["endpoint", "outcome"]
+    "vedette_gateway_calls_total",
+    "Calls of models, by endpoint and how they ended.",
+    ["vedette_endpoint", "outcome"],
 )
 TOKENS = Counter("vedette_gateway_tokens_total", "Tokens of prompts and answers, by caller.", ["caller"])
 USD = Counter("vedette_gateway_usd_total", "US dollars that calls cost, by caller.", ["caller"])

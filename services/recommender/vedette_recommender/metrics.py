@@ -4,6 +4,9 @@ from prometheus_client import Gauge
 
 MODELS = Gauge("vedette_models", "Models that are there now, by status.", ["status"])
 ENDPOINT_OK = Gauge(
-    "vedette_endpoint_ok", "1 where the last contact with an endpoint went well.", ["endpoint"]
+    "vedette_endpoint_ok", "1 where the last contact with an endpoint went well.", ["vedette_endpoint"]
 )
-SEQUENCE = Gauge("vedette_catalogue_sequence", "The stream sequence that the catalogue reflects.")
+SEQUENCE = Gauge(
+    "vedette_catalogue_sequence", "The stream sequence that the catalogue reflects; -1 until it is warm."
+)
+SEQUENCE.set(-1)

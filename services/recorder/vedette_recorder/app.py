@@ -10,6 +10,8 @@ from vedette.bus.provisioning import stream_names
 from vedette.errors import ConfigurationError
 from vedette.messages.channels import QUERIES
 from vedette.messages.consumers import recording, ticks
+from vedette.messages.events import Tick
+from vedette.runtime import telemetry
 from vedette.runtime.routes import shared_by
 from vedette.runtime.service import Service, open_service
 from vedette.settings import Settings
@@ -53,6 +55,8 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         service.note(recorder.note)
         await recorder.open()
         service.include(routes(recorder))
+        # From the start, so that Prometheus sees the first failure as an increase.
+        telemetry.EVENTS.labels(service.name, Tick.TYPE, "failed")
         answers = Answers(store=store, clock=service.clock)
         await service.answer((q for q in QUERIES if q.service == service.name), answers.answer)
         await service.start()

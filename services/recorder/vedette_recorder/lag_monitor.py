@@ -134,6 +134,7 @@ class LagMonitor:
         noted = await self._store.note(lost) if lost else None
         if noted:
             metrics.LOST.labels(stream).set(noted.missing)
+            metrics.LAST_LOSS.labels(stream).set(self._clock.now().timestamp())
             self._bus.log.error(
                 "stream.gap",
                 stream=stream,

@@ -15,6 +15,11 @@ STREAM_USED = Gauge(
     "Part of a stream's limit in bytes or messages that is used, the larger.",
     ["stream"],
 )
+LAST_LOSS = Gauge(
+    "vedette_last_loss_timestamp_seconds",
+    "When the recorder noticed the last gap in a stream, in seconds since 1970.",
+    ["stream"],
+)
 LOST = Gauge(
     "vedette_lost_messages", "Messages in the last gap: dropped before they were recorded.", ["stream"]
 )

@@ -11,6 +11,7 @@ from vedette.errors import ClockWrong, Conflict
 from vedette.messages import ids
 from vedette.messages.catalogue import Versioned
 from vedette.messages.events import ScheduledJob, Tick
+from vedette_ticker import metrics
 from vedette_ticker.schedule import Cron, Interval, due
 
 _LONGEST_SLEEP_S = 60.0  # a stepped or resumed clock is noticed within this
@@ -32,6 +33,9 @@ class Ticker:
 
     async def run(self) -> None:
         """Tick until cancelled; not while this process's clock is wrong."""
+        now = self._clock.now()
+        next_due = now if self._run_on_startup else self._slots.after(self._slots.slot(now))
+        metrics.TICK_DUE.labels(self._job).set(next_due.timestamp())  # until the last tick is known
         while True:
             try:
                 await self.tick_if_due()
@@ -51,15 +55,21 @@ class Ticker:
         """Publish the tick that is due, if one is and no replica was first; return it. Raises ClockWrong."""
         await self._bus.clock.require_right()
         now = self._clock.now()
-        self._first_seen = self._first_seen or self._slots.slot(now)
+        first_seen = self._first_seen = self._first_seen or self._slots.slot(now)
+        last = first_seen
 
         def step(held: Versioned[Tick] | None) -> Tick | None:
+            nonlocal last
+            last = held.event.slot if held else first_seen
             # Never ticked and not to run at start: the slot we began in counts as ticked.
-            last = held.event.slot if held else None if self._run_on_startup else self._first_seen
-            found = due(self._slots, now=now, last=last, run_on_startup=self._run_on_startup)
+            ticked = None if held is None and self._run_on_startup else last
+            found = due(self._slots, now=now, last=ticked, run_on_startup=self._run_on_startup)
             return self._tick(*found, now, after=held.sequence if held else 0) if found else None
 
-        return await self._bus.publisher.advance("SCHEDULE", f"schedule.{self._job}", step)
+        made = await self._bus.publisher.advance("SCHEDULE", f"schedule.{self._job}", step)
+        next_due = self._slots.after(made.slot if made else last)
+        metrics.TICK_DUE.labels(self._job).set(next_due.timestamp())
+        return made
 
     def _tick(self, slot: datetime, missed: int, now: datetime, *, after: int) -> Tick:
         # A clock that was set back brings a slot a second time: not with the id of the first, which the server drops.

@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
@@ -20,12 +21,16 @@ from starlette.routing import Mount, Route
 from vedette.runtime import web
 from vedette.settings import Http
 
-EVENTS = Counter("vedette_events_total", "Events handled or published.", ["service", "event", "outcome"])
-JOBS = Counter("vedette_jobs_total", "Jobs done, by how they ended.", ["service", "kind", "outcome"])
+# No label has a name that Prometheus or its operator adds to what it scrapes: `service`, `endpoint`, `job`, `instance`,
+# `namespace`, `pod`, `container`. The scraper's would replace ours (docs/metrics.md).
+EVENTS = Counter(
+    "vedette_events_total", "Events handled or published.", ["vedette_service", "event", "outcome"]
+)
+JOBS = Counter("vedette_jobs_total", "Jobs done, by how they ended.", ["vedette_service", "kind", "outcome"])
 JOB_SECONDS = Histogram(
     "vedette_job_seconds",
     "How long jobs took.",
-    ["service", "kind"],
+    ["vedette_service", "kind"],
     buckets=(0.01, 0.05, 0.25, 1, 5, 15, 60, 300, 1800),
 )
 REQUEST_SECONDS = Histogram(
@@ -42,12 +47,18 @@ REQUESTS_REFUSED = Counter(
 CLOCK_OFFSET = Gauge(
     "vedette_clock_offset_seconds",
     "How far the clock of this process is ahead of another: that of NATS, or of the database.",
-    ["service", "of"],
+    ["vedette_service", "of"],
+)
+WRITES_REFUSED = Gauge(
+    "vedette_writes_refused_seconds",
+    "For how long NATS has refused to store messages of a service; 0 while it stores them.",
+    ["vedette_service"],
 )
 CONFIGURATION_IN_FORCE = Gauge(
     "vedette_configuration_in_force",
     "1 while the configuration file is in force as it is; 0 while it is refused and the one before it is in force.",
 )
+CONFIGURATION_IN_FORCE.set(float("nan"))  # a process that follows no file says nothing
 RELOADS = Counter("vedette_configuration_reloads_total", "Reloads of the configuration.", ["outcome"])
 
 _READY_TIMEOUT_S = 10.0
@@ -75,10 +86,16 @@ class _Merged(Collector):
                 if not family.name.startswith("vedette_") or family.name.endswith("_created"):
                     continue
                 if family.name in families:
-                    families[family.name].samples.extend(family.samples)
+                    ours = families[family.name].samples
+                    have = {_identity(sample) for sample in ours}
+                    ours.extend(sample for sample in family.samples if _identity(sample) not in have)
                 else:
                     families[family.name] = family
         return families.values()
+
+
+def _identity(sample: Sample) -> tuple[str, frozenset[tuple[str, str]]]:
+    return sample.name, frozenset(sample.labels.items())
 
 
 def _metrics_of(url: str) -> Iterable[Metric]:
