@@ -34,9 +34,10 @@ def test_a_service_may_say_what_its_contracts_say(role: Role) -> None:
 @pytest.mark.parametrize("role", SERVICES)
 def test_a_service_may_hear_what_it_answers(role: Role) -> None:
     heard = permissions.of_service(role)["subscribe"]["allow"]
-    asked = [question.subject for question in QUERIES if question.service == role]
+    asked = [one for one in QUERIES if role in (one.service, *one.beside)]
     told = ["progress.*"] if role == "console" else []
-    assert heard == [f"_INBOX.{role}.>", *told, *asked, *(["$SRV.>"] if asked else [])]
+    through_micro = ["$SRV.>"] if any(not one.beside for one in asked) else []
+    assert heard == [f"_INBOX.{role}.>", *told, *(one.subject for one in asked), *through_micro]
 
 
 def test_nobody_may_publish_what_only_the_broker_repeats() -> None:

@@ -11,10 +11,11 @@ from eventually import eventually
 from providers.replay import Replay, replaying, reply
 from vedette.bus.bus import Bus
 from vedette.clock import SystemClock
-from vedette.endpoints import Endpoints, open_endpoints
+from vedette.endpoints import Endpoints, open_endpoints, own
 from vedette.messages import ids
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.events import EndpointLoad, EndpointObserved
+from vedette.providers.counting import Sent
 from vedette.settings import EndpointSettings, Load, Settings
 from vedette.types import EndpointState, Outcome
 from vedette_prober.loads import Loads
@@ -150,3 +151,24 @@ async def test_readings_can_be_turned_off(bus: Bus) -> None:
         await eventually(heard, what="the endpoint is known")
         assert not prober.loads.due()
         assert not replay.requests
+
+
+async def test_requests_of_another_process_of_vedette_are_no_load(bus: Bus) -> None:
+    """While a benchmarker has two requests at the server, one of the three that run is of somebody else."""
+    sent = Sent(in_flight=2)
+    async with replaying() as replay, probers(bus, replay, 1) as (prober,):
+        vllm(replay, 3)
+
+        async def is_told(running: int, ours: int) -> bool:
+            last = prober.last()
+            return last is not None and (last.running, last.own) == (running, ours)
+
+        async with (
+            own.shown(bus, "elsewhere", Sent(in_flight=1), monotonic=SystemClock().monotonic),
+            own.shown(bus, "box", sent, monotonic=SystemClock().monotonic),
+        ):
+            await observed(bus, replay.url)
+            await eventually(lambda: is_told(1, 2), what="a load without the benchmarker's requests")
+            sent.in_flight = 0
+            await eventually(lambda: is_told(3, 0), what="a load while the benchmarker has no request")
+        await eventually(lambda: is_told(3, 0), what="a load without a benchmarker")

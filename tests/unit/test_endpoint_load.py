@@ -7,10 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from vedette.endpoints import own
 from vedette.endpoints.budget import with_load
 from vedette.errors import ConfigurationError
 from vedette.messages.events import EndpointLoad
+from vedette.messages.queries import OwnReply
 from vedette.providers import Activity, ModelActivity
+from vedette.providers.counting import Sent
 from vedette.settings import Budget, EndpointSettings, Load, parse
 from vedette.testing import EPOCH
 from vedette.types import Ledger, ModelLoad, Outcome, Residency, Use
@@ -167,3 +170,42 @@ def test_the_load_may_be_elsewhere() -> None:
     document = {"endpoints": {"gpu": {"url": "http://gpu:8000", "load": load}}}
     configured = parse(document, where="f", environ={}).endpoints["gpu"].load
     assert (configured.url, configured.every_s) == ("http://p:9090", 30.0)
+
+
+BUSY = Activity(
+    running=2,
+    waiting=3,
+    models={"m": ModelActivity(running=1, waiting=3), "n": ModelActivity(running=1)},
+)
+
+
+@pytest.mark.parametrize(
+    ("ours", "whole", "m", "n"),
+    [
+        (OwnReply(requests=0), (2, 3), (1, 3), (1, None)),
+        (OwnReply(requests=1, model="n"), (1, 3), (1, 3), (0, None)),
+        (OwnReply(requests=1), (1, 3), (0, 3), (1, None)),  # of the busiest
+        (OwnReply(requests=3, model="m"), (0, 2), (0, 1), (1, None)),  # those that wait come last
+        (OwnReply(requests=9, model="gone"), (0, 0), (0, 0), (1, None)),
+    ],
+)
+def test_requests_of_vedette_itself_are_no_load(ours: OwnReply, whole: object, m: object, n: object) -> None:
+    read = replace(READING, activity=BUSY, own=ours)
+    told = event("box", read, last=None, before=None, every_s=10.0, now=EPOCH, seed="s")
+    assert (told.running, told.waiting) == whole
+    models = {name: (one.running, one.waiting) for name, one in told.models.items()}
+    assert models == {"m": m, "n": n}
+    assert told.own == min(ours.requests, 5)
+
+
+def test_a_load_that_says_nothing_of_requests_has_none_of_ours() -> None:
+    read = replace(READING, activity=Activity(loaded={}), own=OwnReply(requests=1))
+    told = event("box", read, last=None, before=None, every_s=10.0, now=EPOCH, seed="s")
+    assert (told.running, told.waiting, told.own) == (None, None, 0)
+
+
+def test_a_request_that_just_ended_may_still_run_at_the_server() -> None:
+    assert own.running(Sent(), 100.0) == 0
+    assert own.running(Sent(in_flight=4, ended_at=99.0), 100.0) == 4
+    assert own.running(Sent(ended_at=99.0), 100.0) == 1
+    assert own.running(Sent(ended_at=97.0), 100.0) == 0

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from vedette.bus.bus import Bus
 from vedette.clock import Clock
-from vedette.endpoints import Endpoints, OpenEndpoint, account, evaluating, gate, spending
+from vedette.endpoints import Endpoints, OpenEndpoint, account, evaluating, gate, own, spending
 from vedette.endpoints.budget import covers
 from vedette.errors import NotYet, RequestError
 from vedette.messages.catalogue import Catalogue, ModelState
@@ -309,7 +309,14 @@ class Measurements:
             raise AssertionError("only a model that is there is measured")
         with counting() as sent:
             try:
-                ended = await self._measure(measure, endpoint, state, job, sent)
+                async with own.shown(
+                    self._bus,
+                    endpoint.name,
+                    sent,
+                    monotonic=self._clock.monotonic,
+                    model=state.model.name,
+                ):
+                    ended = await self._measure(measure, endpoint, state, job, sent)
                 loaded = await look(endpoint, self._clock.now())
             except Exception:
                 await account(self._bus, endpoint, looked + sent.use, job)

@@ -13,6 +13,7 @@ import msgspec
 
 from vedette.clock import Clock
 from vedette.endpoints import OpenEndpoint
+from vedette.endpoints.own import SETTLES_S
 from vedette.errors import ProviderError
 from vedette.messages.catalogue import ModelState
 from vedette.providers import Activity, Endpoint
@@ -24,8 +25,6 @@ DEFER: Final = timedelta(minutes=15)
 # For so long after another used the same model, or ran a request, a measurement waits.
 QUIET: Final = timedelta(minutes=1)
 LOOK_EVERY_S: Final = 2.0
-# How long a server may take to count a request of ours as ended, and to tell when its model will be unloaded.
-_SETTLES_S: Final = 2.0
 _RECOUNTS_S: Final = (0.0, 0.2, 0.5, 1.0)
 # Servers tell the time of unloading to the second, by a clock of their own.
 _SLACK: Final = timedelta(seconds=5)
@@ -73,7 +72,7 @@ def _has_moved(before: str | None, mark: str) -> bool:
     if before is None:
         return False
     moved = datetime.fromisoformat(mark) - datetime.fromisoformat(before)
-    return moved.total_seconds() > _SETTLES_S
+    return moved.total_seconds() > SETTLES_S
 
 
 async def until_used(endpoint: Endpoint, sent: Sent, clock: Clock) -> str | None:
@@ -94,7 +93,7 @@ async def until_used(endpoint: Endpoint, sent: Sent, clock: Clock) -> str | None
             continue
         if seen is None:
             return None
-        ended = sent.ended_at is not None and sent.ended_at > began - _SETTLES_S
+        ended = sent.ended_at is not None and sent.ended_at > began - SETTLES_S
         why = other_use(before, seen, ours=max(ours, sent.in_flight, 1), ours_ended=ended)
         if why and (suspected or seen.requests is None):
             return why

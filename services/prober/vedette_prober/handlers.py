@@ -11,7 +11,7 @@ import nats.errors
 
 from vedette.bus.bus import Bus
 from vedette.clock import Clock
-from vedette.endpoints import Endpoints, OpenEndpoint, gate, observe
+from vedette.endpoints import Endpoints, OpenEndpoint, gate, observe, own
 from vedette.endpoints.budget import charge, covers, with_load
 from vedette.endpoints.contact import Contact, pause
 from vedette.errors import NotYet, ProviderError
@@ -133,7 +133,8 @@ class Probes:
             )
         models = here
         with counting() as sent:
-            planned, suspicious = await self._probe_all(endpoint, contact.listing, models, job)
+            async with own.shown(self._bus, endpoint.name, sent, monotonic=self._clock.monotonic):
+                planned, suspicious = await self._probe_all(endpoint, contact.listing, models, job)
         use = msgspec.structs.replace(planned, requests=0) + sent.use
         await self._observe(endpoint, msgspec.structs.replace(contact, use=contact.use + use), job)
         # Of many, the endpoint is probed again as a whole.

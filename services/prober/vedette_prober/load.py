@@ -9,6 +9,7 @@ from msgspec import Struct
 from vedette.endpoints.budget import LOAD, charge, of_load
 from vedette.messages import ids
 from vedette.messages.events import MISSED_READINGS, EndpointLoad
+from vedette.messages.queries import OwnReply
 from vedette.messages.tolerance import is_future
 from vedette.providers import Activity, ModelActivity
 from vedette.settings import EndpointSettings
@@ -32,6 +33,7 @@ class Reading(Struct, frozen=True, kw_only=True):
     elapsed_ms: float
     bytes: int
     use: Use
+    own: OwnReply = OwnReply(requests=0)  # what of it is Vedette's
 
 
 def interval_s(endpoint: EndpointSettings, default_s: float, *, requests: int = 1) -> float | None:
@@ -93,9 +95,9 @@ def event(
         elapsed_ms=round(reading.elapsed_ms, 3),
         bytes=reading.bytes,
     )
-    seen = reading.activity
-    if seen is None:
+    if reading.activity is None:
         return told
+    seen = without(reading.own, reading.activity)
     passed_s, earlier = (reading.began - before.began, before.activity) if before else (0.0, None)
     names = sorted(seen.models, key=lambda name: -_requests(seen.models[name]))[:_MAX_NAMES]
     return msgspec.structs.replace(
@@ -103,6 +105,7 @@ def event(
         source=seen.source,
         running=seen.running,
         waiting=seen.waiting,
+        own=(reading.activity.requests or 0) - (seen.requests or 0),
         slots=seen.slots,
         cache_use=_rounded(seen.cache_use),
         output_tps=_rate(seen, earlier, passed_s, is_live=seen.counts_live),
@@ -121,6 +124,27 @@ def event(
             for one in (seen.models[name],)
         },
     )
+
+
+def without(own: OwnReply, seen: Activity) -> Activity:
+    """Return *seen* without the requests that are Vedette's *own*: of their model, else of the busiest."""
+    if not own.requests:
+        return seen
+    running, waiting = _less(seen.running, seen.waiting, own.requests)
+    models = dict(seen.models)
+    if models:
+        name = own.model if own.model in models else max(models, key=lambda one: _requests(models[one]))
+        model = models[name or ""]
+        left = _less(model.running, model.waiting, own.requests)
+        models[name or ""] = msgspec.structs.replace(model, running=left[0], waiting=left[1])
+    return msgspec.structs.replace(seen, running=running, waiting=waiting, models=models)
+
+
+def _less(running: int | None, waiting: int | None, own: int) -> tuple[int | None, int | None]:
+    """Return what runs and what waits without *own* requests: those that run first."""
+    run = min(own, running or 0)
+    wait = min(own - run, waiting or 0)
+    return None if running is None else running - run, None if waiting is None else waiting - wait
 
 
 def _requests(model: ModelActivity) -> int:

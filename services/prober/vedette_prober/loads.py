@@ -12,11 +12,12 @@ import nats.errors
 
 from vedette.bus.bus import Bus
 from vedette.clock import Clock
-from vedette.endpoints import Endpoints, OpenEndpoint
+from vedette.endpoints import Endpoints, OpenEndpoint, own
 from vedette.endpoints.contact import pause
 from vedette.errors import ClockWrong, ProviderError
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.events import EndpointLoad
+from vedette.messages.queries import OwnReply
 from vedette.providers import Activity
 from vedette.providers.counting import counting
 from vedette.types import EndpointState, Outcome
@@ -25,6 +26,7 @@ from vedette_prober.metrics import LOADS
 
 LOOK_EVERY_S: Final = 0.5
 DEADLINE_S: Final = 5.0
+_NONE: Final = OwnReply(requests=0)
 
 
 class Loads:
@@ -148,11 +150,13 @@ class Loads:
                 outcome = Outcome.TIMEOUT
         if seen is None and outcome is Outcome.OK:
             outcome = Outcome.UNSUPPORTED
+        elapsed_ms = (self._clock.monotonic() - began) * 1000
         return Reading(
             began=began,
             outcome=outcome,
             activity=seen,
-            elapsed_ms=(self._clock.monotonic() - began) * 1000,
+            own=await own.ask(self._bus, endpoint.name) if seen and seen.requests else _NONE,
+            elapsed_ms=elapsed_ms,
             bytes=sent.bytes,
             use=sent.use,
         )

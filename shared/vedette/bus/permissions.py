@@ -48,8 +48,10 @@ def of_service(role: Role) -> Permissions:
         },
         "subscribe": {"allow": [f"{inbox(role)}.>", *_received(role)]},
     }
-    if asked := [question.subject for question in QUERIES if question.service == role]:
-        permissions["subscribe"]["allow"] += [*asked, SERVICE_API]
+    if asked := [one for one in QUERIES if role in (one.service, *one.beside)]:
+        permissions["subscribe"]["allow"] += [one.subject for one in asked]
+        if any(not one.beside for one in asked):
+            permissions["subscribe"]["allow"].append(SERVICE_API)
         permissions["allow_responses"] = _ANSWERS
     return permissions
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from vedette.messages import events, queries
 from vedette.messages.consumers import Durable, choosing, jobs, lifecycle, recording, ticks
+from vedette.messages.subjects import OWN_REQUESTS
 
 Role = Literal[
     "ticker",
@@ -79,6 +80,7 @@ class Query(Struct, frozen=True, kw_only=True):
     request: type[Struct]
     reply: type[Struct]
     service: Role
+    beside: tuple[Role, ...] = ()  # services whose every replica is asked as well: no queue group shares it
     askers: tuple[Role, ...] = ("console",)
     public: bool = True
     doc: str
@@ -288,6 +290,16 @@ QUERIES: Final[tuple[Query, ...]] = (
         askers=(),
         public=False,
         doc="What callers of the gateway have used today, and what is left of their budgets; for operators alone.",
+    ),
+    Query(
+        subject=OWN_REQUESTS,
+        request=queries.OwnRequest,
+        reply=queries.OwnReply,
+        service="benchmarker",
+        beside=("prober",),
+        askers=("prober",),
+        public=False,
+        doc="How many requests Vedette itself has at an endpoint; only a process that has some replies.",
     ),
     Query(
         subject="history.availability",

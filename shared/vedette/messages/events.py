@@ -123,8 +123,8 @@ class EndpointLoad(Event, frozen=True, kw_only=True, omit_defaults=True):
     """What a model server is doing now, as it says itself. What it does not say is absent, never guessed.
 
     `running`, `waiting`, `slots`, `cache_use` and `output_tps` are of the whole server; `models` holds the same for
-    each model, where the server says. Requests of Vedette itself are among them. With another `outcome` than `ok`
-    there are no figures: the reading failed.
+    each model, where the server says. `running` and `waiting` are without the requests of Vedette itself, which are
+    `own`. With another `outcome` than `ok` there are no figures: the reading failed.
     """
 
     TYPE = "endpoint.load"
@@ -134,8 +134,13 @@ class EndpointLoad(Event, frozen=True, kw_only=True, omit_defaults=True):
         Positive, Meta(description="seconds until the next reading; a load of 2.5 times that age is stale")
     ]
     source: Annotated[Text, Meta(description="what was read: `vllm metrics`, `llama.cpp slots`, `ollama ps`")]
-    running: Annotated[Count | None, Meta(description="requests that are being worked on")] = None
+    running: Annotated[Count | None, Meta(description="requests that are being worked on, without `own`")] = (
+        None
+    )
     waiting: Annotated[Count | None, Meta(description="requests that wait in the server's queue")] = None
+    own: Annotated[
+        Count, Meta(description="requests of Vedette itself: of a measurement or a probe in progress")
+    ] = 0
     slots: Annotated[Count | None, Meta(description="requests that can be worked on at once")] = None
     cache_use: Annotated[Fraction | None, Meta(description="fraction of the KV cache in use")] = None
     output_tps: Annotated[

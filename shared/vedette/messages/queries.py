@@ -634,6 +634,19 @@ class MeasuredReply(Struct, frozen=True, kw_only=True):
     counted: int
 
 
+class OwnRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Asks for the requests that Vedette itself has in progress at an endpoint."""
+
+    endpoint: str
+
+
+class OwnReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Requests of one measurement or probe, or those that ended less than two seconds ago."""
+
+    requests: int
+    model: Annotated[str | None, Meta(description="absent: of several models")] = None
+
+
 class UsageRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Asks for the usage of every caller today. It has no fields."""
 

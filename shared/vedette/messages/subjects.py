@@ -6,6 +6,7 @@ from functools import lru_cache
 from vedette.types import ModelRef
 
 MAX_TOKEN_BYTES = 120
+OWN_REQUESTS = "own.requests"
 _KEPT_BYTES = 80
 _LEGAL = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 

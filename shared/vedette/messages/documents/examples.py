@@ -320,6 +320,7 @@ QUERIES: Final[dict[str, tuple[Struct, Struct]]] = {
         ),
         q.MeasuredReply(counted=1),
     ),
+    "own.requests": (q.OwnRequest(endpoint="gpu"), q.OwnReply(requests=1, model="qwen2.5:7b")),
     "gateway.usage": (
         q.UsageRequest(),
         q.UsageReply(

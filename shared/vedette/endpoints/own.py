@@ -1,0 +1,70 @@
+"""Which requests at an endpoint are Vedette's own: a server that tells its load does not say whose they are.
+
+Who measures or probes listens meanwhile, and replies while it has requests in progress. Who reads a load asks; where
+nobody measures, the broker says so at once.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+import msgspec
+import nats.errors
+from nats.aio.msg import Msg
+
+from vedette.bus.bus import Bus
+from vedette.messages.codec import encode
+from vedette.messages.queries import OwnReply, OwnRequest
+from vedette.messages.subjects import OWN_REQUESTS
+from vedette.providers.counting import Sent
+
+# How long a server may take to count a request of ours as ended, and to tell when its model will be unloaded.
+SETTLES_S: Final = 2.0
+_TIMEOUT_S: Final = 1.0
+_NONE: Final = OwnReply(requests=0)
+_request = msgspec.json.Decoder(OwnRequest)
+_reply = msgspec.json.Decoder(OwnReply)
+
+
+def running(sent: Sent, now: float) -> int:
+    """Return how many requests of *sent* a server may count at *now* (monotonic seconds). Pure."""
+    if sent.in_flight:
+        return sent.in_flight
+    return int(sent.ended_at is not None and now - sent.ended_at < SETTLES_S)
+
+
+@asynccontextmanager
+async def shown(
+    bus: Bus, endpoint: str, sent: Sent, *, monotonic: Callable[[], float], model: str | None = None
+) -> AsyncIterator[None]:
+    """Reply inside, and until a server counts none any more, how many requests *sent* has at *endpoint*."""
+
+    async def reply(message: Msg) -> None:
+        with suppress(msgspec.DecodeError, nats.errors.Error):
+            own = running(sent, monotonic())
+            if own and _request.decode(message.data).endpoint == endpoint:
+                await message.respond(encode(OwnReply(requests=own, model=model)))
+
+    subscription = await bus.connection.subscribe(OWN_REQUESTS, cb=reply)
+
+    async def end() -> None:
+        await asyncio.sleep(SETTLES_S)
+        with suppress(nats.errors.Error):
+            await subscription.unsubscribe()
+
+    try:
+        yield
+    finally:
+        bus.spawn(end())
+
+
+async def ask(bus: Bus, endpoint: str) -> OwnReply:
+    """Return how many requests Vedette has at *endpoint*, in whatever process."""
+    try:
+        told = await bus.connection.request(
+            OWN_REQUESTS, encode(OwnRequest(endpoint=endpoint)), timeout=_TIMEOUT_S
+        )
+        return _reply.decode(told.data)
+    except (nats.errors.Error, TimeoutError, msgspec.DecodeError):
+        return _NONE
