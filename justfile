@@ -20,6 +20,10 @@ contracts:
 lock:
     bash scripts/lock --check
 
+# Write deploy/kubernetes from deploy/chart. It needs helm.
+chart *ARGS:
+    bash scripts/chart {{ARGS}}
+
 # The lane `fast`: every service, provider and command, on scripted model servers.
 test *ARGS:
     uv run pytest {{ARGS}}

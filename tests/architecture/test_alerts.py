@@ -24,7 +24,7 @@ from vedette_recorder import metrics as recorder
 from vedette_ticker import metrics as ticker
 
 TOP = Path(__file__).parents[2]
-RULES = TOP / "deploy" / "kubernetes" / "components" / "monitoring" / "rules.yaml"
+RULES = TOP / "deploy" / "chart" / "files" / "rules.yaml"
 PAGE = (TOP / "docs" / "metrics.md").read_text()
 MODULES = (telemetry, console, gateway, prober, recommender, recorder, ticker)
 # What the Prometheus operator adds to each sample: https://prometheus-operator.dev/docs/api-reference/api/ (2026-11).
@@ -240,7 +240,7 @@ FRESH = [
 
 def rules() -> dict[str, Any]:
     """Return the rules as Prometheus reads them."""
-    spec: dict[str, Any] = yaml.safe_load(RULES.read_text())["spec"]
+    spec: dict[str, Any] = yaml.safe_load(RULES.read_text())
     return spec
 
 

@@ -23,26 +23,33 @@ from vedette_recorder import metrics as recorder
 from vedette_ticker import metrics as ticker
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-KUBERNETES = DEPLOY / "kubernetes"
-MONITORING = KUBERNETES / "components" / "monitoring"
-CONFIGURATIONS = sorted(KUBERNETES.rglob("vedette.toml"))
+CHART = DEPLOY / "chart"
+OVERLAYS = DEPLOY / "kubernetes" / "overlays"
+# Rendered from the chart (scripts/chart).
+RENDERED = {file.parent.name: file for file in sorted(OVERLAYS.glob("*/vedette.yaml"))}
+TEMPLATES = CHART / "templates"
+FILES = CHART / "files"
 
 
 def _documents(file: Path) -> Iterator[dict[str, Any]]:
     yield from (document for document in yaml.safe_load_all(file.read_text()) if document)
 
 
-def _of(kind: str) -> dict[str, dict[str, Any]]:
+def _of(overlay: str, kind: str) -> dict[str, dict[str, Any]]:
+    """Return the objects of *kind* in *overlay*, by their names without that of the release."""
     return {
-        document["metadata"]["name"]: document
-        for file in sorted((KUBERNETES / "base").glob("*.yaml"))
-        for document in _documents(file)
-        if document.get("kind") == kind
+        document["metadata"]["name"].removeprefix("vedette-"): document
+        for document in _documents(RENDERED[overlay])
+        if document["kind"] == kind
     }
 
 
+def _pod(workload: dict[str, Any]) -> dict[str, Any]:
+    return dict(workload["spec"]["template"]["spec"])
+
+
 def _container(workload: dict[str, Any]) -> dict[str, Any]:
-    (container,) = workload["spec"]["template"]["spec"]["containers"]
+    (container,) = _pod(workload)["containers"]
     return dict(container)
 
 
@@ -50,93 +57,132 @@ def _settings(file: Path) -> Settings:
     return parse(tomllib.loads(file.read_text()), where=str(file), environ={})
 
 
-@pytest.mark.parametrize("file", sorted(DEPLOY.rglob("*.yaml")), ids=lambda p: str(p.relative_to(DEPLOY)))
+def _configuration(overlay: str) -> Settings:
+    text = _of(overlay, "ConfigMap")["vedette"]["data"]["vedette.toml"]
+    return parse(tomllib.loads(text), where=overlay, environ={})
+
+
+@pytest.mark.parametrize(
+    "file",
+    [file for file in sorted(DEPLOY.rglob("*.yaml")) if TEMPLATES not in file.parents],
+    ids=lambda p: str(p.relative_to(DEPLOY)),
+)
 def test_every_file_is_yaml(file: Path) -> None:
     assert list(_documents(file))
 
 
-def test_there_is_a_deployment_of_every_service() -> None:
-    deployments = {name: one for name, one in _of("Deployment").items() if name != "any"}
-    assert set(deployments) == set(process.service_names())
+@pytest.mark.parametrize("overlay", RENDERED)
+def test_there_is_a_deployment_of_every_service(overlay: str) -> None:
+    """But of the gateway, which needs a key of a caller: without one it is off."""
+    deployments = _of(overlay, "Deployment")
+    assert set(deployments) == set(process.service_names()) - {"gateway"}
     for name, deployment in deployments.items():
         container = _container(deployment)
         assert container["args"] == ["run", name]
         assert container["resources"]["limits"].keys() == {"cpu", "memory"}
-        pod = deployment["spec"]["template"]["spec"]
-        assert pod["serviceAccountName"] == name in _of("ServiceAccount")
+        assert _pod(deployment)["serviceAccountName"] == f"vedette-{name}"
+        assert name in _of(overlay, "ServiceAccount")
 
 
-def test_jobs_run_commands_that_there_are() -> None:
-    jobs = {name: job for name, job in _of("Job").items() if name != "any"}
-    for job in jobs.values():
-        assert _container(job)["args"][0] in app
-    assert set(jobs) == {"provision", "migrate"}
+@pytest.mark.parametrize("overlay", RENDERED)
+def test_streams_are_made_before_a_recorder_runs(overlay: str) -> None:
+    """By a command that there is, in its own pod: a Job could not be changed by the next version."""
+    first = _pod(_of(overlay, "Deployment")["recorder"])["initContainers"]
+    assert [one["args"] for one in first] == [["provision", "--wait"]]
+    assert first[0]["args"][0] in app
+    assert not _of(overlay, "Job")
+    others = [one for name, one in _of(overlay, "Deployment").items() if name != "recorder"]
+    assert not any("initContainers" in _pod(one) for one in others)
 
 
-@pytest.mark.parametrize("kind", ["Deployment", "Job"])
-def test_pods_have_no_privilege(kind: str) -> None:
-    pod = _of(kind)["any"]["spec"]["template"]["spec"]
-    assert pod["automountServiceAccountToken"] is False
-    assert pod["securityContext"]["runAsNonRoot"] is True
-    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    own = _container(_of(kind)["any"])["securityContext"]
-    assert own == {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
+@pytest.mark.parametrize("overlay", RENDERED)
+def test_pods_run_as_the_user_of_the_image(overlay: str) -> None:
     user = re.search(r"^USER (\d+):", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
     assert user is not None
-    assert pod["securityContext"]["runAsUser"] == int(user[1])
+    for deployment in _of(overlay, "Deployment").values():
+        assert _pod(deployment)["securityContext"]["runAsUser"] == int(user[1])
 
 
-@pytest.mark.parametrize("file", CONFIGURATIONS, ids=lambda p: p.parent.name)
-def test_configuration_and_pods_agree(file: Path) -> None:
-    """On the port, the configuration's place, and where the secrets are."""
-    settings = _settings(file)
-    container = _container(_of("Deployment")["any"])
-    (port,) = container["ports"]
-    assert (
-        settings.http.port == port["containerPort"] == _of("Service")["vedette"]["spec"]["ports"][0]["port"]
-    )
+@pytest.mark.parametrize("overlay", RENDERED)
+def test_configuration_and_pods_agree(overlay: str) -> None:
+    """On ports, the configuration's place, and where the secrets are."""
+    settings = _configuration(overlay)
     assert settings.nats.provision is False
-    places = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
-    variables = {variable["name"]: variable for variable in container["env"]}
-    assert variables["VEDETTE_CONFIG"]["value"] == f"{places['config']}/vedette.toml"
-    component = "metadata.labels['app.kubernetes.io/component']"
-    assert variables["NATS_USER"]["valueFrom"]["fieldRef"]["fieldPath"] == component
     assert settings.nats.user == Secret(env="NATS_USER")
-    files = (settings.nats.password, settings.database.url)
-    assert [secret.file for secret in files if isinstance(secret, Secret)] == [
-        f"{places['secrets']}/nats-password",
-        f"{places['secrets']}/database-url",
-    ]
+    for name, deployment in _of(overlay, "Deployment").items():
+        container = _container(deployment)
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        assert settings.http.port == ports.pop("http")
+        assert ports == ({"console": settings.console.port} if name == "console" else {})
+        places = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+        variables = {variable["name"]: variable["value"] for variable in container["env"]}
+        assert variables["VEDETTE_CONFIG"] == f"{places['config']}/vedette.toml"
+        assert variables["NATS_USER"] == name
+        assert settings.nats.password == Secret(file=f"{places['secrets']}/nats-password")
+        assert settings.nats.ca_file in (None, f"{places.get('nats-ca')}/ca.crt")
+    files = {_path(volume) for volume in _mounted(_of(overlay, "Deployment")["console"])}
+    for token in (settings.console.token, settings.console.operator_token):
+        assert isinstance(token, Secret)
+        assert Path(token.file or "").name in files
 
 
-def test_a_pod_sees_no_secret_but_its_own() -> None:
-    """Its password on NATS; the database's URL, which has a password in it, only the recorder and who migrates."""
-    database = ("vedette", "database-url", "database-url")
-    workloads = {
-        name: one for kind in ("Deployment", "Job") for name, one in _of(kind).items() if name != "any"
-    }
-    for name, workload in workloads.items():
-        user = "operator" if name == "provision" else name
-        own = ("nats-users", f"{user.upper()}_PASSWORD", "nats-password")
-        expected = {"recorder": {own, database}, "migrate": {database}}.get(name, {own})
-        assert _secrets(workload) == expected, name
-    (provision,) = [v for v in _container(workloads["provision"])["env"] if v["name"] == "NATS_USER"]
-    assert provision["value"] == "operator"
+def _path(mounted: tuple[str, str, str]) -> str:
+    return mounted[2]
 
 
-def _secrets(workload: dict[str, Any]) -> set[tuple[str, str, str]]:
-    """Return the secrets that a pod mounts: name, key and file."""
-    (volume,) = [one for one in workload["spec"]["template"]["spec"]["volumes"] if one["name"] == "secrets"]
-    sources = [one["secret"] for one in volume.get("projected", {}).get("sources", [volume])]
-    return {
-        (source.get("name") or source["secretName"], item["key"], item["path"])
-        for source in sources
-        for item in source["items"]
-    }
+def test_the_recorder_has_a_database() -> None:
+    """PostgreSQL by the URL of a Secret, or a file on a volume, which the image's state directory is."""
+    database = _configuration("prod").database.url
+    assert database == Secret(file="/run/secrets/vedette/database-url")
+    assert _configuration("dev").database.url is None
+    recorder = _of("dev", "Deployment")["recorder"]
+    places = {mount["name"]: mount["mountPath"] for mount in _container(recorder)["volumeMounts"]}
+    state = re.search(r"VEDETTE_STATE_DIR=(\S+)", (DEPLOY / "Dockerfile").read_text())
+    assert state is not None
+    assert places["state"] == state[1]
+    assert recorder["spec"]["strategy"] == {"type": "Recreate"}
+
+
+@pytest.mark.parametrize("overlay", RENDERED)
+def test_a_pod_sees_no_secret_but_its_own(overlay: str) -> None:
+    """Its password on NATS; the database's URL, which has a password in it, only the recorder."""
+    providers = {"discoverer", "prober", "benchmarker", "console", "gateway"}
+    for name, workload in _of(overlay, "Deployment").items():
+        expected = {("nats-users", f"{name.upper()}_PASSWORD", "nats-password")}
+        if name == "recorder":
+            expected.add(("nats-users", "OPERATOR_PASSWORD", "nats-password"))
+            expected |= {("vedette", "database-url", "database-url")} if overlay == "prod" else set()
+        if name == "console":
+            expected |= {("vedette-console", key, f"console-{key}") for key in ("token", "operator-token")}
+        if name in providers and overlay == "prod":
+            expected.add(("vedette-providers", "*", "*"))
+        assert set(_mounted(workload)) == expected, name
+        assert not any("secretKeyRef" in str(one) or "envFrom" in one for one in _all_containers(workload))
+
+
+@pytest.mark.parametrize("overlay", RENDERED)
+def test_the_operator_s_login_is_seen_by_what_provisions_alone(overlay: str) -> None:
+    for one in _all_containers(_of(overlay, "Deployment")["recorder"]):
+        places = {mount["name"]: mount["mountPath"] for mount in one["volumeMounts"]}
+        user = next(variable["value"] for variable in one["env"] if variable["name"] == "NATS_USER")
+        provisions = one["args"] == ["provision", "--wait"]
+        assert (user == "operator") is provisions
+        assert places["operator" if provisions else "secrets"] == "/run/secrets/vedette"
+        assert ("operator" in places, "secrets" in places) == (provisions, not provisions)
+
+
+def _all_containers(workload: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*_pod(workload).get("initContainers", ()), *_pod(workload)["containers"]]
+
+
+def _mounted(workload: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield the secrets that a pod mounts: name, key and file; "*" for all keys."""
+    for volume in _pod(workload)["volumes"]:
+        sources = volume.get("projected", {}).get("sources", [volume])
+        for source in (one["secret"] for one in sources if "secret" in one):
+            name = source.get("name") or source["secretName"]
+            for item in source.get("items", [{"key": "*", "path": "*"}]):
+                yield name, item["key"], item["path"]
 
 
 def test_every_user_has_a_password() -> None:
@@ -147,26 +193,32 @@ def test_every_user_has_a_password() -> None:
         "operator",
         "agent",
     }
-    dev = yaml.safe_load((KUBERNETES / "overlays" / "dev" / "kustomization.yaml").read_text())
+    dev = yaml.safe_load((OVERLAYS / "dev" / "kustomization.yaml").read_text())
     (secret,) = [one for one in dev["secretGenerator"] if one["name"] == "nats-users"]
     assert {literal.partition("=")[0] for literal in secret["literals"]} == wanted
-    (values,) = _documents(KUBERNETES / "overlays" / "prod" / "nats-values.yaml")
+    (values,) = _documents(CHART / "examples" / "nats-values.yaml")
     assert set(values["container"]["env"]) == wanted
+    made = re.search(r"range list (.*) }}", (TEMPLATES / "secrets.yaml").read_text())
+    assert made is not None
+    assert {f"{name}_PASSWORD" for name in re.findall(r'"(\w+)"', made[1])} == wanted
     services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
     assert set(services["nats"]["environment"]) == wanted
 
 
-def test_probes_ask_what_is_served() -> None:
-    container = _container(_of("Deployment")["any"])
-    paths = {
-        container[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")
-    }
-    assert paths == {"/livez", "/readyz"}
+@pytest.mark.parametrize("overlay", RENDERED)
+def test_probes_ask_what_is_served(overlay: str) -> None:
+    for deployment in _of(overlay, "Deployment").values():
+        container = _container(deployment)
+        probes = ("startupProbe", "livenessProbe", "readinessProbe")
+        assert {container[probe]["httpGet"]["path"] for probe in probes} == {"/livez", "/readyz"}
 
 
 def test_the_accounts_are_the_code_s() -> None:
     """As of the private server; `vedette contracts --accounts` writes them."""
     assert (DEPLOY / "nats" / "accounts.conf").read_text() == accounts.written()
+    assert (CHART / "files" / "accounts.conf").read_text() == accounts.written()
+    server = _of("dev", "ConfigMap")["nats"]["data"]
+    assert server["accounts.conf"].strip() == accounts.written().strip(), "run scripts/chart"
 
 
 def test_compose_runs_every_service() -> None:
@@ -221,16 +273,18 @@ def _metrics() -> set[str]:
     }
 
 
-@pytest.mark.parametrize("file", ["rules.yaml", "dashboard.json"])
-def test_queries_are_about_metrics_that_there_are(file: str) -> None:
+@pytest.mark.parametrize(
+    "file", [FILES / "rules.yaml", *sorted((FILES / "dashboards").glob("*.json"))], ids=lambda p: p.name
+)
+def test_queries_are_about_metrics_that_there_are(file: Path) -> None:
     labels = {"vedette_endpoint", "vedette_service"}
-    asked = set(re.findall(r"\bvedette_\w+", (MONITORING / file).read_text())) - labels
+    asked = set(re.findall(r"\bvedette_\w+", file.read_text())) - labels
     assert len(asked) >= 6
     assert asked <= _metrics()
 
 
 def test_rules_name_values_that_there_are() -> None:
-    text = (MONITORING / "rules.yaml").read_text()
+    text = (FILES / "rules.yaml").read_text()
     assert set(re.findall(r'status="(\w+)"', text)) <= set(Status)
     assert set(re.findall(r'vedette_service="(\w+)"', text)) <= set(process.service_names())
     assert set(re.findall(r'event="(\w+)"', text)) <= {"schedule"}
