@@ -1,0 +1,22 @@
+"""Names of endpoints that appear: legal, and the same each time. Pure."""
+
+import hashlib
+import re
+from typing import Final
+
+_MAX_NAME: Final = 63
+_DIGEST: Final = 8
+_OTHER: Final = re.compile(r"[^a-z0-9]+")
+
+
+def named(*parts: str) -> str:
+    """Return the name that *parts* give, joined by hyphens: lower-case letters, digits and hyphens, at most 63.
+
+    One that is too long ends with a digest of the whole, so that two of them do not become one.
+    """
+    whole = "-".join(parts)
+    name = _OTHER.sub("-", whole.lower()).strip("-") or "endpoint"
+    if len(name) <= _MAX_NAME:
+        return name
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:_DIGEST]
+    return f"{name[: _MAX_NAME - _DIGEST - 1].rstrip('-')}-{digest}"

@@ -1,0 +1,82 @@
+"""What came, changed and left since the last publication: sets of endpoints compared. Pure.
+
+What is gone for less than the grace is still there. What belongs to a scope that cannot be seen stays as it was.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from vedette_discoverer.sources.view import MAX_REASON, View
+
+
+class Shown(Struct, frozen=True, kw_only=True):
+    """What is published of one endpoint."""
+
+    origin: str
+    state: Literal["there", "asleep", "gone", "refused"]
+    settings: dict[str, Any] = {}
+    key: str | None = None
+    reason: str = ""
+
+    @property
+    def live(self) -> bool:
+        """Whether processes have the endpoint."""
+        return self.state in ("there", "asleep")
+
+
+class Turnover(Struct, frozen=True, kw_only=True):
+    """What is to be published, by name, and since when names are missing (monotonic seconds)."""
+
+    changed: dict[str, Shown]
+    missing: dict[str, float]
+
+
+def turnover(
+    shown: Mapping[str, Shown], view: View, missing: Mapping[str, float], *, now_s: float, grace_s: float
+) -> Turnover:
+    """Return what follows from *view* for what is *shown*; *missing* is that of the turnover before.
+
+    *view* has one endpoint for each name (`view.settled`).
+    """
+    found = {
+        one.name: Shown(
+            origin=one.origin,
+            state=one.state,
+            settings=one.settings,
+            key=one.key,
+            reason=one.reason[:MAX_REASON],
+        )
+        for one in view.wanted
+    }
+    refused = {
+        one.name: Shown(origin=one.origin, state="refused", reason=one.reason[:MAX_REASON])
+        for one in view.refused
+        if one.name not in found
+    }
+    changed = {name: one for name, one in found.items() if shown.get(name) != one}
+    still: dict[str, float] = {}
+    for name, before in shown.items():
+        if name in found or before.state == "gone" or _is_unseen(before.origin, view.unseen):
+            continue
+        if before.live:
+            since = missing.get(name, now_s)
+            if now_s - since < grace_s:
+                still[name] = since
+                continue
+            changed[name] = refused.get(name) or _gone(before, grace_s)
+        elif name not in refused:
+            changed[name] = Shown(
+                origin=before.origin, state="gone", reason="no longer asks to be an endpoint"
+            )
+    changed |= {name: one for name, one in refused.items() if name not in still and shown.get(name) != one}
+    return Turnover(changed=changed, missing=still)
+
+
+def _gone(before: Shown, grace_s: float) -> Shown:
+    return Shown(origin=before.origin, state="gone", reason=f"not found for {grace_s:g} s")
+
+
+def _is_unseen(origin: str, scopes: Iterable[str]) -> bool:
+    return any(origin.startswith(scope) for scope in scopes)

@@ -1,0 +1,109 @@
+"""What a source sees: endpoints, objects that may not be any, and places that it cannot see into. Pure."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal
+
+from msgspec import Struct
+
+MAX_REASON: Final = 300  # characters
+# Of one source: each is an endpoint in every process, and their last messages are read at once.
+MAX_ENDPOINTS: Final = 1000
+State = Literal["there", "asleep"]
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """An endpoint that an object of a source asks for. `origin` names the object: `Service ml/vllm`.
+
+    `settings` are keys of `[endpoints.NAME]`, `key` is a name under `[discovery.keys]`. Asleep is scaled to zero:
+    known, and never contacted. `reason` says why it is asleep, or what an operator should know of one that is there.
+    """
+
+    name: str
+    origin: str
+    settings: dict[str, Any]
+    key: str | None = None
+    state: State = "there"
+    reason: str = ""
+
+
+class Refused(Struct, frozen=True, kw_only=True):
+    """An object that asks to be an endpoint called `name`, and why it is none."""
+
+    name: str
+    origin: str
+    reason: str
+
+
+class View(Struct, frozen=True, kw_only=True):
+    """All that a source sees at one time. What belongs to an `unseen` scope is as it was before.
+
+    A scope is the beginning of an origin (`Service ml/`), "" is all there is. The reason is for operators, if any.
+    """
+
+    wanted: tuple[Wanted, ...] = ()
+    refused: tuple[Refused, ...] = ()
+    unseen: Mapping[str, str] = {}
+    notes: tuple[str, ...] = ()  # what an operator should know, and what changes no endpoint
+
+
+class Unfit(ValueError):
+    """Why an object cannot be an endpoint, in words for its owner."""
+
+
+def settled(view: View, owners: Mapping[str, str]) -> View:
+    """Return *view* with one endpoint for each name, that of its owner, else the first by origin; at most 1,000.
+
+    *owners* are the origins that have a name already. The others are refused.
+    """
+    by_name: dict[str, list[Wanted]] = {}
+    for wanted in sorted(view.wanted, key=lambda one: one.origin):
+        by_name.setdefault(wanted.name, []).append(wanted)
+    kept: list[Wanted] = []
+    refused = list(view.refused)
+    for name, claims in by_name.items():
+        first = next((one for one in claims if one.origin == owners.get(name)), claims[0])
+        kept.append(first)
+        refused += [
+            Refused(
+                name=name,
+                origin=one.origin,
+                reason=f"{first.origin} has the name {name}; give this one another by vedette.dev/name",
+            )
+            for one in claims
+            if one is not first
+        ]
+    kept.sort(key=lambda one: (one.name not in owners, one.name))
+    too_many = f"the source has more than {MAX_ENDPOINTS:,} endpoints"
+    refused += [Refused(name=one.name, origin=one.origin, reason=too_many) for one in kept[MAX_ENDPOINTS:]]
+    return View(
+        wanted=tuple(kept[:MAX_ENDPOINTS]),
+        refused=tuple(refused[:MAX_ENDPOINTS]),
+        unseen=view.unseen,
+        notes=view.notes,
+    )
+
+
+def problems(view: View) -> list[str]:
+    """Return what an operator should know of *view*, a line each."""
+    scopes: dict[str, list[str]] = {}
+    for scope, reason in sorted(view.unseen.items()):
+        if not reason:
+            continue
+        scopes.setdefault(reason, []).append(scope.strip(" /"))
+    unseen = [
+        f"{', '.join(names)} cannot be seen: {reason}" if any(names) else reason
+        for reason, names in scopes.items()
+    ]
+    refused = [f"{one.origin}: {one.reason}" for one in sorted(view.refused, key=lambda one: one.origin)]
+    return [*unseen, *refused, *view.notes]
+
+
+def together(views: Iterable[View]) -> View:
+    """Return one view of all *views*."""
+    parts = list(views)
+    return View(
+        wanted=tuple(one for part in parts for one in part.wanted),
+        refused=tuple(one for part in parts for one in part.refused),
+        unseen={scope: reason for part in parts for scope, reason in part.unseen.items()},
+        notes=tuple(note for part in parts for note in part.notes),
+    )
