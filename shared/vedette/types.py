@@ -758,6 +758,19 @@ class Occupancy(Value, frozen=True, kw_only=True, omit_defaults=True):
     used_at: UtcTime | None = None
 
 
+class Pause(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An endpoint is left alone, until it is resumed or until a time."""
+
+    since: UtcTime
+    by: Text = ""
+    reason: Text = ""
+    until: UtcTime | None = None
+
+    def holds(self, now: datetime) -> bool:
+        """Return whether it still holds at *now*."""
+        return self.until is None or now < self.until
+
+
 class EndpointState(Value, frozen=True, kw_only=True, omit_defaults=True):
     """The result of the last contact with an endpoint, and what the next contact needs."""
 

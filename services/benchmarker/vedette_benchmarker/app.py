@@ -6,6 +6,7 @@ from random import SystemRandom
 
 from faststream.nats import NatsRouter
 
+from vedette import log
 from vedette.clock import SystemClock
 from vedette.endpoints import open_endpoints
 from vedette.endpoints.gate import LONGEST_MEASUREMENT_S
@@ -37,7 +38,7 @@ def routes(measurements: Measurements) -> NatsRouter:
 async def serve(settings: Settings) -> AsyncIterator[Service]:
     """Run the benchmarker while the context is open."""
     async with (
-        open_endpoints(settings, clock=SystemClock()) as endpoints,
+        open_endpoints(settings, clock=SystemClock(), log=log.logger("benchmarker")) as endpoints,
         open_grader(settings.evaluating.suites) as grader,
         open_service("benchmarker", settings) as service,
     ):
@@ -94,6 +95,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
 
         await serve_hosts()
         service.on_reload(take_on)
+        service.note(endpoints.note)
         await service.start()
         bus.spawn(suspicions.run())
         yield service

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from faststream.nats import NatsRouter
 
+from vedette import log
 from vedette.clock import SystemClock
 from vedette.endpoints import open_endpoints
 from vedette.messages.consumers import jobs, ticks
@@ -25,7 +26,7 @@ def routes(discovery: Discovery) -> NatsRouter:
 async def serve(settings: Settings) -> AsyncIterator[Service]:
     """Run the discoverer while the context is open."""
     async with (
-        open_endpoints(settings, clock=SystemClock()) as endpoints,
+        open_endpoints(settings, clock=SystemClock(), log=log.logger("discoverer")) as endpoints,
         open_service("discoverer", settings) as service,
     ):
         await service.follow(("MODELS", "model.>"), ("ENDPOINTS", "endpoint.observed.*"))
@@ -45,11 +46,14 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         )
 
         async def take_on(changed: Settings) -> None:
+            before = endpoints.defined
             reloaded = await endpoints.reload(changed)
-            if any(reloaded):
+            # Also without a difference here: what another replica did with a definition that came and went is lost.
+            if any(reloaded) or endpoints.defined != before:
                 service.bus.spawn(discovery.on_reload({*reloaded.added, *reloaded.changed}))
 
         service.on_reload(take_on)
+        service.note(endpoints.note)
         await service.start()
         service.bus.spawn(discovery.on_start())
         yield service

@@ -54,13 +54,12 @@ class Discovery:
     async def on_start(self) -> None:
         """Queue endpoints never observed or configured anew; lose the models of those no longer configured.
 
-        Waits until this process's clock may be used.
+        Waits until this process's clock may be used; tries until NATS takes it.
         """
-        await self._bus.clock.until_right()
-        await self._catch_up(())
+        await self.on_reload(())
 
     async def on_reload(self, anew: Collection[str]) -> None:
-        """Do as at the start, and queue the endpoints that were opened *anew*; try until NATS takes it."""
+        """Do as at the start, and queue the endpoints that were opened *anew*."""
         await self._bus.clock.until_right()
         while True:
             try:
@@ -87,9 +86,24 @@ class Discovery:
                 await self._bus.publisher.enqueue(
                     endpoint.job("discover", at=now, cause="start", seed="start")
                 )
+        gone: dict[str, bool] = {}
         for state, url in present:
-            if state.model.endpoint not in configured and url not in configured.values():
+            name = state.model.endpoint
+            if name in configured or url in configured.values():
+                continue
+            if name not in gone:
+                gone[name] = not await self._lags(name)
+            if gone[name]:
                 await self._lose_removed(state, now)
+
+    async def _lags(self, endpoint: str) -> bool:
+        """Return whether the streams say something of *endpoint* that this process has yet to take on."""
+        seen = self._endpoints.defined.seen
+        if seen is None:
+            return False
+        defined = await self._bus.streams.last_sequence_of("DEFINITIONS", f"endpoint.defined.{endpoint}")
+        came = await self._bus.streams.last_sequence_of("APPEARED", f"endpoint.appeared.*.{endpoint}")
+        return defined > seen.definitions or came > seen.appeared
 
     async def _lose_removed(self, state: ModelState, now: datetime) -> None:
         job = Job(id=str(state.model), at=now, kind="discover", group="-", endpoint=state.model.endpoint)
@@ -180,7 +194,7 @@ class Discovery:
     # Renaming ------------------------------------------------------------------------------------------------
 
     def _configured(self) -> renaming.Configured:
-        return {endpoint.name: endpoint.settings.url for endpoint in self._endpoints}
+        return self._endpoints.urls
 
     async def _take(self, info: ModelInfo, job: Job) -> Lifecycle | None:
         """Publish what seeing *info* makes of the catalogue: found, changed, or known by another name until now."""
@@ -287,7 +301,7 @@ class Discovery:
             heir = self._catalogue.get(ModelRef(endpoint.name, state.model.name))
             if heir and heir.info and heir.formerly and heir.formerly.model == state.model:
                 await self._leave(heir.formerly, heir.info, job)
-            elif former not in configured:
+            elif former not in configured and not await self._lags(former):
                 await self._lose_removed(state, now)
 
     async def _have_probed(self, endpoint: OpenEndpoint, found: list[ModelRef], job: Job) -> None:

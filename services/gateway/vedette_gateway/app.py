@@ -76,6 +76,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         listed = api.Listed(entrance=entrance, finding=finding, use_cases=lambda: use_cases)
         app = api.application(posted, listed)
         service.on_reload(take_on)
+        service.note(upstreams.note)
         service.before_closing(reporting.flush)
         service.before_closing(sharing.flush)
         await service.answer(_QUERIES, lambda _, payload: encode(entrance.answer(payload)))

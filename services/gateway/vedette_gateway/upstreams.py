@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 from urllib.parse import urlsplit
 
+from vedette.errors import ConfigurationError
 from vedette.providers import Access
 from vedette.providers.access import access
 from vedette.providers.addresses import http_url
@@ -109,19 +110,33 @@ class Upstreams:
 
     def __init__(self) -> None:
         self._open: dict[str, Upstream] = {}
+        self._unusable: dict[str, str] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     def get(self, endpoint: str) -> Upstream | None:
         """Return the endpoint, or None where this gateway does not know it."""
         return self._open.get(endpoint)
 
+    async def note(self) -> str | None:
+        """Return which endpoints cannot be used here, and why, or None."""
+        return "; ".join(f"{name} is not used: {why}" for name, why in self._unusable.items()) or None
+
     def reload(self, settings: Settings) -> None:
         """Have open what *settings* name. Requests in progress go on where they are.
 
-        Raises ConfigurationError, and changes nothing, for a secret that cannot be read.
+        Raises ConfigurationError, and changes nothing, for a secret in the configuration file that cannot be read.
         """
         at_once = settings.gateway.at_once
-        ways = {name: access(name, one, settings.outbound) for name, one in settings.endpoints.items()}
+        ways: dict[str, Access] = {}
+        unusable: dict[str, str] = {}
+        for name, one in settings.endpoints.items():
+            try:
+                ways[name] = access(name, one, settings.outbound)
+            except ConfigurationError as error:
+                if name not in settings.defined.origins:
+                    raise
+                unusable[name] = str(error)
+        self._unusable = unusable
         before = self._open
         self._open = {
             name: held

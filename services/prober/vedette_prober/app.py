@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from faststream.nats import NatsRouter
 
+from vedette import log
 from vedette.clock import SystemClock
 from vedette.endpoints import open_endpoints
 from vedette.messages.consumers import jobs, lifecycle, ticks
@@ -27,7 +28,7 @@ def routes(probes: Probes) -> NatsRouter:
 async def serve(settings: Settings) -> AsyncIterator[Service]:
     """Run the prober while the context is open."""
     async with (
-        open_endpoints(settings, clock=SystemClock()) as endpoints,
+        open_endpoints(settings, clock=SystemClock(), log=log.logger("prober")) as endpoints,
         open_service("prober", settings) as service,
     ):
         await service.follow(
@@ -62,6 +63,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             probes.interval_s = interval_s(changed.schedule.availability)
 
         service.on_reload(take_on)
+        service.note(endpoints.note)
         await service.start()
         service.bus.spawn(loads.run())
         yield service

@@ -94,9 +94,11 @@ async def open_connection(
     reconnect: bool = False,
     timeout_s: float = 5.0,
     current_url: Callable[[], str | None] = lambda: None,
+    inbox: str | None = None,
 ) -> NatsClient:
     """Return a connection that was made within *timeout_s*; later breaks are repaired if *reconnect*.
 
+    *inbox* is the prefix of the subjects on which it takes replies, for a login that may not take them anywhere.
     While it is broken, each attempt goes to the URL that *current_url* returns, if it returns one.
     Raises BusUnreachable with the URL, without its secrets, and the reason; ConfigurationError for no URL.
     """
@@ -108,6 +110,9 @@ async def open_connection(
         options["user"], options["password"] = login
     if context := tls(settings):
         options["tls"] = context
+
+    if inbox is not None:
+        options["inbox_prefix"] = inbox
 
     # The last ones only: they come as long as the connection lives.
     failures: deque[Exception] = deque(maxlen=8)

@@ -25,10 +25,11 @@ HEARD = (*PUBLIC_EVENTS, f"{PUBLIC_ANSWERS}*")
 SERVICE_API = "$SRV.>"
 
 # Whose messages a service may delete: the recorder forgets models that were lost long ago, the console webhooks that
-# are configured no more.
+# are configured no more, the discoverer endpoints that went long ago.
 _PURGED: dict[Role, tuple[str, ...]] = {
     "recorder": ("MODELS", "REPORTS"),
     "console": ("DELIVERIES", "WEBHOOKS"),
+    "discoverer": ("APPEARED",),
 }
 # Whose durables a service looks at: the prober sees whether a host is being measured.
 _LOOKED_AT: dict[Role, tuple[str, ...]] = {"prober": ("JOBS.*",)}

@@ -107,6 +107,23 @@ def streams(settings: Settings, *, share: float = 1.0) -> list[StreamConfig]:
             **common,
         ),
         StreamConfig(
+            name="DEFINITIONS",
+            subjects=["endpoint.defined.*"],
+            max_msgs_per_subject=100,  # the record of who changed what
+            # What would make room is an endpoint that no operator has touched for long: a full stream refuses instead.
+            discard=DiscardPolicy.NEW,
+            max_bytes=limit(32 * _MIB),
+            **{**common, "max_msg_size": 64 * 1024},
+        ),
+        StreamConfig(
+            name="APPEARED",
+            subjects=["endpoint.appeared.*.*"],
+            max_msgs_per_subject=10,
+            discard=DiscardPolicy.NEW,
+            max_bytes=limit(32 * _MIB),
+            **{**common, "max_msg_size": 64 * 1024},
+        ),
+        StreamConfig(
             name="LOADS",
             subjects=["endpoint.load.*"],
             max_msgs_per_subject=1,

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TypeVar
 
 import msgspec
+import nats.errors
 import nats.js.errors
 from nats.aio.client import Client as NatsClient
 from nats.js import JetStreamContext
@@ -22,6 +24,7 @@ from vedette.types import ModelRef
 NEARLY_FULL = 0.8  # of a stream's limit
 _REPLY_TIMEOUT_S = 5.0
 _TOO_MANY_RESULTS = "413"  # of a batched direct get: more than 1,024 subjects
+_NO_RESPONDERS = "503"
 # What the broker adds to a message that is read, as its own headers.
 _ADDED_ON_READING = frozenset(
     {
@@ -84,7 +87,10 @@ class Streams:
     async def last_of_each(
         self, stream: str, matching: Sequence[str], upto: Mapping[str, int | str]
     ) -> AsyncIterator[tuple[int, Event | None]]:
-        """Yield the last message of each subject that *matching* takes, with its sequence; None: not decodable here."""
+        """Yield the last message of each subject that *matching* takes, with its sequence; None: not decodable here.
+
+        Raises NoRespondersError where there is no such stream, or none that replies, and TooMany.
+        """
         # A batched direct get (ADR-31); the end of the batch is a message with status 204, nothing is 404.
         inbox = self._connection.new_inbox()
         subscription = await self._connection.subscribe(inbox)
@@ -97,6 +103,8 @@ class Streams:
                 if "Status" in headers:
                     if headers["Status"] == _TOO_MANY_RESULTS:
                         raise TooMany(stream=stream)
+                    if headers["Status"] == _NO_RESPONDERS:
+                        raise nats.errors.NoRespondersError  # no such stream, or it has no leader now
                     return
                 yield int(headers["Nats-Sequence"]), known(headers["Nats-Subject"], message.data)
         finally:
@@ -125,6 +133,18 @@ class Streams:
     async def last_sequence(self, stream: str) -> int:
         """Return the sequence of the last message that *stream* ever took."""
         return (await self._js.stream_info(stream)).state.last_seq
+
+    async def last_sequence_of(self, stream: str, matching: str) -> int:
+        """Return the sequence of the last message on the subjects that *matching* takes; 0 without any, or a stream."""
+        last = 0
+        try:
+            async for sequence, _ in self.last_of_each(stream, [matching], {}):
+                last = max(last, sequence)
+        except nats.errors.NoRespondersError:
+            with suppress(nats.js.errors.NotFoundError):
+                await self._js.stream_info(stream)
+                raise
+        return last
 
     async def in_hand(self, durable: Durable) -> tuple[int, datetime | None]:
         """Return how many messages of *durable* are in progress, and when the last one was delivered."""

@@ -125,7 +125,7 @@ def check(file: File = None, /, *, config: options.Config = None, json: options.
     errors = [problem for problem in problems if problem.severity == "error"]
     if json:
         told = {"ok": not errors, "problems": problems}
-        document(told | {name: getattr(settings, name) for name in Settings.__struct_fields__})
+        document(told | {name: getattr(settings, name) for name in Settings.sections()})
         return 2 if errors else 0
     for problem in problems:
         complain(f"{'' if problem.severity == 'error' else 'warning: '}{problem.where}: {problem.problem}")
@@ -159,7 +159,7 @@ def show(file: File = None, /, *, config: options.Config = None, json: options.J
     file = _one(file, config)
     settings = _without_secrets(options.settings(file))
     if json:
-        document(settings)
+        document({name: getattr(settings, name) for name in Settings.sections()})
         return 0
     place = file or os.environ.get("VEDETTE_CONFIG") or DEFAULT_FILE
     say(
@@ -203,6 +203,8 @@ def _table(section: Struct) -> Table:
     table = tomlkit.table()
     tables: list[tuple[str, Item]] = []
     for field in msgspec.structs.fields(section):
+        if isinstance(section, Settings) and field.name in Settings.NOT_IN_FILE:
+            continue
         value = getattr(section, field.name)
         if _is_table(value):
             tables.append((field.name, _nested(value)))

@@ -1,11 +1,11 @@
 """The configured endpoints, open: the one way services reach a model server."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -15,7 +15,7 @@ from vedette.bus.bus import Bus
 from vedette.clock import Clock
 from vedette.endpoints.budget import charge
 from vedette.endpoints.contact import Contact, after
-from vedette.errors import NotYet, ProviderError
+from vedette.errors import ConfigurationError, NotYet, ProviderError
 from vedette.messages import ids
 from vedette.messages.catalogue import Versioned
 from vedette.messages.events import EndpointObserved, Job, JobCause, JobKind
@@ -23,7 +23,7 @@ from vedette.providers import Access, Endpoint, Listing, Metered, Provider, Reca
 from vedette.providers.access import access, of_load
 from vedette.providers.counting import counting
 from vedette.providers.redaction import NO_SECRETS, REDACTED, Secrets
-from vedette.settings import EndpointSettings, Outbound, Settings
+from vedette.settings import Defined, EndpointSettings, Outbound, Settings
 from vedette.types import EndpointState, Listed, ModelInfo, ModelRef, Occupancy, Outcome, Use
 
 # Of one endpoint. Each becomes an event, a subject and memory in every service: a server must not decide how much.
@@ -197,10 +197,19 @@ class Reloaded(NamedTuple):
 
 
 class Endpoints:
-    """All configured endpoints, by name, open. `reload` opens and closes what has changed."""
+    """All endpoints in force, by name, open. `reload` opens and closes what has changed.
 
-    def __init__(self, *, clock: Clock) -> None:
+    One that is paused or asleep is closed, and so is one that was not defined in the configuration file and cannot be
+    opened here: it is known, and not contacted. `closed` says why.
+    """
+
+    def __init__(self, *, clock: Clock, log: Any = None) -> None:
         self._clock = clock
+        self._log = log
+        self.closed: dict[str, str] = {}
+        self.unusable: dict[str, str] = {}  # those of them that cannot be opened
+        self.urls: dict[str, str] = {}  # of all, open or closed
+        self.defined = Defined()
         self._entries: dict[str, _Entry] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -208,21 +217,40 @@ class Endpoints:
         """Have open what *settings* name. Those that are the same there stay as they are.
 
         A running job ends when its endpoint is removed or is elsewhere; of one with another budget, say, it goes on.
-        Raises ConfigurationError, and changes nothing, for an unknown provider or a secret that cannot be read.
+        Raises ConfigurationError, and changes nothing, for an unknown provider or a secret that cannot be read in the
+        configuration file.
         """
         opened: dict[str, _Entry] = {}
+        closed: dict[str, str] = {}
+        unusable: dict[str, str] = {}
         try:
             for name, configured in settings.endpoints.items():
-                way = access(name, configured, settings.outbound)
-                held = self._entries.get(name)
-                if held is None or held.way != way or held.endpoint.settings != configured:
-                    opened[name] = await self._open(name, configured, way, settings)
+                origin = settings.defined.origins.get(name)
+                if origin is not None and origin.closed is not None:
+                    closed[name] = origin.closed
+                    continue
+                try:
+                    way = access(name, configured, settings.outbound)
+                    held = self._entries.get(name)
+                    if held is None or held.way != way or held.endpoint.settings != configured:
+                        opened[name] = await self._open(name, configured, way, settings)
+                except ConfigurationError as error:
+                    if origin is None:
+                        raise
+                    # Of that endpoint alone: it may be right elsewhere, and keeps no other from working.
+                    unusable[name] = str(error)
         except BaseException:
             for entry in opened.values():
                 await entry.closing.aclose()
             raise
         before = self._entries
-        self._entries = {name: opened.get(name) or before[name] for name in settings.endpoints}
+        self._tell(unusable)
+        self.closed, self.unusable = closed | unusable, unusable
+        self.urls = {name: configured.url for name, configured in settings.endpoints.items()}
+        self.defined = settings.defined
+        self._entries = {
+            name: opened.get(name) or before[name] for name in settings.endpoints if name not in self.closed
+        }
         reloaded = Reloaded(
             added=[name for name in opened if name not in before],
             removed=[name for name in before if name not in self._entries],
@@ -238,6 +266,15 @@ class Endpoints:
         for name in reloaded.removed:
             await before[name].endpoint.until_idle()
         return reloaded
+
+    def _tell(self, unusable: Mapping[str, str]) -> None:
+        for name, reason in unusable.items():
+            if self._log is not None and self.unusable.get(name) != reason:
+                self._log.warning("endpoint.unusable", endpoint=name, reason=reason)
+
+    async def note(self) -> str | None:
+        """Return which endpoints cannot be used here, and why, or None."""
+        return "; ".join(f"{name} is not used: {why}" for name, why in self.unusable.items()) or None
 
     async def _open(self, name: str, configured: EndpointSettings, way: Access, settings: Settings) -> _Entry:
         provider = providers.load(configured.provider)
@@ -293,6 +330,9 @@ class Endpoints:
 
         async def on_job(job: Job) -> None:
             endpoint = self.get(job.endpoint)
+            if endpoint is None and job.endpoint in self.closed:
+                await bus.jobs.tell(job, "failed", f"{job.endpoint}: {self.closed[job.endpoint]}")
+                return
             if endpoint is None:
                 # Replicas do not all reload at the same time: another one may know it before this one.
                 if job.cause in ("found", "start") and self._clock.now() - job.at < _REPLICAS_RELOAD_WITHIN:
@@ -310,12 +350,13 @@ class Endpoints:
                 if now is not None:
                     # To be done where it is now.
                     raise NotYet(wait_s=0, problem="its endpoint is elsewhere now") from None
-                await bus.jobs.tell(job, "failed", f"{job.endpoint}: removed from the configuration")
+                reason = self.closed.get(job.endpoint, "removed from the configuration")
+                await bus.jobs.tell(job, "failed", f"{job.endpoint}: {reason}")
 
         return on_job
 
     def get(self, name: str) -> OpenEndpoint | None:
-        """Return the endpoint *name*, or None when it is not configured."""
+        """Return the endpoint *name*, or None when it is not configured, or closed."""
         entry = self._entries.get(name)
         return entry.endpoint if entry else None
 
@@ -351,12 +392,12 @@ def _elsewhere(old: OpenEndpoint, new: OpenEndpoint) -> bool:
 
 
 @asynccontextmanager
-async def open_endpoints(settings: Settings, *, clock: Clock) -> AsyncIterator[Endpoints]:
+async def open_endpoints(settings: Settings, *, clock: Clock, log: Any = None) -> AsyncIterator[Endpoints]:
     """Open every configured endpoint; close them on the way out. Nothing is contacted yet.
 
-    Raises ConfigurationError for an unknown provider or a secret that cannot be read.
+    Raises ConfigurationError for an unknown provider or a secret that cannot be read in the configuration file.
     """
-    endpoints = Endpoints(clock=clock)
+    endpoints = Endpoints(clock=clock, log=log)
     try:
         await endpoints.reload(settings)
         yield endpoints

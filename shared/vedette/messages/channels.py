@@ -111,6 +111,9 @@ _SENT: Final = tuple(f"model.{event}.>" for event in ("found", "changed", "lost"
 _OF_MODELS: Final = choosing("MODELS", *_SENT)
 _OF_WINNERS: Final = choosing("ANSWERS", "answer.*")
 
+# Who must know which endpoints there are: each process of theirs follows them for all that it runs.
+_KNOWING: Final[tuple[Role, ...]] = (*WORKERS, "recommender", "console", "gateway")
+
 CHANNELS: Final[tuple[Channel, ...]] = (
     Channel(
         message=events.Tick,
@@ -133,6 +136,22 @@ CHANNELS: Final[tuple[Channel, ...]] = (
         publishers=(*WORKERS, "operator", "console"),
         durables=(jobs("discoverer", "discover"), jobs("prober", "probe")),
         others=("benchmarker",),  # by `consumers.host_jobs`, one for each host group
+    ),
+    Channel(
+        message=events.EndpointDefined,
+        subject="endpoint.defined.{endpoint}",
+        stream="DEFINITIONS",
+        publishers=("operator", "console"),
+        followers=_KNOWING,
+        others=("operator",),  # it shows who changed what
+    ),
+    Channel(
+        message=events.EndpointAppeared,
+        subject="endpoint.appeared.{source}.{endpoint}",
+        stream="APPEARED",
+        publishers=("discoverer",),
+        followers=_KNOWING,
+        others=("operator",),
     ),
     Channel(
         message=events.EndpointObserved,

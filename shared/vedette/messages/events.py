@@ -28,6 +28,7 @@ from vedette.types import (
     ModelLoad,
     ModelRef,
     Outcome,
+    Pause,
     Performance,
     Positive,
     ProbeSample,
@@ -50,6 +51,7 @@ ScheduledJob = Literal["discovery", "availability", "performance", "quality", "r
 JobKind = Literal["discover", "probe", "verify", "benchmark", "evaluate"]
 JobCause = Literal["tick", "found", "changed", "listing", "start", "suspicion", "manual"]
 LossReason = Literal["absent", "endpoint_removed"]
+DefinedBy = Literal["add", "edit", "pause", "resume", "remove", "restore"]
 ProgressState = Literal["queued", "started", "step", "done", "failed"]
 
 
@@ -104,6 +106,64 @@ class Job(Event, frozen=True, kw_only=True):
     def subject(self) -> str:
         """job.<kind>.<host group>.<endpoint>[.<name>]."""
         return subjects.of_job(self.kind, self.group, self.endpoint, self.model)
+
+
+class EndpointDefined(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """An operator changed an endpoint at run time: the whole definition that holds from then on.
+
+    It is laid over what the configuration file or a source of endpoints says of that name, key by key, unless it is
+    `whole`. The last messages of a subject are the record of who changed what, and when.
+    """
+
+    TYPE = "endpoint.defined"
+    endpoint: EndpointName
+    action: Annotated[DefinedBy, Meta(description="the change that led to this definition")]
+    settings: Annotated[
+        dict[str, Any],
+        Meta(
+            description="keys of `[endpoints.NAME]` as in the configuration file; secrets by reference only"
+        ),
+    ] = {}
+    whole: Annotated[bool, Meta(description="nothing beneath this definition counts")] = False
+    removed: Annotated[bool, Meta(description="no endpoint of this name is used, wherever it is from")] = (
+        False
+    )
+    paused: Annotated[Pause | None, Meta(description="not measured and not recommended meanwhile")] = None
+    by: Annotated[Text, Meta(description="who made the change, as they said themselves")] = ""
+    via: Annotated[Text, Meta(description="what it was made with: `command line`, `console`")] = ""
+    reason: Text = ""
+
+    @property
+    def subject(self) -> str:
+        """endpoint.defined.<endpoint>."""
+        return f"endpoint.defined.{self.endpoint}"
+
+
+class EndpointAppeared(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """A source of endpoints, such as Kubernetes or DNS, shows one, changed or gone."""
+
+    TYPE = "endpoint.appeared"
+    source: Annotated[EndpointName, Meta(description="`kubernetes`, `dns`, `docker`, `directory`")]
+    endpoint: EndpointName
+    settings: Annotated[
+        dict[str, Any],
+        Meta(description="keys of `[endpoints.NAME]` as in the configuration file; none that holds a secret"),
+    ] = {}
+    key: Annotated[
+        Text | None,
+        Meta(description="name under `[discovery.keys]` of the secret that becomes its `api_key`"),
+    ] = None
+    origin: Annotated[Text, Meta(description="what it was read from, such as `Service ml/vllm`")] = ""
+    state: Annotated[
+        Literal["there", "asleep", "gone"],
+        Meta(description="asleep: scaled to zero; known, and never contacted"),
+    ] = "there"
+    reason: Annotated[Text, Meta(description="why it is asleep or gone")] = ""
+
+    @property
+    def subject(self) -> str:
+        """endpoint.appeared.<source>.<endpoint>."""
+        return f"endpoint.appeared.{self.source}.{self.endpoint}"
 
 
 class EndpointObserved(Event, frozen=True, kw_only=True):

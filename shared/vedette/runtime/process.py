@@ -6,7 +6,7 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -27,6 +27,7 @@ from vedette.local.instance import Connection
 from vedette.runtime import nats_server, telemetry, web
 from vedette.runtime.apart import Apart
 from vedette.runtime.apart import serve as serve_apart
+from vedette.runtime.defining import Defining, following
 from vedette.runtime.nats_server import NatsServer
 from vedette.runtime.reloading import Reloading
 from vedette.runtime.service import Serve, Service
@@ -87,13 +88,17 @@ class Running(Struct, frozen=True, kw_only=True):
     services: tuple[Service | Apart, ...]
     nats_place: str  # for people: where NATS is, without credentials
     reloading: Reloading | None = None  # None where no configuration is watched
+    defining: Defining | None = None  # None where no definitions are followed
 
     async def until_failure(self) -> None:
         """Wait; raise the failure of the first service that can serve no longer."""
-        await asyncio.wait([s.fatal for s in self.services], return_when=asyncio.FIRST_COMPLETED)
-        for service in self.services:
-            if service.fatal.done():
-                service.fatal.result()
+        fatal = [service.fatal for service in self.services]
+        if self.defining:
+            fatal.append(self.defining.bus.fatal)
+        await asyncio.wait(fatal, return_when=asyncio.FIRST_COMPLETED)
+        for one in fatal:
+            if one.done():
+                one.result()
 
 
 @asynccontextmanager
@@ -176,6 +181,11 @@ async def run(
         notes = {name: start.notes for name, start in starts.items()}
         others: list[str] = []
         health_url = await stack.enter_async_context(telemetry.serve(settings.http, checks, notes, others))
+        # Before any service knows an endpoint: one defined at run time never looks removed.
+        login = _as_user(settings, server, "operator").nats if server else settings.nats
+        defining = await _define(login, starts, stack, patient=patient) if source else None
+        if defining is not None:
+            settings = defining.overlay(settings)
         services: list[Service | Apart] = []
         for name, start in starts.items():
             chosen = _as_user(settings, server, name) if server else settings
@@ -184,7 +194,7 @@ async def run(
                 others.append(service.health_url)
             start.done(service)
             services.append(service)
-        reloading = Reloading(source, services, say) if source else None
+        reloading = Reloading(source, services, say, started=settings, over=defining) if source else None
         if reloading:
             notes["configuration"] = reloading.note
         agent_url = (server.url("agent") if server else settings.nats.url) or ""
@@ -206,7 +216,23 @@ async def run(
             services=tuple(services),
             nats_place=without_secrets(agent_url),
             reloading=reloading,
+            defining=defining,
         )
+
+
+async def _define(
+    login: Nats, starts: Mapping[str, Start], stack: AsyncExitStack, *, patient: bool
+) -> Defining | None:
+    """Return what follows the definitions of endpoints, which *stack* stops; None where no service needs them."""
+
+    async def attempt() -> Defining | None:
+        return await stack.enter_async_context(following(login, starts))
+
+    def waits(reason: str, seconds: float) -> None:
+        for start in starts.values():
+            start.waits(reason, seconds)
+
+    return await insist(attempt, waits) if patient else await attempt()
 
 
 async def _start(

@@ -1,5 +1,7 @@
 """A running process takes on a changed configuration: its file is watched, and SIGHUP has it read at once.
 
+Endpoints that operators define or that appear are laid over the file's (`vedette.runtime.defining`) and taken on alike.
+
 A configuration that is refused changes nothing: the one before it stays in force, and why is said in the log, in
 `/readyz`, in a metric and by `vedette doctor`.
 """
@@ -19,9 +21,20 @@ from vedette import log
 from vedette.errors import VedetteError
 from vedette.runtime import telemetry
 from vedette.settings import EndpointSettings, Secret, Settings, Source
+from vedette.text.shown import shown
 
 # The sections that services take on while they run. Any other needs a restart.
-RELOADED = ("endpoints", "schedule", "outbound", "recommend", "quality", "gateway", "webhooks")
+RELOADED = (
+    "endpoints",
+    "defined",
+    "schedule",
+    "outbound",
+    "recommend",
+    "quality",
+    "gateway",
+    "webhooks",
+    "discovery",
+)
 # And what in them needs a restart all the same.
 _NOT_RELOADED: Mapping[str, Sequence[str]] = {"gateway": ("enabled", "host", "port")}
 _LOOK_EVERY_S = 1.0
@@ -63,9 +76,22 @@ def changes(old: Settings, new: Settings) -> list[str]:
     ]
     said += [f"endpoint {name} removed" for name in before if name not in after and name not in renamed]
     said += [f"endpoint {name} changed" for name in after if name in before and after[name] != before[name]]
-    for name in RELOADED[1:]:
-        said += _differences(name, getattr(old, name), getattr(new, name))
+    said += _paused(old, new)
+    for name in RELOADED:
+        if name not in ("endpoints", "defined"):
+            said += _differences(name, getattr(old, name), getattr(new, name))
     return said
+
+
+def _paused(old: Settings, new: Settings) -> Iterator[str]:
+    """Yield which endpoints are contacted no longer, and why, and which are again."""
+    for name in new.endpoints:
+        before, after = (
+            origin.closed if (origin := settings.defined.origins.get(name)) else None
+            for settings in (old, new)
+        )
+        if after != before:
+            yield f"endpoint {name} {after or 'resumed'}"
 
 
 def _renamed(
@@ -83,7 +109,7 @@ def restarts(running: Settings, new: Settings) -> list[str]:
     """Return the keys in which *new* differs from what this process started with, and which need a restart."""
     fields = {
         name: _NOT_RELOADED.get(name, ()) if name in RELOADED else getattr(new, name).__struct_fields__
-        for name in Settings.__struct_fields__
+        for name in Settings.sections()
     }
     return [
         f"{section}.{field}"
@@ -109,12 +135,39 @@ def _differences(name: str, old: Any, new: Any) -> list[str]:
     ]
 
 
-class Reloading:
-    """Has *services* take on what *source* gives, once it has changed. `reload` may be called from anywhere."""
+class Overlay(Protocol):
+    """What is laid over the file."""
 
-    def __init__(self, source: Source, services: Sequence[Reloadable], say: Callable[[str], None]) -> None:
+    def is_new(self) -> bool:
+        """Return whether `overlay` may give something else than the last time."""
+        ...
+
+    def overlay(self, file: Settings) -> Settings:
+        """Return *file* with the endpoints that are in force now."""
+        ...
+
+
+class Reloading:
+    """Has *services* take on what *source* gives, once it has changed. `reload` may be called from anywhere.
+
+    *started* is what the services have, with what *over* lays over the file.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        services: Sequence[Reloadable],
+        say: Callable[[str], None],
+        *,
+        started: Settings | None = None,
+        over: Overlay | None = None,
+    ) -> None:
         self._source = source
-        self._current = source.started
+        self._file = source.started
+        self._current = started or source.started
+        self._over = over
+        self._taking = asyncio.Lock()
+        self._untaken: str | None = None  # why the last definitions are not taken on
         self._services = services
         self._say = say
         self._log = log.logger("configuration")
@@ -131,6 +184,8 @@ class Reloading:
         """Return what an operator should know of the configuration, or None."""
         if self._trouble:
             return f"refused, the configuration before it stays in force: {self._trouble}"
+        if self._untaken:
+            return f"endpoints changed at run time are not taken on yet: {self._untaken}"
         return f"needs a restart: {', '.join(self._waiting)}" if self._waiting else None
 
     async def run(self, hung_up: asyncio.Event) -> None:
@@ -145,6 +200,7 @@ class Reloading:
             if asked or (now != taken and now == seen):
                 taken = now if await self.reload(asked=asked) else None
             seen = now
+            await self.redefine()
 
     def _fingerprint(self) -> str:
         """Return a digest of the file and of the files its secrets are in: of a symbolic link, what it leads to."""
@@ -161,22 +217,64 @@ class Reloading:
 
         Say so, unless no operator *asked* and nothing is new. Return False when NATS was away: then try it again.
         """
+        async with self._taking:
+            return await self._reload(asked=asked)
+
+    async def redefine(self) -> None:
+        """Take on what came of definitions, and what a pause that has ended changes; try again while it fails."""
+        async with self._taking:
+            if self._over is not None and (self._over.is_new() or self._untaken):
+                await self._redefine(self._over)
+
+    async def _redefine(self, over: Overlay) -> None:
+        new = over.overlay(self._file)
         try:
-            new = await asyncio.to_thread(self._source.load)
+            await self._take_on(new)
+        except Exception as error:  # noqa: BLE001 - what is wrong with a definition must not end what runs
+            problem = f"{type(error).__name__}: {error}"
+            if problem != self._untaken:
+                self._log.warning("definitions.deferred", error=problem)
+            self._untaken = problem
+            return
+        done = changes(self._current, merge(self._current, new))
+        self._tell_left_out(new)
+        self._current, self._untaken = new, None
+        if done:
+            telemetry.RELOADS.labels("redefined").inc()
+            self._log.info("definitions.taken_on", changes=done)
+            self._say(f"endpoints {'; '.join(done)}")
+
+    def _tell_left_out(self, new: Settings) -> None:
+        """Say which definitions cannot be used, once."""
+        before = self._current.defined.left_out
+        for one in new.defined.left_out:
+            if one.wrong and one not in before:
+                self._log.warning(
+                    "definition.left_out", endpoint=one.endpoint, source=one.source, reason=one.why
+                )
+                self._say(f"endpoints {one.endpoint} of {one.source} is left out: {shown(one.why)}")
+
+    async def _reload(self, *, asked: bool) -> bool:
+        try:
+            file = await asyncio.to_thread(self._source.load)
+            new = self._over.overlay(file) if self._over else file
             await self._take_on(new)
         except VedetteError as error:
             self._refuse(str(error))
             return True
         except (nats.errors.Error, TimeoutError) as error:
+            self._untaken = self._untaken or "NATS was away"
             self._log.warning("configuration.deferred", error=f"{type(error).__name__}: {error}")
             return False
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a file must not end what runs
             self._refuse(f"{type(error).__name__}: {error}")
             return True
         done = changes(self._current, merge(self._current, new))
-        waiting = restarts(self._source.started, new)
+        waiting = restarts(self._source.started, file)
         before, quiet = self._waiting, not (asked or done or self._trouble or waiting != self._waiting)
-        self._current, self._trouble, self._waiting = new, None, waiting
+        self._tell_left_out(new)
+        self._file, self._current, self._trouble, self._waiting = file, new, None, waiting
+        self._untaken = None
         telemetry.CONFIGURATION_IN_FORCE.set(1)
         if quiet:
             return True

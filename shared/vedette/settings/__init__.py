@@ -7,7 +7,9 @@ secrets, only references: `{ env = "NAME" }` or `{ file = "/path" }`.
 from vedette.settings.benchmarker import Benchmarking, Evaluating
 from vedette.settings.bus import Nats
 from vedette.settings.console import CONSOLE_PORT, Console
+from vedette.settings.defined import Defined, LeftOut, Origin, Seen
 from vedette.settings.discoverer import Discovering
+from vedette.settings.discovery import Discovery
 from vedette.settings.durations import interval_s, is_cron, seconds
 from vedette.settings.endpoints import Basic, Budget, EndpointSettings, Load, Outbound, Rates
 from vedette.settings.gateway import GATEWAY_PORT, CallerKey, Gateway
@@ -15,6 +17,7 @@ from vedette.settings.prober import Probing
 from vedette.settings.reading import (
     DEFAULT_FILE,
     Source,
+    endpoint_of,
     examine,
     load,
     ollama_url,
@@ -28,7 +31,7 @@ from vedette.settings.runtime import Http
 from vedette.settings.section import Seconds, Secret, Section
 from vedette.settings.ticker import Schedule
 from vedette.settings.webhooks import WEBHOOK_EVENTS, Webhook
-from vedette.settings.whole import Settings
+from vedette.settings.whole import Settings, wrong_with_name
 
 __all__ = [
     "CONSOLE_PORT",
@@ -42,13 +45,17 @@ __all__ = [
     "Console",
     "CustomUseCase",
     "Database",
+    "Defined",
     "Discovering",
+    "Discovery",
     "EndpointSettings",
     "Evaluating",
     "Gateway",
     "Http",
+    "LeftOut",
     "Load",
     "Nats",
+    "Origin",
     "Outbound",
     "Probing",
     "Rates",
@@ -57,11 +64,13 @@ __all__ = [
     "Seconds",
     "Secret",
     "Section",
+    "Seen",
     "Settings",
     "Source",
     "Vouched",
     "Webhook",
     "Weight",
+    "endpoint_of",
     "examine",
     "interval_s",
     "is_cron",
@@ -71,4 +80,5 @@ __all__ = [
     "read",
     "seconds",
     "settings_file",
+    "wrong_with_name",
 ]

@@ -4,6 +4,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Set
+from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeGuard, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -88,6 +89,16 @@ def examine(
         ollama = EndpointSettings(provider="ollama", url=ollama_url(environ.get("OLLAMA_HOST", "")))
         settings = msgspec.structs.replace(settings, endpoints={"ollama": ollama})
     return settings, problems
+
+
+def endpoint_of(table: Mapping[str, Any], *, where: str) -> EndpointSettings:
+    """Return the endpoint that *table* gives. Raises ConfigurationError, naming *where* and the key."""
+    for path, hint in _unknown_keys(table, EndpointSettings, ()):
+        raise ConfigurationError(where=where, problem=f"{'.'.join(path)}: {hint}")
+    endpoint = _convert_one(_placed(table), EndpointSettings, where)
+    for key, problem in endpoint.problems():
+        raise ConfigurationError(where=f"{where}.{key}", problem=problem)
+    return endpoint
 
 
 def ollama_url(host: str) -> str:
@@ -180,14 +191,20 @@ def _unknown_keys(value: Any, kind: Any, path: tuple[str, ...]) -> Iterator[tupl
         for key, inner in value.items():
             yield from _unknown_keys(inner, get_args(kind)[1], (*path, key))
         return
-    fields = get_type_hints(kind, include_extras=True)
+    fields = _types(kind)
+    known = kind.sections() if kind is Settings else kind.__struct_fields__
     for key, inner in value.items():
-        if key in kind.__struct_fields__:
+        if key in known:
             yield from _unknown_keys(inner, fields[key], (*path, key))
         else:
-            near = difflib.get_close_matches(key, kind.__struct_fields__, n=1, cutoff=0.5)
-            hint = f'did you mean "{near[0]}"?' if near else f"known: {', '.join(kind.__struct_fields__)}"
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f'did you mean "{near[0]}"?' if near else f"known: {', '.join(known)}"
             yield (*path, key), f"unknown key; {hint}"
+
+
+@cache  # an endpoint is read whenever one is defined, and looking takes most of the time
+def _types(kind: type[Struct]) -> Mapping[str, Any]:
+    return get_type_hints(kind, include_extras=True)
 
 
 def _without(value: Any, paths: Set[tuple[str, ...]], path: tuple[str, ...] = ()) -> Any:

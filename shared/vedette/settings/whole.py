@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Iterator
+from typing import ClassVar
 
 from vedette.settings.benchmarker import Benchmarking, Evaluating
 from vedette.settings.bus import Nats
 from vedette.settings.console import Console
+from vedette.settings.defined import Defined
+from vedette.settings.discovery import Discovery
 from vedette.settings.endpoints import EndpointSettings, Outbound
 from vedette.settings.gateway import Gateway
 from vedette.settings.prober import Probing
@@ -19,8 +22,20 @@ from vedette.settings.webhooks import Webhook
 _ENDPOINT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 
 
+def wrong_with_name(endpoint: str) -> str | None:
+    """Return what is wrong with the name of an endpoint, or None."""
+    if _ENDPOINT_NAME.match(endpoint):
+        return None
+    return "an endpoint's name is lower-case letters, digits and hyphens, at most 63"
+
+
 class Settings(Section, frozen=True, kw_only=True):
-    """The whole configuration, with a default for everything."""
+    """The whole configuration, with a default for everything.
+
+    `endpoints` are those in force; `defined` says which are not from the file alone. No file has it.
+    """
+
+    NOT_IN_FILE: ClassVar = ("defined",)
 
     endpoints: dict[str, EndpointSettings] = {}
     schedule: Schedule = Schedule()
@@ -36,12 +51,18 @@ class Settings(Section, frozen=True, kw_only=True):
     recommend: Recommend = Recommend()
     quality: tuple[Vouched, ...] = ()
     webhooks: tuple[Webhook, ...] = ()
+    discovery: Discovery = Discovery()
+    defined: Defined = Defined()
+
+    @classmethod
+    def sections(cls) -> tuple[str, ...]:
+        """Return the names of all that a file may have."""
+        return tuple(name for name in cls.__struct_fields__ if name not in cls.NOT_IN_FILE)
 
     def check(self) -> Iterator[Problem]:
         """Yield the names that no endpoint may have, and what keeps webhooks from being sent."""
         for name in self.endpoints:
-            if not _ENDPOINT_NAME.match(name):
-                problem = "an endpoint's name is lower-case letters, digits and hyphens, at most 63"
+            if problem := wrong_with_name(name):
                 yield f"endpoints.{name}", problem
         names = [webhook.name for webhook in self.webhooks]
         for place, name in enumerate(names):

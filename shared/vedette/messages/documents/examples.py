@@ -107,6 +107,24 @@ def _of_model(kind: str) -> dict[str, Any]:
 MESSAGES: Final[tuple[Struct, ...]] = (
     e.Tick(**_fact("tick"), job="availability", slot=_AT),
     e.Job(**_fact("job"), kind="benchmark", group="gpu-box", endpoint="gpu", model=_QWEN),
+    e.EndpointDefined(
+        **_fact("defined"),
+        endpoint="gpu",
+        action="pause",
+        settings={"timeout_s": 20},
+        paused=t.Pause(since=_AT, by="anna", reason="new driver", until=_AT + timedelta(hours=2)),
+        by="anna",
+        via="command line",
+        reason="new driver",
+    ),
+    e.EndpointAppeared(
+        **_fact("appeared"),
+        source="kubernetes",
+        endpoint="ml-vllm",
+        settings={"provider": "openai-compatible", "url": "http://vllm.ml.svc:8000"},
+        key="vllm",
+        origin="Service ml/vllm, port 8000",
+    ),
     e.EndpointObserved(
         **_fact("observed"),
         endpoint="gpu",

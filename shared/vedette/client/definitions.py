@@ -1,0 +1,134 @@
+"""Changes that an operator makes to endpoints at run time: from what was defined to the next definition.
+
+`define` publishes it by compare-and-set: of two operators who change the same endpoint, the second gets an error.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from vedette.bus.bus import Bus
+from vedette.errors import RequestError
+from vedette.messages import ids
+from vedette.messages.catalogue import Versioned
+from vedette.messages.events import DefinedBy, EndpointDefined
+from vedette.settings import wrong_with_name
+from vedette.types import Pause
+
+STREAM: Final = "DEFINITIONS"
+
+
+class Author(Struct, frozen=True, kw_only=True):
+    """Who makes a change, with what, and why."""
+
+    by: str
+    via: str
+    reason: str = ""
+
+
+# From the last definition of an endpoint to the fields of the next.
+Change = Callable[[EndpointDefined | None], dict[str, Any]]
+
+
+def add(settings: Mapping[str, Any]) -> Change:
+    """Return the change to an endpoint that is *settings* alone, whatever else has its name."""
+    return lambda _: {"action": "add", "settings": dict(settings), "whole": True}
+
+
+def edit(settings: Mapping[str, Any], unset: Sequence[str] = ()) -> Change:
+    """Return the change of some keys, and of those in *unset* back to what is beneath them."""
+
+    def change(held: EndpointDefined | None) -> dict[str, Any]:
+        before = _settings(held)
+        if missing := [key for key in unset if key not in before]:
+            problem = f"{missing[0]} is not set at run time, so it cannot be unset"
+            raise RequestError(code="invalid_value", message=problem, field=missing[0])
+        kept = {key: value for key, value in before.items() if key not in unset}
+        return {**_kept(held), "action": "edit", "settings": kept | dict(settings)}
+
+    return change
+
+
+def pause(*, author: Author, now: datetime, until: datetime | None) -> Change:
+    """Return the change to a pause, until it is resumed or until a time."""
+    paused = Pause(since=now, by=author.by, reason=author.reason, until=until)
+    return lambda held: {**_kept(held), "action": "pause", "paused": paused}
+
+
+def resume(held: EndpointDefined | None) -> dict[str, Any]:
+    """Return the change that ends a pause."""
+    return {**_kept(held), "action": "resume", "paused": None}
+
+
+def remove(_: EndpointDefined | None) -> dict[str, Any]:
+    """Return the change after which no endpoint of the name is used, wherever it is from."""
+    return {"action": "remove", "removed": True}
+
+
+def restore(_: EndpointDefined | None) -> dict[str, Any]:
+    """Return the change after which all is as if no operator had changed the endpoint."""
+    return {"action": "restore"}
+
+
+def _settings(held: EndpointDefined | None) -> dict[str, Any]:
+    return dict(held.settings) if held is not None and not held.removed else {}
+
+
+def _kept(held: EndpointDefined | None) -> dict[str, Any]:
+    """Return what a change leaves as it is."""
+    if held is None or held.removed:
+        return {}
+    return {"settings": held.settings, "whole": held.whole, "paused": held.paused}
+
+
+async def last(bus: Bus, name: str) -> Versioned[EndpointDefined] | None:
+    """Return the last definition of the endpoint *name*, with its sequence."""
+    held = await bus.streams.last(STREAM, subject(name))
+    if held is None or not isinstance(held.event, EndpointDefined):
+        return None
+    return Versioned(held.sequence, held.event)
+
+
+def subject(name: str) -> str:
+    """Return the subject of the definitions of *name*. Raises RequestError for what is no name of an endpoint."""
+    if problem := wrong_with_name(name):
+        raise RequestError(code="invalid_value", message=f"{name!r}: {problem}", field="endpoint")
+    return f"endpoint.defined.{name}"
+
+
+async def define(bus: Bus, name: str, change: Change, author: Author, *, expected: int) -> EndpointDefined:
+    """Publish *change* of the endpoint *name*, whose last definition had the sequence *expected*; 0: it had none.
+
+    Raises RequestError when it was changed meanwhile, saying by whom, and what nats-py raises.
+    """
+    now = bus.clock.now()
+
+    def step(held: Versioned[EndpointDefined] | None) -> EndpointDefined:
+        if (held.sequence if held else 0) != expected:
+            raise _meanwhile(name, held.event if held else None)
+        fields = change(held.event if held else None)
+        action: DefinedBy = fields.pop("action")
+        content = msgspec.json.encode([fields, author, expected]).decode()
+        return EndpointDefined(
+            id=ids.derive(now, subject(name), action, content),
+            at=now,
+            endpoint=name,
+            action=action,
+            by=author.by,
+            via=author.via,
+            reason=author.reason,
+            **fields,
+        )
+
+    event = await bus.publisher.advance(STREAM, subject(name), step)
+    assert event is not None  # noqa: S101 - a step always gives one
+    return event
+
+
+def _meanwhile(name: str, held: EndpointDefined | None) -> RequestError:
+    by = f" by {held.by} ({held.action}, {held.at:%H:%M:%S}Z)" if held else ""
+    problem = f"endpoint {name} was changed meanwhile{by}; nothing was changed. Look at it again, then repeat"
+    return RequestError(code="conflict", message=problem, field="endpoint")
