@@ -37,7 +37,7 @@ class LeftOut(Struct, frozen=True, kw_only=True, omit_defaults=True):
     url: str = ""
     by: str = ""
     at: UtcTime | None = None
-    wrong: bool = False  # nobody decided it: it cannot be used
+    wrong: bool = False  # no one decided it: it cannot be used
 
 
 class Seen(Struct, frozen=True, kw_only=True):
@@ -48,7 +48,7 @@ class Seen(Struct, frozen=True, kw_only=True):
 
 
 class Defined(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """All that is known of endpoints beside their settings."""
+    """What is known of endpoints in addition to their settings."""
 
     origins: dict[str, Origin] = {}
     left_out: tuple[LeftOut, ...] = ()
