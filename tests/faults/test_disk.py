@@ -6,7 +6,7 @@ import re
 import signal
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,6 +88,46 @@ async def test_streams_fit_a_server_with_little_storage(tmp_path: Path) -> None:
                         await provision(connection, GREEDY)
             finally:
                 await close(connection)
+
+
+def _never_given_up(
+    before: Mapping[str, int], shares: Sequence[float]
+) -> Iterator[tuple[float, Mapping[str, int]]]:
+    yield from ((share, before) for share in shares)
+
+
+@pytest.mark.fault(
+    "streams that fill the storage, and one still to be made",
+    "I5",
+    without=("vedette.bus.provisioning:_attempts", _never_given_up),
+)
+async def test_streams_share_what_a_server_has(tmp_path: Path) -> None:
+    """A volume of 2 GiB gives the server 1.2 GiB: no stream is refused because those before it took too much.
+
+    Where streams that are there take all of it, they shrink together. Doing it again changes nothing.
+    """
+    port = free_port()
+    configuration = tmp_path / "nats.conf"
+    configuration.write_text(
+        f'listen: "127.0.0.1:{port}"\njetstream {{ store_dir: "{tmp_path}", max_file_store: 1200MB }}\n'
+    )
+    async with child([nats_server.find_binary(), "--config", str(configuration)], log=tmp_path / "log"):
+        connection = await nats.connect(f"nats://127.0.0.1:{port}", max_reconnect_attempts=-1)
+        try:
+            await provision(connection, Settings())
+            parts = await limits(connection)
+            assert parts["MODELS"] >= 256 * MIB
+            assert await provision(connection, Settings()) == []
+
+            js = connection.jetstream(timeout=60)
+            await js.delete_stream("DEAD")
+            rest = 1200 * MIB - sum(max(0, part) for name, part in parts.items() if name != "DEAD")
+            models: StreamConfig = (await js.stream_info("MODELS")).config
+            await js.update_stream(models.evolve(max_bytes=parts["MODELS"] + rest - MIB))
+            assert "made DEAD" in await provision(connection, Settings())
+            assert await limits(connection) == parts
+        finally:
+            await close(connection)
 
 
 async def test_limits_grow_and_shrink_without_loss(server: NatsServer) -> None:

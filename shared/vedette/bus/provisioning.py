@@ -1,5 +1,6 @@
 """The streams, and making them and their durable consumers, as often as one likes."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -200,16 +201,44 @@ async def provision(
     """
     await require_jetstream(connection)
     js = connection.jetstream(timeout=10)
-    *shares, smallest = _shares(settings, room_bytes)
-    for share in shares:
+    done: dict[str, str] = {}
+    limits = await _limits(js, settings)
+    *attempts, last = _attempts(limits, _shares(settings, room_bytes))
+    for share, before in attempts:
         with suppress(StorageTooSmall):
-            done = await _provision_streams(js, settings, share)
+            await _provision_streams(js, settings, share, before, done)
             break
     else:
-        done = await _provision_streams(js, settings, smallest)
+        await _provision_streams(js, settings, *last, done)
     for durable in DURABLES:
         await ensure_durable(connection, durable)
-    return done
+    # A limit that was tried in vain is as it was.
+    same = {
+        f"altered {name} (max_bytes)"
+        for name, limit in (await _limits(js, settings)).items()
+        if limits.get(name) == limit
+    }
+    return [line for line in done.values() if line not in same]
+
+
+def _attempts(
+    before: Mapping[str, int], shares: Sequence[float]
+) -> Iterator[tuple[float, Mapping[str, int]]]:
+    """Yield a share to try, with the limits that streams had *before* and keep.
+
+    Where not even the smallest share fits beside these, they are given up: all streams shrink until they fit together.
+    """
+    yield from ((share, before) for share in shares)
+    yield from ((share, {}) for share in shares if before)
+
+
+async def _limits(js: Any, settings: Settings) -> dict[str, int]:
+    """Return the limits in bytes of the streams that are there, by their names."""
+    limits = {}
+    for name in stream_names(settings):
+        with suppress(nats.js.errors.NotFoundError):
+            limits[name] = (await js.stream_info(name)).config.max_bytes or 0
+    return limits
 
 
 async def require_jetstream(connection: NatsClient) -> None:
@@ -243,11 +272,18 @@ def reserved_bytes(settings: Settings, *, share: float = 1.0) -> int:
     return sum(max(0, config.max_bytes or 0) for config in streams(settings, share=share))
 
 
-async def _provision_streams(js: Any, settings: Settings, share: float) -> list[str]:
-    done = []
+async def _provision_streams(
+    js: Any, settings: Settings, share: float, before: Mapping[str, int], done: dict[str, str]
+) -> None:
+    """Provision all streams at *share*; add to *done* what was done to each, unless an earlier attempt did more."""
     for config, whole in zip(streams(settings, share=share), streams(settings), strict=True):
+        name = config.name or ""
         try:
-            done.append(await provision_stream(js, config, most_bytes=whole.max_bytes))
+            line = await provision_stream(
+                js, config, most_bytes=whole.max_bytes, before_bytes=before.get(name)
+            )
+            if line:
+                done.setdefault(name, line)
         except nats.js.errors.APIError as error:
             reason = error.description or str(error)
             if any(sign in reason for sign in _TOO_LITTLE_STORAGE):
@@ -261,7 +297,6 @@ async def _provision_streams(js: Any, settings: Settings, share: float) -> list[
             if error.err_code == _SUBJECTS_OVERLAP:
                 reason = await _in_the_way(js, config)
             raise ProvisioningError(stream=config.name, problem=reason) from error
-    return [line for line in done if line]
 
 
 async def _in_the_way(js: Any, wanted: StreamConfig) -> str:
@@ -277,8 +312,13 @@ def _mib(size: int | None) -> int:
     return (size or 0) // _MIB
 
 
-async def provision_stream(js: Any, wanted: StreamConfig, *, most_bytes: int | None) -> str:
-    """Make the stream *wanted*, or change the present one to it; return what was done. Raises ProvisioningError."""
+async def provision_stream(
+    js: Any, wanted: StreamConfig, *, most_bytes: int | None, before_bytes: int | None = None
+) -> str:
+    """Make the stream *wanted*, or change the present one to it; return what was done. Raises ProvisioningError.
+
+    A limit of *before_bytes* is kept where *wanted* has a lower one, up to *most_bytes*.
+    """
     try:
         present = await js.stream_info(wanted.name)
     except nats.js.errors.NotFoundError:
@@ -288,7 +328,7 @@ async def provision_stream(js: Any, wanted: StreamConfig, *, most_bytes: int | N
         has = ", ".join(present.config.subjects or ()) or "no subjects"
         problem = f"a stream of this name with {has} is there already and is not Vedette's. {_APART}"
         raise ProvisioningError(stream=wanted.name, problem=problem)
-    limit = _kept_limit(wanted.max_bytes, most_bytes, present.config.max_bytes, held=present.state.bytes)
+    limit = _kept_limit(wanted.max_bytes, most_bytes, before_bytes, held=present.state.bytes)
     wanted = wanted.evolve(max_bytes=limit, storage=present.config.storage)  # no server changes that
     has = present.config.as_dict()
     differing = {
@@ -312,17 +352,17 @@ async def _make(js: Any, wanted: StreamConfig) -> None:
         await js.add_stream(wanted.evolve(storage=StorageType.FILE))
 
 
-def _kept_limit(least: int | None, most: int | None, present: int | None, *, held: int) -> int | None:
-    """Return the limit in bytes for a stream that has the limit *present* and holds *held* bytes.
+def _kept_limit(least: int | None, most: int | None, before: int | None, *, held: int) -> int | None:
+    """Return the limit in bytes for a stream that had the limit *before* and holds *held* bytes.
 
     It grows to *least*, which is what can be had now. It shrinks to *most*, which is all that is wanted, and never
     below twice what the stream holds: at its limit a stream refuses new messages.
     """
     if least is None or most is None:
         return least
-    if present is None or present <= 0:
-        return max(least, min(most, 2 * held))
-    return max(least, min(present, max(most, 2 * held)))
+    if before is None or before <= 0:
+        return max(least, 2 * held)
+    return max(least, min(before, max(most, 2 * held)))
 
 
 def _plain(value: Any) -> Any:
