@@ -226,7 +226,7 @@ def _attempts(
 ) -> Iterator[tuple[float, Mapping[str, int]]]:
     """Yield a share to try, with the limits that streams had *before* and keep.
 
-    Where not even the smallest share fits beside these, they are given up: all streams shrink until they fit together.
+    Where even the smallest share does not fit with these, they are given up: all streams shrink until they fit.
     """
     yield from ((share, before) for share in shares)
     yield from ((share, {}) for share in shares if before)
