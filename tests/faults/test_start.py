@@ -20,10 +20,9 @@ async def test_services_wait_for_what_they_need(tmp_path: Path) -> None:
     broker, health = free_port(), free_port()
     url, health_url = f"nats://127.0.0.1:{broker}", f"http://127.0.0.1:{health}"
     config = tmp_path / "vedette.toml"
-    config.write_text(
-        f'[nats]\nurl = "{url}"\nprovision = false\n[http]\nport = {health}\n'
-        f'[database]\nurl = "sqlite+aiosqlite:///{tmp_path / "history.db"}"\n'
-    )
+    config.write_text(f'[nats]\nurl = "{url}"\nprovision = false\n[http]\nport = {health}\n')
+    state = tmp_path / "state"  # a volume, for the database that is not configured
+    state.mkdir()
     server = [nats_server.find_binary(), "-p", str(broker), "-js", "-sd", str(tmp_path / "js")]
     names = ("recorder", "recommender", "prober", "ticker")
 
@@ -36,9 +35,7 @@ async def test_services_wait_for_what_they_need(tmp_path: Path) -> None:
 
     async with AsyncExitStack() as stack:
         running = await stack.enter_async_context(
-            started(
-                tmp_path, "run", *names, "--config", str(config), VEDETTE_STATE_DIR=str(tmp_path / "none")
-            )
+            started(tmp_path, "run", *names, "--config", str(config), VEDETTE_STATE_DIR=str(state))
         )
         assert "no NATS server listens there" in await running.line("waiting")
         waits = await told()
@@ -57,6 +54,7 @@ async def test_services_wait_for_what_they_need(tmp_path: Path) -> None:
         assert seen["services"] == "all ready"
         assert seen["NATS"] == url
         assert "state directory" not in seen  # a pod has none
+        assert (state / "vedette.db").is_file()
         assert await running.stop() == 0
 
 

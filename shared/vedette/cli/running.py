@@ -168,10 +168,13 @@ def run(
 async def _run(services: list[str], config: str | None, nats: str | None) -> int:
     source = options.source(config, nats)
     names = services or process.wanted(source.started)
+    settings = source.started
+    if "recorder" in names:
+        settings = process.with_database(settings, instance.state_directory(None))
     async with process.stop_signals() as stopped, AsyncExitStack() as stack:
         async with stopped.interrupting():
             running = await stack.enter_async_context(
-                process.run(source.started, names, source=source, say=say, patient=True)
+                process.run(settings, names, source=source, say=say, patient=True)
             )
         say(f"NATS      {running.nats_place}")
         say(f"health    {running.connection.health_url}/readyz")

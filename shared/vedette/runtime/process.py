@@ -117,7 +117,7 @@ async def up(
     async with AsyncExitStack() as stack:
         stack.enter_context(instance.hold(directory))
         named = {f"{name}.port" for name in PORTS if getattr(settings, name).port}
-        settings = _with_ports(_with_token(_with_database(settings, directory), directory))
+        settings = _with_ports(_with_token(with_database(settings, directory), directory))
         room_bytes = instance.room(directory)
         server = None
         if settings.nats.url is None:
@@ -425,7 +425,8 @@ def _as_user(settings: Settings, server: NatsServer, name: str) -> Settings:
     return msgspec.structs.replace(settings, nats=nats)
 
 
-def _with_database(settings: Settings, directory: Path) -> Settings:
+def with_database(settings: Settings, directory: Path) -> Settings:
+    """Return *settings* with a database: SQLite in *directory*, where none is configured."""
     if settings.database.url:
         return settings
     database = msgspec.structs.replace(settings.database, url=instance.database_url(directory))
