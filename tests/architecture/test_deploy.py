@@ -134,12 +134,12 @@ def test_the_recorder_has_a_database() -> None:
     """PostgreSQL by the URL of a Secret, or a file on a volume, which the image's state directory is."""
     database = _configuration("prod").database.url
     assert database == Secret(file="/run/secrets/vedette/database-url")
-    assert _configuration("dev").database.url is None
     recorder = _of("dev", "Deployment")["recorder"]
     places = {mount["name"]: mount["mountPath"] for mount in _container(recorder)["volumeMounts"]}
     state = re.search(r"VEDETTE_STATE_DIR=(\S+)", (DEPLOY / "Dockerfile").read_text())
     assert state is not None
     assert places["state"] == state[1]
+    assert _configuration("dev").database.url == f"sqlite+aiosqlite:///{state[1]}/vedette.db"
     assert recorder["spec"]["strategy"] == {"type": "Recreate"}
 
 

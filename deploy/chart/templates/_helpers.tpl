@@ -80,6 +80,8 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- $config := dict "nats" $nats "http" (dict "host" "0.0.0.0" "port" 8080) -}}
 {{- if .Values.database.existingSecret -}}
 {{- $_ := set $config "database" (dict "url" (dict "file" (printf "%s/database-url" $secrets))) -}}
+{{- else -}}
+{{- $_ := set $config "database" (dict "url" "sqlite+aiosqlite:////var/lib/vedette/vedette.db") -}}
 {{- end -}}
 {{- if .Values.services.console.enabled -}}
 {{- $name := printf "%s-console" $full -}}
