@@ -24,6 +24,7 @@ ALLOWED = {
 }
 _CLASSIFIED = {
     "Apache Software License": "Apache-2.0",
+    "3-Clause BSD License": "BSD-3-Clause",
     "BSD License": "BSD",
     "MIT License": "MIT",
     "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
@@ -41,7 +42,8 @@ def licences(told: PackageMetadata) -> set[str]:
         for name in told.get_all("Classifier") or ()
         if name.startswith("License :: OSI Approved :: ")
     ]
-    return {_CLASSIFIED.get(name, name) for name in classified} or {told.get("License") or "none told"}
+    named = classified or [told.get("License") or "none told"]
+    return {_CLASSIFIED.get(name, name) for name in named}
 
 
 def test_the_lock_is_read() -> None:

@@ -1,6 +1,7 @@
 """Ingest: messages of a stream into one transaction, acknowledged after its commit."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing, suppress
@@ -12,6 +13,7 @@ import nats.errors
 import nats.js.errors
 from nats.aio.msg import Msg
 
+from vedette import tracing
 from vedette.bus.bus import Bus
 from vedette.bus.comparing import COMPARE_EVERY_S, compared, in_words
 from vedette.clock import Clock
@@ -144,6 +146,7 @@ class Recording:
             return
 
     async def _record(self, stream: str, created_at: datetime, batch: Sequence[Msg]) -> None:
+        began_ns = time.time_ns()
         outcomes: Counter[str] = Counter()
         dead: list[Row] = []
 
@@ -159,6 +162,7 @@ class Recording:
         refused = await self._insist(stream, lambda: self._store.put(bound), batch)
         for message in batch:
             await message.ack()
+        _trace(batch, began_ns)
         self._tell_of_dead(stream, [*dead, *refused])
         late = len({row.message.sequence for row in refused})
         for outcome, count in {**outcomes, "recorded": outcomes["recorded"] - late, "refused": late}.items():
@@ -290,6 +294,20 @@ async def _give_back(batches: Iterable[Sequence[Msg]]) -> None:
     for message in chain.from_iterable(batches):
         with suppress(nats.errors.Error):
             await message.nak()
+
+
+def _trace(batch: Iterable[Msg], began_ns: int) -> None:
+    """Add to the trace of each message of *batch* that it was recorded between *began_ns* and now."""
+    if tracing.is_on():
+        for message in batch:
+            with tracing.span(
+                "process",
+                message.subject,
+                service="recorder",
+                headers=message.headers or {},
+                start_ns=began_ns,
+            ):
+                pass
 
 
 def _as_stored(message: Msg, stream: str, created_at: datetime) -> Message:

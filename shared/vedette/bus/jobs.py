@@ -11,6 +11,7 @@ from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
+from vedette import tracing
 from vedette.bus.backoff import Backoff
 from vedette.bus.comparing import ComparedClock
 from vedette.bus.provisioning import ACK_WAIT_S
@@ -139,7 +140,13 @@ class Jobs:
 
         async def run(message: Msg) -> None:
             async with slots:
-                await self._handle_job(message, handle, timeout_s)
+                with tracing.span(
+                    "process",
+                    message.subject,
+                    service=durable.service,
+                    headers=message.headers or {},
+                ):
+                    await self._handle_job(message, handle, timeout_s)
 
         try:
             async with aclosing(pull(self._connection, durable, room, clock=self._clock)) as source:

@@ -13,6 +13,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import PubAck
 
+from vedette import tracing
 from vedette.bus.comparing import ComparedClock
 from vedette.bus.streams import Streams
 from vedette.bus.writes import Writes
@@ -211,9 +212,7 @@ class Publisher:
         if len(payload) > self._connection.max_payload:
             raise MessageTooLarge(subject=subject, size=len(payload), limit=self._connection.max_payload)
         try:
-            ack = await self._js.publish(
-                subject, payload, timeout=PUBLISH_TIMEOUT_S, headers=dict(headers) if headers else None
-            )
+            ack = await self._store(subject, payload, headers)
         except nats.js.errors.APIError as error:
             if not declined(error):
                 self._note_refusal(subject, error.description or str(error))
@@ -226,6 +225,13 @@ class Publisher:
             raise
         self._writes.stored(subject, self._clock.monotonic())
         return ack
+
+    async def _store(self, subject: str, payload: bytes, headers: Mapping[str, str] | None) -> PubAck:
+        if not headers:
+            return await self._js.publish(subject, payload, timeout=PUBLISH_TIMEOUT_S)
+        with tracing.span("publish", subject, service=self._name):
+            carried = {**headers, **tracing.outgoing()}
+            return await self._js.publish(subject, payload, timeout=PUBLISH_TIMEOUT_S, headers=carried)
 
     def _note_refusal(self, subject: str, reason: str) -> None:
         if self._writes_of_now().problem(self._clock.monotonic()) is None:

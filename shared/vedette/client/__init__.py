@@ -22,6 +22,7 @@ import nats.errors
 from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 
+from vedette import tracing
 from vedette.bus.connection import close, open_connection
 from vedette.client.model_feed import FOLLOWED, Followed, follow
 from vedette.client.subscription import Watching
@@ -414,8 +415,9 @@ async def ask_encoded(
 async def _request(
     connection: NatsClient, subject: str, payload: bytes, timeout_s: float, repeatable: bool
 ) -> Msg:
+    headers = tracing.outgoing() or None
     try:
-        return await connection.request(subject, payload, timeout=timeout_s)
+        return await connection.request(subject, payload, timeout=timeout_s, headers=headers)
     except (nats.errors.NoRespondersError, nats.errors.TimeoutError) as error:
         # No responders: safe to send again. A timeout: the request may have been processed.
         if not repeatable and isinstance(error, nats.errors.TimeoutError):
@@ -423,7 +425,7 @@ async def _request(
         # A service that is just being replaced, or a connection that is just being mended.
         await asyncio.sleep(_RETRY_AFTER_S)
     try:
-        return await connection.request(subject, payload, timeout=timeout_s)
+        return await connection.request(subject, payload, timeout=timeout_s, headers=headers)
     except nats.errors.NoRespondersError as error:
         raise NoAnswer(
             code="no_answer", message=f"no reply on {subject}; is a {_SERVICES[subject]} running?"

@@ -10,6 +10,8 @@ from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from vedette.tracing import TRACE
+
 # A server adds it to a request that crosses from one account to another, in place of one that the asker wrote.
 REQUEST_INFO: Final = "Nats-Request-Info"
 # The inboxes of clients, and what servers put in their place between accounts and between clusters.
@@ -48,8 +50,18 @@ def asker(message: Msg) -> str | None:
     return f"{info.acc}/{info.user}" if info.user else info.acc
 
 
+def _kept(message: Msg) -> dict[str, str]:
+    """Return the headers of *message* that a service reads: its asker, and the trace that the reply belongs to."""
+    kept = {}
+    if who := asker(message):
+        kept[REQUEST_INFO] = who
+    if trace := (message.headers or {}).get(TRACE):
+        kept[TRACE] = trace
+    return kept
+
+
 class Requests:
-    """A connection that hands on requests that may be answered, without the headers that their askers wrote.
+    """A connection that hands on requests that may be answered; of the headers that their askers wrote, the trace.
 
     nats-py's replies on `$SRV` repeat the headers of the request, and so would forge those of an event.
     """
@@ -68,8 +80,7 @@ class Requests:
             if not answerable(message.reply):
                 self._refused(subject)
                 return
-            who = None if subject.startswith(_SERVICE_API) else asker(message)
-            message.headers = {REQUEST_INFO: who} if who else None
+            message.headers = None if subject.startswith(_SERVICE_API) else _kept(message) or None
             await take(message)
 
         return await self._connection.subscribe(subject, queue=queue, cb=hand_on)

@@ -16,7 +16,7 @@ import msgspec
 import nats.errors
 from msgspec import Struct
 
-from vedette import log
+from vedette import log, tracing
 from vedette.bus.bus import Bus
 from vedette.bus.connection import connect, why, without_secrets
 from vedette.bus.provisioning import provision
@@ -176,6 +176,7 @@ async def run(
     """
     gc.set_threshold(*_COLLECT_AFTER)
     async with AsyncExitStack() as stack:
+        stack.enter_context(tracing.exporting())
         starts = {name: Start(name, say) for name in sorted(names, key=_rank)}
         checks = {name: start.ready for name, start in starts.items()}
         notes = {name: start.notes for name, start in starts.items()}

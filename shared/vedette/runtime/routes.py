@@ -10,6 +10,7 @@ from typing import Any
 from faststream import AckPolicy, BaseMiddleware
 from faststream.nats import JStream, PullSub
 
+from vedette import tracing
 from vedette.bus import permissions
 from vedette.bus.comparing import ComparedClock
 from vedette.errors import NotYet
@@ -56,6 +57,25 @@ def right_clock(clock: ComparedClock) -> type[BaseMiddleware]:
             return await call_next(msg)
 
     return RightClock
+
+
+def traced(service: str) -> type[BaseMiddleware]:
+    """Return a middleware that makes the handling of an event part of the trace that its headers carry."""
+
+    class Traced(BaseMiddleware):
+        """A span for each event."""
+
+        async def consume_scope(self, call_next: Any, msg: Any) -> Any:
+            raw = msg.raw_message
+            with tracing.span(
+                "process",
+                raw.subject,
+                service=service,
+                headers=raw.headers or {},
+            ):
+                return await call_next(msg)
+
+    return Traced
 
 
 def counted(service: str, log: Any) -> type[BaseMiddleware]:

@@ -19,7 +19,7 @@ from nats.micro.request import Request
 from nats.micro.service import EndpointConfig, ServiceConfig
 from nats.micro.service import Service as MicroService
 
-from vedette import __version__, log
+from vedette import __version__, log, tracing
 from vedette.bus import permissions
 from vedette.bus.bus import Bus
 from vedette.bus.connection import (
@@ -45,7 +45,7 @@ from vedette.messages.events import Event, Job
 from vedette.messages.queries import ErrorReply
 from vedette.runtime import telemetry
 from vedette.runtime.askers import REQUEST_INFO, Requests
-from vedette.runtime.routes import EventCodec, counted, right_clock
+from vedette.runtime.routes import EventCodec, counted, right_clock, traced
 from vedette.settings import Nats, Settings
 
 # From a query's subject and request to its reply: at once, or awaited, and then the next request on that
@@ -231,6 +231,10 @@ class Service:
         )
 
         async def respond(request: Request) -> None:
+            with tracing.span("process", subject, service=self.name, headers=request.headers or {}):
+                await reply_to(request)
+
+        async def reply_to(request: Request) -> None:
             began = time.perf_counter()
             try:
                 who = request.headers.get(REQUEST_INFO) if request.headers else None
@@ -396,7 +400,7 @@ async def open_service(name: str, settings: Settings) -> AsyncIterator[Service]:
         raise BusUnreachable(url=without_secrets(settings.nats.url), problem=problem) from error
     bus = Bus(connection, name=name, clock=SystemClock(), log=logger)
     # From the outermost to the innermost.
-    for middleware in (bus.backoff.middleware(), counted(name, logger), right_clock(bus.clock)):
+    for middleware in (traced(name), bus.backoff.middleware(), counted(name, logger), right_clock(bus.clock)):
         broker.add_middleware(middleware)
     for durable in DURABLES:
         if durable.service == name:

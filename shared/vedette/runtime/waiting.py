@@ -19,20 +19,20 @@ _LONGEST_S = 10.0
 
 async def insist(
     attempt: Callable[[], Awaitable[T]],
-    tell: Callable[[str, float], None],
+    report: Callable[[str, float], None],
     *,
     passing: tuple[type[Exception], ...] = PASSING,
 ) -> T:
     """Return what *attempt* returns, trying again for as long as it raises one of *passing*.
 
-    *tell* is called with each reason and the seconds until the next attempt: 1 s, doubling, at most 10 s.
+    *report* gets each reason and the seconds until the next attempt: 1 s, doubling, at most 10 s.
     """
     again_in_s = _FIRST_S
     while True:
         try:
             return await attempt()
         except passing as error:
-            tell(_reason(error), again_in_s)
+            report(_reason(error), again_in_s)
         await asyncio.sleep(again_in_s)
         again_in_s = min(_LONGEST_S, 2 * again_in_s)
 
@@ -54,7 +54,7 @@ class Ready(Protocol):
 
 
 class Start:
-    """The start of the service *name*, as `/readyz`, the log and *say* tell of it, from its first attempt on."""
+    """The start of the service *name*, from its first attempt on: for `/readyz`, the log and *say*."""
 
     def __init__(self, name: str, say: Callable[[str], None]) -> None:
         self._name = name
