@@ -770,6 +770,48 @@ class Pause(Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Return whether it still holds at *now*."""
         return self.until is None or now < self.until
 
+    @property
+    def in_words(self) -> str:
+        """By whom, until when and why."""
+        by = f" by {self.by}" if self.by else ""
+        until = f" until {self.until:%Y-%m-%d %H:%M}Z" if self.until else ""
+        return f"paused{by}{until}" + (f": {self.reason}" if self.reason else "")
+
+
+class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where an endpoint in force is from. One that only the file names, and no operator touched, has none."""
+
+    source: Annotated[str, Meta(description="`file`, `operator`, or that of an endpoint that appeared")] = (
+        "file"
+    )
+    seen_as: Annotated[str, Meta(description="what its source read it from, such as `Service ml/vllm`")] = ""
+    changed: Annotated[tuple[str, ...], Meta(description="keys that an operator set over its source's")] = ()
+    by: Annotated[str, Meta(description="who defined it last")] = ""
+    at: UtcTime | None = None
+    reason: str = ""
+    paused: Annotated[Pause | None, Meta(description="not measured and not recommended meanwhile")] = None
+    asleep: Annotated[str | None, Meta(description="why its source keeps it scaled to zero")] = None
+    trouble: Annotated[str, Meta(description="why what an operator set is not in force")] = ""
+
+    @property
+    def closed(self) -> str | None:
+        """Why the endpoint is not contacted, or None."""
+        if self.paused is not None:
+            return self.paused.in_words
+        return f"asleep: {self.asleep}" if self.asleep is not None else None
+
+
+class LeftOut(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A definition that is not in force, and why."""
+
+    endpoint: EndpointName
+    source: str
+    why: str
+    url: str = ""
+    by: str = ""
+    at: UtcTime | None = None
+    wrong: Annotated[bool, Meta(description="it cannot be used; the others were decided against")] = False
+
 
 class EndpointState(Value, frozen=True, kw_only=True, omit_defaults=True):
     """The result of the last contact with an endpoint, and what the next contact needs."""

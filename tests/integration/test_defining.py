@@ -108,8 +108,14 @@ async def test_an_endpoint_is_added_paused_resumed_and_removed_without_a_restart
         await define(bus, "box", definitions.pause(author=ANNA, now=bus.clock.now(), until=until))
         await up.until_said("endpoint box paused by anna until")
         assert await lost(bus) == 0
+        probed = await bus.streams.count("ENDPOINTS", "endpoint.observed.box")
         await define(bus, "box", definitions.resume)
         await up.until_said("endpoint box resumed")
+
+        async def probed_again() -> bool:
+            return await bus.streams.count("ENDPOINTS", "endpoint.observed.box") > probed
+
+        await eventually(probed_again, what="box contacted again at once")
         await define(bus, "box", definitions.remove)
         await up.until("box", models=0)
         assert await lost(bus) == MODELS

@@ -16,7 +16,7 @@ from vedette.messages.catalogue import Catalogue
 from vedette.messages.channels import QUERIES
 from vedette.messages.events import EndpointLoad, EndpointObserved
 from vedette.messages.queries import BestReply, Counts, EndpointsReply, ExplainReply, ModelsReply, TopReply
-from vedette.settings import CustomUseCase, EndpointSettings
+from vedette.settings import CustomUseCase, Defined, EndpointSettings, Origin
 from vedette.testing import EPOCH, FakeClock
 from vedette.types import (
     Claim,
@@ -25,12 +25,14 @@ from vedette.types import (
     Ledger,
     ModelRef,
     Outcome,
+    Pause,
     Performance,
     RunSample,
     Status,
     Use,
 )
 from vedette.usecases import known
+from vedette_recommender.announcement_policy import because
 from vedette_recommender.answers import ANSWERED, Answers
 from vedette_recommender.as_of import PAST
 from vedette_recommender.reporting import MEASURED, REPORT
@@ -49,15 +51,20 @@ class Asked:
     def __init__(self) -> None:
         self.clock = FakeClock(EPOCH)
         self.catalogue = Catalogue()
+        self.sequence = 0
+        self.defined(Defined())
+
+    def defined(self, defined: Defined) -> None:
+        """Have it take on what is *defined* of endpoints."""
         self.answers = Answers(
             catalogue=self.catalogue,
+            defined=defined,
             endpoints=ENDPOINTS,
             use_cases=known({"short": CustomUseCase(weights={"ttft": 1.0})}),
             stale_after=timedelta(minutes=90),
             base_url=lambda provider, url: providers.load(provider).base_url(url),
             clock=self.clock,
         )
-        self.sequence = 0
 
     def apply(self, event: Any) -> None:
         self.sequence += 1
@@ -103,6 +110,22 @@ def test_the_best_comes_with_all_that_is_needed_to_call_it(asked: Asked) -> None
     assert (reply.considered, reply.rejected) == (2, {})
     assert reply.as_of.sequence == asked.sequence
     assert best.contributions == ()
+
+
+def test_models_of_a_paused_endpoint_are_no_candidates(asked: Asked) -> None:
+    """Who paused it, until when and why is the reason, and `endpoints.list` says it, too."""
+    paused = Pause(since=EPOCH, by="anna", reason="new driver")
+    asked.defined(Defined(origins={"gpu": Origin(by="anna", paused=paused)}))
+    reply: ExplainReply = asked.ask("recommend.explain", use_case="chat")
+    assert [one.model for one in reply.recommendations] == [SLOW]
+    (rejection,) = reply.rejections
+    assert (rejection.code, rejection.value) == ("endpoint_closed", "paused by anna: new driver")
+    assert because(None, [rejection]) == "its endpoint is paused by anna: new driver"
+    listed: EndpointsReply = asked.ask("endpoints.list")
+    origins = {view.endpoint: view.origin for view in listed.endpoints}
+    assert origins == {"box": None, "gpu": Origin(by="anna", paused=paused)}
+    asked.defined(Defined())
+    assert asked.ask("recommend.best", use_case="chat").recommendation.model == FAST
 
 
 @pytest.mark.fault("a server that lists its models and fails every call", "I10")

@@ -59,8 +59,9 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         )
 
         async def take_on(changed: Settings) -> None:
-            await endpoints.reload(changed)
+            reloaded = await endpoints.reload(changed)
             probes.interval_s = interval_s(changed.schedule.availability)
+            await probes.on_reopened(reloaded.added)
 
         service.on_reload(take_on)
         service.note(endpoints.note)

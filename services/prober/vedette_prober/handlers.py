@@ -1,7 +1,7 @@
 """Probe jobs: one contact with an endpoint, then each of its models as deep as does no harm."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 from weakref import WeakValueDictionary
@@ -87,6 +87,16 @@ class Probes:
         """Queue a probe of every endpoint."""
         for endpoint in self._endpoints:
             await self._bus.publisher.enqueue(endpoint.job("probe", at=tick.slot, cause="tick", seed=tick.id))
+
+    async def on_reopened(self, endpoints: Collection[str]) -> None:
+        """Queue a probe of those *endpoints* whose models are known: what was last seen of them may be old."""
+        for name in endpoints:
+            endpoint = self._endpoints.get(name)
+            if endpoint is not None and self._catalogue.of_endpoint(name):
+                now = self._clock.now()
+                await self._bus.publisher.enqueue(
+                    endpoint.job("probe", at=now, cause="start", seed="resumed")
+                )
 
     async def on_changed(self, event: ModelChanged) -> None:
         """Queue a probe of a model whose weights are new."""

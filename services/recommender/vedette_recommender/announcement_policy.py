@@ -102,6 +102,8 @@ def _in_words(reason: Rejection) -> str:
         return f"it lacks the capability {reason.need}"
     if reason.code == "capability_unknown":
         return f"nothing tells that it has the capability {reason.need}"
+    if reason.code == "endpoint_closed":
+        return f"its endpoint is {reason.value}"
     if reason.code == "never_answered":
         return f"every call of it failed ({reason.value})"
     return f"it was rejected for {reason.code.replace('_', ' ')}"

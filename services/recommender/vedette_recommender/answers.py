@@ -59,7 +59,7 @@ from vedette.messages.validation import (
     unknown_name,
     use_case_of,
 )
-from vedette.settings import Budget, EndpointSettings, Vouched
+from vedette.settings import Budget, Defined, EndpointSettings, Vouched
 from vedette.text.lookalikes import meant, notes
 from vedette.types import Capability, ModelRef, Status
 from vedette.usecases import SIGNALS, UseCase, bounds_with
@@ -133,9 +133,11 @@ class Answers:
         base_url: BaseUrl,
         ratings: Sequence[Vouched] = (),
         published: Table | None = None,
+        defined: Defined | None = None,
         clock: Clock,
     ) -> None:
         self._catalogue = catalogue
+        self._defined = defined or Defined()
         self._endpoints = endpoints
         self._use_cases = use_cases
         self._base_url = base_url
@@ -146,6 +148,7 @@ class Answers:
             stale_after=stale_after,
             ratings=ratings,
             published=published,
+            closed={name: why for name, one in self._defined.origins.items() if (why := one.closed)},
         )
         self._remembered: dict[tuple[str, bytes, str | None], bytes] = {}
         self._asked: set[int] = set()  # hashes of the questions asked once
@@ -608,9 +611,10 @@ class Answers:
                     budget=_limits(limits),
                     unmeasured=waiting.models if waiting else 0,
                     unmeasured_why=str(waiting) if waiting else "",
+                    origin=self._defined.origins.get(name),
                 )
             )
-        return EndpointsReply(endpoints=tuple(views), as_of=self._as_of)
+        return EndpointsReply(endpoints=tuple(views), left_out=self._defined.left_out, as_of=self._as_of)
 
 
 def _without_reports(place: Place, contributions: Sequence[Contribution]) -> float | None:

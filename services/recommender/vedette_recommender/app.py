@@ -65,7 +65,9 @@ def _configured(service: Service, settings: Settings) -> _Configured:
         ratings=settings.quality,
         clock=service.clock,
     )
-    answers = over(catalogue=service.catalogue, ratings=settings.quality, clock=service.clock)
+    answers = over(
+        catalogue=service.catalogue, ratings=settings.quality, defined=settings.defined, clock=service.clock
+    )
     return _Configured(answers, past, use_cases, frozenset(settings.endpoints), _written(file))
 
 

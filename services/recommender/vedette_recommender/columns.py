@@ -5,7 +5,7 @@ Rows of models that are lost are empty until another model takes them.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -164,8 +164,14 @@ class Columns:
     weights_bytes: Floats  # to be loaded
     expected_load_ms: Floats  # of a model that is not loaded, by its size
 
-    def __init__(self, room: int = _FIRST_ROWS, published: Table | None = None) -> None:
+    def __init__(
+        self,
+        room: int = _FIRST_ROWS,
+        published: Table | None = None,
+        closed: Mapping[str, str] | None = None,
+    ) -> None:
         self.room = room
+        self.why_closed = closed or {}  # by endpoint: those that are paused or asleep
         self.published = published or bundled()
         self.rows: dict[ModelRef, int] = {}
         self.named: dict[str, set[int]] = {}  # rows of the models of a name, at whatever endpoint
@@ -183,6 +189,7 @@ class Columns:
         # How often there was something new to judge the quality by: another description, answers, ratings.
         self.judged_on = np.zeros(room, np.int64)
         self.status = np.zeros(room, np.int8)  # places in STATUSES, as last probed
+        self.closed: Mask = np.zeros(room, np.bool_)  # the endpoint is
         self.never_answered: Mask = np.zeros(room, np.bool_)  # every call of Vedette's failed
         self.locality = np.zeros(room, np.int8)  # places in LOCALITIES
         self.provider, self.endpoint, self.family, self.license = (np.zeros(room, np.int32) for _ in range(4))
@@ -203,7 +210,7 @@ class Columns:
 
     def with_room_for(self, models: int) -> "Columns":
         """Return the same models with room for so many."""
-        larger = Columns(max(_FIRST_ROWS, 1 << (models - 1).bit_length()), self.published)
+        larger = Columns(max(_FIRST_ROWS, 1 << (models - 1).bit_length()), self.published, self.why_closed)
         for facts in self.models():
             larger.put(facts)
         for load in self.loads.values():
@@ -348,6 +355,7 @@ class Columns:
     def _watch(self, row: int, facts: Facts) -> None:
         health = facts.health
         self.status[row] = STATUSES.index(facts.status())
+        self.closed[row] = facts.model.endpoint in self.why_closed
         self.never_answered[row] = facts.never_answered is not None
         self.checked_at[row] = _seconds(health.checked_at if health else None)
         self.resident_until[row] = _resident_until(health.residency if health else None)

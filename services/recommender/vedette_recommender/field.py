@@ -229,7 +229,7 @@ class UseCaseScores:
     def _find_best(self, rows: Rows) -> Rows:
         """Find the best quality of all candidates; return whose bounds to work out: of *rows*, or of all by another."""
         columns = self._columns
-        among = self.capable() & _MAY_SERVE[self.status] & ~columns.never_answered
+        among = self.capable() & _MAY_SERVE[self.status] & ~columns.never_answered & ~columns.closed
         among &= ~(columns.ends_at < self.at)
         best = float(self.utility[QUALITY, among].max(initial=0.0))
         if best == self.best_quality:

@@ -224,7 +224,8 @@ def rules(field: UseCaseScores, columns: Columns, request: RecommendRequest) -> 
 
 def _first(field: UseCaseScores, columns: Columns, need: Constraints) -> list[Rule]:
     """Return what nearly all requests for a use case have in common."""
-    found = [_status(field, need.statuses or DEFAULT_STATUSES), _answers(columns), _ended(field, columns)]
+    found = [_closed(columns)] if columns.why_closed else []
+    found += [_status(field, need.statuses or DEFAULT_STATUSES), _answers(columns), _ended(field, columns)]
     for capability in field.use_case.requires:
         found += _able(columns, capability, need.evidence, "use_case")
     return found
@@ -248,6 +249,16 @@ def _status(field: UseCaseScores, allowed: tuple[Status, ...]) -> Rule:
     return FactRule(
         "status", "constraints.statuses", list(allowed), hits, lambda row: STATUSES[field.status[row]]
     )
+
+
+def _closed(columns: Columns) -> Rule:
+    """Return the models of endpoints that an operator paused, or that are scaled to zero."""
+
+    def why(row: int) -> str | None:
+        facts = columns.facts[row]
+        return columns.why_closed.get(facts.model.endpoint) if facts else None
+
+    return FactRule("endpoint_closed", "calls", "an endpoint that is in use", columns.closed, why)
 
 
 def _answers(columns: Columns) -> Rule:

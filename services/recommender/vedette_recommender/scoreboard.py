@@ -31,13 +31,14 @@ class Scoreboard:
         stale_after: timedelta,
         ratings: Sequence[Vouched] = (),
         published: Table | None = None,
+        closed: Mapping[str, str] | None = None,
     ) -> None:
         self.scored_at = datetime.min
         self._catalogue = catalogue
         self._use_cases = use_cases
         self._stale_after = stale_after
         self._ratings = ratings
-        self._columns = Columns(published=published)
+        self._columns = Columns(published=published, closed=closed)
         self._fields: dict[tuple[str, bool], UseCaseScores] = {}
         self._touched = {state.model for state in catalogue.present()}
         self._pressed = {model.endpoint for model in self._touched}

@@ -283,7 +283,7 @@ QUERIES: Final[tuple[Query, ...]] = (
         request=queries.EndpointsRequest,
         reply=queries.EndpointsReply,
         service="recommender",
-        doc="Configured endpoints with their last observation.",
+        doc="Endpoints in force with their last observation, where they are from, and definitions that are left out.",
     ),
     Query(
         subject="report.outcome",

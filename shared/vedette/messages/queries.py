@@ -19,8 +19,10 @@ from vedette.types import (
     EndpointName,
     EndpointState,
     Failure,
+    LeftOut,
     ModelInfo,
     ModelRef,
+    Origin,
     Outcome,
     Performance,
     Price,
@@ -455,7 +457,7 @@ class ModelsReply(Struct, frozen=True, kw_only=True):
 
 
 class EndpointView(Struct, frozen=True, kw_only=True):
-    """A configured endpoint with its last observation, or None before the first."""
+    """An endpoint in force with its last observation, or None before the first."""
 
     endpoint: str
     provider: str
@@ -478,13 +480,18 @@ class EndpointView(Struct, frozen=True, kw_only=True):
     unmeasured_why: Annotated[
         str, Meta(description="why calls may cost money, and what gives permission")
     ] = ""
+    origin: Annotated[
+        Origin | None,
+        Meta(description="where it is from; absent where the configuration file alone says all of it"),
+    ] = None
 
 
 class EndpointsReply(Struct, frozen=True, kw_only=True):
-    """All configured endpoints, by name."""
+    """All endpoints in force, by name, and the definitions that are not in force."""
 
     endpoints: tuple[EndpointView, ...]
     as_of: AsOf
+    left_out: tuple[LeftOut, ...] = ()
 
 
 class AvailabilityBucket(Struct, frozen=True, kw_only=True):

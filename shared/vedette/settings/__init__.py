@@ -7,7 +7,7 @@ secrets, only references: `{ env = "NAME" }` or `{ file = "/path" }`.
 from vedette.settings.benchmarker import Benchmarking, Evaluating
 from vedette.settings.bus import Nats
 from vedette.settings.console import CONSOLE_PORT, Console
-from vedette.settings.defined import Defined, LeftOut, Origin, Seen
+from vedette.settings.defined import Defined, Seen
 from vedette.settings.discoverer import Discovering
 from vedette.settings.discovery import Discovery
 from vedette.settings.durations import interval_s, is_cron, seconds
@@ -32,6 +32,7 @@ from vedette.settings.section import Seconds, Secret, Section
 from vedette.settings.ticker import Schedule
 from vedette.settings.webhooks import WEBHOOK_EVENTS, Webhook
 from vedette.settings.whole import Settings, wrong_with_name
+from vedette.types import LeftOut, Origin
 
 __all__ = [
     "CONSOLE_PORT",
