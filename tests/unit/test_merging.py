@@ -1,6 +1,7 @@
 """Which endpoints are in force: the file's, those that appeared, and what operators changed, by the stated order."""
 
 import tomllib
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -219,6 +220,15 @@ def test_an_unset_key_is_the_file_s_again_and_one_never_set_is_refused() -> None
         change.edit({}, ["url"])(edited)
 
 
+def test_what_was_removed_is_restored_or_added_before_anything_else() -> None:
+    removed = defined("gpu", change.remove)
+    for how in (change.edit({"timeout_s": 1}), change.pause(author=ANNA, now=NOW, until=None)):
+        with pytest.raises(RequestError, match="endpoint gpu was removed by anna; restore or add it first"):
+            how(removed)
+    with pytest.raises(RequestError, match="the endpoint is not paused"):
+        change.resume(None)
+
+
 NAMES = st.sampled_from(["gpu", "box", "ml"])
 URLS = st.sampled_from(["http://gpu:8000", "http://box:1", "http://ml:1/v1"])
 CHANGES = st.one_of(
@@ -248,8 +258,9 @@ def events(steps: list[Any]) -> list[EndpointDefined | EndpointAppeared]:
             made.append(step)
             continue
         name, how = step
-        held[name] = defined(name, how, held.get(name))
-        made.append(held[name])
+        with suppress(RequestError):  # of a removed endpoint, or one that is not paused
+            held[name] = defined(name, how, held.get(name))
+            made.append(held[name])
     return made
 
 

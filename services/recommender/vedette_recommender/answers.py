@@ -614,7 +614,13 @@ class Answers:
                     origin=self._defined.origins.get(name),
                 )
             )
-        return EndpointsReply(endpoints=tuple(views), left_out=self._defined.left_out, as_of=self._as_of)
+        seen = self._defined.seen
+        return EndpointsReply(
+            endpoints=tuple(views),
+            left_out=self._defined.left_out,
+            definitions=seen.definitions if seen else None,
+            as_of=self._as_of,
+        )
 
 
 def _without_reports(place: Place, contributions: Sequence[Contribution]) -> float | None:

@@ -156,15 +156,16 @@ entries.add(
         ("vedette doctor", "vedette doctor gpu/qwen3:8b"),
     ),
     Entry(
-        "vedette.cli.administering:endpoints",
-        "List the endpoints: last contact, and usage of today.",
-        ("vedette endpoints", "vedette endpoints --json"),
-    ),
-    Entry(
         "vedette.cli.administering:provision",
         "Create or update the streams and consumers on a NATS server. Safe to repeat.",
         ("vedette provision --nats nats://admin@nats:4222",),
     ),
+    group=entries.OPERATE,
+)
+# An app of its own, which its module holds: it lists where no command follows.
+app.command(
+    "vedette.cli.defining:endpoints",
+    help="List the endpoints, or change them while Vedette runs.",
     group=entries.OPERATE,
 )
 config = App(

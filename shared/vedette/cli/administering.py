@@ -30,7 +30,7 @@ from vedette.errors import BusUnreachable, ConfigurationError, JetStreamOff, Not
 from vedette.local import instance, private
 from vedette.messages.channels import WORKERS
 from vedette.messages.events import WebhookState
-from vedette.messages.queries import EndpointView, ModelView
+from vedette.messages.queries import EndpointsReply, EndpointView, ModelView
 from vedette.remedies import advice, remedy_for
 from vedette.runtime import nats_server, telemetry, web
 from vedette.runtime.loop import run
@@ -38,7 +38,7 @@ from vedette.runtime.waiting import insist
 from vedette.settings import Nats, Settings
 from vedette.text.figures import number
 from vedette.text.shown import shown_name
-from vedette.types import Intake, Outcome, Use
+from vedette.types import Intake, Origin, Outcome, Use
 
 # Refused for the account and no fault of the model: listing them may well succeed.
 _OF_THE_ACCOUNT = frozenset({Outcome.NO_CREDIT, Outcome.FORBIDDEN, Outcome.QUOTA_USED, Outcome.AUTH_FAILED})
@@ -104,6 +104,7 @@ async def _list_endpoints(where: options.Instance, as_json: bool) -> int:
     if costs := [row for view in reply.endpoints for row in cost_rows(view)]:
         out.print()
         sheet(_COSTS, costs)
+    _say_origins(reply)
     for view in reply.endpoints:
         if view.state and view.state.paused_until and view.state.paused_until > SystemClock().now():
             until = f"{view.state.paused_until:%H:%M:%S}Z"
@@ -113,6 +114,36 @@ async def _list_endpoints(where: options.Instance, as_json: bool) -> int:
         if view.unmeasured:
             out.print(view.unmeasured_why)
     return 0
+
+
+def _say_origins(reply: EndpointsReply) -> None:
+    """Say which endpoints are not from the file alone, and which definitions are not in force."""
+    for view in reply.endpoints:
+        if view.origin is not None:
+            out.print(f"{view.endpoint}: {origin_in_words(view.origin)}")
+    for one in reply.left_out:
+        out.print(f"{one.endpoint} of {source_in_words(one.source)} is not in force: {one.why}")
+
+
+def origin_in_words(origin: Origin) -> str:
+    """Return where an endpoint is from, what an operator changed, and whether it is left alone."""
+    by = f" by {origin.by}" if origin.by else ""
+    at = f" at {origin.at:%Y-%m-%d %H:%M}Z" if origin.at else ""
+    said = [f"defined{by}{at}" if origin.source == "operator" else f"from {source_in_words(origin.source)}"]
+    if origin.seen_as:
+        said[0] += f" ({origin.seen_as})"
+    if origin.changed:
+        said.append(f"{', '.join(origin.changed)} changed{by}{at}")
+    if origin.trouble:
+        said.append(f"what was changed{by}{at} is not in force: {origin.trouble}")
+    if origin.closed:
+        said.append(origin.closed)
+    return "; ".join(said)
+
+
+def source_in_words(source: str) -> str:
+    """Return what a source of endpoints is called."""
+    return {"file": "the configuration file", "operator": "an operator"}.get(source, source)
 
 
 def _refused(intake: Intake) -> str:
@@ -151,13 +182,20 @@ def _endpoint_row(view: EndpointView) -> tuple[str, ...]:
         view.endpoint,
         view.url,
         " ".join(server) or "-",
-        state.outcome if state else "not contacted yet",
+        _outcome(view),
         str(view.models),
         _of(number(used.requests), number(budget.get("requests_per_day"))),
         _of(number(used.tokens), number(budget.get("tokens_per_day"))),
         load_in_words(view, SystemClock().now()),
         _of(number(used.usd, 4), number(budget.get("usd_per_day"), 2)),
     )
+
+
+def _outcome(view: EndpointView) -> str:
+    """Return how the last contact ended, or why there is none."""
+    if view.origin is not None and (view.origin.paused or view.origin.asleep is not None):
+        return "paused" if view.origin.paused else "asleep"
+    return view.state.outcome if view.state else "not contacted yet"
 
 
 def load_in_words(view: EndpointView, now: datetime) -> str:
@@ -355,11 +393,21 @@ async def _refusals(where: options.Instance) -> AsyncIterator[Finding]:
     """Yield what a running Vedette is refused or leaves out: new names, measurements, calls by the account."""
     try:
         async with where.client() as client:
-            views = (await client.endpoints()).endpoints
+            reply = await client.endpoints()
             models = (await client.models()).models
     except VedetteError:
         return  # said already
-    for view in views:
+    for one in reply.left_out:
+        if one.wrong:
+            yield Finding(
+                what=f"endpoint {one.endpoint} of {source_in_words(one.source)}",
+                ok=False,
+                seen=f"is left out: {one.why}",
+                remedy=f"vedette endpoints edit {one.endpoint}, or restore {one.endpoint}"
+                if one.source == "operator"
+                else "correct it where it was read",
+            )
+    for view in reply.endpoints:
         if finding := refusal(view):
             yield finding
         if view.unmeasured:

@@ -211,7 +211,7 @@ def _table(section: Struct) -> Table:
         elif value is None:
             table.add(tomlkit.comment(f"{field.name} is not set"))
         elif value != {}:
-            item = _item(value)
+            item = item_of(value)
             if remark := ", ".join(_remarks(section, field, value)):
                 item.comment(remark)
             table.add(field.name, item)
@@ -243,7 +243,8 @@ def _nested(value: Any) -> Item:
     return _table(value)
 
 
-def _item(value: object) -> Item:
+def item_of(value: object) -> Item:
+    """Return *value* as TOML writes it in a line: a table, too."""
     plain = _without_nothing(msgspec.to_builtins(value, builtin_types=(date,)))
     item: Item = tomlkit.item(plain)
     if isinstance(item, Table):

@@ -11,14 +11,16 @@ import msgspec
 from msgspec import Struct
 
 from vedette.bus.bus import Bus
+from vedette.bus.streams import known
 from vedette.errors import RequestError
 from vedette.messages import ids
 from vedette.messages.catalogue import Versioned
-from vedette.messages.events import DefinedBy, EndpointDefined
+from vedette.messages.events import DefinedBy, EndpointAppeared, EndpointDefined
 from vedette.settings import wrong_with_name
 from vedette.types import Pause
 
 STREAM: Final = "DEFINITIONS"
+APPEARED: Final = "APPEARED"
 
 
 class Author(Struct, frozen=True, kw_only=True):
@@ -42,12 +44,13 @@ def edit(settings: Mapping[str, Any], unset: Sequence[str] = ()) -> Change:
     """Return the change of some keys, and of those in *unset* back to what is beneath them."""
 
     def change(held: EndpointDefined | None) -> dict[str, Any]:
-        before = _settings(held)
+        kept = _kept(held)
+        before = kept.get("settings", {})
         if missing := [key for key in unset if key not in before]:
             problem = f"{missing[0]} is not set at run time, so it cannot be unset"
             raise RequestError(code="invalid_value", message=problem, field=missing[0])
-        kept = {key: value for key, value in before.items() if key not in unset}
-        return {**_kept(held), "action": "edit", "settings": kept | dict(settings)}
+        left = {key: value for key, value in before.items() if key not in unset}
+        return {**kept, "action": "edit", "settings": left | dict(settings)}
 
     return change
 
@@ -59,7 +62,9 @@ def pause(*, author: Author, now: datetime, until: datetime | None) -> Change:
 
 
 def resume(held: EndpointDefined | None) -> dict[str, Any]:
-    """Return the change that ends a pause."""
+    """Return the change that ends a pause. Raises RequestError where there is none."""
+    if held is None or held.paused is None:
+        raise RequestError(code="invalid_value", message="the endpoint is not paused", field="endpoint")
     return {**_kept(held), "action": "resume", "paused": None}
 
 
@@ -73,14 +78,15 @@ def restore(_: EndpointDefined | None) -> dict[str, Any]:
     return {"action": "restore"}
 
 
-def _settings(held: EndpointDefined | None) -> dict[str, Any]:
-    return dict(held.settings) if held is not None and not held.removed else {}
-
-
 def _kept(held: EndpointDefined | None) -> dict[str, Any]:
-    """Return what a change leaves as it is."""
-    if held is None or held.removed:
+    """Return what a change leaves as it is. Raises RequestError for an endpoint that was removed."""
+    if held is None:
         return {}
+    if held.removed:
+        problem = (
+            f"endpoint {held.endpoint} was removed by {held.by or 'an operator'}; restore or add it first"
+        )
+        raise RequestError(code="invalid_value", message=problem, field="endpoint")
     return {"settings": held.settings, "whole": held.whole, "paused": held.paused}
 
 
@@ -90,6 +96,19 @@ async def last(bus: Bus, name: str) -> Versioned[EndpointDefined] | None:
     if held is None or not isinstance(held.event, EndpointDefined):
         return None
     return Versioned(held.sequence, held.event)
+
+
+async def history(bus: Bus, name: str) -> list[EndpointDefined | EndpointAppeared]:
+    """Return what the streams keep of *name*, the oldest first: who changed what, and how it appeared."""
+    found: list[EndpointDefined | EndpointAppeared] = []
+    for stream, matching in ((STREAM, subject(name)), (APPEARED, f"endpoint.appeared.*.{name}")):
+        stored = await bus.streams.first_from(stream, 1, matching)
+        while stored is not None:
+            event = known(stored.subject, stored.payload)
+            if isinstance(event, EndpointDefined | EndpointAppeared):
+                found.append(event)
+            stored = await bus.streams.first_from(stream, stored.sequence + 1, matching)
+    return sorted(found, key=lambda event: event.at)
 
 
 def subject(name: str) -> str:

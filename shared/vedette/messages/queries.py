@@ -492,6 +492,12 @@ class EndpointsReply(Struct, frozen=True, kw_only=True):
     endpoints: tuple[EndpointView, ...]
     as_of: AsOf
     left_out: tuple[LeftOut, ...] = ()
+    definitions: Annotated[
+        int | None,
+        Meta(
+            description="sequence in DEFINITIONS up to which changes at run time are in force; null: none are"
+        ),
+    ] = None
 
 
 class AvailabilityBucket(Struct, frozen=True, kw_only=True):
