@@ -43,8 +43,7 @@ endpoints = App(
     name="endpoints",
     help="List the endpoints, or change them while Vedette runs.",
     group=entries.OPERATE,
-    help_epilogue="Examples:\n  vedette endpoints\n  vedette endpoints --json\n"
-    f"  vedette endpoints pause gpu --for 2h\n\n{entries.EXIT_CODES}",
+    help_epilogue=f"Examples:\n  vedette endpoints\n  vedette endpoints --json\n\n{entries.EXIT_CODES}",
 )
 endpoints.default(list_endpoints)
 
@@ -425,7 +424,7 @@ async def _edit(
 
 
 def _preview(name: str, change: Change, held: EndpointDefined | None) -> EndpointDefined:
-    """Return the definition that *change* leads to, before anybody has it."""
+    """Return the definition that *change* leads to, not published yet."""
     return EndpointDefined(id="", at=SystemClock().now(), endpoint=name, **change(held))
 
 
