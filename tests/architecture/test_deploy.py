@@ -17,6 +17,7 @@ from vedette.runtime import process, telemetry
 from vedette.settings import Secret, Settings, parse
 from vedette.types import Status
 from vedette_console import metrics as console
+from vedette_discoverer.sources.kubernetes.kinds import role_rules
 from vedette_gateway import metrics as gateway
 from vedette_recommender import metrics as recommender
 from vedette_recorder import metrics as recorder
@@ -217,6 +218,27 @@ def test_the_accounts_are_the_code_s() -> None:
     """As of the private server; `vedette contracts --accounts` writes them."""
     assert (DEPLOY / "nats" / "accounts.conf").read_text() == accounts.written()
     assert (CHART / "files" / "accounts.conf").read_text() == accounts.written()
+
+
+def _allowed(rules: list[dict[str, Any]]) -> set[tuple[str, str, tuple[str, ...]]]:
+    return {
+        (group, resource, tuple(rule["verbs"]))
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
+
+
+def test_the_discoverer_may_read_the_kinds_that_it_reads_and_nothing_else() -> None:
+    """In the chart's Role, and as the page on discovery shows it."""
+    wanted = _allowed(role_rules())
+    template = (TEMPLATES / "rbac.yaml").read_text()
+    (role,) = re.findall(r"^rules:\n(?:  .*\n)+", template, re.MULTILINE)
+    page = (DEPLOY.parent / "docs" / "discovery.md").read_text()
+    (shown,) = re.findall(r"^rules:\n(?:  .*\n)+", page, re.MULTILINE)
+    # Groups that have no object of a kind do no harm: a rule names all groups of its kinds.
+    assert _allowed(yaml.safe_load(role)["rules"]) == wanted
+    assert _allowed(yaml.safe_load(shown)["rules"]) == wanted
 
 
 def test_compose_runs_every_service() -> None:

@@ -93,7 +93,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- $_ := set $config "gateway" (dict "enabled" true "host" "0.0.0.0" "port" 7718) -}}
 {{- end -}}
 {{- if .Values.discovery.kubernetes.enabled -}}
-{{- $_ := set $config "discovery" (dict "kubernetes" (dict "namespaces" (include "vedette.discoveryNamespaces" . | fromJsonArray))) -}}
+{{- $_ := set $config "discovery" (dict "kubernetes" (dict "enabled" true "namespaces" (include "vedette.discoveryNamespaces" . | fromJsonArray))) -}}
 {{- end -}}
 {{- mergeOverwrite $config (deepCopy .Values.config) | toJson -}}
 {{- end -}}

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from faststream.nats import NatsRouter
 
-from vedette import log
+from vedette import log, providers
 from vedette.clock import SystemClock
 from vedette.endpoints import open_endpoints
 from vedette.messages.consumers import jobs, ticks
@@ -13,6 +13,7 @@ from vedette.runtime.routes import shared_by
 from vedette.runtime.service import Service, open_service
 from vedette.settings import Settings
 from vedette_discoverer.handlers import Discovery
+from vedette_discoverer.sources.publishing import Appearing
 
 
 def routes(discovery: Discovery) -> NatsRouter:
@@ -45,15 +46,24 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             timeout_s=settings.probing.job_timeout_s,
         )
 
+        appearing = Appearing(bus=service.bus, clock=service.clock, providers=providers.names())
+
         async def take_on(changed: Settings) -> None:
+            appearing.require(changed)
             before = endpoints.defined
             reloaded = await endpoints.reload(changed)
             # Also without a difference here: what another replica did with a definition that came and went is lost.
             if any(reloaded) or endpoints.defined != before:
                 service.bus.spawn(discovery.on_reload({*reloaded.added, *reloaded.changed}))
+            await appearing.take_on(changed)
 
         service.on_reload(take_on)
         service.note(endpoints.note)
+        service.note(appearing.note)
         await service.start()
         service.bus.spawn(discovery.on_start())
-        yield service
+        await appearing.take_on(settings)
+        try:
+            yield service
+        finally:
+            await appearing.close()

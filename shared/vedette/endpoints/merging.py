@@ -146,6 +146,9 @@ class _Merging:
         if (configured := self._file.endpoints.get(name)) is not None:
             yield _Beneath(source="file", settings=configured)
         for one in self._sources.get(name, ()):
+            if one.state == "refused":
+                self._refuse(one, f"{one.origin}: {one.reason}")
+                continue
             try:
                 found = appeared(one, self._file)
             except ConfigurationError as error:
@@ -236,11 +239,15 @@ class _Merging:
         )
 
     def leave_twins_out(self) -> None:
-        """Leave out what appeared at the URL of another endpoint: each of its models would be measured twice."""
-        at: dict[str, str] = {}
+        """Leave out what appeared at the URL of another endpoint: each of its models would be measured twice.
+
+        Endpoints that name different models are different: one gateway may serve them all.
+        """
+        at: dict[tuple[str, frozenset[str]], str] = {}
         late = [name for name in self.endpoints if self._may_be_a_twin(name)]
         for name in (*(one for one in self.endpoints if one not in late), *late):
-            first = at.setdefault(place(self.endpoints[name].url), name)
+            settings = self.endpoints[name]
+            first = at.setdefault((place(settings.url), frozenset(settings.models)), name)
             if first == name or name not in late:
                 continue
             origin = self.origins.pop(name)

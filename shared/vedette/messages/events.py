@@ -143,7 +143,7 @@ class EndpointAppeared(Event, frozen=True, kw_only=True, omit_defaults=True):
     """A source of endpoints, such as Kubernetes or DNS, shows one, changed or gone."""
 
     TYPE = "endpoint.appeared"
-    source: Annotated[EndpointName, Meta(description="`kubernetes`, `dns`, `docker`, `directory`")]
+    source: Annotated[EndpointName, Meta(description="`kubernetes`, `dns`, `docker`, `file`")]
     endpoint: EndpointName
     settings: Annotated[
         dict[str, Any],
@@ -155,10 +155,12 @@ class EndpointAppeared(Event, frozen=True, kw_only=True, omit_defaults=True):
     ] = None
     origin: Annotated[Text, Meta(description="what it was read from, such as `Service ml/vllm`")] = ""
     state: Annotated[
-        Literal["there", "asleep", "gone"],
-        Meta(description="asleep: scaled to zero; known, and never contacted"),
+        Literal["there", "asleep", "gone", "refused"],
+        Meta(
+            description="asleep: scaled to zero; known, and never contacted. refused: asks to be one, and is none"
+        ),
     ] = "there"
-    reason: Annotated[Text, Meta(description="why it is asleep or gone")] = ""
+    reason: Annotated[Text, Meta(description="why it is asleep, gone or refused")] = ""
 
     @property
     def subject(self) -> str:

@@ -1,9 +1,27 @@
 """`[discovery]`: endpoints that appear by themselves."""
 
-from vedette.settings.section import Secret, Section
+from collections.abc import Iterator
+from typing import Annotated
+
+from msgspec import Meta
+
+from vedette.settings.section import Problem, Secret, Section
+from vedette.settings.sources import Directory, Docker, Kubernetes, Srv, wrong_with_pools
 
 
 class Discovery(Section, frozen=True, kw_only=True):
-    """What endpoints that appear by themselves may use: `keys` are the secrets that they may name."""
+    """Sources of endpoints, and what endpoints that appear by themselves may use.
 
+    `keys` are the secrets that they may name, `grace_s` is how long one may be missing before it is gone.
+    """
+
+    grace_s: Annotated[float, Meta(ge=0, le=86400)] = 60.0
     keys: dict[str, Secret] = {}
+    kubernetes: Kubernetes = Kubernetes()
+    file: Directory = Directory()
+    dns: dict[str, Srv] = {}
+    docker: Docker = Docker()
+
+    def check(self) -> Iterator[Problem]:
+        """Yield what is wrong with the names under `[discovery.dns]`."""
+        yield from wrong_with_pools(self.dns)

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import msgspec
 
-from vedette.errors import ConfigurationError
 from vedette.local import installing
 from vedette.settings.sources import Directory
 from vedette_discoverer.sources.naming import named
@@ -165,10 +164,3 @@ def _of_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
         raise Unfit(f"port {port!r} is no number from 1 to 65535")
     bracketed = f"[{address}]" if ":" in address else address
     return {"provider": "openai-compatible", "url": f"http://{bracketed}:{port}"}
-
-
-def problem_of(settings: Directory) -> ConfigurationError | None:
-    """Return what keeps the directory from being read, or None."""
-    if settings.path is not None and not Path(settings.path).is_dir():
-        return ConfigurationError(where="discovery.file.path", problem=f"{settings.path} is not a directory")
-    return None

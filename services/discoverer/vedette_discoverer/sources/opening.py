@@ -1,0 +1,60 @@
+"""Which sources of endpoints the configuration asks for."""
+
+from collections.abc import Collection, Iterator
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from vedette.clock import Clock
+from vedette.errors import ConfigurationError
+from vedette.local import installing
+from vedette.settings.discovery import Discovery
+from vedette_discoverer.sources.view import View
+
+NAMES = ("dns", "docker", "file", "kubernetes")
+
+
+class Source(Protocol):
+    """What sees endpoints appear. It is looked at every `every_s` seconds while it is open."""
+
+    name: str
+    every_s: float
+
+    def open(self) -> AbstractAsyncContextManager[None]:
+        """Have it ready to be looked at. Nothing that is away keeps it from opening."""
+        ...
+
+    async def look(self) -> View:
+        """Return all that it sees now; what it cannot see is said there."""
+        ...
+
+
+def sources(settings: Discovery, *, providers: Collection[str], clock: Clock) -> Iterator[Source]:
+    """Yield the sources of *settings*. Raises ConfigurationError where a library is not installed."""
+    # Each is imported when it is used: none of the libraries is needed without its section.
+    if settings.kubernetes.enabled:
+        try:
+            from vedette_discoverer.sources.kubernetes.watching import Watching
+        except ImportError as error:
+            raise _missing("kubernetes", "lightkube") from error
+        yield Watching(settings.kubernetes, providers=providers)
+    if settings.file.path is not None:
+        from vedette_discoverer.sources.files import Files
+
+        yield Files(settings.file)
+    if settings.dns:
+        try:
+            from vedette_discoverer.sources.dns import Names
+        except ImportError as error:
+            raise _missing("dns", "dnspython") from error
+        yield Names(settings.dns)
+    if settings.docker.enabled:
+        from vedette_discoverer.sources.docker import Containers
+
+        yield Containers(settings.docker, providers=providers, clock=clock)
+
+
+def _missing(section: str, library: str) -> ConfigurationError:
+    return ConfigurationError(
+        where=f"discovery.{section}",
+        problem=f"{library} is not installed; install it ({installing.command(section)})",
+    )

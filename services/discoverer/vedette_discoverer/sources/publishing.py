@@ -1,0 +1,229 @@
+"""Publishes what the sources see: `EndpointAppeared`, once, however many discoverers see it."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+import nats.errors
+
+from vedette.bus.bus import Bus
+from vedette.clock import Clock
+from vedette.errors import VedetteError
+from vedette.messages import ids
+from vedette.messages.catalogue import Versioned
+from vedette.messages.events import EndpointAppeared
+from vedette.settings import Settings
+from vedette.settings.discovery import Discovery
+from vedette_discoverer import metrics
+from vedette_discoverer.sources.opening import NAMES, Source, sources
+from vedette_discoverer.sources.turnover import Shown, turnover
+from vedette_discoverer.sources.view import View, problems, settled
+
+STREAM: Final = "APPEARED"
+_READ_AGAIN_S: Final = 30.0  # what another discoverer published
+_TRY_AGAIN_S: Final = 5.0
+_FORGET_AFTER: Final = timedelta(days=2)
+_FORGET_EVERY_S: Final = 3600.0
+_MAX_LOGGED: Final = 20  # problems of one source at a time
+_MAX_NOTED: Final = 3
+_OFF_GRACE_S: Final = 300.0  # a rollout: other replicas may still have the source
+
+
+class Off:
+    """A source that is not configured any more: it sees nothing, so that its endpoints leave after the grace."""
+
+    every_s = 10.0
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Do nothing."""
+        yield
+
+    async def look(self) -> View:
+        """Return an empty view."""
+        return View()
+
+
+class Appearing:
+    """Looks at each source of the configuration, and publishes what came, changed and left."""
+
+    def __init__(self, *, bus: Bus, clock: Clock, providers: Collection[str]) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._providers = providers
+        self._settings: Discovery | None = None
+        self._running: list[asyncio.Task[None]] = []
+        self._problems: dict[str, list[str]] = {}
+
+    def require(self, settings: Settings) -> None:
+        """Raise ConfigurationError where the sources of *settings* cannot be opened."""
+        list(sources(settings.discovery, providers=self._providers, clock=self._clock))
+
+    async def take_on(self, settings: Settings) -> None:
+        """Look at the sources of *settings* from now on. Raises ConfigurationError, and changes nothing."""
+        if settings.discovery == self._settings:
+            return
+        opened: list[Source] = list(sources(settings.discovery, providers=self._providers, clock=self._clock))
+        await self.close()
+        self._settings = settings.discovery
+        off: list[Source] = [Off(name) for name in NAMES if name not in {one.name for one in opened}]
+        self._running = [
+            asyncio.create_task(self._keep(source, settings.discovery)) for source in (*opened, *off)
+        ]
+
+    async def close(self) -> None:
+        """Look no more."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        self._running, self._problems = [], {}
+
+    async def note(self) -> str | None:
+        """Return what an operator should know of the sources, or None."""
+        said = [f"{source}: {one}" for source, found in sorted(self._problems.items()) for one in found]
+        if not said:
+            return None
+        more = f"; and {len(said) - _MAX_NOTED} more" if len(said) > _MAX_NOTED else ""
+        return f"endpoints that appear: {'; '.join(said[:_MAX_NOTED])}{more}"
+
+    async def _keep(self, source: Source, settings: Discovery) -> None:
+        """Look and publish until cancelled. Nothing that happens here ends it."""
+        await self._bus.clock.until_right()
+        shown = _Published(self._bus, self._clock, source.name)
+        missing: dict[str, float] = {}
+        async with source.open():
+            while True:
+                try:
+                    await shown.refresh()
+                    if isinstance(source, Off) and not any(one.live for one in shown.last.values()):
+                        return
+                    view = settled(await source.look(), shown.owners())
+                    self._say(source, view)
+                    done = turnover(
+                        shown.last,
+                        view,
+                        missing,
+                        now_s=self._clock.monotonic(),
+                        grace_s=settings.grace_s + (_OFF_GRACE_S if isinstance(source, Off) else 0),
+                    )
+                    missing = done.missing
+                    for name, one in done.changed.items():
+                        await shown.publish(name, one)
+                    wait_s = source.every_s
+                except (nats.errors.Error, TimeoutError, VedetteError) as error:
+                    self._bus.log.warning(
+                        "discovery.deferred", source=source.name, error=f"{type(error).__name__}: {error}"
+                    )
+                    wait_s = _TRY_AGAIN_S
+                except Exception as error:
+                    self._bus.log.error("discovery.failed", source=source.name, exc_info=error)
+                    wait_s = _TRY_AGAIN_S
+                await asyncio.sleep(wait_s)
+
+    def _say(self, source: Source, view: View) -> None:
+        """Log each problem once, and that there is none any more."""
+        found = problems(view)
+        before = self._problems.get(source.name, [])
+        for one in [one for one in found if one not in before][:_MAX_LOGGED]:
+            self._bus.log.warning("discovery.problem", source=source.name, reason=one)
+        if before and not found:
+            self._bus.log.info("discovery.recovered", source=source.name)
+        self._problems[source.name] = found
+        metrics.PROBLEMS.labels(source.name).set(len(found))
+        for state in ("there", "asleep"):
+            count = sum(one.state == state for one in view.wanted)
+            metrics.APPEARED.labels(source.name, state).set(count)
+
+
+class _Published:
+    """What is published of one source: as the stream had it a moment ago."""
+
+    def __init__(self, bus: Bus, clock: Clock, source: str) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._source = source
+        self._read_at: float | None = None
+        self._forgot_at: float | None = None
+        self.last: dict[str, Shown] = {}
+
+    def owners(self) -> Mapping[str, str]:
+        """Return which origin has which name."""
+        return {name: one.origin for name, one in self.last.items() if one.live}
+
+    async def refresh(self) -> None:
+        """Read the stream at first, and now and then: other discoverers publish too."""
+        now_s = self._clock.monotonic()
+        if self._read_at is not None and now_s - self._read_at < _READ_AGAIN_S:
+            return
+        found: dict[str, EndpointAppeared] = {}
+        matching = [f"endpoint.appeared.{self._source}.*"]
+        async for _, event in self._bus.streams.last_of_each(STREAM, matching, {}):
+            if isinstance(event, EndpointAppeared):
+                found[event.endpoint] = event
+        self.last = {name: shown_by(event) for name, event in found.items()}
+        self._read_at = now_s
+        if self._forgot_at is None or now_s - self._forgot_at > _FORGET_EVERY_S:
+            self._forgot_at = now_s
+            await self._forget([event for event in found.values() if event.state == "gone"])
+
+    async def _forget(self, gone: Sequence[EndpointAppeared]) -> None:
+        """Delete what went long ago: a pod of each rollout would stay for good."""
+        for event in gone:
+            if self._clock.now() - event.at > _FORGET_AFTER:
+                await self._bus.js.purge_stream(STREAM, subject=event.subject)
+                del self.last[event.endpoint]
+
+    async def publish(self, name: str, one: Shown) -> None:
+        """Publish *one*, unless the stream says the same by now."""
+        now = self._clock.now()
+
+        def step(held: Versioned[EndpointAppeared] | None) -> EndpointAppeared | None:
+            if held is not None and shown_by(held.event) == one:
+                return None
+            if held is None and one.state == "gone":
+                return None
+            return event_of(self._source, name, one, now)
+
+        subject = f"endpoint.appeared.{self._source}.{name}"
+        event = await self._bus.publisher.advance(STREAM, subject, step)
+        self.last[name] = one
+        if event is not None:
+            self._bus.log.info(
+                "endpoint.appeared",
+                source=self._source,
+                endpoint=name,
+                state=one.state,
+                origin=one.origin,
+                reason=one.reason or None,
+            )
+
+
+def event_of(source: str, name: str, one: Shown, now: datetime) -> EndpointAppeared:
+    """Return the event that says *one* at *now*; its id follows from what it says."""
+    content = hashlib.sha256(msgspec.json.encode(one, order="sorted")).hexdigest()
+    return EndpointAppeared(
+        id=ids.derive(now, "endpoint.appeared", source, name, content),
+        at=now,
+        source=source,
+        endpoint=name,
+        settings=one.settings,
+        key=one.key,
+        origin=one.origin,
+        state=one.state,
+        reason=one.reason,
+    )
+
+
+def shown_by(event: EndpointAppeared) -> Shown:
+    """Return what *event* says."""
+    settings: dict[str, Any] = dict(event.settings)
+    return Shown(
+        origin=event.origin, state=event.state, settings=settings, key=event.key, reason=event.reason
+    )
