@@ -3,7 +3,7 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,24 +35,29 @@ def rendered(overlay: str) -> list[dict[str, Any]]:
     return [document for document in yaml.safe_load_all(done.stdout) if document]
 
 
-def pods(overlay: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the pod of each workload of *overlay*, by kind and name."""
-    for one in rendered(overlay):
+def pods(objects: Iterable[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the pod of each workload of *objects*, by kind and name."""
+    for one in objects:
         if template := one.get("spec", {}).get("template"):
             yield f"{one['kind']} {one['metadata']['name']}", template["spec"]
 
 
-@pytest.mark.parametrize("overlay", NAMES)
-def test_every_object_fits_its_schema(overlay: str) -> None:
+def must_fit(one: dict[str, Any]) -> None:
+    """Raise unless the object *one* fits the schema of its kind."""
     if find_spec("kubernetes_validate") is None:
         missing("kubernetes-validate", "uv sync --group lint")
     import kubernetes_validate
 
+    if one["kind"] in OTHERS:
+        jsonschema.validate(one, OTHERS[one["kind"]])
+    else:
+        kubernetes_validate.validate(one, KUBERNETES, strict=True)
+
+
+@pytest.mark.parametrize("overlay", NAMES)
+def test_every_object_fits_its_schema(overlay: str) -> None:
     for one in rendered(overlay):
-        if one["kind"] in OTHERS:
-            jsonschema.validate(one, OTHERS[one["kind"]])
-        else:
-            kubernetes_validate.validate(one, KUBERNETES, strict=True)
+        must_fit(one)
 
 
 def test_prometheus_takes_the_rules(tmp_path: Path) -> None:
@@ -68,25 +73,29 @@ def test_prometheus_takes_the_rules(tmp_path: Path) -> None:
     assert len(rules["spec"]["groups"][0]["rules"]) >= 5
 
 
+def must_be_restricted(name: str, pod: dict[str, Any], *, token: bool = False) -> None:
+    """Raise unless *pod* is as the restricted policy wants it: no root, nothing added, no token; limits and probes."""
+    assert pod["automountServiceAccountToken"] is token, name
+    assert pod["securityContext"]["runAsNonRoot"] is True, name
+    assert pod["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault", name
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys(), name
+    assert not any("hostPath" in volume for volume in pod["volumes"]), name
+    for container in (*pod.get("initContainers", ()), *pod["containers"]):
+        own = container["securityContext"]
+        assert own["allowPrivilegeEscalation"] is False, name
+        assert own["readOnlyRootFilesystem"] is True, name
+        assert own["capabilities"] == {"drop": ["ALL"]}, name
+        assert container["resources"]["limits"].keys() >= {"cpu", "memory"}, name
+        if container in pod["containers"]:
+            assert {"livenessProbe", "readinessProbe"} <= container.keys(), name
+
+
 @pytest.mark.parametrize("overlay", NAMES)
 def test_no_pod_has_privilege_or_goes_unbounded(overlay: str) -> None:
-    """As the restricted policy wants it: no root, nothing added, no token; limits and probes."""
-    seen = dict(pods(overlay))
+    seen = dict(pods(rendered(overlay)))
     assert len(seen) >= 7
     for name, pod in seen.items():
-        assert pod["automountServiceAccountToken"] is False, name
-        assert pod["securityContext"]["runAsNonRoot"] is True, name
-        assert pod["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault", name
-        assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys(), name
-        assert not any("hostPath" in volume for volume in pod["volumes"]), name
-        for container in (*pod.get("initContainers", ()), *pod["containers"]):
-            own = container["securityContext"]
-            assert own["allowPrivilegeEscalation"] is False, name
-            assert own["readOnlyRootFilesystem"] is True, name
-            assert own["capabilities"] == {"drop": ["ALL"]}, name
-            assert container["resources"]["limits"].keys() >= {"cpu", "memory"}, name
-            if container in pod["containers"]:
-                assert {"livenessProbe", "readinessProbe"} <= container.keys(), name
+        must_be_restricted(name, pod)
 
 
 @pytest.mark.parametrize("overlay", NAMES)
@@ -94,7 +103,7 @@ def test_what_is_mounted_is_there_or_told_of(overlay: str) -> None:
     """A ConfigMap or Secret that no overlay makes is one that the operator is told to make."""
     made = {(one["kind"], one["metadata"]["name"]) for one in rendered(overlay)}
     page = (OVERLAYS.parents[2] / "docs" / "kubernetes.md").read_text()
-    for _, pod in pods(overlay):
+    for _, pod in pods(rendered(overlay)):
         for volume in pod["volumes"]:
             sources = volume.get("projected", {}).get("sources", [volume])
             wanted = [

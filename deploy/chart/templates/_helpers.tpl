@@ -104,7 +104,23 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{/* As TOML. Numbers of values are floats to Helm; whole ones are written as integers, as they were meant. */}}
 {{- define "vedette.toml" -}}
-{{- regexReplaceAll "(?m)^(.* = -?[0-9]+)\\.0$" (include "vedette.config" . | fromJson | toToml) "${1}" -}}
+{{- $config := include "vedette.config" . | fromJson -}}
+{{- include "vedette.wholeNumbers" $config -}}
+{{- toToml $config -}}
+{{- end -}}
+
+{{/* Makes whole numbers in a map integers, in place, however deep. */}}
+{{- define "vedette.wholeNumbers" -}}
+{{- $map := . -}}
+{{- range $key, $value := $map -}}
+{{- if kindIs "map" $value -}}
+{{- include "vedette.wholeNumbers" $value -}}
+{{- else if kindIs "slice" $value -}}
+{{- range $value -}}{{- if kindIs "map" . -}}{{- include "vedette.wholeNumbers" . -}}{{- end -}}{{- end -}}
+{{- else if kindIs "float64" $value -}}
+{{- if eq $value (floor $value) -}}{{- $_ := set $map $key (int64 $value) -}}{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{/* What of the configuration a running service does not take on: pods are replaced when it changes. */}}
