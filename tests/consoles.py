@@ -15,13 +15,15 @@ import msgspec
 from catalogues import Pair, Recommender
 from samples import lifecycle_event, model_info
 from vedette import log
-from vedette.errors import NoAnswer
+from vedette.client.definitions import Author, Change
+from vedette.errors import NoAnswer, RequestError
 from vedette.messages import ids
-from vedette.messages.catalogue import Catalogue
+from vedette.messages.catalogue import Catalogue, Versioned
 from vedette.messages.codec import encode
 from vedette.messages.events import (
     AnswerChanged,
     AsOf,
+    EndpointDefined,
     EndpointObserved,
     Event,
     Job,
@@ -44,7 +46,7 @@ from vedette.messages.queries import (
 )
 from vedette.messages.validation import reference
 from vedette.runtime import web
-from vedette.settings import Console, EndpointSettings
+from vedette.settings import Console, EndpointSettings, Secret
 from vedette.testing import EPOCH, FakeClock
 from vedette.types import (
     Capability,
@@ -314,6 +316,42 @@ def _speeds(wanted: HistoryRequest) -> PerformanceHistory:
     return PerformanceHistory(model=model, since=since, until=EPOCH, points=points, benchmarks=120)
 
 
+class Definitions:
+    """Definitions of endpoints as their stream holds them, without a broker."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.events: list[EndpointDefined] = []
+        self._clock = clock
+
+    def keys(self) -> dict[str, Secret]:
+        return {"vllm": Secret(env="VLLM_KEY")}
+
+    async def last(self, name: str) -> Versioned[EndpointDefined] | None:
+        of_it = [(n, one) for n, one in enumerate(self.events, 1) if one.endpoint == name]
+        return Versioned(*of_it[-1]) if of_it else None
+
+    async def history(self, name: str) -> list[EndpointDefined]:
+        return [one for one in self.events if one.endpoint == name]
+
+    async def define(self, name: str, change: Change, author: Author, *, expected: int) -> int:
+        held = await self.last(name)
+        if (held.sequence if held else 0) != expected:
+            raise RequestError(code="conflict", message=f"endpoint {name} was changed meanwhile")
+        fields = change(held.event if held else None)
+        self.events.append(
+            EndpointDefined(
+                id=str(len(self.events)),
+                at=self._clock.now(),
+                endpoint=name,
+                by=author.by,
+                via=author.via,
+                reason=author.reason,
+                **fields,
+            )
+        )
+        return len(self.events)
+
+
 class Rig:
     """A console, the recommender that it asks, and what reached the bus."""
 
@@ -341,11 +379,12 @@ class Rig:
         self.recommender.answers.prepare()
         self.asking = InProcess(self.recommender, self.past)
         self.keys = keys or Keys(None, OPERATOR, open=True)
+        self.definitions = Definitions(self.clock)
         sources = Sources(
             asking=self.asking, changes=self.changes, clock=self.clock, use_cases=lambda: tuple(known({}))
         )
         self.app: Guard = application(
-            sources, self._enqueue, console or Console(), self.keys, log.logger("console")
+            sources, self._enqueue, self.definitions, console or Console(), self.keys, log.logger("console")
         )
 
     def hear(self, *events: Event) -> None:

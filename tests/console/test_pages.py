@@ -24,6 +24,7 @@ SCREENS = (
     "/models/gpu/qwen3:8b",
     "/compare",
     "/endpoints",
+    "/define?endpoint=gpu",
     "/changes",
 )
 

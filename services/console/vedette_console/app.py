@@ -1,18 +1,23 @@
 """Wiring of the console."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
+import nats.errors
 from nats.aio.msg import Msg
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
-from vedette.errors import ConfigurationError, RequestError
-from vedette.messages.events import Event, Progress
+from vedette.client import definitions
+from vedette.client.definitions import Author, Change
+from vedette.errors import ConfigurationError, NoAnswer, RequestError
+from vedette.messages.catalogue import Versioned
+from vedette.messages.events import EndpointAppeared, EndpointDefined, Event, Progress
 from vedette.runtime import web
 from vedette.runtime.origins import is_loopback
 from vedette.runtime.service import Service, open_service
@@ -26,6 +31,7 @@ from vedette_console.changes import KEPT_FOR, Changes, Stream
 from vedette_console.guard import Guard
 from vedette_console.pages import Pages
 from vedette_console.screens.context import Sources
+from vedette_console.screens.defining import Definer
 from vedette_console.screens.endpoints import Enqueue
 from vedette_console.webhooks.running import Webhooks
 
@@ -33,6 +39,7 @@ from vedette_console.webhooks.running import Webhooks
 _KEPT: Final = ("found", "changed", "lost", "regressed")
 _TOLD: Final = ("probed", "benchmarked", "verified", "evaluated", "rated")
 _CLOSING_S: Final = 2
+_STORED_WITHIN_S: Final = 10.0
 _PROGRESS: Final = msgspec.json.Decoder(Progress)
 
 
@@ -88,9 +95,14 @@ async def follow(service: Service, changes: Changes) -> None:
     await service.bus.connection.subscribe("progress.*", cb=on_progress)
 
 
-def application(sources: Sources, enqueue: Enqueue, console: Console, tokens: Keys, log: Any) -> Guard:
-    """Return the application: pages and the HTTP API, behind the guard. *enqueue* queues a job."""
-    pages = Pages(sources, enqueue, log)
+def application(
+    sources: Sources, enqueue: Enqueue, definer: Definer, console: Console, tokens: Keys, log: Any
+) -> Guard:
+    """Return the application: pages and the HTTP API, behind the guard.
+
+    *enqueue* queues a job, *definer* changes endpoints.
+    """
+    pages = Pages(sources, enqueue, definer, log)
     api = Api(sources.asking, sources.changes, openapi.encoded)
     packed = Middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)  # it lets event streams be
     app = Starlette(
@@ -105,6 +117,36 @@ def application(sources: Sources, enqueue: Enqueue, console: Console, tokens: Ke
     )
     pages.guard = Guard(app, settings=console, keys=tokens, now=lambda: sources.clock.now().timestamp())
     return pages.guard
+
+
+class OnBus:
+    """Definitions of endpoints, on the bus of *service*."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def keys(self) -> Mapping[str, Secret]:
+        """Return the secrets of `[discovery.keys]` in force."""
+        return self._service.settings.discovery.keys
+
+    async def last(self, name: str) -> Versioned[EndpointDefined] | None:
+        """Return the last definition of the endpoint *name*."""
+        return await definitions.last(self._service.bus, name)
+
+    async def history(self, name: str) -> Sequence[EndpointDefined | EndpointAppeared]:
+        """Return what was changed of the endpoint *name*, the oldest first."""
+        return await definitions.history(self._service.bus, name)
+
+    async def define(self, name: str, change: Change, author: Author, *, expected: int) -> int:
+        """Publish *change*; return its sequence. Raises RequestError when another came meanwhile."""
+        try:
+            async with asyncio.timeout(_STORED_WITHIN_S):
+                await definitions.define(self._service.bus, name, change, author, expected=expected)
+                held = await self.last(name)
+        except (nats.errors.Error, TimeoutError) as error:
+            message = "NATS did not store the change: it is away, or its accounts are of an older version"
+            raise NoAnswer(code="not_stored", message=message) from error
+        return held.sequence if held else 0
 
 
 @asynccontextmanager
@@ -128,7 +170,9 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             clock=service.clock,
             use_cases=lambda: use_cases,
         )
-        guard = application(sources, service.bus.publisher.enqueue, console, tokens, service.log)
+        guard = application(
+            sources, service.bus.publisher.enqueue, OnBus(service), console, tokens, service.log
+        )
         service.on_reload(take_on)
         webhooks = Webhooks(service.bus)
         service.on_reload(webhooks.take_on)

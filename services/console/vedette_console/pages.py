@@ -25,7 +25,7 @@ from vedette_console.access import SESSION_S, Caller
 from vedette_console.addresses import dated, path_of, written
 from vedette_console.changes import Listener
 from vedette_console.guard import FORM_TOKEN, Guard, here, path_in
-from vedette_console.screens import compare, endpoints, happened, model, models, now, why
+from vedette_console.screens import compare, defining, endpoints, happened, model, models, now, why
 from vedette_console.screens.context import Fresh, Sources, View
 
 Screen = Callable[[View], Awaitable[dict[str, Any]]]
@@ -47,8 +47,11 @@ class Pages:
 
     guard: Guard
 
-    def __init__(self, sources: Sources, enqueue: endpoints.Enqueue, log: Any) -> None:
+    def __init__(
+        self, sources: Sources, enqueue: endpoints.Enqueue, definer: defining.Definer, log: Any
+    ) -> None:
         self._sources = sources
+        self._definer = definer
         self._enqueue = enqueue
         self._log = log
         self._static = {name: _file(name) for name in _STATIC}
@@ -67,6 +70,10 @@ class Pages:
             self._screen("/models/{model:path}", "model", lambda view: model.model(self._sources, view)),
             self._screen("/compare", "compare", lambda view: compare.compare(self._sources, view)),
             self._screen("/endpoints", "endpoints", lambda view: endpoints.endpoints(self._sources, view)),
+            self._screen(
+                "/define", "define", lambda view: defining.define(self._sources, self._definer, view)
+            ),
+            Route("/define", self._define, methods=["POST"]),
             self._screen("/jobs", "jobs", lambda view: endpoints.jobs(self._sources, view)),
             self._screen("/changes", "changes", lambda view: happened.changes(self._sources, view)),
             Route("/series/{model:path}", self._series),
@@ -170,6 +177,15 @@ class Pages:
         )
         if request.headers.get("hx-request") == "true":
             return self._page(request, "jobs", await endpoints.jobs(self._sources, _view(request)))
+        return RedirectResponse("/endpoints", status_code=303)
+
+    async def _define(self, request: Request) -> Response:
+        form = await _form(request)
+        caller: Caller = request.state.caller
+        if not caller.may_act or not self.guard.may_submit(request, form.get(FORM_TOKEN)):
+            message = "log in with the operator's token to change endpoints"
+            return self._problem(request, RequestError(code="not_allowed", message=message), 403)
+        await defining.submit(self._sources, self._definer, form)
         return RedirectResponse("/endpoints", status_code=303)
 
     async def _login(self, request: Request) -> Response:

@@ -53,6 +53,7 @@ async def endpoints(sources: Sources, view: View) -> dict[str, object]:
         hosts[one.group].append(one.endpoint)
     return {
         "endpoints": reply.endpoints,
+        "left_out": reply.left_out,
         "advice": {one.endpoint: remedy(one) for one in reply.endpoints},
         "beside": {
             one.endpoint: [name for name in hosts[one.group] if name != one.endpoint]
