@@ -20,8 +20,9 @@ contracts:
 lock:
     bash scripts/lock --check
 
-# Write deploy/kubernetes from deploy/chart. It needs helm.
+# Write the schema of the chart's values from the settings, and deploy/kubernetes from the chart. It needs helm.
 chart *ARGS:
+    uv run python scripts/chart-schema {{ARGS}}
     bash scripts/chart {{ARGS}}
 
 # The lane `fast`: every service, provider and command, on scripted model servers.

@@ -3,6 +3,7 @@
 import ipaddress
 import shutil
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -15,6 +16,7 @@ import yaml
 from architecture.test_manifests import must_be_restricted, must_fit, pods
 from require import missing
 from vedette.settings import Settings, parse
+from vedette_discoverer.sources.kubernetes.kinds import role_rules
 
 TOP = Path(__file__).parents[2]
 CHART = TOP / "deploy" / "chart"
@@ -83,6 +85,12 @@ def test_helm_finds_nothing_wrong(values: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_values_are_checked_by_what_the_settings_are() -> None:
+    command = [sys.executable, str(TOP / "scripts" / "chart-schema"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_overlays_are_what_the_chart_gives() -> None:
     if shutil.which("helm") is None:
         missing("helm", "scripts/kubernetes-tools brings it")
@@ -97,6 +105,10 @@ def test_the_overlays_are_what_the_chart_gives() -> None:
         ("imagee: {}", "'imagee' not allowed"),
         ("services: {ticker: {replica: 2}}", "'replica' not allowed"),
         ("config: {endpoint: {}}", "'endpoint' not allowed"),
+        ("config: {endpoints: {gpu: {uri: 'http://gpu'}}}", "'uri' not allowed"),
+        ("config: {endpoints: {gpu: {api_key: sk-1}}}", "got string, want object"),
+        ("config: {nats: {replicas: 9}}", "maximum: got 9, want 5"),
+        ("config: {schedule: {avail: 5m}}", "'avail' not allowed"),
         ("nats: {url: 'nats://me:secret@nats:4222'}", "nats/url"),
         ("nats: {bundled: {enabled: false}}", "nats.url: name your NATS servers"),
         ("services: {recorder: {replicas: 2}}", "SQLite has one recorder"),
@@ -126,6 +138,8 @@ def test_values_are_the_configuration() -> None:
         """
         config:
           endpoints:
+            gone: null
+            openai: {provider: openai, api_key: {file: /run/secrets/providers/OPENAI_API_KEY}}
             gpu: {url: "http://gpu:8000", budget: {requests_per_day: 2000000, usd_per_day: 1.5}, exclude: ["*-base"]}
           nats: {expected_models: 100000, replicas: 3}
           http: {port: 8080}
@@ -133,6 +147,8 @@ def test_values_are_the_configuration() -> None:
           recommend: {use_cases: {triage: {weights: {quality: 1, ttft: 0.5}}}}
           quality: [{model: gpu/a, score: 1, source: "= 2.0", as_of: "2026-07-01"}]
           console: {hosts: [models.example.com]}
+          discovery: {grace_s: 120, keys: {vllm: {file: /run/secrets/providers/vllm}}}
+          webhooks: [{name: ops, url: "https://ops.example.com", secret: {env: A}, events: [model.found]}]
         """
     )
     gpu = settings.endpoints["gpu"]
@@ -219,12 +235,21 @@ def test_a_token_of_kubernetes_is_the_discoverer_s_alone() -> None:
             {"models", "more"} if watching else set()
         )
         for role in roles:
-            assert all(set(rule["verbs"]) == {"get", "list", "watch"} for rule in role["rules"])
-            assert not any("secrets" in rule["resources"] for rule in role["rules"])
+            assert _granted(role["rules"]) == _granted(role_rules())
         bindings = [one for one in rendered(values) if one["kind"] == "RoleBinding"]
         subjects = {subject["name"] for one in bindings for subject in one["subjects"]}
         assert subjects == {f"vedette-{name}" for name in watching}
     assert not [one for one in rendered(WHOLE) if one["kind"].startswith("ClusterRole")]
+
+
+def _granted(rules: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
+    return {
+        (group, resource, verb)
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
 
 
 # Where a pod might go: in the cluster (a pod), or an address, and a port.
