@@ -20,6 +20,7 @@ from benchmarks import (
     fidelity,
     following,
     gateway,
+    gateway_faults,
     grading,
     live,
     loads,
@@ -255,6 +256,20 @@ def slow_a_server_behind_the_gateway(
             directory, picture, quiet_s=quiet_s, slow_s=slow_s, after_s=after_s, times=times, every=every
         )
     )
+
+
+@app.command(name="gateway-faults")
+def break_what_the_gateway_needs(*, seconds: float = 6.0, real: bool = False) -> None:
+    """Count how requests through the gateway end while servers, NATS, the recommender and gateways fail.
+
+    Parameters
+    ----------
+    seconds
+        How long each fault lasts.
+    real
+        Kill one of two real llama.cpp servers, too.
+    """
+    _run(lambda directory: gateway_faults.measure(directory, seconds=seconds, real=real))
 
 
 @app.command(name="recommender")

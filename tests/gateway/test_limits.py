@@ -1,14 +1,16 @@
 """What a limited caller is told through the API, and what counts."""
 
+import asyncio
 import hashlib
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from eventually import eventually
 from gateways import Door, door
-from providers.replay import Handler, reply, stream
+from providers.replay import Exchange, Handler, Write, reply, stream
 from vedette.settings import CallerKey
 
 CHAT = ("POST", "/v1/chat/completions")
@@ -109,3 +111,29 @@ async def test_a_strange_key_is_refused_and_the_right_one_is_not(what: str) -> N
             assert response.status_code in (400, 401, 429, 431)
         assert not gate.servers[0].requests
         assert (await gate.chat(headers=RIGHT)).status_code == 200
+
+
+async def test_a_caller_who_does_not_read_is_cut_off() -> None:
+    """It held the only room at the endpoint, which the next caller gets."""
+
+    async def floods(_: Exchange, write: Write) -> None:
+        await write(b"HTTP/1.1 200 X\r\nContent-Type: text/event-stream\r\n\r\n")
+        while True:
+            await write(b"data: " + b"x" * 60_000 + b"\n\n")
+
+    async with door(at_once=1, stall_s=0.3, queue_s=60.0) as gate:
+        gate.servers[0].routes["POST", "/v1/completions"] = floods
+        gate.servers[0].routes[CHAT] = reply(200, {"choices": [MESSAGE]})
+        port = int(gate.url.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        body = b'{"model": "vedette/chat", "prompt": "hi", "stream": true}'
+        writer.write(
+            b"POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n%s"
+            % (len(body), body)
+        )
+        await reader.readexactly(12)
+        assert (await gate.chat()).status_code == 200
+        with suppress(ConnectionError):
+            while left := await reader.read(1 << 16):
+                assert not left.endswith(b"0\r\n\r\n")
+        writer.close()

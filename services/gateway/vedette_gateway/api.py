@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vedette.errors import NoAnswer, ProviderError, RequestError
 from vedette.messages.queries import UsageReply, UsageRequest, Used
@@ -164,7 +164,7 @@ class Posted:
                 self._usage.add(caller.name, Used(requests=1))
                 told = telling.headers(found, begun, decided_ms) | self._entrance.headers(caller)
                 try:
-                    outcome = await self._pass_on(begun, told, send)
+                    outcome = await self._pass_on(begun, told, _reading(send, calls.settings.stall_s))
                 finally:
                     calls.settle(begun)
                     self._count(begun, wanted, use_case, caller)
@@ -219,6 +219,20 @@ class Posted:
         metrics.TOKENS.labels(caller.name).inc(prompt + output)
         metrics.USD.labels(caller.name).inc(usd)
         self._usage.add(caller.name, Used(tokens=prompt + output, usd=usd))
+
+
+def _reading(send: Send, stall_s: float) -> Send:
+    """Return *send* for a caller who must read: whoever takes nothing for *stall_s* is cut off, and holds no room."""
+
+    async def sent(message: Message) -> None:
+        try:
+            async with asyncio.timeout(stall_s):
+                await send(message)
+        except TimeoutError:
+            problem = f"the caller read nothing for {stall_s:g} s"
+            raise ConnectionError(problem) from None
+
+    return sent
 
 
 async def _body(receive: Receive, headers: Mapping[str, str], most_bytes: int) -> bytes | None:

@@ -17,7 +17,7 @@ from vedette.errors import ConfigurationError
 
 MAX_CONNECTIONS = 2000
 HEAD_S = 10.0  # for the head of a request to arrive
-_FLUSH_S = 60.0  # for the last response to be read
+FLUSH_S = 60.0  # for the last response to be read
 
 
 class _Server(uvicorn.Server):
@@ -29,20 +29,46 @@ class _Server(uvicorn.Server):
         yield
 
 
+class _Transport:
+    """A transport whose `close` waits *flush_s* for the other end to read what was written, and then ends it."""
+
+    def __init__(self, transport: asyncio.Transport, flush_s: float) -> None:
+        self._transport = transport
+        self._flush_s = flush_s
+        self._flushing: asyncio.TimerHandle | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def close(self) -> None:
+        """Close it, when what was written is read or *flush_s* have passed."""
+        self._transport.close()
+        if self._flushing is None:
+            loop = asyncio.get_running_loop()
+            self._flushing = loop.call_later(self._flush_s, self._transport.abort)
+
+    def closed(self) -> None:
+        """Stop waiting."""
+        if self._flushing is not None:
+            self._flushing.cancel()
+
+
 class _Protocol(H11Protocol):
     """Closes a connection on which no request has begun after *head_s*.
 
     uvicorn only limits how long a connection is silent: one byte now and then would keep it open.
     """
 
-    def __init__(self, *args: Any, head_s: float, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, head_s: float, flush_s: float, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._head_s = head_s
+        self._flush_s = flush_s
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
-        super().connection_made(transport)
+        self._closing = _Transport(transport, self._flush_s)
+        super().connection_made(self._closing)  # type: ignore[arg-type]
         self._await_request()
 
     def handle_events(self) -> None:
@@ -60,20 +86,17 @@ class _Protocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
         self._stop_waiting()
+        self._closing.closed()
         super().connection_lost(exc)
 
     def _await_request(self) -> None:
         self._stop_waiting()
-        self._deadline = self.loop.call_later(self._head_s, self._close)
+        self._deadline = self.loop.call_later(self._head_s, self.transport.close)
 
     def _stop_waiting(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-
-    def _close(self) -> None:
-        self.transport.close()
-        self._deadline = self.loop.call_later(_FLUSH_S, self.transport.abort)
 
 
 @asynccontextmanager
@@ -85,17 +108,19 @@ async def listening(
     section: str,
     closing_s: int | None = None,
     head_s: float = HEAD_S,
+    flush_s: float = FLUSH_S,
 ) -> AsyncIterator[str]:
     """Serve *app* and yield its URL; port 0 takes a free one.
 
-    A connection is closed when the head of a request takes longer than *head_s*. Requests that are not done *closing_s*
+    A connection is closed when the head of a request takes longer than *head_s*; what was written is lost where the
+    other end does not read it within *flush_s*. Requests that are not done *closing_s*
     after the end are cut off. Raises ConfigurationError, naming the *section*, when the port is taken.
     """
     config = uvicorn.Config(
         app,
         host=host,
         port=port,
-        http=partial(_Protocol, head_s=head_s),  # type: ignore[arg-type]
+        http=partial(_Protocol, head_s=head_s, flush_s=flush_s),  # type: ignore[arg-type]
         log_level="critical",
         lifespan="off",
         access_log=False,

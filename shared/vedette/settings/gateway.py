@@ -45,7 +45,7 @@ class Gateway(Section, frozen=True, kw_only=True):
     Without a `port`, 7718 is taken, or a free one where another process has that. A request that an endpoint has no
     room for (`at_once`) goes to the next model, or waits `queue_s`. A model that has not begun to reply within
     `first_byte_s` is given up for the next one; the last one has `timeout_s`, as has each whole reply. A stream that
-    brings nothing for `stall_s` is ended.
+    brings nothing for `stall_s` is ended, and so is one whose caller reads nothing for so long.
     """
 
     enabled: bool = False
