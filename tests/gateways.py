@@ -129,7 +129,7 @@ async def door(*, servers: int = 1, **settings: Any) -> AsyncIterator[Door]:
             )
 
         listed = api.Listed(entrance=entrance, finding=ranking, use_cases=lambda: ("chat",))  # type: ignore[arg-type]
-        app = api.application(posted, listed)
+        app = api.application(posted, listed, entrance)
         url = await stack.enter_async_context(
             web.listening(app, "127.0.0.1", 0, section="gateway", closing_s=1)
         )

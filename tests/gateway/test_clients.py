@@ -12,6 +12,8 @@ import pytest
 
 from gateways import MESSAGES, Door, door
 from providers.replay import reply, stream
+from vedette.errors import ConfigurationError
+from vedette.settings import parse
 
 CHAT = ("POST", "/v1/chat/completions")
 ANSWER = {
@@ -27,6 +29,12 @@ _CHUNKS: tuple[dict[str, Any], ...] = (
     {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}},
 )
 _HEAD: dict[str, Any] = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+EMBEDDED = {
+    "object": "list",
+    "model": "m",
+    "data": [{"object": "embedding", "index": 0, "embedding": [0.5, 0.25]}],
+    "usage": {"prompt_tokens": 1, "total_tokens": 1},
+}
 EVENTS = (*(f"data: {json.dumps(_HEAD | chunk)}\n" for chunk in _CHUNKS), "data: [DONE]\n")
 # What each program sent when it called the gateway for a chat: headers that it adds, and its body.
 RECORDED: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
@@ -175,3 +183,53 @@ async def test_the_client_of_openai_reads_lists_answers_streams_and_errors() -> 
             gate.servers[0].routes[CHAT] = reply(400, {"error": {"message": "no such role"}})
             with pytest.raises(openai.BadRequestError, match="no such role"):
                 await client.chat.completions.create(model="vedette/chat", messages=MESSAGES)
+
+
+async def test_the_client_of_azure_names_the_model_in_the_path_or_in_the_body() -> None:
+    async with door() as gate:
+        _serve(gate)
+        gate.servers[0].routes["POST", "/v1/embeddings"] = reply(200, EMBEDDED)
+        settings = {"azure_endpoint": gate.url, "api_key": "none", "api_version": "2026-10-21", "timeout": 60}
+        async with openai.AsyncAzureOpenAI(**settings) as client:
+            answer = await client.chat.completions.create(model="vedette/chat", messages=MESSAGES)
+            assert answer.choices[0].message.content == "red"
+            assert [one.id async for one in client.models.list()] == ["vedette/auto", "vedette/chat"]
+            embedded = await client.embeddings.create(model="vedette/embedding", input="hi")
+            assert embedded.data[0].embedding == [0.5, 0.25]
+        async with openai.AsyncAzureOpenAI(azure_deployment="vedette/reasoning", **settings) as client:
+            await client.chat.completions.create(model="gpt-4", messages=MESSAGES)
+        asked = [(one.api, one.target.name) for one in gate.ranking.asked]
+        assert asked == [
+            ("chat/completions", "chat"),
+            ("embeddings", "embedding"),
+            ("chat/completions", "reasoning"),
+        ]
+        assert all(sent.body["model"] == "m" for sent in gate.servers[0].requests)
+
+
+ASKED_BEFORE = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
+
+
+async def test_pages_of_a_configured_site_may_call_from_a_browser() -> None:
+    """And read which model replied; pages of others may not, keys or none."""
+    ours = {"origin": "https://chat.example.com", "sec-fetch-site": "cross-site"}
+    async with door(origins=("https://chat.example.com",)) as gate:
+        _serve(gate)
+        before = await gate.client.options("/v1/chat/completions", headers=ours | ASKED_BEFORE)
+        assert before.status_code == 200
+        assert before.headers["access-control-allow-origin"] == "https://chat.example.com"
+        assert "authorization" in before.headers["access-control-allow-headers"]
+        response = await gate.chat(headers=ours)
+        assert response.json() == ANSWER
+        assert response.headers["access-control-allow-origin"] == "https://chat.example.com"
+        assert "x-vedette-model" in response.headers["access-control-expose-headers"]
+        theirs = ours | {"origin": "https://elsewhere.example.com"}
+        assert (await gate.chat(headers=theirs)).json()["error"]["code"] == "cross_site"
+        refused = await gate.client.options("/v1/chat/completions", headers=theirs | ASKED_BEFORE)
+        assert "access-control-allow-origin" not in refused.headers
+
+
+@pytest.mark.parametrize("origin", ["*", "chat.example.com", "https://chat.example.com/"])
+def test_what_is_no_origin_is_refused(origin: str) -> None:
+    with pytest.raises(ConfigurationError, match="origin"):
+        parse({"gateway": {"origins": [origin]}}, where="vedette.toml")

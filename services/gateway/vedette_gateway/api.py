@@ -10,6 +10,7 @@ from typing import Any, Final, get_args
 import msgspec
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -33,6 +34,11 @@ from vedette_gateway.wanted import Wanted, prompt_tokens, read
 _USAGE: Final = msgspec.json.Decoder(UsageRequest)
 _MAX_LISTED_SCORES: Final = 100
 _BASE: Final = re.compile(r"\A/+v1/+")
+# Azure's paths: `/openai/deployments/MODEL/chat/completions`, `/openai/v1/responses`, `/openai/models`.
+_AZURE: Final = re.compile(
+    r"\A/+openai/+(?:v1/+|deployments/(?P<deployment>.+?)/(?=(?:chat/)?completions\Z|embeddings\Z))?"
+)
+_DEPLOYMENT: Final = "vedette.deployment"
 _BODY_S: Final = 60.0  # for the body of a request to arrive
 _CHARACTERS_A_TOKEN: Final = 4  # where no usage is told
 
@@ -50,6 +56,7 @@ class Entrance:
         """Take on the keys of *settings*."""
         self._callers.reload(settings)
         self._keys = settings.keys
+        self._origins = frozenset(settings.origins)
         # Without keys a page of another site could have a browser on this machine send requests.
         self._hosts = None if settings.keys else Hosts(settings.host)
 
@@ -58,9 +65,14 @@ class Entrance:
         host = headers.get("host", "")
         if self._hosts and not self._hosts.allows(host):
             raise Problem(421, "wrong_host", f'nothing is served as "{host}" without an API key')
-        if self._hosts and is_cross_site(headers, host):
-            raise Problem(403, "cross_site", "this request came from another site; give the gateway keys")
+        if self._hosts and is_cross_site(headers, host) and not self.is_origin(headers.get("origin", "")):
+            problem = "this request came from another site; name that in [gateway] origins, or give the gateway keys"
+            raise Problem(403, "cross_site", problem)
         return self._callers.of(headers, address, self._now())
+
+    def is_origin(self, origin: str) -> bool:
+        """Return whether pages of *origin* may call the API from a browser."""
+        return origin in self._origins
 
     def check(self, caller: Caller) -> None:
         """Raise Problem where *caller* has nothing left today."""
@@ -115,16 +127,16 @@ class Posted:
             return
         tried = list[Attempt]()
         try:
-            await self._serve(headers, receive, send, caller, tried)
+            await self._serve(scope, receive, send, caller, tried)
         except (Problem, RequestError) as error:
             refused = error if isinstance(error, Problem) else Problem.of(error)
             told = telling.of_problem(refused, tried) | self._entrance.headers(caller)
             await _send_problem(send, refused, told)
 
     async def _serve(
-        self, headers: Headers, receive: Receive, send: Send, caller: Caller, tried: list[Attempt]
+        self, scope: Scope, receive: Receive, send: Send, caller: Caller, tried: list[Attempt]
     ) -> None:
-        calls = self._calls()
+        headers, calls = Headers(scope=scope), self._calls()
         try:
             async with asyncio.timeout(_BODY_S):
                 body = await _body(receive, headers, calls.settings.max_body_bytes)
@@ -134,7 +146,8 @@ class Posted:
             return
         try:
             self._entrance.check(caller)
-            wanted = read(self._api, body, ((name, headers[name]) for name in headers))
+            given = ((name, headers[name]) for name in headers)
+            wanted = read(self._api, body, given, deployment=scope.get(_DEPLOYMENT))
         except (Problem, RequestError):
             metrics.REQUESTS.labels(caller.name, "refused").inc()
             raise
@@ -350,7 +363,7 @@ def _unknown(request: Request) -> Response:
     return _response(Problem(404, "not_found", told))
 
 
-def application(posted: Callable[[Api], Posted], listed: Listed) -> ASGIApp:
+def application(posted: Callable[[Api], Posted], listed: Listed, entrance: Entrance) -> ASGIApp:
     """Return the API as an ASGI application."""
     routes = [
         *(Route(f"/v1/{api}", posted(api), methods=["POST"]) for api in get_args(Api)),
@@ -358,17 +371,52 @@ def application(posted: Callable[[Api], Posted], listed: Listed) -> ASGIApp:
         Route("/v1/models/{name:path}", listed.one, methods=["GET"]),
         Route("/{rest:path}", _Unknown()),
     ]
-    return _Joined(Starlette(routes=routes))
+    return _Origins(_Joined(Starlette(routes=routes)), entrance)
 
 
 class _Joined:
-    """Takes paths as clients join them: a base URL that ends in a slash brings two, or one at the end."""
+    """Takes paths as clients join them: a base URL that ends in a slash brings two, or one at the end.
+
+    And those of Azure's clients, which name the model in the path, as a deployment.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve the path without the slashes that are too many."""
+        """Serve the path without what stands around it."""
         if scope["type"] == "http":
-            scope = {**scope, "path": _BASE.sub("/v1/", scope["path"]).rstrip("/") or "/"}
+            path, deployment = route(scope["path"])
+            scope = {**scope, "path": path, _DEPLOYMENT: deployment}
         await self._app(scope, receive, send)
+
+
+def route(path: str) -> tuple[str, str | None]:
+    """Return the *path* that is served, and the model that it names where it is one of Azure's. Pure."""
+    path = path.rstrip("/") or "/"
+    if azure := _AZURE.match(path):
+        return f"/v1/{path[azure.end() :]}", azure["deployment"]
+    return _BASE.sub("/v1/", path), None
+
+
+class _Origins(CORSMiddleware):
+    """Lets pages of the sites that are configured now call the API from a browser."""
+
+    def __init__(self, app: ASGIApp, entrance: Entrance) -> None:
+        super().__init__(
+            app,
+            allow_origins=(),
+            allow_methods=("GET", "POST"),
+            allow_headers=("*",),
+            expose_headers=telling.SAID,
+        )
+        self._entrance = entrance
+
+    def is_allowed_origin(self, origin: str) -> bool:
+        """Return whether pages of *origin* may."""
+        return self._entrance.is_origin(origin)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Reply to what a browser asks before a request, and allow the page to read the reply."""
+        served = scope["type"] == "http" and self.is_allowed_origin(Headers(scope=scope).get("origin", ""))
+        await (super().__call__ if served else self.app)(scope, receive, send)

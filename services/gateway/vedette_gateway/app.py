@@ -74,7 +74,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             )
 
         listed = api.Listed(entrance=entrance, finding=finding, use_cases=lambda: use_cases)
-        app = api.application(posted, listed)
+        app = api.application(posted, listed, entrance)
         service.on_reload(take_on)
         service.note(upstreams.note)
         service.before_closing(reporting.flush)

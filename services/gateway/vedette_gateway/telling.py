@@ -8,6 +8,24 @@ from vedette_gateway.finding import Found
 from vedette_gateway.problems import Problem
 
 _MAX_CHARACTERS = 500
+# What a page of another site may read of a reply.
+SAID = (
+    "retry-after",
+    *(
+        f"x-vedette-{name}"
+        for name in (
+            "model",
+            "reason",
+            "attempts",
+            "failed",
+            "decision-ms",
+            "use-case",
+            "confidence",
+            "score",
+            "stale",
+        )
+    ),
+)
 
 
 def headers(found: Found, begun: Begun, decided_ms: float) -> dict[str, str]:

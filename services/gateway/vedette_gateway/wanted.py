@@ -95,14 +95,19 @@ class Wanted(Struct, frozen=True, kw_only=True):
         return decode(msgspec.json.encode(asked), _REQUEST)
 
 
-def read(api: Api, body: bytes, headers: Iterable[tuple[str, str]]) -> Wanted:
-    """Return what the *body* of a request of *api* wants, with wishes in *headers* too. Raises RequestError."""
+def read(
+    api: Api, body: bytes, headers: Iterable[tuple[str, str]], *, deployment: str | None = None
+) -> Wanted:
+    """Return what the *body* of a request of *api* wants, with wishes in *headers* too. Raises RequestError.
+
+    A *deployment* that its path names is the model, whatever the body says.
+    """
     try:
         fields = _FIELDS.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         problem = f"the body is no JSON object: {error}"
         raise RequestError(code="invalid_json", message=problem) from error
-    model = _value(fields, "model", str)
+    model = deployment or _value(fields, "model", str)
     if not model or len(model) > _MAX_MODEL_CHARACTERS:
         problem = (
             f"the field 'model' is required: a model of /v1/models, such as {VIRTUAL}chat or {VIRTUAL}{AUTO}"

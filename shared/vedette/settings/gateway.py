@@ -12,6 +12,7 @@ from vedette.settings.section import Problem, Seconds, Section
 GATEWAY_PORT: Final = 7718
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _OF_NOTHING: Final = hashlib.sha256(b"").hexdigest()
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+\Z")
 _KEY_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
 
 
@@ -45,13 +46,15 @@ class Gateway(Section, frozen=True, kw_only=True):
     Without a `port`, 7718 is taken, or a free one where another process has that. A request that an endpoint has no
     room for (`at_once`) goes to the next model, or waits `queue_s`. A model that has not begun to reply within
     `first_byte_s` is given up for the next one; the last one has `timeout_s`, as has each whole reply. A stream that
-    brings nothing for `stall_s` is ended, and so is one whose caller reads nothing for so long.
+    brings nothing for `stall_s` is ended, and so is one whose caller reads nothing for so long. Pages of
+    `origins` may call it from a browser.
     """
 
     enabled: bool = False
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] | None = None
     keys: dict[str, CallerKey] = {}
+    origins: tuple[str, ...] = ()
     at_once: Annotated[int, Meta(ge=1, le=10_000)] = 64
     attempts: Annotated[int, Meta(ge=1, le=10)] = 4
     queue_s: Annotated[float, Meta(ge=0)] = 5.0
@@ -61,7 +64,10 @@ class Gateway(Section, frozen=True, kw_only=True):
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 32 * 1024 * 1024
 
     def check(self) -> Iterator[Problem]:
-        """Yield the names that no key may have, and keys that have two."""
+        """Yield what is no origin, the names that no key may have, and keys that have two."""
+        for origin in self.origins:
+            if not _ORIGIN.match(origin):
+                yield "origins", f'"{origin}" is no origin; one is "https://chat.example.com", without a path'
         first: dict[str, str] = {}
         for name, key in self.keys.items():
             if not _KEY_NAME.match(name):
