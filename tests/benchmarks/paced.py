@@ -45,8 +45,8 @@ class Server:
                 )
                 body = json.loads(await reader.readexactly(length) or b"{}")
                 await self._answer(head, body, writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            writer.close()  # Python 3.11 prints a handler that was cancelled as a failure
 
     async def _answer(self, head: str, body: dict[str, object], writer: asyncio.StreamWriter) -> None:
         if head.startswith("get"):

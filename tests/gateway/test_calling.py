@@ -261,3 +261,21 @@ async def test_a_wrong_path_names_the_base_url(path: str) -> None:
         response = await client.post(path, json={})
         assert response.status_code == 404
         assert f"{gate.url}/v1" in response.json()["error"]["message"]
+
+
+@pytest.mark.fault("the gateway stops while a stream is open", "I4", "I11")
+async def test_a_stream_that_is_open_when_the_gateway_stops_ends_with_an_error_event() -> None:
+    async with door() as gate:
+        gate.servers[0].routes[CHAT] = stream(*EVENTS[:1] * 10_000, pace_s=0.05)
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(gate.url.rpartition(":")[2]))
+        body = json.dumps({"model": "vedette/chat", "messages": MESSAGES, "stream": True}).encode()
+        writer.write(
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n%s"
+            % (len(body), body)
+        )
+        await reader.readuntil(b"data:")
+    async with asyncio.timeout(60):
+        left = await reader.read()
+    assert b'"stopping"' in left
+    assert left.endswith(b"0\r\n\r\n")
+    writer.close()

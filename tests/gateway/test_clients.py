@@ -36,20 +36,28 @@ EMBEDDED = {
     "usage": {"prompt_tokens": 1, "total_tokens": 1},
 }
 EVENTS = (*(f"data: {json.dumps(_HEAD | chunk)}\n" for chunk in _CHUNKS), "data: [DONE]\n")
-# What each program sent when it called the gateway for a chat: headers that it adds, and its body.
+# What these programs sent for a chat, as a server saw it (2026-11-30): headers that they add, and fields beside `model`
+# and `messages`. The last was written by hand, by what browsers send.
 RECORDED: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
-    "openai 2.54.0 (Python)": (
+    "openai 3.57.0 (Python)": (
         {
-            "user-agent": "OpenAI/Python 2.54.0",
+            "user-agent": "OpenAI/Python 3.57.0",
             "accept-encoding": "gzip, deflate",
             "authorization": "Bearer none",
             "x-stainless-lang": "python",
             "x-stainless-retry-count": "0",
-            "x-stainless-read-timeout": "300",
+            "x-stainless-read-timeout": "600",
         },
-        {"max_tokens": 8, "seed": 1, "stream": True, "stream_options": {"include_usage": True}},
+        {"max_tokens": 8, "seed": 1},
     ),
-    "Azure's header": ({"api-key": "none"}, {"n": 1, "logprobs": True, "top_logprobs": 2}),
+    "openai 3.57.0 (Python), AzureOpenAI": (
+        {"user-agent": "AzureOpenAI/Python 3.57.0", "api-key": "none", "x-stainless-lang": "python"},
+        {},
+    ),
+    "langchain-openai 1.7.4": (
+        {"user-agent": "OpenAI/Python 3.57.0", "accept-encoding": "gzip, deflate"},
+        {"stream": False, "max_completion_tokens": 16},
+    ),
     "a browser on this machine": (
         {"sec-fetch-site": "none", "accept": "text/event-stream"},
         {"stream": True, "tools": []},

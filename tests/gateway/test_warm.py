@@ -22,12 +22,14 @@ class Service:
         self.replies = asyncio.Event()
         self.replies.set()
         self.is_away = False
+        self.fits: set[tuple[bytes, bytes]] = set()
         self.warm = Warm(
             self.ask,
             monotonic=lambda: self.now,
             is_away=lambda: self.is_away,
             fresh_s=1.0,
             usable_s=30.0,
+            fits=lambda asked, request: (asked, request) in self.fits,
         )
 
     async def ask(self, _: bytes) -> int:
@@ -122,3 +124,22 @@ async def test_a_changed_winner_is_asked_for_at_the_next_request() -> None:
     assert await service.warm.of(b"q") == Reply(1, is_stale=False)
     await settled()
     assert await service.warm.of(b"q") == Reply(2, is_stale=False)
+
+
+@pytest.mark.fault("the broker is away when a request of another kind comes", "I4", "I5")
+async def test_a_new_request_gets_a_reply_that_fits_while_no_service_replies() -> None:
+    """At once where that is known, else soon; without one that fits, the error comes soon."""
+    service = Service()
+    service.fits = {(b"more", b"less")}
+    assert await service.warm.of(b"more") == Reply(1, is_stale=False)
+    service.replies.clear()
+    assert await service.warm.of(b"less") == Reply(1, is_stale=True)  # nothing is known of the outage
+    service.is_away = True
+    assert await service.warm.of(b"less") == Reply(1, is_stale=True)
+    async with asyncio.timeout(30):
+        with pytest.raises(NoAnswer):
+            await service.warm.of(b"other")
+    service.replies.set()
+    service.is_away = False
+    await settled()
+    assert not (await service.warm.of(b"less")).is_stale

@@ -71,7 +71,7 @@ def stream(*lines: str, status: int = 200, whole: bool = True, pace_s: float = 0
 
 async def hang(_: Exchange, write: Write) -> None:
     """Take the request and never answer."""
-    await asyncio.Event().wait()
+    await asyncio.sleep(86_400)  # a timer keeps the task: what only waits for itself is collected
 
 
 async def trickle(_: Exchange, write: Write) -> None:

@@ -38,6 +38,7 @@ _BASE: Final = re.compile(r"\A/+v1/+")
 _AZURE: Final = re.compile(
     r"\A/+openai/+(?:v1/+|deployments/(?P<deployment>.+?)/(?=(?:chat/)?completions\Z|embeddings\Z))?"
 )
+_LAST_WORDS_S: Final = 1.0  # for the error event of a stream that is cut off
 _DEPLOYMENT: Final = "vedette.deployment"
 _BODY_S: Final = 60.0  # for the body of a request to arrive
 _CHARACTERS_A_TOKEN: Final = 4  # where no usage is told
@@ -115,6 +116,7 @@ class Posted:
         self._reporting = reporting
         self._usage = usage
         self._log = log
+        self._stops = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Reply to one request; end it upstream as soon as its caller is gone."""
@@ -155,6 +157,11 @@ class Posted:
         gone = asyncio.create_task(_until_gone(receive))
         try:
             await asyncio.wait((replying, gone), return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self._stops = True  # nothing else cancels the task of a request
+            replying.cancel()
+            await asyncio.wait((replying,), timeout=_LAST_WORDS_S)
+            raise
         finally:
             gone.cancel()
             replying.cancel()  # does nothing to one that is done
@@ -205,6 +212,12 @@ class Posted:
         try:
             async for chunk in begun.chunks():
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except asyncio.CancelledError:
+            if begun.is_stream and self._stops:
+                event = b"\n\n" + Problem(503, "stopping", "the gateway stops").event
+                with suppress(OSError):
+                    await send({"type": "http.response.body", "body": event, "more_body": False})
+            raise
         except ProviderError as error:
             problem = Problem(502, str(error.outcome), f"{begun.candidate.model}: {error.detail}")
             if not begun.is_stream:

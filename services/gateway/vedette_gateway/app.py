@@ -89,7 +89,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             gateway.host,
             GATEWAY_PORT if gateway.port is None else gateway.port,
             section="gateway",
-            closing_s=_CLOSING_S,
+            closing_s=_CLOSING_S if gateway.closing_s is None else gateway.closing_s,
         ) as url:
             service.log.info("gateway.listening", url=url)
             yield service

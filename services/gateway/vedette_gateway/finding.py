@@ -31,7 +31,7 @@ from vedette_gateway.keys import Caller
 from vedette_gateway.problems import Problem
 from vedette_gateway.voting import Embedder, Voting
 from vedette_gateway.wanted import VIRTUAL, Wanted
-from vedette_gateway.warm import Warm
+from vedette_gateway.warm import Warm, none_fits
 
 T = TypeVar("T", bound=msgspec.Struct)
 _TIMEOUT_S: Final = 2.0
@@ -42,6 +42,7 @@ _MAX_SAME_NAME: Final = 50
 _WARM: Final = {"fresh_s": 1.0, "usable_s": 30.0}
 # Nothing that a caller says goes elsewhere just to be classified.
 _EMBEDS_FOR_US: Final = Constraints(locality="local")
+_RANKED: Final = msgspec.json.Decoder(RecommendRequest)
 _LISTS_WARM: Final = {"fresh_s": 5.0, "usable_s": 3600.0}
 
 
@@ -82,9 +83,9 @@ class Finding:
         def away() -> bool:
             return not connection.is_connected
 
-        self._rankings = Warm(top, monotonic=monotonic, is_away=away, **_WARM)
-        self._models = Warm(model, monotonic=monotonic, is_away=away, **_WARM)
-        self._lists = Warm(models, monotonic=monotonic, is_away=away, **_LISTS_WARM)
+        self._rankings = Warm(top, monotonic=monotonic, is_away=away, fits=fits, **_WARM)
+        self._models = Warm(model, monotonic=monotonic, is_away=away, fits=none_fits, **_WARM)
+        self._lists = Warm(models, monotonic=monotonic, is_away=away, fits=none_fits, **_LISTS_WARM)
 
     async def _ask(self, subject: str, request: bytes, reply: type[T], timeout_s: float) -> T:
         try:
@@ -184,6 +185,29 @@ class Finding:
             return (await self._rankings.of(encode(request))).value.recommendations
         except RequestError:
             return ()
+
+
+def fits(asked: bytes, request: bytes) -> bool:
+    """Return whether the models that were *asked* for can take *request* too: they can do as much, or more. Pure."""
+    had, wanted = _RANKED.decode(asked), _RANKED.decode(request)
+    if not set(wanted.capabilities) <= set(had.capabilities) or wanted.limit > had.limit:
+        return False
+    room = wanted.constraints.min_context_tokens or 0
+    if room > (had.constraints.min_context_tokens or 0):
+        return False
+    alike = msgspec.structs.replace(
+        had,
+        caller=wanted.caller,
+        session=wanted.session,
+        limit=wanted.limit,
+        capabilities=wanted.capabilities,
+        constraints=msgspec.structs.replace(
+            had.constraints,
+            min_context_tokens=wanted.constraints.min_context_tokens,
+            unmeasured=wanted.constraints.unmeasured,
+        ),
+    )
+    return alike == wanted
 
 
 def allowed(wanted: Wanted, caller: Caller, known: Collection[str]) -> Collection[str]:

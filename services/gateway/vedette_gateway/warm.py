@@ -12,6 +12,7 @@ from vedette.errors import NoAnswer, RequestError
 
 T = TypeVar("T")
 _MAX_KEPT: Final = 1000
+_PATIENCE_S: Final = 0.8  # until another reply that fits is given, or none while no service replies
 
 
 class Reply(NamedTuple, Generic[T]):
@@ -30,6 +31,11 @@ class _Kept(Generic[T]):
         self.asking: asyncio.Task[T] | None = None
 
 
+def none_fits(_asked: bytes, _request: bytes) -> bool:
+    """Return that no reply to one request is one to another."""
+    return False
+
+
 class Warm(Generic[T]):
     """Replies by the bytes of their request: fresh for *fresh_s*, given at once for *usable_s*."""
 
@@ -41,7 +47,9 @@ class Warm(Generic[T]):
         is_away: Callable[[], bool],
         fresh_s: float,
         usable_s: float,
+        fits: Callable[[bytes, bytes], bool],
     ) -> None:
+        self._fits = fits  # whether the reply to the first request is one to the second
         self._ask = ask
         self._is_away = is_away  # known without a query
         self._now = monotonic
@@ -68,16 +76,36 @@ class Warm(Generic[T]):
         # Who waited for a service that is away would wait at each request.
         if kept.value is not None and (silent or age_s <= self._usable_s):
             return Reply(kept.value, is_stale=silent)
+        if silent and (like := self._like(request)) is not None:
+            return Reply(like, is_stale=True)
+        asking = kept.asking
+        await asyncio.wait((asking,), timeout=_PATIENCE_S)
+        if not asking.done():
+            if (like := self._like(request)) is not None:
+                return Reply(like, is_stale=True)
+            if silent:
+                raise NoAnswer(
+                    code="no_answer", message="no recommender replies, and none has replied to this before"
+                )
         try:
-            return Reply(await asyncio.shield(kept.asking), is_stale=False)
+            return Reply(await asyncio.shield(asking), is_stale=False)
         except NoAnswer:
-            if kept.value is None:
-                self._forget(request, kept)
-                raise
-            return Reply(kept.value, is_stale=True)
+            if (like := self._like(request)) is not None:
+                return Reply(like, is_stale=True)
+            self._forget(request, kept)
+            raise
         except Exception:
             self._forget(request, kept)
             raise
+
+    def _like(self, request: bytes) -> T | None:
+        """Return the last reply to *request*, else to another request that is one to it as well."""
+        if (kept := self._kept.get(request)) is not None and kept.value is not None:
+            return kept.value
+        for asked, other in reversed(self._kept.items()):
+            if other.value is not None and self._fits(asked, request):
+                return other.value
+        return None
 
     def _forget(self, request: bytes, kept: _Kept[T]) -> None:
         if self._kept.get(request) is kept:

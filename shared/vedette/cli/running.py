@@ -78,10 +78,18 @@ async def _up(
             telling = asyncio.create_task(_follow(bus, tell))
             try:
                 await process.until_stopped(running, stopped)
+                say(_stopping(running.connection.gateway_url, source.started.gateway.closing_s))
             finally:
                 telling.cancel()
     say("stopped")
     return 0
+
+
+def _stopping(gateway_url: str, closing_s: int | None) -> str:
+    if not gateway_url:
+        return "stopping"
+    closing_s = process.GATEWAY_CLOSING_S if closing_s is None else closing_s
+    return f"stopping  replies of the gateway that are in progress have {closing_s} s"
 
 
 async def _follow(bus: Bus, tell: Callable[[Event, int], None]) -> None:

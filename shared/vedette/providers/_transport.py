@@ -1,5 +1,6 @@
 """httpx over a pool of httpcore's whose connections are `Guarded`: httpx has no parameter for a network backend."""
 
+import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
@@ -57,9 +58,19 @@ class _Body(httpx.AsyncByteStream):
 
 
 class Transport(httpx.AsyncBaseTransport):
-    """Sends requests to a server, by TCP or the unix socket *uds*, where *allowed* lets them go."""
+    """Sends requests to a server, by TCP or the unix socket *uds*, where *allowed* lets them go.
 
-    def __init__(self, allowed: Sequence[str], *, tls: ssl.SSLContext, uds: str | None = None) -> None:
+    With *ahead_bytes*, the kernel takes about so much of a reply that is not read yet. libuv reads all of it at once.
+    """
+
+    def __init__(
+        self,
+        allowed: Sequence[str],
+        *,
+        tls: ssl.SSLContext,
+        uds: str | None = None,
+        ahead_bytes: int | None = None,
+    ) -> None:
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=tls,
             max_connections=None,
@@ -67,6 +78,7 @@ class Transport(httpx.AsyncBaseTransport):
             keepalive_expiry=_IDLE_S,
             uds=uds,
             network_backend=Guarded(allowed),
+            socket_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, ahead_bytes)] if ahead_bytes else None,
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

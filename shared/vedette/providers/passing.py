@@ -21,6 +21,8 @@ from vedette.types import Outcome
 
 _MAX_REFUSAL_BYTES: Final = 64 * 1024
 _TIMEOUTS: Final = {"connect": CONNECT_TIMEOUT_S, "read": None, "write": None, "pool": None}
+# For a caller who reads nothing, 5 MB of a fast reply were held without it.
+_AHEAD_BYTES: Final = 128 * 1024
 _STALE_WITHIN_S: Final = 0.1
 # Only of these a caller learns: the others are of the connection, or of the server's own house.
 _PASSED_ON: Final = ("content-type", "retry-after", "x-request-id")
@@ -110,7 +112,9 @@ class Passing:
             "Content-Type": "application/json",
         }
         # Without a client of httpx: cookies, redirects and logins are what must not happen here.
-        self._transport = Transport(access.allowed, tls=tls(access), uds=socket[0] if socket else None)
+        self._transport = Transport(
+            access.allowed, tls=tls(access), uds=socket[0] if socket else None, ahead_bytes=_AHEAD_BYTES
+        )
 
     async def close(self) -> None:
         """Close its connections."""

@@ -77,6 +77,8 @@ _CONSOLE_TOKEN = "console-token"  # noqa: S105 - a file's name
 # How often the private server is looked after, and how long it may refuse writes before it is restarted.
 _TEND_EVERY_S = 5.0
 _RESTART_AFTER_S = 10.0
+# How long replies of the gateway may go on after Ctrl-C.
+GATEWAY_CLOSING_S = 3
 # How long the clean-up may still take after a second signal.
 _HURRIED_S = 2.0
 
@@ -117,6 +119,7 @@ async def up(
     async with AsyncExitStack() as stack:
         stack.enter_context(instance.hold(directory))
         named = {f"{name}.port" for name in PORTS if getattr(settings, name).port}
+        settings = _hurried(settings)
         settings = _with_ports(_with_token(with_database(settings, directory), directory))
         room_bytes = instance.room(directory)
         server = None
@@ -447,6 +450,13 @@ def _with_token(settings: Settings, directory: Path) -> Settings:
     return msgspec.structs.replace(
         settings, console=msgspec.structs.replace(settings.console, operator_token=token)
     )
+
+
+def _hurried(settings: Settings) -> Settings:
+    """Return *settings* for a person who waits for the end, where they do not say how long replies may go on."""
+    gateway = settings.gateway
+    closing_s = GATEWAY_CLOSING_S if gateway.closing_s is None else gateway.closing_s
+    return msgspec.structs.replace(settings, gateway=msgspec.structs.replace(gateway, closing_s=closing_s))
 
 
 def _with_ports(settings: Settings) -> Settings:

@@ -47,7 +47,7 @@ class Gateway(Section, frozen=True, kw_only=True):
     room for (`at_once`) goes to the next model, or waits `queue_s`. A model that has not begun to reply within
     `first_byte_s` is given up for the next one; the last one has `timeout_s`, as has each whole reply. A stream that
     brings nothing for `stall_s` is ended, and so is one whose caller reads nothing for so long. Pages of
-    `origins` may call it from a browser.
+    `origins` may call it from a browser. When it stops, replies in progress have `closing_s`: 30, with `vedette up` 3.
     """
 
     enabled: bool = False
@@ -61,6 +61,7 @@ class Gateway(Section, frozen=True, kw_only=True):
     first_byte_s: Seconds = 30.0
     stall_s: Seconds = 120.0
     timeout_s: Seconds = 600.0
+    closing_s: Annotated[int, Meta(ge=0, le=3600)] | None = None
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 32 * 1024 * 1024
 
     def check(self) -> Iterator[Problem]:
