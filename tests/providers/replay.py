@@ -27,6 +27,7 @@ class Exchange(Struct, frozen=True, kw_only=True):
         return self.body.get("model") if isinstance(self.body, dict) else None
 
 
+_NEVER: list[asyncio.Event] = []  # kept: Python collects a task that only waits for what it holds itself
 Write = Callable[[bytes], Awaitable[None]]
 Handler = Callable[[Exchange, Write], Awaitable[None]]
 
@@ -71,7 +72,9 @@ def stream(*lines: str, status: int = 200, whole: bool = True, pace_s: float = 0
 
 async def hang(_: Exchange, write: Write) -> None:
     """Take the request and never answer."""
-    await asyncio.sleep(86_400)  # a timer keeps the task: what only waits for itself is collected
+    never = asyncio.Event()
+    _NEVER.append(never)
+    await never.wait()
 
 
 async def trickle(_: Exchange, write: Write) -> None:
