@@ -64,6 +64,14 @@ def test_a_secret_in_the_wrong_place_is_not_repeated() -> None:
     assert "canary" not in str(caught.value)
 
 
+def test_where_endpoints_appear_there_is_none_by_default() -> None:
+    """A pod of a cluster has no Ollama of its own."""
+    on = ({"kubernetes": {"enabled": True}}, {"docker": {"enabled": True}}, {"file": {"path": "/x"}})
+    for source in (*on, {"dns": {"a": {"name": "_a._tcp.b"}}}):
+        assert parse({"discovery": source}, where="f", environ={}).endpoints == {}
+    assert list(parse({"discovery": {"grace_s": 5}}, where="f", environ={}).endpoints) == ["ollama"]
+
+
 def test_no_file_means_ollama_where_its_own_client_would_look() -> None:
     """The default endpoint follows OLLAMA_HOST."""
     assert parse({}, where="f", environ={}).endpoints["ollama"].url == "http://127.0.0.1:11434"

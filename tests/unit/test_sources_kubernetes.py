@@ -133,6 +133,10 @@ def test_annotations_are_laid_over_the_service() -> None:
     [
         ({"path": "/v1"}, "vedette.dev/provider is missing"),
         ({"provider": "olama"}, "no provider is called 'olama'; did you mean \"ollama\"?"),
+        (
+            {"provider": "vllm"},
+            "no provider is called 'vllm'; most servers are openai-compatible; known: anth",
+        ),
         (VLLM | {"prot": "8000"}, 'vedette.dev/prot: unknown; did you mean "vedette.dev/port"?'),
         (VLLM | {"port": "8080"}, "vedette.dev/port: the Service has no port 8080; it has 8000"),
         (VLLM | {"port": "http://evil"}, "vedette.dev/port: should be the name or the number of a port"),

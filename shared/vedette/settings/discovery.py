@@ -1,12 +1,14 @@
 """`[discovery]`: endpoints that appear by themselves."""
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta
 
 from vedette.settings.section import Problem, Secret, Section
 from vedette.settings.sources import Directory, Docker, Kubernetes, Srv, wrong_with_pools
+
+SOURCES: Final = ("dns", "docker", "file", "kubernetes")
 
 
 class Discovery(Section, frozen=True, kw_only=True):
@@ -21,6 +23,17 @@ class Discovery(Section, frozen=True, kw_only=True):
     file: Directory = Directory()
     dns: dict[str, Srv] = {}
     docker: Docker = Docker()
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The names of the sources that are on."""
+        on = {
+            "dns": bool(self.dns),
+            "docker": self.docker.enabled,
+            "file": self.file.path is not None,
+            "kubernetes": self.kubernetes.enabled,
+        }
+        return tuple(name for name in SOURCES if on[name])
 
     def check(self) -> Iterator[Problem]:
         """Yield what is wrong with the names under `[discovery.dns]`."""

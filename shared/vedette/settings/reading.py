@@ -85,7 +85,7 @@ def examine(
     problems += [
         ConfigurationError(where=f"{where}: {key}", problem=problem) for key, problem in settings.problems()
     ]
-    if not settings.endpoints and not document.get("endpoints"):
+    if not settings.endpoints and not document.get("endpoints") and not settings.discovery.sources:
         ollama = EndpointSettings(provider="ollama", url=ollama_url(environ.get("OLLAMA_HOST", "")))
         settings = msgspec.structs.replace(settings, endpoints={"ollama": ollama})
     return settings, problems

@@ -67,8 +67,9 @@ def asked(annotations: Mapping[str, Any], *, providers: Collection[str]) -> Aske
         form = _FORMS.get(key, "letters, digits, dots and hyphens, at most 63")
         raise Unfit(f"{PREFIX}{key}: should be {form}") from error
     if found.provider is not None and found.provider not in providers:
-        near = difflib.get_close_matches(found.provider, providers, n=1, cutoff=0.5)
-        hint = f'did you mean "{near[0]}"?' if near else f"known: {', '.join(sorted(providers))}"
+        near = difflib.get_close_matches(found.provider, providers, n=1, cutoff=0.75)
+        others = f"most servers are openai-compatible; known: {', '.join(sorted(providers))}"
+        hint = f'did you mean "{near[0]}"?' if near else others
         raise Unfit(f"{PREFIX}provider: no provider is called {found.provider!r}; {hint}")
     return found
 

@@ -10,8 +10,6 @@ from vedette.local import installing
 from vedette.settings.discovery import Discovery
 from vedette_discoverer.sources.view import View
 
-NAMES = ("dns", "docker", "file", "kubernetes")
-
 
 class Source(Protocol):
     """What sees endpoints appear. It is looked at every `every_s` seconds while it is open."""
@@ -31,23 +29,23 @@ class Source(Protocol):
 def sources(settings: Discovery, *, providers: Collection[str], clock: Clock) -> Iterator[Source]:
     """Yield the sources of *settings*. Raises ConfigurationError where a library is not installed."""
     # Each is imported when it is used: none of the libraries is needed without its section.
-    if settings.kubernetes.enabled:
+    if "kubernetes" in settings.sources:
         try:
             from vedette_discoverer.sources.kubernetes.watching import Watching
         except ImportError as error:
             raise _missing("kubernetes", "lightkube") from error
         yield Watching(settings.kubernetes, providers=providers)
-    if settings.file.path is not None:
+    if "file" in settings.sources:
         from vedette_discoverer.sources.files import Files
 
         yield Files(settings.file)
-    if settings.dns:
+    if "dns" in settings.sources:
         try:
             from vedette_discoverer.sources.dns import Names
         except ImportError as error:
             raise _missing("dns", "dnspython") from error
         yield Names(settings.dns)
-    if settings.docker.enabled:
+    if "docker" in settings.sources:
         from vedette_discoverer.sources.docker import Containers
 
         yield Containers(settings.docker, providers=providers, clock=clock)

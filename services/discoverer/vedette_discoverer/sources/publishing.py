@@ -17,9 +17,9 @@ from vedette.messages import ids
 from vedette.messages.catalogue import Versioned
 from vedette.messages.events import EndpointAppeared
 from vedette.settings import Settings
-from vedette.settings.discovery import Discovery
+from vedette.settings.discovery import SOURCES, Discovery
 from vedette_discoverer import metrics
-from vedette_discoverer.sources.opening import NAMES, Source, sources
+from vedette_discoverer.sources.opening import Source, sources
 from vedette_discoverer.sources.turnover import Shown, turnover
 from vedette_discoverer.sources.view import View, problems, settled
 
@@ -73,7 +73,7 @@ class Appearing:
         opened: list[Source] = list(sources(settings.discovery, providers=self._providers, clock=self._clock))
         await self.close()
         self._settings = settings.discovery
-        off: list[Source] = [Off(name) for name in NAMES if name not in {one.name for one in opened}]
+        off: list[Source] = [Off(name) for name in SOURCES if name not in settings.discovery.sources]
         self._running = [
             asyncio.create_task(self._keep(source, settings.discovery)) for source in (*opened, *off)
         ]

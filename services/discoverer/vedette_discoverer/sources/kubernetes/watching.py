@@ -92,7 +92,7 @@ class Watching:
         self._wait = wait
         self._relist_s = relist_s
         self._known: dict[Scope, _Known] = {}
-        self._problem: str | None = "not listed yet"
+        self._problem: str | None = ""  # not listed yet
         self._version = 0
         self._read: tuple[int, View] | None = None
         self._running: asyncio.Task[None] | None = None
@@ -124,7 +124,7 @@ class Watching:
     def _view_of(self, namespace: str) -> View:
         scopes = {scope: known for scope, known in self._known.items() if scope.namespace == namespace}
         if not all(known.tried for known in scopes.values()):
-            return View(unseen=dict.fromkeys((scope.origin for scope in scopes), "not listed yet"))
+            return View(unseen=dict.fromkeys((scope.origin for scope in scopes), ""))
         blind = next(
             (known for scope, known in scopes.items() if scope.kind.required and not known.listed), None
         )
