@@ -1,6 +1,6 @@
 """HTTP to one endpoint: bounded in time and size, and the one translation of its errors to our outcomes.
 
-Nothing else imports an HTTP client, but `posting`.
+Nothing else opens an HTTP client: `passing` and `posting` post by the transport beneath it.
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import httpcore
@@ -102,6 +102,18 @@ class Transport(httpx.AsyncBaseTransport):
             headers=response.headers,
             stream=_Body(response),
             extensions=response.extensions,
+        )
+
+    async def post(
+        self, url: httpx.URL | str, body: bytes, headers: Mapping[str, str], *, connect_s: float
+    ) -> httpx.Response:
+        """POST *body* without a client of httpx: cookies, redirects, logins and proxies are what must not happen.
+
+        Return the response, which the caller closes, as soon as its headers have come. Raises httpx.TransportError.
+        """
+        timeouts = {"connect": connect_s, "read": None, "write": None, "pool": None}
+        return await self.handle_async_request(
+            httpx.Request("POST", url, headers=headers, content=body, extensions={"timeout": timeouts})
         )
 
     async def aclose(self) -> None:

@@ -20,7 +20,6 @@ from vedette.providers.redaction import Secrets
 from vedette.types import Outcome
 
 _MAX_REFUSAL_BYTES: Final = 64 * 1024
-_TIMEOUTS: Final = {"connect": CONNECT_TIMEOUT_S, "read": None, "write": None, "pool": None}
 # For a caller who reads nothing, 5 MB of a fast reply were held without it.
 _AHEAD_BYTES: Final = 128 * 1024
 _STALE_WITHIN_S: Final = 0.1
@@ -111,7 +110,6 @@ class Passing:
             **access.headers,
             "Content-Type": "application/json",
         }
-        # Without a client of httpx: cookies, redirects and logins are what must not happen here.
         self._transport = Transport(
             access.allowed, tls=tls(access), uds=socket[0] if socket else None, ahead_bytes=_AHEAD_BYTES
         )
@@ -135,12 +133,9 @@ class Passing:
         began = time.monotonic()
         at = httpx.URL(url, params=self._query) if self._query else httpx.URL(url)
         while True:
-            request = httpx.Request(
-                "POST", at, headers=self._headers, content=body, extensions={"timeout": _TIMEOUTS}
-            )
             try:
                 with translated(self._access.url):
-                    return await self._transport.handle_async_request(request)
+                    return await self._transport.post(at, body, self._headers, connect_s=CONNECT_TIMEOUT_S)
             except ProviderError as error:
                 # An idle connection that the server closed at this moment: a new one shows what there is.
                 if error.outcome is not Outcome.RESET or time.monotonic() - began > _STALE_WITHIN_S:

@@ -3,23 +3,23 @@
 import asyncio
 import ssl
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from types import TracebackType
 from typing import Final, Self
 
-import httpx
 from msgspec import Struct
 
 from vedette import __version__
 from vedette.clock import Clock
 from vedette.errors import ConfigurationError, ProviderError
-from vedette.providers._http import translated
+from vedette.providers._http import CONNECT_TIMEOUT_S, translated
 from vedette.providers._lenient import text
 from vedette.providers._refusals import wait_s
 from vedette.providers._transport import Transport
 from vedette.providers.addresses import origin
 from vedette.types import Outcome
 
-_CONNECT_TIMEOUT_S: Final = 5.0
+_HEADERS: Final = {"User-Agent": f"vedette/{__version__}", "Accept-Encoding": "identity"}
 _MAX_REPLY_BYTES: Final = 4096
 _MAX_REPLY_CHARACTERS: Final = 500
 
@@ -42,13 +42,7 @@ class Poster:
         self._url = url
         self._shown = origin(url)
         self._clock = clock
-        self._client = httpx.AsyncClient(
-            headers={"User-Agent": f"vedette/{__version__}", "Accept-Encoding": "identity"},
-            transport=Transport(tuple(allowed), tls=trust(ca_file, where)),
-            timeout=httpx.Timeout(None, connect=_CONNECT_TIMEOUT_S),
-            follow_redirects=False,
-            trust_env=False,  # a proxy variable or a .netrc must not reroute it
-        )
+        self._transport = Transport(tuple(allowed), tls=trust(ca_file, where))
 
     async def __aenter__(self) -> Self:
         return self
@@ -60,7 +54,7 @@ class Poster:
 
     async def close(self) -> None:
         """Close its connections."""
-        await self._client.aclose()
+        await self._transport.aclose()
 
     async def post(self, body: bytes, headers: Mapping[str, str], *, deadline_s: float) -> Reply:
         """Return the reply, whatever its status. Raises ProviderError when there is none within *deadline_s*."""
@@ -74,7 +68,10 @@ class Poster:
             raise ProviderError(Outcome.TIMEOUT, late) from error
 
     async def _post(self, body: bytes, headers: Mapping[str, str]) -> Reply:
-        async with self._client.stream("POST", self._url, content=body, headers=dict(headers)) as response:
+        response = await self._transport.post(
+            self._url, body, {**_HEADERS, **headers}, connect_s=CONNECT_TIMEOUT_S
+        )
+        async with aclosing(response):
             raw = bytearray()
             async for chunk in response.aiter_raw():
                 raw += chunk
