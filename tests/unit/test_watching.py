@@ -60,6 +60,7 @@ EVENTS: list[tuple[Event, str]] = [
         replace(LOAD, running=3, waiting=1, slots=4, cache_use=0.42, output_tps=118.51),
         "endpoint gpu 3 of 4 running: 1 waiting, cache 42 %, 118.5 tokens/s",
     ),
+    (replace(LOAD, running=0, own=1), "endpoint gpu 0 running: 1 of Vedette itself"),
     (replace(LOAD, loaded={}), "endpoint gpu load: 0 loaded"),
     (replace(LOAD, outcome=Outcome.TIMEOUT), "endpoint gpu load is not known: timeout"),
     (changed(A, B), "chat: gpu/a instead of box/b: So it is."),

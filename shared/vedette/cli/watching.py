@@ -198,6 +198,7 @@ def _load(event: EndpointLoad) -> tuple[tuple[str, str], str]:
     slots = f" of {event.slots}" if event.slots is not None else ""
     figures = (
         f"{event.waiting} waiting" if event.waiting is not None else None,
+        f"{event.own} of Vedette itself" if event.own else None,
         f"cache {percent(event.cache_use)}" if event.cache_use is not None else None,
         f"{number(event.output_tps, 1)} tokens/s" if event.output_tps is not None else None,
         f"{len(event.loaded)} loaded" if event.loaded is not None else None,
