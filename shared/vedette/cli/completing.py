@@ -40,6 +40,12 @@ OF_COMMANDS: dict[str, Kind] = {
     "evaluate": "target",
     "doctor": "target",
     "knowledge show": "model",
+    "endpoints edit": "endpoint",
+    "endpoints pause": "endpoint",
+    "endpoints resume": "endpoint",
+    "endpoints remove": "endpoint",
+    "endpoints restore": "endpoint",
+    "endpoints history": "endpoint",
 }
 # Services name what only they know: a function of the settings.
 _GROUP = "vedette.names"

@@ -1,6 +1,7 @@
 """`demo`: one full cycle on a real small model, served locally. It is `up`, and waiting for events."""
 
 import asyncio
+import os
 import signal
 import tempfile
 import time
@@ -34,7 +35,7 @@ from vedette.messages.queries import ExplainReply, ModelView
 from vedette.runtime import process
 from vedette.runtime.loop import run
 from vedette.runtime.process import Running, Stopped
-from vedette.settings import EndpointSettings, Nats, Settings, parse
+from vedette.settings import EndpointSettings, Nats, Settings, Source, parse
 
 USE_CASE = "chat"
 _LOOK_EVERY_S = 1.0
@@ -117,7 +118,11 @@ async def _demo(
             settings = await _settings(served, with_ollama=with_ollama)
             for name, endpoint in settings.endpoints.items():
                 err.print(f"endpoint  {name}: {endpoint.url}")
-            running = await stack.enter_async_context(process.up(settings, directory, say=err.print))
+            # No file is watched, but endpoints are changed at run time here as elsewhere.
+            source = Source(Path(os.devnull), lambda: settings, settings)
+            running = await stack.enter_async_context(
+                process.up(settings, directory, say=err.print, source=source)
+            )
             connection = await stack.enter_async_context(
                 connect(Nats(url=running.connection.operator_url), name="vedette-demo", reconnect=True)
             )

@@ -201,6 +201,7 @@ async def run(
         reloading = Reloading(source, services, say, started=settings, over=defining) if source else None
         if reloading:
             notes["configuration"] = reloading.note
+            notes["endpoints"] = reloading.note_of_endpoints
         agent_url = (server.url("agent") if server else settings.nats.url) or ""
         yield Running(
             connection=Connection(

@@ -184,9 +184,18 @@ class Reloading:
         """Return what an operator should know of the configuration, or None."""
         if self._trouble:
             return f"refused, the configuration before it stays in force: {self._trouble}"
+        return f"needs a restart: {', '.join(self._waiting)}" if self._waiting else None
+
+    async def note_of_endpoints(self) -> str | None:
+        """Return what an operator should know of the endpoints that were changed at run time, or None."""
         if self._untaken:
             return f"endpoints changed at run time are not taken on yet: {self._untaken}"
-        return f"needs a restart: {', '.join(self._waiting)}" if self._waiting else None
+        wrong = [
+            f"{one.endpoint} of {one.source}: {one.why}"
+            for one in self._current.defined.left_out
+            if one.wrong
+        ]
+        return f"left out: {'; '.join(wrong)}" if wrong else None
 
     async def run(self, hung_up: asyncio.Event) -> None:
         """Watch the file until cancelled, and read it at once when *hung_up* is set."""
