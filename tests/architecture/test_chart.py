@@ -1,6 +1,7 @@
 """The Helm chart: what values make of it, and what they must not. Rendered by Helm, without a cluster."""
 
 import ipaddress
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import yaml
 
 from architecture.test_manifests import must_be_restricted, must_fit, pods
 from require import missing
+from vedette.runtime.reloading import RELOADED
 from vedette.settings import Settings, parse
 from vedette_discoverer.sources.kubernetes.kinds import role_rules
 
@@ -196,6 +198,13 @@ def _file(directory: Path, text: str) -> str:
     return str(file)
 
 
+def test_what_services_take_on_replaces_no_pod() -> None:
+    """The checksum of the pods leaves out what the settings say is reloaded."""
+    text = (CHART / "templates" / "_helpers.tpl").read_text()
+    (omitted,) = re.findall(r"omit \$config ((?:\"\w+\" ?)+)", text)
+    assert set(re.findall(r"\w+", omitted)) == set(RELOADED) & set(Settings.sections())
+
+
 def test_there_is_nothing_that_cannot_be_applied_again() -> None:
     """No Job, no hook but that of `helm test`, no empty text where the API server has a default."""
     for one in rendered(WHOLE):
@@ -266,6 +275,8 @@ API_SERVER, METADATA = "10.96.0.1", "169.254.169.254"
         *((name, API_SERVER, 443, name == "discoverer") for name in PROBING),
         *((name, "172.18.0.2", 6443, name == "discoverer") for name in PROBING),
         ("prober", "10.1.2.3", 443, True),
+        ("prober", "93.184.215.14", 8000, True),
+        ("prober", "93.184.215.14", 22, False),
         ("prober", "192.168.1.7", 11434, True),
         ("prober", "192.168.1.7", 22, False),
         ("recorder", "pod", 5432, True),

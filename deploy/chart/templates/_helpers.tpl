@@ -127,7 +127,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- define "vedette.restartChecksum" -}}
 {{- $config := include "vedette.config" . | fromJson -}}
 {{- $gateway := pick (get $config "gateway" | default dict) "enabled" "host" "port" -}}
-{{- $kept := omit $config "endpoints" "schedule" "outbound" "recommend" "quality" "webhooks" "gateway" -}}
+{{- $kept := omit $config "endpoints" "schedule" "outbound" "recommend" "quality" "webhooks" "gateway" "discovery" -}}
 {{- dict "sections" $kept "gateway" $gateway | toJson | sha256sum | trunc 16 -}}
 {{- end -}}
 
