@@ -71,8 +71,11 @@ from vedette_recommender.field import FilterResult, Place, Terms, UseCaseScores,
 from vedette_recommender.filtering import Rule, alike, narrow, rules
 from vedette_recommender.grouping import same_weights
 from vedette_recommender.listing import counted, listed, ordered
+from vedette_recommender.measured_calls import with_calls
+from vedette_recommender.model_series import ModelFigures
 from vedette_recommender.near_misses import distance, lacking, nearest, rejections, relaxation
 from vedette_recommender.scoreboard import Scoreboard
+from vedette_recommender.scoring import QUALITY
 from vedette_recommender.spreading import MAX_EQUALS, Equal, Pressed, identity, order, taking, weights
 from vedette_recommender.views import BaseUrl, expected_now, model_view, recommendation
 
@@ -528,6 +531,52 @@ class Answers:
             renamed_to=renamed_to,
             as_of=self._as_of,
         )
+
+    def figures(self, most: int) -> tuple[list[ModelFigures], dict[str, ModelRef]]:
+        """Return the figures of the models, the *most* best ones where there are more, and the best by use case.
+
+        What servers work on at the moment does not count.
+        """
+        if most <= 0:
+            return [], {}
+        self._tick()
+        columns, at = self._board.columns, self._scored_at
+        ranked = {
+            use_case: self._rank(RecommendRequest(use_case=use_case), most, load=False)
+            for use_case in self._use_cases
+        }
+        scores: dict[int, dict[str, float]] = {}
+        for use_case, ranking in ranked.items():
+            for place in ranking.ranked:
+                scores.setdefault(place.row, {})[use_case] = place.score
+        best_first = sorted(columns.order, key=lambda row: -max(scores.get(row, {"": 0.0}).values()))
+        statuses = self._board.statuses()
+        found = []
+        for row in best_first[:most]:
+            facts = columns.facts[row]
+            if facts is None:
+                continue
+            health = with_calls(facts.health, facts.calls)
+            found.append(
+                ModelFigures(
+                    model=facts.model,
+                    available=STATUSES[statuses[row]] is Status.AVAILABLE,
+                    output_tps=facts.output_tps,
+                    ttft_ms=facts.ttft_ms,
+                    uptime_24h=health.uptime(at, hours=24) if facts.health and health else None,
+                    scores=scores.get(row, {}),
+                    quality={
+                        use_case: float(ranking.field.utility[QUALITY, row])
+                        for use_case, ranking in ranked.items()
+                        if use_case in scores.get(row, {})
+                    },
+                )
+            )
+        return found, {
+            use_case: self._board.model(ranking.ranked[0].row)
+            for use_case, ranking in ranked.items()
+            if ranking.ranked
+        }
 
     # The catalogue -------------------------------------------------------------------------------------------
 

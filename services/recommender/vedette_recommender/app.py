@@ -45,6 +45,7 @@ class _Configured(NamedTuple):
     use_cases: Mapping[str, UseCase]
     endpoints: frozenset[str]
     facts: bytes | None  # of the operator's own
+    model_metrics: int
 
 
 def _configured(service: Service, settings: Settings) -> _Configured:
@@ -68,7 +69,8 @@ def _configured(service: Service, settings: Settings) -> _Configured:
     answers = over(
         catalogue=service.catalogue, ratings=settings.quality, defined=settings.defined, clock=service.clock
     )
-    return _Configured(answers, past, use_cases, frozenset(settings.endpoints), _written(file))
+    endpoints, models = frozenset(settings.endpoints), settings.recommend.model_metrics
+    return _Configured(answers, past, use_cases, endpoints, _written(file), models)
 
 
 def _written(file: Path | None) -> bytes | None:
@@ -124,6 +126,6 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         await service.start()
         service.bus.spawn(reporting.run())
         service.bus.spawn(announcing.run())
-        service.bus.spawn(observe(lambda: (now.answers, now.endpoints), service.catalogue))
+        service.bus.spawn(observe(lambda: (now.answers, now.endpoints, now.model_metrics), service.catalogue))
         service.on_reload(take_on)
         yield service

@@ -1,6 +1,8 @@
 """The metrics of the recommender."""
 
-from prometheus_client import Gauge
+from prometheus_client import REGISTRY, Gauge
+
+from vedette_recommender.model_series import ModelSeries
 
 MODELS = Gauge("vedette_models", "Models that are there now, by status.", ["status"])
 ENDPOINT_OK = Gauge(
@@ -10,3 +12,5 @@ SEQUENCE = Gauge(
     "vedette_catalogue_sequence", "The stream sequence that the catalogue reflects; -1 until it is warm."
 )
 SEQUENCE.set(-1)
+MODEL_SERIES = ModelSeries()
+REGISTRY.register(MODEL_SERIES)

@@ -10,14 +10,17 @@ from vedette_recommender import metrics
 from vedette_recommender.answers import Answers
 
 _EVERY_S = 5.0
+_MODELS_EVERY = 3  # rounds
 
 
-async def observe(current: Callable[[], tuple[Answers, Iterable[str]]], catalogue: Catalogue) -> None:
-    """Keep the gauges current until cancelled: of the answers and the endpoints in force."""
+async def observe(current: Callable[[], tuple[Answers, Iterable[str], int]], catalogue: Catalogue) -> None:
+    """Keep the gauges current until cancelled: of the answers, the endpoints and the number of models in force."""
     while True:
-        answers, endpoints = current()
-        tell(answers, catalogue, endpoints)
-        await asyncio.sleep(_EVERY_S)
+        for _ in range(_MODELS_EVERY):
+            answers, endpoints, most = current()
+            tell(answers, catalogue, endpoints)
+            await asyncio.sleep(_EVERY_S)
+        metrics.MODEL_SERIES.tell(*answers.figures(most))
 
 
 def forget(endpoint: str) -> None:

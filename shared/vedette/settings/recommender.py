@@ -47,7 +47,11 @@ class CustomUseCase(Section, frozen=True, kw_only=True):
 
 
 class Recommend(Section, frozen=True, kw_only=True):
-    """How recommendations are made. `facts` is a file of published facts of your own (`vedette knowledge update`)."""
+    """How recommendations are made. `facts` is a file of published facts of your own (`vedette knowledge update`).
+
+    So many models have series of their own in the metrics, the best ones where there are more; 0: none.
+    """
 
     use_cases: dict[str, CustomUseCase] = {}
     facts: str | None = None
+    model_metrics: Annotated[int, Meta(ge=0, le=10_000)] = 200

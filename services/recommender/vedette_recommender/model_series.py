@@ -1,0 +1,103 @@
+"""What Prometheus is told of each model: figures that dashboards plot and routers choose by. Pure.
+
+Replicas tell the same, so queries take `max by (vedette_endpoint, model)`.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from vedette.types import ModelRef
+
+
+class ModelFigures(Struct, frozen=True, kw_only=True):
+    """What is known of one model now; None and absent use cases: nothing."""
+
+    model: ModelRef
+    available: bool
+    output_tps: float | None = None
+    ttft_ms: float | None = None
+    uptime_24h: float | None = None
+    scores: Mapping[str, float] = {}  # by use case, of 100
+    quality: Mapping[str, float] = {}  # by use case, of 1
+
+
+class ModelSeries(Collector):
+    """Gives Prometheus what `tell` was told last: a model that is gone has no series any more."""
+
+    def __init__(self) -> None:
+        self._figures: tuple[ModelFigures, ...] = ()
+        self._winners: Mapping[str, ModelRef] = {}
+
+    def tell(self, figures: Iterable[ModelFigures], winners: Mapping[str, ModelRef]) -> None:
+        """Replace what is given: the figures of models, and the best model by use case."""
+        self._figures, self._winners = tuple(figures), winners
+
+    def describe(self) -> Iterable[Metric]:
+        """Return nothing: what there is shows when it is collected."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Return all families."""
+        return families(self._figures, self._winners)
+
+
+def families(figures: Iterable[ModelFigures], winners: Mapping[str, ModelRef]) -> list[Metric]:
+    """Return *figures* and *winners* as metrics."""
+    available = GaugeMetricFamily(
+        "vedette_model_available", "1 while a model is available.", None, ["vedette_endpoint", "model"]
+    )
+    speed = GaugeMetricFamily(
+        "vedette_model_output_tokens_per_second",
+        "Measured output tokens per second: median, model loaded.",
+        None,
+        ["vedette_endpoint", "model"],
+    )
+    ttft = GaugeMetricFamily(
+        "vedette_model_ttft_seconds",
+        "Measured time to the first token: median, model loaded, short prompt.",
+        None,
+        ["vedette_endpoint", "model"],
+    )
+    uptime = GaugeMetricFamily(
+        "vedette_model_uptime_ratio",
+        "Part of the probes and calls of the last 24 hours that succeeded.",
+        None,
+        ["vedette_endpoint", "model"],
+    )
+    score = GaugeMetricFamily(
+        "vedette_model_score",
+        "Score of a model for a use case, of 100; only of candidates.",
+        None,
+        ["vedette_endpoint", "model", "use_case"],
+    )
+    quality = GaugeMetricFamily(
+        "vedette_model_quality_ratio",
+        "Estimated quality of a model for a use case, of 1.",
+        None,
+        ["vedette_endpoint", "model", "use_case"],
+    )
+    winner = GaugeMetricFamily(
+        "vedette_winner",
+        "1: this model is best for a use case.",
+        None,
+        ["vedette_endpoint", "model", "use_case"],
+    )
+    for one in figures:
+        labels = [one.model.endpoint, one.model.name]
+        available.add_metric(labels, one.available)
+        if one.output_tps is not None:
+            speed.add_metric(labels, one.output_tps)
+        if one.ttft_ms is not None:
+            ttft.add_metric(labels, one.ttft_ms / 1000)
+        if one.uptime_24h is not None:
+            uptime.add_metric(labels, one.uptime_24h)
+        for use_case, value in one.scores.items():
+            score.add_metric([*labels, use_case], value)
+        for use_case, value in one.quality.items():
+            quality.add_metric([*labels, use_case], value)
+    for use_case, model in winners.items():
+        winner.add_metric([model.endpoint, model.name, use_case], 1)
+    return [available, speed, ttft, uptime, score, quality, winner]
