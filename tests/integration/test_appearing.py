@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -12,6 +13,7 @@ from benchmarks.crowd import OllamaServer
 from cluster import cluster
 from eventually import eventually
 from vedette.bus.bus import Bus
+from vedette.messages import ids
 from vedette.messages.events import EndpointAppeared
 from vedette.runtime import process
 from vedette.settings import Secret, Settings, Source
@@ -90,6 +92,16 @@ async def test_two_discoverers_publish_once(bus: Bus, settings: Settings, tmp_pa
         (tmp_path / "third.toml").write_text('[endpoints.last]\nurl = "http://127.0.0.1:9"\n')
         await until_states(bus, "file", gpu="there", bad="refused", last="there")
     assert await bus.streams.count("APPEARED", "endpoint.appeared.file.>") == 3
+
+
+async def test_what_went_long_ago_is_forgotten(bus: Bus, settings: Settings, tmp_path: Path) -> None:
+    """Each pod of each rollout would stay in the stream for good. What went a moment ago stays."""
+    for name, days in (("old", 3), ("new", 0)):
+        at = bus.clock.now() - timedelta(days=days)
+        gone = EndpointAppeared(id=ids.derive(at, name), at=at, source="file", endpoint=name, state="gone")
+        await bus.publisher.advance("APPEARED", gone.subject, lambda _, gone=gone: gone)
+    async with discoverer(settings, files(tmp_path)):
+        await until_states(bus, "file", new="gone")
 
 
 async def test_what_was_there_before_a_restart_stays_while_the_source_is_away(
