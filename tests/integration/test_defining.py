@@ -20,6 +20,8 @@ from vedette.messages import ids
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.events import EndpointAppeared
 from vedette.runtime import process
+from vedette.runtime.defining import FOLLOWERS, following
+from vedette.runtime.nats_server import NatsServer
 from vedette.runtime.reloading import Reloading
 from vedette.settings import Defined, EndpointSettings, Seen, Settings, Source
 
@@ -204,3 +206,28 @@ async def test_the_second_of_two_operators_gets_an_error(bus: Bus, settings: Set
     now = await definitions.last(bus, "box")
     assert now is not None
     assert now.event == first
+
+
+@pytest.mark.parametrize("role", sorted(FOLLOWERS))
+async def test_a_service_follows_definitions_by_its_own_login(
+    bus: Bus, settings: Settings, server: NatsServer, role: str
+) -> None:
+    """As in a cluster, where each process has the login of its service: what is there, and what comes."""
+    await define(bus, "box", definitions.add({"url": "http://box:1"}))
+    await appear(bus, "ml-box", "http://ml-box:1")
+    login = msgspec.structs.replace(settings.nats, url=server.url(role))
+    async with following(login, [role]) as defining:
+        assert defining is not None
+        assert set(defining.overlay(settings).endpoints) == {"box", "ml-box"}
+        await define(bus, "box", definitions.remove)
+
+        async def gone() -> bool:
+            assert defining is not None
+            return set(defining.overlay(settings).endpoints) == {"ml-box"}
+
+        await eventually(gone, what="the removal taken on")
+
+
+async def test_a_process_whose_services_need_no_endpoint_follows_none(settings: Settings) -> None:
+    async with following(settings.nats, ["ticker", "recorder"]) as defining:
+        assert defining is None
