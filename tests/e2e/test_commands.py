@@ -77,6 +77,17 @@ async def test_no_nats_server_there(tmp_path: Path) -> None:
         assert "secret" not in ended.err
 
 
+async def test_a_login_that_may_not_is_told_so(tmp_path: Path) -> None:
+    """A server refuses by silence; that is a sentence with the remedy, not a traceback."""
+    async with up(tmp_path / "state") as running:
+        await running.line("ready")
+        agent = running.connection.nats_url
+        ended = await vedette("provision", "--nats", agent, "--state-dir", str(tmp_path / "other"))
+    assert ended.code == 4
+    assert "a login that is not the operator's" in ended.err
+    assert len(ended.err.strip().splitlines()) == 1
+
+
 async def test_an_unknown_command_is_a_usage_error() -> None:
     """With the nearest one."""
     ended = await vedette("recomend")

@@ -313,6 +313,15 @@ def main(tokens: list[str] | None = None) -> NoReturn:
         # Whoever read us, `head` say, has seen enough.
         sys.stderr.close()
         sys.exit(0)
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "nats":
+            raise
+        # A server refuses what a login may not do by silence.
+        complain(
+            f"the NATS server did not do what this command asks of it ({' '.join(str(error).split())}). "
+            "Its log says why; a login that is not the operator's may not change streams or read all of them"
+        )
+        sys.exit(4)
     sys.exit(code if isinstance(code, int) else 0)
 
 
