@@ -51,6 +51,8 @@ CONNECT_TIMEOUT_S = 10
 COMMAND_TIMEOUT_S = 60
 # Another version may have months of rows to rewrite.
 CHANGE_TIMEOUT_S = 3600
+# How long another process that makes or changes the tables of an SQLite file is waited for at a time.
+_ANOTHER_MIGRATES_S = 30
 DELETE_BATCH = 500
 _MIGRATION_LOCK = 0x7665_6465_7474  # "vedett": what PostgreSQL's advisory lock is known by
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -424,8 +426,8 @@ def _engine(
 ) -> AsyncEngine:
     arguments: dict[str, Any] = {}
     if _is_sqlite(url):
-        if command_timeout_s > COMMAND_TIMEOUT_S:
-            arguments = {"timeout": command_timeout_s}  # how long another process's transaction is waited for
+        if command_timeout_s > COMMAND_TIMEOUT_S and "timeout" not in url.query:
+            arguments = {"timeout": _ANOTHER_MIGRATES_S}
     else:
         url, asked = postgres.split(url)
         waiting = {"timeout": CONNECT_TIMEOUT_S, "command_timeout": command_timeout_s}
@@ -472,7 +474,7 @@ async def _write_ahead(connection: Any) -> None:
 
     SQLite refuses this at once, whatever the busy timeout, when two connections to a new file ask for it together.
     """
-    give_up = time.monotonic() + COMMAND_TIMEOUT_S
+    give_up = time.monotonic() + _ANOTHER_MIGRATES_S
     while True:
         try:
             await connection.execute("PRAGMA journal_mode = WAL")
