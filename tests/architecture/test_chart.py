@@ -284,6 +284,7 @@ API_SERVER, METADATA = "10.96.0.1", "169.254.169.254"
         *((name, "93.184.215.14", 443, False) for name in ("recorder", "recommender", "ticker", "test")),
         ("recommender", "pod", 5432, False),
         ("recommender", "10.96.0.10", 53, True),
+        ("recommender", "10.128.0.5", 5353, True),
     ],
 )
 def test_a_service_reaches_what_it_is_there_for(
