@@ -81,27 +81,29 @@ async def test_a_file_brings_an_endpoint_and_takes_it_away(
         await until_models(up, lambda found: found == {"gpu"})
         file.unlink()
         await until_models(up, lambda found: not found)
-    assert await states(bus, "file") == {"gpu": "gone"}
+    assert await states(bus, "directory") == {"gpu": "gone"}
 
 
 async def test_two_discoverers_publish_once(bus: Bus, settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "gpu.toml").write_text('[endpoints.gpu]\nurl = "http://127.0.0.1:9"\n')
     (tmp_path / "other.toml").write_text('[endpoints.Bad]\nurl = "http://bad"\n')
     async with discoverer(settings, files(tmp_path)), discoverer(settings, files(tmp_path)):
-        await until_states(bus, "file", gpu="there", bad="refused")
+        await until_states(bus, "directory", gpu="there", bad="refused")
         (tmp_path / "third.toml").write_text('[endpoints.last]\nurl = "http://127.0.0.1:9"\n')
-        await until_states(bus, "file", gpu="there", bad="refused", last="there")
-    assert await bus.streams.count("APPEARED", "endpoint.appeared.file.>") == 3
+        await until_states(bus, "directory", gpu="there", bad="refused", last="there")
+    assert await bus.streams.count("APPEARED", "endpoint.appeared.directory.>") == 3
 
 
 async def test_what_went_long_ago_is_forgotten(bus: Bus, settings: Settings, tmp_path: Path) -> None:
     """Each pod of each rollout would stay in the stream for good. What went a moment ago stays."""
     for name, days in (("old", 3), ("new", 0)):
         at = bus.clock.now() - timedelta(days=days)
-        gone = EndpointAppeared(id=ids.derive(at, name), at=at, source="file", endpoint=name, state="gone")
+        gone = EndpointAppeared(
+            id=ids.derive(at, name), at=at, source="directory", endpoint=name, state="gone"
+        )
         await bus.publisher.advance("APPEARED", gone.subject, lambda _, gone=gone: gone)
     async with discoverer(settings, files(tmp_path)):
-        await until_states(bus, "file", new="gone")
+        await until_states(bus, "directory", new="gone")
 
 
 async def test_what_was_there_before_a_restart_stays_while_the_source_is_away(
@@ -120,10 +122,10 @@ async def test_what_was_there_before_a_restart_stays_while_the_source_is_away(
             return "cannot be read" in (await up.services[0].notes() or "")
 
         await eventually(noted, what="a note on the directory")
-        assert await states(bus, "file") == {"gpu": "there"}
+        assert await states(bus, "directory") == {"gpu": "there"}
         (tmp_path / "away").rename(directory)
         (directory / "gpu.toml").unlink()
-        await until_states(bus, "file", gpu="gone")
+        await until_states(bus, "directory", gpu="gone")
 
 
 async def test_a_cluster_brings_endpoints_that_sleep_wake_and_name_keys(

@@ -338,3 +338,34 @@ def test_settings_travel_to_a_service_in_a_process_of_its_own() -> None:
 def test_no_file_says_what_was_defined() -> None:
     with pytest.raises(ConfigurationError, match="defined: unknown key"):
         file("[defined]\norigins = {}")
+
+
+def test_a_url_that_leads_elsewhere_leaves_the_credentials_behind() -> None:
+    """A key goes to the host for which it was given; the same host by another path keeps it."""
+    moved = merge(defined("gpu", change.edit({"url": "http://other:8000"}))).endpoints["gpu"]
+    assert moved.api_key is None
+    assert moved.timeout_s == 20
+    beside = merge(defined("gpu", change.edit({"url": "http://gpu:9000"}))).endpoints["gpu"]
+    assert beside.api_key is None
+    kept = merge(defined("gpu", change.edit({"url": "http://GPU:8000/v1"}))).endpoints["gpu"]
+    assert kept.api_key == Secret(env="GPU_KEY")
+    again = defined("gpu", change.edit({"url": "http://other:8000", "api_key": {"env": "OTHER"}}))
+    assert merge(again).endpoints["gpu"].api_key == Secret(env="OTHER")
+
+
+def test_refused_objects_take_no_place_of_endpoints() -> None:
+    """However many of them a tenant makes, and however early their names sort."""
+    refused = (
+        came(f"a-{n}", f"http://a-{n}", state="refused", reason="no port") for n in range(MAX_APPEARED)
+    )
+    assert "z" in merge(*refused, came("z", "http://z:8000")).endpoints
+
+
+def test_a_directory_is_no_configuration_file() -> None:
+    """What a file there names is a stranger's: a mistake in it is the trouble of that endpoint alone."""
+    settings = merge(came("box", "http://box:8000", source="directory", origin="box.toml box"))
+    assert settings.defined.origins["box"].source == "directory"
+    wrong = merge(came("box", "http://user:hunter2@box:8000", source="directory"))
+    (one,) = wrong.defined.left_out
+    assert one.wrong
+    assert "hunter2" not in str(one)

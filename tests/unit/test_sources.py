@@ -188,6 +188,27 @@ async def test_a_directory_of_toml_and_of_llm_ds_files_is_read(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('api_key = "hunter2"', "api_key may not be set by a file of the directory"),
+        ('headers = { authorization = "hunter2" }', "headers may not be set by a file of the directory"),
+        ('url = "http://me:hunter2@gpu:8000"', "holds a secret"),
+    ],
+)
+async def test_a_secret_in_a_file_of_the_directory_is_not_published(
+    line: str, says: str, tmp_path: Path
+) -> None:
+    """All clients may read what is published."""
+    url = "" if line.startswith("url") else 'url = "http://gpu:8000"\n'
+    (tmp_path / "ours.toml").write_text(f"[endpoints.gpu]\n{url}{line}\n")
+    view = await files.Files(Directory(path=str(tmp_path))).look()
+    assert view.wanted == ()
+    (problem,) = problems(view)
+    assert says in problem
+    assert "hunter2" not in str(view)
+
+
+@pytest.mark.parametrize(
     ("name", "text", "says"),
     [
         ("a.toml", "[endpoints", "is not valid TOML"),

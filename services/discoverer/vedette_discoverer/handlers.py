@@ -52,26 +52,26 @@ class Discovery:
             )
 
     async def on_start(self) -> None:
-        """Queue endpoints never observed or configured anew; lose the models of those no longer configured.
+        """Queue endpoints never observed or newly configured; lose the models of those no longer configured.
 
         Waits until this process's clock may be used; tries until NATS takes it.
         """
         await self.on_reload(())
 
-    async def on_reload(self, anew: Collection[str]) -> None:
-        """Do as at the start, and queue the endpoints that were opened *anew*."""
+    async def on_reload(self, opened: Collection[str]) -> None:
+        """Do as at the start, and queue the endpoints that were *opened*."""
         await self._bus.clock.until_right()
         while True:
             try:
                 # Only then are models that jobs in hand have published among those to lose.
                 if await self._bus.followings.current():
-                    await self._catch_up(anew)
+                    await self._catch_up(opened)
                     return
             except (nats.errors.Error, TimeoutError) as error:
                 self._bus.log.warning("reload.deferred", error=f"{type(error).__name__}: {error}")
             await asyncio.sleep(_TRY_AGAIN_S)
 
-    async def _catch_up(self, anew: Collection[str]) -> None:
+    async def _catch_up(self, opened: Collection[str]) -> None:
         now, configured = self._clock.now(), self._configured()
         present = [(state, state.info.url) for state in self._catalogue.present() if state.info is not None]
         # Their models are listed under the name that their server has now, if it has one: that job decides.
@@ -82,7 +82,7 @@ class Discovery:
             known = held is not None and held.event.fingerprint == endpoint.settings.fingerprint
             moved = any(s.info and s.info.url != endpoint.settings.url for s in models)
             renamed = endpoint.settings.url in former
-            if endpoint.name in anew or not known or not models or moved or renamed:
+            if endpoint.name in opened or not known or not models or moved or renamed:
                 await self._bus.publisher.enqueue(
                     endpoint.job("discover", at=now, cause="start", seed="start")
                 )

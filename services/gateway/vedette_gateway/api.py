@@ -185,6 +185,9 @@ class Posted:
                 told = telling.headers(found, begun, decided_ms) | self._entrance.headers(caller)
                 try:
                     outcome = await self._pass_on(begun, told, _reading(send, calls.settings.stall_s))
+                except ConnectionError:
+                    outcome = "gone"
+                    raise
                 finally:
                     calls.settle(begun)
                     self._count(begun, wanted, use_case, caller)

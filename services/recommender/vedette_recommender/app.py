@@ -69,7 +69,9 @@ def _configured(service: Service, settings: Settings) -> _Configured:
     answers = over(
         catalogue=service.catalogue, ratings=settings.quality, defined=settings.defined, clock=service.clock
     )
-    endpoints, models = frozenset(settings.endpoints), settings.recommend.model_metrics
+    models = settings.recommend.model_metrics
+    closed = {name for name, origin in settings.defined.origins.items() if origin.closed}
+    endpoints = frozenset(settings.endpoints.keys() - closed)  # that one is paused is no fault of it
     return _Configured(answers, past, use_cases, endpoints, _written(file), models)
 
 

@@ -1,6 +1,6 @@
-"""What Prometheus is told of each model: figures that dashboards plot and routers choose by. Pure.
+"""Figures of each model for Prometheus, which dashboards plot and routers choose by. Pure.
 
-Replicas tell the same, so queries take `max by (vedette_endpoint, model)`.
+Replicas export the same, so queries take `max by (vedette_endpoint, model)`.
 """
 
 from collections.abc import Iterable, Mapping

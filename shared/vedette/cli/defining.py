@@ -29,7 +29,7 @@ from vedette.client.definitions import Author, Change
 from vedette.clock import SystemClock
 from vedette.endpoints import open_endpoints
 from vedette.endpoints.contact import Contact
-from vedette.endpoints.merging import Definitions, laid_over, merged, written
+from vedette.endpoints.merging import Definitions, checked, laid_over, merged, written
 from vedette.errors import ConfigurationError, NoAnswer, NotRunning, RequestError
 from vedette.messages.catalogue import Versioned
 from vedette.messages.events import EndpointAppeared, EndpointDefined
@@ -416,6 +416,8 @@ async def _edit(
         preview = _preview(name, change, held.event if held else None)
         beneath = _beneath(name, preview, views, where)
         wanted = laid_over(name, preview, beneath) if beneath or preview.whole else None
+        if wanted is None:  # what is beneath is not known here
+            checked({"url": "http://localhost", **preview.settings}, f"endpoints.{name}")
         found = ""
         if not unchecked and wanted is not None and _TRIED & {*settings, *unset}:
             found = await _tried(name, wanted, where)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -18,7 +19,7 @@ from vedette.messages.events import EndpointAppeared, EndpointDefined, Event
 from vedette.providers import addresses
 from vedette.settings import Defined, EndpointSettings, LeftOut, Origin, Secret, Seen, Settings, endpoint_of
 
-MAX_APPEARED: Final = 1000  # how many there are is not for whoever makes Services to decide
+MAX_APPEARED: Final = 1000  # those who make Services do not decide how many there are
 # What a source of endpoints may set. No secret, nothing that leads to costs or changes how TLS is checked.
 OF_SOURCES: Final = frozenset(
     {
@@ -36,6 +37,7 @@ OF_SOURCES: Final = frozenset(
         "evaluate",
     }
 )
+_CREDENTIALS: Final = frozenset({"api_key", "basic", "headers"})
 # Headers that hold a credential. They are given by reference.
 _CREDENTIAL: Final = re.compile("auth|key|token|secret|password|cookie", re.IGNORECASE)
 
@@ -92,6 +94,11 @@ def merged(file: Settings, definitions: Definitions, now: datetime) -> Settings:
     return msgspec.structs.replace(file, endpoints=merging.endpoints, defined=defined)
 
 
+def _fit_to_show(url: object) -> str:
+    """Return *url* where every client may read it: one that is refused may hold a login."""
+    return url[:200] if isinstance(url, str) and addresses.wrong_with(url) is None else ""
+
+
 def place(url: str) -> str:
     """Return *url* without what makes no difference to where it leads."""
     return url.rstrip("/").removesuffix("/v1").lower()
@@ -108,9 +115,11 @@ class _Merging:
         self.origins: dict[str, Origin] = {}
         self.left_out: list[LeftOut] = []
         self._sources: dict[str, list[EndpointAppeared]] = {}
-        for number, (_, one) in enumerate(sorted(definitions.appeared.items())):
-            if number < MAX_APPEARED:
+        room = MAX_APPEARED
+        for _, one in sorted(definitions.appeared.items()):
+            if one.state == "refused" or room:
                 self._sources.setdefault(one.endpoint, []).append(one)
+                room -= one.state != "refused"  # those take no place of others
             else:
                 self._refuse(one, f"more than {MAX_APPEARED:,} endpoints appeared")
 
@@ -162,7 +171,7 @@ class _Merging:
             LeftOut(
                 endpoint=one.endpoint,
                 source=one.source,
-                url=str(one.settings.get("url", ""))[:200],
+                url=_fit_to_show(one.settings.get("url")),
                 why=problem,
                 at=one.at,
                 wrong=True,
@@ -279,7 +288,7 @@ def appeared(one: EndpointAppeared, file: Settings) -> EndpointSettings:
         if secret is None:
             raise ConfigurationError(where=where, problem=f"the key {one.key!r} is not in [discovery.keys]")
         table["api_key"] = msgspec.to_builtins(secret)
-    settings = _endpoint(table, where)
+    settings = checked(table, where)
     if addresses.socket_of(settings.url) is not None:
         raise ConfigurationError(where=where, problem="a unix socket may not be named by what appears")
     return settings
@@ -288,10 +297,24 @@ def appeared(one: EndpointAppeared, file: Settings) -> EndpointSettings:
 def laid_over(name: str, definition: EndpointDefined, beneath: EndpointSettings | None) -> EndpointSettings:
     """Return what *definition* makes of the endpoint *beneath* it, or of none.
 
+    A changed URL that leads to another host or port leaves the credentials behind: they were given for the first.
     Raises ConfigurationError for a key or value that no endpoint can have, and for a secret that is no reference.
     """
     table = {} if beneath is None else written(beneath)
-    return _endpoint(table | definition.settings, f"endpoints.{name}")
+    if beneath is not None and _leads_elsewhere(definition.settings.get("url"), beneath.url):
+        table = {key: value for key, value in table.items() if key not in _CREDENTIALS}
+    return checked(table | definition.settings, f"endpoints.{name}")
+
+
+def _leads_elsewhere(url: object, before: str) -> bool:
+    """Return whether *url* is given and leads to another host or port than *before*."""
+    if not isinstance(url, str):
+        return False
+    return _where(url) != _where(before)
+
+
+def _where(url: str) -> str:
+    return urlsplit(addresses.http_url(url)).netloc.lower()
 
 
 def written(endpoint: EndpointSettings) -> dict[str, Any]:
@@ -314,7 +337,11 @@ def _without_none(value: Any) -> Any:
     return value
 
 
-def _endpoint(table: Mapping[str, Any], where: str) -> EndpointSettings:
+def checked(table: Mapping[str, Any], where: str) -> EndpointSettings:
+    """Return the endpoint that *table* describes, as one may be defined at run time.
+
+    Raises ConfigurationError for a key or value that no endpoint can have, and for a secret that is no reference.
+    """
     try:
         settings = endpoint_of(table, where=where)
     except RecursionError as error:

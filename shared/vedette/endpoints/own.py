@@ -1,7 +1,7 @@
 """Which requests at an endpoint are Vedette's own: a server that tells its load does not say whose they are.
 
-Who measures or probes listens meanwhile, and replies while it has requests in progress. Who reads a load asks; where
-nobody measures, the broker says so at once.
+A benchmarker or prober listens and replies while it has requests in progress. The prober that reads a load asks; where
+no service has any, the broker says so at once.
 """
 
 import asyncio

@@ -143,7 +143,7 @@ class EndpointAppeared(Event, frozen=True, kw_only=True, omit_defaults=True):
     """A source of endpoints, such as Kubernetes or DNS, shows one, changed or gone."""
 
     TYPE = "endpoint.appeared"
-    source: Annotated[EndpointName, Meta(description="`kubernetes`, `dns`, `docker`, `file`")]
+    source: Annotated[EndpointName, Meta(description="`directory`, `dns`, `docker`, `kubernetes`")]
     endpoint: EndpointName
     settings: Annotated[
         dict[str, Any],

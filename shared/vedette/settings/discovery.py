@@ -8,7 +8,7 @@ from msgspec import Meta
 from vedette.settings.section import Problem, Secret, Section
 from vedette.settings.sources import Directory, Docker, Kubernetes, Srv, wrong_with_pools
 
-SOURCES: Final = ("dns", "docker", "file", "kubernetes")
+SOURCES: Final = ("directory", "dns", "docker", "kubernetes")
 
 
 class Discovery(Section, frozen=True, kw_only=True):
@@ -30,7 +30,7 @@ class Discovery(Section, frozen=True, kw_only=True):
         on = {
             "dns": bool(self.dns),
             "docker": self.docker.enabled,
-            "file": self.file.path is not None,
+            "directory": self.file.path is not None,
             "kubernetes": self.kubernetes.enabled,
         }
         return tuple(name for name in SOURCES if on[name])

@@ -49,7 +49,7 @@ class CustomUseCase(Section, frozen=True, kw_only=True):
 class Recommend(Section, frozen=True, kw_only=True):
     """How recommendations are made. `facts` is a file of published facts of your own (`vedette knowledge update`).
 
-    So many models have series of their own in the metrics, the best ones where there are more; 0: none.
+    `model_metrics` is the maximum number of models with series of their own in the metrics, the best ones; 0: none.
     """
 
     use_cases: dict[str, CustomUseCase] = {}

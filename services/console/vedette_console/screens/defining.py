@@ -15,11 +15,12 @@ import msgspec
 from vedette import providers
 from vedette.client import definitions
 from vedette.client.definitions import Author, Change
+from vedette.endpoints.merging import checked
 from vedette.errors import ConfigurationError, RequestError
 from vedette.messages.catalogue import Versioned
 from vedette.messages.events import EndpointAppeared, EndpointDefined
 from vedette.messages.queries import EndpointsReply
-from vedette.settings import Secret, endpoint_of, seconds
+from vedette.settings import Secret, seconds
 from vedette_console.screens.context import Sources, View
 
 PAUSES: Final = ("30m", "1h", "2h", "8h", "1d")
@@ -154,7 +155,7 @@ def _refers(value: Any) -> bool:
 def _check(table: Mapping[str, Any]) -> None:
     """Raise RequestError for what no endpoint can have."""
     try:
-        providers.load(endpoint_of(table, where="endpoint").provider)
+        providers.load(checked(table, "endpoint").provider)
     except ConfigurationError as error:
         raise RequestError(code="invalid_value", message=str(error), field="settings") from error
 

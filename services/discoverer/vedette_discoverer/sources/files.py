@@ -14,7 +14,9 @@ from typing import Any, Final
 
 import msgspec
 
+from vedette.endpoints.merging import OF_SOURCES
 from vedette.local import installing
+from vedette.providers import addresses
 from vedette.settings.sources import Directory
 from vedette_discoverer.sources.naming import named
 from vedette_discoverer.sources.view import Refused, Unfit, View, Wanted
@@ -32,7 +34,7 @@ class Files:
     A directory that cannot be read, or a file with a mistake, changes nothing of what was read from it before.
     """
 
-    name = "file"
+    name = "directory"  # "file" is the configuration file
 
     def __init__(self, settings: Directory) -> None:
         self._directory = Path(settings.path or "")
@@ -131,12 +133,23 @@ def _tables(file: str, endpoints: Mapping[str, Any]) -> Iterator[Wanted | Refuse
             yield Refused(name=named(name), origin=origin, reason=problem)
         elif not isinstance(table, Mapping):
             yield Refused(name=name, origin=origin, reason=f"[endpoints.{name}] is not a table")
+        elif wrong := _wrong_with(table):
+            yield Refused(name=name, origin=origin, reason=wrong)
         else:
             settings = {key: value for key, value in table.items() if key != "key"}
             key = table.get("key")
             yield Wanted(
                 name=name, origin=origin, settings=settings, key=str(key) if key is not None else None
             )
+
+
+def _wrong_with(table: Mapping[str, Any]) -> str | None:
+    """Return what keeps *table* from being published: all clients may read it, so no secret may be in it."""
+    for key in table:
+        if key not in OF_SOURCES | {"key", "measure"}:
+            return f"{key} may not be set by a file of the directory"
+    url = table.get("url")
+    return None if url is None else addresses.wrong_with(str(url))
 
 
 def _entries(file: str, endpoints: Sequence[Any]) -> Iterator[Wanted | Refused]:

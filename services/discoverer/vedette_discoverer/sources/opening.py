@@ -35,7 +35,7 @@ def sources(settings: Discovery, *, providers: Collection[str], clock: Clock) ->
         except ImportError as error:
             raise _missing("kubernetes", "lightkube") from error
         yield Watching(settings.kubernetes, providers=providers)
-    if "file" in settings.sources:
+    if "directory" in settings.sources:
         from vedette_discoverer.sources.files import Files
 
         yield Files(settings.file)

@@ -2,20 +2,21 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 import nats.errors
+import nats.js.errors
 
 from vedette.bus.bus import Bus
 from vedette.clock import Clock
-from vedette.errors import VedetteError
+from vedette.errors import MessageTooLarge, VedetteError
 from vedette.messages import ids
 from vedette.messages.catalogue import Versioned
-from vedette.messages.events import EndpointAppeared
+from vedette.messages.events import EndpointAppeared, Event
 from vedette.settings import Settings
 from vedette.settings.discovery import SOURCES, Discovery
 from vedette_discoverer import metrics
@@ -24,7 +25,6 @@ from vedette_discoverer.sources.turnover import Shown, turnover
 from vedette_discoverer.sources.view import View, problems, settled
 
 STREAM: Final = "APPEARED"
-_READ_AGAIN_S: Final = 30.0  # what another discoverer published
 _TRY_AGAIN_S: Final = 5.0
 _FORGET_AFTER: Final = timedelta(days=2)
 _FORGET_EVERY_S: Final = 3600.0
@@ -60,6 +60,7 @@ class Appearing:
         self._providers = providers
         self._settings: Discovery | None = None
         self._running: list[asyncio.Task[None]] = []
+        self._published = _Published(bus, clock)
         self._problems: dict[str, list[str]] = {}
 
     def require(self, settings: Settings) -> None:
@@ -96,12 +97,12 @@ class Appearing:
     async def _keep(self, source: Source, settings: Discovery) -> None:
         """Look and publish until cancelled. Nothing that happens here ends it."""
         await self._bus.clock.until_right()
-        shown = _Published(self._bus, self._clock, source.name)
+        shown = _OfSource(self._published, source.name)
         missing: dict[str, float] = {}
         async with source.open():
             while True:
                 try:
-                    await shown.refresh()
+                    await shown.open()
                     if isinstance(source, Off) and not any(one.live for one in shown.last.values()):
                         return
                     view = settled(await source.look(), shown.owners())
@@ -115,7 +116,7 @@ class Appearing:
                     )
                     missing = done.missing
                     for name, one in done.changed.items():
-                        await shown.publish(name, one)
+                        await self._publish(shown, name, one)
                     wait_s = source.every_s
                 except (nats.errors.Error, TimeoutError, VedetteError) as error:
                     self._bus.log.warning(
@@ -126,6 +127,14 @@ class Appearing:
                     self._bus.log.error("discovery.failed", source=source.name, exc_info=error)
                     wait_s = _TRY_AGAIN_S
                 await asyncio.sleep(wait_s)
+
+    async def _publish(self, shown: "_OfSource", name: str, one: Shown) -> None:
+        """Publish *one*; what the broker does not take is left out alone."""
+        try:
+            await shown.publish(name, one)
+        except (MessageTooLarge, nats.js.errors.APIError) as error:
+            reason = f"{one.origin}: cannot be published: {error}"
+            self._bus.log.warning("discovery.problem", source=shown.source, reason=reason)
 
     def _say(self, source: Source, view: View) -> None:
         """Log each problem once, and that there is none any more."""
@@ -143,42 +152,62 @@ class Appearing:
 
 
 class _Published:
-    """What is published of one source: as the stream had it a moment ago."""
+    """What is published of all sources, by this discoverer and the others."""
 
-    def __init__(self, bus: Bus, clock: Clock, source: str) -> None:
-        self._bus = bus
-        self._clock = clock
-        self._source = source
-        self._read_at: float | None = None
+    def __init__(self, bus: Bus, clock: Clock) -> None:
+        self.bus = bus
+        self.clock = clock
+        self.held: dict[tuple[str, str], EndpointAppeared] = {}  # by source and name
+        self._opening = asyncio.Lock()
+        self._is_open = False
+
+    async def open(self) -> None:
+        """Read the stream whole, and follow it from then on."""
+        async with self._opening:
+            if not self._is_open:
+                following = await self.bus.followings.follow(STREAM, "endpoint.appeared.*.*", self._apply)
+                await following.until_warm()
+                self._is_open = True
+
+    def _apply(self, event: Event, _: int) -> None:
+        if isinstance(event, EndpointAppeared):
+            self.held[event.source, event.endpoint] = event
+
+
+class _OfSource:
+    """What is published of one source."""
+
+    def __init__(self, published: _Published, source: str) -> None:
+        self.source = source
+        self._published = published
+        self._bus, self._clock = published.bus, published.clock
         self._forgot_at: float | None = None
-        self.last: dict[str, Shown] = {}
+
+    @property
+    def last(self) -> dict[str, Shown]:
+        """What each of its endpoints is said to be, by name."""
+        held = self._published.held.items()
+        return {name: shown_by(event) for (source, name), event in held if source == self.source}
 
     def owners(self) -> Mapping[str, str]:
         """Return which origin has which name."""
         return {name: one.origin for name, one in self.last.items() if one.live}
 
-    async def refresh(self) -> None:
-        """Read the stream at first, and now and then: other discoverers publish too."""
+    async def open(self) -> None:
+        """Know what is published; now and then forget what went long ago."""
+        await self._published.open()
         now_s = self._clock.monotonic()
-        if self._read_at is not None and now_s - self._read_at < _READ_AGAIN_S:
-            return
-        found: dict[str, EndpointAppeared] = {}
-        matching = [f"endpoint.appeared.{self._source}.*"]
-        async for _, event in self._bus.streams.last_of_each(STREAM, matching, {}):
-            if isinstance(event, EndpointAppeared):
-                found[event.endpoint] = event
-        self.last = {name: shown_by(event) for name, event in found.items()}
-        self._read_at = now_s
         if self._forgot_at is None or now_s - self._forgot_at > _FORGET_EVERY_S:
             self._forgot_at = now_s
-            await self._forget([event for event in found.values() if event.state == "gone"])
+            await self._forget()
 
-    async def _forget(self, gone: Sequence[EndpointAppeared]) -> None:
+    async def _forget(self) -> None:
         """Delete what went long ago: a pod of each rollout would stay for good."""
-        for event in gone:
-            if self._clock.now() - event.at > _FORGET_AFTER:
+        for key, event in list(self._published.held.items()):
+            old = self._clock.now() - event.at > _FORGET_AFTER
+            if event.source == self.source and event.state == "gone" and old:
                 await self._bus.js.purge_stream(STREAM, subject=event.subject)
-                del self.last[event.endpoint]
+                self._published.held.pop(key, None)
 
     async def publish(self, name: str, one: Shown) -> None:
         """Publish *one*, unless the stream says the same by now."""
@@ -189,15 +218,17 @@ class _Published:
                 return None
             if held is None and one.state == "gone":
                 return None
-            return event_of(self._source, name, one, now)
+            return event_of(self.source, name, one, now)
 
-        subject = f"endpoint.appeared.{self._source}.{name}"
+        subject = f"endpoint.appeared.{self.source}.{name}"
         event = await self._bus.publisher.advance(STREAM, subject, step)
-        self.last[name] = one
-        if event is not None:
+        if event is None and one.state == "gone":
+            self._published.held.pop((self.source, name), None)  # the stream has none, or says so in a moment
+        elif event is not None:
+            self._published.held[self.source, name] = event
             self._bus.log.info(
                 "endpoint.appeared",
-                source=self._source,
+                source=self.source,
                 endpoint=name,
                 state=one.state,
                 origin=one.origin,
