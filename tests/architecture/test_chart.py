@@ -274,6 +274,8 @@ API_SERVER, METADATA = "10.96.0.1", "169.254.169.254"
         *((name, METADATA, 80, False) for name in PROBING),
         *((name, API_SERVER, 443, name == "discoverer") for name in PROBING),
         *((name, "172.18.0.2", 6443, name == "discoverer") for name in PROBING),
+        ("discoverer", "192.168.49.2", 8443, True),
+        ("discoverer", "192.168.64.2", 16443, True),
         ("prober", "10.1.2.3", 443, True),
         ("prober", "93.184.215.14", 8000, True),
         ("prober", "93.184.215.14", 22, False),
@@ -308,7 +310,21 @@ def test_a_service_reaches_what_it_is_there_for(
 def test_without_discovery_nothing_reaches_the_api_server() -> None:
     policies = [one["spec"] for one in rendered() if one["kind"] == "NetworkPolicy"]
     rules = [rule for policy in policies for rule in policy.get("egress", ())]
-    assert not any(_allows(rule, API_SERVER, port) for rule in rules for port in (443, 6443))
+    assert not any(_allows(rule, API_SERVER, port) for rule in rules for port in (443, 6443, 8443, 16443))
+
+
+def test_what_is_added_reaches_pods_of_all_services() -> None:
+    rule = {"to": [{"ipBlock": {"cidr": "192.168.3.4/32"}}], "ports": [{"port": 4318, "protocol": "TCP"}]}
+    values = yaml.safe_dump({"networkPolicy": {"extraEgress": [rule]}})
+    assert rule in of("NetworkPolicy", values)["vedette"]["spec"]["egress"]
+    assert rule not in of("NetworkPolicy")["vedette"]["spec"]["egress"]
+
+
+def test_the_monitoring_port_of_nats_is_open_only_to_who_reads_metrics() -> None:
+    for values, ports in (("", ["nats"]), (WHOLE, ["nats", "monitor"])):
+        rules = of("NetworkPolicy", values)["nats"]["spec"]["ingress"]
+        assert [port["port"] for rule in rules for port in rule["ports"]] == ports
+    assert rules[1]["from"] == [{"namespaceSelector": {}}]
 
 
 def _selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
