@@ -78,7 +78,8 @@ class Instance:
         if self.nats is None and settings.nats.url is not None:
             return settings.nats
         try:
-            return self.operator()
+            # By option only the server is named; who signed its certificate is configured.
+            return msgspec.structs.replace(self.operator(), ca_file=settings.nats.ca_file)
         except NotRunning as error:
             raise NotRunning(problem="no NATS server is named, and none runs here") from error
 
