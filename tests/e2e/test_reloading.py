@@ -54,6 +54,7 @@ async def test_the_file_is_edited_while_up_runs(tmp_path: Path, url: str) -> Non
         edit(file, changed)
         await running.line("config    reloaded: endpoint two added; schedule.availability 30m -> 2s")
         await there(running, "one", "two")
+        assert sum("reloaded" in line for line in running.lines) == 1  # nothing before the file was edited
         assert (await running.ask("recommend", "mine", "--json")).code == 0
 
         edit(file, changed + "nonsense = 1\n")

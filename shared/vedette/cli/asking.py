@@ -504,11 +504,13 @@ def _show_relaxation(
         unknown = rejected.get("capability_unknown", 0)
         verify = f' "vedette verify" checks the {unknown:,} without evidence.' if unknown else ""
         failing, closed = rejected.get("never_answered", 0), rejected.get("endpoint_closed", 0)
-        on.print(
-            f"None of them has every capability needed{' and answers calls' if failing else ''}.{verify}"
-        )
+        if closed < considered:
+            on.print(
+                f"None of them has every capability needed{' and answers calls' if failing else ''}.{verify}"
+            )
         if closed:
-            on.print(f"{closed:,} are at endpoints that are paused or asleep: vedette endpoints")
+            models = "1 model is" if closed == 1 else f"{closed:,} models are"
+            on.print(f'{models} at an endpoint that is paused or asleep; "vedette endpoints" says why.')
         return
     if relax.constraint == "constraints.unmeasured":
         also = f", and relax {', '.join(map(option, relax.also))}" if relax.also else ""

@@ -459,7 +459,7 @@ async def _tried(name: str, wanted: EndpointSettings, where: options.Instance) -
     if contact.outcome is not Outcome.OK:
         seen, remedy = advice(wanted.url, contact.outcome, contact.detail, contact.remedy)
         problem = (
-            f"endpoint {name} does not answer as it should, so it was not kept: {seen}. {remedy}; {skip}"
+            f"endpoint {name} does not answer as it should, so it was not kept: {seen}; {remedy}; {skip}"
         )
         raise RequestError(code="not_reached", message=problem, field="endpoint")
     return _found(wanted, contact)

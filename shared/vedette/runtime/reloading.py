@@ -36,7 +36,7 @@ RELOADED = (
     "discovery",
 )
 # And what in them needs a restart all the same.
-_NOT_RELOADED: Mapping[str, Sequence[str]] = {"gateway": ("enabled", "host", "port")}
+_NOT_RELOADED: Mapping[str, Sequence[str]] = {"gateway": ("enabled", "host", "port", "closing_s")}
 _LOOK_EVERY_S = 1.0
 
 
