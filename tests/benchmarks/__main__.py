@@ -468,7 +468,7 @@ def compare_with_the_socket(
     tokens
         How many tokens each answer may have.
     also
-        A server that runs already: `NAME http://127.0.0.1:8080 MODEL [embedding]`; may be repeated.
+        A server that runs already: `NAME http://127.0.0.1:8080 MODEL [embedding] [ollama]`; may be repeated.
     own
         Also start and measure a llama.cpp server and an Ollama.
     """

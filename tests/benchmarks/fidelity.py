@@ -105,19 +105,19 @@ async def measure_fidelity(
 ) -> None:
     """Print, for a real llama.cpp server, a real Ollama and *also*, what each of the three saw.
 
-    *also* are servers that run already and speak OpenAI's protocol: `NAME URL MODEL [embedding]` each. Without
-    *own*, only those.
+    *also* are servers that run already: `NAME URL MODEL` each. They speak OpenAI's protocol, and the model chats,
+    unless `embedding` or `ollama` follows. Without *own*, only those.
     """
     print(
         "| server | figure | pairs | Vedette, median | to the same exchange on the socket "
         "| to another client's calls in turns |\n|---|---|---|---|---|---|"
     )
     for number, one in enumerate(also):
-        name, url, model, *kind = one.split(" ")
-        settings = EndpointSettings(provider="openai-compatible", url=url, timeout_s=600)
-        server = Server(
-            name=name, settings=settings, model=model, kind="embedding" if kind == ["embedding"] else "chat"
-        )
+        name, url, model, *marks = one.split(" ")
+        provider = "ollama" if "ollama" in marks else "openai-compatible"
+        settings = EndpointSettings(provider=provider, url=url, timeout_s=600)
+        kind: Literal["chat", "embedding"] = "embedding" if "embedding" in marks else "chat"
+        server = Server(name=name, settings=settings, model=model, kind=kind)
         await _compare(server, directory / f"{number}.jsonl", pairs=pairs, tokens=tokens)
     if not own:
         return
