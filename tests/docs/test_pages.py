@@ -11,7 +11,7 @@ import pytest
 
 import casebook
 from faults.table import INVARIANTS
-from vedette.cli import asking, output
+from vedette.cli import output, showing
 from vedette.messages.events import ModelChanged, ModelFound, ModelLost
 from vedette.usecases import BUILT_IN
 
@@ -27,9 +27,9 @@ def test_the_worked_example_is_what_is_explained(monkeypatch: pytest.MonkeyPatch
     assert match is not None
     written = io.StringIO()
     screen = output.Screen(file=written, width=170)
-    monkeypatch.setattr(asking, "out", screen)
+    monkeypatch.setattr(showing, "out", screen)
     monkeypatch.setattr(output, "out", screen)
-    asking.show_explanation(casebook.explain(casebook.read((ROOT / match[1]).read_text())))
+    showing.show_explanation(casebook.explain(casebook.read((ROOT / match[1]).read_text())))
     assert [line.rstrip() for line in written.getvalue().strip().splitlines()] == match[2].splitlines()
 
 

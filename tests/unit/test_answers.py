@@ -9,8 +9,8 @@ import pytest
 
 from samples import benchmark_event, lifecycle_event, model_info, probe_event
 from vedette import providers
-from vedette.cli.administering import cost_rows, load_in_words
-from vedette.cli.asking import show_models
+from vedette.cli.listing import cost_rows, load_in_words
+from vedette.cli.showing import show_models
 from vedette.errors import RequestError
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.channels import QUERIES

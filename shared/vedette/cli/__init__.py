@@ -310,7 +310,7 @@ def main(tokens: list[str] | None = None) -> NoReturn:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # another one would change the exit code
         sys.exit(130)
     except BrokenPipeError:
-        # Whoever read us, `head` say, has seen enough.
+        # The reader of our output, such as `head`, has seen enough.
         sys.stderr.close()
         sys.exit(0)
     except Exception as error:

@@ -1,10 +1,9 @@
-"""`doctor`, `endpoints` and `provision`: what an operator needs before Vedette runs, and while it runs."""
+"""`doctor` and `provision`: what an operator needs before Vedette runs, and while it runs."""
 
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
@@ -19,10 +18,10 @@ from vedette.bus.bus import Bus
 from vedette.bus.connection import connect, without_secrets
 from vedette.bus.streams import NEARLY_FULL, used_part
 from vedette.cli import options
-from vedette.cli.asking import show_models
-from vedette.cli.fitting import Column
+from vedette.cli.listing import refused_names, source_in_words
 from vedette.cli.measured import show_proofs, show_transcripts
-from vedette.cli.output import document, out, say, sheet, styled, waited
+from vedette.cli.output import document, out, say, styled, waited
+from vedette.cli.showing import show_models
 from vedette.client import Client
 from vedette.clock import SystemClock
 from vedette.endpoints import OpenEndpoint, open_endpoints
@@ -30,15 +29,14 @@ from vedette.errors import BusUnreachable, ConfigurationError, JetStreamOff, Not
 from vedette.local import instance, private
 from vedette.messages.channels import WORKERS
 from vedette.messages.events import WebhookState
-from vedette.messages.queries import EndpointsReply, EndpointView, ModelView
+from vedette.messages.queries import EndpointView, ModelView
 from vedette.remedies import advice, remedy_for
 from vedette.runtime import nats_server, telemetry, web
 from vedette.runtime.loop import run
 from vedette.runtime.waiting import insist
 from vedette.settings import Nats, Settings
-from vedette.text.figures import number
 from vedette.text.shown import shown_name
-from vedette.types import Intake, Origin, Outcome, Use
+from vedette.types import Outcome
 
 # Refused for the account and no fault of the model: listing them may well succeed.
 _OF_THE_ACCOUNT = frozenset({Outcome.NO_CREDIT, Outcome.FORBIDDEN, Outcome.QUOTA_USED, Outcome.AUTH_FAILED})
@@ -84,144 +82,6 @@ async def _examine(model: str, where: options.Instance, as_json: bool) -> int:
         out.print(finding.seen)
         out.print(f"→ {finding.remedy}")
     return 0
-
-
-def endpoints(*, json: options.Json = False, where: options.Instance = options.HERE) -> int:
-    """List the endpoints: how the last contact ended, what each is doing, and what Vedette has used of it today.
-
-    Seconds are how long Vedette's requests took, all together: the server's processor was busy for that time at most.
-    """
-    return run(_list_endpoints(where, json))
-
-
-async def _list_endpoints(where: options.Instance, as_json: bool) -> int:
-    async with where.client() as client:
-        reply = await client.endpoints()
-    if as_json:
-        document(reply)
-        return 0
-    sheet(_ENDPOINTS, [_endpoint_row(view) for view in reply.endpoints])
-    if costs := [row for view in reply.endpoints for row in cost_rows(view)]:
-        out.print()
-        sheet(_COSTS, costs)
-    _say_origins(reply)
-    for view in reply.endpoints:
-        if view.state and view.state.paused_until and view.state.paused_until > SystemClock().now():
-            until = f"{view.state.paused_until:%H:%M:%S}Z"
-            out.print(f"{view.endpoint}: left alone until {until}: {view.state.paused_reason}")
-        if view.state and view.state.intake and view.state.intake.refused:
-            out.print(f"{view.endpoint}: {_refused(view.state.intake)}")
-        if view.unmeasured:
-            out.print(view.unmeasured_why)
-    return 0
-
-
-def _say_origins(reply: EndpointsReply) -> None:
-    """Say which endpoints are not from the file alone, and which definitions are not in force."""
-    for view in reply.endpoints:
-        if view.origin is not None:
-            out.print(f"{view.endpoint}: {origin_in_words(view.origin)}")
-    for one in reply.left_out:
-        out.print(f"{one.endpoint} of {source_in_words(one.source)} is not in force: {one.why}")
-
-
-def origin_in_words(origin: Origin) -> str:
-    """Return where an endpoint is from, what an operator changed, and whether it is left alone."""
-    by = f" by {origin.by}" if origin.by else ""
-    at = f" at {origin.at:%Y-%m-%d %H:%M}Z" if origin.at else ""
-    said = [f"defined{by}{at}" if origin.source == "operator" else f"from {source_in_words(origin.source)}"]
-    if origin.seen_as:
-        said[0] += f" ({origin.seen_as})"
-    if origin.changed:
-        said.append(f"{', '.join(origin.changed)} changed{by}{at}")
-    if origin.trouble:
-        said.append(f"what was changed{by}{at} is not in force: {origin.trouble}")
-    if origin.closed:
-        said.append(origin.closed)
-    return "; ".join(said)
-
-
-def source_in_words(source: str) -> str:
-    """Return what a source of endpoints is called."""
-    return {"file": "the configuration file", "operator": "an operator"}.get(source, source)
-
-
-def _refused(intake: Intake) -> str:
-    until = intake.since + timedelta(days=1)
-    return (
-        f"{intake.refused:,} new names in its listing are ignored until {until:%Y-%m-%d %H:%M}Z; "
-        "raise [probing] new_models_per_day if they are real"
-    )
-
-
-_ENDPOINTS = (
-    Column("endpoint", 0, "name"),
-    Column("url", 2, "name"),
-    Column("server", 5),
-    Column("outcome"),
-    Column("models", 1, "number"),
-    Column("requests", 3, "number"),
-    Column("tokens", 4, "number"),
-    Column("load", 6),
-    Column("USD", 7, "number"),
-)
-_COSTS = (
-    Column("endpoint", 0, "name"),
-    Column("today for", 0),
-    Column("requests", 1, "number"),
-    Column("tokens", 2, "number"),
-    Column("seconds", 1, "number"),
-    Column("USD", 3, "number"),
-)
-
-
-def _endpoint_row(view: EndpointView) -> tuple[str, ...]:
-    state, used, budget = view.state, view.used, view.budget
-    server = filter(None, (state.server, state.server_version)) if state else ()
-    return (
-        view.endpoint,
-        view.url,
-        " ".join(server) or "-",
-        _outcome(view),
-        str(view.models),
-        _of(number(used.requests), number(budget.get("requests_per_day"))),
-        _of(number(used.tokens), number(budget.get("tokens_per_day"))),
-        load_in_words(view, SystemClock().now()),
-        _of(number(used.usd, 4), number(budget.get("usd_per_day"), 2)),
-    )
-
-
-def _outcome(view: EndpointView) -> str:
-    """Return how the last contact ended, or why there is none."""
-    if view.origin is not None and (view.origin.paused or view.origin.asleep is not None):
-        return "paused" if view.origin.paused else "asleep"
-    return view.state.outcome if view.state else "not contacted yet"
-
-
-def load_in_words(view: EndpointView, now: datetime) -> str:
-    """Return what the endpoint is doing, unless what was read last is stale."""
-    load = view.load
-    if load is None or load.outcome is not Outcome.OK or load.is_stale(now):
-        return "-"
-    running = (
-        None if load.running is None else f"{load.running}{'' if load.slots is None else f' of {load.slots}'}"
-    )
-    waiting = f"+{load.waiting}" if load.waiting else None
-    loaded = None if load.loaded is None or running else f"{len(load.loaded)} loaded"
-    return " ".join(filter(None, (running, waiting, loaded))) or "-"
-
-
-def cost_rows(view: EndpointView) -> Iterator[tuple[str, ...]]:
-    """Yield what each purpose has used of the endpoint today."""
-    if view.state is None or view.state.ledger is None or view.used == Use():
-        return
-    for purpose, use in sorted(view.state.ledger.by.items()):
-        figures = (number(use.requests), number(use.tokens), number(use.seconds, 1), number(use.usd, 4))
-        yield view.endpoint, purpose, *figures
-
-
-def _of(used: str, limit: str) -> str:
-    return used if limit == "-" else f"{used} of {limit}"
 
 
 async def _doctor(config: str | None, where: options.Instance, as_json: bool) -> int:
@@ -421,7 +281,7 @@ def refusal(view: EndpointView) -> Finding | None:
     """Return that new names of an endpoint are refused, or None."""
     if view.state is None or view.state.intake is None or not view.state.intake.refused:
         return None
-    seen, _, remedy = _refused(view.state.intake).partition("; ")
+    seen, _, remedy = refused_names(view.state.intake).partition("; ")
     return Finding(what=f"new models of {view.endpoint}", ok=False, seen=seen, remedy=remedy)
 
 
@@ -544,7 +404,7 @@ async def _streams(where: options.Instance, settings: Settings) -> AsyncIterator
 
 
 async def _webhooks(where: options.Instance) -> AsyncIterator[Finding]:
-    """Yield how sending to each webhook of the local instance goes; what cannot be read was told before."""
+    """Yield how sending to each webhook of the local instance goes; what cannot be read was reported before."""
     with suppress(VedetteError, nats.errors.Error, TimeoutError):
         operator = Nats(url=instance.find(instance.state_directory(where.state_dir)).operator_url)
         async with connect(operator, name="vedette-doctor") as connection:

@@ -21,9 +21,9 @@ from vedette import log
 from vedette.bus.bus import Bus
 from vedette.bus.connection import connect
 from vedette.cli import options
-from vedette.cli.asking import show_explanation, show_models
 from vedette.cli.local import answering
 from vedette.cli.output import document, err, out
+from vedette.cli.showing import show_explanation, show_models
 from vedette.client import Client
 from vedette.clock import SystemClock
 from vedette.demo.cycle import Cycle

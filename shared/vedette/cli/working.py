@@ -23,11 +23,11 @@ from rich.progress import (
 
 from vedette.bus.connection import connect
 from vedette.cli import options
-from vedette.cli.asking import show_models
 from vedette.cli.completing import named_by_services
 from vedette.cli.entries import NOTHING_FOUND
 from vedette.cli.measured import show_figures, show_proofs, show_scores
 from vedette.cli.output import Style, document, err, out
+from vedette.cli.showing import show_models
 from vedette.client import Client
 from vedette.client.jobs import Target, operating
 from vedette.client.waiting import described

@@ -1,4 +1,4 @@
-"""Keeps a fleet current: lists it once, hears what happens, and asks again only for what changed."""
+"""Keeps a fleet current: lists it once, follows events, and asks again only for what changed."""
 
 import asyncio
 from collections import OrderedDict, deque
@@ -34,12 +34,12 @@ class Happening(Protocol):
         """How often the connection was broken and is there again."""
 
     async def __aenter__(self) -> Self:
-        """Begin to hear."""
+        """Begin to follow events."""
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Hear no more."""
+        """Stop following events."""
 
     def __aiter__(self) -> AsyncIterator[Event]:
         """Return the events."""
@@ -71,7 +71,7 @@ Step = Literal["list", "get"] | None
 
 
 def step(*, changed: int, models: int, listed_s: float | None) -> Step:
-    """Return what to ask next, when *changed* of so many *models* changed, listed so many seconds ago (None: never).
+    """Return what to ask next, when *changed* of *models* changed, listed *listed_s* seconds ago (None: never).
 
     A few are asked for one by one. Where many changed, a list costs less; a list of many pages is asked for less often.
     """
@@ -183,7 +183,7 @@ class Feed:
             self.log.add(told)
 
     def _news(self, event: Event) -> Text | None:
-        """Return *event* as a line of the log, or what it tells of its endpoint; None where it is nothing new."""
+        """Return *event* as a line of the log, or what it says of its endpoint; None where it is nothing new."""
         if repeats(event):
             return None
         told = self._outages.told(event)

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from vedette.cli.asking import rate
 from vedette.cli.fitting import Column
 from vedette.cli.output import one_line
+from vedette.cli.showing import rate
 from vedette.messages.events import AnswerChanged
 from vedette.messages.queries import BestReply, EndpointView, ModelsReply, ModelView
 from vedette.text.figures import ms, percent

@@ -153,7 +153,7 @@ class Grid(ScrollView, can_focus=True):
     # --- The cursor --------------------------------------------------------------------------------------------
 
     def action_move(self, rows: int) -> None:
-        """Move the cursor by so many *rows*."""
+        """Move the cursor by this number of *rows*."""
         before = self._cursor
         self._cursor = max(0, min(before + rows, len(self._keys) - 1))
         if self._cursor != before:

@@ -15,11 +15,11 @@ from textual.screen import ModalScreen
 from textual.timer import Timer
 from textual.widgets import Footer, Input, RichLog, Static
 
-from vedette.cli.asking import show_explanation, show_ranking
 from vedette.cli.live.feed import Feed, Source
 from vedette.cli.live.fleet import MODELS, WINNERS, Order, ordered, summary, winner_rows
 from vedette.cli.live.grid import Grid
 from vedette.cli.output import Screen, one_line, styled
+from vedette.cli.showing import show_explanation, show_ranking
 from vedette.cli.watching import STATUS_STYLES
 from vedette.errors import VedetteError
 from vedette.messages.events import Progress
@@ -94,7 +94,7 @@ class Panel(ModalScreen[None]):
         self.query_one("#text", Static).update(Text.from_ansi(written.getvalue()))
 
     def action_scroll(self, lines: int) -> None:
-        """Scroll by so many *lines*."""
+        """Scroll by this number of *lines*."""
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
 
 

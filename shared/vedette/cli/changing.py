@@ -1,0 +1,271 @@
+"""Changes of endpoints while Vedette runs: tried first, published, and in force before the command ends."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import nats.errors
+
+from vedette import log, providers
+from vedette.bus.bus import Bus
+from vedette.bus.connection import connect, why
+from vedette.cli import options
+from vedette.cli.listing import source_in_words
+from vedette.cli.output import complain, document, say
+from vedette.client import definitions
+from vedette.client.definitions import Author, Change
+from vedette.clock import SystemClock
+from vedette.endpoints import open_endpoints
+from vedette.endpoints.contact import Contact
+from vedette.endpoints.merging import checked, laid_over
+from vedette.errors import ConfigurationError, NoAnswer, NotRunning, RequestError
+from vedette.messages.catalogue import Versioned
+from vedette.messages.events import EndpointDefined
+from vedette.messages.queries import EndpointsReply
+from vedette.remedies import advice
+from vedette.settings import EndpointSettings, Outbound, Settings
+from vedette.types import Outcome
+
+_STORED_WITHIN_S = 15.0
+_IN_FORCE_WITHIN_S = 10.0
+_LOOK_EVERY_S = 0.25
+# What a change of these makes another server of: it is tried before it is kept.
+_TRIED = frozenset({"url", "provider", "flavour", "api_key", "basic", "headers", "ca_file", "verify"})
+
+
+@asynccontextmanager
+async def operator(where: options.Instance) -> AsyncIterator[Bus]:
+    """Yield what writes definitions. Raises RequestError for a login that may not."""
+    async with connect(where.operator(), name="vedette-operator") as connection:
+        bus = Bus(connection, name="operator", clock=SystemClock(), log=log.logger("operator"))
+        try:
+            async with asyncio.timeout(_STORED_WITHIN_S):
+                await bus.js.stream_info(definitions.STREAM)
+        except nats.js.errors.NotFoundError as error:
+            problem = "the stream DEFINITIONS is not there; make it with: vedette provision"
+            raise RequestError(code="not_provisioned", message=problem) from error
+        except (nats.errors.Error, TimeoutError) as error:
+            raise _not_allowed(error) from error
+        yield bus
+
+
+def _not_allowed(error: Exception) -> RequestError:
+    problem = (
+        f"this login may not change endpoints, or NATS stores nothing now ({why(error)}); "
+        "use the operator's, for example: --nats nats://operator:PASSWORD@nats:4222"
+    )
+    return RequestError(code="not_allowed", message=problem)
+
+
+async def _views(where: options.Instance) -> EndpointsReply | None:
+    """Return the endpoints in force, or None where no recommender replies."""
+    try:
+        async with where.client() as client:
+            return await client.endpoints()
+    except (NoAnswer, NotRunning):
+        return None
+
+
+async def _publish(
+    bus: Bus, name: str, change: Change, author: Author, held: Versioned[EndpointDefined] | None
+) -> EndpointDefined:
+    try:
+        async with asyncio.timeout(_STORED_WITHIN_S):
+            expected = held.sequence if held else 0
+            return await definitions.define(bus, name, change, author, expected=expected)
+    except (nats.errors.Error, TimeoutError) as error:
+        raise _not_allowed(error) from error
+
+
+async def make(
+    name: str,
+    change: Change,
+    author: Author,
+    where: options.Instance,
+    as_json: bool,
+    *,
+    defined: bool = False,
+) -> int:
+    """Publish *change* of an endpoint that there is; of one that was changed at run time before, if *defined*.
+
+    Returns the exit code, as the other changes do. Raises RequestError where the change is refused.
+    """
+    async with operator(where) as bus:
+        held, views = await definitions.last(bus, name), await _views(where)
+        if defined and held is None:
+            problem = f"endpoint {name} was not changed at run time, so there is nothing to take back"
+            raise RequestError(code="unknown_endpoint", message=problem, field="endpoint")
+        if held is None:
+            _require(name, views)
+        event = await _publish(bus, name, change, author, held)
+        return await _say_in_force(bus, event, where, as_json)
+
+
+def _require(name: str, views: EndpointsReply | None) -> None:
+    """Raise RequestError for a name that no endpoint has, in force or left out."""
+    if views is None:
+        return  # then it is not known here, and shows as left out later
+    known = [view.endpoint for view in views.endpoints] + [one.endpoint for one in views.left_out]
+    if name not in known:
+        problem = f"no endpoint {name}; known: {', '.join(dict.fromkeys(known)) or 'none'}"
+        raise RequestError(code="unknown_endpoint", message=problem, field="endpoint")
+
+
+async def add(
+    name: str,
+    settings: dict[str, Any],
+    author: Author,
+    where: options.Instance,
+    *,
+    unchecked: bool,
+    as_json: bool,
+) -> int:
+    """Publish that the endpoint *name* is *settings*, after a try unless *unchecked*. Raises RequestError."""
+    change = definitions.add(settings)
+    definitions.subject(name)  # refuses what is no name of an endpoint
+    wanted = laid_over(name, _preview(name, change, None), None)
+    providers.load(wanted.provider)
+    async with operator(where) as bus:
+        held, views = await definitions.last(bus, name), await _views(where)
+        if any(view.endpoint == name for view in (views.endpoints if views else ())):
+            problem = (
+                f"endpoint {name} is there already; change it with: vedette endpoints edit {name} "
+                f"(what was said of it: vedette endpoints history {name})"
+            )
+            raise RequestError(code="exists", message=problem, field="endpoint")
+        found = "" if unchecked else await _tried(name, wanted, where)
+        event = await _publish(bus, name, change, author, held)
+        return await _say_in_force(bus, event, where, as_json, found=found)
+
+
+async def edit(
+    name: str,
+    settings: dict[str, Any],
+    unset: Sequence[str],
+    author: Author,
+    where: options.Instance,
+    *,
+    unchecked: bool,
+    as_json: bool,
+) -> int:
+    """Publish that *settings* are laid over an endpoint, and keys *unset*. It is tried where that makes it another.
+
+    Nothing is tried if *unchecked*. Raises RequestError.
+    """
+    async with operator(where) as bus:
+        held, views = await definitions.last(bus, name), await _views(where)
+        if held is None:
+            _require(name, views)
+        change = definitions.edit(settings, unset)
+        preview = _preview(name, change, held.event if held else None)
+        beneath = _beneath(name, preview, views, where)
+        wanted = laid_over(name, preview, beneath) if beneath or preview.whole else None
+        if wanted is None:  # what is beneath is not known here
+            checked({"url": "http://localhost", **preview.settings}, f"endpoints.{name}")
+        found = ""
+        if not unchecked and wanted is not None and _TRIED & {*settings, *unset}:
+            found = await _tried(name, wanted, where)
+        event = await _publish(bus, name, change, author, held)
+        return await _say_in_force(bus, event, where, as_json, found=found)
+
+
+def _preview(name: str, change: Change, held: EndpointDefined | None) -> EndpointDefined:
+    """Return the definition that *change* leads to, not published yet."""
+    return EndpointDefined(id="", at=SystemClock().now(), endpoint=name, **change(held))
+
+
+def _beneath(
+    name: str, preview: EndpointDefined, views: EndpointsReply | None, where: options.Instance
+) -> EndpointSettings | None:
+    """Return what *preview* is laid over, as far as it is known on this machine."""
+    if preview.whole:
+        return None
+    file = where.configuration()
+    if file is not None and name in file.endpoints:
+        return file.endpoints[name]
+    view = next((one for one in (views.endpoints if views else ()) if one.endpoint == name), None)
+    return EndpointSettings(provider=view.provider, url=view.url) if view else None
+
+
+async def _tried(name: str, wanted: EndpointSettings, where: options.Instance) -> str:
+    """Return what answers at an endpoint. Raises RequestError where nothing does, or a secret of it is not here."""
+    file = where.configuration()
+    outbound = file.outbound if file else Outbound()
+    skip = "--unchecked keeps it without a try"
+    try:
+        settings = Settings(endpoints={name: wanted}, outbound=outbound)
+        async with open_endpoints(settings, clock=SystemClock()) as opened:
+            (endpoint,) = opened
+            contact = await endpoint.contact()
+    except ConfigurationError as error:
+        problem = f"endpoint {name} cannot be tried on this machine: {error}; {skip}"
+        raise RequestError(code="not_tried", message=problem, field="endpoint") from error
+    if contact.outcome is not Outcome.OK:
+        seen, remedy = advice(wanted.url, contact.outcome, contact.detail, contact.remedy)
+        problem = (
+            f"endpoint {name} does not answer as it should, so it was not kept: {seen}; {remedy}; {skip}"
+        )
+        raise RequestError(code="not_reached", message=problem, field="endpoint")
+    return _found(wanted, contact)
+
+
+def _found(wanted: EndpointSettings, contact: Contact) -> str:
+    server = contact.server
+    product = " ".join(filter(None, (server.product, server.version))) if server else ""
+    listed = len(contact.listing or ())
+    models = f"{listed} model{'s' if listed != 1 else ''}"
+    return f"{wanted.url} answers in {contact.latency_ms:.0f} ms with {models}" + (
+        f" ({product})" if product else ""
+    )
+
+
+async def _say_in_force(
+    bus: Bus, event: EndpointDefined, where: options.Instance, as_json: bool, *, found: str = ""
+) -> int:
+    """Wait until the change is in force, and say what it came to."""
+    held = await definitions.last(bus, event.endpoint)
+    reply = await _in_force(where, held.sequence if held else 0)
+    out = [one for one in reply.left_out if one.endpoint == event.endpoint] if reply else []
+    wrong = next((one for one in out if one.wrong and one.source == "operator"), None)
+    if as_json:
+        document(
+            {"definition": event, "in_force": reply is not None, "found": found or None, "left_out": out}
+        )
+        return 1 if wrong else 0
+    if found:
+        say(found)
+    say(f"{event.endpoint}: {_done(event)}")
+    if wrong is not None:
+        complain(f"{event.endpoint} is left out: {wrong.why}")
+        return 1
+    for one in out:
+        say(f"{event.endpoint} of {source_in_words(one.source)} is not in force: {one.why}")
+    if reply is None:
+        complain("kept, but not in force yet: no recommender has taken it on; vedette doctor says why")
+    return 0
+
+
+def _done(event: EndpointDefined) -> str:
+    words = {
+        "add": "added",
+        "edit": f"changed: {', '.join(sorted(event.settings)) or 'nothing set at run time any more'}",
+        "remove": f"removed; bring it back with: vedette endpoints restore {event.endpoint}",
+        "restore": "as it was before any change at run time",
+        "resume": "resumed",
+        "pause": event.paused.in_words if event.paused else "",
+    }
+    return words[event.action]
+
+
+async def _in_force(where: options.Instance, sequence: int) -> EndpointsReply | None:
+    """Return the endpoints once the definition with *sequence* is in force; None where that takes too long."""
+    try:
+        async with asyncio.timeout(_IN_FORCE_WITHIN_S), where.client() as client:
+            while True:
+                reply = await client.endpoints()
+                if (reply.definitions or 0) >= sequence:
+                    return reply
+                await asyncio.sleep(_LOOK_EVERY_S)
+    except (TimeoutError, NoAnswer, NotRunning):
+        return None

@@ -1,0 +1,127 @@
+"""What was changed of endpoints while Vedette runs: the history of one, and all of them as TOML."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+import tomlkit
+
+from vedette.bus.bus import Bus
+from vedette.cli import options
+from vedette.cli.changing import operator
+from vedette.cli.configuring import item_of
+from vedette.cli.entries import NOTHING_FOUND
+from vedette.cli.fitting import Column
+from vedette.cli.listing import source_in_words
+from vedette.cli.output import complain, document, say, sheet
+from vedette.client import definitions
+from vedette.endpoints.merging import Definitions, merged, written
+from vedette.messages.events import EndpointAppeared, EndpointDefined
+from vedette.settings import EndpointSettings, Settings
+from vedette.types import LeftOut
+
+
+async def history(name: str, where: options.Instance, as_json: bool) -> int:
+    """Show the changes of the endpoint *name*, the oldest first. Returns the exit code."""
+    async with operator(where) as bus:
+        events = await definitions.history(bus, name)
+    if as_json:
+        document({"endpoint": name, "changes": events})
+        return 0 if events else NOTHING_FOUND
+    if not events:
+        complain(f"nothing was changed of endpoint {name} at run time")
+        return NOTHING_FOUND
+    columns = (Column("when"), Column("who"), Column("what"), Column("why", 1))
+    sheet(columns, list(_rows(events)))
+    return 0
+
+
+def _rows(events: Sequence[EndpointDefined | EndpointAppeared]) -> Iterator[tuple[str, str, str, str]]:
+    held: EndpointDefined | None = None
+    for event in events:
+        when = f"{event.at:%Y-%m-%d %H:%M:%S}Z"
+        if isinstance(event, EndpointAppeared):
+            what = f"{event.state}: {event.settings.get('url', '')}"
+            yield when, event.source, what, event.reason or event.origin
+            continue
+        what = "; ".join([event.action, *_differences(held, event)])
+        yield when, f"{event.by or '-'} ({event.via})" if event.via else event.by or "-", what, event.reason
+        held = event
+
+
+def _differences(before: EndpointDefined | None, after: EndpointDefined) -> Iterator[str]:
+    """Yield which keys differ, and how."""
+    old, new = before.settings if before else {}, after.settings
+    for key in sorted({*old, *new}):
+        if old.get(key) != new.get(key):
+            yield (
+                f"{key} {_short(old.get(key))} -> {_short(new.get(key))}"
+                if key in old
+                else (f"{key} = {_short(new.get(key))}")
+            )
+    if after.paused and after.paused.until and after.action == "pause":
+        yield f"until {after.paused.until:%Y-%m-%d %H:%M}Z"
+
+
+def _short(value: object) -> str:
+    return "unset" if value is None else msgspec.json.encode(value).decode().strip('"')[:80]
+
+
+async def export(config: str | None, where: options.Instance, *, everything: bool, as_json: bool) -> int:
+    """Print what was changed at run time, laid over the file *config*; *everything*: the rest of it too."""
+    file = options.settings(config) if config else where.configuration() or Settings()
+    async with operator(where) as bus:
+        now = bus.clock.now()
+        in_force = merged(file, await _definitions(bus), now)
+    origins = in_force.defined.origins
+    chosen = {
+        name: endpoint
+        for name, endpoint in in_force.endpoints.items()
+        if everything or (name in origins and (origins[name].source == "operator" or origins[name].changed))
+    }
+    if as_json:
+        tables = {name: written(endpoint) for name, endpoint in chosen.items()}
+        document({"endpoints": tables, "left_out": in_force.defined.left_out})
+        return 0
+    say(_toml(chosen, in_force, now))
+    return 0
+
+
+async def _definitions(bus: Bus) -> Definitions:
+    held = Definitions()
+    for stream, matching in (
+        (definitions.STREAM, "endpoint.defined.*"),
+        (definitions.APPEARED, "endpoint.appeared.*.*"),
+    ):
+        following = await bus.followings.follow(stream, matching, held.apply)
+        await following.until_warm()
+    return held
+
+
+def _toml(chosen: Mapping[str, EndpointSettings], in_force: Settings, now: datetime) -> str:
+    made = tomlkit.document()
+    made.add(tomlkit.comment(f"Endpoints of Vedette, exported {now:%Y-%m-%d %H:%M}Z."))
+    for one in in_force.defined.left_out:
+        if one.source != "operator":
+            made.add(tomlkit.comment(_remark(one)))
+    tables = tomlkit.table(is_super_table=True)
+    for name, endpoint in chosen.items():
+        table = tomlkit.table()
+        origin = in_force.defined.origins.get(name)
+        if origin is not None and origin.closed is not None:
+            table.add(tomlkit.comment(_one_line(f"{origin.closed} (a pause is not part of the file)")))
+        for key, value in written(endpoint).items():
+            table.add(key, item_of(value))
+        tables.add(name, table)
+    if chosen:
+        made.add("endpoints", tables)
+    return tomlkit.dumps(made).strip()
+
+
+def _remark(one: LeftOut) -> str:
+    return _one_line(f"{one.endpoint} of {source_in_words(one.source)} is not in force: {one.why}")
+
+
+def _one_line(text: str) -> str:
+    """Return *text*, which a stranger may have written, as a comment can hold it."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

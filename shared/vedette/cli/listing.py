@@ -1,0 +1,152 @@
+"""`endpoints`: how they answer, what they do, what they cost, and where they are from."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from vedette.cli import options
+from vedette.cli.fitting import Column
+from vedette.cli.output import document, out, sheet
+from vedette.clock import SystemClock
+from vedette.messages.queries import EndpointsReply, EndpointView
+from vedette.runtime.loop import run
+from vedette.text.figures import number
+from vedette.types import Intake, Origin, Outcome, Use
+
+
+def endpoints(*, json: options.Json = False, where: options.Instance = options.HERE) -> int:
+    """List the endpoints: how the last contact ended, what each is doing, and what Vedette has used of it today.
+
+    Seconds are how long Vedette's requests took, all together: the server's processor was busy for that time at most.
+    """
+    return run(_list_endpoints(where, json))
+
+
+async def _list_endpoints(where: options.Instance, as_json: bool) -> int:
+    async with where.client() as client:
+        reply = await client.endpoints()
+    if as_json:
+        document(reply)
+        return 0
+    sheet(_ENDPOINTS, [_endpoint_row(view) for view in reply.endpoints])
+    if costs := [row for view in reply.endpoints for row in cost_rows(view)]:
+        out.print()
+        sheet(_COSTS, costs)
+    _say_origins(reply)
+    for view in reply.endpoints:
+        if view.state and view.state.paused_until and view.state.paused_until > SystemClock().now():
+            until = f"{view.state.paused_until:%H:%M:%S}Z"
+            out.print(f"{view.endpoint}: left alone until {until}: {view.state.paused_reason}")
+        if view.state and view.state.intake and view.state.intake.refused:
+            out.print(f"{view.endpoint}: {refused_names(view.state.intake)}")
+        if view.unmeasured:
+            out.print(view.unmeasured_why)
+    return 0
+
+
+def _say_origins(reply: EndpointsReply) -> None:
+    """Say which endpoints are not from the file alone, and which definitions are not in force."""
+    for view in reply.endpoints:
+        if view.origin is not None:
+            out.print(f"{view.endpoint}: {origin_in_words(view.origin)}")
+    for one in reply.left_out:
+        out.print(f"{one.endpoint} of {source_in_words(one.source)} is not in force: {one.why}")
+
+
+def origin_in_words(origin: Origin) -> str:
+    """Return where an endpoint is from, what an operator changed, and whether it is left alone."""
+    by = f" by {origin.by}" if origin.by else ""
+    at = f" at {origin.at:%Y-%m-%d %H:%M}Z" if origin.at else ""
+    said = [f"defined{by}{at}" if origin.source == "operator" else f"from {source_in_words(origin.source)}"]
+    if origin.seen_as:
+        said[0] += f" ({origin.seen_as})"
+    if origin.changed:
+        said.append(f"{', '.join(origin.changed)} changed{by}{at}")
+    if origin.trouble:
+        said.append(f"what was changed{by}{at} is not in force: {origin.trouble}")
+    if origin.closed:
+        said.append(origin.closed)
+    return "; ".join(said)
+
+
+def source_in_words(source: str) -> str:
+    """Return what a source of endpoints is called."""
+    return {"file": "the configuration file", "operator": "an operator"}.get(source, source)
+
+
+def refused_names(intake: Intake) -> str:
+    """Return how many new names of a listing are ignored and until when; after `; `, what to do."""
+    until = intake.since + timedelta(days=1)
+    return (
+        f"{intake.refused:,} new names in its listing are ignored until {until:%Y-%m-%d %H:%M}Z; "
+        "raise [probing] new_models_per_day if they are real"
+    )
+
+
+_ENDPOINTS = (
+    Column("endpoint", 0, "name"),
+    Column("url", 2, "name"),
+    Column("server", 5),
+    Column("outcome"),
+    Column("models", 1, "number"),
+    Column("requests", 3, "number"),
+    Column("tokens", 4, "number"),
+    Column("load", 6),
+    Column("USD", 7, "number"),
+)
+_COSTS = (
+    Column("endpoint", 0, "name"),
+    Column("today for", 0),
+    Column("requests", 1, "number"),
+    Column("tokens", 2, "number"),
+    Column("seconds", 1, "number"),
+    Column("USD", 3, "number"),
+)
+
+
+def _endpoint_row(view: EndpointView) -> tuple[str, ...]:
+    state, used, budget = view.state, view.used, view.budget
+    server = filter(None, (state.server, state.server_version)) if state else ()
+    return (
+        view.endpoint,
+        view.url,
+        " ".join(server) or "-",
+        _outcome(view),
+        str(view.models),
+        _of(number(used.requests), number(budget.get("requests_per_day"))),
+        _of(number(used.tokens), number(budget.get("tokens_per_day"))),
+        load_in_words(view, SystemClock().now()),
+        _of(number(used.usd, 4), number(budget.get("usd_per_day"), 2)),
+    )
+
+
+def _outcome(view: EndpointView) -> str:
+    """Return how the last contact ended, or why there is none."""
+    if view.origin is not None and (view.origin.paused or view.origin.asleep is not None):
+        return "paused" if view.origin.paused else "asleep"
+    return view.state.outcome if view.state else "not contacted yet"
+
+
+def load_in_words(view: EndpointView, now: datetime) -> str:
+    """Return what the endpoint is doing, unless what was read last is stale."""
+    load = view.load
+    if load is None or load.outcome is not Outcome.OK or load.is_stale(now):
+        return "-"
+    running = (
+        None if load.running is None else f"{load.running}{'' if load.slots is None else f' of {load.slots}'}"
+    )
+    waiting = f"+{load.waiting}" if load.waiting else None
+    loaded = None if load.loaded is None or running else f"{len(load.loaded)} loaded"
+    return " ".join(filter(None, (running, waiting, loaded))) or "-"
+
+
+def cost_rows(view: EndpointView) -> Iterator[tuple[str, ...]]:
+    """Yield what each purpose has used of the endpoint today."""
+    if view.state is None or view.state.ledger is None or view.used == Use():
+        return
+    for purpose, use in sorted(view.state.ledger.by.items()):
+        figures = (number(use.requests), number(use.tokens), number(use.seconds, 1), number(use.usd, 4))
+        yield view.endpoint, purpose, *figures
+
+
+def _of(used: str, limit: str) -> str:
+    return used if limit == "-" else f"{used} of {limit}"
