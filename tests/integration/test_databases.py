@@ -17,7 +17,8 @@ from vedette.errors import ConfigurationError
 from vedette.local import instance
 from vedette_recorder import examining, postgres, tables
 from vedette_recorder.errors import DatabaseUnavailable
-from vedette_recorder.store import Store, parse
+from vedette_recorder.opening import parse
+from vedette_recorder.store import Store
 
 pytest_plugins = ("database",)
 

@@ -11,7 +11,8 @@ from urllib.parse import quote
 from vedette.errors import ConfigurationError
 from vedette_recorder import postgres
 from vedette_recorder.errors import DatabaseUnavailable
-from vedette_recorder.store import Store, parse
+from vedette_recorder.opening import parse
+from vedette_recorder.store import Store
 
 MAX_CHECK_S = 10.0
 _STEPS = 100_000  # of SQLite's machine, between two looks at the clock

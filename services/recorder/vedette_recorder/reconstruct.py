@@ -16,15 +16,13 @@ from vedette.messages.events import (
     ModelEvent,
     ModelFound,
     ModelProbed,
-    ModelRated,
     ModelReported,
-    ModelVerified,
 )
 from vedette.messages.queries import PastEvent, PastModel
 from vedette.types import Health, ModelRef, ProbeSample, Tally
 from vedette_recorder.history import by_outcome, counted, counts_of
 from vedette_recorder.probes import Probes
-from vedette_recorder.record import RENAMED
+from vedette_recorder.record import COPIED, RENAMED
 
 Row = Mapping[str, Any]
 E = TypeVar("E", bound=ModelEvent | ModelReported)
@@ -103,11 +101,6 @@ def benchmarked(row: Row) -> ModelBenchmarked:
     return _event(ModelBenchmarked, row, *told, performance=row["figures"])
 
 
-def verified(row: Row) -> ModelVerified:
-    """Return the proof of a row, without transcripts."""
-    return _event(ModelVerified, row, "job_id", "outcome", "digest", "claims", "embedding_dimensions")
-
-
 def evaluated(row: Row) -> ModelEvaluated:
     """Return the evaluation of a row, with the quality after it.
 
@@ -132,9 +125,9 @@ def evaluated(row: Row) -> ModelEvaluated:
     )
 
 
-def rated(row: Row) -> ModelRated:
-    """Return what users vouched for by then."""
-    return _event(ModelRated, row, "ratings")
+def copied(kind: type[ModelEvent], fields: Sequence[str]) -> Callable[[Row], ModelEvent]:
+    """Return what makes an event of *kind* of a row that has its *fields*."""
+    return lambda row: _event(kind, row, *fields)
 
 
 def reported(row: Row) -> ModelReported:
@@ -144,10 +137,9 @@ def reported(row: Row) -> ModelReported:
 
 # The tables of which a model's last row becomes an event by itself.
 EVENTS: dict[str, Callable[[Row], ModelEvent | ModelReported]] = {
+    **{one.table: copied(kind, one.catalogued) for kind, one in COPIED.items() if one.catalogued},
     "model_performance_history": benchmarked,
-    "model_capability_history": verified,
     "model_quality_history": evaluated,
-    "model_rating_history": rated,
     "model_reports": reported,
 }
 

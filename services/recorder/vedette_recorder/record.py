@@ -88,7 +88,7 @@ class CurrentRow(Struct, frozen=True, kw_only=True):
 
 
 class Gap(Struct, frozen=True, kw_only=True):
-    """Messages that a stream dropped before they were recorded: at least so many, between two sequences."""
+    """Messages that a stream dropped before they were recorded: at least `missing`, between two sequences."""
 
     stream: str
     stream_created_at: datetime
@@ -305,21 +305,6 @@ def _benchmarked(event: ModelBenchmarked, message: Message) -> Iterator[tuple[st
     )
 
 
-def _verified(event: ModelVerified, message: Message) -> Iterator[tuple[str, Values]]:
-    yield (
-        "model_capability_history",
-        {
-            **_about_model(event, message),
-            "job_id": event.job_id,
-            "outcome": event.outcome,
-            "digest": event.digest,
-            "claims": event.claims,
-            "attempts": event.attempts,
-            "embedding_dimensions": event.embedding_dimensions,
-        },
-    )
-
-
 def _evaluated(event: ModelEvaluated, message: Message) -> Iterator[tuple[str, Values]]:
     yield (
         "model_quality_history",
@@ -339,24 +324,6 @@ def _evaluated(event: ModelEvaluated, message: Message) -> Iterator[tuple[str, V
             "quality": msgspec.structs.replace(event.quality, misses=()),  # they are a column
         },
     )
-
-
-def _regressed(event: ModelRegressed, message: Message) -> Iterator[tuple[str, Values]]:
-    yield (
-        "model_regression_history",
-        {
-            **_about_model(event, message),
-            "job_id": event.job_id,
-            "digest": event.digest,
-            "server_version": event.server_version,
-            "before": event.before,
-            "drops": event.drops,
-        },
-    )
-
-
-def _rated(event: ModelRated, message: Message) -> Iterator[tuple[str, Values]]:
-    yield "model_rating_history", {**_about_model(event, message), "ratings": event.ratings}
 
 
 def _reported(event: ModelReported, message: Message) -> Iterator[tuple[str, Values]]:
@@ -393,16 +360,41 @@ def _observed(event: EndpointObserved, message: Message) -> Iterator[tuple[str, 
     )
 
 
+class Copied(Struct, frozen=True):
+    """The table of an event that is stored as it is: each of its fields in a column of the same name.
+
+    `catalogued` are the fields that a catalogue of the past needs, `others` the rest.
+    """
+
+    table: str
+    catalogued: tuple[str, ...]
+    others: tuple[str, ...] = ()
+
+    def __call__(self, event: ModelEvent, message: Message) -> Iterator[tuple[str, Values]]:
+        """Yield its row."""
+        fields = {name: getattr(event, name) for name in (*self.catalogued, *self.others)}
+        yield self.table, {**_about_model(event, message), **fields}
+
+
+COPIED: dict[type[ModelEvent], Copied] = {
+    ModelVerified: Copied(
+        "model_capability_history",
+        ("job_id", "outcome", "digest", "claims", "embedding_dimensions"),
+        others=("attempts",),
+    ),
+    ModelRegressed: Copied(
+        "model_regression_history", (), others=("job_id", "digest", "server_version", "before", "drops")
+    ),
+    ModelRated: Copied("model_rating_history", ("ratings",)),
+}
 _ROWS: dict[type[Event], Callable[[Any, Message], Iterator[tuple[str, Values]]]] = {
     ModelFound: _lifecycle,
     ModelChanged: _lifecycle,
     ModelLost: _lifecycle,
     ModelProbed: _probed,
     ModelBenchmarked: _benchmarked,
-    ModelVerified: _verified,
     ModelEvaluated: _evaluated,
-    ModelRegressed: _regressed,
-    ModelRated: _rated,
     ModelReported: _reported,
     EndpointObserved: _observed,
 }
+_ROWS.update(COPIED.items())

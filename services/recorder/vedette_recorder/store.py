@@ -1,61 +1,45 @@
 """The database: migrations, writing rows once, quarantine of what cannot be stored, retention.
 
-The URL decides between SQLite and PostgreSQL; the statements are the same. Whatever keeps the database from
+The statements are the same on SQLite and PostgreSQL (`opening.py`). Whatever keeps the database from
 answering is DatabaseUnavailable, and nothing of the transaction is kept: try again with the same rows.
 """
 
 import asyncio
-import os
-import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import msgspec
 import sqlalchemy as sa
 from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
 from msgspec import Struct
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from vedette.errors import ConfigurationError
-from vedette.local import installing, private
 from vedette.messages.tolerance import FUTURE
 from vedette.types import ModelRef
 from vedette_recorder import daily_aggregates, postgres, redating, tables
-from vedette_recorder.errors import DatabaseUnavailable
+from vedette_recorder.opening import (
+    CHANGE_TIMEOUT_S,
+    COMMAND_TIMEOUT_S,
+    is_sqlite,
+    migrate,
+    parse,
+    reading,
+    require_writable,
+    translated,
+    writing,
+)
 from vedette_recorder.probes import DAY
 from vedette_recorder.record import CurrentRow, Gap, Position, Row
 from vedette_recorder.retaining import Recorded
 from vedette_recorder.writing import Batch, Writer
 
-_UNAVAILABLE: tuple[type[Exception], ...] = (DBAPIError, sa.exc.TimeoutError, OSError)
-with suppress(ImportError):  # of the extra "postgres"
-    from asyncpg import InterfaceError, PostgresError
-
-    # SQLAlchemy lets them through as they are when a connection breaks while it is being set up.
-    _UNAVAILABLE += (InterfaceError, PostgresError)
-
 T = TypeVar("T")
 S = TypeVar("S", bound=Struct)
-_SQLITE = "sqlite+aiosqlite"
-SUPPORTED = (_SQLITE, postgres.DRIVER)
-_SPELT = dict.fromkeys(postgres.DRIVERS, postgres.DRIVER)
-CONNECT_TIMEOUT_S = 10
-COMMAND_TIMEOUT_S = 60
-# Another version may have months of rows to rewrite.
-CHANGE_TIMEOUT_S = 3600
-# How long another process that makes or changes the tables of an SQLite file is waited for at a time.
-_ANOTHER_MIGRATES_S = 30
 DELETE_BATCH = 500
-_MIGRATION_LOCK = 0x7665_6465_7474  # "vedett": what PostgreSQL's advisory lock is known by
-_MIGRATIONS = Path(__file__).parent / "migrations"
 # Every contact with an endpoint is in the one, every probe in the other.
 _WITNESSES = (tables.endpoint_history.c.measured_at, tables.model_availability_history.c.measured_at)
 
@@ -66,23 +50,23 @@ class Store:
     def __init__(self, url: str) -> None:
         self._url = parse(url)
         self._pooler = postgres.Pooler()
-        self._reading = _reading(self._url, self._pooler)
-        self._writing = _writing(self._url, self._pooler, COMMAND_TIMEOUT_S)
+        self._reading = reading(self._url, self._pooler)
+        self._writing = writing(self._url, self._pooler, COMMAND_TIMEOUT_S)
         self._under_way: set[asyncio.Task[Any]] = set()  # reads and transactions, awaited or not
         self._writer = Writer(self._writing.dialect)
         self._insert = self._writer.insert
         # SQLite has one writer; waiting here costs less than waiting for its lock.
         self._turn: AbstractAsyncContextManager[None] = (
-            asyncio.Lock() if _is_sqlite(self._url) else nullcontext()
+            asyncio.Lock() if is_sqlite(self._url) else nullcontext()
         )
 
     async def __aenter__(self) -> Self:
-        if _is_sqlite(self._url):
-            _require_writable(self._url)
+        if is_sqlite(self._url):
+            require_writable(self._url)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await _end(self._under_way, cancel=not _is_sqlite(self._url))
+        await _end(self._under_way, cancel=not is_sqlite(self._url))
         await self._reading.dispose()
         await self._writing.dispose()
 
@@ -99,7 +83,7 @@ class Store:
         return self._writer.bind(rows)
 
     async def put(self, batch: Batch) -> tuple[Row, ...]:
-        """Write *batch* in one transaction, each row once; return the dead letters of those that cannot be held."""
+        """Write *batch* in one transaction, each row once; return the dead letters of rows that cannot be stored."""
         return await self._transact(lambda connection: self._writer.write(connection, batch))
 
     async def write(self, rows: Iterable[Row]) -> tuple[Row, ...]:
@@ -181,7 +165,7 @@ class Store:
 
     async def time(self) -> datetime | None:
         """Return what the database's own clock shows, or None for SQLite, which has none."""
-        if _is_sqlite(self._url):
+        if is_sqlite(self._url):
             return None
         rows = await self.read(sa.select(sa.func.clock_timestamp().label("now")))
         shown: datetime = rows[0]["now"]
@@ -239,7 +223,7 @@ class Store:
         return deleted
 
     async def delete(self, table: sa.Table, where: sa.ColumnElement[bool]) -> int:
-        """Delete the rows of *table* that are so; return how many."""
+        """Delete the rows of *table* for which *where* holds; return how many."""
 
         async def delete(connection: AsyncConnection) -> int:
             return (await connection.execute(sa.delete(table).where(where))).rowcount
@@ -282,8 +266,8 @@ class Store:
                 rows: Sequence[sa.Row[Any]] = (await connection.execute(query)).all()
             return rows
 
-        with _translated(self._url):
-            return await self._run(read(), leave=_is_sqlite(self._url))
+        with translated(self._url):
+            return await self._run(read(), leave=is_sqlite(self._url))
 
     async def _run(self, work: Coroutine[Any, Any, T], *, leave: bool = False) -> T:
         """Return what *work* returns, in a task that the store ends before it closes the database.
@@ -298,7 +282,7 @@ class Store:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            if not _is_sqlite(self._url):
+            if not is_sqlite(self._url):
                 task.cancel()
             if not leave:
                 await asyncio.wait([task])
@@ -340,22 +324,22 @@ class Store:
             await asyncio.sleep(time.monotonic() - began)
 
     async def _change_tables(self, run: Any, revision: str) -> None:
-        patient = _writing(self._url, self._pooler, CHANGE_TIMEOUT_S)
+        patient = writing(self._url, self._pooler, CHANGE_TIMEOUT_S)
 
         async def change() -> None:
             try:
-                await _begin(patient, partial(_migrate, run, revision))
+                await _begin(patient, partial(migrate, run, revision))
             finally:
                 await patient.dispose()
 
         await self._in_turn(change)
 
     async def _transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Return what *work* comes to in a transaction of its own."""
+        """Return the result of *work* in a transaction of its own."""
         return await self._in_turn(partial(_begin, self._writing, work))
 
     async def _in_turn(self, transaction: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        with _translated(self._url):
+        with translated(self._url):
             async with self._turn:
                 return await self._run(transaction())
 
@@ -372,194 +356,6 @@ async def _end(tasks: Iterable["asyncio.Task[Any]"], *, cancel: bool) -> None:
 async def _begin(engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
     async with engine.begin() as connection:
         return await work(connection)
-
-
-def parse(url: str) -> sa.URL:
-    """Return *url* taken apart, by the driver that is used. Raises ConfigurationError."""
-    try:
-        parsed = sa.make_url(postgres.with_hosts_in_query(url))
-    except (ArgumentError, ValueError) as error:
-        raise ConfigurationError(where="database.url", problem="is not a database URL") from error
-    parsed = parsed.set(drivername=_SPELT.get(parsed.drivername, parsed.drivername))
-    if parsed.drivername not in SUPPORTED:
-        problem = f'"{parsed.drivername}" is not supported; use {" or ".join(SUPPORTED)}'
-        raise ConfigurationError(where="database.url", problem=problem)
-    if _is_sqlite(parsed) and parsed.database in (None, "", ":memory:"):
-        raise ConfigurationError(where="database.url", problem="names no file")
-    if _is_sqlite(parsed):
-        _require_meant(url, Path(parsed.database or ""))
-    return parsed
-
-
-def _require_meant(url: str, path: Path) -> None:
-    """Raise ConfigurationError when *url* was written with a plain % and so names another directory than meant."""
-    written = Path(url.partition(":///")[2].partition("?")[0])
-    if written.parent != path.parent and written.parent.is_dir() and not path.parent.is_dir():
-        problem = f"names {path}, because %40 stands for @ in a URL; for {written} write each % as %25"
-        raise ConfigurationError(where="database.url", problem=problem)
-
-
-def _is_sqlite(url: sa.URL) -> bool:
-    return url.drivername == _SQLITE
-
-
-def _reading(url: sa.URL, pooler: postgres.Pooler) -> AsyncEngine:
-    """Return an engine whose statements are each read by themselves: a transaction would cost three round trips."""
-    # After five times PostgreSQL plans a question for any window of time, and reads all models of it: 190 ms, not 50.
-    planned_anew = {"server_settings": {"plan_cache_mode": "force_custom_plan"}}
-    return _engine(url, pooler, COMMAND_TIMEOUT_S, planned_anew, isolation_level="AUTOCOMMIT")
-
-
-def _writing(url: sa.URL, pooler: postgres.Pooler, command_timeout_s: float) -> AsyncEngine:
-    engine = _engine(url, pooler, command_timeout_s, {})
-    if _is_sqlite(url):
-        sa.event.listen(engine.sync_engine, "begin", _begin_immediate)
-    return engine
-
-
-def _engine(
-    url: sa.URL,
-    pooler: postgres.Pooler,
-    command_timeout_s: float,
-    of_asyncpg: dict[str, Any],
-    **options: str,
-) -> AsyncEngine:
-    arguments: dict[str, Any] = {}
-    if _is_sqlite(url):
-        if command_timeout_s > COMMAND_TIMEOUT_S and "timeout" not in url.query:
-            arguments = {"timeout": _ANOTHER_MIGRATES_S}
-    else:
-        url, asked = postgres.split(url)
-        waiting = {"timeout": CONNECT_TIMEOUT_S, "command_timeout": command_timeout_s}
-        arguments = waiting | of_asyncpg | asked
-    try:
-        engine = create_async_engine(
-            url,
-            connect_args=arguments,
-            hide_parameters=True,
-            json_serializer=_to_json,
-            json_deserializer=msgspec.json.decode,
-            pool_use_lifo=True,
-            **options,
-        )
-    except (ImportError, NoSuchModuleError) as error:
-        problem = (
-            f"{url.drivername} is not installed ({error}); install it ({installing.command('postgres')})"
-        )
-        raise ConfigurationError(where="database.url", problem=problem) from error
-    if _is_sqlite(url):
-        sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-    else:
-        pooler.follow(engine.sync_engine)
-    return engine
-
-
-def _to_json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-def _prepare_sqlite(connection: Any, _: object) -> None:
-    # The driver's own transactions leave DDL out and begin late; `begin` below says it instead.
-    connection.isolation_level = None
-    # The busy timeout is the driver's: 5 s, or `?timeout=` in the URL.
-    connection.run_async(_write_ahead)
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA synchronous = FULL")  # NORMAL lost acknowledged events in a power cut
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.close()
-
-
-async def _write_ahead(connection: Any) -> None:
-    """Give the file of *connection* a write-ahead log, while other processes may be doing the same.
-
-    SQLite refuses this at once, whatever the busy timeout, when two connections to a new file ask for it together.
-    """
-    give_up = time.monotonic() + _ANOTHER_MIGRATES_S
-    while True:
-        try:
-            await connection.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
-                raise
-        await asyncio.sleep(0.02)
-
-
-def _begin_immediate(connection: sa.Connection) -> None:
-    # A deferred transaction that turns out to write fails at once when another one has written meanwhile.
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _require_writable(url: sa.URL) -> None:
-    """Make the database's file and directory, for their user alone. Raises ConfigurationError when it cannot."""
-    path = Path(url.database or "").absolute()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        problem = f"the directory {path.parent} cannot be made: {error.strerror}"
-        raise ConfigurationError(where="database.url", problem=problem) from error
-    for needed in (path.parent, path):
-        if needed.exists() and not os.access(needed, os.W_OK):
-            raise ConfigurationError(where="database.url", problem=f"{needed} cannot be written")
-    # SQLite gives its log and shared memory the mode of the file; those of an earlier version may be there.
-    for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
-        try:
-            if file == path or os.path.lexists(file):
-                os.close(private.open_file(file, os.O_RDWR))
-        except OSError as error:
-            problem = (
-                f"{file} is a link; name the file itself"
-                if file.is_symlink()
-                else f"{file}: {error.strerror}"
-            )
-            raise ConfigurationError(where="database.url", problem=problem) from error
-
-
-async def _migrate(run: Any, revision: str, connection: AsyncConnection) -> None:
-    if connection.dialect.name == "postgresql":
-        await _require_primary(connection)
-        # On SQLite the transaction itself is the lock.
-        await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
-    await connection.run_sync(_alembic, run, revision)
-
-
-async def _require_primary(connection: AsyncConnection) -> None:
-    """Raise DatabaseUnavailable when nothing can be written here, also where no table needs a change."""
-    if (await connection.execute(postgres.IS_READ_ONLY)).scalar_one():
-        raise DatabaseUnavailable(url=_shown(connection.engine.url), problem=postgres.READ_ONLY)
-
-
-def _alembic(connection: sa.Connection, run: Any, revision: str) -> None:
-    config = Config()
-    # Alembic reads its options through configparser, to which a percent sign is special.
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    try:
-        run(config, revision)
-    except CommandError as error:
-        problem = (
-            f"its tables are of another version of Vedette, or of another program ({error}). Run the version that "
-            "made them, or give Vedette a database or a schema of its own"
-        )
-        raise ConfigurationError(where="database.url", problem=problem) from error
-
-
-@contextmanager
-def _translated(url: sa.URL) -> Iterator[None]:
-    try:
-        yield
-    except _UNAVAILABLE as error:
-        cause = getattr(error, "orig", None) or error
-        problem = str(cause) or type(error).__name__
-        if getattr(cause, "sqlstate", None) == postgres.READ_ONLY_STATE:
-            problem = postgres.READ_ONLY
-        raise DatabaseUnavailable(url=_shown(url), problem=problem) from error
-
-
-def _shown(url: sa.URL) -> str:
-    """Return *url* without its secrets; a password can stand in the query as well."""
-    hosts = {name: value for name, value in url.query.items() if name == "host"}
-    return url.set(query=hosts).render_as_string(hide_password=True)
 
 
 # --- Gaps -----------------------------------------------------------------------------------------------------
