@@ -28,7 +28,7 @@ def _configure() -> None:
             ),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        # The standard error of whoever asks for a logger, not of the first who did: a test's is closed at its end.
+        # The standard error at the time of the call, not at the first one: that of a test is closed at its end.
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )

@@ -13,7 +13,7 @@ from vedette.types import Outcome
 
 
 class Answered(Struct, frozen=True, kw_only=True):
-    """A complete output: its text, what was thought before it, and how it ended, with the tools it called."""
+    """A complete output: its text, the thoughts before it, the tools that it called, and how it ended."""
 
     text: str
     thinking: str = ""

@@ -1,4 +1,4 @@
-"""The measure `verify`: which capabilities a model proves when asked, and which it does not."""
+"""The measure `verify`: which capabilities a model shows when a call asks for them."""
 
 from datetime import datetime
 from random import Random
@@ -20,7 +20,7 @@ _VECTORS = {"embedding": prove_embedding, "rerank": prove_rerank}
 
 
 class Capabilities:
-    """Puts one model to the proof for one job."""
+    """Checks the capabilities of one model for one job."""
 
     def __init__(self, *, bus: Bus, clock: Clock, rng: Random) -> None:
         self._bus = bus
@@ -40,7 +40,7 @@ class Capabilities:
         return True
 
     def is_wanted(self, endpoint: OpenEndpoint) -> bool:
-        """Return whether models of the endpoint are to prove anything without being asked."""
+        """Return whether the endpoint's models are checked by schedule."""
         return endpoint.settings.verify_capabilities
 
     def pays(self, endpoint: OpenEndpoint, info: ModelInfo) -> bool:
@@ -48,7 +48,7 @@ class Capabilities:
         return False
 
     def estimate(self, endpoint: OpenEndpoint, info: ModelInfo) -> Use:
-        """Return what all calls come to if each answer is as long as allowed."""
+        """Return the cost of all calls if each answer is as long as allowed."""
         made = [call.generation.max_tokens for call in calls(info, self._rng)] or [0]
         return cost(
             endpoint.settings,

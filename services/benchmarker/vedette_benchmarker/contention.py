@@ -1,4 +1,4 @@
-"""Whether an endpoint had other work during a run: from what it told before and after. Pure."""
+"""Whether an endpoint had other work during a run: from its activity before and after. Pure."""
 
 from vedette.providers import Activity
 
@@ -9,7 +9,7 @@ _COUNTING_SLACK_TOKENS = 4
 def other_work(before: Activity | None, after: Activity | None, *, model: str, own_tokens: int) -> str | None:
     """Return what else the endpoint did between *before* and *after* a run of *model*, or None.
 
-    The run's own *own_tokens* are taken off. What an endpoint does not tell is not held against the run.
+    *own_tokens* are those of the run itself. A figure that the endpoint does not report counts as no other work.
     """
     if before is None or after is None:
         return None
@@ -29,7 +29,7 @@ def other_work(before: Activity | None, after: Activity | None, *, model: str, o
 
 
 def others(before: Activity | None, after: Activity | None) -> int | None:
-    """Return how many other requests ran beside a run, as far as the endpoint told before and after it."""
+    """Return how many other requests ran during a run, by what the endpoint reported; None where it did not."""
     told = [seen.running for seen in (before, after) if seen is not None and seen.running is not None]
     return max(told) if len(told) == 2 else None
 

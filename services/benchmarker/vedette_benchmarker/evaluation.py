@@ -64,7 +64,7 @@ class Evaluation:
         return state.quality.measured_at if state.quality else None
 
     def reload(self, use_cases: Mapping[str, UseCase], vouched: Sequence[Vouched]) -> None:
-        """Ask what tells of *use_cases* from now on."""
+        """Ask the suites that measure *use_cases* from now on."""
         self._use_cases = use_cases
         self._vouched = vouched
 
@@ -79,7 +79,7 @@ class Evaluation:
     def _first_share(self, state: ModelState, info: ModelInfo) -> dict[str, int]:
         """Return the items by kind of the suites that have no score yet: few, unless there is nothing else to ask by.
 
-        What tells of no use case is not raced. New weights or a new server are compared with what was before.
+        A suite that measures no use case is not raced. New weights or a new server are compared with the scores before.
         """
         scores = self._scores_so_far(state, info)
         compared = not scores and state.evaluated is not None and bool(state.evaluated.event.quality.scores)
@@ -125,11 +125,11 @@ class Evaluation:
         return failed and self._clock.now() - last.at < _REST
 
     def is_wanted(self, endpoint: OpenEndpoint) -> bool:
-        """Return whether models of the endpoint are to be evaluated without being asked."""
+        """Return whether the endpoint's models are evaluated by schedule."""
         return endpoint.settings.evaluate
 
     def estimate(self, endpoint: OpenEndpoint, info: ModelInfo) -> Use:
-        """Return what a job of the schedule comes to at most: every suite asked, every answer as long as allowed."""
+        """Return the highest cost of a scheduled job: every suite asked, every answer as long as allowed."""
         items = [item for suite in self._fitting(info, ()) for item in self._sample(suite)]
         generated = sum(item.max_tokens for item in items if isinstance(item, Item))
         return cost(
@@ -145,14 +145,14 @@ class Evaluation:
         return list(islice(items, min(STEP, self._settings.items)))
 
     def pays(self, endpoint: OpenEndpoint, info: ModelInfo) -> bool:
-        """Return whether `usd_per_day` gives leave for a model whose calls cost: the next questions are affordable."""
+        """Return whether `usd_per_day` covers the next questions to a model whose calls cost money."""
         limit, cost = self._settings.usd_per_day, evaluating.expected(info, STEP)
         if not limit or cost is None or endpoint.settings.measure is False or info.disturbs:
             return False
         return cost.usd <= limit - self._spent_today()
 
     def _spent_today(self) -> float:
-        """Return what evaluations have cost today, with what those that run may cost yet."""
+        """Return what evaluations cost today (US dollars), including the limits of those in progress."""
         now = self._clock.now()
         names = {state.model.endpoint for state in self._catalogue.present()}
         spent = evaluating.spent_today(self._catalogue, sorted(names), now.date().isoformat())
@@ -289,7 +289,7 @@ class Evaluation:
         return found
 
     def _fitting(self, info: ModelInfo, named: Sequence[str]) -> list[Suite]:
-        """Return the suites for a model: those *named*, or all, but none that needs what it is known to lack."""
+        """Return the suites for a model: those *named*, or all; none that needs a capability which the model lacks."""
         wanted = [suite for suite in self._suites if not named or suite.kind in named]
         return [suite for suite in wanted if _may_be_asked(info, suite)]
 

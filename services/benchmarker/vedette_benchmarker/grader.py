@@ -30,9 +30,9 @@ Answer = Answered | Sequence[Sequence[float]]  # a text, or the vectors of texts
 
 
 class Given(Struct, frozen=True, kw_only=True):
-    """An answer, and which question it answers: the item at `place` of the suite with the seed.
+    """An answer, and its question: the item at `place` of the suite with the seed.
 
-    Checks are functions, which cannot be sent, so the grading process makes the item again. `prompt` tells whether
+    Checks are functions, which cannot be sent, so the grading process makes the item again. `prompt` shows whether
     it made the same one.
     """
 

@@ -1,4 +1,4 @@
-"""From single verdicts to a model's quality: how many to ask for, scores, what they say next to before. Pure."""
+"""From single verdicts to a model's quality: how many items to ask, scores, and drops against the baseline. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ _ENOUGH_TO_DISPROVE = 3  # failures without a success
 
 
 class Graded(Struct, frozen=True, kw_only=True):
-    """What one suite came to so far."""
+    """The verdicts of one suite so far."""
 
     suite: Suite
     successes: int = 0
@@ -66,7 +66,7 @@ def _cut(text: str) -> str:
 
 
 def telling(graded: Sequence[Graded]) -> tuple[Miss, ...]:
-    """Return the most telling misses: of each suite in turn, those first in which the model is usually right."""
+    """Return the most useful misses: of each suite in turn, first of suites in which the model is usually right."""
     by_rate = sorted(
         (g for g in graded if g.misses), key=lambda g: (-g.successes / max(1, g.trials), g.suite.kind)
     )
@@ -85,7 +85,7 @@ def ungraded(graded: Sequence[Graded]) -> dict[str, Ungraded]:
 
 
 def claims(graded: Sequence[Graded]) -> dict[str, Claim]:
-    """Return what the items have proved by the way: one success proves, several failures without one disprove."""
+    """Return the capabilities that the items showed: one success confirms, several failures without one refute."""
     found = {}
     for one in graded:
         capability = one.suite.capability
@@ -111,8 +111,8 @@ def fold(
 ) -> Quality:
     """Return the quality after an evaluation that gave *scores*.
 
-    Scores add up while weights, server version and suite version stay. When weights or server change, they begin
-    anew, and those before become the baseline.
+    Scores add up while weights, server version and suite version stay. When weights or server change, they start
+    again, and those before become the baseline.
     """
     same = previous is not None and continues(previous, digest, server_version)
     before = previous.scores if previous is not None and same else {}

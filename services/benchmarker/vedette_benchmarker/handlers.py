@@ -59,7 +59,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def _turn(measured: tuple[datetime | None, ModelState]) -> tuple[datetime, float, ModelRef]:
-    """Return by what models are measured in turn: the longest ago first, of the new ones the most promising."""
+    """Return the order in which models are measured: the longest ago first, of new ones the most promising."""
     at, state = measured
     hope = evaluating.promise(state.info) if at is None and state.info else 0.0
     return at or _NEVER, -hope, state.model
@@ -86,7 +86,7 @@ class Ended(Struct, frozen=True, kw_only=True):
     ok: bool
     detail: str = ""
     use: Use
-    gave_way: GaveWay | None = None  # it was broken off, because somebody else uses the server
+    gave_way: GaveWay | None = None  # it was stopped, because another user needs the server
 
 
 class Measure(Protocol):
@@ -105,11 +105,11 @@ class Measure(Protocol):
         ...
 
     def is_wanted(self, endpoint: OpenEndpoint) -> bool:
-        """Return whether the endpoint's settings want it without being asked."""
+        """Return whether the endpoint's settings want it by schedule."""
         ...
 
     def pays(self, endpoint: OpenEndpoint, info: ModelInfo) -> bool:
-        """Return whether a budget of its own gives leave for a model whose calls cost money."""
+        """Return whether a budget of its own covers a model whose calls cost money."""
         ...
 
     def estimate(self, endpoint: OpenEndpoint, info: ModelInfo) -> Use:
@@ -127,7 +127,7 @@ class Measure(Protocol):
     ) -> Ended:
         """Measure, publish, and say how it ended; *turn* is awaited before each request.
 
-        Raises RequestError where the job asks for what does not exist, and GaveWay where somebody else has the turn.
+        Raises RequestError where the job asks for what does not exist, and GaveWay where another user has the turn.
         """
         ...
 
@@ -181,7 +181,7 @@ class Measurements:
                 )
 
     async def on_found(self, event: ModelFound) -> None:
-        """Queue the first measurements of a model that has just come; of a renamed one, those that it has not had."""
+        """Queue the first measurements of a found model; of a renamed one, those that it lacks."""
         if event.formerly is None:
             await self._queue_first(event, "found")
             return
@@ -301,9 +301,9 @@ class Measurements:
         seen: Occupancy | None,
         looked: Use,
     ) -> Ended:
-        """Run *measure* and enter what it used into the ledger, also when it fails or must wait.
+        """Run *measure* and count what it used, also when it fails or must wait.
 
-        What was *looked* at before it counts too.
+        *looked* is what the requests before it used; it counts too.
         """
         if state.info is None:
             raise AssertionError("only a model that is there is measured")
@@ -329,7 +329,7 @@ class Measurements:
     async def _measure(
         self, measure: Measure, endpoint: OpenEndpoint, state: ModelState, job: Job, sent: Sent
     ) -> Ended:
-        """Run *measure*; break it off when somebody else uses the server, unless a person asked for it."""
+        """Run *measure*; stop it when another user needs the server, unless an operator requested it."""
         if state.info is None:
             raise AssertionError("only a model that is there is measured")
         if job.cause == "manual":
@@ -353,7 +353,7 @@ class Measurements:
     async def _look(
         self, endpoint: OpenEndpoint, names: set[str], job: Job
     ) -> tuple[Occupancy | None, GaveWay | None]:
-        """Return what is loaded now, where the server tells, and why the job must wait for somebody else."""
+        """Return what is loaded now, where the server reports it, and why the job must wait for another user."""
         loaded = await look(endpoint, self._clock.now())
         if loaded is not None and not any(name in loaded for name in names):
             busy = None  # of a server that sleeps not even its metrics are asked
@@ -384,9 +384,9 @@ class Measurements:
         return None
 
     async def _put_off(self, endpoint: OpenEndpoint, job: Job, gives_way: GaveWay) -> None:
-        """Queue *job* again later: somebody else uses the server.
+        """Queue *job* again later: another user needs the server.
 
-        Not by giving it back: its host group would wait with it. After a restart, the next tick makes up for it.
+        It is not given back, because its host group would wait too. After a restart, the next tick queues it.
         """
         wait_s = gives_way.wait.total_seconds()
         self._bus.log.info(

@@ -79,7 +79,7 @@ def plan(info: ModelInfo, settings: Benchmarking) -> list[Run]:
 
 
 def small(plan: Sequence[Run]) -> list[Run]:
-    """Return what of *plan* tells whether a model changed: its warm-up, and two runs with a short prompt."""
+    """Return the part of *plan* that shows whether a model changed: its warm-up, and two runs with a short prompt."""
     short = [run for run in plan if run.prompt == "short" and not run.warm_up]
     return [*(run for run in plan if run.warm_up), *short[:_SMALL_RUNS]]
 
@@ -186,7 +186,7 @@ class _Bench(Struct, frozen=True, kw_only=True):
             return None
 
     async def _is_cold(self) -> bool:
-        """Return whether the model is known not to be loaded; what cannot be told is not called cold."""
+        """Return whether the model is known not to be loaded; unknown is not cold."""
         try:
             residency = await self.endpoint.resident()
         except ProviderError:
@@ -271,7 +271,7 @@ def _tokens(finished: Finished, deltas: Sequence[Delta]) -> tuple[int, bool, str
 def _timed_figures(
     sent_at: float, deltas: Sequence[Delta], finished: Finished, tokens: int
 ) -> dict[str, Any]:
-    """Return what the client's own clock tells of an answer, or as `detail` why it tells nothing."""
+    """Return the figures of an answer by the client's clock, or as `detail` why there are none."""
     times = [delta.at for delta in deltas]
     if not times:
         return {"detail": "no figures: the answer was empty"}

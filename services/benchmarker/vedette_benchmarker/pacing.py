@@ -1,4 +1,4 @@
-"""How fast the tokens of a streamed answer came, told from the packets that they came in. Pure."""
+"""How fast the tokens of a streamed answer came, by the packets that carried them. Pure."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -20,7 +20,7 @@ MAX_OUTPUT_TPS = 10_000.0
 
 
 class Pace(Struct, frozen=True, kw_only=True):
-    """Tokens per second and the gaps between packets (s), or why the times tell nothing."""
+    """Tokens per second and the gaps between packets (s), or why the times give no figure."""
 
     output_tps: float | None = None
     gaps: tuple[float, ...] = ()

@@ -1,7 +1,7 @@
-"""What a model must do to prove a capability: a small call each, and how its answer is judged.
+"""Capability checks: a small call for each capability, and how its answer is judged.
 
-Asked once, when a model is found or its weights change; temperature 0. An answer that fails disproves only what
-the model was plainly asked for; a call that the endpoint could not serve proves nothing.
+Made once, when a model is found or its weights change; temperature 0. A wrong answer refutes only the capability
+that the call asked for. A call that the endpoint could not serve shows nothing.
 """
 
 import re
@@ -31,7 +31,7 @@ _COLOURS = {"red": (220, 20, 20), "green": (20, 160, 20), "blue": (20, 40, 220)}
 
 
 class Call(Struct, frozen=True, kw_only=True):
-    """A call that is to prove *capability*. `judge` answers None where the answer proves nothing."""
+    """A call that checks *capability*. `judge` returns None where the answer shows nothing."""
 
     capability: Capability
     generation: Generation
@@ -166,7 +166,7 @@ def png(colour: tuple[int, int, int], side: int = 64) -> bytes:
 
 
 class Proof(Struct, frozen=True, kw_only=True):
-    """What calls have proved so far, what they used, and the failure after which no more were made."""
+    """What the calls showed so far, what they used, and the failure after which no more were made."""
 
     attempts: tuple[Attempt, ...] = ()
     requests: int = 0
@@ -177,7 +177,7 @@ class Proof(Struct, frozen=True, kw_only=True):
 
 
 async def prove(endpoint: Endpoint, call: Call, before: Proof, secrets: Secrets = NO_SECRETS) -> Proof:
-    """Make *call*; return *before* with what came of it. Never raises for an endpoint's failure."""
+    """Make *call*; return *before* with its result. Never raises for an endpoint's failure."""
     try:
         answered = whole([item async for item in endpoint.generate(call.generation)], secrets)
     except ProviderError as error:
@@ -248,8 +248,8 @@ def _is_refused(capability: Capability, error: ProviderError) -> bool:
 def _failed(before: Proof, capability: Capability, asked: str, error: ProviderError) -> Proof:
     """Return *before* with a call that failed.
 
-    It disproves where the server says that the capability is not there; any other refusal proves nothing, and
-    any other failure ends the proof.
+    It refutes the capability where the server says that it is missing. Any other refusal shows nothing, and any
+    other failure ends the checks.
     """
     refused = _is_refused(capability, error)
     attempt = Attempt(
@@ -292,7 +292,7 @@ def _shown(answered: Answered) -> str:
 
 
 def claims(attempts: Sequence[Attempt]) -> dict[str, Claim]:
-    """Return what *attempts* verify. What proved nothing is not there."""
+    """Return the claims that *attempts* verify; those that showed nothing make none."""
     return {
         str(attempt.capability): Claim(
             value=attempt.proved, evidence=Evidence.VERIFIED, source=_because(attempt)

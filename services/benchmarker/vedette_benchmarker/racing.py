@@ -125,9 +125,9 @@ def _questions(
 
 
 def _next(one: Entrant, use_case: UseCase) -> dict[str, int]:
-    """Return how many more questions to ask of each kind that tells of *use_case* and is still open for the model.
+    """Return how many more questions to ask of each kind that measures *use_case* and is still open for the model.
 
-    They are in proportion to the weights of the kinds, which makes the most of their number.
+    They are in proportion to the weights of the kinds, which moves the score most for their number.
     """
     most = max(use_case.kinds.values(), default=0.0)
     steps = {kind: math.ceil(STEP * weight / most) for kind, weight in use_case.kinds.items() if weight}
@@ -254,7 +254,7 @@ def _beside(one: Entrant, use_case: UseCase) -> float:
 
 
 def _within(one: Entrant, use_case: UseCase) -> float:
-    """Return what the bounds on the seconds and the US dollars of a typical answer make of a score: 1 within them."""
+    """Return the multiplier of a score by the bounds on seconds and US dollars of a typical answer: 1 within them."""
     within, bounds, (into, out_of) = 1.0, use_case.bounds, use_case.tokens
     if bounds.answer_s and one.output_tps:
         seconds = (one.ttft_ms or 0.0) / 1000 + out_of / one.output_tps

@@ -180,7 +180,7 @@ def _failure(ended: _Ended) -> str:
 
 
 def _wrong(case: Case | None, line: bytes | None) -> str:
-    """Return what is wrong with the answer *line* to *case*; nothing if it is right. Believes nothing it is told."""
+    """Return what is wrong with the answer *line* to *case*; nothing if it is right. The line is not trusted."""
     if case is None:
         return "answered more than was asked"
     if line is None:

@@ -1,4 +1,4 @@
-"""The inside of the sandbox: a script, of the standard library alone, that `sandbox.py` starts and nobody imports.
+"""The inside of the sandbox: a script, of the standard library alone, that `sandbox.py` starts and no module imports.
 
 Three processes. The supervisor (the one started) makes the namespaces, keeps the deadline and is out of reach.
 Init is process 1 in them; it builds the view of the file system and gives up what power it has. The program is its
@@ -155,9 +155,9 @@ def _machine() -> int:
 
 
 def _unshare() -> None:
-    """Put this process into new namespaces, in which it is nobody, and has all power over them [user_namespaces(7)].
+    """Put this process into new namespaces, in which it is user 65534 with every capability [user_namespaces(7)].
 
-    Who was root becomes user 65534 outside too; anybody else stays who they are outside.
+    Root becomes user 65534 outside too; any other user stays the same outside.
     """
     root = os.geteuid() == 0
     uid, gid = (_NOBODY, _NOBODY) if root else (os.geteuid(), os.getegid())
@@ -180,7 +180,7 @@ def _unshare() -> None:
         code = os.waitstatus_to_exitcode(os.waitpid(mapper, 0)[1])
     if code:
         raise OSError(code, f"mapping user {uid}: {os.strerror(code)}")
-    if root:  # nobody else may; groups are power over files, and none of those are seen inside
+    if root:  # no other user may; groups give access to files, none of which are seen inside
         os.setgroups([])
 
 
@@ -231,7 +231,7 @@ def _unisolated(reason: str) -> int:
 
 
 def _init(request: dict[str, Any], told: int, machine: int) -> NoReturn:
-    """Build the walls, run the program behind them and tell by the exit status how it ended."""
+    """Build the walls, run the program behind them and report by the exit status how it ended."""
     try:
         _hide_files(machine)
         os.environ.clear()
@@ -251,7 +251,7 @@ def _init(request: dict[str, Any], told: int, machine: int) -> NoReturn:
 def _hide_files(machine: int) -> None:
     """Leave nothing to see but libraries and the standard library, read-only, and an empty /tmp [pivot_root(2)].
 
-    Paths are opened as who started us, because only they may be able to reach them, and seen as nobody.
+    Paths are opened as the user that started us, who alone may be able to reach them, and seen as user 65534.
     """
     _checked("mount private", _libc.mount(None, b"/", None, _MS_REC | _MS_PRIVATE, None))
     trees = {path: _tree(path) for path in _seen() if not os.path.islink(path)}

@@ -49,7 +49,7 @@ class Speed:
         return True
 
     def is_wanted(self, endpoint: OpenEndpoint) -> bool:
-        """Return whether the endpoint is to be benchmarked without being asked."""
+        """Return whether the endpoint is benchmarked by schedule."""
         return endpoint.settings.benchmark
 
     def pays(self, endpoint: OpenEndpoint, info: ModelInfo) -> bool:
@@ -57,7 +57,7 @@ class Speed:
         return False
 
     def estimate(self, endpoint: OpenEndpoint, info: ModelInfo) -> Use:
-        """Return what the plan comes to if every run goes through."""
+        """Return the cost of the plan if every run succeeds."""
         runs = plan(info, self._settings)
         return cost(
             endpoint.settings,

@@ -1,7 +1,7 @@
 """Who else uses a server: an unrequested measurement gives way to them, and pushes no model out that is in use.
 
-What counts as use: a model is loaded, or its unloading is put off, and neither by Vedette. What a measurement leaves
-loaded is kept with the endpoint's state, for other replicas and after a restart (`Occupancy`).
+What counts as use: a model is loaded, or its unloading is postponed, and neither by Vedette. What a measurement
+leaves loaded is kept with the endpoint's state, for other replicas and after a restart (`Occupancy`).
 """
 
 import asyncio
@@ -36,7 +36,7 @@ Turn = Callable[[], Awaitable[None]]  # awaited before each request of a measure
 
 
 class GaveWay(Exception):
-    """Somebody else uses the server: the measurement ends, to be done later."""
+    """Another user needs the server: the measurement ends, to be done later."""
 
     def __init__(self, why: str, *, wait: timedelta = QUIET) -> None:
         self.why = why
@@ -56,9 +56,9 @@ async def at_any_time() -> None:
 
 
 def other_use(before: Activity | None, seen: Activity, *, ours: int, ours_ended: bool) -> str | None:
-    """Return what somebody else did between two looks, or None, while *ours* requests of Vedette run. Pure.
+    """Return what another user did between two looks, or None, while *ours* requests of Vedette run. Pure.
 
-    When a model will be unloaded moves with each use; with ours too, so it tells nothing where *ours_ended* meanwhile.
+    Each use moves the time at which a model is unloaded. Ours do too, so that time shows nothing where *ours_ended*.
     """
     if seen.requests is not None and seen.requests > ours:
         return f"{seen.requests - ours} other requests run"
@@ -76,7 +76,7 @@ def _has_moved(before: str | None, mark: str) -> bool:
 
 
 async def until_used(endpoint: Endpoint, sent: Sent, clock: Clock) -> str | None:
-    """Return what somebody else does at *endpoint* while Vedette measures there; None where it does not tell.
+    """Return what another user does at *endpoint* while Vedette measures there; None where it does not report that.
 
     Nothing is asked before the first request of the measurement: that would wake a server that sleeps.
     """
@@ -186,7 +186,7 @@ def names_of(state: ModelState, beside: Iterable[ModelState]) -> set[str]:
 
 
 def unloading(states: Iterable[ModelState]) -> Loaded:
-    """Return when each model will be unloaded, as probes were told after their own questions. Pure."""
+    """Return when each model will be unloaded, as the server said after each probe. Pure."""
     health = ((state.model.name, state.health) for state in states)
     return {name: one.residency.expires_at for name, one in health if one is not None and one.residency}
 
@@ -207,7 +207,7 @@ def _is_same(at: datetime, other: datetime | None) -> bool:
 
 
 async def look(endpoint: OpenEndpoint, now: datetime) -> Loaded | None:
-    """Return what is loaded at *endpoint*, or None where it does not tell."""
+    """Return what is loaded at *endpoint*, or None where it does not report that."""
     try:
         told: Mapping[str, Residency] | None = await endpoint.endpoint.resident()
     except ProviderError:

@@ -15,7 +15,7 @@ SESSION_S: Final = 12 * 3600
 
 
 class Caller(Struct, frozen=True):
-    """Who sends a request: what the caller may do, and the session that says so, if it is one."""
+    """The caller of a request: what it may do, and its session, if it has one."""
 
     role: Role | None
     session: str | None = None
@@ -42,7 +42,7 @@ class Keys:
 
     @property
     def has_operator(self) -> bool:
-        """Whether anybody may act."""
+        """Whether there is an operator's token."""
         return self._operator_token is not None
 
     def role_of(self, token: str) -> Role | None:

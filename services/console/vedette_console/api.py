@@ -122,7 +122,7 @@ class Api:
 
 
 def name_of(event: Event) -> str:
-    """Return the name under which anybody follows events of this kind on the bus."""
+    """Return the public subject of events of this kind."""
     return PUBLIC_ANSWERS.rstrip(".") if isinstance(event, AnswerChanged) else event.TYPE
 
 

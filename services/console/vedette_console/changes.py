@@ -146,7 +146,7 @@ class Changes:
         self._listeners: set[Listener] = set()
 
     def apply(self, stream: Stream, event: Event, sequence: int) -> None:
-        """Take in *event*, the message *sequence* of *stream*, and tell the listeners."""
+        """Take in *event*, the message *sequence* of *stream*, and notify the listeners."""
         self.place = self.place.with_sequence(stream, sequence)
         if isinstance(event, AnswerChanged):
             self.winners[event.use_case] = event
@@ -155,7 +155,7 @@ class Changes:
         self._tell(News(self.place, event))
 
     def progress(self, progress: Progress) -> None:
-        """Take in the *progress* of a job, and tell the listeners."""
+        """Take in the *progress* of a job, and notify the listeners."""
         self.jobs.pop(progress.job_id, None)
         self.jobs[progress.job_id] = progress
         while len(self.jobs) > _MAX_JOBS:

@@ -158,7 +158,7 @@ def _dot(dot: Dot, x: float, y_of: Scale) -> Markup:
 
 
 class _Names:
-    """Names beside dots; one that would cover another is left out."""
+    """Names next to dots; one that would cover another is left out."""
 
     def __init__(self) -> None:
         self._taken: list[tuple[float, float, float]] = []  # left, right and height of each

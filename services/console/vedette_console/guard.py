@@ -92,7 +92,7 @@ class Guard:
         return None
 
     def caller(self, headers: Headers, address: str) -> Caller:
-        """Return who sends a request with *headers* from *address*."""
+        """Return the caller of a request with *headers* from *address*."""
         kind, _, token = headers.get("authorization", "").partition(" ")
         if kind.casefold() == "bearer":
             return Caller(self.role_of(token.strip(), address))
@@ -121,7 +121,7 @@ class Guard:
         return "viewer" if trusted else None
 
     def may_submit(self, request: Request, form_token: str | None) -> bool:
-        """Return whether an action of *request* is meant by its sender: no other site has the form's token."""
+        """Return whether the caller meant the action of *request*: no other site has the form's token."""
         caller: Caller = request.state.caller
         given = request.headers.get(FORM_HEADER) or form_token or ""
         return caller.session is None or self.keys.is_form_token(given, caller.session)

@@ -146,7 +146,7 @@ def infer(described: Described, name: str) -> tuple[Kind, dict[str, Claim]]:
 
 
 def _kind(described: Described, name: str) -> tuple[Kind, str | None]:
-    """Return the kind of a model, and what it is; None where nothing tells.
+    """Return the kind of a model, and what it is; None where that is unknown.
 
     Evidence, strongest first: what the server declares, names (its own, then that of what it was made from), what
     else that server runs.
@@ -175,7 +175,7 @@ def _kind(described: Described, name: str) -> tuple[Kind, str | None]:
 
 
 def _file_or_repository(origin: str) -> str:
-    """Return the last part of a path, whose folders tell nothing; a repository whole."""
+    """Return the last part of a path, whose folders mean nothing; a repository whole."""
     return origin.rstrip("/").rpartition("/")[2] if origin.startswith(("/", ".", "~")) else origin
 
 

@@ -227,7 +227,7 @@ class Discovery:
         raise Conflict(subject=subjects.of_model("*", info.model), attempts=_LOOK_AGAIN_TIMES)
 
     async def _make_way(self, info: ModelInfo, job: Job, now: datetime) -> None:
-        """Lose what has the name of *info* on another server, so that the stream tells the two apart."""
+        """Lose the model that has the name of *info* on another server, so that the two differ in the stream."""
 
         def step(state: ModelState) -> Lifecycle | None:
             elsewhere = state.info is not None and state.info.url != info.url

@@ -37,9 +37,9 @@ def listed_price(name: str, *, url: str) -> Price | None:
 def costs_nothing(
     rates: Rates | None, told: bool | None, *, features: Features, locality: Locality
 ) -> tuple[bool, str | None]:
-    """Return whether a call is known to cost nothing, and why where it is not the provider that *told* so.
+    """Return whether a call is known to cost nothing, and why, unless the provider *told* so itself.
 
-    Configured *rates* decide, then what the provider told, then what is so of all models of the endpoint. Pure.
+    Configured *rates* decide, then the provider's word, then what holds for all models of the endpoint. Pure.
     """
     if rates is not None:
         free = not (rates.input_usd_per_mtok or rates.output_usd_per_mtok)

@@ -1,6 +1,6 @@
 """Whether a model that is listed was known before, at an endpoint that has another name now (ADR 0022). Pure.
 
-A model is the same when its server (the URL), its name and its weights are: the digest, or where the server tells
+A model is the same when its server (the URL), its name and its weights are: the digest, or where the server has
 none, what it says of them. `configured` is the URL of each configured endpoint, by name.
 """
 
@@ -34,7 +34,7 @@ _DETAILS = (
 
 
 class Former(Struct, frozen=True, kw_only=True):
-    """What a model was known as: the name, until when, and the sequence up to which the stream tells of it.
+    """What a model was known as: the name, until when, and the sequence up to which the stream has it.
 
     `through` and `until` are None where it is still there. `replaced` says that another model has the name since.
     """
@@ -47,7 +47,7 @@ class Former(Struct, frozen=True, kw_only=True):
 
 
 def agrees(old: ModelInfo, new: ModelInfo) -> bool:
-    """Return whether the two, of one name on one server, are of the same weights, as far as the server tells."""
+    """Return whether the two, of one name on one server, have the same weights, as far as the server shows."""
     if old.digest is not None or new.digest is not None:
         return old.digest == new.digest
     pairs = ((getattr(old, field), getattr(new, field)) for field in _DETAILS)

@@ -62,7 +62,7 @@ class Entrance:
         self._hosts = None if settings.keys else Hosts(settings.host)
 
     def caller(self, headers: Mapping[str, str], address: str) -> Caller:
-        """Return who sends a request with *headers* from *address*. Raises Problem."""
+        """Return the caller of a request with *headers* from *address*. Raises Problem."""
         host = headers.get("host", "")
         if self._hosts and not self._hosts.allows(host):
             raise Problem(421, "wrong_host", f'nothing is served as "{host}" without an API key')
@@ -251,7 +251,7 @@ class Posted:
 
 
 def _reading(send: Send, stall_s: float) -> Send:
-    """Return *send* for a caller who must read: whoever takes nothing for *stall_s* is cut off, and holds no room."""
+    """Return *send* with a deadline: a caller that reads nothing for *stall_s* is disconnected and frees its place."""
 
     async def sent(message: Message) -> None:
         try:

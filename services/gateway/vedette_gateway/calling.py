@@ -1,6 +1,6 @@
 """One request to one model after the other, until one begins to reply: attempts, fallbacks, deadlines.
 
-Up to the first byte of the reply the next model may be tried; from then on the caller has what this model says.
+Until the first byte of the reply, the next model may be tried. After it, the caller gets this model's reply.
 """
 
 import asyncio
@@ -274,7 +274,7 @@ def _refused(model: ModelRef, refusal: Refusal) -> Attempt:
 
 
 def problem_of(failed: Sequence[Attempt]) -> Problem:
-    """Return what the caller is told when no model took the request."""
+    """Return the reply to the caller when no model took the request."""
     if not failed:
         return Problem(503, "no_model", "no model that fits is at an endpoint that this gateway can call")
     told = "; ".join(map(str, failed))

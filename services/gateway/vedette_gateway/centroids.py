@@ -49,7 +49,7 @@ def _directions(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def combined(found: Guess, cosines: Mapping[str, float], known: Collection[str]) -> Guess:
-    """Return what the rules' guess *found* becomes beside *cosines*, each by its weight."""
+    """Return the guess that the rules' guess *found* and *cosines* make together, each by its weight."""
     highest = max(cosines.values(), default=0.0)
     weights = {
         use_case: found.shares.get(use_case, 0.0) * math.exp(_STEEP * (cosine - highest))

@@ -17,7 +17,7 @@ _HOW: Final = "send one as: Authorization: Bearer KEY"
 
 
 class Caller(Struct, frozen=True):
-    """Who sends a request: the name of the key, and what that allows; without a key everything."""
+    """The caller of a request: the name of its key, and what that allows; without a key everything."""
 
     name: str
     key: CallerKey | None = None
@@ -49,7 +49,7 @@ class Callers:
                 self._rates[name] = known if known[0] == most else new
 
     def of(self, headers: Mapping[str, str], address: str, now: float) -> Caller:
-        """Return who sends *headers* from *address* at *now*, in monotonic seconds. Raises Problem.
+        """Return the caller that sent *headers* from *address* at *now* (monotonic seconds). Raises Problem.
 
         Every digest is compared, in constant time. A right key is let in whatever else came from its address: many
         callers may share that of a proxy.
@@ -90,7 +90,7 @@ def _key_in(headers: Mapping[str, str]) -> bytes:
 
 
 def open_to_strangers(settings: Gateway) -> str | None:
-    """Return what is wrong with *settings* by which anybody elsewhere could call, or None."""
+    """Return what is wrong with *settings* that let a stranger on another machine call, or None."""
     if settings.keys or is_loopback(settings.host):
         return None
     where = "address" if is_address(settings.host) else "name"

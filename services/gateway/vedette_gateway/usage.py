@@ -107,7 +107,7 @@ class Usage:
         return told
 
     def reply(self, keys: Mapping[str, CallerKey]) -> UsageReply:
-        """Return the usage of the callers that have a key, and of those that have used something today."""
+        """Return the usage of callers that have a key or have used something today."""
         today = self._day()
         names = {*keys, *(name for name in self._used if self.of(name) != _NOTHING)}
         return UsageReply(day=today, callers=tuple(self._view(name, keys) for name in sorted(names)))

@@ -48,7 +48,7 @@ class _Vectors(Struct):
 
 
 class Voting:
-    """Asks embedding models at their endpoints; what it learnt of the last one is kept."""
+    """Asks embedding models at their endpoints; the centroids of the last one are kept."""
 
     def __init__(
         self,
@@ -165,7 +165,7 @@ class Voting:
 
 
 def labelled() -> list[tuple[str, str]]:
-    """Return the texts of the prompts that words tell apart, by use case."""
+    """Return the prompts whose words decide the use case, each as use case and text."""
     found = []
     for example in examples.read():
         wanted = read(example.api, example.body, ())

@@ -1,4 +1,4 @@
-"""How deep a probe may go, and when: what disturbs nothing, and what the day's budget allows. Pure."""
+"""How deep a probe may go, and when: it disturbs no model, and stays within the day's budget. Pure."""
 
 import hashlib
 from datetime import datetime
@@ -44,9 +44,9 @@ def deepest(
 ) -> Level:
     """Return how deep a probe of this model may go now; *seen* is its residency after the probe before.
 
-    Asking for an answer would load a model that is not resident, evict another, or cost money; so it is done
-    only where the model is known to be resident, or the endpoint's settings allow it. Nor is a model asked that
-    nobody else has used since the last probe: the server counts our question as use and would keep it loaded.
+    Asking for an answer would load a model that is not resident, evict another, or cost money; so it is done only
+    where the model is known to be resident, or the endpoint's settings allow it. A model that no other user has
+    called since the last probe is not asked: the server counts our question as use and would keep it loaded.
     """
     allowed = spending.budget(info, endpoint)
     for level in (_harmless(info, residency, seen, endpoint, now), Level.DESCRIBE):

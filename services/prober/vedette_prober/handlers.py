@@ -1,4 +1,4 @@
-"""Probe jobs: one contact with an endpoint, then each of its models as deep as does no harm."""
+"""Probe jobs: one contact with an endpoint, then each of its models as deeply as is safe."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -153,7 +153,7 @@ class Probes:
         await self._bus.jobs.tell(job, "done", f"{job.endpoint}: {len(models)} models probed")
 
     async def _observe(self, endpoint: OpenEndpoint, contact: Contact, job: Job) -> None:
-        """Publish what *contact* told, with what readings of the load used meanwhile in the endpoint's ledger."""
+        """Publish the result of *contact*, and add what readings of the load used meanwhile to the endpoint's usage."""
         load = self._catalogue.load(endpoint.name)
 
         def also(_: EndpointState | None, state: EndpointState) -> EndpointState:
@@ -380,7 +380,7 @@ class Round:
         return residency is not None and residency.resident
 
     def _residency_of(self, name: str) -> Residency | None:
-        """Return whether the model is loaded, or None where the server does not tell."""
+        """Return whether the model is loaded, or None where the server does not say."""
         if self._residency is None:
             return None
         return self._residency.get(name, Residency(resident=False))
@@ -437,7 +437,7 @@ class Round:
         )
 
     async def _published(self, entry: Listing) -> tuple[Published, ...]:
-        """Return what the service publishes of the model; what it does not tell now is no failure of the model."""
+        """Return what the service publishes of the model; an error there is no failure of the model."""
         endpoint = self._endpoint.endpoint
         if not isinstance(endpoint, Publishing):
             return ()
@@ -447,9 +447,9 @@ class Round:
         return ()
 
     async def _settled(self, name: str, before: Residency | None) -> Residency | None:
-        """Return the residency after our question has put off when the model will be unloaded.
+        """Return the residency after our question, which postpones the time of unloading.
 
-        Where the server takes too long about that, it is not known when the model will be unloaded.
+        Where the server takes too long to say, that time is unknown.
         """
         if before is None or before.is_pinned(self._clock.now()):
             return before

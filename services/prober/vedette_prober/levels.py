@@ -25,7 +25,7 @@ async def describe(endpoint: Endpoint, entry: Listing, info: ModelInfo, timeout_
 
 
 async def answer(endpoint: Endpoint, entry: Listing, info: ModelInfo, timeout_s: float) -> None:
-    """Have the model say something: the first token, thought or spoken, is proof enough."""
+    """Have the model say something: the first token, of a thought or of the answer, is enough."""
     if info.kind == "embedding":
         await endpoint.embed(entry.name, [_PROMPT], deadline_s=timeout_s)
     elif info.kind == "rerank":

@@ -37,7 +37,7 @@ class Reading(Struct, frozen=True, kw_only=True):
 
 
 def interval_s(endpoint: EndpointSettings, default_s: float, *, requests: int = 1) -> float | None:
-    """Return how many seconds pass between readings of so many *requests* each, or None where there are none.
+    """Return the seconds between readings that take this number of *requests* each, or None where there are none.
 
     A budget of requests stretches the interval, so that readings take half of it at most.
     """
@@ -64,7 +64,7 @@ def due_at(
 
 
 def next_every_s(last: EndpointLoad | None, reading: Reading, every_s: float) -> float:
-    """Return after how many seconds to read again: later and later where the endpoint tells nothing."""
+    """Return after how many seconds to read again: later each time where the endpoint reports nothing."""
     if reading.activity is not None:
         return every_s
     before = last.every_s if last is not None and last.source == "" else every_s

@@ -21,10 +21,10 @@ Reason = Literal["first", "better", "gone", "none"]
 
 
 class WinnerStatus(Struct, frozen=True, kw_only=True):
-    """Who is best for a use case, and how the one that was announced does beside it, as of one moment."""
+    """The best model of a use case, and how the announced one compares to it, as of one moment."""
 
     best: tuple[ModelRef, float] | None  # with its score; None when no model is a candidate
-    score: float | None = None  # of the one announced; None when it is no candidate, or nobody was announced
+    score: float | None = None  # of the one announced; None when it is no candidate, or none was announced
     out: str = ""  # why it is no candidate: what follows after a colon
     renamed_to: ModelRef | None = None  # the name of the one announced, since its endpoint was renamed
     as_of: AsOf

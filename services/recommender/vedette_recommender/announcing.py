@@ -21,7 +21,7 @@ _MINUTE_S = 60
 
 
 class Announcing:
-    """Looks at every use case after a change of the catalogue and at each new minute; `poke` tells of a change."""
+    """Looks at every use case after a change of the catalogue (`poke`) and at each new minute."""
 
     def __init__(
         self, *, bus: Bus, answers: Answers, use_cases: Iterable[str], clock: Clock, log: Any
@@ -101,8 +101,8 @@ class Announcing:
     ) -> AnswerChanged | None:
         """Return what to announce after *held*, unless the replica that announced it knew more than this one.
 
-        What *heard* knew is in the streams, which have been seen to their end since it was heard; if they do not
-        reach so far, they were recreated.
+        The streams hold what *heard* knew, and were read to their end after it came; if they end before that, they
+        were recreated.
         """
         before = held.event if held else None
         now = self._clock.now()

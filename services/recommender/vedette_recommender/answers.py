@@ -1,8 +1,8 @@
 """Answers to agents' questions, from memory alone.
 
-One request is one pass over columns: decode, filter, score, take the first few, encode. Of an unchanged catalogue and
-within the same minute, the same bytes asked again are answered with the same bytes, and so are questions that differ
-in nothing that the answer depends on: who asks, or by how much a limit lies between two values that models have.
+One request is one pass over columns: decode, filter, score, take the first few, encode. While the catalogue and the
+minute stay the same, the same request gets the same bytes. So do requests that differ only in what no reply depends
+on: the caller, or where a limit lies between two values that models have.
 """
 
 import math
@@ -97,7 +97,7 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
 
 
 class _Ranking(Struct, frozen=True, kw_only=True):
-    """What a recommendation request comes to, before it takes the shape of a reply."""
+    """The result of a recommendation request, before it becomes a reply."""
 
     field: UseCaseScores
     terms: Terms
@@ -189,7 +189,7 @@ class Answers:
             self._unmeasured = None
 
     def statuses(self) -> dict[Status, int]:
-        """Return how many models stand how at this minute."""
+        """Return the number of models by status at this minute."""
         self._tick()
         codes = self._board.statuses()[self._board.columns.present]
         return dict(zip(STATUSES, np.bincount(codes, minlength=len(STATUSES)).tolist(), strict=True))
@@ -324,7 +324,7 @@ class Answers:
         )
 
     def explain(self, request: RecommendRequest, account: str | None = None) -> ExplainReply:
-        """Return the ranking that *request* of *account* comes to, and why. Raises RequestError."""
+        """Return the ranking for *request* of *account*, and why. Raises RequestError."""
         self._tick()
         columns = self._board.columns
         ranking = self._spread(request, self._rank(request, max(MAX_EQUALS, request.limit)))
@@ -478,7 +478,7 @@ class Answers:
         return relaxation(rules, near[0], columns, score)
 
     def _untold(self, ranking: _Ranking) -> list[ModelRef]:
-        """Return the models of which nothing tells whether they chat, where the use case needs a chat."""
+        """Return the models that may or may not chat, where the use case needs a chat."""
         columns = self._board.columns
         if Capability.CHAT not in ranking.field.use_case.requires:
             return []
@@ -509,7 +509,7 @@ class Answers:
         )
 
     def winner_status(self, use_case: str, before: ModelRef | None, *, since: int = 0) -> WinnerStatus:
-        """Return who is best for *use_case* now, asked without constraints, and how *before* does beside it.
+        """Return the best model for *use_case* now without constraints, and how *before* compares to it.
 
         What servers work on at the moment does not count: it moves replies, and is over before it is announced.
 

@@ -1,4 +1,4 @@
-"""What would have been recommended at a time: the same pure scoring, over the catalogue as history tells it.
+"""What would have been recommended at a time: the same pure scoring, over the catalogue that history gives.
 
 It takes the recorder, and as long as that needs; every other answer comes from memory and does not wait for it.
 """

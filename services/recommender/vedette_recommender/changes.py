@@ -26,7 +26,7 @@ GATEWAY: Final = "$GATEWAY"  # no account of NATS begins so
 MAX_ACCOUNTS: Final = 8  # told apart; all further ones together count as one
 _OTHERS: Final = ""
 _SHORT_TOKENS, _LONG_TOKENS = 100.0, 1000.0  # the prompts of a benchmark
-_FARTHEST: Final = math.log(30.0)  # of one report; what lies beyond is a broken clock, or somebody's joke
+_FARTHEST: Final = math.log(30.0)  # of one report; what lies beyond is a broken clock or a joke
 _FORGET_S: Final = 600.0  # sums that were not added to for so long are of another time
 _MIN_USUAL: Final = 8.0  # reports, before which there is no usual value to change from
 _SUSPICIOUS: Final = 1 / 3  # of what a change needs: one account alone reaches it
@@ -66,7 +66,7 @@ def by_gateway(said: Heard) -> dict[str, Heard]:
 def heard(
     report: ReportRequest, output_tps: float | None, *, counts: bool, rest: Performance | None
 ) -> dict[Signal, Deviation]:
-    """Return what *report* says of a model that has *rest*; *counts* is whether its call tells of the model at all."""
+    """Return what *report* says of a model that has *rest*; *counts* is whether its call says anything of the model."""
     ok, said = report.outcome is Outcome.OK, dict[Signal, Deviation]()
     if counts:
         said["reliability"] = Deviation(n=1.0, total=float(not ok))
@@ -158,7 +158,7 @@ def _aged(watch: Watch, now: datetime) -> Watch:
 
 
 def _usual(signal: Signal, watch: Watch) -> float | None:
-    """Return the usual value; None where too few reports tell it."""
+    """Return the usual value; None where there are too few reports."""
     if signal == "reliability":
         n, failed = _FAILING_PRIOR
         return (watch.usual_total + failed) / (watch.usual_n + n)
@@ -179,7 +179,7 @@ def _clipped(one: Deviation, middle: float, farthest: float) -> Deviation:
 def _joined(
     held: Mapping[str, Deviation], said: Mapping[str, Deviation], sign: float
 ) -> dict[str, Deviation]:
-    """Return the sums of one side after *said*, of so many accounts as are told apart."""
+    """Return the sums of one side after *said*, of as many accounts as are kept apart."""
     joined = dict(held)
     for account in sorted(said):
         key = account if account in joined or len(joined) < MAX_ACCOUNTS else _OTHERS

@@ -61,7 +61,7 @@ class Pace(NamedTuple):
 
     @classmethod
     def unknown(cls, room: int) -> "Pace":
-        """Return the pace of so many models of which nothing is known."""
+        """Return the pace of *room* models of which nothing is known."""
         return cls(*(np.full(room, np.nan) for _ in cls._fields))
 
     def of(self, rows: Rows) -> "Pace":
@@ -209,7 +209,7 @@ class Columns:
         return len(self.rows)
 
     def with_room_for(self, models: int) -> "Columns":
-        """Return the same models with room for so many."""
+        """Return the same models with room for this number of *models*."""
         larger = Columns(max(_FIRST_ROWS, 1 << (models - 1).bit_length()), self.published, self.why_closed)
         for facts in self.models():
             larger.put(facts)
@@ -384,7 +384,7 @@ class Columns:
         return [np.array(some, np.intp) for some in rows if some]
 
     def told(self, rows: Rows) -> Mask:
-        """Return of which models in *rows* callers have reported something."""
+        """Return which models in *rows* have outcome reports."""
         told: Mask = ~np.isnan(self.reported_at[rows]) & self.present[rows]
         return told
 

@@ -60,7 +60,7 @@ STALE_INTERVALS: Final = 3  # health older than so many availability intervals i
 
 # Callers' reports ----------------------------------------------------------------------------------------------
 #
-# A report is the word of whoever may report. Reports move the utilities of speed, TTFT and reliability, never the
+# No report can be verified. Reports move the utilities of speed, TTFT and reliability, never the
 # confidence, what peers let expect, or who is a candidate. `scoring.allowed` holds all of it within the last constant.
 
 REPORT_WEIGHT: Final = 0.25  # of one of our own measurements: callers' clocks and prompts are not ours

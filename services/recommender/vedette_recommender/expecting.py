@@ -1,9 +1,9 @@
 """How fast a model will be that was not measured: by its size, as fast as others of its endpoint are. Pure.
 
-Tokens come as fast as a machine reads the weights that a token takes, so what one model of an endpoint achieves tells
-of the others there. Where none was measured, a modest machine is assumed. A hosted model is expected to be as fast as
-others of its service, whatever its size: each may run on another machine. Where none was measured, it is as fast as
-services publish.
+Tokens come as fast as a machine reads the weights that a token takes, so the speed of one model of an endpoint
+shows what to expect of the others there. Where none was measured, a modest machine is assumed. A hosted model is
+expected to be as fast as others of its service, whatever its size: each may run on another machine. Where none was
+measured, it is as fast as services publish.
 """
 
 from typing import Final

@@ -213,7 +213,7 @@ class Account:
         return beside
 
     def _now(self, place: int, raw: float) -> str:
-        """Return what was measured at rest beside what is expected now, and why; nothing where they are the same."""
+        """Return what was measured at rest, what is expected now, and why; nothing where they are the same."""
         facts, unit = self.facts, self.unit("speed" if place == SPEED else "ttft")
         rest = facts.output_tps if place == SPEED else facts.ttft_ms
         if rest is None or rest == raw or self._field.use_case.embeds:
@@ -439,7 +439,7 @@ def scaled(scale: Scale) -> tuple[str, ...]:
 
 
 def untold(models: Sequence[ModelRef]) -> tuple[str, ...]:
-    """Return in a sentence which *models* are no candidates only because nothing tells that they chat."""
+    """Return in a sentence which *models* are no candidates only because it is unknown whether they chat."""
     if not models:
         return ()
     shown = ", ".join(map(quoted_name, models[:_MAX_UNTOLD]))

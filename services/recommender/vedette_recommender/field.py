@@ -32,7 +32,7 @@ _MAY_SERVE: Final = np.array([status in STATUS_MULTIPLIERS for status in STATUSE
 
 
 class Terms(Struct, frozen=True, kw_only=True):
-    """By what a request has the models weighed: the share of each signal, the context it wants, bounds, the risk."""
+    """Request weights: the share of each signal, the context that it wants, bounds, the risk."""
 
     shares: tuple[float, ...]  # in the order of SIGNALS; they add up to one
     wanted_context: int
@@ -55,7 +55,7 @@ class Scores(NamedTuple):
 
 
 class FilterResult(Struct, frozen=True):
-    """What a request's rules leave: the candidates, and how many each rule took first, so that the numbers add up."""
+    """The candidates that a request's rules leave, and how many models each rule was the first to reject."""
 
     candidates: Mask
     left: int
@@ -180,7 +180,7 @@ class UseCaseScores:
         self._quality[1, rows[vouched]] = 1.0
 
     def _answers_of(self, facts: Facts | None) -> Answered:
-        """Return what a user vouches for, of which there is no end of answers, else what evaluations tell."""
+        """Return a user's rating, which counts as answers without limit, else the answers of evaluations."""
         if facts is None or not (facts.ratings or facts.quality):
             return estimating.NOTHING
         rating = facts.rating(self.use_case.name) if facts.ratings else None
@@ -308,7 +308,7 @@ class UseCaseScores:
         return math.inf if math.isinf(effective) else float(trials)
 
     def effective_trials(self, row: int) -> float:
-        """Return how many answers to one question each would tell as much as those that are behind the quality."""
+        """Return how many answers to different questions would be worth as much as those behind the quality."""
         return float(self._answered[1, row])
 
     def capable(self, rows: Rows = ALL) -> Mask:
@@ -354,7 +354,7 @@ class UseCaseScores:
         ]
 
     def _multipliers(self, rows: NDArray[np.intp], terms: Terms) -> list[dict[str, float]]:
-        """Return by name what changes the raw scores of *rows* beside the risk."""
+        """Return by name what changes the raw scores of *rows*, but for the risk."""
         if terms.bounds == self.default.bounds and (self._by_all[rows] == 1.0).all():
             return [{}] * len(rows)
         statuses = [STATUSES[code].value for code in self.status[rows].tolist()]
@@ -440,7 +440,7 @@ def _keep(kept: dict[K, V], key: K, value: V) -> None:
 
 
 def _summed(weights: Floats, by_signal: Floats) -> Floats:
-    """Return the weighed sum over the signals, so many models at a time that the products stay in the cache."""
+    """Return the weighted sum over the signals, in blocks of models whose products fit into the processor's cache."""
     room = by_signal.shape[1]
     if room <= _CACHED:
         whole: Floats = np.add.reduce(weights * by_signal, axis=0)

@@ -93,8 +93,8 @@ class Unmeasured(Rule, frozen=True):
 def alike(field: UseCaseScores, columns: Columns, request: RecommendRequest) -> Hashable:
     """Return what the candidates for *request* and their scores depend on: where it is the same, they are.
 
-    Of a limit, that is its place among the values that models have. (A context that is asked for is one that all
-    candidates have, so that how much it is does not tell them apart.)
+    Of a limit, that is its place among the values that models have. (All candidates have the context that is asked
+    for, so that its size makes no difference between them.)
     """
     need, places = request.constraints, []
     free: dict[str, None] = {}
@@ -126,7 +126,7 @@ class Limit(NamedTuple):
     def place(self, field: UseCaseScores, columns: Columns, limit: float) -> float:
         """Return how many models have values below *limit*, or not above it: where equal, the same ones do.
 
-        Among so many that sorting their values would take longer than filtering, return the limit itself.
+        Where there are too many models to sort their values in less time than filtering takes, return the limit itself.
         """
         if columns.room > _MOST_SORTED:
             return limit

@@ -9,8 +9,8 @@ from vedette.types import ModelInfo, ModelRef
 def same_weights(models: Iterable[ModelInfo]) -> dict[ModelRef, tuple[ModelRef, ...]]:
     """Return, for each of *models* that has any, the others with its weights, in order.
 
-    The same digest is proof; the same canonical identity joins models of which one has no digest or another
-    kind of digest (servers hash different files). Two digests of one endpoint that differ are never joined.
+    The same digest joins models for certain; the same canonical identity joins models of which one has no digest or
+    another kind of digest (servers hash different files). Two digests of one endpoint that differ are never joined.
     """
     known = list(models)
     by_digest: dict[str, list[ModelInfo]] = defaultdict(list)

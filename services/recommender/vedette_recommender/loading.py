@@ -1,4 +1,4 @@
-"""How much slower a model is beside the requests that its server works on now. Pure.
+"""How much slower a model is next to the requests that its server works on now. Pure.
 
 A server gives each of c requests `1 / (1 + p · (c - 1))` of what it gives to one. p is 0 if requests do not slow each
 other down, and 1 if they share what there is. p is learnt of each endpoint: from concurrency sweeps, and from benchmark
@@ -102,7 +102,7 @@ class Load(Value, frozen=True, kw_only=True):
         return 1.0 + self.sharing * beside, ahead
 
     def busy(self, name: str) -> float:
-        """Return how many requests a slot of the model *name* has; one half where a busy server tells no slots."""
+        """Return how many requests a slot of the model *name* has; one half where a busy server has no slots."""
         running, waiting, slots = self.requests(name)
         if not running and not waiting:
             return 0.0

@@ -1,4 +1,4 @@
-"""What Vedette's own calls beside probes say of a model: benchmarks, capability checks, evaluations. Pure.
+"""What Vedette's own calls other than probes say of a model: benchmarks, capability checks, evaluations. Pure.
 
 A probe may do no more than describe a model. These calls ask for an answer: one that fails is a failure of the model,
 whatever its listing says.
@@ -57,7 +57,7 @@ def all_failed(
 
 
 def with_calls(health: Health | None, calls: Sequence[MeasuredCall]) -> Health | None:
-    """Return *health* with *calls* counted in its tallies beside its probes, each in its hour and its day."""
+    """Return *health* with *calls* added to its tallies of probes, each in its hour and its day."""
     if health is None or not calls:
         return health
     return msgspec.structs.replace(

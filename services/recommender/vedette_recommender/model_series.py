@@ -25,7 +25,7 @@ class ModelFigures(Struct, frozen=True, kw_only=True):
 
 
 class ModelSeries(Collector):
-    """Gives Prometheus what `tell` was told last: a model that is gone has no series any more."""
+    """Gives Prometheus the last figures that `tell` got: a model that is gone has no series any more."""
 
     def __init__(self) -> None:
         self._figures: tuple[ModelFigures, ...] = ()

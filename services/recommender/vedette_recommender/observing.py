@@ -1,4 +1,4 @@
-"""What the recommender tells Prometheus of its catalogue: how many models stand how, and which endpoints answer."""
+"""Gauges of the recommender's catalogue for Prometheus: models by status, and which endpoints are reachable."""
 
 import asyncio
 from collections.abc import Callable, Iterable

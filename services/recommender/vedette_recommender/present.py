@@ -1,4 +1,4 @@
-"""How a model is now, beside what was measured of it at rest. Pure."""
+"""How a model is now, compared to what was measured at rest. Pure."""
 
 import math
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """What callers report of models: counted within limits, summed over a window, folded into `Reported`. Pure.
 
-A report is somebody's word, so no single account may move much: see the limits. The name of a caller is text that
-the caller writes, so it raises no limit. What a report says of latencies goes in as a logarithm between sane limits,
-so that one absurd figure hardly moves the mean.
+No report can be verified, so no single account may move much: see the limits. The name of a caller is text that the
+caller writes, so it raises no limit. What a report says of latencies goes in as a logarithm between sane limits, so
+that one absurd figure hardly moves the mean.
 """
 
 import math
@@ -59,7 +59,7 @@ class Sums(Struct, frozen=True, kw_only=True):
     accounts: Mapping[str, Heard] = {}  # for the change detectors
 
     def __add__(self, other: "Sums") -> "Sums":
-        """Return both together; of callers at least so many are different ones."""
+        """Return both together; `callers` stays a lower bound."""
         if self.digest != other.digest:
             return self if self.until > other.until else other  # the weights that are gone do not matter
         return Sums(
@@ -128,7 +128,7 @@ def sums_of(
 
 
 def output_tps_of(report: ReportRequest) -> float | None:
-    """Return the output tokens per second after the first, or None when *report* does not tell them."""
+    """Return the output tokens per second after the first, or None when *report* does not have them."""
     tokens, first, last = report.output_tokens, report.ttft_ms, report.e2e_ms
     if tokens is None or first is None or last is None:
         return None

@@ -107,7 +107,7 @@ def probed_confidence(n: Number, age_s: Number) -> Number:
 
 
 def weight_of_reports(signal: Signal, reports: Number, own: Number) -> Number:
-    """Return how many of our own samples so many *reports* count for, beside *own* ones."""
+    """Return how many of our own samples this number of *reports* counts for, next to *own* ones."""
     most = np.where(own > 0, REPORTS_BESIDE * own, REPORTS_ALONE[signal])
     return np.minimum(REPORT_WEIGHT * reports, most)
 
@@ -160,7 +160,7 @@ def _timed(
     told: tuple[Floats, Floats] | None,
     heard: Floats | None,
 ) -> Evidence:
-    """Return what our own runs say, and beside them what callers have *told*, which is worth what is *heard*."""
+    """Return what our own runs say, together with callers' reports (*told*), whose utility is *heard*."""
     n = np.where(np.isnan(own), 0.0, _known(columns.runs[rows]))
     age_s = _known(at - columns.measured_at[rows])
     spread, unsure = _known(spread), columns.spread_now(at, rows)
@@ -213,7 +213,7 @@ def _declared(signal: Signal, values: Floats, worth: Floats) -> Evidence:
 
 
 def _left(columns: Columns, at: float, rows: Rows) -> Floats:
-    """Return what is left of the callers' reports by now; nothing of none, nor of those that a wrong clock dated."""
+    """Return the part of callers' reports that still counts; 0 where there are none, or a wrong clock dated them."""
     age_s = at - columns.reported_at[rows]
     left = np.where(
         age_s < -MAX_AHEAD.total_seconds(), 0.0, np.exp2(np.maximum(0.0, age_s) / -REPORTS_HALF_LIFE_S)

@@ -67,7 +67,7 @@ def order(equals: Sequence[Equal], identity: bytes) -> tuple[int, ...]:
 
 
 def identity(account: str | None, caller: str | None, session: str | None) -> bytes | None:
-    """Return what tells a caller from others, as 32 bytes; None where there is nothing."""
+    """Return the identity of a caller as 32 bytes; None where nothing identifies it."""
     told = (account, caller, session)
     if not any(told):
         return None

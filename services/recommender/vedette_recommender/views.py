@@ -95,7 +95,7 @@ def model_view(
     whole: bool,
     notes: tuple[str, ...] = (),
 ) -> ModelView:
-    """Return one model as the catalogue holds it; *whole* with the transcripts of what failed and was proved."""
+    """Return one model as the catalogue holds it; *whole* with transcripts of failed probes and of checks."""
     facts, info = candidate.facts, candidate.facts.info
     return ModelView(
         model=info.model,

@@ -12,7 +12,7 @@ FAR_FROM_LOSS = 0.25
 
 
 class ConsumerLag(Struct, frozen=True, kw_only=True):
-    """How far a durable has come in its stream, as the broker tells it; 0 is before the first message."""
+    """How far a durable has come in its stream, as the broker reports it; 0 is before the first message."""
 
     created_at: datetime  # of the stream: sequences start at 1 again when it is recreated
     first: int
@@ -93,8 +93,8 @@ def _of_bytes(lag: ConsumerLag) -> float:
 def gap(stream: str, lag: ConsumerLag, *, known: int, at: datetime) -> Gap | None:
     """Return what *stream* dropped before it was delivered to any recorder, if it did; *known* was recorded before.
 
-    Of the sequences after the last delivered one, those that are neither waiting nor there are gone. Any of
-    several recorders can tell that, unlike a jump in what it reads itself: the others read in between.
+    Of the sequences after the last delivered one, those that are neither waiting nor there are gone. Any of several
+    recorders can see that. A jump in what one of them reads shows nothing: the others read in between.
     """
     if lag.delivered < known:
         return None  # read again from the start, where holes are what was recorded and then aged

@@ -1,9 +1,9 @@
-"""Packing the probes of days that are over: the transactions by which `probe_days` stays true.
+"""Daily aggregates of probes: the transactions that keep `probe_days` true.
 
-A day is opened first: every model that was probed in it gets a row without probes, in one transaction. Then rows are
-filled, some at a time. Whoever stores a probe of a day that is open empties its row again. So a row with probes has
-all of them, whatever happened in between. On PostgreSQL a lock that packing takes alone and storing together keeps
-the two from missing each other; on SQLite there is one writer anyway.
+A day is opened first: every model that was probed in it gets a row without probes, in one transaction. Then rows
+are filled, some at a time. A transaction that stores a probe of an open day empties its row again. So a row with
+probes has all of them, whatever happened in between. On PostgreSQL a lock that packing takes alone and storing
+together keeps the two from missing each other; on SQLite there is one writer anyway.
 """
 
 from collections import defaultdict

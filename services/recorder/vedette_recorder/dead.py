@@ -42,7 +42,7 @@ def show(
     config: options.Config = None,
     where: options.Instance = options.HERE,
 ) -> int:
-    """Show LETTER (its id, or the beginning of it) whole, with its message."""
+    """Show the dead letter `LETTER` (its id, or the beginning of it) whole, with its message."""
     return run(_show(letter, json, config, where))
 
 
@@ -53,10 +53,10 @@ def replay(
     config: options.Config = None,
     where: options.Instance = options.HERE,
 ) -> int:
-    """Try the letters of these IDS again, say after an upgrade. What fails again stays.
+    """Retry the dead letters of these IDS, for example after an upgrade. What fails again stays.
 
-    Events are recorded, jobs and deliveries to webhooks are queued; twice does no harm. Ticks and events that a
-    service could not handle are not published again: by now they would be old news.
+    Events are recorded, jobs and deliveries to webhooks are queued; twice is safe. Ticks and events that a service
+    could not handle are not published again: they are out of date.
     """
     return run(_replay(ids, every, json, config, where))
 
@@ -69,7 +69,7 @@ def drop(
     config: options.Config = None,
     where: options.Instance = options.HERE,
 ) -> int:
-    """Delete the letters of these IDS for good."""
+    """Delete the dead letters of these IDS for good."""
     return run(_drop(ids, every, yes, json, config, where))
 
 
@@ -82,11 +82,11 @@ class _Places:
         self.unread = unread
 
     async def all(self) -> list[Whole]:
-        """Return every letter."""
+        """Return every dead letter."""
         return [whole async for whole in letters(bus=self._bus, store=self._store)]
 
     async def chosen(self, named: Sequence[str], every: bool) -> list[Whole]:
-        """Return the letters that *named* means, or all. Raises RequestError for what means none, or several."""
+        """Return the dead letters that *named* means, or all. Raises RequestError for what means none, or several."""
         if every == bool(named):
             raise RequestError(
                 code="invalid_value", message="give ids of dead letters, or --all", field="letters"

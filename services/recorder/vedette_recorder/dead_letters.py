@@ -47,7 +47,7 @@ class Letter(Struct, frozen=True, kw_only=True):
 
 
 class Result(Struct, frozen=True, kw_only=True):
-    """What became of a letter that was tried again."""
+    """The result of retrying a dead letter."""
 
     id: str
     subject: str
@@ -56,21 +56,21 @@ class Result(Struct, frozen=True, kw_only=True):
 
 
 class Whole(Protocol):
-    """A letter with its message, and what can be done with it where it is kept."""
+    """A dead letter with its message, and what can be done with it where it is kept."""
 
     letter: Letter
     payload: bytes
     headers: Mapping[str, str]
 
     async def replay(self) -> Result:
-        """Put it back on the way it came; what succeeds is a letter no more."""
+        """Retry it; after a success it is no dead letter any more."""
 
     async def drop(self) -> bool:
         """Delete it for good; return whether it was there."""
 
 
 async def letters(*, bus: Bus | None, store: Store | None) -> AsyncIterator[Whole]:
-    """Yield every letter, the stream's first, each place oldest first. Without *bus* or *store*, the other's."""
+    """Yield every dead letter, the stream's first, each place oldest first. Without *bus* or *store*, the other's."""
     if bus is not None:
         async for stored in streams.held(bus, DEAD):
             yield InStream(bus, stored)
@@ -143,7 +143,7 @@ class InDatabase:
         )
 
     async def replay(self) -> Result:
-        """Record it again; the tables that still refuse it keep their letter."""
+        """Record it again; the tables that still refuse it keep their dead letter."""
         try:
             rows = rows_of(decode_event(self._message.subject, self.payload), self._message)
         except UndecodableMessage as error:
@@ -164,7 +164,7 @@ class InDatabase:
 
 
 async def _recorded(store: Store) -> AsyncIterator[Sequence[sa.RowMapping]]:
-    """Yield the rows of each message that became one or more letters, a few at a time in memory."""
+    """Yield the rows of each message that became one or more dead letters, a few at a time in memory."""
     order = [_TABLE.c[name] for name in (*_KEY, "table_name")]
     after: tuple[object, ...] | None = None
     more = True

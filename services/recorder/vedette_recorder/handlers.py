@@ -68,7 +68,7 @@ class Recording:
         return f"no history is deleted: {self._refused}" if self._refused else None
 
     async def open(self) -> None:
-        """Make the tables: now, or beside the service while the database is away or takes long over them."""
+        """Make the tables: now, or in the background while the database is away or takes long."""
         making = asyncio.create_task(self._make_tables())
         try:
             await asyncio.wait([making], timeout=_TABLES_FIRST_S)
@@ -118,7 +118,7 @@ class Recording:
             await _give_back(in_hand)  # after the pull is over, which would get it again at once
 
     async def _begin(self, durable: Durable) -> datetime:
-        """Return when the stream was made, once broker and database have told: either may break down meanwhile."""
+        """Return when the stream was made, once broker and database reply: either may fail meanwhile."""
         while True:
             try:
                 await self._insist(durable.stream, lambda: self._oversight.begin(durable))
@@ -201,7 +201,7 @@ class Recording:
         self._trouble[what] = problem
 
     async def on_tick(self, tick: Tick) -> None:
-        """Put right what a wrong clock dated, pack days that are over, and delete what is older than the retention.
+        """Correct dates of a wrong clock, make daily aggregates of past days, and delete what is past the retention.
 
         Without tables there is nothing yet; the next tick finds them.
         """
@@ -243,7 +243,7 @@ class Recording:
         return await self._store.delete_older_than(cutoff) if cutoff else {}
 
     async def cutoff(self) -> datetime | None:
-        """Return before when history may be deleted now, or None while the record does not bear the clock out."""
+        """Return before when history may be deleted now, or None while the record does not confirm the clock."""
         recorded = await self._store.recorded(most_hours=hours_needed(self._retention) + 1)
         trouble = await self._clock_trouble()
         decision = decide(recorded, now=self._clock.now(), keep=self._retention, trouble=trouble)

@@ -33,7 +33,7 @@ LOOK_EVERY_S = 15.0
 
 
 class LagMonitor:
-    """Looks at the recording of streams, tells it in metrics and log, and notes positions and gaps."""
+    """Looks at the recording of streams, reports it in metrics and log, and notes positions and gaps."""
 
     def __init__(self, *, bus: Bus, store: Store, clock: Clock) -> None:
         self._bus = bus

@@ -60,7 +60,7 @@ def with_hosts_in_query(url: str) -> str:
 
 
 def split(url: sa.URL) -> tuple[sa.URL, dict[str, Any]]:
-    """Return *url* as SQLAlchemy takes it, and what asyncpg needs beside it. Raises ConfigurationError."""
+    """Return *url* as SQLAlchemy takes it, and what asyncpg needs in addition. Raises ConfigurationError."""
     query = {
         name: str(value) if isinstance(value, str) else str(value[-1]) for name, value in url.query.items()
     }

@@ -76,7 +76,7 @@ class Probes(Struct, frozen=True, eq=False):
 
     @property
     def timed(self) -> NDArray[np.bool_]:
-        """Where a latency says how fast the model is: a failure's says how long somebody waited."""
+        """Where a latency says how fast the model is: that of a failure only says how long the probe waited."""
         return _IS_UP[self.ended] & ~np.isnan(self.latency_ms)
 
 

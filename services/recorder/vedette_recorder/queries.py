@@ -1,4 +1,4 @@
-"""What is read of history: the columns that are told, of some models in some time.
+"""What is read of history: the columns of replies, of some models in some time.
 
 Rows of one model, or of the models of an endpoint, are a range of the index over endpoint, model and time for each,
 and one row more than a reply may hold, which shows that there are too many.
@@ -45,7 +45,7 @@ def packed_until() -> sa.Select[Any]:
 
 
 def packed(of: Of, since: datetime, until: datetime) -> sa.Select[Any]:
-    """Return the query for the packed days that the time from *since* to *until* reaches into."""
+    """Return the query for the daily aggregates that the time from *since* to *until* reaches into."""
     return sa.select(days).where(_range(days.c.day, of, day_of(since), until))
 
 

@@ -123,8 +123,8 @@ async def _put_back(bus: Bus, row: sa.RowMapping) -> Became:
 async def _put_back_lifecycle(bus: Bus, row: sa.RowMapping, event: Lifecycle) -> Became:
     """Put back what a model was, unless the stream knows better.
 
-    Of found, changed and lost the last one in the stream holds, on whichever subject: behind the `found` of a
-    model that was discovered again, its old `lost` on an empty subject would lose it again.
+    Of found, changed and lost, the last one in the stream holds, on any subject. An old `lost` on an empty subject,
+    after the `found` of a model that was discovered again, would lose it again.
     """
     if await bus.streams.last(row["stream"], row["subject"]) is not None:
         return "present"

@@ -87,6 +87,6 @@ def _moved(row: Mapping[Any, Any], keys: list[sa.Column[Any]], at: datetime) -> 
 
 
 async def close_future_days(connection: AsyncConnection, now: datetime) -> int:
-    """Delete the packed days that are still to come: their probes were moved; return how many."""
+    """Delete the daily aggregates of days in the future, whose probes were moved; return how many."""
     table = tables.probe_days
     return (await connection.execute(sa.delete(table).where(table.c.day > day_of(now)))).rowcount

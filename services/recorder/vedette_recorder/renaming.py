@@ -150,7 +150,7 @@ async def _move_days(
     until: datetime,
     since: datetime | None,
 ) -> None:
-    """Move the packed days that are whole; what is of two names in one day is to be packed again."""
+    """Move the daily aggregates that are whole; a day of both names is aggregated again."""
     table = tables.probe_days
     of_old = sa.and_(table.c.endpoint == old, table.c.model == model, table.c.day <= until)
     of_new = sa.and_(table.c.endpoint == new, table.c.model == model)

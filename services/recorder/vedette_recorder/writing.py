@@ -46,8 +46,8 @@ class Bound(Struct, frozen=True):
 class Target(Struct, frozen=True, kw_only=True):
     """How rows of one kind are written, and the values by which they are ordered.
 
-    `sql` and `parameters` are the statement compiled once, and what turns each value into the driver's: for each
-    row anew, SQLAlchemy would spend more time on this than SQLite on storing it.
+    `sql` and `parameters` are the statement compiled once, and what turns each value into the driver's. Done for
+    each row, SQLAlchemy would spend more time on this than SQLite on storing it.
     """
 
     name: str
@@ -162,7 +162,7 @@ def _key_of(bound: Bound) -> Any:
 def _targets(dialect: Dialect, insert: daily_aggregates.Insert) -> dict[str, Target]:
     """Return how each kind of row is written, in the order of writing.
 
-    `model_info` comes first: whoever forgets a lost model locks it there before its state.
+    `model_info` comes first: the transaction that forgets a lost model locks it there before its state.
     """
     info, state, position = tables.model_info, tables.current_state, tables.ingest_position
     targets = {

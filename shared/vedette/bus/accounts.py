@@ -21,7 +21,7 @@ SYSTEM_USER: Final = "system"
 # Each of these has a password, whichever agents there are.
 USERS: Final = (*permissions.users(), SHARED_USER)
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\Z")
-# Nobody may hear what is under it: the server turns there what did not come from APP as an event.
+# No client may subscribe to it: the server maps messages to it that did not come from APP as an event.
 _REFUSED: Final = "refused"
 
 Account = dict[str, Any]

@@ -1,4 +1,4 @@
-"""What was announced of the winners: for an operator, who may read it from its stream. Agents hear only new changes."""
+"""What was announced of the winners: for an operator, who may read its stream. Agents receive only new changes."""
 
 import nats.errors
 from nats.aio.client import Client as NatsClient

@@ -56,7 +56,7 @@ def of_load(last: EndpointLoad | None) -> Ledger | None:
 
 
 def with_load(held: Ledger | None, last: EndpointLoad | None) -> Ledger | None:
-    """Return an endpoint's ledger with what readings of its load used on the same day."""
+    """Return an endpoint's usage with what readings of its load used on the same day."""
     if held is None or last is None or last.day != held.day or last.used == Use():
         return held
     return msgspec.structs.replace(held, by=held.by | {LOAD: last.used})

@@ -1,4 +1,4 @@
-"""Which requests at an endpoint are Vedette's own: a server that tells its load does not say whose they are.
+"""Which requests at an endpoint are Vedette's own: a server that reports its load does not say whose they are.
 
 A benchmarker or prober listens and replies while it has requests in progress. The prober that reads a load asks; where
 no service has any, the broker says so at once.

@@ -234,7 +234,7 @@ class EndpointLoad(Event, frozen=True, kw_only=True, omit_defaults=True):
         return self.at.timestamp() + MISSED_READINGS * self.every_s
 
     def is_stale(self, now: datetime) -> bool:
-        """Return whether so many readings after this one failed to come that it says nothing of *now*."""
+        """Return whether it says nothing of *now*, because too many readings after it failed to come."""
         return now.timestamp() > self.stale_at
 
 

@@ -1,8 +1,8 @@
 """Between parameters (of a URL, or of HTTP headers) and a request. Pure.
 
-A parameter is a field of the request. Those of a recommendation's constraints stand beside its own, `weights.quality`
-and `bounds.answer_s` are entries of its tables, and a list is separated by commas or repeated. Empty ones count as left
-out: forms send them.
+A parameter is a field of the request. Those of a recommendation's constraints stand next to its own,
+`weights.quality` and `bounds.answer_s` are entries of its tables, and a list is separated by commas or repeated.
+Empty ones count as left out: forms send them.
 """
 
 import re

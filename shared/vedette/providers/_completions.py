@@ -27,7 +27,7 @@ from vedette.types import Outcome
 class Answer:
     """What a stream has reported so far, apart from its deltas.
 
-    *listed* are the names of the server's models. *is_of_server* tells chunks that the model did not write.
+    *listed* are the names of the server's models. *is_of_server* recognises chunks that the model did not write.
     """
 
     def __init__(

@@ -273,7 +273,7 @@ def _by_id(body: Any) -> dict[str, Entry]:
 
 
 def _is_loading_state(chunk: Mapping[str, Any]) -> bool:
-    """Return whether llama-swap tells in a stream how far it has loaded the model (`sendLoadingState`).
+    """Return whether llama-swap reports in a stream how far it has loaded the model (`sendLoadingState`).
 
     Such a chunk has no identity and only thoughts (its source, 2026-11).
     """

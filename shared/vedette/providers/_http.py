@@ -268,7 +268,7 @@ class Http:
         )
 
     def _remedy(self, response: httpx.Response, said: str) -> str | None:
-        """Return what to do about a refusal that shows more than its outcome tells."""
+        """Return what to do about a refusal that shows more than its outcome."""
         if response.status_code == httpx.codes.BAD_REQUEST and _HTTP_TO_TLS.search(said):
             return "write https:// in its url"
         asks = response.headers.get("WWW-Authenticate", "").lower()

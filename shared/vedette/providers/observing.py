@@ -65,7 +65,7 @@ class Observed:
 
     @property
     def failed(self) -> ProviderError | None:
-        """The error that the reply has told so far, if any."""
+        """The error that the reply has reported so far, if any."""
         return self._error
 
     @property

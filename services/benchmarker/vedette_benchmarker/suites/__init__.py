@@ -21,14 +21,14 @@ _PIECE = re.compile(r"[A-Za-z]{1,7}|[^\sA-Za-z]")
 
 
 def estimated_tokens(text: str) -> int:
-    """Return about how many tokens *text* has, rather too many: one for seven letters, a digit, any other sign."""
+    """Return an upper estimate of the tokens of *text*: one for seven characters of a word, a digit, any other sign."""
     return len(_PIECE.findall(text))
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
     """Whether an answer is right; *why* says in a few words what was wrong with it.
 
-    `program` is the program in an answer that was to be one, for who can run it.
+    `program` is the program in an answer that should have one; the sandbox can run it.
     """
 
     correct: bool
@@ -40,8 +40,8 @@ class Item(Struct, frozen=True, kw_only=True):
     """One question to a model that generates, and how its answer is judged.
 
     `truth` (and `truth_calls`, where tools are to be called) is one right answer, to show to people.
-    `program_tests` are assertions, a line each, that hold of a right program once it has run; `check` runs
-    nothing, so on its own it judges a program by its shape, and finds it for who runs it.
+    `program_tests` are assertions, a line each, that hold of a right program once it has run; `check` runs nothing: it
+    judges a program by its shape, and finds it for the sandbox.
     """
 
     prompt: str
@@ -74,8 +74,8 @@ class VectorItem(Struct, frozen=True, kw_only=True):
 class Suite(Struct, frozen=True, kw_only=True):
     """A kind of question. `items` yields endlessly, from a seeded generator; where not `endless`, each once.
 
-    `capability` is what an item puts to the proof by the way: passed, the model has it; failed, it has not.
-    `needs` is what a model must not be known to lack, else it is not asked.
+    `capability` is what an item checks in addition: passed, the model has it; failed, it has not. A model that is
+    known to lack one of `needs` is not asked.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""Sums, and sums told in words, from one step to three."""
+"""Sums in figures and in words, from one step to three."""
 
 import re
 from collections.abc import Callable, Iterator

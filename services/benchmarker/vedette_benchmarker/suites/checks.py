@@ -1,8 +1,8 @@
 """Checkers: whether an answer says what is true. Pure; none raises, whatever the answer.
 
 They are strict about what is said and lenient about how it is wrapped: Markdown, quotation marks, a code fence, a
-line that leads up to the answer, "The answer is …", a full stop. An answer gets one guess: whoever names two
-things has named neither.
+line that leads up to the answer, "The answer is …", a full stop. An answer gets one guess: one that names two
+things names neither.
 """
 
 import json as _json
@@ -224,7 +224,7 @@ def _whole(words: str) -> str:
 def _any_of(names: Sequence[str]) -> re.Pattern[str]:
     """Return a pattern for any of *names* as whole words, those named first before the others.
 
-    What must stand to the left is tested once for all: `re` then skips by their first letters, five times as fast.
+    What must stand to the left is tested once for all: `re` then skips by first characters, five times as fast.
     """
     lefts = sorted({_left(name) for name in names})
     parts = ("|".join(_ended(name) for name in names if _left(name) == left) for left in lefts)
@@ -437,7 +437,7 @@ _TOKEN = re.compile(
 def _ways(pattern: str) -> int:
     """Return in how many ways *pattern* can be laid over a text at most: what a backtracking matcher may try.
 
-    Raises ValueError where that cannot be told.
+    Raises ValueError where that is not known.
     """
     outer: list[tuple[int, int]] = []
     ways, last = 1, 1

@@ -1,4 +1,4 @@
-"""Comparisons and orders to be worked out from what is told; the right one of four or more options."""
+"""Comparisons and orders that follow from given facts; one of four or more options is right."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise

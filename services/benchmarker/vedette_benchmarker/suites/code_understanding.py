@@ -1,4 +1,4 @@
-"""What a short Python program prints. Each truth is computed beside its template; no program is run."""
+"""What a short Python program prints. The truth is computed next to each template; no program is run."""
 
 import re
 from collections.abc import Callable, Iterator

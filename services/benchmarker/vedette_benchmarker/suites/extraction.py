@@ -102,7 +102,7 @@ def _invoice(rng: Random) -> _Case:
 
 
 def _minutes(rng: Random) -> _Case:
-    """Four people and four tasks, told out of order, one of them handed on."""
+    """Four people and four tasks, out of order, one of them handed on."""
     people = [
         f"{one} {other}" for one, other in zip(rng.sample(NAMES, 4), rng.sample(SURNAMES, 4), strict=True)
     ]

@@ -1,4 +1,4 @@
-"""Instructions whose keeping shows: how often, in which order, in which letters, with and without which words."""
+"""Instructions that can be checked: how often, in which order, in upper or lower case, with and without words."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -241,7 +241,7 @@ _MAKERS = (
 
 
 def items(rng: Random) -> Iterator[Item]:
-    """Yield instructions, from copying two words to a sentence of so many."""
+    """Yield instructions, from copying two words to a sentence with a given number of words."""
     return rounds(rng, _MAKERS)
 
 

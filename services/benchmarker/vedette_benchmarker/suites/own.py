@@ -1,4 +1,4 @@
-"""Suites of one's own, from the text of a TOML or JSONL file.
+"""The operator's own suites, from the text of a TOML or JSONL file.
 
 TOML has a table `[[item]]` for each question, JSONL an object on each line, both with these keys:
 

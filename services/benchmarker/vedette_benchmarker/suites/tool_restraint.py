@@ -1,4 +1,4 @@
-"""Questions to be answered without the tools at hand. A model without tools passes: it proves no capability."""
+"""Questions to be answered without the tools at hand. A model without tools passes, so it confirms no capability."""
 
 from collections.abc import Iterator
 from random import Random
@@ -55,7 +55,7 @@ def _written(rng: Random) -> Item:
 
 
 def _offering(make: Maker, tools: int) -> Maker:
-    """Return a maker of the items of *make*, each with so many *tools* that are of no use to it."""
+    """Return a maker of the items of *make*, each with this number of useless *tools*."""
 
     def offer(rng: Random) -> Item:
         item = make(rng)

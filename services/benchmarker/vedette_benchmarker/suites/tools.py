@@ -112,7 +112,7 @@ def _message(rng: Random) -> Wish:
 
 
 def _one(wish: Callable[[Random], Wish], others: int) -> Maker:
-    """Return a maker of a wish that takes one call, with *others* of the tools beside the right one."""
+    """Return a maker of a wish that takes one call, with this number of *others* next to the right tool."""
 
     def make(rng: Random) -> Item:
         said, call = wish(rng)

@@ -1,4 +1,4 @@
-"""What every screen gets: who asks whom, and the parameters of the URL."""
+"""What every screen gets: the caller, the services that reply, and the parameters of the URL."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -29,7 +29,7 @@ class Sources(Struct, frozen=True, kw_only=True):
 
 
 class View(Struct, frozen=True, kw_only=True):
-    """A request for a screen: its parameters, the parts of its path, and who asks."""
+    """A request for a screen: its parameters, the parts of its path, and its caller."""
 
     pairs: tuple[tuple[str, str], ...] = ()
     path: dict[str, str] = {}

@@ -119,7 +119,7 @@ def _difference(before: ModelView, after: ModelView) -> str:
 
 
 def summary(recent: Sequence[Change]) -> list[str]:
-    """Return what *recent* changes, the newest first, come to: counts, and by whom each winner was replaced."""
+    """Return a summary of *recent* changes (the newest first): counts, and what replaced each winner."""
     counts = Counter(one.kind for one in recent)
     lines = []
     told = [f"{counts[kind]} {kind}" for kind in ("found", "changed", "lost", "regressed") if counts[kind]]

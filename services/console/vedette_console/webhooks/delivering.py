@@ -41,7 +41,7 @@ class Delivering:
         self._in_hand: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Take deliveries until cancelled. What is in hand then goes on: see `finish`."""
+        """Take deliveries until cancelled. Those in progress then go on: see `finish`."""
         durable = deliveries(self.name)
         async with aclosing(pull(self._bus.connection, durable, self._room, clock=self._bus.clock)) as source:
             async for messages in source:
@@ -56,7 +56,7 @@ class Delivering:
             self._bus.fail(task.exception())
 
     async def finish(self, within_s: float = DEADLINE_S) -> None:
-        """Let what is in hand end; give back what has not after *within_s*. Close the connections."""
+        """Wait for deliveries in progress; give back those that take longer than *within_s*. Close the connections."""
         if tasks := set(self._in_hand):
             _, late = await asyncio.wait(tasks, timeout=within_s)
             for task in late:

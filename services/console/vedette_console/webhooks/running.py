@@ -70,7 +70,7 @@ class Webhooks:
             await self._forget(name)
 
     async def finish(self) -> None:
-        """Let what is in hand end, for some seconds."""
+        """Wait some seconds for deliveries in progress."""
         every = (*self._retired, *(sending for sending, _ in self._senders.values()))
         await asyncio.gather(*(sending.finish(_FINISH_S) for sending in every))
         await self._publish_once()
@@ -88,7 +88,7 @@ class Webhooks:
         self._senders[name] = sending, self._bus.spawn(sending.run())
 
     def _retire(self, name: str) -> None:
-        """Send no more through what *name* was; what is in hand ends by itself."""
+        """Send no more to the webhook *name* as it was; deliveries in progress end."""
         sending, task = self._senders.pop(name)
         task.cancel()
         self._retired.add(sending)

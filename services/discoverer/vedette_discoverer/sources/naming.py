@@ -10,7 +10,7 @@ _OTHER: Final = re.compile(r"[^a-z0-9]+")
 
 
 def named(*parts: str) -> str:
-    """Return the name that *parts* give, joined by hyphens: lower-case letters, digits and hyphens, at most 63.
+    """Return the name that *parts* give, joined by hyphens: a-z, 0-9 and hyphens, at most 63 characters.
 
     One that is too long ends with a digest of the whole, so that two of them do not become one.
     """

@@ -480,7 +480,7 @@ def _in_groups(namespace: str, found: Sequence[_Found]) -> Iterator[Wanted]:
 
 
 def _groups(found: Sequence[_Found]) -> list[set[int]]:
-    """Return for each endpoint the places of those that share pods with it, directly or by others."""
+    """Return for each endpoint the places of all endpoints that share pods with it, directly or through others."""
     groups: list[set[int]] = [{place} for place in range(len(found))]
     for one in range(len(found)):
         for other in range(one):

@@ -1,4 +1,4 @@
-"""What it takes to tell what was known of a model at a time."""
+"""What is stored so that the state of a model at a time can be reconstructed."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Days of probes, packed; what is told of benchmarks in their index, and of contended samples in a column."""
+"""Days of probes, packed; the figures of benchmarks in their index, and of contended samples in a column."""
 
 import sqlalchemy as sa
 from alembic import op
