@@ -6,10 +6,8 @@ from typing import Any
 import pytest
 
 from vedette.errors import RequestError
-from vedette.messages.codec import encode
 from vedette.messages.queries import RecommendRequest
 from vedette.types import Capability
-from vedette_gateway.finding import fits
 from vedette_gateway.wanted import Target, Wanted, read
 
 USER = [{"role": "user", "content": "hi"}]
@@ -141,23 +139,3 @@ def test_every_other_field_is_passed_on_as_it_was_written() -> None:
         sent
         == b'{"model":"m/1","temperature":0.10,"messages":[ {"role":"user","content":"\\u00e9"} ],"x":1e5}'
     )
-
-
-@pytest.mark.parametrize(
-    ("had", "wanted", "fit"),
-    [
-        (chat(), chat(), True),
-        (chat(tools=[{}]), chat(), True),
-        (chat(), chat(tools=[{}]), False),
-        (chat(max_tokens=8000), chat(max_tokens=4000), True),
-        (chat(max_tokens=4000), chat(max_tokens=8000), False),
-        (chat(), chat(vedette={"locality": "local"}), False),
-        (chat(vedette={"locality": "local"}), chat(), False),  # the caller may want others
-        (chat(), chat(vedette={"session": "conversation-17"}), True),
-    ],
-)
-def test_models_that_can_do_more_fit_what_needs_less(had: Wanted, wanted: Wanted, fit: bool) -> None:
-    before = had.recommendation("chat", caller="other", limit=8)
-    assert fits(encode(before), encode(asked(wanted))) is fit
-    elsewhere = wanted.recommendation("reasoning", caller="me", limit=4)
-    assert not fits(encode(before), encode(elsewhere))

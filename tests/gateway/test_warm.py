@@ -1,12 +1,13 @@
 """Replies kept warm: given at once, asked for again meanwhile, and the last one while no service replies."""
 
 import asyncio
+from collections.abc import Iterable
 
 import pytest
 
 from gateways import settled
 from vedette.errors import NoAnswer, RequestError
-from vedette_gateway.warm import Reply, Warm
+from vedette_gateway.warm import Patience, Reply, Silence, Warm
 
 AWAY = NoAnswer(code="no_answer", message="NATS is away")
 REFUSED = RequestError(code="unknown_model", message="gone")
@@ -23,21 +24,25 @@ class Service:
         self.replies.set()
         self.is_away = False
         self.fits: set[tuple[bytes, bytes]] = set()
+        self.silence = Silence(monotonic=lambda: self.now, is_away=lambda: self.is_away)
         self.warm = Warm(
             self.ask,
             monotonic=lambda: self.now,
-            is_away=lambda: self.is_away,
-            fresh_s=1.0,
-            usable_s=30.0,
-            fits=lambda asked, request: (asked, request) in self.fits,
+            silence=self.silence,
+            patience=Patience(fresh_s=1.0, usable_s=30.0, wait_s=0.05, give_up_s=0.1),
+            fitting=self.fitting,
         )
+
+    def fitting(self, earlier: Iterable[tuple[bytes, int]], request: bytes) -> int | None:
+        return next((value for asked, value in earlier if (asked, request) in self.fits), None)
 
     async def ask(self, _: bytes) -> int:
         self.asked += 1
-        await self.replies.wait()
-        if self.error:
-            raise self.error
-        return self.asked
+        with self.silence.asking():
+            await self.replies.wait()
+            if self.error:
+                raise self.error
+            return self.asked
 
 
 async def test_a_fresh_reply_is_not_asked_for_and_an_older_one_meanwhile() -> None:
@@ -143,3 +148,35 @@ async def test_a_new_request_gets_a_reply_that_fits_while_no_service_replies() -
     service.is_away = False
     await settled()
     assert not (await service.warm.of(b"less")).is_stale
+
+
+@pytest.mark.fault("every recommender is frozen, and nothing says so", "I4", "I5")
+async def test_a_query_that_waits_for_too_long_tells_the_other_requests() -> None:
+    """They get the last replies at once; who has none waits no longer than the patience."""
+    service = Service()
+    await service.warm.of(b"one")
+    service.now = 100.0
+    service.replies.clear()
+    async with asyncio.timeout(30):
+        with pytest.raises(NoAnswer):
+            await service.warm.of(b"new")
+    service.now = 101.0
+    assert await service.warm.of(b"one") == Reply(1, is_stale=True)
+    service.replies.set()
+    await settled()
+    assert not (await service.warm.of(b"one")).is_stale
+    assert not (await service.warm.of(b"new")).is_stale
+
+
+async def test_who_can_do_without_a_reply_waits_only_until_the_outage_is_known() -> None:
+    service = Service()
+    service.replies.clear()
+    async with asyncio.timeout(30):
+        with pytest.raises(NoAnswer):
+            await service.warm.of(b"new", needed=False)
+        service.now = 1.0
+        for _ in range(20):  # would take long if each waited
+            with pytest.raises(NoAnswer):
+                await service.warm.of(b"new", needed=False)
+    service.replies.set()
+    await settled()

@@ -52,7 +52,13 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             calls = Calls(upstreams, aside, changed.gateway, clock)
 
         voting = Voting(upstreams, monotonic=clock.monotonic, log=service.log)
-        finding = Finding(service.bus.connection, lambda: use_cases, monotonic=clock.monotonic, voting=voting)
+        finding = Finding(
+            service.bus.connection,
+            lambda: use_cases,
+            monotonic=clock.monotonic,
+            voting=voting,
+            base_url=upstreams.base_url,
+        )
         reporting = Reporting(service.bus.connection, service.log)
 
         def on_winner(event: Event, _: int) -> None:
@@ -83,6 +89,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         await service.start()
         service.bus.spawn(reporting.run())
         service.bus.spawn(sharing.run())
+        service.bus.spawn(finding.keep_ready())
         gateway = settings.gateway
         async with web.listening(
             app,

@@ -1,6 +1,8 @@
 """From what a request wants to the models that it may go to, best first, by the queries that every agent asks."""
 
-from collections.abc import Callable, Collection, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import chain
 from typing import Final, TypeVar
 
 import msgspec
@@ -25,25 +27,28 @@ from vedette.messages.queries import (
 from vedette.messages.validation import reference, use_case_of
 from vedette.text.shown import shown_name
 from vedette.types import Status
+from vedette_gateway import nearest
 from vedette_gateway.automatic import Guess, guess
 from vedette_gateway.calling import Candidate
 from vedette_gateway.keys import Caller
 from vedette_gateway.problems import Problem
 from vedette_gateway.voting import Embedder, Voting
 from vedette_gateway.wanted import VIRTUAL, Wanted
-from vedette_gateway.warm import Warm, none_fits
+from vedette_gateway.warm import Patience, Silence, Warm, none_fits
 
 T = TypeVar("T", bound=msgspec.Struct)
 _TIMEOUT_S: Final = 2.0
 _LIST_TIMEOUT_S: Final = 10.0
 _CALLABLE: Final = frozenset({Status.AVAILABLE, Status.BUSY, Status.DEGRADED, Status.UNKNOWN})
 _MAX_SAME_NAME: Final = 50
-# For how long a reply is fresh, and for how long it is given while it is asked for again.
-_WARM: Final = {"fresh_s": 1.0, "usable_s": 30.0}
+_WARM: Final = Patience(fresh_s=1.0, usable_s=30.0)
+_LISTS_WARM: Final = Patience(fresh_s=5.0, usable_s=3600.0, wait_s=3.0, give_up_s=2.1 * _LIST_TIMEOUT_S)
+# What a request of a new kind gets in an outage is asked for this often, so many models each.
+_READY_EVERY_S: Final = 300.0
+_READY_AGAIN_S: Final = 5.0
+_READY_MODELS: Final = 20
 # Nothing that a caller says goes elsewhere just to be classified.
 _EMBEDS_FOR_US: Final = Constraints(locality="local")
-_RANKED: Final = msgspec.json.Decoder(RecommendRequest)
-_LISTS_WARM: Final = {"fresh_s": 5.0, "usable_s": 3600.0}
 
 
 class Found(Struct, frozen=True, kw_only=True):
@@ -57,7 +62,10 @@ class Found(Struct, frozen=True, kw_only=True):
 
 
 class Finding:
-    """Asks recommenders over *connection*; replies are kept warm."""
+    """Asks recommenders over *connection*; replies are kept warm.
+
+    *base_url* says where OpenAI clients call a configured endpoint, None for others.
+    """
 
     def __init__(
         self,
@@ -66,8 +74,12 @@ class Finding:
         *,
         monotonic: Callable[[], float],
         voting: Voting,
+        base_url: Callable[[str], str | None],
     ) -> None:
         self._connection = connection
+        self._base_url = base_url
+        self._ready: dict[bytes, TopReply] = {}
+        silence = self._silence = Silence(monotonic=monotonic, is_away=lambda: not connection.is_connected)
         self._use_cases = use_cases
         self._voting = voting
 
@@ -80,18 +92,45 @@ class Finding:
         async def models(request: bytes) -> ModelsReply:
             return await self._ask("models.list", request, ModelsReply, _LIST_TIMEOUT_S)
 
-        def away() -> bool:
-            return not connection.is_connected
+        def ranked(earlier: Iterable[tuple[bytes, TopReply]], request: bytes) -> TopReply | None:
+            return nearest.ranking(chain(earlier, self._ready.items()), request)
 
-        self._rankings = Warm(top, monotonic=monotonic, is_away=away, fits=fits, **_WARM)
-        self._models = Warm(model, monotonic=monotonic, is_away=away, fits=none_fits, **_WARM)
-        self._lists = Warm(models, monotonic=monotonic, is_away=away, fits=none_fits, **_LISTS_WARM)
+        self._rankings = Warm(top, monotonic=monotonic, silence=silence, patience=_WARM, fitting=ranked)
+        self._models: Warm[ModelsReply] = Warm(
+            model, monotonic=monotonic, silence=silence, patience=_WARM, fitting=none_fits
+        )
+        self._lists = Warm(
+            models, monotonic=monotonic, silence=silence, patience=_LISTS_WARM, fitting=nearest.models
+        )
+
+    async def keep_ready(self) -> None:
+        """Ask for the ranking of each use case and kind of request now and then, until cancelled.
+
+        A request of a kind that never came before gets it while no recommender replies.
+        """
+        while True:
+            is_complete = await self._make_ready()
+            await asyncio.sleep(_READY_EVERY_S if is_complete else _READY_AGAIN_S)
+
+    async def _make_ready(self) -> bool:
+        """Return whether recommenders replied."""
+        for use_case in tuple(self._use_cases()):
+            for kind in nearest.KINDS:
+                request = encode(RecommendRequest(use_case=use_case, capabilities=kind, limit=_READY_MODELS))
+                try:
+                    self._ready[request] = await self._ask("recommend.top", request, TopReply, _TIMEOUT_S)
+                except NoAnswer:
+                    return False
+                except RequestError:
+                    continue  # a use case that recommenders do not know yet
+        return True
 
     async def _ask(self, subject: str, request: bytes, reply: type[T], timeout_s: float) -> T:
-        try:
-            return await ask(self._connection, subject, request, reply, timeout_s=timeout_s)
-        except nats.errors.Error as error:
-            raise NoAnswer(code="no_answer", message=f"{subject}: {type(error).__name__}") from error
+        with self._silence.asking():
+            try:
+                return await ask(self._connection, subject, request, reply, timeout_s=timeout_s)
+            except nats.errors.Error as error:
+                raise NoAnswer(code="no_answer", message=f"{subject}: {type(error).__name__}") from error
 
     def winner_changed(self, use_case: str) -> None:
         """Have the rankings of *use_case* asked for again."""
@@ -146,7 +185,13 @@ class Finding:
     async def _one(self, wanted: Wanted) -> Found:
         """Return the one model that is named with its endpoint."""
         model = reference(wanted.target.name)
-        reply = await self._models.of(encode(ModelRequest(model=model)))
+        url = self._base_url(model.endpoint)
+        try:
+            reply = await self._models.of(encode(ModelRequest(model=model)), needed=url is None)
+        except NoAnswer:
+            if url is None:
+                raise
+            return Found(candidates=(Candidate(model=model, base_url=url),), stale=True)
         candidates = tuple(one for view in reply.value.models if (one := of_view(view)))
         if not candidates:
             raise Problem(
@@ -185,29 +230,6 @@ class Finding:
             return (await self._rankings.of(encode(request))).value.recommendations
         except RequestError:
             return ()
-
-
-def fits(asked: bytes, request: bytes) -> bool:
-    """Return whether the models that were *asked* for can take *request* too: they can do as much, or more. Pure."""
-    had, wanted = _RANKED.decode(asked), _RANKED.decode(request)
-    if not set(wanted.capabilities) <= set(had.capabilities) or wanted.limit > had.limit:
-        return False
-    room = wanted.constraints.min_context_tokens or 0
-    if room > (had.constraints.min_context_tokens or 0):
-        return False
-    alike = msgspec.structs.replace(
-        had,
-        caller=wanted.caller,
-        session=wanted.session,
-        limit=wanted.limit,
-        capabilities=wanted.capabilities,
-        constraints=msgspec.structs.replace(
-            had.constraints,
-            min_context_tokens=wanted.constraints.min_context_tokens,
-            unmeasured=wanted.constraints.unmeasured,
-        ),
-    )
-    return alike == wanted
 
 
 def allowed(wanted: Wanted, caller: Caller, known: Collection[str]) -> Collection[str]:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 from urllib.parse import urlsplit
 
+from vedette import providers
 from vedette.errors import ConfigurationError
 from vedette.providers import Access
 from vedette.providers.access import access
@@ -29,8 +30,9 @@ _OF_THE_ENDPOINT: Final = frozenset(
 class Upstream:
     """One endpoint: how it is reached, and how many requests are in progress there."""
 
-    def __init__(self, way: Access, at_once: int) -> None:
+    def __init__(self, way: Access, at_once: int, base_url: str | None) -> None:
         self.passing = Passing(way)
+        self.base_url = base_url  # for OpenAI clients
         self._way = way
         self._at_once = at_once
         self._running = 0
@@ -38,9 +40,9 @@ class Upstream:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def is_like(self, way: Access, at_once: int) -> bool:
+    def is_like(self, way: Access, at_once: int, base_url: str | None) -> bool:
         """Return whether it is what these make."""
-        return (self._way, self._at_once) == (way, at_once)
+        return (self._way, self._at_once, self.base_url) == (way, at_once, base_url)
 
     @property
     def running(self) -> int:
@@ -117,6 +119,11 @@ class Upstreams:
         """Return the endpoint, or None where this gateway does not know it."""
         return self._open.get(endpoint)
 
+    def base_url(self, endpoint: str) -> str | None:
+        """Return where OpenAI clients call the endpoint, or None where they cannot."""
+        upstream = self._open.get(endpoint)
+        return upstream.base_url if upstream else None
+
     async def note(self) -> str | None:
         """Return which endpoints cannot be used here, and why, or None."""
         return "; ".join(f"{name} is not used: {why}" for name, why in self._unusable.items()) or None
@@ -127,11 +134,12 @@ class Upstreams:
         Raises ConfigurationError, and changes nothing, for a secret in the configuration file that cannot be read.
         """
         at_once = settings.gateway.at_once
-        ways: dict[str, Access] = {}
+        ways: dict[str, tuple[Access, int, str | None]] = {}
         unusable: dict[str, str] = {}
         for name, one in settings.endpoints.items():
             try:
-                ways[name] = access(name, one, settings.outbound)
+                way = access(name, one, settings.outbound)
+                ways[name] = (way, at_once, providers.base_url(one.provider, one.url))
             except ConfigurationError as error:
                 if name not in settings.defined.origins:
                     raise
@@ -139,9 +147,7 @@ class Upstreams:
         self._unusable = unusable
         before = self._open
         self._open = {
-            name: held
-            if (held := before.get(name)) and held.is_like(way, at_once)
-            else Upstream(way, at_once)
+            name: held if (held := before.get(name)) and held.is_like(*way) else Upstream(*way)
             for name, way in ways.items()
         }
         for name, held in before.items():

@@ -5,14 +5,26 @@ So a choice costs microseconds, and the last reply there was is given while NATS
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final, Generic, NamedTuple, TypeVar
+
+from msgspec import Struct
 
 from vedette.errors import NoAnswer, RequestError
 
 T = TypeVar("T")
 _MAX_KEPT: Final = 1000
-_PATIENCE_S: Final = 0.8  # until another reply that fits is given, or none while no service replies
+_SILENT_S: Final = 0.8  # services reply within milliseconds
+
+
+class Patience(Struct, frozen=True, kw_only=True):
+    """In seconds: for how long a reply is fresh, for how long it is given while it is asked for again, and waiting."""
+
+    fresh_s: float
+    usable_s: float
+    wait_s: float = _SILENT_S  # until another reply that fits is given
+    give_up_s: float = 2.0  # where none fits
 
 
 class Reply(NamedTuple, Generic[T]):
@@ -20,6 +32,44 @@ class Reply(NamedTuple, Generic[T]):
 
     value: T
     is_stale: bool
+
+
+class Silence:
+    """Whether no service replies: by the connection, by the last query, or by queries that wait for too long."""
+
+    def __init__(self, *, monotonic: Callable[[], float], is_away: Callable[[], bool]) -> None:
+        self._now = monotonic
+        self._is_away = is_away  # known without a query
+        self._had_no_answer = False  # the last query that has ended
+        self._asking = 0  # queries that are on their way
+        self._waits_since = 0.0  # since when all of them wait, if there are any
+
+    def __bool__(self) -> bool:
+        """Return whether it is so now."""
+        waits = self._asking and self._now() - self._waits_since > _SILENT_S
+        return bool(self._had_no_answer or waits or self._is_away())
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Note how the query inside ends. A refusal is a reply."""
+        if not self._asking:
+            self._waits_since = self._now()
+        self._asking += 1
+        try:
+            yield
+        except NoAnswer:
+            self._had_no_answer = True
+            raise
+        except RequestError:
+            self._replied()
+            raise
+        else:
+            self._replied()
+        finally:
+            self._asking -= 1
+
+    def _replied(self) -> None:
+        self._had_no_answer, self._waits_since = False, self._now()
 
 
 class _Kept(Generic[T]):
@@ -31,35 +81,35 @@ class _Kept(Generic[T]):
         self.asking: asyncio.Task[T] | None = None
 
 
-def none_fits(_asked: bytes, _request: bytes) -> bool:
-    """Return that no reply to one request is one to another."""
-    return False
+def none_fits(_earlier: Iterable[tuple[bytes, T]], _request: bytes) -> T | None:
+    """Return that no reply to another request is one to this."""
+    return None
 
 
 class Warm(Generic[T]):
-    """Replies by the bytes of their request: fresh for *fresh_s*, given at once for *usable_s*."""
+    """Replies by the bytes of their request. *fitting* finds one among those to other requests, the last used first."""
 
     def __init__(
         self,
         ask: Callable[[bytes], Awaitable[T]],
         *,
         monotonic: Callable[[], float],
-        is_away: Callable[[], bool],
-        fresh_s: float,
-        usable_s: float,
-        fits: Callable[[bytes, bytes], bool],
+        silence: Silence,
+        patience: Patience,
+        fitting: Callable[[Iterable[tuple[bytes, T]], bytes], T | None],
     ) -> None:
-        self._fits = fits  # whether the reply to the first request is one to the second
+        self._fitting = fitting
         self._ask = ask
-        self._is_away = is_away  # known without a query
+        self._silence = silence
         self._now = monotonic
-        self._fresh_s = fresh_s
-        self._usable_s = usable_s
+        self._patience = patience
         self._kept: OrderedDict[bytes, _Kept[T]] = OrderedDict()
-        self._silent = False  # the last query had no answer
 
-    async def of(self, request: bytes) -> Reply[T]:
-        """Return the reply to *request*. Raises RequestError, and NoAnswer where there never was one."""
+    async def of(self, request: bytes, *, needed: bool = True) -> Reply[T]:
+        """Return the reply to *request*. Raises RequestError, and NoAnswer where no service replies and none is kept.
+
+        Who has no other way out without a reply *needed* it, and waits longer.
+        """
         kept = self._kept.get(request)
         if kept is None:
             kept = self._kept[request] = _Kept()
@@ -67,45 +117,43 @@ class Warm(Generic[T]):
                 self._kept.popitem(last=False)
         self._kept.move_to_end(request)
         age_s = self._now() - kept.at
-        if kept.value is not None and age_s <= self._fresh_s:
+        if kept.value is not None and age_s <= self._patience.fresh_s:
             return Reply(kept.value, is_stale=False)
+        silent = bool(self._silence)
         if kept.asking is None:
             kept.asking = asyncio.create_task(self._refresh(kept, request))
             kept.asking.add_done_callback(_take_exception)
-        silent = self._silent or self._is_away()
         # Who waited for a service that is away would wait at each request.
-        if kept.value is not None and (silent or age_s <= self._usable_s):
+        if kept.value is not None and (silent or age_s <= self._patience.usable_s):
             return Reply(kept.value, is_stale=silent)
-        if silent and (like := self._like(request)) is not None:
-            return Reply(like, is_stale=True)
+        if silent and (earlier := self._earlier(request)) is not None:
+            return Reply(earlier, is_stale=True)
         asking = kept.asking
-        await asyncio.wait((asking,), timeout=_PATIENCE_S)
-        if not asking.done():
-            if (like := self._like(request)) is not None:
-                return Reply(like, is_stale=True)
-            if silent:
-                raise NoAnswer(
-                    code="no_answer", message="no recommender replies, and none has replied to this before"
-                )
-        try:
-            return Reply(await asyncio.shield(asking), is_stale=False)
-        except NoAnswer:
-            if (like := self._like(request)) is not None:
-                return Reply(like, is_stale=True)
-            self._forget(request, kept)
-            raise
-        except Exception:
-            self._forget(request, kept)
-            raise
+        for wait_s in self._waits(silent=silent, needed=needed):
+            await asyncio.wait((asking,), timeout=wait_s)
+            if asking.done() and not isinstance(asking.exception(), NoAnswer):
+                return Reply(asking.result(), is_stale=False)
+            if (earlier := self._earlier(request)) is not None:
+                return Reply(earlier, is_stale=True)
+            if asking.done():
+                return Reply(asking.result(), is_stale=False)
+        raise NoAnswer(
+            code="no_answer", message="no recommender replies, and none has replied to this before"
+        )
 
-    def _like(self, request: bytes) -> T | None:
+    def _waits(self, *, silent: bool, needed: bool) -> Iterator[float]:
+        """Yield for how long to wait for a reply, until another is looked for each time."""
+        if needed or not silent:
+            yield self._patience.wait_s
+        if needed and not silent:
+            yield self._patience.give_up_s - self._patience.wait_s
+
+    def _earlier(self, request: bytes) -> T | None:
         """Return the last reply to *request*, else to another request that is one to it as well."""
         if (kept := self._kept.get(request)) is not None and kept.value is not None:
             return kept.value
-        for asked, other in reversed(self._kept.items()):
-            if other.value is not None and self._fits(asked, request):
-                return other.value
-        return None
+        others = reversed(self._kept.items())
+        return self._fitting(((asked, one.value) for asked, one in others if one.value is not None), request)
 
     def _forget(self, request: bytes, kept: _Kept[T]) -> None:
         if self._kept.get(request) is kept:
@@ -115,21 +163,20 @@ class Warm(Generic[T]):
         """Have the replies that *matches* says asked for again at their next use."""
         for kept in self._kept.values():
             if kept.value is not None and matches(kept.value):
-                kept.at = min(kept.at, self._now() - 2 * self._fresh_s)
+                kept.at = min(kept.at, self._now() - 2 * self._patience.fresh_s)
 
     async def _refresh(self, kept: _Kept[T], request: bytes) -> T:
         try:
             value = await self._ask(request)
         except NoAnswer:
-            self._silent = True
+            if kept.value is None:
+                self._forget(request, kept)
             raise
-        except RequestError:
-            self._silent = False
+        except Exception:
             self._forget(request, kept)  # what was true before is refused now: no reply to give
             raise
         finally:
             kept.asking = None
-        self._silent = False
         kept.value, kept.at = value, self._now()
         return value
 

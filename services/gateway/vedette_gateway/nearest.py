@@ -1,0 +1,103 @@
+"""What earlier replies of recommenders say about a request that has none of its own, while none replies. Pure."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from vedette.messages.constraints import Constraints
+from vedette.messages.queries import (
+    ModelsReply,
+    ModelsRequest,
+    ModelView,
+    Recommendation,
+    RecommendRequest,
+    TopReply,
+)
+from vedette.messages.validation import folded
+from vedette.types import Capability, ModelRef
+
+# What bodies of requests need, each with the chat or the vectors that all of its kind need.
+KINDS: Final = (
+    (Capability.CHAT,),
+    (Capability.CHAT, Capability.JSON_SCHEMA),
+    (Capability.CHAT, Capability.TOOLS),
+    (Capability.CHAT, Capability.VISION),
+    (Capability.EMBEDDING,),
+)
+_RANKED: Final = msgspec.json.Decoder(RecommendRequest)
+_LISTED: Final = msgspec.json.Decoder(ModelsRequest)
+# A recommendation shows whether its model satisfies these, so that a ranking without them can be narrowed.
+_SHOWN: Final = (
+    *("max_ttft_ms", "min_output_tps", "max_price_usd_per_mtok"),
+    *("providers", "endpoints", "exclude"),
+)
+_FREE: Final = Constraints()
+
+
+def ranking(earlier: Iterable[tuple[bytes, TopReply]], request: bytes) -> TopReply | None:
+    """Return the first of the *earlier* rankings, by their requests, that *request* can be answered by; None: none can.
+
+    It has the models that can take *request*. One by the same weights and bounds comes before others, which only order
+    the same models differently.
+    """
+    wanted, other = _RANKED.decode(request), None
+    for asked, reply in earlier:
+        had = _RANKED.decode(asked)
+        if not _covers(had, wanted):
+            continue
+        models = tuple(one for one in reply.recommendations if takes(one, wanted.constraints))
+        if not models:
+            continue
+        narrowed = replace(reply, recommendations=models[: wanted.limit])
+        if (had.weights, had.bounds, had.risk) == (wanted.weights, wanted.bounds, wanted.risk):
+            return narrowed
+        other = other or narrowed
+    return other
+
+
+def _covers(had: RecommendRequest, wanted: RecommendRequest) -> bool:
+    """Return whether the models for *had* can take *wanted*, but for what a recommendation shows."""
+    if had.use_case != wanted.use_case or not set(wanted.capabilities) <= set(had.capabilities):
+        return False
+    open_ones = [name for name in _SHOWN if getattr(had.constraints, name) == getattr(_FREE, name)]
+    shown = (*open_ones, "min_context_tokens", "unmeasured")
+    alike = replace(had.constraints, **{name: getattr(wanted.constraints, name) for name in shown})
+    return alike == wanted.constraints
+
+
+def takes(one: Recommendation, need: Constraints) -> bool:
+    """Return whether a model satisfies *need*, by what its recommendation shows."""
+    price = max(one.price.input_usd_per_mtok, one.price.output_usd_per_mtok) if one.price else None
+    least = ((need.min_context_tokens, one.context_tokens), (need.min_output_tps, one.output_tps))
+    most = ((need.max_ttft_ms, one.expected_ttft_ms), (need.max_price_usd_per_mtok, price))
+    if any(
+        _is_beyond(limit, has, need, sign)
+        for limits, sign in ((least, -1), (most, 1))
+        for limit, has in limits
+    ):
+        return False
+    places = ((need.endpoints, one.model.endpoint), (need.providers, one.provider))
+    if any(names is not None and folded(name) not in map(folded, names) for names, name in places):
+        return False
+    return str(one.model) not in need.exclude and one.model.name not in need.exclude
+
+
+def _is_beyond(limit: float | None, has: float | None, need: Constraints, sign: int) -> bool:
+    """Return whether what a model *has* is above *limit*, or below it with a negative *sign*."""
+    if limit is None:
+        return False
+    return need.unmeasured == "reject" if has is None else sign * has > sign * limit
+
+
+def models(earlier: Iterable[tuple[bytes, ModelsReply]], request: bytes) -> ModelsReply | None:
+    """Return the models in *earlier* lists whose name is the text of *request*; None where there are none."""
+    name, last = _LISTED.decode(request).text, None
+    found: dict[ModelRef, ModelView] = {}
+    for _, reply in earlier:
+        for view in reply.models:
+            if view.model.name == name:
+                found.setdefault(view.model, view)
+                last = last or reply
+    return replace(last, models=tuple(found.values()), total=len(found)) if last else None
