@@ -11,7 +11,7 @@ from providers.conftest import opened
 from providers.replay import Replay, reply
 from vedette.errors import ProviderError
 from vedette.providers import ENDPOINT_WIDE
-from vedette.providers._refusals import MAX_WAIT_S, outcome, wait_s, words
+from vedette.providers._refusals import MAX_WAIT_S, judged, outcome, wait_s, words
 from vedette.types import Capability, Outcome
 from vedette_benchmarker.proof import Proof, _failed
 
@@ -24,6 +24,32 @@ OUTCOMES = [
     (400, "Billing hard limit has been reached", Outcome.NO_CREDIT),
     (429, "You exceeded your current quota, please check your plan and billing details.", Outcome.NO_CREDIT),
     (429, "Rate limit reached for model `m` on tokens per day (TPD)", Outcome.QUOTA_USED),
+    (429, "you have reached your weekly usage limit", Outcome.QUOTA_USED),
+    (403, "this model requires a subscription, upgrade for access", Outcome.FORBIDDEN),
+    (400, "Budget has been exceeded! Current cost: 0.0051, Max budget: 0.0001", Outcome.NO_CREDIT),
+    (400, "You have reached your specified API usage limits.", Outcome.NO_CREDIT),
+    (400, "Access denied, please make sure your account is in good standing.", Outcome.NO_CREDIT),
+    (403, "Key limit exceeded (total limit)", Outcome.NO_CREDIT),
+    (403, "用户额度不足", Outcome.NO_CREDIT),
+    (429, "usage limit of a minute reached", Outcome.RATE_LIMITED),
+    (400, "Incorrect API key provided: xa***AB.", Outcome.AUTH_FAILED),
+    (400, "API key expired. Please renew the API key.", Outcome.AUTH_FAILED),
+    (401, "key not allowed to access model. Tried to access m", Outcome.FORBIDDEN),
+    (401, "you are not authorized", Outcome.AUTH_FAILED),
+    (400, "triggering Azure OpenAI's content management policy", Outcome.FORBIDDEN),
+    (400, "Content Exists Risk", Outcome.FORBIDDEN),
+    (404, "No endpoints found matching your data policy", Outcome.FORBIDDEN),
+    (404, "No endpoints found that support tool use.", Outcome.UNSUPPORTED),
+    (
+        404,
+        "This is not a chat model and thus not supported in the v1/chat/completions endpoint.",
+        Outcome.UNSUPPORTED,
+    ),
+    (500, "tools param requires --jinja flag", Outcome.UNSUPPORTED),
+    (500, "CUDA error: operation not supported", Outcome.SERVER_ERROR),
+    (400, "Failed to load model m: insufficient system resources", Outcome.SERVER_ERROR),
+    (503, "no available server", Outcome.SERVER_ERROR),
+    (503, "upstream connect error or disconnect/reset before headers", Outcome.SERVER_ERROR),
     (429, "slow down", Outcome.RATE_LIMITED),
     (
         429,
@@ -64,6 +90,14 @@ OUTCOMES = [
 def test_the_outcome_is_that_of_the_words(status: int, said: str, expected: Outcome) -> None:
     """A 400 for an empty purse is no verdict on the model, nor is a 403 for one model one on the key."""
     assert outcome(status, said) is expected
+
+
+def test_the_marks_of_an_error_count_and_a_page_is_no_refused_key() -> None:
+    """A code says what words leave out; with a page a proxy or a firewall replies, not the API."""
+    filtered = {"error": {"message": "Please modify your prompt.", "code": "content_filter"}}
+    assert judged(400, json.dumps(filtered).encode()) == (Outcome.FORBIDDEN, "Please modify your prompt.")
+    page = b"<html><title>Just a moment...</title></html>"
+    assert judged(403, page) == (Outcome.FORBIDDEN, "Just a moment...")
 
 
 def test_only_what_is_the_accounts_pauses_the_endpoint() -> None:
@@ -123,6 +157,30 @@ WAITS: list[tuple[dict[str, str], Any, float | None]] = [
     ({}, {"error": {"details": [{"@type": "google.rpc.RetryInfo", "retryDelay": "40s"}]}}, 40),
     ({}, {"error": {"message": "Rate limit reached. Please try again in 7m12s."}}, 432),
     ({}, {"error": {"message": "Quota exceeded. Please retry in 36.9s."}}, 36.9),
+    ({"retry-after": str(int(SOON.timestamp()))}, {}, 40),
+    ({"retry-after": "40s"}, {}, 40),
+    ({"retry-after": SOON.isoformat()}, {}, 40),
+    ({"retry-after": "-1"}, {}, 0),
+    ({"x-ratelimit-timeremaining": "40"}, {}, 40),
+    ({"x-ratelimit-reset": "0d0h40s"}, {}, 40),
+    ({"ratelimit": "limit=100, remaining=0, reset=40"}, {}, 40),
+    ({"ratelimit": '"default";r=0;t=40'}, {}, 40),
+    ({}, {"error": "Too many requests", "retry_after": 40}, 40),
+    ({}, {"error": {"message": "Too many requests", "retryAfter": 40}}, 40),
+    ({}, {"error": "Model m is currently loading", "estimated_time": 40.0}, 40),
+    ({}, {"error": {"metadata": {"headers": {"X-RateLimit-Reset": str(int(SOON.timestamp() * 1000))}}}}, 40),
+    (
+        {},
+        {
+            "error": {
+                "message": "No deployments available for selected model, Try again in 60 seconds. Passed"
+            }
+        },
+        60,
+    ),
+    ({}, {"error": {"message": "Please retry after 26 seconds. Please go here"}}, 26),
+    ({}, {"error": {"message": "Please try again in 1 hour 5 minutes."}}, 3900),
+    ({}, {"error": {"message": "limit of 5 requests per 60 seconds reached"}}, None),
     ({"retry-after": "1e999"}, {}, None),
     ({"retry-after": "99999999"}, {}, MAX_WAIT_S),
     ({}, {}, None),

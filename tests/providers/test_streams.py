@@ -1,5 +1,6 @@
 """Streams as servers really send them: by the specification of server-sent events, and beside it."""
 
+import gzip
 import json
 from typing import Any
 
@@ -60,6 +61,13 @@ WHOLE = {
     "no blank after the colon": events(HELLO, END).replace("data: ", "data:"),
     "comments, ids and retries": ": ping\n\nid: 1\nretry: 3\nevent: message\n" + events(HELLO, END),
     "NaN in another field": events(HELLO[:-1] + ', "tps": NaN, "x": [-Infinity]}', END),
+    "wrapped twice": events(HELLO, END).replace("data: ", "data: data: "),
+    "an end in lower case, as JSON": (events(HELLO, END) * 2).replace("[DONE]", '"[done]"', 1),
+    "another choice between": events(HELLO, HELLO.replace('"index": 0', '"index": 1'), END),
+    "choices that begin with 1": events(HELLO, END).replace('"index": 0', '"index": 1'),
+    "all said again at the end": events(
+        HELLO, '{"choices": [{"index": 0, "finish_reason": "stop", "message": {"content": "hello"}}]}'
+    ),
     "no choices": events('{"choices": [], "usage": null}', '{"choices": null}', "{}", HELLO, END),
 }
 
@@ -155,6 +163,17 @@ FAILURES = {
         "an HTML page titled 'Sign in'",
     ),
     "nothing but junk": (events("ping", "pong"), Outcome.GARBAGE, "not JSON"),
+    "plain words": (events("upstream request timeout"), Outcome.GARBAGE, "it says: upstream request timeout"),
+    "a field named error": (
+        'error: {"code": 400, "message": "larger than the context"}\n\n' + events(),
+        Outcome.BAD_REQUEST,
+        "larger than the context",
+    ),
+    "a status of its own": (
+        events('{"choices": null, "base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}'),
+        Outcome.NO_CREDIT,
+        "insufficient balance",
+    ),
 }
 
 
@@ -168,6 +187,79 @@ async def test_a_failure_is_told_in_the_servers_words(case: str, replay: Replay)
         await asked(replay)
     assert caught.value.outcome is outcome
     assert words in caught.value.detail
+
+
+async def test_usage_of_zeros_replaces_none(replay: Replay) -> None:
+    """Some gateways add one of their own to that of their upstream."""
+    usages = (json.dumps({"usage": {"prompt_tokens": 3, "completion_tokens": n}}) for n in (7, 0))
+    replay.routes["POST", "/v1/chat/completions"] = reply(200, events(HELLO, END, *usages))
+    answered, _ = await asked(replay)
+    assert answered.output_tokens == 7
+
+
+async def test_what_is_marked_as_thought_is_no_word(replay: Replay) -> None:
+    """Google's OpenAI endpoint marks it beside the text, and tags it in the text."""
+    marked = chunk({"content": "<thought>hm", "extra_content": {"google": {"thought": True}}})
+    replay.routes["POST", "/v1/chat/completions"] = reply(
+        200, events(marked, chunk({"content": "</thought>hello"}), END)
+    )
+    answered, _ = await asked(replay)
+    assert answered.text == "hello"
+
+
+async def test_a_compressed_stream_may_have_members(replay: Replay) -> None:
+    """RFC 1952: each flush of a proxy may begin a new one."""
+    body = gzip.compress(events(HELLO).removesuffix("data: [DONE]\n\n").encode()) + gzip.compress(
+        events(END).encode()
+    )
+    replay.routes["POST", "/v1/chat/completions"] = reply(200, body, Content_Encoding="gzip")
+    answered, _ = await asked(replay)
+    assert answered.text == "hello"
+
+
+MESSAGE = {"type": "message", "content": [{"type": "text", "text": "hello"}], "stop_reason": "end_turn"}
+TOOL = {"type": "tool_use", "name": "get_weather", "input": {"city": "Oslo"}}
+MESSAGES = {
+    "at once": [MESSAGE],
+    "and said again at the end": [
+        {"type": "message_start", "message": {"usage": {"input_tokens": 3}}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "hel"}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "lo"}},
+        MESSAGE,
+        {"type": "message_stop"},
+    ],
+}
+
+
+@pytest.mark.parametrize("case", MESSAGES)
+async def test_a_message_is_said_once(case: str, replay: Replay) -> None:
+    """Gateways with Anthropic's API ignore `stream`, put text into the start of a block, or say all again."""
+    replay.routes["POST", "/v1/messages"] = reply(200, events(*map(json.dumps, MESSAGES[case])))
+    answered, _ = await asked(replay, provider="anthropic")
+    assert answered.text == "hello"
+    assert answered.finished.streamed is (case != "at once")
+
+
+async def test_arguments_may_come_at_the_start_of_a_block(replay: Replay) -> None:
+    """Gateways that have the whole call at once send no pieces of it."""
+    start = {"type": "content_block_start", "index": 0, "content_block": TOOL}
+    replay.routes["POST", "/v1/messages"] = reply(
+        200, events(json.dumps(start), json.dumps({"type": "message_stop"}))
+    )
+    answered, _ = await asked(replay, provider="anthropic")
+    assert answered.finished.tool_calls == (ToolCall(name="get_weather", arguments={"city": "Oslo"}),)
+
+
+async def test_a_connection_that_drops_after_the_end_loses_nothing(replay: Replay) -> None:
+    """Some servers and proxies drop it instead of ending the reply; before the end the answer is incomplete."""
+    pieces = [line for one in (HELLO, END) for line in (f"data: {one}", "")]
+    replay.routes["POST", "/v1/chat/completions"] = stream(*pieces, whole=False)
+    answered, _ = await asked(replay)
+    assert answered.text == "hello"
+    replay.routes["POST", "/v1/chat/completions"] = stream(*pieces[:2], whole=False)
+    with pytest.raises(ProviderError) as caught:
+        await asked(replay)
+    assert caught.value.outcome is Outcome.INCOMPLETE
 
 
 @pytest.mark.parametrize("indent", [None, 2])
@@ -193,6 +285,14 @@ CALLS = {
     "by index": [[_call(OSLO, index=0), _call(RIGA, index=1)]],
     "ids that share an index": [[_call(OSLO, index=0, id="a")], [_call(RIGA, index=0, id="b")]],
     "neither": [[_call(OSLO), _call(RIGA)]],
+    "a name in pieces, and again and empty": [
+        [{"index": 0, "id": "a", "function": {"name": "", "arguments": ""}}],
+        [{"index": 0, "id": "a", "function": {"name": "get_", "arguments": ""}}],
+        [{"index": 0, "function": {"name": "weather"}}],
+        [_call('{"city"', index=0, id="a")],
+        [{"index": 0, "id": "", "function": {"name": "", "arguments": ': "Oslo"}'}}],
+        [_call(RIGA, index=1, id="b")],
+    ],
     "objects": [[_call({"city": "Oslo"}, index=0), _call({"city": "Riga"}, index=1)]],
     "in pieces": [
         [_call('{"city"', index=0, id="a")],

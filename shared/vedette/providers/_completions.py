@@ -11,6 +11,7 @@ from typing import Any
 from vedette.errors import ProviderError
 from vedette.providers import Delta, Finished, Generation
 from vedette.providers._lenient import (
+    count,
     end_reason,
     mapping,
     number,
@@ -38,6 +39,8 @@ class Answer:
         self._asked = asked
         self._listed = listed
         self._streamed = True
+        self._index: int | None = None  # of the choice that is read
+        self._begun = False  # whether a delta has said or called something
         self._reason: str | None = None
         self._refused = (
             False  # OpenAI's `refusal` in place of content; the finish_reason is "stop" all the same
@@ -56,21 +59,42 @@ class Answer:
         if self._is_of_server is not None and self._is_of_server(chunk):
             return None
         self._check_model(text(chunk.get("model"), 512))
-        choice = _first_choice(chunk)
-        self._usage = _usage(chunk, choice) or self._usage
+        choice = self._choice(chunk)
+        usage = _usage(chunk, choice)
+        if _counts(usage) or not _counts(
+            self._usage
+        ):  # some gateways add one of zeros to that of their upstream
+            self._usage = usage or self._usage
         self._timings = mapping(chunk.get("timings")) or self._timings
         reason = end_reason(choice.get("finish_reason"))
         if choice.get("error") or reason in FAILED_REASONS:
             raise in_stream(choice.get("error") or {"type": reason, "message": f"finish_reason {reason}"})
         if reason:
             self._reason, self.whole = reason, True
-        if "message" in choice and "delta" not in choice:  # a server that ignores `stream`
-            self._streamed, self.whole = False, True
+        if "message" in choice and "delta" not in choice:  # a server that ignores `stream`, or says all again
+            self.whole = True
+            if self._begun:
+                return None
+            self._streamed = False
         said = mapping(choice.get("delta", choice.get("message")))
         self._refused = self._refused or bool(said.get("refusal"))
-        for call in _called(said):
+        called = _called(said)
+        for call in called:
             self._calls.take(call)
-        return _delta(at, choice, said)
+        delta = _delta(at, choice, said)
+        self._begun = self._begun or delta is not None or bool(called)
+        return delta
+
+    def _choice(self, chunk: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the piece of the choice that was asked for: the one of index 0, or that which came first."""
+        choices = [mapping(choice) for choice in sequence(chunk.get("choices"))]
+        asked = self._index or 0
+        found = next((choice for choice in choices if (choice.get("index") or 0) == asked), None)
+        if found is None and self._index is None and choices:
+            found = choices[0]
+        if found is not None and self._index is None:
+            self._index = count(found.get("index"))
+        return found or {}
 
     def _check_model(self, named: str | None) -> None:
         """Refuse the answer of another listed model. A longer form of the asked name, a dated one say, is the same."""
@@ -99,19 +123,15 @@ class Answer:
 
 
 def _is_error(chunk: Mapping[str, Any]) -> bool:
-    """Return whether *chunk* is an error: `error`, FastAPI's `detail`, or a message with a code and no choices."""
+    """Return whether *chunk* is an error: `error`, FastAPI's `detail`, or words with a code and no choices."""
     if chunk.get("error") or chunk.get("object") == "error":
         return True
-    if "choices" in chunk or "usage" in chunk:
+    if chunk.get("choices") or chunk.get("usage"):
         return False
-    coded = any(chunk.get(name) for name in ("code", "status", "status_code"))
-    return isinstance(chunk.get("detail"), str | list) or (isinstance(chunk.get("message"), str) and coded)
-
-
-def _first_choice(chunk: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the choice that was asked for: the one of index 0, or the first where none has an index."""
-    choices = [mapping(choice) for choice in sequence(chunk.get("choices"))]
-    return next((choice for choice in choices if not choice.get("index")), choices[0] if choices else {})
+    told = mapping(chunk.get("base_resp")) or chunk
+    coded = any(told.get(name) for name in ("code", "status", "status_code", "error_code"))
+    worded = any(isinstance(told.get(name), str) for name in ("message", "msg", "status_msg", "error_msg"))
+    return isinstance(chunk.get("detail"), str | list) or (worded and coded)
 
 
 def _usage(chunk: Mapping[str, Any], choice: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -121,6 +141,10 @@ def _usage(chunk: Mapping[str, Any], choice: Mapping[str, Any]) -> Mapping[str, 
         or mapping(choice.get("usage"))
         or mapping(mapping(chunk.get("x_groq")).get("usage"))
     )
+
+
+def _counts(usage: Mapping[str, Any]) -> bool:
+    return bool(_output_tokens(usage)[0])
 
 
 def _called(said: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -151,6 +175,8 @@ def _prompt_tokens(usage: Mapping[str, Any]) -> int | None:
 
 def _delta(at: float, choice: Mapping[str, Any], said: Mapping[str, Any]) -> Delta | None:
     spoken, thinking = _parts(said.get("content", choice.get("text")))
+    if mapping(mapping(said.get("extra_content")).get("google")).get("thought") is True:
+        spoken, thinking = "", spoken + thinking
     thinking += _thought(said)
     if not spoken and not thinking:
         return None

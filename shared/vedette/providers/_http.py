@@ -26,7 +26,7 @@ from vedette.errors import ConfigurationError, ProviderError
 from vedette.providers import Access, counting
 from vedette.providers._lenient import decoded, text
 from vedette.providers._outbound import Forbidden
-from vedette.providers._refusals import context_limit, outcome, wait_s, words
+from vedette.providers._refusals import NO_UPSTREAM, context_limit, is_page, judged, wait_s
 from vedette.providers._transport import Transport
 from vedette.providers.addresses import http_url, query_of, socket_of
 from vedette.providers.redaction import Secrets
@@ -255,19 +255,19 @@ class Http:
         if 300 <= status < 400:
             raise self._redirected(response, told)
         body = self._secrets.clean(await self._read(response, _MOST_ERROR_BYTES, told))
-        said = words(body)
+        found, said = judged(status, body)
         asked = ""
         if self._query and status == httpx.codes.NOT_FOUND:  # a version that the service does not know, often
             asked = f" (asked for {http_url(self._access.url)} with the query {urlencode(self._query)})"
         raise ProviderError(
-            outcome(status, said),
+            found,
             f"HTTP {status}{f': {said}' if said else ''}{asked}",
             retry_after_s=wait_s(response.headers, body, self._clock.now()),
             context_tokens=context_limit(said, body) if 400 <= status < 500 else None,
-            remedy=self._remedy(response, said),
+            remedy=self._remedy(response, said, by_page=is_page(body)),
         )
 
-    def _remedy(self, response: httpx.Response, said: str) -> str | None:
+    def _remedy(self, response: httpx.Response, said: str, *, by_page: bool) -> str | None:
         """Return what to do about a refusal that shows more than its outcome."""
         if response.status_code == httpx.codes.BAD_REQUEST and _HTTP_TO_TLS.search(said):
             return "write https:// in its url"
@@ -275,6 +275,10 @@ class Http:
         has_login = response.request.headers.get("Authorization", "").startswith("Basic ")
         if response.status_code == httpx.codes.UNAUTHORIZED and asks.startswith("basic") and not has_login:
             return _WRITE_BASIC
+        if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR and NO_UPSTREAM.search(said):
+            return "a proxy answers in place of the server; check that the server behind it runs"
+        if by_page and response.status_code in (httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND):
+            return "a web page replies, not an API: a proxy, tunnel or firewall in front of it, or another server"
         return None
 
     def _redirected(self, response: httpx.Response, told: "_Transcript") -> ProviderError:
@@ -401,7 +405,8 @@ async def _pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:
         async for raw in response.aiter_raw():
             yield raw
         return
-    unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # gzip or zlib, by its header
+    by_header = zlib.MAX_WBITS | 32  # gzip or zlib
+    unpacking = zlib.decompressobj(wbits=by_header)
     async for raw in response.aiter_raw():
         while True:
             try:
@@ -411,7 +416,11 @@ async def _pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:
             if piece:
                 yield piece
             raw = unpacking.unconsumed_tail
-            if not raw and len(piece) < _PIECE_BYTES:
+            if (
+                unpacking.eof and unpacking.unused_data
+            ):  # gzip may have several members [RFC 1952, section 2.2]
+                raw, unpacking = unpacking.unused_data, zlib.decompressobj(wbits=by_header)
+            elif not raw and len(piece) < _PIECE_BYTES:
                 break
 
 

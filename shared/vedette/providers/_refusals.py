@@ -14,6 +14,7 @@ from vedette.providers._lenient import (
     http_date,
     mapping,
     moment,
+    number,
     sequence,
     text,
     tokens,
@@ -37,6 +38,7 @@ _BY_STATUS: Final[Mapping[int, Outcome]] = {
     424: Outcome.SERVER_ERROR,  # Text Generation Inference: the generation failed
     425: Outcome.BUSY,
     429: Outcome.RATE_LIMITED,
+    451: Outcome.FORBIDDEN,
     498: Outcome.BUSY,  # Groq: no flex capacity
     499: Outcome.TIMEOUT,  # nginx: who asked has hung up, here a proxy on the way
     501: Outcome.UNSUPPORTED,
@@ -47,34 +49,58 @@ _BY_STATUS: Final[Mapping[int, Outcome]] = {
     529: Outcome.BUSY,  # Anthropic's "overloaded"
 }
 _NO_CREDIT: Final = re.compile(
-    r"credit balance|insufficient (?:credit|balance|fund|quota)|insufficient_quota|no (?:more )?credit|out of credit"
-    r"|billing|payment required|exceeded your current quota",
+    r"credit balance|insufficient[ _](?:user_)?(?:credit|balance|fund|quota)|no (?:more )?credit|out of credit|billing"
+    r"|payment required|exceeded your current quota|budget_exceeded|budget has been exceeded|over budget|good standing"
+    r"|free tier .{0,40}exhausted|额度|余额不足|欠费",
     re.IGNORECASE,
 )
+# With a status of 400 or 403 only: a 429 says it of a minute, too.
+_SPENT: Final = re.compile(r"(?:key|usage|spend|credit) limits?\b", re.IGNORECASE)
 MIN_CONTEXT_TOKENS: Final = 64  # what names less is no context
 _LIMITS: Final = re.compile(
     r"(?:context (?:length|size|window)|model length|tokens allowed)\W+(?:(?:is|of|only)\W+)*(\d[\d,]{1,12})"
     r"|tokens > (\d[\d,]{1,12}) max|max_new_tokens\W+must be <= (\d[\d,]{1,12})",
     re.IGNORECASE,
 )
-_OF_THE_DAY: Final = re.compile(r"per[ _-]?day|daily|\b[TR]PD\b", re.IGNORECASE)
+_OF_THE_DAY: Final = re.compile(r"per[ _-]?day|daily|\b[TR]PD\b|(?:weekly|monthly) \w+ limit", re.IGNORECASE)
 _OF_THE_KEY: Final = re.compile(
     r"(?:invalid|incorrect|missing|expired|wrong|no|bad|revoked)\W+(?:\w+\W+){0,2}?(?:key|token|credential)|authenticat",
     re.IGNORECASE,
 )
 _BY_POLICY: Final = re.compile(
-    r"country|region|territor|location is not|moderation|flagged|gated|terms of|must be verified",
+    r"country|region\b|regions\b|territor|location is not|moderation|flagged|gated|terms of|must be verified"
+    r"|data policy|content management policy|content_filter|content exists risk|inappropriate content|data_inspection",
     re.IGNORECASE,
 )
 # With status 403 only: a 400 says of a parameter, too, that it is not permitted.
 _NO_ACCESS: Final = re.compile(
-    r"restricted|not (?:allowed|authorized|permitted|available)|access to (?:the )?model|does not have access",
+    r"restricted|requires a (?:\w+ )?(?:subscription|plan)"
+    r"|not (?:allowed|authorized|permitted|available)|access to (?:the )?model|does not have access",
     re.IGNORECASE,
 )
 # Google says `check your plan and billing details` of every limit, also of one for a minute.
 _OF_A_WHILE: Final = re.compile(r"quota exceeded for metric|(?:retry|try again) in", re.IGNORECASE)
 _RATE_LIMIT: Final = re.compile(r"rate.?limit|too many requests", re.IGNORECASE)
-_NOT_LOADED: Final = re.compile(r"no models? (?:is )?loaded|model is (?:unloaded|not loaded)", re.IGNORECASE)
+_NOT_LOADED: Final = re.compile(
+    r"no models? (?:is )?loaded|model is (?:unloaded|not loaded)|failed to load model|insufficient system resources",
+    re.IGNORECASE,
+)
+_API_KEY: Final = re.compile(r"api[ _-]?key", re.IGNORECASE)
+_NO_ACCESS_TO_MODEL: Final = re.compile(
+    r"allowed to access (?:the )?model|model_access_denied", re.IGNORECASE
+)
+# What a proxy says that reaches no server: Traefik, Envoy, HAProxy, nginx.
+NO_UPSTREAM: Final = re.compile(
+    r"no available server|no healthy upstream|upstream connect error|no server is available|bad gateway",
+    re.IGNORECASE,
+)
+# How servers refuse what a model cannot do with a status that says otherwise: OpenAI and OpenRouter with 404, llama.cpp
+# with 500.
+_UNSUPPORTED: Final = re.compile(
+    r"not a chat model|only supported in|no endpoints found that support|(?:is|are) not supported|does not support"
+    r"|requires --",
+    re.IGNORECASE,
+)
 # Xinference, LiteLLM and others answer 400 for a model that they do not have.
 _NO_MODEL: Final = re.compile(
     r"model not found|no such model|invalid model name|model_not_found"
@@ -115,13 +141,19 @@ FAILED_REASONS: Final = frozenset(
 )
 
 
-def outcome(status: int, said: str) -> Outcome:
-    """Return the outcome of a reply with *status* whose words are *said*.
+def outcome(status: int, said: str, *, by_page: bool = False) -> Outcome:
+    """Return the outcome of a reply with *status* whose words and marks are *said*, an HTML page where *by_page*.
 
     What a service refuses for money, place or policy says nothing of the model, with whatever status it comes.
     """
     if status == 503 and "loading" in said.lower():
         return Outcome.LOADING
+    if status == 403 and by_page:
+        return Outcome.FORBIDDEN
+    if status == 503 and NO_UPSTREAM.search(said):
+        return Outcome.SERVER_ERROR
+    if status in (404, 500) and _UNSUPPORTED.search(said):
+        return Outcome.UNSUPPORTED
     if status in (400, 404) and _NOT_LOADED.search(said):
         return Outcome.SERVER_ERROR
     if status == 429 and _OF_THE_DAY.search(said):
@@ -130,14 +162,31 @@ def outcome(status: int, said: str) -> Outcome:
         return Outcome.RATE_LIMITED
     if status in (400, 403, 429) and _NO_CREDIT.search(said):
         return Outcome.NO_CREDIT
+    if status in (400, 403) and _SPENT.search(said):
+        return Outcome.NO_CREDIT
     by_policy = _BY_POLICY.search(said) or (status == 403 and _NO_ACCESS.search(said))
-    if status in (400, 403) and by_policy and not _OF_THE_KEY.search(said):
+    if status in (400, 403, 404) and by_policy and not _OF_THE_KEY.search(said):
+        return Outcome.FORBIDDEN
+    if status == 401 and _NO_ACCESS_TO_MODEL.search(said):
         return Outcome.FORBIDDEN
     if status == 400 and _NO_MODEL.search(said):
         return Outcome.NOT_FOUND
+    if status == 400 and _API_KEY.search(said):  # Google, xAI
+        return Outcome.AUTH_FAILED
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return Outcome.SERVER_ERROR if status >= 500 else Outcome.BAD_REQUEST
+
+
+def judged(status: int, body: bytes) -> tuple[Outcome, str]:
+    """Return the outcome of a reply with *status* and the error *body*, and the body's own words."""
+    told = words(body)
+    return outcome(status, f"{told} {_marks(body)}", by_page=is_page(body)), told
+
+
+def is_page(body: bytes) -> bool:
+    """Return whether *body* is an HTML page."""
+    return body.lstrip()[:1] == b"<"
 
 
 def wait_s(headers: Mapping[str, str], body: bytes, now: datetime) -> float | None:
@@ -148,43 +197,52 @@ def wait_s(headers: Mapping[str, str], body: bytes, now: datetime) -> float | No
     now = http_date(headers.get("date")) or now
     found = _plain_wait(headers, now)
     if found is None:
-        found = _body_wait(body)
+        found = _body_wait(body, now)
     if found is None:
         found = _reset_wait(headers, now)
     return None if found is None or found != found else min(max(found, 0.0), MAX_WAIT_S)
 
 
 def _plain_wait(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Return what Retry-After says: in milliseconds (OpenAI's), in seconds, or as a date."""
+    """Return what Retry-After says: in milliseconds (OpenAI's), as a date, in seconds, or as resets are written."""
     milliseconds, told = _number(headers.get("retry-after-ms")), headers.get("retry-after")
     if milliseconds is not None:
         return milliseconds / 1000
     at = http_date(told)
-    return (at - now).total_seconds() if at else _number(told)
+    return (at - now).total_seconds() if at else _until(told or "", now)
 
 
-def _body_wait(body: bytes) -> float | None:
-    """Return the wait in a body: Google's RetryInfo, or words such as `try again in 7m12s` (Groq, OpenAI)."""
+def _body_wait(body: bytes, now: datetime) -> float | None:
+    """Return the wait in a body: a field of seconds, Google's RetryInfo, the headers of an upstream, or in words."""
     try:
-        error = mapping(mapping(decoded(body)).get("error"))
+        told = mapping(decoded(body))
     except ProviderError:
-        error = {}
+        told = {}
+    error = mapping(told.get("error"))
+    for place in (error, told):
+        for name in _WAITS:
+            if (seconds := number(place.get(name))) is not None:
+                return seconds
     for detail in map(mapping, sequence(error.get("details"))):
         if "retryDelay" in detail:
             return _duration(text(detail["retryDelay"]))
-    again = re.search(rb"(?:try again|retry) in ([0-9hms.]{1,20}[hms])", body[:4096])
-    return _duration(again[1].decode()) if again else None
+    passed_on = mapping(mapping(error.get("metadata")).get("headers"))  # OpenRouter
+    again = _AGAIN.search(body[:4096].decode(errors="replace"))
+    return (
+        _duration(again[1]) if again else _reset_wait({k.lower(): str(v) for k, v in passed_on.items()}, now)
+    )
 
 
 def _reset_wait(headers: Mapping[str, str], now: datetime) -> float | None:
     """Return when the rate limit that is used up begins again: the latest, where several are or none says so."""
-    resets = {name: value for name, value in headers.items() if "ratelimit" in name and "reset" in name}
+    resets = {name: value for name, value in headers.items() if _RESET.search(name)}
     used_up = {
         name: value
         for name, value in resets.items()
         if headers.get(name.replace("reset", "remaining")) == "0"
     }
     waits = [_until(value, now) for value in (used_up or resets).values()]
+    waits += [float(found[1]) for found in (_LISTED_RESET.search(headers.get("ratelimit", "")),) if found]
     return max((wait for wait in waits if wait is not None), default=None)
 
 
@@ -193,22 +251,36 @@ def _until(value: str, now: datetime) -> float | None:
     at = moment(value) if "-" in value else None
     if at is not None:
         return (at - now).total_seconds()
-    number = _number(value)
-    if number is None:
+    told = _number(value)
+    if told is None:
         return _duration(value)
-    if number > _EPOCH_MS:
-        number /= 1000
-    return number - now.timestamp() if number > _EPOCH_S else number
+    if told > _EPOCH_MS:
+        told /= 1000
+    return told - now.timestamp() if told > _EPOCH_S else told
 
 
 _EPOCH_S, _EPOCH_MS = 1e9, 1e11  # in 2001 and in 1973, and as a wait longer than any
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
-_UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART = r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|seconds?|secs?|minutes?|mins?|hours?|hrs?|days?)(?![a-z])"
+_DURATION = re.compile(_PART, re.IGNORECASE)
+_UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+# `try again in 7m12s` (Groq, OpenAI), `Try again in 60 seconds` (LiteLLM), `retry after 26 seconds` (Azure OpenAI).
+_AGAIN = re.compile(
+    rf"(?:(?:try again|retry) (?:in|after)|please wait(?: for)?) ((?:{_PART}(?:,? and |,? )?){{1,4}})",
+    re.IGNORECASE,
+)
+_WAITS = ("retry_after", "retryAfter", "retry_after_seconds", "estimated_time")  # fields of seconds
+_RESET = re.compile(r"ratelimit.*(?:reset|timeremaining)")
+# The header `RateLimit` of the IETF's drafts: `limit=100, remaining=0, reset=50`, later `"default";r=0;t=30`.
+_LISTED_RESET = re.compile(r"\b(?:reset|t)=(\d{1,9})\b")
 
 
 def _duration(value: str | None) -> float | None:
     parts = _DURATION.findall(value or "")
-    return sum(float(amount) * _UNITS[unit] for amount, unit in parts) if parts else None
+    return sum(float(amount) * _unit_s(unit.lower()) for amount, unit in parts) if parts else None
+
+
+def _unit_s(unit: str) -> float:
+    return _UNITS["ms" if unit == "ms" else unit[0]]
 
 
 def _number(value: str | None) -> float | None:
@@ -220,15 +292,31 @@ def words(body: bytes) -> str:
     try:
         told = decoded(body)
     except ProviderError:
-        if body.lstrip()[:1] == b"<":
+        if is_page(body):
             return html_title(body) or ""
         return text(body.decode("utf-8", "replace"), MAX_WORDS) or ""
     return said(told)
 
 
+def _marks(body: bytes) -> str:
+    """Return the names by which an error body calls its kind, `content_filter` or `budget_exceeded` say."""
+    try:
+        told = mapping(decoded(body))
+    except ProviderError:
+        return ""
+    error = mapping(told.get("error")) or told
+    return " ".join(filter(None, (text(error.get(name), 64) for name in ("type", "code", "status"))))
+
+
 def said(error: Any) -> str:
     """Return the words of a decoded error, each once: `message`, `detail`, `errors`, and what an upstream said."""
     return text("; ".join(dict.fromkeys(_words(error, depth=4))), MAX_WORDS) or ""
+
+
+# Where errors say what is wrong; in `base_resp` MiniMax does.
+_WORDS: Final = (
+    "error", "message", "msg", "detail", "errors", "error_description", "error_msg", "status_msg", "base_resp",
+)  # fmt: skip
 
 
 def _words(error: Any, *, depth: int) -> Iterator[str]:
@@ -241,7 +329,7 @@ def _words(error: Any, *, depth: int) -> Iterator[str]:
     elif depth and isinstance(error, dict):
         # FastAPI names the field of the request that it refuses in `loc`.
         place = ".".join(str(part) for part in sequence(error.get("loc")) if part != "body")
-        for name in ("error", "message", "msg", "detail", "errors", "error_description"):
+        for name in _WORDS:
             for found in _words(error.get(name), depth=depth - 1):
                 yield f"{place}: {found}" if place else found
         yield from _words(mapping(error.get("metadata")).get("raw"), depth=depth - 1)
@@ -268,13 +356,18 @@ def in_stream(error: Any) -> ProviderError:
     told = mapping(told.get("error")) or told
     found = said(error) or "the stream failed without a reason"
     limit = context_limit(found)
-    for name in ("code", "status", "status_code", "type"):
+    for name in ("code", "status", "status_code", "StatusCode", "type"):
         value = told.get(name)
         status = _status(value)
         if status is not None:
             return ProviderError(outcome(status, found), found, context_tokens=limit)
-    by_words = Outcome.RATE_LIMITED if _RATE_LIMIT.search(found) else Outcome.SERVER_ERROR
-    return ProviderError(by_words, found, context_tokens=limit)
+    return ProviderError(_by_words(found), found, context_tokens=limit)
+
+
+def _by_words(said: str) -> Outcome:
+    if _RATE_LIMIT.search(said):
+        return Outcome.RATE_LIMITED
+    return Outcome.NO_CREDIT if _NO_CREDIT.search(said) else Outcome.SERVER_ERROR
 
 
 def _status(value: object) -> int | None:

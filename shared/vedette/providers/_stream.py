@@ -15,6 +15,7 @@ MAX_LINE_BYTES: Final = 1024 * 1024
 MAX_EVENT_BYTES: Final = 1024 * 1024
 MAX_CALLS: Final = 256
 DONE: Final = b"[DONE]"
+_MAX_WORDS: Final = 200  # of an event that is no JSON, told in its failure
 
 
 async def lines(chunks: AsyncIterable[tuple[float, bytes]]) -> AsyncIterator[tuple[float, bytes]]:
@@ -87,6 +88,10 @@ class _Event:
             return self.end()
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
+        while field == b"data" and value.startswith(b"data:"):  # a proxy that wrapped an event once more
+            value = value.removeprefix(b"data:").removeprefix(b" ")
+        if field == b"error":  # a field of llama.cpp's until September 2025
+            return _as_error(value) if value else None
         if field == b"event":
             self._type = value.strip()
         elif field == b"data":
@@ -105,13 +110,20 @@ class _Event:
         self._data, self._size = [], 0
         if not keep_type:
             self._type = b""
-        if not data or kind != b"error" or data == DONE:
+        if _is_done(data):
+            return DONE
+        if not data or kind != b"error":
             return data or None
         return _as_error(data)
 
 
+def _is_done(data: bytes) -> bool:
+    """Return whether *data* ends a stream: `[DONE]`, which some servers write in lower case or as JSON."""
+    return data.strip().strip(b'"').upper() == DONE
+
+
 def _is_whole(line: bytes) -> bool:
-    if line.strip() == DONE:
+    if _is_done(line):
         return True
     if not line.rstrip().endswith((b"}", b"]")):
         return False
@@ -153,7 +165,7 @@ class Events:
             try:
                 found = decoded(data)
             except ProviderError as error:
-                problem, self.skipped = error, self.skipped + 1
+                problem, self.skipped = _in_its_words(error, data), self.skipped + 1
                 continue
             objects = [
                 one for one in (found if isinstance(found, list) else [found]) if isinstance(one, dict)
@@ -164,6 +176,14 @@ class Events:
                 yield at, one
         if problem is not None and not read:
             raise problem
+
+
+def _in_its_words(problem: ProviderError, data: bytes) -> ProviderError:
+    """Return *problem* with what an event said that is plain words, an error of a server's mostly."""
+    if data.startswith((b"<", b"{", b"[")):
+        return problem
+    said = text(data.decode(errors="replace"), _MAX_WORDS)
+    return ProviderError(problem.outcome, f"{problem.detail}; it says: {said}") if said else problem
 
 
 def arguments(written: str) -> Mapping[str, Any] | None:
@@ -186,10 +206,20 @@ class Called:
 
     def take(self, piece: object) -> None:
         """Take in a piece of the arguments: text, or the whole object."""
-        if isinstance(piece, str):
+        if isinstance(piece, str) and piece:
             self._pieces.append(piece)
         elif isinstance(piece, dict):
             self._whole = piece
+
+    @property
+    def has_arguments(self) -> bool:
+        """Whether a piece of the arguments has come. A name comes before them, some servers cut it in pieces."""
+        return self._whole is not None or bool(self._pieces)
+
+    def take_name(self, piece: str | None) -> None:
+        """Take in the name, which some servers repeat with every piece."""
+        if piece and piece != self.name and not self.has_arguments:
+            self.name += piece
 
     def arguments(self) -> Mapping[str, Any] | None:
         """Return the arguments, or None if the pieces make no JSON object."""
@@ -215,7 +245,7 @@ class Calls:
                 raise ProviderError(Outcome.TOO_LARGE, f"a reply calls more than {MAX_CALLS} tools")
             call = Called(identity=identity)
             self._all.append(call)
-        call.name = call.name or name or ""
+        call.take_name(name)
         if identity:
             self._by_identity[identity] = call
         if index is not None:
@@ -231,7 +261,8 @@ class Calls:
             return None
         if identity and name and begun.identity not in (None, identity):
             return None
-        return None if index is None and name and begun.name else begun
+        is_another = name and begun.name and (index is None or (name != begun.name and begun.has_arguments))
+        return None if is_another else begun
 
     def made(self) -> tuple[ToolCall, ...]:
         """Return the calls in the order in which they began."""

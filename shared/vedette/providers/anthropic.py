@@ -34,6 +34,7 @@ from vedette.providers._lenient import (
     listings,
     mapping,
     moment,
+    sequence,
     text,
     tokens,
 )
@@ -154,6 +155,8 @@ class _Answer:
 
     def __init__(self) -> None:
         self.whole = False
+        self._streamed = True
+        self._begun = False
         self._reason: str | None = None
         self._usage: dict[str, Any] = {}
         self._called: dict[int | None, Called] = {}  # by block
@@ -164,11 +167,10 @@ class _Answer:
         if kind == "error" or (event.get("error") and kind is None):
             raise in_stream(event)
         if kind == "message_start":
+            self._begun = True
             self._usage.update(mapping(mapping(event.get("message")).get("usage")))
         elif kind == "content_block_start":
-            started = mapping(event.get("content_block"))
-            if started.get("type") == "tool_use":
-                self._called[block] = Called(text(started.get("name"), 256) or "")
+            return self._start(at, block, mapping(event.get("content_block")))
         elif kind == "content_block_delta":
             return self._delta(at, block, mapping(event.get("delta")))
         elif kind == "message_delta":
@@ -176,7 +178,25 @@ class _Answer:
             self._reason = end_reason(mapping(event.get("delta")).get("stop_reason")) or self._reason
         elif kind == "message_stop":
             self.whole = True
+        elif kind == "message" and not self._begun:  # a server that ignores `stream`
+            return self._whole(at, event)
         return None
+
+    def _whole(self, at: float, message: Mapping[str, Any]) -> Delta | None:
+        self.whole, self._streamed = True, False
+        self._usage.update(known(**mapping(message.get("usage"))))
+        self._reason = end_reason(message.get("stop_reason"))
+        blocks = map(mapping, sequence(message.get("content")))
+        deltas = [one for place, block in enumerate(blocks) if (one := self._start(at, place, block))]
+        said, thought = "".join(one.text for one in deltas), "".join(one.thinking for one in deltas)
+        return Delta(at=at, text=said, thinking=thought) if deltas else None
+
+    def _start(self, at: float, place: int | None, block: Mapping[str, Any]) -> Delta | None:
+        """Take in the start of a block. Some gateways put all of it there, and no pieces follow."""
+        if block.get("type") == "tool_use":
+            self._called[place] = Called(text(block.get("name"), 256) or "")
+            self._called[place].take(block.get("input") or None)
+        return self._delta(at, place, block)
 
     def _delta(self, at: float, block: int | None, delta: Mapping[str, Any]) -> Delta | None:
         said, thought, piece = delta.get("text"), delta.get("thinking"), delta.get("partial_json")
@@ -197,6 +217,7 @@ class _Answer:
             output_tokens=tokens(self._usage.get("output_tokens")),
             cached_tokens=tokens(self._usage.get("cache_read_input_tokens")),
             tool_calls=called(self._called.values()),
+            streamed=self._streamed,
             skipped=skipped,
         )
 

@@ -2,8 +2,8 @@
 
 import base64
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 from urllib.parse import quote
 
@@ -75,8 +75,7 @@ class GeminiEndpoint:
         entries: list[Mapping[str, Any]] = []
         path = f"v1beta/models?pageSize={_PAGE}"
         for _ in range(_MOST_PAGES):
-            with _key_refused():
-                page = mapping(await self._http.get(path))
+            page = mapping(await self._http.get(path))
             if not isinstance(page.get("models"), list):
                 raise ProviderError(Outcome.GARBAGE, "/v1beta/models did not list models")
             entries += [entry for entry in map(mapping, page["models"]) if is_name(entry.get("name"))]
@@ -129,15 +128,12 @@ class GeminiEndpoint:
             raise ProviderError(Outcome.UNSUPPORTED, "the Gemini API continues no plain text")
         path = f"{_path(request.model)}:streamGenerateContent?alt=sse"
         answer = _Answer()
-        with _key_refused():
-            async with aclosing(
-                self._http.chunks(path, _body(request), deadline_s=request.deadline_s)
-            ) as chunks:
-                events = Events(chunks)
-                async for at, chunk in events:
-                    delta = answer.take(at, chunk)
-                    if delta is not None:
-                        yield delta
+        async with aclosing(self._http.chunks(path, _body(request), deadline_s=request.deadline_s)) as chunks:
+            events = Events(chunks)
+            async for at, chunk in events:
+                delta = answer.take(at, chunk)
+                if delta is not None:
+                    yield delta
         if answer.reason is None:
             raise ProviderError(Outcome.INCOMPLETE, "the stream ended without finishReason")
         yield answer.finished(self._clock.monotonic(), skipped=events.skipped)
@@ -158,8 +154,7 @@ class GeminiEndpoint:
                 for one in texts
             ]
         }
-        with _key_refused():
-            body, done_at = await self._http.timed(f"{path}:batchEmbedContents", asked, deadline_s=deadline_s)
+        body, done_at = await self._http.timed(f"{path}:batchEmbedContents", asked, deadline_s=deadline_s)
         told = [mapping(entry).get("values") for entry in sequence(mapping(body).get("embeddings"))]
         vectors = vectors_of(told, texts)
         return Embedded(
@@ -249,17 +244,6 @@ def _body(request: Generation) -> dict[str, Any]:
         ]
         asked["tools"] = [{"functionDeclarations": functions}]
     return asked
-
-
-@contextmanager
-def _key_refused() -> Iterator[None]:
-    """Take a refused key for what it is: Google answers it with 400, as any other bad request."""
-    try:
-        yield
-    except ProviderError as error:
-        if error.outcome is Outcome.BAD_REQUEST and "api key" in error.detail.lower():
-            error.outcome = Outcome.AUTH_FAILED
-        raise
 
 
 class Gemini:

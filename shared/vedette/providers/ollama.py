@@ -53,7 +53,7 @@ from vedette.providers._lenient import (
 )
 from vedette.providers._places import stands_on_own_machine
 from vedette.providers._refusals import in_stream
-from vedette.providers._stream import lines
+from vedette.providers._stream import arguments, lines
 from vedette.types import Capability, Claim, Evidence, Kind, Locality, Outcome, Residency
 
 # What /api/show calls a capability (types/model/capability.go, v0.32), and what it is to us.
@@ -453,10 +453,15 @@ def _tool_calls(item: Mapping[str, Any]) -> list[ToolCall]:
     calls = sequence(mapping(item.get("message")).get("tool_calls"))
     functions = [mapping(mapping(call).get("function")) for call in calls]
     return [
-        ToolCall(name=name, arguments=mapping(function.get("arguments")))
+        ToolCall(name=name, arguments=_arguments(function.get("arguments")))
         for function in functions
         if (name := text(function.get("name"), 256))
     ]
+
+
+def _arguments(told: object) -> Mapping[str, Any] | None:
+    """Return a call's arguments: an object, which some servers with Ollama's API write as text."""
+    return arguments(told) if isinstance(told, str) else mapping(told)
 
 
 def _finished(at: float, item: Mapping[str, Any], called: list[ToolCall]) -> Finished:

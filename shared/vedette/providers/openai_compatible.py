@@ -504,6 +504,11 @@ class OpenAICompatibleEndpoint:
                 except TimeoutError:  # all that is needed has come
                     ended_at = at
                     break
+                except ProviderError as error:
+                    # Some servers and proxies drop the connection instead of ending the reply.
+                    if error.outcome is not Outcome.INCOMPLETE or not answer.whole:
+                        raise
+                    break
                 delta = answer.take(at, chunk)
                 if delta is not None:
                     yield delta

@@ -13,7 +13,7 @@ from vedette import __version__
 from vedette.errors import ProviderError
 from vedette.providers import Access
 from vedette.providers._http import CONNECT_TIMEOUT_S, tls, translated
-from vedette.providers._refusals import outcome, wait_s, words
+from vedette.providers._refusals import judged, wait_s
 from vedette.providers._transport import Transport
 from vedette.providers.addresses import query_of, socket_of
 from vedette.providers.redaction import Secrets
@@ -84,13 +84,13 @@ class Reply:
             if len(raw) > _MAX_REFUSAL_BYTES:
                 break
         body = self._secrets.clean(bytes(raw[:_MAX_REFUSAL_BYTES]))
-        said = words(body) or ""
+        found, said = judged(self.status, body)
         redirected = 300 <= self.status < 400
         return Refusal(
             status=self.status,
             body=body,
             media_type=self.headers.get("content-type", "application/json"),
-            outcome=Outcome.GARBAGE if redirected else outcome(self.status, said),
+            outcome=Outcome.GARBAGE if redirected else found,
             said=said,
             retry_after_s=wait_s(self._response.headers, body, now),
         )
