@@ -18,14 +18,14 @@ class Node:
 
     process: asyncio.subprocess.Process
 
-    def __init__(self, directory: Path, name: str, routes: list[int], route: int) -> None:
+    def __init__(self, directory: Path, name: str, routes: list[int], route: int, store: str) -> None:
         self.port = free_port()
         self._log = directory / f"{name}.log"
         self._configuration = directory / f"{name}.conf"
         self._configuration.write_text(
             f"server_name: {name}\n"
             f"listen: 127.0.0.1:{self.port}\n"
-            f'jetstream {{ store_dir: "{directory / name}", max_file_store: 8GB, sync_interval: always }}\n'
+            f'jetstream {{ store_dir: "{directory / name}", max_file_store: {store}, sync_interval: always }}\n'
             f"cluster {{ name: c, listen: 127.0.0.1:{route}, "
             f"routes: [{', '.join(f'nats://127.0.0.1:{port}' for port in routes)}] }}\n"
         )
@@ -57,11 +57,13 @@ class Node:
 
 
 class Cluster:
-    """Three servers with JetStream."""
+    """Three servers with JetStream, each with *store* for streams."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, store: str = "8GB") -> None:
         routes = [free_port() for _ in range(SIZE)]
-        self.nodes = [Node(directory, f"n{place}", routes, route) for place, route in enumerate(routes)]
+        self.nodes = [
+            Node(directory, f"n{place}", routes, route, store) for place, route in enumerate(routes)
+        ]
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 import trustme
 
+from commands import vedette
 from eventually import eventually, until_ready
 from require import missing
 from vedette.bus.connection import connect, open_connection
@@ -64,3 +65,17 @@ async def test_a_file_that_is_no_authority_is_named(secured: Nats, tmp_path: Pat
     """A wrong file is a configuration error, not a failed connection."""
     with pytest.raises(ConfigurationError, match=r"nats\.ca_file: .*key\.pem"):
         await open_connection(Nats(url=secured.url, ca_file=str(tmp_path / "key.pem")), name="test")
+
+
+async def test_a_command_takes_the_authority_as_an_option(secured: Nats, tmp_path: Path) -> None:
+    """It makes the streams and asks as an operator there; without the option it names it."""
+    named = ["--nats", secured.url or "", "--ca-file", secured.ca_file or ""]
+    made = await vedette("provision", *named)
+    assert (made.code, "made MODELS" in made.err + made.out) == (0, True)
+    shown = await vedette("endpoints", "history", "gpu", *named)
+    assert "nothing was changed" in shown.err
+    unnamed = await vedette("provision", "--nats", secured.url or "")
+    assert unnamed.code != 0
+    assert "--ca-file" in unnamed.err
+    by_variable = await vedette("provision", "--nats", secured.url or "", VEDETTE_NATS_CA_FILE=named[-1])
+    assert by_variable.code == 0

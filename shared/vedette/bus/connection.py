@@ -76,7 +76,8 @@ def why(error: BaseException) -> str:
         return "no NATS server answered in time"
     if isinstance(error, ssl.SSLCertVerificationError):
         return (
-            f"its certificate does not hold ({error.verify_message}); nats.ca_file names who vouches for it"
+            f"its certificate does not hold ({error.verify_message}); "
+            "nats.ca_file, for a command --ca-file, names its authority"
         )
     if isinstance(error, nats.js.errors.ServiceUnavailableError):
         return "JetStream is not switched on there, or is not available now"

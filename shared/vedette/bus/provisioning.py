@@ -1,5 +1,7 @@
 """The streams, and making them and their durable consumers, as often as one likes."""
 
+import asyncio
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -17,6 +19,7 @@ from nats.js.api import (
     StorageType,
     StoreCompression,
     StreamConfig,
+    StreamInfo,
 )
 
 from vedette.errors import JetStreamOff, ProvisioningError, StorageTooSmall
@@ -37,6 +40,12 @@ _MIN_BYTES = 4 * _MIB
 # Measured on 2.15: the description of a refusal for lack of storage (err_code 10047, 10002, 10005, 10028).
 _TOO_LITTLE_STORAGE = ("insufficient", "resource limits", "exceed")
 _SUBJECTS_OVERLAP = 10065
+_NAME_TAKEN = 10058
+_STREAM_TOO_LARGE = 10122
+_TRIAL = "VEDETTE_TRIAL"
+# The servers of a cluster count a reservation, and its end, within two seconds (server/events.go, 2.15.3).
+_COUNTED_WITHIN_S = 10.0
+_TRY_AGAIN_S = 0.5
 _NOT_FOR_ACCOUNT = 10039
 _APART = "Give Vedette a NATS account of its own (vedette contracts --accounts writes one), or move the other stream"
 
@@ -202,21 +211,22 @@ async def provision(
     await require_jetstream(connection)
     js = connection.jetstream(timeout=10)
     done: dict[str, str] = {}
-    limits = await _limits(js, settings)
+    present = await _present(js, settings)
+    limits = {name: one.config.max_bytes or 0 for name, one in present.items()}
     *attempts, last = _attempts(limits, _shares(settings, room_bytes))
     for share, before in attempts:
         with suppress(StorageTooSmall):
-            await _provision_streams(js, settings, share, before, done)
+            await _provision_whole(js, settings, share, before, present, done)
             break
     else:
-        await _provision_streams(js, settings, *last, done)
+        await _provision_whole(js, settings, *last, present, done)
     for durable in DURABLES:
         await ensure_durable(connection, durable)
     # A limit that was tried in vain is as it was.
     same = {
         f"altered {name} (max_bytes)"
-        for name, limit in (await _limits(js, settings)).items()
-        if limits.get(name) == limit
+        for name, one in (await _present(js, settings)).items()
+        if limits.get(name) == (one.config.max_bytes or 0)
     }
     return [line for line in done.values() if line not in same]
 
@@ -232,13 +242,89 @@ def _attempts(
     yield from ((share, {}) for share in shares if before)
 
 
-async def _limits(js: Any, settings: Settings) -> dict[str, int]:
-    """Return the limits in bytes of the streams that are there, by their names."""
-    limits = {}
+async def _present(js: Any, settings: Settings) -> dict[str, StreamInfo]:
+    """Return the streams that are there, by their names."""
+    present = {}
     for name in stream_names(settings):
         with suppress(nats.js.errors.NotFoundError):
-            limits[name] = (await js.stream_info(name)).config.max_bytes or 0
-    return limits
+            present[name] = await js.stream_info(name)
+    return present
+
+
+async def _provision_whole(
+    js: Any,
+    settings: Settings,
+    share: float,
+    before: Mapping[str, int],
+    present: Mapping[str, StreamInfo],
+    done: dict[str, str],
+) -> None:
+    """Provision all streams at *share*, if there is storage for all of them. Raises StorageTooSmall."""
+    wanted_bytes = growth_bytes(settings, share, before, present)
+    if wanted_bytes:
+        try:
+            await require_room(js, wanted_bytes, settings.nats.replicas)
+        except nats.js.errors.APIError as error:
+            raise _refused(error, "MODELS and the others", wanted_bytes, settings) from error
+    until = time.monotonic() + (_COUNTED_WITHIN_S if wanted_bytes else 0)
+    while True:
+        try:
+            return await _provision_streams(js, settings, share, before, done)
+        except StorageTooSmall:
+            if time.monotonic() >= until:
+                raise
+        await asyncio.sleep(_TRY_AGAIN_S)  # the trial may still be counted
+
+
+def growth_bytes(
+    settings: Settings, share: float, before: Mapping[str, int], present: Mapping[str, StreamInfo]
+) -> int:
+    """Return how many bytes more the streams reserve on a server than those that are *present*. Pure."""
+    growth = 0
+    for config, whole in zip(streams(settings, share=share), streams(settings), strict=True):
+        name = config.name or ""
+        there = present.get(name)
+        held = there.state.bytes if there else 0
+        limit = _kept_limit(config.max_bytes, whole.max_bytes, before.get(name), held=held) or 0
+        growth += max(0, limit - max(0, (there.config.max_bytes or 0) if there else 0))
+    return growth
+
+
+async def require_room(js: Any, size_bytes: int, replicas: int) -> None:
+    """Raise APIError unless servers for *replicas* can reserve *size_bytes* more: a stream of that size is made to see.
+
+    The servers of a cluster tell each other what they have reserved once a second, and streams that are made within it
+    are each compared with what was free before: together they may reserve more than a server has. When that server
+    restarts, it refuses to go on with streams, and is never ready (tried on nats-server 2.15.3).
+    """
+    trial = StreamConfig(
+        name=_TRIAL,
+        subjects=[f"{_TRIAL}.none"],
+        storage=StorageType.FILE,
+        num_replicas=replicas,
+        max_bytes=size_bytes,
+    )
+    until = time.monotonic() + _COUNTED_WITHIN_S
+    while True:
+        try:
+            await js.add_stream(trial)
+        except nats.js.errors.APIError as error:
+            if error.err_code == _STREAM_TOO_LARGE:
+                return  # for one; whether all fit is seen when they are made
+            if error.err_code != _NAME_TAKEN:
+                raise
+        else:
+            await _delete(js, _TRIAL)
+            return
+        if time.monotonic() < until:  # another process does the same
+            await asyncio.sleep(_TRY_AGAIN_S)
+        else:  # one has ended while it did
+            await _delete(js, _TRIAL)
+
+
+async def _delete(js: Any, name: str) -> None:
+    with suppress(nats.js.errors.NotFoundError):
+        await js.delete_stream(name)
 
 
 async def require_jetstream(connection: NatsClient) -> None:
@@ -285,18 +371,31 @@ async def _provision_streams(
             if line:
                 done.setdefault(name, line)
         except nats.js.errors.APIError as error:
-            reason = error.description or str(error)
-            if any(sign in reason for sign in _TOO_LITTLE_STORAGE):
-                raise StorageTooSmall(
-                    stream=config.name,
-                    problem=f"the NATS server refuses {_mib(config.max_bytes)} MiB of JetStream storage ({reason}). "
-                    f"All streams need {_mib(reserved_bytes(settings, share=_SHARES[-1]))} MiB at least. "
-                    "Give the server more storage (free disk, max_file_store, the account's limit), or lower "
-                    "[nats] expected_models",
-                ) from error
             if error.err_code == _SUBJECTS_OVERLAP:
-                reason = await _in_the_way(js, config)
-            raise ProvisioningError(stream=config.name, problem=reason) from error
+                problem = await _in_the_way(js, config)
+                raise ProvisioningError(stream=config.name, problem=problem) from error
+            raise _refused(error, name, config.max_bytes, settings) from error
+
+
+def is_for_storage(error: nats.js.errors.APIError) -> bool:
+    """Return whether the server refused for lack of storage."""
+    return any(sign in (error.description or "") for sign in _TOO_LITTLE_STORAGE)
+
+
+def _refused(
+    error: nats.js.errors.APIError, stream: str, size_bytes: int | None, settings: Settings
+) -> ProvisioningError:
+    """Return what is to be said of *error*, by which the server did not take a stream of *size_bytes*."""
+    reason = error.description or str(error)
+    if not is_for_storage(error):
+        return ProvisioningError(stream=stream, problem=reason)
+    return StorageTooSmall(
+        stream=stream,
+        problem=f"the NATS server refuses {_mib(size_bytes)} MiB of JetStream storage ({reason}). "
+        f"All streams need {_mib(reserved_bytes(settings, share=_SHARES[-1]))} MiB at least. "
+        "Give the server more storage (free disk, max_file_store, the account's limit), or lower "
+        "[nats] expected_models",
+    )
 
 
 async def _in_the_way(js: Any, wanted: StreamConfig) -> str:

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Annotated
 
 import nats.errors
+import nats.js.errors
 from cyclopts import Parameter
 from msgspec import Struct
+from nats.js import JetStreamContext
+from nats.js.api import StreamInfo
 
 from vedette import log, providers
 from vedette.bus import provisioning
@@ -375,14 +378,17 @@ def _by_what_they_say(told: Mapping[str, str]) -> str:
 
 
 async def _streams(where: options.Instance, settings: Settings) -> AsyncIterator[Finding]:
-    """Yield whether every stream of the local instance has room; nothing where none runs."""
+    """Yield whether every stream has room, and servers have it for their streams; nothing where no Vedette is named."""
     try:
-        operator = Nats(url=instance.find(instance.state_directory(where.state_dir)).operator_url)
-        async with connect(operator, name="vedette-doctor") as connection:
-            infos = await connection.jetstream(timeout=5).streams_info()
+        async with connect(where.operator(), name="vedette-doctor") as connection:
+            js = connection.jetstream(timeout=5)
+            infos = await js.streams_info()
+            reserved = await _reserved(js, infos)
     except NotRunning:
         return
     except (VedetteError, nats.errors.Error, TimeoutError) as error:
+        if where.named():
+            return  # this login may not ask, or it was said already
         yield Finding(what="streams", ok=False, seen=str(error), remedy="see the log of NATS")
         return
     used = {info.config.name: used_part(info) for info in infos}
@@ -401,6 +407,25 @@ async def _streams(where: options.Instance, settings: Settings) -> AsyncIterator
         if full
         else "",
     )
+    if reserved is not None:
+        yield reserved
+
+
+async def _reserved(js: JetStreamContext, infos: Sequence[StreamInfo]) -> Finding | None:
+    """Return that a server has no storage left for streams, or None: reserved too much, it does not restart."""
+    replicas = max((info.config.num_replicas or 1 for info in infos), default=1)
+    try:
+        await provisioning.require_room(js, 1, replicas)
+    except nats.js.errors.APIError as error:
+        if not provisioning.is_for_storage(error):
+            return None
+        return Finding(
+            what="storage of NATS",
+            ok=False,
+            seen="the streams of a server reserve all that it has, or more; after a restart it may never be ready",
+            remedy="raise max_file_store on every NATS server, then restart them one at a time",
+        )
+    return None
 
 
 async def _webhooks(where: options.Instance) -> AsyncIterator[Finding]:

@@ -10,7 +10,7 @@ import msgspec
 from cyclopts import Parameter
 
 from vedette.bus.connection import without_secrets
-from vedette.client import URL_VARIABLE, Client
+from vedette.client import CA_VARIABLE, URL_VARIABLE, Client
 from vedette.errors import ConfigurationError, NotRunning, RequestError
 from vedette.local import facts, instance
 from vedette.messages.validation import folded
@@ -43,29 +43,44 @@ class Instance:
             help="State directory of the Vedette on this machine. Default: in the user's data directory."
         ),
     ] = None
+    ca_file: Annotated[
+        str | None,
+        Parameter(
+            help=f"Certificate authority of the NATS server, as a PEM file. Default: {CA_VARIABLE}, else the system's."
+        ),
+    ] = None
 
     def words(self) -> str:
         """Return the options that name it, to be put behind a command that is shown; never with credentials."""
-        named = {"--nats": self.nats and without_secrets(self.nats), "--state-dir": self.state_dir}
+        named = {
+            "--nats": self.nats and without_secrets(self.nats),
+            "--state-dir": self.state_dir,
+            "--ca-file": self.ca_file,
+        }
         return "".join(f" {option} {quote(value)}" for option, value in named.items() if value)
 
     def client(self, *, timeout_s: float | None = None) -> Client:
         """Return a client of it, as an agent has one."""
         if timeout_s is None:
-            return Client(self.nats, state_dir=self.state_dir)
-        return Client(self.nats, state_dir=self.state_dir, timeout_s=timeout_s)
+            return Client(self.nats, ca_file=self.ca_file, state_dir=self.state_dir)
+        return Client(self.nats, ca_file=self.ca_file, state_dir=self.state_dir, timeout_s=timeout_s)
 
     def operator(self) -> Nats:
         """Return how to reach it as its operator. Raises NotRunning."""
         url = self.nats or os.environ.get(URL_VARIABLE)
-        return Nats(url=url or instance.find(instance.state_directory(self.state_dir)).operator_url)
+        url = url or instance.find(instance.state_directory(self.state_dir)).operator_url
+        return Nats(url=url, ca_file=self.ca_file or os.environ.get(CA_VARIABLE))
+
+    def named(self) -> bool:
+        """Return whether its server is named, rather than found on this machine."""
+        return bool(self.nats or os.environ.get(URL_VARIABLE))
 
     def configuration(self) -> Settings | None:
         """Return the configuration of the Vedette that runs here, or None where it is not known.
 
         Raises NotRunning.
         """
-        if self.nats or os.environ.get(URL_VARIABLE):
+        if self.named():
             return None
         file = instance.find(instance.state_directory(self.state_dir)).config
         try:
@@ -75,11 +90,17 @@ class Instance:
 
     def nats_of(self, settings: Settings) -> Nats:
         """Return how to reach its server where it need not run: by option, here, or by *settings*."""
-        if self.nats is None and settings.nats.url is not None:
-            return settings.nats
+        configured = self.nats is None and settings.nats.url is not None
+        reached = settings.nats if configured else self._operator()
+        # Where no option names who signed the server's certificate, the configuration does.
+        return msgspec.structs.replace(
+            reached, ca_file=self.ca_file or settings.nats.ca_file or reached.ca_file
+        )
+
+    def _operator(self) -> Nats:
+        """Return the same as `operator`; it says why no server is named."""
         try:
-            # By option only the server is named; who signed its certificate is configured.
-            return msgspec.structs.replace(self.operator(), ca_file=settings.nats.ca_file)
+            return self.operator()
         except NotRunning as error:
             raise NotRunning(problem="no NATS server is named, and none runs here") from error
 

@@ -55,6 +55,7 @@ from vedette.types import Bound, ModelRef, Outcome, Signal, SortKey
 
 T = TypeVar("T", bound=msgspec.Struct)
 URL_VARIABLE = "VEDETTE_NATS_URL"
+CA_VARIABLE = "VEDETTE_NATS_CA_FILE"
 _RETRY_AFTER_S = 0.25
 # Longer than a recorder reads its database for, and than a recommender asks recorders for.
 _HISTORY_TIMEOUT_S = 5.0
@@ -81,9 +82,9 @@ class Client:
     """A connection to Vedette. Use it as an async context manager, or call `connect` and `close`.
 
     *url* is that of NATS; without it VEDETTE_NATS_URL is used, and else the Vedette that runs in *state_dir*
-    (the user's own by default). *credentials* is a `.creds` file, *ca_file* names who vouches for the server's
-    certificate (`tls://`). *timeout_s* is how long one attempt waits for an answer; there are two. History is
-    waited for longer.
+    (the user's own by default). *credentials* is a `.creds` file, *ca_file* names the authority of the server's
+    certificate (`tls://`; by default VEDETTE_NATS_CA_FILE, else the system's). *timeout_s* is how long one attempt
+    waits for an answer; there are two. History is waited for longer.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class Client:
     ) -> None:
         self._url = url
         self._credentials = credentials
-        self._ca_file = ca_file
+        self._ca_file = ca_file or os.environ.get(CA_VARIABLE)
         self._state_dir = state_dir
         self._timeout_s = timeout_s
         self._connection: NatsClient | None = None
