@@ -85,6 +85,7 @@ def configuration(values: str) -> Settings:
 def test_helm_finds_nothing_wrong(values: str) -> None:
     done = helm("lint", "--strict", str(CHART), "--kube-version", "1.34.0", values=values)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "symbolic link" not in done.stdout + done.stderr
 
 
 def test_values_are_checked_by_what_the_settings_are() -> None:
@@ -132,6 +133,27 @@ def test_all_of_it_fits_and_is_restricted(values: str) -> None:
     assert len(seen) >= 7
     for name, pod in seen.items():
         must_be_restricted(name, pod, token="discoverer" in name and values == WHOLE)
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["null as a whole", "each null"])
+def test_a_cluster_may_assign_the_users(whole: bool) -> None:
+    """As OpenShift does: no pod names a user or group; the rest of the restrictions stays."""
+    values = ("podSecurityContext", "nats.bundled.podSecurityContext")
+    keys = ("runAsUser", "runAsGroup", "fsGroup")
+    named = values if whole else [f"{value}.{key}" for value in values for key in keys]
+    objects = rendered(WHOLE, "--set", ",".join(f"{one}=null" for one in named))
+    assert not set(keys) & set(_keys(objects))
+    for name, pod in pods(objects):
+        must_be_restricted(name, pod, token="discoverer" in name)
+    assert set(keys) <= set(_keys(rendered(WHOLE)))
+
+
+def _keys(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        yield from value
+    if isinstance(value, Mapping | list | tuple):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _keys(inner)
 
 
 def test_values_are_the_configuration() -> None:

@@ -132,10 +132,15 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
 {{- define "vedette.podSecurity" -}}
+{{- include "vedette.users" .Values.podSecurityContext -}}
+{{- end -}}
+
+{{/* The security of a pod with the users that a value names; none where the cluster assigns them. */}}
+{{- define "vedette.users" -}}
 runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-fsGroup: 65532
+{{- with . }}
+{{ toYaml . }}
+{{- end }}
 fsGroupChangePolicy: OnRootMismatch
 seccompProfile:
   type: RuntimeDefault
