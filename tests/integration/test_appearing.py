@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from benchmarks.crowd import OllamaServer
 from cluster import cluster
@@ -92,6 +93,33 @@ async def test_two_discoverers_publish_once(bus: Bus, settings: Settings, tmp_pa
         (tmp_path / "third.toml").write_text('[endpoints.last]\nurl = "http://127.0.0.1:9"\n')
         await until_states(bus, "directory", gpu="there", bad="refused", last="there")
     assert await bus.streams.count("APPEARED", "endpoint.appeared.directory.>") == 3
+
+
+async def test_an_entry_that_is_too_large_is_a_problem_that_is_logged_once(
+    bus: Bus, settings: Settings, tmp_path: Path
+) -> None:
+    """It is a note as long as it lasts, and keeps no other entry out."""
+    huge = tmp_path / "huge.toml"
+    names = ", ".join(f'"model-{number}"' for number in range(10_000))
+    huge.write_text(f'[endpoints.huge]\nurl = "http://127.0.0.1:9"\nmodels = [{names}]\n')
+    with capture_logs() as logs:
+        async with discoverer(settings, files(tmp_path)) as up:
+
+            async def noted() -> bool:
+                return "cannot be published" in (await up.services[0].notes() or "")
+
+            async def well() -> bool:
+                return not await noted()
+
+            await eventually(noted, what="a note on the entry")
+            (tmp_path / "gpu.toml").write_text('[endpoints.gpu]\nurl = "http://127.0.0.1:9"\n')
+            await until_states(bus, "directory", gpu="there")
+            assert await noted()
+            huge.unlink()
+            await eventually(well, what="no note any more")
+    problems = [one["reason"] for one in logs if one["event"] == "discovery.problem"]
+    assert len(problems) == 1
+    assert "huge.toml huge: cannot be published: " in problems[0]
 
 
 async def test_what_went_long_ago_is_forgotten(bus: Bus, settings: Settings, tmp_path: Path) -> None:

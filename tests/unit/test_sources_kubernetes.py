@@ -9,7 +9,7 @@ import pytest
 
 from vedette.settings.sources import Kubernetes
 from vedette_discoverer.sources.kubernetes.kinds import KINDS, role_rules
-from vedette_discoverer.sources.kubernetes.reading import NONE_READY, ZERO, Rules, read
+from vedette_discoverer.sources.kubernetes.reading import MAX_REFUSED, NONE_READY, ZERO, Rules, read
 from vedette_discoverer.sources.kubernetes.world import World
 from vedette_discoverer.sources.view import View
 
@@ -273,6 +273,17 @@ def test_a_namespace_has_a_limit() -> None:
     view = seen(*many, max_per_namespace=2)
     assert [one.name for one in view.wanted] == ["ml-s0", "ml-s1"]
     assert [one.name for one in view.refused] == ["ml-s2", "ml-s3"]
+
+
+def test_refusals_of_a_namespace_have_a_limit() -> None:
+    """A tenant's junk leaves room for the refusals of others; it is said that there is more."""
+    junk = [service(f"s{n:03}", annotations={"nonsense": "1"}) for n in range(MAX_REFUSED + 5)]
+    view = seen(*reversed(junk))
+    assert [one.name for one in view.refused] == [f"ml-s{n:03}" for n in range(MAX_REFUSED)]
+    assert view.notes == (
+        f"namespace ml: more than {MAX_REFUSED} objects are refused, and the others are not shown",
+    )
+    assert seen(*junk[:MAX_REFUSED]).notes == ()
 
 
 # Charts that are known ------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -28,7 +28,7 @@ STREAM: Final = "APPEARED"
 _TRY_AGAIN_S: Final = 5.0
 _FORGET_AFTER: Final = timedelta(days=2)
 _FORGET_EVERY_S: Final = 3600.0
-_MAX_LOGGED: Final = 20  # problems of one source at a time
+_MAX_LOGGED: Final = 20  # problems of one source at a look
 _MAX_NOTED: Final = 3
 _OFF_GRACE_S: Final = 300.0  # a rollout: other replicas may still have the source
 
@@ -62,6 +62,7 @@ class Appearing:
         self._running: list[asyncio.Task[None]] = []
         self._published = _Published(bus, clock)
         self._problems: dict[str, list[str]] = {}
+        self._logged: dict[str, set[str]] = {}
 
     def require(self, settings: Settings) -> None:
         """Raise ConfigurationError where the sources of *settings* cannot be opened."""
@@ -84,7 +85,7 @@ class Appearing:
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
-        self._running, self._problems = [], {}
+        self._running, self._problems, self._logged = [], {}, {}
 
     async def note(self) -> str | None:
         """Return what an operator should know of the sources, or None."""
@@ -99,6 +100,7 @@ class Appearing:
         await self._bus.clock.until_right()
         shown = _OfSource(self._published, source.name)
         missing: dict[str, float] = {}
+        unpublished: list[str] = []
         async with source.open():
             while True:
                 try:
@@ -106,7 +108,7 @@ class Appearing:
                     if isinstance(source, Off) and not any(one.live for one in shown.last.values()):
                         return
                     view = settled(await source.look(), shown.owners())
-                    self._say(source, view)
+                    self._say(source, view, unpublished)
                     done = turnover(
                         shown.last,
                         view,
@@ -115,8 +117,8 @@ class Appearing:
                         grace_s=settings.grace_s + (_OFF_GRACE_S if isinstance(source, Off) else 0),
                     )
                     missing = done.missing
-                    for name, one in done.changed.items():
-                        await self._publish(shown, name, one)
+                    published = [await self._publish(shown, name, one) for name, one in done.changed.items()]
+                    unpublished = [reason for reason in published if reason]
                     wait_s = source.every_s
                 except (nats.errors.Error, TimeoutError, VedetteError) as error:
                     self._bus.log.warning(
@@ -128,20 +130,23 @@ class Appearing:
                     wait_s = _TRY_AGAIN_S
                 await asyncio.sleep(wait_s)
 
-    async def _publish(self, shown: "_OfSource", name: str, one: Shown) -> None:
-        """Publish *one*; what the broker does not take is left out alone."""
+    async def _publish(self, shown: "_OfSource", name: str, one: Shown) -> str | None:
+        """Publish *one*; return why the broker does not take it, which leaves out this one alone."""
         try:
             await shown.publish(name, one)
         except (MessageTooLarge, nats.js.errors.APIError) as error:
-            reason = f"{one.origin}: cannot be published: {error}"
-            self._bus.log.warning("discovery.problem", source=shown.source, reason=reason)
+            return f"{one.origin}: cannot be published: {error}"
+        return None
 
-    def _say(self, source: Source, view: View) -> None:
-        """Log each problem once, and that there is none any more."""
-        found = problems(view)
+    def _say(self, source: Source, view: View, unpublished: Sequence[str]) -> None:
+        """Log each problem once, some at each look, and that there is none any more."""
+        found = [*problems(view), *unpublished]
         before = self._problems.get(source.name, [])
-        for one in [one for one in found if one not in before][:_MAX_LOGGED]:
+        logged = self._logged.get(source.name, set()) & set(found)
+        for one in [one for one in found if one not in logged][:_MAX_LOGGED]:
             self._bus.log.warning("discovery.problem", source=source.name, reason=one)
+            logged.add(one)
+        self._logged[source.name] = logged
         if before and not found:
             self._bus.log.info("discovery.recovered", source=source.name)
         self._problems[source.name] = found

@@ -37,6 +37,7 @@ from vedette_discoverer.sources.shapes import at, mapping, sequence, words
 from vedette_discoverer.sources.view import Refused, Unfit, View, Wanted
 
 _OPENAI: Final = "openai-compatible"
+MAX_REFUSED: Final = 20  # of a namespace: its objects leave room for those of others
 ZERO: Final = "scaled to zero"
 NONE_READY: Final = "none of its pods is ready"
 _STOPPED: Final = "stopped by serving.kserve.io/stop"
@@ -85,7 +86,13 @@ def read(world: World, rules: Rules) -> View:
     kept, too_many = found[: rules.settings.max_per_namespace], found[rules.settings.max_per_namespace :]
     limit = f"the namespace has more than {rules.settings.max_per_namespace} (max_per_namespace)"
     refused += [Refused(name=one.wanted.name, origin=one.wanted.origin, reason=limit) for one in too_many]
-    return View(wanted=tuple(_in_groups(world.namespace, kept)), refused=tuple(refused))
+    shown = sorted(refused, key=lambda one: one.origin)[:MAX_REFUSED]
+    more = f"namespace {world.namespace}: more than {MAX_REFUSED} objects are refused, and the others are not shown"
+    return View(
+        wanted=tuple(_in_groups(world.namespace, kept)),
+        refused=tuple(shown),
+        notes=(more,) if len(shown) < len(refused) else (),
+    )
 
 
 def _as_of(origin: str, found: _Found) -> _Found:

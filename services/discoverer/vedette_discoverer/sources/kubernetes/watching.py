@@ -148,7 +148,7 @@ class Watching:
             for scope, known in scopes.items()
             if known.problem and known.listed
         )
-        return msgspec.structs.replace(view, unseen=unseen, notes=stale)
+        return msgspec.structs.replace(view, unseen=unseen, notes=(*view.notes, *stale))
 
     async def _run(self) -> None:
         wait_s = _FIRST_WAIT_S
