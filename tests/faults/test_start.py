@@ -59,8 +59,11 @@ async def test_services_wait_for_what_they_need(tmp_path: Path) -> None:
 
 
 async def test_a_service_that_waits_can_be_stopped(tmp_path: Path) -> None:
-    """At once, by a signal."""
+    """At once, by a signal. What it waits for is one line of the log, not one for each attempt."""
     url = f"nats://127.0.0.1:{free_port()}"
     async with started(tmp_path, "run", "ticker", "--nats", url) as running:
         await running.line("waiting")
         assert await running.stop(signal.SIGTERM) == 128 + signal.SIGTERM
+        complaints = await running.complaints()
+    assert complaints.count("service.waiting") == 1
+    assert "nats.error" not in complaints

@@ -185,6 +185,8 @@ async def run(
         notes = {name: start.notes for name, start in starts.items()}
         others: list[str] = []
         health_url = await stack.enter_async_context(telemetry.serve(settings.http, checks, notes, others))
+        if patient:
+            await _until_reached(settings.nats, starts)
         # Before any service knows an endpoint: one defined at run time never looks removed.
         login = _as_user(settings, server, "operator").nats if server else settings.nats
         defining = await _define(login, starts, stack, patient=patient) if source else None
@@ -225,6 +227,26 @@ async def run(
         )
 
 
+async def _until_reached(login: Nats, starts: Mapping[str, Start]) -> None:
+    """Wait for the NATS server. A service that opens its connection tries for long before it says what is missing."""
+
+    async def attempt() -> None:
+        async with connect(login, name="vedette-run"):
+            pass
+
+    await insist(attempt, _all_wait(starts))
+
+
+def _all_wait(starts: Mapping[str, Start]) -> Callable[[str, float], None]:
+    """Return what takes a reason as that for which all of *starts* wait."""
+
+    def waits(reason: str, seconds: float) -> None:
+        for start in starts.values():
+            start.waits(reason, seconds)
+
+    return waits
+
+
 async def _define(
     login: Nats, starts: Mapping[str, Start], stack: AsyncExitStack, *, patient: bool
 ) -> Defining | None:
@@ -233,11 +255,7 @@ async def _define(
     async def attempt() -> Defining | None:
         return await stack.enter_async_context(following(login, starts))
 
-    def waits(reason: str, seconds: float) -> None:
-        for start in starts.values():
-            start.waits(reason, seconds)
-
-    return await insist(attempt, waits) if patient else await attempt()
+    return await insist(attempt, _all_wait(starts)) if patient else await attempt()
 
 
 async def _start(

@@ -20,7 +20,7 @@ from msgspec import Struct
 from vedette import log
 from vedette.errors import VedetteError
 from vedette.runtime import telemetry
-from vedette.settings import EndpointSettings, Secret, Settings, Source
+from vedette.settings import EndpointSettings, Origin, Secret, Settings, Source
 from vedette.text.shown import shown
 
 # The sections that services take on while they run. Any other needs a restart.
@@ -86,12 +86,9 @@ def changes(old: Settings, new: Settings) -> list[str]:
 def _paused(old: Settings, new: Settings) -> Iterator[str]:
     """Yield which endpoints are contacted no longer, and why, and which are again."""
     for name in new.endpoints:
-        before, after = (
-            origin.closed if (origin := settings.defined.origins.get(name)) else None
-            for settings in (old, new)
-        )
-        if after != before:
-            yield f"endpoint {name} {after or 'resumed'}"
+        before, after = (settings.defined.origins.get(name, Origin()) for settings in (old, new))
+        if after.closed != before.closed:
+            yield f"endpoint {name} {after.closed or ('resumed' if before.paused else 'awake')}"
 
 
 def _renamed(

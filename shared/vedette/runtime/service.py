@@ -59,6 +59,9 @@ _CONNECT_TIMEOUT_S = 10.0
 _DRAIN_TIMEOUT_S = 5.0
 _ANSWERS_WITHIN_S = 2.0
 _PONG_TIMEOUT_S = 60
+_MAX_REPORTED = (
+    20  # different errors of one connection until it is made again; there is an attempt each second
+)
 _FORGET_EVERY_S = 3600.0
 
 
@@ -368,10 +371,19 @@ async def open_service(name: str, settings: Settings) -> AsyncIterator[Service]:
     logger = log.logger(name)
     closing: list[Callable[[], None]] = []
     failures: list[Exception] = []  # the last one: nats-py itself only says that no attempt was left
+    reported: set[str] | None = None  # None: until the first connection, the error that is raised says why
 
     async def on_error(error: Exception) -> None:
         failures[:] = [error]
-        logger.warning("nats.error", error=f"{type(error).__name__}: {error}")
+        problem = f"{type(error).__name__}: {error}"
+        if reported is None or problem in reported or len(reported) >= _MAX_REPORTED:
+            return
+        reported.add(problem)
+        logger.warning("nats.error", error=problem)
+
+    async def on_reconnected() -> None:
+        if reported is not None:
+            reported.clear()
 
     async def on_closed() -> None:
         for call in closing:
@@ -387,6 +399,7 @@ async def open_service(name: str, settings: Settings) -> AsyncIterator[Service]:
         logger=None,
         ack_policy=AckPolicy.NACK_ON_ERROR,
         error_cb=on_error,
+        reconnected_cb=on_reconnected,
         closed_cb=on_closed,
         security=_security(settings.nats),
         **RECONNECT_FOR_EVER,
@@ -395,6 +408,7 @@ async def open_service(name: str, settings: Settings) -> AsyncIterator[Service]:
         async with asyncio.timeout(_CONNECT_TIMEOUT_S):
             connection = await broker.connect()
             skip_unreadable(connection)
+            reported = set()
     except (TimeoutError, nats.errors.Error, OSError) as error:
         problem = why(failures[0] if failures else error)
         raise BusUnreachable(url=without_secrets(settings.nats.url), problem=problem) from error
