@@ -45,7 +45,8 @@ def _heard() -> list[str]:
     """Return every subject that somebody consumes, follows or subscribes."""
     wholes = {
         "MODELS": "model.>",
-        "ENDPOINTS": "endpoint.>",
+        "ENDPOINTS": "endpoint.observed.*",
+        "DEFINITIONS": "endpoint.defined.*",
         "REPORTS": "report.>",
     }  # what a durable without filters takes
     heard = [

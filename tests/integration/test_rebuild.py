@@ -18,9 +18,11 @@ from vedette import log
 from vedette.bus.bus import Bus
 from vedette.bus.connection import connect
 from vedette.bus.provisioning import provision
-from vedette.client import Client
+from vedette.client import Client, definitions
+from vedette.client.definitions import Author
 from vedette.clock import SystemClock
 from vedette.errors import ConfigurationError, ProvisioningError
+from vedette.messages.channels import RECORDED
 from vedette.messages.codec import encode
 from vedette.messages.events import Event
 from vedette.messages.queries import ModelView
@@ -107,7 +109,7 @@ async def counts(store: Store) -> list[int]:
 
 
 async def all_recorded(bus: Bus) -> bool:
-    infos = [await bus.js.consumer_info(stream, "recorder") for stream in ("MODELS", "REPORTS")]
+    infos = [await bus.js.consumer_info(stream, "recorder") for stream in RECORDED]
     return not any(info.num_pending or info.num_ack_pending for info in infos)
 
 
@@ -169,6 +171,45 @@ async def test_what_was_found_anew_is_not_lost_again_by_an_old_loss(
         for model in (FAST, SLOW, GONE):
             assert (await bus.streams.read_model(model)).present
         assert (await bus.streams.read_model(SLOW)).performance is not None
+
+
+@pytest.mark.fault("store wiped, with endpoints that were defined at run time", "I1")
+async def test_what_operators_defined_comes_back_first(store: Store, url: str, tmp_path: Path) -> None:
+    """The last definition of each endpoint, before any model; one that was defined since stays."""
+    directory = tmp_path / "nats"
+    anna = Author(by="anna", via="test", reason="new rack")
+    async with broker(directory, url) as (_, bus, settings):
+        await bus.js.delete_stream(definitions.STREAM)  # as after an upgrade: it is the newest stream
+        await provision(bus.connection, settings)
+        async with recorder.serve(settings):
+            await publish(bus, events()[0])
+            for name in ("gpu", "hub"):
+                added = definitions.add({"url": f"http://{name}:8000"})
+                await definitions.define(bus, name, added, anna, expected=0)
+            held = await definitions.last(bus, "gpu")
+            assert held is not None
+            paused = definitions.pause(author=anna, now=NOW, until=None)
+            await definitions.define(bus, "gpu", paused, anna, expected=held.sequence)
+            await definitions.define(bus, "old", definitions.remove, anna, expected=0)
+            await eventually(lambda: all_recorded(bus), what="all recorded")
+    shutil.rmtree(directory / "jetstream")
+    async with broker(directory, url) as (_, bus, settings):
+        await definitions.define(bus, "hub", definitions.add({"url": "http://new:1"}), anna, expected=0)
+        assert await restore(bus, store) == Rebuilt(restored=3, present=1)
+        gpu, hub, old = [await definitions.last(bus, name) for name in ("gpu", "hub", "old")]
+        model = await bus.streams.first_from("MODELS", 1, events()[0].subject)
+        defined = await bus.streams.first_from(definitions.STREAM, 1, definitions.subject("old"))
+    assert gpu is not None
+    assert gpu.event.paused is not None
+    assert gpu.event.settings == {"url": "http://gpu:8000"}
+    assert (gpu.event.by, gpu.event.reason) == ("anna", "new rack")
+    assert hub is not None
+    assert hub.event.settings == {"url": "http://new:1"}
+    assert old is not None
+    assert old.event.removed
+    assert model is not None
+    assert defined is not None
+    assert defined.at <= model.at
 
 
 async def test_a_stream_that_is_not_there_is_named(

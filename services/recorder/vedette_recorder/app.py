@@ -8,7 +8,7 @@ from faststream.nats import NatsRouter
 
 from vedette.bus.provisioning import stream_names
 from vedette.errors import ConfigurationError
-from vedette.messages.channels import QUERIES
+from vedette.messages.channels import QUERIES, RECORDED
 from vedette.messages.consumers import recording, ticks
 from vedette.messages.events import Tick
 from vedette.runtime import telemetry
@@ -64,6 +64,6 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         service.bus.spawn(recorder.watch_clock())
         service.bus.spawn(compaction.run())
         service.bus.spawn(Fullness(bus=service.bus, streams=stream_names(settings)).run())
-        for stream in ("MODELS", "ENDPOINTS", "REPORTS"):
+        for stream in RECORDED:
             service.consume(recording(stream), recorder.record)
         yield service

@@ -1,8 +1,9 @@
 """`rebuild`: put the last known state back into streams that the broker has lost.
 
 The last message of a subject is the current state, and the database keeps it whole. Each goes back onto its
-subject if that is empty, in the order in which the messages once came. What is there already, from services
-that went on meanwhile or from a rebuild before, is newer or the same, and stays.
+subject if that is empty, in the order in which the messages once came: definitions of endpoints first, since models of
+an endpoint that is not in force are lost. What is there already, from services that went on meanwhile or from a rebuild
+before, is newer or the same, and stays.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -19,6 +20,7 @@ from vedette.bus.bus import Bus
 from vedette.bus.connection import connect
 from vedette.cli import options
 from vedette.cli.output import document, err, say
+from vedette.client import definitions
 from vedette.clock import SystemClock
 from vedette.errors import ProvisioningError, UndecodableMessage
 from vedette.messages import subjects
@@ -44,7 +46,7 @@ class Rebuilt(Struct, frozen=True, kw_only=True):
 def rebuild(
     *, json: options.Json = False, config: options.Config = None, where: options.Instance = options.HERE
 ) -> int:
-    """Put the last known state of models, endpoints and reports back into streams that have lost it.
+    """Put the last known state of endpoints, models and reports back into streams that have lost it.
 
     For after the broker has lost its data. Twice does nothing; what is in a stream is never replaced.
     """
@@ -85,6 +87,7 @@ async def restore(bus: Bus, store: Store, show: Callable[[int, int], None] = lam
     keys = [_TABLE.c[name] for name in ("subject", "stream", "stream_created_at", "sequence")]
     # A stream that was recreated counts from 1 again, so its own time comes first.
     places = await store.read(sa.select(*keys).order_by(_TABLE.c.stream_created_at, _TABLE.c.sequence))
+    places = sorted(places, key=lambda place: place["stream"] != definitions.STREAM)  # stable
     for stream in sorted({place["stream"] for place in places}):
         await _require(bus, stream)
     counts = dict.fromkeys(Rebuilt.__struct_fields__, 0)

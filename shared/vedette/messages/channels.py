@@ -143,6 +143,7 @@ CHANNELS: Final[tuple[Channel, ...]] = (
         stream="DEFINITIONS",
         publishers=("operator", "console"),
         followers=_KNOWING,
+        durables=(recording("DEFINITIONS"),),
         others=("operator",),  # it shows who changed what
     ),
     Channel(
@@ -374,6 +375,11 @@ DURABLES: Final[tuple[Durable, ...]] = tuple(
     dict.fromkeys(durable for channel in CHANNELS for durable in channel.durables)
 )
 """Every durable consumer, but those of host groups and webhooks."""
+
+RECORDED: Final[tuple[str, ...]] = tuple(
+    durable.stream for durable in DURABLES if durable == recording(durable.stream)
+)
+"""The streams that the recorder stores whole."""
 
 COPIED_FROM: Final[dict[str, str]] = {
     channel.copy: channel.stream
