@@ -2,7 +2,7 @@
 
 import math
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -16,6 +16,8 @@ from catalogues import Pair, Recommender
 from samples import lifecycle_event, model_info
 from vedette import log
 from vedette.client.definitions import Author, Change
+from vedette.endpoints.merging import Definitions as MergedDefinitions
+from vedette.endpoints.merging import merged
 from vedette.errors import NoAnswer, RequestError
 from vedette.messages import ids
 from vedette.messages.catalogue import Catalogue, Versioned
@@ -46,7 +48,7 @@ from vedette.messages.queries import (
 )
 from vedette.messages.validation import reference
 from vedette.runtime import web
-from vedette.settings import Console, EndpointSettings, Secret
+from vedette.settings import Console, EndpointSettings, Secret, Settings
 from vedette.testing import EPOCH, FakeClock
 from vedette.types import (
     Capability,
@@ -81,7 +83,9 @@ from vedette_recommender.as_of import Past
 T = TypeVar("T", bound=msgspec.Struct)
 TOKEN, OPERATOR = "look-at-it", "operate-it"
 ENDPOINTS = {
-    "gpu": EndpointSettings(provider="openai-compatible", url="http://gpu-box:8000"),
+    "gpu": EndpointSettings(
+        provider="openai-compatible", url="http://gpu-box:8000", api_key=Secret(env="GPU_KEY")
+    ),
     "attic": EndpointSettings(url="http://attic:11434"),
     "laptop": EndpointSettings(url="http://127.0.0.1:11434"),
     "openai": EndpointSettings(provider="openai", url="https://api.openai.com"),
@@ -319,9 +323,10 @@ def _speeds(wanted: HistoryRequest) -> PerformanceHistory:
 class Definitions:
     """Definitions of endpoints as their stream holds them, without a broker."""
 
-    def __init__(self, clock: FakeClock) -> None:
+    def __init__(self, clock: FakeClock, then: Callable[[EndpointDefined, int], None]) -> None:
         self.events: list[EndpointDefined] = []
         self._clock = clock
+        self._then = then
 
     def keys(self) -> dict[str, Secret]:
         return {"vllm": Secret(env="VLLM_KEY")}
@@ -337,18 +342,17 @@ class Definitions:
         held = await self.last(name)
         if (held.sequence if held else 0) != expected:
             raise RequestError(code="conflict", message=f"endpoint {name} was changed meanwhile")
-        fields = change(held.event if held else None)
-        self.events.append(
-            EndpointDefined(
-                id=str(len(self.events)),
-                at=self._clock.now(),
-                endpoint=name,
-                by=author.by,
-                via=author.via,
-                reason=author.reason,
-                **fields,
-            )
+        event = EndpointDefined(
+            id=str(len(self.events)),
+            at=self._clock.now(),
+            endpoint=name,
+            by=author.by,
+            via=author.via,
+            reason=author.reason,
+            **change(held.event if held else None),
         )
+        self.events.append(event)
+        self._then(event, len(self.events))
         return len(self.events)
 
 
@@ -361,7 +365,8 @@ class Rig:
         self.clock = FakeClock(EPOCH)
         self.recommender = Recommender(EPOCH)
         self.recommender.catalogue = Catalogue()
-        over = partial(
+        self._defined = MergedDefinitions()
+        over = self._over = partial(
             Answers,
             endpoints=ENDPOINTS,
             use_cases=known({}),
@@ -379,13 +384,26 @@ class Rig:
         self.recommender.answers.prepare()
         self.asking = InProcess(self.recommender, self.past)
         self.keys = keys or Keys(None, OPERATOR, open=True)
-        self.definitions = Definitions(self.clock)
+        self.definitions = Definitions(self.clock, self._take_on)
         sources = Sources(
             asking=self.asking, changes=self.changes, clock=self.clock, use_cases=lambda: tuple(known({}))
         )
         self.app: Guard = application(
             sources, self._enqueue, self.definitions, console or Console(), self.keys, log.logger("console")
         )
+
+    def _take_on(self, event: EndpointDefined, sequence: int) -> None:
+        """Have *event* in force, as the process of a recommender has, and tell open pages."""
+        self._defined.apply(event, sequence)
+        settings = merged(Settings(endpoints=ENDPOINTS), self._defined, self.clock.now())
+        self.recommender.answers = self._over(
+            catalogue=self.recommender.catalogue,
+            clock=self.clock,
+            endpoints=settings.endpoints,
+            defined=settings.defined,
+        )
+        self.recommender.answers.prepare()
+        self.changes.apply("DEFINITIONS", event, sequence)
 
     def hear(self, *events: Event) -> None:
         """Let the recommender and the console take in *events*."""

@@ -792,6 +792,10 @@ class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
     paused: Annotated[Pause | None, Meta(description="not measured and not recommended meanwhile")] = None
     asleep: Annotated[str | None, Meta(description="why its source keeps it scaled to zero")] = None
     trouble: Annotated[str, Meta(description="why what an operator set is not in force")] = ""
+    left_behind: Annotated[
+        tuple[str, ...],
+        Meta(description="credentials that do not follow a URL to another host or port; give them again"),
+    ] = ()
 
     @property
     def closed(self) -> str | None:

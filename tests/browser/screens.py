@@ -6,8 +6,8 @@ Run it from `tests`: uv run --group browser python -m browser.screens
 import asyncio
 from pathlib import Path
 
-from browser.test_console import SCREENS, expected, opened
-from consoles import Rig, fleet
+from browser.test_console import FORMS, SCREENS, expected, opened
+from consoles import OPERATOR, Rig, fleet
 from vedette.usecases import known
 
 FOLDER = Path(__file__).parents[2] / "docs" / "screens"
@@ -24,7 +24,10 @@ async def main() -> None:
         for theme in ("light", "dark"):
             for name, size in SIZES.items():
                 async with opened(url, color_scheme=theme, viewport=size) as (page, _):
-                    for screen, path in SCREENS.items():
+                    for screen, path in (SCREENS | FORMS).items():
+                        if screen in FORMS:
+                            await page.goto(f"/login#{OPERATOR}")
+                            await page.wait_for_url(f"{url}/")
                         await page.goto(path)
                         await expected(page.locator("#live")).to_have_text("live")
                         if screen == "models":

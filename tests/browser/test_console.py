@@ -31,6 +31,8 @@ SCREENS = {
     "changes": "/changes",
     "login": "/login",
 }
+# For an operator alone.
+FORMS = {"change": "/define?endpoint=gpu", "add": "/define"}
 
 
 @asynccontextmanager
@@ -84,8 +86,10 @@ async def test_every_screen_is_whole(models: int) -> None:
         for scheme, width in (("light", 1280), ("dark", 360)):
             size = {"width": width, "height": 800}
             async with opened(url, color_scheme=scheme, viewport=size) as (page, complaints):
-                for name, path in SCREENS.items():
+                for name, path in (SCREENS | {"operator": f"/login#{OPERATOR}"} | FORMS).items():
                     await page.goto(path)
+                    if name == "operator":
+                        await page.wait_for_url(f"{url}/")
                     await live(page)
                     assert await page.evaluate("document.documentElement.scrollWidth") <= width, name
                     assert complaints == [], name

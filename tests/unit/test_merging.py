@@ -140,6 +140,8 @@ def test_what_is_asleep_is_known_and_closed() -> None:
     settings = merge(came("box", "http://box:1", state="asleep", reason="scaled to zero"))
     assert "box" in settings.endpoints
     assert settings.defined.origins["box"].closed == "asleep: scaled to zero"
+    awake = merge(came("box", "http://box:1"))
+    assert changes(settings, awake) == ["endpoint box awake"]
 
 
 def test_what_is_gone_is_gone() -> None:
@@ -351,6 +353,44 @@ def test_a_url_that_leads_elsewhere_leaves_the_credentials_behind() -> None:
     assert kept.api_key == Secret(env="GPU_KEY")
     again = defined("gpu", change.edit({"url": "http://other:8000", "api_key": {"env": "OTHER"}}))
     assert merge(again).endpoints["gpu"].api_key == Secret(env="OTHER")
+
+
+@pytest.mark.parametrize(
+    ("edits", "left"),
+    [
+        ([{"url": "http://other:8000"}], ("api_key",)),
+        ([{"url": "http://other:8000"}, {"timeout_s": 5}], ("api_key",)),
+        ([{"url": "http://other:8000", "api_key": {"env": "OTHER"}}], ()),
+        (
+            [{"url": "http://other:8000", "api_key": {"env": "OTHER"}}, {"url": "http://third:1"}],
+            ("api_key",),
+        ),
+        ([{"url": "http://other:8000", "api_key": {"env": "OTHER"}}, {"url": "http://other:8000/v1"}], ()),
+        ([{"api_key": {"env": "OTHER"}}, {"url": "http://third:1"}], ("api_key",)),
+        ([{"url": "http://other:8000"}, {"api_key": {"env": "OTHER"}}], ()),
+        ([{"url": "http://[other"}], None),
+    ],
+)
+def test_what_a_url_leaves_behind_is_said(edits: list[dict[str, Any]], left: tuple[str, ...] | None) -> None:
+    """Of the file and of earlier changes alike; until it is given again."""
+    held: EndpointDefined | None = None
+    for one in edits:
+        held = defined("gpu", change.edit(one), held)
+    assert held is not None
+    settings = merge(held)
+    if left is None:
+        assert settings.defined.origins["gpu"].trouble
+        return
+    assert settings.defined.origins["gpu"].left_behind == left
+    assert (settings.endpoints["gpu"].api_key is None) is bool(left)
+
+
+def test_a_key_of_an_endpoint_that_was_added_does_not_follow_its_url() -> None:
+    """There is nothing beneath it: the key was set at run time."""
+    added = defined("new", change.add({"url": "http://new:1", "api_key": {"env": "NEW"}}))
+    moved = merge(defined("new", change.edit({"url": "http://elsewhere:1"}), added))
+    assert moved.endpoints["new"].api_key is None
+    assert moved.defined.origins["new"].left_behind == ("api_key",)
 
 
 def test_refused_objects_take_no_place_of_endpoints() -> None:

@@ -1,7 +1,7 @@
 """Wiring of the console."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -30,6 +30,7 @@ from vedette_console.asking import Asking
 from vedette_console.changes import KEPT_FOR, Changes, Stream
 from vedette_console.guard import Guard
 from vedette_console.pages import Pages
+from vedette_console.redefining import Redefining
 from vedette_console.screens.context import Sources
 from vedette_console.screens.defining import Definer
 from vedette_console.screens.endpoints import Enqueue
@@ -66,8 +67,8 @@ def _read(secret: Secret | None, where: str) -> str | None:
     return secret.read(where) if secret else None
 
 
-async def follow(service: Service, changes: Changes) -> None:
-    """Keep *changes* current: the last day first, then what happens."""
+async def follow(service: Service, changes: Changes, redefining: Redefining) -> None:
+    """Keep *changes* current: the last day first, then what happens. *redefining* gets what changes of endpoints."""
     now = service.clock.now()
     followings = service.bus.followings
 
@@ -86,6 +87,13 @@ async def follow(service: Service, changes: Changes) -> None:
     await read("LOADS", "endpoint.load.*", now)
     await read("ANSWERS", "answer.*", datetime.fromtimestamp(0, UTC))  # ten at most of each use case
 
+    for stream, subject, take in (
+        ("DEFINITIONS", "endpoint.defined.*", redefining.on_defined),
+        ("APPEARED", "endpoint.appeared.*.*", redefining.on_appeared),
+    ):
+        service.bus.spawn(_follow_later(service, stream, subject, take))
+    service.bus.spawn(redefining.run())
+
     async def on_progress(message: Msg) -> None:
         try:
             changes.progress(_PROGRESS.decode(message.data))
@@ -93,6 +101,13 @@ async def follow(service: Service, changes: Changes) -> None:
             service.log.warning("progress.undecodable", error=str(error))
 
     await service.bus.connection.subscribe("progress.*", cb=on_progress)
+
+
+async def _follow_later(
+    service: Service, stream: str, subject: str, take: Callable[[Event, int], None]
+) -> None:
+    """Follow *stream* as soon as it is there: pages only refresh less without it."""
+    await service.bus.followings.follow_retrying(stream, subject, take)
 
 
 def application(
@@ -162,8 +177,8 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             use_cases = names(changed)
 
         changes = Changes()
-        await follow(service, changes)
         asking = Asking(service.bus.connection)
+        await follow(service, changes, Redefining(asking, changes))
         sources = Sources(
             asking=asking,
             changes=changes,

@@ -36,7 +36,7 @@ _MAX_DIGITS: Final = 20
 _MAX_JOBS: Final = 50
 
 Kind = Literal["found", "changed", "lost", "regressed", "winner", "endpoint"]
-Stream = Literal["MODELS", "ENDPOINTS", "ANSWERS", "LOADS"]
+Stream = Literal["MODELS", "ENDPOINTS", "ANSWERS", "LOADS", "DEFINITIONS", "APPEARED"]
 _LETTERS: Final[dict[str, str]] = {"MODELS": "m", "ENDPOINTS": "e", "ANSWERS": "a"}
 
 

@@ -668,6 +668,7 @@ class Answers:
             endpoints=tuple(views),
             left_out=self._defined.left_out,
             definitions=seen.definitions if seen else None,
+            appeared=seen.appeared if seen else None,
             as_of=self._as_of,
         )
 

@@ -293,7 +293,7 @@ def growth_bytes(
 async def require_room(js: Any, size_bytes: int, replicas: int) -> None:
     """Raise APIError unless servers for *replicas* can reserve *size_bytes* more: a stream of that size is made to see.
 
-    The servers of a cluster tell each other what they have reserved once a second, and streams that are made within it
+    The servers of a cluster publish what they have reserved once a second, and streams that are made within it
     are each compared with what was free before: together they may reserve more than a server has. When that server
     restarts, it refuses to go on with streams, and is never ready (tried on nats-server 2.15.3).
     """

@@ -1,6 +1,7 @@
 """Changes of endpoints while Vedette runs: tried first, published, and in force before the command ends."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,7 +12,7 @@ from vedette import log, providers
 from vedette.bus.bus import Bus
 from vedette.bus.connection import connect, why
 from vedette.cli import options
-from vedette.cli.listing import source_in_words
+from vedette.cli.listing import left_behind_in_words, source_in_words
 from vedette.cli.output import complain, document, say
 from vedette.client import definitions
 from vedette.client.definitions import Author, Change
@@ -24,7 +25,7 @@ from vedette.messages.catalogue import Versioned
 from vedette.messages.events import EndpointDefined
 from vedette.messages.queries import EndpointsReply
 from vedette.remedies import advice
-from vedette.settings import EndpointSettings, Outbound, Settings
+from vedette.settings import EndpointSettings, Settings
 from vedette.types import Outcome
 
 _STORED_WITHIN_S = 15.0
@@ -170,6 +171,13 @@ async def edit(
         return await _say_in_force(bus, event, where, as_json, found=found)
 
 
+def configured(where: options.Instance, config: str | None = None) -> Settings:
+    """Return the configuration beneath definitions: of *config*, of the Vedette here, or of VEDETTE_CONFIG."""
+    if config is None and (here := where.configuration()) is not None:
+        return here
+    return options.settings(config) if config or os.environ.get("VEDETTE_CONFIG") else Settings()
+
+
 def _preview(name: str, change: Change, held: EndpointDefined | None) -> EndpointDefined:
     """Return the definition that *change* leads to, not published yet."""
     return EndpointDefined(id="", at=SystemClock().now(), endpoint=name, **change(held))
@@ -181,17 +189,15 @@ def _beneath(
     """Return what *preview* is laid over, as far as it is known on this machine."""
     if preview.whole:
         return None
-    file = where.configuration()
-    if file is not None and name in file.endpoints:
-        return file.endpoints[name]
+    if (of_file := configured(where).endpoints.get(name)) is not None:
+        return of_file
     view = next((one for one in (views.endpoints if views else ()) if one.endpoint == name), None)
     return EndpointSettings(provider=view.provider, url=view.url) if view else None
 
 
 async def _tried(name: str, wanted: EndpointSettings, where: options.Instance) -> str:
     """Return what answers at an endpoint. Raises RequestError where nothing does, or a secret of it is not here."""
-    file = where.configuration()
-    outbound = file.outbound if file else Outbound()
+    outbound = configured(where).outbound
     skip = "--unchecked keeps it without a try"
     try:
         settings = Settings(endpoints={name: wanted}, outbound=outbound)
@@ -239,6 +245,9 @@ async def _say_in_force(
     if wrong is not None:
         complain(f"{event.endpoint} is left out: {wrong.why}")
         return 1
+    for view in reply.endpoints if reply else ():
+        if view.endpoint == event.endpoint and view.origin and view.origin.left_behind:
+            complain(f"{event.endpoint}: {left_behind_in_words(view.origin)}")
     for one in out:
         say(f"{event.endpoint} of {source_in_words(one.source)} is not in force: {one.why}")
     if reply is None:

@@ -8,7 +8,7 @@ import tomlkit
 
 from vedette.bus.bus import Bus
 from vedette.cli import options
-from vedette.cli.changing import operator
+from vedette.cli.changing import configured, operator
 from vedette.cli.configuring import item_of
 from vedette.cli.entries import NOTHING_FOUND
 from vedette.cli.fitting import Column
@@ -69,7 +69,7 @@ def _short(value: object) -> str:
 
 async def export(config: str | None, where: options.Instance, *, everything: bool, as_json: bool) -> int:
     """Print what was changed at run time, laid over the file *config*; *everything*: the rest of it too."""
-    file = options.settings(config) if config else where.configuration() or Settings()
+    file = configured(where, config)
     async with operator(where) as bus:
         now = bus.clock.now()
         in_force = merged(file, await _definitions(bus), now)
@@ -84,6 +84,12 @@ async def export(config: str | None, where: options.Instance, *, everything: boo
         document({"endpoints": tables, "left_out": in_force.defined.left_out})
         return 0
     say(_toml(chosen, in_force, now))
+    left_out = in_force.defined.left_out
+    if unknown := [one.endpoint for one in left_out if one.source == "operator" and not one.wrong]:
+        complain(
+            f"missing here: {', '.join(unknown)}. They were changed at run time, and are not in the configuration "
+            "that is known here. Name the file of this Vedette: --config"
+        )
     return 0
 
 
@@ -102,8 +108,7 @@ def _toml(chosen: Mapping[str, EndpointSettings], in_force: Settings, now: datet
     made = tomlkit.document()
     made.add(tomlkit.comment(f"Endpoints of Vedette, exported {now:%Y-%m-%d %H:%M}Z."))
     for one in in_force.defined.left_out:
-        if one.source != "operator":
-            made.add(tomlkit.comment(_remark(one)))
+        made.add(tomlkit.comment(_remark(one)))
     tables = tomlkit.table(is_super_table=True)
     for name, endpoint in chosen.items():
         table = tomlkit.table()

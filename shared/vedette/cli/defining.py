@@ -218,7 +218,7 @@ def export(
 ) -> int:
     """Print the endpoints that were changed at run time as TOML, for the configuration file.
 
-    They are laid over the file of --config, or that of the Vedette that runs here.
+    They are laid over the file of --config, of the Vedette that runs here, or of VEDETTE_CONFIG.
     """
     return run(defined.export(config, where, everything=all_, as_json=json))
 

@@ -63,9 +63,17 @@ def origin_in_words(origin: Origin) -> str:
         said.append(f"{', '.join(origin.changed)} changed{by}{at}")
     if origin.trouble:
         said.append(f"what was changed{by}{at} is not in force: {origin.trouble}")
+    if origin.left_behind:
+        said.append(left_behind_in_words(origin))
     if origin.closed:
         said.append(origin.closed)
     return "; ".join(said)
+
+
+def left_behind_in_words(origin: Origin) -> str:
+    """Return which credentials did not follow a changed URL."""
+    keys = ", ".join(origin.left_behind)
+    return f"{keys} left behind, because the URL leads to another server: give it again"
 
 
 def source_in_words(source: str) -> str:

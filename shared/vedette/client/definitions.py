@@ -16,7 +16,8 @@ from vedette.errors import RequestError
 from vedette.messages import ids
 from vedette.messages.catalogue import Versioned
 from vedette.messages.events import DefinedBy, EndpointAppeared, EndpointDefined
-from vedette.settings import wrong_with_name
+from vedette.providers import addresses
+from vedette.settings import CREDENTIALS, wrong_with_name
 from vedette.types import Pause
 
 STREAM: Final = "DEFINITIONS"
@@ -41,16 +42,28 @@ def add(settings: Mapping[str, Any]) -> Change:
 
 
 def edit(settings: Mapping[str, Any], unset: Sequence[str] = ()) -> Change:
-    """Return the change of some keys, and of those in *unset* back to what is beneath them."""
+    """Return the change of some keys, and of those in *unset* back to what is beneath them.
+
+    Credentials set at run time before do not follow a URL to another host or port.
+    """
 
     def change(held: EndpointDefined | None) -> dict[str, Any]:
         kept = _kept(held)
-        before = kept.get("settings", {})
+        before: dict[str, Any] = kept.get("settings", {})
         if missing := [key for key in unset if key not in before]:
             problem = f"{missing[0]} is not set at run time, so it cannot be unset"
             raise RequestError(code="invalid_value", message=problem, field=missing[0])
-        left = {key: value for key, value in before.items() if key not in unset}
-        return {**kept, "action": "edit", "settings": left | dict(settings)}
+        # Where the URL before is not of this definition, it is not known here: the new one counts as another.
+        moved = "url" in unset or addresses.leads_elsewhere(settings.get("url"), str(before.get("url", "")))
+        lost = (CREDENTIALS & before.keys()) - settings.keys() - set(unset) if moved else set[str]()
+        left = {key: value for key, value in before.items() if key not in {*unset, *lost}}
+        behind = {*kept.get("left_behind", ()), *lost} - settings.keys()
+        return {
+            **kept,
+            "action": "edit",
+            "settings": left | dict(settings),
+            "left_behind": tuple(sorted(behind)),
+        }
 
     return change
 
@@ -87,7 +100,12 @@ def _kept(held: EndpointDefined | None) -> dict[str, Any]:
             f"endpoint {held.endpoint} was removed by {held.by or 'an operator'}; restore or add it first"
         )
         raise RequestError(code="invalid_value", message=problem, field="endpoint")
-    return {"settings": held.settings, "whole": held.whole, "paused": held.paused}
+    return {
+        "settings": held.settings,
+        "whole": held.whole,
+        "paused": held.paused,
+        "left_behind": held.left_behind,
+    }
 
 
 async def last(bus: Bus, name: str) -> Versioned[EndpointDefined] | None:

@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -17,7 +16,17 @@ from msgspec import Struct
 from vedette.errors import ConfigurationError
 from vedette.messages.events import EndpointAppeared, EndpointDefined, Event
 from vedette.providers import addresses
-from vedette.settings import Defined, EndpointSettings, LeftOut, Origin, Secret, Seen, Settings, endpoint_of
+from vedette.settings import (
+    CREDENTIALS,
+    Defined,
+    EndpointSettings,
+    LeftOut,
+    Origin,
+    Secret,
+    Seen,
+    Settings,
+    endpoint_of,
+)
 
 MAX_APPEARED: Final = 1000  # those who make Services do not decide how many there are
 # What a source of endpoints may set. No secret, nothing that leads to costs or changes how TLS is checked.
@@ -37,7 +46,6 @@ OF_SOURCES: Final = frozenset(
         "evaluate",
     }
 )
-_CREDENTIALS: Final = frozenset({"api_key", "basic", "headers"})
 # Headers that hold a credential. They are given by reference.
 _CREDENTIAL: Final = re.compile("auth|key|token|secret|password|cookie", re.IGNORECASE)
 
@@ -229,6 +237,7 @@ class _Merging:
                 paused=paused,
                 asleep=beneath.asleep if beneath and "url" not in definition.settings else None,
                 trouble=trouble,
+                left_behind=_all_left_behind(definition, beneath) if not trouble else (),
             )
         for one in others:
             self._hide(
@@ -301,20 +310,23 @@ def laid_over(name: str, definition: EndpointDefined, beneath: EndpointSettings 
     Raises ConfigurationError for a key or value that no endpoint can have, and for a secret that is no reference.
     """
     table = {} if beneath is None else written(beneath)
-    if beneath is not None and _leads_elsewhere(definition.settings.get("url"), beneath.url):
-        table = {key: value for key, value in table.items() if key not in _CREDENTIALS}
+    if beneath is not None:
+        left = left_behind(definition, beneath)
+        table = {key: value for key, value in table.items() if key not in left}
     return checked(table | definition.settings, f"endpoints.{name}")
 
 
-def _leads_elsewhere(url: object, before: str) -> bool:
-    """Return whether *url* is given and leads to another host or port than *before*."""
-    if not isinstance(url, str):
-        return False
-    return _where(url) != _where(before)
+def left_behind(definition: EndpointDefined, beneath: EndpointSettings) -> tuple[str, ...]:
+    """Return the credentials of *beneath* that do not follow the URL of *definition*, and that it does not give."""
+    if not addresses.leads_elsewhere(definition.settings.get("url"), beneath.url):
+        return ()
+    return tuple(sorted((CREDENTIALS & written(beneath).keys()) - definition.settings.keys()))
 
 
-def _where(url: str) -> str:
-    return urlsplit(addresses.http_url(url)).netloc.lower()
+def _all_left_behind(definition: EndpointDefined, beneath: _Beneath | None) -> tuple[str, ...]:
+    """Return the credentials that the endpoint had before its URL changed: those beneath, and those set at run time."""
+    of_it = left_behind(definition, beneath.settings) if beneath else ()
+    return tuple(sorted({*of_it, *definition.left_behind}))
 
 
 def written(endpoint: EndpointSettings) -> dict[str, Any]:

@@ -129,6 +129,10 @@ class EndpointDefined(Event, frozen=True, kw_only=True, omit_defaults=True):
         False
     )
     paused: Annotated[Pause | None, Meta(description="not measured and not recommended meanwhile")] = None
+    left_behind: Annotated[
+        tuple[str, ...],
+        Meta(description="credentials set at run time that did not follow a URL to another host or port"),
+    ] = ()
     by: Annotated[Text, Meta(description="who made the change, as they said themselves")] = ""
     via: Annotated[Text, Meta(description="what it was made with: `command line`, `console`")] = ""
     reason: Text = ""

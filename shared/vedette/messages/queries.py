@@ -498,6 +498,9 @@ class EndpointsReply(Struct, frozen=True, kw_only=True):
             description="sequence in DEFINITIONS up to which changes at run time are in force; null: none are"
         ),
     ] = None
+    appeared: Annotated[
+        int | None, Meta(description="the same of APPEARED and of endpoints that appear by themselves")
+    ] = None
 
 
 class AvailabilityBucket(Struct, frozen=True, kw_only=True):

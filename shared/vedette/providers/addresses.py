@@ -44,6 +44,18 @@ def origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
+def leads_elsewhere(url: object, before: str) -> bool:
+    """Return whether *url* is given and leads to another host or port than *before*."""
+    return isinstance(url, str) and _place(url) != _place(before)
+
+
+def _place(url: str) -> str:
+    try:
+        return urlsplit(http_url(url)).netloc.lower()
+    except ValueError:
+        return url  # it is no URL, and refused elsewhere
+
+
 def wrong_with(url: str) -> str | None:
     """Return what is wrong with the URL of an endpoint, or None."""
     try:

@@ -11,7 +11,7 @@ from vedette.settings.defined import Defined, Seen
 from vedette.settings.discoverer import Discovering
 from vedette.settings.discovery import Discovery
 from vedette.settings.durations import interval_s, is_cron, seconds
-from vedette.settings.endpoints import Basic, Budget, EndpointSettings, Load, Outbound, Rates
+from vedette.settings.endpoints import CREDENTIALS, Basic, Budget, EndpointSettings, Load, Outbound, Rates
 from vedette.settings.gateway import GATEWAY_PORT, CallerKey, Gateway
 from vedette.settings.prober import Probing
 from vedette.settings.reading import (
@@ -36,6 +36,7 @@ from vedette.types import LeftOut, Origin
 
 __all__ = [
     "CONSOLE_PORT",
+    "CREDENTIALS",
     "DEFAULT_FILE",
     "GATEWAY_PORT",
     "WEBHOOK_EVENTS",

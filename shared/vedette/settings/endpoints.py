@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -84,6 +84,10 @@ class Load(Section, frozen=True, kw_only=True):
             yield "queries", "need the URL of a Prometheus: prometheus"
         if self.api_key and not self.url:
             yield "api_key", "is for metrics or prometheus; the endpoint's own is beside load"
+
+
+# Keys of an endpoint that do not follow it to another host or port: they were given for the first.
+CREDENTIALS: Final = frozenset({"api_key", "basic", "headers"})
 
 
 class EndpointSettings(Section, frozen=True, kw_only=True):

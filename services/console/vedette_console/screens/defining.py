@@ -4,7 +4,6 @@ A form holds the sequence of the definition that its page showed: of two operato
 second gets an error. Secrets are chosen by their names under `[discovery.keys]`; a form holds no other reference.
 """
 
-import asyncio
 import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -21,11 +20,10 @@ from vedette.messages.catalogue import Versioned
 from vedette.messages.events import EndpointAppeared, EndpointDefined
 from vedette.messages.queries import EndpointsReply
 from vedette.settings import Secret, seconds
+from vedette_console.redefining import until_in_force
 from vedette_console.screens.context import Sources, View
 
 PAUSES: Final = ("30m", "1h", "2h", "8h", "1d")
-_IN_FORCE_WITHIN_S: Final = 5.0
-_LOOK_EVERY_S: Final = 0.25
 _MAX_TEXT: Final = 500
 _NOT_BY_FORM: Final = ("api_key", "basic", "ca_file")
 
@@ -81,7 +79,7 @@ async def submit(sources: Sources, definer: Definer, form: Mapping[str, str]) ->
     change = _change(form, action, author, sources, definer)
     expected = await _expected_to_add(sources, definer, name) if action == "add" else _sequence(form)
     sequence = await definer.define(name, change, author, expected=expected)
-    await _until_in_force(sources, sequence)
+    await until_in_force(sources.asking, definitions=sequence)
 
 
 async def _expected_to_add(sources: Sources, definer: Definer, name: str) -> int:
@@ -165,16 +163,3 @@ def _duration(text: str) -> timedelta:
         return timedelta(seconds=seconds(text))
     except (ValueError, OverflowError) as error:
         raise RequestError(code="invalid_value", message=f"for: {error}", field="for") from error
-
-
-async def _until_in_force(sources: Sources, sequence: int) -> None:
-    """Return when the recommender has taken the definition on, or a few seconds have passed."""
-    try:
-        async with asyncio.timeout(_IN_FORCE_WITHIN_S):
-            while True:
-                reply = await sources.asking.ask("endpoints.list", EndpointsReply)
-                if reply.definitions is None or reply.definitions >= sequence:
-                    return
-                await asyncio.sleep(_LOOK_EVERY_S)
-    except TimeoutError:
-        return  # the page shows what is in force until then
