@@ -671,7 +671,10 @@ class Baseline(Value, frozen=True, kw_only=True):
 
 
 class Quality(Value, frozen=True, kw_only=True, omit_defaults=True):
-    """How well a model answers: by kind of suite, for the current weights and server version."""
+    """How well a model answers: by kind of suite, for the current weights and server version.
+
+    Easier and harder questions of a kind have scores of their own, under `kind:level`.
+    """
 
     measured_at: UtcTime
     digest: Text | None = None

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from random import Random
 
-import pytest
 from msgspec.structs import replace
 
 from graders import Here
@@ -22,7 +21,7 @@ from vedette.types import ModelRef
 from vedette.usecases import known
 from vedette_benchmarker.evaluation import Evaluation
 from vedette_benchmarker.handlers import Measurements
-from vedette_benchmarker.racing import SHARE, STEP
+from vedette_benchmarker.racing import PART, SHARE, STEP
 from vedette_benchmarker.suites import Item, Suite
 from vedette_benchmarker.suites.checks import exact
 
@@ -36,7 +35,15 @@ def items(_: Random) -> Iterator[Item]:
         yield Item(prompt=f"Say yes, {number}.", check=exact("yes"))
 
 
-RACED, ASIDE = (Suite(kind=kind, version=1, items=items) for kind in ("words", "aside"))
+def harder(_: Random) -> Iterator[Item]:
+    number = 0
+    while True:
+        number += 1
+        yield Item(prompt=f"Say yes twice, {number}.", check=exact("yes yes"))
+
+
+RACED = Suite(kind="words", version=1, items=items, levels=(("hard", harder),))
+ASIDE = Suite(kind="aside", version=1, items=items)
 USE_CASES = {
     "polite": known({"polite": CustomUseCase(weights={"quality": 1.0}, kinds={"words": 1.0})})["polite"]
 }
@@ -149,10 +156,32 @@ async def test_a_tick_goes_on_with_a_race_whose_job_was_lost(bus: Bus) -> None:
     assert job.suites == ("words",)
 
 
-@pytest.mark.parametrize("right", [{"only": 5}, {"one": 0, "other": 0}])
-async def test_without_a_rival_or_a_difference_nothing_is_asked_further(
-    bus: Bus, right: dict[str, int]
-) -> None:
-    box = Box(bus, right)
+async def test_without_a_rival_nothing_is_asked_further(bus: Bus) -> None:
+    box = Box(bus, {"only": 5})
     await box.find()
     assert not await box.queued()
+
+
+async def test_where_no_model_is_ever_right_the_race_soon_ends(bus: Bus) -> None:
+    """More questions would only favour the model that is asked most."""
+    box = Box(bus, {"one": 0, "other": 0})
+    await box.find()
+    while jobs := await box.queued():
+        await bus.js.purge_stream("JOBS")  # as the job is taken
+        await box.do(jobs[0])
+    assert max(box.trials("one")["words"], box.trials("other")["words"]) <= SHARE + 2 * STEP
+
+
+async def test_who_gets_everything_right_is_asked_harder_questions(bus: Bus) -> None:
+    """A few at a time, so that it is asked as many questions in all as any other model."""
+    box = Box(bus, {"perfect": 10})
+    await box.find()
+    job = box.endpoint.job("evaluate", at=NOW, cause="manual", seed="m", model=ModelRef("box", "perfect"))
+    await box.do(job)
+    trials = box.trials("perfect")
+    assert (trials["words"], trials["words:hard"]) == (SHARE + PART, 2 * PART)
+    state = box.catalogue.get(ModelRef("box", "perfect"))
+    assert state
+    assert state.quality
+    assert state.quality.scores["words:hard"].suite == "words:hard@1"
+    assert state.quality.scores["words:hard"].successes == 0

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vedette.types import Score
-from vedette.usecases.estimating import NOTHING, Scale, answered, estimate, rate_for, scale
+from vedette.usecases.estimating import NOTHING, Floats, Scale, answered, estimate, logit, rate_for, scale
 
 SHARES = st.floats(0.0, 1.0)
 SPREADS = st.floats(0.02, 0.4)
@@ -19,6 +19,11 @@ def one(rate: float, n: float, expected: float, spread: float, eased: float = 0.
         np.array([rate]), np.array([n]), np.array([expected]), np.array([spread]), Scale(0.0, eased)
     )
     return float(found.quality[0])
+
+
+def logits(rate: Floats, n: Floats) -> Floats:
+    """Return the logits of right answers."""
+    return np.array([logit(one, of) for one, of in zip(rate.tolist(), n.tolist(), strict=True)])
 
 
 def score(right: int, of: int) -> Score:
@@ -63,7 +68,7 @@ def test_who_passes_everything_stays_apart_from_who_was_expected_to() -> None:
     rate, n = np.ones(6), np.full(6, 100.0)
     expected = np.array([0.3, 0.4, 0.5, 0.6, 0.8, 0.95])
     spread = np.full(6, 0.08)
-    found = scale(rate, n, expected, spread)
+    found = scale(logits(rate, n), n, expected, spread)
     assert found.raised == 1.0
     assert found.eased > 0.5
     quality = estimate(rate, n, expected, spread, found).quality
@@ -76,8 +81,8 @@ def test_the_scale_does_not_depend_on_the_order() -> None:
     rng = np.random.default_rng(1)
     rate, n, expected = rng.random(50), rng.integers(1, 200, 50).astype(float), rng.random(50)
     spread = np.full(50, 0.1)
-    order = rng.permutation(50)
-    assert scale(rate, n, expected, spread) == scale(rate[order], n[order], expected[order], spread[order])
+    order, told = rng.permutation(50), logits(rate, n)
+    assert scale(told, n, expected, spread) == scale(told[order], n[order], expected[order], spread[order])
 
 
 def test_without_answers_the_scale_is_as_expected() -> None:

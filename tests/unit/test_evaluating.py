@@ -1,5 +1,6 @@
 """What evaluating models that cost money costs, is said, and is bound by a budget."""
 
+from collections import Counter
 from itertools import islice
 from random import Random
 
@@ -11,6 +12,7 @@ from samples import model_info
 from vedette.endpoints import evaluating
 from vedette.settings import Evaluating
 from vedette.types import Capability, Claim, Evidence, ModelInfo, ModelRef, Price
+from vedette.usecases.levels import split
 from vedette_benchmarker.suites import Item
 from vedette_benchmarker.suites.registry import SUITES
 
@@ -28,11 +30,21 @@ def hosted(name: str = "gpt-5", *, usd: float | None = 1.0, thinks: bool | None 
 
 
 def test_the_cost_is_that_of_the_suites() -> None:
-    """Within a tenth above what the built-in suites ask, so that a changed suite is noticed."""
+    """Within a tenth above what the built-in suites ask of a good model, so that a changed suite is noticed.
+
+    The first questions are standard ones, then come harder ones, which are longer.
+    """
+    asked = [
+        level
+        for suite in SUITES
+        for name, level in suite.asked.items()
+        if name == suite.kind or name.endswith((":hard", ":hardest"))
+    ]
+    levels = Counter(split(level.kind)[0] for level in asked)
     made = [
         item
-        for suite in SUITES
-        for item in islice(suite.items(Random(1)), Evaluating().items)
+        for level in asked
+        for item in islice(level.items(Random(1)), Evaluating().items // levels[split(level.kind)[0]])
         if isinstance(item, Item)
     ]
     prompts = sum(item.prompt_tokens for item in made)
@@ -49,8 +61,8 @@ def test_thoughts_are_counted_where_they_may_come() -> None:
     assert terse
     assert unsure
     assert thinking
-    assert terse.usd == unsure.usd == pytest.approx(0.086, abs=0.005)
-    assert unsure.thinking_usd == thinking.usd == pytest.approx(0.739, abs=0.005)
+    assert terse.usd == unsure.usd == pytest.approx(0.098, abs=0.005)
+    assert unsure.thinking_usd == thinking.usd == pytest.approx(0.748, abs=0.005)
     step = evaluating.expected(hosted(usd=1.25), 3)
     assert step
     assert (4 * step.usd, 4 * step.thinking_usd) == pytest.approx((unsure.usd, unsure.thinking_usd))
@@ -59,10 +71,10 @@ def test_thoughts_are_counted_where_they_may_come() -> None:
 
 def test_what_is_missing_is_said_with_its_cost_and_the_command() -> None:
     assert evaluating.told([hosted(usd=1.25, thinks=False)]) == (
-        "never evaluated: hosted/gpt-5 (about 0.09 USD): vedette evaluate --hosted --budget 0.10, "
+        "never evaluated: hosted/gpt-5 (about 0.10 USD): vedette evaluate --hosted --budget 0.11, "
         "or set [evaluating] usd_per_day"
     )
-    assert "0.09 USD, 0.74 if it thinks" in evaluating.told([hosted(usd=1.25)])
+    assert "0.10 USD, 0.75 if it thinks" in evaluating.told([hosted(usd=1.25)])
     assert "price unknown: set price in [endpoints.hosted]" in evaluating.told([hosted(usd=None)])
     assert "and 2 more" in evaluating.told([hosted(f"m{n}") for n in range(5)])
     assert evaluating.told([]) == ""

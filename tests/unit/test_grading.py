@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from vedette.settings import Evaluating
 from vedette.types import Capability, Miss, Quality, Score
-from vedette_benchmarker.grading import MISSES_KEPT, Graded, claims, drops, fold, miss, planned, telling
+from vedette_benchmarker.grading import (
+    MISSES_KEPT,
+    Graded,
+    claims,
+    drops,
+    fold,
+    miss,
+    planned,
+    telling,
+    together,
+)
 from vedette_benchmarker.suites import Suite
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
@@ -133,6 +143,25 @@ def test_scores_add_up_until_something_changes() -> None:
     assert second.baseline is None
     third = quality(second, {"tools": score(1, 8, "tools@2")})
     assert third.scores["tools"] == score(1, 8, "tools@2")
+
+
+def test_levels_do_not_outlive_the_version_of_their_suite() -> None:
+    """Else easier questions of one version would be counted with harder ones of another."""
+    first = quality(
+        None, {"tools": score(8, 8), "tools:hard": score(3, 8, "tools:hard@1"), "json": score(1, 8)}
+    )
+    second = quality(first, {"tools:hard": score(5, 8, "tools:hard@1")})
+    assert second.scores["tools:hard"] == score(8, 16, "tools:hard@1")
+    third = quality(second, {"tools": score(1, 3, "tools@2")})
+    assert set(third.scores) == {"tools", "json"}
+
+
+def test_parts_of_a_suite_are_one_score() -> None:
+    """Levels are asked a few questions at a time."""
+    parts = [graded("sums", 3, 1), graded("words", 2, 2), graded("sums", 1, 3)]
+    (sums, words) = together(parts)
+    assert (sums.score, len(sums.misses)) == (score(4, 8, "sums@1"), 4)
+    assert words == parts[1]
 
 
 def test_what_was_graded_in_two_ways_is_not_added() -> None:

@@ -12,7 +12,7 @@ from vedette.knowledge import Expectation
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.events import ModelFound, ModelRated
 from vedette.types import Claim, Evidence, ModelRef, Price, Rating, Score
-from vedette.usecases import BUILT_IN, KINDS
+from vedette.usecases import BUILT_IN, KINDS, levels
 from vedette_benchmarker import racing
 from vedette_benchmarker.racing import MAX_TRIALS, STEP, Entrant, Questions, race
 
@@ -44,8 +44,19 @@ def raced(*entrants: Entrant) -> dict[str, Questions]:
 def test_two_that_may_be_the_best_are_asked_about_what_tells_of_it() -> None:
     wanted = raced(entrant("a"), entrant("b"))
     assert set(wanted) == {"a", "b"}
-    most = max(KINDS["chat"].values())
-    assert wanted["a"].items == {kind: STEP * weight / most for kind, weight in KINDS["chat"].items()}
+    assert wanted["a"].items == {
+        "general_knowledge": STEP // 2,
+        "instructions": STEP // 2,
+    }  # the others weigh half
+
+
+def test_what_was_asked_least_is_asked_next() -> None:
+    """There an answer makes the estimate surest."""
+    asked = dict.fromkeys(ALL, Score(successes=10, trials=20, suite="x@1")) | {
+        "arithmetic": Score(successes=2, trials=3, suite="x@1")
+    }
+    one, other = (replace(entrant(name, spread=0.3), scores=asked) for name in "ab")
+    assert raced(one, other)["a"].items == {"arithmetic": STEP}
 
 
 def test_a_model_far_below_the_best_is_not_asked_further() -> None:
@@ -72,6 +83,25 @@ def test_suites_that_all_models_pass_or_fail_are_asked_no_more() -> None:
     """They tell no models apart, and the one that is asked most would win by that."""
     for right in (0, 20):
         assert not raced(*(entrant(name, right, 20, spread=0.3) for name in "abc"))
+
+
+def test_where_all_models_pass_harder_questions_are_raced() -> None:
+    """And easier ones where all of them fail."""
+    for right, level in ((3, "hard"), (0, "easy")):
+        askable = frozenset(levels.key(kind, one) for kind in ALL for one in levels.DIFFICULTY)
+        wanted = raced(*(replace(entrant(name, right, 3, spread=0.3), askable=askable) for name in "abc"))
+        assert set(wanted) == set("abc")
+        assert {levels.split(name)[1] for one in wanted.values() for name in one.items} == {level}
+
+
+def test_the_most_of_a_suite_is_of_all_its_levels() -> None:
+    half = {
+        levels.key(kind, level): Score(successes=MAX_TRIALS // 2, trials=MAX_TRIALS // 2, suite=f"{kind}@1")
+        for kind in ALL
+        for level in (levels.STANDARD, "hard")
+    }
+    one = replace(entrant("a", spread=0.3), scores=half, askable=ALL | half.keys())
+    assert "a" not in raced(one, entrant("b", spread=0.3))
 
 
 def test_the_best_free_model_is_looked_for_beside_the_best() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from vedette.providers import Finished, ToolCall
 from vedette.types import Capability
+from vedette.usecases.levels import split
 from vedette_benchmarker.answered import Answered
 from vedette_benchmarker.suites import Item, Suite, VectorItem, estimated_tokens
 from vedette_benchmarker.suites.languages import LANGUAGES
@@ -23,6 +24,7 @@ GUESSED = 0.02  # what a guess may get right, beyond what is said where it may g
 TEXT_SUITES = [suite for suite in SUITES if suite.needs is not Capability.EMBEDDING]
 VECTOR_SUITES = [suite for suite in SUITES if suite.needs is Capability.EMBEDDING]
 BY_KIND = {suite.kind: suite for suite in SUITES}
+LEVELS = [level for suite in SUITES for name, level in suite.asked.items() if name != suite.kind]
 
 Answerer = Callable[[Item, Random], Answered]
 Embedder = Callable[[VectorItem, Random], Sequence[Sequence[float]]]
@@ -292,13 +294,35 @@ def test_kinds_are_named_once() -> None:
         assert all(bool(item.tools) == (suite.kind in ("tools", "tool_restraint")) for item in items)
 
 
+@pytest.mark.parametrize("level", LEVELS, ids=lambda level: level.kind)
+def test_a_level_is_as_fair_as_its_suite(level: Suite) -> None:
+    """Who knows the truth gets everything, who guesses nearly nothing; questions differ, and are bounded."""
+    kind, _ = split(level.kind)
+    items = taken(level)
+    for item in items:
+        verdict = item.check(said(item.truth, *item.truth_calls))
+        assert verdict.correct, (item.prompt, item.truth, verdict.why)
+        assert 4 <= item.prompt_tokens <= 1000
+        assert estimated_tokens(item.truth) <= item.max_tokens <= 640
+    rng = Random(9)
+    guesses = [*GUESSERS.values(), *(lambda _, __, told=constant: said(told) for constant in CONSTANTS)]
+    for guess in guesses:
+        right = sum(item.check(guess(item, rng)).correct for item in items)
+        assert right <= 3  # of 44
+    assert len({item.prompt for item in items}) >= 40
+    truths = Counter((item.truth, str(item.truth_calls)) for seed in range(5) for item in taken(level, seed))
+    assert truths.most_common(1)[0][1] / truths.total() < 0.06
+    assert all(bool(item.schema) == (kind == "json_schema") for item in items)
+    assert all(bool(item.tools) == (kind in ("tools", "tool_restraint")) for item in items)
+
+
 # What is peculiar to a kind
 
 
 def test_programs_print_what_is_said_of_them() -> None:
     """Run, our own templates print their truths."""
-    for seed in SEEDS:
-        for item in taken(BY_KIND["code_understanding"], seed):
+    for level in BY_KIND["code_understanding"].asked.values():
+        for item in taken(level):
             printed: list[str] = []
             source = re.search(r"```python\n(.*?)```", item.prompt, re.DOTALL)
             assert source
@@ -308,8 +332,8 @@ def test_programs_print_what_is_said_of_them() -> None:
 
 def test_functions_keep_their_tests_and_shells_do_not() -> None:
     """The right answer, run, keeps every assertion; one that gives back a constant keeps not all of them."""
-    for seed in SEEDS:
-        for item in taken(BY_KIND["code_generation"], seed):
+    for level in BY_KIND["code_generation"].asked.values():
+        for item in taken(level):
             made: dict[str, object] = {}
             exec(item.truth, made)
             for test in item.program_tests:

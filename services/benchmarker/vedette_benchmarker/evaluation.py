@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import islice
 from random import Random
 
@@ -17,12 +18,25 @@ from vedette.messages.validation import spelt, unknown_name
 from vedette.settings import Evaluating, Vouched
 from vedette.text.shown import shown
 from vedette.types import Capability, ModelInfo, Outcome, Score, Use
-from vedette.usecases import UseCase
+from vedette.usecases import UseCase, levels
 from vedette_benchmarker.asking import Asker, Spent, room_to_think
 from vedette_benchmarker.grader import Grading
-from vedette_benchmarker.grading import Graded, claims, continues, drops, fold, planned, telling, ungraded
+from vedette_benchmarker.grading import (
+    Graded,
+    added,
+    claims,
+    continues,
+    drops,
+    first_share,
+    fold,
+    is_done,
+    planned,
+    telling,
+    together,
+    ungraded,
+)
 from vedette_benchmarker.handlers import Ended
-from vedette_benchmarker.racing import SHARE, STEP, Entrant, Questions, entrant, race
+from vedette_benchmarker.racing import PART, Entrant, Questions, entrant, race
 from vedette_benchmarker.suites import Item, Suite, VectorItem
 from vedette_benchmarker.yielding import GaveWay, Turn, at_any_time
 
@@ -48,6 +62,7 @@ class Evaluation:
         self._bus = bus
         self._catalogue = catalogue
         self._suites = suites
+        self._at_levels = {name: level for suite in suites for name, level in suite.asked.items()}
         self._use_cases = use_cases
         self._vouched = vouched
         self._settings = settings
@@ -79,18 +94,22 @@ class Evaluation:
     def _first_share(self, state: ModelState, info: ModelInfo) -> dict[str, int]:
         """Return the items by kind of the suites that have no score yet: few, unless there is nothing else to ask by.
 
-        A suite that measures no use case is not raced. New weights or a new server are compared with the scores before.
+        A suite that measures no use case is not raced. New weights or a new server are compared with the scores before,
+        at the levels that were asked then.
         """
         scores = self._scores_so_far(state, info)
-        compared = not scores and state.evaluated is not None and bool(state.evaluated.event.quality.scores)
+        before = state.evaluated.event.quality.scores if state.evaluated and not scores else {}
         raced = {kind for use_case in self._use_cases.values() for kind in use_case.kinds}
         return {
-            suite.kind: self._settings.items
-            if compared or suite.kind not in raced
-            else min(SHARE, self._settings.items)
+            name: self._share(suite) if not before and suite.kind in raced else self._settings.items
             for suite in self._fitting(info, ())
             if not _is_of(scores.get(suite.kind), suite)
+            for name in suite.asked
+            if name == suite.kind or name in before
         }
+
+    def _share(self, suite: Suite) -> int:
+        return min(first_share(suite), self._settings.items)
 
     async def questions(self) -> list[Questions]:
         """Return the questions that are worth asking now, by the catalogue: those that gain most first."""
@@ -111,7 +130,9 @@ class Evaluation:
 
     def _entrant(self, state: ModelState) -> Entrant | None:
         scores = state.quality.scores if state.quality else {}
-        askable = [suite.kind for suite in self._suites if _is_of(scores.get(suite.kind), suite)]
+        askable = [
+            name for suite in self._suites if _is_of(scores.get(suite.kind), suite) for name in suite.asked
+        ]
         names = (str(state.model), state.model.name)
         configured = [one for one in self._vouched if one.model in names]
         return entrant(state, askable, configured, rests=self._rests(state))
@@ -130,23 +151,19 @@ class Evaluation:
 
     def estimate(self, endpoint: OpenEndpoint, info: ModelInfo) -> Use:
         """Return the highest cost of a scheduled job: every suite asked, every answer as long as allowed."""
-        items = [item for suite in self._fitting(info, ()) for item in self._sample(suite)]
-        generated = sum(item.max_tokens for item in items if isinstance(item, Item))
+        suites, each = self._fitting(info, ()), min(PART, self._settings.items)
+        items = each * len(suites)
         return cost(
             endpoint.settings,
             info,
-            requests=len(items),
-            prompt_tokens=_PROMPT_TOKENS * len(items),
-            output_tokens=generated + room_to_think(info) * len(items),
+            requests=items,
+            prompt_tokens=_PROMPT_TOKENS * items,
+            output_tokens=sum(_longest(suite, each) for suite in suites) + room_to_think(info) * items,
         )
-
-    def _sample(self, suite: Suite) -> list[Item | VectorItem]:
-        items: Iterator[Item | VectorItem] = suite.items(Random(0))  # noqa: S311 - only their size matters
-        return list(islice(items, min(STEP, self._settings.items)))
 
     def pays(self, endpoint: OpenEndpoint, info: ModelInfo) -> bool:
         """Return whether `usd_per_day` covers the next questions to a model whose calls cost money."""
-        limit, cost = self._settings.usd_per_day, evaluating.expected(info, STEP)
+        limit, cost = self._settings.usd_per_day, evaluating.expected(info, PART)
         if not limit or cost is None or endpoint.settings.measure is False or info.disturbs:
             return False
         return cost.usd <= limit - self._spent_today()
@@ -210,34 +227,39 @@ class Evaluation:
             max_usd=limit_usd,
         )
         graded: list[Graded] = []
-        scores = self._scores_so_far(state, info)
-        steps, asked = sum(count for _, count in wanted), 0
-        for suite, count in wanted:
+        scores = dict(self._scores_so_far(state, info))
+        left, steps, asked = list(wanted), sum(count for _, count in wanted), 0
+        while left and asker.spent.failure is None and asker.spent.over_usd is None:
+            suite, count = left.pop(0)
+            level, items = _part(suite, count, scores, job)
 
             async def on_trial(so_far: Graded, asked: int = asked) -> None:
                 await turn()
                 await self._tell(so_far, job, asked, steps)
 
-            held = scores.get(suite.kind)
-            before = held if _is_of(held, suite) else None
+            held = scores.get(level.kind)
+            before = held if _is_of(held, level) else None
             # One seed for all models, each going on where it stopped: what they are compared by are the same items,
             # and none is asked twice. A suite with a fixed number of items is asked again, in another order.
             seed, start = (
-                (suite.name, before.trials if before else 0)
-                if suite.endless
-                else (f"{job.id} {suite.name}", 0)
+                (level.name, before.trials if before else 0)
+                if level.endless
+                else (f"{job.id} {level.name}", 0)
             )
-            asked += count
+            asked += items
             try:
-                graded.append(await asker.grade(suite, seed, on_trial, start=start, count=count))
+                found = await asker.grade(level, seed, on_trial, start=start, count=items)
             except GaveWay as gave_way:
                 return Ended(ok=False, use=_use(endpoint, info, asker.spent), gave_way=gave_way)
-            if asker.spent.failure is not None or asker.spent.over_usd is not None:
-                break
+            graded.append(found)
+            if found.trials:
+                scores[level.kind] = added(before, found.score)
+            if items < count and is_done(found, items):
+                left.insert(0, (suite, count - items))
         spent = asker.spent
         use = _use(endpoint, info, spent)
         took_s = self._clock.monotonic() - started
-        event = await self._publish(endpoint, info, graded, spent, use, took_s, job)
+        event = await self._publish(endpoint, info, together(graded), spent, use, took_s, job)
         ok = event is None or event.outcome is Outcome.OK
         return Ended(ok=ok, detail=_told(event) if event else "", use=use)
 
@@ -261,10 +283,10 @@ class Evaluation:
             ]
         items: Mapping[str, int] = {} if named else self._first_share(state, info)
         if not items and not named and info.digest is None:
-            items = {suite.kind: min(SHARE, self._settings.items) for suite in suites}
+            items = {suite.kind: self._share(suite) for suite in suites}
         if not items:
             items = await self._worth_asking(state)
-        return [(suite, items[suite.kind]) for suite in self._suites if suite.kind in items]
+        return [(suite, items[name]) for name, suite in self._at_levels.items() if name in items]
 
     async def _worth_asking(self, state: ModelState) -> Mapping[str, int]:
         others = [one for one in self._catalogue.present() if one.model != state.model]
@@ -364,6 +386,32 @@ class Evaluation:
             )
 
         await self._bus.publisher.advance("MODELS", subject, step)
+
+
+@lru_cache
+def _longest(suite: Suite, count: int) -> int:
+    """Return how many tokens the answers to *count* items have at most, at whatever level."""
+    sizes = []
+    for level in suite.asked.values():
+        items: Iterator[Item | VectorItem] = level.items(Random(0))  # noqa: S311 - only their size matters
+        sizes.append(sum(item.max_tokens for item in islice(items, count) if isinstance(item, Item)))
+    return max(sizes)
+
+
+def _part(suite: Suite, count: int, scores: Mapping[str, Score], job: Job) -> tuple[Suite, int]:
+    """Return the level of *suite* to ask now, and how many of *count* items.
+
+    An operator's job asks a few at a time, each at the level that fits the answers so far. Any other names its levels.
+    """
+    if job.cause != "manual" or not suite.levels:
+        return suite, count
+    given = {
+        name: (held.successes * held.weight, held.counted)
+        for name, level in suite.asked.items()
+        if (held := scores.get(name)) and _is_of(held, level)
+    }
+    level = levels.fitting(given, suite.kind, suite.asked)
+    return suite.asked[levels.key(suite.kind, level)], min(count, PART)
 
 
 def _is_of(score: Score | None, suite: Suite) -> bool:

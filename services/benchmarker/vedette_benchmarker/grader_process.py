@@ -51,7 +51,9 @@ class Suites:
     """The suites, and where in the one asked last the grading is."""
 
     def __init__(self, found: Sequence[Suite]) -> None:
-        self._suites: Mapping[str, Suite] = {suite.name: suite for suite in found}
+        self._suites: Mapping[str, Suite] = {
+            level.name: level for suite in found for level in suite.asked.values()
+        }
         self._at: tuple[str, str, int] = ("", "", 0)
         self._items: Iterator[Item | VectorItem] = iter(())
 

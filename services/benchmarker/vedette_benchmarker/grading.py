@@ -4,9 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from vedette.settings import Evaluating
 from vedette.types import Baseline, Claim, Drop, Evidence, Miss, Quality, Score, Ungraded
+from vedette.usecases.levels import split
+from vedette_benchmarker.racing import SHARE
 from vedette_benchmarker.suites import Suite
 
 MISSES_KEPT = 10
@@ -38,6 +41,11 @@ class Graded(Struct, frozen=True, kw_only=True):
         )
 
 
+def first_share(suite: Suite) -> int:
+    """Return how many items of *suite* every model is asked: enough to disprove the capability that it checks."""
+    return max(SHARE, _ENOUGH_TO_DISPROVE) if suite.capability else SHARE
+
+
 def planned(before: Score | None, settings: Evaluating) -> int:
     """Return how many items to ask of a suite, given its score so far: fewer where that is sure already.
 
@@ -48,6 +56,22 @@ def planned(before: Score | None, settings: Evaluating) -> int:
         return settings.items
     low, high = before.interval
     return min(settings.items, settings.least) if high - low <= settings.interval_width else settings.items
+
+
+def together(graded: Sequence[Graded]) -> list[Graded]:
+    """Return what each suite came to, if it was asked in several parts."""
+    found: dict[str, Graded] = {}
+    for one in graded:
+        before = found.get(one.suite.kind, Graded(suite=one.suite))
+        found[one.suite.kind] = replace(
+            one,
+            successes=before.successes + one.successes,
+            trials=before.trials + one.trials,
+            misses=(*before.misses, *one.misses),
+            ungraded=before.ungraded + one.ungraded,
+            why_ungraded=one.why_ungraded or before.why_ungraded,
+        )
+    return list(found.values())
 
 
 def is_done(graded: Graded, count: int) -> bool:
@@ -120,13 +144,25 @@ def fold(
         measured_at=at,
         digest=digest,
         server_version=server_version,
-        scores={**before, **{kind: _added(before.get(kind), score) for kind, score in scores.items()}},
+        scores=_of_one_version(
+            {**before, **{kind: added(before.get(kind), score) for kind, score in scores.items()}}
+        ),
         misses=misses,
         baseline=_baseline(previous, same=same),
     )
 
 
-def _added(before: Score | None, score: Score) -> Score:
+def _of_one_version(scores: Mapping[str, Score]) -> dict[str, Score]:
+    """Return *scores* without levels of another version than the score of their kind is of."""
+    versions = {name: score.suite.rpartition("@")[2] for name, score in scores.items()}
+    return {
+        name: score
+        for name, score in scores.items()
+        if versions.get(split(name)[0], versions[name]) == versions[name]
+    }
+
+
+def added(before: Score | None, score: Score) -> Score:
     """Return both together. Of two that were graded in different ways, the one graded better stands."""
     if before is None or before.suite != score.suite:
         return score

@@ -30,6 +30,7 @@ from vedette.messages.events import (
 from vedette.messages.tolerance import is_future
 from vedette.providers.counting import Sent, counting
 from vedette.types import ModelInfo, ModelRef, Occupancy, Use
+from vedette.usecases.levels import split
 from vedette_benchmarker.racing import Questions
 from vedette_benchmarker.turns import in_turns
 from vedette_benchmarker.yielding import (
@@ -434,7 +435,7 @@ class Measurements:
                 continue
             job = msgspec.structs.replace(
                 endpoint.job("evaluate", at=self._clock.now(), cause="tick", seed="race", model=one.model),
-                suites=tuple(one.items),
+                suites=tuple(dict.fromkeys(split(name)[0] for name in one.items)),
             )
             if self._left_alone(self._measures["evaluate"], endpoint, state, job) is None:
                 served.add(endpoint.settings.group)

@@ -3,11 +3,13 @@
 Every model is asked a few questions of each suite first. After that, models race within each use case. For each of them
 
     behind   points by which its score is below that of the best; for the best, points by which it leads
-    change   standard deviation by which some more questions are expected to move its score (points)
+    change   standard deviation by which more questions are expected to move its score (points)
     gain     E[max(0, change · Z - behind)], Z standard normal: the chance that the answer flips, times the gap
 
-[knowledge gradient: Frazier, Powell & Dayanik 2008]. A model far below the best has nearly no gain, so it drops out of
-the race. The best among free models is looked for, too: many may call no others.
+[knowledge gradient: Frazier, Powell & Dayanik 2008]. A few questions seldom move a score enough to flip an answer,
+though more would; so the gain is that of the number of questions that gain most for each [KG(*): Frazier & Powell
+2010]. A model far below the best has nearly no gain, so it drops out of the race. The best among free models is looked
+for, too: many may call no others.
 
 Scores are as the recommender counts them, from quality, speed, TTFT and price, and from the bounds on seconds and US
 dollars; what is the same before and after a question is left out. `docs/benchmarks.md` says what the figures here are
@@ -15,34 +17,41 @@ worth.
 """
 
 import math
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from vedette.knowledge import Expectation, known
 from vedette.messages.catalogue import ModelState
 from vedette.types import Capability, Figure, ModelInfo, ModelRef, Rating, Score, Status
-from vedette.usecases import UseCase, estimating
-from vedette.usecases.estimating import Floats
+from vedette.usecases import UseCase, estimating, levels
+from vedette.usecases.estimating import Floats, Scale
 from vedette.usecases.utility import HALF_PRICE_USD_PER_MTOK, blended, falling, rising
 
-SHARE: Final = 3  # questions of each suite that every model is asked; as few disprove a capability
-STEP: Final = 4  # questions that are asked more at a time of the suite that counts most
+PART: Final = 4  # questions of a suite that are asked at one level before it is chosen again
+SHARE: Final = 2  # questions of each suite that every model is asked
+STEP: Final = 4  # questions that are asked more at a time, of all suites of a use case together
+AHEAD: Final = (4, 8, 16, 32)  # numbers of questions whose gain is looked at
 MAX_TRIALS: Final = 40  # of a suite, after which the race asks no more of it
-MIN_GAIN: Final = 0.004  # points of 100 for each question
-MIN_RIGHT: Final = (
-    0.08  # share of right answers over all models, and of wrong ones, without which there is no race
-)
+MIN_GAIN: Final = 0.005  # points of 100 for each question
+# Share of the next answers over all models that are expected to be right, or wrong, without which there is no race.
+MIN_RIGHT: Final = 0.08
 _NEARLY: Final = 0.3  # of the gain of a model's best use case, from which on another one is asked about, too
 _USUAL: Final = 0.5  # utility of a speed or price that is not known
 _SERVES: Final = frozenset({Status.AVAILABLE, Status.BUSY, Status.DEGRADED, Status.UNKNOWN})
+Rows = NDArray[np.intp]
 _erf = np.vectorize(math.erf, otypes=[float])
 
 
 class Entrant(Struct, frozen=True, kw_only=True):
-    """What is known of one model that races. `askable` are the kinds of questions that it may be asked."""
+    """What is known of one model that races.
+
+    `askable` are the kinds of questions that it may be asked, and their levels, named as the scores are.
+    """
 
     info: ModelInfo
     scores: Mapping[str, Score]
@@ -53,6 +62,11 @@ class Entrant(Struct, frozen=True, kw_only=True):
     ttft_ms: float | None = None
     serves: bool = True
     rests: bool = False  # it is asked nothing now
+
+    @property
+    def right(self) -> dict[str, tuple[float, float]]:
+        """How many answers are right, and how many there are, by kind and level."""
+        return {name: (score.successes * score.weight, score.counted) for name, score in self.scores.items()}
 
 
 class Questions(Struct, frozen=True, kw_only=True):
@@ -115,7 +129,7 @@ def _questions(
     ]
     items: dict[str, int] = {}
     for use_case in asked_about:
-        for kind, more in _next(one, use_case).items():
+        for kind, more in Counter(_next(one, use_case, STEP)).items():
             items[kind] = max(more, items.get(kind, 0))
     return Questions(
         model=one.info.model,
@@ -124,42 +138,54 @@ def _questions(
     )
 
 
-def _next(one: Entrant, use_case: UseCase) -> dict[str, int]:
-    """Return how many more questions to ask of each kind that measures *use_case* and is still open for the model.
+def _next(one: Entrant, use_case: UseCase, most: int) -> list[str]:
+    """Return of which kinds, and at which levels, to ask the next questions about *use_case*: *most* at most, in order.
 
-    They are in proportion to the weights of the kinds, which moves the score most for their number.
+    Each is of the kind where it makes the estimate surest: that counts much and was asked little.
     """
-    most = max(use_case.kinds.values(), default=0.0)
-    steps = {kind: math.ceil(STEP * weight / most) for kind, weight in use_case.kinds.items() if weight}
-    return {
-        kind: more
-        for kind, more in steps.items()
-        if kind in one.askable and _trials(one.scores.get(kind)) + more <= MAX_TRIALS
-    }
+    asked = {kind: _trials(one, kind) for kind in use_case.kinds if kind in one.askable}
+    names = {kind: levels.key(kind, levels.fitting(one.right, kind, one.askable)) for kind in asked}
+    found: list[str] = []
+    while len(found) < most:
+        left = {
+            kind: weight**2 / (asked[kind] * (asked[kind] + 1) or 0.5)
+            for kind, weight in use_case.kinds.items()
+            if asked.get(kind, MAX_TRIALS) < MAX_TRIALS
+        }
+        if not left:
+            break
+        kind = max(left, key=lambda one: left[one])
+        asked[kind] += 1
+        found.append(names[kind])
+    return found
 
 
-def _trials(score: Score | None) -> int:
-    return score.trials if score else 0
+def _trials(one: Entrant, kind: str) -> int:
+    return sum(score.trials for _, score in levels.of(one.scores, kind))
 
 
 def _gains(entrants: Sequence[Entrant], use_case: UseCase) -> Floats:
     """Return for each model what the next questions about *use_case* gain, in points a question."""
     gains = np.zeros(len(entrants))
-    places = [place for place, one in enumerate(entrants) if one.serves and _is_able(one, use_case)]
+    places = np.array([place for place, one in enumerate(entrants) if one.serves and _is_able(one, use_case)])
     if len(places) < 2:
         return gains
     able = [entrants[place] for place in places]
-    score, change = _scored(able, use_case)
-    questions = np.array([sum(_next(one, use_case).values()) for one in able])
+    scored = _scored(able, use_case)
     free = np.array([one.info.free for one in able])
-    for league in (np.ones_like(free), free):
-        if np.count_nonzero(league) < 2:
-            continue
-        behind = np.where(league, _behind(np.where(league, score, -np.inf)), np.inf)
-        gain = np.divide(
-            _gain(behind, change), questions, out=np.zeros_like(score), where=(questions > 0) & league
-        )
-        gains[places] = np.maximum(gains[places], gain)
+    behind = np.minimum(
+        *(_behind(np.where(league, scored.score, -np.inf)) for league in (np.ones_like(free), free))
+    )
+    # No number of questions can gain more than knowing the quality.
+    (open_,) = (_gain(behind, scored.points * scored.deviation) >= MIN_GAIN).nonzero()
+    orders = [_next(able[place], use_case, max(AHEAD)) for place in open_.tolist()]
+    if not orders or not scored.distinguished(open_, orders, use_case):
+        return gains
+    for number in AHEAD:
+        asked = [Counter(order[:number]) for order in orders]
+        change = scored.change(open_, able, asked, use_case)
+        questions = np.array([max(1, one.total()) for one in asked])
+        gains[places[open_]] = np.maximum(gains[places[open_]], _gain(behind[open_], change) / questions)
     return gains
 
 
@@ -175,7 +201,9 @@ _CHAT: Final = Capability.CHAT  # what is no chat model is not asked; `askable` 
 
 
 def _behind(score: Floats) -> Floats:
-    """Return the points by which each is below the best; for the best itself, by which it leads."""
+    """Return the points by which each is below the best; for the best itself, by which it leads. Alone, none gains."""
+    if np.count_nonzero(score > -np.inf) < 2:
+        return np.full_like(score, np.inf)
     best = int(score.argmax())
     others = np.delete(score, best)
     behind: Floats = score[best] - score
@@ -192,45 +220,84 @@ def _gain(behind: Floats, change: Floats) -> Floats:
     return np.maximum(gain, 0.0)
 
 
-def _scored(able: Sequence[Entrant], use_case: UseCase) -> tuple[Floats, Floats]:
-    """Return the score of each model (points of 100), and by how much the next questions are expected to move it."""
+class _Scored(NamedTuple):
+    """The models that can serve a use case: a figure for each, by what is known now."""
+
+    score: Floats  # points of 100
+    points: Floats  # of the score for a logit of quality; none where a user vouches
+    quality: Floats
+    rate: Floats  # of right answers, whatever their level
+    logit: Floats
+    effective: Floats
+    expected: Floats
+    spread: Floats
+    scale: Scale
+    deviation: Floats  # of the quality, in logits
+
+    def distinguished(self, places: Rows, orders: Sequence[Sequence[str]], use_case: UseCase) -> bool:
+        """Return whether more of such questions distinguish models, or only favour the model that is asked most."""
+        right = self.rate.copy()
+        mix = np.array([estimating.weighed(Counter(order), use_case.kinds)[1] for order in orders]).T
+        right[places] = estimating.shown(self.logit[places], mix)
+        seen = right[self.effective > 0].tolist()
+        return not seen or MIN_RIGHT <= math.fsum(seen) / len(seen) <= 1.0 - MIN_RIGHT
+
+    def change(
+        self, places: Rows, able: Sequence[Entrant], asked: Sequence[Mapping[str, int]], use_case: UseCase
+    ) -> Floats:
+        """Return by how many points the questions *asked* are expected to move the scores of *places*."""
+        after = [
+            estimating.weighed(_after(able[place], items), use_case.kinds)
+            for place, items in zip(places.tolist(), asked, strict=True)
+        ]
+        then = estimating.deviation(
+            self.quality[places],
+            np.maximum(self.effective[places], [worth for worth, _ in after]),
+            self.expected[places],
+            self.spread[places],
+            self.scale,
+            np.array([mix for _, mix in after]).T,
+        )
+        moved: Floats = self.points[places] * np.sqrt(np.maximum(self.deviation[places] ** 2 - then**2, 0.0))
+        return moved
+
+
+def _scored(able: Sequence[Entrant], use_case: UseCase) -> _Scored:
+    """Return the scores of models, and what is needed to compute how questions move them."""
     kinds, like = use_case.kinds, use_case.like
     answered = [estimating.answered(one.scores, kinds) for one in able]
-    rate = np.array([one.rate for one in answered])
-    effective = np.array([one.effective for one in answered])
+    rate, effective, logit = np.array([(one.rate, one.effective, one.logit) for one in answered]).T
+    mix = np.array([one.mix for one in answered]).T
     expected = np.array([one.expected[like].quality if like in one.expected else 0.0 for one in able])
     spread = np.array([one.expected[like].spread if like in one.expected else 0.0 for one in able])
-    scale = estimating.scale(rate, effective, expected, spread)
-    quality = estimating.estimate(rate, effective, expected, spread, scale).quality
-    more = np.array([estimating.effective(_after(one, use_case), kinds) for one in able])
-    now, then = (
-        estimating.deviation(quality, n, expected, spread, scale)
-        for n in (effective, np.maximum(more, effective))
-    )
+    scale = estimating.scale(logit, effective, expected, spread, mix)
+    quality = estimating.estimate(rate, effective, expected, spread, scale, mix).quality
     vouched = [one.vouched.get(use_case.name, one.vouched.get(None)) for one in able]
-    sure = np.array([said is not None for said in vouched])
-    quality = np.array(
+    counted = np.array(
         [q if said is None else said for q, said in zip(quality.tolist(), vouched, strict=True)]
     )
-    if not MIN_RIGHT <= _mean(rate) <= 1.0 - MIN_RIGHT:
-        then = now  # more of such questions tell no models apart, and favour the model that is asked most
-    change = np.where(sure, 0.0, np.sqrt(np.maximum(now**2 - then**2, 0.0)) * quality * (1.0 - quality))
+    unsure = np.array([said is None for said in vouched])
     weights, total = use_case.weights, math.fsum(use_case.weights.values())
     within = np.array([_within(one, use_case) for one in able]) * 100.0 / total
     beside = np.array([_beside(one, use_case) for one in able])
-    return within * (weights["quality"] * quality + beside), within * weights["quality"] * change
+    return _Scored(
+        score=within * (weights["quality"] * counted + beside),
+        points=np.where(unsure, within * weights["quality"] * quality * (1.0 - quality), 0.0),
+        quality=quality,
+        rate=rate,
+        logit=logit,
+        effective=effective,
+        expected=expected,
+        spread=spread,
+        scale=scale,
+        deviation=estimating.deviation(quality, effective, expected, spread, scale, mix),
+    )
 
 
-def _mean(rate: Floats) -> float:
-    """Return the mean of the rates of right answers, one half where none is known."""
-    seen = np.isfinite(rate)
-    return math.fsum(rate[seen].tolist()) / np.count_nonzero(seen) if seen.any() else 0.5
-
-
-def _after(one: Entrant, use_case: UseCase) -> dict[str, float]:
-    """Return how many full answers there will be of each kind once the next questions were asked."""
+def _after(one: Entrant, items: Mapping[str, int]) -> dict[str, float]:
+    """Return how many full answers there will be by kind and level once the next questions, *items*, were asked."""
     counted = {kind: score.counted for kind, score in one.scores.items() if score.trials}
-    for kind, more in _next(one, use_case).items():
+    for kind, more in items.items():
         held = one.scores.get(kind)
         counted[kind] = counted.get(kind, 0.0) + more * (held.weight if held else 1.0)
     return counted

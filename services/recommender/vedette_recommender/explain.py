@@ -14,6 +14,7 @@ from vedette.text.shown import quoted_name
 from vedette.types import ModelRef, Signal
 from vedette.usecases import SIGNALS, estimating
 from vedette.usecases.estimating import Scale
+from vedette.usecases.levels import split
 from vedette.usecases.utility import HALF_PRICE_USD_PER_MTOK, falling, rising
 from vedette_recommender import scoring
 from vedette_recommender.bounds import BOUNDS
@@ -243,7 +244,9 @@ class Account:
         """Return what limits the grading of the answers that count for the use case."""
         quality, kinds = self.facts.quality, self._field.use_case.kinds
         scores = quality.scores if quality else {}
-        return sorted({score.note for kind, score in scores.items() if kind in kinds and score.note})
+        return sorted(
+            {score.note for name, score in scores.items() if split(name)[0] in kinds and score.note}
+        )
 
     def _expected_speed(self, place: int) -> str:
         columns, row = self._columns, self.row
@@ -293,8 +296,9 @@ class Account:
         if math.isinf(effective):
             return wanted
         expected, spread = self._expected_quality, self._quality_spread
-        rate: float = estimating.rate_for(wanted, effective, expected, spread, self._field.scale)
-        return rate if rate <= 1.0 else None
+        mix = self._field.mix(self.row)
+        rate: float = estimating.rate_for(wanted, effective, expected, spread, self._field.scale, mix)
+        return estimating.at_standard(rate, effective, mix) if rate <= 1.0 else None
 
     def _measured_to(self, place: int, signal: Signal, raw: float, more: float) -> float | None:
         part = self._own_part(place, signal)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from vedette.messages.queries import Risk
 from vedette.types import Signal
 from vedette.usecases import LIKE, SIGNALS, Bounds, UseCase, estimating
-from vedette.usecases.estimating import Answered, Scale
+from vedette.usecases.estimating import Answered, Mix, Scale
+from vedette.usecases.levels import DIFFICULTIES, STANDARD_PLACE
 from vedette_recommender import bounds, scoring
 from vedette_recommender.candidate import Facts
 from vedette_recommender.columns import CAPABILITIES, STATUSES, Columns, Floats, Mask, Pace, Rows
@@ -106,7 +107,9 @@ class UseCaseScores:
         self._load = load
         self._stale_after_s = stale_after_s
         self._like = LIKE.index(use_case.like)
-        self._answered: Floats = np.zeros((3, room))  # rate of right answers, effective trials, trials
+        # Rate of right answers, effective trials, trials, logit; and below, how much of them is at each level.
+        self._answered: Floats = np.zeros((4, room))
+        self._mix: Floats = np.zeros((len(DIFFICULTIES), room))
         self._judged_on = np.full(room, -1)
         self._quality: Floats = np.zeros((2, room))  # what to count with, and how much of it is from answers
         self._required = [CAPABILITIES.index(capability) for capability in use_case.requires]
@@ -164,18 +167,22 @@ class UseCaseScores:
         if not len(rows):
             return
         self._judged_on[rows] = columns.judged_on[rows]
-        self._answered[:, rows] = np.array([self._answers_of(columns.facts[row]) for row in rows.tolist()]).T
-        told = np.where(self.capable(), self._answered, 0.0)
+        answers_of = [self._answers_of(columns.facts[row]) for row in rows.tolist()]
+        self._answered[:, rows] = np.array([one[:4] for one in answers_of]).T
+        self._mix[:, rows] = np.array([one.mix for one in answers_of]).T
+        effective = np.where(self.capable(), self._answered[1], 0.0)
         expected, spread = self.expected_quality(ALL)
-        scale = estimating.scale(told[0], told[1], expected, spread)
+        scale = estimating.scale(self._answered[3], effective, expected, spread, self._mix)
         if scale != self.scale:
             self.scale = scale
             (rows,) = columns.present.nonzero()  # what the suites are like counts for everybody
             self._touched.update(rows.tolist())
-        rate, effective, _ = self._answered[:, rows]
+        rate, effective = self._answered[:2, rows]
         vouched = np.isinf(effective)
         answers = np.where(vouched, 0.0, effective)
-        self._quality[:, rows] = estimating.estimate(rate, answers, expected[rows], spread[rows], self.scale)
+        self._quality[:, rows] = estimating.estimate(
+            rate, answers, expected[rows], spread[rows], self.scale, self._mix[:, rows]
+        )
         self._quality[0, rows[vouched]] = rate[vouched]
         self._quality[1, rows[vouched]] = 1.0
 
@@ -274,10 +281,12 @@ class UseCaseScores:
         """Return what is known of every signal, in the order of SIGNALS; with callers' *reports* if asked for."""
         columns, use_case = self._columns, self.use_case
         wanted = use_case.wanted_context if wanted_context is None else wanted_context
-        rate, effective, _ = self._answered[:, rows]
+        rate, effective, _, logit = self._answered[:, rows]
         quality, sure = self._quality[:, rows]
         expected = estimating.expectation(*self.expected_quality(rows), self.scale)
-        raw = np.where(effective > 0, rate, np.nan)
+        standard = self._mix[STANDARD_PLACE, rows] == 1.0
+        at_standard = np.where(standard, rate, 1.0 / (1.0 + np.exp(-logit)))
+        raw = np.where(effective > 0, at_standard, np.nan)
         return (
             Evidence(raw, quality, sure, expected),
             *self._timed(rows, reports=reports),
@@ -304,12 +313,16 @@ class UseCaseScores:
 
     def trials(self, row: int) -> float:
         """Return how many checked answers are behind the quality of *row*: no end of them where a user vouches."""
-        _, effective, trials = self._answered[:, row].tolist()
+        _, effective, trials, _ = self._answered[:, row].tolist()
         return math.inf if math.isinf(effective) else float(trials)
 
     def effective_trials(self, row: int) -> float:
         """Return how many answers to different questions would be worth as much as those behind the quality."""
         return float(self._answered[1, row])
+
+    def mix(self, row: int) -> Mix:
+        """Return how much of the answers is at each level of difficulty."""
+        return tuple(self._mix[:, row].tolist())
 
     def capable(self, rows: Rows = ALL) -> Mask:
         """Return which models are present and known to be able to do what the use case takes."""

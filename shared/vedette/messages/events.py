@@ -372,6 +372,8 @@ class ModelVerified(ModelEvent, frozen=True, kw_only=True):
 class ModelEvaluated(ModelEvent, frozen=True, kw_only=True):
     """A model was evaluated: `scores` are those of this evaluation, `quality` is the state after it.
 
+    Both have a score for each kind of suite, and for each level of it that was asked in addition to the standard one
+    (`kind:level`).
     `claims` are capabilities that the evaluation confirmed or refuted, for the weights that `quality` names.
     `ungraded` counts, by kind of suite, answers whose grading failed.
     """

@@ -4,22 +4,26 @@ Quality is a share of right answers. It is estimated on the scale of logits, whe
 stays apart from one that is not, even if both answered everything right, or nothing. The expectation is a normal
 distribution there, the answers are binomial; the estimate is the mode of what the two say together:
 
-    n · (rate - share(l + ease)) = (l - μ - raise) / τ²        share(x) = 1 / (1 + e^-x)
+    n · (rate - shown(l + ease)) = (l - μ - raise) / τ²        shown(x) = Σ mix · share(x - difficulty)
+                                                              share(x) = 1 / (1 + e^-x)
 
-More right answers never lower it, and neither does a better expectation. What all models that were evaluated do better
-than expected, raises what is expected of everybody, so that those that were not evaluated are compared on the same
-scale. What goes beyond a limit is put down to the suites: if all models pass a suite, or all fail it, it does not
-distinguish them.
+`mix` is how much of the answers is at each level of difficulty (`levels.py`); quality is the share of right answers at
+the standard level. More right answers never lower it, and neither does a better expectation. What all models that were
+evaluated do better than expected, raises what is expected of everybody, so that those that were not evaluated are
+compared on the same scale. What goes beyond a limit is put down to the suites: if all models pass a suite, or all fail
+it, it does not distinguish them.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vedette.types import Score
+from vedette.usecases import levels
+from vedette.usecases.levels import DIFFICULTIES, LEVEL_SPREAD, STANDARD_PLACE
 
 Floats = NDArray[np.float64]
 
@@ -41,12 +45,21 @@ _STEP: Final = 0.05  # logits
 _HALVINGS: Final = 44  # of 24 logits: below 1e-11
 
 
+Mix = tuple[
+    float, ...
+]  # how much of the answers is at each level, in the order of DIFFICULTIES; the sum is 1
+STANDARD_MIX: Final[Mix] = tuple(float(place == STANDARD_PLACE) for place in range(len(DIFFICULTIES)))
+_STANDARD: Final[Floats] = np.array(STANDARD_MIX).reshape(-1, 1)
+
+
 class Answered(NamedTuple):
     """What a model's answers come to for one use case; NaN and 0 where there are none."""
 
-    rate: float  # of right answers, by the weights of the kinds
+    rate: float  # of right answers, by the weights of the kinds, whatever their level
     effective: float  # answers to one question each that would tell as much
     trials: int  # questions that were asked
+    logit: float = 0.0  # of a right answer at the standard level
+    mix: Mix = STANDARD_MIX
 
 
 NOTHING: Final = Answered(math.nan, 0.0, 0)
@@ -58,27 +71,77 @@ def answered(scores: Mapping[str, Score], kinds: Mapping[str, float]) -> Answere
     Many answers in a kind of little weight say less than their number, and kinds that were not asked leave open what
     asking them would have shown.
     """
-    asked = {kind: score for kind in kinds if (score := scores.get(kind)) and score.trials}
+    given = {name: score for name, score in scores.items() if score.trials}
+    asked = {kind: found for kind in kinds if (found := levels.of(given, kind))}
     weight = math.fsum(kinds[kind] for kind in asked)
     if not weight:
         return NOTHING
-    rate = math.fsum(kinds[kind] * one.successes / one.trials for kind, one in asked.items()) / weight
-    counted = {kind: one.counted for kind, one in asked.items()}
-    return Answered(rate, effective(counted, kinds), sum(one.trials for one in asked.values()))
+    rate = (
+        math.fsum(kinds[kind] * _rate([score for _, score in found]) for kind, found in asked.items())
+        / weight
+    )
+    worth, mix = weighed({name: score.counted for name, score in given.items()}, kinds)
+    trials = sum(score.trials for found in asked.values() for _, score in found)
+    return Answered(rate, worth, trials, logit(rate, worth, mix), mix)
 
 
-def effective(counted: Mapping[str, float], kinds: Mapping[str, float]) -> float:
-    """Return how many answers to one question each carry the information of the *counted* answers by kind."""
-    asked = [kind for kind in kinds if counted.get(kind)]
+def _rate(scores: Sequence[Score]) -> float:
+    """Return the rate of right answers in *scores* of one kind."""
+    if len(scores) == 1:
+        return scores[0].successes / scores[0].trials
+    right = math.fsum(score.weight * score.successes for score in scores)
+    return right / math.fsum(score.counted for score in scores)
+
+
+def weighed(counted: Mapping[str, float], kinds: Mapping[str, float]) -> tuple[float, Mix]:
+    """Return how many answers to one question each carry the information of the *counted* answers, and their mix.
+
+    *counted* are by kind and level. Levels may be easier or harder than they state, so answers at a level other than
+    the standard one carry less.
+    """
+    asked = {kind: found for kind in kinds if (found := levels.of(counted, kind))}
     weight = math.fsum(kinds[kind] for kind in asked)
     if not weight:
-        return 0.0
-    variance = math.fsum((kinds[kind] / weight) ** 2 / counted[kind] for kind in asked)
+        return 0.0, STANDARD_MIX
     total = math.fsum(kinds.values())
-    uneven = math.fsum(
-        (share / total - (share / weight if counted.get(kind) else 0.0)) ** 2 for kind, share in kinds.items()
-    )
-    return 1.0 / (variance + 0.25 * KIND_SPREAD**2 * uneven)
+    mix, variance, uneven, level = [0.0] * len(DIFFICULTIES), [], [], []
+    for kind, share in kinds.items():
+        found = asked.get(kind, [])
+        uneven.append((share / total - (share / weight if found else 0.0)) ** 2)
+        if not found:
+            continue
+        answers = math.fsum(count for _, count in found)
+        variance.append((share / weight) ** 2 / answers)
+        for place, count in found:
+            part = share / weight * count / answers
+            mix[place] += part
+            level.append(part**2 if place != STANDARD_PLACE else 0.0)
+    unsure = KIND_SPREAD**2 * math.fsum(uneven) + LEVEL_SPREAD**2 * math.fsum(level)
+    if not any(level):
+        return 1.0 / (math.fsum(variance) + 0.25 * unsure), STANDARD_MIX
+    return 1.0 / (math.fsum(variance) + 0.25 * unsure), tuple(mix)
+
+
+def logit(rate: float, effective: float, mix: Mix = STANDARD_MIX) -> float:
+    """Return the logit of a right answer at the standard level by the *rate* at a *mix* of levels.
+
+    Half an answer counts as right and half as wrong, so that all right ones do not make it infinite.
+    """
+    right = (rate * effective + 0.5) / (effective + 1.0)
+    if mix == STANDARD_MIX:
+        return math.log(right / (1.0 - right))
+    parts = [(part, hard) for part, hard in zip(mix, DIFFICULTIES, strict=True) if part]
+    low, high = -_FARTHEST, _FARTHEST
+    for _ in range(_HALVINGS):
+        half = (low + high) / 2
+        shown = sum(part / (1.0 + math.exp(hard - half)) for part, hard in parts)
+        low, high = (half, high) if shown < right else (low, half)
+    return (low + high) / 2
+
+
+def at_standard(rate: float, effective: float, mix: Mix) -> float:
+    """Return the rate of right answers at the standard level of a model that has *rate* at a *mix* of levels."""
+    return rate if mix == STANDARD_MIX else 1.0 / (1.0 + math.exp(-logit(rate, effective, mix)))
 
 
 def own_tasks(scores: Mapping[str, Score], kinds: Mapping[str, float]) -> tuple[float, float] | None:
@@ -91,13 +154,14 @@ def own_tasks(scores: Mapping[str, Score], kinds: Mapping[str, float]) -> tuple[
     told = answered(scores, kinds)
     if not told.trials:
         return None
-    asked = [weight for kind, weight in kinds.items() if (score := scores.get(kind)) and score.trials]
+    asked = [
+        weight for kind, weight in kinds.items() if any(score.trials for _, score in levels.of(scores, kind))
+    ]
     between = math.fsum(weight**2 for weight in asked) / math.fsum(asked) ** 2
-    share = (told.rate * told.effective + 0.5) / (told.effective + 1.0)
-    sampled = 1.0 / (told.effective * share * (1.0 - share))
+    slope: float = _slope(np.array([told.logit]), np.array(told.mix).reshape(-1, 1))[0].item()
+    sampled = 1.0 / (told.effective * slope)
     away = _SURE * math.sqrt(sampled + TEST_SPREAD**2 * (1.0 + between))
-    middle = math.log(share / (1.0 - share))
-    low, high = (1.0 / (1.0 + math.exp(-middle - side)) for side in (-away, away))
+    low, high = (1.0 / (1.0 + math.exp(-told.logit - side)) for side in (-away, away))
     return low, high
 
 
@@ -115,18 +179,20 @@ class Scale(NamedTuple):
     eased: float = 0.0  # by which the suites are too easy to tell models apart; negative: too hard
 
 
-def scale(rate: Floats, effective: Floats, expected: Floats, spread: Floats) -> Scale:
+def scale(
+    logit: Floats, effective: Floats, expected: Floats, spread: Floats, mix: Floats = _STANDARD
+) -> Scale:
     """Return by how much the answers of all models together are better than expected, as far as that is sure.
 
-    It does not depend on the order of the models, and it moves in steps, so that one answer does not move everything.
+    *logit* and *mix* (a row a level) are as in `Answered`. It does not depend on the order of the models, and it moves
+    in steps, so that one answer does not move everything.
     """
     seen = (effective > 0) & np.isfinite(effective)
     middle, deviation = _expectation(expected[seen], spread[seen])
-    right = (rate[seen] * effective[seen] + 0.5) / (effective[seen] + 1.0)
-    better = np.log(right / (1.0 - right)) - middle
-    precision = 1.0 / (deviation**2 + 1.0 / (effective[seen] * right * (1.0 - right)))
+    told, slope = logit[seen], _slope(logit[seen], mix[:, seen] if mix.shape[1] > 1 else mix)
+    precision = 1.0 / (deviation**2 + 1.0 / (effective[seen] * slope))
     total = math.fsum(precision.tolist()) + 1.0 / EASE_SPREAD**2
-    found = round(math.fsum((better * precision).tolist()) / total / _STEP) * _STEP
+    found = round(math.fsum(((told - middle) * precision).tolist()) / total / _STEP) * _STEP
     raised = max(-MOST_RAISED, min(MOST_RAISED, found))
     return Scale(raised, found - raised)
 
@@ -137,8 +203,9 @@ def estimate(
     expected: Floats,
     spread: Floats,
     scale: Scale = Scale(),  # noqa: B008 - immutable
+    mix: Floats = _STANDARD,
 ) -> Estimated:
-    """Return the quality of models by the share *rate* of right answers among *effective* answers."""
+    """Return the quality of models by the share *rate* of right answers among *effective* ones at a *mix* of levels."""
     middle, deviation = _expectation(expected, spread)
     middle = middle + scale.raised
     seen = effective > 0
@@ -146,21 +213,33 @@ def estimate(
     low, high = np.full_like(middle, -_FARTHEST), np.full_like(middle, _FARTHEST)
     for _ in range(_HALVINGS):
         half = (low + high) / 2
-        beyond = n * (right - _share(half + scale.eased)) < (half - middle) / deviation**2
+        beyond = n * (right - shown(half + scale.eased, mix)) < (half - middle) / deviation**2
         low, high = np.where(beyond, low, half), np.where(beyond, half, high)
-    logit = np.where(seen, (low + high) / 2, middle)
-    apart = _share(logit + scale.eased)
-    information = n * apart * (1.0 - apart) * deviation**2
-    return Estimated(_share(logit), information / (1.0 + information))
+    found = np.where(seen, (low + high) / 2, middle)
+    information = n * _slope(found + scale.eased, mix) * deviation**2
+    return Estimated(_share(found), information / (1.0 + information))
 
 
-def deviation(quality: Floats, effective: Floats, expected: Floats, spread: Floats, scale: Scale) -> Floats:
+def deviation(
+    quality: Floats,
+    effective: Floats,
+    expected: Floats,
+    spread: Floats,
+    scale: Scale,
+    mix: Floats = _STANDARD,
+) -> Floats:
     """Return the standard deviation (logits) of an estimate of *quality* that rests on *effective* answers."""
     _, before = _expectation(expected, spread)
-    sure = np.clip(quality, _LEAST, 1.0 - _LEAST)
-    apart = _share(np.log(sure / (1.0 - sure)) + scale.eased)
-    after: Floats = before / np.sqrt(1.0 + effective * apart * (1.0 - apart) * before**2)
+    information = effective * _slope(log_odds(quality) + scale.eased, mix)
+    after: Floats = before / np.sqrt(1.0 + information * before**2)
     return after
+
+
+def log_odds(quality: Floats) -> Floats:
+    """Return the logits of *quality*, which is kept away from 0 and 1."""
+    sure = np.clip(quality, _LEAST, 1.0 - _LEAST)
+    found: Floats = np.log(sure / (1.0 - sure))
+    return found
 
 
 def expectation(expected: Floats, spread: Floats, scale: Scale) -> Floats:
@@ -168,12 +247,35 @@ def expectation(expected: Floats, spread: Floats, scale: Scale) -> Floats:
     return _share(_expectation(expected, spread)[0] + scale.raised)
 
 
-def rate_for(quality: float, effective: float, expected: float, spread: float, scale: Scale) -> float:
+def rate_for(
+    quality: float, effective: float, expected: float, spread: float, scale: Scale, mix: Mix = STANDARD_MIX
+) -> float:
     """Return the rate of right answers by which the estimate would be *quality*: above 1 where none is enough."""
     middle, deviation = _expectation(np.array(expected), np.array(spread))
-    logit = math.log(quality / (1.0 - quality))
-    shown = 1.0 / (1.0 + math.exp(-logit - scale.eased))
-    return shown + (logit - middle.item() - scale.raised) / (deviation.item() ** 2 * effective)
+    wanted = math.log(quality / (1.0 - quality))
+    told = sum(
+        part / (1.0 + math.exp(hard - wanted - scale.eased))
+        for part, hard in zip(mix, DIFFICULTIES, strict=True)
+    )
+    return told + (wanted - middle.item() - scale.raised) / (deviation.item() ** 2 * effective)
+
+
+def shown(logit: Floats, mix: Floats) -> Floats:
+    """Return the share of right answers at a *mix* of levels of a model with that *logit* at the standard level."""
+    found: Floats = np.asarray(sum(part * _share(logit - hard) for part, hard in _present(mix)))
+    return found
+
+
+def _slope(logit: Floats, mix: Floats) -> Floats:
+    """Return by how much that share changes with the logit; the information of one answer."""
+    parts = ((part, _share(logit - hard)) for part, hard in _present(mix))
+    found: Floats = np.asarray(sum(part * share * (1.0 - share) for part, share in parts))
+    return found
+
+
+def _present(mix: Floats) -> list[tuple[Floats, float]]:
+    """Return the levels at which anything was asked, and how much of it."""
+    return [(part, hard) for part, hard in zip(mix, DIFFICULTIES, strict=True) if part.any()]
 
 
 def _expectation(expected: Floats, spread: Floats) -> tuple[Floats, Floats]:

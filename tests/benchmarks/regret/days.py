@@ -18,7 +18,6 @@ from benchmarks.regret import asker, knowledge, questions, worlds
 from benchmarks.regret.table import NOW
 from benchmarks.regret.worlds import USE_CASES, Truth
 from vedette.messages.events import ModelEvaluated
-from vedette_benchmarker.racing import SHARE
 from vedette_recommender.as_of import At
 from vedette_recommender.constants import SWITCH_MARGIN_POINTS
 
@@ -97,7 +96,7 @@ def _flips(run: int) -> float:
 def _moments(one: Truth, two: Truth, use_case: str, run: int) -> Iterator[Mapping[str, float]]:
     """Yield the scores of both every six hours."""
     fleet = questions.Fleet(f"moments {run}", (one, two))
-    first, raced = fleet.evaluated(questions.alike(SHARE)(fleet)), fleet.evaluated(questions.raced(fleet))
+    first, raced = fleet.evaluated(questions.first_shares(fleet)), fleet.evaluated(questions.raced(fleet))
     for quarter in range(4 * _DAYS):
         now = NOW + timedelta(hours=6 * quarter)
         measured = knowledge.events((one, two), _MEASURED, now, run * 1000 + quarter)

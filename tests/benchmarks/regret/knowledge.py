@@ -1,13 +1,14 @@
 """What Vedette would know of a fleet under one condition, as the events that its services publish."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
 from msgspec import Struct
 
+from benchmarks.regret.answers import Answers
 from benchmarks.regret.worlds import Truth
 from vedette.messages import ids
 from vedette.messages.events import ModelBenchmarked, ModelEvaluated, ModelEvent, ModelFound, ModelProbed
@@ -71,10 +72,16 @@ CONDITIONS: Final = (
 
 
 def events(
-    fleet: Sequence[Truth], condition: Condition, now: datetime, seed: int | str
+    fleet: Sequence[Truth], condition: Condition, now: datetime, seed: int | str, *, levels: bool = True
 ) -> Iterator[ModelEvent]:
-    """Yield the events after which Vedette knows of *fleet* what *condition* says."""
-    rng = Random(f"{condition.name} {seed}")
+    """Yield the events after which Vedette knows of *fleet* what *condition* says.
+
+    Without *levels*, as in earlier releases, all questions are of the standard level.
+    """
+    rng, answers = (
+        Random(f"{condition.name} {seed}"),
+        Answers(f"{condition.name} {seed}", condition.suites_shift),
+    )
     for truth in fleet:
         model = ModelRef(truth.endpoint, truth.name)
         yield _found(model, truth, now)
@@ -87,7 +94,8 @@ def events(
         if measured < condition.benchmarked:
             yield benchmarked(model, truth, now, rng.uniform(*condition.speed_age_days), rng)
         if measured < condition.evaluated:
-            yield evaluated(model, truth, now, rng.uniform(*condition.quality_age_days), condition, rng)
+            at = now - timedelta(days=rng.uniform(*condition.quality_age_days))
+            yield evaluated(model, truth, at, _scores(truth, answers, condition.trials, levels=levels))
 
 
 def _head(model: ModelRef, what: str, at: datetime) -> dict[str, object]:
@@ -187,22 +195,21 @@ def benchmarked(
     )
 
 
-def evaluated(
-    model: ModelRef, truth: Truth, now: datetime, age_days: float, condition: Condition, rng: Random
-) -> ModelEvaluated:
-    """Return the last evaluation of *truth*, so many days ago."""
-    at = now - timedelta(days=age_days)
-    scores = {}
-    for kind, rate in truth.rates.items():
-        logit = math.log(rate / (1 - rate)) + condition.suites_shift
-        shown = 1 / (1 + math.exp(-logit))
-        right = sum(rng.random() < shown for _ in range(condition.trials))
-        scores[kind] = Score(successes=right, trials=condition.trials, suite=f"{kind}@1")
-    quality = Quality(measured_at=at, digest=digest(truth), scores=scores)
+def _scores(truth: Truth, answers: Answers, trials: int, *, levels: bool) -> dict[str, Score]:
+    if not levels:
+        return answers.scores(truth, dict.fromkeys(truth.rates, trials))
+    return {
+        name: score for kind in truth.rates for name, score in answers.fitted(truth, kind, trials).items()
+    }
+
+
+def evaluated(model: ModelRef, truth: Truth, at: datetime, scores: Mapping[str, Score]) -> ModelEvaluated:
+    """Return the event of an evaluation after which a model has *scores*."""
+    quality = Quality(measured_at=at, digest=digest(truth), scores=dict(scores))
     return ModelEvaluated(
         **_head(model, "evaluated", at),  # type: ignore[arg-type]
         job_id="evaluate",
         outcome=Outcome.OK,
-        scores=scores,
+        scores=dict(scores),
         quality=quality,
     )

@@ -7,7 +7,6 @@ measured". Tokens are those of the built-in suites: prompts as estimated, answer
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
 from functools import cache
 from itertools import islice
 from random import Random
@@ -18,14 +17,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from benchmarks.regret import asker, knowledge, worlds, worth
+from benchmarks.regret.answers import FIRST, NAMES, Answers
 from benchmarks.regret.table import NOW, UTILITIES, Regret
 from benchmarks.regret.worlds import USE_CASES, Truth
-from vedette.messages import ids
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.events import ModelEvaluated, ModelEvent
-from vedette.types import ModelRef, Outcome, Quality, Score
+from vedette.types import ModelRef, Score
 from vedette.usecases import BUILT_IN
-from vedette_benchmarker.racing import SHARE, Entrant, entrant, race
+from vedette_benchmarker.racing import Entrant, entrant, race
 from vedette_benchmarker.suites import Item
 from vedette_benchmarker.suites.registry import SUITES
 from vedette_recommender.as_of import At
@@ -37,7 +36,7 @@ _TERSE: Final = 0.1  # of the most tokens that an answer may have
 _MEASURED: Final = knowledge.CONDITIONS[0]
 _SURE: Final = 1.96
 
-Asked = Mapping[ModelRef, Mapping[str, int]]  # questions by model and kind
+Asked = Mapping[ModelRef, Mapping[str, int]]  # questions by model, and by kind and level
 
 
 class Fleet:
@@ -51,9 +50,12 @@ class Fleet:
         catalogue = Catalogue()
         for sequence, event in enumerate(self.events, 1):
             catalogue.apply(event, sequence)
-        made = (entrant(state, self.kinds(state.model)) for state in catalogue.present())
+        made = (
+            entrant(state, [name for kind in self.kinds(state.model) for name in NAMES[kind]])
+            for state in catalogue.present()
+        )
         self.entrants: list[Entrant] = [one for one in made if one is not None]
-        self._answers: dict[tuple[ModelRef, str], tuple[Random, list[bool]]] = {}
+        self._answers = Answers(seed)
 
     @classmethod
     def simulated(cls, seed: int, models: int) -> "Fleet":
@@ -65,16 +67,17 @@ class Fleet:
         truth = self.truths[model]
         return [kind for kind in truth.rates if truth.tools or not kind.startswith("tool")]
 
-    def score(self, model: ModelRef, kind: str, trials: int) -> Score:
-        """Return the score of the first *trials* answers."""
-        rng, answers = self._answers.setdefault((model, kind), (Random(f"{self.seed} {model} {kind}"), []))
-        while len(answers) < trials:
-            answers.append(rng.random() < self.truths[model].rates[kind])
-        return Score(successes=sum(answers[:trials]), trials=trials, suite=f"{kind}@1")
-
     def scores(self, model: ModelRef, items: Mapping[str, int]) -> dict[str, Score]:
-        """Return the scores of so many answers by kind."""
-        return {kind: self.score(model, kind, trials) for kind, trials in items.items() if trials}
+        """Return the scores of so many answers by kind and level."""
+        return self._answers.scores(self.truths[model], items)
+
+    def fitted(self, model: ModelRef, items: int) -> dict[str, int]:
+        """Return by kind and level what is asked if each kind is asked *items* times, at the levels that fit."""
+        return {
+            name: score.trials
+            for kind in self.kinds(model)
+            for name, score in self._answers.fitted(self.truths[model], kind, items).items()
+        }
 
     def regret(self, asked: Asked) -> dict[str, float]:
         """Return by utility what the recommendations lose after so many questions, the mean of all use cases."""
@@ -98,23 +101,9 @@ class Fleet:
     def evaluated(self, asked: Asked) -> list[ModelEvaluated]:
         """Return the events after so many questions."""
         return [
-            evaluated(model, self.truths[model], self.scores(model, items), NOW)
+            knowledge.evaluated(model, self.truths[model], NOW, self.scores(model, items))
             for model, items in asked.items()
         ]
-
-
-def evaluated(model: ModelRef, truth: Truth, scores: Mapping[str, Score], at: datetime) -> ModelEvaluated:
-    """Return the event of an evaluation after which a model has *scores*."""
-    quality = Quality(measured_at=at, digest=knowledge.digest(truth), scores=dict(scores))
-    return ModelEvaluated(
-        id=ids.derive(at, "evaluated", str(model)),
-        at=at,
-        model=model,
-        job_id="evaluate",
-        outcome=Outcome.OK,
-        scores=dict(scores),
-        quality=quality,
-    )
 
 
 def alike(items: int) -> Callable[[Fleet], Asked]:
@@ -122,9 +111,19 @@ def alike(items: int) -> Callable[[Fleet], Asked]:
     return lambda fleet: {model: dict.fromkeys(fleet.kinds(model), items) for model in fleet.truths}
 
 
+def fitted(items: int) -> Callable[[Fleet], Asked]:
+    """Return the plan that asks every model so many questions of each kind, at the levels that fit its answers."""
+    return lambda fleet: {model: fleet.fitted(model, items) for model in fleet.truths}
+
+
+def first_shares(fleet: Fleet) -> Asked:
+    """Return what every model is asked before the race."""
+    return {model: {kind: FIRST[kind] for kind in fleet.kinds(model)} for model in fleet.truths}
+
+
 def raced(fleet: Fleet) -> Asked:
     """Return what the race asks, until nothing is worth asking."""
-    asked = {model: dict.fromkeys(fleet.kinds(model), SHARE) for model in fleet.truths}
+    asked = {model: dict(items) for model, items in first_shares(fleet).items()}
     entrants = {
         one.info.model: replace(one, scores=fleet.scores(one.info.model, asked[one.info.model]))
         for one in fleet.entrants
@@ -137,7 +136,7 @@ def raced(fleet: Fleet) -> Asked:
                 continue
             served.add(model.endpoint)
             for kind, items in questions.items.items():
-                asked[model][kind] += items
+                asked[model][kind] = asked[model].get(kind, 0) + items
             entrants[model] = replace(entrants[model], scores=fleet.scores(model, asked[model]))
     return asked
 
@@ -184,7 +183,7 @@ def _tokens(items: Mapping[str, int]) -> tuple[float, float]:
 def _tokens_by_kind() -> Mapping[str, tuple[float, float]]:
     """Return the tokens of one question of each kind and of its answer."""
     found = {}
-    for suite in SUITES:
+    for suite in (level for one in SUITES for level in one.asked.values()):
         items = [item for item in islice(suite.items(Random(0)), 40) if isinstance(item, Item)]
         if items:
             found[suite.kind] = (
@@ -200,7 +199,7 @@ def lines(fleets: int, sizes: Sequence[int] = SIZES) -> Iterator[str]:
     yield "|---:|---|---:|---:|---:|---:|---:|"
     for size in sizes:
         made = [Fleet.simulated(seed, size) for seed in range(fleets)]
-        plans = {"none": alike(0), "3 of each": alike(3), "race": raced}
+        plans = {"none": alike(0), "first share": first_shares, "race": raced, "12, fitting": fitted(12)}
         plans |= {f"{items} of each": alike(items) for items in (5, 12, 14, 20)}
         for name, plan in plans.items():
             told = spent(plan, made)

@@ -51,7 +51,9 @@ def measure(fleets: int, *, before: Path | None = None, seed: int = 0) -> Lost:
                 events = list(knowledge.events(fleet, condition, NOW, number))
                 choices = {"Vedette": asker.chosen(asker.answers_to(events, At(NOW)), USE_CASES)}
                 if earlier is not None:
-                    choices["before"] = earlier(events)
+                    choices["before"] = earlier(
+                        list(knowledge.events(fleet, condition, NOW, number, levels=False))
+                    )
                 for key, values in _judged(fleet, choices, number):
                     lost[condition.name, *key].append(values)
     return lost

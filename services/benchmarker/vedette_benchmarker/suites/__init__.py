@@ -12,9 +12,11 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from vedette.providers import Tool, ToolCall
 from vedette.types import Capability
+from vedette.usecases.levels import key
 from vedette_benchmarker.answered import Answered
 
 _PIECE = re.compile(r"[A-Za-z]{1,7}|[^\sA-Za-z]")
@@ -71,19 +73,33 @@ class VectorItem(Struct, frozen=True, kw_only=True):
     truth: tuple[int, ...] = ()
 
 
+Items = Callable[[Random], Iterator[Item]] | Callable[[Random], Iterator[VectorItem]]
+
+
 class Suite(Struct, frozen=True, kw_only=True):
     """A kind of question. `items` yields endlessly, from a seeded generator; where not `endless`, each once.
 
     `capability` is what an item checks in addition: passed, the model has it; failed, it has not. A model that is
     known to lack one of `needs` is not asked.
+    `levels` are easier and harder items of the kind, by the names in `vedette.usecases.levels`.
     """
 
     kind: str
     version: int
-    items: Callable[[Random], Iterator[Item]] | Callable[[Random], Iterator[VectorItem]]
+    items: Items
     capability: Capability | None = None
     needs: Capability | None = Capability.CHAT
     endless: bool = True
+    levels: tuple[tuple[str, Items], ...] = ()
+
+    @property
+    def asked(self) -> dict[str, "Suite"]:
+        """The suite at each of its levels, the standard one among them: by what their scores are named."""
+        found = {self.kind: self}
+        for level, items in self.levels:
+            kind = key(self.kind, level)
+            found[kind] = replace(self, kind=kind, items=items, capability=None, levels=())
+        return found
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""Sums in figures and in words, from one step to three."""
+"""Sums in figures and in words, from one step to three; at the hardest level up to six."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -6,7 +6,7 @@ from random import Random
 
 from vedette_benchmarker.suites import Item, Suite
 from vedette_benchmarker.suites.checks import number
-from vedette_benchmarker.suites.rounds import Maker, rounds
+from vedette_benchmarker.suites.rounds import Maker, of, rounds
 from vedette_benchmarker.suites.words import NAMES
 
 _ONLY = ("Answer with the number only.", "Reply with just the number.", "Give only the number.")
@@ -105,6 +105,87 @@ def _shopping(rng: Random) -> tuple[str, int]:
     )
 
 
+def _easy_sum(rng: Random) -> tuple[str, int]:
+    one, other = rng.randint(10, 60), rng.randint(2, 30)
+    return rng.choice(("What is {} + {}?", "What is {} plus {}?", "Add {} and {}.")).format(
+        one, other
+    ), one + other
+
+
+def _easy_difference(rng: Random) -> tuple[str, int]:
+    one, other = rng.randint(30, 90), rng.randint(2, 20)
+    return rng.choice(("What is {} - {}?", "What is {} minus {}?")).format(one, other), one - other
+
+
+def _long_product(rng: Random) -> tuple[str, int]:
+    one, other = rng.randint(112, 989), rng.randint(12, 98)
+    return rng.choice(("What is {} * {}?", "Multiply {} by {}.")).format(one, other), one * other
+
+
+def _nested(rng: Random) -> tuple[str, int]:
+    one, two, three, four = (rng.randint(12, 98) for _ in range(4))
+    times, again = rng.randint(6, 19), rng.randint(6, 19)
+    return (
+        f"What is ({one} + {two}) * {times} + ({three} + {four}) * {again}?",
+        (one + two) * times + (three + four) * again,
+    )
+
+
+def _long_remainder(rng: Random) -> tuple[str, int]:
+    whole, by = rng.randint(20_000, 99_000), rng.randint(23, 97)
+    return f"What is the remainder when {whole} is divided by {by}?", whole % by
+
+
+def _tanks(rng: Random) -> tuple[str, int]:
+    start, into, out_of, hours = (
+        rng.randint(100, 400),
+        rng.randint(31, 79),
+        rng.randint(11, 29),
+        rng.randint(4, 9),
+    )
+    more, last = rng.randint(12, 60), rng.randint(3, 8)
+    left = start + (into - out_of) * hours + more * last
+    told = (
+        f"A tank holds {start} litres. For {hours} hours, {into} litres run in and {out_of} litres run out every hour. "
+        f"Then {last} buckets of {more} litres each are poured in."
+    )
+    return f"{told} How many litres does the tank hold now?", left
+
+
+def _huge_product(rng: Random) -> tuple[str, int]:
+    one, other = rng.randint(1112, 9889), rng.randint(1112, 9889)
+    return f"What is {one} * {other}?", one * other
+
+
+def _power_remainder(rng: Random) -> tuple[str, int]:
+    base, power, by = rng.randint(3, 19), rng.randint(11, 40), rng.randint(53, 997)
+    return f"What is the remainder when {base} to the power of {power} is divided by {by}?", pow(
+        base, power, by
+    )
+
+
+def _deeply_nested(rng: Random) -> tuple[str, int]:
+    one, two, three, four, five, six, seven = (rng.randint(112, 989) for _ in range(7))
+    return (
+        f"What is {one} * {two} + {three} * ({four} + {five}) + {six} * {seven}?",
+        one * two + three * (four + five) + six * seven,
+    )
+
+
+def _savings(rng: Random) -> tuple[str, int]:
+    name, start = rng.choice(NAMES), 1000 * rng.randint(12, 89)
+    first, second = rng.sample((5, 10, 15, 20, 30, 40), 2)
+    paid, taken, weeks = rng.randint(1001, 4999), rng.randint(501, 999), rng.randint(3, 6)
+    grown = start + start * first // 100 + paid
+    cut = start * second // 100
+    told = (
+        f"{name} has {start} dollars. In the first year this grows by {first}%, and then {name} adds {paid} dollars. "
+        f"In the second year {name} spends {second}% of the {start} dollars from the beginning, and {taken} dollars in "
+        f"each of {weeks} weeks."
+    )
+    return f"{told} How many dollars are left?", grown - cut - taken * weeks
+
+
 _MAKERS = tuple(
     _asked(draw)
     for draw in (
@@ -127,4 +208,16 @@ def items(rng: Random) -> Iterator[Item]:
     return rounds(rng, _MAKERS)
 
 
-SUITE = Suite(kind="arithmetic", version=2, items=items)
+SUITE = Suite(
+    kind="arithmetic",
+    version=2,
+    items=items,
+    levels=(
+        ("easy", of(_asked(_easy_sum), _asked(_found_more), _asked(_easy_difference))),
+        ("hard", of(_asked(_long_product), _asked(_tanks), _asked(_nested), _asked(_long_remainder))),
+        (
+            "hardest",
+            of(_asked(_huge_product), _asked(_savings), _asked(_power_remainder), _asked(_deeply_nested)),
+        ),
+    ),
+)

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from vedette_benchmarker.suites import Item, Suite
 from vedette_benchmarker.suites.checks import choice
-from vedette_benchmarker.suites.rounds import Maker, rounds
+from vedette_benchmarker.suites.rounds import Maker, of, rounds
 from vedette_benchmarker.suites.words import NAMES, NOUNS, WEEKDAYS
 
 
@@ -73,6 +73,72 @@ def _things(rng: Random) -> Puzzle:
     things, scale = [f"the {noun}" for noun in rng.sample(NOUNS, 5)], rng.choice(_THINGS)
     asked, right = rng.choice(((f"the second {scale.most}", 1), (f"the second {scale.least}", 3)))
     return f"{_told(rng, things, scale)} Which of them is {asked}?", things[right], things
+
+
+def _in_order(rng: Random) -> Puzzle:
+    people, scale = rng.sample(NAMES, 4), rng.choice(_PEOPLE)
+    told = " ".join(f"{one} is {scale.more} than {other}." for one, other in pairwise(people))
+    asked, right = rng.choice(((scale.most, people[0]), (scale.least, people[-1])))
+    return f"{told} Who is the {asked}?", right, people
+
+
+def _ranked(count: int) -> Callable[[Random], Puzzle]:
+    """Return puzzles that ask who is third or so of *count* people, whose order is given in pieces."""
+
+    def draw(rng: Random) -> Puzzle:
+        people, scale = rng.sample(NAMES, count), rng.choice(_PEOPLE)
+        place = rng.randint(2, count - 3)
+        order = {2: "third", 3: "fourth", 4: "fifth", 5: "sixth", 6: "seventh", 7: "eighth", 8: "ninth"}[
+            place
+        ]
+        return f"{_told(rng, people, scale)} Who is the {order} {scale.most}?", people[place], people
+
+    return draw
+
+
+def _seats(count: int) -> Callable[[Random], Puzzle]:
+    """Return rows of *count* people: given is how far one sits from another, asked is who sits at a place."""
+
+    def draw(rng: Random) -> Puzzle:
+        people = rng.sample(NAMES, count)
+        facts = []
+        for place in range(1, count):
+            other = rng.randrange(place)
+            apart = place - other
+            seats = "directly" if apart == 1 else f"{apart} seats"
+            facts.append(
+                f"{people[place]} sits {seats} to the right of {people[other]}."
+                if rng.random() < 0.5
+                else f"{people[other]} sits {seats} to the left of {people[place]}."
+            )
+        rng.shuffle(facts)
+        place = rng.randrange(1, count - 1)
+        told = f"{count} people sit in a row of {count} seats. {' '.join(facts)}"
+        return f"{told} Who sits on seat number {place + 1} from the left?", people[place], people
+
+    return draw
+
+
+def _sums(rng: Random) -> Puzzle:
+    """Return people whose ages are given by sums and differences of others'."""
+    people = rng.sample(NAMES, 6)
+    ages = rng.sample(range(20, 70), 6)
+    facts = [f"{people[0]} is {ages[0]} years old."]
+    for place in range(1, 6):
+        one, other = rng.randrange(place), rng.randrange(place)
+        apart = ages[place] - ages[one]
+        if one != other and rng.random() < 0.6:
+            total = ages[place] + ages[one] + ages[other]
+            facts.append(f"The ages of {people[place]}, {people[one]} and {people[other]} add up to {total}.")
+        else:
+            word = "older" if apart > 0 else "younger"
+            facts.append(
+                f"{people[place]} is {abs(apart)} year{'s' * (abs(apart) > 1)} {word} than {people[one]}."
+            )
+    rng.shuffle(facts)
+    place, order = rng.choice(((1, "second oldest"), (2, "third oldest"), (4, "second youngest")))
+    right = sorted(people, key=lambda one: -ages[people.index(one)])[place]
+    return f"{' '.join(facts)} Who is the {order}?", right, people
 
 
 def _row(rng: Random) -> Puzzle:
@@ -152,4 +218,13 @@ def items(rng: Random) -> Iterator[Item]:
     return rounds(rng, _MAKERS)
 
 
-SUITE = Suite(kind="choice", version=2, items=items)
+SUITE = Suite(
+    kind="choice",
+    version=2,
+    items=items,
+    levels=(
+        ("easy", of(_maker(_measured), _maker(_in_order))),
+        ("hard", of(_maker(_ranked(7)), _maker(_seats(6)), _maker(_people(8)), _maker(_sums))),
+        ("hardest", of(_maker(_ranked(11)), _maker(_seats(10)))),
+    ),
+)

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from vedette_benchmarker.suites import Item, Suite
 from vedette_benchmarker.suites.programs import function
-from vedette_benchmarker.suites.rounds import Maker, rounds
+from vedette_benchmarker.suites.rounds import Maker, of, rounds
 from vedette_benchmarker.suites.words import NOUNS
 
 _LOOPS = frozenset({"for", "while", "map()", "filter()"})
@@ -24,6 +24,11 @@ class _Task(Struct, frozen=True, kw_only=True):
     body: str  # of one right answer, without indentation
     gives: Callable[..., Any]
     cases: Sequence[tuple[Any, ...]]
+
+    @property
+    def max_tokens(self) -> int:
+        """Room for another right answer, and some words."""
+        return 320 if len(self.body) < 300 else 640
 
 
 def _one_of(*features: str) -> frozenset[str]:
@@ -220,6 +225,239 @@ def _running(rng: Random) -> _Task:
     )
 
 
+def _merged(rng: Random) -> _Task:
+    gap = rng.randint(1, 9)
+
+    def gives(spans: list[list[int]]) -> list[list[int]]:
+        found: list[list[int]] = []
+        for first, last in sorted(spans):
+            if found and first - found[-1][1] <= gap:
+                found[-1][1] = max(found[-1][1], last)
+            else:
+                found.append([first, last])
+        return found
+
+    return _Task(
+        parameters=("spans",),
+        does="takes a list of pairs [first, last] in any order and returns a sorted list of pairs, in which those were "
+        "joined into one that overlap or whose distance (first of the later minus last of the earlier) is "
+        f"{gap} or less",
+        needs=(_LOOPS, _COMPARISONS, _one_of("sorted()", ".sort()", "min()", "max()")),
+        body="found = []\nfor first, last in sorted(spans):\n"
+        f"    if found and first - found[-1][1] <= {gap}:\n"
+        "        found[-1] = [found[-1][0], max(found[-1][1], last)]\n"
+        "    else:\n        found.append([first, last])\nreturn found",
+        gives=gives,
+        cases=[
+            ([],),
+            ([[50, 60], [1, 5], [5 + gap, 20]],),
+            ([[1, 5], [6 + gap, 20]],),
+            ([[1, 90], [2, 3], [95 + gap, 99 + gap]],),
+        ],
+    )
+
+
+def _brackets(rng: Random) -> _Task:
+    most = rng.randint(3, 9)
+
+    def gives(text: str) -> bool:
+        inside: list[str] = []
+        for sign in text:
+            if sign in "([{":
+                inside.append(sign)
+                if len(inside) > most:
+                    return False
+            elif sign in ")]}" and (not inside or "([{".index(inside.pop()) != ")]}".index(sign)):
+                return False
+        return not inside
+
+    return _Task(
+        parameters=("text",),
+        does="returns True if every bracket in the string text, of the kinds (), [] and {}, is closed by one of its "
+        f"kind in the right order and never more than {most} are open at once, else False; other signs do not count",
+        needs=(_LOOPS, _one_of("if"), _const(most, most + 1)),
+        body="inside = []\nfor sign in text:\n    if sign in '([{':\n        inside.append(sign)\n"
+        f"        if len(inside) > {most}:\n            return False\n    elif sign in ')]}}':\n"
+        "        if not inside or '([{'.index(inside.pop()) != ')]}'.index(sign):\n            return False\n"
+        "return not inside",
+        gives=gives,
+        cases=[
+            ("",),
+            ("(a[b]{c})",),
+            ("([)]",),
+            ("(" * most + ")" * most,),
+            ("[" * (most + 1) + "]" * (most + 1),),
+            ("}",),
+        ],
+    )
+
+
+def _runs(rng: Random) -> _Task:
+    least = rng.randint(2, 5)
+
+    def gives(text: str) -> str:
+        found, place = "", 0
+        while place < len(text):
+            end = place
+            while end < len(text) and text[end] == text[place]:
+                end += 1
+            found += text[place] + str(end - place) if end - place >= least else text[place:end]
+            place = end
+        return found
+
+    return _Task(
+        parameters=("text",),
+        does=f"returns the string text with every run of {least} or more equal letters in a row replaced by the letter "
+        "and the length of the run ('aaaaaaa' becomes 'a7'), while shorter runs stay as they are",
+        needs=(_LOOPS | _one_of("groupby()"), _one_of("str()", ".join()", "+"), _const(least, least - 1)),
+        body="found, place = '', 0\nwhile place < len(text):\n    end = place\n"
+        "    while end < len(text) and text[end] == text[place]:\n        end += 1\n"
+        f"    found += text[place] + str(end - place) if end - place >= {least} else text[place:end]\n"
+        "    place = end\nreturn found",
+        gives=gives,
+        cases=[
+            ("",),
+            ("abc",),
+            ("a" * least + "b",),
+            ("x" * (least - 1) + "y" * 12,),
+            ("zz" + "q" * least + "zz",),
+        ],
+    )
+
+
+def _rotated(rng: Random) -> _Task:
+    by = rng.randint(2, 60)
+    return _Task(
+        parameters=("rows",),
+        does="takes a list of rows (lists of whole numbers of the same length) and returns it turned by 90 degrees "
+        f"clockwise, with {by} added to every number on the main diagonal of the result",
+        needs=(_LOOPS, _one_of("+"), _const(by)),
+        body="turned = [list(row) for row in zip(*rows[::-1])]\n"
+        f"return [[v + {by} if i == j else v for j, v in enumerate(row)] for i, row in enumerate(turned)]",
+        gives=lambda rows: [
+            [value + by if i == j else value for j, value in enumerate(row)]
+            for i, row in enumerate(map(list, zip(*rows[::-1], strict=True)))
+        ],
+        cases=[
+            ([],),
+            ([[1, 2], [3, 4]],),
+            ([[1, 2, 3]],),
+            ([[1], [2], [3]],),
+            ([[1, 2, 3], [4, 5, 6], [7, 8, 9]],),
+        ],
+    )
+
+
+def _distance(rng: Random) -> _Task:
+    change, other = rng.sample(range(2, 9), 2)
+
+    def gives(a: str, b: str) -> int:
+        row = [other * place for place in range(len(b) + 1)]
+        for i, one in enumerate(a, 1):
+            above, row = row, [other * i]
+            for j, two in enumerate(b, 1):
+                kept = above[j - 1] + (0 if one == two else change)
+                row.append(min(kept, above[j] + other, row[j - 1] + other))
+        return row[-1]
+
+    return _Task(
+        parameters=("a", "b"),
+        does="returns the lowest cost of turning the string a into the string b, where replacing a letter by another "
+        f"costs {change}, and inserting or deleting one costs {other}",
+        needs=(_LOOPS, _one_of("min()", "<", "<="), _const(change), _const(other)),
+        body=f"row = [{other} * place for place in range(len(b) + 1)]\nfor i, one in enumerate(a, 1):\n"
+        f"    above, row = row, [{other} * i]\n    for j, two in enumerate(b, 1):\n"
+        f"        kept = above[j - 1] + (0 if one == two else {change})\n"
+        f"        row.append(min(kept, above[j] + {other}, row[j - 1] + {other}))\nreturn row[-1]",
+        gives=gives,
+        cases=[
+            ("", ""),
+            ("", "abc"),
+            ("kitten", "sitting"),
+            ("abc", "cab"),
+            ("flaw", "lawn"),
+            ("xyz", "abcxy"),
+        ],
+    )
+
+
+def _evaluated(rng: Random) -> _Task:
+    start = rng.randint(2, 60)
+
+    def gives(text: str) -> int:
+        stack: list[int] = [start]
+        for word in text.split():
+            if word in ("+", "-", "*", "dup", "swap"):
+                if word == "dup":
+                    stack.append(stack[-1])
+                    continue
+                two, one = stack.pop(), stack.pop()
+                if word == "swap":
+                    stack += [two, one]
+                    continue
+                stack.append(one + two if word == "+" else one - two if word == "-" else one * two)
+            else:
+                stack.append(int(word))
+        return stack[-1]
+
+    return _Task(
+        parameters=("text",),
+        does=f"runs the commands in the string text, separated by spaces, on a stack that at first holds only {start}, "
+        "and returns what is on top at the end: a whole number is pushed; +, - and * replace the two topmost by their "
+        "result, the upper one as the second operand; dup pushes the topmost again; swap exchanges the two topmost",
+        needs=(_LOOPS, _one_of("int()"), _one_of("+"), _one_of("*"), _const(start)),
+        body=f"stack = [{start}]\nfor word in text.split():\n    if word == 'dup':\n        stack.append(stack[-1])\n"
+        "    elif word in ('+', '-', '*', 'swap'):\n        two, one = stack.pop(), stack.pop()\n"
+        "        if word == 'swap':\n            stack += [two, one]\n        elif word == '+':\n"
+        "            stack.append(one + two)\n        elif word == '-':\n            stack.append(one - two)\n"
+        "        else:\n            stack.append(one * two)\n    else:\n        stack.append(int(word))\n"
+        "return stack[-1]",
+        gives=gives,
+        cases=[("",), ("3 -",), ("dup *",), ("-7 swap -",), ("2 3 4 * + +",), ("5 dup swap - +",)],
+    )
+
+
+def _ordered(rng: Random) -> _Task:
+    most = rng.randint(4, 40)
+
+    def gives(needs: dict[str, list[str]]) -> list[str]:
+        left = {
+            name: set(needs.get(name, ())) for name in {*needs, *(one for of in needs.values() for one in of)}
+        }
+        found: list[str] = []
+        while left and len(found) < most:
+            ready = sorted(name for name, needed in left.items() if not needed)
+            if not ready:
+                return []
+            found.append(ready[0])
+            del left[ready[0]]
+            for needed in left.values():
+                needed.discard(ready[0])
+        return found
+
+    return _Task(
+        parameters=("needs",),
+        does="takes a dictionary from a task to the list of tasks that must be done before it (tasks may occur in "
+        "these lists alone) and returns the order in which to do all tasks, of those that can be done next always the "
+        f"first by alphabet, but at most the first {most} tasks; an empty list if the tasks wait for each other "
+        "in a circle before that",
+        needs=(_LOOPS, _one_of("sorted()", "min()", ".sort()", "heappop()", ".heappop()"), _const(most)),
+        body="left = {}\nfor name, before in needs.items():\n    left.setdefault(name, set()).update(before)\n"
+        "    for one in before:\n        left.setdefault(one, set())\nfound = []\n"
+        f"while left and len(found) < {most}:\n    ready = sorted(name for name in left if not left[name])\n"
+        "    if not ready:\n        return []\n    found.append(ready[0])\n    del left[ready[0]]\n"
+        "    for name in left:\n        left[name].discard(ready[0])\nreturn found",
+        gives=gives,
+        cases=[
+            ({},),
+            ({"b": ["a"]},),
+            ({"d": ["b", "c"], "b": ["a"], "c": ["a"]},),
+            ({"x": ["z"], "y": ["x"], "z": ["y"]},),
+            ({"m": [], "c": ["k"], "k": []},),
+        ],
+    )
+
+
 def _takes_list(task: _Task) -> bool:
     return isinstance(task.cases[0][0], list)
 
@@ -244,7 +482,7 @@ def _maker(draw: Callable[[Random], _Task]) -> Maker:
             prompt=f"Write a Python function `{signature}` that {task.does}. {unchanged}Answer with the code only.",
             check=function(name, task.parameters, task.needs),
             truth=f"def {signature}:\n{body}",
-            max_tokens=320,
+            max_tokens=task.max_tokens,
             program_tests=tuple(_tests(name, task)),
         )
 
@@ -276,4 +514,13 @@ def items(rng: Random) -> Iterator[Item]:
     return rounds(rng, _MAKERS)
 
 
-SUITE = Suite(kind="code_generation", version=2, items=items)
+SUITE = Suite(
+    kind="code_generation",
+    version=2,
+    items=items,
+    levels=(
+        ("easy", of(_maker(_linear), _maker(_larger))),
+        ("hard", of(*map(_maker, (_merged, _brackets, _runs, _rotated)))),
+        ("hardest", of(*map(_maker, (_distance, _evaluated, _ordered)))),
+    ),
+)

@@ -6,7 +6,7 @@ from random import Random
 
 from vedette_benchmarker.suites import Item, Suite
 from vedette_benchmarker.suites.checks import exact, number
-from vedette_benchmarker.suites.rounds import Maker, rounds
+from vedette_benchmarker.suites.rounds import Maker, of, rounds
 from vedette_benchmarker.suites.words import NOUNS
 
 _VARIABLES = ("total", "result", "value", "amount", "score", "count")
@@ -122,6 +122,100 @@ def _recursive(rng: Random) -> tuple[str, Printed]:
     return source, found
 
 
+def _nested_loops(rng: Random) -> tuple[str, Printed]:
+    rows, columns, by, start = rng.randint(4, 6), rng.randint(4, 6), rng.randint(2, 4), rng.randint(50, 99)
+    source = (
+        f"total = {start}\nfor i in range(1, {rows}):\n    for j in range(i, {columns}):\n"
+        f"        if (i + j) % {by} == 0:\n            continue\n        total += i * j\nprint(total)"
+    )
+    found = start
+    for one in range(1, rows):
+        found += sum(one * other for other in range(one, columns) if (one + other) % by)
+    return source, found
+
+
+def _kept_between_calls(rng: Random) -> tuple[str, Printed]:
+    first, second, third, times = (rng.randint(11, 60) for _ in range(4))
+    source = (
+        f"def keep(x, seen=[]):\n    seen.append(x)\n    return sum(seen) * len(seen)\n\n"
+        f"a = keep({first})\nb = keep({second}, [{times}])\nc = keep({third})\nprint(a + b * 2 + c)"
+    )
+    return source, first + 4 * (times + second) + 2 * (first + third)
+
+
+def _sorted_pairs(rng: Random) -> tuple[str, Printed]:
+    words, numbers = rng.sample(NOUNS, 5), [rng.randint(1, 3) for _ in range(5)]
+    pairs = list(zip(words, numbers, strict=True))
+    source = (
+        f"pairs = {pairs}\npairs.sort(key=lambda p: (-p[1], p[0][-1], p[0]))\n"
+        "print([w[:2] + str(n) for w, n in pairs[1:4]])"
+    )
+    ordered = sorted(pairs, key=lambda pair: (-pair[1], pair[0][-1], pair[0]))
+    return source, [word[:2] + str(number) for word, number in ordered[1:4]]
+
+
+def _swapped(rng: Random) -> tuple[str, Printed]:
+    values, steps = rng.sample(range(10, 99), 6), rng.randint(4, 6)
+    source = (
+        f"v = {values}\nfor i in range({steps}):\n    a, b = i % 6, (i * i + 1) % 6\n    v[a], v[b] = v[b], v[a]\n"
+        "print(v[0] * 10 + v[3])"
+    )
+    left = list(values)
+    for one in range(steps):
+        here, there = one % 6, (one * one + 1) % 6
+        left[here], left[there] = left[there], left[here]
+    return source, left[0] * 10 + left[3]
+
+
+def _generator(rng: Random) -> tuple[str, Printed]:
+    factor, plus, by, start = rng.randint(3, 9), rng.randint(11, 29), rng.randint(41, 97), rng.randint(2, 30)
+    steps = rng.randint(9, 13)
+    source = (
+        f"x = {start}\nseen = []\nfor _ in range({steps}):\n    x = (x * {factor} + {plus}) % {by}\n"
+        "    if x % 2:\n        seen.append(x)\n    elif seen:\n        seen[-1] += x\nprint(sum(seen[-3:]) + x)"
+    )
+    seen: list[int] = []
+    value = start
+    for _ in range(steps):
+        value = (value * factor + plus) % by
+        if value % 2:
+            seen.append(value)
+        elif seen:
+            seen[-1] += value
+    return source, sum(seen[-3:]) + value
+
+
+def _two_stacks(rng: Random) -> tuple[str, Printed]:
+    values, by = rng.sample(range(10, 99), 9), rng.randint(3, 5)
+    source = (
+        f"one, two = [], []\nfor n in {values}:\n    if n % {by} == 0 and one:\n        two.append(one.pop() - n)\n"
+        "    elif len(two) > 1 and n > 50:\n        one.append(two.pop() + two.pop())\n    else:\n"
+        "        one.append(n)\nprint(sum(one) - 3 * sum(two))"
+    )
+    one: list[int] = []
+    two: list[int] = []
+    for value in values:
+        if value % by == 0 and one:
+            two.append(one.pop() - value)
+        elif len(two) > 1 and value > 50:
+            one.append(two.pop() + two.pop())
+        else:
+            one.append(value)
+    return source, sum(one) - 3 * sum(two)
+
+
+def _memo(rng: Random) -> tuple[str, Printed]:
+    start, first, second, by = rng.randint(9, 13), rng.randint(2, 9), rng.randint(2, 9), rng.randint(53, 97)
+    source = (
+        f"def f(n, memo={{}}):\n    if n < 2:\n        return {first} if n else {second}\n    if n not in memo:\n"
+        f"        memo[n] = (2 * f(n - 1) + 3 * f(n - 2) + n) % {by}\n    return memo[n]\n\nprint(f({start}) * 7)"
+    )
+    one, other = second, first
+    for n in range(2, start + 1):
+        one, other = other, (2 * other + 3 * one + n) % by
+    return source, other * 7
+
+
 def _maker(draw: Callable[[Random], tuple[str, Printed]]) -> Maker:
     """Return a maker from *draw*, which gives program and output; the output is never a word of its program."""
 
@@ -170,4 +264,16 @@ def items(rng: Random) -> Iterator[Item]:
     return rounds(rng, _MAKERS)
 
 
-SUITE = Suite(kind="code_understanding", version=2, items=items)
+SUITE = Suite(
+    kind="code_understanding",
+    version=2,
+    items=items,
+    levels=(
+        ("easy", of(_maker(_sum), _maker(_index), _maker(_length))),
+        (
+            "hard",
+            of(*map(_maker, (_nested_loops, _sorted_pairs, _kept_between_calls, _swapped))),
+        ),
+        ("hardest", of(*map(_maker, (_generator, _two_stacks, _memo)))),
+    ),
+)

@@ -1,6 +1,6 @@
 """One fact to be taken out of a paragraph that has others of its kind."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from random import Random
 
@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from vedette_benchmarker.suites import Item, Suite
 from vedette_benchmarker.suites.checks import choice
-from vedette_benchmarker.suites.rounds import Maker, rounds
+from vedette_benchmarker.suites.rounds import Maker, of, rounds
 from vedette_benchmarker.suites.words import MONTHS, NAMES, NOUNS, SURNAMES, TOWNS
 
 
@@ -131,9 +131,50 @@ def _minutes(rng: Random) -> _Case:
     return _Case(paragraph=" ".join(told), questions=tuple(asked))
 
 
-def _maker(index: int) -> Maker:
+def _handed_on(count: int, changes: int) -> Callable[[Random], _Case]:
+    """Return cases of *count* tasks that change hands *changes* times, by people who are named by their roles."""
+
+    def draw(rng: Random) -> _Case:
+        people = [
+            f"{one} {other}"
+            for one, other in zip(rng.sample(NAMES, count), rng.sample(SURNAMES, count), strict=True)
+        ]
+        projects = [f"{noun} project" for noun in rng.sample(NOUNS, count)]
+        runs = dict(zip(projects, people, strict=True))
+        first = dict(runs)
+        told = [f"In January the {project} was run by {who}." for project, who in runs.items()]
+        rng.shuffle(told)
+        for month in MONTHS[1 : changes + 1]:
+            one, other = rng.sample(projects, 2)
+            runs[one], runs[other] = runs[other], runs[one]
+            if rng.random() < 0.5:
+                told.append(f"In {month} {runs[other]} and {runs[one]} exchanged their projects.")
+            else:
+                told.append(f"In {month} those who ran the {one} and the {other} exchanged their projects.")
+        held = {who: project for project, who in runs.items()}
+        others = {who: tuple(one for one in people if one != who) for who in people}
+        asked = [
+            (f"Who ran the {project} at the end? Give the full name.", who, others[who])
+            for project, who in runs.items()
+            if first[project] != who
+        ]
+        asked += [
+            (
+                f"Which project did {who} run at the end?",
+                project,
+                tuple(one for one in projects if one != project),
+            )
+            for who, project in held.items()
+            if first[project] != who
+        ]
+        return _Case(paragraph=" ".join(told), questions=tuple(asked)) if asked else draw(rng)
+
+    return draw
+
+
+def _maker(draw: Callable[[Random], _Case]) -> Maker:
     def make(rng: Random) -> Item:
-        case = (_note, _invoice, _minutes)[index](rng)
+        case = draw(rng)
         asked, right, wrong = rng.choice(case.questions)
         return Item(
             prompt=f"{case.paragraph}\n\n{asked} Answer with that only.",
@@ -154,7 +195,7 @@ def _names(right: str) -> tuple[str, ...]:
     return (right, right.replace(",", ""))
 
 
-_MAKERS = tuple(_maker(index) for index in range(3))
+_MAKERS = tuple(map(_maker, (_note, _invoice, _minutes)))
 
 
 def items(rng: Random) -> Iterator[Item]:
@@ -162,4 +203,13 @@ def items(rng: Random) -> Iterator[Item]:
     return rounds(rng, _MAKERS)
 
 
-SUITE = Suite(kind="extraction", version=2, items=items)
+SUITE = Suite(
+    kind="extraction",
+    version=2,
+    items=items,
+    levels=(
+        ("easy", of(_maker(_note))),
+        ("hard", of(_maker(_handed_on(5, 3)), _maker(_handed_on(6, 4)))),
+        ("hardest", of(_maker(_handed_on(8, 9)))),
+    ),
+)

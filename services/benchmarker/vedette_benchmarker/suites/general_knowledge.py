@@ -4,12 +4,28 @@ import re
 from collections.abc import Iterator, Sequence
 from random import Random
 
-from vedette_benchmarker.suites import Item, Suite
-from vedette_benchmarker.suites.checks import Check, by_text, choice, every, fold, number
+from msgspec.structs import replace
+
+from vedette_benchmarker.answered import Answered
+from vedette_benchmarker.suites import Item, Suite, Verdict
+from vedette_benchmarker.suites.checks import (
+    MOST_CHARS,
+    Check,
+    by_text,
+    choice,
+    every,
+    fold,
+    number,
+    plain,
+    without_lead,
+    without_notes,
+)
 from vedette_benchmarker.suites.general_facts import FIELDS, LEVELS, Field, Names
-from vedette_benchmarker.suites.rounds import Maker, rounds
+from vedette_benchmarker.suites.rounds import Maker, of, rounds
 
 _YEAR = re.compile(r"(?<!\d)-?\d{3,4}(?:\.\d+)?(?!\d)")
+_SEPARATED = re.compile(r"[;\n]")
+_PLACE = re.compile(r"\A\s*(?:[-*]|[0-9]{1,2}[.)])\s+")
 _ONLY = ("Answer in a few words.", "Reply briefly.", "Give only the answer.")
 
 
@@ -28,6 +44,46 @@ def _maker(field: Field, level: int) -> Maker:
         )
 
     return make
+
+
+def _several(count: int) -> Maker:
+    """Return a maker of questions for *count* hard facts of different fields, all of which must be right."""
+    fields = [field for field in FIELDS if field.answer == "name"]
+
+    def make(rng: Random) -> Item:
+        asked, checks, truths = [], [], []
+        for place, field in enumerate(rng.sample(fields, count), 1):
+            about = rng.choice(sorted(field.levels[-1]))
+            right = field.levels[-1][about]
+            question = rng.choice(field.asked).format(about)
+            asked.append(f"{place}. {question[0].upper()}{question[1:]}")
+            others = {name for table in field.levels for names in table.values() for name in names}
+            checks.append(choice(right, _wrong(others, right)))
+            truths.append(right[0])
+        return Item(
+            prompt=f"{' '.join(asked)} Give the {count} answers only, in this order, separated by semicolons.",
+            check=_in_order(checks),
+            truth="; ".join(truths),
+            max_tokens=32 + 16 * count,
+        )
+
+    return make
+
+
+def _in_order(checks: Sequence[Check]) -> Check:
+    """Return a check of as many answers as there are *checks*, separated by semicolons or each on its line."""
+
+    def check(answered: Answered) -> Verdict:
+        if len(answered.text) > MOST_CHARS:
+            return Verdict(correct=False, why="far too long")
+        text = without_notes(without_lead(plain(answered.text)))
+        parts = [_PLACE.sub("", part) for part in _SEPARATED.split(text) if part.strip()]
+        if len(parts) != len(checks):
+            return Verdict(correct=False, why=f"{len(parts)} answers, not {len(checks)}")
+        found = (judge(replace(answered, text=part)) for judge, part in zip(checks, parts, strict=True))
+        return next((one for one in found if not one.correct), Verdict(correct=True))
+
+    return check
 
 
 def _check(field: Field, right: Names, wrong: Sequence[str]) -> Check:
@@ -59,4 +115,13 @@ def items(rng: Random) -> Iterator[Item]:
     return rounds(rng, _MAKERS)
 
 
-SUITE = Suite(kind="general_knowledge", version=1, items=items)
+SUITE = Suite(
+    kind="general_knowledge",
+    version=1,
+    items=items,
+    levels=(
+        ("easy", of(*(_maker(field, 0) for field in FIELDS))),
+        ("hard", of(_several(2))),
+        ("hardest", of(_several(5))),
+    ),
+)

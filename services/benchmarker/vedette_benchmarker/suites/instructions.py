@@ -16,7 +16,7 @@ from vedette_benchmarker.suites.checks import (
     unwrapped,
     without_notes,
 )
-from vedette_benchmarker.suites.rounds import rounds
+from vedette_benchmarker.suites.rounds import Maker, of, rounds
 from vedette_benchmarker.suites.words import MONTHS, NOUNS
 
 _FEWEST_WORDS = 5  # less is not a sentence
@@ -224,6 +224,120 @@ def _small_letters(rng: Random) -> Item:
     return Item(prompt=prompt, check=_sentence(judge), truth=f"my {word} and your {other} are on a table.")
 
 
+def _few_times(rng: Random) -> Item:
+    word, count = rng.choice(NOUNS), rng.choice((2, 3))
+    truth = " ".join([word] * count)
+    prompt = f"Write the word '{word}' {_COUNTS[count]}, separated by spaces, and nothing else."
+    return Item(prompt=prompt, check=exact(truth, only=True), truth=truth, max_tokens=24)
+
+
+def _counted_between(rng: Random) -> Item:
+    """Return a sentence whose first word, last word and number of words are given."""
+    first, last, inside = rng.sample(NOUNS, 3)
+    count = rng.randint(8, 13)
+
+    def judge(words: list[str]) -> str:
+        lower = [word.lower() for word in words]
+        if len(words) != count:
+            return f"{len(words)} words, not {count}"
+        if (lower[0], lower[-1]) != (first, last):
+            return f"begins with {lower[0]!r}, ends with {lower[-1]!r}"
+        return "" if inside in lower[1:-1] else f"{inside!r} is missing"
+
+    prompt = (
+        f"Write one sentence of exactly {count} words. Its first word is '{first.capitalize()}', its last word is "
+        f"'{last}', and it has the word '{inside}' in it."
+    )
+    truth = " ".join([first.capitalize(), "and", inside, "are", *_FILLER[: count - 5], last]) + "."
+    return Item(prompt=prompt, check=_sentence(judge), truth=truth)
+
+
+def _without_letter(rng: Random) -> Item:
+    """Return a sentence without one of the most frequent vowels and consonants."""
+    letter = rng.choice("eas")
+    wanted = rng.choice([noun for noun in NOUNS if letter not in noun])
+    count = rng.randint(6, 9)
+
+    def judge(words: list[str]) -> str:
+        lower = [word.lower() for word in words]
+        if len(words) != count:
+            return f"{len(words)} words, not {count}"
+        if wanted not in lower:
+            return f"{wanted!r} is missing"
+        return next((f"{word!r} has the letter {letter!r}" for word in lower if letter in word), "")
+
+    prompt = (
+        f"Write one sentence of exactly {count} words that has the word '{wanted}' in it, and no word with the letter "
+        f"'{letter}'."
+    )
+    filler = [word for word in _WITHOUT if letter not in word]
+    truth = " ".join([*filler[: count - 1], wanted]).capitalize() + "."
+    return Item(prompt=prompt, check=_sentence(judge), truth=truth)
+
+
+_WITHOUT = (
+    "you", "will", "find", "my", "good", "old", "kind", "but", "we", "then", "do", "not", "buy", "this",
+    "very", "long", "book", "or", "he", "let", "the", "red", "pen", "go", "in", "up",
+)  # fmt: skip
+
+
+def _lengths(rng: Random) -> Item:
+    """Return words to be ordered by two rules, every second one in capitals."""
+    words = rng.sample([noun for noun in NOUNS if len(noun) > 4], rng.randint(4, 5))
+    turned = sorted(words, key=lambda word: (len(word), word[::-1]))
+    truth = ", ".join(word.upper() if place % 2 else word for place, word in enumerate(turned))
+    prompt = (
+        "Order these words by their number of letters, the shortest first; those of the same length by their last "
+        "letter in alphabetical order, and where that is the same, by the letter before it, and so on. Write them "
+        "separated by commas, every second one in capital letters, beginning with the second. Write only the list: "
+        f"{', '.join(words)}."
+    )
+
+    def judge(text: str) -> str:
+        found = [one.strip(" .'\"") for one in re.split(r"[,\n]", alone(text).strip(" ."))]
+        return "" if [one for one in found if one] == truth.split(", ") else "not that list"
+
+    return Item(prompt=prompt, check=by_text(judge), truth=truth, max_tokens=64)
+
+
+def _spelt_backwards(rng: Random) -> Item:
+    words = rng.sample([noun for noun in NOUNS if len(noun) > 5], 3)
+    truth = " ".join(word[::-1] for word in words)
+    prompt = (
+        f"Write each of these words with its letters in reverse order, the words in the same order as here, separated "
+        f"by spaces, and nothing else: {' '.join(words)}"
+    )
+    return Item(prompt=prompt, check=exact(truth, only=True), truth=truth, max_tokens=48)
+
+
+def _growing(count: int) -> Maker:
+    """Return a maker of *count* lines that each have one word more, with a given word at the end."""
+
+    def make(rng: Random) -> Item:
+        ends = rng.sample(NOUNS, count)
+
+        def judge(text: str) -> str:
+            lines = [_words(line.lower()) for line in alone(text).splitlines() if line.strip()]
+            if [len(words) for words in lines] != list(range(2, 2 + count)):
+                return f"lines of {', '.join(str(len(words)) for words in lines)} words"
+            if [words[-1] for words in lines] != ends:
+                return "a line ends otherwise"
+            starts = [words[0] for words in lines]
+            return "" if len(set(starts)) == count else "two lines begin with the same word"
+
+        prompt = (
+            f"Write {count} lines. The first line has 2 words, and every other line one word more than the line before "
+            f"it. The lines end with these words, in this order: {', '.join(ends)}. No two lines begin with the same "
+            "word. Write nothing else."
+        )
+        truth = "\n".join(
+            " ".join([*(_FILLER[place:] + _FILLER)[: place + 1], end]) for place, end in enumerate(ends)
+        )
+        return Item(prompt=prompt, check=by_text(judge), truth=truth, max_tokens=160)
+
+    return make
+
+
 _MAKERS = (
     _two_words,
     _sorted,
@@ -245,4 +359,13 @@ def items(rng: Random) -> Iterator[Item]:
     return rounds(rng, _MAKERS)
 
 
-SUITE = Suite(kind="instructions", version=2, items=items)
+SUITE = Suite(
+    kind="instructions",
+    version=2,
+    items=items,
+    levels=(
+        ("easy", of(_two_words, _few_times, _capitals)),
+        ("hard", of(_counted_between, _spelt_backwards, _without_letter, _growing(4))),
+        ("hardest", of(_lengths, _growing(7))),
+    ),
+)

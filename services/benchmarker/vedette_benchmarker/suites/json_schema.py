@@ -1,6 +1,6 @@
 """Facts to be given as JSON to which the server holds the answer by JSON Schema."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 
 import msgspec
@@ -8,25 +8,25 @@ import msgspec
 from vedette.types import Capability
 from vedette_benchmarker.suites import Item, Suite
 from vedette_benchmarker.suites.checks import json
-from vedette_benchmarker.suites.json_words import QUESTIONS
-from vedette_benchmarker.suites.rounds import Maker, rounds
+from vedette_benchmarker.suites.json_words import LEVELS, QUESTIONS, Question
+from vedette_benchmarker.suites.rounds import Maker, of, rounds
 
 
-def _maker(index: int) -> Maker:
+def _maker(ask: Callable[[Random], Question]) -> Maker:
     def make(rng: Random) -> Item:
-        question = QUESTIONS[index](rng)
+        question = ask(rng)
         return Item(
             prompt=f"{question.facts}\n\nGive these facts as JSON: {question.shape}.",
             check=json(question.answer),
             truth=msgspec.json.encode(question.answer).decode(),
             schema=question.schema,
-            max_tokens=256,
+            max_tokens=question.max_tokens,
         )
 
     return make
 
 
-_MAKERS = tuple(_maker(index) for index in range(len(QUESTIONS)))
+_MAKERS = tuple(map(_maker, QUESTIONS))
 
 
 def items(rng: Random) -> Iterator[Item]:
@@ -40,4 +40,5 @@ SUITE = Suite(
     items=items,
     capability=Capability.JSON_SCHEMA,
     needs=Capability.JSON_SCHEMA,
+    levels=tuple((level, of(*map(_maker, questions))) for level, questions in LEVELS),
 )

@@ -1,6 +1,6 @@
 """Facts to be given as JSON whose shape is described in words."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from random import Random
 from typing import Any
 
@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from vedette_benchmarker.suites import Item, Suite
 from vedette_benchmarker.suites.checks import json
-from vedette_benchmarker.suites.rounds import Maker, rounds
+from vedette_benchmarker.suites.rounds import Maker, of, rounds
 from vedette_benchmarker.suites.words import NAMES, NOUNS, SURNAMES, TOWNS
 
 Schema = dict[str, Any]
@@ -22,6 +22,7 @@ class Question(Struct, frozen=True, kw_only=True):
     shape: str
     schema: Schema
     answer: Mapping[str, Any]
+    max_tokens: int = 256
 
 
 def _object(**properties: Schema) -> Schema:
@@ -106,24 +107,101 @@ def order(rng: Random) -> Question:
     )
 
 
+def named(rng: Random) -> Question:
+    """Return two keys whose values stand in the facts as they are."""
+    name, town = rng.choice(NAMES), rng.choice(TOWNS)
+    return Question(
+        facts=f"{name} lives in {town}.",
+        shape='"name" (a string) and "town" (a string)',
+        schema=_object(name=_STRING, town=_STRING),
+        answer={"name": name, "town": town},
+    )
+
+
+def piece(rng: Random) -> Question:
+    """Return a word and a number."""
+    thing, count = rng.choice(NOUNS), rng.randint(2, 400)
+    return Question(
+        facts=f"We have {count} pieces of the article '{thing}'.",
+        shape='"article" (a string) and "pieces" (a whole number)',
+        schema=_object(article=_STRING, pieces=_INTEGER),
+        answer={"article": thing, "pieces": count},
+    )
+
+
+def orders(count: int) -> Callable[[Random], Question]:
+    """Return questions for *count* orders in any order, with sums that the facts do not name."""
+
+    def ask(rng: Random) -> Question:
+        customers, things = rng.sample(NAMES, count), rng.sample(NOUNS, 4)
+        prices = dict(zip(things, rng.sample(range(3, 60), 4), strict=True))
+        wanted = [
+            {thing: rng.randint(2, 15) for thing in rng.sample(things, rng.randint(1, 2))} for _ in customers
+        ]
+        told = [
+            f"{name} wants {' and '.join(f'{number} of {thing!r}' for thing, number in lines.items())}."
+            for name, lines in zip(customers, wanted, strict=True)
+        ]
+        rng.shuffle(told)
+        costs = [sum(prices[thing] * number for thing, number in lines.items()) for lines in wanted]
+        listed = sorted(zip(customers, wanted, costs, strict=True), key=lambda one: one[0])
+        answer = {
+            "orders": [
+                {
+                    "customer": name,
+                    "lines": [{"article": thing, "count": lines[thing]} for thing in sorted(lines)],
+                    "total": cost,
+                }
+                for name, lines, cost in listed
+            ],
+            "sum": sum(costs),
+            "dearest": max(prices, key=lambda thing: prices[thing]),
+        }
+        said = ", ".join(f"{thing!r} {price} euros" for thing, price in prices.items())
+        return Question(
+            facts=f"One piece costs: {said}. {' '.join(told)}",
+            shape=(
+                '"orders" (a list of objects with "customer", "lines" and "total", ordered by customer; "lines" is a '
+                'list of objects with "article" and "count", ordered by article; "total" is what all pieces of the '
+                'order cost), "sum" (of all totals) and "dearest" (the article with the highest price of one piece)'
+            ),
+            schema=_object(
+                orders=_array(
+                    _object(
+                        customer=_STRING,
+                        lines=_array(_object(article=_STRING, count=_INTEGER)),
+                        total=_INTEGER,
+                    )
+                ),
+                sum=_INTEGER,
+                dearest=_STRING,
+            ),
+            answer=answer,
+            max_tokens=480,
+        )
+
+    return ask
+
+
 QUESTIONS = (person, stock, team, order)
+LEVELS = (("easy", (named, piece)), ("hard", (orders(2),)), ("hardest", (orders(4),)))
 
 
-def _maker(index: int) -> Maker:
+def _maker(ask: Callable[[Random], Question]) -> Maker:
     def make(rng: Random) -> Item:
-        question = QUESTIONS[index](rng)
+        question = ask(rng)
         return Item(
             prompt=f"{question.facts}\n\nGive these facts as one JSON object with the keys {question.shape}. "
             "Answer with the JSON only.",
             check=json(question.answer),
             truth=msgspec.json.encode(question.answer).decode(),
-            max_tokens=256,
+            max_tokens=question.max_tokens,
         )
 
     return make
 
 
-_MAKERS = tuple(_maker(index) for index in range(len(QUESTIONS)))
+_MAKERS = tuple(map(_maker, QUESTIONS))
 
 
 def items(rng: Random) -> Iterator[Item]:
@@ -131,4 +209,9 @@ def items(rng: Random) -> Iterator[Item]:
     return rounds(rng, _MAKERS)
 
 
-SUITE = Suite(kind="json_words", version=2, items=items)
+SUITE = Suite(
+    kind="json_words",
+    version=2,
+    items=items,
+    levels=tuple((level, of(*map(_maker, questions))) for level, questions in LEVELS),
+)

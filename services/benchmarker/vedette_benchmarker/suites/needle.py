@@ -1,11 +1,12 @@
 """A code to be found in a long text that names others, at any depth."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from random import Random
 
 from vedette_benchmarker.suites import Item, Suite, estimated_tokens
 from vedette_benchmarker.suites.checks import choice, every, number
-from vedette_benchmarker.suites.rounds import Maker, rounds
+from vedette_benchmarker.suites.rounds import Maker, of, rounds
 from vedette_benchmarker.suites.words import NAMES, NOUNS, TOWNS
 
 LENGTHS = (200, 500, 200, 1000, 500, 200, 2000, 200)  # tokens; a round asks each length, the dear ones once
@@ -56,15 +57,7 @@ def _maker(length: int) -> Maker:
         for decoy in facts[1:]:
             told.insert(rng.randint(0, len(told)), decoy)
         told.insert(round(depth * len(told)), facts[0])
-        asked = f"What is the code of the {things[0]}? Answer with the five digits only."
-        return Item(
-            prompt=f"Read this text.\n\n{' '.join(told)}\n\n{asked}",
-            check=every(
-                number(int(codes[0])), choice((codes[0], f"{codes[0][:2]},{codes[0][2:]}"), codes[1:])
-            ),
-            truth=codes[0],
-            max_tokens=32,
-        )
+        return _item(things[0], codes[0], codes[1:], told)
 
     return make
 
@@ -72,9 +65,80 @@ def _maker(length: int) -> Maker:
 _MAKERS = tuple(map(_maker, LENGTHS))
 
 
+def _easy(rng: Random) -> Item:
+    """Return three sentences, two of which have a code."""
+    things, codes = rng.sample(NOUNS, 2), [str(code) for code in rng.sample(range(10_000, 100_000), 2)]
+    facts = [f"The code of the {thing} is {code}." for thing, code in zip(things, codes, strict=True)]
+    rng.shuffle(facts)
+    return _item(things[0], codes[0], codes[1:], [facts[0], _filler(rng), facts[1]])
+
+
+def _alike(length: int, decoys: int) -> Maker:
+    """Return a maker of texts with *decoys* whose names share a word with the one that is asked about."""
+
+    def make(rng: Random) -> Item:
+        colour, thing, *others = rng.sample(NOUNS, 2 + decoys)
+        names = [f"{colour} {one}" if place % 2 else f"{one} {thing}" for place, one in enumerate(others)]
+        codes = [str(code) for code in rng.sample(range(10_000, 100_000), decoys + 1)]
+        facts = [
+            f"The code of the {name} is {code}."
+            for name, code in zip((f"{colour} {thing}", *names), codes, strict=True)
+        ]
+        return _item(f"{colour} {thing}", codes[0], codes[1:], _hidden(rng, facts, length))
+
+    return make
+
+
+def _chained(length: int, links: int, decoys: int) -> Maker:
+    """Return a maker of texts in which the code is that of another thing, *links* things away."""
+
+    def make(rng: Random) -> Item:
+        things = rng.sample(NOUNS, 1 + links + 2 * decoys)
+        chain, others = things[: links + 1], things[links + 1 :]
+        codes = [str(code) for code in rng.sample(range(10_000, 100_000), decoys + 1)]
+        facts = [f"The code of the {chain[-1]} is {codes[0]}."]
+        facts += [f"The {one} has the same code as the {other}." for one, other in pairwise(chain)]
+        for place, code in enumerate(codes[1:]):
+            one, other = others[2 * place : 2 * place + 2]
+            facts += [f"The code of the {other} is {code}.", f"The {one} has the same code as the {other}."]
+        return _item(chain[0], codes[0], codes[1:], _hidden(rng, facts, length))
+
+    return make
+
+
+def _hidden(rng: Random, facts: Sequence[str], length: int) -> list[str]:
+    """Return *facts* among sentences, of *length* tokens together."""
+    told, left = [], length - _ASIDE - sum(map(estimated_tokens, facts))
+    while left > 0:
+        told.append(_filler(rng))
+        left -= estimated_tokens(told[-1])
+    for fact in facts:
+        told.insert(rng.randint(0, len(told)), fact)
+    return told
+
+
+def _item(thing: str, code: str, others: Sequence[str], told: Sequence[str]) -> Item:
+    asked = f"What is the code of the {thing}? Answer with the five digits only."
+    return Item(
+        prompt=f"Read this text.\n\n{' '.join(told)}\n\n{asked}",
+        check=every(number(int(code)), choice((code, f"{code[:2]},{code[2:]}"), others)),
+        truth=code,
+        max_tokens=32,
+    )
+
+
 def items(rng: Random) -> Iterator[Item]:
     """Yield texts of about 200 to 2,000 tokens; `Item.prompt_tokens` says how many."""
     return rounds(rng, _MAKERS)
 
 
-SUITE = Suite(kind="needle", version=2, items=items)
+SUITE = Suite(
+    kind="needle",
+    version=2,
+    items=items,
+    levels=(
+        ("easy", of(_easy)),
+        ("hard", of(_alike(500, 12), _chained(400, 1, 5), _alike(800, 16), _chained(600, 2, 6))),
+        ("hardest", of(_chained(600, 4, 8), _chained(700, 6, 10))),
+    ),
+)

@@ -22,3 +22,8 @@ def rounds(rng: Random, makers: Sequence[Maker]) -> Iterator[Item]:
             item = make(rng)
         seen.add(item.prompt)
         yield item
+
+
+def of(*makers: Maker) -> Callable[[Random], Iterator[Item]]:
+    """Return the items of a level that has these *makers*."""
+    return lambda rng: rounds(rng, makers)

@@ -8,9 +8,9 @@ import msgspec
 from vedette.types import Capability
 from vedette_benchmarker.suites import Item, Suite
 from vedette_benchmarker.suites.checks import choice, number, uncalled
-from vedette_benchmarker.suites.rounds import Maker, rounds
-from vedette_benchmarker.suites.tools import TOOLS
-from vedette_benchmarker.suites.words import NAMES, NOUNS
+from vedette_benchmarker.suites.rounds import Maker, of, rounds
+from vedette_benchmarker.suites.tools import STOCK, TOOLS, TRAIN, WEATHER
+from vedette_benchmarker.suites.words import NAMES, NOUNS, TOWNS
 
 _LATER = 8  # words to draw the others from, at least
 
@@ -54,14 +54,55 @@ def _written(rng: Random) -> Item:
     )
 
 
+def _told_weather(rng: Random) -> Item:
+    """Return a question that looks like one for a tool, but whose answer stands in it."""
+    name, towns, weathers = rng.choice(NAMES), rng.sample(TOWNS, 3), rng.sample(_WEATHERS, 3)
+    told = ", ".join(f"{weather} in {town}" for town, weather in zip(towns, weathers, strict=True))
+    return Item(
+        prompt=f"{name} wrote yesterday: {told}. By that letter, what was the weather in {towns[0]}? Answer with one "
+        "word.",
+        check=choice((weathers[0],), weathers[1:]),
+        truth=weathers[0],
+        tools=(WEATHER,),
+    )
+
+
+def _told_stock(rng: Random) -> Item:
+    articles, counts = rng.sample(NOUNS, 3), rng.sample(range(11, 400), 3)
+    told = ", ".join(f"{count} of '{article}'" for article, count in zip(articles, counts, strict=True))
+    right = counts[0] + counts[1]
+    if right in counts:
+        return _told_stock(rng)
+    return Item(
+        prompt=f"A list of last year says: {told}. How many pieces of '{articles[0]}' and '{articles[1]}' together "
+        "were in stock then? Answer with the number only.",
+        check=number(right, counts),
+        truth=str(right),
+        tools=(STOCK,),
+    )
+
+
+def _told_train(rng: Random) -> Item:
+    (origin, destination, other), name = rng.sample(TOWNS, 3), rng.choice(NAMES)
+    return Item(
+        prompt=f"{name} has already booked a train from {origin} to {destination}, and wants to go on to {other} on "
+        "foot. In which town does the train arrive? Answer with the name of the town only.",
+        check=choice((destination,), (origin, other)),
+        truth=destination,
+        tools=(TRAIN,),
+    )
+
+
+_WEATHERS = ("rain", "snow", "fog", "hail", "sunshine", "wind", "frost", "thunder")
+
+
 def _offering(make: Maker, tools: int) -> Maker:
-    """Return a maker of the items of *make*, each with this number of useless *tools*."""
+    """Return a maker of the items of *make*, each with this number of useless *tools*, too."""
 
     def offer(rng: Random) -> Item:
         item = make(rng)
-        return msgspec.structs.replace(
-            item, check=uncalled(item.check), tools=tuple(rng.sample(TOOLS, tools))
-        )
+        beside = rng.sample([one for one in TOOLS if one not in item.tools], tools)
+        return msgspec.structs.replace(item, check=uncalled(item.check), tools=(*beside, *item.tools))
 
     return offer
 
@@ -74,4 +115,10 @@ def items(rng: Random) -> Iterator[Item]:
     return rounds(rng, _MAKERS)
 
 
-SUITE = Suite(kind="tool_restraint", version=2, items=items, needs=Capability.TOOLS)
+SUITE = Suite(
+    kind="tool_restraint",
+    version=2,
+    items=items,
+    needs=Capability.TOOLS,
+    levels=(("hard", of(*(_offering(make, 2) for make in (_told_weather, _told_stock, _told_train)))),),
+)

@@ -8,7 +8,7 @@ from vedette.providers import Tool, ToolCall
 from vedette.types import Capability
 from vedette_benchmarker.suites import Item, Suite
 from vedette_benchmarker.suites.checks import calls
-from vedette_benchmarker.suites.rounds import Maker, rounds
+from vedette_benchmarker.suites.rounds import Maker, of, rounds
 from vedette_benchmarker.suites.words import NAMES, NOUNS, TOWNS, WEEKDAYS
 
 
@@ -142,6 +142,48 @@ def _item(rng: Random, said: str, wanted: tuple[ToolCall, ...], right: tuple[Too
     )
 
 
+def _seats(rng: Random) -> Wish:
+    """Return a journey whose number of seats must be counted, with the towns in the other order."""
+    (origin, destination), people = rng.sample(TOWNS, 2), rng.sample(NAMES, rng.randint(3, 6))
+    stays = people.pop()
+    wish = (
+        f"{', '.join(people)} and I have to be in {destination} tomorrow; {stays} stays at home in {origin}, from "
+        "where we all start. Book the train for us."
+    )
+    return wish, _call(TRAIN, origin=origin, destination=destination, seats=len(people) + 1)
+
+
+def _before(rng: Random) -> Wish:
+    """Return an alarm a while before a time, on the day before or the same."""
+    day, hour, minute = rng.randrange(7), rng.randint(7, 11), rng.choice((5, 10, 20, 25, 35, 40, 50, 55))
+    early = rng.choice((75, 95, 110, 130, 145))
+    at = hour * 60 + minute - early
+    ahead = rng.randint(2, 5)
+    wish = (
+        f"Today is {WEEKDAYS[day]}. In {ahead} days my train leaves at {hour}:{minute:02} am. Wake me {early} minutes "
+        "before that."
+    )
+    return wish, _call(ALARM, day=WEEKDAYS[(day + ahead) % 7], hour=at // 60, minute=at % 60)
+
+
+_ORDERS = ("First", "Second", "Third", "Fourth")
+
+
+def _several(*wishes: Callable[[Random], Wish]) -> Maker:
+    """Return a maker of items that take a call for each of *wishes*."""
+
+    def make(rng: Random) -> Item:
+        told = [wish(rng) for wish in rng.sample(wishes, len(wishes))]
+        said = " ".join(
+            f"{order}: {wish}" for order, (wish, _) in zip(_ORDERS[: len(told)], told, strict=True)
+        )
+        wanted = tuple(call for _, call in told)
+        right = tuple(tool for tool in TOOLS if any(call.name == tool.name for call in wanted))
+        return _item(rng, f"Do {len(told)} things. {said}", wanted, right, min(2, len(TOOLS) - len(right)))
+
+    return make
+
+
 _MAKERS = (
     _one(_weather, 2),
     _one(_train, 2),
@@ -158,4 +200,15 @@ def items(rng: Random) -> Iterator[Item]:
     return rounds(rng, _MAKERS)
 
 
-SUITE = Suite(kind="tools", version=2, items=items, capability=Capability.TOOLS, needs=Capability.TOOLS)
+SUITE = Suite(
+    kind="tools",
+    version=2,
+    items=items,
+    capability=Capability.TOOLS,
+    needs=Capability.TOOLS,
+    levels=(
+        ("easy", of(_one(_weather, 1), _one(_stock, 1))),
+        ("hard", of(_one(_seats, 3), _one(_before, 3), _several(_light, _message, _train))),
+        ("hardest", of(_several(_seats, _before, _message, _light), _several(_before, _seats, _message))),
+    ),
+)

@@ -1,0 +1,69 @@
+"""Levels of suites: questions of the same kind that are easier or harder than the standard ones. Pure.
+
+A level has a score of its own next to that of its kind, under `kind:level`. Its difficulty is how many logits harder it
+is: a model with even odds at the standard level has odds of 1 to 7 at `hard` [Rasch 1960]. The difficulties are stated;
+LEVEL_SPREAD is how far the levels of one suite may be from them.
+"""
+
+import math
+from collections.abc import Collection, Mapping
+from functools import cache, lru_cache
+from typing import Final, TypeVar
+
+STANDARD: Final = ""
+DIFFICULTY: Final[Mapping[str, float]] = {"easy": -2.0, STANDARD: 0.0, "hard": 2.0, "hardest": 4.0}
+DIFFICULTIES: Final = tuple(DIFFICULTY.values())  # in logits
+STANDARD_PLACE: Final = DIFFICULTIES.index(0.0)
+LEVEL_SPREAD: Final = 0.5  # logits, standard deviation
+
+_ABILITY_SPREAD: Final = (
+    2.0  # of a model in one kind, in logits, as far as the choice of a level is concerned
+)
+_HALVINGS: Final = 30
+_FARTHEST: Final = 12.0
+
+T = TypeVar("T")
+
+
+def key(kind: str, level: str) -> str:
+    """Return the name under which a level of a *kind* has its score."""
+    return f"{kind}:{level}" if level else kind
+
+
+def split(name: str) -> tuple[str, str]:
+    """Return the kind and the level that a *name* of a score means."""
+    kind, _, level = name.partition(":")
+    return kind, level
+
+
+@cache
+def _keys(kind: str) -> tuple[tuple[int, str], ...]:
+    return tuple((place, key(kind, level)) for place, level in enumerate(DIFFICULTY))
+
+
+def of(found: Mapping[str, T], kind: str) -> list[tuple[int, T]]:
+    """Return what is *found* of a *kind* at each level: the place of the level, easiest first, and the value."""
+    return [(place, found[name]) for place, name in _keys(kind) if name in found]
+
+
+def fitting(answers: Mapping[str, tuple[float, float]], kind: str, declared: Collection[str]) -> str:
+    """Return the level whose next questions say most: where about half of the answers will be right.
+
+    *answers* are the right and all answers by kind and level, *declared* the kinds and levels that may be asked.
+    Without answers it is the standard level.
+    """
+    given = tuple((DIFFICULTIES[place], *told) for place, told in of(answers, kind))
+    ability = _ability(given) if given else 0.0
+    named = [level for level in DIFFICULTY if key(kind, level) in declared]
+    return min(named, key=lambda level: (abs(ability - DIFFICULTY[level]), level), default=STANDARD)
+
+
+@lru_cache(maxsize=100_000)
+def _ability(given: tuple[tuple[float, float, float], ...]) -> float:
+    """Return the mode of an ability by difficulty and its right and all answers there: all in logits."""
+    low, high = -_FARTHEST, _FARTHEST
+    for _ in range(_HALVINGS):
+        half = (low + high) / 2
+        more = math.fsum(right - of_all / (1.0 + math.exp(hard - half)) for hard, right, of_all in given)
+        low, high = (half, high) if more > half / _ABILITY_SPREAD**2 else (low, half)
+    return (low + high) / 2
