@@ -30,6 +30,7 @@ from vedette_recommender.candidate import Facts
 from vedette_recommender.columns import Columns
 from vedette_recommender.field import UseCaseScores
 from vedette_recommender.filtering import DEFAULT_STATUSES, FILTERS, narrow
+from vedette_recommender.standing import Standing
 
 # What the model below does not satisfy. A new constraint fails first here.
 REJECTS: dict[str, dict[str, Any]] = {
@@ -79,7 +80,7 @@ def candidates(measured: bool, **constraints: Any) -> int:
             else None,
         )
     )
-    scores = UseCaseScores(BUILT_IN["chat"], columns, stale_after_s=5400)
+    scores = UseCaseScores(BUILT_IN["chat"], columns, Standing(columns, 5400))
     scores.refresh(EPOCH.timestamp())
     request = RecommendRequest(use_case="chat", constraints=Constraints(**constraints))
     return narrow(scores, columns, request).left

@@ -18,6 +18,7 @@ from vedette_recommender.candidate import facts_of
 from vedette_recommender.columns import Columns
 from vedette_recommender.explain import Account
 from vedette_recommender.field import UseCaseScores
+from vedette_recommender.standing import Standing
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 MODEL = ModelRef("gpu", "qwen3:8b")
@@ -94,7 +95,7 @@ def quality(
     assert facts is not None
     columns = Columns()
     row = columns.put(facts)
-    field = UseCaseScores(use_case, columns, stale_after_s=3600)
+    field = UseCaseScores(use_case, columns, Standing(columns, 3600))
     field.refresh(NOW.timestamp())
     assert row is not None
     (account,) = Account.of(field, columns, [row], field.default)

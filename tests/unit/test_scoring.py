@@ -45,6 +45,7 @@ from vedette_recommender.scoring import (
     succeeding,
     timed_confidence,
 )
+from vedette_recommender.standing import Standing
 
 YES = Claim(value=True, evidence=Evidence.DECLARED, source="test")
 
@@ -97,7 +98,7 @@ def field(*models: Facts, use_case: str = "chat") -> tuple[UseCaseScores, Column
     for one in models:
         columns.put(one)
     expecting.settle(columns)
-    made = UseCaseScores(BUILT_IN[use_case], columns, stale_after_s=5400)
+    made = UseCaseScores(BUILT_IN[use_case], columns, Standing(columns, 5400))
     made.refresh(EPOCH.timestamp())
     return made, columns
 
@@ -750,6 +751,6 @@ def test_a_model_that_its_service_ended_is_no_candidate(
     one = model(name, locality=locality, retires_at=now + told if told is not None else None)
     columns = Columns()
     columns.put(one)
-    made = UseCaseScores(BUILT_IN["chat"], columns, stale_after_s=1e9)
+    made = UseCaseScores(BUILT_IN["chat"], columns, Standing(columns, 1e9))
     made.refresh(now.timestamp())
     assert ("retired" in narrow(made, columns, RecommendRequest(use_case="chat")).rejected) == out

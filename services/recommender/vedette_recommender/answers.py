@@ -549,7 +549,10 @@ class Answers:
         for use_case, ranking in ranked.items():
             for place in ranking.ranked:
                 scores.setdefault(place.row, {})[use_case] = place.score
-        best_first = sorted(columns.order, key=lambda row: -max(scores.get(row, {"": 0.0}).values()))
+        rank = columns.rank
+        best_first = sorted(scores, key=lambda row: (-max(scores[row].values()), rank[row]))
+        if len(best_first) < most:
+            best_first += [row for row in columns.order if row not in scores]
         statuses = self._board.statuses()
         found = []
         for row in best_first[:most]:

@@ -267,7 +267,7 @@ class Columns:
         if before is None or before.info != facts.info:
             self._describe(row, facts)
             self._members.setdefault(int(self.endpoint[row]), set()).add(row)
-            self._press(row, self.loads.get(facts.model.endpoint))
+            self._press_one(row, self.loads.get(facts.model.endpoint))
             self._moved.add(int(self.endpoint[row]))
         if before is None or before.performance != facts.performance:
             self._time(row, facts.performance)
@@ -289,7 +289,7 @@ class Columns:
         """Take the last load of an endpoint; return the rows of the models for which it changes anything."""
         rows = self.at_endpoint(event.endpoint)
         load = self.loads[event.endpoint] = Load(event=event, sharing=self._sharing(rows))
-        return [row for row in rows if self._press(row, load)]
+        return self._press(rows, load)
 
     def share(self, rows: NDArray[np.intp]) -> list[int]:
         """Learn again how much requests of the endpoint of *rows* slow each other down; return what that changes."""
@@ -304,18 +304,28 @@ class Columns:
         """Return the rows of the models at *endpoint*."""
         return sorted(self._members.get(self.endpoints.find(endpoint), ()))
 
-    def _press(self, row: int, load: Load | None) -> bool:
-        """Enter *load*, or that there is none; return whether that changes what is expected."""
-        facts = self.facts[row]
-        if load is None or facts is None:
+    def _press_one(self, row: int, load: Load | None) -> None:
+        if load is None:
             self.load_until[row] = -np.inf
-            return False
-        name, was_until = facts.model.name, self.load_until[row]
-        before = (self.crowding[row].item(), self.ahead[row].item(), self.load_resident[row].item())
-        after = (*load.pressure(name), _number(load.resident(name)))
-        self.load_until[row] = load.until
-        self.crowding[row], self.ahead[row], self.load_resident[row] = after
-        return was_until < load.event.at.timestamp() or not all(map(_same, before, after))
+        else:
+            self._press([row], load)
+
+    def _press(self, rows: Sequence[int], load: Load) -> list[int]:
+        """Enter *load* for the models in *rows* of its endpoint; return those of which it changes what is expected."""
+        if not rows:
+            return []
+        names = [facts.model.name for row in rows if (facts := self.facts[row])]
+        here = np.array(rows, np.intp)
+        kept = (self.crowding, self.ahead, self.load_resident)
+        after = np.array(load.figures(names)).T
+        before = np.stack([column[here] for column in kept])
+        same = ((before == after) | (np.isnan(before) & np.isnan(after))).all(axis=0)
+        same &= self.load_until[here] >= load.event.at.timestamp()
+        for column, figures in zip(kept, after, strict=True):
+            column[here] = figures
+        self.load_until[here] = load.until
+        changed: list[int] = here[~same].tolist()
+        return changed
 
     def _describe(self, row: int, facts: Facts) -> None:
         info = facts.info
@@ -484,10 +494,6 @@ def _resident_until(residency: Residency | None) -> float:
     if not residency.resident:
         return -math.inf
     return residency.expires_at.timestamp() if residency.expires_at else math.inf
-
-
-def _same(one: float, other: float) -> bool:
-    return one == other or (math.isnan(one) and math.isnan(other))
 
 
 def _number(value: float | None) -> float:

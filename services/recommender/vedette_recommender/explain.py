@@ -127,6 +127,10 @@ class Account:
 
     def contributions(self) -> tuple[Contribution, ...]:
         """Return the part of each signal; the points add up to the raw score."""
+        return self._contributions
+
+    @cached_property
+    def _contributions(self) -> tuple[Contribution, ...]:
         return tuple(self._contribution(place, signal) for place, signal in enumerate(SIGNALS))
 
     def _contribution(self, place: int, signal: Signal) -> Contribution:

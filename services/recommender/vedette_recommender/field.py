@@ -13,15 +13,25 @@ from vedette.types import Signal
 from vedette.usecases import LIKE, SIGNALS, Bounds, UseCase, estimating
 from vedette.usecases.estimating import Answered, Mix, Scale
 from vedette.usecases.levels import DIFFICULTIES, STANDARD_PLACE
+from vedette.usecases.utility import falling, rising
 from vedette_recommender import bounds, scoring
 from vedette_recommender.candidate import Facts
 from vedette_recommender.columns import CAPABILITIES, STATUSES, Columns, Floats, Mask, Pace, Rows
 from vedette_recommender.constants import ERROR_BAND_POINTS, STATUS_MULTIPLIERS
-from vedette_recommender.scoring import CONTEXT, QUALITY, REPORTED, SPEED, TTFT, Evidence
+from vedette_recommender.scoring import (
+    CONTEXT,
+    PRICE,
+    QUALITY,
+    RELIABILITY,
+    REPORTED,
+    SPEED,
+    TTFT,
+    Evidence,
+)
+from vedette_recommender.standing import ALL, Standing
 
 K = TypeVar("K")
 V = TypeVar("V")
-ALL: Final = slice(None)
 # With fewer candidates than this share of many models, only theirs are looked at instead of everything.
 _FEW: Final = 0.5
 _CACHED: Final = 8192  # models, whose weighed signals fit into the second-level cache
@@ -75,14 +85,12 @@ class Place(Struct, frozen=True):
 
 
 class UseCaseScores:
-    """The standing of all models for a use case. `refresh` before reading.
+    """What all models are worth for a use case. `refresh` before reading.
 
-    Without *load*, the requests that servers work on now do not count.
+    What does not depend on the use case is in *standing*, which other use cases share.
     """
 
-    def __init__(
-        self, use_case: UseCase, columns: Columns, stale_after_s: float, *, load: bool = True
-    ) -> None:
+    def __init__(self, use_case: UseCase, columns: Columns, standing: Standing) -> None:
         room = columns.room
         self.use_case = use_case
         self.at = -math.inf  # the minute it is of, in seconds since 1970
@@ -96,16 +104,12 @@ class UseCaseScores:
         )  # what callers' reports would add to the utility
         self._told: Mask = np.zeros(room, np.bool_)  # where they are of a model at all
         self.best_quality = 0.0  # that is to be expected of any candidate
-        self.status = np.zeros(room, np.int8)
-        self.pace = Pace.unknown(room)
-        self.expected_ttft_ms: Floats = np.full(room, np.nan)
         self.answer_s: Floats = np.full(room, np.nan)  # that a typical answer takes now
         # Kept by `filtering`: who passes where nothing special is asked.
         self.narrowed: FilterResult | None = None
         self.ordered: dict[str, list[float]] = {}  # the values that a limit is about
         self._columns = columns
-        self._load = load
-        self._stale_after_s = stale_after_s
+        self._standing = standing
         self._like = LIKE.index(use_case.like)
         # Rate of right answers, effective trials, trials, logit; and below, how much of them is at each level.
         self._answered: Floats = np.zeros((4, room))
@@ -113,12 +117,10 @@ class UseCaseScores:
         self._judged_on = np.full(room, -1)
         self._quality: Floats = np.zeros((2, room))  # what to count with, and how much of it is from answers
         self._required = [CAPABILITIES.index(capability) for capability in use_case.requires]
-        self._by_status: Floats = np.ones(room)  # what the status takes off the score
-        self._by_failing: Floats = np.ones(room)  # and that its calls fail now
         self._by_bounds: Floats = np.ones(
             (len(bounds.BOUNDS), room)
-        )  # and what each of the use case's own bounds
-        self._by_all: Floats = np.ones(room)  # and all of these together
+        )  # what each of the use case's own bounds takes off the score
+        self._by_all: Floats = np.ones(room)  # and they, the status and failing calls together
         # By the use case's own weights: what all signals but the context come to, and the confidence.
         self._partial: Floats = np.zeros(room)
         self._sure: Floats = np.zeros(room)
@@ -128,6 +130,21 @@ class UseCaseScores:
         self.scale = Scale()  # how all answers differ from what was expected
         self._touched: set[int] = set(columns.rows.values())
         self._pressed: set[int] = set()
+
+    @property
+    def status(self) -> NDArray[np.int8]:
+        """The status of each model that may be believed at this minute."""
+        return self._standing.status
+
+    @property
+    def pace(self) -> Pace:
+        """How fast the models are now."""
+        return self._standing.pace
+
+    @property
+    def expected_ttft_ms(self) -> Floats:
+        """The time to the first token to expect now, with loading where that is to come."""
+        return self._standing.expected_ttft_ms
 
     def touch(self, rows: Collection[int]) -> None:
         """Have *rows* worked out again: their models are others, or something was measured."""
@@ -139,9 +156,12 @@ class UseCaseScores:
 
     def refresh(self, at: float) -> None:
         """Work out what has changed until *at*."""
+        self._standing.refresh(at)
         self._judge()
         rows: Rows
         if at != self.at or self._touched:
+            if self._touched:
+                self._describe(np.fromiter(self._touched, np.intp))
             rows = ALL if at != self.at else np.fromiter(self._touched | self._pressed, np.intp)
             self.at = at
             self._work_out(rows)
@@ -161,6 +181,8 @@ class UseCaseScores:
 
     def _judge(self) -> None:
         """Estimate the quality of the models of which there is something new to judge by."""
+        if not self._touched:
+            return
         columns = self._columns
         touched = np.fromiter(self._touched, np.intp)
         rows = touched[self._judged_on[touched] != columns.judged_on[touched]]
@@ -204,34 +226,40 @@ class UseCaseScores:
         columns = self._columns
         return columns.expected_quality[self._like, rows], columns.expected_quality_spread[self._like, rows]
 
-    def _work_out_pace(self, rows: Rows) -> None:
-        """Work out what depends on the pace of *rows*, where all else is as it was."""
-        self._keep_pace(rows)
-        speed, ttft = self._timed(rows)
-        self.utility[SPEED, rows], self.utility[TTFT, rows] = speed.utility, ttft.utility
-        self.confidence[SPEED, rows], self.confidence[TTFT, rows] = speed.confidence, ttft.confidence
-        self._hear(rows)
-        self._partial[rows], self._sure[rows] = self._weigh(self.default.shares, rows)
-
-    def _keep_pace(self, rows: Rows) -> None:
-        columns, at = self._columns, self.at
-        for kept, now in zip(self.pace, columns.pace(at, rows, load=self._load), strict=True):
-            kept[rows] = now
-        self.expected_ttft_ms[rows] = columns.ttft_ms_with_loading(
-            self.pace.ttft_ms[rows], at, self._stale_after_s, rows
+    def _describe(self, rows: Rows) -> None:
+        """Keep of *rows* what only changes when something new is known of a model."""
+        self.utility[QUALITY, rows], self.confidence[QUALITY, rows] = self._quality[:, rows]
+        declared = (
+            (PRICE, scoring.price(self._columns, rows)),
+            (CONTEXT, scoring.context(self._columns, rows, self.use_case.wanted_context)),
         )
-        self.answer_s[rows] = bounds.answer_s(self.pace.of(rows), self.use_case)
+        for signal, known in declared:
+            self.utility[signal, rows], self.confidence[signal, rows] = known.utility, known.confidence
 
     def _work_out(self, rows: Rows) -> None:
-        self._keep_pace(rows)
-        known = self.evidence(rows)
-        self.utility[:, rows] = np.stack([signal.utility for signal in known])
-        self.confidence[:, rows] = np.stack([signal.confidence for signal in known])
+        """Work out what changes with the time and with the pace of *rows*."""
+        timed = self._timed(rows)
+        for signal, known in zip((SPEED, TTFT), timed, strict=True):
+            self.utility[signal, rows], self.confidence[signal, rows] = known.utility, known.confidence
+        reliability = self._standing.reliability[:, rows]
+        self.utility[RELIABILITY, rows], self.confidence[RELIABILITY, rows] = reliability
+        self.answer_s[rows] = bounds.answer_s(self.pace.of(rows), self.use_case)
         self._hear(rows)
-        self.status[rows] = self._columns.statuses(self.at, self._stale_after_s, rows)
-        self._by_status[rows] = scoring.STATUS_MULTIPLIER[self.status[rows]]
-        self._by_failing[rows] = 1.0 - self._columns.failing_now(self.at, rows)
         self._partial[rows], self._sure[rows] = self._weigh(self.default.shares, rows)
+
+    def _work_out_pace(self, rows: Rows) -> None:
+        """Work out what changes with the pace of *rows* alone: how sure it is stays the same, say."""
+        pace, use_case = self.pace.of(rows), self.use_case
+        if not use_case.embeds:
+            for signal, utility, own, usual, half in (
+                (SPEED, rising, pace.output_tps, pace.usual_output_tps, use_case.half_output_tps),
+                (TTFT, falling, pace.ttft_ms, pace.usual_ttft_ms, use_case.half_ttft_ms),
+            ):
+                sure = self.confidence[signal, rows]
+                self.utility[signal, rows] = scoring.counted(sure, utility(own, half), utility(usual, half))
+        self.answer_s[rows] = bounds.answer_s(pace, use_case)
+        self._hear(rows)
+        self._partial[rows] = self._added_up(self.default.shares, rows)
 
     def _find_best(self, rows: Rows) -> Rows:
         """Find the best quality of all candidates; return whose bounds to work out: of *rows*, or of all by another."""
@@ -258,7 +286,7 @@ class UseCaseScores:
     def _together(self, rows: Rows, bounded: Floats) -> Floats:
         """Return what status, failures and what is *bounded* make of the scores of *rows* together."""
         factors: Floats = np.multiply.reduce(bounded, axis=0)
-        return factors * self._by_status[rows] * self._by_failing[rows]
+        return factors * self._standing.by_status[rows] * self._standing.by_failing[rows]
 
     def _bounded(self, rows: Rows, terms: Terms) -> Floats:
         usual = terms.bounds == self.default.bounds
@@ -371,7 +399,8 @@ class UseCaseScores:
         if terms.bounds == self.default.bounds and (self._by_all[rows] == 1.0).all():
             return [{}] * len(rows)
         statuses = [STATUSES[code].value for code in self.status[rows].tolist()]
-        factors = [self._by_status[rows], self._by_failing[rows], *self._bounded(rows, terms)]
+        standing = self._standing
+        factors = [standing.by_status[rows], standing.by_failing[rows], *self._bounded(rows, terms)]
         return [
             {
                 name: value
@@ -422,9 +451,13 @@ class UseCaseScores:
         They are added in the order in which contributions are, and for one model as for all of them (which
         `einsum` does not do).
         """
-        weights = np.array(shares)[:, None]
-        utility, confidence = _of(self.utility, rows), _of(self.confidence, rows)
-        worth = scoring.points(weights[:CONTEXT], 1.0)
+        sure = _summed(np.array(shares)[:, None], _of(self.confidence, rows))
+        return self._added_up(shares, rows), np.minimum(1.0, sure)
+
+    def _added_up(self, shares: tuple[float, ...], rows: Rows) -> Floats:
+        """Return the points of all signals but the context, added up."""
+        utility = _of(self.utility, rows)
+        worth = scoring.points(np.array(shares)[:CONTEXT, None], 1.0)
         told = _places(self._told, rows)
         if len(told) > _FEW * utility.shape[1]:
             partial = _summed(worth, self.counted(rows, shares))
@@ -433,7 +466,7 @@ class UseCaseScores:
             if len(told):
                 places = told if isinstance(rows, slice) else self._told[rows]
                 partial[places] = _summed(worth, self.counted(told, shares))
-        return partial, np.minimum(1.0, _summed(weights, confidence))
+        return partial
 
     def context(self, rows: Rows, wanted: int) -> Floats:
         """Return the utility of the context where *wanted* tokens are all that is needed."""

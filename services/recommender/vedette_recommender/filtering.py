@@ -29,7 +29,8 @@ from vedette_recommender.columns import (
     Names,
 )
 from vedette_recommender.constants import STATUS_MULTIPLIERS
-from vedette_recommender.field import ALL, FilterResult, UseCaseScores
+from vedette_recommender.field import FilterResult, UseCaseScores
+from vedette_recommender.standing import ALL
 
 DEFAULT_STATUSES = tuple(STATUS_MULTIPLIERS)
 # What has no distance is taken to be farther than any number that is off by less than this many times itself.

@@ -101,6 +101,14 @@ class Load(Value, frozen=True, kw_only=True):
         ahead = ((waiting or 0) + 1) / max(1, running) if full else 0.0
         return 1.0 + self.sharing * beside, ahead
 
+    def figures(self, names: Iterable[str]) -> list[tuple[float, float, float]]:
+        """Return of each model its `pressure`, and whether it is loaded: 1, 0, or NaN where the server does not say."""
+        usual = self.pressure("")  # of all models of which the server says nothing of their own
+        named = self.event.models
+        return [
+            (*(self.pressure(name) if name in named else usual), _flag(self.resident(name))) for name in names
+        ]
+
     def busy(self, name: str) -> float:
         """Return how many requests a slot of the model *name* has; one half where a busy server has no slots."""
         running, waiting, slots = self.requests(name)
@@ -125,3 +133,7 @@ class Load(Value, frozen=True, kw_only=True):
             return ""
         of = f" of {slots} slots" if slots is not None else ""
         return f"{running or 0} running{of}" + (f", {waiting} waiting" if waiting else "")
+
+
+def _flag(told: bool | None) -> float:
+    return math.nan if told is None else float(told)

@@ -15,6 +15,7 @@ from vedette_recommender import expecting
 from vedette_recommender.candidate import Candidate, Facts, candidate, facts_of
 from vedette_recommender.columns import Columns
 from vedette_recommender.field import UseCaseScores
+from vedette_recommender.standing import Standing
 
 
 class Scoreboard:
@@ -39,6 +40,8 @@ class Scoreboard:
         self._stale_after = stale_after
         self._ratings = ratings
         self._columns = Columns(published=published, closed=closed)
+        # With what servers work on now, and without.
+        self._standings: dict[bool, Standing] = {}
         self._fields: dict[tuple[str, bool], UseCaseScores] = {}
         self._touched = {state.model for state in catalogue.present()}
         self._pressed = {model.endpoint for model in self._touched}
@@ -67,8 +70,11 @@ class Scoreboard:
         load = load or not columns.loads  # where no server tells its load, both are the same
         field = self._fields.get((use_case, load))
         if field is None:
-            stale_after_s = self._stale_after.total_seconds()
-            field = UseCaseScores(self._use_cases[use_case], columns, stale_after_s, load=load)
+            standing = self._standings.get(load)
+            if standing is None:
+                stale_after_s = self._stale_after.total_seconds()
+                standing = self._standings[load] = Standing(columns, stale_after_s, load=load)
+            field = UseCaseScores(self._use_cases[use_case], columns, standing)
             self._fields[use_case, load] = field
         field.refresh(self.scored_at.timestamp())
         return field
@@ -112,6 +118,8 @@ class Scoreboard:
             if held is not None:
                 changed.update(self._columns.press(held.event))
         self._pressed.clear()
+        if (standing := self._standings.get(True)) is not None:
+            standing.press(changed)
         for (_, load), field in self._fields.items():
             if load:
                 field.press(changed)
@@ -126,11 +134,14 @@ class Scoreboard:
         if len(self._columns) + new > self._columns.room:
             self._columns = self._columns.with_room_for(len(self._columns) + new)
             self._fields.clear()
+            self._standings.clear()
         changed: set[int] = set()
         for model, facts in known:
             row = self._columns.drop(model) if facts is None else self._columns.put(facts)
             if row is not None:
                 changed.add(row)
         changed |= expecting.settle(self._columns)
+        for standing in self._standings.values():
+            standing.touch(changed)
         for field in self._fields.values():
             field.touch(changed)

@@ -166,16 +166,19 @@ def _timed(
     spread, unsure = _known(spread), columns.spread_now(at, rows)
     sure = np.where(n > 0, timed_confidence(n, spread, age_s, unsure), 0.0)
     if told is None or heard is None:
-        counted = sure * _known(worth) + (1.0 - sure) * expected
-        return Evidence(own, counted, sure, expected)
+        return Evidence(own, counted(sure, worth, expected), sure, expected)
     reports = weight_of_reports(signal, told[0] * _left(columns, at, rows), n)
     beside: Floats = timed_confidence(n + reports, spread, age_s, unsure)
     alone: Floats = _sure(REPORTED_SPREAD**2 / np.maximum(reports, 1e-9))
     all_sure = np.where(n > 0, beside, alone)
     mean = _mean(_known(worth), n, _known(heard), reports)
-    counted = all_sure * mean + (1.0 - all_sure) * expected
     raw = np.where(np.isnan(own) & (reports > 0), told[1], own)
-    return Evidence(raw, counted, sure, expected, reports)
+    return Evidence(raw, counted(all_sure, mean, expected), sure, expected, reports)
+
+
+def counted(sure: Floats, worth: Floats, expected: Floats) -> Floats:
+    """Return the utility that counts of what is *worth* that much (NaN: not measured) and so *sure*."""
+    return sure * _known(worth) + (1.0 - sure) * expected
 
 
 def reliability(columns: Columns, at: float, rows: Rows, *, reports: bool = False) -> Evidence:
