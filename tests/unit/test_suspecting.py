@@ -7,11 +7,22 @@ from msgspec.structs import replace
 
 from samples import benchmark_event, lifecycle_event, model_info, probe_event, report_event
 from vedette.messages.catalogue import Catalogue, ModelState
+from vedette.messages.events import EndpointLoad
 from vedette.settings import Benchmarking
 from vedette.testing import EPOCH
-from vedette.types import Health, Level, ModelRef, Outcome, ProbeSample, Status, Watch
+from vedette.types import (
+    Health,
+    Level,
+    ModelLoad,
+    ModelRef,
+    Outcome,
+    ProbeSample,
+    Residency,
+    Status,
+    Watch,
+)
 from vedette_benchmarker.load import plan, small
-from vedette_benchmarker.suspecting import EVERY, suspicion
+from vedette_benchmarker.suspecting import EVERY, LOADS, suspicion
 
 MODEL = ModelRef("box", "m")
 LATER = EPOCH + timedelta(hours=1)
@@ -96,6 +107,60 @@ def test_it_waits_ten_minutes_after_a_benchmark_and_is_forgotten_after_half_an_h
     assert suspicion(state(watch), LATER + timedelta(minutes=31)) is None
     after = benchmark_event(MODEL, at=LATER + timedelta(minutes=1), tps=40.0)
     assert suspicion(state(watch, after), LATER + timedelta(minutes=2)) is None
+
+
+def loads(
+    *output_tps: float | None, running: int = 2, own: int = 0, of_each: bool = False
+) -> list[EndpointLoad]:
+    """Return readings ten seconds apart, the last one at LATER, of a server that has one model."""
+    return [
+        EndpointLoad(
+            id=str(n),
+            at=LATER - timedelta(seconds=10 * (len(output_tps) - 1 - n)),
+            endpoint=MODEL.endpoint,
+            every_s=10.0,
+            source="x",
+            running=running,
+            own=own,
+            output_tps=None if of_each else tps,
+            models={MODEL.name: ModelLoad(running=running, output_tps=tps)} if of_each else {},
+            loaded={MODEL.name: Residency(resident=True)},
+            elapsed_ms=1.0,
+            bytes=1,
+        )
+        for n, tps in enumerate(output_tps)
+    ]
+
+
+@pytest.mark.parametrize("of_each", [False, True])
+def test_a_server_that_writes_far_less_for_all_than_one_alone_got_is_suspicious(of_each: bool) -> None:
+    """The benchmark measured 40 tokens/s."""
+    slow = [12.0] * LOADS
+    found = suspicion(state(), LATER, loads(*slow, of_each=of_each))
+    assert found is not None
+    assert found.due == EPOCH + EVERY
+    assert "12.0 tokens/s" in found.why
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        loads(*[12.0] * (LOADS - 1)),
+        loads(*[12.0] * LOADS, 40.0),
+        loads(*[20.0] * LOADS),
+        loads(*[12.0] * LOADS, None),
+        loads(*[0.0] * LOADS, running=0),
+        loads(*[12.0] * LOADS, own=1),
+    ],
+    ids=["too few", "one is usual", "shared", "not said", "idle", "of our own"],
+)
+def test_a_load_that_may_be_usual_is_not_suspicious(seen: list[EndpointLoad]) -> None:
+    assert suspicion(state(), LATER, seen) is None
+
+
+def test_a_load_before_the_last_benchmark_says_nothing() -> None:
+    after = benchmark_event(MODEL, at=LATER + timedelta(seconds=1), tps=40.0)
+    assert suspicion(state(after), LATER + SOON, loads(*[12.0] * LOADS)) is None
 
 
 def test_a_small_benchmark_warms_up_and_asks_twice() -> None:

@@ -48,6 +48,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             ("MODELS", "model.>"),
             ("ENDPOINTS", "endpoint.observed.*"),
             ("REPORTS", "report.>"),
+            ("LOADS", "endpoint.load.*"),
             then=suspicions.on_event,
         )
         rng = SystemRandom()  # a seed repeated at a restart would meet the server's prompt cache

@@ -1,22 +1,27 @@
 """Which models may have changed since they were measured, so that one small benchmark is due at once. Pure.
 
 The suspicions: reports that show a change or nearly one, an answer to a probe that took far longer or shorter than
-usual, a model that is available again, a last benchmark that is far from those before it.
+usual, a server that writes far fewer tokens for all its requests together than one alone got, a model that is available
+again, a last benchmark that is far from those before it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from vedette.messages.catalogue import ModelState
 from vedette.messages.changing import own_change
+from vedette.messages.events import EndpointLoad
 from vedette.quantiles import quantile
-from vedette.types import Health, Level, Outcome, Status
+from vedette.types import Health, Level, Outcome, Performance, Status
 
 EVERY: Final = timedelta(minutes=10)  # at most one unasked benchmark of a model
 _OLD: Final = timedelta(minutes=30)  # a suspicion that was not followed up for so long is none
 _PROBE_TIMES: Final = 3.0  # how many times longer, or shorter, than usual an answer to a probe must take
 _MIN_PROBES: Final = 4  # answers that say what is usual
+# Readings of a server's load in a row. Requests that only now and then run during one are not taken for slow ones.
+LOADS: Final = 6
+_LOAD_TIMES: Final = 3.0  # how many times fewer tokens it must write than one request got at rest
 
 
 class Suspicion(NamedTuple):
@@ -26,14 +31,16 @@ class Suspicion(NamedTuple):
     due: datetime
 
 
-def suspicion(state: ModelState, now: datetime) -> Suspicion | None:
-    """Return what is suspicious of a model, or None. Models that were never benchmarked are measured anyway."""
+def suspicion(state: ModelState, now: datetime, loads: Sequence[EndpointLoad] = ()) -> Suspicion | None:
+    """Return what is suspicious of a model, or None. Models that were never benchmarked are measured anyway.
+
+    *loads* are the last readings of its endpoint, the newest last.
+    """
     performance = state.performance
     if performance is None or not state.present:
         return None
-    found = [
-        (at, why) for at, why in _reasons(state, now) if at > performance.measured_at and now - at <= _OLD
-    ]
+    reasons = (*_reasons(state, now), *_slow_under_load(state.model.name, performance, loads))
+    found = [(at, why) for at, why in reasons if at > performance.measured_at and now - at <= _OLD]
     if not found and own_change(performance).any:
         found = [(now, "the last benchmark is far from those before it")]
     return Suspicion(max(found)[1], performance.measured_at + EVERY) if found else None
@@ -55,6 +62,31 @@ def _reasons(state: ModelState, now: datetime) -> Iterator[tuple[datetime, str]]
         yield health.since, "it is available again"
     if times := _times_longer(health):
         yield health.outcomes[-1].at, f"a probe took {times:.1f} times as long as usual"
+
+
+def worked_on(load: EndpointLoad) -> dict[str, float]:
+    """Return the output tokens per second of each model that *load* shows at work for others, where it says so."""
+    if load.outcome is not Outcome.OK or load.own:
+        return {}
+    of_each = {
+        name: one.output_tps
+        for name, one in load.models.items()
+        if one.running and one.output_tps is not None
+    }
+    if load.models or not load.running or load.output_tps is None or len(load.loaded or ()) != 1:
+        return of_each
+    return dict.fromkeys(load.loaded or (), load.output_tps)
+
+
+def _slow_under_load(
+    name: str, performance: Performance, loads: Sequence[EndpointLoad]
+) -> Iterator[tuple[datetime, str]]:
+    """Yield that all requests together got far less, reading after reading, than one alone got at rest."""
+    rest = performance.output_tps.median if performance.output_tps else 0.0
+    rates = [worked_on(load).get(name) for load in loads[-LOADS:]]
+    told = [rate for rate in rates if rate is not None]
+    if rest and len(told) == LOADS and max(told) * _LOAD_TIMES <= rest:
+        yield loads[-1].at, f"its server writes {max(told):.1f} tokens/s at most while requests run"
 
 
 def _times_longer(health: Health) -> float | None:

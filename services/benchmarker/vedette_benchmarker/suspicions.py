@@ -1,6 +1,7 @@
 """Queues one small benchmark of each model that may have changed, soon after the event that says so."""
 
 import asyncio
+from collections import deque
 from datetime import datetime
 
 import nats.errors
@@ -9,9 +10,9 @@ from vedette.bus.bus import Bus
 from vedette.endpoints import Endpoints
 from vedette.errors import ClockWrong, NotYet
 from vedette.messages.catalogue import Catalogue
-from vedette.messages.events import Event, ModelBenchmarked, ModelProbed, ModelReported
+from vedette.messages.events import EndpointLoad, Event, ModelBenchmarked, ModelProbed, ModelReported
 from vedette.types import ModelRef
-from vedette_benchmarker.suspecting import EVERY, suspicion
+from vedette_benchmarker.suspecting import EVERY, LOADS, suspicion, worked_on
 
 _LOOK_EVERY_S = 1.0
 
@@ -25,11 +26,23 @@ class Suspicions:
         self._endpoints = endpoints
         self._touched: set[ModelRef] = set()
         self._asked: dict[ModelRef, datetime] = {}
+        self._loads: dict[str, deque[EndpointLoad]] = {}  # the last of each endpoint that has models at work
 
     def on_event(self, event: Event) -> None:
         """Have the model of *event* looked at soon, if the event can raise or end a suspicion."""
         if isinstance(event, ModelReported | ModelProbed | ModelBenchmarked):
             self._touched.add(event.model)
+        elif isinstance(event, EndpointLoad):
+            self._on_load(event)
+
+    def _on_load(self, load: EndpointLoad) -> None:
+        if not (at_work := worked_on(load)):
+            self._loads.pop(load.endpoint, None)
+            return
+        last = self._loads.setdefault(load.endpoint, deque(maxlen=LOADS))
+        last.append(load)
+        if len(last) == LOADS:
+            self._touched.update(ModelRef(load.endpoint, name) for name in at_work)
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -45,7 +58,8 @@ class Suspicions:
     async def _is_settled(self, model: ModelRef, now: datetime) -> bool:
         """Queue a benchmark of *model* if one is due; return whether there is nothing more to look at."""
         state, endpoint = self._catalogue.get(model), self._endpoints.get(model.endpoint)
-        found = suspicion(state, now) if state else None
+        loads = tuple(self._loads.get(model.endpoint, ()))
+        found = suspicion(state, now, loads) if state else None
         if found is None or endpoint is None or not endpoint.settings.benchmark:
             return True
         if now < found.due or model in self._asked:

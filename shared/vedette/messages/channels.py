@@ -167,7 +167,7 @@ CHANNELS: Final[tuple[Channel, ...]] = (
         subject="endpoint.load.{endpoint}",
         stream="LOADS",
         publishers=("prober",),
-        followers=("prober", "recommender", "console"),
+        followers=("prober", "benchmarker", "recommender", "console"),
         copy="endpoint.load",
         frequent=True,
     ),
