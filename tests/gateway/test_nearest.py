@@ -24,7 +24,7 @@ def chat(**fields: Any) -> Wanted:
 
 
 def asked(wanted: Wanted, use_case: str = "chat", *, caller: str = "me", limit: int = 4) -> bytes:
-    return encode(wanted.recommendation(use_case, caller=caller, limit=limit))
+    return encode(wanted.recommendation(use_case, caller=caller, limit=limit, room=wanted.rooms[0]))
 
 
 def model(name: str, **facts: Any) -> Recommendation:

@@ -19,7 +19,7 @@ def chat(**fields: Any) -> Wanted:
 
 
 def asked(wanted: Wanted) -> RecommendRequest:
-    return wanted.recommendation("chat", caller="me", limit=4)
+    return wanted.recommendation("chat", caller="me", limit=4, room=wanted.rooms[0])
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from vedette.messages.queries import (
     TopReply,
 )
 from vedette.messages.validation import reference, use_case_of
+from vedette.text.figures import number
 from vedette.text.shown import shown_name
 from vedette.types import Status
 from vedette_gateway import nearest
@@ -158,13 +159,16 @@ class Finding:
             guessed = guess(wanted, open_ones)
             guessed = await self._voting.improved(wanted, guessed, open_ones, self._embedder)
         use_case = guessed.use_case if guessed else use_case_of(wanted.target.name, known)
-        request = wanted.recommendation(use_case, caller=caller.name, limit=limit)
-        reply = await self._rankings.of(encode(request))
+        for room in wanted.rooms:
+            request = wanted.recommendation(use_case, caller=caller.name, limit=limit, room=room)
+            reply = await self._rankings.of(encode(request))
+            if not lacks_room(reply.value):
+                break
         candidates = tuple(
             one for recommended in reply.value.recommendations if (one := _candidate(recommended))
         )
         if not candidates:
-            raise _none(use_case, reply.value)
+            raise unfit(use_case, reply.value)
         return Found(
             candidates=candidates,
             use_case=use_case,
@@ -272,15 +276,34 @@ def _speed(view: ModelView) -> float:
     return (view.performance.output_tps if view.performance else None) or 0.0
 
 
-def _none(use_case: str, reply: TopReply) -> Problem:
-    """Return that no model fits, and what to relax."""
+def lacks_room(reply: TopReply) -> bool:
+    """Return whether no model fits, and would if the request needed less context. Pure."""
+    relax = reply.relax
+    return (
+        not reply.recommendations
+        and relax is not None
+        and relax.constraint == "constraints.min_context_tokens"
+        and not relax.also
+    )
+
+
+def unfit(use_case: str, reply: TopReply) -> Problem:
+    """Return that no model fits, and what to relax: 503 where that may pass, 400 where the request must change. Pure.
+
+    Clients send a request again and again after a 503, and shorten a conversation after `context_length_exceeded`.
+    """
     if reply.recommendations:
         shown = shown_name(reply.recommendations[0].model)
         return Problem(503, "no_model", f"{shown} is best for {use_case}, but has no URL for OpenAI clients")
     relax = reply.relax
+    if relax and lacks_room(reply):
+        problem = (
+            f"the request needs a context of about {number(relax.need)} tokens; the maximum context length of "
+            f"the models that fit {use_case} now is {number(relax.to)} tokens ({shown_name(relax.model)})"
+        )
+        return Problem(400, "context_length_exceeded", problem)
     remedy = f"; relax {relax.constraint}, and {shown_name(relax.model)} fits" if relax else ""
     rejected = ", ".join(f"{n} by {code}" for code, n in reply.rejected.items())
     known = f" of {reply.considered} models" if reply.considered else ""
-    return Problem(
-        503, "no_model", f"no model{known} fits {use_case} now ({rejected or 'none is known'}){remedy}"
-    )
+    problem = f"no model{known} fits {use_case} now ({rejected or 'none is known'}){remedy}"
+    return Problem(503, "no_model", problem)

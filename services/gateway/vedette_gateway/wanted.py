@@ -65,6 +65,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     stream: bool
     capabilities: frozenset[Capability]
     tokens: int  # of prompt and answer together, about; 0: few
+    least_tokens: int  # of the prompt alone, about; 0: few
     max_tokens: int | None
     wishes: Mapping[str, Any]  # fields of a recommendation's request, as its JSON has them
     among: tuple[str, ...] = ()  # the use cases that `vedette/auto` may choose from; without any, all
@@ -73,14 +74,26 @@ class Wanted(Struct, frozen=True, kw_only=True):
         """Return the request for the model *name* at its server."""
         return msgspec.json.encode({**self.fields, "model": name})
 
-    def recommendation(self, use_case: str, *, caller: str, limit: int) -> RecommendRequest:
-        """Return the query for the models of *use_case* that can take this request. Raises RequestError."""
+    @property
+    def rooms(self) -> tuple[int, ...]:
+        """The tokens that a model is looked for with, in this order.
+
+        Agents send the longest answer that any model can give as a limit (opencode: 32,000), and mean no such answer:
+        where no model has room for that, one with room for the prompt is right.
+        """
+        return (self.tokens,) if self.tokens == self.least_tokens else (self.tokens, self.least_tokens)
+
+    def recommendation(self, use_case: str, *, caller: str, limit: int, room: int) -> RecommendRequest:
+        """Return the query for the models of *use_case* that can take this request, with *room* for so many tokens.
+
+        Raises RequestError.
+        """
         wishes = dict(self.wishes)
         constraints = dict(wishes.get("constraints", {}))
         own = {str(one) for one in wishes.get("capabilities", ())}
-        if self.tokens:
+        if room:
             least = _number(constraints.get("min_context_tokens"))
-            constraints["min_context_tokens"] = max(least, self.tokens)
+            constraints["min_context_tokens"] = max(least, room)
             if not least:
                 # Nothing that the caller has asked for: a model whose context is not known may have room.
                 constraints.setdefault("unmeasured", "keep")
@@ -116,6 +129,7 @@ def read(
     limits = ("max_completion_tokens", "max_tokens", "max_output_tokens")
     given = [found for name in limits if (found := _value(fields, name, int))]
     max_tokens = max(given) if given else None
+    prompt = prompt_tokens(fields)
     given_headers = list(headers)
     wishes = _wishes(fields.pop(_OWN, None), given_headers)
     return Wanted(
@@ -124,7 +138,8 @@ def read(
         fields=fields,
         stream=bool(_value(fields, "stream", bool)),
         capabilities=frozenset(_capabilities(api, fields)),
-        tokens=_stepped(prompt_tokens(fields) + (max_tokens or 0)),
+        tokens=_stepped(prompt + (max_tokens or 0)),
+        least_tokens=_stepped(prompt),
         max_tokens=max_tokens,
         wishes=wishes,
         among=tuple(_among(given_headers)),

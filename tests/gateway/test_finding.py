@@ -1,0 +1,116 @@
+"""Which models a request may go to, by what a recommender replies."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from nats.aio.msg import Msg
+
+from vedette import log
+from vedette.messages.codec import encode
+from vedette.messages.events import AsOf
+from vedette.messages.queries import Recommendation, RecommendRequest, Relaxation, TopReply
+from vedette.testing import EPOCH
+from vedette.types import ModelRef, Status
+from vedette_gateway.finding import Finding, Found
+from vedette_gateway.keys import Caller
+from vedette_gateway.problems import Problem
+from vedette_gateway.upstreams import Upstreams
+from vedette_gateway.voting import Voting
+from vedette_gateway.wanted import Wanted, read
+
+MODEL = ModelRef("a", "m")
+ROOM = "constraints.min_context_tokens"
+
+
+class Recommender:
+    """Stands for the connection to a recommender that knows one model, with a context of so many tokens."""
+
+    is_connected = True
+
+    def __init__(self, context_tokens: int) -> None:
+        self.context_tokens = context_tokens
+        self.asked: list[int | None] = []
+
+    async def request(self, subject: str, payload: bytes, **_: Any) -> Msg:
+        """Return the ranking: the model, or how much context it lacks."""
+        wanted = msgspec.json.decode(payload, type=RecommendRequest).constraints.min_context_tokens
+        self.asked.append(wanted)
+        return Msg(None, data=encode(ranking(self.context_tokens, wanted or 0)))  # type: ignore[arg-type]
+
+
+def ranking(context_tokens: int, wanted: int) -> TopReply:
+    if wanted <= context_tokens:
+        return reply(recommendations=(BEST,))
+    relax = Relaxation(constraint=ROOM, need=wanted, to=context_tokens, model=MODEL)
+    return reply(rejected={"context": 1}, relax=relax)
+
+
+def reply(**fields: Any) -> TopReply:
+    as_of = AsOf(sequence=1, scored_at=EPOCH)
+    usual = {"use_case": "chat", "recommendations": (), "considered": 1, "rejected": {}, "as_of": as_of}
+    return TopReply(**{**usual, **fields})
+
+
+BEST = Recommendation(
+    model=MODEL,
+    provider="openai-compatible",
+    url="http://a",
+    base_url="http://a/v1",
+    api="openai",
+    score=90.0,
+    raw_score=90.0,
+    confidence=1.0,
+    status=Status.AVAILABLE,
+)
+
+
+async def found(recommender: Recommender, wanted: Wanted) -> Found:
+    voting = Voting(Upstreams(), monotonic=lambda: 0.0, log=log.logger("gateway"))
+    finding = Finding(
+        recommender, lambda: ("chat",), monotonic=lambda: 0.0, base_url=lambda *_: None, voting=voting
+    )  # type: ignore[arg-type]
+    return await finding.find(wanted, Caller("me"), limit=4)
+
+
+def wanted(words: int, **fields: Any) -> Wanted:
+    body = {"model": "vedette/chat", "messages": [{"role": "user", "content": "word " * words}], **fields}
+    return read("chat/completions", json.dumps(body).encode(), ())
+
+
+async def test_a_long_answer_is_room_that_a_model_has_or_not() -> None:
+    """Opencode 1.18.33 sends `max_tokens: 32000` with every request: it is a limit, and no need."""
+    small, large = Recommender(8192), Recommender(65_536)
+    assert [one.model for one in (await found(small, wanted(4000, max_tokens=32_000))).candidates] == [MODEL]
+    assert small.asked == [40_960, 5120]
+    await found(large, wanted(4000, max_tokens=32_000))
+    assert large.asked == [40_960]
+    await found(short := Recommender(4096), wanted(1, max_tokens=32_000))
+    assert short.asked == [32_768, None]
+
+
+async def test_a_prompt_that_no_model_has_room_for_is_too_long() -> None:
+    """Codex CLI 0.171.0 sent such a prompt thirty times while the status was 503."""
+    with pytest.raises(Problem) as raised:
+        await found(Recommender(4096), wanted(8000, max_tokens=100))
+    assert (raised.value.status, raised.value.code) == (400, "context_length_exceeded")
+    assert "about 10,240 tokens; the maximum context length" in raised.value.message
+    assert "4,096 tokens (a/m)" in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("also", "constraint"), [(("statuses",), ROOM), ((), "constraints.max_ttft_ms"), ((), "capabilities")]
+)
+async def test_what_else_is_in_the_way_may_pass(also: tuple[str, ...], constraint: str) -> None:
+    class Other(Recommender):
+        async def request(self, subject: str, payload: bytes, **_: Any) -> Msg:
+            self.asked.append(None)
+            relax = Relaxation(constraint=constraint, need=2, to=1, model=MODEL, also=also)
+            return Msg(None, data=encode(reply(relax=relax)))  # type: ignore[arg-type]
+
+    other = Other(4096)
+    with pytest.raises(Problem) as raised:
+        await found(other, wanted(8000, max_tokens=32_000))
+    assert (raised.value.status, raised.value.code) == (503, "no_model")
+    assert len(other.asked) == 1
