@@ -224,7 +224,7 @@ def _tables() -> list[tuple[str, str]]:
         for name in DOCUMENTS
         for text in ((ROOT / name).read_text(),)
         for match in _TOML.finditer(text)
-        if "entry-points" not in match["code"] and not match["code"].startswith("[[item]]")
+        if not any(other in match["code"] for other in ("entry-points", "[[item]]", "[model_providers."))
     ]
 
 

@@ -25,7 +25,7 @@ ROOM = "constraints.min_context_tokens"
 
 
 class Recommender:
-    """Stands for the connection to a recommender that knows one model, with a context of so many tokens."""
+    """Stands for the connection to a recommender that knows one model, with a context of this size."""
 
     is_connected = True
 

@@ -84,7 +84,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
         return (self.tokens,) if self.tokens == self.least_tokens else (self.tokens, self.least_tokens)
 
     def recommendation(self, use_case: str, *, caller: str, limit: int, room: int) -> RecommendRequest:
-        """Return the query for the models of *use_case* that can take this request, with *room* for so many tokens.
+        """Return the query for the models of *use_case* that can take this request, with *room* in tokens.
 
         Raises RequestError.
         """
