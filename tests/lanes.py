@@ -64,6 +64,13 @@ def lane_of(item: pytest.Item) -> str:
     return next((lane for folder, lane in _BY_FOLDER.items() if item.path.is_relative_to(folder)), "fast")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not import the folders of other lanes for `fast` alone: no test of theirs is in it."""
+    if chosen(config.option.lane) == {"fast"} and collection_path in _BY_FOLDER:
+        return True
+    return None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is in other lanes."""
     wanted = chosen(config.option.lane)

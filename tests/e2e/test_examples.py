@@ -63,7 +63,7 @@ async def _probed(url: str) -> bool:
 
 
 def _box(url: str) -> str:
-    return f'{QUICK}[endpoints.box]\nurl = "{url}"\n'
+    return f'{QUICK}[endpoints.box]\nurl = "{url}"\nevaluate = false\n'
 
 
 async def test_a_provider_of_ones_own(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ runs = 1
 output_tokens = 16
 [endpoints.box]
 url = "{url}"
+evaluate = false
 """
 
 

@@ -11,7 +11,7 @@ async def test_a_call_is_reported(tmp_path: Path) -> None:
     """Counted, said so for people and for programs, until there are too many; a wrong name is a usage error."""
     async with (
         fake_ollama(m="1") as ollama,
-        up(tmp_path / "state", f'[endpoints.box]\nurl = "{ollama.url}"\n') as running,
+        up(tmp_path / "state", f'[endpoints.box]\nurl = "{ollama.url}"\nevaluate = false\n') as running,
     ):
         await running.line("found     box/m")
 

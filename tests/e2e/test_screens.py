@@ -14,6 +14,7 @@ availability = "2s"
 
 [endpoints.box]
 url = "{url}"
+evaluate = false
 
 [endpoints.an-endpoint-that-is-not-there]
 url = "http://127.0.0.1:1"

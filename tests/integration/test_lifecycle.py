@@ -22,7 +22,16 @@ from vedette.messages.queries import EndpointView, ModelView
 from vedette.providers import Listing
 from vedette.runtime import process
 from vedette.runtime.process import Running
-from vedette.settings import Benchmarking, Budget, EndpointSettings, Nats, Probing, Schedule, Settings
+from vedette.settings import (
+    Benchmarking,
+    Budget,
+    Console,
+    EndpointSettings,
+    Nats,
+    Probing,
+    Schedule,
+    Settings,
+)
 from vedette.types import EndpointState, Evidence, Intake, ModelRef, Outcome
 
 ODD_NAMES = ("library/a:b.c*d>e f", "🦙", "n" * 300, "=2E")
@@ -42,6 +51,7 @@ def settings(
         },
         schedule=Schedule(availability=availability, discovery=discovery),
         benchmarking=Benchmarking(runs=1, output_tokens=16),
+        console=Console(enabled=False),
     )
 
 
