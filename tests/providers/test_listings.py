@@ -12,6 +12,7 @@ import pytest
 from providers.conftest import opened
 from providers.replay import Replay, reply, stream
 from vedette.clock import SystemClock
+from vedette.errors import ProviderError
 from vedette.providers import Access, Described, Generation, Listing, load
 from vedette.providers._places import is_ours
 from vedette.settings import EndpointSettings
@@ -42,6 +43,7 @@ async def described(
         ("/v1/chat/completions", "/v1"),
         ("/api/v3/chat/completions", "/api/v3"),
         ("/v1/models", "/v1"),
+        ("/api/v0", "/v1"),
     ],
 )
 async def test_a_base_url_is_taken_as_people_paste_it(path: str, base: str, replay: Replay) -> None:
@@ -98,6 +100,10 @@ async def test_ollamas_other_addresses_lead_to_it(path: str, replay: Replay) -> 
         ({"data": [{"id": "a"}, {"id": "old", "deprecation": "2026-01-01T00:00:00Z"}]}, ["a"]),
         ({"data": [{"id": "a"}, {"id": "old", "deprecation": {"inference": 1700000000}}]}, ["a"]),
         ({"data": [{"id": "a"}, 7, None, {"id": None}]}, ["a"]),
+        ({"data": [{"id": "a"}, {"id": "off", "enabled": False}, {"id": "away", "available": False}]}, ["a"]),
+        ({"data": [{"id": "a"}, {"id": "old", "sunset_date": "2024-01-01"}]}, ["a"]),
+        ({"data": [{"id": 7, "name": "a"}, {"id": {"model_name": "x"}}]}, ["a"]),
+        ([], []),
     ],
 )
 async def test_what_can_be_asked_is_listed(body: Any, names: list[str], replay: Replay) -> None:
@@ -153,7 +159,54 @@ KINDS = [
     ({"mode": "audio_transcription"}, False),
     ({"capabilities": {"completion_chat": False}}, False),
     ({"architecture": {"output_modalities": ["image"]}}, False),
+    ({"architecture": {"output_modalities": ["embeddings"]}}, False),
+    ({"architecture": {"modality": "text->image"}}, False),
+    ({"supports_chat": True}, True),
+    ({"supports_chat": False}, False),
+    ({"capabilities": {"type": "chat", "limits": {}}}, True),
+    ({"capabilities": {"type": "embeddings"}}, False),
+    ({"type": "text", "sub_type": "chat"}, True),
+    ({"type": "text", "sub_type": "reranker"}, False),
+    ({"endpoints": ["chat", "generate"]}, True),
+    ({"endpoints": ["embed", "classify"]}, False),
+    ({"endpoints": ["transcriptions"]}, False),
+    ({"supported_endpoint_types": ["image-generation"]}, False),
+    ({"labels": ["reranking"]}, False),
 ]
+
+
+async def test_a_listing_without_names_is_none(replay: Replay) -> None:
+    """LM Studio's own listing, say, at an address that agents cannot call."""
+    replay.routes["GET", "/v1/models"] = reply(200, {"models": [{"key": "m"}]})
+    async with opened("openai-compatible", replay.url + "/v1") as endpoint:
+        with pytest.raises(ProviderError, match="without a name"):
+            await endpoint.list_models()
+
+
+@pytest.mark.parametrize("path", ["", "/v1", "/v1/messages"])
+async def test_anthropics_paths_are_understood_and_pages_end(path: str, replay: Replay) -> None:
+    """A gateway may ignore `after_id`, and write an empty list as null."""
+    page = {"data": [{"id": "m"}], "has_more": True, "last_id": "m"}
+    replay.routes["GET", "/v1/models"] = reply(200, page)
+    async with opened("anthropic", replay.url + path) as endpoint:
+        assert [entry.name for entry in await endpoint.list_models()] == ["m"]
+        replay.routes["GET", "/v1/models"] = reply(200, {"data": None})
+        assert await endpoint.list_models() == []
+
+
+async def test_anthropics_models_are_named_where_nothing_lists_them(replay: Replay) -> None:
+    """Services with Anthropic's API often have no listing."""
+    access = Access(endpoint="x", url=replay.url, models=("kimi-k2",))
+    async with load("anthropic").open(access, clock=SystemClock()) as endpoint:
+        assert [entry.name for entry in await endpoint.list_models()] == ["kimi-k2"]
+
+
+@pytest.mark.parametrize("path", ["", "/v1beta", "/v1beta/models", "/v1beta/openai/"])
+async def test_geminis_paths_are_understood(path: str, replay: Replay) -> None:
+    """People paste the address of one request, or that for OpenAI clients."""
+    replay.routes["GET", "/v1beta/models"] = reply(200, {"models": [{"name": "models/m"}]})
+    async with opened("gemini", replay.url + path) as endpoint:
+        assert [entry.name for entry in await endpoint.list_models()] == ["m"]
 
 
 @pytest.mark.parametrize(("told", "chats"), KINDS)
@@ -400,7 +453,19 @@ async def test_the_configuration_says_where_a_server_is(configured: Any, replay:
 
 def test_names_of_one_machine_are_one_host_group() -> None:
     """Its processor is one."""
-    hosts = ("localhost", "LOCALHOST", "localhost.", "127.0.0.1", "127.0.0.5", "[::1]", "app.localhost")
+    hosts = (
+        "localhost",
+        "LOCALHOST",
+        "localhost.",
+        "127.0.0.1",
+        "127.0.0.5",
+        "[::1]",
+        "app.localhost",
+        "0.0.0.0",
+        "[::]",
+        "[::ffff:127.0.0.1]",
+        "[0:0:0:0:0:0:0:1]",
+    )
     assert {EndpointSettings(url=f"http://{host}:1").group for host in hosts} == {"localhost"}
     assert EndpointSettings(url="http://gpu:1").group == "gpu"
 

@@ -23,7 +23,7 @@ from vedette.settings import Secret, load, ollama_url, parse, seconds
         ({"endpoints": {"A b": {"url": "http://h"}}}, "an endpoint's name is lower-case letters"),
         ({"endpoints": {"a": {"url": "http://u:p@h"}}}, "endpoints.a.url: holds a secret"),
         ({"endpoints": {"a": {"url": "http://h/v1?key=s3cr3t"}}}, "endpoints.a.url: has a query"),
-        ({"endpoints": {"a": {"url": "http://h/#s3cr3t"}}}, "endpoints.a.url: has a query"),
+        ({"endpoints": {"a": {"url": "http://h/#s3cr3t"}}}, "endpoints.a.url: has a part after #"),
         ({"endpoints": {"a": {"url": "http://h", "api_key": "sk-1"}}}, "secrets are not written here"),
         (
             {"endpoints": {"a": {"url": "http://h", "api_key": {}}}},

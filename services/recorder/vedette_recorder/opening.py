@@ -227,6 +227,8 @@ def translated(url: sa.URL) -> Iterator[None]:
         problem = str(cause) or type(error).__name__
         if getattr(cause, "sqlstate", None) == postgres.READ_ONLY_STATE:
             problem = postgres.READ_ONLY
+        elif getattr(cause, "sqlstate", None) == postgres.NO_PRIVILEGE_STATE:
+            problem = f"{problem}. {postgres.GRANT}"
         raise DatabaseUnavailable(url=_shown(url), problem=problem) from error
 
 

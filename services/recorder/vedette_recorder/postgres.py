@@ -17,6 +17,9 @@ DRIVER = "postgresql+asyncpg"
 DRIVERS = (DRIVER, "postgresql", "postgres")
 PORT = 5432
 READ_ONLY_STATE = "25006"
+NO_PRIVILEGE_STATE = "42501"
+# PostgreSQL 15 and later let only the owner of a database create tables in its schema `public`.
+GRANT = "Grant it to its user: `GRANT ALL ON SCHEMA public TO <user>` in this database, or make the user its owner"
 READ_ONLY = (
     "the database is read-only: a replica, or default_transaction_read_only is on. "
     "Name the primary, or all hosts: postgresql://db1,db2/vedette"

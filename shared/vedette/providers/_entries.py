@@ -14,7 +14,7 @@ from vedette.types import Capability, Claim, Evidence, Kind
 
 Entry = Mapping[str, Any]
 # Where a listing says what kind of model it lists, and its words for those that are asked for text.
-_KIND_FIELDS: Final = ("type", "mode", "task", "model_type", "reported_type")
+_KIND_FIELDS: Final = ("sub_type", "type", "mode", "task", "model_type", "reported_type")
 _KINDS: Final[Mapping[str, Kind]] = {
     "chat": "chat",
     "llm": "chat",
@@ -23,13 +23,13 @@ _KINDS: Final[Mapping[str, Kind]] = {
     "responses": "chat",
     "text-generation": "chat",
     "image-text-to-text": "chat",
-    "language": "completion",
     "completion": "completion",
     "embedding": "embedding",
     "embeddings": "embedding",
     "feature-extraction": "embedding",
     "rerank": "rerank",
     "reranker": "rerank",
+    "reranking": "rerank",
 }
 # Its words for those that are not. What is in neither list is not known.
 _OTHER: Final = re.compile(
@@ -42,7 +42,8 @@ _CONTEXTS: Final = (
     "max_context_length",
     "max_input_tokens",
 )
-# Names of one ability in the `capabilities` of Mistral and Azure OpenAI.
+# Names of one ability: in the `capabilities` of Mistral, Azure OpenAI and (`supports`) GitHub Copilot, or in the entry
+# itself (Fireworks).
 _ABILITIES: Final[Mapping[str, Capability]] = {
     "completion_chat": Capability.CHAT,
     "chat_completion": Capability.CHAT,
@@ -50,9 +51,15 @@ _ABILITIES: Final[Mapping[str, Capability]] = {
     "vision": Capability.VISION,
     "completion_fim": Capability.INSERT,
     "embeddings": Capability.EMBEDDING,
+    "tool_calls": Capability.TOOLS,
+    "structured_outputs": Capability.JSON_SCHEMA,
+    "supports_chat": Capability.CHAT,
+    "supports_tools": Capability.TOOLS,
+    "supports_image_input": Capability.VISION,
 }
-# Words in the lists of abilities of infinity and LocalAI (`capabilities`) and Xinference (`model_ability`).
-_ABILITY_LISTS: Final = ("capabilities", "model_ability")
+# Words in the lists of abilities of infinity and LocalAI (`capabilities`), Xinference (`model_ability`), Cohere
+# (`endpoints`), new-api (`supported_endpoint_types`) and Lemonade (`labels`).
+_ABILITY_LISTS: Final = ("capabilities", "model_ability", "endpoints", "supported_endpoint_types", "labels")
 _ABILITY_WORDS: Final[Mapping[str, Capability]] = {
     "chat": Capability.CHAT,
     "generate": Capability.COMPLETION,
@@ -60,12 +67,23 @@ _ABILITY_WORDS: Final[Mapping[str, Capability]] = {
     "embed": Capability.EMBEDDING,
     "embeddings": Capability.EMBEDDING,
     "rerank": Capability.RERANK,
+    "jina-rerank": Capability.RERANK,
+    "reranking": Capability.RERANK,
+    "tool-calling": Capability.TOOLS,
     "vision": Capability.VISION,
     "tools": Capability.TOOLS,
     "reasoning": Capability.THINKING,
     "thinking": Capability.THINKING,
 }
-_ENDS: Final = ("expiration_date", "deprecation", "deprecation_date", "shutdown_date", "retirement_date")
+_ENDS: Final = (
+    "expiration_date",
+    "deprecation",
+    "deprecation_date",
+    "shutdown_date",
+    "retirement_date",
+    "sunset_date",
+)
+_SWITCHES: Final = ("active", "enabled", "available", "is_active")
 _SHORT_COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmM])?\Z")
 
 
@@ -74,7 +92,11 @@ def is_offered(entry: Entry, now: datetime) -> bool:
     name = text(entry.get("id")) or ""
     ends = retires_at(entry)
     is_pattern = name.endswith("*") and not name.endswith(REDACTED)
-    return not is_pattern and entry.get("active") is not False and (ends is None or ends > now)
+    return (
+        not is_pattern
+        and all(entry.get(one) is not False for one in _SWITCHES)
+        and (ends is None or ends > now)
+    )
 
 
 def retires_at(entry: Entry) -> datetime | None:
@@ -99,7 +121,12 @@ def _moment(told: object) -> datetime | None:
 
 def context(entry: Entry) -> int | None:
     """Return the context that *entry* says is served, in tokens: a number, or a text such as `131072` or `128k`."""
-    told = (*(entry.get(name) for name in _CONTEXTS), mapping(entry.get("meta")).get("n_ctx"))
+    limits = mapping(mapping(entry.get("capabilities")).get("limits"))  # GitHub Copilot
+    told = (
+        *(entry.get(name) for name in _CONTEXTS),
+        mapping(entry.get("meta")).get("n_ctx"),
+        limits.get("max_context_window_tokens"),
+    )
     return next((n for n in map(_tokens, told) if n), None)
 
 
@@ -115,7 +142,8 @@ def kind_and_claims(entry: Entry, source: str) -> tuple[Kind, dict[str, Claim]]:
     """Return the kind of model that *entry* declares, and the abilities that it declares or denies."""
     claims = _declared_abilities(entry, source)
     for name in _KIND_FIELDS:
-        told = (text(entry.get(name), 64) or "").lower().replace("_", "-")
+        told = text(entry.get(name), 64) or text(mapping(entry.get("capabilities")).get(name), 64) or ""
+        told = told.lower().replace("_", "-")
         kind = _KINDS.get(told)
         if kind == "chat" and Capability.COMPLETION in claims and Capability.CHAT not in claims:
             kind = "completion"  # Xinference: a base model is an LLM too
@@ -125,15 +153,22 @@ def kind_and_claims(entry: Entry, source: str) -> tuple[Kind, dict[str, Claim]]:
         if _OTHER.search(told.replace("-", "_")) or _OTHER.search(told):
             claims[Capability.CHAT] = _declared(False, f"{source}: {name} {told}")
             return "unknown", claims
-    given = [text(one, 32) for one in sequence(mapping(entry.get("architecture")).get("output_modalities"))]
+    given = _given(mapping(entry.get("architecture")))
+    if "embeddings" in given:
+        return "embedding", claims
     if given and "text" not in given:
-        claims[Capability.CHAT] = _declared(
-            False, f"{source}: its answers are {', '.join(filter(None, given))}"
-        )
+        claims[Capability.CHAT] = _declared(False, f"{source}: its answers are {', '.join(given)}")
     for capability, kind in _BY_ABILITY:
         if (claim := claims.get(capability)) is not None and claim.value:
             return kind, claims
     return "unknown", claims
+
+
+def _given(architecture: Entry) -> list[str]:
+    """Return what a model answers with: OpenRouter's `output_modalities`, else behind the arrow of its `modality`."""
+    listed = [text(one, 32) for one in sequence(architecture.get("output_modalities"))]
+    _, arrow, outputs = (text(architecture.get("modality"), 64) or "").partition("->")
+    return list(filter(None, listed)) or (outputs.split("+") if arrow else [])
 
 
 # The kind of a model that declares an ability, the first that it has.
@@ -148,9 +183,10 @@ _BY_ABILITY: Final[tuple[tuple[Capability, Kind], ...]] = (
 def _declared_abilities(entry: Entry, source: str) -> dict[str, Claim]:
     told = mapping(entry.get("capabilities"))
     found: dict[str, Claim] = {}
-    for name, capability in _ABILITIES.items():
-        if isinstance(told.get(name), bool):
-            found[capability] = _declared(told[name], f"{source}: {name}")
+    for place in (entry, mapping(told.get("supports")), told):
+        for name, capability in _ABILITIES.items():
+            if isinstance(place.get(name), bool):
+                found[capability] = _declared(place[name], f"{source}: {name}")
     for field in _ABILITY_LISTS:
         words = [word for word in map(text, sequence(entry.get(field))) if word]
         for word in words:

@@ -4,12 +4,15 @@ A unix socket is written `http+unix:///run/llama.sock`, a path of the server aft
 of the host (`http+unix://%2Frun%2Fllama.sock/v1`, the form of requests-unixsocket).
 """
 
+import ipaddress
 import re
 from typing import Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 _SCHEME: Final = "http+unix"
 _SOCKET: Final = re.compile(r"(/.*?\.(?:sock|socket))(/.*)?\Z")
+_UNFILLED: Final = re.compile(r"<[^>]*>|\$\{[^}]*\}|\{[^}]*\}|\$[A-Za-z_]\w*")
+_BROKEN_SCHEME: Final = re.compile(r"(https?)(?::/?|/{1,2})([^/:].*)\Z")
 # Parameters that say which version of a service is asked. Any other may be a key, and events carry the URL.
 _OF_THE_ADDRESS: Final = frozenset({"api-version"})
 
@@ -36,6 +39,19 @@ def http_url(url: str) -> str:
 def query_of(url: str) -> dict[str, str]:
     """Return the parameters that every request to *url* carries."""
     return {name: values[-1] for name, values in parse_qs(urlsplit(url).query).items()}
+
+
+def is_this_machine(host: str) -> bool:
+    """Return whether *host* names the machine that asks: localhost, loopback, or the address of all interfaces."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return address.is_loopback or address.is_unspecified
 
 
 def origin(url: str) -> str:
@@ -72,17 +88,33 @@ def wrong_with(url: str) -> str | None:
         return f"{url!r} is not an http or https URL{_near(url)}"
     if parts.username or parts.password:
         return 'holds a secret; use api_key = { env = "NAME" } or basic = { user = …, password = … }'
-    if parts.fragment or not query_of(url).keys() <= _OF_THE_ADDRESS:
+    if not query_of(url).keys() <= _OF_THE_ADDRESS:
         # Events carry the URL; a key in it would be told to everybody.
         return (
             "has a query; only api-version may stand in a URL, which is published. "
             'Send a key as headers = { X-Key = { env = "NAME" } }'
         )
+    if parts.fragment:
+        return f"has a part after #, which is the address of a page; write {url.partition('#')[0]!r}"
+    if unfilled := _UNFILLED.search(parts.netloc):
+        return f"{url!r} is not a URL: {_fill(unfilled[0])}"
     return None
+
+
+def _fill(placeholder: str) -> str:
+    return f"{placeholder!r} stands for a value; put the value there"
 
 
 def _near(url: str) -> str:
     path = url.removeprefix("unix:").lstrip("/")
     if url.startswith(("unix:", "/")) and path:
         return f"; for a unix socket write '{_SCHEME}:///{path}'"
-    return f"; did you mean {f'http://{url}'!r}?" if url and "://" not in url else ""
+    if url != (bare := url.strip("\"'`")):
+        return f"; it has quotes, write {bare!r}"
+    if unfilled := _UNFILLED.search(url):
+        return f"; {_fill(unfilled[0])}"
+    if "://" in url or not url:
+        return ""
+    broken = _BROKEN_SCHEME.match(url)
+    near = f"{broken[1]}://{broken[2]}" if broken else f"http://{url}"
+    return f"; did you mean {near!r}?"

@@ -1,6 +1,7 @@
 """Anthropic, by its own Messages API. From the types of its Python SDK (PyPI anthropic), 2026-11-27."""
 
 import base64
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
@@ -54,8 +55,9 @@ class AnthropicEndpoint:
 
     features = Features(free_to_ask=False)
 
-    def __init__(self, http: Http, *, clock: Clock) -> None:
+    def __init__(self, http: Http, *, clock: Clock, named: tuple[str, ...] = ()) -> None:
         self._http = http
+        self._named = named  # models that the configuration names, for a service without a listing
         self._clock = clock
         self._entries: dict[str, Mapping[str, Any]] = {}
 
@@ -66,25 +68,37 @@ class AnthropicEndpoint:
         return Server(product="anthropic")
 
     async def list_models(self) -> list[Listing]:
-        """Return all models that can still be called, page by page."""
-        entries: list[Mapping[str, Any]] = []
-        path = f"v1/models?limit={_PAGE}"
-        for _ in range(_MOST_PAGES):
-            page = mapping(await self._http.get(path))
-            if not isinstance(page.get("data"), list):
-                raise ProviderError(Outcome.GARBAGE, "/v1/models did not list models")
-            entries += [entry for entry in map(mapping, page["data"]) if is_name(entry.get("id"))]
-            last = text(page.get("last_id"), 512)
-            if page.get("has_more") is not True or last is None:
-                break
-            path = f"v1/models?limit={_PAGE}&after_id={quote(last, safe='')}"
-        self._entries = {entry["id"]: entry for entry in entries if entry.get("lifecycle") != "retired"}
+        """Return all models that can still be called: those that are listed, and those that the configuration names."""
+        try:
+            entries = await self._listed()
+        except ProviderError as error:
+            if not self._named or error.outcome not in (Outcome.NOT_FOUND, Outcome.UNSUPPORTED):
+                raise
+            entries = {}
+        entries = {name: {"id": name} for name in self._named} | entries
+        self._entries = {name: one for name, one in entries.items() if one.get("lifecycle") != "retired"}
         return list(
             listings(
                 Listing(name=name, facts=known(modified_at=moment(entry.get("created_at"))))
                 for name, entry in self._entries.items()
             )
         )
+
+    async def _listed(self) -> dict[str, Mapping[str, Any]]:
+        """Return the entries of the listing by name, page by page as long as a page has a new one."""
+        entries: dict[str, Mapping[str, Any]] = {}
+        path = f"v1/models?limit={_PAGE}"
+        for _ in range(_MOST_PAGES):
+            page = mapping(await self._http.get(path))
+            if not isinstance(page.get("data", ""), list | None):
+                raise ProviderError(Outcome.GARBAGE, "/v1/models did not list models")
+            found = {one["id"]: one for one in map(mapping, sequence(page["data"])) if is_name(one.get("id"))}
+            last, brought = text(page.get("last_id"), 512), found.keys() - entries.keys()
+            entries |= found
+            if page.get("has_more") is not True or last is None or not brought:
+                break
+            path = f"v1/models?limit={_PAGE}&after_id={quote(last, safe='')}"
+        return entries
 
     async def describe(self, model: Listing) -> Described:
         """Return what the listing declares of *model*."""
@@ -263,7 +277,7 @@ class Anthropic:
             headers["x-api-key"] = key
         own = msgspec.structs.replace(access, url=_root(access.url), headers=headers)
         async with Http(own, clock=clock) as http:
-            yield AnthropicEndpoint(http, clock=clock)
+            yield AnthropicEndpoint(http, clock=clock, named=access.models)
 
     def base_url(self, url: str) -> str | None:
         """Return where Anthropic answers OpenAI clients."""
@@ -271,7 +285,8 @@ class Anthropic:
 
 
 def _root(url: str) -> str:
-    return url.rstrip("/").removesuffix("/v1")
+    """Return *url* without the path of a request, which people paste."""
+    return re.sub(r"/v1(?:/messages|/models)?\Z", "", url.rstrip("/"))
 
 
 PROVIDER = Anthropic()

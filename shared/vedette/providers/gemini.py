@@ -269,7 +269,8 @@ class Gemini:
 
 
 def _root(url: str) -> str:
-    return url.rstrip("/").removesuffix("/v1beta")
+    """Return *url* without a version and the path behind it, which people paste."""
+    return re.sub(r"/v1(?:beta)?(?:/models|/openai)?\Z", "", url.rstrip("/"))
 
 
 PROVIDER = Gemini()

@@ -109,8 +109,9 @@ def _price(entry: Entry, source: str) -> Price | None:
 
 
 def _together(entry: Entry, told: Entry) -> Described:
-    """Read Together's listing, whose prices are dollars for a million tokens."""
-    described = entry_and_props(entry, told)
+    """Read Together's listing: its prices are dollars for a million tokens, its `language` models have no chat."""
+    base = {"type": "completion"} if entry.get("type") == "language" else {}
+    described = entry_and_props({**entry, **base}, told)
     pricing = mapping(entry.get("pricing"))
     asked, answered = number(pricing.get("input")), number(pricing.get("output"))
     if asked is None or answered is None:

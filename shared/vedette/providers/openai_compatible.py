@@ -220,7 +220,8 @@ class OpenAICompatibleEndpoint:
         for prefix in self._prefixes:
             try:
                 body, headers = await self._http.call("GET", f"{prefix}models")
-                _listed(body)
+                if (listed := _listed(body)) and not _named(listed):
+                    raise ProviderError(Outcome.GARBAGE, f"/{prefix}models lists entries without a name")
             except ProviderError as error:
                 if error.outcome is Outcome.TIMEOUT and self._own and await self._computes():
                     problem = f"{LLAMA_CPP_PYTHON.name} lists its models only when it computes nothing"
@@ -634,7 +635,7 @@ def _status(entry: Mapping[str, Any]) -> str | None:
 
 def _listed(body: object) -> list[Any]:
     """Return the entries of a listing: of an object with `data` or `models`, or a bare array. Raises ProviderError."""
-    if isinstance(body, list) and body:
+    if isinstance(body, list):
         return body
     page = mapping(body)
     if isinstance(page.get("data"), list):
@@ -648,10 +649,12 @@ def _listed(body: object) -> list[Any]:
 
 
 def _named(listed: list[Any]) -> list[Mapping[str, Any]]:
-    """Return the entries that name a model, by their `id`; where none has one, by `model` or `name`, or as text."""
+    """Return the entries that name a model: by their `id`, which may be a number, by `model` or `name`, or as text."""
     entries = [mapping({"id": entry} if isinstance(entry, str) else entry) for entry in listed]
-    if not any("id" in entry for entry in entries):
-        entries = [{**entry, "id": entry.get("model", entry.get("name"))} for entry in entries]
+    entries = [
+        entry if isinstance(entry.get("id"), str) else {**entry, "id": entry.get("model", entry.get("name"))}
+        for entry in entries
+    ]
     return [entry for entry in entries if is_name(entry.get("id"))]
 
 
@@ -730,13 +733,18 @@ def prefixes(url: str) -> tuple[str, ...]:
 def _without_request(url: str) -> str:
     """Return *url* without its query and the path of a request."""
     base = url.partition("?")[0].rstrip("/")
-    return _REPEATED.sub("/v1", base.removesuffix(_request(url).removeprefix("/v1")).rstrip("/"))
+    plain = base.removesuffix(_request(url).removeprefix("/v1")).rstrip("/")
+    return _REPEATED.sub("/v1", plain.removesuffix("/api/v0"))  # LM Studio's own API, beside the protocol
 
 
 def _request(url: str) -> str:
     """Return the path of the request that *url* ends in, or nothing."""
-    base = url.partition("?")[0].rstrip("/")
-    return next((path for path in _REQUESTS if base.endswith(path)), "")
+    base, query, _ = url.partition("?")
+    base = base.rstrip("/")
+    found = next((path for path in _REQUESTS if base.endswith(path)), "")
+    # Azure AI Foundry's base URL is that of no listing, though it looks so.
+    is_base = query and found == urlsplit(http_url(base)).path == "/models"
+    return "" if is_base else found
 
 
 def _flavour(access: Access) -> Flavour | None:

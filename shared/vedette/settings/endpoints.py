@@ -1,7 +1,6 @@
 """`[endpoints.NAME]` and `[outbound]`: the model servers, where they may be, and how workers use them."""
 
 import hashlib
-import re
 from collections.abc import Iterator
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
@@ -12,8 +11,6 @@ from msgspec import Meta
 from vedette.providers import addresses
 from vedette.settings.section import Problem, Seconds, Secret, Section
 from vedette.types import Price
-
-_LOOPBACK = re.compile(r"localhost|127(?:\.\d{1,3}){3}|::1|(?:.*\.)?localhost")  # one machine by many names
 
 
 class Basic(Section, frozen=True, kw_only=True):
@@ -122,7 +119,7 @@ class EndpointSettings(Section, frozen=True, kw_only=True):
     def group(self) -> str:
         """The host group whose processor this endpoint uses: as configured, else the host of its URL."""
         host = (urlsplit(addresses.http_url(self.url)).hostname or "unknown").rstrip(".")
-        return self.host_group or ("localhost" if _LOOPBACK.fullmatch(host) else host)
+        return self.host_group or ("localhost" if addresses.is_this_machine(host) else host)
 
     @property
     def fingerprint(self) -> str:
