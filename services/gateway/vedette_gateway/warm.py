@@ -138,7 +138,7 @@ class Warm(Generic[T]):
             if asking.done():
                 return Reply(asking.result(), is_stale=False)
         raise NoAnswer(
-            code="no_answer", message="no recommender replies, and none has replied to this before"
+            code="no_answer", message="no recommender replies, and no earlier ranking has a model that fits"
         )
 
     def _waits(self, *, silent: bool, needed: bool) -> Iterator[float]:
