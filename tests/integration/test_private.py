@@ -1,6 +1,7 @@
 """What lies in the state directory is for its user alone."""
 
 import os
+import resource
 import stat
 from pathlib import Path
 
@@ -96,6 +97,17 @@ async def test_no_file_of_a_running_instance_can_be_read_by_others(tmp_path: Pat
         os.umask(before)
     assert {"vedette.db", "credentials.json", "nats-server.log", "jetstream"} <= modes.keys()
     assert not any(modes.values()), modes
+
+
+def test_a_disk_without_room_for_the_lock_is_named(tmp_path: Path) -> None:
+    """Without room for a byte, starting ends with a cause and a remedy."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(StateDirectoryError, match="free some space"), instance.hold(tmp_path):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_file_is_written_whole_and_private(tmp_path: Path) -> None:

@@ -73,8 +73,7 @@ def hold(directory: Path) -> Iterator[None]:
         ) from error
     try:
         _lock(descriptor, directory)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        _sign(descriptor, directory)
         with private.umask():
             yield
     finally:
@@ -113,6 +112,17 @@ def _lock(descriptor: int, directory: Path) -> None:
         raise StateDirectoryError(
             path=directory,
             problem=f"in use by another Vedette (process {holder}); stop that one, or choose another with --state-dir",
+        ) from error
+
+
+def _sign(descriptor: int, directory: Path) -> None:
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    except OSError as error:
+        raise StateDirectoryError(
+            path=directory,
+            problem=f"cannot be written ({error.strerror}); free some space, or choose another with --state-dir",
         ) from error
 
 
