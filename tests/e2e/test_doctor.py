@@ -96,12 +96,14 @@ async def test_every_wrong_server_has_a_cause_and_a_remedy(tmp_path: Path) -> No
                 f'[endpoints.{name}]\nprovider = "openai-compatible"\nurl = "{url}"\ntimeout_s = 20\n'
                 for name, url in urls.items()
             )
+            + '[endpoints.no-secret]\nurl = "http://127.0.0.1:1"\napi_key = { env = "VEDETTE_TEST_UNSET" }\n'
         )
         ended = await vedette(
             "doctor", "--json", "--config", str(file), "--state-dir", str(tmp_path / "state")
         )
     assert ended.code == 1
     findings = {finding["what"]: finding for finding in ended.json()["findings"]}
+    assert "VEDETTE_TEST_UNSET is not set" in findings["endpoint no-secret"]["seen"]
     for name, wrong in WRONG.items():
         finding = findings[f"endpoint {name}"]
         assert not finding["ok"], name

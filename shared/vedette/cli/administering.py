@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import nats.errors
 import nats.js.errors
 from cyclopts import Parameter
@@ -15,7 +16,7 @@ from msgspec import Struct
 from nats.js import JetStreamContext
 from nats.js.api import StreamInfo
 
-from vedette import log, providers
+from vedette import log
 from vedette.bus import provisioning
 from vedette.bus.bus import Bus
 from vedette.bus.connection import connect, without_secrets
@@ -207,13 +208,20 @@ def _binary() -> Finding:
 
 
 async def _endpoints(settings: Settings) -> AsyncIterator[Finding]:
-    try:
-        async with open_endpoints(settings, clock=SystemClock()) as endpoints:
-            for endpoint in endpoints:
-                yield await _endpoint(endpoint)
-    except ConfigurationError as error:
-        known = ", ".join(providers.names())
-        yield Finding(what="endpoints", ok=False, seen=str(error), remedy=f"providers installed: {known}")
+    """Yield how each endpoint is: one that cannot be opened hides no other."""
+    for name, endpoint in settings.endpoints.items():
+        alone = msgspec.structs.replace(settings, endpoints={name: endpoint})
+        try:
+            async with open_endpoints(alone, clock=SystemClock()) as endpoints:
+                for opened in endpoints:
+                    yield await _endpoint(opened)
+        except ConfigurationError as error:
+            yield Finding(
+                what=f"endpoint {name}",
+                ok=False,
+                seen=str(error),
+                remedy=f"correct [endpoints.{name}], or set what it names where Vedette starts",
+            )
 
 
 async def _endpoint(endpoint: OpenEndpoint) -> Finding:
