@@ -243,6 +243,24 @@ def test_an_explanation_has_every_part(asked: Asked) -> None:
     assert reply.weights["quality"] == 0.46
 
 
+def test_a_tie_names_no_change_that_is_too_small_to_see() -> None:
+    """Any change would put the second model first, so none explains the winner."""
+    tie = Asked()
+    chat = {"chat": Claim(value=True, evidence=Evidence.DECLARED, source="test")}
+    for endpoint, at in ENDPOINTS.items():
+        model = ModelRef(endpoint, "llama3.2:3b")
+        info = model_info(
+            model, provider=at.provider, url=at.url, capabilities=chat, locality="local", family="llama"
+        )
+        tie.apply(lifecycle_event("found", model, at=EPOCH, info=info))
+        tie.apply(probe_event(model, at=EPOCH, job_id="p"))
+    reply: ExplainReply = tie.ask("recommend.explain", use_case="chat")
+    assert len(reply.recommendations) == 2
+    assert "is its equal" in reply.summary[1]
+    assert "would win" not in reply.summary[1]
+    assert reply.improve is None
+
+
 def test_an_unknown_use_case_names_the_known_ones(asked: Asked) -> None:
     """With the nearest first; one's own are among them."""
     with pytest.raises(RequestError, match="did you mean") as caught:

@@ -66,7 +66,7 @@ from vedette.usecases import SIGNALS, UseCase, bounds_with
 from vedette_recommender.announcement_policy import WinnerStatus, because
 from vedette_recommender.columns import CAPABILITIES, STATUSES
 from vedette_recommender.constants import ERROR_BAND_POINTS
-from vedette_recommender.explain import Account, scaled, spread_over, summary, untold
+from vedette_recommender.explain import Account, scaled, spread_over, summary, tied, untold
 from vedette_recommender.field import FilterResult, Place, Terms, UseCaseScores, shares
 from vedette_recommender.filtering import Rule, alike, narrow, rules
 from vedette_recommender.grouping import same_weights
@@ -338,7 +338,9 @@ class Answers:
         near = nearest(out, distance(rules, columns.room), columns, _MOST_REJECTIONS)
         relax = self._relax(request, ranking, rules)
         first, second = [*zip(accounts, ranking.ranked[:2], strict=True), None, None][:2]
-        improve = second[0].improvement(second[1], ranking.ranked[0].score) if second else None
+        improve = None
+        if first and second and not tied(first[1], second[1]):
+            improve = second[0].improvement(second[1], first[1].score)
         return ExplainReply(
             use_case=request.use_case,
             recommendations=tuple(

@@ -459,6 +459,11 @@ def untold(models: Sequence[ModelRef]) -> tuple[str, ...]:
     )
 
 
+def tied(first: Place, second: Place) -> bool:
+    """Return whether the scores differ by less than is shown: almost any change brings the second to the front."""
+    return first.score - second.score < _MIN_SHOWN_POINTS
+
+
 def _rival(
     best: Sequence[Contribution],
     standing: Place,
@@ -469,9 +474,7 @@ def _rival(
     margin, name = standing.score - second.score, quoted_name(account.facts.model)
     change = f"; it would win with {_changed(improve)}" if improve else _beyond(second)
     if second.equivalent:
-        behind = (
-            f"{margin:.1f}" if not margin or margin >= _MIN_SHOWN_POINTS else f"less than {_MIN_SHOWN_POINTS}"
-        )
+        behind = f"less than {_MIN_SHOWN_POINTS}" if margin and tied(standing, second) else f"{margin:.1f}"
         return f"{name} is its equal: {behind} points behind, within the error band{change}."
     gaps = [(a.points - b.points, a.signal) for a, b in zip(best, account.contributions(), strict=True)]
     lead, signal = max(gaps)
