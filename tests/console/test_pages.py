@@ -89,6 +89,8 @@ async def test_why_shows_every_point(rig: Rig) -> None:
         assert f"<b>{one.score:.1f}</b>" in text
         for part in one.contributions:
             assert f"<title>{part.signal}: {part.points:.1f} points</title>" in text
+    assert "Points are utility" in text
+    assert re.search(r"measured [\d,]+ times, last \d+ (min|h|d) ago", text)
 
 
 async def test_why_ranks_by_what_the_address_says(rig: Rig) -> None:

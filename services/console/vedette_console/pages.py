@@ -270,6 +270,8 @@ def _templates(versions: dict[str, str]) -> Environment:
         "number": figures.number,
         "ms": figures.ms,
         "percent": figures.percent,
+        "times": figures.times,
+        "ago": figures.ago,
         "size": figures.size,
         "tokens": figures.tokens,
         "words": lambda text: str(text).replace("_", " "),

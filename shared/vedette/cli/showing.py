@@ -16,7 +16,7 @@ from vedette.messages.queries import (
     Recommendation,
     Relaxation,
 )
-from vedette.text.figures import apart, ms, number, percent, size, tokens
+from vedette.text.figures import ago, apart, ms, number, percent, size, times, tokens
 from vedette.text.shown import shown_name
 from vedette.types import ModelRef
 
@@ -257,15 +257,8 @@ def _because(part: Contribution) -> str:
     """Return where a signal's value is from, and what was assumed for the rest."""
     source: str = part.kind if part.raw is not None else ""
     if part.n is not None:
-        source += f" {part.n} times, last {_ago(part.age_s)}"
+        source += f" {times(part.n)}, last {ago(part.age_s)}"
     return "; ".join(filter(None, (source, part.note)))
-
-
-def _ago(seconds: float | None) -> str:
-    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds is not None and seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit} ago"
-    return "just now"
 
 
 def _counted(rejected: dict[str, int], considered: int) -> str:

@@ -33,6 +33,19 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.0f} %"
 
 
+def times(count: int) -> str:
+    """Return a count of measurements for people."""
+    return "once" if count == 1 else f"{count:,} times"
+
+
+def ago(seconds: float | None) -> str:
+    """Return an age for people, in the largest unit of which it has two."""
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds is not None and seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit} ago"
+    return "just now"
+
+
 def size(value: int | None) -> str:
     """Return a parameter count for people: 135M, 7.2B."""
     if value is None:
