@@ -75,7 +75,7 @@ class StateDirectoryError(VedetteError):
 
 
 class NotRunning(VedetteError):
-    """no running Vedette was found ({problem}); start one with "vedette up", or name a server with --nats URL"""  # noqa: D400
+    """no running Vedette was found ({problem}); start one with "vedette up", or use --state-dir or --nats"""  # noqa: D400
 
     problem: str
 

@@ -96,13 +96,14 @@ async def test_a_signal_leaves_no_process_and_no_directory(tmp_path: Path, momen
 @pytest.mark.fault("the demo gets no processor for a while", "I4", trials=2)
 async def test_the_demo_waits_and_shows_what_it_has(tmp_path: Path) -> None:
     """Its model server is suspended, first while it starts, then during the measurement; Ctrl-C shows the rest."""
-    async with _demo(tmp_path, "--json") as demo:
+    async with _demo(tmp_path, "--json", "--stay") as demo:
         await _says(demo, "serving")
         await eventually(_at(tmp_path, "vedette.demo.server"), what="the model server")
         (server,) = await _at(tmp_path, "vedette.demo.server")()
         os.kill(server, signal.SIGSTOP)
         assert "so far for the model server to start" in await _says(demo, "waiting")
         os.kill(server, signal.SIGCONT)
+        assert "--state-dir" in await _says(demo, "ask it")
         await _says(demo, "probed    demo/smollm2:135m")
         os.kill(server, signal.SIGSTOP)
         assert "so far for demo/smollm2:135m: not measured" in await _says(demo, "waiting")

@@ -126,6 +126,8 @@ async def _demo(
             connection = await stack.enter_async_context(
                 connect(Nats(url=running.connection.operator_url), name="vedette-demo", reconnect=True)
             )
+        if stay:
+            err.print(f'ask it    in another terminal: vedette models --state-dir "{directory}"')
         unfinished = await _one_cycle(connection, set(settings.endpoints), running, stopped, within)
         if stopped.number == signal.SIGHUP:
             stopped.check()  # the terminal is closed
@@ -231,7 +233,7 @@ class _Waits:
         """Say that *what* is waited for, if nothing was said for a while."""
         waited_s = time.monotonic() - self._began
         if waited_s >= self._next_s:
-            self._next_s = waited_s + _SAY_EVERY_S
+            self._next_s = waited_s + max(_SAY_EVERY_S, waited_s / 4)  # a long wait fills no screen
             self._say(f"waiting   {waited_s:.0f} s so far for {what}")
 
 
@@ -271,12 +273,19 @@ class _Shown:
             if not self._last:
                 self._bar.update(self._task, description=f"waiting for {'; '.join(missing)}")
         else:
-            self._waits.tell(f"{'; '.join(missing)}{self._last}")
+            self._waits.tell(f"{'; '.join(missing)}{self._step(missing)}")
+
+    def _step(self, missing: Sequence[str]) -> str:
+        """Return how far the job is, without the name of the only model that is waited for."""
+        if not self._last:
+            return ""
+        name = missing[0].partition(": ")[0] if len(missing) == 1 else ""
+        return f" ({self._last.removeprefix(f'{name}: ')})"
 
     def progress(self, progress: events.Progress) -> None:
         """Move the bar, and remember how far the job is."""
         steps = f", step {progress.step} of {progress.steps}" if progress.steps else ""
-        self._last = f" ({progress.message}{steps})"
+        self._last = f"{progress.message}{steps}"
         if self._bar is not None and self._task is not None:
             self._bar.update(
                 self._task,
