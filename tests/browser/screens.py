@@ -26,6 +26,7 @@ async def main() -> None:
                 async with opened(url, color_scheme=theme, viewport=size) as (page, _):
                     for screen, path in (SCREENS | FORMS).items():
                         if screen in FORMS:
+                            await page.goto("/")  # from /login itself it would be no other page
                             await page.goto(f"/login#{OPERATOR}")
                             await page.wait_for_url(f"{url}/")
                         await page.goto(path)

@@ -86,7 +86,7 @@ async def test_every_screen_is_whole(models: int) -> None:
         for scheme, width in (("light", 1280), ("dark", 360)):
             size = {"width": width, "height": 800}
             async with opened(url, color_scheme=scheme, viewport=size) as (page, complaints):
-                for name, path in (SCREENS | {"operator": f"/login#{OPERATOR}"} | FORMS).items():
+                for name, path in (SCREENS | {"left": "/", "operator": f"/login#{OPERATOR}"} | FORMS).items():
                     await page.goto(path)
                     if name == "operator":
                         await page.wait_for_url(f"{url}/")

@@ -168,7 +168,7 @@ async def test_hostile_texts_are_texts() -> None:
         assert await page.title() != "x"
         assert complaints == []
         await page.goto(f"/define?endpoint={quote(HOSTILE)}")
-        await expected(page.locator("[role=alert]")).to_be_visible()
+        await expected(page.locator("main")).to_contain_text("onerror=")
         assert await page.locator("main img, main script").count() == 0
         assert await page.title() != "x"
 

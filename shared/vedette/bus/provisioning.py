@@ -279,15 +279,15 @@ async def _provision_whole(
 def growth_bytes(
     settings: Settings, share: float, before: Mapping[str, int], present: Mapping[str, StreamInfo]
 ) -> int:
-    """Return how many bytes more the streams reserve on a server than those that are *present*. Pure."""
+    """Return how many bytes more all streams reserve on a server than those that are *present*. Pure."""
     growth = 0
     for config, whole in zip(streams(settings, share=share), streams(settings), strict=True):
         name = config.name or ""
         there = present.get(name)
         held = there.state.bytes if there else 0
         limit = _kept_limit(config.max_bytes, whole.max_bytes, before.get(name), held=held) or 0
-        growth += max(0, limit - max(0, (there.config.max_bytes or 0) if there else 0))
-    return growth
+        growth += limit - max(0, (there.config.max_bytes or 0) if there else 0)
+    return max(0, growth)
 
 
 async def require_room(js: Any, size_bytes: int, replicas: int) -> None:
