@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
+from urllib.parse import unquote
 
 import nats.errors
 import nats.js.errors
@@ -18,6 +19,8 @@ from vedette.settings import Nats
 # To begin with, few more attempts, soon: a person who has mistyped a URL should not wait.
 _GIVE_UP_SOON: dict[str, Any] = {"max_reconnect_attempts": 3, "reconnect_time_wait": 0.1}
 _CLOSE_TIMEOUT_S = 1.0
+_READ_RIGHT = re.compile(r"[\w.~-]+:[\w.~-]*|[^:]*")  # a user and password of plain characters, or a token
+_SCHEMES = ("nats", "tls", "ws", "wss")
 # A default budget of attempts ends in a client that is deaf and says nothing; a half-open server would be
 # noticed after minutes.
 RECONNECT_FOR_EVER: dict[str, Any] = {
@@ -31,10 +34,32 @@ RECONNECT_FOR_EVER: dict[str, Any] = {
 UNREADABLE: tuple[type[Exception], ...] = (ValueError, LookupError)
 
 
-def servers(url: str) -> str | list[str]:
-    """Return *url* as nats-py takes it: itself, or a list where it names several servers, separated by commas."""
-    named = [one.strip() for one in url.split(",") if one.strip()]
-    return named if len(named) > 1 else url
+def servers(url: str) -> tuple[list[str], tuple[str, str] | None]:
+    """Return the servers that *url* names, separated by commas, and the user and password that stand in it.
+
+    They may be percent-encoded, or hold any character as it is: they end at the last @. What nats-py reads right
+    stays in the URL: a plain login, a token, users that differ. Raises ConfigurationError for another scheme.
+    """
+    named = [_parts(one.strip()) for one in url.split(",") if one.strip()]
+    if any(scheme not in _SCHEMES for scheme, _, _ in named):
+        raise _no_nats(url)
+    logins = {login for _, login, _ in named if login}
+    if len(logins) != 1 or _READ_RIGHT.fullmatch(login := logins.pop()):
+        return [f"{scheme}://{f'{login}@' if login else ''}{place}" for scheme, login, place in named], None
+    user, _, password = login.partition(":")
+    return [f"{scheme}://{place}" for scheme, _, place in named], (unquote(user), unquote(password))
+
+
+def _no_nats(url: str) -> ConfigurationError:
+    problem = "is no URL of a NATS server, such as nats://127.0.0.1:4222"
+    return ConfigurationError(where=without_secrets(url), problem=problem)
+
+
+def _parts(url: str) -> tuple[str, str, str]:
+    """Return the scheme of *url*, what stands before its @, and the rest."""
+    scheme, separator, rest = url.partition("://")
+    login, _, place = (rest if separator else url).rpartition("@")
+    return scheme.lower() if separator else "nats", login, place
 
 
 def without_secrets(url: str) -> str:
@@ -133,9 +158,12 @@ async def open_connection(
 
     connection = NatsClient()
     try:
+        named, told = servers(url)
+        if told and not settings.credentials:
+            options = {"user": told[0], "password": told[1], **options}
         async with asyncio.timeout(timeout_s):
             await connection.connect(
-                servers(url),
+                named,
                 name=name,
                 error_cb=remember,
                 disconnected_cb=follow_url,
@@ -144,17 +172,14 @@ async def open_connection(
             )
     except (TimeoutError, nats.errors.Error, OSError, ValueError) as error:
         if "connect url" in str(error):  # the one way in which nats-py tells of a URL that it cannot read
-            raise ConfigurationError(
-                where=without_secrets(url),
-                problem="is no URL of a NATS server, such as nats://127.0.0.1:4222",
-            ) from error
+            raise _no_nats(url) from error
         # A refused connection keeps its socket; one whose TLS handshake failed never says that it is closed.
         with suppress(nats.errors.Error, OSError, TimeoutError):
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 await close(connection)
         # A server that refuses closes at once, and its reset may overtake its words: one attempt that heard them tells.
-        told = next(filter(_refused, failures), failures[-1] if failures else error)
-        raise BusUnreachable(url=without_secrets(url), problem=why(told)) from error
+        heard = next(filter(_refused, failures), failures[-1] if failures else error)
+        raise BusUnreachable(url=without_secrets(url), problem=why(heard)) from error
     connection.options.update(RECONNECT_FOR_EVER)
     skip_unreadable(connection)
     return connection

@@ -109,7 +109,8 @@ def _nats(settings: Settings) -> Iterator[ConfigurationError]:
     nats = settings.nats
     for url in map(str.strip, nats.url.split(",")) if nats.url else ():
         try:
-            parts = urlsplit(url if "://" in url else f"nats://{url}")
+            bare = without_secrets(url)
+            parts = urlsplit(bare if "://" in bare else f"nats://{bare}")
             usable = bool(parts.hostname) and parts.port != 0 and not any(c.isspace() for c in url)
         except ValueError:
             usable = False

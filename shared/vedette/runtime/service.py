@@ -351,11 +351,12 @@ def _schemas(query: Query) -> dict[str, str]:
     }
 
 
-def _security(settings: Nats) -> NatsSecurity:
+def _security(settings: Nats, told: tuple[str, str] | None) -> NatsSecurity:
+    """Return how a service logs in: as configured, else by the user and password *told* in the URL."""
     context = tls(settings)
     if settings.credentials:
         return NatsCredentials(settings.credentials, ssl_context=context)
-    if login := settings.login:
+    if login := settings.login or told:
         return NatsUserPassword(*login, ssl_context=context)
     return NatsSecurity(ssl_context=context)
 
@@ -389,8 +390,9 @@ async def open_service(name: str, settings: Settings) -> AsyncIterator[Service]:
         for call in closing:
             call()
 
+    named, told = servers(settings.nats.url)
     broker = NatsBroker(
-        servers(settings.nats.url),
+        named,
         name=f"vedette-{name}",
         inbox_prefix=permissions.inbox(name),
         apply_types=False,
@@ -401,7 +403,7 @@ async def open_service(name: str, settings: Settings) -> AsyncIterator[Service]:
         error_cb=on_error,
         reconnected_cb=on_reconnected,
         closed_cb=on_closed,
-        security=_security(settings.nats),
+        security=_security(settings.nats, told),
         **RECONNECT_FOR_EVER,
     )
     try:
