@@ -60,7 +60,7 @@ BAD: dict[str, tuple[Handler, Outcome]] = {
     "binary": (reply(200, bytes(range(256))), Outcome.GARBAGE),
     "nests": (reply(200, "[" * 100_000), Outcome.GARBAGE),
     "another": (reply(200, {"hello": "world"}), Outcome.GARBAGE),
-    "a list": (reply(200, []), Outcome.GARBAGE),
+    "a list": (reply(200, [7]), Outcome.GARBAGE),  # an empty one is of a server that has no models
     "a number": (reply(200, 7), Outcome.GARBAGE),
 }
 

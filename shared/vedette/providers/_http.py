@@ -27,7 +27,7 @@ from vedette.providers import Access, counting
 from vedette.providers._lenient import decoded, text
 from vedette.providers._outbound import Forbidden
 from vedette.providers._refusals import NO_UPSTREAM, context_limit, is_page, judged, wait_s
-from vedette.providers._transport import Transport, encoded
+from vedette.providers._transport import Transport
 from vedette.providers.addresses import http_url, query_of, socket_of
 from vedette.providers.redaction import Secrets
 from vedette.types import Exchange, Outcome
@@ -77,12 +77,20 @@ class Http:
         socket = socket_of(access.url)
         self._base = http_url(access.url).rstrip("/") + "/"
         self._urls: dict[str, httpx.URL] = {}
-        # Compression delays streams. A server that compresses all the same is read in counted pieces.
-        own = {"User-Agent": f"vedette/{__version__}", "Accept-Encoding": "identity"}
-        self._headers = encoded(own, access.headers)
-        self._with_json = encoded(own, access.headers, {"Content-Type": "application/json"})
-        self._authorization = httpx.Headers(access.headers).get("Authorization", "")
-        self._transport = Transport(access.allowed, tls=tls(access), uds=socket[0] if socket else None)
+        self._client = httpx.AsyncClient(
+            params=self._query,
+            # Compression delays streams. A server that compresses all the same is read in counted pieces.
+            headers={
+                "User-Agent": f"vedette/{__version__}",
+                "Accept-Encoding": "identity",
+                **access.headers,
+            },
+            transport=Transport(access.allowed, tls=tls(access), uds=socket[0] if socket else None),
+            timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S),
+            follow_redirects=False,
+            # Endpoints are named by the operator; a proxy variable or a .netrc must not reroute their keys.
+            trust_env=False,
+        )
 
     @property
     def url(self) -> str:
@@ -95,7 +103,7 @@ class Http:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._transport.aclose()
+        await self._client.aclose()
 
     async def status(self, method: str, path: str) -> int:
         """Return the status of a request whose body does not matter. Raises ProviderError."""
@@ -201,22 +209,21 @@ class Http:
                 await response.aclose()
 
     async def _send(self, told: "_Transcript") -> httpx.Response:
-        headers = self._headers if told.content is None else self._with_json
+        headers = {} if told.content is None else {"Content-Type": "application/json"}
         while True:
+            request = self._client.build_request(
+                told.method,
+                self._absolute(told.path.lstrip("/")),
+                content=told.content,
+                headers=headers,
+                extensions={"trace": told.trace},
+            )
             told.events.clear()
             stale, began = False, self._clock.monotonic()
-            url = self._absolute(told.path.lstrip("/"))
             try:
                 with translated(self._access.url):
-                    response = await self._transport.send(
-                        told.method,
-                        url,
-                        headers,
-                        told.content,
-                        connect_s=CONNECT_TIMEOUT_S,
-                        trace=told.trace,
-                    )
-                    if not _only_adds_slash(url, response):
+                    response = await self._client.send(request, stream=True)
+                    if not _only_adds_slash(response):
                         return response
                     await response.aclose()
                     told.path += "/"
@@ -236,8 +243,7 @@ class Http:
         if (url := self._urls.get(path)) is None:
             if len(self._urls) >= _MOST_URLS:
                 self._urls.clear()
-            url = httpx.URL(f"{self._base}{path}")
-            url = self._urls[path] = url.copy_merge_params(self._query) if self._query else url
+            url = self._urls[path] = httpx.URL(f"{self._base}{path}")
         return url
 
     async def _check(self, response: httpx.Response, told: "_Transcript") -> None:
@@ -266,7 +272,7 @@ class Http:
         if response.status_code == httpx.codes.BAD_REQUEST and _HTTP_TO_TLS.search(said):
             return "write https:// in its url"
         asks = response.headers.get("WWW-Authenticate", "").lower()
-        has_login = self._authorization.startswith("Basic ")
+        has_login = response.request.headers.get("Authorization", "").startswith("Basic ")
         if response.status_code == httpx.codes.UNAUTHORIZED and asks.startswith("basic") and not has_login:
             return _WRITE_BASIC
         if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR and NO_UPSTREAM.search(said):
@@ -418,8 +424,9 @@ async def _pieces(response: httpx.Response) -> AsyncGenerator[bytes, None]:
                 break
 
 
-def _only_adds_slash(here: httpx.URL, response: httpx.Response) -> bool:
-    """Return whether a server redirects from *here* to the same path with a slash at its end, as many frameworks do."""
+def _only_adds_slash(response: httpx.Response) -> bool:
+    """Return whether a server redirects to the same path with a slash at its end, as many frameworks do."""
+    here = response.request.url
     if not 300 <= response.status_code < 400 or here.path.endswith("/") or here.query:
         return False
     place = here.join(response.headers.get("Location", ""))

@@ -8,7 +8,6 @@ import asyncio
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
@@ -79,7 +78,6 @@ def _plain(address: Address) -> Address:
     return address
 
 
-@lru_cache(maxsize=1024)  # the few addresses of the endpoints are connected to again and again
 def _is_forbidden(address: Address) -> bool:
     if isinstance(address, IPv6Address) and int(address) & 0xFFFFFFFF in _LAST_32_BITS:
         return True

@@ -14,7 +14,7 @@ from vedette.errors import ProviderError
 from vedette.providers import Access
 from vedette.providers._http import CONNECT_TIMEOUT_S, tls, translated
 from vedette.providers._refusals import judged, wait_s
-from vedette.providers._transport import Transport, encoded
+from vedette.providers._transport import Transport
 from vedette.providers.addresses import query_of, socket_of
 from vedette.providers.redaction import Secrets
 from vedette.types import Outcome
@@ -23,7 +23,6 @@ _MAX_REFUSAL_BYTES: Final = 64 * 1024
 # For a caller who reads nothing, 5 MB of a fast reply were held without it.
 _AHEAD_BYTES: Final = 128 * 1024
 _STALE_WITHIN_S: Final = 0.1
-_MAX_URLS: Final = 64
 # Only of these a caller learns: the others are of the connection, or of the server's own house.
 _PASSED_ON: Final = ("content-type", "retry-after", "x-request-id")
 
@@ -105,12 +104,12 @@ class Passing:
         self._access = access
         self._secrets = access.redaction
         self._query = query_of(access.url)
-        self._urls: dict[str, httpx.URL] = {}
-        self._headers = encoded(
-            {"User-Agent": f"vedette/{__version__}", "Accept-Encoding": "identity"},
-            access.headers,
-            {"Content-Type": "application/json"},
-        )
+        self._headers = {
+            "User-Agent": f"vedette/{__version__}",
+            "Accept-Encoding": "identity",
+            **access.headers,
+            "Content-Type": "application/json",
+        }
         self._transport = Transport(
             access.allowed, tls=tls(access), uds=socket[0] if socket else None, ahead_bytes=_AHEAD_BYTES
         )
@@ -132,23 +131,13 @@ class Passing:
 
     async def _send(self, url: str, body: bytes) -> httpx.Response:
         began = time.monotonic()
-        at = self._taken_apart(url)
+        at = httpx.URL(url, params=self._query) if self._query else httpx.URL(url)
         while True:
             try:
                 with translated(self._access.url):
-                    return await self._transport.send(
-                        "POST", at, self._headers, body, connect_s=CONNECT_TIMEOUT_S
-                    )
+                    return await self._transport.post(at, body, self._headers, connect_s=CONNECT_TIMEOUT_S)
             except ProviderError as error:
                 # An idle connection that the server closed at this moment: a new one shows what there is.
                 if error.outcome is not Outcome.RESET or time.monotonic() - began > _STALE_WITHIN_S:
                     raise
             began = -_STALE_WITHIN_S
-
-    def _taken_apart(self, url: str) -> httpx.URL:
-        """Return *url* with the query of the endpoint: there are few, and many requests to each."""
-        if (at := self._urls.get(url)) is None:
-            if len(self._urls) >= _MAX_URLS:
-                self._urls.clear()
-            at = self._urls[url] = httpx.URL(url, params=self._query) if self._query else httpx.URL(url)
-        return at

@@ -7,7 +7,6 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import Final, Self
 
-import httpx
 from msgspec import Struct
 
 from vedette import __version__
@@ -16,7 +15,7 @@ from vedette.errors import ConfigurationError, ProviderError
 from vedette.providers._http import CONNECT_TIMEOUT_S, translated
 from vedette.providers._lenient import text
 from vedette.providers._refusals import wait_s
-from vedette.providers._transport import Transport, encoded
+from vedette.providers._transport import Transport
 from vedette.providers.addresses import origin
 from vedette.types import Outcome
 
@@ -69,12 +68,8 @@ class Poster:
             raise ProviderError(Outcome.TIMEOUT, late) from error
 
     async def _post(self, body: bytes, headers: Mapping[str, str]) -> Reply:
-        response = await self._transport.send(
-            "POST",
-            httpx.URL(self._url),
-            encoded(_HEADERS, headers),
-            body,
-            connect_s=CONNECT_TIMEOUT_S,
+        response = await self._transport.post(
+            self._url, body, {**_HEADERS, **headers}, connect_s=CONNECT_TIMEOUT_S
         )
         async with aclosing(response):
             raw = bytearray()
