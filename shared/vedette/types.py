@@ -694,6 +694,84 @@ class Drop(Value, frozen=True, kw_only=True):
     after: Score
 
 
+class Prose(Value, frozen=True, kw_only=True, omit_defaults=True):
+    """A text that a model wrote for a judge, cut to what is compared. `place` is that of its task in the series."""
+
+    place: int
+    text: Text = ""
+    refused: Annotated[bool, Meta(description="the service or the model gave no text")] = False
+
+
+class Bias(Value, frozen=True, kw_only=True):
+    """How often a judge preferred something, of *n* answers, and how often a judge without the bias would.
+
+    `low` and `high` are the 95 % interval of `share`.
+    """
+
+    n: int
+    share: Fraction
+    expected: Fraction
+    low: Fraction
+    high: Fraction
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the interval excludes what is expected."""
+        return not self.low <= self.expected <= self.high
+
+
+class JudgeReport(Value, frozen=True, kw_only=True, omit_defaults=True):
+    """How a judge answered in one session of comparisons. `tasks` is the series of tasks (`kind@version`).
+
+    `test` counts pairs of texts of which one is known to be worse; a pair is right if it is so in both orders.
+    `doubts` says why the session does not count.
+    """
+
+    judge: ModelRef
+    tasks: Text
+    test: Score
+    answers: Annotated[int, Meta(description="comparisons that were answered, in either order")] = 0
+    unread: Annotated[int, Meta(description="refusals, and answers that name none of the texts")] = 0
+    position: Annotated[Bias | None, Meta(description="for the text that stands first")] = None
+    itself: Annotated[Bias | None, Meta(description="for its own texts, which never count")] = None
+    family: Annotated[Bias | None, Meta(description="for texts of its own family, which never count")] = None
+    doubts: Text = ""
+
+
+class Judgement(Value, frozen=True, kw_only=True, omit_defaults=True):
+    """What a judge found of the texts of a model for one use case, among those of `rivals`.
+
+    Strengths are logits of being preferred [Bradley & Terry 1952; ties: Davidson 1970]; those of one `session` have
+    the mean 0 and compare with no others.
+    """
+
+    at: UtcTime
+    session: str
+    report: JudgeReport
+    rivals: tuple[ModelRef, ...] = ()
+    strength: Annotated[float | None, Meta(description="None: too few answers")] = None
+    error: Annotated[
+        Positive | None, Meta(description="1.96 times it is half the width of the 95 % interval")
+    ] = None
+    wins: Annotated[int, Meta(description="answers for this model")] = 0
+    ties: int = 0
+    losses: int = 0
+
+    @property
+    def counts(self) -> bool:
+        """Whether it may count, next to checked answers."""
+        return not self.report.doubts and self.strength is not None and bool(self.error)
+
+
+class Judged(Value, frozen=True, kw_only=True, omit_defaults=True):
+    """Texts that a model wrote for judges, and what those found, by use case; of the weights `digest`."""
+
+    digest: Text | None = None
+    tasks: Annotated[dict[str, Text], Meta(description="the series that the texts are of")] = {}
+    texts: dict[str, tuple[Prose, ...]] = {}
+    judgements: dict[str, Judgement] = {}
+
+
 class Rating(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A score from a user, for one use case or for all: 0 to 1, with its source and date."""
 

@@ -22,6 +22,7 @@ from vedette.messages.codec import encode
 from vedette.messages.events import (
     Event,
     ModelEvaluated,
+    ModelJudged,
     ModelProbed,
     ModelRated,
     ModelReported,
@@ -43,6 +44,9 @@ from vedette.types import (
     Claim,
     Evidence,
     Health,
+    Judged,
+    Judgement,
+    JudgeReport,
     Level,
     ModelRef,
     Outcome,
@@ -125,6 +129,23 @@ def verified(model: ModelRef, at: datetime) -> ModelVerified:
     )
 
 
+def judged(model: ModelRef, at: datetime, strength: float) -> ModelJudged:
+    """Return what a judge found of the model's texts."""
+    report = JudgeReport(
+        judge=ModelRef("local", "judge"),
+        tasks="summarisation@1",
+        test=Score(successes=8, trials=8, suite="summarisation@1"),
+    )
+    found = Judgement(at=at, session="s", report=report, strength=strength, error=0.3, wins=5, losses=3)
+    return ModelJudged(
+        id=ids.derive(at, str(model), "judged"),
+        at=at,
+        model=model,
+        job_id="s",
+        judged=Judged(judgements={"summarisation": found}),
+    )
+
+
 def rated(model: ModelRef, at: datetime, score: float) -> ModelRated:
     """Return that a user vouches for the model in `fast`."""
     rating = Rating(score=score, source="us", as_of=date(2026, 11, 1), use_case="fast")
@@ -168,6 +189,8 @@ def story() -> list[Event]:
         benchmark_event(SECOND, at=NOON + timedelta(seconds=2), tps=400.0, ttft_ms=30.0),
         probes[SECOND].probe(NOON + timedelta(seconds=3)),
         rated(SECOND, NOON + timedelta(seconds=4), 0.9),
+        judged(FIRST, NOON + timedelta(seconds=5), 1.0),
+        judged(SECOND, NOON + timedelta(seconds=6), -1.0),
         lifecycle_event("found", GONE, at=NOON + HOUR, revision=3),
         probes[FIRST].probe(NOON + HOUR, Outcome.TIMEOUT),
         benchmark_event(FIRST, at=NOON + 2 * HOUR, tps=4000.0),
@@ -383,7 +406,7 @@ async def test_an_agent_asks_what_would_have_been_said(
 
             async def recorded() -> PastReply | None:
                 page = await client.history_asof(NOON + 3 * HOUR)
-                return page if len(page.models) == 3 and len(page.models[1].events) == 6 else None
+                return page if len(page.models) == 3 and len(page.models[1].events) == 7 else None
 
             await eventually(recorded, what="recorded")
             told = await client.asof("chat", NOON + MINUTE, limit=1, locality="local")

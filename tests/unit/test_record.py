@@ -18,6 +18,7 @@ from vedette.messages.events import (
     ModelChanged,
     ModelEvaluated,
     ModelFound,
+    ModelJudged,
     ModelLost,
     ModelProbed,
     ModelReported,
@@ -27,6 +28,7 @@ from vedette.types import (
     FieldChange,
     Figure,
     Health,
+    Judged,
     Level,
     Listed,
     ModelInfo,
@@ -34,6 +36,7 @@ from vedette.types import (
     Outcome,
     Performance,
     ProbeSample,
+    Prose,
     Quality,
     Reported,
     Residency,
@@ -111,6 +114,13 @@ EVALUATED = ModelEvaluated(
     outcome=Outcome.OK,
     quality=Quality(measured_at=NOW, digest="d1", scores={"code": Score(successes=3, trials=4, suite="1")}),
 )
+JUDGED = ModelJudged(
+    id=ID,
+    at=NOW,
+    model=MODEL,
+    job_id="j",
+    judged=Judged(digest="d1", texts={"chat": (Prose(place=0, text="Hello."),)}),
+)
 REPORTED = ModelReported(
     id=ID,
     at=NOW,
@@ -122,7 +132,7 @@ REPORTED = ModelReported(
     included={"replica": 3},
     reported=Reported(as_of=NOW, digest="d1", calls=5, succeeded=3),
 )
-ALL = (FOUND, CHANGED, LOST, probed(), benchmarked(), EVALUATED, observed(), REPORTED)
+ALL = (FOUND, CHANGED, LOST, probed(), benchmarked(), EVALUATED, JUDGED, observed(), REPORTED)
 
 
 def message(event: Event, sequence: int = 7) -> Message:
@@ -178,6 +188,7 @@ def test_current_state_keeps_the_message_as_it_came(event: Event) -> None:
         (probed(), "model_availability_history"),
         (benchmarked(), "model_performance_history"),
         (EVALUATED, "model_quality_history"),
+        (JUDGED, "model_judgement_history"),
         (observed(), "endpoint_history"),
         (REPORTED, "model_reports"),
     ],

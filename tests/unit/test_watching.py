@@ -15,6 +15,7 @@ from vedette.messages.events import (
     Event,
     ModelEvaluated,
     ModelEvent,
+    ModelJudged,
     ModelRated,
     ModelRegressed,
     ModelVerified,
@@ -25,6 +26,9 @@ from vedette.types import (
     Claim,
     Drop,
     Evidence,
+    Judged,
+    Judgement,
+    JudgeReport,
     ModelRef,
     Outcome,
     Quality,
@@ -94,6 +98,31 @@ EVENTS: list[tuple[Event, str]] = [
             quality=Quality(measured_at=EPOCH),
         ),
         "gpu/a could not be evaluated: no word in 5 s",
+    ),
+    (
+        ModelJudged(
+            id="1",
+            at=EPOCH,
+            model=A,
+            job_id="j",
+            judged=Judged(
+                judgements={
+                    "chat": Judgement(
+                        at=EPOCH,
+                        session="j",
+                        report=JudgeReport(judge=B, tasks="chat@1", test=FULL),
+                        wins=5,
+                        ties=1,
+                        losses=2,
+                    )
+                }
+            ),
+        ),
+        "gpu/a judged: chat by box/b: 5 preferred, 1 ties, 2 not",
+    ),
+    (
+        ModelJudged(id="1", at=EPOCH, model=A, job_id="j", judged=Judged(texts={"chat": ()})),
+        "gpu/a judged: texts for chat",
     ),
     (
         ModelRegressed(

@@ -16,9 +16,11 @@ from vedette.runtime.service import Service, open_service
 from vedette.settings import Settings
 from vedette.usecases import known
 from vedette_benchmarker.capabilities import Capabilities
+from vedette_benchmarker.day_limit import DayLimit
 from vedette_benchmarker.evaluation import Evaluation
 from vedette_benchmarker.grader import open_grader
 from vedette_benchmarker.handlers import Measurements
+from vedette_benchmarker.judging.measure import Judging
 from vedette_benchmarker.speed import Speed
 from vedette_benchmarker.suites.choosing import suites
 from vedette_benchmarker.suspicions import Suspicions
@@ -52,6 +54,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             then=suspicions.on_event,
         )
         rng = SystemRandom()  # a seed repeated at a restart would meet the server's prompt cache
+        limit = DayLimit(settings=settings.evaluating, catalogue=service.catalogue, clock=clock)
         evaluation = Evaluation(
             bus=bus,
             catalogue=service.catalogue,
@@ -61,6 +64,16 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             clock=clock,
             use_cases=known(settings.recommend.use_cases),
             vouched=settings.quality,
+            limit=limit,
+        )
+        judging = Judging(
+            bus=bus,
+            catalogue=service.catalogue,
+            settings=settings.evaluating,
+            grader=grader,
+            clock=clock,
+            use_cases=known(settings.recommend.use_cases),
+            limit=limit,
         )
         speed = Speed(
             bus=bus, catalogue=service.catalogue, settings=settings.benchmarking, clock=clock, rng=rng
@@ -75,8 +88,10 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
                 "benchmark": speed,
                 "verify": Capabilities(bus=bus, clock=clock, rng=rng),
                 "evaluate": evaluation,
+                "judge": judging,
             },
             questions=evaluation.questions,
+            judging=judging.next_steps,
         )
         service.include(routes(measurements))
         # Endpoints on one host share its processor: one durable per host group, one job of it in hand.
@@ -90,6 +105,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
 
         async def take_on(changed: Settings) -> None:
             evaluation.reload(known(changed.recommend.use_cases), changed.quality)
+            judging.reload(known(changed.recommend.use_cases))
             reloaded = await endpoints.reload(changed)
             await serve_hosts()
             await measurements.on_reload(reloaded.added)

@@ -116,6 +116,19 @@ class Asker:
                     break
         return graded
 
+    async def answer(self, item: Item) -> Answered | None:
+        """Return the answer to *item*, ungraded; None where it could exceed the limit in USD. Raises ProviderError."""
+        if self._is_too_dear(item):
+            self.spent.over_usd = self._max_usd
+            return None
+        try:
+            answered = await self._generate(item)
+        except ProviderError:
+            self.spent.requests += 1
+            raise
+        self._estimated += _estimated(item)
+        return answered
+
     def _is_too_dear(self, item: Item | VectorItem) -> bool:
         """Return whether *item* could bring the cost over the limit, if its answer is as long as allowed."""
         price = self._info.price

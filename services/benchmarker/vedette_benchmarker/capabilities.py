@@ -47,7 +47,7 @@ class Capabilities:
         """Return False: no budget is kept for this alone."""
         return False
 
-    def estimate(self, endpoint: OpenEndpoint, info: ModelInfo) -> Use:
+    def estimate(self, endpoint: OpenEndpoint, info: ModelInfo, job: Job) -> Use:
         """Return the cost of all calls if each answer is as long as allowed."""
         made = [call.generation.max_tokens for call in calls(info, self._rng)] or [0]
         return cost(

@@ -9,7 +9,7 @@ from random import Random
 
 from vedette.bus.bus import Bus
 from vedette.clock import Clock
-from vedette.endpoints import OpenEndpoint, evaluating, spending
+from vedette.endpoints import OpenEndpoint, evaluating
 from vedette.endpoints.budget import cost
 from vedette.messages import ids, subjects
 from vedette.messages.catalogue import Catalogue, ModelState, Versioned
@@ -20,6 +20,7 @@ from vedette.text.shown import shown
 from vedette.types import Capability, ModelInfo, Outcome, Score, Use
 from vedette.usecases import UseCase, levels
 from vedette_benchmarker.asking import Asker, Spent, room_to_think
+from vedette_benchmarker.day_limit import DayLimit
 from vedette_benchmarker.grader import Grading
 from vedette_benchmarker.grading import (
     Graded,
@@ -58,6 +59,7 @@ class Evaluation:
         clock: Clock,
         use_cases: Mapping[str, UseCase],
         vouched: Sequence[Vouched] = (),
+        limit: DayLimit | None = None,
     ) -> None:
         self._bus = bus
         self._catalogue = catalogue
@@ -68,7 +70,7 @@ class Evaluation:
         self._settings = settings
         self._grader = grader
         self._clock = clock
-        self._reserved: dict[str, float] = {}  # by job: what the evaluations that run may cost (USD)
+        self._limit = limit or DayLimit(settings=settings, catalogue=catalogue, clock=clock)
 
     def is_done(self, state: ModelState, job: Job) -> bool:
         """Return whether the model was evaluated by this very job."""
@@ -149,7 +151,7 @@ class Evaluation:
         """Return whether the endpoint's models are evaluated by schedule."""
         return endpoint.settings.evaluate
 
-    def estimate(self, endpoint: OpenEndpoint, info: ModelInfo) -> Use:
+    def estimate(self, endpoint: OpenEndpoint, info: ModelInfo, job: Job) -> Use:
         """Return the highest cost of a scheduled job: every suite asked, every answer as long as allowed."""
         suites, each = self._fitting(info, ()), min(PART, self._settings.items)
         items = each * len(suites)
@@ -163,27 +165,8 @@ class Evaluation:
 
     def pays(self, endpoint: OpenEndpoint, info: ModelInfo) -> bool:
         """Return whether `usd_per_day` covers the next questions to a model whose calls cost money."""
-        limit, cost = self._settings.usd_per_day, evaluating.expected(info, PART)
-        if not limit or cost is None or endpoint.settings.measure is False or info.disturbs:
-            return False
-        return cost.usd <= limit - self._spent_today()
-
-    def _spent_today(self) -> float:
-        """Return what evaluations cost today (US dollars), including the limits of those in progress."""
-        now = self._clock.now()
-        names = {state.model.endpoint for state in self._catalogue.present()}
-        spent = evaluating.spent_today(self._catalogue, sorted(names), now.date().isoformat())
-        return spent + sum(self._reserved.values())
-
-    def _limit_usd(self, endpoint: OpenEndpoint, info: ModelInfo, job: Job) -> float | None:
-        """Return what *job* may cost at most, or None where nothing limits it."""
-        if job.max_usd is not None or job.cause == "manual":
-            return job.max_usd
-        limit = self._settings.usd_per_day
-        if limit is None or info.price is None or info.free or not spending.why_not(info, endpoint.settings):
-            return None
-        cost, left = evaluating.expected(info), max(0.0, limit - self._spent_today())
-        return left if cost is None else min(left, max(cost.thinking_usd, cost.usd))
+        cost = evaluating.expected(info, PART)
+        return self._limit.gives_leave(endpoint, info, cost.usd if cost else None)
 
     async def run(
         self,
@@ -199,13 +182,10 @@ class Evaluation:
         wanted = await self._wanted(state, known, job)
         if not wanted:
             return Ended(ok=True, detail="no more questions are worth asking", use=Use())
-        limit_usd = self._limit_usd(endpoint, known, job)
-        if limit_usd is not None:
-            self._reserved[job.id] = limit_usd
-        try:
+        cost = evaluating.expected(known)
+        most_usd = max(cost.thinking_usd, cost.usd) if cost else None
+        with self._limit.reserved(endpoint, known, job, most_usd) as limit_usd:
             return await self._run(endpoint, state, known, job, wanted, limit_usd, started, turn)
-        finally:
-            self._reserved.pop(job.id, None)
 
     async def _run(
         self,

@@ -31,6 +31,7 @@ from vedette.messages.tolerance import is_future
 from vedette.providers.counting import Sent, counting
 from vedette.types import ModelInfo, ModelRef, Occupancy, Use
 from vedette.usecases.levels import split
+from vedette_benchmarker.judging.steps import Next
 from vedette_benchmarker.racing import Questions
 from vedette_benchmarker.turns import in_turns
 from vedette_benchmarker.yielding import (
@@ -55,6 +56,8 @@ _FIRST: tuple[JobKind, ...] = ("benchmark", "verify")
 # Queued when the first is done, not with it: an evaluation is long, and every model's speed should be known soon.
 _THEN: dict[JobKind, JobKind] = {"verify": "evaluate"}
 _TICKED: dict[ScheduledJob, JobKind] = {"performance": "benchmark", "quality": "evaluate"}
+
+_LEFT_S = 2.0  # within which a job that ended has left its queue, and what it published is known
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -113,7 +116,7 @@ class Measure(Protocol):
         """Return whether a budget of its own covers a model whose calls cost money."""
         ...
 
-    def estimate(self, endpoint: OpenEndpoint, info: ModelInfo) -> Use:
+    def estimate(self, endpoint: OpenEndpoint, info: ModelInfo, job: Job) -> Use:
         """Return what it may use."""
         ...
 
@@ -145,6 +148,7 @@ class Measurements:
         clock: Clock,
         measures: Mapping[JobKind, Measure],
         questions: Callable[[], Awaitable[Sequence[Questions]]],
+        judging: Callable[[], Sequence[Next]] = tuple,
         probe_timeout_s: float,
     ) -> None:
         self._bus = bus
@@ -153,6 +157,7 @@ class Measurements:
         self._clock = clock
         self._measures = measures
         self._questions = questions
+        self._judging = judging
         self._probe_timeout_s = probe_timeout_s
 
     async def on_tick(self, tick: Tick) -> None:
@@ -162,6 +167,8 @@ class Measurements:
         """
         await self._queue_due(tick)
         await self._race()
+        if tick.job == "quality":
+            await self._judge()
 
     async def _queue_due(self, tick: Tick) -> None:
         kind = _TICKED[tick.job]
@@ -268,6 +275,8 @@ class Measurements:
             await self._put_off(endpoint, job, ended.gave_way)
             return
         await self._queue_next(endpoint, job)
+        if ended.ok and job.kind == "judge" and job.cause != "manual":
+            self._bus.spawn(self._judge_soon())  # one that failed waits for the next tick
         detail = f": {ended.detail}" if ended.detail else ""
         await self._bus.jobs.tell(job, "done" if ended.ok else "failed", f"{state.model}{detail}")
 
@@ -405,7 +414,7 @@ class Measurements:
     async def _queue_again(self, endpoint: OpenEndpoint, job: Job, wait_s: float) -> None:
         await asyncio.sleep(wait_s)
         again = endpoint.job(job.kind, at=self._clock.now(), cause=job.cause, seed=job.id, model=job.model)
-        again = msgspec.structs.replace(again, suites=job.suites)
+        again = msgspec.structs.replace(again, suites=job.suites, pool=job.pool)
         try:
             await self._bus.publisher.enqueue(again)
         except (nats.errors.Error, NotYet, TimeoutError) as error:
@@ -441,6 +450,31 @@ class Measurements:
                 served.add(endpoint.settings.group)
                 await self._bus.publisher.enqueue(job)
 
+    async def _judge_soon(self) -> None:
+        """Queue what comes next once the job that ended has left the queue: a model has one such job at a time."""
+        await asyncio.sleep(_LEFT_S)
+        try:
+            await self._judge()
+        except (nats.errors.Error, NotYet, TimeoutError) as error:
+            self._bus.log.warning("judging.dropped", error=f"{type(error).__name__}")
+
+    async def _judge(self) -> None:
+        """Queue what is to be written for a judge, or compared by one, as far as the catalogue shows.
+
+        A job for each model. Each that ends queues what comes next.
+        """
+        for one in self._judging():
+            endpoint, state = self._endpoints.get(one.model.endpoint), self._catalogue.get(one.model)
+            if endpoint is None or state is None:
+                continue
+            job = msgspec.structs.replace(
+                endpoint.job("judge", at=self._clock.now(), cause="tick", seed=str(one), model=one.model),
+                suites=one.use_cases,
+                pool=one.pool,
+            )
+            if self._left_alone(self._measures["judge"], endpoint, state, job) is None:
+                await self._bus.publisher.enqueue(job)
+
     def _left_alone(
         self, measure: Measure, endpoint: OpenEndpoint, state: ModelState, job: Job
     ) -> str | None:
@@ -462,7 +496,7 @@ class Measurements:
             return f"{spending.MAX_MODELS_PER_ROUND} models of {endpoint.name} were measured this hour; the rest later"
         held = self._catalogue.endpoint(endpoint.name)
         ledger = held.event.ledger if held else None
-        needed = measure.estimate(endpoint, info)
+        needed = measure.estimate(endpoint, info, job)
         limits = endpoint.settings.budget if paid else spending.budget(info, endpoint.settings)
         if not covers(limits, ledger, needed, self._clock.now()):
             return f"the day's budget for {endpoint.name} does not cover a {job.kind}"

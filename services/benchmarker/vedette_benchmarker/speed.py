@@ -56,7 +56,7 @@ class Speed:
         """Return False: no budget is kept for this alone."""
         return False
 
-    def estimate(self, endpoint: OpenEndpoint, info: ModelInfo) -> Use:
+    def estimate(self, endpoint: OpenEndpoint, info: ModelInfo, job: Job) -> Use:
         """Return the cost of the plan if every run succeeds."""
         runs = plan(info, self._settings)
         return cost(

@@ -7,6 +7,7 @@ from vedette.messages.events import Job
 from vedette.types import ModelRef
 
 _Turn = tuple[Job, ...]
+_LONG = ("evaluate", "judge")
 
 
 def in_turns(
@@ -14,20 +15,20 @@ def in_turns(
 ) -> list[Job]:
     """Return the unrequested *jobs* of one host, oldest first, in the order of their turns after *last*.
 
-    A turn is the benchmark and the capability check of one model, which is loaded once for both, or an evaluation.
-    The endpoint of *last* comes after the others. Evaluations are long: they wait while a new model waits for its
-    first figures, and at each endpoint those of new models come first, the ones with the most *promise* before the
-    others. A model that may have changed comes before all: its benchmark is small. An operator's job is not in the
-    result: it keeps its place.
+    A turn is the benchmark and the capability check of one model, which is loaded once for both, or an evaluation, or
+    what it has to do for a judge. The endpoint of *last* comes after the others. Evaluations and judging are long: they
+    wait while a new model waits for its first figures, and at each endpoint evaluations of new models come first, the
+    ones with the most *promise* before the others. A model that may have changed comes before all: its benchmark is
+    small. An operator's job is not in the result: it keeps its place.
     """
     unasked = _promising_first([job for job in jobs if job.cause != "manual"], promise)
-    going_on = [job for job in unasked if _unit(job) == _unit(last)] if last.kind != "evaluate" else []
+    going_on = [job for job in unasked if _unit(job) == _unit(last)] if last.kind not in _LONG else []
     going_on += [job for job in unasked if job.cause == "suspicion" and job not in going_on]
     others = [job for job in unasked if job not in going_on]
     if not any(_is_first(job) for job in others):
         return [*going_on, *_round_robin(others, last.endpoint)]
-    soon = [job for job in others if job.kind != "evaluate"]
-    later = [job for job in others if job.kind == "evaluate"]
+    soon = [job for job in others if job.kind not in _LONG]
+    later = [job for job in others if job.kind in _LONG]
     return [*going_on, *_round_robin(soon, last.endpoint), *_round_robin(later, None)]
 
 
@@ -45,16 +46,16 @@ def _hope(job: Job, promise: Callable[[ModelRef], float]) -> tuple[bool, float]:
 
 
 def _is_first(job: Job) -> bool:
-    return job.cause in ("found", "changed") and job.kind != "evaluate"
+    return job.cause in ("found", "changed") and job.kind not in _LONG
 
 
-def _unit(job: Job) -> tuple[ModelRef | None, bool]:
-    return job.model, job.kind == "evaluate"
+def _unit(job: Job) -> tuple[ModelRef | None, str]:
+    return job.model, job.kind if job.kind in _LONG else ""
 
 
 def _round_robin(jobs: Iterable[Job], served: str | None) -> list[Job]:
     """Return *jobs* with a turn of each endpoint in each round, *served* last; in a round the oldest is first."""
-    turns: dict[str, dict[tuple[ModelRef | None, bool], _Turn]] = {}
+    turns: dict[str, dict[tuple[ModelRef | None, str], _Turn]] = {}
     for job in jobs:
         units = turns.setdefault(job.endpoint, {})
         units[_unit(job)] = (*units.get(_unit(job), ()), job)

@@ -38,7 +38,7 @@ from vedette_console.webhooks.running import Webhooks
 
 # Of these the last day is kept; of the others only that they happened is told.
 _KEPT: Final = ("found", "changed", "lost", "regressed")
-_TOLD: Final = ("probed", "benchmarked", "verified", "evaluated", "rated")
+_TOLD: Final = ("probed", "benchmarked", "verified", "evaluated", "judged", "rated")
 _CLOSING_S: Final = 2
 _STORED_WITHIN_S: Final = 10.0
 _PROGRESS: Final = msgspec.json.Decoder(Progress)

@@ -89,7 +89,14 @@ def _is_open(state: ModelState, life: Former, target: ModelRef, same_url: bool) 
     """
     if state.model != target:
         return not same_url
-    measured = (state.probed, state.benchmarked, state.verified, state.evaluated, state.rated)
+    measured = (
+        state.probed,
+        state.benchmarked,
+        state.verified,
+        state.evaluated,
+        state.judgement,
+        state.rated,
+    )
     begun = any(held and held.event.renamed_from and held.sequence > life.sequence for held in measured)
     return life.replaced or (begun and not state.present)
 
@@ -155,7 +162,7 @@ def measured(source: ModelState, target: ModelState) -> Iterator[ModelEvent]:
     """Yield what is known of *source*, as events of *target*."""
     if source.probed is not None and source.counts(source.probed):
         yield renamed(source.probed.event, target)
-    for held in (source.benchmarked, source.verified, source.evaluated, source.rated):
+    for held in (source.benchmarked, source.verified, source.evaluated, source.judgement, source.rated):
         if held is not None and source.is_own(held):
             yield renamed(held.event, target)
 

@@ -16,6 +16,7 @@ from vedette.settings import Vouched
 from vedette.types import (
     Figure,
     Health,
+    Judged,
     ModelInfo,
     ModelRef,
     Performance,
@@ -41,6 +42,7 @@ class Facts(Value, frozen=True, kw_only=True):
     health: Health | None = None
     performance: Performance | None = None
     quality: Quality | None = None
+    judged: Judged | None = None  # what a judge found of its texts
     calls: tuple[MeasuredCall, ...] = ()  # by benchmarks, capability checks and evaluations
     ratings: tuple[Rating, ...] = ()  # what users vouch for; the newest of a use case holds
     reports: Reported | None = None
@@ -152,6 +154,7 @@ def facts_of(state: ModelState, *, configured: Sequence[Vouched] = ()) -> Facts 
         health=health,
         performance=state.performance,
         quality=state.quality,
+        judged=state.judged,
         calls=measured_calls(state),
         ratings=(
             *(rating for rating in configured if rating.is_of(info.model)),

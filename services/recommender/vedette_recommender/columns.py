@@ -473,7 +473,7 @@ class Columns:
 
 
 def _judged_on(facts: Facts) -> tuple[object, ...]:
-    return facts.info, facts.quality, facts.ratings
+    return facts.info, facts.quality, facts.judged, facts.ratings
 
 
 @lru_cache(maxsize=4096)  # most hours and days are alike

@@ -240,9 +240,21 @@ class Account:
         named = published.sources[:_MOST_SOURCES] if published.basis == "model" else ()
         by = ", ".join(named) or _BASES[published.basis]
         told = f"expected {expected} ({by})"
-        return (
-            "; ".join((told, "not evaluated here")) if math.isnan(raw) else "; ".join((told, *self._graded()))
-        )
+        evaluated = ("not evaluated here",) if math.isnan(raw) else self._graded()
+        return "; ".join((told, *evaluated, *self._judged()))
+
+    def _judged(self) -> Sequence[str]:
+        """Return what a judge found, and what that moves the quality by, or why it does not count."""
+        found = self._field.judgement(self.row)
+        if found is None:
+            return ()
+        judge, asked = quoted_name(found.report.judge), found.wins + found.ties + found.losses
+        moved, as_many = self._field.by_judge[:, self.row].tolist()
+        preferred = f"judged by {judge}: preferred in {found.wins} of {asked} comparisons, {found.ties} ties"
+        if as_many:
+            return (f"{preferred}; counts as {as_many:.1f} answers: {moved:+.3f}",)
+        why = found.report.doubts or "no checked answers, or no rival is left, beside which it could count"
+        return (f"{preferred}; does not count: {why}",)
 
     def _graded(self) -> Sequence[str]:
         """Return what limits the grading of the answers that count for the use case."""
@@ -293,6 +305,8 @@ class Account:
 
     def _quality_to(self, more: float) -> float | None:
         """Return the rate of right answers that makes the quality so much *more*, if one does."""
+        if self._field.by_judge[1, self.row]:
+            return None  # what a judge found moves with the answers, so that no single change can be named
         effective = self._field.effective_trials(self.row)
         wanted: float = self._worth[QUALITY] + more
         if wanted >= 1.0:

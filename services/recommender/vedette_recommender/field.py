@@ -9,8 +9,8 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from vedette.messages.queries import Risk
-from vedette.types import Signal
-from vedette.usecases import LIKE, SIGNALS, Bounds, UseCase, estimating
+from vedette.types import Judgement, Signal
+from vedette.usecases import LIKE, SIGNALS, Bounds, UseCase, estimating, judging
 from vedette.usecases.estimating import Answered, Mix, Scale
 from vedette.usecases.levels import DIFFICULTIES, STANDARD_PLACE
 from vedette.usecases.utility import falling, rising
@@ -116,6 +116,10 @@ class UseCaseScores:
         self._mix: Floats = np.zeros((len(DIFFICULTIES), room))
         self._judged_on = np.full(room, -1)
         self._quality: Floats = np.zeros((2, room))  # what to count with, and how much of it is from answers
+        self._judged: set[int] = set()  # rows of which a judge found something that may count
+        self.by_judge: Floats = np.zeros(
+            (2, room)
+        )  # what that moves the quality by, and as how many answers it counts
         self._required = [CAPABILITIES.index(capability) for capability in use_case.requires]
         self._by_bounds: Floats = np.ones(
             (len(bounds.BOUNDS), room)
@@ -192,6 +196,7 @@ class UseCaseScores:
         answers_of = [self._answers_of(columns.facts[row]) for row in rows.tolist()]
         self._answered[:, rows] = np.array([one[:4] for one in answers_of]).T
         self._mix[:, rows] = np.array([one.mix for one in answers_of]).T
+        self._note_judged(rows)
         effective = np.where(self.capable(), self._answered[1], 0.0)
         expected, spread = self.expected_quality(ALL)
         scale = estimating.scale(self._answered[3], effective, expected, spread, self._mix)
@@ -199,14 +204,34 @@ class UseCaseScores:
             self.scale = scale
             (rows,) = columns.present.nonzero()  # what the suites are like counts for everybody
             self._touched.update(rows.tolist())
+        if self._judged:  # what a judge found of one model is relative to the others
+            rows = np.union1d(rows, np.fromiter(self._judged, np.intp))
+            self._touched.update(self._judged)
         rate, effective = self._answered[:2, rows]
         vouched = np.isinf(effective)
-        answers = np.where(vouched, 0.0, effective)
-        self._quality[:, rows] = estimating.estimate(
-            rate, answers, expected[rows], spread[rows], self.scale, self._mix[:, rows]
-        )
+        answers, mix = np.where(vouched, 0.0, effective), self._mix[:, rows]
+        hoped, apart = expected[rows], spread[rows]
+        checked = estimating.estimate(rate, answers, hoped, apart, self.scale, mix)
+        self._quality[:, rows] = checked
+        if self._judged:
+            found = [self.judgement(row) for row in rows.tolist()]
+            worth = judging.judged(checked.quality, answers, self.scale, found, mix)
+            both = judging.together(rate, answers, worth)
+            self._quality[:, rows] = estimating.estimate(*both, hoped, apart, self.scale, mix)
+            self.by_judge[:, rows] = self._quality[0, rows] - checked.quality, worth.effective
         self._quality[0, rows[vouched]] = rate[vouched]
         self._quality[1, rows[vouched]] = 1.0
+
+    def _note_judged(self, rows: NDArray[np.intp]) -> None:
+        """Note which models in *rows* a judge found something of."""
+        self.by_judge[:, rows] = 0.0
+        for row in rows.tolist():
+            (self._judged.discard if self.judgement(row) is None else self._judged.add)(row)
+
+    def judgement(self, row: int) -> Judgement | None:
+        """Return what a judge found of the model in *row* for this use case."""
+        facts = self._columns.facts[row]
+        return facts.judged.judgements.get(self.use_case.name) if facts and facts.judged else None
 
     def _answers_of(self, facts: Facts | None) -> Answered:
         """Return a user's rating, which counts as answers without limit, else the answers of evaluations."""

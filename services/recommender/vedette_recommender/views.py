@@ -9,7 +9,7 @@ import msgspec
 
 from vedette.messages.catalogue import ModelState
 from vedette.messages.queries import Availability, MeasuredCall, MeasuredSpeed, ModelView, Now, Recommendation
-from vedette.types import Health, ModelRef, Performance, Quality
+from vedette.types import Health, Judged, ModelRef, Performance, Prose, Quality
 from vedette_recommender.candidate import Candidate, Facts, ends_at, median
 from vedette_recommender.field import UseCaseScores
 from vedette_recommender.loading import Load
@@ -117,6 +117,7 @@ def model_view(
         same_weights=same,
         figures=_figures(facts.performance) if whole and facts.performance else None,
         quality=_quality(facts.quality, whole=whole) if facts.quality else None,
+        judged=_judged(facts.judged, whole=whole) if facts.judged else None,
         ratings=facts.ratings,
         failures=facts.health.failures if whole and facts.health else (),
         published=facts.health.published if whole and facts.health else (),
@@ -138,6 +139,17 @@ def _figures(performance: Performance) -> Performance:
 
 def _quality(quality: Quality, *, whole: bool) -> Quality:
     return quality if whole else msgspec.structs.replace(quality, misses=(), baseline=None)
+
+
+def _judged(judged: Judged, *, whole: bool) -> Judged:
+    """Return *judged*; unless *whole*, of each text only that it is there."""
+    if whole:
+        return judged
+    texts = {
+        use_case: tuple(Prose(place=one.place, refused=one.refused) for one in written)
+        for use_case, written in judged.texts.items()
+    }
+    return msgspec.structs.replace(judged, texts=texts)
 
 
 def _availability(probed: Health | None, calls: Sequence[MeasuredCall], at: datetime) -> Availability | None:

@@ -18,6 +18,7 @@ from vedette.messages.events import (
     ModelEvaluated,
     ModelEvent,
     ModelFound,
+    ModelJudged,
     ModelLost,
     ModelProbed,
     ModelRated,
@@ -385,6 +386,7 @@ COPIED: dict[type[ModelEvent], Copied] = {
     ModelRegressed: Copied(
         "model_regression_history", (), others=("job_id", "digest", "server_version", "before", "drops")
     ),
+    ModelJudged: Copied("model_judgement_history", ("job_id", "took_s", "judged"), others=("use",)),
     ModelRated: Copied("model_rating_history", ("ratings",)),
 }
 _ROWS: dict[type[Event], Callable[[Any, Message], Iterator[tuple[str, Values]]]] = {

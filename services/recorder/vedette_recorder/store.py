@@ -390,6 +390,7 @@ def _aged(cutoff: datetime) -> Iterator[tuple[sa.Table, sa.ColumnElement[bool]]]
         tables.model_availability_history,
         tables.model_performance_history,
         tables.model_quality_history,
+        tables.model_judgement_history,
         tables.model_capability_history,
         tables.model_regression_history,
         tables.model_rating_history,

@@ -233,6 +233,14 @@ model_quality_history = _history(
     sa.Column("quality", Json),
 )
 
+model_judgement_history = _history(
+    "model_judgement_history",
+    sa.Column("job_id", sa.Text, nullable=False),
+    sa.Column("use", Json, nullable=False),
+    sa.Column("took_s", sa.Double, nullable=False),
+    sa.Column("judged", KeptJson, nullable=False),  # with texts of models, which nothing asks about
+)
+
 model_capability_history = _history(
     "model_capability_history",
     sa.Column("job_id", sa.Text, nullable=False),

@@ -144,6 +144,7 @@ entries.add(
             "vedette evaluate gpu/qwen3:8b --suite tools --suite arithmetic",
             "vedette evaluate gpu --show",
             "vedette evaluate --hosted --budget 1.00",
+            "vedette evaluate --judge summarisation",
         ),
     ),
     group=entries.MEASURE,

@@ -8,7 +8,7 @@ from vedette.cli.fitting import Column
 from vedette.cli.output import Style, name, out, sheet, styled
 from vedette.messages.queries import ModelView
 from vedette.text.figures import number, percent
-from vedette.types import Failure, Figure, Performance, Published
+from vedette.types import Bias, Failure, Figure, Judgement, JudgeReport, Performance, Published
 
 # Which figures are shown, in order: field of Performance, what it is called, unit, digits.
 _FIGURES = (
@@ -60,6 +60,18 @@ _SCORES = (
     Column("at least", 1, "number"),
     Column("at most", 2, "number"),
     Column("before", 4),
+)
+
+_JUDGED = (
+    Column("model", 0, "name"),
+    Column("use case"),
+    Column("preferred", 2, "number"),
+    Column("ties", 4, "number"),
+    Column("not", 3, "number"),
+    Column("strength", 0, "number"),
+    Column("at least", 1, "number"),
+    Column("at most", 1, "number"),
+    Column("judge", 3, "name"),
 )
 
 
@@ -145,6 +157,8 @@ def show_scores(models: Sequence[ModelView], style: Style) -> None:
     rows = [row for model in models for row in _score_rows(model)]
     if not rows and style == "table":
         out.print("Not evaluated yet. Run vedette evaluate, or wait for the schedule.")
+        for line in (line for model in models for line in _judged(model)):
+            out.print(line)
         return
     sheet(_SCORES, rows, style)
     if style == "table":
@@ -156,6 +170,8 @@ def show_scores(models: Sequence[ModelView], style: Style) -> None:
                 out.print(
                     f"{name(model.model)}: {rating.score:.2f} for {what} ({rating.source}, {rating.as_of})"
                 )
+            for line in _judged(model):
+                out.print(line)
             for kind, score in sorted(model.quality.scores.items()) if model.quality else ():
                 if score.note:
                     out.print(
@@ -182,6 +198,74 @@ def _score_rows(model: ModelView) -> Iterator[tuple[str, ...]]:
             percent(low),
             percent(high),
             f"{baseline.successes}/{baseline.trials}" if baseline else "",
+        )
+
+
+def show_judged(models: Sequence[ModelView], style: Style) -> None:
+    """Print what judges found of *models*, then how those judges answered."""
+    held = [(model, *one) for model in models if model.judged for one in model.judged.judgements.items()]
+    rows = [_judged_row(model, use_case, one) for model, use_case, one in sorted(held, key=_by_strength)]
+    if not rows and style == "table":
+        out.print("No judge has compared any texts yet.")
+        return
+    sheet(_JUDGED, rows, style)
+    if style == "table":
+        reports = {(use_case, one.session): one.report for _, use_case, one in held}
+        for (use_case, _), report in reports.items():
+            out.print(f"{use_case}: {_judge(report)}")
+
+
+def _by_strength(held: tuple[ModelView, str, Judgement]) -> tuple[str, str, float, str]:
+    model, use_case, one = held
+    return use_case, one.session, -(one.strength or 0.0), str(model.model)
+
+
+def _judged_row(model: ModelView, use_case: str, one: Judgement) -> tuple[str, ...]:
+    strength = "" if one.strength is None else f"{one.strength:+.2f}"
+    away = None if one.strength is None or one.error is None else 1.96 * one.error
+    return (
+        str(model.model),
+        use_case,
+        str(one.wins),
+        str(one.ties),
+        str(one.losses),
+        strength,
+        "" if away is None or one.strength is None else f"{one.strength - away:+.2f}",
+        "" if away is None or one.strength is None else f"{one.strength + away:+.2f}",
+        str(one.report.judge),
+    )
+
+
+def _judge(report: JudgeReport) -> str:
+    """Return how a judge answered, in a line."""
+    found = [
+        f"{name(report.judge)} passed {report.test.successes} of {report.test.trials} pairs that test a judge",
+        f"{report.answers} answers, {report.unread} without a verdict"
+        if report.answers or report.unread
+        else "",
+        _bias("the first text was preferred", report.position),
+        _bias("its own texts were preferred", report.itself),
+        _bias("texts of its family were preferred", report.family),
+        f"does not count: {report.doubts}" if report.doubts else "",
+    ]
+    return "; ".join(filter(None, found))
+
+
+def _bias(what: str, bias: Bias | None) -> str:
+    if bias is None:
+        return ""
+    beside = f"{percent(bias.low)} to {percent(bias.high)}, expected {percent(bias.expected)}"
+    return f"{what} in {percent(bias.share)} of {bias.n} ({beside})"
+
+
+def _judged(model: ModelView) -> Iterator[str]:
+    """Yield in lines what judges found of one model."""
+    for use_case, one in sorted(model.judged.judgements.items()) if model.judged else ():
+        asked = one.wins + one.ties + one.losses
+        doubts = f"; does not count: {one.report.doubts}" if one.report.doubts else ""
+        yield (
+            f"{name(model.model)}  {use_case}: {name(one.report.judge)} preferred it in {one.wins} of {asked} "
+            f"comparisons, {one.ties} ties{doubts}"
         )
 
 

@@ -26,6 +26,7 @@ from vedette.messages.events import (
     ModelEvaluated,
     ModelEvent,
     ModelFound,
+    ModelJudged,
     ModelLost,
     ModelProbed,
     ModelRated,
@@ -271,6 +272,15 @@ def _evaluated(event: ModelEvaluated) -> tuple[str, str, str]:
     return "evaluated", "cyan", ", ".join(scores)
 
 
+def _judged(event: ModelJudged) -> tuple[str, str, str]:
+    found = (
+        f"{use_case} by {shown_name(str(one.report.judge))}: {one.wins} preferred, {one.ties} ties, {one.losses} not"
+        for use_case, one in event.judged.judgements.items()
+        if one.session == event.job_id
+    )
+    return "judged", "cyan", "; ".join(found) or f"texts for {', '.join(event.judged.texts)}"
+
+
 def _regressed(event: ModelRegressed) -> tuple[str, str, str]:
     drops = (f"{drop.kind} {_share(drop.before)} to {_share(drop.after)}" for drop in event.drops)
     return "has lower quality than before", "red", ", ".join(drops)
@@ -293,6 +303,7 @@ _TELLERS: dict[type[Event], Callable[[Any], tuple[str, str, str]]] = {
     ModelBenchmarked: _benchmarked,
     ModelVerified: _verified,
     ModelEvaluated: _evaluated,
+    ModelJudged: _judged,
     ModelRegressed: _regressed,
     ModelRated: _rated,
 }

@@ -8,6 +8,7 @@ from shlex import quote
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, cast
 
+import msgspec
 from cyclopts import Parameter
 from nats.aio.client import Client as NatsClient
 from rich.markup import escape
@@ -25,13 +26,24 @@ from vedette.bus.connection import connect
 from vedette.cli import options
 from vedette.cli.completing import named_by_services
 from vedette.cli.entries import NOTHING_FOUND
-from vedette.cli.measured import show_figures, show_proofs, show_scores
+from vedette.cli.measured import show_figures, show_judged, show_proofs, show_scores
 from vedette.cli.output import Style, document, err, out
 from vedette.cli.showing import show_models
 from vedette.client import Client
 from vedette.client.jobs import Target, operating
 from vedette.client.waiting import described
 from vedette.endpoints.evaluating import planned, told
+from vedette.endpoints.judging import (
+    SERIES,
+    Contender,
+    Session,
+    choose,
+    lacking,
+    shares,
+    told_session,
+    viewed,
+    work,
+)
 from vedette.endpoints.spending import is_evaluable
 from vedette.errors import ConfigurationError, RequestError
 from vedette.messages import events
@@ -39,6 +51,7 @@ from vedette.messages.events import Job, JobKind
 from vedette.messages.queries import ModelView
 from vedette.messages.validation import nearest, spelt, unknown_name
 from vedette.runtime.loop import run
+from vedette.settings import Judge
 from vedette.text.lookalikes import meant
 from vedette.text.shown import shown, shown_name
 from vedette.types import ModelRef
@@ -52,6 +65,7 @@ _ANNOUNCED_BY: dict[JobKind, str] = {
     "benchmark": "benchmarked",
     "verify": "verified",
     "evaluate": "evaluated",
+    "judge": "judged",
 }
 _Models = Annotated[str, Parameter(help="Only these models (endpoint/name), or all of these endpoints.")]
 
@@ -100,7 +114,16 @@ def evaluate(
     hosted: Annotated[
         bool, Parameter(negative="", help="Those that cost money and were never evaluated; needs --budget.")
     ] = False,
-    budget: Annotated[float | None, Parameter(help="What all evaluations together may cost (USD).")] = None,
+    budget: Annotated[float | None, Parameter(help="What all of it together may cost (USD).")] = None,
+    judge: Annotated[
+        tuple[str, ...],
+        Parameter(
+            negative="",
+            help="Have a judge compare texts for this use case (chat, documentation, summarisation); may be repeated. "
+            "Needs --budget, which may be 0; without it, only shows what that would take.",
+        ),
+    ] = (),
+    by: Annotated[str | None, Parameter(help="The judge (endpoint/name); else one is chosen.")] = None,
     show: Annotated[bool, Parameter(negative="", help="Show the last evaluation; start none.")] = False,
     output: Annotated[Style | Literal["json"], Parameter(help="Format of the scores at the end.")] = "table",
     json: options.Json = False,
@@ -109,11 +132,15 @@ def evaluate(
     """Check now how well models answer: the named ones (endpoint/name), those of endpoints, or all.
 
     At the end the scores are shown with their intervals, and the most telling wrong answers. With --hosted and
-    --budget, models that cost money are evaluated, the most promising first, until the budget is used.
+    --budget, models that cost money are evaluated, the most promising first, until the budget is used. With --judge and
+    --budget, a clearly better model compares texts of the others.
     """
-    if budget is not None and not (hosted and budget > 0):
-        raise ConfigurationError(where="--budget", problem="needs --hosted, and an amount above 0")
+    if budget is not None and not ((judge and budget >= 0) or (hosted and budget > 0)):
+        problem = "needs --hosted and an amount above 0, or --judge and an amount of 0 or more"
+        raise ConfigurationError(where="--budget", problem=problem)
     as_json = json or output == "json"
+    if judge:
+        return run(_judge(models, where, as_json, _judged_use_cases(judge), by, budget, output))
     if show:
         return run(_show_quality(models, where, as_json, output))
     chosen = _suites(suite, where)
@@ -161,6 +188,90 @@ async def _evaluate_hosted(
         max_usd=max_usd,
         style=style,
     )
+
+
+def _judged_use_cases(named: Sequence[str]) -> list[str]:
+    """Return the use cases that *named* spells. Raises RequestError for one that no judge compares texts for."""
+    found = []
+    for name in named:
+        if (use_case := spelt(name, list(SERIES))) is None:
+            raise unknown_name("use case of a judge", name, list(SERIES), field="judge")
+        found.append(use_case)
+    return found
+
+
+async def _judge(
+    named: Sequence[str],
+    where: options.Instance,
+    as_json: bool,
+    use_cases: Sequence[str],
+    by: str | None,
+    budget_usd: float | None,
+    style: str,
+) -> int:
+    """Say what a judge's sessions for *use_cases* take; with a budget, have them held, and show what was found."""
+    from vedette.usecases import BUILT_IN, known  # with the recommender's settings, where they are known here
+
+    settings = where.configuration()
+    configured = settings.evaluating.judge if settings else Judge()
+    if by is not None:
+        configured = msgspec.structs.replace(configured, model=by)
+        for _, problem in configured.check():
+            raise ConfigurationError(where="--by", problem=problem)
+    purposes = known(settings.recommend.use_cases) if settings else BUILT_IN
+    planned_sessions: list[Session] = []
+    async with where.client() as client:
+        targets = {str(one.model): one for one in await _targets(client, "judge", named) if one.model}
+        views = [view for view in (await client.models()).models if str(view.model) in targets]
+    contenders = {view.model: viewed(view) for view in views}
+    for use_case in use_cases:
+        session = choose(contenders.values(), purposes[use_case], configured, paid=bool(budget_usd))
+        if isinstance(session, str):
+            err.print(f"{use_case}: no session: {session}")
+        else:
+            planned_sessions.append(session)
+    plan = [(session, work(session, contenders, configured)) for session in planned_sessions]
+    for session, takes in plan:
+        err.print(told_session(session, takes))
+    if not plan or budget_usd is None:
+        if as_json:
+            document({"sessions": [{"session": one, "takes": takes} for one, takes in plan], "jobs": []})
+        return 0 if plan else NOTHING_FOUND
+    limits = shares(plan, budget_usd)
+    if limits is None:
+        err.print(f"{budget_usd:.2f} USD does not cover it.")
+        return 2
+    return await _hold(planned_sessions, contenders, configured.tasks, targets, limits, where, as_json, style)
+
+
+async def _hold(
+    sessions: Sequence[Session],
+    contenders: Mapping[ModelRef, Contender],
+    tasks: int,
+    targets: Mapping[str, Target],
+    max_usd: Mapping[ModelRef, float],
+    where: options.Instance,
+    as_json: bool,
+    style: str,
+) -> int:
+    """Have texts written and compared, one session after the other, and show what was found."""
+    ended: list[tuple[Job, events.Progress]] = []
+    async with where.client() as client, connect(where.operator(), name="vedette-operator") as connection:
+        for session in sessions:
+            suites = (session.use_case,)
+            writers = [targets[str(model)] for model in lacking(session, contenders, tasks)]
+            written = await _follow(connection, "judge", writers, (), suites, max_usd) if writers else []
+            ended += written
+            if all(progress.state == "done" for _, progress in written):
+                judge = [targets[str(session.judge)]]
+                ended += await _follow(connection, "judge", judge, (), suites, max_usd, pool=session.compared)
+        judged = dict.fromkeys(model for session in sessions for model in session.pool)
+        models = [view for model in judged for view in (await client.model(model)).models]
+    if as_json:
+        document({"jobs": [_told(job, progress) for job, progress in ended], "models": models})
+    else:
+        show_judged(models, cast("Style", style))
+    return 1 if any(progress.state == "failed" for _, progress in ended) else 0
 
 
 def _suites(named: tuple[str, ...], where: options.Instance) -> tuple[str, ...]:
@@ -348,12 +459,16 @@ async def _follow(
     streams: tuple[int, ...],
     suites: tuple[str, ...],
     max_usd: Mapping[ModelRef, float],
+    *,
+    pool: tuple[ModelRef, ...] = (),
 ) -> list[tuple[Job, events.Progress]]:
     """Queue the jobs and show how far they are; return how each ended. Raises Abandoned on Ctrl-C."""
     last: dict[str, tuple[Job, events.Progress]] = {}
     shown = _Bars()
     async with operating(connection) as operation:
-        jobs = await operation.request(kind, targets, streams=streams, suites=suites, max_usd=max_usd)
+        jobs = await operation.request(
+            kind, targets, streams=streams, suites=suites, pool=pool, max_usd=max_usd
+        )
         for job in jobs:
             last[job.id] = job, operation.asked(job)
         try:

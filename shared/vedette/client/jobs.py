@@ -57,6 +57,7 @@ class Operation:
         *,
         streams: tuple[int, ...] = (),
         suites: tuple[str, ...] = (),
+        pool: tuple[ModelRef, ...] = (),
         max_usd: Mapping[ModelRef, float] = MappingProxyType({}),
     ) -> list[Job]:
         """Queue a job of *kind* for each target; where one is queued or running already, that one counts."""
@@ -73,6 +74,7 @@ class Operation:
                     cause="manual",
                     streams=streams,
                     suites=suites,
+                    pool=pool,
                     max_usd=max_usd.get(target.model) if target.model else None,
                 )
             )

@@ -16,6 +16,7 @@ SERVICES: dict[JobKind, str] = {
     "benchmark": "benchmarker",
     "verify": "benchmarker",
     "evaluate": "benchmarker",
+    "judge": "benchmarker",
 }
 _NOUNS: dict[JobKind, str] = {
     "discover": "discovery",
@@ -23,8 +24,9 @@ _NOUNS: dict[JobKind, str] = {
     "benchmark": "benchmark",
     "verify": "verification",
     "evaluate": "evaluation",
+    "judge": "judging",
 }
-_MEASUREMENTS = ("benchmark", "verify", "evaluate")
+_MEASUREMENTS = ("benchmark", "verify", "evaluate", "judge")
 
 
 class Queue(Struct, frozen=True, kw_only=True):

@@ -107,9 +107,11 @@ def is_retired(info: ModelInfo, on: date) -> bool:
 
 
 def spent_today(catalogue: Catalogue, endpoints: Sequence[str], now_day: str) -> float:
-    """Return what evaluations have cost today (USD), at all *endpoints* together."""
-    held = (catalogue.endpoint(name) for name in endpoints)
-    return sum(used_for(one.event.ledger, "evaluate", now_day).usd for one in held if one)
+    """Return what evaluations and judges have cost today (USD), at all *endpoints* together."""
+    held = [one for name in endpoints if (one := catalogue.endpoint(name))]
+    return sum(
+        used_for(one.event.ledger, purpose, now_day).usd for one in held for purpose in ("evaluate", "judge")
+    )
 
 
 def _usd(price: Price, prompt_tokens: int, output_tokens: int) -> float:

@@ -23,6 +23,7 @@ from vedette.messages.events import (
     ModelEvaluated,
     ModelEvent,
     ModelFound,
+    ModelJudged,
     ModelLost,
     ModelProbed,
     ModelRated,
@@ -34,6 +35,7 @@ from vedette.types import (
     Claim,
     EndpointState,
     Health,
+    Judged,
     ModelInfo,
     ModelRef,
     Performance,
@@ -68,6 +70,7 @@ class ModelState(Value, frozen=True, kw_only=True):
     benchmarked: Versioned[ModelBenchmarked] | None = None
     verified: Versioned[ModelVerified] | None = None
     evaluated: Versioned[ModelEvaluated] | None = None
+    judgement: Versioned[ModelJudged] | None = None
     rated: Versioned[ModelRated] | None = None
     reported: Versioned[ModelReported] | None = None  # of the stream REPORTS, unlike the others
     sequence: int = 0  # the highest of any of its subjects in MODELS
@@ -168,6 +171,14 @@ class ModelState(Value, frozen=True, kw_only=True):
         return quality if self._is_current(quality.digest) else None
 
     @property
+    def judged(self) -> Judged | None:
+        """Its texts for judges and what those found, which count only for the present digest."""
+        if self.judgement is None or not self.is_own(self.judgement):
+            return None
+        judged = self.judgement.event.judged
+        return judged if self._is_current(judged.digest) else None
+
+    @property
     def measured_as(self) -> ModelRef | None:
         """The other name under which its figures or its scores were measured, where a rename brought them along."""
         held = (self.benchmarked if self.performance else None, self.evaluated if self.quality else None)
@@ -226,6 +237,7 @@ _SLOTS: tuple[tuple[type[Event], str], ...] = (
     (ModelBenchmarked, "benchmarked"),
     (ModelVerified, "verified"),
     (ModelEvaluated, "evaluated"),
+    (ModelJudged, "judgement"),
     (ModelRated, "rated"),
 )
 

@@ -183,6 +183,7 @@ CHANNELS: Final[tuple[Channel, ...]] = (
     _of_model(events.ModelBenchmarked, "benchmarker", "discoverer"),
     _of_model(events.ModelVerified, "benchmarker", "discoverer"),
     _of_model(events.ModelEvaluated, "benchmarker", "discoverer"),
+    _of_model(events.ModelJudged, "benchmarker", "discoverer"),
     _of_model(events.ModelRegressed, "benchmarker", durables=(_OF_MODELS,)),
     _of_model(events.ModelRated, "operator", "discoverer"),
     Channel(

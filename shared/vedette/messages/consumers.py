@@ -43,7 +43,7 @@ def host_jobs(group: str) -> Durable:
     return Durable(
         stream="JOBS",
         name=f"benchmarker-{token.replace('=', '_')}",
-        filters=tuple(f"job.{kind}.{token}.>" for kind in ("benchmark", "verify", "evaluate")),
+        filters=tuple(f"job.{kind}.{token}.>" for kind in ("benchmark", "verify", "evaluate", "judge")),
         max_ack_pending=1,
     )
 

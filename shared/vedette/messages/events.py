@@ -24,6 +24,7 @@ from vedette.types import (
     FieldChange,
     Fraction,
     Health,
+    Judged,
     ModelInfo,
     ModelLoad,
     ModelRef,
@@ -48,7 +49,7 @@ from vedette.types import (
 
 MISSED_READINGS: Final = 2.5  # intervals without a load, after which the last one is stale
 ScheduledJob = Literal["discovery", "availability", "performance", "quality", "retention"]
-JobKind = Literal["discover", "probe", "verify", "benchmark", "evaluate"]
+JobKind = Literal["discover", "probe", "verify", "benchmark", "evaluate", "judge"]
 JobCause = Literal["tick", "found", "changed", "listing", "start", "suspicion", "manual"]
 LossReason = Literal["absent", "endpoint_removed"]
 DefinedBy = Literal["add", "edit", "pause", "resume", "remove", "restore"]
@@ -88,8 +89,9 @@ class Job(Event, frozen=True, kw_only=True):
     A probe because of `found` names the newest model of its endpoint, and probes all models that were never probed. A
     benchmark because of a `suspicion` that the model changed is a small one.
     `streams` adds a concurrency sweep with these numbers of streams to a benchmark. `suites` names the suites of an
-    evaluation; an empty list means all. `max_usd` is the maximum cost of an
-    evaluation.
+    evaluation; an empty list means all. A job `judge` with a `pool` has the model compare the texts of those models for
+    the use case in `suites`; without one, the model writes texts for these use cases. `max_usd` is the maximum cost of
+    an evaluation, or of judging.
     """
 
     TYPE = "job"
@@ -100,6 +102,7 @@ class Job(Event, frozen=True, kw_only=True):
     cause: JobCause = "tick"
     streams: tuple[Annotated[int, Meta(ge=1, le=256)], ...] = ()
     suites: tuple[Text, ...] = ()
+    pool: tuple[ModelRef, ...] = ()
     max_usd: Annotated[float, Meta(ge=0)] | None = None
 
     @property
@@ -388,6 +391,19 @@ class ModelEvaluated(ModelEvent, frozen=True, kw_only=True):
     use: Use = Use()
     took_s: float = 0.0
     quality: Quality
+
+
+class ModelJudged(ModelEvent, frozen=True, kw_only=True):
+    """A model wrote texts for a judge, or a judge compared them; `judged` is the state after that.
+
+    `use` is what the model itself used; the calls of the judge are usage of the judge's endpoint.
+    """
+
+    TYPE = "model.judged"
+    job_id: str
+    use: Use = Use()
+    took_s: float = 0.0
+    judged: Judged
 
 
 class ModelRegressed(ModelEvent, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from vedette.types import (
     EndpointName,
     EndpointState,
     Failure,
+    Judged,
     LeftOut,
     ModelInfo,
     ModelRef,
@@ -403,6 +404,10 @@ class ModelView(Struct, frozen=True, kw_only=True):
         Meta(description="models with the same weights at other endpoints, or by other names"),
     ] = ()
     quality: Quality | None = None
+    judged: Annotated[
+        Judged | None,
+        Meta(description="what judges found of its texts; the texts only in replies to `models.get`"),
+    ] = None
     ratings: tuple[Rating, ...] = ()
     figures: Annotated[
         Performance | None, Meta(description="every figure with its spread; only in replies to `models.get`")

@@ -4,7 +4,7 @@ No file is needed. Durations are text (`"500ms"`, `"30s"`, `"30m"`, `"6h"`, `"7d
 secrets, only references: `{ env = "NAME" }` or `{ file = "/path" }`.
 """
 
-from vedette.settings.benchmarker import Benchmarking, Evaluating
+from vedette.settings.benchmarker import Benchmarking, Evaluating, Judge
 from vedette.settings.bus import Nats
 from vedette.settings.console import CONSOLE_PORT, Console
 from vedette.settings.defined import Defined, Seen
@@ -54,6 +54,7 @@ __all__ = [
     "Evaluating",
     "Gateway",
     "Http",
+    "Judge",
     "LeftOut",
     "Load",
     "Nats",

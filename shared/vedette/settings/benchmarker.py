@@ -1,11 +1,14 @@
 """`[benchmarking]` and `[evaluating]`: the benchmarker's."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from vedette.settings.section import Seconds, Section
-from vedette.types import Fraction
+from vedette.settings.section import Problem, Seconds, Section
+from vedette.types import Fraction, ModelRef
+
+JudgedUseCase = Literal["chat", "documentation", "summarisation"]
 
 
 class Benchmarking(Section, frozen=True, kw_only=True):
@@ -18,6 +21,31 @@ class Benchmarking(Section, frozen=True, kw_only=True):
     output_tokens: Annotated[int, Meta(ge=16, le=4096)] = 64
     run_timeout_s: Seconds = 120.0
     first_run_timeout_s: Seconds = 360.0
+
+
+class Judge(Section, frozen=True, kw_only=True):
+    """A model that compares texts of other models, where no checker can be: for which use cases, none by default.
+
+    `model` is "auto" (one that is clearly better than those whose texts it compares) or endpoint/name. `tasks` is how
+    many texts each model writes, `models` how many are compared at most.
+    """
+
+    use_cases: tuple[JudgedUseCase, ...] = ()
+    model: Annotated[str, Meta(min_length=1, max_length=1024)] = "auto"
+    tasks: Annotated[int, Meta(ge=4, le=40)] = 8
+    models: Annotated[int, Meta(ge=2, le=8)] = 4
+
+    @property
+    def named(self) -> ModelRef | None:
+        """The judge that is named, or None where any may be it."""
+        return None if self.model == "auto" else ModelRef.parse(self.model)
+
+    def check(self) -> Iterator[Problem]:
+        """Yield a problem if no model can have this name."""
+        try:
+            self.named  # noqa: B018 - it is parsed
+        except ValueError as error:
+            yield "model", f'{error}; or "auto"'
 
 
 class Evaluating(Section, frozen=True, kw_only=True):
@@ -38,3 +66,4 @@ class Evaluating(Section, frozen=True, kw_only=True):
     suites: str | None = None
     run_code: bool = True
     usd_per_day: Annotated[float, Meta(ge=0)] | None = None
+    judge: Judge = Judge()

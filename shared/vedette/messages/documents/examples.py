@@ -204,6 +204,34 @@ MESSAGES: Final[tuple[Struct, ...]] = (
         took_s=74.0,
         quality=t.Quality(measured_at=_AT, digest=_DIGEST, scores={"instructions": _SCORE}),
     ),
+    e.ModelJudged(
+        **_of_model("judged"),
+        job_id=_JOB,
+        judged=t.Judged(
+            digest=_DIGEST,
+            tasks={"summarisation": "summarisation@1"},
+            texts={"summarisation": (t.Prose(place=0, text="The council moved the market to Monday."),)},
+            judgements={
+                "summarisation": t.Judgement(
+                    at=_AT,
+                    session=_JOB,
+                    report=t.JudgeReport(
+                        judge=t.ModelRef("gpu", "llama3.3:70b"),
+                        tasks="summarisation@1",
+                        test=t.Score(successes=8, trials=8, suite="summarisation@1"),
+                        answers=36,
+                        position=t.Bias(n=30, share=0.57, expected=0.5, low=0.39, high=0.73),
+                    ),
+                    rivals=(_LLAMA,),
+                    strength=0.6,
+                    error=0.2,
+                    wins=8,
+                    ties=2,
+                    losses=2,
+                )
+            },
+        ),
+    ),
     e.ModelRegressed(
         **_of_model("regressed"),
         job_id=_JOB,

@@ -1,0 +1,62 @@
+"""What evaluations and judges may cost, where calls cost money: `[evaluating] usd_per_day`, or the limit of a job."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from vedette.clock import Clock
+from vedette.endpoints import OpenEndpoint, evaluating, spending
+from vedette.messages.catalogue import Catalogue
+from vedette.messages.events import Job
+from vedette.settings import Evaluating
+from vedette.types import ModelInfo
+
+
+class DayLimit:
+    """The limit of a day (UTC), for all endpoints together, and what jobs that run may cost yet."""
+
+    def __init__(self, *, settings: Evaluating, catalogue: Catalogue, clock: Clock) -> None:
+        self._settings = settings
+        self._catalogue = catalogue
+        self._clock = clock
+        self._reserved: dict[str, float] = {}  # by job (USD)
+
+    def gives_leave(self, endpoint: OpenEndpoint, info: ModelInfo, usd: float | None) -> bool:
+        """Return whether the limit gives leave for a model whose calls cost: *usd* are affordable today."""
+        limit = self._settings.usd_per_day
+        if not limit or usd is None or endpoint.settings.measure is False or info.disturbs:
+            return False
+        return usd <= limit - self._spent_today()
+
+    @contextmanager
+    def reserved(
+        self, endpoint: OpenEndpoint, info: ModelInfo, job: Job, most_usd: float | None
+    ) -> Iterator[float | None]:
+        """Give what *job* may cost at most, None where nothing limits it; meanwhile that counts as spent.
+
+        *most_usd* is what it is expected to cost at most; None: not known.
+        """
+        limit_usd = self._limit_usd(endpoint, info, job, most_usd)
+        if limit_usd is not None:
+            self._reserved[job.id] = limit_usd
+        try:
+            yield limit_usd
+        finally:
+            self._reserved.pop(job.id, None)
+
+    def _spent_today(self) -> float:
+        """Return what was spent today, with what the jobs that run may cost yet."""
+        now = self._clock.now()
+        names = {state.model.endpoint for state in self._catalogue.present()}
+        spent = evaluating.spent_today(self._catalogue, sorted(names), now.date().isoformat())
+        return spent + sum(self._reserved.values())
+
+    def _limit_usd(
+        self, endpoint: OpenEndpoint, info: ModelInfo, job: Job, most_usd: float | None
+    ) -> float | None:
+        if job.max_usd is not None or job.cause == "manual":
+            return job.max_usd
+        limit = self._settings.usd_per_day
+        if limit is None or info.price is None or info.free or not spending.why_not(info, endpoint.settings):
+            return None
+        left = max(0.0, limit - self._spent_today())
+        return left if most_usd is None else min(left, most_usd)

@@ -1,0 +1,432 @@
+"""The measure `judge`: models write texts, and a clearly better one compares them."""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from vedette.bus.bus import Bus
+from vedette.clock import Clock
+from vedette.endpoints import OpenEndpoint, judging
+from vedette.endpoints.budget import cost
+from vedette.endpoints.judging import Contender, Session
+from vedette.errors import ProviderError, RequestError
+from vedette.messages import ids, subjects
+from vedette.messages.catalogue import Catalogue, ModelState, Versioned
+from vedette.messages.events import Job, ModelJudged
+from vedette.messages.validation import unknown_name
+from vedette.providers import ENDPOINT_WIDE
+from vedette.settings import Evaluating
+from vedette.types import Judged, Judgement, JudgeReport, ModelInfo, ModelRef, Prose, Score, Use
+from vedette.usecases import UseCase
+from vedette.usecases.judging import Able
+from vedette_benchmarker.asking import REFUSED_REASONS, Asker, Spent, room_to_think
+from vedette_benchmarker.day_limit import DayLimit
+from vedette_benchmarker.grader import Grading
+from vedette_benchmarker.handlers import Ended
+from vedette_benchmarker.judging.asking import MAX_ANSWER_TOKENS, question, read
+from vedette_benchmarker.judging.sessions import comparisons, is_passed, judgements, report
+from vedette_benchmarker.judging.steps import Next, next_steps
+from vedette_benchmarker.judging.strengths import Preferred, Vote
+from vedette_benchmarker.judging.tasks import MAX_TEXT_CHARACTERS, MAX_TEXT_TOKENS, SERIES, Series
+from vedette_benchmarker.suites import Item, Verdict
+from vedette_benchmarker.yielding import GaveWay, Turn, at_any_time
+
+_FAILURES_IN_A_ROW: Final = 3
+_REMEMBERED: Final = 4096  # answers of sessions that were broken off
+
+_Change = Callable[[Judged], Judged]
+_Said = OrderedDict[
+    tuple[str, str], str | None
+]  # by the weights that said it, and a digest of what they were asked
+
+
+class Judging:
+    """Has texts written and compared, one model a job."""
+
+    def __init__(
+        self,
+        *,
+        bus: Bus,
+        catalogue: Catalogue,
+        settings: Evaluating,
+        grader: Grading,
+        clock: Clock,
+        use_cases: Mapping[str, UseCase],
+        limit: DayLimit,
+    ) -> None:
+        self._bus = bus
+        self._catalogue = catalogue
+        self._settings = settings
+        self._grader = grader
+        self._clock = clock
+        self._use_cases = use_cases
+        self._limit = limit
+        self._said: _Said = OrderedDict()  # what gave way goes on where it stopped
+
+    def reload(self, use_cases: Mapping[str, UseCase]) -> None:
+        """Judge for *use_cases* from now on."""
+        self._use_cases = use_cases
+
+    def is_done(self, state: ModelState, job: Job) -> bool:
+        """Return whether this very job is done: its texts, or what its judge found of the pool, are published."""
+        held = [self._catalogue.get(model) for model in _pool(job, self._contenders())] or [state]
+        return all(one and one.judgement and one.judgement.event.job_id == job.id for one in held)
+
+    def measured_at(self, state: ModelState) -> datetime | None:
+        """Return when the present weights were last evaluated: of several names for them, that one writes."""
+        return state.quality.measured_at if state.quality else None
+
+    def is_due(self, state: ModelState) -> bool:
+        """Return False: what is to be done follows from all models together (`next_steps`)."""
+        return False
+
+    def is_wanted(self, endpoint: OpenEndpoint) -> bool:
+        """Return whether models of the endpoint may write and judge without being asked."""
+        return endpoint.settings.evaluate and bool(self._settings.judge.use_cases)
+
+    def pays(self, endpoint: OpenEndpoint, info: ModelInfo) -> bool:
+        """Return whether `usd_per_day` gives leave for a model whose calls cost: a whole session is affordable."""
+        return self._limit.gives_leave(endpoint, info, self._most_usd(info))
+
+    def _most_usd(self, info: ModelInfo) -> float | None:
+        return judging.session_cost(info, self._settings.judge).usd
+
+    def estimate(self, endpoint: OpenEndpoint, info: ModelInfo, job: Job) -> Use:
+        """Return what *job* comes to at most."""
+        tasks = self._settings.judge.tasks
+        if job.pool:
+            most = judging.session_cost(info, self._settings.judge)
+            requests, prompt_tokens, answer_tokens = most.requests, most.prompt_tokens, MAX_ANSWER_TOKENS
+        else:
+            requests, prompt_tokens, answer_tokens = tasks, judging.TASK_TOKENS * tasks, MAX_TEXT_TOKENS
+        return cost(
+            endpoint.settings,
+            info,
+            requests=requests,
+            prompt_tokens=prompt_tokens,
+            output_tokens=requests * (answer_tokens + room_to_think(info)),
+        )
+
+    def next_steps(self) -> list[Next]:
+        """Return what is to be done now, by the catalogue."""
+        return next_steps(
+            self._contenders(), self._use_cases, self._settings.judge, paid=bool(self._settings.usd_per_day)
+        )
+
+    def _contenders(self) -> dict[ModelRef, Contender]:
+        found = (judging.contender(state) for state in self._catalogue.present())
+        return {one.model: one for one in found if one is not None}
+
+    async def run(
+        self,
+        endpoint: OpenEndpoint,
+        state: ModelState,
+        info: ModelInfo,
+        job: Job,
+        *,
+        turn: Turn = at_any_time,
+    ) -> Ended:
+        """Write or compare, and publish. Raises RequestError for a use case without tasks, or models without texts."""
+        if not job.suites or any(name not in SERIES for name in job.suites):
+            name = next((name for name in job.suites if name not in SERIES), "")
+            raise unknown_name("use case of a judge", name, list(SERIES), field="suites")
+        known = state.known or info
+        with self._limit.reserved(endpoint, known, job, self._most_usd(known)) as max_usd:
+            author = _Author(
+                Asker(
+                    endpoint.endpoint,
+                    known,
+                    self._settings,
+                    self._grader,
+                    secrets=endpoint.secrets,
+                    max_usd=max_usd,
+                ),
+                turn,
+                who=f"{info.model} {info.digest}",
+                said=self._said,
+            )
+            gave_way, problem, detail = None, "", ""
+            try:
+                work = self._compare(author, known, job) if job.pool else self._write(author, known, job)
+                detail = await work
+            except GaveWay as error:
+                gave_way = error
+            except ProviderError as error:
+                problem = error.detail or str(error.outcome)
+            except _TooDear as error:
+                problem = str(error)
+            else:
+                author.forget()
+        ok = gave_way is None and not problem
+        return Ended(
+            ok=ok, detail=problem or detail, use=_use(endpoint, known, author.spent), gave_way=gave_way
+        )
+
+    # Writing -------------------------------------------------------------------------------------------------
+
+    async def _write(self, author: "_Author", info: ModelInfo, job: Job) -> str:
+        """Have the texts written that *job* asks for, and publish them. Raises ProviderError and _TooDear."""
+        started = self._clock.monotonic()
+        texts = {name: await self._texts(author, SERIES[name], job) for name in job.suites}
+
+        def change(before: Judged) -> Judged:
+            # What was found of other texts is over.
+            kept = {name: one for name, one in before.judgements.items() if name not in texts}
+            tasks = before.tasks | {name: SERIES[name].name for name in texts}
+            return msgspec.structs.replace(before, tasks=tasks, texts=before.texts | texts, judgements=kept)
+
+        spent = author.spent
+        use = Use(requests=spent.requests, tokens=spent.prompt_tokens + spent.output_tokens)
+        took_s = self._clock.monotonic() - started
+        await self._publish(info.model, info.digest, job, change, use=use, took_s=took_s)
+        written = sum(not text.refused for some in texts.values() for text in some)
+        return f"{written} texts for {', '.join(texts)}"
+
+    async def _texts(self, author: "_Author", series: Series, job: Job) -> tuple[Prose, ...]:
+        tasks = series.tasks(self._settings.judge.tasks)
+        texts = []
+        for place, task in enumerate(tasks):
+            message = f"{job.model}: {series.use_case}, text {place + 1} of {len(tasks)}"
+            await self._bus.jobs.tell(job, "step", message, step=place, steps=len(tasks))
+            text = await author.say(task.prompt, MAX_TEXT_TOKENS)
+            cut = text[:MAX_TEXT_CHARACTERS] if text else ""
+            texts.append(Prose(place=place, text=cut, refused=not cut))
+        return tuple(texts)
+
+    # Comparing -----------------------------------------------------------------------------------------------
+
+    async def _compare(self, judge: "_Author", info: ModelInfo, job: Job) -> str:
+        """Have the texts of the pool compared, and publish what is found. Raises ProviderError and _TooDear."""
+        started = self._clock.monotonic()
+        name, tasks = job.suites[0], self._settings.judge.tasks
+        series, contenders = SERIES[name], self._contenders() | await self._now(job.pool)
+        able = self._able(job, info.model, name, contenders)
+        session = judging.of(name, info.model, job.pool, contenders, able)
+        self._require_texts(session, contenders)
+        comparing = _Comparing(judge, self._bus, job, session.comparisons(tasks))
+        test = await comparing.test(series)
+        votes: list[Vote] = []
+        if is_passed(test):  # else it is asked no more: what it would say counts for nothing
+            texts = {model: _texts_of(contenders[model], name) for model in session.compared}
+            texts[info.model] = _by_place(await self._texts(judge, series, job))
+            votes = await comparing.votes(session, series, tasks, texts)
+        told = report(
+            session,
+            series.name,
+            test,
+            votes,
+            comparing.unread,
+            {model: one.middle for model, one in able.items()},
+        )
+        found = judgements(session, votes, told, session_id=job.id, at=self._clock.now())
+        for model, judgement in found.items():
+
+            def change(before: Judged, judgement: Judgement = judgement) -> Judged:
+                return msgspec.structs.replace(before, judgements=before.judgements | {name: judgement})
+
+            took_s = self._clock.monotonic() - started
+            await self._publish(model, contenders[model].info.digest, job, change, took_s=took_s)
+        self._bus.log.info(
+            "judging.done", judge=str(info.model), use_case=name, answers=told.answers, doubts=told.doubts
+        )
+        return _said(told)
+
+    async def _now(self, models: Iterable[ModelRef]) -> dict[ModelRef, Contender]:
+        """Return *models* as the stream holds them: our own view may lag behind the texts that were just written."""
+        states = [await self._bus.streams.read_model(model) for model in models]
+        found = (judging.contender(state) for state in states if state is not None)
+        return {one.model: one for one in found if one is not None}
+
+    def _able(
+        self, job: Job, judge: ModelRef, name: str, contenders: Mapping[ModelRef, Contender]
+    ) -> Mapping[ModelRef, Able]:
+        """Return how good all that chat are. Raises RequestError where one of the pool is none of them."""
+        able = judging.abilities(
+            [one for one in contenders.values() if one.info.asked_as == "chat"], self._use_cases[name]
+        )
+        for model in (*job.pool, judge):
+            if model not in able:
+                raise RequestError(
+                    code="unknown_target", message=f"no model {model} that chats", field="pool"
+                )
+        return able
+
+    def _require_texts(self, session: Session, contenders: Mapping[ModelRef, Contender]) -> None:
+        """Raise RequestError where the judge has nothing to compare."""
+        lacking = judging.lacking(session, contenders, self._settings.judge.tasks)
+        if lacking or len(session.pool) < judging.MIN_POOL:
+            message = (
+                f"{lacking[0]} has written no texts for {session.use_case}"
+                if lacking
+                else f"{session.judge} cannot compare them: at least two must be of other families than its own"
+            )
+            raise RequestError(code="invalid_value", message=message, field="pool")
+
+    async def _publish(
+        self,
+        model: ModelRef,
+        digest: str | None,
+        job: Job,
+        change: _Change,
+        *,
+        use: Use = Use(),  # noqa: B008 - immutable
+        took_s: float = 0.0,
+    ) -> None:
+        subject, now = subjects.of_model("judged", model), self._clock.now()
+
+        def step(held: Versioned[ModelJudged] | None) -> ModelJudged | None:
+            if held is not None and held.event.job_id == job.id:
+                return None
+            before = held.event.judged if held else None
+            if before is None or before.digest != digest:
+                before = Judged(digest=digest)
+            return ModelJudged(
+                id=ids.derive(job.at, subject, job.id),
+                at=now,
+                model=model,
+                job_id=job.id,
+                use=use,
+                took_s=round(took_s, 3),
+                judged=change(before),
+            )
+
+        await self._bus.publisher.advance("MODELS", subject, step)
+
+
+class _TooDear(Exception):
+    """One more call could cost more than the job may."""
+
+
+class _Author:
+    """A model that says something, one call after the other."""
+
+    def __init__(self, asker: Asker, turn: Turn, *, who: str, said: _Said) -> None:
+        self._asker = asker
+        self._turn = turn
+        self._who = who
+        self._said = said
+        self._failures = 0
+
+    @property
+    def spent(self) -> Spent:
+        """What it has used."""
+        return self._asker.spent
+
+    async def say(self, prompt: str, max_tokens: int) -> str | None:
+        """Return what the model says; None where it refuses, says nothing, or fails. What it said before is remembered.
+
+        Raises ProviderError when the endpoint fails, or the third time in a row; _TooDear at the limit in USD.
+        """
+        key = (self._who, hashlib.sha256(prompt.encode()).hexdigest())
+        if key in self._said:
+            return self._said[key]
+        await self._turn()
+        try:
+            answered = await self._asker.answer(Item(prompt=prompt, check=_unchecked, max_tokens=max_tokens))
+        except ProviderError as error:
+            self._failures += 1
+            if error.outcome in ENDPOINT_WIDE or self._failures == _FAILURES_IN_A_ROW:
+                raise
+            return None
+        if answered is None:
+            raise _TooDear(f"stopped: one more call could have cost more than {self.spent.over_usd:.2f} USD")
+        self._failures = 0
+        refused = (answered.finished.reason or "").lower() in REFUSED_REASONS
+        self._said[key] = None if refused else answered.text.strip() or None
+        while len(self._said) > _REMEMBERED:
+            self._said.popitem(last=False)
+        return self._said[key]
+
+    def forget(self) -> None:
+        """Forget what it said: the job is done."""
+        for key in [key for key in self._said if key[0] == self._who]:
+            del self._said[key]
+
+
+def _unchecked(_: object) -> Verdict:
+    return Verdict(correct=False, why="a judge compares it")
+
+
+class _Comparing:
+    """A judge at work: `unread` counts answers that name no text."""
+
+    def __init__(self, judge: _Author, bus: Bus, job: Job, steps: int) -> None:
+        self.unread = 0
+        self._judge = judge
+        self._bus = bus
+        self._job = job
+        self._step, self._steps = 0, steps
+
+    async def test(self, series: Series) -> Score:
+        """Return in how many pairs the judge recognises the better text, in both orders."""
+        pairs, right = series.test(f"{self._job.at:%Y-%m-%d}"), 0  # a job that is deferred has another id
+        for pair in pairs:
+            prompt, criterion = pair.task.prompt, pair.task.criterion
+            said = [
+                await self._preferred(question(prompt, criterion, pair.good, pair.worse), "test"),
+                await self._preferred(question(prompt, criterion, pair.worse, pair.good), "test"),
+            ]
+            right += said == ["first", "second"]
+        self.unread = 0  # an answer to the test that names no text is wrong
+        return Score(successes=right, trials=len(pairs), suite=series.name)
+
+    async def votes(
+        self, session: Session, series: Series, tasks: int, texts: Mapping[ModelRef, Mapping[int, str]]
+    ) -> list[Vote]:
+        """Return how the judge prefers the *texts* of *session*, which are there by author and task."""
+        about, found = series.tasks(tasks), []
+        for one in comparisons(session, tasks, texts):
+            task = about[one.task]
+            asked = question(
+                task.prompt, task.criterion, texts[one.first][one.task], texts[one.second][one.task]
+            )
+            if preferred := await self._preferred(asked, series.use_case):
+                found.append(Vote(task=one.task, first=one.first, second=one.second, preferred=preferred))
+        return found
+
+    async def _preferred(self, asked: str, about: str) -> Preferred | None:
+        message = f"{self._job.model}: {about}, comparison {self._step + 1} of {self._steps}"
+        await self._bus.jobs.tell(self._job, "step", message, step=self._step, steps=self._steps)
+        self._step += 1
+        answer = await self._judge.say(asked, MAX_ANSWER_TOKENS)
+        preferred = read(answer) if answer else None
+        self.unread += preferred is None
+        return preferred
+
+
+def _texts_of(one: Contender, use_case: str) -> dict[int, str]:
+    """Return the texts of a model by the place of their task, without those that it refused."""
+    return _by_place(one.judged.texts.get(use_case, ())) if one.judged else {}
+
+
+def _by_place(texts: Iterable[Prose]) -> dict[int, str]:
+    return {text.place: text.text for text in texts if not text.refused}
+
+
+def _pool(job: Job, contenders: Mapping[ModelRef, Contender]) -> Sequence[ModelRef]:
+    """Return the models of which the job publishes something: relatives of the judge are watched only."""
+    judge = contenders.get(job.model) if job.model else None
+    return [
+        model
+        for model in job.pool
+        if model not in contenders or judge is None or judging.may_be_judged(contenders[model], judge)
+    ]
+
+
+def _use(endpoint: OpenEndpoint, info: ModelInfo, spent: Spent) -> Use:
+    return cost(
+        endpoint.settings,
+        info,
+        requests=spent.requests,
+        prompt_tokens=spent.prompt_tokens,
+        output_tokens=spent.output_tokens,
+    )
+
+
+def _said(told: JudgeReport) -> str:
+    counted = f"does not count: {told.doubts}" if told.doubts else f"{told.answers} answers"
+    return f"test {told.test.successes}/{told.test.trials}, {counted}"

@@ -1,0 +1,43 @@
+"""What is to be done for a judge: texts that lack, then comparisons. Pure."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from vedette.endpoints import judging
+from vedette.endpoints.judging import Contender
+from vedette.settings import Judge
+from vedette.types import ModelRef
+from vedette.usecases import UseCase
+
+
+class Next(Struct, frozen=True, kw_only=True):
+    """What one model has to do next: write texts for use cases, or compare those of a *pool* for one."""
+
+    model: ModelRef
+    use_cases: tuple[str, ...]
+    pool: tuple[ModelRef, ...] = ()
+
+
+def next_steps(
+    contenders: Mapping[ModelRef, Contender], use_cases: Mapping[str, UseCase], settings: Judge, *, paid: bool
+) -> list[Next]:
+    """Return what is to be done now: of each model one thing, first the texts that lack.
+
+    A session that was held is not held again before its judge, its models or their weights change.
+    """
+    write: dict[ModelRef, list[str]] = {}
+    compare: dict[ModelRef, Next] = {}
+    for name in settings.use_cases:
+        session = judging.choose(contenders.values(), use_cases[name], settings, paid=paid)
+        if isinstance(session, str) or judging.is_held(session, contenders):
+            continue
+        lacking = judging.lacking(session, contenders, settings.tasks)
+        for model in lacking:
+            write.setdefault(model, []).append(name)
+        if not lacking:
+            compare.setdefault(
+                session.judge, Next(model=session.judge, use_cases=(name,), pool=session.compared)
+            )
+    writing = [Next(model=model, use_cases=tuple(names)) for model, names in write.items()]
+    return [*writing, *(one for model, one in compare.items() if model not in write)]

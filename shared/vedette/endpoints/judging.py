@@ -1,0 +1,332 @@
+"""Which model is the judge of which others, and what a session of comparisons costs. Pure.
+
+A judge is clearly better than the models whose texts it compares: its lower quality bound (95 %) lies above their upper
+ones, by checked answers and published facts. Models of its own family are not in the pool, and neither is it itself:
+one of them, and its own texts, are compared only to see whether it favours them.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, Literal
+
+from msgspec import Struct
+
+from vedette.endpoints.spending import is_evaluable
+from vedette.knowledge import known, names
+from vedette.messages.catalogue import ModelState
+from vedette.messages.queries import ModelView
+from vedette.settings import Judge
+from vedette.types import Judged, ModelInfo, ModelRef, Score, Status
+from vedette.usecases import UseCase
+
+if TYPE_CHECKING:
+    from vedette.usecases.judging import Able
+
+# The series of tasks of each use case, as events name it; `vedette_benchmarker.judging.tasks` holds the tasks.
+SERIES: Final[Mapping[str, str]] = {
+    "chat": "chat@1",
+    "documentation": "documentation@1",
+    "summarisation": "summarisation@1",
+}
+TEST_PAIRS: Final = 8
+MIN_POOL: Final = 2
+# On the rough side; tests/unit/test_judging.py compares them with what is sent.
+TASK_TOKENS: Final = 160
+TEXT_TOKENS: Final = 200
+ASKED_TOKENS: Final = 260  # around the texts that a judge compares
+VERDICT_TOKENS: Final = 12
+THOUGHT_TOKENS: Final = 420
+_SERVES: Final = frozenset({Status.AVAILABLE, Status.BUSY, Status.DEGRADED, Status.UNKNOWN})
+
+
+class Contender(Struct, frozen=True, kw_only=True):
+    """What is known of a model that may write or judge."""
+
+    info: ModelInfo
+    scores: Mapping[str, Score] = {}
+    judged: Judged | None = None
+    serves: bool = True
+
+    @property
+    def model(self) -> ModelRef:
+        """Which model it is."""
+        return self.info.model
+
+
+def contender(state: ModelState) -> Contender | None:
+    """Return the model of *state*, or None where it is not there."""
+    info = state.known
+    if info is None or not state.present:
+        return None
+    return Contender(
+        info=info,
+        scores=state.quality.scores if state.quality else {},
+        judged=state.judged,
+        serves=state.health is None or state.health.status in _SERVES,
+    )
+
+
+def viewed(view: ModelView) -> Contender:
+    """Return the model that a reply shows."""
+    return Contender(
+        info=view.info,
+        scores=view.quality.scores if view.quality else {},
+        judged=view.judged,
+        serves=view.status in _SERVES,
+    )
+
+
+class Session(Struct, frozen=True, kw_only=True):
+    """Who compares the texts of whom for a use case. `relatives`, and the judge, write only to be watched.
+
+    `doubts` says why its result is shown and does not count.
+    """
+
+    use_case: str
+    judge: ModelRef
+    pool: tuple[ModelRef, ...]
+    relatives: tuple[ModelRef, ...] = ()
+    doubts: str = ""
+
+    @property
+    def compared(self) -> tuple[ModelRef, ...]:
+        """Those who write texts beforehand. The judge writes its own when it compares."""
+        return (*self.pool, *self.relatives)
+
+    def comparisons(self, tasks: int) -> int:
+        """Return how many answers the judge gives: each pair in both orders, and the test."""
+        pairs = len(self.pool) * (len(self.pool) - 1) // 2
+        watched = 1 + len(self.relatives)
+        return 2 * ((pairs + watched) * tasks + TEST_PAIRS)
+
+
+class Work(Struct, frozen=True, kw_only=True):
+    """What one model has to do for a session: requests, tokens and their price (USD; None: not known)."""
+
+    model: ModelRef
+    does: Literal["write", "judge"]
+    requests: int
+    prompt_tokens: int
+    output_tokens: int
+    usd: float | None
+
+
+def abilities(contenders: Sequence[Contender], use_case: UseCase) -> dict[ModelRef, "Able"]:
+    """Return how good the *contenders* are for *use_case* by checked answers and published facts."""
+    from vedette.usecases.judging import ability  # numpy takes 0.1 s to import
+
+    expectations = [known(one.info).expectations[use_case.like] for one in contenders]
+    expected = [(one.quality, one.spread) for one in expectations]
+    found = ability([one.scores for one in contenders], expected, use_case)
+    return {one.model: able for one, able in zip(contenders, found, strict=True)}
+
+
+def choose(
+    contenders: Iterable[Contender], use_case: UseCase, settings: Judge, *, paid: bool
+) -> Session | str:
+    """Return the session for *use_case*, or why there can be none.
+
+    Without *paid*, only models whose calls cost nothing take part. Where a judge is named and is not clearly better, it
+    compares the others all the same, and the session does not count.
+    """
+    among = {one.model: one for one in _apart(contenders) if _may_take_part(one, use_case, paid=paid)}
+    named = settings.named
+    if named is not None and named not in among:
+        return f"the judge {named} may not take part: it is unknown, unreachable, unable, or costs money"
+    if len(among) <= MIN_POOL:
+        return f"{len(among)} models may take part; a judge and two others are needed"
+    able = abilities(list(among.values()), use_case)
+    foreign = {
+        judge: [model for model, one in among.items() if may_be_judged(one, among[judge])]
+        for judge in (
+            [named] if named else sorted(among, key=lambda model: _standing(among[model], able[model]))
+        )
+    }
+    below = {
+        judge: [model for model in models if able[model].high < able[judge].low]
+        for judge, models in foreign.items()
+    }
+    judge = max(below, key=lambda one: len(below[one]) >= MIN_POOL)
+    pool = below[judge]
+    if len(pool) < MIN_POOL and named is not None:
+        pool = foreign[judge]
+    if len(pool) < MIN_POOL:
+        return "no model is clearly better than two others that are not of its family"
+    best = sorted(pool, key=lambda model: (-able[model].middle, model))[: settings.models]
+    kin = sorted(model for model, one in among.items() if model != judge and _is_kin(one, among[judge]))
+    return of(use_case.name, judge, (*best, *kin[:1]), among, able)
+
+
+def of(
+    use_case: str,
+    judge: ModelRef,
+    compared: Iterable[ModelRef],
+    contenders: Mapping[ModelRef, Contender],
+    able: Mapping[ModelRef, "Able"],
+) -> Session:
+    """Return the session in which *judge* compares the texts of those models."""
+    ordered = sorted(compared)
+    relatives = tuple(model for model in ordered if not may_be_judged(contenders[model], contenders[judge]))
+    pool = tuple(model for model in ordered if model not in relatives)
+    weak = any(able[model].high >= able[judge].low for model in pool)
+    doubts = f"{judge} is not clearly better than what it compares" if weak else ""
+    return Session(use_case=use_case, judge=judge, pool=pool, relatives=relatives, doubts=doubts)
+
+
+def _standing(one: Contender, able: "Able") -> tuple[bool, float, ModelRef]:
+    """Return by what judges are preferred: those whose calls cost nothing, then by how good they are at least."""
+    return not one.info.free, -able.low, one.model
+
+
+def _apart(contenders: Iterable[Contender]) -> list[Contender]:
+    """Return one contender for each weights of an endpoint: the one that was evaluated, else the first by name."""
+    found: dict[tuple[str, str], Contender] = {}
+    for one in sorted(contenders, key=lambda one: (not one.scores, one.model)):
+        found.setdefault((one.model.endpoint, one.info.digest or f"/{one.model.name}"), one)
+    return sorted(found.values(), key=lambda one: one.model)
+
+
+def _may_take_part(one: Contender, use_case: UseCase, *, paid: bool) -> bool:
+    info = one.info
+    if not one.serves or not is_evaluable(info) or info.asked_as != "chat" or info.disturbs:
+        return False
+    if not info.free and not (paid and info.price is not None):
+        return False
+    claims = (info.capabilities.get(str(needed)) for needed in use_case.requires)
+    return all(claim is None or claim.value for claim in claims)
+
+
+def may_be_judged(one: Contender, judge: Contender) -> bool:
+    """Return whether what *judge* says of the texts of *one* may count: they are not the same, nor of one family."""
+    same = one.info.canonical is not None and one.info.canonical == judge.info.canonical
+    return one.model != judge.model and not same and not _is_kin(one, judge)
+
+
+def _is_kin(one: Contender, other: Contender) -> bool:
+    family = kin(one.info)
+    return family is not None and family == kin(other.info)
+
+
+def kin(info: ModelInfo) -> str | None:
+    """Return what models of one house share: `qwen` of qwen2.5 and qwen3. None where the name does not say."""
+    parsed = names.parse(info.model.name).family
+    said = info.family or (parsed.name if parsed else info.model.name.rpartition("/")[2])
+    word = re.match(r"[a-z]{3,}", said.casefold())
+    return word[0] if word else None
+
+
+def lacking(session: Session, contenders: Mapping[ModelRef, Contender], tasks: int) -> list[ModelRef]:
+    """Return which models of *session* have yet to write their texts."""
+    series = SERIES[session.use_case]
+
+    def has(model: ModelRef) -> bool:
+        judged = contenders[model].judged
+        texts = judged.texts.get(session.use_case, ()) if judged else ()
+        return judged is not None and judged.tasks.get(session.use_case) == series and len(texts) >= tasks
+
+    return [model for model in session.compared if not has(model)]
+
+
+def is_held(session: Session, contenders: Mapping[ModelRef, Contender]) -> bool:
+    """Return whether this very session was held: the same judge and pool, and the weights that they have now."""
+    series = SERIES[session.use_case]
+    judged = (contenders[model].judged for model in session.pool)
+    held = [one.judgements.get(session.use_case) if one else None for one in judged]
+    first = held[0]
+    return all(
+        one is not None
+        and first is not None
+        and (one.session, one.report.judge, one.report.tasks) == (first.session, session.judge, series)
+        for one in held
+    )
+
+
+def work(session: Session, contenders: Mapping[ModelRef, Contender], settings: Judge) -> list[Work]:
+    """Return what *session* takes of each model, the texts first."""
+    tasks = settings.tasks
+    writing = [
+        _work(contenders[model].info, "write", tasks, TASK_TOKENS, TEXT_TOKENS)
+        for model in lacking(session, contenders, tasks)
+    ]
+    judge = contenders[session.judge].info
+    own = _work(judge, "write", tasks, TASK_TOKENS, TEXT_TOKENS)
+    return [*writing, own, _comparing(judge, session, tasks)]
+
+
+def session_cost(info: ModelInfo, settings: Judge) -> Work:
+    """Return what a session takes of its judge at most."""
+    most = Session(
+        use_case="", judge=info.model, pool=(info.model,) * settings.models, relatives=(info.model,)
+    )
+    own, comparing = (
+        _work(info, "write", settings.tasks, TASK_TOKENS, TEXT_TOKENS),
+        _comparing(info, most, settings.tasks),
+    )
+    return Work(
+        model=info.model,
+        does="judge",
+        requests=own.requests + comparing.requests,
+        prompt_tokens=own.prompt_tokens + comparing.prompt_tokens,
+        output_tokens=own.output_tokens + comparing.output_tokens,
+        usd=None if own.usd is None or comparing.usd is None else own.usd + comparing.usd,
+    )
+
+
+def _comparing(judge: ModelInfo, session: Session, tasks: int) -> Work:
+    asked = TASK_TOKENS + 2 * TEXT_TOKENS + ASKED_TOKENS
+    return _work(judge, "judge", session.comparisons(tasks), asked, VERDICT_TOKENS)
+
+
+def _work(info: ModelInfo, does: Literal["write", "judge"], requests: int, prompt: int, answer: int) -> Work:
+    thinks = info.capabilities.get("thinking")
+    answer += THOUGHT_TOKENS if thinks is not None and thinks.value else 0
+    price = info.price
+    usd = (
+        0.0
+        if info.free
+        else requests * (prompt * price.input_usd_per_mtok + answer * price.output_usd_per_mtok) / 1e6
+        if price
+        else None
+    )
+    return Work(
+        model=info.model,
+        does=does,
+        requests=requests,
+        prompt_tokens=requests * prompt,
+        output_tokens=requests * answer,
+        usd=usd,
+    )
+
+
+def shares(plan: Iterable[tuple[Session, Sequence[Work]]], budget_usd: float) -> dict[ModelRef, float] | None:
+    """Return what each model may cost in one job, in proportion to what is expected; None where *budget_usd* is less.
+
+    A model does one job for each use case, and the judge one more: together they stay within the budget.
+    """
+    expected: dict[ModelRef, list[float]] = {}
+    for _, takes in plan:
+        for model in {one.model for one in takes}:
+            usd = sum(one.usd or 0.0 for one in takes if one.model == model)
+            expected.setdefault(model, []).append(usd)
+    total = sum(max(jobs) * len(jobs) for jobs in expected.values())
+    if total > budget_usd:
+        return None
+    return {model: budget_usd * max(jobs) / total for model, jobs in expected.items() if max(jobs) > 0.0}
+
+
+def told_session(session: Session, takes: Sequence[Work]) -> str:
+    """Return in a few sentences who compares whom, and what that takes."""
+    requests, tokens = (
+        sum(one.requests for one in takes),
+        sum(one.prompt_tokens + one.output_tokens for one in takes),
+    )
+    usd = [one.usd for one in takes]
+    price = "cost not known" if None in usd else f"about {sum(filter(None, usd)):.2f} USD"
+    watched = (
+        f" Its family is watched by {', '.join(map(str, session.relatives))}." if session.relatives else ""
+    )
+    doubts = f" It will not count: {session.doubts}." if session.doubts else ""
+    return (
+        f"{session.use_case}: {session.judge} compares {', '.join(map(str, session.pool))}: {requests:,} requests, "
+        f"about {tokens:,} tokens, {price}.{watched}{doubts}"
+    )

@@ -1,0 +1,117 @@
+"""One command says what a judge would take, and another has the session held; the explanation shows what it found."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from commands import Up, up
+from eventually import eventually
+from providers.replay import Exchange, Replay, Write, replaying, reply, stream
+from vedette_benchmarker.judging.tasks import SERIES, TEST_PAIRS
+
+pytestmark = pytest.mark.usefixtures("needs_nats")
+
+JUDGE, FINE, POOR = "gpt-5", "smollm2:135m", "tinyllama"  # as published: clearly better, and two that are not
+TASKS = 4
+CONFIG = f"""
+[evaluating.judge]
+tasks = {TASKS}
+[endpoints.box]
+provider = "openai-compatible"
+flavour = "vllm"
+url = "{{url}}"
+evaluate = false
+verify_capabilities = false
+"""
+QUESTION = "Which text does the task better?"
+
+
+async def _chat(exchange: Exchange, write: Write) -> None:
+    prompt = exchange.body["messages"][-1]["content"]
+    said = _verdict(prompt) if QUESTION in prompt else f"A text by {exchange.model}."
+    delta = json.dumps({"choices": [{"delta": {"content": said}}]})
+    end = json.dumps(
+        {
+            "choices": [{"delta": {}, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 9, "completion_tokens": 2},
+        }
+    )
+    await stream(f"data: {delta}\n", f"data: {end}\n", "data: [DONE]\n")(exchange, write)
+
+
+def _verdict(prompt: str) -> str:
+    """Return what a judge says that knows the pairs of its test, and that one of the models writes better."""
+    days = [f"{datetime.now(UTC) - timedelta(days=back):%Y-%m-%d}" for back in (0, 1)]
+    pairs = {(pair.good, pair.worse) for day in days for pair in SERIES["summarisation"].test(day)}
+    mark = prompt.partition("with the mark ")[2][:12]
+    first, second = (
+        prompt.partition(f"[{mark} text {name}]\n")[2].partition(f"\n[{mark} end")[0] for name in "AB"
+    )
+    known = [
+        (one, other) in pairs or one == f"A text by {FINE}."
+        for one, other in ((first, second), (second, first))
+    ]
+    return "tie" if known[0] is known[1] else f"Answer: {'AB'[known.index(True)]}"
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Replay]:
+    """Run a server with a judge and two models that write."""
+    async with replaying() as replay:
+        listed = [{"id": name, "object": "model"} for name in (JUDGE, FINE, POOR)]
+        replay.routes["GET", "/v1/models"] = reply(200, {"data": listed})
+        replay.routes["POST", "/v1/chat/completions"] = _chat
+        yield replay
+
+
+async def test_a_session_is_planned_held_and_explained(server: Replay, tmp_path: Path) -> None:
+    """Nothing is asked before the budget is named; without checked answers, what is found is only shown."""
+    async with up(tmp_path, CONFIG.format(url=server.url)) as running:
+        await running.line("ready")
+        await eventually(lambda: _listed(running, 3), what="the models are known")
+        planned = await running.ask("evaluate", "--judge", "summarisation")
+        assert planned.code == 0, planned.err
+        assert f"summarisation: box/{JUDGE} compares box/{FINE}, box/{POOR}: " in planned.err.replace(
+            "\n", " "
+        )
+        assert judged(server) == 0
+        held = await running.ask("evaluate", "--judge", "summarisation", "--budget", "0", "--json")
+        assert held.code == 0, held.err
+        assert judged(server) == 2 * (TEST_PAIRS + 2 * TASKS)
+        found = {
+            one["model"]["name"]: one["judged"]["judgements"]["summarisation"]
+            for one in held.json()["models"]
+        }
+        assert found[FINE]["wins"] == found[POOR]["losses"] == 2 * TASKS
+        assert found[FINE]["strength"] > 0 > found[POOR]["strength"]
+        assert found[FINE]["report"]["test"]["successes"] == TEST_PAIRS
+        assert await eventually(lambda: _noted(running), what="the explanation shows it")
+        shown = await running.ask("evaluate", f"box/{FINE}", "--show")
+        assert f"preferred it in {2 * TASKS} of {2 * TASKS}" in shown.out.replace("\n", " ")
+        unknown = await running.ask("evaluate", "--judge", "poetry")
+        assert unknown.code == 2
+        assert "poetry" in unknown.err
+
+
+async def _listed(running: Up, count: int) -> bool:
+    return len((await running.ask("models", "--json")).json()["models"]) == count
+
+
+async def _noted(running: Up) -> bool:
+    told = (await running.ask("explain", "summarisation", "--unmeasured", "keep", "--json")).json()
+    notes = [
+        part["note"]
+        for one in told["recommendations"]
+        for part in one["contributions"]
+        if part["signal"] == "quality"
+    ]
+    return any(
+        f"judged by box/{JUDGE}" in note and "does not count: no checked answers" in note for note in notes
+    )
+
+
+def judged(server: Replay) -> int:
+    return sum(QUESTION in json.dumps(one.body) for one in server.requests)

@@ -1,0 +1,435 @@
+"""Who judges whom, what of it counts, and by how much it moves a recommendation."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from itertools import combinations
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from catalogues import EPOCH, Pair, Recommender, catalogue
+from samples import lifecycle_event, model_info
+from vedette.endpoints import judging
+from vedette.endpoints.judging import Contender, Session, choose
+from vedette.messages import ids
+from vedette.messages.events import ModelEvaluated, ModelJudged
+from vedette.settings import Judge
+from vedette.types import (
+    Claim,
+    Evidence,
+    Judged,
+    Judgement,
+    JudgeReport,
+    ModelRef,
+    Outcome,
+    Price,
+    Prose,
+    Quality,
+    Score,
+)
+from vedette.usecases import BUILT_IN, KINDS, estimating
+from vedette.usecases import judging as worth
+from vedette.usecases.estimating import Scale
+from vedette_benchmarker.judging.sessions import comparisons, judgements, report
+from vedette_benchmarker.judging.steps import Next, next_steps
+from vedette_benchmarker.judging.strengths import Preferred, Vote
+
+NOW = datetime(2026, 11, 30, tzinfo=UTC)
+USE_CASE = BUILT_IN["summarisation"]
+SETTINGS = Judge(use_cases=("summarisation",), tasks=4)
+TOLD = JudgeReport(
+    judge=ModelRef("box", "judge"),
+    tasks="summarisation@1",
+    test=Score(successes=8, trials=8, suite="summarisation@1"),
+)
+
+
+def model(name: str, right: float = 0.5, of: int = 40, **facts: Any) -> Contender:
+    """Return a model with that rate of right answers in every kind that counts."""
+    claims = {"chat": Claim(value=True, evidence=Evidence.VERIFIED, source="call")}
+    kinds = {kind for kinds in KINDS.values() for kind in kinds}
+    free = facts.pop("free", True)
+    return Contender(
+        info=model_info(
+            ModelRef("box", name),
+            kind="chat",
+            capabilities=claims,
+            free=free,
+            digest=name,
+            **{"family": name} | facts,
+        ),
+        scores={
+            kind: Score(successes=round(right * of), trials=of, suite=f"{kind}@1") for kind in kinds if of
+        },
+    )
+
+
+def chosen(*contenders: Contender, paid: bool = False, **settings: Any) -> Session | str:
+    return choose(contenders, USE_CASE, replace(SETTINGS, **settings), paid=paid)
+
+
+def held(session: Session | str) -> Session:
+    assert isinstance(session, Session), session
+    return session
+
+
+class TestChoice:
+    def test_the_judge_is_clearly_better_than_all_that_it_compares(self) -> None:
+        """The others are compared by what is known of them; a model between the two is neither."""
+        session = held(chosen(model("strong", 0.98), model("able", 0.96), model("one"), model("two", 0.45)))
+        assert session.judge == ModelRef("box", "strong")
+        assert session.pool == (ModelRef("box", "one"), ModelRef("box", "two"))
+        assert not session.doubts
+
+    def test_without_a_clearly_better_one_there_is_no_session(self) -> None:
+        assert "clearly better" in str(chosen(model("one"), model("two"), model("three", 0.55)))
+        assert "a judge and two others" in str(chosen(model("one", 0.9), model("two")))
+
+    def test_models_of_its_family_are_watched_and_never_counted(self) -> None:
+        """One of them is: whether the judge favours it."""
+        session = held(
+            chosen(
+                model("strong", 0.98, family="qwen3"),
+                model("kin", 0.5, family="qwen2.5"),
+                model("one"),
+                model("two"),
+            )
+        )
+        assert ModelRef("box", "kin") not in session.pool
+        assert session.relatives == (ModelRef("box", "kin"),)
+        assert judging.kin(model_info(ModelRef("box", "m1"))) is None
+
+    def test_the_same_weights_elsewhere_are_not_compared(self) -> None:
+        copy = model("copy", 0.5, canonical="same", family=None)
+        session = chosen(
+            model("strong", 0.98, canonical="same", family=None), copy, model("one"), model("two")
+        )
+        assert copy.model not in held(session).pool
+
+    def test_none_that_costs_money_takes_part_without_leave(self) -> None:
+        price = Price(input_usd_per_mtok=1.0, output_usd_per_mtok=5.0, source="test")
+        paid, others = model("strong", 0.98, free=False, price=price), [model("one"), model("two")]
+        assert isinstance(chosen(paid, *others), str)
+        assert held(chosen(paid, *others, paid=True)).judge == paid.model
+        # Where one that is free will do, it is asked.
+        assert held(chosen(paid, model("free", 0.97), *others, paid=True)).judge == ModelRef("box", "free")
+
+    def test_a_named_judge_that_is_not_clearly_better_compares_and_does_not_count(self) -> None:
+        session = held(chosen(model("one"), model("two"), model("three"), model="box/three"))
+        assert session.judge == ModelRef("box", "three")
+        assert "not clearly better" in session.doubts
+        assert "may not take part" in str(
+            chosen(model("one"), model("two"), model("three"), model="box/gone")
+        )
+
+    def test_so_many_are_compared_at_most_the_best_of_them(self) -> None:
+        weak = [model(f"{letter}weak", 0.1) for letter in "abc"]
+        session = held(chosen(model("strong", 0.98), model("one"), model("two", 0.4), *weak, models=2))
+        assert session.pool == (ModelRef("box", "one"), ModelRef("box", "two"))
+
+    def test_what_it_costs_is_told(self) -> None:
+        """Each task once for each model, each pair in both orders, and the test."""
+        contenders = {one.model: one for one in (model("strong", 0.98), model("one"), model("two"))}
+        session = held(chosen(*contenders.values()))
+        takes = judging.work(session, contenders, SETTINGS)
+        assert [(one.model.name, one.does, one.requests) for one in takes] == [
+            ("one", "write", 4),
+            ("two", "write", 4),
+            ("strong", "write", 4),
+            ("strong", "judge", 2 * (4 * 2 + judging.TEST_PAIRS)),
+        ]
+        assert all(one.usd == 0.0 for one in takes)
+        assert "44 requests" in judging.told_session(session, takes)
+
+    def test_a_budget_is_shared_and_never_exceeded(self) -> None:
+        price = Price(input_usd_per_mtok=100.0, output_usd_per_mtok=500.0, source="test")
+        contenders = {
+            one.model: one
+            for one in (model("strong", 0.98, free=False, price=price), model("one"), model("two"))
+        }
+        session = held(chosen(*contenders.values(), paid=True))
+        plan = [(session, judging.work(session, contenders, SETTINGS))]
+        assert judging.shares(plan, 0.01) is None
+        assert judging.shares(plan, 20.0) == {ModelRef("box", "strong"): pytest.approx(20.0)}
+        assert sum((judging.shares(plan * 2, 20.0) or {}).values()) * 2 == pytest.approx(20.0)
+
+
+def written(one: Contender, **judged: Any) -> Contender:
+    """Return *one* with its texts."""
+    texts = tuple(Prose(place=place, text=f"{one.model.name} {place}") for place in range(SETTINGS.tasks))
+    tasks = {"summarisation": "summarisation@1"}
+    return replace(
+        one, judged=Judged(digest=one.info.digest, tasks=tasks, texts={"summarisation": texts}, **judged)
+    )
+
+
+def test_texts_come_first_then_one_session_and_then_nothing() -> None:
+    """A session is held again when a model that belongs to it has other weights, which have written nothing."""
+    strong, one, two = model("strong", 0.98), model("one"), model("two")
+
+    def steps(*contenders: Contender) -> list[Next]:
+        return next_steps({c.model: c for c in contenders}, BUILT_IN, SETTINGS, paid=False)
+
+    texts = ("summarisation",)
+    assert steps(strong, one, two) == [Next(model=m.model, use_cases=texts) for m in (one, two)]
+    assert steps(strong, written(one), two) == [Next(model=two.model, use_cases=texts)]
+    compare = Next(model=strong.model, use_cases=texts, pool=(one.model, two.model))
+    assert steps(strong, written(one), written(two)) == [compare]
+    judged = {"summarisation": judgement("s", 0.0, report=replace(TOLD, judge=strong.model))}
+    assert steps(strong, written(one, judgements=judged), written(two, judgements=judged)) == []
+    assert steps(strong, written(one, judgements=judged), two) == [Next(model=two.model, use_cases=texts)]
+    assert next_steps({}, BUILT_IN, Judge(), paid=False) == []
+
+
+def judgement(session: str, strength: float, error: float = 0.3, **facts: Any) -> Judgement:
+    return Judgement(
+        **{"at": NOW, "session": session, "report": TOLD, "strength": strength, "error": error, "wins": 9}
+        | facts
+    )
+
+
+# --- A session -------------------------------------------------------------------------------------------------
+
+JUDGE, KIN = ModelRef("box", "judge"), ModelRef("box", "kin")
+POOL = tuple(ModelRef("box", name) for name in "abc")
+SESSION = Session(use_case="summarisation", judge=JUDGE, pool=POOL, relatives=(KIN,))
+TEXTS: Mapping[ModelRef, Mapping[int, str]] = {
+    author: {task: f"{author} {task}" for task in range(4)} for author in (*POOL, KIN, JUDGE)
+}
+ABILITY = dict.fromkeys(POOL, 0.0) | {KIN: 0.0, JUDGE: 2.0}
+
+
+def test_each_pair_is_compared_in_both_orders_and_what_lacks_never() -> None:
+    asked = comparisons(SESSION, 4, TEXTS)
+    assert len(asked) == SESSION.comparisons(4) - 2 * judging.TEST_PAIRS
+    assert {(one.task, one.second, one.first) for one in asked} == {
+        (one.task, one.first, one.second) for one in asked
+    }
+    refused = comparisons(SESSION, 4, {**TEXTS, POOL[0]: {1: "only this"}})
+    assert {one.task for one in refused if POOL[0] in (one.first, one.second)} == {1}
+
+
+def votes(rng: Random) -> list[Vote]:
+    """Return answers of a judge that likes its own texts, and those of its family, whatever they are."""
+    found = []
+    for one in comparisons(SESSION, 4, TEXTS):
+        favoured = [author for author in (one.first, one.second) if author in (JUDGE, KIN)]
+        said: Preferred = rng.choice(("first", "second"))
+        if favoured:
+            said = "first" if one.first == favoured[0] else "second"
+        found.append(Vote(task=one.task, first=one.first, second=one.second, preferred=said))
+    return found
+
+
+@given(st.randoms(use_true_random=False))
+def test_what_favours_the_judge_or_its_family_is_seen_and_counts_for_nothing(rng: Random) -> None:
+    answers = votes(rng)
+    told = report(SESSION, "summarisation@1", TOLD.test, answers, 0, ABILITY)
+    assert told.itself is not None
+    assert told.itself.share == 1.0
+    assert told.family is not None
+    assert told.family.share == 1.0
+    assert told.family.expected == 0.5
+    found = judgements(SESSION, answers, told, session_id="s", at=NOW)
+    assert set(found) == set(POOL)
+    without = [vote for vote in answers if vote.first in POOL and vote.second in POOL]
+    assert found == judgements(SESSION, without, told, session_id="s", at=NOW)
+
+
+@pytest.mark.parametrize(
+    ("right", "answers", "unread", "doubt"),
+    [
+        (8, 30, 0, ""),
+        (7, 30, 0, ""),
+        (6, 30, 0, "6 of 8 pairs"),
+        (0, 0, 0, "0 of 8"),
+        (8, 3, 9, "9 of its 12"),
+    ],
+)
+def test_a_judge_that_cannot_be_believed_does_not_count(
+    right: int, answers: int, unread: int, doubt: str
+) -> None:
+    """It fails its test, which a guess passes in one pair of four, or says nothing that can be read."""
+    given_votes = [Vote(task=0, first=POOL[0], second=POOL[1], preferred="first")] * answers
+    told = report(
+        SESSION, "summarisation@1", replace(TOLD.test, successes=right), given_votes, unread, ABILITY
+    )
+    assert (doubt in told.doubts) if doubt else not told.doubts
+    found = judgements(SESSION, given_votes, told, session_id="s", at=NOW)
+    assert found[POOL[0]].counts is (not doubt)
+    assert not found[POOL[2]].counts  # nothing was asked about it
+
+
+# --- What it is worth ------------------------------------------------------------------------------------------
+
+QUALITY = np.array([0.5, 0.6, 0.4])
+CHECKED = np.array([20.0, 20.0, 20.0])
+logits = st.floats(-4, 4)
+
+
+def counted(judged: list[Judgement | None], checked: Any = CHECKED) -> worth.Worth:
+    return worth.judged(QUALITY, np.array(checked, float), Scale(), judged)
+
+
+@given(st.tuples(logits, logits, logits), st.floats(0.01, 5))
+def test_a_judge_counts_for_a_quarter_of_the_checked_answers_at_most(
+    strength: tuple[float, float, float], error: float
+) -> None:
+    """And for none where it is no surer than before it was asked."""
+    found = counted([judgement("s", one, error) for one in strength])
+    assert (found.effective <= worth.MAX_SHARE * CHECKED).all()
+    assert ((found.effective > 0) == (error < worth.STRENGTH_SPREAD)).all()
+    assert ((found.rate > 0) & (found.rate < 1)).all()
+
+
+def test_a_judge_is_never_the_only_evidence() -> None:
+    """Without checked answers it counts for nothing, and so does what is left of a session for one model."""
+    assert not counted([judgement("s", 1.0), judgement("s", -1.0), None], [0.0, 0.0, 20.0]).effective.any()
+    assert not counted([judgement("s", 1.0), judgement("s", -1.0), None], [20.0, 0.0, 20.0]).effective.any()
+    assert not counted([judgement("s", 1.0), judgement("other", -1.0), None]).effective.any()
+    doubted = replace(TOLD, doubts="it fails")
+    assert not counted([judgement("s", v, report=doubted) for v in (1.0, 0.0, -1.0)]).effective.any()
+    # A user vouches for one: its answers have no end, and nothing is added to them.
+    assert not counted([judgement("s", 1.0), judgement("s", -1.0), None], [np.inf, 20, 20]).effective.any()
+
+
+@given(st.tuples(logits, logits, logits), st.floats(0.05, 2), st.floats(0.1, 3))
+def test_a_better_word_never_lowers_a_model_and_the_mean_stays(
+    strength: tuple[float, float, float], error: float, more: float
+) -> None:
+    """On the scale of logits, before it is weighed: a judge says who writes better, never how well."""
+    before = counted([judgement("s", one, error) for one in strength])
+    middle = np.log(before.rate / (1 - before.rate)).mean()
+    assert middle == pytest.approx(np.log(QUALITY / (1 - QUALITY)).mean())
+    raised = (strength[0] + more, *strength[1:])
+    after = counted([judgement("s", one, error) for one in raised])
+    assert after.rate[0] > before.rate[0]
+    assert after.rate[1] < before.rate[1]
+
+
+def test_a_sure_judge_moves_a_quality_by_little() -> None:
+    """Two models of the same quality by checked answers: the sure word of a judge moves each by a few points of 100."""
+    rate, checked = np.array([0.5, 0.5]), np.array([20.0, 20.0])
+    expected, spread = np.array([0.5, 0.5]), np.array([0.1, 0.1])
+    quality = estimating.estimate(rate, checked, expected, spread)
+    found = worth.judged(
+        quality.quality, checked, Scale(), [judgement("s", 2.0, 0.1), judgement("s", -2.0, 0.1)]
+    )
+    after = estimating.estimate(*worth.together(rate, checked, found), expected, spread)
+    moved = after.quality - quality.quality
+    assert 0.005 < moved[0] < 0.06
+    assert moved[1] == pytest.approx(-moved[0])
+
+
+# --- In a recommendation ---------------------------------------------------------------------------------------
+
+
+def fleet(judged: Mapping[str, Judgement | None], right: int = 6) -> Recommender:
+    """Return a recommender that knows models of the same answers, and what a judge says of them."""
+    events: list[Any] = []
+    for name, found in judged.items():
+        ref = ModelRef("host-0", name)
+        one = model(name)
+        info = replace(
+            one.info, model=ref, free=True, locality="local", url="http://h:1", digest=None, family=None
+        )
+        claims = info.capabilities | {"summarisation": info.capabilities["chat"]}
+        events.append(lifecycle_event("found", ref, at=EPOCH, info=replace(info, capabilities=claims)))
+        scores = {kind: Score(successes=right, trials=12, suite=f"{kind}@1") for kind in USE_CASE.kinds}
+        events.append(
+            ModelEvaluated(
+                id=ids.derive(EPOCH, "evaluated", name),
+                at=EPOCH,
+                model=ref,
+                job_id="j",
+                outcome=Outcome.OK,
+                quality=Quality(measured_at=EPOCH, scores=scores if right >= 0 else {}),
+            )
+        )
+        if found is not None:
+            events.append(judged_event(ref, found))
+    return Recommender().hear(*enumerate(events, start=1))
+
+
+def judged_event(ref: ModelRef, found: Judgement, use_case: str = "summarisation") -> ModelJudged:
+    return ModelJudged(
+        id=ids.derive(EPOCH, "judged", str(ref)),
+        at=EPOCH,
+        model=ref,
+        job_id="s",
+        judged=Judged(judgements={use_case: found}),
+    )
+
+
+def explained(recommender: Recommender) -> dict[str, dict[str, Any]]:
+    """Return the account of each model by name."""
+    told = recommender.told("recommend.explain", {"use_case": "summarisation", "limit": 100})
+    return {one["model"]["name"]: one for one in told["recommendations"]}
+
+
+def quality_of(one: dict[str, Any]) -> dict[str, Any]:
+    return next(part for part in one["contributions"] if part["signal"] == "quality")
+
+
+def test_of_equals_the_preferred_one_is_first_and_the_explanation_says_why() -> None:
+    found = explained(fleet({"a": judgement("s", -1.5), "b": judgement("s", 1.5), "c": judgement("s", 0.0)}))
+    assert list(found) == ["b", "c", "a"]
+    note = quality_of(found["b"])["note"]
+    assert "judged by box/judge: preferred in 9 of 9 comparisons, 0 ties; counts as " in note
+    assert quality_of(found["b"])["n"] == quality_of(found["a"])["n"]  # checked answers alone
+    for one in found.values():
+        assert sum(part["points"] for part in one["contributions"]) == pytest.approx(one["raw_score"])
+
+
+def test_a_word_that_does_not_count_is_shown_and_moves_nothing() -> None:
+    doubted = replace(TOLD, doubts="it recognised the better text in 2 of 8 pairs that test a judge")
+    shown = explained(
+        fleet({"a": judgement("s", -1.5, report=doubted), "b": judgement("s", 1.5, report=doubted)})
+    )
+    silent = explained(fleet({"a": None, "b": None}))
+    assert {name: one["score"] for name, one in shown.items()} == {
+        name: one["score"] for name, one in silent.items()
+    }
+    assert "does not count: it recognised the better text in 2 of 8" in quality_of(shown["b"])["note"]
+
+
+def test_without_checked_answers_it_is_only_shown() -> None:
+    shown = explained(fleet({"a": judgement("s", -1.5), "b": judgement("s", 1.5)}, right=-1))
+    assert quality_of(shown["a"])["utility"] == quality_of(shown["b"])["utility"]
+    assert "does not count: no checked answers" in quality_of(shown["b"])["note"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_order_of_events_does_not_matter(seed: int) -> None:
+    """Also of what is known of one model by its rivals: replicas reply with the same bytes."""
+    rng = Random(seed)
+    known_of, pairs = catalogue(rng, 40)
+    rivals = list(known_of)[:12]
+    more: list[Pair] = [
+        (
+            1000 + number,
+            judged_event(
+                ref, judgement(f"s{number % 3}", rng.uniform(-2, 2)), rng.choice(("chat", "summarisation"))
+            ),
+        )
+        for number, ref in enumerate(rivals)
+    ]
+    lost = lifecycle_event("lost", rivals[0], at=EPOCH, revision=9)
+    pairs = [*pairs, *more, (2000, lost)]
+    recommenders = [Recommender().hear(*order) for order in (pairs, rng.sample(pairs, len(pairs)))]
+    step_by_step = Recommender()
+    for pair in pairs:
+        step_by_step.hear(pair).ask("recommend.top", {"use_case": "chat", "limit": 3})
+    asked = {"use_case": "chat", "limit": 100}
+    replies = [one.ask("recommend.explain", asked) for one in (*recommenders, step_by_step)]
+    assert replies[0] == replies[1] == replies[2]
+
+
+def test_all_pairs_of_a_pool_are_compared() -> None:
+    asked = {frozenset((one.first, one.second)) for one in comparisons(SESSION, 4, TEXTS)}
+    assert {frozenset(pair) for pair in combinations(POOL, 2)} <= asked
