@@ -38,7 +38,7 @@ async def test_one_command_evaluates_within_its_budget(server: Replay, tmp_path:
     """Start-up and doctor say what is missing and what it costs; without a budget nothing is asked."""
     async with up(tmp_path, CONFIG.format(url=server.url)) as running:
         said = await running.line("cost ")
-        assert "never evaluated: hosted/gpt-5 (about 0.03 USD, 0.09 if it thinks)" in said
+        assert "never evaluated: hosted/gpt-5 (about 0.03 USD, 0.10 if it thinks)" in said
         command = "vedette evaluate --hosted --budget 0.04"
         assert command in said
         assert command in (await running.ask("doctor")).out.replace("\n", " ").replace("  ", " ")

@@ -193,6 +193,13 @@ def test_one_host_stays_as_it_is(url: str) -> None:
     assert postgres.with_hosts_in_query(url) == url
 
 
+def test_an_at_sign_in_a_password_is_named_and_not_shown() -> None:
+    """Else its end would be taken for a host, and be shown in errors."""
+    with pytest.raises(ConfigurationError, match="write that one as %40") as caught:
+        parse("postgresql://me:se@cret@db/vedette")
+    assert "cret" not in str(caught.value)
+
+
 def test_a_port_that_is_no_number_is_one_sentence() -> None:
     with pytest.raises(ConfigurationError, match="is not a database URL"):
         parse("postgresql://db:54x/vedette")

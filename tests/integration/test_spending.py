@@ -189,7 +189,7 @@ async def test_a_hosted_model_is_not_evaluated_unasked_and_that_is_said(tmp_path
 
         await eventually(listed, what="eight listings")
         (told,) = (await client.explain("chat")).unmeasured
-        assert "never evaluated: hosted/gpt-5 (about 0.03 USD, 0.09 if it thinks)" in told
+        assert "never evaluated: hosted/gpt-5 (about 0.03 USD, 0.10 if it thinks)" in told
         assert "vedette evaluate --hosted --budget 0.04" in told
         assert generated(server) == []
 

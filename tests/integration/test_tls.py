@@ -13,6 +13,7 @@ from require import missing
 from vedette.bus.connection import connect, open_connection
 from vedette.errors import BusUnreachable, ConfigurationError
 from vedette.runtime import nats_server
+from vedette.runtime.nats_server import NatsServer
 from vedette.runtime.service import open_service
 from vedette.runtime.subprocesses import child, free_port
 from vedette.settings import Nats, Settings
@@ -79,3 +80,14 @@ async def test_a_command_takes_the_authority_as_an_option(secured: Nats, tmp_pat
     assert "--ca-file" in unnamed.err
     by_variable = await vedette("provision", "--nats", secured.url or "", VEDETTE_NATS_CA_FILE=named[-1])
     assert by_variable.code == 0
+
+
+@pytest.mark.fault("broker takes no TLS though its URL says so", "I8")
+async def test_a_server_without_tls_is_refused_where_the_url_asks_for_it(server: NatsServer) -> None:
+    """nats-py goes on in plain text; neither a command nor a service does."""
+    plain = Nats(url=server.url("operator").replace("nats://", "tls://"))
+    with pytest.raises(BusUnreachable, match="takes no TLS"):
+        await open_connection(plain, name="test")
+    with pytest.raises(BusUnreachable, match="takes no TLS"):
+        async with open_service("test", msgspec.structs.replace(Settings(), nats=plain)):
+            pytest.fail("a service that talks in plain text")

@@ -54,6 +54,9 @@ def parse(url: str) -> sa.URL:
     if parsed.drivername not in SUPPORTED:
         problem = f'"{parsed.drivername}" is not supported; use {" or ".join(SUPPORTED)}'
         raise ConfigurationError(where="database.url", problem=problem)
+    if "@" in (parsed.host or ""):
+        problem = "its user or password has an @; write that one as %40"
+        raise ConfigurationError(where="database.url", problem=problem)
     if is_sqlite(parsed) and parsed.database in (None, "", ":memory:"):
         raise ConfigurationError(where="database.url", problem="names no file")
     if is_sqlite(parsed):

@@ -180,9 +180,23 @@ async def open_connection(
         # A server that refuses closes at once, and its reset may overtake its words: one attempt that heard them tells.
         heard = next(filter(_refused, failures), failures[-1] if failures else error)
         raise BusUnreachable(url=without_secrets(url), problem=why(heard)) from error
+    if problem := in_plain_text(connection, settings):
+        await close(connection)
+        raise BusUnreachable(url=without_secrets(url), problem=problem)
     connection.options.update(RECONNECT_FOR_EVER)
     skip_unreadable(connection)
     return connection
+
+
+def in_plain_text(connection: NatsClient, settings: Nats) -> str | None:
+    """Return what is wrong where *settings* ask for TLS and the server takes none: nats-py 2.16 goes on without."""
+    current = connection.connected_url
+    wanted = settings.ca_file is not None or (current is not None and current.scheme == "tls")
+    if not wanted or connection._server_info.get("tls_required"):
+        return None
+    return (
+        "the server takes no TLS, which tls:// or nats.ca_file asks for; switch it on there, or write nats://"
+    )
 
 
 def skip_unreadable(connection: NatsClient) -> None:

@@ -26,6 +26,7 @@ from vedette.bus.connection import (
     RECONNECT_FOR_EVER,
     barrier,
     drain,
+    in_plain_text,
     servers,
     skip_unreadable,
     tls,
@@ -409,6 +410,9 @@ async def open_service(name: str, settings: Settings) -> AsyncIterator[Service]:
     try:
         async with asyncio.timeout(_CONNECT_TIMEOUT_S):
             connection = await broker.connect()
+            if problem := in_plain_text(connection, settings.nats):
+                await broker.stop()
+                raise BusUnreachable(url=without_secrets(settings.nats.url), problem=problem)
             skip_unreadable(connection)
             reported = set()
     except (TimeoutError, nats.errors.Error, OSError) as error:
