@@ -201,6 +201,17 @@ async def test_jobs_move_back_in_their_queue_and_none_is_lost(bus: Bus) -> None:
     await eventually(all_acknowledged, what="an empty queue")
 
 
+@pytest.mark.fault("a durable of an earlier version lacks a subject", "I12")
+async def test_a_durable_of_an_earlier_version_gets_the_subjects_of_this_one(bus: Bus) -> None:
+    """Jobs of a new kind would wait there unseen until they expire."""
+    now = host_jobs("host")
+    await ensure_durable(bus.connection, msgspec.structs.replace(now, filters=now.filters[:2]))
+    await ensure_durable(bus.connection, now)
+    await ensure_durable(bus.connection, now)
+    info = await bus.js.consumer_info(now.stream, now.name)
+    assert set(info.config.filter_subjects or ()) == set(now.filters)
+
+
 @pytest.mark.fault("two benchmarkers want one host group", "I12")
 async def test_a_host_group_is_measured_one_job_at_a_time_by_two_replicas(bus: Bus) -> None:
     """Never are two jobs of one host group in hand, and each is done once."""

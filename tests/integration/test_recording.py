@@ -196,7 +196,7 @@ async def test_a_locked_database_is_waited_for_from_the_start(
     chosen = msgspec.structs.replace(
         settings, database=Database(url=f"sqlite+aiosqlite:///{path}?timeout=0.05")
     )
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+    with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as other:
         other.execute("PRAGMA journal_mode = WAL")
         other.execute("BEGIN IMMEDIATE")
         async with app.serve(chosen) as service, Store(f"sqlite+aiosqlite:///{path}") as store:

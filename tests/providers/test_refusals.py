@@ -42,6 +42,17 @@ OUTCOMES = [
     (404, "No endpoints found that support tool use.", Outcome.UNSUPPORTED),
     (
         404,
+        "models/gemini-1.0-pro is not found for API version v1beta, or is not supported for generateContent.",
+        Outcome.NOT_FOUND,
+    ),
+    (404, "Model gpt-9 is not supported", Outcome.NOT_FOUND),
+    (404, "The model `omni-moderation-2024` does not exist", Outcome.NOT_FOUND),
+    (500, "model runner has stopped; flash attention is not supported on this device", Outcome.SERVER_ERROR),
+    (500, "image input is not supported - hint: you may need to provide the mmproj", Outcome.UNSUPPORTED),
+    (400, "Unknown parameter: 'api_key_id'", Outcome.BAD_REQUEST),
+    (400, "max_tokens is above the usage limit of 4096 output tokens", Outcome.BAD_REQUEST),
+    (
+        404,
         "This is not a chat model and thus not supported in the v1/chat/completions endpoint.",
         Outcome.UNSUPPORTED,
     ),

@@ -474,20 +474,31 @@ def _plain(value: Any) -> Any:
 
 
 async def ensure_durable(connection: NatsClient, durable: Durable) -> None:
-    """Create *durable* unless it is there."""
+    """Create *durable* unless it is there. One of an earlier version gets its subjects, and keeps its place."""
     js = connection.jetstream(timeout=10)
+    filters = list(durable.filters)
     with suppress(nats.js.errors.NotFoundError):
-        await js.consumer_info(durable.stream, durable.name)
+        config = (await js.consumer_info(durable.stream, durable.name)).config
+        had = config.filter_subjects or ([config.filter_subject] if config.filter_subject else [])
+        if sorted(had) != sorted(filters):
+            one, several = _filters(filters)
+            await js.add_consumer(durable.stream, config.evolve(filter_subject=one, filter_subjects=several))
         return
+    one, several = _filters(filters)
     await js.add_consumer(
         durable.stream,
         ConsumerConfig(
             durable_name=durable.name,
-            filter_subject=durable.filters[0] if len(durable.filters) == 1 else None,
-            filter_subjects=list(durable.filters) if len(durable.filters) > 1 else None,
+            filter_subject=one,
+            filter_subjects=several,
             ack_policy=AckPolicy.EXPLICIT,
             ack_wait=ACK_WAIT_S,
             max_ack_pending=durable.max_ack_pending,
             deliver_policy=DeliverPolicy.ALL,
         ),
     )
+
+
+def _filters(subjects: list[str]) -> tuple[str | None, list[str] | None]:
+    """Return *subjects* as a consumer's two fields take them: one, or several."""
+    return (subjects[0], None) if len(subjects) == 1 else (None, subjects or None)

@@ -55,7 +55,11 @@ _NO_CREDIT: Final = re.compile(
     re.IGNORECASE,
 )
 # With a status of 400 or 403 only: a 429 says it of a minute, too.
-_SPENT: Final = re.compile(r"(?:key|usage|spend|credit) limits?\b", re.IGNORECASE)
+_SPENT: Final = re.compile(
+    r"(?:reached|exceeded).{0,40}(?:key|usage|spend|credit) limits?\b"
+    r"|(?:key|usage|spend|credit) limits? (?:reached|exceeded)",
+    re.IGNORECASE,
+)
 MIN_CONTEXT_TOKENS: Final = 64  # what names less is no context
 _LIMITS: Final = re.compile(
     r"(?:context (?:length|size|window)|model length|tokens allowed)\W+(?:(?:is|of|only)\W+)*(\d[\d,]{1,12})"
@@ -85,7 +89,11 @@ _NOT_LOADED: Final = re.compile(
     r"no models? (?:is )?loaded|model is (?:unloaded|not loaded)|failed to load model|insufficient system resources",
     re.IGNORECASE,
 )
-_API_KEY: Final = re.compile(r"api[ _-]?key", re.IGNORECASE)
+_API_KEY: Final = re.compile(
+    r"(?:invalid|incorrect|missing|wrong|no|provide an?|valid) api[ _-]?key\b"
+    r"|api[ _-]?key (?:not|is|was|has|expired|invalid)",
+    re.IGNORECASE,
+)
 _NO_ACCESS_TO_MODEL: Final = re.compile(
     r"allowed to access (?:the )?model|model_access_denied", re.IGNORECASE
 )
@@ -95,12 +103,11 @@ NO_UPSTREAM: Final = re.compile(
     re.IGNORECASE,
 )
 # How servers refuse what a model cannot do with a status that says otherwise: OpenAI and OpenRouter with 404, llama.cpp
-# with 500.
-_UNSUPPORTED: Final = re.compile(
-    r"not a chat model|only supported in|no endpoints found that support|(?:is|are) not supported|does not support"
-    r"|requires --",
-    re.IGNORECASE,
-)
+# with 500. Google says of a model that is gone that it "is not supported for generateContent".
+_UNSUPPORTED: Final[Mapping[int, re.Pattern[str]]] = {
+    404: re.compile(r"not a chat model|only supported in|no endpoints found that support", re.IGNORECASE),
+    500: re.compile(r"(?:input|param|parameter|tools) (?:is|are) not supported|requires --", re.IGNORECASE),
+}
 # Xinference, LiteLLM and others answer 400 for a model that they do not have.
 _NO_MODEL: Final = re.compile(
     r"model not found|no such model|invalid model name|model_not_found"
@@ -152,7 +159,7 @@ def outcome(status: int, said: str, *, by_page: bool = False) -> Outcome:
         return Outcome.FORBIDDEN
     if status == 503 and NO_UPSTREAM.search(said):
         return Outcome.SERVER_ERROR
-    if status in (404, 500) and _UNSUPPORTED.search(said):
+    if status in _UNSUPPORTED and _UNSUPPORTED[status].search(said):
         return Outcome.UNSUPPORTED
     if status in (400, 404) and _NOT_LOADED.search(said):
         return Outcome.SERVER_ERROR
@@ -164,13 +171,13 @@ def outcome(status: int, said: str, *, by_page: bool = False) -> Outcome:
         return Outcome.NO_CREDIT
     if status in (400, 403) and _SPENT.search(said):
         return Outcome.NO_CREDIT
+    if status in (400, 404) and _NO_MODEL.search(said):
+        return Outcome.NOT_FOUND
     by_policy = _BY_POLICY.search(said) or (status == 403 and _NO_ACCESS.search(said))
     if status in (400, 403, 404) and by_policy and not _OF_THE_KEY.search(said):
         return Outcome.FORBIDDEN
     if status == 401 and _NO_ACCESS_TO_MODEL.search(said):
         return Outcome.FORBIDDEN
-    if status == 400 and _NO_MODEL.search(said):
-        return Outcome.NOT_FOUND
     if status == 400 and _API_KEY.search(said):  # Google, xAI
         return Outcome.AUTH_FAILED
     if status in _BY_STATUS:
