@@ -4,7 +4,9 @@ import json
 from typing import Any
 
 import msgspec
+import nats.errors
 import pytest
+from msgspec.structs import replace
 from nats.aio.msg import Msg
 
 from vedette import log
@@ -34,7 +36,9 @@ class Recommender:
         self.asked: list[int | None] = []
 
     async def request(self, subject: str, payload: bytes, **_: Any) -> Msg:
-        """Return the ranking: the model, or how much context it lacks."""
+        """Return the ranking: the model, or how much context it lacks. Raises NoAnswer while it is not connected."""
+        if not self.is_connected:
+            raise nats.errors.NoRespondersError
         wanted = msgspec.json.decode(payload, type=RecommendRequest).constraints.min_context_tokens
         self.asked.append(wanted)
         return Msg(None, data=encode(ranking(self.context_tokens, wanted or 0)))  # type: ignore[arg-type]
@@ -42,7 +46,7 @@ class Recommender:
 
 def ranking(context_tokens: int, wanted: int) -> TopReply:
     if wanted <= context_tokens:
-        return reply(recommendations=(BEST,))
+        return reply(recommendations=(replace(BEST, context_tokens=context_tokens),))
     relax = Relaxation(constraint=ROOM, need=wanted, to=context_tokens, model=MODEL)
     return reply(rejected={"context": 1}, relax=relax)
 
@@ -66,12 +70,15 @@ BEST = Recommendation(
 )
 
 
-async def found(recommender: Recommender, wanted: Wanted) -> Found:
+def finder(recommender: Recommender) -> Finding:
     voting = Voting(Upstreams(), monotonic=lambda: 0.0, log=log.logger("gateway"))
-    finding = Finding(
+    return Finding(
         recommender, lambda: ("chat",), monotonic=lambda: 0.0, base_url=lambda *_: None, voting=voting
     )  # type: ignore[arg-type]
-    return await finding.find(wanted, Caller("me"), limit=4)
+
+
+async def found(recommender: Recommender, wanted: Wanted) -> Found:
+    return await finder(recommender).find(wanted, Caller("me"), limit=4)
 
 
 def wanted(words: int, **fields: Any) -> Wanted:
@@ -88,6 +95,18 @@ async def test_a_long_answer_is_room_that_a_model_has_or_not() -> None:
     assert large.asked == [40_960]
     await found(short := Recommender(4096), wanted(1, max_tokens=32_000))
     assert short.asked == [32_768, None]
+
+
+@pytest.mark.fault("no recommender replies to an agent that asks for a long answer", "I4", "I5")
+async def test_a_long_answer_is_looked_for_room_in_an_outage_too() -> None:
+    """No ranking that is known has so much room; one has room for the prompt."""
+    small = Recommender(8192)
+    finding = finder(small)
+    await finding.find(wanted(5000, max_tokens=1), Caller("me"), limit=4)
+    small.is_connected = False
+    answer = await finding.find(wanted(4000, max_tokens=32_000), Caller("me"), limit=4)
+    assert [one.model for one in answer.candidates] == [MODEL]
+    assert answer.stale
 
 
 async def test_a_prompt_that_no_model_has_room_for_is_too_long() -> None:

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from samples import model_info
 from vedette.messages.codec import encode
@@ -48,6 +49,7 @@ def ranked(*models: Recommendation) -> TopReply:
 
 
 SMALL = model("a/small", context_tokens=4096, output_tps=80.0, expected_ttft_ms=100.0)
+FREE = Price(input_usd_per_mtok=0.0, output_usd_per_mtok=0.0, source="local")
 LARGE = model(
     "b/large",
     context_tokens=131_072,
@@ -95,6 +97,12 @@ def test_an_earlier_ranking_is_narrowed_to_what_can_take_the_request(
     earlier = asked(had, caller="other", limit=20)
     assert names(nearest.ranking([(earlier, ALL)], asked(wanted))) == found
     assert nearest.ranking([(earlier, ALL)], asked(wanted, "reasoning")) is None
+
+
+def test_what_costs_nothing_is_within_any_price() -> None:
+    local = ranked(replace(SMALL, price=FREE), LARGE)
+    wanted = chat(vedette={"max_price_usd_per_mtok": 0.5})
+    assert names(nearest.ranking([(asked(chat()), local)], asked(wanted))) == ["a/small"]
 
 
 def test_a_ranking_by_the_same_weights_comes_before_another() -> None:

@@ -106,6 +106,8 @@ def test_the_best_comes_with_all_that_is_needed_to_call_it(asked: Asked) -> None
     assert (best.model, best.provider, best.url) == (FAST, "openai-compatible", "http://gpu:8000")
     assert best.base_url == "http://gpu:8000/v1"
     assert (best.output_tps, best.context_tokens, best.status) == (80.0, 32_768, "available")
+    assert best.price is not None  # as a bound on the price counts a local model
+    assert best.price.output_usd_per_mtok == 0.0
     assert [other.model for other in reply.fallbacks] == [SLOW]
     assert (reply.considered, reply.rejected) == (2, {})
     assert reply.as_of.sequence == asked.sequence

@@ -35,7 +35,7 @@ from vedette_gateway.keys import Caller
 from vedette_gateway.problems import Problem
 from vedette_gateway.voting import Embedder, Voting
 from vedette_gateway.wanted import VIRTUAL, Wanted
-from vedette_gateway.warm import Patience, Silence, Warm, none_fits
+from vedette_gateway.warm import Patience, Reply, Silence, Warm, none_fits
 
 T = TypeVar("T", bound=msgspec.Struct)
 _TIMEOUT_S: Final = 2.0
@@ -159,11 +159,7 @@ class Finding:
             guessed = guess(wanted, open_ones)
             guessed = await self._voting.improved(wanted, guessed, open_ones, self._embedder)
         use_case = guessed.use_case if guessed else use_case_of(wanted.target.name, known)
-        for room in wanted.rooms:
-            request = wanted.recommendation(use_case, caller=caller.name, limit=limit, room=room)
-            reply = await self._rankings.of(encode(request))
-            if not lacks_room(reply.value):
-                break
+        reply = await self._roomiest(wanted, use_case, caller, limit)
         candidates = tuple(
             one for recommended in reply.value.recommendations if (one := _candidate(recommended))
         )
@@ -176,6 +172,28 @@ class Finding:
             considered=reply.value.considered,
             stale=reply.is_stale,
         )
+
+    async def _roomiest(
+        self, wanted: Wanted, use_case: str, caller: Caller, limit: int
+    ) -> Reply[TopReply]:
+        """Return the ranking by the most room that a model has; while no recommender replies, that a ranking is known of.
+
+        Raises RequestError.
+        """
+        *roomy, least = (
+            encode(wanted.recommendation(use_case, caller=caller.name, limit=limit, room=room))
+            for room in wanted.rooms
+        )
+        waited = False
+        for request in roomy:
+            try:
+                reply = await self._rankings.of(request)
+            except NoAnswer:
+                waited = True
+                continue
+            if not lacks_room(reply.value):
+                return reply
+        return await self._rankings.of(least, needed=not waited)
 
     async def _embedder(self) -> Embedder | None:
         """Return the best embedding model that is near, with its digest."""

@@ -20,6 +20,7 @@ from vedette.types import (
     ModelInfo,
     ModelRef,
     Performance,
+    Price,
     Quality,
     Rating,
     Reported,
@@ -33,6 +34,7 @@ from vedette_recommender.present import NONE, Change, change_of
 # How far after the moment of an answer, which is floored to a minute, something can have been measured; what is dated
 # later comes from a wrong clock.
 MAX_AHEAD = timedelta(minutes=1) + FUTURE
+_OF_LOCAL = Price(input_usd_per_mtok=0.0, output_usd_per_mtok=0.0, source="local")
 
 
 class Facts(Value, frozen=True, kw_only=True):
@@ -87,11 +89,15 @@ class Facts(Value, frozen=True, kw_only=True):
         return median(self.performance.ttft_cold_ms) if self.performance else None
 
     @property
+    def price(self) -> Price | None:
+        """What it is known to cost; a local model costs nothing per token."""
+        return self.info.price or (_OF_LOCAL if self.info.locality == "local" else None)
+
+    @property
     def price_usd_per_mtok(self) -> tuple[float, float] | None:
-        """Price of input and of output; a local model costs nothing per token."""
-        if self.info.price is not None:
-            return self.info.price.input_usd_per_mtok, self.info.price.output_usd_per_mtok
-        return (0.0, 0.0) if self.info.locality == "local" else None
+        """Price of input and of output."""
+        price = self.price
+        return (price.input_usd_per_mtok, price.output_usd_per_mtok) if price else None
 
 
 class Candidate(Struct, frozen=True, kw_only=True):

@@ -75,7 +75,7 @@ def recommendation(candidate: Candidate, expected: Expected, base_url: BaseUrl) 
         base_url=info.base_url or base_url(info.provider, info.url),
         key_ref=info.key_ref,
         context_tokens=info.context_tokens,
-        price=info.price,
+        price=facts.price,
         output_tps=facts.output_tps,
         ttft_ms=facts.ttft_ms,
         ttft_cold_ms=facts.ttft_cold_ms,
