@@ -12,6 +12,7 @@ from vedette.settings import Evaluating
 from vedette.types import Capability, Miss, Quality, Score
 from vedette_benchmarker.grading import (
     MISSES_KEPT,
+    UNRUN_WEIGHT,
     Graded,
     claims,
     drops,
@@ -162,6 +163,14 @@ def test_parts_of_a_suite_are_one_score() -> None:
     (sums, words) = together(parts)
     assert (sums.score, len(sums.misses)) == (score(4, 8, "sums@1"), 4)
     assert words == parts[1]
+
+
+def test_a_part_that_ended_before_its_first_answer_does_not_hide_how_the_others_were_graded() -> None:
+    """A limit of USD can end any part."""
+    read = msgspec.structs.replace(graded("sums", 3, 1), unrun="no sandbox")
+    (both,) = together([read, Graded(suite=read.suite)])
+    assert both.score == read.score
+    assert both.score.weight == UNRUN_WEIGHT
 
 
 def test_what_was_graded_in_two_ways_is_not_added() -> None:

@@ -70,6 +70,7 @@ def together(graded: Sequence[Graded]) -> list[Graded]:
             misses=(*before.misses, *one.misses),
             ungraded=before.ungraded + one.ungraded,
             why_ungraded=one.why_ungraded or before.why_ungraded,
+            unrun=one.unrun or before.unrun,  # the last part may have ended before its first answer
         )
     return list(found.values())
 

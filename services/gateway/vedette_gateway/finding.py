@@ -173,10 +173,8 @@ class Finding:
             stale=reply.is_stale,
         )
 
-    async def _roomiest(
-        self, wanted: Wanted, use_case: str, caller: Caller, limit: int
-    ) -> Reply[TopReply]:
-        """Return the ranking by the most room that a model has; while no recommender replies, that a ranking is known of.
+    async def _roomiest(self, wanted: Wanted, use_case: str, caller: Caller, limit: int) -> Reply[TopReply]:
+        """Return the ranking by the most room that a model has; in an outage, by the most that a known ranking has.
 
         Raises RequestError.
         """
