@@ -1,6 +1,6 @@
 """A judge at work: texts are written, compared and published; who cannot be believed is not, and is asked no more."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from msgspec.structs import replace
@@ -17,7 +17,7 @@ from vedette.messages.events import Job, ModelEvaluated, Tick
 from vedette.providers import Generation
 from vedette.settings import EndpointSettings, Evaluating, Judge
 from vedette.testing import EPOCH, Answer, FakeEndpoint, FakeProvider, Piece
-from vedette.types import Claim, Evidence, Judged, ModelRef, Outcome, Quality, Score
+from vedette.types import Claim, Evidence, Judged, ModelInfo, ModelRef, Outcome, Quality, Score
 from vedette.usecases import BUILT_IN, KINDS
 from vedette_benchmarker.day_limit import DayLimit
 from vedette_benchmarker.handlers import Measurements
@@ -104,6 +104,10 @@ class Box:
         async for sequence, event in self.bus.streams.last_of_each("MODELS", ["model.>"], {}):
             self.catalogue.apply(event, sequence)
 
+    async def steps(self) -> list[Next]:
+        """Return what comes next, where all may be asked."""
+        return await self.judging.next_steps(lambda _: True)
+
     def job(self, one: Next, seed: str = "") -> Job:
         job = self.endpoint.job("judge", at=EPOCH, cause="tick", seed=f"{one} {seed}", model=one.model)
         return replace(job, suites=one.use_cases, pool=one.pool)
@@ -120,10 +124,10 @@ class Box:
     async def all_texts(self) -> Next:
         """Have all texts written; return what comes next."""
         await self.find()
-        for step in self.judging.next_steps():
+        for step in await self.steps():
             assert not step.pool
             assert await self.do(self.job(step))
-        (compare,) = self.judging.next_steps()
+        (compare,) = await self.steps()
         assert (compare.model, set(compare.pool)) == (JUDGE, {GOOD, BAD, VAIN})
         return compare
 
@@ -181,7 +185,7 @@ async def test_texts_are_compared_and_what_is_found_is_published(bus: Bus) -> No
     assert report.test.successes == report.test.trials == TEST_PAIRS
     assert report.position is not None
     assert not report.position.is_shown
-    assert box.judging.next_steps() == []
+    assert await box.steps() == []
     assert len(box.asked) == 2 * (TEST_PAIRS + (3 + 1) * TASKS)
 
 
@@ -201,7 +205,7 @@ async def test_a_judge_that_obeys_texts_fails_its_test_and_is_asked_no_more(bus:
     assert not found.counts
     assert found.report.test.successes == TEST_PAIRS - TEST_PAIRS // 4
     assert "does not count" in box.detail
-    assert box.judging.next_steps() == []  # until the judge or the models are others
+    assert await box.steps() == []  # until the judge or the models are others
 
 
 async def test_refusals_are_no_votes(bus: Bus) -> None:
@@ -259,25 +263,29 @@ async def test_an_endpoint_that_fails_ends_the_session_and_publishes_nothing(bus
     assert not box.judged(GOOD).judgements
 
 
-async def test_by_schedule_one_step_follows_the_other(bus: Bus) -> None:
-    """A tick queues what is to be written; what a job leaves to be done is queued when it has ended."""
+@pytest.mark.parametrize("elsewhere", [(), (VAIN,)])
+async def test_by_schedule_texts_are_queued(bus: Bus, elsewhere: tuple[ModelRef, ...]) -> None:
+    """Of those alone that may ever be measured: one that another server runs does not hold up the others."""
     box = Box(bus, Sober())
     await box.find()
-    jobs = Measurements(
+    await _measurements(box, elsewhere).on_tick(Tick(id="t", at=EPOCH, job="quality", slot=EPOCH))
+    queued = await bus.jobs.queued(host_jobs(box.endpoint.settings.group)) or []
+    assert {(job.kind, job.model, job.suites) for job in queued} == {
+        ("judge", model, (USE_CASE,)) for model in (GOOD, BAD, VAIN) if model not in elsewhere
+    }
+
+
+def _measurements(box: Box, elsewhere: Sequence[ModelRef] = ()) -> Measurements:
+    return Measurements(
         probe_timeout_s=30.0,
-        bus=bus,
+        bus=box.bus,
         catalogue=box.catalogue,
-        endpoints=_Named({"box": box.endpoint}),  # type: ignore[arg-type]
-        clock=bus.clock,
+        endpoints=_Named(box.endpoint, elsewhere),  # type: ignore[arg-type]
+        clock=box.bus.clock,
         measures={"evaluate": box.judging, "judge": box.judging},
         questions=_no_questions,
         judging=box.judging.next_steps,
     )
-    await jobs.on_tick(Tick(id="t", at=EPOCH, job="quality", slot=EPOCH))
-    queued = await bus.jobs.queued(host_jobs(box.endpoint.settings.group)) or []
-    assert {(job.kind, job.model, job.suites) for job in queued} == {
-        ("judge", model, (USE_CASE,)) for model in (GOOD, BAD, VAIN)
-    }
 
 
 async def _no_questions() -> list[object]:
@@ -290,5 +298,10 @@ class _Named(dict[str, OpenEndpoint]):
     def __iter__(self) -> Iterator[OpenEndpoint]:  # type: ignore[override]
         return iter(self.values())
 
-    def behind(self, *_: object) -> None:
-        """Return that nothing else runs its models."""
+    def __init__(self, endpoint: OpenEndpoint, elsewhere: Sequence[ModelRef]) -> None:
+        super().__init__({endpoint.name: endpoint})
+        self._elsewhere = elsewhere
+
+    def behind(self, endpoint: OpenEndpoint, info: ModelInfo) -> OpenEndpoint | None:
+        """Return that nothing else runs its models but those that are elsewhere."""
+        return endpoint if info.model in self._elsewhere else None

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from itertools import combinations
+from itertools import combinations, permutations
 from random import Random
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -35,8 +36,9 @@ from vedette.types import (
 from vedette.usecases import BUILT_IN, KINDS, estimating
 from vedette.usecases import judging as worth
 from vedette.usecases.estimating import Scale
+from vedette_benchmarker.judging import strengths
 from vedette_benchmarker.judging.sessions import comparisons, judgements, report
-from vedette_benchmarker.judging.steps import Next, next_steps
+from vedette_benchmarker.judging.steps import Next, allowed, next_steps
 from vedette_benchmarker.judging.strengths import Preferred, Vote
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
@@ -126,6 +128,28 @@ class TestChoice:
         assert "may not take part" in str(
             chosen(model("one"), model("two"), model("three"), model="box/gone")
         )
+
+    @pytest.mark.parametrize("may_not", [{"writes": False}, {"judges": False}])
+    def test_one_that_may_never_be_asked_makes_room_for_the_next(self, may_not: dict[str, bool]) -> None:
+        """Else its session would wait for ever, and no other would be held."""
+        able, others = model("able", 0.97), [model("one"), model("two")]
+        strong = replace(model("strong", 0.98), **may_not)
+        assert held(chosen(strong, able, *others)).judge == able.model
+        assert "may not take part" in str(chosen(strong, able, *others, model=str(strong.model)))
+        silent = replace(model("better", 0.6), writes=False)
+        assert held(chosen(able, silent, *others)).pool == (ModelRef("box", "one"), ModelRef("box", "two"))
+
+    def test_who_may_be_asked_is_asked_for_each_kind_of_work(self) -> None:
+        """A budget can cover the texts of a model, and not all comparisons of a judge."""
+        one = allowed(model("one"), lambda step: not step.pool, ("summarisation",))
+        assert (one.writes, one.judges) == (True, False)
+
+    def test_a_large_fleet_is_looked_through_in_little_time(self) -> None:
+        """Where the best ones are of one family, and with that no judge of each other, too: it took 12 s."""
+        many = [model(f"m{number}", 0.5 + number / 900, family="qwen3") for number in range(400)]
+        started = monotonic()
+        assert isinstance(chosen(*many), str)
+        assert monotonic() - started < 6.0
 
     def test_so_many_are_compared_at_most_the_best_of_them(self) -> None:
         weak = [model(f"{letter}weak", 0.1) for letter in "abc"]
@@ -283,8 +307,23 @@ def test_a_judge_counts_for_a_quarter_of_the_checked_answers_at_most(
     """And for none where it is no surer than before it was asked."""
     found = counted([judgement("s", one, error) for one in strength])
     assert (found.effective <= worth.MAX_SHARE * CHECKED).all()
-    assert ((found.effective > 0) == (error < worth.STRENGTH_SPREAD)).all()
+    before = worth.STRENGTH_SPREAD * np.sqrt(1 - 1 / 3)  # of three strengths around their mean
+    assert ((found.effective > 0) == (error < before)).all()
     assert ((found.rate > 0) & (found.rate < 1)).all()
+
+
+@pytest.mark.parametrize("models", [2, 3])
+def test_a_judge_that_says_only_tie_counts_for_nothing(models: int) -> None:
+    """It counted as two answers, because two strengths are surer around their mean than each alone."""
+    names = POOL[:models]
+    ties = [
+        Vote(task=task, first=one, second=other, preferred="tie")
+        for task in range(8)
+        for one, other in permutations(names, 2)
+    ]
+    found = strengths.fit(ties).strengths
+    judged = [judgement("s", found[name].value, found[name].error) for name in names]
+    assert not worth.judged(QUALITY[:models], CHECKED[:models], Scale(), judged).effective.any()
 
 
 def test_a_judge_is_never_the_only_evidence() -> None:

@@ -43,7 +43,9 @@ class Capabilities:
         """Return whether the endpoint's models are checked by schedule."""
         return endpoint.settings.verify_capabilities
 
-    def pays(self, endpoint: OpenEndpoint, info: ModelInfo) -> bool:
+    def pays(
+        self, endpoint: OpenEndpoint, info: ModelInfo, job: Job | None = None, *, today: bool = True
+    ) -> bool:
         """Return False: no budget is kept for this alone."""
         return False
 

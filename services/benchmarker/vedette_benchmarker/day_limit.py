@@ -20,12 +20,14 @@ class DayLimit:
         self._clock = clock
         self._reserved: dict[str, float] = {}  # by job (USD)
 
-    def gives_leave(self, endpoint: OpenEndpoint, info: ModelInfo, usd: float | None) -> bool:
-        """Return whether the limit gives leave for a model whose calls cost: *usd* are affordable today."""
+    def gives_leave(
+        self, endpoint: OpenEndpoint, info: ModelInfo, usd: float | None, *, today: bool = True
+    ) -> bool:
+        """Return whether the limit gives leave for a model whose calls cost: *usd* are affordable today, or a day."""
         limit = self._settings.usd_per_day
         if not limit or usd is None or endpoint.settings.measure is False or info.disturbs:
             return False
-        return usd <= limit - self._spent_today()
+        return usd <= limit - (self._spent_today() if today else 0.0)
 
     @contextmanager
     def reserved(

@@ -163,10 +163,12 @@ class Evaluation:
             output_tokens=sum(_longest(suite, each) for suite in suites) + room_to_think(info) * items,
         )
 
-    def pays(self, endpoint: OpenEndpoint, info: ModelInfo) -> bool:
+    def pays(
+        self, endpoint: OpenEndpoint, info: ModelInfo, job: Job | None = None, *, today: bool = True
+    ) -> bool:
         """Return whether `usd_per_day` covers the next questions to a model whose calls cost money."""
         cost = evaluating.expected(info, PART)
-        return self._limit.gives_leave(endpoint, info, cost.usd if cost else None)
+        return self._limit.gives_leave(endpoint, info, cost.usd if cost else None, today=today)
 
     async def run(
         self,

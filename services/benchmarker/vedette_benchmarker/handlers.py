@@ -31,7 +31,7 @@ from vedette.messages.tolerance import is_future
 from vedette.providers.counting import Sent, counting
 from vedette.types import ModelInfo, ModelRef, Occupancy, Use
 from vedette.usecases.levels import split
-from vedette_benchmarker.judging.steps import Next
+from vedette_benchmarker.judging.steps import May, Next
 from vedette_benchmarker.racing import Questions
 from vedette_benchmarker.turns import in_turns
 from vedette_benchmarker.yielding import (
@@ -112,8 +112,10 @@ class Measure(Protocol):
         """Return whether the endpoint's settings want it by schedule."""
         ...
 
-    def pays(self, endpoint: OpenEndpoint, info: ModelInfo) -> bool:
-        """Return whether a budget of its own covers a model whose calls cost money."""
+    def pays(
+        self, endpoint: OpenEndpoint, info: ModelInfo, job: Job | None = None, *, today: bool = True
+    ) -> bool:
+        """Return whether a budget of its own covers *job* where calls cost money: *today*, or what a whole day has."""
         ...
 
     def estimate(self, endpoint: OpenEndpoint, info: ModelInfo, job: Job) -> Use:
@@ -136,6 +138,10 @@ class Measure(Protocol):
         ...
 
 
+async def _no_judge(_: May) -> Sequence[Next]:
+    return ()
+
+
 class Measurements:
     """Turns ticks and newly found models into jobs, and has each job done by the measure for its kind."""
 
@@ -148,7 +154,7 @@ class Measurements:
         clock: Clock,
         measures: Mapping[JobKind, Measure],
         questions: Callable[[], Awaitable[Sequence[Questions]]],
-        judging: Callable[[], Sequence[Next]] = tuple,
+        judging: Callable[[May], Awaitable[Sequence[Next]]] = _no_judge,
         probe_timeout_s: float,
     ) -> None:
         self._bus = bus
@@ -463,39 +469,56 @@ class Measurements:
 
         A job for each model. Each that ends queues what comes next.
         """
-        for one in self._judging():
+        for one in await self._judging(self._may):
             endpoint, state = self._endpoints.get(one.model.endpoint), self._catalogue.get(one.model)
             if endpoint is None or state is None:
                 continue
-            job = msgspec.structs.replace(
-                endpoint.job("judge", at=self._clock.now(), cause="tick", seed=str(one), model=one.model),
-                suites=one.use_cases,
-                pool=one.pool,
-            )
+            job = self._to_judge(endpoint, one)
             if self._left_alone(self._measures["judge"], endpoint, state, job) is None:
                 await self._bus.publisher.enqueue(job)
 
+    def _may(self, one: Next) -> bool:
+        """Return whether a model may ever do that without being asked: else others take its place."""
+        endpoint, state = self._endpoints.get(one.model.endpoint), self._catalogue.get(one.model)
+        if endpoint is None or state is None or state.info is None:
+            return False
+        job = self._to_judge(endpoint, one)
+        return self._left_alone(self._measures["judge"], endpoint, state, job, today=False) is None
+
+    def _to_judge(self, endpoint: OpenEndpoint, one: Next) -> Job:
+        return msgspec.structs.replace(
+            endpoint.job("judge", at=self._clock.now(), cause="tick", seed=str(one), model=one.model),
+            suites=one.use_cases,
+            pool=one.pool,
+        )
+
     def _left_alone(
-        self, measure: Measure, endpoint: OpenEndpoint, state: ModelState, job: Job
+        self, measure: Measure, endpoint: OpenEndpoint, state: ModelState, job: Job, *, today: bool = True
     ) -> str | None:
+        """Return why *job* is not done without being asked: *today*, or on any day."""
         info = state.info
         if job.cause == "manual" or info is None:
             return None
         if not measure.is_wanted(endpoint):
             return f"{job.kind} is switched off for {endpoint.name}"
         why = spending.why_not(info, endpoint.settings)
-        paid = why is not None and measure.pays(endpoint, info)
+        paid = why is not None and measure.pays(endpoint, info, job, today=today)
         if why and not paid:
             return f"measured only when asked: {why}"
         if endpoint.settings.measure is None and (server := self._endpoints.behind(endpoint, info)):
             return f"{server.name} runs it and is measured itself"
         beside = [one for one in self._catalogue.of_endpoint(endpoint.name) if one.model != state.model]
-        if copy := copy_measured(state, beside, measure.measured_at):
+        # Of copies, one was chosen to write or judge before.
+        if job.kind != "judge" and (copy := copy_measured(state, beside, measure.measured_at)):
             return f"{copy} has the same weights and is measured in its place"
-        if not info.free and spending.is_round_full(map(measure.measured_at, beside), self._clock.now()):
+        if (
+            today
+            and not info.free
+            and spending.is_round_full(map(measure.measured_at, beside), self._clock.now())
+        ):
             return f"{spending.MAX_MODELS_PER_ROUND} models of {endpoint.name} were measured this hour; the rest later"
         held = self._catalogue.endpoint(endpoint.name)
-        ledger = held.event.ledger if held else None
+        ledger = held.event.ledger if held and today else None
         needed = measure.estimate(endpoint, info, job)
         limits = endpoint.settings.budget if paid else spending.budget(info, endpoint.settings)
         if not covers(limits, ledger, needed, self._clock.now()):

@@ -52,7 +52,9 @@ class Speed:
         """Return whether the endpoint is benchmarked by schedule."""
         return endpoint.settings.benchmark
 
-    def pays(self, endpoint: OpenEndpoint, info: ModelInfo) -> bool:
+    def pays(
+        self, endpoint: OpenEndpoint, info: ModelInfo, job: Job | None = None, *, today: bool = True
+    ) -> bool:
         """Return False: no budget is kept for this alone."""
         return False
 

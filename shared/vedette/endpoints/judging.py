@@ -6,8 +6,9 @@ one of them, and its own texts, are compared only to see whether it favours them
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -40,12 +41,17 @@ _SERVES: Final = frozenset({Status.AVAILABLE, Status.BUSY, Status.DEGRADED, Stat
 
 
 class Contender(Struct, frozen=True, kw_only=True):
-    """What is known of a model that may write or judge."""
+    """What is known of a model that may write or judge.
+
+    `writes` and `judges` say whether it may be asked to, by the settings of its endpoint.
+    """
 
     info: ModelInfo
     scores: Mapping[str, Score] = {}
     judged: Judged | None = None
     serves: bool = True
+    writes: bool = True
+    judges: bool = True
 
     @property
     def model(self) -> ModelRef:
@@ -131,30 +137,40 @@ def choose(
     """
     among = {one.model: one for one in _apart(contenders) if _may_take_part(one, use_case, paid=paid)}
     named = settings.named
-    if named is not None and named not in among:
+    if named is not None and (named not in among or not among[named].judges):
         return f"the judge {named} may not take part: it is unknown, unreachable, unable, or costs money"
     if len(among) <= MIN_POOL:
         return f"{len(among)} models may take part; a judge and two others are needed"
     able = abilities(list(among.values()), use_case)
-    foreign = {
-        judge: [model for model, one in among.items() if may_be_judged(one, among[judge])]
-        for judge in (
-            [named] if named else sorted(among, key=lambda model: _standing(among[model], able[model]))
-        )
-    }
-    below = {
-        judge: [model for model in models if able[model].high < able[judge].low]
-        for judge, models in foreign.items()
-    }
-    judge = max(below, key=lambda one: len(below[one]) >= MIN_POOL)
-    pool = below[judge]
-    if len(pool) < MIN_POOL and named is not None:
-        pool = foreign[judge]
-    if len(pool) < MIN_POOL:
+    descents = {model: _descent(one) for model, one in among.items()}
+    found = _best_judge(among, descents, able, named)
+    if found is None:
         return "no model is clearly better than two others that are not of its family"
+    judge, pool = found
     best = sorted(pool, key=lambda model: (-able[model].middle, model))[: settings.models]
-    kin = sorted(model for model, one in among.items() if model != judge and _is_kin(one, among[judge]))
-    return of(use_case.name, judge, (*best, *kin[:1]), among, able)
+    own = descents[judge]
+    relatives = sorted(model for model, one in descents.items() if model != judge and _is_kin(one, own))
+    return of(use_case.name, judge, (*best, *relatives[:1]), among, able)
+
+
+def _best_judge(
+    among: Mapping[ModelRef, Contender],
+    descents: Mapping[ModelRef, "_Descent"],
+    able: Mapping[ModelRef, "Able"],
+    named: ModelRef | None,
+) -> tuple[ModelRef, list[ModelRef]] | None:
+    """Return the first of the preferred judges that is clearly better than enough others, and those others."""
+    judges = (model for model, one in among.items() if one.judges)
+    highs = sorted(able[model].high for model in among)
+    for judge in [named] if named else sorted(judges, key=lambda one: _standing(among[one], able[one])):
+        if bisect_left(highs, able[judge].low) < MIN_POOL:
+            continue
+        below = [model for model in among if able[model].high < able[judge].low]
+        pool = [model for model in below if _is_foreign(descents[model], descents[judge])]
+        if len(pool) >= MIN_POOL:
+            return judge, pool
+    pool = [model for model in among if named and _is_foreign(descents[model], descents[named])]
+    return (named, pool) if named and len(pool) >= MIN_POOL else None
 
 
 def of(
@@ -188,7 +204,7 @@ def _apart(contenders: Iterable[Contender]) -> list[Contender]:
 
 def _may_take_part(one: Contender, use_case: UseCase, *, paid: bool) -> bool:
     info = one.info
-    if not one.serves or not is_evaluable(info) or info.asked_as != "chat" or info.disturbs:
+    if not one.serves or not one.writes or not is_evaluable(info) or info.asked_as != "chat" or info.disturbs:
         return False
     if not info.free and not (paid and info.price is not None):
         return False
@@ -198,13 +214,28 @@ def _may_take_part(one: Contender, use_case: UseCase, *, paid: bool) -> bool:
 
 def may_be_judged(one: Contender, judge: Contender) -> bool:
     """Return whether what *judge* says of the texts of *one* may count: they are not the same, nor of one family."""
-    same = one.info.canonical is not None and one.info.canonical == judge.info.canonical
+    return _is_foreign(_descent(one), _descent(judge))
+
+
+class _Descent(NamedTuple):
+    """What two models share if they are the same, or of one family."""
+
+    model: ModelRef
+    canonical: str | None
+    family: str | None
+
+
+def _descent(one: Contender) -> _Descent:
+    return _Descent(one.model, one.info.canonical, kin(one.info))
+
+
+def _is_foreign(one: _Descent, judge: _Descent) -> bool:
+    same = one.canonical is not None and one.canonical == judge.canonical
     return one.model != judge.model and not same and not _is_kin(one, judge)
 
 
-def _is_kin(one: Contender, other: Contender) -> bool:
-    family = kin(one.info)
-    return family is not None and family == kin(other.info)
+def _is_kin(one: _Descent, other: _Descent) -> bool:
+    return one.family is not None and one.family == other.family
 
 
 def kin(info: ModelInfo) -> str | None:

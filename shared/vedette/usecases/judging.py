@@ -58,7 +58,9 @@ def judged(
             strength, error = (np.array(column) for column in zip(*_told(judgements, places), strict=True))
             target = logit[among].mean() + SLOPE * (strength - strength.mean())
             share = _shown(target + scale.eased, mix, among)
-            surer = np.maximum(0.0, np.maximum(error, _LEAST_ERROR) ** -2 - STRENGTH_SPREAD**-2)
+            # Before any answer, strengths around their mean are surer than each alone.
+            before = 1.0 / (STRENGTH_SPREAD**2 * (1.0 - 1.0 / len(places)))
+            surer = np.maximum(0.0, np.maximum(error, _LEAST_ERROR) ** -2 - before)
             answers = surer / (SLOPE**2 * np.maximum(share * (1.0 - share), _LEAST))
             rate[among], more[among] = share, np.minimum(answers, MAX_SHARE * effective[among])
     return Worth(rate, more)

@@ -1,5 +1,6 @@
 """The measure `judge`: models write texts, and a clearly better one compares them."""
 
+import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,7 +30,7 @@ from vedette_benchmarker.grader import Grading
 from vedette_benchmarker.handlers import Ended
 from vedette_benchmarker.judging.asking import MAX_ANSWER_TOKENS, question, read
 from vedette_benchmarker.judging.sessions import comparisons, is_passed, judgements, report
-from vedette_benchmarker.judging.steps import Next, next_steps
+from vedette_benchmarker.judging.steps import May, Next, allowed, next_steps
 from vedette_benchmarker.judging.strengths import Preferred, Vote
 from vedette_benchmarker.judging.tasks import MAX_TEXT_CHARACTERS, MAX_TEXT_TOKENS, SERIES, Series
 from vedette_benchmarker.suites import Item, Verdict
@@ -88,9 +89,11 @@ class Judging:
         """Return whether models of the endpoint may write and judge without being asked."""
         return endpoint.settings.evaluate and bool(self._settings.judge.use_cases)
 
-    def pays(self, endpoint: OpenEndpoint, info: ModelInfo) -> bool:
+    def pays(
+        self, endpoint: OpenEndpoint, info: ModelInfo, job: Job | None = None, *, today: bool = True
+    ) -> bool:
         """Return whether `usd_per_day` gives leave for a model whose calls cost: a whole session is affordable."""
-        return self._limit.gives_leave(endpoint, info, self._most_usd(info))
+        return self._limit.gives_leave(endpoint, info, self._most_usd(info), today=today)
 
     def _most_usd(self, info: ModelInfo) -> float | None:
         return judging.session_cost(info, self._settings.judge).usd
@@ -111,11 +114,17 @@ class Judging:
             output_tokens=requests * (answer_tokens + room_to_think(info)),
         )
 
-    def next_steps(self) -> list[Next]:
-        """Return what is to be done now, by the catalogue."""
-        return next_steps(
-            self._contenders(), self._use_cases, self._settings.judge, paid=bool(self._settings.usd_per_day)
-        )
+    async def next_steps(self, may: May) -> list[Next]:
+        """Return what is to be done now, by the catalogue, of what models *may* be asked to do."""
+        settings = self._settings.judge
+        if not settings.use_cases:
+            return []
+        contenders = {
+            model: allowed(one, may, settings.use_cases) for model, one in self._contenders().items()
+        }
+        paid = bool(self._settings.usd_per_day)
+        # In a thread: with a thousand models it takes a while, which would be in the times measured meanwhile.
+        return await asyncio.to_thread(next_steps, contenders, self._use_cases, settings, paid=paid)
 
     def _contenders(self) -> dict[ModelRef, Contender]:
         found = (judging.contender(state) for state in self._catalogue.present())

@@ -1,8 +1,9 @@
 """What is to be done for a judge: texts that lack, then comparisons. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from vedette.endpoints import judging
 from vedette.endpoints.judging import Contender
@@ -17,6 +18,15 @@ class Next(Struct, frozen=True, kw_only=True):
     model: ModelRef
     use_cases: tuple[str, ...]
     pool: tuple[ModelRef, ...] = ()
+
+
+May = Callable[[Next], bool]  # whether a model may ever be asked to do that
+
+
+def allowed(one: Contender, may: May, use_cases: tuple[str, ...]) -> Contender:
+    """Return *one* with what it *may* be asked to do: to write for *use_cases*, and to compare."""
+    write = Next(model=one.model, use_cases=use_cases)
+    return replace(one, writes=may(write), judges=may(replace(write, pool=(one.model,))))
 
 
 def next_steps(
