@@ -15,6 +15,7 @@ from vedette_benchmarker.grading import (
     UNRUN_WEIGHT,
     Graded,
     claims,
+    compared,
     drops,
     fold,
     miss,
@@ -30,6 +31,9 @@ SETTINGS = Evaluating(items=40, least=8, interval_width=0.3)
 
 def suite(kind: str, capability: Capability | None = None, version: int = 1) -> Suite:
     return Suite(kind=kind, version=version, items=lambda _: iter(()), capability=capability)
+
+
+LEVELLED = Suite(kind="tools", version=1, items=lambda _: iter(()), levels=(("hard", lambda _: iter(())),))
 
 
 def score(successes: int, trials: int, name: str = "tools@1") -> Score:
@@ -65,12 +69,25 @@ def test_an_interval_holds_its_rate_and_narrows_with_trials(trials: int, data: s
 
 def test_fewer_are_asked_once_the_interval_is_narrow() -> None:
     """All right or all wrong is sure soon; in between takes more. A read-only score is half as sure."""
-    assert planned(None, SETTINGS) == 40
-    assert planned(score(10, 10), SETTINGS) == 8
-    assert planned(score(0, 12), SETTINGS) == 8
-    assert planned(score(8, 16), SETTINGS) == 40
-    assert planned(score(20, 40), SETTINGS) == 8
-    assert planned(msgspec.structs.replace(score(10, 10), weight=0.5), SETTINGS) == 40
+    assert planned((), SETTINGS) == 40
+    assert planned([score(10, 10)], SETTINGS) == 8
+    assert planned([score(0, 12)], SETTINGS) == 8
+    assert planned([score(8, 16)], SETTINGS) == 40
+    assert planned([score(20, 40)], SETTINGS) == 8
+    assert planned([msgspec.structs.replace(score(10, 10), weight=0.5)], SETTINGS) == 40
+
+
+def test_answers_at_all_levels_make_a_suite_sure() -> None:
+    """A model that went on to harder questions keeps few at the standard level."""
+    assert planned([score(4, 4), score(16, 36, "tools:hard@1")], SETTINGS) == 8
+    assert planned([score(4, 4), score(6, 12, "tools:hard@1")], SETTINGS) == 40
+
+
+def test_new_weights_are_asked_each_level_as_the_old_ones_were_and_no_more_than_one_suite() -> None:
+    before = {"tools": score(3, 3), "tools:hard": score(9, 18, "tools:hard@1"), "other": score(1, 9)}
+    assert compared(LEVELLED, before, 12) == {"tools": 2, "tools:hard": 11}
+    assert compared(LEVELLED, {"tools": score(2, 2)}, 12) == {"tools": 12}
+    assert compared(LEVELLED, {"tools": score(2, 2, "tools@0")}, 12) == {}
 
 
 def told(rate: float, settings: Evaluating) -> float:
@@ -79,9 +96,9 @@ def told(rate: float, settings: Evaluating) -> float:
     def chance(right: int, of: int) -> float:
         return math.comb(of, right) * rate**right * (1 - rate) ** (of - right)
 
-    first, mean = planned(None, settings), 0.0
+    first, mean = planned((), settings), 0.0
     for right in range(first + 1):
-        more = planned(score(right, first), settings)
+        more = planned([score(right, first)], settings)
         for also in range(more + 1):
             mean += chance(right, first) * chance(also, more) * (right + also) / (first + more)
     return mean

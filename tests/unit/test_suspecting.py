@@ -149,10 +149,21 @@ def test_a_server_that_writes_far_less_for_all_than_one_alone_got_is_suspicious(
         loads(*[12.0] * LOADS, 40.0),
         loads(*[20.0] * LOADS),
         loads(*[12.0] * LOADS, None),
+        loads(*[0.0] * LOADS),
+        loads(*[12.0] * LOADS, 0.0, of_each=True),
         loads(*[0.0] * LOADS, running=0),
         loads(*[12.0] * LOADS, own=1),
     ],
-    ids=["too few", "one is usual", "shared", "not said", "idle", "of our own"],
+    ids=[
+        "too few",
+        "one is usual",
+        "shared",
+        "not said",
+        "reads a long prompt",
+        "reads prompts between answers",
+        "idle",
+        "of our own",
+    ],
 )
 def test_a_load_that_may_be_usual_is_not_suspicious(seen: list[EndpointLoad]) -> None:
     assert suspicion(state(), LATER, seen) is None

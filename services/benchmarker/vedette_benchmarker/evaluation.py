@@ -26,6 +26,7 @@ from vedette_benchmarker.grading import (
     Graded,
     added,
     claims,
+    compared,
     continues,
     drops,
     first_share,
@@ -102,13 +103,12 @@ class Evaluation:
         scores = self._scores_so_far(state, info)
         before = state.evaluated.event.quality.scores if state.evaluated and not scores else {}
         raced = {kind for use_case in self._use_cases.values() for kind in use_case.kinds}
-        return {
-            name: self._share(suite) if not before and suite.kind in raced else self._settings.items
-            for suite in self._fitting(info, ())
-            if not _is_of(scores.get(suite.kind), suite)
-            for name in suite.asked
-            if name == suite.kind or name in before
-        }
+        found: dict[str, int] = {}
+        for suite in self._fitting(info, ()):
+            if not _is_of(scores.get(suite.kind), suite):
+                share = self._share(suite) if suite.kind in raced else self._settings.items
+                found |= compared(suite, before, self._settings.items) or {suite.kind: share}
+        return found
 
     def _share(self, suite: Suite) -> int:
         return min(first_share(suite), self._settings.items)
@@ -153,14 +153,18 @@ class Evaluation:
 
     def estimate(self, endpoint: OpenEndpoint, info: ModelInfo, job: Job) -> Use:
         """Return the highest cost of a scheduled job: every suite asked, every answer as long as allowed."""
-        suites, each = self._fitting(info, ()), min(PART, self._settings.items)
-        items = each * len(suites)
+        state, suites = self._catalogue.get(info.model), self._fitting(info, ())
+        first = self._first_share(state, state.known or info) if state else {}
+        part = min(PART, self._settings.items)
+        counts = {suite.kind: max(part, sum(first.get(name, 0) for name in suite.asked)) for suite in suites}
+        items = sum(counts.values())
         return cost(
             endpoint.settings,
             info,
             requests=items,
             prompt_tokens=_PROMPT_TOKENS * items,
-            output_tokens=sum(_longest(suite, each) for suite in suites) + room_to_think(info) * items,
+            output_tokens=sum(_longest(suite, counts[suite.kind]) for suite in suites)
+            + room_to_think(info) * items,
         )
 
     def pays(
@@ -255,13 +259,8 @@ class Evaluation:
         suites = self._fitting(info, named)
         if job.cause == "manual":
             scores = self._scores_so_far(state, info)
-            held = {suite.kind: scores.get(suite.kind) for suite in suites}
             return [
-                (
-                    suite,
-                    planned(held[suite.kind] if _is_of(held[suite.kind], suite) else None, self._settings),
-                )
-                for suite in suites
+                (suite, planned(tuple(_held(scores, suite).values()), self._settings)) for suite in suites
             ]
         items: Mapping[str, int] = {} if named else self._first_share(state, info)
         if not items and not named and info.digest is None:
@@ -388,12 +387,19 @@ def _part(suite: Suite, count: int, scores: Mapping[str, Score], job: Job) -> tu
     if job.cause != "manual" or not suite.levels:
         return suite, count
     given = {
-        name: (held.successes * held.weight, held.counted)
-        for name, level in suite.asked.items()
-        if (held := scores.get(name)) and _is_of(held, level)
+        name: (held.successes * held.weight, held.counted) for name, held in _held(scores, suite).items()
     }
     level = levels.fitting(given, suite.kind, suite.asked)
     return suite.asked[levels.key(suite.kind, level)], min(count, PART)
+
+
+def _held(scores: Mapping[str, Score], suite: Suite) -> dict[str, Score]:
+    """Return those of *scores* that are of this version of *suite*, by kind and level."""
+    return {
+        name: held
+        for name, level in suite.asked.items()
+        if (held := scores.get(name)) and _is_of(held, level)
+    }
 
 
 def _is_of(score: Score | None, suite: Suite) -> bool:

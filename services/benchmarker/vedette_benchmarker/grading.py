@@ -1,5 +1,6 @@
 """From single verdicts to a model's quality: how many items to ask, scores, and drops against the baseline. Pure."""
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -46,15 +47,33 @@ def first_share(suite: Suite) -> int:
     return max(SHARE, _ENOUGH_TO_DISPROVE) if suite.capability else SHARE
 
 
-def planned(before: Score | None, settings: Evaluating) -> int:
-    """Return how many items to ask of a suite, given its score so far: fewer where that is sure already.
+def compared(suite: Suite, before: Mapping[str, Score], items: int) -> dict[str, int]:
+    """Return how many items by kind and level to ask new weights or a new server, to compare them with *before*.
+
+    About *items* of the suite, each level by its share of those before; none of another version of it.
+    """
+    asked = {
+        name: before[name].trials
+        for name, level in suite.asked.items()
+        if name in before and before[name].suite == level.name
+    }
+    return {name: math.ceil(items * trials / sum(asked.values())) for name, trials in asked.items() if trials}
+
+
+def planned(before: Sequence[Score], settings: Evaluating) -> int:
+    """Return how many items to ask of a suite, by its scores so far at all levels: fewer where they are sure already.
 
     Decided before the first answer. If the answers decided when to stop, the rate would be biased: a suite that begins
     with eight wrong answers would end there, and one that begins with eight of nine wrong would go on.
     """
-    if before is None or not before.trials:
+    if not before:
         return settings.items
-    low, high = before.interval
+    low, high = replace(
+        before[0],
+        successes=sum(score.successes for score in before),
+        trials=sum(score.trials for score in before),
+        weight=min(score.weight for score in before),
+    ).interval
     return min(settings.items, settings.least) if high - low <= settings.interval_width else settings.items
 
 
