@@ -9,10 +9,19 @@ import pytest
 from msgspec.structs import replace
 from nats.aio.msg import Msg
 
+from gateway.test_nearest import listed as lists
+from gateway.test_nearest import view
 from vedette import log
 from vedette.messages.codec import encode
 from vedette.messages.events import AsOf
-from vedette.messages.queries import Recommendation, RecommendRequest, Relaxation, TopReply
+from vedette.messages.queries import (
+    ErrorBody,
+    ErrorReply,
+    Recommendation,
+    RecommendRequest,
+    Relaxation,
+    TopReply,
+)
 from vedette.testing import EPOCH
 from vedette.types import ModelRef, Status
 from vedette_gateway.finding import Finding, Found
@@ -107,6 +116,39 @@ async def test_a_long_answer_is_looked_for_room_in_an_outage_too() -> None:
     answer = await finding.find(wanted(4000, max_tokens=32_000), Caller("me"), limit=4)
     assert [one.model for one in answer.candidates] == [MODEL]
     assert answer.stale
+
+
+async def test_what_a_recommender_refuses_is_not_ready() -> None:
+    """One that has just started knows no use case yet."""
+
+    class Starting(Recommender):
+        async def request(self, subject: str, payload: bytes, **more: Any) -> Msg:
+            if self.asked:
+                return await super().request(subject, payload, **more)
+            refusal = ErrorReply(error=ErrorBody(code="unknown_use_case", message="chat"))
+            return Msg(None, data=encode(refusal), headers={"Nats-Service-Error-Code": "400"})  # type: ignore[arg-type]
+
+    starting = Starting(4096)
+    finding = finder(starting)
+    assert not await finding.make_ready()
+    starting.asked.append(None)
+    assert await finding.make_ready()
+
+
+@pytest.mark.fault("no recommender replies when a model is named", "I4", "I5")
+async def test_a_name_is_found_in_an_outage_by_any_list_there_was() -> None:
+    class Lists(Recommender):
+        async def request(self, subject: str, payload: bytes, **_: Any) -> Msg:
+            if not self.is_connected:
+                raise nats.errors.NoRespondersError
+            return Msg(None, data=encode(lists(view("a/m"))))  # type: ignore[arg-type]
+
+    there = Lists(4096)
+    finding = finder(there)
+    await finding.listed()
+    there.is_connected = False
+    answer = await finding.find(wanted(1, model="m"), Caller("me"), limit=4)
+    assert ([one.model for one in answer.candidates], answer.stale) == ([MODEL], True)
 
 
 async def test_a_prompt_that_no_model_has_room_for_is_too_long() -> None:

@@ -100,8 +100,17 @@ class Finding:
         self._models: Warm[ModelsReply] = Warm(
             model, monotonic=monotonic, silence=silence, patience=_WARM, fitting=none_fits
         )
-        self._lists = Warm(
-            models, monotonic=monotonic, silence=silence, patience=_LISTS_WARM, fitting=nearest.models
+
+        # Of models by name: asked for by requests, which wait less than who lists all models.
+        async def named(request: bytes) -> ModelsReply:
+            return await self._ask("models.list", request, ModelsReply, _TIMEOUT_S)
+
+        def listed(earlier: Iterable[tuple[bytes, ModelsReply]], request: bytes) -> ModelsReply | None:
+            return nearest.models(chain(earlier, self._lists.replies()), request)
+
+        self._names = Warm(named, monotonic=monotonic, silence=silence, patience=_WARM, fitting=listed)
+        self._lists: Warm[ModelsReply] = Warm(
+            models, monotonic=monotonic, silence=silence, patience=_LISTS_WARM, fitting=none_fits
         )
 
     async def keep_ready(self) -> None:
@@ -110,21 +119,23 @@ class Finding:
         A request of a kind that never came before gets it while no recommender replies.
         """
         while True:
-            is_complete = await self._make_ready()
-            await asyncio.sleep(_READY_EVERY_S if is_complete else _READY_AGAIN_S)
+            is_ready = await self.make_ready()
+            await asyncio.sleep(_READY_EVERY_S if is_ready else _READY_AGAIN_S)
 
-    async def _make_ready(self) -> bool:
-        """Return whether recommenders replied."""
+    async def make_ready(self) -> bool:
+        """Ask once; return whether there are rankings: a recommender that has just started may refuse everything."""
+        is_any = False
         for use_case in tuple(self._use_cases()):
             for kind in nearest.KINDS:
                 request = encode(RecommendRequest(use_case=use_case, capabilities=kind, limit=_READY_MODELS))
                 try:
                     self._ready[request] = await self._ask("recommend.top", request, TopReply, _TIMEOUT_S)
+                    is_any = True
                 except NoAnswer:
                     return False
                 except RequestError:
                     continue  # a use case that recommenders do not know yet
-        return True
+        return is_any
 
     async def _ask(self, subject: str, request: bytes, reply: type[T], timeout_s: float) -> T:
         with self._silence.asking():
@@ -222,7 +233,7 @@ class Finding:
     async def _of_name(self, wanted: Wanted) -> Found:
         """Return the models that have the name at any endpoint: those that can be called now first, faster first."""
         name = wanted.target.name
-        reply = await self._lists.of(encode(ModelsRequest(text=name, limit=_MAX_SAME_NAME)))
+        reply = await self._names.of(encode(ModelsRequest(text=name, limit=_MAX_SAME_NAME)))
         views = [view for view in reply.value.models if view.model.name == name]
         views.sort(key=lambda view: (view.status not in _CALLABLE, -_speed(view)))
         candidates = tuple(one for view in views if (one := of_view(view)))

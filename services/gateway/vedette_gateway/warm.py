@@ -152,8 +152,11 @@ class Warm(Generic[T]):
         """Return the last reply to *request*, else to another request that is one to it as well."""
         if (kept := self._kept.get(request)) is not None and kept.value is not None:
             return kept.value
-        others = reversed(self._kept.items())
-        return self._fitting(((asked, one.value) for asked, one in others if one.value is not None), request)
+        return self._fitting(self.replies(), request)
+
+    def replies(self) -> Iterator[tuple[bytes, T]]:
+        """Yield what is kept, by request, the last used first."""
+        return ((asked, one.value) for asked, one in reversed(self._kept.items()) if one.value is not None)
 
     def _forget(self, request: bytes, kept: _Kept[T]) -> None:
         if self._kept.get(request) is kept:
