@@ -21,6 +21,7 @@ from vedette.testing import Answer, FakeEndpoint, FakeProvider, Piece
 from vedette.types import ModelInfo, ModelRef, Residency
 from vedette_benchmarker.evaluation import Evaluation
 from vedette_benchmarker.handlers import Ended, Measurements
+from vedette_benchmarker.racing import PART
 from vedette_benchmarker.suites import Item, Suite
 from vedette_benchmarker.suites.checks import exact
 from vedette_benchmarker.yielding import turn_of
@@ -44,6 +45,7 @@ class Evaluated:
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
         self.says = "yes"
+        self.catalogue = Catalogue()
         self.fake = fake = FakeEndpoint(bus.clock, answer=self._answer)
         provider = FakeProvider({"http://box": fake})
         self.endpoint = OpenEndpoint(
@@ -55,7 +57,7 @@ class Evaluated:
         )
         self.measure = Evaluation(
             bus=bus,
-            catalogue=Catalogue(),
+            catalogue=self.catalogue,
             suites=(SUITE,),
             settings=SETTINGS,
             grader=Here(SUITE),
@@ -115,6 +117,20 @@ async def test_new_weights_that_are_worse_are_told_of_once(bus: Bus) -> None:
     model.says = "yes"
     await model.evaluate("c")
     assert len(await model.regressed()) == 1
+
+
+async def test_what_new_weights_may_cost_is_known_before(bus: Bus) -> None:
+    """They are asked as many as a command asks, not a few."""
+    model = Evaluated(bus)
+    job = await model.evaluate("a")
+    state = await model.state()
+    assert state.evaluated is not None
+    for digest, requests in (("a", PART), ("b", SETTINGS.items)):
+        info = model_info(MODEL, digest=digest, kind="chat")
+        found = lifecycle_event("found", MODEL, at=NOW, info=info)
+        for sequence, event in enumerate((found, state.evaluated.event), 1 if digest == "a" else 10):
+            model.catalogue.apply(event, sequence)
+        assert model.measure.estimate(model.endpoint, info, job).requests == requests
 
 
 async def test_an_unknown_suite_fails_the_job_and_names_the_field(bus: Bus) -> None:
