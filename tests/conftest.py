@@ -1,8 +1,7 @@
 """Fixtures that every tier may use: a real nats-server, a bus on it, settings that point there, a real model."""
 
-import fcntl
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -27,14 +26,6 @@ pytest_plugins = ("faults.table", "lanes")
 
 # Tests start processes by the hundred: without bytecode each would spend seconds on compiling what it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-
-# What no bytecode is kept of, as on a fresh clone, each worker would compile for itself. So two collect the tests, and
-# the others wait for what these have compiled: they hold a lock on this file meanwhile.
-_FIRST = ("gw0", "gw1")
-_WORKER = os.environ.get("PYTEST_XDIST_WORKER")
-_lock = os.open(__file__, os.O_RDONLY)
-if _WORKER in _FIRST:
-    fcntl.flock(_lock, fcntl.LOCK_SH)
 
 # The profile `ci`, which Hypothesis brings, tries more.
 # A test is right or wrong; how long it takes says only how busy the machine is.
@@ -61,18 +52,6 @@ _LONGEST = (
 )
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Iterator[None]:
-    """Collect, after the first workers where this is another one."""
-    if _WORKER is not None and _WORKER not in _FIRST:
-        fcntl.flock(_lock, fcntl.LOCK_EX)
-        fcntl.flock(_lock, fcntl.LOCK_UN)
-    try:
-        return (yield)
-    finally:
-        fcntl.flock(_lock, fcntl.LOCK_UN)
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest tests first; all else stays in its order."""
     items.sort(
@@ -81,8 +60,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return how many processes run tests: many wait most of the time, so four more than there are processors."""
-    return (os.cpu_count() or 1) + 4
+    """Return how many processes run tests: many wait most of the time, so two more than there are processors."""
+    return (os.cpu_count() or 1) + 2
 
 
 @pytest.fixture

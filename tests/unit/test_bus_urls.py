@@ -18,6 +18,7 @@ RAW = ("ved", "p@ss/w:rd#%")
         ("nats://ved:p%40ss%2Fw%3Ard%23%25@h", ["nats://h"], RAW),
         ("nats://ved:p@ss/w:rd#%@h", ["nats://h"], RAW),
         ("nats://ved:p@ss/w:rd#%@a,nats://b", ["nats://a", "nats://b"], RAW),
+        ("nats://ved:a,b@h,nats://i", ["nats://h", "nats://i"], ("ved", "a,b")),
         ("nats://me:s3cret@h", ["nats://me:s3cret@h"], None),
         ("nats://s3cret@h", ["nats://s3cret@h"], None),
         ("nats://a:b@h,nats://c:d@i", ["nats://a:b@h", "nats://c:d@i"], None),

@@ -15,6 +15,7 @@ from vedette.client.definitions import Author
 from vedette.endpoints.merging import MAX_APPEARED, OF_SOURCES, Definitions, merged, written
 from vedette.errors import ConfigurationError, RequestError
 from vedette.messages.events import EndpointAppeared, EndpointDefined
+from vedette.providers.addresses import leads_elsewhere
 from vedette.runtime.reloading import changes
 from vedette.settings import EndpointSettings, Secret, Settings, endpoint_of, parse
 from vedette.types import Pause
@@ -351,6 +352,8 @@ def test_a_url_that_leads_elsewhere_leaves_the_credentials_behind() -> None:
     assert beside.api_key is None
     kept = merge(defined("gpu", change.edit({"url": "http://GPU:8000/v1"}))).endpoints["gpu"]
     assert kept.api_key == Secret(env="GPU_KEY")
+    assert leads_elsewhere("http://gpu", "https://gpu")
+    assert not leads_elsewhere("https://gpu", "http://gpu")
     again = defined("gpu", change.edit({"url": "http://other:8000", "api_key": {"env": "OTHER"}}))
     assert merge(again).endpoints["gpu"].api_key == Secret(env="OTHER")
 

@@ -253,7 +253,7 @@ class Account:
         preferred = f"judged by {judge}: preferred in {found.wins} of {asked} comparisons, {found.ties} ties"
         if as_many:
             return (f"{preferred}; counts as {as_many:.1f} answers: {moved:+.3f}",)
-        why = found.report.doubts or "no checked answers, or no rival is left, beside which it could count"
+        why = found.report.doubts or "no checked answers, or no rival is left"
         return (f"{preferred}; does not count: {why}",)
 
     def _graded(self) -> Sequence[str]:

@@ -151,7 +151,7 @@ class UseCaseScores:
         return self._standing.expected_ttft_ms
 
     def touch(self, rows: Collection[int]) -> None:
-        """Have *rows* worked out again: their models are others, or something was measured."""
+        """Work *rows* out again: other models have them, or something was measured."""
         self._touched.update(rows)
 
     def press(self, rows: Collection[int]) -> None:

@@ -36,7 +36,7 @@ class Standing:
         self._pressed: set[int] = set()
 
     def touch(self, rows: Collection[int]) -> None:
-        """Have *rows* worked out again: their models are others, or something was measured."""
+        """Work *rows* out again: other models have them, or something was measured."""
         self._touched.update(rows)
 
     def press(self, rows: Collection[int]) -> None:

@@ -40,7 +40,8 @@ def servers(url: str) -> tuple[list[str], tuple[str, str] | None]:
     They may be percent-encoded, or hold any character as it is: they end at the last @. What nats-py reads right
     stays in the URL: a plain login, a token, users that differ. Raises ConfigurationError for another scheme.
     """
-    named = [_parts(one.strip()) for one in url.split(",") if one.strip()]
+    between = r",(?=\s*\w+://|\s*$)" if "@" in url else ","  # a password may have a comma
+    named = [_parts(one.strip()) for one in re.split(between, url) if one.strip()]
     if any(scheme not in _SCHEMES for scheme, _, _ in named):
         raise _no_nats(url)
     logins = {login for _, login, _ in named if login}

@@ -61,8 +61,11 @@ def origin(url: str) -> str:
 
 
 def leads_elsewhere(url: object, before: str) -> bool:
-    """Return whether *url* is given and leads to another host or port than *before*."""
-    return isinstance(url, str) and _place(url) != _place(before)
+    """Return whether *url* is given and leads to another host or port than *before*, or gives up its TLS."""
+    if not isinstance(url, str):
+        return False
+    secured = before.lower().startswith("https://") and not url.lower().startswith("https://")
+    return secured or _place(url) != _place(before)
 
 
 def _place(url: str) -> str:
