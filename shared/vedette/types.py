@@ -728,6 +728,7 @@ class JudgeReport(Value, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     judge: ModelRef
+    digest: Annotated[Text | None, Meta(description="of the weights of the judge")] = None
     tasks: Text
     test: Score
     answers: Annotated[int, Meta(description="comparisons that were answered, in either order")] = 0

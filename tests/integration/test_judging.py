@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
+from eventually import eventually
 from graders import Here
 from samples import lifecycle_event, model_info
 from vedette.bus.bus import Bus
@@ -13,17 +15,18 @@ from vedette.errors import ProviderError
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.codec import encode
 from vedette.messages.consumers import host_jobs
-from vedette.messages.events import Job, ModelEvaluated, Tick
+from vedette.messages.events import Job, ModelEvaluated, ModelJudged, Progress, Tick
 from vedette.providers import Generation
 from vedette.settings import EndpointSettings, Evaluating, Judge
 from vedette.testing import EPOCH, Answer, FakeEndpoint, FakeProvider, Piece
-from vedette.types import Claim, Evidence, Judged, ModelInfo, ModelRef, Outcome, Quality, Score
+from vedette.types import Claim, Evidence, Judged, ModelInfo, ModelRef, Outcome, Price, Quality, Score
 from vedette.usecases import BUILT_IN, KINDS
 from vedette_benchmarker.day_limit import DayLimit
 from vedette_benchmarker.handlers import Measurements
+from vedette_benchmarker.judging.asking import MAX_ANSWER_TOKENS
 from vedette_benchmarker.judging.measure import Judging
 from vedette_benchmarker.judging.steps import Next
-from vedette_benchmarker.judging.tasks import SERIES, TEST_PAIRS
+from vedette_benchmarker.judging.tasks import MAX_TEXT_TOKENS, SERIES, TEST_PAIRS
 from vedette_benchmarker.yielding import GaveWay
 
 TASKS = 4
@@ -38,7 +41,13 @@ Says = Callable[[str, str], str]
 class Box:
     """An endpoint with a judge that answers by *says* of texts A and B, and three models that write."""
 
-    def __init__(self, bus: Bus, says: Says, write: Callable[[Generation], str] | None = None) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        says: Says,
+        write: Callable[[Generation], str] | None = None,
+        usd_per_day: float | None = None,
+    ) -> None:
         self.bus, self.says, self.catalogue = bus, says, Catalogue()
         self.write = write or _text_of
         self.asked: list[str] = []  # of the judge
@@ -50,7 +59,7 @@ class Box:
             endpoint=self.fake,
             clock=bus.clock,
         )
-        settings = Evaluating(judge=Judge(use_cases=(USE_CASE,), tasks=TASKS))
+        settings = Evaluating(judge=Judge(use_cases=(USE_CASE,), tasks=TASKS), usd_per_day=usd_per_day)
         self.judging = Judging(
             bus=bus,
             catalogue=self.catalogue,
@@ -175,7 +184,14 @@ async def test_texts_are_compared_and_what_is_found_is_published(bus: Bus) -> No
     box = Box(bus, sober)
     compare = await box.all_texts()
     assert [text.place for text in box.judged(GOOD).texts[USE_CASE]] == list(range(TASKS))
+    heard = await bus.connection.subscribe("progress.*")
     assert await box.do(sober.prepare(box.job(compare)))
+    steps = []
+    while not steps or steps[-1][0] + 1 < steps[-1][1]:
+        told = msgspec.json.decode((await heard.next_msg(30)).data, type=Progress)
+        steps.append((told.step or 0, told.steps or 0))
+    assert [step for step, _ in steps] == sorted(step for step, _ in steps)
+    assert len({of for _, of in steps}) == 1
     found = {model: box.judged(model).judgements[USE_CASE] for model in (GOOD, BAD, VAIN)}
     assert all(one.counts and one.report.judge == JUDGE for one in found.values())
     assert found[GOOD].strength > 0 > found[BAD].strength  # type: ignore[operator]
@@ -234,7 +250,7 @@ async def test_refusals_are_no_votes(bus: Bus) -> None:
 
 
 async def test_a_session_that_gave_way_goes_on_where_it_stopped(bus: Bus) -> None:
-    """No answer is asked for twice."""
+    """No answer is asked for twice, whatever the judge does in between."""
     sober = Sober()
     box = Box(bus, sober)
     compare = await box.all_texts()
@@ -248,9 +264,61 @@ async def test_a_session_that_gave_way_goes_on_where_it_stopped(bus: Bus) -> Non
 
     job = sober.prepare(box.job(compare))
     assert not await box.do(job, turn=turn)
+    assert await box.do(box.job(Next(model=JUDGE, use_cases=("chat",))))
     assert await box.do(job)
     assert box.judged(GOOD).judgements[USE_CASE].counts
     assert len(box.asked) == len(set(box.asked))
+
+
+async def test_what_is_found_of_weights_that_are_gone_is_left_out(bus: Bus) -> None:
+    """A model that got other weights meanwhile, and wrote with them, keeps its new texts."""
+    sober = Sober()
+    box = Box(bus, sober)
+    compare = await box.all_texts()
+    new = ModelJudged(id="new", at=EPOCH, model=BAD, job_id="new", judged=Judged(digest="new"))
+
+    async def turn() -> None:
+        if len(box.asked) == 2 * TEST_PAIRS:
+            await bus.js.publish(new.subject, encode(new))
+
+    assert await box.do(sober.prepare(box.job(compare)), turn=turn)
+    held = await bus.streams.read_model(BAD)
+    assert held is not None
+    assert held.judgement is not None
+    assert held.judgement.event.judged == new.judged
+    assert USE_CASE in box.judged(GOOD).judgements
+
+
+async def test_texts_of_a_model_take_less_than_a_session(bus: Bus) -> None:
+    """A day's limit that covers its texts gives leave to write, though none to compare."""
+    box = Box(bus, Sober(), usd_per_day=0.1)
+    price = Price(input_usd_per_mtok=2.0, output_usd_per_mtok=10.0, source="test")
+    info = model_info(GOOD, kind="chat", url="http://box", free=False, price=price, disturbs=None)
+    write = box.job(Next(model=GOOD, use_cases=(USE_CASE,)))
+    compare = box.job(Next(model=GOOD, use_cases=(USE_CASE,), pool=(BAD, VAIN)))
+    assert box.judging.pays(box.endpoint, info, write)
+    assert not box.judging.pays(box.endpoint, info, compare)
+    most = box.judging.estimate(box.endpoint, info, compare)
+    assert most.tokens > TASKS * MAX_TEXT_TOKENS + (most.requests - TASKS) * MAX_ANSWER_TOKENS
+    both = box.job(Next(model=GOOD, use_cases=(USE_CASE, "chat")))
+    assert box.judging.estimate(box.endpoint, info, both).requests == 2 * TASKS
+
+
+async def test_when_all_texts_are_written_the_judge_is_next(bus: Bus) -> None:
+    """Once the catalogue shows the texts that were just written, not before."""
+    box = Box(bus, Sober())
+    await box.find()
+    jobs = _measurements(box)
+    for step in await box.steps():
+        await jobs.on_job(box.job(step))
+    await box.learn()
+
+    async def queued() -> bool:
+        waiting = await bus.jobs.queued(host_jobs(box.endpoint.settings.group)) or []
+        return [job.model for job in waiting if job.pool] == [JUDGE]
+
+    await eventually(queued, what="the comparison is queued")
+    assert all(job.pool for job in await bus.jobs.queued(host_jobs(box.endpoint.settings.group)) or [])
 
 
 async def test_an_endpoint_that_fails_ends_the_session_and_publishes_nothing(bus: Bus) -> None:

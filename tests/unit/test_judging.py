@@ -7,6 +7,7 @@ from random import Random
 from time import monotonic
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from msgspec.structs import replace
 from catalogues import EPOCH, Pair, Recommender, catalogue
 from samples import lifecycle_event, model_info
 from vedette.endpoints import judging
+from vedette.endpoints.gate import LONGEST_MEASUREMENT_S
 from vedette.endpoints.judging import Contender, Session, choose
 from vedette.messages import ids
 from vedette.messages.events import ModelEvaluated, ModelJudged
@@ -179,8 +181,69 @@ class TestChoice:
         session = held(chosen(*contenders.values(), paid=True))
         plan = [(session, judging.work(session, contenders, SETTINGS))]
         assert judging.shares(plan, 0.01) is None
-        assert judging.shares(plan, 20.0) == {ModelRef("box", "strong"): pytest.approx(20.0)}
-        assert sum((judging.shares(plan * 2, 20.0) or {}).values()) * 2 == pytest.approx(20.0)
+        assert judging.shares(plan, 40.0) == {ModelRef("box", "strong"): pytest.approx(40.0)}
+        assert sum((judging.shares(plan * 2, 40.0) or {}).values()) * 2 == pytest.approx(40.0)
+
+    def test_one_that_may_think_is_expected_to(self) -> None:
+        """Else a session breaks off at its limit: it has cost, and nothing is found."""
+        price = Price(input_usd_per_mtok=1.0, output_usd_per_mtok=10.0, source="test")
+        facts = {"free": False, "price": price}
+        chat = {"chat": Claim(value=True, evidence=Evidence.VERIFIED, source="call")}
+        claims = [{}, {"thinking": replace(chat["chat"], value=False)}, {"thinking": chat["chat"]}]
+        costs = [
+            judging.session_cost(replace(model("m", **facts).info, capabilities=chat | claim), SETTINGS)
+            for claim in claims
+        ]
+        unknown, terse, thinks = [(one.usd, one.thinking_usd) for one in costs]
+        assert terse[0] == terse[1] == unknown[0]
+        assert thinks[0] == thinks[1] == unknown[1]
+        assert (unknown[1] or 0.0) > 3 * (unknown[0] or 0.0)
+        contenders = {one.model: one for one in (model("strong", 0.98, **facts), model("one"), model("two"))}
+        session = held(chosen(*contenders.values(), paid=True))
+        takes = judging.work(session, contenders, SETTINGS)
+        expected = sum(one.usd or 0.0 for one in takes)
+        assert judging.shares([(session, takes)], 1.1 * expected) is None
+        assert " if they think." in judging.told_session(session, takes)
+
+    def test_the_same_weights_are_compared_once_wherever_they_are_served(self) -> None:
+        copies = [
+            Contender(
+                info=replace(one.info, model=ModelRef(box, one.model.name)),
+                scores=one.scores if box == "box" else {},
+            )
+            for one in (model("phi"), model("tiny"))
+            for box in ("box", "den", "hut")
+        ]
+        session = held(chosen(model("strong", 0.98), *copies))
+        assert session.pool == (ModelRef("box", "phi"), ModelRef("box", "tiny"))
+
+    def test_a_named_judge_is_the_one_that_was_named_not_a_copy_of_it(self) -> None:
+        """What is known of its copies holds for it, too."""
+        evaluated = model("judge:8b", 0.98, family="strong")
+        latest = replace(evaluated.info, model=ModelRef("a", "judge:latest"))
+        session = held(
+            chosen(evaluated, Contender(info=latest), model("one"), model("two"), model="a/judge:latest")
+        )
+        assert (session.judge, session.doubts) == (latest.model, "")
+
+    def test_who_is_clearly_better_is_the_same_when_a_session_is_held(self) -> None:
+        """Also where models that may not take part are known."""
+        others = [
+            replace(model(f"o{number}", 0.2 + number / 20), serves=False, writes=number % 2 == 0)
+            for number in range(8)
+        ]
+        found = []
+        for right in range(200, 400, 4):
+            everyone = [model("strong", right / 400, 400), model("one"), model("two"), *others]
+            session = chosen(*everyone)
+            if isinstance(session, Session):
+                by_model = {one.model: one for one in everyone}
+                able = judging.abilities(everyone, USE_CASE)
+                found.append(
+                    judging.of(USE_CASE.name, session.judge, session.compared, by_model, able) == session
+                )
+        assert found
+        assert all(found)
 
 
 def written(one: Contender, **judged: Any) -> Contender:
@@ -204,10 +267,68 @@ def test_texts_come_first_then_one_session_and_then_nothing() -> None:
     assert steps(strong, written(one), two) == [Next(model=two.model, use_cases=texts)]
     compare = Next(model=strong.model, use_cases=texts, pool=(one.model, two.model))
     assert steps(strong, written(one), written(two)) == [compare]
-    judged = {"summarisation": judgement("s", 0.0, report=replace(TOLD, judge=strong.model))}
-    assert steps(strong, written(one, judgements=judged), written(two, judgements=judged)) == []
-    assert steps(strong, written(one, judgements=judged), two) == [Next(model=two.model, use_cases=texts)]
+    judged = judged_by(strong, one, two)
+    assert steps(strong, *judged) == []
+    assert steps(strong, judged[0], two) == [Next(model=two.model, use_cases=texts)]
+    new = replace(strong, info=replace(strong.info, digest="new"))
+    assert steps(new, *judged) == [compare]
+    three = written(model("three", 0.45))
+    assert steps(strong, judged[0], *judged_by(strong, two, three)) == [
+        replace(compare, pool=(one.model, three.model, two.model))
+    ]
     assert next_steps({}, BUILT_IN, Judge(), paid=False) == []
+
+
+def judged_by(judge: Contender, *pool: Contender, **told: Any) -> list[Contender]:
+    """Return the models of *pool* with their texts, and what *judge* found of them in one session."""
+    report = replace(TOLD, judge=judge.model, digest=judge.info.digest, **told)
+    names = {one.model for one in pool}
+    return [
+        written(
+            one,
+            judgements={
+                "summarisation": judgement("s", 0.0, report=report, rivals=tuple(sorted(names - {one.model})))
+            },
+        )
+        for one in pool
+    ]
+
+
+def test_a_doubt_about_standing_is_lifted_once_the_judge_is_clearly_better() -> None:
+    """Any other doubt stays: the same judge would fail again."""
+    settings = replace(SETTINGS, model="box/three")
+    pool = model("one"), model("two")
+
+    def is_held(right: float, doubts: str) -> bool:
+        judge = model("three", right)
+        contenders = {one.model: one for one in (judge, *judged_by(judge, *pool, doubts=doubts))}
+        session = held(choose(contenders.values(), USE_CASE, settings, paid=False))
+        return judging.is_held(session, contenders)
+
+    weak = held(chosen(model("three"), *pool, model="box/three")).doubts
+    assert weak
+    assert is_held(0.5, weak)
+    assert not is_held(0.98, weak)
+    assert is_held(0.98, "it fails its test")
+
+
+def test_another_order_of_the_best_repeats_no_session() -> None:
+    """As long as all that were compared are still clearly worse than the judge."""
+    strong = model("strong", 0.98)
+    compared = judged_by(strong, model("one"), model("two", 0.45))
+    rising = model("rising", 0.55)
+    session = held(chosen(strong, *compared, rising, models=2))
+    assert session.pool == tuple(one.model for one in compared)
+    able = model("two", 0.97)
+    again = held(chosen(strong, compared[0], replace(compared[1], scores=able.scores), rising, models=2))
+    assert again.pool == (ModelRef("box", "one"), rising.model)
+
+
+def test_a_session_is_no_longer_than_a_job_may_be() -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"tasks": 40, "models": 8}, Judge)
+    most = Session(use_case="chat", judge=JUDGE, pool=(JUDGE,) * 6, relatives=(JUDGE,))
+    assert most.comparisons(16) + 16 < LONGEST_MEASUREMENT_S / 5
 
 
 def judgement(session: str, strength: float, error: float = 0.3, **facts: Any) -> Judgement:

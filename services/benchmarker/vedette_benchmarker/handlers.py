@@ -57,6 +57,7 @@ _FIRST: tuple[JobKind, ...] = ("benchmark", "verify")
 _THEN: dict[JobKind, JobKind] = {"verify": "evaluate"}
 _TICKED: dict[ScheduledJob, JobKind] = {"performance": "benchmark", "quality": "evaluate"}
 
+_LOOKS = 30  # a minute, after which the next tick goes on
 _LEFT_S = 2.0  # within which a job that ended has left its queue, and what it published is known
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -282,7 +283,7 @@ class Measurements:
             return
         await self._queue_next(endpoint, job)
         if ended.ok and job.kind == "judge" and job.cause != "manual":
-            self._bus.spawn(self._judge_soon())  # one that failed waits for the next tick
+            self._bus.spawn(self._judge_soon(measure, job))  # one that failed waits for the next tick
         detail = f": {ended.detail}" if ended.detail else ""
         await self._bus.jobs.tell(job, "done" if ended.ok else "failed", f"{state.model}{detail}")
 
@@ -456,9 +457,18 @@ class Measurements:
                 served.add(endpoint.settings.group)
                 await self._bus.publisher.enqueue(job)
 
-    async def _judge_soon(self) -> None:
-        """Queue what comes next once the job that ended has left the queue: a model has one such job at a time."""
-        await asyncio.sleep(_LEFT_S)
+    async def _judge_soon(self, measure: Measure, job: Job) -> None:
+        """Queue what comes next once *job* has left the queue, and the catalogue shows what it found.
+
+        A model has one such job at a time. Where the catalogue does not show it soon, the next tick goes on.
+        """
+        for _ in range(_LOOKS):
+            await asyncio.sleep(_LEFT_S)
+            state = self._catalogue.get(job.model) if job.model else None
+            if state is not None and measure.is_done(state, job):
+                break
+        else:
+            return
         try:
             await self._judge()
         except (nats.errors.Error, NotYet, TimeoutError) as error:

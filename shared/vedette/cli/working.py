@@ -222,10 +222,14 @@ async def _judge(
     planned_sessions: list[Session] = []
     async with where.client() as client:
         targets = {str(one.model): one for one in await _targets(client, "judge", named) if one.model}
-        views = [view for view in (await client.models()).models if str(view.model) in targets]
-    contenders = {view.model: viewed(view) for view in views}
+        views = (await client.models()).models
+    # How good a model is follows from all of them, as in the benchmarker; only those that are named take part.
+    contenders = {
+        view.model: msgspec.structs.replace(viewed(view), writes=str(view.model) in targets) for view in views
+    }
+    paid = budget_usd is None or budget_usd > 0.0
     for use_case in use_cases:
-        session = choose(contenders.values(), purposes[use_case], configured, paid=bool(budget_usd))
+        session = choose(contenders.values(), purposes[use_case], configured, paid=paid)
         if isinstance(session, str):
             err.print(f"{use_case}: no session: {session}")
         else:

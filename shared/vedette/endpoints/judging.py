@@ -107,7 +107,10 @@ class Session(Struct, frozen=True, kw_only=True):
 
 
 class Work(Struct, frozen=True, kw_only=True):
-    """What one model has to do for a session: requests, tokens and their price (USD; None: not known)."""
+    """What one model has to do for a session: requests, tokens and their price (USD; None: not known).
+
+    `thinking_usd` is the price if it thinks, where that is not known.
+    """
 
     model: ModelRef
     does: Literal["write", "judge"]
@@ -115,16 +118,23 @@ class Work(Struct, frozen=True, kw_only=True):
     prompt_tokens: int
     output_tokens: int
     usd: float | None
+    thinking_usd: float | None
 
 
 def abilities(contenders: Sequence[Contender], use_case: UseCase) -> dict[ModelRef, "Able"]:
-    """Return how good the *contenders* are for *use_case* by checked answers and published facts."""
+    """Return how good those that chat are for *use_case* by checked answers and published facts.
+
+    What is known of one holds for its copies, wherever they are served.
+    """
     from vedette.usecases.judging import ability  # numpy takes 0.1 s to import
 
-    expectations = [known(one.info).expectations[use_case.like] for one in contenders]
+    chatting = [one for one in contenders if one.info.asked_as == "chat"]
+    by_weights = _by_weights(chatting)
+    expectations = [known(one.info).expectations[use_case.like] for one in by_weights.values()]
     expected = [(one.quality, one.spread) for one in expectations]
-    found = ability([one.scores for one in contenders], expected, use_case)
-    return {one.model: able for one, able in zip(contenders, found, strict=True)}
+    found = ability([one.scores for one in by_weights.values()], expected, use_case)
+    able = dict(zip(by_weights, found, strict=True))
+    return {one.model: able[_weights(one)] for one in chatting}
 
 
 def choose(
@@ -135,19 +145,21 @@ def choose(
     Without *paid*, only models whose calls cost nothing take part. Where a judge is named and is not clearly better, it
     compares the others all the same, and the session does not count.
     """
-    among = {one.model: one for one in _apart(contenders) if _may_take_part(one, use_case, paid=paid)}
-    named = settings.named
+    everyone, named = list(contenders), settings.named
+    able = abilities(everyone, use_case)
+    taking_part = (one for one in everyone if _may_take_part(one, use_case, paid=paid))
+    among = {one.model: one for one in _by_weights(taking_part, named).values()}
     if named is not None and (named not in among or not among[named].judges):
         return f"the judge {named} may not take part: it is unknown, unreachable, unable, or costs money"
     if len(among) <= MIN_POOL:
         return f"{len(among)} models may take part; a judge and two others are needed"
-    able = abilities(list(among.values()), use_case)
     descents = {model: _descent(one) for model, one in among.items()}
     found = _best_judge(among, descents, able, named)
     if found is None:
         return "no model is clearly better than two others that are not of its family"
     judge, pool = found
     best = sorted(pool, key=lambda model: (-able[model].middle, model))[: settings.models]
+    best = _compared_before(judge, use_case.name, {model: among[model] for model in pool}, len(best)) or best
     own = descents[judge]
     relatives = sorted(model for model, one in descents.items() if model != judge and _is_kin(one, own))
     return of(use_case.name, judge, (*best, *relatives[:1]), among, able)
@@ -185,8 +197,32 @@ def of(
     relatives = tuple(model for model in ordered if not may_be_judged(contenders[model], contenders[judge]))
     pool = tuple(model for model in ordered if model not in relatives)
     weak = any(able[model].high >= able[judge].low for model in pool)
-    doubts = f"{judge} is not clearly better than what it compares" if weak else ""
+    doubts = _doubt_of_standing(judge) if weak else ""
     return Session(use_case=use_case, judge=judge, pool=pool, relatives=relatives, doubts=doubts)
+
+
+def _doubt_of_standing(judge: ModelRef) -> str:
+    return f"{judge} is not clearly better than what it compares"
+
+
+def _compared_before(
+    judge: ModelRef, use_case: str, pool: Mapping[ModelRef, Contender], models: int
+) -> list[ModelRef] | None:
+    """Return whom *judge* compared last, if all of them are in the *pool* and they are as many as may be.
+
+    So a change in who is best repeats no session.
+    """
+    judgements = [
+        (one.at, model, {model, *one.rivals})
+        for model, contender in pool.items()
+        if contender.judged
+        and (one := contender.judged.judgements.get(use_case))
+        and one.report.judge == judge
+    ]
+    groups = [
+        sorted(group) for _, _, group in sorted(judgements) if len(group) == models and group <= set(pool)
+    ]
+    return groups[-1] if groups else None
 
 
 def _standing(one: Contender, able: "Able") -> tuple[bool, float, ModelRef]:
@@ -194,12 +230,19 @@ def _standing(one: Contender, able: "Able") -> tuple[bool, float, ModelRef]:
     return not one.info.free, -able.low, one.model
 
 
-def _apart(contenders: Iterable[Contender]) -> list[Contender]:
-    """Return one contender for each weights of an endpoint: the one that was evaluated, else the first by name."""
-    found: dict[tuple[str, str], Contender] = {}
-    for one in sorted(contenders, key=lambda one: (not one.scores, one.model)):
-        found.setdefault((one.model.endpoint, one.info.digest or f"/{one.model.name}"), one)
-    return sorted(found.values(), key=lambda one: one.model)
+def _by_weights(contenders: Iterable[Contender], named: ModelRef | None = None) -> dict[str, Contender]:
+    """Return one contender for each weights: the *named* one, else the one that was evaluated, is free, or is first."""
+    found: dict[str, Contender] = {}
+    order = sorted(
+        contenders, key=lambda one: (one.model != named, not one.scores, not one.info.free, one.model)
+    )
+    for one in order:
+        found.setdefault(_weights(one), one)
+    return found
+
+
+def _weights(one: Contender) -> str:
+    return one.info.digest or one.info.canonical or f"/{one.model}"
 
 
 def _may_take_part(one: Contender, use_case: UseCase, *, paid: bool) -> bool:
@@ -259,16 +302,20 @@ def lacking(session: Session, contenders: Mapping[ModelRef, Contender], tasks: i
 
 
 def is_held(session: Session, contenders: Mapping[ModelRef, Contender]) -> bool:
-    """Return whether this very session was held: the same judge and pool, and the weights that they have now."""
-    series = SERIES[session.use_case]
+    """Return whether this very session was held: the same judge and pool, and the weights that they have now.
+
+    One that did not count because of who the judge is, is held again once the judge is clearly better.
+    """
+    expected = (session.judge, contenders[session.judge].info.digest, SERIES[session.use_case])
     judged = (contenders[model].judged for model in session.pool)
     held = [one.judgements.get(session.use_case) if one else None for one in judged]
-    first = held[0]
-    return all(
+    lifted = "" if session.doubts else _doubt_of_standing(session.judge)
+    return len({one.session if one else None for one in held}) == 1 and all(
         one is not None
-        and first is not None
-        and (one.session, one.report.judge, one.report.tasks) == (first.session, session.judge, series)
-        for one in held
+        and (one.report.judge, one.report.digest, one.report.tasks) == expected
+        and {model, *one.rivals} == set(session.pool)
+        and (not lifted or one.report.doubts != lifted)
+        for model, one in zip(session.pool, held, strict=True)
     )
 
 
@@ -299,8 +346,13 @@ def session_cost(info: ModelInfo, settings: Judge) -> Work:
         requests=own.requests + comparing.requests,
         prompt_tokens=own.prompt_tokens + comparing.prompt_tokens,
         output_tokens=own.output_tokens + comparing.output_tokens,
-        usd=None if own.usd is None or comparing.usd is None else own.usd + comparing.usd,
+        usd=_sum(own.usd, comparing.usd),
+        thinking_usd=_sum(own.thinking_usd, comparing.thinking_usd),
     )
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + other
 
 
 def _comparing(judge: ModelInfo, session: Session, tasks: int) -> Work:
@@ -311,33 +363,40 @@ def _comparing(judge: ModelInfo, session: Session, tasks: int) -> Work:
 def _work(info: ModelInfo, does: Literal["write", "judge"], requests: int, prompt: int, answer: int) -> Work:
     thinks = info.capabilities.get("thinking")
     answer += THOUGHT_TOKENS if thinks is not None and thinks.value else 0
-    price = info.price
-    usd = (
-        0.0
-        if info.free
-        else requests * (prompt * price.input_usd_per_mtok + answer * price.output_usd_per_mtok) / 1e6
-        if price
-        else None
-    )
+    may_think = THOUGHT_TOKENS if thinks is None else 0
     return Work(
         model=info.model,
         does=does,
         requests=requests,
         prompt_tokens=requests * prompt,
         output_tokens=requests * answer,
-        usd=usd,
+        usd=_usd(info, requests, prompt, answer),
+        thinking_usd=_usd(info, requests, prompt, answer + may_think),
+    )
+
+
+def _usd(info: ModelInfo, requests: int, prompt: int, answer: int) -> float | None:
+    if info.free:
+        return 0.0
+    price = info.price
+    return (
+        requests * (prompt * price.input_usd_per_mtok + answer * price.output_usd_per_mtok) / 1e6
+        if price
+        else None
     )
 
 
 def shares(plan: Iterable[tuple[Session, Sequence[Work]]], budget_usd: float) -> dict[ModelRef, float] | None:
     """Return what each model may cost in one job, in proportion to what is expected; None where *budget_usd* is less.
 
+    One that may think is expected to: a session that breaks off for its price has cost, and found nothing.
+
     A model does one job for each use case, and the judge one more: together they stay within the budget.
     """
     expected: dict[ModelRef, list[float]] = {}
     for _, takes in plan:
         for model in {one.model for one in takes}:
-            usd = sum(one.usd or 0.0 for one in takes if one.model == model)
+            usd = sum(one.thinking_usd or 0.0 for one in takes if one.model == model)
             expected.setdefault(model, []).append(usd)
     total = sum(max(jobs) * len(jobs) for jobs in expected.values())
     if total > budget_usd:
@@ -352,7 +411,9 @@ def told_session(session: Session, takes: Sequence[Work]) -> str:
         sum(one.prompt_tokens + one.output_tokens for one in takes),
     )
     usd = [one.usd for one in takes]
-    price = "cost not known" if None in usd else f"about {sum(filter(None, usd)):.2f} USD"
+    sums = [sum(filter(None, usd)), sum(one.thinking_usd or 0.0 for one in takes)]
+    thinks = f", {sums[1]:.2f} if they think" if f"{sums[1]:.2f}" != f"{sums[0]:.2f}" else ""
+    price = "cost not known" if None in usd else f"about {sums[0]:.2f} USD{thinks}"
     watched = (
         f" Its family is watched by {', '.join(map(str, session.relatives))}." if session.relatives else ""
     )

@@ -27,13 +27,13 @@ class Judge(Section, frozen=True, kw_only=True):
     """A model that compares texts of other models, where no checker can be: for which use cases, none by default.
 
     `model` is "auto" (one that is clearly better than those whose texts it compares) or endpoint/name. `tasks` is how
-    many texts each model writes, `models` how many are compared at most.
+    many texts each model writes, `models` how many are compared at most: a session is one job, and a job has an hour.
     """
 
     use_cases: tuple[JudgedUseCase, ...] = ()
     model: Annotated[str, Meta(min_length=1, max_length=1024)] = "auto"
-    tasks: Annotated[int, Meta(ge=4, le=40)] = 8
-    models: Annotated[int, Meta(ge=2, le=8)] = 4
+    tasks: Annotated[int, Meta(ge=4, le=16)] = 8
+    models: Annotated[int, Meta(ge=2, le=6)] = 4
 
     @property
     def named(self) -> ModelRef | None:

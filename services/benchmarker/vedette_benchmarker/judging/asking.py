@@ -46,9 +46,12 @@ def read(answer: str) -> Preferred | None:
 _MARKS: Final = re.compile(r"[*_`\"'“”\u2018\u2019#>$]|\\boxed|\\text")
 _NAMED: Final = r"(?:text\s+|answer\s+|option\s+|response\s+|summary\s+)?[\[({]*\s*"
 _SAID: Final = r"(?P<said>[AB]|tie|tied|neither|both|equal)"
+# "Both are fine, but …" is no verdict.
+_EQUAL: Final = r"(?=\s*(?:[.!\n]|\Z|(?:texts?\s+)?(?:is|are)\s+(?:better|equal)))"
 _EXPLICIT: Final = re.compile(
-    r"(?:(?:verdict|answer|winner|choice|preference|better(?:\s+(?:text|one))?)\s*(?:is|:|=|-)+|\bI\s+prefer)\s*"
-    rf"{_NAMED}{_SAID}(?![\w])",
+    r"(?:(?:verdict|answer|winner|choice|preference|better(?:\s+(?:text|one))?)\s*(?:is|:|=|-)+"
+    r"|\bI(?:\s+would|'d)?\s+(?:prefer|choose|pick))\s*"
+    rf"{_NAMED}(?P<said>[AB]|tie|tied|equal|(?:neither|both){_EQUAL})(?![\w])",
     re.IGNORECASE,
 )
 _ALONE: Final = re.compile(rf"{_NAMED}{_SAID}\s*[\])}}]*\s*[.!:,;]*", re.IGNORECASE)
@@ -56,9 +59,13 @@ _LEADING: Final = re.compile(
     r"(?:text\s+)?[\[(]*(?P<said>A|B|tie)[\])]*\s*(?:[:.,;\n]|\s[-\u2013\u2014]\s|\Z)"
 )
 _PRAISED: Final = re.compile(
-    r"\b[Tt]ext\s+(?P<said>[AB])\s+(?:\w+\s+){0,3}?(?:better|best|superior|stronger|preferable|wins)\b"
+    r"\b(?:[Tt]ext\s+(?P<text>[AB])\s|(?P<letter>[AB])\s+is\s)\s*"
+    r"(?:\w+\s+){0,3}?(?:better|best|clearer|superior|stronger|preferable|wins)\b"
 )
-_DENIED: Final = re.compile(r"\b(?:not|neither|isn't|n't|never|nor|less|if|whether)\b", re.IGNORECASE)
+_DENIED: Final = re.compile(
+    r"\b(?:not|neither|isn't|n't|never|nor|less|if|whether|which|or)\b", re.IGNORECASE
+)
+_CLAUSE: Final = re.compile(r"[^.!?;:,\n]*\Z")
 
 
 def _explicit(answer: str) -> Said | None:
@@ -88,7 +95,11 @@ def _alone(answer: str) -> Said | None:
 
 def _praised(answer: str) -> Said | None:
     plain = _MARKS.sub("", answer)
-    found = {_word(match["said"]) for match in _PRAISED.finditer(plain) if not _DENIED.search(match[0])}
+    found = {
+        _word(match["text"] or match["letter"])
+        for match in _PRAISED.finditer(plain)
+        if (clause := _CLAUSE.search(plain, 0, match.end())) and not _DENIED.search(clause[0])
+    }
     return found.pop() if len(found) == 1 else None
 
 

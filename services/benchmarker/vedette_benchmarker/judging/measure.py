@@ -42,7 +42,7 @@ _REMEMBERED: Final = 4096  # answers of sessions that were broken off
 _Change = Callable[[Judged], Judged]
 _Said = OrderedDict[
     tuple[str, str], str | None
-]  # by the weights that said it, and a digest of what they were asked
+]  # by the weights that said it and what for, and a digest of what they were asked
 
 
 class Judging:
@@ -92,26 +92,30 @@ class Judging:
     def pays(
         self, endpoint: OpenEndpoint, info: ModelInfo, job: Job | None = None, *, today: bool = True
     ) -> bool:
-        """Return whether `usd_per_day` gives leave for a model whose calls cost: a whole session is affordable."""
-        return self._limit.gives_leave(endpoint, info, self._most_usd(info), today=today)
+        """Return whether `usd_per_day` gives leave for a model whose calls cost: all of *job* is affordable."""
+        return self._limit.gives_leave(endpoint, info, self._most_usd(endpoint, info, job), today=today)
 
-    def _most_usd(self, info: ModelInfo) -> float | None:
-        return judging.session_cost(info, self._settings.judge).usd
+    def _most_usd(self, endpoint: OpenEndpoint, info: ModelInfo, job: Job | None) -> float | None:
+        if job is None or job.pool:
+            return judging.session_cost(info, self._settings.judge).thinking_usd
+        return self.estimate(endpoint, info, job).usd if info.price else None
 
     def estimate(self, endpoint: OpenEndpoint, info: ModelInfo, job: Job) -> Use:
         """Return what *job* comes to at most."""
         tasks = self._settings.judge.tasks
         if job.pool:
             most = judging.session_cost(info, self._settings.judge)
-            requests, prompt_tokens, answer_tokens = most.requests, most.prompt_tokens, MAX_ANSWER_TOKENS
+            requests, prompt_tokens, texts = most.requests, most.prompt_tokens, tasks
         else:
-            requests, prompt_tokens, answer_tokens = tasks, judging.TASK_TOKENS * tasks, MAX_TEXT_TOKENS
+            requests = texts = tasks * max(1, len(job.suites))
+            prompt_tokens = judging.TASK_TOKENS * texts
+        answers = texts * MAX_TEXT_TOKENS + (requests - texts) * MAX_ANSWER_TOKENS
         return cost(
             endpoint.settings,
             info,
             requests=requests,
             prompt_tokens=prompt_tokens,
-            output_tokens=requests * (answer_tokens + room_to_think(info)),
+            output_tokens=answers + requests * room_to_think(info),
         )
 
     async def next_steps(self, may: May) -> list[Next]:
@@ -144,7 +148,7 @@ class Judging:
             name = next((name for name in job.suites if name not in SERIES), "")
             raise unknown_name("use case of a judge", name, list(SERIES), field="suites")
         known = state.known or info
-        with self._limit.reserved(endpoint, known, job, self._most_usd(known)) as max_usd:
+        with self._limit.reserved(endpoint, known, job, self._most_usd(endpoint, known, job)) as max_usd:
             author = _Author(
                 Asker(
                     endpoint.endpoint,
@@ -155,7 +159,7 @@ class Judging:
                     max_usd=max_usd,
                 ),
                 turn,
-                who=f"{info.model} {info.digest}",
+                who=f"{info.model} {info.digest} {job.suites} {job.pool}",
                 said=self._said,
             )
             gave_way, problem, detail = None, "", ""
@@ -180,7 +184,8 @@ class Judging:
     async def _write(self, author: "_Author", info: ModelInfo, job: Job) -> str:
         """Have the texts written that *job* asks for, and publish them. Raises ProviderError and _TooDear."""
         started = self._clock.monotonic()
-        texts = {name: await self._texts(author, SERIES[name], job) for name in job.suites}
+        steps = _Steps(self._bus, job, self._settings.judge.tasks * len(job.suites))
+        texts = {name: await self._texts(author, SERIES[name], steps) for name in job.suites}
 
         def change(before: Judged) -> Judged:
             # What was found of other texts is over.
@@ -195,12 +200,11 @@ class Judging:
         written = sum(not text.refused for some in texts.values() for text in some)
         return f"{written} texts for {', '.join(texts)}"
 
-    async def _texts(self, author: "_Author", series: Series, job: Job) -> tuple[Prose, ...]:
+    async def _texts(self, author: "_Author", series: Series, steps: "_Steps") -> tuple[Prose, ...]:
         tasks = series.tasks(self._settings.judge.tasks)
         texts = []
         for place, task in enumerate(tasks):
-            message = f"{job.model}: {series.use_case}, text {place + 1} of {len(tasks)}"
-            await self._bus.jobs.tell(job, "step", message, step=place, steps=len(tasks))
+            await steps.next(f"{series.use_case}, text {place + 1} of {len(tasks)}")
             text = await author.say(task.prompt, MAX_TEXT_TOKENS)
             cut = text[:MAX_TEXT_CHARACTERS] if text else ""
             texts.append(Prose(place=place, text=cut, refused=not cut))
@@ -216,12 +220,13 @@ class Judging:
         able = self._able(job, info.model, name, contenders)
         session = judging.of(name, info.model, job.pool, contenders, able)
         self._require_texts(session, contenders)
-        comparing = _Comparing(judge, self._bus, job, session.comparisons(tasks))
-        test = await comparing.test(series)
+        steps = _Steps(self._bus, job, session.comparisons(tasks) + tasks)
+        comparing = _Comparing(judge, steps)
+        test = await comparing.test(series, job)
         votes: list[Vote] = []
         if is_passed(test):  # else it is asked no more: what it would say counts for nothing
             texts = {model: _texts_of(contenders[model], name) for model in session.compared}
-            texts[info.model] = _by_place(await self._texts(judge, series, job))
+            texts[info.model] = _by_place(await self._texts(judge, series, steps))
             votes = await comparing.votes(session, series, tasks, texts)
         told = report(
             session,
@@ -230,6 +235,7 @@ class Judging:
             votes,
             comparing.unread,
             {model: one.middle for model, one in able.items()},
+            info.digest,
         )
         found = judgements(session, votes, told, session_id=job.id, at=self._clock.now())
         for model, judgement in found.items():
@@ -238,7 +244,8 @@ class Judging:
                 return msgspec.structs.replace(before, judgements=before.judgements | {name: judgement})
 
             took_s = self._clock.monotonic() - started
-            await self._publish(model, contenders[model].info.digest, job, change, took_s=took_s)
+            digest = contenders[model].info.digest
+            await self._publish(model, digest, job, change, took_s=took_s, is_of_texts=True)
         self._bus.log.info(
             "judging.done", judge=str(info.model), use_case=name, answers=told.answers, doubts=told.doubts
         )
@@ -254,9 +261,7 @@ class Judging:
         self, job: Job, judge: ModelRef, name: str, contenders: Mapping[ModelRef, Contender]
     ) -> Mapping[ModelRef, Able]:
         """Return how good all that chat are. Raises RequestError where one of the pool is none of them."""
-        able = judging.abilities(
-            [one for one in contenders.values() if one.info.asked_as == "chat"], self._use_cases[name]
-        )
+        able = judging.abilities(list(contenders.values()), self._use_cases[name])
         for model in (*job.pool, judge):
             if model not in able:
                 raise RequestError(
@@ -284,13 +289,20 @@ class Judging:
         *,
         use: Use = Use(),  # noqa: B008 - immutable
         took_s: float = 0.0,
+        is_of_texts: bool = False,
     ) -> None:
+        """Publish what *change* makes of what is known of the weights with that *digest*.
+
+        What *is_of_texts* that are no longer there, because the model has other weights by now, is left out.
+        """
         subject, now = subjects.of_model("judged", model), self._clock.now()
 
         def step(held: Versioned[ModelJudged] | None) -> ModelJudged | None:
             if held is not None and held.event.job_id == job.id:
                 return None
             before = held.event.judged if held else None
+            if is_of_texts and (before is None or before.digest != digest):
+                return None
             if before is None or before.digest != digest:
                 before = Judged(digest=digest)
             return ModelJudged(
@@ -360,19 +372,32 @@ def _unchecked(_: object) -> Verdict:
     return Verdict(correct=False, why="a judge compares it")
 
 
-class _Comparing:
-    """A judge at work: `unread` counts answers that name no text."""
+class _Steps:
+    """How far a job is, step by step."""
 
-    def __init__(self, judge: _Author, bus: Bus, job: Job, steps: int) -> None:
-        self.unread = 0
-        self._judge = judge
+    def __init__(self, bus: Bus, job: Job, steps: int) -> None:
         self._bus = bus
         self._job = job
         self._step, self._steps = 0, steps
 
-    async def test(self, series: Series) -> Score:
+    async def next(self, what: str) -> None:
+        """Say that *what* is begun."""
+        message = f"{self._job.model}: {what}"
+        await self._bus.jobs.tell(self._job, "step", message, step=self._step, steps=self._steps)
+        self._step += 1
+
+
+class _Comparing:
+    """A judge at work: `unread` counts answers that name no text."""
+
+    def __init__(self, judge: _Author, steps: _Steps) -> None:
+        self.unread = 0
+        self._judge = judge
+        self._steps = steps
+
+    async def test(self, series: Series, job: Job) -> Score:
         """Return in how many pairs the judge recognises the better text, in both orders."""
-        pairs, right = series.test(f"{self._job.at:%Y-%m-%d}"), 0  # a job that is deferred has another id
+        pairs, right = series.test(f"{job.at:%Y-%m-%d}"), 0  # a job that is deferred has another id
         for pair in pairs:
             prompt, criterion = pair.task.prompt, pair.task.criterion
             said = [
@@ -398,9 +423,7 @@ class _Comparing:
         return found
 
     async def _preferred(self, asked: str, about: str) -> Preferred | None:
-        message = f"{self._job.model}: {about}, comparison {self._step + 1} of {self._steps}"
-        await self._bus.jobs.tell(self._job, "step", message, step=self._step, steps=self._steps)
-        self._step += 1
+        await self._steps.next(f"{about}, comparison")
         answer = await self._judge.say(asked, MAX_ANSWER_TOKENS)
         preferred = read(answer) if answer else None
         self.unread += preferred is None

@@ -60,12 +60,17 @@ def report(
     votes: Sequence[Vote],
     unread: int,
     ability: Mapping[ModelRef, float],
+    digest: str | None = None,
 ) -> JudgeReport:
-    """Return how the judge answered; *ability* (logits) is how good all authors are by checked answers."""
+    """Return how the judge, whose weights have that *digest*, answered.
+
+    *ability* (logits) is how good all authors are by checked answers.
+    """
     own = [vote for vote in votes if session.judge in (vote.first, vote.second)]
     others = [vote for vote in votes if session.judge not in (vote.first, vote.second)]
     return JudgeReport(
         judge=session.judge,
+        digest=digest,
         tasks=series,
         test=test,
         answers=len(votes),
