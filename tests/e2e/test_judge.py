@@ -25,6 +25,14 @@ flavour = "vllm"
 url = "{{url}}"
 evaluate = false
 verify_capabilities = false
+[endpoints.dear]
+provider = "openai-compatible"
+flavour = "vllm"
+url = "{{url}}"
+evaluate = false
+measure = false
+verify_capabilities = false
+price = {{{{ input_usd_per_mtok = 10, output_usd_per_mtok = 50 }}}}
 """
 QUESTION = "Which text does the task better?"
 
@@ -71,14 +79,19 @@ async def test_a_session_is_planned_held_and_explained(server: Replay, tmp_path:
     """Nothing is asked before the budget is named; without checked answers, what is found is only shown."""
     async with up(tmp_path, CONFIG.format(url=server.url)) as running:
         await running.line("ready")
-        await eventually(lambda: _listed(running, 3), what="the models are known")
-        planned = await running.ask("evaluate", "--judge", "summarisation")
+        await eventually(lambda: _listed(running, 6), what="the models are known")
+        planned = await running.ask("evaluate", "box", "--judge", "summarisation")
         assert planned.code == 0, planned.err
         assert f"summarisation: box/{JUDGE} compares box/{FINE}, box/{POOR}: " in planned.err.replace(
             "\n", " "
         )
         assert judged(server) == 0
-        held = await running.ask("evaluate", "--judge", "summarisation", "--budget", "0", "--json")
+        dear = await running.ask("evaluate", "dear", "--judge", "summarisation", "--json")
+        assert dear.code == 0, dear.err  # what it would cost, before a budget gives leave
+        (plan,) = [told["takes"] for told in dear.json()["sessions"]]
+        assert {one["model"]["endpoint"] for one in plan} == {"dear"}
+        assert all(one["usd"] > 0 for one in plan)
+        held = await running.ask("evaluate", "box", "--judge", "summarisation", "--budget", "0", "--json")
         assert held.code == 0, held.err
         assert judged(server) == 2 * (TEST_PAIRS + 2 * TASKS)
         found = {
