@@ -42,6 +42,8 @@ _TOO_LITTLE_STORAGE = ("insufficient", "resource limits", "exceed")
 _SUBJECTS_OVERLAP = 10065
 _NAME_TAKEN = 10058
 _STREAM_TOO_LARGE = 10122
+_STORE_FAILED = 10077
+_STORE_WITHIN_S = 2.0
 _TRIAL = "VEDETTE_TRIAL"
 # The servers of a cluster count a reservation, and its end, within two seconds (server/events.go, 2.15.3).
 _COUNTED_WITHIN_S = 10.0
@@ -442,13 +444,23 @@ async def provision_stream(
 
 
 async def _make(js: Any, wanted: StreamConfig) -> None:
-    """Make a stream; on disk, where it is wanted in memory and the server gives streams none."""
-    try:
-        await js.add_stream(wanted)
-    except nats.js.errors.APIError:
-        if wanted.storage is not StorageType.MEMORY:
-            raise
-        await js.add_stream(wanted.evolve(storage=StorageType.FILE))
+    """Make a stream; on disk, where it is wanted in memory and the server gives streams none.
+
+    Once the trial is gone, a server removes the directory of streams that is empty then, and may do so while the next
+    stream is made in it (nats-server 2.15.3): a store that cannot be made is tried again for a while.
+    """
+    until = time.monotonic() + _STORE_WITHIN_S
+    while True:
+        try:
+            await js.add_stream(wanted)
+            return
+        except nats.js.errors.APIError as error:
+            if error.err_code != _STORE_FAILED or time.monotonic() >= until:
+                if wanted.storage is not StorageType.MEMORY:
+                    raise
+                await js.add_stream(wanted.evolve(storage=StorageType.FILE))
+                return
+        await asyncio.sleep(_TRY_AGAIN_S)
 
 
 def _kept_limit(least: int | None, most: int | None, before: int | None, *, held: int) -> int | None:
