@@ -133,7 +133,7 @@ class TestChoice:
 
     @pytest.mark.parametrize("may_not", [{"writes": False}, {"judges": False}])
     def test_one_that_may_never_be_asked_makes_room_for_the_next(self, may_not: dict[str, bool]) -> None:
-        """Else its session would wait for ever, and no other would be held."""
+        """Otherwise its session never starts, and no other session is held."""
         able, others = model("able", 0.97), [model("one"), model("two")]
         strong = replace(model("strong", 0.98), **may_not)
         assert held(chosen(strong, able, *others)).judge == able.model

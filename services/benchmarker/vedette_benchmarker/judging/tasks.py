@@ -211,7 +211,7 @@ def _study(rng: Random) -> Task:
         "not hold for others."
     )
     worse = (
-        f"A study in {town} proved for everybody that it changes {none} and makes nobody {effect.split()[0]} "
+        f"A study in {town} proved for all people that it changes {none} and makes none of them {effect.split()[0]} "
         "at all. It "
         "has ninety pages."
     )
