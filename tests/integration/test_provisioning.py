@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import nats
@@ -10,8 +11,9 @@ import pytest
 from nats.aio.client import Client as NatsClient
 
 from commands import started, vedette
+from eventually import eventually
 from vedette.bus.connection import close
-from vedette.bus.provisioning import provision, provision_stream, streams
+from vedette.bus.provisioning import provision, provision_stream, stream_names, streams
 from vedette.errors import JetStreamOff, ProvisioningError
 from vedette.runtime import nats_server
 from vedette.runtime.subprocesses import child, free_port
@@ -130,6 +132,28 @@ async def test_loads_are_kept_where_the_server_has_room(
         for _ in range(2):
             await provision_stream(js, wanted, most_bytes=wanted.max_bytes)
             assert (await js.stream_info("LOADS")).config.storage == kept
+
+
+@pytest.mark.fault(
+    "the server cannot make a stream's directory for a moment",
+    "I13",
+    without=("vedette.bus.provisioning:_STORE_FAILED", "nothing of the kind"),
+)
+async def test_a_store_that_cannot_be_made_is_tried_again(tmp_path: Path) -> None:
+    """A server that removes the empty directory of streams does so while the next stream is made."""
+    in_the_way = tmp_path / "jetstream" / "jetstream" / "$G" / "streams"
+    async with server_of_others(tmp_path, JETSTREAM) as url, connected(url) as connection:
+        in_the_way.parent.mkdir(parents=True, exist_ok=True)
+        in_the_way.touch()
+        provisioning = asyncio.create_task(provision(connection, FEW))
+        await eventually(partial(_refused_a_stream, tmp_path / "log"), what="the refusal of a stream")
+        in_the_way.unlink(missing_ok=True)  # some servers remove it themselves
+        made = await provisioning
+    assert [line.split()[1] for line in made] == stream_names(FEW)
+
+
+async def _refused_a_stream(log: Path) -> bool:
+    return "Stream create failed" in await asyncio.to_thread(log.read_text)
 
 
 async def _stays_as_it_is(name: str, subject: str, says: str, directory: Path) -> None:

@@ -42,8 +42,9 @@ _TOO_LITTLE_STORAGE = ("insufficient", "resource limits", "exceed")
 _SUBJECTS_OVERLAP = 10065
 _NAME_TAKEN = 10058
 _STREAM_TOO_LARGE = 10122
-_STORE_FAILED = 10077
-_STORE_WITHIN_S = 2.0
+# The description of a refusal because the store could not be made: its code (10049) is that of other refusals too.
+_STORE_FAILED = "creating store for stream"
+_STORE_WITHIN_S = 5.0
 _TRIAL = "VEDETTE_TRIAL"
 # The servers of a cluster count a reservation, and its end, within two seconds (server/events.go, 2.15.3).
 _COUNTED_WITHIN_S = 10.0
@@ -263,12 +264,14 @@ async def _provision_whole(
 ) -> None:
     """Provision all streams at *share*, if there is storage for all of them. Raises StorageTooSmall."""
     wanted_bytes = growth_bytes(settings, share, before, present)
-    if wanted_bytes:
+    # A single server counts a reservation at once, and refuses the stream that does not fit.
+    in_cluster = wanted_bytes > 0 and settings.nats.replicas > 1
+    if in_cluster:
         try:
             await require_room(js, wanted_bytes, settings.nats.replicas)
         except nats.js.errors.APIError as error:
             raise _refused(error, "MODELS and the others", wanted_bytes, settings) from error
-    until = time.monotonic() + (_COUNTED_WITHIN_S if wanted_bytes else 0)
+    until = time.monotonic() + (_COUNTED_WITHIN_S if in_cluster else 0)
     while True:
         try:
             return await _provision_streams(js, settings, share, before, done)
@@ -446,8 +449,8 @@ async def provision_stream(
 async def _make(js: Any, wanted: StreamConfig) -> None:
     """Make a stream; on disk, where it is wanted in memory and the server gives streams none.
 
-    Once the trial is gone, a server removes the directory of streams that is empty then, and may do so while the next
-    stream is made in it (nats-server 2.15.3): a store that cannot be made is tried again for a while.
+    Once its last stream is gone, a server removes the empty directory of streams, and may do so while the next
+    stream is made in it (seen on nats-server 2.15.1): a store that cannot be made is tried again for a while.
     """
     until = time.monotonic() + _STORE_WITHIN_S
     while True:
@@ -455,7 +458,7 @@ async def _make(js: Any, wanted: StreamConfig) -> None:
             await js.add_stream(wanted)
             return
         except nats.js.errors.APIError as error:
-            if error.err_code != _STORE_FAILED or time.monotonic() >= until:
+            if _STORE_FAILED not in (error.description or "") or time.monotonic() >= until:
                 if wanted.storage is not StorageType.MEMORY:
                     raise
                 await js.add_stream(wanted.evolve(storage=StorageType.FILE))
