@@ -4,12 +4,14 @@ import asyncio
 import tomllib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from commands import edit
 from eventually import eventually
+from vedette.endpoints import look_again_s
 from vedette.errors import ConfigurationError
 from vedette.runtime.reloading import Reloading, changes, merge, restarts
 from vedette.settings import Settings, Source, load, parse
@@ -174,3 +176,9 @@ async def test_hanging_up_twice_reads_it_again(file: Path) -> None:
         watched.hung_up.set()
         await watched.until(lambda: len(watched.last.taken) >= 1)
         assert {line.partition(":")[0] for line in watched.lines} == {"config    reloaded"}
+
+
+@pytest.mark.parametrize(("age_s", "wait_s"), [(-5, 1), (0.2, 1), (1, 1), (4, 4), (29, 29), (100, 30)])
+def test_a_job_of_an_endpoint_not_known_yet_is_tried_again_soon(age_s: float, wait_s: float) -> None:
+    """Another replica took on what an operator added a second earlier; a changed file takes minutes."""
+    assert look_again_s(timedelta(seconds=age_s)) == wait_s

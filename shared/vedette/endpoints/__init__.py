@@ -32,7 +32,7 @@ MOST_MODELS = 10_000
 MAX_LISTING_BYTES = 420_000
 # How much later than another replica one may take on a changed configuration: kubelet takes a minute or two.
 _REPLICAS_RELOAD_WITHIN = timedelta(minutes=2)
-_LOOK_AGAIN_S = 30.0
+_LOOK_AGAIN_S: Final = (1.0, 30.0)
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 # After a contact that ended so, the same process serves the same models.
 _SAME_SERVER = frozenset({Outcome.OK, Outcome.BUSY, Outcome.TIMEOUT})
@@ -335,9 +335,10 @@ class Endpoints:
                 return
             if endpoint is None:
                 # Replicas do not all reload at the same time: another one may know it before this one.
-                if job.cause in ("found", "start") and self._clock.now() - job.at < _REPLICAS_RELOAD_WITHIN:
+                age = self._clock.now() - job.at
+                if job.cause in ("found", "start") and age < _REPLICAS_RELOAD_WITHIN:
                     problem = "this replica has yet to reload its configuration"
-                    raise NotYet(wait_s=_LOOK_AGAIN_S, problem=problem)
+                    raise NotYet(wait_s=look_again_s(age), problem=problem)
                 await handle(job)
                 return
             try:
@@ -370,6 +371,16 @@ class Endpoints:
 
     def __iter__(self) -> Iterator[OpenEndpoint]:
         return iter([entry.endpoint for entry in self._entries.values()])
+
+
+def look_again_s(age: timedelta) -> float:
+    """Return the seconds after which a job of that *age* is tried again, whose endpoint a replica does not know yet.
+
+    A definition reaches all replicas within a second, a changed file within minutes: each wait is as long as the job
+    is old, from one second to thirty.
+    """
+    soonest, latest = _LOOK_AGAIN_S
+    return min(latest, max(soonest, age.total_seconds()))
 
 
 def _place(url: str, *, seen_from: str | None = None) -> tuple[str, int | None] | None:
