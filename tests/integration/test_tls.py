@@ -48,11 +48,14 @@ async def secured(tmp_path: Path) -> AsyncIterator[Nats]:
         yield settings
 
 
-async def test_a_service_runs_behind_a_private_authority(secured: Nats) -> None:
-    """The named authority is enough, for services as for commands."""
+async def test_a_service_runs_behind_a_private_authority(
+    secured: Nats, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The named authority is enough, for services as for commands; and no warning stands in any log."""
     async with open_service("test", msgspec.structs.replace(Settings(), nats=secured)) as service:
         await service.start()
         await until_ready(service)
+    assert caplog.messages == []
 
 
 @pytest.mark.fault("broker's certificate of an unknown authority", "I8")
