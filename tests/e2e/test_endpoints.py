@@ -75,6 +75,7 @@ async def test_an_endpoint_is_added_survives_kill_9_and_is_removed(tmp_path: Pat
             assert origins["box"]["by"] == "anna"
             assert origins["filed"]["paused"]["by"] == "bob"
             exported = await running.ask("endpoints", "export", "--all")
+            assert exported.code == 0
             parsed = parse(tomllib.loads(exported.out), where="exported", environ={})
             assert {name: one.url for name, one in parsed.endpoints.items()} == {
                 "filed": filed.url,

@@ -371,6 +371,8 @@ def test_a_url_that_leads_elsewhere_leaves_the_credentials_behind() -> None:
         ([{"url": "http://other:8000", "api_key": {"env": "OTHER"}}, {"url": "http://other:8000/v1"}], ()),
         ([{"api_key": {"env": "OTHER"}}, {"url": "http://third:1"}], ("api_key",)),
         ([{"url": "http://other:8000"}, {"api_key": {"env": "OTHER"}}], ()),
+        ([{"url": "http://other:8000"}, {"url": "http://gpu:8000"}], ()),
+        ([{"api_key": {"env": "OTHER"}}, {"url": "http://third:1"}, {"url": "http://gpu:8000/v1"}], ()),
         ([{"url": "http://[other"}], None),
     ],
 )

@@ -59,7 +59,7 @@ def _not_allowed(error: Exception) -> RequestError:
     return RequestError(code="not_allowed", message=problem)
 
 
-async def _views(where: options.Instance) -> EndpointsReply | None:
+async def endpoints_in_force(where: options.Instance) -> EndpointsReply | None:
     """Return the endpoints in force, or None where no recommender replies."""
     try:
         async with where.client() as client:
@@ -93,7 +93,7 @@ async def make(
     Returns the exit code, as the other changes do. Raises RequestError where the change is refused.
     """
     async with operator(where) as bus:
-        held, views = await definitions.last(bus, name), await _views(where)
+        held, views = await definitions.last(bus, name), await endpoints_in_force(where)
         if defined and held is None:
             problem = f"endpoint {name} was not changed at run time, so there is nothing to take back"
             raise RequestError(code="unknown_endpoint", message=problem, field="endpoint")
@@ -128,7 +128,7 @@ async def add(
     wanted = laid_over(name, _preview(name, change, None), None)
     providers.load(wanted.provider)
     async with operator(where) as bus:
-        held, views = await definitions.last(bus, name), await _views(where)
+        held, views = await definitions.last(bus, name), await endpoints_in_force(where)
         if any(view.endpoint == name for view in (views.endpoints if views else ())):
             problem = (
                 f"endpoint {name} is there already; change it with: vedette endpoints edit {name} "
@@ -155,7 +155,7 @@ async def edit(
     Nothing is tried if *unchecked*. Raises RequestError.
     """
     async with operator(where) as bus:
-        held, views = await definitions.last(bus, name), await _views(where)
+        held, views = await definitions.last(bus, name), await endpoints_in_force(where)
         if held is None:
             _require(name, views)
         change = definitions.edit(settings, unset)

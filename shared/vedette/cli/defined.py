@@ -8,7 +8,7 @@ import tomlkit
 
 from vedette.bus.bus import Bus
 from vedette.cli import options
-from vedette.cli.changing import configured, operator
+from vedette.cli.changing import configured, endpoints_in_force, operator
 from vedette.cli.configuring import item_of
 from vedette.cli.entries import NOTHING_FOUND
 from vedette.cli.fitting import Column
@@ -17,6 +17,7 @@ from vedette.cli.output import complain, document, say, sheet
 from vedette.client import definitions
 from vedette.endpoints.merging import Definitions, merged, written
 from vedette.messages.events import EndpointAppeared, EndpointDefined
+from vedette.messages.queries import EndpointsReply
 from vedette.settings import EndpointSettings, Settings
 from vedette.types import LeftOut
 
@@ -68,7 +69,10 @@ def _short(value: object) -> str:
 
 
 async def export(config: str | None, where: options.Instance, *, everything: bool, as_json: bool) -> int:
-    """Print what was changed at run time, laid over the file *config*; *everything*: the rest of it too."""
+    """Print what was changed at run time, laid over the file *config*; *everything*: the rest of it too.
+
+    Returns the exit code: 1 where an endpoint in force is missing, because its file is not known here.
+    """
     file = configured(where, config)
     async with operator(where) as bus:
         now = bus.clock.now()
@@ -82,15 +86,21 @@ async def export(config: str | None, where: options.Instance, *, everything: boo
     if as_json:
         tables = {name: written(endpoint) for name, endpoint in chosen.items()}
         document({"endpoints": tables, "left_out": in_force.defined.left_out})
-        return 0
-    say(_toml(chosen, in_force, now))
-    left_out = in_force.defined.left_out
-    if unknown := [one.endpoint for one in left_out if one.source == "operator" and not one.wrong]:
+    else:
+        say(_toml(chosen, in_force, now))
+    if absent := missing(in_force.defined.left_out, await endpoints_in_force(where)):
         complain(
-            f"missing here: {', '.join(unknown)}. They were changed at run time, and are not in the configuration "
+            f"missing here: {', '.join(absent)}. They were changed at run time, and are not in the configuration "
             "that is known here. Name the file of this Vedette: --config"
         )
+        return 1
     return 0
+
+
+def missing(left_out: Sequence[LeftOut], views: EndpointsReply | None) -> list[str]:
+    """Return which endpoints that were changed are left out here alone: others are in force nowhere."""
+    unknown = [one.endpoint for one in left_out if one.source == "operator" and not one.wrong]
+    return [name for name in unknown if views is None or any(one.endpoint == name for one in views.endpoints)]
 
 
 async def _definitions(bus: Bus) -> Definitions:

@@ -237,7 +237,7 @@ class _Merging:
                 paused=paused,
                 asleep=beneath.asleep if beneath and "url" not in definition.settings else None,
                 trouble=trouble,
-                left_behind=_all_left_behind(definition, beneath) if not trouble else (),
+                left_behind=_all_left_behind(definition, beneath, settings) if not trouble else (),
             )
         for one in others:
             self._hide(
@@ -323,10 +323,15 @@ def left_behind(definition: EndpointDefined, beneath: EndpointSettings) -> tuple
     return tuple(sorted((CREDENTIALS & written(beneath).keys()) - definition.settings.keys()))
 
 
-def _all_left_behind(definition: EndpointDefined, beneath: _Beneath | None) -> tuple[str, ...]:
-    """Return the credentials that the endpoint had before its URL changed: those beneath, and those set at run time."""
+def _all_left_behind(
+    definition: EndpointDefined, beneath: _Beneath | None, in_force: EndpointSettings
+) -> tuple[str, ...]:
+    """Return the credentials that the endpoint had before its URL changed, and that it lacks *in_force*.
+
+    They are those beneath, and those set at run time. Where the URL goes back, those beneath count again.
+    """
     of_it = left_behind(definition, beneath.settings) if beneath else ()
-    return tuple(sorted({*of_it, *definition.left_behind}))
+    return tuple(sorted({*of_it, *definition.left_behind} - written(in_force).keys()))
 
 
 def written(endpoint: EndpointSettings) -> dict[str, Any]:
