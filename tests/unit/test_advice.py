@@ -5,12 +5,15 @@ from datetime import UTC, datetime
 import pytest
 
 from samples import model_info
-from vedette.cli.administering import refusal
+from vedette.cli.administering import refusal, services
 from vedette.cli.asking import refuse_unknown
+from vedette.cli.defined import missing
 from vedette.cli.need import option
 from vedette.errors import RequestError
-from vedette.messages.queries import EndpointView
-from vedette.types import EndpointState, Intake, ModelRef, Outcome
+from vedette.messages.events import AsOf
+from vedette.messages.queries import EndpointsReply, EndpointView
+from vedette.runtime.telemetry import Readiness
+from vedette.types import EndpointState, Intake, LeftOut, ModelRef, Outcome
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 INFOS = [
@@ -62,3 +65,25 @@ def test_doctor_says_that_new_names_are_refused() -> None:
     assert (found.what, found.ok) == ("new models of gpu", False)
     assert found.seen == "1,200 new names in its listing are ignored until 2026-11-02 12:00Z"
     assert found.remedy == "raise [probing] new_models_per_day if they are real"
+
+
+def test_doctor_says_what_nats_does_not_allow() -> None:
+    """Accounts of an older version lack what this one does; all services are ready meanwhile."""
+    told = Readiness(problems={}, notes={"permissions": "recorder: this login on NATS may not publish to x"})
+    ready, refused = services(told)
+    assert (ready.ok, refused.ok) == (True, False)
+    assert "may not publish to x" in refused.seen
+    assert "vedette contracts --accounts" in refused.remedy
+
+
+def test_an_export_lacks_what_is_in_force_and_of_a_file_that_is_not_known_here() -> None:
+    """Not what left the cluster after it was changed, nor what cannot be used."""
+    left_out = [
+        LeftOut(endpoint="gpu", source="operator", why="changes an endpoint that is not there"),
+        LeftOut(endpoint="gone", source="operator", why="changes an endpoint that is not there"),
+        LeftOut(endpoint="bad", source="operator", why="url: is no URL", wrong=True),
+        LeftOut(endpoint="ml-vllm", source="kubernetes", why="the name is taken"),
+    ]
+    in_force = EndpointsReply(endpoints=(view(None),), as_of=AsOf(sequence=1, scored_at=NOW))
+    assert missing(left_out, in_force) == ["gpu"]
+    assert missing(left_out, None) == ["gpu", "gone"]  # no recommender says what is in force

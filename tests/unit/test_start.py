@@ -2,10 +2,12 @@
 
 import asyncio
 
+import nats.errors
 import nats.js.errors
 import pytest
 
 from vedette.errors import BusUnreachable, ConfigurationError
+from vedette.runtime.heard import MOST_REPORTED, Heard
 from vedette.runtime.waiting import Start, insist
 
 
@@ -67,3 +69,29 @@ def test_readiness_says_what_is_waited_for() -> None:
 
     asyncio.run(scenario())
     assert said == ["waiting   prober: no NATS server listens there"]
+
+
+def test_an_error_of_a_connection_is_reported_once_until_it_is_made_again() -> None:
+    """There is an attempt each second; before the first connection, the error that is raised has the reason."""
+    heard = Heard()
+    refused = ConnectionRefusedError("[Errno 111] Connect call failed")
+    assert heard.take(refused) is None
+    heard.connected()
+    assert heard.take(refused) == "ConnectionRefusedError: [Errno 111] Connect call failed"
+    assert heard.take(refused) is None
+    assert heard.away() == "NATS is away: no NATS server listens there"
+    heard.connected()
+    others = [heard.take(OSError(f"error {n}")) for n in range(MOST_REPORTED + 5)]
+    assert len([one for one in others if one]) == MOST_REPORTED
+
+
+def test_what_a_login_may_not_do_is_known() -> None:
+    """As nats-py reports what the server says; an error of the network is none of it."""
+    heard = Heard()
+    heard.connected()
+    heard.take(nats.errors.Error("nats: unexpected eof"))
+    assert heard.refused() is None
+    heard.take(
+        nats.errors.Error('nats: permissions violation for publish to "$js.api.consumer.msg.next.a.b"')
+    )
+    assert heard.refused() == 'this login on NATS may not publish to "$js.api.consumer.msg.next.a.b"'

@@ -154,13 +154,13 @@ async def _in_pod(
     pod: telemetry.Readiness, where: options.Instance, settings: Settings
 ) -> AsyncIterator[Finding]:
     """Yield what a pod has: its services, and of the rest what they use, by their own login."""
-    for finding in _services(pod):
+    for finding in services(pod):
         yield finding
-    services = set(pod.services)
-    if services & {*WORKERS, "gateway"}:
+    here = set(pod.services)
+    if here & {*WORKERS, "gateway"}:
         async for finding in _endpoints(settings):
             yield finding
-    if "recorder" in services:
+    if "recorder" in here:
         async for finding in _database(where, settings):
             yield finding
     try:
@@ -240,8 +240,8 @@ async def _endpoint(endpoint: OpenEndpoint) -> Finding:
     return Finding(
         what=what,
         ok=True,
-        seen=f"{endpoint.settings.url} answers in {contact.latency_ms:.0f} ms with {listed} models"
-        + (f" ({name})" if name else ""),
+        seen=f"{endpoint.settings.url} answers in {contact.latency_ms:.0f} ms with {listed} "
+        f"model{'s' if listed != 1 else ''}" + (f" ({name})" if name else ""),
         remedy=contact.detail or ("" if listed else "it has no models yet: pull or load one"),
     )
 
@@ -354,11 +354,11 @@ async def _ready(where: options.Instance) -> AsyncIterator[Finding]:
         health_url = instance.find(instance.state_directory(where.state_dir)).health_url
     except NotRunning:
         return
-    for finding in _services(await asyncio.to_thread(telemetry.readiness, health_url)):
+    for finding in services(await asyncio.to_thread(telemetry.readiness, health_url)):
         yield finding
 
 
-def _services(told: telemetry.Readiness) -> Iterator[Finding]:
+def services(told: telemetry.Readiness) -> Iterator[Finding]:
     """Yield whether services are ready, and what else they say."""
     if told.problems:
         seen = _by_what_they_say(told.problems)
@@ -372,6 +372,13 @@ def _services(told: telemetry.Readiness) -> Iterator[Finding]:
             ok=False,
             seen=f"is older than the file: {said}",
             remedy="correct the file (Vedette then reloads it), or restart Vedette",
+        )
+    if said := notes.pop("permissions", None):
+        yield Finding(
+            what="permissions on NATS",
+            ok=False,
+            seen=said,
+            remedy="give the server the accounts of this version (vedette contracts --accounts), and restart Vedette",
         )
     if notes:
         yield Finding(what="note", ok=True, seen=_by_what_they_say(notes))

@@ -182,7 +182,7 @@ async def run(
         stack.enter_context(tracing.exporting())
         starts = {name: Start(name, say) for name in sorted(names, key=_rank)}
         checks = {name: start.ready for name, start in starts.items()}
-        notes = {name: start.notes for name, start in starts.items()}
+        notes: dict[str, telemetry.Check] = {name: start.notes for name, start in starts.items()}
         others: list[str] = []
         health_url = await stack.enter_async_context(telemetry.serve(settings.http, checks, notes, others))
         if patient:
@@ -200,6 +200,7 @@ async def run(
                 others.append(service.health_url)
             start.done(service)
             services.append(service)
+        notes["permissions"] = _refused(services)
         reloading = Reloading(source, services, say, started=settings, over=defining) if source else None
         if reloading:
             notes["configuration"] = reloading.note
@@ -225,6 +226,16 @@ async def run(
             reloading=reloading,
             defining=defining,
         )
+
+
+def _refused(services: Iterable[Service | Apart]) -> telemetry.Check:
+    """Return what says which of *services* NATS does not allow all that they do."""
+
+    async def refused() -> str | None:
+        own = {one.name: one.heard.refused() for one in services if isinstance(one, Service)}
+        return "; ".join(f"{name}: {said}" for name, said in own.items() if said) or None
+
+    return refused
 
 
 async def _until_reached(login: Nats, starts: Mapping[str, Start]) -> None:

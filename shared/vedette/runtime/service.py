@@ -46,6 +46,7 @@ from vedette.messages.events import Event, Job
 from vedette.messages.queries import ErrorReply
 from vedette.runtime import telemetry
 from vedette.runtime.askers import REQUEST_INFO, Requests
+from vedette.runtime.heard import Heard
 from vedette.runtime.routes import EventCodec, counted, right_clock, traced
 from vedette.settings import Nats, Settings
 
@@ -60,17 +61,15 @@ _CONNECT_TIMEOUT_S = 10.0
 _DRAIN_TIMEOUT_S = 5.0
 _ANSWERS_WITHIN_S = 2.0
 _PONG_TIMEOUT_S = 60
-_MAX_REPORTED = (
-    20  # different errors of one connection until it is made again; there is an attempt each second
-)
 _FORGET_EVERY_S = 3600.0
 
 
 class Service:
     """A running service: what it is bound to, whether it is ready, and its end."""
 
-    def __init__(self, name: str, settings: Settings, broker: NatsBroker, bus: Bus) -> None:
+    def __init__(self, name: str, settings: Settings, broker: NatsBroker, bus: Bus, heard: Heard) -> None:
         self.name = name
+        self.heard = heard
         self.settings = settings
         self.clock = bus.clock
         self.bus = bus
@@ -287,6 +286,8 @@ class Service:
             return str(self.bus.fatal.exception())
         if not all(following.warm.is_set() for following in self._followings):
             return "not warm yet"
+        if not self.bus.connection.is_connected:
+            return self.heard.away()
         if not await self._nats_answers():
             return "NATS does not answer"
         if problem := self.bus.watchdog.silence() or self.bus.publisher.write_problem():
@@ -299,10 +300,8 @@ class Service:
         return None
 
     async def _nats_answers(self) -> bool:
-        # While nats-py looks for a server it says of a flush at once that it is done.
+        # Only while it is connected: while nats-py looks for a server it says of a flush at once that it is done.
         connection = self.bus.connection
-        if not connection.is_connected:
-            return False
         # One at a time, and none is given up early: nats-py 2.16 ends reading for good at an answer to a flush that
         # nobody waits for any more. A connection that says nothing for so long is broken off before.
         # And no connection answers what the one before it was asked.
@@ -372,20 +371,14 @@ async def open_service(name: str, settings: Settings) -> AsyncIterator[Service]:
         raise ConfigurationError(where="nats.url", problem='not set; "vedette up" starts a private server')
     logger = log.logger(name)
     closing: list[Callable[[], None]] = []
-    failures: list[Exception] = []  # the last one: nats-py itself only says that no attempt was left
-    reported: set[str] | None = None  # None: until the first connection, the error that is raised says why
+    heard = Heard()
 
     async def on_error(error: Exception) -> None:
-        failures[:] = [error]
-        problem = f"{type(error).__name__}: {error}"
-        if reported is None or problem in reported or len(reported) >= _MAX_REPORTED:
-            return
-        reported.add(problem)
-        logger.warning("nats.error", error=problem)
+        if problem := heard.take(error):
+            logger.warning("nats.error", error=problem)
 
     async def on_reconnected() -> None:
-        if reported is not None:
-            reported.clear()
+        heard.connected()
 
     async def on_closed() -> None:
         for call in closing:
@@ -414,9 +407,9 @@ async def open_service(name: str, settings: Settings) -> AsyncIterator[Service]:
                 await broker.stop()
                 raise BusUnreachable(url=without_secrets(settings.nats.url), problem=problem)
             skip_unreadable(connection)
-            reported = set()
+            heard.connected()
     except (TimeoutError, nats.errors.Error, OSError) as error:
-        problem = why(failures[0] if failures else error)
+        problem = why(heard.last or error)
         raise BusUnreachable(url=without_secrets(settings.nats.url), problem=problem) from error
     bus = Bus(connection, name=name, clock=SystemClock(), log=logger)
     # From the outermost to the innermost.
@@ -425,7 +418,7 @@ async def open_service(name: str, settings: Settings) -> AsyncIterator[Service]:
     for durable in DURABLES:
         if durable.service == name:
             bus.watchdog.watch(durable)
-    service = Service(name, settings, broker, bus)
+    service = Service(name, settings, broker, bus, heard)
 
     def fail_unless_stopping() -> None:
         if not service._stopping:
