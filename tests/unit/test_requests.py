@@ -8,7 +8,13 @@ import pytest
 from vedette.client import Wanted
 from vedette.errors import RequestError
 from vedette.messages.constraints import Limits
-from vedette.messages.queries import MAX_REQUEST_BYTES, ModelsRequest, RecommendRequest
+from vedette.messages.parameters import request_from
+from vedette.messages.queries import (
+    MAX_REQUEST_BYTES,
+    ModelsRequest,
+    RecommendPastRequest,
+    RecommendRequest,
+)
 from vedette.messages.validation import decode, spelt
 
 RECOMMEND = msgspec.json.Decoder(RecommendRequest)
@@ -53,6 +59,13 @@ def test_a_bad_request_names_the_field(payload: bytes, code: str, field: str | N
     assert (caught.value.code, caught.value.field) == (code, field)
     assert says in caught.value.message
     assert len(caught.value.message) < 700
+
+
+@pytest.mark.parametrize("at", ["2026-11-30", "2026-11-30T10:00:00", "24h", "2026-02-29T00:00:00Z"])
+def test_a_time_that_cannot_be_read_is_answered_with_one_that_can(at: str) -> None:
+    """An agent sees how to write it."""
+    with pytest.raises(RequestError, match="write a time as 2026-11-24T10:00:00Z"):
+        request_from(RecommendPastRequest, [("use_case", "chat"), ("at", at)])
 
 
 @pytest.mark.parametrize(

@@ -124,10 +124,10 @@ MOMENT = "a duration ago (90m, 24h, 30d) or a time (2026-11-24T10:00, in UTC by 
 def moment(text: str, option: str) -> datetime:
     """Return when *text*, the value of *option*, is: so long ago, or at that time. Raises RequestError."""
     try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
+        at = datetime.fromisoformat(text.upper())
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # no time, or none in UTC
         return _ago(text, option)
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
 
 
 def _ago(text: str, option: str) -> datetime:

@@ -147,6 +147,8 @@ def _refuse(problem: str, kind: Any) -> NoReturn:
             field=_join(path, missing[1]),
         ) from None
     message = f"{path}: {reason}" if path else reason
+    if "RFC3339" in reason or "timezone" in reason:
+        message += "; write a time as 2026-11-24T10:00:00Z"
     vocabulary = _VOCABULARIES.get(path.rpartition(".")[2])
     if vocabulary is not None and reason.startswith("Invalid enum value"):
         message += f"; known: {', '.join(vocabulary)}"

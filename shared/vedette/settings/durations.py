@@ -9,6 +9,8 @@ from cronsim import CronSim, CronSimError
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\Z")
 _SLOTS_LOOKED_AT = 50
+_CRON_FIELDS = 5
+MIN_S, MAX_S = 0.001, 36_500 * _UNITS_S["d"]  # of what a date can be counted from
 
 
 def seconds(value: str | float) -> float:
@@ -22,6 +24,8 @@ def seconds(value: str | float) -> float:
         amount = float(match[1]) * _UNITS_S[match[2]]
     if amount <= 0:
         raise ValueError("a duration must be positive")
+    if not MIN_S <= amount <= MAX_S:
+        raise ValueError(f"{value} is no duration from 1ms to {MAX_S / _UNITS_S['d']:.0f}d")
     return amount
 
 
@@ -42,6 +46,10 @@ def wrong_with_interval(value: str | float) -> str | None:
     """Return what is wrong with an interval of a schedule, or None."""
     try:
         if isinstance(value, str) and is_cron(value):
+            if len(value.split()) > _CRON_FIELDS:
+                raise ValueError(
+                    f"{value!r} has more than the five fields of cron: no seconds, and no time zone but UTC"
+                )
             CronSim(value, datetime(2000, 1, 1))
         else:
             seconds(value)
