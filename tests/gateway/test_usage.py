@@ -151,6 +151,17 @@ def test_a_replica_whose_clock_is_ahead_is_counted_when_its_day_begins() -> None
     assert one.of("team-a").tokens == 5
 
 
+@pytest.mark.fault("the machine's clock is a year ahead for a minute", "I10")
+def test_a_clock_that_goes_back_finds_the_usage_of_its_day() -> None:
+    clock = Clock()
+    (usage,) = replicas(clock, 1)
+    usage.add("team-a", Used(tokens=5))
+    clock.at = NOON + timedelta(days=365)
+    assert usage.of("team-a").tokens == 0
+    clock.at = NOON + timedelta(minutes=1)
+    assert usage.of("team-a").tokens == 5
+
+
 LIMITS = [
     ({"requests_per_day": 3}, Used(requests=3), "3 requests"),
     ({"tokens_per_day": 1000}, Used(tokens=1001), "1,000 tokens"),

@@ -57,3 +57,5 @@ def test_hundreds_of_models_are_not_measured_at_once() -> None:
     just_now = [NOW - timedelta(minutes=5)] * spending.MAX_MODELS_PER_ROUND
     assert spending.is_round_full([*just_now, None], NOW)
     assert not spending.is_round_full([*just_now[1:], None, NOW - timedelta(hours=2)], NOW)
+    ahead = [NOW + timedelta(days=365)] * spending.MAX_MODELS_PER_ROUND
+    assert not spending.is_round_full(ahead, NOW), "by a clock that was a year ahead"

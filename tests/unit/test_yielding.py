@@ -31,6 +31,9 @@ def test_a_model_that_somebody_loaded_is_not_pushed_out_for_a_while() -> None:
     assert yielding.left_alone_s(told, {"ours"}, NOW) == DEFER.total_seconds()
     assert yielding.left_alone_s(told, {"ours"}, NOW + 5 * MINUTE) == (DEFER - 5 * MINUTE).total_seconds()
     assert yielding.left_alone_s(told, {"ours"}, NOW + DEFER) == 0
+    assert (
+        yielding.left_alone_s(told, {"ours"}, NOW - timedelta(days=365)) == 0
+    )  # seen by a clock a year ahead
 
 
 def test_what_is_loaded_may_be_measured_and_so_may_anything_where_nothing_is() -> None:

@@ -14,6 +14,7 @@ from vedette.endpoints.budget import cost
 from vedette.messages import ids, subjects
 from vedette.messages.catalogue import Catalogue, ModelState, Versioned
 from vedette.messages.events import Job, ModelEvaluated, ModelRegressed
+from vedette.messages.tolerance import is_within
 from vedette.messages.validation import spelt, unknown_name
 from vedette.settings import Evaluating, Vouched
 from vedette.text.shown import shown
@@ -145,7 +146,7 @@ class Evaluation:
             return True
         last = state.evaluated.event
         failed = last.outcome is not Outcome.OK or not last.scores
-        return failed and self._clock.now() - last.at < _REST
+        return failed and is_within(last.at, self._clock.now(), _REST)
 
     def is_wanted(self, endpoint: OpenEndpoint) -> bool:
         """Return whether the endpoint's models are evaluated by schedule."""

@@ -11,6 +11,7 @@ from vedette.endpoints import Endpoints
 from vedette.errors import ClockWrong, NotYet
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.events import EndpointLoad, Event, ModelBenchmarked, ModelProbed, ModelReported
+from vedette.messages.tolerance import is_within
 from vedette.types import ModelRef
 from vedette_benchmarker.suspecting import EVERY, LOADS, suspicion, worked_on
 
@@ -53,7 +54,7 @@ class Suspicions:
                 if await self._is_settled(model, now):
                     self._touched.discard(model)
                 await asyncio.sleep(0)  # ten thousand models are looked at after a start
-            self._asked = {model: at for model, at in self._asked.items() if now - at < EVERY}
+            self._asked = {model: at for model, at in self._asked.items() if is_within(at, now, EVERY)}
 
     async def _is_settled(self, model: ModelRef, now: datetime) -> bool:
         """Queue a benchmark of *model* if one is due; return whether there is nothing more to look at."""

@@ -16,6 +16,7 @@ from vedette.endpoints import OpenEndpoint
 from vedette.endpoints.own import SETTLES_S
 from vedette.errors import ProviderError
 from vedette.messages.catalogue import ModelState
+from vedette.messages.tolerance import is_within
 from vedette.providers import Activity, Endpoint
 from vedette.providers.counting import Sent
 from vedette.types import Occupancy, Residency
@@ -175,7 +176,7 @@ def left_alone_s(seen: Occupancy, names: Collection[str], now: datetime) -> floa
     """Return for how many seconds a model of these *names* must not be loaded in place of others. Pure."""
     if not seen.loaded or seen.used_at is None or any(name in seen.loaded for name in names):
         return 0.0
-    return max(0.0, (seen.used_at + DEFER - now).total_seconds())
+    return (seen.used_at + DEFER - now).total_seconds() if is_within(seen.used_at, now, DEFER) else 0.0
 
 
 def names_of(state: ModelState, beside: Iterable[ModelState]) -> set[str]:

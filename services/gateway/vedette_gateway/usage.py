@@ -122,12 +122,12 @@ class Usage:
         )
 
     def _day(self) -> str:
-        """Return the day (UTC); forget those before it."""
+        """Return the day (UTC); forget those before it, but for the last: a clock that was wrong goes back to it."""
         today = f"{self._now().astimezone(UTC):%Y-%m-%d}"
         if today != self._today:
-            self._today = today
+            oldest, self._today = min(self._today, today), today
             for caller, replicas in [*self._used.items()]:
-                kept = {name: one for name, one in replicas.items() if one.day >= today}
+                kept = {name: one for name, one in replicas.items() if one.day >= oldest}
                 if kept:
                     self._used[caller] = kept
                 else:

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from vedette.endpoints import evaluating
 from vedette.messages.catalogue import Catalogue
+from vedette.messages.tolerance import is_within
 from vedette.settings import Budget, EndpointSettings
 from vedette.types import ModelInfo
 
@@ -85,7 +86,7 @@ def limits(endpoint: EndpointSettings, infos: Iterable[ModelInfo]) -> Budget:
 
 def is_round_full(measured: Iterable[datetime | None], now: datetime) -> bool:
     """Return whether enough models were *measured* within the last hour that the rest must wait."""
-    return sum(at is not None and now - at < ROUND for at in measured) >= MAX_MODELS_PER_ROUND
+    return sum(at is not None and is_within(at, now, ROUND) for at in measured) >= MAX_MODELS_PER_ROUND
 
 
 def _bounds(limits: Budget, info: ModelInfo) -> bool:

@@ -12,3 +12,8 @@ FUTURE = timedelta(seconds=2 * MAX_OFFSET_S)
 def is_future(at: datetime, now: datetime) -> bool:
     """Return whether *at* lies so far after *now* that a wrong clock made it."""
     return at - now > FUTURE
+
+
+def is_within(at: datetime, now: datetime, period: timedelta) -> bool:
+    """Return whether *at* lies less than *period* before *now*; what a wrong clock dated after *now* does not."""
+    return now - at < period and not is_future(at, now)
