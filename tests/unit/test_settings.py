@@ -7,6 +7,7 @@ import pytest
 
 from vedette.bus.connection import servers, without_secrets
 from vedette.errors import ConfigurationError
+from vedette.local.instance import state_directory
 from vedette.settings import Secret, load, ollama_url, parse, seconds
 
 
@@ -39,6 +40,9 @@ from vedette.settings import Secret, load, ollama_url, parse, seconds
         ),
         ({"schedule": {"availability": "5x"}}, "schedule.availability: '5x' is not a duration"),
         ({"schedule": {"discovery": "99 4 * * *"}}, "schedule.discovery"),
+        ({"schedule": {"discovery": "0 99 4 * * *"}}, "five fields of cron"),
+        ({"schedule": {"discovery": "CRON_TZ=Asia/Tokyo 0 4 * * *"}}, "no time zone but UTC"),
+        ({"schedule": {"availability": float("inf")}}, "schedule.availability: inf is no duration"),
         ({"nats": {"port": 70000}}, "nats.port"),
         ({"nats": {"user": {}}}, 'nats.user: a secret has either "env" or "file"'),
         (
@@ -104,6 +108,31 @@ def test_a_file_that_is_named_must_be_there(tmp_path: Path) -> None:
         load(str(tmp_path / "bad.toml"), environ={})
 
 
+@pytest.mark.fault("a file of the operator's comes from Windows", "I5")
+def test_files_from_windows_are_read(tmp_path: Path) -> None:
+    """With a byte-order mark; UTF-16, which PowerShell writes, is refused in words."""
+    file = tmp_path / "v.toml"
+    file.write_text('[endpoints.gpu]\nurl = "http://gpu:8000"\n', "utf-8-sig")
+    assert load(str(file), environ={}).endpoints["gpu"].group == "gpu"
+    file.write_text("[endpoints]\n", "utf-16")
+    with pytest.raises(ConfigurationError, match="is not UTF-8"):
+        load(str(file), environ={})
+    with pytest.raises(ConfigurationError, match="is not UTF-8"):
+        Secret(file=str(file)).read("endpoints.gpu.api_key")
+    file.write_text("k1\n", "utf-8-sig")
+    assert Secret(file=str(file)).read("x") == "k1"
+
+
+def test_the_state_directory_is_the_same_from_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative XDG_DATA_HOME counts for nothing."""
+    monkeypatch.setenv("HOME", "/home/ann")
+    usual = Path("/home/ann/.local/share/vedette")
+    assert (
+        state_directory(None, environ={"XDG_DATA_HOME": "data"}) == usual == state_directory(None, environ={})
+    )
+    assert state_directory(None, environ={"XDG_DATA_HOME": "/data"}) == Path("/data/vedette")
+
+
 def test_the_environment_names_the_file(tmp_path: Path) -> None:
     """VEDETTE_CONFIG is used when no file is named."""
     (tmp_path / "v.toml").write_text(
@@ -150,9 +179,9 @@ def test_a_fingerprint_follows_the_configuration_and_holds_no_secret() -> None:
     assert one.endpoints["a"].fingerprint == one.endpoints["a"].fingerprint != two.endpoints["a"].fingerprint
 
 
-@pytest.mark.parametrize("text", ["", "h", "-1s", "0s", "1y", "1 2"])
-def test_what_is_no_duration_is_refused(text: str) -> None:
-    """Durations have an amount, a unit, and are positive."""
+@pytest.mark.parametrize("text", ["", "h", "-1s", "0s", "1y", "1 2", "0.0001ms", "99999999d", float("nan")])
+def test_what_is_no_duration_is_refused(text: str | float) -> None:
+    """Durations have an amount, a unit, are positive, and no longer than dates reach."""
     with pytest.raises(ValueError, match="duration"):
         seconds(text)
 

@@ -49,7 +49,8 @@ def parse(url: str) -> sa.URL:
     try:
         parsed = sa.make_url(postgres.with_hosts_in_query(url))
     except (ArgumentError, ValueError) as error:
-        raise ConfigurationError(where="database.url", problem="is not a database URL") from error
+        problem = "is not a database URL such as postgresql://user:password@host/database"
+        raise ConfigurationError(where="database.url", problem=problem) from error
     parsed = parsed.set(drivername=_SPELT.get(parsed.drivername, parsed.drivername))
     if parsed.drivername not in SUPPORTED:
         problem = f'"{parsed.drivername}" is not supported; use {" or ".join(SUPPORTED)}'

@@ -54,7 +54,7 @@ def init(
     found = run(_found())
     try:
         backup = _backed_up(file) if file.exists() else None
-        file.write_text(begun(found))
+        file.write_text(begun(found), "utf-8")
     except OSError as error:
         raise ConfigurationError(where=file, problem=f"cannot be written: {error.strerror}") from error
     if json:
@@ -93,7 +93,7 @@ def _name(usual: str, contact: Contact) -> str:
 
 def begun(endpoints: Mapping[str, EndpointSettings]) -> str:
     """Return the text of a configuration with *endpoints*, and all settings as comments."""
-    example = files("vedette").joinpath("example.toml").read_text()
+    example = files("vedette").joinpath("example.toml").read_text("utf-8")
     shown, _, rest = example.partition(_WHEN)
     title, _, shown = shown.partition(_ENDPOINTS)
     title = "".join(

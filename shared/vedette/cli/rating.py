@@ -53,7 +53,7 @@ def list_ratings(*, json: options.Json = False, where: options.Instance = option
 def read(file: Path) -> list[Vouched]:
     """Return the ratings in *file*. Raises ConfigurationError naming the file, the entry and the reason."""
     try:
-        text = file.read_text()
+        text = file.read_text("utf-8-sig")
         entries = list(_json_lines(text) if file.suffix in (".jsonl", ".ndjson") else _tables(text))
     except OSError as error:
         raise ConfigurationError(where=file, problem=f"cannot be read: {error.strerror}") from error

@@ -28,7 +28,7 @@ def load(file: Path | None) -> Table:
 def facts_in(file: Path) -> list[own.OwnFact]:
     """Return the facts in *file*. Raises ConfigurationError, which names each bad line."""
     try:
-        text = file.read_text("utf-8")
+        text = file.read_text("utf-8-sig")
     except OSError as error:
         raise ConfigurationError(where=file, problem=f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -42,8 +42,20 @@ def state_directory(named: str | None, *, environ: Mapping[str, str] = os.enviro
     chosen = named or environ.get("VEDETTE_STATE_DIR")
     if chosen:
         return Path(chosen).expanduser().absolute()
-    data = environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(data) / "vedette"
+    data = Path(environ.get("XDG_DATA_HOME", ""))
+    # By the XDG specification, a relative path counts for nothing.
+    return (data if data.is_absolute() else _home() / ".local" / "share") / "vedette"
+
+
+def _home() -> Path:
+    """Return the user's home directory. Raises StateDirectoryError where none is known, as in some containers."""
+    try:
+        return Path.home()
+    except RuntimeError as error:
+        problem = (
+            "this user has no home directory; name the state directory: --state-dir or VEDETTE_STATE_DIR"
+        )
+        raise StateDirectoryError(path=Path("~"), problem=problem) from error
 
 
 def database_file(directory: Path) -> Path:

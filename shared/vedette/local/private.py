@@ -52,7 +52,7 @@ def write_file(path: Path, text: str) -> None:
     """Write *text* so that it is at no moment readable by others, and never half there."""
     temporary = path.with_name(path.name + ".new")
     temporary.unlink(missing_ok=True)
-    with os.fdopen(open_file(temporary, os.O_WRONLY | os.O_EXCL), "w") as file:
+    with os.fdopen(open_file(temporary, os.O_WRONLY | os.O_EXCL), "w", encoding="utf-8") as file:
         file.write(text)
     temporary.replace(path)
 

@@ -54,10 +54,13 @@ def read(
     if not named and not file.is_file():
         return {}, DEFAULT_FILE
     try:
-        return tomllib.loads(file.read_text()), str(file)
+        # As TOML has it, whatever the locale; editors on Windows begin with a byte-order mark.
+        return tomllib.loads(file.read_text("utf-8-sig")), str(file)
     except OSError as error:
         raise ConfigurationError(where=file, problem=f"cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(where=file, problem="is not UTF-8; save it as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(where=file, problem=f"is not valid TOML: {error}") from error
 
 

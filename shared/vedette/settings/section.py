@@ -55,11 +55,13 @@ class Secret(Section, frozen=True, kw_only=True):
                 )
             return value
         try:
-            value = Path(self.file or "").read_text().strip()
+            value = Path(self.file or "").read_text("utf-8-sig").strip()
         except OSError as error:
             raise ConfigurationError(
                 where=where, problem=f"{self.file} cannot be read: {error.strerror}"
             ) from error
+        except UnicodeDecodeError as error:
+            raise ConfigurationError(where=where, problem=f"{self.file} is not UTF-8") from error
         if not value:
             raise ConfigurationError(where=where, problem=f"{self.file} is empty")
         return value

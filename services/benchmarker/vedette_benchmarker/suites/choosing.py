@@ -39,6 +39,6 @@ def _files(folder: str) -> list[Path]:
 
 def _own(file: Path) -> Suite:
     try:
-        return parse(file.name, file.read_text())
+        return parse(file.name, file.read_text("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(where=file, problem=f"cannot be read: {error}") from error

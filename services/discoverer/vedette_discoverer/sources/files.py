@@ -80,7 +80,7 @@ def _content(file: Path) -> str:
     if len(content) > _MAX_BYTES:
         raise Unfit("larger than 1 MiB")
     try:
-        return content.decode()
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise Unfit(f"is not UTF-8: {error}") from error
 
