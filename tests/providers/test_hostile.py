@@ -5,6 +5,7 @@ import json
 import socket
 import ssl
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,28 @@ async def test_an_unknown_authority_is_told(tmp_path: Path) -> None:
             assert not await anybody.list_models()
             with pytest.raises(ProviderError, match="TLS"):
                 await strict.list_models()
+
+
+@pytest.mark.fault("a server's certificate has run out, or is not valid yet", "I8")
+@pytest.mark.parametrize(
+    ("begins", "ends", "remedy"),
+    [(-20, -10, "renew it on the server"), (10, 20, "check the clock of this machine and")],
+)
+async def test_a_certificate_of_another_day_is_told_apart(
+    begins: int, ends: int, remedy: str, tmp_path: Path
+) -> None:
+    """Naming its authority would not help."""
+    authority, now = trustme.CA(), datetime.now(UTC)
+    begin, end = (now + timedelta(days=days) for days in (begins, ends))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1", not_before=begin, not_after=end).configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    async with await asyncio.start_server(Replay().serve, "127.0.0.1", 0, ssl=context) as server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with opened("ollama", url, ca_file=str(tmp_path / "ca.pem")) as endpoint:
+            with pytest.raises(ProviderError, match="TLS") as caught:
+                await endpoint.list_models()
+    assert remedy in (caught.value.remedy or "")
 
 
 async def test_who_is_trusted_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:

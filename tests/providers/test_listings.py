@@ -1,6 +1,7 @@
 """Listings and addresses as people have them: what is listed, where, and what it says of a model."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from providers.replay import Replay, reply, stream
 from vedette.clock import SystemClock
 from vedette.errors import ProviderError
 from vedette.providers import Access, Described, Generation, Listing, load
+from vedette.providers._lenient import moment
 from vedette.providers._places import is_ours
 from vedette.settings import EndpointSettings
 from vedette.types import Capability
@@ -102,6 +104,25 @@ async def test_ollamas_other_addresses_lead_to_it(path: str, replay: Replay) -> 
         ({"data": [{"id": "a"}, 7, None, {"id": None}]}, ["a"]),
         ({"data": [{"id": "a"}, {"id": "off", "enabled": False}, {"id": "away", "available": False}]}, ["a"]),
         ({"data": [{"id": "a"}, {"id": "old", "sunset_date": "2024-01-01"}]}, ["a"]),
+        (
+            {
+                "data": [
+                    {"id": "a"},
+                    {"id": "b", "archived": True},
+                    {"id": "c", "policy": {"state": "disabled"}},
+                ]
+            },
+            ["a"],
+        ),
+        ({"data": [{"id": "a"}, {"id": "off", "model_spec": {"offline": True}}]}, ["a"]),
+        ({"data": [{"id": "a"}, {"id": "old", "deprecation": 1700000000000}]}, ["a"]),
+        ({"data": [{"id": "a"}, {"id": "old", "shutdown_date": "Tue, 30 Jun 2020 10:00:00 GMT"}]}, ["a"]),
+        ({"data": [{"id": "a", "deprecation": "0001-01-01T00:00:00Z"}]}, ["a"]),
+        (
+            {"data": [{"id": "a", "expiration_date": "1970-01-01"}, {"id": "b", "expiration_date": 1}]},
+            ["a", "b"],
+        ),
+        ({"data": [{"id": "a", "expiration_date": "9999-12-31T23:59:59-05:00"}]}, ["a"]),
         ({"data": [{"id": 7, "name": "a"}, {"id": {"model_name": "x"}}]}, ["a"]),
         ([], []),
     ],
@@ -290,6 +311,9 @@ CHATS = (
     "prometheus-8x7b",
     "sambanova-llama-8b",
     "command-r-plus",
+    "whisperer-rp-12b",
+    "bark-llama-8b",
+    "embedded-coder-7b",
 )
 
 
@@ -328,6 +352,8 @@ FAMILIES = (
     "SmolLM2-135M-Instruct.Q4_1.gguf",
     "acme-8b-instruct",
     "sonar-pro",
+    "mistralai/Voxtral-Mini-3B-2507",
+    "rwkv-7-world",
 )
 
 
@@ -548,6 +574,32 @@ async def test_llama_swap_tells_what_runs(replay: Replay) -> None:
     assert {name: one.resident for name, one in held.items()} == {"a": False, "b": True}
 
 
+MOMENTS = [
+    ("2026-11-30T10:00:00", datetime(2026, 11, 30, 10, tzinfo=UTC)),
+    ("2026-11-30 10:00:00 UTC", datetime(2026, 11, 30, 10, tzinfo=UTC)),
+    ("2026-11-30t10:00:00z", datetime(2026, 11, 30, 10, tzinfo=UTC)),
+    ("2026-11-30T10:00:00.123456789-08:00", datetime(2026, 11, 30, 18, 0, 0, 123456, tzinfo=UTC)),
+    ("0001-01-01T00:00:00Z", None),
+    ("9999-12-31T23:59:59-05:00", None),
+    ("never", None),
+]
+
+
+@pytest.mark.parametrize(("told", "at"), MOMENTS)
+@pytest.mark.fault("a server writes times in its own way", "I10")
+def test_a_time_does_not_depend_on_the_zone_of_this_machine(
+    told: str, at: datetime | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a zone it is UTC; the year 1 means that none is set."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        assert moment(told) == at
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 @pytest.mark.fault("a server's clock is an hour behind", "I10")
 async def test_what_is_loaded_is_read_by_the_servers_clock(replay: Replay) -> None:
     """Its `Date` says how far it is off."""
@@ -558,6 +610,19 @@ async def test_what_is_loaded_is_read_by_the_servers_clock(replay: Replay) -> No
         held = await endpoint.resident()
     assert held is not None
     assert held["m"].is_resident(datetime.now(UTC))
+
+
+@pytest.mark.fault("a request takes longer than a model stays loaded", "I13")
+async def test_a_model_whose_end_has_passed_is_in_use(replay: Replay) -> None:
+    """Ollama tells the end of the request before; one that has just passed is an end."""
+    now = datetime.now(UTC)
+    ends = {"busy": now - timedelta(minutes=2), "ending": now - timedelta(seconds=1)}
+    body = {"models": [{"name": name, "expires_at": end.isoformat()} for name, end in ends.items()]}
+    replay.routes["GET", "/api/ps"] = reply(200, body)
+    async with opened("ollama", replay.url) as endpoint:
+        held = await endpoint.resident()
+    assert held is not None
+    assert [name for name, one in held.items() if one.is_resident(datetime.now(UTC))] == ["busy"]
 
 
 @asynccontextmanager

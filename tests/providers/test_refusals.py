@@ -17,6 +17,7 @@ from vedette_benchmarker.proof import Proof, _failed
 
 NOW = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
 SOON = NOW + timedelta(seconds=40)
+BEYOND_TIME = "Fri, 31 Dec 9999 23:59:59 -1200"
 
 OUTCOMES = [
     (402, "Insufficient credits", Outcome.NO_CREDIT),
@@ -192,6 +193,20 @@ WAITS: list[tuple[dict[str, str], Any, float | None]] = [
     ({}, {"error": {"message": "Please retry after 26 seconds. Please go here"}}, 26),
     ({}, {"error": {"message": "Please try again in 1 hour 5 minutes."}}, 3900),
     ({}, {"error": {"message": "limit of 5 requests per 60 seconds reached"}}, None),
+    ({"retry-after": SOON.replace(tzinfo=None).isoformat()}, {}, 40),
+    ({"retry-after": "40, 40"}, {}, 40),
+    ({"x-ratelimit-reset": str(int(SOON.timestamp() * 1e9))}, {}, 40),
+    ({"x-ratelimit-reset": format_datetime(SOON, usegmt=True)}, {}, 40),
+    ({"x-ratelimit-reset": f"{SOON:%Y-%m-%d %H:%M:%S} UTC"}, {}, 40),
+    ({"retry-after": "40", "date": BEYOND_TIME}, {}, 40),
+    ({"retry-after": BEYOND_TIME}, {}, None),
+    ({}, {"error": {"type": "usage_limit_reached", "resets_in_seconds": 40}}, 40),
+    ({}, {"error": {"type": "usage_limit_reached", "resets_at": int(SOON.timestamp())}}, 40),
+    ({}, {"error": {"retry_after": "40"}}, 40),
+    ({}, {"error": {"retry_after_ms": 40_000}}, 40),
+    ({}, {"error": {"message": f"Limit reached. Try again at {SOON.isoformat()}"}}, 40),
+    ({}, {"error": {"message": "You will regain access on 2026-11-29 at 12:05 UTC."}}, 300),
+    ({}, {"error": {"message": "the data of 2026-11-29 12:05 were refused"}}, None),
     ({"retry-after": "1e999"}, {}, None),
     ({"retry-after": "99999999"}, {}, MAX_WAIT_S),
     ({}, {}, None),

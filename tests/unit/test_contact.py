@@ -49,6 +49,8 @@ def test_retry_after_is_honoured_within_reason() -> None:
     absurd = met(None, contact(Outcome.RATE_LIMITED, retry_after_s=1e9))
     assert absurd.paused_until == NOW + timedelta(days=1)
     assert pause(asked, ENDPOINT, NOW + timedelta(seconds=31)) is None
+    spent = met(None, contact(Outcome.NO_CREDIT, retry_after_s=7200))
+    assert spent.paused_until == NOW + timedelta(hours=2)
 
 
 def test_failing_since_is_the_first_failure_and_ends_with_success() -> None:

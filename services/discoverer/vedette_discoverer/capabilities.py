@@ -17,12 +17,12 @@ _OTHER_KINDS = tuple(
         ("a router, which names no model", r"auto|router|model-router"),
         (
             "a speech recognition model",
-            r"(?:distil-)?whisper\w*|parakeet|canary-(?:\d+b|qwen|flash)|wav2vec\d?|moonshine|stt|asr|transcribe"
+            r"(?:distil-)?whisper(?!er)\w*|parakeet|canary-(?:\d+b|qwen|flash)|wav2vec\d?|moonshine|stt|asr|transcribe"
             r"|transcription|sensevoice\w*|paraformer|scribe|chirp",
         ),
         (
             "a speech model",
-            r"\w*tts|kokoro|bark|orpheus|playai|chatterbox|piper|parler|dia-1\.6b|csm-1b|zonos|speecht5|speech"
+            r"\w*tts|kokoro|bark(?:-small)?$|orpheus|playai|chatterbox|piper|parler|dia-1\.6b|csm-1b|zonos|speecht5|speech"
             r"|realtime|native-audio|elevenlabs|eleven|cosyvoice\w*|vibevoice|voxcpm|openaudio|higgs-audio|seamless",
         ),
         ("a music model", r"musicgen|audiogen|lyria|stable-audio|suno|riffusion|ace-step"),
@@ -70,7 +70,7 @@ _CHATS = re.compile(
     # Open weights.
     r"|(?:meta-?|code-?|tiny-?)?llama|(?:ministral|mistral|mixtral|devstral|magistral|codestral|pixtral|mathstral)"
     r"|qwen|qwq|qvq|gemma|codegemma|medgemma|phi|deepseek|r1|chatglm|glm|granite|olmo|olmoe|molmo|falcon|nemotron"
-    r"|minicpm|internlm|internvl|baichuan|smollm|smolvlm|stablelm|starcoder|bloom|bloomz|dbrx|snowflake-arctic"
+    r"|minicpm|voxtral|rwkv|internlm|internvl|baichuan|smollm|smolvlm|stablelm|starcoder|bloom|bloomz|dbrx|snowflake-arctic"
     r"|apertus|eurollm|salamandra|teuken|lfm|cogito|longcat|mimo|ling|ring|dots|arcee|trinity|llava|moondream|idefics"
     r"|hermes|nous-hermes|openhermes|dolphin|wizardlm|vicuna|alpaca|zephyr|openchat|starling|orca|neural-chat|mythomax"
     r")(?=[-_/.:@ \d]|v\d|$)"
@@ -113,8 +113,8 @@ NAME_RULES = (
         kind="rerank",
     ),
     NameRule(
-        r"(embed|minilm|mpnet|sentence-t5|labse|distiluse|colbert|colqwen|colpali"
-        r"|(^|[-_/])((bge|e5|gte|voyage|instructor|stella|potion)[-_]|m3e[-_]|text2vec|gtr-t5|gecko))",
+        r"(embed(?!ded)|minilm|mpnet|sentence-t5|labse|distiluse|colbert|colqwen|colpali"
+        r"|(^|[-_/])((bge|e5|gte|voyage|instructor|stella|potion)[-_]|m3e[-_]|text2vec|gtr-t5|gecko|uae-(large|code)))",
         (C.EMBEDDING,),
         "model cards of nomic-embed, mxbai-embed, all-MiniLM, all-mpnet, BGE, E5, GTE, Voyage, LaBSE, ColBERT, M3E",
         kind="embedding",

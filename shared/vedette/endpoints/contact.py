@@ -86,11 +86,11 @@ def after(
 def _pause_after(contact: Contact, now: datetime) -> tuple[datetime | None, str | None]:
     if contact.outcome is Outcome.AUTH_FAILED:
         return now + _AUTH_PAUSE, "the endpoint refuses the configured credentials"
+    asked = min(timedelta(seconds=contact.retry_after_s), _LONGEST_PAUSE) if contact.retry_after_s else None
     if contact.outcome is Outcome.NO_CREDIT:
-        return now + _AUTH_PAUSE, "the account at the endpoint has no credit left"
+        return now + (asked or _AUTH_PAUSE), "the account at the endpoint has no credit left"
     if contact.outcome is Outcome.RATE_LIMITED:
-        asked = timedelta(seconds=contact.retry_after_s) if contact.retry_after_s else _RATE_PAUSE
-        return now + min(asked, _LONGEST_PAUSE), "the endpoint asked for a pause (429)"
+        return now + (asked or _RATE_PAUSE), "the endpoint asked for a pause (429)"
     return None, None
 
 

@@ -8,7 +8,17 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from vedette.providers._lenient import decimal, mapping, moment, sequence, text, tokens
+from vedette.providers._lenient import (
+    decimal,
+    http_date,
+    mapping,
+    moment,
+    score,
+    sequence,
+    since_epoch,
+    text,
+    tokens,
+)
 from vedette.providers.redaction import REDACTED
 from vedette.types import Capability, Claim, Evidence, Kind
 
@@ -83,6 +93,7 @@ _ENDS: Final = (
     "retirement_date",
     "sunset_date",
 )
+_FIRST_MODELS: Final = datetime(2000, 1, 1, tzinfo=UTC)  # an earlier end means that none is set
 _SWITCHES: Final = ("active", "enabled", "available", "is_active")
 _SHORT_COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmM])?\Z")
 
@@ -95,7 +106,17 @@ def is_offered(entry: Entry, now: datetime) -> bool:
     return (
         not is_pattern
         and all(entry.get(one) is not False for one in _SWITCHES)
+        and not _is_switched_off(entry)
         and (ends is None or ends > now)
+    )
+
+
+def _is_switched_off(entry: Entry) -> bool:
+    """Return whether *entry* is in the archive, switched off by policy (GitHub Copilot), or offline (Venice)."""
+    return (
+        entry.get("archived") is True
+        or mapping(entry.get("policy")).get("state") == "disabled"
+        or mapping(entry.get("model_spec")).get("offline") is True
     )
 
 
@@ -110,13 +131,13 @@ def retires_at(entry: Entry) -> datetime | None:
 
 
 def _moment(told: object) -> datetime | None:
-    if isinstance(told, int | float) and not isinstance(told, bool) and 0 < told < 1e11:
-        return datetime.fromtimestamp(told, UTC)
-    at = moment(told)
+    amount = decimal(told) if isinstance(told, str) else score(told)
+    at = since_epoch(amount) if amount is not None else moment(told) or http_date(told)
+    if at is None or at < _FIRST_MODELS:
+        return None
     # A day without a time is a day in UTC, and the model is there until its end.
-    if at is not None and isinstance(told, str) and len(told) == len("2026-01-01"):
-        return datetime.fromisoformat(told).replace(tzinfo=UTC, hour=23, minute=59)
-    return at
+    is_day = isinstance(told, str) and len(told) == len("2026-01-01") and amount is None
+    return at.replace(hour=23, minute=59) if is_day else at
 
 
 def context(entry: Entry) -> int | None:

@@ -40,6 +40,11 @@ _NO_HANDSHAKE = "the server does not answer to TLS"
 _WRITE_HTTP = "if the server speaks plain HTTP, write http:// in its url"
 _WRITE_HTTPS = "if the server speaks TLS, write https:// in its url"
 _TRUST = "name its authority with ca_file, or set verify = false"
+# X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL.
+_BY_DATE = {
+    9: "check the clock of this machine and that of the server's, which made it",
+    10: "renew it on the server; if it is new, check the clock of this machine",
+}
 _MOST_URLS = 256  # that are kept taken apart
 _MOST_ERROR_BYTES = 64 * 1024
 _MAX_LINE_BYTES = 1024 * 1024
@@ -471,10 +476,15 @@ def _unconnected(url: str, error: httpx.ConnectError) -> ProviderError:
 
 def _why_no_tls(error: ssl.SSLError) -> tuple[str, str | None]:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted ({error.verify_message})", _TRUST
+        return f"its certificate is not trusted ({error.verify_message})", _trust(error)
     if error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNEXPECTED_EOF_WHILE_READING"):
         return "the server speaks plain HTTP", "write http:// in its url"
     return text(str(error), 200) or "the handshake failed", None
+
+
+def _trust(error: ssl.SSLCertVerificationError) -> str:
+    """Return what to do about a certificate that was not accepted."""
+    return _BY_DATE.get(error.verify_code, _TRUST)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

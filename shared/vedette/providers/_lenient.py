@@ -5,7 +5,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -27,6 +27,8 @@ _UTF16 = codecs.lookup("utf-16-le")
 _AT_THE_LIMIT = frozenset(
     {"length", "max_tokens", "model_length", "max_output_tokens", "max_length", "max_new_tokens"}
 )
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MAX_EPOCH_S = 1e11  # in the year 5138; as milliseconds in 1973
 _DIGITS = re.compile(r"[0-9]{1,16}")
 _TITLE = re.compile(rb"<title[^>]*>([^<]{1,400})", re.IGNORECASE)
 
@@ -150,13 +152,18 @@ def sequence(value: object) -> list[Any]:
 
 
 def moment(value: object) -> datetime | None:
-    """Return *value* if it is an RFC 3339 time, in UTC."""
+    """Return *value* if it is an RFC 3339 time, in UTC: also one without a zone, as Python's servers write it.
+
+    Go writes the year 1 where a time is not set.
+    """
     if not isinstance(value, str):
         return None
     try:
-        return datetime.fromisoformat(value).astimezone(UTC)
+        at = datetime.fromisoformat(value.strip().upper().removesuffix("UTC").rstrip())
+        at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
+    return at if at.year >= _EPOCH.year else None
 
 
 def http_date(value: object) -> datetime | None:
@@ -165,9 +172,16 @@ def http_date(value: object) -> datetime | None:
         return None
     try:
         at = parsedate_to_datetime(value)
-    except (ValueError, TypeError):
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, TypeError, OverflowError):
         return None
-    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def since_epoch(told: float) -> datetime | None:
+    """Return the time that is so many seconds after 1970, or milliseconds, microseconds or nanoseconds."""
+    while told > _MAX_EPOCH_S:
+        told /= 1000
+    return _EPOCH + timedelta(seconds=told) if told > 0 else None
 
 
 def decimal(digits: str) -> float | None:

@@ -14,8 +14,8 @@ from vedette.providers._lenient import (
     http_date,
     mapping,
     moment,
-    number,
     sequence,
+    since_epoch,
     text,
     tokens,
 )
@@ -216,7 +216,8 @@ def _plain_wait(headers: Mapping[str, str], now: datetime) -> float | None:
     if milliseconds is not None:
         return milliseconds / 1000
     at = http_date(told)
-    return (at - now).total_seconds() if at else _until(told or "", now)
+    # Two proxies that each add the header make a list of it.
+    return (at - now).total_seconds() if at else _until((told or "").partition(",")[0], now)
 
 
 def _body_wait(body: bytes, now: datetime) -> float | None:
@@ -228,16 +229,20 @@ def _body_wait(body: bytes, now: datetime) -> float | None:
     error = mapping(told.get("error"))
     for place in (error, told):
         for name in _WAITS:
-            if (seconds := number(place.get(name))) is not None:
-                return seconds
+            told = place.get(name)
+            wait = _until(str(told)[:64], now) if isinstance(told, str | int | float) else None
+            if wait is not None:
+                return wait / 1000 if name.endswith("_ms") else wait
     for detail in map(mapping, sequence(error.get("details"))):
         if "retryDelay" in detail:
             return _duration(text(detail["retryDelay"]))
     passed_on = mapping(mapping(error.get("metadata")).get("headers"))  # OpenRouter
-    again = _AGAIN.search(body[:4096].decode(errors="replace"))
-    return (
-        _duration(again[1]) if again else _reset_wait({k.lower(): str(v) for k, v in passed_on.items()}, now)
-    )
+    said = body[:4096].decode(errors="replace")
+    if again := _AGAIN.search(said):
+        return _duration(again[1])
+    if (back := _BACK_AT.search(said)) and (at := moment(f"{back[1]}T{back[2]}")):
+        return (at - now).total_seconds()
+    return _reset_wait({k.lower(): str(v) for k, v in passed_on.items()}, now)
 
 
 def _reset_wait(headers: Mapping[str, str], now: datetime) -> float | None:
@@ -255,18 +260,14 @@ def _reset_wait(headers: Mapping[str, str], now: datetime) -> float | None:
 
 def _until(value: str, now: datetime) -> float | None:
     """Return the seconds to a reset: a duration (`6m0s`), seconds, an epoch in seconds or milliseconds, a date."""
-    at = moment(value) if "-" in value else None
-    if at is not None:
-        return (at - now).total_seconds()
     told = _number(value)
-    if told is None:
-        return _duration(value)
-    if told > _EPOCH_MS:
-        told /= 1000
-    return told - now.timestamp() if told > _EPOCH_S else told
+    if told is not None and told <= _MIN_EPOCH_S:
+        return told
+    at = moment(value) or http_date(value) if told is None else since_epoch(told)
+    return _duration(value) if at is None else (at - now).total_seconds()
 
 
-_EPOCH_S, _EPOCH_MS = 1e9, 1e11  # in 2001 and in 1973, and as a wait longer than any
+_MIN_EPOCH_S = 1e9  # in 2001, and as a wait longer than any
 _PART = r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|seconds?|secs?|minutes?|mins?|hours?|hrs?|days?)(?![a-z])"
 _DURATION = re.compile(_PART, re.IGNORECASE)
 _UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -275,7 +276,23 @@ _AGAIN = re.compile(
     rf"(?:(?:try again|retry) (?:in|after)|please wait(?: for)?) ((?:{_PART}(?:,? and |,? )?){{1,4}})",
     re.IGNORECASE,
 )
-_WAITS = ("retry_after", "retryAfter", "retry_after_seconds", "estimated_time")  # fields of seconds
+# `Your limit resets at 2026-12-01 00:00 UTC`, `You will regain access on 2026-12-01 at 00:00 UTC` (LiteLLM).
+_BACK_AT = re.compile(
+    r"(?:again|access|resets?|available|retry)\b\D{0,20}(\d{4}-\d\d-\d\d)(?:T| at | )"
+    r"(\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?: ?(?:Z|UTC)|[+-]\d\d:\d\d)?)",
+    re.IGNORECASE,
+)
+# Fields of an error, in seconds or as a time (Codex, Hugging Face).
+_WAITS: Final = (
+    "retry_after",
+    "retryAfter",
+    "retry_after_seconds",
+    "retry_after_ms",
+    "resets_in_seconds",
+    "resets_at",
+    "reset_at",
+    "estimated_time",
+)
 _RESET = re.compile(r"ratelimit.*(?:reset|timeremaining)")
 # The header `RateLimit` of the IETF's drafts: `limit=100, remaining=0, reset=50`, later `"default";r=0;t=30`.
 _LISTED_RESET = re.compile(r"\b(?:reset|t)=(\d{1,9})\b")

@@ -73,6 +73,7 @@ _API_PATH = re.compile(
 )
 # A reply's date has whole seconds, and the reply took a while.
 MAX_CLOCK_DIFFERENCE = timedelta(seconds=5)
+_UNLOADED_WITHIN = timedelta(seconds=30)
 _SIZE = re.compile(r"([\d.]+)\s*([KMBT])\Z")
 # Architectures in which every block, but for `leading_dense_block_count` at the start, has the same experts of
 # three matrices each, and the key that says how wide they are (llama.cpp, src/llama-model.cpp, 2026-11).
@@ -136,13 +137,14 @@ class OllamaEndpoint:
                 return None
             raise
         loaded: dict[str, Residency] = {}
-        ahead = _ahead(headers, self._clock.now())
+        now = self._clock.now()
+        ahead = _ahead(headers, now)
         same: dict[str, list[str]] = {}  # names by digest
         for listed, of in self._listed.items():
             if of is not None:
                 same.setdefault(of, []).append(listed)
         for entry in map(mapping, sequence(mapping(body).get("models"))):
-            residency = _residency(entry, ahead)
+            residency = _residency(entry, ahead, now)
             # Each digest once: a hostile listing may have thousands of entries that share one.
             names = same.pop(text(entry.get("digest")) or "", ())
             for name in (*names, str(entry.get("name"))):
@@ -393,11 +395,16 @@ def _first_line(license_text: object) -> str | None:
     )
 
 
-def _residency(entry: Mapping[str, Any], ahead: timedelta) -> Residency:
-    """Return the residency of *entry*, its end by our clock: the server's is *ahead* of it."""
+def _residency(entry: Mapping[str, Any], ahead: timedelta, now: datetime) -> Residency:
+    """Return the residency of *entry*, its end by our clock: the server's is *ahead* of it.
+
+    Ollama sets the end anew when a request is done: a model that is still loaded long after it is in use.
+    """
     expires_at = moment(entry.get("expires_at"))
     with suppress(OverflowError):
         expires_at = expires_at - ahead if expires_at else None
+    if expires_at is not None and now - expires_at > _UNLOADED_WITHIN:
+        expires_at = None
     return Residency(
         resident=True,
         expires_at=expires_at,
