@@ -216,6 +216,16 @@ async def test_another_server_behind_the_provider_of_ollama_is_named(replay: Rep
     assert '"openai-compatible"' in (caught.value.remedy or "")
 
 
+async def test_an_ollama_that_refuses_the_host_name_is_no_matter_of_keys(replay: Replay) -> None:
+    """It says 403 and nothing else."""
+    replay.otherwise = reply(403, b"")
+    async with opened("ollama", replay.url) as endpoint:
+        for ask in (endpoint.reach, endpoint.list_models):
+            with pytest.raises(ProviderError) as caught:
+                await ask()
+            assert "OLLAMA_HOST=0.0.0.0" in (caught.value.remedy or "")
+
+
 @pytest.mark.parametrize(
     ("provider", "pasted"),
     [

@@ -11,7 +11,7 @@ from providers.conftest import opened
 from providers.replay import Replay, reply
 from vedette.errors import ProviderError
 from vedette.providers import ENDPOINT_WIDE
-from vedette.providers._refusals import MAX_WAIT_S, judged, outcome, wait_s, words
+from vedette.providers._refusals import MAX_WAIT_S, in_stream, judged, outcome, wait_s, words
 from vedette.types import Capability, Outcome
 from vedette_benchmarker.proof import Proof, _failed
 
@@ -110,6 +110,11 @@ def test_the_marks_of_an_error_count_and_a_page_is_no_refused_key() -> None:
     assert judged(400, json.dumps(filtered).encode()) == (Outcome.FORBIDDEN, "Please modify your prompt.")
     page = b"<html><title>Just a moment...</title></html>"
     assert judged(403, page) == (Outcome.FORBIDDEN, "Just a moment...")
+
+
+def test_a_path_that_a_server_does_not_know_is_told_with_any_status() -> None:
+    """LM Studio says it with 200."""
+    assert in_stream({"error": "Unexpected endpoint or method. (GET /models)"}).outcome is Outcome.NOT_FOUND
 
 
 def test_only_what_is_the_accounts_pauses_the_endpoint() -> None:

@@ -85,6 +85,10 @@ _NO_ACCESS: Final = re.compile(
 # Google says `check your plan and billing details` of every limit, also of one for a minute.
 _OF_A_WHILE: Final = re.compile(r"quota exceeded for metric|(?:retry|try again) in", re.IGNORECASE)
 _RATE_LIMIT: Final = re.compile(r"rate.?limit|too many requests", re.IGNORECASE)
+# LM Studio and some proxies say so with status 200.
+_NO_PATH: Final = re.compile(
+    r"unexpected endpoint|unknown (?:url|path|endpoint|route)|no such (?:path|route)", re.IGNORECASE
+)
 _NOT_LOADED: Final = re.compile(
     r"no models? (?:is )?loaded|model is (?:unloaded|not loaded)|failed to load model|insufficient system resources",
     re.IGNORECASE,
@@ -391,6 +395,8 @@ def in_stream(error: Any) -> ProviderError:
 def _by_words(said: str) -> Outcome:
     if _RATE_LIMIT.search(said):
         return Outcome.RATE_LIMITED
+    if _NO_PATH.search(said):
+        return Outcome.NOT_FOUND
     return Outcome.NO_CREDIT if _NO_CREDIT.search(said) else Outcome.SERVER_ERROR
 
 

@@ -99,9 +99,9 @@ class OllamaEndpoint:
     async def reach(self) -> Server:
         """Return the server's version. Before 0.1.14 there is no such question, only the listing."""
         try:
-            return Server(
-                product="ollama", version=text(mapping(await self._http.get("/api/version")).get("version"))
-            )
+            with _another_server():
+                told = mapping(await self._http.get("/api/version"))
+            return Server(product="ollama", version=text(told.get("version")))
         except ProviderError as error:
             if error.outcome is not Outcome.NOT_FOUND:
                 raise
@@ -226,16 +226,22 @@ class OllamaEndpoint:
 
 @contextmanager
 def _another_server() -> Iterator[None]:
-    """Say what may be there instead, where a server does not know a path that every Ollama has."""
+    """Say what may be there instead, where a server does not know a path that every Ollama has, or refuses it."""
     try:
         yield
     except ProviderError as error:
-        if error.outcome is not Outcome.NOT_FOUND:
+        if error.outcome is Outcome.NOT_FOUND:
+            remedy = (
+                "it is not Ollama, or its url has a path too many; for any server with OpenAI's protocol, set provider "
+                '= "openai-compatible"'
+            )
+        elif error.detail.endswith("HTTP 403"):  # without a word
+            remedy = (
+                "an Ollama that listens on loopback refuses other host names: write its address in its url, start it "
+                "with OLLAMA_HOST=0.0.0.0, or have the proxy in front of it send the header Host: localhost"
+            )
+        else:
             raise
-        remedy = (
-            "it is not Ollama, or its url has a path too many; for any server with OpenAI's protocol, set provider = "
-            '"openai-compatible"'
-        )
         raise ProviderError(error.outcome, error.detail, exchange=error.exchange, remedy=remedy) from error
 
 
