@@ -1,5 +1,6 @@
 """The command line: its commands, and what its exit codes mean."""
 
+import errno
 import logging
 import signal
 import sys
@@ -314,6 +315,13 @@ def main(tokens: list[str] | None = None) -> NoReturn:
         # The reader of our output, such as `head`, has seen enough.
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or error.filename is not None:
+            raise
+        complain(f"the output cannot be written: {error.strerror}")
+        with suppress(OSError):
+            sys.stdout.close()  # what is left in it would be tried again at the exit
+        sys.exit(1)
     except Exception as error:
         if type(error).__module__.partition(".")[0] != "nats":
             raise
