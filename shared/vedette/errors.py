@@ -30,6 +30,7 @@
 A class's docstring is its message; its fields fill the braces. A class exists only if some caller catches it.
 """
 
+import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 from signal import Signals
@@ -49,7 +50,11 @@ class VedetteError(Exception):
         dataclass(eq=False, repr=False, kw_only=True)(cls)
 
     def __post_init__(self) -> None:
-        super().__init__((type(self).__doc__ or "").strip().format(**self.fields))
+        if sys.flags.optimize > 1:  # `python -OO` and PYTHONOPTIMIZE=2 leave docstrings out
+            message = ": ".join(str(value) for value in self.fields.values() if value is not None)
+        else:
+            message = (type(self).__doc__ or "").strip().format(**self.fields)
+        super().__init__(message)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self).__new__, (type(self), *self.args), self.__dict__

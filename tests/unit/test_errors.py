@@ -1,6 +1,8 @@
 """Errors have typed fields, which survive a pipe and a pickle."""
 
 import pickle
+import subprocess
+import sys
 from inspect import signature
 from pathlib import Path
 from signal import Signals
@@ -32,6 +34,14 @@ def one(kind: type[VedetteError]) -> VedetteError:
     """Return an error of *kind* with a value for each field that it needs."""
     needed = [each for each in signature(kind).parameters.values() if each.default is each.empty]
     return kind(**{each.name: VALUES.get(each.annotation, each.name) for each in needed})
+
+
+@pytest.mark.fault("Python runs without docstrings", "I4")
+def test_a_message_without_docstrings() -> None:
+    """`python -OO` leaves them out; what the fields say stays."""
+    code = "from vedette.errors import NotRunning; print(NotRunning(problem='process 7 is gone'))"
+    done = subprocess.run([sys.executable, "-OO", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "process 7 is gone\n"
 
 
 @pytest.mark.parametrize("kind", KINDS)
