@@ -2,7 +2,7 @@
 
 import html
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -15,6 +15,7 @@ from vedette.messages.queries import ExplainReply, ModelsReply
 from vedette.testing import EPOCH
 from vedette.types import Capability, Claim, Evidence, ModelRef
 from vedette.usecases import known
+from vedette_console.screens.context import View
 
 SCREENS = (
     "/",
@@ -119,6 +120,12 @@ async def test_the_command_and_the_call_that_why_shows_ask_the_same(rig: Rig) ->
     text = html.unescape(await page(rig, "/why/chat?capabilities=tools,reasoning&risk=conservative"))
     assert "vedette explain chat --capability tools --capability reasoning --risk conservative" in text
     assert "vedette.best('chat', capabilities=['tools', 'reasoning'], risk='conservative')" in text
+
+
+@pytest.mark.parametrize("at", ["2026-11-30 10:00", "2026-11-30T12:00 02:00", "2026-11-30T10:00Z"])
+def test_a_time_in_an_address_is_read_with_a_blank(at: str) -> None:
+    """Before the hour, or where a + was."""
+    assert View(pairs=(("at", at),)).at == datetime(2026, 11, 30, 10, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

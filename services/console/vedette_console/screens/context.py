@@ -63,7 +63,8 @@ class View(Struct, frozen=True, kw_only=True):
         if not text:
             return None
         try:
-            moment = datetime.fromisoformat(text.replace(" ", "+"))
+            # The + of a zone in a URL arrives as a blank; people write one before the hour, too.
+            moment = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
         except ValueError:
             message = f"at: {text!r} is no time; write it as 2026-11-28T14:00Z"
             raise RequestError(code="invalid_value", message=message, field="at") from None
