@@ -426,6 +426,22 @@ def test_the_tables_are_those_that_are_read() -> None:
     assert {model_info_history.name, model_availability_history.name}.isdisjoint(reconstruct.EVENTS)
 
 
+@pytest.mark.fault("a caller's clock is some seconds ahead", "I10")
+async def test_a_time_a_little_ahead_is_now() -> None:
+    """A minute ahead is the future."""
+    read: list[datetime] = []
+
+    async def recall(request: PastRequest) -> PastReply:
+        read.append(request.at)
+        return PastReply(at=request.at, models=())
+
+    past = Past(recall=recall, answers=OVER, use_cases=BUILT_IN, clock=FakeClock(NOW))
+    await past.answer("models.asof", msgspec.json.encode({"at": NOW + timedelta(seconds=5)}))
+    assert read == [NOW]
+    with pytest.raises(RequestError, match="in the future"):
+        await past.answer("models.asof", msgspec.json.encode({"at": NOW + MINUTE}))
+
+
 async def test_the_models_as_of_a_time_are_those_that_were_listed_then(store: Store) -> None:
     """As `models.list` and `models.get` replied, and from one reading of the history, however many ask at once."""
     await record(store, story())

@@ -32,6 +32,7 @@ from vedette.messages.queries import (
     RecommendPastRequest,
     RecommendRequest,
 )
+from vedette.messages.tolerance import is_future
 from vedette.messages.validation import decode, use_case_of
 from vedette.settings import Vouched
 from vedette.types import ModelRef
@@ -114,9 +115,11 @@ class Past:
         request = decode(payload, _DECODERS[subject])
         if isinstance(request, RecommendPastRequest):
             request = replace(request, use_case=use_case_of(request.use_case, self._use_cases))
-        if request.at > self._clock.now():
+        now = self._clock.now()
+        if is_future(request.at, now):
             raise RequestError(code="invalid_value", message="at: the time is in the future", field="at")
-        moment = await self._moment(request.at)
+        # By a caller whose clock is a bit ahead, a moment ago may be one to come.
+        moment = await self._moment(min(request.at, now))
         # A thousand models take a tenth of a second to take in, for which no other answer should wait.
         return await asyncio.to_thread(_reply, moment, request)
 
