@@ -320,17 +320,21 @@ def test_an_empty_answer_has_no_figures() -> None:
     assert "empty" in figures["detail"]
 
 
-@pytest.mark.parametrize("seconds", [-3600.0, 30.0])
+@pytest.mark.parametrize(
+    "answer", [Answer.of(64), Answer(failure=ProviderError(Outcome.RESET, "the connection broke off"))]
+)
+@pytest.mark.parametrize("seconds", [-3600.0, 30.0, 9 * 3600.0])
 @pytest.mark.fault("clock set during a benchmark", "I10")
-async def test_a_run_during_which_the_clock_was_set_has_no_figures(
-    seconds: float,
-) -> None:
-    """Time of day and monotonic clock disagree: a suspended machine cannot be told from a set clock."""
+async def test_a_run_during_which_the_clock_was_set_has_no_figures(seconds: float, answer: Answer) -> None:
+    """Time of day and monotonic clock disagree: a suspended machine cannot be told from a set clock.
+
+    A connection that broke meanwhile is no failure of the model.
+    """
     clock = FakeClock()
 
     def set_clock(request: Generation) -> Answer:
         clock.step(seconds)
-        return Answer.of(64)
+        return answer
 
     samples = await measured(FakeEndpoint(clock, residency=RESIDENT, answer=set_clock))
     assert {(s.outcome, s.ttft_ms, s.output_tps) for s in samples} == {(Outcome.OK, None, None)}

@@ -154,7 +154,10 @@ class _Bench(Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(blank, outcome=Outcome.UNSUPPORTED, detail=detail)
 
     async def sample(self, run: Run) -> RunSample:
-        """Make *run* and return its sample, without figures where the clock stepped meanwhile."""
+        """Make *run* and return its sample, without figures where the clock stepped or the machine slept meanwhile.
+
+        A connection that broke then is no failure of the model.
+        """
         cold = await self._is_cold()
         # Of a sleeping server even its metrics may not be asked: that would wake the model before its cold run.
         before = None if cold else await self._activity()
@@ -163,14 +166,15 @@ class _Bench(Struct, frozen=True, kw_only=True):
         try:
             figures = await _ASK[self.info.asked_as](self, run)
         except ProviderError as error:
+            if self._has_stepped(blank, started):
+                return msgspec.structs.replace(blank, detail=CLOCK_STEPPED)
             return msgspec.structs.replace(
                 blank,
                 outcome=error.outcome,
                 detail=error.detail[:2048],
                 context_limit_tokens=error.context_tokens,
             )
-        passed = self.clock.monotonic() - started
-        if abs((self.clock.now() - blank.at).total_seconds() - passed) > MAX_DRIFT_S:
+        if self._has_stepped(blank, started):
             return msgspec.structs.replace(blank, detail=CLOCK_STEPPED)
         if not cold:
             figures.pop("load_ms", None)
@@ -178,6 +182,10 @@ class _Bench(Struct, frozen=True, kw_only=True):
         tokens = figures.get("output_tokens") or 0
         disturbed = other_work(before, after, model=self.info.model.name, own_tokens=tokens)
         return msgspec.structs.replace(blank, **figures, contended=disturbed, others=others(before, after))
+
+    def _has_stepped(self, blank: RunSample, started: float) -> bool:
+        passed = self.clock.monotonic() - started
+        return abs((self.clock.now() - blank.at).total_seconds() - passed) > MAX_DRIFT_S
 
     async def _activity(self) -> Activity | None:
         try:
