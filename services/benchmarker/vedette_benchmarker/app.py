@@ -76,7 +76,12 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             limit=limit,
         )
         speed = Speed(
-            bus=bus, catalogue=service.catalogue, settings=settings.benchmarking, clock=clock, rng=rng
+            bus=bus,
+            catalogue=service.catalogue,
+            settings=settings.benchmarking,
+            clock=clock,
+            own=SystemClock(),
+            rng=rng,
         )
         measurements = Measurements(
             bus=bus,
