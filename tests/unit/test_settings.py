@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from vedette.bus.connection import servers, without_secrets
-from vedette.errors import ConfigurationError
-from vedette.local.instance import state_directory
+from vedette.errors import ConfigurationError, NotRunning
+from vedette.local.instance import find, state_directory
 from vedette.settings import Secret, load, ollama_url, parse, seconds
 
 
@@ -131,6 +131,13 @@ def test_the_state_directory_is_the_same_from_everywhere(monkeypatch: pytest.Mon
         state_directory(None, environ={"XDG_DATA_HOME": "data"}) == usual == state_directory(None, environ={})
     )
     assert state_directory(None, environ={"XDG_DATA_HOME": "/data"}) == Path("/data/vedette")
+
+
+def test_a_connection_that_cannot_be_read_is_told_in_words(tmp_path: Path) -> None:
+    """Without a number of the system's."""
+    (tmp_path / "connection.json").mkdir()
+    with pytest.raises(NotRunning, match=r"connection\.json cannot be read: Is a directory"):
+        find(tmp_path)
 
 
 def test_the_environment_names_the_file(tmp_path: Path) -> None:

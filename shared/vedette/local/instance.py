@@ -156,7 +156,10 @@ def find(directory: Path) -> Connection:
         connection = msgspec.json.decode(path.read_bytes(), type=Connection)
     except FileNotFoundError as error:
         raise NotRunning(problem=f"{directory} has no {_CONNECTION}") from error
-    except (OSError, msgspec.DecodeError) as error:
+    except OSError as error:
+        whose = "; it belongs to another user" if isinstance(error, PermissionError) else ""
+        raise NotRunning(problem=f"{path} cannot be read: {error.strerror}{whose}") from error
+    except msgspec.DecodeError as error:
         raise NotRunning(problem=f"{path} cannot be read: {error}") from error
     if not _alive(connection.pid):
         raise NotRunning(problem=f"process {connection.pid} of {path} is gone")
