@@ -178,7 +178,7 @@ def http_date(value: object) -> datetime | None:
 
 
 def since_epoch(told: float) -> datetime | None:
-    """Return the time that is so many seconds after 1970, or milliseconds, microseconds or nanoseconds."""
+    """Return the time *told* as seconds after 1970, or as milliseconds, microseconds or nanoseconds."""
     while told > _MAX_EPOCH_S:
         told /= 1000
     return _EPOCH + timedelta(seconds=told) if told > 0 else None

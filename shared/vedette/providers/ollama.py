@@ -404,7 +404,7 @@ def _first_line(license_text: object) -> str | None:
 def _residency(entry: Mapping[str, Any], ahead: timedelta, now: datetime) -> Residency:
     """Return the residency of *entry*, its end by our clock: the server's is *ahead* of it.
 
-    Ollama sets the end anew when a request is done: a model that is still loaded long after it is in use.
+    Ollama sets another end when a request is done: a model that is still loaded long after it is in use.
     """
     expires_at = moment(entry.get("expires_at"))
     with suppress(OverflowError):
