@@ -19,7 +19,7 @@ from vedette.errors import ConfigurationError, NotYet, ProviderError
 from vedette.messages import ids
 from vedette.messages.catalogue import Versioned
 from vedette.messages.events import EndpointObserved, Job, JobCause, JobKind
-from vedette.messages.tolerance import is_within
+from vedette.messages.tolerance import FUTURE
 from vedette.providers import Access, Endpoint, Listing, Metered, Provider, Recalling, Server, elsewhere
 from vedette.providers.access import access, of_load
 from vedette.providers.counting import counting
@@ -336,10 +336,10 @@ class Endpoints:
                 return
             if endpoint is None:
                 # Replicas do not all reload at the same time: another one may know it before this one.
-                now = self._clock.now()
-                if job.cause in ("found", "start") and is_within(job.at, now, _REPLICAS_RELOAD_WITHIN):
+                age = self._clock.now() - job.at
+                if job.cause in ("found", "start") and -FUTURE <= age < _REPLICAS_RELOAD_WITHIN:
                     problem = "this replica has yet to reload its configuration"
-                    raise NotYet(wait_s=look_again_s(now - job.at), problem=problem)
+                    raise NotYet(wait_s=look_again_s(age), problem=problem)
                 await handle(job)
                 return
             try:
