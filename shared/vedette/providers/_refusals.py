@@ -233,8 +233,8 @@ def _body_wait(body: bytes, now: datetime) -> float | None:
     error = mapping(told.get("error"))
     for place in (error, told):
         for name in _WAITS:
-            told = place.get(name)
-            wait = _until(str(told)[:64], now) if isinstance(told, str | int | float) else None
+            value = place.get(name)
+            wait = _until(str(value)[:64], now) if isinstance(value, str | int | float) else None
             if wait is not None:
                 return wait / 1000 if name.endswith("_ms") else wait
     for detail in map(mapping, sequence(error.get("details"))):
