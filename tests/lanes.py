@@ -5,6 +5,7 @@ A test is in the lane of its mark, `@pytest.mark.lane("real")`; else in that of 
 """
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ LANES = {
     "image": "needs a Docker engine with the image",
 }
 _BY_FIXTURE = {"model_server": "real"}
+_SIGNS = ("mark.lane(", *_BY_FIXTURE)
 _BY_FOLDER = {Path(__file__).parent / name: name for name in ("faults", "browser")}
 
 
@@ -65,15 +67,26 @@ def lane_of(item: pytest.Item) -> str:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Do not import the folders of other lanes for `fast` alone: no test of theirs is in it."""
-    if chosen(config.option.lane) == {"fast"} and collection_path in _BY_FOLDER:
+    """Do not import files that have no test in the chosen lanes: to import all of them takes each process seconds."""
+    wanted = chosen(config.option.lane)
+    if wanted == {"fast"} and collection_path in _BY_FOLDER:
+        return True
+    if "fast" not in wanted and collection_path.match("test_*.py") and not _has_slow(collection_path):
         return True
     return None
+
+
+@cache
+def _has_slow(file: Path) -> bool:
+    """Return whether tests of *file* may be in other lanes than `fast`: by its folder, or by what it says."""
+    return any(map(file.is_relative_to, _BY_FOLDER)) or any(sign in file.read_text() for sign in _SIGNS)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is in other lanes."""
     wanted = chosen(config.option.lane)
+    missed = {item.nodeid for item in items if lane_of(item) != "fast" and not _has_slow(item.path)}
+    assert not missed, f"no slow lane would find {missed}"
     left_out = [item for item in items if lane_of(item) not in wanted]
     if left_out:
         config.hook.pytest_deselected(items=left_out)

@@ -18,15 +18,14 @@ import nats
 import sqlalchemy as sa
 from msgspec import Struct
 from nats.aio.client import Client as NatsClient
-from nats.js.api import ConsumerConfig
 
 from commands import Up, started
 from eventually import eventually
 from faults.breaking import Broker, Database, say_nothing
-from faults.publishing import STREAMS, TABLES, Publisher, events, recorded
+from faults.publishing import TABLES, Publisher, events, recorded
+from redelivery import shorten_ack_wait
 from vedette.bus.connection import RECONNECT_FOR_EVER, close
 from vedette.bus.provisioning import provision
-from vedette.messages.consumers import recording
 from vedette.messages.events import Event
 from vedette.settings import Nats, Settings
 from vedette_recorder import tables
@@ -163,11 +162,8 @@ class Scene:
         return await findings(self.publisher, self._database.url)
 
     async def shorten_ack_wait(self, to_s: float) -> None:
-        """Have what a killed recorder held delivered again after *to_s*, so that nobody waits for a minute."""
-        for stream in STREAMS:
-            config = (await self._js.consumer_info(stream, recording(stream).name)).config
-            assert isinstance(config, ConsumerConfig)
-            await self._js.add_consumer(stream, config.evolve(ack_wait=to_s))
+        """Have what a killed recorder held delivered again after *to_s*."""
+        await shorten_ack_wait(self._js, to_s)
 
 
 async def findings(publisher: Publisher, url: str) -> Findings:

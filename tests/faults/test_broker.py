@@ -19,6 +19,7 @@ from faults.proxy import Proxy, proxy
 from faults.publishing import Publisher, events, recorded
 from faults.replicas import Replica
 from faults.storm import Findings, findings
+from redelivery import shorten_ack_wait
 from vedette.bus.connection import RECONNECT_FOR_EVER
 from vedette.bus.provisioning import provision
 from vedette.client import Client
@@ -28,6 +29,8 @@ from vedette.runtime.service import open_service
 from vedette.settings import Nats, Settings
 
 EVENTS = 400
+# What a service held when its connection broke comes again after so long.
+ACK_WAIT_S = 5.0
 # A half-open connection is noticed after two pings of five seconds, a broken one at once; on a busy machine later.
 NOTICED_WITHIN_S = 60.0
 # Longer than the attempts that nats-py makes by default, at one a second.
@@ -107,6 +110,7 @@ async def scene(directory: Path) -> AsyncIterator[tuple[Scene, Sqlite, NatsClien
         )
         stack.push_async_callback(connection.close)
         await provision(connection, Settings(nats=Nats(expected_models=10)))
+        await shorten_ack_wait(connection.jetstream(timeout=60), ACK_WAIT_S)
         network = await stack.enter_async_context(proxy(broker.server.port))
 
         def url(user: str) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
@@ -160,21 +160,20 @@ async def test_a_flood_keeps_nobody_else_from_an_answer(
     services: list[Replica], server: NatsServer, tmp_path: Path
 ) -> None:
     """The broker cuts it off; another asks meanwhile and is answered, and nobody keeps what it does not take."""
+
+    async def cut() -> bool:
+        return "Slow Consumer" in (tmp_path / "nats" / "nats-server.log").read_text()
+
     before_mb = resident_mb(services[0].process.pid)
     slowest, asked = 0.0, 0
     async with Client(server.url("agent"), timeout_s=60) as honest:
-        flooding = asyncio.create_task(_flood(server))
+        flooding = asyncio.create_task(_flood(server, cut))
         while not flooding.done() or asked < 50:
             began = time.monotonic()
             await honest.best("chat")
             slowest = max(slowest, time.monotonic() - began)
             asked += 1
         await flooding
-
-        async def cut() -> bool:
-            return "Slow Consumer" in (tmp_path / "nats" / "nats-server.log").read_text()
-
-        await eventually(cut, what="the broker to cut who reads nothing")
         await honest.best("chat")
     grown_mb = resident_mb(services[0].process.pid) - before_mb
     print(
@@ -184,8 +183,8 @@ async def test_a_flood_keeps_nobody_else_from_an_answer(
     assert await services[0].health() == 200
 
 
-async def _flood(server: NatsServer) -> None:
-    """Ask FLOOD questions over a bare socket that is never read."""
+async def _flood(server: NatsServer, cut: Callable[[], Awaitable[bool]]) -> None:
+    """Ask FLOOD questions over a bare socket that is never read, and wait until it is *cut*."""
     login, _, where = server.url("agent").removeprefix("nats://").partition("@")
     user, _, password = login.partition(":")
     host, _, port = where.partition(":")
@@ -199,8 +198,7 @@ async def _flood(server: NatsServer) -> None:
             writer.write(asking * 100)
             await writer.drain()
             await asyncio.sleep(0.01)
-        async with asyncio.timeout(60):
-            await writer.wait_closed()
+    await eventually(cut, what="the broker to cut who reads nothing")
     writer.transport.abort()
 
 

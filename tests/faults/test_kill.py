@@ -18,11 +18,13 @@ from eventually import eventually
 from faults.breaking import say_nothing
 from faults.publishing import recorded
 from providers.fake_ollama import fake_ollama
+from redelivery import shorten_ack_wait
 from vedette.bus.connection import barrier, close
 from vedette.client import Client
 from vedette.messages.events import Tick
 
 KILLS = 3
+ACK_WAIT_S = 10.0
 BUSY = """
 [schedule]
 availability = "1s"
@@ -109,6 +111,9 @@ async def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path: Path) -> N
         # No more work is begun; what was in hand comes back after its acknowledgement is overdue.
         async with up(state, config(QUIET, one=one.url, two=two.url)) as running:
             await running.line("ready")
+            operator = await nats.connect(running.connection.operator_url)
+            js = operator.jetstream(timeout=60)
+            await shorten_ack_wait(js, ACK_WAIT_S)
             async with Client(running.connection.nats_url, timeout_s=60) as client:
 
                 async def all_known() -> bool:
@@ -121,8 +126,6 @@ async def test_killed_at_any_moment_it_goes_on_where_it_was(tmp_path: Path) -> N
                     }
 
                 await eventually(all_known, what="all models known")
-            operator = await nats.connect(running.connection.operator_url)
-            js = operator.jetstream(timeout=60)
             await eventually(lambda: recorded(js), what="everything recorded")
 
             async def each_once() -> list[tuple[str, str]]:
