@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -34,6 +35,7 @@ class Upstream:
         self.passing = Passing(way)
         self.base_url = base_url  # for OpenAI clients
         self._way = way
+        self._origin = _origin(http_url(way.url))
         self._at_once = at_once
         self._running = 0
         self._waiting: list[asyncio.Future[None]] = []
@@ -56,7 +58,7 @@ class Upstream:
 
     def reaches(self, url: str) -> bool:
         """Return whether *url* is at this endpoint: credentials go nowhere else, whatever a message says."""
-        return _origin(url) == _origin(http_url(self._way.url))
+        return _origin(url) == self._origin
 
     async def room(self, within_s: float) -> bool:
         """Wait until there is room, at most *within_s*; return whether there is."""
@@ -102,6 +104,7 @@ class Upstream:
             await self.close()
 
 
+@lru_cache(maxsize=1024)
 def _origin(url: str) -> tuple[str, str | None, int | None]:
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)

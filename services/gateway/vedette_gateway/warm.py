@@ -25,6 +25,7 @@ class Patience(Struct, frozen=True, kw_only=True):
     usable_s: float
     wait_s: float = _SILENT_S  # until another reply that fits is given
     give_up_s: float = 2.0  # where none fits
+    rest_s: float = 0.05  # before an older reply is asked for again: the request that got it goes first
 
 
 class Reply(NamedTuple, Generic[T]):
@@ -120,12 +121,14 @@ class Warm(Generic[T]):
         if kept.value is not None and age_s <= self._patience.fresh_s:
             return Reply(kept.value, is_stale=False)
         silent = bool(self._silence)
-        if kept.asking is None:
-            kept.asking = asyncio.create_task(self._refresh(kept, request))
-            kept.asking.add_done_callback(_take_exception)
         # Who waited for a service that is away would wait at each request.
-        if kept.value is not None and (silent or age_s <= self._patience.usable_s):
-            return Reply(kept.value, is_stale=silent)
+        given = kept.value if silent or age_s <= self._patience.usable_s else None
+        if kept.asking is None:
+            rest_s = None if given is None else self._patience.rest_s
+            kept.asking = asyncio.create_task(self._refresh(kept, request, rest_s))
+            kept.asking.add_done_callback(_take_exception)
+        if given is not None:
+            return Reply(given, is_stale=silent)
         if silent and (earlier := self._earlier(request)) is not None:
             return Reply(earlier, is_stale=True)
         asking = kept.asking
@@ -168,8 +171,10 @@ class Warm(Generic[T]):
             if kept.value is not None and matches(kept.value):
                 kept.at = min(kept.at, self._now() - 2 * self._patience.fresh_s)
 
-    async def _refresh(self, kept: _Kept[T], request: bytes) -> T:
+    async def _refresh(self, kept: _Kept[T], request: bytes, rest_s: float | None) -> T:
         try:
+            if rest_s is not None:
+                await asyncio.sleep(rest_s)
             value = await self._ask(request)
         except NoAnswer:
             if kept.value is None:

@@ -4,13 +4,15 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 
 import httpcore
 import httpx
 
 from vedette.providers._outbound import Guarded
 
-_IDLE_S = 2.0  # servers wait longer (uvicorn and Node 5 s), so that none closes under a request
+_MAX_URLS = 256  # kept taken apart: httpx takes longer for one than a gateway takes for its choice
+IDLE_S = 2.0  # servers wait longer (uvicorn and Node 5 s), so that none closes under a request
 # The first that fits counts: the general ones are last.
 _ERRORS: tuple[tuple[type[Exception], type[httpx.TransportError]], ...] = (
     (httpcore.ConnectTimeout, httpx.ConnectTimeout),
@@ -40,6 +42,17 @@ def _errors_of_httpx() -> Iterator[None]:
         raise
 
 
+def _url(url: httpx.URL) -> httpcore.URL:
+    return httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+
+
+@lru_cache(maxsize=_MAX_URLS)
+def _place(url: str) -> tuple[httpcore.URL, bytes]:
+    """Return *url* taken apart, and its `Host`. Raises httpx.InvalidURL."""
+    request = httpx.Request("POST", url)
+    return _url(request.url), request.headers["Host"].encode("ascii")
+
+
 class _Body(httpx.AsyncByteStream):
     """The body of a response, as it arrives."""
 
@@ -60,6 +73,7 @@ class Transport(httpx.AsyncBaseTransport):
     """Sends requests to a server, by TCP or the unix socket *uds*, where *allowed* lets them go.
 
     With *ahead_bytes*, the kernel takes about so much of a reply that is not read yet. libuv reads all of it at once.
+    A connection without a request is closed after *idle_s*.
     """
 
     def __init__(
@@ -69,13 +83,14 @@ class Transport(httpx.AsyncBaseTransport):
         tls: ssl.SSLContext,
         uds: str | None = None,
         ahead_bytes: int | None = None,
+        idle_s: float = IDLE_S,
     ) -> None:
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=tls,
             max_connections=None,
             # httpcore counts connections in use here too: with a limit it keeps none while more are in use.
             max_keepalive_connections=None,
-            keepalive_expiry=_IDLE_S,
+            keepalive_expiry=idle_s,
             uds=uds,
             network_backend=Guarded(allowed),
             socket_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, ahead_bytes)] if ahead_bytes else None,
@@ -85,35 +100,41 @@ class Transport(httpx.AsyncBaseTransport):
         """Send *request*; return the response with its body still to come. Raises httpx.TransportError."""
         sent = httpcore.Request(
             method=request.method,
-            url=httpcore.URL(
-                scheme=request.url.raw_scheme,
-                host=request.url.raw_host,
-                port=request.url.port,
-                target=request.url.raw_path,
-            ),
+            url=_url(request.url),
             headers=request.headers.raw,
             content=request.stream,
             extensions=request.extensions,
         )
-        with _errors_of_httpx():
-            response = await self._pool.handle_async_request(sent)
-        return httpx.Response(
-            response.status,
-            headers=response.headers,
-            stream=_Body(response),
-            extensions=response.extensions,
-        )
+        return await self._sent(sent)
 
     async def post(
-        self, url: httpx.URL | str, body: bytes, headers: Mapping[str, str], *, connect_s: float
+        self, url: str, body: bytes, headers: Mapping[str, str], *, connect_s: float
     ) -> httpx.Response:
         """POST *body* without a client of httpx: cookies, redirects, logins and proxies are what must not happen.
 
         Return the response, which the caller closes, as soon as its headers have come. Raises httpx.TransportError.
         """
-        timeouts = {"connect": connect_s, "read": None, "write": None, "pool": None}
-        return await self.handle_async_request(
-            httpx.Request("POST", url, headers=headers, content=body, extensions={"timeout": timeouts})
+        place, host = _place(url)
+        raw = [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
+        if not any(name.lower() == b"host" for name, _ in raw):
+            raw.insert(0, (b"Host", host))
+        sent = httpcore.Request(
+            b"POST",
+            place,
+            headers=[*raw, (b"Content-Length", b"%d" % len(body))],
+            content=body,
+            extensions={"timeout": {"connect": connect_s, "read": None, "write": None, "pool": None}},
+        )
+        return await self._sent(sent)
+
+    async def _sent(self, request: httpcore.Request) -> httpx.Response:
+        with _errors_of_httpx():
+            response = await self._pool.handle_async_request(request)
+        return httpx.Response(
+            response.status,
+            headers=response.headers,
+            stream=_Body(response),
+            extensions=response.extensions,
         )
 
     async def aclose(self) -> None:

@@ -14,7 +14,7 @@ from vedette.errors import ProviderError
 from vedette.providers import Access
 from vedette.providers._http import CONNECT_TIMEOUT_S, tls, translated
 from vedette.providers._refusals import judged, wait_s
-from vedette.providers._transport import Transport
+from vedette.providers._transport import IDLE_S, Transport
 from vedette.providers.addresses import query_of, socket_of
 from vedette.providers.redaction import Secrets
 from vedette.types import Outcome
@@ -22,6 +22,8 @@ from vedette.types import Outcome
 _MAX_REFUSAL_BYTES: Final = 64 * 1024
 # For a caller who reads nothing, 5 MB of a fast reply were held without it.
 _AHEAD_BYTES: Final = 128 * 1024
+# What speaks TLS is a proxy or a service, which waits a minute or longer; a handshake takes several round trips.
+_IDLE_TLS_S: Final = 30.0
 _STALE_WITHIN_S: Final = 0.1
 # Only of these a caller learns: the others are of the connection, or of the server's own house.
 _PASSED_ON: Final = ("content-type", "retry-after", "x-request-id")
@@ -111,7 +113,11 @@ class Passing:
             "Content-Type": "application/json",
         }
         self._transport = Transport(
-            access.allowed, tls=tls(access), uds=socket[0] if socket else None, ahead_bytes=_AHEAD_BYTES
+            access.allowed,
+            tls=tls(access),
+            uds=socket[0] if socket else None,
+            ahead_bytes=_AHEAD_BYTES,
+            idle_s=_IDLE_TLS_S if access.url.startswith("https://") else IDLE_S,
         )
 
     async def close(self) -> None:
@@ -131,7 +137,7 @@ class Passing:
 
     async def _send(self, url: str, body: bytes) -> httpx.Response:
         began = time.monotonic()
-        at = httpx.URL(url, params=self._query) if self._query else httpx.URL(url)
+        at = str(httpx.URL(url, params=self._query)) if self._query else url
         while True:
             try:
                 with translated(self._access.url):
