@@ -140,11 +140,21 @@ async def listening(
     task = asyncio.create_task(server.serve(sockets=[listener]))
     bound = listener.getsockname()[1]
     try:
+        await _started(server, task)
         yield url_of(host, bound)
     finally:
         server.should_exit = True
         await task
         listener.close()
+
+
+async def _started(server: uvicorn.Server, task: "asyncio.Task[None]") -> None:
+    """Wait until connections are served: the kernel accepts them before, and their callers would wait without limit."""
+    while not server.started:
+        if task.done():
+            task.result()
+            raise RuntimeError("the HTTP server ended before it started")
+        await asyncio.sleep(0)
 
 
 def url_of(host: str, port: int) -> str:
