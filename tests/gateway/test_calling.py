@@ -10,8 +10,10 @@ import pytest
 from eventually import eventually
 from gateways import KEY, MESSAGES, door, settled
 from providers.replay import Exchange, Write, hang, reply, stream
+from vedette.providers.passing import Refusal
 from vedette.settings import CallerKey
-from vedette.types import Outcome
+from vedette.types import ModelRef, Outcome
+from vedette_gateway.calling import Attempt, problem_of
 
 CHAT = ("POST", "/v1/chat/completions")
 ANSWER = {
@@ -136,6 +138,34 @@ async def test_a_stream_that_stalls_is_ended() -> None:
         gate.servers[0].routes[CHAT] = stalls
         response = await gate.chat(stream=True)
         assert '"code":"timeout"' in response.text
+
+
+def failure(outcome: Outcome, status: int | None = None) -> Attempt:
+    refusal = None
+    if status is not None:
+        refusal = Refusal(status=status, body=b"", media_type="", outcome=outcome, said="no")
+    return Attempt(model=ModelRef("a", "m"), outcome=outcome, refusal=refusal)
+
+
+@pytest.mark.parametrize(
+    ("failed", "expected"),
+    [
+        ([failure(Outcome.BAD_REQUEST, 422)], (422, "refused_by_model")),
+        ([failure(Outcome.UNSUPPORTED, 501)], (400, "refused_by_model")),
+        ([failure(Outcome.UNSUPPORTED, 500), failure(Outcome.NOT_FOUND, 404)], (400, "refused_by_model")),
+        ([failure(Outcome.NOT_FOUND, 404)], (404, "not_found_by_model")),
+        ([failure(Outcome.NOT_FOUND, 404), failure(Outcome.SERVER_ERROR, 500)], (502, "all_failed")),
+        ([failure(Outcome.BUSY, 503)], (429, "all_busy")),
+        ([failure(Outcome.TIMEOUT)], (504, "all_timed_out")),
+        ([], (503, "no_model")),
+    ],
+)
+def test_only_what_may_pass_has_a_status_after_which_clients_ask_again(
+    failed: list[Attempt], expected: tuple[int, str]
+) -> None:
+    """The clients of OpenAI, Vercel's and LiteLLM do after 408, 409, 429 and from 500 on."""
+    problem = problem_of(failed)
+    assert (problem.status, problem.code) == expected
 
 
 async def test_a_wrong_request_is_not_tried_everywhere() -> None:

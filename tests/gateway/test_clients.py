@@ -9,11 +9,16 @@ from urllib.parse import urlsplit
 import httpx
 import openai
 import pytest
+from starlette.requests import Request
 
-from gateways import MESSAGES, Door, door
+from gateways import MESSAGES, Door, Ranking, door
 from providers.replay import reply, stream
 from vedette.errors import ConfigurationError
-from vedette.settings import parse
+from vedette.messages.queries import ModelView
+from vedette.settings import Gateway, parse
+from vedette.testing import EPOCH
+from vedette_gateway import api
+from vedette_gateway.usage import Usage
 
 CHAT = ("POST", "/v1/chat/completions")
 ANSWER = {
@@ -143,6 +148,23 @@ async def test_the_list_can_be_asked_for_by_head() -> None:
         response = await gate.client.head("/v1/models")
         assert response.status_code == 200
         assert not response.content
+
+
+async def test_the_list_comes_in_time_without_the_models_that_do_not() -> None:
+    class Slow(Ranking):
+        async def listed(self) -> list[ModelView]:
+            await asyncio.Event().wait()
+            return []
+
+    settings = Gateway()
+    entrance = api.Entrance(settings, Usage(now=lambda: EPOCH, replica="one"), now=lambda: 0.0)
+    listed = api.Listed(entrance=entrance, finding=Slow(), use_cases=lambda: ("chat",), within_s=0.01)  # type: ignore[arg-type]
+    request = Request(
+        {"type": "http", "method": "GET", "path": "/v1/models", "headers": [(b"host", b"localhost")]}
+    )
+    async with asyncio.timeout(30):
+        response = await listed.all(request)
+    assert [one["id"] for one in json.loads(bytes(response.body))["data"]] == ["vedette/auto", "vedette/chat"]
 
 
 async def test_a_compressed_body_is_refused() -> None:

@@ -17,8 +17,10 @@ from vedette.messages.events import AsOf
 from vedette.messages.queries import (
     ErrorBody,
     ErrorReply,
+    ExplainReply,
     Recommendation,
     RecommendRequest,
+    Rejection,
     Relaxation,
     TopReply,
 )
@@ -64,6 +66,20 @@ def reply(**fields: Any) -> TopReply:
     as_of = AsOf(sequence=1, scored_at=EPOCH)
     usual = {"use_case": "chat", "recommendations": (), "considered": 1, "rejected": {}, "as_of": as_of}
     return TopReply(**{**usual, **fields})
+
+
+def explanation(*rejections: Rejection) -> ExplainReply:
+    return ExplainReply(
+        use_case="chat",
+        recommendations=(),
+        rejections=rejections,
+        considered=1,
+        rejected={},
+        weights={},
+        risk="neutral",
+        as_of=AsOf(sequence=1, scored_at=EPOCH),
+        summary=(),
+    )
 
 
 BEST = Recommendation(
@@ -161,17 +177,20 @@ async def test_a_prompt_that_no_model_has_room_for_is_too_long() -> None:
 
 
 @pytest.mark.parametrize(
-    ("also", "constraint"), [(("statuses",), ROOM), ((), "constraints.max_ttft_ms"), ((), "capabilities")]
+    ("code", "expected"), [("status", (503, "no_model")), ("capability", (400, "no_model_fits"))]
 )
-async def test_what_else_is_in_the_way_may_pass(also: tuple[str, ...], constraint: str) -> None:
+async def test_the_reasons_say_whether_to_ask_again(code: str, expected: tuple[int, str]) -> None:
     class Other(Recommender):
         async def request(self, subject: str, payload: bytes, **_: Any) -> Msg:
+            if subject == "recommend.explain":
+                why = Rejection(model=MODEL, code=code, need="tools")
+                return Msg(None, data=encode(explanation(why)))  # type: ignore[arg-type]
             self.asked.append(None)
-            relax = Relaxation(constraint=constraint, need=2, to=1, model=MODEL, also=also)
+            relax = Relaxation(constraint="constraints.statuses", model=MODEL) if code == "status" else None
             return Msg(None, data=encode(reply(relax=relax)))  # type: ignore[arg-type]
 
     other = Other(4096)
     with pytest.raises(Problem) as raised:
         await found(other, wanted(8000, max_tokens=32_000))
-    assert (raised.value.status, raised.value.code) == (503, "no_model")
+    assert (raised.value.status, raised.value.code) == expected
     assert len(other.asked) == 1

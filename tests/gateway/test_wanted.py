@@ -43,6 +43,16 @@ def test_a_model_names_a_target(model: str, target: Target) -> None:
         ({"tools": [{"type": "function"}]}, {"chat", "tools"}),
         ({"tools": [{"type": "function"}], "tool_choice": "none"}, {"chat"}),
         ({"tools": []}, {"chat"}),
+        ({"tools": None}, {"chat"}),
+        ({"functions": [{"name": "read"}]}, {"chat", "tools"}),
+        ({"functions": [{"name": "read"}], "function_call": "none"}, {"chat"}),
+        ({"text": {"format": {"type": "json_schema", "name": "x"}}}, {"chat", "json_schema"}),
+        ({"text": {"verbosity": "low"}}, {"chat"}),
+        ({"input": [{"type": "reasoning"}, {"content": [{"type": "input_image"}]}]}, {"chat", "vision"}),
+        (
+            {"messages": [{"content": ["image_url"]}, {"content": [{"type": "image_url"}]}]},
+            {"chat", "vision"},
+        ),
         ({"response_format": {"type": "json_schema", "json_schema": {}}}, {"chat", "json_schema"}),
         ({"response_format": {"type": "json_object"}}, {"chat"}),
         (
@@ -81,6 +91,14 @@ def test_a_long_request_needs_room_for_prompt_and_answer() -> None:
     assert one.unmeasured == "keep"
 
 
+@pytest.mark.parametrize("unlimited", [-1, 2**63, 10**30])
+def test_a_limit_that_is_none_is_no_need(unlimited: int) -> None:
+    """LM Studio and llama.cpp take -1 for it, others send the largest number they have."""
+    wanted = chat(max_tokens=unlimited)
+    assert wanted.recommendation("chat", caller="me", limit=4, room=wanted.rooms[-1]).capabilities
+    assert asked(wanted).constraints.min_context_tokens in (None, 2**40)
+
+
 def test_pictures_are_no_text() -> None:
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 1_000_000}}
     assert chat(messages=[{"role": "user", "content": [picture]}]).tokens == 0
@@ -95,6 +113,14 @@ def test_wishes_stand_in_headers() -> None:
     assert request.constraints.max_ttft_ms == 800
     assert request.weights == {"speed": 2.0}
     assert request.session == "s"
+
+
+def test_the_conversation_of_a_client_is_the_session_unless_the_caller_names_one() -> None:
+    derived = asked(chat(prompt_cache_key="c")).session
+    assert derived is not None
+    assert derived.startswith("s")
+    assert asked(chat(prompt_cache_key="c", vedette={"session": "mine"})).session == "mine"
+    assert asked(chat(user="me")).session is None
 
 
 def test_wishes_stand_in_the_body_and_reach_no_server() -> None:
@@ -116,8 +142,12 @@ def test_wishes_stand_in_the_body_and_reach_no_server() -> None:
         (b'{"model": ', "invalid_json"),
         (b'{"messages": []}', "missing_field"),
         (b'{"model": 7}', "missing_field"),
+        (b'{"model": "vedette/chat", "input": "hi"}', "missing_field"),
         (b'{"model": "vedette/chat", "vedette": 7}', "invalid_value"),
         (b"[" * 100_000, "invalid_json"),
+        (b'{"model": "m", "messages": ' + b"[" * 100_000, "invalid_json"),
+        (b'{"model": "m", "temperature": NaN}', "invalid_json"),
+        (b'{"model": "m"}{"model": "n"}', "invalid_json"),
     ],
 )
 def test_a_wrong_body_is_refused(body: bytes, code: str) -> None:
@@ -139,3 +169,21 @@ def test_every_other_field_is_passed_on_as_it_was_written() -> None:
         sent
         == b'{"model":"m/1","temperature":0.10,"messages":[ {"role":"user","content":"\\u00e9"} ],"x":1e5}'
     )
+
+
+def test_of_two_models_a_server_gets_one_name() -> None:
+    """A server that reads the first of two equal keys would else run another model than the one that was chosen."""
+    one = read("chat/completions", b'{"model":"a/secret","messages":[],"model":"vedette/chat"}', ())
+    assert one.target == Target("use case", "chat")
+    assert one.body("m") == b'{"model":"m","messages":[]}'
+
+
+@pytest.mark.parametrize("depth", range(900, 1100, 5))
+def test_however_deep_a_field_is_it_is_read_or_refused(depth: int) -> None:
+    body = b'{"model": "m", "input": [{"content": %s"input_image"%s}]}' % (b"[" * depth, b"]" * depth)
+    codes = []
+    try:
+        assert read("responses", body, ()).capabilities == {Capability.CHAT}
+    except RequestError as error:
+        codes.append(error.code)
+    assert codes in ([], ["invalid_json"])

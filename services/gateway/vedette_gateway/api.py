@@ -17,7 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vedette.errors import NoAnswer, ProviderError, RequestError
-from vedette.messages.queries import UsageReply, UsageRequest, Used
+from vedette.messages.queries import ModelView, UsageReply, UsageRequest, Used
 from vedette.messages.validation import decode
 from vedette.providers.observing import Api
 from vedette.runtime.origins import Hosts, is_cross_site
@@ -40,6 +40,7 @@ _AZURE: Final = re.compile(
 )
 _LAST_WORDS_S: Final = 1.0  # for the error event of a stream that is cut off
 _DEPLOYMENT: Final = "vedette.deployment"
+_LIST_S: Final = 8.0  # for all pages of the list together; Open WebUI waits 10 s for a list
 _BODY_S: Final = 60.0  # for the body of a request to arrive
 _CHARACTERS_A_TOKEN: Final = 4  # where no usage is told
 
@@ -120,7 +121,7 @@ class Posted:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Reply to one request; end it upstream as soon as its caller is gone."""
-        headers, client = Headers(scope=scope), scope.get("client")
+        headers, client = _headers(scope), scope.get("client")
         try:
             caller = self._entrance.caller(headers, client[0] if client else "")
         except Problem as problem:
@@ -129,16 +130,22 @@ class Posted:
             return
         tried = list[Attempt]()
         try:
-            await self._serve(scope, receive, send, caller, tried)
+            await self._serve(scope, headers, receive, send, caller, tried)
         except (Problem, RequestError) as error:
             refused = error if isinstance(error, Problem) else Problem.of(error)
             told = telling.of_problem(refused, tried) | self._entrance.headers(caller)
             await _send_problem(send, refused, told)
 
     async def _serve(
-        self, scope: Scope, receive: Receive, send: Send, caller: Caller, tried: list[Attempt]
+        self,
+        scope: Scope,
+        headers: Mapping[str, str],
+        receive: Receive,
+        send: Send,
+        caller: Caller,
+        tried: list[Attempt],
     ) -> None:
-        headers, calls = Headers(scope=scope), self._calls()
+        calls = self._calls()
         try:
             async with asyncio.timeout(_BODY_S):
                 body = await _body(receive, headers, calls.settings.max_body_bytes)
@@ -148,8 +155,7 @@ class Posted:
             return
         try:
             self._entrance.check(caller)
-            given = ((name, headers[name]) for name in headers)
-            wanted = read(self._api, body, given, deployment=scope.get(_DEPLOYMENT))
+            wanted = read(self._api, body, headers.items(), deployment=scope.get(_DEPLOYMENT))
         except (Problem, RequestError):
             metrics.REQUESTS.labels(caller.name, "refused").inc()
             raise
@@ -250,6 +256,14 @@ class Posted:
         self._usage.add(caller.name, Used(tokens=prompt + output, usd=usd))
 
 
+def _headers(scope: Scope) -> dict[str, str]:
+    """Return the headers of a request, in lower case; of one that came twice the first."""
+    found: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        found.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+    return found
+
+
 def _reading(send: Send, stall_s: float) -> Send:
     """Return *send* with a deadline: a caller that reads nothing for *stall_s* is disconnected and frees its place."""
 
@@ -313,10 +327,12 @@ class Listed:
         entrance: Entrance,
         finding: Finding,
         use_cases: Callable[[], Collection[str]],
+        within_s: float = _LIST_S,
     ) -> None:
         self._entrance = entrance
         self._finding = finding
         self._use_cases = use_cases
+        self._within_s = within_s
 
     async def all(self, request: Request) -> Response:
         """Reply with the list."""
@@ -350,15 +366,21 @@ class Listed:
 
     async def _listing(self) -> listing.Listing:
         names = list(self._use_cases())
-        rankings = await asyncio.gather(*(self._finding.ranking(name, _MAX_LISTED_SCORES) for name in names))
+        async with asyncio.TaskGroup() as asking:
+            models = asking.create_task(self._models())
+            asked = [asking.create_task(self._finding.ranking(name, _MAX_LISTED_SCORES)) for name in names]
+        rankings = [one.result() for one in asked]
         winners = {name: next(iter(ranking), None) for name, ranking in zip(names, rankings, strict=True)}
         by_name = dict(zip(names, rankings, strict=True))
         scores = {one.model: one.score for name in ("embedding", "chat") for one in by_name.get(name, ())}
+        return listing.listing(winners, models.result(), scores)
+
+    async def _models(self) -> list[ModelView]:
         try:
-            models = await self._finding.listed()
-        except NoAnswer:
-            models = []  # the virtual ones are known all the same
-        return listing.listing(winners, models, scores)
+            async with asyncio.timeout(self._within_s):
+                return await self._finding.listed()
+        except (TimeoutError, NoAnswer):
+            return []  # the virtual ones are known all the same
 
 
 def _response(problem: Problem) -> Response:
@@ -382,12 +404,12 @@ def _unknown(request: Request) -> Response:
 def application(posted: Callable[[Api], Posted], listed: Listed, entrance: Entrance) -> ASGIApp:
     """Return the API as an ASGI application."""
     routes = [
-        *(Route(f"/v1/{api}", posted(api), methods=["POST"]) for api in get_args(Api)),
         Route("/v1/models", listed.all, methods=["GET"]),
         Route("/v1/models/{name:path}", listed.one, methods=["GET"]),
         Route("/{rest:path}", _Unknown()),
     ]
-    return _Origins(_Joined(Starlette(routes=routes)), entrance)
+    apis = {f"/v1/{api}": posted(api) for api in get_args(Api)}
+    return _Origins(_Joined(apis, Starlette(routes=routes)), entrance)
 
 
 class _Joined:
@@ -396,15 +418,21 @@ class _Joined:
     And those of Azure's clients, which name the model in the path, as a deployment.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, posted: Mapping[str, Posted], app: ASGIApp) -> None:
+        self._posted = (
+            posted  # without the layers that *app* puts around each request and each chunk of a reply
+        )
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the path without what stands around it."""
+        app = self._app
         if scope["type"] == "http":
             path, deployment = route(scope["path"])
             scope = {**scope, "path": path, _DEPLOYMENT: deployment}
-        await self._app(scope, receive, send)
+            if scope["method"] == "POST":
+                app = self._posted.get(path, app)
+        await app(scope, receive, send)
 
 
 def route(path: str) -> tuple[str, str | None]:

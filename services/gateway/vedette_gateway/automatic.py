@@ -87,7 +87,7 @@ class _Form(Struct):
 def _wants_json(wanted: Wanted) -> bool:
     try:
         form = msgspec.json.decode(wanted.fields.get("response_format", b"{}"), type=_Form)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return form.type == "json_object"
 

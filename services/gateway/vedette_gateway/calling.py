@@ -17,6 +17,7 @@ from vedette.providers.observing import Account, Observed
 from vedette.providers.passing import Refusal, Reply
 from vedette.settings import Gateway
 from vedette.types import ModelRef, Outcome, Price
+from vedette_gateway.fitting import AGAIN_S
 from vedette_gateway.problems import Problem
 from vedette_gateway.upstreams import Aside, Upstream, Upstreams, is_of_the_request
 from vedette_gateway.wanted import Wanted
@@ -25,6 +26,8 @@ _SLOWER: Final = 5.0  # how many times slower than expected a model may be befor
 _USUAL_OUTPUT_TOKENS: Final = 2048  # of a reply in one piece whose request names no limit
 _MAX_PRELUDE_BYTES: Final = 64 * 1024
 _MAX_DETAIL: Final = 200
+# Of refusals: clients send a request again after other ones, such as the 501 of an API that is missing.
+_REFUSALS: Final = frozenset({400, 403, 404, 405, 413, 415, 422})
 _AGREED: Final = 2  # servers that refuse a request itself, until it is taken for wrong
 
 
@@ -276,12 +279,15 @@ def _refused(model: ModelRef, refusal: Refusal) -> Attempt:
 def problem_of(failed: Sequence[Attempt]) -> Problem:
     """Return the reply to the caller when no model took the request."""
     if not failed:
-        return Problem(503, "no_model", "no model that fits is at an endpoint that this gateway can call")
+        problem = "no model that fits is at an endpoint that this gateway can call"
+        return Problem(503, "no_model", problem, retry_after_s=AGAIN_S)
     told = "; ".join(map(str, failed))
-    own = next((one.refusal for one in failed if is_of_the_request(one.outcome) and one.refusal), None)
     outcomes = {one.outcome for one in failed}
-    if own is not None and all(is_of_the_request(one.outcome) for one in failed):
-        return Problem(own.status, "refused_by_model", told)
+    if all(is_of_the_request(one) or one is Outcome.NOT_FOUND for one in outcomes):
+        own = next((one.refusal for one in failed if is_of_the_request(one.outcome) and one.refusal), None)
+        if own is None:
+            return Problem(404, "not_found_by_model", f"no server has this model or this API: {told}")
+        return Problem(own.status if own.status in _REFUSALS else 400, "refused_by_model", told)
     if outcomes <= {Outcome.RATE_LIMITED, Outcome.BUSY, Outcome.LOADING, Outcome.QUOTA_USED}:
         waits = [one.retry_after_s for one in failed if one.retry_after_s is not None]
         return Problem(429, "all_busy", f"every model is busy: {told}", retry_after_s=min(waits, default=1.0))

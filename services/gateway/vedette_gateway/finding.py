@@ -16,6 +16,7 @@ from vedette.errors import NoAnswer, RequestError
 from vedette.messages.codec import encode
 from vedette.messages.constraints import Constraints
 from vedette.messages.queries import (
+    ExplainReply,
     ModelRequest,
     ModelsReply,
     ModelsRequest,
@@ -25,12 +26,12 @@ from vedette.messages.queries import (
     TopReply,
 )
 from vedette.messages.validation import reference, use_case_of
-from vedette.text.figures import number
 from vedette.text.shown import shown_name
 from vedette.types import Status
 from vedette_gateway import nearest
 from vedette_gateway.automatic import Guess, guess
 from vedette_gateway.calling import Candidate
+from vedette_gateway.fitting import lacks_room, unfit
 from vedette_gateway.keys import Caller
 from vedette_gateway.problems import Problem
 from vedette_gateway.voting import Embedder, Voting
@@ -93,12 +94,19 @@ class Finding:
         async def models(request: bytes) -> ModelsReply:
             return await self._ask("models.list", request, ModelsReply, _LIST_TIMEOUT_S)
 
+        async def explained(request: bytes) -> ExplainReply:
+            return await self._ask("recommend.explain", request, ExplainReply, _TIMEOUT_S)
+
         def ranked(earlier: Iterable[tuple[bytes, TopReply]], request: bytes) -> TopReply | None:
             return nearest.ranking(chain(earlier, self._ready.items()), request)
 
         self._rankings = Warm(top, monotonic=monotonic, silence=silence, patience=_WARM, fitting=ranked)
         self._models: Warm[ModelsReply] = Warm(
             model, monotonic=monotonic, silence=silence, patience=_WARM, fitting=none_fits
+        )
+
+        self._explained: Warm[ExplainReply] = Warm(
+            explained, monotonic=monotonic, silence=silence, patience=_WARM, fitting=none_fits
         )
 
         # Of models by name: asked for by requests, which wait less than who lists all models.
@@ -175,7 +183,7 @@ class Finding:
             one for recommended in reply.value.recommendations if (one := _candidate(recommended))
         )
         if not candidates:
-            raise unfit(use_case, reply.value)
+            raise await self._unfit(wanted, use_case, caller, limit, reply.value)
         return Found(
             candidates=candidates,
             use_case=use_case,
@@ -203,6 +211,21 @@ class Finding:
             if not lacks_room(reply.value):
                 return reply
         return await self._rankings.of(least, needed=not waited)
+
+    async def _unfit(
+        self, wanted: Wanted, use_case: str, caller: Caller, limit: int, reply: TopReply
+    ) -> Problem:
+        """Return why no model is a candidate, and whether it makes sense to ask again."""
+        if reply.recommendations or lacks_room(reply):
+            return unfit(use_case, reply, None)
+        request = encode(
+            wanted.recommendation(use_case, caller=caller.name, limit=limit, room=wanted.least_tokens)
+        )
+        try:
+            explained = (await self._explained.of(request)).value
+        except RequestError:
+            explained = None
+        return unfit(use_case, reply, explained)
 
     async def _embedder(self) -> Embedder | None:
         """Return the best embedding model that is near, with its digest."""
@@ -301,36 +324,3 @@ def of_view(view: ModelView) -> Candidate | None:
 
 def _speed(view: ModelView) -> float:
     return (view.performance.output_tps if view.performance else None) or 0.0
-
-
-def lacks_room(reply: TopReply) -> bool:
-    """Return whether no model fits, and would if the request needed less context. Pure."""
-    relax = reply.relax
-    return (
-        not reply.recommendations
-        and relax is not None
-        and relax.constraint == "constraints.min_context_tokens"
-        and not relax.also
-    )
-
-
-def unfit(use_case: str, reply: TopReply) -> Problem:
-    """Return that no model fits, and what to relax: 503 where that may pass, 400 where the request must change. Pure.
-
-    Clients send a request again and again after a 503, and shorten a conversation after `context_length_exceeded`.
-    """
-    if reply.recommendations:
-        shown = shown_name(reply.recommendations[0].model)
-        return Problem(503, "no_model", f"{shown} is best for {use_case}, but has no URL for OpenAI clients")
-    relax = reply.relax
-    if relax and lacks_room(reply):
-        problem = (
-            f"the request needs a context of about {number(relax.need)} tokens; the maximum context length of "
-            f"the models that fit {use_case} now is {number(relax.to)} tokens ({shown_name(relax.model)})"
-        )
-        return Problem(400, "context_length_exceeded", problem)
-    remedy = f"; relax {relax.constraint}, and {shown_name(relax.model)} fits" if relax else ""
-    rejected = ", ".join(f"{n} by {code}" for code, n in reply.rejected.items())
-    known = f" of {reply.considered} models" if reply.considered else ""
-    problem = f"no model{known} fits {use_case} now ({rejected or 'none is known'}){remedy}"
-    return Problem(503, "no_model", problem)

@@ -5,8 +5,8 @@ model.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Literal
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -17,6 +17,7 @@ from vedette.messages.queries import RecommendRequest
 from vedette.messages.validation import decode
 from vedette.providers.observing import Api
 from vedette.types import Capability
+from vedette_gateway.sessions import session
 
 VIRTUAL: Final = "vedette/"
 AUTO: Final = "auto"
@@ -27,8 +28,10 @@ _TABLES: Final = {"weight-": "weights.", "bound-": "bounds."}
 # What a context is compared with in steps, so that requests of about one length share one ranking.
 _STEPS: Final = (1.0, 1.25, 1.5, 1.75)
 _SMALL_TOKENS: Final = 1024  # a request that every model has room for
+_MAX_TOKENS: Final = 2**40  # that can be asked for: who sends more means no limit
 _BYTES_A_TOKEN: Final = 4
-_IMAGE: Final = re.compile(rb'"(?:data:image/|image_url"|input_image")')
+_SENSED: Final = re.compile(rb'"(?:image_url|input_image|input_audio)"')
+_ITEMS: Final = re.compile(rb"\s*\[\s*[^\s\]]")
 _DATA_URL: Final = re.compile(rb'"data:[^"]{0,100};base64,[^"]*"')
 _MAX_MODEL_CHARACTERS: Final = 1024
 
@@ -36,7 +39,20 @@ _FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
 _REQUEST: Final = msgspec.json.Decoder(RecommendRequest, strict=False)
 _RECOMMENDS: Final = frozenset(RecommendRequest.__struct_fields__)
 
+T = TypeVar("T")
 Kind = Literal["use case", "model", "name", "auto"]
+
+
+class _Form(Struct, frozen=True):
+    type: str = ""
+
+
+class _Text(Struct, frozen=True):
+    format: _Form = _Form()
+
+
+class _Message(Struct):
+    content: Raw = Raw(b"null")
 
 
 class Target(Struct, frozen=True):
@@ -126,12 +142,18 @@ def read(
             f"the field 'model' is required: a model of /v1/models, such as {VIRTUAL}chat or {VIRTUAL}{AUTO}"
         )
         raise RequestError(code="missing_field", message=problem, field="model")
+    if api == "chat/completions" and "messages" not in fields and "input" in fields:
+        # Cursor's agent sends this.
+        problem = "the field 'messages' is required; 'input' belongs to /v1/responses"
+        raise RequestError(code="missing_field", message=problem, field="messages")
     limits = ("max_completion_tokens", "max_tokens", "max_output_tokens")
-    given = [found for name in limits if (found := _value(fields, name, int))]
+    given = [found for name in limits if (found := _value(fields, name, int)) and found > 0]
     max_tokens = max(given) if given else None
     prompt = prompt_tokens(fields)
-    given_headers = list(headers)
-    wishes = _wishes(fields.pop(_OWN, None), given_headers)
+    given_headers = dict(headers)
+    wishes = _wishes(fields.pop(_OWN, None), given_headers.items())
+    if (conversation := session(given_headers, fields)) is not None:
+        wishes.setdefault("session", conversation)
     return Wanted(
         api=api,
         target=Target.parse(model),
@@ -142,18 +164,20 @@ def read(
         least_tokens=_stepped(prompt),
         max_tokens=max_tokens,
         wishes=wishes,
-        among=tuple(_among(given_headers)),
+        among=tuple(_among(given_headers.items())),
     )
 
 
-def _value(fields: Mapping[str, Raw], name: str, kind: type[Any]) -> Any:
+def _value(fields: Mapping[str, Raw], name: str, kind: type[T]) -> T | None:
     """Return the field *name* if it is of *kind*, else None; what is of another kind the server will refuse."""
     raw = fields.get(name)
-    if raw is None:
-        return None
+    return None if raw is None else _decoded(raw, kind)
+
+
+def _decoded(raw: Raw, kind: type[T]) -> T | None:
     try:
         return msgspec.json.decode(raw, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -165,12 +189,20 @@ def _capabilities(api: Api, fields: Mapping[str, Raw]) -> Iterator[Capability]:
     if api == "completions":
         return  # chat models complete, too, and most servers do not say which of them do
     yield Capability.CHAT
-    if _value(fields, "tools", list) and _value(fields, "tool_choice", str) != "none":
+    if _has_items(fields, "tools") and _value(fields, "tool_choice", str) != "none":
         yield Capability.TOOLS
-    form = _value(fields, "response_format", dict) or (_value(fields, "text", dict) or {}).get("format")
-    if isinstance(form, dict) and form.get("type") == "json_schema":
+    elif _has_items(fields, "functions") and _value(fields, "function_call", str) != "none":
+        yield Capability.TOOLS  # as OpenAI's API had them before
+    form = _value(fields, "response_format", _Form) or (_value(fields, "text", _Text) or _Text()).format
+    if form.type == "json_schema":
         yield Capability.JSON_SCHEMA
     yield from _senses(fields)
+
+
+def _has_items(fields: Mapping[str, Raw], name: str) -> bool:
+    """Return whether the field *name* is a list with anything in it."""
+    raw = fields.get(name)
+    return raw is not None and _ITEMS.match(raw) is not None
 
 
 def _senses(fields: Mapping[str, Raw]) -> Iterator[Capability]:
@@ -178,21 +210,17 @@ def _senses(fields: Mapping[str, Raw]) -> Iterator[Capability]:
     found = set()
     for name in ("messages", "input"):
         raw = fields.get(name)
-        if raw is None or not (_IMAGE.search(raw) or b'"input_audio"' in bytes(raw)):
+        if raw is None or not _SENSED.search(raw):
             continue
-        for message in _sequence(_value(fields, name, list)):
-            content = message.get("content") if isinstance(message, dict) else None
-            for part in _sequence(content):
-                kind = part.get("type") if isinstance(part, dict) else None
-                if kind in ("image_url", "input_image"):
+        for message in _value(fields, name, list[_Message]) or ():
+            if not _SENSED.search(message.content):
+                continue
+            for part in _decoded(message.content, list[_Form]) or ():
+                if part.type in ("image_url", "input_image"):
                     found.add(Capability.VISION)
-                elif kind == "input_audio":
+                elif part.type == "input_audio":
                     found.add(Capability.AUDIO)
     yield from found
-
-
-def _sequence(value: object) -> Sequence[Any]:
-    return value if isinstance(value, list) else ()
 
 
 def prompt_tokens(fields: Mapping[str, Raw]) -> int:
@@ -210,6 +238,7 @@ def _stepped(tokens: int) -> int:
     """Return *tokens* rounded up to a step; 0 where every model has room for them."""
     if tokens <= _SMALL_TOKENS:
         return 0
+    tokens = min(tokens, _MAX_TOKENS)
     power = 1 << (tokens - 1).bit_length() - 1
     return next((int(power * step) for step in _STEPS if power * step >= tokens), 2 * power)
 
@@ -221,7 +250,7 @@ def _wishes(own: Raw | None, headers: Iterable[tuple[str, str]]) -> dict[str, An
         return found
     try:
         told = msgspec.json.decode(own, type=dict[str, Any])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         problem = f"vedette: {error}; it is an object with the fields of a recommendation's request"
         raise RequestError(code="invalid_value", message=problem, field=_OWN) from error
     for name, value in told.items():

@@ -262,6 +262,7 @@ QUERIES: Final[tuple[Query, ...]] = (
         request=queries.RecommendRequest,
         reply=queries.ExplainReply,
         service="recommender",
+        askers=("console", "gateway"),
         doc="The ranking with every contribution, rejection, and what would change it.",
     ),
     Query(

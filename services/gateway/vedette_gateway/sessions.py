@@ -1,0 +1,69 @@
+"""The conversation that a request belongs to, by what clients send of it anyway. Pure."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+# What clients and gateways call it, in the order in which they are read.
+_HEADERS: Final = (
+    "x-session-id",  # opencode, LLM Gateway
+    "x-session-affinity",  # opencode, Fireworks
+    "x-opencode-session",
+    "session-id",  # Codex CLI
+    "session_id",  # and before 0.60
+    "x-conversation-id",  # LibreChat, where it is configured
+    "x-openwebui-chat-id",  # Open WebUI, where it forwards what it knows of users
+    "x-grok-conv-id",  # xAI
+)
+_FIELDS: Final = (
+    "session_id",  # OpenRouter
+    "conversation",  # OpenAI, Responses: an id, or an object with one
+    "prompt_cache_key",  # OpenAI
+)
+_SESSIONS: Final = 64  # that rankings are asked for: conversations that share one share its ranking
+
+
+class _Named(Struct):
+    """An object with an id, or OpenAI's `metadata`: the keys that tracers of LangChain and LiteLLM use."""
+
+    id: str = ""
+    session_id: str = ""
+    conversation_id: str = ""
+
+
+_NAMED: Final = msgspec.json.Decoder(str | _Named)
+
+
+def session(headers: Mapping[str, str], fields: Mapping[str, Raw]) -> str | None:
+    """Return which of a few sessions the conversation of a request is, or None where no client says one.
+
+    It is a hash: nothing that a client sent leaves the gateway. `user` is no conversation, and many programs send one
+    for all.
+    """
+    told = next((value for name in _HEADERS if (value := headers.get(name))), None) or next(
+        _told(fields), None
+    )
+    if told is None:
+        return None
+    digest = hashlib.blake2b(told.encode("utf-8", "replace"), digest_size=2).digest()
+    return f"s{int.from_bytes(digest) % _SESSIONS}"
+
+
+def _told(fields: Mapping[str, Raw]) -> Iterator[str]:
+    """Yield what the body says of it."""
+    for name in _FIELDS:
+        value = _decoded(fields.get(name))
+        yield from filter(None, (value,) if isinstance(value, str) else (value.id,))
+    metadata = _decoded(fields.get("metadata"))
+    if isinstance(metadata, _Named):
+        yield from filter(None, (metadata.session_id, metadata.conversation_id))
+
+
+def _decoded(raw: Raw | None) -> "str | _Named":
+    try:
+        return "" if raw is None else _NAMED.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
