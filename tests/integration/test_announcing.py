@@ -24,8 +24,8 @@ from vedette.runtime.nats_server import NatsServer
 from vedette.runtime.service import Service
 from vedette.settings import EndpointSettings, Settings
 from vedette.types import Claim, Evidence, ModelRef
-from vedette_recommender.announcement_policy import WinnerStatus
 from vedette_recommender.announcing import Announcing
+from vedette_recommender.winner_status import WinnerStatus
 
 A, B = ModelRef("box", "a"), ModelRef("gpu", "b")
 OTHERS = [ModelRef("box", f"other-{number}") for number in range(20)]

@@ -32,10 +32,10 @@ from vedette.types import (
     Use,
 )
 from vedette.usecases import known
-from vedette_recommender.announcement_policy import because
 from vedette_recommender.answers import ANSWERED, Answers
 from vedette_recommender.as_of import PAST
 from vedette_recommender.reporting import MEASURED, REPORT
+from vedette_recommender.winner_status import because
 
 FAST, SLOW = ModelRef("gpu", "org/fast:7b"), ModelRef("box", "slow")
 ENDPOINTS = {

@@ -13,7 +13,8 @@ from vedette.runtime.reloading import changes
 from vedette.settings import EndpointSettings, Settings
 from vedette.types import ModelInfo, ModelRef
 from vedette_discoverer import renaming
-from vedette_recommender.announcement_policy import WinnerStatus, decide
+from vedette_recommender.announcement_policy import decide
+from vedette_recommender.winner_status import WinnerStatus
 from vedette_recorder.renaming import Rename, Written, owner
 
 NOW = datetime(2026, 11, 29, 9, tzinfo=UTC)

@@ -15,8 +15,9 @@ from vedette.messages.events import AnswerChanged, AsOf
 from vedette.messages.queries import Rejection
 from vedette.testing import EPOCH
 from vedette.types import ModelRef
-from vedette_recommender.announcement_policy import WinnerStatus, because, decide, knows_more
+from vedette_recommender.announcement_policy import decide, knows_more
 from vedette_recommender.constants import SWITCH_MARGIN_POINTS
+from vedette_recommender.winner_status import WinnerStatus, because
 
 A, B, C = ModelRef("box", "a"), ModelRef("gpu", "b"), ModelRef("gpu", "c")
 

@@ -4,30 +4,16 @@ The one that was announced stays until it is no candidate any more, or until ano
 margin: two near equals would else take turns at every measurement.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
-from msgspec import Struct
-
 from vedette.messages import ids
-from vedette.messages.catalogue import ModelState
-from vedette.messages.events import AnswerChanged, AsOf, ModelLost
-from vedette.messages.queries import Rejection
+from vedette.messages.events import AnswerChanged, AsOf
 from vedette.types import ModelRef
 from vedette_recommender.constants import SWITCH_MARGIN_POINTS
+from vedette_recommender.winner_status import WinnerStatus
 
 Reason = Literal["first", "better", "gone", "none"]
-
-
-class WinnerStatus(Struct, frozen=True, kw_only=True):
-    """The best model of a use case, and how the announced one compares to it, as of one moment."""
-
-    best: tuple[ModelRef, float] | None  # with its score; None when no model is a candidate
-    score: float | None = None  # of the one announced; None when it is no candidate, or none was announced
-    out: str = ""  # why it is no candidate: what follows after a colon
-    renamed_to: ModelRef | None = None  # the name of the one announced, since its endpoint was renamed
-    as_of: AsOf
 
 
 def decide(
@@ -82,31 +68,6 @@ def knows_more(before: AnswerChanged, as_of: AsOf) -> bool:
     """Return whether *before* was decided on something that *as_of* does not hold yet."""
     told = before.as_of
     return told.sequence > as_of.sequence or told.reports > as_of.reports
-
-
-def because(state: ModelState | None, reasons: Sequence[Rejection]) -> str:
-    """Return why a model is no candidate: what *reasons* reject it, or what has become of its *state*."""
-    if reasons:
-        return " and ".join(map(_in_words, reasons))
-    held = state.lifecycle if state else None
-    if held is None or not isinstance(held.event, ModelLost):
-        return "nothing is known of it any more"
-    gone = {"absent": "its endpoint no longer lists it", "endpoint_removed": "its endpoint was removed"}
-    return f"it is lost, {gone[held.event.reason]}"
-
-
-def _in_words(reason: Rejection) -> str:
-    if reason.code == "status":
-        return f"its status is {reason.value}"
-    if reason.code == "capability":
-        return f"it lacks the capability {reason.need}"
-    if reason.code == "capability_unknown":
-        return f"nothing tells that it has the capability {reason.need}"
-    if reason.code == "endpoint_closed":
-        return f"its endpoint is {reason.value}"
-    if reason.code == "never_answered":
-        return f"every call of it failed ({reason.value})"
-    return f"it was rejected for {reason.code.replace('_', ' ')}"
 
 
 def _renamed(_: Reason, use_case: str, announced: ModelRef | None, standing: WinnerStatus) -> str:

@@ -70,8 +70,7 @@ def _configured(service: Service, settings: Settings) -> _Configured:
         catalogue=service.catalogue, ratings=settings.quality, defined=settings.defined, clock=service.clock
     )
     models = settings.recommend.model_metrics
-    closed = {name for name, origin in settings.defined.origins.items() if origin.closed}
-    endpoints = frozenset(settings.endpoints.keys() - closed)  # that one is paused is no fault of it
+    endpoints = frozenset(settings.endpoints.keys() - settings.defined.closed.keys())  # a pause is no fault
     return _Configured(answers, past, use_cases, endpoints, _written(file), models)
 
 

@@ -1,27 +1,15 @@
-"""Figures of each model for Prometheus, which dashboards plot and routers choose by. Pure.
+"""The figures of each model as series for Prometheus, which dashboards plot and routers choose by. Pure.
 
 Replicas export the same, so queries take `max by (vedette_endpoint, model)`.
 """
 
 from collections.abc import Iterable, Mapping
 
-from msgspec import Struct
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from vedette.types import ModelRef
-
-
-class ModelFigures(Struct, frozen=True, kw_only=True):
-    """What is known of one model now; None and absent use cases: nothing."""
-
-    model: ModelRef
-    available: bool
-    output_tps: float | None = None
-    ttft_ms: float | None = None
-    uptime_24h: float | None = None
-    scores: Mapping[str, float] = {}  # by use case, of 100
-    quality: Mapping[str, float] = {}  # by use case, of 1
+from vedette_recommender.figures import ModelFigures
 
 
 class ModelSeries(Collector):

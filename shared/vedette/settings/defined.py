@@ -21,6 +21,11 @@ class Defined(Struct, frozen=True, kw_only=True, omit_defaults=True):
     left_out: tuple[LeftOut, ...] = ()
     seen: Seen | None = None  # None: this process follows no definitions
 
+    @property
+    def closed(self) -> dict[str, str]:
+        """Why nothing contacts an endpoint that is paused or asleep, by name."""
+        return {name: one.closed for name, one in self.origins.items() if one.closed is not None}
+
     def until(self, now: datetime) -> datetime | None:
         """Return when the first pause ends after *now*, or None."""
         ends = (one.paused.until for one in self.origins.values() if one.paused)
