@@ -81,7 +81,7 @@ async def test_a_gateway_or_an_unknown_server_may_cost(case: str, replay: Replay
 @pytest.mark.fault(
     "a gateway at an address of one's own lists what an engine would, and passes calls on to a paid service",
     "I5",
-    without=("vedette.providers.openai_compatible:gateway", lambda *_: None),
+    without=("vedette.providers._openai_listing:gateway", lambda *_: None),
 )
 async def test_a_gateway_is_known_by_its_headers(replay: Replay) -> None:
     """The marks of an engine beside them prove nothing."""

@@ -265,7 +265,7 @@ class Metered(Protocol):
 
 @runtime_checkable
 class Recalling(Protocol):
-    """An endpoint whose listing may disturb the server: what is known of it spares that."""
+    """An endpoint whose listing may disturb the server: a known listing is used again instead."""
 
     async def recall(self, server: str | None, names: Sequence[str]) -> list[Listing] | None:
         """Return *names* as listed, where *server* is one that listing disturbs and it still answers.

@@ -506,7 +506,7 @@ def may_be_localai(entries: list[Entry]) -> bool:
 
 
 def _has_status_and_author(entry: Entry) -> bool:
-    """Return whether *entry* has only a status, and an author: `local` of a path, else of the name."""
+    """Return whether *entry* has only a status, and an author that follows from its name: `local` for a path."""
     owner, name = text(entry.get("owned_by")), text(entry.get("id")) or ""
     is_author = owner == "local" or (bool(owner) and name.startswith(f"{owner}/"))
     return is_author and mapping(entry.get("status")).keys() == {"value"}

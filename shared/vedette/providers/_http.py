@@ -310,7 +310,7 @@ class Http:
 
     @asynccontextmanager
     async def _within(self, deadline_s: float, told: "_Transcript") -> AsyncIterator[None]:
-        """Bound what is done inside to *deadline_s*; a failure takes the transcript of its exchange along."""
+        """Bound the body of this context to *deadline_s*; a failure carries the transcript of its exchange."""
         # httpx's own timeouts start again with every byte: a slow-loris never meets them.
         try:
             async with asyncio.timeout(max(0.0, deadline_s)):

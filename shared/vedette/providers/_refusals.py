@@ -203,7 +203,7 @@ def is_page(body: bytes) -> bool:
 def wait_s(headers: Mapping[str, str], body: bytes, now: datetime) -> float | None:
     """Return how long a refusal asks to wait (s, at most a day), or None.
 
-    *headers* have lower-case names. Moments are read by the server's own `Date`, else by *now*.
+    *headers* have lower-case names. A time is compared with the server's own `Date`, else with *now*.
     """
     now = http_date(headers.get("date")) or now
     found = _plain_wait(headers, now)

@@ -15,6 +15,7 @@ import msgspec
 
 from vedette.clock import Clock
 from vedette.providers import Access, Described, Endpoint, Listing
+from vedette.providers._base_urls import root
 from vedette.providers._entries import Entry
 from vedette.providers._flavours import Flavour, declared, entry_and_props, modalities
 from vedette.providers._http import Http
@@ -27,7 +28,7 @@ from vedette.providers._lenient import (
     text,
     tokens,
 )
-from vedette.providers.openai_compatible import OpenAICompatibleEndpoint, root
+from vedette.providers.openai_compatible import OpenAICompatibleEndpoint
 from vedette.types import Capability, Claim, Evidence, Kind, Percentiles, Price, Published
 
 # What chat completions cannot be asked of: other modalities, and models that only the Responses API serves.

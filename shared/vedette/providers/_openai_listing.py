@@ -1,0 +1,265 @@
+"""What a server with OpenAI's protocol lists, which server that shows it to be, and where its protocol is."""
+
+from collections.abc import Awaitable, Collection, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
+
+from vedette.clock import Clock
+from vedette.errors import ProviderError
+from vedette.providers import Listing
+from vedette.providers._entries import is_offered
+from vedette.providers._flavours import (
+    FLAVOURS,
+    GENERIC,
+    LITELLM,
+    LLAMA_CPP_PYTHON,
+    LOCALAI,
+    Flavour,
+    detect,
+    listed_by_info,
+    may_be_localai,
+)
+from vedette.providers._gateways import gateway, may_be_litellm
+from vedette.providers._http import Http
+from vedette.providers._lenient import is_name, listings, mapping, sequence, text
+from vedette.providers._refusals import in_stream
+from vedette.types import Outcome
+
+T = TypeVar("T")
+_MAX_PAGES: Final = 100
+_QUIET_ANSWERS_S: Final = 2.0  # a path that takes no lock answers at once
+# How a server without a listing answers to a request for it.
+_NO_LISTING: Final = frozenset({Outcome.NOT_FOUND, Outcome.UNSUPPORTED, Outcome.GARBAGE})
+# How a server refuses a question that it does not have, or not for this key: LocalAI's `/system` is for admins.
+SWITCHED_OFF: Final = frozenset(
+    {Outcome.NOT_FOUND, Outcome.UNSUPPORTED, Outcome.AUTH_FAILED, Outcome.FORBIDDEN}
+)
+# How it fails at a question that a model is no worse for: it is known with fewer facts.
+_NO_FACTS: Final = SWITCHED_OFF | {Outcome.BAD_REQUEST, Outcome.SERVER_ERROR, Outcome.GARBAGE}
+
+
+class OpenAIListing:
+    """The listing of one server. `entries`, `flavour` and `prefix` are those of the last `read` or `recall`.
+
+    *given* is the flavour that the configuration names. *prefixes* may come before the paths of the protocol, the
+    likeliest first. *named* are models that the configuration names, for a server without a listing.
+    """
+
+    def __init__(
+        self,
+        http: Http,
+        *,
+        given: Flavour | None,
+        own: bool,
+        prefixes: tuple[str, ...],
+        named: tuple[str, ...],
+        clock: Clock,
+    ) -> None:
+        self.given = given
+        self.flavour = given or GENERIC
+        self.entries: dict[str, Mapping[str, Any]] = {}  # by name
+        self.native: dict[str, Mapping[str, Any]] = {}  # by name, as the server lists in its own way
+        self.passed_on: str | None = None  # what shows that the server passes requests on
+        self.named = named
+        self._http = http
+        self._own = own
+        self._clock = clock
+        self._prefixes = prefixes  # of paths: the one that answered last, then the likeliest
+        self._is_placed = len(prefixes) == 1  # whether the first is the right one
+        self._native_path: str | None = None  # where an older server was found to list in its own way
+
+    @property
+    def prefix(self) -> str:
+        """What comes before the paths of the protocol, as far as is known."""
+        return self._prefixes[0]
+
+    async def path(self, path: str) -> str:
+        """Return *path* under the base URL, which the first listing finds where the configured one does not say."""
+        if not self._is_placed:
+            await self.read()
+        return f"{self.prefix}{path}"
+
+    def likely(self, server: str | None) -> Flavour:
+        """Return the flavour before a listing: as configured, else that of the product *server* of the last contact."""
+        known = (one for one in (*FLAVOURS, LITELLM) if one.name == server)
+        return self.given or next(known, GENERIC)
+
+    async def recall(self, server: str | None, names: Sequence[str]) -> list[Listing] | None:
+        """Return *names* where *server* is one that a listing disturbs, and it still answers under its title.
+
+        Raises ProviderError where nothing answers.
+        """
+        flavour = self.likely(server)
+        if not names or not await self._is_quietly(flavour):
+            return None
+        self.flavour = flavour
+        self.entries = {name: {"id": name} for name in names}
+        return [Listing(name=name) for name in names]
+
+    async def _is_quietly(self, flavour: Flavour, *, deadline_s: float | None = None) -> bool:
+        """Return whether the OpenAPI document of *flavour* is here. Raises ProviderError where nothing answers."""
+        if flavour.quiet is None:
+            return False
+        try:
+            told, _ = await self._http.call("GET", flavour.quiet, deadline_s=deadline_s)
+        except ProviderError as error:
+            if error.outcome in _NO_LISTING:
+                return False
+            raise
+        return flavour.titled in (text(mapping(mapping(told).get("info")).get("title")) or "")
+
+    async def read(self) -> list[Listing]:
+        """Return what the server lists, page by page, and learn from it which server this is, and its base URL.
+
+        Raises ProviderError where nothing lists, and the configuration names no model.
+        """
+        entries: list[Mapping[str, Any]] = []
+        body, headers = await self._first_page()
+        for _ in range(_MAX_PAGES):
+            page, known = mapping(body), {entry["id"] for entry in entries}
+            entries += (found := _named(_listed(body)))
+            last = text(page.get("last_id"), 512)
+            brought = any(entry["id"] not in known for entry in found)  # a server may ignore `after`
+            if page.get("has_more") is not True or last is None or not brought:
+                break
+            body, headers = await self._http.call(
+                "GET", await self.path(f"models?after={quote(last, safe='')}")
+            )
+        listed = {entry["id"] for entry in entries}
+        entries += [{"id": name} for name in self.named if name not in listed]
+        now = self._clock.now()
+        await self._recognise(entries, headers)
+        offered = [entry for entry in entries if is_offered(entry, now) and self._is_served(entry)]
+        self.entries = {entry["id"]: entry for entry in offered}
+        return list(listings(Listing(name=entry["id"]) for entry in offered))
+
+    async def _recognise(self, entries: list[Mapping[str, Any]], headers: Mapping[str, str]) -> None:
+        """Learn which server lists *entries*, what it lists in its own way, and whether it passes requests on."""
+        self.flavour = self.given or detect(entries, headers.get("Server", ""))
+        await self.read_native()
+        if self.flavour is GENERIC and self.given is None:
+            if may_be_litellm(entries, headers):
+                await self._try(LITELLM)
+            elif may_be_localai(entries):
+                await self._try(LOCALAI)
+        self.passed_on = None if self.given else gateway(entries, headers)
+
+    async def _try(self, flavour: Flavour) -> None:
+        """Take the server for one of *flavour* if it lists models in the way of that flavour."""
+        with suppress(ProviderError):  # whatever else it says, it is another server
+            self.native = await self._natively(flavour)
+        self.flavour = flavour if self.native else GENERIC
+
+    def _is_served(self, entry: Mapping[str, Any]) -> bool:
+        """Return whether a listed name is a model: not one of a wildcard's, unless the configuration names it."""
+        guess = self.native.get(entry["id"], {}).get("guess") is True
+        return not guess or entry["id"] in self.named
+
+    async def _first_page(self) -> tuple[Any, Mapping[str, str]]:
+        """Return the first page of the listing under the first prefix where there is one. Raises ProviderError.
+
+        Each listing may try every prefix: another server may have taken the port since the last.
+        """
+        refusals: list[ProviderError] = []
+        for prefix in self._prefixes:
+            try:
+                body, headers = await self._http.call("GET", f"{prefix}models")
+                if (listed := _listed(body)) and not _named(listed):
+                    raise ProviderError(Outcome.GARBAGE, f"/{prefix}models lists entries without a name")
+            except ProviderError as error:
+                if error.outcome is Outcome.TIMEOUT and self._own and await self._computes():
+                    problem = f"{LLAMA_CPP_PYTHON.name} lists its models only when it computes nothing"
+                    raise ProviderError(Outcome.BUSY, problem) from error
+                if error.outcome not in _NO_LISTING:
+                    raise
+                refusals.append(error)
+                if prefix and error.outcome is not Outcome.NOT_FOUND:
+                    break  # it is there, and no listing is at its root instead
+                continue
+            self._prefixes = (prefix, *(other for other in self._prefixes if other != prefix))
+            self._is_placed = True
+            return body, headers
+        if not self.named:
+            return await self._by_info(refusals)
+        self._is_placed = True
+        return {"data": []}, {}
+
+    async def _computes(self) -> bool:
+        """Return whether a server that gave no listing in time is one that computes one request at a time."""
+        with suppress(ProviderError):
+            return await self._is_quietly(LLAMA_CPP_PYTHON, deadline_s=_QUIET_ANSWERS_S)
+        return False
+
+    async def _by_info(self, refusals: list[ProviderError]) -> tuple[Any, Mapping[str, str]]:
+        """Return the listing of a server that has none and describes its one model. Raises the first of *refusals*."""
+        entries: list[Mapping[str, Any]] = []
+        by_info = self.given is None or self.given.props == "info"
+        if by_info and all(refusal.outcome is Outcome.NOT_FOUND for refusal in refusals):
+            with suppress(ProviderError):
+                entries = listed_by_info(await self._http.get("info"))
+        if not entries:
+            raise refusals[0]
+        self._is_placed = True
+        return {"data": entries}, {}
+
+    async def read_native(self) -> None:
+        """Read what the server lists in its own way, where it has one."""
+        self.native = await self._natively(self.flavour)
+
+    async def _natively(self, flavour: Flavour) -> dict[str, Mapping[str, Any]]:
+        """Return what a server of *flavour* lists in its own way, by name."""
+        paths = filter(None, (self._native_path or flavour.native, flavour.native_before))
+        for path in dict.fromkeys(paths):
+            if told := flavour.natively(await optional(self._http.get(path))):
+                self._native_path = path if path == flavour.native_before else None
+                return told
+        return {}
+
+    async def properties(self) -> Mapping[str, Any]:
+        """Return what the server says about its one model, where its flavour has a path for that."""
+        if self.flavour.props is None:
+            return {}
+        return mapping(await optional(self._http.get(self.flavour.props)))
+
+
+async def optional(asked: Awaitable[T], *, without: Collection[Outcome] = _NO_FACTS) -> T | None:
+    """Return what was *asked*, or None of a server that answers *without* it, by one of these outcomes."""
+    try:
+        return await asked
+    except ProviderError as error:
+        if error.outcome in without:
+            return None
+        raise
+
+
+def refuse_error(body: object) -> None:
+    """Raise ProviderError for a reply with status 200 that is an error, in the server's words."""
+    told = mapping(body)
+    if told.get("error") or told.get("object") == "error" or told.get("success") is False:
+        raise in_stream(told)
+
+
+def _listed(body: object) -> list[Any]:
+    """Return the entries of a listing: of an object with `data` or `models`, or a bare array. Raises ProviderError."""
+    if isinstance(body, list):
+        return body
+    page = mapping(body)
+    if isinstance(page.get("data"), list):
+        return sequence(page["data"])
+    refuse_error(page)
+    if "data" in page and page["data"] is None:
+        return []  # how Go writes an empty list
+    if isinstance(page.get("models"), list):  # Cohere, and servers that list as Ollama does
+        return sequence(page["models"])
+    raise ProviderError(Outcome.GARBAGE, "/v1/models did not list models")
+
+
+def _named(listed: list[Any]) -> list[Mapping[str, Any]]:
+    """Return the entries that name a model: by their `id`, which may be a number, by `model` or `name`, or as text."""
+    entries = [mapping({"id": entry} if isinstance(entry, str) else entry) for entry in listed]
+    entries = [
+        entry if isinstance(entry.get("id"), str) else {**entry, "id": entry.get("model", entry.get("name"))}
+        for entry in entries
+    ]
+    return [entry for entry in entries if is_name(entry.get("id"))]

@@ -1,0 +1,213 @@
+"""What a server with OpenAI's protocol holds in memory and works on, read by paths that load nothing.
+
+Its flavour says which of these it has: properties, slots, a page of metrics, or a path of its own.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+from vedette.clock import Clock
+from vedette.errors import ProviderError
+from vedette.providers import Activity, ModelActivity, _metrics
+from vedette.providers._entries import context
+from vedette.providers._flavours import GENERIC, Flavour
+from vedette.providers._http import Http
+from vedette.providers._lenient import count, mapping, sequence, text
+from vedette.providers._llamacpp import LlamaCppLoad
+from vedette.providers._metrics import Metrics
+from vedette.providers._openai_listing import SWITCHED_OFF, OpenAIListing, optional
+from vedette.types import Outcome, Residency
+
+_MAX_ASKED: Final = 16  # loaded models of a router whose slots are read
+# How servers call all requests they have, and those of them that wait.
+_TOLD_AS: Final = (("server_load", None), ("num_reqs", "num_waiting_reqs"), ("in_flight_requests", None))
+# States of a model that has its place: llama-swap's and the router's. One that is being loaded was just called, and a
+# question to another would push it out.
+_LOADED: Final = frozenset({"ready", "starting", "loaded", "loading"})
+_NO_LOAD: Final = SWITCHED_OFF | {Outcome.GARBAGE}
+
+
+class OpenAILoad:
+    """Residency and load of one server, whose models *listing* knows; *own*: it is on a machine of your own."""
+
+    def __init__(self, http: Http, *, listing: OpenAIListing, own: bool, clock: Clock) -> None:
+        self._http = http
+        self._listing = listing
+        self._own = own
+        self._slotted = LlamaCppLoad(http, clock=clock)
+        self._page: str | None = None  # of metrics: the path that had what is read
+
+    async def resident(self) -> Mapping[str, Residency] | None:
+        """Return residency by model name, where the server reports it."""
+        if not self._listing.entries:
+            await self._listing.read()
+        flavour = self._listing.flavour
+        match flavour.resident:
+            case "unknown":
+                return None
+            case "by_running":
+                return await self._by_running()
+            case "by_status":
+                await self._listing.read()  # what it said when it was first asked is long past
+                return {
+                    name: Residency(resident=_status(entry) in _LOADED, swaps=True)
+                    for name, entry in self._listing.entries.items()
+                }
+            case "by_state":
+                await self._listing.read_native()
+                return {
+                    name: Residency(resident=entry.get("state") == "loaded", swaps=True)
+                    for name, entry in self._listing.native.items()
+                } or None
+            case "by_system":
+                return await self._by_system()
+        asleep = (await self._listing.properties()).get("is_sleeping") is True
+        return {
+            name: Residency(resident=not asleep, context_tokens=context(entry))
+            for name, entry in self._listing.entries.items()
+        }
+
+    async def _by_running(self) -> dict[str, Residency] | None:
+        told = mapping(await optional(self._http.get("running")))
+        if "running" not in told:
+            return None
+        entries = [mapping(one) for one in sequence(told["running"])]
+        running = {text(one.get("model")) for one in entries if one.get("state") in _LOADED}
+        return {name: Residency(resident=name in running, swaps=True) for name in self._listing.entries}
+
+    async def _by_system(self) -> dict[str, Residency] | None:
+        system = mapping(await optional(self._http.get("system")))
+        if "loaded_models" not in system:
+            return None
+        held = {text(one.get("id")) for one in map(mapping, sequence(system["loaded_models"]))}
+        return {name: Residency(resident=name in held, swaps=True) for name in self._listing.entries}
+
+    async def activity(self) -> Activity | None:
+        """Return what the server's metrics, or its slots, say about its work."""
+        flavour = self._listing.flavour
+        if flavour.slots_of_each is not None:
+            return await self._activity_of_each(flavour.slots_of_each)
+        if flavour.metrics is not None and (told := await self._metered((flavour.metrics,))):
+            return told
+        if flavour.slots is None:
+            return None
+        running = await self._busy_slots(flavour.slots)
+        return None if running is None else Activity(running=running)
+
+    async def load(self, server: str | None) -> Activity | None:
+        """Return what the server says about its load, by paths that count as no use of a model.
+
+        Nothing where it is not on a machine of your own, nor where every request disturbs it.
+        """
+        if not self._own or self._listing.likely(server).quiet is not None:
+            return None
+        if not self._listing.entries:
+            await self._listing.read()
+        flavour = self._listing.flavour
+        if flavour.quiet is not None:
+            return None
+        if flavour.slots is not None:
+            return await self._slotted.read(list(self._listing.entries))
+        if flavour.resident in ("by_running", "by_status", "by_state"):
+            return await self._held()
+        kinds = _metrics.ALL if flavour.metrics is None else (flavour.metrics,)
+        return await self._metered(kinds) or await self._counted(flavour)
+
+    async def _held(self) -> Activity | None:
+        """Return which models are loaded, and what the slots of each show where asking them is no use of it."""
+        residency = await self.resident()
+        if residency is None:
+            return None
+        loaded = {name: one for name, one in residency.items() if one.resident}
+        models: dict[str, ModelActivity] = {}
+        flavour, entries = self._listing.flavour, self._listing.entries
+        if flavour.resident == "by_status" and flavour.slots_of_each:
+            for name in [one for one in loaded if not _sleeps(entries[one])][:_MAX_ASKED]:
+                path = flavour.slots_of_each.format(model=quote(name, safe=""))
+                if (seen := await self._slots(path)) is not None:
+                    models[name] = ModelActivity(running=sum(seen), slots=len(seen))
+        told = [one.running for one in models.values() if one.running is not None]
+        return Activity(
+            running=sum(told) if told and len(told) == len(loaded) else None,
+            loaded=loaded,
+            models=models,
+            source=f"{flavour.name} {'slots' if models else 'listing'}",
+        )
+
+    async def _metered(self, kinds: tuple[Metrics, ...]) -> Activity | None:
+        """Return what the server's page of metrics says: only the needed metrics, where it can select."""
+        selects = len(kinds) == 1 and kinds[0].selects
+        pages = (
+            (self._page,) if self._page else (*([_metrics.selecting(kinds[0])] if selects else []), "metrics")
+        )
+        self._page = None
+        for page in pages:
+            exposition = await optional(
+                self._http.text(page, most_bytes=_metrics.MAX_BYTES), without=_NO_LOAD
+            )
+            found = _metrics.activity(
+                _metrics.samples(exposition or "", (name for kind in kinds for name in kind.names)), kinds
+            )
+            if found is not None:
+                self._page = page
+                return found
+        return None
+
+    async def _counted(self, flavour: Flavour) -> Activity | None:
+        """Return what the server's own path reports about its load."""
+        path = flavour.load or ("load" if flavour is GENERIC else None)
+        if path is None:
+            return None
+        found = requests_told(await optional(self._http.get(path), without=_NO_LOAD))
+        if found is None:
+            return None
+        running, waiting = found
+        own = flavour.metrics.own if flavour.metrics else 0
+        return Activity(running=max(0, running - own), waiting=waiting, source=f"{flavour.name} /{path}")
+
+    async def _activity_of_each(self, path: str) -> Activity | None:
+        """Return what the slots of each loaded model say; a model that is not loaded is not asked."""
+        loaded = await self.resident() or {}
+        names = [name for name, one in loaded.items() if one.resident]
+        busy = [await self._busy_slots(path.format(model=quote(name, safe=""))) for name in names]
+        told = [running for running in busy if running is not None]
+        return Activity(running=sum(told)) if told else None
+
+    async def _busy_slots(self, path: str) -> int | None:
+        """Return how many slots are at work, or None where the server does not report it."""
+        slots = await self._slots(path)
+        return None if slots is None else sum(slots)
+
+    async def _slots(self, path: str) -> list[bool] | None:
+        """Return of each slot whether it is at work, or None where the server does not report it."""
+        try:
+            slots = sequence(await self._http.get(path))
+        except ProviderError:
+            return None
+        return [mapping(slot).get("is_processing") is True for slot in slots] or None
+
+
+def requests_told(told: object) -> tuple[int, int | None] | None:
+    """Return how many requests run and wait, of a reply of vLLM's /load, SGLang's /get_load or LiteLLM's backlog."""
+    ranks = [mapping(one) for one in (told if isinstance(told, list) else [told])]
+    for all_of_them, those_that_wait in _TOLD_AS:
+        held = [count(rank.get(all_of_them)) for rank in ranks]
+        if not held or None in held:
+            continue
+        total = sum(one for one in held if one is not None)
+        if those_that_wait is None:
+            return total, None
+        waiting = sum(count(rank.get(those_that_wait)) or 0 for rank in ranks)
+        return max(0, total - waiting), waiting
+    return None
+
+
+def _sleeps(entry: Mapping[str, Any]) -> bool:
+    """Return whether llama.cpp's router lists a model that sleeps when it is idle: asking its slots would wake it."""
+    arguments = sequence(mapping(entry.get("status")).get("args"))
+    return any(isinstance(one, str) and "sleep-idle" in one for one in arguments)
+
+
+def _status(entry: Mapping[str, Any]) -> str | None:
+    return text(mapping(entry.get("status")).get("value"), 64)
