@@ -27,6 +27,7 @@ from vedette_benchmarker.judging.asking import MAX_ANSWER_TOKENS
 from vedette_benchmarker.judging.measure import Judging
 from vedette_benchmarker.judging.steps import Next
 from vedette_benchmarker.judging.tasks import MAX_TEXT_TOKENS, SERIES, TEST_PAIRS
+from vedette_benchmarker.work import Work
 from vedette_benchmarker.yielding import GaveWay
 
 TASKS = 4
@@ -125,7 +126,8 @@ class Box:
         state = self.catalogue.get(job.model) if job.model else None
         assert state is not None
         assert state.info is not None
-        ended = await self.judging.run(self.endpoint, state, state.info, job, **turn)  # type: ignore[arg-type]
+        work = Work(endpoint=self.endpoint, state=state, info=state.info, job=job, **turn)  # type: ignore[arg-type]
+        ended = await self.judging.run(work)
         self.detail = ended.detail
         await self.learn()
         return ended.ok and ended.gave_way is None

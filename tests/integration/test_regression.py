@@ -20,10 +20,11 @@ from vedette.settings import EndpointSettings, Evaluating
 from vedette.testing import Answer, FakeEndpoint, FakeProvider, Piece
 from vedette.types import ModelInfo, ModelRef, Residency
 from vedette_benchmarker.evaluation import Evaluation
-from vedette_benchmarker.handlers import Ended, Measurements
+from vedette_benchmarker.handlers import Measurements
 from vedette_benchmarker.racing import PART
 from vedette_benchmarker.suites import Item, Suite
 from vedette_benchmarker.suites.checks import exact
+from vedette_benchmarker.work import Ended, Work
 from vedette_benchmarker.yielding import turn_of
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
@@ -83,7 +84,9 @@ class Evaluated:
         turn = turn_of(
             self.endpoint, {MODEL.name}, Sent(ended_at=0.0), self.bus.clock, manual=job.cause == "manual"
         )
-        return await self.measure.run(self.endpoint, state, info, job, turn=turn)
+        return await self.measure.run(
+            Work(endpoint=self.endpoint, state=state, info=info, job=job, turn=turn)
+        )
 
     async def state(self) -> ModelState:
         return await self.bus.streams.read_model(MODEL)

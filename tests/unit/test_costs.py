@@ -127,7 +127,7 @@ def test_grading_an_answer_is_linear(suite: Suite) -> None:
     "I5",
     "I13",
     without=(
-        "vedette_benchmarker.suites.checks:normalized",
+        "vedette_benchmarker.suites.wrapping:normalized",
         lambda text, form: unicodedata.normalize(form, text),
     ),
 )

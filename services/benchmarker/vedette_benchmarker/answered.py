@@ -68,9 +68,9 @@ def _cut(deltas: Sequence[Delta], start: int, end: int, mark: int) -> Iterator[D
 
 
 def whole(items: Sequence[Delta | Finished], secrets: Secrets = NO_SECRETS) -> Answered:
-    """Return the answer that the *items* of a stream make up, without *secrets*, which may come in pieces.
+    """Return the answer that the *items* of a stream make up. *secrets* are redacted, also one split between items.
 
-    Raises ProviderError for one without its end.
+    Raises ProviderError for a stream without its end.
     """
     finished = items[-1] if items else None
     if not isinstance(finished, Finished):

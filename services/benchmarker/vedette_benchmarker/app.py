@@ -8,7 +8,7 @@ from faststream.nats import NatsRouter
 
 from vedette import log
 from vedette.clock import SystemClock
-from vedette.endpoints import open_endpoints
+from vedette.endpoints import Endpoints, open_endpoints
 from vedette.endpoints.gate import LONGEST_MEASUREMENT_S
 from vedette.messages.consumers import host_jobs, lifecycle, ticks
 from vedette.runtime.routes import shared_by
@@ -18,7 +18,7 @@ from vedette.usecases import known
 from vedette_benchmarker.capabilities import Capabilities
 from vedette_benchmarker.day_limit import DayLimit
 from vedette_benchmarker.evaluation import Evaluation
-from vedette_benchmarker.grader import open_grader
+from vedette_benchmarker.grader import Grading, open_grader
 from vedette_benchmarker.handlers import Measurements
 from vedette_benchmarker.judging.measure import Judging
 from vedette_benchmarker.speed import Speed
@@ -36,6 +36,58 @@ def routes(measurements: Measurements) -> NatsRouter:
     return router
 
 
+def _measuring(
+    service: Service, settings: Settings, endpoints: Endpoints, grader: Grading
+) -> tuple[Measurements, Evaluation, Judging]:
+    """Return what measures at *endpoints*, and its parts that a changed configuration reaches."""
+    bus, clock, catalogue = service.bus, service.clock, service.catalogue
+    rng = SystemRandom()  # a seed repeated at a restart would meet the server's prompt cache
+    limit = DayLimit(settings=settings.evaluating, catalogue=catalogue, clock=clock)
+    evaluation = Evaluation(
+        bus=bus,
+        catalogue=catalogue,
+        suites=suites(settings.evaluating.suites),
+        settings=settings.evaluating,
+        grader=grader,
+        clock=clock,
+        use_cases=known(settings.recommend.use_cases),
+        vouched=settings.quality,
+        limit=limit,
+    )
+    judging = Judging(
+        bus=bus,
+        catalogue=catalogue,
+        settings=settings.evaluating,
+        grader=grader,
+        clock=clock,
+        use_cases=known(settings.recommend.use_cases),
+        limit=limit,
+    )
+    measurements = Measurements(
+        bus=bus,
+        catalogue=catalogue,
+        endpoints=endpoints,
+        clock=clock,
+        probe_timeout_s=settings.probing.answer_timeout_s,
+        measures={
+            "benchmark": Speed(
+                bus=bus,
+                catalogue=catalogue,
+                settings=settings.benchmarking,
+                clock=clock,
+                own=SystemClock(),
+                rng=rng,
+            ),
+            "verify": Capabilities(bus=bus, clock=clock, rng=rng),
+            "evaluate": evaluation,
+            "judge": judging,
+        },
+        questions=evaluation.questions,
+        judging=judging.next_steps,
+    )
+    return measurements, evaluation, judging
+
+
 @asynccontextmanager
 async def serve(settings: Settings) -> AsyncIterator[Service]:
     """Run the benchmarker while the context is open."""
@@ -44,7 +96,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         open_grader(settings.evaluating.suites) as grader,
         open_service("benchmarker", settings) as service,
     ):
-        bus, clock = service.bus, service.clock
+        bus = service.bus
         suspicions = Suspicions(bus=bus, catalogue=service.catalogue, endpoints=endpoints)
         await service.follow(
             ("MODELS", "model.>"),
@@ -53,51 +105,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             ("LOADS", "endpoint.load.*"),
             then=suspicions.on_event,
         )
-        rng = SystemRandom()  # a seed repeated at a restart would meet the server's prompt cache
-        limit = DayLimit(settings=settings.evaluating, catalogue=service.catalogue, clock=clock)
-        evaluation = Evaluation(
-            bus=bus,
-            catalogue=service.catalogue,
-            suites=suites(settings.evaluating.suites),
-            settings=settings.evaluating,
-            grader=grader,
-            clock=clock,
-            use_cases=known(settings.recommend.use_cases),
-            vouched=settings.quality,
-            limit=limit,
-        )
-        judging = Judging(
-            bus=bus,
-            catalogue=service.catalogue,
-            settings=settings.evaluating,
-            grader=grader,
-            clock=clock,
-            use_cases=known(settings.recommend.use_cases),
-            limit=limit,
-        )
-        speed = Speed(
-            bus=bus,
-            catalogue=service.catalogue,
-            settings=settings.benchmarking,
-            clock=clock,
-            own=SystemClock(),
-            rng=rng,
-        )
-        measurements = Measurements(
-            bus=bus,
-            catalogue=service.catalogue,
-            endpoints=endpoints,
-            clock=clock,
-            probe_timeout_s=settings.probing.answer_timeout_s,
-            measures={
-                "benchmark": speed,
-                "verify": Capabilities(bus=bus, clock=clock, rng=rng),
-                "evaluate": evaluation,
-                "judge": judging,
-            },
-            questions=evaluation.questions,
-            judging=judging.next_steps,
-        )
+        measurements, evaluation, judging = _measuring(service, settings, endpoints, grader)
         service.include(routes(measurements))
         # Endpoints on one host share its processor: one durable per host group, one job of it in hand.
         served: set[str] = set()

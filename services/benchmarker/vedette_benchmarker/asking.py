@@ -9,11 +9,12 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
+from vedette.endpoints.budget import cost
 from vedette.errors import NoSandbox, NotGraded, ProviderError
 from vedette.providers import ENDPOINT_WIDE, Delta, Endpoint, Finished, Generation
 from vedette.providers.redaction import NO_SECRETS, Secrets
-from vedette.settings import Evaluating
-from vedette.types import Capability, ModelInfo, Outcome
+from vedette.settings import EndpointSettings, Evaluating
+from vedette.types import Capability, ModelInfo, Outcome, Use
 from vedette_benchmarker import sandbox
 from vedette_benchmarker.answered import Answered, whole
 from vedette_benchmarker.grader import Answer, Given, Grading, asked
@@ -51,6 +52,16 @@ class Spent(Struct):
     output_tokens: int = 0
     failure: ProviderError | None = None  # why no more is asked
     over_usd: float | None = None  # the limit that the next question could have exceeded
+
+    def at(self, endpoint: EndpointSettings, info: ModelInfo) -> Use:
+        """Return it as a day's budget of *endpoint* counts it, with what it cost of the model *info*."""
+        return cost(
+            endpoint,
+            info,
+            requests=self.requests,
+            prompt_tokens=self.prompt_tokens,
+            output_tokens=self.output_tokens,
+        )
 
 
 class Asker:

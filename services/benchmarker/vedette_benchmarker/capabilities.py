@@ -11,9 +11,8 @@ from vedette.messages import ids, subjects
 from vedette.messages.catalogue import ModelState, Versioned
 from vedette.messages.events import Attempt, Job, ModelVerified
 from vedette.types import ModelInfo, Outcome, Use
-from vedette_benchmarker.handlers import Ended
 from vedette_benchmarker.proof import Proof, calls, claims, prove, prove_embedding, prove_rerank
-from vedette_benchmarker.yielding import Turn, at_any_time
+from vedette_benchmarker.work import Ended, Work
 
 _PROMPT_TOKENS = 150  # of the longest call, tool and template with it
 _VECTORS = {"embedding": prove_embedding, "rerank": prove_rerank}
@@ -60,40 +59,33 @@ class Capabilities:
             output_tokens=sum(made),
         )
 
-    async def run(
-        self,
-        endpoint: OpenEndpoint,
-        state: ModelState,
-        info: ModelInfo,
-        job: Job,
-        *,
-        turn: Turn = at_any_time,
-    ) -> Ended:
+    async def run(self, work: Work) -> Ended:
         """Ask, judge, publish."""
-        proof = await self._prove(endpoint, info, job, turn)
-        event = await self._publish(info, proof, job)
+        proof = await self._prove(work)
+        event = await self._publish(work.info, proof, work.job)
         ok = event is None or event.outcome is Outcome.OK
         return Ended(
             ok=ok,
             detail=_told(event.attempts) if event and ok else (proof.failure.detail if proof.failure else ""),
             use=cost(
-                endpoint.settings,
-                info,
+                work.endpoint.settings,
+                work.info,
                 requests=proof.requests,
                 prompt_tokens=proof.prompt_tokens,
                 output_tokens=proof.output_tokens,
             ),
         )
 
-    async def _prove(self, endpoint: OpenEndpoint, info: ModelInfo, job: Job, turn: Turn) -> Proof:
+    async def _prove(self, work: Work) -> Proof:
+        endpoint, info = work.endpoint, work.info
         if info.kind in _VECTORS:
             return await _VECTORS[info.kind](endpoint.endpoint, info)
         made = calls(info, self._rng)
         proof = Proof()
         for step, call in enumerate(made, start=1):
-            await turn()
+            await work.turn()
             await self._bus.jobs.tell(
-                job, "step", f"{info.model}: {call.capability}", step=step, steps=len(made)
+                work.job, "step", f"{info.model}: {call.capability}", step=step, steps=len(made)
             )
             proof = await prove(endpoint.endpoint, call, proof, endpoint.secrets)
             if proof.failure is not None:

@@ -9,7 +9,7 @@ from vedette_benchmarker.suites.choosing import suites
 
 
 def problems(settings: Settings) -> Iterator[ConfigurationError]:
-    """Yield why the suites cannot be used, and the evaluation kinds of use cases that no suite has."""
+    """Yield what is wrong with the suites, then each kind of question that a use case names and no suite has."""
     try:
         chosen = suites(settings.evaluating.suites)
     except ConfigurationError as error:

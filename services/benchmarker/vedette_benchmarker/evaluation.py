@@ -38,10 +38,10 @@ from vedette_benchmarker.grading import (
     together,
     ungraded,
 )
-from vedette_benchmarker.handlers import Ended
 from vedette_benchmarker.racing import PART, Entrant, Questions, entrant, race
 from vedette_benchmarker.suites import Item, Suite, VectorItem
-from vedette_benchmarker.yielding import GaveWay, Turn, at_any_time
+from vedette_benchmarker.work import Ended, Work
+from vedette_benchmarker.yielding import GaveWay
 
 _PROMPT_TOKENS = 200  # of an average item, with its template
 _REST = timedelta(hours=6)  # of a model whose last evaluation brought no answers
@@ -88,18 +88,18 @@ class Evaluation:
         self._vouched = vouched
 
     def is_due(self, state: ModelState) -> bool:
-        """Return whether a tick is to evaluate the model: a suite was never asked, or its weights show no change.
+        """Return whether a tick is to evaluate the model: a suite was never asked, or the model has no digest.
 
-        A model without a digest may be replaced by another one under its name. The others are raced.
+        Without a digest, other weights under the same name do not show. Models with a digest race for more questions.
         """
         info = state.known
         return info is not None and (info.digest is None or bool(self._first_share(state, info)))
 
     def _first_share(self, state: ModelState, info: ModelInfo) -> dict[str, int]:
-        """Return the items by kind of the suites that have no score yet: few, unless there is nothing else to ask by.
+        """Return how many items to ask of each suite without a score: few, unless the suite does not race.
 
-        A suite that measures no use case is not raced. New weights or a new server are compared with the scores before,
-        at the levels that were asked then.
+        A suite that measures no use case does not race. New weights, or a new server, are asked at the same levels as
+        before, so that the scores can be compared.
         """
         scores = self._scores_so_far(state, info)
         before = state.evaluated.event.quality.scores if state.evaluated and not scores else {}
@@ -175,36 +175,21 @@ class Evaluation:
         cost = evaluating.expected(info, PART)
         return self._limit.gives_leave(endpoint, info, cost.usd if cost else None, today=today)
 
-    async def run(
-        self,
-        endpoint: OpenEndpoint,
-        state: ModelState,
-        info: ModelInfo,
-        job: Job,
-        *,
-        turn: Turn = at_any_time,
-    ) -> Ended:
+    async def run(self, work: Work) -> Ended:
         """Ask, check, publish. Raises RequestError for a suite that is unknown here."""
-        known, started = state.known or info, self._clock.monotonic()
-        wanted = await self._wanted(state, known, job)
+        known, started = work.known, self._clock.monotonic()
+        wanted = await self._wanted(work.state, known, work.job)
         if not wanted:
             return Ended(ok=True, detail="no more questions are worth asking", use=Use())
         cost = evaluating.expected(known)
         most_usd = max(cost.thinking_usd, cost.usd) if cost else None
-        with self._limit.reserved(endpoint, known, job, most_usd) as limit_usd:
-            return await self._run(endpoint, state, known, job, wanted, limit_usd, started, turn)
+        with self._limit.reserved(work.endpoint, known, work.job, most_usd) as limit_usd:
+            return await self._run(work, wanted, limit_usd, started)
 
     async def _run(
-        self,
-        endpoint: OpenEndpoint,
-        state: ModelState,
-        info: ModelInfo,
-        job: Job,
-        wanted: Sequence[tuple[Suite, int]],
-        limit_usd: float | None,
-        started: float,
-        turn: Turn,
+        self, work: Work, wanted: Sequence[tuple[Suite, int]], limit_usd: float | None, started: float
     ) -> Ended:
+        endpoint, info, job = work.endpoint, work.known, work.job
         asker = Asker(
             endpoint.endpoint,
             info,
@@ -214,14 +199,14 @@ class Evaluation:
             max_usd=limit_usd,
         )
         graded: list[Graded] = []
-        scores = dict(self._scores_so_far(state, info))
+        scores = dict(self._scores_so_far(work.state, info))
         left, steps, asked = list(wanted), sum(count for _, count in wanted), 0
         while left and asker.spent.failure is None and asker.spent.over_usd is None:
             suite, count = left.pop(0)
             level, items = _part(suite, count, scores, job)
 
             async def on_trial(so_far: Graded, asked: int = asked) -> None:
-                await turn()
+                await work.turn()
                 await self._tell(so_far, job, asked, steps)
 
             held = scores.get(level.kind)
@@ -237,16 +222,16 @@ class Evaluation:
             try:
                 found = await asker.grade(level, seed, on_trial, start=start, count=items)
             except GaveWay as gave_way:
-                return Ended(ok=False, use=_use(endpoint, info, asker.spent), gave_way=gave_way)
+                return Ended(ok=False, use=asker.spent.at(endpoint.settings, info), gave_way=gave_way)
             graded.append(found)
             if found.trials:
                 scores[level.kind] = added(before, found.score)
             if items < count and is_done(found, items):
                 left.insert(0, (suite, count - items))
         spent = asker.spent
-        use = _use(endpoint, info, spent)
+        use = spent.at(endpoint.settings, info)
         took_s = self._clock.monotonic() - started
-        event = await self._publish(endpoint, info, together(graded), spent, use, took_s, job)
+        event = await self._publish(work, together(graded), spent, use, took_s)
         ok = event is None or event.outcome is Outcome.OK
         return Ended(ok=ok, detail=_told(event) if event else "", use=use)
 
@@ -302,15 +287,9 @@ class Evaluation:
         await self._bus.jobs.tell(job, "step", told, step=before + graded.trials, steps=steps)
 
     async def _publish(
-        self,
-        endpoint: OpenEndpoint,
-        info: ModelInfo,
-        graded: list[Graded],
-        spent: Spent,
-        use: Use,
-        took_s: float,
-        job: Job,
+        self, work: Work, graded: list[Graded], spent: Spent, use: Use, took_s: float
     ) -> ModelEvaluated | None:
+        endpoint, info, job = work.endpoint, work.known, work.job
         held = self._catalogue.endpoint(endpoint.name)
         version = held.event.server_version if held else None
         subject, now = subjects.of_model("evaluated", info.model), self._clock.now()
@@ -406,16 +385,6 @@ def _held(scores: Mapping[str, Score], suite: Suite) -> dict[str, Score]:
 def _is_of(score: Score | None, suite: Suite) -> bool:
     """Return whether *score* is of this version of *suite*."""
     return score is not None and score.suite == suite.name and score.trials > 0
-
-
-def _use(endpoint: OpenEndpoint, info: ModelInfo, spent: Spent) -> Use:
-    return cost(
-        endpoint.settings,
-        info,
-        requests=spent.requests,
-        prompt_tokens=spent.prompt_tokens,
-        output_tokens=spent.output_tokens,
-    )
 
 
 def _stopped(spent: Spent) -> str | None:

@@ -7,7 +7,6 @@ from typing import Protocol
 
 import msgspec
 import nats.errors
-from msgspec import Struct
 
 from vedette.bus.bus import Bus
 from vedette.clock import Clock
@@ -34,11 +33,10 @@ from vedette.usecases.levels import split
 from vedette_benchmarker.judging.steps import May, Next
 from vedette_benchmarker.racing import Questions
 from vedette_benchmarker.turns import in_turns
+from vedette_benchmarker.work import Ended, Work
 from vedette_benchmarker.yielding import (
     GaveWay,
-    Turn,
     after,
-    at_any_time,
     claimed,
     left_alone_s,
     look,
@@ -85,15 +83,6 @@ def copy_measured(
     return None if first is state else first.model
 
 
-class Ended(Struct, frozen=True, kw_only=True):
-    """How a measurement ended, in a line for people, and what it used of the endpoint."""
-
-    ok: bool
-    detail: str = ""
-    use: Use
-    gave_way: GaveWay | None = None  # it was stopped, because another user needs the server
-
-
 class Measure(Protocol):
     """One kind of measurement."""
 
@@ -123,16 +112,8 @@ class Measure(Protocol):
         """Return what it may use."""
         ...
 
-    async def run(
-        self,
-        endpoint: OpenEndpoint,
-        state: ModelState,
-        info: ModelInfo,
-        job: Job,
-        *,
-        turn: Turn = at_any_time,
-    ) -> Ended:
-        """Measure, publish, and say how it ended; *turn* is awaited before each request.
+    async def run(self, work: Work) -> Ended:
+        """Measure, publish, and say how it ended.
 
         Raises RequestError where the job asks for what does not exist, and GaveWay where another user has the turn.
         """
@@ -322,8 +303,6 @@ class Measurements:
 
         *looked* is what the requests before it used; it counts too.
         """
-        if state.info is None:
-            raise AssertionError("only a model that is there is measured")
         with counting() as sent:
             try:
                 async with own.shown(
@@ -349,11 +328,12 @@ class Measurements:
         """Run *measure*; stop it when another user needs the server, unless an operator requested it."""
         if state.info is None:
             raise AssertionError("only a model that is there is measured")
+        work = Work(endpoint=endpoint, state=state, info=state.info, job=job)
         if job.cause == "manual":
-            return await measure.run(endpoint, state, state.info, job)
+            return await measure.run(work)
         names = names_of(state, self._catalogue.of_endpoint(endpoint.name))
         turn = turn_of(endpoint, names, sent, self._clock)
-        measuring = asyncio.ensure_future(measure.run(endpoint, state, state.info, job, turn=turn))
+        measuring = asyncio.ensure_future(measure.run(msgspec.structs.replace(work, turn=turn)))
         watching = asyncio.ensure_future(until_used(endpoint.endpoint, sent, self._clock))
         try:
             await asyncio.wait((measuring, watching), return_when=asyncio.FIRST_COMPLETED)

@@ -222,7 +222,7 @@ class _Bench(Struct, frozen=True, kw_only=True):
 
 
 def generation(info: ModelInfo, run: Run, rng: Random) -> Generation:
-    """Return what *run* asks of a model that generates: always a prompt that was never asked before."""
+    """Return the request of *run* to a model that generates. Its prompt is new each time."""
     chat = info.asked_as == "chat"
     return Generation(
         model=info.model.name,

@@ -249,7 +249,7 @@ def _init(request: dict[str, Any], told: int, machine: int) -> NoReturn:
 
 
 def _hide_files(machine: int) -> None:
-    """Leave nothing to see but libraries and the standard library, read-only, and an empty /tmp [pivot_root(2)].
+    """Make only libraries and the standard library visible, read-only, and an empty /tmp [pivot_root(2)].
 
     Paths are opened as the user that started us, who alone may be able to reach them, and seen as user 65534.
     """

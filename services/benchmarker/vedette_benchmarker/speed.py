@@ -14,11 +14,10 @@ from vedette.messages.catalogue import Catalogue, ModelState, Versioned
 from vedette.messages.events import Job, ModelBenchmarked
 from vedette.settings import Benchmarking
 from vedette.types import ModelInfo, Outcome, Residency, RunSample, StreamsLoad, Sweep, Use
-from vedette_benchmarker.handlers import Ended
 from vedette_benchmarker.load import OnStep, Run, measure, plan, small
 from vedette_benchmarker.statistics import fold
 from vedette_benchmarker.sweep import GENERATING, at_once
-from vedette_benchmarker.yielding import Turn, at_any_time
+from vedette_benchmarker.work import Ended, Work
 
 
 class Speed:
@@ -81,23 +80,16 @@ class Speed:
             output_tokens=sum(run.output_tokens for run in runs),
         )
 
-    async def run(
-        self,
-        endpoint: OpenEndpoint,
-        state: ModelState,
-        info: ModelInfo,
-        job: Job,
-        *,
-        turn: Turn = at_any_time,
-    ) -> Ended:
+    async def run(self, work: Work) -> Ended:
         """Measure, fold, publish."""
-        runs = plan(state.known or info, self._settings)  # within the context that was refused before
+        endpoint, info, job = work.endpoint, work.info, work.job
+        runs = plan(work.known, self._settings)  # within the context that was refused before
         if job.cause == "suspicion":
             runs = small(runs)
         steps = len(runs) + len(job.streams)
 
         async def on_step(step: int, _: int, message: str) -> None:
-            await turn()
+            await work.turn()
             await self._bus.jobs.tell(job, "step", f"{info.model}: {message}", step=step, steps=steps)
 
         before = await _residency(endpoint, info)

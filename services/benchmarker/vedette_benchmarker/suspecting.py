@@ -81,7 +81,7 @@ def worked_on(load: EndpointLoad) -> dict[str, float]:
 def _slow_under_load(
     name: str, performance: Performance, loads: Sequence[EndpointLoad]
 ) -> Iterator[tuple[datetime, str]]:
-    """Yield that all requests together got far less, reading after reading, than one alone got at rest."""
+    """Yield that a server is slow: in each reading, all requests together got far fewer tokens/s than one at rest."""
     rest = performance.output_tps.median if performance.output_tps else 0.0
     rates = [worked_on(load).get(name) for load in loads[-LOADS:]]
     told = [rate for rate in rates if rate]  # one without any token reads prompts, however fast it is

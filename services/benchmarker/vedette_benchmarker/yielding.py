@@ -138,7 +138,7 @@ def turn_of(
 def used_lately(
     seen: Occupancy | None, loaded: Loaded, *, names: Collection[str], ours: Collection[str]
 ) -> bool:
-    """Return whether others used the model of these *names* since the look before. Pure.
+    """Return whether others used the model of these *names* since the last look. Pure.
 
     Only a new time of unloading shows that: a model that is merely loaded may be at rest.
     """

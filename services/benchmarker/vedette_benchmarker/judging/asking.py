@@ -1,8 +1,8 @@
 """What a judge is asked, and how its answer is read. Pure.
 
 Texts of models are hostile: they may say which answer to give. They stand between marks that are made from all texts
-together, so that no author could know them, and the question comes after them. Whether a judge holds to that is
-tested in each session (`tasks`).
+together, so no author could know them, and the question follows them. Each session tests whether its judge ignores such
+orders (`tasks`).
 """
 
 import hashlib

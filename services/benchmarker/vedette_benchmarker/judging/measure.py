@@ -27,14 +27,14 @@ from vedette.usecases.judging import Able
 from vedette_benchmarker.asking import REFUSED_REASONS, Asker, Spent, room_to_think
 from vedette_benchmarker.day_limit import DayLimit
 from vedette_benchmarker.grader import Grading
-from vedette_benchmarker.handlers import Ended
 from vedette_benchmarker.judging.asking import MAX_ANSWER_TOKENS, question, read
 from vedette_benchmarker.judging.sessions import comparisons, is_passed, judgements, report
 from vedette_benchmarker.judging.steps import May, Next, allowed, next_steps
 from vedette_benchmarker.judging.strengths import Preferred, Vote
 from vedette_benchmarker.judging.tasks import MAX_TEXT_CHARACTERS, MAX_TEXT_TOKENS, SERIES, Series
 from vedette_benchmarker.suites import Item, Verdict
-from vedette_benchmarker.yielding import GaveWay, Turn, at_any_time
+from vedette_benchmarker.work import Ended, Work
+from vedette_benchmarker.yielding import GaveWay, Turn
 
 _FAILURES_IN_A_ROW: Final = 3
 _REMEMBERED: Final = 4096  # answers of sessions that were broken off
@@ -134,20 +134,12 @@ class Judging:
         found = (judging.contender(state) for state in self._catalogue.present())
         return {one.model: one for one in found if one is not None}
 
-    async def run(
-        self,
-        endpoint: OpenEndpoint,
-        state: ModelState,
-        info: ModelInfo,
-        job: Job,
-        *,
-        turn: Turn = at_any_time,
-    ) -> Ended:
+    async def run(self, work: Work) -> Ended:
         """Write or compare, and publish. Raises RequestError for a use case without tasks, or models without texts."""
+        endpoint, info, known, job = work.endpoint, work.info, work.known, work.job
         if not job.suites or any(name not in SERIES for name in job.suites):
             name = next((name for name in job.suites if name not in SERIES), "")
             raise unknown_name("use case of a judge", name, list(SERIES), field="suites")
-        known = state.known or info
         with self._limit.reserved(endpoint, known, job, self._most_usd(endpoint, known, job)) as max_usd:
             author = _Author(
                 Asker(
@@ -158,14 +150,14 @@ class Judging:
                     secrets=endpoint.secrets,
                     max_usd=max_usd,
                 ),
-                turn,
+                work.turn,
                 who=f"{info.model} {info.digest} {job.suites} {job.pool}",
                 said=self._said,
             )
             gave_way, problem, detail = None, "", ""
             try:
-                work = self._compare(author, known, job) if job.pool else self._write(author, known, job)
-                detail = await work
+                doing = self._compare(author, known, job) if job.pool else self._write(author, known, job)
+                detail = await doing
             except GaveWay as error:
                 gave_way = error
             except ProviderError as error:
@@ -175,9 +167,8 @@ class Judging:
             else:
                 author.forget()
         ok = gave_way is None and not problem
-        return Ended(
-            ok=ok, detail=problem or detail, use=_use(endpoint, known, author.spent), gave_way=gave_way
-        )
+        use = author.spent.at(endpoint.settings, known)
+        return Ended(ok=ok, detail=problem or detail, use=use, gave_way=gave_way)
 
     # Writing -------------------------------------------------------------------------------------------------
 
@@ -447,16 +438,6 @@ def _pool(job: Job, contenders: Mapping[ModelRef, Contender]) -> Sequence[ModelR
         for model in job.pool
         if model not in contenders or judge is None or judging.may_be_judged(contenders[model], judge)
     ]
-
-
-def _use(endpoint: OpenEndpoint, info: ModelInfo, spent: Spent) -> Use:
-    return cost(
-        endpoint.settings,
-        info,
-        requests=spent.requests,
-        prompt_tokens=spent.prompt_tokens,
-        output_tokens=spent.output_tokens,
-    )
 
 
 def _said(told: JudgeReport) -> str:

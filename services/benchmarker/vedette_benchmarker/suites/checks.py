@@ -15,57 +15,30 @@ from operator import mul
 from typing import Any
 
 from vedette.providers import ToolCall
-from vedette.text.normalizing import normalized
 from vedette_benchmarker.answered import Answered
 from vedette_benchmarker.suites import Verdict
+from vedette_benchmarker.suites.number_words import with_digits
+from vedette_benchmarker.suites.patterns import MAX_MATCHED_CHARS, MAX_PATTERN_CHARS, MAX_WAYS, ways
+from vedette_benchmarker.suites.wrapping import (
+    alone,
+    bare,
+    fences,
+    fold,
+    outside_thoughts,
+    plain,
+    sentences,
+    stripped,
+    unwrapped,
+    without_notes,
+)
 
 MOST_CHARS = 20_000  # no question asks for as much; more is a model that does not stop
-MOST_MATCHED_CHARS = 256
-MOST_PATTERN_CHARS = 200
-MOST_WAYS = MOST_MATCHED_CHARS**3  # three open repetitions: a tenth of a second at worst (CPython 3.11, 2026)
-MOST_WORDS_CHARS = 500  # numbers are looked for as words only in answers this short
 
 Check = Callable[[Answered], Verdict]
 VectorCheck = Callable[[Sequence[Sequence[float]]], Verdict]
 
 _RIGHT = Verdict(correct=True)
-_SIGNS = str.maketrans(
-    {
-        **dict.fromkeys("\u2018\u2019\u201a\u2032\u00b4", "'"),
-        **dict.fromkeys("\u201c\u201d\u201e\u2033\u00ab\u00bb\u300c\u300d", '"'),
-        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"),
-        **dict.fromkeys("\u00a0\u2007\u2009\u202f\u3000", " "),
-        **dict.fromkeys("\u200b\u200c\u200d\ufeff\u2060"),
-    }
-)
-_THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
-_THOUSANDS = re.compile(r"(?<=[0-9])[\u00a0\u2009\u202f](?=[0-9]{3}(?![0-9]))")
-_LATEX = re.compile(r"\\(?:boxed|fbox|text|textbf|mathrm|mathbf)\s?\{|[{}]")
-_LATEX_SIGNS = re.compile(r"\\[()\[\]]|</?answer>")
-_LATEX_THOUSANDS = re.compile(r"(?<=[0-9])(?:\{,\}|\\[,;!])(?=[0-9]{3}(?![0-9]))")
-_DOLLARS = re.compile(r"\$\$?([^$\n]{1,200})\$\$?")
-_MARKDOWN = re.compile(r"\*\*|__|^[ \t]*#{1,6}[ \t]+", re.MULTILINE)
-_FENCE = re.compile(r"(?:```|~~~)[^\n`~]*\n(.*?)(?:```|~~~|\Z)", re.DOTALL)
-_PLEASANTRY = r"(?:sure|certainly|of course|okay|ok|absolutely)[!,.:]"
-_OPENING = re.compile(
-    rf"(?:{_PLEASANTRY}|here (?:is|are)\b|here's\b|(?:final )?(?:answer|output|result|solution)\W*\Z)",
-    re.IGNORECASE,
-)
-_NOTE = re.compile(
-    r"\W*(?:note\b|let me know|i hope|hope (?:this|that)|explanation\b|feel free|this (?:sentence|answer|is|list)\b|"
-    r"please\b.*\bknow|word count|if you\b|i kept\b)|\(.*\)\W*\Z",
-    re.IGNORECASE,
-)
-_LEAD = re.compile(
-    rf"(?:{_PLEASANTRY}\s*)?"
-    r"(?:here\b[^:.\n]{0,100}:\s*"
-    r"|(?:(?:so|therefore|thus),?\s+)?(?:the|my|this|that|it|your)\b[^:.]{0,100}\b(?:is|was|are|prints|outputs)\b:?\s+"
-    r"|(?:final\s+)?(?:answer|output|result)\s*:\s*)?",
-    re.IGNORECASE,
-)
-_QUOTES = " \t\r\n\"'`*_"
 _BULLET = re.compile(r"(?:[-*+>\u2022]|[0-9]{1,2}[.)])\s+")
-_SENTENCE_END = re.compile(r"(?<=[.!?\u3002])\s+|\n+")
 _SAYING = re.compile(r"\b(?:answer|output|result)\s*(?::|(?:is|was|would be)\b:?)", re.IGNORECASE)
 _CLAIM = re.compile(r"\banswer\s*(?::|(?:is|was|would be)\b)", re.IGNORECASE)
 _REASON = re.compile(r"\b(?:because|since)\b", re.IGNORECASE)
@@ -117,95 +90,6 @@ def _wrong(why: str) -> Verdict:
     return Verdict(correct=False, why=why)
 
 
-# What an answer says, out of how it says it
-
-
-def plain(text: str) -> str:
-    """Return *text* without thoughts, Markdown, LaTeX and typography."""
-    text = _THOUSANDS.sub(",", _THOUGHT.sub("", text)).translate(_SIGNS)
-    return _MARKDOWN.sub("", _without_latex(normalized(text, "NFC"))).strip()
-
-
-def _without_latex(text: str) -> str:
-    r"""Return *text* without `$`, `\(` and `\[` around formulas, and without `\boxed{}` and its like around words."""
-    if "\\" in text:
-        text = _uncommanded(_LATEX_SIGNS.sub("", _LATEX_THOUSANDS.sub(",", text)))
-    elif "<" in text or "{,}" in text:
-        text = _LATEX_SIGNS.sub("", _LATEX_THOUSANDS.sub(",", text))
-    return _DOLLARS.sub(r"\1", text)
-
-
-def _uncommanded(text: str) -> str:
-    """Return *text* without the commands of LaTeX and the braces that belong to them; in one pass."""
-    kept: list[str] = []
-    ours: list[bool] = []  # for each open brace, whether a command opened it
-    place = 0
-    for found in _LATEX.finditer(text):
-        if found[0] == "}":
-            dropped = bool(ours) and ours.pop()
-        else:
-            dropped = len(found[0]) > 1
-            ours.append(dropped)
-        if dropped:
-            kept.append(text[place : found.start()])
-            place = found.end()
-    return "".join((*kept, text[place:]))
-
-
-def unwrapped(text: str) -> str:
-    """Return what stands in the one code fence of *text*, or the text without the line that leads up to it."""
-    fenced: list[str] = _FENCE.findall(text)
-    if len(fenced) == 1:
-        return fenced[0].strip()
-    return without_lead(text)
-
-
-def alone(text: str) -> str:
-    """Return *text* without marks around it. Words around the answer stay: they were forbidden."""
-    fence = _FENCE.fullmatch(text.strip())
-    return (fence[1] if fence else text).strip(_QUOTES)
-
-
-def without_lead(text: str) -> str:
-    """Return *text* without the line that leads up to it."""
-    lines = text.strip().splitlines()
-    if len(lines) > 1 and (lines[0].rstrip().endswith(":") or _OPENING.match(lines[0])):
-        lines = lines[1:]
-    return "\n".join(lines).strip(_QUOTES)
-
-
-def without_notes(text: str) -> str:
-    """Return *text* without the notes below it: the last paragraphs that speak of the answer or to the reader."""
-    paragraphs = re.split(r"\n\s*\n", text)
-    while len(paragraphs) > 1 and _NOTE.match(paragraphs[-1]):
-        paragraphs.pop()
-    return "\n\n".join(paragraphs)
-
-
-def bare(text: str) -> str:
-    """Return *text* without anything that may stand around an answer: "The result is `4`." is "4"."""
-    return _stripped(text[_lead(text) :])
-
-
-def _lead(text: str) -> int:
-    found = _LEAD.match(text)
-    return found.end() if found else 0
-
-
-def _stripped(text: str) -> str:
-    return text.strip(_QUOTES).rstrip(" .!\u3002").strip(_QUOTES)
-
-
-def fold(text: str) -> str:
-    """Return *text* for comparison: case, hyphens and the amount of space do not count."""
-    return " ".join(text.casefold().replace("-", " ").split())
-
-
-def sentences(text: str) -> list[str]:
-    """Return the sentences of *text*: they end at a line's end, or at `.`, `!` or `?` before a space."""
-    return [sentence for sentence in _SENTENCE_END.split(text) if sentence.strip()]
-
-
 def _claims(text: str, saying: re.Pattern[str] = _CLAIM) -> list[str]:
     """Return what follows "answer is" or "answer:" in each sentence that has it, up to a reason; else *text*."""
     claimed = [
@@ -251,10 +135,10 @@ def exact(*expected: str, case: bool = False, only: bool = False) -> Check:
     def shape(text: str) -> str:
         return " ".join(text.split()) if case else fold(text)
 
-    wanted = {shape(_stripped(plain(text))) for text in expected}
+    wanted = {shape(stripped(plain(text))) for text in expected}
 
     def judge(text: str) -> str:
-        found = [_stripped(alone(text))] if only else _readings(text)
+        found = [stripped(alone(text))] if only else _readings(text)
         return "" if any(shape(one) in wanted for one in found) else f"not {expected[0]!r}"
 
     return by_text(judge)
@@ -263,11 +147,11 @@ def exact(*expected: str, case: bool = False, only: bool = False) -> Check:
 def _readings(text: str) -> list[str]:
     """Return how the answer in *text* may be meant; what it says twice, and differently, is none."""
     given = unwrapped(without_notes(text))
-    said = {_stripped(one) for one in _claims(given, _SAYING)} if _SAYING.search(given) else set()
+    said = {stripped(one) for one in _claims(given, _SAYING)} if _SAYING.search(given) else set()
     if len(said) > 1:
         return []
     first = _BULLET.match(given)
-    return [_stripped(given), bare(given), *said, *((_stripped(given[first.end() :]),) if first else ())]
+    return [stripped(given), bare(given), *said, *((stripped(given[first.end() :]),) if first else ())]
 
 
 def contains(*expected: str) -> Check:
@@ -327,7 +211,7 @@ def number(expected: float | Decimal, given: Sequence[float] = ()) -> Check:
     wanted, passed_over = Decimal(str(expected)), {Decimal(str(value)) for value in given}
 
     def judge(text: str) -> str:
-        counting = _counting(_with_digits(text))
+        counting = _counting(with_digits(text))
         if not counting:
             return "no number"
         stated: set[Decimal] = set()
@@ -372,27 +256,6 @@ def _value(digits: str) -> Decimal:
     return Decimal(digits.replace(",", ""))
 
 
-_UNITS = (
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
-)  # fmt: skip
-_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-_ENGLISH = {word: value for value, word in enumerate(_UNITS)} | {
-    f"{ten} {_UNITS[unit]}" if unit else ten: 20 + 10 * index + unit
-    for index, ten in enumerate(_TENS)
-    for unit in range(10)
-}
-_ENGLISH_NUMBER = re.compile(
-    r"\b(?:" + "|".join(sorted(_ENGLISH, key=len, reverse=True)).replace(" ", "[ -]") + r")\b", re.IGNORECASE
-)
-
-
-def _with_digits(text: str) -> str:
-    if len(text) > MOST_WORDS_CHARS or re.search(r"[0-9]", text):
-        return text
-    return _ENGLISH_NUMBER.sub(lambda found: str(_ENGLISH[found[0].lower().replace("-", " ")]), text)
-
-
 # Patterns
 
 
@@ -402,87 +265,26 @@ def regex(pattern: str) -> Check:
     Raises ValueError for a pattern that is not one, or that could take long: only `(…)`, `(?:…)` and `(?i)` are
     understood, what is repeated must have one length only, and there may be three open repetitions at most.
     """
-    if len(pattern) > MOST_PATTERN_CHARS:
-        raise ValueError(f"longer than {MOST_PATTERN_CHARS} characters")
+    if len(pattern) > MAX_PATTERN_CHARS:
+        raise ValueError(f"longer than {MAX_PATTERN_CHARS} characters")
     try:
         compiled = re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"not a regular expression: {error}") from error
-    if _ways(pattern) > MOST_WAYS:
+    if ways(pattern) > MAX_WAYS:
         raise ValueError("could take very long to match; use fewer repetitions and alternatives")
 
     def judge(text: str) -> str:
         given = unwrapped(text)
-        if len(given) > MOST_MATCHED_CHARS:
+        if len(given) > MAX_MATCHED_CHARS:
             return "too long to match"
-        matched = any(compiled.fullmatch(one) for one in (given, _stripped(given), bare(given)))
+        matched = any(compiled.fullmatch(one) for one in (given, stripped(given), bare(given)))
         return "" if matched else f"does not match {pattern}"
 
     return by_text(judge)
 
 
-_TOKEN = re.compile(
-    r"(?P<reference>\\[1-9]|\(\?P=)"
-    r"|(?P<open>\((?:\?:)?(?!\?))"
-    r"|(?P<flag>\(\?i\))"
-    r"|(?P<odd>\(\?)"
-    r"|(?P<close>\))"
-    r"|(?P<alternative>\|)"
-    r"|(?P<repeat>[*+?]|\{(?P<least>[0-9]*)(?P<comma>,?)(?P<most>[0-9]*)\})"
-    r"|(?P<atom>\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.)",
-    re.DOTALL,
-)
-
-
-def _ways(pattern: str) -> int:
-    """Return in how many ways *pattern* can be laid over a text at most: what a backtracking matcher may try.
-
-    Raises ValueError where that is not known.
-    """
-    outer: list[tuple[int, int]] = []
-    ways, last = 1, 1
-    for token in _TOKEN.finditer(pattern):
-        if token["reference"] or token["odd"]:
-            raise ValueError(f"{token[0]!r} is not supported")
-        if token["open"]:
-            outer.append((ways * last, 1))
-            ways, last = 1, 1
-        elif token["close"]:
-            (before, _), inside = outer.pop(), ways * last
-            ways, last = before, inside
-        elif token["alternative"]:
-            ways, last = ways * last + 1, 1
-        elif token["repeat"]:
-            last = _repeated(token, last)
-        elif token["atom"]:
-            ways, last = ways * last, 1
-    return ways * last
-
-
-def _repeated(token: re.Match[str], inside: int) -> int:
-    sign, least, most = token[0], token["least"], token["most"]
-    if sign == "?":
-        return inside + 1
-    if sign == "{}":
-        return inside
-    if inside > 1:
-        raise ValueError("a repetition of what can match in more than one way could take very long")
-    if sign in "*+" or (token["comma"] and not most):
-        return MOST_MATCHED_CHARS
-    return max(int(most) - int(least or 0) + 1, 1) if token["comma"] else 1
-
-
 # Structured answers
-
-
-def fences(text: str) -> list[str]:
-    """Return what the code fences of *text* hold, thoughts left out."""
-    return _FENCE.findall(_THOUGHT.sub("", text.replace("\r\n", "\n")))
-
-
-def outside_thoughts(text: str) -> str:
-    """Return *text* without the thoughts before it, and with the line ends of Unix."""
-    return _THOUGHT.sub("", text.replace("\r\n", "\n"))
 
 
 def json(expected: Any) -> Check:

@@ -16,7 +16,7 @@ _COMPARISONS = frozenset({"<", "<=", ">", ">="})
 
 
 class _Task(Struct, frozen=True, kw_only=True):
-    """A function to write: what it does, what it cannot do without, how to write it, and what it gives for what."""
+    """A function to write: what it does, what it must use, a solution, and results for given arguments."""
 
     parameters: tuple[str, ...]
     does: str

@@ -8,20 +8,10 @@ from msgspec.structs import replace
 
 from vedette_benchmarker.answered import Answered
 from vedette_benchmarker.suites import Item, Suite, Verdict
-from vedette_benchmarker.suites.checks import (
-    MOST_CHARS,
-    Check,
-    by_text,
-    choice,
-    every,
-    fold,
-    number,
-    plain,
-    without_lead,
-    without_notes,
-)
+from vedette_benchmarker.suites.checks import MOST_CHARS, Check, by_text, choice, every, number
 from vedette_benchmarker.suites.general_facts import FIELDS, LEVELS, Field, Names
 from vedette_benchmarker.suites.rounds import Maker, of, rounds
+from vedette_benchmarker.suites.wrapping import fold, plain, without_lead, without_notes
 
 _YEAR = re.compile(r"(?<!\d)-?\d{3,4}(?:\.\d+)?(?!\d)")
 _SEPARATED = re.compile(r"[;\n]")

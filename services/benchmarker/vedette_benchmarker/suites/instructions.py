@@ -6,18 +6,10 @@ from datetime import date
 from random import Random
 
 from vedette_benchmarker.suites import Item, Suite
-from vedette_benchmarker.suites.checks import (
-    Check,
-    alone,
-    by_text,
-    exact,
-    fold,
-    sentences,
-    unwrapped,
-    without_notes,
-)
+from vedette_benchmarker.suites.checks import Check, by_text, exact
 from vedette_benchmarker.suites.rounds import Maker, of, rounds
 from vedette_benchmarker.suites.words import MONTHS, NOUNS
+from vedette_benchmarker.suites.wrapping import alone, fold, sentences, unwrapped, without_notes
 
 _FEWEST_WORDS = 5  # less is not a sentence
 _MOST_WORDS = 40

@@ -1,31 +1,15 @@
 """Facts to be given as JSON to which the server holds the answer by JSON Schema."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from random import Random
-
-import msgspec
 
 from vedette.types import Capability
 from vedette_benchmarker.suites import Item, Suite
-from vedette_benchmarker.suites.checks import json
-from vedette_benchmarker.suites.json_words import LEVELS, QUESTIONS, Question
-from vedette_benchmarker.suites.rounds import Maker, of, rounds
+from vedette_benchmarker.suites.json_words import LEVELS, QUESTIONS, maker
+from vedette_benchmarker.suites.rounds import of, rounds
 
-
-def _maker(ask: Callable[[Random], Question]) -> Maker:
-    def make(rng: Random) -> Item:
-        question = ask(rng)
-        return Item(
-            prompt=f"{question.facts}\n\nGive these facts as JSON: {question.shape}.",
-            check=json(question.answer),
-            truth=msgspec.json.encode(question.answer).decode(),
-            schema=question.schema,
-            max_tokens=question.max_tokens,
-        )
-
-    return make
-
-
+_maker = partial(maker, how="Give these facts as JSON: {}.", held=True)
 _MAKERS = tuple(map(_maker, QUESTIONS))
 
 

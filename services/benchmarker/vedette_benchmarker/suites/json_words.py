@@ -1,6 +1,7 @@
 """Facts to be given as JSON whose shape is described in words."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -187,20 +188,28 @@ QUESTIONS = (person, stock, team, order)
 LEVELS = (("easy", (named, piece)), ("hard", (orders(2),)), ("hardest", (orders(4),)))
 
 
-def _maker(ask: Callable[[Random], Question]) -> Maker:
+def maker(ask: Callable[[Random], Question], how: str, *, held: bool = False) -> Maker:
+    """Return the maker of items that ask for JSON as *how* says: `{}` in it is the shape in words.
+
+    If *held*, the server holds the answer to the shape by JSON Schema.
+    """
+
     def make(rng: Random) -> Item:
         question = ask(rng)
         return Item(
-            prompt=f"{question.facts}\n\nGive these facts as one JSON object with the keys {question.shape}. "
-            "Answer with the JSON only.",
+            prompt=f"{question.facts}\n\n{how.format(question.shape)}",
             check=json(question.answer),
             truth=msgspec.json.encode(question.answer).decode(),
+            schema=question.schema if held else None,
             max_tokens=question.max_tokens,
         )
 
     return make
 
 
+_maker = partial(
+    maker, how="Give these facts as one JSON object with the keys {}. Answer with the JSON only."
+)
 _MAKERS = tuple(map(_maker, QUESTIONS))
 
 

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator, Mapping
 from random import Random
 
 from vedette_benchmarker.suites import Item, Suite
-from vedette_benchmarker.suites.checks import choice, fold
+from vedette_benchmarker.suites.checks import choice
 from vedette_benchmarker.suites.languages import LANGUAGES, Language, Names
 from vedette_benchmarker.suites.rounds import Maker, rounds
+from vedette_benchmarker.suites.wrapping import fold
 
 _ENGLISH_CAPITALS = (
     "Rome", "Warsaw", "Lisbon", "Athens", "Copenhagen", "Beijing", "Moscow", "Cairo", "Brussels", "Vienna", "Paris",

@@ -74,7 +74,7 @@ def _easy(rng: Random) -> Item:
 
 
 def _alike(length: int, decoys: int) -> Maker:
-    """Return a maker of texts with *decoys* whose names share a word with the one that is asked about."""
+    """Return a maker of texts with *decoys*: their names share a word with the name that the question is about."""
 
     def make(rng: Random) -> Item:
         colour, thing, *others = rng.sample(NOUNS, 2 + decoys)

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 
 from vedette_benchmarker.answered import Answered
 from vedette_benchmarker.suites import Verdict
-from vedette_benchmarker.suites.checks import MOST_CHARS, Check, fences, outside_thoughts
+from vedette_benchmarker.suites.checks import MOST_CHARS, Check
+from vedette_benchmarker.suites.wrapping import fences, outside_thoughts
 
 MOST_PROGRAM_CHARS = 8_000
 

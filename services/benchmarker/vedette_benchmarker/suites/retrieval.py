@@ -1,4 +1,4 @@
-"""Questions and passages: of six, each of two questions must be nearest to the one that answers it."""
+"""Two questions and six passages: each question must be nearest to the passage that answers it."""
 
 from collections.abc import Iterator
 from itertools import cycle
