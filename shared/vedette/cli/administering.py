@@ -261,7 +261,7 @@ async def _running(where: options.Instance, settings: Settings) -> Finding:
 
 
 async def _refusals(where: options.Instance) -> AsyncIterator[Finding]:
-    """Yield what a running Vedette is refused or leaves out: new names, measurements, calls by the account."""
+    """Yield what a running Vedette leaves out, or may not do: new names, measurements, calls by the account."""
     try:
         async with where.client() as client:
             reply = await client.endpoints()

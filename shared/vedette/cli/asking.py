@@ -5,6 +5,7 @@ from datetime import UTC
 from typing import Annotated, get_args
 
 from cyclopts import Parameter, validators
+from msgspec import Struct
 
 from vedette.cli import options
 from vedette.cli.entries import NOTHING_FOUND
@@ -84,11 +85,12 @@ def models(
             descending=descending,
             limit=limit or (None if json else _MOST_ROWS),
         )
-        if json:
-            document(reply)
-        else:
-            show_models(reply.models, total=reply.total, considered=reply.considered)
-        return 0 if reply.models else NOTHING_FOUND
+        return _told(
+            reply,
+            json,
+            lambda: show_models(reply.models, total=reply.total, considered=reply.considered),
+            found=bool(reply.models),
+        )
 
     return _with(where, ask)
 
@@ -115,11 +117,7 @@ def recommend(
             return _told_of_the_past(past, json, lambda: show_best(_best_of(past.explanation)))
         await _refuse_unknown(client, family=wanted.get("families", ()), license=wanted.get("licenses", ()))
         reply = await client.best(use_case, limit=limit, risk=risk, **wanted)
-        if json:
-            document(reply)
-        else:
-            show_best(reply)
-        return 0 if reply.recommendation else NOTHING_FOUND
+        return _told(reply, json, lambda: show_best(reply), found=reply.recommendation is not None)
 
     return _with(where, ask)
 
@@ -146,11 +144,7 @@ def explain(
             return _told_of_the_past(past, json, lambda: show_explanation(past.explanation))
         await _refuse_unknown(client, family=wanted.get("families", ()), license=wanted.get("licenses", ()))
         reply = await client.explain(use_case, limit=limit, risk=risk, **wanted)
-        if json:
-            document(reply)
-        else:
-            show_explanation(reply)
-        return 0 if reply.recommendations else NOTHING_FOUND
+        return _told(reply, json, lambda: show_explanation(reply), found=bool(reply.recommendations))
 
     return _with(where, ask)
 
@@ -191,13 +185,21 @@ def refuse_unknown(field: str, values: Sequence[str], infos: Sequence[ModelInfo]
             raise unknown_name(field, value, known, field=field)
 
 
-def _told_of_the_past(reply: RecommendPastReply, json: bool, show: Callable[[], None]) -> int:
+def _told(reply: Struct, json: bool, show: Callable[[], None], *, found: bool) -> int:
+    """Print *reply*, as JSON or by *show*; return the exit code."""
     if json:
         document(reply)
     else:
         show()
+    return 0 if found else NOTHING_FOUND
+
+
+def _told_of_the_past(reply: RecommendPastReply, json: bool, show: Callable[[], None]) -> int:
+    def shown() -> None:
+        show()
         out.print(f"\nAs of {reply.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC; {'; '.join(reply.unknown)}.")
-    return 0 if reply.explanation.recommendations else NOTHING_FOUND
+
+    return _told(reply, json, shown, found=bool(reply.explanation.recommendations))
 
 
 def _best_of(explained: ExplainReply) -> BestReply:

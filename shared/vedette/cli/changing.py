@@ -172,7 +172,7 @@ async def edit(
 
 
 def configured(where: options.Instance, config: str | None = None) -> Settings:
-    """Return the configuration beneath definitions: of *config*, of the Vedette here, or of VEDETTE_CONFIG."""
+    """Return the configuration without definitions: from *config*, the Vedette here, or VEDETTE_CONFIG."""
     if config is None and (here := where.configuration()) is not None:
         return here
     return options.settings(config) if config or os.environ.get("VEDETTE_CONFIG") else Settings()

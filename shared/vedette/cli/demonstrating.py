@@ -176,7 +176,7 @@ async def _settings(served: EndpointSettings, *, with_ollama: bool) -> Settings:
 async def _one_cycle(
     connection: NatsClient, endpoints: set[str], running: Running, stopped: Stopped, within: float | None
 ) -> tuple[str, ...]:
-    """Wait until every model was found, probed and measured; return what was not when stopped or after *within*."""
+    """Wait until every model was found, probed and measured, at most *within* seconds; return what is unfinished."""
     cycle, news = Cycle(endpoints), asyncio.Event()
     bus = Bus(connection, name="demo", clock=SystemClock(), log=log.logger("demo"))
     with _Shown.open() as shown:

@@ -67,7 +67,7 @@ def fitted(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int 
 
 
 def distinct(names: Sequence[str], most: int) -> list[str]:
-    """Return *names* in at most *most* characters each, cut where those that differ still differ."""
+    """Return *names* in at most *most* characters each; different names stay different, if that is possible."""
     cut: list[str] = []
     for tail in _TAILS:
         cut = [_cut(name, most, tail) for name in names]

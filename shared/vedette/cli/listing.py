@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from vedette.cli import options
 from vedette.cli.fitting import Column
-from vedette.cli.output import document, out, sheet
+from vedette.cli.output import Cell, document, names, numbers, out, sheet, table, words
 from vedette.clock import SystemClock
 from vedette.messages.queries import EndpointsReply, EndpointView
 from vedette.runtime.loop import run
@@ -27,7 +27,7 @@ async def _list_endpoints(where: options.Instance, as_json: bool) -> int:
     if as_json:
         document(reply)
         return 0
-    sheet(_ENDPOINTS, [_endpoint_row(view) for view in reply.endpoints])
+    table(_ENDPOINTS, reply.endpoints)
     if costs := [row for view in reply.endpoints for row in cost_rows(view)]:
         out.print()
         sheet(_COSTS, costs)
@@ -90,17 +90,6 @@ def refused_names(intake: Intake) -> str:
     )
 
 
-_ENDPOINTS = (
-    Column("endpoint", 0, "name"),
-    Column("url", 2, "name"),
-    Column("server", 5),
-    Column("outcome"),
-    Column("models", 1, "number"),
-    Column("requests", 3, "number"),
-    Column("tokens", 4, "number"),
-    Column("load", 6),
-    Column("USD", 7, "number"),
-)
 _COSTS = (
     Column("endpoint", 0, "name"),
     Column("today for", 0),
@@ -111,20 +100,9 @@ _COSTS = (
 )
 
 
-def _endpoint_row(view: EndpointView) -> tuple[str, ...]:
-    state, used, budget = view.state, view.used, view.budget
-    server = filter(None, (state.server, state.server_version)) if state else ()
-    return (
-        view.endpoint,
-        view.url,
-        " ".join(server) or "-",
-        _outcome(view),
-        str(view.models),
-        _of(number(used.requests), number(budget.get("requests_per_day"))),
-        _of(number(used.tokens), number(budget.get("tokens_per_day"))),
-        load_in_words(view, SystemClock().now()),
-        _of(number(used.usd, 4), number(budget.get("usd_per_day"), 2)),
-    )
+def _server(view: EndpointView) -> str:
+    known = (view.state.server, view.state.server_version) if view.state else ()
+    return " ".join(filter(None, known)) or "-"
 
 
 def _outcome(view: EndpointView) -> str:
@@ -158,3 +136,18 @@ def cost_rows(view: EndpointView) -> Iterator[tuple[str, ...]]:
 
 def _of(used: str, limit: str) -> str:
     return used if limit == "-" else f"{used} of {limit}"
+
+
+_ENDPOINTS: tuple[Cell[EndpointView], ...] = (
+    names("endpoint", lambda one: one.endpoint),
+    names("url", lambda one: one.url, 2),
+    words("server", _server, 5),
+    words("outcome", _outcome),
+    numbers("models", lambda one: str(one.models), 1),
+    numbers(
+        "requests", lambda one: _of(number(one.used.requests), number(one.budget.get("requests_per_day"))), 3
+    ),
+    numbers("tokens", lambda one: _of(number(one.used.tokens), number(one.budget.get("tokens_per_day"))), 4),
+    words("load", lambda one: load_in_words(one, SystemClock().now()), 6),
+    numbers("USD", lambda one: _of(number(one.used.usd, 4), number(one.budget.get("usd_per_day"), 2)), 7),
+)

@@ -1,14 +1,25 @@
 """How measurements of single models are shown: figures with spread, capability checks, failures."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from rich.text import Text
 
-from vedette.cli.fitting import Column
-from vedette.cli.output import Style, name, out, sheet, styled
+from vedette.cli.output import Cell, Style, name, names, numbers, out, styled, table, words
 from vedette.messages.queries import ModelView
 from vedette.text.figures import number, percent
-from vedette.types import Bias, Failure, Figure, Judgement, JudgeReport, Performance, Published
+from vedette.types import (
+    Bias,
+    Claim,
+    Failure,
+    Figure,
+    Judgement,
+    JudgeReport,
+    ModelRef,
+    Published,
+    Score,
+    StreamsLoad,
+)
 
 # Which figures are shown, in order: field of Performance, what it is called, unit, digits.
 _FIGURES = (
@@ -23,92 +34,64 @@ _FIGURES = (
     ("embedding_tps", "embedding", "tokens/s", 0),
     ("server_output_tps", "output, by the server", "tokens/s", 1),
 )
-_COLUMNS = (
-    Column("model", 0, "name"),
-    Column("figure"),
-    Column("median", 0, "number"),
-    Column("p95", 2, "number"),
-    Column("min", 5, "number"),
-    Column("max", 6, "number"),
-    Column("spread", 4, "number"),
-    Column("n", 3, "number"),
-    Column("unit", 1),
-)
-_LOADS = (
-    Column("model", 0, "name"),
-    Column("streams", 0, "number"),
-    Column("tokens/s, all", 0, "number"),
-    Column("each", 1, "number"),
-    Column("TTFT", 2, "number"),
-    Column("p95", 4, "number"),
-    Column("failed", 3, "number"),
-)
-_PROOFS = (
-    Column("model", 0, "name"),
-    Column("capability"),
-    Column(""),
-    Column("evidence", 1),
-    Column("because", 2),
-    Column("against", 3),
-)
-_SCORES = (
-    Column("model", 0, "name"),
-    Column("suite"),
-    Column("right", 3, "number"),
-    Column("of", 3, "number"),
-    Column("rate", 0, "number"),
-    Column("at least", 1, "number"),
-    Column("at most", 2, "number"),
-    Column("before", 4),
-)
-
-_JUDGED = (
-    Column("model", 0, "name"),
-    Column("use case"),
-    Column("preferred", 2, "number"),
-    Column("ties", 4, "number"),
-    Column("not", 3, "number"),
-    Column("strength", 0, "number"),
-    Column("at least", 1, "number"),
-    Column("at most", 1, "number"),
-    Column("judge", 3, "name"),
-)
 
 
 def show_figures(models: Sequence[ModelView], style: Style) -> None:
     """Print every figure of *models* with its spread, then their sweeps, then what went wrong."""
-    rows = [row for model in models if model.figures for row in _figure_rows(model, model.figures)]
-    sheet(_COLUMNS, rows, style)
-    loads = [row for model in models if model.figures for row in _load_rows(model, model.figures)]
-    if loads and style != "csv":  # one table is one CSV document
+    table(_MEASURED, [one for model in models for one in _measured(model)], style)
+    sweeps = [(model.model, load) for model in models for load in _loads(model)]
+    if sweeps and style != "csv":  # one table is one CSV document
         out.print()
-        sheet(_LOADS, loads, style)
+        table(_SWEEPS, sweeps, style)
     if style == "table":
         for model in models:
             for line in _remarks(model):
                 out.print(line)
 
 
-def _figure_rows(model: ModelView, performance: Performance) -> Iterator[tuple[str, ...]]:
-    for field, called, unit, digits in _FIGURES:
-        figure: Figure | None = getattr(performance, field)
+class _Measured(NamedTuple):
+    """One figure of a model: what it is called, its unit, and the digits to show."""
+
+    model: ModelRef
+    called: str
+    unit: str
+    digits: int
+    figure: Figure
+
+
+def _measured(model: ModelView) -> Iterator[_Measured]:
+    for field, called, unit, digits in _FIGURES if model.figures else ():
+        figure: Figure | None = getattr(model.figures, field)
         if figure is not None:
-            values = (figure.median, figure.p95, figure.min, figure.max)
-            shown = (number(value, digits) for value in values)
-            yield str(model.model), called, *shown, percent(figure.spread), str(figure.n), unit
+            yield _Measured(model.model, called, unit, digits, figure)
 
 
-def _load_rows(model: ModelView, performance: Performance) -> Iterator[tuple[str, ...]]:
-    for load in performance.sweep.loads if performance.sweep else ():
-        yield (
-            str(model.model),
-            str(load.streams),
-            number(load.throughput_tps, 1),
-            number(load.output_tps.median, 1),
-            f"{number(load.ttft_ms.median)} ms",
-            f"{number(load.ttft_ms.p95)} ms",
-            str(load.failures),
-        )
+_MEASURED: tuple[Cell[_Measured], ...] = (
+    names("model", lambda one: one.model),
+    words("figure", lambda one: one.called),
+    numbers("median", lambda one: number(one.figure.median, one.digits)),
+    numbers("p95", lambda one: number(one.figure.p95, one.digits), 2),
+    numbers("min", lambda one: number(one.figure.min, one.digits), 5),
+    numbers("max", lambda one: number(one.figure.max, one.digits), 6),
+    numbers("spread", lambda one: percent(one.figure.spread), 4),
+    numbers("n", lambda one: str(one.figure.n), 3),
+    words("unit", lambda one: one.unit, 1),
+)
+
+
+def _loads(model: ModelView) -> Sequence[StreamsLoad]:
+    return model.figures.sweep.loads if model.figures and model.figures.sweep else ()
+
+
+_SWEEPS: tuple[Cell[tuple[ModelRef, StreamsLoad]], ...] = (
+    names("model", lambda of: of[0]),
+    numbers("streams", lambda of: str(of[1].streams)),
+    numbers("tokens/s, all", lambda of: number(of[1].throughput_tps, 1)),
+    numbers("each", lambda of: number(of[1].output_tps.median, 1), 1),
+    numbers("TTFT", lambda of: f"{number(of[1].ttft_ms.median)} ms", 2),
+    numbers("p95", lambda of: f"{number(of[1].ttft_ms.p95)} ms", 4),
+    numbers("failed", lambda of: str(of[1].failures), 3),
+)
 
 
 def _remarks(model: ModelView) -> Iterator[str]:
@@ -137,30 +120,32 @@ def _published(figures: Published) -> str:
 
 def show_proofs(models: Sequence[ModelView], style: Style) -> None:
     """Print what *models* are known to be able to do, on what evidence."""
-    rows = [
-        (
-            str(model.model),
-            capability,
-            "yes" if claim.value else "no",
-            claim.evidence,
-            claim.source,
-            claim.contradicted_by or "",
-        )
-        for model in models
-        for capability, claim in sorted(model.capabilities.items())
-    ]
-    sheet(_PROOFS, rows, style)
+    table(
+        _PROOFS,
+        [(model.model, *one) for model in models for one in sorted(model.capabilities.items())],
+        style,
+    )
+
+
+_PROOFS: tuple[Cell[tuple[ModelRef, str, Claim]], ...] = (
+    names("model", lambda of: of[0]),
+    words("capability", lambda of: of[1]),
+    words("", lambda of: "yes" if of[2].value else "no"),
+    words("evidence", lambda of: of[2].evidence, 1),
+    words("because", lambda of: of[2].source, 2),
+    words("against", lambda of: of[2].contradicted_by or "", 3),
+)
 
 
 def show_scores(models: Sequence[ModelView], style: Style) -> None:
     """Print how well *models* answer, by kind of question, then their most telling wrong answers."""
-    rows = [row for model in models for row in _score_rows(model)]
-    if not rows and style == "table":
+    scores = [one for model in models for one in _scores(model)]
+    if not scores and style == "table":
         out.print("Not evaluated yet. Run vedette evaluate, or wait for the schedule.")
         for line in (line for model in models for line in _judged(model)):
             out.print(line)
         return
-    sheet(_SCORES, rows, style)
+    table(_SCORES, scores, style)
     if style == "table":
         for model in models:
             if line := _own_tasks(model):
@@ -184,56 +169,71 @@ def show_scores(models: Sequence[ModelView], style: Style) -> None:
                 out.print(f"  answered  {_line(miss.answer) or 'nothing'}")
 
 
-def _score_rows(model: ModelView) -> Iterator[tuple[str, ...]]:
+class _Scored(NamedTuple):
+    """One score of a model, and the one of the same kind that it is compared with."""
+
+    model: ModelRef
+    score: Score
+    baseline: Score | None
+
+
+def _scores(model: ModelView) -> Iterator[_Scored]:
     quality = model.quality
     for kind, score in sorted(quality.scores.items()) if quality else ():
-        low, high = score.interval
         baseline = quality.baseline.scores.get(kind) if quality and quality.baseline else None
-        yield (
-            str(model.model),
-            score.suite,
-            str(score.successes),
-            str(score.trials),
-            percent(score.successes / score.trials),
-            percent(low),
-            percent(high),
-            f"{baseline.successes}/{baseline.trials}" if baseline else "",
-        )
+        yield _Scored(model.model, score, baseline)
+
+
+_SCORES: tuple[Cell[_Scored], ...] = (
+    names("model", lambda one: one.model),
+    words("suite", lambda one: one.score.suite),
+    numbers("right", lambda one: str(one.score.successes), 3),
+    numbers("of", lambda one: str(one.score.trials), 3),
+    numbers("rate", lambda one: percent(one.score.successes / one.score.trials)),
+    numbers("at least", lambda one: percent(one.score.interval[0]), 1),
+    numbers("at most", lambda one: percent(one.score.interval[1]), 2),
+    words("before", lambda one: f"{one.baseline.successes}/{one.baseline.trials}" if one.baseline else "", 4),
+)
 
 
 def show_judged(models: Sequence[ModelView], style: Style) -> None:
     """Print what judges found of *models*, then how those judges answered."""
-    held = [(model, *one) for model in models if model.judged for one in model.judged.judgements.items()]
-    rows = [_judged_row(model, use_case, one) for model, use_case, one in sorted(held, key=_by_strength)]
-    if not rows and style == "table":
+    held = [
+        (model.model, *one) for model in models if model.judged for one in model.judged.judgements.items()
+    ]
+    if not held and style == "table":
         out.print("No judge has compared any texts yet.")
         return
-    sheet(_JUDGED, rows, style)
+    table(_JUDGED, sorted(held, key=_by_strength), style)
     if style == "table":
         reports = {(use_case, one.session): one.report for _, use_case, one in held}
         for (use_case, _), report in reports.items():
             out.print(f"{use_case}: {_judge(report)}")
 
 
-def _by_strength(held: tuple[ModelView, str, Judgement]) -> tuple[str, str, float, str]:
+def _by_strength(held: tuple[ModelRef, str, Judgement]) -> tuple[str, str, float, str]:
     model, use_case, one = held
-    return use_case, one.session, -(one.strength or 0.0), str(model.model)
+    return use_case, one.session, -(one.strength or 0.0), str(model)
 
 
-def _judged_row(model: ModelView, use_case: str, one: Judgement) -> tuple[str, ...]:
-    strength = "" if one.strength is None else f"{one.strength:+.2f}"
-    away = None if one.strength is None or one.error is None else 1.96 * one.error
-    return (
-        str(model.model),
-        use_case,
-        str(one.wins),
-        str(one.ties),
-        str(one.losses),
-        strength,
-        "" if away is None or one.strength is None else f"{one.strength - away:+.2f}",
-        "" if away is None or one.strength is None else f"{one.strength + away:+.2f}",
-        str(one.report.judge),
-    )
+def _strength(one: Judgement, errors: float) -> str:
+    """Return the strength, that many standard errors above it; empty where it is not known."""
+    if one.strength is None or (errors and one.error is None):
+        return ""
+    return f"{one.strength + errors * (one.error or 0.0):+.2f}"
+
+
+_JUDGED: tuple[Cell[tuple[ModelRef, str, Judgement]], ...] = (
+    names("model", lambda of: of[0]),
+    words("use case", lambda of: of[1]),
+    numbers("preferred", lambda of: str(of[2].wins), 2),
+    numbers("ties", lambda of: str(of[2].ties), 4),
+    numbers("not", lambda of: str(of[2].losses), 3),
+    numbers("strength", lambda of: _strength(of[2], 0.0)),
+    numbers("at least", lambda of: _strength(of[2], -1.96), 1),
+    numbers("at most", lambda of: _strength(of[2], 1.96), 1),
+    names("judge", lambda of: of[2].report.judge, 3),
+)
 
 
 def _judge(report: JudgeReport) -> str:

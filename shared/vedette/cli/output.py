@@ -4,8 +4,8 @@ import csv
 import errno
 import io
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -17,6 +17,7 @@ from rich.text import Text
 from vedette.cli.fitting import GAP, Column, distinct, fitted
 from vedette.text.shown import MAX_NAME_COLUMNS, csv_cell, shortened, shown, shown_json, shown_name
 
+T = TypeVar("T")
 _PIPED_WIDTH = 10_000  # what goes into a file or a pipe is neither folded nor shortened
 
 
@@ -130,6 +131,41 @@ def sheet(
     rule = ["---:" if column.kind == "number" else "---" for column in known]
     for cells in (titles, rule, *rows):
         say(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+
+
+class Cell(NamedTuple, Generic[T]):
+    """A column of a table, and what it shows of one item."""
+
+    column: Column
+    shown: Callable[[T], str]
+
+
+def words(title: str, shown: Callable[[T], str], rank: int = 0) -> Cell[T]:
+    """Return a column of texts. Where there is no room, the highest *rank* goes first; 0 stays."""
+    return Cell(Column(title, rank), shown)
+
+
+def numbers(title: str, shown: Callable[[T], str], rank: int = 0) -> Cell[T]:
+    """Return a column of numbers."""
+    return Cell(Column(title, rank, "number"), shown)
+
+
+def names(title: str, shown: Callable[[T], object], rank: int = 0) -> Cell[T]:
+    """Return a column of names, such as those of models."""
+    return Cell(Column(title, rank, "name"), lambda item: str(shown(item)))
+
+
+def table(
+    cells: Sequence[Cell[T]],
+    items: Iterable[T],
+    style: Style = "table",
+    *,
+    title: str | None = None,
+    screen: Console | None = None,
+) -> None:
+    """Print a row for each of *items*, as `sheet` does."""
+    rows = [[cell.shown(item) for cell in cells] for item in items]
+    sheet([cell.column for cell in cells], rows, style, title=title, screen=screen)
 
 
 def _column(place: int, title: str) -> Column:

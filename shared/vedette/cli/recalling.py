@@ -9,12 +9,18 @@ from cyclopts import Parameter
 
 from vedette.cli import options, plotting
 from vedette.cli.entries import NOTHING_FOUND
-from vedette.cli.fitting import Column
-from vedette.cli.output import document, name, out, sheet
+from vedette.cli.output import Cell, document, name, names, numbers, out, table, words
 from vedette.cli.plotting import Chart
 from vedette.client import Client
 from vedette.errors import RequestError
-from vedette.messages.queries import AvailabilityHistory, PerformanceHistory, SummariesReply
+from vedette.messages.queries import (
+    AvailabilityBucket,
+    AvailabilityHistory,
+    ModelSummary,
+    PerformanceHistory,
+    PerformancePoint,
+    SummariesReply,
+)
 from vedette.messages.validation import nearest
 from vedette.runtime.loop import run
 from vedette.text.figures import ms, number, percent
@@ -184,94 +190,69 @@ def _summary(up: AvailabilityHistory) -> str:
     )
 
 
-_PROBES = (
-    Column("from (UTC)"),
-    Column("probes", 3, "number"),
-    Column("up", 0, "number"),
-    Column("p50", 2, "number"),
-    Column("p95", 4, "number"),
-    Column("other than ok", 1),
+def _others(bucket: AvailabilityBucket) -> str:
+    others = (f"{n} {o.replace('_', ' ')}" for o, n in bucket.counts.items() if o is not Outcome.OK)
+    return ", ".join(others)
+
+
+_PROBES: tuple[Cell[AvailabilityBucket], ...] = (
+    words("from (UTC)", lambda one: _minute(one.start)),
+    numbers("probes", lambda one: str(one.probes), 3),
+    numbers("up", lambda one: percent(one.uptime)),
+    numbers("p50", lambda one: ms(one.latency_p50_ms), 2),
+    numbers("p95", lambda one: ms(one.latency_p95_ms), 4),
+    words("other than ok", _others, 1),
 )
 
 
 def _show_probes(up: AvailabilityHistory) -> None:
-    rows = []
-    for bucket in up.buckets:
-        if bucket.probes:
-            others = (f"{n} {o.replace('_', ' ')}" for o, n in bucket.counts.items() if o is not Outcome.OK)
-            rows.append(
-                (
-                    _minute(bucket.start),
-                    str(bucket.probes),
-                    percent(bucket.uptime),
-                    ms(bucket.latency_p50_ms),
-                    ms(bucket.latency_p95_ms),
-                    ", ".join(others),
-                )
-            )
-    sheet(_PROBES, rows)
+    table(_PROBES, [bucket for bucket in up.buckets if bucket.probes])
+
+
+def _ended(point: PerformancePoint) -> str:
+    failed = f", {point.failed} of {point.benchmarks} failed" if point.failed and point.benchmarks > 1 else ""
+    return point.outcome.replace("_", " ") + failed
+
+
+_SPEEDS: tuple[Cell[PerformancePoint], ...] = (
+    numbers("TTFT", lambda one: ms(one.ttft_ms), 1),
+    numbers("cold TTFT", lambda one: ms(one.ttft_cold_ms), 3),
+    numbers("load", lambda one: ms(one.load_ms), 4),
+    numbers("runs", lambda one: str(one.n) + (f" ({one.contended} disturbed)" if one.contended else ""), 5),
+    words("outcome", _ended, 2),
+)
 
 
 def _show_benchmarks(fast: PerformanceHistory) -> None:
     rate, figure = _rate(fast)
-    columns = (
-        Column("measured (UTC)"),
-        Column(rate, 0, "number"),
-        Column("TTFT", 1, "number"),
-        Column("cold TTFT", 3, "number"),
-        Column("load", 4, "number"),
-        Column("runs", 5, "number"),
-        Column("outcome", 2),
-    )
-    rows = []
-    for point in fast.points:
-        failed = (
-            f", {point.failed} of {point.benchmarks} failed" if point.failed and point.benchmarks > 1 else ""
-        )
-        rows.append(
-            (
-                _minute(point.measured_at),
-                number(getattr(point, figure), 1),
-                ms(point.ttft_ms),
-                ms(point.ttft_cold_ms),
-                ms(point.load_ms),
-                str(point.n) + (f" ({point.contended} disturbed)" if point.contended else ""),
-                point.outcome.replace("_", " ") + failed,
-            )
-        )
-    sheet(columns, rows)
+    measured: Cell[PerformancePoint] = words("measured (UTC)", lambda one: _minute(one.measured_at))
+    speed: Cell[PerformancePoint] = numbers(rate, lambda one: number(getattr(one, figure), 1))
+    table((measured, speed, *_SPEEDS), fast.points)
 
 
-_SUMMARIES = (
-    Column("model", 0, "name"),
-    Column("probes", 4, "number"),
-    Column("up", 0, "number"),
-    Column("down", 3),
-    Column("p50", 5, "number"),
-    Column("benchmarks", 6, "number"),
-    Column("rate", 1, "number"),
-    Column("since then", 2, "number"),
+def _last_rate(one: ModelSummary) -> str:
+    return "-" if one.last is None else f"{number(one.last, 1)} {'texts/s' if one.embeds else 'tokens/s'}"
+
+
+_SUMMARIES: tuple[Cell[ModelSummary], ...] = (
+    names("model", lambda one: f"{one.model}{' (lost)' if one.lost_at else ''}"),
+    numbers("probes", lambda one: str(one.probes), 4),
+    numbers("up", lambda one: percent(one.uptime)),
+    words("down", lambda one: _causes(one.down_by_cause) or "-", 3),
+    numbers("p50", lambda one: ms(one.latency_p50_ms), 5),
+    numbers(
+        "benchmarks", lambda one: str(one.benchmarks) + (f" ({one.failed} failed)" if one.failed else ""), 6
+    ),
+    numbers("rate", _last_rate, 1),
+    numbers(
+        "since then", lambda one: _change(one.first, one.last) if one.benchmarks - one.failed > 1 else "-", 2
+    ),
 )
 
 
 def _list(each: SummariesReply, title: str | None) -> None:
-    rows = []
-    for one in each.models:
-        unit = "texts/s" if one.embeds else "tokens/s"
-        rows.append(
-            (
-                f"{one.model}{' (lost)' if one.lost_at else ''}",
-                str(one.probes),
-                percent(one.uptime),
-                _causes(one.down_by_cause) or "-",
-                ms(one.latency_p50_ms),
-                str(one.benchmarks) + (f" ({one.failed} failed)" if one.failed else ""),
-                "-" if one.last is None else f"{number(one.last, 1)} {unit}",
-                _change(one.first, one.last) if one.benchmarks - one.failed > 1 else "-",
-            )
-        )
     out.print()
-    sheet(_SUMMARIES, rows, title=f"{title or 'all models'}, since {_minute(each.since)} UTC")
+    table(_SUMMARIES, each.models, title=f"{title or 'all models'}, since {_minute(each.since)} UTC")
 
 
 def _causes(down: dict[ProbeCause, int]) -> str:

@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from vedette.cli.fitting import Column
 from vedette.cli.need import option
-from vedette.cli.output import Screen, name, out, sentence, sheet, styled
+from vedette.cli.output import Cell, Screen, name, names, numbers, out, sentence, styled, table, words
 from vedette.messages.catalogue import REFUSAL
 from vedette.messages.queries import (
     BestReply,
@@ -14,6 +13,7 @@ from vedette.messages.queries import (
     MeasuredSpeed,
     ModelView,
     Recommendation,
+    Rejection,
     Relaxation,
 )
 from vedette.text.figures import ago, apart, ms, number, percent, size, times, tokens
@@ -26,21 +26,6 @@ _UNMEASURED = frozenset(
 )
 _MAX_NOTED = 20
 
-_MODEL_COLUMNS = (
-    Column("model", 0, "name"),
-    Column("size", 6, "number"),
-    Column("quant", 8),
-    Column("context", 5, "number"),
-    Column("status"),
-    Column("up 24 h", 4, "number"),
-    Column("tokens/s", 2, "number"),
-    Column("TTFT", 3, "number"),
-    Column("cold TTFT", 7, "number"),
-    Column("load", 9, "number"),
-    Column("runs", 10, "number"),
-    Column("same weights", 11),
-)
-
 
 def show_models(shown: Sequence[ModelView], *, total: int | None = None, considered: int = 0) -> None:
     """Print models with what was measured of them, of how many in all they are part, and of how many considered."""
@@ -51,8 +36,7 @@ def show_models(shown: Sequence[ModelView], *, total: int | None = None, conside
             else 'No models are known yet. "vedette doctor" shows which endpoints are reachable.'
         )
         return
-    columns = _MODEL_COLUMNS if any(model.same_weights for model in shown) else _MODEL_COLUMNS[:-1]
-    sheet(columns, [_model_row(model)[: len(columns)] for model in shown])
+    table(_MODELS if any(model.same_weights for model in shown) else _MODELS[:-1], shown)
     strange = [model for model in shown if model.notes]
     for model in strange[:_MAX_NOTED]:
         out.print(f"{name(model.model)}: {'; '.join(model.notes)}")
@@ -81,23 +65,12 @@ def _context_source(model: ModelView) -> str:
     return model.info.sources.get("served_context_tokens", "")
 
 
-def _model_row(model: ModelView) -> tuple[str, ...]:
-    speed, info = model.performance, model.info
-    loaded = {True: ", loaded", False: "", None: ""}[model.resident]
-    return (
-        str(model.model),
-        size(info.parameters),
-        info.quantization or "-",
-        tokens(info.context_tokens),
-        model.status + (" (stale)" if model.stale else loaded),
-        percent(model.availability.uptime_24h if model.availability else None),
-        rate(speed),
-        ms(speed.ttft_ms if speed else None),
-        ms(speed.ttft_cold_ms if speed else None),
-        ms(speed.load_ms if speed else None),
-        (f"{speed.n}" + (f" (+{speed.failures} failed)" if speed.failures else "")) if speed else "-",
-        ", ".join(map(shown_name, model.same_weights)) or "-",
-    )
+def _state(model: ModelView) -> str:
+    return model.status + (" (stale)" if model.stale else ", loaded" if model.resident else "")
+
+
+def _runs(speed: MeasuredSpeed) -> str:
+    return f"{speed.n}" + (f" (+{speed.failures} failed)" if speed.failures else "")
 
 
 def rate(speed: MeasuredSpeed | None) -> str:
@@ -108,8 +81,24 @@ def rate(speed: MeasuredSpeed | None) -> str:
     return number(speed.output_tps if speed else None, 1)
 
 
+_MODELS: tuple[Cell[ModelView], ...] = (
+    names("model", lambda one: one.model),
+    numbers("size", lambda one: size(one.info.parameters), 6),
+    words("quant", lambda one: one.info.quantization or "-", 8),
+    numbers("context", lambda one: tokens(one.info.context_tokens), 5),
+    words("status", _state),
+    numbers("up 24 h", lambda one: percent(one.availability.uptime_24h if one.availability else None), 4),
+    numbers("tokens/s", lambda one: rate(one.performance), 2),
+    numbers("TTFT", lambda one: ms(one.performance.ttft_ms if one.performance else None), 3),
+    numbers("cold TTFT", lambda one: ms(one.performance.ttft_cold_ms if one.performance else None), 7),
+    numbers("load", lambda one: ms(one.performance.load_ms if one.performance else None), 9),
+    numbers("runs", lambda one: _runs(one.performance) if one.performance else "-", 10),
+    words("same weights", lambda one: ", ".join(map(shown_name, one.same_weights)) or "-", 11),
+)
+
+
 def _ends(at: datetime | None) -> str:
-    """Return when a model ends, for the end of a line; nothing where its service reports no end."""
+    """Return the end of a line that says when a model ends; empty if its service reports no date."""
     return f" ends on {at.astimezone(UTC):%Y-%m-%d}" if at else ""
 
 
@@ -144,32 +133,20 @@ def show_best(reply: BestReply) -> None:
         out.print(f"\n{_counted(reply.rejected, reply.considered)}")
 
 
-_RANKING = (
-    Column("model", 0, "name"),
-    Column("score", 0, "number"),
-    Column("confidence", 5, "number"),
-    Column("status", 2),
-    Column("tokens/s", 3, "number"),
-    Column("TTFT", 4, "number"),
-    Column("", 6),
+_RANKING: tuple[Cell[Recommendation], ...] = (
+    names("model", lambda one: one.model),
+    numbers("score", lambda one: f"{one.score:.1f}"),
+    numbers("confidence", lambda one: percent(one.confidence), 5),
+    words("status", lambda one: one.status, 2),
+    numbers("tokens/s", lambda one: number(one.output_tps, 1), 3),
+    numbers("TTFT", lambda one: ms(one.ttft_ms), 4),
+    words("", lambda one: "as good as the best" if one.equivalent else "", 6),
 )
 
 
 def show_ranking(recommendations: Sequence[Recommendation], screen: Screen | None = None) -> None:
     """Print a line for each recommendation, on standard output or on *screen*."""
-    rows = [
-        (
-            str(one.model),
-            f"{one.score:.1f}",
-            percent(one.confidence),
-            one.status,
-            number(one.output_tps, 1),
-            ms(one.ttft_ms),
-            "as good as the best" if one.equivalent else "",
-        )
-        for one in recommendations
-    ]
-    sheet(_RANKING, rows, screen=screen)
+    table(_RANKING, recommendations, screen=screen)
 
 
 def show_explanation(reply: ExplainReply, screen: Screen | None = None) -> None:
@@ -182,22 +159,7 @@ def show_explanation(reply: ExplainReply, screen: Screen | None = None) -> None:
         _show_contributions(one, on)
     if reply.rejections:
         on.print()
-        columns = (
-            Column("no candidate", 0, "name"),
-            Column("because"),
-            Column("needed", 2),
-            Column("has", 1),
-        )
-        rows = [
-            (
-                str(rejection.model),
-                rejection.code.replace("_", " "),
-                _plain(rejection.need),
-                _plain(rejection.value),
-            )
-            for rejection in reply.rejections
-        ]
-        sheet(columns, rows, screen=on)
+        table(_REJECTIONS, reply.rejections, screen=on)
         if reply.rejections_omitted:
             on.print(f"and {reply.rejections_omitted:,} more models, further from the limits")
     if reply.recommendations and reply.relax:
@@ -209,14 +171,11 @@ def show_explanation(reply: ExplainReply, screen: Screen | None = None) -> None:
         on.print(sentence(line, on))
 
 
-_CONTRIBUTIONS = (
-    Column("signal"),
-    Column("value", 1, "number"),
-    Column("utility", 4, "number"),
-    Column("confidence", 5, "number"),
-    Column("weight", 3, "number"),
-    Column("points", 0, "number"),
-    Column("because", 2),
+_REJECTIONS: tuple[Cell[Rejection], ...] = (
+    names("no candidate", lambda one: one.model),
+    words("because", lambda one: one.code.replace("_", " ")),
+    words("needed", lambda one: _plain(one.need), 2),
+    words("has", lambda one: _plain(one.value), 1),
 )
 
 
@@ -224,27 +183,18 @@ def _show_contributions(one: Recommendation, screen: Screen) -> None:
     multiplied = "".join(
         f" · {value:.3f} ({what})" for what, value in one.multipliers.items() if value != 1.0
     )
-    rows = []
-    for part in one.contributions:
-        digits = {"fraction": 3, "probability": 3, "tokens": 0}.get(part.unit, 1)
-        rows.append(
-            (
-                part.signal,
-                "-" if part.raw is None else f"{number(part.raw, digits)} {part.unit}",
-                f"{part.utility:.2f}",
-                percent(part.confidence),
-                percent(part.weight),
-                f"{part.points:.1f}",
-                _because(part),
-            )
-        )
     made_of = f"{one.raw_score:.1f}{multiplied} = " if multiplied else ""
     title = f"{name(one.model, screen)}: {made_of}{one.score:.1f}{_reported(one)}"
-    sheet(_CONTRIBUTIONS, rows, title=title, screen=screen)
+    table(_CONTRIBUTIONS, one.contributions, title=title, screen=screen)
     if one.measured_as:
         screen.print(measured_as(one.model, one.measured_as, screen))
     if one.retires_at:
         screen.print(f"{name(one.model, screen)}{_ends(one.retires_at)} (by its service, or as published)")
+
+
+def _value(part: Contribution) -> str:
+    digits = {"fraction": 3, "probability": 3, "tokens": 0}.get(part.unit, 1)
+    return "-" if part.raw is None else f"{number(part.raw, digits)} {part.unit}"
 
 
 def _reported(one: Recommendation) -> str:
@@ -259,6 +209,17 @@ def _because(part: Contribution) -> str:
     if part.n is not None:
         source += f" {times(part.n)}, last {ago(part.age_s)}"
     return "; ".join(filter(None, (source, part.note)))
+
+
+_CONTRIBUTIONS: tuple[Cell[Contribution], ...] = (
+    words("signal", lambda part: part.signal),
+    numbers("value", _value, 1),
+    numbers("utility", lambda part: f"{part.utility:.2f}", 4),
+    numbers("confidence", lambda part: percent(part.confidence), 5),
+    numbers("weight", lambda part: percent(part.weight), 3),
+    numbers("points", lambda part: f"{part.points:.1f}"),
+    words("because", _because, 2),
+)
 
 
 def _counted(rejected: dict[str, int], considered: int) -> str:

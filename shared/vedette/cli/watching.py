@@ -134,7 +134,7 @@ def _show_json(event: Event) -> None:
 
 
 async def _show(client: Client, event: Event, outages: Outages) -> None:
-    """Print *event*, or in its place what it says about its endpoint; nothing if that is known."""
+    """Print *event*. Of events that only show an outage of their endpoint, print one line for the endpoint."""
     if repeats(event):
         return
     told = outages.told(event)

@@ -517,7 +517,7 @@ class _Bars:
             self.bars.update(task, total=total, completed=total)
 
     def _print(self, job: Job, progress: events.Progress) -> None:
-        """Print *progress* as a line: each state once, what is waited for when it changes and now and then."""
+        """Print *progress* as a line: each state once; a reason to wait when it changes, and again now and then."""
         if progress.state == "step":
             return
         now = time.monotonic()

@@ -104,7 +104,7 @@ class Log:
 
 
 class Feed:
-    """Keeps `fleet` and `log` current while it runs. Every round takes *every_s* and asks a bounded number of queries.
+    """Keeps `fleet` and `log` current while it runs. A round takes *every_s* and sends a bounded number of queries.
 
     *announced* returns the last winner change of each use case, as far as this user may read them.
     """

@@ -198,7 +198,7 @@ class Top(App[None]):
         self._put(self._summary, summary(fleet), "" if fleet.silent_since is None else "red")
 
     def _put(self, place: Static | Grid, text: str, style: str = "") -> None:
-        """Show *text* at *place* if it is another than is there: Textual draws all around it again."""
+        """Show *text* at *place*, unless it is there already: after each change Textual draws all around it again."""
         if self._shown.get(place) == (text, style):
             return
         self._shown[place] = text, style
