@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from samples import lifecycle_event
+from samples import lifecycle_event, rating_event
 from vedette import providers
 from vedette.messages import ids
 from vedette.messages.catalogue import Catalogue
@@ -25,7 +25,6 @@ from vedette.messages.events import (
     ModelEvaluated,
     ModelEvent,
     ModelProbed,
-    ModelRated,
     ModelVerified,
 )
 from vedette.messages.queries import BestReply, ExplainReply, Recommendation, Relaxation
@@ -206,8 +205,7 @@ def events_of(model: Model, endpoint: Endpoint) -> Iterator[ModelEvent]:
             **_head(ref, "evaluated", at), outcome=Outcome.OK, scores=scores, quality=quality
         )
     if model.ratings:
-        at = NOW - timedelta(days=1)
-        yield ModelRated(id=ids.derive(at, "rated", model.name), at=at, model=ref, ratings=model.ratings)
+        yield rating_event(ref, *model.ratings, at=NOW - timedelta(days=1))
 
 
 def _head(model: ModelRef, what: str, at: datetime) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from vedette.messages.events import (
     ModelFound,
     ModelLost,
     ModelProbed,
+    ModelRated,
     ModelReported,
 )
 from vedette.types import (
@@ -24,6 +25,7 @@ from vedette.types import (
     Outcome,
     Performance,
     ProbeSample,
+    Rating,
     Reported,
     Status,
 )
@@ -76,6 +78,12 @@ def report_event(
         calls=calls,
         reported=Reported(as_of=at, digest=digest, calls=calls, succeeded=calls),
     )
+
+
+def rating_event(model: ModelRef, *ratings: Rating, at: datetime) -> ModelRated:
+    """Return that users vouch for a model by *ratings*."""
+    made = ids.derive(at, "rated", str(model), *map(str, ratings))
+    return ModelRated(id=made, at=at, model=model, ratings=ratings)
 
 
 def benchmark_event(model: ModelRef, *, at: datetime, tps: float, ttft_ms: float = 100.0) -> ModelBenchmarked:

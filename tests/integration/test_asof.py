@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from eventually import eventually
-from samples import benchmark_event, lifecycle_event, model_info, report_event
+from samples import benchmark_event, lifecycle_event, model_info, rating_event, report_event
 from vedette import Client
 from vedette.bus.bus import Bus
 from vedette.errors import NoAnswer, RequestError
@@ -24,7 +24,6 @@ from vedette.messages.events import (
     ModelEvaluated,
     ModelJudged,
     ModelProbed,
-    ModelRated,
     ModelReported,
     ModelVerified,
 )
@@ -146,10 +145,11 @@ def judged(model: ModelRef, at: datetime, strength: float) -> ModelJudged:
     )
 
 
-def rated(model: ModelRef, at: datetime, score: float) -> ModelRated:
+def rated(model: ModelRef, at: datetime, score: float) -> Event:
     """Return that a user vouches for the model in `fast`."""
-    rating = Rating(score=score, source="us", as_of=date(2026, 11, 1), use_case="fast")
-    return ModelRated(id=ids.derive(at, str(model), "rated"), at=at, model=model, ratings=(rating,))
+    return rating_event(
+        model, Rating(score=score, source="us", as_of=date(2026, 11, 1), use_case="fast"), at=at
+    )
 
 
 def story() -> list[Event]:

@@ -18,9 +18,10 @@ from vedette import Client
 from vedette.bus.bus import Bus
 from vedette.errors import NoAnswer, RequestError
 from vedette.messages import ids
+from vedette.messages.channels import QUERIES
 from vedette.messages.codec import encode
 from vedette.messages.events import Event, ModelProbed
-from vedette.messages.queries import AvailabilityHistory, PerformanceHistory, SummariesReply
+from vedette.messages.queries import AvailabilityHistory, PerformanceHistory
 from vedette.runtime.nats_server import NatsServer
 from vedette.settings import Database, Settings
 from vedette.testing import FakeClock
@@ -54,10 +55,13 @@ async def record(store: Store, *events: Event) -> None:
     assert await store.write(recorded_rows(events, at=NOW)) == ()
 
 
-async def ask(store: Store, kind: str, request: dict[str, object]) -> bytes:
-    """Return the reply to a question about history, asked at NOW."""
+async def ask(store: Store, kind: str, request: dict[str, object]) -> Any:
+    """Return the reply to a query of history, asked at NOW."""
     answers = Answers(store=store, clock=FakeClock(NOW))
-    return await answers.answer(f"history.{kind}", msgspec.json.encode(request))
+    (query,) = (one for one in QUERIES if one.subject == f"history.{kind}")
+    return msgspec.json.decode(
+        await answers.answer(query.subject, msgspec.json.encode(request)), type=query.reply
+    )
 
 
 async def test_availability_is_told_of_one_model_in_one_window(store: Store) -> None:
@@ -71,8 +75,7 @@ async def test_availability_is_told_of_one_model_in_one_window(store: Store) -> 
         probe(NOW, Outcome.TIMEOUT),
         probe(NOW - HOUR, Outcome.TIMEOUT, OTHER),
     )
-    reply = await ask(store, "availability", {"model": MODEL, "buckets": 2})
-    told = msgspec.json.decode(reply, type=AvailabilityHistory)
+    told: AvailabilityHistory = await ask(store, "availability", {"model": MODEL, "buckets": 2})
     assert (told.model, told.since, told.until) == (MODEL, NOW - 24 * HOUR, NOW)
     assert [bucket.counts for bucket in told.buckets] == [
         {Outcome.OK: 1},
@@ -88,8 +91,7 @@ async def test_performance_is_told_benchmark_by_benchmark(store: Store) -> None:
     busy = benchmark_event(MODEL, at=NOW - HOUR, tps=20.0)
     busy = msgspec.structs.replace(busy, performance=msgspec.structs.replace(busy.performance, contended=2))
     await record(store, busy, quiet, benchmark_event(MODEL, at=NOW - 169 * HOUR, tps=1.0))
-    reply = await ask(store, "performance", {"model": str(MODEL)})
-    told = msgspec.json.decode(reply, type=PerformanceHistory)
+    told: PerformanceHistory = await ask(store, "performance", {"model": str(MODEL)})
     assert [(p.measured_at, p.output_tps, p.contended, p.n) for p in told.points] == [
         (NOW - 150 * HOUR, 40.0, 0, 6),
         (NOW - HOUR, 20.0, 2, 6),
@@ -116,8 +118,7 @@ async def test_an_endpoint_is_told_as_its_models_together(store: Store) -> None:
     edge = NOW - HOUR  # the first moment of a bucket, and the last of the one before
     probes += [probe(at, model=models[0]) for at in (edge, edge - timedelta(microseconds=1))]
     await record(store, *found, *probes)
-    reply = await ask(store, "availability", {"endpoint": "local", "buckets": 24})
-    told = msgspec.json.decode(reply, type=AvailabilityHistory)
+    told: AvailabilityHistory = await ask(store, "availability", {"endpoint": "local", "buckets": 24})
     window = Window(since=NOW - 24 * HOUR, until=NOW, buckets=24)
     rows = [
         (event.at, event.sample.outcome, event.sample.cause, event.sample.latency_ms)
@@ -154,8 +155,7 @@ async def test_an_endpoint_s_benchmarks_are_told_together(store: Store) -> None:
         benchmark_event(OTHER, at=NOW - 2 * HOUR, tps=20.0),
         benchmark_event(MODEL, at=NOW - HOUR, tps=44.0),
     )
-    reply = await ask(store, "performance", {"endpoint": "local"})
-    told = msgspec.json.decode(reply, type=PerformanceHistory)
+    told: PerformanceHistory = await ask(store, "performance", {"endpoint": "local"})
     assert (told.endpoint, told.model, told.benchmarks) == ("local", None, 3)
     assert [point.output_tps for point in told.points] == [40.0, 20.0, 44.0]
 
@@ -177,7 +177,7 @@ async def test_many_models_are_told_in_a_line_each(store: Store) -> None:
         benchmark_event(MODEL, at=NOW - 3 * HOUR, tps=30.0),
         msgspec.structs.replace(failed, outcome=Outcome.TIMEOUT),
     )
-    first = msgspec.json.decode(await ask(store, "models", {"limit": 2}), type=SummariesReply)
+    first = await ask(store, "models", {"limit": 2})
     assert [one.model for one in first.models] == [OTHER, MODEL]
     lost, model = first.models
     assert (lost.lost_at, lost.probes, lost.uptime, lost.last) == (NOW - 2 * HOUR, 0, None, None)
@@ -185,13 +185,11 @@ async def test_many_models_are_told_in_a_line_each(store: Store) -> None:
     assert (model.latency_p50_ms, model.benchmarks, model.failed) == (20.0, 4, 1)
     assert (model.first, model.last, model.embeds) == (40.0, 30.0, False)
     assert first.next == MODEL
-    last = msgspec.json.decode(
-        await ask(store, "models", {"limit": 2, "after": first.next}), type=SummariesReply
-    )
+    last = await ask(store, "models", {"limit": 2, "after": first.next})
     assert ([one.model.name for one in last.models], last.next) == (["z"], None)
 
     async def asked(**request: object) -> list[str]:
-        reply = msgspec.json.decode(await ask(store, "models", request), type=SummariesReply)
+        reply = await ask(store, "models", request)
         return [one.model.name for one in reply.models]
 
     assert await asked(endpoint="zoo") == ["z"]
@@ -202,8 +200,8 @@ async def test_many_models_are_told_in_a_line_each(store: Store) -> None:
 async def test_nothing_recorded_is_an_empty_answer(store: Store) -> None:
     """Not an error: the recorder does not know which models exist now."""
     request: dict[str, object] = {"model": "nowhere/nothing", "buckets": 3}
-    up = msgspec.json.decode(await ask(store, "availability", request), type=AvailabilityHistory)
-    fast = msgspec.json.decode(await ask(store, "performance", request), type=PerformanceHistory)
+    up: AvailabilityHistory = await ask(store, "availability", request)
+    fast: PerformanceHistory = await ask(store, "performance", request)
     assert (up.probes, up.uptime, len(up.buckets)) == (0, None, 3)
     assert fast.points == ()
 

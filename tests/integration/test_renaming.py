@@ -13,7 +13,7 @@ from nats.aio.client import Client as Connection
 
 from eventually import eventually
 from providers.fake_ollama import FakeOllama, fake_ollama
-from samples import benchmark_event, probe_event, report_event
+from samples import benchmark_event, probe_event, rating_event, report_event
 from vedette import log
 from vedette.bus.bus import Bus
 from vedette.bus.publishing import Publisher
@@ -23,7 +23,7 @@ from vedette.messages import subjects
 from vedette.messages.catalogue import Catalogue, ModelState
 from vedette.messages.codec import decode_event, encode
 from vedette.messages.consumers import recording
-from vedette.messages.events import Event, Job, JobCause, ModelRated
+from vedette.messages.events import Event, Job, JobCause
 from vedette.messages.queries import (
     AvailabilityHistory,
     HistoryRequest,
@@ -139,12 +139,7 @@ async def measure(bus: Bus, model: ModelRef, probes: int = 3) -> None:
     await publish(
         bus,
         msgspec.structs.replace(speed, performance=figures),
-        ModelRated(
-            id=f"{'0' * 8}-0000-8000-8000-{next(_jobs):012d}",
-            at=now,
-            model=model,
-            ratings=(Rating(score=0.5, source=str(model), as_of=now.date()),),
-        ),
+        rating_event(model, Rating(score=0.5, source=str(model), as_of=now.date()), at=now),
         report_event(model, at=now, calls=int(TPS[model]), digest=digest),
     )
 
@@ -301,15 +296,8 @@ async def test_killed_half_way(bus: Bus, ollama: FakeOllama, after: int) -> None
     assert await bus.streams.count("MODELS", subjects.of_model("found", NEW)) == 1
 
 
-@pytest.mark.parametrize("after", [*range(16), 100])
-@pytest.mark.fault(
-    "two endpoints swap names, and the discoverer is killed meanwhile",
-    "I10",
-    "I12",
-    without=("vedette_discoverer.renaming:former", lambda *_: None),
-)
-async def test_swapped_names_do_not_mix(bus: Bus, ollama: FakeOllama, other: FakeOllama, after: int) -> None:
-    """The weights are the same on both servers: only the URL tells whose figures they are."""
+async def swapped_until_killed(bus: Bus, ollama: FakeOllama, other: FakeOllama, after: int) -> None:
+    """Measure A and B, swap the names of their endpoints, and kill the discoverer *after* that many events."""
     async with replica(bus, a=ollama.url, b=other.url) as before:
         await before.discover("a", "b")
     await measure(bus, A)
@@ -320,6 +308,18 @@ async def test_swapped_names_do_not_mix(bus: Bus, ollama: FakeOllama, other: Fak
             await dies.discover("a", "b")
         except* KilledError:
             pass
+
+
+@pytest.mark.parametrize("after", [*range(16), 100])
+@pytest.mark.fault(
+    "two endpoints swap names, and the discoverer is killed meanwhile",
+    "I10",
+    "I12",
+    without=("vedette_discoverer.renaming:former", lambda *_: None),
+)
+async def test_swapped_names_do_not_mix(bus: Bus, ollama: FakeOllama, other: FakeOllama, after: int) -> None:
+    """The weights are the same on both servers: only the URL tells whose figures they are."""
+    await swapped_until_killed(bus, ollama, other, after)
     async with replica(bus, a=other.url, b=ollama.url) as goes_on:
         await goes_on.discovery.on_start()
         await goes_on.discover("b", "a")
@@ -334,16 +334,7 @@ async def test_a_swap_that_is_taken_back(bus: Bus, ollama: FakeOllama, other: Fa
 
     Of a model that was lost and is found again under its own name, health begins anew, as always.
     """
-    async with replica(bus, a=ollama.url, b=other.url) as before:
-        await before.discover("a", "b")
-    await measure(bus, A)
-    await measure(bus, B)
-    async with replica(bus, a=other.url, b=ollama.url) as dies:
-        dies.bus.publisher.left = after
-        try:
-            await dies.discover("a", "b")
-        except* KilledError:
-            pass
+    await swapped_until_killed(bus, ollama, other, after)
     async with replica(bus, a=ollama.url, b=other.url) as again:
         await again.discovery.on_start()
         await again.discover("a", "b")

@@ -7,10 +7,10 @@ import pytest
 from msgspec.structs import replace
 
 from benchmarks.regret import questions
-from samples import model_info
+from samples import model_info, rating_event
 from vedette.knowledge import Expectation
 from vedette.messages.catalogue import Catalogue
-from vedette.messages.events import ModelFound, ModelRated
+from vedette.messages.events import ModelFound
 from vedette.types import Claim, Evidence, ModelRef, Price, Rating, Score
 from vedette.usecases import BUILT_IN, KINDS, levels
 from vedette_benchmarker import racing
@@ -135,7 +135,7 @@ def test_of_several_ratings_the_newest_holds() -> None:
         model = ModelRef("box", "a")
         found = ModelFound(id="1", at=NOW, model=model, info=model_info(model, kind="chat"), revision=1)
         catalogue.apply(found, 1)
-        catalogue.apply(ModelRated(id="2", at=NOW, model=model, ratings=(imported,)), 2)
+        catalogue.apply(rating_event(model, imported, at=NOW), 2)
         (state,) = catalogue.present()
         one = racing.entrant(state, ALL, [configured])
         assert one

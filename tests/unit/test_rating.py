@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from samples import lifecycle_event, model_info
+from samples import lifecycle_event, model_info, rating_event
 from vedette.cli.rating import meant, nearest, read
 from vedette.errors import ConfigurationError
 from vedette.messages.catalogue import Catalogue
-from vedette.messages.events import ModelEvaluated, ModelRated
+from vedette.messages.events import ModelEvaluated, ModelEvent
 from vedette.messages.queries import Contribution
 from vedette.settings import CustomUseCase, Vouched, parse
 from vedette.types import ModelRef, Outcome, Quality, Rating, Score
@@ -85,9 +85,7 @@ def scored(**scores: tuple[int, int]) -> ModelEvaluated:
     )
 
 
-def quality(
-    *events: ModelEvaluated | ModelRated, use_case: UseCase, configured: tuple[Vouched, ...] = ()
-) -> Contribution:
+def quality(*events: ModelEvent, use_case: UseCase, configured: tuple[Vouched, ...] = ()) -> Contribution:
     """Return what is told of the quality of a model of which all that is known are *events*."""
     found = lifecycle_event("found", MODEL, at=NOW, info=model_info(MODEL))
     state = Catalogue.of(enumerate((found, *events), start=1)).get(MODEL)
@@ -102,8 +100,8 @@ def quality(
     return account.contributions()[0]
 
 
-def rated(*ratings: Rating) -> ModelRated:
-    return ModelRated(id="r", at=NOW, model=MODEL, ratings=ratings)
+def rated(*ratings: Rating) -> ModelEvent:
+    return rating_event(MODEL, *ratings, at=NOW)
 
 
 def test_a_use_case_is_told_by_its_own_kinds() -> None:

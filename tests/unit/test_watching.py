@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from samples import benchmark_event, lifecycle_event, model_info, probe_event
+from samples import benchmark_event, lifecycle_event, model_info, probe_event, rating_event
 from vedette.cli.watching import line
 from vedette.messages.channels import WATCHED
 from vedette.messages.events import (
@@ -16,7 +16,6 @@ from vedette.messages.events import (
     ModelEvaluated,
     ModelEvent,
     ModelJudged,
-    ModelRated,
     ModelRegressed,
     ModelVerified,
 )
@@ -136,9 +135,7 @@ EVENTS: list[tuple[Event, str]] = [
         "gpu/a has lower quality than before: arithmetic 100 % to 50 %",
     ),
     (
-        ModelRated(
-            id="1", at=EPOCH, model=A, ratings=(Rating(score=0.5, source="a board", as_of=EPOCH.date()),)
-        ),
+        rating_event(A, Rating(score=0.5, source="a board", as_of=EPOCH.date()), at=EPOCH),
         "gpu/a rated: 0.50 for all use cases by a board",
     ),
 ]

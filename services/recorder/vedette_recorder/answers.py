@@ -76,22 +76,23 @@ class Answers:
 
     async def _availability(self, request: HistoryRequest) -> AvailabilityHistory:
         of = _of(request)
-        window = history.window(request, now=self._clock.now(), usual=_AVAILABILITY_USUAL)
+        window = self._window(request.since, request.until, request.buckets, usual=_AVAILABILITY_USUAL)
         probes = await self._probes(of, window.since, window.until, lambda *_: of)
         return history.availability(of, window, Probes.together(probes.values()))
 
     async def _performance(self, request: HistoryRequest) -> PerformanceHistory:
         of = _of(request)
-        window = history.window(request, now=self._clock.now(), usual=_PERFORMANCE_USUAL)
+        window = self._window(request.since, request.until, request.buckets, usual=_PERFORMANCE_USUAL)
         rows = await self._store.structs(queries.benchmarks(of, window), list[Benchmark])
         _limit(rows, queries.MOST_ROWS)
         rows.sort(key=lambda row: row.measured_at)
         return history.performance(of, window, rows)
 
     async def _models(self, request: SummariesRequest) -> SummariesReply:
-        window = history.window(request, now=self._clock.now(), usual=_AVAILABILITY_USUAL)
+        window = self._window(request.since, request.until, usual=_AVAILABILITY_USUAL)
         named = [reference(model, field="models") for model in request.models]
-        found = await self._store.structs(queries.known(request, named), list[Known])
+        known = queries.known(named, request.endpoint, request.after, request.limit + 1)
+        found = await self._store.structs(known, list[Known])
         models = found[: request.limit]
         refs = [history.ref(one) for one in models]
         of = queries.some(refs)
@@ -105,6 +106,11 @@ class Answers:
             models=history.summaries(models, probes, benchmarked),
             next=refs[-1] if len(found) > len(models) else None,
         )
+
+    def _window(
+        self, since: datetime | None, until: datetime | None, buckets: int = 1, *, usual: timedelta
+    ) -> history.Window:
+        return history.window(since, until, buckets, now=self._clock.now(), usual=usual)
 
     async def _as_of(self, request: PastRequest) -> PastReply:
         at = history.utc(request.at, "at")

@@ -70,10 +70,10 @@ def backlog(lag: ConsumerLag, oldest: Oldest | None) -> Backlog:
 
 
 def _of_subject(lag: ConsumerLag, oldest: Oldest) -> float:
-    """Return how full of unrecorded messages the subject of the oldest one is.
+    """Return what share of the limit of a subject is unrecorded, for the subject of the oldest unrecorded message.
 
-    As many as wait in all can be on one subject, so that few waiting need no closer look. Else those of the
-    oldest one's subject that came after it are estimated by their part of the time that the subject covers.
+    If the subject was not looked at, all unrecorded messages count as if they were on it. Otherwise their number is
+    estimated: the messages of the subject are spread evenly over the time that it covers.
     """
     if not lag.most_per_subject:
         return 0.0

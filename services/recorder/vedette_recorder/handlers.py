@@ -219,7 +219,7 @@ class Recording:
         await self._keep("aggregation", self._pack)
 
     async def _keep(self, task: str, work: Callable[[], Awaitable[dict[str, int]]]) -> None:
-        """Do *work*, which the log names *task*; without a database, the next tick does it."""
+        """Do *work*, called *task* in the log. If the database is away, the next tick does it."""
         try:
             done = await work()
         except DatabaseUnavailable as error:

@@ -16,11 +16,9 @@ from vedette.errors import RequestError
 from vedette.messages.queries import (
     AvailabilityBucket,
     AvailabilityHistory,
-    HistoryRequest,
     ModelSummary,
     PerformanceHistory,
     PerformancePoint,
-    SummariesRequest,
 )
 from vedette.quantiles import quantile, quantile_of_ordered
 from vedette.types import NOT_DOWNTIME, UP, ModelRef, Outcome, ProbeCause, uptime
@@ -114,21 +112,23 @@ class Window(Struct, frozen=True, kw_only=True):
         return [rows[first:last] for first, last in pairwise(ends) if first < last]
 
 
-def window(request: HistoryRequest | SummariesRequest, *, now: datetime, usual: timedelta) -> Window:
-    """Return what *request* asks for: up to *now* and as long as *usual*, unless it says otherwise.
+def window(
+    since: datetime | None, until: datetime | None, buckets: int = 1, *, now: datetime, usual: timedelta
+) -> Window:
+    """Return the time from *since* to *until* in *buckets*; without them, as long as *usual*, up to *now*.
 
     Raises RequestError for a window that ends before it begins, or is longer than anything is kept.
     """
-    until = utc(request.until or now, "since")
+    until = utc(until or now, "since")
     try:
-        since = utc(request.since or until - usual, "since")
+        since = utc(since or until - usual, "since")
     except OverflowError as error:
         raise _wrong("not a valid date in UTC") from error
     if since >= until:
         raise _wrong(f"{since:%Y-%m-%dT%H:%M:%SZ} is not before the end, {until:%Y-%m-%dT%H:%M:%SZ}")
     if until - since > LONGEST_WINDOW:
         raise _wrong(f"more than {LONGEST_WINDOW.days} days before the end; history is not kept that long")
-    return Window(since=since, until=until, buckets=getattr(request, "buckets", 1))
+    return Window(since=since, until=until, buckets=buckets)
 
 
 def utc(at: datetime, field: str) -> datetime:

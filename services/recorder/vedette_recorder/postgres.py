@@ -134,7 +134,7 @@ class Pooler:
 
 
 async def _is_pooled(parameters: Mapping[str, Any]) -> bool:
-    """Return whether who answers is another process than the one that does the work."""
+    """Return whether a pooler answers: the backend that does the work is another process."""
     import asyncpg  # of the extra "postgres"
 
     own = {name: value for name, value in parameters.items() if name not in _NOT_OF_ASYNCPG}

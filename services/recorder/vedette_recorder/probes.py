@@ -31,7 +31,7 @@ _AT, _ENDED, _LATENCY = np.dtype("<i8"), np.dtype("u1"), np.dtype("<f8")
 
 
 class Probes(Struct, frozen=True, eq=False):
-    """Probes, in no order: when they were, how they ended, and how long they took; three columns as long as each other.
+    """Probes, in no order: when they were, how they ended, and how long they took; three columns of equal length.
 
     `at` is in microseconds since 1970, `ended` a place in ENDED, `latency_ms` NaN where none was measured.
     """

@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from vedette.messages.queries import SummariesRequest
 from vedette.types import ModelRef, Outcome
 from vedette_recorder.history import Benchmark, Window
 from vedette_recorder.probes import DAY, day_of
@@ -109,20 +108,25 @@ def benchmarked(models: Some, window: Window) -> sa.Select[Any]:
     return sa.select(of.c.endpoint, of.c.model, *(one.scalar_subquery() for one in (*counts, *rates)))
 
 
-def known(request: SummariesRequest, models: Sequence[ModelRef]) -> sa.Select[Any]:
-    """Return the query for the rows of `history.Known` that *request* asks for, and one more."""
+def known(
+    models: Sequence[ModelRef], endpoint: str | None, after: ModelRef | None, most: int
+) -> sa.Select[Any]:
+    """Return the query for the rows of `history.Known` of the first *most* models behind *after*.
+
+    Of all models, of *models* where any are named, and of *endpoint* where it is given.
+    """
     key = (model_info.c.endpoint, model_info.c.model)
     renamed = sa.exists().where(
         renames.c.former_endpoint == model_info.c.endpoint,
         renames.c.model == model_info.c.model,
         renames.c.until == model_info.c.lost_at,
     )
-    query = sa.select(*key, model_info.c.lost_at).where(~renamed).order_by(*key).limit(request.limit + 1)
+    query = sa.select(*key, model_info.c.lost_at).where(~renamed).order_by(*key).limit(most)
     if models:
         query = query.where(_among(model_info, models))
-    if request.endpoint is not None:
-        query = query.where(model_info.c.endpoint == request.endpoint)
-    return query if request.after is None else query.where(_behind(request.after))
+    if endpoint is not None:
+        query = query.where(model_info.c.endpoint == endpoint)
+    return query if after is None else query.where(_behind(after))
 
 
 def _among(table: sa.Table, models: Iterable[ModelRef]) -> Condition:

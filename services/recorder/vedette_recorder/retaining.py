@@ -1,8 +1,8 @@
 """Whether history may be deleted by the clock of now: what was recorded must confirm it (ADR 0013). Pure.
 
-Every clock can be wrong, also all of them together: a laptop's is one for the process, the NATS server and SQLite.
-What was recorded is the witness that remains. A clock that jumps leaves a long break in it, and so does a machine that
-was off: only time shows which it was. So after a long break nothing is deleted until hours have been recorded since.
+Every clock can be wrong. On a laptop the process, the NATS server and SQLite share one, so all are wrong together.
+Only the recorded times are left to compare with. A clock that jumps leaves a long break in them, and so does a machine
+that was off. So after a long break nothing is deleted until some hours are recorded.
 """
 
 from collections.abc import Sequence
