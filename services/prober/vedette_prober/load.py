@@ -99,7 +99,6 @@ def event(
         return told
     seen = without(reading.own, reading.activity)
     passed_s, earlier = (reading.began - before.began, before.activity) if before else (0.0, None)
-    names = sorted(seen.models, key=lambda name: -_requests(seen.models[name]))[:_MAX_NAMES]
     return msgspec.structs.replace(
         told,
         source=seen.source,
@@ -110,20 +109,24 @@ def event(
         cache_use=_rounded(seen.cache_use),
         output_tps=_rate(seen, earlier, passed_s, is_live=seen.counts_live),
         loaded=_loaded(seen),
-        models={
-            name: ModelLoad(
-                running=one.running,
-                waiting=one.waiting,
-                slots=one.slots,
-                cache_use=_rounded(one.cache_use),
-                output_tps=_rate(
-                    one, earlier.models.get(name) if earlier else None, passed_s, is_live=seen.counts_live
-                ),
-            )
-            for name in names
-            for one in (seen.models[name],)
-        },
+        models=_of_models(seen, earlier, passed_s),
     )
+
+
+def _of_models(seen: Activity, earlier: Activity | None, passed_s: float) -> dict[str, ModelLoad]:
+    """Return what *seen* says of single models, of the busiest ones where there are many."""
+    busiest = sorted(seen.models.items(), key=lambda item: -_requests(item[1]))[:_MAX_NAMES]
+    before = earlier.models if earlier else {}
+    return {
+        name: ModelLoad(
+            running=one.running,
+            waiting=one.waiting,
+            slots=one.slots,
+            cache_use=_rounded(one.cache_use),
+            output_tps=_rate(one, before.get(name), passed_s, is_live=seen.counts_live),
+        )
+        for name, one in busiest
+    }
 
 
 def without(own: OwnReply, seen: Activity) -> Activity:

@@ -92,7 +92,7 @@ def fold(
     """Return the health after *sample*: the status changes when *confirm* of the last *window* agree.
 
     The first sample decides at once. With *confirm* more than half of *window*, alternating results change
-    nothing. *failure* is the transcript of a sample that failed; what was *published* last is kept.
+    nothing. *failure* is the transcript of a sample that failed. Without new *published* figures, the last ones stay.
     """
     latest = verdict(sample)
     previous = without_future(previous, sample.at) if previous else None

@@ -1,7 +1,7 @@
 """The configured endpoints, open: the one way services reach a model server."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
@@ -215,35 +215,14 @@ class Endpoints:
         self._closing: set[asyncio.Task[None]] = set()
 
     async def reload(self, settings: Settings) -> Reloaded:
-        """Have open what *settings* name. Those that are the same there stay as they are.
+        """Open and close endpoints, so that they are those of *settings*. Endpoints that did not change stay open.
 
-        A running job ends when its endpoint is removed or is elsewhere; of one with another budget, say, it goes on.
+        A running job ends if its endpoint is removed or has another URL. After any other change it goes on.
         Raises ConfigurationError, and changes nothing, for an unknown provider or a secret that cannot be read in the
         configuration file.
         """
-        opened: dict[str, _Entry] = {}
-        closed: dict[str, str] = {}
-        unusable: dict[str, str] = {}
-        try:
-            for name, configured in settings.endpoints.items():
-                origin = settings.defined.origins.get(name)
-                if origin is not None and origin.closed is not None:
-                    closed[name] = origin.closed
-                    continue
-                try:
-                    way = access(name, configured, settings.outbound)
-                    held = self._entries.get(name)
-                    if held is None or held.way != way or held.endpoint.settings != configured:
-                        opened[name] = await self._open(name, configured, way, settings)
-                except ConfigurationError as error:
-                    if origin is None:
-                        raise
-                    # Of that endpoint alone: it may be right elsewhere, and keeps no other from working.
-                    unusable[name] = str(error)
-        except BaseException:
-            for entry in opened.values():
-                await entry.closing.aclose()
-            raise
+        closed = {name: why for name, why in settings.defined.closed.items() if name in settings.endpoints}
+        opened, unusable = await self._open_changed(settings, closed)
         before = self._entries
         self._tell(unusable)
         self.closed, self.unusable = closed | unusable, unusable
@@ -267,6 +246,35 @@ class Endpoints:
         for name in reloaded.removed:
             await before[name].endpoint.until_idle()
         return reloaded
+
+    async def _open_changed(
+        self, settings: Settings, closed: Container[str]
+    ) -> tuple[dict[str, _Entry], dict[str, str]]:
+        """Open what is new or different in *settings* and not *closed*; return it, and why others cannot be opened.
+
+        Raises ConfigurationError, and closes what it opened, for what is wrong in the configuration file.
+        """
+        opened: dict[str, _Entry] = {}
+        unusable: dict[str, str] = {}
+        try:
+            for name, configured in settings.endpoints.items():
+                if name in closed:
+                    continue
+                try:
+                    way = access(name, configured, settings.outbound)
+                    held = self._entries.get(name)
+                    if held is None or held.way != way or held.endpoint.settings != configured:
+                        opened[name] = await self._open(name, configured, way, settings)
+                except ConfigurationError as error:
+                    if name not in settings.defined.origins:
+                        raise
+                    # Of that endpoint alone: it may be right elsewhere, and keeps no other from working.
+                    unusable[name] = str(error)
+        except BaseException:
+            for entry in opened.values():
+                await entry.closing.aclose()
+            raise
+        return opened, unusable
 
     def _tell(self, unusable: Mapping[str, str]) -> None:
         for name, reason in unusable.items():

@@ -226,7 +226,7 @@ def _compared_before(
 
 
 def _standing(one: Contender, able: "Able") -> tuple[bool, float, ModelRef]:
-    """Return by what judges are preferred: those whose calls cost nothing, then by how good they are at least."""
+    """Return the sort key of judges, best first: calls that cost nothing, then the lower bound of the ability."""
     return not one.info.free, -able.low, one.model
 
 

@@ -317,7 +317,7 @@ def laid_over(name: str, definition: EndpointDefined, beneath: EndpointSettings 
 
 
 def left_behind(definition: EndpointDefined, beneath: EndpointSettings) -> tuple[str, ...]:
-    """Return the credentials of *beneath* that do not follow the URL of *definition*, and that it does not give."""
+    """Return the credentials of *beneath* that may not go to the URL of *definition*, and that it does not name."""
     if not addresses.leads_elsewhere(definition.settings.get("url"), beneath.url):
         return ()
     return tuple(sorted((CREDENTIALS & written(beneath).keys()) - definition.settings.keys()))

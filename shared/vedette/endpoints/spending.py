@@ -40,8 +40,8 @@ class Unmeasured(Struct, frozen=True, kw_only=True):
 def why_not(info: ModelInfo, endpoint: EndpointSettings) -> str | None:
     """Return why *info* is not measured by schedule, or None where it may be.
 
-    It may be where a call is known to cost nothing, by `measure = true`, and by a budget that bounds what is spent.
-    Where a call breaks off the answers that others are receiving, only `measure = true` gives leave.
+    It is measured if its calls are known to cost nothing, with `measure = true`, or with a budget that bounds the cost.
+    If a call interrupts answers to others, only `measure = true` allows it.
     """
     if endpoint.measure is not None:
         return None if endpoint.measure else "measure = false"

@@ -6,7 +6,7 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -205,24 +205,12 @@ async def run(
         if reloading:
             notes["configuration"] = reloading.note
             notes["endpoints"] = reloading.note_of_endpoints
-        agent_url = (server.url("agent") if server else settings.nats.url) or ""
+        file = source.file.absolute() if source and source.file.is_file() else None
+        connection = _connection(settings, names, server, health_url, file)
         yield Running(
-            connection=Connection(
-                nats_url=agent_url,
-                server=without_secrets(agent_url),
-                user=urlsplit(agent_url).username,
-                password=urlsplit(agent_url).password,
-                operator_url=server.url("operator") if server else agent_url,
-                database_url=(settings.database.address or "") if "recorder" in names else "",
-                health_url=health_url,
-                console_url=_url(settings, "console") if "console" in names else "",
-                gateway_url=_url(settings, "gateway") if "gateway" in names else "",
-                console_token=_operator_token(settings) if "console" in names else "",
-                pid=os.getpid(),
-                config=str(source.file.absolute()) if source and source.file.is_file() else "",
-            ),
+            connection=connection,
             services=tuple(services),
-            nats_place=without_secrets(agent_url),
+            nats_place=connection.server,
             reloading=reloading,
             defining=defining,
         )
@@ -236,6 +224,27 @@ def _refused(services: Iterable[Service | Apart]) -> telemetry.Check:
         return "; ".join(f"{name}: {said}" for name, said in own.items() if said) or None
 
     return refused
+
+
+def _connection(
+    settings: Settings, names: Collection[str], server: NatsServer | None, health_url: str, file: Path | None
+) -> Connection:
+    """Return how to reach the services *names* of this process, which was configured by *file*."""
+    agent_url = (server.url("agent") if server else settings.nats.url) or ""
+    return Connection(
+        nats_url=agent_url,
+        server=without_secrets(agent_url),
+        user=urlsplit(agent_url).username,
+        password=urlsplit(agent_url).password,
+        operator_url=server.url("operator") if server else agent_url,
+        database_url=(settings.database.address or "") if "recorder" in names else "",
+        health_url=health_url,
+        console_url=_url(settings, "console") if "console" in names else "",
+        gateway_url=_url(settings, "gateway") if "gateway" in names else "",
+        console_token=_operator_token(settings) if "console" in names else "",
+        pid=os.getpid(),
+        config=str(file) if file else "",
+    )
 
 
 async def _until_reached(login: Nats, starts: Mapping[str, Start]) -> None:
@@ -360,10 +369,10 @@ class Stopped(asyncio.Event):
 async def stop_signals(*, hang_up_stops: bool = False) -> AsyncIterator[Stopped]:
     """Yield an event that signals set. A second signal cancels the clean-up's waiting, but not the clean-up.
 
-    What is then not clean in a moment, because a server does not reply for example, is left: the process ends with its
-    children, as it does at once at a third signal.
+    After a second signal the clean-up has a moment more. Then the process ends with its children, even if a server has
+    not replied yet; a third signal ends it at once.
 
-    With *hang_up_stops* SIGHUP stops as well; without, only when the terminal of this process is closed.
+    With *hang_up_stops*, SIGHUP always stops it; without, only when the terminal of this process is closed.
     Raises Interrupted after a second signal.
     """
     loop, stopped, attended = asyncio.get_running_loop(), Stopped(), _has_terminal()

@@ -145,9 +145,9 @@ class Overlay(Protocol):
 
 
 class Reloading:
-    """Has *services* take on what *source* gives, once it has changed. `reload` may be called from anywhere.
+    """Applies a changed configuration of *source* to *services*. `reload` may be called from any task.
 
-    *started* is what the services have, with what *over* lays over the file.
+    *started* are the settings of the services, with the definitions of *over* applied to the file.
     """
 
     def __init__(

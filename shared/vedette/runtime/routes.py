@@ -5,6 +5,8 @@ consumer, and `Service.include` adds them to the application.
 """
 
 import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from faststream import AckPolicy, BaseMiddleware
@@ -85,20 +87,29 @@ def counted(service: str, log: Any) -> type[BaseMiddleware]:
         """Counts in `vedette_events_total`, and writes one line for each event."""
 
         async def consume_scope(self, call_next: Any, msg: Any) -> Any:
-            outcome = "failed"
-            try:
-                handled = await call_next(msg)
-                outcome = "handled"
-            except NotYet:
-                outcome = "deferred"
-                raise
-            except asyncio.CancelledError:
-                outcome = "stopped"
-                raise
-            finally:
+            def ended(outcome: str) -> None:
                 subject = msg.raw_message.subject
                 telemetry.EVENTS.labels(service, kind_of(subject), outcome).inc()
                 log.info("event.handled", subject=subject, outcome=outcome)
-            return handled
+
+            with telling_end(ended, done="handled"):
+                return await call_next(msg)
 
     return Counted
+
+
+@contextmanager
+def telling_end(tell: Callable[[str], None], *, done: str) -> Iterator[None]:
+    """Call *tell* with how the handling of a message ended: *done*, or `deferred`, `stopped` or `failed`."""
+    outcome = "failed"
+    try:
+        yield
+        outcome = done
+    except NotYet:
+        outcome = "deferred"
+        raise
+    except asyncio.CancelledError:
+        outcome = "stopped"
+        raise
+    finally:
+        tell(outcome)

@@ -36,7 +36,7 @@ from vedette.bus.connection import (
 from vedette.bus.following import Following
 from vedette.bus.provisioning import ensure_durable, provision
 from vedette.clock import SystemClock
-from vedette.errors import BusUnreachable, ConfigurationError, NoAnswer, NotYet, RequestError
+from vedette.errors import BusUnreachable, ConfigurationError, NoAnswer, RequestError
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.channels import DURABLES, Query
 from vedette.messages.codec import encode
@@ -47,7 +47,7 @@ from vedette.messages.queries import ErrorReply
 from vedette.runtime import telemetry
 from vedette.runtime.askers import REQUEST_INFO, Requests
 from vedette.runtime.heard import Heard
-from vedette.runtime.routes import EventCodec, counted, right_clock, traced
+from vedette.runtime.routes import EventCodec, counted, right_clock, telling_end, traced
 from vedette.settings import Nats, Settings
 
 # From a query's subject and request to its reply: at once, or awaited, and then the next request on that
@@ -145,7 +145,7 @@ class Service:
         self.bus.spawn(self._forget_lost())
 
     async def _forget_lost(self) -> None:
-        """Let the catalogue go of models that were lost longer ago than history is kept, until cancelled."""
+        """Until cancelled, remove from the catalogue the models that were lost before the beginning of history."""
         keep = timedelta(days=self.settings.database.retention_days)
         while True:
             if not await self.clock.trouble():
@@ -166,20 +166,12 @@ class Service:
             self.bus.watchdog.watch(durable)
 
         async def handle_and_tell(job: Job) -> None:
-            outcome = "failed"
-            try:
-                with telemetry.JOB_SECONDS.labels(self.name, job.kind).time():
-                    await handle(job)
-                outcome = "done"
-            except NotYet:
-                outcome = "deferred"
-                raise
-            except asyncio.CancelledError:
-                outcome = "stopped"
-                raise
-            finally:
+            def ended(outcome: str) -> None:
                 telemetry.JOBS.labels(self.name, job.kind, outcome).inc()
                 self.log.info("job.handled", subject=job.subject, outcome=outcome)
+
+            with telling_end(ended, done="done"), telemetry.JOB_SECONDS.labels(self.name, job.kind).time():
+                await handle(job)
 
         working = self.bus.jobs.work(durable, handle_and_tell, concurrency=concurrency, timeout_s=timeout_s)
         if self._started:
@@ -313,7 +305,7 @@ class Service:
         return self._pong.done() and not self._pong.cancelled() and self._pong.exception() is None
 
     async def stop(self) -> None:
-        """Take nothing more, give back what is unfinished, answer what was accepted, and close."""
+        """Take no more messages, give back unfinished jobs, reply to accepted queries, and close."""
         self._stopping = True
         await self.bus.close()
         for last in self._last:

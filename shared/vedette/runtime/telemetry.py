@@ -68,7 +68,7 @@ Check = Callable[[], Awaitable[str | None]]
 
 
 class _Merged(Collector):
-    """The metrics of this process and of others, each family once; of Python and the process itself only ours."""
+    """The metrics of this process and of others, each family once. Metrics of Python and of the process: only ours."""
 
     def __init__(self, others: Sequence[str]) -> None:
         self._others = others
