@@ -19,7 +19,7 @@ def quantile(values: Sequence[float], p: float) -> float:
 
 
 def quantile_of_ordered(ordered: Sequence[float] | NDArray[np.float64], p: float) -> float:
-    """Return the p-quantile, as `quantile` does, of values that stand in order; one at least."""
+    """Return the p-quantile as `quantile` does. The values are sorted, and there is at least one."""
     rank = (len(ordered) - 1) * p
     low = ordered[int(rank)]
     high = ordered[min(int(rank) + 1, len(ordered) - 1)]

@@ -196,7 +196,7 @@ def message(name: str, data: bytes, place: str = "") -> bytes:
 
 
 def tagged(body: bytes, request: Request) -> Response:
-    """Return *body* with its entity tag, whatever it is as of; 304 where the caller has it already."""
+    """Return *body* with its entity tag, which ignores `as_of`; 304 if the caller has it already."""
     tag = f'"{hashlib.blake2b(_AS_OF.sub(b"", body), digest_size=12).hexdigest()}"'
     headers = {"etag": tag, "cache-control": "no-cache"}
     if tag in request.headers.get("if-none-match", ""):

@@ -140,7 +140,7 @@ def makes_way(catalogue: Catalogue, configured: Configured, state: ModelState) -
 def found(
     target: ModelState, info: ModelInfo, *, source: ModelState, was: Former, job: Job, now: datetime
 ) -> ModelFound:
-    """Return the event by which *source* goes on as *target*, described as *info*."""
+    """Return the event that says that *source* is *target* from now on, described as *info*."""
     revision = target.revision + 1
     return ModelFound(
         id=ids.derive(job.at, subjects.of_model("found", info.model), job.id, str(revision)),

@@ -259,7 +259,7 @@ class Calls:
         raise AssertionError("an attempt always ends in a reply or a failure")
 
     def _begins_within_s(self, wanted: Wanted, candidate: Candidate) -> float:
-        """Return how long *candidate* has for its first byte, while there is another to try."""
+        """Return how many seconds *candidate* has for its first byte, if another candidate is left."""
         expected_s = (candidate.ttft_ms or 0.0) / 1000
         if not wanted.stream and candidate.output_tps and wanted.api != "embeddings":
             expected_s += (wanted.max_tokens or _USUAL_OUTPUT_TOKENS) / candidate.output_tps

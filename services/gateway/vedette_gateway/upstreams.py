@@ -132,7 +132,7 @@ class Upstreams:
         return "; ".join(f"{name} is not used: {why}" for name, why in self._unusable.items()) or None
 
     def reload(self, settings: Settings) -> None:
-        """Have open what *settings* name. Requests in progress go on where they are.
+        """Open and close upstreams, so that they are those of *settings*. Requests in progress go on.
 
         Raises ConfigurationError, and changes nothing, for a secret in the configuration file that cannot be read.
         """

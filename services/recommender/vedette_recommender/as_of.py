@@ -124,7 +124,7 @@ class Past:
         return await asyncio.to_thread(_reply, moment, request)
 
     async def _moment(self, at: datetime) -> Moment:
-        """Return the answers as of *at*: one reading of the history for all who ask at once."""
+        """Return the answers as of *at*. Concurrent queries share one reading of the history."""
         made = self._kept.get(at)
         if made is None:
             while len(self._kept) >= _MOST_KEPT:

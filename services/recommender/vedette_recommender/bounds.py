@@ -1,7 +1,7 @@
 """What no signal makes up for: an answer that takes too long, costs too much, or is far below the best there is. Pure.
 
-Within a bound a model keeps its score. Beyond it, its score is divided by how many times the bound it is, so that the
-order stays, nothing jumps, and where all models are beyond it, one is still recommended.
+Within a bound a model keeps its score. Beyond it, the score is divided by the ratio to the bound: the order stays, no
+score jumps, and where all models are beyond the bound, one is still recommended.
 """
 
 from typing import Final

@@ -145,7 +145,7 @@ def ends_at(info: ModelInfo) -> datetime | None:
 def facts_of(state: ModelState, *, configured: Sequence[Vouched] = ()) -> Facts | None:
     """Return what is known of the model *state*, or None when it is not present.
 
-    *configured* are the ratings of the configuration, of whatever model.
+    *configured* are the ratings of the configuration, of all models.
     """
     info = state.known
     if info is None or not state.present:

@@ -179,7 +179,7 @@ def _clipped(one: Deviation, middle: float, farthest: float) -> Deviation:
 def _joined(
     held: Mapping[str, Deviation], said: Mapping[str, Deviation], sign: float
 ) -> dict[str, Deviation]:
-    """Return the sums of one side after *said*, of as many accounts as are kept apart."""
+    """Return *held* plus *said*, by account. Beyond MAX_ACCOUNTS, further accounts share one sum."""
     joined = dict(held)
     for account in sorted(said):
         key = account if account in joined or len(joined) < MAX_ACCOUNTS else _OTHERS

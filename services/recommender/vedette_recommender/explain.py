@@ -109,7 +109,7 @@ class Account:
 
     @classmethod
     def of(cls, field: UseCaseScores, columns: Columns, rows: Sequence[int], terms: Terms) -> list["Account"]:
-        """Return the accounts of the models in *rows*: what they are made of is worked out for all at once."""
+        """Return the accounts of the models in *rows*. Their parts are computed for all rows together."""
         among = _Known(field, columns, rows, terms)
         return [cls(among, place) for place in range(len(rows))]
 
@@ -271,7 +271,7 @@ class Account:
         return f"{value:.3g} {unit}" if not self._field.use_case.embeds else "like others"
 
     def improvement(self, standing: Place, needed: float) -> Improvement | None:
-        """Return the smallest change by which the model, now of that *standing*, would score *needed*."""
+        """Return the smallest change by which the model, now at the place *standing*, would score *needed*."""
         multiplier = math.prod(standing.multipliers.values())
         status = scoring.STATUS_MULTIPLIER[self._field.status[self.row]].item()
         aim = needed * (1.0 + _A_HAIR)
@@ -323,7 +323,7 @@ class Account:
         return self._value_of(signal, self._utility_of(signal, raw) + more / part) if part else None
 
     def _own_part(self, place: int, signal: Signal) -> float:
-        """Return how much of a change of what we measure counts: callers' reports would not change."""
+        """Return the share by which our own measurement would move the signal: callers' reports keep the rest."""
         if signal in ("reliability", "price", "context"):
             return 1.0
         sure: float = self._known[place].confidence[0].item()

@@ -184,7 +184,7 @@ class UseCaseScores:
         self._pressed.clear()
 
     def _judge(self) -> None:
-        """Estimate the quality of the models of which there is something new to judge by."""
+        """Estimate the quality of the models with new answers, judgements or ratings."""
         if not self._touched:
             return
         columns = self._columns

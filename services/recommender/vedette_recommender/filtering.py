@@ -92,10 +92,10 @@ class Unmeasured(Rule, frozen=True):
 
 
 def alike(field: UseCaseScores, columns: Columns, request: RecommendRequest) -> Hashable:
-    """Return what the candidates for *request* and their scores depend on: where it is the same, they are.
+    """Return what the candidates for *request* and their scores depend on: if it is equal, the rankings are equal.
 
-    Of a limit, that is its place among the values that models have. (All candidates have the context that is asked
-    for, so that its size makes no difference between them.)
+    A limit counts by its place among the values that models have. (All candidates have the requested context, so its
+    size makes no difference between them.)
     """
     need, places = request.constraints, []
     free: dict[str, None] = {}

@@ -92,7 +92,7 @@ def relaxation(rules: Sequence[Rule], row: int, columns: Columns, score: float) 
 
 
 def _change(hit: Sequence[Rule], row: int) -> tuple[object, object]:
-    """Return what a field of the request is, and what it would have to be; None: without it, or without that in it."""
+    """Return a field of the request as it is, and as it must be to admit the model; None: without it."""
     first = hit[0]
     match first.field:
         case "constraints.unmeasured":

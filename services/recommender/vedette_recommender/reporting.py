@@ -114,9 +114,9 @@ class Reporting:
         await self.flush()
 
     async def flush(self) -> None:
-        """Publish what was reported; what cannot be published now is kept for the next time.
+        """Publish what was reported; keep what cannot be published now for the next time.
 
-        One model after the other: whatever the reports, MODELS waits behind one of them at most.
+        One model after the other, so that an event of MODELS never waits behind more than one report.
         """
         await self._flush(self._reports.take())
 

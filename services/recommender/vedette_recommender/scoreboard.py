@@ -19,9 +19,9 @@ from vedette_recommender.standing import Standing
 
 
 class Scoreboard:
-    """What is known of all present models at one minute. Call `touch` when a model changed, `at` when time did.
+    """What is known of all present models at one minute. Call `touch` when a model changed, `at` at a new minute.
 
-    Nothing is worked out before it is asked for: a thousand events between two questions cost each model once.
+    Nothing is computed before a query needs it: a thousand events between two queries cost each model once.
     """
 
     def __init__(

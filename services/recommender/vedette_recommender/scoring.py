@@ -83,9 +83,10 @@ def context_utility(tokens: Number, wanted: int) -> Number:
 
 
 def timed_confidence(n: Number, spread: Number, age_s: Number, spread_now: Number = 0.0) -> Number:
-    """Return how sure *n* runs of that relative interquartile *spread* make of a speed, the last so long ago.
+    """Return how sure *n* runs make of a speed. The last is *age_s* seconds old.
 
-    *spread_now* is what not being sure of a change since adds: a relative standard deviation.
+    *spread* is their relative interquartile range. *spread_now*, a relative standard deviation, is added for changes
+    that may have come since.
     """
     drift = DRIFT_PER_WEEK**2 * np.maximum(0.0, age_s) / _WEEK_S
     return _sure(_variance(n, spread) + drift + spread_now**2)

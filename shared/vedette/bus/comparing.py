@@ -94,7 +94,7 @@ def _duration(seconds: float) -> str:
 
 
 class ComparedClock:
-    """The clock *own*, compared with the NATS server's by *ask*: at first use, when it steps, and every 10 s."""
+    """The clock *own*. *ask* compares it with the NATS server's: at first use, after a step, and every 10 s."""
 
     def __init__(self, own: Clock, ask: AskTime, *, log: Any) -> None:
         self._own = own

@@ -37,7 +37,7 @@ Change = Callable[[EndpointDefined | None], dict[str, Any]]
 
 
 def add(settings: Mapping[str, Any]) -> Change:
-    """Return the change to an endpoint that is *settings* alone, whatever else has its name."""
+    """Return the change to an endpoint that has *settings* alone, without those of a file or a source."""
     return lambda _: {"action": "add", "settings": dict(settings), "whole": True}
 
 
@@ -130,7 +130,7 @@ async def history(bus: Bus, name: str) -> list[EndpointDefined | EndpointAppeare
 
 
 def subject(name: str) -> str:
-    """Return the subject of the definitions of *name*. Raises RequestError for what is no name of an endpoint."""
+    """Return the subject of the definitions of *name*. Raises RequestError if no endpoint can have that name."""
     if problem := wrong_with_name(name):
         raise RequestError(code="invalid_value", message=f"{name!r}: {problem}", field="endpoint")
     return f"endpoint.defined.{name}"

@@ -26,7 +26,7 @@ class Cycle:
         self._done: dict[ModelRef, set[str]] = {}
 
     def apply(self, event: Event) -> str | None:
-        """Take *event* in; return what it says in a line, or None when that was known."""
+        """Take *event* in; return a line for it, or None if it shows nothing new."""
         if isinstance(event, EndpointObserved):
             return self._observed(event)
         for kind, stage in _STAGES:

@@ -154,7 +154,7 @@ def _ability(link: Link, score: float) -> float:
 
 
 def _axis(middle: float, told: Sequence[tuple[Link, float]], spread: float) -> tuple[float, float]:
-    """Return by how much the model differs on an axis, shrunk towards zero, and how sure that is."""
+    """Return how much the model differs on an axis, shrunk towards zero, and the standard deviation."""
     shared = _weights(link for link, _ in told)
     precision, total = 1.0 / spread**2, 0.0
     for link, score in told:
@@ -165,7 +165,7 @@ def _axis(middle: float, told: Sequence[tuple[Link, float]], spread: float) -> t
 
 
 def beyond(link: Link, score: float, ability: float) -> float:
-    """Return by how much *score* is better than *ability* lets expect, in units of ability."""
+    """Return how much better *score* is than *ability* predicts, in units of ability."""
     left = link.seen(score) - link.intercept - link.slope * ability
     return left / link.deviation * APART[link.axis] if link.axis in APART else left / link.slope
 

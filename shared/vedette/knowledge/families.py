@@ -2,7 +2,7 @@
 
 Sizes are the publishers' own figures (model cards and the parameter counts shown next to them), in billions.
 They were written down without the cards at hand, so whatever was not certain is left out: what is not here is
-unknown, not guessed. Who adds to it names the card.
+unknown, not guessed. Name the card when you add a size.
 """
 
 import re

@@ -253,7 +253,7 @@ class _Data:
 
 
 def _apart(subjects: Sequence[Subject], ability: Mapping[tuple[str, Mode], float]) -> dict[str, Link]:
-    """Return the links of benchmarks whose axis stands apart; their slope may have any sign."""
+    """Return the links of benchmarks with an axis of their own. Their slope may have any sign."""
     rows: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
     for subject in subjects:
         for fact, use_case in subject.facts:

@@ -108,7 +108,7 @@ def room(directory: Path) -> int:
 
 
 def has_room(directory: Path) -> bool:
-    """Return whether the disk of *directory* has what Vedette needs to start."""
+    """Return whether the disk of *directory* has enough space for Vedette to start."""
     return _free(directory) >= MIN_FREE_BYTES
 
 

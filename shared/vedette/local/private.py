@@ -49,7 +49,7 @@ def open_file(path: Path, flags: int) -> int:
 
 
 def write_file(path: Path, text: str) -> None:
-    """Write *text* so that it is at no moment readable by others, and never half there."""
+    """Write *text* to a file that only its user can read, from its first moment, and never write half of it."""
     temporary = path.with_name(path.name + ".new")
     temporary.unlink(missing_ok=True)
     with os.fdopen(open_file(temporary, os.O_WRONLY | os.O_EXCL), "w", encoding="utf-8") as file:

@@ -248,7 +248,7 @@ def _slots_of(kind: type[Event]) -> tuple[str, ...]:
 
 
 def fold(state: ModelState, event: ModelEvent, sequence: int) -> ModelState:
-    """Return *state* after *event*, which stands at *sequence* of its stream."""
+    """Return *state* after *event*, which has that *sequence* in its stream."""
     changes: dict[str, object] = {}
     for slot in _slots_of(type(event)):
         held = getattr(state, slot)

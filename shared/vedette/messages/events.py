@@ -241,7 +241,7 @@ class EndpointLoad(Event, frozen=True, kw_only=True, omit_defaults=True):
         return self.at.timestamp() + MISSED_READINGS * self.every_s
 
     def is_stale(self, now: datetime) -> bool:
-        """Return whether it says nothing of *now*, because too many readings after it failed to come."""
+        """Return whether it is too old to describe *now*: too many later readings are missing."""
         return now.timestamp() > self.stale_at
 
 

@@ -167,7 +167,7 @@ def _struct_at(kind: Any, path: str) -> type[Struct]:
 
 
 def _struct_in(kind: Any) -> Any:
-    """Return the struct that *kind* is, or that it has for options or items; None where it has none."""
+    """Return the struct in the type *kind*: the type itself, a part of a union, or the items of a list; else None."""
     if hasattr(kind, "__struct_fields__"):
         return kind
     return next((found for option in get_args(kind) if (found := _struct_in(option)) is not None), None)

@@ -76,7 +76,7 @@ class Docker(Section, frozen=True, kw_only=True):
 
 
 def wrong_with_pools(pools: dict[str, Srv]) -> Iterator[Problem]:
-    """Yield names under `[discovery.dns]` with which no name of an endpoint may begin."""
+    """Yield the names under `[discovery.dns]` that cannot begin the name of an endpoint."""
     for name in pools:
         if not _POOL.match(name):
             yield f"dns.{name}", "a name is lower-case letters, digits and hyphens, at most 20"

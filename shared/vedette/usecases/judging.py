@@ -29,7 +29,7 @@ _LEAST_ERROR: Final = 1e-3
 
 
 class Worth(NamedTuple):
-    """What a judge's session adds: answers to one question each, and the share of right ones among them."""
+    """What a judge's session adds, as a number of answers to one question each, and the share of right ones."""
 
     rate: Floats
     effective: Floats

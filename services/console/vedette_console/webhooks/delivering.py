@@ -1,4 +1,4 @@
-"""What is queued for one webhook is sent: tried again after failures, and a dead letter in the end."""
+"""Sends what is queued for one webhook, retries after failures, and makes a dead letter of it in the end."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -26,7 +26,7 @@ _RNG: Final = SystemRandom()
 
 
 class Delivering:
-    """Sends the deliveries of one webhook. It has its own consumer and slots, so that none waits for another's."""
+    """Sends the deliveries of one webhook, by a consumer and slots of its own: no webhook waits for another."""
 
     def __init__(self, bus: Bus, sender: Sender, on_gone: Callable[[str], Awaitable[None]]) -> None:
         self.name = sender.target.webhook.name

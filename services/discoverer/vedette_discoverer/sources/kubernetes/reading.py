@@ -54,7 +54,7 @@ class Rules(Struct, frozen=True, kw_only=True):
 
 
 class _Found(Struct, frozen=True, kw_only=True):
-    """An endpoint, the pods behind it and the selector of those, by which it may share a processor with another."""
+    """An endpoint, with its pods and their selector: these show which endpoints share a processor."""
 
     wanted: Wanted
     grouped: bool  # whether its host group was asked for
@@ -227,7 +227,7 @@ def _each(
     scheme: str,
     port: Mapping[str, Any],
 ) -> Iterator[_Found]:
-    """Yield an endpoint for each pod that is ready; by name where DNS has one for it."""
+    """Yield an endpoint for each pod that is ready, under the name that DNS has for it, if any."""
     name = name_of(thing)
     number = stands.ports.get(str(port.get("name") or ""), _target(port) or _number(port))
     headless = at(thing, "spec", "clusterIP") == "None"

@@ -108,7 +108,7 @@ class Watching:
             await asyncio.gather(self._running, return_exceptions=True)
 
     async def look(self) -> View:
-        """Return what is seen now; nothing of it is new unless an object has changed. Raises what ended the watch."""
+        """Return what is seen now: the same as before, unless an object has changed. Raises what ended the watch."""
         if self._running is not None and self._running.done():
             self._running.result()
         if self._problem is not None:
