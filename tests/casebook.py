@@ -224,7 +224,7 @@ def _info(ref: ModelRef, model: Model, endpoint: Endpoint) -> ModelInfo:
         url=endpoint.url,
         api=providers.load(endpoint.provider).api,
         kind="embedding" if Capability.EMBEDDING in claims and claims["embedding"].value else "chat",
-        digest=model.weights or model.name,
+        digest=model.weights or (None if price else model.name),  # no service tells of a file of weights
         family=model.family,
         parameters=None if model.parameters_b is None else round(model.parameters_b * 1e9),
         quantization=model.quantization,

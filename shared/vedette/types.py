@@ -121,7 +121,7 @@ class Price(Value, frozen=True, kw_only=True):
 Kind = Literal["chat", "completion", "embedding", "rerank", "unknown"]
 Locality = Literal["local", "remote", "unknown"]
 Signal = Literal["quality", "speed", "ttft", "reliability", "context", "price"]  # what a score is made of
-Bound = Literal["answer_s", "answer_usd", "quality"]  # what no signal makes up for
+Bound = Literal["answer_s", "answer_usd", "quality", "context_tokens"]  # what no signal makes up for
 
 
 class ModelInfo(Value, frozen=True, kw_only=True, omit_defaults=True):
@@ -757,6 +757,11 @@ class Judgement(Value, frozen=True, kw_only=True, omit_defaults=True):
     wins: Annotated[int, Meta(description="answers for this model")] = 0
     ties: int = 0
     losses: int = 0
+
+    @property
+    def compared(self) -> int:
+        """How many comparisons of its texts with others have a verdict."""
+        return self.wins + self.ties + self.losses
 
     @property
     def counts(self) -> bool:

@@ -76,6 +76,16 @@ def _model(
     return made
 
 
+def answering(name: str, billions: float, right: dict[str, str]) -> Any:
+    """Return a quick model with the answers *right*, as `17/20`, by suite."""
+    return local(name, billions, 180, 40) | {"quality": {"days_ago": 3, "right": right}}
+
+
+def old(model: Any) -> Any:
+    """Return *model* as it was evaluated half a year ago."""
+    return model | {"quality": model["quality"] | {"days_ago": 200}}
+
+
 SMALL = local("smollm2:135m", 0.135, 250, 40, right=0.0)
 TINY = local("tinyllama:1.1b", 1.1, 120, 80, right=0.15)
 FRONTIER = hosted("gpt-5", (1.25, 10.0))
@@ -150,6 +160,66 @@ CASES: list[tuple[tuple[str, ...], Any, Any]] = [
     (("chat", "reasoning", "code_generation"), GOOD, local("whatever", 0, 30, 300) | {"parameters_b": None}),
     # A free model of one's own as good as a hosted one.
     (("chat", "summarisation"), GOOD, hosted("gpt-4o", (2.5, 10), tps=60, right=0.85)),
+    # A context that a typical call does not fit into: the server cuts it, or refuses it.
+    (
+        ("summarisation", "code_understanding", "agent", "documentation"),
+        local("a:8b", 8, 45, 220, right=0.7),
+        local("b:8b", 8, 45, 220, right=0.9, context=2048),
+    ),
+    (("extraction",), FAIR, local("b:14b", 14, 45, 220, right=0.9, context=512)),
+    # Two right answers of two in each suite are not as good as eighteen of twenty.
+    (
+        ("chat", "agent"),
+        local("qwen2.5:14b", 14.8, 30, 300, right=0.9),
+        answering("gemma3:1b", 1.0, dict.fromkeys(KINDS, "2/2")),
+    ),
+    # Nor are answers to other questions than those of the use case.
+    (("agent",), FAIR, answering("qwen2.5:0.5b", 0.5, {"multilingual": "20/20", "arithmetic": "20/20"})),
+    # Answers that are old, of weights that are the same, and fresh ones that are wrong.
+    (("chat",), old(local("a:14b", 14, 45, 220, right=0.8)), local("b:1b", 1, 200, 40, right=0.3)),
+    # Weights that were not tuned to chat, and larger.
+    (("chat", "agent"), local("llama3.1:8b", 8, 45, 220), local("llama3.1:70b-text-q4_K_M", 70, 30, 300)),
+    # A name that promises more than the file of weights holds.
+    (("chat", "reasoning"), local("qwen2.5:7b", 7.6, 45, 220), local("gpt-5", 0.5, 45, 220)),
+    (
+        ("reasoning",),
+        local("qwen2.5:7b", 7.6, 45, 220),
+        local("claude-opus-4-distill-qwen:1.5b", 1.5, 45, 220),
+    ),
+    (
+        ("chat",),
+        local("qwen2.5:7b", 7.6, 45, 220),
+        local("tiny-random-llama-3.3-70b-instruct", 0.001, 45, 220),
+    ),
+    # Quantised to one bit.
+    (
+        ("chat",),
+        local("qwen2.5:14b-instruct-q4_K_M", 14.8, 45, 220),
+        local("qwen2.5:32b-instruct-iq1_S", 32, 45, 220) | {"quantization": "IQ1_S"},
+    ),
+    # The model that a vendor replaced three years ago, at the same price.
+    (("chat", "reasoning"), hosted("gpt-4.1", (2, 8), tps=70), hosted("gpt-4-0613", (2, 8), tps=70)),
+    # Free and hardly ever right, and dear and good.
+    (
+        ("code_generation", "reasoning"),
+        hosted("claude-opus-4-1", (15, 75), tps=40, right=0.95),
+        local("smollm2:360m", 0.36, 200, 60, right=0.1),
+    ),
+    # A little better and free, and a minute slower.
+    (
+        ("chat", "fast"),
+        hosted("gpt-4.1-mini", (0.4, 1.6), tps=90, right=0.85),
+        local("qwen2.5:32b", 32, 2.5, 4000, right=0.88),
+    ),
+    # Thoughts of twenty seconds before an answer of five, where an answer is wanted at once.
+    (
+        ("fast",),
+        local("qwen2.5:7b", 7.6, 20, 150, right=0.7),
+        local("qwq:32b", 32, 20, 150, right=0.8)
+        | {"yes": {"declared": sorted(SURE | {"thinking"}), "verified": ["tools"]}},
+    ),
+    # Twenty seconds before the first word.
+    (("chat", "fast"), local("a:8b", 8, 45, 220, right=0.75), local("b:8b", 8, 45, 20_000, right=0.85)),
 ]
 
 

@@ -28,7 +28,7 @@ from vedette.types import (
     Status,
     Tally,
 )
-from vedette.usecases import BUILT_IN, SIGNALS, bounds_with
+from vedette.usecases import BUILT_IN, SIGNALS, THOUGHT_TOKENS, bounds_with
 from vedette_recommender import expecting
 from vedette_recommender.candidate import Facts
 from vedette_recommender.columns import Columns
@@ -719,6 +719,33 @@ def test_a_bound_is_lifted_and_moved() -> None:
         ranked(slow, bounds=bounds_with(bounds, own)) for own in ({}, {"answer_s": 0.0}, {"answer_s": 30.0})
     )
     assert moved.score < usual.score < lifted.score == lifted.place.raw
+
+
+def test_a_context_that_holds_half_of_a_typical_call_leaves_half_of_the_score() -> None:
+    """An unknown context, and a sufficient one, take nothing off; what a server was seen to serve counts."""
+    call = sum(BUILT_IN["summarisation"].tokens)
+    (half,), (whole,), (unknown,) = (
+        ranked(
+            model("m", capabilities={"chat": YES, "summarisation": YES}, **context), use_case="summarisation"
+        )
+        for context in (
+            {"native_context_tokens": 131_072, "served_context_tokens": call // 2},
+            {"served_context_tokens": call},
+            {},
+        )
+    )
+    assert half.multipliers["context_tokens"] == pytest.approx(0.5)
+    assert "context_tokens" not in whole.multipliers | unknown.multipliers
+
+
+def test_thoughts_take_time_before_an_answer() -> None:
+    able = {"chat": YES, "thinking": YES}
+    (plain,), (thinks,) = (
+        ranked(model("m", tps=10, ttft_ms=100, **facts), use_case="fast")
+        for facts in ({}, {"capabilities": able})
+    )
+    assert "answer_s" not in plain.multipliers
+    assert thinks.multipliers["answer_s"] == pytest.approx(15.0 / (0.1 + (100 + THOUGHT_TOKENS) / 10))
 
 
 def test_far_below_the_best_quality_is_beyond_a_bound() -> None:

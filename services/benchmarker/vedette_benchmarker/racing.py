@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from vedette.knowledge import Expectation, known
 from vedette.messages.catalogue import ModelState
 from vedette.types import Capability, Figure, ModelInfo, ModelRef, Rating, Score, Status
-from vedette.usecases import UseCase, estimating, levels
+from vedette.usecases import THOUGHT_TOKENS, UseCase, estimating, levels
 from vedette.usecases.estimating import Floats, Scale
 from vedette.usecases.utility import HALF_PRICE_USD_PER_MTOK, blended, falling, rising
 
@@ -321,12 +321,16 @@ def _beside(one: Entrant, use_case: UseCase) -> float:
 
 
 def _within(one: Entrant, use_case: UseCase) -> float:
-    """Return the multiplier of a score by the bounds on seconds and US dollars of a typical answer: 1 within them."""
+    """Return the multiplier of a score by the bounds on seconds, US dollars and context of a typical call: 1 within."""
     within, bounds, (into, out_of) = 1.0, use_case.bounds, use_case.tokens
+    thinks = one.info.capabilities.get("thinking")
+    out_of += THOUGHT_TOKENS if thinks is not None and thinks.value else 0
     if bounds.answer_s and one.output_tps:
         seconds = (one.ttft_ms or 0.0) / 1000 + out_of / one.output_tps
         within *= min(1.0, bounds.answer_s / max(seconds, 1e-9))
     if bounds.answer_usd and one.info.price and not one.info.free:
         usd = (into * one.info.price.input_usd_per_mtok + out_of * one.info.price.output_usd_per_mtok) / 1e6
         within *= min(1.0, bounds.answer_usd / max(usd, 1e-12))
+    if bounds.context_tokens and one.info.context_tokens:
+        within *= min(1.0, one.info.context_tokens / bounds.context_tokens)
     return within

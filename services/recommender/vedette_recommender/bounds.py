@@ -1,4 +1,4 @@
-"""What no signal makes up for: an answer that takes too long, costs too much, or is far below the best there is. Pure.
+"""What no signal makes up for: too slow or dear an answer, one far below the best, a typical call that is cut. Pure.
 
 Within a bound a model keeps its score. Beyond it, the score is divided by the ratio to the bound: the order stays, no
 score jumps, and where all models are beyond the bound, one is still recommended.
@@ -8,32 +8,43 @@ from typing import Final
 
 import numpy as np
 
-from vedette.usecases import Bounds, UseCase
-from vedette_recommender.columns import Columns, Floats, Pace, Rows
+from vedette.usecases import THOUGHT_TOKENS, Bounds, UseCase
+from vedette_recommender.columns import Columns, Floats, Mask, Pace, Rows
 
 BOUNDS: Final = Bounds.__struct_fields__
 
 
-def answer_s(pace: Pace, use_case: UseCase) -> Floats:
-    """Return the seconds of a typical answer at *pace*: as measured, else as expected; NaN for models that embed."""
+def answer_s(pace: Pace, use_case: UseCase, thinks: Mask) -> Floats:
+    """Return the seconds of a typical answer at *pace*, as measured, else as expected: with the thoughts before it.
+
+    NaN for models that embed. *thinks* says which models think.
+    """
     if use_case.embeds:
         return np.full_like(pace.ttft_ms, np.nan)
     first_ms = _else(pace.ttft_ms, pace.usual_ttft_ms)
     tokens_per_s = _else(pace.output_tps, pace.usual_output_tps)
-    return first_ms / 1000.0 + use_case.tokens[1] / np.maximum(tokens_per_s, 1e-6)
+    return first_ms / 1000.0 + _written(use_case, thinks) / np.maximum(tokens_per_s, 1e-6)
 
 
 def answer_usd(columns: Columns, rows: Rows, use_case: UseCase) -> Floats:
-    """Return the US dollars of a typical answer; NaN where no price is known."""
-    into, out_of = use_case.tokens
-    return (into * columns.price_input[rows] + out_of * columns.price_output[rows]) / 1e6
+    """Return the US dollars of a typical answer, with the thoughts before it; NaN where no price is known."""
+    written = _written(use_case, columns.thinks(rows))
+    return (use_case.tokens[0] * columns.price_input[rows] + written * columns.price_output[rows]) / 1e6
 
 
-def multipliers(bounds: Bounds, takes_s: Floats, costs_usd: Floats, quality: Floats, best: float) -> Floats:
+def _written(use_case: UseCase, thinks: Mask) -> Floats:
+    """Return how many tokens a model writes for a typical answer."""
+    written: Floats = use_case.tokens[1] + np.where(thinks, float(THOUGHT_TOKENS), 0.0)
+    return written
+
+
+def multipliers(
+    bounds: Bounds, takes_s: Floats, costs_usd: Floats, quality: Floats, best: float, context: Floats
+) -> Floats:
     """Return what each of *bounds* makes of the scores of models, in the order of BOUNDS: 1 within it.
 
     A typical answer of each *takes_s* seconds and *costs_usd*. *quality* is what to expect of each, *best* the most
-    that is to be expected of any candidate.
+    that is to be expected of any candidate, *context* what each takes (tokens; NaN: not known).
     """
     made = np.ones((len(BOUNDS), len(quality)))
     if bounds.answer_s is not None:
@@ -42,6 +53,8 @@ def multipliers(bounds: Bounds, takes_s: Floats, costs_usd: Floats, quality: Flo
         made[1] = _within(bounds.answer_usd, costs_usd)
     if bounds.quality is not None and best > 0.0:
         made[2] = np.minimum(1.0, quality / (bounds.quality * best))
+    if bounds.context_tokens is not None:
+        made[3] = np.minimum(1.0, np.where(np.isnan(context), np.inf, context) / bounds.context_tokens)
     return made
 
 

@@ -393,6 +393,11 @@ class Columns:
         rows = (sorted(self._members.get(code, ())) for code in sorted(moved))
         return [np.array(some, np.intp) for some in rows if some]
 
+    def thinks(self, rows: Rows) -> Mask:
+        """Return which models in *rows* think before they answer, as far as is known."""
+        thinks: Mask = self.claims[_PLACES[Capability.THINKING], rows] > 0
+        return thinks
+
     def told(self, rows: Rows) -> Mask:
         """Return which models in *rows* have outcome reports."""
         told: Mask = ~np.isnan(self.reported_at[rows]) & self.present[rows]

@@ -268,7 +268,7 @@ class UseCaseScores:
             self.utility[signal, rows], self.confidence[signal, rows] = known.utility, known.confidence
         reliability = self._standing.reliability[:, rows]
         self.utility[RELIABILITY, rows], self.confidence[RELIABILITY, rows] = reliability
-        self.answer_s[rows] = bounds.answer_s(self.pace.of(rows), self.use_case)
+        self.answer_s[rows] = bounds.answer_s(self.pace.of(rows), self.use_case, self._columns.thinks(rows))
         self._hear(rows)
         self._partial[rows], self._sure[rows] = self._weigh(self.default.shares, rows)
 
@@ -282,7 +282,7 @@ class UseCaseScores:
             ):
                 sure = self.confidence[signal, rows]
                 self.utility[signal, rows] = scoring.counted(sure, utility(own, half), utility(usual, half))
-        self.answer_s[rows] = bounds.answer_s(pace, use_case)
+        self.answer_s[rows] = bounds.answer_s(pace, use_case, self._columns.thinks(rows))
         self._hear(rows)
         self._partial[rows] = self._added_up(self.default.shares, rows)
 
@@ -306,7 +306,8 @@ class UseCaseScores:
         """Return what each bound makes of the scores of *rows*, in the order of `bounds.BOUNDS`."""
         quality, best = self.utility[QUALITY, rows], self.best_quality
         takes_s, costs_usd = self.answer_s[rows], bounds.answer_usd(self._columns, rows, self.use_case)
-        return bounds.multipliers(terms.bounds, takes_s, costs_usd, quality, best)
+        context = self._columns.context_tokens[rows]
+        return bounds.multipliers(terms.bounds, takes_s, costs_usd, quality, best, context)
 
     def _together(self, rows: Rows, bounded: Floats) -> Floats:
         """Return what status, failures and what is *bounded* make of the scores of *rows* together."""

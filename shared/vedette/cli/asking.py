@@ -29,7 +29,7 @@ UseCase = Annotated[str, Parameter(help="For example chat, code_generation, embe
 Bounding = Annotated[
     tuple[str, ...],
     Parameter(
-        help="Another bound of the use case, NAME=VALUE: answer_s, answer_usd or quality; 0 lifts it. May be repeated.",
+        help=f"Another bound of the use case, NAME=VALUE: {', '.join(_BOUNDS)}; 0 lifts it. May be repeated.",
         negative=(),
     ),
 ]

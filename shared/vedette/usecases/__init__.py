@@ -4,6 +4,7 @@ The weights are normalised on use, so only their ratios count.
 """
 
 from collections.abc import Mapping
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -16,12 +17,17 @@ from vedette.types import Bound, Capability, Signal
 SIGNALS: tuple[Signal, ...] = ("quality", "speed", "ttft", "reliability", "price", "context")
 
 
+# Of a model that thinks, before each answer: as the cost of evaluations is estimated (65,000 for 156 answers).
+THOUGHT_TOKENS: Final = 420
+
+
 class Bounds(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What no signal makes up for: beyond a bound, the score is divided by how many times the bound it is."""
 
     answer_s: float | None = None  # seconds until a typical answer is complete
     answer_usd: float | None = None  # US dollars for a typical answer
     quality: float | None = None  # of the best expected quality there is, the least fraction
+    context_tokens: float | None = None  # the least context that holds a typical call and its answer
 
 
 class UseCase(Struct, frozen=True, kw_only=True):
@@ -72,22 +78,31 @@ class Typical(Struct, frozen=True):
     bounds: Bounds
 
 
-def _bounds(answer_s: float, answer_usd: float, quality: float = 0.5) -> Bounds:
-    return Bounds(answer_s=answer_s, answer_usd=answer_usd, quality=quality)
+def _typical(
+    tokens: tuple[int, int],
+    wanted_context: int,
+    half_output_tps: float,
+    half_ttft_ms: float,
+    answer_s: float,
+    answer_usd: float,
+    quality: float = 0.5,
+) -> Typical:
+    bounds = Bounds(answer_s=answer_s, answer_usd=answer_usd, quality=quality, context_tokens=sum(tokens))
+    return Typical(tokens, wanted_context, half_output_tps, half_ttft_ms, bounds)
 
 
 TYPICAL: dict[str, Typical] = {
-    "chat": Typical((600, 300), 4096, 15.0, 2000.0, _bounds(90.0, 0.10)),
-    "code_generation": Typical((1500, 600), 8192, 15.0, 6000.0, _bounds(240.0, 0.25)),
-    "code_understanding": Typical((4000, 400), 8192, 15.0, 6000.0, _bounds(240.0, 0.25)),
-    "reasoning": Typical((500, 1500), 4096, 12.0, 10_000.0, _bounds(600.0, 0.25)),
-    "documentation": Typical((2000, 800), 8192, 8.0, 10_000.0, _bounds(600.0, 0.25)),
-    "agent": Typical((4000, 300), 16_384, 10.0, 4000.0, _bounds(180.0, 0.25)),
-    "summarisation": Typical((6000, 300), 16_384, 8.0, 6000.0, _bounds(240.0, 0.10)),
-    "extraction": Typical((2000, 200), 8192, 10.0, 4000.0, _bounds(120.0, 0.05)),
-    "vision": Typical((1500, 300), 8192, 12.0, 4000.0, _bounds(180.0, 0.10)),
+    "chat": _typical((600, 300), 4096, 15.0, 2000.0, 90.0, 0.10),
+    "code_generation": _typical((1500, 600), 8192, 15.0, 6000.0, 240.0, 0.25),
+    "code_understanding": _typical((4000, 400), 8192, 15.0, 6000.0, 240.0, 0.25),
+    "reasoning": _typical((500, 1500), 4096, 12.0, 10_000.0, 600.0, 0.25),
+    "documentation": _typical((2000, 800), 8192, 8.0, 10_000.0, 600.0, 0.25),
+    "agent": _typical((4000, 300), 16_384, 10.0, 4000.0, 180.0, 0.25),
+    "summarisation": _typical((6000, 300), 16_384, 8.0, 6000.0, 240.0, 0.10),
+    "extraction": _typical((2000, 200), 8192, 10.0, 4000.0, 120.0, 0.05),
+    "vision": _typical((1500, 300), 8192, 12.0, 4000.0, 180.0, 0.10),
     "embedding": Typical((300, 0), 512, 15.0, 1000.0, Bounds(quality=0.5)),
-    "fast": Typical((300, 100), 2048, 25.0, 700.0, _bounds(15.0, 0.05, 0.35)),
+    "fast": _typical((300, 100), 2048, 25.0, 700.0, 15.0, 0.05, 0.35),
 }
 
 # Which evaluation kinds tell how well a model serves a use case, and how much each counts. Our proposal: a kind

@@ -49,7 +49,7 @@ _USE_CASE: Final = """
 [recommend.use_cases.{use_case}]
 weights = {{ quality = 1 }}
 capabilities = ["{capability}"]
-bounds = {{ quality = 0, answer_s = 0, answer_usd = 0 }}
+bounds = {{ quality = 0, answer_s = 0, answer_usd = 0, context_tokens = 0 }}
 """
 _ENDPOINT: Final = """
 [endpoints.{name}]

@@ -33,7 +33,10 @@ _UNMEASURED: Final = knowledge.Condition(
     name="nothing measured", probed=False, benchmarked=0.0, evaluated=0.0
 )
 _MEASURED: Final = knowledge.Condition(name="everything measured", trials=12)
-QUALITY_ALONE: Final = {"weights": {"quality": 1}, "bounds": {"answer_s": 0, "answer_usd": 0, "quality": 0}}
+QUALITY_ALONE: Final = {
+    "weights": {"quality": 1},
+    "bounds": {"answer_s": 0, "answer_usd": 0, "quality": 0, "context_tokens": 0},
+}
 
 
 class Known(Struct, frozen=True):

@@ -1,7 +1,8 @@
 """What a choice is truly worth, on two scales of 0 to 100.
 
 *plain*  the chance that a typical call ends with a right answer, times what is left of its worth after the wait and
-         the price: `reliability · quality · 1 / (1 + seconds / patience) · max(0, 1 - USD / worth)`
+         the price: `reliability · quality · 1 / (1 + seconds / patience) · max(0, 1 - USD / worth)`, times the share of
+         the call that fits into the context: the rest is cut
 *own*    the score that the recommender would give, were everything known
 
 The regret of a choice is what the best model of the fleet is worth more.
@@ -52,7 +53,8 @@ def _plain(truth: Truth, use_case: str) -> float:
     seconds = truth.ttft_ms / 1000 + task.tokens_out / truth.output_tps
     waited = 1 / (1 + seconds / task.patience_s)
     paid = max(0.0, 1 - _usd(truth, task.tokens_in, task.tokens_out) / task.usd)
-    return 100 * truth.reliability * truth.quality[use_case] * waited * paid
+    held = min(1.0, truth.context_tokens / (task.tokens_in + task.tokens_out))
+    return 100 * truth.reliability * truth.quality[use_case] * waited * paid * held
 
 
 def own(fleet: Sequence[Truth], use_case: str) -> list[float]:
@@ -81,6 +83,8 @@ def _own(truth: Truth, name: str, best: float) -> float:
         within *= min(1.0, bounds.answer_usd / max(_usd(truth, *use_case.tokens), 1e-9))
     if bounds.quality:
         within *= min(1.0, truth.quality[name] / (bounds.quality * best))
+    if bounds.context_tokens:
+        within *= min(1.0, truth.context_tokens / bounds.context_tokens)
     return 100 * within * weighed / sum(use_case.weights.values())
 
 
