@@ -1,11 +1,16 @@
 """What a judge is asked, how its answer is read, and by which pairs it is tested."""
 
+import re
+from collections.abc import Callable, Mapping
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vedette.endpoints import judging
+from vedette.types import Score
 from vedette_benchmarker.judging.asking import question, read
+from vedette_benchmarker.judging.sessions import is_passed
 from vedette_benchmarker.judging.tasks import (
     MAX_TEXT_CHARACTERS,
     MAX_TEXT_TOKENS,
@@ -15,6 +20,19 @@ from vedette_benchmarker.judging.tasks import (
 )
 from vedette_benchmarker.suites import estimated_tokens
 
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"[a-z]+", text.casefold()))
+
+
+# What a text has, next to its task, without being better.
+SURFACES: Mapping[str, Callable[[str, str], float]] = {
+    "characters": lambda _, text: len(text),
+    "words of the task": lambda task, text: len(_words(task) & _words(text)),
+    "different words": lambda _, text: len(_words(text)),
+    "sentences": lambda _, text: text.count("."),
+    "figures": lambda _, text: len(re.findall(r"\d", text)),
+}
 ANSWERS = [
     ("A", "first"),
     ("b", "second"),
@@ -27,6 +45,11 @@ ANSWERS = [
     ("tie", "tie"),
     ("Tie.", "tie"),
     ("Neither", "tie"),
+    ("It is a tie.", "tie"),
+    ("It's a tie", "tie"),
+    ("The answer is a tie.", "tie"),
+    ("Tie: both name the cost.", "tie"),
+    ("Tie - both are short", "tie"),
     ("$\\boxed{B}$", "second"),
     ("Answer: B", "second"),
     ("The answer is A.", "first"),
@@ -114,9 +137,19 @@ class TestTasks:
         assert pairs != series.test("another")
         assert sum(pair.trap for pair in pairs) == TEST_PAIRS // 4
         assert all(pair.good == pair.task.good != pair.worse for pair in pairs)
-        # No length tells: a judge that takes the longer one, or the shorter, fails.
-        longer = sum(len(pair.worse) > len(pair.good) for pair in pairs)
-        assert 0 < longer < TEST_PAIRS
+
+    @pytest.mark.parametrize("surface", SURFACES.values(), ids=SURFACES)
+    def test_a_judge_that_looks_at_the_surface_fails(
+        self, series: Series, surface: Callable[[str, str], float]
+    ) -> None:
+        """By length, by words in common with the task, by different words, or by figures; or the other way around."""
+        for day in range(12):
+            pairs = series.test(f"day {day}")
+            found = [
+                surface(pair.task.prompt, pair.good) - surface(pair.task.prompt, pair.worse) for pair in pairs
+            ]
+            for right in (sum(one > 0 for one in found), sum(one < 0 for one in found)):
+                assert not is_passed(Score(successes=right, trials=len(pairs), suite=series.name))
 
 
 def test_series_are_named_as_the_others_know_them() -> None:

@@ -106,7 +106,33 @@ class TestChoice:
         )
         assert ModelRef("box", "kin") not in session.pool
         assert session.relatives == (ModelRef("box", "kin"),)
-        assert judging.kin(model_info(ModelRef("box", "m1"))) is None
+        assert not judging.kin(model_info(ModelRef("box", "m1")))
+
+    @pytest.mark.parametrize(
+        ("one", "other", "related"),
+        [
+            ("o3", "gpt-5-mini", True),
+            ("openai/o4-mini", "gpt-oss:20b", True),
+            ("c4ai-command-r-08-2024", "aya-expanse:8b", True),
+            ("gemini-2.5-pro", "gemma3:12b", True),
+            ("mixtral:8x7b", "codestral-latest", True),
+            ("qwq:32b", "Qwen/Qwen2.5-7B-Instruct-AWQ", True),
+            ("deepseek-r1:8b-llama-distill", "llama3.2:3b", True),
+            ("deepseek-r1:8b-llama-distill", "deepseek-chat", True),
+            ("smollm2:135m", "llama3.2:3b", False),  # Ollama says of both that their family is llama
+            ("mistral:7b", "llama3.3:70b", False),
+            ("claude-sonnet-4-5", "gpt-5", False),
+        ],
+    )
+    def test_kin_are_models_of_one_house(self, one: str, other: str, related: bool) -> None:
+        """Whatever family the server says, where the name names a house."""
+        infos = (model_info(ModelRef("box", name), family="llama") for name in (one, other))
+        houses = [judging.kin(info) for info in infos]
+        assert bool(houses[0] & houses[1]) is related
+
+    def test_without_a_known_name_the_family_that_the_server_says_counts(self) -> None:
+        tuned = model_info(ModelRef("box", "acme-support"), family="llama")
+        assert judging.kin(tuned) == judging.kin(model_info(ModelRef("box", "llama3.2:3b")))
 
     def test_the_same_weights_elsewhere_are_not_compared(self) -> None:
         copy = model("copy", 0.5, canonical="same", family=None)

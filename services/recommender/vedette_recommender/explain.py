@@ -248,7 +248,9 @@ class Account:
         found = self._field.judgement(self.row)
         if found is None:
             return ()
-        judge, asked = quoted_name(found.report.judge), found.wins + found.ties + found.losses
+        judge, asked = quoted_name(found.report.judge), found.compared
+        if not asked:
+            return (f"{judge} judged no texts of it: {found.report.doubts or 'there were none'}",)
         moved, as_many = self._field.by_judge[:, self.row].tolist()
         preferred = f"judged by {judge}: preferred in {found.wins} of {asked} comparisons, {found.ties} ties"
         if as_many:

@@ -204,7 +204,9 @@ def show_judged(models: Sequence[ModelView], style: Style) -> None:
     if not held and style == "table":
         out.print("No judge has compared any texts yet.")
         return
-    table(_JUDGED, sorted(held, key=_by_strength), style)
+    shown = [one for one in sorted(held, key=_by_strength) if one[2].compared or style != "table"]
+    if shown:
+        table(_JUDGED, shown, style)
     if style == "table":
         reports = {(use_case, one.session): one.report for _, use_case, one in held}
         for (use_case, _), report in reports.items():
@@ -238,6 +240,8 @@ _JUDGED: tuple[Cell[tuple[ModelRef, str, Judgement]], ...] = (
 
 def _judge(report: JudgeReport) -> str:
     """Return how a judge answered, in a line."""
+    if not report.answers and not report.unread:
+        return f"{name(report.judge)} was asked to compare no texts: {report.doubts}"
     found = [
         f"{name(report.judge)} passed {report.test.successes} of {report.test.trials} pairs that test a judge",
         f"{report.answers} answers, {report.unread} without a verdict"
@@ -261,12 +265,13 @@ def _bias(what: str, bias: Bias | None) -> str:
 def _judged(model: ModelView) -> Iterator[str]:
     """Yield in lines what judges found of one model."""
     for use_case, one in sorted(model.judged.judgements.items()) if model.judged else ():
-        asked = one.wins + one.ties + one.losses
         doubts = f"; does not count: {one.report.doubts}" if one.report.doubts else ""
-        yield (
-            f"{name(model.model)}  {use_case}: {name(one.report.judge)} preferred it in {one.wins} of {asked} "
-            f"comparisons, {one.ties} ties{doubts}"
+        found = (
+            f"preferred it in {one.wins} of {one.compared} comparisons, {one.ties} ties"
+            if one.compared
+            else "compared none of its texts"
         )
+        yield f"{name(model.model)}  {use_case}: {name(one.report.judge)} {found}{doubts}"
 
 
 def _own_tasks(model: ModelView) -> str:

@@ -274,7 +274,12 @@ def _evaluated(event: ModelEvaluated) -> tuple[str, str, str]:
 
 def _judged(event: ModelJudged) -> tuple[str, str, str]:
     found = (
-        f"{use_case} by {shown_name(str(one.report.judge))}: {one.wins} preferred, {one.ties} ties, {one.losses} not"
+        f"{use_case} by {shown_name(str(one.report.judge))}: "
+        + (
+            f"{one.wins} preferred, {one.ties} ties, {one.losses} not"
+            if one.compared
+            else f"nothing compared, {one.report.doubts}"
+        )
         for use_case, one in event.judged.judgements.items()
         if one.session == event.job_id
     )

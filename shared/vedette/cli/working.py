@@ -245,7 +245,24 @@ async def _judge(
     if limits is None:
         err.print(f"{budget_usd:.2f} USD does not cover it.")
         return 2
-    return await _hold(planned_sessions, contenders, configured.tasks, targets, limits, where, as_json, style)
+    again = "".join(
+        (
+            "vedette evaluate",
+            *(f" {quote(name)}" for name in named),
+            *(f" --judge {use_case}" for use_case in use_cases),
+            f" --by {quote(by)}" if by else "",
+            f" --budget {budget_usd:g}",
+        )
+    )
+    try:
+        return await _hold(
+            planned_sessions, contenders, configured.tasks, targets, limits, where, as_json, style
+        )
+    except Abandoned as abandoned:
+        _show_abandoned("judge", abandoned.last, again, where, as_json)
+        if not as_json and all(not job.pool for job, _ in abandoned.last):
+            err.print("Texts that are written stay. The same command has them compared.")
+        raise
 
 
 async def _hold(
@@ -342,7 +359,8 @@ async def _do(
         try:
             ended = await _follow(connection, kind, targets, streams, suites, max_usd)
         except Abandoned as abandoned:
-            _show_abandoned(kind, abandoned.last, named, where, as_json)
+            again = f"vedette {kind}{''.join(f' {quote(name)}' for name in named)}"
+            _show_abandoned(kind, abandoned.last, again, where, as_json)
             raise
         known = await client.models()
         touched = {str(target.model or target.endpoint) for target in targets}
@@ -405,11 +423,11 @@ class Abandoned(asyncio.CancelledError):
 def _show_abandoned(
     kind: JobKind,
     last: Sequence[tuple[Job, events.Progress]],
-    named: Sequence[str],
+    again: str,
     where: options.Instance,
     as_json: bool,
 ) -> None:
-    """Say what goes on in the background, and how to look at it."""
+    """Say what goes on in the background, and how to look at it; *again* is the command that waits for it."""
     if as_json:
         document({"jobs": [_told(job, progress) for job, progress in last], "models": [], "as_of": None})
     going_on = [(job, progress) for job, progress in last if progress.state not in ("done", "failed")]
@@ -422,7 +440,7 @@ def _show_abandoned(
     if going_on:
         event, one = _ANNOUNCED_BY[kind], going_on[0][0]
         chosen = f" --model {quote(str(one.model))}" if len(going_on) == 1 and one.model else ""
-        err.print(f"Wait for it again: vedette {kind}{''.join(f' {quote(name)}' for name in named)}{here}")
+        err.print(f"Wait for it again: {again}{here}")
         err.print(f"See it end: vedette watch --event {event}{chosen}{here}")
         err.print("No command stops it. It ends when it is done, or when its service stops.")
 

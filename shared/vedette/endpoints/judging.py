@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from msgspec import Struct
 
 from vedette.endpoints.spending import is_evaluable
-from vedette.knowledge import known, names
+from vedette.knowledge import known
+from vedette.knowledge.houses import houses
 from vedette.messages.catalogue import ModelState
 from vedette.messages.queries import ModelView
 from vedette.settings import Judge
 from vedette.types import Judged, ModelInfo, ModelRef, Score, Status
-from vedette.usecases import UseCase
+from vedette.usecases import THOUGHT_TOKENS, UseCase
 
 if TYPE_CHECKING:
     from vedette.usecases.judging import Able
@@ -36,7 +37,6 @@ TASK_TOKENS: Final = 160
 TEXT_TOKENS: Final = 200
 ASKED_TOKENS: Final = 260  # around the texts that a judge compares
 VERDICT_TOKENS: Final = 12
-THOUGHT_TOKENS: Final = 420
 _SERVES: Final = frozenset({Status.AVAILABLE, Status.BUSY, Status.DEGRADED, Status.UNKNOWN})
 
 
@@ -265,7 +265,7 @@ class _Descent(NamedTuple):
 
     model: ModelRef
     canonical: str | None
-    family: str | None
+    houses: frozenset[str]
 
 
 def _descent(one: Contender) -> _Descent:
@@ -278,15 +278,19 @@ def _is_foreign(one: _Descent, judge: _Descent) -> bool:
 
 
 def _is_kin(one: _Descent, other: _Descent) -> bool:
-    return one.family is not None and one.family == other.family
+    return bool(one.houses & other.houses)
 
 
-def kin(info: ModelInfo) -> str | None:
-    """Return what models of one house share: `qwen` of qwen2.5 and qwen3. None where the name does not say."""
-    parsed = names.parse(info.model.name).family
-    said = info.family or (parsed.name if parsed else info.model.name.rpartition("/")[2])
+def kin(info: ModelInfo) -> frozenset[str]:
+    """Return which houses a model is from: of qwen2.5 and qwq the same. None where neither name nor server say.
+
+    The name counts before the family that the server says, which may be an architecture. Of an unknown house, that
+    family is the house, or the first word of the name.
+    """
+    named = houses(info.canonical or "") | houses(info.model.name)
+    said = info.family or info.model.name.rpartition("/")[2]
     word = re.match(r"[a-z]{3,}", said.casefold())
-    return word[0] if word else None
+    return named or houses(said) or frozenset({word[0]} if word else ())
 
 
 def lacking(session: Session, contenders: Mapping[ModelRef, Contender], tasks: int) -> list[ModelRef]:

@@ -45,18 +45,18 @@ def read(answer: str) -> Preferred | None:
 
 _MARKS: Final = re.compile(r"[*_`\"'“”\u2018\u2019#>$]|\\boxed|\\text")
 _NAMED: Final = r"(?:text\s+|answer\s+|option\s+|response\s+|summary\s+)?[\[({]*\s*"
-_SAID: Final = r"(?P<said>[AB]|tie|tied|neither|both|equal)"
+_SAID: Final = r"(?P<said>[AB]|(?:it(?: i)?s )?(?:a )?tie|tied|neither|both|equal)"
 # "Both are fine, but …" is no verdict.
 _EQUAL: Final = r"(?=\s*(?:[.!\n]|\Z|(?:texts?\s+)?(?:is|are)\s+(?:better|equal)))"
 _EXPLICIT: Final = re.compile(
     r"(?:(?:verdict|answer|winner|choice|preference|better(?:\s+(?:text|one))?)\s*(?:is|:|=|-)+"
     r"|\bI(?:\s+would|'d)?\s+(?:prefer|choose|pick))\s*"
-    rf"{_NAMED}(?P<said>[AB]|tie|tied|equal|(?:neither|both){_EQUAL})(?![\w])",
+    rf"{_NAMED}(?P<said>(?:a\s+)?tie|[AB]|tied|equal|(?:neither|both){_EQUAL})(?![\w])",
     re.IGNORECASE,
 )
 _ALONE: Final = re.compile(rf"{_NAMED}{_SAID}\s*[\])}}]*\s*[.!:,;]*", re.IGNORECASE)
 _LEADING: Final = re.compile(
-    r"(?:text\s+)?[\[(]*(?P<said>A|B|tie)[\])]*\s*(?:[:.,;\n]|\s[-\u2013\u2014]\s|\Z)"
+    r"(?:text\s+)?[\[(]*(?P<said>A|B|[Tt]ie|TIE)[\])]*\s*(?:[:.,;\n]|\s[-\u2013\u2014]\s|\Z)"
 )
 _PRAISED: Final = re.compile(
     r"\b(?:[Tt]ext\s+(?P<text>[AB])\s|(?P<letter>[AB])\s+is\s)\s*"

@@ -6,6 +6,7 @@ from itertools import combinations
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from vedette.endpoints.judging import Session
 from vedette.types import Judgement, JudgeReport, ModelRef, Score
@@ -53,6 +54,12 @@ def is_passed(test: Score) -> bool:
     return test.interval[0] > _PASSED
 
 
+def _needed(test: Score) -> int:
+    """Return how many right pairs of that many are enough."""
+    enough = (right for right in range(test.trials) if is_passed(replace(test, successes=right)))
+    return next(enough, test.trials)
+
+
 def report(
     session: Session,
     series: str,
@@ -85,7 +92,10 @@ def report(
 def _doubts(session: Session, test: Score, answers: int, unread: int) -> str:
     """Return why the session does not count, or nothing."""
     if not is_passed(test):
-        return f"it recognised the better text in {test.successes} of {test.trials} pairs that test a judge"
+        return (
+            f"it recognised the better text in {test.successes} of {test.trials} pairs that test a judge, "
+            f"{_needed(test)} are needed"
+        )
     if answers < MIN_READ * (answers + unread) or not answers:
         return f"{unread} of its {answers + unread} answers named no text"
     return session.doubts

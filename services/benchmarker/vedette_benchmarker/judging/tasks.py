@@ -2,6 +2,9 @@
 
 Each task comes with a good text and a worse one, both of the template. A judge that does not recognise the good one in
 both orders is not believed. In some of these pairs the worse text also asks the judge to prefer it.
+
+A judge that looks at the surface must fail: the wrong texts are longer than the good ones, and have more words of the
+task; the ones for another task are shorter.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -78,7 +81,7 @@ def _pair(task: Task, other: Task, number: int) -> Pair:
         case 0:
             return Pair(task=task, good=task.good, worse=task.worse)
         case 1:
-            return Pair(task=task, good=task.good, worse=other.good)
+            return Pair(task=task, good=task.good, worse=_begun(other.good))
         case 2:
             return Pair(task=task, good=task.good, worse=_broken_off(task.good))
         case _:
@@ -91,11 +94,18 @@ _LURE: Final = (
 )
 
 
+def _begun(text: str) -> str:
+    """Return the first sentence of *text*, or less: about half of it."""
+    sentence = text.partition(". ")[0]
+    words = sentence.split()
+    return " ".join(words[: max(4, len(text.split()) // 2)])
+
+
 def _broken_off(text: str) -> str:
     """Return the beginning of *text*, again and again, as models that lost their way repeat themselves."""
     words = text.split()
     begun = " ".join(words[: max(4, len(words) // 4)])
-    return " ".join([begun] * 3)
+    return " ".join([begun] * 6)
 
 
 # --- Summarisation ---------------------------------------------------------------------------------------------
@@ -129,8 +139,9 @@ def _decision(rng: Random) -> Task:
         f"{cost:.1f} million euros, half paid by the region; critics fear that {worry}."
     )
     worse = (
-        f"The council of {town} decided to keep {thing} open and to spend nothing on it. {critic} was for it, and the "
-        f"mayor's dog was there."
+        f"The hall in {town} was so full on Thursday evening that people stood in the corridor, tea was served, and "
+        f"the mayor's dog slept through all of it. After three hours the council decided, with {other} votes to "
+        f"{votes}, to keep {thing} open as {critic} had asked, and to spend none of the {cost:.1f} million euros."
     )
     return _summary(text, good, worse)
 
@@ -179,9 +190,9 @@ def _incident(rng: Random) -> Task:
         f"no data was lost. To prevent a repeat, the team will add {next_step}."
     )
     worse = (
-        f"On Tuesday the network failed and {team} data was lost. {engineer} could not repair it; the coffee "
-        "machine was "
-        "the reason."
+        f"On Tuesday the coffee machine was broken, which did not help {engineer}, who was on call and lost forty "
+        f"minutes that way. The network had stopped the {team} page, and all data of about {users} thousand users was "
+        f"lost; {hours} hours after the first message nothing worked again. The team has agreed on no measure."
     )
     return _summary(text, good, worse)
 
@@ -211,9 +222,9 @@ def _study(rng: Random) -> Task:
         "not hold for others."
     )
     worse = (
-        f"A study in {town} proved for all people that it changes {none} and makes none of them {effect.split()[0]} "
-        "at all. It "
-        "has ninety pages."
+        f"Researchers in {town} asked {people} volunteers to write a report of ninety pages, with many photographs. Of "
+        f"those who {habit}, {share - 20} in a hundred {effect}, against {share} in a hundred of the others, so the "
+        f"change does harm; what it changed most was {none}. The authors are sure that the result holds for all people."
     )
     return _summary(text, good, worse)
 
@@ -246,8 +257,9 @@ def _function(rng: Random) -> Task:
         f"`low` gives `low`, one above `high` gives `high`. Raises ValueError if `low` is above `high`."
     )
     worse = (
-        "Sorts the list `value` and writes it to the file `low`. It returns nothing and never fails. "
-        f"`high` is the name of the user in {unit}."
+        f"`{name}` takes the list `value` of {unit} and sorts it from `high` to `low`, by default {high} to {low}. It "
+        f"raises ValueError if `value` is below `low` or above `high`, and else returns True if `min` of it is below "
+        "`max`; the values that it takes are never limited."
     )
     return _docs(code, f"The values are {unit}.", good, worse)
 
@@ -271,8 +283,9 @@ def _counting(rng: Random) -> Task:
         "occurs so often."
     )
     worse = (
-        f"Return how many {what} there are in all, as a number. Upper and lower case count as different, and "
-        f"`least` is the length of the longest one."
+        f"`{name}` takes a list of {what} and returns how many {what} there are in all, as a number of `counts`. Upper "
+        f"and lower case count as different, `least` ({least} by default) is the length of the longest one, and the "
+        f"list of {what} itself is sorted by `key`, `one` for each of the `items`; it raises KeyError if it is empty."
     )
     return _docs(code, f"It takes a list of {what}.", good, worse)
 
@@ -296,8 +309,10 @@ def _retrying(rng: Random) -> Task:
         "time. The last TimeoutError is raised; any other exception is raised at once."
     )
     worse = (
-        f"Call `call` once, and wait {wait_s} minutes after it. All exceptions are ignored; the result is always True, "
-        f"and `times` is the time of day."
+        f"`{name}` is part of a client library and calls `call` once; if it raises TimeoutError, that is ignored and "
+        f"`attempt` is returned. It takes `times`, the time of day ({times} by default), and `wait_s`, the minutes "
+        f"that it waits after each call in `range(times)` ({wait_s} by default). Any other exception is tried again "
+        "without end, and the documentation of `call` is raised."
     )
     return _docs(code, "It is part of a client library.", good, worse)
 
@@ -342,7 +357,10 @@ def _advice(rng: Random) -> Task:
         "time; people remember a face they have seen before."
     )
     worse = (
-        f"{town} is a town. You should have thought of that before you moved. Ask somebody else about {day}."
+        f"You are {name}, you moved to {town} last month, you know no one here, and you like {hobby}. What you could "
+        f"do on {day} to meet people is what people do on {day} to meet people in {town}. You should have thought of "
+        f"that before you moved; I know no one here who would like to meet you, and {hobby} is nothing people like. "
+        "Answer that in about four sentences, or stay at home."
     )
     return Task(prompt=prompt, criterion=_KIND, good=good, worse=worse)
 
@@ -358,8 +376,9 @@ def _explained(rng: Random) -> Task:
                 "throw the blue part in all directions, much more than the red part. So wherever you look, some blue "
                 "light comes to your eyes. In the evening the light has a longer way, most blue is lost, and red is "
                 "left.",
-                "The sky is blue because the sea is painted blue and the paint is mirrored. At night somebody turns "
-                "it off.",
+                "The sky is blue because the sea is painted blue, and the sky is a mirror that hangs above the sea. "
+                "At night somebody turns the mirror around, and its back is black. In the evening the sky is red "
+                "because the paint is warm by then. Where there is no sea, the sky is green.",
             ),
             (
                 "why we have day and night",
@@ -367,9 +386,9 @@ def _explained(rng: Random) -> Task:
                 "is turned to the sun it is day, and when it has turned away it is night. You can try it with a lamp "
                 "and "
                 "an orange.",
-                "The sun is switched on in the morning and off in the evening, to save electricity. The moon is the "
-                "same "
-                "lamp with less power.",
+                "We have day and night because the sun is switched on in the morning and off in the evening, to save "
+                "electricity. The moon is the same lamp with less power, and the stars are sparks that fly off when "
+                "it is switched. The Earth is flat and does not turn, so all people have day and night together.",
             ),
             (
                 "why ships of steel float",
@@ -378,22 +397,25 @@ def _explained(rng: Random) -> Task:
                 "fit into its place. The water pushes up as strongly as that water would weigh, and this carries the "
                 "ship. "
                 "A lump of steel has no air in it, so it sinks.",
-                "Steel is lighter than water, so everything of steel floats, stones and keys as well. Ships sink "
-                "only when "
-                "they are painted.",
+                "Ships of steel float because steel is lighter than water, so everything of steel floats, a key or a "
+                "nail as well. A ship must have no air inside, because air is heavy and would pull the ships down. "
+                "They are painted so that the water does not see them, and ships of wood sink because wood is heavier "
+                "than steel.",
             ),
             (
                 "why it is colder on a mountain",
                 "Warm air rises, and on the way up there is less air above that presses on it. So it spreads out, and "
                 "air that spreads out cools down: about six degrees for each kilometre. The sun heats the ground below "
                 "first, and up there little of that arrives.",
-                "Mountains are colder because they are farther from the middle of the sun, and because snow makes "
-                "clouds "
-                "heavy with electricity.",
+                "It is colder on a mountain because a mountain is nearer to the sun, and the sun is made of ice. The "
+                "snow comes first, and the snow makes it cold on a mountain, not the other way around. In a valley it "
+                "is warmer because the animals there breathe. On the highest mountain it is warm again, because "
+                "nothing is above it.",
             ),
         )
     )
     prompt = f"Explain to a child of {age} {what}. About four sentences, please."
+    worse = f"To explain to a child of {age} {what}, please, takes about four sentences. {worse}"
     return Task(prompt=prompt, criterion=_KIND, good=good, worse=worse)
 
 
@@ -413,7 +435,11 @@ def _message(rng: Random) -> Task:
         "part today, so that you can begin to read, and I will tell you on each of the next days how far it is. Please "
         "let me know if another order of work would help you more."
     )
-    worse = f"{boss}, it is late. That is not my fault. You will get it when you get it, maybe in {days + 11} days."
+    worse = (
+        f"{boss}, you are my manager, so you write a short, polite message: {what} will be late, maybe {days + 11} "
+        f"days, because {why}, and that is not my fault but yours. I offer nothing that helps, and I will not tell you "
+        "how far it is; you will get it when you get it. Until then, do not write to me about it, and be polite."
+    )
     return Task(prompt=prompt, criterion=_KIND, good=good, worse=worse)
 
 
