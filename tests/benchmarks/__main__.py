@@ -35,7 +35,7 @@ from benchmarks import (
     tokens,
 )
 from benchmarks.heldout import table as heldout
-from benchmarks.regret import days, now, published, questions, table
+from benchmarks.regret import days, levels, now, published, questions, table
 from faults.storm import Plan
 from vedette.settings import Probing
 
@@ -163,6 +163,12 @@ def regret(
     for use_case, wins in days.newcomers(runs).items():
         print(f"| {use_case} | {wins.best:.2f} | {wins.announced:.2f} |")
     print(f"\nNear equals: {days.flips_a_day(runs):.3f} announced changes a day")
+
+
+@app.command(name="levels")
+def wrong_levels(*, fleets: int = 40) -> None:
+    """Show what a wrong difficulty of levels does to recommendations, over fleets of 5 to 60 models."""
+    print("\n".join(levels.lines(levels.measure(fleets))))
 
 
 @app.command(name="auto")

@@ -7,7 +7,7 @@ suites. They are not quite as hard as they state, and no model finds a level exa
 import math
 from collections.abc import Mapping
 from random import Random
-from typing import Final
+from typing import Final, NamedTuple
 
 from benchmarks.regret.worlds import Truth
 from vedette.types import ModelRef, Score
@@ -21,12 +21,20 @@ FIRST: Final[Mapping[str, int]] = {suite.kind: first_share(suite) for suite in S
 _MODEL_SPREAD: Final = 0.25  # logits: between levels of one kind, of one model
 
 
-class Answers:
-    """The answers in one world; *shift* is by how many logits all suites are easier."""
+class Wrong(NamedTuple):
+    """By how many logits levels are farther from the standard one than stated: all of them, and each by chance, ±."""
 
-    def __init__(self, seed: int | str, shift: float = 0.0) -> None:
+    farther: float = 0.0
+    either: float = 0.0
+
+
+class Answers:
+    """The answers in one world; *shift* is by how many logits all suites are easier, *wrong* of what is stated."""
+
+    def __init__(self, seed: int | str, shift: float = 0.0, wrong: Wrong = Wrong()) -> None:  # noqa: B008
         self._seed = seed
         self._shift = shift
+        self._wrong = wrong
         self._given: dict[tuple[ModelRef, str], tuple[Random, float, list[bool]]] = {}
 
     def score(self, truth: Truth, name: str, trials: int) -> Score:
@@ -59,5 +67,10 @@ class Answers:
         if level:
             suite = Random(f"{self._seed} {name}").gauss(0.0, levels.LEVEL_SPREAD)
             own = Random(f"{self._seed} {truth.endpoint} {truth.name} {name} rate").gauss(0.0, _MODEL_SPREAD)
-            logit -= levels.DIFFICULTY[level] + suite + own
+            logit -= levels.DIFFICULTY[level] + suite + own + self._error(name, level)
         return 1.0 / (1.0 + math.exp(-logit))
+
+    def _error(self, name: str, level: str) -> float:
+        """Return by how many logits a level is harder than stated because that is wrong."""
+        either = Random(f"{self._seed} {name} wrong").choice((-1.0, 1.0)) * self._wrong.either
+        return math.copysign(1.0, levels.DIFFICULTY[level]) * self._wrong.farther + either

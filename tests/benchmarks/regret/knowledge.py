@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from benchmarks.regret.answers import Answers
+from benchmarks.regret.answers import Answers, Wrong
 from benchmarks.regret.worlds import Truth
 from vedette.messages import ids
 from vedette.messages.events import ModelBenchmarked, ModelEvaluated, ModelEvent, ModelFound, ModelProbed
@@ -57,6 +57,7 @@ class Condition(Struct, frozen=True, kw_only=True):
     quality_age_days: tuple[float, float] = (0.0, 7.0)
     suites_shift: float = 0.0  # logits by which all suites are easier for everybody
     trials: int = TRIALS
+    wrong: Wrong = Wrong()  # what is stated of levels
 
 
 CONDITIONS: Final = (
@@ -80,7 +81,7 @@ def events(
     """
     rng, answers = (
         Random(f"{condition.name} {seed}"),
-        Answers(f"{condition.name} {seed}", condition.suites_shift),
+        Answers(f"{condition.name} {seed}", condition.suites_shift, condition.wrong),
     )
     for truth in fleet:
         model = ModelRef(truth.endpoint, truth.name)

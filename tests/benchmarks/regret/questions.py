@@ -16,9 +16,9 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from benchmarks.regret import asker, knowledge, worlds, worth
+from benchmarks.regret import asker, knowledge, worlds
 from benchmarks.regret.answers import FIRST, NAMES, Answers
-from benchmarks.regret.table import NOW, UTILITIES, Regret
+from benchmarks.regret.table import NOW, UTILITIES, Regret, lost_by
 from benchmarks.regret.worlds import USE_CASES, Truth
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.events import ModelEvaluated, ModelEvent
@@ -83,20 +83,7 @@ class Fleet:
         """Return by utility what the recommendations lose after so many questions, the mean of all use cases."""
         events = [*self.events, *self.evaluated(asked)]
         chosen = asker.chosen(asker.answers_to(events, At(NOW)), USE_CASES)
-        return {name: self._lost(of, chosen) for name, of in UTILITIES.items()}
-
-    def _lost(self, of: worth.Worth, chosen: asker.Chosen) -> float:
-        lost = []
-        for use_case in USE_CASES:
-            fit = worth.able(tuple(self.truths.values()), use_case)
-            if not fit:
-                continue
-            by_name = {
-                (one.endpoint, one.name): value for one, value in zip(fit, of(fit, use_case), strict=True)
-            }
-            choice = chosen[use_case]
-            lost.append(max(by_name.values()) - (by_name[choice] if choice else 0.0))
-        return fmean(lost)
+        return lost_by(tuple(self.truths.values()), chosen)
 
     def evaluated(self, asked: Asked) -> list[ModelEvaluated]:
         """Return the events after so many questions."""

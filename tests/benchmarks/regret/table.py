@@ -99,6 +99,20 @@ def _simple(fleet: Sequence[Truth], values: Sequence[float], rng: Random) -> dic
     }
 
 
+def lost_by(fleet: Sequence[Truth], chosen: Chosen) -> dict[str, float]:
+    """Return by utility what is lost by what is *chosen* in *fleet*, the mean of all use cases."""
+    lost: dict[str, list[float]] = defaultdict(list)
+    for utility, of in UTILITIES.items():
+        for use_case in USE_CASES:
+            if not (fit := worth.able(fleet, use_case)):
+                continue
+            values = of(fit, use_case)
+            by_name = {(one.endpoint, one.name): value for one, value in zip(fit, values, strict=True)}
+            choice = chosen[use_case]
+            lost[utility].append(max(values) - (by_name[choice] if choice else 0.0))
+    return {utility: fmean(each) for utility, each in lost.items()}
+
+
 def summed(lost: Lost) -> dict[tuple[str, str, str, str], Regret]:
     """Return means with their intervals over fleets."""
     return {key: regret(values) for key, values in lost.items()}
