@@ -46,5 +46,5 @@ _HOUSES: Final = {word: house for house, words in _WORDS.items() for word in wor
 
 
 def houses(name: str) -> frozenset[str]:
-    """Return the houses that *name* names; none where it names none of those that are known."""
+    """Return the houses that *name* names; none where it names no known one."""
     return frozenset(_HOUSES[word] for word in spell(name).words if word in _HOUSES)
