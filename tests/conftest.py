@@ -34,19 +34,22 @@ settings.register_profile(
 )
 settings.load_profile("vedette")
 
-# What takes minutes begins, so that no worker is left alone with it at the end.
+# What takes minutes begins, so that no worker is left alone with it at the end: what computes among what waits.
 _LONGEST = (
     "test_quality.py",
+    "test_kill.py",
+    "test_demo.py",
     "test_disk.py",
     "test_up.py",
-    "test_demo.py",
-    "test_snippets.py",
-    "test_kill.py",
-    "test_rolling.py",
-    "test_hostile_bus.py",
-    "test_broker.py",
-    "test_clock.py",
     "test_cluster.py",
+    "test_snippets.py",
+    "test_clock.py",
+    "test_console.py",
+    "test_broker.py",
+    "test_rolling.py",
+    "test_recorder.py",
+    "test_hostile_bus.py",
+    "test_costs.py",
     "test_secrets.py",
     "test_apart.py",
 )
