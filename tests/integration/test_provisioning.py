@@ -7,13 +7,21 @@ from functools import partial
 from pathlib import Path
 
 import nats
+import nats.js.errors
 import pytest
 from nats.aio.client import Client as NatsClient
+from nats.js.api import StreamConfig
 
 from commands import started, vedette
 from eventually import eventually
 from vedette.bus.connection import close
-from vedette.bus.provisioning import provision, provision_stream, stream_names, streams
+from vedette.bus.provisioning import (
+    provision,
+    provision_stream,
+    stream_names,
+    streams,
+    too_large_for_one,
+)
 from vedette.errors import JetStreamOff, ProvisioningError
 from vedette.runtime import nats_server
 from vedette.runtime.subprocesses import child, free_port
@@ -132,6 +140,22 @@ async def test_loads_are_kept_where_the_server_has_room(
         for _ in range(2):
             await provision_stream(js, wanted, most_bytes=wanted.max_bytes)
             assert (await js.stream_info("LOADS")).config.storage == kept
+
+
+async def test_an_account_with_a_maximum_for_each_stream_gets_smaller_ones(tmp_path: Path) -> None:
+    """The refusal is known for what it is: in a cluster nothing waits for room that no wait makes."""
+    most = 40 * 2**20
+    account = f'{{ jetstream {{ disk_max_stream_bytes: {most} }}, users: [{{ user: "x", password: "y" }}] }}'
+    async with (
+        server_of_others(tmp_path, f"{JETSTREAM}accounts {{ with {account} }}\n") as plain,
+        connected(plain.replace("//", "//x:y@")) as connection,
+    ):
+        js = connection.jetstream(timeout=60)
+        with pytest.raises(nats.js.errors.APIError) as caught:
+            await js.add_stream(StreamConfig(name="OTHERS", max_bytes=most + 1))
+        assert too_large_for_one(caught.value)
+        assert len(await provision(connection, FEW)) == len(stream_names(FEW))
+        assert max(info.config.max_bytes or 0 for info in await js.streams_info()) <= most
 
 
 @pytest.mark.fault(

@@ -275,8 +275,8 @@ async def _provision_whole(
     while True:
         try:
             return await _provision_streams(js, settings, share, before, done)
-        except StorageTooSmall:
-            if time.monotonic() >= until:
+        except StorageTooSmall as error:
+            if too_large_for_one(error.__cause__) or time.monotonic() >= until:
                 raise
         await asyncio.sleep(_TRY_AGAIN_S)  # the trial may still be counted
 
@@ -314,8 +314,8 @@ async def require_room(js: Any, size_bytes: int, replicas: int) -> None:
         try:
             await js.add_stream(trial)
         except nats.js.errors.APIError as error:
-            if error.err_code == _STREAM_TOO_LARGE:
-                return  # for one; whether all fit is seen when they are made
+            if too_large_for_one(error):
+                return  # whether all fit is seen when they are made
             if error.err_code != _NAME_TAKEN:
                 raise
         else:
@@ -380,6 +380,11 @@ async def _provision_streams(
                 problem = await _in_the_way(js, config)
                 raise ProvisioningError(stream=config.name, problem=problem) from error
             raise _refused(error, name, config.max_bytes, settings) from error
+
+
+def too_large_for_one(error: BaseException | None) -> bool:
+    """Return whether the account's maximum for each stream refused one: no wait changes that, a smaller one may fit."""
+    return isinstance(error, nats.js.errors.APIError) and error.err_code == _STREAM_TOO_LARGE
 
 
 def is_for_storage(error: nats.js.errors.APIError) -> bool:
