@@ -11,7 +11,7 @@ from vedette.bus.bus import Bus
 from vedette.clock import Clock
 from vedette.endpoints import Endpoints, OpenEndpoint, account, observe
 from vedette.endpoints.contact import count_misses, pause
-from vedette.errors import Conflict, ProviderError
+from vedette.errors import Conflict, NotYet, ProviderError
 from vedette.messages import subjects
 from vedette.messages.catalogue import Catalogue, ModelState, Versioned
 from vedette.messages.events import Formerly, Job, Lifecycle, ModelEvent, ModelFound, ModelReported, Tick
@@ -27,6 +27,7 @@ from vedette_discoverer.licences import identifier
 from vedette_discoverer.names import identify
 from vedette_discoverer.prices import costs_nothing, listed_price
 from vedette_discoverer.renaming import Former
+from vedette_discoverer.starting import contact_again_s
 
 _TRY_AGAIN_S = 1.0
 _LOOK_AGAIN_S, _LOOK_AGAIN_TIMES = 0.1, 100
@@ -110,7 +111,7 @@ class Discovery:
         await self._publish(state.model, lambda s: gone(s, reason="endpoint_removed", job=job, now=now))
 
     async def on_job(self, job: Job) -> None:
-        """Discover one endpoint."""
+        """Discover one endpoint. Raises NotYet for one that appeared, and whose server may still be starting."""
         endpoint = self._endpoints.get(job.endpoint)
         if endpoint is None:
             await self._bus.jobs.tell(job, "failed", f"{job.endpoint}: not a configured endpoint")
@@ -124,6 +125,10 @@ class Discovery:
         state = await observe(self._bus, endpoint, contact, job, also=self._admitting(contact.listing, job))
         if contact.listing is None:
             await self._end_former(endpoint, job)  # they are taken over when the endpoint answers
+            origin = self._endpoints.defined.origins.get(job.endpoint)
+            again_s = contact_again_s(job, contact.outcome, origin, self._clock.now())
+            if again_s is not None:
+                raise NotYet(wait_s=again_s, problem=contact.detail or contact.outcome)
             await self._bus.jobs.tell(job, "failed", f"{job.endpoint}: {contact.detail or contact.outcome}")
             return
         admitted = _admitted(contact.listing, state)
