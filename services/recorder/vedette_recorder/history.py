@@ -125,7 +125,8 @@ def window(
     except OverflowError as error:
         raise _wrong("not a valid date in UTC") from error
     if since >= until:
-        raise _wrong(f"{since:%Y-%m-%dT%H:%M:%SZ} is not before the end, {until:%Y-%m-%dT%H:%M:%SZ}")
+        ahead = "" if request.until else "; is the clock of the asking machine ahead?"
+        raise _wrong(f"{since:%Y-%m-%dT%H:%M:%SZ} is not before the end, {until:%Y-%m-%dT%H:%M:%SZ}{ahead}")
     if until - since > LONGEST_WINDOW:
         raise _wrong(f"more than {LONGEST_WINDOW.days} days before the end; history is not kept that long")
     return Window(since=since, until=until, buckets=buckets)
