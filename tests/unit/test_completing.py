@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -53,14 +54,18 @@ def test_names_that_a_terminal_would_not_show_as_they_are_stay_out() -> None:
     assert offered(names, "gpu/") == ["gpu/a", "gpu/b"]
 
 
+@cache
+def _script() -> str:
+    command = [sys.executable, "-c", "from vedette.cli import main; main(['completion', 'bash'])"]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
 def _bash(tmp_path: Path, line: str, names: str) -> list[str]:
     """Return what bash puts into the line where `vedette complete-names` prints *names*."""
     program = tmp_path / "vedette"
     program.write_text(f"#!/bin/sh\nprintf '%s\\n' {names}\n")
     program.chmod(0o755)
-    command = [sys.executable, "-c", "from vedette.cli import main; main(['completion', 'bash'])"]
-    script = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-    ask = f"""{script}
+    ask = f"""{_script()}
 COMP_LINE={line!r} COMP_POINT={len(line)} COMP_WORDS=({line}) COMP_CWORD=2
 _vedette_names {program}
 printf '%s\\n' "${{COMPREPLY[@]}}"

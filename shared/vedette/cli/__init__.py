@@ -1,5 +1,6 @@
 """The command line: its commands, and what its exit codes mean."""
 
+import difflib
 import errno
 import logging
 import signal
@@ -8,7 +9,7 @@ from contextlib import suppress
 from importlib.metadata import entry_points
 from typing import NoReturn
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnknownCommandError
 
 from vedette import __version__
 from vedette.cli import entries
@@ -335,6 +336,14 @@ def main(tokens: list[str] | None = None) -> NoReturn:
 
 
 def _usage(error: CycloptsError) -> str:
+    if isinstance(error, UnknownCommandError) and error.app and error.unused_tokens:
+        return _unknown(error.unused_tokens[0], [name for name in error.app if not name.startswith("-")])
     text, *_ = " ".join(str(error).split()).partition(" Available commands:")
     text = text.rstrip(".")
     return text[:1].lower() + text[1:]
+
+
+def _unknown(given: str, names: list[str]) -> str:
+    # Cyclopts' own text takes seconds: it imports every command, to leave out those that help does not show.
+    near = difflib.get_close_matches(given, names, n=1)
+    return f'unknown command "{given}"' + "".join(f'. Did you mean "{name}"?' for name in near)

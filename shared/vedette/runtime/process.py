@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -45,6 +46,7 @@ def service_names() -> list[str]:
     return sorted((point.name for point in _points()), key=_rank)
 
 
+@cache  # what is installed stays so, and to look reads the metadata of every distribution
 def _points() -> list[EntryPoint]:
     return list(entry_points(group="vedette.services"))
 
