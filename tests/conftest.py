@@ -1,7 +1,8 @@
 """Fixtures that every tier may use: a real nats-server, a bus on it, settings that point there, a real model."""
 
+import gc
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from pathlib import Path
 
 import msgspec
@@ -9,15 +10,19 @@ import nats
 import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, settings
+from nats.aio.client import Client
+from nats.js.api import StreamInfo
 
+import preloaded
 from require import missing
 from vedette import log
 from vedette.bus.bus import Bus
 from vedette.bus.connection import RECONNECT_FOR_EVER, close
-from vedette.bus.provisioning import provision
+from vedette.bus.provisioning import ensure_durable, provision, provision_stream, streams
 from vedette.clock import SystemClock
 from vedette.demo.server import serving, weights
 from vedette.errors import ConfigurationError
+from vedette.messages.channels import DURABLES
 from vedette.runtime import nats_server
 from vedette.runtime.nats_server import NatsServer
 from vedette.settings import EndpointSettings, Nats, Settings
@@ -33,6 +38,8 @@ settings.register_profile(
     "vedette", deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("vedette")
+
+preloaded.offer()
 
 # What takes minutes begins, so that no worker is left alone with it at the end: what computes among what waits.
 _LONGEST = (
@@ -52,14 +59,42 @@ _LONGEST = (
     "test_costs.py",
     "test_secrets.py",
     "test_apart.py",
+    "test_json.py",
 )
 
 
+# Which of how many workers this is.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Have each worker begin a folder elsewhere.
+
+    Each imports all tests, and on a fresh clone most of that is compiling: it then finds what others have compiled.
+    """
+    report = yield
+    if isinstance(collector, pytest.Directory) and report.passed:
+        first = len(report.result) * _WORKER // _WORKERS
+        report.result = [*report.result[first:], *report.result[:first]]
+    return report
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest tests first; all else stays in its order."""
+    """Put the longest tests first; all else is in the same order in each worker."""
+    if _WORKERS > 1:
+        items.sort(key=lambda item: str(item.path))
     items.sort(
         key=lambda item: _LONGEST.index(item.path.name) if item.path.name in _LONGEST else len(_LONGEST)
     )
+
+
+def pytest_collection_finish() -> None:
+    """Have no collection of garbage look at what lives until the end: a hundred megabytes of modules and tests."""
+    gc.freeze()
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -84,12 +119,13 @@ async def shared_server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
 
 
 @pytest.fixture
-async def server(needs_nats: None, shared_server: NatsServer) -> NatsServer:
-    """Return the shared nats-server, without any stream of the tests before."""
+async def server(needs_nats: None, shared_server: NatsServer, request: pytest.FixtureRequest) -> NatsServer:
+    """Return the shared nats-server without any stream; for a test with a `bus`, with those that none has used yet."""
     connection = await nats.connect(shared_server.url("operator"))
     manager = connection.jetstream(timeout=60)
     for stream in await manager.streams_info():
-        await manager.delete_stream(str(stream.config.name))
+        if "bus" not in request.fixturenames or not _unused(stream):
+            await manager.delete_stream(str(stream.config.name))
     await close(connection)
     return shared_server
 
@@ -109,13 +145,45 @@ def settings(server: NatsServer) -> Settings:
 
 @pytest.fixture
 async def bus(server: NatsServer, settings: Settings) -> AsyncIterator[Bus]:
-    """Yield a provisioned bus."""
+    """Yield a provisioned bus, each of whose streams is as it was when it had just been made."""
     connection = await nats.connect(server.url("operator"), **RECONNECT_FOR_EVER)
-    await provision(connection, settings)
+    await _provision(connection, settings)
     made = Bus(connection, name="test", clock=SystemClock(), log=log.logger("test"))
     yield made
     await made.close()
     await close(connection)
+
+
+# What a server says of each stream that has just been made: to make all of them takes longer than most tests.
+_new: dict[str | None, StreamInfo] = {}
+
+
+def _unused(stream: StreamInfo) -> bool:
+    """Return whether *stream* is as it was when `bus` made it: it has had no message, and has the same consumers."""
+    new = _new.get(stream.config.name)
+    return (
+        new is not None
+        and new.config == stream.config
+        and stream.state.last_seq == 0
+        and stream.state.consumer_count == new.state.consumer_count
+    )
+
+
+async def _provision(connection: Client, settings: Settings) -> None:
+    """Do what `provision` does, for those streams that are not there."""
+    js = connection.jetstream(timeout=60)
+    there = {stream.config.name for stream in await js.streams_info()}
+    if not there:
+        await provision(connection, settings)
+    else:
+        for config in streams(settings):
+            if config.name not in there:
+                await provision_stream(js, config, most_bytes=config.max_bytes)
+        for durable in DURABLES:
+            if durable.stream not in there:
+                await ensure_durable(connection, durable)
+    if not _new:
+        _new.update({stream.config.name: stream for stream in await js.streams_info()})
 
 
 @pytest.fixture

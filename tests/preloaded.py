@@ -1,17 +1,23 @@
 """Commands without the price of an import: a process that has imported the command line forks for each of them.
 
-`python preloaded.py` serves one process of the tests over the socket that it has as standard input. A request is the
-arguments, the environment and the directory of a command, with pipes for its output, its errors and its status. The
-last gets the number of the command's process in one line, and the exit code in the next.
+`python preloaded.py` serves the tests of all workers, on the socket that it has as standard input, until none is
+connected. A request is the arguments, the environment and the directory of a command, with pipes for its output, its
+errors and its status. The last gets the number of the command's process in one line, and the exit code in the next.
 """
 
+import atexit
 import gc
 import os
 import pkgutil
+import select
+import selectors
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import entry_points
@@ -22,6 +28,7 @@ from msgspec import Struct
 
 _MAX_REQUEST_BYTES = 1 << 20
 _FILES = 3
+_PLACE = "PRELOADED_COMMANDS"  # the environment variable that names the socket
 
 
 class Request(Struct, frozen=True):
@@ -36,20 +43,46 @@ class Server:
     """A preloaded process, from the side of the one that asks it."""
 
     def __init__(self) -> None:
-        self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            # It ends when our side of the socket is closed, also when this process is killed.
-            subprocess.Popen(
-                [sys.executable, str(Path(__file__))],
-                stdin=theirs,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env={**os.environ, "NO_COLOR": "1"},
-            ).returncode = 0  # it is not awaited
+        offer()
+        self._ours = _connected(os.environ[_PLACE])
 
     def run(self, request: Request, files: tuple[int, int, int]) -> None:
         """Have it run *request* with copies of *files*."""
         socket.send_fds(self._ours, [msgspec.json.encode(request)], list(files))
+
+
+def offer() -> None:
+    """Have a process for this one and its children, unless there is one: it starts when the first of them asks."""
+    if _PLACE in os.environ:
+        return
+    directory = tempfile.mkdtemp(prefix="preloaded-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    os.environ[_PLACE] = f"{directory}/socket"
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(os.environ[_PLACE])
+    listener.listen()
+    threading.Thread(target=_start_when_asked, args=(listener, os.environ[_PLACE]), daemon=True).start()
+
+
+def _connected(place: str) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    connection.connect(place)
+    return connection
+
+
+def _start_when_asked(listener: socket.socket, place: str) -> None:
+    select.select([listener], [], [])
+    with listener:
+        process = subprocess.Popen(
+            [sys.executable, str(Path(__file__))],
+            stdin=listener,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "NO_COLOR": "1"},
+        )
+        # It serves as long as this process lives, which is connected to it.
+        with _connected(place):
+            process.wait()
 
 
 def _import() -> None:
@@ -67,16 +100,31 @@ def _serve() -> None:
     gc.collect()
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # minders leave nothing behind
-    requests = socket.socket(fileno=os.dup(0))
-    while True:
-        message, files, *_ = socket.recv_fds(requests, _MAX_REQUEST_BYTES, _FILES)
-        if not message:
-            return
-        if os.fork() == 0:
-            requests.close()
-            _mind(msgspec.json.decode(message, type=Request), *files)
-        for file in files:
-            os.close(file)
+    asked = selectors.DefaultSelector()
+    listener = socket.socket(fileno=os.dup(0))
+    asked.register(listener, selectors.EVENT_READ)
+    connected = True
+    while connected:
+        for key, _ in asked.select():
+            if key.fileobj is listener:
+                asked.register(listener.accept()[0], selectors.EVENT_READ)
+            elif not _take(key.fileobj, asked):
+                asked.unregister(key.fileobj)
+                key.fileobj.close()
+                connected = len(asked.get_map()) > 1
+
+
+def _take(connection: socket.socket, asked: selectors.BaseSelector) -> bool:
+    """Take a request and fork for it; return whether *connection* was still open."""
+    message, files, *_ = socket.recv_fds(connection, _MAX_REQUEST_BYTES, _FILES)
+    if message and os.fork() == 0:
+        for key in asked.get_map().values():
+            key.fileobj.close()
+        asked.close()
+        _mind(msgspec.json.decode(message, type=Request), *files)
+    for file in files:
+        os.close(file)
+    return bool(message)
 
 
 def _mind(request: Request, stdout: int, stderr: int, status: int) -> None:
@@ -113,7 +161,26 @@ def _run(request: Request) -> None:
     )
     if sys.stdout.isatty():
         output.out.__init__()  # type: ignore[misc] # it was made before the terminal was known
-    main(list(request.arguments))
+    try:
+        main(list(request.arguments))
+    except SystemExit as ended:
+        _end(ended.code)
+        raise
+
+
+def _end(code: object) -> None:
+    """End at once with *code*, where nothing but Python's own clean-up is left; else return.
+
+    That takes apart all that was imported, and so copies the memory that is shared with the server: it takes three
+    times as long as most commands.
+    """
+    if threading.active_count() == 1 and isinstance(code, int):
+        with suppress(
+            OSError, ValueError
+        ):  # the reader is gone, or a file is closed: Python knows what to do
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
 
 
 if __name__ == "__main__":
