@@ -15,8 +15,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-import docker
-import docker.errors
 import sqlalchemy as sa
 
 IMAGE = "postgres:17-alpine"
@@ -98,10 +96,10 @@ def _run(binaries: Path, directory: Path, program: str, *arguments: str) -> None
     )
 
 
-def create_database(binaries: Path, socket: Path) -> str:
-    """Make an empty database on the server at *socket*; return its URL."""
+def create_database(binaries: Path, socket: Path, *options: str) -> str:
+    """Make a database on the server at *socket*, an empty one without *options* of createdb; return its URL."""
     name = f"test_{uuid4().hex}"
-    create = [str(binaries / "createdb"), "--host", str(socket), "--username", "postgres", name]
+    create = [str(binaries / "createdb"), "--host", str(socket), "--username", "postgres", *options, name]
     subprocess.run(create, check=True, timeout=60)
     return f"postgresql+asyncpg://postgres@/{name}?host={socket}"
 
@@ -115,6 +113,9 @@ def drop_database(binaries: Path, socket: Path, url: str) -> None:
 
 def docker_answers() -> bool:
     """Return whether there is a Docker engine that has PostgreSQL's image, or can get it."""
+    import docker  # long to import, and every worker imports this module
+    import docker.errors
+
     with warnings.catch_warnings():
         # When nobody answers, docker 7.2 leaves its socket to the collector, which would complain in some test.
         warnings.simplefilter("ignore", ResourceWarning)
@@ -132,15 +133,15 @@ def docker_answers() -> bool:
 
 
 @contextmanager
-def container() -> Iterator[Callable[[], str]]:
-    """Run a server in a container; yield what makes an empty database and returns its URL."""
+def container() -> Iterator[Callable[..., str]]:
+    """Run a server in a container; yield what makes a database by options of createdb and returns its URL."""
     from testcontainers.community.postgres import PostgresContainer  # a second's import, for engines only
 
     with PostgresContainer(IMAGE, driver="asyncpg") as running:
 
-        def make() -> str:
+        def make(*options: str) -> str:
             name = f"test_{uuid4().hex}"
-            code, output = running.exec(["createdb", "--username", running.username, name])
+            code, output = running.exec(["createdb", "--username", running.username, *options, name])
             assert code == 0, output
             url = sa.make_url(running.get_connection_url()).set(database=name)
             return url.render_as_string(hide_password=False)
