@@ -30,8 +30,8 @@ def _calls() -> set[str]:
     for package in PACKAGES:
         for file in package.rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text())):
-                if isinstance(node, ast.Call):
-                    called.add(ast.unparse(node.func).rpartition(".")[2])
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
+                    called.add(node.func.id if isinstance(node.func, ast.Name) else node.func.attr)
     return called
 
 
@@ -54,15 +54,17 @@ def _heard() -> list[str]:
     ]
     for package in PACKAGES:
         for file in package.rglob("*.py"):
-            heard += re.findall(r'\.subscribe\("([^"]+)"', file.read_text())
-            heard += _followed(ast.parse(file.read_text()))
+            source = file.read_text()
+            heard += re.findall(r'\.subscribe\("([^"]+)"', source)
+            if ".follow(" in source:
+                heard += _followed(ast.parse(source))
     return heard
 
 
 def _followed(module: ast.Module) -> list[str]:
     """Return every subject in the calls of `follow` (of the bus: stream, subject; of a service: pairs of them)."""
     calls = [node for node in ast.walk(module) if isinstance(node, ast.Call)]
-    follows = [call for call in calls if ast.unparse(call.func).endswith(".follow")]
+    follows = [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "follow"]
     literals = [node for call in follows for node in ast.walk(call) if isinstance(node, ast.Constant)]
     return [node.value for node in literals if isinstance(node.value, str) and "." in node.value]
 

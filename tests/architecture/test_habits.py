@@ -66,9 +66,15 @@ def _sleeps(node: ast.AST) -> bool:
     """Return whether *node* sleeps; giving others a turn is no sleep."""
     return (
         isinstance(node, ast.Call)
+        and _last(node.func) == "sleep"
         and ast.unparse(node.func) in ("asyncio.sleep", "time.sleep", "sleep")
         and not (isinstance(node.args[0], ast.Constant) and node.args[0].value == 0)
     )
+
+
+def _last(named: ast.AST) -> str:
+    """Return the last name of *named*, or "": to write out every call as source takes seconds."""
+    return named.attr if isinstance(named, ast.Attribute) else named.id if isinstance(named, ast.Name) else ""
 
 
 def _patches(node: ast.AST) -> bool:
@@ -87,7 +93,7 @@ def _reaches_inside(node: ast.AST) -> bool:
     """Return whether *node* takes a private member of another object or module."""
     if isinstance(node, ast.ImportFrom):
         return any(_private(name.name) for name in node.names)
-    if isinstance(node, ast.Call) and ast.unparse(node.func) == "getattr":
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "getattr":
         return isinstance(node.args[1], ast.Constant) and _private(str(node.args[1].value))
     return (
         isinstance(node, ast.Attribute)

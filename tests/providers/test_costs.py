@@ -116,6 +116,8 @@ CALLS: dict[str, Callable[[Endpoint], Awaitable[object]]] = {
     "rerank": lambda endpoint: endpoint.rerank("m", "x", ["y"]),
 }
 
+READ_LINES = ("generate", "load", "activity")  # to all others, events are no JSON
+
 
 async def cost(provider: str, replay: Replay, body: bytes, call: str) -> float:
     """Return the CPU seconds that *call* takes when every reply is *body*."""
@@ -236,9 +238,9 @@ async def test_absurd_numbers_are_unknown(provider: str, number: str, replay: Re
     for body in bodies:
         replay.otherwise = reply(200, body)
         async with opened(provider, replay.url, max_body_bytes=16 * MIB) as endpoint:
-            for call in CALLS.values():
+            for call in CALLS if body is raw else READ_LINES:
                 try:
-                    result = await call(endpoint)
+                    result = await CALLS[call](endpoint)
                 except ProviderError:
                     continue
                 told = msgspec.to_builtins(result, enc_hook=str)
