@@ -7,6 +7,8 @@ import pytest
 
 from commands import up, vedette
 from providers.fake_ollama import fake_ollama
+from vedette.runtime.nats_server import NatsServer
+from whole import found
 
 
 @pytest.mark.parametrize(
@@ -90,9 +92,10 @@ async def test_a_login_that_may_not_is_told_so(tmp_path: Path) -> None:
 
 async def test_an_unknown_command_is_a_usage_error() -> None:
     """With the nearest one."""
-    ended = await vedette("recomend")
-    assert ended.code == 2
-    assert "recommend" in ended.out + ended.err
+    for given, nearest in (("recomend", "recommend"), ("config chek", "check")):
+        ended = await vedette(*given.split())
+        assert (ended.code, ended.out) == (2, "")
+        assert f'Did you mean "{nearest}"?' in ended.err
 
 
 @pytest.mark.parametrize(
@@ -107,7 +110,9 @@ async def test_a_bound_that_is_none_is_refused(given: str, says: str) -> None:
     assert "answer_s" in ended.err
 
 
-async def test_an_unknown_suite_is_refused_before_anything_is_queued(tmp_path: Path) -> None:
+async def test_an_unknown_suite_is_refused_before_anything_is_queued(
+    server: NatsServer, tmp_path: Path
+) -> None:
     """By the suites of the Vedette that runs, its own ones among them."""
     (tmp_path / "suites").mkdir()
     (tmp_path / "suites" / "our-words.jsonl").write_text(
@@ -118,9 +123,9 @@ async def test_an_unknown_suite_is_refused_before_anything_is_queued(tmp_path: P
     )
     async with (
         fake_ollama(a="1") as ollama,
-        up(tmp_path / "state", config.format(url=ollama.url)) as running,
+        found(config.format(url=ollama.url), server, tmp_path / "state") as running,
     ):
-        await running.line("found     box/a")
+        await running.knows(1)
         wrong = await running.ask("evaluate", "box/a", "--suite", "zzz")
         assert (wrong.code, wrong.out) == (2, "")
         assert wrong.err.startswith("vedette: no suite zzz; known: arithmetic, ")
@@ -140,14 +145,14 @@ async def test_doctor_names_what_is_wrong(tmp_path: Path) -> None:
     assert not findings["running Vedette"]["ok"]
 
 
-async def test_what_is_expected_of_a_listed_model(tmp_path: Path) -> None:
+async def test_what_is_expected_of_a_listed_model(server: NatsServer, tmp_path: Path) -> None:
     """By what its server says, and not by its name alone; with facts of the operator's own in the state directory."""
     config = '[endpoints.box]\nurl = "{url}"\nevaluate = false\nmeasure = false\n'
     async with (
         fake_ollama(**{"gpt-5": "1"}) as ollama,
-        up(tmp_path / "state", config.format(url=ollama.url)) as running,
+        found(config.format(url=ollama.url), server, tmp_path / "state") as running,
     ):
-        await running.line("found     box/gpt-5")
+        await running.knows(1)
         told = (await running.ask("knowledge", "show", "box/gpt-5", "--json")).json()
         assert (told["listed"], told["recognised_as"]) == (True, None)
         by_name = (await running.ask("knowledge", "show", "gpt-5", "--json")).json()

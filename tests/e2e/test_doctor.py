@@ -11,9 +11,11 @@ import pytest
 import trustme
 from msgspec import Struct
 
-from commands import Up, up, vedette
+from commands import vedette
 from eventually import eventually
 from providers.replay import Handler, replaying, reply
+from vedette.runtime.nats_server import NatsServer
+from whole import Found, found
 
 PAGE = "<!DOCTYPE html><html><head><title>Guest Wi-Fi</title></head><body>Accept our terms</body></html>"
 QUOTA = {
@@ -115,7 +117,7 @@ async def test_every_wrong_server_has_a_cause_and_a_remedy(tmp_path: Path) -> No
 
 
 @pytest.mark.fault("a service lists its models and refuses every call for lack of credit", "I5")
-async def test_models_that_the_account_cannot_call_are_named(tmp_path: Path) -> None:
+async def test_models_that_the_account_cannot_call_are_named(server: NatsServer, tmp_path: Path) -> None:
     """The listing succeeds; the last probe of each model tells."""
     async with replaying() as replay:
         replay.routes["GET", "/v1/models"] = LISTING
@@ -123,8 +125,7 @@ async def test_models_that_the_account_cannot_call_are_named(tmp_path: Path) -> 
         config = (
             f'[endpoints.paid]\nprovider = "openai-compatible"\nurl = "{replay.url}"\nanswer = "always"\n'
         )
-        async with up(tmp_path / "state", config) as running:
-            await running.line("ready")
+        async with found(config, server, tmp_path / "state") as running:
 
             async def named() -> Any:
                 await running.ask("probe")  # one beside a benchmark asks for no answer
@@ -140,21 +141,20 @@ async def test_models_that_the_account_cannot_call_are_named(tmp_path: Path) -> 
 @pytest.mark.fault(
     "probes ask a paid service for no answer, and a measurement meets an account without credit", "I5"
 )
-async def test_what_a_measurement_was_refused_for_is_named(tmp_path: Path) -> None:
+async def test_what_a_measurement_was_refused_for_is_named(server: NatsServer, tmp_path: Path) -> None:
     """The listing succeeds and probes only describe: the recorded measurement tells."""
     unverified = {"error": {"message": "Your organization must be verified to use the model `m`."}}
     async with replaying() as broke, replaying() as unknown:
         config = ""
-        for name, server, refusal in (
+        for name, service, refusal in (
             ("broke", broke, reply(402, {"error": {"message": "Insufficient credits"}})),
             ("unknown", unknown, reply(403, unverified)),
         ):
-            server.routes["GET", "/v1/models"] = LISTING
-            server.otherwise = refusal
-            config += f'[endpoints.{name}]\nprovider = "openai-compatible"\nurl = "{server.url}"\n'
+            service.routes["GET", "/v1/models"] = LISTING
+            service.otherwise = refusal
+            config += f'[endpoints.{name}]\nprovider = "openai-compatible"\nurl = "{service.url}"\n'
             config += 'answer = "never"\nbenchmark = false\nverify_capabilities = false\nevaluate = false\n'
-        async with up(tmp_path / "state", config) as running:
-            await running.line("ready")
+        async with found(config, server, tmp_path / "state") as running:
             await eventually(lambda: _benchmarked(running), what="two refused benchmarks")
             told = (await running.ask("doctor", "--json")).json()["findings"]
             alone = await running.ask("doctor", "broke/m")
@@ -167,7 +167,7 @@ async def test_what_a_measurement_was_refused_for_is_named(tmp_path: Path) -> No
     assert "add credit at the service" in alone.out
 
 
-async def _benchmarked(running: Up) -> bool:
+async def _benchmarked(running: Found) -> bool:
     """Benchmark both, and return whether both measurements are told."""
     await running.ask("benchmark", "broke/m", "unknown/m")
     models = (await running.ask("models", "--json")).json()["models"]

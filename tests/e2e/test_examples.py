@@ -11,7 +11,9 @@ from eventually import eventually
 from providers.fake_ollama import fake_ollama
 from providers.replay import Replay, replaying, reply, stream
 from vedette import Client
+from vedette.runtime.nats_server import NatsServer
 from vedette.settings import EndpointSettings
+from whole import found
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
@@ -43,10 +45,12 @@ async def test_ask_and_call(tmp_path: Path, model_server: EndpointSettings) -> N
     assert b"local/smollm2:135m" in err
 
 
-async def test_on_model_found(tmp_path: Path) -> None:
+async def test_on_model_found(server: NatsServer, tmp_path: Path) -> None:
     """What is there is listed, what comes is told, once each."""
-    async with fake_ollama(old="1") as ollama, up(tmp_path / "state", _box(ollama.url)) as running:
-        await running.line("found     box/old")
+    async with (
+        fake_ollama(old="1") as ollama,
+        found(_box(ollama.url), server, tmp_path / "state") as running,
+    ):
         await eventually(lambda: _probed(running.connection.nats_url), what="probed")
         program = await _started(EXAMPLES / "on_model_found.py", str(tmp_path / "state" / "connection.json"))
         assert program.stdout is not None
@@ -111,12 +115,10 @@ def _koboldcpp(replay: Replay) -> None:
     )
 
 
-async def test_an_agent_without_the_client(tmp_path: Path) -> None:
+async def test_an_agent_without_the_client(server: NatsServer, tmp_path: Path) -> None:
     """Ten lines of bare nats-py: they are told the best model, and hear of a found one."""
     directory = tmp_path / ".local" / "share" / "vedette"  # where it is for everybody
-    directory.parent.mkdir(parents=True)
-    async with fake_ollama() as ollama, up(directory, _box(ollama.url)) as running:
-        await running.line("ready")
+    async with fake_ollama() as ollama, found(_box(ollama.url), server, directory):
         program = await _started(EXAMPLES / "bare_nats.py", HOME=str(tmp_path))
         assert program.stdout is not None
         assert await asyncio.wait_for(program.stdout.readline(), 60) == b"best: None\n"

@@ -4,9 +4,11 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from commands import Ended, Up, up, vedette
+from commands import Ended, up, vedette
 from eventually import eventually
 from providers.fake_ollama import fake_ollama
+from vedette.runtime.nats_server import NatsServer
+from whole import Found, found
 
 OFTEN = """
 [schedule]
@@ -20,7 +22,7 @@ evaluate = false
 """
 
 
-async def recorded(running: Up) -> Ended:
+async def recorded(running: Found) -> Ended:
     """Return the history of the model as JSON, once it was probed and measured."""
 
     async def ask() -> Ended | None:
@@ -33,13 +35,12 @@ async def recorded(running: Up) -> Ended:
     return await eventually(ask, within_s=180, what="history recorded")
 
 
-async def test_a_model_s_history_as_json_as_tables_and_drawn(tmp_path: Path) -> None:
+async def test_a_model_s_history_as_json_as_tables_and_drawn(server: NatsServer, tmp_path: Path) -> None:
     """From the database of a running Vedette; drawn in at most 80 columns and without colour."""
     async with (
         fake_ollama(**{"m:1b": "d1"}) as ollama,
-        up(tmp_path / "s", OFTEN.format(url=ollama.url)) as running,
+        found(OFTEN.format(url=ollama.url), server, tmp_path / "s") as running,
     ):
-        await running.line("ready")
         told = (await recorded(running)).json()
         assert len(told["availability"]["buckets"]) == 24
         assert told["availability"]["uptime"] == 1.0
@@ -122,14 +123,13 @@ async def test_many_models_and_the_past(tmp_path: Path) -> None:
         assert ended.err == ""
 
 
-async def test_a_known_model_without_history_is_no_error(tmp_path: Path) -> None:
+async def test_a_known_model_without_history_is_no_error(server: NatsServer, tmp_path: Path) -> None:
     """It was found, and what is told of a time before that is nothing."""
     quiet = OFTEN.replace('availability = "1s"', "run_on_startup = false")
     async with (
         fake_ollama(**{"m:1b": "d1"}) as ollama,
-        up(tmp_path / "s", quiet.format(url=ollama.url)) as running,
+        found(quiet.format(url=ollama.url), server, tmp_path / "s") as running,
     ):
-        await running.line("ready")
         await recorded(running)
         for shape in ((), ("--plot",)):
             ended = await running.ask("history", "box/m:1b", "--since", "1ms", *shape)

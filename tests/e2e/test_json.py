@@ -9,6 +9,8 @@ from commands import up, vedette
 from eventually import eventually
 from providers.fake_ollama import fake_ollama
 from vedette.cli import app
+from vedette.runtime.nats_server import NatsServer
+from whole import found
 
 CONFIG = """
 [schedule]
@@ -112,10 +114,9 @@ async def test_every_command_prints_objects(tmp_path: Path) -> None:
                 assert isinstance(json.loads(document), dict), f"{name}: {document}"
 
 
-async def test_nothing_found_is_an_object_too(tmp_path: Path) -> None:
+async def test_nothing_found_is_an_object_too(server: NatsServer, tmp_path: Path) -> None:
     """Nothing to measure, and no candidate."""
-    async with up(tmp_path / "state", '[schedule]\navailability = "1h"\n') as running:
-        await running.line("ready")
+    async with found('[endpoints.none]\nurl = "http://127.0.0.1:1"\n', server, tmp_path / "state") as running:
         for arguments in (
             ("benchmark",),
             ("models",),

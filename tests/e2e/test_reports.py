@@ -2,18 +2,21 @@
 
 from pathlib import Path
 
-from commands import up
 from eventually import eventually
 from providers.fake_ollama import fake_ollama
+from vedette.runtime.nats_server import NatsServer
+from whole import found
 
 
-async def test_a_call_is_reported(tmp_path: Path) -> None:
+async def test_a_call_is_reported(server: NatsServer, tmp_path: Path) -> None:
     """Counted, said so for people and for programs, until there are too many; a wrong name is a usage error."""
     async with (
         fake_ollama(m="1") as ollama,
-        up(tmp_path / "state", f'[endpoints.box]\nurl = "{ollama.url}"\nevaluate = false\n') as running,
+        found(
+            f'[endpoints.box]\nurl = "{ollama.url}"\nevaluate = false\n', server, tmp_path / "state"
+        ) as running,
     ):
-        await running.line("found     box/m")
+        await running.knows(1)
 
         async def told() -> bool:
             measured = ("--ttft-ms", "120", "--e2e-ms", "900", "--output-tokens", "40", "--use-case", "chat")

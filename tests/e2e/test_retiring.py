@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from commands import started, up, watching
+from commands import started, watching
 from providers.replay import replaying, reply
+from vedette.runtime.nats_server import NatsServer
+from whole import found
 
 
 def listing(ends: datetime) -> Any:
@@ -14,15 +16,15 @@ def listing(ends: datetime) -> Any:
     return reply(200, {"object": "list", "data": [{**entry, "deprecation": f"{ends:%Y-%m-%d}"}]})
 
 
-async def test_the_end_of_a_model_is_shown_and_its_change_is_told(tmp_path: Path) -> None:
+async def test_the_end_of_a_model_is_shown_and_its_change_is_told(server: NatsServer, tmp_path: Path) -> None:
     """`models`, `recommend` and `explain` show the date; a new one is a change like any other."""
     ends = datetime.now(UTC) + timedelta(days=40)
     later = ends + timedelta(days=30)
-    async with replaying() as server:
-        server.routes["GET", "/v1/models"] = listing(ends)
-        config = f'[endpoints.box]\nprovider = "openai-compatible"\nurl = "{server.url}"\nmeasure = false\n'
-        async with up(tmp_path / "state", config) as running:
-            await running.line("found     box/gpt-oss")
+    async with replaying() as service:
+        service.routes["GET", "/v1/models"] = listing(ends)
+        config = f'[endpoints.box]\nprovider = "openai-compatible"\nurl = "{service.url}"\nmeasure = false\n'
+        async with found(config, server, tmp_path / "state") as running:
+            await running.knows(1)
             shown = await running.ask("models", "gpt-oss")
             assert f"box/gpt-oss ends on {ends:%Y-%m-%d} by /v1/models" in shown.out
             explained = await running.ask("explain", "chat")
@@ -34,7 +36,7 @@ async def test_the_end_of_a_model_is_shown_and_its_change_is_told(tmp_path: Path
             watch = ("watch", "--event", "changed", "--json", "--state-dir", str(tmp_path / "state"))
             async with started(tmp_path / "state", *watch) as watcher:
                 await watching(watcher)
-                server.routes["GET", "/v1/models"] = listing(later)
+                service.routes["GET", "/v1/models"] = listing(later)
                 assert (await running.ask("discover")).code == 0
                 event = json.loads(await watcher.line("{"))
     (change,) = event["changes"]

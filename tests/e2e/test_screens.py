@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from commands import Up, on_screen, up
+from commands import on_screen
 from eventually import eventually
 from providers.fake_ollama import fake_ollama
+from vedette.runtime.nats_server import NatsServer
+from whole import Found, found
 
 LONG = "org/Qwen2.5-Coder-32B-Instruct-AWQ-extended-context"
 CONFIG = """
@@ -38,21 +40,20 @@ SHOWN = [
 NAMES = [f"box/{LONG}-v1:latest", f"box/{LONG}-v2:latest", "box/small:latest"]
 
 
-async def _probed(running: Up) -> Any:
+async def _probed(running: Found) -> Any:
     listed = await running.ask("models", "--json")
     found = listed.json()["models"] if listed.code == 0 else []
     names = [f"{one['model']['endpoint']}/{one['model']['name']}" for one in found]
     return names if len(found) == len(NAMES) and all(one.get("availability") for one in found) else None
 
 
-async def test_names_are_whole_on_every_screen(tmp_path: Path) -> None:
+async def test_names_are_whole_on_every_screen(server: NatsServer, tmp_path: Path) -> None:
     """No line is wider than the terminal, and no name is broken over lines: it is whole, or cut in the middle."""
     models = {f"{LONG}-v1:latest": "1", f"{LONG}-v2:latest": "2", "small:latest": "3"}
     async with (
         fake_ollama(**models) as ollama,
-        up(tmp_path / "s", CONFIG.format(url=ollama.url)) as running,
+        found(CONFIG.format(url=ollama.url), server, tmp_path / "s") as running,
     ):
-        await running.line("ready")
         assert sorted(await eventually(lambda: _probed(running), what="all were probed")) == sorted(NAMES)
         for width, command in SHOWN:
             shown = await on_screen(width, *command, "--state-dir", str(tmp_path / "s"))

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from commands import Up, started, up
-from eventually import eventually
+from commands import Up, started
 from providers.fake_ollama import fake_ollama
 from providers.replay import Exchange, Write
-from vedette.cli.entries import NOTHING_FOUND
+from vedette.runtime.nats_server import NatsServer
+from whole import found
 
 CONFIG = """
 [endpoints.box]
@@ -33,7 +33,7 @@ async def _says(command: Up, words: str) -> str:
 
 
 @pytest.mark.fault("Ctrl-C while a command waits for its job", "I11")
-async def test_a_command_says_what_it_waits_for_and_what_goes_on(tmp_path: Path) -> None:
+async def test_a_command_says_what_it_waits_for_and_what_goes_on(server: NatsServer, tmp_path: Path) -> None:
     """On standard error, while --json goes to standard output; the job that waits is done all the same."""
     goes_on = asyncio.Event()
     directory = tmp_path / "state"
@@ -46,8 +46,8 @@ async def test_a_command_says_what_it_waits_for_and_what_goes_on(tmp_path: Path)
             await usual(exchange, write)
 
         ollama.replay.routes["POST", "/api/chat"] = slow
-        async with up(directory, CONFIG.format(url=ollama.url)) as running:
-            await _knows(running, 2)
+        async with found(CONFIG.format(url=ollama.url), server, directory) as running:
+            await running.knows(2)
             async with started(directory, "benchmark", "box/a", *here) as first:
                 await _says(first, "started")
                 async with started(directory, "benchmark", "box/b", "--json", *here) as second:
@@ -71,15 +71,15 @@ async def test_a_command_says_what_it_waits_for_and_what_goes_on(tmp_path: Path)
 
 
 @pytest.mark.fault("the host of a model is busy with another job when its command is stopped", "I11")
-async def test_several_jobs_are_counted(tmp_path: Path) -> None:
+async def test_several_jobs_are_counted(server: NatsServer, tmp_path: Path) -> None:
     """The first five are named."""
     directory = tmp_path / "state"
     here = ("--state-dir", str(directory))
     names = {f"m{number}": "1" for number in range(7)}
     async with fake_ollama(**names) as ollama:
         ollama.replay.routes["POST", "/api/chat"] = _never
-        async with up(directory, CONFIG.format(url=ollama.url)) as running:
-            await _knows(running, 7)
+        async with found(CONFIG.format(url=ollama.url), server, directory) as running:
+            await running.knows(7)
             async with started(directory, "benchmark", "box", *here) as command:
                 await _says(command, "position 7 of 7")
                 command.send(signal.SIGINT)
@@ -88,17 +88,6 @@ async def test_several_jobs_are_counted(tmp_path: Path) -> None:
     assert said.count("in the background.") == 5
     assert "So do 2 more.\n" in said
     assert f"vedette watch --event benchmarked --state-dir {directory}\n" in said
-
-
-async def _knows(running: Up, count: int) -> None:
-    """Wait until the recommender, which commands ask, has *count* models."""
-    await running.line("ready")
-
-    async def knows() -> bool:
-        told = await running.ask("models", "--json")
-        return told.code in (0, NOTHING_FOUND) and len(told.json()["models"]) == count
-
-    await eventually(knows, what=f"{count} models known")
 
 
 async def _never(exchange: Exchange, write: Write) -> None:

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 from commands import Up, started, up, vedette, watching
 from eventually import eventually
 from providers.fake_ollama import fake_ollama
+from vedette.runtime.nats_server import NatsServer
+from whole import Found, found
 
 CONFIG = """
 [schedule]
@@ -127,7 +129,7 @@ async def until_best(running: Up, model: str) -> None:
     await eventually(ask, what=f"{model} best")
 
 
-async def test_a_dead_server_is_one_line_and_so_is_its_return(tmp_path: Path) -> None:
+async def test_a_dead_server_is_one_line_and_so_is_its_return(server: NatsServer, tmp_path: Path) -> None:
     """However many models it has; programs get every event, an object a line."""
     state = tmp_path / "state"
     models = {f"m{number}": str(number) for number in range(9)}
@@ -135,8 +137,7 @@ async def test_a_dead_server_is_one_line_and_so_is_its_return(tmp_path: Path) ->
     async with contextlib.AsyncExitStack() as stack:
         async with fake_ollama(**models) as ollama:
             config = CONFIG.format(url=ollama.url) + "benchmark = false\nverify_capabilities = false\n"
-            running = await stack.enter_async_context(up(state, config))
-            await running.line("ready")
+            running = await stack.enter_async_context(found(config, server, state))
             await eventually(lambda: _probed(running, len(models)), within_s=120, what="all were probed")
             people = await stack.enter_async_context(started(state, "watch", *here))
             programs = await stack.enter_async_context(started(state, "watch", "--json", *here))
@@ -152,7 +153,7 @@ async def test_a_dead_server_is_one_line_and_so_is_its_return(tmp_path: Path) ->
         assert all(isinstance(json.loads(line), dict) for line in programs.lines)
 
 
-async def _probed(running: Up, count: int) -> bool:
+async def _probed(running: Found, count: int) -> bool:
     listed = await running.ask("models", "--json")
     return listed.code == 0 and sum(bool(one["availability"]) for one in listed.json()["models"]) == count
 
@@ -162,10 +163,9 @@ async def _failed(programs: Up, count: int) -> bool:
     return sum(one.get("sample", {}).get("cause") == "endpoint" for one in told) >= count
 
 
-async def test_a_bounded_watch_ends_by_itself(tmp_path: Path) -> None:
+async def test_a_bounded_watch_ends_by_itself(server: NatsServer, tmp_path: Path) -> None:
     """With nothing said on standard output; what is wrongly named is said at once."""
-    async with up(tmp_path / "state") as running:
-        await running.line("ready")
+    async with found('[endpoints.none]\nurl = "http://127.0.0.1:1"\n', server, tmp_path / "state") as running:
         ended = await running.ask("watch", "--recommendations", "--seconds", "0.2")
         assert (ended.code, ended.out) == (0, "")
         wrong = await running.ask("watch", "--event", "fund")

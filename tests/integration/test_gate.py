@@ -11,7 +11,6 @@ from nats.aio.client import Client as NatsClient
 
 from eventually import eventually
 from providers.replay import Exchange, Handler, Write, replaying, reply, stream
-from vedette import Client
 from vedette.bus.bus import Bus
 from vedette.bus.connection import connect
 from vedette.bus.provisioning import ensure_durable
@@ -19,16 +18,14 @@ from vedette.endpoints import gate
 from vedette.messages import ids
 from vedette.messages.consumers import host_jobs
 from vedette.messages.events import Job, JobKind
-from vedette.runtime import process
+from vedette.runtime.nats_server import NatsServer
 from vedette.settings import Benchmarking, Console, EndpointSettings, Nats, Schedule, Settings
+from whole import whole
 
 NOW = datetime.now(UTC)
 LISTING = {"data": [{"id": "m", "object": "model", "owned_by": "vllm", "max_model_len": 4096}]}
 WORDS = [f'data: {{"choices": [{{"delta": {{"content": "word{n} "}}}}]}}\n' for n in range(30)]
 END = 'data: {"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": {"completion_tokens": 30}}\n'
-
-
-pytestmark = pytest.mark.usefixtures("needs_nats")
 
 
 class Asked(Struct):
@@ -57,7 +54,7 @@ async def none_closed(*_: Any) -> None:
     "I10",
     without=("vedette.endpoints.gate:closed", none_closed),
 )
-async def test_a_probe_never_lands_in_a_measurement(tmp_path: Path) -> None:
+async def test_a_probe_never_lands_in_a_measurement(server: NatsServer, tmp_path: Path) -> None:
     """Probes come every second: before and after it, never within; what they left out is no failure."""
     asked = Asked()
     async with replaying() as replay:
@@ -76,10 +73,7 @@ async def test_a_probe_never_lands_in_a_measurement(tmp_path: Path) -> None:
             schedule=Schedule(availability="1s"),
             benchmarking=Benchmarking(runs=4, output_tokens=30),
         )
-        async with (
-            process.up(settings, tmp_path) as up,
-            Client(up.connection.nats_url, timeout_s=60) as client,
-        ):
+        async with whole(settings, server, tmp_path) as (_, client):
             await eventually(
                 lambda: _probed_after(asked), within_s=120, what="a measurement, and probes after"
             )
@@ -100,7 +94,9 @@ async def _probed_after(asked: Asked) -> bool:
     "I5",
     without=("vedette.bus.jobs:Jobs.rearrange", none_closed),
 )
-async def test_a_new_endpoint_has_its_turn_before_all_models_of_another(tmp_path: Path) -> None:
+async def test_a_new_endpoint_has_its_turn_before_all_models_of_another(
+    server: NatsServer, tmp_path: Path
+) -> None:
     """Its first benchmark is the next after the one that runs, or after one more while its models are found."""
     asked, begun, goes_on = list[str](), asyncio.Event(), asyncio.Event()
     answer = stream(*WORDS, END, "data: [DONE]\n", pace_s=0.015)
@@ -119,17 +115,17 @@ async def test_a_new_endpoint_has_its_turn_before_all_models_of_another(tmp_path
     async with replaying() as big, replaying() as small:
         big.routes["GET", "/v1/models"] = reply(200, {"data": many})
         small.routes["GET", "/v1/models"] = late
-        for server in (big, small):
-            server.routes["POST", "/v1/chat/completions"] = measured
+        for box in (big, small):
+            box.routes["POST", "/v1/chat/completions"] = measured
         endpoints = {
             name: EndpointSettings(
                 provider="openai-compatible",
-                url=server.url,
+                url=box.url,
                 host_group="rack",
                 evaluate=False,
                 verify_capabilities=False,
             )
-            for name, server in (("big", big), ("small", small))
+            for name, box in (("big", big), ("small", small))
         }
         settings = Settings(
             console=Console(enabled=False),
@@ -146,7 +142,7 @@ async def test_a_new_endpoint_has_its_turn_before_all_models_of_another(tmp_path
         async def small_is_measured() -> bool:
             return "m" in asked
 
-        async with process.up(settings, tmp_path) as up:
+        async with whole(settings, server, tmp_path) as (up, _):
             async with connect(Nats(url=up.connection.operator_url), name="test") as connection:
                 await eventually(lambda: small_is_queued(connection), what="a job at the small endpoint")
             goes_on.set()

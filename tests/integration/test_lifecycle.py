@@ -1,8 +1,8 @@
 """All services together on a real nats-server, over endpoints whose models come and go."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from vedette.messages.events import ModelChanged, ModelFound, ModelLost
 from vedette.messages.queries import EndpointView, ModelView
 from vedette.providers import Listing
 from vedette.runtime import process
+from vedette.runtime.nats_server import NatsServer
 from vedette.runtime.process import Running
 from vedette.settings import (
     Benchmarking,
@@ -34,11 +35,11 @@ from vedette.settings import (
     Settings,
 )
 from vedette.types import EndpointState, Evidence, Intake, ModelRef, Outcome
+from whole import whole
 
 ODD_NAMES = ("library/a:b.c*d>e f", "🦙", "n" * 300, "=2E")
 
-
-pytestmark = pytest.mark.usefixtures("needs_nats")
+Run = Callable[[Settings], AbstractAsyncContextManager[tuple[Running, Client]]]
 
 
 def settings(
@@ -56,11 +57,10 @@ def settings(
     )
 
 
-@asynccontextmanager
-async def running(chosen: Settings, directory: Path) -> AsyncIterator[tuple[Running, Client]]:
-    """Run everything on *chosen*, and a client of it."""
-    async with process.up(chosen, directory) as up, Client(up.connection.nats_url, timeout_s=60) as client:
-        yield up, client
+@pytest.fixture
+def running(server: NatsServer, tmp_path: Path) -> Run:
+    """Give what runs everything on settings, and a client of it."""
+    return lambda chosen: whole(chosen, server, tmp_path)
 
 
 def _admit_all(
@@ -68,6 +68,13 @@ def _admit_all(
 ) -> tuple[list[Listing], Intake]:
     """Be an admission that refuses nothing."""
     return list(listing), Intake(since=now)
+
+
+@asynccontextmanager
+async def apart(chosen: Settings, directory: Path) -> AsyncIterator[tuple[Running, Client]]:
+    """Run everything as `vedette up` does, with a nats-server that starts and stops with it; and a client of it."""
+    async with process.up(chosen, directory) as up, Client(up.connection.nats_url, timeout_s=60) as client:
+        yield up, client
 
 
 async def listed(client: Client, count: int) -> list[ModelRef]:
@@ -80,9 +87,9 @@ async def listed(client: Client, count: int) -> list[ModelRef]:
     return await eventually(ask, what=f"{count} models")
 
 
-async def test_a_model_that_appears_is_found_probed_measured_and_recommended(tmp_path: Path) -> None:
+async def test_a_model_that_appears_is_found_probed_measured_and_recommended(running: Run) -> None:
     """With no command at all, by the next availability tick; the discovery tick is an hour away."""
-    async with fake_ollama() as ollama, running(settings(box=ollama.url), tmp_path) as (up, client):
+    async with fake_ollama() as ollama, running(settings(box=ollama.url)) as (up, client):
         subscriber = await nats.connect(up.connection.nats_url)
         events = await subscriber.subscribe("model.found")
         await barrier(subscriber)
@@ -103,11 +110,11 @@ async def test_a_model_that_appears_is_found_probed_measured_and_recommended(tmp
 
 
 @pytest.mark.fault("a model is not listed once", "I9")
-async def test_a_model_that_goes_is_lost_after_two_listings_and_found_again(tmp_path: Path) -> None:
+async def test_a_model_that_goes_is_lost_after_two_listings_and_found_again(running: Run) -> None:
     """One listing without it proves nothing; two do; and it may come back."""
     async with (
         fake_ollama(stays="d1", goes="d2") as ollama,
-        running(settings(discovery="1s", box=ollama.url), tmp_path) as (up, client),
+        running(settings(discovery="1s", box=ollama.url)) as (up, client),
     ):
         await listed(client, 2)
         subscriber = await nats.connect(up.connection.nats_url)
@@ -131,9 +138,9 @@ async def test_a_model_that_goes_is_lost_after_two_listings_and_found_again(tmp_
         await subscriber.close()
 
 
-async def test_new_weights_are_a_change_and_are_measured_anew(tmp_path: Path) -> None:
+async def test_new_weights_are_a_change_and_are_measured_anew(running: Run) -> None:
     """The digest differs: `changed` says so, field by field, and the old speed no longer counts."""
-    async with fake_ollama(m="d1") as ollama, running(settings(box=ollama.url), tmp_path) as (up, client):
+    async with fake_ollama(m="d1") as ollama, running(settings(box=ollama.url)) as (up, client):
         await eventually(lambda: _measured(client), what="measured")
         subscriber = await nats.connect(up.connection.nats_url)
         changed = await subscriber.subscribe("model.changed")
@@ -158,22 +165,22 @@ async def _measured(client: Client) -> bool:
     return bool(models) and all(view.performance is not None for view in models)
 
 
-async def test_an_endpoint_that_leaves_the_configuration_loses_its_models(tmp_path: Path) -> None:
+async def test_an_endpoint_that_leaves_the_configuration_loses_its_models(running: Run) -> None:
     """At the next start, and with that as the reason."""
     async with fake_ollama(a="d1") as one, fake_ollama(b="d2") as two:
-        async with running(settings(one=one.url, two=two.url), tmp_path) as (_, client):
+        async with running(settings(one=one.url, two=two.url)) as (_, client):
             await listed(client, 2)
-        async with running(settings(two=two.url), tmp_path) as (_, client):
+        async with running(settings(two=two.url)) as (_, client):
             assert await listed(client, 1) == [ModelRef("two", "b")]
             assert [view.endpoint for view in (await client.endpoints()).endpoints] == ["two"]
 
 
-async def test_the_same_model_at_two_endpoints_is_two_models(tmp_path: Path) -> None:
+async def test_the_same_model_at_two_endpoints_is_two_models(running: Run) -> None:
     """Each with its own measurements; a recommendation says where to call."""
     async with (
         fake_ollama(m="d1") as one,
         fake_ollama(m="d1") as two,
-        running(settings(one=one.url, two=two.url), tmp_path) as (_, client),
+        running(settings(one=one.url, two=two.url)) as (_, client),
     ):
         assert await listed(client, 2) == [ModelRef("one", "m"), ModelRef("two", "m")]
         await eventually(lambda: _measured(client), what="both measured")
@@ -182,11 +189,11 @@ async def test_the_same_model_at_two_endpoints_is_two_models(tmp_path: Path) -> 
         assert {best.recommendation.url, best.fallbacks[0].url} == {one.url, two.url}
 
 
-async def test_names_of_any_kind_go_all_the_way(tmp_path: Path) -> None:
+async def test_names_of_any_kind_go_all_the_way(running: Run) -> None:
     """Slashes, dots, wildcards, spaces, emoji, 300 characters: found, measured, asked for by name."""
     async with (
         fake_ollama(**{name: f"d{n}" for n, name in enumerate(ODD_NAMES)}) as ollama,
-        running(settings(box=ollama.url), tmp_path) as (_, client),
+        running(settings(box=ollama.url)) as (_, client),
     ):
         assert {model.name for model in await listed(client, len(ODD_NAMES))} == set(ODD_NAMES)
         await eventually(lambda: _measured(client), what="all measured")
@@ -196,12 +203,12 @@ async def test_names_of_any_kind_go_all_the_way(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault("an endpoint hangs", "I13")
-async def test_a_dead_endpoint_stops_no_other(tmp_path: Path) -> None:
+async def test_a_dead_endpoint_stops_no_other(running: Run) -> None:
     """One hangs, one refuses; the third is found and measured all the same, and each is told apart."""
     async with replaying() as silent, fake_ollama(m="d1") as ollama:
         silent.otherwise = hang
         chosen = settings(timeout_s=1.0, box=ollama.url, silent=silent.url, absent="http://127.0.0.1:1")
-        async with running(chosen, tmp_path) as (_, client):
+        async with running(chosen) as (_, client):
             await eventually(lambda: _measured(client), what="measured")
 
             async def told_apart() -> bool:
@@ -216,11 +223,11 @@ async def test_a_dead_endpoint_stops_no_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault("a server with models that are not loaded", "I13")
-async def test_no_request_of_ours_loads_or_configures(tmp_path: Path) -> None:
+async def test_no_request_of_ours_loads_or_configures(running: Run) -> None:
     """Over a whole cycle of all services, probes generate nothing where nothing is loaded."""
     async with fake_ollama(m="d1") as ollama:
         ollama.unloads = True
-        async with running(settings(box=ollama.url), tmp_path) as (_, client):
+        async with running(settings(box=ollama.url)) as (_, client):
             await eventually(lambda: _measured(client), what="measured")
 
             # The benchmark's warm-up and its two runs, three calls that prove capabilities, and no probe.
@@ -240,11 +247,11 @@ async def _asked_again(ollama: FakeOllama, times: int) -> bool:
     return ollama.tags_asked >= times
 
 
-async def test_a_found_model_proves_what_it_can_do_after_its_first_benchmark(tmp_path: Path) -> None:
+async def test_a_found_model_proves_what_it_can_do_after_its_first_benchmark(running: Run) -> None:
     """Proof outweighs declaration, the cold figures are the benchmark's, and all use is in the ledger."""
     async with (
         fake_ollama(m="d1") as ollama,
-        running(settings(box=ollama.url), tmp_path) as (_, client),
+        running(settings(box=ollama.url)) as (_, client),
     ):
 
         async def proved() -> ModelView | None:
@@ -271,9 +278,9 @@ async def test_a_found_model_proves_what_it_can_do_after_its_first_benchmark(tmp
         assert rejection.value == "no (verified)"
 
 
-async def test_failed_probes_leave_their_transcripts(tmp_path: Path) -> None:
+async def test_failed_probes_leave_their_transcripts(running: Run) -> None:
     """What was sent and what came back, of a model that fails while its endpoint answers."""
-    async with fake_ollama(m="d1") as ollama, running(settings(box=ollama.url), tmp_path) as (_, client):
+    async with fake_ollama(m="d1") as ollama, running(settings(box=ollama.url)) as (_, client):
         await eventually(lambda: _measured(client), what="measured")
         ollama.replay.routes["POST", "/api/show"] = reply(500, {"error": "out of memory"})
         ollama.replay.routes["POST", "/api/chat"] = reply(500, {"error": "out of memory"})
@@ -290,13 +297,13 @@ async def test_failed_probes_leave_their_transcripts(tmp_path: Path) -> None:
         assert (await client.models()).models[0].failures == ()
 
 
-async def test_a_budget_ends_what_is_done_unasked(tmp_path: Path) -> None:
+async def test_a_budget_ends_what_is_done_unasked(running: Run) -> None:
     """A benchmark that it does not cover is not begun; what a person asks for is done all the same."""
     chosen = settings(box="")
     async with fake_ollama(m="d1") as ollama:
         tight = EndpointSettings(url=ollama.url, host_group="box", budget=Budget(tokens_per_day=50))
         chosen = msgspec.structs.replace(chosen, endpoints={"box": tight})
-        async with running(chosen, tmp_path) as (up, client):
+        async with running(chosen) as (up, client):
             await eventually(lambda: _probed(client), what="probed")
             assert [r for r in ollama.replay.requests if r.path == "/api/chat"] == []
             operator = Nats(url=up.connection.operator_url)
@@ -320,12 +327,12 @@ async def _probed(client: Client) -> bool:
     "I13",
     without=("vedette_discoverer.handlers:admit", _admit_all),
 )
-async def test_names_that_change_at_each_listing_are_refused(tmp_path: Path) -> None:
+async def test_names_that_change_at_each_listing_are_refused(running: Run) -> None:
     """The endpoint brings its first models and a day's allowance, says what it refused, and harms no other."""
     async with fake_ollama(good="g") as good, fake_ollama(a="1", b="2") as churning:
         chosen = settings(discovery="1s", box=good.url, churn=churning.url)
         chosen = msgspec.structs.replace(chosen, probing=Probing(new_models_per_day=3))
-        async with running(chosen, tmp_path) as (up, client):
+        async with running(chosen) as (up, client):
             await listed(client, 3)
             for number in range(4):
                 asked = churning.tags_asked
@@ -359,11 +366,11 @@ async def test_names_that_change_at_each_listing_are_refused(tmp_path: Path) -> 
     "I13",
     without=("vedette_benchmarker.handlers:copy_measured", lambda *_: None),
 )
-async def test_copies_of_the_same_weights_are_measured_and_asked_once(tmp_path: Path) -> None:
+async def test_copies_of_the_same_weights_are_measured_and_asked_once(running: Run) -> None:
     """Which Ollama's tags are. The others have what was measured beside them as `same_weights`."""
     async with (
         fake_ollama(a="d", b="d", c="other") as ollama,
-        running(settings(box=ollama.url), tmp_path) as (_, client),
+        running(settings(box=ollama.url)) as (_, client),
     ):
 
         async def both_measured() -> bool:
@@ -393,11 +400,11 @@ def _is_probe(request: Exchange) -> bool:
     "I13",
     without=("vedette_benchmarker.handlers:left_alone_s", lambda *_: 0.0),
 )
-async def test_a_measurement_yields_to_the_model_that_a_user_has_loaded(tmp_path: Path) -> None:
+async def test_a_measurement_yields_to_the_model_that_a_user_has_loaded(running: Run) -> None:
     """It is measured itself; the others wait, unless a person asks."""
     async with fake_ollama(theirs="d1", other="d2") as ollama:
         ollama.loaded.add("theirs")
-        async with running(settings(box=ollama.url), tmp_path) as (up, client):
+        async with running(settings(box=ollama.url)) as (up, client):
 
             async def measured() -> set[str]:
                 return {view.model.name for view in (await client.models()).models if view.performance}
@@ -423,14 +430,15 @@ async def test_a_measurement_yields_to_the_model_that_a_user_has_loaded(tmp_path
 
 @pytest.mark.lane("faults")
 @pytest.mark.fault("a restart in the middle of a measurement", "I12")
+@pytest.mark.usefixtures("needs_nats")
 async def test_what_vedette_has_loaded_holds_nothing_up_after_a_restart(tmp_path: Path) -> None:
     """It was written down before it was loaded, so it is not taken for a user's."""
     async with fake_ollama(a="d1") as ollama:
-        async with running(settings(box=ollama.url), tmp_path) as (_, client):
+        async with apart(settings(box=ollama.url), tmp_path) as (_, client):
             await eventually(lambda: _measured(client), what="measured")
         assert ollama.loaded == {"a"}
         ollama.models["b"] = "d2"
-        async with running(settings(box=ollama.url), tmp_path) as (up, client):
+        async with apart(settings(box=ollama.url), tmp_path) as (up, client):
             async with connect(Nats(url=up.connection.operator_url), name="test") as connection:
                 # A job that was in hand when the private NATS server stopped comes back after that.
                 await shorten_ack_wait(connection.jetstream(timeout=60), 10.0)

@@ -1,8 +1,8 @@
 """What costs money is not asked for unasked: all services together, at servers that count what is generated."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from providers.replay import FIXTURES, Replay, replaying, reply, stream
 from vedette import Client
 from vedette.endpoints import spending
 from vedette.messages.queries import EndpointView
-from vedette.runtime import process
+from vedette.runtime.nats_server import NatsServer
 from vedette.settings import (
     Benchmarking,
     Budget,
@@ -25,14 +25,13 @@ from vedette.settings import (
     Schedule,
     Settings,
 )
+from whole import whole
 
 VLLM = {"id": "own", "object": "model", "owned_by": "vllm", "max_model_len": 4096}
 WORDS = [f'data: {{"choices": [{{"delta": {{"content": "word{n} "}}}}]}}\n' for n in range(24)]
 USAGE = '"usage": {"prompt_tokens": 9, "completion_tokens": 24}'
 END = f'data: {{"choices": [{{"delta": {{}}, "finish_reason": "stop"}}], {USAGE}}}\n'
-
-
-pytestmark = pytest.mark.usefixtures("needs_nats")
+Run = Callable[..., AbstractAsyncContextManager[Client]]
 
 
 @asynccontextmanager
@@ -57,22 +56,25 @@ def recorded(name: str) -> Any:
     return json.loads((FIXTURES / "litellm" / "1.108.7" / f"{name}.json").read_text())
 
 
-@asynccontextmanager
-async def running(
-    directory: Path,
-    evaluating: Evaluating | None = None,
-    **endpoints: EndpointSettings,
-) -> AsyncIterator[Client]:
-    """Run everything, with every schedule at its shortest."""
-    settings = Settings(
-        console=Console(enabled=False),
-        endpoints=endpoints,
-        schedule=Schedule(availability="1s", discovery="2s", performance="2s", quality="2s"),
-        benchmarking=Benchmarking(runs=1, output_tokens=16),
-        evaluating=evaluating or Evaluating(),
-    )
-    async with process.up(settings, directory) as up, Client(up.connection.nats_url, timeout_s=60) as client:
-        yield client
+@pytest.fixture
+def running(server: NatsServer, tmp_path: Path) -> Run:
+    """Give what runs everything, with every schedule at its shortest, and yields a client of it."""
+
+    @asynccontextmanager
+    async def run(
+        evaluating: Evaluating | None = None, **endpoints: EndpointSettings
+    ) -> AsyncIterator[Client]:
+        settings = Settings(
+            console=Console(enabled=False),
+            endpoints=endpoints,
+            schedule=Schedule(availability="1s", discovery="2s", performance="2s", quality="2s"),
+            benchmarking=Benchmarking(runs=1, output_tokens=16),
+            evaluating=evaluating or Evaluating(),
+        )
+        async with whole(settings, server, tmp_path) as (_, client):
+            yield client
+
+    return run
 
 
 async def view(client: Client, name: str) -> EndpointView:
@@ -89,12 +91,12 @@ def at(replay: Replay, **settings: Any) -> EndpointSettings:
     "I5",
     without=("vedette.endpoints.spending:why_not", lambda *_: None),
 )
-async def test_a_gateway_is_left_alone_while_an_engine_is_measured(tmp_path: Path) -> None:
+async def test_a_gateway_is_left_alone_while_an_engine_is_measured(running: Run) -> None:
     """Of the gateway only what has the price 0 is asked; the others wait for leave, which is said."""
     async with (
         serving(recorded("models"), recorded("model-info")) as gateway,
         serving({"data": [VLLM]}) as engine,
-        running(tmp_path, gateway=at(gateway, host_group="a"), engine=at(engine, host_group="b")) as client,
+        running(gateway=at(gateway, host_group="a"), engine=at(engine, host_group="b")) as client,
     ):
 
         async def probed_often() -> bool:
@@ -118,11 +120,11 @@ async def test_a_gateway_is_left_alone_while_an_engine_is_measured(tmp_path: Pat
         ({"measure": False}, False),
     ],
 )
-async def test_leave_is_given_or_not(settings: dict[str, Any], asked: bool, tmp_path: Path) -> None:
+async def test_leave_is_given_or_not(settings: dict[str, Any], asked: bool, running: Run) -> None:
     """To an unknown server; one that nobody may measure is still listed."""
     async with (
         serving({"data": [{"id": "m", "object": "model"}]}) as server,
-        running(tmp_path, box=at(server, **settings)) as client,
+        running(box=at(server, **settings)) as client,
     ):
 
         async def settled() -> bool:
@@ -140,12 +142,12 @@ async def test_leave_is_given_or_not(settings: dict[str, Any], asked: bool, tmp_
     "I5",
     without=("vedette.endpoints.spending:is_round_full", lambda *_: False),
 )
-async def test_many_models_that_may_cost_are_not_measured_at_once(tmp_path: Path) -> None:
+async def test_many_models_that_may_cost_are_not_measured_at_once(running: Run) -> None:
     """Ten within the hour, though every schedule is at its shortest."""
     names = [f"m{n:02}" for n in range(24)]
     async with (
         serving({"data": [{"id": name, "object": "model"} for name in names]}) as server,
-        running(tmp_path, box=at(server, measure=True, verify_capabilities=False)) as client,
+        running(box=at(server, measure=True, verify_capabilities=False)) as client,
     ):
 
         async def measured() -> set[str]:
@@ -177,11 +179,11 @@ def costly(replay: Replay) -> None:
     replay.routes["POST", "/v1/chat/completions"] = stream(*WORDS, end, "data: [DONE]\n", pace_s=0.0)
 
 
-async def test_a_hosted_model_is_not_evaluated_unasked_and_that_is_said(tmp_path: Path) -> None:
+async def test_a_hosted_model_is_not_evaluated_unasked_and_that_is_said(running: Run) -> None:
     """With its cost and the command."""
     async with (
         serving(HOSTED) as server,
-        running(tmp_path, hosted=at(server, price=DEAR)) as client,
+        running(hosted=at(server, price=DEAR)) as client,
     ):
 
         async def listed() -> bool:
@@ -195,12 +197,12 @@ async def test_a_hosted_model_is_not_evaluated_unasked_and_that_is_said(tmp_path
 
 
 @pytest.mark.fault("an evaluation would cost more than its budget", "I5")
-async def test_hosted_models_are_evaluated_within_the_day_s_usd(tmp_path: Path) -> None:
+async def test_hosted_models_are_evaluated_within_the_day_s_usd(running: Run) -> None:
     """It is asked until one more question could exceed the limit; then no more that day, whatever the schedule."""
     async with serving(HOSTED) as server:
         costly(server)
         hosted = msgspec.structs.replace(at(server), price=DEAR, evaluate=True)
-        async with running(tmp_path, Evaluating(usd_per_day=0.05), hosted=hosted) as client:
+        async with running(Evaluating(usd_per_day=0.05), hosted=hosted) as client:
 
             async def evaluated() -> bool:
                 return any(model.quality for model in (await client.models()).models)

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from commands import up
 from eventually import eventually
 from providers.replay import Exchange, Replay, Write, replaying, reply
 from providers.test_counting import WORDS
 from vedette.providers._refusals import context_limit, in_stream
+from vedette.runtime.nats_server import NatsServer
 from vedette.types import Outcome
+from whole import found
 
 LIMIT = 256
 VLLM = (
@@ -72,16 +73,16 @@ def narrow(replay: Replay) -> list[int]:
 
 
 @pytest.mark.fault("a server serves a shorter context than the benchmark asks for", "I10")
-async def test_the_next_benchmark_fits(tmp_path: Path) -> None:
+async def test_the_next_benchmark_fits(server: NatsServer, tmp_path: Path) -> None:
     """The first is refused in part and is no failure; the second fits, and the context is shown with its source."""
-    async with replaying() as server:
-        refused = narrow(server)
+    async with replaying() as replay:
+        refused = narrow(replay)
         config = (
             "[benchmarking]\nruns = 1\noutput_tokens = 64\n"
-            f'[endpoints.box]\nprovider = "openai-compatible"\nurl = "{server.url}"\nevaluate = false\n'
+            f'[endpoints.box]\nprovider = "openai-compatible"\nurl = "{replay.url}"\nevaluate = false\n'
         )
-        async with up(tmp_path / "state", config) as running:
-            await running.line("found     box/m")
+        async with found(config, server, tmp_path / "state") as running:
+            await running.knows(1)
 
             async def learned() -> Any:
                 (model,) = (await running.ask("models", "--json")).json()["models"]
@@ -95,10 +96,10 @@ async def test_the_next_benchmark_fits(tmp_path: Path) -> None:
             assert "maximum context length is 256 tokens" in shown
 
             assert refused
-            before = refused.copy(), len(server.requests)
+            before = refused.copy(), len(replay.requests)
             assert (await running.ask("benchmark", "box/m")).code == 0
             assert refused == before[0]
-            assert len(server.requests) > before[1]
+            assert len(replay.requests) > before[1]
             (model,) = (await running.ask("models", "--json")).json()["models"]
             assert model["performance"]["failures"] == 0
             assert model["info"]["served_context_tokens"] == LIMIT

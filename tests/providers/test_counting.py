@@ -1,21 +1,21 @@
 """The count of requests is what servers received: pages, optional questions, refused and broken ones too."""
 
 import asyncio
-from contextlib import AsyncExitStack, aclosing, suppress
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from commands import up
 from eventually import eventually
 from providers.conftest import opened
 from providers.fake_ollama import fake_ollama
 from providers.replay import Handler, Replay, replaying, reply, stream
-from vedette import Client
 from vedette.errors import ProviderError
 from vedette.providers import Endpoint, Generation
 from vedette.providers.counting import counting
+from vedette.runtime.nats_server import NatsServer
+from whole import found
 
 WORDS: Handler = stream(
     *(f'data: {{"choices": [{{"index": 0, "delta": {{"content": "w{n} "}}}}]}}\n' for n in range(20)),
@@ -68,7 +68,7 @@ async def test_what_is_counted_was_received(provider: str) -> None:
 
 
 @pytest.mark.fault("usage that is estimated, and not what the server received", "I10")
-async def test_the_usage_that_is_shown_is_what_servers_received(tmp_path: Path) -> None:
+async def test_the_usage_that_is_shown_is_what_servers_received(server: NatsServer, tmp_path: Path) -> None:
     """After discovery, probes, benchmarks and capability checks, for each kind of server."""
     async with fake_ollama(**{"a:latest": "d1", "b:latest": "d2"}) as ollama, replaying() as other:
         vllm(other)
@@ -85,14 +85,12 @@ provider = "openai-compatible"
 url = "{other.url}"
 evaluate = false
 """
-        async with up(tmp_path / "state", config) as running, AsyncExitStack() as stack:
-            await running.line("ready")
-            client = await stack.enter_async_context(Client(running.connection.nats_url, timeout_s=60))
+        async with found(config, server, tmp_path / "state") as running:
 
             async def used() -> dict[str, dict[str, int]]:
                 ledgers = {
                     one.endpoint: one.state.ledger
-                    for one in (await client.endpoints()).endpoints
+                    for one in (await running.client.endpoints()).endpoints
                     if one.state and one.state.ledger
                 }
                 return {
