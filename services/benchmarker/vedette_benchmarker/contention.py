@@ -1,6 +1,7 @@
 """Whether an endpoint had other work during a run: from its activity before and after. Pure."""
 
 from vedette.providers import Activity
+from vedette.text.figures import counted
 
 # Servers count a token or two differently than they report them in `usage` (llama.cpp counts the last one too).
 _COUNTING_SLACK_TOKENS = 4
@@ -14,9 +15,9 @@ def other_work(before: Activity | None, after: Activity | None, *, model: str, o
     if before is None or after is None:
         return None
     if before.requests:
-        return f"{before.requests} other requests when it began"
+        return f"{counted(before.requests, 'other request')} when it began"
     if after.requests:
-        return f"{after.requests} other requests when it ended"
+        return f"{counted(after.requests, 'other request')} when it ended"
     others = _generated(before, after) - own_tokens
     if others > _COUNTING_SLACK_TOKENS:
         return f"{others} tokens generated for others"

@@ -16,6 +16,7 @@ from vedette.clock import Clock
 from vedette.errors import ProviderError
 from vedette.providers import ENDPOINT_WIDE, Activity, Delta, Embedded, Endpoint, Finished, Generation
 from vedette.settings import Benchmarking
+from vedette.text.figures import plural
 from vedette.types import Kind, ModelInfo, Outcome, PromptLength, RunSample
 from vedette_benchmarker.answered import thoughts_apart
 from vedette_benchmarker.contention import other_work, others
@@ -253,7 +254,7 @@ def answer_figures(sent_at: float, items: Sequence[Delta | Finished]) -> dict[st
         raise ProviderError(Outcome.INCOMPLETE, "the stream broke off")
     tokens, estimated, contradiction = _tokens(finished, deltas)
     timed = _timed_figures(sent_at, deltas, finished, tokens)
-    skipped = f"{finished.skipped} events of the stream were not JSON" if finished.skipped else ""
+    skipped = _skipped(finished.skipped) if finished.skipped else ""
     return {
         "prompt_tokens": _count(finished.prompt_tokens),
         "output_tokens": tokens,
@@ -266,13 +267,17 @@ def answer_figures(sent_at: float, items: Sequence[Delta | Finished]) -> dict[st
     }
 
 
+def _skipped(count: int) -> str:
+    return f"{count} {plural(count, 'event of the stream was', 'events of the stream were')} not JSON"
+
+
 def _tokens(finished: Finished, deltas: Sequence[Delta]) -> tuple[int, bool, str]:
     """Return how many tokens an answer has, whether that is counted from its pieces, and what contradicts its usage."""
     counted, pieces = _count(finished.output_tokens), len(deltas)
     if not counted:
         return pieces, True, ""
     if 2 * counted < pieces:  # a token may come in two pieces, not in more
-        return pieces, True, f"usage says {counted} tokens, {pieces} pieces came"
+        return pieces, True, f"usage says {counted} {plural(counted, 'token')}, {pieces} pieces came"
     return counted, False, ""
 
 
@@ -307,7 +312,9 @@ def _decode_figures(
     seen = tokens - (0 if shows_thoughts else finished.reasoning_tokens or 0)
     written = sum(len(delta.text) + len(delta.thinking) for delta in deltas)
     if seen > MAX_TOKENS_PER_CHARACTER * written + UNSEEN_TOKENS:
-        return {"detail": f"no tokens/s: usage says {seen} tokens, {written} characters came"}
+        return {
+            "detail": f"no tokens/s: usage says {seen} tokens, {written} {plural(written, 'character')} came"
+        }
     found = pace(sent_at, deltas, seen)
     return {
         "output_tps": found.output_tps,

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from vedette.providers import Delta
 from vedette.quantiles import quantile
+from vedette.text.figures import counted
 
 MIN_TOKENS = 8  # below this a rate is mostly the error of its two end points
 MIN_PACKETS = 8
@@ -43,7 +44,7 @@ def pace(sent_at: float, deltas: Sequence[Delta], tokens: int) -> Pace:
     if len(packets) < MIN_PACKETS:
         if len(deltas) < MIN_PACKETS and tokens < 2 * MIN_PACKETS:
             return Pace()
-        return Pace(problem=f"no tokens/s: {tokens} tokens came in {len(packets)} packets")
+        return Pace(problem=f"no tokens/s: {tokens} tokens came in {counted(len(packets), 'packet')}")
     first_at, last_at = packets[0][0], packets[-1][0]
     timed = tokens - packets[0][1]
     took = last_at - first_at

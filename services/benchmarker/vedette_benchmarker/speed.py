@@ -13,6 +13,7 @@ from vedette.messages import ids, subjects
 from vedette.messages.catalogue import Catalogue, ModelState, Versioned
 from vedette.messages.events import Job, ModelBenchmarked
 from vedette.settings import Benchmarking
+from vedette.text.figures import counted
 from vedette.types import ModelInfo, Outcome, Residency, RunSample, StreamsLoad, Sweep, Use
 from vedette_benchmarker.load import OnStep, Run, measure, plan, small
 from vedette_benchmarker.statistics import fold
@@ -118,7 +119,7 @@ class Speed:
         if info.asked_as not in GENERATING:
             return loads
         for number, streams in enumerate(sorted(set(job.streams)), start=1):
-            await on_step(len(runs) + number, 0, f"{streams} stream{'s' if streams > 1 else ''} at once")
+            await on_step(len(runs) + number, 0, f"{counted(streams, 'stream')} at once")
             load = await at_once(streams, endpoint.endpoint, info, runs[0], rng=self._rng, clock=self._clock)
             if load is None:
                 break

@@ -19,6 +19,7 @@ from vedette.messages.catalogue import ModelState
 from vedette.messages.tolerance import is_within
 from vedette.providers import Activity, Endpoint
 from vedette.providers.counting import Sent
+from vedette.text.figures import counted
 from vedette.types import Occupancy, Residency
 
 # For so long after another model was seen in use, no model is loaded in its place unasked.
@@ -62,7 +63,7 @@ def other_use(before: Activity | None, seen: Activity, *, ours: int, ours_ended:
     Each use moves the time at which a model is unloaded. Ours do too, so that time shows nothing where *ours_ended*.
     """
     if seen.requests is not None and seen.requests > ours:
-        return f"{seen.requests - ours} other requests run"
+        return counted(seen.requests - ours, "other request runs", "other requests run")
     if before is None or ours_ended:
         return None
     used = sorted(name for name, mark in seen.used.items() if _has_moved(before.used.get(name), mark))
@@ -114,7 +115,7 @@ async def require_turn(endpoint: Endpoint) -> None:
         if seen is None or not seen.requests:
             return
         running = seen.requests
-    raise GaveWay(f"{running} other requests run")
+    raise GaveWay(counted(running, "other request runs", "other requests run"))
 
 
 def turn_of(

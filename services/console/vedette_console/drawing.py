@@ -10,7 +10,7 @@ from typing import Final
 from markupsafe import Markup
 from msgspec import Struct
 
-from vedette.text.figures import number, percent
+from vedette.text.figures import counted, number, percent
 from vedette.text.shown import shown, shown_name
 
 Scale = Callable[[float], float]
@@ -142,7 +142,7 @@ def scatter(dots: Sequence[Dot], *, x_label: str, y_label: str, less_is_better: 
     wanted = [*[dot for dot in drawn if dot.best], *line, *(drawn if len(drawn) <= _MAX_NAMED else ())]
     parts += [_dot(dot, x_of(dot.x), y_of) for dot in drawn]
     parts += [names.name(dot, x_of(dot.x), y_of(dot.y)) for dot in dict.fromkeys(wanted)]
-    label = f"{y_label} against {x_label} of {len(drawn)} models; the table below has the figures"
+    label = f"{y_label} against {x_label} of {counted(len(drawn), 'model')}; the table below has the figures"
     return _svg(_WIDTH, _HEIGHT, label, "scatter", *parts)
 
 

@@ -18,6 +18,7 @@ from vedette.messages.events import Formerly, Job, Lifecycle, ModelEvent, ModelF
 from vedette.providers import Described, Listing
 from vedette.providers.counting import counting
 from vedette.settings import Discovering
+from vedette.text.figures import counted
 from vedette.types import EndpointState, ModelInfo, ModelRef, Price
 from vedette_discoverer import renaming
 from vedette_discoverer.admission import admit
@@ -141,8 +142,8 @@ class Discovery:
         refused = state.intake.refused if state.intake else 0
         if refused:
             self._bus.log.warning("names.refused", endpoint=job.endpoint, names=refused)
-        too_many = f", {refused:,} new names refused for today" if refused else ""
-        await self._bus.jobs.tell(job, "done", f"{job.endpoint}: {len(admitted)} models{too_many}")
+        too_many = f", {counted(refused, 'new name')} refused for today" if refused else ""
+        await self._bus.jobs.tell(job, "done", f"{job.endpoint}: {counted(len(admitted), 'model')}{too_many}")
 
     def _paused(self, endpoint: OpenEndpoint, job: Job) -> str | None:
         if job.cause in ("manual", "start"):

@@ -22,6 +22,7 @@ from vedette.messages.tolerance import MAX_OFFSET_S
 from vedette.providers import Listing, Publishing
 from vedette.providers.counting import counting
 from vedette.settings import Probing
+from vedette.text.figures import counted
 from vedette.types import (
     EndpointState,
     Exchange,
@@ -150,7 +151,7 @@ class Probes:
         # Of many, the endpoint is probed again as a whole.
         for model in suspicious if len(suspicious) <= _MAX_APART else [None]:
             self._bus.spawn(self._probe_again(endpoint, job, model))
-        await self._bus.jobs.tell(job, "done", f"{job.endpoint}: {len(models)} models probed")
+        await self._bus.jobs.tell(job, "done", f"{job.endpoint}: {counted(len(models), 'model')} probed")
 
     async def _observe(self, endpoint: OpenEndpoint, contact: Contact, job: Job) -> None:
         """Publish the result of *contact*, and add what readings of the load used meanwhile to the endpoint's usage."""

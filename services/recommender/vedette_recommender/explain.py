@@ -9,7 +9,7 @@ import numpy as np
 
 from vedette.knowledge import Known, known
 from vedette.messages.queries import Contribution, ContributionKind, Improvement, Relaxation
-from vedette.text.figures import apart
+from vedette.text.figures import apart, counted, plural
 from vedette.text.shown import quoted_name
 from vedette.types import ModelRef, Signal
 from vedette.usecases import SIGNALS, estimating
@@ -252,7 +252,8 @@ class Account:
         if not asked:
             return (f"{judge} judged no texts of it: {found.report.doubts or 'there were none'}",)
         moved, as_many = self._field.by_judge[:, self.row].tolist()
-        preferred = f"judged by {judge}: preferred in {found.wins} of {asked} comparisons, {found.ties} ties"
+        preferred = f"judged by {judge}: preferred in {found.wins} of {counted(asked, 'comparison')}, "
+        preferred += counted(found.ties, "tie")
         if as_many:
             return (f"{preferred}; counts as {as_many:.1f} answers: {moved:+.3f}",)
         why = found.report.doubts or "no checked answers, or no rival is left"
@@ -468,9 +469,9 @@ def untold(models: Sequence[ModelRef]) -> tuple[str, ...]:
         return ()
     shown = ", ".join(map(quoted_name, models[:_MAX_UNTOLD]))
     more = f" and {len(models) - _MAX_UNTOLD:,} more" if len(models) > _MAX_UNTOLD else ""
-    are, they = ("is", "it chats") if len(models) == 1 else ("are", "they chat")
     return (
-        f"{shown}{more} {are} of unknown kind: no call has shown that {they}; "
+        f"{shown}{more} {plural(len(models), 'is', 'are')} of unknown kind: no call has shown that "
+        f"{plural(len(models), 'it chats', 'they chat')}; "
         f'"vedette verify {quoted_name(models[0])}" asks.',
     )
 

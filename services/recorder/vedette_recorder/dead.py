@@ -19,7 +19,7 @@ from vedette.cli.output import complain, document, err, out, say, sheet, styled
 from vedette.clock import SystemClock
 from vedette.errors import NoAnswer, RequestError, VedetteError
 from vedette.runtime.loop import run
-from vedette.text.figures import number
+from vedette.text.figures import counted, number
 from vedette_recorder.dead_letters import Result, Whole, letters
 from vedette_recorder.store import Store
 
@@ -234,7 +234,7 @@ async def _drop(
 
 
 async def _agreed(count: int) -> bool:
-    err.print(f"Drop {count} letter{'s' if count != 1 else ''} for good? [y/N] ", end="")
+    err.print(f"Drop {counted(count, 'dead letter')} for good? [y/N] ", end="")
     try:
         return (await asyncio.to_thread(input)).strip().lower() in ("y", "yes")
     except EOFError:

@@ -17,6 +17,7 @@ from vedette.cli.output import err
 from vedette.errors import ConfigurationError
 from vedette.messages.validation import reference
 from vedette.runtime.loop import run
+from vedette.text.figures import counted
 from vedette.text.shown import csv_cell, shown_json
 from vedette_recorder import tables
 from vedette_recorder.store import Store
@@ -85,9 +86,9 @@ async def _export(url: str, table: sa.Table, query: sa.Select[Any], write: Write
             write(some)
             rows += len(some)
             if told:
-                err.print(f"{rows:,} rows", end="\r")
+                err.print(counted(rows, "row"), end="\r")
     if told:
-        err.print(f"{rows:,} rows")
+        err.print(counted(rows, "row"))
     return 0
 
 

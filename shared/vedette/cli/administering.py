@@ -39,6 +39,7 @@ from vedette.runtime import nats_server, telemetry, web
 from vedette.runtime.loop import run
 from vedette.runtime.waiting import insist
 from vedette.settings import Nats, Settings
+from vedette.text.figures import counted
 from vedette.text.shown import shown_name
 from vedette.types import Outcome
 
@@ -113,7 +114,7 @@ async def _findings(config: str | None, where: options.Instance) -> AsyncIterato
         )
         return
     count = len(settings.endpoints)
-    yield Finding(what="configuration", ok=True, seen=f"{count} endpoint{'s' if count != 1 else ''}")
+    yield Finding(what="configuration", ok=True, seen=counted(count, "endpoint"))
     if pod := await _pod(where, settings):
         async for finding in _in_pod(pod, where, settings):
             yield finding
@@ -240,8 +241,8 @@ async def _endpoint(endpoint: OpenEndpoint) -> Finding:
     return Finding(
         what=what,
         ok=True,
-        seen=f"{endpoint.settings.url} answers in {contact.latency_ms:.0f} ms with {listed} "
-        f"model{'s' if listed != 1 else ''}" + (f" ({name})" if name else ""),
+        seen=f"{endpoint.settings.url} answers in {contact.latency_ms:.0f} ms with {counted(listed, 'model')}"
+        + (f" ({name})" if name else ""),
         remedy=contact.detail or ("" if listed else "it has no models yet: pull or load one"),
     )
 
@@ -477,7 +478,7 @@ async def _answering(what: str, client: Client) -> Finding:
     models = await client.models()
     measured = sum(1 for model in models.models if model.performance is not None)
     strange = [model for model in models.models if model.notes]
-    seen = f"answers; {models.total} models, {measured} of them measured"
+    seen = f"answers; {counted(models.total, 'model')}, {measured} measured"
     if not strange:
         return Finding(what=what, ok=True, seen=seen)
     first = f"{shown_name(strange[0].model)} {'; '.join(strange[0].notes)}"
@@ -510,7 +511,9 @@ async def _provision(config: str | None, where: options.Instance, *, wait: bool,
             done = await provisioning.provision(connection, settings)
             bus = Bus(connection, name="operator", clock=SystemClock(), log=log.logger("operator"))
             if dropped := await bus.drop_future_probes():
-                done.append(f"deleted {dropped} probe jobs with a date in the future (from a wrong clock)")
+                done.append(
+                    f"deleted {counted(dropped, 'probe job')} with a date in the future (from a wrong clock)"
+                )
             return done
 
     done = await (insist(once, waited) if wait else once())

@@ -26,6 +26,7 @@ from vedette.messages.events import EndpointDefined
 from vedette.messages.queries import EndpointsReply
 from vedette.remedies import advice
 from vedette.settings import EndpointSettings, Settings
+from vedette.text.figures import counted
 from vedette.types import Outcome
 
 _STORED_WITHIN_S = 15.0
@@ -220,7 +221,7 @@ def _found(wanted: EndpointSettings, contact: Contact) -> str:
     server = contact.server
     product = " ".join(filter(None, (server.product, server.version))) if server else ""
     listed = len(contact.listing or ())
-    models = f"{listed} model{'s' if listed != 1 else ''}"
+    models = counted(listed, "model")
     return f"{wanted.url} answers in {contact.latency_ms:.0f} ms with {models}" + (
         f" ({product})" if product else ""
     )

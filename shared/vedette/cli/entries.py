@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 from cyclopts import App, Group
 
+from vedette.text.figures import plural
+
 NOTHING_FOUND = 3
 EXIT_CODES = (
     "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 nothing found, 4 cannot reach, "
@@ -43,5 +45,5 @@ def add(app: App, *entries: Entry, group: Group | None = None, show: bool = True
             help=entry.line,
             group=group,
             show=show,
-            help_epilogue=f"Example{'s' if len(entry.examples) > 1 else ''}:\n{examples}\n\n{EXIT_CODES}",
+            help_epilogue=f"{plural(len(entry.examples), 'Example')}:\n{examples}\n\n{EXIT_CODES}",
         )

@@ -16,6 +16,7 @@ from vedette.knowledge import Basis, Known, Table, known, of_name, own, shut_dow
 from vedette.knowledge.table import FACTS, read
 from vedette.local import facts, instance
 from vedette.runtime.loop import run
+from vedette.text.figures import counted
 from vedette.types import ModelInfo, ModelRef
 
 _ROWS = 20  # facts that a table shows
@@ -73,7 +74,7 @@ def update(
     if json:
         document({"taken": len(new), "models": models, "file": str(into), "held": held})
     else:
-        say(f"{into}: {len(new)} facts of {len(models)} models taken; it holds {held}")
+        say(f"{into}: {counted(len(new), 'fact')} of {counted(len(models), 'model')} taken; it holds {held}")
         say("A running Vedette uses them after its next reload or restart.")
     return 0
 

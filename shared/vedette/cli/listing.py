@@ -9,7 +9,7 @@ from vedette.cli.output import Cell, document, names, numbers, out, sheet, table
 from vedette.clock import SystemClock
 from vedette.messages.queries import EndpointsReply, EndpointView
 from vedette.runtime.loop import run
-from vedette.text.figures import number
+from vedette.text.figures import counted, number, plural
 from vedette.types import Intake, Origin, Outcome, Use
 
 
@@ -85,8 +85,8 @@ def refused_names(intake: Intake) -> str:
     """Return how many new names of a listing are ignored and until when; after `; `, what to do."""
     until = intake.since + timedelta(days=1)
     return (
-        f"{intake.refused:,} new names in its listing are ignored until {until:%Y-%m-%d %H:%M}Z; "
-        "raise [probing] new_models_per_day if they are real"
+        f"{counted(intake.refused, 'new name')} in its listing {plural(intake.refused, 'is', 'are')} ignored "
+        f"until {until:%Y-%m-%d %H:%M}Z; raise [probing] new_models_per_day if they are real"
     )
 
 

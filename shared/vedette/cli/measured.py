@@ -7,7 +7,7 @@ from rich.text import Text
 
 from vedette.cli.output import Cell, Style, name, names, numbers, out, styled, table, words
 from vedette.messages.queries import ModelView
-from vedette.text.figures import number, percent
+from vedette.text.figures import counted, number, percent
 from vedette.types import (
     Bias,
     Claim,
@@ -102,11 +102,11 @@ def _remarks(model: ModelView) -> Iterator[str]:
         return
     who = name(model.model)
     server = f", server {figures.server_version}" if figures.server_version else ""
-    yield f"{who}: {figures.n} warm runs behind the figures{server}"
+    yield f"{who}: {counted(figures.n, 'warm run')} behind the figures{server}"
     if figures.contended:
         yield f"{who}: {figures.contended} of them while the endpoint did other work; they count less"
     if figures.failures:
-        yield f"{who}: {figures.failures} runs failed; figures do not include them"
+        yield f"{who}: {counted(figures.failures, 'run')} failed; figures do not include them"
 
 
 def _published(figures: Published) -> str:
@@ -244,7 +244,7 @@ def _judge(report: JudgeReport) -> str:
         return f"{name(report.judge)} was asked to compare no texts: {report.doubts}"
     found = [
         f"{name(report.judge)} passed {report.test.successes} of {report.test.trials} pairs that test a judge",
-        f"{report.answers} answers, {report.unread} without a verdict"
+        f"{counted(report.answers, 'answer')}, {report.unread} without a verdict"
         if report.answers or report.unread
         else "",
         _bias("the first text was preferred", report.position),

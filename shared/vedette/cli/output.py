@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vedette.cli.fitting import GAP, Column, distinct, fitted
+from vedette.text.figures import counted
 from vedette.text.shown import MAX_NAME_COLUMNS, csv_cell, shortened, shown, shown_json, shown_name
 
 T = TypeVar("T")
@@ -204,8 +205,7 @@ def _show(
         made.add_row(*row)
     screen.print(made)
     if left := len(columns) - len(places):
-        some = f"{left} columns" if left > 1 else "1 column"
-        screen.print(styled((f"{some} left out: widen the terminal or use --json", "dim")))
+        screen.print(styled((f"{counted(left, 'column')} left out: widen the terminal or use --json", "dim")))
 
 
 def _csv_row(columns: Sequence[Column], row: Sequence[str]) -> list[str]:

@@ -23,7 +23,7 @@ from vedette.messages.queries import (
 )
 from vedette.messages.validation import nearest
 from vedette.runtime.loop import run
-from vedette.text.figures import ms, number, percent
+from vedette.text.figures import counted, ms, number, percent
 from vedette.text.lookalikes import meant
 from vedette.types import ModelRef, Outcome, ProbeCause
 
@@ -176,7 +176,7 @@ def _show(up: AvailabilityHistory, fast: PerformanceHistory) -> None:
     out.print(_summary(up))
     if up.probes:
         _show_probes(up)
-    out.print(f"\n{_counted(fast.benchmarks, 'benchmark')} since {_minute(fast.since)} UTC")
+    out.print(f"\n{counted(fast.benchmarks, 'benchmark')} since {_minute(fast.since)} UTC")
     if fast.points:
         _show_benchmarks(fast)
 
@@ -185,7 +185,7 @@ def _summary(up: AvailabilityHistory) -> str:
     down = _causes(up.down_by_cause)
     found = f", uptime {percent(up.uptime)}" if up.uptime is not None else ""
     return (
-        f"{name(up.model or up.endpoint)}: {_counted(up.probes, 'probe')} since {_minute(up.since)} UTC{found}"
+        f"{name(up.model or up.endpoint)}: {counted(up.probes, 'probe')} since {_minute(up.since)} UTC{found}"
         + (f"; down: {down}" if down else "")
     )
 
@@ -268,10 +268,6 @@ def _rate(fast: PerformanceHistory) -> tuple[str, str]:
     """Return the name and the field of the rate by which the model is measured."""
     embeds = any(point.texts_per_s is not None for point in fast.points)
     return ("texts/s", "texts_per_s") if embeds else ("tokens/s", "output_tps")
-
-
-def _counted(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _minute(at: datetime) -> str:

@@ -23,6 +23,7 @@ from vedette.remedies import advice
 from vedette.runtime import process
 from vedette.runtime.loop import run as run_now
 from vedette.settings import EndpointSettings, Nats
+from vedette.text.figures import counted
 from vedette.text.shown import shown_name
 from vedette.types import EndpointState, Outcome
 
@@ -74,7 +75,7 @@ async def _up(
             tell = Teller(say, configured, since=began).tell
             if trouble := await bus.clock.trouble():
                 say(f"clock     {trouble}")
-            say(f"ready     {len(running.services)} services; Ctrl-C stops them")
+            say(f"ready     {counted(len(running.services), 'service')}; Ctrl-C stops them")
             telling = asyncio.create_task(_follow(bus, tell))
             try:
                 await process.until_stopped(running, stopped)

@@ -16,7 +16,7 @@ from vedette.messages.queries import (
     Rejection,
     Relaxation,
 )
-from vedette.text.figures import ago, apart, ms, number, percent, size, times, tokens
+from vedette.text.figures import ago, apart, counted, ms, number, percent, size, times, tokens
 from vedette.text.shown import shown_name
 from vedette.types import ModelRef
 
@@ -31,7 +31,7 @@ def show_models(shown: Sequence[ModelView], *, total: int | None = None, conside
     """Print models with what was measured of them, of how many in all they are part, and of how many considered."""
     if not shown:
         out.print(
-            f"0 of {considered:,} models match."
+            f"0 of {counted(considered, 'model matches', 'models match')}."
             if considered
             else 'No models are known yet. "vedette doctor" shows which endpoints are reachable.'
         )
@@ -41,7 +41,7 @@ def show_models(shown: Sequence[ModelView], *, total: int | None = None, conside
     for model in strange[:_MAX_NOTED]:
         out.print(f"{name(model.model)}: {'; '.join(model.notes)}")
     if len(strange) > _MAX_NOTED:
-        out.print(f"and {len(strange) - _MAX_NOTED:,} more strange names; --json shows all notes")
+        out.print(f"and {counted(len(strange) - _MAX_NOTED, 'more strange name')}; --json shows all notes")
     for model in [model for model in shown if model.measured_as][:_MAX_NOTED]:
         out.print(measured_as(model.model, model.measured_as))
     for model in [model for model in shown if _context_source(model).startswith(REFUSAL)][:_MAX_NOTED]:
@@ -161,7 +161,7 @@ def show_explanation(reply: ExplainReply, screen: Screen | None = None) -> None:
         on.print()
         table(_REJECTIONS, reply.rejections, screen=on)
         if reply.rejections_omitted:
-            on.print(f"and {reply.rejections_omitted:,} more models, further from the limits")
+            on.print(f"and {counted(reply.rejections_omitted, 'more model')}, further from the limits")
     if reply.recommendations and reply.relax:
         on.print()
         _show_relaxation(reply.relax, reply.rejected, reply.considered, on)
@@ -248,7 +248,7 @@ def _show_relaxation(
                 f"None of them has every capability needed{' and answers calls' if failing else ''}.{verify}"
             )
         if closed:
-            models = "1 model is" if closed == 1 else f"{closed:,} models are"
+            models = counted(closed, "model is", "models are")
             on.print(f'{models} at an endpoint that is paused or asleep; "vedette endpoints" says why.')
         return
     if relax.constraint == "constraints.unmeasured":

@@ -34,7 +34,7 @@ from vedette.messages.events import (
     ModelVerified,
 )
 from vedette.runtime.loop import run
-from vedette.text.figures import ms, number, percent, size, tokens
+from vedette.text.figures import counted, ms, number, percent, size, tokens
 from vedette.text.shown import shown_name
 from vedette.types import Outcome, Score, Status
 
@@ -153,7 +153,7 @@ async def _models_at(client: Client, endpoint: str) -> int | None:
 
 def turn_line(turn: Turn, at: datetime, models: int | None, moment: str = MOMENT) -> Text:
     """Return in a line that an endpoint, which has this number of *models*, failed or works again."""
-    count = None if models is None else "1 model" if models == 1 else f"{models:,} models"
+    count = None if models is None else counted(models, "model")
     more = "; ".join(filter(None, (turn.why, count)))
     style = "green" if turn.works else "red"
     return entry(at, f"endpoint {turn.endpoint}", turn.what, style, more, moment)

@@ -6,6 +6,7 @@ from typing import Literal
 from msgspec import Struct
 
 from vedette.messages.events import Job, JobKind
+from vedette.text.figures import counted
 
 WaitsFor = Literal["turn", "worker", "retry"]
 # A worker repeats the last progress of what it has in hand three times as often.
@@ -18,7 +19,7 @@ SERVICES: dict[JobKind, str] = {
     "evaluate": "benchmarker",
     "judge": "benchmarker",
 }
-_NOUNS: dict[JobKind, str] = {
+NOUNS: dict[JobKind, str] = {
     "discover": "discovery",
     "probe": "probe",
     "benchmark": "benchmark",
@@ -60,7 +61,7 @@ def wait(job: Job, queue: Queue, silent_s: Mapping[str, float]) -> Wait:
         message, waits_for = f"the {service} has picked this up", None
     elif running:
         behind = described(running[0])
-        others = f"the {service} is busy with {len(running)} other job{'s' if len(running) > 1 else ''}"
+        others = f"the {service} is busy with {counted(len(running), 'other job')}"
         if job.kind in _MEASUREMENTS:
             others = f"another measurement runs on this host ({behind})"
         message = f"waiting: {others}, position {place + 1} of {len(queue.jobs)}"
@@ -77,4 +78,4 @@ def wait(job: Job, queue: Queue, silent_s: Mapping[str, float]) -> Wait:
 
 def described(job: Job) -> str:
     """Return what *job* does, such as `benchmark of gpu/qwen3:4b`."""
-    return f"{_NOUNS[job.kind]} of {job.model or job.endpoint}"
+    return f"{NOUNS[job.kind]} of {job.model or job.endpoint}"

@@ -18,6 +18,7 @@ from vedette.knowledge.houses import houses
 from vedette.messages.catalogue import ModelState
 from vedette.messages.queries import ModelView
 from vedette.settings import Judge
+from vedette.text.figures import counted
 from vedette.types import Judged, ModelInfo, ModelRef, Score, Status
 from vedette.usecases import THOUGHT_TOKENS, UseCase
 
@@ -152,7 +153,7 @@ def choose(
     if named is not None and (named not in among or not among[named].judges):
         return f"the judge {named} may not take part: it is unknown, unreachable, unable, or costs money"
     if len(among) <= MIN_POOL:
-        return f"{len(among)} models may take part; a judge and two others are needed"
+        return f"{counted(len(among), 'model')} may take part; a judge and two others are needed"
     descents = {model: _descent(one) for model, one in among.items()}
     found = _best_judge(among, descents, able, named)
     if found is None:

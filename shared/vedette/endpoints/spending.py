@@ -10,6 +10,7 @@ from vedette.endpoints import evaluating
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.tolerance import is_within
 from vedette.settings import Budget, EndpointSettings
+from vedette.text.figures import counted, plural
 from vedette.types import ModelInfo
 
 # Where calls may cost and `measure = true` gives leave without a budget, a day may use these tokens, in and out.
@@ -30,9 +31,8 @@ class Unmeasured(Struct, frozen=True, kw_only=True):
     never: str = ""  # which were never evaluated, what that would cost, and the command
 
     def __str__(self) -> str:
-        one = self.models == 1
         return (
-            f"{self.models:,} model{'' if one else 's'} behind {self.endpoint} {'is' if one else 'are'} not measured: "
+            f"{counted(self.models, 'model')} behind {self.endpoint} {plural(self.models, 'is', 'are')} not measured: "
             f"{self.why}; set {self.leave} in [endpoints.{self.endpoint}]{f'; {self.never}' if self.never else ''}"
         )
 

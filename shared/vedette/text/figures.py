@@ -1,6 +1,7 @@
 """Figures as people read them, and two in one sentence so that they differ where they differ. Pure."""
 
 _MAX_DIGITS = 17  # of a float: with so many, any two differ
+_UNITS = (("d", 86_400), ("h", 3600), ("min", 60))
 
 
 def apart(one: float, other: float, digits: int, *, fixed: bool = False) -> tuple[str, str]:
@@ -33,17 +34,32 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.0f} %"
 
 
+def plural(count: int, noun: str, several: str = "") -> str:
+    """Return *noun*, or for any *count* but one its plural: *several*, or *noun* with an s."""
+    return noun if count == 1 else several or f"{noun}s"
+
+
+def counted(count: int, noun: str, several: str = "") -> str:
+    """Return *count* and what it counts: "1 model", "1,024 models", "2 replies"."""
+    return f"{count:,} {plural(count, noun, several)}"
+
+
 def times(count: int) -> str:
     """Return a count of measurements for people."""
     return "once" if count == 1 else f"{count:,} times"
 
 
+def duration(seconds: float) -> str:
+    """Return how long something takes for people, in the largest unit of which it has two; at least 1 s."""
+    for unit, length in _UNITS:
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(1.0, seconds):.0f} s"
+
+
 def ago(seconds: float | None) -> str:
     """Return an age for people, in the largest unit of which it has two."""
-    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds is not None and seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit} ago"
-    return "just now"
+    return "just now" if seconds is None or seconds < 120 else f"{duration(seconds)} ago"
 
 
 def size(value: int | None) -> str:

@@ -21,6 +21,7 @@ from vedette.messages.events import Job, ModelJudged
 from vedette.messages.validation import unknown_name
 from vedette.providers import ENDPOINT_WIDE
 from vedette.settings import Evaluating
+from vedette.text.figures import counted
 from vedette.types import Judged, Judgement, JudgeReport, ModelInfo, ModelRef, Prose, Score, Use
 from vedette.usecases import UseCase
 from vedette.usecases.judging import Able
@@ -441,5 +442,5 @@ def _pool(job: Job, contenders: Mapping[ModelRef, Contender]) -> Sequence[ModelR
 
 
 def _said(told: JudgeReport) -> str:
-    counted = f"does not count: {told.doubts}" if told.doubts else f"{told.answers} answers"
-    return f"test {told.test.successes}/{told.test.trials}, {counted}"
+    worth = f"does not count: {told.doubts}" if told.doubts else counted(told.answers, "answer")
+    return f"test {told.test.successes}/{told.test.trials}, {worth}"

@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from vedette.endpoints.judging import Session
+from vedette.text.figures import counted
 from vedette.types import Judgement, JudgeReport, ModelRef, Score
 from vedette_benchmarker.judging import strengths
 from vedette_benchmarker.judging.strengths import Vote
@@ -97,7 +98,7 @@ def _doubts(session: Session, test: Score, answers: int, unread: int) -> str:
             f"{_needed(test)} are needed"
         )
     if answers < MIN_READ * (answers + unread) or not answers:
-        return f"{unread} of its {answers + unread} answers named no text"
+        return f"{unread} of its {counted(answers + unread, 'answer')} named no text"
     return session.doubts
 
 

@@ -16,6 +16,7 @@ from vedette.errors import UndecodableMessage
 from vedette.messages.codec import decode_event
 from vedette.messages.consumers import deliveries
 from vedette.messages.events import WebhookDelivery
+from vedette.text.figures import times
 from vedette_console import metrics
 from vedette_console.webhooks.retrying import Attempt, Tally, delay_s, pause_s
 from vedette_console.webhooks.sending import DEADLINE_S, Payload, Sender
@@ -123,7 +124,7 @@ class Delivering:
         attempts = message.metadata.num_delivered
         wait_s = delay_s(attempts, _age_s(message, now), attempt.retry_after_s, _RNG.random())
         if wait_s is None:
-            await self._give_up(message, f"{attempt.problem} (tried {attempts} times)")
+            await self._give_up(message, f"{attempt.problem} (tried {times(attempts)})")
             return
         self._bus.log.warning(
             "webhook.failed",

@@ -9,13 +9,14 @@ from typing import Literal, Protocol, Self
 import nats.errors
 from rich.text import Text
 
-from vedette.cli.live.fleet import Fleet, counted
+from vedette.cli.live.fleet import Fleet
 from vedette.cli.outages import Outages, Turn
 from vedette.cli.watching import entry, line, repeats, turn_line
 from vedette.clock import Clock, SystemClock
 from vedette.errors import FellBehind, NoAnswer, RequestError, VedetteError
 from vedette.messages.events import AnswerChanged, Event, ModelEvent, ModelProbed
 from vedette.messages.queries import BestReply, EndpointsReply, ExplainReply, ModelsReply, ModelView
+from vedette.text.figures import counted
 from vedette.types import ModelRef, Status
 
 MOMENT = "%H:%M:%S"

@@ -10,7 +10,7 @@ from vedette.cli.output import one_line
 from vedette.cli.showing import rate
 from vedette.messages.events import AnswerChanged
 from vedette.messages.queries import BestReply, EndpointView, ModelsReply, ModelView
-from vedette.text.figures import ms, percent
+from vedette.text.figures import counted, ms, percent
 from vedette.text.shown import shown_name
 from vedette.types import ModelRef, Status
 
@@ -204,8 +204,3 @@ def winner(fleet: Fleet, use_case: str) -> str:
     if best is None:
         return f"{use_case}: {'no model' if reply else '…'}"
     return f"{use_case}: {one_line(shown_name(best.model))} {best.score:.1f}"
-
-
-def counted(number: int, thing: str) -> str:
-    """Return *number* with the name of what is counted."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
