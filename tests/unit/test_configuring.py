@@ -112,12 +112,22 @@ WRONG = {
 
 def test_what_is_begun_is_the_defaults_and_what_was_found() -> None:
     found = {"vllm": EndpointSettings(provider="openai-compatible", url="http://127.0.0.1:8000")}
-    text = configuring.begun(found)
-    assert parse(tomllib.loads(text), where="f", environ={}).endpoints == found
-    assert "# [endpoints.gpu]" in text
-    assert "# retention_days = 30" in text
-    nothing = parse(tomllib.loads(configuring.begun({})), where="f", environ={})
-    assert nothing == parse({}, where="f", environ={})
+    for every in (False, True):
+        text = configuring.begun(found, every=every)
+        assert parse(tomllib.loads(text), where="f", environ={}).endpoints == found
+        assert "# [endpoints.gpu]" in text
+        assert ("# retention_days = 30" in text) is every
+        nothing = parse(tomllib.loads(configuring.begun({}, every=every)), where="f", environ={})
+        assert nothing == parse({}, where="f", environ={})
+
+
+def test_a_file_is_begun_short() -> None:
+    """What a newcomer reads; all its lines are right when they are taken in."""
+    text = configuring.begun({})
+    assert len(text.splitlines()) <= 15
+    given = "\n".join(line.removeprefix("# ") for line in text.splitlines()[1:])
+    parsed = parse(tomllib.loads(given), where="f", environ={})
+    assert parsed.endpoints["gpu"].url == "http://gpu-box:8000"
 
 
 def test_a_file_that_is_there_is_not_replaced(tmp_path: Path) -> None:

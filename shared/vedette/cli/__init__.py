@@ -181,7 +181,7 @@ entries.add(
     Entry(
         "vedette.cli.configuring:init",
         "Create a configuration file with the model servers found on this machine.",
-        ("vedette config init", "vedette config init deploy/vedette.toml"),
+        ("vedette config init", "vedette config init --all deploy/vedette.toml"),
     ),
     Entry(
         "vedette.cli.configuring:check",

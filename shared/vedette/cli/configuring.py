@@ -28,6 +28,20 @@ from vedette.runtime.loop import run
 from vedette.settings import DEFAULT_FILE, EndpointSettings, Schedule, Secret, Section, Settings, is_cron
 
 _HIDDEN = "(hidden)"
+_BEGUN = """\
+# Every setting has a default. "vedette config init --all FILE" writes all of them as comments.
+
+{tables}# [endpoints.gpu]
+# provider = "openai-compatible"       # vLLM, llama.cpp, LM Studio, …; else ollama, openai, anthropic, …
+# url = "http://gpu-box:8000"
+# api_key = {{ env = "GPU_KEY" }}        # a secret is an environment variable, or {{ file = "/run/secrets/gpu" }}
+
+[schedule]
+discovery = "24h"                      # how often each endpoint is asked for its models
+availability = "30m"                   # … models are probed
+performance = "6h"                     # … their speed is measured
+quality = "7d"                         # … their answers are evaluated
+"""
 _WHEN = "# --- When"  # where the example goes on after its endpoints
 _ENDPOINTS = "# --- Endpoints"
 
@@ -46,15 +60,18 @@ def init(
     force: Annotated[
         bool, Parameter(negative="", help="Replace an existing file; its copy is FILE.bak.")
     ] = False,
+    every: Annotated[
+        bool, Parameter(name="--all", negative="", help="Write every other setting, too, as a comment.")
+    ] = False,
     json: options.Json = False,
 ) -> int:
-    """Write a configuration with the model servers that answer here; everything else in it is commented out."""
+    """Write a short configuration with the model servers that answer here."""
     if file.exists() and not force:
         raise ConfigurationError(where=file, problem="already exists; --force replaces it and keeps a copy")
     found = run(_found())
     try:
         backup = _backed_up(file) if file.exists() else None
-        file.write_text(begun(found), "utf-8")
+        file.write_text(begun(found, every=every), "utf-8")
     except OSError as error:
         raise ConfigurationError(where=file, problem=f"cannot be written: {error.strerror}") from error
     if json:
@@ -91,17 +108,22 @@ def _name(usual: str, contact: Contact) -> str:
     return "".join(c if c.isalnum() else "-" for c in product.lower()) if product else usual
 
 
-def begun(endpoints: Mapping[str, EndpointSettings]) -> str:
-    """Return the text of a configuration with *endpoints*, and all settings as comments."""
+def begun(endpoints: Mapping[str, EndpointSettings], *, every: bool = False) -> str:
+    """Return the text of a configuration with *endpoints*; with *every* other setting as a comment, or the usual."""
+    tables = "".join(
+        f'[endpoints.{name}]\nprovider = "{endpoint.provider}"\nurl = "{endpoint.url}"\n\n'
+        for name, endpoint in endpoints.items()
+    )
+    return _whole(tables) if every else _BEGUN.format(tables=tables)
+
+
+def _whole(tables: str) -> str:
+    """Return the example with *tables* in place of its endpoints, and all settings as comments."""
     example = files("vedette").joinpath("example.toml").read_text("utf-8")
     shown, _, rest = example.partition(_WHEN)
     title, _, shown = shown.partition(_ENDPOINTS)
     title = "".join(
         f"{line}\n" for line in title.replace("written here without", "written with").splitlines()
-    )
-    tables = "".join(
-        f'[endpoints.{name}]\nprovider = "{endpoint.provider}"\nurl = "{endpoint.url}"\n\n'
-        for name, endpoint in endpoints.items()
     )
     heading, _, shown = shown.partition("\n\n")
     ruled, _, rest = rest.partition("\n")

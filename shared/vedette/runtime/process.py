@@ -6,8 +6,8 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -81,6 +81,8 @@ _TEND_EVERY_S = 5.0
 _RESTART_AFTER_S = 10.0
 # How long replies of the gateway may go on after Ctrl-C.
 GATEWAY_CLOSING_S = 3
+# A service that takes longer to start is named.
+_SLOW_S = 2.0
 # How long the clean-up may still take after a second signal.
 _HURRIED_S = 2.0
 
@@ -126,6 +128,7 @@ async def up(
         room_bytes = instance.room(directory)
         server = None
         if settings.nats.url is None:
+            say("starting  a private NATS server, then the services")
             server = await stack.enter_async_context(
                 nats_server.run(directory / "nats", port=settings.nats.port, say=say)
             )
@@ -134,6 +137,7 @@ async def up(
                 bus = Bus(connection, name="operator", clock=SystemClock(), log=log.logger("operator"))
                 await bus.drop_future_probes()
         else:
+            say("starting  the services")
             # Services wait long for a server that is still starting; a wrong URL must be said soon.
             async with connect(settings.nats, name="vedette-up"):
                 pass
@@ -197,7 +201,8 @@ async def run(
         services: list[Service | Apart] = []
         for name, start in starts.items():
             chosen = _as_user(settings, server, name) if server else settings
-            service = await _start(name, chosen, start, stack, apart=name in apart, patient=patient)
+            with _said_if_slow(say, f"starting  {name}"):
+                service = await _start(name, chosen, start, stack, apart=name in apart, patient=patient)
             if isinstance(service, Apart):
                 others.append(service.health_url)
             start.done(service)
@@ -247,6 +252,16 @@ def _connection(
         pid=os.getpid(),
         config=str(file) if file else "",
     )
+
+
+@contextmanager
+def _said_if_slow(say: Callable[[str], None], line: str) -> Iterator[None]:
+    """Say *line* if what is done in this context takes long: on a busy machine imports alone take seconds."""
+    timer = asyncio.get_running_loop().call_later(_SLOW_S, say, line)
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 async def _until_reached(login: Nats, starts: Mapping[str, Start]) -> None:
