@@ -6,8 +6,10 @@ Run it from `tests`: uv run --group browser python -m browser.screens
 import asyncio
 from pathlib import Path
 
-from browser.test_console import FORMS, SCREENS, expected, opened
+from browser.test_console import FORMS, SCREENS, expected, measuring, opened
 from consoles import OPERATOR, Rig, fleet
+from vedette.testing import EPOCH
+from vedette.types import ModelRef
 from vedette.usecases import known
 
 FOLDER = Path(__file__).parents[2] / "docs" / "screens"
@@ -20,6 +22,7 @@ async def main() -> None:
     rig = Rig(fleet(MODELS))
     for use_case in known({}):
         rig.announce(use_case, "ahead by 2.4 points")
+    rig.changes.progress(measuring(ModelRef("gpu", "qwen3:8b")), EPOCH)
     async with rig.served() as url:
         for theme in ("light", "dark"):
             for name, size in SIZES.items():

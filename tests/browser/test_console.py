@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,22 @@ async def barriers(page: Any) -> list[tuple[str, str]]:
     return [(impact, rule) for impact, rule in found if impact in ("serious", "critical")]
 
 
+def measuring(model: ModelRef) -> Progress:
+    """Return how far a benchmark of *model* is that began a minute ago."""
+    return Progress(
+        job_id="b",
+        at=EPOCH,
+        state="step",
+        step=3,
+        steps=6,
+        message=f"{model}: warm run",
+        model=model,
+        kind="benchmark",
+        endpoint=model.endpoint,
+        started_at=EPOCH - timedelta(minutes=1),
+    )
+
+
 @pytest.mark.parametrize("models", [3, 300, 10_000])
 async def test_every_screen_is_whole(models: int) -> None:
     """On fleets of all sizes: no complaint, nothing wider than the screen, no barrier, in both themes."""
@@ -113,6 +130,9 @@ async def test_now_moves_without_a_reload() -> None:
         now = str(reply.recommendation.model)
         assert now != before
         await expected(page.locator(".card .winner").first).to_have_text(now)
+        await expected(page.locator(".working")).to_contain_text("Nothing is being measured")
+        rig.changes.progress(measuring(reply.recommendation.model), rig.clock.now())
+        await expected(page.locator(".working")).to_contain_text(f"benchmark {now}")
         assert complaints == []
 
 
@@ -202,11 +222,20 @@ async def test_an_operator_starts_a_job_and_sees_it_go_on() -> None:
         await live(page)
         await page.locator("#gpu button[value=probe]").click()
         (job,) = await eventually(lambda: _jobs(rig), what="the job is queued")
-        message = "gpu: 3 of 7 models"
         rig.changes.progress(
-            Progress(job_id=job.id, at=EPOCH, state="step", step=3, steps=7, message=message)
+            Progress(
+                job_id=job.id,
+                at=EPOCH,
+                state="step",
+                step=3,
+                steps=7,
+                message="gpu: gpu/qwen3:8b",
+                kind="probe",
+                endpoint="gpu",
+            ),
+            EPOCH,
         )
-        await expected(page.locator(".jobs")).to_contain_text(message)
+        await expected(page.locator("#jobs")).to_contain_text("3 of 7")
         assert complaints == []
 
 

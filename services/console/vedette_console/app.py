@@ -96,7 +96,7 @@ async def follow(service: Service, changes: Changes, redefining: Redefining) -> 
 
     async def on_progress(message: Msg) -> None:
         try:
-            changes.progress(_PROGRESS.decode(message.data))
+            changes.progress(_PROGRESS.decode(message.data), service.clock.now())
         except msgspec.DecodeError as error:
             service.log.warning("progress.undecodable", error=str(error))
 

@@ -134,13 +134,20 @@ class Listener:
         return self._waiting.popleft() if self._waiting else None
 
 
+class Heard(Struct, frozen=True):
+    """The last progress of a job, and when it was received."""
+
+    progress: Progress
+    at: datetime
+
+
 class Changes:
     """The changes of the last day, the winners, the last jobs, and the listeners."""
 
     def __init__(self) -> None:
         self.place = Place()
         self.winners: dict[str, AnswerChanged] = {}
-        self.jobs: dict[str, Progress] = {}  # the last progress of each, the newest last
+        self.jobs: dict[str, Heard] = {}  # by id, the newest last
         self._kept: deque[Change] = deque(maxlen=_MAX_KEPT)
         self._outcomes: dict[str, Outcome] = {}
         self._listeners: set[Listener] = set()
@@ -154,10 +161,10 @@ class Changes:
             self._kept.append(change)
         self._tell(News(self.place, event))
 
-    def progress(self, progress: Progress) -> None:
-        """Take in the *progress* of a job, and notify the listeners."""
+    def progress(self, progress: Progress, at: datetime) -> None:
+        """Take in the *progress* of a job, received *at*, and notify the listeners."""
         self.jobs.pop(progress.job_id, None)
-        self.jobs[progress.job_id] = progress
+        self.jobs[progress.job_id] = Heard(progress, at)
         while len(self.jobs) > _MAX_JOBS:
             del self.jobs[next(iter(self.jobs))]
         self._tell(News(self.place, progress))

@@ -25,7 +25,7 @@ from vedette_console.access import SESSION_S, Caller
 from vedette_console.addresses import dated, path_of, written
 from vedette_console.changes import Listener
 from vedette_console.guard import FORM_TOKEN, Guard, here, path_in
-from vedette_console.screens import compare, defining, endpoints, happened, model, models, now, why
+from vedette_console.screens import compare, defining, endpoints, happened, model, models, now, why, working
 from vedette_console.screens.context import Fresh, Sources, View
 
 Screen = Callable[[View], Awaitable[dict[str, Any]]]
@@ -74,7 +74,7 @@ class Pages:
                 "/define", "define", lambda view: defining.define(self._sources, self._definer, view)
             ),
             Route("/define", self._define, methods=["POST"]),
-            self._screen("/jobs", "jobs", lambda view: endpoints.jobs(self._sources, view)),
+            self._screen("/jobs", "jobs", self._jobs),
             self._screen("/changes", "changes", lambda view: happened.changes(self._sources, view)),
             Route("/series/{model:path}", self._series),
             Route("/live", self._live),
@@ -85,7 +85,12 @@ class Pages:
         ]
 
     async def _now(self, view: View) -> dict[str, Any]:
-        return await self._fresh.get(("now", view.at), lambda: now.now(self._sources, view))
+        values = await self._fresh.get(("now", view.at), lambda: now.now(self._sources, view))
+        return {**values, **working.jobs(self._sources, only_running=True)}
+
+    async def _jobs(self, view: View) -> dict[str, Any]:
+        only_running = view.get("running") == "1"
+        return working.jobs(self._sources, model=view.get("model"), only_running=only_running)
 
     def _screen(self, path: str, name: str, screen: Screen) -> Route:
         async def handle(request: Request) -> Response:
@@ -176,7 +181,7 @@ class Pages:
             self._sources, self._enqueue, form.get("kind", ""), form.get("target", "")
         )
         if request.headers.get("hx-request") == "true":
-            return self._page(request, "jobs", await endpoints.jobs(self._sources, _view(request)))
+            return self._page(request, "jobs", await self._jobs(_view(request)))
         return RedirectResponse("/endpoints", status_code=303)
 
     async def _define(self, request: Request) -> Response:
@@ -272,11 +277,15 @@ def _templates(versions: dict[str, str]) -> Environment:
         "percent": figures.percent,
         "times": figures.times,
         "ago": figures.ago,
+        "duration": figures.duration,
+        "counted": figures.counted,
+        "plural": figures.plural,
         "size": figures.size,
         "tokens": figures.tokens,
         "words": lambda text: str(text).replace("_", " "),
         "when": _when,
         "short": _short,
+        "clock": _clock,
         "plain": _plain,
         "moment": lambda at: at.astimezone(UTC).isoformat(timespec="seconds") if at else "",
         "model_path": path_of,
@@ -319,6 +328,10 @@ def _plain(value: object) -> str:
     if isinstance(value, datetime):
         return _when(value)
     return str(value)
+
+
+def _clock(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%H:%M:%S UTC")
 
 
 def _short(at: datetime) -> str:

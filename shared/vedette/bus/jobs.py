@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
+from datetime import datetime
 from itertools import pairwise
 
 import nats.js.errors
@@ -44,6 +45,7 @@ class Jobs:
         self._clock = clock
         self._redelivered: set[str] = set()  # the ids of jobs in hand that were in hand before
         self._in_hand: dict[str, Progress | None] = {}  # the last progress of each job in hand, by its id
+        self._started_at: dict[str, datetime] = {}  # when each job in hand was taken, by its id
 
     async def queued(self, durable: Durable) -> list[Job] | None:
         """Return the unfinished jobs that *durable* delivers, oldest first; None where there are too many to list."""
@@ -106,6 +108,8 @@ class Jobs:
             model=job.model,
             field=field,
             kind=job.kind,
+            endpoint=job.endpoint,
+            started_at=self._started_at.get(job.id),
             waits_for=None if retry_s is None else "retry",
             retry_s=retry_s,
         )
@@ -171,6 +175,7 @@ class Jobs:
                 raise UndecodableMessage(subject=message.subject, problem="not a job")
             job = event
             self._in_hand[job.id] = None
+            self._started_at[job.id] = self._clock.now()
             if message.metadata.num_delivered > 1:
                 self._redelivered.add(job.id)
             await self._clock.require_right()
@@ -192,6 +197,7 @@ class Jobs:
             alive.cancel()
             if job is not None:
                 self._in_hand.pop(job.id, None)
+                self._started_at.pop(job.id, None)
                 self._redelivered.discard(job.id)
 
     async def _tell_deferred(self, job: Job | None, why: str, retry_s: float | None) -> None:

@@ -170,6 +170,7 @@ class Operation:
             message=f"{job.model or job.endpoint}: {message}",
             model=job.model,
             kind=job.kind,
+            endpoint=job.endpoint,
         )
 
 

@@ -560,6 +560,8 @@ class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True):
         Meta(description="error code of the job, if it names something that does not exist"),
     ] = None
     kind: JobKind | None = None
+    endpoint: str | None = None
+    started_at: Annotated[UtcTime | None, Meta(description="when a worker began this attempt")] = None
     waits_for: Literal["turn", "worker", "retry"] | None = None
     position: int = 0
     queue: int = 0

@@ -1,4 +1,4 @@
-"""*Endpoints*: how each endpoint does, what it may be asked, and the jobs that an operator starts."""
+"""*Endpoints*: how each endpoint does, what it may be asked, its jobs, and those that an operator starts."""
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ from vedette.messages.validation import nearest, reference
 from vedette.remedies import advice
 from vedette.types import ModelRef, Outcome, Status
 from vedette_console import drawing
-from vedette_console.screens import past
+from vedette_console.screens import past, working
 from vedette_console.screens.context import Sources, View, gathered
 
 # Queues a job, and returns the job that is queued then: this one, or one like it that was queued already.
@@ -47,7 +47,7 @@ async def endpoints(sources: Sources, view: View) -> dict[str, object]:
         if view.at > now:
             raise RequestError(code="invalid_value", message="at: the time is in the future", field="at")
         days = await gathered(_day(sources, one.endpoint, view.at) for one in reply.endpoints)
-        return {"at": view.at, "days": days, "may_act": False, "jobs": [], "as_of": reply.as_of}
+        return {"at": view.at, "days": days, "may_act": False, "as_of": reply.as_of}
     hosts: dict[str, list[str]] = defaultdict(list)
     for one in reply.endpoints:
         hosts[one.group].append(one.endpoint)
@@ -60,7 +60,7 @@ async def endpoints(sources: Sources, view: View) -> dict[str, object]:
             for one in reply.endpoints
         },
         "may_act": view.caller.may_act,
-        "jobs": list(reversed(sources.changes.jobs.values())),
+        **working.jobs(sources),
         "now": sources.clock.now(),
         "as_of": reply.as_of,
     }
@@ -97,11 +97,6 @@ def remedy(one: EndpointView) -> tuple[str, str]:
     if one.state.outcome is Outcome.OK:
         return "", ""
     return advice(one.url, one.state.outcome, one.state.detail, one.state.remedy)
-
-
-async def jobs(sources: Sources, _: View) -> dict[str, object]:
-    """Return the last jobs and how far they are."""
-    return {"jobs": list(reversed(sources.changes.jobs.values()))}
 
 
 async def request_job(sources: Sources, enqueue: Enqueue, kind: str, target: str) -> list[Job]:
@@ -148,8 +143,15 @@ async def request_job(sources: Sources, enqueue: Enqueue, kind: str, target: str
             message = f"{job.kind} {job.model or job.endpoint}"
             sources.changes.progress(
                 Progress(
-                    job_id=job.id, at=now, state="queued", message=message, kind=job.kind, model=job.model
-                )
+                    job_id=job.id,
+                    at=now,
+                    state="queued",
+                    message=message,
+                    kind=job.kind,
+                    model=job.model,
+                    endpoint=job.endpoint,
+                ),
+                now,
             )
     return queued
 

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, get_args
 
+from vedette.messages.events import AnswerChanged
 from vedette.messages.queries import ModelsRequest, ModelView, RecommendRequest
+from vedette.text.figures import times
 from vedette.text.shown import quoted_name
 from vedette.types import ModelRef
 from vedette_console.changes import KEPT_FOR, Change, Kind, Shown, filtered
@@ -119,19 +121,31 @@ def _difference(before: ModelView, after: ModelView) -> str:
 
 
 def summary(recent: Sequence[Change]) -> list[str]:
-    """Return a summary of *recent* changes (the newest first): counts, and what replaced each winner."""
+    """Return a summary of *recent* changes (the newest first): counts, and which winners are others than a day ago."""
     counts = Counter(one.kind for one in recent)
     lines = []
     told = [f"{counts[kind]} {kind}" for kind in ("found", "changed", "lost", "regressed") if counts[kind]]
     if told:
         lines.append(f"Models: {', '.join(told)}.")
     if counts["endpoint"]:
-        lines.append(f"Endpoints: {counts['endpoint']} times one became reachable or unreachable.")
-    by_use_case: dict[str, list[Change]] = {}
-    for one in recent:
-        if one.use_case is not None:
-            by_use_case.setdefault(one.use_case, []).append(one)
-    for use_case, some in sorted(by_use_case.items()):
-        times = f" ({len(some)} changes)" if len(some) > 1 else ""
-        lines.append(f"{use_case}{times}: {some[0].text}")
+        lines.append(f"Endpoints became reachable or unreachable {times(counts['endpoint'])}.")
+    return lines + _winners([one.event for one in recent if isinstance(one.event, AnswerChanged)])
+
+
+def _winners(changed: Sequence[AnswerChanged]) -> list[str]:
+    """Return which use cases have another winner than a day ago, by all changes of that day (the newest first)."""
+    by_use_case: dict[str, list[AnswerChanged]] = {}
+    for one in changed:
+        by_use_case.setdefault(one.use_case, []).append(one)
+    first = [use_case for use_case, some in sorted(by_use_case.items()) if some[-1].before is None]
+    lines = [f"First winner: {', '.join(first)}."] if first else []
+    for use_case, (*later, oldest) in sorted(by_use_case.items()):
+        before, now = oldest.before, (later[0] if later else oldest).model
+        if before is None:
+            continue
+        changes = f" in {len(later) + 1} changes" if later else ""
+        if now == before:
+            lines.append(f"{use_case}: {_named(now)} is best again{changes}.")
+        else:
+            lines.append(f"{use_case}: from {_named(before)} to {_named(now)}{changes}.")
     return lines

@@ -16,7 +16,7 @@ from vedette.messages.queries import (
 from vedette.types import Figure, ModelRef
 from vedette_console import drawing
 from vedette_console.changes import KEPT_FOR
-from vedette_console.screens import past
+from vedette_console.screens import past, working
 from vedette_console.screens.context import Sources, View
 
 DAYS: Final = 30
@@ -78,6 +78,7 @@ async def model(sources: Sources, view: View) -> dict[str, object]:
         "wins": [name for name, changed in sorted(winners.items()) if changed.model == one.model],
         "days": DAYS,
         "as_of": reply.as_of,
+        **working.jobs(sources, model=str(one.model)),
     }
 
 

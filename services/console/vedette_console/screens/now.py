@@ -15,6 +15,7 @@ from vedette.messages.queries import (
     RecommendRequest,
 )
 from vedette.remedies import advice
+from vedette.text.figures import counted, plural
 from vedette.types import Outcome, Status
 from vedette_console.addresses import path_of
 from vedette_console.changes import KEPT_FOR
@@ -133,7 +134,7 @@ def of_endpoints(endpoints: Sequence[EndpointView]) -> list[Attention]:
             seen, remedy = advice(one.url, one.state.outcome, one.state.detail, one.state.remedy)
             found.append(Attention(kind="down", what=f"{one.endpoint}: {seen}", remedy=remedy, link=link))
         if one.unmeasured_why:
-            what = f"{one.endpoint}: {one.unmeasured} models are not measured"
+            what = f"{one.endpoint}: {counted(one.unmeasured, 'model is', 'models are')} not measured"
             found.append(Attention(kind="note", what=what, remedy=one.unmeasured_why, link=link))
         for name, limit in one.budget.items():
             used = getattr(one.used, name.removesuffix("_per_day"), 0)
@@ -188,8 +189,9 @@ def _unevaluated(fleet: Fleet) -> list[Attention]:
     return [
         Attention(
             kind="note",
-            what=f"{fleet.unevaluated} of {fleet.models} models were never evaluated",
-            remedy='their quality is expected from published facts; "vedette evaluate" measures it',
+            what=f"{fleet.unevaluated} of {counted(fleet.models, 'model')} "
+            f"{plural(fleet.unevaluated, 'was', 'were')} never evaluated",
+            remedy='quality is expected from published facts; "vedette evaluate" measures it',
             link="/models",
         )
     ]

@@ -1,0 +1,85 @@
+"""What is being done now: which job, of what, since when, how far it is, and about how long the rest takes."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from msgspec import Struct
+
+from vedette.client.waiting import NOUNS, SILENT_AFTER_S
+from vedette.messages.events import Progress
+from vedette.types import ModelRef
+from vedette_console.changes import Heard
+from vedette_console.screens.context import Sources
+
+_SILENT_AFTER: Final = timedelta(seconds=SILENT_AFTER_S)
+_MAX_RECENT: Final = 10
+
+
+class Work(Struct, frozen=True, kw_only=True):
+    """A job that a worker runs. `left_s` is None before its second step."""
+
+    kind: str
+    endpoint: str
+    model: ModelRef | None
+    message: str
+    step: int
+    steps: int
+    since: datetime | None
+    left_s: float | None
+
+
+def jobs(sources: Sources, *, model: str = "", only_running: bool = False) -> dict[str, object]:
+    """Return the values of the list of jobs, of all models or of *model*: those that run, then the last others."""
+    now = sources.clock.now()
+    known = [one for one in sources.changes.jobs.values() if model in ("", str(one.progress.model))]
+    others = [one.progress for one in reversed(known) if not is_running(one, now)]
+    return {
+        "running": running(known, now),
+        "recent": () if only_running else others[:_MAX_RECENT],
+        "only_running": only_running,
+    }
+
+
+def running(known: Iterable[Heard], now: datetime) -> Sequence[Work]:
+    """Return those of the jobs *known* that a worker runs at *now*, by what they are for."""
+    found = [work_of(one.progress, now) for one in known if is_running(one, now)]
+    return sorted(found, key=lambda work: (work.endpoint, str(work.model or ""), work.kind))
+
+
+def is_running(heard: Heard, now: datetime) -> bool:
+    """Return whether a worker runs the job: one that lives repeats the last progress."""
+    return heard.progress.state in ("started", "step") and now - heard.at < _SILENT_AFTER
+
+
+def work_of(progress: Progress, now: datetime) -> Work:
+    """Return what *progress* says of a running job."""
+    endpoint = endpoint_of(progress)
+    target = str(progress.model or endpoint)
+    return Work(
+        kind=NOUNS[progress.kind] if progress.kind else "job",
+        endpoint=endpoint,
+        model=progress.model,
+        message=progress.message.removeprefix(target).removeprefix(": "),
+        step=progress.step,
+        steps=progress.steps,
+        since=progress.started_at,
+        left_s=left_s(progress, now),
+    )
+
+
+def endpoint_of(progress: Progress) -> str:
+    """Return the endpoint of the job; nothing where a worker of an older version does not say it."""
+    return progress.endpoint or (progress.model.endpoint if progress.model else "")
+
+
+def left_s(progress: Progress, now: datetime) -> float | None:
+    """Return how long the rest takes (s) if its steps take as long as those before; None before the second step.
+
+    A step is announced when it begins, so it is not done.
+    """
+    done = progress.step - 1
+    if progress.started_at is None or done < 1:
+        return None
+    each = (progress.at - progress.started_at) / done
+    return max(0.0, (each * (progress.steps - done) - (now - progress.at)).total_seconds())

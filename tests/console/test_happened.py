@@ -1,0 +1,43 @@
+"""The summary of a day: what is another than a day ago, once, and not what the list below it says."""
+
+from datetime import timedelta
+
+from vedette.messages.events import AnswerChanged, AsOf
+from vedette.testing import EPOCH
+from vedette.types import ModelRef
+from vedette_console.changes import Changes
+from vedette_console.screens import happened
+
+A, B, C = (ModelRef("gpu", name) for name in "abc")
+
+
+def summary(*winners: tuple[str, ModelRef | None, ModelRef | None]) -> list[str]:
+    """Return the summary after *winners* changed, in this order: the use case, the one before, the one after."""
+    changes = Changes()
+    for number, (use_case, before, after) in enumerate(winners, 1):
+        at = EPOCH + timedelta(minutes=number)
+        changed = AnswerChanged(
+            id=str(number),
+            at=at,
+            use_case=use_case,
+            reason="better",
+            model=after,
+            score=50.0,
+            before=before,
+            detail="so it is",
+            as_of=AsOf(sequence=number, scored_at=at),
+        )
+        changes.apply("ANSWERS", changed, number)
+    return happened.summary(changes.since(EPOCH))
+
+
+def test_a_day_of_one_winner_is_one_line() -> None:
+    """First winners are named once; what replaced what is in the list."""
+    assert summary(("fast", None, A), ("chat", None, A)) == ["First winner: chat, fast."]
+    assert summary(("chat", A, B)) == ["chat: from gpu/a to gpu/b."]
+
+
+def test_many_changes_are_what_they_come_to() -> None:
+    assert summary(("chat", A, B), ("chat", B, C)) == ["chat: from gpu/a to gpu/c in 2 changes."]
+    assert summary(("chat", A, B), ("chat", B, A)) == ["chat: gpu/a is best again in 2 changes."]
+    assert summary(("chat", A, None)) == ["chat: from gpu/a to nothing."]
