@@ -405,13 +405,18 @@ def summary(
     weakest = max(others, key=lambda part: part.weight * (1.0 - part.utility))
     opening = (
         f"{quoted_name(account.facts.model)} is best for {use_case} with {standing.score:.1f} of 100: "
-        f"{strongest.signal} earns the most ({strongest.points:.1f}{_unmeasured(strongest)}), "
-        f"{weakest.signal} costs it the most{' (not measured)' if _unmeasured(weakest) else ''}"
+        f"{_said(strongest.signal)} earns the most ({strongest.points:.1f}{_unmeasured(strongest)}), "
+        f"{_said(weakest.signal)} costs it the most{' (not measured)' if _unmeasured(weakest) else ''}"
         f"{_unevaluated(parts)}."
     )
     if second is None:
         return opening, "There is no other candidate."
     return opening, _rival(parts, standing, *second, improve)
+
+
+def _said(signal: Signal) -> str:
+    """Return the name of *signal* in a sentence."""
+    return "TTFT" if signal == "ttft" else signal
 
 
 def _unmeasured(part: Contribution) -> str:
@@ -495,7 +500,7 @@ def _rival(
         return f"{name} is its equal: {behind} points behind, within the error band{change}."
     gaps = [(a.points - b.points, a.signal) for a, b in zip(best, account.contributions(), strict=True)]
     lead, signal = max(gaps)
-    mostly = f", mostly for its {signal} ({lead:+.1f})" if lead > 0 else ""
+    mostly = f", mostly for its {_said(signal)} ({lead:+.1f})" if lead > 0 else ""
     return f"{name} follows {margin:.1f} points behind{mostly}{change}."
 
 
@@ -504,12 +509,12 @@ def _changed(improve: Improvement) -> str:
         return f"the status {improve.to}"
     if improve.unit in ("fraction", "probability"):
         to, raw = apart(100 * improve.to, 100 * improve.raw, 1, fixed=True)
-        return f"a {improve.signal} of {to} % instead of {raw} %"
+        return f"a {_said(improve.signal)} of {to} % instead of {raw} %"
     if improve.unit == "tokens":
         to, raw = apart(improve.to, improve.raw, 0, fixed=True)
-        return f"a {improve.signal} of {to} tokens instead of {raw}"
+        return f"a {_said(improve.signal)} of {to} tokens instead of {raw}"
     to, raw = apart(improve.to, improve.raw, 4)
-    return f"a {improve.signal} of {to} {improve.unit} instead of {raw}"
+    return f"a {_said(improve.signal)} of {to} {improve.unit} instead of {raw}"
 
 
 def advice(relax: Relaxation | None, considered: int, lacking: Sequence[str] = ()) -> str:
