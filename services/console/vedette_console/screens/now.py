@@ -5,6 +5,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from vedette.client.waiting import NOUNS
 from vedette.messages.events import AnswerChanged
 from vedette.messages.queries import (
     EndpointsReply,
@@ -19,7 +20,7 @@ from vedette.text.figures import counted, plural
 from vedette.types import Outcome, Status
 from vedette_console.addresses import path_of
 from vedette_console.changes import KEPT_FOR
-from vedette_console.screens import past
+from vedette_console.screens import past, working
 from vedette_console.screens.context import Sources, View, gathered
 
 _DOWN = (
@@ -89,7 +90,7 @@ async def now(sources: Sources, view: View) -> dict[str, object]:
         *(of_endpoints(endpoints.endpoints) if endpoints else ()),
         *await _of_models(sources, counts.statuses, at),
         *(_regressed(sources) if at is None else ()),
-        *(_unevaluated(fleet) if at is None else ()),
+        *(_unevaluated(fleet, is_running=_evaluates(sources)) if at is None else ()),
     ]
     winners = sources.changes.winners if at is None else {}
     return {
@@ -183,15 +184,22 @@ def _regressed(sources: Sources) -> list[Attention]:
     ]
 
 
-def _unevaluated(fleet: Fleet) -> list[Attention]:
+def _evaluates(sources: Sources) -> bool:
+    """Return whether a model is being evaluated now."""
+    running = working.running(sources.changes.jobs.values(), sources.clock.now())
+    return any(work.kind == NOUNS["evaluate"] for work in running)
+
+
+def _unevaluated(fleet: Fleet, *, is_running: bool) -> list[Attention]:
     if not fleet.unevaluated:
         return []
+    until = "an evaluation is under way" if is_running else '"vedette evaluate" measures it'
     return [
         Attention(
             kind="note",
             what=f"{fleet.unevaluated} of {counted(fleet.models, 'model')} "
             f"{plural(fleet.unevaluated, 'was', 'were')} never evaluated",
-            remedy='quality is expected from published facts; "vedette evaluate" measures it',
+            remedy=f"quality is expected from published facts; {until}",
             link="/models",
         )
     ]
