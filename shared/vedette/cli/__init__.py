@@ -48,7 +48,7 @@ entries.add(
         ("vedette demo", "vedette demo --stay"),
     ),
     Entry(
-        "vedette.cli.running:up",
+        "vedette.cli.starting:up",
         "Run everything in one process: services, a private NATS server, SQLite.",
         ("vedette up", "vedette up --config vedette.toml --port 4222"),
     ),

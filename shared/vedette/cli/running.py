@@ -1,9 +1,10 @@
-"""`up` and `run`: services in this process, until it is stopped."""
+"""What `up` and `run` do: services in this process, until it is stopped."""
 
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -22,7 +23,7 @@ from vedette.messages.events import EndpointObserved, Event, ModelFound, ModelLo
 from vedette.remedies import advice
 from vedette.runtime import process
 from vedette.runtime.loop import run as run_now
-from vedette.settings import EndpointSettings, Nats
+from vedette.settings import EndpointSettings, Nats, Source
 from vedette.text.figures import counted
 from vedette.text.shown import shown_name
 from vedette.types import EndpointState, Outcome
@@ -36,28 +37,8 @@ _TOLD = (
 _KEEP_LOST = timedelta(hours=1)
 
 
-def up(
-    *,
-    config: options.Config = None,
-    state_dir: Annotated[str | None, Parameter(help="Directory for streams and history.")] = None,
-    nats: Annotated[str | None, Parameter(help="Use this NATS server instead of a private one.")] = None,
-    port: Annotated[
-        int | None, Parameter(help="Port of the private NATS server. Default: the port of the last start.")
-    ] = None,
-    gateway: Annotated[
-        bool,
-        Parameter(help="Serve the OpenAI-compatible API as well, as [gateway] enabled does.", negative=()),
-    ] = False,
-) -> int:
-    """Run everything in one process: all services, a private NATS server and SQLite. Ctrl-C stops it."""
-    return run_now(_up(config, state_dir, nats, port, gateway=gateway))
-
-
-async def _up(
-    config: str | None, state_dir: str | None, nats: str | None, port: int | None, *, gateway: bool
-) -> int:
-    source = options.source(config, nats, port, state_dir=state_dir, gateway=gateway)
-    directory = instance.state_directory(state_dir)
+async def up(source: Source, directory: Path) -> int:
+    """Run every service of *source* in this process until it is stopped; return the exit code."""
     began = SystemClock().now()
     async with process.stop_signals() as stopped, AsyncExitStack() as stack:
         async with stopped.interrupting():

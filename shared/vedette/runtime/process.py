@@ -128,7 +128,6 @@ async def up(
         room_bytes = instance.room(directory)
         server = None
         if settings.nats.url is None:
-            say("starting  a private NATS server, then the services")
             server = await stack.enter_async_context(
                 nats_server.run(directory / "nats", port=settings.nats.port, say=say)
             )
@@ -137,7 +136,6 @@ async def up(
                 bus = Bus(connection, name="operator", clock=SystemClock(), log=log.logger("operator"))
                 await bus.drop_future_probes()
         else:
-            say("starting  the services")
             # Services wait long for a server that is still starting; a wrong URL must be said soon.
             async with connect(settings.nats, name="vedette-up"):
                 pass
