@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from vedette.runtime.origins import Rate, is_address, is_loopback
 from vedette.settings import CallerKey, Gateway
+from vedette.text.figures import counted
 from vedette_gateway.problems import Problem
 from vedette_gateway.wanted import Target
 
@@ -70,7 +71,7 @@ class Callers:
         if rate := self._rates.get(name):
             most, limit = rate
             if wait_s := limit.wait_s(name, now):
-                problem = f"{name} has more than {most} requests a minute"
+                problem = f"{name} has more than {counted(most, 'request')} a minute"
                 raise Problem(429, "rate_limit_exceeded", problem, retry_after_s=wait_s)
         return Caller(name, one)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from vedette.text.figures import counted
 from vedette.text.shown import shown_name
 from vedette_gateway.calling import Attempt, Begun
 from vedette_gateway.finding import Found
@@ -70,7 +71,7 @@ def reason(found: Found, begun: Begun) -> str:
     else:
         place = next((at for at, one in enumerate(found.candidates, 1) if one.model == candidate.model), 1)
         what = "the best" if place == 1 else f"number {place}"
-        why = f"{what} of {found.considered} models for {found.use_case}"
+        why = f"{what} of {counted(found.considered, 'model')} for {found.use_case}"
         second = next((one for one in found.candidates if one.model != candidate.model), None)
         if place == 1 and second and candidate.score is not None and second.score is not None:
             why += f", {candidate.score - second.score:.1f} points before {shown_name(second.model)}"
