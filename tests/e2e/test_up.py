@@ -98,7 +98,7 @@ async def test_from_a_start_to_an_explained_recommendation(
             assert refused.code == 2
             assert 'no endpoint locl; did you mean "local"?' in refused.err
         empty = await running.ask("models", "no-such-text")
-        assert (empty.code, empty.out) == (3, "0 of 1 models match.\n")
+        assert (empty.code, empty.out) == (3, "0 of 1 model matches.\n")
 
         healthy = await running.ask("doctor", "--config", str(tmp_path / "state.toml"), "--json")
         assert healthy.code == 0, healthy.out

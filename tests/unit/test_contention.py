@@ -18,7 +18,7 @@ def told(**fields: object) -> Activity:
         (IDLE, told(running=0, generated_tokens=1064), None),
         (IDLE, told(running=0, generated_tokens=1065), None),  # servers count the last token differently
         (told(running=2, generated_tokens=1000), IDLE, "2 other requests when it began"),
-        (IDLE, told(running=1, generated_tokens=1064), "1 other requests when it ended"),
+        (IDLE, told(running=1, generated_tokens=1064), "1 other request when it ended"),
         (IDLE, told(running=0, generated_tokens=1200), "136 tokens generated for others"),
         (IDLE, told(running=0, generated_tokens=3), None),  # restarted in between: its counter began anew
         (None, told(running=9), None),

@@ -79,7 +79,7 @@ def used(**marks: datetime) -> Activity:
 )
 def test_a_request_of_another_shows_while_ours_runs() -> None:
     """Running or waiting, where the server counts them; else by the time of unloading, which each use moves."""
-    assert yielding.other_use(None, Activity(running=2), ours=1, ours_ended=False) == "1 other requests run"
+    assert yielding.other_use(None, Activity(running=2), ours=1, ours_ended=False) == "1 other request runs"
     assert yielding.other_use(None, Activity(running=1), ours=1, ours_ended=False) is None
     before = used(m=SOON)
     assert (
