@@ -119,13 +119,13 @@ def window(
 
     Raises RequestError for a window that ends before it begins, or is longer than anything is kept.
     """
+    ahead = "" if until else "; is the clock of the asking machine ahead?"
     until = utc(until or now, "since")
     try:
         since = utc(since or until - usual, "since")
     except OverflowError as error:
         raise _wrong("not a valid date in UTC") from error
     if since >= until:
-        ahead = "" if request.until else "; is the clock of the asking machine ahead?"
         raise _wrong(f"{since:%Y-%m-%dT%H:%M:%SZ} is not before the end, {until:%Y-%m-%dT%H:%M:%SZ}{ahead}")
     if until - since > LONGEST_WINDOW:
         raise _wrong(f"more than {LONGEST_WINDOW.days} days before the end; history is not kept that long")
