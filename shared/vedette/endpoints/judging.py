@@ -157,6 +157,8 @@ def choose(
     descents = {model: _descent(one) for model, one in among.items()}
     found = _best_judge(among, descents, able, named)
     if found is None:
+        if named is not None:
+            return f"fewer than {MIN_POOL} others that may take part are not of the family of {named}"
         return "no model is clearly better than two others that are not of its family"
     judge, pool = found
     best = sorted(pool, key=lambda model: (-able[model].middle, model))[: settings.models]
