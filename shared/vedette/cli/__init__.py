@@ -7,7 +7,7 @@ import signal
 import sys
 from contextlib import suppress
 from importlib.metadata import entry_points
-from typing import NoReturn
+from typing import NoReturn, TypeGuard
 
 from cyclopts import App, CycloptsError, Parameter, UnknownCommandError
 
@@ -316,14 +316,12 @@ def main(tokens: list[str] | None = None) -> NoReturn:
         # The reader of our output, such as `head`, has seen enough.
         sys.stderr.close()
         sys.exit(0)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or error.filename is not None:
-            raise
-        complain(f"the output cannot be written: {error.strerror}")
-        with suppress(OSError):
-            sys.stdout.close()  # what is left in it would be tried again at the exit
-        sys.exit(1)
     except Exception as error:
+        if _is_full(error):
+            complain(f"the output cannot be written: {error.strerror}")
+            with suppress(OSError):
+                sys.stdout.close()  # what is left in it would be tried again at the exit
+            sys.exit(1)
         if type(error).__module__.partition(".")[0] != "nats":
             raise
         # A server refuses what a login may not do by silence.
@@ -333,6 +331,11 @@ def main(tokens: list[str] | None = None) -> NoReturn:
         )
         sys.exit(4)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _is_full(error: Exception) -> TypeGuard[OSError]:
+    """Return whether there is no room for the output: of a file that is named, its command says so."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT) and not error.filename
 
 
 def _usage(error: CycloptsError) -> str:
