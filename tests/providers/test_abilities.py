@@ -151,11 +151,13 @@ async def test_without_metrics_slots_tell(replay: Replay) -> None:
 
 
 async def test_ollama_tells_which_models_were_used(replay: Replay) -> None:
-    """Every use moves the time at which a model will be unloaded."""
+    """Every use moves the time at which a model will be unloaded; one that is loaded long after that has no end."""
     replay.recorded("ollama/0.32.15")
     async with opened("ollama", replay.url) as endpoint:
-        activity = await endpoint.activity()
+        activity, resident = await endpoint.activity(), await endpoint.resident()
     assert activity is not None
+    assert resident is not None
+    assert {one.expires_at for one in resident.values()} == {None}
     assert {"smollm2:135m", "all-minilm:latest"} <= set(activity.used)
 
 

@@ -9,7 +9,6 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from vedette.errors import RequestError
-from vedette.messages.queries import HistoryRequest
 from vedette.types import ModelRef, Outcome
 from vedette_recorder.history import (
     Benchmark,
@@ -218,10 +217,10 @@ def test_points_are_few_in_order_and_complete(ages: list[timedelta], buckets: in
 
 def test_a_window_ends_now_and_is_as_long_as_usual() -> None:
     """Unless the request says otherwise, in whatever zone."""
-    usual = window(HistoryRequest(model=MODEL), now=NOW, usual=HOUR)
+    usual = window(None, None, 60, now=NOW, usual=HOUR)
     assert usual == Window(since=NOW - HOUR, until=NOW, buckets=60)
     east = datetime(2026, 11, 23, 12, tzinfo=timezone(2 * HOUR))
-    told = window(HistoryRequest(model=MODEL, until=east, buckets=7), now=NOW, usual=HOUR)
+    told = window(None, east, 7, now=NOW, usual=HOUR)
     assert told == Window(since=NOW - 3 * HOUR, until=NOW - 2 * HOUR, buckets=7)
     assert told.since.tzinfo is UTC
 
@@ -239,5 +238,5 @@ def test_a_window_ends_now_and_is_as_long_as_usual() -> None:
 def test_a_window_that_is_none_is_refused(since: datetime | None, until: datetime | None, says: str) -> None:
     """With the field that is wrong."""
     with pytest.raises(RequestError, match=says) as caught:
-        window(HistoryRequest(model=MODEL, since=since, until=until), now=NOW, usual=HOUR)
+        window(since, until, now=NOW, usual=HOUR)
     assert (caught.value.code, caught.value.field) == ("invalid_value", "since")

@@ -129,6 +129,13 @@ class OllamaEndpoint:
         return described if self._own else msgspec.structs.replace(described, locality="remote")
 
     async def resident(self) -> Mapping[str, Residency] | None:
+        """Return what /api/ps holds loaded."""
+        loaded, now = await self._loaded(), self._clock.now()
+        return (
+            None if loaded is None else {name: _in_use_past_its_end(one, now) for name, one in loaded.items()}
+        )
+
+    async def _loaded(self) -> dict[str, Residency] | None:
         """Return what /api/ps holds loaded. Names that share weights share a runner; ps names only one."""
         try:
             body, headers = await self._http.call("GET", "/api/ps")
@@ -137,14 +144,13 @@ class OllamaEndpoint:
                 return None
             raise
         loaded: dict[str, Residency] = {}
-        now = self._clock.now()
-        ahead = _ahead(headers, now)
+        ahead = _ahead(headers, self._clock.now())
         same: dict[str, list[str]] = {}  # names by digest
         for listed, of in self._listed.items():
             if of is not None:
                 same.setdefault(of, []).append(listed)
         for entry in map(mapping, sequence(mapping(body).get("models"))):
-            residency = _residency(entry, ahead, now)
+            residency = _residency(entry, ahead)
             # Each digest once: a hostile listing may have thousands of entries that share one.
             names = same.pop(text(entry.get("digest")) or "", ())
             for name in (*names, str(entry.get("name"))):
@@ -153,7 +159,7 @@ class OllamaEndpoint:
 
     async def activity(self) -> Activity | None:
         """Return when each loaded model was last used: every use moves its expiry, if it has one."""
-        loaded = await self.resident()
+        loaded = await self._loaded()
         if loaded is None:
             return None
         return Activity(
@@ -401,16 +407,22 @@ def _first_line(license_text: object) -> str | None:
     )
 
 
-def _residency(entry: Mapping[str, Any], ahead: timedelta, now: datetime) -> Residency:
-    """Return the residency of *entry*, its end by our clock: the server's is *ahead* of it.
+def _in_use_past_its_end(residency: Residency, now: datetime) -> Residency:
+    """Return *residency* without an end that has long passed.
 
     Ollama sets another end when a request is done: a model that is still loaded long after it is in use.
     """
+    ends = residency.expires_at
+    if ends is None or now - ends <= _UNLOADED_WITHIN:
+        return residency
+    return msgspec.structs.replace(residency, expires_at=None)
+
+
+def _residency(entry: Mapping[str, Any], ahead: timedelta) -> Residency:
+    """Return the residency of *entry*, its end by our clock: the server's is *ahead* of it."""
     expires_at = moment(entry.get("expires_at"))
     with suppress(OverflowError):
         expires_at = expires_at - ahead if expires_at else None
-    if expires_at is not None and now - expires_at > _UNLOADED_WITHIN:
-        expires_at = None
     return Residency(
         resident=True,
         expires_at=expires_at,
