@@ -32,6 +32,7 @@ def test_others_wait_for_their_schedule() -> None:
     assert again(Outcome.AUTH_FAILED) is None
     assert again(Outcome.GARBAGE) is None
     assert again(Outcome.REFUSED, age_s=STARTS_WITHIN.total_seconds()) is None
+    assert again(Outcome.REFUSED, age_s=-3600) is None  # a wrong clock dated it
     assert again(Outcome.REFUSED, cause="tick") is None
     assert again(Outcome.REFUSED, origin=None) is None
     assert again(Outcome.REFUSED, origin=Origin(source="operator", by="anna")) is None

@@ -5,6 +5,7 @@ from typing import Final
 
 from vedette.endpoints import look_again_s
 from vedette.messages.events import Job
+from vedette.messages.tolerance import is_within
 from vedette.types import Origin, Outcome
 
 # A source shows a Service before its pods are ready, and some servers load their weights for minutes.
@@ -27,8 +28,6 @@ def contact_again_s(job: Job, outcome: Outcome, origin: Origin | None, now: date
 
     Only the first job of an endpoint that appeared (*origin*) is, for a while. Others wait for their schedule.
     """
-    age = now - job.at
     appeared = origin is not None and origin.seen_as != ""
-    if not appeared or job.cause != "start" or outcome not in _STARTING or age >= STARTS_WITHIN:
-        return None
-    return look_again_s(age)
+    may_start = job.cause == "start" and outcome in _STARTING and is_within(job.at, now, STARTS_WITHIN)
+    return look_again_s(now - job.at) if appeared and may_start else None

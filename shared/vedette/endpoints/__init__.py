@@ -19,7 +19,7 @@ from vedette.errors import ConfigurationError, NotYet, ProviderError
 from vedette.messages import ids
 from vedette.messages.catalogue import Versioned
 from vedette.messages.events import EndpointObserved, Job, JobCause, JobKind
-from vedette.messages.tolerance import FUTURE
+from vedette.messages.tolerance import is_within
 from vedette.providers import Access, Endpoint, Listing, Metered, Provider, Recalling, Server, elsewhere
 from vedette.providers.access import access, of_load
 from vedette.providers.counting import counting
@@ -344,20 +344,20 @@ class Endpoints:
                 return
             if endpoint is None:
                 # Replicas do not all reload at the same time: another one may know it before this one.
-                age = self._clock.now() - job.at
-                if job.cause in ("found", "start") and -FUTURE <= age < _REPLICAS_RELOAD_WITHIN:
+                now = self._clock.now()
+                if job.cause in ("found", "start") and is_within(job.at, now, _REPLICAS_RELOAD_WITHIN):
                     problem = "this replica has yet to reload its configuration"
-                    raise NotYet(wait_s=look_again_s(age), problem=problem)
+                    raise NotYet(wait_s=look_again_s(now - job.at), problem=problem)
                 await handle(job)
                 return
             try:
                 async with endpoint.in_use():
                     await handle(job)
             except TimeoutError:
-                now = self.get(job.endpoint)
-                if now is endpoint:
+                other = self.get(job.endpoint)
+                if other is endpoint:
                     raise
-                if now is not None:
+                if other is not None:
                     # To be done where it is now.
                     raise NotYet(wait_s=0, problem="its endpoint is elsewhere now") from None
                 reason = self.closed.get(job.endpoint, "removed from the configuration")
