@@ -26,7 +26,7 @@ def of(fields: dict[str, Any], **headers: str) -> str | None:
         ({"session_id": ID}, {}),
         ({"conversation": ID}, {}),
         ({"conversation": {"id": ID}}, {}),
-        ({"metadata": {"session_id": ID, "kind": 7}}, {}),
+        ({"metadata": {"session_id": ID, "id": 7}}, {}),
         ({"metadata": "x", "session_id": 7, "prompt_cache_key": ID}, {}),
     ],
 )

@@ -44,6 +44,8 @@ _LIST_TIMEOUT_S: Final = 10.0
 _CALLABLE: Final = frozenset({Status.AVAILABLE, Status.BUSY, Status.DEGRADED, Status.UNKNOWN})
 _MAX_SAME_NAME: Final = 50
 _WARM: Final = Patience(fresh_s=1.0, usable_s=30.0)
+# What it says decides whether a client asks again: never what was true some time ago.
+_EXPLAINED_WARM: Final = Patience(fresh_s=1.0, usable_s=1.0)
 _LISTS_WARM: Final = Patience(fresh_s=5.0, usable_s=3600.0, wait_s=3.0, give_up_s=2.1 * _LIST_TIMEOUT_S)
 # What a request of a new kind gets in an outage is asked for this often, so many models each.
 _READY_EVERY_S: Final = 300.0
@@ -82,6 +84,8 @@ class Finding:
         self._base_url = base_url
         self._ready: dict[bytes, TopReply] = {}
         silence = self._silence = Silence(monotonic=monotonic, is_away=lambda: not connection.is_connected)
+        # A login of earlier accounts may not ask for an explanation, and gets no reply: only that is missing then.
+        unexplained = Silence(monotonic=monotonic, is_away=lambda: bool(silence))
         self._use_cases = use_cases
         self._voting = voting
 
@@ -95,7 +99,7 @@ class Finding:
             return await self._ask("models.list", request, ModelsReply, _LIST_TIMEOUT_S)
 
         async def explained(request: bytes) -> ExplainReply:
-            return await self._ask("recommend.explain", request, ExplainReply, _TIMEOUT_S)
+            return await self._ask("recommend.explain", request, ExplainReply, _TIMEOUT_S, unexplained)
 
         def ranked(earlier: Iterable[tuple[bytes, TopReply]], request: bytes) -> TopReply | None:
             return nearest.ranking(chain(earlier, self._ready.items()), request)
@@ -106,7 +110,7 @@ class Finding:
         )
 
         self._explained: Warm[ExplainReply] = Warm(
-            explained, monotonic=monotonic, silence=silence, patience=_WARM, fitting=none_fits
+            explained, monotonic=monotonic, silence=unexplained, patience=_EXPLAINED_WARM, fitting=none_fits
         )
 
         # Of models by name: asked for by requests, which wait less than who lists all models.
@@ -145,8 +149,10 @@ class Finding:
                     continue  # a use case that recommenders do not know yet
         return is_any
 
-    async def _ask(self, subject: str, request: bytes, reply: type[T], timeout_s: float) -> T:
-        with self._silence.asking():
+    async def _ask(
+        self, subject: str, request: bytes, reply: type[T], timeout_s: float, silence: Silence | None = None
+    ) -> T:
+        with (silence or self._silence).asking():
             try:
                 return await ask(self._connection, subject, request, reply, timeout_s=timeout_s)
             except nats.errors.Error as error:

@@ -29,9 +29,9 @@ _SESSIONS: Final = 64  # that rankings are asked for: conversations that share o
 class _Named(Struct):
     """An object with an id, or OpenAI's `metadata`: the keys that tracers of LangChain and LiteLLM use."""
 
-    id: str = ""
-    session_id: str = ""
-    conversation_id: str = ""
+    id: object = ""
+    session_id: object = ""
+    conversation_id: object = ""
 
 
 _NAMED: Final = msgspec.json.Decoder(str | _Named)
@@ -56,10 +56,14 @@ def _told(fields: Mapping[str, Raw]) -> Iterator[str]:
     """Yield what the body says of it."""
     for name in _FIELDS:
         value = _decoded(fields.get(name))
-        yield from filter(None, (value,) if isinstance(value, str) else (value.id,))
+        yield from _texts(value if isinstance(value, str) else value.id)
     metadata = _decoded(fields.get("metadata"))
     if isinstance(metadata, _Named):
-        yield from filter(None, (metadata.session_id, metadata.conversation_id))
+        yield from _texts(metadata.session_id, metadata.conversation_id)
+
+
+def _texts(*told: object) -> Iterator[str]:
+    return (one for one in told if isinstance(one, str) and one)
 
 
 def _decoded(raw: Raw | None) -> "str | _Named":
