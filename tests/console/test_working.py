@@ -9,7 +9,7 @@ from consoles import Rig
 from vedette.messages.events import Progress
 from vedette.testing import EPOCH
 from vedette.types import ModelRef
-from vedette_console.changes import Heard
+from vedette_console.changes import LastProgress
 from vedette_console.screens import working
 
 MODEL = ModelRef("gpu", "qwen3:8b")
@@ -51,14 +51,14 @@ def test_the_rest_takes_what_the_steps_before_took(
 
 @pytest.mark.parametrize("state", ["queued", "done", "failed"])
 def test_what_no_worker_has_in_hand_does_not_run(state: str) -> None:
-    assert not working.is_running(Heard(progress(state=state), EPOCH), EPOCH)
+    assert not working.is_running(LastProgress(progress(state=state), EPOCH), EPOCH)
 
 
 def test_a_job_whose_worker_is_silent_does_not_run() -> None:
     """A worker that lives repeats its last progress, which keeps its date: what counts is when it was received."""
-    heard = Heard(progress(at=EPOCH - timedelta(hours=1)), EPOCH)
-    assert working.is_running(heard, EPOCH + timedelta(seconds=59))
-    assert not working.is_running(heard, EPOCH + timedelta(seconds=60))
+    last = LastProgress(progress(at=EPOCH - timedelta(hours=1)), EPOCH)
+    assert working.is_running(last, EPOCH + timedelta(seconds=59))
+    assert not working.is_running(last, EPOCH + timedelta(seconds=60))
 
 
 def test_a_worker_of_an_older_version_is_understood() -> None:

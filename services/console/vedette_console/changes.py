@@ -33,7 +33,7 @@ MAX_OF_CALLER: Final = 250  # an address; behind a proxy all have one
 # Several consumers read MODELS, one for each kind of event, and one may be a little behind another.
 _MAX_BEHIND: Final = 32
 _MAX_DIGITS: Final = 20
-_MAX_JOBS: Final = 50
+_MAX_JOBS: Final = 1000  # that run, or ran last: hundreds of probes begin at once
 
 Kind = Literal["found", "changed", "lost", "regressed", "winner", "endpoint"]
 Stream = Literal["MODELS", "ENDPOINTS", "ANSWERS", "LOADS", "DEFINITIONS", "APPEARED"]
@@ -134,7 +134,7 @@ class Listener:
         return self._waiting.popleft() if self._waiting else None
 
 
-class Heard(Struct, frozen=True):
+class LastProgress(Struct, frozen=True):
     """The last progress of a job, and when it was received."""
 
     progress: Progress
@@ -147,7 +147,7 @@ class Changes:
     def __init__(self) -> None:
         self.place = Place()
         self.winners: dict[str, AnswerChanged] = {}
-        self.jobs: dict[str, Heard] = {}  # by id, the newest last
+        self.jobs: dict[str, LastProgress] = {}  # by id, the newest last
         self._kept: deque[Change] = deque(maxlen=_MAX_KEPT)
         self._outcomes: dict[str, Outcome] = {}
         self._listeners: set[Listener] = set()
@@ -164,7 +164,7 @@ class Changes:
     def progress(self, progress: Progress, at: datetime) -> None:
         """Take in the *progress* of a job, received *at*, and notify the listeners."""
         self.jobs.pop(progress.job_id, None)
-        self.jobs[progress.job_id] = Heard(progress, at)
+        self.jobs[progress.job_id] = LastProgress(progress, at)
         while len(self.jobs) > _MAX_JOBS:
             del self.jobs[next(iter(self.jobs))]
         self._tell(News(self.place, progress))

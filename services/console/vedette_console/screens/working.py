@@ -9,7 +9,7 @@ from msgspec import Struct
 from vedette.client.waiting import NOUNS, SILENT_AFTER_S
 from vedette.messages.events import Progress
 from vedette.types import ModelRef
-from vedette_console.changes import Heard
+from vedette_console.changes import LastProgress
 from vedette_console.screens.context import Sources
 
 _SILENT_AFTER: Final = timedelta(seconds=SILENT_AFTER_S)
@@ -41,15 +41,15 @@ def jobs(sources: Sources, *, model: str = "", only_running: bool = False) -> di
     }
 
 
-def running(known: Iterable[Heard], now: datetime) -> Sequence[Work]:
+def running(known: Iterable[LastProgress], now: datetime) -> Sequence[Work]:
     """Return those of the jobs *known* that a worker runs at *now*, by what they are for."""
     found = [work_of(one.progress, now) for one in known if is_running(one, now)]
     return sorted(found, key=lambda work: (work.endpoint, str(work.model or ""), work.kind))
 
 
-def is_running(heard: Heard, now: datetime) -> bool:
+def is_running(last: LastProgress, now: datetime) -> bool:
     """Return whether a worker runs the job: one that lives repeats the last progress."""
-    return heard.progress.state in ("started", "step") and now - heard.at < _SILENT_AFTER
+    return last.progress.state in ("started", "step") and now - last.at < _SILENT_AFTER
 
 
 def work_of(progress: Progress, now: datetime) -> Work:
