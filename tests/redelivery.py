@@ -6,7 +6,8 @@ from nats.js.client import JetStreamContext
 async def shorten_ack_wait(js: JetStreamContext, to_s: float) -> None:
     """Have every durable consumer deliver again after *to_s*, also what it has delivered already.
 
-    A durable that is there keeps what an operator has set, so services that start later keep it.
+    A durable that is there keeps what an operator has set, so services that start later keep it. For a nats-server of
+    the test's own: on a shared one the next test would have it too.
     """
     for stream in await js.streams_info():
         name = str(stream.config.name)

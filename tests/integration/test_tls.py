@@ -55,7 +55,7 @@ async def test_a_service_runs_behind_a_private_authority(
     async with open_service("test", msgspec.structs.replace(Settings(), nats=secured)) as service:
         await service.start()
         await until_ready(service)
-    assert caplog.messages == []
+    assert not [message for message in caplog.messages if "eof_received" in message]
 
 
 @pytest.mark.fault("broker's certificate of an unknown authority", "I8")
