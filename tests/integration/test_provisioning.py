@@ -161,7 +161,7 @@ async def test_an_account_with_a_maximum_for_each_stream_gets_smaller_ones(tmp_p
 @pytest.mark.fault(
     "the server cannot make a stream's directory for a moment",
     "I13",
-    without=("vedette.bus.provisioning:_STORE_FAILED", "nothing of the kind"),
+    without=("vedette.bus.provisioning:_STORE_NOT_MADE", "nothing of the kind"),
 )
 async def test_a_store_that_cannot_be_made_is_tried_again(tmp_path: Path) -> None:
     """A server that removes the empty directory of streams does so while the next stream is made."""

@@ -7,7 +7,7 @@ import nats.js.errors
 import pytest
 
 from vedette.errors import BusUnreachable, ConfigurationError
-from vedette.runtime.heard import MOST_REPORTED, Heard
+from vedette.runtime.connection_errors import MAX_REPORTED, ConnectionErrors
 from vedette.runtime.waiting import Start, insist
 
 
@@ -73,25 +73,25 @@ def test_readiness_says_what_is_waited_for() -> None:
 
 def test_an_error_of_a_connection_is_reported_once_until_it_is_made_again() -> None:
     """There is an attempt each second; before the first connection, the error that is raised has the reason."""
-    heard = Heard()
+    errors = ConnectionErrors()
     refused = ConnectionRefusedError("[Errno 111] Connect call failed")
-    assert heard.take(refused) is None
-    heard.connected()
-    assert heard.take(refused) == "ConnectionRefusedError: [Errno 111] Connect call failed"
-    assert heard.take(refused) is None
-    assert heard.away() == "NATS is away: no NATS server listens there"
-    heard.connected()
-    others = [heard.take(OSError(f"error {n}")) for n in range(MOST_REPORTED + 5)]
-    assert len([one for one in others if one]) == MOST_REPORTED
+    assert errors.take(refused) is None
+    errors.connected()
+    assert errors.take(refused) == "ConnectionRefusedError: [Errno 111] Connect call failed"
+    assert errors.take(refused) is None
+    assert errors.away() == "NATS is away: no NATS server listens there"
+    errors.connected()
+    others = [errors.take(OSError(f"error {n}")) for n in range(MAX_REPORTED + 5)]
+    assert len([one for one in others if one]) == MAX_REPORTED
 
 
 def test_what_a_login_may_not_do_is_known() -> None:
     """As nats-py reports what the server says; an error of the network is none of it."""
-    heard = Heard()
-    heard.connected()
-    heard.take(nats.errors.Error("nats: unexpected eof"))
-    assert heard.refused() is None
-    heard.take(
+    errors = ConnectionErrors()
+    errors.connected()
+    errors.take(nats.errors.Error("nats: unexpected eof"))
+    assert errors.refused() is None
+    errors.take(
         nats.errors.Error('nats: permissions violation for publish to "$js.api.consumer.msg.next.a.b"')
     )
-    assert heard.refused() == 'this login on NATS may not publish to "$js.api.consumer.msg.next.a.b"'
+    assert errors.refused() == 'this login on NATS may not publish to "$js.api.consumer.msg.next.a.b"'

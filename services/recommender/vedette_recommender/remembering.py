@@ -1,4 +1,4 @@
-"""The bytes of replies to requests that come more than once, until something changes. Pure."""
+"""The bytes of replies to requests that come more than once, until something changes."""
 
 from typing import Final
 

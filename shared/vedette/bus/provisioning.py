@@ -43,7 +43,7 @@ _SUBJECTS_OVERLAP = 10065
 _NAME_TAKEN = 10058
 _STREAM_TOO_LARGE = 10122
 # The description of a refusal because the store could not be made: its code (10049) is that of other refusals too.
-_STORE_FAILED = "creating store for stream"
+_STORE_NOT_MADE = "creating store for stream"
 _STORE_WITHIN_S = 5.0
 _TRIAL = "VEDETTE_TRIAL"
 # The servers of a cluster count a reservation, and its end, within two seconds (server/events.go, 2.15.3).
@@ -465,7 +465,7 @@ async def _make(js: Any, wanted: StreamConfig) -> None:
             await js.add_stream(wanted)
             return
         except nats.js.errors.APIError as error:
-            if _STORE_FAILED not in (error.description or "") or time.monotonic() >= until:
+            if _STORE_NOT_MADE not in (error.description or "") or time.monotonic() >= until:
                 if wanted.storage is not StorageType.MEMORY:
                     raise
                 await js.add_stream(wanted.evolve(storage=StorageType.FILE))

@@ -225,7 +225,7 @@ def _refused(services: Iterable[Service | Apart]) -> telemetry.Check:
     """Return what says which of *services* NATS does not allow all that they do."""
 
     async def refused() -> str | None:
-        own = {one.name: one.heard.refused() for one in services if isinstance(one, Service)}
+        own = {one.name: one.errors.refused() for one in services if isinstance(one, Service)}
         return "; ".join(f"{name}: {said}" for name, said in own.items() if said) or None
 
     return refused
@@ -299,7 +299,7 @@ async def _start(
     """Return the service *name*, which *stack* stops, once it has started. Raises BusUnreachable unless *patient*."""
     if apart:
         return await stack.enter_async_context(serve_apart(name, settings, replaced=name in _REPLACED))
-    serve = _load(name)
+    serve = await asyncio.to_thread(_load, name)  # imports take seconds on a busy machine
 
     async def attempt() -> Service:
         return await stack.enter_async_context(serve(settings))

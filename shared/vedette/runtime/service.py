@@ -46,7 +46,7 @@ from vedette.messages.events import Event, Job
 from vedette.messages.queries import ErrorReply
 from vedette.runtime import telemetry
 from vedette.runtime.askers import REQUEST_INFO, Requests
-from vedette.runtime.heard import Heard
+from vedette.runtime.connection_errors import ConnectionErrors
 from vedette.runtime.routes import EventCodec, counted, right_clock, telling_end, traced
 from vedette.settings import Nats, Settings
 
@@ -67,9 +67,11 @@ _FORGET_EVERY_S = 3600.0
 class Service:
     """A running service: what it is bound to, whether it is ready, and its end."""
 
-    def __init__(self, name: str, settings: Settings, broker: NatsBroker, bus: Bus, heard: Heard) -> None:
+    def __init__(
+        self, name: str, settings: Settings, broker: NatsBroker, bus: Bus, errors: ConnectionErrors
+    ) -> None:
         self.name = name
-        self.heard = heard
+        self.errors = errors
         self.settings = settings
         self.clock = bus.clock
         self.bus = bus
@@ -279,7 +281,7 @@ class Service:
         if not all(following.warm.is_set() for following in self._followings):
             return "not warm yet"
         if not self.bus.connection.is_connected:
-            return self.heard.away()
+            return self.errors.away()
         if not await self._nats_answers():
             return "NATS does not answer"
         if problem := self.bus.watchdog.silence() or self.bus.publisher.write_problem():
@@ -363,14 +365,14 @@ async def open_service(name: str, settings: Settings) -> AsyncIterator[Service]:
         raise ConfigurationError(where="nats.url", problem='not set; "vedette up" starts a private server')
     logger = log.logger(name)
     closing: list[Callable[[], None]] = []
-    heard = Heard()
+    errors = ConnectionErrors()
 
     async def on_error(error: Exception) -> None:
-        if problem := heard.take(error):
+        if problem := errors.take(error):
             logger.warning("nats.error", error=problem)
 
     async def on_reconnected() -> None:
-        heard.connected()
+        errors.connected()
 
     async def on_closed() -> None:
         for call in closing:
@@ -399,9 +401,9 @@ async def open_service(name: str, settings: Settings) -> AsyncIterator[Service]:
                 await broker.stop()
                 raise BusUnreachable(url=without_secrets(settings.nats.url), problem=problem)
             skip_unreadable(connection)
-            heard.connected()
+            errors.connected()
     except (TimeoutError, nats.errors.Error, OSError) as error:
-        problem = why(heard.last or error)
+        problem = why(errors.last or error)
         raise BusUnreachable(url=without_secrets(settings.nats.url), problem=problem) from error
     bus = Bus(connection, name=name, clock=SystemClock(), log=logger)
     # From the outermost to the innermost.
@@ -410,7 +412,7 @@ async def open_service(name: str, settings: Settings) -> AsyncIterator[Service]:
     for durable in DURABLES:
         if durable.service == name:
             bus.watchdog.watch(durable)
-    service = Service(name, settings, broker, bus, heard)
+    service = Service(name, settings, broker, bus, errors)
 
     def fail_unless_stopping() -> None:
         if not service._stopping:

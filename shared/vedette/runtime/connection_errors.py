@@ -5,11 +5,11 @@ from typing import Final
 from vedette.bus.connection import why
 
 # Different errors of one connection until it is made again; there is an attempt each second.
-MOST_REPORTED: Final = 20
+MAX_REPORTED: Final = 20
 _REFUSED: Final = "permissions violation for "
 
 
-class Heard:
+class ConnectionErrors:
     """The errors of one service's connection, since it was made for the last time.
 
     Until the first connection nothing is reported: the error that is raised then has the reason.
@@ -23,7 +23,7 @@ class Heard:
         """Take in *error*; return what the log says of it, or None where it has said so already."""
         self.last = error
         problem = f"{type(error).__name__}: {error}"
-        if self._reported is None or problem in self._reported or len(self._reported) >= MOST_REPORTED:
+        if self._reported is None or problem in self._reported or len(self._reported) >= MAX_REPORTED:
             return None
         self._reported[problem] = None
         return problem
