@@ -10,8 +10,8 @@ from providers.conftest import opened
 from providers.replay import Replay, reply, stream
 from vedette.errors import ProviderError
 from vedette.providers import Generation, Listing, load
-from vedette.providers._places import is_ours
 from vedette.providers.addresses import http_url, query_of, socket_of, wrong_with
+from vedette.providers.openai_compatible import is_ours
 from vedette.settings import EndpointSettings
 from vedette.types import Outcome
 from vedette_discoverer.capabilities import infer

@@ -33,6 +33,7 @@ from vedette.providers._lenient import mapping, text
 from vedette.providers._openai_calls import OpenAICalls
 from vedette.providers._openai_listing import OpenAIListing, optional
 from vedette.providers._openai_load import OpenAILoad
+from vedette.providers._places import is_ours as is_ours
 from vedette.providers._places import stands_on_own_machine
 from vedette.providers.addresses import socket_of
 from vedette.types import Kind, Outcome, Residency
