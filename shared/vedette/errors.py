@@ -1,40 +1,42 @@
 """Every error that Vedette raises on purpose.
 
     VedetteError
-    ├── ConfigurationError        a file, key or value of the configuration
-    ├── StateDirectoryError       the state directory is in use or cannot be written
-    ├── NotRunning                nothing to talk to
-    ├── Interrupted               a signal ended the command before its work was done
+    ├── ConfigurationError
+    ├── StateDirectoryError
+    ├── NotRunning
+    ├── Interrupted
     ├── BusError
-    │   ├── BusUnreachable        no NATS server, or none that lets us in
-    │   ├── ChildFailed           a service in a process of its own ended, or does not reply
-    │   ├── ConsumerVanished      a durable consumer was deleted under a running service
-    │   ├── JetStreamOff          the NATS server, or this account there, has no JetStream
-    │   ├── ReloadFailed          the NATS server did not reload its accounts
-    │   ├── ProvisioningError     a stream cannot be made or altered
-    │   ├── TooMany               a batched read of more subjects than the broker lists
-    │   └── Conflict              compare-and-set lost too often
-    ├── RequestError              a request that cannot be answered as asked; carries the field's path
-    │   └── NoAnswer              no service can reply now
-    ├── NoCandidate               no model that fits can be called
-    ├── FellBehind                a watcher that took its events too slowly
-    ├── NotYet                    a job whose time has not come; it is given back until then
-    │   └── ClockWrong            this process's clock may not be used; its work is given back
-    ├── ProviderError             a contact that failed; carries an Outcome
-    ├── UndecodableMessage        bytes that are not the message their subject promises
-    │   └── UnknownEvent          an event that this version does not know
-    ├── TooFewSamples             a figure that too few samples cannot carry
-    ├── NoSandbox                 a program that was not run, because it could not be isolated
-    └── NotGraded                 an answer that is neither right nor wrong, because grading it failed
+    │   ├── ChildFailed
+    │   ├── BusUnreachable
+    │   ├── ReloadFailed
+    │   ├── ConsumerVanished
+    │   ├── NoLeader
+    │   ├── JetStreamOff
+    │   ├── ProvisioningError
+    │   │   └── StorageTooSmall
+    │   ├── MessageTooLarge
+    │   ├── TooMany
+    │   └── Conflict
+    ├── RequestError
+    │   └── NoAnswer
+    ├── NoCandidate
+    ├── FellBehind
+    ├── NotYet
+    │   └── ClockWrong
+    ├── ProviderError
+    ├── UndecodableMessage
+    │   └── UnknownEvent
+    ├── TooFewSamples
+    ├── NoSandbox
+    └── NotGraded
 
-A class's docstring is its message; its fields fill the braces. A class exists only if some caller catches it.
+A class names the text of its message, whose braces its fields fill. A class exists only if some caller catches it.
 """
 
-import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 from signal import Signals
-from typing import Any, dataclass_transform
+from typing import Any, ClassVar, dataclass_transform
 
 from vedette.types import Exchange, Outcome
 
@@ -46,15 +48,16 @@ _CLOCK_RETRY_S = 5.0
 class VedetteError(Exception):
     """An error that a user can fix."""
 
-    def __init_subclass__(cls) -> None:
+    _text: ClassVar[str] = ""
+
+    def __init_subclass__(cls, *, text: str | None = None) -> None:
+        """Take the *text* of the message; without one, a class has that of its base."""
+        if text is not None:
+            cls._text = text
         dataclass(eq=False, repr=False, kw_only=True)(cls)
 
     def __post_init__(self) -> None:
-        if sys.flags.optimize > 1:  # `python -OO` and PYTHONOPTIMIZE=2 leave docstrings out
-            message = ": ".join(str(value) for value in self.fields.values() if value is not None)
-        else:
-            message = (type(self).__doc__ or "").strip().format(**self.fields)
-        super().__init__(message)
+        super().__init__(self._text.format(**self.fields))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self).__new__, (type(self), *self.args), self.__dict__
@@ -65,110 +68,121 @@ class VedetteError(Exception):
         return {field.name: getattr(self, field.name) for field in fields(type(self))}  # type: ignore[arg-type]
 
 
-class ConfigurationError(VedetteError):
-    """{where}: {problem}"""  # noqa: D400 - a message, not a sentence
+class ConfigurationError(VedetteError, text="{where}: {problem}"):
+    """A file, key or value of the configuration is wrong."""
 
     where: str | Path
     problem: str
 
 
-class StateDirectoryError(VedetteError):
-    """{path}: {problem}"""  # noqa: D400
+class StateDirectoryError(VedetteError, text="{path}: {problem}"):
+    """The state directory is in use or cannot be written."""
 
     path: Path
     problem: str
 
 
-class NotRunning(VedetteError):
-    """no running Vedette was found ({problem}); start one with "vedette up", or use --state-dir or --nats"""  # noqa: D400
+class NotRunning(
+    VedetteError,
+    text='no running Vedette was found ({problem}); start one with "vedette up", or use --state-dir or --nats',
+):
+    """There is no Vedette to connect to."""
 
     problem: str
 
 
-class Interrupted(VedetteError):
-    """stopped by {number.name}"""  # noqa: D400
+class Interrupted(VedetteError, text="stopped by {number.name}"):
+    """A signal ended the command before its work was done."""
 
     number: Signals
 
 
-class BusError(VedetteError):
-    """The bus failed."""
+class BusError(VedetteError, text="the bus failed"):
+    """NATS, or what Vedette needs of it, failed."""
 
 
-class ChildFailed(BusError):
-    """{problem}"""  # noqa: D400
+class ChildFailed(BusError, text="{problem}"):
+    """A service in a process of its own ended, or does not reply."""
 
     problem: str
 
 
-class BusUnreachable(BusError):
-    """{url}: {problem}"""  # noqa: D400
+class BusUnreachable(BusError, text="{url}: {problem}"):
+    """No NATS server answers, or none accepts this login."""
 
     url: str
     problem: str
 
 
-class ReloadFailed(BusError):
-    """The NATS server at {server} did not reload its accounts: {problem}. Restart "vedette up"."""
+class ReloadFailed(
+    BusError, text='The NATS server at {server} did not reload its accounts: {problem}. Restart "vedette up".'
+):
+    """The NATS server did not reload its accounts."""
 
     server: str
     problem: str
 
 
-class ConsumerVanished(BusError):
-    """the consumer {durable} of the stream {stream} was deleted; starting again recreates it"""  # noqa: D400
+class ConsumerVanished(
+    BusError, text="the consumer {durable} of the stream {stream} was deleted; starting again recreates it"
+):
+    """A durable consumer was deleted under a running service."""
 
     durable: str
     stream: str
 
 
-class NoLeader(BusError):
-    """the stream {stream} has no leader: not enough of its NATS servers run"""  # noqa: D400
+class NoLeader(BusError, text="the stream {stream} has no leader: not enough of its NATS servers run"):
+    """Too few servers of a cluster run for a stream to have a leader."""
 
     stream: str
 
 
-class JetStreamOff(BusError):
-    """{where}: JetStream is not switched on. {remedy}"""  # noqa: D400
+class JetStreamOff(BusError, text="{where}: JetStream is not switched on. {remedy}"):
+    """The NATS server, or this account there, has no JetStream."""
 
     where: str
     remedy: str
 
 
-class ProvisioningError(BusError):
-    """stream {stream}: {problem}"""  # noqa: D400
+class ProvisioningError(BusError, text="stream {stream}: {problem}"):
+    """A stream cannot be created or altered."""
 
     stream: str | None
     problem: str
 
 
 class StorageTooSmall(ProvisioningError):
-    """stream {stream}: {problem}"""  # noqa: D400
+    """The NATS server has less storage than a stream needs."""
 
 
-class MessageTooLarge(BusError):
-    """{subject}: the message has {size} bytes, and the NATS server takes {limit} (max_payload)"""  # noqa: D400
+class MessageTooLarge(
+    BusError, text="{subject}: the message has {size} bytes, and the NATS server takes {limit} (max_payload)"
+):
+    """A message is larger than the NATS server takes."""
 
     subject: str
     size: int
     limit: int
 
 
-class TooMany(BusError):
-    """stream {stream}: more subjects match than the NATS server lists at once"""  # noqa: D400
+class TooMany(BusError, text="stream {stream}: more subjects match than the NATS server lists at once"):
+    """A batched read of more subjects than the broker lists."""
 
     stream: str
 
 
-class Conflict(BusError):
-    """{subject}: changed by others {attempts} times while this change was being written"""  # noqa: D400
+class Conflict(
+    BusError, text="{subject}: changed by others {attempts} times while this change was being written"
+):
+    """Compare-and-set failed too often: others kept changing the state."""
 
     subject: str
     attempts: int
 
 
-class RequestError(VedetteError):
-    """{message}"""  # noqa: D400
+class RequestError(VedetteError, text="{message}"):
+    """A request that cannot be answered as asked. `field` is the path of the field that is wrong."""
 
     code: str
     message: str
@@ -176,37 +190,37 @@ class RequestError(VedetteError):
 
 
 class NoAnswer(RequestError):
-    """{message}"""  # noqa: D400
+    """No service can reply now."""
 
 
-class NoCandidate(VedetteError):
-    """no model for {use_case} can be called: {problem}"""  # noqa: D400
+class NoCandidate(VedetteError, text="no model for {use_case} can be called: {problem}"):
+    """No model that fits can be called."""
 
     use_case: str
     problem: str
 
 
-class FellBehind(VedetteError):
-    """more than {most} events wait for this watcher; later events are lost"""  # noqa: D400
+class FellBehind(VedetteError, text="more than {most} events wait for this watcher; later events are lost"):
+    """A watcher took its events too slowly."""
 
     most: int
 
 
-class NotYet(VedetteError):
-    """{problem}"""  # noqa: D400
+class NotYet(VedetteError, text="{problem}"):
+    """A job whose time has not come: it is given back for `wait_s`."""
 
     wait_s: float
     problem: str
 
 
 class ClockWrong(NotYet):
-    """{problem}"""  # noqa: D400
+    """This process's clock may not be used: its work is given back."""
 
     wait_s: float = _CLOCK_RETRY_S
 
 
-class ProviderError(VedetteError):
-    """{detail}"""  # noqa: D400
+class ProviderError(VedetteError, text="{detail}"):
+    """A contact with a model server failed; `outcome` says how."""
 
     outcome: Outcome
     detail: str
@@ -234,34 +248,34 @@ class ProviderError(VedetteError):
         self.__post_init__()
 
 
-class UndecodableMessage(VedetteError):
-    """{subject}: {problem}"""  # noqa: D400
+class UndecodableMessage(VedetteError, text="{subject}: {problem}"):
+    """Bytes that are not the message their subject promises."""
 
     subject: str
     problem: str
 
 
 class UnknownEvent(UndecodableMessage):
-    """{subject}: {problem}"""  # noqa: D400
+    """An event that this version does not know."""
 
     problem: str = "no event that this version of Vedette knows"
 
 
-class TooFewSamples(VedetteError):
-    """{figure} needs {needed} samples and has {given}"""  # noqa: D400
+class TooFewSamples(VedetteError, text="{figure} needs {needed} samples and has {given}"):
+    """There are too few samples for a figure."""
 
     figure: str
     needed: int
     given: int
 
 
-class NoSandbox(VedetteError):
-    """programs cannot be run in isolation here: {problem}"""  # noqa: D400
+class NoSandbox(VedetteError, text="programs cannot be run in isolation here: {problem}"):
+    """A program was not run, because it could not be isolated."""
 
     problem: str
 
 
-class NotGraded(VedetteError):
-    """the answer could not be graded: {problem}"""  # noqa: D400
+class NotGraded(VedetteError, text="the answer could not be graded: {problem}"):
+    """An answer is neither right nor wrong, because grading it failed."""
 
     problem: str

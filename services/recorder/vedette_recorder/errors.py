@@ -3,8 +3,8 @@
 from vedette.errors import VedetteError
 
 
-class DatabaseUnavailable(VedetteError):
-    """{url}: {problem}"""  # noqa: D400 - a message, not a sentence
+class DatabaseUnavailable(VedetteError, text="{url}: {problem}"):
+    """The database cannot be reached, or does not do what is asked of it."""
 
     url: str
     problem: str
