@@ -90,12 +90,31 @@ async def test_a_login_that_may_not_is_told_so(tmp_path: Path) -> None:
     assert len(ended.err.strip().splitlines()) == 1
 
 
-async def test_an_unknown_command_is_a_usage_error() -> None:
-    """With the nearest one."""
-    for given, nearest in (("recomend", "recommend"), ("config chek", "check")):
-        ended = await vedette(*given.split())
-        assert (ended.code, ended.out) == (2, "")
-        assert f'Did you mean "{nearest}"?' in ended.err
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("recomend", 'unknown command "recomend". Did you mean "recommend"? (see: vedette --help)'),
+        ("config chek", 'unknown command "chek". Did you mean "check"? (see: vedette config --help)'),
+        ("endpoints ad", 'unknown command "ad". Did you mean "add"? (see: vedette endpoints --help)'),
+        (
+            "endpoints ad x --url u",
+            'unknown command "ad". Did you mean "add"? (see: vedette endpoints --help)',
+        ),
+        ("endpoints --jsn", "unknown option: --jsn. Did you mean --json? (see: vedette endpoints --help)"),
+        ("endpoints add", "NAME is missing (see: vedette endpoints add --help)"),
+        (
+            "endpoints add x --provder y",
+            "unknown option: --provder. Did you mean --provider? (see: vedette endpoints add --help)",
+        ),
+        ("models --limit", "--limit needs a value (see: vedette models --help)"),
+        ("models --limit x", "--limit must be a whole number, not 'x' (see: vedette models --help)"),
+        ("recommend chat twice", "unexpected argument: twice (see: vedette recommend --help)"),
+    ],
+)
+async def test_a_mistyped_command_line_is_a_usage_error(given: str, says: str) -> None:
+    """One behaviour for one mistake at every level, with the nearest command or option."""
+    ended = await vedette(*given.split())
+    assert (ended.code, ended.out, ended.err) == (2, "", f"vedette: {says}\n")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """The command line: its commands, and what its exit codes mean."""
 
-import difflib
 import errno
 import logging
 import signal
@@ -9,10 +8,10 @@ from contextlib import suppress
 from importlib.metadata import entry_points
 from typing import NoReturn, TypeGuard
 
-from cyclopts import App, CycloptsError, Parameter, UnknownCommandError
+from cyclopts import App, CycloptsError, Parameter
 
 from vedette import __version__
-from vedette.cli import entries
+from vedette.cli import entries, mistakes
 from vedette.cli.entries import Entry
 from vedette.cli.output import complain
 from vedette.errors import (
@@ -38,7 +37,7 @@ app = App(
     default_parameter=Parameter(negative_iterable=(), show_default=_default),
     help="Discovers the language models you can call, measures them, and says which one to use now, and why.",
     help_format="plaintext",
-    help_epilogue=f"Each command shows examples: vedette recommend --help\n\n{entries.EXIT_CODES}",
+    help_epilogue=f"Each command shows examples: vedette COMMAND --help\n\n{entries.EXIT_CODES}",
 )
 entries.add(
     app,
@@ -299,7 +298,7 @@ def main(tokens: list[str] | None = None) -> NoReturn:
     try:
         code = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
-        complain(f"{_usage(error)} (see: {' '.join(('vedette', *(error.command_chain or ())))} --help)")
+        complain(mistakes.explained(error))
         sys.exit(2)
     except Interrupted as error:
         with suppress(OSError):  # the terminal may be gone
@@ -336,17 +335,3 @@ def main(tokens: list[str] | None = None) -> NoReturn:
 def _is_full(error: Exception) -> TypeGuard[OSError]:
     """Return whether there is no room for the output: of a file that is named, its command says so."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT) and not error.filename
-
-
-def _usage(error: CycloptsError) -> str:
-    if isinstance(error, UnknownCommandError) and error.app and error.unused_tokens:
-        return _unknown(error.unused_tokens[0], [name for name in error.app if not name.startswith("-")])
-    text, *_ = " ".join(str(error).split()).partition(" Available commands:")
-    text = text.rstrip(".")
-    return text[:1].lower() + text[1:]
-
-
-def _unknown(given: str, names: list[str]) -> str:
-    # Cyclopts' own text takes seconds: it imports every command, to leave out those that help does not show.
-    near = difflib.get_close_matches(given, names, n=1)
-    return f'unknown command "{given}"' + "".join(f'. Did you mean "{name}"?' for name in near)
