@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from vedette.errors import ProviderError
-from vedette.providers import Listing, Tool
+from vedette.providers import Embedded, Listing, Tool
 from vedette.providers.redaction import REDACTED
 from vedette.types import Outcome
 
@@ -115,19 +115,35 @@ def score(value: object) -> float | None:
     return float(value) if -MAX_NUMBER <= value <= MAX_NUMBER else None
 
 
-def vectors_of(told: Sequence[object], texts: Sequence[str]) -> list[list[float]]:
-    """Return the vectors in *told*, one of finite numbers for each of *texts*, all of one length.
+def embedded(
+    values: Sequence[object],
+    texts: Sequence[str],
+    *,
+    sent_at: float,
+    done_at: float,
+    prompt_tokens: int | None = None,
+    load_ms: float | None = None,
+) -> Embedded:
+    """Return the result of embedding *texts*: *values* holds a vector of finite numbers for each, all of one length.
 
-    Raises ProviderError (GARBAGE) for anything else.
+    `sent_at` and `done_at` are monotonic seconds. Raises ProviderError (GARBAGE) for anything else.
     """
-    vectors = [sequence(vector) for vector in told]
+    vectors = [sequence(vector) for vector in values]
     if len(vectors) != len(texts) or not all(vectors):
         raise ProviderError(Outcome.GARBAGE, f"{len(texts)} texts gave {len(vectors)} vectors")
     if any(score(value) is None for vector in vectors for value in vector):
         raise ProviderError(Outcome.GARBAGE, "a vector has something in it that is no number")
     if len({len(vector) for vector in vectors}) > 1:
         raise ProviderError(Outcome.GARBAGE, "the vectors differ in length")
-    return vectors
+    return Embedded(
+        sent_at=sent_at,
+        done_at=done_at,
+        vectors=len(vectors),
+        dimensions=len(vectors[0]),
+        values=vectors,
+        prompt_tokens=prompt_tokens,
+        load_ms=load_ms,
+    )
 
 
 def end_reason(value: object) -> str | None:

@@ -15,7 +15,7 @@ from vedette.errors import ProviderError
 from vedette.providers import Delta, Embedded, Finished, Generation, Reranked
 from vedette.providers._completions import Answer, refused_parameter, request_body
 from vedette.providers._http import Http
-from vedette.providers._lenient import count, mapping, score, sequence, tokens, vectors_of
+from vedette.providers._lenient import count, embedded, mapping, score, sequence, tokens
 from vedette.providers._openai_listing import OpenAIListing, refuse_error
 from vedette.providers._stream import Events
 from vedette.types import Outcome
@@ -133,15 +133,8 @@ class OpenAICalls:
         sent_at = self._clock.monotonic()
         body, done_at = await self._http.timed(path, {"model": model, "input": texts}, deadline_s=deadline_s)
         refuse_error(body)
-        vectors = vectors_of(_in_order(list(map(mapping, sequence(mapping(body).get("data"))))), texts)
-        return Embedded(
-            sent_at=sent_at,
-            done_at=done_at,
-            vectors=len(vectors),
-            dimensions=len(vectors[0]),
-            values=vectors,
-            prompt_tokens=_prompt_tokens(body),
-        )
+        vectors = _in_order(list(map(mapping, sequence(mapping(body).get("data")))))
+        return embedded(vectors, texts, sent_at=sent_at, done_at=done_at, prompt_tokens=_prompt_tokens(body))
 
 
 def _prompt_tokens(body: object) -> int | None:

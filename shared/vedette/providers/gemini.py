@@ -29,6 +29,7 @@ from vedette.providers import (
 from vedette.providers._flavours import declared
 from vedette.providers._http import Http
 from vedette.providers._lenient import (
+    embedded,
     end_reason,
     is_name,
     known,
@@ -37,7 +38,6 @@ from vedette.providers._lenient import (
     sequence,
     text,
     tokens,
-    vectors_of,
 )
 from vedette.providers._refusals import in_stream
 from vedette.providers._stream import Events
@@ -155,15 +155,8 @@ class GeminiEndpoint:
             ]
         }
         body, done_at = await self._http.timed(f"{path}:batchEmbedContents", asked, deadline_s=deadline_s)
-        told = [mapping(entry).get("values") for entry in sequence(mapping(body).get("embeddings"))]
-        vectors = vectors_of(told, texts)
-        return Embedded(
-            sent_at=sent_at,
-            done_at=done_at,
-            vectors=len(vectors),
-            dimensions=len(vectors[0]),
-            values=vectors,
-        )
+        vectors = [mapping(entry).get("values") for entry in sequence(mapping(body).get("embeddings"))]
+        return embedded(vectors, texts, sent_at=sent_at, done_at=done_at)
 
 
 class _Answer:

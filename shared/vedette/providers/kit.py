@@ -7,6 +7,7 @@ from vedette.providers._http import Http
 from vedette.providers._lenient import (
     count,
     decoded,
+    embedded,
     is_name,
     known,
     listings,
@@ -30,6 +31,7 @@ __all__ = [
     "arguments",
     "count",
     "decoded",
+    "embedded",
     "is_name",
     "known",
     "lines",

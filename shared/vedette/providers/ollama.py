@@ -36,6 +36,7 @@ from vedette.providers._lenient import (
     count,
     decimal,
     decoded,
+    embedded,
     http_date,
     is_name,
     known,
@@ -49,7 +50,6 @@ from vedette.providers._lenient import (
     text,
     tokens,
     tool_object,
-    vectors_of,
 )
 from vedette.providers._places import stands_on_own_machine
 from vedette.providers._refusals import in_stream
@@ -212,13 +212,11 @@ class OllamaEndpoint:
                 raise
             body, vectors = {}, [await self._embed_one(model, one, deadline_s) for one in texts]
             done_at = self._clock.monotonic()
-        vectors = vectors_of(vectors, texts)
-        return Embedded(
+        return embedded(
+            vectors,
+            texts,
             sent_at=sent_at,
             done_at=done_at,
-            vectors=len(vectors),
-            dimensions=len(vectors[0]),
-            values=vectors,
             prompt_tokens=tokens(mapping(body).get("prompt_eval_count")),
             load_ms=milliseconds(mapping(body).get("load_duration")),
         )
