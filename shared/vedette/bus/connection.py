@@ -1,7 +1,6 @@
 """How anything connects to NATS: services, agents and commands alike."""
 
 import asyncio
-import logging
 import re
 import ssl
 from collections import deque
@@ -33,10 +32,6 @@ RECONNECT_FOR_EVER: dict[str, Any] = {
 }
 # What nats-py raises on a message whose headers or subjects are not UTF-8.
 UNREADABLE: tuple[type[Exception], ...] = (ValueError, LookupError)
-# asyncio warns at the end of each connection that nats-py made with TLS, as of a mistake; nothing is wrong.
-logging.getLogger("asyncio").addFilter(
-    lambda record: "eof_received() has no effect" not in record.getMessage()
-)
 
 
 def servers(url: str) -> tuple[list[str], tuple[str, str] | None]:

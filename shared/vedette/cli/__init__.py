@@ -1,7 +1,6 @@
 """The command line: its commands, and what its exit codes mean."""
 
 import errno
-import logging
 import signal
 import sys
 from contextlib import suppress
@@ -293,8 +292,6 @@ _EXIT_CODES: tuple[tuple[type[VedetteError], int], ...] = (
 
 def main(tokens: list[str] | None = None) -> NoReturn:
     """Run the command in *tokens* (default: of this process) and exit with its code."""
-    # nats-py reports through its callbacks as well, of which we make our own words.
-    logging.getLogger("nats").setLevel(logging.CRITICAL)
     try:
         code = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:

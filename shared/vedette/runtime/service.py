@@ -47,6 +47,7 @@ from vedette.messages.queries import ErrorReply
 from vedette.runtime import telemetry
 from vedette.runtime.askers import REQUEST_INFO, Requests
 from vedette.runtime.connection_errors import ConnectionErrors
+from vedette.runtime.loop import quieten_libraries
 from vedette.runtime.routes import EventCodec, counted, right_clock, telling_end, traced
 from vedette.settings import Nats, Settings
 
@@ -363,6 +364,7 @@ async def open_service(name: str, settings: Settings) -> AsyncIterator[Service]:
     """
     if settings.nats.url is None:
         raise ConfigurationError(where="nats.url", problem='not set; "vedette up" starts a private server')
+    quieten_libraries()
     logger = log.logger(name)
     closing: list[Callable[[], None]] = []
     errors = ConnectionErrors()
