@@ -17,7 +17,7 @@ import preloaded
 from require import missing
 from vedette import log
 from vedette.bus.bus import Bus
-from vedette.bus.connection import RECONNECT_FOR_EVER, close
+from vedette.bus.connection import RECONNECT_UNLIMITED, close
 from vedette.bus.provisioning import ensure_durable, provision, provision_stream, streams
 from vedette.clock import SystemClock
 from vedette.demo.server import serving, weights
@@ -146,7 +146,7 @@ def settings(server: NatsServer) -> Settings:
 @pytest.fixture
 async def bus(server: NatsServer, settings: Settings) -> AsyncIterator[Bus]:
     """Yield a provisioned bus, each of whose streams is as it was when it had just been made."""
-    connection = await nats.connect(server.url("operator"), **RECONNECT_FOR_EVER)
+    connection = await nats.connect(server.url("operator"), **RECONNECT_UNLIMITED)
     await _provision(connection, settings)
     made = Bus(connection, name="test", clock=SystemClock(), log=log.logger("test"))
     yield made

@@ -260,7 +260,7 @@ class Status(StrEnum):
     UNKNOWN = "unknown"
 
 
-_FOR_EVER = timedelta(days=365)  # Ollama writes "never" as the year 2319
+_PINNED_BEYOND = timedelta(days=365)  # Ollama writes "never" as the year 2319
 
 
 class Percentiles(Value, frozen=True, kw_only=True, omit_defaults=True):
@@ -310,7 +310,7 @@ class Residency(Value, frozen=True, kw_only=True, omit_defaults=True):
         """Return whether no unloading is in sight at *now*."""
         if self.expires_at is None:
             return not self.swaps
-        return self.expires_at - now > _FOR_EVER
+        return self.expires_at - now > _PINNED_BEYOND
 
 
 class ModelLoad(Value, frozen=True, kw_only=True, omit_defaults=True):

@@ -125,11 +125,11 @@ def messages(source: str, *, everything: bool) -> Iterator[str]:
 
 
 def exception_messages() -> Iterator[str]:
-    """Yield the messages of the classes in errors.py: their docstrings."""
+    """Yield the texts of the classes in errors.py, whose braces the fields fill."""
     tree = ast.parse((ROOT / "shared/vedette/errors.py").read_text())
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
-            yield ast.get_docstring(node) or ""
+            yield from (ast.literal_eval(given.value) for given in node.keywords if given.arg == "text")
 
 
 def docstrings(source: str) -> Iterator[str]:
@@ -171,6 +171,14 @@ def test_docstrings_are_in_plain_words() -> None:
         for file in SOURCES
         for text in docstrings(file.read_text())
         for old in old_words(text)
+    ] == []
+
+
+def test_limits_are_named_min_and_max() -> None:
+    assert [
+        (file.name, name)
+        for file in SOURCES
+        for name in re.findall(r"\b_?(?:MOST|LEAST|LONGEST|FEWEST)_[A-Z_]+", file.read_text())
     ] == []
 
 

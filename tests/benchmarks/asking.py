@@ -24,7 +24,7 @@ from nats.aio.msg import Msg
 from benchmarks import questions
 
 _DRAIN_S = 20.0
-_MOST_OUTSTANDING = 4000  # of a paced client: what it cannot ask in time it counts as missed
+_MAX_OUTSTANDING = 4000  # of a paced client: what it cannot ask in time it counts as missed
 _INBOX = b"_INBOX.bench."
 _NOBODY = b"NATS/1.0 503"  # nobody listens on the subject
 
@@ -197,7 +197,7 @@ class Asker:
             due = began + number / order.per_s
             if (ahead := due - time.perf_counter()) > 0:
                 await asyncio.sleep(ahead)
-            if len(self._sent) >= _MOST_OUTSTANDING:
+            if len(self._sent) >= _MAX_OUTSTANDING:
                 missed += 1
             else:
                 send(due)

@@ -30,7 +30,7 @@ from vedette.messages.events import EndpointLoad
 from vedette.types import Outcome
 
 _SLOTS = 4
-_MOST_RUNNING = 9
+_MAX_RUNNING = 9
 _EVERY_S = 10.0
 _WARM_S = 2.0
 
@@ -173,7 +173,7 @@ class _Loads:
 
     def _next(self) -> EndpointLoad:
         endpoint, now = next(self._turns), datetime.now(UTC)
-        others = [n for n in range(1, _MOST_RUNNING + 1) if n != self._running[endpoint]]
+        others = [n for n in range(1, _MAX_RUNNING + 1) if n != self._running[endpoint]]
         running = self._running[endpoint] = self._random.choice(others)
         return EndpointLoad(
             id=ids.derive(now, "endpoint.load", endpoint),

@@ -19,7 +19,7 @@ from vedette.types import EndpointState, Listed, Outcome, RunSample
 
 # No subject may come to its limit of messages, or some would be gone before they are read.
 _EVENTS_PER_MODEL = 100
-_LEAST_MODELS = 100
+_MIN_MODELS = 100
 _OUTSTANDING = 4000
 _KINDS, _WEIGHTS = ("probed", "benchmarked", "observed"), (90, 6, 4)
 _NOW = datetime.now(UTC).replace(microsecond=0)
@@ -28,7 +28,7 @@ _RUNS = 6
 
 def models_of(number: int) -> int:
     """Return over how many models *number* events are."""
-    return max(_LEAST_MODELS, number // _EVENTS_PER_MODEL)
+    return max(_MIN_MODELS, number // _EVENTS_PER_MODEL)
 
 
 def settings(number: int) -> Settings:

@@ -41,7 +41,7 @@ SEED = 20261125
 EVENTS_PER_MODEL = 4
 _MODELS_PER_ENDPOINT = 40
 _OUTSTANDING = 4000  # publishes without an acknowledgement yet
-_LEAST_EXPECTED = 1000
+_MIN_EXPECTED = 1000
 
 
 class Line(Struct, frozen=True):
@@ -277,7 +277,7 @@ def settings(url: str, models: int) -> Settings:
 
 def expected_models(models: int) -> int:
     """Return for how many models with a whole history the streams are made."""
-    return max(_LEAST_EXPECTED, models // 20)
+    return max(_MIN_EXPECTED, models // 20)
 
 
 async def fill(connection: NatsClient, first: int, end: int) -> float:

@@ -20,7 +20,7 @@ from benchmarks.running import Bench, bench, fill, recommender, say
 from vedette.runtime.subprocesses import child
 
 _FRESH_AT = 1000  # models
-_RESTARTED_AT_MOST = 10_000  # models
+_MAX_RESTARTED_MODELS = 10_000  # models
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -136,7 +136,7 @@ _WARM_HEADER = (
 
 async def _warm(on: Bench, plan: Plan) -> str:
     """Start the recommender again and again; beside a process that imports what it imports and ends."""
-    restarts = plan.restarts if on.models <= _RESTARTED_AT_MOST else 1
+    restarts = plan.restarts if on.models <= _MAX_RESTARTED_MODELS else 1
     say(f"{on.models} models: {restarts} starts")
     started, imported = [], []
     for _ in range(restarts):

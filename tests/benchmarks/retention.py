@@ -31,7 +31,7 @@ _POLL_S = 0.005
 _EVERY_S = 0.01
 _OLD = timedelta(days=31)
 _SETTLE_S = 2.0  # connections, statements and caches are made in it
-_LONGEST_S = 300.0
+_MAX_S = 300.0
 _LEFT = "SELECT 1 FROM model_availability_history WHERE measured_at < ? LIMIT 1"
 _LOOK_EVERY_S = 0.25
 _SEEN = "SELECT event_id FROM model_availability_history WHERE measured_at >= ?"
@@ -116,7 +116,7 @@ class _Stream:
         began = looked = time.perf_counter()
         looking = asyncio.create_task(self._look())
         try:
-            while (now := time.perf_counter()) - began < (seconds or _LONGEST_S):
+            while (now := time.perf_counter()) - began < (seconds or _MAX_S):
                 for _ in range(int((now - began) * self._per_s) - published):
                     await self._publish()
                     published += 1
@@ -131,8 +131,8 @@ class _Stream:
             looking.cancel()
             with suppress(asyncio.CancelledError):
                 await looking
-        if seconds is None and took_s > _LONGEST_S:
-            raise TimeoutError(f"old rows are left after {_LONGEST_S:g} s")
+        if seconds is None and took_s > _MAX_S:
+            raise TimeoutError(f"old rows are left after {_MAX_S:g} s")
         return Latencies(ms=self._ms, took_s=took_s)
 
     async def _publish(self) -> None:

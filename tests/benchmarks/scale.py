@@ -38,7 +38,7 @@ from vedette.runtime.nats_server import NatsServer
 from vedette.runtime.subprocesses import child
 from vedette.settings import Nats, Probing, Settings
 
-_LONGEST_PHASE_S = 1800.0
+_MAX_PHASE_S = 1800.0
 _RAW_MESSAGES = 2000
 # An endpoint's jitter is at most half a minute after the slot: here it has passed, as after any start.
 _SLOT_AGE = timedelta(minutes=1)
@@ -146,7 +146,7 @@ async def measure(directory: Path, size: Size) -> None:
             await report.phase(
                 "first probes", began="discover start", subject="model.probed", of=lambda: _of(heard, "any")
             )
-            await eventually(lambda: _idle(bus), within_s=_LONGEST_PHASE_S, what="an empty queue")
+            await eventually(lambda: _idle(bus), within_s=_MAX_PHASE_S, what="an empty queue")
             await crowd.counted()
             await _tick(bus, "availability")
             await report.phase(
@@ -189,7 +189,7 @@ class _Report:
             assert self._services.returncode is None, "the services have ended"
             return len(of()) >= self._size.each * self._size.endpoints
 
-        await eventually(complete, within_s=_LONGEST_PHASE_S, what=what)
+        await eventually(complete, within_s=_MAX_PHASE_S, what=what)
         took_s = time.perf_counter() - self._heard.began[began]
         cpu = Cpu.now(self._services.pid)
         ours_s, busy = cpu.since(self._cpu)

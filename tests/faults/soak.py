@@ -35,7 +35,7 @@ from faults.publishing import STREAMS, recorded
 from faults.replicas import Replica
 from providers.fake_ollama import FakeOllama, fake_ollama
 from providers.replay import hang, reply
-from vedette.bus.connection import RECONNECT_FOR_EVER, close
+from vedette.bus.connection import RECONNECT_UNLIMITED, close
 from vedette.bus.provisioning import provision
 from vedette.runtime.subprocesses import child, last_line
 from vedette.settings import Nats, Settings
@@ -418,7 +418,7 @@ async def _end_all(on: Soak, replicas: list[Replica]) -> None:
 
 @asynccontextmanager
 async def _connected(broker: Broker) -> AsyncIterator[NatsClient]:
-    connection = await nats.connect(broker.server.url("operator"), **RECONNECT_FOR_EVER)
+    connection = await nats.connect(broker.server.url("operator"), **RECONNECT_UNLIMITED)
     try:
         yield connection
     finally:

@@ -24,7 +24,7 @@ from eventually import eventually
 from faults.breaking import Broker, Database, say_nothing
 from faults.publishing import TABLES, Publisher, events, recorded
 from redelivery import shorten_ack_wait
-from vedette.bus.connection import RECONNECT_FOR_EVER, close
+from vedette.bus.connection import RECONNECT_UNLIMITED, close
 from vedette.bus.provisioning import provision
 from vedette.messages.events import Event
 from vedette.settings import Nats, Settings
@@ -192,7 +192,7 @@ async def scene(directory: Path, database: Database, *, number: int, seed: int) 
     """Run a broker with its streams made, for *number* events into *database*."""
     async with Broker(directory / "nats") as broker:
         url = broker.server.url("operator")
-        connection = await nats.connect(url, error_cb=say_nothing, **RECONNECT_FOR_EVER)
+        connection = await nats.connect(url, error_cb=say_nothing, **RECONNECT_UNLIMITED)
         try:
             await provision(connection, Settings(nats=Nats(url=url, expected_models=_EXPECTED_MODELS)))
             yield Scene(

@@ -20,7 +20,7 @@ from faults.publishing import Publisher, events, recorded
 from faults.replicas import Replica
 from faults.storm import Findings, findings
 from redelivery import shorten_ack_wait
-from vedette.bus.connection import RECONNECT_FOR_EVER
+from vedette.bus.connection import RECONNECT_UNLIMITED
 from vedette.bus.provisioning import provision
 from vedette.client import Client
 from vedette.errors import VedetteError
@@ -106,7 +106,7 @@ async def scene(directory: Path) -> AsyncIterator[tuple[Scene, Sqlite, NatsClien
     async with AsyncExitStack() as stack:
         broker = await stack.enter_async_context(Broker(directory / "nats"))
         connection = await nats.connect(
-            broker.server.url("operator"), error_cb=say_nothing, **RECONNECT_FOR_EVER
+            broker.server.url("operator"), error_cb=say_nothing, **RECONNECT_UNLIMITED
         )
         stack.push_async_callback(connection.close)
         await provision(connection, Settings(nats=Nats(expected_models=10)))

@@ -16,7 +16,7 @@ from commands import vedette
 from eventually import eventually, until_ready
 from faults.breaking import say_nothing
 from faults.cluster import Cluster
-from vedette.bus.connection import RECONNECT_FOR_EVER, close, connect
+from vedette.bus.connection import RECONNECT_UNLIMITED, close, connect
 from vedette.bus.provisioning import provision, streams
 from vedette.errors import ProvisioningError
 from vedette.messages.channels import DURABLES
@@ -45,7 +45,7 @@ async def provisioned(directory: Path, *, store: str = "8GB") -> AsyncIterator[t
     """Run a cluster with all streams, on servers with *store* for them."""
     async with Cluster(directory, store=store) as cluster:
         connection = await nats.connect(
-            cluster.urls, error_cb=say_nothing, **(RECONNECT_FOR_EVER | {"reconnect_time_wait": 0.2})
+            cluster.urls, error_cb=say_nothing, **(RECONNECT_UNLIMITED | {"reconnect_time_wait": 0.2})
         )
         try:
 

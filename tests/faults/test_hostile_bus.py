@@ -30,7 +30,7 @@ from vedette.testing import EPOCH
 from vedette.types import ModelRef
 
 MODEL = ModelRef("host", "model:1b")
-MOST_BYTES = 1024 * 1024
+MAX_BYTES = 1024 * 1024
 STREAMS = ("MODELS", "ENDPOINTS", "JOBS", "SCHEDULE", "DEAD", "REPORTS")
 FLOOD = 20_000
 _WISH = {
@@ -105,7 +105,7 @@ def payloads(valid: bytes, rng: Random) -> Iterator[bytes]:
     )
     yield b"[" * 100_000
     yield b'{"a":' * 50_000 + b"1" + b"}" * 50_000
-    yield b'{"use_case": "' + b"x" * (MOST_BYTES - 100) + b'"}'
+    yield b'{"use_case": "' + b"x" * (MAX_BYTES - 100) + b'"}'
     document = json.loads(valid)
     for key in document:
         for value in (

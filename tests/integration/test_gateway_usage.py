@@ -13,7 +13,7 @@ from eventually import eventually
 from vedette import log
 from vedette.bus import permissions
 from vedette.bus.bus import Bus
-from vedette.bus.connection import RECONNECT_FOR_EVER, close, connect
+from vedette.bus.connection import RECONNECT_UNLIMITED, close, connect
 from vedette.bus.provisioning import provision
 from vedette.clock import SystemClock
 from vedette.messages.queries import Used
@@ -30,7 +30,7 @@ CALL = Used(requests=1, tokens=10, usd=0.25)
 async def replica(server: NatsServer) -> AsyncIterator[Usage]:
     """Run what one gateway shares usage with, as the user that it is; at the end it is killed."""
     connection = await nats.connect(
-        server.url("gateway"), inbox_prefix=permissions.inbox("gateway"), **RECONNECT_FOR_EVER
+        server.url("gateway"), inbox_prefix=permissions.inbox("gateway"), **RECONNECT_UNLIMITED
     )
     bus = Bus(connection, name="gateway", clock=SystemClock(), log=log.logger("gateway"))
     usage = Usage(now=lambda: NOON, replica=secrets.token_hex(6))

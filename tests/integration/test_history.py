@@ -208,7 +208,7 @@ async def test_nothing_recorded_is_an_empty_answer(store: Store) -> None:
 
 async def test_more_rows_than_may_be_told_are_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Said with the field to change; what is cut off would look like the model's silence."""
-    monkeypatch.setattr(queries, "MOST_PROBES", 2)
+    monkeypatch.setattr(queries, "MAX_PROBES", 2)
     await record(store, *(probe(NOW - n * HOUR) for n in (1, 2, 3)))
     assert await ask(store, "availability", {"model": MODEL, "since": NOW - 2.5 * HOUR})
     with pytest.raises(RequestError, match="ask for less time") as caught:

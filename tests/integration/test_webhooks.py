@@ -22,7 +22,7 @@ from eventually import eventually
 from samples import lifecycle_event
 from vedette import log
 from vedette.bus.bus import Bus
-from vedette.bus.connection import RECONNECT_FOR_EVER, close
+from vedette.bus.connection import RECONNECT_UNLIMITED, close
 from vedette.bus.publishing import headers_of
 from vedette.clock import SystemClock
 from vedette.errors import ConfigurationError
@@ -101,7 +101,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
 @asynccontextmanager
 async def console(server: NatsServer, settings: Settings) -> AsyncIterator[Webhooks]:
     """Run the webhooks of a console as one of its processes does, on a connection of its own."""
-    connection = await nats.connect(server.url("operator"), **RECONNECT_FOR_EVER)
+    connection = await nats.connect(server.url("operator"), **RECONNECT_UNLIMITED)
     bus = Bus(connection, name="console", clock=SystemClock(), log=log.logger("console"))
     webhooks = Webhooks(bus)
     try:

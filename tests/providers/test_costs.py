@@ -22,7 +22,7 @@ MIB = 1 << 20
 LENGTHS = (30_000, pytest.param(1_000_000, marks=pytest.mark.lane("faults")))
 # Ten times as much takes ten times as long, a hundred times if it is quadratic. Between them lies what a busy
 # machine adds; CPU time is counted, of which others' work takes none. Times below the floor say nothing.
-MOST_TIMES = 35
+MAX_TIMES = 35
 FLOOR_S_PER_MB = 0.02
 
 TEXTS = {
@@ -142,13 +142,13 @@ async def test_reading_a_reply_is_linear(provider: str, call: str, length: int, 
     slow, floor_s = {}, FLOOR_S_PER_MB * length / 1e6
     for name, body in documents(length).items():
         took = await cost(provider, replay, body, call)
-        if took > MOST_TIMES * floor_s:
+        if took > MAX_TIMES * floor_s:
             base = await cost(provider, replay, documents(length // 10)[name], call)
-            if took > MOST_TIMES * max(floor_s, base):
+            if took > MAX_TIMES * max(floor_s, base):
                 took = min(
                     took, await cost(provider, replay, body, call)
                 )  # a collection of garbage is no reading
-            if took > MOST_TIMES * max(floor_s, base):
+            if took > MAX_TIMES * max(floor_s, base):
                 slow[name] = (base, took)
     assert not slow
 

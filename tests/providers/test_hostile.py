@@ -16,7 +16,7 @@ from providers.conftest import opened
 from providers.replay import Handler, Replay, flood, hang, recorded_stream, reply, stream, trickle
 from vedette import providers
 from vedette.clock import SystemClock
-from vedette.endpoints import MOST_MODELS, OpenEndpoint
+from vedette.endpoints import MAX_MODELS, OpenEndpoint
 from vedette.errors import ProviderError
 from vedette.providers import Delta, Finished, Generation, ToolCall
 from vedette.providers.redaction import Secrets
@@ -135,7 +135,7 @@ async def test_endless_models_are_one_outcome(provider: str, replay: Replay) -> 
     """How many are too many is not for a server to decide."""
     path, field, key = LISTINGS[provider]
     # To read a hundred thousand takes a second; what is done with too many is the same for all providers.
-    count = 100_000 if provider == "ollama" else MOST_MODELS + 1
+    count = 100_000 if provider == "ollama" else MAX_MODELS + 1
     replay.routes["GET", path] = reply(200, {field: [{key: f"m{n}"} for n in range(count)]})
     async with opened(provider, replay.url, max_body_bytes=16 << 20) as reached:
         settings = EndpointSettings(provider=provider, url=replay.url)

@@ -23,7 +23,7 @@ from vedette.text.shown import quoted_name, shown, shown_json, shown_name
 from vedette.types import ModelRef
 from vedette_benchmarker.answered import Answered
 from vedette_benchmarker.suites import Item, Suite, arithmetic, choice
-from vedette_benchmarker.suites.checks import MOST_CHARS
+from vedette_benchmarker.suites.checks import MAX_CHARS
 from vedette_benchmarker.suites.registry import SUITES
 from vedette_discoverer.licences import identifier
 
@@ -119,7 +119,7 @@ def grading(suite: Suite) -> Callable[[str], object]:
 @pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.kind)
 @pytest.mark.fault("a model's answer that is made to cost much to grade", "I5", "I13")
 def test_grading_an_answer_is_linear(suite: Suite) -> None:
-    assert not superlinear(grading(suite), MOST_CHARS, floor_s=0.003)
+    assert not superlinear(grading(suite), MAX_CHARS, floor_s=0.003)
 
 
 @pytest.mark.fault(
@@ -132,7 +132,7 @@ def test_grading_an_answer_is_linear(suite: Suite) -> None:
     ),
 )
 def test_combining_marks_are_normalised_in_linear_time() -> None:
-    assert not superlinear(grading(choice.SUITE), MOST_CHARS, floor_s=0.003)
+    assert not superlinear(grading(choice.SUITE), MAX_CHARS, floor_s=0.003)
 
 
 def hedged(sentence: str) -> bool:
@@ -152,4 +152,4 @@ def hedged(sentence: str) -> bool:
     without=("vedette_benchmarker.suites.checks:_hedged", hedged),
 )
 def test_alternatives_are_found_in_linear_time() -> None:
-    assert not superlinear(grading(arithmetic.SUITE), MOST_CHARS, floor_s=0.003)
+    assert not superlinear(grading(arithmetic.SUITE), MAX_CHARS, floor_s=0.003)

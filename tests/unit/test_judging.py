@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from catalogues import EPOCH, Pair, Recommender, catalogue
 from samples import lifecycle_event, model_info
 from vedette.endpoints import judging
-from vedette.endpoints.gate import LONGEST_MEASUREMENT_S
+from vedette.endpoints.gate import MAX_MEASUREMENT_S
 from vedette.endpoints.judging import Contender, Session, choose
 from vedette.messages import ids
 from vedette.messages.events import ModelEvaluated, ModelJudged
@@ -356,7 +356,7 @@ def test_a_session_is_no_longer_than_a_job_may_be() -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"tasks": 40, "models": 8}, Judge)
     most = Session(use_case="chat", judge=JUDGE, pool=(JUDGE,) * 6, relatives=(JUDGE,))
-    assert most.comparisons(16) + 16 < LONGEST_MEASUREMENT_S / 5
+    assert most.comparisons(16) + 16 < MAX_MEASUREMENT_S / 5
 
 
 def judgement(session: str, strength: float, error: float = 0.3, **facts: Any) -> Judgement:

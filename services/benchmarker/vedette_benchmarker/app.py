@@ -9,7 +9,7 @@ from faststream.nats import NatsRouter
 from vedette import log
 from vedette.clock import SystemClock
 from vedette.endpoints import Endpoints, open_endpoints
-from vedette.endpoints.gate import LONGEST_MEASUREMENT_S
+from vedette.endpoints.gate import MAX_MEASUREMENT_S
 from vedette.messages.consumers import host_jobs, lifecycle, ticks
 from vedette.runtime.routes import shared_by
 from vedette.runtime.service import Service, open_service
@@ -113,7 +113,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         async def serve_hosts() -> None:
             for group in sorted({endpoint.settings.group for endpoint in endpoints} - served):
                 on_job = endpoints.during(bus, measurements.on_job)
-                await service.work(host_jobs(group), on_job, concurrency=1, timeout_s=LONGEST_MEASUREMENT_S)
+                await service.work(host_jobs(group), on_job, concurrency=1, timeout_s=MAX_MEASUREMENT_S)
                 served.add(group)
 
         async def take_on(changed: Settings) -> None:

@@ -15,7 +15,7 @@ from vedette_benchmarker.suites import Suite
 
 MISSES_KEPT = 10
 UNRUN_WEIGHT = 0.5  # of an answer whose program was read, not run
-_MOST_SHOWN = 500
+_MAX_SHOWN = 500
 _ENOUGH_TO_DISPROVE = 3  # failures without a success
 
 
@@ -106,7 +106,7 @@ def miss(suite: Suite, prompt: str, answer: str, why: str) -> Miss:
 
 def _cut(text: str) -> str:
     # A needle's haystack says nothing; its question stands at the end.
-    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN // 2]} … {text[-_MOST_SHOWN // 2 :]}"
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN // 2]} … {text[-_MAX_SHOWN // 2 :]}"
 
 
 def telling(graded: Sequence[Graded]) -> tuple[Miss, ...]:

@@ -24,7 +24,7 @@ ANSWER_TOKENS = 64
 THINKING_TOKENS = 512  # room to think before the answer
 DEADLINE_S = 120.0
 _REFUSALS = frozenset({Outcome.BAD_REQUEST, Outcome.UNSUPPORTED})
-_MOST_SHOWN = 500
+_MAX_SHOWN = 500
 _CITIES = ("Lisbon", "Oslo", "Nairobi", "Quito", "Hanoi", "Riga", "Lima", "Cairo")
 _NAMES = ("Ada", "Bruno", "Chen", "Dalia", "Emil", "Farah", "Goran", "Hana")
 _COLOURS = {"red": (220, 20, 20), "green": (20, 160, 20), "blue": (20, 40, 220)}
@@ -256,7 +256,7 @@ def _failed(before: Proof, capability: Capability, asked: str, error: ProviderEr
         capability=capability,
         asked=asked,
         proved=False if refused else None,
-        detail=error.detail[:_MOST_SHOWN],
+        detail=error.detail[:_MAX_SHOWN],
     )
     return msgspec.structs.replace(
         before,
@@ -278,7 +278,7 @@ def _attempts(call: Call, answered: Answered) -> Iterator[Attempt]:
         yield Attempt(
             capability=Capability.THINKING,
             asked=call.generation.prompt,
-            answered=answered.thinking[:_MOST_SHOWN],
+            answered=answered.thinking[:_MAX_SHOWN],
             proved=True,
         )
 
@@ -288,7 +288,7 @@ def _shown(answered: Answered) -> str:
         f"{tool.name}({msgspec.json.encode(tool.arguments).decode()})"
         for tool in answered.finished.tool_calls
     ]
-    return " ".join(filter(None, (answered.text.strip()[:_MOST_SHOWN], *called)))[: 2 * _MOST_SHOWN]
+    return " ".join(filter(None, (answered.text.strip()[:_MAX_SHOWN], *called)))[: 2 * _MAX_SHOWN]
 
 
 def claims(attempts: Sequence[Attempt]) -> dict[str, Claim]:

@@ -47,7 +47,7 @@ S = TypeVar("S", bound=Struct)
 DEADLINE_S = 25.0
 _PAGE = 50
 _KEPT_S = 10.0  # a page of the console asks a dozen times for the same moment
-_MOST_KEPT = 2  # moments
+_MAX_KEPT = 2  # moments
 
 # From a page of the past that is wanted to that page. Raises RequestError, NoAnswer where there is none now.
 Recall = Callable[[PastRequest], Awaitable[PastReply]]
@@ -127,7 +127,7 @@ class Past:
         """Return the answers as of *at*. Concurrent queries share one reading of the history."""
         made = self._kept.get(at)
         if made is None:
-            while len(self._kept) >= _MOST_KEPT:
+            while len(self._kept) >= _MAX_KEPT:
                 del self._kept[next(iter(self._kept))]
             made = self._kept[at] = asyncio.create_task(self._recalled(at))
             made.add_done_callback(partial(self._forget_later, at))

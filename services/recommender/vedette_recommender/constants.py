@@ -14,7 +14,7 @@ from vedette.types import Signal, Status
 
 HALF_TEXTS_PER_S: Final = 200.0  # texts/s, embedding models
 HALF_FAILURES: Final = 0.1  # of all calls: with one failure in ten, reliability earns one half
-LEAST_CONTEXT_TOKENS: Final = 1024  # tokens: a context that is worth nothing
+MIN_CONTEXT_TOKENS: Final = 1024  # tokens: a context that is worth nothing
 RELIABILITY_PRIOR: Final = (1.9, 0.1)  # Beta(successes, failures) before any probe: 95 %
 
 # Confidence ----------------------------------------------------------------------------------------------------
@@ -23,7 +23,7 @@ RELIABILITY_PRIOR: Final = (1.9, 0.1)  # Beta(successes, failures) before any pr
 
 EXPECTED_SPREAD: Final = 0.2  # standard deviation of the utility to expect of a speed before it is measured
 STEEPEST: Final = 0.25  # change of the utility by relative change of the value, at most: x / (x + half)
-LEAST_RUN_SPREAD: Final = 0.2  # relative; of a single run, of which no spread can be seen
+MIN_RUN_SPREAD: Final = 0.2  # relative; of a single run, of which no spread can be seen
 REPORTED_SPREAD: Final = 0.5  # relative; of what callers report
 DRIFT_PER_WEEK: Final = 0.3  # relative standard deviation by which a server's speed moves in a week
 RELIABILITY_K: Final = 20.0  # probes that are worth as much as the prior

@@ -23,7 +23,7 @@ from vedette_recommender.columns import Columns
 from vedette_recommender.constants import (
     HALF_FAILURES,
     HALF_TEXTS_PER_S,
-    LEAST_CONTEXT_TOKENS,
+    MIN_CONTEXT_TOKENS,
     RELIABILITY_WINDOW_H,
 )
 from vedette_recommender.field import Place, Terms, UseCaseScores
@@ -47,7 +47,7 @@ _BASES: Final[Mapping[str, str]] = {
     "size": "its size",
     "nothing": "nothing is known of it",
 }
-_MOST_SOURCES: Final = 2
+_MAX_SOURCES: Final = 2
 # Beyond the runner-up's reach by a hair: what ends in a tie is not won.
 _A_HAIR: Final = 1e-9
 _MIN_SHOWN_POINTS: Final = 0.1
@@ -237,7 +237,7 @@ class Account:
         here = self._known[QUALITY].expected[0].item()
         expected = f"{here:.2f} ± {self._quality_spread:.2f}"
         published = self._published
-        named = published.sources[:_MOST_SOURCES] if published.basis == "model" else ()
+        named = published.sources[:_MAX_SOURCES] if published.basis == "model" else ()
         by = ", ".join(named) or _BASES[published.basis]
         told = f"expected {expected} ({by})"
         evaluated = ("not evaluated here",) if math.isnan(raw) else self._graded()
@@ -369,8 +369,8 @@ class Account:
             case "reliability":
                 return float(1.0 - HALF_FAILURES * (1.0 - utility) / utility)
             case "context":
-                wanted = max(self._terms.wanted_context, LEAST_CONTEXT_TOKENS)
-                return float(math.ceil(LEAST_CONTEXT_TOKENS * (wanted / LEAST_CONTEXT_TOKENS) ** utility))
+                wanted = max(self._terms.wanted_context, MIN_CONTEXT_TOKENS)
+                return float(math.ceil(MIN_CONTEXT_TOKENS * (wanted / MIN_CONTEXT_TOKENS) ** utility))
             case _:
                 return utility
 

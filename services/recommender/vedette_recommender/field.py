@@ -38,7 +38,7 @@ _CACHED: Final = 8192  # models, whose weighed signals fit into the second-level
 _BLOCK: Final = 16
 _MANY: Final = 8192  # scores, from which on it pays to look at the best of each block first
 _ROOM: Final = 4  # blocks for each score that is wanted
-_MOST_KEPT: Final = 8
+_MAX_KEPT: Final = 8
 _MAY_SERVE: Final = np.array([status in STATUS_MULTIPLIERS for status in STATUSES])
 
 
@@ -506,7 +506,7 @@ class UseCaseScores:
 
 
 def _keep(kept: dict[K, V], key: K, value: V) -> None:
-    if len(kept) >= _MOST_KEPT:
+    if len(kept) >= _MAX_KEPT:
         del kept[next(iter(kept))]  # the oldest
     kept[key] = value
 

@@ -36,7 +36,7 @@ DEFAULT_STATUSES = tuple(STATUS_MULTIPLIERS)
 # What has no distance is taken to be farther than any number that is off by less than this many times itself.
 _SET_GAP: Final = 10.0
 _UNKNOWN_GAP: Final = 5.0
-_MOST_SORTED: Final = 8192
+_MAX_SORTED: Final = 8192
 
 
 class Rule(Struct, frozen=True):
@@ -129,7 +129,7 @@ class Limit(NamedTuple):
 
         Where there are too many models to sort their values in less time than filtering takes, return the limit itself.
         """
-        if columns.room > _MOST_SORTED:
+        if columns.room > _MAX_SORTED:
             return limit
         ordered = field.ordered.get(self.name)
         if ordered is None:

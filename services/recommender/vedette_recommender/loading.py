@@ -19,7 +19,7 @@ USUAL_SHARING: Final = (
 )
 BUSY_TOKENS: Final = 200.0  # of an answer that is waited for
 _USUAL_WEIGHT: Final = 1.0  # of the usual p, in sweeps of two streams
-_MOST_SHARING: Final = 1.5  # a server that swaps is worse than one that shares
+_MAX_SHARING: Final = 1.5  # a server that swaps is worse than one that shares
 _RUN_WEIGHT: Final = 0.25  # of one benchmark run beside others, in sweeps of two streams
 
 
@@ -59,8 +59,8 @@ def _measured(performance: Performance) -> Iterator[tuple[float, float]]:
 
 
 def _p(alone: float, beside: float, others: int) -> float:
-    slower = alone / beside - 1.0 if beside else _MOST_SHARING * others
-    return max(0.0, min(_MOST_SHARING, slower / others))
+    slower = alone / beside - 1.0 if beside else _MAX_SHARING * others
+    return max(0.0, min(_MAX_SHARING, slower / others))
 
 
 class Load(Value, frozen=True, kw_only=True):

@@ -32,7 +32,7 @@ _MEASURED = msgspec.json.Decoder(MeasuredRequest)
 _COUNTED = encode(ReportReply(counted=True))
 _STOPPING = encode(ReportReply(counted=False, reason="this recommender is stopping; report to the next"))
 _MEASURED_EVERY_S = 1.0
-_MOST_REPLICAS = 32  # whose last window an event names; each entry matters for a retry's time only
+_MAX_REPLICAS = 32  # whose last window an event names; each entry matters for a retry's time only
 
 
 class Reporting:
@@ -166,7 +166,7 @@ class Reporting:
         included = dict(held.event.included) if held else {}
         if included.pop(self._replica, 0) >= window:
             return None
-        newest = [*included.items(), (self._replica, window)][-_MOST_REPLICAS:]
+        newest = [*included.items(), (self._replica, window)][-_MAX_REPLICAS:]
         now, state = self._bus.clock.now(), self._catalogue.get(model)
         digest = state.info.digest if state and state.info else None
         return ModelReported(

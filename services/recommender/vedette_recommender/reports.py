@@ -22,11 +22,11 @@ from vedette_recommender.changes import GATEWAY, Heard, account_key, added, by_g
 
 N = TypeVar("N", int, float)
 MAX_PER_ASKER: Final = 20  # counted reports of one account on one model, in a window, whatever names it gives
-MOST_PER_MODEL: Final = 200  # counted reports of one model, in a window
+MAX_PER_MODEL: Final = 200  # counted reports of one model, in a window
 MAX_MEASURED_PER_MODEL: Final = 5000  # counted calls of one model by the gateway, in a window
-MOST_HELD: Final = 10_000  # models with an account and a caller's name, in a window
-LEAST_RATE_TOKENS: Final = 8  # fewer output tokens tell no rate
-LEAST_DECODE_MS: Final = 1.0  # tokens that come all at once were buffered on the way
+MAX_HELD: Final = 10_000  # models with an account and a caller's name, in a window
+MIN_RATE_TOKENS: Final = 8  # fewer output tokens tell no rate
+MIN_DECODE_MS: Final = 1.0  # tokens that come all at once were buffered on the way
 TTFT_MS_LIMITS: Final = (1.0, 600_000.0)
 OUTPUT_TPS_LIMITS: Final = (0.01, 10_000.0)
 # The caller's key, question, size or haste is at fault, not the model: no call that tells of it.
@@ -132,7 +132,7 @@ def output_tps_of(report: ReportRequest) -> float | None:
     tokens, first, last = report.output_tokens, report.ttft_ms, report.e2e_ms
     if tokens is None or first is None or last is None:
         return None
-    if tokens < LEAST_RATE_TOKENS or last - first < LEAST_DECODE_MS:
+    if tokens < MIN_RATE_TOKENS or last - first < MIN_DECODE_MS:
         return None
     return (tokens - 1) / ((last - first) / 1000)
 
@@ -223,9 +223,9 @@ class Reports:
                 return f"more than {MAX_MEASURED_PER_MODEL} calls of this model, in too short a time"
         elif callers.total() >= MAX_PER_ASKER:
             return f"more than {MAX_PER_ASKER} reports of one account about this model, in too short a time"
-        elif sum(one.total() for asked, one in counted.items() if asked != GATEWAY) >= MOST_PER_MODEL:
-            return f"more than {MOST_PER_MODEL} reports about this model, in too short a time"
-        if caller not in callers and self._held >= MOST_HELD:
+        elif sum(one.total() for asked, one in counted.items() if asked != GATEWAY) >= MAX_PER_MODEL:
+            return f"more than {MAX_PER_MODEL} reports about this model, in too short a time"
+        if caller not in callers and self._held >= MAX_HELD:
             return "too many models and callers, in too short a time"
         return None
 

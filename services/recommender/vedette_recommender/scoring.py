@@ -27,9 +27,9 @@ from vedette_recommender.constants import (
     EXPECTED_UTILITY,
     HALF_FAILURES,
     HALF_TEXTS_PER_S,
-    LEAST_CONTEXT_TOKENS,
-    LEAST_RUN_SPREAD,
     MAX_REPORTED_POINTS,
+    MIN_CONTEXT_TOKENS,
+    MIN_RUN_SPREAD,
     RELIABILITY_HALF_LIFE_S,
     RELIABILITY_K,
     RELIABILITY_PRIOR,
@@ -73,10 +73,10 @@ def succeeding(probability: Number) -> Number:
 
 def context_utility(tokens: Number, wanted: int) -> Number:
     """Return the utility of a context of *tokens* where *wanted* are all that is needed: by doublings."""
-    if wanted <= LEAST_CONTEXT_TOKENS:
+    if wanted <= MIN_CONTEXT_TOKENS:
         return np.where(np.less(tokens, wanted), 0.0, 1.0)
-    doublings = np.log2(np.maximum(tokens, 1.0) / LEAST_CONTEXT_TOKENS)
-    return np.clip(doublings / np.log2(wanted / LEAST_CONTEXT_TOKENS), 0.0, 1.0)
+    doublings = np.log2(np.maximum(tokens, 1.0) / MIN_CONTEXT_TOKENS)
+    return np.clip(doublings / np.log2(wanted / MIN_CONTEXT_TOKENS), 0.0, 1.0)
 
 
 # --- Confidence ------------------------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ def timed_confidence(n: Number, spread: Number, age_s: Number, spread_now: Numbe
 def _variance(n: Number, spread: Number) -> Number:
     """Return the relative variance of a median of *n* runs; of few, their spread says little."""
     n = np.maximum(n, 0.5)
-    return (spread**2 + LEAST_RUN_SPREAD**2 / n) / n
+    return (spread**2 + MIN_RUN_SPREAD**2 / n) / n
 
 
 def _sure(relative: Number) -> Number:

@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 MAX_EQUALS: Final = 8  # among which callers are spread
 # By how many times more than that of another equal a model's load may slow it down, while it still takes callers. Where
 # no equal is idle, there is a crowd: who leaves a busy server then meets all others who leave it at the next one.
-_MOST_SLOWER: Final = 1.9
-_MOST_SLOWER_IN_CROWD: Final = 4.0
+_MAX_SLOWER: Final = 1.9
+_MAX_SLOWER_IN_CROWD: Final = 4.0
 _PREFERENCE_POINTS: Final = 1.5  # behind at rest, for 1/e of the weight
 _BUSY: Final = 0.5  # of the slots: below it, a request more or less is over before the next load is read
 _BUSY_COUNTS: Final = 4.0
@@ -39,8 +39,8 @@ def taking(equals: Sequence[Pressed]) -> list[int]:
     """Return the places of those *equals* that take callers now."""
     least, idle = min(one.slower for one in equals), min(one.busy for one in equals) == 0.0
     if idle:
-        return [n for n, one in enumerate(equals) if one.busy < 1.0 and one.slower <= _MOST_SLOWER * least]
-    return [n for n, one in enumerate(equals) if one.slower <= _MOST_SLOWER_IN_CROWD * least]
+        return [n for n, one in enumerate(equals) if one.busy < 1.0 and one.slower <= _MAX_SLOWER * least]
+    return [n for n, one in enumerate(equals) if one.slower <= _MAX_SLOWER_IN_CROWD * least]
 
 
 def weights(behind: Sequence[float], busy: Sequence[float]) -> list[float]:

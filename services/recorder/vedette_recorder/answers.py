@@ -84,7 +84,7 @@ class Answers:
         of = _of(request)
         window = self._window(request.since, request.until, request.buckets, usual=_PERFORMANCE_USUAL)
         rows = await self._store.structs(queries.benchmarks(of, window), list[Benchmark])
-        _limit(rows, queries.MOST_ROWS)
+        _limit(rows, queries.MAX_ROWS)
         rows.sort(key=lambda row: row.measured_at)
         return history.performance(of, window, rows)
 
@@ -174,7 +174,7 @@ class Answers:
 
     async def _probe_rows(self, query: sa.Select[Any]) -> list[tuple[Any, ...]]:
         rows = await self._store.tuples(query)
-        _limit(rows, queries.MOST_PROBES)
+        _limit(rows, queries.MAX_PROBES)
         return rows
 
     async def _last(self, table: sa.Table, models: Sequence[ModelRef], at: datetime) -> Sequence[Row]:

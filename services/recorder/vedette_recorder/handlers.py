@@ -39,7 +39,7 @@ _STILL_COMING = timedelta(hours=1)
 # A longer wait would look like a service that hangs.
 _TABLES_FIRST_S = 5.0
 _FIRST_WAIT_S = 0.25
-_LONGEST_WAIT_S = 5.0
+_MAX_WAIT_S = 5.0
 T = TypeVar("T")
 
 
@@ -184,7 +184,7 @@ class Recording:
             except DatabaseUnavailable as error:
                 self._say(what, str(error))
                 await asyncio.sleep(wait_s)
-                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+                wait_s = min(2 * wait_s, _MAX_WAIT_S)
                 # Without this the broker would deliver them again, here or elsewhere.
                 for message in in_hand:
                     await message.in_progress()

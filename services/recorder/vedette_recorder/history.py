@@ -25,7 +25,7 @@ from vedette.types import NOT_DOWNTIME, UP, ModelRef, Outcome, ProbeCause, uptim
 from vedette_recorder.probes import ENDED, Ended, Probes, microseconds
 
 # Nothing is kept longer: the most that `database.retention_days` takes.
-LONGEST_WINDOW = timedelta(days=3650)
+MAX_WINDOW = timedelta(days=3650)
 PERCENTS = (50, 95)
 _FIGURES = ("output_tps", "ttft_ms", "ttft_cold_ms", "load_ms", "texts_per_s")
 _figures = attrgetter(*_FIGURES)
@@ -127,8 +127,8 @@ def window(
         raise _wrong("not a valid date in UTC") from error
     if since >= until:
         raise _wrong(f"{since:%Y-%m-%dT%H:%M:%SZ} is not before the end, {until:%Y-%m-%dT%H:%M:%SZ}{ahead}")
-    if until - since > LONGEST_WINDOW:
-        raise _wrong(f"more than {LONGEST_WINDOW.days} days before the end; history is not kept that long")
+    if until - since > MAX_WINDOW:
+        raise _wrong(f"more than {MAX_WINDOW.days} days before the end; history is not kept that long")
     return Window(since=since, until=until, buckets=buckets)
 
 

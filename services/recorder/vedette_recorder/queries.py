@@ -21,9 +21,9 @@ from vedette_recorder.tables import model_renames as renames
 from vedette_recorder.tables import probe_days as days
 
 # Reading this many takes an eighth of a second, during which other services may share the process.
-MOST_ROWS = 10_000
+MAX_ROWS = 10_000
 # Those that no packed day has: of today, and of yesterday until it is packed.
-MOST_PROBES = 200_000
+MAX_PROBES = 200_000
 
 Some = sa.Select[tuple[str, str]]  # the endpoint and the name of each
 Of = ModelRef | str | Some  # a model, all of an endpoint, or some
@@ -60,7 +60,7 @@ def stale(packed: Iterable[tuple[ModelRef, datetime]]) -> sa.Select[Any]:
 
 def _probes(where: Condition) -> sa.Select[Any]:
     columns = ("endpoint", "model", "measured_at", "outcome", "cause", "latency_ms")
-    return sa.select(*(probes.c[name] for name in columns)).where(where).limit(MOST_PROBES + 1)
+    return sa.select(*(probes.c[name] for name in columns)).where(where).limit(MAX_PROBES + 1)
 
 
 def benchmarks(of: Of, window: Window) -> sa.Select[Any]:
@@ -71,7 +71,7 @@ def benchmarks(of: Of, window: Window) -> sa.Select[Any]:
     names = (field.name for field in msgspec.structs.fields(Benchmark))
     columns = (performance.c[name] for name in names)
     where = _range(performance.c.measured_at, of, window.since, window.until)
-    return sa.select(*columns).where(where).limit(MOST_ROWS + 1)
+    return sa.select(*columns).where(where).limit(MAX_ROWS + 1)
 
 
 def _range(at: sa.Column[datetime], of: Of, since: datetime, until: datetime) -> Condition:

@@ -14,7 +14,7 @@ from vedette.messages.events import ScheduledJob, Tick
 from vedette_ticker import metrics
 from vedette_ticker.schedule import Cron, Interval, due
 
-_LONGEST_SLEEP_S = 60.0  # a stepped or resumed clock is noticed within this
+_MAX_SLEEP_S = 60.0  # a stepped or resumed clock is noticed within this
 _RETRY_AFTER_S = 2.0
 
 
@@ -49,7 +49,7 @@ class Ticker:
                 continue
             now = self._clock.now()
             wait_s = (self._slots.after(self._slots.slot(now)) - now).total_seconds()
-            await asyncio.sleep(min(max(wait_s, 0.0), _LONGEST_SLEEP_S))
+            await asyncio.sleep(min(max(wait_s, 0.0), _MAX_SLEEP_S))
 
     async def tick_if_due(self) -> Tick | None:
         """Publish the tick that is due, if one is and no replica was first; return it. Raises ClockWrong."""

@@ -49,13 +49,13 @@ class Cron:
     def missed(self, last: datetime, slot: datetime) -> int:
         """Return how many slots lie between the two, both left out; at most a thousand are counted."""
         count, moment = 0, self.after(last)
-        while moment < slot and count < _MOST_COUNTED:
+        while moment < slot and count < _MAX_COUNTED:
             count, moment = count + 1, self.after(moment)
         return count
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MOST_COUNTED = 1000
+_MAX_COUNTED = 1000
 
 
 def parse(schedule: str | float) -> Interval | Cron:

@@ -23,7 +23,7 @@ _READ_RIGHT = re.compile(r"[\w.~-]+:[\w.~-]*|[^:]*")  # a user and password of p
 _SCHEMES = ("nats", "tls", "ws", "wss")
 # A default budget of attempts ends in a client that is deaf and says nothing; a half-open server would be
 # noticed after minutes.
-RECONNECT_FOR_EVER: dict[str, Any] = {
+RECONNECT_UNLIMITED: dict[str, Any] = {
     "max_reconnect_attempts": -1,
     "reconnect_time_wait": 1,
     "ping_interval": 5,
@@ -130,7 +130,7 @@ async def open_connection(
     Raises BusUnreachable with the URL, without its secrets, and the reason; ConfigurationError for no URL.
     """
     url = settings.url or ""
-    options: dict[str, Any] = {**RECONNECT_FOR_EVER, **_GIVE_UP_SOON, "allow_reconnect": reconnect}
+    options: dict[str, Any] = {**RECONNECT_UNLIMITED, **_GIVE_UP_SOON, "allow_reconnect": reconnect}
     if settings.credentials:
         options["user_credentials"] = settings.credentials
     if login := settings.login:
@@ -184,7 +184,7 @@ async def open_connection(
     if problem := in_plain_text(connection, settings):
         await close(connection)
         raise BusUnreachable(url=without_secrets(url), problem=problem)
-    connection.options.update(RECONNECT_FOR_EVER)
+    connection.options.update(RECONNECT_UNLIMITED)
     skip_unreadable(connection)
     return connection
 

@@ -24,7 +24,7 @@ At = Annotated[
 ]
 Limit = Annotated[int, Parameter(help="Number of models to show, 1 to 100.")]
 _BOUNDS = get_args(Bound)
-_MOST_ROWS = 1000  # a table of them takes a second
+_MAX_ROWS = 1000  # a table of them takes a second
 UseCase = Annotated[str, Parameter(help="For example chat, code_generation, embedding, or one of your own.")]
 Bounding = Annotated[
     tuple[str, ...],
@@ -63,7 +63,7 @@ def models(
     limit: Annotated[
         int | None,
         Parameter(
-            help=f"Maximum number of models to list. Default: {_MOST_ROWS:,}, with --json all.",
+            help=f"Maximum number of models to list. Default: {_MAX_ROWS:,}, with --json all.",
             validator=validators.Number(gte=1),
         ),
     ] = None,
@@ -83,7 +83,7 @@ def models(
             status=status,
             sort=sort,
             descending=descending,
-            limit=limit or (None if json else _MOST_ROWS),
+            limit=limit or (None if json else _MAX_ROWS),
         )
         return _told(
             reply,

@@ -32,7 +32,7 @@ from vedette.messages import subjects
 from vedette.messages.channels import PUBLIC_ANSWERS, PUBLIC_EVENTS, QUERIES, WATCHED
 from vedette.messages.constraints import Limits
 from vedette.messages.queries import (
-    MOST_LISTED,
+    MAX_LISTED,
     AvailabilityHistory,
     BestReply,
     EndpointsReply,
@@ -191,7 +191,7 @@ class Client:
         asked = {key: value for key, value in asked.items() if value is not None}
         models: list[ModelView] = []
         while True:
-            left = MOST_LISTED if limit is None else min(limit - len(models), MOST_LISTED)
+            left = MAX_LISTED if limit is None else min(limit - len(models), MAX_LISTED)
             page = {"offset": offset + len(models), "limit": left}
             reply = await self._ask("models.list", asked | page, ModelsReply)
             models += reply.models

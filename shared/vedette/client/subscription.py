@@ -20,7 +20,7 @@ from vedette.messages.events import AnswerChanged, Event
 
 # An agent's own logging decides what becomes of a warning; structlog is set up in Vedette's processes only.
 _log = logging.getLogger("vedette.watching")
-MOST_WAITING = 10_000  # events; a probe of as many models
+MAX_WAITING = 10_000  # events; a probe of as many models
 
 
 _STREAM, _SUBJECT, _SEQUENCE = "Nats-Stream", "Nats-Subject", "Nats-Sequence"
@@ -53,7 +53,7 @@ class Watching:
         connected: Callable[[], Awaitable[NatsClient]],
         subjects: Sequence[str],
         *,
-        most_waiting: int = MOST_WAITING,
+        most_waiting: int = MAX_WAITING,
     ) -> None:
         self._connected = connected
         self._subjects = subjects

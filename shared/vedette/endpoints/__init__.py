@@ -28,7 +28,7 @@ from vedette.settings import Defined, EndpointSettings, Outbound, Settings
 from vedette.types import EndpointState, Listed, ModelInfo, ModelRef, Occupancy, Outcome, Use
 
 # Of one endpoint. Each becomes an event, a subject and memory in every service: a server must not decide how much.
-MOST_MODELS = 10_000
+MAX_MODELS = 10_000
 # An observation holds the listing and the models missing from it, and must fit a message of 1 MiB whatever they are.
 MAX_LISTING_BYTES = 420_000
 # How much later than another replica one may take on a changed configuration: kubelet takes a minute or two.
@@ -140,9 +140,9 @@ class OpenEndpoint:
         if listed is None:
             listed = await self.endpoint.list_models()
         listing = [entry for entry in listed if not self._excluded(entry)]
-        if len(listing) > MOST_MODELS:
+        if len(listing) > MAX_MODELS:
             problem = (
-                f"{len(listing):,} models are listed, more than {MOST_MODELS:,}; `exclude` leaves some out"
+                f"{len(listing):,} models are listed, more than {MAX_MODELS:,}; `exclude` leaves some out"
             )
             raise ProviderError(Outcome.TOO_LARGE, problem)
         size = len(msgspec.json.encode([Listed(name=e.name, digest=e.digest) for e in listing]))

@@ -15,8 +15,8 @@ from vedette.types import EndpointState, Exchange, Listed, Outcome, Use
 # A key that was refused will be refused again; new configuration lifts the pause at once (see `pause`).
 _AUTH_PAUSE = timedelta(hours=1)
 _RATE_PAUSE = timedelta(minutes=1)  # for a 429 without Retry-After
-_LONGEST_PAUSE = timedelta(hours=24)  # an absurd Retry-After must not silence an endpoint permanently
-_MOST_DETAIL = 500
+_MAX_PAUSE = timedelta(hours=24)  # an absurd Retry-After must not silence an endpoint permanently
+_MAX_DETAIL = 500
 
 
 class Contact(Struct, frozen=True, kw_only=True):
@@ -71,7 +71,7 @@ def after(
         checked_at=now,
         outcome=contact.outcome,
         latency_ms=contact.latency_ms,
-        detail=contact.detail[:_MOST_DETAIL] if contact.detail else None,
+        detail=contact.detail[:_MAX_DETAIL] if contact.detail else None,
         remedy=contact.remedy,
         exchange=contact.exchange,
         server=server.product,
@@ -86,7 +86,7 @@ def after(
 def _pause_after(contact: Contact, now: datetime) -> tuple[datetime | None, str | None]:
     if contact.outcome is Outcome.AUTH_FAILED:
         return now + _AUTH_PAUSE, "the endpoint refuses the configured credentials"
-    asked = min(timedelta(seconds=contact.retry_after_s), _LONGEST_PAUSE) if contact.retry_after_s else None
+    asked = min(timedelta(seconds=contact.retry_after_s), _MAX_PAUSE) if contact.retry_after_s else None
     if contact.outcome is Outcome.NO_CREDIT:
         return now + (asked or _AUTH_PAUSE), "the account at the endpoint has no credit left"
     if contact.outcome is Outcome.RATE_LIMITED:

@@ -19,7 +19,7 @@ ANSWER_TOKENS: Final = 6_300  # terse
 THOUGHT_TOKENS: Final = 65_000  # of a model that thinks before each of 156 answers
 _EMBEDDED_TOKENS: Final = 3_000
 _MAX_NAMED: Final = 3
-_LEAST_USD: Final = 0.01
+_MIN_USD: Final = 0.01
 
 
 class Cost(Struct, frozen=True, kw_only=True):
@@ -73,7 +73,7 @@ def told(never: Sequence[ModelInfo]) -> str:
         usd=sum(cost.usd for _, cost in priced), thinking_usd=sum(cost.thinking_usd for _, cost in priced)
     )
     return (
-        f"never evaluated: {names}{more} ({total}): vedette evaluate --hosted --budget {total.usd + _LEAST_USD:.2f}, "
+        f"never evaluated: {names}{more} ({total}): vedette evaluate --hosted --budget {total.usd + _MIN_USD:.2f}, "
         "or set [evaluating] usd_per_day"
     )
 

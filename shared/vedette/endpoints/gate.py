@@ -17,7 +17,7 @@ from vedette.messages import subjects
 from vedette.messages.consumers import host_jobs
 
 # A job that was delivered longer ago has no worker: its benchmarker is gone.
-LONGEST_MEASUREMENT_S: Final = 3600.0
+MAX_MEASUREMENT_S: Final = 3600.0
 _LOOK_AGAIN_S: Final = 0.1
 PATIENCE_S: Final = 2.0
 
@@ -44,7 +44,7 @@ async def _closed_now(bus: Bus, group: str) -> str | None:
         return f"whether the host is being measured is not known: {type(error).__name__}"
     if not in_hand or delivered_at is None:
         return None
-    if bus.clock.now() - delivered_at > timedelta(seconds=LONGEST_MEASUREMENT_S):
+    if bus.clock.now() - delivered_at > timedelta(seconds=MAX_MEASUREMENT_S):
         return None
     return "the host is being measured"
 

@@ -45,7 +45,7 @@ Milliseconds = Annotated[float, Meta(gt=0, le=86_400_000)]
 Tokens = Annotated[int, Meta(ge=1, le=2**24)]
 Risk = Literal["conservative", "neutral", "explore"]
 MAX_REQUEST_BYTES = 64 * 1024
-MOST_LISTED = 1000
+MAX_LISTED = 1000
 MAX_MEASURED = 200  # reports in one request of the gateway
 
 
@@ -85,7 +85,7 @@ class ModelsRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     family: Text | None = None
     status: Status | None = None
     text: Text | None = None
-    limit: Annotated[int, Meta(ge=1, le=MOST_LISTED)] = MOST_LISTED
+    limit: Annotated[int, Meta(ge=1, le=MAX_LISTED)] = MAX_LISTED
     offset: Annotated[int, Meta(ge=0)] = 0
     sort: Annotated[SortKey, Meta(description="`uptime` is that of the last 24 h")] = SortKey.NAME
     descending: bool = False

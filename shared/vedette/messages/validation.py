@@ -20,12 +20,12 @@ from vedette.types import Capability, Evidence, ModelRef, Outcome, Status
 
 T = TypeVar("T", bound=Struct)
 # Of a reply: well under what NATS takes (1 MiB), for what it says besides.
-MOST_BYTES = 700_000
+MAX_BYTES = 700_000
 _AT = re.compile(r"(?P<reason>.*?)(?: - at (?:`key` in )?`\$(?P<path>.*)`)?\Z", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`\Z", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*)`\Z")
-_MOST_QUOTED = 64
-_MOST_COMPARED = 1000
+_MAX_QUOTED = 64
+_MAX_COMPARED = 1000
 _MAX_LISTED = 32
 _VOCABULARIES: dict[str, type[StrEnum]] = {
     "capabilities": Capability,
@@ -51,7 +51,7 @@ def decode(payload: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
         raise RequestError(code="invalid_json", message=f"the request is not JSON: {error}") from error
 
 
-def fitting(items: Iterable[T], most_bytes: int = MOST_BYTES) -> tuple[T, ...]:
+def fitting(items: Iterable[T], most_bytes: int = MAX_BYTES) -> tuple[T, ...]:
     """Return as many of *items*, from the first on, as fit a reply: at least one, so that paging advances."""
     taken: list[T] = []
     left = most_bytes
@@ -75,7 +75,7 @@ def reference(named: ModelRef | str, *, field: str = "model") -> ModelRef:
 
 def unknown_model(model: ModelRef, known: Iterable[ModelRef]) -> RequestError:
     """Return the error for a *model* that is not among the *known*."""
-    hint = nearest(str(model), [shown_name(other) for other in sorted(known)[:_MOST_COMPARED]])
+    hint = nearest(str(model), [shown_name(other) for other in sorted(known)[:_MAX_COMPARED]])
     return RequestError(code="unknown_model", message=f"no model {shown_name(model)}; {hint}", field="model")
 
 
@@ -120,7 +120,7 @@ def unknown_name(what: str, name: str, known: Iterable[str], *, field: str) -> R
 
 def nearest(name: str, known: list[str]) -> str:
     """Return a hint for a *name* that is not among the *known*: the nearest one, else the first of them."""
-    near = difflib.get_close_matches(name[:_MOST_QUOTED], known, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name[:_MAX_QUOTED], known, n=1, cutoff=0.5)
     if near:
         return f'did you mean "{near[0]}"?'
     more = len(known) - _MAX_LISTED
@@ -134,7 +134,7 @@ def _refuse(problem: str, kind: Any) -> NoReturn:
     if unknown := _UNKNOWN.match(reason):
         name = unknown[1]
         known = list(_struct_at(kind, path).__struct_fields__)
-        shown = name if len(name) <= _MOST_QUOTED else f"{name[:_MOST_QUOTED]}…"
+        shown = name if len(name) <= _MAX_QUOTED else f"{name[:_MAX_QUOTED]}…"
         raise RequestError(
             code="unknown_field",
             message=f"unknown field {shown!r}; {nearest(name, known)}",

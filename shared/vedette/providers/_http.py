@@ -45,8 +45,8 @@ _BY_DATE = {
     9: "check the clock of this machine and that of the server's, which made it",
     10: "renew it on the server; if it is new, check the clock of this machine",
 }
-_MOST_URLS = 256  # that are kept taken apart
-_MOST_ERROR_BYTES = 64 * 1024
+_MAX_URLS = 256  # that are kept taken apart
+_MAX_ERROR_BYTES = 64 * 1024
 _MAX_LINE_BYTES = 1024 * 1024
 _PIECE_BYTES = 64 * 1024
 # Compressions, of which zlib reads the first three. Other values of Content-Encoding ("utf-8", "none") are mistakes of
@@ -58,7 +58,7 @@ _WRITE_BASIC = (
     'the server wants a name and a password: basic = { user = "…", password = { env = "NAME" } } under its '
     "[endpoints.<name>]"
 )
-_MOST_TRANSCRIPT = 500  # characters of a request's body, and of a reply's, that a transcript keeps
+_MAX_TRANSCRIPT_CHARS = 500  # characters of a request's body, and of a reply's, that a transcript keeps
 _MAX_TRANSCRIPT_BYTES = (
     4096  # of a reply, from which those are taken: secrets are redacted before anything is cut
 )
@@ -246,7 +246,7 @@ class Http:
     def _absolute(self, path: str) -> httpx.URL:
         """Return the URL of *path*: what is asked every few seconds is taken apart once."""
         if (url := self._urls.get(path)) is None:
-            if len(self._urls) >= _MOST_URLS:
+            if len(self._urls) >= _MAX_URLS:
                 self._urls.clear()
             url = self._urls[path] = httpx.URL(f"{self._base}{path}")
         return url
@@ -259,7 +259,7 @@ class Http:
             return
         if 300 <= status < 400:
             raise self._redirected(response, told)
-        body = self._secrets.clean(await self._read(response, _MOST_ERROR_BYTES, told))
+        body = self._secrets.clean(await self._read(response, _MAX_ERROR_BYTES, told))
         found, said = judged(status, body)
         asked = ""
         if self._query and status == httpx.codes.NOT_FOUND:  # a version that the service does not know, often
@@ -371,7 +371,7 @@ class _Transcript:
 
 def _beginning(raw: bytes, secrets: Secrets) -> str:
     begun = raw[:_MAX_TRANSCRIPT_BYTES].decode(errors="replace")
-    return text(secrets.redact(begun, cut=True), _MOST_TRANSCRIPT) or ""
+    return text(secrets.redact(begun, cut=True), _MAX_TRANSCRIPT_CHARS) or ""
 
 
 def basic(user: str, password: str) -> str:

@@ -16,8 +16,8 @@ from vedette.providers import Embedded, Listing, Tool
 from vedette.providers.redaction import REDACTED
 from vedette.types import Outcome
 
-MOST_TEXT = 2048
-MOST_NAME = 512
+MAX_TEXT = 2048
+MAX_NAME = 512
 MAX_COUNT = 2**53  # as JSON's readers hold exactly; a thousand of them still add up within 64 bits
 MAX_TOKENS = 10**9  # of one reply or context; a larger count is an error of the server
 MAX_NUMBER = 1e15
@@ -73,7 +73,7 @@ def _without_surrogates(value: Any) -> Any:
     return [_without_surrogates(inner) for inner in value] if isinstance(value, list) else value
 
 
-def text(value: object, most: int = MOST_TEXT) -> str | None:
+def text(value: object, most: int = MAX_TEXT) -> str | None:
     """Return *value* if it is text with something in it, on one line, a space for each control character.
 
     A space, for without it two halves of a secret would become one after it was redacted.
@@ -245,6 +245,6 @@ def is_name(value: object) -> bool:
     """Return whether *value* can be a model's name: text of 1 to 512 characters, none of them a control."""
     return (
         isinstance(value, str)
-        and 0 < len(value) <= MOST_NAME
+        and 0 < len(value) <= MAX_NAME
         and not any(ord(c) < 32 or 127 <= ord(c) < 160 or 0xD800 <= ord(c) < 0xE000 for c in value)
     )

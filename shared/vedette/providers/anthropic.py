@@ -45,7 +45,7 @@ from vedette.types import Capability, Claim, Evidence, Outcome, Residency
 
 _VERSION = "2023-06-01"
 _PAGE = 1000
-_MOST_PAGES = 20
+_MAX_PAGES = 20
 _SOURCE = "Anthropic /v1/models"
 _EVERY_MODEL = "Anthropic's documentation: every model takes tools"
 
@@ -88,7 +88,7 @@ class AnthropicEndpoint:
         """Return the entries of the listing by name, page by page as long as a page has a new one."""
         entries: dict[str, Mapping[str, Any]] = {}
         path = f"v1/models?limit={_PAGE}"
-        for _ in range(_MOST_PAGES):
+        for _ in range(_MAX_PAGES):
             page = mapping(await self._http.get(path))
             if not isinstance(page.get("data", ""), list | None):
                 raise ProviderError(Outcome.GARBAGE, "/v1/models did not list models")

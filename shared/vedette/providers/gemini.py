@@ -44,7 +44,7 @@ from vedette.providers._stream import Events
 from vedette.types import Capability, Claim, Evidence, Kind, Outcome, Residency
 
 _PAGE = 1000
-_MOST_PAGES = 20
+_MAX_PAGES = 20
 _PREFIX = "models/"
 _SOURCE = "Gemini /v1beta/models"
 # They list generateContent as well, and answer with something other than text.
@@ -74,7 +74,7 @@ class GeminiEndpoint:
         """Return all models, page by page, by their names without `models/`."""
         entries: list[Mapping[str, Any]] = []
         path = f"v1beta/models?pageSize={_PAGE}"
-        for _ in range(_MOST_PAGES):
+        for _ in range(_MAX_PAGES):
             page = mapping(await self._http.get(path))
             if not isinstance(page.get("models"), list):
                 raise ProviderError(Outcome.GARBAGE, "/v1beta/models did not list models")

@@ -39,7 +39,7 @@ _NO_CHAT = re.compile(
 _CHAT = re.compile(r"(gpt-|chatgpt-|o\d|ft:)")
 _COMPLETION = re.compile(r"(?:ft:)?(gpt-3\.5-turbo-instruct|davinci|babbage)")
 _PERCENTILES = frozenset(Percentiles.__struct_fields__)
-_MOST_UPSTREAMS = 16  # of a model, whose published figures are kept
+_MAX_UPSTREAMS = 16  # of a model, whose published figures are kept
 
 
 def _kind(name: str) -> Kind:
@@ -127,7 +127,7 @@ class OpenRouterEndpoint(OpenAICompatibleEndpoint):
     async def published(self, model: Listing) -> tuple[Published, ...]:
         """Return uptime over a day, and latency and throughput over half an hour, of each who serves *model*."""
         told = mapping(await self._http.get(f"v1/models/{quote(model.name, safe='/:')}/endpoints"))
-        upstreams = map(mapping, sequence(mapping(told.get("data")).get("endpoints"))[:_MOST_UPSTREAMS])
+        upstreams = map(mapping, sequence(mapping(told.get("data")).get("endpoints"))[:_MAX_UPSTREAMS])
         figures = (_published(upstream, self._clock.now()) for upstream in upstreams)
         return tuple(figure for figure in figures if figure is not None)
 

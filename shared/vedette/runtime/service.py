@@ -23,7 +23,7 @@ from vedette import __version__, log, tracing
 from vedette.bus import permissions
 from vedette.bus.bus import Bus
 from vedette.bus.connection import (
-    RECONNECT_FOR_EVER,
+    RECONNECT_UNLIMITED,
     barrier,
     drain,
     in_plain_text,
@@ -394,7 +394,7 @@ async def open_service(name: str, settings: Settings) -> AsyncIterator[Service]:
         reconnected_cb=on_reconnected,
         closed_cb=on_closed,
         security=_security(settings.nats, told),
-        **RECONNECT_FOR_EVER,
+        **RECONNECT_UNLIMITED,
     )
     try:
         async with asyncio.timeout(_CONNECT_TIMEOUT_S):

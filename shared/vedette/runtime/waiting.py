@@ -14,7 +14,7 @@ T = TypeVar("T")
 # What another attempt may not meet any more. A configuration does not become right by itself.
 PASSING: tuple[type[Exception], ...] = (BusError, nats.errors.Error, OSError)
 _FIRST_S = 1.0
-_LONGEST_S = 10.0
+_MAX_S = 10.0
 
 
 async def insist(
@@ -34,7 +34,7 @@ async def insist(
         except passing as error:
             report(_reason(error), again_in_s)
         await asyncio.sleep(again_in_s)
-        again_in_s = min(_LONGEST_S, 2 * again_in_s)
+        again_in_s = min(_MAX_S, 2 * again_in_s)
 
 
 def _reason(error: Exception) -> str:

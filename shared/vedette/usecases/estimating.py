@@ -34,12 +34,12 @@ EASE_SPREAD: Final = 0.7
 # Between the shares of right answers that one model reaches in several published tests of one use case, in logits.
 # Measured from the published facts of Vedette (tests/unit/test_own_tasks.py).
 TEST_SPREAD: Final = 0.9
-MOST_RAISED: Final = 1.0  # logits; what goes beyond is not put down to the expectations but to the suites
+MAX_RAISED: Final = 1.0  # logits; what goes beyond is not put down to the expectations but to the suites
 
 _SURE: Final = 1.96  # standard deviations: 95 % of a normal distribution
 _LEAST: Final = 0.01  # an expectation is never nearer to none or all right answers
-_LEAST_SPREAD: Final = 0.15  # in logits
-_MOST_SPREAD: Final = 2.0
+_MIN_SPREAD: Final = 0.15  # in logits
+_MAX_SPREAD: Final = 2.0
 _FARTHEST: Final = 12.0  # logits
 _STEP: Final = 0.05  # logits
 _HALVINGS: Final = 44  # of 24 logits: below 1e-11
@@ -193,7 +193,7 @@ def scale(
     precision = 1.0 / (deviation**2 + 1.0 / (effective[seen] * slope))
     total = math.fsum(precision.tolist()) + 1.0 / EASE_SPREAD**2
     found = round(math.fsum(((told - middle) * precision).tolist()) / total / _STEP) * _STEP
-    raised = max(-MOST_RAISED, min(MOST_RAISED, found))
+    raised = max(-MAX_RAISED, min(MAX_RAISED, found))
     return Scale(raised, found - raised)
 
 
@@ -280,7 +280,7 @@ def _present(mix: Floats) -> list[tuple[Floats, float]]:
 
 def _expectation(expected: Floats, spread: Floats) -> tuple[Floats, Floats]:
     share = np.clip(expected, _LEAST, 1.0 - _LEAST)
-    deviation = np.clip(spread / (share * (1.0 - share)), _LEAST_SPREAD, _MOST_SPREAD)
+    deviation = np.clip(spread / (share * (1.0 - share)), _MIN_SPREAD, _MAX_SPREAD)
     return np.log(share / (1.0 - share)), deviation
 
 

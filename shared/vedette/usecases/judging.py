@@ -25,7 +25,7 @@ SLOPE: Final = 0.5  # logits of quality by logit of being preferred: prose is on
 STRENGTH_SPREAD: Final = 2.0  # standard deviation of strengths before any answer of a judge, in logits
 SURE: Final = 1.96  # standard deviations
 _LEAST: Final = 0.01
-_LEAST_ERROR: Final = 1e-3
+_MIN_ERROR: Final = 1e-3
 
 
 class Worth(NamedTuple):
@@ -60,7 +60,7 @@ def judged(
             share = _shown(target + scale.eased, mix, among)
             # Before any answer, strengths around their mean are surer than each alone.
             before = 1.0 / (STRENGTH_SPREAD**2 * (1.0 - 1.0 / len(places)))
-            surer = np.maximum(0.0, np.maximum(error, _LEAST_ERROR) ** -2 - before)
+            surer = np.maximum(0.0, np.maximum(error, _MIN_ERROR) ** -2 - before)
             answers = surer / (SLOPE**2 * np.maximum(share * (1.0 - share), _LEAST))
             rate[among], more[among] = share, np.minimum(answers, MAX_SHARE * effective[among])
     return Worth(rate, more)

@@ -32,7 +32,7 @@ from vedette_benchmarker.suites.wrapping import (
     without_notes,
 )
 
-MOST_CHARS = 20_000  # no question asks for as much; more is a model that does not stop
+MAX_CHARS = 20_000  # no question asks for as much; more is a model that does not stop
 
 Check = Callable[[Answered], Verdict]
 VectorCheck = Callable[[Sequence[Sequence[float]]], Verdict]
@@ -65,7 +65,7 @@ def by_text(judge: Callable[[str], str], *, raw: bool = False) -> Check:
     """
 
     def check(answered: Answered) -> Verdict:
-        if len(answered.text) > MOST_CHARS:
+        if len(answered.text) > MAX_CHARS:
             return _wrong("far too long")
         text = answered.text.strip() if raw else plain(answered.text)
         return _verdict(judge(text) if text else "no answer")
@@ -393,7 +393,7 @@ def uncalled(check: Check) -> Check:
 # Vectors
 
 MAX_DIMENSIONS = 16_384  # four times as many as any model has (2026)
-_LEAST_LEAD = 1e-6  # between two cosines; below it they are one number, rounded
+_MIN_LEAD = 1e-6  # between two cosines; below it they are one number, rounded
 
 
 def nearest(partner: Mapping[int, int], among: Sequence[int]) -> VectorCheck:
@@ -410,7 +410,7 @@ def nearest(partner: Mapping[int, int], among: Sequence[int]) -> VectorCheck:
         whole = [unit for unit in units if unit is not None]
         for text, right in partner.items():
             others = [_dot(whole[text], whole[other]) for other in among if other not in (text, right)]
-            if _dot(whole[text], whole[right]) - max(others, default=-1.0) <= _LEAST_LEAD:
+            if _dot(whole[text], whole[right]) - max(others, default=-1.0) <= _MIN_LEAD:
                 return _wrong(f"text {text + 1} is nearer to another than to text {right + 1}")
         return _RIGHT
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from vedette_benchmarker.answered import Answered
 from vedette_benchmarker.suites import Item, Suite, Verdict
-from vedette_benchmarker.suites.checks import MOST_CHARS, Check, by_text, choice, every, number
+from vedette_benchmarker.suites.checks import MAX_CHARS, Check, by_text, choice, every, number
 from vedette_benchmarker.suites.general_facts import FIELDS, LEVELS, Field, Names
 from vedette_benchmarker.suites.rounds import Maker, of, rounds
 from vedette_benchmarker.suites.wrapping import fold, plain, without_lead, without_notes
@@ -64,7 +64,7 @@ def _in_order(checks: Sequence[Check]) -> Check:
     """Return a check of as many answers as there are *checks*, separated by semicolons or each on its line."""
 
     def check(answered: Answered) -> Verdict:
-        if len(answered.text) > MOST_CHARS:
+        if len(answered.text) > MAX_CHARS:
             return Verdict(correct=False, why="far too long")
         text = without_notes(without_lead(plain(answered.text)))
         parts = [_PLACE.sub("", part) for part in _SEPARATED.split(text) if part.strip()]

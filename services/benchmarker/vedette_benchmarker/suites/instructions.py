@@ -11,8 +11,8 @@ from vedette_benchmarker.suites.rounds import Maker, of, rounds
 from vedette_benchmarker.suites.words import MONTHS, NOUNS
 from vedette_benchmarker.suites.wrapping import alone, fold, sentences, unwrapped, without_notes
 
-_FEWEST_WORDS = 5  # less is not a sentence
-_MOST_WORDS = 40
+_MIN_WORDS = 5  # less is not a sentence
+_MAX_WORDS = 40
 _COUNTS = {2: "twice", 3: "three times", 4: "four times", 5: "five times", 6: "six times", 7: "seven times"}
 _WORD = re.compile(r"\w+(?:['-]\w+)*")
 _BULLET = re.compile(r"\A[-*+>\u2022]\s+")
@@ -122,7 +122,7 @@ def _sentence(judge: Callable[[list[str]], str]) -> Check:
         if len(sentences(answer)) != 1:
             return "not one sentence"
         words = _words(answer)
-        if len(set(map(str.lower, words))) < min(_FEWEST_WORDS, len(words)) or len(words) > _MOST_WORDS:
+        if len(set(map(str.lower, words))) < min(_MIN_WORDS, len(words)) or len(words) > _MAX_WORDS:
             return "no sentence"
         return judge(words)
 
@@ -134,7 +134,7 @@ def _without(rng: Random) -> Item:
 
     def judge(words: list[str]) -> str:
         lower = [word.lower() for word in words]
-        if len(words) < _FEWEST_WORDS:
+        if len(words) < _MIN_WORDS:
             return "no sentence"
         if wanted not in lower:
             return f"{wanted!r} is missing"
@@ -151,7 +151,7 @@ def _begin_and_end(rng: Random) -> Item:
     first, last = rng.sample(NOUNS, 2)
 
     def judge(words: list[str]) -> str:
-        if len(words) < _FEWEST_WORDS:
+        if len(words) < _MIN_WORDS:
             return "no sentence"
         ends = (words[0].lower(), words[-1].lower())
         return "" if ends == (first, last) else f"begins with {ends[0]!r}, ends with {ends[1]!r}"
@@ -206,7 +206,7 @@ def _small_letters(rng: Random) -> Item:
     word, other = rng.sample(NOUNS, 2)
 
     def judge(words: list[str]) -> str:
-        if len(words) < _FEWEST_WORDS:
+        if len(words) < _MIN_WORDS:
             return "no sentence"
         if word not in words or other not in words:
             return f"without {word!r} and {other!r}"

@@ -31,9 +31,9 @@ from vedette_benchmarker.suites import Item, Suite
 from vedette_benchmarker.suites.checks import CHECKERS, Check
 from vedette_benchmarker.suites.registry import SUITES
 
-MOST_ITEMS = 10_000
-MOST_PROMPT_CHARS = 100_000
-MOST_TOKENS = 4096
+MAX_ITEMS = 10_000
+MAX_PROMPT_CHARS = 100_000
+MAX_TOKENS = 4096
 _KEYS = ("prompt", "checker", "expected", "max_tokens")
 _KIND = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 
@@ -69,8 +69,8 @@ def _rows(name: str, text: str) -> Sequence[Any]:
         rows = _jsonl(name, text)
     else:
         raise ConfigurationError(where=name, problem="neither .toml nor .jsonl")
-    if len(rows) > MOST_ITEMS:
-        raise ConfigurationError(where=name, problem=f"has more than {MOST_ITEMS} items")
+    if len(rows) > MAX_ITEMS:
+        raise ConfigurationError(where=name, problem=f"has more than {MAX_ITEMS} items")
     return rows
 
 
@@ -123,9 +123,9 @@ def _item(where: str, row: Any) -> Item:
 
 
 def _prompt(where: str, prompt: Any) -> str:
-    if not isinstance(prompt, str) or not prompt.strip() or len(prompt) > MOST_PROMPT_CHARS:
+    if not isinstance(prompt, str) or not prompt.strip() or len(prompt) > MAX_PROMPT_CHARS:
         raise ConfigurationError(
-            where=f"{where}: prompt", problem=f"must be a text of 1 to {MOST_PROMPT_CHARS} characters"
+            where=f"{where}: prompt", problem=f"must be a text of 1 to {MAX_PROMPT_CHARS} characters"
         )
     return prompt
 
@@ -144,9 +144,9 @@ def _check(where: str, checker: Any, expected: Any) -> Check:
 
 
 def _max_tokens(where: str, tokens: Any) -> int:
-    if isinstance(tokens, bool) or not isinstance(tokens, int) or not 1 <= tokens <= MOST_TOKENS:
+    if isinstance(tokens, bool) or not isinstance(tokens, int) or not 1 <= tokens <= MAX_TOKENS:
         raise ConfigurationError(
-            where=f"{where}: max_tokens", problem=f"must be a whole number from 1 to {MOST_TOKENS}"
+            where=f"{where}: max_tokens", problem=f"must be a whole number from 1 to {MAX_TOKENS}"
         )
     return tokens
 

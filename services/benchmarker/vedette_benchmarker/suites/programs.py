@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 
 from vedette_benchmarker.answered import Answered
 from vedette_benchmarker.suites import Verdict
-from vedette_benchmarker.suites.checks import MOST_CHARS, Check
+from vedette_benchmarker.suites.checks import MAX_CHARS, Check
 from vedette_benchmarker.suites.wrapping import fences, outside_thoughts
 
-MOST_PROGRAM_CHARS = 8_000
+MAX_PROGRAM_CHARS = 8_000
 
 _FORBIDDEN_NODES = (ast.Global, ast.Nonlocal, ast.AsyncFunctionDef, ast.ClassDef)
 _FORBIDDEN_NAMES = frozenset(
@@ -36,7 +36,7 @@ def program(text: str, name: str) -> str:
     Words, marks, examples, output and a main guard around it are left out. Of two definitions the last one counts.
     """
     text = outside_thoughts(text)
-    if len(text) > MOST_CHARS:
+    if len(text) > MAX_CHARS:
         return ""
     for read in (text, text.translate(_TYPOGRAPHY)):
         whole = [tree for one in (*fences(read), read) if (tree := _parsed(textwrap.dedent(one)))]
@@ -120,7 +120,7 @@ def function(name: str, parameters: Sequence[str], needs: Sequence[frozenset[str
 
 
 def _parsed(source: str) -> ast.Module | None:
-    if len(source) > MOST_PROGRAM_CHARS:
+    if len(source) > MAX_PROGRAM_CHARS:
         return None
     try:
         with warnings.catch_warnings():
