@@ -37,8 +37,8 @@ class KoboldCppEndpoint:
 
     async def reach(self) -> Server:
         """Return its version."""
-        told = mapping(await self._http.get("api/extra/version"))
-        return Server(product="koboldcpp", version=text(told.get("version")))
+        reply = mapping(await self._http.get("api/extra/version"))
+        return Server(product="koboldcpp", version=text(reply.get("version")))
 
     async def list_models(self) -> list[Listing]:
         """Return its one model."""
@@ -51,8 +51,8 @@ class KoboldCppEndpoint:
         """Return the context it was started with."""
         if model.name not in {entry.name for entry in await self.list_models()}:
             raise ProviderError(Outcome.NOT_FOUND, f"{model.name} is not served")
-        told = mapping(await self._http.get("api/extra/true_max_context_length"))
-        facts = known(served_context_tokens=count(told.get("value")))
+        reply = mapping(await self._http.get("api/extra/true_max_context_length"))
+        facts = known(served_context_tokens=count(reply.get("value")))
         return Described(
             kind="completion", facts=facts, sources=dict.fromkeys(facts, "koboldcpp"), locality="local"
         )

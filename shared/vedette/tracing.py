@@ -113,7 +113,7 @@ def using(provider: "TracerProvider") -> Iterator[None]:
         _spans = before
 
 
-class _Told(logging.Handler):
+class _Warnings(logging.Handler):
     """Writes what the SDK says into our log, but not each attempt of an export that fails."""
 
     def __init__(self) -> None:
@@ -147,7 +147,7 @@ def exporting() -> Iterator[None]:
     os.environ.setdefault("OTEL_SERVICE_NAME", "vedette")
     # In seconds. The last spans are tried for so long when a process ends, whose collector may be away.
     os.environ.setdefault("OTEL_EXPORTER_OTLP_TIMEOUT", "3")
-    logging.getLogger("opentelemetry").addHandler(_Told())
+    logging.getLogger("opentelemetry").addHandler(_Warnings())
     provider = TracerProvider(resource=Resource.create({"service.version": __version__}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     try:

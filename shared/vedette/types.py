@@ -368,10 +368,10 @@ UP = frozenset({Outcome.OK, Outcome.BUSY, Outcome.LOADING})
 
 def uptime(counts: Mapping[Outcome, int]) -> float | None:
     """Return the fraction of probes, counted by outcome, that found a model up; None when none was telling."""
-    telling = sum(n for outcome, n in counts.items() if outcome not in NOT_DOWNTIME)
-    if not telling:
+    counted = sum(n for outcome, n in counts.items() if outcome not in NOT_DOWNTIME)
+    if not counted:
         return None
-    return sum(n for outcome, n in counts.items() if outcome in UP) / telling
+    return sum(n for outcome, n in counts.items() if outcome in UP) / counted
 
 
 class Health(Value, frozen=True, kw_only=True):
@@ -846,7 +846,7 @@ class Occupancy(Value, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Pause(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An endpoint is left alone, until it is resumed or until a time."""
+    """An endpoint is not contacted, until it is resumed or until a time."""
 
     since: UtcTime
     by: Text = ""

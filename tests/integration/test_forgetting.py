@@ -7,7 +7,7 @@ import pytest
 from eventually import eventually
 from samples import lifecycle_event
 from vedette.bus.bus import Bus
-from vedette.cli.running import Teller
+from vedette.cli.running import News
 from vedette.messages.codec import encode
 from vedette.messages.events import EndpointObserved
 from vedette.runtime.service import open_service
@@ -46,14 +46,14 @@ async def test_a_service_forgets_models_that_were_lost_long_ago(bus: Bus, settin
 def test_the_terminal_forgets_lost_models() -> None:
     """An hour after each loss, with the next observation of an endpoint."""
     said: list[str] = []
-    teller = Teller(said.append, dict, since=EPOCH)
-    teller.tell(lifecycle_event("found", OLD, at=EPOCH), 1)
-    teller.tell(lifecycle_event("lost", OLD, at=EPOCH, revision=2), 2)
-    teller.tell(lifecycle_event("found", HERE, at=EPOCH), 3)
+    news = News(said.append, dict, since=EPOCH)
+    news.show(lifecycle_event("found", OLD, at=EPOCH), 1)
+    news.show(lifecycle_event("lost", OLD, at=EPOCH, revision=2), 2)
+    news.show(lifecycle_event("found", HERE, at=EPOCH), 3)
     for passed, remembered in ((HOUR / 2, True), (HOUR, True), (2 * HOUR, False)):
-        teller.tell(observed(EPOCH + passed), 4)
-        assert (teller.catalogue.get(OLD) is not None) is remembered, passed
-    assert teller.catalogue.get(HERE) is not None
+        news.show(observed(EPOCH + passed), 4)
+        assert (news.catalogue.get(OLD) is not None) is remembered, passed
+    assert news.catalogue.get(HERE) is not None
     assert said[:3] == ["found     box/old", "lost      box/old (absent)", "found     box/here"]
 
 

@@ -72,7 +72,7 @@ async def test_the_position_is_said_among_other_news(bus: Bus) -> None:
     began, end = asyncio.Event(), asyncio.Event()
 
     async def hold(job: Job) -> None:
-        await bus.jobs.tell(job, "started", "started")
+        await bus.jobs.publish_progress(job, "started", "started")
         began.set()
         await end.wait()
 

@@ -70,14 +70,14 @@ def test_thoughts_are_counted_where_they_may_come() -> None:
 
 
 def test_what_is_missing_is_said_with_its_cost_and_the_command() -> None:
-    assert evaluating.told([hosted(usd=1.25, thinks=False)]) == (
+    assert evaluating.never_evaluated([hosted(usd=1.25, thinks=False)]) == (
         "never evaluated: hosted/gpt-5 (about 0.10 USD): vedette evaluate --hosted --budget 0.11, "
         "or set [evaluating] usd_per_day"
     )
-    assert "0.10 USD, 0.75 if it thinks" in evaluating.told([hosted(usd=1.25)])
-    assert "price unknown: set price in [endpoints.hosted]" in evaluating.told([hosted(usd=None)])
-    assert "and 2 more" in evaluating.told([hosted(f"m{n}") for n in range(5)])
-    assert evaluating.told([]) == ""
+    assert "0.10 USD, 0.75 if it thinks" in evaluating.never_evaluated([hosted(usd=1.25)])
+    assert "price unknown: set price in [endpoints.hosted]" in evaluating.never_evaluated([hosted(usd=None)])
+    assert "and 2 more" in evaluating.never_evaluated([hosted(f"m{n}") for n in range(5)])
+    assert evaluating.never_evaluated([]) == ""
 
 
 @given(prices=st.lists(st.floats(0.01, 100), min_size=1, max_size=12), budget=st.floats(0.01, 20))

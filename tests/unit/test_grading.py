@@ -19,8 +19,8 @@ from vedette_benchmarker.grading import (
     drops,
     fold,
     miss,
+    most_useful,
     planned,
-    telling,
     together,
 )
 from vedette_benchmarker.suites import Suite
@@ -126,10 +126,10 @@ def graded(kind: str, successes: int, missed: int, capability: Capability | None
 
 def test_the_most_telling_misses_come_from_what_is_usually_right() -> None:
     """Each kind in turn, so that one bad kind does not fill the list."""
-    kept = telling([graded("bad", 0, 20), graded("good", 18, 2)])
+    kept = most_useful([graded("bad", 0, 20), graded("good", 18, 2)])
     assert [m.suite for m in kept[:4]] == ["good@1", "bad@1", "good@1", "bad@1"]
     assert len(kept) == MISSES_KEPT
-    assert telling([]) == ()
+    assert most_useful([]) == ()
 
 
 def test_a_long_prompt_keeps_its_end() -> None:

@@ -198,7 +198,7 @@ class TestChoice:
             ("strong", "judge", 2 * (4 * 2 + judging.TEST_PAIRS)),
         ]
         assert all(one.usd == 0.0 for one in takes)
-        assert "44 requests" in judging.told_session(session, takes)
+        assert "44 requests" in judging.session_summary(session, takes)
 
     def test_a_budget_is_shared_and_never_exceeded(self) -> None:
         price = Price(input_usd_per_mtok=100.0, output_usd_per_mtok=500.0, source="test")
@@ -231,7 +231,7 @@ class TestChoice:
         takes = judging.work(session, contenders, SETTINGS)
         expected = sum(one.usd or 0.0 for one in takes)
         assert judging.shares([(session, takes)], 1.1 * expected) is None
-        assert " if they think." in judging.told_session(session, takes)
+        assert " if they think." in judging.session_summary(session, takes)
 
     def test_the_same_weights_are_compared_once_wherever_they_are_served(self) -> None:
         copies = [

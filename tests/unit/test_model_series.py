@@ -13,7 +13,7 @@ def told(most: int) -> CollectorRegistry:
     answers, _ = casebook.answering(CASE)
     series, registry = ModelSeries(), CollectorRegistry()
     registry.register(series)
-    series.tell(*answers.figures(most))
+    series.update(*answers.figures(most))
     return registry
 
 

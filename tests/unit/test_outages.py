@@ -39,7 +39,7 @@ def answered(model: ModelRef, before: Outcome = Outcome.REFUSED) -> ModelProbed:
 def lines(events: Sequence[Event]) -> list[Turn | Event]:
     """Return what is shown of *events*."""
     outages = Outages()
-    return [told for event in events if (told := outages.told(event)) is not None]
+    return [told for event in events if (told := outages.to_show(event)) is not None]
 
 
 @pytest.mark.fault("an endpoint with many models goes down and comes back", "I13")

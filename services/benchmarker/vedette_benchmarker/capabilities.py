@@ -66,7 +66,9 @@ class Capabilities:
         ok = event is None or event.outcome is Outcome.OK
         return Ended(
             ok=ok,
-            detail=_told(event.attempts) if event and ok else (proof.failure.detail if proof.failure else ""),
+            detail=_summary(event.attempts)
+            if event and ok
+            else (proof.failure.detail if proof.failure else ""),
             use=cost(
                 work.endpoint.settings,
                 work.info,
@@ -84,7 +86,7 @@ class Capabilities:
         proof = Proof()
         for step, call in enumerate(made, start=1):
             await work.turn()
-            await self._bus.jobs.tell(
+            await self._bus.jobs.publish_progress(
                 work.job, "step", f"{info.model}: {call.capability}", step=step, steps=len(made)
             )
             proof = await prove(endpoint.endpoint, call, proof, endpoint.secrets)
@@ -111,10 +113,10 @@ class Capabilities:
             )
 
         event = await self._bus.publisher.advance("MODELS", subject, step)
-        self._bus.log.info("capability_check.done", model=str(info.model), claims=_told(proof.attempts))
+        self._bus.log.info("capability_check.done", model=str(info.model), claims=_summary(proof.attempts))
         return event
 
 
-def _told(attempts: tuple[Attempt, ...]) -> str:
+def _summary(attempts: tuple[Attempt, ...]) -> str:
     words = {True: "yes", False: "no", None: "nothing proved"}
     return ", ".join(f"{attempt.capability} {words[attempt.proved]}" for attempt in attempts)

@@ -31,8 +31,8 @@ def other_work(before: Activity | None, after: Activity | None, *, model: str, o
 
 def others(before: Activity | None, after: Activity | None) -> int | None:
     """Return how many other requests ran during a run, by what the endpoint reported; None where it did not."""
-    told = [seen.running for seen in (before, after) if seen is not None and seen.running is not None]
-    return max(told) if len(told) == 2 else None
+    counts = [seen.running for seen in (before, after) if seen is not None and seen.running is not None]
+    return max(counts) if len(counts) == 2 else None
 
 
 def _generated(before: Activity, after: Activity) -> int:

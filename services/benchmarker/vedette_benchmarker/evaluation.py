@@ -33,8 +33,8 @@ from vedette_benchmarker.grading import (
     first_share,
     fold,
     is_done,
+    most_useful,
     planned,
-    telling,
     together,
     ungraded,
 )
@@ -207,7 +207,7 @@ class Evaluation:
 
             async def on_trial(so_far: Graded, asked: int = asked) -> None:
                 await work.turn()
-                await self._tell(so_far, job, asked, steps)
+                await self._publish_step(so_far, job, asked, steps)
 
             held = scores.get(level.kind)
             before = held if _is_of(held, level) else None
@@ -233,7 +233,7 @@ class Evaluation:
         took_s = self._clock.monotonic() - started
         event = await self._publish(work, together(graded), spent, use, took_s)
         ok = event is None or event.outcome is Outcome.OK
-        return Ended(ok=ok, detail=_told(event) if event else "", use=use)
+        return Ended(ok=ok, detail=_summary(event) if event else "", use=use)
 
     async def _wanted(self, state: ModelState, info: ModelInfo, job: Job) -> list[tuple[Suite, int]]:
         """Return which suites to ask, and how many items of each. Raises RequestError for one that is unknown here.
@@ -282,9 +282,9 @@ class Evaluation:
         wanted = [suite for suite in self._suites if not named or suite.kind in named]
         return [suite for suite in wanted if _may_be_asked(info, suite)]
 
-    async def _tell(self, graded: Graded, job: Job, before: int, steps: int) -> None:
-        told = f"{job.model}: {graded.suite.kind} {graded.successes} of {graded.trials}"
-        await self._bus.jobs.tell(job, "step", told, step=before + graded.trials, steps=steps)
+    async def _publish_step(self, graded: Graded, job: Job, before: int, steps: int) -> None:
+        message = f"{job.model}: {graded.suite.kind} {graded.successes} of {graded.trials}"
+        await self._bus.jobs.publish_progress(job, "step", message, step=before + graded.trials, steps=steps)
 
     async def _publish(
         self, work: Work, graded: list[Graded], spent: Spent, use: Use, took_s: float
@@ -312,7 +312,7 @@ class Evaluation:
                 use=use,
                 took_s=round(took_s, 3),
                 quality=fold(
-                    previous, scores, telling(graded), at=now, digest=info.digest, server_version=version
+                    previous, scores, most_useful(graded), at=now, digest=info.digest, server_version=version
                 ),
             )
 
@@ -401,7 +401,7 @@ def _may_be_asked(info: ModelInfo, suite: Suite) -> bool:
     return needed is None or needed.value
 
 
-def _told(event: ModelEvaluated) -> str:
+def _summary(event: ModelEvaluated) -> str:
     if event.outcome is not Outcome.OK or (event.detail and not event.scores):
         return str(event.detail or event.outcome)
     scores = [f"{kind} {score.successes}/{score.trials}" for kind, score in event.scores.items()]

@@ -109,7 +109,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN // 2]} … {text[-_MAX_SHOWN // 2 :]}"
 
 
-def telling(graded: Sequence[Graded]) -> tuple[Miss, ...]:
+def most_useful(graded: Sequence[Graded]) -> tuple[Miss, ...]:
     """Return the most useful misses: of each suite in turn, first of suites in which the model is usually right."""
     by_rate = sorted(
         (g for g in graded if g.misses), key=lambda g: (-g.successes / max(1, g.trials), g.suite.kind)

@@ -38,7 +38,7 @@ from vedette_benchmarker.yielding import (
     GaveWay,
     after,
     claimed,
-    left_alone_s,
+    defer_s,
     look,
     names_of,
     ours_by_probes,
@@ -226,21 +226,23 @@ class Measurements:
         state = await self._bus.streams.read_model(job.model) if job.model else None
         endpoint, measure = self._endpoints.get(job.endpoint), self._measures.get(job.kind)
         if endpoint is None or measure is None or state is None or state.info is None or not state.present:
-            await self._bus.jobs.tell(job, "failed", f"{job.model or job.endpoint}: no such model")
+            await self._bus.jobs.publish_progress(
+                job, "failed", f"{job.model or job.endpoint}: no such model"
+            )
             return
         if state.info.url != endpoint.settings.url:
             # Whose figures those would be, only the discovery that is queued for it can say.
-            await self._bus.jobs.tell(
+            await self._bus.jobs.publish_progress(
                 job, "failed", f"{state.model}: not discovered yet at {endpoint.settings.url}"
             )
             return
         if measure.is_done(state, job):
             await self._queue_next(endpoint, job)
-            await self._bus.jobs.tell(job, "done", f"{state.model}: {job.kind} done before")
+            await self._bus.jobs.publish_progress(job, "done", f"{state.model}: {job.kind} done before")
             return
-        reason = self._left_alone(measure, endpoint, state, job)
+        reason = self._why_not(measure, endpoint, state, job)
         if reason:
-            await self._bus.jobs.tell(job, "failed", f"{state.model}: {reason}")
+            await self._bus.jobs.publish_progress(job, "failed", f"{state.model}: {reason}")
             return
         await gate.until_free(self._bus, endpoint.settings.group, within_s=self._probe_timeout_s)
         names = names_of(state, self._catalogue.of_endpoint(endpoint.name))
@@ -248,25 +250,25 @@ class Measurements:
             seen, gives_way = await self._look(endpoint, names, job)
         if gives_way is not None and job.cause != "manual":
             await account(self._bus, endpoint, looked.use, job, occupancy=seen)
-            await self._put_off(endpoint, job, gives_way)
+            await self._defer(endpoint, job, gives_way)
             return
-        await self._bus.jobs.tell(job, "started", str(state.model))
+        await self._bus.jobs.publish_progress(job, "started", str(state.model))
         if seen:
             await account(self._bus, endpoint, Use(), job, occupancy=claimed(seen, names))
         try:
             ended = await self._run(measure, endpoint, state, job, names=names, seen=seen, looked=looked.use)
         except RequestError as error:
-            await self._bus.jobs.tell(job, "failed", str(error), field=error.field)
+            await self._bus.jobs.publish_progress(job, "failed", str(error), field=error.field)
             return
         await self._take_turns(endpoint, job)
         if ended.gave_way is not None:
-            await self._put_off(endpoint, job, ended.gave_way)
+            await self._defer(endpoint, job, ended.gave_way)
             return
         await self._queue_next(endpoint, job)
         if ended.ok and job.kind == "judge" and job.cause != "manual":
             self._bus.spawn(self._judge_soon(measure, job))  # one that failed waits for the next tick
         detail = f": {ended.detail}" if ended.detail else ""
-        await self._bus.jobs.tell(job, "done" if ended.ok else "failed", f"{state.model}{detail}")
+        await self._bus.jobs.publish_progress(job, "done" if ended.ok else "failed", f"{state.model}{detail}")
 
     async def _take_turns(self, endpoint: OpenEndpoint, job: Job) -> None:
         """Let the other endpoints of the host have their turn after *job*, and the most promising of new models."""
@@ -365,7 +367,7 @@ class Measurements:
             ours |= names  # it was loaded when the job was done for the first time, up to where that ended
         held_occupancy = state.occupancy if state else None
         seen = after(held_occupancy, loaded, ours=ours, now=self._clock.now())
-        if wait_s := left_alone_s(seen, names, self._clock.now()):
+        if wait_s := defer_s(seen, names, self._clock.now()):
             return seen, GaveWay("another model is in use", wait=timedelta(seconds=wait_s))
         if used_lately(held_occupancy, loaded, names=names, ours=ours):
             return seen, busy or GaveWay("the model is in use")
@@ -380,7 +382,7 @@ class Measurements:
             return gave_way
         return None
 
-    async def _put_off(self, endpoint: OpenEndpoint, job: Job, gives_way: GaveWay) -> None:
+    async def _defer(self, endpoint: OpenEndpoint, job: Job, gives_way: GaveWay) -> None:
         """Queue *job* again later: another user needs the server.
 
         It is not given back, because its host group would wait too. After a restart, the next tick queues it.
@@ -395,7 +397,7 @@ class Measurements:
         )
         minutes = max(1, round(wait_s / 60))
         why = f"{gives_way.why} at {endpoint.name}: {job.kind} deferred for {minutes} min"
-        await self._bus.jobs.tell(job, "failed", f"{job.model}: {why}")
+        await self._bus.jobs.publish_progress(job, "failed", f"{job.model}: {why}")
         self._bus.spawn(self._queue_again(endpoint, job, wait_s))
 
     async def _queue_again(self, endpoint: OpenEndpoint, job: Job, wait_s: float) -> None:
@@ -433,7 +435,7 @@ class Measurements:
                 endpoint.job("evaluate", at=self._clock.now(), cause="tick", seed="race", model=one.model),
                 suites=tuple(dict.fromkeys(split(name)[0] for name in one.items)),
             )
-            if self._left_alone(self._measures["evaluate"], endpoint, state, job) is None:
+            if self._why_not(self._measures["evaluate"], endpoint, state, job) is None:
                 served.add(endpoint.settings.group)
                 await self._bus.publisher.enqueue(job)
 
@@ -464,7 +466,7 @@ class Measurements:
             if endpoint is None or state is None:
                 continue
             job = self._to_judge(endpoint, one)
-            if self._left_alone(self._measures["judge"], endpoint, state, job) is None:
+            if self._why_not(self._measures["judge"], endpoint, state, job) is None:
                 await self._bus.publisher.enqueue(job)
 
     def _may(self, one: Next) -> bool:
@@ -473,7 +475,7 @@ class Measurements:
         if endpoint is None or state is None or state.info is None:
             return False
         job = self._to_judge(endpoint, one)
-        return self._left_alone(self._measures["judge"], endpoint, state, job, today=False) is None
+        return self._why_not(self._measures["judge"], endpoint, state, job, today=False) is None
 
     def _to_judge(self, endpoint: OpenEndpoint, one: Next) -> Job:
         return msgspec.structs.replace(
@@ -482,7 +484,7 @@ class Measurements:
             pool=one.pool,
         )
 
-    def _left_alone(
+    def _why_not(
         self, measure: Measure, endpoint: OpenEndpoint, state: ModelState, job: Job, *, today: bool = True
     ) -> str | None:
         """Return why *job* is not done without being asked: *today*, or on any day."""

@@ -198,9 +198,9 @@ async def prove_embedding(endpoint: Endpoint, info: ModelInfo) -> Proof:
         embedded = await endpoint.embed(info.model.name, [asked], deadline_s=DEADLINE_S)
     except ProviderError as error:
         return _failed(Proof(), Capability.EMBEDDING, asked, error)
-    told = f"{embedded.dimensions} dimensions"
+    shown = f"{embedded.dimensions} dimensions"
     return Proof(
-        attempts=(Attempt(capability=Capability.EMBEDDING, asked=asked, answered=told, proved=True),),
+        attempts=(Attempt(capability=Capability.EMBEDDING, asked=asked, answered=shown, proved=True),),
         requests=1,
         prompt_tokens=embedded.prompt_tokens or 0,
         dimensions=embedded.dimensions,
@@ -216,9 +216,9 @@ async def prove_rerank(endpoint: Endpoint, info: ModelInfo) -> Proof:
     except ProviderError as error:
         return _failed(Proof(), Capability.RERANK, asked, error)
     proved = reranked.scores[1] > reranked.scores[0]
-    told = ", ".join(f"{score:.3g}" for score in reranked.scores)
+    shown = ", ".join(f"{score:.3g}" for score in reranked.scores)
     return Proof(
-        attempts=(Attempt(capability=Capability.RERANK, asked=asked, answered=told, proved=proved),),
+        attempts=(Attempt(capability=Capability.RERANK, asked=asked, answered=shown, proved=proved),),
         requests=1,
         prompt_tokens=reranked.prompt_tokens or 0,
     )

@@ -316,8 +316,8 @@ def _beside(one: Entrant, use_case: UseCase) -> float:
     speed = _USUAL if one.output_tps is None else rising(one.output_tps, use_case.half_output_tps)
     ttft = _USUAL if one.ttft_ms is None else falling(one.ttft_ms, use_case.half_ttft_ms)
     cheap = _USUAL if usd is None else falling(usd, HALF_PRICE_USD_PER_MTOK)
-    told: float = weights["speed"] * speed + weights["ttft"] * ttft + weights["price"] * cheap
-    return told
+    utility: float = weights["speed"] * speed + weights["ttft"] * ttft + weights["price"] * cheap
+    return utility
 
 
 def _within(one: Entrant, use_case: UseCase) -> float:

@@ -101,7 +101,7 @@ async def _run(request: bytes, *, patience_s: float) -> _Ended:
     try:
         async with asyncio.timeout(patience_s):
             _, said, printed, status = await asyncio.gather(
-                _tell(process, request),
+                _send(process, request),
                 _heard(process, process.stdout),
                 _heard(process, process.stderr),
                 process.wait(),
@@ -118,7 +118,7 @@ def _need_linux() -> None:
         raise NoSandbox(problem=f"the sandbox needs Linux; this is {sys.platform}")
 
 
-async def _tell(process: Process, request: bytes) -> None:
+async def _send(process: Process, request: bytes) -> None:
     if process.stdin is None:
         return
     with suppress(BrokenPipeError, ConnectionResetError):  # it ended: its exit status says why

@@ -123,12 +123,12 @@ def main() -> int:
     except OSError as error:
         return _unisolated(str(error))
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD, signal.SIGTERM))
-    status, told = os.pipe()
+    status, report_fd = os.pipe()
     init = os.fork()
     if init == 0:
         os.close(status)
-        _init(request, told, machine)
-    os.close(told)
+        _init(request, report_fd, machine)
+    os.close(report_fd)
     return _supervise(init, status, request["timeout_s"])
 
 
@@ -213,10 +213,10 @@ def _die_with(parent: int) -> None:
 
 def _supervise(init: int, status: int, timeout_s: float) -> int:
     """Wait for *init*, or until the deadline or SIGTERM; kill what is left. Nothing of it runs when this returns."""
-    told = os.read(status, 4096)
-    if told != _PROTECTED:
+    reply = os.read(status, 4096)
+    if reply != _PROTECTED:
         os.waitpid(init, 0)
-        return _unisolated(told.decode(errors="replace") or "it broke off")
+        return _unisolated(reply.decode(errors="replace") or "it broke off")
     got = signal.sigtimedwait((signal.SIGCHLD, signal.SIGTERM), timeout_s)
     os.kill(init, signal.SIGKILL)
     code = os.waitstatus_to_exitcode(os.waitpid(init, 0)[1])
@@ -230,7 +230,7 @@ def _unisolated(reason: str) -> int:
     return UNISOLATED
 
 
-def _init(request: dict[str, Any], told: int, machine: int) -> NoReturn:
+def _init(request: dict[str, Any], report_fd: int, machine: int) -> NoReturn:
     """Build the walls, run the program behind them and report by the exit status how it ended."""
     try:
         _hide_files(machine)
@@ -239,11 +239,11 @@ def _init(request: dict[str, Any], told: int, machine: int) -> NoReturn:
         _give_up_power()
         program = os.fork()
         if program == 0:
-            _program(request, told, machine)
+            _program(request, report_fd, machine)
     except OSError as error:
-        os.write(told, str(error).encode(errors="replace"))
+        os.write(report_fd, str(error).encode(errors="replace"))
         os._exit(UNISOLATED)
-    os.close(told)
+    os.close(report_fd)
     code = os.waitstatus_to_exitcode(os.waitpid(program, 0)[1])
     os._exit(KILLED_BY - code if code < 0 else ENDED)
 
@@ -335,7 +335,7 @@ def _give_up_power() -> None:
     _prctl(_PR_SET_DUMPABLE, 0)
 
 
-def _program(request: dict[str, Any], told: int, machine: int) -> NoReturn:
+def _program(request: dict[str, Any], report_fd: int, machine: int) -> NoReturn:
     """Run the program under limits and the filter. Raises OSError before it when either cannot be set."""
     os.setsid()  # out of the supervisor's process group: kill(0, …) reaches across namespaces
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGCHLD, signal.SIGTERM))
@@ -343,8 +343,8 @@ def _program(request: dict[str, Any], told: int, machine: int) -> NoReturn:
     os.dup2(2, 1)
     _limit(request["cpu_s"])
     _filter(machine)
-    os.write(told, _PROTECTED)
-    os.close(told)
+    os.write(report_fd, _PROTECTED)
+    os.close(report_fd)
     with suppress(BaseException):  # it has been answered, or there is no answer
         _answer(request["program"], request["calls"], answers)
     os._exit(0)

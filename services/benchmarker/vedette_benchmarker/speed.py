@@ -91,7 +91,9 @@ class Speed:
 
         async def on_step(step: int, _: int, message: str) -> None:
             await work.turn()
-            await self._bus.jobs.tell(job, "step", f"{info.model}: {message}", step=step, steps=steps)
+            await self._bus.jobs.publish_progress(
+                job, "step", f"{info.model}: {message}", step=step, steps=steps
+            )
 
         before = await _residency(endpoint, info)
         held = self._catalogue.endpoint(endpoint.name)
@@ -137,7 +139,7 @@ class Speed:
     ) -> ModelBenchmarked | None:
         subject = subjects.of_model("benchmarked", info.model)
         worst = next((s for s in samples if s.outcome is not Outcome.OK), samples[0])
-        told = next((s for s in samples if s.outcome is Outcome.OK), worst)
+        best = next((s for s in samples if s.outcome is Outcome.OK), worst)
         now = self._clock.now()
         sweep = Sweep(measured_at=now, loads=tuple(loads), digest=info.digest) if loads else None
 
@@ -149,7 +151,7 @@ class Speed:
                 at=now,
                 model=info.model,
                 job_id=job.id,
-                outcome=told.outcome,
+                outcome=best.outcome,
                 detail=worst.detail,
                 samples=tuple(samples),
                 resident_before=before.resident if before else None,
@@ -165,7 +167,7 @@ class Speed:
             )
 
         event = await self._bus.publisher.advance("MODELS", subject, step)
-        self._bus.log.info("benchmark.done", model=str(info.model), outcome=told.outcome)
+        self._bus.log.info("benchmark.done", model=str(info.model), outcome=best.outcome)
         return event
 
 

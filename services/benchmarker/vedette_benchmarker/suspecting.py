@@ -84,9 +84,9 @@ def _slow_under_load(
     """Yield that a server is slow: in each reading, all requests together got far fewer tokens/s than one at rest."""
     rest = performance.output_tps.median if performance.output_tps else 0.0
     rates = [worked_on(load).get(name) for load in loads[-LOADS:]]
-    told = [rate for rate in rates if rate]  # one without any token reads prompts, however fast it is
-    if rest and len(told) == LOADS and max(told) * _LOAD_TIMES <= rest:
-        yield loads[-1].at, f"its server writes {max(told):.1f} tokens/s at most while requests run"
+    known = [rate for rate in rates if rate]  # one without any token reads prompts, however fast it is
+    if rest and len(known) == LOADS and max(known) * _LOAD_TIMES <= rest:
+        yield loads[-1].at, f"its server writes {max(known):.1f} tokens/s at most while requests run"
 
 
 def _times_longer(health: Health) -> float | None:

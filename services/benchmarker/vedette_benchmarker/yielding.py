@@ -173,7 +173,7 @@ def _is_used(name: str, unloads_at: datetime | None, before: Loaded) -> bool:
     return unloads_at is not None and was is not None and unloads_at - was > _SLACK
 
 
-def left_alone_s(seen: Occupancy, names: Collection[str], now: datetime) -> float:
+def defer_s(seen: Occupancy, names: Collection[str], now: datetime) -> float:
     """Return for how many seconds a model of these *names* must not be loaded in place of others. Pure."""
     if not seen.loaded or seen.used_at is None or any(name in seen.loaded for name in names):
         return 0.0
@@ -211,9 +211,9 @@ def _is_same(at: datetime, other: datetime | None) -> bool:
 async def look(endpoint: OpenEndpoint, now: datetime) -> Loaded | None:
     """Return what is loaded at *endpoint*, or None where it does not report that."""
     try:
-        told: Mapping[str, Residency] | None = await endpoint.endpoint.resident()
+        residencies: Mapping[str, Residency] | None = await endpoint.endpoint.resident()
     except ProviderError:
         return None
-    if told is None:
+    if residencies is None:
         return None
-    return {name: one.expires_at for name, one in told.items() if one.is_resident(now)}
+    return {name: one.expires_at for name, one in residencies.items() if one.is_resident(now)}

@@ -115,13 +115,13 @@ class Discovery:
         """Discover one endpoint. Raises NotYet for one that appeared, and whose server may still be starting."""
         endpoint = self._endpoints.get(job.endpoint)
         if endpoint is None:
-            await self._bus.jobs.tell(job, "failed", f"{job.endpoint}: not a configured endpoint")
+            await self._bus.jobs.publish_progress(job, "failed", f"{job.endpoint}: not a configured endpoint")
             return
-        reason = self._paused(endpoint, job)
+        reason = self._why_paused(endpoint, job)
         if reason:
-            await self._bus.jobs.tell(job, "failed", f"{job.endpoint}: paused: {reason}")
+            await self._bus.jobs.publish_progress(job, "failed", f"{job.endpoint}: paused: {reason}")
             return
-        await self._bus.jobs.tell(job, "started", f"{job.endpoint}: listing")
+        await self._bus.jobs.publish_progress(job, "started", f"{job.endpoint}: listing")
         contact = await endpoint.contact()
         state = await observe(self._bus, endpoint, contact, job, also=self._admitting(contact.listing, job))
         if contact.listing is None:
@@ -130,7 +130,9 @@ class Discovery:
             again_s = contact_again_s(job, contact.outcome, origin, self._clock.now())
             if again_s is not None:
                 raise NotYet(wait_s=again_s, problem=contact.detail or contact.outcome)
-            await self._bus.jobs.tell(job, "failed", f"{job.endpoint}: {contact.detail or contact.outcome}")
+            await self._bus.jobs.publish_progress(
+                job, "failed", f"{job.endpoint}: {contact.detail or contact.outcome}"
+            )
             return
         admitted = _admitted(contact.listing, state)
         with counting() as sent:
@@ -143,9 +145,11 @@ class Discovery:
         if refused:
             self._bus.log.warning("names.refused", endpoint=job.endpoint, names=refused)
         too_many = f", {counted(refused, 'new name')} refused for today" if refused else ""
-        await self._bus.jobs.tell(job, "done", f"{job.endpoint}: {counted(len(admitted), 'model')}{too_many}")
+        await self._bus.jobs.publish_progress(
+            job, "done", f"{job.endpoint}: {counted(len(admitted), 'model')}{too_many}"
+        )
 
-    def _paused(self, endpoint: OpenEndpoint, job: Job) -> str | None:
+    def _why_paused(self, endpoint: OpenEndpoint, job: Job) -> str | None:
         if job.cause in ("manual", "start"):
             return None  # a person asks, or a secret may just have been replaced
         held = self._catalogue.endpoint(endpoint.name)
@@ -190,7 +194,7 @@ class Discovery:
             if isinstance(event, ModelFound) and not event.formerly:
                 found.append(event.model)
             done += 1
-            await self._bus.jobs.tell(job, "step", str(info.model), step=done, steps=len(listing))
+            await self._bus.jobs.publish_progress(job, "step", str(info.model), step=done, steps=len(listing))
 
         async with asyncio.TaskGroup() as group:
             for entry in listing:
@@ -378,16 +382,16 @@ def compose(
     """
     kind, claims = infer(described, entry.name)
     configured = endpoint.settings
-    told = {"locality": described.locality, **entry.facts, **described.facts}
+    reported = {"locality": described.locality, **entry.facts, **described.facts}
     sources = dict.fromkeys(entry.facts, "listing") | dict(described.sources)
     named = identify(
         entry.name,
         origin=described.origin,
         kind=described.kind,
-        parameters=told.get("parameters"),
-        told=told.get("quantization"),
+        parameters=reported.get("parameters"),
+        quantized_as=reported.get("quantization"),
     )
-    facts = {**named.facts, **told}
+    facts = {**named.facts, **reported}
     sources = dict(named.sources) | sources
     if kind != "embedding":
         facts.pop("embedding_dimensions", None)  # the width of a layer inside, which gives no vectors away

@@ -35,17 +35,17 @@ def listed_price(name: str, *, url: str) -> Price | None:
 
 
 def costs_nothing(
-    rates: Rates | None, told: bool | None, *, features: Features, locality: Locality
+    rates: Rates | None, declared: bool | None, *, features: Features, locality: Locality
 ) -> tuple[bool, str | None]:
-    """Return whether a call is known to cost nothing, and why, unless the provider *told* so itself.
+    """Return whether a call is known to cost nothing, and why, unless the provider *declared* so itself.
 
     Configured *rates* decide, then the provider's word, then what holds for all models of the endpoint. Pure.
     """
     if rates is not None:
         free = not (rates.input_usd_per_mtok or rates.output_usd_per_mtok)
         return free, "configuration: price"
-    if told is not None:
-        return told, None
+    if declared is not None:
+        return declared, None
     if not features.free_to_ask:
         return False, "a service beyond your own machines"
     return locality != "remote", "runs elsewhere" if locality == "remote" else "runs on a machine of your own"

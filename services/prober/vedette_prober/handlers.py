@@ -111,11 +111,11 @@ class Probes:
         """Probe one endpoint, or one model of it."""
         endpoint = self._endpoints.get(job.endpoint)
         if endpoint is None:
-            await self._bus.jobs.tell(job, "failed", f"{job.endpoint}: not a configured endpoint")
+            await self._bus.jobs.publish_progress(job, "failed", f"{job.endpoint}: not a configured endpoint")
             return
-        reason = self._left_alone(endpoint, job)
+        reason = self._why_paused(endpoint, job)
         if reason:
-            await self._bus.jobs.tell(job, "failed", f"{job.endpoint}: left alone: {reason}")
+            await self._bus.jobs.publish_progress(job, "failed", f"{job.endpoint}: paused: {reason}")
             return
         if job.cause == "tick":
             wait_s = jitter_s(job.endpoint, self.interval_s)
@@ -124,7 +124,7 @@ class Probes:
                 raise NotYet(wait_s=left_s, problem="scheduled probes are spread over their interval")
         if await self._lags(job):
             raise NotYet(wait_s=_CATCHING_UP_S, problem="the prober has not received this model yet")
-        await self._bus.jobs.tell(job, "started", f"{job.endpoint}: listing")
+        await self._bus.jobs.publish_progress(job, "started", f"{job.endpoint}: listing")
         held = self._catalogue.endpoint(endpoint.name)
         known = held.event if held and job.cause != "manual" else None
         contact = await endpoint.contact(known)
@@ -134,7 +134,9 @@ class Probes:
             await self._observe(endpoint, contact, job)
             if needs_confirmation(contact.outcome, healths):
                 self._bus.spawn(self._probe_again(endpoint, job))
-            await self._bus.jobs.tell(job, "failed", f"{job.endpoint}: {contact.detail or contact.outcome}")
+            await self._bus.jobs.publish_progress(
+                job, "failed", f"{job.endpoint}: {contact.detail or contact.outcome}"
+            )
             return
         # A model of another server's is not probed here: discovery decides whether it is the same.
         here = [s for s in models if s.info is not None and s.info.url == endpoint.settings.url]
@@ -151,7 +153,9 @@ class Probes:
         # Of many, the endpoint is probed again as a whole.
         for model in suspicious if len(suspicious) <= _MAX_APART else [None]:
             self._bus.spawn(self._probe_again(endpoint, job, model))
-        await self._bus.jobs.tell(job, "done", f"{job.endpoint}: {counted(len(models), 'model')} probed")
+        await self._bus.jobs.publish_progress(
+            job, "done", f"{job.endpoint}: {counted(len(models), 'model')} probed"
+        )
 
     async def _observe(self, endpoint: OpenEndpoint, contact: Contact, job: Job) -> None:
         """Publish the result of *contact*, and add what readings of the load used meanwhile to the endpoint's usage."""
@@ -164,7 +168,7 @@ class Probes:
 
         await observe(self._bus, endpoint, contact, job, also=also)
 
-    def _left_alone(self, endpoint: OpenEndpoint, job: Job) -> str | None:
+    def _why_paused(self, endpoint: OpenEndpoint, job: Job) -> str | None:
         if job.cause == "manual":
             return None
         held = self._catalogue.endpoint(endpoint.name)
@@ -286,7 +290,7 @@ class Probes:
             if event is not None and is_suspicious(event.health):
                 suspicious.append(state.model)
             done += 1
-            await self._bus.jobs.tell(job, "step", str(state.model), step=done, steps=len(models))
+            await self._bus.jobs.publish_progress(job, "step", str(state.model), step=done, steps=len(models))
 
         async with asyncio.TaskGroup() as group:
             for state in models:
@@ -427,9 +431,9 @@ class Round:
             sample = self._sample(error.outcome, level, took_ms, error.detail)
             return Probed(sample, residency, _transcript(sample, info, error))
         took_ms = (self._clock.monotonic() - started) * 1000
-        told = Level.RESIDENCY if level is Level.DESCRIBE and residency is not None else level
+        reached = Level.RESIDENCY if level is Level.DESCRIBE and residency is not None else level
         sample = self._sample(
-            Outcome.OK, told, took_ms, f"no answer asked for: {left_out}" if left_out else None
+            Outcome.OK, reached, took_ms, f"no answer asked for: {left_out}" if left_out else None
         )
         return Probed(
             sample,

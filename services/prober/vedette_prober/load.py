@@ -83,7 +83,7 @@ def event(
 ) -> EndpointLoad:
     """Return what *reading* says, where *before* is this replica's own reading before it, if there is one."""
     tally = charge(of_load(last), LOAD, reading.use, now)
-    told = EndpointLoad(
+    load = EndpointLoad(
         id=ids.derive(now, "endpoint.load", endpoint, seed),
         at=now,
         endpoint=endpoint,
@@ -96,11 +96,11 @@ def event(
         bytes=reading.bytes,
     )
     if reading.activity is None:
-        return told
+        return load
     seen = without(reading.own, reading.activity)
     passed_s, earlier = (reading.began - before.began, before.activity) if before else (0.0, None)
     return msgspec.structs.replace(
-        told,
+        load,
         source=seen.source,
         running=seen.running,
         waiting=seen.waiting,

@@ -89,7 +89,7 @@ class Loads:
             return False  # our own load is on its way back to us, or could not be published
         state = self._observed(name)
         if state is None or pause(state, endpoint.settings, now) is not None:
-            return False  # what it is, is not known yet; or it is to be left alone
+            return False  # what it is, is not known yet; or it is paused
         last = self._last(name)
         at = due_at(
             last,
@@ -123,7 +123,7 @@ class Loads:
             return
         every_s = next_every_s(last, reading, every_s)
         self._rests_until[name] = reading.began + every_s * (1 - JITTER)
-        told = event(
+        load = event(
             name,
             reading,
             last=last,
@@ -132,10 +132,10 @@ class Loads:
             now=self._clock.now(),
             seed=self._seed,
         )
-        LOADS.labels(told.outcome).inc()
-        if last is None or (last.outcome, last.source) != (told.outcome, told.source):
-            self._bus.log.info("load.source", endpoint=name, outcome=told.outcome, source=told.source or None)
-        await self._publish(told)
+        LOADS.labels(load.outcome).inc()
+        if last is None or (last.outcome, last.source) != (load.outcome, load.source):
+            self._bus.log.info("load.source", endpoint=name, outcome=load.outcome, source=load.source or None)
+        await self._publish(load)
 
     async def _ask(self, endpoint: OpenEndpoint) -> Reading:
         state = self._observed(endpoint.name)
@@ -143,7 +143,7 @@ class Loads:
         with counting() as sent:
             try:
                 async with endpoint.in_use(), asyncio.timeout(DEADLINE_S):
-                    seen = await self._told(endpoint, state.server if state else None)
+                    seen = await self._activity(endpoint, state.server if state else None)
             except ProviderError as error:
                 outcome = error.outcome
             except TimeoutError:
@@ -161,13 +161,13 @@ class Loads:
             use=sent.use,
         )
 
-    async def _told(self, endpoint: OpenEndpoint, server: str | None) -> Activity | None:
+    async def _activity(self, endpoint: OpenEndpoint, server: str | None) -> Activity | None:
         return None if endpoint.meter is None else await endpoint.meter.load(server)
 
-    async def _publish(self, told: EndpointLoad) -> None:
+    async def _publish(self, load: EndpointLoad) -> None:
         try:
-            await self._bus.publisher.post(told)
+            await self._bus.publisher.post(load)
         except (nats.errors.Error, ClockWrong) as error:
-            self._bus.log.debug("load.dropped", endpoint=told.endpoint, error=type(error).__name__)
+            self._bus.log.debug("load.dropped", endpoint=load.endpoint, error=type(error).__name__)
             return
-        self._published[told.endpoint] = told.id
+        self._published[load.endpoint] = load.id

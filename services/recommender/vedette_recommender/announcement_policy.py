@@ -66,8 +66,8 @@ def _reason(announced: ModelRef | None, standing: WinnerStatus) -> Reason | None
 
 def knows_more(before: AnswerChanged, as_of: AsOf) -> bool:
     """Return whether *before* was decided on something that *as_of* does not hold yet."""
-    told = before.as_of
-    return told.sequence > as_of.sequence or told.reports > as_of.reports
+    announced = before.as_of
+    return announced.sequence > as_of.sequence or announced.reports > as_of.reports
 
 
 def _renamed(_: Reason, use_case: str, announced: ModelRef | None, standing: WinnerStatus) -> str:

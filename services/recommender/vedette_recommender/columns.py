@@ -46,7 +46,7 @@ _UNKNOWN: Final = STATUSES.index(Status.UNKNOWN)
 _PLACES: Final[dict[str, int]] = {capability: place for place, capability in enumerate(CAPABILITIES)}
 _FIRST_ROWS = 256
 _UP: Final = frozenset(map(str, UP))  # the hash of a plain text is known already
-_NOT_TELLING: Final = frozenset(map(str, NOT_DOWNTIME))
+_NOT_COUNTED: Final = frozenset(map(str, NOT_DOWNTIME))
 _HOURS = 24
 _DAYS = RELIABILITY_WINDOW_H // 24 + 1
 
@@ -97,7 +97,7 @@ class Tallies:
     def __init__(self, rows: int, width: int) -> None:
         self._start = np.full((rows, width), -np.inf)
         self._up = np.zeros((rows, width), np.int32)
-        self._telling = np.zeros((rows, width), np.int32)
+        self._counted = np.zeros((rows, width), np.int32)
 
     def put(self, row: int, tallies: tuple[Tally, ...]) -> None:
         """Set those of one row: the last ones, as many as there is room for."""
@@ -105,16 +105,16 @@ class Tallies:
         self._start[row] = -np.inf
         if not last:
             return
-        counted = [_up_and_telling(tuple(tally.counts.items())) for tally in last]
+        counted = [_up_and_counted(tuple(tally.counts.items())) for tally in last]
         self._start[row, : len(last)] = [tally.start.timestamp() for tally in last]
-        self._up[row, : len(last)], self._telling[row, : len(last)] = zip(*counted, strict=True)
+        self._up[row, : len(last)], self._counted[row, : len(last)] = zip(*counted, strict=True)
 
     def before(self, moment: float, window_s: float, rows: Rows) -> tuple[Floats, Floats]:
         """Return how many probes found the model up, and how many were telling, in tallies begun in the window."""
         start = self._start[rows]
         within = (start > moment - window_s) & (start <= moment)
-        up, telling = (np.where(within, counts[rows], 0).sum(axis=1) for counts in (self._up, self._telling))
-        return up.astype(np.float64), telling.astype(np.float64)
+        up, counted = (np.where(within, counts[rows], 0).sum(axis=1) for counts in (self._up, self._counted))
+        return up.astype(np.float64), counted.astype(np.float64)
 
 
 class Columns:
@@ -374,18 +374,18 @@ class Columns:
         self.daily.put(row, seen.daily if seen else ())
 
     def _hear(self, row: int, facts: Facts) -> None:
-        told = facts.reports
-        if told is None:
+        reports = facts.reports
+        if reports is None:
             self.reported_at[row] = np.nan
             self.reported_calls[row] = self.reported_ttft_n[row] = self.reported_output_tps_n[row] = 0.0
             return
-        self.reported_at[row] = told.as_of.timestamp()
-        self.reported_calls[row] = told.calls
-        self.reported_succeeded[row] = told.succeeded
-        self.reported_ttft_n[row] = told.ttft_n
-        self.reported_ttft_ms[row] = _geometric_mean(told.ttft_log_sum, told.ttft_n)
-        self.reported_output_tps_n[row] = told.output_tps_n
-        self.reported_output_tps[row] = _geometric_mean(told.output_tps_log_sum, told.output_tps_n)
+        self.reported_at[row] = reports.as_of.timestamp()
+        self.reported_calls[row] = reports.calls
+        self.reported_succeeded[row] = reports.succeeded
+        self.reported_ttft_n[row] = reports.ttft_n
+        self.reported_ttft_ms[row] = _geometric_mean(reports.ttft_log_sum, reports.ttft_n)
+        self.reported_output_tps_n[row] = reports.output_tps_n
+        self.reported_output_tps[row] = _geometric_mean(reports.output_tps_log_sum, reports.output_tps_n)
 
     def take_moved(self) -> list[NDArray[np.intp]]:
         """Return the rows of each endpoint where a model came, went or has another speed since this was asked last."""
@@ -398,10 +398,10 @@ class Columns:
         thinks: Mask = self.claims[_PLACES[Capability.THINKING], rows] > 0
         return thinks
 
-    def told(self, rows: Rows) -> Mask:
+    def has_reports(self, rows: Rows) -> Mask:
         """Return which models in *rows* have outcome reports."""
-        told: Mask = ~np.isnan(self.reported_at[rows]) & self.present[rows]
-        return told
+        reported: Mask = ~np.isnan(self.reported_at[rows]) & self.present[rows]
+        return reported
 
     def has_in_name(self, row: int, text: str) -> bool:
         """Return whether `endpoint/name` of the model in *row* holds *text*, which is in lower case."""
@@ -422,9 +422,9 @@ class Columns:
     def _gone(self, at: float, stale_after_s: float, rows: Rows) -> Mask:
         """Return which models are known not to be loaded: by the last load, else by the last probe."""
         probed = (self.resident_until[rows] <= at) & ~self._stale(at, stale_after_s, rows)
-        told = self.load_resident[rows]
-        seen = (self.load_until[rows] >= at) & ~np.isnan(told)
-        gone: Mask = np.where(seen, told == 0.0, probed)
+        resident = self.load_resident[rows]
+        seen = (self.load_until[rows] >= at) & ~np.isnan(resident)
+        gone: Mask = np.where(seen, resident == 0.0, probed)
         return gone
 
     def pace(self, at: float, rows: Rows, *, load: bool = True) -> Pace:
@@ -482,15 +482,15 @@ def _judged_on(facts: Facts) -> tuple[object, ...]:
 
 
 @lru_cache(maxsize=4096)  # most hours and days are alike
-def _up_and_telling(counts: tuple[tuple[str, int], ...]) -> tuple[int, int]:
-    up = telling = 0
+def _up_and_counted(counts: tuple[tuple[str, int], ...]) -> tuple[int, int]:
+    up = counted = 0
     for outcome, n in counts:
         if outcome in _UP:
             up += n
-        elif outcome in _NOT_TELLING:
+        elif outcome in _NOT_COUNTED:
             continue
-        telling += n
-    return up, telling
+        counted += n
+    return up, counted
 
 
 def _resident_until(residency: Residency | None) -> float:

@@ -64,9 +64,9 @@ class _Known:
         self.terms = terms
         self.rows = np.array(rows, np.intp)
         self.known = field.evidence(self.rows, terms.wanted_context)
-        self.told = (
+        self.reported = (
             field.evidence(self.rows, terms.wanted_context, reports=True)
-            if columns.told(self.rows).any()
+            if columns.has_reports(self.rows).any()
             else self.known
         )
         self.expected_quality = field.expected_quality(self.rows)
@@ -78,9 +78,9 @@ class _Known:
 def _one(signal: Evidence, place: int) -> Evidence:
     """Return what *signal* says of the model in *place*."""
     here = slice(place, place + 1)
-    told = None if signal.told is None else signal.told[here]
+    reported = None if signal.reported is None else signal.reported[here]
     return Evidence(
-        signal.raw[here], signal.utility[here], signal.confidence[here], signal.expected[here], told
+        signal.raw[here], signal.utility[here], signal.confidence[here], signal.expected[here], reported
     )
 
 
@@ -93,8 +93,10 @@ class Account:
         self._columns = among.columns
         self._terms = among.terms
         self._known = tuple(_one(signal, place) for signal in among.known)
-        self._told = (
-            self._known if among.told is among.known else tuple(_one(signal, place) for signal in among.told)
+        self._reported = (
+            self._known
+            if among.reported is among.known
+            else tuple(_one(signal, place) for signal in among.reported)
         )
         self._expected_quality, self._quality_spread = (
             values[place].item() for values in among.expected_quality
@@ -137,7 +139,7 @@ class Account:
         known, share = self._known[place], self._terms.shares[place]
         raw = known.raw[0].item()
         if math.isnan(raw):
-            raw = self._told[place].raw[0].item()
+            raw = self._reported[place].raw[0].item()
         n, measured_at = self._samples(signal)
         points, own = (scoring.points(share, worth[place]) for worth in (self._worth, self._own))
         kind = self._kind(signal, place) if not math.isnan(raw) else self._source(place)
@@ -201,12 +203,14 @@ class Account:
 
     def _reports(self, place: int) -> float:
         """Return how many of our own samples callers' reports count for."""
-        told = self._told[place].told
-        return float(told[0]) if told is not None else 0.0
+        reported = self._reported[place].reported
+        return float(reported[0]) if reported is not None else 0.0
 
     def _note(self, place: int, raw: float, moved: float) -> str:
-        told = self._reports(place)
-        beside = f"callers' reports count for {told:.1f} samples: {moved:+.1f} points" if told > 0 else ""
+        reported = self._reports(place)
+        beside = (
+            f"callers' reports count for {reported:.1f} samples: {moved:+.1f} points" if reported > 0 else ""
+        )
         if place == QUALITY:
             return self._quality_note(raw)
         if place in (SPEED, TTFT) and math.isnan(raw):
@@ -239,9 +243,9 @@ class Account:
         published = self._published
         named = published.sources[:_MAX_SOURCES] if published.basis == "model" else ()
         by = ", ".join(named) or _BASES[published.basis]
-        told = f"expected {expected} ({by})"
+        text = f"expected {expected} ({by})"
         evaluated = ("not evaluated here",) if math.isnan(raw) else self._graded()
-        return "; ".join((told, *evaluated, *self._judged()))
+        return "; ".join((text, *evaluated, *self._judged()))
 
     def _judged(self) -> Sequence[str]:
         """Return what a judge found, and what that moves the quality by, or why it does not count."""
@@ -330,15 +334,15 @@ class Account:
         if signal in ("reliability", "price", "context"):
             return 1.0
         sure: float = self._known[place].confidence[0].item()
-        told = self._reports(place)
-        if not told or self._field.held_back(self.row, self._terms.shares):
+        reported = self._reports(place)
+        if not reported or self._field.held_back(self.row, self._terms.shares):
             return sure
         own = self._columns.runs[self.row].item()
         spread = self._columns.output_tps_spread if place == SPEED else self._columns.ttft_spread
         age_s = self._field.at - self._columns.measured_at[self.row]
         unsure = self._columns.spread_now(self._field.at, np.array([self.row]))
-        beside = scoring.timed_confidence(own + told, spread[self.row], age_s, np.max(unsure))
-        return float(beside * own / (own + told))
+        beside = scoring.timed_confidence(own + reported, spread[self.row], age_s, np.max(unsure))
+        return float(beside * own / (own + reported))
 
     def _utility_of(self, signal: Signal, value: float) -> float:
         match signal:

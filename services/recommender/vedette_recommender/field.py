@@ -102,7 +102,7 @@ class UseCaseScores:
         self._moved: Floats = np.zeros(
             (len(SIGNALS[REPORTED]), room)
         )  # what callers' reports would add to the utility
-        self._told: Mask = np.zeros(room, np.bool_)  # where they are of a model at all
+        self._reported: Mask = np.zeros(room, np.bool_)  # where they are of a model at all
         self.best_quality = 0.0  # that is to be expected of any candidate
         self.answer_s: Floats = np.full(room, np.nan)  # that a typical answer takes now
         # Kept by `filtering`: who passes where nothing special is asked.
@@ -320,14 +320,14 @@ class UseCaseScores:
 
     def _hear(self, rows: Rows) -> None:
         """Work out what callers' reports would move; of most models there are none."""
-        self._told[rows] = self._columns.told(rows)
+        self._reported[rows] = self._columns.has_reports(rows)
         self._moved[:, rows] = 0.0
-        told = _places(self._told, rows)
-        if not len(told):
+        reported = _places(self._reported, rows)
+        if not len(reported):
             return
-        known = self.evidence(told, reports=True)[REPORTED]
+        known = self.evidence(reported, reports=True)[REPORTED]
         utility = np.stack([signal.utility for signal in known])
-        self._moved[:, told] = utility - self.utility[REPORTED, told]
+        self._moved[:, reported] = utility - self.utility[REPORTED, reported]
 
     def evidence(
         self, rows: Rows, wanted_context: int | None = None, *, reports: bool = False
@@ -484,14 +484,14 @@ class UseCaseScores:
         """Return the points of all signals but the context, added up."""
         utility = _of(self.utility, rows)
         worth = scoring.points(np.array(shares)[:CONTEXT, None], 1.0)
-        told = _places(self._told, rows)
-        if len(told) > _FEW * utility.shape[1]:
+        reported = _places(self._reported, rows)
+        if len(reported) > _FEW * utility.shape[1]:
             partial = _summed(worth, self.counted(rows, shares))
         else:
             partial = _summed(worth, utility[:CONTEXT])
-            if len(told):
-                places = told if isinstance(rows, slice) else self._told[rows]
-                partial[places] = _summed(worth, self.counted(told, shares))
+            if len(reported):
+                places = reported if isinstance(rows, slice) else self._reported[rows]
+                partial[places] = _summed(worth, self.counted(reported, shares))
         return partial
 
     def context(self, rows: Rows, wanted: int) -> Floats:

@@ -59,11 +59,11 @@ class Rule(Struct, frozen=True):
 class FactRule(Rule, frozen=True):
     """A rule about something that is no number."""
 
-    tell: Callable[[int], object]
+    value: Callable[[int], object]
 
     def has(self, row: int) -> object:
         """Return what the model in *row* has."""
-        return self.tell(row)
+        return self.value(row)
 
 
 class LimitRule(Rule, frozen=True):
@@ -152,8 +152,8 @@ class Limit(NamedTuple):
 
 def uptime(columns: Columns, at: float, *, hours: int) -> Floats:
     """Return the fraction of telling probes that found each model up; NaN where none was telling."""
-    up, telling = columns.hourly.before(at, hours * 3600, ALL)
-    fraction: Floats = np.divide(up, telling, out=np.full(columns.room, np.nan), where=telling > 0)
+    up, counted = columns.hourly.before(at, hours * 3600, ALL)
+    fraction: Floats = np.divide(up, counted, out=np.full(columns.room, np.nan), where=counted > 0)
     return fraction
 
 

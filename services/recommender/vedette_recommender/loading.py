@@ -135,5 +135,5 @@ class Load(Value, frozen=True, kw_only=True):
         return f"{running or 0} running{of}" + (f", {waiting} waiting" if waiting else "")
 
 
-def _flag(told: bool | None) -> float:
-    return math.nan if told is None else float(told)
+def _flag(value: bool | None) -> float:
+    return math.nan if value is None else float(value)

@@ -19,7 +19,7 @@ class ModelSeries(Collector):
         self._figures: tuple[ModelFigures, ...] = ()
         self._winners: Mapping[str, ModelRef] = {}
 
-    def tell(self, figures: Iterable[ModelFigures], winners: Mapping[str, ModelRef]) -> None:
+    def update(self, figures: Iterable[ModelFigures], winners: Mapping[str, ModelRef]) -> None:
         """Replace what is given: the figures of models, and the best model by use case."""
         self._figures, self._winners = tuple(figures), winners
 

@@ -18,9 +18,9 @@ async def observe(current: Callable[[], tuple[Answers, Iterable[str], int]], cat
     while True:
         for _ in range(_MODELS_EVERY):
             answers, endpoints, most = current()
-            tell(answers, catalogue, endpoints)
+            update(answers, catalogue, endpoints)
             await asyncio.sleep(_EVERY_S)
-        metrics.MODEL_SERIES.tell(*answers.figures(most))
+        metrics.MODEL_SERIES.update(*answers.figures(most))
 
 
 def forget(endpoint: str) -> None:
@@ -29,7 +29,7 @@ def forget(endpoint: str) -> None:
         metrics.ENDPOINT_OK.remove(endpoint)
 
 
-def tell(answers: Answers, catalogue: Catalogue, endpoints: Iterable[str]) -> None:
+def update(answers: Answers, catalogue: Catalogue, endpoints: Iterable[str]) -> None:
     """Set the gauges to what is known now; an endpoint that was never contacted has none."""
     for status, models in answers.statuses().items():
         metrics.MODELS.labels(status).set(models)

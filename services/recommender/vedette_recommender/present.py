@@ -57,10 +57,10 @@ def _by_benchmark(own: OwnChange) -> Change:
 
 def _by_reports(watches: Mapping[Signal, Watch], measured_at: datetime | None) -> Change | None:
     """Return what reports say of the latencies; None where a benchmark knows better, or they never said anything."""
-    told = [watch for signal in ("ttft", "speed") if (watch := watches.get(signal)) and watch.changed_at]
-    if not told:
+    changed = [watch for signal in ("ttft", "speed") if (watch := watches.get(signal)) and watch.changed_at]
+    if not changed:
         return None
-    last = max(_said_at(watch) for watch in told)
+    last = max(_said_at(watch) for watch in changed)
     if measured_at is not None and measured_at >= last:
         return None
     ttft, speed = (
@@ -74,7 +74,7 @@ def _by_reports(watches: Mapping[Signal, Watch], measured_at: datetime | None) -
         spread=_REPORTED_SPREAD,
         until=last.timestamp() + CHANGE_HOLDS_S,
         by="reports",
-        since=max(watch.changed_at for watch in told if watch.changed_at),
+        since=max(watch.changed_at for watch in changed if watch.changed_at),
     )
 
 

@@ -58,7 +58,7 @@ class Evidence(NamedTuple):
     utility: Floats
     confidence: Floats
     expected: Floats  # the utility without any measurement
-    told: Floats | None = (
+    reported: Floats | None = (
         None  # of the samples behind it, what callers' reports count for, where they are asked for
     )
 
@@ -121,15 +121,17 @@ def speed(
 ) -> Evidence:
     """Return output tokens per second to expect now, or texts per second of a model that embeds."""
     if use_case.embeds:
-        own, half, told = columns.texts_per_s[rows], HALF_TEXTS_PER_S, None
+        own, half, reported = columns.texts_per_s[rows], HALF_TEXTS_PER_S, None
         expected = np.full_like(own, EMBEDDING_UTILITY)
     else:
         own, half = pace.output_tps, use_case.half_output_tps
-        told = (columns.reported_output_tps_n[rows], columns.reported_output_tps[rows]) if reports else None
+        reported = (
+            (columns.reported_output_tps_n[rows], columns.reported_output_tps[rows]) if reports else None
+        )
         expected = rising(pace.usual_output_tps, half)
-    worth, heard = rising(own, half), rising(told[1], half) if told else None
+    worth, reported_worth = rising(own, half), rising(reported[1], half) if reported else None
     spread = columns.output_tps_spread[rows]
-    return _timed("speed", columns, at, rows, own, worth, spread, expected, told, heard)
+    return _timed("speed", columns, at, rows, own, worth, spread, expected, reported, reported_worth)
 
 
 def ttft(
@@ -138,15 +140,15 @@ def ttft(
     """Return the time to the first token to expect now, warm, or to the vectors of a short call."""
     half = use_case.half_ttft_ms
     if use_case.embeds:
-        own, told = columns.e2e_ms[rows], None
+        own, reported = columns.e2e_ms[rows], None
         expected = np.full_like(own, EMBEDDING_UTILITY)
     else:
         own = pace.ttft_ms
-        told = (columns.reported_ttft_n[rows], columns.reported_ttft_ms[rows]) if reports else None
+        reported = (columns.reported_ttft_n[rows], columns.reported_ttft_ms[rows]) if reports else None
         expected = falling(pace.usual_ttft_ms, half)
-    worth, heard = falling(own, half), falling(told[1], half) if told else None
+    worth, reported_worth = falling(own, half), falling(reported[1], half) if reported else None
     spread = columns.ttft_spread[rows]
-    return _timed("ttft", columns, at, rows, own, worth, spread, expected, told, heard)
+    return _timed("ttft", columns, at, rows, own, worth, spread, expected, reported, reported_worth)
 
 
 def _timed(
@@ -158,22 +160,22 @@ def _timed(
     worth: Floats,
     spread: Floats,
     expected: Floats,
-    told: tuple[Floats, Floats] | None,
-    heard: Floats | None,
+    reported: tuple[Floats, Floats] | None,
+    reported_worth: Floats | None,
 ) -> Evidence:
-    """Return what our own runs say, together with callers' reports (*told*), whose utility is *heard*."""
+    """Return what our own runs say, together with callers' reports (*reported*), whose utility is *reported_worth*."""
     n = np.where(np.isnan(own), 0.0, _known(columns.runs[rows]))
     age_s = _known(at - columns.measured_at[rows])
     spread, unsure = _known(spread), columns.spread_now(at, rows)
     sure = np.where(n > 0, timed_confidence(n, spread, age_s, unsure), 0.0)
-    if told is None or heard is None:
+    if reported is None or reported_worth is None:
         return Evidence(own, counted(sure, worth, expected), sure, expected)
-    reports = weight_of_reports(signal, told[0] * _left(columns, at, rows), n)
+    reports = weight_of_reports(signal, reported[0] * _left(columns, at, rows), n)
     beside: Floats = timed_confidence(n + reports, spread, age_s, unsure)
     alone: Floats = _sure(REPORTED_SPREAD**2 / np.maximum(reports, 1e-9))
     all_sure = np.where(n > 0, beside, alone)
-    mean = _mean(_known(worth), n, _known(heard), reports)
-    raw = np.where(np.isnan(own) & (reports > 0), told[1], own)
+    mean = _mean(_known(worth), n, _known(reported_worth), reports)
+    raw = np.where(np.isnan(own) & (reports > 0), reported[1], own)
     return Evidence(raw, counted(all_sure, mean, expected), sure, expected, reports)
 
 
@@ -186,15 +188,15 @@ def reliability(columns: Columns, at: float, rows: Rows, *, reports: bool = Fals
     """Return the probability that a call succeeds, from the probes of the last week on top of a prior."""
     up, n = columns.daily.before(at, RELIABILITY_WINDOW_H * 3600, rows)
     calls = columns.reported_calls[rows] if reports else np.zeros_like(n)
-    told = weight_of_reports("reliability", calls * _left(columns, at, rows), n)
+    reported = weight_of_reports("reliability", calls * _left(columns, at, rows), n)
     share = np.divide(columns.reported_succeeded[rows], calls, out=np.zeros_like(n), where=calls > 0)
     successes, failures = RELIABILITY_PRIOR
-    probability = (successes + up + share * told) / (successes + failures + n + told)
+    probability = (successes + up + share * reported) / (successes + failures + n + reported)
     checked_at = columns.checked_at[rows]
-    raw = np.where(np.isnan(checked_at) & (told == 0), np.nan, probability)
+    raw = np.where(np.isnan(checked_at) & (reported == 0), np.nan, probability)
     sure = np.where(n > 0, probed_confidence(n, _known(at - checked_at)), 0.0)
     expected = np.full_like(n, succeeding(successes / (successes + failures)))
-    return Evidence(raw, succeeding(probability), sure, expected, told)
+    return Evidence(raw, succeeding(probability), sure, expected, reported)
 
 
 def context(columns: Columns, rows: Rows, wanted: int) -> Evidence:

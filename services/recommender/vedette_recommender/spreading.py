@@ -68,7 +68,7 @@ def order(equals: Sequence[Equal], identity: bytes) -> tuple[int, ...]:
 
 def identity(account: str | None, caller: str | None, session: str | None) -> bytes | None:
     """Return the identity of a caller as 32 bytes; None where nothing identifies it."""
-    told = (account, caller, session)
-    if not any(told):
+    given = (account, caller, session)
+    if not any(given):
         return None
-    return blake2b("\0".join(one or "" for one in told).encode(), digest_size=32).digest()
+    return blake2b("\0".join(one or "" for one in given).encode(), digest_size=32).digest()

@@ -50,7 +50,7 @@ def _check_file(path: Path) -> tuple[str, str | None, str]:
     try:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5)) as connection:
             connection.set_progress_handler(lambda: time.monotonic() > ends, _STEPS)
-            (told,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            (result,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.OperationalError as error:
         if time.monotonic() > ends:
             return f"{path}: nothing wrong was found in {MAX_CHECK_S:g} s", None, ""
@@ -61,6 +61,6 @@ def _check_file(path: Path) -> tuple[str, str | None, str]:
         )
     except sqlite3.DatabaseError as error:
         return "", f"{path}: {error}", _MALFORMED
-    if told != "ok":
-        return "", f"{path} is malformed: {' '.join(told.split())}", _MALFORMED
+    if result != "ok":
+        return "", f"{path} is malformed: {' '.join(result.split())}", _MALFORMED
     return f"{path} is whole", None, ""

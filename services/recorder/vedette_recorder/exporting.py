@@ -79,15 +79,15 @@ def export(
 
 
 async def _export(url: str, table: sa.Table, query: sa.Select[Any], write: Write) -> int:
-    told = err.is_terminal and not sys.stdout.isatty()
+    shows_progress = err.is_terminal and not sys.stdout.isatty()
     rows = 0
     async with Store(url) as store:
         async for some in _chunks(store, table, query):
             write(some)
             rows += len(some)
-            if told:
+            if shows_progress:
                 err.print(counted(rows, "row"), end="\r")
-    if told:
+    if shows_progress:
         err.print(counted(rows, "row"))
     return 0
 

@@ -95,13 +95,13 @@ def benchmarked(models: Some, window: Window) -> sa.Select[Any]:
     of = models.subquery()
     at, good = performance.c.measured_at, performance.c.outcome == Outcome.OK
 
-    def told(what: sa.ColumnElement[Any], *where: Condition) -> sa.Select[Any]:
+    def aggregate(what: sa.ColumnElement[Any], *where: Condition) -> sa.Select[Any]:
         mine = (performance.c.endpoint == of.c.endpoint, performance.c.model == of.c.model)
         return sa.select(what).where(*mine, at >= window.since, at < window.until, *where)
 
-    counts = (told(sa.func.count()), told(sa.func.count(), ~good))
+    counts = (aggregate(sa.func.count()), aggregate(sa.func.count(), ~good))
     rates = (
-        told(column, good).order_by(order).limit(1)
+        aggregate(column, good).order_by(order).limit(1)
         for column in (performance.c.output_tps, performance.c.texts_per_s)
         for order in (at, at.desc())
     )

@@ -97,8 +97,8 @@ def probed(row: Row, tallies: Tallies) -> ModelProbed:
 
 def benchmarked(row: Row) -> ModelBenchmarked:
     """Return the benchmark of a row, with the figures after it, without samples."""
-    told = ("job_id", "outcome", "detail", "resident_before", "vram_share")
-    return _event(ModelBenchmarked, row, *told, performance=row["figures"])
+    names = ("job_id", "outcome", "detail", "resident_before", "vram_share")
+    return _event(ModelBenchmarked, row, *names, performance=row["figures"])
 
 
 def evaluated(row: Row) -> ModelEvaluated:

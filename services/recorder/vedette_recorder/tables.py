@@ -91,8 +91,8 @@ KeptJson = sa.JSON(none_as_null=True)
 metadata = sa.MetaData()
 
 
-def _history(name: str, *columns: sa.Column[Any], told: Sequence[str] = ()) -> sa.Table:
-    """Return a table of events, each about a model; what is *told* of many of them is in the index as well."""
+def _history(name: str, *columns: sa.Column[Any], covering: Sequence[str] = ()) -> sa.Table:
+    """Return a table of events, each about a model; what is *covering* of many of them is in the index as well."""
     return sa.Table(
         name,
         metadata,
@@ -102,7 +102,7 @@ def _history(name: str, *columns: sa.Column[Any], told: Sequence[str] = ()) -> s
         sa.Column("measured_at", UtcDateTime, nullable=False),
         sa.Column("sequence", sa.BigInteger, nullable=False),
         *columns,
-        sa.Index(f"ix_{name}_model", "endpoint", "model", "measured_at", *told),
+        sa.Index(f"ix_{name}_model", "endpoint", "model", "measured_at", *covering),
         sa.Index(f"ix_{name}_measured_at", "measured_at"),
     )
 
@@ -205,7 +205,7 @@ model_performance_history = _history(
     sa.Column("embedding_tps", sa.Double),
     sa.Column("figures", Json, nullable=False),
     sa.Column("samples", Json, nullable=False),
-    told=(
+    covering=(
         "outcome",
         "n",
         "contended",

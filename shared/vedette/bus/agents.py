@@ -148,8 +148,8 @@ async def _ask_to_reload(connection: NatsClient, place: str) -> None:
     try:
         pong = await connection.request("$SYS.REQ.SERVER.PING", timeout=_RELOAD_TIMEOUT_S)
         server = json.loads(pong.data)["server"]["id"]
-        told = await connection.request(f"$SYS.REQ.SERVER.{server}.RELOAD", timeout=_RELOAD_TIMEOUT_S)
+        reply = await connection.request(f"$SYS.REQ.SERVER.{server}.RELOAD", timeout=_RELOAD_TIMEOUT_S)
     except nats.errors.Error as error:
         raise ReloadFailed(server=place, problem=str(error)) from error
-    if refusal := json.loads(told.data).get("error"):
+    if refusal := json.loads(reply.data).get("error"):
         raise ReloadFailed(server=place, problem=refusal.get("description", refusal))

@@ -31,7 +31,7 @@ _TIME_TIMEOUT_S = 2.0
 _CANCEL_AGAIN_S = 1.0
 
 
-class _Told(msgspec.Struct):
+class _StreamState(msgspec.Struct):
     """The part of a stream's state that says when the server reported it."""
 
     ts: datetime
@@ -89,7 +89,7 @@ class Bus:
         subject = f"$JS.API.STREAM.INFO.{permissions.compared(self.name)}"
         reply = await self.connection.request(subject, timeout=_TIME_TIMEOUT_S)
         try:
-            return msgspec.json.decode(reply.data, type=_Told).ts
+            return msgspec.json.decode(reply.data, type=_StreamState).ts
         except msgspec.DecodeError as error:  # there is no such stream yet
             raise TimeoutError from error
 

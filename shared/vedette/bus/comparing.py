@@ -135,12 +135,12 @@ class ComparedClock:
         while await self.trouble():  # noqa: ASYNC110
             await asyncio.sleep(1.0)
 
-    async def run(self, tell: Callable[[float], object]) -> None:
-        """Compare every 10 s and pass to *tell* how many seconds this clock is ahead."""
+    async def run(self, report: Callable[[float], object]) -> None:
+        """Compare every 10 s and pass to *report* how many seconds this clock is ahead."""
         while True:
             await self._compare(since=Moment.of(self._own))
             if self._last is not None:
-                tell(self._last.ahead_at(Moment.of(self._own)))
+                report(self._last.ahead_at(Moment.of(self._own)))
             await asyncio.sleep(COMPARE_EVERY_S)
 
     async def _compare(self, *, since: Moment) -> None:

@@ -159,9 +159,9 @@ async def open_connection(
 
     connection = NatsClient()
     try:
-        named, told = servers(url)
-        if told and not settings.credentials:
-            options = {"user": told[0], "password": told[1], **options}
+        named, url_login = servers(url)
+        if url_login and not settings.credentials:
+            options = {"user": url_login[0], "password": url_login[1], **options}
         async with asyncio.timeout(timeout_s):
             await connection.connect(
                 named,

@@ -86,7 +86,7 @@ class Jobs:
             return 0, 0
         return info.num_ack_pending or 0, info.num_waiting or 0
 
-    async def tell(
+    async def publish_progress(
         self,
         job: Job,
         state: ProgressState,
@@ -186,11 +186,11 @@ class Jobs:
             raise
         except NotYet as error:
             await message.nak(delay=error.wait_s)
-            await self._tell_deferred(job, f"deferred: {error}", error.wait_s)
+            await self._publish_deferred(job, f"deferred: {error}", error.wait_s)
         except Exception as error:  # noqa: BLE001 - the one other place that settles failures
             delay = await self._backoff.settle(message, error)
             await (message.term() if delay is None else message.nak(delay=delay))
-            await self._tell_deferred(job, f"failed: {type(error).__name__}: {error}", delay)
+            await self._publish_deferred(job, f"failed: {type(error).__name__}: {error}", delay)
         else:
             await message.ack()
         finally:
@@ -200,15 +200,19 @@ class Jobs:
                 self._started_at.pop(job.id, None)
                 self._redelivered.discard(job.id)
 
-    async def _tell_deferred(self, job: Job | None, why: str, retry_s: float | None) -> None:
+    async def _publish_deferred(self, job: Job | None, why: str, retry_s: float | None) -> None:
         """Say that *job* waits for its next attempt, or that it is a dead letter now."""
         if job is None:
             return
         target = job.model or job.endpoint
         if retry_s is None:
-            await self.tell(job, "failed", f"{target}: {why}; it is a dead letter now: vedette dead list")
+            await self.publish_progress(
+                job, "failed", f"{target}: {why}; it is a dead letter now: vedette dead list"
+            )
         else:
-            await self.tell(job, "queued", f"{target}: {why}, retry in {retry_s:.3g} s", retry_s=retry_s)
+            await self.publish_progress(
+                job, "queued", f"{target}: {why}, retry in {retry_s:.3g} s", retry_s=retry_s
+            )
 
     async def _keep_alive(self, message: Msg) -> None:
         """Keep the job alive, and repeat its last progress: listeners see that its worker lives."""

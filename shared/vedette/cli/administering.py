@@ -147,8 +147,8 @@ async def _pod(where: options.Instance, settings: Settings) -> telemetry.Readine
         instance.find(instance.state_directory(where.state_dir))
         return None
     host = "127.0.0.1" if settings.http.host in ("0.0.0.0", "::") else settings.http.host  # noqa: S104 - compared
-    told = await asyncio.to_thread(telemetry.readiness, web.url_of(host, settings.http.port))
-    return told if told.services else None
+    readiness = await asyncio.to_thread(telemetry.readiness, web.url_of(host, settings.http.port))
+    return readiness if readiness.services else None
 
 
 async def _in_pod(
@@ -359,14 +359,14 @@ async def _ready(where: options.Instance) -> AsyncIterator[Finding]:
         yield finding
 
 
-def services(told: telemetry.Readiness) -> Iterator[Finding]:
+def services(readiness: telemetry.Readiness) -> Iterator[Finding]:
     """Yield whether services are ready, and what else they say."""
-    if told.problems:
-        seen = _by_what_they_say(told.problems)
+    if readiness.problems:
+        seen = _by_what_they_say(readiness.problems)
         yield Finding(what="services", ok=False, seen=seen, remedy="see the log of Vedette")
     else:
         yield Finding(what="services", ok=True, seen="all ready")
-    notes = dict(told.notes)
+    notes = dict(readiness.notes)
     if said := notes.pop("configuration", None):
         yield Finding(
             what="configuration in force",
@@ -385,10 +385,10 @@ def services(told: telemetry.Readiness) -> Iterator[Finding]:
         yield Finding(what="note", ok=True, seen=_by_what_they_say(notes))
 
 
-def _by_what_they_say(told: Mapping[str, str]) -> str:
+def _by_what_they_say(problems: Mapping[str, str]) -> str:
     """Return what services say; those that wait for one thing say the same."""
     by_problem: dict[str, list[str]] = {}
-    for service, problem in told.items():
+    for service, problem in problems.items():
         by_problem.setdefault(problem, []).append(service)
     return "; ".join(f"{', '.join(services)}: {problem}" for problem, services in by_problem.items())
 

@@ -85,7 +85,7 @@ def models(
             descending=descending,
             limit=limit or (None if json else _MAX_ROWS),
         )
-        return _told(
+        return _print_reply(
             reply,
             json,
             lambda: show_models(reply.models, total=reply.total, considered=reply.considered),
@@ -114,10 +114,10 @@ def recommend(
         if at is not None:
             then = options.moment(at, "at")
             past = await client.asof(use_case, then, limit=min(limit + 1, 100), risk=risk, **wanted)
-            return _told_of_the_past(past, json, lambda: show_best(_best_of(past.explanation)))
+            return _print_past(past, json, lambda: show_best(_best_of(past.explanation)))
         await _refuse_unknown(client, family=wanted.get("families", ()), license=wanted.get("licenses", ()))
         reply = await client.best(use_case, limit=limit, risk=risk, **wanted)
-        return _told(reply, json, lambda: show_best(reply), found=reply.recommendation is not None)
+        return _print_reply(reply, json, lambda: show_best(reply), found=reply.recommendation is not None)
 
     return _with(where, ask)
 
@@ -141,10 +141,10 @@ def explain(
         if at is not None:
             then = options.moment(at, "at")
             past = await client.asof(use_case, then, limit=limit, risk=risk, **wanted)
-            return _told_of_the_past(past, json, lambda: show_explanation(past.explanation))
+            return _print_past(past, json, lambda: show_explanation(past.explanation))
         await _refuse_unknown(client, family=wanted.get("families", ()), license=wanted.get("licenses", ()))
         reply = await client.explain(use_case, limit=limit, risk=risk, **wanted)
-        return _told(reply, json, lambda: show_explanation(reply), found=bool(reply.recommendations))
+        return _print_reply(reply, json, lambda: show_explanation(reply), found=bool(reply.recommendations))
 
     return _with(where, ask)
 
@@ -185,7 +185,7 @@ def refuse_unknown(field: str, values: Sequence[str], infos: Sequence[ModelInfo]
             raise unknown_name(field, value, known, field=field)
 
 
-def _told(reply: Struct, json: bool, show: Callable[[], None], *, found: bool) -> int:
+def _print_reply(reply: Struct, json: bool, show: Callable[[], None], *, found: bool) -> int:
     """Print *reply*, as JSON or by *show*; return the exit code."""
     if json:
         document(reply)
@@ -194,12 +194,12 @@ def _told(reply: Struct, json: bool, show: Callable[[], None], *, found: bool) -
     return 0 if found else NOTHING_FOUND
 
 
-def _told_of_the_past(reply: RecommendPastReply, json: bool, show: Callable[[], None]) -> int:
+def _print_past(reply: RecommendPastReply, json: bool, show: Callable[[], None]) -> int:
     def shown() -> None:
         show()
         out.print(f"\nAs of {reply.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC; {'; '.join(reply.unknown)}.")
 
-    return _told(reply, json, shown, found=bool(reply.explanation.recommendations))
+    return _print_reply(reply, json, shown, found=bool(reply.explanation.recommendations))
 
 
 def _best_of(explained: ExplainReply) -> BestReply:

@@ -75,8 +75,8 @@ def init(
     except OSError as error:
         raise ConfigurationError(where=file, problem=f"cannot be written: {error.strerror}") from error
     if json:
-        told = {"file": str(file), "endpoints": {name: e.url for name, e in found.items()}}
-        document(told | ({"backup": str(backup)} if backup else {}))
+        summary = {"file": str(file), "endpoints": {name: e.url for name, e in found.items()}}
+        document(summary | ({"backup": str(backup)} if backup else {}))
         return 0
     for name, endpoint in found.items():
         say(f"endpoint  {name}: {endpoint.url}")
@@ -146,8 +146,8 @@ def check(file: File = None, /, *, config: options.Config = None, json: options.
     settings = _without_secrets(settings)
     errors = [problem for problem in problems if problem.severity == "error"]
     if json:
-        told = {"ok": not errors, "problems": problems}
-        document(told | {name: getattr(settings, name) for name in Settings.sections()})
+        summary = {"ok": not errors, "problems": problems}
+        document(summary | {name: getattr(settings, name) for name in Settings.sections()})
         return 2 if errors else 0
     for problem in problems:
         complain(f"{'' if problem.severity == 'error' else 'warning: '}{problem.where}: {problem.problem}")

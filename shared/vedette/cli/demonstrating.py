@@ -112,7 +112,7 @@ async def _demo(
                     directory,
                     threads=threads,
                     within_s=None,
-                    waiting=lambda line: waits.tell(f"the model server to start: {line}"),
+                    waiting=lambda line: waits.report(f"the model server to start: {line}"),
                 )
             )
             settings = await _settings(served, with_ollama=with_ollama)
@@ -229,7 +229,7 @@ class _Waits:
         self._began = time.monotonic()
         self._next_s = _SAY_EVERY_S
 
-    def tell(self, what: str) -> None:
+    def report(self, what: str) -> None:
         """Say that *what* is waited for, if nothing was said for a while."""
         waited_s = time.monotonic() - self._began
         if waited_s >= self._next_s:
@@ -273,7 +273,7 @@ class _Shown:
             if not self._last:
                 self._bar.update(self._task, description=f"waiting for {'; '.join(missing)}")
         else:
-            self._waits.tell(f"{'; '.join(missing)}{self._step(missing)}")
+            self._waits.report(f"{'; '.join(missing)}{self._step(missing)}")
 
     def _step(self, missing: Sequence[str]) -> str:
         """Return how far the job is, without the name of the only model that is waited for."""

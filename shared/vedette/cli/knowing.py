@@ -50,11 +50,11 @@ def show(
     table = facts.load(file)
     info = run(_listed(model, where))
     found = known(info, table) if info is not None else of_name(model, table)
-    told = _facts(found.name, file)
+    own_facts = _facts(found.name, file)
     if json:
-        document(_as_json(model, info is not None, found, told, table))
+        document(_as_json(model, info is not None, found, own_facts, table))
         return 0
-    _print(model, found, told, table, datetime.now(UTC).date())
+    _print(model, found, own_facts, table, datetime.now(UTC).date())
     return 0
 
 
@@ -105,14 +105,14 @@ def _facts(model: str | None, file: Path) -> list[own.OwnFact]:
     """Return the facts about *model*, newest first."""
     if model is None:
         return []
-    told = own.facts_of(read(FACTS), model)
+    own_facts = own.facts_of(read(FACTS), model)
     if file.is_file():
-        told = own.joined(told, (fact for fact in facts.facts_in(file) if fact.model == model))
-    return sorted(told, key=lambda fact: fact.date, reverse=True)
+        own_facts = own.joined(own_facts, (fact for fact in facts.facts_in(file) if fact.model == model))
+    return sorted(own_facts, key=lambda fact: fact.date, reverse=True)
 
 
 def _as_json(
-    text: str, listed: bool, found: Known, told: Sequence[own.OwnFact], table: Table
+    text: str, listed: bool, found: Known, own_facts: Sequence[own.OwnFact], table: Table
 ) -> dict[str, object]:
     return {
         "model": text,
@@ -124,12 +124,12 @@ def _as_json(
         "released": found.released,
         "shutdown": found.shutdown,
         "deprecated": found.deprecated,
-        "facts": told,
+        "facts": own_facts,
         "facts_until": table.until,
     }
 
 
-def _print(text: str, found: Known, told: Sequence[own.OwnFact], table: Table, today: date) -> None:
+def _print(text: str, found: Known, own_facts: Sequence[own.OwnFact], table: Table, today: date) -> None:
     recognised = f"recognised as {found.name}" if found.name else "not recognised as a published model"
     say(f"{name(text)}: {recognised}")
     say(f"expected before any evaluation, from {_RESTS_ON[found.basis]}{_by(found.sources)}")
@@ -146,7 +146,7 @@ def _print(text: str, found: Known, told: Sequence[own.OwnFact], table: Table, t
     sheet(
         (Column("use case", 0, "name"), Column("expected", 0, "number"), Column("spread", 0, "number")), rows
     )
-    if told:
+    if own_facts:
         say("")
         columns = (
             Column("fact"),
@@ -155,9 +155,12 @@ def _print(text: str, found: Known, told: Sequence[own.OwnFact], table: Table, t
             Column("date"),
             Column("source", 2),
         )
-        sheet(columns, [(fact.fact, fact.mode, fact.value, fact.date, fact.source) for fact in told[:_ROWS]])
-    if len(told) > _ROWS:
-        say(f"and {len(told) - _ROWS} older facts; --json shows all")
+        sheet(
+            columns,
+            [(fact.fact, fact.mode, fact.value, fact.date, fact.source) for fact in own_facts[:_ROWS]],
+        )
+    if len(own_facts) > _ROWS:
+        say(f"and {len(own_facts) - _ROWS} older facts; --json shows all")
 
 
 def _by(sources: Sequence[str]) -> str:

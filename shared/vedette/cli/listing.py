@@ -35,7 +35,7 @@ async def _list_endpoints(where: options.Instance, as_json: bool) -> int:
     for view in reply.endpoints:
         if view.state and view.state.paused_until and view.state.paused_until > SystemClock().now():
             until = f"{view.state.paused_until:%H:%M:%S}Z"
-            out.print(f"{view.endpoint}: left alone until {until}: {view.state.paused_reason}")
+            out.print(f"{view.endpoint}: paused until {until}: {view.state.paused_reason}")
         if view.state and view.state.intake and view.state.intake.refused:
             out.print(f"{view.endpoint}: {refused_names(view.state.intake)}")
         if view.unmeasured:
@@ -53,7 +53,7 @@ def _say_origins(reply: EndpointsReply) -> None:
 
 
 def origin_in_words(origin: Origin) -> str:
-    """Return where an endpoint is from, what an operator changed, and whether it is left alone."""
+    """Return where an endpoint is from, what an operator changed, and whether it is paused."""
     by = f" by {origin.by}" if origin.by else ""
     at = f" at {origin.at:%Y-%m-%d %H:%M}Z" if origin.at else ""
     said = [f"defined{by}{at}" if origin.source == "operator" else f"from {source_in_words(origin.source)}"]

@@ -110,12 +110,12 @@ def _remarks(model: ModelView) -> Iterator[str]:
 
 
 def _published(figures: Published) -> str:
-    told = [
+    parts = [
         f"{percent(figures.uptime)} up" if figures.uptime is not None else "",
         f"TTFT {number(figures.ttft_ms.p50)} ms" if figures.ttft_ms else "",
         f"{number(figures.output_tps.p50, 1)} tokens/s" if figures.output_tps else "",
     ]
-    return f"{figures.source} says of {figures.by or 'it'}: {', '.join(filter(None, told))}"
+    return f"{figures.source} says of {figures.by or 'it'}: {', '.join(filter(None, parts))}"
 
 
 def show_proofs(models: Sequence[ModelView], style: Style) -> None:

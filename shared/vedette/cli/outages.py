@@ -25,7 +25,7 @@ class Outages:
     def __init__(self) -> None:
         self._states: dict[str, str] = {}
 
-    def told(self, event: Event) -> Turn | Event | None:
+    def to_show(self, event: Event) -> Turn | Event | None:
         """Return the turn that *event* brings, the event itself where it is news, or None where it is not."""
         if not isinstance(event, ModelProbed | ModelBenchmarked | ModelVerified | ModelEvaluated):
             return event

@@ -33,7 +33,7 @@ _NARROWEST = 10
 _MOST = 100  # candidates that are named
 _PAGE = 50  # models asked for at once: a month of them takes the database half a second
 
-Told = tuple[AvailabilityHistory, PerformanceHistory]
+Histories = tuple[AvailabilityHistory, PerformanceHistory]
 
 
 def history(
@@ -78,15 +78,17 @@ def history(
                 else:
                     out.print(f"No model is a candidate for {use_case} now.")
                 return NOTHING_FOUND
-            told = None
+            histories = None
             if model is not None or endpoint is not None:
-                told = await _told(client, model, endpoint, since=begin, buckets=buckets, columns=columns)
+                histories = await _histories(
+                    client, model, endpoint, since=begin, buckets=buckets, columns=columns
+                )
             each = None if model else await _each(client, endpoint, named, since=begin)
         if json:
-            document(_documented(told, each))
+            document(_documented(histories, each))
         else:
-            if told is not None:
-                (_draw if columns else _show)(*told)
+            if histories is not None:
+                (_draw if columns else _show)(*histories)
             if each is not None:
                 _list(each, use_case or endpoint)
         return 0
@@ -94,8 +96,8 @@ def history(
     return run(ask())
 
 
-def _documented(told: Told | None, each: SummariesReply | None) -> Mapping[str, object]:
-    whole = dict(zip(("availability", "performance"), told, strict=True)) if told else {}
+def _documented(histories: Histories | None, each: SummariesReply | None) -> Mapping[str, object]:
+    whole = dict(zip(("availability", "performance"), histories, strict=True)) if histories else {}
     return whole | ({"models": each} if each else {})
 
 
@@ -104,7 +106,7 @@ def _columns(buckets: int | None) -> int:
     return min(buckets or _COLUMNS, max(_NARROWEST, out.width - plotting.GUTTER))
 
 
-async def _told(
+async def _histories(
     client: Client,
     model: str | None,
     endpoint: str | None,
@@ -112,7 +114,7 @@ async def _told(
     since: datetime | None,
     buckets: int | None,
     columns: int | None,
-) -> Told:
+) -> Histories:
     """Return the past of *model*, or of *endpoint*. Raises RequestError with the nearest known one when it has none."""
     if model is not None and "/" not in model:
         await _refuse_unknown(client, model)
@@ -140,15 +142,15 @@ async def _each(
 ) -> SummariesReply:
     """Return the *models* in a line each, in their order; without any, all those at *endpoint*, or all."""
     page = await client.history_models(models, endpoint=endpoint, since=since, limit=_PAGE)
-    told = list(page.models)
+    models = list(page.models)
     while page.next is not None:
         page = await client.history_models(
             models, endpoint=endpoint, since=page.since, until=page.until, limit=_PAGE, after=page.next
         )
-        told += page.models
+        models += page.models
     places = {model: place for place, model in enumerate(models)}
-    told.sort(key=lambda one: places.get(one.model, 0))
-    return msgspec.structs.replace(page, models=tuple(told))
+    models.sort(key=lambda one: places.get(one.model, 0))
+    return msgspec.structs.replace(page, models=tuple(models))
 
 
 async def _refuse_unknown(client: Client, model: str) -> None:

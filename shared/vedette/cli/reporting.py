@@ -30,7 +30,7 @@ def report(
 ) -> int:
     """Report how a call to MODEL (endpoint/name) ended."""
 
-    async def tell() -> int:
+    async def send() -> int:
         async with where.client() as client:
             reply = await client.report(
                 model,
@@ -50,4 +50,4 @@ def report(
             complain(f"{model}: not counted: {reply.reason}")
         return 0 if reply.counted else 1
 
-    return run(tell())
+    return run(send())

@@ -28,7 +28,7 @@ from vedette.text.figures import counted
 from vedette.text.shown import shown_name
 from vedette.types import EndpointState, Outcome
 
-_TOLD = (
+_FOLLOWED = (
     ("MODELS", "model.found.>"),
     ("MODELS", "model.changed.>"),
     ("MODELS", "model.lost.>"),
@@ -53,16 +53,16 @@ async def up(source: Source, directory: Path) -> int:
             def configured() -> Mapping[str, EndpointSettings]:
                 return (reloading.current if reloading else source.started).endpoints
 
-            tell = Teller(say, configured, since=began).tell
+            show = News(say, configured, since=began).show
             if trouble := await bus.clock.trouble():
                 say(f"clock     {trouble}")
             say(f"ready     {counted(len(running.services), 'service')}; Ctrl-C stops them")
-            telling = asyncio.create_task(_follow(bus, tell))
+            following = asyncio.create_task(_follow(bus, show))
             try:
                 await process.until_stopped(running, stopped)
                 say(_stopping(running.connection.gateway_url, source.started.gateway.closing_s))
             finally:
-                telling.cancel()
+                following.cancel()
     say("stopped")
     return 0
 
@@ -74,12 +74,12 @@ def _stopping(gateway_url: str, closing_s: int | None) -> str:
     return f"stopping  replies of the gateway that are in progress have {closing_s} s"
 
 
-async def _follow(bus: Bus, tell: Callable[[Event, int], None]) -> None:
-    for stream, subject in _TOLD:
-        await bus.followings.follow_retrying(stream, subject, tell)
+async def _follow(bus: Bus, show: Callable[[Event, int], None]) -> None:
+    for stream, subject in _FOLLOWED:
+        await bus.followings.follow_retrying(stream, subject, show)
 
 
-class Teller:
+class News:
     """Shows, in a line each, what a person who has just started Vedette wants to know."""
 
     def __init__(
@@ -96,17 +96,17 @@ class Teller:
         self.catalogue = Catalogue()
         self._waiting: dict[str, Unmeasured] = {}
 
-    def tell(self, event: Event, sequence: int) -> None:
+    def show(self, event: Event, sequence: int) -> None:
         """Print the news in *event*."""
         self.catalogue.apply(event, sequence)
-        self._tell_event(event)
+        self._show_event(event)
         if isinstance(event, EndpointObserved):
-            self._tell_unmeasured(event.endpoint)
+            self._show_unmeasured(event.endpoint)
             # Not in the first hour: an older message of a model that is forgotten would bring it back.
             if event.at - _KEEP_LOST > self._since:
                 self.catalogue.forget_lost(event.at - _KEEP_LOST)
 
-    def _tell_unmeasured(self, endpoint: str) -> None:
+    def _show_unmeasured(self, endpoint: str) -> None:
         """Print which models there need permission to be measured, once they are found."""
         here = {name: one for name, one in self._configured().items() if name == endpoint}
         found = spending.waiting(self.catalogue, here).get(endpoint)
@@ -114,7 +114,7 @@ class Teller:
             self._say(f"cost      {found}")
             self._waiting[endpoint] = found
 
-    def _tell_event(self, event: Event) -> None:
+    def _show_event(self, event: Event) -> None:
         if isinstance(event, EndpointObserved) and self._known.get(event.endpoint) is not event.state.outcome:
             self._known[event.endpoint] = event.state.outcome
             self._say(f"endpoint  {event.endpoint}: {_describe(event.state)}")
@@ -133,8 +133,8 @@ class Teller:
 def _describe(state: EndpointState) -> str:
     if state.outcome is Outcome.OK:
         server = " ".join(filter(None, (state.server, state.server_version)))
-        told = f"; {state.detail}" if state.detail else ""
-        return f"{state.url} answers" + (f" ({server})" if server else "") + told
+        detail = f"; {state.detail}" if state.detail else ""
+        return f"{state.url} answers" + (f" ({server})" if server else "") + detail
     return "; ".join(advice(state.url, state.outcome, state.detail, state.remedy))
 
 

@@ -137,11 +137,11 @@ async def _show(client: Client, event: Event, outages: Outages) -> None:
     """Print *event*. Of events that only show an outage of their endpoint, print one line for the endpoint."""
     if repeats(event):
         return
-    told = outages.told(event)
-    if isinstance(told, Turn):
-        out.print(turn_line(told, event.at, await _models_at(client, told.endpoint)))
-    elif told is not None:
-        out.print(line(told))
+    shown = outages.to_show(event)
+    if isinstance(shown, Turn):
+        out.print(turn_line(shown, event.at, await _models_at(client, shown.endpoint)))
+    elif shown is not None:
+        out.print(line(shown))
 
 
 async def _models_at(client: Client, endpoint: str) -> int | None:
@@ -166,7 +166,7 @@ def repeats(event: Event) -> bool:
 
 def line(event: Event, moment: str = MOMENT) -> Text:
     """Return *event* in a line: when (local time, as *moment* formats it), of what, what happened, and more of it."""
-    subject, (what, style), more = _told(event)
+    subject, (what, style), more = _described(event)
     return entry(event.at, subject, what, style, more, moment)
 
 
@@ -181,14 +181,14 @@ def entry(at: datetime, subject: str, what: str, style: str, more: str = "", mom
     )
 
 
-def _told(event: Event) -> tuple[str, tuple[str, str], str]:
+def _described(event: Event) -> tuple[str, tuple[str, str], str]:
     """Return whom *event* is of, what happened (with how it looks), and details."""
     if isinstance(event, AnswerChanged):
         return f"{event.use_case}:", _winner(event), event.detail
     if isinstance(event, EndpointLoad):
         return f"endpoint {event.endpoint}", *_load(event)
-    if isinstance(event, ModelEvent) and (tell := _TELLERS.get(type(event))):
-        what, style, more = tell(event)
+    if isinstance(event, ModelEvent) and (describe := _DESCRIBERS.get(type(event))):
+        what, style, more = describe(event)
         return shown_name(event.model), (what, style), more
     return event.subject, (event.TYPE, ""), ""
 
@@ -300,7 +300,7 @@ def _rated(event: ModelRated) -> tuple[str, str, str]:
     return "rated", "cyan", ", ".join(ratings)
 
 
-_TELLERS: dict[type[Event], Callable[[Any], tuple[str, str, str]]] = {
+_DESCRIBERS: dict[type[Event], Callable[[Any], tuple[str, str, str]]] = {
     ModelFound: _found,
     ModelChanged: _changed,
     ModelLost: _lost,

@@ -32,15 +32,15 @@ from vedette.cli.showing import show_models
 from vedette.client import Client
 from vedette.client.jobs import Target, operating
 from vedette.client.waiting import described
-from vedette.endpoints.evaluating import planned, told
+from vedette.endpoints.evaluating import never_evaluated, planned
 from vedette.endpoints.judging import (
     SERIES,
     Contender,
     Session,
     choose,
     lacking,
+    session_summary,
     shares,
-    told_session,
     viewed,
     work,
 )
@@ -170,11 +170,11 @@ async def _evaluate_hosted(
         err.print("No model that costs money is left to evaluate.")
         return NOTHING_FOUND
     if budget_usd is None:
-        err.print(told(never))
+        err.print(never_evaluated(never))
         return 2
     plan = planned(never, budget_usd)
     if not plan:
-        err.print(f"{budget_usd:.2f} USD covers none of them: {told(never)}")
+        err.print(f"{budget_usd:.2f} USD covers none of them: {never_evaluated(never)}")
         return 2
     for one in plan:
         err.print(f"{one.model}: at most {one.max_usd:.2f} USD")
@@ -236,7 +236,7 @@ async def _judge(
             planned_sessions.append(session)
     plan = [(session, work(session, contenders, configured)) for session in planned_sessions]
     for session, takes in plan:
-        err.print(told_session(session, takes))
+        err.print(session_summary(session, takes))
     if not plan or budget_usd is None:
         if as_json:
             document({"sessions": [{"session": one, "takes": takes} for one, takes in plan], "jobs": []})
@@ -289,7 +289,7 @@ async def _hold(
         judged = dict.fromkeys(model for session in sessions for model in session.pool)
         models = [view for model in judged for view in (await client.model(model)).models]
     if as_json:
-        document({"jobs": [_told(job, progress) for job, progress in ended], "models": models})
+        document({"jobs": [_documented(job, progress) for job, progress in ended], "models": models})
     else:
         show_judged(models, cast("Style", style))
     return 1 if any(progress.state == "failed" for _, progress in ended) else 0
@@ -373,7 +373,7 @@ async def _do(
     if as_json:
         document(
             {
-                "jobs": [_told(job, progress) for job, progress in ended],
+                "jobs": [_documented(job, progress) for job, progress in ended],
                 "models": models,
                 "as_of": known.as_of,
             }
@@ -397,7 +397,7 @@ _SHOWN: dict[JobKind, Callable[[Sequence[ModelView], Any], None]] = {
 }
 
 
-def _told(job: Job, progress: events.Progress) -> dict[str, object]:
+def _documented(job: Job, progress: events.Progress) -> dict[str, object]:
     return {
         "id": job.id,
         "kind": job.kind,
@@ -429,7 +429,9 @@ def _show_abandoned(
 ) -> None:
     """Say what goes on in the background, and how to look at it; *again* is the command that waits for it."""
     if as_json:
-        document({"jobs": [_told(job, progress) for job, progress in last], "models": [], "as_of": None})
+        document(
+            {"jobs": [_documented(job, progress) for job, progress in last], "models": [], "as_of": None}
+        )
     going_on = [(job, progress) for job, progress in last if progress.state not in ("done", "failed")]
     here = where.words()
     for job, progress in going_on[:_MAX_ABANDONED]:

@@ -306,7 +306,7 @@ class Client:
         A report over the limits is not counted, and the reply says why; nothing needs to be done about it. It is
         sent once, so that it never counts twice. Raises RequestError and NoAnswer.
         """
-        told = {
+        outcome_fields = {
             "model": model,
             "outcome": outcome,
             "use_case": use_case,
@@ -316,7 +316,7 @@ class Client:
             "output_tokens": output_tokens,
             "caller": caller,
         }
-        given = {name: value for name, value in told.items() if value is not None}
+        given = {name: value for name, value in outcome_fields.items() if value is not None}
         return await self._ask("report.outcome", given, ReportReply, repeatable=False)
 
     def watch(self, *, events: Sequence[str] = (), use_cases: Sequence[str] = ()) -> Watching:

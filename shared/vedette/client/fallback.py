@@ -84,13 +84,13 @@ class Call:
 
     def used(self, usage: object = None, *, prompt: int | None = None, output: int | None = None) -> None:
         """Note the tokens of the call: what the server's `usage` says, or numbers."""
-        told = {
+        counts = {
             "prompt_tokens": _first_of(usage, "prompt_tokens", "input_tokens") if prompt is None else prompt,
             "output_tokens": _first_of(usage, "completion_tokens", "output_tokens")
             if output is None
             else output,
         }
-        self._tokens |= {name: number for name, number in told.items() if number}
+        self._tokens |= {name: number for name, number in counts.items() if number}
 
     async def __aenter__(self) -> Self:
         self._began = time.perf_counter()

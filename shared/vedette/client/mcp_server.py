@@ -116,7 +116,7 @@ def serve(client: Client) -> FastMCP[Client]:
         output_tokens: int | None = None,
     ) -> dict[str, Any]:
         """Report how a call to a model went, so that later recommendations know."""
-        return await _told(
+        return await _replied(
             client.report(
                 model,
                 outcome,
@@ -145,10 +145,10 @@ def _given(constraints: dict[str, Any]) -> dict[str, Any]:
 
 async def _marked(asked: Any) -> dict[str, Any]:
     """Return the reply with a notice of what its texts are. Raises ToolError."""
-    return {"notice": _DATA, **await _told(asked)}
+    return {"notice": _DATA, **await _replied(asked)}
 
 
-async def _told(asked: Any) -> dict[str, Any]:
+async def _replied(asked: Any) -> dict[str, Any]:
     """Return the reply as plain values with safe texts. Raises ToolError with what is wrong and what to do."""
     try:
         reply: dict[str, Any] = as_data(msgspec.to_builtins(await asked))

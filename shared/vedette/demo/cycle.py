@@ -46,8 +46,8 @@ class Cycle:
         for name in listed:
             self._done.setdefault(ModelRef(event.endpoint, name), set())
         ok = event.state.outcome is Outcome.OK
-        told = f"{len(listed)} listed" if ok else event.state.detail or event.state.outcome
-        return f"observed  {event.endpoint}: {told}"
+        result = f"{len(listed)} listed" if ok else event.state.detail or event.state.outcome
+        return f"observed  {event.endpoint}: {result}"
 
     def give_up(self, progress: Progress) -> None:
         """Stop waiting for a measurement that was refused: its job says so and no event follows."""

@@ -106,7 +106,7 @@ class OpenEndpoint:
         started = self._clock.monotonic()
         server: Server | None = None
         try:
-            listing, told = await self._listing(known)
+            listing, remark = await self._listing(known)
             answered = self._clock.monotonic()
             server = await self._server()
         except ProviderError as error:
@@ -120,7 +120,7 @@ class OpenEndpoint:
             )
         return Contact(
             outcome=Outcome.OK,
-            detail=told,
+            detail=remark,
             latency_ms=(answered - started) * 1000,
             listing=listing,
             server=server,
@@ -154,8 +154,8 @@ class OpenEndpoint:
             raise ProviderError(Outcome.TOO_LARGE, problem)
         named = [entry for entry in listing if REDACTED not in entry.name]
         left_out = len(listing) - len(named)
-        told = f"{left_out:,} left out of the listing: the name contains this endpoint's credentials"
-        return named, told if left_out else None
+        remark = f"{left_out:,} left out of the listing: the name contains this endpoint's credentials"
+        return named, remark if left_out else None
 
     async def _server(self) -> Server | None:
         try:
@@ -224,7 +224,7 @@ class Endpoints:
         closed = {name: why for name, why in settings.defined.closed.items() if name in settings.endpoints}
         opened, unusable = await self._open_changed(settings, closed)
         before = self._entries
-        self._tell(unusable)
+        self._log_unusable(unusable)
         self.closed, self.unusable = closed | unusable, unusable
         self.urls = {name: configured.url for name, configured in settings.endpoints.items()}
         self.defined = settings.defined
@@ -276,7 +276,7 @@ class Endpoints:
             raise
         return opened, unusable
 
-    def _tell(self, unusable: Mapping[str, str]) -> None:
+    def _log_unusable(self, unusable: Mapping[str, str]) -> None:
         for name, reason in unusable.items():
             if self._log is not None and self.unusable.get(name) != reason:
                 self._log.warning("endpoint.unusable", endpoint=name, reason=reason)
@@ -340,7 +340,7 @@ class Endpoints:
         async def on_job(job: Job) -> None:
             endpoint = self.get(job.endpoint)
             if endpoint is None and job.endpoint in self.closed:
-                await bus.jobs.tell(job, "failed", f"{job.endpoint}: {self.closed[job.endpoint]}")
+                await bus.jobs.publish_progress(job, "failed", f"{job.endpoint}: {self.closed[job.endpoint]}")
                 return
             if endpoint is None:
                 # Replicas do not all reload at the same time: another one may know it before this one.
@@ -361,7 +361,7 @@ class Endpoints:
                     # To be done where it is now.
                     raise NotYet(wait_s=0, problem="its endpoint is elsewhere now") from None
                 reason = self.closed.get(job.endpoint, "removed from the configuration")
-                await bus.jobs.tell(job, "failed", f"{job.endpoint}: {reason}")
+                await bus.jobs.publish_progress(job, "failed", f"{job.endpoint}: {reason}")
 
         return on_job
 

@@ -34,7 +34,7 @@ class Contact(Struct, frozen=True, kw_only=True):
 
 
 def pause(state: EndpointState | None, endpoint: EndpointSettings, now: datetime) -> str | None:
-    """Return why *endpoint* must be left alone at *now*, or None.
+    """Return why *endpoint* is not contacted at *now*, or None.
 
     New configuration lifts every pause; a pause that a wrong clock dated is ignored.
     """

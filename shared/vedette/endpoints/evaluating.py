@@ -60,7 +60,7 @@ def expected(info: ModelInfo, items: int = ITEMS) -> Cost | None:
     return Cost(usd=usd, thinking_usd=usd)
 
 
-def told(never: Sequence[ModelInfo]) -> str:
+def never_evaluated(never: Sequence[ModelInfo]) -> str:
     """Return in a sentence which models were never evaluated, what it would cost, and the command; "" for none."""
     priced = [(info, cost) for info in never if (cost := expected(info))]
     if not never:

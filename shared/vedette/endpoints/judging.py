@@ -411,7 +411,7 @@ def shares(plan: Iterable[tuple[Session, Sequence[Work]]], budget_usd: float) ->
     return {model: budget_usd * max(jobs) / total for model, jobs in expected.items() if max(jobs) > 0.0}
 
 
-def told_session(session: Session, takes: Sequence[Work]) -> str:
+def session_summary(session: Session, takes: Sequence[Work]) -> str:
     """Return in a few sentences who compares whom, and what that takes."""
     requests, tokens = (
         sum(one.requests for one in takes),

@@ -62,9 +62,9 @@ async def shown(
 async def ask(bus: Bus, endpoint: str) -> OwnReply:
     """Return how many requests Vedette has at *endpoint*, in whatever process."""
     try:
-        told = await bus.connection.request(
+        answer = await bus.connection.request(
             OWN_REQUESTS, encode(OwnRequest(endpoint=endpoint)), timeout=_TIMEOUT_S
         )
-        return _reply.decode(told.data)
+        return _reply.decode(answer.data)
     except (nats.errors.Error, TimeoutError, msgspec.DecodeError):
         return _NONE

@@ -107,7 +107,7 @@ def _waits(endpoint: str, held: list[ModelInfo], never: list[ModelInfo]) -> Unme
         why = f"calls may interrupt others ({harm})"
         return Unmeasured(endpoint=endpoint, models=len(held), why=why, leave="measure = true")
     why = f"calls may cost ({_why(held[0])})"
-    return Unmeasured(endpoint=endpoint, models=len(held), why=why, never=evaluating.told(never))
+    return Unmeasured(endpoint=endpoint, models=len(held), why=why, never=evaluating.never_evaluated(never))
 
 
 def _why(info: ModelInfo) -> str:

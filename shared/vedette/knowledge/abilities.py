@@ -128,8 +128,8 @@ def estimate(
 
     *axes* holds the standard deviation of each axis among all models.
     """
-    told = [(links[fact.benchmark], fact.score) for fact in facts if fact.benchmark in links]
-    general = [(link, _ability(link, score)) for link, score in told if link.axis not in APART]
+    linked = [(links[fact.benchmark], fact.score) for fact in facts if fact.benchmark in links]
+    general = [(link, _ability(link, score)) for link, score in linked if link.axis not in APART]
     shared = _weights(link for link, _ in general)
     precision = 1.0 / deviation**2
     total = mean * precision
@@ -142,9 +142,9 @@ def estimate(
         mean=middle,
         deviation=precision**-0.5,
         axes={
-            axis: _axis(middle, [pair for pair in told if pair[0].axis == axis], spread)
+            axis: _axis(middle, [pair for pair in linked if pair[0].axis == axis], spread)
             for axis, spread in axes.items()
-            if any(link.axis == axis for link, _ in told)
+            if any(link.axis == axis for link, _ in linked)
         },
     )
 
@@ -153,11 +153,11 @@ def _ability(link: Link, score: float) -> float:
     return (link.seen(score) - link.intercept) / link.slope
 
 
-def _axis(middle: float, told: Sequence[tuple[Link, float]], spread: float) -> tuple[float, float]:
+def _axis(middle: float, linked: Sequence[tuple[Link, float]], spread: float) -> tuple[float, float]:
     """Return how much the model differs on an axis, shrunk towards zero, and the standard deviation."""
-    shared = _weights(link for link, _ in told)
+    shared = _weights(link for link, _ in linked)
     precision, total = 1.0 / spread**2, 0.0
-    for link, score in told:
+    for link, score in linked:
         weight = shared[link.board] / link.noise**2
         precision += weight
         total += weight * beyond(link, score, middle)
@@ -190,10 +190,10 @@ def of_use_case(ability: Ability, use_case: str, axes: Mapping[str, float]) -> t
 
 def heaviest(facts: Sequence[Fact], links: Mapping[str, Link], latest: Mapping[str, str]) -> list[str]:
     """Return the boards that weigh most in the ability by *facts*, each with its *latest* month."""
-    told = [links[fact.benchmark] for fact in facts if fact.benchmark in links]
-    shared = _weights(told)
+    linked = [links[fact.benchmark] for fact in facts if fact.benchmark in links]
+    shared = _weights(linked)
     weights: dict[str, float] = defaultdict(float)
-    for link in told:
+    for link in linked:
         weights[link.board] += shared[link.board] / link.noise**2
     most = sorted(weights, key=lambda name: (-weights[name], name))[:SOURCES_SHOWN]
     return [f"{name} {latest.get(name, '')}".strip() for name in most]

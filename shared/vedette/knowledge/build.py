@@ -124,13 +124,13 @@ def _models(scores: Rows, spelled: Rows) -> dict[str, Known]:
     }
 
 
-def _shutdown(told: Sequence[str], released: str) -> str:
+def _shutdown(notices: Sequence[str], released: str) -> str:
     """Return the latest day that the vendor names, else that it names none but has announced the end."""
-    days = [found[0] for text in told if (found := re.search(r"\d{4}-\d\d-\d\d", text))]
+    days = [found[0] for text in notices if (found := re.search(r"\d{4}-\d\d-\d\d", text))]
     late = [day for day in days if not released or (_day(day) - _day(released)).days >= MIN_SERVICE_DAYS]
     if late:
         return max(late)
-    return "deprecated" if told and not days else ""
+    return "deprecated" if notices and not days else ""
 
 
 def _day(text: str) -> date:
@@ -156,10 +156,10 @@ def _subjects(scores: Rows, known: Mapping[str, Known]) -> Iterator[Subject]:
     for row in scores:
         if not counts(row["effort"]) or row["model"] not in known:
             continue
-        told = best[row["model"], mode_of(row["tuning"])]
+        held = best[row["model"], mode_of(row["tuning"])]
         score = float(row["score"])
-        if row["benchmark"] not in told or score > told[row["benchmark"]][0]:
-            told[row["benchmark"]] = (score, row["use_case"])
+        if row["benchmark"] not in held or score > held[row["benchmark"]][0]:
+            held[row["benchmark"]] = (score, row["use_case"])
     for (name, mode), facts in sorted(best.items()):
         yield Subject(
             name=name,
@@ -250,7 +250,7 @@ def _models_text(
     rows = []
     facts = {(s.name, s.mode): s for _, part, _ in fits for s in part}
     abilities = {key: (one, ability) for one, _, _ in fits for key, ability in one.abilities.items()}
-    for name, told in known.items():
+    for name, entry in known.items():
         modes = [mode for mode in MODES if (name, mode) in abilities]
         meant = name if modes else _newest_snapshot(name, known, abilities)
         for mode in modes or ["plain"]:
@@ -260,12 +260,12 @@ def _models_text(
                 table.cells_of(
                     name=name,
                     mode=mode,
-                    family=told.family,
-                    size_b=told.size_b,
-                    active_b=told.active_b,
-                    released=told.released,
-                    shutdown=told.shutdown,
-                    bare_is_base=told.bare_is_base,
+                    family=entry.family,
+                    size_b=entry.size_b,
+                    active_b=entry.active_b,
+                    released=entry.released,
+                    shutdown=entry.shutdown,
+                    bare_is_base=entry.bare_is_base,
                     facts=len(subject.facts) if subject else 0,
                     ability=ability,
                     sources=heaviest(subject.plain_facts, one.links, latest[meant])
@@ -289,8 +289,8 @@ def _latest(scores: Rows) -> dict[str, dict[str, str]]:
     """Return the month of the newest fact of each model on each board."""
     found: dict[str, dict[str, str]] = defaultdict(dict)
     for row in scores:
-        told, name = found[row["model"]], board(row["benchmark"])
-        told[name] = max(told.get(name, ""), row["date"][:7])
+        newest, name = found[row["model"]], board(row["benchmark"])
+        newest[name] = max(newest.get(name, ""), row["date"][:7])
     return found
 
 
@@ -336,9 +336,9 @@ def _priors_text(
                 figures[f"line {prefix}{basis} {field}"] = getattr(line, field)
         for axis, deviation in sorted(one.axes.items()):
             figures[f"axis {axis}"] = deviation
-        for use_case, told in noise(one.links).items():
+        for use_case, spread in noise(one.links).items():
             if (use_case == "embedding") == bool(prefix):
-                figures[f"noise {use_case}"] = told
+                figures[f"noise {use_case}"] = spread
         del part
     for result in validated:
         figures[f"spread {result.basis}"] = result.factor
@@ -384,15 +384,15 @@ def _base_shift(fitted: Fit, chat: Sequence[Subject]) -> float:
 
 def _quantisation_text(quantised: Rows) -> str:
     """Return the loss by bits and size: means of what is published, never less for fewer bits or a smaller model."""
-    told: dict[tuple[int, str], list[float]] = defaultdict(list)
+    by_size: dict[tuple[int, str], list[float]] = defaultdict(list)
     for row in quantised:
         match = re.search(r"[qQ](\d)_|[iI]nt(\d)|INT(\d)|(\d)[- ]?bit|FP(8)", row["quantisation"])
         if match and row["size_b"] and row["recovery_pct"]:
             count = int(next(group for group in match.groups() if group))
-            told[count, size_class(float(row["size_b"]))].append(1.0 - float(row["recovery_pct"]) / 100.0)
+            by_size[count, size_class(float(row["size_b"]))].append(1.0 - float(row["recovery_pct"]) / 100.0)
     means = {
         key: max(0.0, sum(losses) / len(losses))
-        for key, losses in told.items()
+        for key, losses in by_size.items()
         if len(losses) >= MIN_FACTS_OF_LOSS
     }
     losses: dict[tuple[int, str], float] = {}
@@ -401,7 +401,7 @@ def _quantisation_text(quantised: Rows) -> str:
             larger = losses.get((bits, SIZES[SIZES.index(size) + 1]), 0.0) if size != "large" else 0.0
             losses[bits, size] = max(larger, _loss(bits, size, means), losses.get((_more(bits), size), 0.0))
     rows = [
-        (str(bits), size, f"{losses[bits, size]:.4f}", str(len(told.get((bits, size), ()))))
+        (str(bits), size, f"{losses[bits, size]:.4f}", str(len(by_size.get((bits, size), ()))))
         for size in SIZES
         for bits in BITS
     ]
@@ -469,8 +469,8 @@ def _facts_text(scores: Rows, known: Mapping[str, Known], spelled: Rows, sources
                 dated[name, "released", row["release_date"]].add(source)
             if row["shutdown_or_deprecation"] and row["system"] in _FIRST_PARTY:
                 dated[name, "shutdown", row["shutdown_or_deprecation"]].add(source)
-    for (name, fact, day), told in dated.items():
-        rows.add((name, "", fact, day, "", min(told, key=lambda source: (source != _OF_DATES, source))))
+    for (name, fact, day), sources in dated.items():
+        rows.add((name, "", fact, day, "", min(sources, key=lambda source: (source != _OF_DATES, source))))
     return table.written(table.FACT_COLUMNS, sorted(rows))
 
 

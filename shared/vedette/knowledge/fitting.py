@@ -108,8 +108,8 @@ def fit(subjects: Sequence[Subject]) -> Fit:
 def of_subject(fitted: Fit, subject: Subject, facts: Sequence[Fact] | None = None) -> Ability:
     """Return the ability of *subject* by *facts*: by its own, unless others are given."""
     _, mean, deviation = fitted.prior(subject, family=True)
-    told = subject.plain_facts if facts is None else facts
-    return estimate(mean, deviation, told, fitted.links, fitted.axes)
+    usable = subject.plain_facts if facts is None else facts
+    return estimate(mean, deviation, usable, fitted.links, fitted.axes)
 
 
 class _Data:
@@ -170,10 +170,10 @@ class _Data:
     ) -> tuple[Array, Array]:
         """Return mean and standard deviation of each subject's ability, by its facts and its prior."""
         weight = (slope / deviation)[self.what] ** 2 * self.shared
-        told = (self.seen - intercept[self.what]) / slope[self.what]
+        implied = (self.seen - intercept[self.what]) / slope[self.what]
         count = len(self.subjects)
         precision = np.bincount(self.who, weight, count) + spreads**-2
-        total = np.bincount(self.who, weight * told, count) + means * spreads**-2
+        total = np.bincount(self.who, weight * implied, count) + means * spreads**-2
         return total / precision, precision**-0.5
 
     def standardised(self, ability: Array, sure: Array) -> tuple[Array, Array]:
@@ -261,16 +261,16 @@ def _apart(subjects: Sequence[Subject], ability: Mapping[tuple[str, Mode], float
                 seen = transformed(fact.benchmark, fact.score)
                 rows[fact.benchmark].append((ability[subject.name, subject.mode], seen, AXES[use_case]))
     found = {}
-    for name, told in sorted(rows.items()):
-        if len(told) < MIN_FACTS:
+    for name, points in sorted(rows.items()):
+        if len(points) < MIN_FACTS:
             continue
-        x, y = np.array([row[0] for row in told]), np.array([row[1] for row in told])
+        x, y = np.array([row[0] for row in points]), np.array([row[1] for row in points])
         left = x - x.mean()
         slope = float(left @ (y - y.mean())) / float(left @ left + 1.0)
         intercept = float(y.mean() - slope * x.mean())
         found[name] = Link(
             benchmark=name,
-            axis=told[0][2],
+            axis=points[0][2],
             board=board(name),
             intercept=intercept,
             slope=slope,

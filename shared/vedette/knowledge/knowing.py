@@ -50,7 +50,7 @@ _MONTH: Final = re.compile(r"(?:20)?(2[3-9])(0[1-9]|1[0-2])")  # of a snapshot
 _GENERATION: Final = re.compile(r"v?\d{1,2}(?:\.\d{1,2})?")
 
 
-class Told(Struct, frozen=True, kw_only=True):
+class Stated(Struct, frozen=True, kw_only=True):
     """What a listing says: all that an expectation depends on."""
 
     names: tuple[str, ...]  # the most certain first
@@ -81,7 +81,7 @@ class _Belief(Struct, frozen=True, kw_only=True):
 def known(info: ModelInfo, table: Table | None = None) -> Known:
     """Return what published facts say of the model that *info* describes: never None."""
     spellings = (info.canonical, info.model.name)
-    told = Told(
+    stated = Stated(
         names=tuple(name for name in spellings if name),
         kind=info.asked_as,
         parameters_b=info.parameters / 1e9 if info.parameters else None,
@@ -92,12 +92,12 @@ def known(info: ModelInfo, table: Table | None = None) -> Known:
         weights=any((info.parameters, info.quantization, info.digest, info.size_bytes, info.format)),
         retires=info.retires_at.date() if info.retires_at else None,
     )
-    return of_told(told, bundled() if table is None else table)
+    return of_stated(stated, bundled() if table is None else table)
 
 
 def of_name(name: str, table: Table | None = None) -> Known:
     """Return what published facts say of a model of which only a spelling is known."""
-    return of_told(Told(names=(name,), kind="unknown"), bundled() if table is None else table)
+    return of_stated(Stated(names=(name,), kind="unknown"), bundled() if table is None else table)
 
 
 class _Seen(NamedTuple):
@@ -110,24 +110,24 @@ class _Seen(NamedTuple):
 
 
 @lru_cache(maxsize=512)  # one model at many endpoints, under one name
-def of_told(told: Told, table: Table) -> Known:
+def of_stated(stated: Stated, table: Table) -> Known:
     """Return what published facts say of a listed model."""
-    seen = [_seen(name, told, table) for name in told.names]
-    kind = _kind(told, seen, table)
-    belief = _embedding(told, seen, table) if kind == "embedding" else _chat(told, seen, table)
-    quantization = told.quantization or next(
-        (written for name in told.names if (written := names.write(name).quantization)), None
+    seen = [_seen(name, stated, table) for name in stated.names]
+    kind = _kind(stated, seen, table)
+    belief = _embedding(stated, seen, table) if kind == "embedding" else _chat(stated, seen, table)
+    quantization = stated.quantization or next(
+        (written for name in stated.names if (written := names.write(name).quantization)), None
     )
     trained = any("qat" in one.spelled.words for one in seen)
-    share = 1.0 if trained else kept(table.losses, belief.size_b or told.parameters_b, quantization)
+    share = 1.0 if trained else kept(table.losses, belief.size_b or stated.parameters_b, quantization)
     return Known(
         name=belief.name,
         basis=belief.basis,
         expectations={use_case: _expected(use_case, belief, share, kind, table) for use_case in USE_CASES},
         sources=belief.sources,
         released=belief.released,
-        shutdown=told.retires or (belief.shutdown if told.remote else None),
-        deprecated=told.remote and belief.deprecated,
+        shutdown=stated.retires or (belief.shutdown if stated.remote else None),
+        deprecated=stated.remote and belief.deprecated,
         embeds=kind == "embedding",
     )
 
@@ -147,24 +147,24 @@ def _expected(use_case: str, belief: _Belief, share: float, kind: str, table: Ta
     )
 
 
-def _seen(name: str, told: Told, table: Table) -> _Seen:
+def _seen(name: str, stated: Stated, table: Table) -> _Seen:
     spelled = recognition.spell(name)
-    return _Seen(name, spelled, *_recognised(spelled, told, table))
+    return _Seen(name, spelled, *_recognised(spelled, stated, table))
 
 
-def _chat(told: Told, seen: Sequence[_Seen], table: Table) -> _Belief:
+def _chat(stated: Stated, seen: Sequence[_Seen], table: Table) -> _Belief:
     for name, spelled, found, exact in seen:
         if found is not None:
             modes = table.modes(found)
-            base = _is_base(name, told.kind, modes)
+            base = _is_base(name, stated.kind, modes)
             listed = _row_of(modes, base, spelled.thinking)
             if listed.ability is not None:
                 return _of_row(listed, modes, base, spelled.thinking, exact=exact, table=table)
             if exact:
                 return replace(
-                    _unlisted(name, spelled, told, table, listed), name=listed.name, **_dates(listed)
+                    _unlisted(name, spelled, stated, table, listed), name=listed.name, **_dates(listed)
                 )
-    beliefs = [_unlisted(one.name, one.spelled, told, table, None) for one in seen]
+    beliefs = [_unlisted(one.name, one.spelled, stated, table, None) for one in seen]
     return min(beliefs, key=lambda belief: _ORDER.index(belief.basis), default=_nothing(table, base=False))
 
 
@@ -175,52 +175,54 @@ def _dates(row: Row) -> dict[str, Any]:
     return {"released": row.released, "shutdown": row.shutdown, "deprecated": row.deprecated}
 
 
-def _recognised(spelled: Spelled, told: Told, table: Table) -> tuple[str | None, bool]:
+def _recognised(spelled: Spelled, stated: Stated, table: Table) -> tuple[str | None, bool]:
     """Return the listed model, and whether it is the model itself or one that this was made from."""
     for key, left_out in recognition.relaxed(spelled):
         marked = table.spellings.get(f"{key} {recognition.TAG}") if spelled.tag else None
-        name = _one(marked or table.spellings.get(key), told, table)
+        name = _one(marked or table.spellings.get(key), stated, table)
         if name is not None and _same(table.modes(name), spelled, left_out):
             return name, True
-    if not spelled.sizes and told.parameters_b is not None:
-        sized = _by_size(spelled, told, table)
+    if not spelled.sizes and stated.parameters_b is not None:
+        sized = _by_size(spelled, stated, table)
         if sized is not None:
             return sized, True
     for key in recognition.windows(spelled):
-        name = _one(table.spellings.get(key), told, table)
+        name = _one(table.spellings.get(key), stated, table)
         if name is not None and any(row.ability is not None for row in table.modes(name).values()):
             return name, False
     return None, False
 
 
-def _one(names: str | None, told: Told, table: Table) -> str | None:
+def _one(names: str | None, stated: Stated, table: Table) -> str | None:
     """Return the only one of *names* that has the size that the server counts."""
-    fitting = [name for name in (names or "").split("|") if name and _fits(name, told, table)]
+    fitting = [name for name in (names or "").split("|") if name and _fits(name, stated, table)]
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _fits(name: str, told: Told, table: Table) -> bool:
+def _fits(name: str, stated: Stated, table: Table) -> bool:
     """Return whether what the server says about the weights leaves room for the listed model *name*.
 
     Servers give their models the names of hosted ones, for clients that ask for nothing else: no file holds those.
     """
     size = next((row.size_b for row in table.modes(name).values()), None)
     if size is None:
-        return not (told.weights and name.partition("-")[0] in _CLOSED)
+        return not (stated.weights and name.partition("-")[0] in _CLOSED)
     low, high = SAME_SIZE
-    return told.parameters_b is None or low <= told.parameters_b / size <= high
+    return stated.parameters_b is None or low <= stated.parameters_b / size <= high
 
 
-def _by_size(spelled: Spelled, told: Told, table: Table) -> str | None:
+def _by_size(spelled: Spelled, stated: Stated, table: Table) -> str | None:
     """Return the model of the family that has the size that the server counts: what `qwen3:latest` is."""
     named = {name for names in table.bare.get(spelled.key, ()) for name in names.split("|")}
-    sized = [name for name in named if _has_size(name, told, table)]
+    sized = [name for name in named if _has_size(name, stated, table)]
     return sized[0] if len(sized) == 1 else None
 
 
-def _has_size(name: str, told: Told, table: Table) -> bool:
+def _has_size(name: str, stated: Stated, table: Table) -> bool:
     size = next((row.size_b for row in table.modes(name).values()), None)
-    return size is not None and told.parameters_b is not None and abs(told.parameters_b / size - 1.0) <= 0.12
+    return (
+        size is not None and stated.parameters_b is not None and abs(stated.parameters_b / size - 1.0) <= 0.12
+    )
 
 
 def _same(modes: Mapping[Mode, Row], spelled: Spelled, left_out: frozenset[str]) -> bool:
@@ -298,28 +300,28 @@ def _between(plain: Ability, thinking: Ability) -> Ability:
     )
 
 
-def _unlisted(name: str, spelled: Spelled, told: Told, table: Table, row: Row | None) -> _Belief:
+def _unlisted(name: str, spelled: Spelled, stated: Stated, table: Table, row: Row | None) -> _Belief:
     """Return what size, date, family or tier say about a model without a published score."""
     parsed = names.parse(name)
     total = (
-        told.parameters_b or (row and row.size_b) or (parsed.parameters and parsed.parameters / 1e9) or None
+        stated.parameters_b or (row and row.size_b) or (parsed.parameters and parsed.parameters / 1e9) or None
     )
     active = (
-        told.active_b
+        stated.active_b
         or (row and row.active_b)
         or (parsed.active_parameters and parsed.active_parameters / 1e9)
     )
-    mode: Mode = "thinking" if spelled.thinking else "base" if _is_base(name, told.kind, {}) else "plain"
+    mode: Mode = "thinking" if spelled.thinking else "base" if _is_base(name, stated.kind, {}) else "plain"
     family = _family(spelled, table)
-    when = _when(spelled, told, row, table)
-    by_version = _by_version(spelled, table) if when is None and not _borrowed(spelled, told) else None
+    when = _when(spelled, stated, row, table)
+    by_version = _by_version(spelled, table) if when is None and not _borrowed(spelled, stated) else None
     if total:
         effective = math.sqrt(total * active) if active else total
         if by_version is not None and family is None:
             belief = _sized(effective, total, mode, by_version - DOUBT_YEARS, None, table)
             return replace(belief, ability=_doubted(belief.ability))
         return _sized(effective, total, mode, when, family, table)
-    if told.remote and not told.weights and any(word in _HOSTED for word in spelled.words):
+    if stated.remote and not stated.weights and any(word in _HOSTED for word in spelled.words):
         line = table.lines[f"tier:{tier(spelled.words)}"]
         guessed = by_version if by_version is not None else _newest(spelled, table) - DOUBT_YEARS
         ability = Ability(mean=line.mean(None, when or guessed, mode), deviation=line.deviation)
@@ -331,9 +333,9 @@ def _unlisted(name: str, spelled: Spelled, told: Told, table: Table, row: Row | 
     return _nothing(table, base=mode == "base")
 
 
-def _borrowed(spelled: Spelled, told: Told) -> bool:
+def _borrowed(spelled: Spelled, stated: Stated) -> bool:
     """Return whether a file of weights has the name of a model whose weights were never published."""
-    return told.weights and any(word in _CLOSED for word in spelled.words)
+    return stated.weights and any(word in _CLOSED for word in spelled.words)
 
 
 def _doubted(ability: Ability) -> Ability:
@@ -381,7 +383,7 @@ def _family(spelled: Spelled, table: Table) -> FamilyRow | None:
     return None
 
 
-def _when(spelled: Spelled, told: Told, row: Row | None, table: Table) -> float | None:
+def _when(spelled: Spelled, stated: Stated, row: Row | None, table: Table) -> float | None:
     """Return when the model was released, as far as it is known; never later than the newest fact."""
     day = (row.released if row else None) or _day(spelled.date)
     if day is not None:
@@ -389,7 +391,7 @@ def _when(spelled: Spelled, told: Told, row: Row | None, table: Table) -> float 
     month = _month(spelled)
     if month is not None:
         return min(month, year(table.until))
-    if told.cutoff and (match := re.match(r"(20\d\d)(?:-(\d\d))?", told.cutoff)):
+    if stated.cutoff and (match := re.match(r"(20\d\d)(?:-(\d\d))?", stated.cutoff)):
         months = int(match[2] or 7)
         return min(int(match[1]) + (months - 0.5) / 12 + CUTOFF_TO_RELEASE, year(table.until))
     return None
@@ -399,8 +401,8 @@ def _month(spelled: Spelled) -> float | None:
     """Return the middle of the month that one word of a hosted name says: `202412` or `2412`."""
     if not any(word in _HOSTED for word in spelled.words):
         return None
-    told = [match for word in spelled.words if (match := _MONTH.fullmatch(word))]
-    return 2000 + int(told[0][1]) + (int(told[0][2]) - 0.5) / 12 if len(told) == 1 else None
+    months = [match for word in spelled.words if (match := _MONTH.fullmatch(word))]
+    return 2000 + int(months[0][1]) + (int(months[0][2]) - 0.5) / 12 if len(months) == 1 else None
 
 
 def _by_version(spelled: Spelled, table: Table) -> float | None:
@@ -409,20 +411,20 @@ def _by_version(spelled: Spelled, table: Table) -> float | None:
     A version above all of them is newer than the newest fact.
     """
     vendor = next((word for word in spelled.words if word in _HOSTED or word in _OPEN), None)
-    told = _releases(vendor, table) if vendor is not None else ()
+    releases = _releases(vendor, table) if vendor is not None else ()
     version = _version(spelled)
-    if version is None or not told:
+    if version is None or not releases:
         return None
-    below = [when for known, when in told if known <= version]
-    if version > told[-1][0]:
+    below = [when for known, when in releases if known <= version]
+    if version > releases[-1][0]:
         return year(table.until)
-    return max(below) if below else min(when for _, when in told)
+    return max(below) if below else min(when for _, when in releases)
 
 
 def _newest(spelled: Spelled, table: Table) -> float:
     """Return the release of the newest hosted model of that vendor."""
-    told = _releases(next(word for word in spelled.words if word in _HOSTED), table)
-    return max((when for _, when in told), default=year(table.until) - 1.0)
+    releases = _releases(next(word for word in spelled.words if word in _HOSTED), table)
+    return max((when for _, when in releases), default=year(table.until) - 1.0)
 
 
 @lru_cache(maxsize=64)
@@ -443,25 +445,25 @@ def _version(spelled: Spelled) -> float | None:
     return next((float(match[1]) for word in words if (match := _VERSION.fullmatch(word))), None)
 
 
-def _kind(told: Told, seen: Sequence[_Seen], table: Table) -> str:
+def _kind(stated: Stated, seen: Sequence[_Seen], table: Table) -> str:
     """Return whether the model chats or embeds: by what the listing says, else by what is published of it."""
-    if told.kind in ("embedding", "completion"):
-        return told.kind
+    if stated.kind in ("embedding", "completion"):
+        return stated.kind
     for one in seen:
         if one.found is not None:
             return "embedding" if set(table.modes(one.found)) == {"embedding"} else "chat"
-    embeds = told.kind == "unknown" and any(_EMBEDS.search(name.lower()) for name in told.names)
+    embeds = stated.kind == "unknown" and any(_EMBEDS.search(name.lower()) for name in stated.names)
     return "embedding" if embeds else "chat"
 
 
-def _embedding(told: Told, seen: Sequence[_Seen], table: Table) -> _Belief:
+def _embedding(stated: Stated, seen: Sequence[_Seen], table: Table) -> _Belief:
     for one in seen:
         row = table.modes(one.found).get("embedding") if one.found is not None else None
         if row is not None and row.ability is not None:
             return _of_row(row, {}, base=False, thinking=None, exact=one.exact, table=table)
     parsed = [names.parse(one.name) for one in seen]
-    size = told.parameters_b or next((one.parameters / 1e9 for one in parsed if one.parameters), None)
-    dates = [_when(one.spelled, told, None, table) for one in seen]
+    size = stated.parameters_b or next((one.parameters / 1e9 for one in parsed if one.parameters), None)
+    dates = [_when(one.spelled, stated, None, table) for one in seen]
     when = next((date for date in dates if date is not None), None)
     basis: Basis = "nothing" if size is None else "size" if when is None else "size_and_date"
     line = table.lines[f"embedding {basis}"]

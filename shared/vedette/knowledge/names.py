@@ -154,9 +154,9 @@ def parse(name: str) -> Parsed:
     )
 
 
-def quantization(told: str | None) -> str | None:
+def quantization(stated: str | None) -> str | None:
     """Return a server's word for a quantisation in the one spelling: `Q4_K - Medium` is `q4_k_m`."""
-    spelled = (told or "").lower().removeprefix("(guessed) ").removeprefix("all ").removeprefix("mostly ")
+    spelled = (stated or "").lower().removeprefix("(guessed) ").removeprefix("all ").removeprefix("mostly ")
     for ending, short in _TOLD:
         spelled = spelled.replace(ending, short)
     spelled = re.sub(r" - [\d.]+ bpw.*", "", spelled).strip()
@@ -164,9 +164,9 @@ def quantization(told: str | None) -> str | None:
 
 
 def identify(
-    name: str, *, origin: str | None, kind: Kind, parameters: int | None, told: str | None
+    name: str, *, origin: str | None, kind: Kind, parameters: int | None, quantized_as: str | None
 ) -> Identity:
-    """Return what the name adds to what the server reported: *kind*, *parameters*, and *told* about quantisation.
+    """Return what the name adds to what the server reported: *kind*, *parameters*, *quantized_as*.
 
     *origin* is the file or repository that the server says it serves; it names better than an alias.
     """
@@ -177,7 +177,7 @@ def identify(
     cutoff = _cutoff(parsed, size)
     facts, sources = _facts(parsed, size, written, cutoff)
     return Identity(
-        canonical=_canonical(parsed, size, _settled(quantization(told), written, told), kind),
+        canonical=_canonical(parsed, size, _settled(quantization(quantized_as), written, quantized_as), kind),
         facts=facts,
         sources=sources,
     )
@@ -281,12 +281,12 @@ def _billions(family: Family | None, size: str | None) -> float | None:
     return family.total(size) if family is not None else None
 
 
-def _settled(told: str | None, written: str | None, raw: str | None) -> str | None:
+def _settled(stated: str | None, written: str | None, raw: str | None) -> str | None:
     """Return the quantisation: as reported, except where the name says finer what GGUF has no file type for."""
-    if told is None:
+    if stated is None:
         return written if not raw else None  # it told something that is not understood
-    finer = written is not None and _RECIPE.match(written) and _bits(written) == _bits(told)
-    return written if finer else told
+    finer = written is not None and _RECIPE.match(written) and _bits(written) == _bits(stated)
+    return written if finer else stated
 
 
 def _bits(quantization: str) -> str:
@@ -332,7 +332,7 @@ def _facts(
     total = _billions(published, size)
     active = published.active(size) if published is not None else None
     by_label = parsed if size == parsed.size else None
-    told = {
+    read = {
         "family": family.name if family is not None else None,
         "parameters": round(total * 1e9) if total else by_label and by_label.parameters,
         "active_parameters": round(active * 1e9) if active else by_label and by_label.active_parameters,
@@ -345,5 +345,5 @@ def _facts(
         "active_parameters": table if active else "name",
         "knowledge_cutoff": f"name; {cutoff.source}" if cutoff else "name",
     }
-    facts = {field: fact for field, fact in told.items() if fact}
+    facts = {field: fact for field, fact in read.items() if fact}
     return facts, {field: sources.get(field, "name") for field in facts}

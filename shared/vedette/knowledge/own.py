@@ -202,7 +202,7 @@ def _lines(
 
 def _with(row: Row | None, model: str, mode: Mode, own: Sequence[OwnFact]) -> Row:
     """Return *row* with what the operator's own facts say about size and dates."""
-    told = {fact.fact: fact.value for fact in own}
+    values = {fact.fact: fact.value for fact in own}
     empty = Row(
         name=model,
         mode=mode,
@@ -218,11 +218,11 @@ def _with(row: Row | None, model: str, mode: Mode, own: Sequence[OwnFact]) -> Ro
         sources=(),
     )
     sizes = {
-        field: float(told[fact])
+        field: float(values[fact])
         for field, fact in (("size_b", TOTAL_B), ("active_b", ACTIVE_B))
-        if fact in told
+        if fact in values
     }
-    dates = {fact: date.fromisoformat(told[fact]) for fact in (RELEASED, SHUTDOWN) if fact in told}
+    dates = {fact: date.fromisoformat(values[fact]) for fact in (RELEASED, SHUTDOWN) if fact in values}
     return replace(row or empty, mode=mode, **sizes, **dates)
 
 

@@ -139,11 +139,11 @@ def _under(figures: Mapping[str, float], group: str) -> dict[str, float]:
 
 
 def _lines(figures: Mapping[str, float]) -> dict[str, Line]:
-    told: dict[str, dict[str, float]] = {}
+    by_basis: dict[str, dict[str, float]] = {}
     for name, value in _under(figures, "line").items():
         basis, _, field = name.rpartition(" ")
-        told.setdefault(basis, {})[field] = value
-    return {basis: Line(**fields) for basis, fields in told.items()}
+        by_basis.setdefault(basis, {})[field] = value
+    return {basis: Line(**fields) for basis, fields in by_basis.items()}
 
 
 def links(text: str) -> dict[str, Link]:
@@ -224,9 +224,9 @@ def _ability(cells: Mapping[str, str]) -> Ability | None:
     if not cells["ability"]:
         return None
     axes = {}
-    for told in cells["axes"].split(";"):
-        if told:
-            axis, shift, deviation = told.split(":")
+    for cell in cells["axes"].split(";"):
+        if cell:
+            axis, shift, deviation = cell.split(":")
             axes[axis] = (float(shift), float(deviation))
     return Ability(mean=float(cells["ability"]), deviation=float(cells["deviation"]), axes=axes)
 

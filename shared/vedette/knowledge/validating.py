@@ -63,7 +63,7 @@ def noise(links: Mapping[str, Link]) -> dict[str, float]:
     for link in links.values():
         if link.axis not in APART:
             found[link.axis].append(link.noise)
-    medians = {axis: sorted(told)[len(told) // 2] for axis, told in found.items()}
+    medians = {axis: sorted(shifts)[len(shifts) // 2] for axis, shifts in found.items()}
     usual = sorted(medians.values())[len(medians) // 2] if medians else 0.5
     return {
         use_case: sum(weight * medians.get(axis, usual) for axis, weight in axes.items())
@@ -85,8 +85,8 @@ def validate(subjects: Sequence[Subject], fitted: Fit, *, prefix: str = "") -> l
 
 def _factor(misses: Sequence[Miss]) -> float:
     """Return what makes one standard deviation hold 68 % of the scores and two 95 %, halfway where both disagree."""
-    told = sorted(miss.sigmas for miss in misses)
-    one, two = (told[min(len(told) - 1, int(share * len(told)))] for share in (ONE_SIGMA, TWO_SIGMA))
+    sigmas = sorted(miss.sigmas for miss in misses)
+    one, two = (sigmas[min(len(sigmas) - 1, int(share * len(sigmas)))] for share in (ONE_SIGMA, TWO_SIGMA))
     return max(0.5, (one + two / 2.0) / 2.0)
 
 

@@ -128,9 +128,9 @@ def _is_error(chunk: Mapping[str, Any]) -> bool:
         return True
     if chunk.get("choices") or chunk.get("usage"):
         return False
-    told = mapping(chunk.get("base_resp")) or chunk
-    coded = any(told.get(name) for name in ("code", "status", "status_code", "error_code"))
-    worded = any(isinstance(told.get(name), str) for name in ("message", "msg", "status_msg", "error_msg"))
+    place = mapping(chunk.get("base_resp")) or chunk
+    coded = any(place.get(name) for name in ("code", "status", "status_code", "error_code"))
+    worded = any(isinstance(place.get(name), str) for name in ("message", "msg", "status_msg", "error_msg"))
     return isinstance(chunk.get("detail"), str | list) or (worded and coded)
 
 
@@ -234,17 +234,17 @@ def refused_parameter(error: ProviderError, sent: Mapping[str, Any]) -> str | No
     if error.outcome not in (Outcome.BAD_REQUEST, Outcome.UNSUPPORTED):
         return None
     received = error.exchange.received if error.exchange else None
-    told = f"{error.detail} {received or ''}"
-    named = [name for name in OPTIONAL_PARAMETERS if name in sent and re.search(rf"\b{name}\b", told)]
+    text = f"{error.detail} {received or ''}"
+    named = [name for name in OPTIONAL_PARAMETERS if name in sent and re.search(rf"\b{name}\b", text)]
     # A refusal of one limit often recommends the other: the one that was sent is meant.
-    if not named or (named[0].startswith("max_") and _is_about_size(told)):
+    if not named or (named[0].startswith("max_") and _is_about_size(text)):
         return None
     return named[0]
 
 
-def _is_about_size(told: str) -> bool:
+def _is_about_size(text: str) -> bool:
     return (
-        re.search(r"too (large|long|small)|maximum context|at (least|most)|greater than|exceed", told)
+        re.search(r"too (large|long|small)|maximum context|at (least|most)|greater than|exceed", text)
         is not None
     )
 

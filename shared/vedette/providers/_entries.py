@@ -124,55 +124,55 @@ def retires_at(entry: Entry) -> datetime | None:
     """Return when the service says that the model ends, or None."""
     for name in _ENDS:
         value = entry.get(name)
-        for told in (value, mapping(value).get("inference")):
-            if at := _moment(told):
+        for given in (value, mapping(value).get("inference")):
+            if at := _moment(given):
                 return at
     return None
 
 
-def _moment(told: object) -> datetime | None:
-    amount = decimal(told) if isinstance(told, str) else score(told)
-    at = since_epoch(amount) if amount is not None else moment(told) or http_date(told)
+def _moment(value: object) -> datetime | None:
+    amount = decimal(value) if isinstance(value, str) else score(value)
+    at = since_epoch(amount) if amount is not None else moment(value) or http_date(value)
     if at is None or at < _FIRST_MODELS:
         return None
     # A day without a time is a day in UTC, and the model is there until its end.
-    is_day = isinstance(told, str) and len(told) == len("2026-01-01") and amount is None
+    is_day = isinstance(value, str) and len(value) == len("2026-01-01") and amount is None
     return at.replace(hour=23, minute=59) if is_day else at
 
 
 def context(entry: Entry) -> int | None:
     """Return the context that *entry* says is served, in tokens: a number, or a text such as `131072` or `128k`."""
     limits = mapping(mapping(entry.get("capabilities")).get("limits"))  # GitHub Copilot
-    told = (
+    given = (
         *(entry.get(name) for name in _CONTEXTS),
         mapping(entry.get("meta")).get("n_ctx"),
         limits.get("max_context_window_tokens"),
     )
-    return next((n for n in map(_tokens, told) if n), None)
+    return next((n for n in map(_tokens, given) if n), None)
 
 
-def _tokens(told: object) -> int | None:
-    if isinstance(told, str) and (found := _SHORT_COUNT.match(told.strip())):
+def _tokens(value: object) -> int | None:
+    if isinstance(value, str) and (found := _SHORT_COUNT.match(value.strip())):
         scale = {"k": 1000, "m": 1_000_000}.get((found[2] or "").lower(), 1)
         amount = decimal(found[1])
         return tokens(int(amount * scale)) if amount is not None and amount < 1e9 else None
-    return tokens(told)
+    return tokens(value)
 
 
 def kind_and_claims(entry: Entry, source: str) -> tuple[Kind, dict[str, Claim]]:
     """Return the kind of model that *entry* declares, and the abilities that it declares or denies."""
     claims = _declared_abilities(entry, source)
     for name in _KIND_FIELDS:
-        told = text(entry.get(name), 64) or text(mapping(entry.get("capabilities")).get(name), 64) or ""
-        told = told.lower().replace("_", "-")
-        kind = _KINDS.get(told)
+        kind_text = text(entry.get(name), 64) or text(mapping(entry.get("capabilities")).get(name), 64) or ""
+        kind_text = kind_text.lower().replace("_", "-")
+        kind = _KINDS.get(kind_text)
         if kind == "chat" and Capability.COMPLETION in claims and Capability.CHAT not in claims:
             kind = "completion"  # Xinference: a base model is an LLM too
         if kind is not None:
-            claims.setdefault(Capability.CHAT, _declared(kind == "chat", f"{source}: {name} {told}"))
+            claims.setdefault(Capability.CHAT, _declared(kind == "chat", f"{source}: {name} {kind_text}"))
             return kind, claims
-        if _OTHER.search(told.replace("-", "_")) or _OTHER.search(told):
-            claims[Capability.CHAT] = _declared(False, f"{source}: {name} {told}")
+        if _OTHER.search(kind_text.replace("-", "_")) or _OTHER.search(kind_text):
+            claims[Capability.CHAT] = _declared(False, f"{source}: {name} {kind_text}")
             return "unknown", claims
     given = _given(mapping(entry.get("architecture")))
     if "embeddings" in given:
@@ -202,9 +202,9 @@ _BY_ABILITY: Final[tuple[tuple[Capability, Kind], ...]] = (
 
 
 def _declared_abilities(entry: Entry, source: str) -> dict[str, Claim]:
-    told = mapping(entry.get("capabilities"))
+    capabilities = mapping(entry.get("capabilities"))
     found: dict[str, Claim] = {}
-    for place in (entry, mapping(told.get("supports")), told):
+    for place in (entry, mapping(capabilities.get("supports")), capabilities):
         for name, capability in _ABILITIES.items():
             if isinstance(place.get(name), bool):
                 found[capability] = _declared(place[name], f"{source}: {name}")

@@ -29,31 +29,31 @@ from vedette.providers._metrics import Metrics
 from vedette.types import Capability, Claim, Evidence, Kind, Locality
 
 
-def modalities(told: object) -> tuple[str, ...] | None:
+def modalities(value: object) -> tuple[str, ...] | None:
     """Return a list of modalities as facts hold them."""
-    return tuple(filter(None, map(text, sequence(told)))) or None
+    return tuple(filter(None, map(text, sequence(value)))) or None
 
 
-def declared(source: str, told: Mapping[Capability, object]) -> dict[str, Claim]:
+def declared(source: str, values: Mapping[Capability, object]) -> dict[str, Claim]:
     """Return what a server declares, where it says yes or no."""
     return {
         capability: Claim(value=value, evidence=Evidence.DECLARED, source=source)
-        for capability, value in told.items()
+        for capability, value in values.items()
         if isinstance(value, bool)
     }
 
 
-def entry_and_props(entry: Entry, told: Entry) -> Described:
+def entry_and_props(entry: Entry, details: Entry) -> Described:
     """Read a listing with llama.cpp's or vLLM's additions, and llama.cpp's /props."""
     meta, architecture = mapping(entry.get("meta")), mapping(entry.get("architecture"))
     # vLLM's root of an adapter is the adapter's, whatever the model that it changes.
-    origin = text(told.get("model_path")) or (None if entry.get("parent") else text(entry.get("root")))
+    origin = text(details.get("model_path")) or (None if entry.get("parent") else text(entry.get("root")))
     facts = known(
         native_context_tokens=tokens(meta.get("n_ctx_train")) or None,
         served_context_tokens=context(entry),
         parameters=count(meta.get("n_params")) or None,
         size_bytes=count(meta.get("size")) or None,
-        quantization=text(meta.get("ftype")) or text(told.get("model_ftype")),
+        quantization=text(meta.get("ftype")) or text(details.get("model_ftype")),
         format="gguf" if meta.get("ftype") else None,
         embedding_dimensions=count(meta.get("n_embd")) or None,
         input_modalities=modalities(architecture.get("input_modalities")),
@@ -61,8 +61,8 @@ def entry_and_props(entry: Entry, told: Entry) -> Described:
         retires_at=retires_at(entry),
     )
     kind, claims = kind_and_claims(entry, "/v1/models")
-    claims |= _props(told)
-    if _has_default_template(told) and kind == "unknown":
+    claims |= _props(details)
+    if _has_default_template(details) and kind == "unknown":
         kind = "embedding" if meta.get("vocab_type") == _WORD_PIECES else "completion"
     chats = claims.get(Capability.CHAT)
     return Described(
@@ -74,18 +74,18 @@ def entry_and_props(entry: Entry, told: Entry) -> Described:
     )
 
 
-def _props(told: Entry) -> dict[str, Claim]:
+def _props(details: Entry) -> dict[str, Claim]:
     """Return what llama.cpp's /props declares: the template's abilities and the modalities."""
-    if not told:
+    if not details:
         return {}
-    caps, can = mapping(told.get("chat_template_caps")), mapping(told.get("modalities"))
-    if _has_default_template(told):
+    caps, can = mapping(details.get("chat_template_caps")), mapping(details.get("modalities"))
+    if _has_default_template(details):
         source = "llama.cpp /props: its default template, for weights without one"
         return {Capability.CHAT: Claim(value=False, evidence=Evidence.INFERRED, source=source)}
     return declared(
         "llama.cpp /props",
         {
-            Capability.CHAT: isinstance(told.get("chat_template"), str) and bool(told["chat_template"]),
+            Capability.CHAT: isinstance(details.get("chat_template"), str) and bool(details["chat_template"]),
             Capability.TOOLS: caps.get("supports_tools"),
             Capability.VISION: can.get("vision"),
             Capability.AUDIO: can.get("audio"),
@@ -103,9 +103,9 @@ _DEFAULT_TEMPLATE = (
 _WORD_PIECES = 3  # llama.cpp's number for the vocabulary of BERT, whose models embed and do not write
 
 
-def _has_default_template(told: Entry) -> bool:
+def _has_default_template(details: Entry) -> bool:
     """Return whether llama.cpp formats chats for a model that was not made for any."""
-    template = told.get("chat_template")
+    template = details.get("chat_template")
     return isinstance(template, str) and _plain(template) == _plain(_DEFAULT_TEMPLATE)
 
 
@@ -116,31 +116,31 @@ def _plain(template: str) -> str:
 _LM_STUDIO_KINDS: dict[str | None, Kind] = {"llm": "chat", "vlm": "chat", "embeddings": "embedding"}
 
 
-def _lm_studio(entry: Entry, told: Entry) -> Described:
+def _lm_studio(entry: Entry, details: Entry) -> Described:
     """Read LM Studio's own listing, which says more than its OpenAI one."""
-    kind = _LM_STUDIO_KINDS.get(text(told.get("type")), "unknown")
+    kind = _LM_STUDIO_KINDS.get(text(details.get("type")), "unknown")
     facts = known(
-        native_context_tokens=tokens(told.get("max_context_length")) or None,
-        served_context_tokens=tokens(told.get("loaded_context_length")) or None,
-        size_bytes=count(told.get("size_bytes")) or None,
-        architecture=text(told.get("arch")),
-        quantization=text(told.get("quantization")),
-        format=text(told.get("compatibility_type")),
-        input_modalities=("text", "image") if told.get("type") == "vlm" else None,
+        native_context_tokens=tokens(details.get("max_context_length")) or None,
+        served_context_tokens=tokens(details.get("loaded_context_length")) or None,
+        size_bytes=count(details.get("size_bytes")) or None,
+        architecture=text(details.get("arch")),
+        quantization=text(details.get("quantization")),
+        format=text(details.get("compatibility_type")),
+        input_modalities=("text", "image") if details.get("type") == "vlm" else None,
     )
-    able = sequence(told.get("capabilities"))
+    able = sequence(details.get("capabilities"))
     source = "LM Studio's own listing"
     claims = declared(
         source,
         {
             Capability.CHAT: True if kind == "chat" else None,
             Capability.EMBEDDING: True if kind == "embedding" else None,
-            Capability.VISION: told.get("type") == "vlm" if kind == "chat" else None,
+            Capability.VISION: details.get("type") == "vlm" if kind == "chat" else None,
             # Versions before 0.3.16 list no abilities: silence says nothing then.
-            Capability.TOOLS: "tool_use" in able if "capabilities" in told and kind == "chat" else None,
+            Capability.TOOLS: "tool_use" in able if "capabilities" in details and kind == "chat" else None,
         },
     )
-    publisher, name = text(told.get("publisher")), text(entry.get("id"))
+    publisher, name = text(details.get("publisher")), text(entry.get("id"))
     return Described(
         kind=kind,
         facts=facts,
@@ -150,29 +150,36 @@ def _lm_studio(entry: Entry, told: Entry) -> Described:
     )
 
 
-def _text_generation_inference(entry: Entry, told: Entry) -> Described:
+def _text_generation_inference(entry: Entry, details: Entry) -> Described:
     """Read what Text Generation Inference says about the one model it serves."""
     facts = known(
-        served_context_tokens=tokens(told.get("max_total_tokens")) or None,
-        quantization=text(told.get("quantize")) or text(told.get("model_dtype")),
+        served_context_tokens=tokens(details.get("max_total_tokens")) or None,
+        quantization=text(details.get("quantize")) or text(details.get("model_dtype")),
     )
-    generates = told.get("model_pipeline_tag", "text-generation") in ("text-generation", "image-text-to-text")
+    generates = details.get("model_pipeline_tag", "text-generation") in (
+        "text-generation",
+        "image-text-to-text",
+    )
     return Described(
         kind="chat" if generates else "unknown",
         facts=facts,
         sources=dict.fromkeys(facts, "Text Generation Inference /info"),
         claims=declared(
             "Text Generation Inference /info",
-            {Capability.VISION: told.get("model_pipeline_tag") == "image-text-to-text" if told else None},
+            {
+                Capability.VISION: details.get("model_pipeline_tag") == "image-text-to-text"
+                if details
+                else None
+            },
         ),
-        origin=text(told.get("model_id")) or text(entry.get("id")),
+        origin=text(details.get("model_id")) or text(entry.get("id")),
     )
 
 
-def _koboldcpp(entry: Entry, told: Entry) -> Described:
+def _koboldcpp(entry: Entry, details: Entry) -> Described:
     """Read a listing with the context that KoboldCpp was started with."""
     described = entry_and_props(entry, {})
-    served = tokens(told.get("value"))
+    served = tokens(details.get("value"))
     if not served:
         return described
     return msgspec.structs.replace(
@@ -185,15 +192,15 @@ def _koboldcpp(entry: Entry, told: Entry) -> Described:
     )
 
 
-def _localai(entry: Entry, told: Entry) -> Described:
+def _localai(entry: Entry, details: Entry) -> Described:
     """Read what LocalAI says about a configured model: a complete list of abilities, or nothing for a loose file."""
     source = "LocalAI /v1/models/capabilities"
-    kind, claims = kind_and_claims(told, source)
-    if told.get("capabilities") and Capability.CHAT not in claims:
+    kind, claims = kind_and_claims(details, source)
+    if details.get("capabilities") and Capability.CHAT not in claims:
         claims |= declared(source, {Capability.CHAT: False})
     facts = known(
-        input_modalities=modalities(told.get("input_modalities")),
-        output_modalities=modalities(told.get("output_modalities")),
+        input_modalities=modalities(details.get("input_modalities")),
+        output_modalities=modalities(details.get("output_modalities")),
     )
     return Described(kind=kind, facts=facts, sources=dict.fromkeys(facts, source), claims=claims)
 
@@ -201,23 +208,23 @@ def _localai(entry: Entry, told: Entry) -> Described:
 _EMBEDDERS: dict[str, Kind] = {"embedding": "embedding", "reranker": "rerank"}
 
 
-def _text_embeddings_inference(entry: Entry, told: Entry) -> Described:
+def _text_embeddings_inference(entry: Entry, details: Entry) -> Described:
     """Read what text-embeddings-inference says about the one model it serves."""
     source = "text-embeddings-inference /info"
-    facts = known(served_context_tokens=tokens(told.get("max_input_length")) or None)
-    kinds = (_EMBEDDERS[name] for name in mapping(told.get("model_type")) if name in _EMBEDDERS)
+    facts = known(served_context_tokens=tokens(details.get("max_input_length")) or None)
+    kinds = (_EMBEDDERS[name] for name in mapping(details.get("model_type")) if name in _EMBEDDERS)
     return Described(
         kind=next(kinds, "unknown"),
         facts=facts,
         sources=dict.fromkeys(facts, source),
         claims=declared(source, {Capability.CHAT: False}),
-        origin=text(told.get("model_id")),
+        origin=text(details.get("model_id")),
     )
 
 
-def listed_by_info(told: Any) -> list[Entry]:
-    """Return the entry of a server that lists no models and describes its one model in `/info`, if *told* is that."""
-    info = mapping(told)
+def listed_by_info(details: Any) -> list[Entry]:
+    """Return the entry of a server that lists no models and describes its one model in `/info` (*details*)."""
+    info = mapping(details)
     name = info.get("served_model_name") or info.get("model_id")
     if not (is_name(name) and mapping(info.get("model_type"))):
         return []
@@ -249,7 +256,7 @@ def _as_in_v0(entry: Entry, loaded: Entry) -> Entry:
     able = mapping(entry.get("capabilities"))
     tools = able.get("trained_for_tool_use")
     sees = able.get("vision") is True
-    told = {
+    details = {
         "id": entry["key"],
         "type": {"llm": "vlm" if sees else "llm", "embedding": "embeddings"}.get(
             text(entry.get("type")) or ""
@@ -263,7 +270,7 @@ def _as_in_v0(entry: Entry, loaded: Entry) -> Entry:
         "max_context_length": entry.get("max_context_length"),
         "loaded_context_length": mapping(loaded.get("config")).get("context_length"),
     }
-    return told | ({"capabilities": ["tool_use"] if tools else []} if isinstance(tools, bool) else {})
+    return details | ({"capabilities": ["tool_use"] if tools else []} if isinstance(tools, bool) else {})
 
 
 def _by_id(body: Any) -> dict[str, Entry]:

@@ -81,9 +81,9 @@ def _shown_by(entry: Entry) -> str | None:
 
 def peer(entry: Entry) -> str | None:
     """Return what shows that an engine passes requests for this one model on: a peer of llama-swap's."""
-    told = mapping(mapping(entry.get("meta")).get("llamaswap"))
-    if told.get("peerID") or text(told.get("type")) == "peer":
-        return f"a peer of llama-swap ({text(told.get('peerID'), 64) or 'unnamed'}) serves it"
+    swapped = mapping(mapping(entry.get("meta")).get("llamaswap"))
+    if swapped.get("peerID") or text(swapped.get("type")) == "peer":
+        return f"a peer of llama-swap ({text(swapped.get('peerID'), 64) or 'unnamed'}) serves it"
     return None
 
 

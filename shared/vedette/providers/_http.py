@@ -112,8 +112,8 @@ class Http:
 
     async def status(self, method: str, path: str) -> int:
         """Return the status of a request whose body does not matter. Raises ProviderError."""
-        told = _Transcript(method, path, None)
-        async with self._within(self._access.timeout_s, told), self._opened(told) as response:
+        transcript = _Transcript(method, path, None)
+        async with self._within(self._access.timeout_s, transcript), self._opened(transcript) as response:
             return response.status_code
 
     async def get(self, path: str) -> Any:
@@ -150,9 +150,9 @@ class Http:
         decode: Callable[[bytes], T],
         most_bytes: int | None = None,
     ) -> tuple[T, httpx.Headers, float]:
-        told = _Transcript(method, path, body)
-        async with self._within(deadline_s, told), self._opened(told) as response:
-            raw = await self._read(response, most_bytes or self._access.max_body_bytes, told)
+        transcript = _Transcript(method, path, body)
+        async with self._within(deadline_s, transcript), self._opened(transcript) as response:
+            raw = await self._read(response, most_bytes or self._access.max_body_bytes, transcript)
             arrived_at = self._clock.monotonic()
             counting.count_bytes(len(raw))
             return decode(self._secrets.clean(raw)), response.headers, arrived_at
@@ -165,18 +165,18 @@ class Http:
         Only in a whole line is a secret seen that came in two pieces.
         """
         ends = self._clock.monotonic() + deadline_s
-        told = _Transcript("POST", path, body)
-        async with self._opened_within(told, deadline_s) as response:
+        transcript = _Transcript("POST", path, body)
+        async with self._opened_within(transcript, deadline_s) as response:
             total, stream, begun = 0, _pieces(response), bytearray()
             while True:
-                async with self._within(ends - self._clock.monotonic(), told):
+                async with self._within(ends - self._clock.monotonic(), transcript):
                     with translated(self._access.url, broken=Outcome.INCOMPLETE):
                         chunk = await anext(stream, None)
                 if chunk is None:
                     if begun:
                         yield self._clock.monotonic(), self._secrets.clean(bytes(begun))
                     return
-                told.take(chunk)
+                transcript.take(chunk)
                 total += len(chunk)
                 if total > self._access.max_body_bytes:
                     raise ProviderError(Outcome.TOO_LARGE, f"more than {self._access.max_body_bytes} bytes")
@@ -189,9 +189,11 @@ class Http:
                     raise ProviderError(Outcome.TOO_LARGE, f"a line is longer than {_MAX_LINE_BYTES} bytes")
 
     @asynccontextmanager
-    async def _opened_within(self, told: "_Transcript", deadline_s: float) -> AsyncIterator[httpx.Response]:
-        opened = self._opened(told)
-        async with self._within(deadline_s, told):
+    async def _opened_within(
+        self, transcript: "_Transcript", deadline_s: float
+    ) -> AsyncIterator[httpx.Response]:
+        opened = self._opened(transcript)
+        async with self._within(deadline_s, transcript):
             response = await opened.__aenter__()
         try:
             yield response
@@ -199,31 +201,31 @@ class Http:
             await opened.__aexit__(None, None, None)
 
     @asynccontextmanager
-    async def _opened(self, told: "_Transcript") -> AsyncIterator[httpx.Response]:
+    async def _opened(self, transcript: "_Transcript") -> AsyncIterator[httpx.Response]:
         began = self._clock.monotonic()
         with ExitStack() as flight:
             flight.callback(lambda: counting.count_seconds(self._clock.monotonic() - began))
-            if told.content is not None:
+            if transcript.content is not None:
                 flight.enter_context(counting.in_flight(self._clock.monotonic))
-            response = await self._send(told)
+            response = await self._send(transcript)
             try:
-                told.status = response.status_code
-                await self._check(response, told)
+                transcript.status = response.status_code
+                await self._check(response, transcript)
                 yield response
             finally:
                 await response.aclose()
 
-    async def _send(self, told: "_Transcript") -> httpx.Response:
-        headers = {} if told.content is None else {"Content-Type": "application/json"}
+    async def _send(self, transcript: "_Transcript") -> httpx.Response:
+        headers = {} if transcript.content is None else {"Content-Type": "application/json"}
         while True:
             request = self._client.build_request(
-                told.method,
-                self._absolute(told.path.lstrip("/")),
-                content=told.content,
+                transcript.method,
+                self._absolute(transcript.path.lstrip("/")),
+                content=transcript.content,
                 headers=headers,
-                extensions={"trace": told.trace},
+                extensions={"trace": transcript.trace},
             )
-            told.events.clear()
+            transcript.events.clear()
             stale, began = False, self._clock.monotonic()
             try:
                 with translated(self._access.url):
@@ -231,16 +233,16 @@ class Http:
                     if not _only_adds_slash(response):
                         return response
                     await response.aclose()
-                    told.path += "/"
+                    transcript.path += "/"
             except ProviderError as error:
                 # The server has closed the idle connection meanwhile. A new one tells what there is.
-                reused = not any(event.startswith("connection.") for event in told.events)
-                soon = told.method in _IDEMPOTENT or self._clock.monotonic() - began < _RACE_S
+                reused = not any(event.startswith("connection.") for event in transcript.events)
+                soon = transcript.method in _IDEMPOTENT or self._clock.monotonic() - began < _RACE_S
                 stale = reused and error.outcome is Outcome.RESET and soon
                 if not stale:
                     raise
             finally:
-                if told.is_sent and not stale:
+                if transcript.is_sent and not stale:
                     counting.count()
 
     def _absolute(self, path: str) -> httpx.URL:
@@ -251,15 +253,15 @@ class Http:
             url = self._urls[path] = httpx.URL(f"{self._base}{path}")
         return url
 
-    async def _check(self, response: httpx.Response, told: "_Transcript") -> None:
+    async def _check(self, response: httpx.Response, transcript: "_Transcript") -> None:
         status = response.status_code
         if _compressions(response) - _READABLE or len(_compressions(response)) > 1:
             raise ProviderError(Outcome.GARBAGE, "the reply is compressed, which was not asked for")
         if 200 <= status < 300:
             return
         if 300 <= status < 400:
-            raise self._redirected(response, told)
-        body = self._secrets.clean(await self._read(response, _MAX_ERROR_BYTES, told))
+            raise self._redirected(response, transcript)
+        body = self._secrets.clean(await self._read(response, _MAX_ERROR_BYTES, transcript))
         found, said = judged(status, body)
         asked = ""
         if self._query and status == httpx.codes.NOT_FOUND:  # a version that the service does not know, often
@@ -286,11 +288,11 @@ class Http:
             return "a web page replies, not an API: a proxy, tunnel or firewall in front of it, or another server"
         return None
 
-    def _redirected(self, response: httpx.Response, told: "_Transcript") -> ProviderError:
+    def _redirected(self, response: httpx.Response, transcript: "_Transcript") -> ProviderError:
         """Return that a reply redirects, and where to, without query and secrets."""
         place = text(self._secrets.redact(response.headers.get("Location", "")).partition("?")[0], 200) or ""
         where = f" to {place}" if place else ""
-        base = place.removesuffix(f"/{told.path.lstrip('/')}")
+        base = place.removesuffix(f"/{transcript.path.lstrip('/')}")
         if base != place:
             remedy = f'set url = "{base}"'
         else:
@@ -298,34 +300,34 @@ class Http:
         seen = f"HTTP {response.status_code}: it redirects{where}, which is not followed"
         return ProviderError(Outcome.GARBAGE, seen, remedy=remedy)
 
-    async def _read(self, response: httpx.Response, most: int, told: "_Transcript") -> bytes:
+    async def _read(self, response: httpx.Response, most: int, transcript: "_Transcript") -> bytes:
         raw = bytearray()
         with translated(self._access.url, broken=Outcome.INCOMPLETE):
             async for chunk in _pieces(response):
                 raw += chunk
-                told.take(chunk)
+                transcript.take(chunk)
                 if len(raw) > most:
                     raise ProviderError(Outcome.TOO_LARGE, f"the reply is larger than {most} bytes")
         return bytes(raw)
 
     @asynccontextmanager
-    async def _within(self, deadline_s: float, told: "_Transcript") -> AsyncIterator[None]:
+    async def _within(self, deadline_s: float, transcript: "_Transcript") -> AsyncIterator[None]:
         """Bound the body of this context to *deadline_s*; a failure carries the transcript of its exchange."""
         # httpx's own timeouts start again with every byte: a slow-loris never meets them.
         try:
             async with asyncio.timeout(max(0.0, deadline_s)):
                 yield
         except TimeoutError as error:
-            late = _NO_HANDSHAKE if told.is_in_handshake else "no complete reply in time"
-            remedy = _WRITE_HTTP if told.is_in_handshake else None
-            exchange = self._exchange(told)
+            late = _NO_HANDSHAKE if transcript.is_in_handshake else "no complete reply in time"
+            remedy = _WRITE_HTTP if transcript.is_in_handshake else None
+            exchange = self._exchange(transcript)
             raise ProviderError(Outcome.TIMEOUT, late, exchange=exchange, remedy=remedy) from error
         except ProviderError as error:
-            error.exchange = error.exchange or self._exchange(told)
+            error.exchange = error.exchange or self._exchange(transcript)
             raise
 
-    def _exchange(self, told: "_Transcript") -> Exchange:
-        return Exchange(sent=told.sent(self._secrets), received=told.received(self._secrets))
+    def _exchange(self, transcript: "_Transcript") -> Exchange:
+        return Exchange(sent=transcript.sent(self._secrets), received=transcript.received(self._secrets))
 
 
 class _Transcript:

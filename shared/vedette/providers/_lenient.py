@@ -193,11 +193,11 @@ def http_date(value: object) -> datetime | None:
         return None
 
 
-def since_epoch(told: float) -> datetime | None:
-    """Return the time *told* as seconds after 1970, or as milliseconds, microseconds or nanoseconds."""
-    while told > _MAX_EPOCH_S:
-        told /= 1000
-    return _EPOCH + timedelta(seconds=told) if told > 0 else None
+def since_epoch(stamp: float) -> datetime | None:
+    """Return the time *stamp* as seconds after 1970, or as milliseconds, microseconds or nanoseconds."""
+    while stamp > _MAX_EPOCH_S:
+        stamp /= 1000
+    return _EPOCH + timedelta(seconds=stamp) if stamp > 0 else None
 
 
 def decimal(digits: str) -> float | None:

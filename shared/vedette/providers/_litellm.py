@@ -53,9 +53,9 @@ def _model(deployment: Entry) -> str | None:
     return text(mapping(deployment.get("litellm_params")).get("model"))
 
 
-def read(entry: Entry, told: Entry) -> Described:
+def read(entry: Entry, details: Entry) -> Described:
     """Return what the deployments behind the listed *entry* have in common."""
-    deployments = list(map(mapping, sequence(told.get("deployments"))))
+    deployments = list(map(mapping, sequence(details.get("deployments"))))
     infos = [mapping(one.get("model_info")) for one in deployments]
     mode = _common(text(info.get("mode"), 64) for info in infos)
     kind, claims = kind_and_claims({"mode": mode} if mode else entry, SOURCE if mode else "/v1/models")
@@ -122,9 +122,9 @@ def _costs_nothing(info: Entry) -> bool:
     return per_token == (0, 0) and all(cost == 0 for cost in costs.values())
 
 
-def _cost(told: object) -> float | None:
+def _cost(value: object) -> float | None:
     """Return a price, also as text: YAML takes `1e-6`, without a point, for text. None where it cannot be read."""
-    return number(decimal(told) if isinstance(told, str) else told)
+    return number(decimal(value) if isinstance(value, str) else value)
 
 
 def _locality(deployments: list[Entry]) -> Locality:

@@ -144,17 +144,17 @@ def _prompt_tokens(body: object) -> int | None:
 def _reranked(body: object) -> list[Mapping[str, Any]]:
     """Return the results of a rerank. Raises ProviderError for an error with status 200."""
     refuse_error(body)
-    told = mapping(body)
-    found = body if isinstance(body, list) else told.get("results", told.get("data"))
+    reply = mapping(body)
+    found = body if isinstance(body, list) else reply.get("results", reply.get("data"))
     return [mapping(entry) for entry in sequence(found)]
 
 
-def _vector(told: object) -> object:
+def _vector(value: object) -> object:
     """Return a vector, which some servers give as base64 of 32-bit floats though it was not asked for."""
-    if not isinstance(told, str):
-        return told
+    if not isinstance(value, str):
+        return value
     with suppress(ValueError, struct.error):
-        raw = base64.b64decode(told, validate=True)
+        raw = base64.b64decode(value, validate=True)
         return list(struct.unpack(f"<{len(raw) // 4}f", raw))
     return None
 

@@ -102,12 +102,12 @@ class OpenAIListing:
         if flavour.quiet is None:
             return False
         try:
-            told, _ = await self._http.call("GET", flavour.quiet, deadline_s=deadline_s)
+            page, _ = await self._http.call("GET", flavour.quiet, deadline_s=deadline_s)
         except ProviderError as error:
             if error.outcome in _NO_LISTING:
                 return False
             raise
-        return flavour.titled in (text(mapping(mapping(told).get("info")).get("title")) or "")
+        return flavour.titled in (text(mapping(mapping(page).get("info")).get("title")) or "")
 
     async def read(self) -> list[Listing]:
         """Return what the server lists, page by page, and learn from it which server this is, and its base URL.
@@ -211,9 +211,9 @@ class OpenAIListing:
         """Return what a server of *flavour* lists in its own way, by name."""
         paths = filter(None, (self._native_path or flavour.native, flavour.native_before))
         for path in dict.fromkeys(paths):
-            if told := flavour.natively(await optional(self._http.get(path))):
+            if details := flavour.natively(await optional(self._http.get(path))):
                 self._native_path = path if path == flavour.native_before else None
-                return told
+                return details
         return {}
 
     async def properties(self) -> Mapping[str, Any]:
@@ -235,9 +235,9 @@ async def optional(asked: Awaitable[T], *, without: Collection[Outcome] = _NO_FA
 
 def refuse_error(body: object) -> None:
     """Raise ProviderError for a reply with status 200 that is an error, in the server's words."""
-    told = mapping(body)
-    if told.get("error") or told.get("object") == "error" or told.get("success") is False:
-        raise in_stream(told)
+    reply = mapping(body)
+    if reply.get("error") or reply.get("object") == "error" or reply.get("success") is False:
+        raise in_stream(reply)
 
 
 def _listed(body: object) -> list[Any]:

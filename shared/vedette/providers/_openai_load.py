@@ -21,7 +21,7 @@ from vedette.types import Outcome, Residency
 
 _MAX_ASKED: Final = 16  # loaded models of a router whose slots are read
 # How servers call all requests they have, and those of them that wait.
-_TOLD_AS: Final = (("server_load", None), ("num_reqs", "num_waiting_reqs"), ("in_flight_requests", None))
+_COUNTED_AS: Final = (("server_load", None), ("num_reqs", "num_waiting_reqs"), ("in_flight_requests", None))
 # States of a model that has its place: llama-swap's and the router's. One that is being loaded was just called, and a
 # question to another would push it out.
 _LOADED: Final = frozenset({"ready", "starting", "loaded", "loading"})
@@ -69,10 +69,10 @@ class OpenAILoad:
         }
 
     async def _by_running(self) -> dict[str, Residency] | None:
-        told = mapping(await optional(self._http.get("running")))
-        if "running" not in told:
+        reply = mapping(await optional(self._http.get("running")))
+        if "running" not in reply:
             return None
-        entries = [mapping(one) for one in sequence(told["running"])]
+        entries = [mapping(one) for one in sequence(reply["running"])]
         running = {text(one.get("model")) for one in entries if one.get("state") in _LOADED}
         return {name: Residency(resident=name in running, swaps=True) for name in self._listing.entries}
 
@@ -88,8 +88,8 @@ class OpenAILoad:
         flavour = self._listing.flavour
         if flavour.slots_of_each is not None:
             return await self._activity_of_each(flavour.slots_of_each)
-        if flavour.metrics is not None and (told := await self._metered((flavour.metrics,))):
-            return told
+        if flavour.metrics is not None and (activity := await self._metered((flavour.metrics,))):
+            return activity
         if flavour.slots is None:
             return None
         running = await self._busy_slots(flavour.slots)
@@ -127,9 +127,9 @@ class OpenAILoad:
                 path = flavour.slots_of_each.format(model=quote(name, safe=""))
                 if (seen := await self._slots(path)) is not None:
                     models[name] = ModelActivity(running=sum(seen), slots=len(seen))
-        told = [one.running for one in models.values() if one.running is not None]
+        known = [one.running for one in models.values() if one.running is not None]
         return Activity(
-            running=sum(told) if told and len(told) == len(loaded) else None,
+            running=sum(known) if known and len(known) == len(loaded) else None,
             loaded=loaded,
             models=models,
             source=f"{flavour.name} {'slots' if models else 'listing'}",
@@ -159,7 +159,7 @@ class OpenAILoad:
         path = flavour.load or ("load" if flavour is GENERIC else None)
         if path is None:
             return None
-        found = requests_told(await optional(self._http.get(path), without=_NO_LOAD))
+        found = requests_of(await optional(self._http.get(path), without=_NO_LOAD))
         if found is None:
             return None
         running, waiting = found
@@ -171,8 +171,8 @@ class OpenAILoad:
         loaded = await self.resident() or {}
         names = [name for name, one in loaded.items() if one.resident]
         busy = [await self._busy_slots(path.format(model=quote(name, safe=""))) for name in names]
-        told = [running for running in busy if running is not None]
-        return Activity(running=sum(told)) if told else None
+        known = [running for running in busy if running is not None]
+        return Activity(running=sum(known)) if known else None
 
     async def _busy_slots(self, path: str) -> int | None:
         """Return how many slots are at work, or None where the server does not report it."""
@@ -188,10 +188,10 @@ class OpenAILoad:
         return [mapping(slot).get("is_processing") is True for slot in slots] or None
 
 
-def requests_told(told: object) -> tuple[int, int | None] | None:
+def requests_of(reply: object) -> tuple[int, int | None] | None:
     """Return how many requests run and wait, of a reply of vLLM's /load, SGLang's /get_load or LiteLLM's backlog."""
-    ranks = [mapping(one) for one in (told if isinstance(told, list) else [told])]
-    for all_of_them, those_that_wait in _TOLD_AS:
+    ranks = [mapping(one) for one in (reply if isinstance(reply, list) else [reply])]
+    for all_of_them, those_that_wait in _COUNTED_AS:
         held = [count(rank.get(all_of_them)) for rank in ranks]
         if not held or None in held:
             continue

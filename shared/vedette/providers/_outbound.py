@@ -138,7 +138,7 @@ async def _addresses(host: str, port: int, timeout: float | None) -> Sequence[st
         raise httpcore.ConnectTimeout from error
     except (OSError, UnicodeError) as error:
         raise httpcore.ConnectError(str(error)) from error
-    return tuple(dict.fromkeys(str(told[4][0]) for told in found))
+    return tuple(dict.fromkeys(str(address[4][0]) for address in found))
 
 
 class Guarded(httpcore.AsyncNetworkBackend):

@@ -69,7 +69,7 @@ def _is_own(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
 async def _addresses(host: str) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
     try:
         async with asyncio.timeout(_LOOK_UP_TIMEOUT_S):
-            told = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        return [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in told]
+            entries = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        return [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in entries]
     except (TimeoutError, OSError, ValueError):
         return []

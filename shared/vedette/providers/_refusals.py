@@ -191,8 +191,8 @@ def outcome(status: int, said: str, *, by_page: bool = False) -> Outcome:
 
 def judged(status: int, body: bytes) -> tuple[Outcome, str]:
     """Return the outcome of a reply with *status* and the error *body*, and the body's own words."""
-    told = words(body)
-    return outcome(status, f"{told} {_marks(body)}", by_page=is_page(body)), told
+    said_words = words(body)
+    return outcome(status, f"{said_words} {_marks(body)}", by_page=is_page(body)), said_words
 
 
 def is_page(body: bytes) -> bool:
@@ -216,22 +216,22 @@ def wait_s(headers: Mapping[str, str], body: bytes, now: datetime) -> float | No
 
 def _plain_wait(headers: Mapping[str, str], now: datetime) -> float | None:
     """Return what Retry-After says: in milliseconds (OpenAI's), as a date, in seconds, or as resets are written."""
-    milliseconds, told = _number(headers.get("retry-after-ms")), headers.get("retry-after")
+    milliseconds, retry_after = _number(headers.get("retry-after-ms")), headers.get("retry-after")
     if milliseconds is not None:
         return milliseconds / 1000
-    at = http_date(told)
+    at = http_date(retry_after)
     # Two proxies that each add the header make a list of it.
-    return (at - now).total_seconds() if at else _until((told or "").partition(",")[0], now)
+    return (at - now).total_seconds() if at else _until((retry_after or "").partition(",")[0], now)
 
 
 def _body_wait(body: bytes, now: datetime) -> float | None:
     """Return the wait in a body: a field of seconds, Google's RetryInfo, the headers of an upstream, or in words."""
     try:
-        told = mapping(decoded(body))
+        reply = mapping(decoded(body))
     except ProviderError:
-        told = {}
-    error = mapping(told.get("error"))
-    for place in (error, told):
+        reply = {}
+    error = mapping(reply.get("error"))
+    for place in (error, reply):
         for name in _WAITS:
             value = place.get(name)
             wait = _until(str(value)[:64], now) if isinstance(value, str | int | float) else None
@@ -264,10 +264,10 @@ def _reset_wait(headers: Mapping[str, str], now: datetime) -> float | None:
 
 def _until(value: str, now: datetime) -> float | None:
     """Return the seconds to a reset: a duration (`6m0s`), seconds, an epoch in seconds or milliseconds, a date."""
-    told = _number(value)
-    if told is not None and told <= _MIN_EPOCH_S:
-        return told
-    at = moment(value) or http_date(value) if told is None else since_epoch(told)
+    amount = _number(value)
+    if amount is not None and amount <= _MIN_EPOCH_S:
+        return amount
+    at = moment(value) or http_date(value) if amount is None else since_epoch(amount)
     return _duration(value) if at is None else (at - now).total_seconds()
 
 
@@ -318,21 +318,21 @@ def _number(value: str | None) -> float | None:
 def words(body: bytes) -> str:
     """Return an error body's own words: of an object, of plain text, or the title of an HTML page."""
     try:
-        told = decoded(body)
+        reply = decoded(body)
     except ProviderError:
         if is_page(body):
             return html_title(body) or ""
         return text(body.decode("utf-8", "replace"), MAX_WORDS) or ""
-    return said(told)
+    return said(reply)
 
 
 def _marks(body: bytes) -> str:
     """Return the names by which an error body calls its kind, `content_filter` or `budget_exceeded` say."""
     try:
-        told = mapping(decoded(body))
+        reply = mapping(decoded(body))
     except ProviderError:
         return ""
-    error = mapping(told.get("error")) or told
+    error = mapping(reply.get("error")) or reply
     return " ".join(filter(None, (text(error.get(name), 64) for name in ("type", "code", "status"))))
 
 
@@ -380,12 +380,12 @@ def context_limit(said: str, body: bytes = b"") -> int | None:
 
 def in_stream(error: Any) -> ProviderError:
     """Return the failure that an *error* in a stream means; it has no status but that in its own code."""
-    told = mapping(error)
-    told = mapping(told.get("error")) or told
+    fields = mapping(error)
+    fields = mapping(fields.get("error")) or fields
     found = said(error) or "the stream failed without a reason"
     limit = context_limit(found)
     for name in ("code", "status", "status_code", "StatusCode", "type"):
-        value = told.get(name)
+        value = fields.get(name)
         status = _status(value)
         if status is not None:
             return ProviderError(outcome(status, found), found, context_tokens=limit)

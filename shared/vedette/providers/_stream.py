@@ -136,12 +136,12 @@ def _is_whole(line: bytes) -> bool:
 
 def _as_error(data: bytes) -> bytes:
     try:
-        told = decoded(data)
+        error = decoded(data)
     except ProviderError:
-        told = data.decode(errors="replace")
-    if mapping(told).get("error"):
+        error = data.decode(errors="replace")
+    if mapping(error).get("error"):
         return data
-    return msgspec.json.encode({"error": told})
+    return msgspec.json.encode({"error": error})
 
 
 class Events:

@@ -109,10 +109,10 @@ def _price(entry: Entry, source: str) -> Price | None:
     return Price(input_usd_per_mtok=round(asked, 6), output_usd_per_mtok=round(answered, 6), source=source)
 
 
-def _together(entry: Entry, told: Entry) -> Described:
+def _together(entry: Entry, details: Entry) -> Described:
     """Read Together's listing: its prices are dollars for a million tokens, its `language` models have no chat."""
     base = {"type": "completion"} if entry.get("type") == "language" else {}
-    described = entry_and_props({**entry, **base}, told)
+    described = entry_and_props({**entry, **base}, details)
     pricing = mapping(entry.get("pricing"))
     asked, answered = number(pricing.get("input")), number(pricing.get("output"))
     if asked is None or answered is None:
@@ -126,8 +126,8 @@ class OpenRouterEndpoint(OpenAICompatibleEndpoint):
 
     async def published(self, model: Listing) -> tuple[Published, ...]:
         """Return uptime over a day, and latency and throughput over half an hour, of each who serves *model*."""
-        told = mapping(await self._http.get(f"v1/models/{quote(model.name, safe='/:')}/endpoints"))
-        upstreams = map(mapping, sequence(mapping(told.get("data")).get("endpoints"))[:_MAX_UPSTREAMS])
+        reply = mapping(await self._http.get(f"v1/models/{quote(model.name, safe='/:')}/endpoints"))
+        upstreams = map(mapping, sequence(mapping(reply.get("data")).get("endpoints"))[:_MAX_UPSTREAMS])
         figures = (_published(upstream, self._clock.now()) for upstream in upstreams)
         return tuple(figure for figure in figures if figure is not None)
 
@@ -147,8 +147,8 @@ def _published(upstream: Entry, at: datetime) -> Published | None:
     )
 
 
-def _percentiles(told: object) -> Percentiles | None:
-    values = {name: number(value) for name, value in mapping(told).items() if name in _PERCENTILES}
+def _percentiles(reply: object) -> Percentiles | None:
+    values = {name: number(value) for name, value in mapping(reply).items() if name in _PERCENTILES}
     return Percentiles(**values) if values.get("p50") is not None else None
 
 

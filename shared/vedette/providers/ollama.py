@@ -100,8 +100,8 @@ class OllamaEndpoint:
         """Return the server's version. Before 0.1.14 there is no such question, only the listing."""
         try:
             with _another_server():
-                told = mapping(await self._http.get("/api/version"))
-            return Server(product="ollama", version=text(told.get("version")))
+                version = mapping(await self._http.get("/api/version"))
+            return Server(product="ollama", version=text(version.get("version")))
         except ProviderError as error:
             if error.outcome is not Outcome.NOT_FOUND:
                 raise
@@ -482,9 +482,9 @@ def _tool_calls(item: Mapping[str, Any]) -> list[ToolCall]:
     ]
 
 
-def _arguments(told: object) -> Mapping[str, Any] | None:
+def _arguments(value: object) -> Mapping[str, Any] | None:
     """Return a call's arguments: an object, which some servers with Ollama's API write as text."""
-    return arguments(told) if isinstance(told, str) else mapping(told)
+    return arguments(value) if isinstance(value, str) else mapping(value)
 
 
 def _finished(at: float, item: Mapping[str, Any], called: list[ToolCall]) -> Finished:

@@ -77,11 +77,11 @@ class OpenAICompatibleEndpoint:
 
     async def _version(self, flavour: Flavour) -> str | None:
         if flavour.quiet:
-            told = mapping(await optional(self._http.get(flavour.quiet)))
-            return text(mapping(told.get("info")).get("version"), 64)
+            reply = mapping(await optional(self._http.get(flavour.quiet)))
+            return text(mapping(reply.get("info")).get("version"), 64)
         if flavour.version:
-            told = mapping(await optional(self._http.get(flavour.version)))
-            return text(told.get("version"), 64)
+            reply = mapping(await optional(self._http.get(flavour.version)))
+            return text(reply.get("version"), 64)
         return text((await self._listing.properties()).get("build_info"), 64)
 
     async def recall(self, server: str | None, names: Sequence[str]) -> list[Listing] | None:
@@ -101,8 +101,8 @@ class OpenAICompatibleEndpoint:
         if entry is None:
             raise ProviderError(Outcome.NOT_FOUND, f"{model.name} is not listed")
         flavour = listing.flavour
-        told = await listing.properties() if flavour.props else listing.native.get(model.name, {})
-        described = flavour.reads(entry, told)
+        details = await listing.properties() if flavour.props else listing.native.get(model.name, {})
+        described = flavour.reads(entry, details)
         facts, sources, locality = {**described.facts}, {**described.sources}, described.locality
         if self._own:
             free, why = self._is_free(entry)

@@ -124,19 +124,19 @@ class Apart:
         """Return None when it can do its work, else what is wrong; the others can without one that is replaced."""
         if self._away:
             return None
-        return next(iter((await self._told()).problems.values()), None)
+        return next(iter((await self._readiness()).problems.values()), None)
 
     async def notes(self) -> str | None:
         """Return what an operator should know of it though it is ready, or None."""
         if self._away:
             return f"{self._away}; it is started again"
-        return next(iter((await self._told()).notes.values()), None)
+        return next(iter((await self._readiness()).notes.values()), None)
 
     def refusing_for(self) -> float:
         """Return 0: the services next to it notice a broker that stores nothing."""
         return 0.0
 
-    async def _told(self) -> telemetry.Readiness:
+    async def _readiness(self) -> telemetry.Readiness:
         return await asyncio.to_thread(telemetry.readiness, self.health_url)
 
     def _write(self, line: Struct) -> None:

@@ -92,15 +92,15 @@ def counted(service: str, log: Any) -> type[BaseMiddleware]:
                 telemetry.EVENTS.labels(service, kind_of(subject), outcome).inc()
                 log.info("event.handled", subject=subject, outcome=outcome)
 
-            with telling_end(ended, done="handled"):
+            with reporting_end(ended, done="handled"):
                 return await call_next(msg)
 
     return Counted
 
 
 @contextmanager
-def telling_end(tell: Callable[[str], None], *, done: str) -> Iterator[None]:
-    """Call *tell* with how the handling of a message ended: *done*, or `deferred`, `stopped` or `failed`."""
+def reporting_end(report: Callable[[str], None], *, done: str) -> Iterator[None]:
+    """Call *report* with how the handling of a message ended: *done*, or `deferred`, `stopped` or `failed`."""
     outcome = "failed"
     try:
         yield
@@ -112,4 +112,4 @@ def telling_end(tell: Callable[[str], None], *, done: str) -> Iterator[None]:
         outcome = "stopped"
         raise
     finally:
-        tell(outcome)
+        report(outcome)

@@ -48,7 +48,7 @@ from vedette.runtime import telemetry
 from vedette.runtime.askers import REQUEST_INFO, Requests
 from vedette.runtime.connection_errors import ConnectionErrors
 from vedette.runtime.loop import quieten_libraries
-from vedette.runtime.routes import EventCodec, counted, right_clock, telling_end, traced
+from vedette.runtime.routes import EventCodec, counted, reporting_end, right_clock, traced
 from vedette.settings import Nats, Settings
 
 # From a query's subject and request to its reply: at once, or awaited, and then the next request on that
@@ -168,15 +168,15 @@ class Service:
         if durable not in DURABLES:
             self.bus.watchdog.watch(durable)
 
-        async def handle_and_tell(job: Job) -> None:
+        async def handle_and_count(job: Job) -> None:
             def ended(outcome: str) -> None:
                 telemetry.JOBS.labels(self.name, job.kind, outcome).inc()
                 self.log.info("job.handled", subject=job.subject, outcome=outcome)
 
-            with telling_end(ended, done="done"), telemetry.JOB_SECONDS.labels(self.name, job.kind).time():
+            with reporting_end(ended, done="done"), telemetry.JOB_SECONDS.labels(self.name, job.kind).time():
                 await handle(job)
 
-        working = self.bus.jobs.work(durable, handle_and_tell, concurrency=concurrency, timeout_s=timeout_s)
+        working = self.bus.jobs.work(durable, handle_and_count, concurrency=concurrency, timeout_s=timeout_s)
         if self._started:
             self.bus.spawn(working)
         else:
@@ -346,12 +346,12 @@ def _schemas(query: Query) -> dict[str, str]:
     }
 
 
-def _security(settings: Nats, told: tuple[str, str] | None) -> NatsSecurity:
-    """Return how a service logs in: as configured, else by the user and password *told* in the URL."""
+def _security(settings: Nats, url_login: tuple[str, str] | None) -> NatsSecurity:
+    """Return how a service logs in: as configured, else by the user and password *url_login* in the URL."""
     context = tls(settings)
     if settings.credentials:
         return NatsCredentials(settings.credentials, ssl_context=context)
-    if login := settings.login or told:
+    if login := settings.login or url_login:
         return NatsUserPassword(*login, ssl_context=context)
     return NatsSecurity(ssl_context=context)
 
@@ -380,7 +380,7 @@ async def open_service(name: str, settings: Settings) -> AsyncIterator[Service]:
         for call in closing:
             call()
 
-    named, told = servers(settings.nats.url)
+    named, url_login = servers(settings.nats.url)
     broker = NatsBroker(
         named,
         name=f"vedette-{name}",
@@ -393,7 +393,7 @@ async def open_service(name: str, settings: Settings) -> AsyncIterator[Service]:
         error_cb=on_error,
         reconnected_cb=on_reconnected,
         closed_cb=on_closed,
-        security=_security(settings.nats, told),
+        security=_security(settings.nats, url_login),
         **RECONNECT_UNLIMITED,
     )
     try:

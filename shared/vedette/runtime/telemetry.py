@@ -119,7 +119,7 @@ async def serve(
     processes whose metrics stand among this one's. All three may grow meanwhile.
     """
 
-    async def told(by: Mapping[str, Check]) -> dict[str, str]:
+    async def replies(by: Mapping[str, Check]) -> dict[str, str]:
         results = await asyncio.gather(*(check() for check in by.values()))
         return {name: said for name, said in zip(by, results, strict=True) if said}
 
@@ -127,13 +127,13 @@ async def serve(
         return PlainTextResponse("ok\n")
 
     async def ready(_: Request) -> JSONResponse:
-        problems = await told(checks)
+        problems = await replies(checks)
         return JSONResponse(
             {
                 "ready": not problems,
                 "services": sorted(checks),
                 "problems": problems,
-                "notes": await told(notes or {}),
+                "notes": await replies(notes or {}),
             },
             status_code=503 if problems else 200,
         )

@@ -151,17 +151,17 @@ def own_tasks(scores: Mapping[str, Score], kinds: Mapping[str, float]) -> tuple[
     usual for a model, by TEST_SPREAD. More answers do not make that smaller, more suites only a part of it [prediction
     interval of a random-effects model: Higgins, Thompson & Spiegelhalter 2009].
     """
-    told = answered(scores, kinds)
-    if not told.trials:
+    seen = answered(scores, kinds)
+    if not seen.trials:
         return None
     asked = [
         weight for kind, weight in kinds.items() if any(score.trials for _, score in levels.of(scores, kind))
     ]
     between = math.fsum(weight**2 for weight in asked) / math.fsum(asked) ** 2
-    slope: float = _slope(np.array([told.logit]), np.array(told.mix).reshape(-1, 1))[0].item()
-    sampled = 1.0 / (told.effective * slope)
+    slope: float = _slope(np.array([seen.logit]), np.array(seen.mix).reshape(-1, 1))[0].item()
+    sampled = 1.0 / (seen.effective * slope)
     away = _SURE * math.sqrt(sampled + TEST_SPREAD**2 * (1.0 + between))
-    low, high = (1.0 / (1.0 + math.exp(-told.logit - side)) for side in (-away, away))
+    low, high = (1.0 / (1.0 + math.exp(-seen.logit - side)) for side in (-away, away))
     return low, high
 
 
@@ -189,10 +189,10 @@ def scale(
     """
     seen = (effective > 0) & np.isfinite(effective)
     middle, deviation = _expectation(expected[seen], spread[seen])
-    told, slope = logit[seen], _slope(logit[seen], mix[:, seen] if mix.shape[1] > 1 else mix)
+    logits, slope = logit[seen], _slope(logit[seen], mix[:, seen] if mix.shape[1] > 1 else mix)
     precision = 1.0 / (deviation**2 + 1.0 / (effective[seen] * slope))
     total = math.fsum(precision.tolist()) + 1.0 / EASE_SPREAD**2
-    found = round(math.fsum(((told - middle) * precision).tolist()) / total / _STEP) * _STEP
+    found = round(math.fsum(((logits - middle) * precision).tolist()) / total / _STEP) * _STEP
     raised = max(-MAX_RAISED, min(MAX_RAISED, found))
     return Scale(raised, found - raised)
 
@@ -253,11 +253,11 @@ def rate_for(
     """Return the rate of right answers by which the estimate would be *quality*: above 1 where none is enough."""
     middle, deviation = _expectation(np.array(expected), np.array(spread))
     wanted = math.log(quality / (1.0 - quality))
-    told = sum(
+    rate = sum(
         part / (1.0 + math.exp(hard - wanted - scale.eased))
         for part, hard in zip(mix, DIFFICULTIES, strict=True)
     )
-    return told + (wanted - middle.item() - scale.raised) / (deviation.item() ** 2 * effective)
+    return rate + (wanted - middle.item() - scale.raised) / (deviation.item() ** 2 * effective)
 
 
 def shown(logit: Floats, mix: Floats) -> Floats:

@@ -55,7 +55,9 @@ def judged(
     for places in sessions.values():
         if len(places) > 1:
             among = np.array(places, np.intp)
-            strength, error = (np.array(column) for column in zip(*_told(judgements, places), strict=True))
+            strength, error = (
+                np.array(column) for column in zip(*_strengths(judgements, places), strict=True)
+            )
             target = logit[among].mean() + SLOPE * (strength - strength.mean())
             share = _shown(target + scale.eased, mix, among)
             # Before any answer, strengths around their mean are surer than each alone.
@@ -71,7 +73,7 @@ def _shown(logit: Floats, mix: Floats | None, among: NDArray[np.intp]) -> Floats
     return 1.0 / (1.0 + np.exp(-logit)) if mix is None else estimating.shown(logit, mix[:, among])
 
 
-def _told(judgements: Sequence[Judgement | None], places: Sequence[int]) -> list[tuple[float, float]]:
+def _strengths(judgements: Sequence[Judgement | None], places: Sequence[int]) -> list[tuple[float, float]]:
     held = (judgements[place] for place in places)
     return [(one.strength or 0.0, one.error or 0.0) for one in held if one is not None]
 
@@ -97,11 +99,11 @@ def ability(
     """Return what is known of models by their *scores* and by what is *expected* of them (with its deviation)."""
     if not scores:
         return []
-    told = [estimating.answered(one, use_case.kinds) for one in scores]
+    answers = [estimating.answered(one, use_case.kinds) for one in scores]
     rate, effective, asked = (
-        np.array([getattr(one, name) for one in told]) for name in ("rate", "effective", "logit")
+        np.array([getattr(one, name) for one in answers]) for name in ("rate", "effective", "logit")
     )
-    mix = np.array([one.mix for one in told]).T
+    mix = np.array([one.mix for one in answers]).T
     middle, spread = np.array(expected).T
     scale = estimating.scale(asked, effective, middle, spread, mix)
     quality = estimating.estimate(rate, effective, middle, spread, scale, mix).quality

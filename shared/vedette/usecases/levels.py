@@ -52,7 +52,7 @@ def fitting(answers: Mapping[str, tuple[float, float]], kind: str, declared: Col
     *answers* are the right and all answers by kind and level, *declared* the kinds and levels that may be asked.
     Without answers it is the standard level.
     """
-    given = tuple((DIFFICULTIES[place], *told) for place, told in of(answers, kind))
+    given = tuple((DIFFICULTIES[place], *counts) for place, counts in of(answers, kind))
     ability = _ability(given) if given else 0.0
     named = [level for level in DIFFICULTY if key(kind, level) in declared]
     return min(named, key=lambda level: (abs(ability - DIFFICULTY[level]), level), default=STANDARD)

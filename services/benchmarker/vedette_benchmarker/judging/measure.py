@@ -67,7 +67,7 @@ class Judging:
         self._clock = clock
         self._use_cases = use_cases
         self._limit = limit
-        self._said: _Said = OrderedDict()  # what gave way goes on where it stopped
+        self._summary: _Said = OrderedDict()  # what gave way goes on where it stopped
 
     def reload(self, use_cases: Mapping[str, UseCase]) -> None:
         """Judge for *use_cases* from now on."""
@@ -153,7 +153,7 @@ class Judging:
                 ),
                 work.turn,
                 who=f"{info.model} {info.digest} {job.suites} {job.pool}",
-                said=self._said,
+                said=self._summary,
             )
             gave_way, problem, detail = None, "", ""
             try:
@@ -220,7 +220,7 @@ class Judging:
             texts = {model: _texts_of(contenders[model], name) for model in session.compared}
             texts[info.model] = _by_place(await self._texts(judge, series, steps))
             votes = await comparing.votes(session, series, tasks, texts)
-        told = report(
+        judge_report = report(
             session,
             series.name,
             test,
@@ -229,7 +229,7 @@ class Judging:
             {model: one.middle for model, one in able.items()},
             info.digest,
         )
-        found = judgements(session, votes, told, session_id=job.id, at=self._clock.now())
+        found = judgements(session, votes, judge_report, session_id=job.id, at=self._clock.now())
         for model, judgement in found.items():
 
             def change(before: Judged, judgement: Judgement = judgement) -> Judged:
@@ -239,9 +239,13 @@ class Judging:
             digest = contenders[model].info.digest
             await self._publish(model, digest, job, change, took_s=took_s, is_of_texts=True)
         self._bus.log.info(
-            "judging.done", judge=str(info.model), use_case=name, answers=told.answers, doubts=told.doubts
+            "judging.done",
+            judge=str(info.model),
+            use_case=name,
+            answers=judge_report.answers,
+            doubts=judge_report.doubts,
         )
-        return _said(told)
+        return _summary(judge_report)
 
     async def _now(self, models: Iterable[ModelRef]) -> dict[ModelRef, Contender]:
         """Return *models* as the stream holds them: our own view may lag behind the texts that were just written."""
@@ -321,7 +325,7 @@ class _Author:
         self._asker = asker
         self._turn = turn
         self._who = who
-        self._said = said
+        self._summary = said
         self._failures = 0
 
     @property
@@ -335,8 +339,8 @@ class _Author:
         Raises ProviderError when the endpoint fails, or the third time in a row; _TooDear at the limit in USD.
         """
         key = (self._who, hashlib.sha256(prompt.encode()).hexdigest())
-        if key in self._said:
-            return self._said[key]
+        if key in self._summary:
+            return self._summary[key]
         await self._turn()
         try:
             answered = await self._asker.answer(Item(prompt=prompt, check=_unchecked, max_tokens=max_tokens))
@@ -349,15 +353,15 @@ class _Author:
             raise _TooDear(f"stopped: one more call could have cost more than {self.spent.over_usd:.2f} USD")
         self._failures = 0
         refused = (answered.finished.reason or "").lower() in REFUSED_REASONS
-        self._said[key] = None if refused else answered.text.strip() or None
-        while len(self._said) > _REMEMBERED:
-            self._said.popitem(last=False)
-        return self._said[key]
+        self._summary[key] = None if refused else answered.text.strip() or None
+        while len(self._summary) > _REMEMBERED:
+            self._summary.popitem(last=False)
+        return self._summary[key]
 
     def forget(self) -> None:
         """Forget what it said: the job is done."""
-        for key in [key for key in self._said if key[0] == self._who]:
-            del self._said[key]
+        for key in [key for key in self._summary if key[0] == self._who]:
+            del self._summary[key]
 
 
 def _unchecked(_: object) -> Verdict:
@@ -375,7 +379,7 @@ class _Steps:
     async def next(self, what: str) -> None:
         """Say that *what* is begun."""
         message = f"{self._job.model}: {what}"
-        await self._bus.jobs.tell(self._job, "step", message, step=self._step, steps=self._steps)
+        await self._bus.jobs.publish_progress(self._job, "step", message, step=self._step, steps=self._steps)
         self._step += 1
 
 
@@ -441,6 +445,10 @@ def _pool(job: Job, contenders: Mapping[ModelRef, Contender]) -> Sequence[ModelR
     ]
 
 
-def _said(told: JudgeReport) -> str:
-    worth = f"does not count: {told.doubts}" if told.doubts else counted(told.answers, "answer")
-    return f"test {told.test.successes}/{told.test.trials}, {worth}"
+def _summary(judge_report: JudgeReport) -> str:
+    worth = (
+        f"does not count: {judge_report.doubts}"
+        if judge_report.doubts
+        else counted(judge_report.answers, "answer")
+    )
+    return f"test {judge_report.test.successes}/{judge_report.test.trials}, {worth}"

@@ -103,13 +103,15 @@ def _doubts(session: Session, test: Score, answers: int, unread: int) -> str:
 
 
 def judgements(
-    session: Session, votes: Sequence[Vote], told: JudgeReport, *, session_id: str, at: datetime
+    session: Session, votes: Sequence[Vote], judge_report: JudgeReport, *, session_id: str, at: datetime
 ) -> dict[ModelRef, Judgement]:
     """Return what is found of each model of the pool: by the votes about texts of the pool alone."""
     counted = [vote for vote in votes if vote.first in session.pool and vote.second in session.pool]
     fitted = strengths.fit(counted).strengths
     return {
-        model: _judgement(model, session, counted, told, fitted.get(model), session_id=session_id, at=at)
+        model: _judgement(
+            model, session, counted, judge_report, fitted.get(model), session_id=session_id, at=at
+        )
         for model in session.pool
     }
 
@@ -118,7 +120,7 @@ def _judgement(
     model: ModelRef,
     session: Session,
     votes: Sequence[Vote],
-    told: JudgeReport,
+    judge_report: JudgeReport,
     strength: strengths.Strength | None,
     *,
     session_id: str,
@@ -128,7 +130,7 @@ def _judgement(
     return Judgement(
         at=at,
         session=session_id,
-        report=told,
+        report=judge_report,
         rivals=tuple(other for other in session.pool if other != model),
         strength=strength.value if strength else None,
         error=strength.error if strength else None,

@@ -83,24 +83,27 @@ def _found_more(rng: Random) -> tuple[str, int]:
 def _given_away(rng: Random) -> tuple[str, int]:
     (name, friend), things = rng.sample(NAMES, 2), rng.choice(_THINGS)
     boxes, each, gone = rng.randint(3, 9), rng.randint(6, 15), rng.randint(2, 17)
-    told = f"{name} buys {boxes} boxes with {each} {things} in each and gives {gone} {things} to {friend}."
-    return f"{told} How many {things} does {name} have left?", boxes * each - gone
+    story = f"{name} buys {boxes} boxes with {each} {things} in each and gives {gone} {things} to {friend}."
+    return f"{story} How many {things} does {name} have left?", boxes * each - gone
 
 
 def _ride(rng: Random) -> tuple[str, int]:
     crowd = rng.choice(_CROWDS)
     start, off, on = rng.randint(30, 80), rng.randint(3, 20), rng.randint(3, 20)
     left = start - off + on
-    told = f"There are {start} {crowd} in a hall. First {off} of them leave, then {on} others come in."
-    return f"{told} After that, as many again come in as are there. How many {crowd} are there now?", 2 * left
+    story = f"There are {start} {crowd} in a hall. First {off} of them leave, then {on} others come in."
+    return (
+        f"{story} After that, as many again come in as are there. How many {crowd} are there now?",
+        2 * left,
+    )
 
 
 def _shopping(rng: Random) -> tuple[str, int]:
     name, things = rng.choice(NAMES), rng.choice(_THINGS)
     count, price, off = rng.randint(4, 12), rng.randint(3, 15), rng.randint(2, 9)
     paid = -(-(count * price - off) // 50) * 50
-    told = f"{name} buys {count} {things} at {price} dollars each, gets {off} dollars off the whole price"
-    return f"{told}, and pays with {paid} dollars. How many dollars does {name} get back?", paid - (
+    story = f"{name} buys {count} {things} at {price} dollars each, gets {off} dollars off the whole price"
+    return f"{story}, and pays with {paid} dollars. How many dollars does {name} get back?", paid - (
         count * price - off
     )
 
@@ -145,11 +148,11 @@ def _tanks(rng: Random) -> tuple[str, int]:
     )
     more, last = rng.randint(12, 60), rng.randint(3, 8)
     left = start + (into - out_of) * hours + more * last
-    told = (
+    story = (
         f"A tank holds {start} litres. For {hours} hours, {into} litres run in and {out_of} litres run out every hour. "
         f"Then {last} buckets of {more} litres each are poured in."
     )
-    return f"{told} How many litres does the tank hold now?", left
+    return f"{story} How many litres does the tank hold now?", left
 
 
 def _huge_product(rng: Random) -> tuple[str, int]:
@@ -178,12 +181,12 @@ def _savings(rng: Random) -> tuple[str, int]:
     paid, taken, weeks = rng.randint(1001, 4999), rng.randint(501, 999), rng.randint(3, 6)
     grown = start + start * first // 100 + paid
     cut = start * second // 100
-    told = (
+    story = (
         f"{name} has {start} dollars. In the first year this grows by {first}%, and then {name} adds {paid} dollars. "
         f"In the second year {name} spends {second}% of the {start} dollars from the beginning, and {taken} dollars in "
         f"each of {weeks} weeks."
     )
-    return f"{told} How many dollars are left?", grown - cut - taken * weeks
+    return f"{story} How many dollars are left?", grown - cut - taken * weeks
 
 
 _MAKERS = tuple(

@@ -36,7 +36,7 @@ _THINGS = (
 Puzzle = tuple[str, str, Sequence[str]]  # what is told and asked, what is right, all options
 
 
-def _told(rng: Random, ordered: Sequence[str], scale: _Scale) -> str:
+def _statement(rng: Random, ordered: Sequence[str], scale: _Scale) -> str:
     """Return in any order and wording how each of *ordered* compares to the next; the first has the most."""
     facts = [
         f"{one} is {scale.more} than {other}."
@@ -56,15 +56,15 @@ def _measured(rng: Random) -> Puzzle:
     values = dict(zip(people, rng.sample(range(low, high), 4), strict=True))
     most = rng.random() < 0.5
     right = (max if most else min)(people, key=values.__getitem__)
-    told = " ".join(f"{name} is {value} {unit}." for name, value in values.items())
-    return f"{told} Who is the {words.most if most else words.least}?", right, people
+    statement = " ".join(f"{name} is {value} {unit}." for name, value in values.items())
+    return f"{statement} Who is the {words.most if most else words.least}?", right, people
 
 
 def _people(count: int) -> Callable[[Random], Puzzle]:
     def draw(rng: Random) -> Puzzle:
         people, scale = rng.sample(NAMES, count), rng.choice(_PEOPLE)
         asked, right = rng.choice(((scale.most, people[0]), (scale.least, people[-1])))
-        return f"{_told(rng, people, scale)} Who is the {asked}?", right, people
+        return f"{_statement(rng, people, scale)} Who is the {asked}?", right, people
 
     return draw
 
@@ -72,14 +72,14 @@ def _people(count: int) -> Callable[[Random], Puzzle]:
 def _things(rng: Random) -> Puzzle:
     things, scale = [f"the {noun}" for noun in rng.sample(NOUNS, 5)], rng.choice(_THINGS)
     asked, right = rng.choice(((f"the second {scale.most}", 1), (f"the second {scale.least}", 3)))
-    return f"{_told(rng, things, scale)} Which of them is {asked}?", things[right], things
+    return f"{_statement(rng, things, scale)} Which of them is {asked}?", things[right], things
 
 
 def _in_order(rng: Random) -> Puzzle:
     people, scale = rng.sample(NAMES, 4), rng.choice(_PEOPLE)
-    told = " ".join(f"{one} is {scale.more} than {other}." for one, other in pairwise(people))
+    statement = " ".join(f"{one} is {scale.more} than {other}." for one, other in pairwise(people))
     asked, right = rng.choice(((scale.most, people[0]), (scale.least, people[-1])))
-    return f"{told} Who is the {asked}?", right, people
+    return f"{statement} Who is the {asked}?", right, people
 
 
 def _ranked(count: int) -> Callable[[Random], Puzzle]:
@@ -91,7 +91,7 @@ def _ranked(count: int) -> Callable[[Random], Puzzle]:
         order = {2: "third", 3: "fourth", 4: "fifth", 5: "sixth", 6: "seventh", 7: "eighth", 8: "ninth"}[
             place
         ]
-        return f"{_told(rng, people, scale)} Who is the {order} {scale.most}?", people[place], people
+        return f"{_statement(rng, people, scale)} Who is the {order} {scale.most}?", people[place], people
 
     return draw
 
@@ -113,8 +113,8 @@ def _seats(count: int) -> Callable[[Random], Puzzle]:
             )
         rng.shuffle(facts)
         place = rng.randrange(1, count - 1)
-        told = f"{count} people sit in a row of {count} seats. {' '.join(facts)}"
-        return f"{told} Who sits on seat number {place + 1} from the left?", people[place], people
+        statement = f"{count} people sit in a row of {count} seats. {' '.join(facts)}"
+        return f"{statement} Who sits on seat number {place + 1} from the left?", people[place], people
 
     return draw
 
@@ -194,12 +194,12 @@ def _differences(rng: Random) -> Puzzle:
 
 def _maker(draw: Callable[[Random], Puzzle]) -> Maker:
     def make(rng: Random) -> Item:
-        told, right, among = draw(rng)
+        statement, right, among = draw(rng)
         options = list(among)
         rng.shuffle(options)
         bare = [option.removeprefix("the ") for option in options]
         return Item(
-            prompt=f"{told}\nOptions: {', '.join(options)}.\nAnswer with one of the options only.",
+            prompt=f"{statement}\nOptions: {', '.join(options)}.\nAnswer with one of the options only.",
             check=choice(
                 (right.removeprefix("the "),), [one for one in bare if one != right.removeprefix("the ")]
             ),

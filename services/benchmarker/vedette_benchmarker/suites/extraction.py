@@ -110,12 +110,12 @@ def _minutes(rng: Random) -> _Case:
     codes = [_code(rng) for _ in projects]
     while len(set(codes)) < len(codes):
         codes = [_code(rng) for _ in projects]
-    told = [
+    sentences = [
         f"The {project} (file {code}) is run by {who}."
         for project, code, who in zip(projects[:3], codes[:3], people[:3], strict=True)
     ]
-    rng.shuffle(told)
-    told.append(
+    rng.shuffle(sentences)
+    sentences.append(
         f"Until last year {people[0]} also ran the {projects[3]} (file {codes[3]}), but it has since been handed on to "
         f"{people[3]}."
     )
@@ -128,7 +128,7 @@ def _minutes(rng: Random) -> _Case:
         (f"What is the file of the {project}?", code, tuple(one for one in codes if one != code))
         for project, code in zip(projects, codes, strict=True)
     ]
-    return _Case(paragraph=" ".join(told), questions=tuple(asked))
+    return _Case(paragraph=" ".join(sentences), questions=tuple(asked))
 
 
 def _handed_on(count: int, changes: int) -> Callable[[Random], _Case]:
@@ -142,15 +142,17 @@ def _handed_on(count: int, changes: int) -> Callable[[Random], _Case]:
         projects = [f"{noun} project" for noun in rng.sample(NOUNS, count)]
         runs = dict(zip(projects, people, strict=True))
         first = dict(runs)
-        told = [f"In January the {project} was run by {who}." for project, who in runs.items()]
-        rng.shuffle(told)
+        sentences = [f"In January the {project} was run by {who}." for project, who in runs.items()]
+        rng.shuffle(sentences)
         for month in MONTHS[1 : changes + 1]:
             one, other = rng.sample(projects, 2)
             runs[one], runs[other] = runs[other], runs[one]
             if rng.random() < 0.5:
-                told.append(f"In {month} {runs[other]} and {runs[one]} exchanged their projects.")
+                sentences.append(f"In {month} {runs[other]} and {runs[one]} exchanged their projects.")
             else:
-                told.append(f"In {month} those who ran the {one} and the {other} exchanged their projects.")
+                sentences.append(
+                    f"In {month} those who ran the {one} and the {other} exchanged their projects."
+                )
         held = {who: project for project, who in runs.items()}
         others = {who: tuple(one for one in people if one != who) for who in people}
         asked = [
@@ -167,7 +169,7 @@ def _handed_on(count: int, changes: int) -> Callable[[Random], _Case]:
             for who, project in held.items()
             if first[project] != who
         ]
-        return _Case(paragraph=" ".join(told), questions=tuple(asked)) if asked else draw(rng)
+        return _Case(paragraph=" ".join(sentences), questions=tuple(asked)) if asked else draw(rng)
 
     return draw
 

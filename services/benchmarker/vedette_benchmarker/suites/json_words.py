@@ -139,11 +139,11 @@ def orders(count: int) -> Callable[[Random], Question]:
         wanted = [
             {thing: rng.randint(2, 15) for thing in rng.sample(things, rng.randint(1, 2))} for _ in customers
         ]
-        told = [
+        sentences = [
             f"{name} wants {' and '.join(f'{number} of {thing!r}' for thing, number in lines.items())}."
             for name, lines in zip(customers, wanted, strict=True)
         ]
-        rng.shuffle(told)
+        rng.shuffle(sentences)
         costs = [sum(prices[thing] * number for thing, number in lines.items()) for lines in wanted]
         listed = sorted(zip(customers, wanted, costs, strict=True), key=lambda one: one[0])
         answer = {
@@ -160,7 +160,7 @@ def orders(count: int) -> Callable[[Random], Question]:
         }
         said = ", ".join(f"{thing!r} {price} euros" for thing, price in prices.items())
         return Question(
-            facts=f"One piece costs: {said}. {' '.join(told)}",
+            facts=f"One piece costs: {said}. {' '.join(sentences)}",
             shape=(
                 '"orders" (a list of objects with "customer", "lines" and "total", ordered by customer; "lines" is a '
                 'list of objects with "article" and "count", ordered by article; "total" is what all pieces of the '

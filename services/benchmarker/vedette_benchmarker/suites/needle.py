@@ -49,15 +49,15 @@ def _maker(length: int) -> Maker:
         codes = [str(code) for code in rng.sample(range(10_000, 100_000), len(things))]
         facts = [f"The code of the {thing} is {code}." for thing, code in zip(things, codes, strict=True)]
         left = length - _ASIDE - sum(map(estimated_tokens, facts))
-        told: list[str] = []
+        sentences: list[str] = []
         while left > 0:
-            told.append(_filler(rng))
-            left -= estimated_tokens(told[-1])
+            sentences.append(_filler(rng))
+            left -= estimated_tokens(sentences[-1])
         depth = rng.choice(DEPTHS)
         for decoy in facts[1:]:
-            told.insert(rng.randint(0, len(told)), decoy)
-        told.insert(round(depth * len(told)), facts[0])
-        return _item(things[0], codes[0], codes[1:], told)
+            sentences.insert(rng.randint(0, len(sentences)), decoy)
+        sentences.insert(round(depth * len(sentences)), facts[0])
+        return _item(things[0], codes[0], codes[1:], sentences)
 
     return make
 
@@ -108,19 +108,19 @@ def _chained(length: int, links: int, decoys: int) -> Maker:
 
 def _hidden(rng: Random, facts: Sequence[str], length: int) -> list[str]:
     """Return *facts* among sentences, of *length* tokens together."""
-    told, left = [], length - _ASIDE - sum(map(estimated_tokens, facts))
+    sentences, left = [], length - _ASIDE - sum(map(estimated_tokens, facts))
     while left > 0:
-        told.append(_filler(rng))
-        left -= estimated_tokens(told[-1])
+        sentences.append(_filler(rng))
+        left -= estimated_tokens(sentences[-1])
     for fact in facts:
-        told.insert(rng.randint(0, len(told)), fact)
-    return told
+        sentences.insert(rng.randint(0, len(sentences)), fact)
+    return sentences
 
 
-def _item(thing: str, code: str, others: Sequence[str], told: Sequence[str]) -> Item:
+def _item(thing: str, code: str, others: Sequence[str], sentences: Sequence[str]) -> Item:
     asked = f"What is the code of the {thing}? Answer with the five digits only."
     return Item(
-        prompt=f"Read this text.\n\n{' '.join(told)}\n\n{asked}",
+        prompt=f"Read this text.\n\n{' '.join(sentences)}\n\n{asked}",
         check=every(number(int(code)), choice((code, f"{code[:2]},{code[2:]}"), others)),
         truth=code,
         max_tokens=32,

@@ -41,25 +41,25 @@ def _first_of(rng: Random) -> Item:
 def _written(rng: Random) -> Item:
     name, others = rng.choice(NAMES), rng.sample(NOUNS, 3)
     right, *wrong = others
-    told = [
+    facts = [
         f"the {right} is in the red box",
         f"the {wrong[0]} is in the blue box",
         f"the {wrong[1]} in the green box",
     ]
-    rng.shuffle(told)
+    rng.shuffle(facts)
     return Item(
-        prompt=f"{name} writes: {', '.join(told)}. What is in the red box? Answer with one word.",
+        prompt=f"{name} writes: {', '.join(facts)}. What is in the red box? Answer with one word.",
         check=choice((right,), wrong),
         truth=right,
     )
 
 
-def _told_weather(rng: Random) -> Item:
+def _stated_weather(rng: Random) -> Item:
     """Return a question that looks like one for a tool, but whose answer stands in it."""
     name, towns, weathers = rng.choice(NAMES), rng.sample(TOWNS, 3), rng.sample(_WEATHERS, 3)
-    told = ", ".join(f"{weather} in {town}" for town, weather in zip(towns, weathers, strict=True))
+    facts = ", ".join(f"{weather} in {town}" for town, weather in zip(towns, weathers, strict=True))
     return Item(
-        prompt=f"{name} wrote yesterday: {told}. By that letter, what was the weather in {towns[0]}? Answer with one "
+        prompt=f"{name} wrote yesterday: {facts}. By that letter, what was the weather in {towns[0]}? Answer with one "
         "word.",
         check=choice((weathers[0],), weathers[1:]),
         truth=weathers[0],
@@ -67,14 +67,14 @@ def _told_weather(rng: Random) -> Item:
     )
 
 
-def _told_stock(rng: Random) -> Item:
+def _stated_stock(rng: Random) -> Item:
     articles, counts = rng.sample(NOUNS, 3), rng.sample(range(11, 400), 3)
-    told = ", ".join(f"{count} of '{article}'" for article, count in zip(articles, counts, strict=True))
+    facts = ", ".join(f"{count} of '{article}'" for article, count in zip(articles, counts, strict=True))
     right = counts[0] + counts[1]
     if right in counts:
-        return _told_stock(rng)
+        return _stated_stock(rng)
     return Item(
-        prompt=f"A list of last year says: {told}. How many pieces of '{articles[0]}' and '{articles[1]}' together "
+        prompt=f"A list of last year says: {facts}. How many pieces of '{articles[0]}' and '{articles[1]}' together "
         "were in stock then? Answer with the number only.",
         check=number(right, counts),
         truth=str(right),
@@ -82,7 +82,7 @@ def _told_stock(rng: Random) -> Item:
     )
 
 
-def _told_train(rng: Random) -> Item:
+def _stated_train(rng: Random) -> Item:
     (origin, destination, other), name = rng.sample(TOWNS, 3), rng.choice(NAMES)
     return Item(
         prompt=f"{name} has already booked a train from {origin} to {destination}, and wants to go on to {other} on "
@@ -120,5 +120,5 @@ SUITE = Suite(
     version=2,
     items=items,
     needs=Capability.TOOLS,
-    levels=(("hard", of(*(_offering(make, 2) for make in (_told_weather, _told_stock, _told_train)))),),
+    levels=(("hard", of(*(_offering(make, 2) for make in (_stated_weather, _stated_stock, _stated_train)))),),
 )

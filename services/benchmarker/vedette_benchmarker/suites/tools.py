@@ -173,13 +173,13 @@ def _several(*wishes: Callable[[Random], Wish]) -> Maker:
     """Return a maker of items that take a call for each of *wishes*."""
 
     def make(rng: Random) -> Item:
-        told = [wish(rng) for wish in rng.sample(wishes, len(wishes))]
+        chosen = [wish(rng) for wish in rng.sample(wishes, len(wishes))]
         said = " ".join(
-            f"{order}: {wish}" for order, (wish, _) in zip(_ORDERS[: len(told)], told, strict=True)
+            f"{order}: {wish}" for order, (wish, _) in zip(_ORDERS[: len(chosen)], chosen, strict=True)
         )
-        wanted = tuple(call for _, call in told)
+        wanted = tuple(call for _, call in chosen)
         right = tuple(tool for tool in TOOLS if any(call.name == tool.name for call in wanted))
-        return _item(rng, f"Do {len(told)} things. {said}", wanted, right, min(2, len(TOOLS) - len(right)))
+        return _item(rng, f"Do {len(chosen)} things. {said}", wanted, right, min(2, len(TOOLS) - len(right)))
 
     return make
 

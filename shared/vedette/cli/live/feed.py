@@ -180,18 +180,18 @@ class Feed:
             self.fleet.announced[event.use_case] = event
             self._due[event.use_case] = None
             self._due.move_to_end(event.use_case, last=False)
-        if (told := self._news(event)) is not None:
-            self.log.add(told)
+        if (shown := self._news(event)) is not None:
+            self.log.add(shown)
 
     def _news(self, event: Event) -> Text | None:
         """Return *event* as a line of the log, or what it says of its endpoint; None where it is nothing new."""
         if repeats(event):
             return None
-        told = self._outages.told(event)
+        shown = self._outages.to_show(event)
         same = isinstance(event, ModelProbed) and not self._is_another_status(event)
-        if isinstance(told, Turn):
-            return turn_line(told, event.at, self.fleet.models_at(told.endpoint), MOMENT)
-        return None if told is None or same else line(told, MOMENT)
+        if isinstance(shown, Turn):
+            return turn_line(shown, event.at, self.fleet.models_at(shown.endpoint), MOMENT)
+        return None if shown is None or same else line(shown, MOMENT)
 
     def _is_another_status(self, event: ModelProbed) -> bool:
         shown = self.fleet.views.get(event.model)
@@ -272,7 +272,7 @@ class Feed:
             self._changed.pop(model, None)  # what is heard of it from now on asks for it again
         views = await asyncio.gather(*map(self._view, models))
         for model, view in zip(models, views, strict=True):
-            self.fleet.told(model, view, self.clock.now())
+            self.fleet.add_view(model, view, self.clock.now())
 
     async def _view(self, model: ModelRef) -> ModelView | None:
         try:

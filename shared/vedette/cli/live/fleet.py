@@ -48,7 +48,7 @@ class Fleet:
         self.endpoints = tuple(endpoints)
         self.version += 1
 
-    def told(self, model: ModelRef, view: ModelView | None, now: datetime) -> None:
+    def add_view(self, model: ModelRef, view: ModelView | None, now: datetime) -> None:
         """Take the *view* of one model; without one it is gone."""
         if view is None:
             self.views.pop(model, None)

@@ -87,8 +87,8 @@ def _described(shape: Schema) -> Iterator[str]:
         remark = field.get("description", "")
         unit = f"{field['x-unit']}" if "x-unit" in field else ""
         needed = "required" if name in required else ""
-        told = "; ".join(filter(None, (needed, unit, remark)))
-        yield f"| `{name}` | {_kind(field)} | {told} |"
+        notes = "; ".join(filter(None, (needed, unit, remark)))
+        yield f"| `{name}` | {_kind(field)} | {notes} |"
 
 
 def _kind(schema: Schema) -> str:
