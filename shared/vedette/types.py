@@ -117,6 +117,10 @@ class Price(Value, frozen=True, kw_only=True):
     source: Text
     as_of: Text | None = None
 
+    def usd(self, input_tokens: float, output_tokens: float) -> float:
+        """Return what calls of that many tokens cost (USD)."""
+        return (input_tokens * self.input_usd_per_mtok + output_tokens * self.output_usd_per_mtok) / 1e6
+
 
 Kind = Literal["chat", "completion", "embedding", "rerank", "unknown"]
 Locality = Literal["local", "remote", "unknown"]
@@ -183,6 +187,12 @@ class ModelInfo(Value, frozen=True, kw_only=True, omit_defaults=True):
             return self.kind
         chats = self.capabilities.get(Capability.CHAT)
         return "chat" if chats is None or chats.value else "unknown"
+
+    @property
+    def thinks(self) -> bool | None:
+        """Whether it thinks before it answers, or None where nothing says so."""
+        claim = self.capabilities.get(Capability.THINKING)
+        return claim.value if claim else None
 
     @property
     def context_tokens(self) -> int | None:
@@ -260,6 +270,8 @@ class Status(StrEnum):
     UNKNOWN = "unknown"
 
 
+# What may be called; unknown is there so that a stopped prober does not stop every agent (ADR 0003).
+CALLABLE = frozenset({Status.AVAILABLE, Status.BUSY, Status.DEGRADED, Status.UNKNOWN})
 _PINNED_BEYOND = timedelta(days=365)  # Ollama writes "never" as the year 2319
 
 

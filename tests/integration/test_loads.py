@@ -46,8 +46,7 @@ class Prober:
         self.task = bus.spawn(self.loads.run())
 
     def last(self) -> EndpointLoad | None:
-        held = self.catalogue.load("box")
-        return held.event if held else None
+        return self.catalogue.load("box")
 
 
 async def observed(bus: Bus, url: str) -> None:

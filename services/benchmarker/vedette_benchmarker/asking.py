@@ -14,7 +14,7 @@ from vedette.errors import NoSandbox, NotGraded, ProviderError
 from vedette.providers import ENDPOINT_WIDE, Delta, Endpoint, Finished, Generation
 from vedette.providers.redaction import NO_SECRETS, Secrets
 from vedette.settings import EndpointSettings, Evaluating
-from vedette.types import Capability, ModelInfo, Outcome, Use
+from vedette.types import ModelInfo, Outcome, Use
 from vedette_benchmarker import sandbox
 from vedette_benchmarker.answered import Answered, whole
 from vedette_benchmarker.grader import Answer, Given, Grading, asked
@@ -150,8 +150,7 @@ class Asker:
         counted_more = max(1.0, self.spent.prompt_tokens / self._estimated if self._estimated else 1.0)
         prompt = _estimated(item) * counted_more
         tokens_in, tokens_out = self.spent.prompt_tokens + prompt, self.spent.output_tokens + answer
-        usd = (tokens_in * price.input_usd_per_mtok + tokens_out * price.output_usd_per_mtok) / 1e6
-        return usd > self._max_usd
+        return price.usd(tokens_in, tokens_out) > self._max_usd
 
     async def _ask(self, item: Item | VectorItem, graded: Graded, seed: str, place: int) -> Graded:
         """Ask one item and count its verdict. Raises ProviderError."""
@@ -256,8 +255,7 @@ async def _all(pieces: AsyncIterator[Delta | Finished]) -> list[Delta | Finished
 
 def room_to_think(info: ModelInfo) -> int:
     """Return how many tokens more an answer of *info* may take, for its thoughts."""
-    thinks = info.capabilities.get(Capability.THINKING)
-    return THINKING_TOKENS if thinks is not None and thinks.value else 0
+    return THINKING_TOKENS if info.thinks else 0
 
 
 def _shown(answer: Answer) -> str:

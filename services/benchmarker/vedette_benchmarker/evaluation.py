@@ -262,8 +262,8 @@ class Evaluation:
 
     def _scores_so_far(self, state: ModelState, info: ModelInfo) -> Mapping[str, Score]:
         """Return the scores that those of this evaluation will be added to."""
-        held, last = self._catalogue.endpoint(info.model.endpoint), state.evaluated
-        version = held.event.server_version if held else None
+        observed, last = self._catalogue.endpoint(info.model.endpoint), state.evaluated
+        version = observed.server_version if observed else None
         return (
             last.event.quality.scores if last and continues(last.event.quality, info.digest, version) else {}
         )
@@ -290,8 +290,8 @@ class Evaluation:
         self, work: Work, graded: list[Graded], spent: Spent, use: Use, took_s: float
     ) -> ModelEvaluated | None:
         endpoint, info, job = work.endpoint, work.known, work.job
-        held = self._catalogue.endpoint(endpoint.name)
-        version = held.event.server_version if held else None
+        observed = self._catalogue.endpoint(endpoint.name)
+        version = observed.server_version if observed else None
         subject, now = subjects.of_model("evaluated", info.model), self._clock.now()
         scores = {one.suite.kind: one.score for one in graded if one.trials}
 

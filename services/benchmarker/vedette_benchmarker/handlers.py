@@ -509,8 +509,8 @@ class Measurements:
             and spending.is_round_full(map(measure.measured_at, beside), self._clock.now())
         ):
             return f"{spending.MAX_MODELS_PER_ROUND} models of {endpoint.name} were measured this hour; the rest later"
-        held = self._catalogue.endpoint(endpoint.name)
-        ledger = held.event.ledger if held and today else None
+        observed = self._catalogue.endpoint(endpoint.name)
+        ledger = observed.ledger if observed and today else None
         needed = measure.estimate(endpoint, info, job)
         limits = endpoint.settings.budget if paid else spending.budget(info, endpoint.settings)
         if not covers(limits, ledger, needed, self._clock.now()):

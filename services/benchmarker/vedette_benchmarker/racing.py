@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from vedette.knowledge import Expectation, known
 from vedette.messages.catalogue import ModelState
-from vedette.types import Capability, Figure, ModelInfo, ModelRef, Rating, Score, Status
+from vedette.types import CALLABLE, Capability, Figure, ModelInfo, ModelRef, Rating, Score
 from vedette.usecases import THOUGHT_TOKENS, UseCase, estimating, levels
 from vedette.usecases.estimating import Floats, Scale
 from vedette.usecases.utility import HALF_PRICE_USD_PER_MTOK, blended, falling, rising
@@ -42,7 +42,6 @@ MIN_GAIN: Final = 0.005  # points of 100 for each question
 MIN_RIGHT: Final = 0.08
 _NEARLY: Final = 0.3  # of the gain of a model's best use case, from which on another one is asked about, too
 _USUAL: Final = 0.5  # utility of a speed or price that is not known
-_SERVES: Final = frozenset({Status.AVAILABLE, Status.BUSY, Status.DEGRADED, Status.UNKNOWN})
 Rows = NDArray[np.intp]
 _erf = np.vectorize(math.erf, otypes=[float])
 
@@ -98,7 +97,7 @@ def entrant(
         askable=frozenset(askable),
         output_tps=_median(performance.output_tps) if performance else None,
         ttft_ms=_median(performance.ttft_ms) if performance else None,
-        serves=health is None or health.status in _SERVES,
+        serves=health is None or health.status in CALLABLE,
         rests=rests,
     )
 
@@ -323,14 +322,12 @@ def _beside(one: Entrant, use_case: UseCase) -> float:
 def _within(one: Entrant, use_case: UseCase) -> float:
     """Return the multiplier of a score by the bounds on seconds, US dollars and context of a typical call: 1 within."""
     within, bounds, (into, out_of) = 1.0, use_case.bounds, use_case.tokens
-    thinks = one.info.capabilities.get("thinking")
-    out_of += THOUGHT_TOKENS if thinks is not None and thinks.value else 0
+    out_of += THOUGHT_TOKENS if one.info.thinks else 0
     if bounds.answer_s and one.output_tps:
         seconds = (one.ttft_ms or 0.0) / 1000 + out_of / one.output_tps
         within *= min(1.0, bounds.answer_s / max(seconds, 1e-9))
     if bounds.answer_usd and one.info.price and not one.info.free:
-        usd = (into * one.info.price.input_usd_per_mtok + out_of * one.info.price.output_usd_per_mtok) / 1e6
-        within *= min(1.0, bounds.answer_usd / max(usd, 1e-12))
+        within *= min(1.0, bounds.answer_usd / max(one.info.price.usd(into, out_of), 1e-12))
     if bounds.context_tokens and one.info.context_tokens:
         within *= min(1.0, one.info.context_tokens / bounds.context_tokens)
     return within

@@ -96,7 +96,7 @@ class Speed:
             )
 
         before = await _residency(endpoint, info)
-        held = self._catalogue.endpoint(endpoint.name)
+        observed = self._catalogue.endpoint(endpoint.name)
         samples = await measure(
             endpoint.endpoint,
             info,
@@ -105,7 +105,7 @@ class Speed:
             clock=self._own,
             plan=runs,
             on_step=on_step,
-            server_version=held.event.server_version if held else None,
+            server_version=observed.server_version if observed else None,
         )
         loads = await self._sweep(endpoint, info, runs, job, on_step) if _went_well(samples) else []
         event = await self._publish(info, samples, loads, before, await _residency(endpoint, info), job)

@@ -79,9 +79,9 @@ class Discovery:
         # Their models are listed under the name that their server has now, if it has one: that job decides.
         former = {url for state, url in present if configured.get(state.model.endpoint) != url}
         for endpoint in self._endpoints:
-            held = self._catalogue.endpoint(endpoint.name)
+            observed = self._catalogue.endpoint(endpoint.name)
             models = self._catalogue.of_endpoint(endpoint.name)
-            known = held is not None and held.event.fingerprint == endpoint.settings.fingerprint
+            known = observed is not None and observed.fingerprint == endpoint.settings.fingerprint
             moved = any(s.info and s.info.url != endpoint.settings.url for s in models)
             renamed = endpoint.settings.url in former
             if endpoint.name in opened or not known or not models or moved or renamed:
@@ -152,8 +152,7 @@ class Discovery:
     def _why_paused(self, endpoint: OpenEndpoint, job: Job) -> str | None:
         if job.cause in ("manual", "start"):
             return None  # a person asks, or a secret may just have been replaced
-        held = self._catalogue.endpoint(endpoint.name)
-        return pause(held.event if held else None, endpoint.settings, self._clock.now())
+        return pause(self._catalogue.endpoint(endpoint.name), endpoint.settings, self._clock.now())
 
     def _admitting(
         self, listing: list[Listing] | None, job: Job

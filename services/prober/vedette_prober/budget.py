@@ -6,7 +6,7 @@ from datetime import datetime
 from vedette.endpoints import spending
 from vedette.endpoints.budget import cost, covers
 from vedette.settings import EndpointSettings
-from vedette.types import Capability, Ledger, Level, ModelInfo, Residency, Use
+from vedette.types import Ledger, Level, ModelInfo, Residency, Use
 
 # The longest answer a probe asks for: the first token, thought or spoken, ends it. A thinking model may need
 # some before it shows any: where a server cuts the marks of thinking out, the first tokens are nothing yet.
@@ -20,8 +20,7 @@ def answer_tokens(info: ModelInfo) -> int:
     """Return how many tokens a probe of *info* may ask for."""
     if info.asked_as not in ("chat", "completion"):
         return 0
-    thinks = info.capabilities.get(Capability.THINKING)
-    return THINKING_ANSWER_TOKENS if thinks and thinks.value else ANSWER_TOKENS
+    return THINKING_ANSWER_TOKENS if info.thinks else ANSWER_TOKENS
 
 
 def level_cost(level: Level, info: ModelInfo, endpoint: EndpointSettings) -> Use:

@@ -125,8 +125,7 @@ class Probes:
         if await self._lags(job):
             raise NotYet(wait_s=_CATCHING_UP_S, problem="the prober has not received this model yet")
         await self._bus.jobs.publish_progress(job, "started", f"{job.endpoint}: listing")
-        held = self._catalogue.endpoint(endpoint.name)
-        known = held.event if held and job.cause != "manual" else None
+        known = self._catalogue.endpoint(endpoint.name) if job.cause != "manual" else None
         contact = await endpoint.contact(known)
         models = self._targets(job)
         if contact.listing is None:
@@ -162,17 +161,14 @@ class Probes:
         load = self._catalogue.load(endpoint.name)
 
         def also(_: EndpointState | None, state: EndpointState) -> EndpointState:
-            return msgspec.structs.replace(
-                state, ledger=with_load(state.ledger, load.event if load else None)
-            )
+            return msgspec.structs.replace(state, ledger=with_load(state.ledger, load))
 
         await observe(self._bus, endpoint, contact, job, also=also)
 
     def _why_paused(self, endpoint: OpenEndpoint, job: Job) -> str | None:
         if job.cause == "manual":
             return None
-        held = self._catalogue.endpoint(endpoint.name)
-        state, now = held.event if held else None, self._clock.now()
+        state, now = self._catalogue.endpoint(endpoint.name), self._clock.now()
         reason = pause(state, endpoint.settings, now)
         if reason is not None:
             return reason
@@ -201,9 +197,9 @@ class Probes:
             (state.model.name, state.info.digest if state.info else None)
             for state in self._catalogue.of_endpoint(endpoint.name)
         }
-        held = self._catalogue.endpoint(endpoint.name)
+        observed = self._catalogue.endpoint(endpoint.name)
         listed = {(entry.name, entry.digest) for entry in listing}
-        if held is not None and held.event.intake is not None and held.event.intake.refused:
+        if observed is not None and observed.intake is not None and observed.intake.refused:
             # New names were refused: only what happens to known ones is news, until the next discovery.
             names = self._catalogue.names_at(endpoint.name)
             listed = {entry for entry in listed if entry[0] in names}
@@ -223,10 +219,10 @@ class Probes:
     def _down_behind(self, gateway: OpenEndpoint, info: ModelInfo) -> tuple[Outcome, str] | None:
         """Return how the last contact with the server behind a model of *gateway* failed, if it did."""
         server = self._endpoints.behind(gateway, info)
-        held = self._catalogue.endpoint(server.name) if server else None
-        if server is None or held is None or held.event.outcome not in _NOT_REACHED:
+        observed = self._catalogue.endpoint(server.name) if server else None
+        if server is None or observed is None or observed.outcome not in _NOT_REACHED:
             return None
-        return held.event.outcome, f"{server.name}, which runs it: {held.event.detail or held.event.outcome}"
+        return observed.outcome, f"{server.name}, which runs it: {observed.detail or observed.outcome}"
 
     async def _probe_again(self, endpoint: OpenEndpoint, job: Job, model: ModelRef | None = None) -> None:
         """Queue another probe of the endpoint, or of *model*, in a few seconds.
@@ -260,11 +256,11 @@ class Probes:
 
         Return the planned cost, and the models that are to be probed again soon.
         """
-        held = self._catalogue.endpoint(endpoint.name)
+        observed = self._catalogue.endpoint(endpoint.name)
         prober = Round(
             endpoint=endpoint,
             entries={entry.name: entry for entry in listing},
-            before=held.event.ledger if held else None,
+            before=observed.ledger if observed else None,
             closed=lambda: gate.closed(self._bus, endpoint.settings.group),
             down_behind=lambda info: self._down_behind(endpoint, info),
             timeout_s=self._settings.answer_timeout_s,

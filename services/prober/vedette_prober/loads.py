@@ -20,7 +20,7 @@ from vedette.messages.events import EndpointLoad
 from vedette.messages.queries import OwnReply
 from vedette.providers import Activity
 from vedette.providers.counting import counting
-from vedette.types import EndpointState, Outcome
+from vedette.types import Outcome
 from vedette_prober.load import JITTER, Reading, due_at, event, interval_s, next_every_s
 from vedette_prober.metrics import LOADS
 
@@ -77,7 +77,7 @@ class Loads:
 
     def is_reader(self, name: str) -> bool:
         """Return whether the last load of the endpoint *name* is of this replica, so that it goes on."""
-        last = self._last(name)
+        last = self._catalogue.load(name)
         return last is not None and last.id == self._published.get(name)
 
     def _is_due(self, endpoint: OpenEndpoint, now: datetime) -> bool:
@@ -87,10 +87,10 @@ class Loads:
             return False
         if self._clock.monotonic() < self._rests_until.get(name, 0.0):
             return False  # our own load is on its way back to us, or could not be published
-        state = self._observed(name)
+        state = self._catalogue.endpoint(name)
         if state is None or pause(state, endpoint.settings, now) is not None:
             return False  # what it is, is not known yet; or it is paused
-        last = self._last(name)
+        last = self._catalogue.load(name)
         at = due_at(
             last,
             mine=self.is_reader(name),
@@ -101,17 +101,9 @@ class Loads:
         )
         return at <= now
 
-    def _observed(self, name: str) -> EndpointState | None:
-        held = self._catalogue.endpoint(name)
-        return held.event if held else None
-
-    def _last(self, name: str) -> EndpointLoad | None:
-        held = self._catalogue.load(name)
-        return held.event if held else None
-
     async def read(self, endpoint: OpenEndpoint) -> None:
         """Read the load of *endpoint* and publish it."""
-        name, last = endpoint.name, self._last(endpoint.name)
+        name, last = endpoint.name, self._catalogue.load(endpoint.name)
         reading = await self._ask(endpoint)
         self._shares.pop(name, None)
         held = self._before.get(name)
@@ -138,7 +130,7 @@ class Loads:
         await self._publish(load)
 
     async def _ask(self, endpoint: OpenEndpoint) -> Reading:
-        state = self._observed(endpoint.name)
+        state = self._catalogue.endpoint(endpoint.name)
         began, outcome, seen = self._clock.monotonic(), Outcome.OK, None
         with counting() as sent:
             try:

@@ -124,13 +124,12 @@ class Catalogued:
         )
 
     def _endpoint(self, name: str, settings: EndpointSettings, now: datetime) -> EndpointView:
-        held, load = self._catalogue.endpoint(name), self._catalogue.load(name)
+        state, load = self._catalogue.endpoint(name), self._catalogue.load(name)
         waiting = self.unmeasured().get(name)
         here = self._catalogue.of_endpoint(name)
         limits = spending.limits(settings, (state.info for state in here if state.info))
-        state = held.event if held else None
         if state is not None and load is not None:
-            state = replace(state, ledger=with_load(state.ledger, load.event))
+            state = replace(state, ledger=with_load(state.ledger, load))
         return EndpointView(
             endpoint=name,
             provider=settings.provider,
@@ -138,7 +137,7 @@ class Catalogued:
             group=settings.group,
             models=len(here),
             state=state,
-            load=load.event if load else None,
+            load=load,
             used=used(state.ledger if state else None, now),
             budget=_limits(limits),
             unmeasured=waiting.models if waiting else 0,

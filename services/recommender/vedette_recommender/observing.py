@@ -35,6 +35,6 @@ def update(answers: Answers, catalogue: Catalogue, endpoints: Iterable[str]) -> 
         metrics.MODELS.labels(status).set(models)
     metrics.SEQUENCE.set(catalogue.sequence)
     for name in endpoints:
-        held = catalogue.endpoint(name)
-        if held is not None:
-            metrics.ENDPOINT_OK.labels(name).set(held.event.outcome is Outcome.OK)
+        observed = catalogue.endpoint(name)
+        if observed is not None:
+            metrics.ENDPOINT_OK.labels(name).set(observed.outcome is Outcome.OK)

@@ -114,14 +114,14 @@ class Scoreboard:
         """Take in the last loads. Scores without them stay as they are."""
         changed: set[int] = set()
         for endpoint in sorted(self._pressed):
-            held = self._catalogue.load(endpoint)
-            if held is not None:
-                changed.update(self._columns.press(held.event))
+            load = self._catalogue.load(endpoint)
+            if load is not None:
+                changed.update(self._columns.press(load))
         self._pressed.clear()
         if (standing := self._standings.get(True)) is not None:
             standing.press(changed)
-        for (_, load), field in self._fields.items():
-            if load:
+        for (_, by_load), field in self._fields.items():
+            if by_load:
                 field.press(changed)
 
     def _settle_models(self) -> None:

@@ -41,12 +41,8 @@ def cost(
     output_tokens: int = 0,
 ) -> Use:
     """Return what calls of *info* come to: by the configured price, else its own; without any they cost nothing."""
-    price = endpoint.price or info.price
-    usd = (
-        (prompt_tokens * price.input_usd_per_mtok + output_tokens * price.output_usd_per_mtok) / 1e6
-        if price
-        else 0.0
-    )
+    price = endpoint.price.price if endpoint.price else info.price
+    usd = price.usd(prompt_tokens, output_tokens) if price else 0.0
     return Use(requests=requests, tokens=prompt_tokens + output_tokens, usd=usd)
 
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 from vedette.endpoints.budget import used_for
 from vedette.knowledge import known
 from vedette.messages.catalogue import Catalogue
-from vedette.types import Capability, ModelInfo, ModelRef, Price
+from vedette.types import ModelInfo, ModelRef
 
 ITEMS: Final = 12  # of each suite, in a whole evaluation
 # Of an evaluation by the built-in suites, ITEMS each, two of three of them harder ones, on the rough side;
@@ -49,14 +49,13 @@ def expected(info: ModelInfo, items: int = ITEMS) -> Cost | None:
         return None
     share = items / ITEMS
     if info.kind == "embedding":
-        usd = share * _usd(info.price, _EMBEDDED_TOKENS, 0)
+        usd = share * info.price.usd(_EMBEDDED_TOKENS, 0)
         return Cost(usd=usd, thinking_usd=usd)
-    claim = info.capabilities.get(Capability.THINKING)
-    terse = share * _usd(info.price, PROMPT_TOKENS, ANSWER_TOKENS)
-    thinking = share * _usd(info.price, PROMPT_TOKENS, ANSWER_TOKENS + THOUGHT_TOKENS)
-    if claim is None:
+    terse = share * info.price.usd(PROMPT_TOKENS, ANSWER_TOKENS)
+    thinking = share * info.price.usd(PROMPT_TOKENS, ANSWER_TOKENS + THOUGHT_TOKENS)
+    if info.thinks is None:
         return Cost(usd=terse, thinking_usd=thinking)
-    usd = thinking if claim.value else terse
+    usd = thinking if info.thinks else terse
     return Cost(usd=usd, thinking_usd=usd)
 
 
@@ -108,11 +107,7 @@ def is_retired(info: ModelInfo, on: date) -> bool:
 
 def spent_today(catalogue: Catalogue, endpoints: Sequence[str], now_day: str) -> float:
     """Return what evaluations and judges have cost today (USD), at all *endpoints* together."""
-    held = [one for name in endpoints if (one := catalogue.endpoint(name))]
+    observed = filter(None, map(catalogue.endpoint, endpoints))
     return sum(
-        used_for(one.event.ledger, purpose, now_day).usd for one in held for purpose in ("evaluate", "judge")
+        used_for(one.ledger, purpose, now_day).usd for one in observed for purpose in ("evaluate", "judge")
     )
-
-
-def _usd(price: Price, prompt_tokens: int, output_tokens: int) -> float:
-    return (prompt_tokens * price.input_usd_per_mtok + output_tokens * price.output_usd_per_mtok) / 1e6

@@ -19,7 +19,7 @@ from vedette.messages.catalogue import ModelState
 from vedette.messages.queries import ModelView
 from vedette.settings import Judge
 from vedette.text.figures import counted
-from vedette.types import Judged, ModelInfo, ModelRef, Score, Status
+from vedette.types import CALLABLE, Judged, ModelInfo, ModelRef, Score
 from vedette.usecases import THOUGHT_TOKENS, UseCase
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ TASK_TOKENS: Final = 160
 TEXT_TOKENS: Final = 200
 ASKED_TOKENS: Final = 260  # around the texts that a judge compares
 VERDICT_TOKENS: Final = 12
-_SERVES: Final = frozenset({Status.AVAILABLE, Status.BUSY, Status.DEGRADED, Status.UNKNOWN})
 
 
 class Contender(Struct, frozen=True, kw_only=True):
@@ -69,7 +68,7 @@ def contender(state: ModelState) -> Contender | None:
         info=info,
         scores=state.quality.scores if state.quality else {},
         judged=state.judged,
-        serves=state.health is None or state.health.status in _SERVES,
+        serves=state.health is None or state.health.status in CALLABLE,
     )
 
 
@@ -79,7 +78,7 @@ def viewed(view: ModelView) -> Contender:
         info=view.info,
         scores=view.quality.scores if view.quality else {},
         judged=view.judged,
-        serves=view.status in _SERVES,
+        serves=view.status in CALLABLE,
     )
 
 
@@ -368,9 +367,8 @@ def _comparing(judge: ModelInfo, session: Session, tasks: int) -> Work:
 
 
 def _work(info: ModelInfo, does: Literal["write", "judge"], requests: int, prompt: int, answer: int) -> Work:
-    thinks = info.capabilities.get("thinking")
-    answer += THOUGHT_TOKENS if thinks is not None and thinks.value else 0
-    may_think = THOUGHT_TOKENS if thinks is None else 0
+    answer += THOUGHT_TOKENS if info.thinks else 0
+    may_think = THOUGHT_TOKENS if info.thinks is None else 0
     return Work(
         model=info.model,
         does=does,
@@ -385,12 +383,7 @@ def _work(info: ModelInfo, does: Literal["write", "judge"], requests: int, promp
 def _usd(info: ModelInfo, requests: int, prompt: int, answer: int) -> float | None:
     if info.free:
         return 0.0
-    price = info.price
-    return (
-        requests * (prompt * price.input_usd_per_mtok + answer * price.output_usd_per_mtok) / 1e6
-        if price
-        else None
-    )
+    return requests * info.price.usd(prompt, answer) if info.price else None
 
 
 def shares(plan: Iterable[tuple[Session, Sequence[Work]]], budget_usd: float) -> dict[ModelRef, float] | None:

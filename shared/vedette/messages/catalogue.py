@@ -367,13 +367,15 @@ class Catalogue:
         models = self._models.get(endpoint, {})
         return [models[name] for name in sorted(models) if models[name].present]
 
-    def endpoint(self, name: str) -> Versioned[EndpointState] | None:
-        """Return the last observation of the endpoint *name*, with its sequence in ENDPOINTS."""
-        return self._endpoints.get(name)
+    def endpoint(self, name: str) -> EndpointState | None:
+        """Return what the last contact with the endpoint *name* showed, or None where there was none."""
+        held = self._endpoints.get(name)
+        return held.event if held else None
 
-    def load(self, endpoint: str) -> Versioned[EndpointLoad] | None:
-        """Return the last load of *endpoint*, however old, with its sequence in LOADS."""
-        return self._loads.get(endpoint)
+    def load(self, endpoint: str) -> EndpointLoad | None:
+        """Return the last load of *endpoint*, however old."""
+        held = self._loads.get(endpoint)
+        return held.event if held else None
 
     def forget_lost(self, before: datetime) -> None:
         """Drop the lost models that `forgettable` names: the rule by which stream and history let them go too."""
