@@ -98,7 +98,7 @@ async def test_the_position_is_said_among_other_news(bus: Bus) -> None:
         await talking
 
 
-@pytest.mark.fault("a job is deferred", "I4", without=("vedette.bus.jobs:Jobs._tell_deferred", _say_nothing))
+@pytest.mark.fault("a job is deferred", "I4", without=("vedette.bus.jobs:Jobs._publish_deferred", _say_nothing))
 async def test_a_deferral_is_said_with_its_reason(bus: Bus) -> None:
     async def later(job: Job) -> None:
         raise NotYet(wait_s=30, problem="the model is loading")
@@ -110,7 +110,7 @@ async def test_a_deferral_is_said_with_its_reason(bus: Bus) -> None:
     assert told.message == "gpu/a: deferred: the model is loading, retry in 30 s"
 
 
-@pytest.mark.fault("a worker fails", "I4", without=("vedette.bus.jobs:Jobs._tell_deferred", _say_nothing))
+@pytest.mark.fault("a worker fails", "I4", without=("vedette.bus.jobs:Jobs._publish_deferred", _say_nothing))
 async def test_a_failed_attempt_is_said_with_its_reason(bus: Bus) -> None:
     async def fail(job: Job) -> None:
         raise OSError("no space left")
@@ -122,7 +122,7 @@ async def test_a_failed_attempt_is_said_with_its_reason(bus: Bus) -> None:
 
 
 @pytest.mark.fault(
-    "a job becomes a dead letter", "I4", without=("vedette.bus.jobs:Jobs._tell_deferred", _say_nothing)
+    "a job becomes a dead letter", "I4", without=("vedette.bus.jobs:Jobs._publish_deferred", _say_nothing)
 )
 async def test_a_dead_job_ends_at_once_with_its_reason(bus: Bus) -> None:
     async def fail(job: Job) -> None:
