@@ -130,46 +130,18 @@ async def open_connection(
     Raises BusUnreachable with the URL, without its secrets, and the reason; ConfigurationError for no URL.
     """
     url = settings.url or ""
-    options: dict[str, Any] = {**RECONNECT_UNLIMITED, **_GIVE_UP_SOON, "allow_reconnect": reconnect}
-    if settings.credentials:
-        options["user_credentials"] = settings.credentials
-    if login := settings.login:
-        options["user"], options["password"] = login
-    if context := tls(settings):
-        options["tls"] = context
-
-    if inbox is not None:
-        options["inbox_prefix"] = inbox
-
-    # The last ones only: they come as long as the connection lives.
-    failures: deque[Exception] = deque(maxlen=8)
-
-    async def remember(error: Exception) -> None:
-        """Keep what an attempt failed of: nats-py itself only says that there was none left."""
-        failures.append(error)
-        await follow_url()
-
-    async def follow_url() -> None:
-        """Have the next attempt go to the current URL."""
-        if connection.is_connected or connection.is_closed:
-            return
-        current = current_url()
-        if current is not None and current not in (uri.geturl() for uri in connection.servers):
-            connection.set_server_pool([current])
-
     connection = NatsClient()
+    attempts = _Attempts(connection, current_url)
     try:
         named, url_login = servers(url)
-        if url_login and not settings.credentials:
-            options = {"user": url_login[0], "password": url_login[1], **options}
         async with asyncio.timeout(timeout_s):
             await connection.connect(
                 named,
                 name=name,
-                error_cb=remember,
-                disconnected_cb=follow_url,
+                error_cb=attempts.failed,
+                disconnected_cb=attempts.follow_url,
                 connect_timeout=3,
-                **options,
+                **_options(settings, url_login, reconnect=reconnect, inbox=inbox),
             )
     except (TimeoutError, nats.errors.Error, OSError, ValueError) as error:
         if "connect url" in str(error):  # the one way in which nats-py tells of a URL that it cannot read
@@ -178,15 +150,58 @@ async def open_connection(
         with suppress(nats.errors.Error, OSError, TimeoutError):
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 await close(connection)
-        # A server that refuses closes at once, and its reset may overtake its words: one attempt that heard them tells.
-        heard = next(filter(_refused, failures), failures[-1] if failures else error)
-        raise BusUnreachable(url=without_secrets(url), problem=why(heard)) from error
+        raise BusUnreachable(url=without_secrets(url), problem=why(attempts.reason or error)) from error
     if problem := in_plain_text(connection, settings):
         await close(connection)
         raise BusUnreachable(url=without_secrets(url), problem=problem)
     connection.options.update(RECONNECT_UNLIMITED)
     skip_unreadable(connection)
     return connection
+
+
+class _Attempts:
+    """The attempts of one connection: how the last ones failed, and where the next one goes."""
+
+    def __init__(self, connection: NatsClient, current_url: Callable[[], str | None]) -> None:
+        self._connection = connection
+        self._current_url = current_url
+        self._failures: deque[Exception] = deque(maxlen=8)  # they come as long as the connection lives
+
+    @property
+    def reason(self) -> Exception | None:
+        """Why the connection was not made, where an attempt says so: nats-py only says that none is left."""
+        # A server that refuses closes at once, and its reset may overtake its words: the first attempt that got them.
+        last = self._failures[-1] if self._failures else None
+        return next(filter(_refused, self._failures), last)
+
+    async def failed(self, error: Exception) -> None:
+        """Keep *error*, of which an attempt failed."""
+        self._failures.append(error)
+        await self.follow_url()
+
+    async def follow_url(self) -> None:
+        """Have the next attempt go to the current URL."""
+        if self._connection.is_connected or self._connection.is_closed:
+            return
+        current = self._current_url()
+        if current is not None and current not in (uri.geturl() for uri in self._connection.servers):
+            self._connection.set_server_pool([current])
+
+
+def _options(
+    settings: Nats, url_login: tuple[str, str] | None, *, reconnect: bool, inbox: str | None
+) -> dict[str, Any]:
+    """Return how to connect: the login as configured, else the one in the URL. Raises ConfigurationError."""
+    options: dict[str, Any] = {**RECONNECT_UNLIMITED, **_GIVE_UP_SOON, "allow_reconnect": reconnect}
+    if settings.credentials:
+        options["user_credentials"] = settings.credentials
+    if login := settings.login or (None if settings.credentials else url_login):
+        options["user"], options["password"] = login
+    if context := tls(settings):
+        options["tls"] = context
+    if inbox is not None:
+        options["inbox_prefix"] = inbox
+    return options
 
 
 def in_plain_text(connection: NatsClient, settings: Nats) -> str | None:
