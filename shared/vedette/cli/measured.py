@@ -138,7 +138,7 @@ _PROOFS: tuple[Cell[tuple[ModelRef, str, Claim]], ...] = (
 
 
 def show_scores(models: Sequence[ModelView], style: Style) -> None:
-    """Print how well *models* answer, by kind of question, then their most telling wrong answers."""
+    """Print how well *models* answer, by kind of question, then their most useful wrong answers."""
     scores = [one for model in models for one in _scores(model)]
     if not scores and style == "table":
         out.print("Not evaluated yet. Run vedette evaluate, or wait for the schedule.")

@@ -1,6 +1,6 @@
 """What published facts let expect of one listed model. Pure.
 
-The most telling thing that is known decides: the model itself, what it was made from or its family, the tier word and
+The most specific thing that is known decides: the model itself, what it was made from or its family, the tier word and
 date of a hosted name, size and date, size. Each is a distribution of ability; the scale makes it one of quality.
 """
 
