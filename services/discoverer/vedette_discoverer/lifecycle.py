@@ -141,7 +141,7 @@ class Lifecycles:
     async def lose_absent(
         self, endpoint: OpenEndpoint, state: EndpointState, job: Job, *, misses: int
     ) -> None:
-        """Lose the models of *endpoint* that were missing from so many listings in a row."""
+        """Lose the models of *endpoint* that were missing from *misses* listings in a row."""
         now = self._clock.now()
         for entry in state.listing:
             if entry.misses >= misses:
