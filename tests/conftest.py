@@ -18,7 +18,8 @@ from require import missing
 from vedette import log
 from vedette.bus.bus import Bus
 from vedette.bus.connection import RECONNECT_UNLIMITED, close
-from vedette.bus.provisioning import ensure_durable, provision, provision_stream, streams
+from vedette.bus.provisioning import ensure_durable, provision, provision_stream
+from vedette.bus.stream_configs import streams
 from vedette.clock import SystemClock
 from vedette.demo.server import serving, weights
 from vedette.errors import ConfigurationError

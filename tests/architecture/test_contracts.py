@@ -10,7 +10,7 @@ import pytest
 from msgspec import Struct
 
 from vedette import settings
-from vedette.bus import provisioning
+from vedette.bus import stream_configs
 from vedette.messages import events
 from vedette.messages.channels import DURABLES, EVENTS, PUBLIC_EVENTS, QUERIES
 from vedette.messages.consumers import deliveries, host_jobs
@@ -103,7 +103,7 @@ def test_every_subject_has_a_hearer(subject: str) -> None:
 
 def test_every_stream_takes_what_is_published() -> None:
     """No event's subject falls through the streams that provisioning makes."""
-    taken = [subject for stream in provisioning.streams(Settings()) for subject in stream.subjects or ()]
+    taken = [subject for stream in stream_configs.streams(Settings()) for subject in stream.subjects or ()]
     for subject in (
         "schedule.x",
         "job.x.y.z",

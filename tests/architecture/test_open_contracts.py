@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator
 
 from require import missing
 from samples import lifecycle_event
-from vedette.bus import provisioning
+from vedette.bus import stream_configs
 from vedette.bus.publishing import headers_of
 from vedette.messages import channels, documents, events
 from vedette.messages.channels import CHANNELS, DURABLES, EVENTS, QUERIES
@@ -168,7 +168,7 @@ def subject(channel: channels.Channel) -> str:
 
 @pytest.mark.parametrize("channel", CHANNELS, ids=lambda channel: channel.name)
 def test_a_channel_s_stream_takes_it_and_its_copy_goes_where_it_says(channel: channels.Channel) -> None:
-    for stream in provisioning.streams(Settings()):
+    for stream in stream_configs.streams(Settings()):
         taken = any(matches(pattern, subject(channel)) for pattern in stream.subjects or ())
         assert taken is (stream.name == channel.stream)
         if taken and channel.copy:

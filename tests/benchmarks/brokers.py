@@ -16,7 +16,7 @@ import nats.js.errors
 
 from eventually import eventually
 from faults.test_cluster import ELECTED_WITHIN_S, provisioned
-from vedette.bus.provisioning import streams
+from vedette.bus.stream_configs import streams
 from vedette.settings import Nats, Settings
 
 _SUBJECT = "report.host.m0"  # of a stream that keeps every message of a subject

@@ -28,7 +28,8 @@ from eventually import eventually
 from vedette import log
 from vedette.bus.bus import Bus
 from vedette.bus.connection import barrier
-from vedette.bus.provisioning import provision, streams
+from vedette.bus.provisioning import provision
+from vedette.bus.stream_configs import streams
 from vedette.clock import SystemClock
 from vedette.messages import ids
 from vedette.messages.codec import decode_event

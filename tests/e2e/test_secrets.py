@@ -11,7 +11,7 @@ from commands import Up, up, vedette
 from eventually import eventually
 from providers.replay import Exchange, Handler, Write, replaying, reply
 from vedette.bus.bus import Bus
-from vedette.bus.provisioning import streams
+from vedette.bus.stream_configs import streams
 from vedette.runtime.nats_server import NatsServer
 from vedette.settings import Settings
 from vedette_recorder.streams import held as held_by

@@ -17,7 +17,8 @@ from eventually import eventually, until_ready
 from faults.breaking import say_nothing
 from faults.cluster import Cluster
 from vedette.bus.connection import RECONNECT_UNLIMITED, close, connect
-from vedette.bus.provisioning import provision, streams
+from vedette.bus.provisioning import provision
+from vedette.bus.stream_configs import streams
 from vedette.errors import ProvisioningError
 from vedette.messages.channels import DURABLES
 from vedette.runtime.nats_server import find_binary

@@ -22,7 +22,8 @@ from faults.disks import MIB, disk, fill
 from providers.fake_ollama import fake_ollama
 from redelivery import shorten_ack_wait
 from vedette.bus.connection import close, connect
-from vedette.bus.provisioning import provision, streams
+from vedette.bus.provisioning import provision
+from vedette.bus.stream_configs import streams
 from vedette.client import Client
 from vedette.errors import StorageTooSmall
 from vedette.local import instance

@@ -15,13 +15,8 @@ from nats.js.api import StreamConfig
 from commands import started, vedette
 from eventually import eventually
 from vedette.bus.connection import close
-from vedette.bus.provisioning import (
-    provision,
-    provision_stream,
-    stream_names,
-    streams,
-    too_large_for_one,
-)
+from vedette.bus.provisioning import provision, provision_stream, too_large_for_one
+from vedette.bus.stream_configs import stream_names, streams
 from vedette.errors import JetStreamOff, ProvisioningError
 from vedette.runtime import nats_server
 from vedette.runtime.subprocesses import child, free_port

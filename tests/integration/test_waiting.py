@@ -98,7 +98,9 @@ async def test_the_position_is_said_among_other_news(bus: Bus) -> None:
         await talking
 
 
-@pytest.mark.fault("a job is deferred", "I4", without=("vedette.bus.jobs:Jobs._publish_deferred", _say_nothing))
+@pytest.mark.fault(
+    "a job is deferred", "I4", without=("vedette.bus.jobs:Jobs._publish_deferred", _say_nothing)
+)
 async def test_a_deferral_is_said_with_its_reason(bus: Bus) -> None:
     async def later(job: Job) -> None:
         raise NotYet(wait_s=30, problem="the model is loading")

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from faststream.nats import NatsRouter
 
-from vedette.bus.provisioning import stream_names
+from vedette.bus.stream_configs import stream_names
 from vedette.errors import ConfigurationError
 from vedette.messages.channels import QUERIES, RECORDED
 from vedette.messages.consumers import recording, ticks

@@ -1,4 +1,4 @@
-"""The streams, and making them and their durable consumers, as often as one likes."""
+"""Creating or altering the streams and their durable consumers. Safe to repeat."""
 
 import asyncio
 import time
@@ -12,31 +12,22 @@ from nats.js.api import (
     AckPolicy,
     ConsumerConfig,
     DeliverPolicy,
-    DiscardPolicy,
-    PersistMode,
     RePublish,
-    RetentionPolicy,
     StorageType,
-    StoreCompression,
     StreamConfig,
     StreamInfo,
 )
 
+from vedette.bus.stream_configs import MIB, reserved_bytes, stream_names, streams
 from vedette.errors import JetStreamOff, ProvisioningError, StorageTooSmall
 from vedette.messages.channels import DURABLES
 from vedette.messages.consumers import Durable
-from vedette.settings import Settings, is_cron, seconds
+from vedette.settings import Settings
 
 ACK_WAIT_S = 60.0
-_DAY_S = 86_400.0
-_HOUR_S = 3_600.0
-_MIN_KEPT, _MAX_KEPT = 200, 1000
-_TRIAL_INTERVAL_S = 60.0
-_MIB = 2**20
 # JetStream reserves a stream's limit when the stream is made, so the limits must fit the storage there is. They are
 # tried whole, then halved: a stream needs its limit only with as many models as [nats] expected_models.
 _SHARES = tuple(0.5**halvings for halvings in range(14))
-_MIN_BYTES = 4 * _MIB
 # Measured on 2.15: the description of a refusal for lack of storage (err_code 10047, 10002, 10005, 10028).
 _TOO_LITTLE_STORAGE = ("insufficient", "resource limits", "exceed")
 _SUBJECTS_OVERLAP = 10065
@@ -51,156 +42,6 @@ _COUNTED_WITHIN_S = 10.0
 _TRY_AGAIN_S = 0.5
 _NOT_FOR_ACCOUNT = 10039
 _APART = "Give Vedette a NATS account of its own (vedette contracts --accounts writes one), or move the other stream"
-
-
-def _history_per_subject(settings: Settings) -> int:
-    """Return how many messages a model's subject keeps for a recorder that is behind.
-
-    Seven days of the shortest interval, at most a thousand messages, at least 200. Intervals under a minute are for
-    trials: they get the least, so that a stream levels off within the hour.
-    """
-    schedule = settings.schedule
-    every = [v for v in (schedule.availability, schedule.performance) if not is_cron(v)]
-    shortest = min((seconds(v) for v in every), default=1800.0)
-    if shortest < _TRIAL_INTERVAL_S:
-        return _MIN_KEPT
-    return max(_MIN_KEPT, min(_MAX_KEPT, int(7 * _DAY_S / shortest)))
-
-
-def _compression(replicas: int) -> StoreCompression:
-    """Return how a stream of *replicas* is compressed on disk.
-
-    nats-server 2.15.1 loses a compressed stream of several replicas when all its servers are killed at once
-    (docs/adr/0014-replicated-streams-are-not-compressed.md).
-    """
-    return StoreCompression.S2 if replicas == 1 else StoreCompression.NONE
-
-
-def _unsynced(replicas: int) -> dict[str, Any]:
-    """Return how a stream of *replicas* is kept whose messages no disk has to take: the next ones come in seconds.
-
-    A single server forgets streams in memory when it is restarted, and a replicated stream has no `async`
-    (measured on nats-server 2.15.1).
-    """
-    return {"persist_mode": PersistMode.ASYNC} if replicas == 1 else {"storage": StorageType.MEMORY}
-
-
-def streams(settings: Settings, *, share: float = 1.0) -> list[StreamConfig]:
-    """Return every stream, as `provision` makes it where *share* of the wanted storage is to be had."""
-
-    def limit(wanted_bytes: int) -> int:
-        return max(_MIN_BYTES, int(wanted_bytes * share))
-
-    kept = _history_per_subject(settings)
-    common: dict[str, Any] = {
-        "storage": StorageType.FILE,
-        "num_replicas": settings.nats.replicas,
-        "allow_direct": True,
-        "max_msg_size": 1024 * 1024,
-        "duplicate_window": 120,
-    }
-    return [
-        StreamConfig(name="SCHEDULE", subjects=["schedule.*"], max_msgs_per_subject=1, **common),
-        StreamConfig(
-            name="JOBS",
-            subjects=["job.>"],
-            retention=RetentionPolicy.WORK_QUEUE,
-            discard=DiscardPolicy.NEW,
-            discard_new_per_subject=False,  # a job is replaced in one step when it moves back in its queue
-            max_msgs_per_subject=1,
-            max_age=_DAY_S,
-            max_bytes=limit(64 * _MIB),  # 150,000 jobs; an endpoint's names are bounded
-            **common,
-        ),
-        StreamConfig(
-            name="ENDPOINTS",
-            subjects=["endpoint.observed.*"],
-            max_msgs_per_subject=200,
-            max_bytes=limit(512 * _MIB),  # three endpoints whose every observation is as large as one may be
-            **common,
-        ),
-        StreamConfig(
-            name="DEFINITIONS",
-            subjects=["endpoint.defined.*"],
-            max_msgs_per_subject=100,  # the record of who changed what
-            # What would make room is an endpoint that no operator has touched for long: a full stream refuses instead.
-            discard=DiscardPolicy.NEW,
-            max_bytes=limit(32 * _MIB),
-            **{**common, "max_msg_size": 64 * 1024},
-        ),
-        StreamConfig(
-            name="APPEARED",
-            subjects=["endpoint.appeared.*.*"],
-            max_msgs_per_subject=10,
-            discard=DiscardPolicy.NEW,
-            max_bytes=limit(32 * _MIB),
-            **{**common, "max_msg_size": 64 * 1024},
-        ),
-        StreamConfig(
-            name="LOADS",
-            subjects=["endpoint.load.*"],
-            max_msgs_per_subject=1,
-            max_age=_HOUR_S,
-            max_bytes=limit(16 * _MIB),  # ten thousand endpoints
-            republish=RePublish(src="endpoint.load.*", dest="endpoint.load"),
-            **{**common, "max_msg_size": 64 * 1024} | _unsynced(settings.nats.replicas),
-        ),
-        StreamConfig(
-            name="MODELS",
-            subjects=["model.*.*.*"],
-            compression=_compression(settings.nats.replicas),
-            discard=DiscardPolicy.NEW,
-            max_msgs_per_subject=kept,
-            # Measured: a probed event with full tallies is 4 to 6 KB, a third of that after S2.
-            max_bytes=limit(max(256 * _MIB, settings.nats.expected_models * kept * 4096)),
-            republish=RePublish(src="model.*.*.*", dest="model.{{wildcard(1)}}"),
-            **common,
-        ),
-        StreamConfig(
-            name="ANSWERS",
-            subjects=["answer.*"],
-            max_msgs_per_subject=10,
-            republish=RePublish(src="answer.*", dest="recommend.changed.{{wildcard(1)}}"),
-            **common,
-        ),
-        StreamConfig(
-            name="DELIVERIES",
-            subjects=["delivery.*"],
-            retention=RetentionPolicy.WORK_QUEUE,
-            # A receiver that is away fills its own part, not that of others: then the console buries what is next.
-            discard=DiscardPolicy.NEW,
-            discard_new_per_subject=True,
-            max_msgs_per_subject=5000,
-            max_age=7 * _DAY_S,
-            max_bytes=limit(128 * _MIB),
-            **common,
-        ),
-        StreamConfig(name="WEBHOOKS", subjects=["webhook.*"], max_msgs_per_subject=5, **common),
-        StreamConfig(name="CANARY", subjects=["canary.*"], max_msgs_per_subject=1, max_bytes=_MIB, **common),
-        StreamConfig(
-            name="REPORTS",
-            subjects=["report.*.*"],
-            max_age=30 * _DAY_S,
-            max_bytes=limit(256 * _MIB),
-            **common,
-        ),
-        StreamConfig(
-            name="USAGE",
-            subjects=["usage.*.*"],
-            max_msgs_per_subject=1,
-            max_age=2 * _DAY_S,
-            max_bytes=limit(16 * _MIB),  # a hundred starts in two days, with 300 callers each
-            **common,
-        ),
-        StreamConfig(
-            name="DEAD", subjects=["dead.*"], max_age=30 * _DAY_S, max_bytes=limit(256 * _MIB), **common
-        ),
-    ]
-
-
-def stream_names(settings: Settings) -> list[str]:
-    """Return the names of all streams."""
-    return [config.name or "" for config in streams(settings)]
 
 
 async def provision(
@@ -360,11 +201,6 @@ def _shares(settings: Settings, room_bytes: int | None) -> tuple[float, ...]:
     return (*fitting, _SHARES[-1])
 
 
-def reserved_bytes(settings: Settings, *, share: float = 1.0) -> int:
-    """Return how many bytes the limits of all streams come to."""
-    return sum(max(0, config.max_bytes or 0) for config in streams(settings, share=share))
-
-
 async def _provision_streams(
     js: Any, settings: Settings, share: float, before: Mapping[str, int], done: dict[str, str]
 ) -> None:
@@ -420,7 +256,7 @@ async def _in_the_way(js: Any, wanted: StreamConfig) -> str:
 
 
 def _mib(size: int | None) -> int:
-    return (size or 0) // _MIB
+    return (size or 0) // MIB
 
 
 async def provision_stream(

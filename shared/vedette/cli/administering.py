@@ -17,7 +17,7 @@ from nats.js import JetStreamContext
 from nats.js.api import StreamInfo
 
 from vedette import log
-from vedette.bus import provisioning
+from vedette.bus import provisioning, stream_configs
 from vedette.bus.bus import Bus
 from vedette.bus.connection import connect, without_secrets
 from vedette.bus.streams import NEARLY_FULL, used_part
@@ -408,7 +408,7 @@ async def _streams(where: options.Instance, settings: Settings) -> AsyncIterator
         yield Finding(what="streams", ok=False, seen=str(error), remedy="see the log of NATS")
         return
     used = {info.config.name: used_part(info) for info in infos}
-    missing = [name for name in provisioning.stream_names(settings) if name not in used]
+    missing = [name for name in stream_configs.stream_names(settings) if name not in used]
     if missing:
         seen = f"missing: {', '.join(missing)}"
         yield Finding(what="streams", ok=False, seen=seen, remedy='run "vedette provision"')
