@@ -15,6 +15,7 @@ import msgspec
 import nats.errors
 from faststream import AckPolicy, FastStream
 from faststream.nats import NatsBroker, NatsCredentials, NatsRouter, NatsSecurity, NatsUserPassword
+from nats.aio.client import Client as NatsClient
 from nats.micro.request import Request
 from nats.micro.service import EndpointConfig, ServiceConfig
 from nats.micro.service import Service as MicroService
@@ -269,6 +270,11 @@ class Service:
         """Done, with the reason, when this service can serve no longer."""
         return self.bus.fatal
 
+    def on_closed(self) -> None:
+        """Fail when the connection to NATS was closed for good, unless this service is stopping."""
+        if not self._stopping:
+            self.bus.fail(BusUnreachable(url="NATS", problem="the connection was closed for good"))
+
     def refusing_for(self) -> float:
         """Return for how many seconds the broker has refused writes of this service; 0 when it takes them."""
         return self.bus.publisher.refusing_for()
@@ -356,6 +362,40 @@ def _security(settings: Nats, url_login: tuple[str, str] | None) -> NatsSecurity
     return NatsSecurity(ssl_context=context)
 
 
+def _broker(name: str, settings: Nats, **callbacks: Any) -> NatsBroker:
+    """Return FastStream's broker for the service *name*, not connected yet. Raises ConfigurationError."""
+    named, url_login = servers(settings.url or "")
+    return NatsBroker(
+        named,
+        name=f"vedette-{name}",
+        inbox_prefix=permissions.inbox(name),
+        apply_types=False,
+        serializer=None,
+        codec=EventCodec(),
+        logger=None,
+        ack_policy=AckPolicy.NACK_ON_ERROR,
+        security=_security(settings, url_login),
+        **callbacks,
+        **RECONNECT_UNLIMITED,
+    )
+
+
+async def _connected(broker: NatsBroker, settings: Nats, errors: ConnectionErrors) -> NatsClient:
+    """Connect *broker*; return its connection. Raises BusUnreachable."""
+    url = without_secrets(settings.url or "")
+    try:
+        async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+            connection = await broker.connect()
+            if problem := in_plain_text(connection, settings):
+                await broker.stop()
+                raise BusUnreachable(url=url, problem=problem)
+            skip_unreadable(connection)
+            errors.connected()
+    except (TimeoutError, nats.errors.Error, OSError) as error:
+        raise BusUnreachable(url=url, problem=why(errors.last or error)) from error
+    return connection
+
+
 @asynccontextmanager
 async def open_service(name: str, settings: Settings) -> AsyncIterator[Service]:
     """Connect the service *name* and yield it unbound; stop it on the way out.
@@ -366,8 +406,8 @@ async def open_service(name: str, settings: Settings) -> AsyncIterator[Service]:
         raise ConfigurationError(where="nats.url", problem='not set; "vedette up" starts a private server')
     quieten_libraries()
     logger = log.logger(name)
-    closing: list[Callable[[], None]] = []
     errors = ConnectionErrors()
+    service: Service | None = None
 
     async def on_error(error: Exception) -> None:
         if problem := errors.take(error):
@@ -377,36 +417,13 @@ async def open_service(name: str, settings: Settings) -> AsyncIterator[Service]:
         errors.connected()
 
     async def on_closed() -> None:
-        for call in closing:
-            call()
+        if service is not None:
+            service.on_closed()
 
-    named, url_login = servers(settings.nats.url)
-    broker = NatsBroker(
-        named,
-        name=f"vedette-{name}",
-        inbox_prefix=permissions.inbox(name),
-        apply_types=False,
-        serializer=None,
-        codec=EventCodec(),
-        logger=None,
-        ack_policy=AckPolicy.NACK_ON_ERROR,
-        error_cb=on_error,
-        reconnected_cb=on_reconnected,
-        closed_cb=on_closed,
-        security=_security(settings.nats, url_login),
-        **RECONNECT_UNLIMITED,
+    broker = _broker(
+        name, settings.nats, error_cb=on_error, reconnected_cb=on_reconnected, closed_cb=on_closed
     )
-    try:
-        async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-            connection = await broker.connect()
-            if problem := in_plain_text(connection, settings.nats):
-                await broker.stop()
-                raise BusUnreachable(url=without_secrets(settings.nats.url), problem=problem)
-            skip_unreadable(connection)
-            errors.connected()
-    except (TimeoutError, nats.errors.Error, OSError) as error:
-        problem = why(errors.last or error)
-        raise BusUnreachable(url=without_secrets(settings.nats.url), problem=problem) from error
+    connection = await _connected(broker, settings.nats, errors)
     bus = Bus(connection, name=name, clock=SystemClock(), log=logger)
     # From the outermost to the innermost.
     for middleware in (traced(name), bus.backoff.middleware(), counted(name, logger), right_clock(bus.clock)):
@@ -415,12 +432,6 @@ async def open_service(name: str, settings: Settings) -> AsyncIterator[Service]:
         if durable.service == name:
             bus.watchdog.watch(durable)
     service = Service(name, settings, broker, bus, errors)
-
-    def fail_unless_stopping() -> None:
-        if not service._stopping:
-            bus.fail(BusUnreachable(url="NATS", problem="the connection was closed for good"))
-
-    closing.append(fail_unless_stopping)
     try:
         if settings.nats.provision:
             await provision(connection, settings)
