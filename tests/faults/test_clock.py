@@ -162,7 +162,7 @@ async def test_history_is_deleted_by_no_clock_that_is_in_doubt(
         recorder = Recording(
             bus=bus,
             store=store,
-            oversight=LagMonitor(bus=bus, store=store, clock=bus.clock),
+            lag_monitor=LagMonitor(bus=bus, store=store, clock=bus.clock),
             clock=bus.clock,
             retention=timedelta(days=30),
         )

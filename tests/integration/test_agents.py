@@ -103,9 +103,9 @@ async def test_no_reply_becomes_an_event(bus: Bus, server: NatsServer, settings:
         connected(server.url("agent")) as attacker,
         connected(server.url("agent")) as victim,
     ):
-        events = await heard(victim, *permissions.HEARD)
+        events = await heard(victim, *permissions.FOLLOWED)
         wild = ("recommend.changed.*", "recommend.changed.>", "model.*", "model.>", "*.found")
-        for reply in (*(subject.replace("*", "chat") for subject in permissions.HEARD), *wild):
+        for reply in (*(subject.replace("*", "chat") for subject in permissions.FOLLOWED), *wild):
             for asked in ("recommend.best", "models.list", "endpoints.list", "$SRV.PING", "$SRV.INFO"):
                 await attacker.publish(asked, ASKED, reply=reply, headers=FORGED)
         await settled(attacker)
@@ -174,7 +174,7 @@ async def test_no_reply_becomes_an_event_in_a_cluster(
         await barrier(responder)
         attacker = await user("agent", ports[0])
         listeners = [await user("agent", port) for port in ports]
-        heard_at = [await heard(one, *permissions.HEARD, "_INBOX.listener.*") for one in listeners]
+        heard_at = [await heard(one, *permissions.FOLLOWED, "_INBOX.listener.*") for one in listeners]
 
         async def answered() -> bool:
             with suppress(nats.errors.Error):

@@ -133,6 +133,6 @@ async def test_an_agent_forges_nothing(bus: Bus, server: NatsServer) -> None:
             "$SRV.PING",
         ):
             assert await refuses_hearing(connection, refused, subject), subject
-        for subject in permissions.HEARD:
+        for subject in permissions.FOLLOWED:
             assert not await refuses_hearing(connection, refused, subject), subject
         assert not await refuses_publishing(connection, refused, "recommend.best")

@@ -247,14 +247,14 @@ async def test_what_the_stream_drops_before_it_is_recorded_is_a_gap(bus: Bus, st
     config = (await bus.js.stream_info("MODELS")).config
     config.max_msgs_per_subject = 5
     await bus.js.update_stream(config)
-    oversight = LagMonitor(bus=bus, store=store, clock=bus.clock)
-    await oversight.begin(MODELS)
+    lag_monitor = LagMonitor(bus=bus, store=store, clock=bus.clock)
+    await lag_monitor.begin(MODELS)
     await publish(bus, probe(1))
-    calm = await oversight.look(MODELS)
+    calm = await lag_monitor.look(MODELS)
     assert (calm.messages, calm.used) == (1, 0.2)
     assert await store.count(tables.stream_gaps) == 0
     await publish(bus, *(probe(n) for n in range(2, 13)))
-    for watcher in (oversight, oversight, LagMonitor(bus=bus, store=store, clock=bus.clock)):
+    for watcher in (lag_monitor, lag_monitor, LagMonitor(bus=bus, store=store, clock=bus.clock)):
         full = await watcher.look(MODELS)
         assert (full.messages, full.used, full.limit) == (5, 1.0, "messages per subject")
     (row,) = await store.read(sa.select(tables.stream_gaps))

@@ -18,7 +18,7 @@ from vedette.messages.tolerance import FUTURE
 from vedette.testing import EPOCH
 from vedette.types import ModelRef, Outcome, Reported
 from vedette_recommender import reports
-from vedette_recommender.changes import Heard
+from vedette_recommender.changes import Deviations
 from vedette_recommender.reports import CALLERS_OWN, Reports, Sums, fold, output_tps_of, sums_of
 
 MODEL = ModelRef("box", "m")
@@ -55,7 +55,7 @@ def taken_of(told: list[tuple[str | None, ReportRequest]]) -> Sums:
     return window.take()[MODEL]
 
 
-def flat(accounts: Mapping[str, Heard]) -> dict[tuple[str, str, str], float]:
+def flat(accounts: Mapping[str, Deviations]) -> dict[tuple[str, str, str], float]:
     return {
         (account, signal, name): value
         for account, heard in accounts.items()

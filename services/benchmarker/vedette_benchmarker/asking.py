@@ -106,7 +106,7 @@ class Asker:
         for place, item in enumerate(islice(items, start, None), start):  # a suite of one's own ends
             if is_done(graded, wanted) or ungraded == _UNGRADED_IN_A_ROW:
                 break
-            if self._is_too_dear(item):
+            if self._is_too_costly(item):
                 self.spent.over_usd = self._max_usd
                 break
             await on_trial(graded)
@@ -129,7 +129,7 @@ class Asker:
 
     async def answer(self, item: Item) -> Answered | None:
         """Return the answer to *item*, ungraded; None where it could exceed the limit in USD. Raises ProviderError."""
-        if self._is_too_dear(item):
+        if self._is_too_costly(item):
             self.spent.over_usd = self._max_usd
             return None
         try:
@@ -140,7 +140,7 @@ class Asker:
         self._estimated += _estimated(item)
         return answered
 
-    def _is_too_dear(self, item: Item | VectorItem) -> bool:
+    def _is_too_costly(self, item: Item | VectorItem) -> bool:
         """Return whether *item* could bring the cost over the limit, if its answer is as long as allowed."""
         price = self._info.price
         if self._max_usd is None or price is None:
@@ -203,7 +203,7 @@ class Asker:
         thought = answered.thinking or answered.finished.reasoning_tokens
         if thought and not self._room:
             self._room = THINKING_TOKENS
-            if answered.finished.reason == "length" and not self._is_too_dear(item):
+            if answered.finished.reason == "length" and not self._is_too_costly(item):
                 answered = await self._generate_once(item)
         return answered
 

@@ -119,7 +119,7 @@ class Grader:
             start_new_session=True,  # Ctrl-C is for the service
         )
         async with asyncio.timeout(_START_S):
-            await _heard(self._process)
+            await _reply_of(self._process)
         return self._process
 
     async def _ending(self) -> str:
@@ -152,10 +152,10 @@ async def _asked(process: Process, request: bytes) -> Reply:
         raise EOFError
     process.stdin.write(len(request).to_bytes(LENGTH_BYTES, "big") + request)
     await process.stdin.drain()
-    return await _heard(process)
+    return await _reply_of(process)
 
 
-async def _heard(process: Process) -> Reply:
+async def _reply_of(process: Process) -> Reply:
     """Return the next reply. Raises EOFError or msgspec.DecodeError."""
     if process.stdout is None:
         raise EOFError

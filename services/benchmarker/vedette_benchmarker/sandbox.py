@@ -102,8 +102,8 @@ async def _run(request: bytes, *, patience_s: float) -> _Ended:
         async with asyncio.timeout(patience_s):
             _, said, printed, status = await asyncio.gather(
                 _send(process, request),
-                _heard(process, process.stdout),
-                _heard(process, process.stderr),
+                _read(process, process.stdout),
+                _read(process, process.stderr),
                 process.wait(),
             )
             return _Ended(status=status, said=said, printed=printed)
@@ -127,7 +127,7 @@ async def _send(process: Process, request: bytes) -> None:
     process.stdin.close()
 
 
-async def _heard(process: Process, stream: asyncio.StreamReader | None) -> bytes:
+async def _read(process: Process, stream: asyncio.StreamReader | None) -> bytes:
     """Return what *stream* has, up to one byte too much, at which the program is stopped and the rest let go."""
     if stream is None:
         return b""

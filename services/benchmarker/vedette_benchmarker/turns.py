@@ -21,10 +21,10 @@ def in_turns(
     ones with the most *promise* before the others. A model that may have changed comes before all: its benchmark is
     small. An operator's job is not in the result: it keeps its place.
     """
-    unasked = _promising_first([job for job in jobs if job.cause != "manual"], promise)
-    going_on = [job for job in unasked if _unit(job) == _unit(last)] if last.kind not in _LONG else []
-    going_on += [job for job in unasked if job.cause == "suspicion" and job not in going_on]
-    others = [job for job in unasked if job not in going_on]
+    scheduled = _promising_first([job for job in jobs if job.cause != "manual"], promise)
+    going_on = [job for job in scheduled if _unit(job) == _unit(last)] if last.kind not in _LONG else []
+    going_on += [job for job in scheduled if job.cause == "suspicion" and job not in going_on]
+    others = [job for job in scheduled if job not in going_on]
     if not any(_is_first(job) for job in others):
         return [*going_on, *_round_robin(others, last.endpoint)]
     soon = [job for job in others if job.kind not in _LONG]

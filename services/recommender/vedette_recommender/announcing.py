@@ -31,7 +31,7 @@ class Announcing:
         self._use_cases = tuple(use_cases)
         self._clock = clock
         self._log = log
-        self._heard: dict[str, Versioned[AnswerChanged]] = {}
+        self._received: dict[str, Versioned[AnswerChanged]] = {}
         self._poked = asyncio.Event()
 
     def reload(self, answers: Answers, use_cases: Iterable[str]) -> None:
@@ -46,12 +46,12 @@ class Announcing:
 
     async def listen(self) -> None:
         """Follow what has been announced; return when the last announcement of each use case is known."""
-        following = await self._bus.followings.follow("ANSWERS", "answer.*", self._hear)
+        following = await self._bus.followings.follow("ANSWERS", "answer.*", self._receive)
         await following.until_warm()
 
-    def _hear(self, event: Event, sequence: int) -> None:
+    def _receive(self, event: Event, sequence: int) -> None:
         if isinstance(event, AnswerChanged):
-            self._heard[event.use_case] = Versioned(sequence, event)
+            self._received[event.use_case] = Versioned(sequence, event)
 
     async def run(self) -> None:
         """Announce until cancelled, once the catalogue is warm and `listen` has returned."""
@@ -81,27 +81,27 @@ class Announcing:
             self._log.error("announcement.failed", use_case=use_case, exc_info=error)
 
     async def _announce(self, use_case: str) -> None:
-        heard = self._heard.get(use_case)
+        received = self._received.get(use_case)
 
         def step(held: Versioned[AnswerChanged] | None) -> AnswerChanged | None:
-            return self._next(use_case, held, heard)
+            return self._next(use_case, held, received)
 
-        if step(heard) is None:
+        if step(received) is None:
             return
         if not await self._bus.followings.current():
             self.poke()  # what it is decided on is old: a new connection, or a burst of events
             return
         subject = f"answer.{subjects.escape(use_case)}"
-        announced = await self._bus.publisher.advance("ANSWERS", subject, step, known=heard)
+        announced = await self._bus.publisher.advance("ANSWERS", subject, step, known=received)
         if announced is not None:
             self._log.info("winner.changed", use_case=use_case, detail=announced.detail)
 
     def _next(
-        self, use_case: str, held: Versioned[AnswerChanged] | None, heard: Versioned[AnswerChanged] | None
+        self, use_case: str, held: Versioned[AnswerChanged] | None, received: Versioned[AnswerChanged] | None
     ) -> AnswerChanged | None:
         """Return what to announce after *held*, unless the replica that announced it knew more than this one.
 
-        The streams hold what *heard* knew, and were read to their end after it came; if they end before that, they
+        The streams hold what *received* knew, and were read to their end after it came; if they end before that, they
         were recreated.
         """
         before = held.event if held else None
@@ -111,7 +111,7 @@ class Announcing:
         if before is not None and (
             # Later than now, it was decided by a wrong clock, which another decision puts right.
             standing.as_of.scored_at < before.as_of.scored_at <= now + FUTURE
-            or (held is not heard and knows_more(before, standing.as_of))
+            or (held is not received and knows_more(before, standing.as_of))
         ):
             return None
         return decide(use_case, before, standing, now=now)

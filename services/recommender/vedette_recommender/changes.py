@@ -20,7 +20,7 @@ from vedette_recommender.candidate import median
 from vedette_recommender.constants import USUAL_OUTPUT_TPS, USUAL_TTFT_MS
 
 # By signal: how many reports there are of it, and the sum of what they say. See `Watch`.
-Heard = Mapping[Signal, Deviation]
+Deviations = Mapping[Signal, Deviation]
 
 GATEWAY: Final = "$GATEWAY"  # no account of NATS begins so
 MAX_ACCOUNTS: Final = 8  # told apart; all further ones together count as one
@@ -57,13 +57,13 @@ def account_key(asker: str | None) -> str:
     return blake2s((asker or "").encode(), digest_size=4).hexdigest()
 
 
-def by_gateway(said: Heard) -> dict[str, Heard]:
+def by_gateway(said: Deviations) -> dict[str, Deviations]:
     """Return what a report that the gateway measured adds: half of it by each of two accounts, which then agree."""
     half = {signal: Deviation(n=one.n / 2, total=one.total / 2) for signal, one in said.items()}
     return {account_key(f"{GATEWAY}{number}"): half for number in (1, 2)}
 
 
-def heard(
+def deviations(
     report: ReportRequest, output_tps: float | None, *, counts: bool, rest: Performance | None
 ) -> dict[Signal, Deviation]:
     """Return what *report* says of a model that has *rest*; *counts* is whether its call says anything of the model."""
@@ -91,7 +91,7 @@ def _ttft_at_rest(rest: Performance | None, prompt_tokens: int | None) -> float:
     return short + (long - short) * max(0.0, prompt_tokens - _SHORT_TOKENS) / (_LONG_TOKENS - _SHORT_TOKENS)
 
 
-def added(one: Mapping[str, Heard], other: Mapping[str, Heard]) -> dict[str, Heard]:
+def added(one: Mapping[str, Deviations], other: Mapping[str, Deviations]) -> dict[str, Deviations]:
     """Return both, by account."""
     return {
         account: {
@@ -105,12 +105,12 @@ def added(one: Mapping[str, Heard], other: Mapping[str, Heard]) -> dict[str, Hea
 
 
 def watched(
-    before: Mapping[Signal, Watch], accounts: Mapping[str, Heard], now: datetime
+    before: Mapping[Signal, Watch], accounts: Mapping[str, Deviations], now: datetime
 ) -> dict[Signal, Watch]:
     """Return the detectors after what *accounts* reported until *now*."""
     after = dict(before)
     for signal, tuning in TUNINGS.items():
-        said = {account: heard[signal] for account, heard in accounts.items() if signal in heard}
+        said = {account: one[signal] for account, one in accounts.items() if signal in one}
         if said:
             after[signal] = _after(signal, tuning, before.get(signal, Watch()), said, now)
     return after

@@ -275,7 +275,7 @@ class Columns:
         if before is None or before.change != facts.change:
             self._change(row, facts)
         self._watch(row, facts)
-        self._hear(row, facts)
+        self._take_reports(row, facts)
         return row
 
     def _change(self, row: int, facts: Facts) -> None:
@@ -373,7 +373,7 @@ class Columns:
         self.hourly.put(row, seen.hourly if seen else ())
         self.daily.put(row, seen.daily if seen else ())
 
-    def _hear(self, row: int, facts: Facts) -> None:
+    def _take_reports(self, row: int, facts: Facts) -> None:
         reports = facts.reports
         if reports is None:
             self.reported_at[row] = np.nan

@@ -51,8 +51,8 @@ _MAX_SOURCES: Final = 2
 # Beyond the runner-up's reach by a hair: what ends in a tie is not won.
 _A_HAIR: Final = 1e-9
 _MIN_SHOWN_POINTS: Final = 0.1
-_TOLD_SHIFT: Final = 0.2  # logits; less is not worth a word
-_MAX_UNTOLD: Final = 3
+_MIN_SHIFT: Final = 0.2  # logits; less is not worth a word
+_MAX_NAMED: Final = 3
 
 
 class _Known:
@@ -460,7 +460,7 @@ def spread_over(equals: Sequence[Equal], first: int) -> tuple[str, ...]:
 
 def scaled(scale: Scale) -> tuple[str, ...]:
     """Return in a sentence how the answers of all models together differ from what is published of them."""
-    if abs(scale.raised) < _TOLD_SHIFT:
+    if abs(scale.raised) < _MIN_SHIFT:
         return ()
     better, more = ("better", "more") if scale.raised > 0 else ("worse", "less")
     beyond = ""
@@ -472,12 +472,12 @@ def scaled(scale: Scale) -> tuple[str, ...]:
     )
 
 
-def untold(models: Sequence[ModelRef]) -> tuple[str, ...]:
+def of_unknown_kind(models: Sequence[ModelRef]) -> tuple[str, ...]:
     """Return in a sentence which *models* are no candidates only because it is unknown whether they chat."""
     if not models:
         return ()
-    shown = ", ".join(map(quoted_name, models[:_MAX_UNTOLD]))
-    more = f" and {len(models) - _MAX_UNTOLD:,} more" if len(models) > _MAX_UNTOLD else ""
+    shown = ", ".join(map(quoted_name, models[:_MAX_NAMED]))
+    more = f" and {len(models) - _MAX_NAMED:,} more" if len(models) > _MAX_NAMED else ""
     return (
         f"{shown}{more} {plural(len(models), 'is', 'are')} of unknown kind: no call has shown that "
         f"{plural(len(models), 'it chats', 'they chat')}; "

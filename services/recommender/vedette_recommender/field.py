@@ -269,7 +269,7 @@ class UseCaseScores:
         reliability = self._standing.reliability[:, rows]
         self.utility[RELIABILITY, rows], self.confidence[RELIABILITY, rows] = reliability
         self.answer_s[rows] = bounds.answer_s(self.pace.of(rows), self.use_case, self._columns.thinks(rows))
-        self._hear(rows)
+        self._take_reports(rows)
         self._partial[rows], self._sure[rows] = self._weigh(self.default.shares, rows)
 
     def _work_out_pace(self, rows: Rows) -> None:
@@ -283,7 +283,7 @@ class UseCaseScores:
                 sure = self.confidence[signal, rows]
                 self.utility[signal, rows] = scoring.counted(sure, utility(own, half), utility(usual, half))
         self.answer_s[rows] = bounds.answer_s(pace, use_case, self._columns.thinks(rows))
-        self._hear(rows)
+        self._take_reports(rows)
         self._partial[rows] = self._added_up(self.default.shares, rows)
 
     def _find_best(self, rows: Rows) -> Rows:
@@ -318,7 +318,7 @@ class UseCaseScores:
         usual = terms.bounds == self.default.bounds
         return self._by_bounds[:, rows] if usual else self.bounds(rows, terms)
 
-    def _hear(self, rows: Rows) -> None:
+    def _take_reports(self, rows: Rows) -> None:
         """Work out what callers' reports would move; of most models there are none."""
         self._reported[rows] = self._columns.has_reports(rows)
         self._moved[:, rows] = 0.0

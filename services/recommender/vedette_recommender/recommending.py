@@ -20,7 +20,7 @@ from vedette.messages.queries import (
 from vedette.types import Capability, ModelRef
 from vedette.usecases import SIGNALS
 from vedette_recommender.columns import CAPABILITIES
-from vedette_recommender.explain import Account, scaled, spread_over, summary, tied, untold
+from vedette_recommender.explain import Account, of_unknown_kind, scaled, spread_over, summary, tied
 from vedette_recommender.field import Place, UseCaseScores
 from vedette_recommender.filtering import Rule, rules
 from vedette_recommender.near_misses import distance, lacking, nearest, rejections, relaxation
@@ -116,7 +116,7 @@ class Recommending:
                 ),
                 *spread_over(ranking.equals, order[0] if order else 0),
                 *scaled(ranking.field.scale),
-                *untold(self._untold(ranking)),
+                *of_unknown_kind(self._of_unknown_kind(ranking)),
             ),
             relax=relax,
             improve=improve,
@@ -138,7 +138,7 @@ class Recommending:
         score = ranking.field.scores(np.array(near), ranking.terms).score[0].item()
         return relaxation(rules, near[0], columns, score)
 
-    def _untold(self, ranking: Ranking) -> list[ModelRef]:
+    def _of_unknown_kind(self, ranking: Ranking) -> list[ModelRef]:
         """Return the models that may or may not chat, where the use case needs a chat."""
         columns = self._board.columns
         if Capability.CHAT not in ranking.field.use_case.requires:

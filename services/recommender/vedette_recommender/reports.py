@@ -18,7 +18,15 @@ from vedette.messages.events import ModelReported
 from vedette.messages.queries import ReportRequest
 from vedette.messages.tolerance import is_future
 from vedette.types import NOT_DOWNTIME, ModelRef, Outcome, Performance, Reported, Signal, Watch
-from vedette_recommender.changes import GATEWAY, Heard, account_key, added, by_gateway, heard, watched
+from vedette_recommender.changes import (
+    GATEWAY,
+    Deviations,
+    account_key,
+    added,
+    by_gateway,
+    deviations,
+    watched,
+)
 
 N = TypeVar("N", int, float)
 MAX_PER_ASKER: Final = 20  # counted reports of one account on one model, in a window, whatever names it gives
@@ -56,7 +64,7 @@ class Sums(Struct, frozen=True, kw_only=True):
     ttft_log_sum: float = 0.0
     output_tps_n: int = 0
     output_tps_log_sum: float = 0.0
-    accounts: Mapping[str, Heard] = {}  # for the change detectors
+    accounts: Mapping[str, Deviations] = {}  # for the change detectors
 
     def __add__(self, other: "Sums") -> "Sums":
         """Return both together; `callers` stays a lower bound."""
@@ -107,7 +115,7 @@ def sums_of(
     """
     ok = report.outcome is Outcome.OK
     ttft_ms, output_tps = (report.ttft_ms, output_tps_of(report)) if ok else (None, None)
-    said = heard(report, output_tps, counts=report.outcome not in CALLERS_OWN, rest=rest)
+    said = deviations(report, output_tps, counts=report.outcome not in CALLERS_OWN, rest=rest)
     return Sums(
         since=now,
         until=now,

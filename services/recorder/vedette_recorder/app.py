@@ -42,7 +42,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         recorder = Recording(
             bus=service.bus,
             store=store,
-            oversight=LagMonitor(bus=service.bus, store=store, clock=service.clock),
+            lag_monitor=LagMonitor(bus=service.bus, store=store, clock=service.clock),
             clock=service.clock,
             retention=timedelta(days=settings.database.retention_days),
         )

@@ -47,11 +47,11 @@ class Recording:
     """Records one stream after another batch, and deletes what is old."""
 
     def __init__(
-        self, *, bus: Bus, store: Store, oversight: LagMonitor, clock: Clock, retention: timedelta
+        self, *, bus: Bus, store: Store, lag_monitor: LagMonitor, clock: Clock, retention: timedelta
     ) -> None:
         self._bus = bus
         self._store = store
-        self._oversight = oversight
+        self._lag_monitor = lag_monitor
         self._clock = clock
         self._retention = retention
         self._opened = asyncio.Event()
@@ -94,7 +94,7 @@ class Recording:
         """Record the stream of *durable* until cancelled."""
         await self._opened.wait()
         created_at = await self._begin(durable)
-        self._bus.spawn(self._oversight.watch(durable))
+        self._bus.spawn(self._lag_monitor.watch(durable))
         in_hand: list[Sequence[Msg]] = []
         turns = asyncio.Semaphore(_IN_HAND)
 
@@ -121,7 +121,7 @@ class Recording:
         """Return when the stream was made, once broker and database reply: either may fail meanwhile."""
         while True:
             try:
-                await self._insist(durable.stream, lambda: self._oversight.begin(durable))
+                await self._insist(durable.stream, lambda: self._lag_monitor.begin(durable))
                 info = await self._bus.js.stream_info(durable.stream)
             except (nats.errors.TimeoutError, nats.js.errors.ServiceUnavailableError):
                 await asyncio.sleep(_FIRST_WAIT_S)
@@ -163,12 +163,12 @@ class Recording:
         for message in batch:
             await message.ack()
         _trace(batch, began_ns)
-        self._tell_of_dead(stream, [*dead, *refused])
+        self._log_dead(stream, [*dead, *refused])
         late = len({row.message.sequence for row in refused})
         for outcome, count in {**outcomes, "recorded": outcomes["recorded"] - late, "refused": late}.items():
             metrics.RECORDED.labels(stream, outcome).inc(count)
 
-    def _tell_of_dead(self, stream: str, dead: Sequence[Row]) -> None:
+    def _log_dead(self, stream: str, dead: Sequence[Row]) -> None:
         """Log dead letters, once for each reason in a batch."""
         for reason, count in Counter(str(row.values["reason"]) for row in dead).items():
             self._bus.log.error(

@@ -79,7 +79,7 @@ def _accounts(credentials: Mapping[str, str], agents: Mapping[str, str]) -> dict
             "exports": [
                 *({"service": subject} for subject in permissions.ASKED),
                 {"service": permissions.SERVICE_API, "response_type": "Stream"},
-                *({"stream": subject} for subject in permissions.HEARD),
+                *({"stream": subject} for subject in permissions.FOLLOWED),
             ],
         },
         SHARED: _of_agents(SHARED_USER, credentials[SHARED_USER]),
@@ -89,16 +89,16 @@ def _accounts(credentials: Mapping[str, str], agents: Mapping[str, str]) -> dict
 
 def _of_agents(user: str, password: str) -> Account:
     """Return an account of agents: they ask APP's services, and receive only APP's events."""
-    asked, heard = (*permissions.ASKED, permissions.SERVICE_API), permissions.HEARD
+    asked, followed = (*permissions.ASKED, permissions.SERVICE_API), permissions.FOLLOWED
     return {
         "users": [{"user": user, "password": password, "permissions": permissions.of_agent()}],
         "imports": [
             *({"service": {"account": SERVICES, "subject": subject}} for subject in asked),
-            *({"stream": {"account": SERVICES, "subject": subject}} for subject in heard),
+            *({"stream": {"account": SERVICES, "subject": subject}} for subject in followed),
         ],
         # nats-server does not check what an agent names as the subject of a reply. A reply to the subject of an
         # event is a message of this account, which a mapping turns away; an event comes from APP, which it does not.
-        "mappings": {subject: refused(subject) for subject in map(_with_all_below, heard)},
+        "mappings": {subject: refused(subject) for subject in map(_with_all_below, followed)},
     }
 
 

@@ -21,7 +21,7 @@ from vedette.messages.consumers import Durable
 # What agents may ask and hear. They report to a recommender; what it makes of that, `report.<endpoint>.
 # <name>`, is not theirs to publish.
 ASKED = ("recommend.>", "models.>", "endpoints.list", "history.>", "report.outcome")
-HEARD = (*PUBLIC_EVENTS, f"{PUBLIC_ANSWERS}*")
+FOLLOWED = (*PUBLIC_EVENTS, f"{PUBLIC_ANSWERS}*")
 SERVICE_API = "$SRV.>"
 
 # Whose messages a service may delete: the recorder forgets models that were lost long ago, the console webhooks that
@@ -66,7 +66,7 @@ def of_agent() -> Permissions:
     """Return the permissions of agents, in their own account."""
     return {
         "publish": {"allow": [*ASKED, SERVICE_API], "deny": [f"{PUBLIC_ANSWERS}>"]},
-        "subscribe": {"allow": ["_INBOX.>", *HEARD]},
+        "subscribe": {"allow": ["_INBOX.>", *FOLLOWED]},
     }
 
 

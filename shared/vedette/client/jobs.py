@@ -42,11 +42,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 class Operation:
     """Jobs that were asked for on one connection, and what is known of them."""
 
-    def __init__(self, connection: NatsClient, heard: Subscription, clock: Clock) -> None:
-        self._heard = heard
+    def __init__(self, connection: NatsClient, subscription: Subscription, clock: Clock) -> None:
+        self._subscription = subscription
         self._clock = clock
         self._began = clock.monotonic()
-        self._heard_at: dict[str, float] = {}  # when something was last heard of each job, by its id
+        self._last_progress_at: dict[str, float] = {}  # monotonic seconds, by the job's id
         self._unserved: dict[str, int] = {}  # for how many looks no worker of a durable was there
         self._bus = Bus(connection, name="operator", clock=clock, log=log.logger("operator"))
 
@@ -94,7 +94,7 @@ class Operation:
             progress = await self._next(look_at - self._clock.monotonic())
             if progress is not None:
                 # Of a deferred job nothing is heard until its next attempt.
-                self._heard_at[progress.job_id] = self._clock.monotonic() + (progress.retry_s or 0.0)
+                self._last_progress_at[progress.job_id] = self._clock.monotonic() + (progress.retry_s or 0.0)
             known = open_jobs.get(progress.job_id) if progress else None
             if progress and known:
                 gone[known.id] = 0
@@ -113,12 +113,12 @@ class Operation:
         if within_s <= 0:
             return None
         try:
-            return _PROGRESS.decode((await self._heard.next_msg(timeout=within_s)).data)
+            return _PROGRESS.decode((await self._subscription.next_msg(timeout=within_s)).data)
         except nats.errors.TimeoutError:
             return None
 
     def _silent_s(self, job_id: str) -> float:
-        return self._clock.monotonic() - self._heard_at.get(job_id, self._began)
+        return self._clock.monotonic() - self._last_progress_at.get(job_id, self._began)
 
     async def _look(self, jobs: Sequence[Job], gone: dict[str, int]) -> list[tuple[Job, Progress]]:
         """Return what the silent ones of *jobs* wait for; one request for each queue."""
@@ -141,7 +141,8 @@ class Operation:
                         looked.append((job, self._progress(job, "failed", problem)))
                 elif not unserved or self._unserved[durable] >= _UNSERVED_ROUNDS:
                     waits = wait(job, queue, silent_s)
-                    if waits.waits_for or job.id not in self._heard_at:  # else its last progress says more
+                    # Else its last progress says more.
+                    if waits.waits_for or job.id not in self._last_progress_at:
                         looked.append((job, self._waiting(job, waits)))
         return looked
 
@@ -185,9 +186,9 @@ def _durable_name(job: Job) -> str:
 @asynccontextmanager
 async def operating(connection: NatsClient) -> AsyncIterator[Operation]:
     """Listen to the progress of all jobs, so that nothing is missed of those asked for in the context."""
-    heard = await connection.subscribe("progress.*")
+    subscription = await connection.subscribe("progress.*")
     await barrier(connection)
     try:
-        yield Operation(connection, heard, SystemClock())
+        yield Operation(connection, subscription, SystemClock())
     finally:
-        await asyncio.shield(heard.unsubscribe())
+        await asyncio.shield(subscription.unsubscribe())

@@ -120,10 +120,10 @@ class Watching:
         self._connection = await self._connected()
         self._reconnects = self._connection.stats["reconnects"]
         for subject in self._subjects:
-            self._subscriptions.append(await self._connection.subscribe(subject, cb=self._hear))
+            self._subscriptions.append(await self._connection.subscribe(subject, cb=self._receive))
         await barrier(self._connection)
 
-    async def _hear(self, message: Msg) -> None:
+    async def _receive(self, message: Msg) -> None:
         if self._ended or not repeated(message):
             return
         if self._waiting.qsize() < self._most_waiting:

@@ -66,7 +66,11 @@ _QUANTIZATIONS = (
 )
 _QUANTIZATION = re.compile(rf"(?<![a-z0-9])(?:{'|'.join(_QUANTIZATIONS)})(?![a-z0-9])")
 _SPELLED = {"fp16": "f16", "fp32": "f32", "q3_k": "q3_k_m", "q4_k": "q4_k_m", "q5_k": "q5_k_m"}
-_TOLD = ((" - small", "_s"), (" - medium", "_m"), (" - large", "_l"))  # llama.cpp's llama_model_ftype_name
+_SIZE_WORDS = (
+    (" - small", "_s"),
+    (" - medium", "_m"),
+    (" - large", "_l"),
+)  # llama.cpp's llama_model_ftype_name
 _RECIPE = re.compile(r"ud_|.*_xl\Z|q[456]_k_l\Z")  # mixtures that GGUF has no file type for
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\Z")
 _CACHED = re.compile(r"models--(?P<owner>[^/]+?)--(?P<name>[^/]+)")  # a path in Hugging Face's cache
@@ -157,7 +161,7 @@ def parse(name: str) -> Parsed:
 def quantization(stated: str | None) -> str | None:
     """Return a server's word for a quantisation in the one spelling: `Q4_K - Medium` is `q4_k_m`."""
     spelled = (stated or "").lower().removeprefix("(guessed) ").removeprefix("all ").removeprefix("mostly ")
-    for ending, short in _TOLD:
+    for ending, short in _SIZE_WORDS:
         spelled = spelled.replace(ending, short)
     spelled = re.sub(r" - [\d.]+ bpw.*", "", spelled).strip()
     return _one_spelling(spelled) if _QUANTIZATION.fullmatch(spelled) else None

@@ -86,14 +86,14 @@ class ModelState(Value, frozen=True, kw_only=True):
         info = self.info
         if info is None:
             return None
-        is_untold = kinds.is_untold(info)
+        is_unknown = kinds.is_unknown(info)
         proof = self.verified.event if self.verified else None
         if proof is not None and self._is_current(proof.digest) and self.is_own(self.verified):
             dimensions = proof.embedding_dimensions or info.embedding_dimensions
             info = msgspec.structs.replace(_proved(info, proof.claims), embedding_dimensions=dimensions)
         if self.evaluated is not None and self.quality is not None:
             info = _proved(info, self.evaluated.event.claims)
-        if is_untold:
+        if is_unknown:
             info = self._by_calls(info)
         refused = self.performance.refused_beyond if self.performance else None
         return _limited(info, refused) if refused else info

@@ -31,7 +31,7 @@ def own_change(performance: Performance | None) -> OwnChange:
     if performance is None or not performance.samples:
         return OwnChange()
     last = performance.samples[-1].job_id
-    warm = [one for one in performance.samples if _tells(one)]
+    warm = [one for one in performance.samples if _counts(one)]
     new = [one for one in warm if one.job_id == last]
     old = [one for one in warm if one.job_id != last]
     return OwnChange(
@@ -49,7 +49,7 @@ def own_change(performance: Performance | None) -> OwnChange:
     )
 
 
-def _tells(sample: RunSample) -> bool:
+def _counts(sample: RunSample) -> bool:
     return sample.outcome is Outcome.OK and not sample.cold and not sample.contended
 
 

@@ -19,7 +19,7 @@ TASKS: Final = (
 ANY_CHAT: Final = "any chat model can be asked to; how well it does is for its quality to say"
 
 
-def is_untold(info: ModelInfo) -> bool:
+def is_unknown(info: ModelInfo) -> bool:
     """Return whether nothing says which kind a model is, or whether it chats."""
     return info.kind == "unknown" and Capability.CHAT not in info.capabilities
 
@@ -27,7 +27,7 @@ def is_untold(info: ModelInfo) -> bool:
 def shown(
     info: ModelInfo, *, answered_at: datetime | None, benchmarked_at: datetime | None, reported: float
 ) -> ModelInfo:
-    """Return *info*, whose kind is untold, as that of a chat model if an answered call shows that it chats.
+    """Return *info*, whose kind is unknown, as that of a chat model if an answered call shows that it chats.
 
     Such calls are a probe (*answered_at*), a benchmark, a capability check (already among its claims), and calls that
     callers *reported* to have succeeded.

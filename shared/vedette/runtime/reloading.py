@@ -243,14 +243,14 @@ class Reloading:
             self._untaken = problem
             return
         done = changes(self._current, merge(self._current, new))
-        self._tell_left_out(new)
+        self._log_left_out(new)
         self._current, self._untaken = new, None
         if done:
             telemetry.RELOADS.labels("redefined").inc()
             self._log.info("definitions.taken_on", changes=done)
             self._say(f"endpoints {'; '.join(done)}")
 
-    def _tell_left_out(self, new: Settings) -> None:
+    def _log_left_out(self, new: Settings) -> None:
         """Say which definitions cannot be used, once."""
         before = self._current.defined.left_out
         for one in new.defined.left_out:
@@ -278,7 +278,7 @@ class Reloading:
         done = changes(self._current, merge(self._current, new))
         waiting = restarts(self._source.started, file)
         before, quiet = self._waiting, not (asked or done or self._trouble or waiting != self._waiting)
-        self._tell_left_out(new)
+        self._log_left_out(new)
         self._file, self._current, self._trouble, self._waiting = file, new, None, waiting
         self._untaken = None
         telemetry.CONFIGURATION_IN_FORCE.set(1)

@@ -136,15 +136,15 @@ class Feed:
         self._listed_at = 0.0
         self._happening: Happening | None = None
         self._reconnects = 0
-        self._hearing = asyncio.Event()
+        self._following = asyncio.Event()
         for use_case in use_cases:
             self.fleet.best(use_case, None)
 
     async def run(self) -> None:
         """Keep current until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._hear())
-            await self._hearing.wait()  # what happens while models are listed is not missed
+            tasks.create_task(self._follow())
+            await self._following.wait()  # what happens while models are listed is not missed
             tasks.create_task(self._keep(tasks))
 
     def refresh(self, model: ModelRef) -> None:
@@ -157,12 +157,12 @@ class Feed:
 
     # --- Events ------------------------------------------------------------------------------------------------
 
-    async def _hear(self) -> None:
+    async def _follow(self) -> None:
         while True:
             try:
                 async with self._source.watch() as happening:
                     self._happening, self._reconnects = happening, happening.reconnects
-                    self._hearing.set()
+                    self._following.set()
                     async for event in happening:
                         self._on(event)
                 return  # the client was closed

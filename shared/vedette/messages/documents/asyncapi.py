@@ -27,7 +27,7 @@ def asyncapi() -> dict[str, Any]:
 
     Jobs, progress and dead letters are its own affair and left out.
     """
-    heard = [channel for channel in CHANNELS if channel.copy]
+    copied = [channel for channel in CHANNELS if channel.copy]
     replies = asked()
     ref = "#/components/schemas/{name}"
     return {
@@ -52,7 +52,7 @@ def asyncapi() -> dict[str, Any]:
             }
         },
         "channels": {
-            **{_camel(channel.name): _event_channel(channel) for channel in heard},
+            **{_camel(channel.name): _event_channel(channel) for channel in copied},
             **{key: value for query in QUERIES for key, value in _query_channels(query).items()},
         },
         "operations": {
@@ -62,17 +62,17 @@ def asyncapi() -> dict[str, Any]:
                     "summary": channel.doc,
                     "channel": {"$ref": f"#/channels/{_camel(channel.name)}"},
                 }
-                for channel in heard
+                for channel in copied
             },
             **{_camel(query.subject): _operation(query) for query in QUERIES},
         },
         "components": {
             "messages": {
-                **{channel.name: _event_message(channel) for channel in heard},
+                **{channel.name: _event_message(channel) for channel in copied},
                 **{shape.__name__: _message(shape) for shape in replies},
             },
             "schemas": components.named(
-                schemas(ref, [*(channel.message for channel in heard), *replies]), ref
+                schemas(ref, [*(channel.message for channel in copied), *replies]), ref
             ),
         },
     }

@@ -11,7 +11,7 @@ depends_on = None
 
 TABLE, COLUMN = "model_performance_history", "contended"
 INDEX, OF = "ix_model_performance_history_model", ["endpoint", "model", "measured_at"]
-TOLD = ["outcome", "n", COLUMN, "output_tps", "ttft_ms", "ttft_cold_ms", "load_ms", "texts_per_s"]
+COVERED = ["outcome", "n", COLUMN, "output_tps", "ttft_ms", "ttft_cold_ms", "load_ms", "texts_per_s"]
 
 
 def upgrade() -> None:
@@ -31,7 +31,7 @@ def upgrade() -> None:
     table = sa.table(TABLE, sa.column(COLUMN), figures)
     op.execute(sa.update(table).values({COLUMN: sa.func.coalesce(figures["contended"].as_integer(), 0)}))
     op.drop_index(INDEX)
-    op.create_index(INDEX, TABLE, OF + TOLD)
+    op.create_index(INDEX, TABLE, OF + COVERED)
 
 
 def downgrade() -> None:
