@@ -10,6 +10,7 @@ score                        S · the multipliers: of the status, of each bound 
 Every formula is worked out for many models at once: arrays have a place per model, in the order of the rows asked for.
 """
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -58,9 +59,7 @@ class Evidence(NamedTuple):
     utility: Floats
     confidence: Floats
     expected: Floats  # the utility without any measurement
-    reported: Floats | None = (
-        None  # of the samples behind it, what callers' reports count for, where they are asked for
-    )
+    reported: Floats | None = None  # samples that callers' reports count for; None: they were not asked for
 
 
 # --- Utility ---------------------------------------------------------------------------------------------------
@@ -129,9 +128,8 @@ def speed(
             (columns.reported_output_tps_n[rows], columns.reported_output_tps[rows]) if reports else None
         )
         expected = rising(pace.usual_output_tps, half)
-    worth, reported_worth = rising(own, half), rising(reported[1], half) if reported else None
-    spread = columns.output_tps_spread[rows]
-    return _timed("speed", columns, at, rows, own, worth, spread, expected, reported, reported_worth)
+    runs = _Runs(own, columns.output_tps_spread[rows], expected, lambda value: rising(value, half))
+    return _timed("speed", columns, at, rows, runs, reported)
 
 
 def ttft(
@@ -146,9 +144,17 @@ def ttft(
         own = pace.ttft_ms
         reported = (columns.reported_ttft_n[rows], columns.reported_ttft_ms[rows]) if reports else None
         expected = falling(pace.usual_ttft_ms, half)
-    worth, reported_worth = falling(own, half), falling(reported[1], half) if reported else None
-    spread = columns.ttft_spread[rows]
-    return _timed("ttft", columns, at, rows, own, worth, spread, expected, reported, reported_worth)
+    runs = _Runs(own, columns.ttft_spread[rows], expected, lambda value: falling(value, half))
+    return _timed("ttft", columns, at, rows, runs, reported)
+
+
+class _Runs(NamedTuple):
+    """What our own runs measured, by how much they differ, the utility to expect without them, and that of a value."""
+
+    value: Floats
+    spread: Floats
+    expected: Floats
+    utility: Callable[[Floats], Floats]
 
 
 def _timed(
@@ -156,25 +162,22 @@ def _timed(
     columns: Columns,
     at: float,
     rows: Rows,
-    own: Floats,
-    worth: Floats,
-    spread: Floats,
-    expected: Floats,
+    runs: _Runs,
     reported: tuple[Floats, Floats] | None,
-    reported_worth: Floats | None,
 ) -> Evidence:
-    """Return what our own runs say, together with callers' reports (*reported*), whose utility is *reported_worth*."""
+    """Return what our own *runs* say, together with callers' reports: how many were *reported*, and their value."""
+    own, expected, worth = runs.value, runs.expected, runs.utility(runs.value)
     n = np.where(np.isnan(own), 0.0, _known(columns.runs[rows]))
     age_s = _known(at - columns.measured_at[rows])
-    spread, unsure = _known(spread), columns.spread_now(at, rows)
+    spread, unsure = _known(runs.spread), columns.spread_now(at, rows)
     sure = np.where(n > 0, timed_confidence(n, spread, age_s, unsure), 0.0)
-    if reported is None or reported_worth is None:
+    if reported is None:
         return Evidence(own, counted(sure, worth, expected), sure, expected)
     reports = weight_of_reports(signal, reported[0] * _left(columns, at, rows), n)
     beside: Floats = timed_confidence(n + reports, spread, age_s, unsure)
     alone: Floats = _sure(REPORTED_SPREAD**2 / np.maximum(reports, 1e-9))
     all_sure = np.where(n > 0, beside, alone)
-    mean = _mean(_known(worth), n, _known(reported_worth), reports)
+    mean = _mean(_known(worth), n, _known(runs.utility(reported[1])), reports)
     raw = np.where(np.isnan(own) & (reports > 0), reported[1], own)
     return Evidence(raw, counted(all_sure, mean, expected), sure, expected, reports)
 
