@@ -41,7 +41,7 @@ def key(
     /,
     *,
     use_case: Annotated[
-        tuple[str, ...], Parameter(help="Allow only virtual models of this use case; may be repeated.")
+        tuple[str, ...], Parameter(help="Allow only virtual models of this use case. May be repeated.")
     ] = (),
     requests_per_minute: Annotated[int | None, Parameter(help="Maximum requests in a minute.")] = None,
     requests_per_day: Annotated[int | None, Parameter(help="Maximum requests in a day (UTC).")] = None,

@@ -102,7 +102,7 @@ entries.add(
     ),
     Entry(
         "vedette.cli.opening:console",
-        "Show the address of the console, the page on everything that Vedette knows.",
+        "Show the address of the console, the web page of this Vedette.",
         ("vedette console", "vedette console --open"),
     ),
     Entry(
@@ -217,7 +217,7 @@ entries.add(
     knowledge,
     Entry(
         "vedette.cli.knowing:show",
-        "Show which quality published facts let you expect of a model.",
+        "Show the quality to expect of a model, by published facts.",
         ("vedette knowledge show qwen3:8b", "vedette knowledge show gpu/qwen3:8b --json"),
     ),
     Entry(

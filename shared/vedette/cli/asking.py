@@ -29,7 +29,7 @@ UseCase = Annotated[str, Parameter(help="For example chat, code_generation, embe
 Bounding = Annotated[
     tuple[str, ...],
     Parameter(
-        help=f"Another bound of the use case, NAME=VALUE: {', '.join(_BOUNDS)}; 0 lifts it. May be repeated.",
+        help=f"Change a bound of the use case: NAME=VALUE, with {', '.join(_BOUNDS)}; 0 removes it. May be repeated.",
         negative=(),
     ),
 ]
@@ -48,7 +48,7 @@ def models(
     capability: Annotated[
         tuple[Capability, ...],
         options.Enumerated,
-        Parameter(help="Only models with this capability; may be repeated."),
+        Parameter(help="Only models with this capability. May be repeated."),
     ] = (),
     provider: Annotated[str | None, Parameter(help="Only models of this provider.")] = None,
     endpoint: Annotated[str | None, Parameter(help="Only models at this endpoint.")] = None,

@@ -27,7 +27,7 @@ def contracts(
     ] = False,
     agent: Annotated[
         tuple[str, ...],
-        Parameter(help="With --accounts: add an account for this agent; may be repeated."),
+        Parameter(help="With --accounts: add an account for this agent. May be repeated."),
     ] = (),
     json: options.Json = False,
 ) -> int:

@@ -48,7 +48,7 @@ class Keys:
         tuple[str, ...],
         Parameter(
             name="--set",
-            help="Any other key of [endpoints.NAME], as KEY=VALUE in TOML: timeout_s=20. Repeatable.",
+            help="Any other key of [endpoints.NAME], as KEY=VALUE in TOML: timeout_s=20. May be repeated.",
         ),
     ] = ()
 
@@ -133,7 +133,9 @@ def edit(
     keys: Keys = NO_KEYS,
     unset: Annotated[
         tuple[str, ...],
-        Parameter(help="A key that was set at run time: what is beneath counts again. Repeatable."),
+        Parameter(
+            help="Remove this key, which was set at run time: its earlier value counts again. May be repeated."
+        ),
     ] = (),
     signature: Signature = UNSIGNED,
     unchecked: Unchecked = False,
@@ -227,7 +229,7 @@ entries.add(
     endpoints,
     Entry(
         "vedette.cli.defining:add",
-        "Add an endpoint to a running Vedette, after a try.",
+        "Add an endpoint to a running Vedette, once it responds.",
         (
             "vedette endpoints add gpu --provider openai-compatible --url http://gpu:8000",
             "vedette endpoints add hub --url https://llm.example.com --api-key-env HUB_KEY --set measure=true",
@@ -235,7 +237,7 @@ entries.add(
     ),
     Entry(
         "vedette.cli.defining:edit",
-        "Change keys of an endpoint, wherever it is from.",
+        "Change keys of an endpoint, whatever its source.",
         (
             "vedette endpoints edit gpu --url http://gpu-2:8000",
             "vedette endpoints edit gpu --set timeout_s=20 --unset exclude",
@@ -243,7 +245,7 @@ entries.add(
     ),
     Entry(
         "vedette.cli.defining:remove",
-        "Use an endpoint no longer, wherever it is from.",
+        "Stop using an endpoint, whatever its source.",
         ('vedette endpoints remove gpu --reason "moved to the new rack"',),
     ),
     Entry(
@@ -253,7 +255,7 @@ entries.add(
     ),
     Entry(
         "vedette.cli.defining:pause",
-        "Leave an endpoint alone: no contact, no recommendation.",
+        "Stop contacting and recommending an endpoint for a while.",
         ('vedette endpoints pause gpu --for 2h --reason "new driver"',),
     ),
     Entry("vedette.cli.defining:resume", "End the pause of an endpoint.", ("vedette endpoints resume gpu",)),

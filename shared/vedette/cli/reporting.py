@@ -24,7 +24,9 @@ def report(
     prompt_tokens: Annotated[int | None, Parameter(help="Tokens of the prompt.")] = None,
     output_tokens: Annotated[int | None, Parameter(help="Tokens of the output.")] = None,
     use_case: Annotated[str | None, Parameter(help="Use case of the call.")] = None,
-    caller: Annotated[str | None, Parameter(help="Name of the caller; a name raises no limit.")] = None,
+    caller: Annotated[
+        str | None, Parameter(help="Name of the caller. It does not change the limits.")
+    ] = None,
     json: options.Json = False,
     where: options.Instance = options.HERE,
 ) -> int:

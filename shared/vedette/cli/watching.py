@@ -52,7 +52,7 @@ def watch(
     ] = False,
     event: Annotated[
         tuple[str, ...],
-        Parameter(help="Only events of this kind (found, lost, probed, …, endpoint.load); may be repeated."),
+        Parameter(help="Only events of this kind (found, lost, probed, …, endpoint.load). May be repeated."),
     ] = (),
     model: Annotated[
         str | None, Parameter(help="Only models whose endpoint/name matches, for example 'gpu/*'.")

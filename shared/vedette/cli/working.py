@@ -65,17 +65,20 @@ def verify(*models: _Models, json: options.Json = False, where: options.Instance
 
 def evaluate(
     *models: _Models,
-    suite: Annotated[tuple[str, ...], Parameter(help="Only this suite; may be repeated.")] = (),
+    suite: Annotated[tuple[str, ...], Parameter(help="Only this suite. May be repeated.")] = (),
     hosted: Annotated[
-        bool, Parameter(negative="", help="Those that cost money and were never evaluated; needs --budget.")
+        bool,
+        Parameter(
+            negative="", help="Evaluate models that cost money and were never evaluated. Needs --budget."
+        ),
     ] = False,
-    budget: Annotated[float | None, Parameter(help="What all of it together may cost (USD).")] = None,
+    budget: Annotated[float | None, Parameter(help="Maximum cost of the whole command (USD).")] = None,
     judge: Annotated[
         tuple[str, ...],
         Parameter(
             negative="",
-            help="Have a judge compare texts for this use case (chat, documentation, summarisation); may be repeated. "
-            "Needs --budget, which may be 0; without it, only shows what that would take.",
+            help="Have a judge compare texts for this use case (chat, documentation, summarisation). May be repeated. "
+            "Needs --budget (0 is allowed). Without it, the command only shows the plan and its cost.",
         ),
     ] = (),
     by: Annotated[str | None, Parameter(help="The judge (endpoint/name); else one is chosen.")] = None,
