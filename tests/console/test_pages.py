@@ -139,7 +139,7 @@ def test_a_time_in_an_address_is_read_with_a_blank(at: str) -> None:
         ("/models?sort=beauty", 400, "sort"),
         ("/compare?nothing=1", 400, "nothing"),
         ("/why/chat?at=0001-01-01T00:00", 400, "not in the history"),
-        ("/why/chat?weights=1&weights.quality=1", 400, "weights is no parameter"),
+        ("/why/chat?weights=1&weights.quality=1", 400, "weights is not a parameter"),
         ("/nothing", 404, "no page at /nothing"),
     ],
 )

@@ -128,7 +128,7 @@ async def test_replicas_announce_each_change_once_and_agents_hear_it(
         assert "points ahead of box/a" in better.detail
         await lost(bus, B)
         gone = await following(heard)
-        assert "gpu/b is no candidate any more: it is lost" in gone.detail
+        assert "gpu/b is not a candidate any more: it is lost" in gone.detail
         await lost(bus, A)
         none = await following(heard)
         assert story([better, gone, none]) == [

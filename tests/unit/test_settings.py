@@ -42,7 +42,7 @@ from vedette.settings import Secret, load, ollama_url, parse, seconds
         ({"schedule": {"discovery": "99 4 * * *"}}, "schedule.discovery"),
         ({"schedule": {"discovery": "0 99 4 * * *"}}, "five fields of cron"),
         ({"schedule": {"discovery": "CRON_TZ=Asia/Tokyo 0 4 * * *"}}, "no time zone but UTC"),
-        ({"schedule": {"availability": float("inf")}}, "schedule.availability: inf is no duration"),
+        ({"schedule": {"availability": float("inf")}}, "schedule.availability: inf is not a duration"),
         ({"nats": {"port": 70000}}, "nats.port"),
         ({"nats": {"user": {}}}, 'nats.user: a secret has either "env" or "file"'),
         (

@@ -182,7 +182,7 @@ async def test_a_directory_of_toml_and_of_llm_ds_files_is_read(tmp_path: Path) -
     }
     assert sorted(problems(view)) == [
         "endpoints.yaml [3]: the entry has no name",
-        "endpoints.yaml default/vllm-2: port 'eighty' is no number from 1 to 65535",
+        "endpoints.yaml default/vllm-2: port 'eighty' is not a number from 1 to 65535",
         "ours.toml Bad: an endpoint's name is lower-case letters, digits and hyphens, at most 63",
     ]
 

@@ -69,7 +69,7 @@ def test_one_that_is_no_candidate_any_more_gives_way_to_however_bad_a_one(announ
     assert changed is not None
     assert (changed.reason, changed.model, changed.before, changed.before_score) == ("gone", B, A, None)
     assert changed.margin is None
-    assert changed.detail.endswith("box/a is no candidate any more: its status is unreachable.")
+    assert changed.detail.endswith("box/a is not a candidate any more: its status is unreachable.")
 
 
 def test_no_candidate_is_announced_once_and_then_the_next_is_the_first(announced: AnswerChanged) -> None:

@@ -22,4 +22,4 @@ def problems(settings: Settings) -> Iterator[ConfigurationError]:
                 near = difflib.get_close_matches(kind, known, n=1)
                 hint = f'did you mean "{near[0]}"?' if near else f"known: {', '.join(known)}"
                 where = f"recommend.use_cases.{name}.kinds"
-                yield ConfigurationError(where=where, problem=f"{kind!r} is no evaluation kind; {hint}")
+                yield ConfigurationError(where=where, problem=f"{kind!r} is not an evaluation kind; {hint}")

@@ -1,6 +1,6 @@
 """When another model becomes the best for a use case, and what is announced of it. Pure.
 
-The one that was announced stays until it is no candidate any more, or until another beats it by the switch
+The one that was announced stays until it is not a candidate any more, or until another beats it by the switch
 margin: two near equals would else take turns at every measurement.
 """
 
@@ -28,7 +28,7 @@ def decide(
     reason = _reason(standing.renamed_to or announced, standing)
     renamed = reason is None and standing.renamed_to is not None
     if renamed:
-        # For agents of a version that knows no `renamed`: the name that was announced is no candidate any more.
+        # For agents of a version that knows no `renamed`: the name that was announced is not a candidate any more.
         model, score, reason = standing.renamed_to, standing.score, "gone"
     if reason is None:
         return None
@@ -90,7 +90,7 @@ def _detail(reason: Reason, use_case: str, announced: ModelRef | None, standing:
         case "gone":
             return (
                 f"{model} is best for {use_case} with {score:.1f} of 100; "
-                f"{announced} is no candidate any more: {standing.out}."
+                f"{announced} is not a candidate any more: {standing.out}."
             )
         case "none":
             return (

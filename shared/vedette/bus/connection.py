@@ -52,7 +52,7 @@ def servers(url: str) -> tuple[list[str], tuple[str, str] | None]:
 
 
 def _no_nats(url: str) -> ConfigurationError:
-    problem = "is no URL of a NATS server, such as nats://127.0.0.1:4222"
+    problem = "is not the URL of a NATS server, such as nats://127.0.0.1:4222"
     return ConfigurationError(where=without_secrets(url), problem=problem)
 
 

@@ -155,12 +155,12 @@ def _bounds(given: Sequence[str]) -> dict[str, dict[str, float]]:
     for text in given:
         bound, _, value = text.partition("=")
         if bound not in _BOUNDS:
-            message = f'--bound: "{text}" names no bound: write NAME=VALUE with one of {", ".join(_BOUNDS)}'
+            message = f'--bound: "{text}" is not a bound: write NAME=VALUE with one of {", ".join(_BOUNDS)}'
             raise RequestError(code="invalid_value", message=message, field="bounds")
         try:
             found[bound] = float(value)
         except ValueError:
-            message = f'--bound: "{text}" is no NAME=VALUE, as in answer_s=60'
+            message = f'--bound: "{text}" is not NAME=VALUE, as in answer_s=60'
             raise RequestError(code="invalid_value", message=message, field="bounds") from None
     return {"bounds": found} if found else {}
 

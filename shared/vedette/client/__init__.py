@@ -332,7 +332,7 @@ class Client:
         """
         for event in events:
             if event not in PUBLIC_EVENTS:
-                problem = f"{event!r} is no event; {nearest(event, list(PUBLIC_EVENTS))}"
+                problem = f"{event!r} is not an event; {nearest(event, list(PUBLIC_EVENTS))}"
                 raise RequestError(code="unknown_event", message=problem, field="events")
         if not events and not use_cases:
             events, use_cases = WATCHED, ("*",)

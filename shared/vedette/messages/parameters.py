@@ -61,7 +61,7 @@ def document(kind: type[Struct], pairs: Pairs, given: Mapping[str, Any] | None =
             found.setdefault(head, {})[rest] = value
         elif dot or name in _TABLES or (nested and name == "constraints"):
             message = (
-                f"{name} is no parameter; entries of tables are written weights.speed=1 or bounds.answer_s=60"
+                f"{name} is not a parameter; entries of tables are written weights.speed=1 or bounds.answer_s=60"
             )
             raise RequestError(code="unknown_field", message=message, field=name)
         elif nested and name in _CONSTRAINTS:

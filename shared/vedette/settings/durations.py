@@ -25,7 +25,7 @@ def seconds(value: str | float) -> float:
     if amount <= 0:
         raise ValueError("a duration must be positive")
     if not MIN_S <= amount <= MAX_S:
-        raise ValueError(f"{value} is no duration from 1ms to {MAX_S / _UNITS_S['d']:.0f}d")
+        raise ValueError(f"{value} is not a duration from 1ms to {MAX_S / _UNITS_S['d']:.0f}d")
     return amount
 
 

@@ -34,7 +34,7 @@ class CallerKey(Section, frozen=True, kw_only=True):
         if not _SHA256.match(self.sha256):
             yield (
                 "sha256",
-                "is no SHA-256 in lower-case hex; `vedette gateway key NAME` makes a key and prints it",
+                "is not a SHA-256 in lower-case hex; `vedette gateway key NAME` makes a key and prints it",
             )
         if self.sha256 == _OF_NOTHING:
             yield "sha256", "is that of an empty key; `vedette gateway key NAME` makes a key and prints it"
@@ -68,7 +68,7 @@ class Gateway(Section, frozen=True, kw_only=True):
         """Yield what is no origin, the names that no key may have, and keys that have two."""
         for origin in self.origins:
             if not _ORIGIN.match(origin):
-                yield "origins", f'"{origin}" is no origin; one is "https://chat.example.com", without a path'
+                yield "origins", f'"{origin}" is not an origin, such as "https://chat.example.com" without a path'
         first: dict[str, str] = {}
         for name, key in self.keys.items():
             if not _KEY_NAME.match(name):

@@ -174,6 +174,6 @@ def _of_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
     if not re.fullmatch(r"[A-Za-z0-9.:-]{1,253}", address):
         raise Unfit(f"address {address!r} is not an IP address or a host")
     if not (port.isdecimal() and 0 < int(port) < 65536):
-        raise Unfit(f"port {port!r} is no number from 1 to 65535")
+        raise Unfit(f"port {port!r} is not a number from 1 to 65535")
     bracketed = f"[{address}]" if ":" in address else address
     return {"provider": "openai-compatible", "url": f"http://{bracketed}:{port}"}

@@ -285,7 +285,7 @@ def _written(ports: Iterable[Mapping[str, Any]]) -> str:
 def _number(port: Mapping[str, Any]) -> int:
     number = port.get("port")
     if not isinstance(number, int) or not 0 < number < 65536:
-        raise Unfit("the port of the Service is no number from 1 to 65535")
+        raise Unfit("the port of the Service is not a number from 1 to 65535")
     return number
 
 
