@@ -1,7 +1,6 @@
 """What it costs to evaluate models whose calls cost money, and which a budget covers. Pure."""
 
 from collections.abc import Sequence
-from datetime import date
 from typing import Final
 
 from msgspec import Struct
@@ -98,11 +97,6 @@ def promise(info: ModelInfo) -> float:
     """Return how good a model is expected to be before any evaluation: its mean over the built-in use cases."""
     expectations = known(info).expectations.values()
     return sum(one.quality for one in expectations) / len(expectations) if expectations else 0.0
-
-
-def is_retired(info: ModelInfo, on: date) -> bool:
-    """Return whether a model has ended by that day, by what its service says: published dates are often too early."""
-    return info.retires_at is not None and info.retires_at.date() < on
 
 
 def spent_today(catalogue: Catalogue, endpoints: Sequence[str], now_day: str) -> float:
