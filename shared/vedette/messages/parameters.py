@@ -60,9 +60,7 @@ def document(kind: type[Struct], pairs: Pairs, given: Mapping[str, Any] | None =
         if dot and head in _TABLES:
             found.setdefault(head, {})[rest] = value
         elif dot or name in _TABLES or (nested and name == "constraints"):
-            message = (
-                f"{name} is not a parameter; entries of tables are written weights.speed=1 or bounds.answer_s=60"
-            )
+            message = f"{name} is not a parameter; entries of tables are written weights.speed=1 or bounds.answer_s=60"
             raise RequestError(code="unknown_field", message=message, field=name)
         elif nested and name in _CONSTRAINTS:
             _put(found.setdefault("constraints", {}), name, value, _lists(Constraints))

@@ -49,6 +49,9 @@ MAX_LISTED = 1000
 MAX_MEASURED = 200  # reports in one request of the gateway
 
 
+# Recommendations ----------------------------------------------------------------------------------------------
+
+
 class RecommendRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What an agent needs: a use case, capabilities and constraints."""
 
@@ -70,113 +73,6 @@ class RecommendRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Annotated[str, Meta(max_length=128)] | None,
         Meta(description="a conversation: it keeps its model while that is equally good"),
     ] = None
-
-
-class ModelsRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Which models to list. `text` matches anywhere in `endpoint/name`. Lost models are not listed.
-
-    A reply has at most `limit` models, starting at `offset`, and fewer if they do not fit into one message (about 500
-    fit). Models without the figure to sort by come last.
-    """
-
-    capabilities: Annotated[tuple[Capability, ...], Meta(max_length=32)] = ()
-    provider: Text | None = None
-    endpoint: Text | None = None
-    family: Text | None = None
-    status: Status | None = None
-    text: Text | None = None
-    limit: Annotated[int, Meta(ge=1, le=MAX_LISTED)] = MAX_LISTED
-    offset: Annotated[int, Meta(ge=0)] = 0
-    sort: Annotated[SortKey, Meta(description="`uptime` is that of the last 24 h")] = SortKey.NAME
-    descending: bool = False
-
-
-class ModelRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One model with all details, by `endpoint/name` or by its two parts."""
-
-    model: ModelRef | Annotated[str, Meta(min_length=3, max_length=1024)]
-
-
-class EndpointsRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All endpoints."""
-
-
-class ReportRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The outcome report of one call to a model, from its caller: `ok`, or the class of the error.
-
-    `ttft_ms` is the time from the request to the first token, `e2e_ms` to the last token. `caller` separates callers,
-    so that no caller outweighs the others. Reports without `caller` count as one caller.
-    """
-
-    model: ModelRef | Annotated[str, Meta(min_length=3, max_length=1024)]
-    outcome: Outcome
-    use_case: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
-    ttft_ms: Milliseconds | None = None
-    e2e_ms: Milliseconds | None = None
-    prompt_tokens: Tokens | None = None
-    output_tokens: Tokens | None = None
-    caller: Annotated[str, Meta(max_length=128)] | None = None
-
-
-class MeasuredRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Outcome reports of calls that the gateway made and measured itself, of several callers and models."""
-
-    reports: Annotated[tuple[ReportRequest, ...], Meta(max_length=MAX_MEASURED)]
-
-
-class HistoryRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The history of one model, or of all at an endpoint, from `since` until just before `until`, in `buckets`.
-
-    Default of `until`: now. Default of `since`: 24 h before `until` for availability, 7 days for performance.
-    """
-
-    model: ModelRef | Annotated[str, Meta(min_length=3, max_length=1024)] | None = None
-    endpoint: Annotated[EndpointName | None, Meta(description="instead of `model`")] = None
-    since: UtcTime | None = None
-    until: UtcTime | None = None
-    buckets: Annotated[int, Meta(ge=1, le=500)] = 60
-
-
-class SummariesRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The history of many models, one line each: all models, those at `endpoint`, or the named `models`.
-
-    The default time range is the last 24 h. A page has at most `limit` models, by endpoint and name. Send the `next`
-    of a reply as `after` to get the next page.
-    """
-
-    models: Annotated[
-        tuple[ModelRef | Annotated[str, Meta(min_length=3, max_length=1024)], ...], Meta(max_length=100)
-    ] = ()
-    endpoint: EndpointName | None = None
-    since: UtcTime | None = None
-    until: UtcTime | None = None
-    limit: Limit = 20
-    after: ModelRef | None = None
-
-
-class PastRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The catalogue as of `at`, in pages of at most `limit` models that follow `after`."""
-
-    at: UtcTime
-    limit: Limit = 20
-    after: ModelRef | None = None
-
-
-class RecommendPastRequest(
-    RecommendRequest, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
-):
-    """The recommendation as of `at`."""
-
-    at: UtcTime
-
-
-class ModelsPastRequest(
-    ModelsRequest, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
-):
-    """The models as of `at`, as `models.list` has them; or one `model` whole, as `models.get` has it."""
-
-    at: UtcTime
-    model: ModelRef | Annotated[str, Meta(min_length=3, max_length=1024)] | None = None
 
 
 ContributionKind = Literal["measured", "reported", "declared", "inferred", "prior", "peers", "floor", "user"]
@@ -340,6 +236,34 @@ class ExplainReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ] = ()
 
 
+# Models -------------------------------------------------------------------------------------------------------
+
+
+class ModelsRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which models to list. `text` matches anywhere in `endpoint/name`. Lost models are not listed.
+
+    A reply has at most `limit` models, starting at `offset`, and fewer if they do not fit into one message (about 500
+    fit). Models without the figure to sort by come last.
+    """
+
+    capabilities: Annotated[tuple[Capability, ...], Meta(max_length=32)] = ()
+    provider: Text | None = None
+    endpoint: Text | None = None
+    family: Text | None = None
+    status: Status | None = None
+    text: Text | None = None
+    limit: Annotated[int, Meta(ge=1, le=MAX_LISTED)] = MAX_LISTED
+    offset: Annotated[int, Meta(ge=0)] = 0
+    sort: Annotated[SortKey, Meta(description="`uptime` is that of the last 24 h")] = SortKey.NAME
+    descending: bool = False
+
+
+class ModelRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One model with all details, by `endpoint/name` or by its two parts."""
+
+    model: ModelRef | Annotated[str, Meta(min_length=3, max_length=1024)]
+
+
 class Availability(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How reliably a model answered: fractions of the probes that count, and when it last answered."""
 
@@ -461,6 +385,13 @@ class ModelsReply(Struct, frozen=True, kw_only=True):
     ] = Counts()
 
 
+# Endpoints ----------------------------------------------------------------------------------------------------
+
+
+class EndpointsRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All endpoints."""
+
+
 class EndpointView(Struct, frozen=True, kw_only=True):
     """An endpoint in force with its last observation, or None before the first."""
 
@@ -506,6 +437,61 @@ class EndpointsReply(Struct, frozen=True, kw_only=True):
     appeared: Annotated[
         int | None, Meta(description="the same of APPEARED and of endpoints that appear by themselves")
     ] = None
+
+
+# Outcome reports ----------------------------------------------------------------------------------------------
+
+
+class ReportRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The outcome report of one call to a model, from its caller: `ok`, or the class of the error.
+
+    `ttft_ms` is the time from the request to the first token, `e2e_ms` to the last token. `caller` separates callers,
+    so that no caller outweighs the others. Reports without `caller` count as one caller.
+    """
+
+    model: ModelRef | Annotated[str, Meta(min_length=3, max_length=1024)]
+    outcome: Outcome
+    use_case: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    ttft_ms: Milliseconds | None = None
+    e2e_ms: Milliseconds | None = None
+    prompt_tokens: Tokens | None = None
+    output_tokens: Tokens | None = None
+    caller: Annotated[str, Meta(max_length=128)] | None = None
+
+
+class ReportReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whether a report counts; if not, the reason, for example a limit."""
+
+    counted: bool
+    reason: str | None = None
+
+
+class MeasuredRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Outcome reports of calls that the gateway made and measured itself, of several callers and models."""
+
+    reports: Annotated[tuple[ReportRequest, ...], Meta(max_length=MAX_MEASURED)]
+
+
+class MeasuredReply(Struct, frozen=True, kw_only=True):
+    """How many of the reports are counted. Those of models that are gone, or beyond the limits, are not."""
+
+    counted: int
+
+
+# History ------------------------------------------------------------------------------------------------------
+
+
+class HistoryRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The history of one model, or of all at an endpoint, from `since` until just before `until`, in `buckets`.
+
+    Default of `until`: now. Default of `since`: 24 h before `until` for availability, 7 days for performance.
+    """
+
+    model: ModelRef | Annotated[str, Meta(min_length=3, max_length=1024)] | None = None
+    endpoint: Annotated[EndpointName | None, Meta(description="instead of `model`")] = None
+    since: UtcTime | None = None
+    until: UtcTime | None = None
+    buckets: Annotated[int, Meta(ge=1, le=500)] = 60
 
 
 class AvailabilityBucket(Struct, frozen=True, kw_only=True):
@@ -570,6 +556,23 @@ class PerformanceHistory(Struct, frozen=True, kw_only=True):
     endpoint: EndpointName | None = None
 
 
+class SummariesRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The history of many models, one line each: all models, those at `endpoint`, or the named `models`.
+
+    The default time range is the last 24 h. A page has at most `limit` models, by endpoint and name. Send the `next`
+    of a reply as `after` to get the next page.
+    """
+
+    models: Annotated[
+        tuple[ModelRef | Annotated[str, Meta(min_length=3, max_length=1024)], ...], Meta(max_length=100)
+    ] = ()
+    endpoint: EndpointName | None = None
+    since: UtcTime | None = None
+    until: UtcTime | None = None
+    limit: Limit = 20
+    after: ModelRef | None = None
+
+
 class ModelSummary(Struct, frozen=True, kw_only=True):
     """The history of one model: `first` and `last` are the rates after its first and its last successful benchmark.
 
@@ -596,6 +599,17 @@ class SummariesReply(Struct, frozen=True, kw_only=True):
     until: UtcTime
     models: tuple[ModelSummary, ...]
     next: ModelRef | None = None
+
+
+# As of a time -------------------------------------------------------------------------------------------------
+
+
+class PastRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The catalogue as of `at`, in pages of at most `limit` models that follow `after`."""
+
+    at: UtcTime
+    limit: Limit = 20
+    after: ModelRef | None = None
 
 
 class PastEvent(Struct, frozen=True, kw_only=True):
@@ -626,12 +640,29 @@ class PastReply(Struct, frozen=True, kw_only=True):
     next: ModelRef | None = None
 
 
+class RecommendPastRequest(
+    RecommendRequest, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """The recommendation as of `at`."""
+
+    at: UtcTime
+
+
 class RecommendPastReply(Struct, frozen=True, kw_only=True):
     """The recommendation as of `at`, explained, and how it may differ from the recommendation given then."""
 
     at: UtcTime
     explanation: ExplainReply
     unknown: tuple[str, ...]
+
+
+class ModelsPastRequest(
+    ModelsRequest, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """The models as of `at`, as `models.list` has them; or one `model` whole, as `models.get` has it."""
+
+    at: UtcTime
+    model: ModelRef | Annotated[str, Meta(min_length=3, max_length=1024)] | None = None
 
 
 class ModelsPastReply(Struct, frozen=True, kw_only=True):
@@ -642,17 +673,7 @@ class ModelsPastReply(Struct, frozen=True, kw_only=True):
     unknown: tuple[str, ...]
 
 
-class ReportReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Whether a report counts; if not, the reason, for example a limit."""
-
-    counted: bool
-    reason: str | None = None
-
-
-class MeasuredReply(Struct, frozen=True, kw_only=True):
-    """How many of the reports are counted. Those of models that are gone, or beyond the limits, are not."""
-
-    counted: int
+# Between services ---------------------------------------------------------------------------------------------
 
 
 class OwnRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -710,6 +731,9 @@ class UsageReply(Struct, frozen=True, kw_only=True):
 
     day: str
     callers: tuple[CallerView, ...]
+
+
+# Errors -------------------------------------------------------------------------------------------------------
 
 
 class ErrorBody(Struct, frozen=True, kw_only=True):

@@ -68,7 +68,10 @@ class Gateway(Section, frozen=True, kw_only=True):
         """Yield what is no origin, the names that no key may have, and keys that have two."""
         for origin in self.origins:
             if not _ORIGIN.match(origin):
-                yield "origins", f'"{origin}" is not an origin, such as "https://chat.example.com" without a path'
+                yield (
+                    "origins",
+                    f'"{origin}" is not an origin, such as "https://chat.example.com" without a path',
+                )
         first: dict[str, str] = {}
         for name, key in self.keys.items():
             if not _KEY_NAME.match(name):
