@@ -53,6 +53,9 @@ class ModelRef(Value, frozen=True, order=True):
             raise ValueError(f"{text!r} does not name a model: {error}") from error
 
 
+# Models, and what they can do ---------------------------------------------------------------------------------
+
+
 class Evidence(StrEnum):
     """Why a capability is believed, weakest first."""
 
@@ -206,6 +209,9 @@ class FieldChange(Value, frozen=True, kw_only=True):
     field: str
     old: Any = None
     new: Any = None
+
+
+# Probes and health --------------------------------------------------------------------------------------------
 
 
 class Outcome(StrEnum):
@@ -423,6 +429,9 @@ class Health(Value, frozen=True, kw_only=True):
 _OUTCOMES = frozenset(Outcome)
 
 
+# Speed --------------------------------------------------------------------------------------------------------
+
+
 class Figure(Value, frozen=True, kw_only=True):
     """A measured quantity over n samples. `spread` is the interquartile range over the median."""
 
@@ -538,6 +547,9 @@ class Performance(Value, frozen=True, kw_only=True, omit_defaults=True):
         return last
 
 
+# Outcome reports ----------------------------------------------------------------------------------------------
+
+
 class Reported(Value, frozen=True, kw_only=True, omit_defaults=True):
     """Outcome reports of a model with the weights `digest`: sums as of `as_of`, which halve every day.
 
@@ -616,6 +628,9 @@ class Watch(Value, frozen=True, kw_only=True, omit_defaults=True):
         if self.heard_at is None or (now - self.heard_at).total_seconds() > CHANGE_HOLDS_S:
             return 0.0
         return self.level
+
+
+# Quality ------------------------------------------------------------------------------------------------------
 
 
 class Score(Value, frozen=True, kw_only=True, omit_defaults=True):
@@ -706,6 +721,18 @@ class Drop(Value, frozen=True, kw_only=True):
     after: Score
 
 
+class Rating(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A score from a user, for one use case or for all: 0 to 1, with its source and date."""
+
+    score: Annotated[float, Meta(ge=0, le=1)]
+    source: Annotated[str, Meta(min_length=1, max_length=500)]
+    as_of: date
+    use_case: Annotated[str, Meta(max_length=64)] | None = None
+
+
+# Judges -------------------------------------------------------------------------------------------------------
+
+
 class Prose(Value, frozen=True, kw_only=True, omit_defaults=True):
     """A text that a model wrote for a judge, cut to what is compared. `place` is that of its task in the series."""
 
@@ -790,13 +817,7 @@ class Judged(Value, frozen=True, kw_only=True, omit_defaults=True):
     judgements: dict[str, Judgement] = {}
 
 
-class Rating(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A score from a user, for one use case or for all: 0 to 1, with its source and date."""
-
-    score: Annotated[float, Meta(ge=0, le=1)]
-    source: Annotated[str, Meta(min_length=1, max_length=500)]
-    as_of: date
-    use_case: Annotated[str, Meta(max_length=64)] | None = None
+# Endpoints ----------------------------------------------------------------------------------------------------
 
 
 class Listed(Value, frozen=True, kw_only=True, omit_defaults=True):
