@@ -1,8 +1,9 @@
 """`models`, `recommend` and `explain`: the replies that agents get, for people."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC
-from typing import Annotated, get_args
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, get_args
 
 from cyclopts import Parameter, validators
 from msgspec import Struct
@@ -95,28 +96,39 @@ def models(
     return _with(where, ask)
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Terms:
+    """How many models are shown, how they are scored, and as of when."""
+
+    limit: Limit = 3
+    bound: Bounding = ()
+    risk: Caution = "neutral"
+    at: At = None
+
+
+USUAL = Terms()
+
+
 def recommend(
     use_case: UseCase,
     /,
     *,
     need: Need = NOTHING,
-    limit: Limit = 3,
-    bound: Bounding = (),
-    risk: Caution = "neutral",
-    at: At = None,
+    terms: Terms = USUAL,
     json: options.Json = False,
     where: options.Instance = options.HERE,
 ) -> int:
     """Name the best model for USE_CASE now, and those to fall back on."""
-    wanted = need.wanted() | _bounds(bound)
+    wanted = _wanted(need, terms)
 
     async def ask(client: Client) -> int:
-        if at is not None:
-            then = options.moment(at, "at")
-            past = await client.asof(use_case, then, limit=min(limit + 1, 100), risk=risk, **wanted)
+        if terms.at is not None:
+            with_best = min(terms.limit + 1, 100)
+            past = await client.asof(use_case, _moment(terms.at), limit=with_best, **wanted)
             return _print_past(past, json, lambda: show_best(_best_of(past.explanation)))
         await _refuse_unknown(client, family=wanted.get("families", ()), license=wanted.get("licenses", ()))
-        reply = await client.best(use_case, limit=limit, risk=risk, **wanted)
+        reply = await client.best(use_case, limit=terms.limit, **wanted)
         return _print_reply(reply, json, lambda: show_best(reply), found=reply.recommendation is not None)
 
     return _with(where, ask)
@@ -127,26 +139,31 @@ def explain(
     /,
     *,
     need: Need = NOTHING,
-    limit: Limit = 3,
-    bound: Bounding = (),
-    risk: Caution = "neutral",
-    at: At = None,
+    terms: Terms = USUAL,
     json: options.Json = False,
     where: options.Instance = options.HERE,
 ) -> int:
     """Show how the models for USE_CASE score, signal by signal, and why the others are no candidates."""
-    wanted = need.wanted() | _bounds(bound)
+    wanted = _wanted(need, terms)
 
     async def ask(client: Client) -> int:
-        if at is not None:
-            then = options.moment(at, "at")
-            past = await client.asof(use_case, then, limit=limit, risk=risk, **wanted)
+        if terms.at is not None:
+            past = await client.asof(use_case, _moment(terms.at), limit=terms.limit, **wanted)
             return _print_past(past, json, lambda: show_explanation(past.explanation))
         await _refuse_unknown(client, family=wanted.get("families", ()), license=wanted.get("licenses", ()))
-        reply = await client.explain(use_case, limit=limit, risk=risk, **wanted)
+        reply = await client.explain(use_case, limit=terms.limit, **wanted)
         return _print_reply(reply, json, lambda: show_explanation(reply), found=bool(reply.recommendations))
 
     return _with(where, ask)
+
+
+def _wanted(need: Need, terms: Terms) -> dict[str, Any]:
+    """Return the keywords of the client, but for `limit`. Raises RequestError for a bound that is none."""
+    return {**need.wanted(), **_bounds(terms.bound), "risk": terms.risk}
+
+
+def _moment(at: str) -> datetime:
+    return options.moment(at, "at")
 
 
 def _bounds(given: Sequence[str]) -> dict[str, dict[str, float]]:
