@@ -20,12 +20,13 @@ from vedette.messages.queries import (
 from vedette.types import Capability, ModelRef
 from vedette.usecases import SIGNALS
 from vedette_recommender.columns import CAPABILITIES
-from vedette_recommender.explain import Account, of_unknown_kind, scaled, spread_over, summary, tied
+from vedette_recommender.explain import Account
 from vedette_recommender.field import Place, UseCaseScores
 from vedette_recommender.filtering import Rule, rules
 from vedette_recommender.near_misses import distance, lacking, nearest, rejections, relaxation
 from vedette_recommender.ranking import Ranking
 from vedette_recommender.scoreboard import Scoreboard
+from vedette_recommender.sentences import of_unknown_kind, scaled, spread_over, summary, tied
 from vedette_recommender.views import BaseUrl, expected_now, recommendation
 
 # Explained one by one; of more, the nearest are, and the rest are counted.
