@@ -119,7 +119,11 @@ async def test_a_mistyped_command_line_is_a_usage_error(given: str, says: str) -
 
 @pytest.mark.parametrize(
     ("given", "says"),
-    [("speed=3", "is not a bound"), ("answer_s", "is not NAME=VALUE"), ("answer_s=soon", "is not NAME=VALUE")],
+    [
+        ("speed=3", "is not a bound"),
+        ("answer_s", "is not NAME=VALUE"),
+        ("answer_s=soon", "is not NAME=VALUE"),
+    ],
 )
 async def test_a_bound_that_is_none_is_refused(given: str, says: str) -> None:
     """Before anything is asked; a name that is unknown is answered with those that there are."""

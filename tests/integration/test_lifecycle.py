@@ -364,7 +364,7 @@ async def test_names_that_change_at_each_listing_are_refused(running: Run) -> No
 @pytest.mark.fault(
     "one model has several names at a server",
     "I13",
-    without=("vedette_benchmarker.handlers:copy_measured", lambda *_: None),
+    without=("vedette_benchmarker.permission:copy_measured", lambda *_: None),
 )
 async def test_copies_of_the_same_weights_are_measured_and_asked_once(running: Run) -> None:
     """Which Ollama's tags are. The others have what was measured beside them as `same_weights`."""

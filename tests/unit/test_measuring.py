@@ -8,7 +8,7 @@ from samples import lifecycle_event, model_info
 from vedette.endpoints import spending
 from vedette.messages.catalogue import Catalogue, ModelState
 from vedette.types import ModelRef
-from vedette_benchmarker.handlers import copy_measured
+from vedette_benchmarker.permission import copy_measured
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 

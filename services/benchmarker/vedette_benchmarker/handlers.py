@@ -1,9 +1,8 @@
 """Measurement jobs: who is due, who may be measured now, and what that used of the endpoint."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 
 import msgspec
 import nats.errors
@@ -11,7 +10,6 @@ import nats.errors
 from vedette.bus.bus import Bus
 from vedette.clock import Clock
 from vedette.endpoints import Endpoints, OpenEndpoint, account, evaluating, gate, own, spending
-from vedette.endpoints.budget import covers
 from vedette.errors import NotYet, RequestError
 from vedette.messages.catalogue import Catalogue, ModelState
 from vedette.messages.consumers import host_jobs
@@ -28,12 +26,13 @@ from vedette.messages.events import (
 )
 from vedette.messages.tolerance import is_future
 from vedette.providers.counting import Sent, counting
-from vedette.types import ModelInfo, ModelRef, Occupancy, Use
+from vedette.types import ModelRef, Occupancy, Use
 from vedette.usecases.levels import split
 from vedette_benchmarker.judging.steps import May, Next
+from vedette_benchmarker.permission import Permission
 from vedette_benchmarker.racing import Questions
 from vedette_benchmarker.turns import in_turns
-from vedette_benchmarker.work import Ended, Work
+from vedette_benchmarker.work import Ended, Measure, Work
 from vedette_benchmarker.yielding import (
     GaveWay,
     after,
@@ -68,58 +67,6 @@ def _turn(measured: tuple[datetime | None, ModelState]) -> tuple[datetime, float
     return at or _NEVER, -hope, state.model
 
 
-def copy_measured(
-    state: ModelState, beside: Iterable[ModelState], measured_at: Callable[[ModelState], datetime | None]
-) -> ModelRef | None:
-    """Return which of the models *beside* has the weights of *state* and is measured in its place, or None. Pure.
-
-    Of several, the one that was measured already, else the first by name.
-    """
-    digest = state.info.digest if state.info else None
-    if digest is None:
-        return None
-    copies = [state, *(one for one in beside if one.info is not None and one.info.digest == digest)]
-    first = min(copies, key=lambda one: (measured_at(one) is None, one.model))
-    return None if first is state else first.model
-
-
-class Measure(Protocol):
-    """One kind of measurement."""
-
-    def is_done(self, state: ModelState, job: Job) -> bool:
-        """Return whether *state* holds what *job* asks for already."""
-        ...
-
-    def measured_at(self, state: ModelState) -> datetime | None:
-        """Return when the model was last measured so, as far as that still holds."""
-        ...
-
-    def is_due(self, state: ModelState) -> bool:
-        """Return whether a tick is to measure the model, if it was not measured since."""
-        ...
-
-    def is_wanted(self, endpoint: OpenEndpoint) -> bool:
-        """Return whether the endpoint's settings want it by schedule."""
-        ...
-
-    def pays(
-        self, endpoint: OpenEndpoint, info: ModelInfo, job: Job | None = None, *, today: bool = True
-    ) -> bool:
-        """Return whether a budget of its own covers *job* where calls cost money: *today*, or what a whole day has."""
-        ...
-
-    def estimate(self, endpoint: OpenEndpoint, info: ModelInfo, job: Job) -> Use:
-        """Return what it may use."""
-        ...
-
-    async def run(self, work: Work) -> Ended:
-        """Measure, publish, and say how it ended.
-
-        Raises RequestError where the job asks for what does not exist, and GaveWay where another user has the turn.
-        """
-        ...
-
-
 async def _no_judge(_: May) -> Sequence[Next]:
     return ()
 
@@ -147,6 +94,7 @@ class Measurements:
         self._questions = questions
         self._judging = judging
         self._probe_timeout_s = probe_timeout_s
+        self._permission = Permission(catalogue=catalogue, endpoints=endpoints, clock=clock)
 
     async def on_tick(self, tick: Tick) -> None:
         """Queue what is due of every model that has not had it since the tick's slot.
@@ -240,7 +188,7 @@ class Measurements:
             await self._queue_next(endpoint, job)
             await self._bus.jobs.publish_progress(job, "done", f"{state.model}: {job.kind} done before")
             return
-        reason = self._why_not(measure, endpoint, state, job)
+        reason = self._permission.why_not(measure, endpoint, state, job)
         if reason:
             await self._bus.jobs.publish_progress(job, "failed", f"{state.model}: {reason}")
             return
@@ -435,7 +383,7 @@ class Measurements:
                 endpoint.job("evaluate", at=self._clock.now(), cause="tick", seed="race", model=one.model),
                 suites=tuple(dict.fromkeys(split(name)[0] for name in one.items)),
             )
-            if self._why_not(self._measures["evaluate"], endpoint, state, job) is None:
+            if self._permission.why_not(self._measures["evaluate"], endpoint, state, job) is None:
                 served.add(endpoint.settings.group)
                 await self._bus.publisher.enqueue(job)
 
@@ -466,7 +414,7 @@ class Measurements:
             if endpoint is None or state is None:
                 continue
             job = self._to_judge(endpoint, one)
-            if self._why_not(self._measures["judge"], endpoint, state, job) is None:
+            if self._permission.why_not(self._measures["judge"], endpoint, state, job) is None:
                 await self._bus.publisher.enqueue(job)
 
     def _may(self, one: Next) -> bool:
@@ -475,7 +423,7 @@ class Measurements:
         if endpoint is None or state is None or state.info is None:
             return False
         job = self._to_judge(endpoint, one)
-        return self._why_not(self._measures["judge"], endpoint, state, job, today=False) is None
+        return self._permission.why_not(self._measures["judge"], endpoint, state, job, today=False) is None
 
     def _to_judge(self, endpoint: OpenEndpoint, one: Next) -> Job:
         return msgspec.structs.replace(
@@ -483,36 +431,3 @@ class Measurements:
             suites=one.use_cases,
             pool=one.pool,
         )
-
-    def _why_not(
-        self, measure: Measure, endpoint: OpenEndpoint, state: ModelState, job: Job, *, today: bool = True
-    ) -> str | None:
-        """Return why *job* is not done without being asked: *today*, or on any day."""
-        info = state.info
-        if job.cause == "manual" or info is None:
-            return None
-        if not measure.is_wanted(endpoint):
-            return f"{job.kind} is switched off for {endpoint.name}"
-        why = spending.why_not(info, endpoint.settings)
-        paid = why is not None and measure.pays(endpoint, info, job, today=today)
-        if why and not paid:
-            return f"measured only when asked: {why}"
-        if endpoint.settings.measure is None and (server := self._endpoints.behind(endpoint, info)):
-            return f"{server.name} runs it and is measured itself"
-        beside = [one for one in self._catalogue.of_endpoint(endpoint.name) if one.model != state.model]
-        # Of copies, one was chosen to write or judge before.
-        if job.kind != "judge" and (copy := copy_measured(state, beside, measure.measured_at)):
-            return f"{copy} has the same weights and is measured in its place"
-        if (
-            today
-            and not info.free
-            and spending.is_round_full(map(measure.measured_at, beside), self._clock.now())
-        ):
-            return f"{spending.MAX_MODELS_PER_ROUND} models of {endpoint.name} were measured this hour; the rest later"
-        observed = self._catalogue.endpoint(endpoint.name)
-        ledger = observed.ledger if observed and today else None
-        needed = measure.estimate(endpoint, info, job)
-        limits = endpoint.settings.budget if paid else spending.budget(info, endpoint.settings)
-        if not covers(limits, ledger, needed, self._clock.now()):
-            return f"the day's budget for {endpoint.name} does not cover a {job.kind}"
-        return None

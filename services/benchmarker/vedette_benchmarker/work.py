@@ -1,4 +1,7 @@
-"""One measurement: which model it is of, for which job, and how it ended."""
+"""One measurement: its kind, which model it is of, for which job, and how it ended."""
+
+from datetime import datetime
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -31,3 +34,40 @@ class Ended(Struct, frozen=True, kw_only=True):
     detail: str = ""
     use: Use
     gave_way: GaveWay | None = None  # it was stopped, because another user needs the server
+
+
+class Measure(Protocol):
+    """One kind of measurement."""
+
+    def is_done(self, state: ModelState, job: Job) -> bool:
+        """Return whether *state* holds what *job* asks for already."""
+        ...
+
+    def measured_at(self, state: ModelState) -> datetime | None:
+        """Return when the model was last measured so, as far as that still holds."""
+        ...
+
+    def is_due(self, state: ModelState) -> bool:
+        """Return whether a tick is to measure the model, if it was not measured since."""
+        ...
+
+    def is_wanted(self, endpoint: OpenEndpoint) -> bool:
+        """Return whether the endpoint's settings want it by schedule."""
+        ...
+
+    def pays(
+        self, endpoint: OpenEndpoint, info: ModelInfo, job: Job | None = None, *, today: bool = True
+    ) -> bool:
+        """Return whether a budget of its own covers *job* where calls cost money: *today*, or what a whole day has."""
+        ...
+
+    def estimate(self, endpoint: OpenEndpoint, info: ModelInfo, job: Job) -> Use:
+        """Return what it may use."""
+        ...
+
+    async def run(self, work: Work) -> Ended:
+        """Measure, publish, and say how it ended.
+
+        Raises RequestError where the job asks for what does not exist, and GaveWay where another user has the turn.
+        """
+        ...
