@@ -1,0 +1,203 @@
+"""One round of probes: which models of an endpoint are loaded, how deeply each may be probed, and its result."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import NamedTuple
+
+import msgspec
+
+from vedette.clock import Clock
+from vedette.endpoints import OpenEndpoint
+from vedette.endpoints.budget import charge
+from vedette.errors import ProviderError
+from vedette.messages.catalogue import ModelState
+from vedette.messages.events import Job
+from vedette.providers import Listing, Publishing
+from vedette.types import (
+    Exchange,
+    Failure,
+    Ledger,
+    Level,
+    ModelInfo,
+    Outcome,
+    ProbeSample,
+    Published,
+    Residency,
+    Use,
+)
+from vedette_prober.budget import deepest, level_cost
+from vedette_prober.levels import LEVELS
+
+_SAME_WEIGHTS = "another name of the same weights was asked"
+# A server tells the new time of unloading only once it has done with the question: Ollama a moment later.
+_SETTLING_S = (0.0, 0.05, 0.2, 0.5, 1.0)
+
+
+class Probed(NamedTuple):
+    """One probe of one model: its sample, whether it is loaded, the transcript if it failed, what others say of it."""
+
+    sample: ProbeSample
+    residency: Residency | None = None
+    failure: Failure | None = None
+    published: tuple[Published, ...] = ()
+
+
+class Round:
+    """The probing of one endpoint's models for one job: what was listed, what is loaded, what it costs."""
+
+    def __init__(
+        self,
+        *,
+        endpoint: OpenEndpoint,
+        entries: Mapping[str, Listing],
+        before: Ledger | None,
+        closed: Callable[[], Awaitable[str | None]],
+        down_behind: Callable[[ModelInfo], tuple[Outcome, str] | None],
+        timeout_s: float,
+        clock: Clock,
+        job: Job,
+    ) -> None:
+        self._endpoint = endpoint
+        self._entries = entries
+        self._residency: Mapping[str, Residency] | None = None
+        self._looked_at = clock.now()
+        self._before = before
+        self._closed = closed
+        self._down_behind = down_behind
+        self._timeout_s = timeout_s
+        self._clock = clock
+        self._job = job
+        self._asked: dict[str, asyncio.Task[Probed]] = {}  # by digest: who was asked for an answer
+        self.use = Use()
+
+    async def look(self) -> None:
+        """Read which models are loaded, holding one of the endpoint's slots."""
+        at, loaded = self._clock.now(), None
+        with suppress(ProviderError):  # not told is unknown, and then no answer is asked for
+            loaded = await self._endpoint.endpoint.resident()
+        self._looked_at, self._residency = at, loaded
+        if loaded is not None:
+            self.use += Use(requests=1)
+
+    def is_resident(self, name: str) -> bool:
+        """Return whether the server said that the model is loaded."""
+        residency = self._residency_of(name)
+        return residency is not None and residency.resident
+
+    def _residency_of(self, name: str) -> Residency | None:
+        """Return whether the model is loaded, or None where the server does not say."""
+        if self._residency is None:
+            return None
+        return self._residency.get(name, Residency(resident=False))
+
+    async def probe(self, state: ModelState) -> Probed:
+        """Probe one model; a failure is a result."""
+        entry, info = self._entries.get(state.model.name), state.known
+        if entry is None or info is None:
+            return Probed(self._sample(Outcome.NOT_FOUND, Level.LIST, None, "not in the endpoint's listing"))
+        if (down := self._down_behind(info)) is not None:
+            outcome, why = down
+            return Probed(
+                msgspec.structs.replace(self._sample(outcome, Level.REACH, None, why), cause="endpoint")
+            )
+        name = info.model.name
+        if self.is_resident(name) and state.probed and state.probed.event.at >= self._looked_at:
+            await self.look()  # another job has asked the model since
+        seen = state.health.residency if state.health else None
+        if self._depth(info, seen) is not Level.ANSWER:
+            return await self._go(entry, info, self._take(info, seen, answers=False))
+        if info.digest is None:
+            return await self._ask(entry, info, seen)
+        asked = self._asked.get(info.digest)
+        if asked is None:
+            asked = self._asked[info.digest] = asyncio.create_task(self._ask(entry, info, seen))
+            return await asked
+        probed = await asked
+        sample = msgspec.structs.replace(probed.sample, detail=probed.sample.detail or _SAME_WEIGHTS)
+        return probed._replace(sample=sample, residency=self._residency_of(name))
+
+    async def _ask(self, entry: Listing, info: ModelInfo, seen: Residency | None) -> Probed:
+        """Have the model say something, unless its host is being measured."""
+        left_out = await self._closed()
+        return await self._go(entry, info, self._take(info, seen, answers=left_out is None), left_out)
+
+    async def _go(self, entry: Listing, info: ModelInfo, level: Level, left_out: str | None = None) -> Probed:
+        name = info.model.name
+        residency, started = self._residency_of(name), self._clock.monotonic()
+        try:
+            await LEVELS[level](self._endpoint.endpoint, entry, info, self._timeout_s)
+        except ProviderError as error:
+            took_ms = (self._clock.monotonic() - started) * 1000
+            sample = self._sample(error.outcome, level, took_ms, error.detail)
+            return Probed(sample, residency, _transcript(sample, info, error))
+        took_ms = (self._clock.monotonic() - started) * 1000
+        reached = Level.RESIDENCY if level is Level.DESCRIBE and residency is not None else level
+        sample = self._sample(
+            Outcome.OK, reached, took_ms, f"no answer asked for: {left_out}" if left_out else None
+        )
+        return Probed(
+            sample,
+            await self._settled(name, residency) if level is Level.ANSWER else residency,
+            published=await self._published(entry),
+        )
+
+    async def _published(self, entry: Listing) -> tuple[Published, ...]:
+        """Return what the service publishes of the model; an error there is no failure of the model."""
+        endpoint = self._endpoint.endpoint
+        if not isinstance(endpoint, Publishing):
+            return ()
+        self.use += Use(requests=1)
+        with suppress(ProviderError):
+            return await endpoint.published(entry)
+        return ()
+
+    async def _settled(self, name: str, before: Residency | None) -> Residency | None:
+        """Return the residency after our question, which postpones the time of unloading.
+
+        Where the server takes too long to say, that time is unknown.
+        """
+        if before is None or before.is_pinned(self._clock.now()):
+            return before
+        for wait_s in _SETTLING_S:
+            await asyncio.sleep(wait_s)
+            await self.look()
+            now = self._residency_of(name)
+            if now != before:
+                return now
+        return msgspec.structs.replace(before, expires_at=None)
+
+    def _take(self, info: ModelInfo, seen: Residency | None, *, answers: bool) -> Level:
+        """Return how deep to go, and count its cost, so that one round stays within the budget."""
+        level = self._depth(info, seen)
+        if level is Level.ANSWER and not answers:
+            level = Level.DESCRIBE
+        self.use += level_cost(level, info, self._endpoint.settings)
+        return level
+
+    def _depth(self, info: ModelInfo, seen: Residency | None) -> Level:
+        return deepest(
+            info,
+            residency=self._residency_of(info.model.name),
+            seen=seen,
+            endpoint=self._endpoint.settings,
+            ledger=charge(self._before, self._job.kind, self.use, self._clock.now()),
+            now=self._clock.now(),
+        )
+
+    def _sample(
+        self, outcome: Outcome, level: Level, latency_ms: float | None, detail: str | None
+    ) -> ProbeSample:
+        return ProbeSample(
+            job_id=self._job.id,
+            at=self._clock.now(),
+            outcome=outcome,
+            level=level,
+            latency_ms=latency_ms,
+            detail=detail,
+        )
+
+
+def _transcript(sample: ProbeSample, info: ModelInfo, error: ProviderError) -> Failure:
+    exchange = error.exchange or Exchange(sent=f"{sample.level} of {info.model.name}", received=error.detail)
+    return Failure(at=sample.at, level=sample.level, outcome=sample.outcome, exchange=exchange)
