@@ -34,7 +34,8 @@ from vedette.messages.events import Event
 from vedette.messages.queries import ExplainReply, ModelView
 from vedette.runtime import process
 from vedette.runtime.loop import run
-from vedette.runtime.process import Running, Stopped
+from vedette.runtime.process import Running
+from vedette.runtime.stopping import Stopped, stop_signals
 from vedette.settings import EndpointSettings, Nats, Settings, Source, parse
 
 USE_CASE = "chat"
@@ -102,7 +103,7 @@ async def _demo(
     with_ollama: bool,
 ) -> int:
     started = time.monotonic()
-    async with process.stop_signals(hang_up_stops=True) as stopped, AsyncExitStack() as stack:
+    async with stop_signals(hang_up_stops=True) as stopped, AsyncExitStack() as stack:
         async with stopped.interrupting():
             directory = _directory(stack, state_dir)
             err.print("serving   SmolLM2-135M-Instruct by a llama.cpp server of our own")

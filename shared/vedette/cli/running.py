@@ -23,6 +23,7 @@ from vedette.messages.events import EndpointObserved, Event, ModelFound, ModelLo
 from vedette.remedies import advice
 from vedette.runtime import process
 from vedette.runtime.loop import run as run_now
+from vedette.runtime.stopping import stop_signals
 from vedette.settings import EndpointSettings, Nats, Source
 from vedette.text.figures import counted
 from vedette.text.shown import shown_name
@@ -40,7 +41,7 @@ _KEEP_LOST = timedelta(hours=1)
 async def up(source: Source, directory: Path) -> int:
     """Run every service of *source* in this process until it is stopped; return the exit code."""
     began = SystemClock().now()
-    async with process.stop_signals() as stopped, AsyncExitStack() as stack:
+    async with stop_signals() as stopped, AsyncExitStack() as stack:
         async with stopped.interrupting():
             running = await stack.enter_async_context(
                 process.up(source.started, directory, say=say, source=source)
@@ -161,7 +162,7 @@ async def _run(services: list[str], config: str | None, nats: str | None) -> int
     settings = source.started
     if "recorder" in names:
         settings = process.with_database(settings, instance.state_directory(None))
-    async with process.stop_signals() as stopped, AsyncExitStack() as stack:
+    async with stop_signals() as stopped, AsyncExitStack() as stack:
         async with stopped.interrupting():
             running = await stack.enter_async_context(
                 process.run(settings, names, source=source, say=say, patient=True)

@@ -21,7 +21,7 @@ from vedette.errors import ConfigurationError, VedetteError
 from vedette.local import installing
 from vedette.messages.events import AnswerChanged, Progress
 from vedette.runtime.loop import run
-from vedette.runtime.process import stop_signals
+from vedette.runtime.stopping import stop_signals
 from vedette.settings import Settings
 from vedette.types import ModelRef
 

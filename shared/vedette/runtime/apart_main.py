@@ -11,6 +11,7 @@ from vedette.errors import ChildFailed, Interrupted, VedetteError
 from vedette.runtime import process
 from vedette.runtime.apart import MAX_LINE_BYTES, Reload, Said, Start
 from vedette.runtime.loop import run
+from vedette.runtime.stopping import stop_signals
 
 
 def _say(line: Said) -> None:
@@ -28,7 +29,7 @@ async def _lines() -> asyncio.StreamReader:
 async def _serve() -> None:
     lines = await _lines()
     start = msgspec.json.decode(await lines.readline(), type=Start)
-    async with process.stop_signals() as stopped:
+    async with stop_signals() as stopped:
         try:
             async with AsyncExitStack() as stack:
                 async with stopped.interrupting():

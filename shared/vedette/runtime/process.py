@@ -4,10 +4,9 @@ import asyncio
 import gc
 import os
 import secrets
-import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -22,7 +21,7 @@ from vedette.bus.bus import Bus
 from vedette.bus.connection import connect, why, without_secrets
 from vedette.bus.provisioning import provision
 from vedette.clock import SystemClock
-from vedette.errors import BusUnreachable, ConfigurationError, Interrupted
+from vedette.errors import BusUnreachable, ConfigurationError
 from vedette.local import instance, private
 from vedette.local.instance import Connection
 from vedette.runtime import nats_server, telemetry, web
@@ -32,13 +31,31 @@ from vedette.runtime.defining import Defining, following
 from vedette.runtime.nats_server import NatsServer
 from vedette.runtime.reloading import Reloading
 from vedette.runtime.service import Serve, Service
-from vedette.runtime.subprocesses import kill_all
+from vedette.runtime.stopping import Stopped
 from vedette.runtime.waiting import Start, insist
 from vedette.settings import CONSOLE_PORT, GATEWAY_PORT, Nats, Secret, Settings, Source
 
 # The order in which services come up; those of other packages follow. They go down in reverse, so that the
 # recommender still answers and the recorder still writes while the others give back what they hold.
 _ORDER = ("recorder", "recommender", "gateway", "console", "benchmarker", "prober", "discoverer", "ticker")
+# What services hold lives long: by the default (700, 10, 10) Python looks for garbage many times in each batch that
+# the recorder takes in, a tenth of its time (docs/benchmarks.md), and finds none.
+_COLLECT_AFTER = (20_000, 20, 100)
+# What else one process does must not hold up a recommendation, and no page a measurement (ADR 0021).
+_APART = ("recommender", "console", "gateway")
+# All others work on without these, so they are started again when they end.
+_REPLACED = ("console", "gateway")
+# The ports of services with a page or an API where none is configured, and the file that keeps the token of the
+# console's operator.
+PORTS = {"console": CONSOLE_PORT, "gateway": GATEWAY_PORT}
+_CONSOLE_TOKEN = "console-token"  # noqa: S105 - a file's name
+# How often the private server is looked after, and how long it may refuse writes before it is restarted.
+_TEND_EVERY_S = 5.0
+_RESTART_AFTER_S = 10.0
+# How long replies of the gateway may go on after Ctrl-C.
+GATEWAY_CLOSING_S = 3
+# A service that takes longer to start is named.
+_SLOW_S = 2.0
 
 
 def service_names() -> list[str]:
@@ -63,28 +80,6 @@ def _load(name: str) -> Serve:
     raise ConfigurationError(
         where=f"service {name!r}", problem=f"not installed; installed: {', '.join(service_names())}"
     )
-
-
-# What services hold lives long: by the default (700, 10, 10) Python looks for garbage many times in each batch that
-# the recorder takes in, a tenth of its time (docs/benchmarks.md), and finds none.
-_COLLECT_AFTER = (20_000, 20, 100)
-# What else one process does must not hold up a recommendation, and no page a measurement (ADR 0021).
-_APART = ("recommender", "console", "gateway")
-# All others work on without these, so they are started again when they end.
-_REPLACED = ("console", "gateway")
-# The ports of services with a page or an API where none is configured, and the file that keeps the token of the
-# console's operator.
-PORTS = {"console": CONSOLE_PORT, "gateway": GATEWAY_PORT}
-_CONSOLE_TOKEN = "console-token"  # noqa: S105 - a file's name
-# How often the private server is looked after, and how long it may refuse writes before it is restarted.
-_TEND_EVERY_S = 5.0
-_RESTART_AFTER_S = 10.0
-# How long replies of the gateway may go on after Ctrl-C.
-GATEWAY_CLOSING_S = 3
-# A service that takes longer to start is named.
-_SLOW_S = 2.0
-# How long the clean-up may still take after a second signal.
-_HURRIED_S = 2.0
 
 
 class Running(Struct, frozen=True, kw_only=True):
@@ -344,120 +339,6 @@ async def _tend(
             say(f"NATS      did not restart after {reason}: {error}")
         else:
             say(f"NATS      restarted: {reason}")
-
-
-class Stopped(asyncio.Event):
-    """Set by Ctrl-C, by SIGTERM, and when the terminal of this process is closed; SIGHUP else sets `hung_up`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.hung_up = asyncio.Event()
-        self.number: int | None = None  # of the first signal that stopped it
-
-    @asynccontextmanager
-    async def interrupting(self) -> AsyncIterator[None]:
-        """Cancel what this context does when it must stop. Raises Interrupted then."""
-        async with AsyncExitStack() as stack:
-            # A deadline that moves from never to now: it cancels the body, and no other task.
-            scope = asyncio.timeout(None)
-            watching = asyncio.create_task(self._end(scope))
-            stack.callback(watching.cancel)
-            try:
-                async with scope:
-                    yield
-            except TimeoutError:
-                if not scope.expired():
-                    raise
-        self.check()
-
-    def check(self) -> None:
-        """Return while it need not stop. Raises Interrupted."""
-        if self.number is not None:
-            raise Interrupted(number=signal.Signals(self.number))
-
-    async def _end(self, scope: asyncio.Timeout) -> None:
-        await self.wait()
-        scope.reschedule(asyncio.get_running_loop().time())
-
-
-@asynccontextmanager
-async def stop_signals(*, hang_up_stops: bool = False) -> AsyncIterator[Stopped]:
-    """Yield an event that signals set. A second signal cancels the clean-up's waiting, but not the clean-up.
-
-    After a second signal the clean-up has a moment more. Then the process ends with its children, even if a server has
-    not replied yet; a third signal ends it at once.
-
-    With *hang_up_stops*, SIGHUP always stops it; without, only when the terminal of this process is closed.
-    Raises Interrupted after a second signal.
-    """
-    loop, stopped, attended = asyncio.get_running_loop(), Stopped(), _has_terminal()
-    terminals = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
-    task, hurried = asyncio.current_task(), False
-
-    def stop(number: int) -> None:
-        nonlocal hurried
-        if stopped.number is None:
-            stopped.number = number
-            stopped.set()
-        elif hurried or task is None:
-            _end_now(stopped.number)
-        else:
-            hurried = True
-            task.cancel()
-            loop.call_later(_HURRIED_S, _end_now, stopped.number)
-
-    def hang_up() -> None:
-        closed = attended and not _has_terminal()
-        if closed:
-            _mute(terminals)
-        if closed or hang_up_stops:
-            # A terminal that is closed says so twice: to its session's leader, and to the group in front.
-            if stopped.number is None:
-                stop(signal.SIGHUP)
-        else:
-            stopped.hung_up.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop, number)
-    loop.add_signal_handler(signal.SIGHUP, hang_up)
-    try:
-        yield stopped
-    except asyncio.CancelledError:
-        if not hurried or task is None or task.uncancel():
-            raise
-        stopped.check()
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            with suppress(ValueError):
-                loop.remove_signal_handler(number)
-        if stopped.is_set():
-            # Everything is cleaned up and the process ends: another signal must not change its exit code.
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, signal.SIG_IGN)
-
-
-def _end_now(number: int) -> None:
-    """End this process and its children without any clean-up, as if by kill -9; say by which signal."""
-    kill_all()
-    with suppress(OSError):
-        os.write(2, f"vedette: {Interrupted(number=signal.Signals(number))}\n".encode())
-    os._exit(128 + number)
-
-
-def _mute(descriptors: Iterable[int]) -> None:
-    """Have what is written to *descriptors* go nowhere: a closed terminal fails each write, also those of clean-up."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for descriptor in descriptors:
-        os.dup2(nowhere, descriptor)
-    os.close(nowhere)
-
-
-def _has_terminal() -> bool:
-    try:
-        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
-    except OSError:
-        return False
-    return True
 
 
 async def until_stopped(running: Running, stopped: Stopped) -> None:
