@@ -107,7 +107,7 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
         )
         measurements, evaluation, judging = _measuring(service, settings, endpoints, grader)
         service.include(routes(measurements))
-        # Endpoints on one host share its processor: one durable per host group, one job of it in hand.
+        # Endpoints on one host share its processor: one durable per host group, one job of it in progress.
         served: set[str] = set()
 
         async def serve_hosts() -> None:

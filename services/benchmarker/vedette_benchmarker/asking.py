@@ -103,7 +103,7 @@ class Asker:
         graded, failures, ungraded = Graded(suite=suite), 0, 0
         programs = False
         wanted = self._settings.items if count is None else count
-        for place, item in enumerate(islice(items, start, None), start):  # a suite of one's own ends
+        for place, item in enumerate(islice(items, start, None), start):  # an operator's suite ends
             if is_done(graded, wanted) or ungraded == _UNGRADED_IN_A_ROW:
                 break
             if self._is_too_costly(item):

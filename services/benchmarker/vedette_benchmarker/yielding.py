@@ -28,10 +28,10 @@ DEFER: Final = timedelta(minutes=15)
 QUIET: Final = timedelta(minutes=1)
 LOOK_EVERY_S: Final = 2.0
 _RECOUNTS_S: Final = (0.0, 0.2, 0.5, 1.0)
-# Servers tell the time of unloading to the second, by a clock of their own.
+# Servers report the time of unloading to the second, by a clock of their own.
 _SLACK: Final = timedelta(seconds=5)
 
-Loaded = Mapping[str, datetime | None]  # by name: when it will be unloaded, None where that is not told
+Loaded = Mapping[str, datetime | None]  # by name: when it will be unloaded, None where that is not reported
 
 
 Turn = Callable[[], Awaitable[None]]  # awaited before each request of a measurement. Raises GaveWay

@@ -58,7 +58,7 @@ class Discovery:
         await self._bus.clock.until_right()
         while True:
             try:
-                # Only then are models that jobs in hand have published among those to lose.
+                # Only then are models that running jobs have published among those to lose.
                 if await self._bus.followings.current():
                     await self._catch_up(opened)
                     return

@@ -50,7 +50,7 @@ class Lifecycles:
             if was is None:
                 return None, None
             if was.until is None and was.model.endpoint in configured:
-                # Its name is to be another's: one loss ends it, for both jobs, so that both tell the same time.
+                # Its name is to be another's: one loss ends it, for both jobs, so that both have the same time.
                 await self._end(was.model, info.url, job, now)
                 await asyncio.sleep(_LOOK_AGAIN_S)
                 continue

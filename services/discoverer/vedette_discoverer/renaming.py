@@ -19,7 +19,7 @@ from vedette.types import ModelInfo, ModelRef
 Configured = Mapping[str, str]
 E = TypeVar("E", ModelEvent, ModelReported)
 
-# What a server that tells no digest says of the weights. What either side does not say is no difference.
+# What a server without digests says of the weights. What either side does not say is no difference.
 _DETAILS = (
     "family",
     "architecture",

@@ -15,7 +15,7 @@ from vedette.providers import Activity, ModelActivity
 from vedette.settings import EndpointSettings
 from vedette.types import ModelLoad, Outcome, Residency, Use
 
-# An endpoint that tells nothing, or fails, is asked less and less often, until it is asked this often.
+# An endpoint that reports nothing, or fails, is asked less and less often, until it is asked this often.
 MAX_EVERY_S: Final = 300.0
 JITTER: Final = 0.1
 # Of a budget of requests, this share at most goes into readings of the load.

@@ -30,7 +30,7 @@ from vedette_prober.budget import deepest, level_cost
 from vedette_prober.levels import LEVELS
 
 _SAME_WEIGHTS = "another name of the same weights was asked"
-# A server tells the new time of unloading only once it has done with the question: Ollama a moment later.
+# A server reports the new time of unloading only after the answer: Ollama a moment later.
 _SETTLING_S = (0.0, 0.05, 0.2, 0.5, 1.0)
 
 
@@ -74,7 +74,7 @@ class Round:
     async def look(self) -> None:
         """Read which models are loaded, holding one of the endpoint's slots."""
         at, loaded = self._clock.now(), None
-        with suppress(ProviderError):  # not told is unknown, and then no answer is asked for
+        with suppress(ProviderError):  # then it is unknown, and no answer is asked for
             loaded = await self._endpoint.endpoint.resident()
         self._looked_at, self._residency = at, loaded
         if loaded is not None:

@@ -23,7 +23,7 @@ from vedette_recommender.constants import USUAL_OUTPUT_TPS, USUAL_TTFT_MS
 Deviations = Mapping[Signal, Deviation]
 
 GATEWAY: Final = "$GATEWAY"  # no account of NATS begins so
-MAX_ACCOUNTS: Final = 8  # told apart; all further ones together count as one
+MAX_ACCOUNTS: Final = 8  # counted one by one; all further ones together count as one
 _OTHERS: Final = ""
 _SHORT_TOKENS, _LONG_TOKENS = 100.0, 1000.0  # the prompts of a benchmark
 _FARTHEST: Final = math.log(30.0)  # of one report; what lies beyond is a broken clock or a joke

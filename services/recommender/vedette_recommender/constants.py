@@ -56,7 +56,7 @@ STATUS_MULTIPLIERS: Final[dict[Status, float]] = {
 }
 ERROR_BAND_POINTS: Final = 1.0  # models closer than this to the best are its equals
 SWITCH_MARGIN_POINTS: Final = 2.0  # by so much another must be better before it is announced as the best
-STALE_INTERVALS: Final = 3  # health older than so many availability intervals is unknown
+STALE_INTERVALS: Final = 3  # health older than this number of availability intervals is unknown
 
 # Callers' reports ----------------------------------------------------------------------------------------------
 #

@@ -33,11 +33,11 @@ MAX_PER_ASKER: Final = 20  # counted reports of one account on one model, in a w
 MAX_PER_MODEL: Final = 200  # counted reports of one model, in a window
 MAX_MEASURED_PER_MODEL: Final = 5000  # counted calls of one model by the gateway, in a window
 MAX_HELD: Final = 10_000  # models with an account and a caller's name, in a window
-MIN_RATE_TOKENS: Final = 8  # fewer output tokens tell no rate
+MIN_RATE_TOKENS: Final = 8  # fewer output tokens show no rate
 MIN_DECODE_MS: Final = 1.0  # tokens that come all at once were buffered on the way
 TTFT_MS_LIMITS: Final = (1.0, 600_000.0)
 OUTPUT_TPS_LIMITS: Final = (0.01, 10_000.0)
-# The caller's key, question, size or haste is at fault, not the model: no call that tells of it.
+# The caller's key, question, size or haste is at fault, not the model: the call says nothing of the model.
 CALLERS_OWN: Final = NOT_DOWNTIME | {
     Outcome.AUTH_FAILED,
     Outcome.NO_CREDIT,

@@ -67,7 +67,7 @@ class Scoreboard:
     def field(self, use_case: str, *, load: bool = True) -> UseCaseScores:
         """Return the field of *use_case*, as it is now: with what servers work on, or without."""
         columns = self.columns
-        load = load or not columns.loads  # where no server tells its load, both are the same
+        load = load or not columns.loads  # where no server reports its load, both are the same
         field = self._fields.get((use_case, load))
         if field is None:
             standing = self._standings.get(load)

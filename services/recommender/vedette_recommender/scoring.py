@@ -45,7 +45,7 @@ from vedette_recommender.constants import (
 )
 
 QUALITY, SPEED, TTFT, RELIABILITY, PRICE, CONTEXT = range(len(SIGNALS))
-REPORTED: Final = slice(SPEED, RELIABILITY + 1)  # what callers' reports tell of
+REPORTED: Final = slice(SPEED, RELIABILITY + 1)  # what callers report
 STATUS_MULTIPLIER: Final = np.array(  # by place in STATUSES
     [STATUS_MULTIPLIERS.get(status, min(STATUS_MULTIPLIERS.values())) for status in STATUSES]
 )

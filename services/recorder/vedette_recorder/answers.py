@@ -33,7 +33,7 @@ from vedette_recorder.reconstruct import Row, Tallies
 from vedette_recorder.store import Store
 
 K = TypeVar("K")
-# Less than who asks waits (`HISTORY_TIMEOUT_S`), so that it hears what is wrong.
+# Less than who asks waits (`HISTORY_TIMEOUT_S`), so that it learns what is wrong.
 _DEADLINE_S = 4.0
 # More conditions in one statement than SQLite takes are a thousand.
 _STALE_AT_ONCE = 200

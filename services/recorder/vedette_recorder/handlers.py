@@ -139,7 +139,7 @@ class Recording:
             except nats.js.errors.NotFoundError as error:
                 raise ConsumerVanished(durable=durable.name, stream=durable.stream) from error
             except (nats.errors.Error, TimeoutError):
-                await asyncio.sleep(_FIRST_WAIT_S)  # the broker is away, and what is in hand with it
+                await asyncio.sleep(_FIRST_WAIT_S)  # the broker is away, and so are the messages in progress
                 continue
             if info.created != created_at:
                 raise ConsumerVanished(durable=durable.name, stream=durable.stream)

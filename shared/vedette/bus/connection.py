@@ -144,7 +144,7 @@ async def open_connection(
                 **_options(settings, url_login, reconnect=reconnect, inbox=inbox),
             )
     except (TimeoutError, nats.errors.Error, OSError, ValueError) as error:
-        if "connect url" in str(error):  # the one way in which nats-py tells of a URL that it cannot read
+        if "connect url" in str(error):  # by this text alone nats-py reports a URL that it cannot read
             raise _no_nats(url) from error
         # A refused connection keeps its socket; one whose TLS handshake failed never says that it is closed.
         with suppress(nats.errors.Error, OSError, TimeoutError):

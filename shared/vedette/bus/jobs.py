@@ -43,9 +43,9 @@ class Jobs:
         self._publisher = publisher
         self._backoff = backoff
         self._clock = clock
-        self._redelivered: set[str] = set()  # the ids of jobs in hand that were in hand before
-        self._in_hand: dict[str, Progress | None] = {}  # the last progress of each job in hand, by its id
-        self._started_at: dict[str, datetime] = {}  # when each job in hand was taken, by its id
+        self._redelivered: set[str] = set()  # the ids of running jobs that were delivered before
+        self._in_hand: dict[str, Progress | None] = {}  # the last progress of each running job, by its id
+        self._started_at: dict[str, datetime] = {}  # when each running job was taken, by its id
 
     async def queued(self, durable: Durable) -> list[Job] | None:
         """Return the unfinished jobs that *durable* delivers, oldest first; None where there are too many to list."""

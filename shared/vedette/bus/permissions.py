@@ -18,7 +18,7 @@ from vedette.messages.channels import (
 )
 from vedette.messages.consumers import Durable
 
-# What agents may ask and hear. They report to a recommender; what it makes of that, `report.<endpoint>.
+# What agents may ask and receive. They report to a recommender; what it makes of that, `report.<endpoint>.
 # <name>`, is not theirs to publish.
 ASKED = ("recommend.>", "models.>", "endpoints.list", "history.>", "report.outcome")
 FOLLOWED = (*PUBLIC_EVENTS, f"{PUBLIC_ANSWERS}*")

@@ -185,7 +185,7 @@ async def require_jetstream(connection: NatsClient) -> None:
         if error.err_code == _NOT_FOR_ACCOUNT:
             remedy = "Add jetstream: enabled to the account in the server's configuration"
             raise JetStreamOff(where=f"this account of the {where}", remedy=remedy) from error
-        if error.err_code is None:  # no part of the server heard the request
+        if error.err_code is None:  # no part of the server received the request
             remedy = (
                 'Add jetstream { store_dir: "/data" } to its configuration, or start it with -js -sd /data'
             )

@@ -197,7 +197,7 @@ class Publisher:
             raise
         except nats.errors.TimeoutError:
             return None  # the acknowledgement was lost, or the message was
-        # A duplicate may be another subject's message with the same id: only the stream can tell.
+        # A duplicate may be another subject's message with the same id: only the stream shows it.
         return ack.seq if not ack.duplicate or await self._is_stored(event, ack) else None
 
     async def _is_stored(self, event: Event, ack: PubAck) -> bool:

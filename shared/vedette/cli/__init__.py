@@ -276,7 +276,7 @@ entries.add(
     ),
     show=False,
 )
-# A service, or anybody's package, adds its own: an entry point names a function that is given the app.
+# Services and other packages add their own: an entry point names a function that takes the app.
 for point in entry_points(group="vedette.commands"):
     point.load()(app)
 

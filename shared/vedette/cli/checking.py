@@ -97,7 +97,7 @@ async def _opened(
     try:
         way = access(name, endpoint, settings.outbound)
     except ConfigurationError:
-        return  # one of the secrets, which are told one by one
+        return  # one of the secrets, which are named one by one
     try:
         async with provider.open(way, clock=SystemClock()):
             pass

@@ -10,7 +10,7 @@ from vedette.endpoints.contact import Contact
 from vedette.settings import EndpointSettings, Settings, ollama_url
 from vedette.types import Outcome
 
-# Where the other usual servers listen unless they are told otherwise; Ollama's clients have a variable.
+# Where the other usual servers listen unless they are configured otherwise; Ollama's clients have a variable.
 _USUAL_PORTS = {"llama-cpp": 8080, "vllm": 8000, "lm-studio": 1234, "sglang": 30000}
 _TIMEOUT_S = 2.0
 

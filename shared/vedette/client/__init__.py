@@ -423,7 +423,7 @@ async def _request(
         # No responders: safe to send again. A timeout: the request may have been processed.
         if not repeatable and isinstance(error, nats.errors.TimeoutError):
             raise _silence(subject, timeout_s) from error
-        # A service that is just being replaced, or a connection that is just being mended.
+        # A service that is just being replaced, or a connection that is just being restored.
         await asyncio.sleep(_RETRY_AFTER_S)
     try:
         return await connection.request(subject, payload, timeout=timeout_s, headers=headers)

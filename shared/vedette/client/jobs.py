@@ -24,7 +24,7 @@ from vedette.types import ModelRef
 
 _PROGRESS = msgspec.json.Decoder(Progress)
 _LOOK_EVERY_S = 2.0
-_GONE_ROUNDS = 3  # a job that left the queue tells its end at once, or its worker died
+_GONE_ROUNDS = 3  # a job that left the queue publishes its end at once, or its worker died
 _UNSERVED_ROUNDS = 2  # a worker asks again a moment after its request has expired
 
 
@@ -93,7 +93,7 @@ class Operation:
         while open_jobs:
             progress = await self._next(look_at - self._clock.monotonic())
             if progress is not None:
-                # Of a deferred job nothing is heard until its next attempt.
+                # A deferred job publishes nothing until its next attempt.
                 self._last_progress_at[progress.job_id] = self._clock.monotonic() + (progress.retry_s or 0.0)
             known = open_jobs.get(progress.job_id) if progress else None
             if progress and known:

@@ -65,7 +65,7 @@ def serve(client: Client) -> FastMCP[Client]:
             yield client
 
     server = FastMCP("vedette", instructions=f"{_ABOUT} {_DATA}", lifespan=connected, log_level="WARNING")
-    server._mcp_server.version = __version__  # FastMCP has no parameter for it, and tells its own version
+    server._mcp_server.version = __version__  # FastMCP has no parameter for it, and shows its own version
 
     @server.tool()
     @_with_constraints

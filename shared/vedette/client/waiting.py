@@ -9,7 +9,7 @@ from vedette.messages.events import Job, JobKind
 from vedette.text.figures import counted
 
 WaitsFor = Literal["turn", "worker", "retry"]
-# A worker repeats the last progress of what it has in hand three times as often.
+# A worker repeats the last progress of its running jobs three times as often.
 SILENT_AFTER_S = 60.0
 SERVICES: dict[JobKind, str] = {
     "discover": "discoverer",

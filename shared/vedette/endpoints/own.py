@@ -19,7 +19,7 @@ from vedette.messages.queries import OwnReply, OwnRequest
 from vedette.messages.subjects import OWN_REQUESTS
 from vedette.providers.counting import Sent
 
-# How long a server may take to count a request of ours as ended, and to tell when its model will be unloaded.
+# How long a server may take to count a request of ours as ended, and to report when its model will be unloaded.
 SETTLES_S: Final = 2.0
 _TIMEOUT_S: Final = 1.0
 _NONE: Final = OwnReply(requests=0)

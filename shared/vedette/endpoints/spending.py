@@ -15,7 +15,7 @@ from vedette.types import ModelInfo
 
 # Where calls may cost and `measure = true` gives leave without a budget, a day may use these tokens, in and out.
 DEFAULT_TOKENS_PER_DAY: Final = 100_000
-# Of an endpoint where calls may cost, so many models are measured in one way within an hour; the rest wait for a tick.
+# Of an endpoint where calls may cost, at most this many models are measured in one way within an hour.
 MAX_MODELS_PER_ROUND: Final = 10
 ROUND: Final = timedelta(hours=1)
 _UNKNOWN: Final = "nothing is known of its cost yet"

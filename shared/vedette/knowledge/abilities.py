@@ -48,7 +48,7 @@ GENERAL: Final = "general"  # the axis of all other benchmarks
 # Being faithful to a text has little to do with ability, and a long context not much: their benchmarks tell of their
 # own axis alone, and of so much ability for each standard deviation.
 APART: Final[dict[str, float]] = {"faithful": 0.3, "long": 0.3}
-# Which axes tell of a use case of Vedette, and with which weight.
+# Which axes count for a use case of Vedette, and with which weight.
 AXES_OF: Final[dict[str, dict[str, float]]] = {
     "chat": {"chat": 1.0},
     "code_generation": {"code": 1.0},

@@ -28,7 +28,7 @@ from vedette.knowledge.abilities import (
 )
 from vedette.knowledge.lines import YEAR_ZERO, Line, Tier, tier
 
-MIN_FACTS: Final = 15  # a benchmark of fewer models tells nothing that can be fitted
+MIN_FACTS: Final = 15  # fewer models are too few to fit a benchmark
 MIN_NOISE: Final = 0.25  # no benchmark is surer of an ability than this
 ROUNDS: Final = 120
 Array = np.ndarray[Any, np.dtype[np.float64]]

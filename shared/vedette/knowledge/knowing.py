@@ -28,7 +28,7 @@ SAME_SNAPSHOT: Final = timedelta(days=60)  # a date that close to the release na
 CUTOFF_TO_RELEASE: Final = (
     0.6  # years between a knowledge cut-off and the release, by the models that state both
 )
-# By which open weights of an unknown version count as older than their version tells, and hosted models with neither
+# By which open weights of an unknown version count as older than their version says, and hosted models with neither
 # version nor date as older than the newest of their vendor.
 DOUBT_YEARS: Final = 0.75
 DOUBT: Final = 0.4  # of ability: half a year of progress
@@ -60,7 +60,7 @@ class Stated(Struct, frozen=True, kw_only=True):
     quantization: str | None = None
     cutoff: str | None = None
     remote: bool = True
-    weights: bool = False  # whether the server tells of a file of weights
+    weights: bool = False  # whether the server names a file of weights
     retires: date | None = None
 
 
@@ -375,7 +375,7 @@ def _family(spelled: Spelled, table: Table) -> FamilyRow | None:
         for start in range(len(words) - length + 1):
             part = words[start : start + length]
             found = table.families.get(recognition.key(part))
-            another = words[start + length : start + length + 1]  # of Qwen 4, the family Qwen tells nothing
+            another = words[start + length : start + length + 1]  # of Qwen 4, the family Qwen says nothing
             if found is None or (another and _GENERATION.fullmatch(another[0])):
                 continue
             if any(len(word) > 1 and word.isalpha() for word in part):

@@ -46,7 +46,7 @@ _KINDS = {
 }
 _NOISE = {"latest", "cloud", "gguf", "ggml", "hf", "mlx", "meta", "quantized"}
 _VERSION = re.compile(r"v?\d+\.\d+(?:\.\d+)*|v\d+|\d{4}|\d+k|1m|distill")  # v0.3, 2407, 128k: other weights
-# Who publishes models, or passes others' on unchanged but for their quantisation; anybody else may have tuned.
+# Who publishes models, or passes others' on unchanged but for their quantisation; others may have tuned.
 _PUBLISHERS = frozenset(
     """
     baai bartowski bigcode codellama deepseek-ai ggml-org google huggingfacetb hugging-quants ibm-granite
@@ -204,7 +204,7 @@ def _located(name: str) -> tuple[Form, str | None, str]:
 
 def _without_quantization(rest: str) -> tuple[str | None, str]:
     found = {_one_spelling(match[0]) for match in _QUANTIZATION.finditer(rest)}
-    # Two that differ tell nothing; they stay as words that are not understood.
+    # Two that differ mean nothing; they stay as words that are not understood.
     return (found.pop(), _QUANTIZATION.sub("-", rest)) if len(found) == 1 else (None, rest)
 
 
@@ -288,7 +288,7 @@ def _billions(family: Family | None, size: str | None) -> float | None:
 def _settled(stated: str | None, written: str | None, raw: str | None) -> str | None:
     """Return the quantisation: as reported, except where the name says finer what GGUF has no file type for."""
     if stated is None:
-        return written if not raw else None  # it told something that is not understood
+        return written if not raw else None  # it reported something that is not understood
     finer = written is not None and _RECIPE.match(written) and _bits(written) == _bits(stated)
     return written if finer else stated
 

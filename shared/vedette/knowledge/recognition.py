@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from vedette.knowledge.names import write
 
-# Words that tell no model from another.
+# Words that distinguish no models.
 _NOISE: Final = frozenset(
     """
     instruct it inst chat hf gguf ggml mlx latest free cloud default maas versatile text model models quantized

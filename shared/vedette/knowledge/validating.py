@@ -13,7 +13,7 @@ from vedette.knowledge.scale import CURVES
 FOLDS: Final = 10
 ONE_SIGMA: Final = 0.683
 TWO_SIGMA: Final = 0.954
-MAX_NOISE: Final = 1.0  # of a benchmark in units of ability: others hardly tell of the use case
+MAX_NOISE: Final = 1.0  # of a benchmark in units of ability: others hardly count for the use case
 USE_CASE_OF_AXIS: Final = {
     axis: use_case for use_case, axes in AXES_OF.items() for axis, weight in axes.items() if weight == 1.0
 }

@@ -267,7 +267,7 @@ class Catalogue:
         self._endpoints: dict[str, Versioned[EndpointState]] = {}
         self._loads: dict[str, Versioned[EndpointLoad]] = {}
         self._lost: dict[str, dict[str, datetime]] = {}  # when, by endpoint, by name
-        # Kept apart, for they may be heard before their model is, and make none.
+        # Kept apart: they may come before their model, and create none.
         self._reported: dict[ModelRef, Versioned[ModelReported]] = {}
         self.sequence = 0  # of the stream MODELS
         self.reports = 0  # the sequence of the stream REPORTS

@@ -10,7 +10,7 @@ from vedette.types import Outcome, Performance, RunSample
 
 # A smaller difference between two benchmarks is what servers do anyway.
 MIN_TIMES: Final = 1.5
-_MIN_BEFORE = 3  # runs that tell what is usual
+_MIN_BEFORE = 3  # runs that show what is usual
 
 
 class OwnChange(NamedTuple):

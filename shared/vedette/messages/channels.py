@@ -45,7 +45,7 @@ class Channel(Struct, frozen=True, kw_only=True):
     others: tuple[
         Role, ...
     ] = ()  # consume when they need it: single reads, subscriptions, a consumer for each host
-    copy: str | None = None  # the subject on which the broker itself repeats it for anybody
+    copy: str | None = None  # the subject on which the broker itself repeats it for every client
     frequent: bool = False  # every few seconds: `Client.watch` gives it only where it is named
 
     @property

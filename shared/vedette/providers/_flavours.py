@@ -293,9 +293,9 @@ class Flavour(Struct, frozen=True, kw_only=True):
 
     name: str
     serves_own: bool = (
-        True  # it runs the models that it lists, so that a call costs nothing at one's own address
+        True  # it runs the models that it lists, so that a call costs nothing at an address of your own
     )
-    runs: Kind = "unknown"  # the kind of its models where neither the server nor a name tells
+    runs: Kind = "unknown"  # the kind of its models where neither the server nor a name says it
     owned_by: tuple[str, ...] = ()  # what its listing says of who owns a model
     owned_by_itself: bool = False  # its listing says that a model owns itself
     server_header: str | None = None
@@ -308,16 +308,16 @@ class Flavour(Struct, frozen=True, kw_only=True):
     locality: Locality = "unknown"
     resident: Literal["always", "by_status", "by_state", "by_running", "by_system", "unknown"] = "unknown"
     health: str | None = None  # answers 503 while a model loads
-    version: str | None = None  # a path that tells {"version": …}
-    props: str | None = None  # a path that tells of the one model served
+    version: str | None = None  # a path that returns {"version": …}
+    props: str | None = None  # a path that describes the one model served
     native: str | None = None  # a path that lists the models in the server's own way
     native_before: str | None = None  # the path of that listing in older versions
     natively: Callable[[Any], dict[str, Entry]] = _by_id  # that listing by name
     reads: Callable[[Entry, Entry], Described] = (
-        entry_and_props  # an entry, and what props or native tell of it
+        entry_and_props  # an entry, and what props or native say of it
     )
-    metrics: Metrics | None = None  # how it tells its load in /metrics
-    load: str | None = None  # a path that tells how many requests it has, where /metrics is off
+    metrics: Metrics | None = None  # how it reports its load in /metrics
+    load: str | None = None  # a path that reports how many requests it has, where /metrics is off
     slots: str | None = None  # a path that lists slots with `is_processing`, where /metrics is off
     slots_of_each: str | None = None  # the same path of each loaded model, where it runs several
     reranks_texts: bool = False  # its `/rerank` takes `texts` and answers with an array of scores
@@ -467,7 +467,7 @@ FLAVOURS = (
     ),
     # Xinference lists only models that run.
     Flavour(name="xinference", owned_by=("xinference",), locality="local", resident="always"),
-    # Nothing in its listing tells what it is: it is named by `flavour`.
+    # Nothing in its listing says what it is: it is named by `flavour`.
     Flavour(name="mlx", runs="chat", locality="local", health="health", answers_any_name=True),
     Flavour(
         name="text-embeddings-inference",

@@ -235,7 +235,7 @@ class Http:
                     await response.aclose()
                     transcript.path += "/"
             except ProviderError as error:
-                # The server has closed the idle connection meanwhile. A new one tells what there is.
+                # The server has closed the idle connection meanwhile. A new one shows what there is.
                 reused = not any(event.startswith("connection.") for event in transcript.events)
                 soon = transcript.method in _IDEMPOTENT or self._clock.monotonic() - began < _RACE_S
                 stale = reused and error.outcome is Outcome.RESET and soon

@@ -36,7 +36,7 @@ class Metrics(Struct, frozen=True, kw_only=True):
     generated: tuple[str, ...] = ()  # a counter of output tokens
     counts_live: bool = True  # False: it counts the tokens of a request when that ends
     output_tps: tuple[str, ...] = ()  # a gauge of the same
-    replicas: tuple[str, ...] = ()  # the figures are means of so many servers
+    replicas: tuple[str, ...] = ()  # the figures are means of this number of servers
     running_includes_waiting: bool = False
     own: int = 0  # requests of ours among those that run: the one that asks
     selects: bool = False  # its page takes `name[]`: it is made by Python's prometheus_client
@@ -185,7 +185,7 @@ def _figures(found: Samples, metrics: Metrics, counts: Callable[[str], bool]) ->
     def total(names: tuple[str, ...]) -> float | None:
         return sum(held) if (held := values(names)) else None
 
-    # Of a mean of servers whose number is not told, nothing is known of the whole.
+    # Of a mean of servers whose number is not reported, nothing is known of the whole.
     servers = 1.0 if not metrics.replicas else total(metrics.replicas)
     running, waiting = total(metrics.running), total(metrics.waiting)
     if running is not None and metrics.running_includes_waiting:

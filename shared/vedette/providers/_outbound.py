@@ -32,7 +32,7 @@ _NEVER = tuple(
     )
 )
 # The one address of 169.254.0.0/16 that counts in the last 32 bits of any IPv6 address: a translator's own prefix
-# (RFC 6052) cannot be told from another network.
+# (RFC 6052) cannot be distinguished from another network.
 _LAST_32_BITS = frozenset(
     int(ip_network(network).network_address) for network in ("169.254.169.254/32", *_METADATA[:3])
 )

@@ -11,7 +11,7 @@ from vedette.providers.addresses import http_url
 
 # Carrier-grade NAT: Tailscale gives its hosts addresses of it (RFC 6598).
 _TAILNET: Final = ipaddress.ip_network("100.64.0.0/10")
-# Names that only a network of one's own resolves (RFC 6762, RFC 8375, ICANN's .internal), a cluster's, a tailnet's.
+# Names that only a private network resolves (RFC 6762, RFC 8375, ICANN's .internal), a cluster's, a tailnet's.
 _OWN_SUFFIXES: Final = (
     ".local",
     ".localhost",

@@ -118,7 +118,7 @@ _NO_MODEL: Final = re.compile(
     r"|\bmodel \S{1,200} (?:was )?(?:not found|does not exist)",
     re.IGNORECASE,
 )
-# The status of kinds of errors, which a stream tells by their names alone: OpenAI's, Anthropic's and Google's.
+# The status of kinds of errors, which a stream names alone: OpenAI's, Anthropic's and Google's.
 _BY_TYPE: Final[Mapping[str, int]] = {
     "rate_limit_error": 429,
     "rate_limit_exceeded": 429,

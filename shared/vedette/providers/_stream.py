@@ -15,7 +15,7 @@ MAX_LINE_BYTES: Final = 1024 * 1024
 MAX_EVENT_BYTES: Final = 1024 * 1024
 MAX_CALLS: Final = 256
 DONE: Final = b"[DONE]"
-_MAX_WORDS: Final = 200  # of an event that is no JSON, told in its failure
+_MAX_WORDS: Final = 200  # of an event that is not JSON, quoted in its failure
 
 
 async def lines(chunks: AsyncIterable[tuple[float, bytes]]) -> AsyncIterator[tuple[float, bytes]]:

@@ -92,7 +92,7 @@ def wrong_with(url: str) -> str | None:
     if parts.username or parts.password:
         return 'holds a secret; use api_key = { env = "NAME" } or basic = { user = …, password = … }'
     if not query_of(url).keys() <= _OF_THE_ADDRESS:
-        # Events carry the URL; a key in it would be told to everybody.
+        # Events carry the URL; a key in it would be published.
         return (
             "has a query; only api-version may stand in a URL, which is published. "
             'Send a key as headers = { X-Key = { env = "NAME" } }'

@@ -27,9 +27,9 @@ class Account(Struct, frozen=True, kw_only=True):
     last_at: float | None = None
     prompt_tokens: int | None = None
     output_tokens: int | None = None
-    characters: int = 0  # of the answer, where no usage is told
+    characters: int = 0  # of the answer, where no usage is reported
     whole: bool = False  # the stream came to its end
-    error: ProviderError | None = None  # that the reply told of itself
+    error: ProviderError | None = None  # that the reply itself reports
 
 
 class Observed:

@@ -58,7 +58,7 @@ from vedette.types import Capability, Claim, Evidence, Kind, Locality, Outcome, 
 
 # What /api/show calls a capability (types/model/capability.go, v0.32), and what it is to us.
 _CAPABILITIES = {
-    "completion": None,  # chat or raw completion: the template tells which
+    "completion": None,  # chat or raw completion: the template says which
     "tools": Capability.TOOLS,
     "insert": Capability.INSERT,
     "vision": Capability.VISION,

@@ -304,7 +304,7 @@ class Service:
         # Only while it is connected: while nats-py looks for a server it says of a flush at once that it is done.
         connection = self.bus.connection
         # One at a time, and none is given up early: nats-py 2.16 ends reading for good at an answer to a flush that
-        # nobody waits for any more. A connection that says nothing for so long is broken off before.
+        # no task waits for any more. A connection that says nothing for so long is broken off before.
         # And no connection answers what the one before it was asked.
         if self._pong is None or self._pong.done() or self._asked_on != connection.stats["reconnects"]:
             self._asked_on = connection.stats["reconnects"]

@@ -125,7 +125,7 @@ async def listening(
         lifespan="off",
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # anybody can send them
+        proxy_headers=False,  # any client can send them
         limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=closing_s,
     )

@@ -1,6 +1,6 @@
 """Figures as people read them, and two in one sentence so that they differ where they differ. Pure."""
 
-_MAX_DIGITS = 17  # of a float: with so many, any two differ
+_MAX_DIGITS = 17  # of a float: by these, any two differ
 _UNITS = (("d", 86_400), ("h", 3600), ("min", 60))
 
 

@@ -105,7 +105,7 @@ TYPICAL: dict[str, Typical] = {
     "fast": _typical((300, 100), 2048, 25.0, 700.0, 15.0, 0.05, 0.35),
 }
 
-# Which evaluation kinds tell how well a model serves a use case, and how much each counts. Our proposal: a kind
+# Which evaluation kinds show how well a model serves a use case, and how much each counts. Our proposal: a kind
 # counts most where it asks for the very thing, less where it asks for what that thing takes.
 KINDS: dict[str, dict[str, float]] = {
     "chat": {"instructions": 2, "general_knowledge": 2, "multilingual": 1, "choice": 1, "arithmetic": 1},

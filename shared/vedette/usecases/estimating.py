@@ -56,7 +56,7 @@ class Answered(NamedTuple):
     """What a model's answers come to for one use case; NaN and 0 where there are none."""
 
     rate: float  # of right answers, by the weights of the kinds, whatever their level
-    effective: float  # answers to one question each that would tell as much
+    effective: float  # answers to one question each that would say as much
     trials: int  # questions that were asked
     logit: float = 0.0  # of a right answer at the standard level
     mix: Mix = STANDARD_MIX
@@ -176,7 +176,7 @@ class Scale(NamedTuple):
     """How the answers of all models together differ from what was expected of them, in logits."""
 
     raised: float = 0.0  # added to every expectation
-    eased: float = 0.0  # by which the suites are too easy to tell models apart; negative: too hard
+    eased: float = 0.0  # by which the suites are too easy to distinguish models; negative: too hard
 
 
 def scale(

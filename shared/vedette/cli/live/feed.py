@@ -22,7 +22,7 @@ from vedette.types import ModelRef, Status
 MOMENT = "%H:%M:%S"
 MAX_ENTRIES = 1000
 MAX_GETS = 16  # models asked for one by one in a round; a page of 500 costs about as much
-_RELIST_S = 60.0  # so that a status that became stale is seen, of which no event tells
+_RELIST_S = 60.0  # so that a status that became stale is seen, which no event reports
 _RELIST_SOON_S = 5.0
 _MODELS_A_PAGE = 500
 
@@ -127,7 +127,7 @@ class Feed:
         self._every_s = every_s
         self._outages = Outages()
         self._statuses: dict[ModelRef, Status] = {}  # by the last event of each model
-        self._changed: dict[ModelRef, None] = {}  # of which something was heard since they were asked for
+        self._changed: dict[ModelRef, None] = {}  # of which an event came since they were asked for
         self._due: OrderedDict[str, None] = OrderedDict.fromkeys(
             use_cases
         )  # whose winner is asked for next, in turn
@@ -252,7 +252,7 @@ class Feed:
             await self._ask_best(use_case)
 
     async def _list(self) -> None:
-        self._changed.clear()  # what is heard from now on asks again
+        self._changed.clear()  # what comes from now on asks again
         first = not self.fleet.views
         reply = await self._source.models()
         self.fleet.listed(reply, (await self._source.endpoints()).endpoints, self.clock.now())
@@ -269,7 +269,7 @@ class Feed:
 
     async def _get(self, models: Sequence[ModelRef]) -> None:
         for model in models:
-            self._changed.pop(model, None)  # what is heard of it from now on asks for it again
+            self._changed.pop(model, None)  # what comes of it from now on asks for it again
         views = await asyncio.gather(*map(self._view, models))
         for model, view in zip(models, views, strict=True):
             self.fleet.add_view(model, view, self.clock.now())
