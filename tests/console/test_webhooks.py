@@ -14,7 +14,7 @@ from standardwebhooks.webhooks import Webhook as Verifier
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from samples import lifecycle_event, probe_event
-from vedette.cli.administering import webhook_finding
+from vedette.cli.findings import webhook_finding
 from vedette.errors import ConfigurationError
 from vedette.messages import ids
 from vedette.messages.channels import DURABLES, PUBLIC_EVENTS

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from samples import model_info
-from vedette.cli.administering import refusal, services
 from vedette.cli.asking import refuse_unknown
 from vedette.cli.defined import missing
+from vedette.cli.findings import refusal, services
 from vedette.cli.need import option
 from vedette.errors import RequestError
 from vedette.messages.events import AsOf

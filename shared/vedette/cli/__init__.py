@@ -152,12 +152,12 @@ entries.add(
 entries.add(
     app,
     Entry(
-        "vedette.cli.administering:doctor",
+        "vedette.cli.doctoring:doctor",
         "Show what is reachable, what is not, and what to do.",
         ("vedette doctor", "vedette doctor gpu/qwen3:8b"),
     ),
     Entry(
-        "vedette.cli.administering:provision",
+        "vedette.cli.provisioning:provision",
         "Create or update the streams and consumers on a NATS server. Safe to repeat.",
         ("vedette provision --nats nats://admin@nats:4222",),
     ),

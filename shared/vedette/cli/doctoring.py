@@ -1,8 +1,8 @@
-"""`doctor` and `provision`: what an operator needs before Vedette runs, and while it runs."""
+"""`doctor`: look at what Vedette needs, before it runs and while it runs."""
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -12,7 +12,6 @@ import msgspec
 import nats.errors
 import nats.js.errors
 from cyclopts import Parameter
-from msgspec import Struct
 from nats.js import JetStreamContext
 from nats.js.api import StreamInfo
 
@@ -22,9 +21,10 @@ from vedette.bus.bus import Bus
 from vedette.bus.connection import connect, without_secrets
 from vedette.bus.streams import NEARLY_FULL, used_part
 from vedette.cli import options
-from vedette.cli.listing import refused_names, source_in_words
+from vedette.cli.findings import Finding, refusal, refused_models, services, webhook_finding
+from vedette.cli.listing import source_in_words
 from vedette.cli.measured import show_proofs, show_transcripts
-from vedette.cli.output import document, out, say, styled, waited
+from vedette.cli.output import document, out, styled
 from vedette.cli.showing import show_models
 from vedette.client import Client
 from vedette.clock import SystemClock
@@ -33,27 +33,13 @@ from vedette.errors import BusUnreachable, ConfigurationError, JetStreamOff, Not
 from vedette.local import instance, private
 from vedette.messages.channels import WORKERS
 from vedette.messages.events import WebhookState
-from vedette.messages.queries import EndpointView, ModelView
-from vedette.remedies import advice, remedy_for
+from vedette.remedies import advice
 from vedette.runtime import nats_server, telemetry, web
 from vedette.runtime.loop import run
-from vedette.runtime.waiting import insist
 from vedette.settings import Nats, Settings
 from vedette.text.figures import counted
 from vedette.text.shown import shown_name
 from vedette.types import Outcome
-
-# Refused for the account and no fault of the model: listing them may well succeed.
-_OF_THE_ACCOUNT = frozenset({Outcome.NO_CREDIT, Outcome.FORBIDDEN, Outcome.QUOTA_USED, Outcome.AUTH_FAILED})
-
-
-class Finding(Struct, frozen=True, kw_only=True):
-    """One thing that was looked at: whether it is well, what was seen, what to do."""
-
-    what: str
-    ok: bool
-    seen: str
-    remedy: str = ""
 
 
 def doctor(
@@ -289,47 +275,6 @@ async def _refusals(where: options.Instance) -> AsyncIterator[Finding]:
         yield finding
 
 
-def refusal(view: EndpointView) -> Finding | None:
-    """Return that new names of an endpoint are refused, or None."""
-    if view.state is None or view.state.intake is None or not view.state.intake.refused:
-        return None
-    seen, _, remedy = refused_names(view.state.intake).partition("; ")
-    return Finding(what=f"new models of {view.endpoint}", ok=False, seen=seen, remedy=remedy)
-
-
-def refused_models(models: Sequence[ModelView]) -> Iterator[Finding]:
-    """Yield the models that their service refuses for the account, once an endpoint and reason.
-
-    The last probe of a model shows it, or its last measurement if no probe was answered since.
-    """
-    refused: dict[tuple[str, Outcome], list[tuple[ModelView, str]]] = {}
-    for model in models:
-        if said := _refusal_of_account(model):
-            outcome, words = said
-            refused.setdefault((model.model.endpoint, outcome), []).append((model, words))
-    for (endpoint, outcome), those in refused.items():
-        first, words = those[0]
-        more = f" and {len(those) - 1} more" if len(those) > 1 else ""
-        yield Finding(
-            what=f"models of {endpoint}",
-            ok=False,
-            seen=f"{shown_name(first.model)}{more}: {words}",
-            remedy=remedy_for(outcome, words),
-        )
-
-
-def _refusal_of_account(model: ModelView) -> tuple[Outcome, str] | None:
-    """Return with which outcome and words the service refuses *model* for the account, or None."""
-    probed, call = model.availability, model.last_call
-    last = probed.last if probed else None
-    if last and last.cause == "model" and last.outcome in _OF_THE_ACCOUNT:
-        return last.outcome, last.detail or last.outcome
-    answered_at = probed.answered_at if probed else None
-    if call is None or call.outcome not in _OF_THE_ACCOUNT or (answered_at and answered_at > call.at):
-        return None
-    return call.outcome, f"{call.detail or call.outcome} ({call.purpose} of {call.at:%Y-%m-%d %H:%M}Z)"
-
-
 async def _broker(where: options.Instance, settings: Settings) -> AsyncIterator[Finding]:
     """Yield whether the NATS server has JetStream, and the time of this machine."""
     try:
@@ -357,40 +302,6 @@ async def _ready(where: options.Instance) -> AsyncIterator[Finding]:
         return
     for finding in services(await asyncio.to_thread(telemetry.readiness, health_url)):
         yield finding
-
-
-def services(readiness: telemetry.Readiness) -> Iterator[Finding]:
-    """Yield whether services are ready, and what else they say."""
-    if readiness.problems:
-        seen = _by_what_they_say(readiness.problems)
-        yield Finding(what="services", ok=False, seen=seen, remedy="see the log of Vedette")
-    else:
-        yield Finding(what="services", ok=True, seen="all ready")
-    notes = dict(readiness.notes)
-    if said := notes.pop("configuration", None):
-        yield Finding(
-            what="configuration in force",
-            ok=False,
-            seen=f"is older than the file: {said}",
-            remedy="correct the file (Vedette then reloads it), or restart Vedette",
-        )
-    if said := notes.pop("permissions", None):
-        yield Finding(
-            what="permissions on NATS",
-            ok=False,
-            seen=said,
-            remedy="give the server the accounts of this version (vedette contracts --accounts), and restart Vedette",
-        )
-    if notes:
-        yield Finding(what="note", ok=True, seen=_by_what_they_say(notes))
-
-
-def _by_what_they_say(problems: Mapping[str, str]) -> str:
-    """Return what services say; those that wait for one thing say the same."""
-    by_problem: dict[str, list[str]] = {}
-    for service, problem in problems.items():
-        by_problem.setdefault(problem, []).append(service)
-    return "; ".join(f"{', '.join(services)}: {problem}" for problem, services in by_problem.items())
 
 
 async def _streams(where: options.Instance, settings: Settings) -> AsyncIterator[Finding]:
@@ -456,24 +367,6 @@ async def _webhooks(where: options.Instance) -> AsyncIterator[Finding]:
             yield webhook_finding(state)
 
 
-def webhook_finding(state: WebhookState) -> Finding:
-    """Return how sending to a webhook goes, and what to do."""
-    what = f"webhook {state.webhook}"
-    if state.stopped_at is not None:
-        seen = f"{state.receiver} replied 410 Gone at {state.stopped_at:%Y-%m-%d %H:%M}Z; nothing is sent"
-        return Finding(what=what, ok=False, seen=seen, remedy="change or remove its [[webhooks]] table")
-    if state.failing_since is not None:
-        seen = f"{state.receiver} fails since {state.failing_since:%Y-%m-%d %H:%M}Z: {state.problem}"
-        remedy = f"correct the receiver, or its url; then vedette webhooks test {state.webhook}"
-        return Finding(what=what, ok=False, seen=seen, remedy=remedy)
-    last = (
-        f"took an event at {state.delivered_at:%Y-%m-%d %H:%M}Z"
-        if state.delivered_at
-        else "was sent nothing yet"
-    )
-    return Finding(what=what, ok=True, seen=f"{state.receiver} {last}")
-
-
 async def _answering(what: str, client: Client) -> Finding:
     models = await client.models()
     measured = sum(1 for model in models.models if model.performance is not None)
@@ -488,38 +381,3 @@ async def _answering(what: str, client: Client) -> Finding:
         seen=f"{seen}; {len(strange)} with a strange name, for example {first}",
         remedy='"vedette models" shows what is strange; check them before you call one',
     )
-
-
-def provision(
-    *,
-    wait: Annotated[
-        bool, Parameter(help="Wait for the server while it is away or refuses.", negative=())
-    ] = False,
-    json: options.Json = False,
-    config: options.Config = None,
-    where: options.Instance = options.HERE,
-) -> int:
-    """Make the streams and consumers on the NATS server, or bring them up to date. Twice does nothing."""
-    return run(_provision(config, where, wait=wait, as_json=json))
-
-
-async def _provision(config: str | None, where: options.Instance, *, wait: bool, as_json: bool) -> int:
-    settings = options.settings(config)
-
-    async def once() -> list[str]:
-        async with connect(where.nats_of(settings), name="vedette-provision") as connection:
-            done = await provisioning.provision(connection, settings)
-            bus = Bus(connection, name="operator", clock=SystemClock(), log=log.logger("operator"))
-            if dropped := await bus.drop_future_probes():
-                done.append(
-                    f"deleted {counted(dropped, 'probe job')} with a date in the future (from a wrong clock)"
-                )
-            return done
-
-    done = await (insist(once, waited) if wait else once())
-    if as_json:
-        document({"done": done})
-        return 0
-    for line in done or ["nothing to do: streams and consumers are up to date"]:
-        say(line)
-    return 0
