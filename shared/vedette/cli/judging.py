@@ -127,7 +127,8 @@ async def _hold(
             ended += written
             if all(progress.state == "done" for _, progress in written):
                 judging = [targets[str(session.judge)]]
-                ended += await follow(connection, "judge", judging, **asked, pool=session.compared)
+                compared: Details = {**asked, "pool": session.compared}
+                ended += await follow(connection, "judge", judging, **compared)
         judged = dict.fromkeys(model for session in sessions for model in session.pool)
         models = [view for model in judged for view in (await client.model(model)).models]
     if order.as_json:

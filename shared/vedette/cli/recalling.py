@@ -142,15 +142,15 @@ async def _each(
 ) -> SummariesReply:
     """Return the *models* in a line each, in their order; without any, all those at *endpoint*, or all."""
     page = await client.history_models(models, endpoint=endpoint, since=since, limit=_PAGE)
-    models = list(page.models)
+    summaries = list(page.models)
     while page.next is not None:
         page = await client.history_models(
             models, endpoint=endpoint, since=page.since, until=page.until, limit=_PAGE, after=page.next
         )
-        models += page.models
+        summaries += page.models
     places = {model: place for place, model in enumerate(models)}
-    models.sort(key=lambda one: places.get(one.model, 0))
-    return msgspec.structs.replace(page, models=tuple(models))
+    summaries.sort(key=lambda one: places.get(one.model, 0))
+    return msgspec.structs.replace(page, models=tuple(summaries))
 
 
 async def _refuse_unknown(client: Client, model: str) -> None:

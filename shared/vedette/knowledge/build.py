@@ -469,8 +469,8 @@ def _facts_text(scores: Rows, known: Mapping[str, Known], spelled: Rows, sources
                 dated[name, "released", row["release_date"]].add(source)
             if row["shutdown_or_deprecation"] and row["system"] in _FIRST_PARTY:
                 dated[name, "shutdown", row["shutdown_or_deprecation"]].add(source)
-    for (name, fact, day), sources in dated.items():
-        rows.add((name, "", fact, day, "", min(sources, key=lambda source: (source != _OF_DATES, source))))
+    for (name, fact, day), found_in in dated.items():
+        rows.add((name, "", fact, day, "", min(found_in, key=lambda source: (source != _OF_DATES, source))))
     return table.written(table.FACT_COLUMNS, sorted(rows))
 
 
