@@ -264,7 +264,7 @@ async def test_nothing_is_decided_against_who_knew_more(
         return WinnerStatus(best=(B, 90.0), score=50.0 if before else None, as_of=as_of(3))
 
     # It does not listen: what it hears, and when, is this test's to say.
-    hear = announcer._heard
+    hear = announcer._received
     await bus.publisher.advance("ANSWERS", "answer.chat", lambda _: heard)
     answers.winner_status = race  # type: ignore[method-assign]
     await announcer._announce("chat")
