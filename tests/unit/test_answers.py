@@ -193,6 +193,12 @@ def test_no_candidate_is_an_answer_with_a_way_out(asked: Asked) -> None:
         ),
         ("models.list", {"endpoint": "gppu"}, "endpoint", 'no endpoint gppu; did you mean "gpu"?'),
         ("models.list", {"provider": "olama"}, "provider", 'no provider olama; did you mean "ollama"?'),
+        (
+            "models.list",
+            {"constraints": {"endpoints": ["gppu"]}},
+            "constraints.endpoints",
+            'no endpoint gppu; did you mean "gpu"?',
+        ),
     ],
 )
 @pytest.mark.fault("a filter names an endpoint or a provider that does not exist")
@@ -500,6 +506,8 @@ def test_models_with_the_same_weights_are_shown_as_such(
     shown = capsys.readouterr().out
     assert "same weights" in shown
     assert shown.count("box/slow") == 2
+    once: ModelsReply = asked.ask("models.list", distinct=True, sort="name", descending=True)
+    assert ([view.model for view in once.models], once.total) == ([FAST], 1)
 
 
 def test_the_standing_is_what_an_agent_would_be_told(asked: Asked) -> None:

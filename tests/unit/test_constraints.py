@@ -12,9 +12,10 @@ from vedette.cli.need import Need, option
 from vedette.client import Client
 from vedette.client.mcp_server import serve
 from vedette.messages.constraints import CONSTRAINTS, Constraint, Constraints, Limits
-from vedette.messages.queries import RecommendRequest
+from vedette.messages.queries import ModelsRequest, RecommendRequest
 from vedette.testing import EPOCH
 from vedette.types import (
+    Capability,
     Claim,
     Evidence,
     Figure,
@@ -29,7 +30,7 @@ from vedette.usecases import BUILT_IN
 from vedette_recommender.candidate import Facts
 from vedette_recommender.columns import Columns
 from vedette_recommender.field import UseCaseScores
-from vedette_recommender.filtering import DEFAULT_STATUSES, FILTERS, narrow
+from vedette_recommender.filtering import DEFAULT_STATUSES, FILTERS, narrow, satisfying
 from vedette_recommender.standing import Standing
 
 # What the model below does not satisfy. A new constraint fails first here.
@@ -82,8 +83,11 @@ def candidates(measured: bool, **constraints: Any) -> int:
     )
     scores = UseCaseScores(BUILT_IN["chat"], columns, Standing(columns, 5400))
     scores.refresh(EPOCH.timestamp())
-    request = RecommendRequest(use_case="chat", constraints=Constraints(**constraints))
-    return narrow(scores, columns, request).left
+    need = Constraints(**constraints)
+    listed = satisfying(scores, columns, ModelsRequest(capabilities=(Capability.CHAT,), constraints=need))
+    left = narrow(scores, columns, RecommendRequest(use_case="chat", constraints=need)).left
+    assert int(listed.sum()) == left  # a list of models has the same
+    return left
 
 
 def test_every_constraint_has_a_model_that_it_rejects() -> None:

@@ -6,7 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vedette.types import Score
-from vedette.usecases.estimating import NOTHING, Floats, Scale, answered, estimate, logit, rate_for, scale
+from vedette.usecases.estimating import (
+    NOTHING,
+    Floats,
+    Scale,
+    answered,
+    estimate,
+    interval,
+    logit,
+    rate_for,
+    scale,
+)
 
 SHARES = st.floats(0.0, 1.0)
 SPREADS = st.floats(0.02, 0.4)
@@ -42,6 +52,23 @@ def test_it_lies_between_the_expectation_and_the_answers() -> None:
     few, many = one(0.3, 10, 0.7, 0.1), one(0.3, 100, 0.7, 0.1)
     assert 0.3 < many < few < 0.7
     assert one(0.3, 10, 0.7, 0.3) < few
+
+
+@given(quality=SHARES, n=st.floats(0.0, 2000.0), more=COUNTS, expected=SHARES, spread=SPREADS)
+def test_the_interval_holds_the_quality(
+    quality: float, n: float, more: float, expected: float, spread: float
+) -> None:
+    """And more answers make it narrower."""
+
+    def ends(answers: float) -> tuple[float, float]:
+        given = (np.array([one]) for one in (quality, answers, expected, spread))
+        low, high = interval(*given, Scale())
+        return float(low[0]), float(high[0])
+
+    low, high = ends(n)
+    assert 0.0 <= low <= quality <= high <= 1.0
+    narrow, wide = ends(n + more), (low, high)
+    assert wide[0] - 1e-9 <= narrow[0] <= narrow[1] <= wide[1] + 1e-9
 
 
 @given(rate=SHARES, more=SHARES, n=COUNTS, expected=SHARES, spread=SPREADS, eased=st.floats(-4, 4))

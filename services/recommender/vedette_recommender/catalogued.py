@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -10,17 +11,22 @@ from vedette.endpoints import spending
 from vedette.endpoints.budget import used, with_load
 from vedette.endpoints.spending import Unmeasured
 from vedette.messages.catalogue import Catalogue
+from vedette.messages.constraints import Constraints
 from vedette.messages.events import AsOf, Event, Lifecycle, ModelEvaluated
 from vedette.messages.queries import EndpointsReply, EndpointView, ModelRequest, ModelsReply, ModelsRequest
 from vedette.messages.validation import fitting, reference, unknown_model
 from vedette.settings import Budget, Defined, EndpointSettings
 from vedette.text.lookalikes import meant, notes
 from vedette.types import ModelRef
+from vedette_recommender.columns import Mask
+from vedette_recommender.filtering import satisfying
 from vedette_recommender.grouping import same_weights
 from vedette_recommender.listing import counted, listed, ordered
 from vedette_recommender.ranking import refuse_unknown
 from vedette_recommender.scoreboard import Scoreboard
 from vedette_recommender.views import model_view
+
+_FREE: Final = Constraints()
 
 
 class Catalogued:
@@ -59,13 +65,39 @@ class Catalogued:
         refuse_unknown("endpoint", for_endpoint, columns, self._endpoints, field="endpoint")
         refuse_unknown("provider", for_provider, columns, self._endpoints, field="provider")
         statuses = self._board.statuses()
-        among = listed(columns, request, statuses).tolist()
+        among = listed(columns, request, statuses)
+        if request.constraints != _FREE:
+            among &= self._satisfying(request)
         text = (request.text or "").casefold()
-        matching = [row for row in columns.order if among[row] and columns.has_in_name(row, text)]
+        wanted = among.tolist()
+        matching = [row for row in columns.order if wanted[row] and columns.has_in_name(row, text)]
         rows = ordered(columns, matching, request, as_of.scored_at.timestamp())
+        if request.distinct:
+            rows = self._distinct(rows)
         page = rows[request.offset : request.offset + request.limit]
-        counts = counted(columns, matching, statuses)
-        return replace(self._reply(page, as_of, total=len(matching)), counts=counts)
+        counts = counted(columns, rows, statuses)
+        return replace(self._reply(page, as_of, total=len(rows)), counts=counts)
+
+    def _distinct(self, rows: Iterable[int]) -> list[int]:
+        """Return those of *rows* whose weights are in no earlier one."""
+        same, seen, found = self._same_weights(), set[ModelRef](), list[int]()
+        for row in rows:
+            model = self._board.model(row)
+            if model not in seen:
+                found.append(row)
+                seen.update(same.get(model, ()))
+        return found
+
+    def _satisfying(self, request: ModelsRequest) -> Mask:
+        """Return the models that satisfy the constraints of *request*. Raises RequestError for an unknown name."""
+        need, columns = request.constraints, self._board.columns
+        refuse_unknown(
+            "endpoint", need.endpoints or (), columns, self._endpoints, field="constraints.endpoints"
+        )
+        refuse_unknown(
+            "provider", need.providers or (), columns, self._endpoints, field="constraints.providers"
+        )
+        return satisfying(self._board.any_field(), columns, request)
 
     def model(self, request: ModelRequest, as_of: AsOf) -> ModelsReply:
         """Return one model whole, by its name or one that looks the same. Raises RequestError where none is."""

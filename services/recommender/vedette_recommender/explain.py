@@ -65,6 +65,7 @@ class _Known:
             else self.known
         )
         self.expected_quality = field.expected_quality(self.rows)
+        self.quality_interval = field.quality_interval(self.rows)
         self.context = field.context(self.rows, terms.wanted_context)
         self.counted = field.counted(self.rows, terms.shares)
         _, self.probes = columns.daily.before(field.at, RELIABILITY_WINDOW_H * 3600, self.rows)
@@ -96,6 +97,8 @@ class Account:
         self._expected_quality, self._quality_spread = (
             values[place].item() for values in among.expected_quality
         )
+        low, high = (end[place].item() for end in among.quality_interval)
+        self._quality_interval = (None, None) if math.isnan(low) else (low, high)
         context = among.context[place].item()
         self._own = [
             *among.field.utility[:CONTEXT, self.row].tolist(),
@@ -136,6 +139,7 @@ class Account:
         if math.isnan(raw):
             raw = self._reported[place].raw[0].item()
         n, measured_at = self._samples(signal)
+        low, high = self._quality_interval if place == QUALITY else (None, None)
         points, own = (scoring.points(share, worth[place]) for worth in (self._worth, self._own))
         kind = self._kind(signal, place) if not math.isnan(raw) else self._source(place)
         return Contribution(
@@ -143,6 +147,8 @@ class Account:
             raw=None if math.isnan(raw) else raw,
             unit=self.unit(signal),
             utility=self._worth[place],
+            low=low,
+            high=high,
             confidence=known.confidence[0].item(),
             weight=share,
             points=points,

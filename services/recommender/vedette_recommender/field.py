@@ -251,6 +251,20 @@ class UseCaseScores:
         columns = self._columns
         return columns.expected_quality[self._like, rows], columns.expected_quality_spread[self._like, rows]
 
+    def quality_interval(self, rows: Rows) -> tuple[Floats, Floats]:
+        """Return the ends of the 95 % interval of the quality; NaN where a user rated it."""
+        quality, answers = self._quality[0, rows], self._answered[1, rows] + self.by_judge[1, rows]
+        vouched = np.isinf(answers)
+        found = estimating.interval(
+            quality,
+            np.where(vouched, 0.0, answers),
+            *self.expected_quality(rows),
+            self.scale,
+            self._mix[:, rows],
+        )
+        low, high = (np.where(vouched, np.nan, end) for end in found)
+        return low, high
+
     def _describe(self, rows: Rows) -> None:
         """Keep of *rows* what only changes when something new is known of a model."""
         self.utility[QUALITY, rows], self.confidence[QUALITY, rows] = self._quality[:, rows]

@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from vedette.messages.constraints import Constraints
-from vedette.messages.queries import RecommendRequest
+from vedette.messages.queries import ModelsRequest, RecommendRequest
 from vedette.types import Capability, Evidence, ModelRef, Status
 from vedette_recommender.candidate import Facts
 from vedette_recommender.columns import (
@@ -242,6 +242,21 @@ def _further(field: UseCaseScores, columns: Columns, request: RecommendRequest) 
         if getattr(need, name) is not None:
             found += rules(field, columns, need)
     return found
+
+
+def satisfying(field: UseCaseScores, columns: Columns, request: ModelsRequest) -> Mask:
+    """Return the models that satisfy the constraints of *request*, which names no use case: any *field* will do."""
+    need = request.constraints
+    rules = [] if need.statuses is None else [_status(field, need.statuses)]
+    for capability in request.capabilities:
+        rules += _able(columns, capability, need.evidence, "capabilities")
+    for name, made in FILTERS.items():
+        if getattr(need, name) is not None:
+            rules += made(field, columns, need)
+    among = columns.present.copy()
+    for rule in rules:
+        among &= ~rule.hits
+    return among
 
 
 def _status(field: UseCaseScores, allowed: tuple[Status, ...]) -> Rule:

@@ -64,6 +64,10 @@ class Scoreboard:
         self.settle()
         return self._columns
 
+    def any_field(self) -> UseCaseScores:
+        """Return the field of a use case, for what is alike in all of them."""
+        return self.field(next(iter(self._use_cases)))
+
     def field(self, use_case: str, *, load: bool = True) -> UseCaseScores:
         """Return the field of *use_case*, as it is now: with what servers work on, or without."""
         columns = self.columns

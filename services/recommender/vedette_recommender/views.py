@@ -123,6 +123,7 @@ def model_view(
         published=facts.health.published if whole and facts.health else (),
         notes=notes,
         attempts=state.verified.event.attempts if whole and state and state.verified else (),
+        reported=state.reports.at(candidate.at) if whole and state and state.reports else None,
     )
 
 

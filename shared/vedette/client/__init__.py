@@ -172,10 +172,11 @@ class Client:
         offset: int = 0,
         sort: SortKey | str = SortKey.NAME,
         descending: bool = False,
+        **limits: Unpack[Limits],
     ) -> ModelsReply:
         """Return the models that match all that is given, from *offset* on: all of them, or at most *limit*.
 
-        Models without the figure to *sort* by come last.
+        *limits* are the constraints of a recommendation. Models without the figure to *sort* by come last.
         More than go into one reply are asked for until they are there. Raises RequestError and NoAnswer.
         """
         asked = {
@@ -187,6 +188,7 @@ class Client:
             "text": text,
             "sort": sort,
             "descending": descending,
+            "constraints": dict(limits) or None,
         }
         asked = {key: value for key, value in asked.items() if value is not None}
         models: list[ModelView] = []

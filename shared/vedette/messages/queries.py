@@ -32,6 +32,7 @@ from vedette.types import (
     Published,
     Quality,
     Rating,
+    Reported,
     Signal,
     SortKey,
     Status,
@@ -95,6 +96,11 @@ class Contribution(Struct, frozen=True, kw_only=True, omit_defaults=True):
     n: int | None = None
     age_s: float | None = None
     note: str = ""
+    low: Annotated[
+        float | None,
+        Meta(description="95 % interval of the utility: of the quality alone, unless a user rated it"),
+    ] = None
+    high: float | None = None
 
 
 class Now(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -256,6 +262,13 @@ class ModelsRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     offset: Annotated[int, Meta(ge=0)] = 0
     sort: Annotated[SortKey, Meta(description="`uptime` is that of the last 24 h")] = SortKey.NAME
     descending: bool = False
+    distinct: Annotated[
+        bool, Meta(description="of models with the same weights, only the first in this order")
+    ] = False
+    constraints: Annotated[
+        Constraints,
+        Meta(description="as in a recommendation; models of any status satisfy them if `statuses` is absent"),
+    ] = Constraints()
 
 
 class ModelRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -362,6 +375,10 @@ class ModelView(Struct, frozen=True, kw_only=True):
     last_call: Annotated[
         MeasuredCall | None,
         Meta(description="how its last benchmark, capability check or evaluation ended"),
+    ] = None
+    reported: Annotated[
+        Reported | None,
+        Meta(description="outcome reports of callers, as they count now; only in replies to `models.get`"),
     ] = None
 
 

@@ -235,6 +235,20 @@ def deviation(
     return after
 
 
+def interval(
+    quality: Floats,
+    effective: Floats,
+    expected: Floats,
+    spread: Floats,
+    scale: Scale,
+    mix: Floats = _STANDARD,
+) -> tuple[Floats, Floats]:
+    """Return the ends of the 95 % interval of an estimate of *quality* that rests on *effective* answers."""
+    away = _SURE * deviation(quality, effective, expected, spread, scale, mix)
+    middle = log_odds(quality)
+    return np.minimum(_share(middle - away), quality), np.maximum(_share(middle + away), quality)
+
+
 def log_odds(quality: Floats) -> Floats:
     """Return the logits of *quality*, which is kept away from 0 and 1."""
     sure = np.clip(quality, _LEAST, 1.0 - _LEAST)
