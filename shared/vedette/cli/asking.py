@@ -18,19 +18,27 @@ from vedette.errors import RequestError
 from vedette.messages.queries import BestReply, ExplainReply, RecommendPastReply, Risk
 from vedette.messages.validation import folded, unknown_name
 from vedette.runtime.loop import run
-from vedette.types import Bound, Capability, ModelInfo, SortKey, Status
+from vedette.types import Bound, Capability, ModelInfo, Signal, SortKey, Status
 
 At = Annotated[
     str | None, Parameter(help=f"Recommend as of this time, from recorded history: {options.MOMENT}")
 ]
 Limit = Annotated[int, Parameter(help="Number of models to show, 1 to 100.")]
 _BOUNDS = get_args(Bound)
+_SIGNALS = get_args(Signal)
 _MAX_ROWS = 1000  # a table of them takes a second
 UseCase = Annotated[str, Parameter(help="For example chat, code_generation, embedding, or one of your own.")]
 Bounding = Annotated[
     tuple[str, ...],
     Parameter(
         help=f"Change a bound of the use case: NAME=VALUE, with {', '.join(_BOUNDS)}; 0 removes it. May be repeated.",
+        negative=(),
+    ),
+]
+Weighting = Annotated[
+    tuple[str, ...],
+    Parameter(
+        help=f"Another weight of a signal, NAME=VALUE: {', '.join(_SIGNALS)}; only ratios count. May be repeated.",
         negative=(),
     ),
 ]
@@ -102,6 +110,7 @@ class Terms:
     """How many models are shown, how they are scored, and as of when."""
 
     limit: Limit = 3
+    weight: Weighting = ()
     bound: Bounding = ()
     risk: Caution = "neutral"
     at: At = None
@@ -158,28 +167,38 @@ def explain(
 
 
 def _wanted(need: Need, terms: Terms) -> dict[str, Any]:
-    """Return the keywords of the client, but for `limit`. Raises RequestError for a bound that is none."""
-    return {**need.wanted(), **_bounds(terms.bound), "risk": terms.risk}
+    """Return the keywords of the client, but for `limit`. Raises RequestError for a weight or a bound that is none."""
+    return {
+        **need.wanted(),
+        **_entries("weight", terms.weight, _SIGNALS),
+        **_entries("bound", terms.bound, _BOUNDS),
+        "risk": terms.risk,
+    }
 
 
 def _moment(at: str) -> datetime:
     return options.moment(at, "at")
 
 
-def _bounds(given: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Return what was *given* as the keyword of the client. Raises RequestError for what is no NAME=VALUE."""
-    found = {}
+def _entries(option: str, given: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Return what was *given* of *option* as the keyword of the client.
+
+    Raises RequestError for what is not NAME=VALUE.
+    """
+    found, table = {}, f"{option}s"
     for text in given:
-        bound, _, value = text.partition("=")
-        if bound not in _BOUNDS:
-            message = f'--bound: "{text}" is not a bound: write NAME=VALUE with one of {", ".join(_BOUNDS)}'
-            raise RequestError(code="invalid_value", message=message, field="bounds")
+        name, _, value = text.partition("=")
+        if name not in names:
+            message = (
+                f'--{option}: "{text}" is not a {option}: write NAME=VALUE with one of {", ".join(names)}'
+            )
+            raise RequestError(code="invalid_value", message=message, field=table)
         try:
-            found[bound] = float(value)
+            found[name] = float(value)
         except ValueError:
-            message = f'--bound: "{text}" is not NAME=VALUE, as in answer_s=60'
-            raise RequestError(code="invalid_value", message=message, field="bounds") from None
-    return {"bounds": found} if found else {}
+            message = f'--{option}: "{text}" is not NAME=VALUE, as in {name}=60'
+            raise RequestError(code="invalid_value", message=message, field=table) from None
+    return {table: found} if found else {}
 
 
 async def _refuse_unknown(client: Client, **named: Sequence[str]) -> None:
