@@ -48,7 +48,7 @@ from vedette.messages.queries import (
 )
 from vedette.messages.validation import reference
 from vedette.runtime import web
-from vedette.settings import Console, EndpointSettings, Secret, Settings
+from vedette.settings import Console, EndpointSettings, Judge, Secret, Settings
 from vedette.testing import EPOCH, FakeClock
 from vedette.types import (
     Capability,
@@ -77,6 +77,7 @@ from vedette_console.asking import Asking
 from vedette_console.changes import Changes
 from vedette_console.guard import Guard
 from vedette_console.screens.context import Sources
+from vedette_console.screens.judging import Judging
 from vedette_recommender.answers import Answers
 from vedette_recommender.as_of import Past
 
@@ -389,7 +390,13 @@ class Rig:
             asking=self.asking, changes=self.changes, clock=self.clock, use_cases=lambda: tuple(known({}))
         )
         self.app: Guard = application(
-            sources, self._enqueue, self.definitions, console or Console(), self.keys, log.logger("console")
+            sources,
+            self._enqueue,
+            self.definitions,
+            lambda: Judging(Judge(), known({})),
+            console or Console(),
+            self.keys,
+            log.logger("console"),
         )
 
     def _take_on(self, event: EndpointDefined, sequence: int) -> None:

@@ -11,7 +11,7 @@ from vedette_console.screens import happened
 A, B, C = (ModelRef("gpu", name) for name in "abc")
 
 
-def summary(*winners: tuple[str, ModelRef | None, ModelRef | None]) -> list[str]:
+def summary(*winners: tuple[str, ModelRef | None, ModelRef | None], margin: float | None = None) -> list[str]:
     """Return the summary after *winners* changed, in this order: the use case, the one before, the one after."""
     changes = Changes()
     for number, (use_case, before, after) in enumerate(winners, 1):
@@ -20,7 +20,8 @@ def summary(*winners: tuple[str, ModelRef | None, ModelRef | None]) -> list[str]
             id=str(number),
             at=at,
             use_case=use_case,
-            reason="better",
+            reason="none" if after is None else "better" if margin is not None else "gone",
+            margin=margin,
             model=after,
             score=50.0,
             before=before,
@@ -34,10 +35,15 @@ def summary(*winners: tuple[str, ModelRef | None, ModelRef | None]) -> list[str]
 def test_a_day_of_one_winner_is_one_line() -> None:
     """First winners are named once; what replaced what is in the list."""
     assert summary(("fast", None, A), ("chat", None, A)) == ["First winner: chat, fast."]
-    assert summary(("chat", A, B)) == ["chat: from gpu/a to gpu/b."]
+    assert summary(("chat", A, B), margin=2.5) == ["chat: from gpu/a to gpu/b: 2.5 points ahead of gpu/a."]
 
 
 def test_many_changes_are_what_they_come_to() -> None:
-    assert summary(("chat", A, B), ("chat", B, C)) == ["chat: from gpu/a to gpu/c in 2 changes."]
-    assert summary(("chat", A, B), ("chat", B, A)) == ["chat: gpu/a is best again in 2 changes."]
-    assert summary(("chat", A, None)) == ["chat: from gpu/a to nothing."]
+    """And why the last of them was."""
+    assert summary(("chat", A, B), ("chat", B, C)) == [
+        "chat: from gpu/a to gpu/c in 2 changes: gpu/b is no candidate any more."
+    ]
+    assert summary(("chat", A, B), ("chat", B, A), margin=3.0) == [
+        "chat: gpu/a is best again in 2 changes: 3.0 points ahead of gpu/b."
+    ]
+    assert summary(("chat", A, None)) == ["chat: from gpu/a to nothing: gpu/a is no candidate any more."]

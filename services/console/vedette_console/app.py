@@ -22,7 +22,7 @@ from vedette.runtime import web
 from vedette.runtime.origins import is_loopback
 from vedette.runtime.service import Service, open_service
 from vedette.settings import CONSOLE_PORT, Console, Secret, Settings
-from vedette.usecases import names
+from vedette.usecases import known
 from vedette_console import openapi
 from vedette_console.access import Keys
 from vedette_console.api import Api
@@ -34,6 +34,7 @@ from vedette_console.redefining import Redefining
 from vedette_console.screens.context import Sources
 from vedette_console.screens.defining import Definer
 from vedette_console.screens.endpoints import Enqueue
+from vedette_console.screens.judging import Judging
 from vedette_console.webhooks.running import Webhooks
 
 # Of these the last day is kept; of the others only that they happened is told.
@@ -111,13 +112,19 @@ async def _follow_later(
 
 
 def application(
-    sources: Sources, enqueue: Enqueue, definer: Definer, console: Console, tokens: Keys, log: Any
+    sources: Sources,
+    enqueue: Enqueue,
+    definer: Definer,
+    judging: Callable[[], Judging],
+    console: Console,
+    tokens: Keys,
+    log: Any,
 ) -> Guard:
     """Return the application: pages and the HTTP API, behind the guard.
 
-    *enqueue* queues a job, *definer* changes endpoints.
+    *enqueue* queues a job, *definer* changes endpoints, *judging* says how judges are configured.
     """
-    pages = Pages(sources, enqueue, definer, log)
+    pages = Pages(sources, enqueue, definer, judging, log)
     api = Api(sources.asking, sources.changes, openapi.encoded)
     packed = Middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)  # it lets event streams be
     app = Starlette(
@@ -164,17 +171,21 @@ class OnBus:
         return held.sequence if held else 0
 
 
+def _judging(settings: Settings) -> Judging:
+    return Judging(settings.evaluating.judge, known(settings.recommend.use_cases))
+
+
 @asynccontextmanager
 async def serve(settings: Settings) -> AsyncIterator[Service]:
     """Run the console while the context is open."""
     console = settings.console
     tokens = keys(console)
     async with open_service("console", settings) as service:
-        use_cases = names(settings)
+        judging = _judging(settings)
 
         async def take_on(changed: Settings) -> None:
-            nonlocal use_cases
-            use_cases = names(changed)
+            nonlocal judging
+            judging = _judging(changed)
 
         changes = Changes()
         asking = Asking(service.bus.connection)
@@ -183,10 +194,16 @@ async def serve(settings: Settings) -> AsyncIterator[Service]:
             asking=asking,
             changes=changes,
             clock=service.clock,
-            use_cases=lambda: use_cases,
+            use_cases=lambda: list(judging.use_cases),
         )
         guard = application(
-            sources, service.bus.publisher.enqueue, OnBus(service), console, tokens, service.log
+            sources,
+            service.bus.publisher.enqueue,
+            OnBus(service),
+            lambda: judging,
+            console,
+            tokens,
+            service.log,
         )
         service.on_reload(take_on)
         webhooks = Webhooks(service.bus)

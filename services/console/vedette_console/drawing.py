@@ -150,8 +150,8 @@ def _dot(dot: Dot, x: float, y_of: Scale) -> Markup:
     kind = "best" if dot.best else "measured" if dot.measured else "expected"
     interval = Markup("")
     if dot.low is not None and dot.high is not None:
-        line = Markup('<path d="M{:.1f} {:.1f}V{:.1f}" class="interval"/>')
-        interval = line.format(x, y_of(dot.low), y_of(dot.high))
+        line = Markup('<path d="M{:.1f} {:.1f}V{:.1f}" class="interval{}"/>')
+        interval = line.format(x, y_of(dot.low), y_of(dot.high), "" if dot.measured else " guessed")
     title = f"{shown_name(dot.name)}: {percent(dot.y)} at {number(dot.x, 2)}"
     circle = Markup('<circle cx="{:.1f}" cy="{:.1f}" r="5" class="{}"><title>{}</title></circle>')
     return interval + circle.format(x, y_of(dot.y), kind, title)

@@ -25,7 +25,18 @@ from vedette_console.access import SESSION_S, Caller
 from vedette_console.addresses import dated, path_of, written
 from vedette_console.changes import Listener
 from vedette_console.guard import FORM_TOKEN, Guard, here, path_in
-from vedette_console.screens import compare, defining, endpoints, happened, model, models, now, why, working
+from vedette_console.screens import (
+    compare,
+    defining,
+    endpoints,
+    happened,
+    judging,
+    model,
+    models,
+    now,
+    why,
+    working,
+)
 from vedette_console.screens.context import Fresh, Sources, View
 
 Screen = Callable[[View], Awaitable[dict[str, Any]]]
@@ -48,9 +59,15 @@ class Pages:
     guard: Guard
 
     def __init__(
-        self, sources: Sources, enqueue: endpoints.Enqueue, definer: defining.Definer, log: Any
+        self,
+        sources: Sources,
+        enqueue: endpoints.Enqueue,
+        definer: defining.Definer,
+        judging: Callable[[], judging.Judging],
+        log: Any,
     ) -> None:
         self._sources = sources
+        self._judging = judging
         self._definer = definer
         self._enqueue = enqueue
         self._log = log
@@ -74,6 +91,12 @@ class Pages:
                 "/define", "define", lambda view: defining.define(self._sources, self._definer, view)
             ),
             Route("/define", self._define, methods=["POST"]),
+            self._screen(
+                "/judge/{use_case}",
+                "judge",
+                lambda view: judging.judge(self._sources, self._judging(), view),
+            ),
+            Route("/judge/{use_case}", self._judge, methods=["POST"]),
             self._screen("/jobs", "jobs", self._jobs),
             self._screen("/changes", "changes", lambda view: happened.changes(self._sources, view)),
             Route("/series/{model:path}", self._series),
@@ -192,6 +215,16 @@ class Pages:
             return self._problem(request, RequestError(code="not_allowed", message=message), 403)
         await defining.submit(self._sources, self._definer, form)
         return RedirectResponse("/endpoints", status_code=303)
+
+    async def _judge(self, request: Request) -> Response:
+        form = await _form(request)
+        caller: Caller = request.state.caller
+        if not caller.may_act or not self.guard.may_submit(request, form.get(FORM_TOKEN)):
+            message = "log in with the operator's token to have a judge compare texts"
+            return self._problem(request, RequestError(code="not_allowed", message=message), 403)
+        use_case = request.path_params["use_case"]
+        await judging.begin(self._sources, self._judging(), self._enqueue, use_case)
+        return RedirectResponse(f"/judge/{use_case}", status_code=303)
 
     async def _login(self, request: Request) -> Response:
         to = request.query_params.get("to", "/")

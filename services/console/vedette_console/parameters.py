@@ -54,15 +54,16 @@ def query(pairs: Pairs) -> str:
 
 
 def as_command(use_case: str, asked: RecommendRequest) -> str:
-    """Return the `vedette explain` command that asks the same, but for weights: the command line has none."""
+    """Return the `vedette recommend` command that asks the same."""
     plain = _plain(asked)
-    words = ["vedette", "explain", use_case]
+    words = ["vedette", "recommend", use_case]
     for constraint in (_CAPABILITIES, *CONSTRAINTS):
         value = {**plain, **plain.get("constraints", {})}.get(constraint.name)
         for one in value if isinstance(value, list) else () if value is None else (value,):
             words += [constraint.option, _text(one)]
-    for bound, value in plain.get("bounds", {}).items():
-        words += ["--bound", f"{bound}={_text(value)}"]
+    for table, option in (("weights", "--weight"), ("bounds", "--bound")):
+        for name, value in plain.get(table, {}).items():
+            words += [option, f"{name}={_text(value)}"]
     for name in ("risk", "limit"):
         if name in plain:
             words += [f"--{name}", _text(plain[name])]

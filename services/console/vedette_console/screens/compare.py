@@ -7,14 +7,8 @@ from msgspec import Struct
 
 from vedette.errors import NoAnswer, RequestError
 from vedette.messages.parameters import request_from
-from vedette.messages.queries import (
-    Contribution,
-    ModelView,
-    Recommendation,
-    RecommendRequest,
-)
+from vedette.messages.queries import ModelView, Recommendation, RecommendRequest
 from vedette.text.shown import shown
-from vedette.types import Score
 from vedette_console import drawing, parameters
 from vedette_console.drawing import Dot
 from vedette_console.screens import past
@@ -32,6 +26,7 @@ class Point(Struct, frozen=True, kw_only=True):
     quality: float
     low: float | None
     high: float | None
+    measured: bool
     x: float | None
     note: str
     beside: bool  # whether it is one of those side by side
@@ -67,7 +62,7 @@ async def compare(sources: Sources, view: View) -> dict[str, object]:
             y=one.quality,
             low=one.low,
             high=one.high,
-            measured=one.low is not None,
+            measured=one.measured,
             best=one.one.model == best,
         )
         for one in points
@@ -119,28 +114,21 @@ class _Links:
 
 
 def point(one: Recommendation, axis: str, links: _Links) -> Point:
-    """Return where *one* stands: its quality with the interval of its answers, and its speed or price."""
+    """Return where *one* stands: its quality with its interval, and its speed or price."""
     parts = {part.signal: part for part in one.contributions}
     quality, other = parts["quality"], parts["speed" if axis == "speed" else "price"]
-    low, high = interval(quality)
     name = str(one.model)
     return Point(
         one=one,
         quality=quality.utility,
-        low=low,
-        high=high,
+        low=quality.low,
+        high=quality.high,
+        measured=quality.raw is not None,
         x=other.raw,
         note=quality.note,
         beside=name in links.chosen,
         link=links.toggled(name),
     )
-
-
-def interval(quality: Contribution) -> tuple[float | None, float | None]:
-    """Return the 95 % interval of the rate of right answers, or None twice where nothing was asked."""
-    if quality.raw is None or not quality.n:
-        return None, None
-    return Score(successes=round(quality.raw * quality.n), trials=quality.n, suite="").interval
 
 
 async def side_by_side(sources: Sources, view: View, links: _Links) -> list[Beside]:

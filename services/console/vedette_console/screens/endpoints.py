@@ -1,7 +1,7 @@
 """*Endpoints*: how each endpoint does, what it may be asked, its jobs, and those that an operator starts."""
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import uuid4
@@ -109,35 +109,53 @@ async def request_job(sources: Sources, enqueue: Enqueue, kind: str, target: str
             code="unknown_job", message=f"no job {kind!r}; {nearest(kind, list(JOBS))}", field="kind"
         )
     reply = await sources.asking.ask("endpoints.list", EndpointsReply)
-    groups = {one.endpoint: one.group for one in reply.endpoints}
-    models: list[ModelRef | None]
-    if target in groups:
-        endpoint, models = target, [None]
+    if any(one.endpoint == target for one in reply.endpoints):
         if kind in ("benchmark", "evaluate"):
-            models = [*await _models_of(sources, target)]
+            targets = [Target(model=one) for one in await _models_of(sources, target)]
+        else:
+            targets = [Target(endpoint=target)]
     else:
         ref = reference(target, field="target")
         (view,) = (await sources.asking.ask("models.get", ModelsReply, {"model": str(ref)})).models
-        endpoint, models = view.model.endpoint, [view.model]
+        targets = [Target(model=view.model)]
+    return await enqueued(sources, enqueue, JOBS[kind], targets)
+
+
+class Target(Struct, frozen=True, kw_only=True):
+    """What a job is for: an endpoint, or a model; with the suites and the pool of that job."""
+
+    endpoint: str = ""
+    model: ModelRef | None = None
+    suites: tuple[str, ...] = ()
+    pool: tuple[ModelRef, ...] = ()
+
+
+async def enqueued(sources: Sources, enqueue: Enqueue, kind: JobKind, targets: Sequence[Target]) -> list[Job]:
+    """Queue a job of *kind* for each of *targets*, and show it as queued. Raises RequestError."""
+    reply = await sources.asking.ask("endpoints.list", EndpointsReply)
+    groups = {one.endpoint: one.group for one in reply.endpoints}
+    now = sources.clock.now()
+    jobs = []
+    for one in targets:
+        endpoint = one.model.endpoint if one.model else one.endpoint
         if endpoint not in groups:
             raise RequestError(
                 code="unknown_target", message=f"{endpoint} is not configured any more", field="target"
             )
-    now = sources.clock.now()
-    queued = [
-        await enqueue(
+        jobs.append(
             Job(
-                id=ids.derive(now, kind, str(one or endpoint), "manual", uuid4().hex),
+                id=ids.derive(now, kind, str(one.model or endpoint), "manual", uuid4().hex),
                 at=now,
-                kind=JOBS[kind],
+                kind=kind,
                 group=groups[endpoint],
                 endpoint=endpoint,
-                model=one,
+                model=one.model,
                 cause="manual",
+                suites=one.suites,
+                pool=one.pool,
             )
         )
-        for one in models
-    ]
+    queued = [await enqueue(job) for job in jobs]
     for job in queued:
         if job.id not in sources.changes.jobs:
             message = f"{job.kind} {job.model or job.endpoint}"

@@ -16,6 +16,7 @@ from vedette_console.screens.context import Sources, View, gathered
 
 KINDS: Final = get_args(Kind)
 _MAX_SHOWN: Final = 200
+_MAX_NAMED: Final = 5
 
 
 async def changes(sources: Sources, view: View) -> dict[str, object]:
@@ -121,14 +122,16 @@ def _difference(before: ModelView, after: ModelView) -> str:
 
 
 def summary(recent: Sequence[Change]) -> list[str]:
-    """Return a summary of *recent* changes (the newest first): counts, and which winners are others than a day ago."""
+    """Return a summary of *recent* changes (the newest first): counts, which winners are others than a day ago, and why."""
     counts = Counter(one.kind for one in recent)
     lines = []
     told = [f"{counts[kind]} {kind}" for kind in ("found", "changed", "lost", "regressed") if counts[kind]]
     if told:
         lines.append(f"Models: {', '.join(told)}.")
     if counts["endpoint"]:
-        lines.append(f"Endpoints became reachable or unreachable {times(counts['endpoint'])}.")
+        which = sorted({one.endpoint for one in recent if one.endpoint})
+        named = ", ".join(which[:_MAX_NAMED]) + (" and others" if len(which) > _MAX_NAMED else "")
+        lines.append(f"Endpoints became reachable or unreachable {times(counts['endpoint'])}: {named}.")
     return lines + _winners([one.event for one in recent if isinstance(one.event, AnswerChanged)])
 
 
@@ -139,13 +142,24 @@ def _winners(changed: Sequence[AnswerChanged]) -> list[str]:
         by_use_case.setdefault(one.use_case, []).append(one)
     first = [use_case for use_case, some in sorted(by_use_case.items()) if some[-1].before is None]
     lines = [f"First winner: {', '.join(first)}."] if first else []
-    for use_case, (*later, oldest) in sorted(by_use_case.items()):
-        before, now = oldest.before, (later[0] if later else oldest).model
+    for use_case, some in sorted(by_use_case.items()):
+        before, last = some[-1].before, some[0]
         if before is None:
             continue
-        changes = f" in {len(later) + 1} changes" if later else ""
-        if now == before:
-            lines.append(f"{use_case}: {_named(now)} is best again{changes}.")
+        changes = f" in {len(some)} changes" if len(some) > 1 else ""
+        if last.model == before:
+            lines.append(f"{use_case}: {_named(last.model)} is best again{changes}{_why(last)}.")
         else:
-            lines.append(f"{use_case}: from {_named(before)} to {_named(now)}{changes}.")
+            lines.append(f"{use_case}: from {_named(before)} to {_named(last.model)}{changes}{_why(last)}.")
     return lines
+
+
+def _why(last: AnswerChanged) -> str:
+    """Return why the *last* change of a winner was, for the end of a sentence."""
+    if last.renamed:
+        return ": its endpoint was renamed"
+    if last.reason in ("gone", "none") and last.before is not None:
+        return f": {_named(last.before)} is no candidate any more"
+    if last.margin is not None and last.before is not None:
+        return f": {last.margin:.1f} points ahead of {_named(last.before)}"
+    return ""

@@ -1,5 +1,7 @@
 """*Model*: one model whole, with its history, its evidence and its wrong answers."""
 
+import math
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,13 +15,15 @@ from vedette.messages.queries import (
     ModelView,
     PerformanceHistory,
 )
-from vedette.types import Figure, ModelRef
+from vedette.types import Figure, ModelRef, Reported
 from vedette_console import drawing
 from vedette_console.changes import KEPT_FOR
 from vedette_console.screens import past, working
 from vedette_console.screens.context import Sources, View
 
 DAYS: Final = 30
+PROMPT_TOKENS: Final = 1000  # of a call whose price is shown
+OUTPUT_TOKENS: Final = 500
 # Shown elsewhere on the page, or of no use to people.
 _NOT_FACTS: Final = frozenset(
     {
@@ -45,6 +49,16 @@ _FIGURES: Final = (
     ("texts_per_s", "texts/s"),
     ("server_output_tps", "output tokens/s by its server"),
 )
+
+
+class Reports(Struct, frozen=True, kw_only=True):
+    """Outcome reports of callers: how many calls count, which share succeeded, failures by outcome, geometric means."""
+
+    calls: float
+    succeeded: float | None
+    failures: Sequence[tuple[str, float]]
+    ttft_ms: float | None
+    output_tps: float | None
 
 
 class Fact(Struct, frozen=True):
@@ -74,9 +88,13 @@ async def model(sources: Sources, view: View) -> dict[str, object]:
         if up
         else "",
         "fast": fast,
+        "reports": reports(one.reported) if one.reported else None,
+        "call_usd": call_usd(one),
         "changes": [change for change in recent if change.model == one.model][:20],
         "wins": [name for name, changed in sorted(winners.items()) if changed.model == one.model],
         "days": DAYS,
+        "prompt_tokens": PROMPT_TOKENS,
+        "output_tokens": OUTPUT_TOKENS,
         "as_of": reply.as_of,
         **working.jobs(sources, model=str(one.model)),
     }
@@ -120,6 +138,25 @@ def figures(one: ModelView) -> list[tuple[str, Figure]]:
     if measured is None:
         return []
     return [(name, figure) for key, name in _FIGURES if (figure := getattr(measured, key)) is not None]
+
+
+def reports(told: Reported) -> Reports:
+    """Return what callers report, in figures that people read."""
+    return Reports(
+        calls=told.calls,
+        succeeded=told.succeeded / told.calls if told.calls else None,
+        failures=sorted(told.failures.items()),
+        ttft_ms=math.exp(told.ttft_log_sum / told.ttft_n) if told.ttft_n else None,
+        output_tps=math.exp(told.output_tps_log_sum / told.output_tps_n) if told.output_tps_n else None,
+    )
+
+
+def call_usd(one: ModelView) -> float | None:
+    """Return what a call of PROMPT_TOKENS and OUTPUT_TOKENS costs (USD), or None where no price is known."""
+    price = one.info.price
+    if price is None:
+        return None
+    return (PROMPT_TOKENS * price.input_usd_per_mtok + OUTPUT_TOKENS * price.output_usd_per_mtok) / 1e6
 
 
 async def series(sources: Sources, view: View) -> dict[str, object]:

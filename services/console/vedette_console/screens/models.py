@@ -1,6 +1,6 @@
 """*Models*: the fleet as a table that sorts, filters and pages; the bars of a page are read after it is shown."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -8,7 +8,7 @@ from markupsafe import Markup
 from msgspec import Struct
 
 from vedette.errors import NoAnswer
-from vedette.messages.parameters import request_from
+from vedette.messages.parameters import Pairs, request_from
 from vedette.messages.queries import (
     AvailabilityHistory,
     EndpointsReply,
@@ -21,12 +21,26 @@ from vedette.text.shown import shown_name
 from vedette.types import Capability, ModelRef, SortKey, Status
 from vedette_console import drawing, parameters
 from vedette_console.screens import past
+from vedette_console.screens.constraining import FORM, LABELS
 from vedette_console.screens.context import Fresh, Sources, View, gathered
 
 ROWS: Final = 50
 DAYS: Final = 30
 _MAX_DIGITS: Final = 9
 _FIGURES: Final = 24  # points of a sparkline
+_IN_FORM: Final = frozenset(
+    {"text", "endpoint", "status", "capabilities", "sort", "descending", "locality", *LABELS}
+)
+# By which figure a column of the table sorts.
+_COLUMNS: Final = (
+    ("model", SortKey.NAME),
+    ("size", SortKey.PARAMETERS),
+    ("context", SortKey.CONTEXT),
+    ("up 24 h", SortKey.UPTIME),
+    ("tokens/s", SortKey.OUTPUT_TPS),
+    ("TTFT", SortKey.TTFT_MS),
+)
+_FALLING: Final = frozenset({SortKey.PARAMETERS, SortKey.CONTEXT, SortKey.UPTIME, SortKey.OUTPUT_TPS})
 
 
 class Bars(Struct, frozen=True):
@@ -35,6 +49,14 @@ class Bars(Struct, frozen=True):
     uptime: Markup
     output_tps: Markup
     ttft_ms: Markup
+
+
+class Column(Struct, frozen=True, kw_only=True):
+    """A column that sorts: the address of the page sorted by it, and how it is sorted now, as aria-sort says it."""
+
+    title: str
+    link: str
+    sorted: str
 
 
 class Line(Struct, frozen=True, kw_only=True):
@@ -49,23 +71,29 @@ async def models(sources: Sources, fresh: Fresh, view: View) -> dict[str, object
     """Return the values of the page."""
     number = _page(view.get("page", "1"))
     pairs = view.without("page", "bars", "group", "at")
-    given = {"limit": ROWS, "offset": ROWS * (number - 1)}
+    given = {"limit": ROWS, "offset": ROWS * (number - 1), "distinct": bool(view.get("group"))}
     asked = request_from(ModelsRequest, pairs, given)
     reply, unknown = await past.models(sources, asked, view.at)
     endpoints = await sources.asking.ask("endpoints.list", EndpointsReply)
     shown = reply.models[:ROWS]
     bars = await _bars(sources, fresh, shown, view.at) if view.get("bars") else {}
-    kept = parameters.pairs_of(asked, leave_out=("limit", "offset"))
-    kept += [(name, view.get(name)) for name in ("group", "at") if view.get(name)]
+    limits = parameters.pairs_of(asked, leave_out=("limit", "offset", "distinct"))
+    kept = limits + [(name, view.get(name)) for name in ("group", "at") if view.get(name)]
     return {
         "at": view.at,
         "unknown": unknown,
-        "lines": _lines(shown, bars, grouped=bool(view.get("group"))),
+        "lines": _lines(shown, bars),
         "reply": reply,
         "page": number,
         "pages": max(1, -(-reply.total // ROWS)),
         "first": ROWS * (number - 1) + 1,
         "kept": kept,
+        "form": FORM,
+        "labels": LABELS,
+        "given": dict(limits),
+        "limited": any(name in LABELS or name == "locality" for name, _ in limits),
+        "others": [(name, value) for name, value in limits if name not in _IN_FORM],
+        "columns": {one.title: one for one in _columns(kept, asked)},
         "asked": asked,
         "grouped": bool(view.get("group")),
         "has_bars": bool(view.get("bars")),
@@ -78,19 +106,31 @@ async def models(sources: Sources, fresh: Fresh, view: View) -> dict[str, object
     }
 
 
+def _columns(kept: Pairs, asked: ModelsRequest) -> Iterator[Column]:
+    """Yield the columns that sort. The one that the table is sorted by turns it round."""
+    others = [(name, value) for name, value in kept if name not in ("sort", "descending")]
+    for title, key in _COLUMNS:
+        is_sorted = asked.sort is key
+        falling = not asked.descending if is_sorted else key in _FALLING
+        pairs = [*others, ("sort", str(key)), *([("descending", "true")] if falling else [])]
+        yield Column(
+            title=title,
+            link=f"/models{parameters.query(pairs)}",
+            sorted=("descending" if asked.descending else "ascending") if is_sorted else "",
+        )
+
+
 def _page(text: str) -> int:
     """Return the number of the page that *text* names; the first where it names none."""
     return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < _MAX_DIGITS else 1
 
 
-def _lines(views: Sequence[ModelView], bars: dict[ModelRef, Bars], *, grouped: bool) -> list[Line]:
+def _lines(views: Sequence[ModelView], bars: dict[ModelRef, Bars]) -> list[Line]:
     seen: set[ModelRef] = set()
     found = []
     for one in views:
-        again = bool(seen & set(one.same_weights))
+        found.append(Line(view=one, bars=bars.get(one.model), again=bool(seen & set(one.same_weights))))
         seen.add(one.model)
-        if not (grouped and again):
-            found.append(Line(view=one, bars=bars.get(one.model), again=again))
     return found
 
 

@@ -20,6 +20,7 @@ from vedette.text.figures import counted, plural
 from vedette.types import Outcome, Status
 from vedette_console.addresses import path_of
 from vedette_console.changes import KEPT_FOR
+from vedette_console.scored import score_interval
 from vedette_console.screens import past, working
 from vedette_console.screens.context import Sources, View, gathered
 
@@ -36,10 +37,11 @@ _MAX_ATTENTION = 12
 
 
 class Card(Struct, frozen=True, kw_only=True):
-    """One use case: the winner, how far ahead it is, since when, why, and the fallbacks."""
+    """One use case: the winner, its score and its interval, how far ahead it is, since when, why, and fallbacks."""
 
     use_case: str
     best: Recommendation | None
+    interval: tuple[float, float] | None
     fallbacks: tuple[Recommendation, ...]
     margin: float | None
     since: datetime | None
@@ -112,6 +114,7 @@ def card(reply: ExplainReply, winners: Mapping[str, AnswerChanged]) -> Card:
     return Card(
         use_case=reply.use_case,
         best=best,
+        interval=score_interval(best) if best else None,
         fallbacks=fallbacks,
         margin=best.score - fallbacks[0].score if best and fallbacks else None,
         since=changed.at if best and changed and changed.model == best.model else None,

@@ -7,26 +7,20 @@ from typing import Final, get_args
 import msgspec
 from msgspec import Struct
 
+from vedette.endpoints.judging import SERIES
 from vedette.errors import RequestError
-from vedette.messages.constraints import CONSTRAINTS
 from vedette.messages.parameters import request_from
 from vedette.messages.queries import Recommendation, RecommendRequest
 from vedette.types import Signal
 from vedette_console import drawing, parameters
 from vedette_console.drawing import Segment
+from vedette_console.scored import score_interval
 from vedette_console.screens import past
+from vedette_console.screens.constraining import FORM, LABELS
 from vedette_console.screens.context import Sources, View
 
 SIGNALS: Final[tuple[Signal, ...]] = get_args(Signal)
 _SHOWN: Final = 10
-# Constraints that the form has; all others work in the address as well.
-FORM: Final = {
-    "min_context_tokens": "context, at least (tokens)",
-    "max_ttft_ms": "TTFT, at most (ms)",
-    "min_output_tps": "speed, at least (tokens/s)",
-    "max_price_usd_per_mtok": "price, at most (USD per million tokens)",
-    "min_uptime_24h": "uptime of 24 h, at least (0 to 1)",
-}
 
 
 class Row(Struct, frozen=True, kw_only=True):
@@ -34,6 +28,7 @@ class Row(Struct, frozen=True, kw_only=True):
 
     one: Recommendation
     bar: str
+    interval: tuple[float, float] | None
 
 
 async def why(sources: Sources, view: View) -> dict[str, object]:
@@ -46,17 +41,21 @@ async def why(sources: Sources, view: View) -> dict[str, object]:
     kept = parameters.pairs_of(asked, leave_out=("use_case",))
     return {
         "use_case": use_case,
+        "judges": use_case in SERIES,
         "reply": reply,
-        "rows": [Row(one=one, bar=bar(one, 100.0)) for one in reply.recommendations],
+        "rows": [
+            Row(one=one, bar=bar(one, 100.0), interval=score_interval(one)) for one in reply.recommendations
+        ],
         "unknown": unknown,
         "at": view.at,
         "signals": SIGNALS,
         "sliders": {signal: round(100 * share) for signal, share in reply.weights.items()},
-        "form": [one for one in CONSTRAINTS if one.name in FORM],
-        "labels": FORM,
+        "form": FORM,
+        "labels": LABELS,
         "given": dict(kept),
         "others": [(name, value) for name, value in kept if not _in_form(name)],
         "link": parameters.query(view.without()),
+        "page": f"/why/{use_case}{parameters.query(view.without())}",
         "command": parameters.as_command(use_case, asked)
         + (f" --at {view.at.isoformat()}" if view.at else ""),
         "python": parameters.as_python(use_case, asked),
@@ -72,7 +71,7 @@ def _address(use_case: str, pairs: list[tuple[str, str]], at: datetime | None) -
 
 
 def _in_form(name: str) -> bool:
-    return name in (*FORM, "locality", "risk", "capabilities") or name.startswith("weights.")
+    return name in (*LABELS, "locality", "risk", "capabilities") or name.startswith("weights.")
 
 
 def weights_as_shares(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -7,20 +7,28 @@ const SOON_MS = 150;
 // Live: the server says which kind of thing happened; each part of the page that shows such things asks again.
 
 const waiting = new Map(); // element → timer
-const asked = new WeakMap(); // element → when it asked last
+const asked = new Map(); // address → when it was asked last: an element may be replaced by what it asks for
 
 function refresh(element) {
   if (waiting.has(element) || !element.isConnected) return;
-  const every = Number(element.dataset.every || 1000);
-  const since = Date.now() - (asked.get(element) || 0);
+  const address = element.getAttribute("hx-get");
+  const every = Number(element.dataset.every || 1000) - SOON_MS; // what is shown is a second old at most
+  const since = Date.now() - (asked.get(address) || 0);
   const wait = Math.max(SOON_MS, every - since);
   waiting.set(element, setTimeout(() => {
     waiting.delete(element);
-    if (!element.isConnected || document.hidden) return;
-    if (element.contains(document.activeElement) && document.activeElement.matches("input, select, textarea")) return;
-    asked.set(element, Date.now());
+    if (!element.isConnected || document.hidden || inUse(element)) return;
+    asked.set(address, Date.now());
     htmx.trigger(element, "refresh");
   }, wait));
+}
+
+// Somebody types there, or selects text to copy: the next event asks again.
+function inUse(element) {
+  const at = document.activeElement;
+  if (element.contains(at) && at.matches("input, select, textarea")) return true;
+  const selected = getSelection();
+  return !selected.isCollapsed && element.contains(selected.anchorNode);
 }
 
 function refreshAll(kind) {
@@ -52,18 +60,45 @@ function listen() {
   }
 }
 
-// What is open stays open when its part of the page is asked for again.
+// What is open, scrolled or has the focus stays so when its part of the page is asked for again.
 
-let open = new Set();
-const nameOf = (details) => details.querySelector("summary").textContent;
+const KEPT = "details, .scroll, pre, a, button, summary";
+function nameOf(one) {
+  const of = one.matches("summary") ? one.parentElement : one;
+  const said = one.getAttribute("href") || one.getAttribute("aria-label") || (one.querySelector("summary") || one).textContent;
+  return `${one.tagName} ${of.dataset.key || said}`;
+}
+
+// Return a map from the name of each element that may be kept, and its place among those of that name, to it.
+function named(root) {
+  const found = new Map(), seen = new Map();
+  for (const one of root.querySelectorAll(KEPT)) {
+    const name = nameOf(one), place = seen.get(name) || 0;
+    seen.set(name, place + 1);
+    found.set(`${place} ${name}`, one);
+  }
+  return found;
+}
+
+let kept = new Map();
 document.addEventListener("htmx:beforeSwap", (event) => {
-  open = new Set([...event.target.querySelectorAll("details[open]")].map(nameOf));
+  kept = new Map();
+  for (const [name, one] of named(event.detail.target)) {
+    const state = { left: one.scrollLeft, top: one.scrollTop, open: one.open, focus: one === document.activeElement };
+    if (one.matches("details") || state.left || state.top || state.focus) kept.set(name, state);
+  }
 });
 document.addEventListener("htmx:afterSwap", (event) => {
-  for (const details of event.target.querySelectorAll("details")) {
-    if (open.has(nameOf(details))) details.open = true;
+  const root = event.detail.target;
+  complete(root);
+  if (!kept.size) return;
+  for (const [name, one] of named(root)) {
+    const state = kept.get(name);
+    if (!state) continue;
+    if (one.matches("details")) one.open = state.open;
+    one.scrollTo(state.left, state.top);
+    if (state.focus) one.focus({ preventScroll: true });
   }
-  complete(event.target);
 });
 
 // An address holds what was chosen, and nothing empty.
@@ -129,20 +164,26 @@ function drawAll() {
 function complete(root) {
   if (innerWidth > 700) for (const details of root.querySelectorAll("[data-wide]")) details.open = true;
   for (const pre of root.querySelectorAll("[data-origin]")) {
-    if (!pre.textContent.includes("://")) pre.textContent = pre.textContent.replace('"/', `"${location.origin}/`);
+    if (!pre.textContent.includes("://")) pre.textContent = pre.textContent.replace(/(^|")\//, `$1${location.origin}/`);
   }
-  for (const box of root.querySelectorAll("pre")) {
-    if (box.nextElementSibling?.matches("button.copy") || !navigator.clipboard) continue;
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "copy";
-    button.textContent = "Copy";
-    button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(box.textContent);
-      button.textContent = "Copied";
-    });
-    box.after(button);
+  if (!navigator.clipboard) return;
+  for (const box of root.querySelectorAll("pre")) offer(box, "Copy", () => box.textContent);
+  for (const link of root.querySelectorAll("[data-copied]")) {
+    offer(link, link.dataset.copied, async () => (await fetch(link.href)).text());
   }
+}
+
+function offer(after, label, text) {
+  if (after.nextElementSibling?.matches("button.copy")) return;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "copy";
+  button.textContent = label;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(await text());
+    button.textContent = "Copied";
+  });
+  after.after(button);
 }
 
 document.addEventListener("input", (event) => {

@@ -1,0 +1,18 @@
+"""The interval of a score. Pure."""
+
+import math
+
+from vedette.messages.queries import Recommendation
+
+
+def score_interval(one: Recommendation) -> tuple[float, float] | None:
+    """Return the 95 % interval of the score of *one*, by what is known of its quality: other signals stay as they are.
+
+    None where *one* has no contributions, or where a user rated it.
+    """
+    for part in one.contributions:
+        if part.signal == "quality" and part.low is not None and part.high is not None:
+            points = 100.0 * part.weight * math.prod(one.multipliers.values())
+            low, high = (one.score + points * (end - part.utility) for end in (part.low, part.high))
+            return max(0.0, low), min(100.0, high)
+    return None
