@@ -113,6 +113,7 @@ _SKILLS = (
     Capability.SUMMARISATION,
     Capability.EXTRACTION,
 )
+_SERVERS = {"gpu": "vllm", "openai": None}
 _RATE = {"gpu": 900.0, "attic": 160.0, "laptop": 90.0}  # billions of parameters times tokens per second
 
 
@@ -141,8 +142,8 @@ def _observed(name: str) -> EndpointObserved:
         outcome=outcome,
         latency_ms=12.0,
         detail="connection refused" if outcome is Outcome.REFUSED else None,
-        server="vllm" if name == "gpu" else "ollama",
-        server_version="0.12.11",
+        server=_SERVERS.get(name, "ollama"),
+        server_version=None if name == "openai" else "0.12.11",
     )
     return EndpointObserved(id=ids.derive(EPOCH, "observed", name), at=EPOCH, endpoint=name, state=state)
 

@@ -86,7 +86,9 @@ async def test_now_says_what_needs_attention(rig: Rig) -> None:
     text = await page(rig, "/")
     assert "connection refused" in text
     assert "start the server" in text
-    assert "openai: 3 models are not measured" in text
+    assert ">3 models behind openai are not measured<" in text
+    assert "set measure = true or a budget" in text
+    assert "unreachable: laptop/" not in text  # said of their endpoint already
     assert "were never evaluated" in text
 
 

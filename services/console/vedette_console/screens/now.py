@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Final
 
 from msgspec import Struct
 
 from vedette.client.waiting import NOUNS
+from vedette.messages.constraints import Constraints
 from vedette.messages.events import AnswerChanged
 from vedette.messages.queries import (
     EndpointsReply,
@@ -24,16 +26,19 @@ from vedette_console.scored import score_interval
 from vedette_console.screens import past, working
 from vedette_console.screens.context import Sources, View, gathered
 
-_DOWN = (
-    Status.UNREACHABLE,
-    Status.DEGRADED,
-    Status.NOT_FOUND,
-    Status.AUTH_FAILED,
-    Status.RATE_LIMITED,
-    Status.UNSUPPORTED,
-)
-_MAX_NAMED = 3
-_MAX_ATTENTION = 12
+# What a model needs attention for while its endpoint answers, and what to do.
+_DOWN: Final = {
+    Status.UNREACHABLE: "their endpoint answers, they do not: the page of a model shows its last failure",
+    Status.DEGRADED: "some of their calls fail: the page of a model shows its last failure",
+    Status.NOT_FOUND: 'their server has them no more: "vedette discover" lists its models again',
+    Status.AUTH_FAILED: "the key may not use them: check api_key of their endpoint",
+    Status.RATE_LIMITED: "their service refuses more calls for now: they are probed again later",
+    Status.UNSUPPORTED: "their server cannot answer such calls: the page of a model shows its last failure",
+}
+_MAX_NAMES: Final = 256  # of endpoints, in one constraint
+_MAX_NAMED: Final = 3
+_MAX_ATTENTION: Final = 12
+_FIRST: Final = 3  # of them that are shown at once
 
 
 class Card(Struct, frozen=True, kw_only=True):
@@ -88,19 +93,20 @@ async def now(sources: Sources, view: View) -> dict[str, object]:
         endpoints=len(endpoints.endpoints) if endpoints else None,
         reachable=sum(1 for one in endpoints.endpoints if _answers(one)) if endpoints else None,
     )
-    attention = [
+    attention = worst_first(
         *(of_endpoints(endpoints.endpoints) if endpoints else ()),
-        *await _of_models(sources, counts.statuses, at),
+        *await _of_models(sources, counts.statuses, at, _answering(endpoints)),
         *(_regressed(sources) if at is None else ()),
         *(_unevaluated(fleet, is_running=_evaluates(sources)) if at is None else ()),
-    ]
+    )
     winners = sources.changes.winners if at is None else {}
     return {
         "at": at,
         "unknown": unknown,
         "cards": [card(reply, winners) for reply, _ in explained],
         "fleet": fleet,
-        "attention": attention[:_MAX_ATTENTION],
+        "attention": attention[:_FIRST],
+        "attention_later": attention[_FIRST:_MAX_ATTENTION],
         "attention_more": max(0, len(attention) - _MAX_ATTENTION),
         "as_of": models.as_of,
     }
@@ -138,8 +144,8 @@ def of_endpoints(endpoints: Sequence[EndpointView]) -> list[Attention]:
             seen, remedy = advice(one.url, one.state.outcome, one.state.detail, one.state.remedy)
             found.append(Attention(kind="down", what=f"{one.endpoint}: {seen}", remedy=remedy, link=link))
         if one.unmeasured_why:
-            what = f"{one.endpoint}: {counted(one.unmeasured, 'model is', 'models are')} not measured"
-            found.append(Attention(kind="note", what=what, remedy=one.unmeasured_why, link=link))
+            what, _, remedy = one.unmeasured_why.partition(": ")
+            found.append(Attention(kind="note", what=what, remedy=remedy, link=link))
         for name, limit in one.budget.items():
             used = getattr(one.used, name.removesuffix("_per_day"), 0)
             if limit and used >= limit:
@@ -151,22 +157,40 @@ def of_endpoints(endpoints: Sequence[EndpointView]) -> list[Attention]:
                         link=link,
                     )
                 )
+    return found
+
+
+def worst_first(*found: Attention) -> list[Attention]:
+    """Return what was *found*, by how bad it is."""
     return sorted(found, key=lambda one: ("down", "warn", "note").index(one.kind))
 
 
-async def _of_models(sources: Sources, statuses: dict[Status, int], at: datetime | None) -> list[Attention]:
-    found = []
-    for status in _DOWN:
-        if not (n := statuses.get(status, 0)):
+def _answering(reply: EndpointsReply | None) -> Constraints | None:
+    """Return the constraint to endpoints that answer; None for none: what is wrong with the others is said of them."""
+    if reply is None or len(reply.endpoints) > _MAX_NAMES:
+        return Constraints()
+    names = tuple(one.endpoint for one in reply.endpoints if one.state is None or _answers(one))
+    return Constraints(endpoints=names) if names else None
+
+
+async def _of_models(
+    sources: Sources, statuses: dict[Status, int], at: datetime | None, among: Constraints | None
+) -> list[Attention]:
+    found: list[Attention] = []
+    for status, remedy in _DOWN.items():
+        if among is None or not statuses.get(status):
             continue
-        reply, _ = await past.models(sources, ModelsRequest(status=status, limit=_MAX_NAMED), at)
+        asked = ModelsRequest(status=status, limit=_MAX_NAMED, constraints=among)
+        reply, _ = await past.models(sources, asked, at)
+        if not reply.total:
+            continue
         named = ", ".join(str(view.model) for view in reply.models)
-        more = f" and {n - len(reply.models)} more" if n > len(reply.models) else ""
+        more = f" and {reply.total - len(reply.models)} more" if reply.total > len(reply.models) else ""
         found.append(
             Attention(
                 kind="down" if status is Status.UNREACHABLE else "warn",
-                what=f"{n} {status.replace('_', ' ')}: {named}{more}",
-                remedy="the page of a model shows its last failure",
+                what=f"{reply.total} {status.replace('_', ' ')}: {named}{more}",
+                remedy=remedy,
                 link=f"/models?status={status}",
             )
         )
