@@ -14,7 +14,7 @@ import pytest
 from consoles import OPERATOR, Rig, fleet
 from eventually import eventually
 from require import missing
-from samples import lifecycle_event
+from samples import lifecycle_event, probe_event
 from vedette.messages.events import Progress
 from vedette.messages.queries import BestReply, ModelsReply
 from vedette.testing import EPOCH
@@ -33,7 +33,7 @@ SCREENS = {
     "login": "/login",
 }
 # For an operator alone.
-FORMS = {"change": "/define?endpoint=gpu", "add": "/define"}
+FORMS = {"change": "/define?endpoint=gpu", "add": "/define", "judge": "/judge/chat"}
 
 
 @asynccontextmanager
@@ -100,7 +100,7 @@ async def test_every_screen_is_whole(models: int) -> None:
     for use_case in known({}):
         rig.announce(use_case)
     async with rig.served() as url:
-        for scheme, width in (("light", 1280), ("dark", 360)):
+        for scheme, width in (("light", 1280), ("dark", 360), ("light", 3840)):
             size = {"width": width, "height": 800}
             async with opened(url, color_scheme=scheme, viewport=size) as (page, complaints):
                 for name, path in (SCREENS | {"left": "/", "operator": f"/login#{OPERATOR}"} | FORMS).items():
@@ -134,6 +134,30 @@ async def test_now_moves_without_a_reload() -> None:
         rig.changes.progress(measuring(reply.recommendation.model), rig.clock.now())
         await expected(page.locator(".working")).to_contain_text(f"benchmark {now}")
         assert complaints == []
+
+
+async def test_a_page_keeps_what_a_reader_did() -> None:
+    """While it changes by itself: what is open, what has the focus, how far it is scrolled; and what it showed last."""
+    rig = Rig(fleet(30))
+    size = {"width": 390, "height": 800}
+    async with rig.served() as url, opened(url, viewport=size) as (page, _):
+        await page.goto("/models?bars=1")
+        await live(page)
+        link = page.locator("tbody a.model").nth(3)
+        name = await link.inner_text()
+        await link.focus()
+        table = page.locator(".scroll[aria-label=Models]")
+        await table.evaluate("one => one.scrollLeft = 150")
+        rig.asking.away = True
+        rig.hear(probe_event(ModelRef("gpu", "qwen3:8b"), at=EPOCH, job_id="1"))
+        await expected(page.locator("#live")).to_have_text("no reply")
+        await expected(link).to_have_text(name)
+        await table.evaluate("one => one.dataset.old = ''")
+        rig.asking.away = False
+        await expected(page.locator("[data-old]")).to_have_count(0)
+        await expected(page.locator("#live")).to_have_text("live")
+        assert await table.evaluate("one => one.scrollLeft") == 150
+        assert await page.evaluate("document.activeElement.textContent") == name
 
 
 async def test_the_address_keeps_what_was_chosen() -> None:
@@ -171,6 +195,34 @@ async def test_weights_rank_again_at_once() -> None:
         best = "{endpoint}/{name}".format(**reply["recommendations"][0]["model"])
         await expected(page.locator(".ranking .model").first).to_have_text(best)
         assert complaints == []
+
+
+async def test_a_keyboard_is_enough() -> None:
+    """From the winner to its reasons, and to another ranking."""
+    rig = Rig(fleet(30))
+    async with rig.served() as url, opened(url) as (page, complaints):
+        await page.goto("/")
+        await live(page)
+        await tab_to(page, "a[aria-label^='Why ']")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/why/**")
+        await tab_to(page, "input[name='weights.speed']")
+        await page.keyboard.press("End")
+        await page.wait_for_url("**weights.speed=100**")
+        await tab_to(page, ".ranking a.model")
+        assert await page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/models/**")
+        assert complaints == []
+
+
+async def tab_to(page: Any, wanted: str) -> None:
+    """Press the tabulator until an element that matches *wanted* has the focus."""
+    for _ in range(200):
+        await page.keyboard.press("Tab")
+        if await page.evaluate("wanted => document.activeElement.matches(wanted)", wanted):
+            return
+    raise AssertionError(f"no tabulator leads to {wanted}")
 
 
 async def test_models_are_put_side_by_side() -> None:

@@ -118,7 +118,8 @@ async def _history(
 
 def facts(one: ModelView) -> list[Fact]:
     """Return what is known of *one* without a call, and the source of each fact."""
-    told = [
+    told = [Fact("name", str(one.model), "")]
+    told += [
         Fact(field.name.replace("_", " "), value, one.info.sources.get(field.name, ""))
         for field in fields(one.info)
         if field.name not in _NOT_FACTS and (value := getattr(one.info, field.name)) not in (None, (), {})

@@ -3,6 +3,7 @@
 
 const THEME = "vedette-theme";
 const SOON_MS = 150;
+const AGAIN_MS = 1000;
 
 // Live: the server says which kind of thing happened; each part of the page that shows such things asks again.
 
@@ -37,13 +38,18 @@ function refreshAll(kind) {
   }
 }
 
-function listen() {
+// Say at the top of the page how live it is.
+function say(text) {
   const said = document.getElementById("live");
+  said.textContent = text;
+  said.className = text === "live" ? "live on" : "live";
+}
+
+function listen() {
   const source = new EventSource("/live");
   let broken = false;
   source.onopen = () => {
-    said.textContent = "live";
-    said.className = "live on";
+    say("live");
     if (!broken) return;
     broken = false;
     if (document.querySelector("[role=alert]") && !location.pathname.startsWith("/login")) location.reload();
@@ -51,8 +57,7 @@ function listen() {
   };
   source.onerror = () => {
     broken = true;
-    said.textContent = "offline";
-    said.className = "live";
+    say("offline");
     if (source.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
   };
   for (const kind of ["answer", "model", "endpoint", "load", "progress"]) {
@@ -82,6 +87,13 @@ function named(root) {
 
 let kept = new Map();
 document.addEventListener("htmx:beforeSwap", (event) => {
+  const asker = event.detail.requestConfig.elt;
+  if ("live" in asker.dataset && (event.detail.xhr.status === 429 || event.detail.xhr.status >= 500)) {
+    event.detail.shouldSwap = false; // what was shown stays, and is asked for again
+    say("no reply");
+    setTimeout(refresh, AGAIN_MS, asker);
+    return;
+  }
   kept = new Map();
   for (const [name, one] of named(event.detail.target)) {
     const state = { left: one.scrollLeft, top: one.scrollTop, open: one.open, focus: one === document.activeElement };
@@ -90,6 +102,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 });
 document.addEventListener("htmx:afterSwap", (event) => {
   const root = event.detail.target;
+  if (document.getElementById("live").textContent === "no reply") say("live");
   complete(root);
   if (!kept.size) return;
   for (const [name, one] of named(root)) {
@@ -166,6 +179,10 @@ function complete(root) {
   for (const pre of root.querySelectorAll("[data-origin]")) {
     if (!pre.textContent.includes("://")) pre.textContent = pre.textContent.replace(/(^|")\//, `$1${location.origin}/`);
   }
+  for (const time of root.querySelectorAll("time:not([data-here])")) {
+    time.dataset.here = "";
+    time.title += `, ${new Date(time.dateTime).toLocaleString()} here`;
+  }
   if (!navigator.clipboard) return;
   for (const box of root.querySelectorAll("pre")) offer(box, "Copy", () => box.textContent);
   for (const link of root.querySelectorAll("[data-copied]")) {
@@ -208,5 +225,6 @@ paint(stored());
 document.getElementById("theme").addEventListener("click", change);
 complete(document);
 logIn();
+if (document.querySelector("[data-again]")) setTimeout(() => location.reload(), 5 * AGAIN_MS);
 if (!("past" in document.body.dataset)) listen(); // the past does not change
 drawAll();
