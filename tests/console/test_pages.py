@@ -100,6 +100,7 @@ async def test_why_shows_every_point(rig: Rig) -> None:
         for part in one.contributions:
             assert f"<title>{part.signal}: {part.points:.1f} points</title>" in text
     assert "Points are utility" in text
+    assert "call it at <code>http://gpu-box:8000/v1</code> as <code>" in text
     assert re.search(r"measured [\d,]+ times, last \d+ (min|h|d) ago", text)
 
 

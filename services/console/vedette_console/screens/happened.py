@@ -122,7 +122,7 @@ def _difference(before: ModelView, after: ModelView) -> str:
 
 
 def summary(recent: Sequence[Change]) -> list[str]:
-    """Return a summary of *recent* changes (the newest first): counts, which winners are others than before, and why."""
+    """Return a summary of *recent* changes (the newest first): counts, which winners are others now, and why."""
     counts = Counter(one.kind for one in recent)
     lines = []
     told = [f"{counts[kind]} {kind}" for kind in ("found", "changed", "lost", "regressed") if counts[kind]]
