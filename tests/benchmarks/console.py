@@ -1,7 +1,8 @@
 """What pages of the console take: time and bytes of each, beside a page of the same size that says nothing.
 
 The recommender is in the same process: the time of a page holds that of its queries, without NATS. `python -m
-benchmarks.console MODELS` serves such a console, with an event a second, until its standard input ends.
+benchmarks.console MODELS` serves such a console, with an event a second, until its standard input ends; with `bare
+BYTES` a page of that size and nothing else.
 """
 
 import asyncio
@@ -9,7 +10,9 @@ import gzip
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 import httpx
 from rich.console import Console as Screen
@@ -22,21 +25,28 @@ from starlette.routing import Route
 from benchmarks.machine import Cpu, resident_mb
 from consoles import Rig, fleet
 from samples import benchmark_event
+from vedette.runtime import web
 from vedette.testing import EPOCH
 from vedette.types import ModelRef
 
 PATHS = ("/", "/why/chat", "/models", "/models?bars=1", "/models/gpu/qwen3:8b", "/compare", "/endpoints")
 _WARM = 5
+STREAMS, LOOKS = 200, 20
+T = TypeVar("T")
 
 
-def raw(body: bytes) -> httpx.AsyncClient:
-    """Return a client of an application that sends *body*."""
+def _bare(body: bytes) -> Starlette:
+    """Return an application that sends *body*."""
 
     async def page(_: Request) -> Response:
         return Response(body, media_type="text/html")
 
-    app = Starlette(routes=[Route("/", page)])
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://127.0.0.1")
+    return Starlette(routes=[Route("/", page)])
+
+
+def raw(body: bytes) -> httpx.AsyncClient:
+    """Return a client of an application that sends *body*."""
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=_bare(body)), base_url="http://127.0.0.1")
 
 
 async def timed(client: httpx.AsyncClient, path: str) -> float:
@@ -90,30 +100,96 @@ async def serve(models: int) -> None:
             rig.hear(benchmark_event(ModelRef("gpu", "qwen3:8b"), at=EPOCH, tps=90.0 + number % 20))
 
 
-async def opened(models: int, count: int, seconds: float) -> None:
-    """Print what a console uses while *count* pages are open, each asking again at each event."""
+async def serve_bare(size: int) -> None:
+    """Serve a bare page of *size* bytes and print its URL, until standard input ends."""
+    app = _bare(b"x" * size)
+    async with web.listening(app, "127.0.0.1", 0, section="benchmark", closing_s=1) as url:
+        print(url, flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+
+@asynccontextmanager
+async def _served(*what: str) -> AsyncIterator[tuple[str, int]]:
+    """Run this module with the arguments *what*; give its URL and its process."""
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "benchmarks.console", str(models),
+        sys.executable, "-m", "benchmarks.console", *what,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert child.stdin
     assert child.stdout
-    url = (await child.stdout.readline()).decode().strip()
-    empty_mb = resident_mb(child.pid)
-    idle = await _used(child.pid, seconds / 3)
-    asked = [0]
-    async with asyncio.TaskGroup() as group:
-        readers = [group.create_task(_page(url, asked)) for _ in range(count)]
-        used = await _used(child.pid, seconds)
-        for reader in readers:
-            reader.cancel()
-    print(
-        f"{models:,} models, {count} open pages, an event a second: {used:.1%} of a core (without pages {idle:.1%}), "
-        f"{asked[0] / seconds:.0f} pages a second, {resident_mb(child.pid):.0f} MB (at the start {empty_mb:.0f} MB), "
-        "recommender included"
-    )
+    yield (await child.stdout.readline()).decode().strip(), child.pid
     child.stdin.close()
     await child.wait()
+
+
+async def opened(models: int, count: int, seconds: float) -> None:
+    """Print what a console uses while *count* pages are open, each asking again at each event; and a bare server."""
+    async with _served(str(models)) as (url, pid):
+        async with httpx.AsyncClient(base_url=url, timeout=60) as browser:
+            size = len((await browser.get("/", headers={"hx-request": "true"})).content)
+        empty_mb = resident_mb(pid)
+        idle = await _used(pid, seconds / 3)
+        asked = [0]
+        used = await _while([_page(url, asked) for _ in range(count)], _used(pid, seconds))
+        print(
+            f"{models:,} models, {count} open pages, an event a second: {used:.1%} of a core "
+            f"(without pages {idle:.1%}), {asked[0] / seconds:.0f} pages a second, {resident_mb(pid):.0f} MB "
+            f"(at the start {empty_mb:.0f} MB), recommender included"
+        )
+        alone = await _latencies(url)
+        beside = await _while([_never_reads(url) for _ in range(STREAMS)], _latencies(url))
+        print(
+            f"Now, p50 and p95 of {LOOKS} requests: {at(alone, 50):.1f} and {at(alone, 95):.1f} ms; while {STREAMS} "
+            f"event streams are open and never read: {at(beside, 50):.1f} and {at(beside, 95):.1f} ms"
+        )
+    async with _served("bare", str(size)) as (url, pid):
+        asked = [0]
+        used = await _while([_each_second(url, asked) for _ in range(count)], _used(pid, seconds))
+        print(
+            f"a bare server of a page of that size ({size:,} bytes): {used:.1%} of a core, "
+            f"{asked[0] / seconds:.0f} pages a second, {resident_mb(pid):.0f} MB"
+        )
+
+
+async def _while(others: Sequence[Coroutine[Any, Any, None]], work: Coroutine[Any, Any, T]) -> T:
+    """Return the result of *work*, during which *others* go on."""
+    tasks = [asyncio.create_task(other) for other in others]
+    try:
+        return await work
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _latencies(url: str) -> list[float]:
+    """Return how long *Now* takes over HTTP (ms), each time worked out again."""
+    async with httpx.AsyncClient(base_url=url, timeout=60) as browser:
+        found = []
+        for _ in range(LOOKS):
+            await asyncio.sleep(1.1)  # what twenty pages share is a second old at most
+            found.append(await timed(browser, "/"))
+    return found
+
+
+async def _never_reads(url: str) -> None:
+    """Open an event stream, and read nothing of it."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    _, writer = await asyncio.open_connection(host, int(port), limit=1)
+    writer.write(f"GET /api/v1/events HTTP/1.1\r\nhost: {host}:{port}\r\n\r\n".encode())
+    try:
+        await asyncio.Event().wait()
+    finally:
+        writer.transport.abort()
+
+
+async def _each_second(url: str, asked: list[int]) -> None:
+    """Ask for the page each second."""
+    async with httpx.AsyncClient(base_url=url, timeout=60) as browser:
+        while True:
+            await browser.get("/")
+            asked[0] += 1
+            await asyncio.sleep(1.0)
 
 
 async def _used(pid: int, seconds: float) -> float:
@@ -139,4 +215,4 @@ async def main(models: Sequence[int], requests: int, count: int, seconds: float)
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1])))
+    asyncio.run(serve_bare(int(sys.argv[2])) if sys.argv[1] == "bare" else serve(int(sys.argv[1])))
