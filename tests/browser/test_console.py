@@ -121,7 +121,6 @@ async def test_now_moves_without_a_reload() -> None:
         await live(page)
         before = await page.locator(".card .winner").first.inner_text()
         rig.hear(lifecycle_event("lost", ModelRef.parse(before), at=EPOCH, revision=2))
-        rig.clock.advance(2)  # what twenty pages share is a second old at most
         rig.announce("chat")
         reply = msgspec.json.decode(
             rig.recommender.ask("recommend.best", {"use_case": "chat"}), type=BestReply

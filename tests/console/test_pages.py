@@ -81,6 +81,15 @@ async def test_now_shows_the_winner_of_each_use_case(rig: Rig) -> None:
             assert f"likely {low:.0f} to {high:.0f}" in text
 
 
+async def test_now_is_of_the_last_event() -> None:
+    """What twenty open pages share was never worked out before it."""
+    rig = Rig(fleet(6))
+    before = explained(rig, "chat").recommendations[0].model
+    assert f"{before} is best for chat" in await page(rig, "/")
+    rig.hear(lifecycle_event("lost", before, at=EPOCH, revision=2))
+    assert f"{before} is best for chat" not in await page(rig, "/")
+
+
 async def test_now_says_what_needs_attention(rig: Rig) -> None:
     """A dead endpoint with the remedy, models without leave, models never evaluated."""
     text = await page(rig, "/")

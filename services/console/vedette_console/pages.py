@@ -108,7 +108,8 @@ class Pages:
         ]
 
     async def _now(self, view: View) -> dict[str, Any]:
-        values = await self._fresh.get(("now", view.at), lambda: now.now(self._sources, view))
+        heard = str(self._sources.changes.place)  # what is kept is of the last event, too
+        values = await self._fresh.get((heard, view.at), lambda: now.now(self._sources, view))
         return {**values, **working.jobs(self._sources, only_running=True)}
 
     async def _jobs(self, view: View) -> dict[str, Any]:

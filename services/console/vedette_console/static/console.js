@@ -4,13 +4,14 @@
 const THEME = "vedette-theme";
 const SOON_MS = 150;
 const AGAIN_MS = 1000;
+const LATE_MS = 2000;
 
 // Live: the server says which kind of thing happened; each part of the page that shows such things asks again.
 
 const waiting = new Map(); // element → timer
 const asked = new Map(); // address → when it was asked last: an element may be replaced by what it asks for
 
-function refresh(element) {
+function refresh(element, settles = false) {
   if (waiting.has(element) || !element.isConnected) return;
   const address = element.getAttribute("hx-get");
   const every = Number(element.dataset.every || 1000) - SOON_MS; // what is shown is a second old at most
@@ -18,13 +19,30 @@ function refresh(element) {
   const wait = Math.max(SOON_MS, every - since);
   waiting.set(element, setTimeout(() => {
     waiting.delete(element);
-    if (!element.isConnected || document.hidden || inUse(element)) return;
+    if (!element.isConnected || document.hidden) return; // all of the page is asked for when it is seen again
+    if (inUse(element)) {
+      setTimeout(refresh, AGAIN_MS, element);
+      return;
+    }
     asked.set(address, Date.now());
     htmx.trigger(element, "refresh");
+    if (!settles && !element.dataset.every) settle(address);
   }, wait));
 }
 
-// Somebody types there, or selects text to copy: the next event asks again.
+// A recommender may be a little behind the event that this console heard: ask once more when nothing follows.
+const settling = new Map(); // address → timer
+
+function settle(address) {
+  clearTimeout(settling.get(address));
+  settling.set(address, setTimeout(() => {
+    for (const element of document.querySelectorAll("[data-live]")) {
+      if (element.getAttribute("hx-get") === address) refresh(element, true);
+    }
+  }, LATE_MS));
+}
+
+// Whether its reader types there, or selects text to copy.
 function inUse(element) {
   const at = document.activeElement;
   if (element.contains(at) && at.matches("input, select, textarea")) return true;
