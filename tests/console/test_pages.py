@@ -253,10 +253,10 @@ async def test_a_model_shows_what_callers_report() -> None:
     """In figures: how many calls count, how many succeeded, how fast they were."""
     rig = Rig(fleet(3))
     ref = ModelRef("gpu", "qwen3:8b")
-    digest = rig.recommender.catalogue.get(ref).info.digest
+    state = rig.recommender.catalogue.get(ref)
     told = Reported(
         as_of=EPOCH,
-        digest=digest,
+        digest=state.info.digest if state and state.info else None,
         calls=8.0,
         succeeded=6.0,
         failures={"timeout": 2.0},
