@@ -4,7 +4,7 @@ import math
 import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 from typing import Any, TypeVar
@@ -39,6 +39,8 @@ from vedette.messages.queries import (
     AvailabilityHistory,
     BestReply,
     HistoryRequest,
+    MeasuredSpeed,
+    ModelsReply,
     PastEvent,
     PastModel,
     PastReply,
@@ -113,6 +115,8 @@ _SKILLS = (
     Capability.SUMMARISATION,
     Capability.EXTRACTION,
 )
+_PROBES = 48  # a day
+_DETAILED = 100  # models whose days are told one by one
 _SERVERS = {"gpu": "vllm", "openai": None}
 _RATE = {"gpu": 900.0, "attic": 160.0, "laptop": 90.0}  # billions of parameters times tokens per second
 
@@ -127,7 +131,7 @@ def fleet(models: int, *, seed: int = 7) -> list[Pair]:
         endpoint = "openai" if hosted else ("gpu", "attic", "laptop")[number % 3]
         copy = number // len(OWN)
         ref = ModelRef(endpoint, name if hosted or copy < 3 else f"{name}-v{copy}")
-        events += _of_model(rng, ref, billions, share, usd)
+        events += _of_model(rng, ref, billions, share, usd, detailed=number < _DETAILED)
     return list(enumerate(events, start=1))
 
 
@@ -148,8 +152,21 @@ def _observed(name: str) -> EndpointObserved:
     return EndpointObserved(id=ids.derive(EPOCH, "observed", name), at=EPOCH, endpoint=name, state=state)
 
 
+def _days(ref: ModelRef) -> list[tuple[datetime, float]]:
+    """Return the last 30 days of a model, and its uptime of each: nearly always up."""
+    rng = Random(zlib.crc32(str(ref).encode()))
+    starts = [EPOCH - timedelta(days=30 - number) for number in range(30)]
+    return [(start, 1.0 if rng.random() < 0.85 else rng.choice((0.98, 0.96))) for start in starts]
+
+
 def _of_model(
-    rng: Random, ref: ModelRef, billions: float | None, share: float, usd: float | None
+    rng: Random,
+    ref: ModelRef,
+    billions: float | None,
+    share: float,
+    usd: float | None,
+    *,
+    detailed: bool,
 ) -> list[Event]:
     embeds = "embed" in ref.name
     kinds = [Capability.EMBEDDING] if embeds else [Capability.CHAT, *_SKILLS]
@@ -193,7 +210,10 @@ def _of_model(
         answered_at=EPOCH,
         outcomes=(sample,),
         hourly=(Tally(start=EPOCH - timedelta(hours=2), counts=counts),),
-        daily=(Tally(start=EPOCH - timedelta(days=1), counts=counts),),
+        daily=tuple(
+            Tally(start=start, counts={"ok": round(_PROBES * up), "timeout": _PROBES - round(_PROBES * up)})
+            for start, up in (_days(ref) if detailed else ())
+        ),
         residency=None if usd else Residency(resident=rng.random() < 0.5),
     )
     events.append(ModelProbed(id=_id(ref, "probed"), at=EPOCH, model=ref, sample=sample, health=health))
@@ -267,7 +287,9 @@ class InProcess(Asking):
             raise NoAnswer(code="no_answer", message=f"no reply on {subject}; is a recommender running?")
         if subject.startswith("history."):
             wanted = msgspec.json.decode(payload, type=HistoryRequest)
-            made = _uptime(wanted) if subject == "history.availability" else _speeds(wanted)
+            made = (
+                _uptime(wanted) if subject == "history.availability" else _speeds(wanted, self._last(wanted))
+            )
             return msgspec.json.encode(made)
         if subject == "report.outcome":
             return b'{"counted":true}'
@@ -275,31 +297,43 @@ class InProcess(Asking):
             return await self.past.answer(subject, payload)
         return self.recommender.answers.answer(subject, payload)
 
+    def _last(self, wanted: HistoryRequest) -> MeasuredSpeed | None:
+        try:
+            known = self.recommender.ask("models.get", {"model": str(reference(wanted.model or ""))})
+        except RequestError:
+            return None
+        return msgspec.json.decode(known, type=ModelsReply).models[0].performance
+
 
 def _uptime(wanted: HistoryRequest) -> AvailabilityHistory:
     since = wanted.since or EPOCH - timedelta(days=1)
-    rng = Random(zlib.crc32(str(wanted.model).encode()))
-    buckets = []
-    for number in range(wanted.buckets):
-        uptime = 1.0 if rng.random() < 0.85 else rng.random()
-        buckets.append(
-            AvailabilityBucket(
-                start=since + timedelta(days=number),
-                probes=48,
-                counts={},
-                uptime=uptime,
-                latency_p50_ms=80.0,
-                latency_p95_ms=120.0,
-            )
-        )
     model = reference(wanted.model) if wanted.model is not None else None
+    if model is not None and wanted.buckets == 30:
+        days = _days(model)
+    else:
+        length = (EPOCH - since) / wanted.buckets
+        days = [(since + length * number, 0.98) for number in range(wanted.buckets)]
+    buckets = tuple(
+        AvailabilityBucket(
+            start=start,
+            probes=_PROBES,
+            counts={},
+            uptime=up,
+            latency_p50_ms=80.0,
+            latency_p95_ms=120.0,
+        )
+        for start, up in days
+    )
+    down = sum(_PROBES - round(_PROBES * up) for _, up in days)
+    total = _PROBES * len(days)
     return AvailabilityHistory(
-        model=model, since=since, until=EPOCH, buckets=tuple(buckets), probes=48 * wanted.buckets,
-        uptime=0.98, down_by_cause={"endpoint": 20},
+        model=model, endpoint=wanted.endpoint, since=since, until=EPOCH, buckets=buckets, probes=total,
+        uptime=1.0 - down / total, down_by_cause={"endpoint": down} if down else {},
     )  # fmt: skip
 
 
-def _speeds(wanted: HistoryRequest) -> PerformanceHistory:
+def _speeds(wanted: HistoryRequest, last: MeasuredSpeed | None) -> PerformanceHistory:
+    """Return figures that swing, and end at the *last* ones."""
     since = wanted.since or EPOCH - timedelta(days=7)
     phase = zlib.crc32(str(wanted.model).encode()) % 7
     points = tuple(
@@ -310,16 +344,22 @@ def _speeds(wanted: HistoryRequest) -> PerformanceHistory:
             failed=0,
             n=6,
             contended=0,
-            output_tps=60 + 8 * math.sin(number / 3 + phase),
-            ttft_ms=150 + 20 * math.cos(number / 3 + phase),
+            output_tps=_swing(last.output_tps if last else None, number, phase),
+            ttft_ms=_swing(last.ttft_ms if last else None, number, phase + 2),
             ttft_cold_ms=None,
             load_ms=None,
-            texts_per_s=None,
+            texts_per_s=_swing(last.texts_per_s if last else None, number, phase),
         )
-        for number in range(30)
+        for number in range(30 if last else 0)
     )
     model = reference(wanted.model) if wanted.model is not None else None
     return PerformanceHistory(model=model, since=since, until=EPOCH, points=points, benchmarks=120)
+
+
+def _swing(last: float | None, number: int, phase: int) -> float | None:
+    if last is None:
+        return None
+    return last * (1 + 0.1 * math.sin((29 - number) / 3) * math.cos(phase + number))
 
 
 class Definitions:

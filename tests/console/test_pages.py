@@ -284,6 +284,7 @@ async def test_compare_draws_each_candidate_once(rig: Rig) -> None:
         one for one in reply.recommendations if any(p.signal == "speed" and p.raw for p in one.contributions)
     ]
     assert len(re.findall("<circle", text)) == len(drawn)
+    assert f"{len(reply.recommendations) - len(drawn)} models have no known speed" in text
     assert len(re.findall('class="best"', text)) == 1
     assert '<th scope="col"><a class="model" href="/models/attic/gemma3:27b-v4">' in text
 

@@ -80,6 +80,7 @@ async def compare(sources: Sources, view: View) -> dict[str, object]:
             dots, x_label=x_label, y_label=f"quality for {use_case}", less_is_better=axis == "price"
         ),
         "x_label": x_label,
+        "unmeasured": sum(1 for one in points if one.x is None),
         "free": sum(1 for one in points if one.x == 0),
         "chosen": beside,
         "beside": [one.view for one in beside if one.view],
