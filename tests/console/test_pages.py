@@ -16,7 +16,7 @@ from vedette.messages.events import ModelReported
 from vedette.messages.queries import ExplainReply, ModelsReply
 from vedette.testing import EPOCH
 from vedette.types import Capability, Claim, Evidence, ModelRef, Reported
-from vedette.usecases import known
+from vedette.usecases import MEANS, known
 from vedette_console.scored import score_interval
 from vedette_console.screens.context import View
 
@@ -76,6 +76,7 @@ async def test_now_shows_the_winner_of_each_use_case(rig: Rig) -> None:
         assert html.escape(reply.summary[0], quote=True) in text
         if reply.recommendations:
             assert f">{reply.recommendations[0].model}</a>" in text
+            assert MEANS[use_case] in text
             low, high = score_interval(reply.recommendations[0]) or (0.0, 0.0)
             assert low < reply.recommendations[0].score < high
             assert f"likely {low:.0f} to {high:.0f}" in text

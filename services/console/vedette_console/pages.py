@@ -20,6 +20,7 @@ from vedette.errors import NoAnswer, RequestError
 from vedette.messages.events import Progress
 from vedette.text import figures
 from vedette.text.shown import shown, shown_name
+from vedette.usecases import MEANS
 from vedette_console import api, body, parameters, problems
 from vedette_console.access import SESSION_S, Caller
 from vedette_console.addresses import dated, path_of, written
@@ -316,6 +317,7 @@ def _templates(versions: dict[str, str]) -> Environment:
         "plural": figures.plural,
         "size": figures.size,
         "tokens": figures.tokens,
+        "means": lambda use_case: MEANS.get(use_case, ""),
         "words": lambda text: str(text).replace("_", " "),
         "when": _when,
         "short": _short,

@@ -105,6 +105,21 @@ TYPICAL: dict[str, Typical] = {
     "fast": _typical((300, 100), 2048, 25.0, 700.0, 15.0, 0.05, 0.35),
 }
 
+# What a model does for each, for people who see the name for the first time.
+MEANS: dict[str, str] = {
+    "chat": "answer people in a conversation",
+    "code_generation": "write code",
+    "code_understanding": "explain and review code",
+    "reasoning": "work out an answer in steps",
+    "documentation": "write documentation",
+    "agent": "call tools, step by step",
+    "summarisation": "shorten long texts",
+    "extraction": "take facts out of texts, as fields",
+    "vision": "answer about images",
+    "embedding": "turn texts into vectors, for search",
+    "fast": "give short answers as soon as possible",
+}
+
 # Which evaluation kinds show how well a model serves a use case, and how much each counts. Our proposal: a kind
 # counts most where it asks for the very thing, less where it asks for what that thing takes.
 KINDS: dict[str, dict[str, float]] = {
