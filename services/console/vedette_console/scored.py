@@ -8,8 +8,11 @@ from vedette.messages.queries import Recommendation
 def score_interval(one: Recommendation) -> tuple[float, float] | None:
     """Return the 95 % interval of the score of *one*, by what is known of its quality: other signals stay as they are.
 
-    None where *one* has no contributions, or where a user rated it.
+    None where *one* has no contributions, where a user rated it, and where its speed is not measured: that may move the
+    score further than the quality does.
     """
+    if any(part.raw is None and part.weight for part in one.contributions if part.signal in ("speed", "ttft")):
+        return None
     for part in one.contributions:
         if part.signal == "quality" and part.low is not None and part.high is not None:
             points = 100.0 * part.weight * math.prod(one.multipliers.values())
