@@ -143,6 +143,13 @@ document.addEventListener("htmx:configRequest", (event) => {
   }
 });
 
+// Enter in a field changes the form and submits it: that is one step back, not two.
+
+document.addEventListener("htmx:beforeHistoryUpdate", (event) => {
+  const update = event.detail.history;
+  if (update.path === location.pathname + location.search) update.type = "replace";
+});
+
 // The theme: as the system has it, unless chosen here.
 
 function paint(theme) {
