@@ -108,7 +108,7 @@ class Grader:
         return reply
 
     async def _started(self) -> Process:
-        command = (sys.executable, "-X", "utf8", "-m", "vedette_benchmarker.grader_process")
+        command = (sys.executable, "-P", "-X", "utf8", "-m", "vedette_benchmarker.grader_process")
         self._process = await asyncio.create_subprocess_exec(
             *command,
             str(os.getpid()),

@@ -67,7 +67,7 @@ async def serving(
     settings = EndpointSettings(
         provider="openai-compatible", url=f"http://127.0.0.1:{chosen}", timeout_s=_CONTACT_TIMEOUT_S
     )
-    command = [sys.executable, "-m", "vedette.demo.server", str(chosen), str(served), name]
+    command = [sys.executable, "-P", "-m", "vedette.demo.server", str(chosen), str(served), name]
     if threads is not None:
         command.append(str(threads))
     async with child(command, log=log) as process:

@@ -25,7 +25,7 @@ from vedette.settings import Http, Settings
 _START_TIMEOUT_S = 180.0  # most of it imports, which take long beside other work
 _RELOAD_TIMEOUT_S = 60.0
 MAX_LINE_BYTES = 64 * 2**20  # a configuration
-_COMMAND = (sys.executable, "-m", "vedette.runtime.apart_main")
+_COMMAND = (sys.executable, "-P", "-m", "vedette.runtime.apart_main")
 _PIPES: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "limit": MAX_LINE_BYTES}
 _FIRST_WAIT_S, _LAST_WAIT_S = 1.0, 60.0
 
