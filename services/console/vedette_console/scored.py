@@ -11,7 +11,9 @@ def score_interval(one: Recommendation) -> tuple[float, float] | None:
     None where *one* has no contributions, where a user rated it, and where its speed is not measured: that may move the
     score further than the quality does.
     """
-    if any(part.raw is None and part.weight for part in one.contributions if part.signal in ("speed", "ttft")):
+    if any(
+        part.raw is None and part.weight for part in one.contributions if part.signal in ("speed", "ttft")
+    ):
         return None
     for part in one.contributions:
         if part.signal == "quality" and part.low is not None and part.high is not None:
