@@ -16,9 +16,10 @@ types:
 contracts:
     uv run --group lint lint-imports
 
-# requirements.lock is what the image installs; it must say what pyproject.toml says.
+# requirements.lock is what the image installs; it must say what pyproject.toml says, for x86-64 and arm64.
 lock:
     bash scripts/lock --check
+    bash scripts/wheels
 
 # Write the schema of the chart's values from the settings, and deploy/kubernetes from the chart. It needs helm.
 chart *ARGS:
