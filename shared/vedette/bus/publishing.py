@@ -70,6 +70,7 @@ class Publisher:
         self.log = log
         self._writes = Writes()
         self._written_on = 0  # which of our connections to NATS the writes went through
+        self.on_stored: Callable[[float], None] | None = None  # called with the seconds that each write took
 
     async def advance(
         self,
@@ -211,6 +212,7 @@ class Publisher:
         """Publish to a stream; note whether the broker stored it. Raises MessageTooLarge and what nats-py raises."""
         if len(payload) > self._connection.max_payload:
             raise MessageTooLarge(subject=subject, size=len(payload), limit=self._connection.max_payload)
+        began = self._clock.monotonic()
         try:
             ack = await self._store(subject, payload, headers)
         except nats.js.errors.APIError as error:
@@ -223,7 +225,10 @@ class Publisher:
         except nats.errors.TimeoutError:
             self._note_refusal(subject, "no acknowledgement in time")
             raise
-        self._writes.stored(subject, self._clock.monotonic())
+        now = self._clock.monotonic()
+        self._writes.stored(subject, now)
+        if self.on_stored is not None:
+            self.on_stored(now - began)
         return ack
 
     async def _store(self, subject: str, payload: bytes, headers: Mapping[str, str] | None) -> PubAck:

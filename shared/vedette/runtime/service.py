@@ -261,6 +261,7 @@ class Service:
         self.bus.spawn(self.bus.watchdog.run())
         self.bus.spawn(self.bus.publisher.keep_writing())
         telemetry.WRITES_REFUSED.labels(self.name).set_function(self.refusing_for)
+        self.bus.publisher.on_stored = telemetry.WRITE_SECONDS.labels(self.name).observe
         self.bus.spawn(self.clock.run(telemetry.CLOCK_OFFSET.labels(self.name, "nats").set))
         await barrier(self.bus.connection)
         self.log.info("service.started")

@@ -54,6 +54,12 @@ WRITES_REFUSED = Gauge(
     "For how long NATS has refused to store messages of a service; 0 while it stores them.",
     ["vedette_service"],
 )
+WRITE_SECONDS = Histogram(
+    "vedette_write_seconds",
+    "How long NATS took to store messages of a service.",
+    ["vedette_service"],
+    buckets=(0.001, 0.005, 0.025, 0.1, 0.5, 1, 5),
+)
 CONFIGURATION_IN_FORCE = Gauge(
     "vedette_configuration_in_force",
     "1 while the configuration file is in force as it is; 0 while it is refused and the one before it is in force.",
