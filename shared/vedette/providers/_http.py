@@ -34,6 +34,14 @@ from vedette.types import Exchange, Outcome
 
 T = TypeVar("T")
 CONNECT_TIMEOUT_S = 5.0
+_TIMEOUTS = httpx.Timeout(None, connect=CONNECT_TIMEOUT_S).as_dict()
+# Compression delays streams. A server that compresses all the same is read in counted pieces.
+_HEADERS = {
+    "Accept": "*/*",
+    "Accept-Encoding": "identity",
+    "Connection": "keep-alive",
+    "User-Agent": f"vedette/{__version__}",
+}
 _IDEMPOTENT = frozenset({"GET", "HEAD"})
 _RACE_S = 1.0  # later than this, a server has begun to generate: such a call is not made twice
 _NO_HANDSHAKE = "the server does not answer to TLS"
@@ -82,20 +90,10 @@ class Http:
         socket = socket_of(access.url)
         self._base = http_url(access.url).rstrip("/") + "/"
         self._urls: dict[str, httpx.URL] = {}
-        self._client = httpx.AsyncClient(
-            params=self._query,
-            # Compression delays streams. A server that compresses all the same is read in counted pieces.
-            headers={
-                "User-Agent": f"vedette/{__version__}",
-                "Accept-Encoding": "identity",
-                **access.headers,
-            },
-            transport=Transport(access.allowed, tls=tls(access), uds=socket[0] if socket else None),
-            timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S),
-            follow_redirects=False,
-            # Endpoints are named by the operator; a proxy variable or a .netrc must not reroute their keys.
-            trust_env=False,
-        )
+        self._headers = httpx.Headers(_HEADERS)
+        self._headers.update(access.headers)
+        # httpx's client would add cookies, redirects, logins and proxies, which must not happen.
+        self._transport = Transport(access.allowed, tls=tls(access), uds=socket[0] if socket else None)
 
     @property
     def url(self) -> str:
@@ -108,7 +106,7 @@ class Http:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._client.aclose()
+        await self._transport.aclose()
 
     async def status(self, method: str, path: str) -> int:
         """Return the status of a request whose body does not matter. Raises ProviderError."""
@@ -216,20 +214,23 @@ class Http:
                 await response.aclose()
 
     async def _send(self, transcript: "_Transcript") -> httpx.Response:
-        headers = {} if transcript.content is None else {"Content-Type": "application/json"}
+        headers = self._headers.copy()
+        if transcript.content is not None:
+            headers["Content-Type"] = "application/json"
         while True:
-            request = self._client.build_request(
+            request = httpx.Request(
                 transcript.method,
                 self._absolute(transcript.path.lstrip("/")),
                 content=transcript.content,
                 headers=headers,
-                extensions={"trace": transcript.trace},
+                extensions={"trace": transcript.trace, "timeout": _TIMEOUTS},
             )
             transcript.events.clear()
             stale, began = False, self._clock.monotonic()
             try:
                 with translated(self._access.url):
-                    response = await self._client.send(request, stream=True)
+                    response = await self._transport.handle_async_request(request)
+                    response.request = request
                     if not _only_adds_slash(response):
                         return response
                     await response.aclose()
@@ -250,7 +251,8 @@ class Http:
         if (url := self._urls.get(path)) is None:
             if len(self._urls) >= _MAX_URLS:
                 self._urls.clear()
-            url = self._urls[path] = httpx.URL(f"{self._base}{path}")
+            url = httpx.URL(f"{self._base}{path}")
+            url = self._urls[path] = url.copy_merge_params(self._query) if self._query else url
         return url
 
     async def _check(self, response: httpx.Response, transcript: "_Transcript") -> None:
