@@ -137,6 +137,17 @@ def test_what_appears_at_the_url_of_another_endpoint_is_left_out(url: str) -> No
     assert left_out(settings) == {("ml-vllm", "kubernetes"): "is gpu, by its URL"}
 
 
+def test_one_that_is_asleep_gives_way_to_another_name_of_its_server_unless_it_is_paused() -> None:
+    """As after a rename in its source: the former name is not found, and not gone yet."""
+    before = came("a", "http://box:1", state="asleep", reason="not found; gone after 60 s")
+    after = came("b", "http://box:1")
+    settings = merge(before, after)
+    assert (settings.endpoints.keys() - {"gpu"}, settings.defined.closed) == ({"b"}, {})
+    assert left_out(settings) == {("a", "kubernetes"): "is b, by its URL"}
+    paused = merge(before, after, defined("a", change.pause(author=ANNA, now=NOW, until=None)))
+    assert paused.endpoints.keys() - {"gpu"} == {"a"}
+
+
 def test_what_is_asleep_is_known_and_closed() -> None:
     settings = merge(came("box", "http://box:1", state="asleep", reason="scaled to zero"))
     assert "box" in settings.endpoints

@@ -55,18 +55,40 @@ def after(
     return shown | done.changed, done.missing
 
 
-def test_what_is_gone_leaves_after_the_grace_and_not_if_it_returns() -> None:
+def test_what_is_not_found_sleeps_at_once_and_is_gone_after_the_grace_unless_it_returns() -> None:
+    """Calls of it would fail from the first second on."""
     shown, missing = after({}, View(wanted=(QWEN,)), {}, 0)
-    assert shown["ml-qwen"].state == "there"
+    there = shown["ml-qwen"]
+    assert there.state == "there"
     shown, missing = after(shown, View(), missing, 10)
-    assert (shown["ml-qwen"].state, missing) == ("there", {"ml-qwen": 10})
+    asleep = msgspec.structs.replace(there, state="asleep", reason="not found; gone after 60 s")
+    assert (shown["ml-qwen"], missing) == (asleep, {"ml-qwen": 10})
     shown, missing = after(shown, View(wanted=(QWEN,)), missing, 60)
+    assert shown["ml-qwen"] == there
     shown, missing = after(shown, View(), missing, 65)
     shown, missing = after(shown, View(), missing, 124)
-    assert shown["ml-qwen"].state == "there"
+    assert shown["ml-qwen"] == asleep
     shown, missing = after(shown, View(), missing, 125)
     assert (shown["ml-qwen"].state, shown["ml-qwen"].reason) == ("gone", "not found for 60 s")
     assert turnover(shown, View(), missing, now_s=200, grace_s=60).changed == {}
+
+
+def test_discoverers_that_see_different_things_say_so_once() -> None:
+    """As in a rollout: one has a namespace that the other has no more. Each second would be a reload everywhere."""
+    shown, missing = after({}, View(wanted=(QWEN,)), {}, 0)
+    there = shown["ml-qwen"]
+    shown, missing = after(shown, View(), missing, 1)
+    shown = {"ml-qwen": there}  # the other says
+    done = turnover(shown, View(), missing, now_s=2, grace_s=60)
+    assert (done.changed, done.missing) == ({}, {"ml-qwen": 1})
+
+
+def test_a_source_that_was_switched_off_says_nothing_of_its_servers() -> None:
+    shown, _ = after({}, View(wanted=(QWEN,)), {}, 0)
+    done = turnover(shown, View(), {}, now_s=1, grace_s=60, at_once=False)
+    assert (done.changed, done.missing) == ({}, {"ml-qwen": 1})
+    gone = turnover(shown, View(), done.missing, now_s=61, grace_s=60, at_once=False)
+    assert gone.changed["ml-qwen"].state == "gone"
 
 
 def test_what_cannot_be_seen_stays_as_it_was() -> None:

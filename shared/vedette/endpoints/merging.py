@@ -259,10 +259,11 @@ class _Merging:
     def leave_twins_out(self) -> None:
         """Leave out what appeared at the URL of another endpoint: each of its models would be measured twice.
 
-        Endpoints that name different models are different: one gateway may serve them all.
+        Endpoints that name different models are different: one gateway may serve them all. One that is asleep gives way:
+        its source may have it under another name now.
         """
         at: dict[tuple[str, frozenset[str]], str] = {}
-        late = [name for name in self.endpoints if self._may_be_a_twin(name)]
+        late = sorted(filter(self._may_be_a_twin, self.endpoints), key=self._gives_way)
         for name in (*(one for one in self.endpoints if one not in late), *late):
             settings = self.endpoints[name]
             first = at.setdefault((place(settings.url), frozenset(settings.models)), name)
@@ -277,6 +278,10 @@ class _Merging:
                     why=f"is {first}, by its URL",
                 )
             )
+
+    def _gives_way(self, name: str) -> bool:
+        origin = self.origins[name]
+        return origin.asleep is not None and origin.paused is None
 
     def _may_be_a_twin(self, name: str) -> bool:
         origin = self.origins.get(name)

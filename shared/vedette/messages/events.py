@@ -164,7 +164,7 @@ class EndpointAppeared(Event, frozen=True, kw_only=True, omit_defaults=True):
     state: Annotated[
         Literal["there", "asleep", "gone", "refused"],
         Meta(
-            description="asleep: scaled to zero; known, and never contacted. refused: asks to be one, and is none"
+            description="asleep: scaled to zero or not found; never contacted. refused: asks to be one, and is none"
         ),
     ] = "there"
     reason: Annotated[Text, Meta(description="why it is asleep, gone or refused")] = ""

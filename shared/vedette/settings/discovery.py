@@ -14,7 +14,7 @@ SOURCES: Final = ("directory", "dns", "docker", "kubernetes")
 class Discovery(Section, frozen=True, kw_only=True):
     """Sources of endpoints, and what endpoints that appear by themselves may use.
 
-    `keys` are the secrets that they may name, `grace_s` is how long one may be missing before it is gone.
+    `keys` are the secrets that they may name, `grace_s` is how long one may be missing, asleep, before it is gone.
     """
 
     grace_s: Annotated[float, Meta(ge=0, le=86400)] = 60.0

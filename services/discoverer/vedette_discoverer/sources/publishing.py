@@ -109,16 +109,18 @@ class Appearing:
                         return
                     view = settled(await source.look(), shown.owners())
                     self._say(source, view, unpublished)
+                    is_off = isinstance(source, Off)
                     done = turnover(
                         shown.last,
                         view,
                         missing,
                         now_s=self._clock.monotonic(),
-                        grace_s=settings.grace_s + (_OFF_GRACE_S if isinstance(source, Off) else 0),
+                        grace_s=settings.grace_s + (_OFF_GRACE_S if is_off else 0),
+                        at_once=not is_off,
                     )
-                    missing = done.missing
                     published = [await self._publish(shown, name, one) for name, one in done.changed.items()]
                     unpublished = [reason for reason in published if reason]
+                    missing = done.missing
                     wait_s = source.every_s
                 except (nats.errors.Error, TimeoutError, VedetteError) as error:
                     self._bus.log.warning(

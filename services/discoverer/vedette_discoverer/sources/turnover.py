@@ -1,11 +1,13 @@
 """What came, changed and left since the last publication: sets of endpoints compared. Pure.
 
-What is gone for less than the grace is still there. What belongs to a scope that cannot be seen stays as it was.
+What is not found is asleep until the grace is over, and gone then. What belongs to a scope that cannot be seen stays as
+it was.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
+import msgspec
 from msgspec import Struct
 
 from vedette_discoverer.sources.view import MAX_REASON, View
@@ -34,11 +36,18 @@ class Turnover(Struct, frozen=True, kw_only=True):
 
 
 def turnover(
-    shown: Mapping[str, Shown], view: View, missing: Mapping[str, float], *, now_s: float, grace_s: float
+    shown: Mapping[str, Shown],
+    view: View,
+    missing: Mapping[str, float],
+    *,
+    now_s: float,
+    grace_s: float,
+    at_once: bool = True,
 ) -> Turnover:
     """Return what follows from *view* for what is *shown*; *missing* is that of the turnover before.
 
-    *view* has one endpoint for each name (`view.settled`).
+    *view* has one endpoint for each name (`view.settled`). Unless *at_once*, what is not found is there until the grace
+    is over.
     """
     found = {
         one.name: Shown(
@@ -64,6 +73,9 @@ def turnover(
             since = missing.get(name, now_s)
             if now_s - since < grace_s:
                 still[name] = since
+                # Said once: another replica may see it still, or again.
+                if at_once and name not in missing and name not in refused:
+                    changed[name] = _not_found(before, grace_s)
                 continue
             changed[name] = refused.get(name) or _gone(before, grace_s)
         elif name not in refused:
@@ -72,6 +84,10 @@ def turnover(
             )
     changed |= {name: one for name, one in refused.items() if name not in still and shown.get(name) != one}
     return Turnover(changed=changed, missing=still)
+
+
+def _not_found(before: Shown, grace_s: float) -> Shown:
+    return msgspec.structs.replace(before, state="asleep", reason=f"not found; gone after {grace_s:g} s")
 
 
 def _gone(before: Shown, grace_s: float) -> Shown:
