@@ -14,7 +14,8 @@ from vedette.clock import SystemClock
 from vedette.endpoints import Endpoints, open_endpoints, own
 from vedette.messages import ids
 from vedette.messages.catalogue import Catalogue
-from vedette.messages.events import EndpointLoad, EndpointObserved
+from vedette.messages.consumers import jobs
+from vedette.messages.events import EndpointLoad, EndpointObserved, Job
 from vedette.providers.counting import Sent
 from vedette.settings import EndpointSettings, Load, Settings
 from vedette.types import EndpointState, Outcome
@@ -138,6 +139,32 @@ async def test_what_tells_nothing_is_said_and_asked_less(wrong: int, outcome: st
             last = await eventually(told, what="a load is published")
     assert last is not None
     assert (last.outcome, last.running, last.source, last.every_s) == (outcome, None, "", 2 * EVERY_S)
+
+
+async def test_a_server_that_went_is_probed_at_once(bus: Bus) -> None:
+    """Not with the next tick, half an hour later."""
+    async with AsyncExitStack() as stack:
+        servers = await stack.enter_async_context(AsyncExitStack())
+        replay = await servers.enter_async_context(replaying())
+        vllm(replay, 3)
+        (prober,) = await stack.enter_async_context(probers(bus, replay, 1))
+        await observed(bus, replay.url)
+
+        async def ends(outcome: Outcome) -> bool:
+            last = prober.last()
+            return last is not None and last.outcome is outcome
+
+        await eventually(lambda: ends(Outcome.OK), what="a load")
+        probes = jobs("prober", "probe")
+        assert await bus.jobs.queued(probes) == []
+        await servers.aclose()
+        await eventually(lambda: ends(Outcome.REFUSED), what="a reading that finds nothing there")
+
+        async def queued() -> list[Job] | None:
+            return await bus.jobs.queued(probes)
+
+        (job,) = await eventually(queued, what="a probe")
+    assert (job.endpoint, job.model, job.cause) == ("box", None, "suspicion")
 
 
 async def test_readings_can_be_turned_off(bus: Bus) -> None:

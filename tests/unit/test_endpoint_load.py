@@ -17,7 +17,7 @@ from vedette.providers.counting import Sent
 from vedette.settings import Budget, EndpointSettings, Load, parse
 from vedette.testing import EPOCH
 from vedette.types import Ledger, ModelLoad, Outcome, Residency, Use
-from vedette_prober.load import Reading, due_at, event, interval_s, next_every_s
+from vedette_prober.load import Reading, due_at, event, interval_s, is_news, next_every_s
 
 BOX = EndpointSettings(url="http://box:8000")
 LAST = EndpointLoad(
@@ -72,6 +72,36 @@ def test_what_tells_nothing_is_asked_less_and_less() -> None:
     assert intervals == [20.0, 40.0, 80.0, 160.0, 300.0, 300.0, 300.0]
     assert next_every_s(last, READING, 10.0) == 10.0
     assert next_every_s(None, nothing, 3600.0) == 3600.0
+    down = replace(nothing, outcome=Outcome.REFUSED)
+    assert [next_every_s(LAST, down, 10.0), next_every_s(last, down, 10.0)] == [20.0, 30.0]
+
+
+OK, REFUSED, LOADING = Outcome.OK, Outcome.REFUSED, Outcome.LOADING
+
+
+@pytest.mark.parametrize(
+    ("reading", "last", "contact", "news"),
+    [
+        (REFUSED, OK, OK, True),  # it was killed
+        (Outcome.UNREACHABLE, OK, OK, True),  # its machine sleeps
+        (REFUSED, None, OK, True),
+        (REFUSED, REFUSED, OK, False),  # a probe was asked for, and saw something else
+        (REFUSED, OK, REFUSED, False),  # a probe saw it first
+        (Outcome.TIMEOUT, OK, OK, False),  # busy, perhaps
+        (LOADING, REFUSED, REFUSED, False),  # soon
+        (OK, LOADING, LOADING, True),
+        (OK, REFUSED, REFUSED, True),
+        (Outcome.UNSUPPORTED, REFUSED, REFUSED, True),  # another server, which shows no load
+        (OK, OK, REFUSED, False),
+        (OK, None, REFUSED, False),
+        (OK, REFUSED, OK, False),
+    ],
+)
+def test_a_server_that_went_or_came_back_is_probed_at_once(
+    reading: Outcome, last: Outcome | None, contact: Outcome, news: bool
+) -> None:
+    """Once each time: readings that go on to say so ask for nothing more."""
+    assert is_news(reading, last, contact) is news
 
 
 @pytest.mark.parametrize(

@@ -143,18 +143,19 @@ def test_what_its_service_published_last_is_kept() -> None:
     "I9",
     without=("vedette_prober.verdict:needs_confirmation", lambda *_: False),
 )
-def test_a_refused_connection_is_confirmed_at_once() -> None:
+@pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.UNREACHABLE])
+def test_that_nothing_is_there_is_confirmed_at_once(outcome: Outcome) -> None:
     """Until enough probes agree; whoever answers meanwhile ends it."""
     up = folded([Outcome.OK] * 3)
-    once = fold(up, sample(Outcome.REFUSED, 120), None)
-    assert deciding.needs_confirmation(Outcome.REFUSED, [up, once])
-    twice = fold(once, sample(Outcome.REFUSED, 120.1), None)
-    assert not deciding.needs_confirmation(Outcome.REFUSED, [twice])
-    assert not deciding.needs_confirmation(Outcome.REFUSED, [])
+    once = fold(up, sample(outcome, 120), None)
+    assert deciding.needs_confirmation(outcome, [up, once])
+    twice = fold(once, sample(outcome, 120.1), None)
+    assert not deciding.needs_confirmation(outcome, [twice])
+    assert not deciding.needs_confirmation(outcome, [])
 
 
 @pytest.mark.parametrize("outcome", [Outcome.TIMEOUT, Outcome.RESET, Outcome.SERVER_ERROR, Outcome.OK])
-def test_only_a_refused_connection_is_confirmed_at_once(outcome: Outcome) -> None:
+def test_a_contact_that_comes_further_is_not_confirmed_at_once(outcome: Outcome) -> None:
     """A server that is slow, or fails, is not asked more often for that."""
     assert not deciding.needs_confirmation(outcome, [folded([Outcome.OK])])
 

@@ -17,6 +17,11 @@ from vedette.types import ModelLoad, Outcome, Residency, Use
 
 # An endpoint that reports nothing, or fails, is asked less and less often, until it is asked this often.
 MAX_EVERY_S: Final = 300.0
+# One that is down or starts is asked this often: agents wait for it.
+MAX_AWAY_S: Final = 30.0
+_AWAY: Final = frozenset({Outcome.REFUSED, Outcome.UNREACHABLE})
+_DOWN_OR_STARTING: Final = _AWAY | {Outcome.RESET, Outcome.LOADING}
+_WELL: Final = frozenset({Outcome.OK, Outcome.UNSUPPORTED})
 JITTER: Final = 0.1
 # Of a budget of requests, this share at most goes into readings of the load.
 SHARE_OF_BUDGET: Final = 0.5
@@ -68,7 +73,18 @@ def next_every_s(last: EndpointLoad | None, reading: Reading, every_s: float) ->
     if reading.activity is not None:
         return every_s
     before = last.every_s if last is not None and last.source == "" else every_s
-    return max(every_s, min(MAX_EVERY_S, 2 * before))
+    most = MAX_AWAY_S if reading.outcome in _DOWN_OR_STARTING else MAX_EVERY_S
+    return max(every_s, min(most, 2 * before))
+
+
+def is_news(reading: Outcome, last: Outcome | None, contact: Outcome) -> bool:
+    """Return whether a *reading* after the *last* one says that the server went or came back.
+
+    *contact* is how the last contact with the endpoint ended. Each time it asks for one probe, whatever that says.
+    """
+    gone = reading in _AWAY and last not in _AWAY and contact not in _AWAY
+    back = reading in _WELL and last is not None and last not in _WELL and contact is not Outcome.OK
+    return gone or back
 
 
 def event(

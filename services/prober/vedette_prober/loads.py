@@ -14,14 +14,14 @@ from vedette.bus.bus import Bus
 from vedette.clock import Clock
 from vedette.endpoints import Endpoints, OpenEndpoint, own
 from vedette.endpoints.contact import pause
-from vedette.errors import ClockWrong, ProviderError
+from vedette.errors import ClockWrong, NotYet, ProviderError
 from vedette.messages.catalogue import Catalogue
 from vedette.messages.events import EndpointLoad
 from vedette.messages.queries import OwnReply
 from vedette.providers import Activity
 from vedette.providers.counting import counting
 from vedette.types import Outcome
-from vedette_prober.load import JITTER, Reading, due_at, event, interval_s, next_every_s
+from vedette_prober.load import JITTER, Reading, due_at, event, interval_s, is_news, next_every_s
 from vedette_prober.metrics import LOADS
 
 LOOK_EVERY_S: Final = 0.5
@@ -102,7 +102,7 @@ class Loads:
         return at <= now
 
     async def read(self, endpoint: OpenEndpoint) -> None:
-        """Read the load of *endpoint* and publish it."""
+        """Read the load of *endpoint* and publish it. If it says that the server went or came back, have it probed."""
         name, last = endpoint.name, self._catalogue.load(endpoint.name)
         reading = await self._ask(endpoint)
         self._shares.pop(name, None)
@@ -128,6 +128,18 @@ class Loads:
         if last is None or (last.outcome, last.source) != (load.outcome, load.source):
             self._bus.log.info("load.source", endpoint=name, outcome=load.outcome, source=load.source or None)
         await self._publish(load)
+        # Where its load is read elsewhere, that says nothing of the endpoint.
+        server: object = endpoint.endpoint
+        state = self._catalogue.endpoint(name) if endpoint.meter is server else None
+        if state is not None and is_news(load.outcome, last.outcome if last else None, state.outcome):
+            await self._have_probed(endpoint)
+
+    async def _have_probed(self, endpoint: OpenEndpoint) -> None:
+        job = endpoint.job("probe", at=self._clock.now(), cause="suspicion", seed=self._seed)
+        try:
+            await self._bus.publisher.enqueue(job)
+        except (nats.errors.Error, NotYet, TimeoutError) as error:
+            self._bus.log.warning("probe.dropped", endpoint=endpoint.name, error=f"{type(error).__name__}")
 
     async def _ask(self, endpoint: OpenEndpoint) -> Reading:
         state = self._catalogue.endpoint(endpoint.name)

@@ -46,6 +46,7 @@ _STATUS: dict[Outcome, Status] = {
 }
 
 
+_NOTHING_THERE = frozenset({Outcome.REFUSED, Outcome.UNREACHABLE})
 # A limit, a wrong request or a model that is being loaded says the same in a few seconds.
 _NOT_SUSPICIOUS = NOT_DOWNTIME | {Outcome.LOADING}
 
@@ -58,11 +59,11 @@ def verdict(sample: ProbeSample) -> Status:
 
 
 def needs_confirmation(outcome: Outcome, healths: Iterable[Health]) -> bool:
-    """Return whether to probe again at once: nothing listens, and a model there still has another status.
+    """Return whether to probe again at once: nothing is there, and a model there still has another status.
 
     Results that alternate are still damped: a probe that reaches the server asks for no other.
     """
-    return outcome is Outcome.REFUSED and any(one.status is not _STATUS[outcome] for one in healths)
+    return outcome in _NOTHING_THERE and any(one.status is not _STATUS[outcome] for one in healths)
 
 
 def is_suspicious(health: Health) -> bool:
