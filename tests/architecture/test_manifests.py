@@ -98,6 +98,26 @@ def test_no_pod_has_privilege_or_goes_unbounded(overlay: str) -> None:
         must_be_restricted(name, pod)
 
 
+def test_the_example_of_external_secrets_has_all_that_prod_mounts() -> None:
+    """The Secrets, and of each the keys that are named one by one."""
+    file = OVERLAYS.parents[1] / "chart" / "examples" / "external-secrets.yaml"
+    given = {
+        one["spec"]["target"]["name"]: {entry["secretKey"] for entry in one["spec"].get("data", ())}
+        for one in yaml.safe_load_all(file.read_text())
+    }
+    sources = [
+        source["secret"]
+        for _, pod in pods(rendered("prod"))
+        for volume in pod["volumes"]
+        for source in volume.get("projected", {}).get("sources", [volume])
+        if "secret" in source
+    ]
+    wanted = {one.get("name") or one["secretName"]: one.get("items", ()) for one in sources}
+    assert given.keys() == wanted.keys()
+    for name, items in wanted.items():
+        assert not given[name] or {item["key"] for item in items} <= given[name]
+
+
 @pytest.mark.parametrize("overlay", NAMES)
 def test_what_is_mounted_is_there_or_told_of(overlay: str) -> None:
     """A ConfigMap or Secret that no overlay makes is one that the operator is told to make."""
