@@ -910,7 +910,9 @@ class Origin(Struct, frozen=True, kw_only=True, omit_defaults=True):
     at: UtcTime | None = None
     reason: str = ""
     paused: Annotated[Pause | None, Meta(description="not measured and not recommended meanwhile")] = None
-    asleep: Annotated[str | None, Meta(description="`scaled to zero`, or why else it is not contacted")] = None
+    asleep: Annotated[str | None, Meta(description="`scaled to zero`, or why else it is not contacted")] = (
+        None
+    )
     trouble: Annotated[str, Meta(description="why what an operator set is not in force")] = ""
     left_behind: Annotated[
         tuple[str, ...],

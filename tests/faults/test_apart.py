@@ -112,7 +112,9 @@ async def test_metrics_of_the_recommender_stand_among_those_of_up(tmp_path: Path
         text = await asyncio.to_thread(read)
         assert 'vedette_request_seconds_count{outcome="ok",subject="recommend.best"}' in text
         assert 'service="prober"' in text
-        assert re.search(r'^vedette_write_seconds_count\{vedette_service="discoverer"\} [1-9]', text, re.MULTILINE)
+        assert re.search(
+            r'^vedette_write_seconds_count\{vedette_service="discoverer"\} [1-9]', text, re.MULTILINE
+        )
         families = [line for line in text.splitlines() if line.startswith("# TYPE")]
         assert len(families) == len(set(families))
         assert await running.stop() == 0

@@ -259,8 +259,8 @@ class _Merging:
     def leave_twins_out(self) -> None:
         """Leave out what appeared at the URL of another endpoint: each of its models would be measured twice.
 
-        Endpoints that name different models are different: one gateway may serve them all. One that is asleep gives way:
-        its source may have it under another name now.
+        Endpoints that name different models are different: one gateway may serve them all. One that is asleep gives
+        way: its source may have it under another name now.
         """
         at: dict[tuple[str, frozenset[str]], str] = {}
         late = sorted(filter(self._may_be_a_twin, self.endpoints), key=self._gives_way)
