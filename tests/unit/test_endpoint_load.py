@@ -85,22 +85,24 @@ OK, REFUSED, LOADING = Outcome.OK, Outcome.REFUSED, Outcome.LOADING
         (REFUSED, OK, OK, True),  # it was killed
         (Outcome.UNREACHABLE, OK, OK, True),  # its machine sleeps
         (REFUSED, None, OK, True),
-        (REFUSED, REFUSED, OK, False),  # a probe was asked for, and saw something else
+        (REFUSED, REFUSED, OK, True),  # it was back for a moment, when it was probed
         (REFUSED, OK, REFUSED, False),  # a probe saw it first
         (Outcome.TIMEOUT, OK, OK, False),  # busy, perhaps
         (LOADING, REFUSED, REFUSED, False),  # soon
         (OK, LOADING, LOADING, True),
         (OK, REFUSED, REFUSED, True),
         (Outcome.UNSUPPORTED, REFUSED, REFUSED, True),  # another server, which shows no load
-        (OK, OK, REFUSED, False),
-        (OK, None, REFUSED, False),
+        (OK, OK, REFUSED, True),  # it was away for a moment, when it was probed
+        (OK, None, REFUSED, True),  # nothing was read while it was away
+        (OK, OK, LOADING, False),
+        (OK, OK, Outcome.TIMEOUT, False),  # its listing is slow, and its load is not
         (OK, REFUSED, OK, False),
     ],
 )
 def test_a_server_that_went_or_came_back_is_probed_at_once(
     reading: Outcome, last: Outcome | None, contact: Outcome, news: bool
 ) -> None:
-    """Once each time: readings that go on to say so ask for nothing more."""
+    """Readings that agree with the last contact ask for nothing."""
     assert is_news(reading, last, contact) is news
 
 

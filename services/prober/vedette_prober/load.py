@@ -80,11 +80,11 @@ def next_every_s(last: EndpointLoad | None, reading: Reading, every_s: float) ->
 def is_news(reading: Outcome, last: Outcome | None, contact: Outcome) -> bool:
     """Return whether a *reading* after the *last* one says that the server went or came back.
 
-    *contact* is how the last contact with the endpoint ended. Each time it asks for one probe, whatever that says.
+    *contact* is how the last contact with the endpoint ended. Whether a server is there, both see at the same port.
     """
-    gone = reading in _AWAY and last not in _AWAY and contact not in _AWAY
-    back = reading in _WELL and last is not None and last not in _WELL and contact is not Outcome.OK
-    return gone or back
+    gone = reading in _AWAY and contact not in _AWAY
+    is_well_again = reading in _WELL and last not in _WELL and contact is not Outcome.OK
+    return gone or is_well_again or (reading in _WELL and contact in _AWAY)
 
 
 def event(
