@@ -14,7 +14,7 @@ from vedette.messages.queries import ModelView, Recommendation
 from vedette.providers.observing import Api
 from vedette.runtime import web
 from vedette.settings import EndpointSettings, Gateway, Settings
-from vedette.types import ModelRef
+from vedette.types import Capability, ModelRef
 from vedette_gateway import api
 from vedette_gateway.calling import Attempt, Begun, Calls, Candidate
 from vedette_gateway.finding import Found
@@ -34,6 +34,7 @@ class Ranking:
         self.urls: dict[str, str] = {}
         self.asked: list[Wanted] = []
         self.equal = False  # whether all are as good as the first
+        self.unknown: tuple[Capability, ...] = ()  # what they may lack
 
     async def find(self, wanted: Wanted, caller: Caller, *, limit: int) -> Found:
         """Return every endpoint as a candidate."""
@@ -44,7 +45,12 @@ class Ranking:
             )
             for place, (name, url) in enumerate(self.urls.items())
         )
-        return Found(candidates=candidates, use_case=wanted.target.name or "chat", considered=len(candidates))
+        return Found(
+            candidates=candidates,
+            use_case=wanted.target.name or "chat",
+            considered=len(candidates),
+            unknown=self.unknown,
+        )
 
     async def ranking(self, use_case: str, limit: int) -> Sequence[Recommendation]:
         """Return no ranking."""

@@ -12,7 +12,7 @@ from gateways import KEY, MESSAGES, door, settled
 from providers.replay import Exchange, Write, hang, reply, stream
 from vedette.providers.passing import Refusal
 from vedette.settings import CallerKey
-from vedette.types import ModelRef, Outcome
+from vedette.types import Capability, ModelRef, Outcome
 from vedette_gateway.calling import Attempt, problem_of
 
 CHAT = ("POST", "/v1/chat/completions")
@@ -155,6 +155,8 @@ def failure(outcome: Outcome, status: int | None = None) -> Attempt:
         ([failure(Outcome.UNSUPPORTED, 500), failure(Outcome.NOT_FOUND, 404)], (400, "refused_by_model")),
         ([failure(Outcome.NOT_FOUND, 404)], (404, "not_found_by_model")),
         ([failure(Outcome.NOT_FOUND, 404), failure(Outcome.SERVER_ERROR, 500)], (502, "all_failed")),
+        ([failure(Outcome.AUTH_FAILED, 401), failure(Outcome.NO_CREDIT, 402)], (424, "endpoint_refuses_key")),
+        ([failure(Outcome.AUTH_FAILED, 401), failure(Outcome.REFUSED)], (502, "all_failed")),
         ([failure(Outcome.BUSY, 503)], (429, "all_busy")),
         ([failure(Outcome.TIMEOUT)], (504, "all_timed_out")),
         ([], (503, "no_model")),
@@ -176,6 +178,28 @@ async def test_a_wrong_request_is_not_tried_everywhere() -> None:
         assert response.status_code == 400
         assert "temperature is too high" in response.json()["error"]["message"]
         assert sum(len(server.requests) for server in gate.servers) == 2
+
+
+async def test_models_that_may_lack_an_ability_are_all_tried() -> None:
+    """Ollama and vLLM refuse tools with 400: that says nothing of the request."""
+    async with door(servers=4) as gate:
+        gate.ranking.unknown = (Capability.TOOLS,)
+        for server in gate.servers:
+            server.routes[CHAT] = reply(400, {"error": {"message": "m does not support tools"}})
+        gate.servers[3].routes[CHAT] = reply(200, ANSWER)
+        response = await gate.chat()
+        assert response.headers["x-vedette-model"] == "d/m"
+        assert "whether it has tools is unknown" in response.headers["x-vedette-reason"]
+
+
+async def test_when_endpoints_refuse_our_key_the_caller_learns_where_and_what_to_do() -> None:
+    async with door() as gate:
+        gate.servers[0].routes[CHAT] = reply(401, {"error": {"message": "Incorrect API key provided"}})
+        response = await gate.chat()
+        assert response.status_code == 424
+        told = response.json()["error"]["message"]
+        assert "a/m: auth failed (HTTP 401: Incorrect API key provided)" in told
+        assert "set a valid key" in told
 
 
 async def test_when_all_fail_the_caller_learns_how() -> None:

@@ -14,7 +14,8 @@ TOOLS, VISION, CHAT = Capability.TOOLS, Capability.VISION, Capability.CHAT
 Reason = tuple[str, object, object]
 NO_TOOLS: Reason = ("capability", TOOLS, "no (declared)")
 NO_VISION: Reason = ("capability", VISION, "no (declared)")
-DOWN: Reason = ("status", ["available"], "unavailable")
+DOWN: Reason = ("status", ["available"], "unreachable")
+REFUSES: Reason = ("status", ["available"], "auth_failed")
 UNTESTED: Reason = ("capability_unknown", TOOLS, None)
 UNKNOWN_KIND: Reason = ("capability_unknown", CHAT, "a model of unknown kind")
 
@@ -70,6 +71,22 @@ def test_what_may_pass_is(models: list[tuple[str, list[Reason]]]) -> None:
     told = problem(*models)
     assert (told.status, told.code) == (503, "no_model")
     assert told.headers["retry-after"] == "5"
+
+
+@pytest.mark.parametrize(
+    "models", [[("a", [REFUSES]), ("b", [REFUSES])], [("a", [REFUSES]), ("b", [NO_TOOLS, REFUSES])]]
+)
+def test_a_key_that_endpoints_refuse_is_named_and_not_the_fault_of_the_caller(
+    models: list[tuple[str, list[Reason]]],
+) -> None:
+    told = problem(*models)
+    assert (told.status, told.code, told.retry_after_s) == (424, "endpoint_refuses_key", None)
+    assert "gpu" in told.message
+    assert "vedette doctor" in told.message
+
+
+def test_another_model_that_comes_back_is_worth_a_wait() -> None:
+    assert problem(("a", [REFUSES]), ("b", [DOWN])).status == 503
 
 
 def test_without_the_reasons_it_may_pass() -> None:

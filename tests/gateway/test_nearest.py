@@ -11,7 +11,7 @@ from vedette.messages.codec import encode
 from vedette.messages.events import AsOf
 from vedette.messages.queries import ModelsReply, ModelsRequest, ModelView, Recommendation, TopReply
 from vedette.testing import EPOCH
-from vedette.types import ModelRef, Price, Status
+from vedette.types import Capability, ModelRef, Price, Status
 from vedette_gateway import nearest
 from vedette_gateway.wanted import Wanted, read
 
@@ -97,6 +97,13 @@ def test_an_earlier_ranking_is_narrowed_to_what_can_take_the_request(
     earlier = asked(had, caller="other", limit=20)
     assert names(nearest.ranking([(earlier, ALL)], asked(wanted))) == found
     assert nearest.ranking([(earlier, ALL)], asked(wanted, "reasoning")) is None
+
+
+def test_a_ranking_of_models_that_may_lack_an_ability_is_none_for_a_caller_who_wants_it_known() -> None:
+    tools: dict[str, Any] = {"tools": [{}]}
+    may = [(asked(chat(**tools)), replace(ALL, unknown_capabilities=(Capability.TOOLS,)))]
+    assert nearest.ranking(may, asked(chat(**tools)))
+    assert nearest.ranking(may, asked(chat(**tools, vedette={"unknown_capabilities": "reject"}))) is None
 
 
 def test_what_costs_nothing_is_within_any_price() -> None:

@@ -88,7 +88,16 @@ def test_a_long_request_needs_room_for_prompt_and_answer() -> None:
     assert one == other
     assert one.min_context_tokens is not None
     assert 6000 <= one.min_context_tokens <= 8192
-    assert one.unmeasured == "keep"
+    assert (one.unmeasured, one.unknown_capabilities) == ("keep", "keep")
+
+
+def test_what_a_caller_limits_is_known_of_a_model() -> None:
+    """A model without a known price is none for a caller who sets the highest price, however long the prompt is."""
+    long = [{"role": "user", "content": "word " * 4000}]
+    one = asked(chat(messages=long, vedette={"max_price_usd_per_mtok": 2})).constraints
+    assert (one.unmeasured, one.unknown_capabilities) == ("reject", "keep")
+    other = chat(vedette={"unknown_capabilities": "reject"})
+    assert asked(other).constraints.unknown_capabilities == "reject"
 
 
 @pytest.mark.parametrize("unlimited", [-1, 2**63, 10**30])

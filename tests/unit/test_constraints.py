@@ -51,12 +51,14 @@ REJECTS: dict[str, dict[str, Any]] = {
     "min_uptime_24h": {"min_uptime_24h": 0.9},
     "evidence": {"evidence": Evidence.VERIFIED},
     "unmeasured": {"min_output_tps": 1.0, "unmeasured": "reject"},
+    "unknown_capabilities": {"unknown_capabilities": "reject"},
 }
+KEEPS: dict[str, Any] = {"unmeasured": "keep", "unknown_capabilities": "keep"}
 BY_NAME = {one.name: one for one in CONSTRAINTS}
 
 
 def candidates(measured: bool, **constraints: Any) -> int:
-    """Return how many of one model are candidates."""
+    """Return how many of one model, of which it is unknown whether it has tools, are candidates for a request with tools."""
     figures = Figure(n=6, median=40.0, p95=40.0, min=40.0, max=40.0, spread=0.0)
     times = Figure(n=6, median=500.0, p95=500.0, min=500.0, max=500.0, spread=0.0)
     tallies = (Tally(start=EPOCH - timedelta(hours=1), counts={"ok": 1, "timeout": 1}),)
@@ -83,9 +85,11 @@ def candidates(measured: bool, **constraints: Any) -> int:
     )
     scores = UseCaseScores(BUILT_IN["chat"], columns, Standing(columns, 5400))
     scores.refresh(EPOCH.timestamp())
-    need = Constraints(**constraints)
-    listed = satisfying(scores, columns, ModelsRequest(capabilities=(Capability.CHAT,), constraints=need))
-    left = narrow(scores, columns, RecommendRequest(use_case="chat", constraints=need)).left
+    need = Constraints(**(KEEPS | constraints))
+    able = (Capability.CHAT, Capability.TOOLS)
+    listed = satisfying(scores, columns, ModelsRequest(capabilities=able, constraints=need))
+    request = RecommendRequest(use_case="chat", capabilities=(Capability.TOOLS,), constraints=need)
+    left = narrow(scores, columns, request).left
     assert int(listed.sum()) == left  # a list of models has the same
     return left
 
@@ -93,13 +97,13 @@ def candidates(measured: bool, **constraints: Any) -> int:
 def test_every_constraint_has_a_model_that_it_rejects() -> None:
     """So that the next test covers all of them."""
     assert REJECTS.keys() == BY_NAME.keys()
-    assert FILTERS.keys() == BY_NAME.keys() - {"statuses", "evidence", "unmeasured"}
+    assert FILTERS.keys() == BY_NAME.keys() - {"statuses", "evidence", *KEEPS}
 
 
 @pytest.mark.parametrize("name", REJECTS)
 def test_a_constraint_rejects(name: str) -> None:
     measured = name != "unmeasured"
-    without = {"unmeasured": "keep"} | {key: value for key, value in REJECTS[name].items() if key != name}
+    without = {key: value for key, value in REJECTS[name].items() if key != name}
     assert candidates(measured, **without) == 1
     assert candidates(measured, **REJECTS[name]) == 0
 

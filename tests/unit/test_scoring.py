@@ -662,6 +662,32 @@ def test_a_capability_must_be_known_and_sure_enough() -> None:
     assert codes("audio") == ["capability_unknown"]
 
 
+def test_an_unknown_capability_may_do_where_none_is_known() -> None:
+    """Whether a model chats at all is never taken on trust, and what is known not to be there is not there."""
+
+    def able(name: str, **claims: Claim) -> Facts:
+        return model(name, capabilities=claims)
+
+    no = msgspec.structs.replace(YES, value=False)
+    may, lacks, untold, knows = (
+        able("may", chat=YES),
+        able("lacks", chat=YES, tools=no),
+        able("untold"),
+        able("knows", chat=YES, tools=YES),
+    )
+
+    def left(*models: Facts, keep: str = "keep") -> tuple[list[str], tuple[str, ...]]:
+        made, columns = field(*models, use_case="agent")
+        need = msgspec.convert({"unknown_capabilities": keep}, Constraints)
+        found = narrow(made, columns, RecommendRequest(use_case="agent", constraints=need))
+        rows = found.candidates.nonzero()[0].tolist()
+        return [facts.model.name for row in rows if (facts := columns.facts[row])], found.unknown
+
+    assert left(may, lacks, untold) == (["may"], ("tools",))
+    assert left(may, lacks, untold, knows) == (["knows"], ())
+    assert left(may, lacks, untold, keep="reject") == ([], ())
+
+
 def test_every_use_case_of_the_design_is_there_with_weights_that_add_up() -> None:
     """Eleven use cases; each weighs its signals to one."""
     assert len(BUILT_IN) == 11

@@ -186,11 +186,13 @@ class Posted:
             decided_ms = (time.perf_counter() - began) * 1000
             metrics.DECISION_SECONDS.observe(decided_ms / 1000)
             async with AsyncExitStack() as stack:
-                begun = await calls.begin(stack, wanted, found.candidates, tried)
+                begun = await calls.begin(
+                    stack, wanted, found.candidates, tried, may_lack=bool(found.unknown)
+                )
                 self._usage.add(caller.name, Used(requests=1))
                 told = telling.headers(found, begun, decided_ms) | self._entrance.headers(caller)
                 try:
-                    outcome = await self._pass_on(begun, told, _reading(send, calls.settings.stall_s))
+                    outcome = await self._pass_on(begun, told, send, calls.settings.stall_s)
                 except ConnectionError:
                     outcome = "gone"
                     raise
@@ -207,9 +209,17 @@ class Posted:
                 if attempt.called:
                     self._reporting.failed(attempt, use_case, caller.name)
 
-    async def _pass_on(self, begun: Begun, told: Mapping[str, str], send: Send) -> str:
-        """Send the reply as it comes, with the headers *told*; return how that ended."""
-        await send(
+    async def _pass_on(self, begun: Begun, told: Mapping[str, str], send: Send, stall_s: float) -> str:
+        """Send the reply as it comes, with the headers *told*; return how that ended.
+
+        A caller that reads nothing for *stall_s* is disconnected and frees its place.
+        """
+        send_read = _reading(send, stall_s)
+
+        async def sent(chunk: bytes) -> None:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+        await send_read(
             {
                 "type": "http.response.start",
                 "status": begun.reply.status,
@@ -219,22 +229,23 @@ class Posted:
             }
         )
         try:
-            async for chunk in begun.chunks():
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await begun.pass_to(sent, read_within_s=stall_s)
         except asyncio.CancelledError:
             if begun.is_stream and self._stops:
                 event = b"\n\n" + Problem(503, "stopping", "the gateway stops").event
                 with suppress(OSError):
-                    await send({"type": "http.response.body", "body": event, "more_body": False})
+                    await send_read({"type": "http.response.body", "body": event, "more_body": False})
             raise
         except ProviderError as error:
             problem = Problem(502, str(error.outcome), f"{begun.candidate.model}: {error.detail}")
             if not begun.is_stream:
                 # Its beginning is sent: only a connection that breaks off says that the rest is missing.
                 raise ConnectionError(problem.message) from error
-            await send({"type": "http.response.body", "body": b"\n\n" + problem.event, "more_body": False})
+            await send_read(
+                {"type": "http.response.body", "body": b"\n\n" + problem.event, "more_body": False}
+            )
             return "broken"
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await send_read({"type": "http.response.body", "body": b"", "more_body": False})
         return "ok"
 
     def _count(self, begun: Begun, wanted: Wanted, use_case: str | None, caller: Caller) -> None:
@@ -265,7 +276,7 @@ def _headers(scope: Scope) -> dict[str, str]:
 
 
 def _reading(send: Send, stall_s: float) -> Send:
-    """Return *send* with a deadline: a caller that reads nothing for *stall_s* is disconnected and frees its place."""
+    """Return *send* with a deadline. Raises ConnectionError where the caller reads nothing for *stall_s*."""
 
     async def sent(message: Message) -> None:
         try:

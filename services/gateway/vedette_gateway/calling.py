@@ -5,7 +5,7 @@ Until the first byte of the reply, the next model may be tried. After it, the ca
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -15,9 +15,10 @@ from vedette.clock import Clock
 from vedette.errors import ProviderError
 from vedette.providers.observing import Account, Observed
 from vedette.providers.passing import Refusal, Reply
+from vedette.remedies import remedy_for
 from vedette.settings import Gateway
 from vedette.types import ModelRef, Outcome, Price
-from vedette_gateway.fitting import AGAIN_S
+from vedette_gateway.fitting import AGAIN_S, REFUSED_CODE, REFUSED_STATUS
 from vedette_gateway.problems import Problem
 from vedette_gateway.upstreams import Aside, Upstream, Upstreams, is_of_the_request
 from vedette_gateway.wanted import Wanted
@@ -81,6 +82,7 @@ class Begun:
         self.ended_at: float | None = None
         self.outcome: Outcome | None = None  # None: the caller is gone, or it is still in progress
         self._observed = observed
+        self._account: Account | None = None  # of a reply that has ended
         self._prelude: list[bytes] = []
         self._chunks = reply.chunks()
         self._ends_at = ends_at
@@ -110,35 +112,51 @@ class Begun:
             self._observed.take(time.monotonic(), chunk)
             self._prelude.append(chunk)
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the reply as it comes. Raises ProviderError where it breaks off, stalls, or takes too long."""
-        for chunk in self._prelude:
-            yield chunk
-        while True:
-            now = asyncio.get_running_loop().time()
-            try:
-                async with asyncio.timeout_at(min(now + self._stall_s, self._ends_at)):
-                    chunk = await anext(self._chunks, b"")
-            except TimeoutError:
-                self.outcome = Outcome.TIMEOUT
-                raise ProviderError(Outcome.TIMEOUT, "nothing more came in time") from None
-            except ProviderError as error:
-                self.outcome = error.outcome
-                raise
-            if not chunk:
-                break
-            self._observed.take(time.monotonic(), chunk)
-            yield chunk
+    async def pass_to(self, send: Callable[[bytes], Awaitable[None]], *, read_within_s: float) -> None:
+        """Give *send* the reply as it comes.
+
+        Raises ProviderError where the reply breaks off, stalls, or takes too long, and ConnectionError where *send*
+        takes longer than *read_within_s*.
+        """
+        try:
+            await self._pass_all(send, read_within_s)
+        except ProviderError as error:
+            self.outcome = error.outcome
+            raise
         self.ended_at = time.monotonic()
-        account = self._observed.account()
+        self._account = account = self._observed.account()
         self.outcome = account.error.outcome if account.error else Outcome.OK
         if account.error is None and not account.whole and self.is_stream:
             self.outcome = Outcome.INCOMPLETE
             raise ProviderError(Outcome.INCOMPLETE, "the stream ended before the answer did")
 
+    async def _pass_all(self, send: Callable[[bytes], Awaitable[None]], read_within_s: float) -> None:
+        now, sends = asyncio.get_running_loop().time, True
+        try:
+            async with asyncio.timeout(read_within_s) as deadline:
+                for chunk in self._prelude:
+                    await send(chunk)
+                while True:
+                    sends = False
+                    deadline.reschedule(min(now() + self._stall_s, self._ends_at))
+                    chunk = await anext(self._chunks, b"")
+                    if not chunk:
+                        return
+                    at, sends = time.monotonic(), True
+                    deadline.reschedule(now() + read_within_s)
+                    try:
+                        await send(chunk)
+                    finally:
+                        self._observed.take(at, chunk)  # when the caller has it
+        except TimeoutError:
+            if sends:
+                problem = f"the caller read nothing for {read_within_s:g} s"
+                raise ConnectionError(problem) from None
+            raise ProviderError(Outcome.TIMEOUT, "nothing more came in time") from None
+
     def account(self) -> Account:
         """Return what the reply was so far."""
-        return self._observed.account()
+        return self._account or self._observed.account()
 
 
 class Calls:
@@ -151,13 +169,21 @@ class Calls:
         self._clock = clock
 
     async def begin(
-        self, stack: AsyncExitStack, wanted: Wanted, candidates: Sequence[Candidate], failed: list[Attempt]
+        self,
+        stack: AsyncExitStack,
+        wanted: Wanted,
+        candidates: Sequence[Candidate],
+        failed: list[Attempt],
+        *,
+        may_lack: bool = False,
     ) -> Begun:
         """Return the first reply that begins; *stack* ends it. What did not is added to *failed*.
 
-        Raises Problem where no model took the request.
+        Where candidates *may_lack* an ability, a refusal says nothing of the request. Raises Problem where no model
+        took it.
         """
         ordered = self._ordered(candidates, keep_order="session" in wanted.wishes)
+        agreed = len(ordered) if may_lack else _AGREED
         for number, (candidate, upstream) in enumerate(ordered):
             is_last = number == len(ordered) - 1
             if not await upstream.room(self.settings.queue_s if is_last else 0.0):
@@ -171,7 +197,7 @@ class Calls:
                 return attempt
             failed.append(attempt)
             self._aside.failed(candidate.model, attempt.outcome, attempt.retry_after_s)
-            if sum(is_of_the_request(one.outcome) for one in failed) >= _AGREED:
+            if sum(is_of_the_request(one.outcome) for one in failed) >= agreed:
                 break
         raise problem_of(failed)
 
@@ -291,6 +317,9 @@ def problem_of(failed: Sequence[Attempt]) -> Problem:
     if outcomes <= {Outcome.RATE_LIMITED, Outcome.BUSY, Outcome.LOADING, Outcome.QUOTA_USED}:
         waits = [one.retry_after_s for one in failed if one.retry_after_s is not None]
         return Problem(429, "all_busy", f"every model is busy: {told}", retry_after_s=min(waits, default=1.0))
+    if outcomes <= {Outcome.AUTH_FAILED, Outcome.NO_CREDIT}:
+        remedies = "; ".join(dict.fromkeys(remedy_for(one.outcome, None) for one in failed))
+        return Problem(REFUSED_STATUS, REFUSED_CODE, f"{told}; {remedies}")
     if outcomes == {Outcome.TIMEOUT}:
         return Problem(504, "all_timed_out", told)
     return Problem(502, "all_failed", f"no model could take the request: {told}")

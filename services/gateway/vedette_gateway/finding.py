@@ -27,7 +27,7 @@ from vedette.messages.queries import (
 )
 from vedette.messages.validation import reference, use_case_of
 from vedette.text.shown import shown_name
-from vedette.types import Status
+from vedette.types import Capability, Status
 from vedette_gateway import nearest
 from vedette_gateway.automatic import Guess, guess
 from vedette_gateway.calling import Candidate
@@ -53,6 +53,7 @@ _READY_AGAIN_S: Final = 5.0
 _READY_MODELS: Final = 20
 # Nothing that a caller says goes elsewhere just to be classified.
 _EMBEDS_FOR_US: Final = Constraints(locality="local")
+_MAY: Final = Constraints(unknown_capabilities="keep")
 
 
 class Found(Struct, frozen=True, kw_only=True):
@@ -62,6 +63,7 @@ class Found(Struct, frozen=True, kw_only=True):
     use_case: str | None = None
     guess: Guess | None = None  # how the use case was found, where the caller left it open
     considered: int = 0
+    unknown: tuple[Capability, ...] = ()  # that these models may lack
     stale: bool = False
 
 
@@ -139,7 +141,11 @@ class Finding:
         is_any = False
         for use_case in tuple(self._use_cases()):
             for kind in nearest.KINDS:
-                request = encode(RecommendRequest(use_case=use_case, capabilities=kind, limit=_READY_MODELS))
+                request = encode(
+                    RecommendRequest(
+                        use_case=use_case, capabilities=kind, limit=_READY_MODELS, constraints=_MAY
+                    )
+                )
                 try:
                     self._ready[request] = await self._ask("recommend.top", request, TopReply, _TIMEOUT_S)
                     is_any = True
@@ -195,6 +201,7 @@ class Finding:
             use_case=use_case,
             guess=guessed,
             considered=reply.value.considered,
+            unknown=reply.value.unknown_capabilities,
             stale=reply.is_stale,
         )
 

@@ -10,12 +10,15 @@ from typing import Final
 from vedette.messages.queries import ExplainReply, Rejection, Relaxation, TopReply
 from vedette.text.figures import number
 from vedette.text.shown import shown_name
-from vedette.types import ModelRef
+from vedette.types import ModelRef, Status
 from vedette_gateway.problems import Problem
 
 AGAIN_S: Final = (
     5.0  # a server that starts or loads a model takes longer than a client's own wait of a second
 )
+# Endpoints refuse our key: the caller's request and key are right, and asking again changes nothing (Failed Dependency).
+REFUSED_STATUS: Final = 424
+REFUSED_CODE: Final = "endpoint_refuses_key"
 # Codes of rejections that pass without a change of the request. Each may end in `_unknown`.
 _PASSES: Final = frozenset(
     {"status", "endpoint_closed", "never_answered", "ttft", "output_tps", "uptime", "evidence"}
@@ -45,8 +48,20 @@ def unfit(use_case: str, reply: TopReply, explained: ExplainReply | None) -> Pro
         return _too_long(use_case, reply.relax)
     rejections = _by_model(explained.rejections if explained else ())
     if rejections and not any(_all_pass(why) for why in rejections.values()):
+        refusing = [model for model, why in rejections.items() if all(map(_is_refused, why))]
+        if refusing:
+            return _refused(use_case, refusing)
         return Problem(400, "no_model_fits", _never(use_case, reply.considered, rejections))
     return Problem(503, "no_model", _not_now(use_case, reply), retry_after_s=AGAIN_S)
+
+
+def _refused(use_case: str, models: Sequence[ModelRef]) -> Problem:
+    endpoints = dict.fromkeys(model.endpoint for model in models)
+    problem = (
+        f"the models that fit {use_case} are at endpoints that refuse the key or the account that Vedette has for them: "
+        f'{", ".join(endpoints)}; "vedette doctor" shows what they say and what to do'
+    )
+    return Problem(REFUSED_STATUS, REFUSED_CODE, problem)
 
 
 def _too_long(use_case: str, relax: Relaxation) -> Problem:
@@ -97,7 +112,14 @@ def _passes(one: Rejection) -> bool:
     """Return whether this may end by itself. The kind of a model is found out; what else is unknown stays so."""
     if one.code == f"capability{_UNKNOWN}":
         return one.value is not None
+    if _is_refused(one):
+        return False
     return one.code.removesuffix(_UNKNOWN) in _PASSES
+
+
+def _is_refused(one: Rejection) -> bool:
+    """Return whether its endpoint refuses our key or account, which an operator has to change."""
+    return one.code == "status" and one.value == Status.AUTH_FAILED
 
 
 def _is_ability(one: Rejection) -> bool:

@@ -47,6 +47,8 @@ def ranking(earlier: Iterable[tuple[bytes, TopReply]], request: bytes) -> TopRep
         had = _RANKED.decode(asked)
         if not _covers(had, wanted):
             continue
+        if reply.unknown_capabilities and wanted.constraints.unknown_capabilities == "reject":
+            continue
         models = tuple(one for one in reply.recommendations if takes(one, wanted.constraints))
         if not models:
             continue
@@ -58,11 +60,11 @@ def ranking(earlier: Iterable[tuple[bytes, TopReply]], request: bytes) -> TopRep
 
 
 def _covers(had: RecommendRequest, wanted: RecommendRequest) -> bool:
-    """Return whether the models for *had* can take *wanted*, but for what a recommendation shows."""
+    """Return whether the models for *had* can take *wanted*, but for what a reply shows."""
     if had.use_case != wanted.use_case or not set(wanted.capabilities) <= set(had.capabilities):
         return False
     open_ones = [name for name in _SHOWN if getattr(had.constraints, name) == getattr(_FREE, name)]
-    shown = (*open_ones, "min_context_tokens", "unmeasured")
+    shown = (*open_ones, "min_context_tokens", "unmeasured", "unknown_capabilities")
     alike = replace(had.constraints, **{name: getattr(wanted.constraints, name) for name in shown})
     return alike == wanted.constraints
 

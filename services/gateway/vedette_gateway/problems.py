@@ -13,6 +13,7 @@ _TYPES: Final = {
     401: "authentication_error",
     403: "permission_error",
     404: "not_found_error",
+    424: "server_error",
     429: "rate_limit_error",
 }
 

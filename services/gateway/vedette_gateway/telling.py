@@ -75,6 +75,9 @@ def reason(found: Found, begun: Begun) -> str:
         second = next((one for one in found.candidates if one.model != candidate.model), None)
         if place == 1 and second and candidate.score is not None and second.score is not None:
             why += f", {candidate.score - second.score:.1f} points before {shown_name(second.model)}"
+    if found.unknown:
+        names = " and ".join(one.replace("_", " ") for one in found.unknown)
+        why += f"; whether it has {names} is unknown"
     if found.guess:
         why += f"; {found.guess.use_case} because of {found.guess.by}"
     if begun.failed:

@@ -32,8 +32,16 @@ _MAX_TOKENS: Final = 2**40  # that can be asked for: who sends more means no lim
 _BYTES_A_TOKEN: Final = 4
 _SENSED: Final = re.compile(rb'"(?:image_url|input_image|input_audio)"')
 _ITEMS: Final = re.compile(rb"\s*\[\s*[^\s\]]")
-_DATA_URL: Final = re.compile(rb'"data:[^"]{0,100};base64,[^"]*"')
+_DATA_URL: Final = b'"data:'
+_IN_BASE64: Final = b";base64,"
+_MAX_MEDIA_TYPE: Final = 128  # bytes, up to the end of `;base64,`
 _MAX_MODEL_CHARACTERS: Final = 1024
+_LIMITS: Final = frozenset(
+    {
+        *("min_context_tokens", "max_ttft_ms", "min_output_tps", "max_price_usd_per_mtok"),
+        *("min_parameters", "max_parameters", "min_uptime_24h"),
+    }
+)
 
 _FIELDS: Final = msgspec.json.Decoder(dict[str, Raw])
 _REQUEST: Final = msgspec.json.Decoder(RecommendRequest, strict=False)
@@ -107,12 +115,13 @@ class Wanted(Struct, frozen=True, kw_only=True):
         wishes = dict(self.wishes)
         constraints = dict(wishes.get("constraints", {}))
         own = {str(one) for one in wishes.get("capabilities", ())}
+        # The request implies these, so what is unknown may do; what a caller limits, such as the price, may not be.
+        constraints.setdefault("unknown_capabilities", "keep")
         if room:
+            if _LIMITS.isdisjoint(constraints):
+                constraints.setdefault("unmeasured", "keep")
             least = _number(constraints.get("min_context_tokens"))
             constraints["min_context_tokens"] = max(least, room)
-            if not least:
-                # Nothing that the caller has asked for: a model whose context is not known may have room.
-                constraints.setdefault("unmeasured", "keep")
         asked = {
             "caller": caller,
             **wishes,
@@ -230,8 +239,20 @@ def prompt_tokens(fields: Mapping[str, Raw]) -> int:
         raw = fields.get(name)
         if raw is not None:
             plain = bytes(raw)
-            size += len(_DATA_URL.sub(b"", plain) if b";base64," in plain else plain)
+            size += len(plain) - (_data_bytes(plain) if _IN_BASE64 in plain else 0)
     return size // _BYTES_A_TOKEN
+
+
+def _data_bytes(raw: bytes) -> int:
+    """Return how much of *raw* is in the URLs of pictures, sounds and files."""
+    size, end = 0, 0
+    while (begin := raw.find(_DATA_URL, end)) >= 0:
+        end = raw.find(b'"', begin + 1)
+        if end < 0:
+            break
+        if _IN_BASE64 in raw[begin : min(end, begin + _MAX_MEDIA_TYPE)]:
+            size += end - begin
+    return size
 
 
 def _stepped(tokens: int) -> int:

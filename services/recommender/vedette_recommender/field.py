@@ -9,7 +9,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from vedette.messages.queries import Risk
-from vedette.types import Judgement, Signal
+from vedette.types import Capability, Judgement, Signal
 from vedette.usecases import LIKE, SIGNALS, Bounds, UseCase, estimating, judging
 from vedette.usecases.estimating import Answered, Mix, Scale
 from vedette.usecases.levels import DIFFICULTIES, STANDARD_PLACE
@@ -66,11 +66,15 @@ class Scores(NamedTuple):
 
 
 class FilterResult(Struct, frozen=True):
-    """The candidates that a request's rules leave, and how many models each rule was the first to reject."""
+    """The candidates that a request's rules leave, and how many models each rule was the first to reject.
+
+    *unknown* are the capabilities that some candidate may lack, because nothing is known of them.
+    """
 
     candidates: Mask
     left: int
     rejected: dict[str, int]
+    unknown: tuple[Capability, ...] = ()
 
 
 class Place(Struct, frozen=True):

@@ -2,7 +2,9 @@
 
 Every rule gives a code, what was needed and what the model has. Where a value is not known, the code ends in
 `_unknown`. Under a numeric limit the request decides what becomes of an unknown value (`unmeasured`: keep or
-reject); where the caller names a set (families, licences, locality), what is not known to be in it is not.
+reject), and where no model is known to have a capability, what becomes of those that may have it
+(`unknown_capabilities`). Where the caller names a set (families, licences, locality), what is not known to be in it is
+not.
 """
 
 from bisect import bisect_left, bisect_right
@@ -37,6 +39,10 @@ DEFAULT_STATUSES = tuple(STATUS_MULTIPLIERS)
 _SET_GAP: Final = 10.0
 _UNKNOWN_GAP: Final = 5.0
 _MAX_SORTED: Final = 8192
+# Which kind of model it is: what is not known to chat is never tried as a chat model (ADR 0024).
+_INTERFACES: Final = frozenset(
+    {Capability.CHAT, Capability.COMPLETION, Capability.EMBEDDING, Capability.RERANK}
+)
 
 
 class Rule(Struct, frozen=True):
@@ -199,13 +205,35 @@ _ELSEWHERE: Final = {  # by place in LOCALITIES
 
 
 def narrow(field: UseCaseScores, columns: Columns, request: RecommendRequest) -> FilterResult:
-    """Return who can answer *request*."""
+    """Return who can answer *request*.
+
+    Models that may have a capability count where no model is left that is known to have it, if it keeps those.
+    """
     everybody = FilterResult(columns.present, len(columns), {})
+    if request.constraints.unknown_capabilities == "keep":
+        surely = narrow(field, columns, _known_only(request))
+        if surely.left:
+            return surely
+        found = _apply(rules(field, columns, request), everybody)
+        return replace(found, unknown=_unknown(field, columns, request, found.candidates))
     if request.constraints.statuses or request.constraints.evidence.strength:
         return _apply(rules(field, columns, request), everybody)
     if field.narrowed is None:
         field.narrowed = _apply(_first(field, columns, Constraints()), everybody)
     return _apply(_further(field, columns, request), field.narrowed)
+
+
+def _known_only(request: RecommendRequest) -> RecommendRequest:
+    """Return *request* for models that are known to have what it needs."""
+    return replace(request, constraints=replace(request.constraints, unknown_capabilities="reject"))
+
+
+def _unknown(
+    field: UseCaseScores, columns: Columns, request: RecommendRequest, candidates: Mask
+) -> tuple[Capability, ...]:
+    """Return the needed capabilities of which nothing is known of some of the *candidates*."""
+    needed = dict.fromkeys((*field.use_case.requires, *request.capabilities))
+    return tuple(one for one in needed if (candidates & (columns.claims[CAPABILITIES.index(one)] == 0)).any())
 
 
 def _apply(rules: Iterable[Rule], before: FilterResult) -> FilterResult:
@@ -228,7 +256,7 @@ def _first(field: UseCaseScores, columns: Columns, need: Constraints) -> list[Ru
     found = [_closed(columns)] if columns.why_closed else []
     found += [_status(field, need.statuses or DEFAULT_STATUSES), _answers(columns), _ended(field, columns)]
     for capability in field.use_case.requires:
-        found += _able(columns, capability, need.evidence, "use_case")
+        found += _able(columns, capability, need, "use_case")
     return found
 
 
@@ -237,7 +265,7 @@ def _further(field: UseCaseScores, columns: Columns, request: RecommendRequest) 
     found: list[Rule] = []
     for capability in dict.fromkeys(request.capabilities):
         if capability not in field.use_case.requires:
-            found += _able(columns, capability, need.evidence, "capabilities")
+            found += _able(columns, capability, need, "capabilities")
     for name, rules in FILTERS.items():
         if getattr(need, name) is not None:
             found += rules(field, columns, need)
@@ -249,7 +277,7 @@ def satisfying(field: UseCaseScores, columns: Columns, request: ModelsRequest) -
     need = request.constraints
     rules = [] if need.statuses is None else [_status(field, need.statuses)]
     for capability in request.capabilities:
-        rules += _able(columns, capability, need.evidence, "capabilities")
+        rules += _able(columns, capability, need, "capabilities")
     for name, made in FILTERS.items():
         if getattr(need, name) is not None:
             rules += made(field, columns, need)
@@ -297,7 +325,8 @@ def _ended(field: UseCaseScores, columns: Columns) -> Rule:
     return FactRule("retired", "calls", "a model that is served", columns.ends_at < field.at, ended)
 
 
-def _able(columns: Columns, capability: Capability, least: Evidence, field: str) -> list[Rule]:
+def _able(columns: Columns, capability: Capability, need: Constraints, field: str) -> list[Rule]:
+    least, keeps = need.evidence, need.unknown_capabilities == "keep" and capability not in _INTERFACES
     claims = columns.claims[CAPABILITIES.index(capability)]
 
     def evidence(row: int) -> Evidence | None:
@@ -309,10 +338,10 @@ def _able(columns: Columns, capability: Capability, least: Evidence, field: str)
         facts = columns.facts[row]
         return "a model of unknown kind" if facts and facts.info.kind == "unknown" else None
 
-    found: list[Rule] = [
-        FactRule("capability_unknown", field, capability, claims == 0, kind),
-        FactRule("capability", field, capability, claims < 0, lambda row: f"no ({evidence(row)})"),
-    ]
+    found: list[Rule] = [] if keeps else [FactRule("capability_unknown", field, capability, claims == 0, kind)]
+    found.append(
+        FactRule("capability", field, capability, claims < 0, lambda row: f"no ({evidence(row)})")
+    )
     if least.strength:
         weak = (claims > 0) & (claims <= least.strength)
         found.append(FactRule("evidence", "constraints.evidence", f"{capability} {least}", weak, evidence))
@@ -351,8 +380,8 @@ def _located(_: UseCaseScores, columns: Columns, need: Constraints) -> list[Rule
     ]
 
 
-# What each constraint rejects, in the order in which rejections count. Three constraints are not here: `statuses` is
-# in `_first`, `evidence` in `_able`, and `unmeasured` in `Limit.rules`.
+# What each constraint rejects, in the order in which rejections count. Four constraints are not here: `statuses` is
+# in `_first`, `evidence` and `unknown_capabilities` in `_able`, and `unmeasured` in `Limit.rules`.
 FILTERS: Final[dict[str, Callable[[UseCaseScores, Columns, Constraints], list[Rule]]]] = {
     "exclude": _excluded,
     **{choice.name: choice.rules for choice in _CHOICES},

@@ -26,7 +26,7 @@ from vedette_recommender.filtering import Rule, rules
 from vedette_recommender.near_misses import distance, lacking, nearest, rejections, relaxation
 from vedette_recommender.ranking import Ranking
 from vedette_recommender.scoreboard import Scoreboard
-from vedette_recommender.sentences import of_unknown_kind, scaled, spread_over, summary, tied
+from vedette_recommender.sentences import of_unknown_kind, scaled, spread_over, summary, tied, unproven
 from vedette_recommender.views import BaseUrl, expected_now, recommendation
 
 # Explained one by one; of more, the nearest are, and the rest are counted.
@@ -64,6 +64,7 @@ class Recommending:
             rejected=ranking.narrowed.rejected,
             as_of=as_of,
             relax=None if shown else self._relax(ranking, self._rules(request, ranking)),
+            unknown_capabilities=ranking.narrowed.unknown,
         )
 
     def top(self, request: RecommendRequest, ranking: Ranking, order: Sequence[int], as_of: AsOf) -> TopReply:
@@ -76,6 +77,7 @@ class Recommending:
             rejected=ranking.narrowed.rejected,
             as_of=as_of,
             relax=None if shown else self._relax(ranking, self._rules(request, ranking)),
+            unknown_capabilities=ranking.narrowed.unknown,
         )
 
     def explain(
@@ -118,11 +120,13 @@ class Recommending:
                 *spread_over(ranking.equals, order[0] if order else 0),
                 *scaled(ranking.field.scale),
                 *of_unknown_kind(self._of_unknown_kind(ranking)),
+                *unproven(ranking.narrowed.unknown),
             ),
             relax=relax,
             improve=improve,
             spread={one.name: one.weight for one in ranking.equals} if len(ranking.equals) > 1 else {},
             unmeasured=unmeasured,
+            unknown_capabilities=ranking.narrowed.unknown,
         )
 
     def _rules(self, request: RecommendRequest, ranking: Ranking) -> list[Rule]:

@@ -6,7 +6,7 @@ from typing import Final
 from vedette.messages.queries import Contribution, Improvement, Relaxation
 from vedette.text.figures import apart, plural
 from vedette.text.shown import quoted_name
-from vedette.types import ModelRef, Signal
+from vedette.types import Capability, ModelRef, Signal
 from vedette.usecases.estimating import Scale
 from vedette_recommender.bounds import BOUNDS
 from vedette_recommender.explain import Account
@@ -106,6 +106,14 @@ def of_unknown_kind(models: Sequence[ModelRef]) -> tuple[str, ...]:
         f"{plural(len(models), 'it chats', 'they chat')}; "
         f'"vedette verify {quoted_name(models[0])}" asks.',
     )
+
+
+def unproven(capabilities: Sequence[Capability]) -> tuple[str, ...]:
+    """Return in a sentence which needed *capabilities* the candidates may lack."""
+    if not capabilities:
+        return ()
+    names = " and ".join(one.replace("_", " ") for one in capabilities)
+    return (f"No model is known to have {names}; the candidates may have it.",)
 
 
 def tied(first: Place, second: Place) -> bool:

@@ -248,6 +248,7 @@ def _best_of(explained: ExplainReply) -> BestReply:
         rejected=explained.rejected,
         as_of=explained.as_of,
         relax=explained.relax,
+        unknown_capabilities=explained.unknown_capabilities,
     )
 
 

@@ -126,6 +126,9 @@ def show_best(reply: BestReply) -> None:
         f"  {', '.join(filter(None, (best.status, state)))} · {number(best.output_tps, 1)} tokens/s · "
         f"TTFT {ms(best.ttft_ms)} warm, {ms(best.ttft_cold_ms)} cold · context {number(best.context_tokens)}"
     )
+    if reply.unknown_capabilities:
+        needed = " and ".join(one.replace("_", " ") for one in reply.unknown_capabilities)
+        out.print(f'  whether it has {needed} is unknown; "vedette verify" checks it')
     if reply.fallbacks:
         out.print("\nelse")
         show_ranking(reply.fallbacks)
@@ -241,7 +244,11 @@ def _show_relaxation(
         return
     if relax is None:
         unknown = rejected.get("capability_unknown", 0)
-        verify = f' "vedette verify" checks the {unknown:,} without evidence.' if unknown else ""
+        verify = (
+            f' "vedette verify" checks the {unknown:,} without evidence, --unknown-capabilities keep considers them.'
+            if unknown
+            else ""
+        )
         failing, closed = rejected.get("never_answered", 0), rejected.get("endpoint_closed", 0)
         if closed < considered:
             on.print(

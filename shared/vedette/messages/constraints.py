@@ -57,6 +57,10 @@ class Constraints(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     unmeasured: Annotated[
         Literal["keep", "reject"], Meta(description="Keep or reject models without a figure for a limit.")
     ] = "reject"
+    unknown_capabilities: Annotated[
+        Literal["keep", "reject"],
+        Meta(description="Where no model is known to have a capability: keep or reject those that may have it."),
+    ] = "reject"
 
 
 class Limits(TypedDict, total=False):
@@ -78,6 +82,7 @@ class Limits(TypedDict, total=False):
     min_uptime_24h: float
     evidence: Literal["inferred", "declared", "verified"]
     unmeasured: Literal["keep", "reject"]
+    unknown_capabilities: Literal["keep", "reject"]
 
 
 _SINGULARS: Final = {"capabilities": "capability", "families": "family", "statuses": "status"}

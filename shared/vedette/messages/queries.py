@@ -191,6 +191,12 @@ class Improvement(Struct, frozen=True, kw_only=True, omit_defaults=True):
     by: float | None = None
 
 
+UnknownCapabilities = Annotated[
+    tuple[Capability, ...],
+    Meta(description="capabilities of which it is unknown whether these models have them"),
+]
+
+
 class BestReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The best model, its fallbacks, and how many models were rejected for what."""
 
@@ -201,6 +207,7 @@ class BestReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rejected: dict[str, int]
     as_of: AsOf
     relax: Relaxation | None = None
+    unknown_capabilities: UnknownCapabilities = ()
 
 
 class TopReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -212,6 +219,7 @@ class TopReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rejected: dict[str, int]
     as_of: AsOf
     relax: Relaxation | None = None
+    unknown_capabilities: UnknownCapabilities = ()
 
 
 class ExplainReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -240,6 +248,7 @@ class ExplainReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
         tuple[str, ...],
         Meta(description="models that wait for permission to be benchmarked: a sentence for each endpoint"),
     ] = ()
+    unknown_capabilities: UnknownCapabilities = ()
 
 
 # Models -------------------------------------------------------------------------------------------------------

@@ -142,11 +142,11 @@ async def _addresses(host: str, port: int, timeout: float | None) -> Sequence[st
 
 
 class Guarded(httpcore.AsyncNetworkBackend):
-    """Connects to addresses and unix sockets that are not refused."""
+    """Connects by *backend* to addresses and unix sockets that are not refused."""
 
-    def __init__(self, allowed: Sequence[str]) -> None:
+    def __init__(self, allowed: Sequence[str], backend: httpcore.AsyncNetworkBackend) -> None:
         self._allowed = allowed
-        self._backend = httpcore.AnyIOBackend()
+        self._backend = backend
 
     async def connect_tcp(
         self,

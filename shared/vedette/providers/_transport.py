@@ -73,7 +73,7 @@ class Transport(httpx.AsyncBaseTransport):
     """Sends requests to a server, by TCP or the unix socket *uds*, where *allowed* lets them go.
 
     With *ahead_bytes*, the kernel takes about so much of a reply that is not read yet. libuv reads all of it at once.
-    A connection without a request is closed after *idle_s*.
+    A connection without a request is closed after *idle_s*. Connections are made by *backend*, by default httpcore's.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class Transport(httpx.AsyncBaseTransport):
         uds: str | None = None,
         ahead_bytes: int | None = None,
         idle_s: float = IDLE_S,
+        backend: httpcore.AsyncNetworkBackend | None = None,
     ) -> None:
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=tls,
@@ -92,7 +93,7 @@ class Transport(httpx.AsyncBaseTransport):
             max_keepalive_connections=None,
             keepalive_expiry=idle_s,
             uds=uds,
-            network_backend=Guarded(allowed),
+            network_backend=Guarded(allowed, backend or httpcore.AnyIOBackend()),
             socket_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, ahead_bytes)] if ahead_bytes else None,
         )
 

@@ -6,6 +6,7 @@ The definitions are those of a benchmark. Nothing is changed and nothing is held
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
+import msgspec
 from msgspec import Struct
 
 from vedette.errors import ProviderError
@@ -124,7 +125,7 @@ class Observed:
 
     def _in_one_piece(self) -> Account:
         try:
-            body = mapping(decoded(bytes(self._rest)))
+            body = _whole(self._rest)
         except ProviderError as error:
             return Account(error=error)
         usage = mapping(body.get("usage"))
@@ -140,6 +141,26 @@ class Observed:
             whole=failure is None,
             error=failure,
         )
+
+
+class _Whole(Struct):
+    """What is read of a reply in one piece. The vectors of an embedding are not."""
+
+    usage: Any = None
+    choices: Any = None
+    error: Any = None
+
+
+_WHOLE: Final = msgspec.json.Decoder(_Whole)
+
+
+def _whole(raw: bytearray) -> Mapping[str, Any]:
+    """Return the fields of a reply in one piece that are read, or all fields of an error. Raises ProviderError."""
+    try:
+        body = _WHOLE.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return mapping(decoded(bytes(raw)))
+    return mapping(decoded(bytes(raw))) if body.error else {"usage": body.usage, "choices": body.choices}
 
 
 def _characters(body: Mapping[str, Any]) -> int:

@@ -13,6 +13,7 @@ from vedette import __version__
 from vedette.errors import ProviderError
 from vedette.providers import Access
 from vedette.providers._http import CONNECT_TIMEOUT_S, tls, translated
+from vedette.providers._plain import PlainBackend
 from vedette.providers._refusals import judged, wait_s
 from vedette.providers._transport import IDLE_S, Transport
 from vedette.providers.addresses import query_of, socket_of
@@ -102,7 +103,7 @@ class Passing:
     """The way to one endpoint for other people's requests: its credentials, its TLS, and where it may be."""
 
     def __init__(self, access: Access) -> None:
-        socket = socket_of(access.url)
+        socket, has_tls = socket_of(access.url), access.url.startswith("https://")
         self._access = access
         self._secrets = access.redaction
         self._query = query_of(access.url)
@@ -117,7 +118,8 @@ class Passing:
             tls=tls(access),
             uds=socket[0] if socket else None,
             ahead_bytes=_AHEAD_BYTES,
-            idle_s=_IDLE_TLS_S if access.url.startswith("https://") else IDLE_S,
+            idle_s=_IDLE_TLS_S if has_tls else IDLE_S,
+            backend=None if has_tls else PlainBackend(),
         )
 
     async def close(self) -> None:

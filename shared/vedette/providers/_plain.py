@@ -1,0 +1,136 @@
+"""Connections without TLS for httpcore, over asyncio's own streams.
+
+httpcore's own go through anyio, which starts and stops reading around every piece of a reply. That is a quarter of the
+processor time that a piece takes to arrive.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from ssl import SSLContext
+from typing import Any, Final
+
+import httpcore
+
+_AHEAD_BYTES: Final = 64 * 1024  # read before the caller wants them; asyncio stops at twice as many
+
+
+class _Reader(asyncio.StreamReader):
+    """Knows whether something has come that nothing has read."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(limit=_AHEAD_BYTES, loop=loop)
+        self.unread = 0  # bytes
+
+    def feed_data(self, data: bytes) -> None:
+        """Take *data* from the connection."""
+        self.unread += len(data)
+        super().feed_data(data)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether a read returns at once. A connection without a request is of no use then."""
+        return self.unread > 0 or self.at_eof() or self.exception() is not None
+
+
+class _Stream(httpcore.AsyncNetworkStream):
+    def __init__(self, reader: _Reader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Return what has come. Raises httpcore.ReadError, ReadTimeout."""
+        try:
+            if timeout is None:  # as for each piece of a stream
+                part = await self._reader.read(max_bytes)
+            else:
+                async with asyncio.timeout(timeout):
+                    part = await self._reader.read(max_bytes)
+        except TimeoutError as error:
+            raise httpcore.ReadTimeout(str(error)) from error
+        except OSError as error:
+            raise httpcore.ReadError(str(error)) from error
+        self._reader.unread -= len(part)
+        return part
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send *buffer*. Raises httpcore.WriteError, WriteTimeout."""
+        with _translated(httpcore.WriteError, httpcore.WriteTimeout):
+            async with asyncio.timeout(timeout):
+                self._writer.write(buffer)
+                await self._writer.drain()
+
+    async def aclose(self) -> None:
+        """Close the connection, whatever is still to be sent."""
+        self._writer.transport.abort()
+
+    async def start_tls(
+        self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        """Raise httpcore.UnsupportedProtocol: these connections have no TLS."""
+        raise httpcore.UnsupportedProtocol("TLS over a plain connection")
+
+    def get_extra_info(self, info: str) -> Any:
+        """Return whether it is readable; nothing else is asked for."""
+        return self._reader.is_readable if info == "is_readable" else None
+
+
+class PlainBackend(httpcore.AsyncNetworkBackend):
+    """Connects to an address, or a unix socket."""
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Connect to *port* of *host*. Raises httpcore.ConnectError, ConnectTimeout."""
+        loop, (reader, protocol) = asyncio.get_running_loop(), _reading()
+        with _translated(httpcore.ConnectError, httpcore.ConnectTimeout):
+            async with asyncio.timeout(timeout):
+                local = (local_address, 0) if local_address else None
+                transport, _ = await loop.create_connection(lambda: protocol, host, port, local_addr=local)
+        return _stream(transport, protocol, reader, socket_options)
+
+    async def connect_unix_socket(
+        self, path: str, timeout: float | None = None, socket_options: Iterable[Any] | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        """Connect to the socket at *path*. Raises httpcore.ConnectError, ConnectTimeout."""
+        loop, (reader, protocol) = asyncio.get_running_loop(), _reading()
+        with _translated(httpcore.ConnectError, httpcore.ConnectTimeout):
+            async with asyncio.timeout(timeout):
+                transport, _ = await loop.create_unix_connection(lambda: protocol, path)
+        return _stream(transport, protocol, reader, socket_options)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)
+
+
+def _reading() -> tuple[_Reader, asyncio.StreamReaderProtocol]:
+    loop = asyncio.get_running_loop()
+    reader = _Reader(loop)
+    return reader, asyncio.StreamReaderProtocol(reader, loop=loop)
+
+
+def _stream(
+    transport: asyncio.Transport,
+    protocol: asyncio.StreamReaderProtocol,
+    reader: _Reader,
+    options: Iterable[Any] | None,
+) -> _Stream:
+    for option in options or ():
+        transport.get_extra_info("socket").setsockopt(*option)
+    return _Stream(reader, asyncio.StreamWriter(transport, protocol, reader, asyncio.get_running_loop()))
+
+
+@contextmanager
+def _translated(broken: type[Exception], late: type[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as error:
+        raise late(str(error)) from error
+    except OSError as error:
+        raise broken(str(error)) from error
