@@ -244,10 +244,15 @@ async def measure(directory: Path, *, seconds: float, real: bool) -> None:
         told(await _every_server(one, "every server breaks off in mid-stream", _BROKEN, seconds, _ERROR))
         told(await _every_server(one, "every server says 429", _BUSY, seconds, ("429 all_busy",)))
         told(await _every_server(one, "every server ends connections", _ends, seconds, ("502 all_failed",)))
+        refused = reply(401, {"error": {"message": "wrong key"}})
+        told(await _every_server(one, "every server refuses the key", refused, seconds, _REFUSED))
         told(await _stopped(one, "broker frozen", [started_by(one.running, "nats-server")], seconds))
         others = [pid for pid in children(one.running, "apart_main") if pid != one.gateway]
         told(await _stopped(one, "recommender frozen", others, seconds))
-        told(await _broker_killed(one, seconds))
+        told(await _ended(one, "recommender killed (-9) and started again", others, seconds))
+        broker = [started_by(one.running, "nats-server")]
+        told(await _ended(one, "broker killed (-9) and started again", broker, seconds))
+        told(await _left(one, seconds))
         told(await _slow_readers(one, seconds))
         told(await _flaps(one, seconds))
         told(await _killed(one))
@@ -260,6 +265,8 @@ async def measure(directory: Path, *, seconds: float, real: bool) -> None:
 
 _BROKEN: Final = stream(*_EVENTS[:2], whole=False)
 _ERROR: Final = ("error event",)
+_REFUSED: Final = ("424 endpoint_refuses_key",)
+_LEAVING: Final = 100
 _BUSY: Final = reply(429, {"error": {"message": "slow down"}}, Retry_After="1")
 
 
@@ -309,15 +316,46 @@ async def _stopped(one: Rig, fault: str, pids: Sequence[int], seconds: float) ->
     return Row(fault=fault, ended=load.ended, note=f"{load.stale} by the last ranking")
 
 
-async def _broker_killed(one: Rig, seconds: float) -> Row:
+async def _ended(one: Rig, fault: str, pids: Sequence[int], seconds: float) -> Row:
     async def killed(_: Load) -> None:
-        os.kill(started_by(one.running, "nats-server"), signal.SIGKILL)
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
         await asyncio.sleep(seconds)
 
     load = await _during(one, killed)
-    return Row(
-        fault="broker killed and started again", ended=load.ended, note=f"{load.stale} by the last ranking"
-    )
+    return Row(fault=fault, ended=load.ended, note=f"{load.stale} by the last ranking")
+
+
+async def _left(one: Rig, seconds: float) -> Row:
+    """Callers leave in the middle of endless streams: for how long the servers go on writing."""
+    writing = 0
+
+    async def endless(exchange: Exchange, write: Write) -> None:
+        nonlocal writing
+        writing += 1
+        try:
+            await stream(*_EVENTS[:1] * 100_000, pace_s=0.05)(exchange, write)
+        finally:
+            writing -= 1
+
+    for server in one.servers.values():
+        server.routes["POST", "/v1/completions"] = endless
+    body, took_s = {"model": "vedette/chat", "prompt": "hi", "stream": True}, 0.0
+
+    async def left(_: Load) -> None:
+        nonlocal took_s
+        async with _client(one.url) as client, AsyncExitStack() as stack:
+            for _i in range(_LEAVING):
+                response = await stack.enter_async_context(client.stream("POST", "completions", json=body))
+                await anext(response.aiter_raw())
+            began = time.monotonic()
+        await eventually(lambda: _is(writing == 0), what="the end of all calls")
+        took_s = time.monotonic() - began
+        await asyncio.sleep(seconds)
+
+    load = await _during(one, left)
+    note = f"the last of {_LEAVING} calls ended {took_s:.1f} s after their callers left"
+    return Row(fault=f"{_LEAVING} callers leave in mid-stream", ended=load.ended, note=note)
 
 
 async def _slow_readers(one: Rig, seconds: float) -> Row:

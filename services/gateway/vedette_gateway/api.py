@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack, suppress
-from typing import Any, Final, get_args
+from typing import Any, Final, cast, get_args
 
 import msgspec
 from starlette.applications import Starlette
@@ -117,7 +117,6 @@ class Posted:
         self._reporting = reporting
         self._usage = usage
         self._log = log
-        self._stops = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Reply to one request; end it upstream as soon as its caller is gone."""
@@ -159,24 +158,17 @@ class Posted:
         except (Problem, RequestError):
             metrics.REQUESTS.labels(caller.name, "refused").inc()
             raise
-        replying = asyncio.create_task(self._reply(wanted, caller, calls, tried, send))
-        gone = asyncio.create_task(_until_gone(receive))
+        watch = _Watch(receive)
         try:
-            await asyncio.wait((replying, gone), return_when=asyncio.FIRST_COMPLETED)
+            await self._reply(wanted, caller, calls, tried, send, watch)
         except asyncio.CancelledError:
-            self._stops = True  # nothing else cancels the task of a request
-            replying.cancel()
-            await asyncio.wait((replying,), timeout=_LAST_WORDS_S)
-            raise
+            if not watch.is_gone or watch.task.uncancel():
+                raise
         finally:
-            gone.cancel()
-            replying.cancel()  # does nothing to one that is done
-            await asyncio.gather(replying, gone, return_exceptions=True)
-        if not replying.cancelled():
-            replying.result()
+            watch.stop()
 
     async def _reply(
-        self, wanted: Wanted, caller: Caller, calls: Calls, tried: list[Attempt], send: Send
+        self, wanted: Wanted, caller: Caller, calls: Calls, tried: list[Attempt], send: Send, watch: "_Watch"
     ) -> None:
         began, use_case = time.perf_counter(), None
         outcome = "refused"
@@ -192,7 +184,7 @@ class Posted:
                 self._usage.add(caller.name, Used(requests=1))
                 told = telling.headers(found, begun, decided_ms) | self._entrance.headers(caller)
                 try:
-                    outcome = await self._pass_on(begun, told, send, calls.settings.stall_s)
+                    outcome = await self._pass_on(begun, told, send, watch, calls.settings.stall_s)
                 except ConnectionError:
                     outcome = "gone"
                     raise
@@ -209,7 +201,9 @@ class Posted:
                 if attempt.called:
                     self._reporting.failed(attempt, use_case, caller.name)
 
-    async def _pass_on(self, begun: Begun, told: Mapping[str, str], send: Send, stall_s: float) -> str:
+    async def _pass_on(
+        self, begun: Begun, told: Mapping[str, str], send: Send, watch: "_Watch", stall_s: float
+    ) -> str:
         """Send the reply as it comes, with the headers *told*; return how that ended.
 
         A caller that reads nothing for *stall_s* is disconnected and frees its place.
@@ -231,12 +225,14 @@ class Posted:
         try:
             await begun.pass_to(sent, read_within_s=stall_s)
         except asyncio.CancelledError:
-            if begun.is_stream and self._stops:
+            if begun.is_stream and not watch.is_gone:
                 event = b"\n\n" + Problem(503, "stopping", "the gateway stops").event
                 with suppress(OSError):
-                    await send_read({"type": "http.response.body", "body": event, "more_body": False})
+                    last_words = _reading(send, _LAST_WORDS_S)
+                    await last_words({"type": "http.response.body", "body": event, "more_body": False})
             raise
         except ProviderError as error:
+            watch.stop()
             problem = Problem(502, str(error.outcome), f"{begun.candidate.model}: {error.detail}")
             if not begun.is_stream:
                 # Its beginning is sent: only a connection that breaks off says that the rest is missing.
@@ -245,6 +241,7 @@ class Posted:
                 {"type": "http.response.body", "body": b"\n\n" + problem.event, "more_body": False}
             )
             return "broken"
+        watch.stop()  # after the last message every caller counts as gone
         await send_read({"type": "http.response.body", "body": b"", "more_body": False})
         return "ok"
 
@@ -308,9 +305,23 @@ async def _body(receive: Receive, headers: Mapping[str, str], most_bytes: int) -
     raise Problem(413, "too_large", f"a request has at most {most_bytes} bytes ([gateway] max_body_bytes)")
 
 
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+class _Watch:
+    """Cancels the task of a request when its caller is gone, until it is stopped."""
+
+    def __init__(self, receive: Receive) -> None:
+        self.task = cast("asyncio.Task[None]", asyncio.current_task())
+        self.is_gone = False
+        self._watching = asyncio.create_task(self._watch(receive))
+
+    async def _watch(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.is_gone = True
+        self.task.cancel()
+
+    def stop(self) -> None:
+        """Let the task end by itself."""
+        self._watching.cancel()
 
 
 async def _send_problem(send: Send, problem: Problem, told: Mapping[str, str]) -> None:
