@@ -291,9 +291,9 @@ class Finding:
         return [view for view in found if view.status in _CALLABLE and of_view(view)]
 
     async def ranking(self, use_case: str, limit: int) -> Sequence[Recommendation]:
-        """Return the ranking of *use_case* without constraints; nothing where there is no answer."""
+        """Return the ranking of *use_case* for requests that want nothing else; nothing where there is no answer."""
         try:
-            request = RecommendRequest(use_case=use_case, limit=limit)
+            request = RecommendRequest(use_case=use_case, limit=limit, constraints=_MAY)
             return (await self._rankings.of(encode(request))).value.recommendations
         except RequestError:
             return ()

@@ -1,10 +1,9 @@
 """Which models are candidates at all, and why the others are not. Pure.
 
 Every rule gives a code, what was needed and what the model has. Where a value is not known, the code ends in
-`_unknown`. Under a numeric limit the request decides what becomes of an unknown value (`unmeasured`: keep or
-reject), and where no model is known to have a capability, what becomes of those that may have it
-(`unknown_capabilities`). Where the caller names a set (families, licences, locality), what is not known to be in it is
-not.
+`_unknown`. The request decides what becomes of an unknown value: under a numeric limit (`unmeasured`), and where no
+model is known to have a capability (`unknown_capabilities`). Where the caller names a set (families, licences,
+locality), what is not known to be in it is not.
 """
 
 from bisect import bisect_left, bisect_right
