@@ -58,7 +58,7 @@ BY_NAME = {one.name: one for one in CONSTRAINTS}
 
 
 def candidates(measured: bool, **constraints: Any) -> int:
-    """Return how many of one model, of which it is unknown whether it has tools, are candidates for a request with tools."""
+    """Return how many of one model, which may have tools or not, are candidates for a request with tools."""
     figures = Figure(n=6, median=40.0, p95=40.0, min=40.0, max=40.0, spread=0.0)
     times = Figure(n=6, median=500.0, p95=500.0, min=500.0, max=500.0, spread=0.0)
     tallies = (Tally(start=EPOCH - timedelta(hours=1), counts={"ok": 1, "timeout": 1}),)

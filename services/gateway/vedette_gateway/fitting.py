@@ -16,7 +16,7 @@ from vedette_gateway.problems import Problem
 AGAIN_S: Final = (
     5.0  # a server that starts or loads a model takes longer than a client's own wait of a second
 )
-# Endpoints refuse our key: the caller's request and key are right, and asking again changes nothing (Failed Dependency).
+# Failed Dependency: endpoints refuse our key. The request and the caller's key are right; waiting changes nothing.
 REFUSED_STATUS: Final = 424
 REFUSED_CODE: Final = "endpoint_refuses_key"
 # Codes of rejections that pass without a change of the request. Each may end in `_unknown`.
@@ -58,8 +58,8 @@ def unfit(use_case: str, reply: TopReply, explained: ExplainReply | None) -> Pro
 def _refused(use_case: str, models: Sequence[ModelRef]) -> Problem:
     endpoints = dict.fromkeys(model.endpoint for model in models)
     problem = (
-        f"the models that fit {use_case} are at endpoints that refuse the key or the account that Vedette has for them: "
-        f'{", ".join(endpoints)}; "vedette doctor" shows what they say and what to do'
+        f"the models that fit {use_case} are at endpoints that refuse the key or the account that Vedette has for "
+        f'them: {", ".join(endpoints)}; "vedette doctor" shows what they say and what to do'
     )
     return Problem(REFUSED_STATUS, REFUSED_CODE, problem)
 

@@ -337,10 +337,10 @@ def _able(columns: Columns, capability: Capability, need: Constraints, field: st
         facts = columns.facts[row]
         return "a model of unknown kind" if facts and facts.info.kind == "unknown" else None
 
-    found: list[Rule] = [] if keeps else [FactRule("capability_unknown", field, capability, claims == 0, kind)]
-    found.append(
-        FactRule("capability", field, capability, claims < 0, lambda row: f"no ({evidence(row)})")
+    found: list[Rule] = (
+        [] if keeps else [FactRule("capability_unknown", field, capability, claims == 0, kind)]
     )
+    found.append(FactRule("capability", field, capability, claims < 0, lambda row: f"no ({evidence(row)})"))
     if least.strength:
         weak = (claims > 0) & (claims <= least.strength)
         found.append(FactRule("evidence", "constraints.evidence", f"{capability} {least}", weak, evidence))

@@ -59,7 +59,9 @@ class Constraints(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     ] = "reject"
     unknown_capabilities: Annotated[
         Literal["keep", "reject"],
-        Meta(description="Where no model is known to have a capability: keep or reject those that may have it."),
+        Meta(
+            description="Where no model is known to have a capability: keep or reject those that may have it."
+        ),
     ] = "reject"
 
 

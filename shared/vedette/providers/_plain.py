@@ -22,7 +22,7 @@ class _Reader(asyncio.StreamReader):
         super().__init__(limit=_AHEAD_BYTES, loop=loop)
         self.unread = 0  # bytes
 
-    def feed_data(self, data: bytes) -> None:
+    def feed_data(self, data: bytes) -> None:  # type: ignore[override] # transports give no other
         """Take *data* from the connection."""
         self.unread += len(data)
         super().feed_data(data)
