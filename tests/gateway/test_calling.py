@@ -28,6 +28,7 @@ def event(text: str | None, **more: object) -> str:
 
 
 EVENTS = (event("a"), event("b"), event(None, finish_reason="stop"), "data: [DONE]\n")
+KEPT_ALIVE = ("data: ping\n", "data: \n", *EVENTS)
 
 
 async def test_a_reply_is_passed_on_byte_for_byte() -> None:
@@ -49,9 +50,9 @@ async def test_a_reply_is_passed_on_byte_for_byte() -> None:
 
 async def test_a_stream_is_passed_on_byte_for_byte() -> None:
     async with door() as gate:
-        gate.servers[0].routes[CHAT] = stream(*EVENTS)
+        gate.servers[0].routes[CHAT] = stream(*KEPT_ALIVE)
         response = await gate.chat(stream=True)
-        assert response.content.decode() == "".join(f"{one}\n" for one in EVENTS)
+        assert response.content.decode() == "".join(f"{one}\n" for one in KEPT_ALIVE)
         account = gate.reports.calls[0].account()
         assert account.whole
         assert account.first_at is not None
@@ -71,6 +72,7 @@ FAILURES = {
         stream('data: {"error": {"message": "no slot", "code": 503}}\n'),
         Outcome.BUSY,
     ),
+    "plain words as an event": (stream("data: Number of choices must be 1.\n"), Outcome.GARBAGE),
     "hangs": (hang, Outcome.TIMEOUT),
 }
 

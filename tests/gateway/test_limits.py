@@ -67,6 +67,10 @@ COUNTED = {
     "a reply without usage": (reply(200, {"choices": [MESSAGE]}), 110),
     "a stream": (streamed(DELTA, END, {"choices": [], **USAGE}), 10),
     "a stream without usage": (streamed(DELTA, END), 110),
+    "a reply whose usage cannot be": (
+        reply(200, {"choices": [MESSAGE], "usage": {"prompt_tokens": 7, "completion_tokens": 10**9}}),
+        262_144 + 7,
+    ),
 }
 
 

@@ -11,7 +11,8 @@ from providers.conftest import opened
 from providers.replay import Replay, reply
 from vedette.errors import ProviderError
 from vedette.providers import ENDPOINT_WIDE
-from vedette.providers._refusals import MAX_WAIT_S, in_stream, judged, outcome, wait_s, words
+from vedette.providers._outcomes import outcome
+from vedette.providers._refusals import MAX_WAIT_S, in_stream, judged, wait_s, words
 from vedette.types import Capability, Outcome
 from vedette_benchmarker.proof import Proof, _failed
 
@@ -91,6 +92,33 @@ OUTCOMES = [
     (503, "Model acme/m is currently loading", Outcome.LOADING),
     (503, "server busy, please try again", Outcome.BUSY),
     (400, "default chat template is no longer allowed", Outcome.BAD_REQUEST),
+    (400, "Function id 'x': DEGRADED function cannot be invoked", Outcome.SERVER_ERROR),
+    (400, "The model has crashed without additional information. (Exit code: 6)", Outcome.SERVER_ERROR),
+    (400, "The endpoint is paused, ask a maintainer to restart it", Outcome.SERVER_ERROR),
+    (400, "The model `llama3-70b-8192` has been decommissioned", Outcome.NOT_FOUND),
+    (400, "Unable to access non-serverless model m", Outcome.NOT_FOUND),
+    (400, "acme/m is not a valid model ID", Outcome.NOT_FOUND),
+    (400, "The requested model 'm' is not supported by any provider", Outcome.NOT_FOUND),
+    (400, "The requested model 'm' is not a chat model", Outcome.UNSUPPORTED),
+    (404, "The model does not support Chat Completions API", Outcome.UNSUPPORTED),
+    (503, "分组 default 下模型 m 无可用渠道", Outcome.NOT_FOUND),
+    (400, "The model `m` requires terms acceptance", Outcome.FORBIDDEN),
+    (400, "Organization has been restricted.", Outcome.FORBIDDEN),
+    (403, "Model disabled.", Outcome.FORBIDDEN),
+    (403, "该令牌无权访问模型 m", Outcome.FORBIDDEN),
+    (403, "ollama cloud is disabled: remote inference is unavailable", Outcome.FORBIDDEN),
+    (403, "The security token included in the request is expired", Outcome.AUTH_FAILED),
+    (401, "该令牌额度已用尽", Outcome.NO_CREDIT),
+    (403, "Sorry, your account balance is insufficient", Outcome.NO_CREDIT),
+    (403, "your account has an overdue balance", Outcome.NO_CREDIT),
+    (412, "Account is suspended, possibly due to reaching the monthly spending limit", Outcome.NO_CREDIT),
+    (429, "Your team has used all available credits or its monthly spending limit", Outcome.NO_CREDIT),
+    (429, "Rate limit of 50 per 86400s exceeded for UserByModelByDay.", Outcome.QUOTA_USED),
+    (429, "limited to 1000 API calls / month", Outcome.QUOTA_USED),
+    (403, "This token quota has been reached for the month", Outcome.QUOTA_USED),
+    (429, "当前分组上游负载已饱和 insufficient_quota", Outcome.BUSY),
+    (429, "The engine is currently overloaded, please try again later", Outcome.BUSY),
+    (503, "The endpoint is scaling from zero. Please retry.", Outcome.LOADING),
     *[(status, "x", Outcome.BUSY) for status in (409, 425, 498, 529)],
     *[(status, "x", Outcome.TIMEOUT) for status in (408, 499, 504, 522, 524)],
     *[(status, "x", Outcome.SERVER_ERROR) for status in (424, 500, 502, 520, 521, 599)],
@@ -108,12 +136,16 @@ def test_the_marks_of_an_error_count_and_a_page_is_no_refused_key() -> None:
     """A code says what words leave out; with a page a proxy or a firewall replies, not the API."""
     filtered = {"error": {"message": "Please modify your prompt.", "code": "content_filter"}}
     assert judged(400, json.dumps(filtered).encode()) == (Outcome.FORBIDDEN, "Please modify your prompt.")
+    violations = [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"}]
+    spent = [{"error": {"message": "Please retry in 12h3m.", "details": [{"violations": violations}]}}]
+    assert judged(429, json.dumps(spent).encode()) == (Outcome.QUOTA_USED, "Please retry in 12h3m.")
     page = b"<html><title>Just a moment...</title></html>"
     assert judged(403, page) == (Outcome.FORBIDDEN, "Just a moment...")
 
 
 def test_a_path_that_a_server_does_not_know_is_told_with_any_status() -> None:
     """LM Studio says it with 200."""
+    assert in_stream({"error": "The engine is currently overloaded"}).outcome is Outcome.BUSY
     assert in_stream({"error": "Unexpected endpoint or method. (GET /models)"}).outcome is Outcome.NOT_FOUND
 
 

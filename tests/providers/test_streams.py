@@ -82,6 +82,14 @@ async def test_the_answer_is_whole(case: str, replay: Replay) -> None:
     assert answered.finished.reason == "stop"
 
 
+async def test_usage_apart_from_the_answer_ends_it(replay: Replay) -> None:
+    """Some gateways send neither finish_reason nor `[DONE]`."""
+    usage = json.dumps({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 1}})
+    replay.routes["POST", "/v1/chat/completions"] = reply(200, f"data: {HELLO}\n\ndata: {usage}\n\n")
+    answered, _ = await asked(replay)
+    assert (answered.text, answered.output_tokens) == ("hello", 1)
+
+
 async def test_what_was_skipped_is_counted(replay: Replay) -> None:
     """So that a benchmark can say so."""
     replay.routes["POST", "/v1/chat/completions"] = reply(

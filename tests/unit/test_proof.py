@@ -139,6 +139,32 @@ async def test_thinking_shows_by_itself() -> None:
         assert (claim.value if claim else None) is found
 
 
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [
+        (Answer(finished={"reason": "content_filter"}), None),
+        (Answer(finished={"reason": "SAFETY"}), None),
+        (Answer(finished={"reason": "length", "reasoning_tokens": 64}), None),
+        (
+            Answer(
+                pieces=(Piece(after_s=0.1, text="<think>\nThe user wants"),), finished={"reason": "length"}
+            ),
+            None,
+        ),
+        (Answer(pieces=(Piece(after_s=0.1, text="It is sunny and"),), finished={"reason": "length"}), False),
+        (Answer(finished={"reason": "stop"}), False),
+    ],
+)
+async def test_an_answer_that_was_refused_or_never_came_shows_no_lack(
+    answer: Answer, shown: bool | None
+) -> None:
+    """A filter of the service, or thoughts up to the limit, leave no word of the model's to judge."""
+    endpoint = FakeEndpoint(FakeClock(), answer=lambda _: answer)
+    for capability in (Capability.TOOLS, Capability.JSON_SCHEMA):
+        proof = await prove(endpoint, call(capability), Proof())
+        assert proof.attempts[0].proved is shown
+
+
 async def test_a_refusal_disproves_and_an_outage_proves_nothing() -> None:
     """400 is an answer to the question; a server that is away has not heard it."""
     for outcome, value, goes_on in (

@@ -11,6 +11,14 @@ from vedette.providers import Delta, Finished, ToolCall
 from vedette.providers.redaction import NO_SECRETS, Secrets
 from vedette.types import Outcome
 
+# How services say that they, not the model, ended an answer: OpenAI and others, Anthropic, Gemini.
+REFUSED_REASONS: Final = frozenset(
+    {
+        "content_filter", "refusal", "safety", "recitation", "prohibited_content", "blocklist", "spii",
+        "image_safety", "language",
+    }
+)  # fmt: skip
+
 
 class Answered(Struct, frozen=True, kw_only=True):
     """A complete output: its text, the thoughts before it, the tools that it called, and how it ended."""
@@ -23,6 +31,16 @@ class Answered(Struct, frozen=True, kw_only=True):
     def output_tokens(self) -> int | None:
         """How many tokens it took, where the server says so."""
         return self.finished.output_tokens
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the service, not the model, ended the answer."""
+        return (self.finished.reason or "").lower() in REFUSED_REASONS
+
+    @property
+    def is_all_thoughts(self) -> bool:
+        """Whether the limit was reached before the first word, in thoughts that were shown or not."""
+        return self.finished.reason == "length" and not self.text.strip()
 
 
 # How models mark their thoughts in the text, where the server does not take them apart (templates of DeepSeek R1 and

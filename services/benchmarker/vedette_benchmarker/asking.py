@@ -29,13 +29,6 @@ _FAILURES_IN_A_ROW = 3
 _UNGRADED_IN_A_ROW = 3
 _WRONG_QUESTION = frozenset({Outcome.BAD_REQUEST, Outcome.UNSUPPORTED})
 
-# How services say that they, not the model, ended an answer: OpenAI and others, Anthropic, Gemini.
-REFUSED_REASONS = frozenset(
-    {
-        "content_filter", "refusal", "safety", "recitation", "prohibited_content", "blocklist", "spii",
-        "image_safety", "language",
-    }
-)  # fmt: skip
 _RATE_LIMIT_WAITS = 3
 _MAX_WAIT_S = 60.0
 
@@ -157,7 +150,7 @@ class Asker:
         answer = await (self._embed(item) if isinstance(item, VectorItem) else self._generate(item))
         self._estimated += _estimated(item)
         prompt = asked(item)
-        if isinstance(answer, Answered) and (answer.finished.reason or "").lower() in REFUSED_REASONS:
+        if isinstance(answer, Answered) and answer.is_refused:
             why = f"the service refused to answer ({answer.finished.reason})"
             return msgspec.structs.replace(graded, ungraded=graded.ungraded + 1, why_ungraded=why)
         given = Given(suite=graded.suite.name, seed=seed, place=place, prompt=prompt, answer=answer)

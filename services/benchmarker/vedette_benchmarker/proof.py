@@ -272,7 +272,7 @@ def _attempts(call: Call, answered: Answered) -> Iterator[Attempt]:
         capability=call.capability,
         asked=call.generation.prompt,
         answered=_shown(answered),
-        proved=call.judge(answered),
+        proved=_judged(call, answered),
     )
     if answered.thinking:
         yield Attempt(
@@ -281,6 +281,12 @@ def _attempts(call: Call, answered: Answered) -> Iterator[Attempt]:
             answered=answered.thinking[:_MAX_SHOWN],
             proved=True,
         )
+
+
+def _judged(call: Call, answered: Answered) -> bool | None:
+    """Return what the answer to *call* shows: no lack where the service refused it, or the limit left no word of it."""
+    proved = call.judge(answered)
+    return None if proved is False and (answered.is_refused or answered.is_all_thoughts) else proved
 
 
 def _shown(answered: Answered) -> str:

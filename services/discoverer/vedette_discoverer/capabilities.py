@@ -23,14 +23,16 @@ _OTHER_KINDS = tuple(
         (
             "a speech model",
             r"\w*tts|kokoro|bark(?:-small)?$|orpheus|playai|chatterbox|piper|parler|dia-1\.6b|csm-1b|zonos|speecht5|speech"
-            r"|realtime|native-audio|elevenlabs|eleven|cosyvoice\w*|vibevoice|voxcpm|openaudio|higgs-audio|seamless",
+            r"|realtime|native-audio|elevenlabs|eleven|cosyvoice\w*|vibevoice|voxcpm|openaudio|higgs-audio|seamless"
+            r"|sambert|nova-sonic",
         ),
         ("a music model", r"musicgen|audiogen|lyria|stable-audio|suno|riffusion|ace-step"),
         (
             "an image model",
             r"dall-e|gpt-image|imagen|flux|stable-diffusion|stable-cascade|stabilityai|sdxl|sd3|sd-turbo|sd-?1|sd-?2"
             r"|playground-v\d|kandinsky|image|nano-banana|hidream|recraft|ideogram|midjourney|seedream|kolors|cogview|t2i"
-            r"|photon|pixart\w*|aura-?flow|dreamshaper|juggernaut|animagine|realvis\w*|\w*esrgan|controlnet",
+            r"|photon|pixart\w*|aura-?flow|dreamshaper|juggernaut|animagine|realvis\w*|\w*esrgan|controlnet"
+            r"|nova-canvas|rmbg",
         ),
         ("a model of shapes", r"hunyuan3d|trellis|triposr|shap-e|stable-fast-3d"),
         (
@@ -40,17 +42,17 @@ _OTHER_KINDS = tuple(
         (
             "a video model",
             r"sora|veo|wan-?ai|wan2|t2v|i2v|ti2v|hunyuanvideo|cogvideo\w*|mochi|ltx-video|kling|runway|hailuo|seedance|svd"
-            r"|video",
+            r"|video|nova-reel|luma|cosmos-(?:transfer|predict)\d*",
         ),
         (
             "a moderation model",
             r"moderation|(?:llama|prompt|wild|shield|nemo|qwen3?)[-_]?guard|guard|guardian|shieldgemma|safeguard",
         ),
         ("a reward model", r"reward|prm|rm"),
-        ("a model that reads documents", r"\w*ocr|aqa|deep-research|computer-use"),
+        ("a model that reads documents", r"\w*ocr|aqa|deep-research|computer-use|document-ai|nemo\w+-parse"),
         (
             "an encoder, which writes no text",
-            r"(?:jina-)?clip|siglip\d?|splade|contriever|(?:distil|al|modern)?bert|(?:xlm-|distil)?roberta|m?deberta|dpr"
+            r"(?:jina-|nv)?clip|siglip\d?|splade|contriever|(?:distil|al|modern)?bert|(?:xlm-|distil)?roberta|m?deberta|dpr"
             r"|bart-large-mnli|gliner\w*",
         ),
         ("a translation model", r"nllb|m2m100|madlad\d*|opus-mt"),
@@ -72,7 +74,7 @@ _CHATS = re.compile(
     r"|qwen|qwq|qvq|gemma|codegemma|medgemma|phi|deepseek|r1|chatglm|glm|granite|olmo|olmoe|molmo|falcon|nemotron"
     r"|minicpm|voxtral|rwkv|internlm|internvl|baichuan|smollm|smolvlm|stablelm|starcoder|bloom|bloomz|dbrx|snowflake-arctic"
     r"|apertus|eurollm|salamandra|teuken|lfm|cogito|longcat|mimo|ling|ring|dots|arcee|trinity|llava|moondream|idefics"
-    r"|hermes|nous-hermes|openhermes|dolphin|wizardlm|vicuna|alpaca|zephyr|openchat|starling|orca|neural-chat|mythomax"
+    r"|hermes|nous-hermes|openhermes|dolphin|wizardlm|vicuna|alpaca|tulu|zephyr|openchat|starling|orca|neural-chat|mythomax"
     r")(?=[-_/.:@ \d]|v\d|$)"
 )
 
@@ -113,7 +115,7 @@ NAME_RULES = (
         kind="rerank",
     ),
     NameRule(
-        r"(embed(?!ded)|minilm|mpnet|sentence-t5|labse|distiluse|colbert|colqwen|colpali"
+        r"(embed(?!ded)|minilm|mpnet|paraphrase-|sentence-t5|labse|distiluse|colbert|colqwen|colpali"
         r"|(^|[-_/])((bge|e5|gte|voyage|instructor|stella|potion)[-_]|m3e[-_]|text2vec|gtr-t5|gecko|uae-(large|code)))",
         (C.EMBEDDING,),
         "model cards of nomic-embed, mxbai-embed, all-MiniLM, all-mpnet, BGE, E5, GTE, Voyage, LaBSE, ColBERT, M3E",

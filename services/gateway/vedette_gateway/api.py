@@ -43,6 +43,10 @@ _DEPLOYMENT: Final = "vedette.deployment"
 _LIST_S: Final = 8.0  # for all pages of the list together; Open WebUI waits 10 s for a list
 _BODY_S: Final = 60.0  # for the body of a request to arrive
 _CHARACTERS_A_TOKEN: Final = 4  # where no usage is told
+# What a server may say that a request took: a wrong figure would use up the day of its caller.
+_TOKENS_A_CHARACTER: Final = 2
+_MAX_ANSWER_TOKENS: Final = 262_144  # where the request has no limit, thoughts that are not shown included
+_UNSEEN_TOKENS: Final = 65_536  # of a prompt: pictures by their URL, what a server adds
 
 
 class Entrance:
@@ -250,18 +254,28 @@ class Posted:
         account, price = begun.account(), begun.candidate.price
         self._reporting.ended(begun, use_case, caller.name)
         metrics.CALLS.labels(begun.candidate.model.endpoint, begun.outcome or "gone").inc()
-        output = account.output_tokens
-        if output is None:
-            output = account.characters // _CHARACTERS_A_TOKEN
-        prompt = account.prompt_tokens
+        prompt = believed(account.prompt_tokens, most=_bytes(wanted) + _UNSEEN_TOKENS)
         if prompt is None:
             prompt = prompt_tokens(wanted.fields)
+        written = account.characters * _TOKENS_A_CHARACTER
+        output = believed(account.output_tokens, most=max(wanted.max_tokens or _MAX_ANSWER_TOKENS, written))
+        if output is None:
+            output = account.characters // _CHARACTERS_A_TOKEN
         usd = 0.0
         if price is not None:
             usd = (prompt * price.input_usd_per_mtok + output * price.output_usd_per_mtok) / 1e6
         metrics.TOKENS.labels(caller.name).inc(prompt + output)
         metrics.USD.labels(caller.name).inc(usd)
         self._usage.add(caller.name, Used(tokens=prompt + output, usd=usd))
+
+
+def believed(told: int | None, *, most: int) -> int | None:
+    """Return the tokens that a server *told*, or as many as there can be at *most*."""
+    return None if told is None else min(told, most)
+
+
+def _bytes(wanted: Wanted) -> int:
+    return sum(memoryview(value).nbytes for value in wanted.fields.values())
 
 
 def _headers(scope: Scope) -> dict[str, str]:

@@ -101,6 +101,8 @@ class Begun:
                 break
         if not self._prelude:
             raise ProviderError(Outcome.INCOMPLETE, "the reply is empty")
+        if self.is_stream and not self._observed.begun and (unread := self.account().error):
+            raise unread
         if not self.is_stream and self._prelude[0].lstrip().startswith(b'{"error"'):
             await self._rest()
             if error := self.account().error:

@@ -26,7 +26,8 @@ from vedette.errors import ConfigurationError, ProviderError
 from vedette.providers import Access, counting
 from vedette.providers._lenient import decoded, text
 from vedette.providers._outbound import Forbidden
-from vedette.providers._refusals import NO_UPSTREAM, context_limit, is_page, judged, wait_s
+from vedette.providers._outcomes import NO_UPSTREAM
+from vedette.providers._refusals import context_limit, is_page, judged, wait_s
 from vedette.providers._transport import Transport
 from vedette.providers.addresses import http_url, query_of, socket_of
 from vedette.providers.redaction import Secrets

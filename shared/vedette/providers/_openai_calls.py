@@ -33,7 +33,7 @@ class OpenAICalls:
         self._refused: dict[str, set[str]] = {}  # by model: optional parameters that it does not take
 
     async def generate(self, request: Generation) -> AsyncGenerator[Delta | Finished, None]:
-        """Stream an answer; it is whole only with a finish_reason or [DONE].
+        """Stream an answer; it is whole only with a finish_reason, its usage apart, or [DONE].
 
         A refusal that names an optional parameter is no failure: the request is sent without it, now and from then on.
         """

@@ -1,4 +1,4 @@
-"""What a server's refusal says: its own words, and the outcome that they and the status mean. Pure."""
+"""What a server's refusal says: its own words, the outcome that they mean, and the wait that it asks for. Pure."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -19,103 +19,15 @@ from vedette.providers._lenient import (
     text,
     tokens,
 )
+from vedette.providers._outcomes import outcome, without_status
 from vedette.types import Outcome
 
 MAX_WORDS: Final = 300  # characters
 MAX_WAIT_S: Final = 86_400.0
-_BY_STATUS: Final[Mapping[int, Outcome]] = {
-    400: Outcome.BAD_REQUEST,
-    401: Outcome.AUTH_FAILED,
-    402: Outcome.NO_CREDIT,
-    403: Outcome.AUTH_FAILED,
-    404: Outcome.NOT_FOUND,
-    405: Outcome.UNSUPPORTED,
-    407: Outcome.AUTH_FAILED,
-    408: Outcome.TIMEOUT,
-    409: Outcome.BUSY,
-    410: Outcome.NOT_FOUND,
-    413: Outcome.TOO_LARGE,
-    424: Outcome.SERVER_ERROR,  # Text Generation Inference: the generation failed
-    425: Outcome.BUSY,
-    429: Outcome.RATE_LIMITED,
-    451: Outcome.FORBIDDEN,
-    498: Outcome.BUSY,  # Groq: no flex capacity
-    499: Outcome.TIMEOUT,  # nginx: who asked has hung up, here a proxy on the way
-    501: Outcome.UNSUPPORTED,
-    503: Outcome.BUSY,
-    504: Outcome.TIMEOUT,
-    522: Outcome.TIMEOUT,  # Cloudflare: the origin takes no connection in time
-    524: Outcome.TIMEOUT,  # and does not answer in time
-    529: Outcome.BUSY,  # Anthropic's "overloaded"
-}
-_NO_CREDIT: Final = re.compile(
-    r"credit balance|insufficient[ _](?:user_)?(?:credit|balance|fund|quota)|no (?:more )?credit|out of credit|billing"
-    r"|payment required|exceeded your current quota|budget_exceeded|budget has been exceeded|over budget|good standing"
-    r"|free tier .{0,40}exhausted|额度|余额不足|欠费",
-    re.IGNORECASE,
-)
-# With a status of 400 or 403 only: a 429 says it of a minute, too.
-_SPENT: Final = re.compile(
-    r"(?:reached|exceeded).{0,40}(?:key|usage|spend|credit) limits?\b"
-    r"|(?:key|usage|spend|credit) limits? (?:reached|exceeded)",
-    re.IGNORECASE,
-)
 MIN_CONTEXT_TOKENS: Final = 64  # what names less is no context
 _LIMITS: Final = re.compile(
-    r"(?:context (?:length|size|window)|model length|tokens allowed)\W+(?:(?:is|of|only)\W+)*(\d[\d,]{1,12})"
+    r"(?:context (?:length|size|window)|model length|tokens allowed|max size)\W+(?:(?:is|of|only)\W+)*(\d[\d,]{1,12})"
     r"|tokens > (\d[\d,]{1,12}) max|max_new_tokens\W+must be <= (\d[\d,]{1,12})",
-    re.IGNORECASE,
-)
-_OF_THE_DAY: Final = re.compile(r"per[ _-]?day|daily|\b[TR]PD\b|(?:weekly|monthly) \w+ limit", re.IGNORECASE)
-_OF_THE_KEY: Final = re.compile(
-    r"(?:invalid|incorrect|missing|expired|wrong|no|bad|revoked)\W+(?:\w+\W+){0,2}?(?:key|token|credential)|authenticat",
-    re.IGNORECASE,
-)
-_BY_POLICY: Final = re.compile(
-    r"country|region\b|regions\b|territor|location is not|moderation|flagged|gated|terms of|must be verified"
-    r"|data policy|content management policy|content_filter|content exists risk|inappropriate content|data_inspection",
-    re.IGNORECASE,
-)
-# With status 403 only: a 400 says of a parameter, too, that it is not permitted.
-_NO_ACCESS: Final = re.compile(
-    r"restricted|requires a (?:\w+ )?(?:subscription|plan)"
-    r"|not (?:allowed|authorized|permitted|available)|access to (?:the )?model|does not have access",
-    re.IGNORECASE,
-)
-# Google says `check your plan and billing details` of every limit, also of one for a minute.
-_OF_A_WHILE: Final = re.compile(r"quota exceeded for metric|(?:retry|try again) in", re.IGNORECASE)
-_RATE_LIMIT: Final = re.compile(r"rate.?limit|too many requests", re.IGNORECASE)
-# LM Studio and some proxies say so with status 200.
-_NO_PATH: Final = re.compile(
-    r"unexpected endpoint|unknown (?:url|path|endpoint|route)|no such (?:path|route)", re.IGNORECASE
-)
-_NOT_LOADED: Final = re.compile(
-    r"no models? (?:is )?loaded|model is (?:unloaded|not loaded)|failed to load model|insufficient system resources",
-    re.IGNORECASE,
-)
-_API_KEY: Final = re.compile(
-    r"(?:invalid|incorrect|missing|wrong|no|provide an?|valid) api[ _-]?key\b"
-    r"|api[ _-]?key (?:not|is|was|has|expired|invalid)",
-    re.IGNORECASE,
-)
-_NO_ACCESS_TO_MODEL: Final = re.compile(
-    r"allowed to access (?:the )?model|model_access_denied", re.IGNORECASE
-)
-# What a proxy says that reaches no server: Traefik, Envoy, HAProxy, nginx.
-NO_UPSTREAM: Final = re.compile(
-    r"no available server|no healthy upstream|upstream connect error|no server is available|bad gateway",
-    re.IGNORECASE,
-)
-# How servers refuse what a model cannot do with a status that says otherwise: OpenAI and OpenRouter with 404, llama.cpp
-# with 500. Google says of a model that is gone that it "is not supported for generateContent".
-_UNSUPPORTED: Final[Mapping[int, re.Pattern[str]]] = {
-    404: re.compile(r"not a chat model|only supported in|no endpoints found that support", re.IGNORECASE),
-    500: re.compile(r"(?:input|param|parameter|tools) (?:is|are) not supported|requires --", re.IGNORECASE),
-}
-# Xinference, LiteLLM and others answer 400 for a model that they do not have.
-_NO_MODEL: Final = re.compile(
-    r"model not found|no such model|invalid model name|model_not_found"
-    r"|\bmodel \S{1,200} (?:was )?(?:not found|does not exist)",
     re.IGNORECASE,
 )
 # The status of kinds of errors, which a stream names alone: OpenAI's, Anthropic's and Google's.
@@ -150,43 +62,6 @@ _BY_TYPE: Final[Mapping[str, int]] = {
 FAILED_REASONS: Final = frozenset(
     {"error", "network_error", "insufficient_system_resource", "failed", "abort"}
 )
-
-
-def outcome(status: int, said: str, *, by_page: bool = False) -> Outcome:
-    """Return the outcome of a reply with *status* whose words and marks are *said*, an HTML page where *by_page*.
-
-    What a service refuses for money, place or policy says nothing of the model, with whatever status it comes.
-    """
-    if status == 503 and "loading" in said.lower():
-        return Outcome.LOADING
-    if status == 403 and by_page:
-        return Outcome.FORBIDDEN
-    if status == 503 and NO_UPSTREAM.search(said):
-        return Outcome.SERVER_ERROR
-    if status in _UNSUPPORTED and _UNSUPPORTED[status].search(said):
-        return Outcome.UNSUPPORTED
-    if status in (400, 404) and _NOT_LOADED.search(said):
-        return Outcome.SERVER_ERROR
-    if status == 429 and _OF_THE_DAY.search(said):
-        return Outcome.QUOTA_USED
-    if status == 429 and _OF_A_WHILE.search(said):
-        return Outcome.RATE_LIMITED
-    if status in (400, 403, 429) and _NO_CREDIT.search(said):
-        return Outcome.NO_CREDIT
-    if status in (400, 403) and _SPENT.search(said):
-        return Outcome.NO_CREDIT
-    if status in (400, 404) and _NO_MODEL.search(said):
-        return Outcome.NOT_FOUND
-    by_policy = _BY_POLICY.search(said) or (status == 403 and _NO_ACCESS.search(said))
-    if status in (400, 403, 404) and by_policy and not _OF_THE_KEY.search(said):
-        return Outcome.FORBIDDEN
-    if status == 401 and _NO_ACCESS_TO_MODEL.search(said):
-        return Outcome.FORBIDDEN
-    if status == 400 and _API_KEY.search(said):  # Google, xAI
-        return Outcome.AUTH_FAILED
-    if status in _BY_STATUS:
-        return _BY_STATUS[status]
-    return Outcome.SERVER_ERROR if status >= 500 else Outcome.BAD_REQUEST
 
 
 def judged(status: int, body: bytes) -> tuple[Outcome, str]:
@@ -226,10 +101,7 @@ def _plain_wait(headers: Mapping[str, str], now: datetime) -> float | None:
 
 def _body_wait(body: bytes, now: datetime) -> float | None:
     """Return the wait in a body: a field of seconds, Google's RetryInfo, the headers of an upstream, or in words."""
-    try:
-        reply = mapping(decoded(body))
-    except ProviderError:
-        reply = {}
+    reply = _object(body)
     error = mapping(reply.get("error"))
     for place in (error, reply):
         for name in _WAITS:
@@ -326,14 +198,23 @@ def words(body: bytes) -> str:
     return said(reply)
 
 
+def _object(body: bytes) -> Mapping[str, Any]:
+    """Return the object that an error *body* is, or the first of a list (Google), or an empty one."""
+    try:
+        reply = decoded(body)
+    except ProviderError:
+        return {}
+    return mapping(next(iter(reply), None) if isinstance(reply, list) else reply)
+
+
 def _marks(body: bytes) -> str:
     """Return the names by which an error body calls its kind, `content_filter` or `budget_exceeded` say."""
-    try:
-        reply = mapping(decoded(body))
-    except ProviderError:
-        return ""
+    reply = _object(body)
     error = mapping(reply.get("error")) or reply
-    return " ".join(filter(None, (text(error.get(name), 64) for name in ("type", "code", "status"))))
+    marks = [error.get(name) for name in ("type", "code", "status", "reason")]
+    for detail in map(mapping, sequence(error.get("details"))):  # Google names the quota here alone
+        marks += [mapping(one).get("quotaId") for one in sequence(detail.get("violations"))]
+    return " ".join(filter(None, (text(mark, 128) for mark in marks)))
 
 
 def said(error: Any) -> str:
@@ -389,15 +270,7 @@ def in_stream(error: Any) -> ProviderError:
         status = _status(value)
         if status is not None:
             return ProviderError(outcome(status, found), found, context_tokens=limit)
-    return ProviderError(_by_words(found), found, context_tokens=limit)
-
-
-def _by_words(said: str) -> Outcome:
-    if _RATE_LIMIT.search(said):
-        return Outcome.RATE_LIMITED
-    if _NO_PATH.search(said):
-        return Outcome.NOT_FOUND
-    return Outcome.NO_CREDIT if _NO_CREDIT.search(said) else Outcome.SERVER_ERROR
+    return ProviderError(without_status(found), found, context_tokens=limit)
 
 
 def _status(value: object) -> int | None:

@@ -47,6 +47,7 @@ class Observed:
         self._characters = 0
         self._done = False
         self._error: ProviderError | None = None
+        self._unread: ProviderError | None = None  # why an event could not be read, while none could
 
     def take(self, at: float, chunk: bytes) -> None:
         """Read *chunk*, which came at *at* (monotonic seconds)."""
@@ -90,18 +91,24 @@ class Observed:
             output_tokens=output,
             characters=self._characters,
             whole=self._done or self._answer.whole,
-            error=self._error,
+            error=self._error or (self._unread if self._last is None else None),
         )
 
     def _event(self, at: float, data: bytes) -> None:
         if data == DONE:
             self._done = True
             return
+        if not data:
+            return
         try:
             event = decoded(data)
-            if not isinstance(event, dict):
-                return
-            self._last = at
+        except ProviderError as error:  # a heartbeat, say
+            self._unread = error
+            return
+        if not isinstance(event, dict):
+            return
+        self._last = at
+        try:
             if self._api == "responses":
                 self._response(at, event)
             elif delta := self._answer.take(at, event):

@@ -25,7 +25,7 @@ from vedette.text.figures import counted
 from vedette.types import Judged, Judgement, JudgeReport, ModelInfo, ModelRef, Prose, Score, Use
 from vedette.usecases import UseCase
 from vedette.usecases.judging import Able
-from vedette_benchmarker.asking import REFUSED_REASONS, Asker, Spent, room_to_think
+from vedette_benchmarker.asking import Asker, Spent, room_to_think
 from vedette_benchmarker.day_limit import DayLimit
 from vedette_benchmarker.grader import Grading
 from vedette_benchmarker.judging.asking import MAX_ANSWER_TOKENS, question, read
@@ -352,8 +352,7 @@ class _Author:
         if answered is None:
             raise _TooDear(f"stopped: one more call could have cost more than {self.spent.over_usd:.2f} USD")
         self._failures = 0
-        refused = (answered.finished.reason or "").lower() in REFUSED_REASONS
-        self._summary[key] = None if refused else answered.text.strip() or None
+        self._summary[key] = None if answered.is_refused else answered.text.strip() or None
         while len(self._summary) > _REMEMBERED:
             self._summary.popitem(last=False)
         return self._summary[key]

@@ -1,0 +1,167 @@
+"""Which outcome a refusal means, by its status and its words. Pure.
+
+The words are those of public reports and API references. The first row of `_ROWS` that fits decides, else the status.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from vedette.types import Outcome
+
+_BY_STATUS: Final[Mapping[int, Outcome]] = {
+    400: Outcome.BAD_REQUEST,
+    401: Outcome.AUTH_FAILED,
+    402: Outcome.NO_CREDIT,
+    403: Outcome.AUTH_FAILED,
+    404: Outcome.NOT_FOUND,
+    405: Outcome.UNSUPPORTED,
+    407: Outcome.AUTH_FAILED,
+    408: Outcome.TIMEOUT,
+    409: Outcome.BUSY,
+    410: Outcome.NOT_FOUND,
+    413: Outcome.TOO_LARGE,
+    424: Outcome.SERVER_ERROR,  # Text Generation Inference: the generation failed
+    425: Outcome.BUSY,
+    429: Outcome.RATE_LIMITED,
+    451: Outcome.FORBIDDEN,
+    498: Outcome.BUSY,  # Groq: no flex capacity
+    499: Outcome.TIMEOUT,  # nginx: who asked has hung up, here a proxy on the way
+    501: Outcome.UNSUPPORTED,
+    503: Outcome.BUSY,
+    504: Outcome.TIMEOUT,
+    522: Outcome.TIMEOUT,  # Cloudflare: the origin takes no connection in time
+    524: Outcome.TIMEOUT,  # and does not answer in time
+    529: Outcome.BUSY,  # Anthropic's "overloaded"
+}
+
+
+def _words(*patterns: str) -> re.Pattern[str]:
+    return re.compile("|".join(patterns), re.IGNORECASE)
+
+
+# What a proxy says that reaches no server: Traefik, Envoy, HAProxy, nginx.
+NO_UPSTREAM: Final = _words(
+    r"no available server|no healthy upstream|upstream connect error|no server is available|bad gateway"
+)
+_LOADING: Final = _words(r"loading|scaling from zero|not ready for inference")
+# One API, Moonshot, Cerebras, Zhipu, Cloudflare, Volcengine: their codes are often those of other refusals.
+_OVERLOADED: Final = _words(
+    r"overloaded|high traffic|capacity (?:temporarily )?exceeded|负载已饱和|访问量过大"
+)
+# OpenAI and OpenRouter refuse with 404 what a model cannot do, llama.cpp with 500. Google says of a model that is gone
+# that it "is not supported for generateContent".
+_CANNOT: Final = _words(
+    r"not a chat model|only supported in|no endpoints found that support",
+    r"does not support (?:the )?(?:chat|completions|embeddings|rerank)",
+)
+_CANNOT_HERE: Final = _words(r"(?:input|param|parameter|tools) (?:is|are) not supported|requires --")
+# LM Studio, llama.cpp's router, NVIDIA, Hugging Face's and SAP's deployments.
+_NOT_RUNNING: Final = _words(
+    r"no models? (?:is )?loaded|model is (?:unloaded|not loaded)|failed to load|insufficient system resources",
+    r"model has crashed|degraded function|endpoint is paused|worker not ready|deployment is not running",
+)
+_OF_THE_DAY: Final = _words(
+    r"per[ _-]?day|byday|per 86400|daily|\b[TR]PD\b|(?:weekly|monthly) \w+ limit|/ ?(?:day|month)\b|per month",
+    r"set inference limit",
+    r"limit: 0\b",  # Google: a model that the free tier leaves out
+)
+_QUOTA_REACHED: Final = _words(
+    r"out of call volume quota|quota (?:has been |is )?(?:reached|exceeded|exhausted|used up)"
+)
+# Google says `check your plan and billing details` of every limit, also of one for a minute.
+_OF_A_WHILE: Final = _words(r"quota exceeded for metric|(?:retry|try again) in")
+_PURSE_EMPTY: Final = _words(r"(?:available|any) credits|spending limit")
+_NO_CREDIT: Final = _words(
+    r"credit balance|insufficient[ _](?:user_)?(?:credit|balance|fund|quota)|no (?:more )?credit|out of credit",
+    r"billing\b|payment required|exceeded your current quota|budget_exceeded|budget has been exceeded|over budget",
+    r"good standing|free tier .{0,40}exhausted|overdue|past invoices",
+    r"not[ _]enough[ _]balance|balance is (?:insufficient|not enough|too low)|额度|余额不足|欠费",
+)
+_NO_CREDIT_LEFT: Final = _words(r"额度|余额不足|欠费")
+# A 429 says it of a minute, too.
+_SPENT: Final = _words(
+    r"(?:reached|exceeded).{0,40}(?:key|usage|spend|credit) limits?\b",
+    r"(?:key|usage|spend|credit) limits? (?:reached|exceeded)",
+)
+_NO_MODEL: Final = _words(
+    r"model not found|no such model|invalid model name|model_not_found|not a valid model|unknown[ _]model",
+    r"invalid model:|invalid_model|unavailable[ _]model|model_not_available|non-serverless|decommissioned",
+    r"\bmodel (?:\S{1,200} )?(?:was )?(?:not found|does not exist)",
+    r"requested model (?:\S{1,200} )?is not supported",
+    r"\bmodel .{0,120}(?:is no longer available|has been (?:retired|removed|deprecated))",
+)
+# One API, whose status for it is 503.
+_NO_CHANNEL: Final = _words(r"no available channel|无可用渠道|model_not_found")
+_OF_THE_KEY: Final = _words(
+    r"(?:invalid|incorrect|missing|expired|wrong|no|bad|revoked)\W+(?:\w+\W+){0,2}?(?:key|token|credential)",
+    r"authenticat",
+)
+_API_KEY: Final = _words(
+    r"(?:invalid|incorrect|missing|wrong|no|provide an?|valid) api[ _-]?key\b",
+    r"api[ _-]?key (?:not|is|was|has|expired|invalid)|credential is (?:only|not)",
+)
+_BY_POLICY: Final = _words(
+    r"country|region\b|regions\b|territor|location is not|moderation|flagged|gated|terms of|terms acceptance",
+    r"must be verified|data policy|content management policy|content_filter|content exists risk",
+    r"inappropriate content|data_inspection|billed users",
+    r"(?:organization|account) has been (?:restricted|disabled|suspended|deactivated)",
+)
+# With status 403 only: a 400 says of a parameter, too, that it is not permitted.
+_NO_ACCESS: Final = _words(
+    r"restricted|requires a (?:\w+ )?(?:subscription|plan)",
+    r"not (?:allowed|authorized|permitted|available)|access to (?:the )?model|does not have access",
+    r"permission to (?:query|use|access|call)|\bdisabled|无权|firewall|error code: 10\d\d",
+)
+_NO_ACCESS_TO_MODEL: Final = _words(r"allowed to access (?:the )?model|model_access_denied")
+
+_RATE_LIMIT: Final = _words(r"rate.?limit|too many requests")
+# LM Studio and some proxies say so with status 200.
+_NO_PATH: Final = _words(r"unexpected endpoint|unknown (?:url|path|endpoint|route)|no such (?:path|route)")
+
+# What a service refuses for money, place or policy says nothing of the model, with whatever status it comes.
+_ROWS: Final[tuple[tuple[Collection[int], re.Pattern[str], Outcome], ...]] = (
+    ((429, 503), _LOADING, Outcome.LOADING),
+    ((503,), NO_UPSTREAM, Outcome.SERVER_ERROR),
+    ((503,), _NO_CHANNEL, Outcome.NOT_FOUND),
+    ((402, 403, 429, 500), _OVERLOADED, Outcome.BUSY),
+    ((400, 404), _CANNOT, Outcome.UNSUPPORTED),
+    ((500,), _CANNOT_HERE, Outcome.UNSUPPORTED),
+    ((400, 404), _NOT_RUNNING, Outcome.SERVER_ERROR),
+    ((403, 412, 429), _PURSE_EMPTY, Outcome.NO_CREDIT),
+    ((429,), _OF_THE_DAY, Outcome.QUOTA_USED),
+    ((403,), _QUOTA_REACHED, Outcome.QUOTA_USED),
+    ((429,), _OF_A_WHILE, Outcome.RATE_LIMITED),
+    ((400, 403, 412, 429), _NO_CREDIT, Outcome.NO_CREDIT),
+    ((401,), _NO_CREDIT_LEFT, Outcome.NO_CREDIT),
+    ((400, 403), _SPENT, Outcome.NO_CREDIT),
+    ((400, 404), _NO_MODEL, Outcome.NOT_FOUND),
+    ((403,), _OF_THE_KEY, Outcome.AUTH_FAILED),
+    ((400, 403, 404), _BY_POLICY, Outcome.FORBIDDEN),
+    ((403,), _NO_ACCESS, Outcome.FORBIDDEN),
+    ((401,), _NO_ACCESS_TO_MODEL, Outcome.FORBIDDEN),
+    ((400,), _API_KEY, Outcome.AUTH_FAILED),  # Google, xAI
+)
+
+
+def outcome(status: int, said: str, *, by_page: bool = False) -> Outcome:
+    """Return the outcome of a reply with *status* whose words and marks are *said*, an HTML page where *by_page*."""
+    if status == 403 and by_page:
+        return Outcome.FORBIDDEN
+    for statuses, words, found in _ROWS:
+        if status in statuses and words.search(said):
+            return found
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    return Outcome.SERVER_ERROR if status >= 500 else Outcome.BAD_REQUEST
+
+
+def without_status(said: str) -> Outcome:
+    """Return the outcome of an error in a stream, or with status 200, that has no code of its own."""
+    if _RATE_LIMIT.search(said):
+        return outcome(429, said)
+    if _NO_PATH.search(said):
+        return Outcome.NOT_FOUND
+    if _OVERLOADED.search(said):
+        return Outcome.BUSY
+    return Outcome.NO_CREDIT if _NO_CREDIT.search(said) else Outcome.SERVER_ERROR
