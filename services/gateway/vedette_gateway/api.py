@@ -23,6 +23,7 @@ from vedette.providers.observing import Api
 from vedette.runtime.origins import Hosts, is_cross_site
 from vedette.settings import Gateway
 from vedette_gateway import listing, metrics, telling
+from vedette_gateway.blame import Blame
 from vedette_gateway.calling import Attempt, Begun, Calls
 from vedette_gateway.finding import Finding
 from vedette_gateway.keys import Caller, Callers
@@ -121,6 +122,7 @@ class Posted:
         self._reporting = reporting
         self._usage = usage
         self._log = log
+        self._blame = Blame()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Reply to one request; end it upstream as soon as its caller is gone."""
@@ -202,8 +204,9 @@ class Posted:
             metrics.REQUESTS.labels(caller.name, outcome).inc()
             for attempt in tried:
                 metrics.CALLS.labels(attempt.model.endpoint, attempt.outcome).inc()
-                if attempt.called:
-                    self._reporting.failed(attempt, use_case, caller.name)
+            replied = outcome in ("ok", "broken")
+            for attempt in self._blame.of(wanted, tried, replied=replied, now=time.monotonic()):
+                self._reporting.failed(attempt, use_case, caller.name)
 
     async def _pass_on(
         self, begun: Begun, told: Mapping[str, str], send: Send, watch: "_Watch", stall_s: float

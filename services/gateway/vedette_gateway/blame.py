@@ -1,0 +1,58 @@
+"""Which of the calls that failed say something of their models, and not of the request. Pure but for what it remembers.
+
+A caller, or its client by sending a request again, would otherwise make the best model look broken to all others: a few
+failures within seconds are a change.
+"""
+
+from collections.abc import Sequence
+from hashlib import blake2s
+from typing import Final
+
+from vedette.types import ModelRef, Outcome
+from vedette_gateway.calling import Attempt
+from vedette_gateway.wanted import Wanted
+
+_REMEMBERED_S: Final = 60.0
+_MAX_REMEMBERED: Final = 10_000
+_AGREED: Final = 2  # models that fail a request in the same way, until the request is taken for the cause
+
+
+class Blame:
+    """Remembers for a minute which request failed at which model."""
+
+    def __init__(self) -> None:
+        self._failed: set[tuple[bytes, ModelRef]] = set()
+        self._since = 0.0
+
+    def of(self, wanted: Wanted, tried: Sequence[Attempt], *, replied: bool, now: float) -> list[Attempt]:
+        """Return what of *tried* counts against its model at *now* (monotonic seconds).
+
+        *replied* is whether another model replied to the request.
+        """
+        broken = sum(attempt.called and attempt.outcome is Outcome.SERVER_ERROR for attempt in tried)
+        by_request = broken >= _AGREED and not replied
+        telling = [
+            attempt
+            for attempt in tried
+            if attempt.called
+            and not (by_request and attempt.outcome is Outcome.SERVER_ERROR)
+            # A server without this API, which says nothing of the model at the others.
+            and not (wanted.api == "responses" and attempt.outcome is Outcome.NOT_FOUND)
+        ]
+        if not telling:
+            return []
+        if now - self._since > _REMEMBERED_S or len(self._failed) > _MAX_REMEMBERED:
+            self._failed.clear()
+            self._since = now
+        request = _digest(wanted)
+        found = [attempt for attempt in telling if (request, attempt.model) not in self._failed]
+        self._failed |= {(request, attempt.model) for attempt in found}
+        return found
+
+
+def _digest(wanted: Wanted) -> bytes:
+    hashed = blake2s(wanted.api.encode(), digest_size=16)
+    for name, value in wanted.fields.items():
+        hashed.update(name.encode(errors="replace"))
+        hashed.update(memoryview(value))
+    return hashed.digest()
