@@ -68,6 +68,10 @@ WHOLE = {
     "all said again at the end": events(
         HELLO, '{"choices": [{"index": 0, "finish_reason": "stop", "message": {"content": "hello"}}]}'
     ),
+    "how far it is": events('{"status": "processing", "message": "the prompt is read"}', HELLO, END),
+    "a code of success": events(
+        '{"code": 0, "message": "ok"}', '{"code": "200", "message": "ok"}', HELLO, END
+    ),
     "no choices": events('{"choices": [], "usage": null}', '{"choices": null}', "{}", HELLO, END),
 }
 

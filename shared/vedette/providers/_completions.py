@@ -131,9 +131,24 @@ def _is_error(chunk: Mapping[str, Any]) -> bool:
     if chunk.get("choices") or chunk.get("usage"):
         return False
     place = mapping(chunk.get("base_resp")) or chunk
-    coded = any(place.get(name) for name in ("code", "status", "status_code", "error_code"))
+    coded = any(_is_failure(place.get(name)) for name in ("code", "status_code", "error_code"))
+    coded = coded or _is_failed_status(place.get("status"))
     worded = any(isinstance(place.get(name), str) for name in ("message", "msg", "status_msg", "error_msg"))
     return isinstance(chunk.get("detail"), str | list) or (worded and coded)
+
+
+_SUCCESSES = frozenset(("", "0", "200", "ok", "success"))
+
+
+def _is_failure(code: object) -> bool:
+    return isinstance(code, str | int) and str(code).lower() not in _SUCCESSES and code is not False
+
+
+def _is_failed_status(status: object) -> bool:
+    """Return whether *status* is a number of HTTP's or a word of failure: servers write there also how far they are."""
+    if isinstance(status, str) and not status.isdigit():
+        return status.lower() in ("error", "fail", "failed", "failure")
+    return _is_failure(status)
 
 
 def _usage(chunk: Mapping[str, Any], choice: Mapping[str, Any]) -> Mapping[str, Any]:
