@@ -219,9 +219,10 @@ def _parts(content: object) -> tuple[str, str]:
 
 def _thought(said: Mapping[str, Any]) -> str:
     """Return the thoughts of a delta. Servers give them one of several names, some of them twice."""
-    for name in ("reasoning_content", "reasoning", "thinking"):
-        if isinstance(said.get(name), str) and said[name]:
-            return str(said[name])
+    for name in ("reasoning_content", "reasoning", "thinking", "reasoning_text"):
+        told = said.get(name)
+        if found := "".join(_texts([told] if isinstance(told, dict) else told)):
+            return found
     for name in ("reasoning_details", "thinking_blocks"):
         if found := "".join(
             piece

@@ -136,7 +136,7 @@ class AnthropicEndpoint:
         return None
 
     async def generate(self, request: Generation) -> AsyncGenerator[Delta | Finished, None]:
-        """Stream an answer; it is whole only with message_stop."""
+        """Stream an answer; it is whole only with a stop_reason or message_stop."""
         if not request.chat:
             raise ProviderError(Outcome.UNSUPPORTED, "Anthropic's models continue no plain text")
         answer = _Answer()
@@ -149,8 +149,8 @@ class AnthropicEndpoint:
                     yield delta
                 if answer.whole:
                     break
-        if not answer.whole:
-            raise ProviderError(Outcome.INCOMPLETE, "the stream ended without message_stop")
+        if not answer.whole and answer.reason is None:
+            raise ProviderError(Outcome.INCOMPLETE, "the stream ended without stop_reason or message_stop")
         yield answer.finished(self._clock.monotonic(), skipped=events.skipped)
 
     async def rerank(
@@ -171,7 +171,7 @@ class _Answer:
         self.whole = False
         self._streamed = True
         self._begun = False
-        self._reason: str | None = None
+        self.reason: str | None = None
         self._usage: dict[str, Any] = {}
         self._called: dict[int | None, Called] = {}  # by block
 
@@ -189,7 +189,7 @@ class _Answer:
             return self._delta(at, block, mapping(event.get("delta")))
         elif kind == "message_delta":
             self._usage.update(known(**mapping(event.get("usage"))))
-            self._reason = end_reason(mapping(event.get("delta")).get("stop_reason")) or self._reason
+            self.reason = end_reason(mapping(event.get("delta")).get("stop_reason")) or self.reason
         elif kind == "message_stop":
             self.whole = True
         elif kind == "message" and not self._begun:  # a server that ignores `stream`
@@ -199,7 +199,7 @@ class _Answer:
     def _whole(self, at: float, message: Mapping[str, Any]) -> Delta | None:
         self.whole, self._streamed = True, False
         self._usage.update(known(**mapping(message.get("usage"))))
-        self._reason = end_reason(message.get("stop_reason"))
+        self.reason = end_reason(message.get("stop_reason"))
         blocks = map(mapping, sequence(message.get("content")))
         deltas = [one for place, block in enumerate(blocks) if (one := self._start(at, place, block))]
         said, thought = "".join(one.text for one in deltas), "".join(one.thinking for one in deltas)
@@ -226,7 +226,7 @@ class _Answer:
         asked = [n for part in parts if (n := tokens(self._usage.get(part))) is not None]
         return Finished(
             at=at,
-            reason=self._reason,
+            reason=self.reason,
             prompt_tokens=sum(asked) if asked else None,
             output_tokens=tokens(self._usage.get("output_tokens")),
             cached_tokens=tokens(self._usage.get("cache_read_input_tokens")),

@@ -73,6 +73,7 @@ _API_PATH = re.compile(
 )
 # A reply's date has whole seconds, and the reply took a while.
 MAX_CLOCK_DIFFERENCE = timedelta(seconds=5)
+_MAX_STUB_BYTES = 1_000_000  # no weights are smaller
 _UNLOADED_WITHIN = timedelta(seconds=30)
 _SIZE = re.compile(r"([\d.]+)\s*([KMBT])\Z")
 # Architectures in which every block, but for `leading_dense_block_count` at the start, has the same experts of
@@ -125,7 +126,7 @@ class OllamaEndpoint:
     async def describe(self, model: Listing) -> Described:
         """Return what /api/show declares. `name` is understood by every version, `model` since 0.1.18."""
         body, _ = await self._http.call("POST", "/api/show", {"model": model.name, "name": model.name})
-        described = _described(mapping(body))
+        described = _described(mapping(body), remote=model.facts.get("locality") == "remote")
         return described if self._own else msgspec.structs.replace(described, locality="remote")
 
     async def resident(self) -> Mapping[str, Residency] | None:
@@ -256,9 +257,7 @@ def _with_name(entry: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _listing(entry: Mapping[str, Any]) -> Listing:
     details = mapping(entry.get("details"))
-    remote = (
-        text(entry.get("remote_host")) is not None
-    )  # since 0.12: a cloud model, of which only a stub is here
+    remote = _is_in_cloud(entry)
     return Listing(
         name=entry["name"],
         digest=text(entry.get("digest")),
@@ -274,6 +273,13 @@ def _listing(entry: Mapping[str, Any]) -> Listing:
     )
 
 
+def _is_in_cloud(entry: Mapping[str, Any]) -> bool:
+    """Return whether a service runs a model that /api/tags lists, and only a stub of it is here."""
+    if text(entry.get("remote_host")) or text(entry.get("remote_model")):  # since 0.12
+        return True
+    return entry["name"].endswith(("-cloud", ":cloud")) and (count(entry.get("size")) or 0) < _MAX_STUB_BYTES
+
+
 def _quantization(details: Mapping[str, Any]) -> str | None:
     level = text(details.get("quantization_level"))
     return None if level == "unknown" else level
@@ -286,7 +292,7 @@ def _parameters(size: object) -> int | None:
     return None if counted is None else round(counted)
 
 
-def _described(body: Mapping[str, Any]) -> Described:
+def _described(body: Mapping[str, Any], *, remote: bool) -> Described:
     details, model_info = mapping(body.get("details")), mapping(body.get("model_info"))
     architecture = text(model_info.get("general.architecture"))
     own = {
@@ -295,7 +301,7 @@ def _described(body: Mapping[str, Any]) -> Described:
         if architecture and key.startswith(f"{architecture}.")
     }
     claims = _claims(body, own, details)
-    remote = text(body.get("remote_host")) is not None
+    remote = remote or text(body.get("remote_host")) is not None
     kind = _kind(claims, body, remote=remote)
     parameters = count(model_info.get("general.parameter_count")) or _parameters(
         details.get("parameter_size")
