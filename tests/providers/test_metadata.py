@@ -100,6 +100,19 @@ async def test_a_cloud_model_is_remote_and_converses(replay: Replay) -> None:
     assert (known.locality, known.kind) == ("remote", "chat")
 
 
+async def test_a_stub_that_is_called_cloud_is_remote(replay: Replay) -> None:
+    """Older versions list no remote_host. Weights of one's own may be called so, too."""
+    entries = [
+        {"name": "m:cloud", "size": 384},
+        {"name": "m-cloud"},
+        {"name": "own-cloud", "size": 4 * 10**9},
+    ]
+    replay.routes["GET", "/api/tags"] = reply(200, {"models": entries})
+    async with opened("ollama", replay.url) as endpoint:
+        listed = await endpoint.list_models()
+    assert [one.facts.get("locality") for one in listed] == ["remote", "remote", None]
+
+
 async def test_a_renderer_stands_for_a_template(replay: Replay) -> None:
     """A template that only passes the prompt on is then no base model's."""
     shown: dict[str, Any] = {"template": "{{ .Prompt }}", "capabilities": ["completion"]}

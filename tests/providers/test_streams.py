@@ -116,6 +116,8 @@ THOUGHTS = {
     "reasoning_content": chunk({"reasoning_content": "hm"}),
     "both": chunk({"content": "", "reasoning": "hm", "reasoning_content": "hm"}),
     "reasoning_details": chunk({"reasoning_details": [{"type": "reasoning.text", "text": "hm"}]}),
+    "reasoning_text": chunk({"reasoning_text": "hm"}),
+    "reasoning as an object": chunk({"reasoning": {"text": "hm"}}),
     "thinking_blocks": chunk({"thinking_blocks": [{"type": "thinking", "thinking": "hm"}]}),
     "a list of parts": chunk(
         {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]}
@@ -239,6 +241,10 @@ MESSAGES = {
         {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "lo"}},
         MESSAGE,
         {"type": "message_stop"},
+    ],
+    "and has no message_stop": [
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "hello"}},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": None},
     ],
 }
 
