@@ -170,6 +170,10 @@ class ModelInfo(Value, frozen=True, kw_only=True, omit_defaults=True):
         Text | None,
         Meta(description="URL of the one server behind a gateway's name, where the gateway tells"),
     ] = None
+    passed_on: Annotated[
+        Text | None,
+        Meta(description="who passes calls on to another server; the listing shows only that the name exists"),
+    ] = None
     disturbs: Annotated[
         Text | None, Meta(description="why a call may interrupt answers to other clients")
     ] = None

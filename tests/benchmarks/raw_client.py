@@ -1,7 +1,7 @@
 """A client of its own: HTTP over a bare socket, read and timed by code that shares none with Vedette's.
 
-It blocks, opens a connection for each call, asks for what the benchmarker asks for, and stamps every piece that the
-socket hands over. `fidelity` compares its figures with Vedette's.
+It blocks, opens a connection for each call (before its clock starts), asks for what the benchmarker asks for, and
+stamps every piece that the socket hands over. `fidelity` compares its figures with Vedette's.
 """
 
 import json
@@ -19,7 +19,7 @@ _DEADLINE_S = 600.0
 class Timed(Struct, frozen=True, kw_only=True):
     """A call and what came of it; times in seconds of `time.perf_counter`."""
 
-    started_at: float  # before the connection
+    started_at: float  # before the request, on an open connection
     contents: tuple[float, ...]  # when each piece of content was complete
     ended_at: float  # the last byte of the body
     tokens: int | None  # by the server: written, or read where it embeds
@@ -52,9 +52,9 @@ def call(port: int, path: str, body: dict[str, Any]) -> Timed:
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{MARK.decode()}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(data)}\r\nConnection: close\r\n\r\n"
     )
-    started_at = time.perf_counter()
     with socket.create_connection(("127.0.0.1", port), timeout=_DEADLINE_S) as there:
         there.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        started_at = time.perf_counter()
         there.sendall(head.encode() + data)
         pieces = []
         while piece := there.recv(_PIECE_BYTES):

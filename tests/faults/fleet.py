@@ -18,20 +18,27 @@ import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
+import nats
 from msgspec import Struct
+from nats.aio.msg import Msg
 
 from commands import Up, up
 from vedette.client import Client
 from vedette.errors import NoAnswer
+from vedette.messages.events import JobKind, Progress
 from vedette.messages.queries import EndpointView, ModelView
 from vedette.runtime.subprocesses import child
+from vedette.settings import Schedule
+from vedette.settings.durations import interval_s
 from vedette.types import Outcome, Status
+from vedette.types import Use as Spent
 
 # Our own requests come from here, so that the servers' logs tell them from Vedette's.
 OUR_ADDRESS = "127.0.0.2"
@@ -51,11 +58,13 @@ class Program(Struct, frozen=True, kw_only=True):
 
 
 class Use(Struct, frozen=True, kw_only=True):
-    """Calls of a user: one every few seconds."""
+    """Calls of a user: one every few seconds; with *during*, from when such a job of another model there runs."""
 
     endpoint: str
     model: str
     minutes: float
+    tokens: int = 8
+    during: JobKind | None = None
 
 
 class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,7 +77,8 @@ class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def __str__(self) -> str:
         if self.use:
-            return f"a user calls {self.use.endpoint}/{self.use.model} for {self.use.minutes:g} min"
+            since = f", from the next {self.use.during} there on" if self.use.during else ""
+            return f"a user calls {self.use.endpoint}/{self.use.model} for {self.use.minutes:g} min{since}"
         return f"kill -9 {self.kill}" if self.kill else f"start {self.start}"
 
 
@@ -173,6 +183,38 @@ class Sample(Struct, frozen=True, kw_only=True):
     wrong: dict[str, list[str]]
 
 
+class Jobs:
+    """The jobs of Vedette, as it publishes their progress."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, Progress] = {}
+        self._heard = asyncio.Condition()
+        self.ended = Counter[tuple[str, JobKind]]()  # by endpoint
+
+    async def hear(self, message: Msg) -> None:
+        """Take in the progress of a job."""
+        progress = msgspec.json.decode(message.data, type=Progress)
+        self._running.pop(progress.job_id, None)
+        if progress.state in ("started", "step"):
+            self._running[progress.job_id] = progress
+            async with self._heard:
+                self._heard.notify_all()
+        elif progress.state == "done" and progress.endpoint and progress.kind:
+            self.ended[progress.endpoint, progress.kind] += 1
+
+    async def of_another(self, use: Use) -> None:
+        """Return when a job of the kind runs on another model of the endpoint."""
+        async with self._heard:
+            await self._heard.wait_for(
+                lambda: any(_is_of_another(one, use) for one in self._running.values())
+            )
+
+
+def _is_of_another(job: Progress, use: Use) -> bool:
+    there = job.kind == use.during and job.endpoint == use.endpoint
+    return there and job.model is not None and job.model.name != use.model
+
+
 class Running:
     """The fleet while it runs."""
 
@@ -186,6 +228,7 @@ class Running:
         )
         self.users_calls: list[tuple[float, str, str]] = []
         self.began = time.monotonic()
+        self.jobs = Jobs()
 
     @property
     def now(self) -> float:
@@ -212,9 +255,11 @@ class Running:
         url = f"{self._fleet.endpoints[use.endpoint]['url']}/v1/chat/completions"
         asked = {
             "model": use.model,
-            "max_tokens": 8,
+            "max_tokens": use.tokens,
             "messages": [{"role": "user", "content": "Say hello."}],
         }
+        if use.during:
+            await self.jobs.of_another(use)
         until = self.now + 60 * use.minutes
         while self.now < until:
             began = self.now
@@ -349,6 +394,11 @@ async def run(fleet: Fleet, directory: Path, *, every_s: float) -> list[Sample]:
         vedette = await stack.enter_async_context(up(directory / "state", _toml(fleet)))
         await vedette.line("ready")
         client = await stack.enter_async_context(Client(state_dir=str(directory / "state"), timeout_s=10))
+        broker = await nats.connect(
+            vedette.connection.server, user=vedette.connection.user, password=vedette.connection.password
+        )
+        stack.push_async_callback(broker.close)
+        await broker.subscribe("progress.*", cb=running.jobs.hear)
         running.began = time.monotonic()
         following = asyncio.create_task(running.follow())
         with (directory / "samples.jsonl").open("wb") as file:
@@ -360,8 +410,10 @@ async def run(fleet: Fleet, directory: Path, *, every_s: float) -> list[Sample]:
                 _print_minute(samples, fleet)
                 await vedette.lives()
                 await asyncio.sleep(max(0.0, due - running.now))
-        await following
-        await _account(vedette, directory, fleet)
+        following.cancel()  # calls that waited for a job that never came
+        with suppress(asyncio.CancelledError):
+            await following
+        await _account(vedette, directory, fleet, running.jobs.ended)
         for at, model, ended in running.users_calls:
             print(f"user {at / 60:5.1f} {model} {ended}")
         await vedette.stop()
@@ -425,19 +477,47 @@ def delays(fleet: Fleet, samples: list[Sample], endpoint_of: Mapping[str, str]) 
     return found
 
 
-async def _account(vedette: Up, directory: Path, fleet: Fleet) -> None:
+async def _account(vedette: Up, directory: Path, fleet: Fleet, jobs: Counter[tuple[str, JobKind]]) -> None:
     """Print what Vedette says that it sent, by purpose, beside what the servers logged of it."""
     told = (await vedette.ask("endpoints", "--json")).json()
     (directory / "endpoints.json").write_text(json.dumps(told, indent=1))
     for view in told["endpoints"]:
-        by = ((view.get("state") or {}).get("ledger") or {}).get("by", {})
+        name, by = view["endpoint"], ((view.get("state") or {}).get("ledger") or {}).get("by", {})
         requests = {purpose: use.get("requests", 0) for purpose, use in by.items()}
-        print(f"sent  {view['endpoint']}: {json.dumps(requests)}")
+        print(f"sent  {name}: {sum(requests.values())} {json.dumps(requests)}")
+        ended = {kind: number for (endpoint, kind), number in jobs.items() if endpoint == name}
+        used = {purpose: msgspec.convert(use, Spent) for purpose, use in by.items()}
+        for line in a_day(used, ended, models=view["models"]):
+            print(f"day   {name}: {line}")
     for name in fleet.programs:
         log = directory / f"{name}.log"
         if log.exists():
             counts = logged(log.read_text(errors="replace").splitlines())
             print(f"log   {name}: {counts.total()} {dict(counts.most_common())}")
+
+
+def a_day(used: Mapping[str, Spent], ended: Mapping[str, int], *, models: int) -> list[str]:
+    """Return what a day costs a server by the default schedule: what a job of each kind *used*, times its jobs a day.
+
+    Jobs of a kind that has not *ended* once are left out; each of *models* is benchmarked and evaluated by itself.
+    """
+    schedule = Schedule()
+    day_s = timedelta(days=1).total_seconds()
+    found, requests, tokens = [], 0.0, 0.0
+    for kind, every, number in (
+        ("probe", schedule.availability, 1),
+        ("discover", schedule.discovery, 1),
+        ("benchmark", schedule.performance, models),
+        ("evaluate", schedule.quality, models),
+    ):
+        jobs, use = ended.get(kind, 0), used.get(kind, Spent())
+        if not jobs:
+            continue
+        a_day = number * day_s / interval_s(every)
+        each = f"{use.requests / jobs:.1f} requests, {use.tokens / jobs:.0f} tokens"
+        found.append(f"{a_day:.2f} times {kind}: {each} ({jobs} ended)")
+        requests, tokens = requests + a_day * use.requests / jobs, tokens + a_day * use.tokens / jobs
+    return [*found, f"{requests:.0f} requests, {tokens:.0f} tokens"]
 
 
 def logged(lines: Iterable[str]) -> Counter[str]:

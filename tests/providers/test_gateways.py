@@ -45,6 +45,7 @@ async def test_an_engine_that_lists_its_own_weights_costs_nothing(engine: str, r
     """At an address of one's own."""
     told = await described(replay, {"id": "m", "object": "model", **ENGINES[engine]})
     assert told["m"].facts["free"] is True, told["m"].sources["free"]
+    assert "passed_on" not in told["m"].facts
 
 
 GATEWAYS: dict[str, tuple[list[dict[str, Any]], dict[str, str]]] = {
@@ -212,3 +213,10 @@ async def test_litellm_tells_the_server_behind_a_name(replay: Replay) -> None:
     }
     assert set(told.values()) <= bases
     assert any(told.values())
+
+
+async def test_every_name_of_litellm_is_passed_on(replay: Replay) -> None:
+    """Also where its calls cost nothing: a listed name does not show that anything answers for it."""
+    assert {one.facts["passed_on"] for one in (await litellm(replay)).values()} == {
+        "LiteLLM passes requests on"
+    }

@@ -11,7 +11,14 @@ from samples import model_info
 from vedette.endpoints.budget import charge
 from vedette.settings import Budget, EndpointSettings
 from vedette.types import Capability, Claim, Evidence, Level, ModelInfo, ModelRef, Residency, Use
-from vedette_prober.budget import ANSWER_TOKENS, THINKING_ANSWER_TOKENS, answer_tokens, deepest, jitter_s
+from vedette_prober.budget import (
+    ANSWER_TOKENS,
+    THINKING_ANSWER_TOKENS,
+    answer_tokens,
+    deepest,
+    described,
+    jitter_s,
+)
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ENDPOINT = EndpointSettings(url="http://h:1")
@@ -95,6 +102,23 @@ def test_a_budget_makes_probes_shallower_before_it_ends_them() -> None:
     for endpoint, level in ((tokens, Level.DESCRIBE), (requests, Level.LIST)):
         found = deepest(info(), residency=LOADED, seen=None, endpoint=endpoint, ledger=ledger, now=NOW)
         assert found is level
+
+
+@pytest.mark.parametrize(
+    ("passed_on", "residency", "is_watched", "level"),
+    [
+        (None, None, False, Level.DESCRIBE),
+        (None, Residency(resident=False), False, Level.RESIDENCY),
+        ("LiteLLM passes requests on", None, False, Level.LIST),
+        ("a peer of llama-swap serves it", Residency(resident=False), False, Level.LIST),
+        ("LiteLLM passes requests on", None, True, Level.DESCRIBE),
+    ],
+)
+def test_a_gateway_describes_no_more_than_it_lists(
+    passed_on: str | None, residency: Residency | None, is_watched: bool, level: Level
+) -> None:
+    """Unless the server behind it is an endpoint too."""
+    assert described(info(passed_on=passed_on), residency, is_watched=is_watched) is level
 
 
 def test_thinking_models_get_room() -> None:

@@ -1,7 +1,7 @@
 """The fleet's judge: what it calls wrong in what Vedette says of a server."""
 
-from faults.fleet import Said, Truth, logged, wrong
-from vedette.types import Outcome, Status
+from faults.fleet import Said, Truth, a_day, logged, wrong
+from vedette.types import Outcome, Status, Use
 
 UP = Truth(names=frozenset({"a", "b"}), loaded=frozenset({"a"}))
 
@@ -58,3 +58,19 @@ def test_requests_are_counted_in_every_form_of_log() -> None:
         "[38205] srv log_server_r: done request: POST /v1/chat/completions 127.0.0.1 200",
     )
     assert dict(logged(lines)) == {"POST /api/show": 1, "GET /v1/models": 1, "GET /running": 1}
+
+
+def test_a_day_is_what_jobs_used_times_the_default_schedule() -> None:
+    """Each model is benchmarked four times a day and evaluated once a week; what has not ended counts for nothing."""
+    used = {
+        "probe": Use(requests=30),
+        "benchmark": Use(requests=16, tokens=2000),
+        "verify": Use(requests=9, tokens=900),
+        "evaluate": Use(requests=5, tokens=50),
+    }
+    lines = a_day(used, {"probe": 10, "benchmark": 2, "verify": 1}, models=2)
+    assert lines == [
+        "48.00 times probe: 3.0 requests, 0 tokens (10 ended)",
+        "8.00 times benchmark: 8.0 requests, 1000 tokens (2 ended)",
+        "208 requests, 8000 tokens",
+    ]

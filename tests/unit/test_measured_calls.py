@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
+from samples import model_info
 from vedette.messages.queries import MeasuredCall
-from vedette.types import Health, Outcome, Status, Tally
+from vedette.types import Health, Level, ModelRef, Outcome, ProbeSample, Reported, Status, Tally
+from vedette_recommender.candidate import Facts
 from vedette_recommender.measured_calls import all_failed, with_calls
 
 AT = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)
@@ -48,6 +50,46 @@ def test_an_answered_probe_and_a_reported_success_are_calls_that_did_not_fail() 
     assert all_failed(calls, healthy(answered_at=AT)) is None
     assert all_failed(calls, healthy(), reported=3.0) is None
     assert all_failed(calls, None) == calls[-1]
+
+
+LISTED = ProbeSample(job_id="p", at=AT, outcome=Outcome.OK, level=Level.LIST)
+LOST = ProbeSample(job_id="q", at=AT, outcome=Outcome.TIMEOUT, level=Level.REACH, cause="endpoint")
+
+
+@pytest.mark.parametrize(
+    ("probes", "outcomes", "reported", "status"),
+    [
+        ((LISTED,), [], 0, Status.UNKNOWN),
+        ((LISTED, LOST), [], 0, Status.UNKNOWN),
+        ((LISTED,), [Outcome.RATE_LIMITED], 0, Status.UNKNOWN),
+        ((LISTED,), [Outcome.SERVER_ERROR], 0, Status.DEGRADED),
+        ((LISTED,), [Outcome.OK], 0, Status.AVAILABLE),
+        ((LISTED,), [], 3, Status.AVAILABLE),
+        ((msgspec.structs.replace(LISTED, level=Level.DESCRIBE),), [], 0, Status.AVAILABLE),
+        ((msgspec.structs.replace(LISTED, level=Level.ANSWER),), [], 0, Status.AVAILABLE),
+    ],
+)
+def test_a_model_is_available_when_more_of_it_is_seen_than_a_listing(
+    probes: tuple[ProbeSample, ...], outcomes: list[Outcome], reported: int, status: Status
+) -> None:
+    """By a probe, or by any call that was answered."""
+    facts = Facts(
+        info=model_info(ModelRef("gateway", "fast")),
+        health=healthy(outcomes=probes),
+        calls=tuple(map(call, outcomes)),
+        reports=Reported(as_of=AT, succeeded=float(reported)) if reported else None,
+    )
+    assert facts.status() is status
+
+
+def test_probes_of_a_listing_are_no_uptime() -> None:
+    """Calls alone are: none of them, no uptime."""
+    health = healthy(outcomes=(LISTED,), hourly=(Tally(start=AT.replace(minute=0), counts={"ok": 3}),))
+    failed = [call(Outcome.SERVER_ERROR)]
+    for calls, uptime in (([], None), (failed, 0.0), ([*failed, call(Outcome.OK)], 0.8)):
+        seen = with_calls(health, calls)
+        assert seen is not None
+        assert seen.uptime(AT, hours=24) == uptime
 
 
 def test_calls_count_in_their_hour_and_their_day_beside_probes() -> None:

@@ -54,6 +54,16 @@ def deepest(
     return Level.LIST
 
 
+def described(info: ModelInfo, residency: Residency | None, *, is_watched: bool) -> Level:
+    """Return the level of a probe that read a description: a gateway's says no more than its listing.
+
+    *is_watched* is whether the server that the gateway passes calls on to is an endpoint too, which is probed itself.
+    """
+    if info.passed_on is not None and not is_watched:
+        return Level.LIST
+    return Level.DESCRIBE if residency is None else Level.RESIDENCY
+
+
 def _harmless(
     info: ModelInfo,
     residency: Residency | None,

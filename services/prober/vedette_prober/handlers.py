@@ -27,16 +27,12 @@ from vedette.types import (
     Level,
     ModelInfo,
     ModelRef,
-    Outcome,
     ProbeSample,
     Use,
 )
 from vedette_prober.budget import jitter_s
-from vedette_prober.round import Probed, Round
+from vedette_prober.round import NOT_REACHED, Probed, Round
 from vedette_prober.verdict import fold, is_suspicious, needs_confirmation
-
-# A contact that ended so never came as far as a listing.
-_NOT_REACHED = frozenset({Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.RESET, Outcome.TIMEOUT})
 
 _CATCHING_UP_S = 0.5
 # A server that is being restarted is often back by then.
@@ -200,7 +196,7 @@ class Probes:
 
     def _run_by(self, endpoint: OpenEndpoint, contact: Contact) -> list[ModelState]:
         """Return the models of gateways that *endpoint* runs, where *contact* did not reach it."""
-        if contact.outcome not in _NOT_REACHED:
+        if contact.outcome not in NOT_REACHED:
             return []
         return [
             state
@@ -209,13 +205,11 @@ class Probes:
             if state.info is not None and self._endpoints.behind(gateway, state.info) is endpoint
         ]
 
-    def _down_behind(self, gateway: OpenEndpoint, info: ModelInfo) -> tuple[Outcome, str] | None:
-        """Return how the last contact with the server behind a model of *gateway* failed, if it did."""
+    def _behind(self, gateway: OpenEndpoint, info: ModelInfo) -> tuple[str, EndpointState] | None:
+        """Return the endpoint that runs a model of *gateway*, with its last observation, where there is one."""
         server = self._endpoints.behind(gateway, info)
         observed = self._catalogue.endpoint(server.name) if server else None
-        if server is None or observed is None or observed.outcome not in _NOT_REACHED:
-            return None
-        return observed.outcome, f"{server.name}, which runs it: {observed.detail or observed.outcome}"
+        return (server.name, observed) if server and observed else None
 
     async def _probe_again(self, endpoint: OpenEndpoint, job: Job, model: ModelRef | None = None) -> None:
         """Queue another probe of the endpoint, or of *model*, in a few seconds.
@@ -234,7 +228,7 @@ class Probes:
             job_id=job.id,
             at=self._clock.now(),
             outcome=contact.outcome,
-            level=Level.REACH if contact.outcome in _NOT_REACHED else Level.LIST,
+            level=Level.REACH if contact.outcome in NOT_REACHED else Level.LIST,
             latency_ms=contact.latency_ms,
             cause="endpoint",
             detail=contact.detail,
@@ -255,7 +249,7 @@ class Probes:
             entries={entry.name: entry for entry in listing},
             before=observed.ledger if observed else None,
             closed=lambda: gate.closed(self._bus, endpoint.settings.group),
-            down_behind=lambda info: self._down_behind(endpoint, info),
+            behind=lambda info: self._behind(endpoint, info),
             timeout_s=self._settings.answer_timeout_s,
             clock=self._clock,
             job=job,

@@ -15,6 +15,7 @@ from vedette.messages.catalogue import ModelState
 from vedette.messages.events import Job
 from vedette.providers import Listing, Publishing
 from vedette.types import (
+    EndpointState,
     Exchange,
     Failure,
     Ledger,
@@ -26,9 +27,11 @@ from vedette.types import (
     Residency,
     Use,
 )
-from vedette_prober.budget import deepest, level_cost
+from vedette_prober.budget import deepest, described, level_cost
 from vedette_prober.levels import LEVELS
 
+# A contact that ended so never came as far as a listing.
+NOT_REACHED = frozenset({Outcome.REFUSED, Outcome.UNREACHABLE, Outcome.RESET, Outcome.TIMEOUT})
 _SAME_WEIGHTS = "another name of the same weights was asked"
 # A server reports the new time of unloading only after the answer: Ollama a moment later.
 _SETTLING_S = (0.0, 0.05, 0.2, 0.5, 1.0)
@@ -53,7 +56,7 @@ class Round:
         entries: Mapping[str, Listing],
         before: Ledger | None,
         closed: Callable[[], Awaitable[str | None]],
-        down_behind: Callable[[ModelInfo], tuple[Outcome, str] | None],
+        behind: Callable[[ModelInfo], tuple[str, EndpointState] | None],
         timeout_s: float,
         clock: Clock,
         job: Job,
@@ -64,7 +67,7 @@ class Round:
         self._looked_at = clock.now()
         self._before = before
         self._closed = closed
-        self._down_behind = down_behind
+        self._behind = behind
         self._timeout_s = timeout_s
         self._clock = clock
         self._job = job
@@ -96,11 +99,11 @@ class Round:
         entry, info = self._entries.get(state.model.name), state.known
         if entry is None or info is None:
             return Probed(self._sample(Outcome.NOT_FOUND, Level.LIST, None, "not in the endpoint's listing"))
-        if (down := self._down_behind(info)) is not None:
-            outcome, why = down
-            return Probed(
-                msgspec.structs.replace(self._sample(outcome, Level.REACH, None, why), cause="endpoint")
-            )
+        server, seen_there = self._behind(info) or (None, None)
+        if seen_there is not None and seen_there.outcome in NOT_REACHED:
+            why = f"{server}, which runs it: {seen_there.detail or seen_there.outcome}"
+            sample = self._sample(seen_there.outcome, Level.REACH, None, why)
+            return Probed(msgspec.structs.replace(sample, cause="endpoint"))
         name = info.model.name
         if self.is_resident(name) and state.probed and state.probed.event.at >= self._looked_at:
             await self.look()  # another job has asked the model since
@@ -132,7 +135,11 @@ class Round:
             sample = self._sample(error.outcome, level, took_ms, error.detail)
             return Probed(sample, residency, _transcript(sample, info, error))
         took_ms = (self._clock.monotonic() - started) * 1000
-        reached = Level.RESIDENCY if level is Level.DESCRIBE and residency is not None else level
+        reached = (
+            described(info, residency, is_watched=self._behind(info) is not None)
+            if level is Level.DESCRIBE
+            else level
+        )
         sample = self._sample(
             Outcome.OK, reached, took_ms, f"no answer asked for: {left_out}" if left_out else None
         )

@@ -28,7 +28,7 @@ from vedette.types import (
     Value,
 )
 from vedette_recommender.constants import USUAL_BITS
-from vedette_recommender.measured_calls import all_failed, measured_calls
+from vedette_recommender.measured_calls import all_failed, is_only_listed, measured_calls
 from vedette_recommender.present import NONE, Change, change_of
 
 # How far after the moment of an answer, which is floored to a minute, something can have been measured; what is dated
@@ -59,14 +59,26 @@ class Facts(Value, frozen=True, kw_only=True):
     @property
     def never_answered(self) -> MeasuredCall | None:
         """The last call, if every call of the model failed."""
-        return all_failed(self.calls, self.health, reported=self.reports.succeeded if self.reports else 0.0)
+        return all_failed(self.calls, self.health, reported=self._reported)
+
+    @property
+    def _reported(self) -> float:
+        """How many calls callers report to have succeeded."""
+        return self.reports.succeeded if self.reports else 0.0
 
     def status(self) -> Status:
-        """Return what its last probes say; a model that is listed and fails every call is not available."""
+        """Return what its last probes say; being listed is not being available.
+
+        A model that fails every call is degraded; one of which no more is known than a gateway's listing is unknown.
+        """
         if self.health is None:
             return Status.UNKNOWN
-        listed = self.health.status is Status.AVAILABLE and self.never_answered is not None
-        return Status.DEGRADED if listed else self.health.status
+        if self.health.status is not Status.AVAILABLE:
+            return self.health.status
+        if self.never_answered is not None:
+            return Status.DEGRADED
+        only_listed = is_only_listed(self.calls, self.health, reported=self._reported)
+        return Status.UNKNOWN if only_listed else Status.AVAILABLE
 
     def rating(self, use_case: str) -> Rating | None:
         """Return what users say of it for *use_case*, else for all use cases; of several, the newest."""

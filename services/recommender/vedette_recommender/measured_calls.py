@@ -11,7 +11,7 @@ import msgspec
 
 from vedette.messages.catalogue import ModelState
 from vedette.messages.queries import MeasuredCall
-from vedette.types import NOT_DOWNTIME, UP, Health, Tally
+from vedette.types import NOT_DOWNTIME, UP, Health, Level, Outcome, Tally
 
 
 def _failed(call: MeasuredCall) -> bool:
@@ -50,16 +50,35 @@ def all_failed(
 
     A probe that was answered, and calls that callers *reported* to have succeeded, are calls that did not fail.
     """
-    answered = (health is not None and health.answered_at is not None) or reported >= 1
-    if answered or not calls or not all(map(_failed, calls)):
+    if _answered(health, reported) or not calls or not all(map(_failed, calls)):
         return None
     return calls[-1]
 
 
+def is_only_listed(calls: Sequence[MeasuredCall], health: Health, *, reported: float = 0.0) -> bool:
+    """Return whether all that is known for the model is that its name is listed: its last good probe saw no more.
+
+    A call that was answered, by whatever purpose, or that callers *reported* to have succeeded, shows more.
+    """
+    if _answered(health, reported) or any(call.outcome is Outcome.OK for call in calls):
+        return False
+    good = next((sample for sample in reversed(health.outcomes) if sample.outcome is Outcome.OK), None)
+    return good is not None and good.level is Level.LIST
+
+
+def _answered(health: Health | None, reported: float) -> bool:
+    return (health is not None and health.answered_at is not None) or reported >= 1
+
+
 def with_calls(health: Health | None, calls: Sequence[MeasuredCall]) -> Health | None:
-    """Return *health* with *calls* added to its tallies of probes, each in its hour and its day."""
-    if health is None or not calls:
-        return health
+    """Return *health* with *calls* added to its tallies of probes, each in its hour and its day.
+
+    Probes that saw no more than a gateway's listing are no sign that the model is up: then *calls* alone count.
+    """
+    if health is None:
+        return None
+    if is_only_listed(calls, health):
+        health = msgspec.structs.replace(health, hourly=(), daily=())
     return msgspec.structs.replace(
         health,
         hourly=_counted(health.hourly, calls, timedelta(hours=1)),

@@ -108,6 +108,8 @@ class OpenAICompatibleEndpoint:
             free, why = self._is_free(entry)
             facts.setdefault("free", free)
             sources.setdefault("free", why)
+        if passed_on := self._passed_on(entry):
+            facts["passed_on"], sources["passed_on"] = passed_on, flavour.name
         if flavour.disturbs:
             facts["disturbs"], sources["disturbs"] = flavour.disturbs, flavour.name
         if locality == "unknown":
@@ -132,6 +134,12 @@ class OpenAICompatibleEndpoint:
             return False, flavour.passes_on
         elsewhere = peer(entry) or in_cloud(entry)
         return elsewhere is None, elsewhere or f"{flavour.name} runs it on a machine of your own"
+
+    def _passed_on(self, entry: Mapping[str, Any]) -> str | None:
+        """Return what shows that another server answers for a listed model; of a service, its own listing counts."""
+        if self._listing.flavour is LITELLM:
+            return "LiteLLM passes requests on"
+        return (self._listing.passed_on if self._own else None) or peer(entry) or in_cloud(entry)
 
     def _base_url(self) -> str | None:
         """Return the base URL for OpenAI clients, which reach no unix socket by a URL."""

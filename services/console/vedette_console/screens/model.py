@@ -35,6 +35,7 @@ _NOT_FACTS: Final = frozenset(
         "description_error",
         "free",
         "behind",
+        "passed_on",
         "disturbs",
     }
 )
