@@ -64,7 +64,7 @@ LOST = ProbeSample(job_id="q", at=AT, outcome=Outcome.TIMEOUT, level=Level.REACH
         ((LISTED,), [Outcome.RATE_LIMITED], 0, Status.UNKNOWN),
         ((LISTED,), [Outcome.SERVER_ERROR], 0, Status.DEGRADED),
         ((LISTED,), [Outcome.OK], 0, Status.AVAILABLE),
-        ((LISTED,), [], 3, Status.AVAILABLE),
+        ((LISTED,), [], 3, Status.UNKNOWN),
         ((msgspec.structs.replace(LISTED, level=Level.DESCRIBE),), [], 0, Status.AVAILABLE),
         ((msgspec.structs.replace(LISTED, level=Level.ANSWER),), [], 0, Status.AVAILABLE),
     ],
@@ -72,7 +72,7 @@ LOST = ProbeSample(job_id="q", at=AT, outcome=Outcome.TIMEOUT, level=Level.REACH
 def test_a_model_is_available_when_more_of_it_is_seen_than_a_listing(
     probes: tuple[ProbeSample, ...], outcomes: list[Outcome], reported: int, status: Status
 ) -> None:
-    """By a probe, or by any call that was answered."""
+    """By a probe, or by a call of Vedette's own that was answered; callers' reports only claim that."""
     facts = Facts(
         info=model_info(ModelRef("gateway", "fast")),
         health=healthy(outcomes=probes),

@@ -59,12 +59,7 @@ class Facts(Value, frozen=True, kw_only=True):
     @property
     def never_answered(self) -> MeasuredCall | None:
         """The last call, if every call of the model failed."""
-        return all_failed(self.calls, self.health, reported=self._reported)
-
-    @property
-    def _reported(self) -> float:
-        """How many calls callers report to have succeeded."""
-        return self.reports.succeeded if self.reports else 0.0
+        return all_failed(self.calls, self.health, reported=self.reports.succeeded if self.reports else 0.0)
 
     def status(self) -> Status:
         """Return what its last probes say; being listed is not being available.
@@ -77,8 +72,7 @@ class Facts(Value, frozen=True, kw_only=True):
             return self.health.status
         if self.never_answered is not None:
             return Status.DEGRADED
-        only_listed = is_only_listed(self.calls, self.health, reported=self._reported)
-        return Status.UNKNOWN if only_listed else Status.AVAILABLE
+        return Status.UNKNOWN if is_only_listed(self.calls, self.health) else Status.AVAILABLE
 
     def rating(self, use_case: str) -> Rating | None:
         """Return what users say of it for *use_case*, else for all use cases; of several, the newest."""

@@ -50,24 +50,22 @@ def all_failed(
 
     A probe that was answered, and calls that callers *reported* to have succeeded, are calls that did not fail.
     """
-    if _answered(health, reported) or not calls or not all(map(_failed, calls)):
+    answered = (health is not None and health.answered_at is not None) or reported >= 1
+    if answered or not calls or not all(map(_failed, calls)):
         return None
     return calls[-1]
 
 
-def is_only_listed(calls: Sequence[MeasuredCall], health: Health, *, reported: float = 0.0) -> bool:
+def is_only_listed(calls: Sequence[MeasuredCall], health: Health) -> bool:
     """Return whether all that is known for the model is that its name is listed: its last good probe saw no more.
 
-    A call that was answered, by whatever purpose, or that callers *reported* to have succeeded, shows more.
+    One of Vedette's calls that was answered shows more. Reports do not: they may move a score by a point, and a status
+    moves it by thirty.
     """
-    if _answered(health, reported) or any(call.outcome is Outcome.OK for call in calls):
+    if health.answered_at is not None or any(call.outcome is Outcome.OK for call in calls):
         return False
     good = next((sample for sample in reversed(health.outcomes) if sample.outcome is Outcome.OK), None)
     return good is not None and good.level is Level.LIST
-
-
-def _answered(health: Health | None, reported: float) -> bool:
-    return (health is not None and health.answered_at is not None) or reported >= 1
 
 
 def with_calls(health: Health | None, calls: Sequence[MeasuredCall]) -> Health | None:
