@@ -394,9 +394,7 @@ async def run(fleet: Fleet, directory: Path, *, every_s: float) -> list[Sample]:
         vedette = await stack.enter_async_context(up(directory / "state", _toml(fleet)))
         await vedette.line("ready")
         client = await stack.enter_async_context(Client(state_dir=str(directory / "state"), timeout_s=10))
-        broker = await nats.connect(
-            vedette.connection.server, user=vedette.connection.user, password=vedette.connection.password
-        )
+        broker = await nats.connect(vedette.connection.operator_url)
         stack.push_async_callback(broker.close)
         await broker.subscribe("progress.*", cb=running.jobs.hear)
         running.began = time.monotonic()
