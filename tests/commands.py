@@ -20,6 +20,9 @@ import msgspec
 from msgspec import Struct
 
 import preloaded
+from sqlite import make_tables
+from vedette import Client
+from vedette.local import instance, private
 from vedette.local.instance import Connection
 
 READY_WITHIN_S = 120.0
@@ -121,7 +124,8 @@ async def _fork(
 ) -> tuple[int, Coroutine[Any, Any, int]]:
     """Start a command that prints to *out* and *err*; return its process, and what waits for its exit code."""
     status = await _pipe()
-    request = preloaded.Request(arguments, environment, os.getcwd())
+    os.umask(umask := os.umask(0))  # there is no other way to learn it
+    request = preloaded.Request(arguments, environment, os.getcwd(), umask)
     _preloaded().run(request, (out, err, status.theirs))
     os.close(status.theirs)
 
@@ -197,6 +201,10 @@ class Up:
         """Run a command against it."""
         return await vedette(*arguments, "--state-dir", str(self._directory), within_s=within_s)
 
+    def client(self) -> Client:
+        """Return a client of an agent: to ask it again and again costs less than commands do."""
+        return Client(self.connection.nats_url, timeout_s=60)
+
     def send(self, number: int) -> None:
         """Send it a signal."""
         self._process.send_signal(number)
@@ -213,12 +221,19 @@ class Up:
 
 @asynccontextmanager
 async def up(
-    directory: Path, config: str | None = None, *arguments: str, **environment: str
+    directory: Path,
+    config: str | None = None,
+    *arguments: str,
+    first_start: bool = False,
+    **environment: str,
 ) -> AsyncIterator[Up]:
     """Run `vedette up` in *directory* on a configuration (TOML); kill it on the way out if it still runs.
 
-    Without the console, whose process takes a second of a processor to start, unless the configuration has it.
+    Without the console, whose process takes a second of a processor to start, unless the configuration has it. Unless
+    it is its *first_start*, the directory has a database: to make the tables takes half a second.
     """
+    if not first_start:
+        await _database_in(directory)
     options = ["--state-dir", str(directory), *arguments]
     if config is not None:
         file = directory.with_suffix(".toml")
@@ -230,6 +245,14 @@ async def up(
     refused = [line for line in log.read_text().splitlines() if "iolation" in line] if log.exists() else []
     # Each service runs as a user that may do no more than it does. What agents and operators try is up to the test.
     assert not [line for line in refused if "user:agent" not in line and "user:operator" not in line]
+
+
+async def _database_in(directory: Path) -> None:
+    file = instance.database_file(directory)
+    if not file.exists():
+        private.make_directory(directory)
+        await make_tables(file)
+        file.chmod(0o600)
 
 
 @asynccontextmanager

@@ -2,8 +2,9 @@
 
 import gc
 import os
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import nats
@@ -14,6 +15,7 @@ from nats.aio.client import Client
 from nats.js.api import StreamInfo
 
 import preloaded
+from ports import reserved
 from require import missing
 from vedette import log
 from vedette.bus.bus import Bus
@@ -28,79 +30,35 @@ from vedette.runtime import nats_server
 from vedette.runtime.nats_server import NatsServer
 from vedette.settings import EndpointSettings, Nats, Settings
 
-pytest_plugins = ("faults.table", "lanes")
+pytest_plugins = ("faults.table", "lanes", "order")
 
 # Tests start processes by the hundred: without bytecode each would spend seconds on compiling what it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# The profile `ci`, which Hypothesis brings, tries more.
-# A test is right or wrong; how long it takes says only how busy the machine is.
-settings.register_profile(
-    "vedette", deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow]
-)
+# A test is right or wrong: how long it takes says only how busy the machine is. The examples are the same each time.
+# The profile `ci`, which Hypothesis brings, tries a hundred of them; `wide` looks for new ones.
+_ALWAYS: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("vedette", max_examples=15, derandomize=True, **_ALWAYS)
+settings.register_profile("wide", max_examples=300, **_ALWAYS)
 settings.load_profile("vedette")
 
 preloaded.offer()
 
-# What takes minutes begins, so that no worker is left alone with it at the end: what computes among what waits.
-_LONGEST = (
-    "test_quality.py",
-    "test_kill.py",
-    "test_demo.py",
-    "test_disk.py",
-    "test_up.py",
-    "test_cluster.py",
-    "test_snippets.py",
-    "test_clock.py",
-    "test_console.py",
-    "test_broker.py",
-    "test_rolling.py",
-    "test_recorder.py",
-    "test_hostile_bus.py",
-    "test_costs.py",
-    "test_secrets.py",
-    "test_apart.py",
-    "test_json.py",
-)
-
-
-# Which of how many workers this is.
-_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report(
-    collector: pytest.Collector,
-) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Have each worker begin a folder elsewhere.
-
-    Each imports all tests, and on a fresh clone most of that is compiling: it then finds what others have compiled.
-    """
-    report = yield
-    if isinstance(collector, pytest.Directory) and report.passed:
-        first = len(report.result) * _WORKER // _WORKERS
-        report.result = [*report.result[first:], *report.result[:first]]
-    return report
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest tests first; all else is in the same order in each worker."""
-    if _WORKERS > 1:
-        items.sort(key=lambda item: str(item.path))
-    items.sort(
-        key=lambda item: _LONGEST.index(item.path.name) if item.path.name in _LONGEST else len(_LONGEST)
-    )
+# Modules and tests, a hundred megabytes, live until the end: no collection of garbage looks at them.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    gc.disable()
 
 
 def pytest_collection_finish() -> None:
-    """Have no collection of garbage look at what lives until the end: a hundred megabytes of modules and tests."""
+    """Collect garbage from now on, as often as services do."""
     gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
+    gc.enable()
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return how many processes run tests: many wait most of the time, so two more than there are processors."""
-    return (os.cpu_count() or 1) + 2
+    """Return how many processes run tests: many wait most of the time, so three more than there are processors."""
+    return (os.cpu_count() or 1) + 3
 
 
 @pytest.fixture
@@ -129,6 +87,13 @@ async def server(needs_nats: None, shared_server: NatsServer, request: pytest.Fi
             await manager.delete_stream(str(stream.config.name))
     await close(connection)
     return shared_server
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """Return a port that refuses connections, until a server is told to listen on it."""
+    with reserved() as number:
+        yield number
 
 
 @pytest.fixture

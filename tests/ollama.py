@@ -15,9 +15,10 @@ import httpx
 import pytest
 
 from eventually import eventually
+from ports import reserved
 from require import missing
 from vedette.demo.server import weights
-from vedette.runtime.subprocesses import child, free_port
+from vedette.runtime.subprocesses import child
 
 CHATML = "{{- range .Messages }}<|im_start|>{{ .Role }}\n{{ .Content }}<|im_end|>\n{{ end }}<|im_start|>assistant\n"
 # The same weights under another digest: one letter of their own description is another.
@@ -67,25 +68,25 @@ async def serving(directory: Path) -> AsyncIterator[Ollama]:
     binary = find_binary()
     if binary is None:
         missing("ollama", "go install github.com/ollama/ollama@v0.12.11, or set OLLAMA_BIN")
-    port = free_port()
-    environment = {"OLLAMA_HOST": f"127.0.0.1:{port}", "OLLAMA_MODELS": str(directory / "models")}
-    command = ["env", *(f"{name}={value}" for name, value in environment.items()), binary, "serve"]
-    async with child(command, log=directory / "ollama.log"):
-        ollama = Ollama(f"http://127.0.0.1:{port}")
+    with reserved() as port:
+        environment = {"OLLAMA_HOST": f"127.0.0.1:{port}", "OLLAMA_MODELS": str(directory / "models")}
+        command = ["env", *(f"{name}={value}" for name, value in environment.items()), binary, "serve"]
+        async with child(command, log=directory / "ollama.log"):
+            ollama = Ollama(f"http://127.0.0.1:{port}")
 
-        async def up() -> bool:
-            try:
-                return (await ollama.http.get("/api/version")).status_code == 200
-            except httpx.TransportError:
-                return False
+            async def up() -> bool:
+                try:
+                    return (await ollama.http.get("/api/version")).status_code == 200
+                except httpx.TransportError:
+                    return False
 
-        await eventually(up, what="Ollama")
-        blob = weights().read_bytes()
-        assert blob.count(_RENAMED[0]) == 1
-        await ollama.create("first", blob)
-        await ollama.create("second", blob.replace(*_RENAMED))
-        yield ollama
-        await ollama.http.aclose()
+            await eventually(up, what="Ollama")
+            blob = weights().read_bytes()
+            assert blob.count(_RENAMED[0]) == 1
+            await ollama.create("first", blob)
+            await ollama.create("second", blob.replace(*_RENAMED))
+            yield ollama
+            await ollama.http.aclose()
 
 
 @pytest.fixture

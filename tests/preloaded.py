@@ -1,8 +1,9 @@
 """Commands without the price of an import: a process that has imported the command line forks for each of them.
 
 `python preloaded.py` serves the tests of all workers, on the socket that it has as standard input, until none is
-connected. A request is the arguments, the environment and the directory of a command, with pipes for its output, its
-errors and its status. The last gets the number of the command's process in one line, and the exit code in the next.
+connected. A request is the arguments, the environment, the directory and the umask of a command, with pipes for its
+output, its errors and its status. The last gets the number of the command's process in one line, and the exit code in
+the next.
 """
 
 import atexit
@@ -37,6 +38,7 @@ class Request(Struct, frozen=True):
     arguments: tuple[str, ...]
     environment: Mapping[str, str]
     directory: str
+    umask: int
 
 
 class Server:
@@ -87,12 +89,18 @@ def _start_when_asked(listener: socket.socket, place: str) -> None:
 
 def _import() -> None:
     import vedette.cli
+    from vedette import providers
+    from vedette.runtime import process
 
     for module in pkgutil.iter_modules(vedette.cli.__path__, "vedette.cli."):
         __import__(module.name)
     for group in ("vedette.services", "vedette.providers", "vedette.checks", "vedette.names"):
         for point in entry_points(group=group):
             point.load()
+    # To look for what is installed reads the metadata of every distribution.
+    process.service_names()
+    for name in providers.names():
+        providers.load(name)
 
 
 def _serve() -> None:
@@ -152,6 +160,7 @@ def _run(request: Request) -> None:
     # A shell has what it starts in the background ignore Ctrl-C, and its children with it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(request.directory)
+    os.umask(request.umask)
     os.environ.clear()
     os.environ.update(request.environment)
     sys.stdin, sys.stdout, sys.stderr = (

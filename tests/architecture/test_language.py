@@ -97,12 +97,11 @@ def help_texts() -> Iterator[str]:
                 yield argument.parameter.help or ""
 
 
-def messages(source: str, *, everything: bool) -> Iterator[str]:
-    """Yield the texts of *source* that users may read.
+def messages(tree: ast.Module, *, everything: bool) -> Iterator[str]:
+    """Yield the texts of a source that users may read.
 
     Those are texts inside ``raise``, and with *everything* all strings but docstrings. One word alone is a key.
     """
-    tree = ast.parse(source)
     docstrings = {
         id(node.body[0].value)
         for node in ast.walk(tree)
@@ -132,11 +131,21 @@ def exception_messages() -> Iterator[str]:
             yield from (ast.literal_eval(given.value) for given in node.keywords if given.arg == "text")
 
 
-def docstrings(source: str) -> Iterator[str]:
-    """Yield the docstrings of *source* without names of parameters (`*told*`) and code."""
-    for node in ast.walk(ast.parse(source)):
+def docstrings(tree: ast.Module) -> Iterator[str]:
+    """Yield the docstrings of a source without names of parameters (`*told*`) and code."""
+    for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             yield re.sub(r"`[^`]*`|\*\w+\*", "…", ast.get_docstring(node) or "")
+
+
+@cache
+def _sources() -> dict[str, tuple[list[str], list[str]]]:
+    """Return of each source its messages and its docstrings: it is parsed once."""
+    found = {}
+    for file in SOURCES:
+        name, tree = file.relative_to(ROOT).as_posix(), ast.parse(file.read_text())
+        found[name] = list(messages(tree, everything="/cli/" in name)), list(docstrings(tree))
+    return found
 
 
 @cache
@@ -150,10 +159,7 @@ def _found_texts() -> Iterator[tuple[str, str]]:
             yield name, prose(page.read_text())
     yield from (("help", text) for text in help_texts())
     yield from (("shared/vedette/errors.py", text) for text in exception_messages())
-    for file in SOURCES:
-        name = file.relative_to(ROOT).as_posix()
-        everything = "/cli/" in name
-        yield from ((name, text) for text in messages(file.read_text(), everything=everything))
+    yield from ((name, text) for name, (texts, _) in _sources().items() for text in texts)
 
 
 def test_users_read_plain_words() -> None:
@@ -167,10 +173,7 @@ def test_users_read_plain_words() -> None:
 def test_docstrings_are_in_plain_words() -> None:
     """Of the shared package, and of the services."""
     assert [
-        (file.name, old)
-        for file in SOURCES
-        for text in docstrings(file.read_text())
-        for old in old_words(text)
+        (name, old) for name, (_, texts) in _sources().items() for text in texts for old in old_words(text)
     ] == []
 
 
@@ -208,13 +211,12 @@ def test_texts_are_found() -> None:
     assert {"README.md", "docs/operate.md", "services/recorder/README.md"} <= {name for name, _ in _texts()}
     assert any(name == "help" and "Discovers the language models" in text for name, text in _texts())
     assert any("{where}" in text for text in exception_messages())
-    assert list(docstrings('def f(told):\n    """Return *told*, as `tell` does."""'))[1:] == [
-        "Return …, as … does."
-    ]
-    assert list(messages("raise Broken(problem=f'no file {x}')", everything=False)) == ["no file "]
-    assert list(messages("def f():\n    '''Hidden.'''\n    print('a key', 'key')", everything=True)) == [
-        "a key"
-    ]
+    function = ast.parse('def f(told):\n    """Return *told*, as `tell` does."""')
+    assert list(docstrings(function))[1:] == ["Return …, as … does."]
+    raising = ast.parse("raise Broken(problem=f'no file {x}')")
+    assert list(messages(raising, everything=False)) == ["no file "]
+    printing = ast.parse("def f():\n    '''Hidden.'''\n    print('a key', 'key')")
+    assert list(messages(printing, everything=True)) == ["a key"]
 
 
 @pytest.mark.parametrize(

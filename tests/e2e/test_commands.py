@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import up, vedette
+from commands import vedette
 from providers.fake_ollama import fake_ollama
 from vedette.runtime.nats_server import NatsServer
 from whole import found
@@ -79,12 +79,9 @@ async def test_no_nats_server_there(tmp_path: Path) -> None:
         assert "secret" not in ended.err
 
 
-async def test_a_login_that_may_not_is_told_so(tmp_path: Path) -> None:
+async def test_a_login_that_may_not_is_told_so(server: NatsServer, tmp_path: Path) -> None:
     """A server refuses by silence; that is a sentence with the remedy, not a traceback."""
-    async with up(tmp_path / "state") as running:
-        await running.line("ready")
-        agent = running.connection.nats_url
-        ended = await vedette("provision", "--nats", agent, "--state-dir", str(tmp_path / "other"))
+    ended = await vedette("provision", "--nats", server.url("agent"), "--state-dir", str(tmp_path))
     assert ended.code == 4
     assert "a login that is not the operator's" in ended.err
     assert len(ended.err.strip().splitlines()) == 1

@@ -33,11 +33,12 @@ async def models(running: Up) -> set[str]:
 
 async def until_known(running: Up, *names: str) -> None:
     """Wait until these models are known and no others."""
+    async with running.client() as client:
 
-    async def known() -> bool:
-        return await models(running) == set(names)
+        async def known() -> bool:
+            return {str(one.model) for one in (await client.models()).models} == set(names)
 
-    await eventually(known, within_s=120, what=f"known: {names}")
+        await eventually(known, what=f"known: {names}")
 
 
 async def best(running: Up) -> str | None:

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from commands import Ended, up, vedette
+from commands import Ended, vedette
 from eventually import eventually
 from providers.fake_ollama import fake_ollama
 from vedette.runtime.nats_server import NatsServer
@@ -25,14 +25,13 @@ evaluate = false
 async def recorded(running: Found) -> Ended:
     """Return the history of the model as JSON, once it was probed and measured."""
 
-    async def ask() -> Ended | None:
-        ended = await running.ask("history", "box/m:1b", "--json")
-        if ended.code:
-            return None
-        told = ended.json()
-        return ended if told["availability"]["probes"] and told["performance"]["points"] else None
+    async def there() -> bool:
+        up = await running.client.history_availability("box/m:1b")
+        fast = await running.client.history_performance("box/m:1b")
+        return bool(up.probes and fast.points)
 
-    return await eventually(ask, within_s=180, what="history recorded")
+    await eventually(there, what="history recorded")
+    return await running.ask("history", "box/m:1b", "--json")
 
 
 async def test_a_model_s_history_as_json_as_tables_and_drawn(server: NatsServer, tmp_path: Path) -> None:
@@ -75,20 +74,16 @@ async def test_a_model_s_history_as_json_as_tables_and_drawn(server: NatsServer,
             assert len(wrong.err.splitlines()) == 1
 
 
-async def test_many_models_and_the_past(tmp_path: Path) -> None:
+async def test_many_models_and_the_past(server: NatsServer, tmp_path: Path) -> None:
     """An endpoint, the candidates for a use case and all models; what was recommended; what was recorded."""
     async with fake_ollama(**{"m:1b": "d1", "n:2b": "d2"}) as ollama:
-        async with up(tmp_path / "s", OFTEN.format(url=ollama.url)) as running:
-            await running.line("ready")
+        async with found(OFTEN.format(url=ollama.url), server, tmp_path / "s") as running:
 
-            async def told() -> Ended | None:
-                ended = await running.ask("history", "--use-case", "chat", "--json")
-                if ended.code:
-                    return None
-                models = ended.json()["models"]["models"]
-                return ended if len(models) == 2 and all(one["benchmarks"] for one in models) else None
+            async def told() -> bool:
+                models = (await running.client.history_models()).models
+                return len(models) == 2 and all(one.benchmarks for one in models)
 
-            await eventually(told, within_s=180, what="both models recorded")
+            await eventually(told, what="both models recorded")
             for asked, says in (
                 (("--endpoint", "box"), "box: "),
                 (("--use-case", "chat"), "chat, since "),

@@ -1,13 +1,16 @@
 """`--json` of every command: one object; of those that print as they go, an object a line."""
 
 import json
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from cyclopts import App
 
-from commands import up, vedette
+from commands import Ended, up, vedette
 from eventually import eventually
 from providers.fake_ollama import fake_ollama
+from vedette import Client
 from vedette.cli import app
 from vedette.runtime.nats_server import NatsServer
 from whole import found
@@ -44,7 +47,7 @@ GIVEN: dict[str, tuple[str, ...]] = {
     "knowledge show": ("gpt-5",),
     "knowledge update": ("{tmp}/facts.csv",),
     "history": (),
-    "watch": ("--seconds", "5"),
+    "watch": ("--seconds", "2"),
     "report": ("box/a",),
     "quality import": ("{tmp}/ratings.toml",),
     "quality list": (),
@@ -100,18 +103,27 @@ async def test_every_command_prints_objects(tmp_path: Path) -> None:
     ):
         await running.line("ready")
 
-        async def probed() -> bool:
-            listed = await running.ask("models", "--json")
-            return listed.code == 0 and all(one["availability"] for one in listed.json()["models"])
-
-        await eventually(probed, within_s=120, what="the model was probed")
+        async with running.client() as client:
+            await eventually(lambda: _probed(client), what="the model was probed")
         for name, given in GIVEN.items():
             arguments = [*name.split(), *(part.format(tmp=tmp_path) for part in given), "--json"]
-            ended = await (vedette if name in WITHOUT_A_STATE_DIRECTORY else running.ask)(*arguments)
+            ask = partial(vedette if name in WITHOUT_A_STATE_DIRECTORY else running.ask, *arguments)
+            # What is printed as it happens may not have happened yet.
+            ended = await (eventually(lambda ask=ask: _said(ask), what=name) if name in LINES else ask())
             documents = ended.out.splitlines() if name in LINES else [ended.out] if ended.out else []
             assert documents or name in SILENT, f"{name}: {ended}"
             for document in documents:
                 assert isinstance(json.loads(document), dict), f"{name}: {document}"
+
+
+async def _probed(client: Client) -> bool:
+    models = (await client.models()).models
+    return bool(models) and all(one.availability for one in models)
+
+
+async def _said(ask: Callable[[], Awaitable[Ended]]) -> Ended | None:
+    ended = await ask()
+    return ended if ended.out else None
 
 
 async def test_nothing_found_is_an_object_too(server: NatsServer, tmp_path: Path) -> None:

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from commands import Up, up
 from eventually import eventually
 from providers.replay import Exchange, Replay, Write, replaying, reply, stream
+from vedette.runtime.nats_server import NatsServer
 from vedette_benchmarker.judging.tasks import SERIES, TEST_PAIRS
-
-pytestmark = pytest.mark.usefixtures("needs_nats")
+from whole import Found, found
 
 JUDGE, FINE, POOR = "gpt-5", "smollm2:135m", "tinyllama"  # as published: clearly better, and two that are not
 TASKS = 4
@@ -66,7 +65,7 @@ def _verdict(prompt: str) -> str:
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[Replay]:
+async def models() -> AsyncIterator[Replay]:
     """Run a server with a judge and two models that write."""
     async with replaying() as replay:
         listed = [{"id": name, "object": "model"} for name in (JUDGE, FINE, POOR)]
@@ -75,17 +74,18 @@ async def server() -> AsyncIterator[Replay]:
         yield replay
 
 
-async def test_a_session_is_planned_held_and_explained(server: Replay, tmp_path: Path) -> None:
+async def test_a_session_is_planned_held_and_explained(
+    models: Replay, server: NatsServer, tmp_path: Path
+) -> None:
     """Nothing is asked before the budget is named; without checked answers, what is found is only shown."""
-    async with up(tmp_path, CONFIG.format(url=server.url)) as running:
-        await running.line("ready")
-        await eventually(lambda: _listed(running, 6), what="the models are known")
+    async with found(CONFIG.format(url=models.url), server, tmp_path / "state") as running:
+        await running.knows(6)
         planned = await running.ask("evaluate", "box", "--judge", "summarisation")
         assert planned.code == 0, planned.err
         assert f"summarisation: box/{JUDGE} compares box/{FINE}, box/{POOR}: " in planned.err.replace(
             "\n", " "
         )
-        assert judged(server) == 0
+        assert judged(models) == 0
         dear = await running.ask("evaluate", "dear", "--judge", "summarisation", "--json")
         assert dear.code == 0, dear.err  # what it would cost, before a budget gives leave
         (plan,) = [told["takes"] for told in dear.json()["sessions"]]
@@ -93,14 +93,14 @@ async def test_a_session_is_planned_held_and_explained(server: Replay, tmp_path:
         assert all(one["usd"] > 0 for one in plan)
         held = await running.ask("evaluate", "box", "--judge", "summarisation", "--budget", "0", "--json")
         assert held.code == 0, held.err
-        assert judged(server) == 2 * (TEST_PAIRS + 2 * TASKS)
-        found = {
+        assert judged(models) == 2 * (TEST_PAIRS + 2 * TASKS)
+        told = {
             one["model"]["name"]: one["judged"]["judgements"]["summarisation"]
             for one in held.json()["models"]
         }
-        assert found[FINE]["wins"] == found[POOR]["losses"] == 2 * TASKS
-        assert found[FINE]["strength"] > 0 > found[POOR]["strength"]
-        assert found[FINE]["report"]["test"]["successes"] == TEST_PAIRS
+        assert told[FINE]["wins"] == told[POOR]["losses"] == 2 * TASKS
+        assert told[FINE]["strength"] > 0 > told[POOR]["strength"]
+        assert told[FINE]["report"]["test"]["successes"] == TEST_PAIRS
         assert await eventually(lambda: _noted(running), what="the explanation shows it")
         shown = await running.ask("evaluate", f"box/{FINE}", "--show")
         assert f"preferred it in {2 * TASKS} of {2 * TASKS}" in shown.out.replace("\n", " ")
@@ -109,22 +109,20 @@ async def test_a_session_is_planned_held_and_explained(server: Replay, tmp_path:
         assert "poetry" in unknown.err
 
 
-async def _listed(running: Up, count: int) -> bool:
-    return len((await running.ask("models", "--json")).json()["models"]) == count
-
-
-async def _noted(running: Up) -> bool:
-    told = (await running.ask("explain", "summarisation", "--unmeasured", "keep", "--json")).json()
+async def _noted(running: Found) -> bool:
+    told = await running.client.explain("summarisation", unmeasured="keep")
     notes = [
-        part["note"]
-        for one in told["recommendations"]
-        for part in one["contributions"]
-        if part["signal"] == "quality"
+        part.note
+        for one in told.recommendations
+        for part in one.contributions or ()
+        if part.signal == "quality"
     ]
     return any(
-        f"judged by box/{JUDGE}" in note and "does not count: no checked answers" in note for note in notes
+        f"judged by box/{JUDGE}" in note and "does not count: no checked answers" in note
+        for note in notes
+        if note
     )
 
 
-def judged(server: Replay) -> int:
-    return sum(QUESTION in json.dumps(one.body) for one in server.requests)
+def judged(models: Replay) -> int:
+    return sum(QUESTION in json.dumps(one.body) for one in models.requests)

@@ -3,8 +3,8 @@
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,6 +12,8 @@ from benchmarks.crowd import OllamaServer
 from commands import Up, edit, up
 from eventually import eventually
 from providers.fake_ollama import fake_ollama
+from vedette.messages.queries import ModelView
+from vedette.types import ModelRef
 
 MODELS = 2
 
@@ -30,12 +32,13 @@ def endpoint(name: str, url: str) -> str:
 
 async def there(running: Up, *endpoints: str) -> None:
     """Wait until the models are those of *endpoints*."""
+    async with running.client() as client:
 
-    async def ask() -> bool:
-        models = (await running.ask("models", "--json")).json()["models"]
-        return Counter(model["model"]["endpoint"] for model in models) == dict.fromkeys(endpoints, MODELS)
+        async def ask() -> bool:
+            models = (await client.models()).models
+            return Counter(one.model.endpoint for one in models) == dict.fromkeys(endpoints, MODELS)
 
-    await eventually(ask, within_s=120, what=f"models of {endpoints}")
+        await eventually(ask, what=f"models of {endpoints}")
 
 
 @pytest.mark.fault("the configuration edited, broken and corrected while Vedette runs", "I5", "I13")
@@ -84,22 +87,22 @@ async def test_an_endpoint_is_renamed_while_up_runs(tmp_path: Path) -> None:
     async with (
         fake_ollama(**{"m:1b": "d1"}) as ollama,
         up(tmp_path / "state", config.format("gpu", ollama.url)) as running,
+        AsyncExitStack() as stack,
     ):
 
         def calls() -> int:
             return sum(request.path == "/api/chat" for request in ollama.replay.requests)
 
-        async def model() -> dict[str, Any] | None:
-            told = await running.ask("models", "--json")
-            models = told.json()["models"] if told.code == 0 else []
-            return (
-                models[0]
-                if len(models) == 1 and models[0]["performance"] and models[0]["availability"]
-                else None
-            )
-
         await running.line("ready")
-        measured = await eventually(model, within_s=120, what="measured")
+        client = await stack.enter_async_context(running.client())
+
+        async def model() -> ModelView | None:
+            models = (await client.models()).models
+            whole = len(models) == 1 and models[0].performance and models[0].availability
+            return models[0] if whole else None
+
+        measured = await eventually(model, what="measured")
+        assert measured is not None
         asked = calls()
 
         edit(file, config.format("gpu-box", ollama.url))
@@ -108,19 +111,18 @@ async def test_an_endpoint_is_renamed_while_up_runs(tmp_path: Path) -> None:
         await running.line("renamed   gpu/m:1b is gpu-box/m:1b now")
 
         async def recommended() -> bool:
-            reply = await running.ask("recommend", "chat", "--json")
-            return reply.code == 0 and reply.json()["recommendation"]["model"]["endpoint"] == "gpu-box"
+            best = (await client.best("chat")).recommendation
+            return best is not None and best.model.endpoint == "gpu-box"
 
         async def recorded() -> bool:
-            history = (await running.ask("history", "gpu-box/m:1b", "--json")).json()
-            return bool(history["availability"]["probes"])
+            return bool((await client.history_availability("gpu-box/m:1b")).probes)
 
         await eventually(recommended, what="recommended by its new name")
         await eventually(recorded, what="its history under the new name")
         now = await model()
         assert now is not None
-        assert (now["performance"], now["found_at"]) == (measured["performance"], measured["found_at"])
-        assert now["formerly"] == now["measured_as"] == {"endpoint": "gpu", "name": "m:1b"}
+        assert (now.performance, now.found_at) == (measured.performance, measured.found_at)
+        assert now.formerly == now.measured_as == ModelRef("gpu", "m:1b")
         assert "gpu-box/m:1b: measured as gpu/m:1b" in (await running.ask("models")).out
         assert "gpu-box/m:1b: measured as gpu/m:1b" in (await running.ask("explain", "chat")).out
         assert calls() == asked

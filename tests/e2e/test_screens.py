@@ -1,7 +1,6 @@
 """What commands show on terminals of several widths."""
 
 from pathlib import Path
-from typing import Any
 
 from commands import on_screen
 from eventually import eventually
@@ -40,11 +39,10 @@ SHOWN = [
 NAMES = [f"box/{LONG}-v1:latest", f"box/{LONG}-v2:latest", "box/small:latest"]
 
 
-async def _probed(running: Found) -> Any:
-    listed = await running.ask("models", "--json")
-    found = listed.json()["models"] if listed.code == 0 else []
-    names = [f"{one['model']['endpoint']}/{one['model']['name']}" for one in found]
-    return names if len(found) == len(NAMES) and all(one.get("availability") for one in found) else None
+async def _probed(running: Found) -> list[str]:
+    models = (await running.client.models()).models
+    probed = len(models) == len(NAMES) and all(one.availability for one in models)
+    return [str(one.model) for one in models] if probed else []
 
 
 async def test_names_are_whole_on_every_screen(server: NatsServer, tmp_path: Path) -> None:

@@ -67,13 +67,13 @@ async def _list_quoting(exchange: Exchange, write: Write) -> None:
 
 async def _probed(running: Up) -> str:
     """Return how the models stand, once two have failed a probe."""
+    async with running.client() as client:
 
-    async def ask() -> str:
-        ended = await running.ask("models", "--json")
-        stands = [model["status"] for model in ended.json()["models"]]
-        return ended.out if stands == ["unsupported"] * 2 else ""
+        async def failed() -> bool:
+            return [one.status for one in (await client.models()).models] == ["unsupported"] * 2
 
-    return await eventually(ask, within_s=240, what="the failed probes")
+        await eventually(failed, what="the failed probes")
+    return (await running.ask("models", "--json")).out
 
 
 @pytest.mark.fault("servers quote secrets back", "I7")

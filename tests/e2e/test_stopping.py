@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -39,35 +40,37 @@ MOMENTS: dict[str, Callable[[Path], bool]] = {
         "vedette.runtime.apart_main" in line for line in _started_in(directory.parent)
     ),
 }
-FIRST = "the directory is held"
+FIRST = "the directory is held", (signal.SIGTERM,)
 
 
-@pytest.mark.fault("SIGINT or SIGTERM, once or twice, while `up` starts", "I11", trials=2)
+@pytest.mark.fault("SIGINT or SIGTERM, once or twice, while `up` starts", "I11")
 @pytest.mark.parametrize(
-    "moment",
-    [FIRST, *(pytest.param(one, marks=pytest.mark.lane("faults")) for one in MOMENTS if one != FIRST)],
+    ("moment", "numbers"),
+    [
+        pytest.param(*case, marks=pytest.mark.lane("fast" if case == FIRST else "faults"))
+        for case in product(MOMENTS, [(signal.SIGTERM,), (signal.SIGINT, signal.SIGINT)])
+    ],
 )
-async def test_up_that_starts_ends_with_all_its_processes(tmp_path: Path, moment: str) -> None:
+async def test_up_that_starts_ends_with_all_its_processes(
+    tmp_path: Path, moment: str, numbers: tuple[signal.Signals, ...]
+) -> None:
     """It does not start to the end first; its exit code names the signal."""
     directory = tmp_path / "state"
 
     async def come() -> bool:
         return await asyncio.to_thread(MOMENTS[moment], directory)
 
-    for numbers in ([signal.SIGTERM], [signal.SIGINT] * 2):
-        async with started(directory, "up", "--state-dir", str(directory), TMPDIR=str(tmp_path)) as starting:
-            await eventually(come, what=moment)
-            for number in numbers:
-                starting.send(number)
-            code = await starting.stop(0)
-            complaints = await starting.complaints()
-        assert code == 128 + numbers[0], complaints
-        # Connections that were being drained may say first that their server has gone.
-        assert complaints.endswith(f"vedette: stopped by {numbers[0].name}\n")
-        assert _started_in(tmp_path) == []
-        assert not (directory / "connection.json").exists()
-        for left in ("lock", "nats/nats-server.log"):
-            (directory / left).unlink(missing_ok=True)
+    async with started(directory, "up", "--state-dir", str(directory), TMPDIR=str(tmp_path)) as starting:
+        await eventually(come, what=moment)
+        for number in numbers:
+            starting.send(number)
+        code = await starting.stop(0)
+        complaints = await starting.complaints()
+    assert code == 128 + numbers[0], complaints
+    # Connections that were being drained may say first that their server has gone.
+    assert complaints.endswith(f"vedette: stopped by {numbers[0].name}\n")
+    assert _started_in(tmp_path) == []
+    assert not (directory / "connection.json").exists()
 
 
 @pytest.mark.fault("Ctrl-C twice while `up` starts on a NATS server that does not reply any more", "I11")
@@ -90,7 +93,7 @@ async def test_a_second_ctrl_c_does_not_wait_for_what_hangs(tmp_path: Path) -> N
         took_s = time.monotonic() - began
         complaints = await starting.complaints()
     assert code == 130
-    assert took_s < 8, complaints
+    assert took_s < 30, complaints
     assert complaints.splitlines()[-1] == "vedette: stopped by SIGINT"
     assert "Traceback" not in complaints
 

@@ -114,7 +114,7 @@ async def test_from_a_start_to_an_explained_recommendation(
 
 async def test_agents_see_what_is_theirs_and_nothing_else(tmp_path: Path) -> None:
     """The services tell their schemas; nobody may forge an event; without credentials nobody gets in."""
-    async with up(tmp_path / "state") as running:
+    async with up(tmp_path / "state", first_start=True) as running:
         await running.line("ready")
         errors: list[Exception] = []
 
@@ -164,18 +164,14 @@ async def test_agents_see_what_is_theirs_and_nothing_else(tmp_path: Path) -> Non
 
 @pytest.mark.fault("two on one state directory", "I1")
 async def test_a_second_one_is_refused_and_told_who_holds_it(tmp_path: Path) -> None:
-    """One process per state directory."""
+    """One process per state directory; and the first says only once that there is no Ollama."""
     async with up(tmp_path / "state") as running:
         await running.line("ready")
         second = await vedette("up", "--state-dir", str(tmp_path / "state"))
         assert second.code == 2
         assert f"process {running.connection.pid}" in second.err
         assert len(second.err.strip().splitlines()) == 1
-
-
-async def test_no_ollama_is_one_clear_line(tmp_path: Path) -> None:
-    """The normal case on a fresh machine: said once, with what to do."""
-    async with up(tmp_path / "state") as running:
+        # The normal case on a fresh machine: said once, with what to do.
         line = await running.line("endpoint")
         assert "nothing listens at http://127.0.0.1:1; start the server, or add your endpoints" in line
         assert await running.stop() == 0

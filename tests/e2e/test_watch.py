@@ -9,9 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from commands import Up, started, up, vedette, watching
+from commands import Up, started, vedette, watching
 from eventually import eventually
 from providers.fake_ollama import fake_ollama
 from vedette.runtime.nats_server import NatsServer
@@ -41,12 +40,11 @@ async def until_seen(running: Up, words: str) -> str:
     return await eventually(ask, what=words)
 
 
-async def test_what_happens_is_shown_as_it_happens(tmp_path: Path) -> None:
+async def test_what_happens_is_shown_as_it_happens(server: NatsServer, tmp_path: Path) -> None:
     """A line each for people, a document each for programs; Ctrl-C is the usual end."""
     state = tmp_path / "state"
     here = ("--state-dir", str(state))
-    async with fake_ollama(a="1") as ollama, up(state, CONFIG.format(url=ollama.url)) as running:
-        await running.line("ready")
+    async with fake_ollama(a="1") as ollama, found(CONFIG.format(url=ollama.url), server, state) as running:
         await until_best(running, "box/a")
         async with (
             subscriber(running.connection.nats_url) as stranger,
@@ -118,24 +116,26 @@ async def until_every_kind(told: list[dict[str, Any]]) -> None:
     await eventually(heard, within_s=180, what="every kind of event")
 
 
-async def until_best(running: Up, model: str) -> None:
+async def until_best(running: Found, model: str) -> None:
     """Return when *model* is recommended and measured."""
 
     async def ask() -> bool:
-        models = (await running.ask("models", "--json")).json()["models"]
-        best = await running.ask("recommend", "chat")
-        return best.out.startswith(model) and all(one["performance"] for one in models)
+        models = (await running.client.models()).models
+        best = (await running.client.best("chat")).recommendation
+        return best is not None and str(best.model) == model and all(one.performance for one in models)
 
     await eventually(ask, what=f"{model} best")
 
 
-async def test_a_dead_server_is_one_line_and_so_is_its_return(server: NatsServer, tmp_path: Path) -> None:
+async def test_a_dead_server_is_one_line_and_so_is_its_return(
+    server: NatsServer, tmp_path: Path, port: int
+) -> None:
     """However many models it has; programs get every event, an object a line."""
     state = tmp_path / "state"
     models = {f"m{number}": str(number) for number in range(9)}
     here = ("--state-dir", str(state))
     async with contextlib.AsyncExitStack() as stack:
-        async with fake_ollama(**models) as ollama:
+        async with fake_ollama(port, **models) as ollama:
             config = CONFIG.format(url=ollama.url) + "benchmark = false\nverify_capabilities = false\n"
             running = await stack.enter_async_context(found(config, server, state))
             await eventually(lambda: _probed(running, len(models)), within_s=120, what="all were probed")
@@ -147,15 +147,14 @@ async def test_a_dead_server_is_one_line_and_so_is_its_return(server: NatsServer
         assert "endpoint box is unreachable: connection refused, nothing listens at " in down
         assert down.endswith("; 9 models")
         await eventually(lambda: _failed(programs, 2 * len(models)), what="two rounds of failed probes")
-        async with fake_ollama(urlsplit(ollama.url).port or 0, **models):
+        async with fake_ollama(port, **models):
             await until_seen(people, "endpoint box is reachable again: 9 models")
         assert len([line for line in people.lines if "is unreachable:" in line]) == 1
         assert all(isinstance(json.loads(line), dict) for line in programs.lines)
 
 
 async def _probed(running: Found, count: int) -> bool:
-    listed = await running.ask("models", "--json")
-    return listed.code == 0 and sum(bool(one["availability"]) for one in listed.json()["models"]) == count
+    return sum(bool(one.availability) for one in (await running.client.models()).models) == count
 
 
 async def _failed(programs: Up, count: int) -> bool:

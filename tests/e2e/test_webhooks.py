@@ -4,7 +4,6 @@ import asyncio
 import base64
 import os
 import re
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -54,16 +53,11 @@ async def receiver(secret: str, port: int) -> AsyncIterator[asyncio.StreamReader
         await process.wait()
 
 
-def free_port() -> int:
-    """Return a port at which nothing listens."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-async def test_the_receiver_of_the_page_takes_events_and_the_commands_say_so(tmp_path: Path) -> None:
+async def test_the_receiver_of_the_page_takes_events_and_the_commands_say_so(
+    tmp_path: Path, port: int
+) -> None:
     """And while it is away, they say that; nothing shows the path of its URL or the secret."""
-    secret, port = "whsec_" + base64.b64encode(os.urandom(32)).decode(), free_port()
+    secret = "whsec_" + base64.b64encode(os.urandom(32)).decode()
     (tmp_path / "secret").write_text(secret)
     async with fake_ollama(**{"small:latest": "1"}) as ollama:
         config = CONFIG.format(ollama=ollama.url, port=port, secret=tmp_path / "secret")

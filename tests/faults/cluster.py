@@ -3,12 +3,13 @@
 import asyncio
 import os
 import signal
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import Self
 
+from ports import reserved
 from vedette.runtime.nats_server import find_binary
-from vedette.runtime.subprocesses import child, free_port
+from vedette.runtime.subprocesses import child
 
 SIZE = 3
 
@@ -18,8 +19,10 @@ class Node:
 
     process: asyncio.subprocess.Process
 
-    def __init__(self, directory: Path, name: str, routes: list[int], route: int, store: str) -> None:
-        self.port = free_port()
+    def __init__(
+        self, directory: Path, name: str, port: int, routes: list[int], route: int, store: str
+    ) -> None:
+        self.port = port
         self._log = directory / f"{name}.log"
         self._configuration = directory / f"{name}.conf"
         self._configuration.write_text(
@@ -60,9 +63,13 @@ class Cluster:
     """Three servers with JetStream, each with *store* for streams."""
 
     def __init__(self, directory: Path, *, store: str = "8GB") -> None:
-        routes = [free_port() for _ in range(SIZE)]
+        self._reserved = ExitStack()
+        ports, routes = (
+            [self._reserved.enter_context(reserved()) for _ in range(SIZE)] for _ in ("clients", "servers")
+        )
         self.nodes = [
-            Node(directory, f"n{place}", routes, route, store) for place, route in enumerate(routes)
+            Node(directory, f"n{place}", port, routes, route, store)
+            for place, (port, route) in enumerate(zip(ports, routes, strict=True))
         ]
 
     async def __aenter__(self) -> Self:
@@ -71,6 +78,7 @@ class Cluster:
 
     async def __aexit__(self, *_: object) -> None:
         await asyncio.gather(*(node.stop() for node in self.nodes))
+        self._reserved.close()
 
     async def start(self) -> None:
         """Start all."""

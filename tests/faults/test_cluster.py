@@ -23,7 +23,7 @@ from vedette.errors import ProvisioningError
 from vedette.messages.channels import DURABLES
 from vedette.runtime.nats_server import find_binary
 from vedette.runtime.service import open_service
-from vedette.runtime.subprocesses import child, free_port
+from vedette.runtime.subprocesses import child
 from vedette.settings import Nats, Settings
 
 MIB = 2**20
@@ -162,9 +162,10 @@ async def test_streams_reserve_no_more_than_a_server_has(tmp_path: Path) -> None
         await eventually(current, within_s=ELECTED_WITHIN_S, what="every replica of every stream current")
 
 
-async def test_the_doctor_says_that_a_server_has_no_storage_left_for_streams(tmp_path: Path) -> None:
+async def test_the_doctor_says_that_a_server_has_no_storage_left_for_streams(
+    tmp_path: Path, port: int
+) -> None:
     """Before the server restarts, when nothing else shows it."""
-    port = free_port()
     configuration = tmp_path / "nats.conf"
     configuration.write_text(
         f'listen: 127.0.0.1:{port}\njetstream {{ store_dir: "{tmp_path / "js"}", max_file_store: 200MB }}\n'

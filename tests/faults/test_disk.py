@@ -30,7 +30,7 @@ from vedette.local import instance
 from vedette.messages.events import ModelProbed
 from vedette.runtime import nats_server
 from vedette.runtime.nats_server import NatsServer
-from vedette.runtime.subprocesses import child, free_port
+from vedette.runtime.subprocesses import child
 from vedette.settings import Nats, Schedule, Settings
 
 # A minute between probes of ten thousand models: 41 GB, if all that is wanted is to be kept.
@@ -68,19 +68,20 @@ async def test_two_instances_start_on_one_small_disk(tmp_path: Path, settings: S
 
 
 @pytest.mark.fault("a server with less storage than the streams ask for", "I5")
-async def test_streams_fit_a_server_with_little_storage(tmp_path: Path) -> None:
+async def test_streams_fit_a_server_with_little_storage(tmp_path: Path, port: int) -> None:
     """A server of one's own with 300 MB of storage gets streams that fit; one with 5 MB is named with the remedy."""
     for storage, fits in (("300MB", True), ("5MB", False)):
         directory = tmp_path / storage
         directory.mkdir()
-        port = free_port()
         configuration = directory / "nats.conf"
         configuration.write_text(
             f'listen: "127.0.0.1:{port}"\njetstream {{ store_dir: "{directory}", max_file_store: {storage} }}\n'
         )
         command = [nats_server.find_binary(), "--config", str(configuration)]
         async with child(command, log=directory / "log"):
-            connection = await nats.connect(f"nats://127.0.0.1:{port}", max_reconnect_attempts=-1)
+            connection = await nats.connect(
+                f"nats://127.0.0.1:{port}", max_reconnect_attempts=-1, reconnect_time_wait=0.1
+            )
             try:
                 if fits:
                     await provision(connection, GREEDY)
@@ -103,18 +104,19 @@ def _never_given_up(
     "I5",
     without=("vedette.bus.provisioning:_attempts", _never_given_up),
 )
-async def test_streams_share_what_a_server_has(tmp_path: Path) -> None:
+async def test_streams_share_what_a_server_has(tmp_path: Path, port: int) -> None:
     """A volume of 2 GiB gives the server 1.2 GiB: no stream is refused because those before it took too much.
 
     Where streams that are there take all of it, they shrink together. Doing it again changes nothing.
     """
-    port = free_port()
     configuration = tmp_path / "nats.conf"
     configuration.write_text(
         f'listen: "127.0.0.1:{port}"\njetstream {{ store_dir: "{tmp_path}", max_file_store: 1200MB }}\n'
     )
     async with child([nats_server.find_binary(), "--config", str(configuration)], log=tmp_path / "log"):
-        connection = await nats.connect(f"nats://127.0.0.1:{port}", max_reconnect_attempts=-1)
+        connection = await nats.connect(
+            f"nats://127.0.0.1:{port}", max_reconnect_attempts=-1, reconnect_time_wait=0.1
+        )
         try:
             await provision(connection, Settings())
             parts = await limits(connection)
@@ -215,7 +217,10 @@ async def test_a_full_disk_is_said_and_what_it_stopped_goes_on(tmp_path: Path) -
     """Not ready, with the reason, while writes are refused; probes go on by themselves when there is room."""
     state = tmp_path / "state"
     with disk(state, 200) as place:
-        async with fake_ollama(a="1") as ollama, up(state, CONFIG.format(url=ollama.url)) as running:
+        async with (
+            fake_ollama(a="1") as ollama,
+            up(state, CONFIG.format(url=ollama.url), first_start=True) as running,
+        ):
             await running.line("ready")
             async with connect(Nats(url=running.connection.operator_url), name="test") as connection:
                 await shorten_ack_wait(connection.jetstream(timeout=60), 10.0)
@@ -251,7 +256,10 @@ async def test_a_full_disk_is_said_and_what_it_stopped_goes_on(tmp_path: Path) -
 async def test_a_killed_private_broker_is_started_again(tmp_path: Path) -> None:
     """`vedette up` starts its nats-server again, on the same port, and probes go on."""
     state = tmp_path / "state"
-    async with fake_ollama(a="1") as ollama, up(state, CONFIG.format(url=ollama.url)) as running:
+    async with (
+        fake_ollama(a="1") as ollama,
+        up(state, CONFIG.format(url=ollama.url), first_start=True) as running,
+    ):
         await running.line("ready")
         url = running.connection.nats_url
         os.kill(_broker_of(state), signal.SIGKILL)

@@ -10,21 +10,20 @@ import pytest
 
 from commands import READY_WITHIN_S, started, vedette
 from eventually import eventually
+from ports import reserved
 from vedette.runtime import nats_server, telemetry
-from vedette.runtime.subprocesses import child, free_port
+from vedette.runtime.subprocesses import child
 
 
 @pytest.mark.lane("faults")
 @pytest.mark.fault("services start before NATS, its streams and the database", "I4")
-async def test_services_wait_for_what_they_need(tmp_path: Path) -> None:
+async def test_services_wait_for_what_they_need(tmp_path: Path, port: int) -> None:
     """They live at once, say what is missing, and are ready once it is there; none of them ends."""
-    broker, health = free_port(), free_port()
-    url, health_url = f"nats://127.0.0.1:{broker}", f"http://127.0.0.1:{health}"
     config = tmp_path / "vedette.toml"
-    config.write_text(f'[nats]\nurl = "{url}"\nprovision = false\n[http]\nport = {health}\n')
     state = tmp_path / "state"  # a volume, for the database that is not configured
     state.mkdir()
-    server = [nats_server.find_binary(), "-p", str(broker), "-js", "-sd", str(tmp_path / "js")]
+    url = f"nats://127.0.0.1:{port}"
+    server = [nats_server.find_binary(), "-p", str(port), "-js", "-sd", str(tmp_path / "js")]
     names = ("recorder", "recommender", "prober", "ticker")
 
     async def told() -> telemetry.Readiness:
@@ -35,6 +34,9 @@ async def test_services_wait_for_what_they_need(tmp_path: Path) -> None:
         return not (await told()).problems
 
     async with AsyncExitStack() as stack:
+        health = stack.enter_context(reserved())
+        health_url = f"http://127.0.0.1:{health}"
+        config.write_text(f'[nats]\nurl = "{url}"\nprovision = false\n[http]\nport = {health}\n')
         running = await stack.enter_async_context(
             started(tmp_path, "run", *names, "--config", str(config), VEDETTE_STATE_DIR=str(state))
         )
@@ -59,9 +61,9 @@ async def test_services_wait_for_what_they_need(tmp_path: Path) -> None:
         assert await running.stop() == 0
 
 
-async def test_a_service_that_waits_can_be_stopped(tmp_path: Path) -> None:
+async def test_a_service_that_waits_can_be_stopped(tmp_path: Path, port: int) -> None:
     """At once, by a signal. What it waits for is one line of the log, not one for each attempt."""
-    url = f"nats://127.0.0.1:{free_port()}"
+    url = f"nats://127.0.0.1:{port}"
     async with started(tmp_path, "run", "ticker", "--nats", url) as running:
         await running.line("waiting")
         assert await running.stop(signal.SIGTERM) == 128 + signal.SIGTERM

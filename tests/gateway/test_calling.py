@@ -82,7 +82,7 @@ FAILURES = {
 async def test_what_fails_before_its_first_byte_is_not_noticed(failure: str) -> None:
     """The next model replies, the caller sees its answer alone, and both calls are reported."""
     bad, outcome = FAILURES[failure]
-    async with door(servers=2, first_byte_s=0.5 if failure == "hangs" else 30.0) as gate:
+    async with door(servers=2, first_byte_s=3.0 if failure == "hangs" else 30.0) as gate:
         gate.servers[0].routes[CHAT] = bad
         gate.servers[1].routes[CHAT] = reply(200, ANSWER, Content_Type="application/json")
         response = await gate.chat(stream=failure.endswith("event"))

@@ -29,7 +29,7 @@ class Service:
             self.ask,
             monotonic=lambda: self.now,
             silence=self.silence,
-            patience=Patience(fresh_s=1.0, usable_s=30.0, wait_s=0.05, give_up_s=0.1, rest_s=0.0),
+            patience=Patience(fresh_s=1.0, usable_s=30.0, wait_s=0.5, give_up_s=1.0, rest_s=0.0),
             fitting=self.fitting,
         )
 

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from benchmarks.crowd import OllamaServer
 from cluster import cluster
+from commands import edit
 from eventually import eventually
 from vedette.bus.bus import Bus
 from vedette.messages import ids
@@ -90,7 +91,7 @@ async def test_two_discoverers_publish_once(bus: Bus, settings: Settings, tmp_pa
     (tmp_path / "other.toml").write_text('[endpoints.Bad]\nurl = "http://bad"\n')
     async with discoverer(settings, files(tmp_path)), discoverer(settings, files(tmp_path)):
         await until_states(bus, "directory", gpu="there", bad="refused")
-        (tmp_path / "third.toml").write_text('[endpoints.last]\nurl = "http://127.0.0.1:9"\n')
+        edit(tmp_path / "third.toml", '[endpoints.last]\nurl = "http://127.0.0.1:9"\n')
         await until_states(bus, "directory", gpu="there", bad="refused", last="there")
     assert await bus.streams.count("APPEARED", "endpoint.appeared.directory.>") == 3
 
@@ -112,7 +113,7 @@ async def test_an_entry_that_is_too_large_is_a_problem_that_is_logged_once(
                 return not await noted()
 
             await eventually(noted, what="a note on the entry")
-            (tmp_path / "gpu.toml").write_text('[endpoints.gpu]\nurl = "http://127.0.0.1:9"\n')
+            edit(tmp_path / "gpu.toml", '[endpoints.gpu]\nurl = "http://127.0.0.1:9"\n')
             await until_states(bus, "directory", gpu="there")
             assert await noted()
             huge.unlink()

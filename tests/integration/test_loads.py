@@ -138,7 +138,8 @@ async def test_what_tells_nothing_is_said_and_asked_less(wrong: int, outcome: st
 
             last = await eventually(told, what="a load is published")
     assert last is not None
-    assert (last.outcome, last.running, last.source, last.every_s) == (outcome, None, "", 2 * EVERY_S)
+    assert (last.outcome, last.running, last.source) == (outcome, None, "")
+    assert last.every_s >= 2 * EVERY_S  # each reading of nothing doubles it
 
 
 async def test_a_server_that_went_is_probed_at_once(bus: Bus) -> None:

@@ -14,11 +14,11 @@ import pytest
 import sqlalchemy as sa
 import trustme
 
+from ports import reserved
 from postgres import UNPRIVILEGED, create_database, find_binaries, server
 from require import missing
 from samples import probe_event, recorded_rows
 from vedette.errors import ConfigurationError
-from vedette.runtime.subprocesses import free_port
 from vedette.types import ModelRef
 from vedette_recorder import tables
 from vedette_recorder.errors import DatabaseUnavailable
@@ -43,14 +43,13 @@ def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
 
 
 @pytest.fixture
-def pooled(postgres_server: tuple[Path, Path], tmp_path: Path) -> Iterator[str]:
+def pooled(postgres_server: tuple[Path, Path], port: int) -> Iterator[str]:
     """Run pgbouncer in transaction mode before an empty database; give the URL."""
     program = shutil.which("pgbouncer")
     if program is None:
         missing("pgbouncer", "apt-get install pgbouncer")
     binaries, socket = postgres_server
     database = create_database(binaries, socket).partition("@/")[2].partition("?")[0]
-    port = free_port()
     file = socket / f"pgbouncer-{port}.ini"
     file.write_text(
         f"""[databases]
@@ -128,7 +127,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str
     binaries = find_binaries()
     if binaries is None:
         missing("postgres", "install PostgreSQL's server")
-    authority, port = trustme.CA(), free_port()
+    authority = trustme.CA()
     ca_file = tmp_path_factory.mktemp("tls") / "ca 100%.pem"
     authority.cert_pem.write_to_path(str(ca_file))
 
@@ -146,7 +145,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str
         tls = f"-c ssl=on -c ssl_cert_file={certificate} -c ssl_key_file={key}"
         return f"-c listen_addresses=127.0.0.1 -c port={port} {tls}"
 
-    with server(binaries, prepare=prepare) as socket:
+    with reserved() as port, server(binaries, prepare=prepare) as socket:
         psql = [binaries / "psql", "--host", socket, "--port", str(port), "--username", "postgres", "--quiet"]
         subprocess.run([*psql, "--command", f"CREATE ROLE me LOGIN PASSWORD '{PASSWORD}'"], check=True)
         subprocess.run([*psql, "--command", "CREATE DATABASE vedette OWNER me"], check=True)
@@ -156,20 +155,28 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str
 REFUSED, FOREIGN = "no pg_hba.conf entry|rejected", "CERTIFICATE_VERIFY_FAILED|certificate verify failed"
 
 
-@pytest.mark.parametrize("scheme", ["postgres", "postgresql", DRIVER])
 @pytest.mark.parametrize(
-    ("host", "query", "problem"),
+    ("scheme", "host", "query", "problem"),
     [
-        ("localhost", "", None),
-        ("localhost", "?sslmode=prefer", None),
-        ("localhost", "?sslmode=allow", None),
-        ("localhost", "?sslmode=require&application_name=vedette&connect_timeout=20", None),
-        ("127.0.0.1", "?sslmode=verify-ca&sslrootcert=CA", None),
-        ("localhost", "?sslmode=verify-full&sslrootcert=CA", None),
-        ("localhost", "?sslmode=disable", REFUSED),
-        ("127.0.0.1", "?sslmode=verify-full&sslrootcert=CA", FOREIGN),
-        ("localhost", "?sslmode=verify-full&sslrootcert=system", FOREIGN),
-        ("localhost", "?sslmode=require&sslrootcert=OTHER", FOREIGN),
+        ("postgresql", "localhost", "", None),
+        ("postgresql", "localhost", "?sslmode=prefer", None),
+        ("postgresql", "localhost", "?sslmode=allow", None),
+        (
+            "postgresql",
+            "localhost",
+            "?sslmode=require&application_name=vedette&connect_timeout=20",
+            None,
+        ),
+        ("postgresql", "127.0.0.1", "?sslmode=verify-ca&sslrootcert=CA", None),
+        ("postgresql", "localhost", "?sslmode=verify-full&sslrootcert=CA", None),
+        ("postgres", "localhost", "?sslmode=verify-full&sslrootcert=CA", None),
+        (DRIVER, "localhost", "?sslmode=verify-full&sslrootcert=CA", None),
+        ("postgresql", "localhost", "?sslmode=disable", REFUSED),
+        ("postgres", "localhost", "?sslmode=disable", REFUSED),
+        (DRIVER, "localhost", "?sslmode=disable", REFUSED),
+        ("postgresql", "127.0.0.1", "?sslmode=verify-full&sslrootcert=CA", FOREIGN),
+        ("postgresql", "localhost", "?sslmode=verify-full&sslrootcert=system", FOREIGN),
+        ("postgresql", "localhost", "?sslmode=require&sslrootcert=OTHER", FOREIGN),
     ],
 )
 async def test_tls_is_as_the_url_asks(

@@ -86,7 +86,9 @@ async def test_no_file_of_a_running_instance_can_be_read_by_others(tmp_path: Pat
     """Database, streams, logs, passwords: whatever the umask was."""
     before = os.umask(0)
     try:
-        async with up(tmp_path / "state", "[endpoints.closed]\nurl = 'http://127.0.0.1:1'\n") as running:
+        async with up(
+            tmp_path / "state", "[endpoints.closed]\nurl = 'http://127.0.0.1:1'\n", first_start=True
+        ) as running:
             await running.line("ready")
             state = tmp_path / "state"
             passing = [state / name for name in ("connection.json", "vedette.db-wal", "vedette.db-shm")]

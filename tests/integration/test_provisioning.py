@@ -14,12 +14,13 @@ from nats.js.api import StreamConfig
 
 from commands import started, vedette
 from eventually import eventually
+from ports import reserved
 from vedette.bus.connection import close
 from vedette.bus.provisioning import provision, provision_stream, too_large_for_one
 from vedette.bus.stream_configs import stream_names, streams
 from vedette.errors import JetStreamOff, ProvisioningError
 from vedette.runtime import nats_server
-from vedette.runtime.subprocesses import child, free_port
+from vedette.runtime.subprocesses import child
 from vedette.settings import Nats, Settings
 
 FEW = Settings(nats=Nats(expected_models=1))
@@ -33,18 +34,19 @@ ONE_ACCOUNT = (
 @asynccontextmanager
 async def server_of_others(directory: Path, configuration: str) -> AsyncIterator[str]:
     """Run a nats-server with *configuration*; yield its URL."""
-    port = free_port()
-    file = directory / "nats.conf"
     text = configuration.replace("DIRECTORY", str(directory / "jetstream"))
-    file.write_text(f'listen: "127.0.0.1:{port}"\n{text}')
-    async with child([nats_server.find_binary(), "--config", str(file)], log=directory / "log"):
-        yield f"nats://127.0.0.1:{port}"
+    file = directory / "nats.conf"
+    command = [nats_server.find_binary(), "--config", str(file)]
+    with reserved() as port:
+        file.write_text(f'listen: "127.0.0.1:{port}"\n{text}')
+        async with child(command, log=directory / "log"):
+            yield f"nats://127.0.0.1:{port}"
 
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator[NatsClient]:
     async with asyncio.timeout(60):  # a server that does not start is waited for without end
-        connection = await nats.connect(url, max_reconnect_attempts=-1)
+        connection = await nats.connect(url, max_reconnect_attempts=-1, reconnect_time_wait=0.1)
     try:
         yield connection
     finally:

@@ -200,7 +200,11 @@ async def test_a_locked_database_is_waited_for_from_the_start(
         other.execute("PRAGMA journal_mode = WAL")
         other.execute("BEGIN IMMEDIATE")
         async with app.serve(chosen) as service, Store(f"sqlite+aiosqlite:///{path}") as store:
-            assert "locked" in (await service.ready() or "")
+
+            async def locked() -> bool:
+                return "locked" in (await service.ready() or "")
+
+            await eventually(locked, what="it says what is wrong")
             assert metric("vedette_database_waiting", stream="tables") == 1
             await publish(bus, *(probe(n) for n in range(5)))
             other.execute("ROLLBACK")

@@ -296,6 +296,13 @@ async def test_killed_half_way(bus: Bus, ollama: FakeOllama, after: int) -> None
     assert await bus.streams.count("MODELS", subjects.of_model("found", NEW)) == 1
 
 
+# Every moment between two of the sixteen events of a swap; some of them also in the lane `fast`.
+MOMENTS = [
+    pytest.param(after, marks=pytest.mark.lane("fast" if after in (0, 4, 8, 12, 100) else "faults"))
+    for after in (*range(16), 100)
+]
+
+
 async def swapped_until_killed(bus: Bus, ollama: FakeOllama, other: FakeOllama, after: int) -> None:
     """Measure A and B, swap the names of their endpoints, and kill the discoverer *after* that many events."""
     async with replica(bus, a=ollama.url, b=other.url) as before:
@@ -310,7 +317,7 @@ async def swapped_until_killed(bus: Bus, ollama: FakeOllama, other: FakeOllama, 
             pass
 
 
-@pytest.mark.parametrize("after", [*range(16), 100])
+@pytest.mark.parametrize("after", MOMENTS)
 @pytest.mark.fault(
     "two endpoints swap names, and the discoverer is killed meanwhile",
     "I10",
@@ -327,7 +334,7 @@ async def test_swapped_names_do_not_mix(bus: Bus, ollama: FakeOllama, other: Fak
     await is_now(bus, B, A)
 
 
-@pytest.mark.parametrize("after", [*range(16), 100])
+@pytest.mark.parametrize("after", MOMENTS)
 @pytest.mark.fault("a swap of names that was done half is taken back", "I10", "I12")
 async def test_a_swap_that_is_taken_back(bus: Bus, ollama: FakeOllama, other: FakeOllama, after: int) -> None:
     """Each name has the figures it had, wherever the discoverer was killed.

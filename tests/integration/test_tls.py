@@ -15,12 +15,12 @@ from vedette.errors import BusUnreachable, ConfigurationError
 from vedette.runtime import nats_server
 from vedette.runtime.nats_server import NatsServer
 from vedette.runtime.service import open_service
-from vedette.runtime.subprocesses import child, free_port
+from vedette.runtime.subprocesses import child
 from vedette.settings import Nats, Settings
 
 
 @pytest.fixture
-async def secured(tmp_path: Path) -> AsyncIterator[Nats]:
+async def secured(tmp_path: Path, port: int) -> AsyncIterator[Nats]:
     """Run a server that speaks TLS only; yield how to reach it with its authority named."""
     try:
         binary = nats_server.find_binary()
@@ -31,7 +31,6 @@ async def secured(tmp_path: Path) -> AsyncIterator[Nats]:
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     issued.private_key_pem.write_to_path(tmp_path / "key.pem")
     issued.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
-    port = free_port()
     command = [binary, "-js", "-sd", str(tmp_path / "js"), "-a", "127.0.0.1", "-p", str(port)]
     command += ["--tls", "--tlscert", str(tmp_path / "cert.pem"), "--tlskey", str(tmp_path / "key.pem")]
     settings = Nats(url=f"tls://127.0.0.1:{port}", ca_file=str(tmp_path / "ca.pem"))

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 import ssl
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
@@ -99,10 +98,8 @@ async def test_a_bad_listing_is_one_outcome(provider: str, bad: str, replay: Rep
     assert len(asked) == (3 if (provider, bad) == ("openai-compatible", "404") else 2 if waits else 1)
 
 
-async def test_nothing_listens(provider: str) -> None:
+async def test_nothing_listens(provider: str, port: int) -> None:
     """A closed port is refused, and the message says what to do about it."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
     async with opened(provider, f"http://127.0.0.1:{port}") as endpoint:
         with pytest.raises(ProviderError, match="nothing listens") as caught:
             await endpoint.list_models()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import combinations, permutations
 from random import Random
-from time import monotonic
+from time import process_time
 from typing import Any
 
 import msgspec
@@ -177,9 +177,9 @@ class TestChoice:
     def test_a_large_fleet_is_looked_through_in_little_time(self) -> None:
         """Where the best ones are of one family, and with that no judge of each other, too: it took 12 s."""
         many = [model(f"m{number}", 0.5 + number / 900, family="qwen3") for number in range(400)]
-        started = monotonic()
+        began = process_time()
         assert isinstance(chosen(*many), str)
-        assert monotonic() - started < 6.0
+        assert process_time() - began < 6.0
 
     def test_so_many_are_compared_at_most_the_best_of_them(self) -> None:
         weak = [model(f"{letter}weak", 0.1) for letter in "abc"]

@@ -161,7 +161,7 @@ def test_replicas_decide_the_same_whatever_the_order() -> None:
 
 def test_a_race_asks_a_third_and_recommends_as_well() -> None:
     """A short run of `python -m benchmarks questions`."""
-    fleets = [questions.Fleet.simulated(seed, 12) for seed in range(6)]
+    fleets = [questions.Fleet.simulated(seed, 12) for seed in range(3)]
     few, many = questions.spent(questions.raced, fleets), questions.spent(questions.alike(14), fleets)
     assert few.questions < 0.45 * many.questions
     for utility in few.regrets:

@@ -31,7 +31,7 @@ from vedette.usecases import BUILT_IN
 from vedette_recommender.constants import STATUS_MULTIPLIERS
 
 SEEDS = st.integers(0, 2**32)
-# As Hypothesis: 30 examples, and 100 with `--hypothesis-profile=ci`.
+# As Hypothesis: 15 examples, and 100 with `--hypothesis-profile=ci`.
 EXAMPLES = settings().max_examples
 CHAT = {"chat": Claim(value=True, evidence=Evidence.DECLARED, source="test")}
 
@@ -83,11 +83,11 @@ def fits(one: Facts, asked: dict[str, Any]) -> bool:
     )
 
 
-@pytest.mark.parametrize("block", range(10))
+@pytest.mark.parametrize("block", range(5))
 def test_every_constraint_is_honoured_by_every_answer(block: int) -> None:
-    """Hundreds of catalogues: exactly the models that fit are ranked, and the others are counted."""
+    """Many catalogues: exactly the models that fit are ranked, and the others are counted."""
     answered = 0
-    for seed in range(block * EXAMPLES, (block + 1) * EXAMPLES):
+    for seed in range(2 * block * EXAMPLES, 2 * (block + 1) * EXAMPLES):
         rng = Random(seed)
         facts, pairs = catalogue(rng, rng.choice((0, 1, 5, 30)))
         recommender = Recommender().hear(*pairs)
@@ -120,7 +120,7 @@ def relaxed(asked: dict[str, Any], relax: dict[str, Any]) -> dict[str, Any]:
 def test_the_relaxation_that_is_told_admits_the_model() -> None:
     """Do as it says, and the model is among those recommended, with the score that was told."""
     tried = set()
-    for seed in range(6 * EXAMPLES):
+    for seed in range(12 * EXAMPLES):
         rng = Random(seed)
         facts, pairs = catalogue(rng, 6)
         recommender, asked = Recommender().hear(*pairs), request(rng, facts) | {"limit": 100}

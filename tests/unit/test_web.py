@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from vedette.runtime import web
 
-HEAD_S = 0.3
+HEAD_S = 1.0
 ENOUGH_S = 60
 BEGUN = b"GET /late HTTP/1.1\r\nHost: here\r\n"
 
