@@ -9,9 +9,10 @@ import pytest
 from commands import up
 from eventually import eventually
 from vedette import Client
+from vedette.bus.connection import connect
 from vedette.errors import ConfigurationError, NoAnswer
 from vedette.runtime import nats_server
-from vedette.runtime.subprocesses import free_port
+from vedette.settings import Nats
 
 CONFIG = "[endpoints.closed]\nurl = 'http://127.0.0.1:1'\n"
 
@@ -19,11 +20,11 @@ CONFIG = "[endpoints.closed]\nurl = 'http://127.0.0.1:1'\n"
 @pytest.mark.fault(
     "the private server restarts", "I4", without=("vedette.bus.agents:listens", lambda directory: None)
 )
-async def test_a_restart_keeps_the_port(tmp_path: Path) -> None:
+async def test_a_restart_keeps_the_port(tmp_path: Path, port: int) -> None:
     """And the passwords: URLs that were given away stay good."""
     urls, lines = [], list[str]()
-    for _ in range(3):
-        async with nats_server.run(tmp_path, say=lines.append) as server:
+    for chosen in (port, 0, 0):
+        async with nats_server.run(tmp_path, port=chosen, say=lines.append) as server:
             urls.append(server.url("agent"))
     assert len(set(urls)) == 1
     assert lines == []
@@ -48,12 +49,28 @@ async def test_a_taken_port_is_said_and_the_next_one_kept(tmp_path: Path) -> Non
     assert len(lines) == 1
 
 
+@pytest.mark.fault("another process takes the private server's port a moment before it starts", "I4")
+async def test_a_port_that_another_process_takes_first_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the moment in which it is found free and the start of the server."""
+    tried, program = tmp_path / "tried", tmp_path / "nats-server"
+    program.write_text(
+        f'#!/bin/sh\n[ -e {tried} ] && exec {nats_server.find_binary()} "$@"\ntouch {tried}\n'
+        'echo "[FTL] Error listening on port: bind: address already in use"\nexit 1\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("NATS_SERVER_BIN", str(program))
+    async with nats_server.run(tmp_path / "nats") as server, connect(Nats(url=server.url("agent")), name="t"):
+        assert tried.exists()
+
+
 @pytest.mark.fault("the process that started the private server is killed", "I4")
-async def test_after_a_kill_the_port_is_the_same(tmp_path: Path) -> None:
+async def test_after_a_kill_the_port_is_the_same(tmp_path: Path, port: int) -> None:
     """The server of before may hold it for a moment longer."""
     places = set()
-    for _ in range(2):
-        async with up(tmp_path / "state", CONFIG) as running:
+    for chosen in (["--port", str(port)], []):
+        async with up(tmp_path / "state", CONFIG, *chosen) as running:
             await running.line("ready")
             places.add(running.connection.server)
             await running.stop(signal.SIGKILL)
@@ -65,7 +82,7 @@ async def test_after_a_kill_the_port_is_the_same(tmp_path: Path) -> None:
     "I4",
     without=("vedette.client:Client._url_now", lambda client: None),
 )
-async def test_a_client_finds_a_vedette_that_moved(tmp_path: Path) -> None:
+async def test_a_client_finds_a_vedette_that_moved(tmp_path: Path, port: int) -> None:
     state = tmp_path / "state"
     async with up(state, CONFIG) as running:
         await running.line("ready")
@@ -75,7 +92,7 @@ async def test_a_client_finds_a_vedette_that_moved(tmp_path: Path) -> None:
         assert (await client.models()).total == 0
         assert await running.stop() == 0
     (state / "nats" / "credentials.json").unlink()
-    async with up(state, CONFIG, "--port", str(free_port())) as running:
+    async with up(state, CONFIG, "--port", str(port)) as running:
         await running.line("ready")
         now = running.connection
         assert (now.server, now.password) != (before.server, before.password)

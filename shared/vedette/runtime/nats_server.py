@@ -21,6 +21,8 @@ from vedette.runtime.subprocesses import child, free_port, last_line
 _START_TIMEOUT_S = 60.0
 # A server whose parent was killed holds its port for a moment longer than its parent held the directory.
 _FREED_WITHIN_S = 2.0
+_GREETED_WITHIN_S = 5.0
+_PORT_TAKEN = "address already in use"  # the reason of nats-server for its end
 
 # A password for each user, made once per state directory.
 Credentials = dict[str, str]
@@ -95,23 +97,30 @@ async def run(
     called with a line about it. Raises BusUnreachable when it does not come up, with the last line of its log, and
     ConfigurationError when *port* is taken.
     """
-    credentials, chosen, configuration = await _prepare(directory, port, say)
-    log = directory / "nats-server.log"
-    server = NatsServer(port=chosen, credentials=credentials, configuration=configuration, log=log)
+    server = await _prepared(directory, port, say)
     try:
-        await server.start()
+        try:
+            await server.start()
+        except BusUnreachable as error:
+            if port or _PORT_TAKEN not in error.problem:
+                raise
+            # The port was free a moment ago, and another process was quicker.
+            await server.stop()
+            server = await _prepared(directory, port, say)
+            await server.start()
         yield server
     finally:
         await server.stop()
 
 
-async def _prepare(directory: Path, port: int, say: Callable[[str], None]) -> tuple[Credentials, int, Path]:
+async def _prepared(directory: Path, port: int, say: Callable[[str], None]) -> NatsServer:
     private.make_directory(directory)
     credentials = _credentials(directory / agents.CREDENTIALS)
     chosen = _port(port) if port else await _port_of_before(directory, say)
     configuration = directory / agents.CONFIGURATION
     private.write_file(configuration, _configuration(directory, chosen, credentials))
-    return credentials, chosen, configuration
+    log = directory / "nats-server.log"
+    return NatsServer(port=chosen, credentials=credentials, configuration=configuration, log=log)
 
 
 def _credentials(path: Path) -> Credentials:
@@ -174,7 +183,7 @@ def _configuration(directory: Path, port: int, credentials: Credentials) -> str:
 async def _wait_until_up(process: asyncio.subprocess.Process, port: int, log: Path) -> None:
     try:
         async with asyncio.timeout(_START_TIMEOUT_S):
-            while not await _greets(port):
+            while not await _greets(port) or process.returncode is not None:
                 if process.returncode is not None:
                     raise BusUnreachable(url=f"nats-server on port {port}", problem=last_line(log))
                 await asyncio.sleep(0.02)
@@ -186,10 +195,15 @@ async def _wait_until_up(process: asyncio.subprocess.Process, port: int, log: Pa
 
 
 async def _greets(port: int) -> bool:
+    """Return whether a nats-server listens on *port*; another server there may say nothing."""
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:
         return False
-    greeting = await reader.readline()
-    writer.close()
-    return greeting.startswith(b"INFO ")
+    try:
+        async with asyncio.timeout(_GREETED_WITHIN_S):
+            return (await reader.readline()).startswith(b"INFO ")
+    except (OSError, TimeoutError, ValueError):
+        return False
+    finally:
+        writer.close()
