@@ -25,7 +25,7 @@ from vedette import Client
 from vedette.local import instance, private
 from vedette.local.instance import Connection
 
-READY_WITHIN_S = 120.0
+READY_WITHIN_S = 600.0
 
 
 def edit(file: Path, text: str) -> None:
