@@ -35,7 +35,7 @@ from benchmarks import (
     tokens,
 )
 from benchmarks.heldout import table as heldout
-from benchmarks.regret import days, levels, now, published, questions, table
+from benchmarks.regret import days, levels, now, published, questions, strange, table
 from faults.storm import Plan
 from vedette.settings import Probing
 
@@ -129,7 +129,7 @@ def loads_(
 @app.command(name="regret")
 def regret(
     *,
-    world: Literal["simulated", "published"] = "simulated",
+    world: Literal["simulated", "published", "strange"] = "simulated",
     fleets: int = 200,
     before: Path | None = None,
     runs: int = 60,
@@ -140,7 +140,8 @@ def regret(
     Parameters
     ----------
     world
-        Simulated fleets, or real models whose truth is a published board that Vedette does not see.
+        Simulated fleets, real models whose truth is a published board that Vedette does not see, or fleets that break
+        the assumptions of the simulation.
     fleets
         How many fleets: of 5 to 60 models each, or, of each published board, of 4 to 16.
     before
@@ -150,6 +151,9 @@ def regret(
     json
         Where to write all means and their intervals.
     """
+    if world == "strange":
+        print("\n".join(strange.lines(strange.measure(fleets))))
+        return
     lost = table.measure(fleets, before=before) if world == "simulated" else published.measure(fleets)
     print("\n".join((table if world == "simulated" else published).lines(lost)))
     if json is not None:

@@ -146,6 +146,17 @@ def test_a_file_under_the_name_of_a_hosted_model_is_not_that_model() -> None:
     assert known(listed("gpt-oss:20b", quantization="MXFP4", locality="local")).name == "gpt-oss-20b"
 
 
+def test_a_hosted_model_of_an_unknown_vendor_is_no_small_local_one() -> None:
+    """A service that sells a model runs a better one than most that fit on a desk; a word for its size counts."""
+    large, small, local = (
+        known(listed(name, locality=locality)).expectations["chat"].quality
+        for name, locality in (("acme-prod", "remote"), ("acme-mini", "remote"), ("acme-prod", "local"))
+    )
+    assert local + 0.1 < large
+    assert known(listed("acme-prod")).basis == "nothing"
+    assert small <= large
+
+
 def quality(name: str, use_case: str = "chat") -> float:
     return of_name(name).expectations[use_case].quality
 

@@ -1,10 +1,11 @@
 """What Vedette chooses is nearly the best choice, whatever it knows: a short run of `python -m benchmarks regret`."""
 
 import math
+from random import Random
 
 import pytest
 
-from benchmarks.regret import hours, knowledge, table
+from benchmarks.regret import hours, knowledge, strange, table, worlds
 
 FLEETS = 8
 # Points of 100 by the utility of the use case's own weights, and by the plain one. A whole run has less.
@@ -42,3 +43,15 @@ def test_the_answer_leaves_a_server_that_became_slow(signal: str, within_s: floa
     """A short run of `python -m benchmarks now`."""
     found = hours.slow(signal, 0, hours=0.2, lasts_s=math.inf)
     assert found["left_s"] <= within_s
+
+
+@pytest.mark.parametrize("name", list(strange.WORLDS))
+def test_strange_worlds_are_worlds(name: str) -> None:
+    """As many models, with shares of right answers; only one of them is as simulated."""
+    fleet = worlds.world(2)
+    changed = tuple(strange.WORLDS[name](fleet, Random(name)))
+    assert len({(one.endpoint, one.name) for one in changed}) == len(fleet)
+    assert all(
+        0.0 <= share <= 1.0 for one in changed for share in (*one.rates.values(), *one.quality.values())
+    )
+    assert (changed == fleet) is (name == "as simulated")

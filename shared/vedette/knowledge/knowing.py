@@ -32,6 +32,7 @@ CUTOFF_TO_RELEASE: Final = (
 # version nor date as older than the newest of their vendor.
 DOUBT_YEARS: Final = 0.75
 DOUBT: Final = 0.4  # of ability: half a year of progress
+HOSTED_YEARS: Final = 2.0  # by which a hosted model of an unknown vendor counts as older than the newest fact
 OTHER_KIND: Final = Ability(mean=-3.5, deviation=1.0)  # asked for what it was not made for
 # Words of hosted models whose sizes are not published.
 _HOSTED: Final = frozenset(
@@ -59,7 +60,8 @@ class Stated(Struct, frozen=True, kw_only=True):
     active_b: float | None = None
     quantization: str | None = None
     cutoff: str | None = None
-    remote: bool = True
+    remote: bool = True  # it may be hosted
+    hosted: bool = False  # it is
     weights: bool = False  # whether the server names a file of weights
     retires: date | None = None
 
@@ -89,6 +91,7 @@ def known(info: ModelInfo, table: Table | None = None) -> Known:
         quantization=info.quantization,
         cutoff=info.knowledge_cutoff,
         remote=info.locality != "local",
+        hosted=info.locality == "remote",
         weights=any((info.parameters, info.quantization, info.digest, info.size_bytes, info.format)),
         retires=info.retires_at.date() if info.retires_at else None,
     )
@@ -330,7 +333,12 @@ def _unlisted(name: str, spelled: Spelled, stated: Stated, table: Table, row: Ro
             ability=ability if when is not None else _doubted(ability),
             sources=(f"tier words and dates of {table.figures['models tier']:.0f} hosted models",),
         )
-    return _nothing(table, base=mode == "base")
+    belief = _nothing(table, base=mode == "base")
+    if stated.hosted and not stated.weights:
+        line = table.lines["tier:small" if tier(spelled.words) == "small" else "tier:mid"]
+        mean = line.mean(None, year(table.until) - HOSTED_YEARS, mode)
+        return replace(belief, ability=replace(belief.ability, mean=mean))
+    return belief
 
 
 def _borrowed(spelled: Spelled, stated: Stated) -> bool:

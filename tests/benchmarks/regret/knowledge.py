@@ -112,6 +112,8 @@ def _found(model: ModelRef, truth: Truth, now: datetime) -> ModelFound:
     at = now - timedelta(days=30)
     claims = {name: Claim(value=True, evidence=Evidence.DECLARED, source="listing") for name in _CAPABLE}
     claims["tools"] = Claim(value=truth.tools, evidence=Evidence.VERIFIED, source="call")
+    if truth.thought_tokens:
+        claims["thinking"] = Claim(value=True, evidence=Evidence.DECLARED, source="listing")
     price = None
     if truth.hosted:
         into, out_of = truth.price

@@ -54,12 +54,12 @@ def measure(fleets: int, *, before: Path | None = None, seed: int = 0) -> Lost:
                     choices["before"] = earlier(
                         list(knowledge.events(fleet, condition, NOW, number, levels=False))
                     )
-                for key, values in _judged(fleet, choices, number):
+                for key, values in judged(fleet, choices, number):
                     lost[condition.name, *key].append(values)
     return lost
 
 
-def _judged(
+def judged(
     fleet: Sequence[Truth], choices: Mapping[str, Chosen], seed: int
 ) -> Iterator[tuple[tuple[str, str, str], float]]:
     """Yield, by utility, chooser and use case, what was lost; by all use cases the mean."""

@@ -94,6 +94,7 @@ class Truth(Struct, frozen=True, kw_only=True):
     price: tuple[float, float]
     context_tokens: int
     tools: bool
+    thought_tokens: float = 0.0  # before each answer
 
 
 @cache
@@ -223,9 +224,7 @@ def _truth(
         rates[kind] = 1 / (1 + math.exp(-(easy + _STEEP.get(kind, 1.2) * own)))
     quality = {}
     for use_case in USE_CASES:
-        kinds = KINDS[use_case]
-        mean = sum(weight * rates[kind] for kind, weight in kinds.items()) / sum(kinds.values())
-        quality[use_case] = min(0.995, max(0.0, rng.gauss(mean, _SPREAD_BEYOND)))
+        quality[use_case] = min(0.995, max(0.0, rng.gauss(of_kinds(rates, use_case), _SPREAD_BEYOND)))
     return Truth(
         endpoint=endpoint,
         name=name,
@@ -244,3 +243,9 @@ def _truth(
         context_tokens=context_tokens,
         tools=one.hosted or rng.random() < 0.8,
     )
+
+
+def of_kinds(rates: Mapping[str, float], use_case: str) -> float:
+    """Return the share of right answers in a use case of a model with such *rates* in the kinds of suites."""
+    kinds = KINDS[use_case]
+    return sum(weight * rates[kind] for kind, weight in kinds.items()) / sum(kinds.values())

@@ -50,7 +50,7 @@ def plain(fleet: Sequence[Truth], use_case: str) -> list[float]:
 
 def _plain(truth: Truth, use_case: str) -> float:
     task = TASKS[use_case]
-    seconds = truth.ttft_ms / 1000 + task.tokens_out / truth.output_tps
+    seconds = truth.ttft_ms / 1000 + (task.tokens_out + truth.thought_tokens) / truth.output_tps
     waited = 1 / (1 + seconds / task.patience_s)
     paid = max(0.0, 1 - _usd(truth, task.tokens_in, task.tokens_out) / task.usd)
     held = min(1.0, truth.context_tokens / (task.tokens_in + task.tokens_out))
@@ -75,7 +75,7 @@ def _own(truth: Truth, name: str, best: float) -> float:
     }
     weighed = sum(weight * worth[signal] for signal, weight in use_case.weights.items())
     bounds = use_case.bounds
-    seconds = truth.ttft_ms / 1000 + use_case.tokens[1] / truth.output_tps
+    seconds = truth.ttft_ms / 1000 + (use_case.tokens[1] + truth.thought_tokens) / truth.output_tps
     within = 1.0
     if bounds.answer_s:
         within *= min(1.0, bounds.answer_s / seconds)
@@ -89,7 +89,7 @@ def _own(truth: Truth, name: str, best: float) -> float:
 
 
 def _usd(truth: Truth, tokens_in: int, tokens_out: int) -> float:
-    return (tokens_in * truth.price[0] + tokens_out * truth.price[1]) / 1e6
+    return (tokens_in * truth.price[0] + (tokens_out + truth.thought_tokens) * truth.price[1]) / 1e6
 
 
 def able(fleet: Sequence[Truth], use_case: str) -> list[Truth]:
