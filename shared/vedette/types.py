@@ -172,7 +172,9 @@ class ModelInfo(Value, frozen=True, kw_only=True, omit_defaults=True):
     ] = None
     passed_on: Annotated[
         Text | None,
-        Meta(description="who passes calls on to another server; the listing shows only that the name exists"),
+        Meta(
+            description="who passes calls on to another server; the listing shows only that the name exists"
+        ),
     ] = None
     disturbs: Annotated[
         Text | None, Meta(description="why a call may interrupt answers to other clients")

@@ -18,7 +18,8 @@ def test_inboxes_are_answered(reply: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "reply", ["", "report.outcome", "$SRV.PING", "$JS.API.INFO", "INBOX.a", "_INBOXES.a", *permissions.FOLLOWED]
+    "reply",
+    ["", "report.outcome", "$SRV.PING", "$JS.API.INFO", "INBOX.a", "_INBOXES.a", *permissions.FOLLOWED],
 )
 def test_nothing_else_is_answered(reply: str) -> None:
     assert not answerable(reply)
