@@ -1,6 +1,6 @@
 """How long after an event an open page shows it, in a real browser: a table for docs/benchmarks.md.
 
-Run it from `tests`: uv run --group browser python -m browser.lag
+Run it from `tests`: uv run --group browser python -m benchmarks.lag
 """
 
 import asyncio
