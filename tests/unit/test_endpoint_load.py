@@ -95,6 +95,7 @@ OK, REFUSED, LOADING = Outcome.OK, Outcome.REFUSED, Outcome.LOADING
         (OK, OK, REFUSED, True),  # it was away for a moment, when it was probed
         (OK, None, REFUSED, True),  # nothing was read while it was away
         (OK, OK, LOADING, False),
+        (OK, None, LOADING, False),
         (OK, OK, Outcome.TIMEOUT, False),  # its listing is slow, and its load is not
         (OK, REFUSED, OK, False),
     ],

@@ -83,8 +83,8 @@ def is_news(reading: Outcome, last: Outcome | None, contact: Outcome) -> bool:
     *contact* is how the last contact with the endpoint ended. Whether a server is there, both see at the same port.
     """
     gone = reading in _AWAY and contact not in _AWAY
-    is_well_again = reading in _WELL and last not in _WELL and contact is not Outcome.OK
-    return gone or is_well_again or (reading in _WELL and contact in _AWAY)
+    was_ill = last is not None and last not in _WELL and contact is not Outcome.OK
+    return gone or (reading in _WELL and (was_ill or contact in _AWAY))
 
 
 def event(
