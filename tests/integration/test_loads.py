@@ -161,8 +161,8 @@ async def test_a_server_that_went_is_probed_at_once(bus: Bus) -> None:
         await servers.aclose()
         await eventually(lambda: ends(Outcome.REFUSED), what="a reading that finds nothing there")
 
-        async def queued() -> list[Job] | None:
-            return await bus.jobs.queued(probes)
+        async def queued() -> list[Job]:
+            return await bus.jobs.queued(probes) or []
 
         (job,) = await eventually(queued, what="a probe")
     assert (job.endpoint, job.model, job.cause) == ("box", None, "suspicion")
