@@ -129,8 +129,7 @@ class Loads:
             self._bus.log.info("load.source", endpoint=name, outcome=load.outcome, source=load.source or None)
         await self._publish(load)
         # Where its load is read elsewhere, that says nothing of the endpoint.
-        server: object = endpoint.endpoint
-        state = self._catalogue.endpoint(name) if endpoint.meter is server else None
+        state = self._catalogue.endpoint(name) if endpoint.settings.load.url is None else None
         if state is not None and is_news(load.outcome, last.outcome if last else None, state.outcome):
             await self._have_probed(endpoint)
 
