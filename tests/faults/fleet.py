@@ -46,8 +46,8 @@ USE_CASES = ("chat", "code_generation", "embedding")
 _USABLE = {Status.AVAILABLE, Status.DEGRADED, Status.BUSY, Status.LOADING, Status.RATE_LIMITED}
 _USE_EVERY_S = 5.0
 _ACCESS = re.compile(r'\b(GET|HEAD|POST) +"?(/[^ "?]*)')
-# What a router's child logs repeats what the router logs.
-_OF_A_CHILD = re.compile(r"^\[\d+\] ")
+# What a router's child logs repeats what the router logs; Ollama logs its routes when it starts.
+_NO_REQUEST = re.compile(r"^\[(\d+|GIN-debug)\] ")
 
 
 class Program(Struct, frozen=True, kw_only=True):
@@ -395,7 +395,6 @@ async def run(fleet: Fleet, directory: Path, *, every_s: float) -> list[Sample]:
         await vedette.line("ready")
         client = await stack.enter_async_context(Client(state_dir=str(directory / "state"), timeout_s=10))
         broker = await nats.connect(vedette.connection.operator_url)
-        stack.push_async_callback(broker.close)
         await broker.subscribe("progress.*", cb=running.jobs.hear)
         running.began = time.monotonic()
         following = asyncio.create_task(running.follow())
@@ -411,6 +410,7 @@ async def run(fleet: Fleet, directory: Path, *, every_s: float) -> list[Sample]:
         following.cancel()  # calls that waited for a job that never came
         with suppress(asyncio.CancelledError):
             await following
+        await broker.close()
         await _account(vedette, directory, fleet, running.jobs.ended)
         for at, model, ended in running.users_calls:
             print(f"user {at / 60:5.1f} {model} {ended}")
@@ -522,7 +522,7 @@ def logged(lines: Iterable[str]) -> Counter[str]:
     """Return the requests in a server's access log that were not ours."""
     found = Counter[str]()
     for line in lines:
-        if OUR_ADDRESS not in line and not _OF_A_CHILD.match(line) and (seen := _ACCESS.search(line)):
+        if OUR_ADDRESS not in line and not _NO_REQUEST.match(line) and (seen := _ACCESS.search(line)):
             found[f"{seen[1]} {seen[2]}"] += 1
     return found
 

@@ -55,6 +55,7 @@ def test_requests_are_counted_in_every_form_of_log() -> None:
         '[GIN] 2026/11/29 - 13:27:43 | 200 | 14.378584248s |       127.0.0.2 | POST     "/v1/chat/completions"',
         'INFO:     127.0.0.1:43370 - "GET /v1/models HTTP/1.1" 200 OK',
         '[INFO] Request 127.0.0.1 "GET /running HTTP/1.1" 200 672 "vedette/0.1.0" 3.3ms',
+        "[GIN-debug] GET    /v1/models                --> github.com/ollama/ollama/server (6 handlers)",
         "[38205] srv log_server_r: done request: POST /v1/chat/completions 127.0.0.1 200",
     )
     assert dict(logged(lines)) == {"POST /api/show": 1, "GET /v1/models": 1, "GET /running": 1}

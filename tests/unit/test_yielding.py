@@ -70,6 +70,13 @@ def used(**marks: datetime) -> Activity:
     return Activity(used={name: at.isoformat() for name, at in marks.items()})
 
 
+def other_use(
+    before: Activity | None, now: Activity, *, ours: int = 1, ours_ended: bool = False
+) -> str | None:
+    """Return what is seen while the model `m` is measured."""
+    return yielding.other_use(before, now, names={"m"}, ours=ours, ours_ended=ours_ended)
+
+
 @pytest.mark.fault(
     "a user calls the model that is being benchmarked",
     "I13",
@@ -77,21 +84,25 @@ def used(**marks: datetime) -> Activity:
 )
 def test_a_request_of_another_shows_while_ours_runs() -> None:
     """Running or waiting, where the server counts them; else by the time of unloading, which each use moves."""
-    assert yielding.other_use(None, Activity(running=2), ours=1, ours_ended=False) == "1 other request runs"
-    assert yielding.other_use(None, Activity(running=1), ours=1, ours_ended=False) is None
-    before = used(m=SOON)
-    assert (
-        yielding.other_use(before, used(m=SOON + timedelta(seconds=8)), ours=1, ours_ended=False)
-        == "m used by others"
-    )
-    assert yielding.other_use(before, used(m=SOON + timedelta(seconds=1)), ours=1, ours_ended=False) is None
+    assert other_use(None, Activity(running=2)) == "1 other request runs"
+    assert other_use(None, Activity(running=1)) is None
+    assert other_use(used(m=SOON), used(m=SOON + timedelta(seconds=8))) == "m used by others"
+    assert other_use(used(m=SOON), used(m=SOON + timedelta(seconds=1))) is None
 
 
 def test_what_our_own_request_moves_is_no_use_of_others() -> None:
     """Nor is what was loaded since the look before: that may be ours."""
-    assert yielding.other_use(used(m=SOON), used(m=SOON + MINUTE), ours=0, ours_ended=True) is None
-    assert yielding.other_use(used(), used(m=SOON + MINUTE), ours=1, ours_ended=False) is None
-    assert yielding.other_use(None, used(m=SOON + MINUTE), ours=1, ours_ended=False) is None
+    assert other_use(used(m=SOON), used(m=SOON + MINUTE), ours=0, ours_ended=True) is None
+    assert other_use(used(), used(m=SOON + MINUTE)) is None
+    assert other_use(None, used(m=SOON + MINUTE)) is None
+
+
+@pytest.mark.parametrize("ours_ended", [False, True])
+def test_another_model_that_takes_the_place_of_ours_is_use_of_others(ours_ended: bool) -> None:
+    """Also where a request of ours ended just before and the next waits in the server's queue."""
+    assert other_use(used(m=SOON), used(n=SOON), ours_ended=ours_ended) == "n loaded by others"
+    assert other_use(used(n=SOON), used(m=SOON), ours_ended=ours_ended) is None
+    assert other_use(None, used(n=SOON), ours_ended=ours_ended) is None
 
 
 def test_the_same_model_in_use_is_seen_by_its_next_time_of_unloading() -> None:

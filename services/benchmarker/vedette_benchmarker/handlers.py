@@ -284,7 +284,7 @@ class Measurements:
         names = names_of(state, self._catalogue.of_endpoint(endpoint.name))
         turn = turn_of(endpoint, names, sent, self._clock)
         measuring = asyncio.ensure_future(measure.run(msgspec.structs.replace(work, turn=turn)))
-        watching = asyncio.ensure_future(until_used(endpoint.endpoint, sent, self._clock))
+        watching = asyncio.ensure_future(until_used(endpoint.endpoint, names, sent, self._clock))
         try:
             await asyncio.wait((measuring, watching), return_when=asyncio.FIRST_COMPLETED)
             if not measuring.done() and (why := await watching) is not None:

@@ -57,14 +57,22 @@ async def at_any_time() -> None:
     """Return at once: the turn of a measurement that does not wait for other users."""
 
 
-def other_use(before: Activity | None, seen: Activity, *, ours: int, ours_ended: bool) -> str | None:
+def other_use(
+    before: Activity | None, seen: Activity, *, names: Collection[str], ours: int, ours_ended: bool
+) -> str | None:
     """Return what another user did between two looks, or None, while *ours* requests of Vedette run. Pure.
 
-    Each use moves the time at which a model is unloaded. Ours do too, so that time shows nothing where *ours_ended*.
+    Only the model with these *names* is loaded by ours. Each use moves the time at which a model is unloaded. Ours do
+    too, so that time shows nothing where *ours_ended*.
     """
     if seen.requests is not None and seen.requests > ours:
         return counted(seen.requests - ours, "other request runs", "other requests run")
-    if before is None or ours_ended:
+    if before is None:
+        return None
+    loaded = sorted(name for name in seen.used if name not in before.used and name not in names)
+    if loaded:
+        return f"{', '.join(loaded)} loaded by others"
+    if ours_ended:
         return None
     used = sorted(name for name, mark in seen.used.items() if _has_moved(before.used.get(name), mark))
     return f"{', '.join(used)} used by others" if used else None
@@ -77,10 +85,11 @@ def _has_moved(before: str | None, mark: str) -> bool:
     return moved.total_seconds() > SETTLES_S
 
 
-async def until_used(endpoint: Endpoint, sent: Sent, clock: Clock) -> str | None:
-    """Return what another user does at *endpoint* while Vedette measures there; None where it does not report that.
+async def until_used(endpoint: Endpoint, names: Collection[str], sent: Sent, clock: Clock) -> str | None:
+    """Return what another user does at *endpoint* while Vedette measures the model with these *names*.
 
-    Nothing is asked before the first request of the measurement: that would wake a server that sleeps.
+    None where it does not report that. Nothing is asked before the first request of the measurement: that would wake a
+    server that sleeps.
     """
     before: Activity | None = None
     suspected = False
@@ -96,7 +105,7 @@ async def until_used(endpoint: Endpoint, sent: Sent, clock: Clock) -> str | None
         if seen is None:
             return None
         ended = sent.ended_at is not None and sent.ended_at > began - SETTLES_S
-        why = other_use(before, seen, ours=max(ours, sent.in_flight, 1), ours_ended=ended)
+        why = other_use(before, seen, names=names, ours=max(ours, sent.in_flight, 1), ours_ended=ended)
         if why and (suspected or seen.requests is None):
             return why
         # One look may meet the end of one request of ours and the beginning of the next.
