@@ -2,7 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Protocol, TypeVar
+
+from vedette.errors import NoAnswer
 
 T = TypeVar("T")
 _AGAIN_AFTER_S = (0.02, 0.5)
@@ -21,12 +24,19 @@ async def eventually(ask: Callable[[], Awaitable[T]], *, within_s: float = 180.0
     wait_s, longest_s = _AGAIN_AFTER_S
     try:
         async with asyncio.timeout(within_s):
-            while not (result := await ask()):
+            while not (result := await _answer(ask)):
                 await asyncio.sleep(wait_s)
                 wait_s = min(longest_s, 1.5 * wait_s)  # to ask may cost a process
     except TimeoutError:
         raise AssertionError(f"{what} was not so within {within_s:g} s; last: {result!r}") from None
     return result
+
+
+async def _answer(ask: Callable[[], Awaitable[T]]) -> T | None:
+    """Return the result of *ask*, or None while services are too busy to reply in time."""
+    with suppress(NoAnswer):
+        return await ask()
+    return None
 
 
 async def until_ready(service: HasReadiness) -> None:

@@ -196,7 +196,7 @@ async def test_a_locked_database_is_waited_for_from_the_start(
     chosen = msgspec.structs.replace(
         settings, database=Database(url=f"sqlite+aiosqlite:///{path}?timeout=0.05")
     )
-    with closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as other:
+    with closing(sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)) as other:
         other.execute("PRAGMA journal_mode = WAL")
         other.execute("BEGIN IMMEDIATE")
         async with app.serve(chosen) as service, Store(f"sqlite+aiosqlite:///{path}") as store:
@@ -210,7 +210,8 @@ async def test_a_locked_database_is_waited_for_from_the_start(
             other.execute("ROLLBACK")
             await until_ready(service)
             await recorded(store, 5)
-            other.execute("BEGIN IMMEDIATE")
+            # In another thread: the recorder, which may be about to commit, runs in this one.
+            await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
             await publish(bus, probe(5))
 
             async def waiting() -> bool:
