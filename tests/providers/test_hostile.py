@@ -337,13 +337,13 @@ async def test_secrets_go_to_their_endpoint_and_nowhere_else(provider: str, repl
     assert "s3cr3t" not in str(caught.value)
 
 
-async def test_an_embedding_model_asked_to_chat_is_a_wrong_question(replay: Replay) -> None:
-    """400 of Ollama for `/api/chat` says nothing against the model."""
+async def test_a_chat_with_an_embedding_model_is_unsupported(replay: Replay) -> None:
+    """400 of Ollama for `/api/chat` is no failure of the model."""
     replay.recorded("ollama/0.32.15")
     async with opened("ollama", replay.url) as endpoint:
         with pytest.raises(ProviderError, match="does not support chat") as caught:
             _ = [i async for i in endpoint.generate(Generation(model="all-minilm", prompt="x", max_tokens=4))]
-    assert caught.value.outcome is Outcome.BAD_REQUEST
+    assert caught.value.outcome is Outcome.UNSUPPORTED
 
 
 async def test_pages_of_models_are_followed(replay: Replay) -> None:

@@ -31,5 +31,5 @@ def test_a_login_is_read_out_of_a_url(url: str, named: list[str], login: tuple[s
 
 def test_another_scheme_is_refused() -> None:
     """Port 8222 of a server, say, where it shows its state by HTTP."""
-    with pytest.raises(ConfigurationError, match="no URL of a NATS server"):
+    with pytest.raises(ConfigurationError, match="not the URL of a NATS server"):
         servers("http://h:8222")

@@ -220,8 +220,8 @@ def _parts(content: object) -> tuple[str, str]:
 def _thought(said: Mapping[str, Any]) -> str:
     """Return the thoughts of a delta. Servers give them one of several names, some of them twice."""
     for name in ("reasoning_content", "reasoning", "thinking", "reasoning_text"):
-        told = said.get(name)
-        if found := "".join(_texts([told] if isinstance(told, dict) else told)):
+        thoughts = said.get(name)
+        if found := "".join(_texts([thoughts] if isinstance(thoughts, dict) else thoughts)):
             return found
     for name in ("reasoning_details", "thinking_blocks"):
         if found := "".join(
