@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vedette.messages.changing import own_change
@@ -260,6 +260,22 @@ def test_ten_minutes_of_usual_noise_at_a_gateway_are_no_change(seed: int) -> Non
         assert not any(day.levels.values())
 
 
+def test_what_one_account_says_does_not_become_usual() -> None:
+    """Else the gateway's usual reports would seem to be a change."""
+    day, rng = Day(), Random(5)
+    seconds(day, 1.0, 5, rng)
+    day.window({"liar": [report(30.0) for _ in range(9)]})
+    seconds(day, 1.0, 60, rng)
+    assert not any(day.levels.values())
+
+
+@example(
+    told=[
+        [report(times) for times in (2.0, 3.0, 5.0, 9.0, 22.0, 27.0, 30.0, 30.0, 30.0)],
+        [],
+        [report(0.125)],
+    ]
+)
 @given(
     st.lists(st.lists(st.builds(report, st.floats(0.001, 1000), ok=st.booleans()), max_size=30), max_size=8)
 )

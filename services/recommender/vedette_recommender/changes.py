@@ -139,7 +139,21 @@ def _after(
         return _moved(watch, tuning, -_agreed(better), now)
     if max(sums) >= changed * _SUSPICIOUS > were:
         watch = replace(watch, suspected_at=now)
-    return watch if watch.level else _learnt(watch, deviations.values(), middle)
+    return watch if watch.level else _learnt(watch, _usual_of(deviations, tuning.allowance), middle)
+
+
+def _usual_of(deviations: Mapping[str, Deviation], allowance: float) -> list[Deviation]:
+    """Return which of the *deviations* are usual values: those near zero, and those that two accounts agree on.
+
+    What one account alone says would shift the usual value for all others, who would then seem to have changed.
+    """
+    means = {account: one.total / one.n for account, one in deviations.items()}
+    return [
+        one
+        for account, one in deviations.items()
+        if abs(means[account]) <= allowance
+        or any(abs(means[account] - mean) <= allowance for other, mean in means.items() if other != account)
+    ]
 
 
 def _aged(watch: Watch, now: datetime) -> Watch:
