@@ -52,6 +52,8 @@ def test_an_answered_probe_and_a_reported_success_are_calls_that_did_not_fail() 
     assert all_failed(calls, None) == calls[-1]
 
 
+ALIAS = model_info(ModelRef("gateway", "fast"), passed_on="litellm")
+OWN = model_info(ModelRef("gpu", "m"))
 LISTED = ProbeSample(job_id="p", at=AT, outcome=Outcome.OK, level=Level.LIST)
 LOST = ProbeSample(job_id="q", at=AT, outcome=Outcome.TIMEOUT, level=Level.REACH, cause="endpoint")
 
@@ -74,7 +76,7 @@ def test_a_model_is_available_when_more_of_it_is_seen_than_a_listing(
 ) -> None:
     """By a probe, or by a call of Vedette's own that was answered; callers' reports only claim that."""
     facts = Facts(
-        info=model_info(ModelRef("gateway", "fast")),
+        info=ALIAS,
         health=healthy(outcomes=probes),
         calls=tuple(map(call, outcomes)),
         reports=Reported(as_of=AT, succeeded=float(reported)) if reported else None,
@@ -82,12 +84,17 @@ def test_a_model_is_available_when_more_of_it_is_seen_than_a_listing(
     assert facts.status() is status
 
 
+def test_a_listing_is_enough_where_the_server_has_the_model_itself() -> None:
+    """As of an endpoint whose budget of the day is used: it is only listed until midnight."""
+    assert Facts(info=OWN, health=healthy(outcomes=(LISTED,))).status() is Status.AVAILABLE
+
+
 def test_probes_of_a_listing_are_no_uptime() -> None:
     """Calls alone are: none of them, no uptime."""
     health = healthy(outcomes=(LISTED,), hourly=(Tally(start=AT.replace(minute=0), counts={"ok": 3}),))
     failed = [call(Outcome.SERVER_ERROR)]
     for calls, uptime in (([], None), (failed, 0.0), ([*failed, call(Outcome.OK)], 0.8)):
-        seen = with_calls(health, calls)
+        seen = with_calls(ALIAS, calls, health)
         assert seen is not None
         assert seen.uptime(AT, hours=24) == uptime
 
@@ -98,7 +105,8 @@ def test_calls_count_in_their_hour_and_their_day_beside_probes() -> None:
     health = healthy(
         hourly=(Tally(start=hour, counts={"ok": 3}),), daily=(Tally(start=day, counts={"ok": 40}),)
     )
-    seen = with_calls(health, [call(Outcome.SERVER_ERROR), call(Outcome.OK, 60), call(Outcome.OK, 24 * 60)])
+    calls = [call(Outcome.SERVER_ERROR), call(Outcome.OK, 60), call(Outcome.OK, 24 * 60)]
+    seen = with_calls(OWN, calls, health)
     assert seen is not None
     assert seen.hourly[0] == Tally(start=hour, counts={"ok": 3, "server_error": 1})
     assert [tally.start for tally in seen.hourly] == [

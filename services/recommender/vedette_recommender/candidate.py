@@ -72,7 +72,7 @@ class Facts(Value, frozen=True, kw_only=True):
             return self.health.status
         if self.never_answered is not None:
             return Status.DEGRADED
-        return Status.UNKNOWN if is_only_listed(self.calls, self.health) else Status.AVAILABLE
+        return Status.UNKNOWN if is_only_listed(self.info, self.calls, self.health) else Status.AVAILABLE
 
     def rating(self, use_case: str) -> Rating | None:
         """Return what users say of it for *use_case*, else for all use cases; of several, the newest."""

@@ -110,7 +110,7 @@ class Tallies:
         self._up[row, : len(last)], self._counted[row, : len(last)] = zip(*counted, strict=True)
 
     def before(self, moment: float, window_s: float, rows: Rows) -> tuple[Floats, Floats]:
-        """Return how many probes found the model up, and how many were telling, in tallies begun in the window."""
+        """Return how many probes found the model up, and how many counted, in tallies begun in the window."""
         start = self._start[rows]
         within = (start > moment - window_s) & (start <= moment)
         up, counted = (np.where(within, counts[rows], 0).sum(axis=1) for counts in (self._up, self._counted))
@@ -369,7 +369,7 @@ class Columns:
         self.never_answered[row] = facts.never_answered is not None
         self.checked_at[row] = _seconds(health.checked_at if health else None)
         self.resident_until[row] = _resident_until(health.residency if health else None)
-        seen = with_calls(health, facts.calls)
+        seen = with_calls(facts.info, facts.calls, health)
         self.hourly.put(row, seen.hourly if seen else ())
         self.daily.put(row, seen.daily if seen else ())
 

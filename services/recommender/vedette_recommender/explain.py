@@ -172,7 +172,7 @@ class Account:
             trials = self._field.trials(self.row)
             at = facts.quality.measured_at.timestamp() if facts.quality else math.nan
             return (int(trials), at) if trials and math.isfinite(trials) else (None, at)
-        if signal == "reliability" and facts.health:
+        if signal == "reliability" and self._probes:
             return int(self._probes), columns.checked_at[self.row].item()
         if signal in ("speed", "ttft") and facts.performance:
             return facts.performance.n, columns.measured_at[self.row].item()
@@ -183,7 +183,7 @@ class Account:
         if signal == "quality":
             return "user" if math.isinf(self._field.trials(self.row)) else "measured"
         if signal == "reliability":
-            return "measured" if facts.health else "reported"
+            return "measured" if self._probes else "reported"
         if signal == "price":
             return "declared" if facts.info.price else "inferred"
         if signal == "context":

@@ -64,7 +64,7 @@ def _best_first(board: Scoreboard, ranked: Mapping[str, Ranking], most: int) -> 
         facts = columns.facts[row]
         if facts is None:
             continue
-        health, scored = with_calls(facts.health, facts.calls), scores.get(row, {})
+        health, scored = with_calls(facts.info, facts.calls, facts.health), scores.get(row, {})
         yield ModelFigures(
             model=facts.model,
             available=STATUSES[statuses[row]] is Status.AVAILABLE,

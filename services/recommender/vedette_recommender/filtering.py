@@ -156,7 +156,7 @@ class Limit(NamedTuple):
 
 
 def uptime(columns: Columns, at: float, *, hours: int) -> Floats:
-    """Return the fraction of telling probes that found each model up; NaN where none was telling."""
+    """Return the fraction of probes that count that found each model up; NaN where none counts."""
     up, counted = columns.hourly.before(at, hours * 3600, ALL)
     fraction: Floats = np.divide(up, counted, out=np.full(columns.room, np.nan), where=counted > 0)
     return fraction
@@ -210,7 +210,7 @@ def narrow(field: UseCaseScores, columns: Columns, request: RecommendRequest) ->
     """
     everybody = FilterResult(columns.present, len(columns), {})
     if request.constraints.unknown_capabilities == "keep":
-        surely = narrow(field, columns, _known_only(request))
+        surely = narrow(field, columns, replace(request, constraints=_known_only(request.constraints)))
         if surely.left:
             return surely
         found = _apply(rules(field, columns, request), everybody)
@@ -222,9 +222,9 @@ def narrow(field: UseCaseScores, columns: Columns, request: RecommendRequest) ->
     return _apply(_further(field, columns, request), field.narrowed)
 
 
-def _known_only(request: RecommendRequest) -> RecommendRequest:
-    """Return *request* for models that are known to have what it needs."""
-    return replace(request, constraints=replace(request.constraints, unknown_capabilities="reject"))
+def _known_only(need: Constraints) -> Constraints:
+    """Return *need* for models that are known to have the capabilities needed."""
+    return replace(need, unknown_capabilities="reject")
 
 
 def _unknown(
@@ -274,6 +274,10 @@ def _further(field: UseCaseScores, columns: Columns, request: RecommendRequest) 
 def satisfying(field: UseCaseScores, columns: Columns, request: ModelsRequest) -> Mask:
     """Return the models that satisfy the constraints of *request*, which names no use case: any *field* will do."""
     need = request.constraints
+    if need.unknown_capabilities == "keep":
+        surely = satisfying(field, columns, replace(request, constraints=_known_only(need)))
+        if surely.any():
+            return surely
     rules = [] if need.statuses is None else [_status(field, need.statuses)]
     for capability in request.capabilities:
         rules += _able(columns, capability, need, "capabilities")

@@ -32,7 +32,8 @@ def listed(columns: Columns, request: ModelsRequest, statuses: NDArray[np.int8])
             among &= values == names.find(wanted)
     if request.status is not None:
         among &= statuses == STATUSES.index(request.status)
-    for capability in request.capabilities:
+    known = request.constraints.unknown_capabilities == "reject"  # else its constraints decide
+    for capability in request.capabilities if known else ():
         among &= columns.claims[CAPABILITIES.index(capability)] > 0
     return among
 

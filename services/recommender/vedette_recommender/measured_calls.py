@@ -11,7 +11,7 @@ import msgspec
 
 from vedette.messages.catalogue import ModelState
 from vedette.messages.queries import MeasuredCall
-from vedette.types import NOT_DOWNTIME, UP, Health, Level, Outcome, Tally
+from vedette.types import NOT_DOWNTIME, UP, Health, Level, ModelInfo, Outcome, Tally
 
 
 def _failed(call: MeasuredCall) -> bool:
@@ -56,26 +56,30 @@ def all_failed(
     return calls[-1]
 
 
-def is_only_listed(calls: Sequence[MeasuredCall], health: Health) -> bool:
-    """Return whether all that is known for the model is that its name is listed: its last good probe saw no more.
+def is_only_listed(info: ModelInfo, calls: Sequence[MeasuredCall], health: Health) -> bool:
+    """Return whether all that is known of a model behind a gateway is its name in the listing: no probe saw more.
 
     One of Vedette's calls that was answered shows more. Reports do not: they may move a score by a point, and a status
     moves it by thirty.
     """
-    if health.answered_at is not None or any(call.outcome is Outcome.OK for call in calls):
+    if (
+        info.passed_on is None
+        or health.answered_at is not None
+        or any(call.outcome is Outcome.OK for call in calls)
+    ):
         return False
     good = next((sample for sample in reversed(health.outcomes) if sample.outcome is Outcome.OK), None)
     return good is not None and good.level is Level.LIST
 
 
-def with_calls(health: Health | None, calls: Sequence[MeasuredCall]) -> Health | None:
+def with_calls(info: ModelInfo, calls: Sequence[MeasuredCall], health: Health | None) -> Health | None:
     """Return *health* with *calls* added to its tallies of probes, each in its hour and its day.
 
     Probes that saw no more than a gateway's listing are no sign that the model is up: then *calls* alone count.
     """
     if health is None:
         return None
-    if is_only_listed(calls, health):
+    if is_only_listed(info, calls, health):
         health = msgspec.structs.replace(health, hourly=(), daily=())
     return msgspec.structs.replace(
         health,

@@ -196,7 +196,7 @@ def reliability(columns: Columns, at: float, rows: Rows, *, reports: bool = Fals
     successes, failures = RELIABILITY_PRIOR
     probability = (successes + up + share * reported) / (successes + failures + n + reported)
     checked_at = columns.checked_at[rows]
-    raw = np.where(np.isnan(checked_at) & (reported == 0), np.nan, probability)
+    raw = np.where((n == 0) & (reported == 0), np.nan, probability)
     sure = np.where(n > 0, probed_confidence(n, _known(at - checked_at)), 0.0)
     expected = np.full_like(n, succeeding(successes / (successes + failures)))
     return Evidence(raw, succeeding(probability), sure, expected, reported)

@@ -1,15 +1,15 @@
 """How models, endpoints and scores look in a reply. Pure."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
 
 from vedette.messages.catalogue import ModelState
-from vedette.messages.queries import Availability, MeasuredCall, MeasuredSpeed, ModelView, Now, Recommendation
-from vedette.types import Health, Judged, ModelRef, Performance, Prose, Quality
+from vedette.messages.queries import Availability, MeasuredSpeed, ModelView, Now, Recommendation
+from vedette.types import Judged, ModelRef, Performance, Prose, Quality
 from vedette_recommender.candidate import Candidate, Facts, ends_at, median
 from vedette_recommender.field import UseCaseScores
 from vedette_recommender.loading import Load
@@ -107,7 +107,7 @@ def model_view(
         status=candidate.status,
         stale=candidate.stale,
         resident=candidate.resident,
-        availability=_availability(facts.health, facts.calls, candidate.at),
+        availability=_availability(facts, candidate.at),
         performance=_speed(facts.performance) if facts.performance else None,
         found_at=state.found_at if state else None,
         revision=state.revision if state else 0,
@@ -153,9 +153,9 @@ def _judged(judged: Judged, *, whole: bool) -> Judged:
     return msgspec.structs.replace(judged, texts=texts)
 
 
-def _availability(probed: Health | None, calls: Sequence[MeasuredCall], at: datetime) -> Availability | None:
-    """Return what the last probe said, and how often probes and other *calls* went well."""
-    health = with_calls(probed, calls)
+def _availability(facts: Facts, at: datetime) -> Availability | None:
+    """Return what the last probe said, and how often probes and Vedette's other calls went well."""
+    probed, health = facts.health, with_calls(facts.info, facts.calls, facts.health)
     if probed is None or health is None:
         return None
     return Availability(
