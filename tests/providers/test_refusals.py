@@ -61,6 +61,8 @@ OUTCOMES = [
     (500, "tools param requires --jinja flag", Outcome.UNSUPPORTED),
     (500, "CUDA error: operation not supported", Outcome.SERVER_ERROR),
     (400, "Failed to load model m: insufficient system resources", Outcome.SERVER_ERROR),
+    (400, "Failed to load image or audio file", Outcome.BAD_REQUEST),
+    (429, "Too many requests while downloading", Outcome.RATE_LIMITED),
     (503, "no available server", Outcome.SERVER_ERROR),
     (503, "upstream connect error or disconnect/reset before headers", Outcome.SERVER_ERROR),
     (429, "slow down", Outcome.RATE_LIMITED),

@@ -65,7 +65,7 @@ class Answer:
             self._usage
         ):  # some gateways add one of zeros to that of their upstream
             self._usage = usage or self._usage
-        if self._begun and not choice and _counts(usage):
+        if self._begun and not sequence(chunk.get("choices")) and _counts(usage):
             self.whole = True  # some gateways leave out finish_reason and [DONE]; the account comes last
         self._timings = mapping(chunk.get("timings")) or self._timings
         reason = end_reason(choice.get("finish_reason"))

@@ -16,7 +16,7 @@ from vedette.providers._http import Http
 from vedette.providers._lenient import count, mapping, sequence
 from vedette.types import Outcome, Residency
 
-# A server that was idle for so long is left alone for a while, once, so that it shows whether it sleeps.
+# A server that was idle this long is not contacted for a while, once, so that it shows whether it sleeps.
 IDLE_BEFORE_REST_S: Final = 600.0
 REST_S: Final = 900.0
 _OFF: Final = frozenset({Outcome.NOT_FOUND, Outcome.UNSUPPORTED})

@@ -44,7 +44,7 @@ def _words(*patterns: str) -> re.Pattern[str]:
 NO_UPSTREAM: Final = _words(
     r"no available server|no healthy upstream|upstream connect error|no server is available|bad gateway"
 )
-_LOADING: Final = _words(r"loading|scaling from zero|not ready for inference")
+_LOADING: Final = _words(r"\bloading\b|scaling from zero|not ready for inference")
 # One API, Moonshot, Cerebras, Zhipu, Cloudflare, Volcengine: their codes are often those of other refusals.
 _OVERLOADED: Final = _words(
     r"overloaded|high traffic|capacity (?:temporarily )?exceeded|负载已饱和|访问量过大"
@@ -58,7 +58,8 @@ _CANNOT: Final = _words(
 _CANNOT_HERE: Final = _words(r"(?:input|param|parameter|tools) (?:is|are) not supported|requires --")
 # LM Studio, llama.cpp's router, NVIDIA, Hugging Face's and SAP's deployments.
 _NOT_RUNNING: Final = _words(
-    r"no models? (?:is )?loaded|model is (?:unloaded|not loaded)|failed to load|insufficient system resources",
+    r"no models? (?:is )?loaded|model is (?:unloaded|not loaded)|insufficient system resources",
+    r"failed to load (?!(?:the |an? )?(?:image|audio|video|media|file|url)\b)",
     r"model has crashed|degraded function|endpoint is paused|worker not ready|deployment is not running",
 )
 _OF_THE_DAY: Final = _words(
