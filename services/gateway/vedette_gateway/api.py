@@ -177,7 +177,7 @@ class Posted:
         self, wanted: Wanted, caller: Caller, calls: Calls, tried: list[Attempt], send: Send, watch: "_Watch"
     ) -> None:
         began, use_case = time.perf_counter(), None
-        outcome = "refused"
+        outcome, replied = "refused", False
         try:
             found = await self._finding.find(wanted, caller, limit=2 * calls.settings.attempts)
             use_case = found.use_case
@@ -187,6 +187,7 @@ class Posted:
                 begun = await calls.begin(
                     stack, wanted, found.candidates, tried, may_lack=bool(found.unknown)
                 )
+                replied = True
                 self._usage.add(caller.name, Used(requests=1))
                 told = telling.headers(found, begun, decided_ms) | self._entrance.headers(caller)
                 try:
@@ -204,7 +205,6 @@ class Posted:
             metrics.REQUESTS.labels(caller.name, outcome).inc()
             for attempt in tried:
                 metrics.CALLS.labels(attempt.model.endpoint, attempt.outcome).inc()
-            replied = outcome in ("ok", "broken")
             for attempt in self._blame.of(wanted, tried, replied=replied, now=time.monotonic()):
                 self._reporting.failed(attempt, use_case, caller.name)
 
@@ -257,11 +257,10 @@ class Posted:
         account, price = begun.account(), begun.candidate.price
         self._reporting.ended(begun, use_case, caller.name)
         metrics.CALLS.labels(begun.candidate.model.endpoint, begun.outcome or "gone").inc()
-        prompt = believed(account.prompt_tokens, most=_bytes(wanted) + _UNSEEN_TOKENS)
+        prompt = believed(account.prompt_tokens, most=_max_prompt(wanted))
         if prompt is None:
             prompt = prompt_tokens(wanted.fields)
-        written = account.characters * _TOKENS_A_CHARACTER
-        output = believed(account.output_tokens, most=max(wanted.max_tokens or _MAX_ANSWER_TOKENS, written))
+        output = believed(account.output_tokens, most=_max_output(wanted, account.characters))
         if output is None:
             output = account.characters // _CHARACTERS_A_TOKEN
         usd = 0.0
@@ -272,13 +271,23 @@ class Posted:
         self._usage.add(caller.name, Used(tokens=prompt + output, usd=usd))
 
 
-def believed(told: int | None, *, most: int) -> int | None:
-    """Return the tokens that a server *told*, or as many as there can be at *most*."""
-    return None if told is None else min(told, most)
+def believed(reported: int | None, *, most: int | None) -> int | None:
+    """Return the tokens that a server *reported*, or as many as there can be at *most* where that is known."""
+    return reported if reported is None or most is None else min(reported, most)
 
 
-def _bytes(wanted: Wanted) -> int:
-    return sum(memoryview(value).nbytes for value in wanted.fields.values())
+def _max_prompt(wanted: Wanted) -> int | None:
+    """Return how many tokens the prompt can have; None where the server holds what was said before."""
+    if wanted.fields.keys() & {"previous_response_id", "conversation"}:
+        return None
+    return sum(memoryview(value).nbytes for value in wanted.fields.values()) + _UNSEEN_TOKENS
+
+
+def _max_output(wanted: Wanted, characters: int) -> int | None:
+    """Return how many tokens an answer of *characters* can have; None where there may be several answers."""
+    if wanted.fields.keys() & {"n", "best_of"}:
+        return None
+    return max(wanted.max_tokens or _MAX_ANSWER_TOKENS, characters * _TOKENS_A_CHARACTER)
 
 
 def _headers(scope: Scope) -> dict[str, str]:
