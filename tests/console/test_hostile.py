@@ -202,7 +202,7 @@ async def test_text_of_strangers_stays_text_in_every_field() -> None:
             reply = await browser.get(path)
             assert reply.status_code in (200, 400, 404), path
             shown = reply.text
-            assert not re.search(r"<script>|<img src=x|7\*7 }}49|href=\"javascript:", shown), path
+            assert not re.search(r"<script>|<img src=x|alert\(1\) 49|href=\"javascript:", shown), path
             assert not re.search(r"<[^>]*\sonmouseover='", shown), path
             assert not {"\u202e", "\u200b", "\u2066", "\x07", "\x1b"} & set(shown), path
             seen += html.unescape(shown)

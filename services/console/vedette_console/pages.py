@@ -149,7 +149,7 @@ class Pages:
         if isinstance(error, NoAnswer):
             asked = "recommender and a recorder" if past else "recommender"
             hint = f'Is a {asked} running? "vedette doctor" says.'
-        values = {"problem": problem, "hint": hint, "past": past}
+        values = {"problem": problem, "hint": hint, "past": past, "again": request.method == "GET"}
         return self._page(request, "error", values, problem.status)
 
     async def missing(self, request: Request, error: Exception) -> Response:

@@ -86,7 +86,7 @@ async def gathered(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 class Fresh:
-    """Keeps what is expensive for a moment, so that twenty open pages cost what one does."""
+    """Keeps what is expensive for a moment, so that what twenty pages ask for at once costs what one does."""
 
     def __init__(self, for_s: float, clock: Clock) -> None:
         self._for_s = for_s

@@ -84,6 +84,11 @@ async def begin(sources: Sources, judging: Judging, enqueue: Enqueue, use_case: 
     Raises RequestError where there can be no session.
     """
     plan = await _plan(sources, judging, _known(use_case))
+    now = sources.clock.now()
+    if any(
+        one.progress.kind == "judge" and working.is_running(one, now) for one in sources.changes.jobs.values()
+    ):
+        raise RequestError(code="in_progress", message="a job of a judge's session runs: wait until it ends")
     if isinstance(plan, str):
         raise RequestError(code="no_session", message=f"no session for {use_case}: {plan}")
     writers = [Target(model=model, suites=(use_case,)) for model in plan.to_write]

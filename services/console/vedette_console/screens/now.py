@@ -5,8 +5,10 @@ from datetime import datetime
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from vedette.client.waiting import NOUNS
+from vedette.errors import RequestError
 from vedette.messages.constraints import Constraints
 from vedette.messages.events import AnswerChanged
 from vedette.messages.queries import (
@@ -28,7 +30,7 @@ from vedette_console.screens.context import Sources, View, gathered
 
 # What a model needs attention for while its endpoint answers, and what to do.
 _DOWN: Final = {
-    Status.UNREACHABLE: "their endpoint answers, they do not: the page of a model shows its last failure",
+    Status.UNREACHABLE: "the page of a model shows its last failure",
     Status.DEGRADED: "some of their calls fail: the page of a model shows its last failure",
     Status.NOT_FOUND: 'their server has them no more: "vedette discover" lists its models again',
     Status.AUTH_FAILED: "the key may not use them: check api_key of their endpoint",
@@ -181,7 +183,10 @@ async def _of_models(
         if among is None or not statuses.get(status):
             continue
         asked = ModelsRequest(status=status, limit=_MAX_NAMED, constraints=among)
-        reply, _ = await past.models(sources, asked, at)
+        try:
+            reply, _ = await past.models(sources, asked, at)
+        except RequestError:  # an endpoint was removed meanwhile
+            reply, _ = await past.models(sources, replace(asked, constraints=Constraints()), at)
         if not reply.total:
             continue
         named = ", ".join(str(view.model) for view in reply.models)

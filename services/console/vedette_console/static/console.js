@@ -63,14 +63,20 @@ function say(text) {
   said.className = text === "live" ? "live on" : "live";
 }
 
+// Ask for this page, and never send its form again.
+function askAgain() {
+  location.replace(location.pathname + location.search);
+}
+
+let broken = false; // the stream of events
+
 function listen() {
   const source = new EventSource("/live");
-  let broken = false;
   source.onopen = () => {
     say("live");
     if (!broken) return;
     broken = false;
-    if (document.querySelector("[role=alert]") && !location.pathname.startsWith("/login")) location.reload();
+    if (document.querySelector("[role=alert]") && !location.pathname.startsWith("/login")) askAgain();
     else refreshAll();
   };
   source.onerror = () => {
@@ -211,7 +217,11 @@ function complete(root) {
   if (!navigator.clipboard) return;
   for (const box of root.querySelectorAll("pre")) offer(box, "Copy", () => box.textContent);
   for (const link of root.querySelectorAll("[data-copied]")) {
-    offer(link, link.dataset.copied, async () => (await fetch(link.href)).text());
+    offer(link, link.dataset.copied, async () => {
+      const reply = await fetch(link.href);
+      if (!reply.ok) throw new Error(reply.statusText);
+      return reply.text();
+    });
   }
 }
 
@@ -222,8 +232,12 @@ function offer(after, label, text) {
   button.className = "copy";
   button.textContent = label;
   button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(await text());
-    button.textContent = "Copied";
+    try {
+      await navigator.clipboard.writeText(await text());
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Copy failed";
+    }
   });
   after.after(button);
 }
@@ -250,6 +264,6 @@ paint(stored());
 document.getElementById("theme").addEventListener("click", change);
 complete(document);
 logIn();
-if (document.querySelector("[data-again]")) setTimeout(() => location.reload(), 5 * AGAIN_MS);
+if (document.querySelector("[data-again]")) setInterval(() => document.hidden || askAgain(), 5 * AGAIN_MS);
 if (!("past" in document.body.dataset)) listen(); // the past does not change
 drawAll();
