@@ -391,7 +391,7 @@ UP = frozenset({Outcome.OK, Outcome.BUSY, Outcome.LOADING})
 
 
 def uptime(counts: Mapping[Outcome, int]) -> float | None:
-    """Return the fraction of probes, counted by outcome, that found a model up; None when none was telling."""
+    """Return the fraction of probes, counted by outcome, that found a model up; None when none counts."""
     counted = sum(n for outcome, n in counts.items() if outcome not in NOT_DOWNTIME)
     if not counted:
         return None
@@ -427,7 +427,7 @@ class Health(Value, frozen=True, kw_only=True):
         return total
 
     def uptime(self, now: datetime, *, hours: int) -> float | None:
-        """Return the fraction of probes that found the model up, or None when none was telling."""
+        """Return the fraction of probes that found the model up, or None when none counts."""
         counts = {Outcome(o): n for o, n in self.counts(now, hours=hours).items() if o in _OUTCOMES}
         return uptime(counts)
 

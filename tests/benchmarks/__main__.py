@@ -149,7 +149,7 @@ def regret(
     runs
         How many newcomers for each use case, and how many pairs of near equals; simulated fleets only.
     json
-        Where to write all means and their intervals.
+        Where to write all means and their intervals; not of the strange fleets.
     """
     if world == "strange":
         print("\n".join(strange.lines(strange.measure(fleets))))

@@ -22,8 +22,8 @@ from vedette_recommender.answers import Answers
 from vedette_recommender.app import base_url
 
 LIMIT = 10
-_MOST = 5000
-_LEAST = 3
+_MAX_RUNS = 5000
+_MIN_RUNS = 3
 
 
 class Timed(Struct, frozen=True):
@@ -86,7 +86,7 @@ def timed(answers: Answers, payloads: Iterator[bytes], subject: str, *, seconds:
     first_ms = (time.perf_counter() - began) * 1000
     took_ms: list[float] = []
     until = time.perf_counter() + seconds
-    while len(took_ms) < _LEAST or (len(took_ms) < _MOST and time.perf_counter() < until):
+    while len(took_ms) < _MIN_RUNS or (len(took_ms) < _MAX_RUNS and time.perf_counter() < until):
         payload = next(payloads)
         began = time.perf_counter()
         answers.answer(subject, payload)

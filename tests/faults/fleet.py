@@ -395,6 +395,7 @@ async def run(fleet: Fleet, directory: Path, *, every_s: float) -> list[Sample]:
         await vedette.line("ready")
         client = await stack.enter_async_context(Client(state_dir=str(directory / "state"), timeout_s=10))
         broker = await nats.connect(vedette.connection.operator_url)
+        stack.push_async_callback(broker.close)
         await broker.subscribe("progress.*", cb=running.jobs.hear)
         running.began = time.monotonic()
         following = asyncio.create_task(running.follow())
@@ -410,7 +411,6 @@ async def run(fleet: Fleet, directory: Path, *, every_s: float) -> list[Sample]:
         following.cancel()  # calls that waited for a job that never came
         with suppress(asyncio.CancelledError):
             await following
-        await broker.close()
         await _account(vedette, directory, fleet, running.jobs.ended)
         for at, model, ended in running.users_calls:
             print(f"user {at / 60:5.1f} {model} {ended}")

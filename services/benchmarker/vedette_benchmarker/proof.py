@@ -284,7 +284,10 @@ def _attempts(call: Call, answered: Answered) -> Iterator[Attempt]:
 
 
 def _judged(call: Call, answered: Answered) -> bool | None:
-    """Return what the answer to *call* shows: no lack where the service refused it, or the limit left no word of it."""
+    """Return what the answer to *call* shows.
+
+    None where the service refused it, or the limit left no text: that shows nothing.
+    """
     proved = call.judge(answered)
     return None if proved is False and (answered.is_refused or answered.is_all_thoughts) else proved
 

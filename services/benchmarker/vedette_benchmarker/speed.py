@@ -139,7 +139,7 @@ class Speed:
     ) -> ModelBenchmarked | None:
         subject = subjects.of_model("benchmarked", info.model)
         worst = next((s for s in samples if s.outcome is not Outcome.OK), samples[0])
-        best = next((s for s in samples if s.outcome is Outcome.OK), worst)
+        first_good = next((s for s in samples if s.outcome is Outcome.OK), worst)
         now = self._clock.now()
         sweep = Sweep(measured_at=now, loads=tuple(loads), digest=info.digest) if loads else None
 
@@ -151,7 +151,7 @@ class Speed:
                 at=now,
                 model=info.model,
                 job_id=job.id,
-                outcome=best.outcome,
+                outcome=first_good.outcome,
                 detail=worst.detail,
                 samples=tuple(samples),
                 resident_before=before.resident if before else None,
@@ -167,7 +167,7 @@ class Speed:
             )
 
         event = await self._bus.publisher.advance("MODELS", subject, step)
-        self._bus.log.info("benchmark.done", model=str(info.model), outcome=best.outcome)
+        self._bus.log.info("benchmark.done", model=str(info.model), outcome=first_good.outcome)
         return event
 
 

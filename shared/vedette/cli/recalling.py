@@ -30,7 +30,7 @@ from vedette.types import ModelRef, Outcome, ProbeCause
 _LINES = 24  # an hour each, in the usual window
 _COLUMNS = 60
 _NARROWEST = 10
-_MOST = 100  # candidates that are named
+_MAX_CANDIDATES = 100  # candidates that are named
 _PAGE = 50  # models asked for at once: a month of them takes the database half a second
 
 Histories = tuple[AvailabilityHistory, PerformanceHistory]
@@ -134,7 +134,7 @@ async def _histories(
 
 async def _candidates(client: Client, use_case: str) -> list[ModelRef]:
     """Return the models that would be recommended for *use_case* now, the best first."""
-    return [one.model for one in (await client.top(use_case, limit=_MOST)).recommendations]
+    return [one.model for one in (await client.top(use_case, limit=_MAX_CANDIDATES)).recommendations]
 
 
 async def _each(

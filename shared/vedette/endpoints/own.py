@@ -62,9 +62,9 @@ async def shown(
 async def ask(bus: Bus, endpoint: str) -> OwnReply:
     """Return how many requests Vedette has at *endpoint*, in whatever process."""
     try:
-        answer = await bus.connection.request(
+        reply = await bus.connection.request(
             OWN_REQUESTS, encode(OwnRequest(endpoint=endpoint)), timeout=_TIMEOUT_S
         )
-        return _reply.decode(answer.data)
+        return _reply.decode(reply.data)
     except (nats.errors.Error, TimeoutError, msgspec.DecodeError):
         return _NONE

@@ -45,8 +45,8 @@ AXES: Final[dict[str, str]] = {
     "multilingual_embedding": "embedding",
 }
 GENERAL: Final = "general"  # the axis of all other benchmarks
-# Being faithful to a text has little to do with ability, and a long context not much: their benchmarks tell of their
-# own axis alone, and of so much ability for each standard deviation.
+# Being faithful to a text has little to do with ability, and a long context not much: their benchmarks count
+# for their own axis alone, and for this much ability per standard deviation.
 APART: Final[dict[str, float]] = {"faithful": 0.3, "long": 0.3}
 # Which axes count for a use case of Vedette, and with which weight.
 AXES_OF: Final[dict[str, dict[str, float]]] = {

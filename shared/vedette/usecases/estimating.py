@@ -37,7 +37,7 @@ TEST_SPREAD: Final = 0.9
 MAX_RAISED: Final = 1.0  # logits; what goes beyond is not put down to the expectations but to the suites
 
 _SURE: Final = 1.96  # standard deviations: 95 % of a normal distribution
-_LEAST: Final = 0.01  # an expectation is never nearer to none or all right answers
+_MIN_SHARE: Final = 0.01  # an expectation is never nearer to none or all right answers
 _MIN_SPREAD: Final = 0.15  # in logits
 _MAX_SPREAD: Final = 2.0
 _FARTHEST: Final = 12.0  # logits
@@ -251,7 +251,7 @@ def interval(
 
 def log_odds(quality: Floats) -> Floats:
     """Return the logits of *quality*, which is kept away from 0 and 1."""
-    sure = np.clip(quality, _LEAST, 1.0 - _LEAST)
+    sure = np.clip(quality, _MIN_SHARE, 1.0 - _MIN_SHARE)
     found: Floats = np.log(sure / (1.0 - sure))
     return found
 
@@ -293,7 +293,7 @@ def _present(mix: Floats) -> list[tuple[Floats, float]]:
 
 
 def _expectation(expected: Floats, spread: Floats) -> tuple[Floats, Floats]:
-    share = np.clip(expected, _LEAST, 1.0 - _LEAST)
+    share = np.clip(expected, _MIN_SHARE, 1.0 - _MIN_SHARE)
     deviation = np.clip(spread / (share * (1.0 - share)), _MIN_SPREAD, _MAX_SPREAD)
     return np.log(share / (1.0 - share)), deviation
 

@@ -24,7 +24,7 @@ MAX_SHARE: Final = 0.25  # of the checked answers that judged answers count as, 
 SLOPE: Final = 0.5  # logits of quality by logit of being preferred: prose is only a part of a use case
 STRENGTH_SPREAD: Final = 2.0  # standard deviation of strengths before any answer of a judge, in logits
 SURE: Final = 1.96  # standard deviations
-_LEAST: Final = 0.01
+_MIN_SHARE: Final = 0.01
 _MIN_ERROR: Final = 1e-3
 
 
@@ -63,7 +63,7 @@ def judged(
             # Before any answer, strengths around their mean are surer than each alone.
             before = 1.0 / (STRENGTH_SPREAD**2 * (1.0 - 1.0 / len(places)))
             surer = np.maximum(0.0, np.maximum(error, _MIN_ERROR) ** -2 - before)
-            answers = surer / (SLOPE**2 * np.maximum(share * (1.0 - share), _LEAST))
+            answers = surer / (SLOPE**2 * np.maximum(share * (1.0 - share), _MIN_SHARE))
             rate[among], more[among] = share, np.minimum(answers, MAX_SHARE * effective[among])
     return Worth(rate, more)
 

@@ -21,7 +21,7 @@ Fleet = Sequence[Truth]
 Change = Callable[[Fleet, Random], Fleet]
 _MISTAKEN: Final = 0.2  # of the models
 _FAR: Final = 1.0  # logits, standard deviation
-_LEAST: Final = 0.005
+_MIN_SHARE: Final = 0.005
 CHOOSERS: Final = ("Vedette", "largest", "random")
 CONDITIONS: Final = tuple(
     condition
@@ -148,7 +148,7 @@ def _moved(one: Truth, by: Callable[[str, float], float]) -> Truth:
 
 
 def _logit(share: float) -> float:
-    kept = min(1.0 - _LEAST, max(_LEAST, share))
+    kept = min(1.0 - _MIN_SHARE, max(_MIN_SHARE, share))
     return math.log(kept / (1.0 - kept))
 
 

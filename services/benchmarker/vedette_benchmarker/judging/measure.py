@@ -41,7 +41,7 @@ _FAILURES_IN_A_ROW: Final = 3
 _REMEMBERED: Final = 4096  # answers of sessions that were broken off
 
 _Change = Callable[[Judged], Judged]
-_Said = OrderedDict[
+_Answers = OrderedDict[
     tuple[str, str], str | None
 ]  # by the weights that said it and what for, and a digest of what they were asked
 
@@ -67,7 +67,7 @@ class Judging:
         self._clock = clock
         self._use_cases = use_cases
         self._limit = limit
-        self._summary: _Said = OrderedDict()  # what gave way goes on where it stopped
+        self._answers: _Answers = OrderedDict()  # what gave way goes on where it stopped
 
     def reload(self, use_cases: Mapping[str, UseCase]) -> None:
         """Judge for *use_cases* from now on."""
@@ -153,7 +153,7 @@ class Judging:
                 ),
                 work.turn,
                 who=f"{info.model} {info.digest} {job.suites} {job.pool}",
-                said=self._summary,
+                answers=self._answers,
             )
             gave_way, problem, detail = None, "", ""
             try:
@@ -163,7 +163,7 @@ class Judging:
                 gave_way = error
             except ProviderError as error:
                 problem = error.detail or str(error.outcome)
-            except _TooDear as error:
+            except _TooCostly as error:
                 problem = str(error)
             else:
                 author.forget()
@@ -174,7 +174,7 @@ class Judging:
     # Writing -------------------------------------------------------------------------------------------------
 
     async def _write(self, author: "_Author", info: ModelInfo, job: Job) -> str:
-        """Have the texts written that *job* asks for, and publish them. Raises ProviderError and _TooDear."""
+        """Have the texts written that *job* asks for, and publish them. Raises ProviderError and _TooCostly."""
         started = self._clock.monotonic()
         steps = _Steps(self._bus, job, self._settings.judge.tasks * len(job.suites))
         texts = {name: await self._texts(author, SERIES[name], steps) for name in job.suites}
@@ -205,7 +205,7 @@ class Judging:
     # Comparing -----------------------------------------------------------------------------------------------
 
     async def _compare(self, judge: "_Author", info: ModelInfo, job: Job) -> str:
-        """Have the texts of the pool compared, and publish what is found. Raises ProviderError and _TooDear."""
+        """Have the texts of the pool compared, and publish what is found. Raises ProviderError and _TooCostly."""
         started = self._clock.monotonic()
         name, tasks = job.suites[0], self._settings.judge.tasks
         series, contenders = SERIES[name], self._contenders() | await self._now(job.pool)
@@ -314,18 +314,18 @@ class Judging:
         await self._bus.publisher.advance("MODELS", subject, step)
 
 
-class _TooDear(Exception):
+class _TooCostly(Exception):
     """One more call could cost more than the job may."""
 
 
 class _Author:
     """A model that says something, one call after the other."""
 
-    def __init__(self, asker: Asker, turn: Turn, *, who: str, said: _Said) -> None:
+    def __init__(self, asker: Asker, turn: Turn, *, who: str, answers: _Answers) -> None:
         self._asker = asker
         self._turn = turn
         self._who = who
-        self._summary = said
+        self._answers = answers
         self._failures = 0
 
     @property
@@ -336,11 +336,11 @@ class _Author:
     async def say(self, prompt: str, max_tokens: int) -> str | None:
         """Return what the model says; None where it refuses, says nothing, or fails. What it said before is remembered.
 
-        Raises ProviderError when the endpoint fails, or the third time in a row; _TooDear at the limit in USD.
+        Raises ProviderError when the endpoint fails, or the third time in a row; _TooCostly at the limit in USD.
         """
         key = (self._who, hashlib.sha256(prompt.encode()).hexdigest())
-        if key in self._summary:
-            return self._summary[key]
+        if key in self._answers:
+            return self._answers[key]
         await self._turn()
         try:
             answered = await self._asker.answer(Item(prompt=prompt, check=_unchecked, max_tokens=max_tokens))
@@ -350,17 +350,19 @@ class _Author:
                 raise
             return None
         if answered is None:
-            raise _TooDear(f"stopped: one more call could have cost more than {self.spent.over_usd:.2f} USD")
+            raise _TooCostly(
+                f"stopped: one more call could have cost more than {self.spent.over_usd:.2f} USD"
+            )
         self._failures = 0
-        self._summary[key] = None if answered.is_refused else answered.text.strip() or None
-        while len(self._summary) > _REMEMBERED:
-            self._summary.popitem(last=False)
-        return self._summary[key]
+        self._answers[key] = None if answered.is_refused else answered.text.strip() or None
+        while len(self._answers) > _REMEMBERED:
+            self._answers.popitem(last=False)
+        return self._answers[key]
 
     def forget(self) -> None:
         """Forget what it said: the job is done."""
-        for key in [key for key in self._summary if key[0] == self._who]:
-            del self._summary[key]
+        for key in [key for key in self._answers if key[0] == self._who]:
+            del self._answers[key]
 
 
 def _unchecked(_: object) -> Verdict:

@@ -33,7 +33,7 @@ _THINGS = (
     _Scale(more="cheaper", less="more expensive", most="cheapest", least="most expensive"),
 )
 
-Puzzle = tuple[str, str, Sequence[str]]  # what is told and asked, what is right, all options
+Puzzle = tuple[str, str, Sequence[str]]  # what is stated and asked, what is right, all options
 
 
 def _statement(rng: Random, ordered: Sequence[str], scale: _Scale) -> str:

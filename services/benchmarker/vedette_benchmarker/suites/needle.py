@@ -9,7 +9,7 @@ from vedette_benchmarker.suites.checks import choice, every, number
 from vedette_benchmarker.suites.rounds import Maker, of, rounds
 from vedette_benchmarker.suites.words import NAMES, NOUNS, TOWNS
 
-LENGTHS = (200, 500, 200, 1000, 500, 200, 2000, 200)  # tokens; a round asks each length, the dear ones once
+LENGTHS = (200, 500, 200, 1000, 500, 200, 2000, 200)  # tokens; a round asks each length, the costly ones once
 DEPTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _DECOYS = {200: 1, 500: 2, 1000: 3, 2000: 4}
 _ASIDE = 60  # tokens that the question and the opening take
