@@ -201,8 +201,11 @@ def test_names_say_what_they_hold() -> None:
         if isinstance(node, ast.Name | ast.arg | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
     }
     wire = {"heard_at"}
+    kept = {("names.py", "told")}  # a keyword of `identify`, which others call
     assert [
-        (file, name) for file, name in found if name not in wire and OLD_NAMES & {*name.lower().split("_")}
+        (file, name)
+        for file, name in found - kept
+        if name not in wire and OLD_NAMES & {*name.lower().split("_")}
     ] == []
 
 

@@ -76,7 +76,7 @@ def superlinear(
 SECRETS = Secrets(["s3cr3t-key-of-an-endpoint"])
 READERS: dict[str, Callable[[str], object]] = {
     "a name": lambda text: identify(
-        text[:512], origin=text[:2048], kind="chat", parameters=None, quantized_as=text[:2048]
+        text[:512], origin=text[:2048], kind="chat", parameters=None, told=text[:2048]
     ),
     "what a name means": lambda text: of_name(text[:512]),
     "a licence": identifier,

@@ -98,7 +98,7 @@ def known_of(
     parameters: int | None = None,
     told: str | None = None,
 ) -> Identity:
-    return identify(name, origin=origin, kind=kind, parameters=parameters, quantized_as=told)
+    return identify(name, origin=origin, kind=kind, parameters=parameters, told=told)
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def _facts(entry: Listing, described: Described) -> tuple[Identity, dict[str, An
         origin=described.origin,
         kind=described.kind,
         parameters=reported.get("parameters"),
-        quantized_as=reported.get("quantization"),
+        told=reported.get("quantization"),
     )
     facts = {**identity.facts, **reported}
     sources = {**identity.sources, **dict.fromkeys(entry.facts, "listing"), **described.sources}

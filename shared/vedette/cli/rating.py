@@ -158,7 +158,7 @@ def _said(name: str) -> object:
 def _is_identical(name: str, info: ModelInfo) -> bool:
     """Return whether *name* is one of the weights of *info*, by the identity that its own name has."""
     return info.canonical is not None and any(
-        names.identify(one, origin=None, kind=info.kind, parameters=None, quantized_as=quantized_as).canonical
+        names.identify(one, origin=None, kind=info.kind, parameters=None, told=quantized_as).canonical
         == info.canonical
         for one in _names(name, info)
         for quantized_as in [None if names.parse(one).quantization else info.quantization]

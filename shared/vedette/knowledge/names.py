@@ -168,9 +168,9 @@ def quantization(stated: str | None) -> str | None:
 
 
 def identify(
-    name: str, *, origin: str | None, kind: Kind, parameters: int | None, quantized_as: str | None
+    name: str, *, origin: str | None, kind: Kind, parameters: int | None, told: str | None
 ) -> Identity:
-    """Return what the name adds to what the server reported: *kind*, *parameters*, *quantized_as*.
+    """Return what the name adds to what the server reported: *kind*, *parameters*, *told*.
 
     *origin* is the file or repository that the server says it serves; it names better than an alias.
     """
@@ -181,7 +181,7 @@ def identify(
     cutoff = _cutoff(parsed, size)
     facts, sources = _facts(parsed, size, written, cutoff)
     return Identity(
-        canonical=_canonical(parsed, size, _settled(quantization(quantized_as), written, quantized_as), kind),
+        canonical=_canonical(parsed, size, _settled(quantization(told), written, told), kind),
         facts=facts,
         sources=sources,
     )
