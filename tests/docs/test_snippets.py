@@ -132,7 +132,7 @@ async def run(snippet: Snippet, url: str, gateway_url: str) -> str:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(180):
+    async with asyncio.timeout(420):  # an answer without a limit may fill the context, on a busy machine
         if snippet.until is None:
             out, err = await process.communicate()
             assert process.returncode == 0, f"{snippet.place}: {err.decode()}"
