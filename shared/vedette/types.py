@@ -703,6 +703,16 @@ class Baseline(Value, frozen=True, kw_only=True):
     scores: dict[str, Score] = {}
 
 
+class Thoughts(Value, frozen=True, kw_only=True):
+    """How much a model thought before its answers: tokens before all of them together."""
+
+    answers: int
+    tokens: int
+
+    def __add__(self, other: "Thoughts") -> "Thoughts":
+        return Thoughts(answers=self.answers + other.answers, tokens=self.tokens + other.tokens)
+
+
 class Quality(Value, frozen=True, kw_only=True, omit_defaults=True):
     """How well a model answers: by kind of suite, for the current weights and server version.
 
@@ -717,6 +727,9 @@ class Quality(Value, frozen=True, kw_only=True, omit_defaults=True):
         tuple[Miss, ...], Meta(description="up to ten wrong answers of the last evaluation")
     ] = ()
     baseline: Baseline | None = None
+    thoughts: Annotated[Thoughts | None, Meta(description="before the answers; None if none was counted")] = (
+        None
+    )
 
 
 class Drop(Value, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from random import Random
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,7 +13,7 @@ from vedette.errors import NoSandbox, NotGraded, ProviderError
 from vedette.providers import Generation
 from vedette.settings import Evaluating
 from vedette.testing import Answer, FakeClock, FakeEndpoint, Piece
-from vedette.types import Capability, Claim, Evidence, ModelInfo, ModelRef, Outcome, Price, Score
+from vedette.types import Capability, Claim, Evidence, ModelInfo, ModelRef, Outcome, Price, Score, Thoughts
 from vedette_benchmarker.asking import THINKING_TOKENS, Asker, Run
 from vedette_benchmarker.grader import Given
 from vedette_benchmarker.grading import Graded, claims, ungraded
@@ -107,22 +108,18 @@ async def test_a_server_that_fails_is_left_alone(outcome: Outcome, calls: int) -
     assert asker.spent.failure is not None
 
 
+THINKS = msgspec.structs.replace(
+    INFO, capabilities={Capability.THINKING: Claim(value=True, evidence=Evidence.DECLARED, source="test")}
+)
+
+
 async def test_thinking_models_get_room() -> None:
-    claim = Claim(value=True, evidence=Evidence.DECLARED, source="test")
-    info = ModelInfo(
-        model=INFO.model,
-        provider="fake",
-        url="",
-        api="",
-        kind="chat",
-        capabilities={Capability.THINKING: claim},
-    )
     endpoint, asked = FakeEndpoint(FakeClock(), answer=solving), Evaluating(items=1, least=1)
 
     async def on_trial(so_far: Graded) -> None:
         """Say nothing."""
 
-    await Asker(endpoint, info, asked, Here(SUITE)).grade(SUITE, "1", on_trial)
+    await Asker(endpoint, THINKS, asked, Here(SUITE)).grade(SUITE, "1", on_trial)
     (request,) = [argument for _, argument in endpoint.calls if isinstance(argument, Generation)]
     assert request.max_tokens == 8 + THINKING_TOKENS
 
@@ -192,6 +189,46 @@ async def test_a_model_that_turns_out_to_think_gets_room() -> None:
 
     found, _ = await asking(FakeEndpoint(FakeClock(), answer=answer), pauses=[])
     assert found.successes == found.trials >= 8
+
+
+async def thoughts_of(info: ModelInfo, text: str, **finished: Any) -> Thoughts | None:
+    """Return what is counted of the thoughts of a model that answers three questions so."""
+    answer = Answer(pieces=(Piece(after_s=0.1, text=text),), finished=finished)
+    asker = Asker(
+        FakeEndpoint(FakeClock(), answer=lambda _: answer), info, Evaluating(items=3, least=3), Here(SUITE)
+    )
+
+    async def on_trial(so_far: Graded) -> None:
+        """Say nothing."""
+
+    await asker.grade(SUITE, "1", on_trial)
+    return asker.spent.thoughts
+
+
+@pytest.mark.parametrize(
+    ("text", "finished", "tokens"),
+    [
+        ("7", {"output_tokens": 20, "reasoning_tokens": 19}, 19),  # as the server counts them
+        (
+            "<think>" + "so " * 20 + "</think>" + "7" * 20,
+            {"output_tokens": 40},
+            30,
+        ),  # by their share of the text
+        (
+            "<think>" + "so " * 20 + "</think>" + "7" * 20,
+            {},
+            15,
+        ),  # without any count: four characters a token
+        ("7", {"output_tokens": 1}, 0),
+    ],
+)
+async def test_thoughts_before_answers_are_counted(text: str, finished: dict[str, int], tokens: int) -> None:
+    assert await thoughts_of(INFO, text, **finished) == Thoughts(answers=3, tokens=3 * tokens)
+
+
+async def test_of_a_model_that_thinks_unseen_no_thoughts_are_counted() -> None:
+    """What a service neither shows nor counts is not known to be nothing."""
+    assert await thoughts_of(THINKS, "7", output_tokens=1) is None
 
 
 class Late:

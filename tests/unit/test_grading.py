@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vedette.settings import Evaluating
-from vedette.types import Capability, Miss, Quality, Score
+from vedette.types import Capability, Miss, Quality, Score, Thoughts
 from vedette_benchmarker.grading import (
     MISSES_KEPT,
     UNRUN_WEIGHT,
@@ -148,9 +148,14 @@ def test_items_prove_by_the_way() -> None:
 
 
 def quality(
-    previous: Quality | None, scores: dict[str, Score], *, digest: str = "a", version: str = "1"
+    previous: Quality | None,
+    scores: dict[str, Score],
+    *,
+    digest: str = "a",
+    version: str = "1",
+    thoughts: Thoughts | None = None,
 ) -> Quality:
-    return fold(previous, scores, (), at=NOW, digest=digest, server_version=version)
+    return fold(previous, scores, (), at=NOW, digest=digest, server_version=version, thoughts=thoughts)
 
 
 def test_scores_add_up_until_something_changes() -> None:
@@ -172,6 +177,15 @@ def test_levels_do_not_outlive_the_version_of_their_suite() -> None:
     assert second.scores["tools:hard"] == score(8, 16, "tools:hard@1")
     third = quality(second, {"tools": score(1, 3, "tools@2")})
     assert set(third.scores) == {"tools", "json"}
+
+
+def test_thoughts_add_up_as_scores_do() -> None:
+    """An evaluation that counted none keeps those before; new weights begin again."""
+    few, more = Thoughts(answers=2, tokens=800), Thoughts(answers=8, tokens=1200)
+    first = quality(None, {}, thoughts=few)
+    assert quality(first, {}, thoughts=more).thoughts == Thoughts(answers=10, tokens=2000)
+    assert quality(first, {}).thoughts == few
+    assert quality(first, {}, thoughts=more, digest="b").thoughts == more
 
 
 def test_parts_of_a_suite_are_one_score() -> None:

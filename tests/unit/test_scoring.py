@@ -27,8 +27,10 @@ from vedette.types import (
     Score,
     Status,
     Tally,
+    Thoughts,
 )
-from vedette.usecases import BUILT_IN, SIGNALS, THOUGHT_TOKENS, bounds_with
+from vedette.usecases import BUILT_IN, SIGNALS, bounds_with
+from vedette.usecases.thinking import THOUGHT_TOKENS
 from vedette_recommender import expecting
 from vedette_recommender.candidate import Facts
 from vedette_recommender.columns import Columns
@@ -66,6 +68,7 @@ def model(
     n: int = 6,
     age_s: float = 0,
     reports: Reported | None = None,
+    thoughts: Thoughts | None = None,
     **facts: Any,
 ) -> Facts:
     measured_at = EPOCH - timedelta(seconds=age_s)
@@ -80,7 +83,7 @@ def model(
     quality = None
     if right is not None:
         scores = {"arithmetic": Score(successes=right, trials=trials, suite="arithmetic@1")}
-        quality = Quality(measured_at=measured_at, scores=scores)
+        quality = Quality(measured_at=measured_at, scores=scores, thoughts=thoughts)
     tallies = (Tally(start=EPOCH, counts=probes or {}),)
     health = Health(status=status, since=EPOCH, checked_at=EPOCH, daily=tallies, hourly=tallies)
     described = {"locality": "local", "capabilities": {"chat": YES}} | facts
@@ -772,6 +775,23 @@ def test_thoughts_take_time_before_an_answer() -> None:
     )
     assert "answer_s" not in plain.multipliers
     assert thinks.multipliers["answer_s"] == pytest.approx(15.0 / (0.1 + (100 + THOUGHT_TOKENS) / 10))
+
+
+def test_thoughts_are_waited_for_as_long_as_they_were_when_counted() -> None:
+    """A model that thinks for as long as it answers needs twice the speed for the same worth; `explain` says so."""
+    answer = BUILT_IN["chat"].tokens[1]
+    (plain,) = ranked(model("m", tps=20, ttft_ms=100, right=30))
+    thoughts = Thoughts(answers=1_000_000, tokens=1_000_000 * answer)
+    (thinks,) = ranked(model("m", tps=40, ttft_ms=100, right=30, thoughts=thoughts))
+    assert plain.parts["speed"].utility == pytest.approx(thinks.parts["speed"].utility, abs=0.001)
+    assert thinks.parts["speed"].raw == 40
+    assert thinks.parts["speed"].note == f"it thinks for {answer} tokens before an answer"
+
+
+def test_thoughts_that_are_expected_are_called_so() -> None:
+    able = {"chat": YES, "thinking": YES}
+    (thinks,) = ranked(model("m", tps=10, capabilities=able))
+    assert thinks.parts["speed"].note == "it is expected to think for 420 tokens before an answer"
 
 
 def test_far_below_the_best_quality_is_beyond_a_bound() -> None:

@@ -1,5 +1,6 @@
 """A complete output, put together from its stream. Pure."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -19,6 +20,8 @@ REFUSED_REASONS: Final = frozenset(
     }
 )  # fmt: skip
 
+_CHARACTERS_A_TOKEN: Final = 4
+
 
 class Answered(Struct, frozen=True, kw_only=True):
     """A complete output: its text, the thoughts before it, the tools that it called, and how it ended."""
@@ -31,6 +34,15 @@ class Answered(Struct, frozen=True, kw_only=True):
     def output_tokens(self) -> int | None:
         """How many tokens it took, where the server says so."""
         return self.finished.output_tokens
+
+    @property
+    def thought_tokens(self) -> int:
+        """How many of its tokens were thoughts: as the server counts them, else by their share of what it wrote."""
+        if self.finished.reasoning_tokens or not self.thinking:
+            return self.finished.reasoning_tokens or 0
+        characters = len(self.thinking) + len(self.text)
+        output = characters / _CHARACTERS_A_TOKEN if self.output_tokens is None else self.output_tokens
+        return math.ceil(output * len(self.thinking) / characters)
 
     @property
     def is_refused(self) -> bool:

@@ -14,7 +14,7 @@ from vedette.errors import NoSandbox, NotGraded, ProviderError
 from vedette.providers import ENDPOINT_WIDE, Delta, Endpoint, Finished, Generation
 from vedette.providers.redaction import NO_SECRETS, Secrets
 from vedette.settings import EndpointSettings, Evaluating
-from vedette.types import ModelInfo, Outcome, Use
+from vedette.types import ModelInfo, Outcome, Thoughts, Use
 from vedette_benchmarker import sandbox
 from vedette_benchmarker.answered import Answered, whole
 from vedette_benchmarker.grader import Answer, Given, Grading, asked
@@ -43,6 +43,7 @@ class Spent(Struct):
     requests: int = 0
     prompt_tokens: int = 0
     output_tokens: int = 0
+    thoughts: Thoughts | None = None  # before its answers
     failure: ProviderError | None = None  # why no more is asked
     over_usd: float | None = None  # the limit that the next question could have exceeded
 
@@ -193,12 +194,18 @@ class Asker:
     async def _generate(self, item: Item) -> Answered:
         """Return the answer; one of thoughts alone, cut off, is asked for again with room for them."""
         answered = await self._generate_once(item)
-        thought = answered.thinking or answered.finished.reasoning_tokens
-        if thought and not self._room:
+        if answered.thought_tokens and not self._room:
             self._room = THINKING_TOKENS
             if answered.finished.reason == "length" and not self._is_too_costly(item):
                 answered = await self._generate_once(item)
+        self._count_thoughts(answered.thought_tokens)
         return answered
+
+    def _count_thoughts(self, tokens: int) -> None:
+        """Count the thoughts before an answer; a model that is known to think may think where the server is silent."""
+        if tokens or self.spent.thoughts or not self._info.thinks:
+            found = Thoughts(answers=1, tokens=tokens)
+            self.spent.thoughts = self.spent.thoughts + found if self.spent.thoughts else found
 
     async def _generate_once(self, item: Item) -> Answered:
         request = Generation(

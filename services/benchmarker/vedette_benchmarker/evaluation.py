@@ -312,7 +312,13 @@ class Evaluation:
                 use=use,
                 took_s=round(took_s, 3),
                 quality=fold(
-                    previous, scores, most_useful(graded), at=now, digest=info.digest, server_version=version
+                    previous,
+                    scores,
+                    most_useful(graded),
+                    at=now,
+                    digest=info.digest,
+                    server_version=version,
+                    thoughts=spent.thoughts,
                 ),
             )
 

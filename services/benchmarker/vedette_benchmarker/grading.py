@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from vedette.settings import Evaluating
-from vedette.types import Baseline, Claim, Drop, Evidence, Miss, Quality, Score, Ungraded
+from vedette.types import Baseline, Claim, Drop, Evidence, Miss, Quality, Score, Thoughts, Ungraded
 from vedette.usecases.levels import split
 from vedette_benchmarker.racing import SHARE
 from vedette_benchmarker.suites import Suite
@@ -152,10 +152,11 @@ def fold(
     at: datetime,
     digest: str | None,
     server_version: str | None,
+    thoughts: Thoughts | None = None,
 ) -> Quality:
-    """Return the quality after an evaluation that gave *scores*.
+    """Return the quality after an evaluation that gave *scores*, with *thoughts* before its answers.
 
-    Scores add up while weights, server version and suite version stay. When weights or server change, they start
+    Both add up while weights, server version and suite version stay. When weights or server change, they start
     again, and those before become the baseline.
     """
     same = previous is not None and continues(previous, digest, server_version)
@@ -169,7 +170,12 @@ def fold(
         ),
         misses=misses,
         baseline=_baseline(previous, same=same),
+        thoughts=_together(previous.thoughts if previous is not None and same else None, thoughts),
     )
+
+
+def _together(before: Thoughts | None, now: Thoughts | None) -> Thoughts | None:
+    return before + now if before and now else now or before
 
 
 def _of_one_version(scores: Mapping[str, Score]) -> dict[str, Score]:

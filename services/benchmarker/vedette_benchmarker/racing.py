@@ -28,8 +28,9 @@ from numpy.typing import NDArray
 from vedette.knowledge import Expectation, known
 from vedette.messages.catalogue import ModelState
 from vedette.types import CALLABLE, Capability, Figure, ModelInfo, ModelRef, Rating, Score
-from vedette.usecases import THOUGHT_TOKENS, UseCase, estimating, levels
+from vedette.usecases import UseCase, estimating, levels
 from vedette.usecases.estimating import Floats, Scale
+from vedette.usecases.thinking import half_output_tps, thought_tokens
 from vedette.usecases.utility import HALF_PRICE_USD_PER_MTOK, blended, falling, rising
 
 PART: Final = 4  # questions of a suite that are asked at one level before it is chosen again
@@ -59,6 +60,7 @@ class Entrant(Struct, frozen=True, kw_only=True):
     askable: frozenset[str]
     output_tps: float | None = None
     ttft_ms: float | None = None
+    thought_tokens: float = 0.0  # to expect before an answer
     serves: bool = True
     rests: bool = False  # it is asked nothing now
 
@@ -97,6 +99,7 @@ def entrant(
         askable=frozenset(askable),
         output_tps=_median(performance.output_tps) if performance else None,
         ttft_ms=_median(performance.ttft_ms) if performance else None,
+        thought_tokens=thought_tokens(info.thinks, state.quality.thoughts if state.quality else None),
         serves=health is None or health.status in CALLABLE,
         rests=rests,
     )
@@ -312,7 +315,8 @@ def _beside(one: Entrant, use_case: UseCase) -> float:
         if price
         else None
     )
-    speed = _USUAL if one.output_tps is None else rising(one.output_tps, use_case.half_output_tps)
+    half = half_output_tps(use_case, one.thought_tokens)
+    speed = _USUAL if one.output_tps is None else rising(one.output_tps, half)
     ttft = _USUAL if one.ttft_ms is None else falling(one.ttft_ms, use_case.half_ttft_ms)
     cheap = _USUAL if usd is None else falling(usd, HALF_PRICE_USD_PER_MTOK)
     utility: float = weights["speed"] * speed + weights["ttft"] * ttft + weights["price"] * cheap
@@ -321,8 +325,8 @@ def _beside(one: Entrant, use_case: UseCase) -> float:
 
 def _within(one: Entrant, use_case: UseCase) -> float:
     """Return the multiplier of a score by the bounds on seconds, US dollars and context of a typical call: 1 within."""
-    within, bounds, (into, out_of) = 1.0, use_case.bounds, use_case.tokens
-    out_of += THOUGHT_TOKENS if one.info.thinks else 0
+    within, bounds, (into, answer) = 1.0, use_case.bounds, use_case.tokens
+    out_of = answer + one.thought_tokens
     if bounds.answer_s and one.output_tps:
         seconds = (one.ttft_ms or 0.0) / 1000 + out_of / one.output_tps
         within *= min(1.0, bounds.answer_s / max(seconds, 1e-9))

@@ -8,34 +8,28 @@ from typing import Final
 
 import numpy as np
 
-from vedette.usecases import THOUGHT_TOKENS, Bounds, UseCase
-from vedette_recommender.columns import Columns, Floats, Mask, Pace, Rows
+from vedette.usecases import Bounds, UseCase
+from vedette_recommender.columns import Columns, Floats, Pace, Rows
 
 BOUNDS: Final = Bounds.__struct_fields__
 
 
-def answer_s(pace: Pace, use_case: UseCase, thinks: Mask) -> Floats:
-    """Return the seconds of a typical answer at *pace*, as measured, else as expected: with the thoughts before it.
+def answer_s(pace: Pace, use_case: UseCase, thoughts: Floats) -> Floats:
+    """Return the seconds of a typical answer at *pace*, as measured, else as expected.
 
-    NaN for models that embed. *thinks* says which models think.
+    NaN for models that embed. *thoughts* are the tokens to expect before an answer.
     """
     if use_case.embeds:
         return np.full_like(pace.ttft_ms, np.nan)
     first_ms = _else(pace.ttft_ms, pace.usual_ttft_ms)
     tokens_per_s = _else(pace.output_tps, pace.usual_output_tps)
-    return first_ms / 1000.0 + _written(use_case, thinks) / np.maximum(tokens_per_s, 1e-6)
+    return first_ms / 1000.0 + (use_case.tokens[1] + thoughts) / np.maximum(tokens_per_s, 1e-6)
 
 
 def answer_usd(columns: Columns, rows: Rows, use_case: UseCase) -> Floats:
     """Return the US dollars of a typical answer, with the thoughts before it; NaN where no price is known."""
-    written = _written(use_case, columns.thinks(rows))
+    written = use_case.tokens[1] + columns.thought_tokens[rows]
     return (use_case.tokens[0] * columns.price_input[rows] + written * columns.price_output[rows]) / 1e6
-
-
-def _written(use_case: UseCase, thinks: Mask) -> Floats:
-    """Return how many tokens a model writes for a typical answer."""
-    written: Floats = use_case.tokens[1] + np.where(thinks, float(THOUGHT_TOKENS), 0.0)
-    return written
 
 
 def multipliers(

@@ -28,6 +28,7 @@ from vedette.types import (
     Tally,
 )
 from vedette.usecases import LIKE
+from vedette.usecases.thinking import thought_tokens
 from vedette_recommender.candidate import MAX_AHEAD, Facts, bytes_per_token, median
 from vedette_recommender.constants import RELIABILITY_WINDOW_H, USUAL_OUTPUT_TPS, USUAL_TTFT_MS
 from vedette_recommender.loading import BUSY_TOKENS, Load, shared, sharing
@@ -162,6 +163,7 @@ class Columns:
     shared_total: Floats  # how much requests slow each other down, by the model's own benchmarks
     shared_weight: Floats
     weights_bytes: Floats  # to be loaded
+    thought_tokens: Floats  # to expect before an answer
     expected_load_ms: Floats  # of a model that is not loaded, by its size
 
     def __init__(
@@ -182,6 +184,7 @@ class Columns:
         for name in Columns.__annotations__:
             setattr(self, name, np.full(room, np.nan))
         self.ttft_change[:], self.speed_change[:], self.change_spread[:], self.failing[:] = 0.0, 0.0, 0.0, 0.0
+        self.thought_tokens[:] = 0.0
         self._changed: set[int] = set()  # rows with a change that was detected
         self.crowding[:], self.ahead[:], self.shared_total[:], self.shared_weight[:] = 1.0, 0.0, 0.0, 0.0
         self.loads: dict[str, Load] = {}  # the last of each endpoint
@@ -272,6 +275,9 @@ class Columns:
         if before is None or before.performance != facts.performance:
             self._time(row, facts.performance)
             self._moved.add(int(self.endpoint[row]))
+        self.thought_tokens[row] = thought_tokens(
+            facts.info.thinks, facts.quality.thoughts if facts.quality else None
+        )
         if before is None or before.change != facts.change:
             self._change(row, facts)
         self._watch(row, facts)
@@ -392,11 +398,6 @@ class Columns:
         moved, self._moved = self._moved, set()
         rows = (sorted(self._members.get(code, ())) for code in sorted(moved))
         return [np.array(some, np.intp) for some in rows if some]
-
-    def thinks(self, rows: Rows) -> Mask:
-        """Return which models in *rows* think before they answer, as far as is known."""
-        thinks: Mask = self.claims[_PLACES[Capability.THINKING], rows] > 0
-        return thinks
 
     def has_reports(self, rows: Rows) -> Mask:
         """Return which models in *rows* have outcome reports."""

@@ -21,7 +21,6 @@ from vedette_recommender.candidate import Facts
 from vedette_recommender.columns import Columns
 from vedette_recommender.constants import (
     HALF_FAILURES,
-    HALF_TEXTS_PER_S,
     MIN_CONTEXT_TOKENS,
     RELIABILITY_WINDOW_H,
 )
@@ -158,7 +157,7 @@ class Account:
             age_s=None
             if n is None or kind == "reported"
             else np.maximum(0.0, self._field.at - measured_at).item(),
-            note=self._note(place, raw, points - own),
+            note="; ".join(filter(None, (self._note(place, raw, points - own), self._thoughts(place)))),
         )
 
     def unit(self, signal: Signal) -> str:
@@ -221,6 +220,15 @@ class Account:
         if place in (PRICE, CONTEXT) and math.isnan(raw):
             return f"not known: counts as {self._known[place].expected[0]:.2f}"
         return beside
+
+    def _thoughts(self, place: int) -> str:
+        """Return which thoughts before an answer the speed has to make up for, and whether they were counted."""
+        tokens = self._columns.thought_tokens[self.row].item()
+        if place != SPEED or tokens < 1.0:
+            return ""
+        quality = self.facts.quality
+        counted = "thinks" if quality and quality.thoughts else "is expected to think"
+        return f"it {counted} for {tokens:,.0f} tokens before an answer"
 
     def _now(self, place: int, raw: float) -> str:
         """Return what was measured at rest, what is expected now, and why; nothing where they are the same."""
@@ -381,8 +389,7 @@ class Account:
 
     @property
     def _half_speed(self) -> float:
-        use_case = self._field.use_case
-        return HALF_TEXTS_PER_S if use_case.embeds else use_case.half_output_tps
+        return float(scoring.half_speed(self._field.use_case, self._columns.thought_tokens[self.row]))
 
 
 def because_of(change: Change, at: float) -> str:

@@ -286,21 +286,25 @@ class UseCaseScores:
             self.utility[signal, rows], self.confidence[signal, rows] = known.utility, known.confidence
         reliability = self._standing.reliability[:, rows]
         self.utility[RELIABILITY, rows], self.confidence[RELIABILITY, rows] = reliability
-        self.answer_s[rows] = bounds.answer_s(self.pace.of(rows), self.use_case, self._columns.thinks(rows))
+        self.answer_s[rows] = bounds.answer_s(
+            self.pace.of(rows), self.use_case, self._columns.thought_tokens[rows]
+        )
         self._take_reports(rows)
         self._partial[rows], self._sure[rows] = self._weigh(self.default.shares, rows)
 
     def _work_out_pace(self, rows: Rows) -> None:
         """Work out what changes with the pace of *rows* alone: how sure it is stays the same, say."""
         pace, use_case = self.pace.of(rows), self.use_case
+        thoughts = self._columns.thought_tokens[rows]
         if not use_case.embeds:
+            half_speed = scoring.half_speed(use_case, thoughts)
             for signal, utility, own, usual, half in (
-                (SPEED, rising, pace.output_tps, pace.usual_output_tps, use_case.half_output_tps),
+                (SPEED, rising, pace.output_tps, pace.usual_output_tps, half_speed),
                 (TTFT, falling, pace.ttft_ms, pace.usual_ttft_ms, use_case.half_ttft_ms),
             ):
                 sure = self.confidence[signal, rows]
                 self.utility[signal, rows] = scoring.counted(sure, utility(own, half), utility(usual, half))
-        self.answer_s[rows] = bounds.answer_s(pace, use_case, self._columns.thinks(rows))
+        self.answer_s[rows] = bounds.answer_s(pace, use_case, thoughts)
         self._take_reports(rows)
         self._partial[rows] = self._added_up(self.default.shares, rows)
 

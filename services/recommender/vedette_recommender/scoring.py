@@ -18,6 +18,7 @@ import numpy as np
 from vedette.messages.queries import Risk
 from vedette.types import REPORTS_HALF_LIFE_S, Signal
 from vedette.usecases import SIGNALS, UseCase
+from vedette.usecases.thinking import half_output_tps
 from vedette.usecases.utility import HALF_PRICE_USD_PER_MTOK, Number, blended, falling, rising
 from vedette_recommender.candidate import MAX_AHEAD
 from vedette_recommender.columns import STATUSES, Columns, Floats, Pace, Rows
@@ -70,6 +71,11 @@ def succeeding(probability: Number) -> Number:
     return falling(1.0 - np.minimum(probability, 1.0), HALF_FAILURES)
 
 
+def half_speed(use_case: UseCase, thoughts: Number) -> Number:
+    """Return the speed that earns one half, with *thoughts* tokens before an answer; texts/s of a model that embeds."""
+    return HALF_TEXTS_PER_S if use_case.embeds else half_output_tps(use_case, thoughts)
+
+
 def context_utility(tokens: Number, wanted: int) -> Number:
     """Return the utility of a context of *tokens* where *wanted* are all that is needed: by doublings."""
     if wanted <= MIN_CONTEXT_TOKENS:
@@ -119,11 +125,12 @@ def speed(
     columns: Columns, pace: Pace, at: float, rows: Rows, use_case: UseCase, *, reports: bool = False
 ) -> Evidence:
     """Return output tokens per second to expect now, or texts per second of a model that embeds."""
+    half = half_speed(use_case, columns.thought_tokens[rows])
     if use_case.embeds:
-        own, half, reported = columns.texts_per_s[rows], HALF_TEXTS_PER_S, None
+        own, reported = columns.texts_per_s[rows], None
         expected = np.full_like(own, EMBEDDING_UTILITY)
     else:
-        own, half = pace.output_tps, use_case.half_output_tps
+        own = pace.output_tps
         reported = (
             (columns.reported_output_tps_n[rows], columns.reported_output_tps[rows]) if reports else None
         )

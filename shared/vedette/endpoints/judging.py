@@ -20,7 +20,8 @@ from vedette.messages.queries import ModelView
 from vedette.settings import Judge
 from vedette.text.figures import counted
 from vedette.types import CALLABLE, Judged, ModelInfo, ModelRef, Score
-from vedette.usecases import THOUGHT_TOKENS, UseCase
+from vedette.usecases import UseCase
+from vedette.usecases.thinking import THOUGHT_TOKENS
 
 if TYPE_CHECKING:
     from vedette.usecases.judging import Able

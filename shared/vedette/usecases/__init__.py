@@ -4,7 +4,6 @@ The weights are normalised on use, so only their ratios count.
 """
 
 from collections.abc import Mapping
-from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,10 +14,6 @@ from vedette.types import Bound, Capability, Signal
 # In the order in which contributions are added up. The context is last because what it is worth depends on what
 # a request wants: all that comes before can be added up beforehand, and the sum is the same to the last bit.
 SIGNALS: tuple[Signal, ...] = ("quality", "speed", "ttft", "reliability", "price", "context")
-
-
-# Of a model that thinks, before each answer: as the cost of evaluations is estimated (65,000 for 156 answers).
-THOUGHT_TOKENS: Final = 420
 
 
 class Bounds(Struct, frozen=True, kw_only=True, omit_defaults=True):

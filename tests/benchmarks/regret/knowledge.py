@@ -28,6 +28,7 @@ from vedette.types import (
     Score,
     Status,
     Tally,
+    Thoughts,
 )
 
 RUNS: Final = 18
@@ -42,6 +43,7 @@ _CAPABLE: Final = (
     "extraction",
 )
 _NOISE: Final = 0.06  # of one run's speed
+_TASKS_DIFFER: Final = 0.3  # how much longer or shorter the thoughts before an answer of a suite are
 _DRIFT_PER_WEEK: Final = 0.20  # by how much a server's speed wanders in a week without a benchmark
 
 
@@ -208,7 +210,14 @@ def _scores(truth: Truth, answers: Answers, trials: int, *, levels: bool) -> dic
 
 def evaluated(model: ModelRef, truth: Truth, at: datetime, scores: Mapping[str, Score]) -> ModelEvaluated:
     """Return the event of an evaluation after which a model has *scores*."""
-    quality = Quality(measured_at=at, digest=digest(truth), scores=dict(scores))
+    answers = sum(score.trials for score in scores.values())
+    longer = Random(f"thoughts {model}").lognormvariate(0, _TASKS_DIFFER)
+    quality = Quality(
+        measured_at=at,
+        digest=digest(truth),
+        scores=dict(scores),
+        thoughts=Thoughts(answers=answers, tokens=round(answers * truth.thought_tokens * longer)),
+    )
     return ModelEvaluated(
         **_head(model, "evaluated", at),  # type: ignore[arg-type]
         job_id="evaluate",

@@ -65,9 +65,10 @@ def own(fleet: Sequence[Truth], use_case: str) -> list[float]:
 
 def _own(truth: Truth, name: str, best: float) -> float:
     use_case = BUILT_IN[name]
+    half = float(scoring.half_speed(use_case, truth.thought_tokens))
     worth = {
         "quality": truth.quality[name],
-        "speed": rising(truth.output_tps, use_case.half_output_tps),
+        "speed": rising(truth.output_tps, half),
         "ttft": falling(truth.ttft_ms, use_case.half_ttft_ms),
         "reliability": float(scoring.succeeding(truth.reliability)),
         "price": falling(blended(*truth.price), HALF_PRICE_USD_PER_MTOK),
