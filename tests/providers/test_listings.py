@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -329,6 +329,25 @@ def test_a_name_that_only_sounds_like_one_chats(name: str) -> None:
     """A part of a word is not the word: nothing denies that such a model chats."""
     _, claims = infer(Described(usual_kind="chat"), name)
     assert claims[Capability.CHAT].value is True
+
+
+THINKERS = """
+    deepseek-r1:14b qwq:32b o4-mini gpt-oss:20b openai/gpt-oss-120b gpt-5 gpt-5-mini-2025-08-07 gpt-5-codex
+    gemini-2.5-pro gemini-3-pro-preview grok-4-0709 grok-4-fast-reasoning MiniMaxAI/MiniMax-M1-80k
+    seed-oss-36b zai-org/GLM-4.6 smollm3:3b EXAONE-Deep-7.8B qwen3:8b Qwen/Qwen3-30B-A3B qwen3-8b-q4_k_m.gguf
+    microsoft/Phi-4-mini-reasoning
+""".split()  # noqa: SIM905 - a line each would be a page
+OTHERS_OF_THEIR_NAMES = """
+    gpt-5-chat-latest gpt-5.1 gpt-4o gemini-2.5-flash grok-4-fast-non-reasoning qwen3-coder:30b
+    Qwen/Qwen3-30B-A3B-Instruct-2507 qwen3-embedding:0.6b Qwen3-8B-Base qwen3-max minimax-text-01 glm-4-9b smollm2 phi-4
+""".split()  # noqa: SIM905
+
+
+@pytest.mark.parametrize(("names", "thinks"), [(THINKERS, True), (OTHERS_OF_THEIR_NAMES, False)])
+def test_names_say_who_thinks_unless_asked_not_to(names: Sequence[str], thinks: bool) -> None:
+    """Their thoughts are waited for: a hybrid model thinks by default, its instruct and chat variants do not."""
+    claims = {name: infer(Described(), name)[1].get(Capability.THINKING) for name in names}
+    assert [name for name, claim in claims.items() if bool(claim and claim.value) is not thinks] == []
 
 
 FAMILIES = (

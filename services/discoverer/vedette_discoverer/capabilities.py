@@ -88,7 +88,7 @@ def other_kind(name: str) -> str | None:
 
 
 class NameRule(Struct, frozen=True):
-    """A pattern in a model's name, what it implies, and where that was read (2026-11-23)."""
+    """A pattern in a model's name, what it implies, and where that was read (2026-11-23 to 30)."""
 
     pattern: str
     claims: tuple[Capability, ...]
@@ -125,6 +125,15 @@ NAME_RULES = (
         r"(^|[-_/.])(r1|qwq|think|thinking|reasoner|magistral|o[134])([-_:.]|$)",
         (C.THINKING, C.REASONING),
         "model cards of DeepSeek-R1, QwQ, Qwen3-Thinking, Magistral",
+    ),
+    # Those that think unless they are asked not to.
+    NameRule(
+        r"(^|[-_/.: ])((?<!non-)reasoning|gpt-oss|gpt-5(-(mini|nano|pro|codex))?(?=$|[:@]|-\d)"
+        r"|gemini-(2\.5|3(\.\d)?)-pro|grok-4(?!.*non-reasoning)|minimax-m[12]|seed-oss|glm-4\.[5-9]|smollm3|exaone-deep"
+        r"|qwen3(?!.*(coder|instruct|base|embed|rerank|guard|max|omni|asr|tts|image)))(?![a-z])",
+        (C.THINKING, C.REASONING),
+        "model cards of gpt-oss, Qwen3, GLM-4.5, SmolLM3, Seed-OSS, MiniMax-M1, EXAONE Deep, Phi-4-reasoning; model "
+        "lists of OpenAI, Google, xAI (2026-11-30)",
     ),
 )
 
