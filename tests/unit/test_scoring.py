@@ -1,7 +1,10 @@
 """The score is what docs/scores.md says it is, and orders models as anybody would expect."""
 
 import math
+import operator
+from collections.abc import Mapping
 from datetime import timedelta
+from functools import reduce
 from typing import Any
 
 import msgspec
@@ -132,6 +135,11 @@ def ranked(*models: Facts, use_case: str = "chat", **options: Any) -> list[Ranke
     return [Ranked(account.facts, one, account) for one, account in zip(found, accounts, strict=True)]
 
 
+def one_by_one(parts: Mapping[str, Contribution]) -> float:
+    """Return the points of all *parts*, added one after the other; from Python 3.12 on, `sum` rounds only once."""
+    return reduce(operator.add, (part.points for part in parts.values()))
+
+
 def names(found: list[Ranked]) -> list[str]:
     return [one.facts.model.name for one in found]
 
@@ -186,7 +194,7 @@ def test_contributions_add_up_exactly(
         native_context_tokens=context,
     )
     scored, *_ = ranked(one, *(model(f"peer{i}", tps=10.0 + i, right=i) for i in range(4)), use_case=use_case)
-    assert scored.place.raw == sum(part.points for part in scored.parts.values())
+    assert scored.place.raw == one_by_one(scored.parts)
     assert 0 <= scored.score <= scored.place.raw <= 100.000001
     assert 0 <= scored.place.sure <= 1
     assert list(scored.parts) == list(SIGNALS)
@@ -441,7 +449,7 @@ def test_reports_alone_move_no_score_by_more_than_half_the_switch_margin(
 
     without, moved = scored(None), scored(reports)
     assert abs(moved["m0"].score - without["m0"].score) <= SWITCH_MARGIN_POINTS / 2 + 1e-9
-    assert moved["m0"].place.raw == sum(part.points for part in moved["m0"].parts.values())
+    assert moved["m0"].place.raw == one_by_one(moved["m0"].parts)
     reported = math.fsum(part.reported_points for part in moved["m0"].parts.values())
     assert moved["m0"].place.raw - reported == pytest.approx(without["m0"].place.raw)
     assert moved["m0"].place.sure == without["m0"].place.sure

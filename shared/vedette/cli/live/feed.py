@@ -241,9 +241,9 @@ class Feed:
         next_step = step(changed=len(self._changed), models=len(self.fleet.views), listed_s=listed_s)
         if next_step == "list":
             await self._list()
+            self._listed_at, self._breaks_listed = self.clock.monotonic(), breaks
             if listed_s is None:
                 await asyncio.gather(*map(self._ask_best, list(self._due)))
-            self._listed_at, self._breaks_listed = self.clock.monotonic(), breaks
         elif next_step == "get":
             await self._get(list(self._changed)[:MAX_GETS])
         if self._due:
