@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from vedette.messages.events import Job, JobCause, JobKind
 from vedette.types import ModelRef
-from vedette_benchmarker.turns import in_turns
+from vedette_benchmarker.turns import at_first, following, in_turns
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 KINDS: dict[str, JobKind] = {"b": "benchmark", "v": "verify", "e": "evaluate"}
@@ -88,3 +88,25 @@ def test_no_endpoint_has_two_turns_while_another_waits(drawn: list[tuple[str, in
     for place, (endpoint, *_) in enumerate(begun[1:], 1):
         if begun[place - 1][0] == endpoint:
             assert {name for name, *_ in begun[place:]} == {endpoint}
+
+
+def first(*wanted: JobKind, is_paid: bool = False) -> list[list[JobKind]]:
+    """Return what is queued of a new model at once, then when each of those is done."""
+    soon = at_first(wanted, is_paid=is_paid)
+    return [soon, *(following(kind, wanted) for kind in soon)]
+
+
+def test_an_evaluation_follows_the_last_of_the_other_first_measurements() -> None:
+    assert first("evaluate", "verify", "benchmark") == [["benchmark", "verify"], [], ["evaluate"]]
+    assert first("benchmark", "evaluate") == [["benchmark"], ["evaluate"]]
+    assert first("verify", "evaluate") == [["verify"], ["evaluate"]]
+
+
+def test_a_model_is_evaluated_at_once_where_nothing_else_is_measured() -> None:
+    assert first("evaluate") == [["evaluate"], []]
+    assert first("benchmark", "verify", "evaluate", is_paid=True)[0] == ["benchmark", "verify", "evaluate"]
+
+
+def test_where_evaluations_are_off_none_follows() -> None:
+    assert first("benchmark", "verify") == [["benchmark", "verify"], [], []]
+    assert first() == [[]]

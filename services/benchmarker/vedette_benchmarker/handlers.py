@@ -1,7 +1,7 @@
 """Measurement jobs: who is due, who may be measured now, and what that used of the endpoint."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -31,7 +31,7 @@ from vedette.usecases.levels import split
 from vedette_benchmarker.judging.steps import May, Next
 from vedette_benchmarker.permission import Permission
 from vedette_benchmarker.racing import Questions
-from vedette_benchmarker.turns import in_turns
+from vedette_benchmarker.turns import at_first, following, in_turns
 from vedette_benchmarker.work import Ended, Measure, Work
 from vedette_benchmarker.yielding import (
     GaveWay,
@@ -48,10 +48,6 @@ from vedette_benchmarker.yielding import (
     used_lately,
 )
 
-# In this order: the first call of a model that is not loaded must be the benchmark's, which times it.
-_FIRST: tuple[JobKind, ...] = ("benchmark", "verify")
-# Queued when the first is done, not with it: an evaluation is long, and every model's speed should be known soon.
-_THEN: dict[JobKind, JobKind] = {"verify": "evaluate"}
 _TICKED: dict[ScheduledJob, JobKind] = {"performance": "benchmark", "quality": "evaluate"}
 
 _LOOKS = 30  # a minute, after which the next tick goes on
@@ -130,8 +126,8 @@ class Measurements:
             await self._queue_first(event, "found")
             return
         state = await self._bus.streams.read_model(event.model)
-        lacking = [kind for kind in _FIRST if self._measures[kind].measured_at(state) is None]
-        await self._queue_first(event, "found", kinds=lacking)
+        done = [kind for kind, measure in self._measures.items() if measure.measured_at(state) is not None]
+        await self._queue_first(event, "found", done=done)
 
     async def on_changed(self, event: ModelChanged) -> None:
         """Queue the first measurements of new weights."""
@@ -146,18 +142,20 @@ class Measurements:
                     await self._queue_first(state.lifecycle.event, "found")
 
     async def _queue_first(
-        self, event: ModelEvent, cause: JobCause, *, kinds: Sequence[JobKind] = _FIRST
+        self, event: ModelEvent, cause: JobCause, *, done: Collection[JobKind] = ()
     ) -> None:
         endpoint = self._endpoints.get(event.model.endpoint)
         if endpoint is None:
             return  # not configured here: `on_reload` makes up for it
-        # A job that would only be dropped could take the place of one that an operator asks for.
-        # Of a model that is evaluated for money alone, nothing comes before the evaluation, which would queue it.
-        for kind in (*kinds, "evaluate") if self._is_paid(endpoint, event) else kinds:
-            if self._measures[kind].is_wanted(endpoint):
+        for kind in at_first(self._wanted(endpoint), is_paid=self._is_paid(endpoint, event)):
+            if kind not in done:
                 await self._bus.publisher.enqueue(
                     endpoint.job(kind, at=event.at, cause=cause, seed=event.id, model=event.model)
                 )
+
+    def _wanted(self, endpoint: OpenEndpoint) -> set[JobKind]:
+        # A job that would only be dropped could take the place of one that an operator asks for.
+        return {kind for kind, measure in self._measures.items() if measure.is_wanted(endpoint)}
 
     def _is_paid(self, endpoint: OpenEndpoint, event: ModelEvent) -> bool:
         """Return whether the model is evaluated within a budget in USD, where nothing else of it is measured."""
@@ -363,10 +361,11 @@ class Measurements:
         """Queue what follows a measurement; what a person asked for stands alone."""
         if job.kind == "evaluate" and job.cause != "manual":
             await self._race()
-        following = _THEN.get(job.kind)
-        if following is not None and job.cause in ("found", "changed"):
+        if job.cause not in ("found", "changed"):
+            return
+        for kind in following(job.kind, self._wanted(endpoint)):
             await self._bus.publisher.enqueue(
-                endpoint.job(following, at=job.at, cause=job.cause, seed=job.id, model=job.model)
+                endpoint.job(kind, at=job.at, cause=job.cause, seed=job.id, model=job.model)
             )
 
     async def _race(self) -> None:

@@ -1,13 +1,35 @@
 """Whose turn it is on one host: endpoints take turns, so that many models of one keep no other waiting. Pure."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import chain, zip_longest
 
-from vedette.messages.events import Job
+from vedette.messages.events import Job, JobKind
 from vedette.types import ModelRef
 
 _Turn = tuple[Job, ...]
 _LONG = ("evaluate", "judge")
+# In this order: the first call of a model that is not loaded must be the benchmark's, which times it.
+_FIRST: tuple[JobKind, ...] = ("benchmark", "verify")
+
+
+def at_first(wanted: Collection[JobKind], *, is_paid: bool) -> list[JobKind]:
+    """Return what is queued at once of a new model, of the *wanted* measurements.
+
+    An evaluation is long, and every model's speed should be known soon: it is queued when the last of the others is
+    done (`following`). Where there are no others, or none may be made of a model whose calls are paid, it is at once.
+    """
+    soon = [kind for kind in _FIRST if kind in wanted]
+    return [*soon, *_evaluation(wanted)] if is_paid or not soon else soon
+
+
+def following(done: JobKind, wanted: Collection[JobKind]) -> list[JobKind]:
+    """Return what is queued when *done*, one of the *wanted* first measurements of a new model, ended."""
+    soon = [kind for kind in _FIRST if kind in wanted]
+    return _evaluation(wanted) if soon[-1:] == [done] else []
+
+
+def _evaluation(wanted: Collection[JobKind]) -> list[JobKind]:
+    return ["evaluate"] if "evaluate" in wanted else []
 
 
 def in_turns(
