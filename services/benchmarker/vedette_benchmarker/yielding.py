@@ -78,6 +78,16 @@ def other_use(
     return f"{', '.join(used)} used by others" if used else None
 
 
+def without(seen: Activity, names: Collection[str]) -> Activity:
+    """Return *seen* without the marks of the models with these *names*. Pure.
+
+    For a model that is loading, and until its first request ends, Ollama reports a time of unloading that moves with
+    the clock [server/routes.go, PsHandler]. Our own first request would look like many uses by others.
+    """
+    used = {name: mark for name, mark in seen.used.items() if name not in names}
+    return msgspec.structs.replace(seen, used=used)
+
+
 def _has_moved(before: str | None, mark: str) -> bool:
     if before is None:
         return False
@@ -104,6 +114,8 @@ async def until_used(endpoint: Endpoint, names: Collection[str], sent: Sent, clo
             continue
         if seen is None:
             return None
+        if sent.ended_at is None:
+            seen = without(seen, names)
         ended = sent.ended_at is not None and sent.ended_at > began - SETTLES_S
         why = other_use(before, seen, names=names, ours=max(ours, sent.in_flight, 1), ours_ended=ended)
         if why and (suspected or seen.requests is None):
