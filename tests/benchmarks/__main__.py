@@ -469,7 +469,7 @@ def ask_others(*, sizes: Numbers = (10, 1_000), quick: bool = False) -> None:
 def compare_with_the_socket(
     *, pairs: int = 30, tokens: int = 128, also: tuple[str, ...] = (), own: bool = True
 ) -> None:
-    """Compare what a benchmark measures with the raw socket, and with another client that calls in turns.
+    """Compare what a benchmark measures with the raw socket, and with calls of another client before and after.
 
     Parameters
     ----------

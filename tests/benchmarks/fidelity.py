@@ -1,8 +1,8 @@
 """The same work seen three times: by Vedette's benchmark, by a tee on its own socket, and by a client of its own.
 
 The tee stamps the bytes of the very exchanges that Vedette measures: a difference there is Vedette's alone. The other
-client makes calls of its own between Vedette's, first and second in turns, so that the load of the machine falls on
-both alike.
+client makes a call of its own before and after each of Vedette's. How much those two differ is the noise of server and
+machine: a difference of Vedette's that is no larger shows nothing.
 """
 
 import asyncio
@@ -113,7 +113,7 @@ async def measure_fidelity(
     """
     print(
         "| server | figure | pairs | Vedette, median | to the same exchange on the socket "
-        "| to another client's calls in turns |\n|---|---|---|---|---|---|"
+        "| to another client's calls before and after | those to each other |\n|---|---|---|---|---|---|---|"
     )
     for number, one in enumerate(also):
         name, url, model, *marks = one.split(" ")
@@ -135,7 +135,7 @@ async def measure_fidelity(
 
 async def _compare(server: Server, notes: Path, *, pairs: int, tokens: int) -> None:
     async with _tee(server.settings, notes) as through:
-        samples, others = await _in_turns(server, through, pairs=pairs, tokens=tokens)
+        samples, others = await _between(server, through, pairs=pairs, tokens=tokens)
     seen = [one for one in exchanges(notes) if raw_client.MARK not in one.head][
         1:
     ]  # the warm-up is no sample
@@ -143,15 +143,16 @@ async def _compare(server: Server, notes: Path, *, pairs: int, tokens: int) -> N
     for figure in FIGURES[server.kind]:
         ours = [figure.ours(sample) for sample in samples]
         known = [
-            (mine, figure.on_the_socket(there), figure.others(other))
-            for mine, there, other in zip(ours, seen, others, strict=True)
+            (mine, figure.on_the_socket(there), figure.others(before), figure.others(after))
+            for mine, there, (before, after) in zip(ours, seen, others, strict=True)
             if mine is not None
         ]
-        mine = [one for one, _, _ in known]
+        mine = [one for one, _, _, _ in known]
         print(
             f"| {server.name} | {figure.name} | {len(known)} | {statistics.median(mine):.1f} "
-            f"| {_ratios([100 * (one / there - 1) for one, there, _ in known])} "
-            f"| {_ratios([100 * (one / other - 1) for one, _, other in known])} |",
+            f"| {_ratios([100 * (one / there - 1) for one, there, _, _ in known])} "
+            f"| {_ratios([100 * (2 * one / (before + after) - 1) for one, _, before, after in known])} "
+            f"| {_ratios([100 * (before / after - 1) for _, _, before, after in known])} |",
             flush=True,
         )
 
@@ -197,10 +198,10 @@ async def opened(settings: EndpointSettings) -> AsyncIterator[OpenEndpoint]:
         yield OpenEndpoint(name="tee", settings=settings, provider=provider, endpoint=endpoint, clock=clock)
 
 
-async def _in_turns(
+async def _between(
     server: Server, through: EndpointSettings, *, pairs: int, tokens: int
-) -> tuple[list[RunSample], list[Timed]]:
-    """Benchmark as the service does, and call as another client, in turns; return the samples of each."""
+) -> tuple[list[RunSample], list[tuple[Timed, Timed]]]:
+    """Benchmark as the service does, each run between two calls of another client; return the samples of each."""
     warm_up, *runs = plan(server.info, Benchmarking(runs=pairs, output_tokens=tokens))[: pairs + 1]
     there_at = urlsplit(through.url)
     rng = SystemRandom()
@@ -210,25 +211,20 @@ async def _in_turns(
         await asyncio.sleep(_SETTLING_S)
         samples.extend(await _measured(there, server.info, run))
 
-    async def another() -> None:
+    async def another() -> Timed:
         await asyncio.sleep(_SETTLING_S)
         await _look(there)
         path, body = _request(server, tokens, rng)
-        others.append(
-            await asyncio.to_thread(raw_client.call, there_at.port or 80, f"{there_at.path}{path}", body)
-        )
+        return await asyncio.to_thread(raw_client.call, there_at.port or 80, f"{there_at.path}{path}", body)
 
     async with opened(through) as there:
         await there.endpoint.list_models()
         await there.endpoint.describe(Listing(name=server.model))
         await _measured(there, server.info, warm_up)
-        for number, run in enumerate(runs):
-            if number % 2:
-                await ours(run)
-                await another()
-            else:
-                await another()
-                await ours(run)
+        for run in runs:
+            before = await another()
+            await ours(run)
+            others.append((before, await another()))
     return samples, others
 
 

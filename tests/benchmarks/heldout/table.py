@@ -58,6 +58,7 @@ url = "{url}"
 host_group = "here"
 benchmark = false
 verify_capabilities = false
+evaluate = false
 """
 
 
