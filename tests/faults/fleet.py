@@ -2,7 +2,7 @@
 
     python -m faults.fleet fleet.toml --directory /tmp/fleet
 
-One `vedette up` at default settings, except for the availability interval that the file may shorten. Every few seconds
+One `vedette up` at default settings, except for the intervals that the file may shorten. Every few seconds
 the servers are asked directly what they list and what they have loaded, and Vedette is asked as an agent asks; each
 difference is a fault until it is gone. `docs/real-servers.md` explains the file.
 """
@@ -90,7 +90,7 @@ class Fleet(Struct, frozen=True, kw_only=True):
     """
 
     minutes: float
-    availability: str = "30m"
+    schedule: dict[str, str] = {}
     programs: dict[str, Program]
     endpoints: dict[str, dict[str, Any]]
     behind: dict[str, dict[str, str]] = {}
@@ -223,9 +223,11 @@ class Running:
         self._directory = directory
         self._stack = stack
         self._processes: dict[str, asyncio.subprocess.Process] = {}
-        self._http = httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(local_address=OUR_ADDRESS), timeout=10.0
+        # A connection for each request: uvicorn closes one that rested for 5 s, just when the next look would use it.
+        transport = httpx.AsyncHTTPTransport(
+            local_address=OUR_ADDRESS, limits=httpx.Limits(max_keepalive_connections=0)
         )
+        self._http = httpx.AsyncClient(transport=transport, timeout=10.0)
         self.users_calls: list[tuple[float, str, str]] = []
         self.began = time.monotonic()
         self.jobs = Jobs()
@@ -373,12 +375,12 @@ def _said(view: EndpointView | None, models: list[ModelView], best: list[str]) -
 
 def _toml(fleet: Fleet) -> str:
     """Return Vedette's configuration. Strings, numbers and lists are written alike in JSON and TOML."""
-    lines = ["[schedule]", f'availability = "{fleet.availability}"']
-    for name, settings in fleet.endpoints.items():
-        lines += [
-            f"[endpoints.{name}]",
-            *(f"{key} = {json.dumps(value)}" for key, value in settings.items()),
-        ]
+    tables = {"schedule": fleet.schedule} | {
+        f"endpoints.{name}": one for name, one in fleet.endpoints.items()
+    }
+    lines = []
+    for name, settings in tables.items():
+        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in settings.items())]
     return "\n".join(lines)
 
 
@@ -391,8 +393,10 @@ async def run(fleet: Fleet, directory: Path, *, every_s: float) -> list[Sample]:
         for step in fleet.at_first:
             await running.start(step.start or "")
         await asyncio.sleep(-60 * min((step.minute for step in fleet.at_first), default=0.0))
-        vedette = await stack.enter_async_context(up(directory / "state", _toml(fleet)))
+        vedette = await stack.enter_async_context(up(directory / "state", _toml(fleet), VEDETTE_LOG="info"))
         await vedette.line("ready")
+        noting = asyncio.create_task(_note(vedette, directory / "vedette.log"))
+        stack.callback(noting.cancel)
         client = await stack.enter_async_context(Client(state_dir=str(directory / "state"), timeout_s=10))
         broker = await nats.connect(vedette.connection.operator_url)
         stack.push_async_callback(broker.close)
@@ -416,6 +420,16 @@ async def run(fleet: Fleet, directory: Path, *, every_s: float) -> list[Sample]:
             print(f"user {at / 60:5.1f} {model} {ended}")
         await vedette.stop()
     return samples
+
+
+async def _note(vedette: Up, file: Path) -> None:
+    """Write what Vedette logs to *file*."""
+    with file.open("w") as log:
+        while True:
+            with suppress(TimeoutError):
+                if not (line := await vedette.complaint()):
+                    return
+                print(line, file=log, flush=True)
 
 
 async def _sample(running: Running, client: Client, fleet: Fleet) -> Sample:
