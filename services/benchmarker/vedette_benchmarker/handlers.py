@@ -282,14 +282,14 @@ class Measurements:
         names = names_of(state, self._catalogue.of_endpoint(endpoint.name))
         turn = turn_of(endpoint, names, sent, self._clock)
         measuring = asyncio.ensure_future(measure.run(msgspec.structs.replace(work, turn=turn)))
-        watching = asyncio.ensure_future(until_used(endpoint.endpoint, names, sent, self._clock))
+        watching = asyncio.ensure_future(until_used(endpoint, names, sent, self._clock))
         try:
             await asyncio.wait((measuring, watching), return_when=asyncio.FIRST_COMPLETED)
-            if not measuring.done() and (why := await watching) is not None:
-                return Ended(ok=False, use=Use(), gave_way=GaveWay(why))
+            if not measuring.done() and (gave_way := await watching) is not None:
+                return Ended(ok=False, use=Use(), gave_way=gave_way)
             return await measuring
-        except GaveWay as gave_way:
-            return Ended(ok=False, use=Use(), gave_way=gave_way)
+        except GaveWay as gives_way:
+            return Ended(ok=False, use=Use(), gave_way=gives_way)
         finally:
             for task in (measuring, watching):
                 task.cancel()

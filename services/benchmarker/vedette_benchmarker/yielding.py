@@ -95,11 +95,13 @@ def _has_moved(before: str | None, mark: str) -> bool:
     return moved.total_seconds() > SETTLES_S
 
 
-async def until_used(endpoint: Endpoint, names: Collection[str], sent: Sent, clock: Clock) -> str | None:
+async def until_used(
+    endpoint: OpenEndpoint, names: Collection[str], sent: Sent, clock: Clock
+) -> GaveWay | None:
     """Return what another user does at *endpoint* while Vedette measures the model with these *names*.
 
     None where it does not report that. Nothing is asked before the first request of the measurement: that would wake a
-    server that sleeps.
+    server that sleeps. A request that waits while another model is loaded would push that out when its turn comes.
     """
     before: Activity | None = None
     suspected = False
@@ -107,19 +109,23 @@ async def until_used(endpoint: Endpoint, names: Collection[str], sent: Sent, clo
         await asyncio.sleep(LOOK_EVERY_S)
         if not sent.in_flight and sent.ended_at is None:
             continue
+        if sent.ended_at is not None and await has_pushed_out(endpoint, names, clock.now()):
+            return PushedOut()
         ours, began = sent.in_flight, clock.monotonic()
         try:
-            seen = await endpoint.activity()
+            seen = await endpoint.endpoint.activity()
         except ProviderError:
             continue
         if seen is None:
-            return None
+            if await look(endpoint, clock.now()) is None:
+                return None
+            continue  # a server that swaps tells what its models do, and may have none loaded yet
         if sent.ended_at is None:
             seen = without(seen, names)
         ended = sent.ended_at is not None and sent.ended_at > began - SETTLES_S
         why = other_use(before, seen, names=names, ours=max(ours, sent.in_flight, 1), ours_ended=ended)
         if why and (suspected or seen.requests is None):
-            return why
+            return GaveWay(why)
         # One look may meet the end of one request of ours and the beginning of the next.
         suspected, before = why is not None, seen if ended or before is None else before
 
@@ -221,8 +227,24 @@ def ours_by_probes(loaded: Loaded, probed: Loaded) -> set[str]:
 
 async def has_pushed_out(endpoint: OpenEndpoint, names: Collection[str], now: datetime) -> bool:
     """Return whether another model was loaded in place of the one that has *names*."""
-    loaded = await look(endpoint, now)
-    return bool(loaded) and not any(name in (loaded or {}) for name in names)
+    for wait_s in _RECOUNTS_S:
+        await asyncio.sleep(wait_s)
+        held = await _residency(endpoint)
+        found = False if held is None else is_pushed_out(held, names, now)
+        if found is not None:
+            return found
+    return False
+
+
+def is_pushed_out(held: Mapping[str, Residency], names: Collection[str], now: datetime) -> bool | None:
+    """Return whether another model took the place of the one that has *names*. Pure.
+
+    None where the place is empty at a server that swaps: whether another is loaded there next, the next look shows.
+    """
+    loaded = _loaded(held, now)
+    if any(name in loaded for name in names):
+        return False
+    return bool(loaded) or (None if any(name in held and held[name].swaps for name in names) else False)
 
 
 def _is_same(at: datetime, other: datetime | None) -> bool:
@@ -231,10 +253,16 @@ def _is_same(at: datetime, other: datetime | None) -> bool:
 
 async def look(endpoint: OpenEndpoint, now: datetime) -> Loaded | None:
     """Return what is loaded at *endpoint*, or None where it does not report that."""
+    held = await _residency(endpoint)
+    return None if held is None else _loaded(held, now)
+
+
+async def _residency(endpoint: OpenEndpoint) -> Mapping[str, Residency] | None:
     try:
-        residencies: Mapping[str, Residency] | None = await endpoint.endpoint.resident()
+        return await endpoint.endpoint.resident()
     except ProviderError:
         return None
-    if residencies is None:
-        return None
-    return {name: one.expires_at for name, one in residencies.items() if one.is_resident(now)}
+
+
+def _loaded(held: Mapping[str, Residency], now: datetime) -> Loaded:
+    return {name: one.expires_at for name, one in held.items() if one.is_resident(now)}
