@@ -67,6 +67,16 @@ def test_a_use_is_remembered_over_looks_that_show_none() -> None:
     assert defer_s(second, {"ours"}, NOW + 10 * MINUTE) == 300
 
 
+def test_where_a_measurement_gave_way_the_next_does_not_begin() -> None:
+    """Not even for a user's model that was loaded seconds before, by Vedette, and is loaded again."""
+    before = seen({"theirs": SOON}, ours=("theirs",))
+    now = NOW + 4 * SECOND
+    again = {"theirs": SOON + 4 * SECOND}
+    assert defer_s(after(before, again, ours={"ours"}, now=now), {"ours"}, now) == 0
+    left = after(before, again, ours={"ours"}, now=now, gave_way=True)
+    assert defer_s(left, {"ours"}, now) == DEFER.total_seconds()
+
+
 def used(**marks: datetime) -> Activity:
     return Activity(used={name: at.isoformat() for name, at in marks.items()})
 

@@ -266,7 +266,10 @@ class Measurements:
                 await account(self._bus, endpoint, looked + sent.use, job)
                 raise
         use = msgspec.structs.replace(ended.use, requests=0) + looked + sent.use
-        left = None if loaded is None else after(seen, loaded, ours=names, now=self._clock.now())
+        left = None
+        if loaded is not None:
+            gave_way = ended.gave_way is not None
+            left = after(seen, loaded, ours=names, now=self._clock.now(), gave_way=gave_way)
         await account(self._bus, endpoint, use, job, occupancy=left)
         return ended
 

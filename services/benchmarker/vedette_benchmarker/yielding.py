@@ -178,10 +178,15 @@ def used_lately(
     )
 
 
-def after(seen: Occupancy | None, loaded: Loaded, *, ours: Collection[str], now: datetime) -> Occupancy:
-    """Return what is seen at *now*, when *ours* may have been used by Vedette since the look before. Pure."""
+def after(
+    seen: Occupancy | None, loaded: Loaded, *, ours: Collection[str], now: datetime, gave_way: bool = False
+) -> Occupancy:
+    """Return what is seen at *now*, when *ours* may have been used by Vedette since the look before. Pure.
+
+    A measurement that *gave_way* saw use by others, also of a model that was loaded a moment before it.
+    """
     before = seen.loaded if seen else {}
-    used = any(_is_used(name, at, before) for name, at in loaded.items() if name not in ours)
+    used = gave_way or any(_is_used(name, at, before) for name, at in loaded.items() if name not in ours)
     return Occupancy(loaded=dict(loaded), used_at=now if used else (seen.used_at if seen else None))
 
 
