@@ -104,7 +104,7 @@ async def until_used(
     server that sleeps. A request that waits while another model is loaded would push that out when its turn comes.
     """
     before: Activity | None = None
-    suspected = False
+    before_at, suspected = 0.0, False
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
         if not sent.in_flight and sent.ended_at is None:
@@ -122,12 +122,15 @@ async def until_used(
             continue  # a server that swaps tells what its models do, and may have none loaded yet
         if sent.ended_at is None:
             seen = without(seen, names)
-        ended = sent.ended_at is not None and sent.ended_at > began - SETTLES_S
+        since = began if before is None else before_at
+        ended = sent.ended_at is not None and sent.ended_at > since - SETTLES_S
         why = other_use(before, seen, names=names, ours=max(ours, sent.in_flight, 1), ours_ended=ended)
         if why and (suspected or seen.requests is None):
             return GaveWay(why)
         # One look may meet the end of one request of ours and the beginning of the next.
-        suspected, before = why is not None, seen if ended or before is None else before
+        suspected = why is not None
+        if ended or before is None:
+            before, before_at = seen, began
 
 
 async def require_turn(endpoint: Endpoint) -> None:
@@ -153,12 +156,16 @@ def turn_of(
     The caller has looked before the first request. A measurement that a person asked for does not wait.
     """
 
+    async def require_place() -> None:
+        if await has_pushed_out(endpoint, names, clock.now()):
+            raise PushedOut
+
     async def turn() -> None:
         if manual or sent.ended_at is None:
             return
-        if await has_pushed_out(endpoint, names, clock.now()):
-            raise PushedOut
+        await require_place()  # before the slots of the model are read: llama-swap would load it for that
         await require_turn(endpoint.endpoint)
+        await require_place()  # that may have waited for a swap
 
     return turn
 
