@@ -260,7 +260,8 @@ class Measurements:
                     monotonic=self._clock.monotonic,
                     model=state.model.name,
                 ):
-                    ended = await self._measure(measure, endpoint, state, job, sent)
+                    was_loaded = seen is not None and any(name in seen.loaded for name in names)
+                    ended = await self._measure(measure, endpoint, state, job, sent, was_loaded=was_loaded)
                 loaded = await look(endpoint, self._clock.now())
             except Exception:
                 await account(self._bus, endpoint, looked + sent.use, job)
@@ -274,7 +275,14 @@ class Measurements:
         return ended
 
     async def _measure(
-        self, measure: Measure, endpoint: OpenEndpoint, state: ModelState, job: Job, sent: Sent
+        self,
+        measure: Measure,
+        endpoint: OpenEndpoint,
+        state: ModelState,
+        job: Job,
+        sent: Sent,
+        *,
+        was_loaded: bool,
     ) -> Ended:
         """Run *measure*; stop it when another user needs the server, unless an operator requested it."""
         if state.info is None:
@@ -285,7 +293,9 @@ class Measurements:
         names = names_of(state, self._catalogue.of_endpoint(endpoint.name))
         turn = turn_of(endpoint, names, sent, self._clock)
         measuring = asyncio.ensure_future(measure.run(msgspec.structs.replace(work, turn=turn)))
-        watching = asyncio.ensure_future(until_used(endpoint, names, sent, self._clock))
+        watching = asyncio.ensure_future(
+            until_used(endpoint, names, sent, self._clock, was_loaded=was_loaded)
+        )
         try:
             await asyncio.wait((measuring, watching), return_when=asyncio.FIRST_COMPLETED)
             if not measuring.done() and (gave_way := await watching) is not None:

@@ -96,12 +96,13 @@ def _has_moved(before: str | None, mark: str) -> bool:
 
 
 async def until_used(
-    endpoint: OpenEndpoint, names: Collection[str], sent: Sent, clock: Clock
+    endpoint: OpenEndpoint, names: Collection[str], sent: Sent, clock: Clock, *, was_loaded: bool
 ) -> GaveWay | None:
     """Return what another user does at *endpoint* while Vedette measures the model with these *names*.
 
-    None where it does not report that. Nothing is asked before the first request of the measurement: that would wake a
-    server that sleeps. A request that waits while another model is loaded would push that out when its turn comes.
+    *was_loaded*: the model was before that. None where the server does not report it. Nothing is asked before the first
+    request of the measurement: that would wake a server that sleeps. A request that waits while another model is loaded
+    would push that out when its turn comes.
     """
     before: Activity | None = None
     before_at, suspected = 0.0, False
@@ -109,7 +110,8 @@ async def until_used(
         await asyncio.sleep(LOOK_EVERY_S)
         if not sent.in_flight and sent.ended_at is None:
             continue
-        if sent.ended_at is not None and await has_pushed_out(endpoint, names, clock.now()):
+        may_be_out = was_loaded or sent.ended_at is not None  # else it may be loading for our first request
+        if may_be_out and await has_pushed_out(endpoint, names, clock.now()):
             return PushedOut()
         ours, began = sent.in_flight, clock.monotonic()
         try:
