@@ -72,6 +72,14 @@ WHOLE = {
     "a code of success": events(
         '{"code": 0, "message": "ok"}', '{"code": "200", "message": "ok"}', HELLO, END
     ),
+    "a message in place of a null delta": events(
+        '{"choices": [{"index": 0, "delta": null, "message": {"content": "hello"}, "finish_reason": "stop"}]}'
+    ),
+    "a null message, an empty error": events(
+        '{"choices": [{"index": 0, "delta": {"content": "hello"}, "message": null}],'
+        ' "error": {"code": null, "message": ""}}',
+        END,
+    ),
     "no choices": events('{"choices": [], "usage": null}', '{"choices": null}', "{}", HELLO, END),
 }
 
@@ -161,6 +169,14 @@ FAILURES = {
         Outcome.SERVER_ERROR,
         "engine died",
     ),
+    "a reason in capitals": (events(chunk({}, "ERROR")), Outcome.SERVER_ERROR, "ERROR"),
+    "a list of errors": (events('{"errors": [{"message": "gone away"}]}'), Outcome.SERVER_ERROR, "gone away"),
+    "an object of details": (
+        events('{"detail": {"error": "engine died"}}'),
+        Outcome.SERVER_ERROR,
+        "engine died",
+    ),
+    "no success": (events('{"success": false, "message": "gone away"}'), Outcome.SERVER_ERROR, "gone away"),
     "a rate limit in mid-stream": (
         events('{"error": {"code": 429, "message": "failed", "metadata": {"raw": "limited upstream"}}}'),
         Outcome.RATE_LIMITED,
@@ -322,6 +338,12 @@ CALLS = {
         [{"function": {"arguments": ': "Oslo"}'}}],
         [_call(RIGA, id="b")],
     ],
+    "an empty object before the pieces": [
+        [_call("{}", index=0, id="a")],
+        [{"index": 0, "function": {"arguments": OSLO}}],
+        [_call(RIGA, index=1, id="b")],
+    ],
+    "JSON in a JSON text": [[_call(json.dumps(OSLO), index=0), _call(json.dumps(RIGA), index=1)]],
     "an id in each piece": [
         [_call('{"city"', id="a")],
         [_call(RIGA, id="b")],
@@ -368,6 +390,7 @@ USAGE = [
         50,
     ),
     ({"completion_tokens": 10, "completion_tokens_details": {"reasoning_tokens": 100}}, 110),
+    ({"completion_tokens": None, "output_tokens": 30}, 30),
 ]
 
 

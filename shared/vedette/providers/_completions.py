@@ -69,16 +69,18 @@ class Answer:
             self.whole = True  # some gateways leave out finish_reason and [DONE]; the account comes last
         self._timings = mapping(chunk.get("timings")) or self._timings
         reason = end_reason(choice.get("finish_reason"))
-        if choice.get("error") or reason in FAILED_REASONS:
+        if choice.get("error") or (reason or "").lower() in FAILED_REASONS:
             raise in_stream(choice.get("error") or {"type": reason, "message": f"finish_reason {reason}"})
         if reason:
             self._reason, self.whole = reason, True
-        if "message" in choice and "delta" not in choice:  # a server that ignores `stream`, or says all again
+        if (
+            choice.get("message") is not None and choice.get("delta") is None
+        ):  # a server that ignores `stream`, or says all again
             self.whole = True
             if self._begun:
                 return None
             self._streamed = False
-        said = mapping(choice.get("delta", choice.get("message")))
+        said = mapping(choice.get("message") if choice.get("delta") is None else choice["delta"])
         self._refused = self._refused or bool(said.get("refusal"))
         called = _called(said)
         for call in called:
@@ -126,7 +128,11 @@ class Answer:
 
 def _is_error(chunk: Mapping[str, Any]) -> bool:
     """Return whether *chunk* is an error: `error`, FastAPI's `detail`, or words with a code and no choices."""
-    if chunk.get("error") or chunk.get("object") == "error":
+    error = chunk.get("error")
+    if (any(error.values()) if isinstance(error, dict) else error) or "error" in (
+        chunk.get("object"),
+        chunk.get("type"),
+    ):
         return True
     if chunk.get("choices") or chunk.get("usage"):
         return False
@@ -134,7 +140,8 @@ def _is_error(chunk: Mapping[str, Any]) -> bool:
     coded = any(_is_failure(place.get(name)) for name in ("code", "status_code", "error_code"))
     coded = coded or _is_failed_status(place.get("status"))
     worded = any(isinstance(place.get(name), str) for name in ("message", "msg", "status_msg", "error_msg"))
-    return isinstance(chunk.get("detail"), str | list) or (worded and coded)
+    failed = bool(chunk.get("errors")) or chunk.get("success") is False
+    return failed or isinstance(chunk.get("detail"), str | list | dict) or (worded and coded)
 
 
 _SUCCESSES = frozenset(("", "0", "200", "ok", "success"))
@@ -176,7 +183,7 @@ def _output_tokens(usage: Mapping[str, Any]) -> tuple[int | None, int | None]:
 
     xAI counts thoughts apart from `completion_tokens`, all others within.
     """
-    written = tokens(usage.get("completion_tokens", usage.get("output_tokens")))
+    written = _first(usage, "completion_tokens", "output_tokens")
     details = usage.get("completion_tokens_details") or usage.get("output_tokens_details")
     reasoning = tokens(mapping(details).get("reasoning_tokens"))
     if not reasoning or written is None:
@@ -187,7 +194,12 @@ def _output_tokens(usage: Mapping[str, Any]) -> tuple[int | None, int | None]:
 
 
 def _prompt_tokens(usage: Mapping[str, Any]) -> int | None:
-    return tokens(usage.get("prompt_tokens", usage.get("input_tokens")))
+    return _first(usage, "prompt_tokens", "input_tokens")
+
+
+def _first(usage: Mapping[str, Any], *names: str) -> int | None:
+    """Return the first count among *names* that *usage* has: some servers list all names, one of them null."""
+    return next((found for name in names if (found := tokens(usage.get(name))) is not None), None)
 
 
 def _delta(at: float, choice: Mapping[str, Any], said: Mapping[str, Any]) -> Delta | None:

@@ -187,9 +187,17 @@ def _in_its_words(problem: ProviderError, data: bytes) -> ProviderError:
 
 
 def arguments(written: str) -> Mapping[str, Any] | None:
-    """Return the arguments of a tool call from the JSON that came in pieces, or None if it is no object."""
+    """Return the arguments of a tool call from the JSON that came in pieces, or None if it is no object.
+
+    Some gateways begin with an empty object before the pieces (those of Anthropic's API), some write the JSON as a
+    JSON text once more.
+    """
+    begun = written.strip()
+    if begun.startswith("{}") and begun != "{}":
+        begun = begun.removeprefix("{}")
     try:
-        read = decoded(written.encode(errors="replace") or b"{}")
+        read = decoded(begun.encode(errors="replace") or b"{}")
+        read = decoded(read.encode(errors="replace")) if isinstance(read, str) else read
     except ProviderError:
         return None
     return read if isinstance(read, dict) else None
